@@ -10,12 +10,14 @@ import json
 import math
 import numbers
 import os
+import subprocess
+import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, Union, get_args, get_origin
+from typing import IO, Any, BinaryIO, Union, get_args, get_origin
 
 import msgspec
 
@@ -33,6 +35,40 @@ class Malformed(ValueError):
 
 class TooLong(ValueError):
     """A message is longer than a line may be."""
+
+
+class Message(msgspec.Struct, forbid_unknown_fields=True):
+    """Base of the messages between two processes."""
+
+
+def start(
+    module: str, stderr: int = subprocess.DEVNULL, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a module as a program in a session of its own, with pipes.
+
+    It finds localrag where this process did, and nothing in the current folder: without -P, `python -m` would import a
+    `json.py` that lies among the person's documents. It has no terminal; Ctrl-C and Ctrl-Z do not reach it.
+    """
+    here = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env={**os.environ, "PYTHONPATH": path, **(environment or {})},
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
+
+
+def own_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Take over stdin and stdout, so that what a library prints goes nowhere."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
+    os.dup2(nowhere, 1)
+    return requests, replies
 
 
 def encode(message: Any) -> bytes:

@@ -2,10 +2,8 @@
 
 A worker (`worker.py`) holds documents and models, so typing never waits for them, and a crash of native code costs only
 the calls in progress: they raise, and the next call starts another worker. A worker reaches only the libraries that it
-was started for: the front worker those that are asked (`use`); a call for another library starts a worker for that one,
-which ends with its last call. `RemoteEngine` may be used from several threads.
-
-Everything that a worker sends is checked (`protocol`); a worker that sends anything else is killed.
+was started for: the front worker those that are asked (`use`), others the library of one call. A worker that sends
+anything malformed is killed. `RemoteEngine` may be used from several threads.
 """
 
 from __future__ import annotations
@@ -41,6 +39,7 @@ _END_SECONDS = 0.5  # for a worker to end by itself; killing it leaves the libra
 _MAX_WAITING = 256 << 20  # bytes of replies that nobody takes
 _MAX_STDERR = 4000  # bytes
 _START_AGAIN = "The next question starts another."
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 def remote_engine(settings: Settings) -> Engine:
@@ -81,8 +80,7 @@ class RemoteEngine:
             known = names.library_of(folder, self._settings)
         if known:
             return Folder(known, True, 0)
-        found: Folder = self.__getattr__("look_at")(folder)
-        return found
+        return cast(Folder, self.__getattr__("look_at")(folder))
 
     def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
         from localrag.sessions import store_of
@@ -121,7 +119,7 @@ class RemoteEngine:
             process.end(_END_SECONDS)
 
     def _all(self) -> list[Process]:
-        return [*([self._front] if self._front is not None else []), *self._others]
+        return [*filter(None, [self._front]), *self._others]
 
     def _process_for(self, call: calls.Call, arguments: dict[str, Any]) -> Process:
         """Return a worker that reaches the libraries of a call; start one if there is none. Hold the lock."""
@@ -141,7 +139,7 @@ class RemoteEngine:
         if self._libraries and not set(wanted) <= set(self._libraries):
             self._others.append(process := Process(self._settings, wanted))
             return process
-        self._others += [self._front] if self._front is not None else []
+        self._others += filter(None, [self._front])
         self._libraries = self._libraries or wanted
         self._front = Process(self._settings, self._libraries)
         return self._front
@@ -211,11 +209,7 @@ class Replies:
 
 
 class Process:
-    """One worker process, from start to end. May be used from several threads.
-
-    Args:
-        libraries: those that it can reach; it gets the keys of these only.
-    """
+    """One worker process, from start to end; it gets the keys of its libraries only. Usable from several threads."""
 
     def __init__(self, settings: Settings, libraries: Sequence[str] = ()) -> None:
         self.alive = True
@@ -244,8 +238,7 @@ class Process:
 
     @property
     def busy(self) -> bool:
-        with self._lock:
-            return bool(self._replies)
+        return bool(self._replies)
 
     def expect(self) -> Replies | None:
         """Return the replies of the next call; None where the worker has ended."""
@@ -279,7 +272,7 @@ class Process:
     def distrust(self, error: protocol.Malformed) -> None:
         """Kill a worker that sent nonsense."""
         self._verdict = self._verdict or f"it sent a malformed message ({error})"
-        self._kill()
+        self._signal(_KILL)
         self.alive = False
 
     def end(self, seconds: float) -> None:
@@ -291,7 +284,7 @@ class Process:
             self.send(calls.Stop(number, drop=True))
         self.send(calls.Close())
         if not self._gone.wait(seconds):
-            self._kill()
+            self._signal(_KILL)
             self._gone.wait(seconds)
 
     def lost(self) -> LocalragError:
@@ -302,16 +295,13 @@ class Process:
         if self._code < 0:
             with suppress(ValueError):
                 how = f"signal {-self._code}, {signal.Signals(-self._code).name}"
-        if -self._code == getattr(signal, "SIGKILL", 9):
+        if -self._code == _KILL:
             memory = "The system may be short of memory: choose a smaller model, or set context_tokens lower."
             hint = f"{memory} {_START_AGAIN}"
         # Python's report of a crash follows the message of native code, which says more.
         lines = self._stderr.decode("utf-8", "replace").partition("Fatal Python error")[0].splitlines()
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return LocalragError(f"the model's process ended ({how})" + f": {last[:200]}" * bool(last), hint)
-
-    def _kill(self) -> None:
-        self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
 
     def _signal(self, number: int) -> None:
         self._ready.wait()
@@ -320,12 +310,13 @@ class Process:
                 with suppress(OSError):
                     self._popen.send_signal(number)
 
-    # --- its thread -----------------------------------------------------------------------------------------
-
     def _run(self) -> None:
         try:
             try:
-                self._popen = _spawn(self._setup)
+                self._popen = protocol.start(WORKER, stderr=subprocess.PIPE)
+                assert self._popen.stdin is not None
+                with suppress(BrokenPipeError):  # it has ended already
+                    protocol.send(self._popen.stdin, self._setup)
             except OSError as error:
                 self._verdict = f"it cannot be started ({error})"
             finally:
@@ -346,7 +337,12 @@ class Process:
         drain.start()
         try:
             while (line := protocol.read_line(popen.stdout)) is not None:
-                self._take(protocol.decode(line, calls.Reply), len(line))
+                reply = protocol.decode(line, calls.Reply)
+                with self._lock:
+                    take = self._replies.get if isinstance(reply, calls.Item) else self._replies.pop
+                    replies = take(reply.number, None)
+                if replies is not None:  # else the call was dropped
+                    replies.put(reply, len(line))
         except protocol.Malformed as error:
             self.distrust(error)
         self.alive = False
@@ -360,38 +356,7 @@ class Process:
             with suppress(OSError, ValueError):
                 stream.close()
 
-    def _take(self, reply: calls.Reply, size: int) -> None:
-        with self._lock:
-            take = self._replies.get if isinstance(reply, calls.Item) else self._replies.pop
-            replies = take(reply.number, None)
-        if replies is not None:  # else the call was dropped
-            replies.put(reply, size)
-
     def _keep_stderr(self, stderr: IO[bytes]) -> None:
         with suppress(OSError, ValueError):
             while data := os.read(stderr.fileno(), _MAX_STDERR):
                 self._stderr = (self._stderr + data)[-_MAX_STDERR:]
-
-
-def _spawn(setup: calls.Setup) -> subprocess.Popen[bytes]:
-    """Start a worker and send its setup.
-
-    It finds localrag where this process did, and nothing in the current folder (see `readers/isolate.py`).
-    """
-    here = str(Path(__file__).resolve().parents[2])
-    inherited = os.environ.get("PYTHONPATH")
-    # A process group of its own: Ctrl-C and Ctrl-Z go to the screen only.
-    group: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}
-    popen = subprocess.Popen(
-        [sys.executable, "-P", "-m", WORKER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, inherited)))},
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        **group,
-    )
-    assert popen.stdin is not None
-    with suppress(OSError):  # it has ended already
-        protocol.send(popen.stdin, setup)
-    return popen

@@ -2,10 +2,9 @@
 
     screen -> Engine: LocalEngine (local.py, this process) | a worker process that holds one (client.py -> worker.py)
 
-Every call may be slow: make it from a thread. `load`, `ask`, `read_ahead`, `warm` and `configure` share the model and
-are called from one thread; the others open what they need and may run beside them. Arguments and results are frozen
-dataclasses, scalars, paths, tuples and mappings, so that they can travel between processes (`protocol`); `stop` is the
-only callable and stays on its side. Importing this module loads nothing heavy.
+Every call may be slow: make it from a thread. MODEL_CALLS are made from one thread; the others may run beside them.
+Arguments and results are frozen dataclasses, scalars, paths, tuples and mappings, so that they can travel between
+processes (`protocol`); `stop` stays on its side. Importing this module loads nothing heavy.
 """
 
 from __future__ import annotations
@@ -17,11 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, get_args, get_origin, get_type_hints
 
-import msgspec
-
 from localrag import protocol
 from localrag.events import Event, Failure, IngestProgress, IngestReport, Warmed
 from localrag.ingest.source_files import FileState, PageImage
+from localrag.protocol import Message
 from localrag.settings import Settings
 from localrag.types import EVERYTHING, Document, Filter, Mode, Page, Turn
 
@@ -53,39 +51,29 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A stored page (the whole text of a document without pages), and the file it was read from.
-
-    `count` is the number of pages of the document; `state` says whether the file has changed since it was read.
-    """
+    """A stored page (the whole text of a document without pages), and the file it was read from."""
 
     document: Document
     page: Page
-    count: int
+    count: int  # of the document's pages
     file: str
-    state: FileState = "same"
+    state: FileState = "same"  # whether the file has changed since it was read
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder to read: the library that it is or would become, and how much of it can be read.
-
-    `seconds` is an estimate from the folder read last on this machine; None before there was one.
-    """
+    """A folder to read: the library that it is or would become, and how much of it can be read."""
 
     library: str
     known: bool
     files: int
     bytes: int = 0
-    seconds: float | None = None
+    seconds: float | None = None  # an estimate from the folder read last on this machine
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOffer:
-    """A model that could answer on this machine.
-
-    `seconds` estimates the time to the first word of an answer from a few passages. `sources` are the places to fetch
-    it from, in words; `suggested` marks the best model that is quick enough here.
-    """
+    """A model that could answer on this machine; `suggested` marks the best that is quick enough here."""
 
     id: str
     title: str
@@ -93,9 +81,9 @@ class ModelOffer:
     bytes: int
     memory: int
     note: str
-    seconds: float
+    seconds: float  # to the first word of an answer from a few passages, about
     installed: bool = False
-    sources: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()  # places to fetch it from, in words
     suggested: bool = False
 
 
@@ -154,20 +142,13 @@ class Engine(Protocol):
     def page_image(
         self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
     ) -> PageImage:
-        """Draw a page at most `width` pixels wide, with spans of its text boxed: the quote first.
-
-        Raises:
-            ReadError: the file has changed, or its pages cannot be drawn.
-        """
+        """Draw a page with spans of its text boxed (the quote first), or raise ReadError; `width` is in pixels."""
 
     def model_choices(self) -> tuple[ModelOffer, ...]:
         """Return the models with a known hash that fit this machine and can be fetched, best first."""
 
     def configure(self, **options: Any) -> None:
-        """Change settings by name for the next calls; values may be text (`Settings.with_options`).
-
-        A change to a setting of the model (`settings.MODEL_SETTINGS`) unloads it until the next `load`.
-        """
+        """Change settings by name for the next calls; a change to one of MODEL_SETTINGS unloads the model."""
 
     def pause(self, paused: bool) -> None:
         """Pause while the screen is suspended, then continue."""
@@ -176,67 +157,54 @@ class Engine(Protocol):
         """Release memory and files."""
 
 
-# --- calls as they travel ------------------------------------------------------------------------------------
-
 CALLS = tuple(name for name, value in vars(Engine).items() if inspect.isfunction(value) and name[0] != "_")
 
 
-class _Message(msgspec.Struct, forbid_unknown_fields=True):
-    pass
-
-
-class Setup(_Message):
-    """The first message to a worker.
-
-    Args:
-        confined: whether the worker confines itself.
-        parent: the process that started it.
-        libraries: the only ones that the worker can reach.
-        keys: of encrypted folders that the parent has open; the worker cannot ask for any.
-    """
+class Setup(Message):
+    """The first message to a worker."""
 
     settings: Settings
-    confined: bool
-    parent: int
-    libraries: tuple[str, ...] = ()
-    keys: tuple[tuple[str, bytes], ...] = ()
+    confined: bool  # whether the worker confines itself
+    parent: int  # the process that started it
+    libraries: tuple[str, ...] = ()  # the only ones that it can reach
+    keys: tuple[tuple[str, bytes], ...] = ()  # of encrypted folders that the parent has open; it cannot ask for any
 
     def __repr__(self) -> str:
         return f"Setup(libraries={self.libraries})"  # keys stay out of logs
 
 
-class Begin(_Message, tag="call"):
+class Begin(Message, tag="call"):
     number: int
     name: str
     arguments: dict[str, Any]
 
 
-class Stop(_Message, tag="stop"):
+class Stop(Message, tag="stop"):
     """Make `stop` return True in a call; `drop` says that nobody takes its values either."""
 
     number: int
     drop: bool = False
 
 
-class Close(_Message, tag="close"):
+class Close(Message, tag="close"):
     """End the worker when the model is idle."""
 
 
-class Item(_Message, tag="item"):
+class Item(Message, tag="item"):
     """The next value of a call that streams."""
 
     number: int
     value: Any
 
 
-class Done(_Message, tag="done"):
+class Done(Message, tag="done"):
     """The end of a call, with its value if it does not stream."""
 
     number: int
     value: Any = None
 
 
-class Failed(_Message, tag="error"):
+class Failed(Message, tag="error"):
     number: int
     error: protocol.ErrorMessage
 
@@ -257,11 +225,7 @@ class Call:
     stoppable: bool
 
     def write(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], bool] | None]:
-        """Return the arguments of a call as they travel, and its `stop`.
-
-        Raises:
-            TypeError: the method takes no such arguments.
-        """
+        """Return the arguments of a call as they travel, and its `stop`. Raises TypeError for wrong arguments."""
         arguments = self.signature.bind(None, *args, **kwargs).arguments
         stop = arguments.pop("stop", None)
         del arguments["self"]
@@ -273,11 +237,7 @@ class Call:
         return plain, stop
 
     def read(self, plain: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments by name.
-
-        Raises:
-            Malformed: the method takes no such arguments.
-        """
+        """Return the arguments by name. Raises Malformed for wrong arguments."""
         if not plain.keys() <= self.parameters.keys():
             raise protocol.Malformed(f"unknown arguments of {self.name}")
         arguments = {name: protocol.from_plain(value, self.parameters[name]) for name, value in plain.items()}
@@ -289,11 +249,7 @@ class Call:
 
 @cache
 def call_of(name: str) -> Call:
-    """Return a method of `Engine` by its name.
-
-    Raises:
-        Malformed: there is none.
-    """
+    """Return a method of `Engine` by its name. Raises Malformed where there is none."""
     if name not in CALLS:
         raise protocol.Malformed(f"no call is named {name!r:.80}")
     signature, hints = inspect.signature(getattr(Engine, name)), get_type_hints(getattr(Engine, name))

@@ -13,7 +13,7 @@ from localrag import api, policy
 from localrag.answer import planning
 from localrag.answer.assistant import Assistant
 from localrag.errors import Cancelled, ModelError
-from localrag.events import Event, IngestProgress, IngestReport, Warmed
+from localrag.events import IngestProgress, IngestReport
 from localrag.ingest import scan, source_files
 from localrag.ingest.readers.source import Options
 from localrag.ingest.source_files import PageImage
@@ -22,7 +22,6 @@ from localrag.llm import calibration, loading, prompt_cache
 from localrag.models import machine
 from localrag.security.encryption.unlocked import encrypted_folder
 from localrag.settings import Settings
-from localrag.types import EVERYTHING, Filter, Mode, Turn
 from localrag.worker.engine import Folder, ModelOffer, Opened, Shelf, Shelved
 
 if TYPE_CHECKING:
@@ -37,29 +36,12 @@ class LocalEngine:
     def __init__(self, settings: Settings, assistant: Assistant | None = None) -> None:
         self._settings = settings
         self._assistant = assistant or Assistant(settings)
+        self.load, self.ask = self._assistant.load, self._assistant.ask
+        self.warm, self.read_ahead = self._assistant.warm, self._assistant.read_ahead
         self._drawer: Drawer | None = None
 
     def use(self, libraries: Sequence[str]) -> None:
         pass  # it reaches everything that its process can
-
-    def load(self) -> str:
-        return self._assistant.load()
-
-    def ask(
-        self, question: str, *, libraries: Sequence[str], documents: Filter = EVERYTHING, mode: Mode = "auto",
-        history: Sequence[Turn] = (), stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Event]:  # fmt: skip
-        return self._assistant.ask(
-            question, libraries=libraries, documents=documents, mode=mode, history=history, stop=stop
-        )
-
-    def read_ahead(
-        self, *, libraries: Sequence[str], documents: Filter = EVERYTHING, likely: Sequence[tuple[str, str]] = (),
-        draft: str = "", mode: Mode = "auto", history: Sequence[Turn] = (), stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Warmed]:  # fmt: skip
-        return self._assistant.read_ahead(
-            libraries=libraries, documents=documents, likely=likely, draft=draft, mode=mode, history=history, stop=stop
-        )
 
     def ingest(
         self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False
@@ -99,11 +81,6 @@ class LocalEngine:
             if isinstance(value, IngestReport):
                 return
             waiting = value.stage == "wait"
-
-    def warm(
-        self, library: str, documents: Sequence[str] = (), *, stop: Callable[[], bool] = lambda: False
-    ) -> Iterator[Warmed]:
-        return self._assistant.warm(library, documents, stop=stop)
 
     def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
         if not documents:
@@ -166,16 +143,13 @@ class LocalEngine:
     ) -> PageImage:
         with closing(api.open_library(library, settings=self._settings)) as opened:
             found, page = opened.page(document, number)
-        drawer = self._drawer or self._new_drawer()
+        if (drawer := self._drawer) is None:
+            from localrag.ingest.readers.isolate import Drawer
+
+            settings = self._settings
+            options = Options(depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000)
+            drawer = self._drawer = Drawer(settings.read_seconds, options, settings.read_memory_mb * 1_000_000)
         return source_files.page_image(Path(found.root) / (found.file or found.path), found, page, width, spans, drawer)
-
-    def _new_drawer(self) -> Drawer:
-        from localrag.ingest.readers.isolate import Drawer
-
-        settings = self._settings
-        options = Options(depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000)
-        self._drawer = Drawer(settings.read_seconds, options, settings.read_memory_mb * 1_000_000)
-        return self._drawer
 
     def model_choices(self) -> tuple[ModelOffer, ...]:
         from localrag.models import catalog

@@ -1,12 +1,8 @@
 """What runs in the worker process: documents and models, for a screen that only draws.
 
-`client` starts it and talks to it through pipes (`engine` defines the messages). Calls that share the model run one
-after the other in one thread, every other call has its own thread. The main thread only listens, so `stop` works at any
-time. The process exits at once when the screen's process is gone, even if that was killed or this one hangs in native
-code (on Linux; elsewhere native code must return first).
-
-It confines itself as the command line does, before it imports what is confined. It opens no viewer and writes no
-exports. The screen handles Ctrl-C. Its priority is below the screen's and above its readers' (`readers/isolate.py`).
+Calls that share the model run one after the other in one thread, every other call has its own thread. The main thread
+only listens, so `stop` works at any time. The process confines itself, and exits at once when the screen's process is
+gone, even if this one hangs in native code (on Linux; elsewhere native code must return first).
 """
 
 from __future__ import annotations
@@ -36,7 +32,7 @@ _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
 
 def main() -> None:
-    requests, replies = _own_pipes()
+    requests, replies = protocol.own_pipes()
     setup: calls.Setup | None = protocol.receive(requests, calls.Setup)
     if setup is None:
         return
@@ -47,15 +43,6 @@ def main() -> None:
     from localrag.worker.local import LocalEngine
 
     Worker(LocalEngine(setup.settings), requests, replies).serve()
-
-
-def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Take the pipes, so that what a library prints goes nowhere; stderr stays."""
-    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 0)
-    os.dup2(nowhere, 1)
-    return requests, replies
 
 
 def _settle(setup: calls.Setup) -> None:
@@ -140,9 +127,10 @@ class Worker:
                     self._send(calls.Item(number, protocol.to_plain(item, call.result)))
                 value.close()
             self._send(calls.Done(number, None if call.streams else protocol.to_plain(value, call.result)))
-        except protocol.TooLong as error:
-            self._send(calls.Failed(number, protocol.ErrorMessage.of(_too_long(call.name, error))))
         except BaseException as error:
+            if isinstance(error, protocol.TooLong):
+                what = f"the result is too large to show ({call.name}: {error})"
+                error = LocalragError(what, "Narrow it to fewer documents, or use the command line.")
             self._send(calls.Failed(number, protocol.ErrorMessage.of(error)))
         finally:
             del self._running[number]
@@ -155,12 +143,6 @@ class Worker:
                 self._replies.flush()
         except OSError:  # the screen is gone
             os._exit(0)
-
-
-def _too_long(name: str, error: protocol.TooLong) -> LocalragError:
-    return LocalragError(
-        f"the result is too large to show ({name}: {error})", "Narrow it to fewer documents, or use the command line."
-    )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from localrag import protocol
 from localrag.errors import NotFoundError
 from localrag.events import Delta, IngestReport
 from localrag.settings import Settings
@@ -103,7 +104,7 @@ def raw(data: bytes) -> None:
 
 if __name__ == "__main__":
     sys.modules["localrag.worker.local"] = SimpleNamespace(LocalEngine=ScriptedEngine)  # type: ignore[assignment]
-    kept = worker._own_pipes
+    kept = protocol.own_pipes
 
     def own_pipes() -> Any:
         global replies
@@ -111,5 +112,5 @@ if __name__ == "__main__":
         replies = pipes[1]
         return pipes
 
-    worker._own_pipes = own_pipes
+    protocol.own_pipes = own_pipes
     sys.exit(worker.main())

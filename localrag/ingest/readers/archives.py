@@ -1,9 +1,9 @@
 """Archives (ZIP, TAR, compressed TAR) and single compressed files (GZ, BZ2, XZ): their members, one by one.
 
-Nothing is written to disk, no link is followed, and only members of types that are read are unpacked. A member that
-cannot be read is one line with its reason: paths out of the archive, links, devices, encryption without a password,
-bombs, damage. Bombs are found by declared sizes, by members that share bytes, and by counting unpacked bytes. Not read:
-RAR, 7Z, Deflate64, Zstandard, AES encryption, split archives.
+Nothing is written to disk, no link is followed, and only members of types that are read are unpacked. Bombs are found
+by
+declared sizes, by members that share bytes, and by counting unpacked bytes. Not read: RAR, 7Z, Deflate64, Zstandard,
+AES encryption, split archives.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _DAMAGED = (
 _OF_SYSTEMS = re.compile(r"(?:^|/)(?:\.[^/]*|__MACOSX|~\$[^/]*|Thumbs\.db|desktop\.ini)(?:/|$)", re.I)
 _DAMAGE = "Copy it again from where it came from, or unpack it with a repair tool."
 _DISTRUST = "Do not trust this archive."
+_JOIN = "Join the parts (zip -s 0 FILE.zip --out WHOLE.zip), or unpack."
 _UNICODE_NAME = 0x7075
 _AES = 99
 _SPLIT = b"PK\x07\x08"  # the first part of a split archive begins with it
@@ -69,9 +70,6 @@ def _inner_name(raw: str, names: Names) -> tuple[str, ReadError | None] | None:
     return names.unique(name), refused
 
 
-# --- ZIP -----------------------------------------------------------------------------------------------------
-
-
 def _zip_members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
     with source.open() as stream:
         try:
@@ -80,32 +78,32 @@ def _zip_members(source: Source, options: Options, budget: Budget) -> Iterator[M
         except (*_DAMAGED, NotImplementedError) as error:
             stream.seek(0)
             if stream.read(4) == _SPLIT:
-                raise _part_of_split() from error
+                raise ReadError("is one part of a split archive", _JOIN) from error
             other = another_kind(source, "a ZIP archive", "a ZIP")
             raise (other or ReadError("is damaged, cut off, or not a ZIP archive", _DAMAGE)) from error
         if any(entry.volume for entry in entries):
-            raise _part_of_split()
-        if _overlap(entries):
+            raise ReadError("is one part of a split archive", _JOIN)
+        # Entries that lie in each other: so a small archive unpacks to a huge one without nesting.
+        spans = sorted((entry.header_offset, entry.header_offset + 30 + entry.compress_size) for entry in entries)
+        if any(end > start for (_, end), (start, _) in pairwise(spans)):
             raise ReadError("has members that share their bytes, as in a bomb", _DISTRUST)
         names = Names()
         for entry in entries:
             if entry.is_dir() or (found := _inner_name(_zip_name(entry), names)) is None:
                 continue
             name, refused = found
-            refused = refused or _zip_refusal(entry)
-            if refused is None and reads(Path(name)):
-                try:
-                    yield Member(name, Source(name, data=_zip_data(archive, entry, options, budget)))
-                    continue
-                except OverBudget:
-                    raise
-                except ReadError as error:
-                    refused = error
-            yield Member(name, refused=refused if reads(Path(name)) else None)
-
-
-def _part_of_split() -> ReadError:
-    return ReadError("is one part of a split archive", "Join the parts (zip -s 0 FILE.zip --out WHOLE.zip), or unpack.")
+            if not reads(Path(name)):
+                yield Member(name)
+                continue
+            try:
+                if (refused := refused or _zip_refusal(entry)) is not None:
+                    raise refused
+                member = Member(name, Source(name, data=_zip_data(archive, entry, options, budget)))
+            except OverBudget:
+                raise
+            except ReadError as error:
+                member = Member(name, refused=error)
+            yield member
 
 
 def _zip_refusal(entry: zipfile.ZipInfo) -> ReadError | None:
@@ -124,12 +122,6 @@ def _bomb(unpacked: int, packed: int) -> ReadError | None:
     return ReadError(f"unpacks to over {_RATIO} times its size, as a bomb does", _DISTRUST)
 
 
-def _overlap(entries: list[zipfile.ZipInfo]) -> bool:
-    """Whether entries lie in each other: so a small archive unpacks to a huge one without nesting."""
-    spans = sorted((entry.header_offset, entry.header_offset + 30 + entry.compress_size) for entry in entries)
-    return any(end > start for (_, end), (start, _) in pairwise(spans))
-
-
 def _zip_data(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, options: Options, budget: Budget) -> bytes:
     encrypted = bool(entry.flag_bits & 1)
     if entry.compress_type == _AES:
@@ -139,9 +131,8 @@ def _zip_data(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, options: Options
             with archive.open(entry, pwd=password.encode() if encrypted else None) as stream:
                 return budget.unpack(cast(BinaryIO, stream))
         except NotImplementedError as error:
-            raise ReadError(
-                f"is compressed by a method that is not supported ({entry.compress_type})", "Pack it as ordinary ZIP."
-            ) from error
+            what = f"is compressed by a method that is not supported ({entry.compress_type})"
+            raise ReadError(what, "Pack it as ordinary ZIP.") from error
         except (*_DAMAGED, RuntimeError) as error:
             if not encrypted:
                 raise ReadError("is damaged in the archive", _DAMAGE) from error
@@ -162,9 +153,6 @@ def _zip_name(entry: zipfile.ZipInfo) -> str:
     return old_name(entry.filename.encode("cp437", "replace"))
 
 
-# --- TAR, and what is compressed as a whole ------------------------------------------------------------------
-
-
 def _tar_or_single(source: Source, budget: Budget) -> Iterator[Member]:
     opener = _COMPRESSED.get(source.suffix)
     with ExitStack() as stack:
@@ -177,7 +165,8 @@ def _tar_or_single(source: Source, budget: Budget) -> Iterator[Member]:
             head = stream.read(512)
             stream.seek(0)
         except _DAMAGED as error:
-            raise _not_compressed(source) from error
+            other = another_kind(source, "a compressed file", "a GZIP")
+            raise (other or ReadError("is damaged, or not a compressed file", _DAMAGE)) from error
         named = source.suffix in (".tgz", ".tbz", ".tbz2", ".txz") or source.stem.lower().endswith(".tar")
         if named or head[257:262] == b"ustar":
             yield from _tar_members(stream, budget)
@@ -199,12 +188,6 @@ def _single(source: Source, stream: _Stream, budget: Budget) -> Member:
         return Member(name, refused=ReadError("is damaged in the archive", _DAMAGE))
 
 
-def _not_compressed(source: Source) -> ReadError:
-    if other := another_kind(source, "a compressed file", "a GZIP"):
-        return other
-    return ReadError("is damaged, or not a compressed file", _DAMAGE)
-
-
 def _tar_members(stream: _Stream, budget: Budget) -> Iterator[Member]:
     names = Names()
     try:
@@ -216,8 +199,6 @@ def _tar_members(stream: _Stream, budget: Budget) -> Iterator[Member]:
         # tarfile takes a broken header for the end; the real end is a block of zeros, or nothing.
         if stream.last.strip(b"\0"):
             raise EOFError
-    except OverBudget:
-        raise
     except ReadError:
         raise
     except _DAMAGED as error:

@@ -10,18 +10,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import io
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import Protocol, cast
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source
-from localrag.types import Page, Part, Reading, Refused, SkippedPage
+from localrag.types import Page, Part, Reading, Refused
 
 
 class Reader(Protocol):
@@ -31,11 +31,7 @@ class Reader(Protocol):
     """
 
     def read(self, source: Source, options: Options) -> Reading:
-        """Return the text of one document; the source is readable and not empty.
-
-        Raises:
-            ReadError: there is none.
-        """
+        """Return the text of one document, or raise ReadError; the source is readable and not empty."""
         ...
 
     def members(self, source: Source, options: Options, budget: Budget) -> Iterator[Member]:
@@ -65,13 +61,9 @@ _MODULES = {
     "times": ".ics .srt .vtt",
     "web": ".epub .htm .html .mht .mhtml .xhtml",
 }
-SUFFIXES: Mapping[str, str] = MappingProxyType(
-    {
-        suffix: f"localrag.ingest.readers.{module}"
-        for module, suffixes in _MODULES.items()
-        for suffix in suffixes.split()
-    }
-)
+SUFFIXES: Mapping[str, str] = {
+    suffix: f"localrag.ingest.readers.{module}" for module, suffixes in _MODULES.items() for suffix in suffixes.split()
+}
 
 
 def reads(path: Path) -> bool:
@@ -91,22 +83,13 @@ def read_parts(path: Path, options: Options | None = None) -> Iterator[Part | Re
     options = options or Options()
     try:
         _check_file(path)
+        yield from _parts(Source.of(path), "", options, Budget(options), options.depth)
     except ReadError as error:
-        yield _refused("", error)
-        return
-    budget = Budget(options)
-    try:
-        yield from _parts(Source.of(path), "", options, budget, options.depth)
-    except OverBudget as error:
         yield _refused("", error)
 
 
 def source_of(path: Path, name: str, options: Options) -> Source:
-    """Return a document by the name of its `Part`: the file itself, or something inside it.
-
-    Raises:
-        ReadError: it is missing or cannot be read.
-    """
+    """Return a document by the name of its `Part`: the file itself, or something inside it; else raise ReadError."""
     _check_file(path)
     return _inside(Source.of(path), name, options, Budget(options)) if name else Source.of(path)
 
@@ -133,7 +116,7 @@ def _parts(source: Source, name: str, options: Options, budget: Budget, depth: i
     own: Part | Refused | None = None
     if hasattr(reader, "read"):
         try:
-            own = _part(source, name, options)
+            own = Part(name, sha256_of(source), source.size, _read(reader, source, options))
         except (OverBudget, MemoryError):
             raise
         except Exception as error:
@@ -155,13 +138,6 @@ def _parts(source: Source, name: str, options: Options, budget: Budget, depth: i
     else:
         if own is None and not found:
             yield Refused(name, "holds no files. If it should, copy it again from its source.")
-
-
-def _part(source: Source, name: str, options: Options) -> Part:
-    reading = _read(source, options)
-    if (characters := sum(len(page.text) for page in reading.pages)) > options.characters:
-        raise ReadError(f"has {characters:,} characters, more than may be read", "Split it into smaller files.")
-    return Part(name, sha256_of(source), source.size, reading)
 
 
 def _member(member: Member, name: str, options: Options, budget: Budget, depth: int) -> Iterator[Part | Refused]:
@@ -186,16 +162,12 @@ def _reader_of(source: Source) -> Reader:
     return cast(Reader, importlib.import_module(module))
 
 
-def _read(source: Source, options: Options) -> Reading:
-    reader = _reader_of(source)
-    if not hasattr(reader, "read"):
-        raise ReadError("is an archive without text of its own", "Its members are read.")
-    try:
-        reading = reader.read(source, options)
-    except OSError as error:
-        raise _unreadable(error) from error
+def _read(reader: Reader, source: Source, options: Options) -> Reading:
+    reading = reader.read(source, options)
     if not any(page.text.strip() for page in reading.pages):
         raise ReadError("has no text", "Open it to see whether it has only pictures or blank pages.")
+    if (characters := sum(len(page.text) for page in reading.pages)) > options.characters:
+        raise ReadError(f"has {characters:,} characters, more than may be read", "Split it into smaller files.")
     return replace(
         reading,
         pages=tuple(_checked(page) for page in reading.pages),
@@ -205,24 +177,23 @@ def _read(source: Source, options: Options) -> Reading:
 
 def sha256_of(source: Source) -> str:
     """Return the hash that identifies a document."""
-    digest = hashlib.sha256()
     with source.open() as stream:
-        while piece := stream.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(cast(io.BufferedReader, stream), "sha256").hexdigest()
 
 
 def _refusal(name: str, error: Exception) -> Refused:
     """Return why a file or member failed; a bad attachment costs neither its mail nor the others."""
+    if isinstance(error, OSError):
+        error = _unreadable(error)
     if isinstance(error, ReadError):
         return _refused(name, error)
-    if isinstance(error, OSError):
-        return _refused(name, _unreadable(error))
     if not name:
         raise error
     what = clean(" ".join(f"{type(error).__name__}: {error}".split())[:200])
-    reason = f"is damaged, or of a kind that is not understood ({what})"
-    return _refused(name, ReadError(reason, "Open it in its own program and save it again."))
+    return Refused(
+        name,
+        f"is damaged, or of a kind that is not understood ({what}). Open it in its own program and save it again.",
+    )
 
 
 def _refused(name: str, error: ReadError) -> Refused:
@@ -234,10 +205,8 @@ def _empty() -> ReadError:
 
 
 def _not_read(name: str) -> ReadError:
-    return ReadError(
-        f"has a type that is not read: {PurePosixPath(name).suffix.lower()!r}",
-        "See `localrag ingest --help` for the types.",
-    )
+    what = f"has a type that is not read: {PurePosixPath(name).suffix.lower()!r}"
+    return ReadError(what, "See `localrag ingest --help` for the types.")
 
 
 def _check_file(path: Path) -> None:
@@ -272,8 +241,3 @@ def _checked(page: Page) -> Page:
         anchors=tuple(item for item in page.anchors if 0 <= item.start <= size),
         words=tuple(item for item in page.words if 0 <= item.start <= item.end <= size),
     )
-
-
-def blank(number: int, reason: str) -> tuple[Page, SkippedPage]:
-    """Return a page without text; it keeps its place, so later pages keep their numbers."""
-    return Page("", number), SkippedPage(number, reason)

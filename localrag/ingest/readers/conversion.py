@@ -1,12 +1,10 @@
 """Convert old Word and PowerPoint files with LibreOffice, where it is installed, and leave nothing behind.
 
-The document goes through a pipe to a supervisor (this module, run as a program). It gives LibreOffice a private folder,
-in memory (/dev/shm) if possible, with a fresh profile: no macros, no Java, no updated links. It kills LibreOffice with
-its process group and deletes the folder when the document is converted, when time is up, or when its parent is gone.
-
-Limits: LibreOffice is native code with the rights of its user. On Linux it runs without a network where the system
-allows that (`unshare`); elsewhere only its settings keep it offline. Outside Linux the folder is on the disk. If the
-supervisor is killed, its folder stays.
+The document goes through a pipe to a supervisor (this module as a program), which gives LibreOffice a private folder
+(in memory where possible) and a fresh profile: no macros, no Java, no updated links. It kills LibreOffice and deletes
+the folder at the end, when time is up, or when its parent is gone. On Linux, LibreOffice inherits the reader process's
+filter, which takes the network away; elsewhere only its settings keep it offline. If the supervisor is killed, its
+folder stays.
 """
 
 from __future__ import annotations
@@ -24,16 +22,14 @@ import uuid
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from localrag import protocol
 from localrag.errors import LocalragError, ReadError
 from localrag.security import storage
 
 SECONDS = 90
 _FILTERS = {"docx": "docx:MS Word 2007 XML", "pptx": "pptx:Impress MS PowerPoint 2007 XML"}
 _FAILED, _LATE, _LARGE = 3, 4, 5
-_HERE = str(Path(__file__).resolve().parents[3])
-_SETTINGS = """<?xml version="1.0" encoding="UTF-8"?>
-<oor:items xmlns:oor="http://openoffice.org/2001/registry">%s</oor:items>
-"""
+_SETTINGS = '<?xml version="1.0" encoding="UTF-8"?>\n<oor:items xmlns:oor="http://openoffice.org/2001/registry">%s</oor:items>\n'
 _SETTINGS_OFF = (
     ("Common/Security/Scripting", "MacroSecurityLevel", "3"),
     ("Common/Security/Scripting", "DisableMacrosExecution", "true"),
@@ -59,29 +55,15 @@ def program() -> str | None:
 
 
 def convert(data: bytes, suffix: str, to: str, most: int, seconds: float = SECONDS) -> bytes | None:
-    """Return a document as "docx" or "pptx"; None if LibreOffice is not installed.
+    """Return a document as "docx" or "pptx" of `most` bytes at most; None if LibreOffice is not installed.
 
-    Args:
-        suffix: of the file (".doc").
-        most: maximal bytes of the result.
-
-    Raises:
-        ReadError: it could not be converted.
+    Raises ReadError where it could not be converted.
     """
     office = program()
     if office is None:
         return None
     order = {"program": office, "suffix": suffix, "to": to, "most": most, "seconds": seconds, "size": len(data)}
-    inherited = os.environ.get("PYTHONPATH")
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "localrag.ingest.readers.conversion"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (_HERE, inherited)))},
-        start_new_session=True,
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-    ) as supervisor:
+    with protocol.start("localrag.ingest.readers.conversion") as supervisor:
         assert supervisor.stdin is not None and supervisor.stdout is not None
         with contextlib.suppress(OSError):  # it has ended, and its exit code says why
             supervisor.stdin.write(json.dumps(order).encode() + b"\n" + data)
@@ -103,16 +85,15 @@ class CannotConvert(ReadError):
     """LibreOffice could not open it."""
 
 
-# --- in the supervisor -----------------------------------------------------------------------------------------
-
-
 def _main() -> int:
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
     order: dict[str, Any] = json.loads(requests.readline())
     data = requests.read(order["size"])
     if len(data) < order["size"]:
         return _FAILED
-    conversion = _Conversion(_root() / f"localrag-{os.getppid()}-{uuid.uuid4().hex}")
+    memory = Path("/dev/shm")
+    root = memory if memory.is_dir() and os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+    conversion = _Conversion(root / f"localrag-{os.getppid()}-{uuid.uuid4().hex}")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: conversion.abort())
     threading.Thread(target=conversion.abort_after, args=(requests.fileno(),), daemon=True).start()
@@ -120,11 +101,6 @@ def _main() -> int:
         return conversion.run(order, data, replies)
     finally:
         conversion.end()
-
-
-def _root() -> Path:
-    memory = Path("/dev/shm")
-    return memory if memory.is_dir() and os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
 
 
 class _Conversion:
@@ -147,10 +123,14 @@ class _Conversion:
         storage.make_dir(result.parent)
         storage.write_bytes(self._folder / "profile/user/registrymodifications.xcu", (_SETTINGS % settings).encode())
         command = [
-            *_without_network(), order["program"], f"-env:UserInstallation={(self._folder / 'profile').as_uri()}",
+            order["program"], f"-env:UserInstallation={(self._folder / 'profile').as_uri()}",
             "--headless", "--norestore", "--nologo", "--nodefault", "--nolockcheck",
             "--convert-to", _FILTERS[order["to"]], "--outdir", str(result.parent), str(document),
         ]  # fmt: skip
+        # No proxies, display and session bus; the home is the folder.
+        kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "WINDIR") if name in os.environ}
+        names = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR")
+        homes = dict.fromkeys(names, str(self._folder))
         with self._lock:  # an abort before this has ended the process, one after it kills LibreOffice
             self._office = subprocess.Popen(
                 command,
@@ -158,7 +138,7 @@ class _Conversion:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=_environment(self._folder),
+                env=kept | homes | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "SAL_USE_VCLPLUGIN": "svp"},
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
@@ -205,29 +185,6 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
     process.wait()
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Return an environment without proxies, display and session bus; the home is the folder."""
-    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "WINDIR") if name in os.environ}
-    homes = dict.fromkeys(("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR"), str(folder))
-    return kept | homes | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "SAL_USE_VCLPLUGIN": "svp"}
-
-
-def _without_network() -> list[str]:
-    """Return a command prefix that takes the network away; empty where the system does not allow that."""
-    unshare = shutil.which("unshare") if sys.platform == "linux" else None
-    if unshare is None or not Path(unshare).is_absolute():
-        return []
-    prefix = [unshare, "--map-current-user", "--net", "--"]
-    try:
-        tried = subprocess.run(
-            [*prefix, "true"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            timeout=5, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return prefix if tried.returncode == 0 else []
 
 
 if __name__ == "__main__":

@@ -22,8 +22,6 @@ _CX = "{http://schemas.microsoft.com/office/drawing/2014/chartex}"
 _MAX_POINTS = 20_000
 _MAX_DEPTH = 40
 
-# --- charts
-
 
 def chart(root: Element) -> str:
     """Return a chart: its title, then a table with a row for each category and a column for each series."""
@@ -34,7 +32,7 @@ def chart(root: Element) -> str:
         lines += _table([name for name, _, _ in series], next(iter(shared), ()), [values for _, _, values in series])
     else:
         for name, categories, values in series:
-            lines += ["", *_table([name], tuple(categories), [values])]
+            lines += ["", *_table([name], categories, [values])]
     return "\n".join(lines).strip()
 
 
@@ -118,9 +116,6 @@ def _shown(value: str, form: str) -> str:
     return value if value.lstrip("-").isdigit() else f"{number:.10g}"
 
 
-# --- SmartArt
-
-
 def diagram(root: Element) -> str:
     """Return the texts of a SmartArt drawing as an indented list."""
     texts = {}
@@ -150,9 +145,6 @@ def diagram(root: Element) -> str:
                 lines.append(f"{'  ' * max(0, min(depth, 10))}- {words}")
             waiting += [(child, depth + 1) for _, child in sorted(below.get(identity, ()), reverse=True)]
     return "\n".join(lines)
-
-
-# --- formulas
 
 
 _INVISIBLE = dict.fromkeys(range(0x2061, 0x2065))  # operators such as "apply" and "times", never printed

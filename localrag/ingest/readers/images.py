@@ -6,6 +6,7 @@ formats are tried: some other decoders of Pillow start programs. HEIC needs pill
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import warnings
 import zlib
@@ -22,7 +23,6 @@ from localrag.types import Page, Reading, SkippedPage, Word
 _FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "WEBP", "GIF", "BMP", "HEIF")
 # Pillow raises any of these over a broken file.
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
-_HEIC = (".heic", ".heif")
 _NOTHING = "no text; nothing was recognised in the picture"
 _BROKEN = "damaged; the picture could not be decoded"
 _SQUARE = 1.2  # fax machines scan up to twice as fine across as down, which distorts letters
@@ -57,8 +57,13 @@ def read(source: Source, options: Options) -> Reading:
 
 def frames(source: Source) -> Iterator[Image.Image | None]:
     """Yield the pages upright; None for one that is damaged."""
-    if source.suffix in _HEIC:
-        _register_heic()
+    if source.suffix in (".heic", ".heif"):
+        try:
+            import pillow_heif
+        except ImportError:
+            what = "is a HEIC picture, and pillow-heif is not installed"
+            raise ReadError(what, "Run: pip install 'localrag[heic]'") from None
+        pillow_heif.register_heif_opener()
     with source.open() as stream:
         try:
             with warnings.catch_warnings():
@@ -74,16 +79,6 @@ def frames(source: Source) -> Iterator[Image.Image | None]:
                 yield _frame(image, index)
 
 
-def _register_heic() -> None:
-    try:
-        import pillow_heif
-    except ImportError:
-        raise ReadError(
-            "is a HEIC picture, and pillow-heif is not installed", "Run: pip install 'localrag[heic]'"
-        ) from None
-    pillow_heif.register_heif_opener()
-
-
 def _frame(image: Image.Image, index: int) -> Image.Image | None:
     try:
         image.seek(index)
@@ -92,9 +87,7 @@ def _frame(image: Image.Image, index: int) -> Image.Image | None:
         image.load()
         # A copy: the object of the first frame changes with the next seek.
         frame = ImageOps.exif_transpose(image) if index == 0 else image.copy()
-    except Image.DecompressionBombError:
-        return None
-    except _DAMAGED:
+    except (Image.DecompressionBombError, *_DAMAGED):
         return None
     if across > _SQUARE * down:
         return frame.resize((frame.width, round(frame.height * across / down)))
@@ -105,11 +98,11 @@ def _frame(image: Image.Image, index: int) -> Image.Image | None:
 
 def _resolution(image: Image.Image) -> tuple[float, float]:
     """Return dots per inch across and down, where the file has plausible ones."""
-    try:
+    with contextlib.suppress(TypeError, ValueError, ZeroDivisionError):
         across, down = (float(value) for value in image.info.get("dpi", (1, 1)))
-    except (TypeError, ValueError, ZeroDivisionError):
-        return 1.0, 1.0
-    return (across, down) if min(across, down) >= 60 and max(across, down) <= 2.5 * min(across, down) else (1.0, 1.0)
+        if min(across, down) >= 60 and max(across, down) <= 2.5 * min(across, down):
+            return across, down
+    return 1.0, 1.0
 
 
 def _damaged(source: Source) -> ReadError:

@@ -1,17 +1,15 @@
-"""Reads files in processes of their own, so a bad file costs one line of the report and nothing else.
+"""Read files in processes of their own, so a bad file costs one line of the report and nothing else.
 
-A process reads many files, one at a time, and sends each document when it is read. It is killed when a document takes
-too long or too much memory, and replaced when it crashes: the documents that came before are kept, the rest is one
-reason. Programs that a reader started die with it. Replies wait in a bounded queue, so a slow caller slows down the
-processes. A subverted process can send text (`wire`), not code.
-
-Limits: a process has the rights of its user (see `reader_process`). On Windows there is no memory limit, and programs
-that a reader started are not killed.
+A process reads many files, one at a time, and sends each document when it is read. It is killed, with the programs that
+a reader started, when a document takes too long or too much memory, and replaced when it crashes: the documents that
+came before are kept. A subverted process can send text (`wire`), not code. On Windows there is no memory limit, and
+programs that a reader started are not killed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import queue
@@ -22,6 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from localrag import protocol
@@ -39,23 +38,15 @@ _BROKEN = "The file is damaged or hostile. Open it in its own program and save i
 
 
 class ReaderPool:
-    """Reads files side by side; a context manager, so that no process is left behind.
-
-    Args:
-        workers: how many processes read at once; they start when there is work for them.
-        seconds: time limit of one document; the clock restarts for each document in an archive.
-        options: how files are read.
-        memory: memory limit of a process, in bytes of data.
-        stop: called several times a second; once it returns True, `read_all` raises Cancelled.
-    """
+    """Reads files side by side; a context manager, so that no process is left behind."""
 
     def __init__(
         self,
-        workers: int = 2,
-        seconds: float = 120,
+        workers: int = 2,  # processes that read at once; they start when there is work for them
+        seconds: float = 120,  # time limit of one document; restarts for each document in an archive
         options: Options | None = None,
-        memory: int = 1_500_000_000,
-        stop: Callable[[], bool] | None = None,
+        memory: int = 1_500_000_000,  # limit of a process, in bytes of data
+        stop: Callable[[], bool] | None = None,  # called several times a second; True makes `read_all` raise Cancelled
     ) -> None:
         self._size = max(1, workers)
         self._limits = wire.Setup(seconds, memory, options or Options())
@@ -77,40 +68,29 @@ class ReaderPool:
         """Yield each path with every document in it or why it was refused, then with None: the file is done.
 
         Documents of one file come in order, mixed with those of other files. `paths` is consumed in the caller's
-        thread, a few files ahead. Passwords and text pass through pipes only.
-
-        Raises:
-            Cancelled: `stop` returned True, or the pool was closed.
+        thread, a few files ahead. Raises Cancelled if `stop` returned True, or the pool was closed.
         """
         if self._closed.is_set():
             raise ValueError("this ReaderPool is closed")
         replies = _Replies(_MAX_WAITING)
         self._open.append(replies)
+        waiting, pending = iter(paths), 0
         try:
-            yield from self._read_all(iter(paths), replies)
+            while True:
+                if self._stop() or self._closed.is_set():
+                    raise Cancelled("reading was stopped", "Run the same command again to continue.")
+                for path in itertools.islice(waiting, 2 * self._size + 2 - pending):
+                    self._start_thread(pending)
+                    self._jobs.put((Path(path), replies))
+                    pending += 1
+                if not pending:
+                    return
+                if (reply := replies.get(_TICK)) is not None:
+                    pending -= reply[1] is None
+                    yield reply
         finally:
             replies.close()
             self._open.remove(replies)
-
-    def _read_all(self, paths: Iterator[Path], replies: _Replies) -> Iterator[Reply]:
-        pending, ahead = 0, 2 * self._size + 2
-        more = True
-        while True:
-            if self._stop() or self._closed.is_set():
-                raise Cancelled("reading was stopped", "Run the same command again to continue.")
-            while more and pending < ahead:
-                path = next(paths, None)
-                if path is None:
-                    more = False
-                    break
-                self._start_thread(pending)
-                self._jobs.put((Path(path), replies))
-                pending += 1
-            if not pending:
-                return
-            if (reply := replies.get(_TICK)) is not None:
-                pending -= reply[1] is None
-                yield reply
 
     def close(self) -> None:
         """Kill every process. Closing twice does nothing."""
@@ -131,15 +111,10 @@ class ReaderPool:
             if pending >= len(self._workers) < self._size and not self._closed.is_set():
                 each = _Worker(self._limits)
                 self._workers.append(each)
-                if len(self._workers) == 1:
-                    self._run(self._watch)
-                self._run(self._serve, each)
-
-    def _run(self, work: Callable[..., None], *args: object) -> None:
-        # Daemon: an abandoned pool must not keep the program running; the processes see their pipes close.
-        thread = threading.Thread(target=work, args=args, name="localrag-reader", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+                # Daemon: an abandoned pool must not keep the program running; the processes see their pipes close.
+                thread = threading.Thread(target=self._serve, args=(each,), name="localrag-reader", daemon=True)
+                self._threads.append(thread)
+                thread.start()
 
     def _serve(self, each: _Worker) -> None:
         while (job := self._jobs.get()) is not None and not self._closed.is_set():
@@ -154,11 +129,6 @@ class ReaderPool:
                 replies.put(path, Refused("", f"cannot be read: {what}. Please report this."))
             replies.put(path, None)
         each.close()
-
-    def _watch(self) -> None:
-        while not self._closed.wait(_TICK):
-            for each in self._workers:
-                each.look()
 
 
 class _Replies:
@@ -207,9 +177,7 @@ class Drawer:
     It is kept for pages of one file only, so a hostile file cannot affect the pages of another. A context manager, so
     that no process is left behind.
 
-    Args:
-        seconds, memory, options: as for `ReaderPool`.
-        idle: how many seconds a process waits for the next page.
+    Its process waits `idle` seconds for the next page. The other arguments are those of `ReaderPool`.
     """
 
     def __init__(
@@ -228,11 +196,7 @@ class Drawer:
         self.close()
 
     def draw(self, path: Path, wanted: PageRequest) -> PagePicture:
-        """Draw a page of a document.
-
-        Raises:
-            ReadError: it cannot be drawn.
-        """
+        """Draw a page of a document, or raise ReadError."""
         with self._drawing:
             kept, self._kept = self._kept, None
             if self._leaving is not None:
@@ -249,13 +213,7 @@ class Drawer:
                 raise _not_drawn(path, error.reason) from error
 
     def _draw(self, process: _Process, path: Path, wanted: PageRequest) -> PagePicture:
-        over, found, reason = threading.Event(), None, "gave no picture. Open it in a viewer."
-
-        def watch() -> None:
-            while not over.wait(_TICK):
-                process.look()
-
-        threading.Thread(target=watch, name="localrag-picture", daemon=True).start()
+        found, reason = None, "gave no picture. Open it in a viewer."
         try:
             for item in process.do(wire.Job(path.absolute(), wanted)):
                 found = item if isinstance(item, PagePicture) else found
@@ -263,20 +221,16 @@ class Drawer:
         except protocol.TooLong as error:
             raise _not_drawn(path, "has too long a page to be drawn. Its text is shown instead.") from error
         finally:
-            over.set()
             if found is None or process.leaving:
                 process.end()
         if found is None:
             raise _not_drawn(path, reason)
         if not process.leaving:
-            self._keep(path, process)
+            self._kept = path, process
+            self._leaving = threading.Timer(self._idle, self.close)
+            self._leaving.daemon = True
+            self._leaving.start()
         return found
-
-    def _keep(self, path: Path, process: _Process) -> None:
-        self._kept = path, process
-        self._leaving = threading.Timer(self._idle, self.close)
-        self._leaving.daemon = True
-        self._leaving.start()
 
     def close(self) -> None:
         """End the process; the next page starts another."""
@@ -291,17 +245,16 @@ def _not_drawn(path: Path, reason: str) -> ReadError:
     return ReadError(f"{path.name} {what}", hint)
 
 
+@dataclass(eq=False)
 class _Lost(Exception):
     """The process is gone; `again` says that the file may not be the cause."""
 
-    def __init__(self, reason: str, again: bool) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.again = again
+    reason: str
+    again: bool
 
 
 class _Worker:
-    """A process, replaced when it is gone. One thread calls `read` and `close`, any thread `look` and `end`."""
+    """A process, replaced when it is gone. One thread calls `read` and `close`, any thread `end`."""
 
     def __init__(self, limits: wire.Setup) -> None:
         self._limits = limits
@@ -329,10 +282,6 @@ class _Worker:
             finally:
                 if not staying:
                     self._discard(process)
-
-    def look(self) -> None:
-        if (process := self._process) is not None:
-            process.look()
 
     def end(self) -> None:
         with self._lock:
@@ -370,29 +319,22 @@ class _Process:
         self._limits = limits
         self._popen = _spawn()
         self._lock = threading.Lock()
-        self._gone = False
+        self._gone = threading.Event()
         self._deadline = math.inf
         self._starved = 0.0
         self._resident = 0
         self._verdict = ""
+        threading.Thread(target=self._watch, name="localrag-watching", daemon=True).start()
 
     def read(self, path: Path) -> Iterator[Part | Refused]:
-        """Yield the parts of a file.
-
-        Raises:
-            _Lost: the process died, or had to be killed.
-        """
+        """Yield the parts of a file; raise _Lost if the process died, or had to be killed."""
         for item in self.do(wire.Job(path.absolute())):
             if isinstance(item, PagePicture):
                 raise _Lost(f"made its reader send a picture instead of text. {_BROKEN}", again=False)
             yield item
 
     def do(self, job: wire.Job) -> Iterator[Part | Refused | PagePicture]:
-        """Yield the results of a job.
-
-        Raises:
-            _Lost: the process died, or had to be killed.
-        """
+        """Yield the results of a job; raise _Lost if the process died, or had to be killed."""
         decoder = wire.Decoder(self._limits.options)
         requests, replies = self._popen.stdin, self._popen.stdout
         assert requests is not None and replies is not None
@@ -409,7 +351,7 @@ class _Process:
                     self._deadline = self._clock() + self._limits.seconds
                 item = decoder.take(message)
                 if isinstance(item, wire.Done):
-                    self.leaving = item.leaving
+                    self.leaving, self._deadline = item.leaving, math.inf
                     return
                 if item is not None:
                     self._deadline = math.inf  # the caller's time does not count
@@ -421,19 +363,19 @@ class _Process:
             pass
         raise self._lost(self.end())
 
-    def look(self) -> None:
-        """Kill the process if it exceeds its limits; called several times a second."""
-        limits = self._limits
-        self._resident = max(self._resident, reader_process.resident(self._popen.pid))
-        if self._clock() > self._deadline:
-            self._verdict = (
-                f"took longer than {limits.seconds:g} s. Split the file, or raise read_seconds in localrag.toml."
-            )
-        elif self._resident > limits.memory + _SHARED:
-            self._verdict = reader_process.needs_more(limits.memory)
-        else:
-            return
-        self.kill()
+    def _watch(self) -> None:
+        """Kill the process if it exceeds its limits."""
+        seconds, memory = self._limits.seconds, self._limits.memory
+        while not self._verdict and not self._gone.wait(_TICK):
+            self._resident = max(self._resident, reader_process.resident(self._popen.pid))
+            if self._clock() > self._deadline:
+                self._verdict = (
+                    f"took longer than {seconds:g} s. Split the file, or raise read_seconds in localrag.toml."
+                )
+            elif self._resident > memory + _SHARED:
+                self._verdict = reader_process.needs_more(memory)
+        if self._verdict:
+            self.kill()
 
     def _clock(self) -> float:
         """Return seconds, less those in which the process waited for a processor: readers have a low priority."""
@@ -449,11 +391,15 @@ class _Process:
         if code == -getattr(signal, "SIGKILL", 9):
             hint = "The system may be short of memory: free some, or read fewer files at once (workers)."
             return _Lost(f"was not read: its reader was killed from outside. {hint}", again=True)
-        return _Lost(f"made its reader crash ({_end_of(code)}). {_BROKEN}", again=True)
+        how = f"exit code {code}"
+        if code < 0:
+            with contextlib.suppress(ValueError):
+                how = signal.Signals(-code).name
+        return _Lost(f"made its reader crash ({how}). {_BROKEN}", again=True)
 
     def kill(self) -> None:
         with self._lock:
-            if self._gone:  # its process id may belong to another process
+            if self._gone.is_set():  # its process id may belong to another process
                 return
             if sys.platform != "win32":
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -464,38 +410,15 @@ class _Process:
         """Kill the process and everything it started; return its exit code."""
         self.kill()
         with self._lock:
-            self._gone = True
+            self._gone.set()
         code = self._popen.wait()
-        for pipe in (self._popen.stdin, self._popen.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError, ValueError):
-                    pipe.close()
+        for pipe in filter(None, (self._popen.stdin, self._popen.stdout)):
+            with contextlib.suppress(OSError, ValueError):
+                pipe.close()
         return code
 
 
 def _spawn() -> subprocess.Popen[bytes]:
-    """Start a process that finds localrag where this one did, and nothing in the current folder.
-
-    Without -P, `python -m` would import a `json.py` that lies among the person's documents.
-    """
-    here = str(Path(__file__).resolve().parents[3])
-    inherited = os.environ.get("PYTHONPATH")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, inherited)))}
     # One thread each: several processes read at once, and the embedder uses the rest of the machine.
-    environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "localrag.ingest.readers.reader_process"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        start_new_session=True,
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-    )
-
-
-def _end_of(code: int) -> str:
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return signal.Signals(-code).name
-    return f"exit code {code}"
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+    return protocol.start("localrag.ingest.readers.reader_process", environment=threads)

@@ -1,9 +1,8 @@
-"""Text recognition (OCR): the text of a picture in reading order, and the box of each word.
+"""Text recognition (OCR): the text of a picture in reading order, and the box of each word (docs/decisions/0011).
 
-Two engines, both local. rapidocr runs the PP-OCR networks of its wheel for languages in Latin script, Chinese and
-Japanese. Tesseract, an external program, reads other languages where it is installed; it gets the picture through a
-pipe and writes no file (docs/decisions/0011). Pages on their side or upside down are turned. Handwriting is not read,
-and text recognised with little confidence is left out.
+rapidocr runs the PP-OCR networks of its wheel for languages in Latin script, Chinese and Japanese. Tesseract, an
+external program, reads other languages where it is installed; it gets the picture through a pipe and writes no file.
+Pages on their side or upside down are turned. Text recognised with little confidence is left out.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from PIL import Image
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.ocr_layout import Box, Line, arrange
-from localrag.ingest.readers.source import page_done
+from localrag.ingest.readers.source import page_listeners
 from localrag.types import Word
 
 if TYPE_CHECKING:
@@ -51,40 +50,30 @@ class Recognised:
 
 
 def recognise(image: Image.Image, languages: Sequence[str] = ("en",)) -> Recognised:
-    """Return the text of a picture (EXIF is ignored).
+    """Return the text of a picture (EXIF is ignored) in languages by their ISO 639-1 codes.
 
-    Args:
-        languages: ISO 639-1 codes.
-
-    Raises:
-        NoEngine: no installed engine reads these languages.
-        ReadError: the picture is too large.
+    Raises ReadError for a picture that is too large, NoEngine where no installed engine reads these languages.
     """
     check_size(image.size)
     engine = _engine(tuple(languages))
     picture = _prepared(image)
     lines, turns = _tesseract(picture, engine) if isinstance(engine, str) else _networks(picture)
-    page_done()
+    for listener in page_listeners:
+        listener()
     lines = [line for line in lines if line.confidence >= _MIN_CONFIDENCE]
     if sum(character.isalnum() for line in lines for character in line.text) < _MIN_LETTERS:
         return Recognised("")
     text, words = arrange(lines)
     width, height = picture.size if turns % 2 == 0 else picture.size[::-1]
-    return Recognised(
-        text, tuple(Word(start, end, *_fractions(box, width, height, turns)) for start, end, box in words)
-    )
+    found = (Word(start, end, *_fractions(box, width, height, turns)) for start, end, box in words)
+    return Recognised(text, tuple(found))
 
 
 def check_size(size: tuple[int, int]) -> None:
-    """Refuse a picture by its stated size, before it is decoded.
-
-    Raises:
-        ReadError: it is too large.
-    """
+    """Raise ReadError for a picture that is too large by its stated size, before it is decoded."""
     if size[0] * size[1] > MAX_PIXELS:
-        raise ReadError(
-            f"is too large a picture ({size[0]:,} x {size[1]:,} pixels)", "Save it with fewer pixels (300 dpi)."
-        )
+        what = f"is too large a picture ({size[0]:,} x {size[1]:,} pixels)"
+        raise ReadError(what, "Save it with fewer pixels (300 dpi).")
 
 
 def _prepared(image: Image.Image) -> Image.Image:
@@ -93,17 +82,15 @@ def _prepared(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     if image.mode.startswith("I;16"):  # 16 bits of grey; Pillow would clip instead of scaling
-        image = image.point(lambda value: value / 256)
-        image = image.convert("L")
+        image = image.point(lambda value: value / 256).convert("L")
     pixels = image.width * image.height
     if pixels > _USEFUL_PIXELS:
         factor = (_USEFUL_PIXELS / pixels) ** 0.5
         size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
-        image = image.convert("RGB" if image.mode != "L" and image.mode != "1" else "L")
+        image = image.convert("L" if image.mode in ("L", "1") else "RGB")
         image = image.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
     elif min(image.size) < _MIN_SIDE:  # a strip of one line
-        image = image.convert("RGB")
-        image = image.resize((2 * image.width, 2 * image.height))
+        image = image.convert("RGB").resize((2 * image.width, 2 * image.height))
     return image.convert("RGB")
 
 
@@ -115,8 +102,6 @@ def _fractions(box: Box, width: float, height: float, turns: int) -> tuple[float
     left, top, right, bottom = (round(min(1.0, max(0.0, value)), 5) for value in (left, top, right, bottom))
     return left, top, right, bottom
 
-
-# --- the PP-OCR networks -------------------------------------------------------------------------------------
 
 # The languages the networks were trained for, without those that failed in measurements (docs/decisions/0011).
 LANGUAGES = frozenset(
@@ -170,9 +155,11 @@ def _networks(image: Image.Image) -> tuple[list[Line], int]:
     pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])  # blue, green, red
     turns = 0
     boxes = _find(engine, pixels)
-    if boxes is not None and _mostly_tall(boxes):
-        pixels, turns = np.ascontiguousarray(np.rot90(pixels)), 1
-        boxes = _find(engine, pixels)
+    if boxes is not None:
+        widths, heights = _sides(boxes)
+        if heights[heights > 1.5 * widths].sum() > 2 * widths[widths > 1.5 * heights].sum():  # it lies on its side
+            pixels, turns = np.ascontiguousarray(np.rot90(pixels)), 1
+            boxes = _find(engine, pixels)
     if boxes is not None and _upside_down(engine, engine.crop_text_regions(pixels, boxes)):
         pixels, turns = np.ascontiguousarray(np.rot90(pixels, 2)), (turns + 2) % 4
         boxes = _find(engine, pixels)
@@ -181,8 +168,16 @@ def _networks(image: Image.Image) -> tuple[list[Line], int]:
     crops = engine.crop_text_regions(pixels, boxes)
     found = engine.recognize_txt(crops)
     places = engine.cal_rec_boxes(crops, boxes, found, True).word_results
-    lines = zip(found.txts, found.scores, places, strict=True)
-    return [line for text, score, cells in lines if (line := _recognised_line(text, score, cells))], turns
+    lines: list[Line] = []
+    for text, score, cells in zip(found.txts, found.scores, places, strict=True):
+        visible = [index for index, character in enumerate(text) if not character.isspace()]
+        if cells and len(cells) == len(visible):  # spaces have none
+            of: dict[int, Box] = {}
+            for index, (_, _, corners) in zip(visible, cells, strict=True):
+                xs, ys = zip(*corners, strict=True)
+                of[index] = Box(min(xs), min(ys), max(xs), max(ys))
+            lines.append(Line(text, tuple(of.get(index) for index in range(len(text))), score))
+    return lines, turns
 
 
 def _find(engine: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
@@ -205,13 +200,6 @@ def _sides(boxes: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.
     return np.linalg.norm(boxes[:, 1] - boxes[:, 0], axis=1), np.linalg.norm(boxes[:, 3] - boxes[:, 0], axis=1)
 
 
-def _mostly_tall(boxes: NDArray[np.float32]) -> bool:
-    """Whether the page lies on its side: most lines run down."""
-    widths, heights = _sides(boxes)
-    tall = heights[heights > 1.5 * widths].sum()
-    return bool(tall > 2 * widths[widths > 1.5 * heights].sum())
-
-
 def _upside_down(engine: Any, crops: list[Any]) -> bool:
     """Let the starts of the twelve longest lines vote; the network squeezes longer pictures."""
     longest = sorted(crops, key=lambda crop: -crop.shape[1])[:12]
@@ -219,21 +207,6 @@ def _upside_down(engine: Any, crops: list[Any]) -> bool:
     labels = engine.cls_and_rotate(starts)[1].cls_res
     return fmean(score if label == "180" else 1 - score for label, score in labels) > 0.5
 
-
-def _recognised_line(text: str, confidence: float, cells: Sequence[tuple[str, float, Any]]) -> Line | None:
-    """Return a line with a box for each character; `cells` leave out spaces."""
-    boxes = [
-        Box(min(x for x, _ in cell), min(y for _, y in cell), max(x for x, _ in cell), max(y for _, y in cell))
-        for _, _, cell in cells
-    ]
-    visible = [index for index, character in enumerate(text) if not character.isspace()]
-    if not boxes or len(boxes) != len(visible):
-        return None
-    of = dict(zip(visible, boxes, strict=True))
-    return Line(text, tuple(of.get(index) for index in range(len(text))), confidence)
-
-
-# --- the choice of the engine --------------------------------------------------------------------------------
 
 # Tesseract names languages by ISO 639-2, except Chinese.
 _TESSERACT = dict(
@@ -253,12 +226,9 @@ _TESSERACT = dict(
 def _engine(languages: tuple[str, ...]) -> Path | str:
     """Return the folder of the networks, or Tesseract's name for the languages."""
     wanted = tuple(dict.fromkeys(language.lower() for language in languages)) or ("en",)
-    unknown = [language for language in wanted if language not in LANGUAGES and language not in _TESSERACT]
-    if unknown:
-        raise NoEngine(
-            f"is a picture, and its language {unknown[0]!r} is not known to text recognition",
-            'Give ISO 639-1 codes, such as "de".',
-        )
+    if unknown := [language for language in wanted if language not in LANGUAGES and language not in _TESSERACT]:
+        what = f"is a picture, and its language {unknown[0]!r} is not known to text recognition"
+        raise NoEngine(what, 'Give ISO 639-1 codes, such as "de".')
     folder = networks()
     if folder is not None and LANGUAGES.issuperset(wanted):
         return folder
@@ -266,27 +236,18 @@ def _engine(languages: tuple[str, ...]) -> Path | str:
     missing = sorted(set(names) - _installed())
     if not missing:
         return "+".join(names)
-    packages = " ".join(f"tesseract-ocr-{name.replace('_', '-')}" for name in missing)
     if folder is None and LANGUAGES.issuperset(wanted):
         raise NoEngine("is a picture, and text recognition is not installed", "Run: pip install rapidocr.")
+    packages = " ".join(f"tesseract-ocr-{name.replace('_', '-')}" for name in missing)
     strange = ", ".join(language for language in wanted if language not in LANGUAGES or folder is None)
-    raise NoEngine(
-        f"is a picture, and recognising {strange!r} takes Tesseract, which is not installed with that language",
-        f"Install it (on Debian: apt install {packages}), or change ocr_languages.",
-    )
-
-
-# --- Tesseract -----------------------------------------------------------------------------------------------
-
-
-def _program() -> str | None:
-    return shutil.which("tesseract")
+    what = f"is a picture, and recognising {strange!r} takes Tesseract, which is not installed with that language"
+    raise NoEngine(what, f"Install it (on Debian: apt install {packages}), or change ocr_languages.")
 
 
 @cache
 def _installed() -> frozenset[str]:
     """Return the languages that Tesseract has; none where it is not installed."""
-    if (program := _program()) is None:
+    if (program := shutil.which("tesseract")) is None:
         return frozenset()
     try:
         listed = subprocess.run([program, "--list-langs"], capture_output=True, timeout=20, check=True)
@@ -296,7 +257,7 @@ def _installed() -> frozenset[str]:
 
 
 def _run(arguments: list[str], picture: Image.Image) -> str:
-    program = _program()
+    program = shutil.which("tesseract")
     assert program is not None  # its languages were listed
     stream = io.BytesIO()
     picture.convert("L").save(stream, "PPM")

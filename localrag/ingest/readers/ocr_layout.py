@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -72,7 +72,7 @@ def arrange(lines: Sequence[Line]) -> tuple[str, list[tuple[int, int, Box]]]:
         # Where lines were recognised across a narrow gutter, gaps between words still show it.
         for region, _ in find_regions(pdf_words.find_lines(word for line in column for word in line.words)):
             _add_column(text, region)
-    return text.finished()
+    return text.text, text.words
 
 
 def _level(line: Line, slope: float, boxes: dict[int, Box], joined: set[int]) -> _Level | None:
@@ -117,16 +117,11 @@ def _slope(lines: Sequence[Line]) -> float:
     return median(slopes) if len(slopes) >= 3 else 0.0
 
 
-# --- columns -------------------------------------------------------------------------------------------------
-
-
 def _columns(lines: list[_Level], depth: int = 0) -> Iterator[list[_Level]]:
     """Yield the parts of a page in reading order: columns, and what is not set in columns."""
-    if not lines:
-        return
     gutter = _gutter(lines) if depth < _MAX_DEPTH and len(lines) >= 2 * _MIN_ROWS else None
     if gutter is None:
-        yield lines
+        yield from [lines] if lines else []
         return
     # A line across the gutter (a title, a wide table) parts the columns above it from those below.
     whole: list[_Level] = []
@@ -148,31 +143,21 @@ def _columns(lines: list[_Level], depth: int = 0) -> Iterator[list[_Level]]:
 def _gutter(lines: Sequence[_Level]) -> float | None:
     """Return where the fewest lines cross, near the middle; None where too many do for two columns."""
     first, last = min(line.box.left for line in lines), max(line.box.right for line in lines)
-    best: tuple[int, float, float] | None = None
+    found: list[tuple[int, float, float]] = []
     for step in range(20, 81):
         x = first + (last - first) * step / 100
         crossing = sum(line.box.left < x < line.box.right for line in lines)
         before = sum(line.box.right <= x for line in lines)
-        if min(before, len(lines) - crossing - before) < _MIN_ROWS:
-            continue
-        if best is None or (crossing, abs(step - 50)) < (best[0], best[1]):
-            best = crossing, abs(step - 50), x
-    return best[2] if best is not None and best[0] <= len(lines) / 4 else None
+        if min(before, len(lines) - crossing - before) >= _MIN_ROWS:
+            found.append((crossing, abs(step - 50), x))
+    crossing, _, x = min(found, default=(len(lines), 0.0, 0.0))
+    return x if crossing <= len(lines) / 4 else None
 
 
 def _bands(lines: Sequence[_Level], gutter: float) -> Iterator[tuple[bool, list[_Level]]]:
     """Yield runs of rows from top to bottom, and whether they cross the gutter."""
-    band: list[_Level] = []
-    kind = False
-    for row in _rows(lines):
-        crosses = any(line.box.left < gutter < line.box.right for line in row)
-        if band and crosses != kind:
-            yield kind, band
-            band = []
-        kind = crosses
-        band.extend(row)
-    if band:
-        yield kind, band
+    for crosses, rows in groupby(_rows(lines), lambda row: any(one.box.left < gutter < one.box.right for one in row)):
+        yield crosses, [line for row in rows for line in row]
 
 
 def _rows(lines: Sequence[_Level]) -> list[list[_Level]]:
@@ -196,14 +181,13 @@ def _is_prose(lines: Sequence[_Level]) -> bool:
     return wide >= 0.5 * len(lines) and median(line.characters for line in lines) >= 15
 
 
-# --- text ----------------------------------------------------------------------------------------------------
-
-
 def _add_column(text: _Text, lines: Sequence[pdf_words.Line]) -> None:
     """Add a column or another part of a page."""
     tables = find_tables(lines, ())
     table_of = {word.start: table for table in tables for word in table.words}
-    pitch = _pitch(lines)
+    height = median(line.height for line in lines)
+    steps = [step for a, b in pairwise(lines) if (step := b.middle - a.middle) < 2.2 * height]
+    pitch = median(steps) if steps else 1.3 * height  # the usual distance of lines in a paragraph
     before: pdf_words.Line | None = None
     done: set[int] = set()
     for line in lines:
@@ -217,67 +201,53 @@ def _add_column(text: _Text, lines: Sequence[pdf_words.Line]) -> None:
         before = line if table is None else None
 
 
-def _pitch(lines: Sequence[pdf_words.Line]) -> float:
-    """Return the usual distance of lines in a paragraph."""
-    height = median(line.height for line in lines)
-    steps = [step for a, b in pairwise(lines) if (step := b.middle - a.middle) < 2.2 * height]
-    return median(steps) if steps else 1.3 * height
-
-
 class _Text:
     """The text so far, and where its words are in it."""
 
     def __init__(self, raw: str, boxes: dict[int, Box], joined: set[int]) -> None:
         self._raw, self._boxes, self._joined = raw, boxes, joined
-        self._text = ""
-        self._words: list[tuple[int, int, Box]] = []
-
-    def finished(self) -> tuple[str, list[tuple[int, int, Box]]]:
-        return self._text, self._words
+        self.text = ""
+        self.words: list[tuple[int, int, Box]] = []
 
     def continues(self, line: pdf_words.Line) -> bool:
         """Whether a sentence continues in a line at the top of the next column."""
-        last = self._text[-1:]
+        last = self.text[-1:]
         return (last.isalnum() or last in _HYPHENS + ",") and bool(last) and line.words[0].text[0].islower()
 
     def add_line(self, line: pdf_words.Line, near: bool) -> None:
         """Add a line; `near` says that it belongs to the paragraph before."""
-        if self._text:
+        if self.text:
             first = line.words[0].text
             if not (near and self._join_cut_word(first)):
-                self._text += "\n" if near else "\n\n"
+                self.text += "\n" if near else "\n\n"
         for place, word in enumerate(line.words):
-            self._text += " " if place and word.start not in self._joined else ""
-            self._add_word(word, len(self._text))
-            self._text += word.text
+            self.text += " " if place and word.start not in self._joined else ""
+            self.words.append((len(self.text), len(self.text) + len(word.text), self._boxes[word.start]))
+            self.text += word.text
 
     def add_table(self, table: Table) -> None:
-        self._text += "\n\n" if self._text else ""
-        start = len(self._text)
-        self._text += "\n".join(markdown_rows(list(table.rows)))
+        self.text += "\n\n" if self.text else ""
+        start = len(self.text)
+        self.text += "\n".join(markdown_rows(list(table.rows)))
         at = start
         for word in sorted(table.words, key=lambda word: word.start):
             text = word.text.replace("|", "\\|")
-            found = self._text.find(text, at)
+            found = self.text.find(text, at)
             if found < 0:
-                found = self._text.find(text, start)
+                found = self.text.find(text, start)
             if found >= 0:
-                self._add_word(word, found, len(text))
                 at = found + len(text)
-
-    def _add_word(self, word: pdf_words.Word, start: int, length: int | None = None) -> None:
-        self._words.append((start, start + (length or len(word.text)), self._boxes[word.start]))
+                self.words.append((found, at, self._boxes[word.start]))
 
     def _join_cut_word(self, following: str) -> bool:
         """Join a word that is cut at the end of the last line with its other half."""
-        if len(self._text) < 2 or self._text[-1] not in _HYPHENS or not self._text[-2].isalpha():
+        cut = len(self.text) > 1 and self.text[-1] in _HYPHENS and self.text[-2].isalpha()
+        if not cut or not following[0].islower():
             return False
-        if not following[0].islower():
-            return False
-        left = re.search(r"\w*$", self._text[:-1])
+        left = re.search(r"\w*$", self.text[:-1])
         right = re.match(r"\w*", following)
         if "-" not in join_hyphen(left[0] if left else "", right[0] if right else "", self._raw):
-            self._text = self._text[:-1]
-            start, end, box = self._words[-1]
-            self._words[-1] = (start, end - 1, box)
+            self.text = self.text[:-1]
+            start, end, box = self.words[-1]
+            self.words[-1] = (start, end - 1, box)
         return True

@@ -1,10 +1,6 @@
-"""A page of a PDF, or a picture, as pixels, with the words of a quote boxed.
+"""A page of a PDF, or a picture, as pixels, with the words of a quote boxed; runs in a reader process.
 
-Runs in a reader process, since it parses the same files. The file must be the one that was read (by its hash): a box
-on another version would mark other words. The result is plain pixels, so nobody has to decode what a subverted parser
-made.
-
-A quote is found by its letters and digits among the drawn words: the stored text differs from what the file draws
+A quote is found by its letters and digits among the drawn words, since the stored text differs from what the file draws
 (tables became rows, columns were put in order, hyphens removed, right-to-left lines turned). A quote that is not drawn
 in one piece is found piece by piece. If most of it is not found, nothing is boxed.
 """
@@ -12,10 +8,11 @@ in one piece is found piece by piece. If most of it is not found, nothing is box
 from __future__ import annotations
 
 import contextlib
+import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING, NamedTuple
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.pdf_words import Word
@@ -25,20 +22,16 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _MIN_WIDTH = 100
-_CHANGED = "has changed since it was read"
+
 _QUOTE, _OTHER, _TINT = (200, 20, 20), (110, 110, 110), (255, 243, 150)
 
 
 def draw_page(source: Source, wanted: PageRequest, options: Options) -> PagePicture:
-    """Draw a page.
-
-    Raises:
-        ReadError: it cannot be drawn.
-    """
+    """Draw a page, or raise ReadError."""
     from localrag.ingest.readers.base import sha256_of
 
     if sha256_of(source) != wanted.sha256:
-        raise ReadError(_CHANGED, "Ingest again, then ask again.")
+        raise ReadError("has changed since it was read", "Ingest again, then ask again.")
     if source.suffix == ".pdf":
         image, marks = _pdf(source, wanted, options)
     else:
@@ -76,10 +69,7 @@ def _pdf(source: Source, wanted: PageRequest, options: Options) -> tuple[Image.I
         except pypdfium2.PdfiumError as error:
             raise ReadError("is damaged: the page could not be drawn", "Open it in a viewer.") from error
     found = [locate(wanted.text, start, end, words) for start, end in wanted.spans]
-    return image, [
-        [(left / across, top / down, right / across, bottom / down) for left, top, right, bottom in boxes]
-        for boxes in found
-    ]
+    return image, [[(a / across, b / down, c / across, d / down) for a, b, c, d in boxes] for boxes in found]
 
 
 def _scale(across: float, down: float, width: int) -> float:
@@ -105,16 +95,8 @@ def _frame(source: Source, wanted: PageRequest) -> Image.Image:
 
 def _recognised(wanted: PageRequest) -> list[list[Box]]:
     """Return the boxes of the recognised words in each span, joined by lines."""
-    return [
-        lines(
-            [
-                Word(word.start, word.end, "", word.left, word.top, word.right, word.bottom)
-                for word in wanted.words
-                if word.start < last and word.end > first
-            ]
-        )
-        for first, last in wanted.spans
-    ]
+    words = [Word(one.start, one.end, "", one.left, one.top, one.right, one.bottom) for one in wanted.words]
+    return [lines([word for word in words if word.start < last and word.end > first]) for first, last in wanted.spans]
 
 
 def _mark(image: Image.Image, boxes: Sequence[Box], colour: tuple[int, int, int], quiet: bool) -> None:
@@ -126,10 +108,8 @@ def _mark(image: Image.Image, boxes: Sequence[Box], colour: tuple[int, int, int]
     for left, top, right, bottom in boxes:
         pad = 2 + image.height * max(0.0, bottom - top) * 0.12
         x0, y0 = max(0, round(left * image.width - pad)), max(0, round(top * image.height - pad))
-        x1, y1 = (
-            min(image.width - 1, round(right * image.width + pad)),
-            min(image.height - 1, round(bottom * image.height + pad)),
-        )
+        x1 = min(image.width - 1, round(right * image.width + pad))
+        y1 = min(image.height - 1, round(bottom * image.height + pad))
         if x1 <= x0 or y1 <= y0:
             continue
         if not quiet:
@@ -138,17 +118,13 @@ def _mark(image: Image.Image, boxes: Sequence[Box], colour: tuple[int, int, int]
         draw.rectangle((x0, y0, x1, y1), outline=colour, width=line)
 
 
-# --- finding the words of a quote ----------------------------------------------------------------------------
-
-
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 _MIN_FOUND = 0.6  # share of the letters
 _MIN_PIECE = 4  # letters; shorter pieces are ambiguous
 _CONTEXT = 60  # letters on both sides that distinguish two places with the same words
 
 
-@dataclass(frozen=True, slots=True)
-class _Letters:
+class _Letters(NamedTuple):
     """The letters and digits of a text, and the offset or word number of each."""
 
     text: str
@@ -170,7 +146,7 @@ def locate(text: str, start: int, end: int, words: Sequence[Word]) -> list[Box]:
     return lines([words[number] for number in numbers])
 
 
-def _letters(marked: Iterator[tuple[int, str]] | enumerate[str]) -> _Letters:
+def _letters(marked: Iterable[tuple[int, str]]) -> _Letters:
     kept: list[str] = []
     owners: list[int] = []
     for owner, letter in marked:
@@ -186,7 +162,13 @@ def _whole(stored: _Letters, first: int, last: int, drawn: _Letters) -> tuple[in
     wanted = stored.text[first:last]
     if places := _all(wanted, drawn.text):
         before, after = stored.text[max(0, first - _CONTEXT) : first], stored.text[last : last + _CONTEXT]
-        at = max(places, key=lambda at: _alike(before, after, drawn.text, at, at + len(wanted)))
+        at = max(
+            places,
+            key=lambda at: (
+                _common(reversed(before), reversed(drawn.text[max(0, at - _CONTEXT) : at]))
+                + _common(after, drawn.text[at + len(wanted) :][:_CONTEXT])
+            ),
+        )
         return at, at + len(wanted)
     # A line in right-to-left script, drawn from the left.
     turned = wanted[::-1]
@@ -194,23 +176,13 @@ def _whole(stored: _Letters, first: int, last: int, drawn: _Letters) -> tuple[in
     return (at, at + len(turned)) if at >= 0 else None
 
 
+def _common(one: Iterable[str], other: Iterable[str]) -> int:
+    """Count the equal letters at the start of two texts."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
 def _all(wanted: str, text: str) -> list[int]:
-    places, at = list[int](), text.find(wanted)
-    while at >= 0 and len(places) < 1000:
-        places.append(at)
-        at = text.find(wanted, at + 1)
-    return places
-
-
-def _alike(before: str, after: str, text: str, start: int, end: int) -> int:
-    """Count the letters before and after a place that are the same."""
-    count = 0
-    while count < len(before) and start - count > 0 and before[-count - 1] == text[start - count - 1]:
-        count += 1
-    more = 0
-    while more < len(after) and end + more < len(text) and after[more] == text[end + more]:
-        more += 1
-    return count + more
+    return [match.start() for match in islice(re.finditer(f"(?={re.escape(wanted)})", text), 1000)]
 
 
 def _pieces(stored: _Letters, first: int, last: int, drawn: _Letters) -> list[tuple[int, int]]:

@@ -1,9 +1,8 @@
-"""Read PDFs: page text, labels and the outline by PDFium, the rest by pypdf (`pdf_annotations`).
+"""Read PDFs: page text, labels and the outline by PDFium (docs/decisions/0003), the rest by `pdf_annotations`.
 
-PDFium reads an outline and page labels in milliseconds where pypdf takes up to a second, and decrypts by itself
-(docs/decisions/0003). Tables become Markdown rows, interleaved columns are put in order (`pdf_layout`). Text that is
-not shown is left out and reported (`pdf_hidden`). Running lines are kept once (`pdf_text`). Pages that are pictures are
-recognised (`ocr`). A page without text stays, empty, and is reported. Not read: mathematical notation.
+Tables become Markdown rows, interleaved columns are put in order (`pdf_layout`). Text that is not shown is left out and
+reported (`pdf_hidden`). Running lines are kept once (`pdf_text`). Pages that are pictures are recognised (`ocr`). A
+page without text stays, empty, and is reported.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from localrag.ingest.readers.blocks import HiddenText
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import drop_running, find_headings
 from localrag.ingest.readers.pdf_annotations import Note, Quads, attached_files, iso_date, read_extras
-from localrag.ingest.readers.pdf_hidden import PageObjects, hide
+from localrag.ingest.readers.pdf_hidden import hide
 from localrag.ingest.readers.pdf_layout import page_text
 from localrag.ingest.readers.pdf_text import (
     drop_running_lines,
@@ -60,13 +59,14 @@ class _Read:
 def read(source: Source, options: Options) -> Reading:
     with contextlib.closing(open_document(source, options.passwords)) as document:
         if len(document) > _MAX_PAGES:
-            raise ReadError(
-                f"has {len(document):,} pages, more than the {_MAX_PAGES:,} that are read",
-                "Split it into smaller files.",
-            )
-        found = _without_running_lines(list(_pages(document, options)))
+            what = f"has {len(document):,} pages, more than the {_MAX_PAGES:,} that are read"
+            raise ReadError(what, "Split it into smaller files.")
+        found = list(_pages(document, options))
         if not found:
             raise ReadError("is damaged: it has no pages", _REPRINT)
+        # Recognised pages keep their running headers and footers, since their words have offsets.
+        texts = drop_running_lines([page.text if not page.words else "" for page in found])
+        found = [one if one.words else replace(one, text=text) for one, text in zip(found, texts, strict=True)]
         extras = read_extras(source, options.passwords, lambda index, quads: _marked_text(document, index, quads))
         found = [_with_notes(page, extras.notes.get(index, ())) for index, page in enumerate(found)]
         if not any(page.text for page in found):
@@ -111,25 +111,18 @@ def _without_text(reasons: Sequence[str], options: Options) -> ReadError:
         if reason not in (_SCAN, _BLANK, _DAMAGED, _UNRECOGNISED):
             return ReadError(f"has no text on any page: {reason}", "See `localrag doctor` for the engines.")
     if _UNRECOGNISED in reasons:
-        return ReadError(
-            "is a scan in which no text could be recognised",
-            "Open it to see whether it shows text. If it does, scan it again at 300 dpi, or set ocr_languages.",
-        )
+        hint = "Open it to see whether it shows text. If it does, scan it again at 300 dpi, or set ocr_languages."
+        return ReadError("is a scan in which no text could be recognised", hint)
     if _SCAN in reasons:
-        return ReadError(
-            "has no text on any page; it is probably a scan", "Text recognition is off; repeat with --ocr auto."
-        )
+        hint = "Text recognition is off; repeat with --ocr auto."
+        return ReadError("has no text on any page; it is probably a scan", hint)
     if _BLANK in reasons:
         return ReadError("has no text: its pages are blank", "Open it to see whether it is the right file.")
     return ReadError("is damaged: no page could be loaded", _REPRINT)
 
 
 def open_document(source: Source, passwords: Sequence[str]) -> Any:
-    """Open a document, with one of the passwords if it is encrypted.
-
-    Raises:
-        ReadError: it cannot be opened.
-    """
+    """Open a document, with one of the passwords if it is encrypted; raise ReadError where that fails."""
     import pypdfium2
 
     code = None
@@ -145,12 +138,7 @@ def open_document(source: Source, passwords: Sequence[str]) -> Any:
         raise ReadError(f"is encrypted, {tried}", "Save a copy without a password, or give its password.")
     if code == _UNSUPPORTED_SECURITY:
         raise ReadError("is encrypted in a way that is not supported", "Save a copy without protection.")
-    if other := another_kind(source, "a PDF", "a PDF"):
-        raise other
-    raise ReadError("is damaged, or not a PDF", "Open it in a viewer and print it to a new PDF.")
-
-
-# --- pages ---------------------------------------------------------------------------------------------------
+    raise another_kind(source, "a PDF", "a PDF") or ReadError("is damaged, or not a PDF", _REPRINT)
 
 
 def _pages(document: Any, options: Options) -> Iterator[_Read]:
@@ -170,9 +158,8 @@ def _pages(document: Any, options: Options) -> Iterator[_Read]:
             found = _Read("", _DAMAGED)
         characters += len(found.text)
         if characters > options.characters:
-            raise ReadError(
-                f"has more than the {options.characters:,} characters that may be read", "Split it into smaller files."
-            )
+            what = f"has more than the {options.characters:,} characters that may be read"
+            raise ReadError(what, "Split it into smaller files.")
         yield found
 
 
@@ -204,21 +191,17 @@ def _page(page: Any, number: int, options: Options) -> _Read:
 def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int]]:
     """Return the text that the page shows, remarks on what it does not show, and the kinds of its objects."""
     hidden = HiddenText()
-    with contextlib.closing(page.get_textpage()) as textpage:
+    with contextlib.ExitStack() as stack:
+        textpage = stack.enter_context(contextlib.closing(page.get_textpage()))
         found = hide(page, textpage, hidden)
-        if not found.removed:
-            return _shown(page, textpage, found), (), found.kinds
-    with contextlib.closing(page.get_textpage()) as textpage:
-        return _shown(page, textpage, found), hidden.remarks(number), found.kinds
-
-
-def _shown(page: Any, textpage: Any, found: PageObjects) -> str:
-    raw = native.text(textpage)
-    if not has_right_to_left(raw):
-        return tidy(page_text(page, textpage, raw, found.paths, found.ruled))
-    visual = is_visual(raw)
-    raw = with_ligatures(raw, textpage, visual)
-    return plain(tidy(page_text(page, textpage, raw, found.paths, found.ruled)), visual)
+        if found.removed:
+            textpage = stack.enter_context(contextlib.closing(page.get_textpage()))
+        raw = native.text(textpage)
+        visual = is_visual(raw)
+        if turned := has_right_to_left(raw):
+            raw = with_ligatures(raw, textpage, visual)
+        text = tidy(page_text(page, textpage, raw, found.paths, found.ruled))
+    return plain(text, visual) if turned else text, hidden.remarks(number), found.kinds
 
 
 def _recognised(page: Any, options: Options) -> _Read:
@@ -230,17 +213,10 @@ def _recognised(page: Any, options: Options) -> _Read:
         return _Read("", _BLANK)
     scale = min(_DOTS_PER_POINT, (_MAX_PIXELS / (width * height)) ** 0.5)
     try:
-        image = page.render(scale=scale).to_pil()
-        found = ocr.recognise(image, options.languages)
+        found = ocr.recognise(page.render(scale=scale).to_pil(), options.languages)
     except ReadError as error:
         return _Read("", f"no text; {error.message}")
     return _Read(found.text, "" if found.text else _UNRECOGNISED, found.words)
-
-
-def _without_running_lines(found: list[_Read]) -> list[_Read]:
-    """Drop running headers and footers; recognised pages stay whole, since their words have offsets."""
-    texts = drop_running_lines([page.text if not page.words else "" for page in found])
-    return [page if page.words else replace(page, text=text) for page, text in zip(found, texts, strict=True)]
 
 
 def has_form(document: Any) -> bool:
@@ -250,9 +226,6 @@ def has_form(document: Any) -> bool:
             document.init_forms()
             return True
     return False
-
-
-# --- metadata ---------------------------------------------------------------------------------------------------
 
 
 def _fact(document: Any, name: str) -> str:
@@ -272,8 +245,6 @@ def _label(document: Any, index: int) -> str | None:
     return None
 
 
-# --- headings ------------------------------------------------------------------------------------------------
-
 _MAX_OUTLINE = 5000
 
 
@@ -288,9 +259,7 @@ def _headings(document: Any, texts: Sequence[str]) -> list[tuple[Heading, ...]]:
 def _outline(document: Any, texts: Sequence[str]) -> list[tuple[Heading, ...]]:
     pages: list[list[Heading]] = [[] for _ in texts]
     with contextlib.suppress(Exception):
-        for count, bookmark in enumerate(document.get_toc(max_depth=8)):
-            if count >= _MAX_OUTLINE:
-                break
+        for bookmark in islice(document.get_toc(max_depth=8), _MAX_OUTLINE):
             title = " ".join(clean(bookmark.get_title()).split())[:200]
             target = bookmark.get_dest()
             index = target.get_index() if target is not None else None

@@ -1,8 +1,8 @@
 """What a PDF holds beside its page text, by pypdf: comments, form fields, signatures, XMP metadata, attached files.
 
 Comments and form fields become lines in brackets at the end of their page: "[Comment by J. Doe, 2024-03-02, on “the
-rent”: Too high?]". Signatures are reported, not verified. PDFium reads the page text. A file that pypdf cannot parse
-loses these extras, never its text, and a remark reports it.
+rent”: Too high?]". Signatures are reported, not verified. A file that pypdf cannot parse loses these extras, never its
+text, and a remark reports it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from localrag.errors import ReadError
@@ -61,12 +62,17 @@ def read_extras(source: Source, passwords: Sequence[str], marked_text: MarkedTex
     try:
         with source.open() as stream:
             reader = _open(stream, passwords)
-            pages = {id_: index for index, page in enumerate(reader.pages) if (id_ := _identity(page)) is not None}
+            references = ((page.indirect_reference, index) for index, page in enumerate(reader.pages))
+            pages = {int(reference.idnum): index for reference, index in references if reference is not None}
             for index, annotation in _annotations(reader):
                 if note := _comment(annotation, index, marked_text):
                     extras.notes.setdefault(index, []).append(note)
             _read_fields(reader, pages, extras)
-            _read_metadata(reader, extras)
+            if (xmp := reader.xmp_metadata) is not None:
+                titles, created = xmp.dc_title or {}, xmp.xmp_create_date
+                extras.title = clean(titles.get("x-default") or next(iter(titles.values()), ""))
+                extras.author = ", ".join(clean(name) for name in xmp.dc_creator or [])
+                extras.date = f"{created:%Y-%m-%d}" if created is not None and 1900 <= created.year <= 2100 else ""
     except MemoryError:
         raise
     except Exception as error:  # pypdf raises anything over broken files
@@ -80,7 +86,10 @@ def attached_files(source: Source, passwords: Sequence[str], budget: Budget) -> 
     names = Names()
     with source.open() as stream:
         try:
-            specs = _file_specs(_open(stream, passwords))
+            reader = _open(stream, passwords)
+            pinned = [item["/FS"] for _, item in _annotations(reader) if item.get("/Subtype") == "/FileAttachment"]
+            specs: list[Any] = [attachment.pdf_object for attachment in reader.attachment_list]
+            specs = [spec.get_object() for spec in (*specs, *pinned)]
         except MemoryError:
             raise
         except Exception:  # `read_extras` has reported it
@@ -100,12 +109,6 @@ def attached_files(source: Source, passwords: Sequence[str], budget: Budget) -> 
             yield Member(name, Source(name, data=data))
 
 
-def _file_specs(reader: PdfReader) -> list[Any]:
-    specs: list[Any] = [attachment.pdf_object for attachment in reader.attachment_list]
-    pinned = [item["/FS"] for _, item in _annotations(reader) if item.get("/Subtype") == "/FileAttachment"]
-    return [spec.get_object() for spec in (*specs, *pinned)]
-
-
 def _open(stream: BinaryIO, passwords: Sequence[str]) -> PdfReader:
     from pypdf import PdfReader
 
@@ -116,24 +119,11 @@ def _open(stream: BinaryIO, passwords: Sequence[str]) -> PdfReader:
     return reader
 
 
-def _identity(page: Any) -> int | None:
-    reference = page.indirect_reference
-    return None if reference is None else int(reference.idnum)
-
-
 def _annotations(reader: PdfReader) -> Iterator[tuple[int, Any]]:
-    count = 0
-    for index, page in enumerate(reader.pages):
-        for reference in page.get("/Annots") or ():
-            count += 1
-            if count > _MAX_ANNOTATIONS:
-                return
-            annotation = reference.get_object()
-            if hasattr(annotation, "get"):
-                yield index, annotation
-
-
-# --- comments ------------------------------------------------------------------------------------------------
+    found = ((index, item) for index, page in enumerate(reader.pages) for item in page.get("/Annots") or ())
+    for index, reference in islice(found, _MAX_ANNOTATIONS):
+        if hasattr(annotation := reference.get_object(), "get"):
+            yield index, annotation
 
 
 def _comment(annotation: Any, index: int, marked_text: MarkedText) -> Note | None:
@@ -172,13 +162,8 @@ def _text(value: Any) -> str:
     return " ".join(clean(str(value)).split())[:_MAX_LENGTH] if isinstance(value, str | int | float) else ""
 
 
-# --- form fields and signatures ------------------------------------------------------------------------------
-
-
 def _read_fields(reader: PdfReader, pages: dict[int, int], extras: Extras) -> None:
-    for count, (name, item) in enumerate((reader.get_fields() or {}).items()):
-        if count >= _MAX_FIELDS:
-            break
+    for name, item in islice((reader.get_fields() or {}).items(), _MAX_FIELDS):
         kind, value = item.get("/FT"), item.get("/V")
         if kind == "/Sig":
             if value is not None:
@@ -220,20 +205,6 @@ def _signature(value: Any) -> str:
     signed = f"signed by {name}" if name else "signed"
     reason = f", reason: {reason}" if (reason := _text(value.get("/Reason"))) else ""
     return f"is digitally {signed}{f' on {date}' if date else ''}{reason}; the signature was not verified"
-
-
-# --- metadata ------------------------------------------------------------------------------------------------
-
-
-def _read_metadata(reader: PdfReader, extras: Extras) -> None:
-    xmp = reader.xmp_metadata
-    if xmp is None:
-        return
-    titles = xmp.dc_title or {}
-    extras.title = clean(titles.get("x-default") or next(iter(titles.values()), ""))
-    extras.author = ", ".join(clean(name) for name in xmp.dc_creator or [])
-    created = xmp.xmp_create_date
-    extras.date = created.strftime("%Y-%m-%d") if created is not None and 1900 <= created.year <= 2100 else ""
 
 
 def iso_date(text: str) -> str:

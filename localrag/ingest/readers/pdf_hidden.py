@@ -46,10 +46,10 @@ def hide(page: Any, textpage: Any, hidden: HiddenText) -> PageObjects:
     """Move hidden text from the page to `hidden`."""
     found = _look(page)
     out = list(found.unseen)
-    if found.layer and not _is_scan(found):
+    outlines = len(found.paths) > 100 and len(found.layer) > 0.9 * found.texts
+    if found.pictured < _PICTURE and not outlines:  # else it is the text of a picture, or of letters drawn as shapes
         out += [("invisible text", item) for item in found.layer]
-    if found.suspects:
-        out += _undrawn(page, found.suspects)
+    out += _undrawn(page, found.suspects) if found.suspects else ()
     for kind, item in out:
         words = native.words_of(item, textpage)
         readable = any(map(str.isalnum, words))
@@ -60,11 +60,6 @@ def hide(page: Any, textpage: Any, hidden: HiddenText) -> PageObjects:
         native.show(item.handle, False)
         found.removed = True
     return found
-
-
-def _is_scan(found: PageObjects) -> bool:
-    """Whether invisible text is the text layer of a picture, or of letters turned into drawings."""
-    return found.pictured >= _PICTURE or (len(found.paths) > 100 and len(found.layer) > 0.9 * found.texts)
 
 
 def _look(page: Any) -> PageObjects:
@@ -85,7 +80,7 @@ def _look(page: Any) -> PageObjects:
                 ink.mode == 0 and ink.fill in plain and item.around is matrix and ink.top - ink.bottom >= _MIN_SIZE
                 and ink.right > left and ink.left < right and ink.top > bottom and ink.bottom < top
             ):  # fmt: skip
-                ground.add_text(item, ink)  # black on white, on the page: the usual case
+                ground.latest.append((item, ink))  # black on white, on the page: the usual case
             else:
                 _look_at_text(item, ink, (right - left, top - bottom), ground, found)
             continue
@@ -112,12 +107,12 @@ def _look_at_text(
         return
     inks = [ink.fill] if ink.mode not in (1, 5) else []
     if ink.mode in (1, 2, 5, 6):
-        inks.append(native.stroke_colour(item.handle))
+        inks.append(native.colour_of(item.handle, stroke=True))
     colours = [colour for colour in inks if colour is not None]
     if box.right <= 0 or box.left >= paper[0] or box.bottom <= 0 or box.top >= paper[1]:
         found.unseen.append(("text off the page", item))
     elif len(colours) < len(inks):
-        ground.add_text(item, ink)  # a pattern
+        ground.latest.append((item, ink))  # a pattern
     elif all(colour[3] == 0 for colour in colours):
         found.unseen.append(("transparent text", item))
     elif box.height < _MIN_SIZE and native.text_size(item) < _MIN_SIZE:
@@ -126,7 +121,7 @@ def _look_at_text(
         kind = "white text" if min(colours[0][:3]) >= _WHITE else "text in the colour of its background"
         found.suspects.append((kind, item, box))
     else:
-        ground.add_text(item, ink)
+        ground.latest.append((item, ink))
 
 
 class _Ground:
@@ -140,7 +135,7 @@ class _Ground:
         # By bands of the page, so pages with many boxes stay fast.
         self._fills: dict[int, list[tuple[native.Box, native.Colour | None]]] = {}
         self._texts: dict[int, list[tuple[native.Item, native.Box]]] = {}
-        self._latest: list[tuple[native.Item, native.Ink]] = []
+        self.latest: list[tuple[native.Item, native.Ink]] = []
 
     def add_path(self, item: native.Item) -> None:
         box = native.bounds(item)
@@ -154,7 +149,7 @@ class _Ground:
             self.upright += 2 if native.segment_count(item.handle) < 8 else _MIN_UPRIGHT
         if not filled:
             return
-        colour = native.fill_colour(item.handle)
+        colour = native.colour_of(item.handle)
         if colour is not None and colour[3] == 0:
             return
         self._add(box, colour)
@@ -169,23 +164,18 @@ class _Ground:
         if share < _PICTURE:  # under a picture of the whole page is the text of a scan
             self._cover(box)
 
-    def add_text(self, item: native.Item, ink: native.Ink) -> None:
-        self._latest.append((item, ink))
-
     def _add(self, box: native.Box, colour: native.Colour | None) -> None:
-        first = max(0, int(box.top // _BAND))
-        for band in range(first, min(int(box.bottom // _BAND), first + _MAX_BANDS) + 1):
+        for band in _bands(box, 0):
             self._fills.setdefault(band, []).append((box, colour))
 
     def _cover(self, over: native.Box) -> None:
-        for item, ink in self._latest:
+        for item, ink in self.latest:
             box = native.tame(item.around.box(*ink[2:]))
             self._texts.setdefault(int(box.top // _BAND), []).append((item, box))
-        self._latest.clear()
-        first = max(0, int(over.top // _BAND) - 1)
-        for band in range(first, min(int(over.bottom // _BAND), first + _MAX_BANDS) + 1):
-            texts = self._texts.get(band)
-            if texts and (inside := [entry for entry in texts if _within(entry[1], over)]):
+        self.latest.clear()
+        for band in _bands(over, 1):
+            texts = self._texts.get(band, [])
+            if inside := [entry for entry in texts if _within(entry[1], over)]:
                 self.covered += inside
                 self._texts[band] = [entry for entry in texts if not _within(entry[1], over)]
 
@@ -200,6 +190,11 @@ class _Ground:
             if fill.left <= x <= fill.right and fill.top <= y <= fill.bottom:
                 return behind is None or _near(colour, behind) or behind[3] < 255
         return pale
+
+
+def _bands(box: native.Box, above: int) -> range:
+    first = max(0, int(box.top // _BAND) - above)
+    return range(first, min(int(box.bottom // _BAND), first + _MAX_BANDS) + 1)
 
 
 def _within(box: native.Box, over: native.Box) -> bool:

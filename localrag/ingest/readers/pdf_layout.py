@@ -7,7 +7,9 @@ both sides are prose and the file draws them line by line across.
 
 from __future__ import annotations
 
+import operator
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import median
@@ -38,23 +40,15 @@ _MAX_DEPTH = 2  # gutters in gutters: three or four columns
 
 
 def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item], ruled: bool) -> str:
-    """Return the page's raw text with tables and columns in order.
-
-    Args:
-        paths: the page's drawings.
-        ruled: whether some of them may be rules down the page.
-    """
+    """Return the page's raw text with tables and columns in order; `ruled` says that `paths` may have rules down."""
     if not 3 < len(raw) < _MAX_LETTERS or not (ruled or _looks_set(textpage, raw)):
         return raw
     turns = native.turns_of_text(textpage, raw)
-    matrix = native.view(page, turns)
-    words = find_words(textpage, raw, matrix)
+    words = find_words(textpage, raw, native.view(page, turns))
     turned = native.turned(page, turns)
     rules = find_rules(item._replace(around=turned.after(item.around)) for item in paths)
     return _replaced(raw, _blocks(words, rules))
 
-
-# --- is there anything to move? ----------------------------------------------------------------------------
 
 _FIGURE_TOKEN = re.compile(r"[($€£¥+-]*\d[\d,.]*[%)]*$|[—–%)]$")
 
@@ -69,8 +63,7 @@ def _looks_set(textpage: Any, raw: str) -> bool:
         lone += found == 1 and len(line) < 16
     if figured >= _MIN_LINES or lone >= 2 * _MIN_LINES:
         return True
-    runs = native.runs(textpage, _MAX_RUNS)
-    if runs is None:
+    if (runs := native.runs(textpage, _MAX_RUNS)) is None:
         return True
     gaps = 0
     for (start, top, right, bottom), (left, other_top, _, other_bottom) in pairwise(runs):
@@ -78,32 +71,23 @@ def _looks_set(textpage: Any, raw: str) -> bool:
         # A gap also follows a bullet or a number.
         if left - right > _COLUMN_GAP * height > 0 and right - start > 2.5 * height:
             gaps += abs(top + bottom - other_top - other_bottom) < height
-            if gaps >= _MIN_LINES:
-                return True
-    return False
+    return gaps >= _MIN_LINES
 
-
-# --- moving text -------------------------------------------------------------------------------------------
 
 Block = tuple[Sequence[Word], str]
 
 
 def _blocks(words: Sequence[Word], rules: Rules) -> list[Block]:
     """Return the words that become tables or are reordered, with the text that replaces them."""
-    grids = _find_grids(words, rules) if len(rules.upright) > 1 else []
-    used = {word for grid in grids for word in grid.words}
-    free = [word for word in words if word not in used] if used else words
-    blocks: list[Block] = [(grid.words, _markdown(grid.rows)) for grid in grids]
-    for lines, mixed in find_regions(find_lines(free)):
+    found = [table for group in _groups(rules) if (table := _table(words, group))] if len(rules.upright) > 1 else []
+    used = {word for grid in found for word in grid.words}
+    blocks: list[Block] = []
+    for lines, mixed in find_regions(find_lines(word for word in words if word not in used)):
         tables = find_tables(lines, rules.flat)
         if mixed and not tables:
             blocks.append(([word for line in lines for word in line.words], _prose(lines)))
-        blocks += [(table.words, _markdown(table.rows)) for table in tables]
-    return blocks
-
-
-def _markdown(rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(markdown_rows(list(rows)))
+        found += tables
+    return [*((table.words, "\n".join(markdown_rows(table.rows))) for table in found), *blocks]
 
 
 def _prose(lines: Sequence[Line]) -> str:
@@ -133,16 +117,15 @@ def _replaced(raw: str, blocks: Sequence[Block]) -> str:
     return "\n\n".join([*parts, raw[at:].strip(" \r\n")])
 
 
-# --- columns -------------------------------------------------------------------------------------------------
-
-
 def find_regions(lines: Sequence[Line], depth: int = 0) -> list[tuple[list[Line], bool]]:
     """Part a page into regions in reading order; True where the file mixes a region with its neighbour."""
     regions: list[tuple[list[Line], bool]] = []
     rest: list[Line] = []
     at = 0
     for first, last, gutter in _bands(lines) if depth < _MAX_DEPTH else ():
-        left, right = _cut(lines[first:last], gutter)
+        words = [word for line in lines[first:last] for word in line.words]
+        left = find_lines(word for word in words if (word.left + word.right) / 2 < gutter)
+        right = find_lines(word for word in words if (word.left + word.right) / 2 >= gutter)
         mixed = _mixed(left, right)
         regions.append(([*rest, *lines[at:first]], False))
         rest, at = [], last
@@ -164,9 +147,7 @@ def _bands(lines: Sequence[Line]) -> list[tuple[int, int, float]]:
         for a, b in pairwise(row)
         if left + 0.25 * (right - left) < (a.right + b.left) / 2 < right - 0.25 * (right - left)
     ]
-    if len(middles) < _MIN_BAND:
-        return []
-    centre = median(middles)
+    centre = median(middles) if middles else 0.0
     near = [x for x in middles if abs(x - centre) < 0.06 * (right - left)]
     if len(near) < _MIN_BAND:
         return []
@@ -202,13 +183,6 @@ def _is_prose(rows: Sequence[Sequence[Piece]]) -> bool:
     return len(full) > 0.45 * len(rows) and (words >= 4 or letters >= 20)
 
 
-def _cut(lines: Sequence[Line], gutter: float) -> tuple[list[Line], list[Line]]:
-    words = [word for line in lines for word in line.words]
-    left = [word for word in words if (word.left + word.right) / 2 < gutter]
-    right = [word for word in words if (word.left + word.right) / 2 >= gutter]
-    return find_lines(left), find_lines(right)
-
-
 def _mixed(left: Sequence[Line], right: Sequence[Line]) -> bool:
     """Whether the file alternates between two columns."""
     sides = [(word.start, True) for line in left for word in line.words]
@@ -218,51 +192,33 @@ def _mixed(left: Sequence[Line], right: Sequence[Line]) -> bool:
     return changes > max(4, 0.3 * min(len(left), len(right)))
 
 
-# --- ruled tables --------------------------------------------------------------------------------------------
-
 _TOUCH = 3.0
 _MAX_SLOTS = 6000
 _MIN_FILLED = 0.3
 _MIN_REGULAR = 0.5
 _MAX_CELL = 700  # characters, on average
-
-
-def _find_grids(words: Sequence[Word], rules: Rules) -> list[Table]:
-    """Return the ruled tables of a page.
-
-    Cells without a line between them are merged. In the header, a merged cell counts for each of its columns, elsewhere
-    for the first; a label over several rows is repeated in each. A grid that is mostly empty, or a form, is no table.
-    """
-    return [table for group in _groups(rules) if (table := _table(words, group))]
+# Cells without a line between them are merged. In the header, a merged cell counts for each of its columns, elsewhere
+# for the first; a label over several rows is repeated in each. A grid that is mostly empty, or a form, is no table.
 
 
 def _groups(rules: Rules) -> list[Rules]:
     """Group rules that touch, directly or through others."""
-    ends: list[tuple[float, float, float, float]] = [
-        *((rule.start, rule.at, rule.end, rule.at) for rule in rules.flat),
-        *((rule.at, rule.start, rule.at, rule.end) for rule in rules.upright),
-    ]
-    parent = list(range(len(ends)))
+    groups = [([flat], list[Rule]()) for flat in rules.flat]
+    for rule in rules.upright:
+        joined_flat, joined_upright, others = list[Rule](), [rule], []
+        for group in groups:
+            if any(_touch(flat, rule) for flat in group[0]):
+                joined_flat += group[0]
+                joined_upright += group[1]
+            else:
+                others.append(group)
+        groups = [*others, (joined_flat, joined_upright)]
+    return [Rules(tuple(flat), tuple(upright)) for flat, upright in groups if flat and upright]
 
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
 
-    count = len(rules.flat)
-    for i, (left, y, right, _) in enumerate(ends[:count]):
-        for j, (x, top, _, bottom) in enumerate(ends[count:], count):
-            if left - _TOUCH <= x <= right + _TOUCH and top - _TOUCH <= y <= bottom + _TOUCH:
-                parent[root(i)] = root(j)
-    groups: dict[int, tuple[list[Rule], list[Rule]]] = {}
-    for index in range(len(ends)):
-        flat, upright = groups.setdefault(root(index), ([], []))
-        if index < count:
-            flat.append(rules.flat[index])
-        else:
-            upright.append(rules.upright[index - count])
-    return [Rules(tuple(flat), tuple(upright)) for flat, upright in groups.values() if flat and upright]
+def _touch(flat: Rule, upright: Rule) -> bool:
+    across = flat.start - _TOUCH <= upright.at <= flat.end + _TOUCH
+    return across and upright.start - _TOUCH <= flat.at <= upright.end + _TOUCH
 
 
 def _table(words: Sequence[Word], rules: Rules) -> Table | None:
@@ -278,12 +234,11 @@ def _table(words: Sequence[Word], rules: Rules) -> Table | None:
     filled = [cell for cell in grid.cells.values() if cell]
     if not inside or len(filled) < max(4, _MIN_FILLED * len(grid.cells)):
         return None
-    if any(_is_frame(cell) for cell in filled):
-        return None
+    used = sum(map(any, zip(*rows, strict=True)))
     characters = sum(len(word.text) + 1 for word in inside)
-    if characters > _MAX_CELL * len(filled) or len(rows) < 2 or _used(rows) < 2:
+    if characters > _MAX_CELL * len(filled) or len(rows) < 2 or used < 2:
         return None
-    if any(_is_heap(text) for row in rows for text in row):
+    if any(map(_is_frame, filled)) or any(_is_heap(text) for row in rows for text in row):
         return None
     return Table(tuple(inside), tuple(rows))
 
@@ -298,10 +253,6 @@ def _is_frame(words: Sequence[Word]) -> bool:
     """Whether a cell has columns of its own: then the rules only frame parts of a page."""
     lines = find_lines(words)
     return len(lines) > 3 and sum(len(pieces(line)) > 1 for line in lines) > 0.5 * len(lines)
-
-
-def _used(rows: Sequence[Sequence[str]]) -> int:
-    return sum(any(row[index] for row in rows) for index in range(len(rows[0])))
 
 
 def _places(values: Iterable[float], rules: Sequence[Rule]) -> list[float]:
@@ -325,10 +276,10 @@ class _Grid:
         self._first = {(i, j): (i, j) for j in range(self.height) for i in range(self.width)}
         for j in range(self.height):
             for i in range(self.width):
-                middle_x, middle_y = (xs[i] + xs[i + 1]) / 2, (ys[j] + ys[j + 1]) / 2
-                if i + 1 < self.width and not _parts(upright[i + 1], middle_y):
+                x, y = (xs[i] + xs[i + 1]) / 2, (ys[j] + ys[j + 1]) / 2
+                if i + 1 < self.width and not any(rule.start - 1 <= y <= rule.end + 1 for rule in upright[i + 1]):
                     self._join((i, j), (i + 1, j))
-                if j + 1 < self.height and not _parts(flat[j + 1], middle_x):
+                if j + 1 < self.height and not any(rule.start - 1 <= x <= rule.end + 1 for rule in flat[j + 1]):
                     self._join((i, j), (i, j + 1))
         self._first = {slot: self._root(slot) for slot in self._first}
         self.cells: dict[tuple[int, int], list[Word]] = {first: [] for first in self._first.values()}
@@ -355,31 +306,23 @@ class _Grid:
         depth = self._header_depth()
         header = []
         for i in range(self.width):
-            firsts = dict.fromkeys(self._first[i, j] for j in range(depth))
-            header.append(" ".join(texts[first] for first in firsts if texts[first]))
+            above = dict.fromkeys(self._first[i, j] for j in range(depth))
+            header.append(" ".join(texts[first] for first in above if texts[first]))
         body: list[tuple[str, ...]] = []
         for j in range(depth, self.height):
-            body.extend(self._lined(j) or [self._row(j, depth, texts)])
+            firsts = [self._first[i, j] for i in range(self.width)]
+            shown = [first == (i, j) or (i == 0 and depth <= first[1] < j) for i, first in enumerate(firsts)]
+            row = tuple(texts[first] if own else "" for first, own in zip(firsts, shown, strict=True))
+            body.extend(self._lined(j) or [row])
         return [tuple(header), *(row for row in body if any(row))]
-
-    def _row(self, j: int, depth: int, texts: dict[tuple[int, int], str]) -> tuple[str, ...]:
-        row = []
-        for i in range(self.width):
-            first = self._first[i, j]
-            again = i == 0 and first[1] < j and first[1] >= depth
-            row.append(texts[first] if first == (i, j) or again else "")
-        return tuple(row)
 
     def _header_depth(self) -> int:
         """Return the number of header rows: several where header cells span columns or rows."""
         depth = 1
         while depth < min(4, self.height - 1):
-            wide = (
-                any(self._first[i, depth - 1] == self._first[i + 1, depth - 1] for i in range(self.width - 1))
-                and len({self._first[i, depth - 1] for i in range(self.width)}) > 1
-            )
-            deep = any(self._first[i, depth] == self._first[i, depth - 1] for i in range(self.width))
-            if not wide and not deep:
+            last, below = ([self._first[i, j] for i in range(self.width)] for j in (depth - 1, depth))
+            wide = len(set(last)) > 1 and any(a == b for a, b in pairwise(last))
+            if not wide and not any(map(operator.eq, last, below)):
                 break
             depth += 1
         return depth
@@ -406,14 +349,7 @@ class _Grid:
 
 
 def _slot(places: Sequence[float], at: float) -> int | None:
-    for index in range(len(places) - 1):
-        if places[index] <= at < places[index + 1]:
-            return index
-    return None
-
-
-def _parts(rules: Sequence[Rule], across: float) -> bool:
-    return any(rule.start - 1 <= across <= rule.end + 1 for rule in rules)
+    return bisect_right(places, at) - 1 if places[0] <= at < places[-1] else None
 
 
 def _text(words: Sequence[Word]) -> str:

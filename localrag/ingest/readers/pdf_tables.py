@@ -23,6 +23,10 @@ _MAX_STEP = 3.2  # heights from one row to the next
 _MIN_FIGURES = 0.5  # share of the cells behind the first column
 
 
+Columns = Sequence[tuple[float, float]]
+Span = tuple[float, float]
+
+
 class _Row(NamedTuple):
     line: Line
     pieces: list[Piece]
@@ -35,13 +39,12 @@ class _Row(NamedTuple):
 
 def find_tables(lines: Sequence[Line], flat: Sequence[Rule]) -> list[Table]:
     """Return the tables among the lines of a page or column; `flat` are the horizontal rules."""
-    rows = [_Row(line, whole(pieces(line))) for line in lines]
-    rows = [row for row in rows if row.pieces]
+    rows = [_Row(line, found) for line in lines if (found := whole(pieces(line)))]
     tables: list[Table] = []
     free = 0
     for first, last in _stretches(rows):
         for start, end in _split(rows, first, last):
-            if table := _table(rows, max(free, 0), start, end, flat):
+            if table := _table(rows, free, start, end, flat):
                 made, free = table
                 tables.append(made)
     return tables
@@ -50,15 +53,11 @@ def find_tables(lines: Sequence[Line], flat: Sequence[Rule]) -> list[Table]:
 def _stretches(rows: Sequence[_Row]) -> list[tuple[int, int]]:
     """Return the first and last row of each stretch of lines with figures that may be a table."""
     found: list[tuple[int, int]] = []
-    last: int | None = None
-    for index, row in enumerate(rows):
-        if not row.has_figures:
-            continue
-        if last is not None and index - last <= _MAX_BETWEEN + 1 and _near(rows, last, index):
+    for index in (index for index, row in enumerate(rows) if row.has_figures):
+        if found and index - found[-1][1] <= _MAX_BETWEEN + 1 and _near(rows, found[-1][1], index):
             found[-1] = (found[-1][0], index)
         else:
             found.append((index, index))
-        last = index
     return found
 
 
@@ -90,18 +89,14 @@ def _split(rows: Sequence[_Row], first: int, last: int) -> list[tuple[int, int]]
         return _split_worst(rows, first, last)
     for index in range(first + 1, last):
         row = rows[index]
-        if row.has_figures:
-            parts = _only_years(rows, index)
-        else:
-            parts = _parts(row, columns)
-        if parts:
+        if all(is_year(piece.text) for piece in row.pieces) if row.has_figures else _parts(row, columns):
             before = max(i for i in core if i < index)
             after = min(i for i in core if i >= index)
             return [*_split(rows, first, before), *_split(rows, after, last)]
     return [(first, last)]
 
 
-def _is_foot(rows: Sequence[_Row], core: Sequence[int], columns: Sequence[tuple[float, float]]) -> bool:
+def _is_foot(rows: Sequence[_Row], core: Sequence[int], columns: Columns) -> bool:
     """Whether the last line with a figure is a page footer: far below, and nearly empty."""
     row, above = rows[core[-1]], rows[core[-2]]
     if len(columns) < 2:
@@ -114,11 +109,7 @@ def _is_foot(rows: Sequence[_Row], core: Sequence[int], columns: Sequence[tuple[
     return far and len(columns) > 2 and len(row.pieces) <= 2
 
 
-def _only_years(rows: Sequence[_Row], index: int) -> bool:
-    return len(rows[index].pieces) > 1 and all(is_year(piece.text) for piece in rows[index].pieces)
-
-
-def _parts(row: _Row, columns: Sequence[tuple[float, float]]) -> bool:
+def _parts(row: _Row, columns: Columns) -> bool:
     """Whether a line without figures cannot be a row: it crosses columns, or is a header above them."""
     if any(is_unit(piece.text) for piece in row.pieces):
         return True
@@ -132,12 +123,9 @@ def _split_worst(rows: Sequence[_Row], first: int, last: int) -> list[tuple[int,
     """Split a stretch without common columns at its widest step; return nothing if it is too short."""
     if last - first < 2:
         return []
-    steps = [(rows[index + 1].line.top - rows[index].line.bottom, index) for index in range(first, last)]
-    _, at = max(steps)
-    figured = [index for index in range(first, last + 1) if rows[index].has_figures]
-    left = [index for index in figured if index <= at]
-    right = [index for index in figured if index > at]
-    return [part for half in (left, right) if half for part in _split(rows, half[0], half[-1])]
+    _, at = max((rows[index + 1].line.top - rows[index].line.bottom, index) for index in range(first, last))
+    halves = [[i for i in half if rows[i].has_figures] for half in (range(first, at + 1), range(at + 1, last + 1))]
+    return [part for half in halves if half for part in _split(rows, half[0], half[-1])]
 
 
 def _columns(rows: Sequence[_Row], first: int, last: int) -> list[tuple[float, float]]:
@@ -145,20 +133,25 @@ def _columns(rows: Sequence[_Row], first: int, last: int) -> list[tuple[float, f
     return find_columns([row.pieces for row in core], median(row.line.height for row in core))
 
 
-# --- one table -----------------------------------------------------------------------------------------------
-
-
 def _table(rows: Sequence[_Row], free: int, first: int, last: int, flat: Sequence[Rule]) -> tuple[Table, int] | None:
     """Return the table between two rows, with its header (not above row `free`), and the first row after it."""
     columns = _columns(rows, first, last)
     body = first
-    while body < last and _heads(rows[body]):
-        body += 1
+    while body < last:
+        figures = [piece.text for piece in rows[body].pieces if is_figure(piece.text)]
+        if len(figures) < 2 or not all(map(is_year, figures)):
+            break
+        body += 1  # a line whose figures are years belongs to the header
     core = [row for row in rows[body : last + 1] if row.has_figures]
     if not _is_table(core, columns):
         return None
     top, body = _header_start(rows, free, first, body, columns, flat)
-    end = _end(rows, last, columns)
+    end = last
+    if last + 1 < len(rows):  # a line below may continue the label of the last row
+        row, before = rows[last + 1], rows[last]
+        lone, close = row.pieces[0], row.line.top - before.line.bottom < 0.4 * row.line.height
+        inside = lone.right < columns[1][0] and -2 < lone.left - before.pieces[0].left < 20
+        end += len(row.pieces) == 1 and inside and close and lone.text[0].islower()
     head = [(row.line, row.pieces) for row in rows[top:body]]
     cells = _body(rows[body : end + 1], columns)
     names = header(head, columns, flat, rows[body].line.top)
@@ -166,50 +159,33 @@ def _table(rows: Sequence[_Row], free: int, first: int, last: int, flat: Sequenc
     return Table(words, (tuple(names), *map(tuple, cells))), end + 1
 
 
-def _heads(row: _Row) -> bool:
-    """Whether a line with figures belongs to the header: years only."""
-    figures = [piece.text for piece in row.pieces if is_figure(piece.text)]
-    return len(figures) > 1 and all(map(is_year, figures))
-
-
-def _is_table(core: Sequence[_Row], columns: Sequence[tuple[float, float]]) -> bool:
+def _is_table(core: Sequence[_Row], columns: Columns) -> bool:
     if len(columns) < 2 or len(core) < (3 if len(columns) == 2 else 2):
         return False
     behind = [piece.text for row in core for piece in row.pieces if column_of(piece, columns)]
     figures = sum(map(is_figure, behind))
-    if figures < _MIN_FIGURES * len(behind) or sum(map(_has_digit, behind)) < 0.5 * figures:
+    digits = sum(any(map(str.isdigit, text)) for text in behind)
+    if figures < _MIN_FIGURES * len(behind) or digits < 0.5 * figures:
         return False
     filled = sum(len({column_of(piece, columns) for piece in row.pieces}) for row in core)
-    if filled < 0.4 * len(core) * len(columns):
-        return False
-    return not _is_contents(core, columns)
-
-
-def _has_digit(text: str) -> bool:
-    return any(character.isdigit() for character in text)
+    return filled >= 0.4 * len(core) * len(columns) and not _is_contents(core)
 
 
 _PAGE = re.compile(r"^(?:[A-Z]-?)?\d{1,4}$")
 
 
-def _is_contents(core: Sequence[_Row], columns: Sequence[tuple[float, float]]) -> bool:
+def _is_contents(core: Sequence[_Row]) -> bool:
     """Whether this is a contents page: titles with page numbers that do not fall."""
     last = [row.pieces[-1].text for row in core]
-    if not all(map(_PAGE.match, last)) or any(
-        sum(is_figure(piece.text) for piece in row.pieces[1:]) > 1 for row in core
-    ):
+    figures = [sum(is_figure(piece.text) for piece in row.pieces[1:]) for row in core]
+    if not all(map(_PAGE.match, last)) or max(figures) > 1:
         return False
     numbers = [int(re.sub(r"\D", "", text)) for text in last]
     return sum(a > b for a, b in pairwise(numbers)) <= len(numbers) * 0.1
 
 
 def _header_start(
-    rows: Sequence[_Row],
-    free: int,
-    first: int,
-    body: int,
-    columns: Sequence[tuple[float, float]],
-    flat: Sequence[Rule],
+    rows: Sequence[_Row], free: int, first: int, body: int, columns: Columns, flat: Sequence[Rule]
 ) -> tuple[int, int]:
     """Return the first line of the header and of the rows; go up as long as lines are over the columns."""
     top = first
@@ -234,7 +210,7 @@ def _header_start(
     return top, body
 
 
-def _is_label(row: _Row, columns: Sequence[tuple[float, float]]) -> bool:
+def _is_label(row: _Row, columns: Columns) -> bool:
     lone = row.pieces[0]
     return (
         len(row.pieces) == 1 and not column_of(lone, columns) and lone.right < columns[1][0] + 4
@@ -242,7 +218,7 @@ def _is_label(row: _Row, columns: Sequence[tuple[float, float]]) -> bool:
     )  # fmt: skip
 
 
-def _is_head(row: _Row, below: _Row, columns: Sequence[tuple[float, float]], flat: Sequence[Rule]) -> bool:
+def _is_head(row: _Row, below: _Row, columns: Columns, flat: Sequence[Rule]) -> bool:
     """Whether a line may belong to a header: over the columns, with at most a short label before them."""
     zone = columns[1][0] - 0.5 * (columns[1][0] - columns[0][1])
     lone = row.pieces[0] if len(row.pieces) == 1 else None
@@ -256,34 +232,16 @@ def _is_head(row: _Row, below: _Row, columns: Sequence[tuple[float, float]], fla
         return False
     if label and len(label[0].text) > 60:
         return False
-    if lone is not None and len(columns) > 2 and not _ruled_under(row.line, below.line, lone, flat):
-        centre = (columns[0][0] + columns[-1][1]) / 2
-        return not (abs((lone.left + lone.right) / 2 - centre) < 6 or len(lone.text) > 70)  # a title over the table
-    return True
+    if lone is None or len(columns) <= 2:
+        return True
+    under = (rule for rule in flat if row.line.middle < rule.at <= below.line.middle)
+    if any(rule.start <= lone.left + 2 and rule.end >= lone.right - 2 for rule in under):
+        return True
+    centre = (columns[0][0] + columns[-1][1]) / 2
+    return not (abs((lone.left + lone.right) / 2 - centre) < 6 or len(lone.text) > 70)  # a title over the table
 
 
-def _ruled_under(line: Line, below: Line, piece: Piece, flat: Sequence[Rule]) -> bool:
-    return any(
-        line.middle < rule.at <= below.middle and rule.start <= piece.left + 2 and rule.end >= piece.right - 2
-        for rule in flat
-    )
-
-
-def _end(rows: Sequence[_Row], last: int, columns: Sequence[tuple[float, float]]) -> int:
-    """Return the last row, including a line below that continues its label."""
-    if last + 1 < len(rows):
-        row, before = rows[last + 1], rows[last]
-        lone = row.pieces[0]
-        step = lone.left - before.pieces[0].left
-        if (
-            len(row.pieces) == 1 and lone.right < columns[1][0] and lone.text[0].islower() and -2 < step < 20
-            and row.line.top - before.line.bottom < 0.4 * row.line.height
-        ):  # fmt: skip
-            return last + 1
-    return last
-
-
-def _body(rows: Sequence[_Row], columns: Sequence[tuple[float, float]]) -> list[list[str]]:
+def _body(rows: Sequence[_Row], columns: Columns) -> list[list[str]]:
     """Return the cells of each row; join a label over two lines."""
     steps = [b.line.middle - a.line.middle for a, b in pairwise(rows)]
     pitch = median(steps) if steps else 0.0
@@ -296,11 +254,13 @@ def _body(rows: Sequence[_Row], columns: Sequence[tuple[float, float]]) -> list[
             column = column_of(piece, columns)
             made[column] = joined(made[column], piece.text)
         lone = not any(made[1:])
-        step = steps[index - 1] if index else 0.0
         if index and open_label:
             cells[-1] = [joined(cells[-1][0], made[0]), *made[1:]]
-        elif index and lone and any(cells[-1][1:]) and _continues(rows[index - 1], row, step, pitch):
-            cells[-1][0] = joined(cells[-1][0], made[0])
+        elif (
+            index and lone and any(cells[-1][1:]) and row.pieces[0].left >= rows[index - 1].pieces[0].left - 2
+            and row.pieces[0].text[:1].islower() and steps[index - 1] <= 1.05 * pitch
+        ):  # fmt: skip
+            cells[-1][0] = joined(cells[-1][0], made[0])  # a line with only a label continues the label above it
             continue
         else:
             cells.append(made)
@@ -310,35 +270,22 @@ def _body(rows: Sequence[_Row], columns: Sequence[tuple[float, float]]) -> list[
     return cells
 
 
-def _is_begun(
-    row: _Row, below: _Row, step: float, pitch: float, columns: Sequence[tuple[float, float]], widest: float
-) -> bool:
+_OPEN_END = (",", " of", " and", " the", " in", " for", " to")
+
+
+def _is_begun(row: _Row, below: _Row, step: float, pitch: float, columns: Columns, widest: float) -> bool:
     """Whether a label continues in the line below: the next word would not have fitted, or is in lower case."""
     label, other = row.pieces[0], below.pieces[0]
     if is_figure(other.text) and not column_of(other, columns):
-        return bool(re.search(r"(?:,| of| and| the| in| for| to)$", label.text))
+        return label.text.endswith(_OPEN_END)
     if label.text.endswith(":") or is_figure(other.text) or other.left < label.left - 2:
         return other.text[:1].islower() and not is_figure(other.text) and other.left >= label.left - 2
     if other.text[:1].islower():
         return True
     word = other.words[0]
-    full = label.right + (word.right - word.left) > widest - 2 and label.right - label.left > 0.8 * (
-        widest - label.left
-    )
-    return full and (
-        step < 0.93 * pitch or label.text.endswith((",", " of", " and", " the", " in", " for", " to", "-"))
-    )
-
-
-def _continues(above: _Row, row: _Row, step: float, pitch: float) -> bool:
-    """Whether a line with only a label continues the label above it."""
-    label = row.pieces[0]
-    if label.left < above.pieces[0].left - 2:
-        return False
-    return label.text[:1].islower() and step <= 1.05 * pitch
-
-
-# --- cells ---------------------------------------------------------------------------------------------------
+    full = label.right + (word.right - word.left) > widest - 2
+    long = label.right - label.left > 0.8 * (widest - label.left)
+    return full and long and (step < 0.93 * pitch or label.text.endswith((*_OPEN_END, "-")))
 
 
 class Table(NamedTuple):
@@ -394,9 +341,9 @@ def whole(found: Sequence[Piece]) -> list[Piece]:
             if not text.strip(" ._"):
                 continue
             piece = piece._replace(text=text)
-        before = pieces[-1] if pieces else None
-        if before and _belong(before.text, text):
-            pieces[-1] = _joined(before, piece)
+        if pieces and _belong((before := pieces[-1]).text, text):
+            text = (before.text + text).replace(" ", "")
+            pieces[-1] = Piece(before.words + piece.words, text, before.left, piece.right)
         else:
             pieces.append(piece)
     return pieces
@@ -407,13 +354,6 @@ def _belong(left: str, right: str) -> bool:
     if _CURRENCY.match(left):
         return is_figure(right)
     return bool(_CLOSING.match(right)) and is_figure(left) and bool(re.search(r"[\d—–-]\)?$", left))
-
-
-def _joined(left: Piece, right: Piece) -> Piece:
-    return Piece(left.words + right.words, (left.text + right.text).replace(" ", ""), left.left, right.right)
-
-
-# --- columns -------------------------------------------------------------------------------------------------
 
 
 def find_columns(rows: Sequence[Sequence[Piece]], height: float) -> list[tuple[float, float]]:
@@ -434,20 +374,11 @@ def find_columns(rows: Sequence[Sequence[Piece]], height: float) -> list[tuple[f
     return columns
 
 
-def column_of(piece: Piece, columns: Sequence[tuple[float, float]]) -> int:
+def column_of(piece: Piece, columns: Columns) -> int:
     """Return the column that a piece overlaps most, else the nearest."""
 
-    def fit(index: int) -> float:
-        left, right = columns[index]
-        return min(piece.right, right) - max(piece.left, left)
-
-    return max(range(len(columns)), key=fit)
-
-
-# --- headers -------------------------------------------------------------------------------------------------
-
-Columns = Sequence[tuple[float, float]]
-Span = tuple[float, float]
+    fits = [min(piece.right, right) - max(piece.left, left) for left, right in columns]
+    return fits.index(max(fits))
 
 
 def header(
@@ -457,7 +388,6 @@ def header(
     if not lines:
         return [""] * len(columns)
     columns = _widened(columns, [rule for rule in flat if lines[0][0].top < rule.at < below + lines[0][0].height])
-    cells: list[list[str]] = [[] for _ in columns]
     spans: list[list[Span | None]] = []
     over = [sum(column_of(piece, columns) > 0 for piece in found) for _, found in lines]
     for index in reversed(range(len(lines))):
@@ -476,28 +406,25 @@ def header(
     for index in range(1, len(lines)):
         if not any(spans[index]) and over[index] == over[index - 1]:
             spans[index] = _inherited(lines[index][1], lines[index - 1][1], spans[index - 1])
+    cells: list[list[str]] = [[] for _ in columns]
     for (_, found), spans_of_line in zip(lines, spans, strict=True):
         for piece, span in zip(found, spans_of_line, strict=True):
-            if len(found) == 1 and is_unit(piece.text):
-                cells[0].append(piece.text)
-                continue
-            for column in _covered(piece, span, columns):
+            unit = len(found) == 1 and is_unit(piece.text)
+            for column in [0] if unit else _covered(piece, span, columns):
                 cells[column].append(piece.text)
     return [" ".join(words) for words in cells]
 
 
 def _ruled(piece: Piece, line: Line, columns: Columns, flat: Sequence[Rule], bottom: float) -> Span | None:
     """Return the extent of the rule under a header cell: the columns it covers."""
-    under = [
+    under = (
         rule for rule in flat
         if line.middle < rule.at <= max(bottom, line.bottom + 2)
         and min(rule.end, piece.right) - max(rule.start, piece.left) > 0.8 * (piece.right - piece.left)
         and rule.start > (columns[0][0] + columns[0][1]) / 2
-    ]  # fmt: skip
-    if not under:
-        return None
-    rule = min(under, key=lambda rule: rule.at)
-    return min(rule.start, piece.left), max(rule.end, piece.right)
+    )  # fmt: skip
+    rule = min(under, key=lambda rule: rule.at, default=None)
+    return rule and (min(rule.start, piece.left), max(rule.end, piece.right))
 
 
 def _widened(columns: Columns, flat: Sequence[Rule]) -> Columns:
@@ -530,23 +457,17 @@ def _inherited(found: Sequence[Piece], other: Sequence[Piece], spans: Sequence[S
 
 def _over_years(found: Sequence[Piece], below: Sequence[Piece], columns: Columns) -> list[Span | None]:
     """Spread periods ("Nine Months Ended June 30,") above years: each year belongs to the nearest."""
-    none: list[Span | None] = [None] * len(found)
     periods = [
         piece for piece in found
         if column_of(piece, columns) and _PERIOD.search(piece.text) and not re.search(r"\d{4}", piece.text)
     ]  # fmt: skip
     years = [piece for piece in below if is_year(piece.text)]
-    if len(periods) >= len(years):
-        return none
     spans: dict[Piece, Span] = {}
-    for year in years:
-        nearest = min(
-            periods, key=lambda piece: max(piece.left - year.right, year.left - piece.right, 0.0), default=None
-        )
-        if nearest is not None:
-            left, right = columns[column_of(year, columns)]
-            old = spans.get(nearest, (left, right))
-            spans[nearest] = min(left, old[0]), max(right, old[1])
+    for year in years if 0 < len(periods) < len(years) else ():
+        nearest = min(periods, key=lambda piece: max(piece.left - year.right, year.left - piece.right, 0.0))
+        left, right = columns[column_of(year, columns)]
+        old = spans.get(nearest, (left, right))
+        spans[nearest] = min(left, old[0]), max(right, old[1])
     return [spans.get(piece) for piece in found]
 
 

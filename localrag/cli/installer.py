@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
 from localrag.errors import Cancelled, LocalragError, UsageError
@@ -68,23 +68,11 @@ def prepare(arguments: Sequence[str]) -> None:
         prepared = fork()
 
 
-def fork() -> ForkedInstaller:
-    # One-way pipes: a two-way one is a socket, and those are closed when the process is confined.
-    (orders, orders_end), (replies_end, replies) = Pipe(False), Pipe(False)
-    if os.fork():
-        orders.close()
-        replies.close()
-        return ForkedInstaller(orders_end, replies_end)
-    try:
-        orders_end.close()
-        replies_end.close()
-        os.setsid()  # Ctrl-C and Ctrl-Z in the terminal are meant for the app
-        null = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1, 2):
-            os.dup2(null, number)
-        _serve(orders, replies)
-    finally:
-        os._exit(0)
+def fork() -> ForkedInstaller | None:
+    from localrag.security.offline.viewer_process import fork as fork_helper
+
+    pipes = fork_helper(_serve)
+    return ForkedInstaller(*pipes) if pipes is not None else None
 
 
 def is_wanted() -> bool:

@@ -55,7 +55,7 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
     from localrag.proofs.offline import prove_offline
 
     found = prove_offline(settings, progress=lambda line: click.echo(f"{line} ...", err=True))
-    document = signed(found, settings.proofs_dir)
+    document = signed(found.to_dict(), settings.proofs_dir)
     if report is not None:
         storage.write_json(report, document)
     if as_json:
@@ -137,7 +137,7 @@ def forgotten_command(name: str, file: Path | None, word: str, report: Path | No
         raise UsageError("there is nothing to search for", "Give the original file, or words of it with --word.")
     settings = load_settings()
     found = prove_forgotten(settings, name, file=file, word=word.strip())
-    document = signed(found, settings.proofs_dir)
+    document = signed(found.to_dict(), settings.proofs_dir)
     if report is not None:
         storage.write_json(report, document)
     if as_json:

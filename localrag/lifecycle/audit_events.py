@@ -15,21 +15,13 @@ from localrag.types import Document
 
 
 def shown(file: Path, library: str, document: Document, page: int | None, *, opened: bool = False) -> None:
-    """Record that a page was shown, or that the document's file was `opened` in the user's viewer.
-
-    Raises:
-        StorageError: it cannot be recorded.
-    """
+    """Record that a page was shown, or that the document's file was `opened` in the user's viewer."""
     details = {"document": document.path, "sha256": document.sha256, "page": page or 0}
     audit.record(file, "show", library, **details, **({"opened": True} if opened else {}))
 
 
 def ingested(file: Path, report: IngestReport, before: Collection[str], after: Collection[str]) -> None:
-    """Record an ingest with the content hashes that the library held before and after it.
-
-    Raises:
-        StorageError: it cannot be recorded.
-    """
+    """Record an ingest with the content hashes that the library held before and after it."""
     came, went = set(after) - set(before), set(before) - set(after)
     number = audit.record(
         file, "ingest", report.library,

@@ -2,14 +2,10 @@
 
     "localrag-backup-1\\n" | length of the keyring (4 bytes) | keyring (JSON as vault.json, empty if in clear) | body
 
-The body of an encrypted backup is a stream under the keyring's key: the library's own key if the library is encrypted,
-else a new one for the recipients. It holds a JSON line about the library, each file as a JSON line with path and size
-followed by its bytes, and a last line with their number and SHA-256. The vector index and the prompt cache are left
-out, since they can be rebuilt. SQLite's backup copies the database in one transaction while others may write. A backup
-is read back whole before it takes its name.
-
-Limits: a backup in clear detects accidental damage, not tampering. Its size and who may open it are visible to all. It
-keeps documents that are forgotten later.
+The body, encrypted under the library's own key or a new one for the recipients, holds a JSON line about the library,
+each file as a JSON line with path and size and its bytes, and a last line with their number and SHA-256. What can be
+rebuilt is left out. A backup is read back whole before it takes its name. Limits: a backup in clear detects accidental
+damage, not tampering; its size and holders are visible to all; it keeps documents that are forgotten later.
 """
 
 from __future__ import annotations
@@ -19,12 +15,12 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, cast
 
 from localrag import policy
 from localrag.errors import Cancelled, IntegrityError, LibraryError, UsageError
@@ -70,29 +66,14 @@ class Backup:
     sha256: str
 
 
-# --- writing -------------------------------------------------------------------------------------------------
-
-
-class _Sink(Protocol):
-    def write(self, data: bytes, /) -> Any: ...
-
-
 def write(
     settings: Settings, name: str, file: Path, recipients: Recipients | None = None, *, clear: bool = False,
     replace: bool = False, stop: Stop = lambda: False, progress: Progress = lambda done, total, words: None,
 ) -> Backup:  # fmt: skip
-    """Write a library to a file, and read it back.
+    """Write a library to a file, and read it back. `recipients` may open the backup of a library in clear.
 
-    Args:
-        recipients: who may open the backup of a library in clear.
-        clear: write it unencrypted.
-        replace: replace an existing file.
-
-    Raises:
-        UsageError: nobody is named who may open it, the file exists, or the library is being encrypted.
-        NotFoundError, LibraryError, StorageError: from opening the library and writing the file.
-        PolicyRefused: the policy forbids exports.
-        Cancelled: `stop` returned True; no file is left.
+    Raises UsageError if nobody is named who may open it, the file exists, or the library is being encrypted;
+    PolicyRefused if the policy forbids exports; Cancelled if `stop` returned True, and then no file is left.
     """
     if file.exists() and not replace:
         raise UsageError(f"the file {str(file)!r} exists already", "Give another name, or add --replace.")
@@ -111,7 +92,7 @@ def write(
         with storage.create(fresh, plain=True) as stream:
             stream.write(MAGIC + len(keyring).to_bytes(4, "big") + keyring)
             sealing = streams.EncryptedWriter(stream, key, NAME) if key is not None else None
-            body = _Body(cast(_Sink, sealing or stream), stop)
+            body = _Body(cast(BinaryIO, sealing or stream), stop)
             body.line(about)
             for path, source in _members(folder, snapshot):
                 progress(body.files, None, path)
@@ -173,8 +154,7 @@ def _members(folder: Path, snapshot: Path) -> Iterator[tuple[str, Path | bytes]]
     record = folder / RECORD[0]
     if record.is_file():
         with storage.lock(record.with_suffix(".lock"), "the audit record"):
-            both = [(name, (folder / name).read_bytes()) for name in RECORD]
-        yield from both
+            yield from [(name, (folder / name).read_bytes()) for name in RECORD]
     for below in (CONVERSATIONS, WORDS, LISTS):
         for path in sorted((folder / below).glob("*")):
             if FILES.fullmatch(inside := f"{below}/{path.name}"):
@@ -185,7 +165,7 @@ def _members(folder: Path, snapshot: Path) -> Iterator[tuple[str, Path | bytes]]
 class _Body:
     """The body of a backup as it is written; `digest` covers everything before the last line."""
 
-    def __init__(self, sink: _Sink, stop: Stop) -> None:
+    def __init__(self, sink: BinaryIO, stop: Stop) -> None:
         self._sink, self._stop = sink, stop
         self._hash = hashlib.sha256()
         self.files = 0
@@ -196,12 +176,9 @@ class _Body:
 
     def file(self, path: str, source: Path | bytes) -> None:
         self.files += 1
-        if isinstance(source, bytes):
-            self.line({"path": path, "size": len(source)})
-            self._write(source)
-            return
-        self.line({"path": path, "size": source.stat().st_size})
-        with source.open("rb") as stream:
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        self.line({"path": path, "size": size})
+        with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
             while block := stream.read(BLOCK):
                 self._write(block)
 
@@ -215,16 +192,8 @@ class _Body:
         self._sink.write(data)
 
 
-# --- reading -------------------------------------------------------------------------------------------------
-
-
 def check(file: Path, unlock: Unlock, *, stop: Stop = lambda: False) -> Backup:
-    """Read a backup whole, and write nothing.
-
-    Raises:
-        UsageError: it is not a backup.
-        IntegrityError, KeyringDamaged: it was changed or cut short.
-    """
+    """Read a backup whole, and write nothing. Raises UsageError, or IntegrityError if it was changed or cut short."""
     with opened(file, lambda keyring: unlock(file, keyring)) as (body, _, _):
         return read(body, stop, lambda path: None)
 
@@ -255,7 +224,7 @@ def opened(file: Path, unlock: Callable[[bytes], Key]) -> Iterator[tuple[BinaryI
 
 def header(body: BinaryIO, digest: Any = None) -> Backup:
     """The first line of a body: what it says of itself."""
-    value = _line(body, digest)
+    value = _line(body, digest or hashlib.sha256())
     if value.get("localrag-backup") != 1 or value.get("schema") != SCHEMA:
         raise LibraryError(
             f"this backup has version {value.get('localrag-backup')!r:.20} and schema {value.get('schema')!r:.20}; "
@@ -267,11 +236,7 @@ def header(body: BinaryIO, digest: Any = None) -> Backup:
 
 
 def read(body: BinaryIO, stop: Stop, place: Callable[[str], Path | None]) -> Backup:
-    """Read a body to its end; `place` returns where each file is written, None for nowhere.
-
-    Raises:
-        IntegrityError: it was changed or cut short.
-    """
+    """Read a body to its end, or raise IntegrityError; `place` returns where each file is written, None for nowhere."""
     digest = hashlib.sha256()
     about = header(body, digest)
     seen: set[str] = set()
@@ -291,20 +256,20 @@ def read(body: BinaryIO, stop: Stop, place: Callable[[str], Path | None]) -> Bac
         seen.add(path)
         size += length
         target = place(path)
-        if target is None:
-            for block in _blocks(body, length, stop):
+        with nullcontext() if target is None else storage.create(target, durable=False, plain=True) as out:
+            while length:
+                check_stop(stop)
+                if not (block := body.read(min(BLOCK, length))):
+                    raise broken()
+                length -= len(block)
                 digest.update(block)
-        else:
-            with storage.create(target, durable=False, plain=True) as out:
-                for block in _blocks(body, length, stop):
-                    digest.update(block)
+                if out is not None:
                     out.write(block)
 
 
 def _line(body: BinaryIO, digest: Any) -> dict[str, Any]:
     line = body.readline(_MAX_LINE)
-    if digest is not None:
-        digest.update(line)
+    digest.update(line)
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -312,16 +277,6 @@ def _line(body: BinaryIO, digest: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not line.endswith(b"\n"):
         raise broken()
     return value
-
-
-def _blocks(body: BinaryIO, length: int, stop: Stop) -> Iterator[bytes]:
-    while length:
-        check_stop(stop)
-        block = body.read(min(BLOCK, length))
-        if not block:
-            raise broken()
-        length -= len(block)
-        yield block
 
 
 def broken(file: Path | None = None) -> IntegrityError:

@@ -1,16 +1,14 @@
 """Encrypt a folder, or give it another key.
 
-The keyring is written first and names the former key; then each file is rewritten and replaces the old one; last, the
-run is recorded and the keyring drops the former key. A run that was stopped or killed resumes where it was, and
-everything can be read at any moment. The caller holds the folder's write lock.
-
-Limits: the unencrypted files are deleted, not wiped: an SSD, a copying file system or a backup may keep them.
+The keyring names the former key until each file is rewritten, so that everything can be read at any moment, and a run
+that was killed resumes where it was. The caller holds the folder's write lock. Limits: the unencrypted files are
+deleted, not wiped: an SSD, a copying file system or a backup may keep them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localrag.errors import Cancelled, UsageError
@@ -36,19 +34,14 @@ class Progress:
 def encrypt(
     folder: Path, add_holders: Callable[[Keyring, Key], Keyring], stop: Callable[[], bool]
 ) -> Iterator[Progress]:
-    """Encrypt a folder in place, or resume an encryption.
+    """Encrypt a folder in place, or resume an encryption. `stop` is polled; True ends it with Cancelled.
 
-    Args:
-        add_holders: adds at least one holder to the keyring of the new key; not called when resuming.
-        stop: polled; True ends it with Cancelled.
-
-    Raises:
-        UsageError: it is encrypted already, or there is no holder.
-        KeyRequired: it would resume, and the key is not here.
+    `add_holders` adds at least one holder to the keyring of the new key. Raises UsageError if the folder is encrypted
+    already, or there is no holder; KeyRequired if it would resume, and the key is not here.
     """
     if not is_encrypted(folder):
         key = Key.new()
-        _write(folder, _with_holders(add_holders(keyrings.new_keyring(key, "plain"), key)), key)
+        _write(folder, add_holders(keyrings.new_keyring(key, "plain"), key), key)
         unlocked.add_key(folder, key)
     elif not in_progress(folder):
         raise UsageError(f"{folder.name!r} is encrypted already", "To change its key: localrag vault rotate.")
@@ -71,31 +64,24 @@ def rotate(folder: Path, credential: Credential, stop: Callable[[], bool]) -> It
                 fresh = fresh.with_public_key(key, holder.name, str(holder.made["public"]))
             elif before.opens(holder, credential):
                 fresh = fresh.with_credential(key, holder.name, credential)
-        _write(folder, _with_holders(fresh), key)
+        _write(folder, fresh, key)
         unlocked.add_key(folder, key)
     yield from _encrypt_files(folder, stop)
 
 
 def holders_to_add_again(keyring: Keyring, credential: Credential) -> tuple[str, ...]:
     """The holders who lose access in a rotation with this credential."""
-    return tuple(
-        holder.name
-        for holder in keyring.holders
-        if holder.kind != "public key" and not keyring.opens(holder, credential)
-    )
+    wrapped = (one for one in keyring.holders if one.kind != "public key")
+    return tuple(one.name for one in wrapped if not keyring.opens(one, credential))
 
 
 def change_holders(folder: Path, changed: Callable[[Keyring, Key], Keyring]) -> Keyring:
-    """Change who holds the key of a folder; returns the new keyring.
-
-    Raises:
-        KeyRequired: its key is not here.
-    """
+    """Change who holds the key of a folder; returns the new keyring. Raises KeyRequired if the key is not here."""
     held = unlocked.keys_for(folder / keyrings.FILE)
     if held is None:
         raise UsageError(f"{folder.name!r} is not encrypted", "Encrypt it first: localrag vault encrypt NAME.")
     before = keyring_of(folder)
-    after = _with_holders(changed(before, held.key))
+    after = changed(before, held.key)
     _write(folder, after, held.key)
     for deed, keyring, other in (("add", after, before), ("remove", before, after)):
         known = {one.name for one in other.holders}
@@ -124,7 +110,8 @@ def _encrypt_files(folder: Path, stop: Callable[[], bool]) -> Iterator[Progress]
     assert held is not None
     for below in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
         storage.sweep(below)
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _stays_plain(path))
+    found = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != unlocked.KEYS_FOLDER)
+    files = sorted(path for path in found if not path.name.endswith(_NOT_ENCRYPTED))
     size = 0
     for number, path in enumerate(files):
         if stop():
@@ -142,24 +129,16 @@ def _encrypt_files(folder: Path, stop: Callable[[], bool]) -> Iterator[Progress]
     keyring = keyring_of(folder)
     holders = [f"{one.name} ({one.kind})" for one in keyring.holders]
     _record(folder, "encrypt" if keyring.former == "plain" else "rotate", holders=holders)
-    _write(folder, keyring.settled(), held.key)
+    _write(folder, replace(keyring, former=None), held.key)
     unlocked.keys_for(folder / keyrings.FILE)
     yield Progress(len(files), len(files), size, "")
-
-
-def _stays_plain(path: Path) -> bool:
-    return path.name.endswith(_NOT_ENCRYPTED) or path.parent.name == unlocked.KEYS_FOLDER
 
 
 def _record(folder: Path, deed: str, **details: object) -> None:
     audit.record(folder / AUDIT_FILE, "vault", folder.name, deed=deed, **details)
 
 
-def _with_holders(keyring: Keyring) -> Keyring:
+def _write(folder: Path, keyring: Keyring, key: Key) -> None:
     if not keyring.holders:
         raise UsageError("the key would have no holder", "Give a passphrase, a key file or a public key.")
-    return keyring
-
-
-def _write(folder: Path, keyring: Keyring, key: Key) -> None:
     storage.write_bytes(folder / keyrings.FILE, keyrings.to_json(keyring, key), plain=True)

@@ -1,16 +1,14 @@
 """Delete documents for good.
 
-A forgotten document leaves the text, the full text and the vectors in one transaction, and the database is compacted so
-that no freed page keeps it; it also leaves the prompt cache, conversations, and the questions kept by the audit record.
-A tombstone keeps it from being ingested again. The record says that something was deleted, not what it said.
-
-Limits: SSDs, copying file systems and backups may keep what was deleted, exports are the user's, and conversations of
-encrypted libraries whose key is not here are left alone.
+A document leaves text, full text and vectors in one transaction; compacting frees its pages; prompt cache,
+conversations and kept words follow, and a tombstone keeps it from being ingested again. Limits: SSDs, copying file
+systems and backups may keep it, exports are the user's, and conversations whose key is not here are left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -32,9 +30,6 @@ def forget(
     """Delete documents of a library, or the `whole` library.
 
     A process that may see one library alone leaves the conversations to its parent.
-
-    Raises:
-        LibraryError, StorageError: from changing the library and its files.
     """
     folder, record = settings.library_dir(name), settings.library_audit_file(name)
     with sync.writing(folder, name):
@@ -49,14 +44,16 @@ def forget(
         audit.record(settings.audit_file, "forget", name, documents=len(documents), record=ended)
     else:
         hashes = [document.sha256 for document in documents]
-        _erase_words(record, hashes)
+        for entry in audit.entries(record) if record.is_file() else ():
+            shown = entry.details.get("shown", ())
+            if any(str(place).rpartition("#")[0] in hashes for place in shown):
+                audit.erase(record, entry.number)  # the words of a question that they answered
         audit.forget_in_lists(record, hashes)
         audit.record(record, "forget", name, documents=len(documents), sha256=hashes)
 
 
 def _delete_documents(name: str, folder: Path, documents: Sequence[Document]) -> None:
-    library = Editor.open(folder, name)
-    try:
+    with closing(Editor.open(folder, name)) as library:
         # An ingest may have read them again while this waited for the lock.
         wanted = {(document.root, document.path) for document in documents}
         found = [document for document in library.documents() if (document.root, document.path) in wanted]
@@ -64,13 +61,3 @@ def _delete_documents(name: str, folder: Path, documents: Sequence[Document]) ->
         library.remove(found)
         library.compact()
         prompt_cache.drop_missing(folder, {document.sha256 for document in library.documents()})
-    finally:
-        library.close()
-
-
-def _erase_words(record: Path, hashes: Collection[str]) -> None:
-    """Erase the words of questions that were answered from documents with these hashes."""
-    for entry in audit.entries(record) if record.is_file() else ():
-        shown = entry.details.get("shown", ())
-        if any(str(place).rpartition("#")[0] in hashes for place in shown):
-            audit.erase(record, entry.number)

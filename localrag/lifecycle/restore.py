@@ -1,15 +1,13 @@
 """Make a library from a backup, or from a library's folder that was copied from elsewhere.
 
-What comes from elsewhere is trusted or not as a whole: a key that opens it shows who made it, and the general audit
-record names the backups that were made here. Anything else is restored only if the user says so, and from then on it is
-a library like any other: its texts, vectors and instructions to the model are used as they are. Only files with the
-names of a library's files are taken, and nothing replaces a library before all of the new one is there.
+It is trusted or not as a whole: a key that opens it shows who made it, and the general audit record names the backups
+that were made here. Anything else is restored only if the user says so, and its texts, vectors and instructions are
+used from then on. Only files with the names of a library's files are taken; a library is replaced last.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,22 +53,8 @@ class Restored:
     encrypted: bool
 
 
-class LibraryExists(UsageError):
-    """A library of that name exists already."""
-
-    def __init__(self, library: str) -> None:
-        super().__init__(
-            f"the library {library!r} exists already", "Give another name with --name, or --replace to lose that one."
-        )
-        self.library = library
-
-
 def inspect(settings: Settings, source: Path, name: str | None, unlock: Unlock, stop: Stop = lambda: False) -> Source:
-    """Look at a backup or a folder before it is restored; asks for its key, and reads a backup in clear whole.
-
-    Raises:
-        NotFoundError, UsageError, IntegrityError, KeyRequired: see `restore`.
-    """
+    """Look at a backup or a folder before `restore`: asks for its key, and reads a backup in clear whole."""
     if not source.exists():
         raise NotFoundError(f"there is no {str(source)!r}", "Give a backup, or the folder of a library.")
     if source.is_file():
@@ -89,20 +73,16 @@ def restore(
     settings: Settings, source: Path, name: str | None = None, *, trust: bool = False, replace: bool = False,
     unlock: Unlock, stop: Stop = lambda: False, progress: Progress = lambda done, total, words: None,
 ) -> Restored:  # fmt: skip
-    """Make a library from a backup, or from the folder of a library.
+    """Make a library, called `name` or as before, from a backup or from the folder of a library.
 
     Args:
-        name: of the new library; its old name if left out.
         trust: take what is not encrypted and was not made here, too.
         replace: replace a library of that name, once all of the new one is there.
         unlock: returns the key of a keyring; called with the folder or file and the keyring's JSON.
 
-    Raises:
-        UsageError: a library of that name exists, the source is no backup or library, or it is not trusted.
-        IntegrityError, KeyringDamaged: the backup was changed or cut short.
-        KeyRequired: its key is not here.
-        LibraryError: its database is damaged or of another schema.
-        Cancelled: `stop` returned True; nothing was changed.
+    Raises UsageError if a library of that name exists, the source is no backup or library, or it is not trusted;
+    IntegrityError, KeyringDamaged if the backup was changed or cut short; KeyRequired if its key is not here;
+    LibraryError if its database is damaged or of another schema; Cancelled if `stop` returned True.
     """
     found = inspect(settings, source, name, unlock, stop)
     if not (found.trusted or trust):
@@ -115,7 +95,8 @@ def restore(
         for holder in settings.indexes_dir.glob(f"*{_STAGING}"):
             _clean_up(holder)
         if (settings.indexes_dir / name).exists() and not replace:
-            raise LibraryExists(name)
+            hint = "Give another name with --name, or --replace to lose that one."
+            raise UsageError(f"the library {name!r} exists already", hint)
         return _restored(settings, source, name, unlock, stop, progress)
 
 
@@ -153,9 +134,7 @@ def _restored(settings: Settings, source: Path, name: str, unlock: Unlock, stop:
     return Restored(name, counts["documents"], counts["chunks"], conversations, left_out, instructions, key is not None)
 
 
-def _extract(
-    file: Path, staging: Path, unlock: Unlock, stop: Stop, progress: Progress
-) -> tuple[Key | None, Backup]:  # fmt: skip
+def _extract(file: Path, staging: Path, unlock: Unlock, stop: Stop, progress: Progress) -> tuple[Key | None, Backup]:
     """Write the files of a backup to a folder as they are; returns the library's key if it is encrypted."""
 
     def place(path: str) -> Path:
@@ -174,29 +153,24 @@ def _extract(
 
 def _copy_folder(
     folder: Path, staging: Path, unlock: Unlock, stop: Stop, progress: Progress
-) -> tuple[Key | None, Backup]:  # fmt: skip
+) -> tuple[Key | None, Backup]:
     """Copy the files of a library's folder as they are, links left out; returns as `_extract`."""
-    keyring = folder / keyrings.FILE
     key = None
-    if keyring.is_file():
+    if (keyring := folder / keyrings.FILE).is_file():
         data = keyring.read_bytes()
         key = _unlock_folder(folder, data, unlock)
         _hold(staging, data, key)
-    for path, inside in _files_of(folder):
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder).as_posix()
+        known = FILES.fullmatch(inside) or inside == f"{DATABASE}-wal"
+        if not known or not path.is_file() or path.is_symlink():
+            continue
         progress(0, None, inside)
         with path.open("rb") as old, storage.create(staging / inside, durable=False, plain=True) as new:
             while block := old.read(BLOCK):
                 check_stop(stop)
                 new.write(block)
     return key, Backup(folder.absolute().name, "", key is not None, 0, 0, "")
-
-
-def _files_of(folder: Path) -> Iterator[tuple[Path, str]]:
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder).as_posix()
-        known = FILES.fullmatch(inside) or inside == f"{DATABASE}-wal"
-        if known and path.is_file() and not path.is_symlink():
-            yield path, inside
 
 
 def _unlock_folder(folder: Path, keyring: bytes, unlock: Unlock) -> Key:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from localrag.security import audit, sandbox, storage
 from localrag.sessions import store_of
@@ -22,29 +21,22 @@ def apply(settings: Settings, now: datetime | None = None) -> int:
 
     A conversation's age counts from its last question. Called when a command opens a library or lists conversations;
     nothing runs in the background.
-
-    Args:
-        now: with a time zone; the current time if left out.
-
-    Raises:
-        StorageError: something cannot be deleted or recorded.
     """
     days = settings.retention_days
     if not days or sandbox.is_restricted():
         return 0
     now = now or datetime.now(UTC)
     done = {"day": now.date().isoformat(), "retention_days": days}
-    if _last_run(settings.retention_file) == done:
-        return 0
+    with suppress(OSError, ValueError):
+        if json.loads(settings.retention_file.read_bytes()) == done:
+            return 0
     before = now - timedelta(days=days)
     conversations = store_of(settings).expire(before)
     libraries = library_names(settings.indexes_dir)
     erased = sum(audit.expire_words(settings.library_audit_file(name), before) for name in libraries)
     if conversations or erased:
-        audit.record(
-            settings.audit_file, "forget", None,
-            reason="retention", retention_days=days, conversations=conversations, words=erased,
-        )  # fmt: skip
+        counts = {"retention_days": days, "conversations": conversations, "words": erased}
+        audit.record(settings.audit_file, "forget", None, reason="retention", **counts)
     storage.write_json(settings.retention_file, done)
     return conversations + erased
 
@@ -61,10 +53,4 @@ def expiry(changed: str, settings: Settings) -> datetime | None:
     with suppress(ValueError, OverflowError):
         if settings.retention_days:
             return datetime.fromisoformat(changed) + timedelta(days=settings.retention_days)
-    return None
-
-
-def _last_run(file: Path) -> object:
-    with suppress(OSError, ValueError):
-        return json.loads(file.read_bytes())
     return None

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.security import storage
 
 FORMATS = ("localrag prove offline 1", "localrag prove forgotten 1")
-
-
-class Proof(Protocol):
-    """A report. Its dict has `format`, `made` (a time) and `proven`."""
-
-    def to_dict(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +30,17 @@ class Verified:
     proven: bool
 
 
-def signed(proof: Proof, folder: Path) -> dict[str, Any]:
-    """The report with an Ed25519 signature by the key in `folder`, which is made if it is missing."""
-    report = proof.to_dict()
+def signed(report: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The dict of a report with an Ed25519 signature by the key in `folder`, which is made if it is missing."""
     key = _key(folder)
     public = key.public_key().public_bytes_raw()
-    report["signature"] = {
-        "algorithm": "Ed25519",
-        "key": public.hex(),
-        "fingerprint": _fingerprint(public),
-        "value": key.sign(_canonical(report)).hex(),
-    }
-    return report
+    value = key.sign(_canonical(report)).hex()
+    signature = {"algorithm": "Ed25519", "key": public.hex(), "fingerprint": _fingerprint(public), "value": value}
+    return report | {"signature": signature}
 
 
 def verify(file: Path, folder: Path) -> Verified:
-    """Check the signature of a report file, and whether the key in `folder` made it.
-
-    Raises:
-        NotFoundError: there is no such file.
-        UsageError: it is not a report.
-    """
+    """Check a report's signature, and whether the key in `folder` made it. Raises UsageError if it is no report."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -73,11 +58,10 @@ def verify(file: Path, folder: Path) -> Verified:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"{str(file)!r} is not the report of a proof ({type(error).__name__})"
         raise UsageError(what, f"Give a file that this wrote: {make_one}") from None
-    try:
+    good = False
+    with suppress(InvalidSignature):
         key.verify(value, _canonical(report))
         good = True
-    except InvalidSignature:
-        good = False
     ours = good and (folder / "key").is_file() and _key(folder).public_key().public_bytes_raw() == public
     return Verified(good, ours, _fingerprint(public), made, proven)
 

@@ -17,7 +17,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +35,7 @@ _LIBRARY = "proof"
 _QUESTION = "When does the lease of Harbour House end?"
 _TEST_NET = ("192.0.2.1", 443)  # TEST-NET-1, which is routed nowhere
 _NO_NAME = "localrag-proof.invalid"
-_CURL = ("-sS", "--noproxy", "*", "--max-time", "5")
+_NOT_TRIED = "not tried: nothing would stop it"  # and it would leave this machine
 _NR_IO_URING_SETUP, _NR_PIDFD_GETFD, _X32 = 425, 438, 0x40000000
 _TIOCSTI, _PTRACE_SEIZE, _PTRACE_DETACH = 0x5412, 0x4206, 17
 
@@ -76,17 +76,8 @@ class Outcome:
 class _Ended(Exception):
     """An attempt that ended in some other way than by getting through or by an error."""
 
-    def __init__(self, result: Literal["refused", "absent", "open"], by: Refuser, detail: str) -> None:
-        self.outcome = Outcome(result, by, detail)
-
-
-def _absent(why: str) -> _Ended:
-    return _Ended("absent", "", why)
-
-
-def _not_tried() -> _Ended:
-    """For an attempt that would leave this machine."""
-    return _Ended("open", "", "not tried: nothing would stop it")
+    def __init__(self, result: Literal["refused", "absent", "open"], detail: str) -> None:
+        self.outcome = Outcome(result, "any" if result == "refused" else "", detail)
 
 
 def attempt(one: Attempt, target: Target) -> Outcome:
@@ -97,8 +88,10 @@ def attempt(one: Attempt, target: Target) -> Outcome:
         return error.outcome
     except OfflineRefused as error:
         return Outcome("refused", "hook", error.message)
-    except OSError as error:
-        return Outcome("refused", _refuser(one, error), errno.errorcode.get(error.errno or 0, type(error).__name__))
+    except (OSError, StorageError) as raised:
+        cause = raised.__cause__ if isinstance(raised, StorageError) else raised
+        assert isinstance(cause, OSError)
+        return Outcome("refused", _refuser(one, cause), errno.errorcode.get(cause.errno or 0, type(cause).__name__))
     except Exception as error:  # a library's own error when it is told to stay offline
         by: Refuser = "switches" if "Offline" in type(error).__name__ else "any"
         return Outcome("refused", by, type(error).__name__)
@@ -173,25 +166,21 @@ def _native_socket(family: int, kind: int) -> Iterator[int]:
 
 
 def _opens(family: int, kind: int) -> Callable[[Target], None]:
-    def run(target: Target) -> None:
-        with _native_socket(family, kind):
-            pass
-
-    return run
+    return lambda target: os.close(_native("socket", family, kind, 0))
 
 
-def _loopback(port: int) -> ctypes.Array[ctypes.c_char]:
-    return ctypes.create_string_buffer(struct.pack("=HH4s8x", 2, socket.htons(port), bytes((127, 0, 0, 1))), 16)
+def _loopback(target: Target) -> ctypes.Array[ctypes.c_char]:
+    return ctypes.create_string_buffer(struct.pack("=HH4s8x", 2, socket.htons(target.port), bytes((127, 0, 0, 1))), 16)
 
 
 def _native_tcp(target: Target) -> None:
     with _native_socket(2, 1) as descriptor:
-        _native("connect", descriptor, _loopback(target.port), 16)
+        _native("connect", descriptor, _loopback(target), 16)
 
 
 def _native_udp(target: Target) -> None:
     with _native_socket(2, 2) as descriptor:
-        _native("sendto", descriptor, b"x", 1, 0, _loopback(target.port), 16)
+        _native("sendto", descriptor, b"x", 1, 0, _loopback(target), 16)
 
 
 def _native_unix(target: Target) -> None:
@@ -202,7 +191,7 @@ def _native_unix(target: Target) -> None:
 
 def _machine() -> seccomp.Machine:
     if (machine := seccomp.machine()) is None:
-        raise _absent("its number is known on Linux for x86-64 and 64-bit ARM only")
+        raise _Ended("absent", "its number is known on Linux for x86-64 and 64-bit ARM only")
     return machine
 
 
@@ -212,7 +201,7 @@ def _by_number(number: int) -> None:
 
 def _x32(target: Target) -> None:
     if os.uname().machine != "x86_64":
-        raise _absent("only x86-64 has x32 calls")
+        raise _Ended("absent", "only x86-64 has x32 calls")
     _by_number(_X32 | _machine().socket)
 
 
@@ -248,7 +237,7 @@ def _ptrace(target: Target) -> None:
 
 def _signal(target: Target) -> None:
     if landlock.abi() < 6:
-        raise _absent(f"Landlock refuses signals from ABI 6 on; this kernel has {landlock.abi()}")
+        raise _Ended("absent", f"Landlock refuses signals from ABI 6 on; this kernel has {landlock.abi()}")
     os.kill(target.process, 0)
 
 
@@ -257,17 +246,17 @@ def _signal(target: Target) -> None:
 
 def _python_name(target: Target) -> None:
     if not offline.hook_installed():
-        raise _not_tried()
+        raise _Ended("open", _NOT_TRIED)
     socket.getaddrinfo(_NO_NAME, 443)
 
 
 def _native_name(target: Target) -> None:
     if not seccomp.holds():
-        raise _not_tried()
+        raise _Ended("open", _NOT_TRIED)
     found = ctypes.c_void_p()
     code = ctypes.CDLL(None).getaddrinfo(_NO_NAME.encode(), b"443", None, ctypes.byref(found))
     if code:
-        raise _Ended("refused", "any", f"getaddrinfo returned {code}")
+        raise _Ended("refused", f"getaddrinfo returned {code}")
 
 
 _CONNECT = """
@@ -291,7 +280,7 @@ def _started_python(target: Target) -> None:
 def _run(program: str, *arguments: str) -> None:
     path = shutil.which(program)
     if path is None:
-        raise _absent(f"{program} is not installed")
+        raise _Ended("absent", f"{program} is not installed")
     done = subprocess.run(
         [path, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=30,
         env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}, check=False,
@@ -299,32 +288,20 @@ def _run(program: str, *arguments: str) -> None:
     if done.returncode:
         if "Permission denied" in done.stderr:
             raise PermissionError(errno.EACCES, "Permission denied")
-        raise _Ended("refused", "any", f"{program} exited with {done.returncode}")
+        raise _Ended("refused", f"{program} exited with {done.returncode}")
+
+
+def _curl(target: Target) -> None:
+    _run("curl", "-sS", "--noproxy", "*", "--max-time", "5", f"http://127.0.0.1:{target.port}/")
 
 
 def _getent(target: Target) -> None:
     if not seccomp.holds():
-        raise _not_tried()
+        raise _Ended("open", _NOT_TRIED)
     _run("getent", "ahosts", _NO_NAME)
 
 
 # --- files --------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _system_errors() -> Iterator[None]:
-    """Raise the system's error behind a StorageError."""
-    try:
-        yield
-    except StorageError as error:
-        if isinstance(error.__cause__, OSError):
-            raise error.__cause__ from None
-        raise
-
-
-def _writes(target: Target) -> None:
-    with _system_errors():
-        storage.append_line(target.outside / "left", "x")
 
 
 def _creates(path: Path, flags: int = 0) -> None:
@@ -334,8 +311,7 @@ def _creates(path: Path, flags: int = 0) -> None:
 def _moves(target: Target) -> None:
     ours = target.inside / "general" / "moved"  # writable, whichever library is asked
     storage.write_bytes(ours, b"x")
-    with _system_errors():
-        storage.move(ours, target.outside / "moved")
+    storage.move(ours, target.outside / "moved")
 
 
 def _home(target: Target) -> None:
@@ -369,10 +345,10 @@ ATTEMPTS = (
     Attempt("a name, by the C library", "names", "any", _native_name),
     Attempt("a name, by getent", "names", "any", _getent),
     Attempt("a Python without localrag", "program", "seccomp", _started_python),
-    Attempt("curl", "program", "any", lambda at: _run("curl", *_CURL, f"http://127.0.0.1:{at.port}/")),
+    Attempt("curl", "program", "any", _curl),
     Attempt("bash", "program", "seccomp", lambda at: _run("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{at.port}")),
     Attempt("reading a file elsewhere", "files", "files", lambda at: (at.outside / "secret").open("rb").close()),
-    Attempt("writing a file elsewhere", "files", "files", _writes),
+    Attempt("writing a file elsewhere", "files", "files", lambda at: storage.append_line(at.outside / "left", "x")),
     Attempt("writing a file elsewhere, by native code", "files", "files", lambda at: _creates(at.outside / "left")),
     Attempt(
         "writing a file elsewhere, by a shell",
@@ -407,31 +383,34 @@ def main() -> None:
         if "files" not in order["without"]:
             sandbox.make_library_folder(settings, _LIBRARY)
             sandbox.restrict(settings, [_LIBRARY], reads=[Path(order["documents"])], without=order["without"])
-    result: dict[str, Any] = {"before": _attempt_all(target), "layers": [asdict(layer) for layer in offline.layers()]}
+    before = [asdict(attempt(one, target)) for one in ATTEMPTS]
+    result: dict[str, Any] = {"before": before, "after": before, "layers": [asdict(each) for each in offline.layers()]}
     if order["work"]:
         result["work"] = _work(settings, Path(order["documents"]))
-    result["after"] = _attempt_all(target) if order["work"] else result["before"]
+        result["after"] = [asdict(attempt(one, target)) for one in ATTEMPTS]
     replies.write(json.dumps(result))
     replies.close()
     os._exit(0)  # models are slow to unload
 
 
-def _attempt_all(target: Target) -> list[dict[str, str]]:
-    return [asdict(attempt(one, target)) for one in ATTEMPTS]
-
-
 def _work(settings: Settings, documents: Path) -> dict[str, Any]:
     """Read the documents into a library and answer a question, with the person's models."""
     from localrag import api
+    from localrag.lifecycle import encrypt
+    from localrag.security.encryption.keyring import RecoveryKey
 
     try:
         library = api.open_library(_LIBRARY, settings=settings, create=True)
-        if any(one.require_encryption for one in policy.active()):
-            _encrypt(library.folder)
-        try:
+        if any(one.require_encryption for one in policy.active()):  # with a key that nobody keeps
+            storage.make_dir(library.folder)
+            secret = RecoveryKey.new()
+            list(
+                encrypt.encrypt(
+                    library.folder, lambda ring, key: ring.with_credential(key, "proof", secret), lambda: False
+                )
+            )
+        with closing(library):
             report = library.ingest(documents)
-        finally:
-            library.close()
         asking = api.ask(_QUESTION, libraries=[_LIBRARY], settings=settings)
         for _ in asking:
             pass
@@ -439,20 +418,9 @@ def _work(settings: Settings, documents: Path) -> dict[str, Any]:
     except LocalragError as error:
         return {"error": error.message, "hint": error.hint}
     return {
-        "read": len(report.read), "passages": report.chunks, "answer": answer.answer,
+        "documents": len(report.read), "passages": report.chunks, "answer": answer.answer,
         "citations": len(answer.citations), "model": answer.model,
     }  # fmt: skip
-
-
-def _encrypt(folder: Path) -> None:
-    """Encrypt the new library with a key that nobody keeps, where a policy requires encryption."""
-    from localrag.lifecycle import encrypt
-    from localrag.security.encryption.keyring import RecoveryKey
-
-    storage.make_dir(folder)
-    secret = RecoveryKey.new()
-    for _ in encrypt.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "proof", secret), lambda: False):
-        pass
 
 
 if __name__ == "__main__":

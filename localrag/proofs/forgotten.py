@@ -73,15 +73,9 @@ class Forgotten:
 
 
 def prove_forgotten(settings: Settings, name: str, *, file: Path | None = None, word: str = "") -> Forgotten:
-    """Search everything for a document that was forgotten from a library.
+    """Search everything for a document that was forgotten: for passages of the original `file`, or for words of it.
 
-    Args:
-        file: the original, or else
-        word: words of it.
-
-    Raises:
-        ReadError: the original cannot be read.
-        UsageError: other documents of the library hold all of its passages.
+    Raises ReadError if the original cannot be read; UsageError if other documents of the library hold all passages.
     """
     hashes: tuple[str, ...] = ()
     passages: tuple[str, ...] = (word,)
@@ -89,26 +83,18 @@ def prove_forgotten(settings: Settings, name: str, *, file: Path | None = None, 
         texts, hashes = _read(file, settings)
         passages = _own_passages(texts, hashes, settings, name)
     if not any(passages):
-        raise UsageError(
-            "other documents of the library hold every passage of it", "Give words that only it has: --word."
-        )
+        what = "other documents of the library hold every passage of it"
+        raise UsageError(what, "Give words that only it has: --word.")
     everywhere, in_records = _pattern((*passages, *hashes)), _pattern(passages)
     searched, traces = [], []
-    for path in _files(settings):
+    folders = {settings.general_dir.parent, settings.indexes_dir}
+    files = {path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file()}
+    # All files of localrag but models, which hold nothing of documents and are large.
+    for path in sorted(path for path in files if not path.is_relative_to(settings.models_dir)):
         one, found = _search(path, in_records if path.name == settings.audit_file.name else everywhere)
         searched.append(one)
         traces += found
     return Forgotten(name, len(passages), tuple(searched), tuple(traces))
-
-
-def _files(settings: Settings) -> list[Path]:
-    """All files of localrag but models, which hold nothing of documents and are large."""
-    folders = {settings.general_dir.parent, settings.indexes_dir}
-    files = {path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file()}
-    return sorted(path for path in files if not path.is_relative_to(settings.models_dir))
-
-
-# --- what to search for -------------------------------------------------------------------------------------
 
 
 def _read(file: Path, settings: Settings) -> tuple[list[str], tuple[str, ...]]:
@@ -139,19 +125,12 @@ def _own_passages(texts: Sequence[str], hashes: Sequence[str], settings: Setting
 
 
 def _pattern(passages: Sequence[str]) -> re.Pattern[bytes]:
-    needles = dict.fromkeys(form for passage in passages for form in _encodings(passage))
+    """Passages as they may be in a file: plain, in JSON, and in UTF-16."""
+    needles = {passage.encode("utf-16-le", "surrogatepass") for passage in passages}
+    for passage in passages:
+        forms = (passage, *(json.dumps(passage, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)))
+        needles |= {form.encode("utf-8", "surrogatepass") for form in forms}
     return re.compile(b"|".join(re.escape(needle) for needle in sorted(needles, key=len, reverse=True)))
-
-
-def _encodings(passage: str) -> Iterator[bytes]:
-    """A passage as it may be in a file: plain, in JSON, and in UTF-16."""
-    yield passage.encode("utf-8", "surrogatepass")
-    for ascii_only in (True, False):
-        yield json.dumps(passage, ensure_ascii=ascii_only)[1:-1].encode("utf-8", "surrogatepass")
-    yield passage.encode("utf-16-le", "surrogatepass")
-
-
-# --- where to search ----------------------------------------------------------------------------------------
 
 
 def _search(path: Path, pattern: re.Pattern[bytes]) -> tuple[Searched, list[Trace]]:
@@ -199,9 +178,8 @@ def _in_database(path: Path, name: str, pattern: re.Pattern[bytes]) -> list[Trac
         for table in tables:
             for row in database.execute(f'SELECT * FROM "{table}"'):
                 for value in row:
-                    if isinstance(value, str | bytes):
-                        data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
-                        found += _hits(data, pattern)
+                    data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+                    found += _hits(data, pattern) if isinstance(data, bytes) else []
         free = int(database.execute("PRAGMA freelist_count").fetchone()[0])
     log = path.with_name(path.name + "-wal")
     left = log.stat().st_size if log.exists() else 0

@@ -40,7 +40,7 @@ _DOCUMENTS = {
     "working day of each month. The tenant keeps the roof in repair.\n",
     "minutes.txt": "Minutes of the board\n\nThe board agreed to ask three firms for an offer for the new boiler.\n",
 }  # fmt: skip
-_NO_WORK = {"read": 0, "passages": 0, "answer": "", "citations": 0, "model": ""}
+_NO_WORK = {"documents": 0, "passages": 0, "answer": "", "citations": 0, "model": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +109,10 @@ def prove_offline(
     settings: Settings, *, without: Collection[LayerName] = (), work: bool = True,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Report:  # fmt: skip
-    """Run the proof; it takes some ten seconds beside loading the models twice.
+    """Run the proof, in ten seconds and twice the time to load the models; `progress` gets a line for each step.
 
-    Args:
-        without: layers left out of the confined processes, for tests of the proof.
-        work: read documents and answer; without it nothing is proven, and there is one run.
-        progress: called with a line for each step.
-
-    Raises:
-        LocalragError: the work could not be done: no model is installed, or a process ended early.
+    For tests, `without` leaves out layers and, without `work`, nothing is read or proven. Raises LocalragError if the
+    work could not be done: no model is installed, or a process ended early.
     """
     runs: list[Run] = []
     with _workspace() as place, _Listener(place / "outside" / "s") as listener:
@@ -130,22 +125,16 @@ def prove_offline(
         with _home(settings, place):
             control = _session({**order, "control": True}, [])
         prefix, why = _namespace() if work else ([], "nothing was read and answered")
-        confined: list[tuple[str, list[str]]] = [("confined as `localrag ask` is", [])]
-        if prefix:
-            confined.append(("the same, in a network namespace without interfaces", prefix))
-        for name, command in confined:
+        names = ("confined as `localrag ask` is", "the same, in a network namespace without interfaces")
+        for name, command in zip(names, ([], prefix) if prefix else ([],), strict=False):
             progress(f"making every attempt {name}, while reading and answering")
             listener.reset()
             with _home(settings, place):
                 result = _session({**order, "work": work}, command)
             runs.append(_run(name, control, result, listener.heard()))
-    return Report(
-        version=__version__,
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
-        system=f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}",
-        runs=tuple(runs),
-        left_out=why,
-    )
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    system = f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}"
+    return Report(__version__, made, system, tuple(runs), why)
 
 
 @contextmanager
@@ -206,17 +195,8 @@ def _session(order: dict[str, Any], prefix: list[str]) -> dict[str, Any]:
 def _run(name: str, control: dict[str, Any], result: dict[str, Any], heard: int) -> Run:
     outcomes = zip(ATTEMPTS, control["before"], result["before"], result["after"], strict=True)
     work = result.get("work", _NO_WORK)
-    return Run(
-        name=name,
-        layers=tuple(Layer(**layer) for layer in result["layers"]),
-        trials=tuple(
-            Trial(one.name, one.way, one.layer, Outcome(**free), Outcome(**before), Outcome(**after))
-            for one, free, before, after in outcomes
-        ),
-        heard=heard,
-        documents=work["read"], passages=work["passages"], answer=work["answer"], citations=work["citations"],
-        model=work["model"],
-    )  # fmt: skip
+    trials = [Trial(one.name, one.way, one.layer, *(Outcome(**each) for each in three)) for one, *three in outcomes]
+    return Run(name, tuple(Layer(**layer) for layer in result["layers"]), tuple(trials), heard, **work)
 
 
 def _namespace() -> tuple[list[str], str]:

@@ -32,7 +32,6 @@ LISTS_FOLDER = "audit-lists"
 _START = "0" * 64
 _BLOCK = 1 << 16
 _FIELDS = {"number", "time", "user", "event", "library", "details", "previous", "mark"}
-_HASHED_DETAILS = ("question", "answer")
 _FORGOTTEN = "~"  # before the hash of a content hash that was forgotten
 
 
@@ -97,15 +96,16 @@ class Lists:
 def record(file: Path, event: AuditEvent, library: str | None, **details: Any) -> int:
     """Append one line to the record, made where it is missing, and return its number once it is on the disk.
 
-    Args:
-        details: small values that say more; `question` and `answer` are recorded as their HMAC.
+    The details `question` and `answer` are recorded as their HMAC.
 
-    Raises:
-        StorageError: the disk is full or the record cannot be written.
-        KeyRequired: the record is in an encrypted folder whose key is not here.
+    Raises StorageError if the disk is full or the record cannot be written; KeyRequired if the record is in an
+    encrypted folder whose key is not here.
     """
     with storage.lock(file.with_suffix(".lock"), "the audit record"), storage.storage_errors(file):
         key = _key(file, make=True)
+        for name in ("question", "answer"):
+            if isinstance(details.get(name), str):
+                details[f"{name}_hmac"] = _words_hmac(details.pop(name), key)
         last, torn, unended = _tail(file)
         entry: dict[str, Any] = {
             "number": last["number"] + 1 if last else 1,
@@ -113,7 +113,7 @@ def record(file: Path, event: AuditEvent, library: str | None, **details: Any) -
             "user": _user(),
             "event": event,
             "library": library,
-            "details": _hashed(details, key),
+            "details": details,
             "previous": last["mark"] if last else _START,
         }
         if torn:
@@ -143,10 +143,7 @@ def entries(file: Path) -> Iterator[Entry]:
     """The readable lines of the record, in order. `verify` reports the others."""
     for _, _, entry in _lines(file):
         if entry is not None:
-            yield Entry(
-                entry["number"], str(entry["time"]), str(entry["user"]), str(entry["event"]), entry["library"],
-                entry["details"], entry["mark"],
-            )  # fmt: skip
+            yield Entry(**{name: entry[name] for name in Entry.__dataclass_fields__})
 
 
 def anchor(file: Path) -> Anchor:
@@ -157,18 +154,10 @@ def anchor(file: Path) -> Anchor:
     return Anchor(last["number"], last["mark"], last["time"])
 
 
-# --- verifying ----------------------------------------------------------------------------------------------
-
-
 def verify(file: Path, anchors: tuple[Anchor, ...] = ()) -> list[Problem]:
-    """The faults of the record in the order of its lines; empty if the chain is whole.
+    """The faults of the record in the order of its lines; `anchors` are earlier ends of it, kept elsewhere.
 
-    Args:
-        anchors: earlier ends of the record, kept elsewhere.
-
-    Raises:
-        NotFoundError: there is no record at `file`.
-        UsageError: its key is missing, so that nothing can be checked.
+    Raises NotFoundError if there is no record; UsageError if its key is missing, so that nothing can be checked.
     """
     if not file.is_file():
         raise _no_record(file)
@@ -183,11 +172,16 @@ def verify(file: Path, anchors: tuple[Anchor, ...] = ()) -> list[Problem]:
             fragments.append((number, raw))
             continue
         problems += _check_fragments(number, fragments, entry.get("torn"))
-        if raw != _canonical(entry).encode() or not _mark_holds(entry, key):
+        if raw != _canonical(entry).encode() or not hmac.compare_digest(
+            entry["mark"].encode(), _mark(entry, key).encode()
+        ):
             problems.append(Problem(number, "changed", f"line {number} was changed: its mark differs"))
         problems += _check_position(number, entry, last, last_line, written_at)
         last, last_line, fragments = entry, number, []
-    problems += _check_end(file, fragments)
+    problems += [Problem(number, "changed", f"line {number} is not a record") for number, _ in fragments]
+    # A fragment at the end is a crash, unless a line break follows it, which only a whole record has.
+    if fragments and _tail(file)[2]:
+        problems[-1] = Problem(fragments[-1][0], "torn", f"line {fragments[-1][0]} was cut short, as by a crash")
     problems += _check_anchors(file, anchors)
     # A line can be caught twice, by its own mark and by the next record; report it once.
     return sorted({(item.line, item.kind): item for item in reversed(problems)}.values(), key=lambda item: item.line)
@@ -221,35 +215,15 @@ def _check_fragments(number: int, fragments: list[tuple[int, bytes]], torn: str 
     return [Problem(line, "changed", f"line {line} is not a record") for line, _ in fragments]
 
 
-def _check_end(file: Path, fragments: list[tuple[int, bytes]]) -> list[Problem]:
-    """A fragment at the end is a crash, unless a line break follows it, which only a whole record has."""
-    with file.open("rb") as stream:
-        stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, stream.tell() - 1))
-        ended = stream.read(1) == b"\n"
-    found = []
-    for number, _ in fragments:
-        if number == fragments[-1][0] and not ended:
-            found.append(Problem(number, "torn", f"line {number} was cut short, as by a crash"))
-        else:
-            found.append(Problem(number, "changed", f"line {number} is not a record"))
-    return found
-
-
-def _check_anchors(file: Path, anchors: tuple[Anchor, ...]) -> list[Problem]:
+def _check_anchors(file: Path, anchors: tuple[Anchor, ...]) -> Iterator[Problem]:
     at = {entry["number"]: (line, entry["mark"]) for line, _, entry in _lines(file) if entry}
     end = max((line for line, _ in at.values()), default=0)
-    found = []
     for one in anchors:
         line, mark = at.get(one.number, (end + 1, ""))
         if not mark:
-            found.append(Problem(line, "cut", f"record {one.number} of {one.time} is missing"))
+            yield Problem(line, "cut", f"record {one.number} of {one.time} is missing")
         elif not hmac.compare_digest(mark, one.mark):
-            found.append(Problem(line, "rewritten", f"record {one.number} is not the one of {one.time}"))
-    return found
-
-
-# --- lines --------------------------------------------------------------------------------------------------
+            yield Problem(line, "rewritten", f"record {one.number} is not the one of {one.time}")
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes, dict[str, Any] | None]]:
@@ -301,16 +275,8 @@ def _parse(raw: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(entry, dict) or not entry.keys() >= _FIELDS or not isinstance(entry["details"], dict):
         return None
-    sound = isinstance(entry["number"], int) and all(isinstance(entry[key], str) for key in ("previous", "mark"))
-    return entry if sound else None
-
-
-def _hashed(details: Mapping[str, Any], key: bytes) -> dict[str, Any]:
-    hashed = dict(details)
-    for name in _HASHED_DETAILS:
-        if isinstance(hashed.get(name), str):
-            hashed[f"{name}_hmac"] = _words_hmac(hashed.pop(name), key)
-    return hashed
+    texts = all(isinstance(entry[key], str) for key in ("time", "user", "event", "previous", "mark"))
+    return entry if texts and isinstance(entry["number"], int) else None
 
 
 def _words_hmac(words: str, key: bytes) -> str:
@@ -328,16 +294,8 @@ def _mark(entry: Mapping[str, Any], key: bytes) -> str:
     return hmac.new(key, b"entry\0" + _canonical(content).encode(), "sha256").hexdigest()
 
 
-def _mark_holds(entry: Mapping[str, Any], key: bytes) -> bool:
-    return hmac.compare_digest(str(entry["mark"]).encode(), _mark(entry, key).encode())
-
-
 def _key(file: Path, *, make: bool) -> bytes:
-    """The key of the record; with `make`, a new one if there is neither key nor record.
-
-    Raises:
-        UsageError: there is a record without its key.
-    """
+    """The key of the record; `make` makes one before the first line. Raises UsageError if it is missing."""
     path = file.with_suffix(".key")
     if path.is_file():
         return storage.read_bytes(path)
@@ -351,7 +309,7 @@ def _key(file: Path, *, make: bool) -> bytes:
     return key
 
 
-def _no_record(file: Path) -> LocalragError:
+def _no_record(file: Path) -> NotFoundError:
     return NotFoundError(f"there is no audit record at {str(file)!r}", "It begins with the first ingest or question.")
 
 
@@ -368,9 +326,6 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-# --- words and lists, which can be erased -------------------------------------------------------------------
-
-
 def keep_words(file: Path, number: int, question: str, answer: str) -> None:
     """Keep the words of a line of the record."""
     storage.write_json(_beside(file, WORDS_FOLDER, number), {"question": question, "answer": answer})
@@ -383,19 +338,14 @@ def words_of(file: Path, entry: Entry) -> Words | None:
         question, answer = str(found["question"]), str(found["answer"])
     except (OSError, ValueError, KeyError, TypeError, IntegrityError):
         return None
-    intact = all(
-        entry.details.get(f"{name}_hmac") == words_hmac(file, text)
-        for name, text in (("question", question), ("answer", answer))
-    )
-    return Words(question, answer, intact)
+    recorded = [entry.details.get("question_hmac"), entry.details.get("answer_hmac")]
+    return Words(question, answer, recorded == [words_hmac(file, question), words_hmac(file, answer)])
 
 
 def expire_words(file: Path, before: datetime) -> int:
     """Erase the words kept before a time; return of how many lines. Needs no key."""
-    expired = [
-        path for path in (file.parent / WORDS_FOLDER).glob("*.json")
-        if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before
-    ]  # fmt: skip
+    words = (file.parent / WORDS_FOLDER).glob("*.json")
+    expired = [path for path in words if path.stat().st_mtime < before.timestamp()]
     for path in expired:
         storage.remove(path)
     return len(expired)
@@ -420,9 +370,9 @@ def forget_in_lists(file: Path, hashes: Collection[str]) -> None:
     """Replace content hashes in all lists of the record by the hash of the hash, which still fits the digest."""
     replaced = {one: f"{_FORGOTTEN}{_sha256(one)}" for one in hashes}
     for path in (file.parent / LISTS_FOLDER).glob("*.json"):
-        lists = _read_lists(path)
-        left = {name: [replaced.get(one, one) for one in given] for name, given in (lists or {}).items()}
-        if left != (lists or {}):
+        lists = _read_lists(path) or {}
+        left = {name: [replaced.get(one, one) for one in given] for name, given in lists.items()}
+        if left != lists:
             storage.write_json(path, left)
 
 

@@ -37,17 +37,12 @@ def restrict(
     """Limit this process, and all it starts, to writing these libraries and `writes` and reading nothing of others.
 
     Call it before threads start. It cannot be undone, and does nothing in a process that is not confined
-    (`offline.confine`). Temporary files go to a folder of localrag's own.
+    (`offline.confine`). Temporary files go to a folder of localrag's own. Raises OfflineRefused if threads already run.
 
     Args:
         libraries: names; a new one has its folder already (`make_library_folder`). None: all of them.
         reads: what may be read beside the system's files, localrag's own, those that settings name, and `writes`. None
             limits reading only of other libraries and conversations.
-        without: as `offline.confine`.
-
-    Raises:
-        OfflineRefused: threads already run.
-        StorageError: localrag's folders cannot be made.
     """
     global _restricted
     if not offline.confined():
@@ -92,9 +87,6 @@ def make_library_folder(settings: Settings, library: str) -> None:
 def mark_as_own(settings: Settings, library: str) -> None:
     """Mark a library as made on this machine, so that it is trusted in ./indexes too."""
     storage.write_bytes(settings.own_mark(library), b"", plain=True)
-
-
-# --- what can be read ---------------------------------------------------------------------------------------
 
 
 def readable(settings: Settings) -> dict[Path, Inode]:

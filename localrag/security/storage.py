@@ -1,9 +1,8 @@
 """Every persistent write of localrag: databases, vectors, prompt caches, conversations, records, models.
 
-In an encrypted folder everything is encrypted without its callers knowing: databases by SQLCipher, other files by
-`encryption.streams`. Files that can be rebuilt (vectors, prompt caches) have a key each, which is destroyed with them.
-Files are made 0600 and folders 0700 whatever the umask. Writes that replace a file are atomic: a crash leaves the old
-or the new one. Names and sizes of files are not hidden, and the disk's cache and backups are beyond it.
+In an encrypted folder everything is encrypted: databases by SQLCipher, other files by `encryption.streams`. Files that
+can be rebuilt (vectors, prompt caches) have a key each, which is destroyed with them. Files are made 0600 and folders
+0700. Writes that replace a file are atomic. Names and sizes are not hidden; the disk's cache and backups are beyond it.
 """
 
 from __future__ import annotations
@@ -52,31 +51,16 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Turn failures of the disk at `path` into a StorageError."""
     try:
         yield
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            raise _full(path) from error
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
-            raise StorageError(f"cannot write {str(path)!r}: {error}", "Check the disk and its rights.") from error
+    except (sqlite3.Error, OSError) as error:
+        number, code = getattr(error, "errno", None), getattr(error, "sqlite_errorcode", 0)
+        if number in _FULL or code == sqlite3.SQLITE_FULL:
+            hint = "Free some space and run the same command again: it resumes where it stopped."
+            raise StorageError(f"the disk that holds {str(path)!r} is full", hint) from error
+        if number in _UNWRITABLE or code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
+            hint = "Check the disk and the rights of the folder, or set LOCALRAG_HOME to one you may write to."
+            message = f"cannot write {str(path)!r}: {getattr(error, 'strerror', None) or error}"
+            raise StorageError(message, hint) from error
         raise
-    except OSError as error:
-        if error.errno in _FULL:
-            raise _full(path) from error
-        if error.errno in _UNWRITABLE:
-            raise StorageError(
-                f"cannot write {str(path)!r}: {error.strerror}",
-                "Check the rights of the folder, or set LOCALRAG_HOME to one you may write to.",
-            ) from error
-        raise
-
-
-def _full(path: Path) -> StorageError:
-    return StorageError(
-        f"the disk that holds {str(path)!r} is full",
-        "Free some space and run the same command again: it resumes where it stopped.",
-    )
-
-
-# --- files --------------------------------------------------------------------------------------------------
 
 
 def make_dir(path: Path) -> Path:
@@ -104,17 +88,16 @@ def _open(path: Path, flags: int) -> int:
 def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator[BinaryIO]:
     """Write a file as a stream. It takes its name when the block ends without an error.
 
-    Args:
-        durable: wait until it is on the disk; not needed for files that are checked when read and can be rebuilt.
-        plain: never encrypt it; for content that reveals nothing of the documents and is needed before there is a key.
-
-    Raises:
-        KeyRequired: it is in an encrypted folder whose key is not here.
+    `durable` waits until it is on the disk, which files need not that can be rebuilt. `plain` never encrypts it, for
+    content that reveals nothing of the documents. Raises KeyRequired if the key of its folder is not here.
     """
     make_dir(path.parent)
     held = None if plain else unlocked.keys_for(path)
-    key = None if held is None else _own_key(path) if path.suffix in REBUILDABLE else held.key
-    useless = unlocked.key_file(path, key.id) if key is not None and path.suffix in REBUILDABLE else None
+    key, useless = held.key if held is not None else None, None
+    if key is not None and path.suffix in REBUILDABLE:
+        key = Key.new()
+        if useless := unlocked.key_file(path, key.id):
+            write_bytes(useless, key.secret)  # on the disk before anything is encrypted with it
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
     try:
         with storage_errors(path):
@@ -122,7 +105,7 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
                 if key is None:
                     yield stream
                 else:
-                    writer = streams.EncryptedWriter(stream, key, streams.name_of(path))
+                    writer = streams.EncryptedWriter(stream, key, path.name)
                     yield cast(BinaryIO, writer)
                     writer.finish()
                 stream.flush()
@@ -149,15 +132,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def append_line(path: Path, line: str, *, on_new_line: bool = False) -> None:
-    """Append a line to a file, on the disk before this returns; `decrypt_line` reads it back.
-
-    `on_new_line` first ends a line that was cut short.
-    """
+    """Append a line to a file, on the disk before this returns; `on_new_line` first ends one that was cut short."""
     make_dir(path.parent)
     held = unlocked.keys_for(path)
     data = line.encode()
     if held is not None and data:
-        data = streams.encrypt_line(held.key, streams.name_of(path), data)
+        data = streams.encrypt_line(held.key, path.name, data)
     with storage_errors(path), os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND), "ab") as stream:
         stream.write(b"\n" * on_new_line + data + b"\n")
         stream.flush()
@@ -165,18 +145,13 @@ def append_line(path: Path, line: str, *, on_new_line: bool = False) -> None:
 
 
 def decrypt_line(path: Path, raw: bytes) -> bytes:
-    """Return a line that `append_line` wrote, without its line break.
-
-    Raises:
-        KeyRequired: it is encrypted, and its key is not here.
-        IntegrityError: it is not what was written.
-    """
+    """Return a line that `append_line` wrote, without its line break. Raises as `open_stream`."""
     held = unlocked.keys_for(path)
     if held is None or not raw:
         return raw
     for key in filter(None, (held.key, held.former)):
         with suppress(IntegrityError):
-            return streams.decrypt_line(key, streams.name_of(path), raw)
+            return streams.decrypt_line(key, path.name, raw)
     if held.plain:
         return raw
     raise IntegrityError(f"a line of {str(path)!r} is not what was written", "Restore the file from a backup.")
@@ -192,9 +167,7 @@ def read_bytes(path: Path) -> bytes:
 def open_stream(path: Path) -> Iterator[BufferedReader]:
     """Read in pieces what `create` wrote, for files too large to hold twice in memory.
 
-    Raises:
-        KeyRequired: it is encrypted, and its key is not here.
-        IntegrityError: it is not what was written; also raised while it is read.
+    Raises KeyRequired if its key is not here; IntegrityError, also while reading, if it is not what was written.
     """
     with path.open("rb") as stream:
         held = unlocked.keys_for(path)
@@ -203,7 +176,7 @@ def open_stream(path: Path) -> Iterator[BufferedReader]:
             stream.seek(0)
             yield stream
         else:
-            yield BufferedReader(streams.EncryptedReader(stream, key, streams.name_of(path)), streams.PIECE)
+            yield BufferedReader(streams.EncryptedReader(stream, key, path.name), streams.PIECE)
 
 
 def size(path: Path) -> int:
@@ -214,7 +187,7 @@ def size(path: Path) -> int:
 
 
 def _key_of(stream: BinaryIO, held: unlocked.FolderKeys, path: Path) -> Key | None:
-    """The key of an open file, of which this reads the head; None if it is in clear and may be."""
+    """The key of an open file, after reading its head; None if it is in clear and may be."""
     key_id = streams.key_id(stream)
     key = held.of(key_id) if key_id is not None else None
     if key is None and key_id is not None and (file := unlocked.key_file(path, key_id)) and file.is_file():
@@ -227,28 +200,15 @@ def _key_of(stream: BinaryIO, held: unlocked.FolderKeys, path: Path) -> Key | No
     return key
 
 
-def _own_key(path: Path) -> Key:
-    """Make a key for one file of an encrypted folder, on the disk before anything is encrypted with it."""
-    key = Key.new()
-    if file := unlocked.key_file(path, key.id):
-        write_bytes(file, key.secret)
-    return key
-
-
-# --- moving and deleting ------------------------------------------------------------------------------------
-
-
 def destroy(file: Path | None) -> None:
     """Delete a key file, if any. It is overwritten first, which works on file systems that write in place."""
-    if file is None:
-        return
-    with suppress(FileNotFoundError), storage_errors(file):
-        size = file.stat().st_size
-        with file.open("r+b") as stream:
-            stream.write(bytes(size))
-            stream.flush()
-            os.fsync(stream.fileno())
-        file.unlink()
+    if file is not None:
+        with suppress(FileNotFoundError), storage_errors(file):
+            with file.open("r+b") as stream:
+                stream.write(bytes(file.stat().st_size))
+                stream.flush()
+                os.fsync(stream.fileno())
+            file.unlink()
 
 
 def move(source: Path, target: Path) -> None:
@@ -289,17 +249,13 @@ def sweep(folder: Path, idle: float = 0) -> None:
                 remove(leftover)
 
 
-# --- databases ----------------------------------------------------------------------------------------------
-
-
 def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
     """Open a database: rows by name, foreign keys enforced, deleted content overwritten.
 
     Without `write` it is read-only. With it, a missing file is made, and the caller begins and ends transactions.
 
-    Raises:
-        KeyRequired: it is in an encrypted folder whose key is not here.
-        sqlite3.DatabaseError: it is not a database, or not under the key of its folder.
+    Raises KeyRequired if it is in an encrypted folder whose key is not here; sqlite3.DatabaseError if it is not a
+    database, or not under the key of its folder.
     """
     held = unlocked.keys_for(path)
     if write:
@@ -329,17 +285,21 @@ def is_plain(path: Path) -> bool:
 
 
 def _connected(path: Path, write: bool, key: Key | None) -> sqlite3.Connection:
-    mode = "rw" if write else "ro"
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE, isolation_level=None,
-        check_same_thread=False,
-    )  # fmt: skip
+    uri = f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}"
+    connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         if key is not None:
             connection.execute(f'PRAGMA key = "{_raw_key(key)}"')
             connection.execute(f"PRAGMA cipher_page_size = {_CIPHER_PAGE}")
             connection.execute("SELECT count(*) FROM sqlite_master")
-        _prepare(connection, write)
+        connection.row_factory = sqlite3.Row
+        # The file's own schema calls no function with side effects, and damaged pages are detected.
+        pragmas = ["foreign_keys = ON", "trusted_schema = OFF", "cell_size_check = ON"]
+        if write:
+            # Readers see the last committed state while a writer works; FULL survives a power cut.
+            pragmas += ["journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"]
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
     except sqlite3.Error:
         connection.close()
         raise
@@ -351,28 +311,10 @@ def _raw_key(key: Key) -> str:
     return f"x'{key.derive('database').hex()}'"
 
 
-def _prepare(connection: sqlite3.Connection, write: bool) -> None:
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA foreign_keys = ON")
-    # The file's own schema calls no function with side effects, and damaged pages are detected.
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
-    if write:
-        # Readers see the last committed state while a writer works; FULL survives a power cut.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = ON")
-
-
-# --- changing the key ---------------------------------------------------------------------------------------
-
-
 def rekey(path: Path, *, stop: Callable[[], bool] = lambda: False) -> bool:
     """Rewrite a database under the key of its folder; False if it already is. The caller holds the write lock.
 
-    Raises:
-        LibraryLocked: somebody is reading from it.
-        Cancelled: `stop` returned True; the old database stays.
+    Raises LibraryLocked if somebody is reading from it; Cancelled if `stop` returned True; the old database stays.
     """
     held = unlocked.keys_for(path)
     if held is None or _is_under(path, held.key):
@@ -414,13 +356,11 @@ def _export(source: sqlite3.Connection, fresh: Path, key: Key, stop: Callable[[]
 
 
 def _is_under(path: Path, key: Key) -> bool:
-    if is_plain(path):
-        return False
-    try:
-        _connected(path, False, key).close()
-    except sqlite3.DatabaseError:
-        return False
-    return True
+    with suppress(sqlite3.DatabaseError):
+        if not is_plain(path):
+            _connected(path, False, key).close()
+            return True
+    return False
 
 
 def reencrypt(path: Path) -> bool:
@@ -447,30 +387,22 @@ def _reencrypt_lines(path: Path, held: unlocked.FolderKeys) -> bool:
         for raw in old:
             line, end = raw.rstrip(b"\n"), b"\n" * raw.endswith(b"\n")
             with suppress(IntegrityError):
-                streams.decrypt_line(held.key, streams.name_of(path), line)
+                streams.decrypt_line(held.key, path.name, line)
                 new.write(raw)
                 continue
             changed = True
             with suppress(IntegrityError):  # a torn line cannot be decrypted, and reveals nothing
-                line = streams.encrypt_line(held.key, streams.name_of(path), decrypt_line(path, line)) if line else line
+                line = streams.encrypt_line(held.key, path.name, decrypt_line(path, line)) if line else line
             new.write(line + end)
     return changed
 
 
-# --- locks --------------------------------------------------------------------------------------------------
-
-
 @contextmanager
 def lock(path: Path, what: str, *, wait: bool = True, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold a lock between processes; the system frees it when its holder dies.
+    """Hold a lock between processes, which the system frees when its holder dies; a file beside it names the holder.
 
-    Args:
-        path: the lock's file; a second file beside it names the holder.
-        what: what is locked, for messages.
-        on_wait: called once with a message when waiting begins.
-
-    Raises:
-        LibraryLocked: another process holds it and `wait` is False.
+    `what` is locked, for messages; `on_wait` is called with one when waiting begins. Without `wait`, raises
+    LibraryLocked if another process holds it.
     """
     from filelock import FileLock, Timeout
 
@@ -481,19 +413,17 @@ def lock(path: Path, what: str, *, wait: bool = True, on_wait: Callable[[str], N
         try:
             guard.acquire(timeout=0)
         except Timeout:
-            who = _holder(holder)
+            who = "another process"
+            with suppress(OSError):
+                who = f"process {holder.read_text().strip()}"
+            message = f"{what} is being written by {who}"
             if not wait:
-                raise LibraryLocked(
-                    f"{what} is being written by {who}", "Wait for it to finish, or leave out --no-wait to queue."
-                ) from None
+                raise LibraryLocked(message, "Wait for it to finish, or leave out --no-wait to queue.") from None
             if on_wait is not None:
-                on_wait(f"{what} is being written by {who}; waiting for it to finish")
-            while True:  # short waits, so that Ctrl-C works
-                try:
+                on_wait(f"{message}; waiting for it to finish")
+            while not guard.is_locked:  # short waits, so that Ctrl-C works
+                with suppress(Timeout):
                     guard.acquire(timeout=0.5)
-                    break
-                except Timeout:
-                    continue
     try:
         # Deleting needs the lock too, and must work on a full disk; and a sweep of the folder may delete this note.
         with suppress(StorageError, FileNotFoundError):
@@ -502,10 +432,3 @@ def lock(path: Path, what: str, *, wait: bool = True, on_wait: Callable[[str], N
     finally:
         holder.unlink(missing_ok=True)
         guard.release()
-
-
-def _holder(path: Path) -> str:
-    try:
-        return f"process {path.read_text().strip()}"
-    except OSError:
-        return "another process"

@@ -248,7 +248,7 @@ def test_nothing_is_overwritten_without_being_asked_for(library: Path, settings:
     before = file.read_bytes()
     with pytest.raises(UsageError):
         backup.write(settings, "contracts", file, FOR_US)
-    with pytest.raises(restore.LibraryExists):
+    with pytest.raises(UsageError):
         restore.restore(settings, file, unlock=ours)
     assert file.read_bytes() == before
     with closing(Editor.open(library, "contracts")) as editor:
@@ -274,7 +274,7 @@ def test_a_library_that_a_killed_restore_had_put_aside_is_there_again(
 ) -> None:
     backup.write(settings, "contracts", file, FOR_US)
     storage.move(library, settings.indexes_dir / "contracts.restoring" / "old")
-    with pytest.raises(restore.LibraryExists):
+    with pytest.raises(UsageError):
         restore.restore(settings, file, unlock=ours)
     assert (library / DATABASE).is_file() and not (settings.indexes_dir / "contracts.restoring").exists()
 

@@ -69,10 +69,14 @@ def test_remains_of_a_deletion_without_compaction_are_found(
         encrypt(settings)
     monkeypatch.setattr(Editor, "compact", lambda self: self._db.execute("PRAGMA secure_delete = OFF"))
     monkeypatch.setattr(Editor, "save_index", lambda self: None)
-    prepare = storage._prepare
-    monkeypatch.setattr(
-        storage, "_prepare", lambda db, write: (prepare(db, write), db.execute("PRAGMA secure_delete = OFF"))
-    )
+    connected = storage._connected
+
+    def careless(*arguments: Any) -> storage.sqlite3.Connection:
+        connection = connected(*arguments)
+        connection.execute("PRAGMA secure_delete = OFF")
+        return connection
+
+    monkeypatch.setattr(storage, "_connected", careless)
     held = api.open_library("papers", settings=settings)
     with held._storage().snapshot():  # somebody reads, so that the log is kept
         held.documents()

@@ -154,7 +154,7 @@ def test_without_a_model_the_error_has_a_hint(settings: Settings, monkeypatch: p
 
 
 def test_a_changed_report_has_an_invalid_signature(tmp_path: Path) -> None:
-    told = proofs.signed(REPORT, tmp_path / "proofs")
+    told = proofs.signed(REPORT.to_dict(), tmp_path / "proofs")
     file = tmp_path / "r.json"
     file.write_text(json.dumps(told, indent=1))
     found = proofs.verify(file, tmp_path / "proofs")
@@ -167,11 +167,11 @@ def test_a_changed_report_has_an_invalid_signature(tmp_path: Path) -> None:
 
 def test_a_report_of_another_machine_is_valid_but_not_ours(tmp_path: Path) -> None:
     file = tmp_path / "r.json"
-    file.write_text(json.dumps(proofs.signed(REPORT, tmp_path / "theirs")))
+    file.write_text(json.dumps(proofs.signed(REPORT.to_dict(), tmp_path / "theirs")))
     for ours in (tmp_path / "none", tmp_path / "other"):
         found = proofs.verify(file, ours)
         assert found.good and not found.ours
-        proofs.signed(REPORT, tmp_path / "other")
+        proofs.signed(REPORT.to_dict(), tmp_path / "other")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"signature": {"key": "zz", "value": ""}}', "[" * 100_000])

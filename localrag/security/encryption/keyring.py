@@ -15,6 +15,7 @@ import mmap
 import os
 import secrets
 import sys
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -35,9 +36,6 @@ _MAX_ARGON2 = {"memory_kib": 1_048_576, "passes": 8, "lanes": 16}
 Kind = Literal["passphrase", "recovery", "public key"]
 
 
-# --- the key ------------------------------------------------------------------------------------------------
-
-
 class Key:
     """32 random bytes, in memory that is not swapped out or dumped where the system allows it.
 
@@ -47,7 +45,15 @@ class Key:
     def __init__(self, secret: bytes) -> None:
         if len(secret) != SIZE:
             raise ValueError(f"a key has {SIZE} bytes, not {len(secret)}")
-        self._page = _locked_page(secret)
+        self._page = page = mmap.mmap(-1, mmap.PAGESIZE)
+        if sys.platform == "linux":
+            with suppress(OSError, ValueError, AttributeError):
+                page.madvise(mmap.MADV_DONTDUMP)
+            # Most users may lock 64 KB and more. Where they may not, the key is as exposed as the documents.
+            with suppress(OSError, AttributeError):
+                address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+                ctypes.CDLL(None).mlock(ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE))
+        page[:SIZE] = secret
         self.id = self.derive("id", length=16)
 
     @classmethod
@@ -69,28 +75,12 @@ class Key:
     def __hash__(self) -> int:
         return hash(self.id)
 
-    def __repr__(self) -> str:
-        return f"<Key {self.id.hex()[:8]}>"
-
 
 def _derived(secret: bytes, purpose: str, salt: bytes = b"", length: int = SIZE) -> bytes:
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
     return HKDF(SHA256(), length, salt or None, f"localrag 1 {purpose}".encode()).derive(secret)
-
-
-def _locked_page(secret: bytes) -> mmap.mmap:
-    page = mmap.mmap(-1, mmap.PAGESIZE)
-    if sys.platform == "linux":
-        with suppress(OSError, ValueError, AttributeError):
-            page.madvise(mmap.MADV_DONTDUMP)
-        # Most users may lock 64 KB and more. Where they may not, the key is as exposed as the documents.
-        with suppress(OSError, AttributeError):
-            address = ctypes.addressof(ctypes.c_char.from_buffer(page))
-            ctypes.CDLL(None).mlock(ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE))
-    page[: len(secret)] = secret
-    return page
 
 
 def no_dumps() -> None:
@@ -104,9 +94,6 @@ def no_dumps() -> None:
     # A dump that the system pipes to a program (systemd-coredump) ignores that limit, but not this.
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
-
-
-# --- what people hold ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +112,10 @@ class RecoveryKey:
     @classmethod
     def parse(cls, text: str) -> RecoveryKey:
         """Read a recovery key as it is written on paper. Raises UsageError where it is none, or not whole."""
-        import binascii
-        import zlib
-
         letters = "".join(text.split()).replace("-", "").upper()
         try:
             data = base64.b32decode(letters + "=" * (-len(letters) % 8))
-        except (binascii.Error, ValueError):
+        except ValueError:
             data = b""
         if len(data) != SIZE + 4 or zlib.crc32(data[:SIZE]).to_bytes(4, "big") != data[SIZE:]:
             raise UsageError("this is not a whole recovery key", "A letter may be wrong or missing.")
@@ -139,8 +123,6 @@ class RecoveryKey:
 
     def __str__(self) -> str:
         """The key in groups of four letters, with a check sum, because people copy it by hand."""
-        import zlib
-
         data = self.secret + zlib.crc32(self.secret).to_bytes(4, "big")
         text = base64.b32encode(data).decode().rstrip("=").lower()
         return "-".join(text[start : start + 4] for start in range(0, len(text), 4))
@@ -171,11 +153,7 @@ def new_key_file() -> bytes:
 
 
 def parse_key_file(data: bytes) -> SecretKey | Passphrase:
-    """The age secret key in a file given as `--key-file`, or else its text as a passphrase.
-
-    Raises:
-        UsageError: the file is empty, its key is damaged, or an older localrag made it.
-    """
+    """The age secret key in a `--key-file`, or else its text as a passphrase. Raises UsageError if it is neither."""
     import pyrage
 
     text = data.decode("utf-8", "surrogateescape").strip()
@@ -217,9 +195,6 @@ def check_passphrase(text: str) -> str:
     return text
 
 
-# --- the keyring --------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Holder:
     """One who may use the key. `made` holds what their credential needs to unwrap it: a salt, or the public key."""
@@ -242,20 +217,15 @@ class Keyring:
     former: bytes | Literal["plain"] | None = None
 
     def unlock(self, credential: Credential) -> Key:
-        """The key, for a credential of one of its holders.
-
-        Raises:
-            KeyRequired: no holder has this credential.
-            KeyringDamaged: the entry of a holder is damaged.
-        """
+        """The key, for a credential of one of its holders. Raises KeyRequired if it is nobody's, or KeyringDamaged."""
         for holder in self.holders:
             secret = _unwrap(holder, credential, self.key_id)
             if secret is not None:
                 return Key(secret)
-        raise KeyRequired(_REFUSED[type(credential)], "`localrag vault status` lists who holds the key.")
+        what = {Passphrase: "passphrase is wrong", RecoveryKey: "recovery key does not fit"}.get(type(credential))
+        raise KeyRequired(f"the {what or 'key file does not fit'}", "`localrag vault status` lists who holds the key.")
 
     def opens(self, holder: Holder, credential: Credential) -> bool:
-        """True if the credential is this holder's."""
         return _unwrap(holder, credential, self.key_id) is not None
 
     def former_key(self, key: Key) -> Key | None:
@@ -269,13 +239,13 @@ class Keyring:
 
     def with_credential(self, key: Key, name: str, credential: Credential) -> Keyring:
         """Add a holder. Raises UsageError where the name is taken, or a passphrase is too short."""
-        if isinstance(credential, SecretKey):
-            return self.with_public_key(key, name, credential.public)
         made: dict[str, Any] = {"salt": _b64(os.urandom(16))}
         kind: Kind = "recovery"
+        if isinstance(credential, SecretKey):
+            return self.with_public_key(key, name, credential.public)
         if isinstance(credential, Passphrase):
             check_passphrase(credential.text)
-            kind, made = "passphrase", {**made, **_ARGON2}
+            kind, made = "passphrase", made | _ARGON2
         wrapped = _encrypted(_wrapping(credential, made), key.secret, self.key_id + kind.encode())
         return self._with(Holder(name, kind, wrapped, made))
 
@@ -296,10 +266,6 @@ class Keyring:
         if not left:
             raise UsageError(f"{name!r} is the last holder of the key", "Add another first; without one all is lost.")
         return replace(self, holders=left)
-
-    def settled(self) -> Keyring:
-        """Declare that every file is under the key."""
-        return replace(self, former=None)
 
     def _with(self, holder: Holder) -> Keyring:
         if any(one.name == holder.name for one in self.holders):
@@ -334,15 +300,10 @@ def from_json(data: bytes) -> Keyring:
         body = json.loads(data)
         if body["localrag-vault"] != 1:
             raise ValueError(f"its version is {body['localrag-vault']!r}, and this localrag reads 1")
-        former = body["former"]
-        return Keyring(
-            bytes.fromhex(body["key"]),
-            tuple(
-                Holder(str(one["name"]), one["kind"], _raw(one["wrapped"]), dict(one["made"]))
-                for one in body["holders"]
-            ),
-            former if former in (None, "plain") else _raw(former),
-        )
+        rows, former = body["holders"], body["former"]
+        holders = [Holder(str(one["name"]), one["kind"], _raw(one["wrapped"]), dict(one["made"])) for one in rows]
+        former = former if former in (None, "plain") else _raw(former)
+        return Keyring(bytes.fromhex(body["key"]), tuple(holders), former)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(str(error)) from None
 
@@ -360,30 +321,18 @@ def _proof(body: Mapping[str, Any], key: Key) -> str:
     return hmac.new(key.derive("ring"), canonical, "sha256").hexdigest()
 
 
-# --- wrapping -----------------------------------------------------------------------------------------------
-
-_REFUSED: Mapping[type, str] = {
-    Passphrase: "the passphrase is wrong",
-    RecoveryKey: "the recovery key does not fit",
-    SecretKey: "the key file does not fit",
-}
-
-
 def _unwrap(holder: Holder, credential: Credential, key_id: bytes) -> bytes | None:
     """The key that a holder's entry wraps; None if the credential is not theirs."""
     try:
-        match credential:
-            case SecretKey() if holder.kind == "public key" and holder.made["public"] == credential.public:
+        if isinstance(credential, SecretKey):
+            if holder.kind == "public key" and holder.made["public"] == credential.public:
                 return _unwrap_age(holder.wrapped, credential, key_id)
-            case Passphrase() if holder.kind == "passphrase":
-                wrapping = _wrapping(credential, holder.made)
-            case RecoveryKey() if holder.kind == "recovery":
-                wrapping = _wrapping(credential, holder.made)
-            case _:
-                return None
+        elif holder.kind == ("passphrase" if isinstance(credential, Passphrase) else "recovery"):
+            wrapping = _wrapping(credential, holder.made)
+            return _decrypted(wrapping, holder.wrapped, key_id + holder.kind.encode())
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(f"the entry of {holder.name!r}: {error}") from None
-    return _decrypted(wrapping, holder.wrapped, key_id + holder.kind.encode())
+    return None
 
 
 def _unwrap_age(wrapped: bytes, credential: SecretKey, key_id: bytes) -> bytes | None:
@@ -437,6 +386,5 @@ def _raw(text: str) -> bytes:
 
 
 def _damaged(why: str) -> KeyringDamaged:
-    return KeyringDamaged(
-        f"the keyring {FILE!r} cannot be used: {why}", "Restore it from a backup into the folder that it belongs to."
-    )
+    hint = "Restore it from a backup into the folder that it belongs to."
+    return KeyringDamaged(f"the keyring {FILE!r} cannot be used: {why}", hint)

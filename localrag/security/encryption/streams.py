@@ -3,15 +3,15 @@
     "localrag-sealed-1\\n" | id of the key (16) | salt (16) | piece | piece | ... | last piece
 
 A piece is 1 MiB of content under AES-256-GCM, its nonce the number of the piece and a flag for the last one: the STREAM
-construction (Hoang, Reyhanitabar, Rogaway, Vizár 2015) that age and Tink use. The file's name is authenticated too. So
-a file that was changed, cut short, joined, or renamed over another is refused while it is read.
+construction (Hoang, Reyhanitabar, Rogaway, Vizár 2015) that age and Tink use. The file's name is authenticated too; its
+folder may move. A file that was changed, cut short, joined, or renamed over another is refused while it is read.
 """
 
 from __future__ import annotations
 
+import base64
 import io
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from localrag.errors import IntegrityError
@@ -37,11 +37,6 @@ def content_size(size: int) -> int:
     """Bytes of content in an encrypted file of `size` bytes."""
     body = max(0, size - _HEAD)
     return body - _TAG * max(1, -(-body // (PIECE + _TAG)))
-
-
-def name_of(path: Path) -> str:
-    """The part of a path that is authenticated: a file may move with its folder, but not be renamed."""
-    return path.name
 
 
 class EncryptedWriter(io.RawIOBase):
@@ -79,14 +74,9 @@ class EncryptedWriter(io.RawIOBase):
 
 
 class EncryptedReader(io.RawIOBase):
-    """Reads back what `EncryptedWriter` wrote; wrap it in a BufferedReader.
+    """Reads back what `EncryptedWriter` wrote, after `key_id` read the head; wrap it in a BufferedReader.
 
-    Args:
-        stream: a file of which `key_id` has read the head.
-        key: the key of that id.
-
-    Raises:
-        IntegrityError: while reading, if the file is not what was written.
+    Reading raises IntegrityError if the file is not what was written.
     """
 
     def __init__(self, stream: BinaryIO, key: Key, name: str) -> None:
@@ -139,23 +129,18 @@ class EncryptedReader(io.RawIOBase):
 
 def encrypt_line(key: Key, name: str, line: bytes) -> bytes:
     """Encrypt one line of a file that is only appended to, as base64 without a line break."""
-    import base64
-
     nonce = os.urandom(12)
     return base64.b64encode(nonce + _cipher(key, b"lines").encrypt(nonce, line, _encoded(name)))
 
 
 def decrypt_line(key: Key, name: str, line: bytes) -> bytes:
     """Decrypt what `encrypt_line` made. Raises IntegrityError where it is something else."""
-    import base64
-    import binascii
-
     from cryptography.exceptions import InvalidTag
 
     try:
         raw = base64.b64decode(line, validate=True)
         return _cipher(key, b"lines").decrypt(raw[:12], raw[12:], _encoded(name))
-    except (InvalidTag, binascii.Error, ValueError):
+    except (InvalidTag, ValueError):
         raise IntegrityError(f"a line of {name!r} is not what was written", "Restore the file from a backup.") from None
 
 

@@ -70,12 +70,7 @@ def key_file_of(path: Path) -> Path | None:
 
 
 def keys_for(path: Path) -> FolderKeys | None:
-    """The keys of the folder that holds a path; None if it is not encrypted.
-
-    Raises:
-        KeyRequired: the key is not here.
-        KeyringDamaged: the keyring is damaged, or somebody without the key changed it.
-    """
+    """The keys of the folder that holds a path; None if it is not encrypted. Raises KeyRequired, KeyringDamaged."""
     folder = encrypted_folder(path)
     if folder is None:
         return None
@@ -95,12 +90,7 @@ def keys_for(path: Path) -> FolderKeys | None:
 
 
 def add_key(folder: Path, key: Key) -> FolderKeys:
-    """Hold the key of a folder, so that it need not be asked for.
-
-    Raises:
-        KeyRequired: it is the key of another folder, or the folder is not encrypted.
-        KeyringDamaged: see `keys_for`.
-    """
+    """Hold the key of a folder, so that it need not be asked for. Raises KeyRequired if the key is not the folder's."""
     folder = folder.absolute()
     try:
         data = (folder / keyrings.FILE).read_bytes()

@@ -55,14 +55,9 @@ def confine(files: Files | None = None, *, without: Collection[LayerName] = ()) 
     """Turn on every layer that this system has, for this process and all it starts. It cannot be undone.
 
     Call it first: before threads start (Landlock restricts one) and before sockets are open. A second call can only add
-    limits on files.
+    limits on `files`. `without` leaves out layers, for tests of the proofs.
 
-    Args:
-        files: what may be read and written from now on; without it, files are not limited.
-        without: layers left out, for tests of the proofs.
-
-    Raises:
-        OfflineRefused: sockets are open that would keep working, or files cannot be limited because threads run.
+    Raises OfflineRefused if sockets are open that would keep working, or files cannot be limited because threads run.
     """
     global _reach_restricted, _files, _confined
     _confined = True

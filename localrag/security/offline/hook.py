@@ -51,8 +51,12 @@ def install() -> None:
     """Turn on the hook for this process, once."""
     global _installed
     if not _installed:
+        import socket
+
         sys.addaudithook(_refuse_network)
-        _check_addresses()
+        for name, position in _METHODS.items():
+            if method := getattr(socket.socket, name, None):  # Windows has no sendmsg
+                setattr(socket.socket, name, _checking_first(method, position))
         _installed = True
 
 
@@ -77,25 +81,16 @@ def network_for_install() -> Iterator[None]:
 def _refuse_network(event: str, args: tuple[Any, ...]) -> None:
     if event not in _WATCHED or _allowed:
         return
-    if event in _LOOKUPS:
-        target, fine = args[0], _is_loopback(args[0])
-    elif event == "socket.getnameinfo":
-        target, fine = args[0], _is_loopback(args[0][0])
+    target = args[1] if event in _ADDRESSED else args[0]
+    if event in _ADDRESSED:
+        fine = _is_local_address(args[0], target)
     else:
-        target, fine = args[1], _is_local_address(args[0], args[1])
+        fine = _is_loopback(target[0] if event == "socket.getnameinfo" else target)
     if not fine:
         raise OfflineRefused(
             f"refused to reach the network: {event} {target!r}",
             "localrag works offline. Only `localrag models install` may use the network.",
         )
-
-
-def _check_addresses() -> None:
-    import socket
-
-    for name, position in _METHODS.items():
-        if method := getattr(socket.socket, name, None):  # Windows has no sendmsg
-            setattr(socket.socket, name, _checking_first(method, position))
 
 
 def _checking_first(method: Callable[..., Any], position: int) -> Callable[..., Any]:

@@ -20,9 +20,8 @@ from localrag.security.offline import seccomp
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same numbers on every machine
 _VERSION, _BENEATH = 1, 1
 _EXECUTE, _WRITE, _READ, _LIST, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in range(6))
-_MAKE_CHAR, _MAKE_DIR, _MAKE_FILE, _MAKE_SOCKET, _MAKE_PIPE, _MAKE_BLOCK, _MAKE_LINK = (
-    1 << bit for bit in range(6, 13)
-)
+_, _MAKE_DIR, _MAKE_FILE, _MAKE_SOCKET, _MAKE_PIPE, _, _MAKE_LINK = (1 << bit for bit in range(6, 13))
+_ALWAYS = (1 << 13) - 1  # what every kernel with Landlock refuses
 _REFER, _TRUNCATE, _DEVICE = 1 << 13, 1 << 14, 1 << 15
 _OF_FILES = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE
 _READING = _READ | _LIST
@@ -37,8 +36,7 @@ _SCOPES = 0b11  # abstract Unix sockets, signals
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files, or folders with everything below, that may be run and read, read, written, or listed by name, and
-    where sockets may be made.
+    """Files, or folders with all below, that may be run and read, read, written, listed, and where sockets are made.
 
     Missing paths are ignored; links are followed once, when the limits are set.
     """
@@ -60,16 +58,14 @@ def abi() -> int:
 def restrict(files: Files | None, reach: bool = True) -> bool:
     """Refuse for good every file but `files`, if given, and with `reach` TCP and ways to other processes.
 
-    Returns:
-        False if this kernel cannot.
-
-    Raises:
-        OfflineRefused: other threads run, which would not be restricted.
-        OSError: the kernel has Landlock and refuses.
+    Returns False if this kernel has no Landlock. Raises OfflineRefused if other threads run, which would not be
+    restricted; OSError if the kernel refuses.
     """
     version = abi()
     # Even rules that do not mention it refuse to move anything from one folder to another.
-    handled = _handled(version) if files is not None else _REFER if version >= 2 else 0
+    handled = _REFER if version >= 2 else 0
+    if files is not None:
+        handled |= _ALWAYS | (_TRUNCATE if version >= 3 else 0) | (_DEVICE if version >= 5 else 0)
     network, scopes = (_TCP if reach and version >= 4 else 0), (_SCOPES if reach and version >= 6 else 0)
     if not version or not (files is not None or network or scopes):
         return False
@@ -85,11 +81,11 @@ def restrict(files: Files | None, reach: bool = True) -> bool:
         if files is None and handled:
             _allow(ruleset, (Path("/"),), _REFER)
         if files is not None:
-            _allow(ruleset, files.programs, _RUNNING & handled)
-            _allow(ruleset, files.reads, _READING & handled)
-            _allow(ruleset, files.writes, _WRITING & handled)
-            _allow(ruleset, files.lists, _LIST & handled)
-            _allow(ruleset, files.sockets, _MAKE_SOCKET & handled)
+            for paths, rights in (
+                (files.programs, _RUNNING), (files.reads, _READING), (files.writes, _WRITING), (files.lists, _LIST),
+                (files.sockets, _MAKE_SOCKET),
+            ):  # fmt: skip
+                _allow(ruleset, paths, rights & handled)
         seccomp.no_new_privileges()
         _checked(seccomp.call(_RESTRICT, ruleset, 0))
     finally:
@@ -100,14 +96,6 @@ def restrict(files: Files | None, reach: bool = True) -> bool:
 def threads() -> int:
     """The number of threads of this process, those of native code included."""
     return Path("/proc/self/task").stat().st_nlink - 2  # by the folder's links: it may no longer be listed
-
-
-def _handled(version: int) -> int:
-    """The rights that this kernel can refuse."""
-    known = (1 << 13) - 1
-    for since, right in ((2, _REFER), (3, _TRUNCATE), (5, _DEVICE)):
-        known |= right if version >= since else 0
-    return known
 
 
 def _allow(ruleset: int, paths: Iterable[Path], rights: int) -> None:

@@ -1,8 +1,7 @@
 """Linux: a kernel filter that refuses sockets to the whole process, its threads and its children, for good.
 
-It refuses sockets of every family but Unix, and Unix datagrams; `connect`, and `sendto` with an address, because the
-machine's Unix sockets lead to programs that have the network; io_uring and `bpf`; taking over other processes
-(`ptrace`, `process_vm_writev`, `pidfd_getfd`) and typing into the terminal (`TIOCSTI`); calls of another architecture
+It refuses sockets but Unix streams; `connect` and `sendto` with an address, since Unix sockets lead to programs with a
+network; io_uring and `bpf`; taking over other processes; typing into the terminal; calls of another architecture
 (32 bit, x32), whose numbers mean something else. Limits: open sockets keep working, so `sockets` finds them first; a
 program outside can hand over an open socket; root can load modules. Only x86-64 and 64-bit ARM are known.
 """
@@ -115,11 +114,7 @@ def machine() -> Machine | None:
 def install() -> bool:
     """Put the filter on this process, all its threads and all it will start, for good.
 
-    Returns:
-        False if this system has no such filters, or the machine's numbers are not known.
-
-    Raises:
-        OSError: the kernel has filters and refuses this one.
+    Returns False if this system has no such filters. Raises OSError if the kernel refuses this one.
     """
     known = machine()
     if known is None:
@@ -146,10 +141,8 @@ def holds() -> bool:
     known = machine()
     if known is None:
         return False
-    for number, arguments in ((known.socket, (_UNIX, _RELIABLE, 0)), (known.connect, (-1, 0, 0))):
-        if call(number, *arguments) != -1 or ctypes.get_errno() != errno.EACCES:
-            return False
-    return True
+    tries = ((known.socket, _UNIX, _RELIABLE, 0), (known.connect, -1, 0, 0))
+    return all(call(*each) == -1 and ctypes.get_errno() == errno.EACCES for each in tries)
 
 
 def no_new_privileges() -> bool:

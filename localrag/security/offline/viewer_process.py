@@ -3,6 +3,7 @@
 A viewer needs connections, and what a process starts inherits its confinement. So `start` forks a process beforehand,
 which takes a file and a page from `show` and nothing else, and ends with the app. Limits: somebody who has taken over
 the app can show files, and a viewer may load what they name. Linux only; elsewhere `show` calls the viewer itself.
+`fork` is also how `cli.installer` starts its process.
 """
 
 from __future__ import annotations
@@ -33,35 +34,40 @@ _MAX_MESSAGE = 100_000  # bytes
 def start(opener: Opener) -> None:
     """Fork the process that opens files with `opener`. Call it before threads start and before `offline.confine`."""
     global _pipes
-    if sys.platform != "linux":
-        return
+    if sys.platform == "linux":
+        _pipes = fork(lambda requests, reply: _serve(requests, reply, opener))
+
+
+def fork(serve: Callable[[Connection, Connection], None]) -> tuple[Connection, Connection] | None:
+    """Fork a process without a terminal that answers requests; return the pipes to and from it, None if it cannot be.
+
+    One-way pipes, because a two-way one is a socket, and those are closed when this process is confined.
+    """
     from multiprocessing import Pipe
 
-    requests, ask = Pipe(duplex=False)
-    answers, reply = Pipe(duplex=False)
+    (requests, ask), (answers, reply) = Pipe(duplex=False), Pipe(duplex=False)
     try:
         forked = os.fork()
-    except OSError:  # no more processes are allowed; files are then opened from within
-        return
+    except OSError:  # no more processes are allowed
+        return None
     if forked:
         requests.close()
         reply.close()
-        _pipes = ask, answers
-        return
+        return ask, answers
     try:
         ask.close()
         answers.close()
-        _serve(requests, reply, opener)
+        os.setsid()  # keys of the terminal are not meant for it
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(null, descriptor)
+        serve(requests, reply)
     finally:
         os._exit(0)
 
 
 def show(file: Path, page: int | None, opener: Opener) -> bool:
-    """Open a file outside, or with `opener` if there is no such process; return what `opener` does.
-
-    Raises:
-        LocalragError: it could not be opened.
-    """
+    """Open a file outside, or with `opener` if there is no such process. Raises LocalragError if it fails."""
     if _pipes is None:
         return opener(file, page)
     with _lock:
@@ -77,27 +83,21 @@ def show(file: Path, page: int | None, opener: Opener) -> bool:
 
 def _serve(requests: Connection, reply: Connection, opener: Opener) -> None:
     """Answer requests until the asking process ends; an invalid one ends it."""
-    os.setsid()  # keys of the terminal are not meant for it
     for number in (signal.SIGINT, signal.SIGTSTP, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
     with suppress(EOFError, OSError):
         while True:
             request = json.loads(requests.recv_bytes(_MAX_MESSAGE))  # JSON: a pickle could run code here
             file, page = Path(request["file"]), request["page"]
             if not (file.is_absolute() and (page is None or (isinstance(page, int) and page > 0))):
                 return
-            reply.send_bytes(json.dumps(_answer(opener, file, page)).encode())
-
-
-def _answer(opener: Opener, file: Path, page: int | None) -> dict[str, Any]:
-    if not file.is_file():
-        return {"error": f"there is no file {str(file)!r}", "hint": "It was moved or deleted."}
-    try:
-        return {"at_page": opener(file, page)}
-    except LocalragError as error:
-        return {"error": error.message, "hint": error.hint}
-    except Exception as error:
-        return {"error": f"it could not be opened ({type(error).__name__}: {error})", "hint": "Open it yourself."}
+            try:
+                if not file.is_file():
+                    raise LocalragError(f"there is no file {str(file)!r}", "It was moved or deleted.")
+                answer: dict[str, Any] = {"at_page": opener(file, page)}
+            except LocalragError as error:
+                answer = {"error": error.message, "hint": error.hint}
+            except Exception as error:
+                message = f"it could not be opened ({type(error).__name__}: {error})"
+                answer = {"error": message, "hint": "Open it yourself."}
+            reply.send_bytes(json.dumps(answer).encode())

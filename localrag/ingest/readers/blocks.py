@@ -45,12 +45,9 @@ def markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
     Chunking recognises a table by this form and repeats the header before rows in a later chunk.
     """
     width = max((len(row) for row in rows), default=0)
-    lines = [
-        "| " + " | ".join(markdown_cell(text) for text in [*row, *[""] * (width - len(row))]) + " |" for row in rows
-    ]
-    if lines:
-        lines.insert(1, "|" + " --- |" * width)
-    return lines
+    padded = ([*row, *[""] * (width - len(row))] for row in rows)
+    lines = [f"| {' | '.join(map(markdown_cell, row))} |" for row in padded]
+    return [*lines[:1], "|" + " --- |" * width, *lines[1:]] if lines else []
 
 
 def markdown_cell(text: str) -> str:
@@ -68,10 +65,8 @@ def comment_text(text: str, author: str = "", date: str = "") -> str:
 class HiddenText:
     """Collects text that a document holds but does not show, by how it is hidden ("white text").
 
-    Hidden text can leak drafts, or carry instructions for a model. It is kept out, and the user is told.
+    Hidden text can leak drafts, or carry instructions for a model, so it is kept out and reported.
     """
-
-    _SHOWN = 80
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
@@ -85,7 +80,7 @@ class HiddenText:
         found = []
         for kind, texts in self._texts.items():
             text = " ".join(clean("".join(texts)).split())
-            shown = text if len(text) <= self._SHOWN else f"{text[: self._SHOWN]}…"
+            shown = text if len(text) <= 80 else f"{text[:80]}…"
             found.append(Remark(number, f"{kind} was kept out ({len(text)} characters): “{shown}”"))
         return tuple(found)
 

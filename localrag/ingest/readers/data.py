@@ -71,18 +71,15 @@ def _json(text: str, source: Source) -> Value:
 def _json_lines(text: str) -> Value:
     records: list[Value] = []
     for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                records.append(_parsed(line))
-            except json.JSONDecodeError as error:
-                raise _not_json(number, error) from error
+        try:
+            records += [_parsed(line)] if line.strip() else []
+        except json.JSONDecodeError as error:
+            raise _not_json(number, error) from error
     return records
 
 
 def _not_json(line: int, error: json.JSONDecodeError) -> ReadError:
-    return ReadError(
-        f"is not valid JSON: line {line}, column {error.colno}: {error.msg}", "Repair it there, or get a new copy."
-    )
+    return ReadError(f"is not valid JSON: line {line}, column {error.colno}: {error.msg}", "Repair it there.")
 
 
 def _parsed(text: str) -> Value:
@@ -167,7 +164,9 @@ class _Writer:
             if not isinstance(item, Pairs) or not item:
                 self.value(item, depth + 1, None, "- ")
                 continue
-            self._heading(depth, _record_title(item, number))
+            named = {key.lower(): each for key, each in reversed(item) if isinstance(each, str) and each.strip()}
+            name = next((f" ({_short(named[key])})" for key in _NAMES if key in named), "")
+            self._heading(depth, f"record {number}{name}")
             self._open_records += 1
             for index, (key, each) in enumerate(item):
                 self.value(each, depth + 1, key, "" if index else "- ")
@@ -191,23 +190,15 @@ def _table(values: list[Value]) -> list[list[str]]:
     if len(records) < 2 or len(records) < len(values):
         return []
     columns = list(dict.fromkeys(key for record in records for key, _ in record))
-    cells = sum(map(len, records))
-    if not 2 <= len(columns) <= 50 or cells < 0.7 * len(columns) * len(records):
+    cells = [item for record in records for _, item in record]
+    if not 2 <= len(columns) <= 50 or len(cells) < 0.7 * len(columns) * len(records):
         return []
-    rows = [columns]
-    for record in records:
-        row = {key: item for key, item in record if isinstance(item, str) and len(item) <= 200 and "\n" not in item}
-        if len(row) < len(record):
-            return []
-        rows.append([row.get(column, "") for column in columns])
-    return rows
-
-
-def _record_title(record: Pairs, number: int) -> str:
-    """Return a record's number, with its name if it has one."""
-    named = {key.lower(): item for key, item in reversed(record) if isinstance(item, str) and item.strip()}
-    name = next((named[key] for key in _NAMES if key in named), "")
-    return f"record {number} ({_short(name)})" if name else f"record {number}"
+    if not all(isinstance(item, str) and len(item) <= 200 and "\n" not in item for item in cells):
+        return []
+    rows = [{key: str(item) for key, item in record} for record in records]
+    if any(len(row) < len(record) for row, record in zip(rows, records, strict=True)):
+        return []  # a key twice
+    return [columns, *([row.get(column, "") for column in columns] for row in rows)]
 
 
 def _short(words: str) -> str:

@@ -1,20 +1,13 @@
 """Find headings in text that does not mark them: contracts, filings and handbooks as plain text or PDF.
 
-Conservative, because a table row or an address taken for a heading spoils every location cited below it. Four kinds are
-recognised, each only if the lines around it agree:
-
-    ARTICLE V, Section 3.2 Fees, Item 1A. Risk Factors     a word that numbers parts
-    12. TERMINATION, 3.2 Payment Terms                     a number and words in title case
-    2.6. FORECASTING. The parties shall ...                the same, run into its paragraph
-    RECITALS                                               capitals on a line of their own
-    Next Steps                                             title case above running text
-
-The level follows from the word of a part, else from the depth of the number; capitals are 1, plain title case is 5.
+Conservative, because a table row or an address taken for a heading spoils every location cited below it. Examples:
+ARTICLE V; 3.2 Payment Terms; 2.6. FORECASTING. The parties shall ...; RECITALS; Next Steps (above running text).
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from localrag.types import Heading
@@ -79,8 +72,11 @@ def _heading(lines: Sequence[str], index: int, line: str) -> tuple[int, str] | N
     first = line[0]
     if not (first.isupper() or first.isdigit()):
         return None
-    before, after = _neighbour(lines, index, -1), _neighbour(lines, index, 1)
-    if not _opens(before, lines[index - 1] if index else ""):
+    before = next(filter(None, map(str.strip, reversed(lines[max(0, index - 50) : index]))), "")
+    after = next(filter(None, map(str.strip, lines[index + 1 : index + 51])), "")
+    # A paragraph can begin after a blank line, a full stop, or another short line.
+    is_below = index > 0 and lines[index - 1].strip()
+    if is_below and not before.endswith((".", "!", "?", ":", ";", "”", '"', ")")) and len(before) >= 60:
         return None
     if len(line) > _MAX_HEADING:
         return _run_in(line)
@@ -91,23 +87,6 @@ def _heading(lines: Sequence[str], index: int, line: str) -> tuple[int, str] | N
         or _by_capitals(lines, index, line, before, after)
         or _by_title_case(line, before, after)
     )
-
-
-def _neighbour(lines: Sequence[str], index: int, step: int) -> str:
-    """Return the next line in one direction that is not blank."""
-    index += step
-    while 0 <= index < len(lines):
-        if line := lines[index].strip():
-            return line
-        index += step
-    return ""
-
-
-def _opens(before: str, line_above: str) -> bool:
-    """Return whether a paragraph can begin here: after a blank line, a full stop, or another short line."""
-    if not line_above.strip():
-        return True
-    return before.endswith((".", "!", "?", ":", ";", "”", '"', ")")) or len(before) < 60
 
 
 def _by_keyword(line: str, after: str) -> tuple[int, str] | None:
@@ -121,14 +100,10 @@ def _by_keyword(line: str, after: str) -> tuple[int, str] | None:
         return None
     word, depth = match["word"].lower(), match["number"].count(".") + 1
     level = max(_KEYWORD_LEVELS[word], depth) if word == "section" else _KEYWORD_LEVELS[word]
-    if not rest and _is_capitals(after) and _is_title(after) and len(after) < 60 and not _names(after):
+    is_part = _KEYWORD.match(after) or _COMPANY.search(after)
+    if not rest and _is_capitals(after) and _is_title(after) and len(after) < 60 and not is_part:
         return level, f"{line.rstrip(' .:')} {after}"  # "ARTICLE V" with its name on the line below
     return level, line.rstrip(" .:")
-
-
-def _names(line: str) -> bool:
-    """Return whether a line in capitals is itself a part, or names a company."""
-    return bool(_KEYWORD.match(line) or _COMPANY.search(line))
 
 
 def _by_number(line: str, before: str, after: str) -> tuple[int, str] | None:
@@ -175,12 +150,7 @@ def _by_capitals(lines: Sequence[str], index: int, line: str, before: str, after
         return None
     words = _WORD.findall(line)
     letters = sum(map(len, words))
-    if (
-        letters < 6
-        or len(words) > 10
-        or sum(c.isdigit() for c in line) > 2
-        or letters < 0.7 * len(line.replace(" ", ""))
-    ):
+    if letters < max(6, 0.7 * len(line.replace(" ", ""))) or len(words) > 10 or sum(c.isdigit() for c in line) > 2:
         return None
     # Capitals above or below make it a title page, a warning, or a signature.
     around = [lines[place] for place in (index - 1, index + 1) if 0 <= place < len(lines)]
@@ -232,16 +202,11 @@ def drop_running(pages: Sequence[tuple[str, tuple[Heading, ...]]]) -> list[tuple
     """Return each page's headings without running headers and footers, which are printed on page after page."""
     if len(pages) < 4:
         return [headings for _, headings in pages]
-    times: dict[str, int] = {}
-    for _, headings in pages:
-        for title in {item.title for item in headings}:
-            times[title] = times.get(title, 0) + 1
-    return [
-        tuple(item for item in headings if times[item.title] < max(3, len(pages) * 0.1) or not _on_edge(text, item))
-        for text, headings in pages
-    ]
+    times = Counter(title for _, headings in pages for title in {item.title for item in headings})
+    often = {title for title, count in times.items() if count >= max(3, len(pages) * 0.1)}
 
+    def is_running(text: str, heading: Heading) -> bool:  # among the first or last three lines of its page
+        on_edge = text.count("\n", 0, heading.start) < 3 or text.rstrip().count("\n", heading.start) < 3
+        return on_edge and heading.title in often
 
-def _on_edge(text: str, heading: Heading) -> bool:
-    """Return whether a heading is among the first or last three lines of its page."""
-    return text.count("\n", 0, heading.start) < 3 or text.rstrip().count("\n", heading.start) < 3
+    return [tuple(item for item in headings if not is_running(text, item)) for text, headings in pages]

@@ -147,7 +147,14 @@ def _open(source: Source) -> _Mail:
         _sort(mail.headers, mail, 0)
     except RecursionError as error:
         raise ReadError("is nested too deeply to be a real mail", "Do not trust this file.") from error
-    mail.files = [part for part in mail.files if not _is_decoration(part, mail)]
+    html = "".join(html for _, html in mail.bodies).lower()
+    files, mail.files = mail.files, []
+    for part in files:
+        kind, identity = part.get_content_type(), part.get("Content-ID", "").strip(" <>").lower()
+        size = len(_data(part)) if kind.startswith("image/") else 0
+        shown = bool(identity) and f"cid:{identity}" in html
+        if not is_decoration(_filename(part), kind, size, shown=shown):
+            mail.files.append(part)
     return mail
 
 
@@ -189,14 +196,6 @@ def _children(part: Message) -> list[Message]:
     return [child for child in payload if isinstance(child, Message)] if isinstance(payload, list) else []
 
 
-def _is_decoration(part: Message, mail: _Mail) -> bool:
-    kind = part.get_content_type()
-    identity = part.get("Content-ID", "").strip(" <>")
-    shown = bool(identity) and any(f"cid:{identity}".lower() in html.lower() for _, html in mail.bodies)
-    size = len(_data(part)) if kind.startswith("image/") else 0
-    return is_decoration(_filename(part), kind, size, shown=shown)
-
-
 def _data(part: Message) -> bytes:
     encoding = part.get("Content-Transfer-Encoding", "")
     tidy = encoding.split(";")[0].strip().lower()
@@ -216,25 +215,10 @@ def _text(part: Message, mail: _Mail) -> str:
     if "-----BEGIN PGP MESSAGE-----" in text[:1000]:
         raise encrypted()
     if _parameter(part, "format").lower() == "flowed" and part.get_content_type() == "text/plain":
-        return _join_flowed(text, delsp=_parameter(part, "delsp").lower() == "yes")
+        # Lines that end in a space go on in the next (RFC 3676).
+        gap = "" if _parameter(part, "delsp").lower() == "yes" else " "
+        text = re.sub(r"(?m)(?<!^--) \r?\n ?(?![>\r\n]|-- )", gap, text)
     return text
-
-
-def _join_flowed(text: str, *, delsp: bool) -> str:
-    """Join lines that end in a space with the next, at the same depth of quoting (RFC 3676)."""
-    lines: list[str] = []
-    depth = -1  # of the line before, if it flows into this one
-    for raw in text.splitlines():
-        line = raw.lstrip(">").removeprefix(" ")
-        quoted = len(raw) - len(raw.lstrip(">"))
-        flows = line.endswith(" ") and line != "-- "
-        shown = line[:-1] if delsp and flows else line
-        if quoted == depth and line != "-- ":
-            lines[-1] += shown
-        else:
-            lines.append(">" * quoted + (" " if quoted else "") + shown)
-        depth = quoted if flows else -1
-    return "\n".join(lines)
 
 
 def _parameter(part: Message, name: str, header: str = "content-type") -> str:

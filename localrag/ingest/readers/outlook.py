@@ -126,9 +126,6 @@ class _Item:
     def integer(self, tag: int) -> int:
         return int(struct.unpack_from("<i", self.fixed.get((tag, 3), b"\0" * 4))[0])
 
-    def flag(self, tag: int) -> bool:
-        return bool(self.fixed.get((tag, 0x0B), b"\0")[0])
-
     def date(self, *tags: int) -> datetime | None:
         for tag in tags:
             ticks = int(struct.unpack_from("<q", self.fixed.get((tag, 0x40), b"\0" * 8))[0])
@@ -205,11 +202,11 @@ def _rtf_body(data: bytes) -> str:
 
 def _recipients(item: _Item) -> tuple[str, str, str]:
     """Return To, Cc and Bcc with addresses if the file has them, else as Outlook shows them."""
-    listed: dict[int, list[str]] = {1: [], 2: [], 3: []}
+    listed: defaultdict[int, list[str]] = defaultdict(list)
     for one in item.children("__recip_version1.0_#"):
-        address = one.text(_SMTP) or one.text(_ADDRESS)
+        address = one.text(_SMTP, _ADDRESS)
         if person := _person(one.text(_NAME), address if "@" in address else ""):
-            listed.setdefault(one.integer(_RECIPIENT_TYPE) & 3, []).append(person)
+            listed[one.integer(_RECIPIENT_TYPE) & 3].append(person)
     to, cc, bcc = (", ".join(listed[n]) or item.text(tag) for n, tag in enumerate((_TO, _CC, _BCC), 1))
     return to, cc, bcc
 
@@ -234,7 +231,8 @@ class _Attachment:
 
     def is_decoration(self, html: str) -> bool:
         identity = self._item.text(_CONTENT_ID).strip("<> ")
-        shown = self._item.flag(_HIDDEN) or bool(identity and f"cid:{identity}" in html)
+        is_hidden = self._item.fixed.get((_HIDDEN, 0x0B), b"\0")[0] != 0
+        shown = is_hidden or bool(identity and f"cid:{identity}" in html)
         kind = self.kind or content_type(self.name)
         return self.mail is None and is_decoration(self.name, kind, len(self._item.binary(_DATA) or b""), shown=shown)
 

@@ -96,8 +96,6 @@ def _read_mhtml(source: Source) -> Reading:
     """Read the page itself; its frames only if it has no text of its own."""
     message = message_from_bytes(source.read())
     parts = [part for part in message.walk() if part.get_content_type() in ("text/html", "application/xhtml+xml")]
-    start = message.get_param("start")
-    parts.sort(key=lambda part: part.get("Content-ID") != start if start else False)
     if not parts or not message.keys():
         raise ReadError("holds no web page", "Save the page again, or as HTML.")
     title, date = str(message.get("Subject", "")), ""
@@ -105,7 +103,8 @@ def _read_mhtml(source: Source) -> Reading:
         title = str(make_header(decode_header(title)))
     with suppress(ValueError):
         date = parsedate_to_datetime(str(message["Date"])).isoformat()
-    for part in parts:
+    start = message.get_param("start")
+    for part in sorted(parts, key=lambda part: bool(start) and part.get("Content-ID") != start):
         data = part.get_payload(decode=True)
         html, encoding = decode_html(data if isinstance(data, bytes) else b"", part.get_content_charset(""))
         reading = _read_page(html, encoding, title, date)
@@ -293,13 +292,11 @@ class _Writer:
         self._gap = 0
 
     def add(self, text: str) -> None:
-        if not self.preformatted:
-            text = re.sub(r"\s+", " ", text)
-        if self.raised and text:
-            self.raised = False
-            if text[0].isdecimal() and self._line and self._line[-1][-1:].isdecimal():
-                self._line.append("^")  # keeps 10 to the 6th from becoming 106
+        text = text if self.preformatted else re.sub(r"\s+", " ", text)
+        if self.raised and text[:1].isdecimal() and self._line and self._line[-1][-1:].isdecimal():
+            self.put("^")  # keeps 10 to the 6th from becoming 106
         if text:
+            self.raised = False
             self.put(text)
 
     def put(self, text: str) -> None:
@@ -555,8 +552,6 @@ class _Book:
                 raise ReadError("is protected by DRM", "Ask whoever sold it for a copy without protection.")
         container = parse_xml(self._bytes("META-INF/container.xml"))
         root = next((item.get("full-path", "") for item in container.iter() if item.tag.endswith("}rootfile")), "")
-        if not root:
-            raise ValueError("it names no package document")
         self._folder = posixpath.dirname(root)
         self._package = parse_xml(self._bytes(root))
         self._items = {item.get("id", ""): item for item in self._package.iter(f"{_OPF}item")}

@@ -94,10 +94,9 @@ class _Document:
         return self._blocks.text()
 
     def remarks(self) -> tuple[Remark, ...]:
-        remarks = self._hidden.remarks()
-        if self._unread_parts:
-            remarks += (Remark(None, f"parts in other formats (altChunk) were not read: {self._unread_parts}"),)
-        return remarks
+        count = self._unread_parts
+        unread = (Remark(None, f"parts in other formats (altChunk) were not read: {count}"),) if count else ()
+        return (*self._hidden.remarks(), *unread)
 
     # --- blocks
 
@@ -140,8 +139,14 @@ class _Document:
 
     def _table(self, table: Element) -> None:
         shaded = self._styles.shades(table)
-        rows = [self._cells(row, shaded) for row in _children(table, "tr") if row.find(f"{_W}trPr/{_W}del") is None]
-        rows = [row for row in rows if any(cell.strip() for cell in row)]
+        rows: list[list[str]] = []
+        for element in _children(table, "tr"):
+            if element.find(f"{_W}trPr/{_W}del") is None:
+                cells = [""] * _span(element, "trPr", "gridBefore", 0)
+                for cell in _children(element, "tc"):  # one that spans columns is followed by empty ones
+                    cells.append(self._flat(cell, shaded or self._styles.shades(cell)))
+                    cells += [""] * (_span(cell, "tcPr", "gridSpan", 1) - 1)
+                rows += [cells] if any(cell.strip() for cell in cells) else []
         if max((len(row) for row in rows), default=0) > 1:
             self._blocks.add("\n".join(markdown_rows(rows)))
         else:  # a frame around text
@@ -150,14 +155,6 @@ class _Document:
         waiting, self._waiting = self._waiting, []
         for line in waiting:
             self._add_following(line)
-
-    def _cells(self, row: Element, shaded: bool) -> list[str]:
-        """Return a row's cells; one that spans columns is followed by empty ones."""
-        cells = [""] * _span(row, "trPr", "gridBefore", 0)
-        for cell in _children(row, "tc"):
-            cells.append(self._flat(cell, shaded or self._styles.shades(cell)))
-            cells.extend([""] * (_span(cell, "tcPr", "gridSpan", 1) - 1))
-        return cells
 
     def _flat(self, holder: Element, shaded: bool, depth: int = 0, *, in_body: bool = True) -> str:
         """Return the paragraphs of a cell, note or comment on one line, with boxes and tables in it."""

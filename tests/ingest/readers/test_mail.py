@@ -106,8 +106,8 @@ def test_parts_behind_an_attachment_are_read():
 
 
 def test_flowed_lines_are_joined():
-    data = HEAD + b"Content-Type: text/plain; format=flowed\n\nThe rent \nis due.\n> So \n> it is.\n-- \nJane\n"
-    assert body(data) == "The rent is due.\n> So it is.\n-- \nJane"
+    data = HEAD + b"Content-Type: text/plain; format=flowed\n\nThe rent \nis \ndue.\n> So\n-- \nJane\n"
+    assert body(data) == "The rent is due.\n> So\n-- \nJane"
     assert body(HEAD + b"Content-Type: text/plain; format=flowed; delsp=yes\n\nRech \nnung\n") == "Rechnung"
 
 

@@ -13,7 +13,9 @@ Nothing here confines the process: call `localrag.offline.confine()` first.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +38,6 @@ from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, St
 if TYPE_CHECKING:
     from localrag.embeddings import Embedder
     from localrag.ingest.readers.source import Options
-    from localrag.ingest.sync import Limits
     from localrag.lifecycle.forget import Conversations
     from localrag.store.writer import Editor
 
@@ -70,38 +71,12 @@ def library_names(settings: Settings | None = None) -> list[str]:
     return names.library_names((settings or load_settings()).indexes_dir)
 
 
-def find_library(path: Path, settings: Settings | None = None) -> str | None:
-    """The library that a folder (or a file's folder) was read into, or None."""
-    return names.library_of(path, settings or load_settings())
-
-
-def name_for(path: Path, settings: Settings | None = None) -> str:
-    """The library's name for a folder: the one it was read into, else the folder's own name.
-
-    Raises:
-        UsageError: another folder's library has that name.
-    """
-    return names.name_for(path, settings or load_settings())
-
-
 def ask(
-    question: str,
-    *,
-    libraries: Sequence[str],
-    documents: Sequence[str] | None = None,
-    folder: str | None = None,
-    types: Sequence[str] | None = None,
-    since: str | None = None,
-    until: str | None = None,
-    sender: str | None = None,
-    pages: Pages | None = None,
-    mode: Mode = "auto",
-    history: Sequence[Turn] = (),
-    reproducible: bool = False,
-    think: Think | None = None,
-    votes: int | None = None,
-    settings: Settings | None = None,
-) -> Asking:
+    question: str, *, libraries: Sequence[str], documents: Sequence[str] | None = None, folder: str | None = None,
+    types: Sequence[str] | None = None, since: str | None = None, until: str | None = None, sender: str | None = None,
+    pages: Pages | None = None, mode: Mode = "auto", history: Sequence[Turn] = (), reproducible: bool = False,
+    think: Think | None = None, votes: int | None = None, settings: Settings | None = None,
+) -> Asking:  # fmt: skip
     """Ask a question; iterate over the events, then take `.answer`. See `Assistant.ask` for arguments and errors.
 
     Args:
@@ -118,27 +93,21 @@ def ask(
     settings = (settings or load_settings()).with_options(think=think, votes=votes)
     retention.apply(settings)
     assistant = Assistant(settings)
-    return Asking(
-        assistant,
-        {
-            "question": question,
-            "libraries": libraries,
-            "documents": only,
-            "mode": mode,
-            "history": history,
-            "reproducible": reproducible,
-        },
-    )
+    begin = partial(
+        assistant.ask, question, libraries=libraries, documents=only, mode=mode, history=history,
+        reproducible=reproducible,
+    )  # fmt: skip
+    return Asking(assistant, begin)
 
 
 class Asking:
     """An answer under way: an iterator over its events."""
 
-    def __init__(self, assistant: Assistant, arguments: dict[str, Any]) -> None:
+    def __init__(self, assistant: Assistant, begin: Callable[..., Iterator[Event]]) -> None:
         self._assistant = assistant
         self._stopped = False
         self.interrupted = False
-        self._events = assistant.ask(**arguments, stop=lambda: self._stopped)
+        self._events = begin(stop=lambda: self._stopped)
         self._answer: Answer | None = None
 
     def __iter__(self) -> Iterator[Event]:
@@ -235,22 +204,17 @@ class Library:
         return self._storage().failures()
 
     def page(self, document: str, page: int | None = None) -> tuple[Document, Page]:
-        """A document and one of its pages (its whole text if it has no pages), to be shown; records that it was.
+        """A document and one of its pages (its whole text if it has no pages), recorded as shown.
 
         Raises:
             NotFoundError: no such document or page.
-            StorageError: it cannot be recorded.
         """
         found, stored = self.find_page(document, page)
         audit_events.shown(self._settings.library_audit_file(self.name), self.name, found, stored.number)
         return found, stored
 
     def find_page(self, document: str, page: int | None = None) -> tuple[Document, Page]:
-        """The same without recording it.
-
-        Raises:
-            NotFoundError: no such document or page.
-        """
+        """As `page`, without recording it."""
         storage = self._storage()
         found = storage.document(document)
         # Page n is nearly always the n-th, so that a long document need not be read whole.
@@ -259,9 +223,8 @@ class Library:
         pages = storage.pages(found.id)
         if page is None and len(pages) == 1:
             return found, pages[0]
-        for candidate in pages:
-            if candidate.number == page and page is not None:
-                return found, candidate
+        if page is not None and (numbered := [each for each in pages if each.number == page]):
+            return found, numbered[0]
         if not found.paged:
             raise NotFoundError(f"{found.path!r} has no pages", "Leave out --page to see its whole text.")
         wanted = "no page was given" if page is None else f"there is no page {page}"
@@ -319,21 +282,12 @@ class Library:
     # --- changing -------------------------------------------------------------------------------------------
 
     def ingest(
-        self,
-        path: Path | str,
-        *,
-        prune: bool = False,
-        include_forgotten: bool = False,
-        leave_out: Collection[Path] = (),
-        moved_from: str | None = None,
-        passwords: Sequence[str] = (),
-        ocr: Ocr | None = None,
-        ocr_languages: Sequence[str] | None = None,
-        wait: bool = True,
-        on_wait: Callable[[str], None] | None = None,
-        progress: Callable[[IngestProgress], None] | None = None,
+        self, path: Path | str, *, prune: bool = False, include_forgotten: bool = False,
+        leave_out: Collection[Path] = (), moved_from: str | None = None, passwords: Sequence[str] = (),
+        ocr: Ocr | None = None, ocr_languages: Sequence[str] | None = None, wait: bool = True,
+        on_wait: Callable[[str], None] | None = None, progress: Callable[[IngestProgress], None] | None = None,
         stop: Callable[[], bool] | None = None,
-    ) -> IngestReport:
+    ) -> IngestReport:  # fmt: skip
         """Read what is new or changed in a folder (or one file), and remove what is gone.
 
         Args:
@@ -352,8 +306,7 @@ class Library:
         Raises:
             NotFoundError: the path does not exist.
             LibraryLocked: another process is writing, and `wait` is False.
-            EmbedderMismatch, ModelError, StorageError: from loading the embedder and writing.
-            PolicyRefused: the policy forbids the library, its embedder, or the languages.
+            EmbedderMismatch, ModelError, StorageError, PolicyRefused: from loading the embedder and writing.
         """
         from localrag.ingest import reembed, scan, sync
         from localrag.store.writer import CHUNKING_VERSION, Tombstones
@@ -367,8 +320,8 @@ class Library:
                 f"there is nothing to read in {str(path)!r}", "`localrag ingest --help` lists the readable types."
             )
         with sync.writing(self.folder, self.name, wait=wait, on_wait=on_wait):
-            storage, embedder = self._for_writing()
-            try:
+            editor, embedder = self._for_writing()
+            with closing(editor) as storage:
                 before = storage.content_hashes()
                 if moved_from is not None:
                     storage.move_root(moved_from, str(root))
@@ -377,23 +330,21 @@ class Library:
                     storage.save_tombstones(Tombstones.new())
                 if storage.chunking != str(CHUNKING_VERSION):
                     reembed.renew(storage, embedder(), stop=stop or (lambda: False))
+                own = self._settings
+                limits = sync.Limits(own.workers, own.read_seconds, own.read_memory_mb * 1_000_000)
                 report = sync.ingest(
-                    storage, path, embedder=embedder, options=self._options(storage, passwords), limits=self._limits(),
+                    storage, path, embedder=embedder, options=self._options(storage, passwords), limits=limits,
                     prune=prune, leave_out=leave_out, progress=progress, stop=stop, give_way=self._give_way(stop),
                 )  # fmt: skip
                 after = storage.content_hashes()
                 prompt_cache.drop_missing(self.folder, after)
-            finally:
-                storage.close()
         audit_events.ingested(self._settings.library_audit_file(self.name), report, before, after)
         return report
 
     def re_embed(
-        self,
-        *,
-        progress: Callable[[int, int], None] = lambda done, total: None,
+        self, *, progress: Callable[[int, int], None] = lambda done, total: None,
         stop: Callable[[], bool] = lambda: False,
-    ) -> int:
+    ) -> int:  # fmt: skip
         """Make new vectors of the stored text with the default embedder; returns the number of passages.
 
         Raises:
@@ -404,15 +355,12 @@ class Library:
 
         with sync.writing(self.folder, self.name):
             embedder = embeddings.load_embedder(self._settings)
-            storage = Editor.open(self.folder, self.name)
-            try:
+            with closing(Editor.open(self.folder, self.name)) as storage:
                 return reembed.renew(storage, embedder, progress=progress, stop=stop, give_way=self._give_way(stop))
-            finally:
-                storage.close()
 
     @property
     def instructions(self) -> str:
-        """How to word answers from this library; empty by default."""
+        """How to word answers from this library."""
         return self._storage().instructions
 
     def instruct(self, text: str) -> str:
@@ -425,12 +373,8 @@ class Library:
         from localrag.store.writer import Editor
 
         kept = instructions.checked(text) if text else ""
-        with sync.writing(self.folder, self.name):
-            storage = Editor.open(self.folder, self.name)
-            try:
-                storage.instruct(kept)
-            finally:
-                storage.close()
+        with sync.writing(self.folder, self.name), closing(Editor.open(self.folder, self.name)) as storage:
+            storage.instruct(kept)
         return kept
 
     def forget(self, globs: Sequence[str] | None = None, *, conversations: Conversations = "redact") -> list[str]:
@@ -475,12 +419,6 @@ class Library:
             passwords=tuple(passwords), ocr=ocr or settings.ocr, languages=languages,
             depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000,
         )  # fmt: skip
-
-    def _limits(self) -> Limits:
-        from localrag.ingest.sync import Limits
-
-        settings = self._settings
-        return Limits(settings.workers, settings.read_seconds, settings.read_memory_mb * 1_000_000)
 
     def _give_way(self, stop: Callable[[], bool] | None) -> Callable[[], None]:
         def wait() -> None:

@@ -136,15 +136,11 @@ class IngestReport:
     complete: bool = True
 
     def to_dict(self) -> dict[str, Any]:
+        counts = ("library", "root", "unchanged", "forgotten", "chunks", "embedded", "complete")
         return {
-            "library": self.library,
-            "root": self.root,
-            "read": list(self.read),
-            "unchanged": self.unchanged,
-            "removed": list(self.removed),
+            **{name: getattr(self, name) for name in counts},
+            **{name: list(getattr(self, name)) for name in ("read", "removed", "copies", "kept")},
             "moved": [{"from": old, "to": new} for old, new in self.moved],
-            "copies": list(self.copies),
-            "kept": list(self.kept),
             "failed": [{"document": item.document, "reason": item.reason} for item in self.failed],
             "skipped_pages": [
                 {"document": document, "page": page.number, "reason": page.reason}
@@ -156,11 +152,7 @@ class IngestReport:
             "near_duplicates": [{"document": document, "of": other} for document, other in self.near],
             "ignored": dict(self.ignored),
             "recognised_pages": self.recognised,
-            "forgotten": self.forgotten,
-            "chunks": self.chunks,
-            "embedded": self.embedded,
             "seconds": round(self.seconds, 3),
-            "complete": self.complete,
         }
 
 

@@ -7,7 +7,7 @@ pages. `to_dict` returns the JSON that the command line prints.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 PlanKind = Literal["retrieve", "read", "survey", "exact"]
@@ -22,26 +22,44 @@ Pages = tuple[int, int | None]
 MODES: tuple[Mode, ...] = ("auto", "retrieve", "read", "survey", "exact")
 
 
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+class _Value:
+    """Gives a dataclass its JSON: all fields under their names."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: _plain(getattr(self, name)) for name in self.__slots__}
+
+
 # --- what checking an answer finds --------------------------------------------------------------------------
 
 FlagKind = Literal["number", "amount", "date", "name", "link", "command", "language", "aside"]
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(_Value):
     """Something in an answer that the cited text does not support, and why it matters."""
 
     kind: FlagKind
     text: str
     reason: str
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure of a calculation as the text writes it; `marker` is the number of its citation."""
+class Figure(_Value):
+    """A figure as the text writes it; `marker` is the number of its citation."""
 
     text: str
     place: str
@@ -49,7 +67,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Working:
+class Working(_Value):
     """A calculation by code: the expression over quoted figures, its result as shown, and the figures."""
 
     expression: str
@@ -64,11 +82,11 @@ class Working:
         return f"{self.expression} = {self.result}" + (f", from {', '.join(places)}" if places else "")
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "figures": [asdict(figure) for figure in self.figures], "shown": self.shown}
+        return _Value.to_dict(self) | {"shown": self.shown}
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Side(_Value):
     """What one document says in a conflict; `date` (ISO 8601) may be "", `marker` is the number of its citation."""
 
     says: str
@@ -79,7 +97,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(_Value):
     """Documents that contradict each other, the later first; `ordered` is False if that is not known."""
 
     about: str
@@ -95,9 +113,6 @@ class Conflict:
             sides.append(f"“{side.says}” ({where}) [{side.marker}]")
         order = ", the later first" if self.ordered else ""
         return f"The documents differ{order}. {self.about}: {'; '.join(sides)}"
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"about": self.about, "ordered": self.ordered, "sides": [asdict(side) for side in self.sides]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +130,11 @@ class Split:
         """The split in words: "4 of 5 tries agree; 1 said: On 3 May."."""
         if not self.votes:
             return ""
-        others = "; ".join(f"{count} said: {text}" for text, count in self.votes[1:])
-        agree = f"{self.votes[0][1]} of {self.tries} tries agree"
-        return f"{agree}; {others}" if others else f"{agree}."
+        others = "".join(f"; {count} said: {text}" for text, count in self.votes[1:])
+        return f"{self.votes[0][1]} of {self.tries} tries agree{others or '.'}"
 
     def to_dict(self) -> dict[str, Any]:
         return {"tries": self.tries, "votes": [{"answer": text, "count": count} for text, count in self.votes]}
-
-
-def dicts(values: tuple[Flag, ...] | tuple[Working, ...] | tuple[Conflict, ...]) -> list[Mapping[str, Any]]:
-    return [value.to_dict() for value in values]
 
 
 # --- what reading makes -------------------------------------------------------------------------------------
@@ -291,7 +301,7 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(_Value):
     """A span of a document found for a question.
 
     Attributes:
@@ -323,22 +333,8 @@ class Passage:
         return place(self.page, self.label, self.heading, self.unit, self.spot)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "library": self.library,
-            "document": self.document,
-            "page": self.page,
-            "label": self.label,
-            "heading": list(self.heading),
-            "place": self.place,
-            "text": self.text,
-            "start": self.start,
-            "end": self.end,
-            "score": round(self.score, 6),
-            "unit": self.unit,
-            "spot": self.spot,
-            "header": self.header,
-            "also": list(self.also),
-        }
+        values = _Value.to_dict(self) | {"place": self.place, "score": round(self.score, 6)}
+        return {name: value for name, value in values.items() if name not in ("document_id", "position", "signals")}
 
 
 def place(page: int | None, label: str | None, heading: tuple[str, ...], unit: Unit = "page", spot: str = "") -> str:
@@ -420,7 +416,7 @@ EVERYTHING = Filter()
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(_Value):
     """What a plan would take: tokens to read, and seconds (None where the speed of this machine is unknown).
 
     `why_not` says why it cannot be taken; it is empty where it can.
@@ -432,12 +428,11 @@ class Cost:
     why_not: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        seconds = None if self.seconds is None else round(self.seconds, 1)
-        return {"kind": self.kind, "tokens": self.tokens, "seconds": seconds, "why_not": self.why_not}
+        return _Value.to_dict(self) | {"seconds": _rounded(self.seconds, 1)}
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(_Value):
     """How a question is answered, the reason in words, and the signals that decided it.
 
     `costs` is what each plan would have taken, this one first.
@@ -449,7 +444,6 @@ class Plan:
     costs: tuple[Cost, ...] = ()
 
     def with_signals(self, **signals: Any) -> Plan:
-        """Return the plan with more signals."""
         return replace(self, signals={**self.signals, **signals})
 
     def another(self, tried: Collection[PlanKind]) -> Cost | None:
@@ -463,17 +457,9 @@ class Plan:
         order: tuple[PlanKind, ...] = ("exact", "read", "retrieve", "survey")
         return next((left[kind] for kind in order if kind in left), None)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "reason": self.reason,
-            "signals": dict(self.signals),
-            "costs": [cost.to_dict() for cost in self.costs],
-        }
-
 
 @dataclass(frozen=True, slots=True)
-class Citation:
+class Citation(_Value):
     """Words of a document at their place, made only from text that was found there."""
 
     library: str
@@ -488,12 +474,9 @@ class Citation:
     verified: Literal[True] = True
     unit: Unit = "page"
 
-    def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
 
 @dataclass(frozen=True, slots=True)
-class NotRead:
+class NotRead(_Value):
     """Something that an answer did not look at, and why."""
 
     library: str
@@ -501,12 +484,9 @@ class NotRead:
     reason: str
     page: int | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(_Value):
     """Tokens of the prompt, how many of them the model had read before, and tokens generated."""
 
     prompt: int = 0
@@ -518,7 +498,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Seconds:
+class Seconds(_Value):
     """Wall-clock seconds of each stage; `first_token` counts from the start of the question."""
 
     route: float = 0.0
@@ -526,9 +506,12 @@ class Seconds:
     first_token: float | None = None
     total: float = 0.0
 
+    def to_dict(self) -> dict[str, Any]:
+        return {name: _rounded(getattr(self, name), 3) for name in self.__slots__}
+
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(_Value):
     """The answer to one question.
 
     Attributes:
@@ -573,41 +556,7 @@ class Answer:
     reasoning: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "question": self.question,
-            "answer": self.answer,
-            "found": self.found,
-            "citations": [citation.to_dict() for citation in self.citations],
-            "citations_dropped": self.citations_dropped,
-            "unsupported": list(self.unsupported),
-            "plan": self.plan.to_dict(),
-            "not_read": [item.to_dict() for item in self.not_read],
-            "passages": [passage.to_dict() for passage in self.passages],
-            "table": [dict(row) for row in self.table],
-            "tokens": {
-                "prompt": self.tokens.prompt,
-                "reused": self.tokens.reused,
-                "generated": self.tokens.generated,
-            },
-            "seconds": {
-                "route": round(self.seconds.route, 3),
-                "retrieve": round(self.seconds.retrieve, 3),
-                "first_token": None if self.seconds.first_token is None else round(self.seconds.first_token, 3),
-                "total": round(self.seconds.total, 3),
-            },
-            "model": self.model,
-            "embedder": self.embedder,
-            "stopped": self.stopped,
-            "looked_for": self.looked_for,
-            "looked_at": self.looked_at,
-            "context": dict(self.context),
-            "flags": dicts(self.flags),
-            "workings": dicts(self.workings),
-            "conflicts": dicts(self.conflicts),
-            "split": self.split.to_dict() if self.split else None,
-            "confidence": None if self.confidence is None else round(self.confidence, 3),
-            "reasoning": self.reasoning,
-        }
+        return _Value.to_dict(self) | {"confidence": _rounded(self.confidence, 3)}
 
     @property
     def sources(self) -> tuple[str, ...]:

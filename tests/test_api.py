@@ -19,6 +19,8 @@ from localrag.ingest.sync import writing
 from localrag.llm import prompt_cache
 from localrag.llm.batching import Prefix
 from localrag.security import audit, storage
+from localrag.settings import load_settings
+from localrag.store import names
 
 Folder = Callable[..., Path]
 READ = Prefix((1,), (1,), 1)
@@ -104,13 +106,15 @@ def test_a_second_run_loads_no_embedder(models: Any, folder: Folder) -> None:
 
 def test_names_roots_and_folders_find_each_other(models: Any, folder: Folder) -> None:
     root, other = folder({"a.txt": "x y z"}, "my papers!"), folder({"a.txt": "x y z"}, "others")
-    assert api.name_for(root) == api.name_for(root / "a.txt") == "my papers"
+    settings = load_settings()
+    assert names.name_for(root, settings) == names.name_for(root / "a.txt", settings) == "my papers"
     localrag.open_library("mine", create=True).ingest(root)
-    assert api.find_library(root) == api.find_library(root / "a.txt") == api.name_for(root) == "mine"
-    assert api.find_library(other) is None
+    assert names.library_of(root, settings) == names.library_of(root / "a.txt", settings) == "mine"
+    assert names.name_for(root, settings) == "mine"
+    assert names.library_of(other, settings) is None
     localrag.open_library("others", create=True).ingest(root)
     with pytest.raises(UsageError) as raised:
-        api.name_for(other)
+        names.name_for(other, settings)
     assert "--name" in raised.value.hint
     assert api.library_names() == ["mine", "others"]
 
@@ -119,7 +123,7 @@ def test_stopped_before_the_first_document_the_same_command_goes_on(models: Any,
     root = folder({"a.txt": LEASE})
     report = localrag.open_library("papers", create=True).ingest(root, stop=lambda: True)
     assert not report.complete and api.library_names() == ["papers"]
-    assert api.name_for(root) == "papers"
+    assert names.name_for(root, load_settings()) == "papers"
     assert localrag.open_library("papers").ingest(root).read == ("a.txt",)
 
 
@@ -127,7 +131,7 @@ def test_a_damaged_library_does_not_hide_the_others(models: Any, folder: Folder,
     root = folder({"a.txt": LEASE})
     storage.write_bytes(home / "indexes" / "a damaged" / "library.db", b"rubbish" * 1000)
     localrag.open_library("good", create=True).ingest(root)
-    assert api.find_library(root) == "good" and api.library_names() == ["a damaged", "good"]
+    assert names.library_of(root, load_settings()) == "good" and api.library_names() == ["a damaged", "good"]
 
 
 def test_a_moved_folder_keeps_what_was_read(models: Any, folder: Folder, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 
 # If more than this share of a root's files, and at least this number, is gone, a network share may not be mounted.
 _MAX_GONE, _MIN_GONE = 0.2, 3
-# Moves and copies in one transaction.
-_BATCH = 256
+_BATCH = 256  # moves and copies in one transaction
 # A full batch of chunks to embed, in chunks, characters of text and entries; a file that alone fills more than
 # _MAX_BATCHES is committed in parts.
 _CHUNKS = 256
@@ -60,18 +59,11 @@ class Limits:
 
 
 def ingest(
-    library: Editor,
-    path: Path,
-    *,
-    embedder: Callable[[], Embedder],
-    options: Options | None = None,
-    limits: Limits | None = None,
-    prune: bool = False,
-    leave_out: Collection[Path] = (),
-    progress: Callable[[IngestProgress], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    library: Editor, path: Path, *, embedder: Callable[[], Embedder], options: Options | None = None,
+    limits: Limits | None = None, prune: bool = False, leave_out: Collection[Path] = (),
+    progress: Callable[[IngestProgress], None] | None = None, stop: Callable[[], bool] | None = None,
     give_way: Callable[[], None] | None = None,
-) -> IngestReport:
+) -> IngestReport:  # fmt: skip
     """Read what is new or changed below `path` (a folder, or one file), and remove what is gone.
 
     The caller holds the library's write lock (`writing`).
@@ -99,7 +91,12 @@ def ingest(
     try:
         run.progress(IngestProgress(0, 0, "", "scan"))
         files = list(run.scan(only, leave_out))
-        run.check_there(files, only, prune)
+        if run.known and not files and only is None and not prune:
+            raise UsageError(
+                f"{run.root!r} has no documents, but the library {library.name!r} has {len(run.known)} files of it; "
+                "nothing was removed",
+                "Is a network drive not mounted? To remove them, repeat with --prune.",
+            )
         changed = run.recognise_moved(run.compare(files), files, only)
         run.remove_missing(files, only, prune)
         run.read(changed)
@@ -113,11 +110,7 @@ def ingest(
 def writing(
     folder: Path, name: str, *, wait: bool = True, on_wait: Callable[[str], None] | None = None
 ) -> AbstractContextManager[None]:
-    """Hold the write lock of a library; see `storage.lock`.
-
-    Raises:
-        LibraryError: it is not yours alone.
-    """
+    """Hold the write lock of a library, which must be yours alone; see `storage.lock`."""
     check_owner(folder, name)
     return storage.lock(folder / LOCK, f"the library {name!r}", wait=wait, on_wait=on_wait)
 
@@ -142,19 +135,6 @@ class Tally:
     chunks: int = 0
     embedded: int = 0
 
-    def report(self, library: str, root: str, paths: Mapping[int, str], seconds: float, complete: bool) -> IngestReport:
-        """Return the report; `paths` names the documents of `near` by their ids."""
-        return IngestReport(
-            library, root,
-            read=tuple(sorted(self.read)), unchanged=self.unchanged, removed=tuple(self.removed),
-            moved=tuple(self.moved), copies=tuple(self.copies), kept=tuple(self.kept),
-            failed=tuple(sorted(self.failed.values(), key=lambda failure: failure.document)),
-            skipped_pages=tuple(self.skipped), remarks=tuple(self.remarks),
-            near=tuple((name, paths[other]) for name, other in self.near if other in paths),
-            ignored=dict(self.ignored.most_common()), recognised=self.recognised, forgotten=self.forgotten,
-            chunks=self.chunks, embedded=self.embedded, seconds=seconds, complete=complete,
-        )  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class _Embedding:
@@ -165,46 +145,38 @@ class _Embedding:
     vectors: Future[Iterable[Vectors]]
 
 
+@dataclass
 class _Run:
     """One ingest under way."""
 
-    def __init__(
-        self,
-        library: Editor,
-        root: Path,
-        load_embedder: Callable[[], Embedder],
-        options: Options,
-        limits: Limits,
-        progress: Callable[[IngestProgress], None],
-        stop: Callable[[], bool],
-        give_way: Callable[[], None],
-    ) -> None:
-        self.library = library
-        self.location = root
-        self.root = str(root)
-        self.options = options
-        self.limits = limits
-        self.progress = progress
-        self.stop = stop
-        self.give_way = give_way
+    library: Editor
+    location: Path
+    load_embedder: Callable[[], Embedder]
+    options: Options
+    limits: Limits
+    progress: Callable[[IngestProgress], None]
+    stop: Callable[[], bool]
+    give_way: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        self.root = str(self.location)
         self.tally = Tally()
-        self.known = library.files(self.root)
+        self.known = self.library.files(self.root)
         self.before = len(self.known)
         self.failures: dict[str, list[Failure]] = {}
-        for failure in library.failures(self.root):
+        for failure in self.library.failures(self.root):
             self.failures.setdefault(failure.file, []).append(failure)
-        self.forgotten = library.tombstones
+        self.forgotten = self.library.tombstones
         self.unlisted: dict[str, str] = {}
         self.begun: set[str] = set()
         self.refused: dict[str, list[Refused]] = {}
         self.done = self.total = 0
-        self.stamp = _stamp(options)
-        self.failed_stamp = _stamp(options, limits)
-        self._load_embedder = load_embedder
+        self.stamp = _stamp(self.options)
+        self.failed_stamp = _stamp(self.options, self.limits)
 
     @cached_property
     def embedder(self) -> Embedder:
-        loaded = self._load_embedder()
+        loaded = self.load_embedder()
         self.library.require(loaded.identity)
         return loaded
 
@@ -244,14 +216,6 @@ class _Run:
         self.unlisted[stored_name(path, self.location)] = (
             f"cannot be examined: {error.strerror}. What was read of it before is kept."
         )
-
-    def check_there(self, files: Sequence[Found], only: str | None, prune: bool) -> None:
-        if self.known and not files and only is None and not prune:
-            raise UsageError(
-                f"{self.root!r} has no documents, but the library {self.library.name!r} has {len(self.known)} files "
-                "of it; nothing was removed",
-                "Is a network drive not mounted? To remove them, repeat with --prune.",
-            )
 
     def compare(self, files: Sequence[Found]) -> list[tuple[Found, str]]:
         """The files with new content, or that other readers or options would read differently."""
@@ -311,7 +275,10 @@ class _Run:
                     same = [] if file.path in self.known else self.library.same_content(digest, self.stamp)
                     old = next((old.path for old, root in same if root == self.root and old.path in gone), None)
                     if old is not None:
-                        self._move(old, file)
+                        self.library.move(self.root, old, file.path, file.size, file.mtime_ns)
+                        del self.known[old]
+                        self.tally.moved.append((old, file.path))
+                        self._finished(file)
                         gone.remove(old)
                     elif same:
                         self._copy(file, same[0][0])
@@ -359,8 +326,7 @@ class _Run:
         left = []
         for file, digest in twins:
             self._check()
-            same = self.library.same_content(digest, self.stamp)
-            if same:
+            if same := self.library.same_content(digest, self.stamp):
                 self._copy(file, same[0][0])
             else:
                 left.append((file, digest))
@@ -380,23 +346,17 @@ class _Run:
             for batch in batches:
                 self._check()
                 # While this batch is embedded, the one before it is committed.
-                embedding = self._begin_embedding(batch, waiting, ahead, by_path)
+                texts = _texts(batch)
+                for key in (*self.library.known_digests(list(texts)), *(waiting.keys if waiting else ())):
+                    texts.pop(key, None)
+                name = by_path[batch[-1][0]][0].path
+                embedding = _Embedding(batch, tuple(texts), ahead.submit(self._embed, list(texts.values()), name))
                 if waiting is not None:
                     self._store(waiting, by_path)
                 waiting = embedding
                 self.give_way()
             if waiting is not None:
                 self._store(waiting, by_path)
-
-    def _begin_embedding(
-        self, batch: Batch, before: _Embedding | None, ahead: ThreadPoolExecutor,
-        by_path: dict[Path, tuple[Found, str]],
-    ) -> _Embedding:  # fmt: skip
-        texts = _texts(batch)
-        for key in (*self.library.known_digests(list(texts)), *(before.keys if before else ())):
-            texts.pop(key, None)
-        name = by_path[batch[-1][0]][0].path
-        return _Embedding(batch, tuple(texts), ahead.submit(self._embed, list(texts.values()), name))
 
     def _store(self, embedding: _Embedding, by_path: dict[Path, tuple[Found, str]]) -> None:
         """Commit a batch once its vectors are ready."""
@@ -479,12 +439,6 @@ class _Run:
         self._failed(file, file.path, f"{message}. Check its rights.")
         self._finished(file)
 
-    def _move(self, old: str, file: Found) -> None:
-        self.library.move(self.root, old, file.path, file.size, file.mtime_ns)
-        del self.known[old]
-        self.tally.moved.append((old, file.path))
-        self._finished(file)
-
     def _copy(self, file: Found, source: StoredFile) -> None:
         self.library.copy(self.root, file.path, file.size, file.mtime_ns, source.id)
         self.tally.copies.append(file.path)
@@ -509,8 +463,18 @@ class _Run:
             raise Cancelled("stopped")
 
     def report(self, seconds: float, complete: bool) -> IngestReport:
-        paths = {doc.id: doc.path for doc in self.library.documents()} if self.tally.near else {}
-        return self.tally.report(self.library.name, self.root, paths, seconds, complete)
+        tally = self.tally
+        paths = {doc.id: doc.path for doc in self.library.documents()} if tally.near else {}
+        return IngestReport(
+            self.library.name, self.root,
+            read=tuple(sorted(tally.read)), unchanged=tally.unchanged, removed=tuple(tally.removed),
+            moved=tuple(tally.moved), copies=tuple(tally.copies), kept=tuple(tally.kept),
+            failed=tuple(sorted(tally.failed.values(), key=lambda failure: failure.document)),
+            skipped_pages=tuple(tally.skipped), remarks=tuple(tally.remarks),
+            near=tuple((name, paths[other]) for name, other in tally.near if other in paths),
+            ignored=dict(tally.ignored.most_common()), recognised=tally.recognised, forgotten=tally.forgotten,
+            chunks=tally.chunks, embedded=tally.embedded, seconds=seconds, complete=complete,
+        )  # fmt: skip
 
 
 # --- chunking what was read ----------------------------------------------------------------------------------
@@ -532,14 +496,10 @@ Batch = list[tuple[Path, "Prepared | Refused | None"]]
 
 
 class Preparer:
-    """Chunks what was read in a thread of its own, while earlier chunks are embedded.
+    """Chunks the results of `ReaderPool.read_all` in a thread of its own, while earlier chunks are embedded.
 
-    A context manager that returns an iterator over batches; leaving it ends its thread. Embedding releases Python's
-    lock, so this thread costs little time. Few batches are queued, so that memory does not grow with the folder.
-
-    Args:
-        results: from `ReaderPool.read_all`; consumed in the thread.
-        embedder: counts tokens and limits them.
+    A context manager that returns an iterator over batches; leaving it ends its thread. Few batches are queued, so that
+    memory does not grow with the folder.
     """
 
     def __init__(self, results: Iterable[tuple[Path, Part | Refused | None]], embedder: Embedder) -> None:

@@ -26,18 +26,8 @@ from localrag.security import offline, storage
 from localrag.security.encryption import unlocked
 from localrag.security.storage import sqlite3
 from localrag.settings import Settings
+from localrag.store import names
 from localrag.store.full_text import FullText
-from localrag.store.names import (
-    DATABASE,
-    INDEX,
-    SCHEMA,
-    check_name,
-    check_owner,
-    check_trusted,
-    did_you_mean,
-    named,
-    no_library,
-)
 from localrag.store.vector_index import LibraryIndex
 from localrag.types import Anchor, Document, Heading, Ocr, Page, Pages, Remark, SkippedPage, StoredFile, Unit, Word
 
@@ -107,7 +97,7 @@ class Library:
         self.name = name
         self.folder = folder
         self._db = connection
-        self._index = LibraryIndex(folder / INDEX, self._select)
+        self._index = LibraryIndex(folder / names.INDEX, self._select)
         self._overview: tuple[int, Overview] | None = None
         self.text = FullText(self._select)
 
@@ -121,12 +111,12 @@ class Library:
             StorageError: its folder cannot be written to.
             PolicyRefused: the policy forbids it.
         """
-        check_name(name)
-        path = folder / DATABASE
+        names.check_name(name)
+        path = folder / names.DATABASE
         if not path.is_file():
-            raise no_library(folder.parent, name)
+            raise names.no_library(folder.parent, name)
         permitted(folder, name)
-        check_owner(folder, name)
+        names.check_owner(folder, name)
         try:
             connection = storage.connect(path, write=cls._writes)
             library = cls(name, folder, connection)
@@ -141,7 +131,7 @@ class Library:
                 f"the library {name!r} cannot be opened: {error}",
                 f"Restore it from a backup, or delete {str(folder)!r} and ingest its documents again.",
             ) from error
-        if schema != str(SCHEMA):
+        if schema != str(names.SCHEMA):
             raise library._old_schema(schema)
         return library
 
@@ -156,7 +146,7 @@ class Library:
         self.close()
         commands = [f"localrag ingest {quote(root)} --name {quote(self.name)}" for root in roots or ["FOLDER"]]
         return LibraryError(
-            f"the library {self.name!r} has schema {schema!r}; this localrag reads schema {SCHEMA}",
+            f"the library {self.name!r} has schema {schema!r}; this localrag reads schema {names.SCHEMA}",
             f"Delete {str(self.folder)!r}, then make it again: {'; '.join(commands)}",
         )
 
@@ -240,7 +230,6 @@ class Library:
 
     @property
     def chunking(self) -> str:
-        """The version of the chunking that made its chunks."""
         return self._meta("chunking") or ""
 
     @property
@@ -256,11 +245,7 @@ class Library:
         return self._meta("instructions") or ""
 
     def require(self, identity: EmbedderIdentity) -> None:
-        """Refuse an embedder whose vectors cannot be mixed with those of the library.
-
-        Raises:
-            EmbedderMismatch: it is another model, precision or engine.
-        """
+        """Refuse an embedder whose vectors cannot be mixed with those of the library, with an EmbedderMismatch."""
         own = self.identity
         if own != identity:
             raise EmbedderMismatch(
@@ -291,15 +276,10 @@ class Library:
 
     def counts(self) -> dict[str, int]:
         """The numbers of documents, pages, chunks and characters."""
-        return {
-            "documents": self._count("SELECT count(*) FROM documents"),
-            "pages": self._count("SELECT count(*) FROM pages"),
-            "chunks": self._count("SELECT count(*) FROM chunks"),
-            "characters": self._count("SELECT coalesce(sum(characters), 0) FROM documents"),
-        }
-
-    def _count(self, sql: str) -> int:
-        return int(self._select(sql)[0][0])
+        sql = """SELECT (SELECT count(*) FROM documents) AS documents, (SELECT count(*) FROM pages) AS pages,
+            (SELECT count(*) FROM chunks) AS chunks,
+            (SELECT coalesce(sum(characters), 0) FROM documents) AS characters"""
+        return dict(self._select(sql)[0])
 
     # --- documents and pages --------------------------------------------------------------------------------
 
@@ -310,18 +290,17 @@ class Library:
     def documents(self, globs: Sequence[str] | None = None, root: str | None = None) -> list[Document]:
         """The documents whose path matches one of the globs (all without globs), by path.
 
-        Raises:
-            NotFoundError: the globs match nothing.
+        Raises NotFoundError if the globs match nothing.
         """
         everything = self._values(_document, self._select(f"{_DOCUMENTS} ORDER BY path, root"))
         found = [doc for doc in everything if root is None or doc.root == root]
         if globs:
-            fitting = named({doc.path for doc in found}, globs)
+            fitting = names.named({doc.path for doc in found}, globs)
             found = [doc for doc in found if doc.path in fitting]
             if not found:
                 raise NotFoundError(
                     f"no document in {self.name!r} matches {', '.join(map(repr, globs))}",
-                    did_you_mean(globs[0], [doc.path for doc in everything], self.name),
+                    names.did_you_mean(globs[0], [doc.path for doc in everything], self.name),
                 )
         return found
 
@@ -372,8 +351,15 @@ class Library:
         generation = self.generation
         if self._overview is None or self._overview[0] != generation:
             rows = self._select("SELECT id, language, date, characters FROM documents ORDER BY id")
-            with self._report_bad_rows():
-                self._overview = generation, _overview_of(rows)
+            languages = Counter(row["language"] for row in rows).most_common()
+            self._overview = (
+                generation,
+                Overview(
+                    tuple(name for name, _ in languages),
+                    {row["id"]: row["date"] for row in rows},
+                    {row["id"]: row["characters"] for row in rows},
+                ),
+            )
         return self._overview[1]
 
     # --- chunks and passages --------------------------------------------------------------------------------
@@ -466,51 +452,24 @@ class Library:
         return self._meta("uid") or "", self.generation, self.identity.dimension
 
 
-_NUMBERS = ("id", "size", "characters", "pages")
-_TEXTS = ("root", "path", "file", "title", "sha256", "author", "date", "language")
-
-
 def _document(row: sqlite3.Row) -> Document:
     """Make a document; all such functions raise ValueError, TypeError or KeyError for a damaged row."""
     values = dict(row)
-    _check_types(int, values, _NUMBERS)
-    _check_types(str, values, _TEXTS)
     values["skipped"] = tuple(SkippedPage(*item) for item in json.loads(values["skipped"]))
     values["remarks"] = tuple(Remark(*item) for item in json.loads(values["remarks"]))
     return Document(**{**values, "paged": bool(values["paged"])})
 
 
 def _chunk(row: sqlite3.Row) -> StoredChunk:
-    values = dict(row)
-    _check_types(int, values, ("start", "end"))
-    _check_types(str, values, ("document", "title", "header", "spot", "text"))
-    return StoredChunk(**{**values, "heading": tuple(json.loads(values["heading"]))})
+    return StoredChunk(**{**dict(row), "heading": tuple(json.loads(row["heading"]))})
 
 
 def _page(row: sqlite3.Row) -> Page:
     headings, anchors, words = json.loads(row["layout"])
-    _check_types(str, dict(row), ("text", "unit"))
     return Page(
         row["text"], row["number"], row["label"], tuple(Heading(*item) for item in headings), row["unit"],
         tuple(Anchor(*item) for item in anchors), tuple(Word(*item) for item in words),
     )  # fmt: skip
-
-
-def _overview_of(rows: Sequence[sqlite3.Row]) -> Overview:
-    for row in rows:
-        _check_types(int, dict(row), ("id", "characters"))
-        _check_types(str, dict(row), ("language", "date"))
-    return Overview(
-        tuple(name for name, _ in Counter(row["language"] for row in rows).most_common()),
-        {row["id"]: row["date"] for row in rows},
-        {row["id"]: row["characters"] for row in rows},
-    )
-
-
-def _check_types(kind: type, values: Mapping[str, Any], names: Sequence[str]) -> None:
-    for name in names:
-        if type(values[name]) is not kind:
-            raise TypeError(f"{name} is {values[name]!r:.40}")
 
 
 def _described(identity: EmbedderIdentity) -> str:
@@ -541,7 +500,7 @@ def _json(ids: Sequence[int]) -> str:
 def permitted(folder: Path, name: str, *, new: bool = False) -> None:
     """Ask the policy whether a library may be opened, or a `new` one created; raises PolicyRefused if not."""
     if policy.active():
-        key = unlocked.keys_for(folder / DATABASE)  # `plain` while an encryption is not finished
+        key = unlocked.keys_for(folder / names.DATABASE)  # `plain` while an encryption is not finished
         policy.check_library(
             name, encrypted=key is not None and not key.plain, new=new,
             missing=lambda: {layer.name: layer.reason for layer in offline.layers() if not layer.holds},
@@ -549,6 +508,6 @@ def permitted(folder: Path, name: str, *, new: bool = False) -> None:
 
 
 def open_library(settings: Settings, name: str) -> Library:
-    """Open a library for reading; see `Library.open`, and `check_trusted` for whose it must be."""
-    check_trusted(settings, check_name(name))
+    """Open a library for reading; see `Library.open`, and `names.check_trusted` for whose it must be."""
+    names.check_trusted(settings, names.check_name(name))
     return Library.open(settings.library_dir(name), name)

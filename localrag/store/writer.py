@@ -12,7 +12,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,7 +134,6 @@ class Tombstones:
 
     @classmethod
     def from_json(cls, text: str) -> Tombstones:
-        """Read back what `to_json` wrote; raises ValueError, KeyError or TypeError if it is something else."""
         found = json.loads(text)
         return cls(bytes.fromhex(found["key"]), frozenset(map(str, found["marks"])))
 
@@ -143,27 +142,15 @@ class Tombstones:
 
     def cover(self, root: str, path: str, sha256: str = "") -> bool:
         """Whether a document at this place, or with this content, was forgotten."""
-        return bool(self.marks) and (
-            self._place(root, path) in self.marks or (bool(sha256) and self._content(sha256) in self.marks)
-        )
+        return bool(self.marks) and not self.marks.isdisjoint(self._of(root, path, sha256))
 
     def add(self, documents: Iterable[Document]) -> Tombstones:
         """These and the marks of more documents."""
-        more = {
-            mark
-            for document in documents
-            for mark in (self._place(document.root, document.path), self._content(document.sha256))
-        }
-        return replace(self, marks=self.marks | more)
+        return replace(self, marks=self.marks.union(*(self._of(doc.root, doc.path, doc.sha256) for doc in documents)))
 
-    def _place(self, root: str, path: str) -> str:
-        return self._mark(f"place\0{root}\0{path}")
-
-    def _content(self, sha256: str) -> str:
-        return self._mark(f"content\0{sha256}")
-
-    def _mark(self, text: str) -> str:
-        return hmac.new(self.key, text.encode("utf-8", "surrogatepass"), "sha256").hexdigest()[:32]
+    def _of(self, root: str, path: str, sha256: str) -> list[str]:
+        texts = [f"place\0{root}\0{path}", *([f"content\0{sha256}"] if sha256 else [])]
+        return [hmac.new(self.key, text.encode("utf-8", "surrogatepass"), "sha256").hexdigest()[:32] for text in texts]
 
 
 def passage_digest(title: str, chunk: Chunk) -> bytes:
@@ -256,12 +243,7 @@ class Editor(Library):
     ) -> list[int]:  # fmt: skip
         """Add a document of a file that was begun; returns the ids of its near duplicates.
 
-        Args:
-            root, path: the file.
-            part: what was read.
-            chunks: of the part's pages.
-            vectors: of shape (dimension,), by digest, for all chunks that the library does not know yet.
-            signature: see `minhash`.
+        `vectors` of shape (dimension,) are by digest, for all chunks that the library does not know yet.
         """
         reading = part.reading
         with self.transaction():
@@ -289,7 +271,7 @@ class Editor(Library):
                 ],
             )
             self._index_name(document_id)
-            self._put_chunks(document_id, reading.title, row[-1], reading.pages, chunks, vectors)
+            self._put_chunks(document_id, reading.title, row[-1], reading.pages, chunks, vectors.__getitem__)
             return self._link_near(document_id, part.sha256, signature)
 
     def finish(self, root: str, path: str, size: int, mtime_ns: int, sha256: str, stamp: str) -> None:
@@ -320,7 +302,7 @@ class Editor(Library):
         with self.transaction():
             self.begin(root, path)
             row = self._db.execute("SELECT sha256, stamp FROM files WHERE id = ?", (source,)).fetchone()
-            self.finish(root, path, size, mtime_ns, row["sha256"], row["stamp"])
+            self.finish(root, path, size, mtime_ns, *row)
             for document in self._db.execute("SELECT id FROM documents WHERE file_id = ?", (source,)).fetchall():
                 copied = self._db.execute(
                     f"INSERT INTO documents (file_id, member, {_COPIED}) SELECT (SELECT f.id FROM files f WHERE "
@@ -412,12 +394,10 @@ class Editor(Library):
 
     @property
     def tombstones(self) -> Tombstones:
-        """The marks of forgotten documents."""
         kept = self._meta("forgotten")
         return Tombstones.from_json(kept) if kept else Tombstones.new()
 
     def save_tombstones(self, stones: Tombstones) -> None:
-        """Replace the marks of forgotten documents."""
         with self.transaction():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (stones.to_json(),))
 
@@ -444,6 +424,9 @@ class Editor(Library):
             return set()
         return {row[0] for row in self._select("SELECT digest FROM staged")}
 
+    def _staged_vector(self, digest: bytes) -> Vectors:
+        return np.frombuffer(self._select("SELECT vector FROM staged WHERE digest = ?", (digest,))[0][0], "<f4")
+
     def replace_chunks(
         self, identity: EmbedderIdentity, chunked: Iterable[tuple[Document, Sequence[Page], Sequence[Chunk]]]
     ) -> None:
@@ -453,10 +436,10 @@ class Editor(Library):
             for table in ("chunks", "passages"):
                 self._db.execute(f"DELETE FROM {table}")
             for document, pages, chunks in chunked:
-                self._put_chunks(document.id, document.title, document.language, pages, chunks, _Staged(self))
+                self._put_chunks(document.id, document.title, document.language, pages, chunks, self._staged_vector)
             self._db.execute("DELETE FROM staged")
-            values = {"staging": "", "embedder": json.dumps(identity.to_dict())}
-            values["chunking"] = str(CHUNKING_VERSION)
+            embedder = json.dumps(identity.to_dict())
+            values = {"staging": "", "embedder": embedder, "chunking": str(CHUNKING_VERSION)}
             self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
 
     # --- the index ------------------------------------------------------------------------------------------
@@ -482,10 +465,10 @@ class Editor(Library):
 
     def _put_chunks(
         self, document_id: int, title: str, language: str, pages: Sequence[Page], chunks: Sequence[Chunk],
-        vectors: Mapping[bytes, Vectors],
+        vector_of: Callable[[bytes], Vectors],
     ) -> None:  # fmt: skip
         for chunk in chunks:
-            passage_id = self._passage(title, language, chunk, vectors)
+            passage_id = self._passage(title, language, chunk, vector_of)
             header_start, header_end = chunk.header or (None, None)
             page = pages[chunk.position]
             spot = locations.spot(page.text, page.anchors, chunk.start, chunk.end) if page.anchors else ""
@@ -498,13 +481,13 @@ class Editor(Library):
                 ),
             )  # fmt: skip
 
-    def _passage(self, title: str, language: str, chunk: Chunk, vectors: Mapping[bytes, Vectors]) -> int:
+    def _passage(self, title: str, language: str, chunk: Chunk, vector_of: Callable[[bytes], Vectors]) -> int:
         """The id of the chunk's passage, which is added if it is new."""
         key = passage_digest(title, chunk)
         row = self._db.execute("SELECT id FROM passages WHERE digest = ?", (key,)).fetchone()
         if row is not None:
             return int(row[0])
-        vector = np.asarray(vectors[key], "<f4").tobytes()
+        vector = np.asarray(vector_of(key), "<f4").tobytes()
         made = self._db.execute("INSERT INTO passages (digest, vector) VALUES (?, ?)", (key, vector)).lastrowid
         assert made is not None
         text = "\n".join((title, *chunk.heading, chunk.header_text, chunk.text))
@@ -570,18 +553,6 @@ class Editor(Library):
         for row in self._db.execute(f"SELECT id, words FROM passages WHERE id IN ({orphans})", (held,)).fetchall():
             self._indexer.remove(PASSAGES, *row)
         self._db.execute(f"DELETE FROM passages WHERE id IN ({orphans})", (held,))
-
-
-class _Staged(dict[bytes, Any]):
-    """Staged vectors by digest, read on access."""
-
-    def __init__(self, editor: Editor) -> None:
-        super().__init__()
-        self._editor = editor
-
-    def __missing__(self, key: bytes) -> Any:
-        rows = self._editor._select("SELECT vector FROM staged WHERE digest = ?", (key,))
-        return np.frombuffer(rows[0][0], "<f4")
 
 
 def _layout(page: Page) -> str:

@@ -22,6 +22,7 @@ from localrag.llm import calibration, loading, prompt_cache
 from localrag.models import machine
 from localrag.security.encryption.unlocked import encrypted_folder
 from localrag.settings import Settings
+from localrag.store import names
 from localrag.worker.engine import Folder, ModelOffer, Opened, Shelf, Shelved
 
 if TYPE_CHECKING:
@@ -92,12 +93,12 @@ class LocalEngine:
         return tuple(api.library_names(self._settings))
 
     def look_at(self, folder: Path) -> Folder:
-        known = api.find_library(folder, self._settings)
+        known = names.library_of(folder, self._settings)
         if known:
             return Folder(known, True, 0)
         files, size = scan.readable(folder)
         seconds = calibration.seconds_for_folder(self._settings.calibration_file, size)
-        return Folder(api.name_for(folder, self._settings), False, files, size, seconds)
+        return Folder(names.name_for(folder, self._settings), False, files, size, seconds)
 
     def shelf(self, library: str) -> Shelf:
         with closing(api.open_library(library, settings=self._settings)) as opened:

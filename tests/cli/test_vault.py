@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner, Result
 from conversations import WHOLE
 
-from localrag import api
 from localrag.answer.survey import table_export
 from localrag.cli import keys
 from localrag.cli.app import localrag
@@ -20,6 +19,7 @@ from localrag.security import audit, storage
 from localrag.security.encryption import keyring, unlocked
 from localrag.sessions import store_of
 from localrag.settings import Settings
+from localrag.store import names
 
 CANARY = "zanzibarquill"
 
@@ -188,8 +188,8 @@ def test_finding_a_folders_library_asks_for_no_key_of_another(
     fine("ingest", str(other))
     lock()
     asked = typing()
-    assert api.find_library(other, settings) == "other"
-    assert api.find_library(papers, settings) is None
+    assert names.library_of(other, settings) == "other"
+    assert names.library_of(papers, settings) is None
     assert asked == []
 
 

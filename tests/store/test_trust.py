@@ -14,6 +14,7 @@ from localrag import api
 from localrag.errors import LibraryError
 from localrag.ingest import sync
 from localrag.settings import Settings, load_settings
+from localrag.store import names
 from localrag.store.library import Library, open_library
 from localrag.store.names import DATABASE
 from localrag.store.writer import Editor
@@ -62,7 +63,7 @@ def test_what_others_can_change_is_neither_read_nor_written(
         pass
     with pytest.raises(LibraryError):
         api.open_library("theirs", settings=settings)
-    assert api.find_library(theirs.parent, settings) is None
+    assert names.library_of(theirs.parent, settings) is None
     assert (theirs / DATABASE).read_bytes() == before
 
 

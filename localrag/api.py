@@ -315,7 +315,7 @@ class Library:
         if ocr_languages is not None:
             policy.check_setting("ocr_languages", tuple(ocr_languages))
         root, _ = scan.root_of(path)
-        if not (self.folder / DATABASE).is_file() and not scan.readable_files(path):
+        if not (self.folder / DATABASE).is_file() and not scan.readable(path)[0]:
             raise UsageError(
                 f"there is nothing to read in {str(path)!r}", "`localrag ingest --help` lists the readable types."
             )

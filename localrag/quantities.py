@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 
@@ -153,31 +152,15 @@ def format_date(day: date) -> str:
 
 
 def add_months(day: date, months: int) -> date:
-    """Return the same day so many months later, or the last day of a month that has no such day.
-
-    Raises:
-        OverflowError: the calendar ends before.
-    """
+    """Return the same day so many months later, or the last of the month; OverflowError if the calendar ends before."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     if not MINYEAR <= year <= MAXYEAR:
         raise OverflowError(f"the year {year} is outside the calendar")
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
-def months_and_days(first: date, last: date) -> tuple[int, int]:
-    """Return the whole months from one date to a later one, and the days left over."""
-    months = (last.year - first.year) * 12 + last.month - first.month
-    if add_months(first, months) > last:
-        months -= 1
-    return months, (last - add_months(first, months)).days
-
-
 def shift_date(day: date, count: int, unit: str) -> date:
-    """Return the date so many days, weeks, months or years later.
-
-    Raises:
-        OverflowError: the calendar ends before.
-    """
+    """Return the date so many days, weeks, months or years later; OverflowError if the calendar ends before."""
     if unit in ("month", "year"):
         return add_months(day, count * (12 if unit == "year" else 1))
     return day + timedelta(days=count * (7 if unit == "week" else 1))
@@ -190,7 +173,10 @@ def time_between(first: date, last: date, unit: str = "day") -> str:
     """
     days = (last - first).days
     if unit in ("month", "year"):
-        months, rest = months_and_days(first, last)
+        months = (last.year - first.year) * 12 + last.month - first.month
+        if add_months(first, months) > last:
+            months -= 1
+        rest = (last - add_months(first, months)).days
         years, months = divmod(months, 12) if unit == "year" else (0, months)
         parts = [(years, "year"), (months, "month"), (rest, "day")]
     elif unit == "week":
@@ -329,11 +315,6 @@ def parse_number(digits: str, *, money: bool = False, decimal_comma: bool = Fals
     return Decimal(kept.replace(decimal, ".") if decimal else kept)
 
 
-def may_be_year(match: re.Match[str]) -> bool:
-    """Whether a match of QUANTITY is four bare digits that may be a year."""
-    return re.fullmatch(r"(?:1[5-9]|20)\d\d", match[0].strip()) is not None
-
-
 def unit_of(word: str) -> str | None:
     """Return the unit of measure that a word means."""
     return _UNITS.get(word.strip().lower())
@@ -437,7 +418,7 @@ def _cardinals() -> dict[str, int]:
     return words
 
 
-CARDINALS: Mapping[str, int] = MappingProxyType(_cardinals())
+CARDINALS: Mapping[str, int] = _cardinals()
 NUMBER_WORDS = frozenset(CARDINALS) | frozenset(_HUNDREDS) | frozenset(_LARGE)
 _WORD = re.compile(r"[^\W\d_]+")
 

@@ -8,6 +8,7 @@ are ignored. `.localragignore` files in any folder list more, one pattern a line
 from __future__ import annotations
 
 import errno
+import fnmatch
 import hashlib
 import os
 import re
@@ -80,11 +81,6 @@ def root_of(path: Path) -> tuple[Path, str | None]:
             f"{str(path)!r} is neither a file nor a folder", "Give a folder of documents, or one document."
         )
     return found.parent, found.name
-
-
-def readable_files(path: Path) -> int:
-    """The number of files below a folder that localrag would read; see `readable`."""
-    return readable(path)[0]
 
 
 def readable(path: Path) -> tuple[int, int]:
@@ -195,32 +191,10 @@ def _rules(folder: Path, below: str) -> Iterator[_Rule]:
             yield _Rule(below, names, keeps, folders_only)
 
 
-_SIGN = re.compile(r"(?P<stars>\*+)|\?|\[(?P<not>[!^]?)(?P<set>\]?[^\]]+|\])\]|\\(?P<escaped>.)|(?P<plain>.)", re.S)
-
-
 def _pattern(glob: str) -> re.Pattern[str]:
     """The regular expression for one name of a pattern; a backslash escapes."""
-    pieces = [""]
-    for sign in _SIGN.finditer(glob):
-        if sign["stars"]:
-            pieces.append("")
-        elif plain := sign["plain"] or sign["escaped"]:
-            pieces[-1] += re.escape(plain)
-        else:
-            pieces[-1] += f"[{'^' if sign['not'] else ''}{_in_set(sign['set'])}]" if sign["set"] else "."
-    first, *rest = pieces
-    if rest:
-        # The first match between two stars is always right, so atomic groups avoid backtracking.
-        *between, last = rest
-        first += "".join(f"(?>.*?{piece})" for piece in between) + f".*{last}"
-    try:
-        return re.compile(first, re.S)
-    except re.error:  # an invalid set such as "[z-a]" is literal
-        return re.compile(re.escape(glob))
-
-
-def _in_set(signs: str) -> str:
-    return re.sub(r"([]\\[^&|~])", r"\\\1", signs)
+    glob = re.sub(r"\\(.)", lambda found: f"[{found[1]}]" if found[1] in "*?[" else found[1], glob)
+    return re.compile(fnmatch.translate(glob.replace("[^", "[!")))
 
 
 def _ignored(rules: tuple[_Rule, ...], path: str, *, is_folder: bool) -> bool:

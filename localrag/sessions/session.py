@@ -104,23 +104,14 @@ def to_json(session: Session) -> dict[str, Any]:
 
 
 def from_json(data: bytes) -> Session:
-    """Read back a conversation; fields it lacks take their defaults, unknown ones are ignored.
-
-    Raises:
-        ValueError: it is not a conversation.
-    """
+    """Read back a conversation, or raise ValueError; missing fields take their defaults, unknown ones are ignored."""
     value = protocol.decode(data, dict[str, Any])
     if value.get("schema") != SCHEMA:
         raise ValueError(f"its schema is {value.get('schema')!r:.40}, this version reads {SCHEMA}")
-    session: Session = protocol.from_plain(value | {"turns": [_votes_as_pairs(turn) for turn in _list(value)]}, Session)
-    return session
-
-
-def _list(value: dict[str, Any]) -> list[Any]:
-    turns = value.get("turns")
-    if not isinstance(turns, list):
+    if not isinstance(value.get("turns"), list):
         raise ValueError("its turns are not a list")
-    return turns
+    session: Session = protocol.from_plain(value | {"turns": list(map(_votes_as_pairs, value["turns"]))}, Session)
+    return session
 
 
 def _votes_as_pairs(turn: Any) -> Any:
@@ -163,7 +154,6 @@ def _places(answer: Answer, libraries: Sequence[str]) -> set[Place]:
     pointed = answer.plan.signals.get("pointed")
     names = pointed if isinstance(pointed, list | tuple) else ()
     places = {(library, str(name)) for library in libraries for name in names}
-    places |= {(one.library, one.document) for one in answer.citations}
-    places |= {(one.library, one.document) for one in answer.passages}
-    places |= {(one.library, one.document) for one in answer.not_read}
+    for found in (answer.citations, answer.passages, answer.not_read):
+        places |= {(one.library, one.document) for one in found}
     return places | {(str(row.get("library", "")), str(row.get("document", ""))) for row in answer.table}

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from localrag.sessions.session import Listed, SavedTurn, Session, listed
+from localrag.sessions.session import Listed, Session, listed
 from localrag.store.text_analysis import folded
 
 _CONTEXT = 50  # characters before a hit
@@ -52,15 +52,11 @@ _Text = tuple[Where, str, str]  # the text on one line, and the same folded
 def _texts(session: Session) -> Iterable[tuple[int, list[_Text]]]:
     yield 0, [_text("title", session.title)]
     for number, saved in enumerate(session.turns, 1):
-        yield number, list(_texts_of_turn(saved))
-
-
-def _texts_of_turn(saved: SavedTurn) -> Iterable[_Text]:
-    yield _text("question", saved.question)
-    if saved.answer is not None:
-        yield _text("answer", saved.answer.answer)
-        for citation in saved.answer.citations:
-            yield _text("quote", f"{citation.quote} ({citation.document})")
+        texts = [_text("question", saved.question)]
+        if saved.answer is not None:
+            texts.append(_text("answer", saved.answer.answer))
+            texts += [_text("quote", f"{one.quote} ({one.document})") for one in saved.answer.citations]
+        yield number, texts
 
 
 def _text(where: Where, text: str) -> _Text:
@@ -74,15 +70,11 @@ def _first(session: Listed, turn: int, texts: list[_Text], wanted: list[str]) ->
         return Hit(session, turn, "title", session.title) if turn == 0 else None
     where, flat, plain = max(texts, key=lambda text: sum(word in text[2] for word in wanted))
     at = min((plain.find(word) for word in wanted if word in plain), default=0)
-    return Hit(session, turn, where, _snippet(flat, at))
-
-
-def _snippet(text: str, at: int) -> str:
-    """Some words around an offset, which folding may have moved by a letter or two."""
-    start, end = max(0, at - _CONTEXT), min(len(text), at + 2 * _CONTEXT)
-    snippet = text[start:end]
+    # Some words around the offset, which folding may have moved by a letter or two.
+    start, end = max(0, at - _CONTEXT), min(len(flat), at + 2 * _CONTEXT)
+    snippet = flat[start:end]
     if start:
         snippet = "…" + re.sub(r"^\S*\s", "", snippet)
-    if end < len(text):
+    if end < len(flat):
         snippet = re.sub(r"\s\S*$", "", snippet) + "…"
-    return snippet
+    return Hit(session, turn, where, snippet)

@@ -70,12 +70,7 @@ class SessionStore:
         return Session(name, title, tuple(libraries), created, (), only, mode, dict(settings or {}))
 
     def ask(self, session: Session, question: str) -> Session:
-        """Save a question that is about to be asked.
-
-        Raises:
-            NotFoundError: the conversation was deleted since it was loaded.
-            StorageError: the disk is full or cannot be written.
-        """
+        """Save a question that is about to be asked, or raise NotFoundError if the conversation was deleted."""
         with self._locked():
             current = self._current(session)
             turns = current.turns
@@ -85,36 +80,20 @@ class SessionStore:
             return self._save_turns(current, session, (*turns, SavedTurn(question, _now())))
 
     def append(self, session: Session, answer: Answer) -> Session:
-        """Save an answer in the turn of its question; returns the conversation with turns of other processes.
-
-        Raises:
-            NotFoundError, StorageError: as `ask`.
-        """
+        """Save an answer in the turn of its question; returns the conversation with turns of other processes."""
         with self._locked():
             current = self._current(session)
             turns = list(current.turns)
             saved = SavedTurn(answer.question, _now(), answer)
-            at = _unanswered(turns, answer.question)
-            if at is None:
-                turns.append(saved)
+            # In place of the newest unanswered turn with this question.
+            open_turns = [at for at, one in enumerate(turns) if one.answer is None and one.question == answer.question]
+            if open_turns:
+                turns[open_turns[-1]] = saved
             else:
-                turns[at] = saved
-            saved_session = self._save_turns(current, session, tuple(turns))
+                turns.append(saved)
+            grown = self._save_turns(current, session, tuple(turns))
         storage.remove(self._partial(session.id))
-        return saved_session
-
-    def withdraw(self, session: Session, question: str) -> Session | None:
-        """Remove a question that was never asked; returns None if nothing is left of the conversation."""
-        with self._locked():
-            current = self._current(session)
-            turns = list(current.turns)
-            at = _unanswered(turns, question)
-            if at is not None:
-                del turns[at]
-            if not turns:
-                self._remove(session.id)
-                return None
-            return self._save_turns(current, session, tuple(turns))
+        return grown
 
     def keep_partial(self, session_id: str, question: str, text: str) -> None:
         """Keep the beginning of an answer, in case the process ends before it can be saved."""
@@ -122,11 +101,10 @@ class SessionStore:
 
     def keep_draft(self, session_id: str, draft: str) -> None:
         """Keep a question that is being typed; an empty one removes it."""
-        path = self._draft(session_id)
         if draft.strip() and self._path(session_id).exists():
-            self._keep(path, {"draft": draft})
+            self._keep(self._draft(session_id), {"draft": draft})
         else:
-            storage.remove(path)
+            storage.remove(self._draft(session_id))
 
     # --- all conversations ----------------------------------------------------------------------------------
 
@@ -200,18 +178,11 @@ class SessionStore:
                     locked.add(path.parent.parent.name)
         if not locked:
             return message, hint
-        return (
-            f"{message} among those that can be read",
-            f"Encrypted: {', '.join(sorted(locked))}; add --key-file FILE.",
-        )
+        hint = f"Encrypted: {', '.join(sorted(locked))}; add --key-file FILE."
+        return f"{message} among those that can be read", hint
 
     def retitle(self, session_id: str, title: str) -> Session:
-        """Give a conversation another title.
-
-        Raises:
-            UsageError: the title is empty.
-            NotFoundError, ReadError: from `load`.
-        """
+        """Give a conversation another title."""
         words = " ".join(title.split())
         if not words:
             raise UsageError("the title is empty", "Give at least one word.")
@@ -221,12 +192,7 @@ class SessionStore:
         return renamed
 
     def branch(self, session_id: str, turns: int | None = None, title: str = "") -> Session:
-        """Save a new conversation with the first `turns` turns of another (all if None).
-
-        Raises:
-            UsageError: it has fewer turns.
-            NotFoundError, ReadError: from `load`.
-        """
+        """Save a new conversation with the first `turns` turns of another (all if None)."""
         old = self._load(session_id)
         wanted = len(old.turns) if turns is None else turns
         if not 1 <= wanted <= len(old.turns):
@@ -239,11 +205,7 @@ class SessionStore:
         return made
 
     def delete(self, session_id: str) -> None:
-        """Delete a conversation for good, damaged or not.
-
-        Raises:
-            NotFoundError: it does not exist.
-        """
+        """Delete a conversation for good, damaged or not."""
         with self._locked():
             if not self._path(session_id).is_file():
                 raise NotFoundError(f"there is no conversation {session_id!r}", "It may have been deleted.")
@@ -285,12 +247,10 @@ class SessionStore:
         with self._locked():
             for session in self.all():
                 without = redacted(session, gone)
-                if without is session:
-                    continue
-                changed += 1
-                if remove:
+                changed += without is not session
+                if without is not session and remove:
                     self._remove(session.id)
-                else:
+                elif without is not session:
                     self._save(without)
                     storage.remove(self._partial(session.id))
         return changed
@@ -333,17 +293,14 @@ class SessionStore:
         return session
 
     def _save(self, session: Session) -> None:
-        before, now = self._path(session.id), self._home(session) / f"{session.id}.json"
+        first = self._first(session.libraries)
+        home = self.folder if first is None else first / FOLDER
+        before, now = self._path(session.id), home / f"{session.id}.json"
         # On one line: with indents Python writes it instead of C, 20 times slower, at every question.
         storage.write_bytes(now, json.dumps(to_json(session)).encode())
         if before != now and before.exists():  # another library was chosen since, maybe an encrypted one
             for path in (before, before.with_suffix(".said"), before.with_suffix(".draft")):
                 storage.remove(path)
-
-    def _home(self, session: Session) -> Path:
-        """The folder of a conversation."""
-        first = self._first(session.libraries)
-        return self.folder if first is None else first / FOLDER
 
     def _first(self, libraries: Collection[str]) -> Path | None:
         """The library's folder for what belongs to several libraries: an encrypted one first."""
@@ -400,12 +357,6 @@ class SessionStore:
             return {key: value for key, value in found.items() if isinstance(value, str)}
         except (OSError, ValueError, RecursionError, AttributeError, LocalragError):
             return {}  # none, or damaged; it is kept on a best-effort basis
-
-
-def _unanswered(turns: list[SavedTurn], question: str) -> int | None:
-    """The newest turn with this question and no answer."""
-    places = [at for at, one in enumerate(turns) if one.answer is None and one.question == question]
-    return places[-1] if places else None
 
 
 def _now() -> str:

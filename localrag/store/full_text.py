@@ -72,9 +72,8 @@ class FullText:
     def scores(self, groups: Sequence[Sequence[str]], generation: int) -> Scores:
         """BM25 of every passage.
 
-        Args:
-            groups: the alternative terms of each word of the question (stems in several languages).
-            generation: of the database; what depends on it alone is read once.
+        `groups` are the alternative terms of each word of the question (stems in several languages). What depends on
+        the generation of the database alone is read once.
         """
         norms, count = self._lengths(generation)
         of = np.zeros(len(norms), np.float32)
@@ -90,7 +89,8 @@ class FullText:
                     continue
                 if ids.min() < 0 or ids.max() >= len(norms):
                     raise damaged()
-                weight = _idf(len(ids), count) * (K1 + 1)
+                # Robertson and Sparck Jones, never negative (as in Lucene).
+                weight = log(1 + (count - len(ids) + 0.5) / (len(ids) + 0.5)) * (K1 + 1)
                 best = max(best, weight)
                 of[ids] += np.float32(weight) * times / (times + norms[ids])
             most += best
@@ -120,7 +120,15 @@ class FullText:
         both = both[:_MAX_SCANNED]
         wanted = [np.array(sorted(ids[word]), np.uint32) for word in words]
         sql = "SELECT id, words FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-        return [row[0] for row in self._select(sql, (json.dumps(both.tolist()),)) if _has_sequence(row[1], wanted)]
+        found = []
+        for id_, stored in self._select(sql, (json.dumps(both.tolist()),)):
+            held = np.frombuffer(stored, "<u4")
+            fits = np.ones(max(0, len(held) - len(wanted) + 1), bool)
+            for i, each in enumerate(wanted):
+                fits &= np.isin(held[i : i + len(fits)], each)
+            if fits.any():
+                found.append(id_)
+        return found
 
     def with_part(self, part: str) -> Ids | None:
         """The passages with a word that contains `part` (folded); None if there are too many to be useful."""
@@ -135,9 +143,7 @@ class FullText:
 
     def has_word(self, word: str, terms: Iterable[str]) -> bool:
         """Whether a word, or one of its terms, is in any passage or document name."""
-        if self._select("SELECT 1 FROM words WHERE word = ? LIMIT 1", (word,)):
-            return True
-        return bool(self._ids(terms))
+        return bool(self._select("SELECT 1 FROM words WHERE word = ? LIMIT 1", (word,)) or self._ids(terms))
 
     def words_starting(self, start: str) -> list[tuple[str, int]]:
         """The words with this beginning, and how many passages and documents contain each."""
@@ -162,11 +168,8 @@ class FullText:
         """The length part of BM25's denominator by passage id, and the number of passages."""
         if self._norms is None or self._norms[0] != generation:
             rows = self._select("SELECT block, data FROM lengths ORDER BY block")
-            for block, data in rows:
-                if type(block) is not int or not 0 <= block < _MAX_BLOCKS or type(data) is not bytes:
-                    raise damaged()
-                if len(data) != 2 * _BLOCK:
-                    raise damaged()
+            if any(not 0 <= block < _MAX_BLOCKS or len(data) != 2 * _BLOCK for block, data in rows):
+                raise damaged()
             words = np.zeros((rows[-1][0] + 1) * _BLOCK if rows else 0, np.float32)
             for block, data in rows:
                 words[block * _BLOCK : (block + 1) * _BLOCK] = np.frombuffer(data, "<u2")
@@ -183,27 +186,11 @@ def damaged() -> LibraryError:
     )
 
 
-def _idf(held: int, count: int) -> float:
-    """Robertson and Sparck Jones, never negative (as in Lucene)."""
-    return log(1 + (count - held + 0.5) / (held + 0.5))
-
-
 def _decoded(n: int, data: bytes) -> tuple[Ids, NDArray[np.uint8]]:
     """The ids inside a block, and how often each contains the term."""
-    if type(data) is not bytes or type(n) is not int or len(data) != 3 * n:
+    if len(data) != 3 * n:
         raise damaged()
     return np.frombuffer(data, "<u2", n).astype(np.int64), np.frombuffer(data, np.uint8, n, 2 * n)
-
-
-def _has_sequence(stored: bytes, wanted: Sequence[NDArray[np.uint32]]) -> bool:
-    words = np.frombuffer(stored, "<u4")
-    last = len(words) - len(wanted) + 1
-    if last <= 0:
-        return False
-    fits = np.ones(last, bool)
-    for i, ids in enumerate(wanted):
-        fits &= np.isin(words[i : i + last], ids)
-    return bool(fits.any())
 
 
 class Indexer:
@@ -258,14 +245,21 @@ class Indexer:
 
     def flush(self) -> None:
         """Write pending changes."""
-        for space in (PASSAGES, DOCUMENTS):
-            self._write(space)
+        self._write(PASSAGES)
+        self._write(DOCUMENTS)
         self._write_lengths()
         if self._held:
             changes = [(n, word) for word, n in self._held.items() if n]
             self._db.executemany("UPDATE words SET held = held + ? WHERE id = ?", changes)
-            self._sweep([word for n, word in changes if n < 0])
             self._held.clear()
+            if words := [word for n, word in changes if n < 0]:
+                # Nothing may contain them any more, and their terms may be left without a word.
+                terms = sorted({self._terms[word] for word in words})
+                chosen = "DELETE FROM {} WHERE id IN (SELECT value FROM json_each(?)) AND "
+                self._db.execute(chosen.format("words") + "held <= 0", (json.dumps(words),))
+                without = "NOT EXISTS (SELECT 1 FROM words w WHERE w.term_id = terms.id)"
+                self._db.execute(chosen.format("terms") + without, (json.dumps(terms),))
+                self._words, self._terms = {}, {}
 
     # --- words ----------------------------------------------------------------------------------------------
 
@@ -293,32 +287,15 @@ class Indexer:
             sql = "SELECT id, term_id FROM words WHERE id IN (SELECT value FROM json_each(?))"
             self._terms.update(self._db.execute(sql, (json.dumps(fresh),)).fetchall())
 
-    def _sweep(self, words: Sequence[int]) -> None:
-        """Delete those of these words that nothing contains any more, and terms left without a word."""
-        if not words:
-            return
-        chosen = json.dumps(words)
-        terms = json.dumps(sorted({self._terms[word] for word in words}))
-        self._db.execute("DELETE FROM words WHERE id IN (SELECT value FROM json_each(?)) AND held <= 0", (chosen,))
-        self._db.execute(
-            "DELETE FROM terms WHERE id IN (SELECT value FROM json_each(?)) "
-            "AND NOT EXISTS (SELECT 1 FROM words w WHERE w.term_id = terms.id)",
-            (terms,),
-        )
-        self._words, self._terms = {}, {}
-
     # --- blocks ---------------------------------------------------------------------------------------------
 
     def _write(self, space: Space) -> None:
-        added, removed = self._added[space], self._removed[space]
-        if not added and not removed:
-            return
         gone: dict[tuple[int, int], list[int]] = {}
-        for id_, terms in removed.items():
+        for id_, terms in self._removed[space].items():
             for term in terms:
                 gone.setdefault((term, id_ // _BLOCK), []).append(id_ % _BLOCK)
         new: dict[tuple[int, int], dict[int, int]] = {}
-        for id_, counts in added.items():
+        for id_, counts in self._added[space].items():
             for term, n in counts.items():
                 new.setdefault((term, id_ // _BLOCK), {})[id_ % _BLOCK] = min(n, _MAX_COUNT)
         for key in sorted(gone.keys() | new.keys()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from operator import attrgetter
 
 from localrag.types import Anchor
 
@@ -22,8 +23,8 @@ def spot(text: str, anchors: Sequence[Anchor], start: int, end: int) -> str:
     at the start.
     """
     start, end = _inside(text, start, end)
-    first = bisect_right(anchors, start, key=_start) - 1
-    last = bisect_left(anchors, end, key=_start) - 1
+    first = bisect_right(anchors, start, key=attrgetter("start")) - 1
+    last = bisect_left(anchors, end, key=attrgetter("start")) - 1
     if first < 0 or _CELL.fullmatch(anchors[first].name) is None:
         return anchors[first].name if first >= 0 else ""
     if first >= last:
@@ -47,10 +48,6 @@ def cell_name(row: int, column: int) -> str:
         column, letter = divmod(column - 1, 26)
         letters = chr(65 + letter) + letters
     return f"{letters}{row + 1}"
-
-
-def _start(anchor: Anchor) -> int:
-    return anchor.start
 
 
 def _inside(text: str, start: int, end: int) -> tuple[int, int]:

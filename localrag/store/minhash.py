@@ -44,17 +44,13 @@ def signature(text: str) -> bytes:
     for offset in range(_RUN):
         # The multiplier of the 64-bit FNV-1 hash; overflow is intended.
         runs = runs * np.uint64(0x100000001B3) + words[offset : offset + len(runs)]
-    runs = _mixed(runs)
+    # The finalizer of MurmurHash3, so that every bit depends on every bit.
+    for multiplier in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        runs = (runs ^ (runs >> np.uint64(33))) * np.uint64(multiplier)
+    runs ^= runs >> np.uint64(33)
     least = np.full(BINS, _EMPTY, np.uint32)
     np.minimum.at(least, (runs % np.uint64(BINS)).astype(np.intp), (runs >> np.uint64(32)).astype(np.uint32))
     return least.astype("<u4").tobytes()
-
-
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finalizer of MurmurHash3, so that every bit depends on every bit."""
-    for multiplier in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
-        values = (values ^ (values >> np.uint64(33))) * np.uint64(multiplier)
-    return values ^ (values >> np.uint64(33))
 
 
 def similarities(signatures: Signatures, one: bytes) -> NDArray[np.float64]:

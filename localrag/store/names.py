@@ -57,8 +57,7 @@ def library_of(path: Path, settings: Settings) -> str | None:
 def name_for(path: Path, settings: Settings) -> str:
     """The library's name for a folder: the one it was read into, else the folder's own name.
 
-    Raises:
-        UsageError: another folder's library has that name.
+    Raises UsageError if another folder's library has that name.
     """
     known = library_of(path, settings)
     if known is not None:
@@ -69,21 +68,18 @@ def name_for(path: Path, settings: Settings) -> str:
         "".join(letter if letter.isalnum() or letter in " .-_" else "-" for letter in folder.name).strip(" .-")
         or "documents"
     )
-    if name in library_names(settings.indexes_dir) and _has_root(name, settings):
-        raise UsageError(
-            f"another folder's library is named {name!r}",
-            f"To add {str(path)!r} to it, give --name {name!r}; otherwise give another --name.",
-        )
+    if name in library_names(settings.indexes_dir):
+        from localrag.security import storage
+
+        check_trusted(settings, name)
+        with closing(storage.connect(settings.library_dir(name) / DATABASE)) as database:
+            # A library that was stopped before its first document has no root and may be reused.
+            if database.execute("SELECT 1 FROM roots").fetchone():
+                raise UsageError(
+                    f"another folder's library is named {name!r}",
+                    f"To add {str(path)!r} to it, give --name {name!r}; otherwise give another --name.",
+                )
     return name
-
-
-def _has_root(name: str, settings: Settings) -> bool:
-    """Whether anything was read into a library; one that was stopped before its first document may be reused."""
-    from localrag.security import storage
-
-    check_trusted(settings, name)
-    with closing(storage.connect(settings.library_dir(name) / DATABASE)) as database:
-        return database.execute("SELECT 1 FROM roots").fetchone() is not None
 
 
 def no_library(folder: Path, name: str) -> NotFoundError:
@@ -99,8 +95,8 @@ def no_library(folder: Path, name: str) -> NotFoundError:
 
 def is_own(folder: Path) -> bool:
     """Whether a folder is a library or localrag's data folder, whose files are not documents."""
-    names = ((DATABASE, LOCK), ("indexes", "general"))
-    return any(all((folder / name).exists() for name in both) for both in names)
+    pairs = ((DATABASE, LOCK), ("indexes", "general"))
+    return any((folder / one).exists() and (folder / other).exists() for one, other in pairs)
 
 
 # --- whose a library is ----------------------------------------------------------------------------------------
@@ -109,12 +105,9 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def check_trusted(settings: Settings, name: str) -> None:
-    """Refuse a library that somebody else may have made or changed.
+    """Refuse a library that somebody else may have made or changed, with a LibraryError.
 
     In a folder ./indexes, only libraries that were made or restored on this machine are trusted.
-
-    Raises:
-        LibraryError: it is not yours alone.
     """
     folder = settings.library_dir(name)
     if settings.claims_needed and folder.exists() and not settings.own_mark(name).exists():
@@ -123,12 +116,9 @@ def check_trusted(settings: Settings, name: str) -> None:
 
 
 def check_owner(folder: Path, name: str) -> None:
-    """Refuse a library whose files belong to others or can be changed by them.
+    """Refuse a library whose files belong to others or can be changed by them, with a LibraryError.
 
     A stick may give all its files to the current user, so ownership there says little; Windows is not checked.
-
-    Raises:
-        LibraryError: it is not yours alone.
     """
     if os.name == "posix" and (problem := _owner_problem(folder)):
         raise _not_yours(folder, name, problem)

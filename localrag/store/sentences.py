@@ -9,6 +9,7 @@ sentence, those between rows and items do.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Never end a sentence: a name or an explanation follows.
 _LEADING = """
@@ -63,11 +64,10 @@ _ENDS = (".", "!", "?", ":", ";", "。", "！", "？", ".”", '."', ".)", "；"
 def sentences(text: str) -> list[tuple[int, int]]:
     """The spans of `text`, in order."""
     spans: list[tuple[int, int]] = []
-    lines = _Lines(text)
     start = 0
     for match in _STOP.finditer(text):
         if match[0] == "\n":
-            ends = lines.break_at(match.start())
+            ends = _breaks(text, match.start())
         else:
             ends = text[match.start()] in "。！？｡" or _ends_sentence(text, start, match)
         if ends:
@@ -97,7 +97,7 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     last = before[0] if before else ""
     if not last:
         return match.start() > start
-    if text[start : match.start()].strip() == last and (last.isdigit() or len(last) <= 2 or _is_number(last)):
+    if text[start : match.start()].strip() == last and (len(last) <= 2 or last.replace(".", "").isdigit()):
         return False  # "12. Termination", "a. The first": the number belongs to the next words
     if last.endswith(".") or match[0].startswith(".."):
         return word[:1].isupper() or not word
@@ -113,44 +113,27 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     return not word[:1].islower()
 
 
-def _is_number(word: str) -> bool:
-    return word.replace(".", "").isdigit()
+def _breaks(text: str, end: int) -> bool:
+    """Whether the line end at `end` separates, and does not only wrap."""
+    begin = text.rfind("\n", 0, end) + 1
+    line = text[begin:end].strip()
+    following = text.find("\n", end + 1)
+    next_line = text[end + 1 : following if following >= 0 else len(text)].strip()
+    if not line or not next_line or line[0] in "|#" or _ITEM.match(next_line):
+        return True
+    if line.endswith(_ENDS) and not next_line[0].islower():
+        return True  # even if the paragraph continues, a sentence ends here
+    width = _page_width(text, begin // 4000)
+    if _is_row(line) or _is_row(next_line):
+        return not (next_line[0].islower() and len(line) > 0.7 * width)
+    return len(line) < 0.55 * width and not next_line[0].islower() and line[-1] not in ",-–"
 
 
-class _Lines:
-    """Tells line ends that separate from line ends that only wrap."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._width = 0
-        self._measured = -1
-
-    def break_at(self, end: int) -> bool:
-        text = self._text
-        begin = text.rfind("\n", 0, end) + 1
-        line = text[begin:end].strip()
-        following = text.find("\n", end + 1)
-        next_line = text[end + 1 : following if following >= 0 else len(text)].strip()
-        if not line or not next_line:
-            return True
-        if line[0] in "|#" or _ITEM.match(next_line):
-            return True
-        if line.endswith(_ENDS) and not next_line[0].islower():
-            # Even if the paragraph continues, a sentence ends here.
-            return True
-        if _is_row(line) or _is_row(next_line):
-            return not (next_line[0].islower() and len(line) > 0.7 * self._page_width(begin))
-        short = len(line) < 0.55 * self._page_width(begin)
-        return short and not next_line[0].islower() and line[-1] not in ",-–"
-
-    def _page_width(self, begin: int) -> int:
-        """The length of the longest line near `begin`."""
-        block = begin // 4000
-        if block != self._measured:
-            near = self._text[max(0, block * 4000 - 1000) : block * 4000 + 5000]
-            self._width = min(160, max(map(len, near.split("\n"))))
-            self._measured = block
-        return self._width
+@lru_cache(maxsize=1)
+def _page_width(text: str, block: int) -> int:
+    """The length of the longest line near a block of 4,000 characters."""
+    near = text[max(0, block * 4000 - 1000) : block * 4000 + 5000]
+    return min(160, max(map(len, near.split("\n"))))
 
 
 def _is_row(line: str) -> bool:

@@ -6,9 +6,7 @@ and scores the best again with the vectors in the database, so that only the cho
 alone: the same rows make the same bytes in whatever order they came, and nothing of a removed row is left.
 
 The file names the library and the generation of the database it was made from. If only the generation differs, the
-rows added and removed since are applied, since passage ids are never reused. If it is missing, damaged or does not fit,
-it is rebuilt from the vectors stored with the passages. Vectors are read in blocks, so that a million of them take no
-more memory than the index.
+rows added and removed since are applied, since passage ids are never reused; otherwise it is rebuilt.
 """
 
 from __future__ import annotations
@@ -53,9 +51,9 @@ class IndexFacts:
     bytes: int
 
     def __str__(self) -> str:
-        exact = f"exact search (up to {FLAT_ROWS:,} vectors)"
-        rounded = f"one byte a number, the best rescored exactly (beyond {FLAT_ROWS:,} vectors)"
-        how = exact if self.kind == "flat" else rounded
+        how = f"exact search (up to {FLAT_ROWS:,} vectors)"
+        if self.kind == "sq8":
+            how = f"one byte a number, the best rescored exactly (beyond {FLAT_ROWS:,} vectors)"
         return f"{how}: {self.rows:,} vectors, {self.bytes / 1e6:,.1f} MB"
 
 
@@ -74,11 +72,8 @@ def best(ids: Ids, rows: Vectors, question: Vectors, k: int) -> tuple[Ids, Vecto
 class FaissIndex:
     """Flat search by FAISS, over float vectors or rounded ones.
 
-    Args:
-        dimension: of the vectors.
-        kind: how they are stored here.
-        originals: returns the known ones of some ascending ids and their float vectors; without it, scores come from
-            the rounded vectors.
+    `originals` returns the known ones of some ascending ids and their float vectors; without it, scores come from the
+    rounded vectors.
     """
 
     def __init__(
@@ -187,9 +182,12 @@ class FaissIndex:
 
     def write(self, stream: BinaryIO, library: str, generation: int) -> None:
         """Write the index with the library and the generation it belongs to."""
+        checksum = 0
+        for block in self._blocks():
+            checksum = zlib.crc32(block, checksum)
         header = {
             "library": library, "generation": generation, "rows": len(self), "dimension": self.dimension,
-            "kind": self.kind, "crc32": self._checksum(),
+            "kind": self.kind, "crc32": checksum,
         }  # fmt: skip
         stream.write(_MAGIC + json.dumps(header).encode() + b"\n")
         for block in self._blocks():
@@ -204,12 +202,6 @@ class FaissIndex:
         for first in range(0, size, _BLOCK):
             yield codes[first : first + _BLOCK].tobytes()
 
-    def _checksum(self) -> int:
-        value = 0
-        for block in self._blocks():
-            value = zlib.crc32(block, value)
-        return value
-
     @classmethod
     def read(
         cls, stream: BinaryIO, library: str, dimension: int,
@@ -217,8 +209,7 @@ class FaissIndex:
     ) -> tuple[int, FaissIndex]:  # fmt: skip
         """Read back what `write` wrote: its generation, and the index.
 
-        Raises:
-            LibraryError: it is damaged, or belongs to another library; the caller rebuilds it.
+        Raises LibraryError if it is damaged or belongs to another library; the caller rebuilds it.
         """
         stale = LibraryError("the vector index does not match its library", "It is rebuilt automatically.")
         header = _header(stream)

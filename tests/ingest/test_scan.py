@@ -123,7 +123,7 @@ def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(folder: Folder, monk
     root = folder({"a.txt": "text"})
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(ReadError) as raised:
-        scan.readable_files(root)
+        scan.readable(root)
     assert raised.value.hint
 
 

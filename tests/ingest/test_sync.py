@@ -14,7 +14,7 @@ from papers import ingest, never, sound, with_words
 
 from localrag.errors import EmbedderMismatch, NotFoundError, UsageError
 from localrag.ingest import sync
-from localrag.ingest.scan import readable_files
+from localrag.ingest.scan import readable
 from localrag.store.writer import Editor
 
 Folder = Callable[..., Path]
@@ -241,7 +241,7 @@ def test_hidden_temporary_and_system_files_are_passed_over(library: Editor, fold
         "__MACOSX/c.txt": "x", "node_modules/d.txt": "x",
     })  # fmt: skip
     assert ingest(library, root).read == ("a.txt",)
-    assert readable_files(root) == 1
+    assert readable(root)[0] == 1
 
 
 def test_links_that_lead_in_circles_end(library: Editor, folder: Folder) -> None:

@@ -213,14 +213,6 @@ def test_an_unanswered_question_stays_where_it_was_asked(store: SessionStore) ->
     assert [turn.question for turn in store.load(asked.id).history] == ["second"]
 
 
-def test_a_question_taken_back_leaves_no_trace(store: SessionStore) -> None:
-    asked = store.ask(store.new(()), "When?")
-    assert store.withdraw(asked, "When?") is None and list(store.folder.glob("*.json")) == []
-    grown = store.append(store.new(()), answer())
-    left = store.withdraw(store.ask(grown, "When?"), "When?")
-    assert left is not None and left.turns == grown.turns
-
-
 def test_a_partial_answer_and_a_draft_are_resumed_and_deleted(store: SessionStore) -> None:
     asked = store.ask(store.new(()), "When?")
     store.keep_partial(asked.id, "When?", "It ends on")

@@ -21,35 +21,24 @@ _MAX_NAME = 60
 
 
 def written(session: Session, form: Form) -> bytes:
-    """The conversation in a format."""
+    """The conversation in a format; as JSON it is as stored, with the cited documents."""
     if form == "json":
-        return _json(session)
-    exported = contents(session)
+        cited = sources(turn.answer for turn in session.turns if turn.answer)
+        listed = [{"document": one.document, "library": one.library, "places": list(one.places)} for one in cited]
+        text = json.dumps(to_json(session) | {"sources": listed}, ensure_ascii=False, indent=2)
+        # A file name that is not UTF-8 holds lone surrogates, which are valid JSON only when escaped.
+        return text.encode("utf-8", "backslashreplace") + b"\n"
     if form == "docx":
         from localrag.sessions.export.word import docx
 
-        return docx(exported)
+        return docx(contents(session))
     from localrag.sessions.export.text_formats import html, markdown
 
-    return (html if form == "html" else markdown)(exported).encode()
-
-
-def _json(session: Session) -> bytes:
-    """The conversation as it is stored, and the cited documents."""
-    cited = sources(turn.answer for turn in session.turns if turn.answer)
-    value = to_json(session) | {
-        "sources": [{"document": one.document, "library": one.library, "places": list(one.places)} for one in cited]
-    }
-    # A file name that is not UTF-8 holds lone surrogates, which are valid JSON only when escaped.
-    return json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace") + b"\n"
+    return (html if form == "html" else markdown)(contents(session)).encode()
 
 
 def form_of(path: Path) -> Form:
-    """The format of a file name's suffix.
-
-    Raises:
-        UsageError: it is unknown.
-    """
+    """The format of a file name's suffix, or a UsageError."""
     ending = decrypted_name(path).suffix.lower()[1:]
     suffix = {"markdown": "md", "htm": "html"}.get(ending, ending)
     for form in FORMS:
@@ -72,13 +61,7 @@ def write(
 ) -> Path:  # fmt: skip
     """Write the conversation to a file and record it; returns the path, which has a suffix of its own if encrypted.
 
-    Args:
-        recipients: who may open it; without any it is not encrypted, and only its owner may read it.
-
-    Raises:
-        UsageError: the file exists and `replace` is not given, or it is a folder.
-        StorageError: it cannot be written or recorded.
-        PolicyRefused: the policy forbids exports.
+    Without recipients it is not encrypted, and only its owner may read it.
     """
     path = path if recipients is None else recipients.path(path)
     if path.is_dir():
@@ -94,12 +77,7 @@ def write(
 def exported(
     session: Session, form: Form, record: Path | None, place: str, recipients: Recipients | None = None
 ) -> bytes:
-    """The conversation in a format, encrypted for its recipients if any, recorded as exported to `place`.
-
-    Raises:
-        PolicyRefused: the policy forbids exports.
-        StorageError: it cannot be recorded.
-    """
+    """The conversation in a format, encrypted for its recipients if any, recorded as exported to `place`."""
     policy.check_export("a conversation")
     made = written(session, form)
     if recipients is not None:

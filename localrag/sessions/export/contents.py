@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from localrag.answer.verify.annotations import mark, warnings
 from localrag.search import filters
 from localrag.sessions.session import SavedTurn, Session
-from localrag.types import Answer
+from localrag.types import Answer, source
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -53,6 +53,10 @@ class Source:
     document: str
     library: str
     places: tuple[str, ...]
+
+    def __str__(self) -> str:
+        places = f": {'; '.join(self.places)}" if self.places else ""
+        return f"{self.document}{places} (library {self.library})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +120,12 @@ def _turn(saved: SavedTurn) -> ExportedTurn:
         clean(mark(answer.answer.strip(), answer.unsupported, answer.flags)),
         tuple(map(line, notes)),
         tuple(
-            Quote(one.marker, line(_where(one.document, one.place, one.library)), clean(one.quote))
+            Quote(one.marker, line(f"{source(one.document, one.place)} (library {one.library})"), clean(one.quote))
             for one in answer.citations
         ),
         tuple(map(line, _limits(answer))),
         line(_how(saved, answer)),
     )
-
-
-def _where(document: str, place: str, library: str) -> str:
-    return f"{document}{f', {place}' if place else ''} (library {library})"
 
 
 def _limits(answer: Answer) -> Iterable[str]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from localrag.sessions.export.contents import Contents, ExportedTurn, Source, markdown_parser
+from localrag.sessions.export.contents import Contents, ExportedTurn, markdown_parser
 
 # --- Markdown ------------------------------------------------------------------------------------------------
 
@@ -20,35 +20,20 @@ def markdown(exported: Contents) -> str:
     """
     parts = [f"# {_inert(exported.title)}", *map(_inert, exported.about)]
     for turn in exported.turns:
-        parts += _markdown_turn(turn)
+        parts.append(f"## {_inert(turn.question)}")
+        if turn.answer.strip():
+            parts.append(_inert_block(turn.answer.strip()))
+        parts += map(_inert, turn.notes)
+        if turn.quotes:
+            parts.append("**Quotes**")
+        for one in turn.quotes:
+            parts += [_inert(f"[{one.marker}] {one.where}"), _fenced(one.quote)]
+        parts += map(_inert, turn.limits)
+        parts.append(f"*{_inert(turn.how).replace('*', chr(92) + '*')}*")
     if exported.sources:
-        parts.append("## Sources")
-        parts.append(
-            "\n".join(
-                f"{number}. {_inert(one.document)}{_inert(_places(one.places))} (library {_inert(one.library)})"
-                for number, one in enumerate(exported.sources, 1)
-            )
-        )
+        listed = [f"{number}. {_inert(str(one))}" for number, one in enumerate(exported.sources, 1)]
+        parts += ["## Sources", "\n".join(listed)]
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown_turn(turn: ExportedTurn) -> list[str]:
-    parts = [f"## {_inert(turn.question)}"]
-    if turn.answer.strip():
-        parts.append(_inert_block(turn.answer.strip()))
-    parts += map(_inert, turn.notes)
-    if turn.quotes:
-        parts.append("**Quotes**")
-    for one in turn.quotes:
-        parts.append(_inert(f"[{one.marker}] {one.where}"))
-        parts.append(_fenced(one.quote))
-    parts += map(_inert, turn.limits)
-    parts.append(f"*{_inert(turn.how).replace('*', chr(92) + '*')}*")
-    return parts
-
-
-def _places(places: tuple[str, ...]) -> str:
-    return f": {'; '.join(places)}" if places else ""
 
 
 def _inert(text: str) -> str:
@@ -112,6 +97,7 @@ def html(exported: Contents) -> str:
 
     Everything is escaped, and a policy in the file (CSP) makes the browser refuse any style but this one.
     """
+    sources = "".join(f"<li>{escape(str(one))}</li>" for one in exported.sources)
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     return "\n".join([
@@ -129,7 +115,7 @@ def html(exported: Contents) -> str:
         f"<h1>{escape(exported.title)}</h1>",
         *(f'<p class="about">{escape(text)}</p>' for text in exported.about),
         *(part for number, turn in enumerate(exported.turns, 1) for part in _html_turn(number, turn)),
-        *_sources(exported.sources),
+        *([f'<section class="sources"><h2>Sources</h2><ol>{sources}</ol></section>'] if sources else []),
         "</body>",
         "</html>",
         "",
@@ -156,13 +142,3 @@ def _list(kind: str, texts: Iterable[str]) -> Iterator[str]:
     items = "".join(f"<li>{escape(text)}</li>" for text in texts)
     if items:
         yield f'<ul class="{kind}">{items}</ul>'
-
-
-def _sources(sources: Iterable[Source]) -> Iterator[str]:
-    items = "".join(
-        f"<li>{escape(one.document)}{escape(': ' + '; '.join(one.places)) if one.places else ''}"
-        f" (library {escape(one.library)})</li>"
-        for one in sources
-    )
-    if items:
-        yield f'<section class="sources"><h2>Sources</h2><ol>{items}</ol></section>'

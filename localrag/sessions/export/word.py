@@ -35,8 +35,7 @@ def docx(exported: Contents) -> bytes:
     if exported.sources:
         document.add_heading("Sources", 1)
         for number, one in enumerate(exported.sources, 1):
-            places = f": {'; '.join(one.places)}" if one.places else ""
-            document.add_paragraph(f"{number}. {one.document}{places} (library {one.library})")
+            document.add_paragraph(f"{number}. {one}")
     written = io.BytesIO()
     document.save(written)
     return written.getvalue()
@@ -139,11 +138,8 @@ def _runs(paragraph: Paragraph, token: Token, bold: bool = False) -> None:
                 paragraph.add_run("\n")
             case _:
                 run = paragraph.add_run(piece.content)
-                run.bold, run.italic, run.font.strike = (
-                    bool(strong) or None,
-                    bool(slanted) or None,
-                    bool(struck) or None,
-                )
+                run.bold, run.italic = bool(strong) or None, bool(slanted) or None
+                run.font.strike = bool(struck) or None
                 if piece.type == "code_inline":
                     _code(run)
 

@@ -43,11 +43,9 @@ if TYPE_CHECKING:
 
 
 def open_library(name: str, *, settings: Settings | None = None, create: bool = False) -> Library:
-    """Open a library by name.
+    """Open a library by name, with the settings of files and variables by default.
 
     Args:
-        name: as `localrag libraries` lists it.
-        settings: by default, those of the settings files and variables.
         create: the library need not exist; the first `ingest` creates it.
 
     Raises:
@@ -204,11 +202,7 @@ class Library:
         return self._storage().failures()
 
     def page(self, document: str, page: int | None = None) -> tuple[Document, Page]:
-        """A document and one of its pages (its whole text if it has no pages), recorded as shown.
-
-        Raises:
-            NotFoundError: no such document or page.
-        """
+        """A document and one of its pages (its whole text if it has no pages), recorded as shown."""
         found, stored = self.find_page(document, page)
         audit_events.shown(self._settings.library_audit_file(self.name), self.name, found, stored.number)
         return found, stored
@@ -266,9 +260,8 @@ class Library:
             ],
             "list": [
                 {
-                    "document": document.path, "root": document.root, "title": document.title,
-                    "pages": document.pages if document.paged else None, "characters": document.characters,
-                    "author": document.author, "date": document.date,
+                    "document": document.path, "pages": document.pages if document.paged else None,
+                    **{name: getattr(document, name) for name in ("root", "title", "characters", "author", "date")},
                     "skipped_pages": [page.number for page in document.skipped],
                 }
                 for document in documents
@@ -347,8 +340,7 @@ class Library:
     ) -> int:  # fmt: skip
         """Make new vectors of the stored text with the default embedder; returns the number of passages.
 
-        Raises:
-            Cancelled: `stop` returned True; the old vectors stay.
+        If `stop` returns True, it raises Cancelled, and the old vectors stay.
         """
         from localrag.ingest import reembed, sync
         from localrag.store.writer import Editor
@@ -364,11 +356,7 @@ class Library:
         return self._storage().instructions
 
     def instruct(self, text: str) -> str:
-        """Set how to word answers from this library, or reset it with an empty text; returns the stored text.
-
-        Raises:
-            UsageError: the text is longer than `instructions.MAX_LENGTH`.
-        """
+        """Set how to word answers from this library, or reset it with an empty text; returns the stored text."""
         from localrag.ingest import sync
         from localrag.store.writer import Editor
 

@@ -343,7 +343,7 @@ def round_quantity(quantity: Quantity) -> Quantity:
     if abs(value.adjusted()) >= _MAX_DIGITS or not value:
         return quantity
     if quantity.is_money and abs(value) >= Decimal("0.01"):
-        return Quantity(_cents(value), quantity.unit)
+        return Quantity(value.quantize(Decimal("0.01"), ROUND_HALF_UP), quantity.unit)
     exponent = value.normalize().as_tuple().exponent
     long = not isinstance(exponent, int) or exponent < -8
     return Quantity(round(value, max(6, 5 - value.adjusted())), quantity.unit) if long else quantity
@@ -357,12 +357,8 @@ def plural(count: int, noun: str) -> str:
 def _format_money(value: Decimal) -> str:
     if value.adjusted() >= 24 or (value and abs(value) < Decimal("0.01")):
         return format_number(value)
-    cents = _cents(value)
+    cents = value.quantize(Decimal("0.01"), ROUND_HALF_UP)
     return f"{cents:,.2f}" if cents != cents.to_integral() else format_number(cents)
-
-
-def _cents(value: Decimal) -> Decimal:
-    return value.quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 # --- numbers in words ---------------------------------------------------------------------------------------

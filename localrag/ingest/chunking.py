@@ -51,21 +51,12 @@ class _Unit:
 
 
 def split(
-    pages: Sequence[Page],
-    *,
-    count: Callable[[str], int],
-    title: str = "",
-    limit: int = 256,
-    target: int = 200,
+    pages: Sequence[Page], *, count: Callable[[str], int], title: str = "", limit: int = 256, target: int = 200
 ) -> list[Chunk]:
     """The chunks of a document, in order.
 
-    Args:
-        pages: the document's pages; `Chunk.position` counts them from 0.
-        count: counts the tokens of a text as the embedder does.
-        title: the document's title, which uses part of the limit.
-        limit: the maximum number of tokens of `embedded_text`.
-        target: the preferred number of tokens of text.
+    `count` counts tokens as the embedder does, `limit` is the maximum for `embedded_text`, and `target` the preferred
+    number of tokens of text.
     """
     if limit < _MIN_LIMIT:
         raise ValueError(f"a limit of {limit} tokens leaves no room for text; the minimum is {_MIN_LIMIT}")
@@ -81,7 +72,11 @@ def split(
         for section in _sections(units, room):
             section = _joined(section, room)
             for first, last in _pack(section, room, min(target, room)):
-                chunks.append(_chunk(position, page.text, section, first, last, room))
+                begin = section[_overlapping(section, first, last, room)]
+                start, end = begin.start, section[last - 1].end
+                header = page.text[slice(*begin.header)] if begin.header else ""
+                text, path = page.text[start:end], _path(section[first:last])
+                chunks.append(Chunk(position, start, end, text, path, begin.header, header))
     return chunks
 
 
@@ -411,13 +406,6 @@ def _pack(units: Sequence[_Unit], room: int, target: int) -> list[tuple[int, int
         runs.append((best[last][1], last))
         last = best[last][1]
     return runs[::-1]
-
-
-def _chunk(position: int, text: str, units: Sequence[_Unit], first: int, last: int, room: int) -> Chunk:
-    begin = units[_overlapping(units, first, last, room)]
-    start, end = begin.start, units[last - 1].end
-    header = text[slice(*begin.header)] if begin.header else ""
-    return Chunk(position, start, end, text[start:end], _path(units[first:last]), begin.header, header)
 
 
 def _overlapping(units: Sequence[_Unit], first: int, last: int, room: int) -> int:

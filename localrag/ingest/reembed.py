@@ -23,20 +23,12 @@ _RESUME = "Run the same command again to resume."
 
 
 def renew(
-    library: Editor,
-    embedder: Embedder,
-    *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-    stop: Callable[[], bool] = lambda: False,
-    give_way: Callable[[], None] = lambda: None,
-) -> int:
+    library: Editor, embedder: Embedder, *, progress: Callable[[int, int], None] = lambda done, total: None,
+    stop: Callable[[], bool] = lambda: False, give_way: Callable[[], None] = lambda: None,
+) -> int:  # fmt: skip
     """Chunk all stored text again and embed what has no vector of this embedder; returns the number of passages.
 
-    Args:
-        progress: called with the characters done and their total.
-
-    Raises:
-        Cancelled: `stop` returned True; the old chunks and vectors stay in use, and the next run resumes.
+    If `stop` returns True, it raises Cancelled: the old chunks and vectors stay in use, and the next run resumes.
     """
     purpose = json.dumps([embedder.identity.to_dict(), CHUNKING_VERSION])
     if library.identity == embedder.identity:

@@ -65,11 +65,7 @@ class _Rule:
 
 
 def root_of(path: Path) -> tuple[Path, str | None]:
-    """The root of a path, and the name of the file if the path is one.
-
-    Raises:
-        NotFoundError, UsageError: it does not exist, or is neither a file nor a folder.
-    """
+    """The root of a path, and the name of the file if the path is one."""
     try:
         found = path.resolve(strict=True)
     except (OSError, RuntimeError):
@@ -84,11 +80,7 @@ def root_of(path: Path) -> tuple[Path, str | None]:
 
 
 def readable(path: Path) -> tuple[int, int]:
-    """The number of files below a folder that localrag would read, and their bytes.
-
-    Raises:
-        ReadError: the folder itself cannot be listed.
-    """
+    """The number of files below a folder that localrag would read, and their bytes, or a ReadError."""
     root, only = root_of(path)
 
     def unlisted(error: OSError) -> None:
@@ -106,8 +98,7 @@ def unlistable(root: Path, error: OSError) -> ReadError:
 def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -> Iterator[Found]:
     """Files below a root, in a stable order.
 
-    Args:
-        unlisted: called for folders that cannot be listed, and readable types of files that cannot be examined.
+    `unlisted` is called for folders that cannot be listed, and readable types of files that cannot be examined.
     """
     rules: dict[str, tuple[_Rule, ...]] = {}
     for folder, folders, names in os.walk(root, onerror=unlisted, followlinks=False):

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -74,11 +74,7 @@ def ingest(
         give_way: called between batches; returns when nothing more urgent needs the processor.
 
     Raises:
-        NotFoundError: `path` does not exist.
-        ReadError: the folder cannot be listed.
         UsageError: the folder has no files, while the library has documents of it (an unmounted share?).
-        EmbedderMismatch: the library's vectors were made by another embedder.
-        StorageError: the disk is full or read-only.
     """
     storage.sweep(library.folder)
     root, only = root_of(path)
@@ -340,8 +336,9 @@ class _Run:
             workers=self.limits.workers, seconds=self.limits.seconds, options=self.options,
             memory=self.limits.memory, stop=self.stop,
         )  # fmt: skip
-        # The pool ends first, so that the preparer's thread does not wait for a file that hangs.
-        with Preparer(pool.read_all(by_path), self.embedder) as batches, pool, ThreadPoolExecutor(1, "ahead") as ahead:
+        prepared = _prepared(pool.read_all(by_path), self.embedder)
+        # The pool ends first, so that the thread does not wait for a file that hangs.
+        with _in_thread(prepared) as batches, pool, ThreadPoolExecutor(1, "ahead") as ahead:
             waiting: _Embedding | None = None
             for batch in batches:
                 self._check()
@@ -495,82 +492,75 @@ class Prepared:
 Batch = list[tuple[Path, "Prepared | Refused | None"]]
 
 
-class Preparer:
-    """Chunks the results of `ReaderPool.read_all` in a thread of its own, while earlier chunks are embedded.
+@contextmanager
+def _in_thread(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
+    """Make batches in a thread of its own, which ends with the context, while earlier ones are embedded.
 
-    A context manager that returns an iterator over batches; leaving it ends its thread. Few batches are queued, so that
-    memory does not grow with the folder.
+    Few batches are queued, so that memory does not grow with the folder.
     """
+    made: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=2)
+    closed = threading.Event()
 
-    def __init__(self, results: Iterable[tuple[Path, Part | Refused | None]], embedder: Embedder) -> None:
-        self._results = results
-        self._embedder = embedder
-        self._batches: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=2)
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="localrag-preparer", daemon=True)
+    def give(batch: Batch | BaseException | None) -> None:
+        while not closed.is_set():
+            with suppress(queue.Full):
+                made.put(batch, timeout=0.2)
+                return
 
-    def __enter__(self) -> Iterator[Batch]:
-        self._thread.start()
-        return self._taken()
+    def work() -> None:
+        try:
+            for batch in batches:
+                give(batch)
+                if closed.is_set():
+                    return
+            give(None)
+        except BaseException as error:  # raised again by `taken`
+            give(error)
 
-    def __exit__(self, *exc: object) -> None:
-        self._closed.set()
-        with suppress(queue.Empty):
-            while True:
-                self._batches.get_nowait()
-        self._thread.join(timeout=30)
-
-    def _taken(self) -> Iterator[Batch]:
-        while (batch := self._batches.get()) is not None:
+    def taken() -> Iterator[Batch]:
+        while (batch := made.get()) is not None:
             if isinstance(batch, BaseException):
                 raise batch
             yield batch
 
-    def _work(self) -> None:
-        try:
-            for batch in self._gathered():
-                if not self._give(batch):
-                    return
-            self._give(None)
-        except BaseException as error:  # raised again by the iterator
-            self._give(error)
+    thread = threading.Thread(target=work, name="localrag-preparer", daemon=True)
+    thread.start()
+    try:
+        yield taken()
+    finally:
+        closed.set()
+        thread.join(timeout=30)
 
-    def _give(self, batch: Batch | BaseException | None) -> bool:
-        while not self._closed.is_set():
-            try:
-                self._batches.put(batch, timeout=0.2)
-            except queue.Full:
-                continue
-            return True
-        return False
 
-    def _gathered(self) -> Iterator[Batch]:
-        batch: Batch = []
-        for path, result in self._results:
-            batch.append((path, self._prepared(result) if isinstance(result, Part) else result))
-            if _is_full(batch, 1):
-                ended = {path for path, item in batch if item is None}
-                # Files are committed whole, unless one alone fills several batches.
-                whole = [entry for entry in batch if entry[0] in ended]
-                rest = [entry for entry in batch if entry[0] not in ended]
-                if _is_full(rest, _MAX_BATCHES):
-                    whole, rest = batch, []
-                if whole:
-                    yield whole
-                batch = rest
-        if batch:
-            yield batch
+def _prepared(results: Iterable[tuple[Path, Part | Refused | None]], embedder: Embedder) -> Iterator[Batch]:
+    """Chunk what was read, in batches."""
+    batch: Batch = []
+    for path, result in results:
+        batch.append((path, _chunked(result, embedder) if isinstance(result, Part) else result))
+        if _is_full(batch, 1):
+            ended = {path for path, item in batch if item is None}
+            # Files are committed whole, unless one alone fills several batches.
+            whole = [entry for entry in batch if entry[0] in ended]
+            rest = [entry for entry in batch if entry[0] not in ended]
+            if _is_full(rest, _MAX_BATCHES):
+                whole, rest = batch, []
+            if whole:
+                yield whole
+            batch = rest
+    if batch:
+        yield batch
 
-    def _prepared(self, part: Part) -> Prepared:
-        reading, embedder = part.reading, self._embedder
-        chunks = chunking.split(reading.pages, count=embedder.count, title=reading.title, limit=embedder.max_tokens)
-        return Prepared(
-            part, tuple(chunks),
-            tuple(passage_digest(reading.title, chunk) for chunk in chunks),
-            tuple(chunking.embedded_text(reading.title, chunk) for chunk in chunks),
-            minhash.signature("\n".join(page.text for page in reading.pages)),
-            sum(len(page.text) for page in reading.pages),
-        )  # fmt: skip
+
+def _chunked(part: Part, embedder: Embedder) -> Prepared:
+    reading = part.reading
+    chunks = chunking.split(reading.pages, count=embedder.count, title=reading.title, limit=embedder.max_tokens)
+    return Prepared(
+        part, tuple(chunks),
+        tuple(passage_digest(reading.title, chunk) for chunk in chunks),
+        tuple(chunking.embedded_text(reading.title, chunk) for chunk in chunks),
+        minhash.signature("\n".join(page.text for page in reading.pages)),
+        sum(len(page.text) for page in reading.pages),
+    )  # fmt: skip
 
 
 def _is_full(batch: Batch, times: int) -> bool:

@@ -1,9 +1,8 @@
 """The folder of conversations, one JSON file each.
 
 A question is on the disk when `ask` returns, its answer when `append` does. Two processes that add to one conversation
-keep both turns. A damaged file is listed with its problem and does not keep the others from being read. A question
-being typed (`keep_draft`) and the beginning of an answer under way (`keep_partial`) have files of their own; they
-survive a killed process, but maybe not a power cut.
+keep both turns. A question being typed (`keep_draft`) and the beginning of an answer under way (`keep_partial`) have
+files of their own; they survive a killed process, but maybe not a power cut.
 """
 
 from __future__ import annotations
@@ -109,12 +108,7 @@ class SessionStore:
     # --- all conversations ----------------------------------------------------------------------------------
 
     def load(self, session_id: str) -> Session:
-        """Read one conversation, with what was under way.
-
-        Raises:
-            NotFoundError: it does not exist.
-            ReadError: its file is damaged.
-        """
+        """Read one conversation, with what was under way; raises NotFoundError, or ReadError if it is damaged."""
         session = self._load(session_id)
         turns = session.turns
         kept = self._kept(self._partial(session_id))
@@ -143,9 +137,7 @@ class SessionStore:
     def find(self, named: str) -> str:
         """The id of the conversation with this id or title, or the beginning of one, or the last one for "last".
 
-        Raises:
-            NotFoundError: there is none.
-            UsageError: there are several.
+        Raises NotFoundError if there is none, and UsageError if there are several.
         """
         there = self.list()
         if named == LAST:
@@ -155,10 +147,9 @@ class SessionStore:
             return used[0].id
         wanted = named.strip().casefold()
         titled = [(one, one.title.casefold()) for one in there if wanted]
-        for found in (
-            [one for one, title in titled if wanted in (one.id.casefold(), title)],
-            [one for one, title in titled if one.id.casefold().startswith(wanted) or title.startswith(wanted)],
-        ):
+        exact = [one for one, title in titled if wanted in (one.id.casefold(), title)]
+        begun = [one for one, title in titled if one.id.casefold().startswith(wanted) or title.startswith(wanted)]
+        for found in (exact, begun):
             if len(found) == 1:
                 return found[0].id
             if found:

@@ -2,11 +2,7 @@
 
 It stores for each term the passages that contain it and how often, and the documents named by it (in their path, title
 or first lines). BM25 (Robertson and Zaragoza 2009) is computed for every passage, not for the best few, so that it can
-be fused with the vectors' scores without missing values. FTS5 scores a row and word in 0.6 us, these arrays in 0.02
-(docs/decisions/0019-full-text.md).
-
-In the database it is committed, encrypted and deleted with everything else; a word that nothing contains any more is
-removed from every table. K1 and B were measured: passages have nearly one length, so length matters little.
+be fused with the vectors' scores without missing values (docs/decisions/0019-full-text.md). K1 and B were measured.
 """
 
 from __future__ import annotations

@@ -108,8 +108,6 @@ class Library:
         Raises:
             NotFoundError: it does not exist.
             LibraryError: the database is damaged, of another schema, or not yours alone.
-            StorageError: its folder cannot be written to.
-            PolicyRefused: the policy forbids it.
         """
         names.check_name(name)
         path = folder / names.DATABASE
@@ -305,11 +303,7 @@ class Library:
         return found
 
     def document(self, path: str) -> Document:
-        """The document with this path, or the only one with this file name.
-
-        Raises:
-            NotFoundError: there is none, or several roots have one.
-        """
+        """The document with this path, or the only one with this file name; else a NotFoundError."""
         found = self.documents([path])
         if len(found) > 1:
             raise NotFoundError(
@@ -393,7 +387,10 @@ class Library:
             FROM chunks c JOIN documents d ON d.id = c.document_id JOIN files f ON f.id = d.file_id
             JOIN pages p ON p.document_id = c.document_id AND p.position = c.position
             WHERE {where} ORDER BY c.document_id, c.position, c.start"""
-        return self._values(_chunk, self._select(sql, values))
+        rows = self._select(sql, values)
+        return self._values(
+            lambda row: StoredChunk(**{**dict(row), "heading": tuple(json.loads(row["heading"]))}), rows
+        )
 
     def spans_of_passages(
         self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None, pages: Pages | None = None
@@ -458,10 +455,6 @@ def _document(row: sqlite3.Row) -> Document:
     values["skipped"] = tuple(SkippedPage(*item) for item in json.loads(values["skipped"]))
     values["remarks"] = tuple(Remark(*item) for item in json.loads(values["remarks"]))
     return Document(**{**values, "paged": bool(values["paged"])})
-
-
-def _chunk(row: sqlite3.Row) -> StoredChunk:
-    return StoredChunk(**{**dict(row), "heading": tuple(json.loads(row["heading"]))})
 
 
 def _page(row: sqlite3.Row) -> Page:

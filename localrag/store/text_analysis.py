@@ -111,12 +111,7 @@ def language(text: str) -> str:
 
 
 def tokens(text: str, language: str) -> list[Token]:
-    """The words of a text with their terms, in order, followed by its compounds.
-
-    Args:
-        text: any text.
-        language: one of LANGUAGES, or "" for no stems.
-    """
+    """The words of a text with their terms, in order, followed by its compounds; no stems without a language."""
     text = unicodedata.normalize("NFKC", text)
     return [*_plain(text, language), *_compounds(text, language)]
 

@@ -93,7 +93,11 @@ class _Answer:
             case "blockquote_open" | "blockquote_close":
                 self._quotes += 1 if token.type == "blockquote_open" else -1
             case "inline":
-                paragraph = self._document.add_paragraph(self._number, style=self._style())
+                style = "Quote" if self._quotes else None
+                if self._lists:
+                    depth = min(len(self._lists), _MAX_LIST_DEPTH)
+                    style = f"{self._lists[-1][0]} {depth}" if depth > 1 else str(self._lists[-1][0])
+                paragraph = self._document.add_paragraph(self._number, style=style)
                 self._number = ""
                 # Bold, not a heading, which could pass for a question.
                 _runs(paragraph, token, bold=before is not None and before.type == "heading_open")
@@ -101,12 +105,6 @@ class _Answer:
                 _code(self._document.add_paragraph().add_run(token.content.rstrip("\n")))
             case _:
                 pass
-
-    def _style(self) -> str | None:
-        if self._lists:
-            depth = min(len(self._lists), _MAX_LIST_DEPTH)
-            return f"{self._lists[-1][0]} {depth}" if depth > 1 else str(self._lists[-1][0])
-        return "Quote" if self._quotes else None
 
     def _table(self, tokens: list[Token]) -> None:
         rows: list[list[Token]] = []

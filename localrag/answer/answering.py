@@ -1,12 +1,8 @@
 """Turn a prompt into an answer: calculate it, or weigh whether the text holds it, have it written, and check it.
 
-Used by the plans in which the model writes freely (retrieve, read).
-
-Answerability is judged apart from writing. The model weighs "Do the passages contain the answer?" behind the prompt
-that the answer is written to as well; code knows how well the best passage fits the question. A logistic regression
-(Platt 1999) makes one likelihood of both. Beyond a fair fit a better one says nothing more: across a library, scores
-also tell how surely the question names a document. Figures and fitting: docs/decisions/0034-sufficiency.md. Limits:
-fitted on one model of 1.5B; another model has its own threshold (`calibration.py`) in the place of the first one's.
+Answerability is weighed by the model ("Do the passages contain the answer?") and by how well the best passage fits; a
+logistic regression makes one likelihood of both. Beyond a fair fit a better one says nothing more, since scores also
+tell how surely the question names a document (docs/decisions/0034-sufficiency.md).
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
 """Answer a question that asks several things: split it by its words, answer each part, join the answers.
 
-"How are benefits coordinated, and what are the copayments?" is answered in two places. A search for all of it finds the
-place that shares more words, and a small model answers only the first part. So each part has its own search, its own
-answerability check and its own answer, as if they were asked in turn: the second is looked up with the words of the
-first. Figures: docs/decisions/0044-compound-questions.md.
-
-A question is split only at an "and" or a question mark before a question word, with a full question on either side.
-"How many attempts lock an account, and for how long?" stays whole. Limits: English.
+Each part has its own search, answerability check and answer, as if they were asked in turn. A question is split only at
+an "and" or a question mark before a question word, with a full question on either side; only in English
+(docs/decisions/0044-compound-questions.md).
 """
 
 from __future__ import annotations

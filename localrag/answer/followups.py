@@ -1,9 +1,7 @@
 """Make a question that leans on the conversation complete, so that it can be looked up.
 
-Rules decide whether it leans (pronouns, "and for ...", half sentences, too few words), so that a question that stands
-alone is never touched. It is joined to the questions before it. For a survey, whose documents are asked without the
-conversation, the model rewrites it, and code checks that nothing was lost or made up. Limits: the rules are English; in
-other languages only very short questions lean.
+Rules decide whether it leans; it is joined to the questions before it. For a survey the model rewrites it, and code
+checks that nothing was lost or made up. Limits: the rules are English; else only very short questions lean.
 """
 
 from __future__ import annotations

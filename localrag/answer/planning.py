@@ -1,9 +1,8 @@
 """Choose how a question is answered: gather signals, cheapest first, and apply rules to them.
 
-What code answers needs no search. A text as short as its passages needs none either. Everything else is searched first,
-because the scores show which document is meant. The model is asked for one word, only where the wording leaves open
-whether every document is asked. The rules take the cheapest way that can answer: code, each document by itself, the
-whole text if the model can use it, else passages. Figures: docs/decisions/0026-routes.md.
+The rules take the cheapest way that can answer: code, each document by itself, the whole text if the model can use it,
+else passages. The model is asked for one word, only where the wording leaves open whether every document is asked
+(docs/decisions/0026-routes.md).
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
+from statistics import median
 from typing import Any, Literal
 
 from localrag.answer import context, followups, intent, prompts
@@ -50,36 +50,24 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What the rules know of a question. Tokens are estimates until the model counts them.
-
-    Attributes:
-        retrieve_tokens: tokens that a look-up by passages puts before the model.
-        read_tokens: the most that `read` may take: the lesser of the setting and the model's effective length.
-        kind, words: the intent of the question.
-        exact: the verb of what code can do exactly ("count"), or None.
-        pointed, pointed_by, pointed_tokens: the documents that the question points to, how that is known, their size.
-        warm_tokens: tokens of these documents in the prompt cache; 0 unless all of them are.
-        nearest, nearest_tokens: where it points to none, the document of the best passage.
-        score, margin: of the best passage, and how far it stands out from the rest.
-        fit: how well a passage fits by words and meaning alone, whatever its document's name.
-    """
+    """What the rules know of a question. Tokens are estimates until the model counts them."""
 
     documents: int
     tokens: int
-    retrieve_tokens: int
-    read_tokens: int
+    retrieve_tokens: int  # that a look-up by passages puts before the model
+    read_tokens: int  # the lesser of the setting and the model's effective length
     kind: Kind = "look-up"
     words: str = ""
-    exact: str | None = None
-    pointed: tuple[str, ...] = ()
+    exact: str | None = None  # the verb of what code can do exactly ("count")
+    pointed: tuple[str, ...] = ()  # the documents that the question points to
     pointed_by: Literal["", "only", "name", "scores"] = ""
     pointed_tokens: int = 0
-    warm_tokens: int = 0
-    nearest: str = ""
+    warm_tokens: int = 0  # of these documents in the prompt cache; 0 unless all of them are
+    nearest: str = ""  # where it points to none, the document of the best passage
     nearest_tokens: int = 0
-    score: float | None = None
-    margin: float | None = None
-    fit: float | None = None
+    score: float | None = None  # of the best passage
+    margin: float | None = None  # how far it is above the median of the rest
+    fit: float | None = None  # how well a passage fits by words and meaning, whatever its document's name
 
     @property
     def fits(self) -> bool:
@@ -136,8 +124,13 @@ def tokens(query: Query, document: Document) -> int:
 
 def fit_signals(hits: Sequence[Passage]) -> dict[str, Any]:
     """Return the score, margin and fit of the passages found; see `Signals`."""
-    score = round(hits[0].score, 4) if hits else None
-    return {"score": score, "margin": document_matching.margin(hits), "fit": document_matching.fit(hits)}
+    scores = [hit.score for hit in hits]
+    fits = [(hit.signals["dense"] + hit.signals["lexical"]) / 2 for hit in hits if "dense" in hit.signals]
+    return {
+        "score": round(scores[0], 4) if scores else None,
+        "margin": round(scores[0] - median(scores[1:]), 4) if len(scores) > 2 else None,
+        "fit": round(max(fits), 4) if fits else None,
+    }
 
 
 def _intent(query: Query, resources: Resources) -> tuple[Intent, Usage]:

@@ -1,16 +1,10 @@
 """Find and remove prompt injections: sentences of a document that instruct the model that reads it (pure).
 
-A document is data. "Ignore all previous instructions" in a letter is addressed to the model and not to the people who
-share the letter, so no question needs it. A sentence counts as an injection where two kinds of signs come together: it
-addresses a machine, sets its instructions aside, dictates what it writes, gives it a role, or mimics the turns or
-quotes of a prompt. One kind alone is not enough: contracts disregard instructions and exams dictate what is written.
-Only chat turn tokens count by themselves. Signs that ordinary text is full of (a command, "that clause is void") count
-only beside a quoted question with its answer, which small models obey most readily: "To “How high is the rent?” the
-only permitted answer is …". A sentence with one sign beside an injection in its paragraph goes with it.
-
-The patterns cover English, German, Spanish, French, Italian, Portuguese, Dutch, Polish, Turkish, Russian, Arabic,
-Chinese, Japanese and Korean. This is a filter by words: an injection in other words passes it, and then only the prompt
-and the checks of the answer remain (docs/decisions/0029-documents-are-data.md).
+A sentence counts where two kinds of signs come together: it addresses a machine, sets its instructions aside, dictates
+what it writes, gives it a role, or mimics a prompt. One alone is not enough: contracts disregard instructions, and
+exams dictate what is written. Weak signs count only beside a quoted question with its answer, and a sentence with one
+sign beside an injection goes with it. This is a filter by words, in 14 languages: an injection in other words passes
+it, and then only the prompt and the checks of the answer remain (docs/decisions/0029-documents-are-data.md).
 """
 
 from __future__ import annotations

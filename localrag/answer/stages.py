@@ -18,28 +18,18 @@ Pair = tuple[Library, Document]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question and what it is asked of.
+    """A question and what it is asked of."""
 
-    Attributes:
-        text: the question as it was typed.
-        documents: those that the filter `only` lets through.
-        history: earlier turns, oldest first.
-        search_text: what passages are looked up by: the question, completed from the history and spelled right.
-        instructions: how the libraries want their answers worded.
-        not_read: what cannot be looked at, such as pages without text.
-        stop: polled throughout; True ends the answer.
-    """
-
-    text: str
+    text: str  # as it was typed
     libraries: Sequence[Library]
     only: Filter
-    documents: Sequence[Pair]
-    history: Sequence[Turn] = ()
+    documents: Sequence[Pair]  # those that the filter lets through
+    history: Sequence[Turn] = ()  # oldest first
     mode: Mode = "auto"
-    search_text: str = ""
-    instructions: str = ""
-    not_read: tuple[NotRead, ...] = ()
-    stop: Callable[[], bool] = lambda: False
+    search_text: str = ""  # what passages are looked up by: completed from the history and spelled right
+    instructions: str = ""  # how the libraries want their answers worded
+    not_read: tuple[NotRead, ...] = ()  # what cannot be looked at, such as pages without text
+    stop: Callable[[], bool] = lambda: False  # polled throughout; True ends the answer
     started: float = field(default_factory=time.monotonic)
 
     def elapsed(self) -> float:

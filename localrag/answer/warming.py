@@ -1,9 +1,7 @@
 """Read documents ahead of time into the prompt cache, so that the first question about them need not.
 
-It reads exactly what `read` and a summary put before the model: a whole document, or the sections of one that is longer
-than the model can use. More urgent work comes first (`priority.py`): warming pauses within a fraction of a second.
-Cached documents are skipped, so a stopped warming continues where it was; of the document at hand only what was read
-since the process began is lost.
+It reads exactly what `read` and a summary put before the model. More urgent work comes first (`priority.py`). Cached
+documents are skipped, so a stopped warming continues where it was.
 """
 
 from __future__ import annotations

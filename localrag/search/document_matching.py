@@ -1,11 +1,8 @@
 """Which documents a question mentions or points to, and what it asks once their names are left out.
 
-A document is called by the words of its path, its title and its first lines. A question's words count by how few
-documents they tell apart. Words that look like names (a number, a capital inside the sentence) count most, since
-"Apple", "Q3" or "Hall 4" name a document where "lease" only fits one. Names of documents say nothing of where in them
-the answer is, and pages that repeat a name would win by it, so the question is read a second time without them.
-
-Limits: names are known by capitals, so German, which capitalises all nouns, has only those with numbers.
+A question's words count by how few documents they tell apart, and most where they look like names (a number, a capital
+inside the sentence; in German only a number). Pages that repeat a name would win by it, so the question is read a
+second time without the names.
 """
 
 from __future__ import annotations
@@ -51,19 +48,12 @@ _MIN_OF_BEST, _OF = 4, 5
 
 @dataclass(frozen=True, slots=True)
 class Mentions:
-    """What a question says of a library's documents.
+    """What a question says of a library's documents; `content` is the question without the names of those meant."""
 
-    Attributes:
-        named: how far each document is called by the question's words, by id, from 0 to 1; empty where unknown.
-        meant: those that its names point to.
-        newest: the latest of them, where the question asks for it.
-        content: the question without the names of those meant; None where nothing is left out.
-    """
-
-    named: Shares = field(default_factory=lambda: np.empty(0, np.float32))
-    meant: frozenset[int] = frozenset()
-    newest: frozenset[int] = frozenset()
-    content: Query | None = None
+    named: Shares = field(default_factory=lambda: np.empty(0, np.float32))  # by id, from 0 to 1; empty where unknown
+    meant: frozenset[int] = frozenset()  # those that its names point to
+    newest: frozenset[int] = frozenset()  # the latest of them, where the question asks for it
+    content: Query | None = None  # None where nothing is left out
 
     def share(self, document: int) -> float:
         return float(self.named[document]) if document < len(self.named) else 0.0
@@ -197,17 +187,3 @@ def of_passage(passage: Passage, documents: Pairs) -> tuple[tuple[Library, Docum
     """Return the document of a passage, where it is among these."""
     key = (passage.library, passage.document_id)
     return tuple(pair for pair in documents if (pair[0].name, pair[1].id) == key)[:1]
-
-
-def fit(passages: Sequence[Passage]) -> float | None:
-    """Return how well the best of them fits by words and meaning, from 0 to 1; None where unknown."""
-    known = [passage.signals for passage in passages if "dense" in passage.signals]
-    return round(max((of["dense"] + of["lexical"]) / 2 for of in known), 4) if known else None
-
-
-def margin(passages: Sequence[Passage]) -> float | None:
-    """Return how far the best passage is above the median of the rest; None with fewer than three passages."""
-    if len(passages) < 3:
-        return None
-    scores = [passage.score for passage in passages]
-    return round(scores[0] - float(np.median(scores[1:])), 4)

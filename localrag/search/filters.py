@@ -185,7 +185,9 @@ def _conditions(only: Filter) -> Iterator[_Condition]:
     if folder := only.folder:
         inside = _inside(folder)
         yield _Condition(
-            f"in the folder {folder!r}", _each(lambda doc: inside(doc.root, doc.path)), _folders_near(folder)
+            f"in the folder {folder!r}",
+            _each(lambda doc: inside(doc.root, doc.path)),
+            lambda left: names.did_you_mean(folder, _folders(left), left[0][0].name),
         )
     if types := only.types:
         suffixes = _suffixes(types)
@@ -263,12 +265,8 @@ def _unknown(left: Pairs, condition: _Condition) -> Iterator[NotRead]:
         yield NotRead(name, "", why.format(_documents(count)))
 
 
-def _folders_near(folder: str) -> Callable[[Pairs], str]:
-    def near(left: Pairs) -> str:
-        there = {str(parent) for _, doc in left for parent in PurePosixPath(doc.path).parents} - {"."}
-        return names.did_you_mean(folder, sorted(there), left[0][0].name)
-
-    return near
+def _folders(left: Pairs) -> list[str]:
+    return sorted({str(parent) for _, doc in left for parent in PurePosixPath(doc.path).parents} - {"."})
 
 
 def _types_there(left: Pairs) -> str:

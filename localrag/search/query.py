@@ -39,22 +39,14 @@ _LATEST = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question as a search takes it.
-
-    Attributes:
-        groups: its content words, each as the terms that stand for it.
-        names: those of them that look like names.
-        phrases: words that must follow each other, as they are written.
-        about_whole: it asks for the name, the date, the parties of a document.
-        latest: it asks for the newest of several documents.
-    """
+    """A question as a search takes it."""
 
     text: str
-    groups: tuple[tuple[str, ...], ...]
-    names: frozenset[tuple[str, ...]] = frozenset()
-    phrases: tuple[tuple[str, ...], ...] = ()
-    about_whole: bool = False
-    latest: bool = False
+    groups: tuple[tuple[str, ...], ...]  # its content words, each as the terms that stand for it
+    names: frozenset[tuple[str, ...]] = frozenset()  # those of them that look like names
+    phrases: tuple[tuple[str, ...], ...] = ()  # words that must follow each other, as they are written
+    about_whole: bool = False  # it asks for the name, the date, the parties of a document
+    latest: bool = False  # it asks for the newest of several documents
 
 
 def understand(question: str, languages: Sequence[str]) -> Query:

@@ -1,10 +1,8 @@
 """Sort hits and make passages of them: what is known of documents, fairness, copies, and neighbours.
 
-To the score of a hit comes what the question says of its document: that it is called so (its path, title or first
-lines), that it is the newest of those, that the answer is where it begins. Then the best hit is taken repeatedly, and
-each one taken lowers the others of its page, and of its document where the question names several, so that one long
-document does not crowd out the rest. Adjacent hits become one passage; copies and drafts are listed with the best of
-them. The weights were measured (docs/decisions/0020-ranking.md).
+The best hit is taken repeatedly, and each one taken lowers the others of its page, and of its document where the
+question names several. Adjacent hits become one passage; copies and drafts are listed with the best of them. The
+weights were measured (docs/decisions/0020-ranking.md).
 """
 
 from __future__ import annotations
@@ -38,18 +36,12 @@ _GAP = 80  # characters between two neighbours: white space, since all else is i
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a hit is, and what the question says of its document.
-
-    Attributes:
-        named: how far the document is called so, from 0 to 1.
-        newest: it is the latest of those.
-        one_of: the question names several documents, and this is one of them.
-    """
+    """Where a hit is, and what the question says of its document."""
 
     row: PassageSpan
-    named: float = 0.0
-    newest: bool = False
-    one_of: bool = False
+    named: float = 0.0  # how far the document is called so, from 0 to 1
+    newest: bool = False  # it is the latest of those
+    one_of: bool = False  # the question names several documents, and this is one of them
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,8 @@
 """Find passages by full text and vectors, over one or several libraries. No model that answers is loaded here.
 
-Every candidate of either ranker gets both scores, each on a scale that is the same for every question: the cosine, and
-BM25 over what a passage with every word of the question could reach. Their mean is the score (a convex combination:
-Bruch, Gai and Ingber 2022, "An Analysis of Fusion Functions for Hybrid Retrieval"), so words lead where they occur in a
-passage, and vectors where they do not. `ranking` adds what is known of the documents and sorts the hits
-(docs/decisions/0020-ranking.md). Filters apply before the search.
+Every candidate of either ranker gets both scores: the cosine, and BM25 over what a passage with every word of the
+question could reach. Their mean is the score (a convex combination: Bruch, Gai and Ingber 2022); `ranking` adds what is
+known of the documents (docs/decisions/0020-ranking.md).
 """
 
 from __future__ import annotations

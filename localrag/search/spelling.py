@@ -1,9 +1,7 @@
 """Correct words of a question that no library holds, against the words that they do hold.
 
-A word counts as a typing error only where no library has it or its stem, and has a word that differs by one letter, or
-by two in a long word (optimal string alignment: a letter missing, added, changed, or two swapped). Numbers,
-identifiers, short words, the commonest words of a language and words in quotes stay. A correction is shown with the
-result. Limits: the first letter must be right; corrections have no diacritics, as in the full text.
+A word is a typing error where no library has it or its stem, and has one that differs by a letter, or by two in a long
+word. Numbers, identifiers, short and common words, and words in quotes stay. Limits: the first letter must be right.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
 """Ask one document the question of a survey.
 
-The verdict is weighed before anything is written: the model's likelihood of "yes" on a few short passages, each judged
-by itself, together with how the document's passages compare with those of the others. Only where that is enough does
-the model write an answer and a quote, in a fixed JSON shape. The quote is looked up in the document, and the answer
-shows the document's own words (docs/decisions/0023-survey.md). Every document has a row, also where nothing is found.
-
-In a prompt the passage comes first and the question last, as the tail, so that the verdict and the answer share what
-was read. A document that is read whole is laid out as `read` does, so that its prompt cache serves both.
+The verdict is weighed before anything is written, and only where it is enough does the model write an answer and a
+quote, in a fixed JSON shape. The quote is looked up in the document (docs/decisions/0023-survey.md). A prompt ends in
+the question as its tail, so that the verdict and the answer share what was read.
 """
 
 from __future__ import annotations
@@ -65,44 +61,30 @@ _CERTAIN, _LOOSE = 2.0, 2.0
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What the model reads of one document.
+    """What the model reads of one document."""
 
-    Attributes:
-        passages: the best first, each judged by itself; the pages, where the document is read `whole`.
-        text: the document as `read` lays it out, where it is in the prompt cache.
-        standing: how its best passage compares with those of the other documents.
-        loose: a required name shares no sentence with another search word.
-        cache: the prompt cache of the document, if it has one.
-    """
-
-    passages: tuple[Passage, ...]
+    passages: tuple[Passage, ...]  # the best first, each judged by itself; the pages, where it is read whole
     read: Read = "passages"
-    text: str = ""
-    standing: float = 0.0
-    loose: bool = False
+    text: str = ""  # the document as `read` lays it out, where it is in the prompt cache
+    standing: float = 0.0  # how its best passage compares with those of the other documents
+    loose: bool = False  # a required name shares no sentence with another search word
     cache: PromptCache | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What one document answers.
-
-    Attributes:
-        dropped: the model gave a quote that is not in the document.
-        likelihood: that the document says yes; None where the model was not asked.
-        fields: the columns of a table.
-    """
+    """What one document answers."""
 
     library: str
     document: Document
     found: bool
     answer: str = ""
     citation: Citation | None = None
-    dropped: bool = False
+    dropped: bool = False  # the model gave a quote that is not in the document
     usage: Usage = field(default_factory=Usage)
     read: Read = "passages"
-    likelihood: float | None = None
-    fields: Mapping[str, str] = field(default_factory=dict)
+    likelihood: float | None = None  # that the document says yes; None where the model was not asked
+    fields: Mapping[str, str] = field(default_factory=dict)  # the columns of a table
 
     def to_row(self) -> dict[str, Any]:
         at = self.citation

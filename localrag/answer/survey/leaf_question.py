@@ -1,12 +1,8 @@
 """Turn a question about many documents into the question for one of them (pure).
 
-"Which contracts have a non-compete clause?" becomes "Does this contract have a non-compete clause?", "What is the
-governing law of each contract?" becomes "What is the governing law of this contract?". What to do with the answers
-(count, sort, compare, negate) is taken out of the question, since code does that. A question of another form is put to
-each document as it is.
-
-Limits: the forms are English. Names are known by capitals inside the sentence; abbreviations and words such as "German"
-do not count, since a document may spell them out or say "Germany".
+"Which contracts have a non-compete clause?" becomes "Does this contract have a non-compete clause?". What to do with
+the answers (count, sort, compare, negate) is taken out, since code does that. A question of another form is put to each
+document as it is. Limits: the forms are English, and names are known by capitals inside the sentence.
 """
 
 from __future__ import annotations
@@ -24,32 +20,19 @@ Kind = Literal["existence", "value", "fields", "summary", "open"]
 
 @dataclass(frozen=True, slots=True)
 class LeafQuestion:
-    """What each document is asked, and what code does with the answers.
-
-    Attributes:
-        text: the question.
-        topic: the words to look passages up by.
-        noun: what a document is called ("contract").
-        required, either: names, years, amounts and quoted words that must be in a document that answers yes, and groups
-            of which one must be.
-        columns: the fields of a table.
-        negated: the documents where it is not so are wanted.
-        order: sort the answers, the greatest or the least first.
-        test: only answers whose value passes count.
-        each: a summary of every document by itself is wanted.
-    """
+    """What each document is asked, and what code does with the answers."""
 
     kind: Kind
     text: str
-    topic: str
-    noun: str = "document"
-    required: tuple[str, ...] = ()
-    either: tuple[tuple[str, ...], ...] = ()
-    columns: tuple[str, ...] = ()
-    negated: bool = False
-    order: Literal["", "greatest", "least"] = ""
-    test: Comparison | None = None
-    each: bool = False
+    topic: str  # the words to look passages up by
+    noun: str = "document"  # what a document is called
+    required: tuple[str, ...] = ()  # names, years, amounts, quoted words that must be in one that answers yes
+    either: tuple[tuple[str, ...], ...] = ()  # groups of which one must be
+    columns: tuple[str, ...] = ()  # the fields of a table
+    negated: bool = False  # those where it is not so are wanted
+    order: Literal["", "greatest", "least"] = ""  # which comes first
+    test: Comparison | None = None  # only answers whose value passes count
+    each: bool = False  # a summary of every document by itself is wanted
 
 
 def leaf_question(question: str) -> LeafQuestion:

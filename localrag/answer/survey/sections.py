@@ -35,16 +35,13 @@ def room(model: Generator, settings: Settings, known: Calibration) -> int:
 
 def units_of(pair: Pair, only: Filter, model: Generator, limit: int) -> list[Unit]:
     """Return a document as one unit where it fits, else as sections."""
+    whole = context.whole(pair, only)
+    if not whole or model.count(whole[0].text) <= limit:
+        return whole
     library, document = pair
-    pages = context.pages_of(library, document, only)
-    text = context.whole_text([page for _, page in pages])
-    if not text.strip():
-        return []
-    passages = {passage.position: passage for passage in context.page_passages(library.name, document, pages)}
-    if model.count(text) <= limit:
-        return [Unit(pair, document.path, "", text, tuple(passages.values()))]
+    passages = {passage.position: passage for passage in whole[0].passages}
     # Two sections that just do not fit together are worse than three of one size.
-    sections = cut(pages, max(_MIN_ROOM, limit // 2), model.count)
+    sections = cut(context.pages_of(library, document, only), max(_MIN_ROOM, limit // 2), model.count)
     return [
         Unit(pair, f"{document.path}, {section.name or section.place or f'part {n} of {len(sections)}'}", section.place,
              section.text, tuple(part(passages[span.position], span) for span in section.spans), section=True)

@@ -1,8 +1,7 @@
 """Summarise from the bottom up, by a fixed program: sections, then documents, then the folder (map and reduce).
 
-A document that the model can use whole is summarised whole. A longer one is cut into sections, each is summarised, and
-their summaries are joined, in as many rounds as it takes for them to fit. Code ties each level to the words of the
-document that support it, and a level above cites only what the level below has cited.
+A document that is too long is cut into sections, and their summaries are joined, in as many rounds as it takes. A level
+cites only what the level below has cited.
 """
 
 from __future__ import annotations

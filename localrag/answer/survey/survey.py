@@ -38,20 +38,14 @@ _MAX_NOT_READ, _MAX_NAMED = 50, 12
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a survey needs of the assistant.
-
-    Attributes:
-        cache: the prompt cache of documents, or of a named part of one.
-        cached_tokens: tokens of documents in the prompt cache.
-        budget: maximum tokens of passages beside the question.
-    """
+    """What a survey needs of the assistant."""
 
     model: Model
     searcher: Searcher
-    cache: Callable[[Sequence[Pair], str], PromptCache | None]
+    cache: Callable[[Sequence[Pair], str], PromptCache | None]  # of documents, or of a named part of one
     cached_tokens: Callable[[Sequence[Pair]], int]
     settings: Settings
-    budget: int
+    budget: int  # maximum tokens of passages beside the question
 
     @property
     def known(self) -> Calibration:
@@ -257,7 +251,12 @@ def _names(leaves: Sequence[Leaf]) -> str:
 
 def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joined:
     """Join values that are compared: sorted, or tested against a limit."""
-    values = {id(leaf): value for leaf in leaves if leaf.found and (value := value_of(leaf)) is not None}
+    values: dict[int, Measured] = {}
+    for one in leaves:
+        # The quantity of the answer, else of the words that it quotes.
+        value = measures.read(one.answer) or (measures.read(one.citation.quote) if one.citation else None)
+        if one.found and value is not None:
+            values[id(one)] = value
     test = question.test
     commonest = Counter(value.kind for value in values.values()).most_common(1)
     kind = test.limit.kind if test else commonest[0][0] if commonest else None
@@ -282,8 +281,3 @@ def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -
     lines += [f"Nothing found in: {_names(nothing)}."] if nothing else []
     table = [*passing, *failing, *other, *nothing] if question.order else list(leaves)
     return Joined("\n".join(lines), bool(passing), tuple(citations.values()), tuple(table))
-
-
-def value_of(leaf: Leaf) -> Measured | None:
-    """Return the quantity of an answer, else of the words that it quotes."""
-    return measures.read(leaf.answer) or (measures.read(leaf.citation.quote) if leaf.citation else None)

@@ -107,8 +107,11 @@ def matching(lines: Sequence[Line], words: str) -> list[Line]:
 def ordered(lines: Sequence[Line], column: str, *, descending: bool = False) -> list[Line]:
     """Return the lines by a column: those whose values compare, then the others as text, empty ones last."""
     filled = [line for line in lines if _has_cell(line, column)]
-    kind = _kind(filled, column)
-    values = {id(line): value for line in filled if kind and (value := _value(line.cells[column])) is not None}
+    values = {id(line): value for line in filled if column not in _WORDS and (value := _value(line.cells[column]))}
+    # The kind of value of most cells.
+    kind, count = next(iter(Counter(value.kind for value in values.values()).most_common(1)), (None, 0))
+    if count * 2 <= len(filled):
+        kind = None
     comparable = [line for line in filled if id(line) in values and values[id(line)].kind == kind]
     compared = {id(line) for line in comparable}
     others = [line for line in filled if id(line) not in compared]
@@ -121,15 +124,6 @@ def ordered(lines: Sequence[Line], column: str, *, descending: bool = False) -> 
 
 def _has_cell(line: Line, column: str) -> bool:
     return bool(line.cells.get(column)) and not (column == "answer" and line.row.get("found") is False)
-
-
-def _kind(lines: Sequence[Line], column: str) -> tuple[str, str] | None:
-    """Return the kind of value of most cells; None where that is none, or differs."""
-    if column in _WORDS or not lines:
-        return None
-    counted = Counter(value.kind for line in lines if (value := _value(line.cells[column])) is not None)
-    kind, count = counted.most_common(1)[0] if counted else (None, 0)
-    return kind if count * 2 > len(lines) else None
 
 
 def _natural(cell: str) -> tuple[tuple[int, int, str], ...]:

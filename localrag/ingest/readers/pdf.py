@@ -16,20 +16,13 @@ from typing import Any
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import pdf_native as native
+from localrag.ingest.readers import pdf_text
 from localrag.ingest.readers.blocks import HiddenText
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import drop_running, find_headings
 from localrag.ingest.readers.pdf_annotations import Note, Quads, attached_files, iso_date, read_extras
 from localrag.ingest.readers.pdf_hidden import hide
 from localrag.ingest.readers.pdf_layout import page_text
-from localrag.ingest.readers.pdf_text import (
-    drop_running_lines,
-    has_right_to_left,
-    is_visual,
-    plain,
-    tidy,
-    with_ligatures,
-)
 from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage, Word
 
@@ -65,7 +58,7 @@ def read(source: Source, options: Options) -> Reading:
         if not found:
             raise ReadError("is damaged: it has no pages", _REPRINT)
         # Recognised pages keep their running headers and footers, since their words have offsets.
-        texts = drop_running_lines([page.text if not page.words else "" for page in found])
+        texts = pdf_text.drop_running_lines([page.text if not page.words else "" for page in found])
         found = [one if one.words else replace(one, text=text) for one, text in zip(found, texts, strict=True)]
         extras = read_extras(source, options.passwords, lambda index, quads: _marked_text(document, index, quads))
         found = [_with_notes(page, extras.notes.get(index, ())) for index, page in enumerate(found)]
@@ -172,7 +165,7 @@ def _page(page: Any, number: int, options: Options) -> _Read:
         raise
     except Exception as error:  # odd boxes break the layout, not the text
         with contextlib.closing(page.get_textpage()) as textpage:
-            text, kinds = tidy(native.text(textpage)), {native.TEXT}
+            text, kinds = pdf_text.tidy(native.text(textpage)), {native.TEXT}
         what = f"its layout is not understood ({type(error).__name__}): tables and hidden text were not detected"
         remarks = (Remark(number, what),)
     letters = sum(1 for _ in islice(filter(str.isalnum, text), _MIN_LETTERS))
@@ -197,11 +190,11 @@ def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int]]:
         if found.removed:
             textpage = stack.enter_context(contextlib.closing(page.get_textpage()))
         raw = native.text(textpage)
-        visual = is_visual(raw)
-        if turned := has_right_to_left(raw):
-            raw = with_ligatures(raw, textpage, visual)
-        text = tidy(page_text(page, textpage, raw, found.paths, found.ruled))
-    return plain(text, visual) if turned else text, hidden.remarks(number), found.kinds
+        visual = pdf_text.is_visual(raw)
+        if turned := pdf_text.has_right_to_left(raw):
+            raw = pdf_text.with_ligatures(raw, textpage, visual)
+        text = pdf_text.tidy(page_text(page, textpage, raw, found.paths, found.ruled))
+    return pdf_text.plain(text, visual) if turned else text, hidden.remarks(number), found.kinds
 
 
 def _recognised(page: Any, options: Options) -> _Read:
@@ -250,13 +243,6 @@ _MAX_OUTLINE = 5000
 
 def _headings(document: Any, texts: Sequence[str]) -> list[tuple[Heading, ...]]:
     """Return headings from the outline if it covers the document, else from the text."""
-    outline = _outline(document, texts)
-    if sum(map(len, outline)) >= max(3, len(texts) // 8):
-        return outline
-    return drop_running([(text, find_headings(text)) for text in texts])
-
-
-def _outline(document: Any, texts: Sequence[str]) -> list[tuple[Heading, ...]]:
     pages: list[list[Heading]] = [[] for _ in texts]
     with contextlib.suppress(Exception):
         for bookmark in islice(document.get_toc(max_depth=8), _MAX_OUTLINE):
@@ -266,7 +252,9 @@ def _outline(document: Any, texts: Sequence[str]) -> list[tuple[Heading, ...]]:
             if title and index is not None and 0 <= index < len(texts):
                 start = _place(texts[index], title, pages[index][-1].start + 1 if pages[index] else 0)
                 pages[index].append(Heading(start, bookmark.level + 1, title))
-    return [tuple(sorted(page, key=lambda item: item.start)) for page in pages]
+    if sum(map(len, pages)) >= max(3, len(texts) // 8):
+        return [tuple(sorted(page, key=lambda item: item.start)) for page in pages]
+    return drop_running([(text, find_headings(text)) for text in texts])
 
 
 _NUMBER = r"(?-i:(?:\d[\d.]*[A-Z]?|[A-Z]{1,7})[.):]?[ \t]+)?"

@@ -92,7 +92,9 @@ def _look(page: Any) -> PageObjects:
         elif item.kind in (native.IMAGE, native.SHADING) and (box := native.bounds(item)):
             share = min(1.0, max(0.0, box.width * box.height / area))
             found.pictured += share if item.kind == native.IMAGE else 0.0
-            ground.add_picture(box, share)
+            ground.add(box, None)
+            if share < _PICTURE:  # under a picture of the whole page is the text of a scan
+                ground.cover(box)
     found.ruled = ground.upright >= _MIN_UPRIGHT
     found.suspects += [("covered text", item, box) for item, box in ground.covered]
     return found
@@ -152,23 +154,18 @@ class _Ground:
         colour = native.colour_of(item.handle)
         if colour is not None and colour[3] == 0:
             return
-        self._add(box, colour)
+        self.add(box, colour)
         if colour is not None and colour[:3] not in self._colours:
             self._colours.add(colour[:3])
             self.plain.clear()
         if colour is not None and colour[3] == 255:
-            self._cover(box)
+            self.cover(box)
 
-    def add_picture(self, box: native.Box, share: float) -> None:
-        self._add(box, None)
-        if share < _PICTURE:  # under a picture of the whole page is the text of a scan
-            self._cover(box)
-
-    def _add(self, box: native.Box, colour: native.Colour | None) -> None:
+    def add(self, box: native.Box, colour: native.Colour | None) -> None:
         for band in _bands(box, 0):
             self._fills.setdefault(band, []).append((box, colour))
 
-    def _cover(self, over: native.Box) -> None:
+    def cover(self, over: native.Box) -> None:
         for item, ink in self.latest:
             box = native.tame(item.around.box(*ink[2:]))
             self._texts.setdefault(int(box.top // _BAND), []).append((item, box))

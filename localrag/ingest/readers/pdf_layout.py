@@ -16,20 +16,10 @@ from statistics import median
 from typing import Any
 
 from localrag.ingest.readers import pdf_native as native
+from localrag.ingest.readers import pdf_words
 from localrag.ingest.readers.blocks import markdown_rows
 from localrag.ingest.readers.pdf_tables import Table, find_tables, is_figure, whole
-from localrag.ingest.readers.pdf_words import (
-    Line,
-    Piece,
-    Rule,
-    Rules,
-    Word,
-    find_lines,
-    find_rules,
-    find_words,
-    joined,
-    pieces,
-)
+from localrag.ingest.readers.pdf_words import Line, Piece, Rule, Rules, Word, find_lines, joined, pieces
 
 _MAX_RUNS = 700  # a page with more is taken apart anyway
 _MAX_LETTERS = 60_000
@@ -44,9 +34,9 @@ def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item], 
     if not 3 < len(raw) < _MAX_LETTERS or not (ruled or _looks_set(textpage, raw)):
         return raw
     turns = native.turns_of_text(textpage, raw)
-    words = find_words(textpage, raw, native.view(page, turns))
+    words = pdf_words.find_words(textpage, raw, native.view(page, turns))
     turned = native.turned(page, turns)
-    rules = find_rules(item._replace(around=turned.after(item.around)) for item in paths)
+    rules = pdf_words.find_rules(item._replace(around=turned.after(item.around)) for item in paths)
     return _replaced(raw, _blocks(words, rules))
 
 

@@ -60,12 +60,12 @@ class Matrix(NamedTuple):
         return Matrix(a, b, c, d, e, f)
 
 
-_FAR = 1e5  # points; no page is as large, and broken files have any numbers
+FAR = 1e5  # points; no page is as large, and broken files have any numbers
 
 
 def tame(box: Box) -> Box:
     """Return a box with finite edges."""
-    return Box(*(min(max(edge, -_FAR), _FAR) if edge == edge else _FAR for edge in box))
+    return Box(*(min(max(edge, -FAR), FAR) if edge == edge else FAR for edge in box))
 
 
 class Item(NamedTuple):
@@ -260,8 +260,8 @@ def ink(handle: int) -> Ink | None:
     left, bottom, right, top, _, _ = _FLOATS
     if right - left < 0.01 and top - bottom < 0.01:
         return None
-    if not -_FAR < left + right + bottom + top < _FAR:
-        left, bottom, right, top = _FAR, _FAR, _FAR, _FAR
+    if not -FAR < left + right + bottom + top < FAR:
+        left, bottom, right, top = FAR, FAR, FAR, FAR
     return Ink(_pdfium().TextObj_GetTextRenderMode(handle), colour_of(handle), left, bottom, right, top)
 
 

@@ -18,7 +18,6 @@ _WORD = re.compile("[^\\s\ufffe]+\ufffe?|\ufffe")
 # A gap in a line, in heights of a letter, that parts pieces; spaces of prose are at most 0.6.
 _GAP = 0.75
 _FIGURE_GAP = 0.35
-_FAR = 1e5  # points; broken files have any numbers
 _FIGURE = re.compile(r"^[($€£¥+\-–—]*[\d.,]*\d[\d.,]*[%)]*$|^[—–$€£-]+$")
 
 
@@ -81,7 +80,7 @@ def find_words(textpage: Any, raw: str, matrix: native.Matrix) -> list[Word]:
             left, right = left_of_last, right_of_first
         if other_high - other_low > high - low:  # a word may begin with a small superscript
             low, high = other_low, other_high
-        if high > low and -_FAR < left <= right < _FAR and -_FAR < low < high < _FAR:
+        if high > low and -native.FAR < left <= right < native.FAR and -native.FAR < low < high < native.FAR:
             found.append(Word(start, end, raw[start:end], *matrix.box(left, low, right, high)))
     return found
 

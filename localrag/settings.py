@@ -153,13 +153,7 @@ class Settings:
 
     @property
     def audit_file(self) -> Path:
-        """The general audit record."""
         return self.general_dir / AUDIT_FILE
-
-    @property
-    def retention_file(self) -> Path:
-        """The time of the last retention run."""
-        return self.general_dir / "retention.json"
 
     @property
     def calibration_file(self) -> Path:
@@ -198,9 +192,9 @@ class Settings:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
     def with_options(self, **options: Any) -> Settings:
-        """Return a copy with some values replaced; None leaves a value, an empty text unsets it where it is optional.
+        """Return a copy with some values replaced; None leaves a value, an empty text unsets an optional one.
 
-        Raises SettingsError (see `check`); PolicyRefused if a policy sets another value.
+        Raises SettingsError, or PolicyRefused if a policy sets another value.
         """
         given: dict[str, Any] = {}
         for name, value in options.items():
@@ -266,10 +260,7 @@ def as_text(value: Any) -> str:
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings files and variables.
-
-    Raises SettingsError if a file has an unknown key or is not TOML, or a value is of the wrong kind or out of range.
-    """
+    """Read the settings files and variables. Raises SettingsError if a file, a name or a value is wrong."""
     given = _given(os.environ if environ is None else environ)
     return Settings(**{key: value for key, (value, _) in given.items()})
 
@@ -333,10 +324,7 @@ def user_file(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def check(key: str, value: Any, origin: str, base: Path | None = None) -> Any:
-    """Convert a value from a file or variable (`origin`) to what `Settings` holds; `base` is where paths start.
-
-    Raises SettingsError if the setting is unknown, or the value is of the wrong kind or out of range.
-    """
+    """Convert a value from a file or variable (`origin`), or raise SettingsError; `base` is where paths start."""
     if key not in _FIELDS:
         raise _unknown(key, origin)
     kind, about = _TYPES[key], str(_FIELDS[key].metadata["about"])
@@ -394,11 +382,7 @@ def _path_hash(folder: Path) -> str:
 
 
 def save(name: str, value: Any, write: Write, environ: Mapping[str, str] | None = None) -> Path:
-    """Write a setting, checked as if it were read, and return the file. Comments and unknown lines stay as they are.
-
-    Raises SettingsError if the name or value is wrong, or the file is not TOML; StorageError if the file cannot be read
-    or written; PolicyRefused if a policy sets another value.
-    """
+    """Write a setting and return the file, whose comments stay. Raises SettingsError, StorageError, PolicyRefused."""
     path = user_file(environ)
     checked = check(name, value, str(path))
     policy.check_setting(name, checked)

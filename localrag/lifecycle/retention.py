@@ -26,9 +26,10 @@ def apply(settings: Settings, now: datetime | None = None) -> int:
     if not days or sandbox.is_restricted():
         return 0
     now = now or datetime.now(UTC)
+    last_run = settings.general_dir / "retention.json"
     done = {"day": now.date().isoformat(), "retention_days": days}
     with suppress(OSError, ValueError):
-        if json.loads(settings.retention_file.read_bytes()) == done:
+        if json.loads(last_run.read_bytes()) == done:
             return 0
     before = now - timedelta(days=days)
     conversations = store_of(settings).expire(before)
@@ -37,7 +38,7 @@ def apply(settings: Settings, now: datetime | None = None) -> int:
     if conversations or erased:
         counts = {"retention_days": days, "conversations": conversations, "words": erased}
         audit.record(settings.audit_file, "forget", None, reason="retention", **counts)
-    storage.write_json(settings.retention_file, done)
+    storage.write_json(last_run, done)
     return conversations + erased
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-import selectors
+import select
 import shutil
 import socket
 import subprocess
@@ -244,13 +244,10 @@ class _Listener:
             one.close()
 
     def _listen(self) -> None:
-        with selectors.DefaultSelector() as ready:
-            for one in self._sockets:
-                ready.register(one, selectors.EVENT_READ)
-            while not self._ended.is_set():
-                if ready.select(0.05):
-                    with self._lock:
-                        self._receive()
+        while not self._ended.is_set():
+            if select.select(self._sockets, [], [], 0.05)[0]:
+                with self._lock:
+                    self._receive()
 
     def _receive(self) -> None:
         """Count what waits; answer connections, so that their sender knows it got through."""

@@ -82,10 +82,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """SHA-256 of the contents an ingest added and removed, sorted, and how many of them were forgotten since.
-
-    `intact`: they match the digests in the record.
-    """
+    """Sorted SHA-256 of contents that came and went, how many were forgotten since, and if the rest is `intact`."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -96,10 +93,7 @@ class Lists:
 def record(file: Path, event: AuditEvent, library: str | None, **details: Any) -> int:
     """Append one line to the record, made where it is missing, and return its number once it is on the disk.
 
-    The details `question` and `answer` are recorded as their HMAC.
-
-    Raises StorageError if the disk is full or the record cannot be written; KeyRequired if the record is in an
-    encrypted folder whose key is not here.
+    Of the details `question` and `answer` it holds the HMAC. Raises StorageError, or KeyRequired if it is encrypted.
     """
     with storage.lock(file.with_suffix(".lock"), "the audit record"), storage.storage_errors(file):
         key = _key(file, make=True)
@@ -234,13 +228,10 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes, dict[str, Any] | None]]:
 
 
 def _tail(file: Path) -> tuple[dict[str, Any] | None, bytes, bool]:
-    """The last whole record, the torn bytes after it, and whether the file lacks its last line break.
-
-    A window at the file's end is doubled until it holds a whole record.
-    """
+    """The last whole record, the torn bytes after it, and whether the file lacks its last line break."""
     if not file.exists():
         return None, b"", False
-    size, window = file.stat().st_size, _BLOCK
+    size, window = file.stat().st_size, _BLOCK  # doubled until it holds a whole record
     with file.open("rb") as stream:
         while True:
             start = max(0, size - window)

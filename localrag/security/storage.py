@@ -252,10 +252,8 @@ def sweep(folder: Path, idle: float = 0) -> None:
 def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
     """Open a database: rows by name, foreign keys enforced, deleted content overwritten.
 
-    Without `write` it is read-only. With it, a missing file is made, and the caller begins and ends transactions.
-
-    Raises KeyRequired if it is in an encrypted folder whose key is not here; sqlite3.DatabaseError if it is not a
-    database, or not under the key of its folder.
+    With `write`, a missing file is made, and the caller begins and ends transactions. Raises KeyRequired, or
+    sqlite3.DatabaseError if it is not a database under the key of its folder.
     """
     held = unlocked.keys_for(path)
     if write:
@@ -312,7 +310,7 @@ def _raw_key(key: Key) -> str:
 
 
 def rekey(path: Path, *, stop: Callable[[], bool] = lambda: False) -> bool:
-    """Rewrite a database under the key of its folder; False if it already is. The caller holds the write lock.
+    """Rewrite a database, of which the caller holds the lock, under its folder's key; False if it already is.
 
     Raises LibraryLocked if somebody is reading from it; Cancelled if `stop` returned True; the old database stays.
     """

@@ -54,7 +54,7 @@ def test_conversations_go_after_their_days_and_the_record_says_how_many(settings
 def test_nothing_goes_unless_it_was_asked_for(settings, aged):
     aged(10_000)
     assert settings.retention_days == 0 and retention.apply(settings, NOW) == 0
-    assert len(left(settings)) == 1 and not settings.retention_file.exists()
+    assert len(left(settings)) == 1 and not (settings.general_dir / "retention.json").exists()
 
 
 def test_it_is_done_once_a_day_and_at_once_where_the_days_change(settings, aged):
@@ -128,7 +128,7 @@ def test_opening_a_library_and_asking_keep_to_it(settings, aged, models, folder)
     aged(40)
     api.open_library("papers", settings=kept).close()
     assert left(settings) == set()
-    settings.retention_file.unlink()
+    (settings.general_dir / "retention.json").unlink()
     aged(40)
     api.ask("What?", libraries=["papers"], settings=kept)
     assert left(settings) == set()

@@ -91,8 +91,7 @@ class Commands(click.Group):
         except click.UsageError as error:
             import difflib
 
-            near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            if near:
+            if near := difflib.get_close_matches(args[0], COMMANDS, 1):
                 raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx) from error
             raise
 
@@ -200,13 +199,14 @@ def _confine(arguments: list[str]) -> int:
     words = [word for word in arguments if not word.startswith("-")]
     if words[:2] in (["models", "install"], ["prove", "offline"]):
         return 0
-    if words[:1] in ([], ["chat"]):
+    chat = words[:1] in ([], ["chat"])
+    if chat:
         from localrag.cli import installer
 
         installer.prepare(arguments)
     try:
         offline.close_sockets()
-        if words[:1] in ([], ["chat"]):
+        if chat:
             viewer_process.start(_show)
         offline.confine()
     except OfflineRefused as error:

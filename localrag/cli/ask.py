@@ -47,7 +47,6 @@ _HIDDEN = {"library", "quote", "found", "read", "likelihood", "why_not", "page",
 Examples:
   localrag ask "When does the lease end?"
   localrag ask "What is the notice period?" --library contracts --document 'msa*.pdf'
-  localrag ask "Who is the landlord?" --short
   localrag ask "Which contracts renew automatically?" --mode survey
   localrag ask "List the parties, date and term of every contract" --table contracts.csv
   localrag ask "Is the notice in 2023 longer than in 2021?" --think auto --show-thinking
@@ -278,7 +277,6 @@ def print_table(answer: Answer) -> None:
 Examples:
   localrag search "termination for convenience"
   localrag search '"force majeure" pandemic' --library contracts -k 5
-  localrag search "net sales" --document '2023*.pdf' --json
   localrag search "delivery date" --type mail --from "jane doe" --since 2023-06
   localrag search "indemnity" --folder leases --pages 3-7""")  # fmt: skip
 @click.argument("words", nargs=-1, required=True)

@@ -11,7 +11,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,9 +52,7 @@ Examples:
   localrag chat ./contracts
   localrag chat contracts --document 'leases/*'
   localrag chat letters --type mail --since 2023
-  localrag chat --resume
   localrag chat --resume 'Notice period'
-  localrag chat contracts --plain
   localrag chat contracts --plain < questions.txt > answers.txt""")  # fmt: skip
 @click.argument("target", metavar="[FOLDER|LIBRARY]", required=False)
 @filter_options
@@ -148,13 +146,11 @@ def _chat_in_lines(
         for note in resumed.notes:
             say(note)
     core = real_core(settings)
-    try:
+    with closing(core.engine):
         chosen = library_names(core.engine, named, folder)
         core.engine.use(chosen)
         session = resumed.session if resumed else None
         return PlainChat(core.engine, core.store, chosen, only, mode, session).run()
-    finally:
-        core.engine.close()
 
 
 def _resumed(settings: Settings, named: str, given: Sequence[str]) -> tuple[Settings, Resumed]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,11 +42,10 @@ eval_command.add_command(eval_dataset.retrieval_command)
 eval_command.add_command(eval_dataset.answers_command)
 
 
-def _judge_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--judge", "--model", "judge", metavar="code|ID", default="code", show_default=True,
-        shell_complete=complete_model, help="Who judges: code, or an installed model by its id.",
-    )(command)  # fmt: skip
+_judge_option = click.option(
+    "--judge", "--model", "judge", metavar="code|ID", default="code", show_default=True,
+    shell_complete=complete_model, help="Who judges: code, or an installed model by its id.",
+)  # fmt: skip
 
 
 @contextmanager

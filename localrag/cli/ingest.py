@@ -33,7 +33,7 @@ from localrag.store.names import check_name, name_for
 
 if TYPE_CHECKING:
     from localrag.answer.warming import Estimate
-    from localrag.events import IngestProgress, IngestReport, Piece
+    from localrag.events import IngestReport, Piece
     from localrag.types import Ocr
 
 _MAX_LISTED = 40
@@ -45,12 +45,9 @@ _STAGES = {"scan": "looking at the files", "read": "reading", "embed": "embeddin
 @click.command("ingest", epilog="""\b
 Examples:
   localrag ingest ./contracts
-  localrag ingest ./contracts --name matters-2026
   localrag ingest ./scans --ocr-languages de,en
   localrag ingest ./mail --watch
-  localrag ingest ./contracts --warm
   localrag ingest ./safe --password-file passwords.txt
-  localrag ingest ./contracts --encrypt
   localrag ingest /new/place/contracts --name contracts --root /old/place/contracts
   localrag ingest ./contracts --json | jq .failed""")  # fmt: skip
 @click.argument("path", type=click.Path(path_type=Path))
@@ -98,14 +95,10 @@ def ingest_command(
 
     def once(stop: Callable[[], bool]) -> IngestReport:
         with bar(quiet=as_json) as update:
-
-            def progress(event: IngestProgress) -> None:
-                update(event.done, event.total or None, f"{_STAGES[event.stage]} {event.document}")
-
             return library.ingest(
                 path, prune=prune, include_forgotten=include_forgotten, moved_from=root, passwords=passwords, ocr=ocr,
-                ocr_languages=languages, wait=not no_wait, progress=progress, stop=stop,
-                on_wait=lambda message: click.echo(message, err=True),
+                ocr_languages=languages, wait=not no_wait, stop=stop, on_wait=say,
+                progress=lambda now: update(now.done, now.total or None, f"{_STAGES[now.stage]} {now.document}"),
             )  # fmt: skip
 
     with interruptible(_STOPPING) as stopping:
@@ -238,7 +231,6 @@ def _duration(ctx: click.Context, param: click.Parameter, text: str | None) -> f
 @click.command("warm", epilog="""\b
 Examples:
   localrag warm contracts
-  localrag warm contracts --document 'leases/*.pdf'
   localrag warm contracts --for 8h
   localrag warm contracts --estimate
   localrag warm contracts --json | jq .kept""")  # fmt: skip

@@ -168,25 +168,17 @@ def keep_in_keyring(key: Key | None, key_id: bytes) -> None:
         raise UsageError(f"the system's keyring does not work: {error}", "Use a key file instead.") from None
 
 
-_RECIPIENTS = (
-    click.option("--encrypt", is_flag=True, help="Encrypt the file with a passphrase, which is asked for."),
-    click.option(
-        "--encrypt-for", "encrypt_for", multiple=True, metavar="WHO",
-        help="Encrypt the file for an age public key (localrag vault identity) or a key file; may be repeated. "
-        "`localrag vault open FILE` and the tool `age` read it.",
-    ),
-)  # fmt: skip
-
-
 def recipient_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add options that encrypt what is written; the command gets `recipients`, None for a file in clear."""
 
+    @click.option("--encrypt", is_flag=True, help="Encrypt the file with a passphrase, which is asked for.")
+    @click.option("--encrypt-for", multiple=True, metavar="WHO",
+                  help="Encrypt the file for an age public key (localrag vault identity) or a key file; may be "
+                  "repeated. `localrag vault open FILE` and the tool `age` read it.")  # fmt: skip
     @functools.wraps(command)
     def given(*args: Any, encrypt: bool, encrypt_for: Sequence[str], **others: Any) -> None:
         command(*args, recipients=_recipients(encrypt, encrypt_for), **others)
 
-    for option in reversed(_RECIPIENTS):
-        given = option(given)
     return given
 
 

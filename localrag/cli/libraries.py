@@ -211,7 +211,6 @@ def forget_command(
 Examples:
   localrag backup contracts /media/stick/contracts.backup --encrypt
   localrag backup contracts contracts.backup --encrypt-for backup.key
-  localrag backup matter-17 matter-17.backup --key-file owner.key
   localrag backup contracts contracts.backup --clear
   localrag backup --check contracts.backup""")  # fmt: skip
 @click.argument("name", shell_complete=complete_library)
@@ -275,7 +274,6 @@ def _check(file: Path, as_json: bool) -> None:
 @click.command("restore", epilog="""\b
 Examples:
   localrag restore contracts.backup
-  localrag restore contracts.backup --name contracts-in-may
   localrag restore /media/stick/indexes/contracts --yes
   localrag restore matter-17.backup --key-file owner.key --replace""")  # fmt: skip
 @click.argument("source", type=click.Path(path_type=Path))

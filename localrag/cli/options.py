@@ -57,13 +57,11 @@ def complete_type(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [name for name in TYPES if name.startswith(incomplete.lower())]
 
 
-def document_option(command: F) -> F:
-    return click.option(
-        "-d", "--document", "documents", multiple=True, metavar="GLOB", shell_complete=complete_document,
-        help="Search only documents whose path matches, such as 'leases/*.pdf'; may be repeated.",
-    )(command)  # fmt: skip
-
-
+document_option = click.option(
+    "-d", "--document", "documents", multiple=True, metavar="GLOB", shell_complete=complete_document,
+    help="Search only documents whose path matches, such as 'leases/*.pdf'; may be repeated.",
+)  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 _NARROWING = (
     click.option(
         "-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=complete_library,
@@ -112,23 +110,17 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     return narrowed
 
 
-_THINKING = (
-    click.option(
-        "--think", type=click.Choice(get_args(Think)),
-        help="Have a model with a thinking mode think before it answers; auto: where it has to work something out.",
-    ),
-    click.option(
-        "--votes", type=int, metavar="N",
-        help="Try a short answer N times and show the one that most tries give, and how they are divided.",
-    ),
-)  # fmt: skip
-
-
 def thinking_options(command: F) -> F:
     """Add the options that make a model think longer about an answer."""
-    for option in reversed(_THINKING):
-        command = option(command)
-    return command
+    votes = click.option(
+        "--votes", type=int, metavar="N",
+        help="Try a short answer N times and show the one that most tries give, and how they are divided.",
+    )  # fmt: skip
+    think = click.option(
+        "--think", type=click.Choice(get_args(Think)),
+        help="Have a model with a thinking mode think before it answers; auto: where it has to work something out.",
+    )  # fmt: skip
+    return think(votes(command))
 
 
 def _page_range(text: str | None) -> tuple[int, int | None] | None:
@@ -139,10 +131,6 @@ def _page_range(text: str | None) -> tuple[int, int | None] | None:
         raise UsageError(f"{text!r} is not a range of pages", "For example: --pages 3-7, --pages 5, --pages 3-")
     first = int(found[1])
     return first, (int(found[3]) if found[3] else None if found[2] else first)
-
-
-def json_option(command: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")(command)
 
 
 def words_of(given: str) -> str:

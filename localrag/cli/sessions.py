@@ -48,7 +48,10 @@ def sessions_command() -> None:
     """
 
 
-@sessions_command.command("list", epilog="Examples: localrag sessions list; localrag sessions list --json")
+command = sessions_command.command
+
+
+@command("list", epilog="Examples: localrag sessions list; localrag sessions list --json")
 @json_option
 def list_command(as_json: bool) -> None:
     """List the conversations, the last used first, with the day of deletion if retention_days is set."""
@@ -66,23 +69,18 @@ def list_command(as_json: bool) -> None:
         click.echo(_line(one) + (f"  deleted after {then.date()}" if then else ""))
 
 
-@sessions_command.command(
-    "show", epilog="Examples: localrag sessions show last; localrag sessions show 'Notice period' --json"
-)
+@command("show", epilog="Examples: localrag sessions show last; localrag sessions show 'Notice period' --json")
 @_NAMED
 @json_option
 def show_command(named: str, as_json: bool) -> None:
     """Print a conversation, with quotes and sources, as Markdown."""
     from localrag.sessions import export
 
-    session = _load(named)
-    text = export.written(session, "json" if as_json else "md").decode()
+    text = export.written(_load(named), "json" if as_json else "md").decode()
     click.echo(text if as_json else shown(text), nl=False)
 
 
-@sessions_command.command(
-    "search", epilog="Examples: localrag sessions search notice period; localrag sessions search lease --json"
-)
+@command("search", epilog="Examples: localrag sessions search notice period; localrag sessions search lease --json")
 @click.argument("words", nargs=-1, required=True)
 @json_option
 def search_command(words: tuple[str, ...], as_json: bool) -> None:
@@ -104,7 +102,7 @@ def search_command(words: tuple[str, ...], as_json: bool) -> None:
         click.echo(f"    {f'turn {hit.turn}, ' if hit.turn else ''}{hit.where}: {shown(hit.snippet)}")
 
 
-@sessions_command.command("rename", epilog="Example: localrag sessions rename last 'Notice periods, first look'")
+@command("rename", epilog="Example: localrag sessions rename last 'Notice periods, first look'")
 @_NAMED
 @click.argument("title")
 @json_option
@@ -114,7 +112,7 @@ def rename_command(named: str, title: str, as_json: bool) -> None:
     _print(store.retitle(store.find(named), title), "Renamed", as_json)
 
 
-@sessions_command.command(
+@command(
     "branch",
     epilog="Examples: localrag sessions branch last; localrag sessions branch Lease --turn 2 --title 'What if'",
 )
@@ -128,9 +126,7 @@ def branch_command(named: str, turn: int | None, title: str, as_json: bool) -> N
     _print(store.branch(store.find(named), turn, title), "Branched", as_json)
 
 
-@sessions_command.command(
-    "delete", epilog="Examples: localrag sessions delete last; localrag sessions delete 20240131T101500 --yes"
-)
+@command("delete", epilog="Examples: localrag sessions delete last; localrag sessions delete 20240131T101500 --yes")
 @click.argument("named", metavar="CONVERSATION...", nargs=-1, required=True, shell_complete=complete_conversation)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
@@ -146,7 +142,7 @@ def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
     print_result(as_json, {"deleted": found}, f"Deleted {what}.")
 
 
-@sessions_command.command("export", epilog="""\b
+@command("export", epilog="""\b
 Examples:
   localrag sessions export last -o notice.docx
   localrag sessions export 'Notice period' --format html -o -
@@ -169,17 +165,17 @@ def export_command(
     chosen = next((one for one in export.FORMS if one == form), None)
     if chosen is None:
         chosen = export.form_of(output) if output and str(output) != "-" else "md"
+    record = _store().record_of(*session.libraries)
     if output is not None and str(output) == "-":
         if (chosen == "docx" or recipients) and sys.stdout.isatty():
             what = "an encrypted file" if recipients else "a Word document"
             raise UsageError(f"cannot print {what} to a terminal", "Name a file: -o FILE.docx")
-        click.echo(export.exported(session, chosen, _store().record_of(*session.libraries), "-", recipients), nl=False)
+        click.echo(export.exported(session, chosen, record, "-", recipients), nl=False)
         return
     path = output or Path(export.file_name(session, chosen))
     if recipients is not None:
         # A name made of the title would reveal what it encrypts.
         path = recipients.path(output or Path(f"localrag-{session.id}.{chosen}"))
-    record = _store().record_of(*session.libraries)
     try:
         export.write(session, path, chosen, record, replace=force, recipients=recipients)
     except UsageError as error:

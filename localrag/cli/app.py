@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -83,9 +83,7 @@ class Commands(click.Group):
         names = [CompletionItem(name, help=COMMANDS[name][1]) for name in COMMANDS if name.startswith(incomplete)]
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -97,11 +95,9 @@ class Commands(click.Group):
 
 
 @click.group(
-    cls=Commands,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with: localrag models install && localrag ingest ./contracts && localrag chat contracts",
-)
+)  # fmt: skip
 @click.version_option(__version__, "--version", message="localrag %(version)s")
 @click.option("--debug", is_flag=True, help="Print the traceback of an error.")
 @click.pass_context
@@ -215,7 +211,6 @@ def _confine(arguments: list[str]) -> int:
 
 
 def _refused(refusal: policy.Refusal) -> None:
-    """Log what the policy refused."""
     from localrag.security import audit
     from localrag.settings import load_settings
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,12 +15,9 @@ from localrag.cli.keys import recipient_options
 from localrag.cli.options import EXISTING_FILE, FILE, complete_library, json_option, print_json, print_result, shown
 from localrag.errors import KeyRequired, UsageError
 from localrag.security import audit, storage
-from localrag.security.encryption.age import decrypted_name
+from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.settings import Settings, load_settings
 from localrag.store import names
-
-if TYPE_CHECKING:
-    from localrag.security.encryption.age import Recipients
 
 
 @click.group("audit")

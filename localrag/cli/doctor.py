@@ -28,6 +28,7 @@ from localrag.settings import Settings, config_files, load_settings
 from localrag.store.names import library_names
 
 State = Literal["ok", "warning", "problem"]
+Seen = tuple[State, str, str]  # state, message and remedy
 
 _MARKS: dict[State, tuple[str, str]] = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
 _ENOUGH_DISK = 2_000_000_000  # a small model, or the vectors of some thousand documents
@@ -111,21 +112,22 @@ def _findings() -> Iterator[Finding]:
 
 def diagnose(settings: Settings) -> Iterator[Finding]:
     """Yield every finding in the order in which to fix them, slow checks last."""
-    yield from _python()
-    yield from _policies()
-    for check in (_settings_files, _offline, _machine, _models, _calibration, _helpers, _libraries, _conversations,
-                  _audit, _llama):  # fmt: skip
-        yield from check(settings)
+    for area, check in (
+        ("python", _python), ("policy", _policies), ("settings", _settings_files), ("offline", _offline),
+        ("machine", _machine), ("models", _models), ("models", _calibration), ("readers", _helpers),
+        ("libraries", _libraries), ("conversations", _conversations), ("audit", _audit), ("llama.cpp", _llama),
+    ):  # fmt: skip
+        for state, message, remedy in check(settings):
+            yield Finding(area, state, message, remedy)
 
 
-def _python() -> Iterator[Finding]:
-    message = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-    yield Finding("python", "ok", message)
+def _python(settings: Settings) -> Iterator[Seen]:
+    yield "ok", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}", ""
     try:
         required = metadata.requires("localrag") or []
     except metadata.PackageNotFoundError:
         message = "localrag runs from a folder, not as an installed package"
-        yield Finding("python", "warning", message, "Run `make test` in the clone, or `pip install .`")
+        yield "warning", message, "Run `make test` in the clone, or `pip install .`"
         return
     installed = 0
     for line in required:
@@ -136,11 +138,11 @@ def _python() -> Iterator[Finding]:
             metadata.version(name)
             installed += 1
         except metadata.PackageNotFoundError:
-            yield Finding("python", "problem", f"the package {name!r} is not installed", f"Run: pip install '{line}'")
-    yield Finding("python", "ok", f"{counted(installed, 'package')} installed")
+            yield "problem", f"the package {name!r} is not installed", f"Run: pip install '{line}'"
+    yield "ok", f"{counted(installed, 'package')} installed", ""
 
 
-def _helpers(settings: Settings) -> Iterator[Finding]:
+def _helpers(settings: Settings) -> Iterator[Seen]:
     """Report optional programs, and what is not read without them."""
     from localrag.ingest.readers import base
 
@@ -149,91 +151,88 @@ def _helpers(settings: Settings) -> Iterator[Finding]:
         "Tesseract": "text in pictures is not recognised in languages such as Arabic and Russian",
     }
     for name, program in base.helpers().items():
-        message = f"{name}: {program}" if program else f"{name} is not installed: {lost[name]}"
-        yield Finding("readers", "ok", message)
+        yield "ok", (f"{name}: {program}" if program else f"{name} is not installed: {lost[name]}"), ""
 
 
-def _settings_files(settings: Settings) -> Iterator[Finding]:
+def _settings_files(settings: Settings) -> Iterator[Seen]:
     try:
         files = ", ".join(str(path) for path in config_files()) or "none"
-        yield Finding("settings", "ok", f"settings files: {files}")
+        yield "ok", f"settings files: {files}", ""
     except SettingsError as error:
-        yield Finding("settings", "problem", error.message, error.hint)
-    yield Finding("settings", "ok", f"libraries in {settings.indexes_dir}, models in {settings.models_dir}")
+        yield "problem", error.message, error.hint
+    yield "ok", f"libraries in {settings.indexes_dir}, models in {settings.models_dir}", ""
 
 
-def _policies() -> Iterator[Finding]:
+def _policies(settings: Settings) -> Iterator[Seen]:
     held = policy.active()
     if not held:
-        yield Finding("policy", "ok", f"no administrator's policy at {str(policy.SYSTEM)!r}")
+        yield "ok", f"no administrator's policy at {str(policy.SYSTEM)!r}", ""
     for one in held:
-        yield Finding("policy", "ok", f"{str(one.file)!r} sets: {', '.join(one.rules()) or 'nothing'}")
+        yield "ok", f"{str(one.file)!r} sets: {', '.join(one.rules()) or 'nothing'}", ""
         if who := policy.writable_by(one):
             remedy = "Make an administrator its owner, and let only the owner write to it and its folders."
-            yield Finding("policy", "warning", f"the policy does not bind: {who}", remedy)
+            yield "warning", f"the policy does not bind: {who}", remedy
 
 
-def _offline(settings: Settings) -> Iterator[Finding]:
+def _offline(settings: Settings) -> Iterator[Seen]:
     """Report which layers keep this process offline, and what each covers."""
     from localrag.security import offline
 
     for layer in offline.layers():
         if layer.holds:
-            yield Finding("offline", "ok", f"{layer.name}: {layer.covers} (does not cover: {layer.passes})")
+            yield "ok", f"{layer.name}: {layer.covers} (does not cover: {layer.passes})", ""
         elif layer.name == "files" or not layer.possible:  # doctor looks at all libraries
-            yield Finding("offline", "ok", f"{layer.name} is off: {layer.reason}")
+            yield "ok", f"{layer.name} is off: {layer.reason}", ""
         else:
-            yield Finding("offline", "warning", f"{layer.name} is off: {layer.reason}", _CONFINE)
+            yield "warning", f"{layer.name} is off: {layer.reason}", _CONFINE
 
 
-def _machine(settings: Settings) -> Iterator[Finding]:
+def _machine(settings: Settings) -> Iterator[Seen]:
     from localrag.models import machine
 
     total, available = machine.total_memory(), machine.available_memory()
     memory = f"{size(available)} of {size(total)} memory free" if total and available else "memory unknown"
-    yield Finding("machine", "ok", f"{memory}, {machine.cores()} processors")
+    yield "ok", f"{memory}, {machine.cores()} processors", ""
     for what, folder in (("libraries", settings.indexes_dir), ("models", settings.models_dir)):
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if not there.is_dir() or not os.access(there, os.W_OK):
             message = f"cannot write to {str(folder)!r}, the folder of {what}"
-            remedy = "Change its permissions, or set LOCALRAG_HOME to another folder."
-            yield Finding("machine", "problem", message, remedy)
+            yield "problem", message, "Change its permissions, or set LOCALRAG_HOME to another folder."
             continue
         free = shutil.disk_usage(there).free
         state: State = "ok" if free >= _ENOUGH_DISK else "warning" if free >= _MIN_DISK else "problem"
         remedy = "" if state == "ok" else "Free some space, or set LOCALRAG_HOME to another disk."
-        yield Finding("machine", state, f"{size(free)} free for {what} in {str(folder)!r}", remedy)
+        yield state, f"{size(free)} free for {what} in {str(folder)!r}", remedy
 
 
-def _llama(settings: Settings) -> Iterator[Finding]:
+def _llama(settings: Settings) -> Iterator[Seen]:
     from localrag.models import machine
 
     try:
         probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        yield Finding("llama.cpp", "problem", f"llama.cpp does not start: {error}", _REBUILD)
+        yield "problem", f"llama.cpp does not start: {error}", _REBUILD
         return
     if probe.returncode != 0:
         last = (probe.stderr.splitlines() or ["no message"])[-1]
         how = f"signal {-probe.returncode}" if probe.returncode < 0 else last
-        yield Finding("llama.cpp", "problem", f"llama.cpp does not load ({how})", _REBUILD)
+        yield "problem", f"llama.cpp does not load ({how})", _REBUILD
         return
     found = json.loads(probe.stdout.splitlines()[-1])
     threads = settings.threads or machine.cores()
     features = ", ".join(re.findall(r"(\w+) = 1", found["processor"])) or "no processor features named"
-    message = f"llama-cpp-python {found['version']}, {threads} threads; {features}"
-    yield Finding("llama.cpp", "ok", message)
+    yield "ok", f"llama-cpp-python {found['version']}, {threads} threads; {features}", ""
     if found["gpu"]:
-        yield Finding("llama.cpp", "ok", f"this build can use the GPU (gpu_layers = {settings.gpu_layers})")
+        yield "ok", f"this build can use the GPU (gpu_layers = {settings.gpu_layers})", ""
     elif settings.gpu_layers > 0:
         message = f"gpu_layers = {settings.gpu_layers}, but this build has no GPU support"
-        yield Finding("llama.cpp", "warning", message, "Build llama-cpp-python for your GPU, or remove the setting.")
+        yield "warning", message, "Build llama-cpp-python for your GPU, or remove the setting."
     else:
-        yield Finding("llama.cpp", "ok", "this build uses the processor only")
+        yield "ok", "this build uses the processor only", ""
     yield from _in_force(settings)
 
 
-def _in_force(settings: Settings) -> Iterator[Finding]:
+def _in_force(settings: Settings) -> Iterator[Seen]:
     """Report how the model in use runs with the current settings."""
     from localrag.llm import loading
 
@@ -248,38 +247,37 @@ def _in_force(settings: Settings) -> Iterator[Finding]:
     except (OSError, subprocess.TimeoutExpired, ValueError):
         result = {}
     if "in_force" in result:
-        yield Finding("llama.cpp", "ok", f"in use: {', '.join(result['in_force'])}")
+        yield "ok", f"in use: {', '.join(result['in_force'])}", ""
     else:
         message = result.get("message", "its process ended without a message")
         hint = result.get("hint") or "Check it: localrag models verify"
-        yield Finding("llama.cpp", "problem", f"the model in use does not run: {message}", hint)
+        yield "problem", f"the model in use does not run: {message}", hint
 
 
-def _models(settings: Settings) -> Iterator[Finding]:
+def _models(settings: Settings) -> Iterator[Seen]:
     from localrag.models import machine
     from localrag.models.store import ModelStore, memory_needed
 
     store = ModelStore(settings)
     installed = [f"{model.id} ({size(model.bytes)})" for model in store.installed()]
     if installed:
-        yield Finding("models", "ok", f"installed: {', '.join(installed)}")
+        yield "ok", f"installed: {', '.join(installed)}", ""
     free = machine.available_memory()
     for kind in ("embedder", "generator"):
         try:
             model = store.default(kind)
         except LocalragError as error:
-            yield Finding("models", "problem", error.message, error.hint)
+            yield "problem", error.message, error.hint
             continue
         needed = memory_needed(model)
         if free is not None and needed > free:
             message = f"{model.id} needs {size(needed)} of memory; {size(free)} are free"
-            remedy = "Close other programs, or choose a smaller model: localrag models use ID"
-            yield Finding("models", "warning", message, remedy)
+            yield "warning", message, "Close other programs, or choose a smaller model: localrag models use ID"
         else:
-            yield Finding("models", "ok", f"the {kind} in use is {model.id}")
+            yield "ok", f"the {kind} in use is {model.id}", ""
 
 
-def _calibration(settings: Settings) -> Iterator[Finding]:
+def _calibration(settings: Settings) -> Iterator[Seen]:
     """Report how much text the model in use can use, and whether this was measured with the installed weights."""
     from localrag.llm import calibration
     from localrag.models.store import ModelStore
@@ -297,28 +295,26 @@ def _calibration(settings: Settings) -> Iterator[Finding]:
         at_least = "at least " if known.at_least else ""
         build = f" with llama-cpp-python {known.build}" if known.build else ""
         text = f"{at_least}{known.effective_tokens:,} tokens of text"
-        yield Finding("models", "ok", f"{name} can use {text}, measured {known.measured}{build}")
+        yield "ok", f"{name} can use {text}, measured {known.measured}{build}", ""
     elif measured.calibrated:
         message = f"{name} was calibrated with other weights; localrag assumes {known.effective_tokens:,} tokens"
-        yield Finding("models", "warning", message, again)
+        yield "warning", message, again
     else:
-        message = f"{name} is not calibrated; localrag assumes {known.effective_tokens:,} tokens of text. {again}"
-        yield Finding("models", "ok", message)
+        yield "ok", f"{name} is not calibrated; localrag assumes {known.effective_tokens:,} tokens of text. {again}", ""
 
 
-def _libraries(settings: Settings) -> Iterator[Finding]:
+def _libraries(settings: Settings) -> Iterator[Seen]:
     from localrag.models.store import ModelStore
 
     names = library_names(settings.indexes_dir)
     if not names:
-        message = f"no libraries in {str(settings.indexes_dir)!r}; make one: localrag ingest FOLDER"
-        yield Finding("libraries", "ok", message)
+        yield "ok", f"no libraries in {str(settings.indexes_dir)!r}; make one: localrag ingest FOLDER", ""
     embedders = {model.sha256 for model in ModelStore(settings).installed("embedder")}
     for name in names:
         yield _library(settings, name, embedders)
 
 
-def _library(settings: Settings, name: str, embedders: set[str]) -> Finding:
+def _library(settings: Settings, name: str, embedders: set[str]) -> Seen:
     from localrag.store.library import Library
 
     try:
@@ -326,31 +322,30 @@ def _library(settings: Settings, name: str, embedders: set[str]) -> Finding:
             counts, identity, failed = library.counts(), library.identity, library.failures()
             index = library.index_facts()
     except LocalragError as error:
-        return Finding("libraries", "problem", error.message, error.hint)
+        return "problem", error.message, error.hint
     message = f"{name}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items())
     message += f"; index: {index or 'made at the next search'}"
     if identity.sha256 not in embedders:
         message = f"{message}; its embedder {identity.model!r} is not installed"
-        return Finding("libraries", "problem", message, f"Run: localrag models install {identity.model}")
+        return "problem", message, f"Run: localrag models install {identity.model}"
     if failed:
         message = f"{message}; {counted(len(failed), 'file')} could not be read"
-        return Finding("libraries", "warning", message, f"See why: localrag status {name}")
-    return Finding("libraries", "ok", message)
+        return "warning", message, f"See why: localrag status {name}"
+    return "ok", message, ""
 
 
-def _conversations(settings: Settings) -> Iterator[Finding]:
+def _conversations(settings: Settings) -> Iterator[Seen]:
     from localrag.sessions import store_of
 
     listed = store_of(settings).list()
     for one in listed:
         if one.problem:
-            remedy = "Restore the file from a copy, or delete it."
-            yield Finding("conversations", "warning", one.problem, remedy)
+            yield "warning", one.problem, "Restore the file from a copy, or delete it."
     count = counted(sum(not one.problem for one in listed), "conversation")
-    yield Finding("conversations", "ok", f"{count} saved")
+    yield "ok", f"{count} saved", ""
 
 
-def _audit(settings: Settings) -> Iterator[Finding]:
+def _audit(settings: Settings) -> Iterator[Seen]:
     from localrag.security import audit
 
     named = [("", settings.audit_file)]
@@ -361,15 +356,15 @@ def _audit(settings: Settings) -> Iterator[Finding]:
         try:
             problems = audit.verify(file)
         except KeyRequired:
-            yield Finding("audit", "ok", f"the log{of} is encrypted and was not checked")
+            yield "ok", f"the log{of} is encrypted and was not checked", ""
             continue
         except LocalragError as error:
-            yield Finding("audit", "problem", error.message, error.hint)
+            yield "problem", error.message, error.hint
             continue
         intact += not problems
         for problem in problems:
             torn = problem.kind == "torn"
             remedy = "The next entry repairs it." if torn else "Compare the file with a copy kept elsewhere."
-            yield Finding("audit", "warning" if torn else "problem", f"the log{of}: {problem.message}", remedy)
+            yield "warning" if torn else "problem", f"the log{of}: {problem.message}", remedy
     if intact == len(files):
-        yield Finding("audit", "ok", f"{counted(intact, 'log')} intact" if files else "nothing is logged yet")
+        yield "ok", f"{counted(intact, 'log')} intact" if files else "nothing is logged yet", ""

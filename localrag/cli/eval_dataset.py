@@ -58,25 +58,21 @@ class Asking:
 def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of commands that ask a dataset; the command gets them as one Asking, `how`."""
 
+    @click.option("--documents", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
+                  help="The folder of the documents; default: the smallest that holds those of DATASET.")  # fmt: skip
+    @click.option("-l", "--library", metavar="NAME", shell_complete=complete_library,
+                  help="Ask this library instead, as it is (localrag ingest).")  # fmt: skip
+    @click.option("--within-document", is_flag=True, help="Look only in the documents that a question names.")
+    @click.option("--limit", type=click.IntRange(1), metavar="N", help="A sample of N questions.")
+    @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
+                  help="Seed of the sample and of the intervals.")  # fmt: skip
+    @click.option("--out", type=FILE, metavar="FILE.jsonl",
+                  help="Keep results; questions with a result for these settings are not asked again.")  # fmt: skip
     @functools.wraps(command)
     def given(*args: Any, **others: Any) -> Any:
         how = Asking(**{field.name: others.pop(field.name) for field in fields(Asking)})
         return command(*args, how=how, **others)
 
-    options = [
-        click.option("--documents", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
-                     help="The folder of the documents; by default the smallest that holds those in the dataset."),
-        click.option("-l", "--library", metavar="NAME", shell_complete=complete_library,
-                     help="Ask this library instead, as it is (localrag ingest)."),
-        click.option("--within-document", is_flag=True, help="Look only in the documents that a question names."),
-        click.option("--limit", type=click.IntRange(1), metavar="N", help="A sample of N questions."),
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
-                     help="Seed of the sample and of the intervals."),
-        click.option("--out", type=FILE, metavar="FILE.jsonl",
-                     help="Keep results; questions with a result for these settings are not asked again."),
-    ]  # fmt: skip
-    for option in reversed(options):
-        given = option(given)
     return given
 
 

@@ -145,12 +145,10 @@ def _watch(
     """Update the library at every change; a change that fails is tried again with the next one."""
     from localrag.ingest.watch import changes
 
-    def blind(reason: str) -> None:
-        say(f"  The system reports no changes here ({reason}); localrag looks at the folder every minute.")
-
+    blind = "  The system reports no changes here ({}); localrag looks at the folder every minute."
     say(f"Watching {str(path)!r}; press Ctrl-C to end.")
     last_error = ""
-    for _ in changes(path if path.is_dir() else path.parent, stop, blind):
+    for _ in changes(path if path.is_dir() else path.parent, stop, lambda reason: say(blind.format(reason))):
         before = report
         try:
             report = once(stop)

@@ -76,10 +76,7 @@ def fork() -> ForkedInstaller | None:
 
 
 def is_wanted() -> bool:
-    """Return whether no model that answers is installed.
-
-    The records are read directly: importing the room of models takes longer than the first frame.
-    """
+    """Return whether no model that answers is installed; importing `localrag.models` would delay the first frame."""
     from localrag.settings import load_settings
 
     try:

@@ -12,15 +12,15 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from localrag.errors import KeyRequired, StorageError, UsageError
-
-if TYPE_CHECKING:
-    from localrag.security.encryption.age import Recipients
-    from localrag.security.encryption.keyring import Credential, Key, Keyring, Passphrase, SecretKey
+from localrag.security.encryption import keyring as keyrings
+from localrag.security.encryption.age import Recipients
+from localrag.security.encryption.keyring import Credential, Key, Keyring, Passphrase, RecoveryKey, SecretKey
+from localrag.security.encryption.unlocked import locked_error
 
 Result = TypeVar("Result")
 MAX_TRIES = 3
@@ -63,8 +63,6 @@ def key_files() -> list[Path]:
 
 def library_key(folder: Path, keyring: Keyring, ask: bool) -> Key:
     """Return the key of an encrypted folder: by key file, the system's keyring, or a question if `ask`."""
-    from localrag.security.encryption.unlocked import locked_error
-
     if (file := key_file()) is not None:
         if keyring.key_id in _wrong_for and not ask:
             raise locked_error(folder)
@@ -82,17 +80,14 @@ def library_key(folder: Path, keyring: Keyring, ask: bool) -> Key:
 
 def credential_in(file: Path) -> SecretKey | Passphrase:
     """Return what a key file holds; raise UsageError if it holds no key."""
-    from localrag.security.encryption.keyring import parse_key_file
-
     try:
-        return parse_key_file(file.read_bytes())
+        return keyrings.parse_key_file(file.read_bytes())
     except OSError as error:
         raise StorageError(f"cannot read the key file {str(file)!r}: {error.strerror}", "Check the path.") from None
 
 
 def typed(name: str, keyring: Keyring) -> Credential:
     """Ask for a passphrase or recovery key that opens the keyring, up to three times."""
-    from localrag.security.encryption.keyring import Passphrase, RecoveryKey
 
     def opens(text: str) -> Credential:
         credential: Credential = Passphrase(text)
@@ -140,8 +135,6 @@ _SERVICE = "localrag"
 
 def from_keyring(key_id: bytes) -> Key | None:
     """Return a key that the system's keyring holds, or None."""
-    from localrag.security.encryption.keyring import Key
-
     with suppress(Exception):  # no keyring, no session or a locked one: the user is asked
         import keyring
 
@@ -185,8 +178,6 @@ def recipient_options(command: Callable[..., None]) -> Callable[..., None]:
 def _recipients(encrypt: bool, encrypt_for: Sequence[str]) -> Recipients | None:
     if not (encrypt or encrypt_for):
         return None
-    from localrag.security.encryption.age import Recipients
-
     if encrypt and encrypt_for:
         raise UsageError("a file is encrypted with a passphrase or for keys", "Leave out --encrypt or --encrypt-for.")
     if encrypt:
@@ -196,14 +187,12 @@ def _recipients(encrypt: bool, encrypt_for: Sequence[str]) -> Recipients | None:
 
 def _public_key(who: str) -> tuple[str, str]:
     """Return the name and public key of a recipient."""
-    from localrag.security.encryption.keyring import PUBLIC_KEY_MARK, SecretKey, check_public_key
-
-    if who.startswith(PUBLIC_KEY_MARK):
-        return who[:12], check_public_key(who)
+    if who.startswith(keyrings.PUBLIC_KEY_MARK):
+        return who[:12], keyrings.check_public_key(who)
     credential = credential_in(Path(who)) if Path(who).is_file() else None
     if not isinstance(credential, SecretKey):
         raise UsageError(
             f"{who!r} is neither a public key nor a key file",
-            f"A public key begins with {PUBLIC_KEY_MARK}: localrag vault identity FILE prints one.",
+            f"A public key begins with {keyrings.PUBLIC_KEY_MARK}: localrag vault identity FILE prints one.",
         )
     return Path(who).name, credential.public

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 
@@ -24,15 +24,13 @@ from localrag.cli.options import (
 from localrag.cli.output import bar, counted, interruptible, size, table
 from localrag.errors import LocalragError, StorageError, UsageError
 from localrag.security import sandbox
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
+from localrag.security.encryption.age import Recipients
 from localrag.settings import load_settings
 from localrag.store.names import DATABASE, check_name
 
-if TYPE_CHECKING:
-    from localrag.security.encryption.age import Recipients
-    from localrag.security.encryption.keyring import Key
-
-_known: dict[bytes, Key] = {}  # so that each key is asked for once
+_known: dict[bytes, keyrings.Key] = {}  # so that each key is asked for once
 _LISTED = ("name", "documents", "chunks", "bytes", "roots", "folder", "encrypted")
 
 
@@ -320,10 +318,8 @@ def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as
     click.echo(f'Next: localrag ask "…" --library {made.library}', err=True)
 
 
-def _unlock(place: Path, keyring: bytes) -> Key:
+def _unlock(place: Path, keyring: bytes) -> keyrings.Key:
     """Return the key of a keyring, asking at most once."""
-    from localrag.security.encryption import keyring as keyrings
-
     if keyring not in _known:
         _known[keyring] = keys.library_key(place, keyrings.from_json(keyring), True)
     return _known[keyring]

@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,8 @@ def install(id: str | None, sha256: str | None, yes: bool, as_json: bool) -> Non
         model = store.install(id, sha256=sha256, confirm=lambda question: yes, progress=lines.update, say=lines.say)
         lines.write({"installed": model.id})
         return
-    with _progress() as bars:
+    bars = _Bars()
+    with bars.bar:
         confirm = bars.ask if sys.stdin.isatty() and not yes else lambda question: yes
         model = store.install(id, sha256=sha256, confirm=confirm, progress=bars.update, say=bars.say)
     _describe(model)
@@ -234,24 +234,32 @@ def _describe(model: InstalledModel) -> None:
 class _Bars:
     """Progress bars on stderr that leave room for messages and questions."""
 
-    def __init__(self, bar: Any) -> None:
-        self._bar = bar
+    def __init__(self) -> None:
+        from rich import progress
+        from rich.console import Console
+
+        columns = (
+            progress.TextColumn("{task.description}"), progress.BarColumn(), progress.DownloadColumn(),
+            progress.TransferSpeedColumn(), progress.TimeRemainingColumn(),
+        )  # fmt: skip
+        console = Console(stderr=True, soft_wrap=True)
+        self.bar = progress.Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
         self._tasks: dict[str, Any] = {}
 
     def update(self, progress: Progress) -> None:
         if progress.what not in self._tasks:
-            self._tasks[progress.what] = self._bar.add_task(progress.what, total=progress.total)
-        self._bar.update(self._tasks[progress.what], completed=progress.done, total=progress.total)
+            self._tasks[progress.what] = self.bar.add_task(progress.what, total=progress.total)
+        self.bar.update(self._tasks[progress.what], completed=progress.done, total=progress.total)
 
     def say(self, line: str) -> None:
-        self._bar.console.print(line, markup=False, highlight=False)
+        self.bar.console.print(line, markup=False, highlight=False)
 
     def ask(self, question: str) -> bool:
-        self._bar.stop()
+        self.bar.stop()
         try:
             return click.confirm(question, err=True)
         finally:
-            self._bar.start()
+            self.bar.start()
 
 
 class _JsonLines:
@@ -270,17 +278,3 @@ class _JsonLines:
     def write(self, value: dict[str, Any]) -> None:
         click.echo(json.dumps(value, ensure_ascii=False))
         sys.stdout.flush()
-
-
-@contextmanager
-def _progress() -> Iterator[_Bars]:
-    from rich import progress
-    from rich.console import Console
-
-    columns = (
-        progress.TextColumn("{task.description}"), progress.BarColumn(), progress.DownloadColumn(),
-        progress.TransferSpeedColumn(), progress.TimeRemainingColumn(),
-    )  # fmt: skip
-    console = Console(stderr=True, soft_wrap=True)
-    with progress.Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        yield _Bars(bar)

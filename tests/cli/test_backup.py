@@ -1,4 +1,4 @@
-"""`localrag backup` and `restore` as a person types them."""
+"""`localrag backup` and `localrag restore`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_backup_is_restored_with_a_key_file(library: None, tmp_path: Path, set
     assert (settings.indexes_dir / "again" / "library.db").is_file()
 
 
-def test_what_is_there_is_not_replaced_unless_said(library: None, tmp_path: Path) -> None:
+def test_nothing_is_replaced_without_replace(library: None, tmp_path: Path) -> None:
     file = tmp_path / "contracts.backup"
     assert "in clear" in run("backup", "contracts", file, "--clear").stderr
     assert "--replace" in refused("backup", "contracts", file, "--clear").hint

@@ -39,63 +39,63 @@ def talk(monkeypatch, tmp_path):
 
 def test_piped_questions_are_answered_line_by_line_with_numbered_sources(talk):
     world = FakeWorld()
-    told = talk("How long?\n\nAnd the term?\n", "contracts", world=world)
+    done = talk("How long?\n\nAnd the term?\n", "contracts", world=world)
     assert [asked["question"] for asked in world.assistant.asked] == ["How long?", "And the term?"]
-    assert told.stdout.count("Thirty days [1], within a term of three years [2].") == 2
-    assert f"[1] contracts/msa.pdf, p. 12: “{NOTICE}”" in told.stdout
-    assert "> How long?" in told.stdout and "Question: " not in told.stdout
-    assert told.exit_code == 0
+    assert done.stdout.count("Thirty days [1], within a term of three years [2].") == 2
+    assert f"[1] contracts/msa.pdf, p. 12: “{NOTICE}”" in done.stdout
+    assert "> How long?" in done.stdout and "Question: " not in done.stdout
+    assert done.exit_code == 0
 
 
-def test_second_question_carries_the_first_and_both_are_saved_as_one_conversation(talk):
+def test_questions_in_a_row_are_one_conversation(talk):
     world = FakeWorld()
-    told = talk("How long?\nAnd the term?\n", world=world)
+    done = talk("How long?\nAnd the term?\n", world=world)
     assert [turn.question for turn in world.assistant.asked[1]["history"]] == ["How long?"]
-    assert [(found.title, found.turns) for found in told.saved] == [("How long?", 2)]
+    assert [(found.title, found.turns) for found in done.saved] == [("How long?", 2)]
 
 
 def test_new_begins_another_conversation(talk):
     world = FakeWorld()
-    told = talk("How long?\n:new\nAnd the term?\n", world=world)
+    done = talk("How long?\n:new\nAnd the term?\n", world=world)
     assert world.assistant.asked[1]["history"] == []
-    assert len(told.saved) == 2
+    assert len(done.saved) == 2
 
 
 def test_progress_is_printed_in_words_and_nothing_is_drawn(talk):
-    told = talk("How long?\n")
-    assert "fake-1b is ready. Library contracts: 2 documents." in told.stderr
-    assert "retrieve: a short question over 2 documents" in told.stderr
-    assert "\x1b" not in told.output and "\r" not in told.output
+    done = talk("How long?\n")
+    assert "fake-1b is ready. Library contracts: 2 documents." in done.stderr
+    assert "retrieve: a short question over 2 documents" in done.stderr
+    assert "\x1b" not in done.output and "\r" not in done.output
 
 
 def test_source_prints_the_words_around_the_quote(talk):
-    told = talk("How long?\n:source 1\n")
-    assert f"Quote: {NOTICE}" in told.stdout
-    assert "41. Termination." in told.stdout and "After: Notice is given by letter." in told.stdout
+    done = talk("How long?\n:source 1\n")
+    assert f"Quote: {NOTICE}" in done.stdout
+    assert "41. Termination." in done.stdout and "After: Notice is given by letter." in done.stdout
 
 
 @pytest.mark.parametrize(
     "typed", [":source 1\n", "How long?\n:source 9\n", ":sorce\n", ":mode quick\n", ":export x.md\n"]
 )
 def test_a_wrong_command_is_an_error_and_the_chat_continues(talk, typed):
-    told = talk(f"{typed}Still there?\n")
-    assert "hint: " in told.stderr and "> Still there?" in told.stdout
-    assert told.exit_code != 0
+    done = talk(f"{typed}Still there?\n")
+    assert "hint: " in done.stderr and "> Still there?" in done.stdout
+    assert done.exit_code != 0
 
 
 def test_commands_change_the_mode_export_and_leave(talk, tmp_path):
     world = FakeWorld()
-    told = talk("One?\n:mode survey\nTwo?\n:export out.md\n:export out.md\n:help\n:quit\nThree?\n", world=world)
+    done = talk("One?\n:mode survey\nTwo?\n:export out.md\n:export out.md\n:help\n:quit\nThree?\n", world=world)
     assert [asked["mode"] for asked in world.assistant.asked] == ["auto", "survey"]
-    assert NOTICE in (tmp_path / "out.md").read_text() and "out.md" in told.stderr.split("error: ")[1]
-    assert chat.HELP in told.stdout
+    assert NOTICE in (tmp_path / "out.md").read_text() and "out.md" in done.stderr.split("error: ")[1]
+    assert chat.HELP in done.stdout
 
 
-def test_an_error_leaves_the_next_question_to_be_asked_and_sets_the_exit_code(talk):
+def test_after_an_error_the_chat_continues_and_ends_with_its_code(talk):
     world = FakeWorld(FakeAssistant([StorageError("the disk is full", "Make room.")], SCRIPT))
-    told = talk("One?\nTwo?\n", world=world)
-    assert "hint: Make room." in told.stderr and "Thirty days [1], within" in told.stdout
-    assert told.exit_code == StorageError.exit_code
+    done = talk("One?\nTwo?\n", world=world)
+    assert "hint: Make room." in done.stderr and "Thirty days [1], within" in done.stdout
+    assert done.exit_code == StorageError.exit_code
 
 
 def test_ctrl_c_stops_the_answer_and_keeps_what_was_written(talk):
@@ -107,8 +107,8 @@ def test_ctrl_c_stops_the_answer_and_keeps_what_was_written(talk):
             yield from super().ask(question, stop=stop, **how)
 
     before = signal.getsignal(signal.SIGINT)
-    told = talk("How long?\n", world=FakeWorld(Interrupted()))
-    assert "Thirty days [1], within" in told.stdout
+    done = talk("How long?\n", world=FakeWorld(Interrupted()))
+    assert "Thirty days [1], within" in done.stdout
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -1,4 +1,4 @@
-"""`localrag config`: settings shown, saved, taken back."""
+"""`localrag config`: show, save and remove settings."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ def test_saving_what_a_variable_sets_says_that_it_has_no_effect(run, monkeypatch
 
 def test_show_lists_groups_values_and_origins(run, tmp_path):
     run("set", "passages", "3")
-    told = run("show").stdout
-    assert "Answers" in told and f"passages = 3  ({tmp_path / 'config' / 'localrag.toml'})" in told
-    assert "generator = not set  (default)" in told
+    done = run("show").stdout
+    assert "Answers" in done and f"passages = 3  ({tmp_path / 'config' / 'localrag.toml'})" in done
+    assert "generator = not set  (default)" in done
     assert [row["name"] for row in json.loads(run("show", "--changed", "--json").stdout)["settings"]] == ["passages"]
     assert "theme = " in run("show", "colours").stdout and "passages" not in run("show", "colours").stdout
 
 
 def test_json_of_one_setting_says_what_it_may_be(run):
-    told = json.loads(run("get", "theme", "--json").stdout)
-    assert told["value"] == "auto" and told["may_be"] == "one of auto, dark, light, contrast"
+    done = json.loads(run("get", "theme", "--json").stdout)
+    assert done["value"] == "auto" and done["may_be"] == "one of auto, dark, light, contrast"
     assert json.loads(run("set", "passages", "3", "--json").stdout)["value"] == 3
 
 

@@ -229,10 +229,10 @@ def test_the_model_in_use_reports_how_it_runs(
 ) -> None:
     path = tiny_llamas.sliding(tmp_path / "tiny.gguf")
     monkeypatch.setattr(loading, "generator_arguments", lambda settings: arguments(path, kv_type="q8_0"))
-    told = of("llama.cpp", diagnose(settings))[-1]
-    assert told.state == "ok"
+    result = of("llama.cpp", diagnose(settings))[-1]
+    assert result.state == "ok"
     for part in ("1 thread,", "batches of 256", "flash attention on", "in 8 bits", "mapped", "a GPU", "sliding window"):
-        assert part in told.message
+        assert part in result.message
 
 
 def test_a_model_that_does_not_run_is_a_problem_with_its_reason(
@@ -245,5 +245,5 @@ def test_a_model_that_does_not_run_is_a_problem_with_its_reason(
         (arguments(path, kv_type="q8_0", flash_attention="off"), "q8_0"),
     ):
         monkeypatch.setattr(loading, "generator_arguments", lambda settings, given=given: given)
-        told = of("llama.cpp", diagnose(settings))[-1]
-        assert told.state == "problem" and word in told.message and told.remedy
+        result = of("llama.cpp", diagnose(settings))[-1]
+        assert result.state == "problem" and word in result.message and result.remedy

@@ -1,4 +1,4 @@
-"""`localrag eval judge` and `localrag eval arena`: what is asked, judged, kept and shown."""
+"""`localrag eval judge` and `localrag eval arena`: questions, grades, saved results and reports."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def run(*args: object, keys: str | None = None) -> Result:
     return result
 
 
-def answers(path: Path, said: dict[str, str]) -> Path:
+def answers(path: Path, message: dict[str, str]) -> Path:
     rows: list[dict[str, Any]] = [{"run": "r1", "settings": {"measure": "answers", "mode": "auto"}}]
     rows += [
         {"run": "r1", "id": name, "question": f"What of {name}?", "known": KNOWN[name], "answer": answer,
          "found": bool(answer), "answerable": bool(KNOWN[name])}
-        for name, answer in said.items()
+        for name, answer in message.items()
     ]  # fmt: skip
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
@@ -81,7 +81,7 @@ def test_own_labels_decide_if_there_are_enough(tmp_path: Path, monkeypatch: pyte
     assert many["agreement_on"] == "labels" and many["agreement"]["n"] == 3 and not many["decides"]
 
 
-def test_a_file_that_holds_no_answers_is_told(dataset: Path) -> None:
+def test_a_file_without_answers_is_refused(dataset: Path) -> None:
     with pytest.raises(UsageError):
         run("judge", dataset)
 
@@ -142,7 +142,7 @@ def test_a_person_may_stop_and_go_on(tmp_path: Path) -> None:
     assert rest.exit_code == 0 and report["votes"] == 2, "one of three was passed over"
 
 
-def test_what_cannot_be_meant_is_told(dataset: Path, tmp_path: Path) -> None:
+def test_malformed_sides_are_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         run("arena", "as-it-is", "plain")
     with pytest.raises(NotFoundError):

@@ -1,4 +1,4 @@
-"""`localrag eval`: what it prints, what it leaves out, and that it goes on where it stopped."""
+"""`localrag eval`: what it prints and leaves out, and that it continues where it stopped."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_missing_library_is_an_error(dataset: Path) -> None:
         run("retrieval", dataset, "-l", "nowhere")
 
 
-def test_questions_about_documents_elsewhere_are_left_out_and_said(documents: Path) -> None:
+def test_questions_about_other_documents_are_left_out_and_reported(documents: Path) -> None:
     path = write(documents / "qa.jsonl", [QUESTIONS[0], {**QUESTIONS[1], "doc": "elsewhere.txt"}])
     shown = run("retrieval", path, "-l", "office")
     assert "Left out: 1 questions about 1 documents that are not in 'office'" in shown.stderr
@@ -231,7 +231,7 @@ def test_questions_are_drafted_counted_and_measured(
     assert "1 of 1 questions are drafts" in run("retrieval", out, "-l", "office").stderr
 
 
-def test_what_is_dropped_is_said_with_its_reason(
+def test_dropped_drafts_are_reported_with_the_reason(
     settings: Settings, documents: Path, tmp_path: Path, model: ScriptedGenerator
 ) -> None:
     (documents / "contracts/lease.txt").write_text(LEASE_AT_LENGTH)

@@ -45,8 +45,8 @@ def test_the_report_goes_to_stderr_with_the_next_command(models: Any, folder: Fo
     root = folder({"a.txt": "Alpha.", "empty.txt": "", "x.exe": "?"})
     result = run("ingest", root)
     assert result.stdout == "" and result.exit_code == 0
-    for said in ("Read 1 document into 'papers'", "failed: empty.txt: ", "1 .exe", "localrag ask"):
-        assert said in result.stderr
+    for part in ("Read 1 document into 'papers'", "failed: empty.txt: ", "1 .exe", "localrag ask"):
+        assert part in result.stderr
     again = run("ingest", root)
     assert "Read 0 documents" in again.stderr and "1 unchanged" in again.stderr
 
@@ -97,8 +97,8 @@ def test_a_moved_folder_keeps_what_was_read(models: Any, folder: Folder, tmp_pat
 
 
 def test_the_next_command_is_quoted_for_the_shell(models: Any, folder: Folder) -> None:
-    said = run("ingest", folder({"a.txt": "Alpha."}), "--name", "my papers").stderr
-    assert "--library 'my papers'" in said and "localrag chat 'my papers'" in said
+    stderr = run("ingest", folder({"a.txt": "Alpha."}), "--name", "my papers").stderr
+    assert "--library 'my papers'" in stderr and "localrag chat 'my papers'" in stderr
 
 
 WATCHER = f"""
@@ -127,23 +127,23 @@ def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder: Folder, tmp_path: 
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=lambda: [lines.put(line) for line in watcher.stderr or ()], daemon=True).start()
 
-    def told(words: str) -> None:
+    def wait_for(words: str) -> None:
         until = time.monotonic() + 30
         while words not in lines.get(timeout=max(0.1, until - time.monotonic())):
             pass
 
     try:
-        told("Watching")
+        wait_for("Watching")
         time.sleep(0.5)  # until the system tells of changes
         folder({"b.txt": "Beta."})
-        told("Read 1 document")
+        wait_for("Read 1 document")
         folder({"bad.pdf": "%PDF-"})
-        told("failed: bad.pdf")
+        wait_for("failed: bad.pdf")
         (root / "b.txt").rename(root / "c.txt")
-        told("1 moved")
+        wait_for("1 moved")
         for number in range(20):
             folder({f"{number}.txt": f"Number {number}."})
-        told("Read ")
+        wait_for("Read ")
         watcher.send_signal(signal.SIGINT)
         assert watcher.wait(timeout=10) == 0
     finally:

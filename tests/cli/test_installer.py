@@ -22,7 +22,7 @@ try:
     print("not JSON", file=sys.stderr, flush=True)
     if sys.argv[1] == "slow":
         time.sleep(60)
-except KeyboardInterrupt:  # as soon as something was told, it can come
+except KeyboardInterrupt:  # it can come as soon as a line was printed
     print(json.dumps({"message": "taken away again"}), flush=True)
     sys.exit(130)
 sys.exit(4 if sys.argv[1] == "broken" else 0)

@@ -1,4 +1,4 @@
-"""`--encrypt` and `--encrypt-for`: each command that writes an export can seal it, and `vault open` reads it back."""
+"""`--encrypt` and `--encrypt-for`: each command that writes an export can encrypt it, and `vault open` reads it back."""
 
 from __future__ import annotations
 
@@ -90,14 +90,14 @@ def test_tables_and_records_are_sealed_too(
         assert words in (here / name).read_text("utf-8-sig")
 
 
-def test_who_is_neither_key_nor_file_is_told_before_anything_is_done(conversation: None, here: Path) -> None:
+def test_a_recipient_without_a_key_is_refused_first(conversation: None, here: Path) -> None:
     for who, words in (("anna", "neither a public key"), ("age1abc", "public key")):
         error = run("sessions", "export", "last", "--encrypt-for", who, fails=UsageError).exception
         assert words in str(error)
     assert list(here.iterdir()) == []
 
 
-def test_what_is_no_sealed_file_is_told(here: Path) -> None:
+def test_a_file_that_is_not_encrypted_is_refused(here: Path) -> None:
     (here / "a.age").write_bytes(b"something else")
     run("vault", "open", "a.age", "--key-file", "a.age", fails=UsageError)
     run("vault", "open", "b.age", fails=LocalragError)

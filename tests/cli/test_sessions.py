@@ -1,4 +1,4 @@
-"""`localrag sessions`: conversations by id, title or "last"; nothing is deleted or replaced without being sure."""
+"""`localrag sessions`: conversations by id, title or "last"; no deletion or replacement without a yes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(*words: str, fails: type[LocalragError] | None = None) -> Result:
     return result
 
 
-def test_the_list_names_each_with_its_turns_and_damaged_ones_with_their_problem(store: SessionStore) -> None:
+def test_the_list_shows_turns_and_damaged_conversations(store: SessionStore) -> None:
     (store.folder / "20200101T000000000000-abcdef.json").write_text("{")
     lines = run("list").stdout.splitlines()
     assert lines[0].startswith(store.find("Leave")) and "1 turn  Leave  (contracts)" in lines[0]
@@ -51,7 +51,7 @@ def test_without_conversations_the_list_says_how_to_begin(tmp_path: Path, monkey
     run("show", "last", fails=NotFoundError)
 
 
-def test_a_conversation_is_shown_with_its_quotes_and_without_escape_sequences(store: SessionStore) -> None:
+def test_a_conversation_is_shown_without_escape_sequences(store: SessionStore) -> None:
     shown = run("show", "last").stdout
     assert "# Leave" in shown and "ends on 31 May 2030" in shown and "\x1b" not in shown
     assert json.loads(run("show", "lease", "--json").stdout)["title"] == "Lease"

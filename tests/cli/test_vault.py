@@ -1,4 +1,4 @@
-"""`localrag vault`: libraries encrypted by a key file or a passphrase, and what is said where there is no key."""
+"""`localrag vault`: encrypt libraries by a key file or a passphrase; errors where there is no key."""
 
 from __future__ import annotations
 
@@ -114,20 +114,20 @@ def test_a_library_that_is_encrypted_from_the_first_never_lay_in_clear(
     assert isinstance(error, KeyRequired) and "--key-file" in error.hint and error.exit_code == 5
 
 
-def test_a_library_in_clear_is_encrypted_in_place_by_a_passphrase_typed_twice(
+def test_a_passphrase_typed_twice_encrypts_a_library(
     papers: Path, home: Path, typing: Callable[..., list[str]]
 ) -> None:
     fine("ingest", str(papers), "--name", "contracts")
     assert in_clear(home)
     asked = typing("correct horse", "correct horse")
-    told = json.loads(fine("vault", "encrypt", "contracts", "--json"))
-    assert len(asked) == 2 and in_clear(home) == [] and told["encrypted"]
+    done = json.loads(fine("vault", "encrypt", "contracts", "--json"))
+    assert len(asked) == 2 and in_clear(home) == [] and done["encrypted"]
     lock()
     asked = typing("wrong horses", "correct horse")
     assert "lease.txt" in fine("search", CANARY, "-l", "contracts")
     assert len(asked) == 2 and "contracts" in asked[0]
     lock()
-    typing(told["recovery_key"])
+    typing(done["recovery_key"])
     assert "lease.txt" in fine("search", CANARY, "-l", "contracts")
 
 
@@ -193,9 +193,7 @@ def test_finding_a_folders_library_asks_for_no_key_of_another(
     assert asked == []
 
 
-def test_an_encrypted_library_is_listed_without_its_key_and_deleted_with_it(
-    papers: Path, key: Path, home: Path
-) -> None:
+def test_listing_an_encrypted_library_needs_no_key_deleting_does(papers: Path, key: Path, home: Path) -> None:
     fine("ingest", str(papers), "--name", "contracts", "--encrypt", "--key-file", str(key))
     assert "encrypted" in fine("status", "contracts") and "encrypted" in fine("libraries")
     lock()
@@ -230,7 +228,7 @@ def test_a_conversation_is_named_by_who_has_a_key_file_and_nobody_is_asked(
     refused("sessions", "show", "last", "--key-file", str(key.with_name("other.key")))
 
 
-def test_what_an_export_is_called_stands_in_the_record_of_the_encrypted_library_alone(
+def test_only_the_log_of_an_encrypted_library_names_its_exports(
     papers: Path, key: Path, settings: Settings, home: Path, tmp_path: Path
 ) -> None:
     fine("ingest", str(papers), "--name", "contracts", "--encrypt", "--key-file", str(key))

@@ -101,9 +101,6 @@ class _Item:
         names = sorted(name for upper, name in self._streams.items() if upper.startswith(prefix.upper()))
         return [_Item(self.ole, self._tree, (*self.path, name), self.codepage) for name in names]
 
-    def attached_mail(self) -> _Item | None:
-        return next((item for item in self.children(f"__substg1.0_{_DATA:04X}{_OBJECT:04X}") if item.fixed), None)
-
     def text(self, *tags: int) -> str:
         """Return the first of these properties that is not empty."""
         for tag in tags:
@@ -160,20 +157,26 @@ def _codec(number: int) -> str:
 
 
 def _letter(item: _Item) -> Letter:
-    for one in _attachments(item):
-        if one.kind == "application/pgp-encrypted" or one.name.lower() == "message.rpmsg":
+    for attachment in _attachments(item):
+        if attachment.kind == "application/pgp-encrypted" or attachment.name.lower() == "message.rpmsg":
             raise encrypted()
     headers = HeaderParser().parsestr(item.text(_HEADERS))
     sender = header_text(str(headers.get("From", "")))
     author = author_of(str(headers.get("From", "")))
     if not sender:
         name = item.text(_SENDER, _ON_BEHALF)
-        addresses = (item.text(tag) for tag in (_SENDER_SMTP, _SENDER_ADDRESS, _ON_BEHALF_ADDRESS))
-        address = next((one for one in addresses if "@" in one), "")
+        candidates = (item.text(tag) for tag in (_SENDER_SMTP, _SENDER_ADDRESS, _ON_BEHALF_ADDRESS))
+        address = next((found for found in candidates if "@" in found), "")
         sender, author = _person(name, address), name or address
     sent = item.date(_SUBMITTED, _DELIVERED)
     written = header_text(str(headers.get("Date", "")))
-    to, cc, bcc = _recipients(item)
+    listed: defaultdict[int, list[str]] = defaultdict(list)
+    for one in item.children("__recip_version1.0_#"):
+        address = one.text(_SMTP, _ADDRESS)
+        if person := _person(one.text(_NAME), address if "@" in address else ""):
+            listed[one.integer(_RECIPIENT_TYPE) & 3].append(person)
+    # Without recipients, or for one kind of them, as Outlook shows them.
+    to, cc, bcc = (", ".join(listed[n]) or item.text(tag) for n, tag in enumerate((_TO, _CC, _BCC), 1))
     plain, html = item.text(_BODY), item.text(_HTML)
     if not html and (data := item.binary(_HTML)):
         html, lost = decode_named(data, _codec(item.integer(_INTERNET_CODEPAGE) or 65001))
@@ -200,17 +203,6 @@ def _rtf_body(data: bytes) -> str:
         return ""
 
 
-def _recipients(item: _Item) -> tuple[str, str, str]:
-    """Return To, Cc and Bcc with addresses if the file has them, else as Outlook shows them."""
-    listed: defaultdict[int, list[str]] = defaultdict(list)
-    for one in item.children("__recip_version1.0_#"):
-        address = one.text(_SMTP, _ADDRESS)
-        if person := _person(one.text(_NAME), address if "@" in address else ""):
-            listed[one.integer(_RECIPIENT_TYPE) & 3].append(person)
-    to, cc, bcc = (", ".join(listed[n]) or item.text(tag) for n, tag in enumerate((_TO, _CC, _BCC), 1))
-    return to, cc, bcc
-
-
 def _person(name: str, address: str) -> str:
     name = name.strip(" '\"")
     return f"{name} <{address}>" if address and name and name.lower() != address.lower() else address or name
@@ -222,7 +214,8 @@ def _person(name: str, address: str) -> str:
 class _Attachment:
     def __init__(self, item: _Item) -> None:
         self._item = item
-        self.mail = item.attached_mail()
+        mails = item.children(f"__substg1.0_{_DATA:04X}{_OBJECT:04X}")
+        self.mail = next((mail for mail in mails if mail.fixed), None)
         self.kind = item.text(_MIME).lower()
         if self.mail is not None:
             self.name = attached(safe(self.mail.text(_SUBJECT))[:100].strip() or "mail", "message/rfc822")

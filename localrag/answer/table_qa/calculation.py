@@ -22,7 +22,6 @@ from localrag.answer.stages import Prompt, Query, Route
 from localrag.answer.table_qa import cells, date_calculation
 from localrag.answer.table_qa.cell_selection import Selector
 from localrag.answer.table_qa.cells import Cell, plain
-from localrag.answer.table_qa.date_calculation import DateResult
 from localrag.answer.table_qa.questions import Kind, Request, parse_question
 from localrag.answer.verify import links
 from localrag.quantities import CURRENCY_SIGNS, SCALES, format_number
@@ -68,51 +67,44 @@ def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -
         prompt: with the passages whose figures may be taken.
         short: answer with the result alone; the working explains it.
     """
-    prompt = _with_unprompted_hits(route, prompt)
+    if route.plan.kind == "retrieve":
+        # Code reads passages at once, also those that did not fit the prompt.
+        more = [hit for hit in route.hits[:_MAX_PASSAGES] if hit not in prompt.passages]
+        prompt = replace(prompt, passages=[*prompt.passages, *more])
     passages = prompt.passages
     language = text_analysis.language(" ".join(passage.text[:4000] for passage in passages))
     if (dates := date_calculation.calculate(query.text, passages, language)) is not None:
-        return _date_answer(query, route, prompt, dates, short)
+        figures = [(at.text, _citation(passages[at.passage], at.first, at.stop, at.end)) for at in dates.mentions]
+        text = dates.result if short else dates.sentence
+        working = Working(dates.expression, dates.result, float(dates.days))
+        return _answer(query, route, prompt, text, working, figures, "dates")
     request = parse_question(query.text)
     found = cells.find(passages) if request is not None else []
     if request is None or not found:
         return None
-    selected = Selector(found, [_about(passage) for passage in passages], language).select(request)
+    about = [" ".join([re.sub(r"[_\-.]", " ", PurePosixPath(one.document).stem), *one.heading]) for one in passages]
+    selected = Selector(found, about, language).select(request)
     if selected is None or any(passages[cell.passage].text[cell.start : cell.end] != cell.text for cell in selected):
         return None
     result = work_out(request.kind, selected)
     if result is None or _is_stated(request, selected, passages, language):
         return None
-    return _table_answer(query, route, prompt, request, selected, result, short)
-
-
-def _with_unprompted_hits(route: Route, prompt: Prompt) -> Prompt:
-    """Add the passages that were found and did not fit the prompt: code reads them at once."""
-    if route.plan.kind != "retrieve":
-        return prompt
-    more = [hit for hit in route.hits[:_MAX_PASSAGES] if hit not in prompt.passages]
-    return replace(prompt, passages=[*prompt.passages, *more])
-
-
-def _about(passage: Passage) -> str:
-    return " ".join([re.sub(r"[_\-.]", " ", PurePosixPath(passage.document).stem), *passage.heading])
+    figures = [(cell.text, _citation(passages[cell.passage], cell.line, cell.stop, cell.end)) for cell in selected]
+    text = result.shown if short else _sentence(query.text, request, selected, result)
+    working = Working(result.expression, result.shown, float(result.value))
+    return _answer(query, route, prompt, text, working, figures, request.kind)
 
 
 def _is_stated(request: Request, selected: Sequence[Cell], passages: Sequence[Passage], language: str) -> bool:
     """Whether a sentence states the result for a name in the question that the labels lack."""
-    if request.kind in ("sum", "average"):
-        return False
     labels = " ".join(f"{cell.row} {cell.column} {cell.section}" for cell in selected)
     named = _terms(request.words, language)
     names = " ".join(re.findall(r"(?<=\s)[A-ZÄÖÜ][\w&’'-]*", request.words))
     missing = (_terms(names, language) & named) - _terms(labels, language)
-    if not missing:
+    if request.kind in ("sum", "average") or not missing:
         return False
-    for passage in passages:
-        for start, end in sentences(passage.text):
-            text = passage.text[start:end]
-            if "|" in text or not _STATES_A_RESULT.search(text) or not re.search(r"\d", text):
-                continue
+    for text in (passage.text[start:end] for passage in passages for start, end in sentences(passage.text)):
+        if "|" not in text and _STATES_A_RESULT.search(text) and re.search(r"\d", text):
             terms = _terms(text, language)
             if missing <= terms and 2 * len(named & terms) > len(named):
                 return True
@@ -145,8 +137,6 @@ def work_out(kind: Kind, selected: Sequence[Cell]) -> Result | None:
     if it was negative and the sign changed); a difference is greater less lesser. The expression shown is the one that
     is computed. None if the figures do not go together: other units, division by zero.
     """
-    if not any(cell.value for cell in selected):
-        return None  # dashes alone: not reported, rather than nothing
     units = {cell.unit for cell in selected if cell.unit}
     scales = {cell.scale for cell in selected}
     if len(units) > 1 or (len(scales) > 1 and kind not in ("share", "ratio")):
@@ -155,7 +145,7 @@ def work_out(kind: Kind, selected: Sequence[Cell]) -> Result | None:
     if len(scales) > 1:
         values = [cell.value.scaleb(SCALES.get(cell.scale, 0)) for cell in selected]
     expression = _expression(kind, values)
-    if expression is None:
+    if expression is None or not any(values):  # dashes alone: not reported, rather than nothing
         return None
     try:
         value = calculate(expression)
@@ -165,7 +155,8 @@ def work_out(kind: Kind, selected: Sequence[Cell]) -> Result | None:
         return Result(expression, f"{_number(_round(value * 100, 2))} %", value * 100)
     if kind == "ratio":
         return Result(expression, _number(_round(value, 2)), value)
-    places = max(_places(cell.value) for cell in selected)
+    exponents = (cell.value.as_tuple().exponent for cell in selected)
+    places = max([0, *(-exponent for exponent in exponents if isinstance(exponent, int))])
     value = _round(value, places + 2 if kind == "average" else places)
     unit, scale = next(iter(units), ""), selected[0].scale
     if unit == "%":
@@ -173,8 +164,8 @@ def work_out(kind: Kind, selected: Sequence[Cell]) -> Result | None:
         plural = "s" if points != "%" and abs(value) != 1 else ""
         return Result(expression, f"{_number(value)} {points}{plural}", value)
     sign = CURRENCY_SIGNS.get(unit, f"{unit} " if unit else "")
-    minus, amount = (_MINUS, -value) if value < 0 else ("", value)
-    return Result(expression, f"{minus}{sign}{format_number(amount)}{f' {scale}' if scale else ''}", value)
+    minus = _MINUS if value < 0 else ""
+    return Result(expression, f"{minus}{sign}{format_number(abs(value))}{f' {scale}' if scale else ''}", value)
 
 
 def _expression(kind: Kind, values: Sequence[Decimal]) -> str | None:
@@ -189,27 +180,20 @@ def _expression(kind: Kind, values: Sequence[Decimal]) -> str | None:
         return f"{f'({part})' if len(shown) > 2 else part} / {shown[-1]}"
     if len(values) != 2:
         return None
-    if kind == "change":
-        return f"{shown[1]} − {shown[0]}"
-    if kind == "decrease":
-        return f"{shown[0]} − {shown[1]}"
-    if kind == "percentage decrease":
-        return f"({shown[0]} − {shown[1]}) / {shown[0]}" if first else None
+    one, two = shown
     if kind == "difference":
-        return f"{shown[0]} − {shown[1]}" if first >= last else f"{shown[1]} − {shown[0]}"
+        return f"{one} − {two}" if first >= last else f"{two} − {one}"
+    if kind in ("change", "decrease"):
+        return f"{two} − {one}" if kind == "change" else f"{one} − {two}"
+    if kind == "percentage decrease":
+        return f"({one} − {two}) / {one}" if first else None
     if kind == "percentage change":
-        base = _operand(abs(first)) if first < 0 < last else shown[0]
-        return f"({shown[1]} − {shown[0]}) / {base}" if first else None
-    return f"{shown[0]} / {shown[1]}" if last else None
+        return f"({two} − {one}) / {_operand(abs(first)) if first < 0 < last else one}" if first else None
+    return f"{one} / {two}" if last else None
 
 
 def _operand(value: Decimal) -> str:
     return f"({_MINUS}{abs(value):,f})" if value < 0 else f"{abs(value):,f}"
-
-
-def _places(value: Decimal) -> int:
-    exponent = value.as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 def _round(value: Decimal, places: int) -> Decimal:
@@ -226,35 +210,14 @@ def _number(value: Decimal) -> str:
 # --- the answer ---------------------------------------------------------------------------------------------
 
 
-def _table_answer(
-    query: Query, route: Route, prompt: Prompt, request: Request, selected: Sequence[Cell], result: Result, short: bool
-) -> Answer:  # fmt: skip
-    figures = [
-        (cell.text, _citation(prompt.passages[cell.passage], cell.line, cell.stop, cell.end)) for cell in selected
-    ]
-    text = result.shown if short else _sentence(query.text, request, selected, result)
-    working = Working(result.expression, result.shown, float(result.value))
-    return _answer(query, route, prompt, text, working, figures, request.kind)
-
-
-def _date_answer(query: Query, route: Route, prompt: Prompt, dates: DateResult, short: bool) -> Answer:
-    figures = [(at.text, _citation(prompt.passages[at.passage], at.first, at.stop, at.end)) for at in dates.mentions]
-    working = Working(dates.expression, dates.result, float(dates.days))
-    return _answer(query, route, prompt, dates.result if short else dates.sentence, working, figures, "dates")
-
-
 def _answer(
-    query: Query,
-    route: Route,
-    prompt: Prompt,
-    text: str,
-    working: Working,
-    figures: Sequence[tuple[str, Citation]],
+    query: Query, route: Route, prompt: Prompt, text: str, working: Working, figures: Sequence[tuple[str, Citation]],
     kind: str,
-) -> Answer:
+) -> Answer:  # fmt: skip
     """Return a sentence with the markers of its figures, and the working."""
-    citations: list[Citation] = []
-    markers = [_marker(citation, citations) for _, citation in figures]
+    distinct = list(dict.fromkeys(citation for _, citation in figures))
+    markers = [distinct.index(citation) + 1 for _, citation in figures]
+    citations = [replace(citation, marker=n) for n, citation in enumerate(distinct, 1)]
     cited = context.placed(citations, prompt.passages, query.libraries)
     shown = tuple(Figure(text, cited[mark - 1].place, mark) for (text, _), mark in zip(figures, markers, strict=True))
     marks = "".join(f"[{mark}]" for mark in sorted(set(markers)))
@@ -271,22 +234,18 @@ def _sentence(question: str, request: Request, selected: Sequence[Cell], result:
     name = _NAMES.get(language, {}).get(request.kind, request.name)
     years = {cell.years for cell in selected if len(cell.years) == 1}
     if len({(cell.row, cell.table) for cell in selected}) == 1 and len(years) == len(selected):
-        values = [f"{cell.text} ({next(iter(cell.years))})" for cell in selected]
-        return form.format(name, result.shown, f"{_shorten(plain(selected[0].row))}: {_join(values, joint)}")
-    values = [f"{_shorten(cell.name)}: {cell.text}" for cell in selected]
-    return form.format(name, result.shown, _join(values, joint, "; "))
+        *values, last = (f"{cell.text} ({next(iter(cell.years))})" for cell in selected)
+        lead, between, joint = f"{_shorten(plain(selected[0].row))}: ", ", ", f" {joint} "
+    else:
+        *values, last = (f"{_shorten(cell.name)}: {cell.text}" for cell in selected)
+        lead, between, joint = "", "; ", f"; {joint} "
+    return form.format(name, result.shown, lead + joint.join([between.join(values), last] if values else [last]))
 
 
 def _shorten(label: str) -> str:
     """Return a label without what reads as a citation's number or a Markdown link, cut to a length."""
     text = re.sub(r"\s?\[\d+\]", "", links.without_markup(label))
     return text if len(text) <= _MAX_NAME else f"{text[:_MAX_NAME].rsplit(' ', 1)[0]} …"
-
-
-def _join(parts: Sequence[str], joint: str, between: str = ", ") -> str:
-    if len(parts) == 1:
-        return parts[0]
-    return f"{between.join(parts[:-1])}{';' if between == '; ' else ''} {joint} {parts[-1]}"
 
 
 def _citation(passage: Passage, start: int, stop: int, figure_end: int) -> Citation:
@@ -302,12 +261,3 @@ def _citation(passage: Passage, start: int, stop: int, figure_end: int) -> Citat
         passage.library, passage.document, passage.page, passage.label, passage.place, passage.text[start:end],
         passage.start + start, passage.start + end, 0, unit=passage.unit,
     )  # fmt: skip
-
-
-def _marker(citation: Citation, citations: list[Citation]) -> int:
-    """Return the number of a citation, adding it if it is new."""
-    for known in citations:
-        if replace(known, marker=0) == citation:
-            return known.marker
-    citations.append(replace(citation, marker=len(citations) + 1))
-    return len(citations)

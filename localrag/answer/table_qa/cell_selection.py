@@ -12,7 +12,7 @@ import itertools
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from localrag.answer.table_qa.cells import UNNAMED, YEAR, Cell
@@ -150,7 +150,12 @@ class Selector:
     def _together(self, request: Request, subjects: Sequence[str]) -> Iterator[_Candidate]:
         common = self._terms(request.common)
         every = [self._terms(subject) for subject in subjects]
-        dated = [one for one in self._all if not one.cell.derived and _in_time(one.cell, request)]
+        times = set(request.years)
+        dated = [
+            one
+            for one in self._all
+            if not one.cell.derived and (not times or not one.cell.years or one.cell.years & times)
+        ]
         ranked: list[list[tuple[float, _Labelled]]] = []
         for wanted, subject in zip(every, subjects, strict=True):
             others = frozenset().union(*(terms for terms in every if terms is not wanted)) - wanted
@@ -160,10 +165,12 @@ class Selector:
             return
         most = _MAX_CELLS if len(ranked) == 2 else 8
         for combination in itertools.product(*(pairs[:most] for pairs in ranked)):
-            cells = [one.cell for _, one in combination]
-            if len({(cell.table, cell.at) for cell in cells}) < len(cells) or not _aligned(cells):
-                continue
-            yield _Candidate(tuple(cells), min(score for score, _ in combination))
+            cells = tuple(one.cell for _, one in combination)
+            places = {(cell.table, cell.at) for cell in cells}
+            rows, columns = {(table, at[0]) for table, at in places}, {(table, at[1]) for table, at in places}
+            # Different cells, in one row or one column of one table.
+            if len(places) == len(cells) and 1 in (len(rows), len(columns)):
+                yield _Candidate(cells, min(score for score, _ in combination))
 
     def _has_each(self, part: str, cell: Cell) -> bool:
         """Whether a label has a word of each thing in a list: "Land" is not land and buildings."""
@@ -197,31 +204,26 @@ class Selector:
         others: frozenset[str] = frozenset(),
     ) -> float:  # fmt: skip
         """Return how well a cell's labels fit what is wanted, 0 to 1."""
-        if not wanted:
+
+        def weigh(terms: Iterable[str], of: Mapping[str, float] | None = None) -> float:
+            unknown = self._rarest * _ELSEWHERE
+            return sum(self._weights.get(term, unknown) * (1.0 if of is None else of.get(term, 0.0)) for term in terms)
+
+        whole, met = weigh(wanted), weigh(wanted, one.terms)
+        if not wanted or met < _MIN_COVERED * whole:
             return 0.0
-        weigh = self._weight
-        whole = sum(weigh(term) for term in wanted)
-        met = sum(weigh(term) * one.terms.get(term, 0.0) for term in wanted)
-        if met < _MIN_COVERED * whole:
-            return 0.0
-        shared = common | wanted
-        label = frozenset(one.row) or frozenset(one.terms)
-        weight = sum(weigh(term) for term in label)
-        precise = sum(weigh(term) for term in label & (shared | others)) / weight if weight else 0.0
-        own = sum(weigh(term) for term in label & others) / weight if weight else 0.0
-        both = sum(weigh(term) * one.terms.get(term, 0.0) for term in common)
-        more = both / sum(weigh(term) for term in common) if common else 1.0
+        label = one.row or frozenset(one.terms)
+        weight = weigh(label) or 1.0
+        precise, own = weigh(label & (common | wanted | others)) / weight, weigh(label & others) / weight
+        more = weigh(common, one.terms) / weigh(common) if common else 1.0
         score = 0.65 * met / whole + 0.25 * precise + 0.1 * more - 0.25 * own
         if _PERCENT.search(subject) and one.cell.unit != "%":
             score -= 0.5  # a share that is said to have changed is given in percent
         elif one.cell.unit == "%" and not _PERCENT.search(subject):
             score -= 0.05  # amounts are meant rather than their shares beside them
         if one.cell.row and len(one.row) > 1 and _flat(one.cell.row) in _flat(subject):
-            score += _PHRASE * sum(weigh(term) for term in one.row & wanted) / whole
+            score += _PHRASE * weigh(one.row & wanted) / whole
         return max(0.0, score)
-
-    def _weight(self, term: str) -> float:
-        return self._weights.get(term, self._rarest * _ELSEWHERE)
 
 
 def _taken(request: Request, line: Sequence[_Labelled]) -> Iterator[Sequence[_Labelled]]:
@@ -235,18 +237,11 @@ def _taken(request: Request, line: Sequence[_Labelled]) -> Iterator[Sequence[_La
         groups: dict[object, dict[int, list[_Labelled]]] = defaultdict(lambda: defaultdict(list))
         for one in line:
             groups[alike(one)][next(iter(one.cell.years))].append(one)
-        found = False
-        for at in groups.values():
-            chosen = _years(request, sorted(at))
-            if chosen is not None and all(len(at[year]) == 1 for year in chosen):
-                yield [at[year][0] for year in chosen]
-                found = True
-        if found:
+        chosen = [(at, _years(request, sorted(at))) for at in groups.values()]
+        fits = [[at[year] for year in years] for at, years in chosen if years is not None]
+        if found := [[one for (one,) in several] for several in fits if all(len(one) == 1 for one in several)]:
+            yield from found
             return
-
-
-def _in_time(cell: Cell, request: Request) -> bool:
-    return not request.years or not cell.years or bool(cell.years & set(request.years))
 
 
 def _undated(label: str) -> str:
@@ -262,21 +257,12 @@ def _years(request: Request, known: Sequence[int]) -> Sequence[int] | None:
     """Return the years of a line to take, or None if it lacks one."""
     if len(request.years) > 1:
         return request.years if set(request.years) <= set(known) else None
-    if request.kind not in ("sum", "average"):
-        if not request.years:
-            return known[-2:] if len(known) > 1 else None
-        before = [year for year in known if year < request.years[0]]
-        return (before[-1], request.years[0]) if request.years[0] in known and before else None
-    if request.years or len(known) < 2:
-        return None
-    return known
-
-
-def _aligned(cells: Sequence[Cell]) -> bool:
-    """Whether cells are in one row, or in one column, of one table."""
-    return len({cell.table for cell in cells}) == 1 and (
-        len({cell.at[0] for cell in cells}) == 1 or len({cell.at[1] for cell in cells}) == 1
-    )
+    if request.kind in ("sum", "average"):
+        return None if request.years or len(known) < 2 else known
+    if not request.years:
+        return known[-2:] if len(known) > 1 else None
+    before = [year for year in known if year < request.years[0]]
+    return (before[-1], request.years[0]) if request.years[0] in known and before else None
 
 
 def _flat(text: str) -> str:

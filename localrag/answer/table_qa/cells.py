@@ -7,6 +7,7 @@ header cell without words takes those to its left (or right, if it is centred); 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -110,18 +111,13 @@ def years(text: str) -> frozenset[int]:
 def find(passages: Sequence[Passage]) -> list[Cell]:
     """Return the figures in the tables of all passages, in order."""
     cells: list[Cell] = []
-    table = 0
+    tables = itertools.count()
     for at, passage in enumerate(passages):
-        decimal_comma = _has_decimal_commas(passage.text)
+        commas = len(_DECIMAL_COMMA.findall(passage.text)) > len(_DECIMAL_POINT.findall(passage.text))
         around = _scale(passage.text) if len(passage.text) < 12_000 else ""
         for caption, lines in _tables(passage):
-            cells += _Table(at, table, lines, decimal_comma, around, caption).cells()
-            table += 1
+            cells += _Table(at, next(tables), lines, commas, around, caption[-_MAX_CAPTION:]).cells()
     return cells
-
-
-def _has_decimal_commas(text: str) -> bool:
-    return len(_DECIMAL_COMMA.findall(text)) > len(_DECIMAL_POINT.findall(text))
 
 
 def _scale(text: str) -> str:
@@ -163,24 +159,28 @@ def _line(start: int, text: str) -> _Line:
     return _Line(start, start + len(text.rstrip()), tuple(cells))
 
 
+@dataclass(frozen=True, slots=True)
 class _Table:
-    """A table while its cells are read."""
+    """A table while its cells are read; `around` is the scale that the text around it names."""
 
-    def __init__(
-        self, passage: int, number: int, lines: Sequence[_Line], decimal_comma: bool, around: str, caption: str
-    ) -> None:  # fmt: skip
-        self._caption = caption[-_MAX_CAPTION:]
-        self._passage, self._number, self._decimal_comma, self._around = passage, number, decimal_comma, around
-        self._lines = lines
-        self._width = max(len(line.cells) for line in lines)
+    passage: int
+    number: int
+    lines: Sequence[_Line]
+    decimal_comma: bool
+    around: str
+    caption: str
+
+    @property
+    def width(self) -> int:
+        return max(len(line.cells) for line in self.lines)
 
     def cells(self) -> Iterator[Cell]:
         header: list[_Line] = []
         section, fresh = "", True
         columns: list[str] = []
-        for row, line in enumerate(self._lines):
+        for row, line in enumerate(self.lines):
             words = [cell[2] for cell in line.cells]
-            if self._heads(words):
+            if self._heads(row, words):
                 if not fresh:
                     header, fresh = [], True
                 header.append(line)
@@ -195,46 +195,42 @@ class _Table:
                     columns, fresh = self._columns(header), False
                 yield from self._of(row, line, columns, header, section)
 
-    def _heads(self, words: Sequence[str]) -> bool:
+    def _heads(self, row: int, words: Sequence[str]) -> bool:
         """Whether a line heads columns: after its label it has words or years, and not just one number."""
         rest = [word for word in words[1:] if word]
-        if not rest:
+        if any(not _YEAR_ALONE.match(word) and (FIGURE.match(word) or _NIL.match(word)) for word in rest):
             return False
-        return all(_YEAR_ALONE.match(word) or not (FIGURE.match(word) or _NIL.match(word)) for word in rest) and (
-            any(not _words_only(word) or not words[0] or _YEAR_ALONE.match(word) for word in rest)
-            or self._figures_below(words) > 0
-        )
-
-    def _figures_below(self, words: Sequence[str]) -> int:
-        at = next(i for i, line in enumerate(self._lines) if [cell[2] for cell in line.cells] == list(words))
-        below = self._lines[at + 1 : at + 4]
-        return sum(bool(FIGURE.match(cell[2])) for line in below for cell in line.cells[1:])
+        if any(not _words_only(word) or not words[0] or _YEAR_ALONE.match(word) for word in rest):
+            return True
+        below = self.lines[row + 1 : row + 4] if rest else ()
+        return any(FIGURE.match(cell[2]) for line in below for cell in line.cells[1:])
 
     def _columns(self, header: Sequence[_Line]) -> list[str]:
         """Return the label of each column: its words in every header line, from the top."""
-        labels: list[list[str]] = [[] for _ in range(self._width)]
+        labels: list[list[str]] = [[] for _ in range(self.width)]
         for line in header:
-            words = [cell[2] for cell in line.cells] + [""] * (self._width - len(line.cells))
-            filled = _spread(words[1:]) if sum(map(bool, words[1:])) < self._width - 1 else words[1:]
-            for at, word in enumerate(filled, 1):
-                if word and word not in labels[at]:
-                    labels[at].append(word)
+            words = [cell[2] for cell in line.cells[1:]] + [""] * (self.width - len(line.cells))
+            label = next(filter(None, words), "")
+            for at, word in enumerate(words, 1):
+                label = word or label  # words stand over all the columns that they span
+                if label and label not in labels[at]:
+                    labels[at].append(label)
         return [" ".join(parts) for parts in labels]
 
     def _of(
         self, row: int, line: _Line, columns: Sequence[str], header: Sequence[_Line], section: str
     ) -> Iterator[Cell]:
-        label = _label(line, self._decimal_comma)
+        label = _label(line, self.decimal_comma)
         head = " ".join(cell[2] for one in header for cell in one.cells)
-        scale, money = _unit_of(head, self._around)
+        scale, money = _unit_of(head, self.around)
         in_columns = any(years(column) for column in columns if not _DERIVED.search(column))
         caption = (
             frozenset[int]() if in_columns else years(section) or years(" ".join(one.cells[0][2] for one in header))
         )
         for at, (start, end, text) in enumerate(line.cells):
-            if (at == 0 and self._width > 1) or start < 0 or _YEAR_ALONE.match(text):
+            if (at == 0 and self.width > 1) or start < 0 or _YEAR_ALONE.match(text):
                 continue
-            if (value := read(text, self._decimal_comma)) is None:
+            if (value := read(text, self.decimal_comma)) is None:
                 continue
             column = columns[at] if at < len(columns) else ""
             derived = bool(_DERIVED.search(column)) and len(years(column)) != 1
@@ -245,9 +241,9 @@ class _Table:
             unit = unit or ("%" if re.search(r"%|\bpercent", column) and derived else "")
             single = bool(_SINGLE.search(f"{label} {column}"))
             yield Cell(
-                self._passage, self._number, (row, at), start, end, line.start, line.end, text, amount,
+                self.passage, self.number, (row, at), start, end, line.start, line.end, text, amount,
                 unit or own_money or money, "" if unit == "%" or single else own_scale or scale, label, column, section,
-                found, bool(own), derived, self._caption,
+                found, bool(own), derived, self.caption,
             )  # fmt: skip
 
 
@@ -265,15 +261,6 @@ def _label(line: _Line, decimal_comma: bool) -> str:
 
 def _words_only(word: str) -> bool:
     return not any(c.isdigit() for c in word)
-
-
-def _spread(words: Sequence[str]) -> list[str]:
-    """Repeat the words of a header line over all the columns that they span."""
-    filled: list[str] = []
-    for word in words:
-        filled.append(word or (filled[-1] if filled else ""))
-    first = next((word for word in filled if word), "")
-    return [word or first for word in filled]
 
 
 def _unit_of(head: str, around: str = "") -> tuple[str, str]:

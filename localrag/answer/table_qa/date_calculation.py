@@ -12,19 +12,12 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from localrag.quantities import (
-    TIME_UNITS,
-    find_dates,
-    find_number_words,
-    format_date,
-    parse_date,
-    shift_date,
-    time_between,
-)
+from localrag import quantities
+from localrag.quantities import TIME_UNITS, format_date, parse_date
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Passage
@@ -104,15 +97,6 @@ def calculate(question: str, passages: Sequence[Passage], language: str) -> Date
     return _end(match["what"], passages, language) if match else None
 
 
-def _mentions(passages: Sequence[Passage]) -> Iterator[Mention]:
-    for at, passage in enumerate(passages):
-        spans = sentences(passage.text)
-        for found in find_dates(passage.text):
-            if found.certain is not None:
-                first, stop = next(((a, b) for a, b in spans if a <= found.start < b), (found.start, found.end))
-                yield Mention(at, found.start, found.end, first, max(stop, found.end), found.text, found.certain)
-
-
 # --- from one event to another ------------------------------------------------------------------------------
 
 
@@ -123,19 +107,17 @@ def _between(
     days: list[date] = []
     found: list[Mention] = []
     for words in events:
-        written = parse_date(words)
-        if written is not None and written.certain is not None:
+        if (written := parse_date(words)) is not None and written.certain is not None:
             days.append(written.certain)
-            continue
-        mention = known.find(words)
-        if mention is None:
+        elif (mention := known.find(words)) is not None:
+            days.append(mention.day)
+            found.append(mention)
+        else:
             return None
-        days.append(mention.day)
-        found.append(mention)
     if not found or days[0] == days[1]:
         return None
     first, last = sorted(days)
-    result = time_between(first, last, TIME_UNITS[unit.lower().split()[-1]] if unit else "day")
+    result = quantities.time_between(first, last, TIME_UNITS[unit.lower().split()[-1]] if unit else "day")
     return DateResult(
         tuple(sorted(found, key=lambda mention: mention.day)), f"{format_date(first)} → {format_date(last)}", result,
         (last - first).days,
@@ -147,11 +129,17 @@ class _Events:
     """Finds the date of an event by its words."""
 
     def __init__(self, passages: Sequence[Passage], language: str) -> None:
-        self.mentions = list(_mentions(passages))
+        self.mentions: list[Mention] = []
         self._passages, self._language = passages, language
-        self._common = text_analysis.COMMON.get(language, text_analysis.COMMON["english"]) | {
-            "date", "day", "took", "place",
-        }  # fmt: skip
+        common = text_analysis.COMMON.get(language, text_analysis.COMMON["english"])
+        self._common = common | {"date", "day", "took", "place"}
+        for at, passage in enumerate(passages):
+            spans = sentences(passage.text)
+            for found in quantities.find_dates(passage.text):
+                if found.certain is not None:
+                    first, stop = next(((a, b) for a, b in spans if a <= found.start < b), (found.start, found.end))
+                    span = found.start, found.end, first, max(stop, found.end)
+                    self.mentions.append(Mention(at, *span, found.text, found.certain))
         self._terms_of = [self.terms(passages[at.passage].text[at.first : at.stop]) for at in self.mentions]
         self._counts = Counter(term for terms in self._terms_of for term in terms)
 
@@ -216,7 +204,7 @@ def _end(what: str, passages: Sequence[Passage], language: str) -> DateResult | 
     if len({(mention.day, count, unit) for mention, count, unit in found}) != 1:
         return None
     mention, count, unit = found[0]
-    last, length = shift_date(mention.day, count, unit), f"{count} {unit}{'' if count == 1 else 's'}"
+    last, length = quantities.shift_date(mention.day, count, unit), f"{count} {unit}{'' if count == 1 else 's'}"
     start = format_date(mention.day)
     return DateResult(
         (mention,), f"{start} + {length}", format_date(last), (last - mention.day).days,
@@ -228,5 +216,5 @@ def _count(term: re.Match[str]) -> int:
     groups = term.groupdict()
     if digits := groups.get("digits") or groups["plain"]:
         return int(digits)
-    found = next(find_number_words(term["word"]), None)
+    found = next(quantities.find_number_words(term["word"]), None)
     return found.value if found is not None and found.end - found.start == len(term["word"]) else 0

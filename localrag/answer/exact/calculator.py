@@ -1,9 +1,7 @@
 """Calculate what a question spells out, without a document: an expression, or the time between two dates.
 
-    "What is 15 % of 2,400 euros?"  "350 EUR + 19 %"  "How many days between 3 March 2024 and 17 May 2025?"
-
-Python's own parser reads an expression; its values are decimals of 28 digits. Nothing is executed. Every answer shows
-its working. A question with any other word, or whose numbers may be years, is left to the documents.
+Python's own parser reads an expression; its values are decimals of 28 digits. Nothing is executed. A question with any
+other word, or whose numbers may be years, is left to the documents.
 """
 
 from __future__ import annotations
@@ -85,9 +83,6 @@ def calculate(expression: str) -> Decimal:
             return _evaluate(_tokens(expression.translate(_SIGNS), decimal_comma=False)).value
     except (DecimalException, OverflowError) as error:
         raise ValueError(f"cannot calculate {expression[:80]!r}") from error
-
-
-# --- expressions --------------------------------------------------------------------------------------------
 
 
 def _expression(question: str) -> str | None:
@@ -177,9 +172,6 @@ def _combine(one: Quantity, op: ast.operator, two: Quantity) -> Quantity:
     if isinstance(op, ast.Div) and (not two.unit or one.unit == two.unit):
         return Quantity(one.value / two.value, "" if two.unit else one.unit)
     raise ValueError(f"{one} and {two} cannot be combined")
-
-
-# --- the time between two dates -----------------------------------------------------------------------------
 
 
 def _time(question: str, today: date | None) -> str | None:

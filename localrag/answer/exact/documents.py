@@ -39,9 +39,6 @@ class ExactAnswer:
     stopped: bool = False
 
 
-# --- by name ------------------------------------------------------------------------------------------------
-
-
 def named(documents: Pairs, name: str) -> list[tuple[Library, Document]]:
     """Return the documents of a name: by file name, or by all words of the name in path or title.
 
@@ -82,9 +79,6 @@ def _is_part_of_name(document: Document, name: str) -> bool:
     called = text_analysis.folded(f"{document.path} {document.title}")
     words = text_analysis.tokens(name, document.language or text_analysis.FALLBACK)
     return all(token.term in own or (len(token.word) >= _MIN_PART and token.word in called) for token in words)
-
-
-# --- lists --------------------------------------------------------------------------------------------------
 
 
 def listing(task: DocumentList, documents: Pairs) -> ExactAnswer:

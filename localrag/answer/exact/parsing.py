@@ -1,8 +1,7 @@
 """Turn a question that code answers better than a model into a task: count, find, list, calculate.
 
-A pattern must match the whole question, and anything in doubt is left to the model: a word without quotation marks
-counts as a term only if the question says that it means a word ("the word notice") or asks where it is mentioned; "How
-often does fever occur?" is about fever. `search` and `documents` run the tasks.
+A pattern must match the whole question, and anything in doubt is left to the model: a word without quotation marks is a
+term only if the question says so ("the word notice"). "How often does fever occur?" is about fever.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Count and find words, phrases and identifiers in documents, with every place, without a model.
 
-Words match whole, in any case, with any kind of quotes, apostrophes, dashes and line breaks; nothing is stemmed. The
-full text only says which pages can hold a term, so that few are read; the result is the same as of reading all. Limit:
-a run of letters without a break that is longer than a whole passage is not found.
+Words match whole, in any case, with any quotes, dashes and line breaks; nothing is stemmed. The full text only says
+which pages can hold a term. Limit: a run of letters that is longer than a whole passage is not found.
 """
 
 from __future__ import annotations
@@ -33,11 +32,7 @@ def applicable(task: Task, documents: Pairs) -> bool:
 def run(task: Task, documents: Pairs, only: Filter, stop: Callable[[], bool] = lambda: False) -> ExactAnswer:
     """Run a task over documents, on the pages that a filter lets through.
 
-    Args:
-        task: from `parsing.parse`.
-        documents: those that the question is narrowed to.
-        only: the filter that they passed.
-        stop: polled at every page; True ends the run with what was found.
+    `stop` is polled at every page; True ends the run with what was found.
     """
     if isinstance(task, Calculation):
         return ExactAnswer(task.text, True)
@@ -54,8 +49,6 @@ def run(task: Task, documents: Pairs, only: Filter, stop: Callable[[], bool] = l
     search.run(lambda text: find_term(text, task.term), letter_runs(task.term))
     return _without_answer(task, search) if task.kind == "without" else _term_answer(task, search)
 
-
-# --- words and phrases --------------------------------------------------------------------------------------
 
 _VARIANTS = ("'’‘ʼ´`", '"“”„«»', "-‐‑‒–—−")
 _ANCHOR = re.compile("[0-9A-Za-z]+")
@@ -124,8 +117,6 @@ def pages_with(library: Library, runs: Sequence[str]) -> dict[int, list[int]] | 
     return pages
 
 
-# --- identifiers --------------------------------------------------------------------------------------------
-
 _SEPARATING = " \n\t\r\u00a0\u2007\u2009\u202f-\u2010\u2011\u2012\u2013\u2014\u2212/"
 _SEPARATORS = re.compile(f"[{re.escape(_SEPARATING)}]+")
 # Fewer signs are found anywhere by chance if separators do not count.
@@ -147,9 +138,6 @@ def find_identifier(text: str, identifier: str) -> Iterator[tuple[int, int]]:
     before += r"(?<!\d\.)" if signs[0].isdigit() else ""
     after += r"(?!\.\d)" if signs[-1].isdigit() else ""  # "4.1" is not "4.1.2"
     yield from (match.span() for match in re.finditer(f"{before}{shown}{after}", text, re.I))
-
-
-# --- reading pages ------------------------------------------------------------------------------------------
 
 
 class _Search:
@@ -227,9 +215,6 @@ def _pages(pages: Counter[str]) -> str:
 
 def _bracketed(text: str) -> str:
     return f" ({text})" if text else ""
-
-
-# --- answers ------------------------------------------------------------------------------------------------
 
 
 def _term_answer(task: TermSearch, search: _Search) -> ExactAnswer:

@@ -1,11 +1,8 @@
 """Answer a question with a calculation over figures of its passages, each figure cited.
 
-    "What was the percentage change in net sales from 2018 to 2019?"
-    -> "The percentage change is −5.3 %, from Net sales: 5,875.0 (2018) and 5,563.7 (2019) [1]."
-       (5,563.7 − 5,875.0) / 5,875.0 = −5.3 %, from p. 60
+    "The percentage change is −5.3 %, from Net sales: 5,875.0 (2018) and 5,563.7 (2019) [1]."
 
-Only if every figure is in the text, under labels that say what the question says. A result that the text itself states
-("net sales fell by 5.3 %") is left to the model.
+Only if every figure is under labels that say what the question says. A result stated in the text is left to the model.
 """
 
 from __future__ import annotations
@@ -62,10 +59,7 @@ _STATES_A_RESULT = re.compile(
 def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -> Answer | None:
     """Return the calculated answer, or None if the question asks for none or its figures are in doubt.
 
-    Args:
-        query, route: the question, and the passages found for it.
-        prompt: with the passages whose figures may be taken.
-        short: answer with the result alone; the working explains it.
+    If `short`, the answer is the result alone; its working explains it.
     """
     if route.plan.kind == "retrieve":
         # Code reads passages at once, also those that did not fit the prompt.
@@ -115,8 +109,6 @@ def _terms(text: str, language: str) -> set[str]:
     common = text_analysis.COMMON.get(language, text_analysis.COMMON["english"])
     return {token.term for token in text_analysis.tokens(text, language) if token.word not in common}
 
-
-# --- the calculation ----------------------------------------------------------------------------------------
 
 _MINUS = "−"
 
@@ -205,9 +197,6 @@ def _round(value: Decimal, places: int) -> Decimal:
 
 def _number(value: Decimal) -> str:
     return f"{_MINUS if value < 0 else ''}{format_number(abs(value))}"
-
-
-# --- the answer ---------------------------------------------------------------------------------------------
 
 
 def _answer(

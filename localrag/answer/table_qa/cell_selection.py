@@ -1,9 +1,7 @@
 """Select the figures that a calculation needs by the labels of their rows and columns.
 
-A cell's score is the share of the question's words in its labels, weighted by how rare a word is among the cells, and
-the share of its row's label in the question (so that "Total assets" is not "Assets held for sale"). Figures that belong
-together are in one row or one column. If no cells score enough, or two sets with other figures score alike, none is
-selected.
+A cell's score is the share of the question's words in its labels, weighted by rarity, and of its row's label in the
+question. Figures that belong together are in one row or one column. In doubt none is selected.
 """
 
 from __future__ import annotations
@@ -58,13 +56,7 @@ class _Labelled:
 
 
 class Selector:
-    """Selects among the cells of some passages.
-
-    Args:
-        cells: all cells.
-        about: for each passage, words about it: the name of its document, its headings.
-        language: of the text, for stems.
-    """
+    """Selects among the cells of some passages; `about` has words about each, such as its document and headings."""
 
     def __init__(self, cells: Sequence[Cell], about: Sequence[str], language: str = "english") -> None:
         self._language = language
@@ -113,8 +105,6 @@ class Selector:
             words = last[tail.start() :]
             yield from self._together(request, (*(f"{other}{words}" for other in others), last))
 
-    # --- one thing in several years ---------------------------------------------------------------------------
-
     def _over_years(self, request: Request, subject: str) -> Iterator[_Candidate]:
         wanted = self._terms(subject)
         lines: dict[tuple[int, str, int], list[_Labelled]] = defaultdict(list)
@@ -145,8 +135,6 @@ class Selector:
                 score = min(self._score(one, wanted, subject) for one in named)
                 yield _Candidate(tuple(one.cell for one, _ in several), score)
 
-    # --- several things at one time ---------------------------------------------------------------------------
-
     def _together(self, request: Request, subjects: Sequence[str]) -> Iterator[_Candidate]:
         common = self._terms(request.common)
         every = [self._terms(subject) for subject in subjects]
@@ -176,8 +164,6 @@ class Selector:
         """Whether a label has a word of each thing in a list: "Land" is not land and buildings."""
         label = self._terms(f"{cell.row} {cell.column}")
         return all(not (terms := self._terms(one)) or terms & label for one in re.split(r",? and ", part))
-
-    # --- words ------------------------------------------------------------------------------------------------
 
     def _labelled(self, cell: Cell) -> _Labelled:
         named = cell.row != UNNAMED

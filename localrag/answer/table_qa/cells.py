@@ -1,8 +1,7 @@
 """Find the figures in the tables of passages, with the labels of their rows and columns.
 
 A table is a run of lines that begin with "|". Its header is what is above the first row of figures, or between two
-groups of them; a row whose only cell is its label names a section. A year is a label anywhere in a header. Limits: a
-header cell without words takes those to its left (or right, if it is centred); a table without marks is not seen.
+groups of them; a row whose only cell is its label names a section. Limit: a table without marks is not seen.
 """
 
 from __future__ import annotations

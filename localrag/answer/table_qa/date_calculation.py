@@ -1,10 +1,7 @@
 """Calculate with the dates of passages: the time between two events, or the end of a term.
 
-    "How many days passed between the signing and the handover?"  3 May 2024 -> 17 June 2024: 45 days
-    "When does the lease end?"                                    1 May 2024 + 3 years: 1 May 2027
-
-An event is found by its words in the sentence of a date; if two dates fit it alike, or none does, nothing is
-calculated. A term is added to its start only if one sentence gives both and no sentence states the end.
+An event is found by its words in the sentence of a date; if two dates fit it alike, nothing is calculated. A term is
+added to its start only if one sentence gives both and no sentence states the end.
 """
 
 from __future__ import annotations
@@ -97,9 +94,6 @@ def calculate(question: str, passages: Sequence[Passage], language: str) -> Date
     return _end(match["what"], passages, language) if match else None
 
 
-# --- from one event to another ------------------------------------------------------------------------------
-
-
 def _between(
     events: tuple[str, str], unit: str | None, passages: Sequence[Passage], language: str
 ) -> DateResult | None:
@@ -177,9 +171,6 @@ class _Events:
 
     def _weight(self, term: str) -> float:
         return math.log(2 + len(self.mentions)) - math.log(1 + self._counts.get(term, 0))
-
-
-# --- the end of a term --------------------------------------------------------------------------------------
 
 
 def _end(what: str, passages: Sequence[Passage], language: str) -> DateResult | None:

@@ -1,10 +1,8 @@
 """Read which calculation a question asks for, of what, and for which years.
 
-    "What was the percentage change in net sales from 2018 to 2019?"  -> percentage change of "net sales", 2018 and 2019
     "What percentage of total revenue came from services in 2019?"    -> share of "services" in "total revenue", 2019
 
-English, and the plainest forms of German, French and Spanish. What only looks like a calculation ("What is the total
-revenue?", "Why did costs change?"), and a question of several, is left to the model.
+English, and the plainest forms of German, French and Spanish. What is in doubt is left to the model.
 """
 
 from __future__ import annotations
@@ -59,7 +57,7 @@ def parse_question(question: str) -> Request | None:
     if len(text) > _MAX_QUESTION or _FOR_THE_MODEL.search(text):
         return None
     named = tuple(sorted(years(text)))
-    for read in (_ratio, _rate, _share, _mean, _sum, _change, _difference):
+    for read in (_ratio, _rate, _share, _total, _change, _difference):
         if (found := read(text, named)) is not None:
             return found
     return None
@@ -202,40 +200,28 @@ _OF_A_TOTAL = re.compile(
 _PERIOD = re.compile(r"((?:19|20)\d\d)\s?(?:-|–|to|through|bis|and)\s?((?:19|20)\d\d)")
 
 
-def _mean(text: str, named: tuple[int, ...]) -> Request | None:
+def _total(text: str, named: tuple[int, ...]) -> Request | None:
+    """Read a sum or an average of one thing over years, or of several things."""
+    kind: Kind = "average"
     match = _AVERAGE.search(text)
-    if match is None or _WEIGHTED.search(text) or _compares(text):
-        return None
-    return _together("average", text, match, named)
-
-
-def _sum(text: str, named: tuple[int, ...]) -> Request | None:
-    match = _SURELY_SUM.search(text)
+    compares = _CHANGE.search(text) or _DIFFERENCE.search(text)
+    if match is None or _WEIGHTED.search(text) or compares:
+        kind, match = "sum", _SURELY_SUM.search(text)
     if match is None:
         match = _SUM.search(text)
-        if match is None or _compares(text) or _SHARES[0].search(text):
+        together = (len(named) > 1 and _OVER_YEARS.search(text)) or _OF_THINGS.search(text)
+        if match is None or compares or not together or _SHARES[0].search(text):
             return None
-        if not (len(named) > 1 and _OVER_YEARS.search(text)) and not _OF_THINGS.search(text):
-            return None
-    return _together("sum", text, match, named)
-
-
-def _compares(text: str) -> bool:
-    return bool(_CHANGE.search(text) or _DIFFERENCE.search(text))
-
-
-def _together(kind: Literal["sum", "average"], text: str, match: re.Match[str], named: tuple[int, ...]) -> Request:
-    """Read what is taken together: one thing over years, or several things."""
     if span := _PERIOD.search(text):
         if "and" not in span[0] and len(named) < 3:
             named = _all_years(int(span[1]), int(span[2]))
         elif re.search(r"\bbetween\b|\bperiod\b", text):
             named = _all_years(named[0], named[-1])
     rest = _OF_A_TOTAL.sub(" ", text[: match.start()] + " " + text[match.end() :])
-    things = _things(rest) if len(named) < 2 else ()
-    if things:
-        return Request(kind, things, _before_list(rest), named, kind, _bare(rest))
-    return Request(kind, (_bare(rest),), "", named, kind)
+    if len(named) > 1 or not (things := _things(rest)):
+        return Request(kind, (_bare(rest),), "", named, kind)
+    before = re.search(r"\b(?:for|between)\b (?:the )?.+ and .+$", rest, re.I)
+    return Request(kind, things, _bare(rest[: before.start()]) if before else "", named, kind, _bare(rest))
 
 
 def _all_years(first: int, last: int) -> tuple[int, ...]:
@@ -345,11 +331,6 @@ def _things(text: str) -> tuple[str, ...]:
     inner = re.search(r"\b(?:for|between|of) (?P<list>[^,]+(?:, [^,]+)*,? and .+)$", listed)
     parts = [re.sub(r"^(?:both|all) ", "", _bare(part)) for part in _LIST.split(inner["list"] if inner else listed)]
     return tuple(parts) if len(parts) > 1 and all(parts) else ()
-
-
-def _before_list(text: str) -> str:
-    match = re.search(r"\b(?:for|between)\b (?:the )?(?P<list>.+ and .+)$", text, re.I)
-    return _bare(text[: match.start()]) if match else ""
 
 
 def _bare(text: str) -> str:

@@ -1,7 +1,6 @@
 """Mark the parts of an answer that its reader must check, and explain the marks in lines below it.
 
 A mark is "⚠": after words that the cited text does not have, and at the end of a sentence that nothing supports.
-`Answer.answer` itself has no marks. Words that are not found in the answer again get no mark, but their line.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
 """Tie an answer to quotes from the documents, character for character.
 
-Words that the model put in quotation marks are looked for in the passages; what is not there loses its marks and is
-counted as dropped. And each sentence of the answer gets the sentence of a passage that supports it best, or the two
-that do together: picked by code, so verbatim by construction; passages that the model named are preferred. A sentence
-that nothing supports is reported as unsupported; if all are, the likeliest place is cited. Support is the share of a
-sentence's content words, weighted by rarity, that the quote has; numbers count double. It shows where to look, and
-is no proof.
+Quotes of the model that are not in the passages lose their marks. Each sentence gets the one or two sentences of the
+passages that support it best; one that nothing supports is reported. Support is the share of a sentence's content
+words, weighted by rarity, that the quote has; numbers count double. It shows where to look, and is no proof.
 """
 
 from __future__ import annotations

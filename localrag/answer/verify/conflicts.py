@@ -1,8 +1,7 @@
 """Find where other documents contradict what an answer cites, each side with a quote of its own.
 
-Compared are the documents cited with their versions and amendments and with what they amend, as far as the question
-includes them. No model is asked. A false conflict is worse than a missed one, so each step says no in doubt
-(docs/decisions/0033-instructions-and-conflicts.md).
+Compared are the documents cited with their versions and amendments and with what they amend. A false conflict is worse
+than a missed one, so each step says no in doubt (docs/decisions/0033-instructions-and-conflicts.md).
 """
 
 from __future__ import annotations
@@ -97,9 +96,6 @@ def _span_of(library: Library, document: Document, citation: Citation) -> Span |
     return None
 
 
-# --- amendments ---------------------------------------------------------------------------------------------
-
-
 def _amendments(
     library: Library, base: Document, related: Related, cited: Document, spans: Sequence[Span]
 ) -> Iterator[list[_Statement]]:
@@ -134,9 +130,6 @@ def _words(change: Change, new: str, old: str) -> tuple[tuple[int, int], tuple[i
             return (at, at + len(change.new)), was
     found = difference(new, old)
     return (found.one, found.other) if found else ((0, len(new)), (0, len(old)))
-
-
-# --- versions -----------------------------------------------------------------------------------------------
 
 
 def _differing(
@@ -177,9 +170,6 @@ def _candidates(library: Library, document: Document, other: Document, sentence:
             if span not in seen and span.overlaps(Span(chunk.position, chunk.start, chunk.end)):
                 seen.add(span)
                 yield span, text[start:end]
-
-
-# --- citations ------------------------------------------------------------------------------------------------
 
 
 def _conflict(library: Library, sides: Sequence[_Statement], citations: list[Citation]) -> Conflict:

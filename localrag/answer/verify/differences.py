@@ -1,12 +1,8 @@
 """Compare sentences of two documents, and read what an amendment changes.
 
 Two sentences differ if their content words agree, in order, and one or two figures, amounts, dates or terms do not, or
-one has a "not". Sentences on different periods do not ("as of 30 June 2023", "as of 30 June 2022"), nor do those that a
-word tells apart ("urgent retrieval", "standard retrieval"), nor rows of several figures.
-
-An amendment says what it changes in the words of lawyers: "Clause 9.3 is deleted and replaced with the following",
-"the words "four (4) hours" are replaced with "two (2) hours"", "the row for SL3 is replaced". A change counts only if
-the clause, and in it the words or the row, are found in what it amends. Limits: English and German; other wording.
+one has a "not"; those on different periods do not. A change of an amendment counts only if the clause, and in it the
+words or the row, are found in what it amends. Limits: English and German; other wording.
 """
 
 from __future__ import annotations
@@ -298,12 +294,9 @@ def _balanced(text: str) -> bool:
 
 
 def find_changed(change: Change, replacement: str, pages: Sequence[str]) -> Span | None:
-    """Return the sentence or clause of the amended document that a change replaces, or None if it is not found.
+    """Return the sentence or clause of an amended document that a change replaces, or None if it is not found.
 
-    Args:
-        change: of an amendment.
-        replacement: the words at `change.replacement`.
-        pages: of the amended document.
+    `replacement` are the words at `change.replacement`.
     """
     best: tuple[int, Span] | None = None
     for position, text in enumerate(pages):

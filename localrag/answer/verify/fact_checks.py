@@ -1,14 +1,8 @@
 """Flag what an answer says that the text it cites does not support: numbers, amounts, dates, names, links, commands.
 
-A fact is supported by the words cited, by their heading, table header and document name, by a calculation shown, and by
-the question, unless that can be answered by yes or no: to confirm "Is the fee 5,000?" is to say that it is. A number
-that is elsewhere in what the model read, in a sentence about the same, adds that sentence as a citation; any other is
-flagged with its place. A name may be anywhere in the documents cited.
-
-Facts compare by value: "1,234.50", "1.234,50" and "1234.5" are one number, "12 months" is "1 year", "3 May 2024" is
-2024-05-03. Of two readings one that fits is enough, since a reader who is warned for nothing stops looking. Limits:
-names are found by their capitals; a lone name at the beginning of a sentence is not, nor in German, which capitalises
-all nouns. Numbers in Chinese signs, signs before numbers, and which thing a number belongs to are not checked.
+Facts compare by value ("12 months" is "1 year"); of two readings one that fits is enough, since a reader who is warned
+for nothing stops looking. A number that is elsewhere in what the model read, in a sentence about the same, adds that
+sentence as a citation. Limits: names are found by their capitals; which thing a number belongs to is not checked.
 """
 
 from __future__ import annotations
@@ -50,12 +44,8 @@ def check(
 ) -> tuple[Cited, tuple[Flag, ...]]:  # fmt: skip
     """Return the answer with citations added and unsupported links defanged, and its flags in order.
 
-    Args:
-        cited: the answer with its citations; its Markdown links are written out (`links.without_markup`).
-        question: as the user typed it.
-        passages: what the model was shown.
-        workings: the calculations shown with the answer.
-        other_language: the answer is in another language than the passages, where names may be written differently.
+    Its Markdown links are written out already (`links.without_markup`). If it is in another language than the passages,
+    names are not checked, since they may be written differently.
     """
     sources = _Sources(cited, question, passages, workings, other_language)
     cited, fact_flags = _check_facts(cited, sources)

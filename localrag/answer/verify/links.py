@@ -1,8 +1,7 @@
 """Find links and commands in an answer, and write links so that no program opens them.
 
 A link is an address with a scheme, a host name, an e-mail address, the target of a Markdown link or image, an HTML tag.
-Markdown links and images are always written out, so that the target is seen. A command is a line that a shell would
-run; it is text, and only found. Limits: host names are known by the most used endings, commands by their program.
+Limits: host names are known by the most used endings, commands by their program.
 """
 
 from __future__ import annotations
@@ -104,55 +103,35 @@ def commands(text: str) -> Iterator[Found]:
 
 def is_in(found: str, text: str) -> bool:
     """Whether a link or command is in a text as a whole, in any case, with any line ends and scheme."""
-    wanted = re.sub(r"^(?:https?:)?//|^mailto:", "", _even(found)).removeprefix("www.").rstrip("/")
-    there = _even(text)
+    found, text = (re.sub(r"[\u00ad\u200b-\u200f\u2060\ufeff]", "", one.casefold()) for one in (found, text))
+    wanted = re.sub(r"^(?:https?:)?//|^mailto:", "", found).removeprefix("www.").rstrip("/")
+    # "bank.example" is not in "notmybank.example", nor in "bank.example.evil.test".
+    whole = re.compile(rf"(?<![\w@-]){re.escape(wanted)}(?![\w@-]|[.?=&%#][\w%])")
     # A link may be broken at a line end.
-    return bool(wanted) and any(_has(way, wanted) for way in (there, re.sub(r"(?<=[/.?&=_-])\n\s*", "", there)))
-
-
-def _has(text: str, wanted: str) -> bool:
-    at = text.find(wanted)
-    while at >= 0:
-        before, after = text[at - 1 : at], text[at + len(wanted) :][:2]
-        # "bank.example" is not in "notmybank.example", nor in "bank.example.evil.test"
-        if not re.match(r"[\w@-]", before) and not re.match(r"[\w@-]|[.?=&%#][\w%]", after):
-            return True
-        at = text.find(wanted, at + 1)
-    return False
-
-
-def _even(text: str) -> str:
-    return re.sub(r"[\u00ad\u200b-\u200f\u2060\ufeff]", "", text.casefold())
+    return bool(wanted) and any(map(whole.search, (text, re.sub(r"(?<=[/.?&=_-])\n\s*", "", text))))
 
 
 def without_markup(text: str) -> str:
     """Return Markdown links, images and references and HTML tags as plain text, with their targets."""
-    text = _MARKDOWN.sub(_spelled, text)
-    text = _REFERENCE.sub(lambda match: f"{match['label']}: ", text)
-    return _TAG.sub(lambda match: f"‹{match['tag']}›", text)
 
+    def spelled(match: re.Match[str]) -> str:
+        label, target = match["label"].strip(), match["target"]
+        if match["image"]:
+            return f"(image “{label}”: {target})" if label else f"(image: {target})"
+        if not re.search(r"[./:#?@]", target) or label.isdigit():
+            return match[0]  # "paragraph [3](a)"
+        return target if label in ("", target) else f"{label} ({target})"
 
-def _spelled(match: re.Match[str]) -> str:
-    label, target = match["label"].strip(), match["target"]
-    if match["image"]:
-        return f"(image “{label}”: {target})" if label else f"(image: {target})"
-    if not re.search(r"[./:#?@]", target) or label.isdigit():
-        return match[0]  # "paragraph [3](a)"
-    return target if label in ("", target) else f"{label} ({target})"
+    text = _REFERENCE.sub(r"\g<label>: ", _MARKDOWN.sub(spelled, text))
+    return _TAG.sub(r"‹\g<tag>›", text)
 
 
 def defang(link: str) -> str:
     """Write a link as no program opens it: "hxxps://host[.]example/path", "name[at]host[.]example"."""
     if link.startswith("\\\\"):
         return "[\\\\]" + link[2:]
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?", link)
-    head, rest = (scheme[0], link[scheme.end() :]) if scheme else ("", link)
-    if head.lower().startswith("http"):
-        head = "hxxp" + head[4:]
-    elif head:
-        head = head.replace(":", "[:]", 1)
-    host = re.match(r"[^/?#\\]*", rest.removeprefix("//"))
-    lead = "//" if rest.startswith("//") else ""
-    body = rest[len(lead) :]
-    named = host[0] if host else ""
-    return head + lead + re.sub(r"(?<!\[)\.(?!\])", "[.]", named).replace("@", "[at]") + body[len(named) :]
+    parts = re.fullmatch(r"([a-z][a-z\d+.-]*:)?(/*)([^/?#\\]*)(.*)", link, re.I | re.S)
+    assert parts is not None
+    scheme, lead, host, rest = parts.groups("")
+    scheme = "hxxp" + scheme[4:] if scheme.lower().startswith("http") else scheme.replace(":", "[:]")
+    return scheme + lead + re.sub(r"(?<!\[)\.(?!\])", "[.]", host).replace("@", "[at]") + rest

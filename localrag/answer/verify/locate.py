@@ -1,11 +1,8 @@
 """Find quoted words in a text, even if they were typed carelessly, and never something else.
 
-`locate` is exact but for what print and typing change: white space, line ends, hyphens, kinds of quotes and dashes,
-capitals, full-width signs, ligatures, table bars, stars of emphasis; spaces between Chinese and Japanese signs do not
-count. `quoted` also takes an ellipsis for what was left out, and at last words that differ in typing mistakes,
-inflection, or little words left out or added; the caller shows the words of the text. Another number, negation, "may",
-"must", condition or name refuses the quote, and so does a word in the place of another. The fuzzy score is rapidfuzz's
-ratio (normalised indel distance, 0 to 100); docs/decisions/0027-checks.md measures the threshold.
+`locate` is exact but for what print and typing change. `quoted` also takes an ellipsis, and at last words that differ
+in typing mistakes, inflection or little words; another number, negation, condition or name refuses the quote. The fuzzy
+score is rapidfuzz's ratio (0 to 100); docs/decisions/0027-checks.md measures the threshold.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """Find the documents that belong together: versions of one document, and amendments with what they amend.
 
-Two documents are versions if their paths and titles differ only in what tells versions apart ("v2", "draft", "old", a
-date); those made for each period (reports, minutes, invoices) are not. An amendment says so at its beginning and names
-what it amends by title, date, reference or parties: by two of these at least, and no other document as well. Limits:
-only titles, file names and beginnings are read; English and German.
+Versions have paths and titles that differ only in "v2", "draft", "old" or a date. An amendment says so at its beginning
+and names what it amends by two at least of title, date, reference and parties. Limits: English and German.
 """
 
 from __future__ import annotations
@@ -77,14 +75,14 @@ class Dated:
     opening: str
     date: str
 
+    @property
+    def amends(self) -> bool:
+        """Whether it says at its beginning that it amends another document."""
+        return bool(_AMENDING.search(f"{self.document.title}\n{self.opening[:1500]}"))
+
 
 class Related:
-    """Finds related documents in a library; openings are read once.
-
-    Args:
-        library: in a snapshot that the caller holds.
-        among: the documents that a question is narrowed to.
-    """
+    """Finds related documents among some of a library, in a snapshot that the caller holds; openings are read once."""
 
     def __init__(self, library: Library, among: Sequence[Document]) -> None:
         self._library = library
@@ -104,65 +102,46 @@ class Related:
         pairs = self._library.near_pairs([other.id for other in self._among])
         linked = {i for pair in pairs if document.id in pair for i in pair}
         telling = max(_name(document.path)[0], key=len, default="")
-        return [
-            other
-            for other in self._among
-            if telling in other.path.casefold()  # a quick look, since a library may hold thousands
-            and other.id != document.id
-            and other.sha256 != document.sha256
-            and _same_thing(document, other, other.id in linked)
-        ][:_MAX_DOCUMENTS]
+        # A quick look first, since a library may hold thousands.
+        likely = (
+            other for other in self._among if telling in other.path.casefold() and other.sha256 != document.sha256
+        )
+        found = [one for one in likely if one.id != document.id and _same_thing(document, one, one.id in linked)]
+        return found[:_MAX_DOCUMENTS]
 
     def amending(self, document: Document) -> list[Dated]:
         """Return the amendments of a document."""
-        allowed = {other.id: other for other in self._among}
+        text, allowed = self._library.text, {other.id: other for other in self._among if other.id != document.id}
         terms = {token.term for word in _AMENDING_WORDS for name in LANGUAGES for token in tokens(word, name)}
-        ids = {int(i) for term in terms for i in self._library.text.documents_named(term)} & set(allowed) - {
-            document.id
-        }
+        ids = {int(i) for term in terms for i in text.documents_named(term)} & set(allowed)
         here = self.dated(document)
         telling = {token.term for token in tokens(" ".join(_names(here)), document.language or FALLBACK)}
-        fits: Counter[int] = Counter()
-        for held in (ids & {int(i) for i in self._library.text.documents_named(term)} for term in telling):
-            fits.update(dict.fromkeys(held, 1))
+        fits = Counter(i for term in telling for i in ids & {int(i) for i in text.documents_named(term)})
         candidates = [self.dated(allowed[i]) for i in sorted(ids, key=lambda i: (-fits[i], i))[:_MAX_DOCUMENTS]]
-        return [
-            one
-            for one in candidates
-            if _amends(one) and _named(one, here) >= _MIN_POINTS and self._base(one) == document
-        ]
+        naming = (one for one in candidates if one.amends and _named(one, here) >= _MIN_POINTS)
+        return [one for one in naming if self._base(one) == document]
 
     def amended(self, document: Document) -> Document | None:
         """Return the document that a document amends, if that is clear."""
         one = self.dated(document)
-        base = self._base(one) if _amends(one) else None
+        base = self._base(one) if one.amends else None
         return base if base in self._among else None
 
     def _base(self, amendment: Dated) -> Document | None:
         """Return the document that an amendment names by more points than any other."""
-        best: Document | None = None
-        most = _MIN_POINTS - 1
-        for other in self._likely(amendment):
-            points = _named(amendment, self.dated(other))
-            if points > most:
-                best, most = other, points
-            elif points == most >= _MIN_POINTS:
-                best = None
-        return best
-
-    def _likely(self, amendment: Dated) -> list[Document]:
-        """Return the documents whose names are best covered by the amendment's opening."""
         words = {part.casefold() for part in _NAME_PART.findall(amendment.opening)}
         shares: list[tuple[float, int, Document]] = []
         for other in self._all:
             if other.id != amendment.document.id:
-                own = (
-                    set(_NAME_PART.findall(f"{other.title} {_SUFFIX.sub('', other.path)}".casefold()))
-                    - _VERSIONS
-                    - _NOTHING
-                )
+                own = set(_NAME_PART.findall(f"{other.title} {_SUFFIX.sub('', other.path)}".casefold()))
+                own -= _VERSIONS | _NOTHING
                 shares.append((-len(own & words) / max(1, len(own)), other.id, other))
-        return [other for _, _, other in sorted(shares, key=lambda item: item[:2])[:_MAX_DOCUMENTS]]
+        # Those whose names its opening covers best.
+        likely = [other for _, _, other in sorted(shares, key=lambda item: item[:2])[:_MAX_DOCUMENTS]]
+        points = [(_named(amendment, self.dated(other)), other) for other in likely]
+        most = max((count for count, _ in points), default=0)
+        best = [other for count, other in points if count == most]
+        return best[0] if most >= _MIN_POINTS and len(best) == 1 else None
 
 
 def _day(document: Document, opening: str) -> str:
@@ -178,14 +157,12 @@ def _day(document: Document, opening: str) -> str:
     return named.readings[0][1].isoformat() if named else ""
 
 
-# --- versions -----------------------------------------------------------------------------------------------
-
-
 def _same_thing(one: Document, other: Document, alike: bool) -> bool:
     (ours, my_marks), (theirs, their_marks) = _name(one.path), _name(other.path)
     if not ours or ours != theirs or (my_marks == their_marks and not alike):
         return False
-    if _title(one) != _title(other) and _name(one.title)[0] != _name(other.title)[0]:
+    titles = [" ".join(item.title.casefold().split()) for item in (one, other)]
+    if titles[0] != titles[1] and _name(one.title)[0] != _name(other.title)[0]:
         return False
     return not any(_PERIODIC.search(re.sub(r"[_/.]", " ", f"{item.path} {item.title}")) for item in (one, other))
 
@@ -197,10 +174,6 @@ def order(document: Document) -> int:
     return max(numbers, default=1) * 2 - bool(marks & _EARLY)
 
 
-def _title(document: Document) -> str:
-    return " ".join(document.title.casefold().split())
-
-
 def _name(path: str) -> tuple[frozenset[str], frozenset[str]]:
     """Return the words of a name that say what it is about, and those that tell versions apart.
 
@@ -210,33 +183,29 @@ def _name(path: str) -> tuple[frozenset[str], frozenset[str]]:
     for part in _SUFFIX.sub("", path).casefold().split("/"):
         words = [word for word in _NAME_PART.findall(part) if word not in _NOTHING]
         at_the_end = True
-        for at in reversed(range(len(words))):
-            word = words[at]
-            numbered = word[0].isdigit() and at > 0 and words[at - 1] in _VERSIONS
-            mark = word in _VERSIONS or numbered or bool(_YEAR.fullmatch(word))
+        for before, word in reversed(list(zip(["", *words], words, strict=False))):
+            mark = word in _VERSIONS or (word[0].isdigit() and before in _VERSIONS) or bool(_YEAR.fullmatch(word))
             mark = mark or (at_the_end and word in _AT_THE_END)
             at_the_end = at_the_end and mark
             (marks if mark else core).add(word)
     return frozenset(core), frozenset(marks)
 
 
-# --- amendments ---------------------------------------------------------------------------------------------
-
-
-def _amends(document: Dated) -> bool:
-    """Whether a document says at its beginning that it amends another."""
-    return bool(_AMENDING.search(f"{document.document.title}\n{document.opening[:1500]}"))
-
-
 def _named(amendment: Dated, there: Dated) -> int:
     """Return how many of title, day, reference and parties an amendment names; 0 without title and day."""
     text, names = amendment.opening, _names(there)
-    title = _names_title(text, names)
-    if not title and not _same_kind(text, names):
+    flat = " ".join(_NAME_PART.findall(text)).casefold()
+    phrases = [_NAME_PART.findall(name.casefold()) for name in names if _AMENDING.search(name) is None]
+    title = any(re.search(rf"\b{re.escape(' '.join(one))}\b", flat) for one in phrases if len(one) >= 2)
+    kinds = {kind for name in names for kind in _KIND.findall(name)}
+    if not title and not any(re.search(rf"\b{re.escape(kind)}\b", text, re.I) for kind in kinds):
         return 0
-    days = _days(text) - {amendment.date}
+    days, own = (
+        {day.isoformat() for written in find_dates(one.opening) for day in written.days} for one in (amendment, there)
+    )
+    days.discard(amendment.date)
     day = there.date in days
-    if not (title or day) or (days and (own := _days(there.opening)) and not days & own):
+    if not (title or day) or (days and own and not days & own):
         return 0  # the same title or parties, but another day
     references = set(_REFERENCE.findall(text)) & set(_REFERENCE.findall(there.opening))
     titles = " ".join((amendment.document.title, *names)).casefold()
@@ -244,30 +213,11 @@ def _named(amendment: Dated, there: Dated) -> int:
     return title + day + bool(references) + bool(parties)
 
 
-def _days(text: str) -> set[str]:
-    return {day.isoformat() for written in find_dates(text) for day in written.days}
-
-
 def _names(there: Dated) -> list[str]:
     """Return the names of a document: its title, its file, its first line."""
     stem = re.sub(r"[_\-.]+", " ", _SUFFIX.sub("", there.document.path.rsplit("/", 1)[-1]))
     first = there.opening.strip().split("\n", 1)[0].lstrip("# ")
     return [there.document.title, stem, first if len(first.split()) <= _MAX_TITLE_WORDS else ""]
-
-
-def _names_title(text: str, names: Sequence[str]) -> bool:
-    """Whether a text has a name of a document as a phrase of several words."""
-    flat = " ".join(_NAME_PART.findall(text)).casefold()
-    for name in names:
-        parts = [part.casefold() for part in _NAME_PART.findall(name)]
-        if len(parts) >= 2 and _AMENDING.search(name) is None and re.search(rf"\b{re.escape(' '.join(parts))}\b", flat):
-            return True
-    return False
-
-
-def _same_kind(text: str, names: Sequence[str]) -> bool:
-    kinds = {kind.casefold() for name in names for kind in _KIND.findall(name)}
-    return any(re.search(rf"\b{re.escape(kind)}\b", text, re.I) for kind in kinds)
 
 
 def _parties(text: str, titles: str) -> set[str]:

@@ -1,11 +1,8 @@
 """Flag sentences of an answer that come from where nothing of the question is, or from a prompt injection.
 
-An honest answer is in a sentence, or beside one, that shares a word with the question; the answer to an injected order
-is in the order. So a sentence is flagged if it is only where nothing of the question is, only in sentences with a sign
-of an order (`prompt_injection`), or only in ones that speak of answering. It is marked, not removed: a true answer in
-other words looks the same (how often: docs/decisions/0029-documents-are-data.md). Table rows are known by their labels
-and passed over. Limits: an order in the question's words, or in the paragraph of the true answer, is not found, nor is
-a lie that looks like everything else in its document.
+An honest answer is in a sentence, or beside one, that shares a word with the question. Others are marked, not removed:
+a true answer in other words looks the same (docs/decisions/0029-documents-are-data.md). Limits: an order in the
+question's words, or in the paragraph of the true answer, is not found.
 """
 
 from __future__ import annotations
@@ -38,10 +35,7 @@ class _Span:
 def check(answer: str, question: str, passages: Sequence[Passage]) -> tuple[Flag, ...]:
     """Return a flag for each sentence of an answer that comes from elsewhere than the question, or from an order.
 
-    Args:
-        answer: as shown; markers like [2] are ignored.
-        question: one that a single place answers, no summary.
-        passages: what the model was shown.
+    The question is one that a single place answers, no summary.
     """
     question_terms = terms(question)
     if len(question_terms) < _MIN_TERMS or sum(len(passage.text) for passage in passages) > _MAX_TEXT:

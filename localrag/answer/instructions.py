@@ -1,8 +1,7 @@
 """How the owner of a library wants answers worded: "Answer in German; cite clause numbers."
 
-The model reads them behind the documents and the question, and only where it writes. So they change neither what is
-searched nor whether the text holds the answer, and the prompt cache of a document serves whatever they say
-(docs/decisions/0033-instructions-and-conflicts.md). Survey rows and answers by code ignore them.
+The model reads them behind the question, and only where it writes, so they change neither what is searched nor whether
+the text holds the answer (docs/decisions/0033-instructions-and-conflicts.md). Survey rows ignore them.
 """
 
 from __future__ import annotations
@@ -17,11 +16,7 @@ MAX_LENGTH = 600
 
 
 def checked(text: str) -> str:
-    """Return instructions on one line, without control characters.
-
-    Raises:
-        UsageError: they are empty, or longer than MAX_LENGTH characters.
-    """
+    """Return instructions on one line, without control characters."""
     text = " ".join(clean(text).split())
     if not text:
         raise UsageError(

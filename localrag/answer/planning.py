@@ -80,10 +80,14 @@ def route(query: Query, resources: Resources) -> Route:
     Raises:
         UsageError: the mode is "exact" and code cannot answer the question.
     """
+    from localrag.answer.exact import parsing, search
+
+    task = parsing.parse(query.text, date.today())
+    exact = task is not None and (query.mode == "exact" or search.applicable(task, query.documents))
     signals = Signals(
         documents=len(query.documents), tokens=sum(tokens(query, document) for _, document in query.documents),
         retrieve_tokens=resources.retrieve_tokens, read_tokens=resources.read_tokens,
-        exact=_exact_verb(query),
+        exact=task.verb if task is not None and exact else None,
     )  # fmt: skip
     if query.mode == "exact" or (signals.exact is not None and query.mode == "auto"):
         plan = choose(query.mode, signals, resources.seconds)
@@ -106,15 +110,6 @@ def route(query: Query, resources: Resources) -> Route:
     )  # fmt: skip
     plan = filters.named_in(choose(query.mode, signals, resources.seconds), query.only)
     return Route(plan, reading, tuple(hits), usage, Seconds(query.elapsed() - searching, searching))
-
-
-def _exact_verb(query: Query) -> str | None:
-    from localrag.answer.exact import parsing, search
-
-    task = parsing.parse(query.text, date.today())
-    if task is None or (query.mode != "exact" and not search.applicable(task, query.documents)):
-        return None
-    return task.verb
 
 
 def tokens(query: Query, document: Document) -> int:
@@ -241,7 +236,23 @@ def _chosen(signals: Signals) -> tuple[PlanKind, str]:
             f"“{signals.words}” asks about each document, so each of the {signals.documents} is asked by itself."
         )
     if signals.kind in ("summary", "compare", "whole"):
-        return _whole_text(signals)
+        limit = f"{signals.read_tokens:,}"
+        if signals.fits:
+            return "read", f"“{signals.words}” needs the whole text, and {_named(signals)} can be read whole."
+        if signals.kind == "summary" and signals.pointed:
+            return "survey", (
+                f"“{signals.words}” needs the whole text. {_capital(_named(signals))} is more than the model can use "
+                f"at once ({limit}), so it is summarised part by part, and then the summaries are joined."
+            )
+        if signals.kind == "summary":
+            return "survey", (
+                f"“{signals.words}” asks about all {signals.documents} documents, so each is summarised, then all "
+                "together."
+            )
+        why = f"the question names none of the {signals.documents} documents"
+        if signals.pointed:
+            why = f"{_named(signals)} is more than the model can use ({limit})"
+        return "retrieve", f"“{signals.words}” would need the whole text, but {why}, so passages are looked up."
     if signals.pointed_by == "only" and signals.fits and signals.tokens <= signals.retrieve_tokens:
         return "read", f"{_capital(_named(signals))} is read as quickly as passages of it, and nothing is missed."
     if signals.warm_tokens and signals.fits:
@@ -249,25 +260,6 @@ def _chosen(signals: Signals) -> tuple[PlanKind, str]:
     return "retrieve", (
         f"A look-up in about {signals.tokens:,} tokens of text: the passages that fit the question best are enough."
     )
-
-
-def _whole_text(signals: Signals) -> tuple[PlanKind, str]:
-    summary, limit = signals.kind == "summary", f"{signals.read_tokens:,}"
-    if signals.fits:
-        return "read", f"“{signals.words}” needs the whole text, and {_named(signals)} can be read whole."
-    if signals.pointed and summary:
-        return "survey", (
-            f"“{signals.words}” needs the whole text. {_capital(_named(signals))} is more than the model can use at "
-            f"once ({limit}), so it is summarised part by part, and then the summaries are joined."
-        )
-    if summary:
-        return "survey", (
-            f"“{signals.words}” asks about all {signals.documents} documents, so each is summarised, then all together."
-        )
-    why = f"{_named(signals)} is more than the model can use ({limit})"
-    if not signals.pointed:
-        why = f"the question names none of the {signals.documents} documents"
-    return "retrieve", f"“{signals.words}” would need the whole text, but {why}, so passages are looked up."
 
 
 def _named(signals: Signals) -> str:

@@ -1,8 +1,7 @@
 """Run a survey: the material of each document, a leaf question for each, the answers joined. No model counts.
 
-First code alone looks at all documents: whether the names that the question requires are in them at all, and how the
-best passage of each compares with those of the others. The documents are then asked in that order, the likeliest first,
-so that a survey that is stopped has asked those that matter; the table is in the order of the library.
+First code alone looks at all documents, for the names that the question requires and for their best passages. The
+likeliest are asked first, for where the survey is stopped; the table is in the order of the library.
 """
 
 from __future__ import annotations

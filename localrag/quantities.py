@@ -275,9 +275,12 @@ class Quantity:
     def __str__(self) -> str:
         if self.unit == "%":
             return f"{format_number(self.value)} %"
-        if self.is_money:
-            return f"{_format_money(self.value)} {self.unit}"
-        plural = "s" if len(self.unit) > 2 and " " not in self.unit and abs(self.value) != 1 else ""
+        if self.is_money and self.value.adjusted() < 24 and (not self.value or abs(self.value) >= Decimal("0.01")):
+            cents = self.value.quantize(Decimal("0.01"), ROUND_HALF_UP)
+            number = f"{cents:,.2f}" if cents != cents.to_integral() else format_number(cents)
+            return f"{number} {self.unit}"
+        many = len(self.unit) > 2 and " " not in self.unit and abs(self.value) != 1 and not self.is_money
+        plural = "s" if many else ""
         return f"{format_number(self.value)} {self.unit}{plural}".strip()
 
 
@@ -352,13 +355,6 @@ def round_quantity(quantity: Quantity) -> Quantity:
 def plural(count: int, noun: str) -> str:
     """Format a count of something: "1 page", "1,204 pages"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _format_money(value: Decimal) -> str:
-    if value.adjusted() >= 24 or (value and abs(value) < Decimal("0.01")):
-        return format_number(value)
-    cents = value.quantize(Decimal("0.01"), ROUND_HALF_UP)
-    return f"{cents:,.2f}" if cents != cents.to_integral() else format_number(cents)
 
 
 # --- numbers in words ---------------------------------------------------------------------------------------

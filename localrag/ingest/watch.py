@@ -27,26 +27,23 @@ def changes(
 ) -> Iterator[None]:
     """Yield whenever something below the folder may have changed; end when `stop` returns True.
 
-    Args:
-        on_blind: called once with the reason if notifications do not work.
+    `on_blind` is called once with the reason if notifications do not work.
     """
     from watchfiles import DefaultFilter
 
-    matters = DefaultFilter()
+    matters, root = DefaultFilter(), folder.resolve()
+
+    def ours(path: Path) -> bool:  # in a library or data folder of localrag
+        return any(is_own(each) for each in path.resolve().parents if each != root and each.is_relative_to(root))
+
     looked = time.monotonic()
     for seen in _notifications(folder, on_blind):
         if stop():
             return
-        changed = any(matters(*change) and not _ours(Path(change[1]), folder) for change in seen)
+        changed = any(matters(*change) and not ours(Path(change[1])) for change in seen)
         if changed or time.monotonic() - looked > _LOOK_AGAIN:
             yield
             looked = time.monotonic()
-
-
-def _ours(path: Path, folder: Path) -> bool:
-    """Whether a change is in a library or data folder of localrag below the folder."""
-    root = folder.resolve()
-    return any(is_own(each) for each in path.resolve().parents if each != root and each.is_relative_to(root))
 
 
 def _notifications(folder: Path, on_blind: Callable[[str], None]) -> Iterator[set[tuple[Change, str]]]:

@@ -137,15 +137,13 @@ def redacted(session: Session, gone: Collection[Place]) -> Session:
     if not any(touched):
         return session
     first = touched.index(True)
-    return replace(session, turns=(*session.turns[:first], *map(_without_answer, session.turns[first:])))
-
-
-def _without_answer(turn: SavedTurn) -> SavedTurn:
-    if turn.answer is None:
-        return replace(turn, partial="")
-    # The plan's reason and signals may name the document.
-    plan = Plan(turn.answer.plan.kind, "")
-    return replace(turn, partial="", answer=Answer(turn.question, GONE, False, plan, stopped=turn.answer.stopped))
+    turns = list(session.turns[:first])
+    for turn in session.turns[first:]:
+        answer = turn.answer
+        if answer is not None:  # without the plan's reason and signals, which may name the document
+            answer = Answer(turn.question, GONE, False, Plan(answer.plan.kind, ""), stopped=answer.stopped)
+        turns.append(replace(turn, partial="", answer=answer))
+    return replace(session, turns=tuple(turns))
 
 
 def _places(answer: Answer, libraries: Sequence[str]) -> set[Place]:

@@ -22,7 +22,14 @@ def spot(text: str, anchors: Sequence[Anchor], start: int, end: int) -> str:
     On a sheet it is the range of cells in the span, and whole rows if there are several. In a transcript it is the time
     at the start.
     """
-    start, end = _inside(text, start, end)
+    # Without bars and spaces at the ends.
+    left, right = start, min(end, len(text))
+    while left < right and _BETWEEN.match(text, left):
+        left += 1
+    while left < right and _BETWEEN.match(text, right - 1):
+        right -= 1
+    if left < right:
+        start, end = left, right
     first = bisect_right(anchors, start, key=attrgetter("start")) - 1
     last = bisect_left(anchors, end, key=attrgetter("start")) - 1
     if first < 0 or _CELL.fullmatch(anchors[first].name) is None:
@@ -48,16 +55,6 @@ def cell_name(row: int, column: int) -> str:
         column, letter = divmod(column - 1, 26)
         letters = chr(65 + letter) + letters
     return f"{letters}{row + 1}"
-
-
-def _inside(text: str, start: int, end: int) -> tuple[int, int]:
-    """The span without bars and spaces at its ends."""
-    left, right = start, min(end, len(text))
-    while left < right and _BETWEEN.match(text, left):
-        left += 1
-    while left < right and _BETWEEN.match(text, right - 1):
-        right -= 1
-    return (left, right) if left < right else (start, end)
 
 
 def _line(text: str, anchors: Sequence[Anchor], index: int) -> tuple[int, int]:

@@ -115,6 +115,8 @@ def _turn(saved: SavedTurn) -> ExportedTurn:
     ]
     if answer.split and len(answer.split.votes) > 1:
         notes.append(answer.split.shown)
+    how = [f"{answer.plan.kind}: {answer.plan.reason}".rstrip("."), answer.looked_at.rstrip(".")]
+    how += [f"answered by {answer.model}" if answer.model else "answered by code", saved.time]
     return ExportedTurn(
         line(saved.question),
         clean(mark(answer.answer.strip(), answer.unsupported, answer.flags)),
@@ -124,7 +126,7 @@ def _turn(saved: SavedTurn) -> ExportedTurn:
             for one in answer.citations
         ),
         tuple(map(line, _limits(answer))),
-        line(_how(saved, answer)),
+        line(" · ".join(filter(None, how))),
     )
 
 
@@ -139,12 +141,6 @@ def _limits(answer: Answer) -> Iterable[str]:
     for left in answer.not_read:
         page = f", p. {left.page}" if left.page is not None else ""
         yield f"Not read: {left.document}{page}: {left.reason}" if left.document else f"Not read: {left.reason}"
-
-
-def _how(saved: SavedTurn, answer: Answer) -> str:
-    parts = [f"{answer.plan.kind}: {answer.plan.reason}".rstrip("."), answer.looked_at.rstrip(".")]
-    parts += [f"answered by {answer.model}" if answer.model else "answered by code", saved.time]
-    return " · ".join(filter(None, parts))
 
 
 def clean(text: str) -> str:

@@ -27,7 +27,9 @@ def markdown(exported: Contents) -> str:
         if turn.quotes:
             parts.append("**Quotes**")
         for one in turn.quotes:
-            parts += [_inert(f"[{one.marker}] {one.where}"), _fenced(one.quote)]
+            # A code block needs no escapes.
+            fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", one.quote)), default=0))
+            parts += [_inert(f"[{one.marker}] {one.where}"), f"{fence}text\n{one.quote}\n{fence}"]
         parts += map(_inert, turn.limits)
         parts.append(f"*{_inert(turn.how).replace('*', chr(92) + '*')}*")
     if exported.sources:
@@ -59,12 +61,6 @@ def _closing(text: str) -> str:
         elif run[0] == fence[0] and len(run) >= len(fence) and not found[2].strip():
             fence = ""
     return f"\n{fence}" if fence else ""
-
-
-def _fenced(quote: str) -> str:
-    """A quote in a code block, which needs no escapes."""
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", quote)), default=0))
-    return f"{fence}text\n{quote}\n{fence}"
 
 
 # --- HTML ----------------------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def _measure(
     weights, build = chosen.sha256 + (chosen.adapter_sha256 or ""), version("llama-cpp-python")
     path = settings.calibrating_dir / f"{running.model}.jsonl"
     what = f"the calibration of {running.model!r}"
-    with storage.lock(path.with_suffix(".lock"), what, on_wait=lambda holder: click.echo(holder, err=True)):
+    with storage.lock(path.with_suffix(".lock"), what, on_wait=output.say):
         if again:
             storage.remove(path)
         threshold, found = calibration_run.results_of(path, weights, build, text, scope)
@@ -165,8 +165,8 @@ def _measure(
                 for last in steps:
                     progress(last.done, last.total, last.about)
             complete = complete and last is not None and last.done == last.total
-            known_now = calibration_run.measured(threshold, found, scope, known, weights, build)
-            calibration.save(file, running.model, known_now)
+            measured = calibration_run.measured(threshold, found, scope, known, weights, build)
+            calibration.save(file, running.model, measured)
     in_force = calibration.load(file, running.model, weights)
     return calibration_run.report(found, scope, in_force), complete
 

@@ -111,10 +111,10 @@ def judge_command(
             runs.append({"setting": side.name, "run": side.run, **judging.summarize(graded, seed)})
         trust = _agreement(who, settings, stop, seed)
     if len(pairs) >= _MIN_LABELS:
-        trust = {"agreement_on": "labels", "agreement": judging.agreement(pairs, seed)}
+        trust = _trust("labels", judging.agreement(pairs, seed))
     report = {
         "answers": str(answers), "judge": who.name, "seed": seed, "questions": done, "chosen": total, "runs": runs,
-        **_plain(trust),
+        **trust,
     }  # fmt: skip
     finish(report, as_json, _print_grades, stop.asked)
 
@@ -129,12 +129,12 @@ def _agreement(judge: Judge, settings: Settings, stop: Stop, seed: int) -> dict[
     pairs, total = [], len(judging.shipped())
     for pair in judging.on_sample(judge, results, stop=lambda: stop.asked):
         pairs.append(pair)
-    return {"agreement_on": "sample", "agreement": judging.agreement(pairs, seed) if len(pairs) == total else None}
+    return _trust("sample", judging.agreement(pairs, seed) if len(pairs) == total else None)
 
 
-def _plain(trust: Mapping[str, Any]) -> dict[str, Any]:
-    agreed: Agreement | None = trust["agreement"]
-    return {**trust, "agreement": agreed and agreed.to_dict(), "decides": agreed is not None and agreed.decides}
+def _trust(on: str, agreed: Agreement | None) -> dict[str, Any]:
+    decides = agreed is not None and agreed.decides
+    return {"agreement_on": on, "agreement": agreed and agreed.to_dict(), "decides": decides}
 
 
 def _print_grades(report: Mapping[str, Any]) -> None:
@@ -198,7 +198,7 @@ def arena_command(sides: tuple[str, ...], how: eval_dataset.Asking, judge: str, 
         found = found if stop.asked else arena.with_distinct_names(found)
         bouts = [] if stop.asked else arena.matches(found, how.seed, how.limit)
         judged: list[tuple[Match, str]] = []
-        trust: dict[str, Any] = {"agreement_on": "sample", "agreement": None}
+        trust = _trust("sample", None)
         if person:
             judged = list(_by_person(bouts, Run(how.out, {"measure": "arena", "judge": "person"}), stop))
         else:
@@ -210,7 +210,7 @@ def arena_command(sides: tuple[str, ...], how: eval_dataset.Asking, judge: str, 
                 trust = _agreement(who, settings, stop, how.seed)
     report = {
         "judge": "person" if person else judge, "seed": how.seed, "chosen": len({bout.question for bout in bouts}),
-        **arena.summarize(judged, found, how.seed), **_plain(trust),
+        **arena.summarize(judged, found, how.seed), **trust,
     }  # fmt: skip
     finish({**report, "decides": person or report["decides"]}, as_json, _print_arena, stop.asked)
 
@@ -264,8 +264,7 @@ def _by_person(bouts: Sequence[Match], votes: Any, stop: Stop) -> Iterator[tuple
     for bout in bouts:
         row = votes.done(bout.step)
         if row is None:
-            verdict = _vote(bout)
-            if not verdict:
+            if not (verdict := _vote(bout)):
                 stop.asked = True
                 return
             row = votes.add(bout.step, {"verdict": verdict})

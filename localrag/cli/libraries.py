@@ -93,7 +93,12 @@ def status_command(name: str, as_json: bool) -> None:
     for what, fact in facts.items():
         click.echo(f"  {click.style(f'{what:<10}', dim=True)} {shown(fact)}")
     click.echo()
-    table(("DOCUMENT", "LENGTH", "NOTE"), [_document_row(item) for item in status["list"]])
+    rows = []
+    for item in status["list"]:
+        length = counted(item["pages"], "page") if item["pages"] is not None else f"{item['characters']:,} characters"
+        skipped = len(item["skipped_pages"])
+        rows.append((shown(item["document"]), length, f"no text on {counted(skipped, 'page')}" if skipped else ""))
+    table(("DOCUMENT", "LENGTH", "NOTE"), rows)
     for pair in status["near_duplicates"]:
         click.echo(f"near duplicate: {shown(pair['document'])} and {shown(pair['of'])} ({pair['similarity']:.0%})")
     for remark in status["remarks"]:
@@ -101,12 +106,6 @@ def status_command(name: str, as_json: bool) -> None:
         click.echo(f"note: {shown(remark['document'])}{page}: {shown(remark['text'])}")
     for failure in status["failed"]:
         click.secho(f"failed: {shown(failure['document'])}: {shown(failure['reason'])}", fg="red")
-
-
-def _document_row(item: dict[str, Any]) -> tuple[str, str, str]:
-    length = counted(item["pages"], "page") if item["pages"] is not None else f"{item['characters']:,} characters"
-    skipped = len(item["skipped_pages"])
-    return shown(item["document"]), length, f"no text on {counted(skipped, 'page')}" if skipped else ""
 
 
 @click.command("show", epilog="""\b

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from localrag.answer import prompts
 from localrag.evaluation import answer_threshold, needles
 from localrag.evaluation.datasets import Question
 from localrag.evaluation.effective_length import Effective, Tally, effective, interval
-from localrag.evaluation.needles import Filler, NeedleQuestion
+from localrag.evaluation.needles import Filler
 from localrag.evaluation.runs import Row, Run
 from localrag.events import PromptRead
 from localrag.llm import Completed, Generator, Weighed, calibration
@@ -43,8 +43,7 @@ class Scope:
     seed: int = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """Progress within one part."""
 
     done: int
@@ -102,23 +101,17 @@ def find_needles(
         if missing and (known.seconds_to_read(length) or 0.0) > seconds_left():
             return
         for one in missing:
-            if not _ask(model, hay.beginning(length), one, results, stop):
+            limit = _MAX_ANSWER_OF_TWO if one.way == "two facts" else _MAX_ANSWER
+            messages = prompts.documents_prompt(one.question, [(_NAME, hay.beginning(length))])
+            answer = _answer(model, messages, limit, stop)
+            if answer is None:
                 return
+            results.add(_step(one.id), {
+                "length": length, "depth": one.depth, "way": one.way, "verdict": needles.judge(answer.text, one),
+                "read": answer.read, "write": [answer.after, answer.written, round(answer.seconds, 3)],
+            })  # fmt: skip
             done += 1
             yield Step(done, total, f"{length:,} tokens")
-
-
-def _ask(model: Generator, text: str, one: NeedleQuestion, results: Run, stop: Stop) -> bool:
-    """Ask one question and keep the result; return False if it was stopped."""
-    limit = _MAX_ANSWER_OF_TWO if one.way == "two facts" else _MAX_ANSWER
-    answer = _answer(model, prompts.documents_prompt(one.question, [(_NAME, text)]), limit, stop)
-    if answer is None:
-        return False
-    results.add(_step(one.id), {
-        "length": one.length, "depth": one.depth, "way": one.way, "verdict": needles.judge(answer.text, one),
-        "read": answer.read, "write": [answer.after, answer.written, round(answer.seconds, 3)],
-    })  # fmt: skip
-    return True
 
 
 @dataclass(slots=True)
@@ -205,23 +198,24 @@ def report(found: Run, scope: Scope, known: Calibration) -> dict[str, Any]:
     verdicts = [row["verdict"] for row in rows]
     return {
         "lengths": [_length(rows, scope, length) for length in scope.lengths if tally(rows, length).asked],
-        "near_misses": verdicts.count("near miss"),
-        "wrong": len(verdicts) - verdicts.count("right"),
+        "near_misses": verdicts.count("near miss"), "wrong": len(verdicts) - verdicts.count("right"),
         "effective": None if effective_length is None else asdict(effective_length),
-        "speed": _speed(known, scope),
-        "answer_from": known.answer_from,
-    }
+        "speed": _speed(known, scope), "answer_from": known.answer_from,
+    }  # fmt: skip
 
 
 def _length(rows: Sequence[Row], scope: Scope, length: int) -> dict[str, Any]:
     whole = tally(rows, length)
     low, high = interval(whole.right, whole.asked)
-    depths = [tally(rows, length, depth=depth) for depth in range(scope.bins)]
-    ways = {way: tally(rows, length, way=way) for way in needles.WAYS}
+
+    def counts(**where: Any) -> dict[str, int]:
+        one = tally(rows, length, **where)
+        return {"right": one.right, "asked": one.asked}
+
     return {
-        "right": whole.right, "asked": whole.asked, "length": length, "low": round(low, 3), "high": round(high, 3),
-        "depths": [{"right": one.right, "asked": one.asked} for one in depths],
-        "questions": {way: {"right": one.right, "asked": one.asked} for way, one in ways.items()},
+        **counts(), "length": length, "low": round(low, 3), "high": round(high, 3),
+        "depths": [counts(depth=depth) for depth in range(scope.bins)],
+        "questions": {way: counts(way=way) for way in needles.WAYS},
     }  # fmt: skip
 
 

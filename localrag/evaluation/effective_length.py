@@ -53,9 +53,9 @@ def interval(right: float, asked: float) -> tuple[float, float]:
     if not asked:
         return 0.0, 1.0
     share, square = right / asked, _Z * _Z
-    centre = share + square / (2 * asked)
+    centre, whole = share + square / (2 * asked), 1 + square / asked
     half = _Z * math.sqrt(share * (1 - share) / asked + square / (4 * asked * asked))
-    return max(0.0, (centre - half) / (1 + square / asked)), min(1.0, (centre + half) / (1 + square / asked))
+    return max(0.0, (centre - half) / whole), min(1.0, (centre + half) / whole)
 
 
 def pooled(tallies: Sequence[Tally]) -> list[Tally]:

@@ -14,8 +14,10 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from itertools import pairwise
 from typing import Literal
 
@@ -25,68 +27,13 @@ from localrag.store.sentences import sentences
 
 Way = Literal["words", "other words", "two facts"]
 WAYS: tuple[Way, ...] = ("words", "other words", "two facts")
-_Value = Literal["code", "amount", "count", "person"]
 _MAX_SENTENCE = 600  # characters; longer ones are tables or lists
 _MIN_REPEATED = 20  # characters; shorter sentences may occur twice ("Yes.", "5.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """A statement of a fact, and questions in its words, in other words, and about two names at once."""
-
-    value: _Value
-    statement: str
-    words: str
-    others: str
-    two: str
-
-
-_FORMS = (
-    _Form("code", "The access code of the {} archive is {}.", "What is the access code of the {} archive?",
-          "Which combination opens the records store called {}?",
-          "What are the access codes of the {} archive and of the {} archive?"),
-    _Form("amount", "The yearly ground rent for the {} warehouse is {} euros.",
-          "What is the yearly ground rent for the {} warehouse?",
-          "How much is paid every twelve months for the land under the {} storehouse?",
-          "What are the yearly ground rents for the {} warehouse and for the {} warehouse?"),
-    _Form("person", "Complaints about the {} project are handled by {}.",
-          "Who handles complaints about the {} project?",
-          "To whom should somebody turn who is unhappy with the {} undertaking?",
-          "Who handles complaints about the {} project, and who those about the {} project?"),
-    _Form("count", "The notice period of the {} agreement is {} days.",
-          "What is the notice period of the {} agreement?",
-          "How long beforehand must one party to the {} contract tell the other that it wants to end it?",
-          "What are the notice periods of the {} agreement and of the {} agreement?"),
-    _Form("code", "The {} shipment is registered under the reference {}.",
-          "Under which reference is the {} shipment registered?",
-          "Which file number does the {} delivery carry?",
-          "Under which references are the {} shipment and the {} shipment registered?"),
-    _Form("amount", "The {} pump was tested at a pressure of {} kilopascals.",
-          "At which pressure was the {} pump tested?",
-          "How hard was the {} device loaded in its trial?",
-          "At which pressures were the {} pump and the {} pump tested?"),
-    _Form("person", "The keys to the {} vault are kept by {}.", "Who keeps the keys to the {} vault?",
-          "Who holds what is needed to unlock the {} strongroom?",
-          "Who keeps the keys to the {} vault, and who those to the {} vault?"),
-    _Form("count", "The {} plant employs {} people.", "How many people does the {} plant employ?",
-          "How large is the workforce of the {} factory?",
-          "How many people do the {} plant and the {} plant employ?"),
-)  # fmt: skip
-
-_STEMS = (
-    "Ardan Brock Calder Dorn Elver Fenn Garrow Hask Ilmar Jorv Keld Lorr Marv Norrin Osk Pell Quarn Roth Selv Thorn "
-    "Ulver Varn Wend Yarl Zell Ambr Birk Corv Drost Estrin Falk Grend"
-).split()
-_ENDINGS = "wick well ford holm stead mere by ton".split()
-_FIRST = (
-    "Mirelle Orlagh Tavish Ilka Benedek Sunniva Caspian Yorath Petra Lazlo Henrike Osric Zelda Anselm Ottilie Bram "
-    "Solveig Evander Marit Jorund Linnea Cormac Agathe Wendel Isolde Rurik Davina Torvald Elspeth Kasimir Noor Fabian"
-).split()
-_LAST = (
-    "Okstad Tresvane Brandreth Quillon Varga Ashgrove Lindqvist Morrow Castellane Penhallow Drummel Eskeland "
-    "Fairclough Grenfell Hollander Ivarsen Jessop Kirkbride Lanthier Montrose Nyberg Oakshott Pereira Quennell "
-    "Ravensworth Sandoval Tilling Underhay Vossberg Wetherall Yardley Zimmerli"
-).split()  # fmt: skip
+_DATA = tomllib.loads(resources.files("localrag.evaluation").joinpath("calibration.toml").read_text(encoding="utf-8"))
+_FORMS: list[dict[str, str]] = _DATA["form"]
+_STEMS, _ENDINGS, _FIRST, _LAST = (_DATA["names"][name].split() for name in ("stems", "endings", "first", "last"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +102,12 @@ class Haystack:
 
     def _one(self, needle: Needle, way: Way, length: int, depth: int) -> NeedleQuestion:
         form = _FORMS[self.forms[needle.number // 2]]
-        question = (form.words if way == "words" else form.others).format(needle.name)
+        question = form["words" if way == "words" else "others"].format(needle.name)
         near = self.needles[needle.number ^ 1].value
         return NeedleQuestion(f"{length}/{needle.number}/{way}", way, length, depth, question, (needle.value,), near)
 
     def _two(self, a: Needle, b: Needle, length: int) -> NeedleQuestion:
-        question = _FORMS[self.forms[a.number // 2]].two.format(a.name, b.name)
+        question = _FORMS[self.forms[a.number // 2]]["two"].format(a.name, b.name)
         name = f"{length}/{a.number}/two facts"
         return NeedleQuestion(name, "two facts", length, None, question, (a.value, b.value), "")
 
@@ -188,11 +135,12 @@ def haystack(
         size = count(sentence)
         while waiting and waiting[0][0] < tokens + size:
             _, number = waiting.pop(0)
-            name, value, said = facts[number]
-            needles.append(Needle(number, name, value, characters, characters + len(said), tokens))
-            said += _space_after(text)
-            text.append(said)
-            characters, tokens = characters + len(said), tokens + count(said)
+            name, value, statement = facts[number]
+            needles.append(Needle(number, name, value, characters, characters + len(statement), tokens))
+            last = text[-1] if text else ""
+            statement += last[len(last.rstrip()) :] or " "  # keep the layout
+            text.append(statement)
+            characters, tokens = characters + len(statement), tokens + count(statement)
         while ends and tokens + size > ends[0]:
             cuts[ends.pop(0)] = (characters, tokens)
         if not ends:
@@ -249,15 +197,15 @@ def _facts(forms: Sequence[int], filler: str, rng: random.Random) -> list[tuple[
         start = 2 * again % len(endings)
         for ending in endings[start : start + 2]:
             name = stem + ending
-            value = people.pop() if _FORMS[form].value == "person" and people else ""
+            value = people.pop() if _FORMS[form]["value"] == "person" and people else ""
             while not value or value in taken:
-                value = _value(_FORMS[form].value, rng)
+                value = _value(_FORMS[form]["value"], rng)
             taken.add(value)
-            facts.append((name, value, _FORMS[form].statement.format(name, value)))
+            facts.append((name, value, _FORMS[form]["statement"].format(name, value)))
     return facts
 
 
-def _value(kind: _Value, rng: random.Random) -> str:
+def _value(kind: str, rng: random.Random) -> str:
     if kind == "code":
         return "".join(rng.sample("BCDFGHKLMNPRTVX", 2)) + f"-{rng.randrange(1000, 9999)}"
     if kind == "amount":
@@ -267,13 +215,7 @@ def _value(kind: _Value, rng: random.Random) -> str:
     return str(rng.randrange(113, 989))
 
 
-def _space_after(text: Sequence[str]) -> str:
-    """Return the white space at the end of the previous sentence, to keep the layout."""
-    last = text[-1] if text else ""
-    return last[len(last.rstrip()) :] or " "
-
-
-# --- the text ------
+# --- the text -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,9 +264,8 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def of_library(library: Library) -> Iterator[str]:
-    """Yield the text of each document of a library, in order of their paths."""
-    for document in library.documents():
-        yield "\n\n".join(page.text for page in library.pages(document.id))
+    """Return the text of each document of a library, in order of their paths."""
+    return ("\n\n".join(page.text for page in library.pages(document.id)) for document in library.documents())
 
 
 # --- judging ------------------------------------------------------------------------------------------------
@@ -332,14 +273,14 @@ def of_library(library: Library) -> Iterator[str]:
 
 def judge(answer: str, asked: NeedleQuestion) -> Literal["right", "near miss", "wrong"]:
     """Return whether an answer has every value, however written, and not that of the near miss."""
-    said = _normal(answer)
-    if asked.near and _holds(said, asked.near):
+    given = _normal(answer)
+
+    def holds(value: str) -> bool:
+        return re.search(rf"\b{re.escape(_normal(value))}\b", given) is not None
+
+    if asked.near and holds(asked.near):
         return "near miss"
-    return "right" if all(_holds(said, value) for value in asked.values) else "wrong"
-
-
-def _holds(said: str, value: str) -> bool:
-    return re.search(rf"\b{re.escape(_normal(value))}\b", said) is not None
+    return "right" if all(map(holds, asked.values)) else "wrong"
 
 
 def _normal(text: str) -> str:

@@ -52,7 +52,6 @@ class Embedder(Protocol):
 
     def count(self, text: str) -> int:
         """Count the tokens of a text, without the model's own markers."""
-        ...
 
     def embed_documents(
         self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None,
@@ -63,11 +62,9 @@ class Embedder(Protocol):
         Raises:
             Cancelled: `stop` returned True.
         """
-        ...
 
     def embed_question(self, text: str) -> Vectors:
         """Return the vector of a question, of shape (dimension,)."""
-        ...
 
 
 def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) -> Embedder:
@@ -138,12 +135,9 @@ class SentenceTransformerEmbedder:
         torch.set_num_threads(machine.cores())
         try:
             self._model = SentenceTransformer(
-                str(folder),
-                device="cpu",
-                local_files_only=True,
-                trust_remote_code=False,
+                str(folder), device="cpu", local_files_only=True, trust_remote_code=False,
                 model_kwargs={"dtype": getattr(torch, self.precision)},
-            )
+            )  # fmt: skip
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError(
                 f"cannot load the embedder {model_id!r} from {str(folder)!r}: {error}",

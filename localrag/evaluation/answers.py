@@ -44,12 +44,7 @@ def score(question: Question, documents: Sequence[str], answer: Answer, choices:
     """Return the figures of one answer that the question allows.
 
     A question without an answer (or whose right choice is "Not mentioned") only tells whether it was declined.
-
-    Args:
-        question: with its known answer.
-        documents: the library paths of the documents it is about.
-        answer: the answer to score.
-        choices: the possible answers to questions with a label.
+    `choices` are the possible answers to questions with a label.
     """
     figures: dict[str, Any] = {}
     text = MARKER.sub("", answer.answer)
@@ -57,19 +52,15 @@ def score(question: Question, documents: Sequence[str], answer: Answer, choices:
     if question.label:
         figures["choice"] = float(chose(answer, choices) == question.answer)
     elif question.answerable:
-        figures |= _text_figures(given, question.answer)
+        known = question.answer
+        figures |= {"exact": float(metrics.exact_match(given, known)), "f1": round(metrics.f1(given, known), 4)}
+        for name, match in (("numeric", metrics.numeric_match), ("unit", metrics.unit_match)):
+            if (same := match(given, known)) is not None:
+                figures[name] = float(same)
     if question.answerable and not declining(question.label, question.answer):
         figures |= _location_figures(question, documents, answer, given)
     value, least = _worth(question, documents, answer, figures)
     return {**figures, "worth": round(value, 4), "right": float(value >= least)}
-
-
-def _text_figures(given: str, known: str) -> dict[str, float]:
-    figures = {"exact": float(metrics.exact_match(given, known)), "f1": round(metrics.f1(given, known), 4)}
-    for name, match in (("numeric", metrics.numeric_match), ("unit", metrics.unit_match)):
-        if (same := match(given, known)) is not None:
-            figures[name] = float(same)
-    return figures
 
 
 def _location_figures(question: Question, documents: Sequence[str], answer: Answer, given: str) -> dict[str, float]:
@@ -115,7 +106,8 @@ def _worth(
     numbers = [] if _DATE.search(known) else metrics.numbers(known)
     if len(numbers) == 1 and len(metrics.words(known)) <= _MAX_FIGURE_WORDS and not metrics.exact_match(given, known):
         return float(bool(metrics.numeric_match(given, known))), _RIGHT
-    if question.evidence and not _is_verbatim(known, question.evidence):
+    stated = (metrics.covered(known, [question.evidence]) or 0.0) >= metrics.COVERED
+    if question.evidence and not (stated and known.lower() not in ("yes", "no")):
         quotes = [citation.quote for citation in answer.citations if citation.document in documents]
         return metrics.covered(question.evidence, [given, *quotes]) or 0.0, _TOUCHES
     words = max(metrics.f1(given, known), metrics.covered(known, [given]) or 0.0)
@@ -124,11 +116,6 @@ def _worth(
     there = metrics.numbers(given)
     right = sum(any(metrics.same_number(one, wanted) for one in there) for wanted in numbers)
     return (words + right / len(numbers)) / 2, _RIGHT
-
-
-def _is_verbatim(known: str, evidence: str) -> bool:
-    """Return whether the evidence gives the known answer in its own words."""
-    return (metrics.covered(known, [evidence]) or 0.0) >= metrics.COVERED and known.lower() not in ("yes", "no")
 
 
 def chose(answer: Answer, choices: Sequence[str]) -> str | None:
@@ -173,8 +160,13 @@ def run(
                 return
             documents = matched.documents(question)
             globs = (documents or None) if within_document else None
+            answer = None
             try:
-                answer = _ask(assistant, question, library.name, globs, mode, stop)
+                for event in assistant.ask(
+                    question.question, libraries=[library.name], documents=globs, mode=mode, stop=stop
+                ):
+                    if isinstance(event, Answered):
+                        answer = event.answer
             except (ModelMissing, ModelDamaged):
                 raise
             except (ModelError, UsageError) as error:
@@ -189,17 +181,6 @@ def run(
         yield question, row
 
 
-def _ask(
-    assistant: Assistant | Plain, question: Question, library: str, documents: Sequence[str] | None, mode: Mode,
-    stop: Callable[[], bool],
-) -> Answer | None:  # fmt: skip
-    answer = None
-    for event in assistant.ask(question.question, libraries=[library], documents=documents, mode=mode, stop=stop):
-        if isinstance(event, Answered):
-            answer = event.answer
-    return answer
-
-
 def _about(question: Question) -> dict[str, Any]:
     about = {
         "question": question.question, "known": question.answer, "category": question.category,
@@ -212,36 +193,29 @@ def _about(question: Question) -> dict[str, Any]:
 def _result(
     question: Question, documents: Sequence[str], answer: Answer, library: Library, choices: Sequence[str]
 ) -> dict[str, Any]:
+    first, confidence = answer.seconds.first_token, answer.confidence
     return {
-        **_about(question),
-        "answer": answer.answer,
-        "found": answer.found,
+        **_about(question), "answer": answer.answer, "found": answer.found,
         "figures": score(question, documents, answer, choices),
-        "chose": chose(answer, choices) if question.label else None,
-        "quotes": len(answer.citations),
+        "chose": chose(answer, choices) if question.label else None, "quotes": len(answer.citations),
         "verbatim": sum(verbatim(library, citation) for citation in answer.citations),
-        "dropped": answer.citations_dropped,
-        "unsupported": len(answer.unsupported),
+        "dropped": answer.citations_dropped, "unsupported": len(answer.unsupported),
         "sentences": len(sentences(MARKER.sub("", answer.answer))) if answer.found else 0,
         "flags": [flag.to_dict() for flag in answer.flags],
         "workings": [working.shown for working in answer.workings],
-        "confidence": None if answer.confidence is None else round(answer.confidence, 4),
+        "confidence": None if confidence is None else round(confidence, 4),
         "passages": [
             {"document": p.document, "page": p.page, "start": p.start, "end": p.end, "score": round(p.score, 4)}
             for p in answer.passages
         ],
-        "tokens": {"prompt": answer.tokens.prompt, "generated": answer.tokens.generated},
-        "cut": answer.stopped,
-        "plan": answer.plan.kind,
-        "signals": dict(answer.plan.signals),
-        "model": answer.model,
-        "seconds": round(answer.seconds.total, 3),
-        "first_token": None if answer.seconds.first_token is None else round(answer.seconds.first_token, 3),
+        "tokens": {"prompt": answer.tokens.prompt, "generated": answer.tokens.generated}, "cut": answer.stopped,
+        "plan": answer.plan.kind, "signals": dict(answer.plan.signals), "model": answer.model,
+        "seconds": round(answer.seconds.total, 3), "first_token": None if first is None else round(first, 3),
         "citations": [
             {"document": c.document, "page": c.page, "start": c.start, "end": c.end, "quote": c.quote}
             for c in answer.citations
         ],
-    }
+    }  # fmt: skip
 
 
 # --- totals -------------------------------------------------------------------------------------------------
@@ -254,17 +228,12 @@ def summarize(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
     the share of questions answered and of evidence quoted.
     """
     done = [row for row in rows if "error" not in row]
+    seconds, firsts = [row["seconds"] for row in done], [row["first_token"] for row in done]
+    counted = {"shown": "quotes", "verbatim": "verbatim", "dropped": "dropped", "unsupported_sentences": "unsupported"}
     return {
-        "questions": len(done),
-        "failed": len(rows) - len(done),
-        **_figures(done, seed),
+        "questions": len(done), "failed": len(rows) - len(done), **_figures(done, seed),
         "choices": _choices(done, seed),
-        "quotes": {
-            "shown": sum(row["quotes"] for row in done),
-            "verbatim": sum(row["verbatim"] for row in done),
-            "dropped": sum(row["dropped"] for row in done),
-            "unsupported_sentences": sum(row["unsupported"] for row in done),
-        },
+        "quotes": {name: sum(row[key] for row in done) for name, key in counted.items()},
         "flags": dict(Counter(flag["kind"] for row in done for flag in row.get("flags", ()))),
         "workings": sum(bool(row.get("workings")) for row in done),
         "categories": {
@@ -273,13 +242,10 @@ def summarize(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
             if name and (own := [row for row in done if row["category"] == name])
         },
         "seconds": {
-            "p50": metrics.percentile([row["seconds"] for row in done], 50),
-            "p95": metrics.percentile([row["seconds"] for row in done], 95),
-            "first_token_p50": metrics.percentile(
-                [row["first_token"] for row in done if row["first_token"] is not None], 50
-            ),
+            "p50": metrics.percentile(seconds, 50), "p95": metrics.percentile(seconds, 95),
+            "first_token_p50": metrics.percentile([first for first in firsts if first is not None], 50),
         },
-    }
+    }  # fmt: skip
 
 
 def _share(

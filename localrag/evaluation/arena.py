@@ -170,26 +170,22 @@ def _text(given: Given) -> str:
 
 def summarize(judged: Sequence[tuple[Match, str]], sides: Sequence[Side], seed: int = 0) -> dict[str, Any]:
     """Return votes by pair of sides, and the strength of each side in log odds, as plain values."""
-    lengths = {
-        side.name: [len(_text(given).split()) for given in side.answers.values() if given.found] for side in sides
-    }
     pairs: dict[tuple[str, str], list[int]] = {}
     for bout, verdict in judged:
         pairs.setdefault(bout.sides, [0, 0, 0])[int(2 - 2 * bout.score(verdict))] += 1
+    shown = []
+    for side in sides:
+        lengths = [len(_text(given).split()) for given in side.answers.values() if given.found]
+        words = round(float(np.mean(lengths)), 1) if lengths else 0.0
+        shown.append({"side": side.name, "answers": len(side.answers), "words": words})
     return {
-        "questions": len({bout.question for bout, _ in judged}),
-        "votes": len(judged),
-        "sides": [
-            {"side": name, "answers": len(side.answers), "words": round(float(np.mean(own)), 1) if own else 0.0}
-            for side in sides
-            for name, own in [(side.name, lengths[side.name])]
-        ],
+        "questions": len({bout.question for bout, _ in judged}), "votes": len(judged), "sides": shown,
         "pairs": [
             {"first": first, "second": second, "wins": wins, "ties": ties, "losses": losses}
             for (first, second), (wins, ties, losses) in pairs.items()
         ],
         "strengths": strengths([(bout.question, *bout.sides, bout.score(verdict)) for bout, verdict in judged], seed),
-    }
+    }  # fmt: skip
 
 
 def strengths(votes: Sequence[tuple[str, str, str, float]], seed: int = 0) -> list[dict[str, Any]]:
@@ -213,13 +209,11 @@ def strengths(votes: Sequence[tuple[str, str, str, float]], seed: int = 0) -> li
     low, high = np.percentile(_fit(np.einsum("dq,qij->dij", draws, wins) + prior), (2.5, 97.5), axis=0)
     odds = 1 / (1 + np.exp(fitted[None, :] - fitted[:, None]))
     beats = (odds.sum(axis=1) - 0.5) / max(1, len(names) - 1)
-    found = [
-        {
-            "side": name, "strength": round(float(fitted[i]), 4), "low": round(float(low[i]), 4),
-            "high": round(float(high[i]), 4), "beats": round(float(beats[i]), 4),
-        }
+    figures = {"strength": fitted, "low": low, "high": high, "beats": beats}
+    found: list[dict[str, Any]] = [
+        {"side": name, **{key: round(float(values[i]), 4) for key, values in figures.items()}}
         for i, name in enumerate(names)
-    ]  # fmt: skip
+    ]
     return sorted(found, key=lambda one: -one["strength"])
 
 

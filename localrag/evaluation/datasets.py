@@ -14,6 +14,7 @@ import os
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -76,17 +77,9 @@ def load(path: Path) -> list[Question]:
         NotFoundError: the file is missing.
         UsageError: a line is not a question, or two lines have the same id.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no dataset {str(path)!r}", _FORM) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the dataset {str(path)!r}: {error}", _FORM) from None
     questions: list[Question] = []
     seen: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path, "dataset", _FORM):
         try:
             question = _question(json.loads(line))
         except (ValueError, TypeError) as error:
@@ -99,6 +92,17 @@ def load(path: Path) -> list[Question]:
     if not questions:
         raise UsageError(f"{str(path)!r} holds no questions", _FORM)
     return questions
+
+
+def read_lines(path: Path, what: str, hint: str) -> list[tuple[int, str]]:
+    """Return the lines of a text file with their numbers, without empty ones."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no {what} {str(path)!r}", hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the {what} {str(path)!r}: {error}", hint) from None
+    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def _question(row: Any) -> Question:
@@ -116,7 +120,6 @@ def _question(row: Any) -> Question:
     for name, value in (("answerable", answerable), ("draft", draft)):
         if not isinstance(value, bool):
             raise ValueError(f"{name} is {value!r}, not true or false")
-    short = {"answerable": True, **row}.items()
     return Question(
         id=_text(row, "id"), question=_text(row, "question"),
         answer=_text(row, "answer", empty=not answerable or bool(grades)),
@@ -126,7 +129,7 @@ def _question(row: Any) -> Question:
         lang=_text(row, "lang", empty=True), docs=tuple(docs), draft=draft, grades=tuple(grades.items()),
         fields=tuple(
             (name, value if isinstance(value, str) else json.dumps(value))
-            for name, value in short
+            for name, value in {"answerable": True, **row}.items()
             if name not in _LONG and isinstance(value, str | int | float)
         ),
     )  # fmt: skip
@@ -232,12 +235,10 @@ def match(questions: Sequence[Question], documents: Sequence[Document]) -> Match
         claimants = [doc for doc in left.get(_name(path), ()) if path not in taken and _ends(doc, path)]
         if len(claimants) == 1:
             paths[claimants[0]] = path
-    complete = [all(doc in paths for doc in question.documents) for question in questions]
-    return Matched(
-        tuple(question for question, all_found in zip(questions, complete, strict=True) if all_found),
-        tuple(question for question, all_found in zip(questions, complete, strict=True) if not all_found),
-        paths,
-    )
+    complete: dict[bool, list[Question]] = {True: [], False: []}
+    for question in questions:
+        complete[all(doc in paths for doc in question.documents)].append(question)
+    return Matched(tuple(complete[True]), tuple(complete[False]), paths)
 
 
 def _ends(path: str, end: str) -> bool:
@@ -288,11 +289,7 @@ def source_of(
 ) -> Source:
     """Return the folder of a dataset's documents, without files of questions, which would be cited as answers.
 
-    Args:
-        dataset: the file of questions.
-        questions: its questions.
-        documents: a folder given by the user; by default, the smallest that holds the named documents.
-        other: further files to leave out, such as results.
+    By default it is the smallest folder that holds the named documents. `other` files, such as results, are left out.
 
     Raises:
         NotFoundError: no folder was given, and no document is below the dataset's own folder.
@@ -340,11 +337,8 @@ def listed(settings: Settings) -> list[dict[str, Any]]:
     """Return name, folder, roots, documents and bytes of every library kept for evaluation."""
     rows = []
     for name in library_names(apart(settings)):
-        library = open_library(name, settings=apart(settings))
-        try:
+        with closing(open_library(name, settings=apart(settings))) as library:
             status = library.status()
-        finally:
-            library.close()
         rows.append({key: status[key] for key in ("name", "folder", "roots", "documents", "bytes")})
     return rows
 

@@ -78,18 +78,14 @@ def passages(library: Library, globs: Sequence[str] | None, seed: int) -> Iterat
         for chunks in left:
             if chunks:
                 chunk = chunks.pop()
-                yield _id(chunk), chunk
+                place = f"{chunk.document}\n{chunk.position}\n{chunk.start}\n{chunk.text}"
+                yield f"draft-{hashlib.sha256(place.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}", chunk
 
 
 def _worth_asking(text: str) -> bool:
     """Return whether a text has enough words; tables of contents and rows of figures have not."""
     found = metrics.words(text)
     return len(found) >= _MIN_WORDS and sum(word.isalpha() for word in found) >= 0.6 * len(found)
-
-
-def _id(chunk: StoredChunk) -> str:
-    place = f"{chunk.document}\n{chunk.position}\n{chunk.start}\n{chunk.text}"
-    return f"draft-{hashlib.sha256(place.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
 
 
 def check(reply: str, text: str, others: Sequence[str]) -> tuple[str, str, str] | str:
@@ -103,7 +99,9 @@ def check(reply: str, text: str, others: Sequence[str]) -> tuple[str, str, str] 
     except (ValueError, TypeError, KeyError, AttributeError):
         return "the reply was cut off"
     question_words, answer_words = metrics.words(question), metrics.words(answer)
-    place = _place(answer, text) if answer_words else None
+    place = locate(answer, text) if answer_words else None
+    if place is None and answer_words and not answer.isascii() and answer in text:
+        place = text.index(answer), text.index(answer) + len(answer)  # inside a run, in scripts without spaces
     if place is None:
         return "the answer is not in the passage"
     if len(answer_words) > _MAX_ANSWER or len(answer_words) > 0.5 * len(metrics.words(text)):
@@ -120,26 +118,14 @@ def check(reply: str, text: str, others: Sequence[str]) -> tuple[str, str, str] 
         return "the question is about something else"
     if any(_content(question_words) == _content(metrics.words(other)) for other in others):
         return "there is already such a question"
-    start, end = _sentence(text, *place)
-    return question, text[place[0] : place[1]], text[start:end]
-
-
-def _place(words: str, text: str) -> tuple[int, int] | None:
-    """Locate an answer; in scripts without spaces it may be inside a run of characters."""
-    place = locate(words, text)
-    start = -1 if place or words.isascii() else text.find(words)
-    return place or ((start, start + len(words)) if start >= 0 else None)
+    own = [(first, last) for first, last in sentences(text) if first < place[1] and last > place[0]] or [place]
+    evidence = text[min(first for first, _ in own) : max(last for _, last in own)]
+    return question, text[place[0] : place[1]], evidence
 
 
 def _content(words: Sequence[str]) -> set[str]:
     """Return the words that tell questions apart: long ones and numbers."""
     return {word for word in words if len(word) > 3 or not word.isascii() or not word.isalpha()}
-
-
-def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return the bounds of the sentences that a span touches."""
-    own = [(first, last) for first, last in sentences(text) if first < end and last > start]
-    return (min(first for first, _ in own), max(last for _, last in own)) if own else (start, end)
 
 
 def make(
@@ -182,19 +168,14 @@ def make(
         yield tally
 
 
-def draft_prompt(passage: Passage) -> list[Message]:
-    """Return the prompt for a test question about a passage, to be answered under DRAFT_GRAMMAR."""
-    text = f"Passage of {prompts.heading(passage)}:\n\n{prompts.shown(passage)}\n\nReply with answer and question."
-    return [Message("system", DRAFT_RULES), Message("user", text)]
-
-
 def _ask(generator: Generator, library: str, chunk: StoredChunk, stop: Callable[[], bool]) -> str | None:
     """Return the model's reply, or None if it was stopped."""
     passage = Passage(
         library, chunk.document, chunk.page, chunk.label, chunk.heading, chunk.text, chunk.start, chunk.end, 0.0,
         chunk.document_id, chunk.position, unit=chunk.unit, spot=chunk.spot, header=chunk.header,
     )  # fmt: skip
-    messages = draft_prompt(passage)
+    text = f"Passage of {prompts.heading(passage)}:\n\n{prompts.shown(passage)}\n\nReply with answer and question."
+    messages = [Message("system", DRAFT_RULES), Message("user", text)]
     for event in generator.generate(messages, max_tokens=_TOKENS, grammar=DRAFT_GRAMMAR, stop=stop):
         if isinstance(event, Completed):
             return None if event.ended == "stopped" else event.text

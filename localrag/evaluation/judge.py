@@ -25,22 +25,14 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from localrag.errors import NotFoundError, UsageError
+from localrag import quantities
+from localrag.errors import UsageError
 from localrag.evaluation import metrics
 from localrag.evaluation.baselines import declines
-from localrag.evaluation.datasets import Question
+from localrag.evaluation.datasets import Question, read_lines
 from localrag.evaluation.runs import Row, Run
 from localrag.llm import Generator, Weighed
-from localrag.quantities import (
-    QUANTITY,
-    Quantity,
-    convert,
-    find_dates,
-    find_days,
-    find_number_words,
-    parse_quantity,
-    unit_of,
-)
+from localrag.quantities import QUANTITY, Quantity
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Message
@@ -139,8 +131,8 @@ class Agreement:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "kappa": round(self.kappa, 4), "low": round(self.low, 4), "high": round(self.high, 4),
-            "agreed": round(self.agreed, 4), "n": self.n, "decides": self.decides,
+            **{name: round(getattr(self, name), 4) for name in ("kappa", "low", "high", "agreed")},
+            "n": self.n, "decides": self.decides,
             "table": {label: {grade: self.table[label, grade] for grade in GRADES} for label in GRADES},
         }  # fmt: skip
 
@@ -172,14 +164,9 @@ def _kappa(table: Any) -> float:
 def shipped() -> list[tuple[Given, Grade]]:
     """Return the labelled sample that comes with localrag."""
     text = resources.files("localrag.evaluation").joinpath("judged.jsonl").read_text(encoding="utf-8")
-    rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-    return [
-        (
-            Given(row["id"], row["question"], row["known"], row["answer"], row["evidence"], row["answerable"]),
-            cast(Grade, row["label"]),
-        )
-        for row in rows
-    ]
+    rows = [json.loads(line) for line in text.splitlines()]
+    names = ("id", "question", "known", "answer", "evidence", "answerable")
+    return [(Given(**{name: row[name] for name in names}), row["label"]) for row in rows]
 
 
 def on_sample(judge: Judge, results: Run, *, stop: Stop = lambda: False) -> Iterator[tuple[str, str]]:
@@ -197,16 +184,8 @@ def labels(path: Path) -> dict[str, Grade]:
         NotFoundError: the file is missing.
         UsageError: a line is not a label.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no file of labels {str(path)!r}", _LABELS) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the labels {str(path)!r}: {error}", _LABELS) from None
     found: dict[str, Grade] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path, "file of labels", _LABELS):
         try:
             row = json.loads(line)
             name, label = str(row["id"]), row["label"]
@@ -367,11 +346,11 @@ def grade_by_code(given: Given) -> Grade:
 def facts(text: str) -> list[Fact]:
     """Return the dates and numbers of a text, also numbers in words; digits of a date are not numbers of their own."""
     found: list[Fact] = []
-    for date in find_dates(text):
+    for date in quantities.find_dates(text):
         days = [Decimal(day.toordinal()) for _, day in date.readings]
         found.append(Fact(days[0], "date", days[-1]))
         text = _blanked(text, date.start, date.end)
-    for start, end, month, day in find_days(text):
+    for start, end, month, day in quantities.find_days(text):
         found.append(Fact(Decimal(100 * month + day), "day of the year"))
         text = _blanked(text, start, end)
     text = _with_digits(text)
@@ -384,17 +363,17 @@ def _blanked(text: str, start: int, end: int) -> str:
 
 def _with_digits(text: str) -> str:
     """Write numbers in words as digits; not "one of them", "per cent", nor a number that is repeated in digits."""
-    for number in reversed(list(find_number_words(text))):
+    for number in reversed(list(quantities.find_number_words(text))):
         before, after = text[: number.start], text[number.end :]
         unit = re.match(r"\s+(\w+)", after)
-        if before.endswith("per ") or (number.value == 1 and not (unit and unit_of(unit[1]))):
+        if before.endswith("per ") or (number.value == 1 and not (unit and quantities.unit_of(unit[1]))):
             continue
         text = before + ("" if re.match(r"\s*\(\d", after) else str(number.value)) + after
     return text
 
 
 def _quantity(match: re.Match[str], text: str) -> Fact:
-    one = parse_quantity(match, bool(re.search(r"\d,\d{1,2}(?!\d)", match[0])))
+    one = quantities.parse_quantity(match, bool(re.search(r"\d,\d{1,2}(?!\d)", match[0])))
     value, unit = one.value, one.unit
     if (match["scale"] or "").strip(" .") == "m" and not one.is_money:
         value, unit = value.scaleb(-6), "m"  # "500 m" is a length; only money is written in millions like that
@@ -403,7 +382,7 @@ def _quantity(match: re.Match[str], text: str) -> Fact:
     before = text[: match.start()].rstrip(" ")
     if before[-1:] in ("-", "−", "–") and not before[-2:-1].isalnum():
         value = -value
-    converted = (made for base in _BASE_UNITS if (made := convert(Quantity(value, unit), base)) is not None)
+    converted = (made for base in _BASE_UNITS if (made := quantities.convert(Quantity(value, unit), base)) is not None)
     plain = next(converted, Quantity(value, unit))
     return Fact(plain.value, plain.unit, value)
 
@@ -443,7 +422,7 @@ def _share(given: Given, text: str) -> float:
     question, there = _terms(given.question), _terms(text)
     names = _known_names(given)
     in_names = {term for terms in names for term in terms}
-    known = [term for term in _terms(_without_quantities(given.known)) if term not in _LEGAL]
+    known = _name_terms(_without_quantities(given.known))
     words = [term for term in known if term not in in_names and not _has(question, term)]
     if names or words:
         met = sum(_has(there, term) for term in words) + sum(_has_name(there, terms) for terms in names)
@@ -494,7 +473,7 @@ def _names(text: str, evidence: str) -> Iterator[str]:
 
 
 def _without_quantities(text: str) -> str:
-    for date in find_dates(text):
+    for date in quantities.find_dates(text):
         text = _blanked(text, date.start, date.end)
     return QUANTITY.sub(" ", _with_digits(text))
 

@@ -10,7 +10,7 @@ import math
 import re
 import string
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,9 +29,6 @@ _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _ADDED = re.compile(r"\s*\([^()]*\)\s*$")
 _ONE_CHARACTER = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORDS = re.compile(rf"[{_ONE_CHARACTER}]|[^\W_{_ONE_CHARACTER}]+")
-
-
-# --- words --------------------------------------------------------------------------------------------------
 
 
 def normalized(text: str) -> str:
@@ -199,11 +196,7 @@ def numeric_match(answer: str, known: str, tolerance: float = 0.01) -> bool | No
 
     A known decrease ("-6.7 percent") may be given in words ("fell by 6.7 %").
     """
-    wanted = numbers(known)
-    if not wanted:
-        return None
-    given = _signed(answer)
-    return all(any(same_number(one, other, tolerance) for one in given) for other in wanted)
+    return _has_all(answer, numbers(known), same_number, tolerance)
 
 
 def unit_match(answer: str, known: str, tolerance: float = 0.01) -> bool | None:
@@ -212,24 +205,23 @@ def unit_match(answer: str, known: str, tolerance: float = 0.01) -> bool | None:
     $73,000 equals 73 thousand; the answer may add a currency. None if the known answer has no unit.
     """
     wanted = numbers(known)
-    if not any(number.percent or number.currency or number.scale != 1 for number in wanted):
-        return None
-    given = _signed(answer)
-    return all(any(_same_unit(one, other, tolerance) for one in given) for other in wanted)
+    with_unit = any(number.percent or number.currency or number.scale != 1 for number in wanted)
+    return _has_all(answer, wanted, _same_unit, tolerance) if with_unit else None
+
+
+def _has_all(
+    answer: str, wanted: Sequence[Number], same: Callable[[Number, Number, float], bool], tolerance: float
+) -> bool | None:
+    given = numbers(answer)
+    if _DECREASE.search(answer):
+        given += [replace(one, value=-one.value) for one in given if one.value > 0]
+    return all(any(same(one, other, tolerance) for one in given) for other in wanted) if wanted else None
 
 
 def _same_unit(given: Number, wanted: Number, tolerance: float) -> bool:
     if given.percent != wanted.percent or (wanted.currency and given.currency != wanted.currency):
         return False
     return _near(given, wanted, given.scale, wanted.scale, tolerance)
-
-
-def _signed(answer: str) -> list[Number]:
-    """Return the numbers of an answer, also as negative ones if it describes a decrease."""
-    given = numbers(answer)
-    if _DECREASE.search(answer):
-        given += [replace(one, value=-one.value) for one in given if one.value > 0]
-    return given
 
 
 # --- rankings -----------------------------------------------------------------------------------------------

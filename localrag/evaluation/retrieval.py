@@ -166,14 +166,12 @@ def _levels(rows: Sequence[Row], k: int, seed: int) -> dict[str, Any]:
     depths = [depth for depth in metrics.DEPTHS if depth <= k]
     levels: dict[str, Any] = {}
     for level in LEVELS:
-        rankings = {row["id"]: _ranked(row, level) for row in rows if level in row["ranks"]}
+        rankings = {
+            row["id"]: Ranked(tuple(row["gains"]), tuple(row["judged"])) if "gains" in row
+            else Ranked.at(row["ranks"][level])
+            for row in rows if level in row["ranks"]
+        }  # fmt: skip
         for name, own in (metrics.ranking(rankings, depths, mrr) if rankings else {}).items():
             if (estimate := metrics.estimate(list(own.values()), seed)) is not None:
                 levels.setdefault(level, {})[name] = estimate.to_dict()
     return levels
-
-
-def _ranked(row: Row, level: str) -> Ranked:
-    if "gains" in row:
-        return Ranked(tuple(row["gains"]), tuple(row["judged"]))
-    return Ranked.at(row["ranks"][level])

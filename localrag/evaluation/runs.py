@@ -65,16 +65,12 @@ class Run:
         """Keep a result; it is on the disk when this returns."""
         row = {"run": self.id, "id": question.id, "digest": question.digest, **result}
         if self._path is not None:
-            if not self._begun:
-                self._append({"run": self.id, "settings": self.settings})
-                self._begun = True
-            self._append(row)
+            begin = [] if self._begun else [{"run": self.id, "settings": self.settings}]
+            self._begun = True
+            for line in (*begin, row):
+                storage.append_line(self._path, json.dumps(line, ensure_ascii=False))
         self._rows[question.id, question.digest] = row
         return row
-
-    def _append(self, row: Mapping[str, Any]) -> None:
-        assert self._path is not None
-        storage.append_line(self._path, json.dumps(row, ensure_ascii=False))
 
 
 @dataclass(frozen=True, slots=True)

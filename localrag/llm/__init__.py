@@ -43,15 +43,12 @@ class PromptCache(Protocol):
 
     def has(self, prefix: Prefix) -> bool:
         """Return whether there seems to be an entry; only `get` checks that it is whole."""
-        ...
 
     def get(self, prefix: Prefix, stop: Callable[[], bool] | None = None) -> bytearray | None:
         """Return the state of exactly this prefix in these batches, or None; also if `stop` ends the loading."""
-        ...
 
     def put(self, prefix: Prefix, state: memoryview, stop: Callable[[], bool] | None = None) -> None:
         """Keep a state, unless `stop` ends the writing."""
-        ...
 
 
 class Generator(Protocol):
@@ -60,50 +57,34 @@ class Generator(Protocol):
     @property
     def model(self) -> str:
         """The id of the model, with its adapter if it has one."""
-        ...
 
     @property
     def window(self) -> int:
         """The limit of tokens of prompt and answer together."""
-        ...
 
     @property
     def bytes_per_token(self) -> int:
         """Bytes that a prompt cache entry takes for each token."""
-        ...
 
     @property
     def thinks(self) -> bool:
         """Whether it has a reasoning mode."""
-        ...
 
     def count(self, text: str) -> int:
         """Count the tokens of a text; special tokens in it count as plain text."""
-        ...
 
     def overhead(self, messages: int) -> int:
         """Return the tokens that the chat template adds around this many messages, at most."""
-        ...
 
     def generate(
-        self,
-        messages: Sequence[Message],
-        *,
-        max_tokens: int,
-        temperature: float = 0.0,
-        seed: int = 0,
-        grammar: str | None = None,
-        stop: Callable[[], bool] | None = None,
-        cache: PromptCache | None = None,
+        self, messages: Sequence[Message], *, max_tokens: int, temperature: float = 0.0, seed: int = 0,
+        grammar: str | None = None, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None,
         think: int = 0,
-    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
+    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:  # fmt: skip
         """Read the prompt and write the continuation; `Completed` is always the last item.
 
         Args:
-            messages: the conversation; its last message is the user's.
-            max_tokens: the token limit of the answer.
-            temperature: 0 takes the likeliest token each time.
-            seed: for sampling; without effect at temperature 0.
+            temperature: 0 takes the likeliest token each time, whatever the seed.
             grammar: a GBNF grammar that the text must follow.
             stop: polled while reading and writing; True ends it within a fraction of a second.
             cache: keeps the states at the ends of the stable parts.
@@ -113,18 +94,12 @@ class Generator(Protocol):
         Raises:
             ModelError: the prompt does not fit the window.
         """
-        ...
 
     def weigh(
-        self,
-        messages: Sequence[Message],
-        options: Sequence[str],
-        *,
-        stop: Callable[[], bool] | None = None,
+        self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None,
         cache: PromptCache | None = None,
-    ) -> Iterator[PromptRead | Weighed]:
+    ) -> Iterator[PromptRead | Weighed]:  # fmt: skip
         """Read the prompt and weigh each option by its first token; `Weighed` is always the last item."""
-        ...
 
     def read(
         self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None
@@ -136,10 +111,8 @@ class Generator(Protocol):
         Raises:
             ModelError: the prompt does not fit the window.
         """
-        ...
 
     def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
         """Return the prompt cache keys of the stable parts of these messages."""
-        ...
 
     def close(self) -> None: ...

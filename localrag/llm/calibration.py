@@ -22,7 +22,7 @@ _SMOOTHING = 0.3
 # Small models miss facts in long text well before their window ends: measured with 0.5 and 1.5 billion parameters
 # (docs/decisions/0022-effective-length.md), by the size in a model's id; larger ones are not measured yet.
 _DEFAULT_EFFECTIVE = 6000
-_EFFECTIVE_BELOW = ((1.0, 1000),)  # billions of parameters, tokens
+_SMALL, _SMALL_EFFECTIVE = 1.0, 1000  # billions of parameters, tokens
 _SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.I)
 # How much more a token costs for each token before it, as a share of the first one's cost: measured with models of 0.5
 # and 1.5 billion parameters (docs/decisions/0022-effective-length.md).
@@ -60,11 +60,15 @@ class Calibration:
 
     def seconds_to_read(self, tokens: int, after: int = 0) -> float | None:
         """Return the seconds to read tokens after `after` others."""
-        return None if not self.read_speed else _weight_read(tokens, after, self.read_slowing) / self.read_speed
+        if not self.read_speed:
+            return None
+        return _weight(reading_sample(after, tokens), self.read_slowing) / self.read_speed
 
     def seconds_to_write(self, tokens: int, after: int = 0) -> float | None:
         """Return the seconds to write tokens after a prompt of `after`."""
-        return None if not self.write_speed else _weight_written(tokens, after, self.write_slowing) / self.write_speed
+        if not self.write_speed:
+            return None
+        return _weight(writing_sample(after, tokens), self.write_slowing) / self.write_speed
 
 
 def load(file: Path, model: str, weights: str | None = None) -> Calibration:
@@ -77,10 +81,8 @@ def load(file: Path, model: str, weights: str | None = None) -> Calibration:
     if model in _ANSWER_FROM:
         known = replace(known, answer_from=default.answer_from)
     if weights and known.weights and known.weights != weights:
-        known = replace(
-            default, read_speed=known.read_speed, write_speed=known.write_speed, read_slowing=known.read_slowing,
-            write_slowing=known.write_slowing,
-        )  # fmt: skip
+        speeds = ("read_speed", "write_speed", "read_slowing", "write_slowing")
+        known = replace(default, **{name: getattr(known, name) for name in speeds})
     return known
 
 
@@ -94,10 +96,10 @@ def record(
     """
     known = load(file, model)
     if read[0] >= 128 and read[1] > 0:
-        seen = _weight_read(read[0], after, known.read_slowing) / read[1]
+        seen = _weight(reading_sample(after, read[0]), known.read_slowing) / read[1]
         known = replace(known, read_speed=_smooth(known.read_speed, seen))
     if written[0] >= 8 and written[1] > 0:
-        seen = _weight_written(written[0], after + read[0], known.write_slowing) / written[1]
+        seen = _weight(writing_sample(after + read[0], written[0]), known.write_slowing) / written[1]
         known = replace(known, write_speed=_smooth(known.write_speed, seen))
     with suppress(StorageError):  # a full disk must not prevent the answer
         speeds = {"read_speed": known.read_speed, "write_speed": known.write_speed}
@@ -141,22 +143,16 @@ def fit(samples: Iterable[tuple[float, float, float]]) -> tuple[float, float] | 
     return round(1 / a, 2), round(b / a, 9)
 
 
-def reading_sample(after: int, tokens: int, seconds: float) -> tuple[float, float, float]:
+def reading_sample(after: int, tokens: int, seconds: float = 0.0) -> tuple[float, float, float]:
     return float(tokens), float((after + tokens) ** 2 - after**2), seconds
 
 
-def writing_sample(after: int, tokens: int, seconds: float) -> tuple[float, float, float]:
+def writing_sample(after: int, tokens: int, seconds: float = 0.0) -> tuple[float, float, float]:
     return float(tokens), tokens * after + tokens**2 / 2, seconds
 
 
-def _weight_read(tokens: int, after: int, slowing: float) -> float:
-    x, y, _ = reading_sample(after, tokens, 0.0)
-    return x + slowing * y
-
-
-def _weight_written(tokens: int, after: int, slowing: float) -> float:
-    x, y, _ = writing_sample(after, tokens, 0.0)
-    return x + slowing * y
+def _weight(sample: tuple[float, float, float], slowing: float) -> float:
+    return sample[0] + slowing * sample[1]
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -197,13 +193,11 @@ def _put(file: Path, model: str, values: dict[str, Any], before: dict[str, Any])
     storage.write_json(file, {**_read(file), model: {**before, **given}})
 
 
-_KINDS = {"str": (str,), "bool": (bool,), "int": (int,)}
-
-
 def _seen(everything: dict[str, Any], model: str) -> dict[str, Any]:
     """Return the figures of a model in the file that have the right type."""
     entry = everything.get(model)
-    kinds = {item.name: _KINDS.get(str(item.type), (int, float)) for item in fields(Calibration)}
+    types = {"str": str, "bool": bool, "int": int}
+    kinds = {item.name: types.get(str(item.type), (int, float)) for item in fields(Calibration)}
     given = entry.items() if isinstance(entry, dict) else ()
     return {name: value for name, value in given if isinstance(value, kinds.get(name, ()))}
 
@@ -214,9 +208,7 @@ def _defaults(model: str) -> dict[str, Any]:
     values: dict[str, Any] = {"answer_from": _ANSWER_FROM[base]} if base in _ANSWER_FROM else {}
     if size := _SIZE.search(base):
         billions = float(size[1]) / (1000 if size[2].lower() == "m" else 1)
-        values["effective_tokens"] = next(
-            (limit for below, limit in _EFFECTIVE_BELOW if billions < below), _DEFAULT_EFFECTIVE
-        )
+        values["effective_tokens"] = _SMALL_EFFECTIVE if billions < _SMALL else _DEFAULT_EFFECTIVE
     return values
 
 

@@ -62,7 +62,11 @@ class ChatTemplate:
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-        environment.globals["raise_exception"] = _raise
+
+        def refuse(message: str) -> None:
+            raise TemplateError(message)
+
+        environment.globals["raise_exception"] = refuse
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         try:
             self._template = environment.from_string(source or _PLAIN)
@@ -98,16 +102,11 @@ class ChatTemplate:
             # What the model wrote only occurs again together with the next question.
             pieces.append(Piece(message.text, trusted=False, ends=message.role != "assistant"))
             pieces.append(Piece(message.tail, trusted=False))
-        pieces.append(Piece(self._led(rendered, think), trusted=True))
+        if self.tags is not None:  # open reasoning, or end it
+            opened = self.tags.open_in(_last(rendered))
+            closing = "" if think else self.tags.end
+            pieces.append(Piece(closing if opened else self.tags.begin if think else self.tags.without, trusted=True))
         return [piece for piece in pieces if piece.text]
-
-    def _led(self, rendered: str, think: bool) -> str:
-        """Return what to add after the template's end, so that reasoning is open, or there is none."""
-        if self.tags is None:
-            return ""
-        if self.tags.open_in(_last(rendered)):
-            return "" if think else self.tags.end
-        return self.tags.begin if think else self.tags.without
 
     def _render(self, messages: Sequence[Message], think: bool) -> str:
         marked = [{"role": message.role, "content": f"\x02{i}\x03"} for i, message in enumerate(messages)]
@@ -134,9 +133,3 @@ class ChatTemplate:
 def _last(rendered: str) -> str:
     """Return the text after the last message."""
     return rendered.rpartition("\x03")[2]
-
-
-def _raise(message: str) -> None:
-    from jinja2 import TemplateError
-
-    raise TemplateError(message)

@@ -122,28 +122,20 @@ def sampler(model: LlamaModel, temperature: float, seed: int, grammar: str | Non
     Raises:
         ValueError: the grammar is not GBNF.
     """
-    chain = _chain(model, temperature, seed, grammar)
-    try:
-        yield chain
-    finally:
-        model.c.llama_sampler_free(chain)
-
-
-def _chain(model: LlamaModel, temperature: float, seed: int, grammar: str | None) -> Any:
     c = model.c
     chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
-    if grammar is not None:
-        rules = c.llama_sampler_init_grammar(model.vocab, grammar.encode(), b"root")
-        if not rules:
-            c.llama_sampler_free(chain)
-            raise ValueError(f"not a GBNF grammar: {grammar!r}")
-        c.llama_sampler_chain_add(chain, rules)
-    if temperature <= 0:
-        c.llama_sampler_chain_add(chain, c.llama_sampler_init_greedy())
-        return chain
-    for step in (
-        c.llama_sampler_init_top_k(40), c.llama_sampler_init_top_p(0.95, 1), c.llama_sampler_init_temp(temperature),
-        c.llama_sampler_init_dist(seed),
-    ):  # fmt: skip
-        c.llama_sampler_chain_add(chain, step)
-    return chain
+    try:
+        if grammar is not None:
+            rules = c.llama_sampler_init_grammar(model.vocab, grammar.encode(), b"root")
+            if not rules:
+                raise ValueError(f"not a GBNF grammar: {grammar!r}")
+            c.llama_sampler_chain_add(chain, rules)
+        steps = [c.llama_sampler_init_greedy()] if temperature <= 0 else [
+            c.llama_sampler_init_top_k(40), c.llama_sampler_init_top_p(0.95, 1), c.llama_sampler_init_temp(temperature),
+            c.llama_sampler_init_dist(seed),
+        ]  # fmt: skip
+        for step in steps:
+            c.llama_sampler_chain_add(chain, step)
+        yield chain
+    finally:
+        c.llama_sampler_free(chain)

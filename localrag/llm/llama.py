@@ -85,8 +85,6 @@ class LlamaGenerator:
             self._context.restore(*kept)
         return self._context
 
-    # --- facts ----------------------------------------------------------------------------------------------
-
     @property
     def model(self) -> str:
         return self._model.name
@@ -107,10 +105,8 @@ class LlamaGenerator:
         return len(self._model.tokenize(text, special=False))
 
     def overhead(self, messages: int) -> int:
-        empty = [Message("system", "x")] + [
-            Message("user" if i % 2 == 0 else "assistant", "x") for i in range(messages)
-        ]
-        return len(self._model.encode(empty))
+        turns = [Message("assistant" if i % 2 else "user", "x") for i in range(messages)]
+        return len(self._model.encode([Message("system", "x"), *turns]))
 
     def in_force(self) -> list[str]:
         """Describe how it runs."""
@@ -129,20 +125,11 @@ class LlamaGenerator:
             *(["has a reasoning mode"] if model.thinks else []),
         ]  # fmt: skip
 
-    # --- generating -----------------------------------------------------------------------------------------
-
     def generate(
-        self,
-        messages: Sequence[Message],
-        *,
-        max_tokens: int,
-        temperature: float = 0.0,
-        seed: int = 0,
-        grammar: str | None = None,
-        stop: Callable[[], bool] | None = None,
-        cache: PromptCache | None = None,
+        self, messages: Sequence[Message], *, max_tokens: int, temperature: float = 0.0, seed: int = 0,
+        grammar: str | None = None, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None,
         think: int = 0,
-    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
+    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:  # fmt: skip
         began = time.monotonic()
         thinking = think > 0 and grammar is None and self._model.tags is not None
         prompt = self._model.encode(messages, thinking)
@@ -167,13 +154,9 @@ class LlamaGenerator:
         yield Completed(done.text, usage, done.ended, read - began, time.monotonic() - read, done.reasoning)
 
     def weigh(
-        self,
-        messages: Sequence[Message],
-        options: Sequence[str],
-        *,
-        stop: Callable[[], bool] | None = None,
+        self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None,
         cache: PromptCache | None = None,
-    ) -> Iterator[PromptRead | Weighed]:
+    ) -> Iterator[PromptRead | Weighed]:  # fmt: skip
         began = time.monotonic()
         prompt = self._model.encode(messages)
         context = self._with_room(prompt, _ROOM)
@@ -281,8 +264,6 @@ class LlamaGenerator:
             done = end
             _keep(context, prefixes.get(done), cache, stop)
             yield PromptRead(done, len(prompt))
-
-    # --- the end --------------------------------------------------------------------------------------------
 
     def _free_context(self) -> None:
         if self._context is not None:

@@ -33,17 +33,11 @@ def generator_arguments(settings: Settings) -> dict[str, Any]:
         ModelError: none is installed, or it is damaged.
     """
     model = ModelStore(settings).default("generator")
+    same = ("threads", "gpu_layers", "flash_attention", "kv_type", "weights")
     return {
-        "model": model.id,
-        "path": model.path,
-        "adapter": model.adapter,
-        "context": settings.context_tokens,
-        "threads": settings.threads,
-        "gpu_layers": settings.gpu_layers,
-        "flash_attention": settings.flash_attention,
-        "kv_type": settings.kv_type,
-        "weights": settings.weights,
-    }
+        "model": model.id, "path": model.path, "adapter": model.adapter, "context": settings.context_tokens,
+        **{name: getattr(settings, name) for name in same},
+    }  # fmt: skip
 
 
 def generator_name(settings: Settings) -> str:
@@ -72,12 +66,8 @@ def generator_identity(settings: Settings) -> str:
     Template, window size and threads are left out: the first is in the tokens, the others change nothing.
     """
     model = ModelStore(settings).default("generator")
-    parts = [
-        model.sha256, model.adapter_sha256 or "", _build(), str(batching.STEP), settings.kv_type,
-        settings.flash_attention,
-        str(settings.gpu_layers),
-    ]  # fmt: skip
-    return "\n".join(parts)
+    how = (str(batching.STEP), settings.kv_type, settings.flash_attention, str(settings.gpu_layers))
+    return "\n".join((model.sha256, model.adapter_sha256 or "", _build(), *how))
 
 
 def _build() -> str:

@@ -1,7 +1,7 @@
 """Who may use the processor: questions first, then reading ahead while a person types, then warming, then ingest.
 
 A process holds a lock file with its rank while it works. Lower ranks look for such files between batches, also of other
-processes, and wait. The system frees the lock of a process that dies, and whoever finds its file deletes it.
+processes, and wait. The system frees the lock of a process that dies; the next one to find its file deletes it.
 """
 
 from __future__ import annotations
@@ -70,9 +70,7 @@ def _marked(folder: Path, rank: Rank) -> BaseFileLock | None:
 def give_way(folder: Path, stop: Callable[[], bool] = lambda: False, rank: Rank = Rank.INGEST) -> float:
     """Wait while more urgent work runs, at most two minutes; return the seconds waited."""
     began = time.monotonic()
-    while not stop() and wanted(folder, rank):
-        if time.monotonic() - began > _MAX_WAIT:
-            break
+    while not stop() and wanted(folder, rank) and time.monotonic() - began <= _MAX_WAIT:
         time.sleep(_POLL_SECONDS)
     return time.monotonic() - began
 

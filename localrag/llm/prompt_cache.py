@@ -90,9 +90,12 @@ class DiskPromptCache:
             return
         # On a full disk, or if `drop_missing` deletes it meanwhile, the document is just read again later.
         with suppress(StorageError, FileNotFoundError, _Stopped):
+            digest = hashlib.sha256()
+            for piece in _pieces(state, stop):
+                digest.update(piece)
             header = {
                 "model": _short(self._identity), "documents": self._documents[: prefix.parts], "part": self._part,
-                "tokens": len(prefix.tokens), "digest": _digest(state, stop),
+                "tokens": len(prefix.tokens), "digest": digest.hexdigest(),
             }  # fmt: skip
             if not self._make_room(len(state)):
                 return
@@ -142,14 +145,9 @@ def warm(folder: Path, identity: str) -> dict[tuple[str, ...], int]:
     Reads only the headers; `DiskPromptCache.has` tells whether an entry fits a prompt exactly.
     """
     found: dict[tuple[str, ...], int] = {}
-    for path in _files(folder / FOLDER):
-        with suppress(OSError, IntegrityError), storage.open_stream(path) as stream:
-            header = _header(stream) or {}
-            documents, tokens = header.get("documents"), header.get("tokens")
-            fits = header.get("model") == _short(identity) and not header.get("part")
-            if fits and isinstance(documents, list) and isinstance(tokens, int):
-                key = tuple(str(document) for document in documents)
-                found[key] = max(tokens, found.get(key, 0))
+    for documents, part, tokens in _entries(folder, identity):
+        if not part:
+            found[documents] = max(tokens, found.get(documents, 0))
     return found
 
 
@@ -157,18 +155,22 @@ def kept(folder: Path, identity: str) -> dict[str, int]:
     """Return the cached tokens of each document by content hash: of the whole, or of its sections together."""
     whole: dict[str, int] = {}
     sections: dict[str, dict[str, int]] = {}
-    for path in _files(folder / FOLDER):
-        with suppress(OSError), storage.open_stream(path) as stream:
-            header = _header(stream) or {}
-            documents, tokens, part = header.get("documents"), header.get("tokens"), header.get("part")
-            if header.get("model") != _short(identity) or not isinstance(documents, list) or len(documents) != 1:
-                continue
-            document, tokens = str(documents[0]), tokens if isinstance(tokens, int) else 0
-            if part:
-                sections.setdefault(document, {})[str(part)] = tokens
-            else:
-                whole[document] = max(tokens, whole.get(document, 0))
+    for documents, part, tokens in _entries(folder, identity):
+        if len(documents) == 1 and part:
+            sections.setdefault(documents[0], {})[part] = tokens
+        elif len(documents) == 1:
+            whole[documents[0]] = max(tokens, whole.get(documents[0], 0))
     return {document: sum(parts.values()) for document, parts in sections.items()} | whole
+
+
+def _entries(folder: Path, identity: str) -> Iterator[tuple[tuple[str, ...], str, int]]:
+    """Yield documents, part and tokens of each entry of this model."""
+    for path in _files(folder / FOLDER):
+        with suppress(OSError, IntegrityError), storage.open_stream(path) as stream:
+            header = _header(stream) or {}
+            documents, tokens = header.get("documents"), header.get("tokens")
+            if header.get("model") == _short(identity) and isinstance(documents, list) and isinstance(tokens, int):
+                yield tuple(map(str, documents)), str(header.get("part") or ""), tokens
 
 
 def drop_missing(folder: Path, hashes: Collection[str]) -> int:
@@ -200,13 +202,6 @@ def _pieces(state: memoryview, stop: Callable[[], bool] | None) -> Iterator[memo
         if stop is not None and stop():
             raise _Stopped
         yield state[start : start + _WRITTEN]
-
-
-def _digest(state: memoryview, stop: Callable[[], bool] | None) -> str:
-    digest = hashlib.sha256()
-    for piece in _pieces(state, stop):
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 def _state(stream: BufferedReader, end: int, stop: Callable[[], bool] | None) -> tuple[bytearray, str]:

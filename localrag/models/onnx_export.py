@@ -51,7 +51,10 @@ def added(record: Manifest, folder: Path, work: Path, say: Callable[[str], None]
     say(f"{record.id}: making its ONNX form")
     try:
         with quiet():
-            graph = _made(folder / record.main, work)
+            transformer = trace(folder / record.main, work)
+            description = _description(transformer)
+            graph = _quantised(work, description)
+            _compare(transformer, folder / record.main, graph, description)
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
         say(f"{record.id}: warning: its ONNX form was not made, so it runs on sentence-transformers ({reason})")
@@ -73,14 +76,6 @@ def _obstacle(model: Path) -> str:
     if pipeline not in _PIPELINES:
         return f"its pipeline is {' + '.join(pipeline) or 'empty'}"
     return "" if family in _FAMILY else f"its architecture is {family}"
-
-
-def _made(model: Path, work: Path) -> bytes:
-    transformer = trace(model, work)
-    description = _description(transformer)
-    graph = _quantised(work, description)
-    _compare(transformer, model, graph, description)
-    return graph
 
 
 def trace(model: Path, work: Path) -> Any:
@@ -156,17 +151,12 @@ def _quantised(work: Path, description: dict[str, str]) -> bytes:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    # `reduce_range` is 7-bit weights: without VNNI, two 8-bit products are added in 16 bits, which can overflow.
     quantize_dynamic(
-        work / FUSED,
-        work / "int8.onnx",
-        nodes_to_exclude=_left_in_float(onnx.load(work / FUSED).graph),
-        op_types_to_quantize=["MatMul", "Attention", "Gather", "EmbedLayerNormalization"],
-        per_channel=True,
-        # 7-bit weights: without VNNI, two 8-bit products are added in 16 bits, which can overflow.
-        reduce_range=True,
-        weight_type=QuantType.QInt8,
-        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-    )
+        work / FUSED, work / "int8.onnx", nodes_to_exclude=_left_in_float(onnx.load(work / FUSED).graph),
+        op_types_to_quantize=["MatMul", "Attention", "Gather", "EmbedLayerNormalization"], per_channel=True,
+        reduce_range=True, weight_type=QuantType.QInt8, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+    )  # fmt: skip
     model = onnx.load(work / "int8.onnx")
     for name, value in description.items():
         model.metadata_props.add(key=name, value=value)

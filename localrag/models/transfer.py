@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import re
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from localrag.errors import ModelDamaged, ModelError, UsageError
 from localrag.models import catalog, gguf
+from localrag.models.catalog import ModelCard
 from localrag.models.shelf import (
     FILE_NAME,
     Entry,
@@ -25,9 +26,9 @@ from localrag.models.shelf import (
     check_id,
     copy_hashed,
     is_id,
+    is_safe,
     parse_record,
     reinstall,
-    safe_name,
 )  # fmt: skip
 from localrag.security import storage
 
@@ -46,53 +47,47 @@ def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]
         return _transformer(path, folder, id, say)
     if not path.is_file():
         raise ModelError(f"{str(path)!r} is neither a file nor a folder", "Give a .gguf file or a folder.")
-    if is_archive(path):
+    with path.open("rb") as stream:
+        head = stream.read(512)
+    if head[257:262] == b"ustar" and head.startswith(FILE_NAME.encode() + b"\0"):  # a tar that begins with a record
         return _exported(unpack(path, folder), folder, path, id)
     return _gguf(path, folder, id, say)
 
 
 def _exported(record: Manifest, folder: Path, path: Path, id: str | None) -> Manifest:
     check_id(id or record.id)
-    fine = {".gguf"} if record.kind == "generator" else _SUFFIXES
-    strange = [name for name in record.files if Path(name).suffix not in fine]
+    allowed = {".gguf"} if record.kind == "generator" else _SUFFIXES
+    strange = [name for name in record.files if Path(name).suffix not in allowed]
     if strange:
         raise ModelError(f"{path.name!r} contains {strange[0]}, which no model needs", "Export the model again.")
     # Trust the file, not the record, which anyone can write.
-    said = gguf.read_metadata(folder / record.main) if record.kind == "generator" else {}
-    return replace(record, id=id or record.id, metadata=said, adapter=None, adapter_entry=None)
+    metadata = gguf.read_metadata(folder / record.main) if record.kind == "generator" else {}
+    return replace(record, id=id or record.id, metadata=metadata, adapter=None, adapter_entry=None)
 
 
 def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
-    said = gguf.read_metadata(path)
-    if said["type"] == "adapter":
+    metadata = gguf.read_metadata(path)
+    if metadata["type"] == "adapter":
         raise ModelError(
             f"{path.name!r} is a LoRA adapter, not a model", f"localrag models use ID --adapter {path.name}"
         )
-    if int(said.get("parts", 1)) > 1:
+    if int(metadata.get("parts", 1)) > 1:
         raise ModelError(
-            f"{path.name!r} is one of {said['parts']} parts",
+            f"{path.name!r} is one of {metadata['parts']} parts",
             "Join them first with llama.cpp's `llama-gguf-split --merge`.",
         )
     with path.open("rb") as stream, storage.create(folder / "model.gguf") as out:
         entry = copy_hashed(blocks_of(stream), out)
-    known = None if id else next((card for card in catalog.CATALOG if card.sha256 == entry.sha256), None)
-    if known is not None:
-        say(f"{path.name} is {known.id}, by its SHA-256")
-    name = known.id if known else id or _slug(path.stem)
-    storage.move(folder / "model.gguf", folder / f"{name}.gguf")
-    if not said["has_chat_template"]:
+    name, known = _identified(path, entry.sha256, id, path.stem, say)
+    file = f"{name}.gguf"
+    storage.move(folder / "model.gguf", folder / file)
+    if not metadata["has_chat_template"]:
         say(f"{name}: the file has no chat template, so it may be a base model that cannot answer")
     return Manifest(
-        id=name,
-        kind="generator",
-        title=known.title if known else str(said.get("name", name)),
-        licence=known.licence if known else str(said.get("licence", "unknown")),
-        source=f"import ({path.name})",
-        main=f"{name}.gguf",
-        weights=f"{name}.gguf",
-        files={f"{name}.gguf": entry},
-        metadata=said,
-    )
+        id=name, kind="generator", title=known.title if known else str(metadata.get("name", name)),
+        licence=known.licence if known else str(metadata.get("licence", "unknown")), source=f"import ({path.name})",
+        main=file, weights=file, files={file: entry}, metadata=metadata,
+    )  # fmt: skip
 
 
 def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
@@ -101,12 +96,8 @@ def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], 
     # Follow links to files: the hub's cache consists of them.
     for file in sorted(found for found in path.rglob("*") if found.is_file()):
         name = file.relative_to(path).as_posix()
-        if file.suffix not in _SUFFIXES or any(part.startswith(".") for part in name.split("/")):
-            left.append(name)
-            continue
-        try:
-            safe_name(f"model/{name}")
-        except ValueError:
+        hidden = any(part.startswith(".") for part in name.split("/"))
+        if file.suffix not in _SUFFIXES or hidden or not is_safe(f"model/{name}"):
             left.append(name)
             continue
         with file.open("rb") as stream, storage.create(folder / "model" / name) as out:
@@ -120,10 +111,8 @@ def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], 
     if left:
         say(f"left out: {', '.join(left[:6])}{' and more' if len(left) > 6 else ''}")
     largest = max(weights, key=lambda name: files[name].size)
-    known = None if id else next((card for card in catalog.CATALOG if card.sha256 == files[largest].sha256), None)
-    name = known.id if known else id or _slug(path.resolve().name)
+    name, known = _identified(path, files[largest].sha256, id, path.resolve().name, say)
     if known is not None:
-        say(f"{path.name} is {known.id}, by its SHA-256")
         wanted = {"model/model.safetensors", *(f"model/{pin}" for pin, _ in known.pins)}
         for extra in [file for file in files if known.pins and file not in wanted]:
             storage.remove(folder / extra)
@@ -135,23 +124,23 @@ def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], 
     )  # fmt: skip
 
 
-def _slug(name: str) -> str:
-    slug = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:100]
+def _identified(
+    path: Path, sha256: str, id: str | None, stem: str, say: Callable[[str], None]
+) -> tuple[str, ModelCard | None]:
+    """Return the id of a model, and its card if none was given and the catalog knows the hash."""
+    known = None if id else next((card for card in catalog.CATALOG if card.sha256 == sha256), None)
+    if known is not None:
+        say(f"{path.name} is {known.id}, by its SHA-256")
+        return known.id, known
+    slug = id or re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._")[:100]
     if not is_id(slug):
-        raise UsageError(f"no id can be made from the name {name!r}", "Give one with --id.")
-    return slug
+        raise UsageError(f"no id can be made from the name {stem!r}", "Give one with --id.")
+    return slug, None
 
 
 # --- exported files -----------------------------------------------------------------------------------------
 
 _MAX_RECORD = 1_000_000
-
-
-def is_archive(path: Path) -> bool:
-    """Return whether the file is a tar that begins with a model's record."""
-    with path.open("rb") as stream:
-        head = stream.read(512)
-    return head[257:262] == b"ustar" and head.startswith(FILE_NAME.encode() + b"\0")
 
 
 def pack(folder: Path, manifest: Manifest, target: Path) -> None:
@@ -168,16 +157,23 @@ def pack(folder: Path, manifest: Manifest, target: Path) -> None:
     record["files"] = {name: {"sha256": entry.sha256, "size": entry.size} for name, entry in manifest.files.items()}
     data = json.dumps(record, ensure_ascii=False, indent=2).encode()
     with storage.create(target) as out:
-        _member(out, FILE_NAME, len(data))
-        out.write(data + _padding(len(data)))
+        _add(out, FILE_NAME, len(data), [data])
         for name, entry in manifest.files.items():
-            _member(out, name, entry.size)
             with (folder / name).open("rb") as stream:
-                written = copy_hashed(blocks_of(stream), out)
+                written = _add(out, name, entry.size, blocks_of(stream))
             if (written.sha256, written.size) != (entry.sha256, entry.size):
                 raise ModelDamaged(f"{name} of model {manifest.id!r} is not what was verified", reinstall(manifest.id))
-            out.write(_padding(entry.size))
         out.write(bytes(2 * tarfile.BLOCKSIZE))
+
+
+def _add(out: BinaryIO, name: str, size: int, blocks: Iterable[bytes]) -> Entry:
+    # Not tarfile's writer, so that a model always gives the same bytes: no times, no owner.
+    info = tarfile.TarInfo(name)
+    info.size = size
+    out.write(info.tobuf(tarfile.PAX_FORMAT))
+    written = copy_hashed(blocks, out)
+    out.write(bytes(-size % tarfile.BLOCKSIZE))
+    return written
 
 
 def unpack(path: Path, folder: Path) -> Manifest:
@@ -189,47 +185,24 @@ def unpack(path: Path, folder: Path) -> Manifest:
     """
     try:
         with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
-            manifest = _record(archive, path)
+            first = archive.next()
+            if first is None or first.name != FILE_NAME or not first.isreg() or first.size > _MAX_RECORD:
+                raise ModelError(f"{path.name!r} was not made by `localrag models export`", "Export the model again.")
+            manifest = parse_record(cast(BinaryIO, archive.extractfile(first)).read(), path.name)
             left = dict(manifest.files)
             while (member := archive.next()) is not None:
                 entry = left.pop(member.name, None)
                 if entry is None or not member.isreg() or member.size != entry.size:
                     raise _damaged(path, f"an unexpected member {member.name[:80]!r}")
-                _extract(archive, member, folder / member.name, entry, path)
+                with storage.create(folder / member.name) as out:
+                    written = copy_hashed(blocks_of(cast(BinaryIO, archive.extractfile(member))), out)
+                if written.sha256 != entry.sha256:
+                    raise _damaged(path, f"{member.name} has SHA-256 {written.sha256}, its record says {entry.sha256}")
             if left:
                 raise _damaged(path, f"{sorted(left)[0]} is missing")
             return manifest
     except (tarfile.TarError, EOFError) as error:
         raise _damaged(path, str(error)) from None
-
-
-def _record(archive: tarfile.TarFile, path: Path) -> Manifest:
-    first = archive.next()
-    if first is None or first.name != FILE_NAME or not first.isreg() or first.size > _MAX_RECORD:
-        raise ModelError(f"{path.name!r} was not made by `localrag models export`", "Export the model again.")
-    stream = archive.extractfile(first)
-    assert stream is not None
-    return parse_record(stream.read(), path.name)
-
-
-def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, entry: Entry, path: Path) -> None:
-    stream = archive.extractfile(member)
-    assert stream is not None
-    with storage.create(target) as out:
-        written = copy_hashed(blocks_of(cast(BinaryIO, stream)), out)
-    if written.sha256 != entry.sha256:
-        raise _damaged(path, f"{member.name} has SHA-256 {written.sha256}, its record says {entry.sha256}")
-
-
-def _member(out: BinaryIO, name: str, size: int) -> None:
-    # Not tarfile's writer, so that a model always gives the same bytes: no times, no owner.
-    info = tarfile.TarInfo(name)
-    info.size = size
-    out.write(info.tobuf(tarfile.PAX_FORMAT))
-
-
-def _padding(size: int) -> bytes:
-    return bytes(-size % tarfile.BLOCKSIZE)
 
 
 def _damaged(path: Path, what: str) -> ModelDamaged:

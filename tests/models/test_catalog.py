@@ -7,7 +7,7 @@ import pytest
 
 from localrag.errors import ModelMissing
 from localrag.models import CATALOG, HubSource, WheelSource, catalog, machine
-from localrag.models.shelf import is_id, safe_name
+from localrag.models.shelf import is_id, is_safe
 
 MODELS = Path(catalog.__file__).parent
 
@@ -31,7 +31,7 @@ def test_sources_name_one_exact_thing() -> None:
                 assert re.fullmatch("[0-9a-f]{40}", source.revision), "a branch may change, a commit may not"
                 assert bool(source.file) != bool(source.files)
                 assert not source.files or source.files[-1] == "model.safetensors", "the long download last"
-            assert all(safe_name(file) for file in source.files)
+            assert all(is_safe(file) for file in source.files)
 
 
 def test_third_party_wheels_are_called_so_and_pinned() -> None:

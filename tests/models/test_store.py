@@ -81,7 +81,7 @@ def test_a_changed_file_is_refused_even_with_its_old_size_and_time(bench: Bench,
 def test_a_forged_record_cannot_overrule_the_catalog(bench: Bench, offer: Any, tmp_path: Path) -> None:
     path = installed(bench, tmp_path)
     path.write_bytes(EVIL)
-    record = records.read_record(path.parent)
+    record = records.Shelf(path.parent.parent).record(path.parent.name)[1]
     forged = {"tiny.gguf": records.Entry(sha256(EVIL), len(EVIL))}
     from dataclasses import replace
 
@@ -117,7 +117,9 @@ def test_verify_hashes_everything_whatever_the_stamps_say(bench: Bench, tmp_path
     path = installed(bench, tmp_path)
     installed(bench, tmp_path, "other")
     path.write_bytes(EVIL)
-    records.write_record(path.parent, records.read_record(path.parent).stamped(path.parent))
+    records.write_record(
+        path.parent, records.Shelf(path.parent.parent).record(path.parent.name)[1].stamped(path.parent)
+    )
     assert bench.store.get("tiny").path == path, "the limit that manifest.py states"
     verdicts = {found.id: found for found in bench.store.verify()}
     assert verdicts["other"].problem == "" and verdicts["other"].files == 1

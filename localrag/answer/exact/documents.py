@@ -52,7 +52,13 @@ def named(documents: Pairs, name: str) -> list[tuple[Library, Document]]:
     found = [(library, document) for library, document in documents if _words(document, name) <= _words(document)]
     if found or document_name(name, sure=True) is None:
         return found
-    if inside := [pair for pair in documents if _is_part_of_name(pair[1], name)]:
+    inside: list[tuple[Library, Document]] = []
+    for library, document in documents:
+        own, called = _words(document), text_analysis.folded(f"{document.path} {document.title}")
+        parts = text_analysis.tokens(name, document.language or text_analysis.FALLBACK)
+        if all(one.term in own or (len(one.word) >= _MIN_PART and one.word in called) for one in parts):
+            inside.append((library, document))
+    if inside:
         return inside
     ids: dict[str, set[int]] = {}
     for library in {library.name: library for library, _ in documents}.values():
@@ -74,13 +80,6 @@ def _terms(text: str, language: str) -> frozenset[str]:
     return frozenset(token.term for token in text_analysis.tokens(text, language))
 
 
-def _is_part_of_name(document: Document, name: str) -> bool:
-    own = _words(document)
-    called = text_analysis.folded(f"{document.path} {document.title}")
-    words = text_analysis.tokens(name, document.language or text_analysis.FALLBACK)
-    return all(token.term in own or (len(token.word) >= _MIN_PART and token.word in called) for token in words)
-
-
 def listing(task: DocumentList, documents: Pairs) -> ExactAnswer:
     """Count the documents, or list them in an order, all or the first of them."""
     chosen, left_out = _narrow(task, documents)
@@ -88,7 +87,14 @@ def listing(task: DocumentList, documents: Pairs) -> ExactAnswer:
     ordered = sorted(dated, key=lambda pair: _key(task.order, pair[1]), reverse=task.descending)
     undated = [pair for pair in chosen if pair not in dated]
     lines = [_heading(task, len(chosen), len(documents)), *_notes(task, chosen, len(undated), left_out)]
-    rows = [_row(*pair) for pair in (ordered[: task.limit] if task.limit else (*ordered, *undated))]
+    rows: list[Row] = [
+        {
+            "library": library.name, "document": document.path, "title": document.title, "date": document.date,
+            "type": PurePosixPath(document.path).suffix.lower().lstrip("."), "bytes": document.size,
+            "pages": document.pages if document.paged else None, "characters": document.characters,
+        }
+        for library, document in (ordered[: task.limit] if task.limit else (*ordered, *undated))
+    ]  # fmt: skip
     if task.limit and not ordered:
         lines[0] = f"None of {plural(len(chosen), 'document')} has a known date."
     elif task.limit:
@@ -153,14 +159,6 @@ def _notes(task: DocumentList, chosen: Pairs, undated: int, left_out: str) -> li
     if task.order == "date" or task.since or task.until:
         notes.append("Dates are those that the files give of themselves.")
     return [*notes, left_out] if left_out else notes
-
-
-def _row(library: Library, document: Document) -> Row:
-    return {
-        "library": library.name, "document": document.path, "title": document.title, "date": document.date,
-        "type": PurePosixPath(document.path).suffix.lower().lstrip("."), "bytes": document.size,
-        "pages": document.pages if document.paged else None, "characters": document.characters,
-    }  # fmt: skip
 
 
 def _facts(row: Row) -> str:

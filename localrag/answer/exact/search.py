@@ -232,14 +232,13 @@ def _term_answer(task: TermSearch, search: _Search) -> ExactAnswer:
 def _without_answer(task: TermSearch, search: _Search) -> ExactAnswer:
     if search.stopped:
         return ExactAnswer("It was stopped before all documents were looked through.", False, stopped=True)
-    rows: list[Row] = [
-        {"library": library.name, "document": document.path}
-        for library, document in search.documents
-        if (library.name, document.id) not in search.places
+    lacking = [
+        (one.name, document) for one, document in search.documents if (one.name, document.id) not in search.places
     ]
-    lines = [f"“{task.term}” does not occur in {len(rows):,} of {search.scope()}{':' if rows else '.'}"]
-    lines += [f"- {row['document']}" for row in rows[:MAX_LINES]] + more(rows)
-    return ExactAnswer("\n".join(lines), bool(rows), (), tuple(rows))
+    rows: list[Row] = [{"library": name, "document": document.path} for name, document in lacking]
+    line = f"“{task.term}” does not occur in {len(rows):,} of {search.scope()}{':' if rows else '.'}"
+    shown = [f"- {row['document']}" for row in rows[:MAX_LINES]]
+    return ExactAnswer("\n".join([line, *shown, *more(rows)]), bool(rows), (), tuple(rows))
 
 
 def _identifier_answer(task: IdentifierSearch, search: _Search) -> ExactAnswer:

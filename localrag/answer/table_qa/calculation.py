@@ -21,12 +21,12 @@ from localrag.answer.table_qa.cell_selection import Selector
 from localrag.answer.table_qa.cells import Cell, plain
 from localrag.answer.table_qa.questions import Kind, Request, parse_question
 from localrag.answer.verify import links
+from localrag.answer.verify.citations import MAX_QUOTE, cite_span
 from localrag.quantities import CURRENCY_SIGNS, SCALES, format_number
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Answer, Citation, Figure, Passage, Working
 
-_MAX_QUOTE = 320
 _MAX_NAME = 90
 _MAX_PASSAGES = 24
 _FORMS = {
@@ -240,13 +240,10 @@ def _shorten(label: str) -> str:
 def _citation(passage: Passage, start: int, stop: int, figure_end: int) -> Citation:
     """Cite the row or sentence of a figure; of a long one the part up to the figure."""
     first, end = start, stop
-    if end - start > _MAX_QUOTE:
-        end = min(end, max(figure_end, start + _MAX_QUOTE))
+    if end - start > MAX_QUOTE:
+        end = min(end, max(figure_end, start + MAX_QUOTE))
         end = max(figure_end, passage.text.rfind(" ", start, end))
-        start = max(start, end - _MAX_QUOTE)
+        start = max(start, end - MAX_QUOTE)
         while start > first and not passage.text[start - 1].isspace():
             start += 1
-    return Citation(
-        passage.library, passage.document, passage.page, passage.label, passage.place, passage.text[start:end],
-        passage.start + start, passage.start + end, 0, unit=passage.unit,
-    )  # fmt: skip
+    return cite_span(passage, start, end)

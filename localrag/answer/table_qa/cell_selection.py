@@ -61,7 +61,13 @@ class Selector:
     def __init__(self, cells: Sequence[Cell], about: Sequence[str], language: str = "english") -> None:
         self._language = language
         self._about = [self._terms(words) for words in about]
-        self._all = [self._labelled(cell) for cell in cells]
+        self._all: list[_Labelled] = []
+        for cell in cells:
+            name, unnamed = (cell.row, "") if cell.row != UNNAMED else ("", UNNAMED)
+            row, column = self._terms(name), self._terms(cell.column)
+            around = self._terms(f"{cell.section} {cell.caption} {unnamed}") | self._about[cell.passage]
+            terms = dict.fromkeys(around, _SECTION) | dict.fromkeys(row | column, 1.0)
+            self._all.append(_Labelled(cell, terms, row, column))
         held = Counter(term for one in self._all for term in one.terms)
         self._weights = {term: math.log(1 + len(self._all) / count) for term, count in held.items()}
         self._rarest = max(self._weights.values(), default=1.0)
@@ -165,14 +171,6 @@ class Selector:
         label = self._terms(f"{cell.row} {cell.column}")
         return all(not (terms := self._terms(one)) or terms & label for one in re.split(r",? and ", part))
 
-    def _labelled(self, cell: Cell) -> _Labelled:
-        named = cell.row != UNNAMED
-        row, column = self._terms(cell.row if named else ""), self._terms(cell.column)
-        around = self._terms(f"{cell.section} {cell.caption}{'' if named else f' {UNNAMED}'}")
-        around |= self._about[cell.passage]
-        terms = dict.fromkeys(around, _SECTION) | dict.fromkeys(row | column, 1.0)
-        return _Labelled(cell, terms, row, column)
-
     def _terms(self, text: str) -> frozenset[str]:
         """Return the terms that tell things apart: without years, months and empty words."""
         text = _NOTE.sub(" ", YEAR.sub(" ", text.replace("/", " ")))
@@ -217,7 +215,8 @@ def _taken(request: Request, line: Sequence[_Labelled]) -> Iterator[Sequence[_La
     readings: tuple[Callable[[_Labelled], object], ...] = (
         lambda one: "",
         lambda one: one.column if one.cell.across else one.row,
-        lambda one: _undated(one.cell.column if one.cell.across else one.cell.row),
+        # "December 31, 2019" and "December 31, 2018" read alike.
+        lambda one: re.sub(r"\d+|\s", "", YEAR.sub("", one.cell.column if one.cell.across else one.cell.row)),
     )
     for alike in readings:
         groups: dict[object, dict[int, list[_Labelled]]] = defaultdict(lambda: defaultdict(list))
@@ -228,11 +227,6 @@ def _taken(request: Request, line: Sequence[_Labelled]) -> Iterator[Sequence[_La
         if found := [[one for (one,) in several] for several in fits if all(len(one) == 1 for one in several)]:
             yield from found
             return
-
-
-def _undated(label: str) -> str:
-    """Return a label without years and days: "December 31, 2019" and "December 31, 2018" read alike."""
-    return " ".join(re.sub(r"\d+", "", YEAR.sub("", label)).split())
 
 
 def _latest(cells: Sequence[Cell]) -> int:

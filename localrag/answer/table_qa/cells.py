@@ -220,29 +220,26 @@ class _Table:
         self, row: int, line: _Line, columns: Sequence[str], header: Sequence[_Line], section: str
     ) -> Iterator[Cell]:
         label = _label(line, self.decimal_comma)
-        head = " ".join(cell[2] for one in header for cell in one.cells)
-        scale, money = _unit_of(head, self.around)
-        in_columns = any(years(column) for column in columns if not _DERIVED.search(column))
-        caption = (
-            frozenset[int]() if in_columns else years(section) or years(" ".join(one.cells[0][2] for one in header))
-        )
+        scale, money = _unit_of(" ".join(cell[2] for one in header for cell in one.cells), self.around)
+        caption = years(section) or years(" ".join(one.cells[0][2] for one in header))
+        if any(years(column) for column in columns if not _DERIVED.search(column)):
+            caption = frozenset()
         for at, (start, end, text) in enumerate(line.cells):
             if (at == 0 and self.width > 1) or start < 0 or _YEAR_ALONE.match(text):
                 continue
             if (value := read(text, self.decimal_comma)) is None:
                 continue
+            amount, unit = value
             column = columns[at] if at < len(columns) else ""
             derived = bool(_DERIVED.search(column)) and len(years(column)) != 1
             own = frozenset() if derived else years(column)
-            found = own or years(label) or caption
             own_scale, own_money = _unit_of(column)
-            amount, unit = value
-            unit = unit or ("%" if re.search(r"%|\bpercent", column) and derived else "")
-            single = bool(_SINGLE.search(f"{label} {column}"))
+            unit = unit or ("%" if re.search(r"%|\bpercent", column) and derived else own_money or money)
+            single = unit == "%" or _SINGLE.search(f"{label} {column}")
             yield Cell(
-                self.passage, self.number, (row, at), start, end, line.start, line.end, text, amount,
-                unit or own_money or money, "" if unit == "%" or single else own_scale or scale, label, column, section,
-                found, bool(own), derived, self.caption,
+                self.passage, self.number, (row, at), start, end, line.start, line.end, text, amount, unit,
+                "" if single else own_scale or scale, label, column, section, own or years(label) or caption, bool(own),
+                derived, self.caption,
             )  # fmt: skip
 
 

@@ -147,23 +147,18 @@ class _Events:
         for mention, terms in zip(self.mentions, self._terms_of, strict=True):
             share = sum(map(self._weight, wanted & terms)) / whole
             if share >= _ENOUGH:
-                scored.append((share + _NEAR * self._nearness(mention, wanted), mention))
+                text = self._passages[mention.passage].text
+                words_beside = re.compile(r"[^\W\d_]+").finditer(text, mention.first, mention.stop)
+                beside = [match.span() for match in words_beside if self.terms(match[0]) & wanted]
+                gaps = (mention.start - b if b <= mention.start else a - mention.end for a, b in beside)
+                gap = min(gaps, default=1000)
+                scored.append((share + _NEAR / (1 + gap / 40), mention))
         scored.sort(key=lambda pair: -pair[0])
         if not scored or any(
             score > scored[0][0] - 0.03 and mention.day != scored[0][1].day for score, mention in scored[1:]
         ):
             return None
         return scored[0][1]
-
-    def _nearness(self, mention: Mention, wanted: frozenset[str]) -> float:
-        """1 if a word of the event is beside the date, towards 0 if it is far."""
-        text = self._passages[mention.passage].text
-        gaps = []
-        for match in re.finditer(r"[^\W\d_]+", text[mention.first : mention.stop]):
-            if self.terms(match[0]) & wanted:
-                start, end = mention.first + match.start(), mention.first + match.end()
-                gaps.append(mention.start - end if end <= mention.start else start - mention.end)
-        return 1 / (1 + min(gaps, default=1000) / 40)
 
     def terms(self, text: str) -> frozenset[str]:
         tokens = text_analysis.tokens(text, self._language)

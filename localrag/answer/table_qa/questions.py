@@ -63,8 +63,6 @@ def parse_question(question: str) -> Request | None:
     return None
 
 
-# --- one kind after the other -------------------------------------------------------------------------------
-
 _PERCENT = r"(?:percent(?:age)?s?|per cent|%|relative|proportional)"
 _MOVE = r"(?:change|increase|decrease|growth|decline|drop|rise|fall|reduction|gain|movement)"
 _MOVES = rf"{_MOVE}(?: ?/ ?\(?{_MOVE}\)?)?"
@@ -275,8 +273,6 @@ def _difference(text: str, named: tuple[int, ...]) -> Request | None:
     pair = _pair(rest)
     return None if pair is None else Request("difference", pair[0], pair[1], named, "difference")
 
-
-# --- words --------------------------------------------------------------------------------------------------
 
 _YEAR_MARK = "\x00"  # replaces a year while the words around it are removed
 _LEAD = re.compile(

@@ -20,8 +20,11 @@ _NAMED = {"link": "the link ", "command": "the command "}
 
 def mark(text: str, unsupported: Sequence[str], flags: Sequence[Flag]) -> str:
     """Return the text of an answer with its marks."""
-    words = [flag.text for flag in flags if flag.kind != "language"]
-    places = {end: MARK for word in words for end in _ends(word, text)}
+    places: dict[int, str] = {}
+    for words in (flag.text.split() for flag in flags if flag.kind != "language" and flag.text.strip()):
+        together = r"\s+".join(map(re.escape, words))
+        pattern = rf"(?<![^\W_])(?<!\d[.,]){together}(?![^\W_]|[.,]\d)"
+        places |= {match.end(): MARK for match in re.finditer(pattern, text)}
     wanted = {_even(sentence) for sentence in unsupported}
     for start, end in claims(text):
         if _even(text[start:end]) in wanted:
@@ -29,15 +32,6 @@ def mark(text: str, unsupported: Sequence[str], flags: Sequence[Flag]) -> str:
     for at in sorted(places, reverse=True):
         text = text[:at] + places[at] + text[at:]
     return text
-
-
-def _ends(words: str, text: str) -> list[int]:
-    """Return where whole words end in a text, each time."""
-    if not words.strip():
-        return []
-    parts = r"\s+".join(map(re.escape, words.split()))
-    pattern = rf"(?<![^\W_])(?<!\d[.,]){parts}(?![^\W_]|[.,]\d)"
-    return [match.end() for match in re.finditer(pattern, text)]
 
 
 def _even(sentence: str) -> str:

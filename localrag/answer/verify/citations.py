@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from operator import attrgetter
 
 from localrag.answer.verify.locate import fold, quoted, within
 from localrag.store import text_analysis
@@ -116,7 +117,7 @@ def language(text: str, passages: Sequence[Passage]) -> str:
 def add(cited: Cited, at: int, passage: Passage, start: int, end: int) -> Cited:
     """Return the answer with one more citation, after the sentence at the offset `at`."""
     citations = list(cited.citations)
-    number = _number(_citation(passage, start, end), citations)
+    number = _number(cite_span(passage, start, end), citations)
     for first, last in claims(cited.text):
         claim = cited.text[first:last]
         if first <= at < last and f"[{number}]" not in claim:
@@ -150,14 +151,12 @@ def _cite_claim(claim: str, quotes: Sequence[Citation], work: _Work) -> str:
     found = list(quotes)
     if not found:
         spans = _supporting(content, named, work) if new else _fitting(work)
-        found = [_citation(work.passages[span.passage], *_window(span, content, work)) for span in spans]
+        found = [cite_span(work.passages[span.passage], *_window(span, content, work)) for span in spans]
     if not found and new:
         work.unsupported.append(claim.strip())
         work.dropped += len(named)
     return _with_marks(claim, {_number(citation, work.citations) for citation in found})
 
-
-# --- markers ------------------------------------------------------------------------------------------------
 
 # "This is supported by passage [2]." adds nothing; its marker belongs to the sentence before.
 _ASIDE = re.compile(
@@ -197,16 +196,13 @@ def _with_marks(claim: str, numbers: Iterable[int]) -> str:
 
 def _number(citation: Citation, citations: list[Citation]) -> int:
     """Return the number of a citation, adding it if it is new."""
+    key = attrgetter("library", "document", "page", "start", "end")
     for known in citations:
-        same = (known.library, known.document, known.page, known.start, known.end)
-        if same == (citation.library, citation.document, citation.page, citation.start, citation.end):
+        if key(known) == key(citation):
             return known.marker
-    marker = len(citations) + 1
-    citations.append(replace(citation, marker=marker))
-    return marker
+    citations.append(replace(citation, marker=len(citations) + 1))
+    return len(citations)
 
-
-# --- quotes that the model wrote ----------------------------------------------------------------------------
 
 _MARKS = '"“”„‟«»「」『』'
 _QUOTED = re.compile(
@@ -228,7 +224,10 @@ class _Quote:
 
 def _check_quotes(answer: str, question: str, passages: Sequence[Passage]) -> tuple[str, list[_Quote], int]:
     """Look up quoted words: those found become the document's own words, the others lose their marks."""
-    answer = _BLOCK.sub(lambda match: _of_block(match["line"].strip()), answer)
+    for match in reversed(list(_BLOCK.finditer(answer))):
+        line = match["line"].strip()
+        marked = line if not line or re.search(f"[{_MARKS}]", line) else f'"{line}"'
+        answer = answer[: match.start()] + marked + answer[match.end() :]
     if not _QUOTED.search(answer):
         return answer, [], 0
     texts = [fold(passage.text) for passage in passages]
@@ -248,7 +247,7 @@ def _check_quotes(answer: str, question: str, passages: Sequence[Passage]) -> tu
             text += inner
             dropped += 1
             continue
-        citations = tuple(_citation(passages[place.text], place.start, place.end) for place in places)
+        citations = tuple(cite_span(passages[place.text], place.start, place.end) for place in places)
         shown = " … ".join(f"“{' '.join(citation.quote.split())}”" for citation in citations)
         quotes.append(_Quote(len(text), len(text) + len(shown), () if short else citations))
         # The quote ends before the stop of its sentence, which the answer's sentence needs.
@@ -256,12 +255,6 @@ def _check_quotes(answer: str, question: str, passages: Sequence[Passage]) -> tu
         text += shown + (stop[0].strip() if stop else "") + marks
     return text + answer[end:], quotes, dropped
 
-
-def _of_block(line: str) -> str:
-    return line if not line or re.search(f"[{_MARKS}]", line) else f'"{line}"'
-
-
-# --- the sentence that supports a claim ---------------------------------------------------------------------
 
 # Beside the commonest words of each language: words and Chinese and Japanese signs that say nothing about the source.
 _EMPTY = frozenset("document documents passage passages shall such under yes ja nein oui non sí sim não sì".split())
@@ -353,7 +346,8 @@ def _window(span: _Span, content: frozenset[str], work: _Work) -> tuple[int, int
     return best[1:]
 
 
-def _citation(passage: Passage, start: int, end: int) -> Citation:
+def cite_span(passage: Passage, start: int, end: int) -> Citation:
+    """Return the citation of a span of a passage, without a number."""
     return Citation(
         library=passage.library, document=passage.document, page=passage.page, label=passage.label, place=passage.place,
         quote=passage.text[start:end], start=passage.start + start, end=passage.start + end, marker=0,

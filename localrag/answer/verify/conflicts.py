@@ -76,7 +76,13 @@ def add_conflicts(answer: Answer, documents: Sequence[Pair]) -> Answer:
 def _conflicts(
     library: Library, document: Document, related: Related, own: Sequence[Citation]
 ) -> Iterator[list[_Statement]]:
-    spans = [span for citation in own if (span := _span_of(library, document, citation)) is not None]
+    pages = list(enumerate(library.pages(document.id)))
+    spans = [
+        Span(position, one.start, one.end)
+        for one in own
+        for position, page in pages
+        if page.number == one.page and page.text[one.start : one.end] == one.quote
+    ]
     for base in (document, related.amended(document)):
         if base is not None:
             yield from _amendments(library, base, related, document, spans)
@@ -87,13 +93,6 @@ def _conflicts(
             sides = [found[0][0], *(theirs for _, theirs in found)]
             dated = all(side.date for side in sides)
             yield sorted(sides, key=lambda side: side.age(dated), reverse=True)
-
-
-def _span_of(library: Library, document: Document, citation: Citation) -> Span | None:
-    for position, page in enumerate(library.pages(document.id)):
-        if page.number == citation.page and page.text[citation.start : citation.end] == citation.quote:
-            return Span(position, citation.start, citation.end)
-    return None
 
 
 def _amendments(

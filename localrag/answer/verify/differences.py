@@ -141,9 +141,6 @@ def _of_the_same(differing: Sequence[tuple[_Piece, _Piece]], one: str, other: st
     return True
 
 
-# --- pieces -------------------------------------------------------------------------------------------------
-
-
 def _pieces(sentence: str) -> Iterator[_Piece]:
     """Yield the words and values of a sentence; numbers that name something, such as a clause, are words."""
     lead = _ITEM.match(sentence)
@@ -194,8 +191,6 @@ def _folded(word: str) -> str:
         return TIME_UNITS[word]
     return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
 
-
-# --- amendments ---------------------------------------------------------------------------------------------
 
 _ID = r"[A-Z]?\d{1,3}(?:\.\d{1,3})*(?:\s?\([a-z0-9]{1,4}\))*"
 _REFERENCE = re.compile(
@@ -327,15 +322,12 @@ def _clauses(clause: str, text: str) -> Iterator[tuple[int, int]]:
     for match in re.finditer(wanted, text, re.I | re.M):
         end = min(len(text), match.start() + _MAX_CLAUSE)
         for line in _ANY_LINE.finditer(text, match.end(), end):
-            number = re.sub(r"\s", "", line["id"])
-            if _of_its_kind(number, line[0], clause) and not number.casefold().startswith(parts):
+            number, shown = re.sub(r"\s", "", line["id"]), line[0].strip()
+            # Any number may follow a line break: this one must be written like that of a clause.
+            numbers = "." in number or shown.endswith((".", ")")) or shown[0] in "§csapCSAP"
+            if clause[0].isalpha():
+                numbers = number[0].isalpha()
+            if numbers and not number.casefold().startswith(parts):
                 end = line.start()
                 break
         yield match.start(), end
-
-
-def _of_its_kind(number: str, line: str, clause: str) -> bool:
-    """Whether a number at the beginning of a line numbers a clause: any number may follow a line break."""
-    if clause[0].isalpha():
-        return number[0].isalpha()
-    return "." in number or line.strip().endswith((".", ")")) or line.strip()[0] in "§csapCSAP"

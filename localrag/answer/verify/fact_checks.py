@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import cache, cached_property
-from itertools import chain, dropwhile
+from itertools import chain
+from operator import attrgetter
 from typing import Literal
 
 from localrag import quantities
@@ -21,7 +22,7 @@ from localrag.answer.verify import citations, links
 from localrag.answer.verify.citations import Cited, terms
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
-from localrag.types import Citation, Flag, Passage, Working, source
+from localrag.types import Flag, Passage, Working, source
 
 NOWHERE = "not in the text that was read"
 _NOT_CITED = "not in what is cited"
@@ -67,7 +68,9 @@ class _Sources:
         self.language = citations.language(f"{question} {cited.text}", passages)
         # "48.000" may be either number if not all is English.
         self.number_language = "german" if other_language else self.language
-        own = [passage for passage in passages if any(_is_from(one, passage) for one in cited.citations)]
+        page = attrgetter("library", "document", "page")
+        starts = {(page(one), one.start) for one in cited.citations}
+        own = [one for one in passages if any(page(one) == at and one.start <= n < one.end for at, n in starts)]
         self.documents = {(passage.library, passage.document) for passage in own}
         self.quotes = [citation.quote for citation in cited.citations]
         parts = ((*one.heading, one.header, one.document, one.label or "", one.place) for one in own)
@@ -78,16 +81,6 @@ class _Sources:
         self.pages = {passage.page for passage in passages} | set(range(1, len(passages) + 1))
         self.missing = _NOT_CITED if self.quotes else NOWHERE
         self.sentences = cache(sentences)
-
-    def of_documents(self) -> Evidence:
-        """Return all that was read of the documents cited, or of all documents if none is cited."""
-        own = [one for one in self.passages if (one.library, one.document) in self.documents or not self.documents]
-        return Evidence(self.names.text, *(part for one in own for part in (*one.heading, one.document, one.text)))
-
-
-def _is_from(citation: Citation, passage: Passage) -> bool:
-    same = (citation.library, citation.document, citation.page) == (passage.library, passage.document, passage.page)
-    return same and passage.start <= citation.start < passage.end
 
 
 # --- numbers, dates, names ----------------------------------------------------------------------------------
@@ -134,20 +127,24 @@ def _is_page(fact: Fact, text: str, sources: _Sources) -> bool:
 
 def _unsupported_names(text: str, sources: _Sources) -> Iterator[Fact]:
     """Yield names that are neither in what is cited nor elsewhere in the documents cited."""
-    quotes = " ".join(sources.quotes)
-    if sources.other_language or (quotes and citations.language(quotes, sources.passages) != sources.language):
+    quotes, language = " ".join(sources.quotes), sources.language
+    if sources.other_language or (quotes and citations.language(quotes, sources.passages) != language):
         return
-    unknown = [
-        fact for fact in find_names(text, sources.language) if not sources.names.supports(fact, sources.language)
+    unknown = [fact for fact in find_names(text, language) if not sources.names.supports(fact, language)]
+    if not unknown:
+        return
+    # All that was read of the documents cited, or of all documents if none is cited.
+    read = [
+        one for one in sources.passages if not sources.documents or (one.library, one.document) in sources.documents
     ]
-    if unknown:
-        everything = sources.of_documents()
-        lower = everything.text.lower()
-        for fact in unknown:
-            # A look at the beginnings of its words spares most names a close reading of everything.
-            absent = any(len(word) >= 5 and not word.isupper() and word[:5].lower() not in lower for word in fact.words)
-            if absent or not everything.supports(fact, sources.language):
-                yield fact
+    parts = chain.from_iterable((*one.heading, one.document, one.text) for one in read)
+    everything = Evidence(sources.names.text, *parts)
+    lower = everything.text.lower()
+    for fact in unknown:
+        # A look at the beginnings of its words spares most names a close reading of everything.
+        absent = any(len(word) >= 5 and not word.isupper() and word[:5].lower() not in lower for word in fact.words)
+        if absent or not everything.supports(fact, language):
+            yield fact
 
 
 def _find_elsewhere(fact: Fact, text: str, sources: _Sources) -> tuple[Passage, int, int, bool] | None:
@@ -322,10 +319,8 @@ def _number(match: re.Match[str], text: str, language: str) -> Fact | None:
         return None
     start, end = match.span()
     amount = _amount(match, language)
-    following = text[match.end("digits") : match.end("digits") + 1]
-    if _LATIN.match(text[start - 1 : start] or " ") or (
-        _LATIN.match(following) and match.end("digits") == end and not _ORDINAL.match(text, end)
-    ):
+    suffix = match.end("digits") == end and _LATIN.match(text, end) and not _ORDINAL.match(text, end)
+    if suffix or (start and _LATIN.match(text, start - 1)):
         while start and text[start - 1].isalnum():
             start -= 1
         while end < len(text) and text[end].isalnum():
@@ -367,6 +362,7 @@ _FRAME = frozenset(
     vii viii ix x note however therefore according based total euro euros dollar dollars pound pounds yen""".split()
 )
 _OPENERS = text_analysis.COMMON["english"] | {"neither", "based", "according", "yes"}
+_COMMON = frozenset().union(*text_analysis.COMMON.values())
 
 
 def find_names(text: str, language: str) -> Iterator[Fact]:
@@ -382,7 +378,10 @@ def find_names(text: str, language: str) -> Iterator[Fact]:
         else:
             runs.append([(match, first)])
     for run in runs:
-        if not (run := list(dropwhile(_only_opens, run))):
+        # Words that have a capital only because they begin a sentence, in any language.
+        while run and ((plain := run[0][0][0].lower().rstrip(".")) in _OPENERS or (run[0][1] and plain in _COMMON)):
+            run = run[1:]
+        if not run:
             continue
         start, end = run[0][0].start(), run[-1][0].end()
         alone = len(run) == 1 and re.search(r"\w", text[:start] + text[end:])
@@ -390,12 +389,6 @@ def find_names(text: str, language: str) -> Iterator[Fact]:
         # Every sentence, and every German noun, begins with a capital.
         if not alone or not (run[0][1] or (language == "german" and not words[0][1:2].isupper())):
             yield Fact("name", text[start:end].rstrip("."), start, end, words=words)
-
-
-def _only_opens(word: tuple[re.Match[str], bool]) -> bool:
-    """Whether a word has a capital only because it begins a sentence, in any language."""
-    plain = word[0][0].lower().rstrip(".")
-    return plain in _OPENERS or (word[1] and any(plain in common for common in text_analysis.COMMON.values()))
 
 
 # --- facts: what supports them ------------------------------------------------------------------------------
@@ -415,10 +408,10 @@ class Evidence:
             return self._has_date(fact)
         if fact.words and fact.words[0].lower() in self._compact:
             return True
-        assert fact.amount is not None
-        if any(fact.amount.is_supported_by(other) for other in self._amounts):
-            return True
-        return fact.near and any(fact.amount.rounds(other) for other in self._amounts)
+        own = fact.amount
+        return own is not None and any(
+            own.is_supported_by(other) or (fact.near and own.rounds(other)) for other in self._amounts
+        )
 
     def _has_date(self, fact: Fact) -> bool:
         if fact.days:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 _ENDINGS = (
     "com|org|net|edu|gov|mil|int|info|biz|name|pro|io|ai|app|dev|cloud|tech|page|online|site|website|store|shop|xyz|top|"
@@ -85,20 +86,20 @@ def links(text: str) -> Iterator[Found]:
 def commands(text: str) -> Iterator[Found]:
     """Yield what a shell or an interpreter would run: lines, and blocks marked as code of such a kind."""
     fences = list(_FENCE.finditer(text))
-    taken: list[tuple[int, int]] = []
-    for opening, closing in zip(fences[::2], fences[1::2], strict=False):
-        inside = text[opening.end() : closing.start()].strip()
-        if opening["tongue"].lower() in _SHELLS and inside:
-            start = text.index(inside, opening.end())
-            taken.append((start, start + len(inside)))
-            yield Found(start, start + len(inside), inside)
-    for pattern in (_PROMPTED, _COMMAND):
-        for match in pattern.finditer(text):
-            if not any(start < match.end() and match.start() < end for start, end in taken):
-                shown = match[0].strip().rstrip(".,; \t")
-                start = text.index(shown, match.start())
-                taken.append((start, start + len(shown)))
-                yield Found(start, start + len(shown), shown)
+    blocks = [
+        (opening.end(), text[opening.end() : closing.start()].strip())
+        for opening, closing in zip(fences[::2], fences[1::2], strict=False)
+        if opening["tongue"].lower() in _SHELLS
+    ]
+    lines = (match for pattern in (_PROMPTED, _COMMAND) for match in pattern.finditer(text))
+    shown_lines = ((match.start(), match[0].strip().rstrip(".,; \t")) for match in lines)
+    taken: list[Found] = []
+    for at, shown in chain(blocks, shown_lines):
+        start = text.index(shown, at)
+        end = start + len(shown)
+        if shown and not any(one.start < end and start < one.end for one in taken):
+            taken.append(Found(start, end, shown))
+            yield taken[-1]
 
 
 def is_in(found: str, text: str) -> bool:

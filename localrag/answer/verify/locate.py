@@ -127,8 +127,6 @@ def _is_whole(text: str, start: int, end: int) -> bool:
     return not (last.isdigit() and (after.isdigit() or (after in tuple(".,") and text[end + 1 : end + 2].isdigit())))
 
 
-# --- quotes -------------------------------------------------------------------------------------------------
-
 _ELLIPSIS = re.compile(r"\s*(?:[\[(]\s*(?:\.{3}|…)\s*[\])]|\.{3,6}|(?:\. ){2}\.|…)\s*")
 
 
@@ -151,7 +149,12 @@ def quoted(words: str, texts: Sequence[Folded]) -> tuple[Place, ...]:
     long_enough = all(len(re.findall(rf"[^\W{_CJK}]+|[{_CJK}]", part)) >= 2 for part in parts)
     if parts and long_enough and _ELLIPSIS.search(words):
         for number, text in enumerate(texts):
-            if places := _in_order(parts, text):
+            places, begin = [], 0
+            for part in parts:
+                if (place := _find(part, text, begin)) is not None:
+                    places.append(place)
+                    begin = text.text.find(part, begin) + len(part)
+            if len(places) == len(parts):
                 # What was left out is shown if the parts are close together.
                 close = all(after[0] - before[1] <= _MAX_GAP for before, after in pairwise(places))
                 if close and places[-1][1] - places[0][0] <= _MAX_WHOLE:
@@ -164,19 +167,6 @@ def quoted(words: str, texts: Sequence[Folded]) -> tuple[Place, ...]:
     (_, start, end), number = max(near_ones, key=lambda one: one[0][0])
     return (Place(number, start, end),)
 
-
-def _in_order(parts: Sequence[str], text: Folded) -> list[tuple[int, int]]:
-    places: list[tuple[int, int]] = []
-    begin = 0
-    for part in parts:
-        if (place := _find(part, text, begin)) is None:
-            return []
-        places.append(place)
-        begin = text.text.find(part, begin) + len(part)
-    return places
-
-
-# --- words that are nearly there ----------------------------------------------------------------------------
 
 _TOKEN = re.compile(rf"\d(?:[\d.,:/]*\d)?|[^\W\d{_CJK}][^\W{_CJK}]*(?:'[^\W\d_]+)?|[{_CJK}]|%|[€$£¥₹]")
 # Words that negate or limit; a quote with one more, one less or another one is not this quote.

@@ -15,11 +15,7 @@ Form = Literal["text", "markdown", "words"]
 
 
 def format_quote(citation: Citation, document: Document | None, form: Form = "text") -> str:
-    """Return the quote of a citation, with its reference unless `form` is "words".
-
-    Args:
-        document: the document, if it is still in the library.
-    """
+    """Return the quote of a citation, with its reference unless `form` is "words"."""
     words = " ".join(citation.quote.split())
     if form == "words":
         return words

@@ -69,7 +69,7 @@ def _spans(passage: Passage) -> list[_Span]:
     own = [terms(passage.text[one.start : one.end]) for one in found]
     spans = []
     for at, one in enumerate(found):
-        beside = [i for i in (at - 1, at, at + 1) if 0 <= i < len(found) and found[i].paragraph == one.paragraph]
-        near = frame.union(*(own[i] for i in beside))
+        around = range(max(0, at - 1), min(at + 2, len(found)))
+        near = frame.union(*(own[i] for i in around if found[i].paragraph == one.paragraph))
         spans.append(_Span(own[at], near, one.suspicious, one.speaking, passage.text.startswith("|", one.start)))
     return spans

@@ -29,10 +29,8 @@ _SLICE = 32  # texts between two progress reports, where ingest can yield to a q
 class OnnxEmbedder:
     """An ONNX graph that holds transformer, pooling and normalisation, and the model's own tokenizer.json.
 
-    Args:
-        folder: the sentence-transformers folder; only its tokenizer.json is read.
-        graph: the ONNX form.
-        sha256: of the weights that the ONNX form was made from.
+    `folder` is the sentence-transformers folder (only its tokenizer.json is read), `graph` the ONNX form, and `sha256`
+    that of the weights it was made from.
 
     Raises:
         ModelError: one of the files cannot be loaded.

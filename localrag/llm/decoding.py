@@ -31,12 +31,8 @@ class Written:
 class Decoding:
     """One answer in progress.
 
-    Args:
-        context: has read the prompt.
-        thinking: whether the prompt ends inside reasoning.
-        most: the token limit of the answer.
-        think: the token limit of the reasoning.
-        thinker, answerer: the samplers of each.
+    `context` has read the prompt, which ends inside reasoning if `thinking`. `most` and `think` are the token limits of
+    answer and reasoning.
     """
 
     model: LlamaModel

@@ -37,16 +37,9 @@ _ROOM = 512  # tokens kept free after a prompt that is only weighed, since an an
 class LlamaGenerator:
     """A quantized model run by llama.cpp.
 
-    Args:
-        model: the id to report.
-        path: the .gguf file, already verified.
-        adapter: a LoRA adapter in GGUF form.
-        context: size of the window in tokens; 0 fits it to each prompt, up to what the model was trained on.
-        threads: 0 for one per core.
-        gpu_layers: layers on the GPU; -1 for as many as fit.
-        flash_attention: "auto" leaves it to llama.cpp.
-        kv_type: "q8_0" takes half the memory of "f16" and needs flash attention.
-        weights: "map" reads them from the file as needed, "lock" also prevents swapping, "load" copies them.
+    `context` is the window in tokens; 0 fits it to each prompt, up to what the model was trained on. `threads` is 0 for
+    one per core, `gpu_layers` -1 for as many as fit. `kv_type` "q8_0" takes half the memory of "f16" and needs flash
+    attention. `weights`: "map" reads them from the file as needed, "lock" also prevents swapping, "load" copies them.
 
     Raises:
         ModelError: the file is not a model, or does not fit the memory.

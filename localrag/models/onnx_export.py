@@ -51,10 +51,7 @@ def added(record: Manifest, folder: Path, work: Path, say: Callable[[str], None]
     say(f"{record.id}: making its ONNX form")
     try:
         with quiet():
-            transformer = trace(folder / record.main, work)
-            description = _description(transformer)
-            graph = _quantised(work, description)
-            _compare(transformer, folder / record.main, graph, description)
+            graph = _made(folder / record.main, work)
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
         say(f"{record.id}: warning: its ONNX form was not made, so it runs on sentence-transformers ({reason})")
@@ -76,6 +73,14 @@ def _obstacle(model: Path) -> str:
     if pipeline not in _PIPELINES:
         return f"its pipeline is {' + '.join(pipeline) or 'empty'}"
     return "" if family in _FAMILY else f"its architecture is {family}"
+
+
+def _made(model: Path, work: Path) -> bytes:
+    transformer = trace(model, work)
+    description = _description(transformer)
+    graph = _quantised(work, description)
+    _compare(transformer, model, graph, description)
+    return graph
 
 
 def trace(model: Path, work: Path) -> Any:

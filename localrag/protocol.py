@@ -127,7 +127,7 @@ def from_plain(data: Any, kind: Any) -> Any:
         return from_plain(data[1], members[data[0]])
     try:
         return msgspec.convert(data, _tuples(kind), dec_hook=_decode)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.ValidationError, UnicodeError, RecursionError) as error:  # msgspec fails on lone surrogates
         raise Malformed(str(error)[:200]) from error
 
 

@@ -82,7 +82,9 @@ class Settings:
     flash_attention: FlashAttention = _setting("auto", "Flash attention saves memory: auto (where possible), on, off.")
     kv_type: KvType = _setting("f16", "Format of the context: f16, or q8_0 in half the memory (slower on a processor).")
     weights: Weights = _setting("map", "Load weights as needed (map), without swapping (lock), or whole (load).")
-    cache_bytes: int = _setting(0, "Maximum size of a prompt cache; 0: a tenth of free space, up to 20 GB.", 0, 2**63)
+    cache_bytes: int = _setting(
+        0, "Maximum size of a prompt cache; 0: a tenth of free space, up to 20 GB.", 0, 2**63 - 1
+    )
 
     home: Path | None = _setting(None, "Folder of libraries, models and conversations; else the user data folder.")
     key_file: Path | None = _setting(None, "File that opens encrypted libraries, as --key-file does.")
@@ -104,7 +106,7 @@ class Settings:
     @property
     def _local_indexes(self) -> Path | None:
         """The folder ./indexes if it is there and `home` is not set."""
-        here = Path.cwd() / "indexes"
+        here = _current_folder() / "indexes"
         return here if self.home is None and here.is_dir() else None
 
     @property
@@ -296,7 +298,7 @@ def _given(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     for path in config_files(environ):
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
             message = f"cannot read {str(path)!r}: {error}"
             raise SettingsError(message, "Correct the file or move it away.") from None
         values |= {key: (check(key, value, str(path), path.parent), str(path)) for key, value in data.items()}
@@ -312,7 +314,14 @@ def config_files(environ: Mapping[str, str] | None = None) -> list[Path]:
         if not Path(named).is_file():
             raise SettingsError(f"LOCALRAG_CONFIG names no file: {named!r}", "Correct the path or unset it.")
         return [Path(named)]
-    return [path for path in (user_file(environ), Path.cwd() / FILE_NAME) if path.is_file()]
+    return [path for path in (user_file(environ), _current_folder() / FILE_NAME) if path.is_file()]
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise SettingsError("the current folder was deleted", "Change to another folder.") from None
 
 
 def user_file(environ: Mapping[str, str] | None = None) -> Path:
@@ -330,7 +339,7 @@ def check(key: str, value: Any, origin: str, base: Path | None = None) -> Any:
     kind, about = _TYPES[key], str(_FIELDS[key].metadata["about"])
     try:
         converted = _convert(kind, value, base)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: "~nobody" names no home
         raise SettingsError(f"{key} = {value!r} in {origin} is not a {_kind_name(kind)}", about) from None
     low, high = _FIELDS[key].metadata["low"], _FIELDS[key].metadata["high"]
     if low is not None and not low <= converted <= high:
@@ -364,7 +373,7 @@ def _convert(kind: Any, value: Any, base: Path | None) -> Any:
     if not isinstance(value, str | Path) or not str(value):
         raise TypeError
     if kind == Path | None:
-        return (base or Path.cwd()) / Path(value).expanduser()
+        return (base or _current_folder()) / Path(value).expanduser()
     return str(value)
 
 

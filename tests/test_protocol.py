@@ -6,7 +6,7 @@ import io
 import tracemalloc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -144,3 +144,8 @@ def test_an_error_defined_elsewhere_comes_back_as_its_base_class() -> None:
 def test_an_unknown_error_is_refused() -> None:
     with pytest.raises(protocol.Malformed):
         protocol.ErrorMessage("SystemExit", "a", "b").error()
+
+
+def test_a_lone_surrogate_where_a_name_belongs_is_malformed() -> None:
+    with pytest.raises(protocol.Malformed):
+        protocol.from_plain("\ud800", Literal["ask", "stop"])

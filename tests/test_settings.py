@@ -210,3 +210,11 @@ def test_the_named_file_is_the_one_changed(own: Path, tmp_path: Path) -> None:
     named = write(tmp_path / "named.toml", "")
     environ = {"LOCALRAG_CONFIG": str(named)}
     assert settings.save("passages", "3", storage.write_bytes, environ) == named and not own.exists()
+
+
+def test_a_home_of_nobody_and_endless_nesting_are_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError):
+        load_settings({"LOCALRAG_HOME": "~no-such-user/x"})
+    (here / "localrag.toml").write_text("passages = " + "[" * 3000 + "]" * 3000)
+    with pytest.raises(SettingsError):
+        load_settings({})

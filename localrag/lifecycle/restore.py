@@ -1,7 +1,7 @@
 """Make a library from a backup, or from a library's folder that was copied from elsewhere.
 
-It is trusted or not as a whole: a key that opens it shows who made it, and the general audit record names the backups
-that were made here. Anything else is restored only if the user says so, and its texts, vectors and instructions are
+It is trusted or not as a whole: if a key of this user opens it, or if the general audit record names it as a backup
+that was made here. Anything else is restored only if the user says so, and its texts, vectors and instructions are
 used from then on. Only files with the names of a library's files are taken; a library is replaced last.
 """
 
@@ -33,10 +33,11 @@ _STAGING = ".restoring"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a restore would take: the new library's name, and whether anything shows who made it."""
+    """What a restore would take: the new library's name, whether it is trusted, and the digest that was checked."""
 
     library: str
     trusted: bool
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,10 @@ def inspect(settings: Settings, source: Path, name: str | None, unlock: Unlock, 
     if source.is_file():
         with backup.opened(source, lambda keyring: unlock(source, keyring)) as (body, _, key):
             name = check_name(name or backup.header(body).library)
-        return Source(name, key is not None or _made_here(settings, backup.check(source, unlock, stop=stop).sha256))
+        if key is not None:
+            return Source(name, trusted=True)
+        digest = backup.check(source, unlock, stop=stop).sha256
+        return Source(name, _made_here(settings, digest), digest)
     if not (source / DATABASE).is_file():
         raise UsageError(f"{str(source)!r} is not the folder of a library", f"It holds no {DATABASE}.")
     keyring = source / keyrings.FILE
@@ -92,12 +96,12 @@ def restore(
         )
     name = found.library
     with storage.lock(settings.audit_file.with_name("restoring.lock"), "a library", wait=False):
-        for holder in settings.indexes_dir.glob(f"*{_STAGING}"):
+        for holder in settings.indexes_dir.glob(f".*{_STAGING}"):  # no library's name begins with a dot
             _clean_up(holder)
         if (settings.indexes_dir / name).exists() and not replace:
             hint = "Give another name with --name, or --replace to lose that one."
             raise UsageError(f"the library {name!r} exists already", hint)
-        return _restored(settings, source, name, unlock, stop, progress)
+        return _restored(settings, source, found, unlock, stop, progress)
 
 
 def _made_here(settings: Settings, sha256: str) -> bool:
@@ -107,12 +111,17 @@ def _made_here(settings: Settings, sha256: str) -> bool:
     return any(entry.event == "export" and entry.details.get("sha256") == sha256 for entry in entries)
 
 
-def _restored(settings: Settings, source: Path, name: str, unlock: Unlock, stop: Stop, progress: Progress) -> Restored:
-    target, holder = settings.indexes_dir / name, settings.indexes_dir / (name + _STAGING)
+def _restored(
+    settings: Settings, source: Path, found: Source, unlock: Unlock, stop: Stop, progress: Progress
+) -> Restored:  # fmt: skip
+    name = found.library
+    target, holder = settings.indexes_dir / name, settings.indexes_dir / f".{name}{_STAGING}"
     staging = holder / name
     try:
         copy = _extract if source.is_file() else _copy_folder
         key, about = copy(source, staging, unlock, stop, progress)
+        if found.digest and about.sha256 != found.digest:
+            raise broken(source)  # it was exchanged since it was checked
         left_out = _conversations(settings, staging, about.library, name, replaced=target)
         with closing(Editor.open(staging, name)) as library:
             progress(0, None, "vectors")
@@ -233,7 +242,7 @@ def _put_in_place(staging: Path, target: Path, holder: Path) -> dict[str, Any] |
 
 def _clean_up(holder: Path) -> None:
     """Undo what a killed restore left, also between its two renames; the caller holds the lock of all restores."""
-    target = holder.with_name(holder.name.removesuffix(_STAGING))
+    target = holder.with_name(holder.name.removeprefix(".").removesuffix(_STAGING))
     if (holder / "old").exists() and not target.exists():
         storage.move(holder / "old", target)
     storage.remove(holder)

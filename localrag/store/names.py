@@ -72,13 +72,17 @@ def name_for(path: Path, settings: Settings) -> str:
         from localrag.security import storage
 
         check_trusted(settings, name)
-        with closing(storage.connect(settings.library_dir(name) / DATABASE)) as database:
-            # A library that was stopped before its first document has no root and may be reused.
-            if database.execute("SELECT 1 FROM roots").fetchone():
-                raise UsageError(
-                    f"another folder's library is named {name!r}",
-                    f"To add {str(path)!r} to it, give --name {name!r}; otherwise give another --name.",
-                )
+        try:
+            with closing(storage.connect(settings.library_dir(name) / DATABASE)) as database:
+                # A library that was stopped before its first document has no root and may be reused.
+                used = database.execute("SELECT 1 FROM roots").fetchone() is not None
+        except storage.sqlite3.DatabaseError:
+            return name  # a damaged library is reported where it is opened
+        if used:
+            raise UsageError(
+                f"another folder's library is named {name!r}",
+                f"To add {str(path)!r} to it, give --name {name!r}; otherwise give another --name.",
+            )
     return name
 
 

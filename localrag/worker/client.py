@@ -324,6 +324,9 @@ class Process:
             if self._popen is not None:
                 self._listen(self._popen)
         finally:
+            if self._popen is not None and self._popen.poll() is None:
+                self._popen.kill()
+                self._popen.wait()
             with self._lock:
                 self.alive = False
                 left, self._replies = list(self._replies.values()), {}

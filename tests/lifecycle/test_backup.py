@@ -123,7 +123,7 @@ def test_a_library_comes_back_as_it_was(library: Path, settings: Settings, file:
     assert audit.verify(record) == [] and [entry.event for entry in audit.entries(record)] == ["ask", "export"]
     assert audit.words_of(record, next(audit.entries(record))) == audit.Words("How much?", "4,100")
     assert [entry.event for entry in audit.entries(settings.audit_file)] == ["restore"]
-    assert not (library / "cache").exists() and not list(settings.indexes_dir.glob("*.restoring"))
+    assert not (library / "cache").exists() and not list(settings.indexes_dir.glob(".*.restoring"))
 
 
 def test_a_sealed_backup_shows_nothing_and_opens_for_nobody_else(library: Path, settings: Settings, file: Path) -> None:
@@ -273,20 +273,20 @@ def test_a_library_that_a_killed_restore_had_put_aside_is_there_again(
     library: Path, settings: Settings, file: Path
 ) -> None:
     backup.write(settings, "contracts", file, FOR_US)
-    storage.move(library, settings.indexes_dir / "contracts.restoring" / "old")
+    storage.move(library, settings.indexes_dir / ".contracts.restoring" / "old")
     with pytest.raises(UsageError):
         restore.restore(settings, file, unlock=ours)
-    assert (library / DATABASE).is_file() and not (settings.indexes_dir / "contracts.restoring").exists()
+    assert (library / DATABASE).is_file() and not (settings.indexes_dir / ".contracts.restoring").exists()
 
 
 def test_what_killed_restores_left_goes_with_the_next_and_two_do_not_meet(
     library: Path, settings: Settings, file: Path
 ) -> None:
     backup.write(settings, "contracts", file, FOR_US)
-    storage.write_bytes(settings.indexes_dir / "other.restoring" / "other" / "library.db", b"half")
+    storage.write_bytes(settings.indexes_dir / ".other.restoring" / "other" / "library.db", b"half")
     with storage.lock(settings.audit_file.with_name("restoring.lock"), "a library"), pytest.raises(LibraryLocked):
         restore.restore(settings, file, "again", unlock=ours)
-    assert (settings.indexes_dir / "other.restoring").exists()
+    assert (settings.indexes_dir / ".other.restoring").exists()
     restore.restore(settings, file, "again", unlock=ours)
     assert sorted(path.name for path in settings.indexes_dir.iterdir()) == ["again", "contracts"]
 
@@ -343,6 +343,26 @@ def test_a_backup_made_here_is_trusted_until_it_is_changed(library: Path, settin
     backup.write(settings, "contracts", other, clear=True)
     made_elsewhere(settings)
     assert not restore.inspect(settings, other, "again", nobody).trusted
+
+
+def test_a_backup_exchanged_after_its_check_is_not_restored(
+    library: Path, settings: Settings, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup.write(settings, "contracts", file, clear=True)
+    found = restore.inspect(settings, file, "again", nobody)
+    (settings.indexes_dir / "contracts" / "audit.jsonl").unlink()
+    backup.write(settings, "contracts", file, clear=True, replace=True)
+    monkeypatch.setattr(restore, "inspect", lambda *_: found)
+    with pytest.raises(IntegrityError):
+        restore.restore(settings, file, "again", unlock=nobody)
+    assert not (settings.indexes_dir / "again").exists()
+
+
+def test_a_library_named_like_a_restore_under_way_survives_one(library: Path, settings: Settings, file: Path) -> None:
+    backup.write(settings, "contracts", file, clear=True)
+    other = library.rename(library.with_name("a.restoring"))
+    restore.restore(settings, file, "again", unlock=nobody)
+    assert (other / DATABASE).is_file()
 
 
 def test_an_encrypted_folder_is_trusted_by_its_key_alone(library: Path, settings: Settings, tmp_path: Path) -> None:

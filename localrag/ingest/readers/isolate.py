@@ -348,6 +348,7 @@ class _Process:
                     yield item
                     self._deadline = self._clock() + self._limits.seconds
         except protocol.Malformed as error:
+            self.end()
             raise _Lost(f"made its reader send a malformed message ({error}). {_BROKEN}", again=False) from error
         except OSError:  # the pipe broke
             pass

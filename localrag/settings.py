@@ -41,7 +41,7 @@ def _setting(default: Any, about: str, low: float | None = None, high: float | N
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting, in the order in which `localrag config` prints them, under the headings of `_GROUPS`."""
+    """Every setting, in the order in which `localrag config show` prints them, under the headings of `_GROUPS`."""
 
     theme: Theme = _setting("auto", "Colours: auto (dark, or light if the terminal says so), dark, light, contrast.")
     animations: Literal["auto", "on", "off"] = _setting("auto", "Movement: on, off, or auto (off over SSH).")
@@ -355,7 +355,7 @@ def _nearest(key: str) -> str:
     import difflib
 
     near = difflib.get_close_matches(key, _FIELDS, 1)
-    return f"Did you mean {near[0]!r}?" if near else "`localrag config` lists the settings."
+    return f"Did you mean {near[0]!r}?" if near else "`localrag config show` lists the settings."
 
 
 def _convert(kind: Any, value: Any, base: Path | None) -> Any:

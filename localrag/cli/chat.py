@@ -290,7 +290,8 @@ class PlainChat:
         if citation is None:
             raise NotFoundError(f"there is no source {number!r}", "Sources are numbered below the last answer.")
         text = self.engine.page(citation.library, citation.document, citation.page).page.text
-        click.echo(f"Source {citation.marker}: {shown(citation.document)}, {shown(citation.place)}")
+        where = ", ".join(part for part in (citation.document, citation.place) if part)
+        click.echo(f"Source {citation.marker}: {shown(where)}")
         for title, part in (
             ("Before", text[max(0, citation.start - AROUND) : citation.start]),
             ("Quote", text[citation.start : citation.end]),

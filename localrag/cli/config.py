@@ -86,7 +86,7 @@ def get_config(name: str, as_json: bool) -> None:
         click.echo(shown(settings.as_text(getattr(held, name))))
 
 
-@config_command.command("set", epilog="""\b
+@config_command.command("set", context_settings={"ignore_unknown_options": True}, epilog="""\b
 Examples:
   localrag config set theme contrast
   localrag config set answer_tokens 800

@@ -208,7 +208,7 @@ def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _line(one: Listed) -> str:
     if one.problem:
-        return f"{shown(one.id)}  damaged: {shown(one.problem)}"
+        return f"{shown(one.id)}  cannot be opened: {shown(one.problem)}"
     turns = counted(one.turns, "turn")
     when, of = one.changed[:16].replace("T", " "), ", ".join(one.libraries)
     return f"{one.id}  {shown(when)}  {turns:>9}  {shown(one.title)}  ({shown(of)})"

@@ -82,3 +82,8 @@ def test_names_and_choices_are_completed():
     assert "passages" in [item.value for item in complete_setting(context, None, "pas")]
     context.params["name"] = "theme"
     assert [item.value for item in complete_value(context, None, "c")] == ["contrast"]
+
+
+def test_a_negative_value_is_no_option(run):
+    run("set", "gpu_layers", "-1")
+    assert run("get", "gpu_layers").stdout == "-1\n"

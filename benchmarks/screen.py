@@ -148,7 +148,7 @@ def model_shown() -> str:
     from localrag.llm import loading
     from localrag.settings import load_settings
 
-    return loading.generator_name(load_settings())[:8]
+    return loading.generator_name(load_settings())[:5]
 
 
 def sit(engine: str, library: str, count: int) -> dict[str, list[float]]:

@@ -28,7 +28,7 @@ _ASKING = (
 # Begins in mid-sentence: "And for Hall 4?", "Or a child?"
 _CONTINUES = re.compile(r"^\W*(?:and|or|but|so|also|plus|what about|how about|same)\b\W*", re.I)
 _ABOUT = re.compile(r"^\W*(?:(?:and|or|but|so)\b\W*)?(?:what about|how about|same|why not|what if)\b", re.I)
-# Words that refer back to what was said.
+# Words that refer back to earlier turns.
 _BACK = re.compile(
     r"\b(?:what|who|where|when|how|anything|nothing|anyone|any) else\b"
     r"|\bthe (?:latter|former|others?|rest)\b(?!\s+(?:of|than|side|part))"

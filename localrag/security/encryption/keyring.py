@@ -280,7 +280,7 @@ def new_keyring(key: Key, former: Key | Literal["plain"] | None = None) -> Keyri
 
 
 def to_json(keyring: Keyring, key: Key) -> bytes:
-    """The file, with a proof that whoever wrote it holds the key."""
+    """The file, with a proof that its writer holds the key."""
     former = keyring.former
     body = {
         "localrag-vault": 1,

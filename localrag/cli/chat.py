@@ -241,7 +241,7 @@ class PlainChat:
     def _ask(self, question: str) -> None:
         if not sys.stdin.isatty():
             click.echo(f"> {shown(question)}")
-        answer, pace = None, Pace()
+        answer, pace, plan = None, Pace(), ""
         with interruptible("Stopping …") as stop:
             for event in self.engine.ask(
                 question, libraries=self.libraries, documents=self.only, mode=self.mode,
@@ -251,7 +251,11 @@ class PlainChat:
                     answer = event.answer
                 elif isinstance(event, Notice):
                     say(f"Note: {event.text}")
-                elif (line := progress_line(event, pace)) and (isinstance(event, Planned) or pace.due()):
+                elif isinstance(event, Planned):
+                    if (line := progress_line(event, pace)) != plan:  # it comes again where only its costs changed
+                        say(line)
+                    plan = line
+                elif (line := progress_line(event, pace)) and pace.due():
                     say(line)
         if answer is None:
             return

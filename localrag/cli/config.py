@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from localrag import policy, settings
 from localrag.cli.options import json_option, print_json, shown
 from localrag.cli.output import counted
-from localrag.errors import LocalragError
+from localrag.errors import LocalragError, UsageError
 from localrag.lifecycle import audit_events
 
 
@@ -51,15 +51,18 @@ def show_config(words: tuple[str, ...], changed: bool, as_json: bool) -> None:
     """List the settings that contain every WORD, with what each does and where its value comes from."""
     held, given = settings.load_settings(), settings.origins()
     chosen = [
-        knob for knob in settings.setting_infos()
+        knob
+        for knob in settings.setting_infos()
         if all(word.lower() in f"{knob.name} {knob.group} {knob.about}".lower() for word in words)
-        and (not changed or getattr(held, knob.name) != knob.default)
-    ]  # fmt: skip
+    ]
+    if not chosen:
+        raise UsageError(f"no setting contains {' '.join(words)!r}", "`localrag config show` lists all settings.")
+    chosen = [knob for knob in chosen if not changed or getattr(held, knob.name) != knob.default]
     if as_json:
         print_json({"settings": [_row(knob, held, given) for knob in chosen]})
         return
     if not chosen:
-        click.echo("No setting differs from its default." if changed and not words else "No such setting.", err=True)
+        click.echo("No such setting differs from its default.", err=True)
     group = ""
     for knob in chosen:
         if knob.group != group:

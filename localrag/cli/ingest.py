@@ -23,6 +23,7 @@ from localrag.cli.options import (
     json_option,
     keep_to_retention,
     print_json,
+    read_file,
 )
 from localrag.cli.output import bar, counted, duration, interruptible, remarks, say, size
 from localrag.errors import LocalragError, UsageError
@@ -167,8 +168,8 @@ def _passwords(file: Path | None) -> list[str]:
     if file is None:
         return []
     try:
-        return [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line]
-    except (OSError, UnicodeDecodeError) as error:
+        return [line for line in read_file(file, "password file").decode("utf-8-sig").splitlines() if line]
+    except UnicodeDecodeError as error:
         message = f"cannot read the password file {str(file)!r}: {error}"
         raise UsageError(message, "Write one password a line, in UTF-8.") from None
 

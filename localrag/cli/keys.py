@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 import click
 
-from localrag.errors import KeyRequired, StorageError, UsageError
+from localrag.cli.options import read_file
+from localrag.errors import KeyRequired, UsageError
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption.age import Recipients
 from localrag.security.encryption.keyring import Credential, Key, Keyring, Passphrase, RecoveryKey, SecretKey
@@ -80,10 +81,7 @@ def library_key(folder: Path, keyring: Keyring, ask: bool) -> Key:
 
 def credential_in(file: Path) -> SecretKey | Passphrase:
     """Return what a key file holds; raise UsageError if it holds no key."""
-    try:
-        return keyrings.parse_key_file(file.read_bytes())
-    except OSError as error:
-        raise StorageError(f"cannot read the key file {str(file)!r}: {error.strerror}", "Check the path.") from None
+    return keyrings.parse_key_file(read_file(file, "key file"))
 
 
 def typed(name: str, keyring: Keyring) -> Credential:

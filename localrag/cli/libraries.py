@@ -19,6 +19,7 @@ from localrag.cli.options import (
     json_option,
     print_json,
     print_result,
+    read_file,
     shown,
 )
 from localrag.cli.output import bar, counted, interruptible, size, table
@@ -153,11 +154,9 @@ def instruct_command(name: str, text: str | None, file: Path | None, clear: bool
     before = library.instructions
     if file is not None:
         try:
-            text = file.read_text("utf-8")
+            text = read_file(file).decode()
         except UnicodeDecodeError as error:
             raise UsageError(f"{str(file)!r} is not UTF-8 text: {error}", "Save it as plain text.") from error
-        except OSError as error:
-            raise StorageError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path.") from error
     # Blank text is an error: an empty string would delete the instructions.
     now = library.instruct("" if clear else text or " ") if clear or text is not None else before
     if as_json:

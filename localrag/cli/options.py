@@ -133,6 +133,16 @@ def _page_range(text: str | None) -> tuple[int, int | None] | None:
     return first, (int(found[3]) if found[3] else None if found[2] else first)
 
 
+def read_file(path: Path, what: str = "file") -> bytes:
+    """Return the contents of a file that the user named."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no {what} {str(path)!r}", "Check the path.") from None
+    except OSError as error:
+        raise UsageError(f"cannot read the {what} {str(path)!r}: {error.strerror}", "Check the path.") from None
+
+
 def words_of(given: str) -> str:
     """Return an argument, or for "-" the words on standard input, which no list of processes or history shows."""
     if given != "-":

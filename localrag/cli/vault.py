@@ -9,9 +9,18 @@ from typing import Any
 import click
 
 from localrag.cli import keys
-from localrag.cli.options import EXISTING_FILE, FILE, complete_library, json_option, print_json, print_result, shown
+from localrag.cli.options import (
+    EXISTING_FILE,
+    FILE,
+    complete_library,
+    json_option,
+    print_json,
+    print_result,
+    read_file,
+    shown,
+)
 from localrag.cli.output import bar, interruptible
-from localrag.errors import KeyRequired, NotFoundError, StorageError, UsageError
+from localrag.errors import KeyRequired, NotFoundError, UsageError
 from localrag.lifecycle import encrypt
 from localrag.security import storage
 from localrag.security.encryption import age, unlocked
@@ -249,11 +258,7 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
         raise UsageError(f"{file.name!r} does not end in {age.SUFFIX}", "Name the output: -o OUT.")
     if target.exists() and not (force or printed):
         raise UsageError(f"{str(target)!r} exists", "Name another file with -o, or add --force.")
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise StorageError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path.") from None
-
+    data = read_file(file)
     if (key_file := keys.key_file()) is not None:
         content = age.decrypt(data, keys.credential_in(key_file))
     elif age.needs_passphrase(data):

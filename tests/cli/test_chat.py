@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from click.testing import CliRunner
-from tui.fakes import NOTICE, PLAN, SCRIPT, FakeAssistant, FakeEngine, FakeLibrary, FakeWorld
+from fake_core import NOTICE, PLAN, SCRIPT, FakeAssistant, FakeEngine, FakeLibrary, FakeWorld
 
 from localrag.cli import chat
 from localrag.errors import NotFoundError, StorageError, UsageError
@@ -66,6 +66,11 @@ def test_progress_is_printed_in_words_and_nothing_is_drawn(talk):
     assert "fake-1b is ready. Library contracts: 2 documents." in done.stderr
     assert "retrieve: a short question over 2 documents" in done.stderr
     assert "\x1b" not in done.output and "\r" not in done.output
+
+
+def test_a_plan_that_is_reported_twice_is_printed_once(talk):
+    done = talk("How long?\n", world=FakeWorld(FakeAssistant([Planned(PLAN), Planned(PLAN), *SCRIPT])))
+    assert done.stderr.count("retrieve: a short question over 2 documents") == 2  # the second is below the answer
 
 
 def test_source_prints_the_words_around_the_quote(talk):

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from localrag.cli.config import complete_setting, complete_value, config_command
-from localrag.errors import SettingsError
+from localrag.errors import SettingsError, UsageError
 
 
 @pytest.fixture
@@ -61,6 +61,13 @@ def test_show_lists_groups_values_and_origins(run, tmp_path):
     assert "generator = not set  (default)" in done
     assert [row["name"] for row in json.loads(run("show", "--changed", "--json").stdout)["settings"]] == ["passages"]
     assert "theme = " in run("show", "colours").stdout and "passages" not in run("show", "colours").stdout
+
+
+@pytest.mark.parametrize("words", [("zzz",), ("zzz", "--json"), ("theme", "zzz", "--changed")])
+def test_show_refuses_words_that_no_setting_has(run, words):
+    with pytest.raises(UsageError) as caught:
+        run("show", *words)
+    assert "zzz" in caught.value.message and "config show" in caught.value.hint
 
 
 def test_json_of_one_setting_says_what_it_may_be(run):

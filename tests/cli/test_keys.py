@@ -13,7 +13,7 @@ from conversations import WHOLE
 
 from localrag.cli import keys
 from localrag.cli.app import localrag
-from localrag.errors import KeyRequired, LocalragError, UsageError
+from localrag.errors import KeyRequired, LocalragError, NotFoundError, UsageError
 from localrag.security import audit
 from localrag.security.encryption import keyring
 from localrag.sessions import store_of
@@ -102,3 +102,9 @@ def test_a_file_that_is_not_encrypted_is_refused(here: Path) -> None:
     run("vault", "open", "a.age", "--key-file", "a.age", fails=UsageError)
     run("vault", "open", "b.age", fails=LocalragError)
     assert "-o OUT" in getattr(run("vault", "open", "a.txt", fails=UsageError).exception, "hint", "")
+
+
+def test_a_missing_file_or_key_file_is_not_found(here: Path) -> None:
+    (here / "a.age").write_bytes(b"something else")
+    run("vault", "open", "a.age", "--key-file", "missing.key", fails=NotFoundError)
+    run("vault", "open", "missing.age", fails=NotFoundError)

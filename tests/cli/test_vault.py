@@ -14,7 +14,7 @@ from conversations import WHOLE
 from localrag.answer.survey import table_export
 from localrag.cli import keys
 from localrag.cli.app import localrag
-from localrag.errors import KeyRequired, LocalragError, UsageError
+from localrag.errors import KeyRequired, LocalragError, NotFoundError, UsageError
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring, unlocked
 from localrag.sessions import store_of
@@ -209,7 +209,8 @@ def test_a_key_file_without_a_key_is_refused(papers: Path, tmp_path: Path, conte
     storage.write_bytes(file, content.encode())
     fine("ingest", str(papers), "--name", "contracts")
     assert isinstance(refused("vault", "encrypt", "contracts", "--key-file", str(file)), UsageError)
-    assert "cannot read" in refused("vault", "encrypt", "contracts", "--key-file", str(tmp_path / "none")).message
+    missing = refused("vault", "encrypt", "contracts", "--key-file", str(tmp_path / "none"))
+    assert isinstance(missing, NotFoundError)
 
 
 def test_a_conversation_is_named_by_who_has_a_key_file_and_nobody_is_asked(

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fake_core import NOTICE, PLAN, FakeAssistant, FakeLibrary, FakeWorld, Gate, answered, passage, shelved_document
 from textual.pilot import Pilot
 
 from localrag.errors import ModelMissing
@@ -20,7 +21,6 @@ from localrag.tui.preferences import Preferences
 from localrag.types import Remark, SkippedPage
 from localrag.worker.engine import Shelved
 from tui import surveys
-from tui.fakes import NOTICE, PLAN, FakeAssistant, FakeLibrary, FakeWorld, Gate, answered, passage, shelved_document
 from tui.screen_text import ask, marked, open_chat, see, until
 
 QUESTION = "How long is the notice?"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from fake_core import NOTICE, PAGE_12, answered, citation
+
 from localrag.events import Answered, Event, Planned, Surveyed
 from localrag.types import Answer, Citation, NotRead, Plan
-from tui.fakes import NOTICE, PAGE_12, answered, citation
 
 QUESTION = "How much notice ends each contract?"
 SURVEY = Plan("survey", "each of 5 documents is asked")

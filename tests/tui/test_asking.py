@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from fake_core import PLAN, SCRIPT, FakeAssistant, FakeLibrary, FakeWorld, Gate, answered
 from textual import events
 from textual.command import CommandPalette
 
@@ -13,7 +14,6 @@ from localrag.events import Delta, Notice, Planned, PromptRead, Reasoning, Repla
 from localrag.sessions import SavedTurn, Session
 from localrag.tui.widgets.asking import QuestionInput
 from localrag.types import Conflict, Cost, Figure, Filter, NotRead, Plan, Seconds, Side, Split, Usage, Working
-from tui.fakes import PLAN, SCRIPT, FakeAssistant, FakeLibrary, FakeWorld, Gate, answered
 from tui.screen_text import ask, idle, open_chat, see, shown, until
 
 COSTS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fake_core import PAGES, FakeLibrary, FakeWorld, Gate, shelved_document
 from textual.widgets import Input
 
 from localrag.events import Failure, IngestReport
@@ -14,7 +15,6 @@ from localrag.tui.widgets.library_tree import LibraryTree
 from localrag.tui.widgets.source import SourceText
 from localrag.types import Filter, Remark, SkippedPage
 from localrag.worker.engine import Shelved
-from tui.fakes import PAGES, FakeLibrary, FakeWorld, Gate, shelved_document
 from tui.screen_text import SIZES, ask, idle, lines, open_chat, see, shown, until
 
 NARROW, WIDE = SIZES

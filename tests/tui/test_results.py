@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fake_core import FakeAssistant, FakeWorld, Gate, citation
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input
 
@@ -17,7 +18,6 @@ from localrag.security import storage
 from localrag.tui.screens.results import ResultsScreen, file_name
 from localrag.tui.widgets.turn import CitationLine
 from tui import surveys
-from tui.fakes import FakeAssistant, FakeWorld, Gate, citation
 from tui.screen_text import ask, marked, open_chat, see, shown, until
 
 SIZE = (120, 40)

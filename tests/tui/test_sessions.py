@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fake_core import PLAN, FakeAssistant, FakeLibrary, FakeWorld, Gate, answered
 from textual.widgets import Input
 
 from localrag.events import Delta, Planned
@@ -13,7 +14,6 @@ from localrag.sessions import SessionStore
 from localrag.tui.chat_state import load_resumed
 from localrag.tui.widgets.asking import QuestionInput
 from localrag.types import Answer, Filter
-from tui.fakes import PLAN, FakeAssistant, FakeLibrary, FakeWorld, Gate, answered
 from tui.screen_text import SIZES, ask, idle, lines, marked, see, shown, until
 
 

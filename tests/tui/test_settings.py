@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fake_core import FakeWorld
 
 from localrag import policy
 from localrag.security import audit
@@ -10,7 +11,6 @@ from localrag.settings import load_settings
 from localrag.tui.preferences import Preferences
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.settings import EditScreen, SettingsScreen
-from tui.fakes import FakeWorld
 from tui.screen_text import lines, open_chat, see, shown, until
 
 

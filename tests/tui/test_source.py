@@ -7,7 +7,9 @@ import dataclasses
 import sys
 from itertools import pairwise
 
+import fake_core as fakes
 import pytest
+from fake_core import NOTICE, PAGE_12, TERM, WHITE, FakeAssistant, FakeWorld, answered, citation
 from textual.content import Content
 from textual.widgets import Static
 
@@ -31,8 +33,6 @@ from localrag.tui.widgets.source import (
 )
 from localrag.tui.widgets.turn import CitationLine
 from localrag.types import Page
-from tui import fakes
-from tui.fakes import NOTICE, PAGE_12, TERM, WHITE, FakeAssistant, FakeWorld, answered, citation
 from tui.screen_text import SIZES, ask, marked, see, shown, until
 
 NARROW, WIDE = SIZES

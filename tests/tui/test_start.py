@@ -6,6 +6,7 @@ import gc
 from pathlib import Path
 
 import pytest
+from fake_core import SCRIPT, FakeAssistant, FakeLibrary, FakeWorld, Gate
 from textual.widgets import Input
 
 from localrag.errors import Cancelled, ModelError, ModelMissing, StorageError
@@ -14,7 +15,6 @@ from localrag.tui.lanes import InstallProgress
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.dialogs import FolderSuggester
 from localrag.types import SkippedPage
-from tui.fakes import SCRIPT, FakeAssistant, FakeLibrary, FakeWorld, Gate
 from tui.screen_text import ask, lines, see, shown, until
 
 LEASES = Path("/somewhere/leases")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import fake_core as fakes
 import pytest
+from fake_core import FakeAssistant, FakeLibrary, FakeWorld, answered, citation
 from rich.cells import cell_len
 
 from localrag.events import Planned
 from localrag.tui.text import clean, clean_in_place, clean_line, shorten, shorten_all, shorten_source
 from localrag.types import Plan
-from tui import fakes
-from tui.fakes import FakeAssistant, FakeLibrary, FakeWorld, answered, citation
 from tui.screen_text import ask, lines, see, segments, shown
 
 HOSTILE = (

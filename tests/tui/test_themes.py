@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from fake_core import SCRIPT, FakeAssistant, FakeLibrary, FakeWorld
 from textual.color import Color
 from textual.screen import ModalScreen
 
 from localrag.tui.preferences import CONTRAST, DARK, LIGHT, Look, Preferences, look_of
 from localrag.tui.widgets.status import Status, fit, parts_of
-from tui.fakes import SCRIPT, FakeAssistant, FakeLibrary, FakeWorld
 from tui.screen_text import ask, open_chat, see, segments
 
 LEAST = {"dark": 4.5, "light": 4.5, "contrast": 7.0}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from localrag.ingest.readers.cleaning import clean
+from localrag.ingest.readers.tables import table
 from localrag.types import Heading, Remark
 
 
@@ -96,26 +97,11 @@ def tag_text(text: str) -> tuple[Remark, ...]:
     return hidden.remarks()
 
 
-# The characters of the Symbol and Wingdings fonts that office documents use; others become nothing.
-_SYMBOL: dict[int, str] = {code: chr(code) for code in range(0x20, 0x40)}
-_SYMBOL |= {0x41 + index: letter for index, letter in enumerate("ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ")}
-_SYMBOL |= {0x61 + index: letter for index, letter in enumerate("αβχδεφγηιϕκλμνοπθρστυϖωξψζ")}
-_SYMBOL |= {
-    0x22: "∀", 0x24: "∃", 0x2D: "−", 0x40: "≅", 0x5B: "[", 0x5D: "]", 0x5E: "⊥", 0x5F: "_", 0x7B: "{", 0x7C: "|",
-    0x7D: "}", 0x7E: "∼", 0xA0: "€", 0xA3: "≤", 0xA5: "∞", 0xAB: "↔", 0xAC: "←", 0xAD: "↑", 0xAE: "→", 0xAF: "↓",
-    0xB0: "°", 0xB1: "±", 0xB3: "≥", 0xB4: "×", 0xB6: "∂", 0xB7: "•", 0xB8: "÷", 0xB9: "≠", 0xBA: "≡", 0xBB: "≈",
-    0xBC: "…", 0xC5: "⊕", 0xC7: "∩", 0xC8: "∪", 0xCE: "∈", 0xD2: "®", 0xD3: "©", 0xD4: "™", 0xD5: "∏", 0xD6: "√",
-    0xD7: "⋅", 0xDB: "⇔", 0xDE: "⇒", 0xE5: "∑", 0xF2: "∫",
-}  # fmt: skip
-_WINGDINGS: dict[int, str] = {
-    0x20: " ", 0x28: "☎", 0x2A: "✉", 0x6C: "●", 0x6E: "■", 0x6F: "☐", 0x71: "❑", 0x76: "❖", 0x77: "◆", 0x9F: "•",
-    0xA7: "▪", 0xA8: "☐", 0xD8: "➢", 0xE0: "→", 0xE8: "➔", 0xFB: "✗", 0xFC: "✓", 0xFD: "☒", 0xFE: "☑",
-}  # fmt: skip
-
-
 def symbol(code: int, font: str) -> str:
     """Return the character that `font` shows for a byte or its private code point (U+F000 and up); "" if unknown."""
-    return (_WINGDINGS if "dings" in font.lower() else _SYMBOL).get(code & 0xFF, "")
+    rows = table("fonts")["wingdings" if "dings" in font.lower() else "symbol"]
+    row = rows.get(f"{code & 0xF0:02X}")
+    return row[code & 0x0F].replace("\ufffd", "") if row else ""
 
 
 _ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"),

@@ -20,6 +20,7 @@ from localrag.ingest.readers.blocks import markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.package import PARSE_ERRORS, parse_xml
 from localrag.ingest.readers.source import Options, Source, another_kind
+from localrag.ingest.readers.tables import table
 from localrag.ingest.readers.text import decode_guessing, decode_html, guess_remark
 from localrag.ingest.readers.web import text_of
 from localrag.types import Heading, Page, Reading
@@ -37,7 +38,7 @@ Value = str | Pairs | list["Value"]
 
 
 def read(source: Source, options: Options) -> Reading:
-    if source.suffix in (".xml", ".nxml"):
+    if source.suffix == ".xml":
         return _read_xml(source)
     text, encoding = decode_guessing(source.read())
     reading = _reading(_json_lines(text) if source.suffix in (".jsonl", ".ndjson") else _json(text, source))
@@ -216,34 +217,28 @@ def _read_xml(source: Source) -> Reading:
         root = parse_xml(data)
     except PARSE_ERRORS as error:
         # The parser knows few encodings, and some files do not name theirs.
+        # HTML has names for characters; other entities stay as written, and no list of them is fetched.
         text, encoding = decode_html(data)
+        text = _NAMED.sub(lambda name: html5.get(name[1], f"&amp;{name[1]}"), text)
         try:
-            root = parse_xml(_DECLARATION.sub("", _NAMED.sub(_character, text)).encode())
+            root = parse_xml(_DECLARATION.sub("", text).encode())
         except PARSE_ERRORS:
-            if re.search(r"<html[\s>]", text[:2000], re.I):
-                return _prose(text, None)
             if other := another_kind(source, "XML", "an XML file"):
                 raise other from error
             raise ReadError(f"is not valid XML: {error}", "Repair it there, or get a new copy.") from error
     names = [_local_name(item) for item in root.iter()]
+    paragraphs = sum(_TAGS.get(name) == "p" for name in names)
     if names[0] == "html":
         reading = _prose(decode_html(data)[0], root)
-    elif sum(name in _PARAGRAPHS for name in names) >= (1 if names[0] in (*_SECTIONS, "TEI") else 3):
-        reading = _prose(_as_html(root), root)
+    elif paragraphs >= (1 if names[0] == "TEI" or _tag(root) == "section" else 3):
+        reading = _prose(_as_html(root, "div"), root)
     else:
-        reading = _reading(Pairs([(_key(_local_name(root)), _element(root, 0))]))
+        reading = _reading(Pairs([(_key(names[0]), _element(root, 0))]))
     return replace(reading, remarks=(*guess_remark(encoding), *reading.remarks))
 
 
 _DECLARATION = re.compile(r"^\ufeff?\s*(?:<\?xml[^>]*\?>)?\s*")
-_NAMED = re.compile(r"&([A-Za-z]\w*;)")
-
-
-def _character(name: re.Match[str]) -> str:
-    """Return the character that HTML has a name for; other entities stay as written, no list of them is fetched."""
-    if name[1] in ("amp;", "lt;", "gt;", "quot;", "apos;"):
-        return name[0]
-    return html5.get(name[1], f"&amp;{name[1]}")
+_NAMED = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z]\w*;)")
 
 
 def _key(name: str) -> str:
@@ -284,80 +279,48 @@ def _element(element: Element, depth: int) -> Value:
 
 # --- prose in XML ----------------------------------------------------------------------------------------------
 
-_PARAGRAPHS = frozenset("p para simpara ab".split())
-_SECTIONS = frozenset("sec section chapter article part appendix app abstract preface topic sect1 sect2 sect3 sect4 "
-                      "div div1 div2 div3 ref-list bibliography book".split())  # fmt: skip
-_ALWAYS_TITLES = frozenset(("heading", "invention-title"))
-_TITLES = _ALWAYS_TITLES | {"title", "head", "article-title"}
-_TITLED = _SECTIONS | set("title-group info bookinfo articleinfo chapterinfo concept task reference".split())
-_TAGS = {
-    **dict.fromkeys(_PARAGRAPHS, "p"), **dict.fromkeys(_SECTIONS, "section"),
-    "list": "ul", "itemizedlist": "ul", "orderedlist": "ol", "list-item": "li", "listitem": "li", "item": "li",
-    "ul": "ul", "ol": "ol", "li": "li", "variablelist": "dl", "def-list": "dl", "term": "dt",
-    "disp-quote": "blockquote",
-    "blockquote": "blockquote", "code": "pre", "programlisting": "pre", "preformat": "pre", "l": "div", "lg": "p",
-    "table": "table", "thead": "thead", "tbody": "tbody", "tfoot": "tfoot", "tr": "tr", "th": "th", "td": "td",
-    "row": "tr", "entry": "td", "sup": "sup", "superscript": "sup", "sub": "sub", "title-group": "div",
-}  # fmt: skip
-_INLINE = frozenset(("", "sup", "sub"))
-_LEFT_OUT = frozenset(
-    "tex-math journal-meta article-id object-id custom-meta-group self-uri annotation contrib-id institution-id "
-    "pub-date".split()
-)
+_XML = table("xml")
+_TAGS = {name: tag for tag, names in _XML["tags"].items() for name in names}
+_TITLES = frozenset(_XML["titles"])
+_LEFT_OUT = frozenset(_XML["left_out"])
 
 
 def _local_name(element: Element) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
-def _prose(html: str, root: Element | None) -> Reading:
+def _tag(element: Element) -> str:
+    tag = _TAGS.get(_local_name(element), "")
+    return tag if tag != "section" or len(element) else ""  # patents have sections of one letter
+
+
+def _prose(html: str, root: Element) -> Reading:
     text, headings, remarks = text_of(html)
-    title = ""
-    if root is not None:
-        named = next((item for item in root.iter() if _local_name(item) in _TITLES), None)
-        title = " ".join("".join(named.itertext()).split()) if named is not None else ""
+    title = next(("".join(item.itertext()) for item in root.iter() if _local_name(item) in _TITLES), "")
     return Reading((Page(text, headings=headings),), clean_title(title), (), remarks)
 
 
-def _as_html(root: Element) -> str:
-    """Return prose in the tags of HTML; unknown elements become paragraphs or groups of them."""
-    parents = {child: parent for parent in root.iter() for child in parent}
+def _as_html(item: Element, above: str, level: int = 0, inline: bool = False, depth: int = 0) -> str:
+    """Return prose in the tags of HTML; unknown elements become paragraphs or groups of them.
 
-    def tag_of(element: Element) -> str:
-        name = _local_name(element)
-        return "" if name in _SECTIONS and not len(element) else _TAGS.get(name, "")
-
-    titles = _TITLES - {"title"} if _local_name(root) in ("TEI", "TEI.2") else _TITLES
-
-    def is_title(element: Element) -> bool:
-        name = _local_name(element)
-        return name in titles and (name in _ALWAYS_TITLES or _local_name(parents.get(element, root)) in _TITLED)
-
-    blocks: set[Element] = set()  # elements with blocks inside
-    for element in root.iter():
-        if tag_of(element) not in _INLINE or is_title(element):
-            above = parents.get(element)
-            while above is not None and above not in blocks:
-                blocks.add(above)
-                above = parents.get(above)
-    written: list[str] = []
-
-    def write(item: Element, inline: bool, level: int, depth: int) -> None:
-        name = _local_name(item)
-        if name and name not in _LEFT_OUT:
-            tag = tag_of(item)
-            if not inline and is_title(item):
-                tag = f"h{min(max(level, 1), 6)}"
-            elif not tag and not inline:
-                tag = "div" if item in blocks else "p"
-            spans = (f' {key}="{item.get(key)}"' for key in ("colspan", "rowspan") if item.get(key, "x").isdigit())
-            text = (item.text or "") if depth < _MAX_DEPTH else "".join(item.itertext())
-            written.append((f"<{tag}{''.join(spans)}>" if tag else "") + entities.escape(text, quote=False))
-            within = inline or tag in ("p", "pre") or tag.startswith("h") or (item not in blocks and bool(tag))
-            for child in item if depth < _MAX_DEPTH else ():
-                write(child, within, level + (tag == "section"), depth + 1)
-            written.append(f"</{tag}>" if tag else "")
-        written.append(entities.escape(item.tail or "", quote=False) or " ")
-
-    write(root, inline=False, level=0, depth=0)
-    return "".join(written)
+    `above` is the tag of the parent, `level` the number of sections around it.
+    """
+    name = _local_name(item)
+    tail = entities.escape(item.tail or "", quote=False) or " "
+    if not name or name in _LEFT_OUT:
+        return tail
+    known = _tag(item)
+    has_blocks = any(_tag(child) not in ("", "sub", "sup") for child in item.iter() if child is not item)
+    is_text = known not in ("section", "div") and not has_blocks
+    if name in _TITLES and above in ("section", "div") and not inline:
+        tag = f"h{min(max(level, 1), 6)}"
+    else:
+        tag = known or ("" if inline else "p" if is_text else "div")
+    children = item if depth < _MAX_DEPTH else ()
+    text = (item.text or "") if depth < _MAX_DEPTH else "".join(item.itertext())
+    within = inline or is_text or tag.startswith(("p", "h"))
+    level += known == "section"
+    spans = "".join(f' {key}="{item.get(key)}"' for key in ("colspan", "rowspan") if item.get(key, "x").isdigit())
+    inside = "".join(_as_html(child, known, level, within, depth + 1) for child in children)
+    words = entities.escape(text, quote=False) + inside
+    return (f"<{tag}{spans}>{words}</{tag}>" if tag else words) + tail

@@ -11,21 +11,11 @@ from pathlib import Path, PurePosixPath
 
 from localrag.ingest.readers.base import SUFFIXES, reads
 from localrag.ingest.readers.cleaning import clean
+from localrag.ingest.readers.tables import table
 
 _MAX_LENGTH = 150
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069]")  # could show "txt.exe" as "exe.txt"
 _MIME = mimetypes.MimeTypes()  # the table of Python, not of this machine
-# Beyond Python's table.
-_SUFFIXES_BY_TYPE = {
-    "application/epub+zip": ".epub", "application/ics": ".ics", "application/rtf": ".rtf", "text/rtf": ".rtf",
-    "application/vnd.ms-outlook": ".msg", "application/vnd.oasis.opendocument.presentation": ".odp",
-    "application/vnd.oasis.opendocument.spreadsheet": ".ods", "application/vnd.oasis.opendocument.text": ".odt",
-    "application/vnd.openxmlformats-officedocument.presentationml.presentation": ".pptx",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx", "application/x-pdf": ".pdf",
-    "application/x-zip-compressed": ".zip", "image/jpg": ".jpg", "message/rfc822": ".eml", "text/calendar": ".ics",
-    "text/markdown": ".md", "text/plain": ".txt",
-}  # fmt: skip
 
 
 def safe(name: str) -> str:
@@ -45,7 +35,7 @@ def attached(filename: str, content_type: str) -> str:
     name = safe(filename) or "attachment"
     if reads(Path(name)):
         return name
-    suffix = _SUFFIXES_BY_TYPE.get(content_type) or _MIME.guess_extension(content_type) or ""
+    suffix = table("suffixes").get(content_type) or _MIME.guess_extension(content_type) or ""
     if suffix in SUFFIXES or (suffix and not PurePosixPath(name).suffix and content_type != "application/octet-stream"):
         return name + suffix
     return name

@@ -16,6 +16,7 @@ from localrag.ingest.readers.blocks import tag_text
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.source import Options, Source
+from localrag.ingest.readers.tables import table
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _NO_TITLE = re.compile(r"[.,;:]$|: |/s/|^(?:exhibit|schedule|annex|appendix|page)\s+[\w.-]+$", re.I)
@@ -119,15 +120,10 @@ def _codec(name: str) -> str:
     return info.name if getattr(info, "_is_text_encoding", True) and info.name != "undefined" else ""
 
 
-# Names used for more than they say, and names that could hide text.
-_ALIASES = dict.fromkeys(("iso-8859-1", "latin1", "us-ascii", "ascii"), "cp1252") | {
-    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "x-sjis": "cp932", "shift-jis": "cp932",
-    "euc-kr": "cp949", "ks_c_5601-1987": "cp949", "iso-8859-9": "cp1254", "iso-8859-11": "cp874", "tis-620": "cp874",
-    "big5": "big5hkscs", "x-mac-roman": "mac_roman", "macintosh": "mac_roman", "iso-8859-8-i": "iso-8859-8",
-    "ansi": "cp1252", "utf8mb4": "utf-8", "x-gbk": "gb18030",
-}  # fmt: skip
+_ALIASES = table("encodings")
 _CONTROLS = bytes([*range(0x09), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 _MAIL_ALIASES = {"unicode-1-1-utf-7": "utf-7", "us-ascii": "utf-8", "ascii": "utf-8"}
+# Encodings that could hide text.
 _NOT_TRUSTED = frozenset(
     "utf-7 utf-16 utf-16le utf-16be utf-32 idna punycode unicode_escape raw_unicode_escape".split()
 )
@@ -209,15 +205,7 @@ def _sample(data: bytes, most: int = 60_000) -> bytes:
 
 # Encodings of the Latin alphabet, the likelier first, and the letters beyond ASCII of the languages that use them.
 _LATIN = ("cp1252", "cp1250", "iso8859-2", "cp1254", "cp1257", "cp850", "cp852", "mac_roman", "iso8859-15")
-_ALPHABETS = tuple(
-    frozenset(letters)
-    for letters in (
-        "äöüß", "àâæçèéêëîïôœùûüÿ", "áéíñóúüçï", "áâãàçéêíóôõúü", "àèéìíîòóùú", "àçèéíïòóúü", "æøåéäöèü", "åäöéüà",
-        "äöåšžõü", "áéíóúýöæðþ", "áíóúýæøðå", "ëïéèêöüáóúíôû", "áéíóú", "âêîôûáéïöŵŷ", "çë", "âêáéíóôúãõàèìòùü",
-        "ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţșț", "čšžćđ", "çğıöşüâîûİ",
-        "ąčęėįšųūž", "āčēģīķļņšūž", "áčđŋšŧžåäöæø", "àâäèéêìòöùü",
-    )
-)  # fmt: skip
+_ALPHABETS = tuple(map(frozenset, table("alphabets")["letters"]))
 
 
 def _score(text: str) -> float:

@@ -25,36 +25,17 @@ from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.package import DAMAGED, damaged, parse_xml, shortened
 from localrag.ingest.readers.source import Budget, Options, Source
+from localrag.ingest.readers.tables import table
 from localrag.ingest.readers.text import decode_html, guess_remark
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
-_LEFT_OUT = frozenset(
-    "head script style template nav svg:title desc defs metadata annotation annotation-xml rt rp iframe canvas audio "
-    "video noembed input select textarea button datalist option progress meter -comment !doctype".split()
-)
+_HTML = table("html")
+_LEFT_OUT = frozenset(_HTML["left_out"])
 # Line ends that a browser puts around a tag; other tags do not break the line.
-_GAPS = dict.fromkeys(
-    "address center dd div dt fieldset figcaption legend li summary td th tr caption dialog text hgroup frameset body "
-    "html thead tbody tfoot".split(),
-    1,
-) | dict.fromkeys(
-    "article aside blockquote details dl figure footer form h1 h2 h3 h4 h5 h6 header hr main menu ol p pre section "
-    "table ul listing xmp plaintext search".split(),
-    2,
-)
+_GAPS = dict.fromkeys(_HTML["lines"], 1) | dict.fromkeys(_HTML["paragraphs"], 2)
 _QUOTES = {"q": ("“", "”"), "s": ("~~", "~~"), "strike": ("~~", "~~"), "del": ("~~", "~~")}
 _LISTS = ("ul", "ol", "menu")
 _PREFORMATTED = ("pre", "listing", "xmp", "plaintext")
-_NUMBERS = {
-    "a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman", "lower-alpha": "lowerLetter",
-    "upper-alpha": "upperLetter", "lower-latin": "lowerLetter", "upper-latin": "upperLetter",
-    "lower-roman": "lowerRoman", "upper-roman": "upperRoman",
-}  # fmt: skip
-_AUTHORS = "author dc.creator dcterms.creator citation_author article:author".split()
-_DATES = (
-    "date dc.date dcterms.date dcterms.issued dcterms.created article:published_time citation_date dcterms.modified "
-    "article:modified_time last-modified"
-).split()
 _ISO = re.compile(r"\d{4}-\d\d(?:-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?)?)?|\d{4}$")
 _SELF_CLOSED = re.compile(r"<(a|b|i|em|p|div|span|title|td|th|li|script|style|h[1-6])((?:\s[^<>]*)?)/>", re.I)
 
@@ -81,8 +62,8 @@ def _read_page(html: str, encoding: str = "", title: str = "", date: str = "") -
         (item.attributes.get("name") or item.attributes.get("property") or "").lower(): item.attributes.get("content")
         for item in reversed(tree.css("meta[content]"))
     }
-    author = next((meta[name] for name in _AUTHORS if meta.get(name)), "") or ""
-    dates = (match[0] for name in _DATES if (match := _ISO.match((meta.get(name) or "").strip())))
+    author = next((meta[name] for name in _HTML["authors"] if meta.get(name)), "") or ""
+    dates = (match[0] for name in _HTML["dates"] if (match := _ISO.match((meta.get(name) or "").strip())))
     return Reading(
         (Page(text, headings=headings or find_headings(text)),),
         clean_title(named.text() if named is not None else "") or clean_title(title) or first,
@@ -228,7 +209,7 @@ class _Walker:
                 number = int(value)
             self._lists.append((kind, number + 1))
             dash = {"none": "", "-": "- "}.get(kind)
-            mark = f"{format_number(number, _NUMBERS.get(kind, ''))}. " if dash is None else dash
+            mark = f"{format_number(number, _HTML['numbers'].get(kind, ''))}. " if dash is None else dash
             writer.mark = "  " * min(len(self._lists) - 1, 6) + mark
         return lambda: self._close(tag, gap)
 
@@ -338,7 +319,7 @@ class _Writer:
 _MAX_CELLS = 500_000
 _MAX_CELL = 1_500  # characters; in a table without headers longer cells are columns of a layout
 _NEVER_IN_CELLS = frozenset(("table", "form", "main", "article"))
-_RARE_IN_CELLS = frozenset("h1 h2 h3 h4 h5 h6 ul ol dl blockquote pre hr section input select textarea".split())
+_RARE_IN_CELLS = frozenset(_HTML["layout"])
 
 
 def _rows(table: Any) -> list[list[Any]]:
@@ -413,10 +394,7 @@ def _span(value: str | None) -> int:
 _Rules = dict[str, dict[str, str]]  # declarations by selector, for one class, name or tag
 _Colour = tuple[int, int, int]
 _SELECTOR = re.compile(r"[a-z][a-z0-9]*|(?:[a-z][a-z0-9]*)?\.[\w-]+|#[\w-]+")
-_PROPERTIES = frozenset(
-    "display visibility opacity font-size color background background-color position left top right bottom text-indent "
-    "overflow height max-height width max-width clip mso-hide list-style list-style-type font".split()
-)
+_PROPERTIES = frozenset(_HTML["properties"])
 _FONT_SIZE = re.compile(r"(?:^|\s)(\d{0,9}\.?\d{1,9}(?:px|pt|em|rem|%)?)(?=[\s/])")
 _COLOUR_WORD = re.compile(r"#[0-9a-f]{3,8}\b|rgba?\(\s*\d{1,3}[\s,]+\d{1,3}[\s,]+\d{1,3}|\b[a-z]+\b")
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import textwrap
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -59,6 +61,21 @@ WITHOUT_LIBRARIES = {"completion", "doctor", "models"}
 WORDY = {"ask", "search", "sessions", "show", "forget", "prove"}
 
 
+@cache
+def _examples() -> dict[str, str]:
+    text = Path(__file__).with_name("examples.txt").read_text(encoding="utf-8")
+    return dict(part.strip().split("]\n", 1) for part in text.split("\n[")[1:])
+
+
+def _add_examples(command: click.Command, name: str) -> None:
+    """Add the examples of examples.txt to the help of a command, or of each in a group."""
+    if isinstance(command, click.Group):
+        for word, one in command.commands.items():
+            _add_examples(one, f"{name} {word}")
+    elif name in _examples():
+        command.epilog = f"\b\nExamples:\n{textwrap.indent(_examples()[name], '  ')}"
+
+
 class Commands(click.Group):
     """A group that imports the module of a command when it is used."""
 
@@ -70,6 +87,7 @@ class Commands(click.Group):
             return None
         module = import_module(f"localrag.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
+        _add_examples(command, cmd_name)
         return command if cmd_name in WITHOUT_LIBRARIES else keys.with_key_file(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -43,17 +43,7 @@ _MAX_COPIES = 3
 _HIDDEN = {"library", "quote", "found", "read", "likelihood", "why_not", "page", "start", "end"}
 
 
-@click.command("ask", epilog="""\b
-Examples:
-  localrag ask "When does the lease end?"
-  localrag ask "What is the notice period?" --library contracts --document 'msa*.pdf'
-  localrag ask "Which contracts renew automatically?" --mode survey
-  localrag ask "List the parties, date and term of every contract" --table contracts.csv
-  localrag ask "Is the notice in 2023 longer than in 2021?" --think auto --show-thinking
-  localrag ask "What is the yearly rent?" --votes 3
-  localrag ask "What did we offer?" --type mail --from "jane doe" --since 2023-06 --until 2023-09
-  localrag ask "What did net sales come to?" --json | jq .citations
-  localrag ask - < question.txt""")  # fmt: skip
+@click.command("ask")
 @click.argument("question")
 @filter_options
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to find the answer.")
@@ -273,12 +263,7 @@ def print_table(answer: Answer) -> None:
     table(names, cells)
 
 
-@click.command("search", epilog="""\b
-Examples:
-  localrag search "termination for convenience"
-  localrag search '"force majeure" pandemic' --library contracts -k 5
-  localrag search "delivery date" --type mail --from "jane doe" --since 2023-06
-  localrag search "indemnity" --folder leases --pages 3-7""")  # fmt: skip
+@click.command("search")
 @click.argument("words", nargs=-1, required=True)
 @filter_options
 @click.option("-k", "k", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many passages.")

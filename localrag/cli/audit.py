@@ -35,11 +35,7 @@ _library = click.option("-l", "--library", "libraries", multiple=True, metavar="
                         help="Only the log of this library; may be repeated.")  # fmt: skip
 
 
-@audit_command.command("show", epilog="""\b
-Examples:
-  localrag audit show
-  localrag audit show -l contracts --event ask --since 2026-11-01
-  localrag audit show --json | jq '.entries[] | select(.user == "anna")'""")  # fmt: skip
+@audit_command.command("show")
 @_library
 @click.option("--event", "events", multiple=True, metavar="EVENT", help="Only ask, ingest, show, export, forget, ...")
 @click.option("--user", "users", multiple=True, metavar="USER", help="Only what this user did.")
@@ -73,9 +69,7 @@ def show_command(
         click.echo(f"Not shown, since their keys are missing (--key-file): {', '.join(locked)}", err=True)
 
 
-@audit_command.command(
-    "verify", epilog="Examples: localrag audit verify; localrag audit verify --anchor /mnt/safe/anchor.json"
-)
+@audit_command.command("verify")
 @_library
 @click.option("--anchor", "anchors", multiple=True, metavar="FILE",
               type=EXISTING_FILE,
@@ -112,7 +106,7 @@ def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: b
         sys.exit(1)
 
 
-@audit_command.command("anchor", epilog="Example: localrag audit anchor > /mnt/safe/anchor-2026-11-25.json")
+@audit_command.command("anchor")
 @_library
 def anchor_command(libraries: Sequence[str]) -> None:
     """Print the current state of the logs as JSON. Keep it where nobody who writes the logs can change it."""
@@ -120,11 +114,7 @@ def anchor_command(libraries: Sequence[str]) -> None:
     print_json({"localrag-anchor": 1, "records": {name: asdict(audit.anchor(file)) for name, file in there}})
 
 
-@audit_command.command("export", epilog="""\b
-Examples:
-  localrag audit export audit.csv
-  localrag audit export audit.jsonl -l contracts
-  localrag audit export audit.csv --encrypt-for lr1-…""")  # fmt: skip
+@audit_command.command("export")
 @click.argument("out", metavar="FILE", type=FILE)
 @_library
 @recipient_options
@@ -150,7 +140,7 @@ def export_command(out: Path, libraries: Sequence[str], recipients: Recipients |
     click.echo(f"Wrote {len(rows):,} entries to {str(out)!r}.", err=True)
 
 
-@audit_command.command("erase", epilog="Example: localrag audit erase contracts 12 13")
+@audit_command.command("erase")
 @click.argument("library", shell_complete=complete_library)
 @click.argument("numbers", nargs=-1, type=int, required=True)
 @json_option

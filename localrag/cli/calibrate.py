@@ -52,12 +52,7 @@ def _lengths(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     return tuple(sorted(set(lengths)))
 
 
-@click.command("calibrate", epilog="""\b
-Examples:
-  localrag calibrate
-  localrag calibrate qwen2.5-coder-0.5b-instruct --minutes 5
-  localrag calibrate --library contracts --lengths 1k,2k,4k,8k,16k
-  localrag calibrate --json | jq .effective""")  # fmt: skip
+@click.command("calibrate")
 @click.argument("model", required=False, metavar="[MODEL]", shell_complete=complete_model)
 @click.option("-l", "--library", metavar="NAME", shell_complete=complete_library,
               help="Hide the facts in the text of this library; by default the only one.")  # fmt: skip

@@ -47,13 +47,7 @@ AROUND = 500  # characters shown before and after a quote
 PATIENCE = 5.0  # seconds to wait for the threads after the app has closed
 
 
-@click.command("chat", epilog="""\b
-Examples:
-  localrag chat ./contracts
-  localrag chat contracts --document 'leases/*'
-  localrag chat letters --type mail --since 2023
-  localrag chat --resume 'Notice period'
-  localrag chat contracts --plain < questions.txt > answers.txt""")  # fmt: skip
+@click.command("chat")
 @click.argument("target", metavar="[FOLDER|LIBRARY]", required=False)
 @filter_options
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to find answers.")

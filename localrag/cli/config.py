@@ -38,12 +38,7 @@ def config_command() -> None:
     """
 
 
-@config_command.command("show", epilog="""\b
-Examples:
-  localrag config show
-  localrag config show --changed
-  localrag config show read
-  localrag config show --json | jq '.settings[] | select(.origin != "default")'""")  # fmt: skip
+@config_command.command("show")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @click.option("--changed", is_flag=True, help="Only settings that differ from their default.")
 @json_option
@@ -73,7 +68,7 @@ def show_config(words: tuple[str, ...], changed: bool, as_json: bool) -> None:
         click.echo(f"  {knob.name} = {_text(getattr(held, knob.name))}  ({shown(origin)})\n      {knob.about}")
 
 
-@config_command.command("get", epilog="Example: localrag config get theme")
+@config_command.command("get")
 @_name
 @json_option
 def get_config(name: str, as_json: bool) -> None:
@@ -89,11 +84,7 @@ def get_config(name: str, as_json: bool) -> None:
         click.echo(shown(settings.as_text(getattr(held, name))))
 
 
-@config_command.command("set", context_settings={"ignore_unknown_options": True}, epilog="""\b
-Examples:
-  localrag config set theme contrast
-  localrag config set answer_tokens 800
-  localrag config set ocr_languages de,en""")  # fmt: skip
+@config_command.command("set", context_settings={"ignore_unknown_options": True})
 @_name
 @click.argument("value", shell_complete=complete_value)
 @json_option
@@ -110,7 +101,7 @@ def set_config(name: str, value: str, as_json: bool) -> None:
         click.echo(f"! The next command that opens a library or lists conversations deletes {what}.", err=True)
 
 
-@config_command.command("unset", epilog="Example: localrag config unset answer_tokens")
+@config_command.command("unset")
 @_name
 @json_option
 def unset_config(name: str, as_json: bool) -> None:
@@ -120,7 +111,7 @@ def unset_config(name: str, as_json: bool) -> None:
     _report(name, path, as_json, f"Removed {name} from {path}." if was else f"{name} was not in {path}.")
 
 
-@config_command.command("path", epilog='Example: nano "$(localrag config path)"')
+@config_command.command("path")
 @json_option
 def path_config(as_json: bool) -> None:
     """Print the path of your localrag.toml, and on stderr the files that are read."""
@@ -133,9 +124,7 @@ def path_config(as_json: bool) -> None:
     click.echo(files, err=True)
 
 
-@config_command.command(
-    "policy", epilog="Examples: localrag config policy; localrag config policy --json | jq .policies[].rules"
-)
+@config_command.command("policy")
 @json_option
 def policy_config(as_json: bool) -> None:
     """Show the administrator's policy of this machine, and its file.

@@ -21,7 +21,7 @@ from typing import Literal
 import click
 
 from localrag import policy
-from localrag.cli.options import print_json, shown
+from localrag.cli.options import json_option, print_json, shown
 from localrag.cli.output import counted, size
 from localrag.errors import KeyRequired, LocalragError, PolicyUnreadable, SettingsError
 from localrag.settings import Settings, config_files, load_settings
@@ -68,8 +68,8 @@ class Finding:
     remedy: str = ""
 
 
-@click.command("doctor", epilog="Examples: localrag doctor; localrag doctor --json | jq '.findings[].remedy'")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.command("doctor")
+@json_option
 def doctor_command(as_json: bool) -> None:
     """Check this installation, and say how to fix what is wrong.
 

@@ -201,12 +201,7 @@ def finish(report: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[str
         sys.exit(130)
 
 
-@click.command("retrieval", epilog="""\b
-Examples:
-  localrag eval retrieval examples/qa.jsonl
-  localrag eval retrieval qa.jsonl --documents ./contracts --within-document --limit 200
-  localrag eval retrieval qa.jsonl --library contracts --out results.jsonl
-  localrag eval retrieval qa.jsonl --json | jq .levels.document""")  # fmt: skip
+@click.command("retrieval")
 @click.argument("dataset", type=click.Path(path_type=Path))
 @dataset_options
 @click.option("-k", "k", type=click.IntRange(1, 1000), default=20, show_default=True,
@@ -260,12 +255,7 @@ def _where(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     return pairs
 
 
-@click.command("answers", epilog="""\b
-Examples:
-  localrag eval answers examples/qa.jsonl --limit 10
-  localrag eval answers qa.jsonl --library contracts --within-document --out answers.jsonl
-  localrag eval answers qa.jsonl --where answer_type=arithmetic --limit 50 --plain --out answers.jsonl
-  localrag eval answers qa.jsonl --library contracts --json | jq .figures""")  # fmt: skip
+@click.command("answers")
 @click.argument("dataset", type=click.Path(path_type=Path))
 @dataset_options
 @click.option("--where", multiple=True, callback=_where, metavar="FIELD=VALUE",

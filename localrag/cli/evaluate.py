@@ -61,12 +61,7 @@ def _opened_judge(name: str, settings: Settings) -> Iterator[Judge]:
         yield ByModel(model, loading.generator_identity(settings).split("\n")[0][:12])
 
 
-@eval_command.command("judge", epilog="""\b
-Examples:
-  localrag eval answers qa.jsonl --out answers.jsonl
-  localrag eval judge answers.jsonl
-  localrag eval judge answers.jsonl --judge qwen2.5-coder-1.5b-instruct --out grades.jsonl
-  localrag eval judge answers.jsonl --labels labels.jsonl --json | jq .agreement""")  # fmt: skip
+@eval_command.command("judge")
 @click.argument("answers", metavar="RUN.jsonl", type=click.Path(path_type=Path))
 @_judge_option
 @click.option("--labels", type=FILE, metavar="FILE.jsonl",
@@ -159,12 +154,7 @@ def _print_trust(report: Mapping[str, Any]) -> None:
         click.echo(shown(f"Decides nothing: kappa is below 0.6. Do not rely on {report['judge']}; read for yourself."))
 
 
-@eval_command.command("arena", epilog="""\b
-Examples:
-  localrag eval arena as-it-is plain qa.jsonl --limit 30 --out arena.jsonl
-  localrag eval arena as-it-is "generator=qwen2.5-coder-0.5b-instruct" qa.jsonl -l contracts --person --out arena.jsonl
-  localrag eval arena before.jsonl after.jsonl --judge qwen2.5-coder-1.5b-instruct
-  localrag eval arena before.jsonl after.jsonl --json | jq .strengths""")  # fmt: skip
+@eval_command.command("arena")
 @click.argument("sides", metavar="A B... [DATASET]", nargs=-1, required=True)
 @eval_dataset.dataset_options
 @_judge_option
@@ -312,11 +302,7 @@ def _print_arena(report: Mapping[str, Any]) -> None:
         _print_trust(report)
 
 
-@eval_command.command("make", epilog="""\b
-Examples:
-  localrag eval make --library contracts --out questions.jsonl
-  localrag eval make -l contracts -d 'leases/*.pdf' -n 20 --out questions.jsonl
-  localrag eval retrieval questions.jsonl --library contracts""")  # fmt: skip
+@eval_command.command("make")
 @click.option("-l", "--library", metavar="NAME", required=True, shell_complete=complete_library,
               help="The library of your documents.")  # fmt: skip
 @click.option("-d", "--document", "documents", multiple=True, metavar="GLOB",
@@ -372,7 +358,7 @@ def _print_drafted(report: Mapping[str, Any]) -> None:
     click.echo(f'Next: correct each or delete its line, remove "draft": true, then {command}')
 
 
-@eval_command.command("forget", epilog="Examples: localrag eval forget; localrag eval forget scifact-1f0c9a2b")
+@eval_command.command("forget")
 @click.argument("names", metavar="[NAME...]", nargs=-1)
 @json_option
 def forget_command(names: tuple[str, ...], as_json: bool) -> None:

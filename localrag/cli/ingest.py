@@ -43,14 +43,7 @@ _STAGES = {"scan": "looking at the files", "read": "reading", "embed": "embeddin
            "index": "writing the index"}  # fmt: skip
 
 
-@click.command("ingest", epilog="""\b
-Examples:
-  localrag ingest ./contracts
-  localrag ingest ./scans --ocr-languages de,en
-  localrag ingest ./mail --watch
-  localrag ingest ./safe --password-file passwords.txt
-  localrag ingest /new/place/contracts --name contracts --root /old/place/contracts
-  localrag ingest ./contracts --json | jq .failed""")  # fmt: skip
+@click.command("ingest")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", metavar="NAME", shell_complete=complete_library, help="The library; else the folder's name.")
 @click.option("--root", metavar="OLD_PATH", help="The folder moved: what was read from OLD_PATH now belongs to PATH.")
@@ -227,12 +220,7 @@ def _duration(ctx: click.Context, param: click.Parameter, text: str | None) -> f
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
 
 
-@click.command("warm", epilog="""\b
-Examples:
-  localrag warm contracts
-  localrag warm contracts --for 8h
-  localrag warm contracts --estimate
-  localrag warm contracts --json | jq .kept""")  # fmt: skip
+@click.command("warm")
 @click.argument("name", metavar="NAME", shell_complete=complete_library)
 @click.option("-d", "--document", "documents", multiple=True, metavar="GLOB", shell_complete=complete_document,
               help="Only documents whose path matches; may be repeated.")  # fmt: skip

@@ -35,7 +35,7 @@ _known: dict[bytes, keyrings.Key] = {}  # so that each key is asked for once
 _LISTED = ("name", "documents", "chunks", "bytes", "roots", "folder", "encrypted")
 
 
-@click.command("libraries", epilog="Examples: localrag libraries; localrag libraries --json | jq '.libraries[].name'")
+@click.command("libraries")
 @json_option
 def libraries_command(as_json: bool) -> None:
     """List the libraries and where they are."""
@@ -68,7 +68,7 @@ def libraries_command(as_json: bool) -> None:
             click.secho(f"{row['name']}: {shown(row['problem'])}", fg="red")
 
 
-@click.command("status", epilog="Examples: localrag status contracts; localrag status contracts --json | jq .failed")
+@click.command("status")
 @click.argument("name", shell_complete=complete_library)
 @json_option
 def status_command(name: str, as_json: bool) -> None:
@@ -109,10 +109,7 @@ def status_command(name: str, as_json: bool) -> None:
         click.secho(f"failed: {shown(failure['document'])}: {shown(failure['reason'])}", fg="red")
 
 
-@click.command("show", epilog="""\b
-Examples:
-  localrag show msa.pdf --library contracts --page 12
-  localrag show handbook.docx --library people --json""")  # fmt: skip
+@click.command("show")
 @click.argument("document")
 @click.option("-l", "--library", required=True, metavar="NAME", shell_complete=complete_library, help="The library.")
 @click.option("-p", "--page", type=int, metavar="N", help="Page number, from 1; needed where there are pages.")
@@ -129,12 +126,7 @@ def show_command(document: str, library: str, page: int | None, as_json: bool) -
         click.echo(shown(stored.text))
 
 
-@click.command("instruct", epilog="""\b
-Examples:
-  localrag instruct contracts "Answer in German; cite clause numbers."
-  localrag instruct contracts --file wording.txt
-  localrag instruct contracts                 (prints the current instructions)
-  localrag instruct contracts --clear""")  # fmt: skip
+@click.command("instruct")
 @click.argument("name", shell_complete=complete_library)
 @click.argument("text", required=False)
 @click.option("--file", type=FILE, metavar="FILE", help="Read the instructions from FILE.")
@@ -167,9 +159,7 @@ def instruct_command(name: str, text: str | None, file: Path | None, clear: bool
         click.echo(f"The library {name!r} has no instructions.", err=True)
 
 
-@click.command(
-    "forget", epilog="Examples: localrag forget contracts --document 'old/*.pdf'; localrag forget contracts --yes"
-)
+@click.command("forget")
 @click.argument("name", shell_complete=complete_library)
 @document_option
 @click.option(
@@ -203,12 +193,7 @@ def forget_command(
     print_result(as_json, {"library": name, "forgotten": gone, "whole": not documents}, f"Deleted {what}.")
 
 
-@click.command("backup", epilog="""\b
-Examples:
-  localrag backup contracts /media/stick/contracts.backup --encrypt
-  localrag backup contracts contracts.backup --encrypt-for backup.key
-  localrag backup contracts contracts.backup --clear
-  localrag backup --check contracts.backup""")  # fmt: skip
+@click.command("backup")
 @click.argument("name", shell_complete=complete_library)
 @click.argument("file", required=False, type=FILE)
 @recipient_options
@@ -267,11 +252,7 @@ def _check(file: Path, as_json: bool) -> None:
     click.echo(f"{file} is intact: {shown(found.library)!r} of {found.made}, {contents}.")
 
 
-@click.command("restore", epilog="""\b
-Examples:
-  localrag restore contracts.backup
-  localrag restore /media/stick/indexes/contracts --yes
-  localrag restore matter-17.backup --key-file owner.key --replace""")  # fmt: skip
+@click.command("restore")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--name", metavar="NAME", help="Name of the restored library; its old name by default.")
 @click.option("--replace", is_flag=True, help="Replace a library of that name, with its conversations and audit log.")

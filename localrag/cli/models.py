@@ -32,7 +32,7 @@ def models_command() -> None:
     """
 
 
-@models_command.command("list", epilog="Examples: localrag models list --all; localrag models list --json")
+@models_command.command("list")
 @click.option("--all", "everything", is_flag=True, help="Also list models too large for this machine.")
 @json_option
 def list_command(everything: bool, as_json: bool) -> None:
@@ -62,7 +62,7 @@ def list_command(everything: bool, as_json: bool) -> None:
         click.echo(f"{len(rows) - len(listed)} more need more memory than this machine has: --all", err=True)
 
 
-@models_command.command(epilog="Examples: localrag models install; localrag models install qwen2.5-coder-1.5b-instruct")
+@models_command.command()
 @click.argument("id", metavar="[ID]", required=False)
 @click.option("--sha256", metavar="HASH", help="The expected hash of the weights.")
 @click.option("--yes", is_flag=True, help="Do not ask before large downloads or unknown hashes.")
@@ -91,9 +91,7 @@ def install(id: str | None, sha256: str | None, yes: bool, as_json: bool) -> Non
     _describe(model)
 
 
-@models_command.command(
-    "import", epilog="Examples: localrag models import mistral.gguf; localrag models import stick/m.localrag-model"
-)
+@models_command.command("import")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--id", metavar="ID", help="The id; else made from the file name.")
 @click.option("--sha256", metavar="HASH", help="The expected hash of the weights.")
@@ -105,7 +103,7 @@ def import_command(path: Path, id: str | None, sha256: str | None) -> None:
     _describe(_store().import_path(path, id=id, sha256=sha256, say=say))
 
 
-@models_command.command(epilog="Example: localrag models export qwen2.5-coder-1.5b-instruct /media/stick/")
+@models_command.command()
 @_ID
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
@@ -119,7 +117,7 @@ def export(id: str, file: Path, force: bool) -> None:
     say(f"On the other machine: localrag models import {target.name}")
 
 
-@models_command.command(epilog="Example: localrag models verify all-minilm-l6-v2 --json")
+@models_command.command()
 @click.argument("id", metavar="[ID]", required=False)
 @json_option
 def verify(id: str | None, as_json: bool) -> None:
@@ -142,7 +140,7 @@ def verify(id: str | None, as_json: bool) -> None:
         raise ModelDamaged(f"damaged: {', '.join(damaged)}", reinstall(damaged[0]))
 
 
-@models_command.command(epilog="Example: localrag models remove smollm2-135m-instruct --yes")
+@models_command.command()
 @_ID
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(id: str, yes: bool) -> None:
@@ -155,9 +153,7 @@ def remove(id: str, yes: bool) -> None:
     click.echo(f"Deleted {id}.", err=True)
 
 
-@models_command.command(
-    epilog="Examples: localrag models use qwen3-4b; localrag models use qwen3-4b --adapter lora.gguf"
-)
+@models_command.command()
 @_ID
 @click.option("--adapter", type=click.Path(path_type=Path), help="A LoRA adapter for this model, in GGUF format.")
 def use(id: str, adapter: Path | None) -> None:

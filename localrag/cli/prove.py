@@ -27,11 +27,7 @@ def prove_command() -> None:
     """Test on this machine what localrag promises."""
 
 
-@prove_command.command("offline", epilog="""\b
-Examples:
-  localrag prove offline
-  localrag prove offline --report proof.json
-  localrag prove offline --verify proof.json""")  # fmt: skip
+@prove_command.command("offline")
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write the signed report to FILE.")
 @click.option("--verify", "file", type=click.Path(path_type=Path), metavar="FILE",
               help="Only check the signature of a report.")  # fmt: skip
@@ -114,11 +110,7 @@ def _verify(file: Path, folder: Path, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@prove_command.command("forgotten", epilog="""\b
-Examples:
-  localrag prove forgotten contracts ./old/lease.pdf
-  localrag prove forgotten contracts --word "Harbour House"
-  localrag prove forgotten contracts ./old/lease.pdf --report gone.json""")  # fmt: skip
+@prove_command.command("forgotten")
 @click.argument("name", shell_complete=complete_library)
 @click.argument("file", required=False, type=EXISTING_FILE)
 @click.option("--word", default="", metavar="TEXT", help="Search for these words instead, as the document had them.")

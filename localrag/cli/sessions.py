@@ -51,7 +51,7 @@ def sessions_command() -> None:
 command = sessions_command.command
 
 
-@command("list", epilog="Examples: localrag sessions list; localrag sessions list --json")
+@command("list")
 @json_option
 def list_command(as_json: bool) -> None:
     """List the conversations, the last used first, with the day of deletion if retention_days is set."""
@@ -69,7 +69,7 @@ def list_command(as_json: bool) -> None:
         click.echo(_line(one) + (f"  deleted after {then.date()}" if then else ""))
 
 
-@command("show", epilog="Examples: localrag sessions show last; localrag sessions show 'Notice period' --json")
+@command("show")
 @_NAMED
 @json_option
 def show_command(named: str, as_json: bool) -> None:
@@ -80,7 +80,7 @@ def show_command(named: str, as_json: bool) -> None:
     click.echo(text if as_json else shown(text), nl=False)
 
 
-@command("search", epilog="Examples: localrag sessions search notice period; localrag sessions search lease --json")
+@command("search")
 @click.argument("words", nargs=-1, required=True)
 @json_option
 def search_command(words: tuple[str, ...], as_json: bool) -> None:
@@ -102,7 +102,7 @@ def search_command(words: tuple[str, ...], as_json: bool) -> None:
         click.echo(f"    {f'turn {hit.turn}, ' if hit.turn else ''}{hit.where}: {shown(hit.snippet)}")
 
 
-@command("rename", epilog="Example: localrag sessions rename last 'Notice periods, first look'")
+@command("rename")
 @_NAMED
 @click.argument("title")
 @json_option
@@ -112,10 +112,7 @@ def rename_command(named: str, title: str, as_json: bool) -> None:
     _print(store.retitle(store.find(named), title), "Renamed", as_json)
 
 
-@command(
-    "branch",
-    epilog="Examples: localrag sessions branch last; localrag sessions branch Lease --turn 2 --title 'What if'",
-)
+@command("branch")
 @_NAMED
 @click.option("--turn", type=click.IntRange(1), metavar="N", help="Copy the first N turns; all by default.")
 @click.option("--title", default="", metavar="TEXT", help="Title of the new conversation.")
@@ -126,7 +123,7 @@ def branch_command(named: str, turn: int | None, title: str, as_json: bool) -> N
     _print(store.branch(store.find(named), turn, title), "Branched", as_json)
 
 
-@command("delete", epilog="Examples: localrag sessions delete last; localrag sessions delete 20240131T101500 --yes")
+@command("delete")
 @click.argument("named", metavar="CONVERSATION...", nargs=-1, required=True, shell_complete=complete_conversation)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
@@ -142,12 +139,7 @@ def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
     print_result(as_json, {"deleted": found}, f"Deleted {what}.")
 
 
-@command("export", epilog="""\b
-Examples:
-  localrag sessions export last -o notice.docx
-  localrag sessions export 'Notice period' --format html -o -
-  localrag sessions export last --format json
-  localrag sessions export last -o notice.docx --encrypt-for lr1-…""")  # fmt: skip
+@command("export")
 @_NAMED
 @click.option("-f", "--format", "form", type=click.Choice(["md", "html", "docx", "json"]),
               help="Markdown, one HTML file, Word or JSON; by default the suffix of the file decides.")  # fmt: skip

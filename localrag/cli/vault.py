@@ -39,10 +39,7 @@ def vault_command() -> None:
     """
 
 
-@vault_command.command("encrypt", epilog="""\b
-Examples:
-  localrag vault encrypt contracts
-  localrag vault encrypt contracts --key-file contracts.key""")  # fmt: skip
+@vault_command.command("encrypt")
 @click.argument("name", shell_complete=complete_library)
 @click.option("--no-recovery", is_flag=True, help="Do not make a recovery key.")
 @json_option
@@ -94,7 +91,7 @@ def encrypt_first(folder: Path, name: str) -> None:
         _print_recovery(name, encrypt_library(folder, name, recovery=True, quiet=True))
 
 
-@vault_command.command("status", epilog="Examples: localrag vault status; localrag vault status contracts --json")
+@vault_command.command("status")
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_library)
 @json_option
 def status_command(names: Sequence[str], as_json: bool) -> None:
@@ -117,12 +114,7 @@ def status_command(names: Sequence[str], as_json: bool) -> None:
         click.echo(f"{row['library']}: {state}{left}")
 
 
-@vault_command.command("add", epilog="""\b
-Examples:
-  localrag vault add contracts anna --public age1…
-  localrag vault add contracts server --with-key server.key
-  localrag vault add contracts deputy --passphrase
-  localrag vault add contracts paper --recovery""")  # fmt: skip
+@vault_command.command("add")
 @click.argument("name", shell_complete=complete_library)
 @click.argument("holder")
 @click.option("--public", metavar="KEY", help="A public key (localrag vault identity).")
@@ -160,7 +152,7 @@ def add_command(
         _print_recovery(name, words)
 
 
-@vault_command.command("remove", epilog="Example: localrag vault remove contracts anna")
+@vault_command.command("remove")
 @click.argument("name", shell_complete=complete_library)
 @click.argument("holder")
 @json_option
@@ -176,7 +168,7 @@ def remove_command(name: str, holder: str, as_json: bool) -> None:
     )  # fmt: skip
 
 
-@vault_command.command("rotate", epilog="Example: localrag vault rotate contracts")
+@vault_command.command("rotate")
 @click.argument("name", shell_complete=complete_library)
 @json_option
 def rotate_command(name: str, as_json: bool) -> None:
@@ -203,7 +195,7 @@ def rotate_command(name: str, as_json: bool) -> None:
         click.echo(f"Add again: {shown(holder)}", err=True)
 
 
-@vault_command.command("remember", epilog="Example: localrag vault remember contracts")
+@vault_command.command("remember")
 @click.argument("name", shell_complete=complete_library)
 @click.option("--no", "forget", is_flag=True, help="Delete it from the keyring.")
 def remember_command(name: str, forget: bool) -> None:
@@ -214,7 +206,7 @@ def remember_command(name: str, forget: bool) -> None:
     click.echo("Deleted from the system's keyring." if forget else "Stored in the system's keyring.", err=True)
 
 
-@vault_command.command("key-file", epilog="Example: localrag vault key-file contracts.key")
+@vault_command.command("key-file")
 @click.argument("file", type=FILE)
 def key_file_command(file: Path) -> None:
     """Write a new key to FILE. Keep it apart from the library, and a copy in a safe."""
@@ -222,7 +214,7 @@ def key_file_command(file: Path) -> None:
     click.echo(f"Wrote a new key to {str(file)!r}.", err=True)
 
 
-@vault_command.command("identity", epilog="Example: localrag vault identity ~/.localrag.identity")
+@vault_command.command("identity")
 @click.argument("file", type=FILE)
 def identity_command(file: Path) -> None:
     """Print the public key of the key file FILE, which is created if it is missing.
@@ -238,11 +230,7 @@ def identity_command(file: Path) -> None:
     click.echo(credential.public)
 
 
-@vault_command.command("open", epilog="""\b
-Examples:
-  localrag vault open notice.docx.age
-  localrag vault open audit.csv.age --key-file ~/.localrag.identity
-  localrag vault open audit.csv.age -o - | head""")  # fmt: skip
+@vault_command.command("open")
 @click.argument("file", type=FILE)
 @click.option("-o", "--output", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True),
               help="Where to write it; - prints it. By default beside FILE, without .age.")  # fmt: skip

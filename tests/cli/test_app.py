@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from localrag.cli.app import hide_arguments
+from localrag.cli.app import hide_arguments, localrag
 
 PRESSED = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n"
 
@@ -53,6 +54,12 @@ def test_an_import_that_fails_shows_where(tmp_path: Path) -> None:
     assert "Traceback" in done.stderr and "no such engine" in done.stderr and "Stopped" not in done.stderr
 
 
+def test_the_help_of_a_command_ends_with_its_examples() -> None:
+    for words in (["ask"], ["eval", "retrieval"], ["vault", "key-file"]):
+        shown = CliRunner().invoke(localrag, [*words, "--help"]).stdout
+        assert f"  localrag {' '.join(words)} " in shown.split("Examples:")[1]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not let a process change its arguments")
 @pytest.mark.parametrize(("words", "shown"), [
     (["--debug", "ask", "When does it end – für wen?", "-l", "x"], b"--debug ask"),
@@ -60,7 +67,7 @@ def test_an_import_that_fails_shows_where(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_a_list_of_processes_shows_no_word_of_a_question(words: list[str], shown: bytes) -> None:
     code = (
-        "import sys\nfrom localrag.cli.app import hide_arguments\nhide_arguments(sys.argv[1:])\n"
+        "import sys\nfrom localrag.cli.app import hide_arguments, localrag\nhide_arguments(sys.argv[1:])\n"
         "sys.stdout.buffer.write(open('/proc/self/cmdline', 'rb').read())"
     )
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, check=True)

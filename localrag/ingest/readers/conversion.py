@@ -18,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from localrag import protocol
 from localrag.errors import LocalragError, ReadError
@@ -91,88 +92,67 @@ def _main() -> int:
     data = requests.read(order["size"])
     if len(data) < order["size"]:
         return _FAILED
+    aborted = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: aborted.set())
+
+    def wait_for_parent() -> None:
+        os.read(requests.fileno(), 1)  # returns when the parent is gone: its end of the pipe closes
+        aborted.set()
+
+    threading.Thread(target=wait_for_parent, daemon=True).start()
     memory = Path("/dev/shm")
     root = memory if memory.is_dir() and os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
-    conversion = _Conversion(root / f"localrag-{os.getppid()}-{uuid.uuid4().hex}")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: conversion.abort())
-    threading.Thread(target=conversion.abort_after, args=(requests.fileno(),), daemon=True).start()
+    folder = root / f"localrag-{os.getppid()}-{uuid.uuid4().hex}"
+    result = folder / "out" / f"document.{order['to']}"
+    end = time.monotonic() + order["seconds"]
+    office = None
     try:
-        return conversion.run(order, data, replies)
-    finally:
-        conversion.end()
-
-
-class _Conversion:
-    """LibreOffice in a folder that is always deleted."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._office: subprocess.Popen[bytes] | None = None
-        self._lock = threading.RLock()  # a signal may interrupt its holder
-
-    def run(self, order: dict[str, Any], data: bytes, replies: BinaryIO) -> int:
-        document = self._folder / f"document{order['suffix']}"
-        result = self._folder / "out" / f"document.{order['to']}"
-        settings = "".join(
-            f'<item oor:path="/org.openoffice.Office.{path}"><prop oor:name="{name}" oor:op="fuse">'
-            f"<value>{value}</value></prop></item>"
-            for path, name, value in _SETTINGS_OFF
-        )
-        storage.write_bytes(document, data)
-        storage.make_dir(result.parent)
-        storage.write_bytes(self._folder / "profile/user/registrymodifications.xcu", (_SETTINGS % settings).encode())
-        command = [
-            order["program"], f"-env:UserInstallation={(self._folder / 'profile').as_uri()}",
-            "--headless", "--norestore", "--nologo", "--nodefault", "--nolockcheck",
-            "--convert-to", _FILTERS[order["to"]], "--outdir", str(result.parent), str(document),
-        ]  # fmt: skip
-        # No proxies, display and session bus; the home is the folder.
-        kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "WINDIR") if name in os.environ}
-        names = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR")
-        homes = dict.fromkeys(names, str(self._folder))
-        with self._lock:  # an abort before this has ended the process, one after it kills LibreOffice
-            self._office = subprocess.Popen(
-                command,
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=kept | homes | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "SAL_USE_VCLPLUGIN": "svp"},
-                start_new_session=True,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
-        try:
-            self._office.wait(order["seconds"])
-        except subprocess.TimeoutExpired:
-            return _LATE
-        if not result.is_file():
+        office = _start(order, data, folder, result)
+        while office.poll() is None and not aborted.wait(0.05):
+            if time.monotonic() > end:
+                return _LATE
+        if aborted.is_set() or not result.is_file():
             return _FAILED
         if result.stat().st_size > order["most"]:
             return _LARGE
         replies.write(result.read_bytes())
         replies.flush()
         return 0
+    finally:
+        if office is not None:
+            _kill(office)
+        for _ in range(20):  # a late write may create a folder again
+            with contextlib.suppress(OSError, LocalragError):
+                storage.remove(folder)
+            if not folder.exists():
+                break
 
-    def abort_after(self, pipe: int) -> None:
-        """Abort when the parent is gone: its end of the pipe closes."""
-        with contextlib.suppress(OSError):
-            os.read(pipe, 1)
-        self.abort()
 
-    def abort(self) -> None:
-        self.end()
-        os._exit(_FAILED)
-
-    def end(self) -> None:
-        with self._lock:
-            if self._office is not None:
-                _kill(self._office)
-            for _ in range(20):  # a late write may create a folder again
-                with contextlib.suppress(OSError, LocalragError):
-                    storage.remove(self._folder)
-                if not self._folder.exists():
-                    break
+def _start(order: dict[str, Any], data: bytes, folder: Path, result: Path) -> subprocess.Popen[bytes]:
+    """Start LibreOffice on a document, with a fresh profile in the same folder."""
+    document = folder / f"document{order['suffix']}"
+    settings = "".join(
+        f'<item oor:path="/org.openoffice.Office.{path}"><prop oor:name="{name}" oor:op="fuse">'
+        f"<value>{value}</value></prop></item>"
+        for path, name, value in _SETTINGS_OFF
+    )
+    storage.write_bytes(document, data)
+    storage.make_dir(result.parent)
+    storage.write_bytes(folder / "profile/user/registrymodifications.xcu", (_SETTINGS % settings).encode())
+    # No proxies, display and session bus; the home is the folder.
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "WINDIR") if name in os.environ}
+    names = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR")
+    return subprocess.Popen(
+        [
+            order["program"], f"-env:UserInstallation={(folder / 'profile').as_uri()}",
+            "--headless", "--norestore", "--nologo", "--nodefault", "--nolockcheck",
+            "--convert-to", _FILTERS[order["to"]], "--outdir", str(result.parent), str(document),
+        ],
+        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=kept | dict.fromkeys(names, str(folder)) | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "SAL_USE_VCLPLUGIN": "svp"},
+        start_new_session=True, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )  # fmt: skip
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

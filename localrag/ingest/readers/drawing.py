@@ -117,34 +117,9 @@ def _shown(value: str, form: str) -> str:
 
 
 def diagram(root: Element) -> str:
-    """Return the texts of a SmartArt drawing as an indented list."""
-    texts = {}
-    top = []
-    for point in root.iter(f"{_D}pt"):
-        identity, kind = point.get("modelId", ""), point.get("type", "node")
-        if kind == "doc":
-            top.append(identity)
-        elif kind in ("node", "asst"):
-            texts[identity] = " ".join(filter(None, map(_drawn, point.iter(f"{_A}p"))))
-    below: dict[str, list[tuple[int, str]]] = {}
-    for link in root.iter(f"{_D}cxn"):
-        if link.get("type", "parOf") == "parOf":
-            order = link.get("srcOrd", "")
-            place = (int(order) if order.isdigit() else 0, link.get("destId", ""))
-            below.setdefault(link.get("srcId", ""), []).append(place)
-    lines: list[str] = []
-    seen: set[str] = set()
-    for start in [*top, *texts]:  # texts without a parent come last
-        waiting = [(start, -1 if start in top else 0)]
-        while waiting:
-            identity, depth = waiting.pop()
-            if identity in seen:
-                continue
-            seen.add(identity)
-            if words := texts.get(identity):
-                lines.append(f"{'  ' * max(0, min(depth, 10))}- {words}")
-            waiting += [(child, depth + 1) for _, child in sorted(below.get(identity, ()), reverse=True)]
-    return "\n".join(lines)
+    """Return the texts of a SmartArt drawing as a list."""
+    texts = (" ".join(filter(None, map(_drawn, point.iter(f"{_A}p")))) for point in root.iter(f"{_D}pt"))
+    return "\n".join(f"- {text}" for text in texts if text)
 
 
 _INVISIBLE = dict.fromkeys(range(0x2061, 0x2065))  # operators such as "apply" and "times", never printed

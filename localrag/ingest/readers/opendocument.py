@@ -18,7 +18,6 @@ from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, for
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.package import DAMAGED, damaged, iso_date, parse_xml
-from localrag.ingest.readers.slides import in_reading_order
 from localrag.ingest.readers.source import Budget, Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
@@ -26,7 +25,6 @@ _NS = "urn:oasis:names:tc:opendocument:xmlns:"
 _OFFICE, _TEXT, _TABLE, _DRAW, _STYLE, _META, _CHART, _SHOW = (
     f"{{{_NS}{name}:1.0}}" for name in ("office", "text", "table", "drawing", "style", "meta", "chart", "presentation")
 )
-_SVG = f"{{{_NS}svg-compatible:1.0}}"
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _MATH = "{http://www.w3.org/1998/Math/MathML}"
@@ -161,11 +159,11 @@ class _Document:
     def _slide(self, slide: Element, number: int) -> Page:
         notes_page = slide.find(f"{_SHOW}notes")
         title, blocks, notes = "", [], ""
-        for shape in in_reading_order([(_place(shape), shape) for shape in slide if shape is not notes_page]):
+        for shape in slide:
             kind = shape.get(f"{_SHOW}class", "")
             if shape.tag == f"{_OFFICE}annotation":
                 blocks.append(self._comment(shape))
-            elif kind not in _FRAMES and (lines := self._separately(shape, 1)):
+            elif shape is not notes_page and kind not in _FRAMES and (lines := self._separately(shape, 1)):
                 if kind == "title" and not title:
                     title = " ".join(" ".join(lines).split())
                 else:
@@ -345,23 +343,6 @@ def _one_space(text: str | None) -> str:
 
 def _int(value: str | None, default: int) -> int:
     return int(value) if value and value.isdecimal() and len(value) < 10 else default
-
-
-# --- places on a slide ------------------------------------------------------------------------------------------
-
-_EMU = {"cm": 360_000, "mm": 36_000, "in": 914_400, "pt": 12_700, "px": 9_525}
-
-
-def _place(shape: Element) -> tuple[int, int]:
-    """Return top and left; of a group, those of its highest shape."""
-    if shape.tag == f"{_DRAW}g":
-        return min((_place(child) for child in shape if child.tag != shape.tag), default=(1 << 40, 0))
-    found = []
-    for name, unknown in (("y", 1 << 40), ("x", 0)):
-        length = shape.get(f"{_SVG}{name}", shape.get(f"{_SVG}{name}1", ""))
-        match = re.match(r"(-?\d{1,9}(?:\.\d*)?|-?\.\d+)(cm|mm|in|pt|px)", length)
-        found.append(int(float(match[1]) * _EMU[match[2]]) if match else unknown)
-    return found[0], found[1]
 
 
 # --- styles and numbers -----------------------------------------------------------------------------------------

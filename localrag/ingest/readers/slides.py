@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
@@ -30,6 +30,7 @@ _MAX_DEPTH = 30  # of nested groups
 _ROW_HEIGHT = 190_000  # shapes whose tops differ by less (half a centimetre) are in one row
 _FRAMES = {"dt", "ftr", "sldNum", "hdr"}
 _TITLES = {"title", "ctrTitle"}
+_LISTS = {"", "body", "obj"}  # placeholders whose paragraphs have bullets unless they say otherwise
 _SHAPES = frozenset(f"{_P}{name}" for name in ("sp", "grpSp", "graphicFrame", "pic"))
 _BULLETS = frozenset(f"{_A}{name}" for name in ("buNone", "buChar", "buAutoNum", "buBlip"))
 _NUMBERS = {"alphaLc": "lowerLetter", "alphaUc": "upperLetter", "romanLc": "lowerRoman", "romanUc": "upperRoman"}
@@ -50,7 +51,6 @@ def _read(package: Package) -> Reading:
     pages: list[Page] = []
     skipped: list[SkippedPage] = []
     remarks: list[Remark] = []
-    layouts: dict[str, _Layout] = {}
     relations = package.relations(package.main_name)
     for number, entry in enumerate(package.main.iterfind(f"{_P}sldIdLst/{_P}sldId"), 1):
         relation = relations.get(entry.get(f"{RELATION}id", ""))
@@ -59,14 +59,10 @@ def _read(package: Package) -> Reading:
             pages.append(Page("", number, unit="slide"))
             skipped.append(SkippedPage(number, "is missing or damaged"))
             continue
-        layout = package.target("slideLayout", relation.target)
-        if layout not in layouts:
-            layouts[layout] = _Layout(package, layout)
-        slide = _Slide(package, relation.target, root, layouts[layout])
+        slide = _Slide(package, relation.target, root)
         pages.append(slide.page(number))
         if not pages[-1].text:
-            pictures = {0: "", 1: "; a picture"}.get(slide.pictures, f"; {slide.pictures} pictures")
-            skipped.append(SkippedPage(number, f"no text{pictures}"))
+            skipped.append(SkippedPage(number, "no text; a picture" if slide.pictures else "no text"))
         if root.get("show") in ("0", "false"):
             remarks.append(Remark(number, "is hidden"))
         if slide.hidden:
@@ -78,10 +74,9 @@ def _read(package: Package) -> Reading:
 
 
 class _Slide:
-    def __init__(self, package: Package, name: str, root: Element, layout: _Layout) -> None:
+    def __init__(self, package: Package, name: str, root: Element) -> None:
         self._package = package
         self._name = name
-        self._layout = layout
         self._title = ""
         self.pictures = 0
         self.hidden = 0
@@ -90,16 +85,16 @@ class _Slide:
     def page(self, number: int) -> Page:
         root = self._package.related("notesSlide", self._name)
         shapes = root.iter(f"{_P}sp") if root is not None else ()
-        bodies = (shape.find(f"{_P}txBody") for shape in shapes if _placeholder(shape)[0] == "body")
-        notes = _tidy("\n".join(line for body in bodies if body is not None for line in _paragraphs(body, ())))
+        bodies = (shape.find(f"{_P}txBody") for shape in shapes if _placeholder(shape) == "body")
+        notes = _tidy("\n".join(line for body in bodies if body is not None for line in _paragraphs(body, "")))
         blocks = [self._title, *map(_tidy, self._blocks), f"Notes:\n{notes}" if notes else "", *self._comments()]
         headings = (Heading(0, 1, self._title[:200]),) if self._title else ()
         return Page("\n\n".join(filter(None, blocks)), number, headings=headings, unit="slide")
 
     def _shapes(self, tree: Element, depth: int) -> Iterator[str]:
         """Yield the text of the shapes in reading order; the shapes of a group are ordered among themselves."""
-        placed = [(self._layout.place(shape), shape) for shape in _unwrapped(tree)] if depth <= _MAX_DEPTH else []
-        for shape in in_reading_order(placed):
+        placed = [(_place(shape), shape) for shape in _unwrapped(tree)] if depth <= _MAX_DEPTH else []
+        for shape in _in_reading_order(placed):
             properties = shape.find(f"*/{_P}cNvPr")
             if properties is not None and properties.get("hidden") in ("1", "true"):
                 self.hidden += 1
@@ -109,10 +104,10 @@ class _Slide:
                 yield self._frame(shape)
             elif shape.tag == f"{_P}pic":
                 self.pictures += 1
-            elif (body := shape.find(f"{_P}txBody")) is not None and (kind := _placeholder(shape)[0]) not in _FRAMES:
+            elif (body := shape.find(f"{_P}txBody")) is not None and (kind := _placeholder(shape)) not in _FRAMES:
                 title = " ".join(clean(_flat(shape)).split()) if kind in _TITLES and not self._title else ""
                 self._title = self._title or title
-                yield "" if title else "\n".join(_paragraphs(body, self._layout.styles(shape)))
+                yield "" if title else "\n".join(_paragraphs(body, "-" if kind in _LISTS else ""))
 
     def _frame(self, frame: Element) -> str:
         """Return a table, a chart or SmartArt; an embedded file shows only its picture."""
@@ -142,51 +137,18 @@ class _Slide:
             yield comment_text(words, authors.get(comment.get("authorId"), ""), date)
 
 
-_FAMILIES = {"ctrTitle": "title", "subTitle": "body", "obj": "body", "": "body"}  # a master has one of each
-
-
-class _Layout:
-    """What a slide inherits from its layout and master: the places of placeholders, and their bullets."""
-
-    def __init__(self, package: Package, name: str) -> None:
-        master = package.related("slideMaster", name) if name else None
-        self._body = master.find(f"{_P}txStyles/{_P}bodyStyle") if master is not None else None
-        self._levels: list[dict[str, Element]] = [{}, {}]  # placeholders by number and, the first of each, by family
-        for level, root in zip(self._levels, (package.part(name) if name else None, master), strict=True):
-            for shape in root.iter(f"{_P}sp") if root is not None else ():
-                kind, index = _placeholder(shape)
-                if index:
-                    level.setdefault(index, shape)
-                    level.setdefault(_FAMILIES.get(kind, kind), shape)
-
-    def place(self, shape: Element) -> tuple[int, int]:
-        """Return top and left; a shape whose place is not known comes last."""
-        for holder in (shape, *self._parents(shape)):
-            for path in (f"*/{_A}xfrm/{_A}off", f"{_P}xfrm/{_A}off"):
-                if (offset := holder.find(path)) is not None:
-                    return _int(offset.get("y")), _int(offset.get("x"))
-        return 1 << 40, 0
-
-    def styles(self, shape: Element) -> Sequence[Element]:
-        """Return the list styles a shape inherits, the nearest first."""
-        kind, index = _placeholder(shape)
-        found = [parent.find(f"{_P}txBody/{_A}lstStyle") for parent in self._parents(shape)]
-        if index and kind in ("", "body", "obj"):
-            found.append(self._body)
-        return [style for style in found if style is not None]
-
-    def _parents(self, shape: Element) -> Iterator[Element]:
-        kind, index = _placeholder(shape)
-        for level in self._levels if index else ():
-            if (parent := level.get(index, level.get(_FAMILIES.get(kind, kind)))) is not None:
-                yield parent
-                kind, index = _placeholder(parent)[0] or kind, ""
-
-
-def _placeholder(shape: Element) -> tuple[str, str]:
-    """Return a placeholder's kind and number ("0" and up); both empty for another shape."""
+def _placeholder(shape: Element) -> str | None:
+    """Return a placeholder's kind, "" for one of any kind; None for another shape."""
     mark = shape.find(f"*/{_P}nvPr/{_P}ph")
-    return ("", "") if mark is None else (mark.get("type", ""), mark.get("idx", "0"))
+    return None if mark is None else mark.get("type", "")
+
+
+def _place(shape: Element) -> tuple[int, int]:
+    """Return top and left; a placeholder that is where its layout puts it comes first."""
+    for path in (f"*/{_A}xfrm/{_A}off", f"{_P}xfrm/{_A}off"):
+        if (offset := shape.find(path)) is not None:
+            return _int(offset.get("y")), _int(offset.get("x"))
+    return -1 << 40, 0
 
 
 def _unwrapped(tree: Element) -> Iterator[Element]:
@@ -197,7 +159,7 @@ def _unwrapped(tree: Element) -> Iterator[Element]:
             yield child
 
 
-def in_reading_order(placed: list[tuple[tuple[int, int], Element]]) -> list[Element]:
+def _in_reading_order(placed: list[tuple[tuple[int, int], Element]]) -> list[Element]:
     """Order shapes by rows from the top, each row from the left."""
     rows: list[list[tuple[int, Element]]] = []
     start = 0
@@ -212,10 +174,9 @@ def in_reading_order(placed: list[tuple[tuple[int, int], Element]]) -> list[Elem
 # --- paragraphs -------------------------------------------------------------------------------------------------
 
 
-def _paragraphs(body: Element, inherited: Sequence[Element]) -> Iterator[str]:
-    """Yield the paragraphs with their bullet or number."""
-    own = body.find(f"{_A}lstStyle")
-    styles = [*([own] if own is not None else []), *inherited]
+def _paragraphs(body: Element, mark: str) -> Iterator[str]:
+    """Yield the paragraphs with their bullet or number; `mark` is the bullet of those that name none."""
+    style = body.find(f"{_A}lstStyle")
     counts: dict[int, int] = {}
     for paragraph in body.iterfind(f"{_A}p"):
         text = _inline(paragraph).strip()
@@ -223,16 +184,17 @@ def _paragraphs(body: Element, inherited: Sequence[Element]) -> Iterator[str]:
             continue
         properties = paragraph.find(f"{_A}pPr")
         level = min(_int(properties.get("lvl") if properties is not None else None), 8)
-        holders = (properties, *(style.find(f"{_A}lvl{level + 1}pPr") for style in styles))
+        holders = (properties, style.find(f"{_A}lvl{level + 1}pPr") if style is not None else None)
         bullets = (item for holder in holders if holder is not None for item in holder if item.tag in _BULLETS)
         bullet = next(bullets, None)
         counts = {depth: count for depth, count in counts.items() if depth <= level}
         if bullet is not None and bullet.tag == f"{_A}buAutoNum":
             counts[level] = counts.get(level, _int(bullet.get("startAt"), 1) - 1) + 1
-            yield f"{'  ' * level}{_numbered(counts[level], bullet.get('type', ''))} {text}"
-            continue
-        counts.pop(level, None)
-        yield text if bullet is None or bullet.tag == f"{_A}buNone" else f"{'  ' * level}- {text}"
+            sign = _numbered(counts[level], bullet.get("type", ""))
+        else:
+            counts.pop(level, None)
+            sign = mark if bullet is None else "" if bullet.tag == f"{_A}buNone" else "-"
+        yield f"{'  ' * level}{sign} {text}" if sign else text
 
 
 def _numbered(count: int, form: str) -> str:

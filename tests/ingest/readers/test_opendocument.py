@@ -147,16 +147,16 @@ def test_text_boxes_and_charts_follow_their_paragraph():
     )
 
 
-def frame(text, kind="", top=1, left=1):
-    return f'<draw:frame show:class="{kind}" svg:y="{top}cm" svg:x="{left}cm"><draw:text-box>{text}</draw:text-box></draw:frame>'
+def frame(text, kind=""):
+    return f'<draw:frame show:class="{kind}"><draw:text-box>{text}</draw:text-box></draw:frame>'
 
 
-def test_slides_are_pages_with_title_order_and_notes():
+def test_slides_are_pages_with_title_shapes_and_notes():
     notes = (
         f"<show:notes><draw:page-thumbnail/>{frame(p('Say this.'), 'notes')}{frame(p('5'), 'page-number')}</show:notes>"
     )
-    one = frame(p("low"), top=9) + frame(p("right"), top=4, left=9) + f"<draw:g>{frame(p('left'), top=4)}</draw:g>"
-    one += frame(p("Plan"), "title", 20) + frame(p("never"), "footer") + notes
+    one = frame(p("first")) + f"<draw:g>{frame(p('second'))}</draw:g>"
+    one += frame(p("Plan"), "title") + frame(p("never"), "footer") + notes
     two = frame('<draw:image xlink:href="x.png"/>')
     styles = style("S", '<style:drawing-page-properties show:visibility="hidden"/>')
     reading = document(
@@ -165,7 +165,7 @@ def test_slides_are_pages_with_title_order_and_notes():
         styles,
     )
     assert [(page.unit, page.number, page.text) for page in reading.pages] == [
-        ("slide", 1, "Plan\n\nleft\n\nright\n\nlow\n\nNotes:\nSay this."), ("slide", 2, ""), ("slide", 3, "x"),
+        ("slide", 1, "Plan\n\nfirst\n\nsecond\n\nNotes:\nSay this."), ("slide", 2, ""), ("slide", 3, "x"),
     ]  # fmt: skip
     assert [(item.number, item.reason) for item in reading.skipped] == [(2, "no text; a picture")]
     assert [(item.number, item.text) for item in reading.remarks] == [(3, "is hidden")]

@@ -88,22 +88,9 @@ def test_shapes_are_read_by_rows_and_groups_stay_together():
     ]  # fmt: skip
 
 
-def test_a_placeholder_inherits_place_and_bullets_from_its_layout():
-    low = shape("x", (9, 1), 'type="body" idx="1"')
-    master = part("sldMaster", shape("x", (1, 1), 'type="body"')).replace(
-        "</p:sldMaster>",
-        '<p:txStyles><p:bodyStyle><a:lvl1pPr><a:buChar char="•"/></a:lvl1pPr></p:bodyStyle></p:txStyles></p:sldMaster>',
-    )
-    text = only(
-        shape("One\nTwo", kind='idx="1"') + shape("Above", (5, 1)),
-        relations_of={1: [("slideLayout", "../layouts/l.xml")]},
-        parts={
-            "ppt/layouts/l.xml": part("sldLayout", low + shape("Click to edit", (1, 1))),
-            "ppt/layouts/_rels/l.xml.rels": relations(("slideMaster", "../masters/m.xml")),
-            "ppt/masters/m.xml": master,
-        },
-    )
-    assert text == "Above\n\n- One\n- Two"
+def test_a_placeholder_without_a_place_comes_first_as_a_list():
+    text = only(shape("Above", (5, 1)) + shape("One\nTwo", kind='idx="1"'))
+    assert text == "- One\n- Two\n\nAbove"
 
 
 def test_numbered_paragraphs_keep_their_numbers():
@@ -151,20 +138,13 @@ def test_charts_are_tables_of_the_numbers_they_show(categories, form, rows):
     assert text.split("\n") == ["Rent (thousand euros)", "|  | 2024 |", "| --- | --- |", *rows]
 
 
-def test_smart_art_is_an_indented_list():
-    people = (("1", "Head"), ("2", "Second"), ("3", "First"))
-    nodes = "".join(
-        f'<d:pt modelId="{n}"><d:t><a:p><a:r><a:t>{text}</a:t></a:r></a:p></d:t></d:pt>' for n, text in people
-    )
-    links = "".join(
-        f'<d:cxn srcId="{source}" destId="{target}" srcOrd="{order}"/>'
-        for source, target, order in (("0", "1", 0), ("1", "2", 1), ("1", "3", 0), ("3", "1", 0))  # the last is a ring
-    )
-    xml = f'<d:dataModel {SPACES}><d:ptLst><d:pt modelId="0" type="doc"/>{nodes}</d:ptLst><d:cxnLst>{links}</d:cxnLst></d:dataModel>'
+def test_smart_art_is_a_list():
+    nodes = "".join(f"<d:pt><d:t><a:p><a:r><a:t>{text}</a:t></a:r></a:p></d:t></d:pt>" for text in ("Head", "First"))
+    xml = f'<d:dataModel {SPACES}><d:ptLst><d:pt type="doc"/>{nodes}</d:ptLst></d:dataModel>'
     text = only(
         frame('<d:relIds r:dm="r1"/>'), relations_of={1: [("diagramData", "../d.xml")]}, parts={"ppt/d.xml": xml}
     )
-    assert text == "- Head\n  - First\n  - Second"
+    assert text == "- Head\n- First"
 
 
 def test_formulas_are_typed_out():

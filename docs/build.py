@@ -18,7 +18,7 @@ import click
 
 from localrag import policy
 from localrag.cli.app import localrag
-from localrag.settings import FILE_NAME, setting_infos
+from localrag.settings import FILE_NAME, PROJECT, setting_infos
 
 DOCS = Path(__file__).parent
 WIDTH = 100  # of the help texts, so that they do not depend on the terminal
@@ -65,6 +65,11 @@ def settings_page() -> str:
         'names, instead of both), a variable, an option. Write a list as `["a", "b"]` in the file and as',
         "`a,b` in a variable. Unknown settings in a file are errors, unknown `LOCALRAG_` variables warnings.",
         "`localrag config show` shows every value and its origin.",
+        "",
+        f"A `{FILE_NAME}` in the current folder may have come with documents. It sets only these:",
+        f"{', '.join(f'`{one.name}`' for one in setting_infos() if one.name in PROJECT)}. Anything else in it is",
+        "ignored, with one line on stderr at each command, until you type `localrag config trust` there. Trust ends",
+        "when the file changes or moves. The Python API ignores the same settings silently.",
         "",
         "| Setting | Variable | Default | What it does |",
         "|---|---|---|---|",

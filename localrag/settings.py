@@ -2,14 +2,17 @@
 
 Later sources win: defaults, `localrag.toml` in the user's configuration folder, then in the current folder (or the file
 that LOCALRAG_CONFIG names, instead of both), LOCALRAG_* variables, options; a policy overrides all. An unknown key in a
-file is refused, an unknown variable reported.
+file is refused, an unknown variable reported. The file in the current folder may have come with documents: beyond the
+keys in `PROJECT`, its values are ignored until the user trusts the file, by its path and hash.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
@@ -29,6 +32,11 @@ FILE_NAME = "localrag.toml"
 AUDIT_FILE = "audit.jsonl"
 _PREFIX = "LOCALRAG_"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG", policy.VARIABLE}
+# What anybody's file may set: it starts nothing, names no file or model, deletes nothing and raises no limit.
+PROJECT = frozenset({
+    "theme", "animations", "source_view", "answer_tokens", "answer_form", "think", "think_tokens", "votes",
+    "temperature", "seed", "passages", "prompt_tokens", "read_tokens", "ocr", "ocr_languages",
+})  # fmt: skip
 _GROUPS = {  # headings, by the first setting below them
     "theme": "The terminal app", "generator": "Models", "answer_tokens": "Answers", "passages": "Searching and reading",
     "ocr": "Reading files", "threads": "Use of this machine", "home": "Data and records",
@@ -296,11 +304,9 @@ def _given(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     """Every value that was given, and by which file or variable."""
     values: dict[str, tuple[Any, str]] = {}
     for path in config_files(environ):
-        try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
-            message = f"cannot read {str(path)!r}: {error}"
-            raise SettingsError(message, "Correct the file or move it away.") from None
+        found = _read(path)
+        ignored = {} if path == user_file(environ) else found.ignored
+        data = {key: value for key, value in found.values.items() if key not in ignored}
         values |= {key: (check(key, value, str(path), path.parent), str(path)) for key, value in data.items()}
     named = {key: (check(key, environ[name], name), name) for name, key in _variables(environ) if key in _FIELDS}
     return values | named
@@ -314,7 +320,66 @@ def config_files(environ: Mapping[str, str] | None = None) -> list[Path]:
         if not Path(named).is_file():
             raise SettingsError(f"LOCALRAG_CONFIG names no file: {named!r}", "Correct the path or unset it.")
         return [Path(named)]
-    return [path for path in (user_file(environ), _current_folder() / FILE_NAME) if path.is_file()]
+    own, project = user_file(environ), _current_folder() / FILE_NAME
+    there = [path for path in (own, project) if path.is_file()]
+    return [own] if len(there) == 2 and own.samefile(project) else there
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """What a settings file holds. `trusted`: the user trusts this content at this path."""
+
+    path: Path
+    sha256: str
+    values: Mapping[str, Any]
+    trusted: bool
+
+    @property
+    def restricted(self) -> dict[str, Any]:
+        """The values that a file in the current folder sets only if it is trusted."""
+        return {key: value for key, value in self.values.items() if key in _FIELDS.keys() - PROJECT}
+
+    @property
+    def ignored(self) -> dict[str, Any]:
+        return {} if self.trusted else self.restricted
+
+
+def project_file(environ: Mapping[str, str] | None = None) -> SettingsFile | None:
+    """Return the settings file of the current folder, if it is read. Raises SettingsError if that fails."""
+    return next((_read(path) for path in config_files(environ) if path != user_file(environ)), None)
+
+
+def trusted_list() -> Path:
+    """The file that lists the trusted settings files of other folders, each with its hash."""
+    return _user_folder() / "trusted.json"
+
+
+def trust(file: SettingsFile, write: Write, *, revoke: bool = False) -> None:
+    """Trust a file with this content, or no longer. Raises StorageError if that cannot be saved."""
+    listed = {path: sha256 for path, sha256 in _trusted().items() if path != str(file.path)}
+    listed |= {} if revoke else {str(file.path): file.sha256}
+    write(trusted_list(), json.dumps(listed, indent=2).encode())
+
+
+def _trusted() -> dict[str, str]:
+    """The trusted files; none if the list is missing or damaged."""
+    with suppress(OSError, ValueError):
+        listed = json.loads(trusted_list().read_bytes())
+        return listed if isinstance(listed, dict) else {}
+    return {}
+
+
+def _read(path: Path) -> SettingsFile:
+    import hashlib
+
+    try:
+        data = path.read_bytes()
+        values = tomllib.loads(data.decode())
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
+        message = f"cannot read {str(path)!r}: {error}"
+        raise SettingsError(message, "Correct the file or move it away.") from None
+    sha256 = hashlib.sha256(data).hexdigest()  # of the bytes that were parsed
+    return SettingsFile(path, sha256, values, _trusted().get(str(path)) == sha256)
 
 
 def _current_folder() -> Path:
@@ -326,10 +391,14 @@ def _current_folder() -> Path:
 
 def user_file(environ: Mapping[str, str] | None = None) -> Path:
     """The file that a person's own settings are saved to: the one LOCALRAG_CONFIG names, else the user's."""
+    named = (os.environ if environ is None else environ).get("LOCALRAG_CONFIG")
+    return Path(named) if named else _user_folder() / FILE_NAME
+
+
+def _user_folder() -> Path:
     import platformdirs
 
-    named = (os.environ if environ is None else environ).get("LOCALRAG_CONFIG")
-    return Path(named or Path(platformdirs.user_config_dir("localrag", appauthor=False)) / FILE_NAME)
+    return Path(platformdirs.user_config_dir("localrag", appauthor=False))
 
 
 def check(key: str, value: Any, origin: str, base: Path | None = None) -> Any:

@@ -103,8 +103,8 @@ def test_every_command_warns_of_an_unknown_variable(here: Path) -> None:
      "temperature = nan", "temperature = -0.1", "home = 3", 'home = ""', "sources = 3", "generator = 7", "[passages]",
      "passages ="],
 )  # fmt: skip
-def test_a_value_of_the_wrong_kind_or_range_is_refused(here: Path, line: str) -> None:
-    write(here / "localrag.toml", line)
+def test_a_value_of_the_wrong_kind_or_range_is_refused(own: Path, line: str) -> None:
+    write(own, line)
     with pytest.raises(SettingsError) as caught:
         load_settings({})
     assert "localrag.toml" in caught.value.message and caught.value.hint

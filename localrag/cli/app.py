@@ -158,11 +158,7 @@ def main() -> None:
         sys.exit(code)
     unlocked.set_key_source(keys.library_key)
     policy.on_refusal(_refused)
-    if any(name.startswith("LOCALRAG_") for name in os.environ):
-        from localrag.settings import unknown_variables
-
-        for warning in unknown_variables():
-            click.secho(f"! {warning}", fg="yellow", err=True)
+    _warn()
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGINT, _stop)
     try:
@@ -185,6 +181,23 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _warn() -> None:
+    """Name the variables and the settings of the current folder's file that are ignored, unless a shell completes."""
+    given = any(name.startswith("LOCALRAG_") for name in os.environ) or os.path.lexists("localrag.toml")
+    if "_LOCALRAG_COMPLETE" in os.environ or not given:
+        return
+    from localrag import settings
+    from localrag.cli.options import shown
+
+    warnings = settings.unknown_variables()
+    with suppress(LocalragError):  # a file that cannot be read is reported by the command
+        if (found := settings.project_file()) and found.ignored:
+            hint = "The file may have come with documents. If you trust it: localrag config trust"
+            warnings.append(f"{found.path} sets {', '.join(found.ignored)}, which is ignored. {hint}")
+    for warning in warnings:
+        click.secho(f"! {shown(warning)}", fg="yellow", err=True)
 
 
 def hide_arguments(arguments: list[str]) -> None:

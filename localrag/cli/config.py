@@ -12,8 +12,9 @@ from click.shell_completion import CompletionItem
 from localrag import policy, settings
 from localrag.cli.options import json_option, print_json, shown
 from localrag.cli.output import counted
-from localrag.errors import LocalragError, UsageError
+from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.lifecycle import audit_events
+from localrag.security import storage
 
 
 def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -44,7 +45,8 @@ def config_command() -> None:
 @json_option
 def show_config(words: tuple[str, ...], changed: bool, as_json: bool) -> None:
     """List the settings that contain every WORD, with what each does and where its value comes from."""
-    held, given = settings.load_settings(), settings.origins()
+    held, given, project = settings.load_settings(), settings.origins(), settings.project_file()
+    ignored = {} if project is None else dict.fromkeys(project.ignored, str(project.path))
     chosen = [
         knob
         for knob in settings.setting_infos()
@@ -54,7 +56,7 @@ def show_config(words: tuple[str, ...], changed: bool, as_json: bool) -> None:
         raise UsageError(f"no setting contains {' '.join(words)!r}", "`localrag config show` lists all settings.")
     chosen = [knob for knob in chosen if not changed or getattr(held, knob.name) != knob.default]
     if as_json:
-        print_json({"settings": [_row(knob, held, given) for knob in chosen]})
+        print_json({"settings": [_row(knob, held, given, ignored.get(knob.name)) for knob in chosen]})
         return
     if not chosen:
         click.echo("No such setting differs from its default.", err=True)
@@ -65,6 +67,7 @@ def show_config(words: tuple[str, ...], changed: bool, as_json: bool) -> None:
             group = knob.group
         origin = given.get(knob.name, "default")
         origin = f"fixed by the policy {origin}" if policy.fixes(knob.name) else origin
+        origin += f"; {ignored[knob.name]} is not trusted to set it" if knob.name in ignored else ""
         click.echo(f"  {knob.name} = {_text(getattr(held, knob.name))}  ({shown(origin)})\n      {knob.about}")
 
 
@@ -111,6 +114,26 @@ def unset_config(name: str, as_json: bool) -> None:
     _report(name, path, as_json, f"Removed {name} from {path}." if was else f"{name} was not in {path}.")
 
 
+@config_command.command("trust")
+@click.option("--revoke", is_flag=True, help="Trust the file no longer.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def trust_config(revoke: bool, yes: bool) -> None:
+    """Trust the localrag.toml in the current folder, after showing what it sets.
+
+    It may have come with documents, so without trust it sets harmless things only (theme, passages, ocr and the like).
+    Trust ends when the file changes or moves.
+    """
+    file = settings.project_file()
+    if file is None:
+        raise NotFoundError(f"no {settings.FILE_NAME} of the current folder is read", "Change to its folder.")
+    for name, value in file.restricted.items():
+        click.echo(shown(f"  {name} = {value!r}"), err=True)
+    if not (yes or revoke or click.confirm(shown(f"Trust {file.path}?"), err=True)):
+        raise click.Abort
+    settings.trust(file, storage.write_bytes, revoke=revoke)
+    click.echo(shown(f"{'No longer trusted' if revoke else 'Trusted until it changes'}: {file.path}"), err=True)
+
+
 @config_command.command("path")
 @json_option
 def path_config(as_json: bool) -> None:
@@ -154,12 +177,14 @@ def policy_config(as_json: bool) -> None:
             click.echo(shown(f"! It does not bind: {who}."), err=True)
 
 
-def _row(knob: settings.SettingInfo, held: settings.Settings, given: Mapping[str, str]) -> dict[str, Any]:
+def _row(
+    knob: settings.SettingInfo, held: settings.Settings, given: Mapping[str, str], ignored: str | None = None
+) -> dict[str, Any]:  # fmt: skip
     value = getattr(held, knob.name)
     return {
         "name": knob.name, "value": _plain(value), "default": _plain(knob.default),
         "origin": given.get(knob.name, "default"), "group": knob.group, "about": knob.about, "may_be": knob.bounds,
-        "fixed": policy.fixes(knob.name) is not None,
+        "fixed": policy.fixes(knob.name) is not None, "ignored": ignored,
     }  # fmt: skip
 
 

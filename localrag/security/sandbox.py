@@ -19,7 +19,7 @@ from pathlib import Path
 from localrag import policy
 from localrag.security import offline, storage
 from localrag.security.offline import LayerName
-from localrag.settings import Settings, config_files
+from localrag.settings import Settings, config_files, trusted_list
 
 _PROGRAMS = "/usr /bin /sbin /lib /lib32 /lib64 /opt /nix/store /gnu/store /snap".split()
 _READS = "/etc /proc /sys /dev /run/current-system".split()
@@ -58,7 +58,7 @@ def restrict(
         folders += map(settings.library_dir, libraries)
     writable = tuple(path.resolve() for path in (*folders, *writes))
     named = [path for path in (settings.reranker, settings.key_file) if path is not None]
-    named += [settings.models_dir.resolve(), *config_files(), *policy.files()]
+    named += [settings.models_dir.resolve(), *config_files(), trusted_list(), *policy.files()]
     around = tuple(readable(settings)) if reads is None else tuple(reads)
     lists = Path("/") if reads is None else settings.indexes_dir
     files = replace(system_files((*around, *named), writable), lists=(lists,))

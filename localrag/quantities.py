@@ -7,15 +7,24 @@ time also French and Spanish. Nothing is guessed: a date of slashes keeps both r
 from __future__ import annotations
 
 import re
+import tomllib
 from calendar import monthrange
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Literal, NamedTuple
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, NamedTuple
 
 
-def _by_word(words: Mapping[str, str]) -> dict[str, str]:
+@cache
+def load_words(package: str, name: str) -> dict[str, Any]:
+    """Return the tables of words in a TOML file of a package."""
+    return tomllib.loads(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
+
+
+def by_word(words: Mapping[str, str]) -> dict[str, str]:
     """Map each word of a value ("eur euro €") to its key; "_" stands for a space."""
     return {word.replace("_", " "): key for key, listed in words.items() for word in listed.split()}
 
@@ -24,19 +33,13 @@ def _any_of(words: Iterable[str]) -> str:
     return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
 
 
+_WORDS = load_words("localrag", "quantities.toml")
+
+
 # --- dates --------------------------------------------------------------------------------------------------
 
-_MONTH_NAMES = (
-    "january jan januar jänner januari janvier enero gennaio janeiro",
-    "february feb februar februari février febrero febbraio fevereiro", "march mar märz mrz maart mars marzo março",
-    "april apr avril abril aprile", "may mai mei mayo maggio maio", "june jun juni juin junio giugno junho",
-    "july jul juli juillet julio luglio julho", "august aug augustus août agosto",
-    "september sep sept septembre septiembre settembre setembro",
-    "october oct oktober okt octobre octubre ottobre outubro",
-    "november nov novembre noviembre novembro", "december dec dezember dez décembre diciembre dicembre dezembro",
-)  # fmt: skip
-MONTHS: Mapping[str, int] = {name: number for number, own in enumerate(_MONTH_NAMES, 1) for name in own.split()}
-ENGLISH_MONTHS = tuple(own.split()[0].capitalize() for own in _MONTH_NAMES)
+MONTHS: Mapping[str, int] = {name: number for number, own in enumerate(_WORDS["months"], 1) for name in own.split()}
+ENGLISH_MONTHS = tuple(own.split()[0].capitalize() for own in _WORDS["months"])
 _MONTH = rf"(?:{_any_of(MONTHS)})\b\.?"
 _DAY, _YEAR = r"(?:3[01]|[12]\d|0?[1-9])", r"(?:1[0-9]|20|21)\d\d"
 _NTH = rf"{_DAY}(?:st|nd|rd|th|er|\.)?"
@@ -189,62 +192,18 @@ def time_between(first: date, last: date, unit: str = "day") -> str:
 
 # --- currencies, scales, units ------------------------------------------------------------------------------
 
-CURRENCIES: Mapping[str, str] = _by_word(
-    {
-        "EUR": "€ euro euros eur", "USD": "$ us$ usd dollar dollars", "GBP": "£ gbp pound_sterling pound pounds",
-        "JPY": "¥ jpy yen", "CHF": "chf franken francs", "SEK": "sek", "NOK": "nok", "DKK": "dkk", "PLN": "pln",
-        "CAD": "c$ cad", "AUD": "a$ aud", "INR": "₹ inr rupees", "CNY": "cny rmb", "cents": "cent cents",
-    }
-)  # fmt: skip
+CURRENCIES: Mapping[str, str] = by_word(_WORDS["currencies"])
 CURRENCY_SIGNS: Mapping[str, str] = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 # Patterns: the signs (none inside a word), and the codes that are written before and after amounts.
 CURRENCY_SIGN = r"(?:US\$|C\$|A\$|[$€£¥₹])"
 CURRENCY_CODE = r"(?:EUR|USD|GBP|CHF|JPY|CAD|AUD)"
 # Powers of ten.
-SCALES: Mapping[str, int] = {
-    word: int(power)
-    for word, power in _by_word(
-        {
-            "3": "thousand thousands tausend tsd k", "6": "million millions mn mio m millionen",
-            "9": "billion billions bn mrd milliarde milliarden", "12": "trillion trillions",
-        }
-    ).items()
-}  # fmt: skip
-# Words for spans of time in all languages; the short and the ambiguous ones are not in `_UNITS`.
-TIME_UNITS: Mapping[str, str] = _by_word(
-    {
-        "second": "second seconds sec secs", "minute": "minute minutes min mins minuten",
-        "hour": "hour hours hr hrs stunde stunden", "day": "day days tag tage tagen jour jours día días",
-        "week": "week weeks woche wochen", "month": "month months monat monate monaten mois mes meses",
-        "quarter": "quarter quarters", "year": "year years jahr jahre jahren ans année années año años annum",
-    }
-)  # fmt: skip
-_ROMANCE = frozenset("jour jours día días mois mes meses ans année années año años annum".split())
-# The kind of a unit, and how many base units it is: exact by definition (international yard and pound, 1959).
-_MEASURES: Mapping[str, tuple[str, str]] = {
-    "mm": ("length", "0.001"), "cm": ("length", "0.01"), "m": ("length", "1"), "km": ("length", "1000"),
-    "in": ("length", "0.0254"), "ft": ("length", "0.3048"), "yd": ("length", "0.9144"), "mi": ("length", "1609.344"),
-    "sq m": ("area", "1"), "ha": ("area", "10000"), "sq km": ("area", "1000000"), "sq ft": ("area", "0.09290304"),
-    "acre": ("area", "4046.8564224"), "g": ("mass", "0.001"), "kg": ("mass", "1"), "t": ("mass", "1000"),
-    "lb": ("mass", "0.45359237"), "oz": ("mass", "0.028349523125"), "ml": ("volume", "0.001"), "l": ("volume", "1"),
-    "US gal": ("volume", "3.785411784"), "second": ("time", "1"), "minute": ("time", "60"), "hour": ("time", "3600"),
-    "day": ("time", "86400"), "week": ("time", "604800"), "month": ("months", "1"), "quarter": ("months", "3"),
-    "year": ("months", "12"),
-}  # fmt: skip
-_UNITS: Mapping[str, str] = _by_word(
-    {
-        "mm": "mm millimetre millimetres millimeter millimeters",
-        "cm": "cm centimetre centimetres centimeter centimeters",
-        "m": "metre metres meter meters", "km": "km kilometre kilometres kilometer kilometers kms",
-        "in": "inch inches", "ft": "ft foot feet", "yd": "yd yard yards", "mi": "mile miles",
-        "sq m": "sq_m m² m2 sqm square_metre square_metres square_meters",
-        "sq km": "km² km2 square_kilometres square_kilometers",
-        "sq ft": "sq_ft ft² ft2 sqft square_foot square_feet", "ha": "ha hectare hectares", "acre": "acre acres",
-        "g": "gram grams gramme grammes", "kg": "kg kgs kilogram kilograms kilo kilos", "t": "tonne tonnes ton tons",
-        "lb": "lb lbs", "oz": "oz ounce ounces", "ml": "ml millilitre millilitres milliliter milliliters",
-        "l": "litre litres liter liters", "US gal": "gallon gallons", "hour": "h",
-    }
-) | {word: unit for word, unit in TIME_UNITS.items() if word not in _ROMANCE}  # fmt: skip
+SCALES: Mapping[str, int] = {word: int(power) for word, power in by_word(_WORDS["scales"]).items()}
+# Words for spans of time in all languages.
+TIME_UNITS: Mapping[str, str] = by_word(_WORDS["time"]) | by_word(_WORDS["time_romance"])
+_UNITS: Mapping[str, str] = by_word(_WORDS["units"]) | by_word(_WORDS["time"])
+# The kind of a unit, and how many base units it is.
+_MEASURES = {unit: (kind, Decimal(size)) for kind, own in _WORDS["measures"].items() for unit, size in own.items()}
 
 _DIGITS = r"\d{1,3}(?:[,.’' \u00a0\u202f]\d{3})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,]\d+)?"
 _SIGNS = _any_of(name for name in CURRENCIES if not name.replace(" ", "").isalpha())
@@ -327,7 +286,7 @@ def convert(quantity: Quantity, unit: str) -> Quantity | None:
     """Convert to another unit of the same kind; None if there is no fixed ratio."""
     if quantity.unit not in _MEASURES or unit not in _MEASURES or _MEASURES[quantity.unit][0] != _MEASURES[unit][0]:
         return None
-    return Quantity(quantity.value * Decimal(_MEASURES[quantity.unit][1]) / Decimal(_MEASURES[unit][1]), unit)
+    return Quantity(quantity.value * _MEASURES[quantity.unit][1] / _MEASURES[unit][1], unit)
 
 
 def format_number(value: Decimal) -> str:
@@ -359,59 +318,28 @@ def plural(count: int, noun: str) -> str:
 
 # --- numbers in words ---------------------------------------------------------------------------------------
 
-ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_ORDINALS = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
-    "sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
-_GERMAN_ONES = (
-    "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn "
-    "achtzehn neunzehn"
-).split()
-_GERMAN_TENS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig".split()
-_GERMAN_ORDINALS = "erste zweite dritte vierte fünfte sechste siebte achte neunte zehnte elfte zwölfte".split()
-# French, Spanish, Italian, Portuguese, Dutch: from 2 on, then the tens from 20 on. "-" leaves out a word that another
-# language spells alike, or that oftener means something else.
-_OTHERS = (
-    "deux trois quatre cinq - sept huit neuf dix onze douze treize quatorze quinze seize - - - : vingt trente quarante "
-    "cinquante soixante",
-    "dos tres cuatro cinco seis siete ocho nueve diez - doce trece catorce quince dieciséis diecisiete dieciocho "
-    "diecinueve : veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa",
-    "- - quattro cinque - sette otto nove dieci undici dodici tredici quattordici quindici sedici diciassette "
-    "diciotto diciannove : - trenta quaranta cinquanta sessanta settanta ottanta novanta",
-    "dois três quatro - - sete oito nove dez - doze treze - - dezesseis dezessete dezoito dezenove : vinte trinta "
-    "quarenta cinquenta - - oitenta -",
-    "twee drie vier vijf zes zeven acht negen tien - twaalf dertien veertien vijftien zestien zeventien achttien "
-    "negentien : twintig dertig veertig vijftig zestig zeventig tachtig negentig",
-)
-_HUNDREDS = {"hundred": 100, "hundert": 100, "cent": 100, "cien": 100, "ciento": 100, "cento": 100, "honderd": 100}
-_LARGE = {
-    "thousand": 10**3, "tausend": 10**3, "mille": 10**3, "mil": 10**3, "million": 10**6, "millions": 10**6,
-    "millionen": 10**6, "billion": 10**9, "billions": 10**9, "milliarde": 10**9, "milliarden": 10**9,
-}  # fmt: skip
+_HUNDREDS = frozenset(_WORDS["hundreds"].split())
+_LARGE = {word: 10 ** int(power) for word, power in by_word(_WORDS["large"]).items()}
 
 
 def _cardinals() -> dict[str, int]:
-    words = {word: n for n, word in enumerate(ONES)} | {word: 10 * n for n, word in enumerate(TENS, 2)}
-    words |= {word: n for n, word in enumerate(_ORDINALS, 1) if word != "second"}  # oftener a moment
-    words |= {word: n for n, word in enumerate(_GERMAN_ONES)} | {word: 10 * n for n, word in enumerate(_GERMAN_TENS, 2)}
-    for tens, word in enumerate(_GERMAN_TENS, 2):
-        words |= {f"{'ein' if n == 1 else _GERMAN_ONES[n]}und{word}": 10 * tens + n for n in range(1, 10)}
-    for n, word in enumerate(_GERMAN_ORDINALS, 1):
-        words |= {f"{word}{ending}": n for ending in ("", "n", "r", "s")}
-    for listed in _OTHERS:
-        small, large = (part.split() for part in listed.split(":"))
-        words |= {word: n for n, word in enumerate(small, 2) if word != "-" and word not in words}
-        words |= {word: 10 * n for n, word in enumerate(large, 2) if word != "-" and word not in words}
+    words: dict[str, int] = {}
+    for listed in _WORDS["numbers"]:
+        small, tens, ordinals = (listed.get(name, "").split() for name in ("small", "tens", "ordinals"))
+        own = [*enumerate(small), *((10 * n, word) for n, word in enumerate(tens, 2)), *enumerate(ordinals, 1)]
+        if "eins" in small:
+            own += [(n, f"{word}{ending}") for n, word in enumerate(ordinals, 1) for ending in "nrs"]
+            own += [
+                (10 * ten + n, f"{'ein' if n == 1 else small[n]}und{word}")
+                for ten, word in enumerate(tens, 2)
+                for n in range(1, 10)
+            ]
+        words |= {word: n for n, word in own if word != "-" and word not in words}
     return words
 
 
 CARDINALS: Mapping[str, int] = _cardinals()
-NUMBER_WORDS = frozenset(CARDINALS) | frozenset(_HUNDREDS) | frozenset(_LARGE)
+NUMBER_WORDS = frozenset(CARDINALS) | _HUNDREDS | frozenset(_LARGE)
 _WORD = re.compile(r"[^\W\d_]+")
 
 

@@ -20,6 +20,7 @@ from localrag.errors import ModelError
 from localrag.events import Answered, Delta, Event, Notice, Replaced, VoteProgress
 from localrag.llm import Completed, Weighed, calibration
 from localrag.llm import Generator as Model
+from localrag.quantities import load_words
 from localrag.settings import Settings
 from localrag.store import text_analysis
 from localrag.types import Answer, Turn, Usage
@@ -195,12 +196,7 @@ def _vote(
 _WORD = re.compile(r"[^\W_]+(?:['’.,:/-][^\W_]+)*")
 _END = re.compile(r"\.?((?:\s*\[\d+\])*)[.\s]*$")  # what is left is no sentence, so its full stop goes
 _SEVERAL = re.compile(r"[.!?;:]\s+\S|[\n\[]")  # sentences, lines, or citations in the middle
-# Where one of these is, the words around it decide what is said.
-_TURNING = frozenset(
-    """no not never none neither nor nothing nobody without unless except only yes cannot unknown nein nicht kein keine
-    keinen ja nie weder ohne non pas ne jamais oui sans aucun aucune nunca sin ningun ninguna si ni mai senza nao sem
-    sim niet geen nee""".split()
-)
+_TURNING = frozenset(load_words("localrag.answer", "words.toml")["answering"]["turning"].split())
 _MAX_SHORTENED = 40  # words; a longer answer was never meant to be short
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from localrag.answer import prompts
 from localrag.events import Delta
 from localrag.llm import Completed, Generator
+from localrag.quantities import load_words
 from localrag.store.text_analysis import COMMON
 from localrag.types import Turn, Usage
 
@@ -21,10 +22,8 @@ _MAX_REWRITTEN, _MAX_QUESTION = 48, 60
 _MAX_TURNS_BACK = 3
 
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
-_ASKING = (
-    "what|which|who|whom|whose|when|where|why|how|is|are|was|were|am|do|does|did|can|could|may|might|must|shall|should|"
-    "will|would|has|have|had|name|list|give|tell|show|find|explain|describe|summarise|summarize|compare"
-)
+_WORDS = load_words("localrag.answer", "words.toml")["followups"]
+_ASKING = "|".join(_WORDS["asking"].split())
 # Begins in mid-sentence: "And for Hall 4?", "Or a child?"
 _CONTINUES = re.compile(r"^\W*(?:and|or|but|so|also|plus|what about|how about|same)\b\W*", re.I)
 _ABOUT = re.compile(r"^\W*(?:(?:and|or|but|so)\b\W*)?(?:what about|how about|same|why not|what if)\b", re.I)
@@ -53,10 +52,7 @@ _DUMMY = re.compile(
     re.I,
 )
 _NOUN_PHRASE = re.compile(r"\b(?:the|an?|each|every|any|our|my|your|this)\s+\w{3,}|(?<=\w )[A-Z]\w+")
-_LIGHT = _STOP_WORDS | set(
-    "we us i one ones else same there then first second third fourth fifth last next former latter previous "
-    "theirs hers whose many much long often us get gets got".split()
-)
+_LIGHT = _STOP_WORDS | set(_WORDS["light"].split())
 
 
 def leans(question: str, history: Sequence[Turn]) -> bool:

@@ -13,7 +13,7 @@ from datetime import date
 from typing import Literal
 
 from localrag.answer.exact import calculator
-from localrag.quantities import parse_date, parse_month
+from localrag.quantities import CARDINALS, load_words, parse_date, parse_month
 
 Order = Literal["path", "date", "size", "type"]
 
@@ -98,14 +98,9 @@ def _patterns(*forms: str) -> tuple[re.Pattern[str], ...]:
 
 # --- the document that a question names ---------------------------------------------------------------------
 
-# Few and closed, so that "in children" or "in the play" is not taken for a document.
-_NOUNS = (
-    "document file paper record contract agreement report policy letter invoice lease filing minute memo memorandum "
-    "text statement article email mail note source"
-).split()
-_PLURALS = {"policy": "policies", "memorandum": "memoranda", "email": "emails", "mail": "mails"}
-_FORMS = [form for one in _NOUNS for form in (_PLURALS.get(one, f"{one}s"), one)]
-_NOUN = "|".join(sorted(_FORMS, key=len, reverse=True))
+_WORDS = load_words("localrag.answer", "words.toml")["exact"]
+_NOUNS = _WORDS["documents"].split()
+_NOUN = "|".join(sorted([*_NOUNS, *_WORDS["plurals"].split()], key=len, reverse=True))
 _GERMAN_NOUN = "dokumenten?|dateien?|unterlagen|verträgen?|vertrag|texten?|texte|dokumente|datei|akten?|berichten?"
 _PLACE = r"library|folder|directory|collection|archive|corpus|database|data ?room|index"
 _ALL = re.compile(
@@ -337,7 +332,7 @@ _SORTED = (
     rf"(?:,? \(?(?P<turn>descending|ascending|desc|asc|reversed|(?:{_FIRST}) first)\)?)?"
     rf"|,? (?:with the )?\(?(?P<lead>{_FIRST}) (?:ones )?first\)?|,? (?P<alphabetically>alphabetically))?"
 )
-_NUMBERS = {word: n for n, word in enumerate("two three four five six seven eight nine ten".split(), 2)}
+_NUMBERS = dict(list(CARDINALS.items())[2:11])  # "two" to "ten"
 _LIMIT = rf"(?P<limit>\d{{1,3}}|{'|'.join(_NUMBERS)})"
 _SUPERLATIVE = rf"(?P<super>{_FIRST}|neueste|älteste|größte|kleinste)n?s?"
 _COUNT_FILES = _patterns(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from localrag.answer.survey.measures import Comparison, comparison
-from localrag.quantities import ENGLISH_MONTHS
+from localrag.quantities import ENGLISH_MONTHS, by_word, load_words
 
 Kind = Literal["existence", "value", "fields", "summary", "open"]
 
@@ -49,13 +49,8 @@ def leaf_question(question: str) -> LeafQuestion:
     return LeafQuestion("open", question.strip(), question.strip(), required=_quoted(question))
 
 
-_NOUNS = (
-    "document contract agreement file report policy letter invoice lease filing paper mail email "
-    "e-mail message nda licence license statement memo memorandum note bill offer order deed receipt article study "
-    "plan form certificate amendment minute transcript application proposal quote quotation tender résumé "
-    "resume cv book record review protocol brief judgment decision permit mortgage loan will manual handbook "
-    "presentation"
-).split()
+_WORDS = load_words("localrag.answer", "words.toml")["leaf_question"]
+_NOUNS = _WORDS["documents"].split()
 _SINGULAR = {form: noun for noun in _NOUNS for form in (noun, noun[:-1] + "ies" if noun[-1] == "y" else noun + "s")}
 # "of these 40 supplier agreements": whose, how many, and up to two words of what kind.
 _OWN = (
@@ -89,12 +84,7 @@ _NEGATED = re.compile(
     re.I,
 )
 _WITHOUT = re.compile(r"^(?:lacks?|without|(?:have|has|contains?|includes?)\s+no|is|are missing)\s+", re.I)
-_WITH = {
-    "with": "have", "having": "have", "containing": "contain", "mentioning": "mention", "including": "include",
-    "covering": "cover", "requiring": "require", "allowing": "allow", "permitting": "permit", "providing": "provide",
-    "expiring": "expire", "ending": "end", "using": "use", "naming": "name", "granting": "grant", "dealing": "deal",
-    "referring": "refer", "limiting": "limit", "restricting": "restrict", "prohibiting": "prohibit",
-}  # fmt: skip
+_WITH = by_word(_WORDS["verbs"])
 _PLACED = re.compile(
     r"^(?:about|from|on|over|above|under|below|for|by|between|before|after|in|dated)\b|^\w+ed\s+(?:by|in|on|under|with|after|before|to)\b",
     re.I,
@@ -161,15 +151,7 @@ _POLITE = re.compile(
     r"[,:]?\s+",
     re.I,
 )
-_SUP = {
-    "longest": "greatest", "highest": "greatest", "largest": "greatest", "biggest": "greatest", "greatest": "greatest",
-    "most": "greatest", "latest": "greatest", "last": "greatest", "newest": "greatest", "maximum": "greatest",
-    "most recent": "greatest", "most recently": "greatest",
-    "shortest": "least", "lowest": "least", "smallest": "least", "least": "least", "fewest": "least",
-    "earliest": "least", "first": "least", "oldest": "least", "soonest": "least", "minimum": "least",
-    "cheapest": "least",
-    "next": "least",
-}  # fmt: skip
+_SUP = by_word(_WORDS["superlatives"])
 _SUPERLATIVE = "|".join(sorted(_SUP, key=len, reverse=True))
 
 
@@ -307,16 +289,6 @@ _CAPITAL = re.compile(r"[A-Z][\w&’'.-]*[\w&](?:\s+(?:(?:of|de|von|van|du|la)\s
 # "German law" may be written as "the laws of Germany".
 _ADJECTIVE = re.compile(r"(?:ish|ese|ian|ean|ican|rman|utch|rench|wiss|reek|zech)$")
 _LAW = re.compile(r"\b([A-Z][a-z]+)\s+(?:laws?|courts?|jurisdictions?|legislation|statutes?)\b")
-_NATIONS = {
-    "American": "United States|U.S.|USA|America", "Australian": "Australia", "Austrian": "Austria",
-    "Belgian": "Belgium", "Brazilian": "Brazil", "British": "United Kingdom|UK|Britain",
-    "Canadian": "Canada", "Chinese": "China",
-    "Danish": "Denmark", "Dutch": "Netherlands|Holland", "English": "England", "Finnish": "Finland", "French": "France",
-    "German": "Germany", "Greek": "Greece", "Indian": "India", "Irish": "Ireland", "Israeli": "Israel",
-    "Italian": "Italy", "Japanese": "Japan", "Korean": "Korea", "Mexican": "Mexico", "Norwegian": "Norway",
-    "Polish": "Poland", "Portuguese": "Portugal", "Russian": "Russia", "Scottish": "Scotland", "Spanish": "Spain",
-    "Swedish": "Sweden", "Swiss": "Switzerland", "Turkish": "Turkey", "Ukrainian": "Ukraine", "Welsh": "Wales",
-}  # fmt: skip
 _FIGURE = re.compile(r"(?<![\w.,])(?:(?:19|20)\d\d|\d{1,3}(?:[,.]\d{3})+|\d{4,})(?![\w,]|\.\d)")
 
 
@@ -329,7 +301,7 @@ def required(question: str) -> tuple[str, ...]:
 def nations(question: str) -> tuple[tuple[str, ...], ...]:
     """Return, for each nation whose law or courts a question names, the words by which a document may name it."""
     words = dict.fromkeys(_LAW.findall(question))
-    return tuple((word, *_NATIONS[word].split("|")) for word in words if word in _NATIONS)
+    return tuple((word, *_WORDS["nations"][word]) for word in words if word in _WORDS["nations"])
 
 
 def _quoted(question: str) -> tuple[str, ...]:

@@ -22,33 +22,14 @@ from localrag.answer.table_qa.cells import Cell, plain
 from localrag.answer.table_qa.questions import Kind, Request, parse_question
 from localrag.answer.verify import links
 from localrag.answer.verify.citations import MAX_QUOTE, cite_span
-from localrag.quantities import CURRENCY_SIGNS, SCALES, format_number
+from localrag.quantities import CURRENCY_SIGNS, SCALES, format_number, load_words
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Answer, Citation, Figure, Passage, Working
 
 _MAX_NAME = 90
 _MAX_PASSAGES = 24
-_FORMS = {
-    "english": ("The {0} is {1}, from {2}", "and"),
-    "german": ("{0}: {1}, aus {2}", "und"),
-    "french": ("{0} : {1}, d’après {2}", "et"),
-    "spanish": ("{0}: {1}, según {2}", "y"),
-}
-_KINDS: tuple[Kind, ...] = (
-    "change", "percentage change", "decrease", "percentage decrease", "difference", "sum", "average", "share", "ratio",
-)  # fmt: skip
-_NAMES: dict[str, dict[Kind, str]] = {
-    language: dict(zip(_KINDS, names.split(", "), strict=True))
-    for language, names in {
-        "german": "Veränderung, Prozentuale Veränderung, Abnahme, Prozentuale Abnahme, Differenz, Summe, Durchschnitt, "
-        "Anteil, Verhältnis",
-        "french": "Variation, Variation en pourcentage, Baisse, Baisse en pourcentage, Différence, Somme, Moyenne, "
-        "Part, Rapport",
-        "spanish": "Variación, Variación porcentual, Disminución, Disminución porcentual, Diferencia, Suma, Promedio, "
-        "Parte, Razón",
-    }.items()
-}
+_WORDS = load_words("localrag.answer", "words.toml")["calculation"]
 _STATES_A_RESULT = re.compile(
     r"increas|decreas|declin|grew|grow|rose|fell|drop|chang|reduc|higher|lower|percent|%|average|ratio|gestiegen|gesunken|"
     r"erhöh|veränder|prozent|augment|diminu|baiss|hauss|aument|dismin",
@@ -219,8 +200,8 @@ def _answer(
 
 def _sentence(question: str, request: Request, selected: Sequence[Cell], result: Result) -> str:
     language = text_analysis.language(question)
-    form, joint = _FORMS.get(language, _FORMS["english"])
-    name = _NAMES.get(language, {}).get(request.kind, request.name)
+    words = _WORDS.get(language, _WORDS["english"])
+    joint, name = words["and"], words.get(request.kind, request.name)
     years = {cell.years for cell in selected if len(cell.years) == 1}
     if len({(cell.row, cell.table) for cell in selected}) == 1 and len(years) == len(selected):
         *values, last = (f"{cell.text} ({next(iter(cell.years))})" for cell in selected)
@@ -228,7 +209,8 @@ def _sentence(question: str, request: Request, selected: Sequence[Cell], result:
     else:
         *values, last = (f"{_shorten(cell.name)}: {cell.text}" for cell in selected)
         lead, between, joint = "", "; ", f"; {joint} "
-    return form.format(name, result.shown, lead + joint.join([between.join(values), last] if values else [last]))
+    figures = joint.join([between.join(values), last] if values else [last])
+    return str(words["sentence"]).format(name, result.shown, lead + figures)
 
 
 def _shorten(label: str) -> str:

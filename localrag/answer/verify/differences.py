@@ -14,24 +14,15 @@ from difflib import SequenceMatcher
 
 from localrag.answer.verify.citations import terms
 from localrag.answer.verify.locate import locate
-from localrag.quantities import CARDINALS, DATE, ONES, QUANTITY, TENS, TIME_UNITS, parse_date, parse_quantity
+from localrag.quantities import CARDINALS, DATE, QUANTITY, TIME_UNITS, load_words, parse_date, parse_quantity
 from localrag.store.sentences import sentences
 
-_NUMBERS = {f"{tens}-{ones}": 10 * t + n for t, tens in enumerate(TENS, 2) for n, ones in enumerate(ONES[1:10], 1)}
-_NUMBERS |= {word: n for word, n in CARDINALS.items() if n} | {"second": 2}
-_EMPTY = frozenset(
-    """a all an and any as at be been by do does each for from had has have if in into is it its may must of on or per
-    shall such than that the their then there these they this those to under until upon was were when where
-    which while who will with within der die das den dem des ein eine einen einer eines und oder in im am an auf
-    zu zum zur von vom mit bei ist sind wird werden innerhalb hat haben""".split()
-)
-_NOT = frozenset("not no never neither nor cannot nicht kein keine keinen keiner keinem nie niemals".split())
-# A number after these is a name and not a figure.
-_NAMING = frozenset(
-    """section sections clause clauses article articles paragraph paragraphs page pages schedule exhibit no nos number
-    note notes item items table figure step chapter annex appendix version part line amendment level phase stage type
-    form rule ziffer abschnitt klausel artikel absatz anlage seite nummer nr""".split()
-)
+_NUMBERS = {word: n for word, n in CARDINALS.items() if n} | {"second": 2}
+_ENGLISH = list(CARDINALS.items())  # the first ones: 0 to 19, then the tens
+_NUMBERS |= {f"{tens}-{ones}": n + m for tens, n in _ENGLISH[20:28] for ones, m in _ENGLISH[1:10]}
+_WORDS_OF = load_words("localrag.answer", "words.toml")["differences"]
+# A number after one that is naming is a name and not a figure.
+_EMPTY, _NOT, _NAMING = (frozenset(_WORDS_OF[name].split()) for name in ("empty", "not", "naming"))
 _TIMED = re.compile(
     r"\b(?:as (?:of|at)|ended|ending|during|since|dated?|of|at|for(?: the)?(?: fiscal)?(?: year| quarter| months?)?|"
     r"fiscal|calendar|fy|year|in|stand|per|zum)\s*:?\s*$",

@@ -354,13 +354,7 @@ def _amount_in_words(number: quantities.NumberWords, text: str) -> Amount:
 _BETWEEN_NAMES = re.compile(r"[ ]|[ ]?&[ ]|, (?=Inc|Ltd|LLC|Corp)")
 _NAME_WORD = re.compile(r"[^\W\d_]+(?:[’'&.-][^\W\d_]+)*\.?")
 # Words with capitals that any answer may add.
-_FRAME = frozenset(
-    """section sections article articles clause clauses exhibit schedule annex appendix page pages table figure note
-    notes item items part chapter paragraph paragraphs number no nr passage passages document documents question answer
-    yes mr mrs ms dr prof sir monday tuesday wednesday thursday friday saturday sunday montag dienstag mittwoch
-    donnerstag freitag samstag sonntag artikel abschnitt seite ziffer herr frau ja nein eur usd gbp chf i ii iii iv v vi
-    vii viii ix x note however therefore according based total euro euros dollar dollars pound pounds yen""".split()
-)
+_FRAME = frozenset(quantities.load_words("localrag.answer", "words.toml")["fact_checks"]["frame"].split())
 _OPENERS = text_analysis.COMMON["english"] | {"neither", "based", "according", "yes"}
 _COMMON = frozenset().union(*text_analysis.COMMON.values())
 

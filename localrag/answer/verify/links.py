@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-_ENDINGS = (
-    "com|org|net|edu|gov|mil|int|info|biz|name|pro|io|ai|app|dev|cloud|tech|page|online|site|website|store|shop|xyz|top|"
-    "club|link|click|live|news|blog|email|space|world|today|zone|one|me|co|tv|cc|ly|gl|gd|to|sh|ru|cn|de|uk|fr|es|it|nl|"
-    "eu|ch|at|us|ca|au|jp|in|br|pl|se|fi|dk|be|cz|pt|ie|kr|mx|za|nz|ua|tr|gr|hu|ro|il|sg|hk|tw|zip|mov|"
-    "example|test|invalid|local|localhost|onion"
-)
+from localrag.quantities import load_words
+
+_WORDS = load_words("localrag.answer", "words.toml")["links"]
+_ENDINGS, _PROGRAMS = ("|".join(_WORDS[name].split()) for name in ("endings", "programs"))
+_SHELLS = frozenset(_WORDS["shells"].split())
 _HOST = rf"(?:[^\W_](?:[\w-]{{0,61}}[^\W_])?\.){{1,8}}(?:{_ENDINGS})(?![\w-])(?:\.(?!\w)|\b)"
 _REST = r"[^\s<>\"“”|\\)\]】]{0,600}"
 _LINK = re.compile(
@@ -35,14 +34,9 @@ _TAG = re.compile(
     r"html|area|map|picture|frame|details|math|image)(?![\w-])[^<>\n]{0,600})>?",
     re.I,
 )
-_TOOLS = (
-    r"curl|wget|rm|bash|sh|zsh|powershell|pwsh|cmd|pip3?|npm|npx|apt(?:-get)?|yum|brew|ssh|scp|sftp|nc|ncat|netcat|chmod|"
-    r"chown|sudo|su|python3?|perl|ruby|node|php|git|docker|kubectl|mkfs|dd|iex|certutil|regsvr32|rundll32|mshta|schtasks|"
-    r"crontab|bitsadmin|del|format|reg|net|kill|killall|shutdown|eval|exec|cat|tar|openssl|gpg|systemctl|mount|env|export"
-)
 _COMMAND = re.compile(
     rf"""(?<![\w./-])(?:
-        (?:{_TOOLS})(?:\.exe)?[ \t]+(?:-{{1,2}}\w|/|~|\.\.?/|\$|h(?:tt|xx)ps?:|[A-Za-z]:\\)[^\n`]{{0,300}}
+        (?:{_PROGRAMS})(?:\.exe)?[ \t]+(?:-{{1,2}}\w|/|~|\.\.?/|\$|h(?:tt|xx)ps?:|[A-Za-z]:\\)[^\n`]{{0,300}}
       | (?:sudo|npx)[ \t]+[a-z][^\n`]{{1,300}}
       | (?:pip3?|npm|apt|apt-get|yum|brew|gem|cargo)[ \t]+(?:-\S{{1,20}}[ \t]+)?(?:install|add|remove|uninstall)
         [ \t]+[\w@./-][^\n`]{{0,200}}
@@ -59,9 +53,6 @@ _PROMPTED = re.compile(
     r"^[ \t]*(?:\$(?![ \t]*[\d(])|PS [A-Z]:\\[^>\n]{0,80}>|[A-Z]:\\[^>\n]{0,80}>)[ \t]+\S[^\n`]{0,300}", re.M
 )
 _FENCE = re.compile(r"^[ \t]{0,3}(?:```+|~~~+)[ \t]*(?P<tongue>[\w+#-]{0,20})[^\n]{0,100}$", re.M)
-_SHELLS = frozenset(
-    "bash sh shell zsh console terminal powershell ps1 cmd bat batch python py js javascript sql ruby perl php".split()
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
-from localrag.quantities import NUMBER_WORDS
+from localrag.quantities import NUMBER_WORDS, load_words
 
 MIN_RATIO = 80.0  # of words that are not there exactly
 _MIN_LETTERS, _MAX_WORDS = 20, 200
@@ -169,25 +169,11 @@ def quoted(words: str, texts: Sequence[Folded]) -> tuple[Place, ...]:
 
 
 _TOKEN = re.compile(rf"\d(?:[\d.,:/]*\d)?|[^\W\d{_CJK}][^\W{_CJK}]*(?:'[^\W\d_]+)?|[{_CJK}]|%|[€$£¥₹]")
-# Words that negate or limit; a quote with one more, one less or another one is not this quote.
-_DECISIVE = frozenset(
-    """no not never none nor neither nobody nothing without unless except excluding only or if until before after may
-    might must shall should will would can could cannot least most more less than minimum maximum both either all any
-    every each non un n't isn't aren't wasn't weren't don't doesn't didn't won't can't shouldn't wouldn't mustn't
-    nicht kein keine keinen keiner keines keinem nie niemals ohne weder außer ausser nur oder wenn falls sofern bis vor
-    nach darf dürfen muss müssen soll sollen kann können mindestens höchstens mehr weniger alle jede jeder jedes
-    ne pas jamais sans aucun aucune sauf seulement ou si jusqu avant après peut doit moins plus tout toute
-    nunca sin ningún ninguno ninguna salvo solo sólo o hasta antes después puede debe menos más todo toda
-    non mai senza nessun nessuna tranne solo oppure se fino prima dopo può deve meno più tutto tutta
-    niet geen nooit zonder tenzij alleen of als tot voor na mag moet kan minder meer elke não nem sem apenas""".split()
-) | frozenset(
-    "不没沒無无未非否勿毋莫除仅僅或若如前后後以上下内內外超過过须須必可能应應ないずぬ一二三四五六七八九十百千万萬億亿零〇两兩半"
-)
-_ARTICLES = frozenset(
-    """a an the this that these those such der die das den dem des ein eine einen einem einer eines le la les l un une
-    el los las il lo i gli o os as um uma de het een""".split()
-)
-_ENDINGS = frozenset(["", *"ations ation ments ment ings ing edly ed es s d n en e em ly al ies y ied".split()])
+_WORDS = load_words("localrag.answer", "words.toml")["locate"]
+# A quote with one more of these, one less or another one is not this quote.
+_DECISIVE = frozenset(_WORDS["decisive"].split()) | frozenset(_WORDS["decisive_signs"])
+_ARTICLES = frozenset(_WORDS["articles"].split())
+_ENDINGS = frozenset(["", *_WORDS["endings"].split()])
 _MIN_MISTYPED = 7  # letters
 _MISREAD = str.maketrans({"1": "l", "i": "l", "|": "l", "0": "o", "5": "s", "8": "b"})
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localrag.quantities import find_dates
+from localrag.quantities import find_dates, load_words
 from localrag.store.library import Library
 from localrag.store.text_analysis import FALLBACK, LANGUAGES, tokens
 from localrag.types import Document
@@ -26,21 +26,9 @@ _AMENDING = re.compile(
     r"ersetzt)\b",
     re.I,
 )
-_AMENDING_WORDS = (
-    "amendment", "amends", "amended", "addendum", "supplemental", "variation", "supersedes", "replaces", "Nachtrag",
-    "Änderungsvereinbarung", "Zusatzvereinbarung", "ersetzt",
-)  # fmt: skip
-# Words that tell versions apart anywhere in a name, and those that do only at its end ("Old Street lease" is not old).
-_VERSIONS = frozenset(
-    """v ver version rev revision revised restated amended draft redline redlined markup conformed superseded archive
-    archived entwurf fassung""".split()
-)
-_AT_THE_END = frozenset(
-    """old new final copy signed executed unsigned clean marked current latest previous updated update stand alt neu
-    kopie docs documents""".split()
-)
+_WORDS = load_words("localrag.answer", "words.toml")["related_documents"]
+_VERSIONS, _AT_THE_END, _EARLY = (frozenset(_WORDS[name].split()) for name in ("versions", "at_the_end", "early"))
 _NOTHING = frozenset("of the and".split())
-_EARLY = frozenset("draft old previous archive archived superseded entwurf alt unsigned".split())
 # Made for each period: the figures of both are right.
 _PERIODIC = re.compile(
     r"\b(?:q[1-4]|[1-4]q|h[12]|quarter\w*|quarterly|monthly|weekly|daily|reports?|minutes|protokolle?|invoices?|"
@@ -112,7 +100,7 @@ class Related:
     def amending(self, document: Document) -> list[Dated]:
         """Return the amendments of a document."""
         text, allowed = self._library.text, {other.id: other for other in self._among if other.id != document.id}
-        terms = {token.term for word in _AMENDING_WORDS for name in LANGUAGES for token in tokens(word, name)}
+        terms = {token.term for name in LANGUAGES for token in tokens(_WORDS["amending"], name)}
         ids = {int(i) for term in terms for i in text.documents_named(term)} & set(allowed)
         here = self.dated(document)
         telling = {token.term for token in tokens(" ".join(_names(here)), document.language or FALLBACK)}

@@ -23,7 +23,7 @@ from localrag.cli.options import (
     shown,
 )
 from localrag.cli.output import bar, counted, interruptible, size, table
-from localrag.errors import LocalragError, StorageError, UsageError
+from localrag.errors import LocalragError, NotFoundError, StorageError, UsageError
 from localrag.security import sandbox
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
@@ -266,6 +266,8 @@ def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as
     worded. Ctrl-C stops it and changes nothing.
     """
     settings = load_settings()
+    if not source.exists():  # before the sandbox resolves it, which fails for a link to itself
+        raise NotFoundError(f"there is no {str(source)!r}", "Give a backup, or the folder of a library.")
     # It creates a library, and looks for existing conversations.
     sandbox.restrict(settings, None, reads=[source.absolute(), *keys.key_files()])
     from localrag.lifecycle import restore

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from localrag.errors import LocalragError, NotFoundError, UsageError
+from localrag.errors import LocalragError, UsageError
 from localrag.ingest import sync
 from localrag.lifecycle import backup
 from localrag.lifecycle.backup import BLOCK, FILES, RECORD, Backup, Progress, Stop, Unlock, broken, check_stop
@@ -56,8 +56,6 @@ class Restored:
 
 def inspect(settings: Settings, source: Path, name: str | None, unlock: Unlock, stop: Stop = lambda: False) -> Source:
     """Look at a backup or a folder before `restore`: asks for its key, and reads a backup in clear whole."""
-    if not source.exists():
-        raise NotFoundError(f"there is no {str(source)!r}", "Give a backup, or the folder of a library.")
     if source.is_file():
         with backup.opened(source, lambda keyring: unlock(source, keyring)) as (body, _, key):
             name = check_name(name or backup.header(body).library)

@@ -158,9 +158,9 @@ class RemoteEngine:
             with self._lock:
                 process = self._process_for(call, arguments)
                 replies = process.expect()  # from here on it is busy and will not be ended as idle
-        process.send(calls.Begin(replies.number, call.name, arguments))
         stopped = stop is None
         try:
+            process.send(calls.Begin(replies.number, call.name, arguments))
             while True:
                 if not stopped and stop is not None and stop():
                     process.send(calls.Stop(replies.number))
@@ -176,6 +176,8 @@ class RemoteEngine:
                         if not call.streams:
                             yield protocol.from_plain(value, call.result)
                         return
+        except protocol.TooLong as error:
+            raise LocalragError(f"the request is too long to send ({error})", "Ask for less at once.") from None
         except protocol.Malformed as error:
             process.distrust(error)
             raise process.lost() from error

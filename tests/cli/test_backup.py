@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from localrag.cli.app import localrag, report
 from localrag.errors import LocalragError
+from localrag.security import sandbox
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.settings import Settings
@@ -66,7 +67,13 @@ def test_malformed_commands_are_refused(library: None, tmp_path: Path) -> None:
     assert "no library" in refused("backup", "contract", tmp_path / "a.backup", "--clear").message
     (tmp_path / "text").write_text("text")
     assert "is not a backup" in refused("restore", tmp_path / "text").message
-    assert "there is no" in refused("restore", tmp_path / "nothing").message
+
+
+def test_a_source_that_leads_nowhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "restrict", lambda settings, libraries, reads: [path.resolve() for path in reads])
+    (tmp_path / "loop").symlink_to("loop")
+    for missing in ("nothing", "loop"):
+        assert "there is no" in refused("restore", tmp_path / missing).message
 
 
 def test_a_folder_is_restored_only_if_it_is_trusted(library: None, tmp_path: Path, settings: Settings) -> None:

@@ -402,5 +402,3 @@ def test_a_policy_that_allows_no_exports_allows_no_backup(
 def test_what_is_not_there_is_said(settings: Settings, file: Path) -> None:
     with pytest.raises(NotFoundError):
         backup.write(settings, "contracts", file, FOR_US)
-    with pytest.raises(NotFoundError):
-        restore.restore(settings, file, unlock=nobody)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from localrag import protocol
 from localrag.errors import LocalragError, NotFoundError, SettingsError
 from localrag.events import Delta
 from localrag.worker import client as process
@@ -61,6 +62,15 @@ def test_a_wrong_argument_is_refused_before_it_is_sent(engine: Any) -> None:
         engine.page("papers", "a.txt", "7")
     with pytest.raises(AttributeError):
         engine.nonsense()
+
+
+def test_a_request_that_is_too_long_leaves_the_worker_free(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert engine.load() == "scripted"
+    monkeypatch.setattr(protocol, "MAX_LINE", 1000)
+    with pytest.raises(LocalragError, match="too long"):
+        list(ask(engine, "x" * 1000))
+    assert not engine._front.busy
+    assert engine.load() == "scripted"
 
 
 def test_stop_is_heard_in_the_middle_of_an_answer(engine: Any) -> None:

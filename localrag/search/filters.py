@@ -8,12 +8,13 @@ document of "2023" passes for June 2023, because it may be of that month; one wi
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from importlib import resources
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from localrag.errors import NotFoundError, UsageError
@@ -25,27 +26,8 @@ if TYPE_CHECKING:
 
     Pairs = list[tuple[Library, Document]]
 
-# Words for kinds of documents. Every suffix, without its dot, names a type as well.
-FAMILIES: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        family: frozenset(suffixes.split())
-        for family, suffixes in {
-            "book": "epub",
-            "calendar": "ics",
-            "code": "bat c cfg conf cpp cs go h hpp ini java js php ps1 py r rb rs sh sql tex toml ts",
-            "data": "json jsonl ndjson xml yaml yml",
-            "image": "bmp gif heic heif j2k jp2 jpeg jpg png tif tiff webp",
-            "mail": "eml mbox msg",
-            "pdf": "pdf",
-            "sheet": "csv fods ods ots tsv xls xlsb xlsm xlsx xltm xltx",
-            "slides": "fodp odp otp pot potm potx pps ppsm ppsx ppt pptm pptx",
-            "text": "log markdown md org rst text txt",
-            "transcript": "srt vtt",
-            "web": "htm html mht mhtml xhtml",
-            "word": "doc docm docx dot dotm dotx fodt odt ott rtf",
-        }.items()
-    }
-)
+_DATA = resources.files("localrag.search").joinpath("types.toml").read_text(encoding="utf-8")
+FAMILIES = {family: frozenset(suffixes.split()) for family, suffixes in tomllib.loads(_DATA).items()}
 TYPES = tuple(sorted({*FAMILIES, *(suffix for suffixes in FAMILIES.values() for suffix in suffixes)}))
 _DAY = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 _MAX_NAMED = 5

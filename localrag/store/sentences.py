@@ -11,29 +11,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-# Never end a sentence: a name or an explanation follows.
-_LEADING = """
-    capt cf dr e.g fig figs gen gov hon i.e lt messrs mr mrs ms n.b prof sen sgt v viz vs z.b d.h
-"""
-# End a sentence only before a word that often begins one.
-_SHORT = """
-    a.m abs adj al approx apr art arts assn attn aug b.v bros bzw ca ch chap cir cl co col cong corp d.c dec def dept
-    dir div e.u ed eds eq eqs esq est et etc ex exh ext feb ft ibid illus inc incl jan jr jul jun l.l.c l.p llc lp ltd
-    m.d mar mfg mt mtg n.a n.v no nos nov nr oct op p p.m para paras pg ph.d pl plc pp pt pty pub rep resp rev s.a
-    s.p.a sec secs sect sep sept seq sr st subsec sup supp tel treas u.k u.s u.s.a u.s.c vol vols
-"""
-_LEADING_WORDS, _SHORT_WORDS = frozenset(_LEADING.split()), frozenset(_SHORT.split())
-_OPENING = """
-    A After All Although An And Any As At Both But By During Each Either Except For From He However If In It Its
-    Neither No Nothing On Other Our Section She Since Some Such That The Their There These They This Those To
-    Under Unless Until Upon We What When Where Which While With Without You Your
-"""
-_OPENERS = frozenset(_OPENING.split())
-# "am 31. Mai": the day of a month as German, Danish and Norwegian write it.
-_MONTHS = frozenset(
-    """Januar Jänner Februar März April Mai Juni Juli August September Oktober November Dezember januar februar marts
-    mars april maj mai juni juli august september oktober november december desember""".split()
-)
+from localrag.store import text_analysis
+
+_ABBREVIATIONS, _WORDS = text_analysis.WORDS["abbreviations"], text_analysis.WORDS["sentences"]
+_LEADING, _SHORT = frozenset(_ABBREVIATIONS["leading"].split()), frozenset(_ABBREVIATIONS["short"].split())
+_OPENERS, _MONTHS = frozenset(_WORDS["openers"].split()), frozenset(_WORDS["months"].split())
 _STOP = re.compile(
     r"""
     [。！？｡]+[」』）”"']*                                  # no space needed after it
@@ -104,9 +86,9 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     if word in _MONTHS and last.isdigit() and len(last) <= 2:
         return False
     key = last.lower()
-    if key in _LEADING_WORDS:
+    if key in _LEADING:
         return False
-    if key in _SHORT_WORDS:
+    if key in _SHORT:
         return word in _OPENERS
     if len(last) == 1 and last.isupper() and last != "I":
         return word in _OPENERS  # an initial

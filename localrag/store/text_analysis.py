@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import re
 import threading
+import tomllib
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib import resources
 from typing import NamedTuple
 
 
@@ -26,42 +28,9 @@ class Token(NamedTuple):
     term: str
 
 
-# The most common words of each language with a stemmer; they identify the language and are ignored in questions.
-_COMMON = {
-    "english": """a about above after again against all also am an and any are as at be because been before being below
-        between both but by can could did do does doing down during each few for from further had has have having he her
-        here hers him his how i if in into is it its itself just me more most my no nor not now of off on once only or
-        other our out over own please same she should so some such tell than that the their them then there these they
-        this those through to too under until up very was we were what when where which while who whom why with would
-        you your""",
-    "german": """aber als am an auch auf aus bei beim bis da das dass dem den der des die dies diese dieser dieses
-        durch ein eine einem einen einer eines er es für hat haben ich ihr im in ist ja kann kein keine mit nach nicht
-        noch nur oder sein seine sich sie sind so über um und uns unter vom von vor war was wenn wer werden wie wird wo
-        wurde wurden zu zum zur""",
-    "french": """à au aux avec ce ces cette comme dans de des du elle en est et être il ils la le les leur lui mais ne
-        nous on ont ou où par pas plus pour qu que quel quelle qui sa sans se ses son sont sur un une vous était""",
-    "spanish": """a al como con cual cuál cuando cuándo de del donde dónde el ella en entre es esta este está fue ha la
-        las lo los más no o para pero por porque que qué quien quién se ser si sin sobre son su sus también un una y""",
-    "italian": """a al alla anche che chi ci come con cosa da dal dalla dei del della delle di e è ed gli ha i il in la
-        le lo ma nel nella non o per perché più quale quando se si sono su sul sulla tra un una uno""",
-    "portuguese": """a ao aos as com como da das de do dos e é ela ele em entre foi mais mas na nas no nos não o os ou
-        para pela pelo por qual quando que quem se sem ser seu sua são também um uma""",
-    "dutch": """aan als bij dat de den deze die dit door een en er het hij hoe ik in is je kan maar met na naar niet nog
-        of om onder ook op over te tot uit van voor waar was wat welke werd wie wordt zal ze zich zijn""",
-    "swedish": """att av de den det där eller en ett från för ha han har hon i inte jag kan med men när och om på så som
-        till under upp var vad vi vid är över""",
-    "danish": """af at blev de den der det du efter eller en er et for fra han har hun hvad hvem i ikke jeg kan med men
-        når og om op over på sig skal som til var vi ved""",
-    "norwegian": """av at ble de den der det du eller en er et etter for fra han har hun hva hvem i ikke jeg kan med men
-        når og om opp over på seg skal som til var vi ved""",
-    "finnish": """ei että hän ja joka jos kanssa koska kuin kun mikä mutta myös ne niin nyt oli on ovat se sekä siitä
-        sitä tai tämä vain""",
-    "polish": """a ale być co czy dla do gdy i ich jak jest jego jej już lub ma na nie o od oraz po przez przy są się
-        tak tego ten to w we z za ze że""",
-    "russian": """а без бы был была было в во вы где да для до его ее если есть же за и из или их к как ко когда кто мы
-        на не но о об он она они от по при с со так то только у что это я""",
-}  # fmt: skip
-LANGUAGES = tuple(_COMMON)
+WORDS = tomllib.loads(resources.files("localrag.store").joinpath("words.toml").read_text(encoding="utf-8"))
+COMMON: dict[str, frozenset[str]] = {name: frozenset(words.split()) for name, words in WORDS["common"].items()}
+LANGUAGES = tuple(COMMON)
 FALLBACK = "english"
 _SAMPLE = 20_000  # characters that are enough to detect a language
 _MIN_SHARE = 0.12
@@ -171,4 +140,3 @@ def stem(word: str, language: str) -> str:
 
 
 _stemmers = threading.local()  # a stemmer is not thread-safe
-COMMON = {name: frozenset(words.split()) for name, words in _COMMON.items()}

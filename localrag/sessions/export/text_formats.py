@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from html import escape
+from importlib import resources
 
 from localrag.sessions.export.contents import Contents, ExportedTurn, markdown_parser
 
@@ -65,36 +66,15 @@ def _closing(text: str) -> str:
 
 # --- HTML ----------------------------------------------------------------------------------------------------
 
-STYLE = """
-:root { color-scheme: light dark; }
-body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.55 Georgia, serif; }
-h1, h2, .about, .notes, .how, .quotes figcaption, .sources { font-family: system-ui, sans-serif; }
-h1 { font-size: 1.6rem; }
-h2 { font-size: 1.2rem; margin-top: 2.5rem; border-top: 1px solid; padding-top: 1rem; }
-.about, .how { font-size: .85rem; opacity: .8; }
-.answer h1, .answer h2, .answer h3, .answer h4, .answer h5, .answer h6 { font: bold 1rem/1.55 Georgia, serif; border: 0; margin: 1rem 0; padding: 0; }
-.answer table { border-collapse: collapse; }
-.answer th, .answer td { border: 1px solid; padding: .2rem .5rem; text-align: left; }
-.answer pre { white-space: pre-wrap; }
-.notes { font-weight: bold; font-size: .9rem; padding-left: 1.2rem; }
-.quotes figure { margin: .8rem 0; }
-.quotes figcaption { font-size: .85rem; font-weight: bold; }
-.quotes blockquote { margin: .2rem 0 0 0; padding: .2rem 0 .2rem .8rem; border-left: 3px solid; white-space: pre-wrap; overflow-wrap: anywhere; }
-@media print {
-  body { max-width: none; margin: 0; font-size: 10.5pt; }
-  h2, figure, tr { break-inside: avoid; }
-  h2, figcaption { break-after: avoid; }
-}
-"""  # noqa: E501
-
 
 def html(exported: Contents) -> str:
     """The conversation as one HTML file without scripts, addresses or outside resources.
 
     Everything is escaped, and a policy in the file (CSP) makes the browser refuse any style but this one.
     """
+    style = resources.files("localrag.sessions.export").joinpath("style.css").read_text(encoding="utf-8")
     sources = "".join(f"<li>{escape(str(one))}</li>" for one in exported.sources)
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     return "\n".join([
         "<!DOCTYPE html>",
@@ -105,7 +85,7 @@ def html(exported: Contents) -> str:
         '<meta name="referrer" content="no-referrer">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(exported.title)}</title>",
-        f"<style>{STYLE}</style>",
+        f"<style>{style}</style>",
         "</head>",
         "<body>",
         f"<h1>{escape(exported.title)}</h1>",

@@ -37,8 +37,8 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
     """Try every known way out of a confined localrag while it reads documents and answers.
 
     Tries connections, name look-ups, other files and other processes from Python, native code and started programs:
-    in a process confined as `localrag ask` is; in an unconfined one, to see that they would work; and, where the system
-    allows it, in a network namespace without interfaces. All targets are on this machine.
+    in a process confined as `localrag ask` is, and in an unconfined one, to see that they would work. All targets are
+    on this machine.
 
     A key of this machine signs the report. The signature shows that the report was not changed, not that the machine
     is honest. Exit code 1 means that something got through, or was refused by another layer than the one in charge;
@@ -67,18 +67,14 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
 
 def _print(report: Report) -> None:
     click.echo(f"localrag {report.version}, {report.made}, {report.system}\n")
-    for run in report.runs:
-        click.secho(f"{run.name[0].upper()}{run.name[1:]}", bold=True)
-        for layer in run.layers:
-            click.echo(f"  layer {layer.name:9} {'holds' if layer.holds else f'does not hold: {layer.reason}'}")
-        width = max(len(one.name) for one in run.trials)
-        for one in run.trials:
-            _print_trial(one, width)
-        click.echo(f"  heard outside: {run.heard}")
-        click.echo(f"  meanwhile: {run.documents} documents read, {run.passages} passages; {run.model} answered")
-        click.echo(f"    {shown(run.answer)} ({run.citations} verified quote(s))\n")
-    if report.left_out:
-        click.echo(f"Skipped: {report.left_out}\n")
+    for layer in report.layers:
+        click.echo(f"layer {layer.name:9} {'holds' if layer.holds else f'does not hold: {layer.reason}'}")
+    width = max(len(one.name) for one in report.trials)
+    for one in report.trials:
+        _print_trial(one, width)
+    click.echo(f"heard outside: {report.heard}")
+    click.echo(f"meanwhile: {report.documents} documents read, {report.passages} passages; {report.model} answered")
+    click.echo(f"  {shown(report.answer)} ({report.citations} verified quote(s))\n")
     if report.proven:
         click.secho("Proven: every attempt was refused, by the layer in charge.", fg="green")
     else:

@@ -26,8 +26,6 @@ _PLAIN = (
 )
 
 _PROBE = (Message("system", "x"), Message("user", "x"))
-# Some templates take the mode from a word in the system message, and remove it (Nemotron).
-_WORDS = " /think", " /no_think"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,6 @@ class ChatTemplate:
             raise ModelError(f"the model's chat template cannot be used: {error}", "Choose another model.") from error
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self.tags = reasoning.tags_of(source or "")
-        self._worded = self.tags is not None and _WORDS[1].strip() in (source or "")
         self.thinks = self.tags is not None and self._has_mode(self.tags)
 
     def _has_mode(self, tags: reasoning.Tags) -> bool:
@@ -82,11 +79,7 @@ class ChatTemplate:
         try:
             on, off = (self._render(_PROBE, think) for think in (True, False))
         except ModelError:
-            self._worded = False
             return False  # reported when a question is asked
-        if f"\x03{_WORDS[0]}" in on:
-            self._worded = False  # this one would leave the word in the prompt
-            on, off = (self._render(_PROBE, think) for think in (True, False))
         return on != off or tags.open_in(_last(on)) or tags.sure
 
     def pieces(self, messages: Sequence[Message], think: bool = False) -> list[Piece]:
@@ -110,8 +103,6 @@ class ChatTemplate:
 
     def _render(self, messages: Sequence[Message], think: bool) -> str:
         marked = [{"role": message.role, "content": f"\x02{i}\x03"} for i, message in enumerate(messages)]
-        if self._worded:
-            marked[0]["content"] += _WORDS[0 if think else 1]
         try:
             return self._call(marked, think)
         except ModelError:

@@ -28,9 +28,6 @@ _WEIGHTS: dict[Weights, str] = {
 # Reasoning models repeat themselves endlessly at temperature 0: Qwen3's authors recommend 0.6. The seed keeps the
 # reasoning the same each time.
 _REASONING_TEMPERATURE = 0.6
-# A half-read document is put aside for a question about something else, if it has this many tokens and takes at most
-# this share of the free memory.
-_MIN_ASIDE, _MAX_SHARE = 1024, 0.25
 _ROOM = 512  # tokens kept free after a prompt that is only weighed, since an answer usually follows
 
 
@@ -61,8 +58,6 @@ class LlamaGenerator:
         self._weights = weights
         self._thread = ThreadPoolExecutor(1, "llama")
         self._context: LlamaContext | None = None
-        self._half_read = False  # whether the context holds a part of a document
-        self._aside: tuple[tuple[int, ...], tuple[int, ...], memoryview] | None = None
         self._window = min(context or self._model.trained, self._model.trained)
         if context:
             self._open(self._window)
@@ -174,10 +169,7 @@ class LlamaGenerator:
         prompt = Prompt(last.tokens, last.cuts, tuple(len(prefix.tokens) for prefix in prefixes))
         context = self._with_room(prompt, _ROOM)
         reused = self._rewind(context, prompt, cache, stop, whole=True)
-        try:
-            yield from self._read(context, prompt, reused, stop, cache)
-        finally:
-            self._half_read = len(context.tokens) < len(prompt)
+        yield from self._read(context, prompt, reused, stop, cache)
 
     def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
         return self._model.encode(messages).prefixes()
@@ -209,10 +201,8 @@ class LlamaGenerator:
         kept = batching.shared(context.tokens, context.cuts, prompt)
         if whole and tuple(context.tokens) == prompt.tokens and tuple(context.cuts) == prompt.cuts:
             kept = len(prompt)
-        self._put_aside(context, kept)
         if self._model.forgets and kept < len(context.tokens):
             kept = 0
-        kept = self._take_back(context, prompt, kept)
         for prefix in reversed(prompt.prefixes()) if cache is not None else ():
             if len(prefix.tokens) <= kept or (stop is not None and stop()):
                 break
@@ -222,24 +212,6 @@ class LlamaGenerator:
                     return len(prefix.tokens)
                 kept = 0
         return context.cut(kept)
-
-    def _put_aside(self, context: LlamaContext, kept: int) -> None:
-        """Save a half-read document of which only `kept` tokens would stay."""
-        half_read, self._half_read = self._half_read, False
-        if half_read and len(context.tokens) - kept >= _MIN_ASIDE:
-            free = machine.available_memory()
-            if free is None or len(context.tokens) * self.bytes_per_token < free * _MAX_SHARE:
-                self._aside = tuple(context.tokens), tuple(context.cuts), context.state()
-
-    def _take_back(self, context: LlamaContext, prompt: Prompt, kept: int) -> int:
-        """Restore the document put aside if the prompt begins with it; return the tokens that are there."""
-        if self._aside is None:
-            return kept
-        tokens, ends, state = self._aside
-        if not kept < batching.shared(tokens, ends, prompt) == len(tokens):
-            return kept
-        self._aside = None
-        return len(tokens) if context.restore(state, tokens, ends) else 0
 
     def _read(
         self, context: LlamaContext, prompt: Prompt, done: int, stop: Callable[[], bool] | None,
@@ -265,7 +237,6 @@ class LlamaGenerator:
 
     def close(self) -> None:
         """Free the memory."""
-        self._aside = None
         self._thread.shutdown()
         self._free_context()
         self._model.close()

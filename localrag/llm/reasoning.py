@@ -1,10 +1,9 @@
 """A model's reasoning, separated from its answer: by which tags, and whether its template has a reasoning mode (pure).
 
-Families differ. Qwen3, SmolLM3 and Granite take an argument of the template; Nemotron a word in the system message;
-DeepSeek-R1 opens reasoning in every prompt; gpt-oss and Gemma 4 reason in a channel of their own. In all, reasoning
-comes before the answer, between two tags. So the template is tried with the mode on and off, and if it leaves the
-reasoning neither open nor closed, code writes the tag. A model with tags other than those below counts as one that does
-not reason.
+Families differ. Qwen3, SmolLM3 and Granite take an argument of the template; DeepSeek-R1 opens reasoning in every
+prompt; gpt-oss and Gemma 4 reason in a channel of their own. In all, reasoning comes before the answer, between two
+tags. So the template is tried with the mode on and off, and if it leaves the reasoning neither open nor closed, code
+writes the tag. A model with tags other than those below counts as one that does not reason.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from typing import Any
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.security import storage
 
-FORMATS = ("localrag prove offline 1", "localrag prove forgotten 1")
+FORMATS = ("localrag prove offline 2", "localrag prove forgotten 1")
+_OLD_FORMATS = ("localrag prove offline 1",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def verify(file: Path, folder: Path) -> Verified:
         signature = report.pop("signature")
         public, value = bytes.fromhex(signature["key"]), bytes.fromhex(signature["value"])
         made, proven = str(report["made"]), bool(report["proven"])
-        if report["format"] not in FORMATS:
+        if report["format"] not in (*FORMATS, *_OLD_FORMATS):
             raise ValueError(report["format"])
         key = Ed25519PublicKey.from_public_bytes(public)
     except FileNotFoundError:

@@ -1,8 +1,8 @@
 """Prove that nothing leaves: start processes that confine themselves, let them try every way out, and listen.
 
 Every attempt is made by an unconfined process (which shows that it is a way out), by a confined one, and by that one
-again after it has read documents and answered; and, where possible, once more in a network namespace without
-interfaces. Limits: the ways are those in `attempts`. The documents are made up; the models are the person's.
+again after it has read documents and answered. Limits: the ways are those in `attempts`. The documents are made up; the
+models are the person's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -64,10 +63,12 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One confined process: its layers, its attempts, what the listener heard, and its work."""
+class Report:
+    """A proof: the layers of the confined process, its attempts, what the listener heard, and its work."""
 
-    name: str
+    version: str
+    made: str
+    system: str
     layers: tuple[Layer, ...]
     trials: tuple[Trial, ...]
     heard: int
@@ -81,60 +82,40 @@ class Run:
     def proven(self) -> bool:
         return not self.heard and all(one.held for one in self.trials) and self.documents > 0 and bool(self.answer)
 
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """A proof. `left_out`: what could not be run on this machine, and why."""
-
-    version: str
-    made: str
-    system: str
-    runs: tuple[Run, ...]
-    left_out: str
-
-    @property
-    def proven(self) -> bool:
-        return bool(self.runs) and all(run.proven for run in self.runs)
-
     def to_dict(self) -> dict[str, Any]:
-        result = {"format": FORMATS[0], "proven": self.proven, **asdict(self)}
-        for run, row in zip(self.runs, result["runs"], strict=True):
-            row["proven"] = run.proven
-            for one, line in zip(run.trials, row["trials"], strict=True):
-                line["held"] = one.held
-        return result
+        trials = [asdict(one) | {"held": one.held} for one in self.trials]
+        return {"format": FORMATS[0], "proven": self.proven, **asdict(self), "trials": trials}
 
 
 def prove_offline(
     settings: Settings, *, without: Collection[LayerName] = (), work: bool = True,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Report:  # fmt: skip
-    """Run the proof, in ten seconds and twice the time to load the models; `progress` gets a line for each step.
+    """Run the proof, in ten seconds and the time to load the models; `progress` gets a line for each step.
 
     For tests, `without` leaves out layers and, without `work`, nothing is read or proven. Raises LocalragError if the
     work could not be done: no model is installed, or a process ended early.
     """
-    runs: list[Run] = []
     with _workspace() as place, _Listener(place / "outside" / "s") as listener:
         order = {
-            "control": False, "work": False, "without": sorted(without), "port": listener.port, "unix": listener.unix,
+            "control": False, "work": work, "without": sorted(without), "port": listener.port, "unix": listener.unix,
             "process": os.getpid(), "home": str(place / "home"), "documents": str(place / "documents"),
             "outside": str(place / "outside"), "generator": settings.generator,
         }  # fmt: skip
         progress("making every attempt in an unconfined process, to see what would get out")
         with _home(settings, place):
-            control = _session({**order, "control": True}, [])
-        prefix, why = _namespace() if work else ([], "nothing was read and answered")
-        names = ("confined as `localrag ask` is", "the same, in a network namespace without interfaces")
-        for name, command in zip(names, ([], prefix) if prefix else ([],), strict=False):
-            progress(f"making every attempt {name}, while reading and answering")
-            listener.reset()
-            with _home(settings, place):
-                result = _session({**order, "work": work}, command)
-            runs.append(_run(name, control, result, listener.heard()))
+            control = _session({**order, "control": True, "work": False})
+        progress("making every attempt confined as `localrag ask` is, while reading and answering")
+        listener.reset()
+        with _home(settings, place):
+            result = _session(order)
+        heard = listener.heard()
+    outcomes = zip(ATTEMPTS, control["before"], result["before"], result["after"], strict=True)
+    trials = [Trial(one.name, one.way, one.layer, *(Outcome(**each) for each in three)) for one, *three in outcomes]
     made = datetime.now(UTC).isoformat(timespec="seconds")
     system = f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}"
-    return Report(__version__, made, system, tuple(runs), why)
+    layers = tuple(Layer(**layer) for layer in result["layers"])
+    return Report(__version__, made, system, layers, tuple(trials), heard, **result.get("work", _NO_WORK))
 
 
 @contextmanager
@@ -163,14 +144,14 @@ def _home(settings: Settings, place: Path) -> Iterator[None]:
         storage.remove(place / "home")
 
 
-def _session(order: dict[str, Any], prefix: list[str]) -> dict[str, Any]:
+def _session(order: dict[str, Any]) -> dict[str, Any]:
     """Run the process under test (`attempts.main`) with an order; return what it reports."""
     inherited = {name: value for name, value in os.environ.items() if name not in offline.SWITCHES}
     environment = {
         **inherited, "PYTHONPATH": os.pathsep.join(filter(None, (_PACKAGE, inherited.get("PYTHONPATH")))),
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(Path(order["home"]).parent / "tmp")),
     }  # fmt: skip
-    command = [*prefix, sys.executable, "-P", "-m", "localrag.proofs.attempts"]
+    command = [sys.executable, "-P", "-m", "localrag.proofs.attempts"]
     try:
         done = subprocess.run(
             command, input=json.dumps(order).encode(), capture_output=True, env=environment, timeout=_MAX_SECONDS,
@@ -190,25 +171,6 @@ def _session(order: dict[str, Any], prefix: list[str]) -> dict[str, Any]:
     if "error" in result.get("work", {}):
         raise ModelError(f"the proof could not do its work: {result['work']['error']}", result["work"]["hint"])
     return result
-
-
-def _run(name: str, control: dict[str, Any], result: dict[str, Any], heard: int) -> Run:
-    outcomes = zip(ATTEMPTS, control["before"], result["before"], result["after"], strict=True)
-    work = result.get("work", _NO_WORK)
-    trials = [Trial(one.name, one.way, one.layer, *(Outcome(**each) for each in three)) for one, *three in outcomes]
-    return Run(name, tuple(Layer(**layer) for layer in result["layers"]), tuple(trials), heard, **work)
-
-
-def _namespace() -> tuple[list[str], str]:
-    """The words before a command that give it no network interface, or why that is not possible."""
-    unshare = shutil.which("unshare") if sys.platform == "linux" else None
-    if unshare is None:
-        return [], "network namespaces need Linux and its program `unshare`"
-    prefix = [unshare, "--map-current-user", "--net", "--"]
-    tried = subprocess.run([*prefix, "true"], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        return [], f"this system does not let a user make a network namespace: {tried.stderr.strip()}"
-    return prefix, ""
 
 
 class _Listener:

@@ -15,7 +15,7 @@ import pytest
 import tiny_llamas
 
 from localrag.events import PromptRead
-from localrag.llm import Completed, Weighed, llama
+from localrag.llm import Completed, Weighed
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.llama_model import LlamaModel
 from localrag.llm.prompt_cache import DiskPromptCache
@@ -157,40 +157,3 @@ def test_another_try_at_a_prompt_writes_what_it_would_have_written_alone(model: 
     assert len({done.text for done in alone.values()}) == 3
     reused = [done.usage.reused for done in again.values()]
     assert reused[0] == 0 and all(reused[1:]) == (model.model != "recurrent")
-
-
-def half_read(model: LlamaGenerator, asked: Sequence[Message]) -> int:
-    """Read a document and stop in the middle; returns the tokens that were read of it."""
-    seen: list[PromptRead] = []
-    for event in model.read(asked, stop=lambda: len(seen) > 2):
-        seen.append(event)
-    assert 0 < seen[-1].done < seen[-1].total
-    return seen[-1].done
-
-
-def test_a_document_that_is_half_read_is_gone_on_with_behind_a_question_on_something_else(
-    model: LlamaGenerator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(llama, "_MIN_ASIDE", 64)
-    asked, other = messages("What is the fee?", TEXT * 2), messages("What else?", "Other. " * 60)
-    cold, elsewhere = write(model, asked), write(model, other)
-    model._free_context()
-    done = half_read(model, asked)
-    assert write(model, other).text == elsewhere.text
-    seen = list(model.read(asked))
-    assert seen[0].done == done and seen[-1].done == seen[-1].total
-    assert write(model, asked).text == cold.text
-    assert model._aside is None  # it takes no memory once it is taken up
-
-
-def test_what_is_half_read_is_not_put_aside_where_there_is_too_little_of_it_or_of_memory(
-    model: LlamaGenerator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked, other = messages("What is the fee?", TEXT * 2), messages("What else?", "Other. " * 60)
-    for least, share in ((10**6, 1.0), (64, 0.0)):
-        monkeypatch.setattr(llama, "_MIN_ASIDE", least)
-        monkeypatch.setattr(llama, "_MAX_SHARE", share)
-        model._free_context()
-        half_read(model, asked)
-        write(model, other)
-        assert model._aside is None

@@ -17,7 +17,7 @@ from localrag.cli.prove import prove_command
 from localrag.errors import UsageError
 from localrag.proofs import attempts, offline
 from localrag.proofs.attempts import Outcome
-from localrag.proofs.offline import Report, Run, Trial, prove_offline
+from localrag.proofs.offline import Report, Trial, prove_offline
 from localrag.security.offline import LayerName, landlock, seccomp
 from localrag.settings import Settings, load_settings
 
@@ -26,8 +26,7 @@ linux = pytest.mark.skipif(
 )
 THROUGH, BY_FILTER = Outcome("through", "", "it worked"), Outcome("refused", "seccomp", "EACCES")
 TRIED = Trial("TCP", "native", "seccomp", THROUGH, BY_FILTER, BY_FILTER)
-RUN = Run("confined", (), (TRIED,), 0, 2, 2, "It ends in 2031.", 1, "m")
-REPORT = Report("1", "2026-01-01T00:00:00+00:00", "Linux", (RUN,), "")
+REPORT = Report("1", "2026-01-01T00:00:00+00:00", "Linux", (), (TRIED,), 0, 2, 2, "It ends in 2031.", 1, "m")
 
 
 @pytest.fixture
@@ -41,9 +40,8 @@ def need_landlock(abi: int) -> None:
         pytest.skip(f"this kernel's Landlock is ABI {landlock.abi()}, this test needs {abi}")
 
 
-def tried(settings: Settings, *without: LayerName) -> Run:
-    (run,) = prove_offline(settings, without=without, work=False).runs
-    return run
+def tried(settings: Settings, *without: LayerName) -> Report:
+    return prove_offline(settings, without=without, work=False)
 
 
 @linux
@@ -89,15 +87,14 @@ def test_without_a_layer_its_attempts_prove_nothing(settings: Settings, layer: L
 
 
 def test_a_refusal_by_another_layer_proves_nothing() -> None:
-    assert TRIED.held and RUN.proven and REPORT.proven
+    assert TRIED.held and REPORT.proven
     by_hook = Outcome("refused", "hook", "refused")
     for after in (by_hook, THROUGH, Outcome("open", "", ""), Outcome("refused", "any", "ECONNREFUSED")):
         changed = replace(TRIED, after=after)
-        assert not changed.held and not replace(RUN, trials=(changed,)).proven
+        assert not changed.held and not replace(REPORT, trials=(changed,)).proven
     assert replace(TRIED, after=Outcome("absent", "", "curl is not installed")).held
-    assert not replace(RUN, heard=1).proven
-    assert not replace(RUN, documents=0).proven
-    assert not replace(REPORT, runs=()).proven
+    assert not replace(REPORT, heard=1).proven
+    assert not replace(REPORT, documents=0).proven
 
 
 def test_an_attempt_names_the_layer_that_refused_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,9 +128,8 @@ def test_a_real_ingest_and_answer_are_proven_and_reported(tmp_path: Path) -> Non
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(file.read_text())
-    assert told["proven"] and told["left_out"] == ""
-    assert [run["documents"] for run in told["runs"]] == [2, 2]
-    assert all(run["answer"] and run["model"] == "smollm2-135m-instruct" for run in told["runs"])
+    assert told["proven"] and told["documents"] == 2
+    assert told["answer"] and told["model"] == "smollm2-135m-instruct"
     checked = subprocess.run(
         [sys.executable, "-m", "localrag", "prove", "offline", "--verify", str(file)],
         capture_output=True, text=True, check=False,
@@ -160,7 +156,7 @@ def test_a_changed_report_has_an_invalid_signature(tmp_path: Path) -> None:
     found = proofs.verify(file, tmp_path / "proofs")
     assert found.good and found.ours and found.proven
     assert (tmp_path / "proofs/key").stat().st_mode & 0o777 == 0o600 or os.name == "nt"
-    told["runs"][0]["heard"] = 1
+    told["heard"] = 1
     file.write_text(json.dumps(told))
     assert not proofs.verify(file, tmp_path / "proofs").good
 
@@ -185,8 +181,8 @@ def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
 def test_the_command_exits_with_1_if_something_got_through(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    changed = replace(RUN, trials=(TRIED, replace(TRIED, name="UDP", after=THROUGH)))
-    monkeypatch.setattr(offline, "prove_offline", lambda *_, **__: replace(REPORT, runs=(changed,)))
+    changed = replace(REPORT, trials=(TRIED, replace(TRIED, name="UDP", after=THROUGH)))
+    monkeypatch.setattr(offline, "prove_offline", lambda *_, **__: changed)
     shown = CliRunner().invoke(prove_command, ["offline", "--report", str(tmp_path / "r.json")])
     assert shown.exit_code == 1
     assert "! native    UDP  GOT THROUGH" in shown.stdout and "NOT PROVEN" in shown.stdout

@@ -349,33 +349,31 @@ def signed_content(data: bytes) -> bytes:
 
 # --- winmail.dat ------------------------------------------------------------------------------------------------
 
-_TNEF = 0x223E9F78
-_TNEF_TITLE, _TNEF_DATA, _TNEF_CODEPAGE = 0x8010, 0x800F, 0x9007
+_TNEF_HINT = "Save its attachments with Outlook."
+_TNEF_BEGIN, _TNEF_TITLE, _TNEF_DATA, _TNEF_CODEPAGE = 0x9002, 0x8010, 0x800F, 0x9007
 
 
 def tnef_files(data: bytes) -> Iterator[tuple[str, bytes | ReadError]]:
     """Yield the attachments inside a winmail.dat, which Outlook sends to strangers instead of ordinary ones."""
-    hint = "Save its attachments with Outlook."
-    if len(data) < 6 or struct.unpack_from("<I", data)[0] != _TNEF:
-        yield "winmail.dat", ReadError("is damaged, or not a winmail.dat package", hint)
+    if not data.startswith(b"\x78\x9f\x3e\x22"):
+        yield "winmail.dat", ReadError("is damaged, or not a winmail.dat package", _TNEF_HINT)
         return
-    at, title, codepage = 6, b"", "cp1252"
-    content: bytes | None = None
+    at, codepage = 6, "cp1252"
+    files: list[dict[int, bytes]] = []
     while at + 9 <= len(data):
-        _, name, _, size = struct.unpack_from("<BHHI", data, at)
+        name, size = struct.unpack_from("<xHxxI", data, at)
         value = data[at + 9 : at + 9 + size]
         at += 9 + size + 2
         if at > len(data):
-            yield "winmail.dat", ReadError("is cut off: a part of it is missing", hint)
-            return
+            yield "winmail.dat", ReadError("is cut off: a part of it is missing", _TNEF_HINT)
+            break
         if name == _TNEF_CODEPAGE and size >= 4:
             codepage = f"cp{struct.unpack_from('<I', value)[0]}"
-        elif name == _TNEF_TITLE:
-            title = value.rstrip(b"\0")
-        elif name == _TNEF_DATA:
-            content = value
-        if content is not None and title:  # in either order
-            yield attached(decode_named(title, codepage)[0], "application/octet-stream"), content
-            title, content = b"", None
-    if content is not None:
-        yield attached("", "application/octet-stream"), content
+        elif name == _TNEF_BEGIN:
+            files.append({})
+        elif files:
+            files[-1][name] = value
+    for file in files:
+        if (content := file.get(_TNEF_DATA)) is not None:
+            title = decode_named(file.get(_TNEF_TITLE, b"").rstrip(b"\0"), codepage)[0]
+            yield attached(title, "application/octet-stream"), content

@@ -6,11 +6,11 @@ are joined to one line for each turn of a speaker, and each caption keeps its ti
 
 from __future__ import annotations
 
+import calendar
 import datetime
 import html
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from localrag.errors import ReadError
@@ -30,10 +30,7 @@ def read(source: Source, options: Options) -> Reading:
 # --- calendars --------------------------------------------------------------------------------------------------
 
 _ENTRIES = {"VEVENT": "Event", "VTODO": "Task", "VJOURNAL": "Note"}
-_DAYS = {
-    "MO": "Monday", "TU": "Tuesday", "WE": "Wednesday", "TH": "Thursday", "FR": "Friday", "SA": "Saturday",
-    "SU": "Sunday",
-}  # fmt: skip
+_DAYS = {name[:2].upper(): name for name in calendar.day_name}
 _DAY = re.compile(r"^\+?(-?\d+)?(MO|TU|WE|TH|FR|SA|SU)$")
 _RULE_PARTS = {
     "FREQ": "{}", "INTERVAL": "every {}", "BYDAY": "on {}", "BYMONTHDAY": "on day {}", "BYMONTH": "in month {}",
@@ -50,7 +47,7 @@ def _read_calendar(raw: str) -> Reading:
         calendars = Calendar.from_ical(raw.lstrip("\ufeff"), multiple=True)
     except (ValueError, IndexError, KeyError) as error:
         raise ReadError(f"is a damaged calendar ({error})"[:300], "Export it again from its program.") from error
-    entries = [entry for calendar in calendars for entry in calendar.walk() if entry.name in _ENTRIES]
+    entries = [entry for one in calendars for entry in one.walk() if entry.name in _ENTRIES]
     if not entries:
         raise ReadError("is a calendar without entries", "Export it again if it should have some.")
     pieces: list[str] = []
@@ -94,11 +91,6 @@ def _lines(entry: Any) -> Iterator[str]:
     yield from ("", description) if description else ()
 
 
-def _is_broken(item: Any) -> bool:
-    """Return whether icalendar did not understand a property; its text is the value as written."""
-    return type(item).__name__ == "vBroken"
-
-
 def _all(entry: Any, name: str) -> list[Any]:
     found = entry.get(name)
     return found if isinstance(found, list) else [] if found is None else [found]
@@ -117,7 +109,7 @@ def _person(person: Any) -> str:
 
 def _moment(item: Any) -> str:
     """Return a moment as "2024-03-02 10:00 (Europe/Berlin)", with the time zone as it was written."""
-    if _is_broken(item):
+    if isinstance(item, str):  # icalendar did not understand it
         return str(item)
     moment = getattr(item, "dt", None)
     if not isinstance(moment, datetime.datetime):
@@ -131,8 +123,8 @@ def _when(entry: Any) -> str:
     start, end = _moment(entry.get("DTSTART")), _moment(entry.get("DTEND"))
     if not start or not end or end == start:
         duration = entry.get("DURATION")
-        length = None if _is_broken(duration) else getattr(duration, "dt", None)
-        return f"{start}, for {_length(length)}" if start and isinstance(length, datetime.timedelta) else start
+        length = getattr(duration, "dt", None) if not isinstance(duration, str) else None
+        return f"{start}, for {length} hours".replace(":00 hours", " hours") if start and length else start
     if len(start) == len(end) == 10:  # whole days end on the day after the last
         last = str(entry["DTEND"].dt - datetime.timedelta(days=1))
         return start if last <= start else f"{start} to {last}"
@@ -143,29 +135,22 @@ def _when(entry: Any) -> str:
     return f"{begin} to {until}" + (f" ({zone}" if zone else "")
 
 
-def _length(length: datetime.timedelta) -> str:
-    minutes = round(length.total_seconds() / 60)
-    parts = ((minutes // 1440, "day"), (minutes // 60 % 24, "hour"), (minutes % 60, "minute"))
-    return " ".join(f"{count} {name}{'s' * (count > 1)}" for count, name in parts if count) or "no time"
-
-
 def _repeats(entry: Any) -> str:
     rules = [_rule(rule) for rule in _all(entry, "RRULE")]
     for name, word in (("RDATE", "also on"), ("EXDATE", "except on")):
-        dates = [_moment(date) for item in _all(entry, name) for date in (() if _is_broken(item) else item.dts)]
-        if dates:
-            rules.append(f"{word} {', '.join(dates)}")
+        dates = [_moment(date) for item in _all(entry, name) if not isinstance(item, str) for date in item.dts]
+        rules += [f"{word} {', '.join(dates)}"] if dates else []
     return "; ".join(rules)
 
 
 def _rule(rule: Any) -> str:
-    """Return a recurrence as "weekly, on Monday and Friday, until 2024-12-31"; rare parts stay as written."""
-    if _is_broken(rule):
+    """Return a recurrence as "weekly, on Monday, Friday, until 2024-12-31"; rare parts stay as written."""
+    if isinstance(rule, str):
         return str(rule)
     words: list[str] = []
     for name, values in rule.items():
-        texts = [_DAY.sub(lambda day: f"{day[1] or ''}. {_DAYS[day[2]]}".lstrip(". "), str(value)) for value in values]
-        listed = " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
+        texts = (_DAY.sub(lambda day: f"{day[1] or ''}. {_DAYS[day[2]]}".lstrip(". "), str(value)) for value in values)
+        listed = ", ".join(texts)
         listed = {"UNTIL": listed[:10], "FREQ": listed.lower()}.get(name, listed)
         words.append(_RULE_PARTS.get(name, f"{name}={{}}").format(listed))
     return ", ".join(words)
@@ -179,18 +164,10 @@ _CUE_LINE = re.compile(rf"^\s*{_TIME}\s*-+>\s*{_TIME}")
 _VOICE = re.compile(r"<v(?:\.[^\s<>]{0,100})?[ \t]{1,9}([^<>]{1,200})>")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<\d[\d:.]{0,20}>|\{\\[^{}]{0,200}\}")
 _SPEAKER = re.compile(r"^([^\W\d_][\w.'’ -]{0,40}(?: \([^)]{1,30}\))?): +(?=\S)")
+_DASH = re.compile(r"[-–—]\s*\w")  # marks another speaker
 _PAUSE = 5.0  # seconds of silence that end a line without a speaker
 _FLASH = 0.05  # seconds; rolling captions repeat a line this long, or above the next one
 _LINE = 500  # characters after which a line ends with its sentence
-
-
-@dataclass(frozen=True, slots=True)
-class _Cue:
-    start: float
-    end: float
-    speaker: str
-    text: str
-    new_speaker: bool = False  # a dash marks another speaker
 
 
 def _read_transcript(raw: str) -> Reading:
@@ -198,36 +175,31 @@ def _read_transcript(raw: str) -> Reading:
     pieces: list[str] = []
     anchors: list[Anchor] = []
     size = length = 0
-    last: _Cue | None = None
-    for cue in _cues(text):
-        begins = _begins_line(last, cue, length)
-        gap = "" if last is None else "\n" if begins else " "
-        words = f"{cue.speaker}: {cue.text}" if begins and cue.speaker else cue.text
+    last_end, last_speaker = 0.0, ""
+    for start, end, speaker, words in _captions(text):
+        sentence_ended = bool(pieces) and pieces[-1].endswith((".", "?", "!", "…", "。", '"', "”"))
+        paused = not speaker and start - last_end > _PAUSE
+        is_long = length > (_LINE if sentence_ended else 4 * _LINE)
+        begins = not pieces or speaker != last_speaker or _DASH.match(words) or paused or is_long
+        gap = "" if not pieces else "\n" if begins else " "
+        words = f"{speaker}: {words}" if begins and speaker else words
         size += len(gap)
-        minutes, seconds = divmod(int(cue.start), 60)
+        minutes, seconds = divmod(int(start), 60)
         clock = f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
         if not anchors or anchors[-1].name != clock:
             anchors.append(Anchor(size, clock))
         pieces += (gap, words)
         size += len(words)
         length = len(words) if begins else length + len(words) + 1
-        last = cue
-    if last is None:
+        last_end, last_speaker = end, speaker
+    if not pieces:
         raise ReadError("is damaged, or not a transcript with times", "Export it again from its program.")
     title = re.match(r"WEBVTT[ \t]+-?[ \t]*(\S.*)", text)
     return Reading((Page("".join(pieces), anchors=tuple(anchors)),), title[1] if title else "")
 
 
-def _begins_line(last: _Cue | None, cue: _Cue, length: int) -> bool:
-    if last is None or cue.new_speaker or cue.speaker != last.speaker:
-        return True
-    sentence_ended = last.text.endswith((".", "?", "!", "…", "。", '"', "”"))
-    paused = not cue.speaker and cue.start - last.end > _PAUSE
-    return paused or (length > _LINE and sentence_ended) or length > 4 * _LINE
-
-
-def _cues(text: str) -> Iterator[_Cue]:
-    """Yield the captions without notes, styles, numbers and names of captions."""
+def _captions(text: str) -> Iterator[tuple[float, float, str, str]]:
+    """Yield start, end, speaker and words of captions, without notes, styles, numbers and names of captions."""
     lines = text.split("\n")
     found = [(index, match) for index, line in enumerate(lines) if (match := _CUE_LINE.match(line))]
     following = [*(index for index, _ in found[1:]), len(lines)]
@@ -241,28 +213,21 @@ def _cues(text: str) -> Iterator[_Cue]:
         if not text.startswith("WEBVTT") and after < len(lines) and body and body[-1].strip().isdigit():
             body.pop()  # the number of the next caption
         rolling = body and _plain(body[0]) == shown and (len(body) > 1 or end - start < _FLASH)
-        if body:
-            shown = _plain(body[-1])
-        yield from _split_speakers(start, end, body[1:] if rolling else body)
-
-
-def _split_speakers(start: float, end: float, lines: list[str]) -> Iterator[_Cue]:
-    speaker, words, new_speaker = "", "", False
-    for line in lines:
-        text = _plain(line)
-        voice, named = _VOICE.search(line), _SPEAKER.match(text)
-        dash = re.match(r"[-–—]\s*\w", text) is not None
-        if (voice or named or dash) and words:
-            yield _Cue(start, end, speaker, words, new_speaker)
-            speaker, words, new_speaker = "", "", False
-        new_speaker = new_speaker or dash
-        if voice:
-            speaker = " ".join(clean(html.unescape(voice[1])).split())
-        elif named:
-            speaker, text = named[1], text[named.end() :]
-        words = f"{words} {text}".strip()
-    if words:
-        yield _Cue(start, end, speaker, words, new_speaker)
+        shown = _plain(body[-1]) if body else shown
+        speaker, words = "", ""
+        for line in body[1:] if rolling else body:
+            plain = _plain(line)
+            voice, named = _VOICE.search(line), _SPEAKER.match(plain)
+            if words and (voice or named or _DASH.match(plain)):
+                yield start, end, speaker, words
+                speaker, words = "", ""
+            if voice:
+                speaker = " ".join(clean(html.unescape(voice[1])).split())
+            elif named:
+                speaker, plain = named[1], plain[named.end() :]
+            words = f"{words} {plain}".strip()
+        if words:
+            yield start, end, speaker, words
 
 
 def _plain(line: str) -> str:

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from email import message_from_bytes
-from email.header import decode_header, make_header
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element
@@ -23,6 +21,7 @@ from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import HiddenText, format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
+from localrag.ingest.readers.mail import header_text, iso_date
 from localrag.ingest.readers.package import DAMAGED, damaged, parse_xml, shortened
 from localrag.ingest.readers.source import Budget, Options, Source
 from localrag.ingest.readers.tables import table
@@ -74,24 +73,16 @@ def _read_page(html: str, encoding: str = "", title: str = "", date: str = "") -
 
 
 def _read_mhtml(source: Source) -> Reading:
-    """Read the page itself; its frames only if it has no text of its own."""
     message = message_from_bytes(source.read())
     parts = [part for part in message.walk() if part.get_content_type() in ("text/html", "application/xhtml+xml")]
     if not parts or not message.keys():
         raise ReadError("holds no web page", "Save the page again, or as HTML.")
-    title, date = str(message.get("Subject", "")), ""
-    with suppress(ValueError, LookupError):
-        title = str(make_header(decode_header(title)))
-    with suppress(ValueError):
-        date = parsedate_to_datetime(str(message["Date"])).isoformat()
-    start = message.get_param("start")
-    for part in sorted(parts, key=lambda part: bool(start) and part.get("Content-ID") != start):
-        data = part.get_payload(decode=True)
-        html, encoding = decode_html(data if isinstance(data, bytes) else b"", part.get_content_charset(""))
-        reading = _read_page(html, encoding, title, date)
-        if reading.pages[0].text.strip():
-            return reading
-    raise ReadError("has no text", "Open it to see whether it holds only pictures.")
+    start = message.get_param("start")  # other pages are frames
+    page = next((part for part in parts if start and part.get("Content-ID") == start), parts[0])
+    data = page.get_payload(decode=True)
+    html, encoding = decode_html(data if isinstance(data, bytes) else b"", page.get_content_charset(""))
+    title = header_text(str(message.get("Subject", "")))
+    return _read_page(html, encoding, title, iso_date(str(message.get("Date", ""))))
 
 
 def _parse(html: str) -> Any:
@@ -504,11 +495,10 @@ def _colour(value: str) -> _Colour | None:
 # --- books ------------------------------------------------------------------------------------------------------
 
 _OPF = "{http://www.idpf.org/2007/opf}"
-_DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
+_NCX = "{http://www.daisy.org/z3986/2005/ncx/}"
+_XHTML = "{http://www.w3.org/1999/xhtml}"
 _ENCRYPTION_METHOD = "{http://www.w3.org/2001/04/xmlenc#}EncryptionMethod"
 _FONT_METHODS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
-_TEXTS = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document")
-_MAX_CHAPTERS = 20_000
 
 
 def _read_epub(source: Source, options: Options) -> Reading:
@@ -527,7 +517,7 @@ class _Book:
         if "meta-inf/encryption.xml" in self._names:
             methods = parse_xml(self._bytes("META-INF/encryption.xml")).iter(_ENCRYPTION_METHOD)
             if any(method.get("Algorithm") not in _FONT_METHODS for method in methods):
-                raise ReadError("is protected by DRM", "Ask whoever sold it for a copy without protection.")
+                raise ReadError("is protected by DRM", "Ask its seller for a copy without protection.")
         container = parse_xml(self._bytes("META-INF/container.xml"))
         root = next((item.get("full-path", "") for item in container.iter() if item.tag.endswith("}rootfile")), "")
         self._folder = posixpath.dirname(root)
@@ -539,7 +529,9 @@ class _Book:
         pages: list[Page] = []
         skipped: list[SkippedPage] = []
         remarks: list[Remark] = []
-        for name in self._chapters():
+        spine = [self._items.get(item.get("idref", "")) for item in self._package.iter(f"{_OPF}itemref")]
+        chapters = [item for item in spine if item is not None and "image/" not in item.get("media-type", "")]
+        for name in dict.fromkeys(_path(self._folder, item) for item in chapters if not _is_nav(item)):
             number, label = len(pages) + 1, labels.get(name.lower())
             try:
                 text, headings, found = text_of(decode_html(self._bytes(name))[0])
@@ -551,44 +543,33 @@ class _Book:
             if text:
                 label = label or (headings[0].title if headings else None)
                 pages.append(Page(text, number, label, headings, unit="chapter"))
-
-        def is_other(item: Element) -> bool:  # a date of another event than the publication
-            return item.get(f"{_OPF}event", "publication") != "publication"
-
         titles, creators, dates = (
-            list(filter(None, map(_title_words, sorted(self._package.iter(f"{_DUBLIN_CORE}{name}"), key=is_other))))
+            list(filter(None, map(_words, self._package.iter(f"{{http://purl.org/dc/elements/1.1/}}{name}"))))
             for name in ("title", "creator", "date")
         )
-        date = re.match(r"\d{4}(?:-\d\d(?:-\d\d)?)?", dates[0]) if dates else None
+        date = re.match(r"\d{4}(?:-\d\d(?:-\d\d)?)?", min(dates, default=""))  # others are of changes
         title, author = clean_title(titles[0] if titles else ""), clean_title("; ".join(dict.fromkeys(creators)))
         return Reading(tuple(pages), title, tuple(skipped), tuple(remarks), author, date[0] if date else "")
-
-    def _chapters(self) -> list[str]:
-        """Return the names of the texts in reading order, each once, without the table of contents."""
-        found: dict[str, None] = {}
-        for reference in self._package.iter(f"{_OPF}itemref"):
-            item = self._items.get(reference.get("idref", ""))
-            if item is None or "nav" in (item.get("properties") or "").split():
-                continue
-            if item.get("media-type", _TEXTS[0]).lower() in _TEXTS:
-                found.setdefault(_path(self._folder, item.get("href", "")))
-        return list(found)[:_MAX_CHAPTERS]
 
     def _labels(self) -> Iterator[tuple[str, str]]:
         """Yield parts of the book and their titles in the tables of contents of EPUB 3 and EPUB 2."""
         for item in self._items.values():
-            is_nav = "nav" in (item.get("properties") or "").split()
-            if not is_nav and item.get("media-type") != "application/x-dtbncx+xml":
+            if not _is_nav(item) and item.get("media-type") != "application/x-dtbncx+xml":
                 continue
-            name = _path(self._folder, item.get("href", ""))
+            name = _path(self._folder, item)
             try:
                 # XML does not know the entities of XHTML; a title can do without them.
                 root = parse_xml(re.sub(rb"&(?!(?:amp|lt|gt|quot|apos|#\w+);)[a-zA-Z]\w*;", b" ", self._bytes(name)))
             except (*DAMAGED, ReadError):
                 continue  # chapters are named by their headings
-            for label, target in _nav_links(root) if is_nav else _ncx_points(root):
-                if title := _title_words(label)[:200]:
-                    yield _path(posixpath.dirname(name), target or "").lower(), title
+            toc = f"{_XHTML}nav[@{{http://www.idpf.org/2007/ops}}type='toc']"
+            links = [(link, link) for link in root.iterfind(f".//{toc}//{_XHTML}a")]
+            points = (
+                (point.find(f"{_NCX}navLabel"), point.find(f"{_NCX}content")) for point in root.iter(f"{_NCX}navPoint")
+            )
+            for label, target in (*links, *points):
+                if label is not None and target is not None and (title := _words(label)[:200]):
+                    yield _path(posixpath.dirname(name), target).lower(), title
 
     def _bytes(self, name: str) -> bytes:
         if name.lower() not in self._names:
@@ -597,24 +578,14 @@ class _Book:
             return self._budget.unpack(stream)  # type: ignore[arg-type]
 
 
-def _ncx_points(root: Element) -> Iterator[tuple[Element, str | None]]:
-    ncx = "{http://www.daisy.org/z3986/2005/ncx/}"
-    for point in root.iter(f"{ncx}navPoint"):
-        label, content = point.find(f"{ncx}navLabel"), point.find(f"{ncx}content")
-        if label is not None and content is not None:
-            yield label, content.get("src")
+def _is_nav(item: Element) -> bool:
+    return "nav" in (item.get("properties") or "").split()
 
 
-def _nav_links(root: Element) -> Iterator[tuple[Element, str | None]]:
-    xhtml = "{http://www.w3.org/1999/xhtml}"
-    for nav in root.iter(f"{xhtml}nav"):
-        if nav.get("{http://www.idpf.org/2007/ops}type", "toc") == "toc":
-            yield from ((link, link.get("href")) for link in nav.iter(f"{xhtml}a"))
-
-
-def _path(folder: str, target: str) -> str:
+def _path(folder: str, link: Element) -> str:
+    target = link.get("href") or link.get("src") or ""
     return posixpath.normpath(posixpath.join(folder, unquote(target.partition("#")[0]))).lstrip("/")
 
 
-def _title_words(element: Element) -> str:
+def _words(element: Element) -> str:
     return " ".join(clean("".join(element.itertext())).split())

@@ -57,7 +57,7 @@ def test_each_event_has_its_heading_and_time():
     (["DTSTART;VALUE=DATE:20240302", "DTEND;VALUE=DATE:20240303"], "2024-03-02"),
     (["DTSTART;VALUE=DATE:20240302", "DTEND;VALUE=DATE:20240305"], "2024-03-02 to 2024-03-04"),
     (["DTSTART:20240302T100000Z", "DTEND:20240303T020000Z"], "2024-03-02 10:00 to 2024-03-03 02:00 (UTC)"),
-    (["DTSTART:20240302T100000", "DURATION:PT1H30M"], "2024-03-02 10:00, for 1 hour 30 minutes"),
+    (["DTSTART:20240302T100000", "DURATION:PT1H30M"], "2024-03-02 10:00, for 1:30 hours"),
     (["DTSTART;TZID=A:20240302T100000", "DTEND;TZID=B:20240302T110000"], "2024-03-02 10:00 (A) to 2024-03-02 11:00 (B)"),
     (["DTSTART:99999999"], "99999999"), (["DTSTART:soon"], "soon"),
 ])  # fmt: skip
@@ -66,7 +66,7 @@ def test_times_are_in_the_zone_they_were_written_in(lines, expected):
 
 
 @pytest.mark.parametrize("rule, expected", [
-    ("FREQ=WEEKLY;BYDAY=MO,FR;UNTIL=20241231T235959Z", "weekly, on Monday and Friday, until 2024-12-31"),
+    ("FREQ=WEEKLY;BYDAY=MO,FR;UNTIL=20241231T235959Z", "weekly, on Monday, Friday, until 2024-12-31"),
     ("FREQ=MONTHLY;BYDAY=2TU;COUNT=5", "monthly, 5 times, on 2. Tuesday"), ("FREQ=DAILY;INTERVAL=3", "daily, every 3"),
     ("FREQ=ODD", "FREQ=ODD"),
 ])  # fmt: skip

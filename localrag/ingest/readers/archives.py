@@ -1,8 +1,7 @@
 """Archives (ZIP, TAR, compressed TAR) and single compressed files (GZ, BZ2, XZ): their members, one by one.
 
 Nothing is written to disk, no link is followed, and only members of types that are read are unpacked. Bombs are found
-by
-declared sizes, by members that share bytes, and by counting unpacked bytes. Not read: RAR, 7Z, Deflate64, Zstandard,
+by declared sizes, by members that share bytes, and by counting unpacked bytes. Not read: RAR, 7Z, Deflate64, Zstandard,
 AES encryption, split archives.
 """
 
@@ -38,10 +37,7 @@ _DAMAGED = (
 _OF_SYSTEMS = re.compile(r"(?:^|/)(?:\.[^/]*|__MACOSX|~\$[^/]*|Thumbs\.db|desktop\.ini)(?:/|$)", re.I)
 _DAMAGE = "Copy it again from where it came from, or unpack it with a repair tool."
 _DISTRUST = "Do not trust this archive."
-_JOIN = "Join the parts (zip -s 0 FILE.zip --out WHOLE.zip), or unpack."
-_UNICODE_NAME = 0x7075
 _AES = 99
-_SPLIT = b"PK\x07\x08"  # the first part of a split archive begins with it
 _STEP = 1 << 20
 _RATIO = 200
 _HARMLESS = 50_000_000
@@ -76,13 +72,11 @@ def _zip_members(source: Source, options: Options, budget: Budget) -> Iterator[M
             archive = zipfile.ZipFile(stream)
             entries = archive.infolist()
         except (*_DAMAGED, NotImplementedError) as error:
-            stream.seek(0)
-            if stream.read(4) == _SPLIT:
-                raise ReadError("is one part of a split archive", _JOIN) from error
             other = another_kind(source, "a ZIP archive", "a ZIP")
             raise (other or ReadError("is damaged, cut off, or not a ZIP archive", _DAMAGE)) from error
         if any(entry.volume for entry in entries):
-            raise ReadError("is one part of a split archive", _JOIN)
+            hint = "Join the parts (zip -s 0 FILE.zip --out WHOLE.zip), or unpack."
+            raise ReadError("is one part of a split archive", hint)
         # Entries that lie in each other: so a small archive unpacks to a huge one without nesting.
         spans = sorted((entry.header_offset, entry.header_offset + 30 + entry.compress_size) for entry in entries)
         if any(end > start for (_, end), (start, _) in pairwise(spans)):
@@ -144,12 +138,6 @@ def _zip_name(entry: zipfile.ZipInfo) -> str:
     """Return the name in Unicode where the archive has it, else decoded from its likely code page."""
     if entry.flag_bits & 0x800 or entry.filename.isascii():
         return entry.filename
-    extra = entry.extra
-    while len(extra) >= 4:
-        kind, size = struct.unpack_from("<HH", extra)
-        if kind == _UNICODE_NAME and size > 5:
-            return extra[9 : 4 + size].decode("utf-8", "replace")
-        extra = extra[4 + size :]
     return old_name(entry.filename.encode("cp437", "replace"))
 
 

@@ -15,12 +15,19 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.parser import HeaderParser
 from email.utils import format_datetime
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.mail import Letter, author_of, encrypted, header_text, is_decoration, iso_date
-from localrag.ingest.readers.naming import Names, attached, content_type, safe
+from localrag.ingest.readers.mail import (
+    Letter,
+    author_of,
+    encrypted,
+    header_text,
+    is_decoration,
+    iso_date,
+    subject_name,
+)
+from localrag.ingest.readers.naming import Names, attached, content_type
 from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind
 from localrag.ingest.readers.text import decode_named
 from localrag.types import Reading
@@ -54,15 +61,18 @@ def read(source: Source, options: Options) -> Reading:
 def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
     names = Names()
     with _opened(source) as item:
-        for attachment in _attachments(item):
-            name = names.unique(attachment.name)
+        for name, content in _attachments(item):
+            name = names.unique(name)
             try:
-                data = attachment.data(budget)
+                data = _as_eml(content, budget, 0).as_bytes() if isinstance(content, _Item) else content
             except _DAMAGED:
                 yield Member(name, refused=ReadError("is damaged in the mail", _HINT))
                 continue
-            refused = ReadError("is only a link to a file elsewhere", "Ingest that file itself.")
-            yield Member(name, refused=refused) if data is None else Member(name, Source(name, data=data))
+            if data is None:
+                yield Member(name, refused=ReadError("is only a link to a file elsewhere", "Ingest that file itself."))
+            else:
+                budget.take(len(data))  # streams may share bytes
+                yield Member(name, Source(name, data=data))
 
 
 @contextmanager
@@ -114,7 +124,7 @@ class _Item:
         return ""
 
     def binary(self, tag: int, kind: int = _BINARY) -> bytes | None:
-        name = self._stream(tag, kind)
+        name = self._streams.get(f"__SUBSTG1.0_{tag:04X}{kind:04X}")
         try:
             return bytes(self.ole.openstream([*self.path, name]).read()) if name else None
         except _DAMAGED:
@@ -129,9 +139,6 @@ class _Item:
             if 0 < ticks < 1 << 61:
                 return (_EPOCH + timedelta(microseconds=ticks // 10)).replace(microsecond=0)
         return None
-
-    def _stream(self, tag: int, kind: int) -> str:
-        return self._streams.get(f"__SUBSTG1.0_{tag:04X}{kind:04X}", "")
 
     def _fixed_properties(self) -> dict[tuple[int, int], bytes]:
         """Return the properties of fixed size by tag and type; the size of the header depends on the kind of item."""
@@ -157,8 +164,9 @@ def _codec(number: int) -> str:
 
 
 def _letter(item: _Item) -> Letter:
-    for attachment in _attachments(item):
-        if attachment.kind == "application/pgp-encrypted" or attachment.name.lower() == "message.rpmsg":
+    for one in item.children("__attach_version1.0_#"):
+        name, kind = one.text(_LONG_FILENAME, _FILENAME).lower(), one.text(_MIME).lower()
+        if kind == "application/pgp-encrypted" or name == "message.rpmsg":
             raise encrypted()
     headers = HeaderParser().parsestr(item.text(_HEADERS))
     sender = header_text(str(headers.get("From", "")))
@@ -211,36 +219,21 @@ def _person(name: str, address: str) -> str:
 # --- attachments ------------------------------------------------------------------------------------------------
 
 
-class _Attachment:
-    def __init__(self, item: _Item) -> None:
-        self._item = item
-        mails = item.children(f"__substg1.0_{_DATA:04X}{_OBJECT:04X}")
-        self.mail = next((mail for mail in mails if mail.fixed), None)
-        self.kind = item.text(_MIME).lower()
-        if self.mail is not None:
-            self.name = attached(safe(self.mail.text(_SUBJECT))[:100].strip() or "mail", "message/rfc822")
-        else:
-            self.name = attached(item.text(_LONG_FILENAME, _FILENAME, _NAME), self.kind)
-
-    def is_decoration(self, html: str) -> bool:
-        identity = self._item.text(_CONTENT_ID).strip("<> ")
-        is_hidden = self._item.fixed.get((_HIDDEN, 0x0B), b"\0")[0] != 0
-        shown = is_hidden or bool(identity and f"cid:{identity}" in html)
-        kind = self.kind or content_type(self.name)
-        return self.mail is None and is_decoration(self.name, kind, len(self._item.binary(_DATA) or b""), shown=shown)
-
-    def data(self, budget: Budget) -> bytes | None:
-        """Return what is attached, counted because streams may share bytes; None if it is elsewhere."""
-        if self.mail is not None:
-            return _as_eml(self.mail, budget, 0).as_bytes()
-        data = self._item.binary(_DATA)
-        return None if data is None else budget.unpack(BytesIO(data))
-
-
-def _attachments(item: _Item) -> list[_Attachment]:
+def _attachments(item: _Item) -> Iterator[tuple[str, _Item | bytes | None]]:
+    """Yield names and contents of attachments, a mail or bytes; None for a file that is elsewhere."""
     html = (item.binary(_HTML) or b"").decode("latin-1") or item.text(_HTML)
-    found = map(_Attachment, item.children("__attach_version1.0_#"))
-    return [one for one in found if not one.is_decoration(html)]
+    for one in item.children("__attach_version1.0_#"):
+        mails = one.children(f"__substg1.0_{_DATA:04X}{_OBJECT:04X}")
+        if mail := next((mail for mail in mails if mail.fixed), None):
+            yield subject_name(mail.text(_SUBJECT)), mail
+            continue
+        kind = one.text(_MIME).lower()
+        name, data = attached(one.text(_LONG_FILENAME, _FILENAME, _NAME), kind), one.binary(_DATA)
+        identity = one.text(_CONTENT_ID).strip("<> ")
+        is_hidden = one.fixed.get((_HIDDEN, 0x0B), b"\0")[0] != 0
+        shown = is_hidden or bool(identity and f"cid:{identity}" in html)
+        if not is_decoration(name, kind or content_type(name), len(data or b""), shown=shown):
+            yield name, data
 
 
 def _as_eml(item: _Item, budget: Budget, depth: int) -> EmailMessage:
@@ -251,9 +244,10 @@ def _as_eml(item: _Item, budget: Budget, depth: int) -> EmailMessage:
     message.set_content(plain)
     if html:
         message.add_alternative(html, subtype="html")
-    for one in _attachments(item) if depth < _MAX_DEPTH else ():
-        if one.mail is not None:
-            message.add_attachment(_as_eml(one.mail, budget, depth + 1), filename=one.name)
-        elif (data := one.data(budget)) is not None:
-            message.add_attachment(data, maintype="application", subtype="octet-stream", filename=one.name)
+    for name, content in _attachments(item) if depth < _MAX_DEPTH else ():
+        if isinstance(content, _Item):
+            message.add_attachment(_as_eml(content, budget, depth + 1), filename=name)
+        elif content is not None:
+            budget.take(len(content))
+            message.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
     return message

@@ -221,9 +221,8 @@ def test_members_that_share_their_bytes_are_refused():
 def test_a_part_of_a_split_archive_is_refused_as_a_whole():
     data = bytearray(zipped(*((f"{n}.txt", b"x" * 50) for n in range(20))))
     struct.pack_into("<H", data, data.index(b"PK\1\2") + 34, 1)
-    for part in (bytes(data), b"PK\7\x08" + bytes(data[:300])):
-        with pytest.raises(ReadError, match="split"):
-            unpack("a.zip", part)
+    with pytest.raises(ReadError, match="split"):
+        unpack("a.zip", bytes(data))
 
 
 def test_all_members_together_are_bounded():

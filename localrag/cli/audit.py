@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from localrag import policy
 from localrag.cli.keys import recipient_options
 from localrag.cli.options import EXISTING_FILE, FILE, complete_library, json_option, print_json, print_result, shown
 from localrag.errors import KeyRequired, UsageError
@@ -122,6 +123,7 @@ def export_command(out: Path, libraries: Sequence[str], recipients: Recipients |
     """Write the logs to a new FILE: .csv, .xlsx or .jsonl."""
     from localrag.answer.survey import table_export
 
+    policy.check_export("the audit log")
     form = decrypted_name(out)
     out = out if recipients is None else recipients.path(out)
     if form.suffix.lower() not in (".csv", ".xlsx", ".jsonl"):

@@ -209,7 +209,8 @@ def _llama(settings: Settings) -> Iterator[Seen]:
     from localrag.models import machine
 
     try:
-        probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=60, check=False)
+        command = [sys.executable, "-P", "-c", _PROBE]
+        probe = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         yield "problem", f"llama.cpp does not start: {error}", _REBUILD
         return
@@ -240,7 +241,7 @@ def _in_force(settings: Settings) -> Iterator[Seen]:
         arguments = json.dumps(loading.generator_arguments(settings), default=str)
     except LocalragError:
         return  # reported among the models
-    command = [sys.executable, "-c", _TRIAL, arguments]
+    command = [sys.executable, "-P", "-c", _TRIAL, arguments]
     try:
         trial = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         result = json.loads((trial.stdout.splitlines() or ["{}"])[-1])

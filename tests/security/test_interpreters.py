@@ -1,0 +1,92 @@
+"""Interpreters that localrag starts: none imports from the current folder, and a policy holds against PYTHON* variables."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import localrag
+from localrag.cli import doctor
+from localrag.settings import Settings
+
+PACKAGE = Path(localrag.__file__).parent
+ISOLATED = ("-I", "-P")
+NAMES = ("'python'", "'python3'", "'py'")
+# These start processes of their own accord, without -P, or through a shell.
+FORBIDDEN = {"Process", "Pool", "ProcessPoolExecutor", "system", "popen", "spawnv", "spawnl", "create_subprocess_shell"}
+
+
+def starts(tree: ast.AST) -> Iterator[tuple[int, bool]]:
+    """Each place that may start an interpreter: its line, and whether that is isolated."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.List | ast.Tuple):
+            for word, after in zip(node.elts, [*node.elts, None][1:], strict=True):
+                named = isinstance(node, ast.List) and word is node.elts[0] and ast.unparse(word) in NAMES
+                if named or ast.unparse(word) == "sys.executable":
+                    yield word.lineno, isinstance(after, ast.Constant) and after.value in ISOLATED
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func).rpartition(".")[2]
+            if name in FORBIDDEN or any(word.arg in ("shell", "executable") for word in node.keywords):
+                yield node.lineno, False
+            if name not in ("Path", "execve") and "sys.executable" in map(ast.unparse, node.args):
+                yield node.lineno, False
+
+
+@pytest.mark.parametrize(
+    "code",
+    ['run([sys.executable, "-c", "x"])', 'run((*a, sys.executable, "-m", "x"))', 'run(["python3", "x"])',
+     "os.system(x)", "run(x, shell=True)", "multiprocessing.Process(target=x)", 'os.spawnv(0, sys.executable, ["x"])'],
+)  # fmt: skip
+def test_a_start_that_is_not_isolated_is_found(code: str) -> None:
+    assert not all(isolated for _, isolated in starts(ast.parse(code)))
+
+
+def test_every_interpreter_is_isolated() -> None:
+    found = {
+        f"{file.relative_to(PACKAGE)}:{line}": isolated
+        for file in PACKAGE.rglob("*.py")
+        for line, isolated in starts(ast.parse(file.read_text(encoding="utf-8")))
+    }
+    assert len(found) > 5 and [place for place, isolated in found.items() if not isolated] == []
+
+
+@pytest.fixture
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that appears when a module of the current folder is imported."""
+    (tmp_path / "received").mkdir()
+    for name in ("json", "llama_cpp", "localrag", "pathlib", "sitecustomize", "usercustomize"):
+        (tmp_path / "received" / f"{name}.py").write_text(f"open({str(tmp_path / 'pwned')!r}, 'w').close()")
+    monkeypatch.chdir(tmp_path / "received")
+    return tmp_path / "pwned"
+
+
+def test_doctor_imports_nothing_from_the_current_folder(
+    trap: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("localrag.llm.loading.generator_arguments", lambda settings: {})
+    list(doctor._llama(settings))
+    assert not trap.exists()
+
+
+def run(*words: str, policy: str, tmp_path: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "policy.toml").write_text(policy)
+    environ = {**os.environ, "LOCALRAG_POLICY": str(tmp_path / "policy.toml"), **more}
+    command = [sys.executable, "-m", "localrag", *words]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="localrag starts itself again on POSIX systems")
+def test_no_module_of_the_environment_loosens_a_policy(tmp_path: Path) -> None:
+    code = "from localrag import policy\npolicy.check_export = lambda what: None\n"
+    (tmp_path / "sitecustomize.py").write_text(code)
+    path = os.pathsep.join((str(tmp_path), str(PACKAGE.parent)))
+    done = run("audit", "export", "out.csv", policy="allow_exports = false", tmp_path=tmp_path, PYTHONPATH=path)
+    assert done.returncode == 9 and not (tmp_path / "out.csv").exists(), done.stderr
+    done = run("audit", "export", "out.csv", policy="", tmp_path=tmp_path, PYTHONPATH=path)
+    assert done.returncode == 0 and (tmp_path / "out.csv").exists(), done.stderr

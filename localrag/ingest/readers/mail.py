@@ -6,8 +6,6 @@ is HTML. Signatures are not verified, encrypted mails refused. Pictures in the b
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import struct
 from collections.abc import Iterator
@@ -16,20 +14,19 @@ from dataclasses import dataclass, field, replace
 from email._policybase import Compat32
 from email.message import Message
 from email.parser import BytesParser
-from email.utils import collapse_rfc2231_value, getaddresses, parsedate_to_datetime
+from email.utils import collapse_rfc2231_value, getaddresses
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.naming import Names, attached, safe
 from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind
-from localrag.ingest.readers.text import decode_named
+from localrag.ingest.readers.text import decode_named, header_text, iso_date, unpack_word
 from localrag.types import Heading, Page, Reading, Remark
 
 _MAX_HEADER = 1_000  # characters of an address header; `getaddresses` is slow on long ones
 _MAX_DEPTH = 50  # of multiparts inside multiparts; real mails need six
 _STUB = 300  # characters; a shorter plain part may only point at the HTML
 _LOGO = 10_000  # bytes; smaller pictures are logos, lines and faces
-_WORD = re.compile(r"=\?([\w.:+-]+)(?:\*[\w-]+)?\?([bqBQ])\?([^?]*)\?=")
 _ALSO_TEXT = ("message/delivery-status", "message/disposition-notification", "text/rfc822-headers")
 
 
@@ -257,7 +254,7 @@ def _forwarded(part: Message, name: str) -> tuple[str, bytes]:
     if inner is None:
         return attached(name, "message/rfc822"), _data(part)
     if not inner.keys() and "base64" in part.get("Content-Transfer-Encoding", "").lower():
-        data = _decoded("b", str(inner.get_payload()))  # against the rules, but some servers do it
+        data = unpack_word("b", str(inner.get_payload()))  # against the rules, but some servers do it
     else:
         try:
             data = inner.as_bytes()
@@ -280,32 +277,6 @@ def subject_name(subject: str) -> str:
 # --- headers ----------------------------------------------------------------------------------------------------
 
 
-def header_text(raw: str) -> str:
-    """Return a header on one line with its encoded words decoded, also when they cut a character in two."""
-    text = re.sub(r"(\?=)\s+(?==\?)", r"\1", " ".join(raw.split()))
-    pieces: list[str] = []
-    data, charset, end = b"", "", 0
-    for match in _WORD.finditer(text):
-        if match.start() > end or match[1].lower() != charset:
-            pieces.append(decode_named(data, charset)[0])
-            data = b""
-        pieces.append(text[end : match.start()])
-        charset, end = match[1].lower(), match.end()
-        data += _decoded(match[2].lower(), match[3])
-    pieces += (decode_named(data, charset)[0], text[end:])
-    return " ".join("".join(pieces).split())
-
-
-def _decoded(form: str, text: str) -> bytes:
-    """Decode quoted-printable ("q") or Base64 ("b"); damaged text stays as it is."""
-    try:
-        if form == "q":
-            return binascii.a2b_qp(text.encode("utf-8", "replace"), header=True)
-        return base64.b64decode(text.encode("ascii", "ignore") + b"==")
-    except (ValueError, binascii.Error):
-        return text.encode("utf-8", "replace")
-
-
 def author_of(raw: str) -> str:
     """Return the name of the first person, or the address."""
     raw = " ".join(raw[:_MAX_HEADER].split())
@@ -318,13 +289,6 @@ def author_of(raw: str) -> str:
     return found[0] if found else header_text(raw)
 
 
-def iso_date(sent: str) -> str:
-    try:
-        return parsedate_to_datetime(sent).isoformat()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return ""
-
-
 # --- signatures (CMS SignedData, *.p7m) -------------------------------------------------------------------------
 
 
@@ -333,7 +297,7 @@ def signed_content(data: bytes) -> bytes:
     from asn1crypto import cms
 
     if data[:1] != b"\x30":
-        data = _decoded("b", b"".join(line for line in data.split() if not line.startswith(b"-")).decode("latin-1"))
+        data = unpack_word("b", b"".join(line for line in data.split() if not line.startswith(b"-")).decode("latin-1"))
     try:
         info = cms.ContentInfo.load(data)
         kind = info["content_type"].native

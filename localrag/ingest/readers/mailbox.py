@@ -12,8 +12,9 @@ from email.parser import BytesHeaderParser
 from typing import BinaryIO
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.mail import header_text, subject_name
+from localrag.ingest.readers.mail import subject_name
 from localrag.ingest.readers.source import Budget, Member, Options, Source, looks_like
+from localrag.ingest.readers.text import header_text
 
 _BEGINS = re.compile(rb"From (?:.*\d{1,2}:\d\d|\S+ *\r?\n$|- *\r?\n$)")
 _ESCAPED = re.compile(rb">+From ")

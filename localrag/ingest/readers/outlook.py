@@ -18,18 +18,10 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.mail import (
-    Letter,
-    author_of,
-    encrypted,
-    header_text,
-    is_decoration,
-    iso_date,
-    subject_name,
-)
+from localrag.ingest.readers.mail import Letter, author_of, encrypted, is_decoration, subject_name
 from localrag.ingest.readers.naming import Names, attached, content_type
 from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind
-from localrag.ingest.readers.text import decode_named
+from localrag.ingest.readers.text import decode_named, header_text, iso_date
 from localrag.types import Reading
 
 if TYPE_CHECKING:

@@ -6,9 +6,12 @@ when the encoding was a guess; bytes in no encoding that is recognised are refus
 
 from __future__ import annotations
 
+import base64
+import binascii
 import codecs
 import re
 import unicodedata
+from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
 from localrag.errors import ReadError
@@ -248,3 +251,41 @@ def _other_script(sample: bytes) -> str:
     if letters < 8 or len(_MIXED.findall(text)) > letters * 0.1:
         return ""
     return best.encoding
+
+
+# --- headers of mails -------------------------------------------------------------------------------------------
+
+_WORD = re.compile(r"=\?([\w.:+-]+)(?:\*[\w-]+)?\?([bqBQ])\?([^?]*)\?=")
+
+
+def header_text(raw: str) -> str:
+    """Return a header on one line with its encoded words decoded, also when they cut a character in two."""
+    text = re.sub(r"(\?=)\s+(?==\?)", r"\1", " ".join(raw.split()))
+    pieces: list[str] = []
+    data, charset, end = b"", "", 0
+    for match in _WORD.finditer(text):
+        if match.start() > end or match[1].lower() != charset:
+            pieces.append(decode_named(data, charset)[0])
+            data = b""
+        pieces.append(text[end : match.start()])
+        charset, end = match[1].lower(), match.end()
+        data += unpack_word(match[2].lower(), match[3])
+    pieces += (decode_named(data, charset)[0], text[end:])
+    return " ".join("".join(pieces).split())
+
+
+def unpack_word(form: str, text: str) -> bytes:
+    """Decode quoted-printable ("q") or Base64 ("b"); damaged text stays as it is."""
+    try:
+        if form == "q":
+            return binascii.a2b_qp(text.encode("utf-8", "replace"), header=True)
+        return base64.b64decode(text.encode("ascii", "ignore") + b"==")
+    except (ValueError, binascii.Error):
+        return text.encode("utf-8", "replace")
+
+
+def iso_date(sent: str) -> str:
+    try:
+        return parsedate_to_datetime(sent).isoformat()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return ""

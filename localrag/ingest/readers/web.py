@@ -21,11 +21,10 @@ from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import HiddenText, format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.mail import header_text, iso_date
 from localrag.ingest.readers.package import DAMAGED, damaged, parse_xml, shortened
 from localrag.ingest.readers.source import Budget, Options, Source
 from localrag.ingest.readers.tables import table
-from localrag.ingest.readers.text import decode_html, guess_remark
+from localrag.ingest.readers.text import decode_html, guess_remark, header_text, iso_date
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _HTML = table("html")

@@ -8,6 +8,7 @@ import pytest
 from localrag.errors import ReadError
 from localrag.ingest.readers import mail, mailbox
 from localrag.ingest.readers.source import Budget, Options, Source
+from localrag.ingest.readers.text import header_text
 
 HEAD = b"From: Jane Doe <jane@example.org>\nTo: tim@example.org\nDate: Sat, 2 Mar 2024 10:15:00 +0100\nSubject: The lease\n"
 
@@ -71,7 +72,7 @@ def test_missing_headers_are_left_out_of_the_label(head, label):
     ("=?x-no-such?q?abc?=", "abc"), ("=?utf-8?b?!!!?=", ""), ("two\n words", "two words"), ("5 =? 3 ?=", "5 =? 3 ?="),
 ])  # fmt: skip
 def test_encoded_words_are_decoded(raw, expected):
-    assert mail.header_text(raw) == expected
+    assert header_text(raw) == expected
 
 
 def test_headers_in_raw_bytes_are_read_in_the_encoding_they_seem_to_have():

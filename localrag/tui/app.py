@@ -26,7 +26,7 @@ from localrag.settings import MODEL_SETTINGS, as_text
 from localrag.tui.chat_state import Resumed, Scope, Trouble
 from localrag.tui.commands import COMMANDS
 from localrag.tui.lanes import LANES, Core, Installer, Lane, deliver
-from localrag.tui.preferences import THEMES, Look, Preferences
+from localrag.tui.preferences import Look, Preferences, themes
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.text import clean_line, error_line
 from localrag.tui.widgets.library import Works
@@ -103,7 +103,7 @@ class LocalragApp(App[None]):
         self._look = look or Look()
         # With colours of its own forced, Textual takes NO_COLOR to mean none at all instead of shades of grey.
         super().__init__(ansi_color=True if self._look.no_color else None)
-        for theme in THEMES:
+        for theme in themes():
             self.register_theme(theme)
         self.core = core
         self.preferences = preferences or Preferences()

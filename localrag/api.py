@@ -104,7 +104,6 @@ class Asking:
     def __init__(self, assistant: Assistant, begin: Callable[..., Iterator[Event]]) -> None:
         self._assistant = assistant
         self._stopped = False
-        self.interrupted = False
         self._events = begin(stop=lambda: self._stopped)
         self._answer: Answer | None = None
 
@@ -124,26 +123,6 @@ class Asking:
     def stop(self) -> None:
         """End the answer; the part that exists still comes as `Answered`."""
         self._stopped = True
-
-    def until_interrupted(self) -> Iterator[Event]:
-        """The events; Ctrl-C stops the answer like `stop`, and a second Ctrl-C is raised.
-
-        A KeyboardInterrupt inside native code would end the generator and lose the answer, so the signal only sets the
-        flag that the model polls. Call from the main thread.
-        """
-        import signal
-
-        def handle(signum: int, frame: object) -> None:
-            if self._stopped:
-                raise KeyboardInterrupt
-            self.interrupted = True
-            self.stop()
-
-        before = signal.signal(signal.SIGINT, handle)
-        try:
-            yield from self
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     @property
     def answer(self) -> Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -247,22 +246,7 @@ def test_stopped_it_still_answers(asking: api.Asking) -> None:
     for event in asking:
         if isinstance(event, Delta):
             asking.stop()
-    assert asking.answer.stopped and not asking.interrupted
-
-
-@pytest.mark.skipif(os.name != "posix", reason="a signal to oneself is POSIX")
-def test_ctrl_c_stops_the_answer_and_a_second_one_is_raised(asking: api.Asking) -> None:
-    before = signal.getsignal(signal.SIGINT)
-    events = asking.until_interrupted()
-    for event in events:
-        if isinstance(event, Delta):
-            os.kill(os.getpid(), signal.SIGINT)
-            break
-    with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
-    assert isinstance(list(events)[-1], Answered)
-    assert asking.interrupted and asking.answer.stopped
-    assert signal.getsignal(signal.SIGINT) is before
+    assert asking.answer.stopped
 
 
 def test_after_an_error_there_is_no_answer(models: Any, folder: Folder) -> None:

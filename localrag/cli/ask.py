@@ -24,7 +24,7 @@ from localrag.cli.options import (
     thinking_options,
     words_of,
 )
-from localrag.cli.output import Pace, counted, duration, table
+from localrag.cli.output import Pace, counted, duration, interruptible, table
 from localrag.errors import UsageError
 from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed, VoteProgress
 from localrag.security import sandbox
@@ -95,7 +95,8 @@ def ask_command(
     narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # "these" is the app's
     asking = ask(question, libraries=names, **narrowed, mode=mode, reproducible=reproducible, settings=settings)
     drawn = sys.stderr.isatty() and not as_json
-    answer = _draw(asking, show_thinking) if drawn else _follow(asking, silent=as_json)
+    with interruptible(then=asking.stop) as stop:
+        answer = _draw(asking, show_thinking) if drawn else _follow(asking, silent=as_json)
     if as_json:
         print_json(answer.to_dict())
     else:
@@ -104,7 +105,7 @@ def ask_command(
         print_answer(answer)
     if file is not None:
         _save_table(answer, file, settings, recipients)
-    if answer.stopped and asking.interrupted:
+    if answer.stopped and stop.asked:
         sys.exit(130)
 
 
@@ -124,7 +125,7 @@ def _save_table(answer: Answer, path: Path, settings: Settings, recipients: Reci
 def _follow(asking: Asking, silent: bool) -> Answer:
     """Wait for the answer; print notices, and a line of progress now and then."""
     pace = Pace()
-    for event in asking.until_interrupted():
+    for event in asking:
         if isinstance(event, Notice):
             click.echo(shown(event.text), err=True)
         elif isinstance(event, Replaced) and not silent:
@@ -143,7 +144,7 @@ def _draw(asking: Asking, thinking: bool) -> Answer:
     pace = Pace()
     written = reasoning = ""
     with Live(Text("…"), console=Console(stderr=True), transient=True, refresh_per_second=8) as live:
-        for event in asking.until_interrupted():
+        for event in asking:
             if isinstance(event, Delta):
                 written += event.text
                 live.update(Text(shown(written)))
@@ -208,20 +209,10 @@ def _remarks(answer: Answer) -> list[str]:
     """Return the lines below an answer: warnings, what was not read, how it was found, what it took."""
     from localrag.answer.verify import annotations
 
-    lines = [""]
-    if answer.stopped:
-        lines.append("The answer was stopped, or reached its longest length.")
-    if answer.split is not None:
-        lines.append(answer.split.shown)
+    lines = ["", *annotations.limits(answer)]
     lines += annotations.warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
-    if answer.citations_dropped:
-        lines.append(f"Left out, since the text does not contain them: {counted(answer.citations_dropped, 'quote')}.")
-    if answer.not_read:
-        first = answer.not_read[0]
-        page = f" p. {first.page}" if first.page else ""
-        more = f", and {len(answer.not_read) - 1} more" if len(answer.not_read) > 1 else ""
-        what = f"{first.document}{page} ({first.reason})" if first.document else first.reason
-        lines.append(f"Not read: {what}{more}.")
+    if unread := annotations.unread(answer):
+        lines.append(unread[0] + (f"; and {len(unread) - 1} more" if len(unread) > 1 else ""))
     if answer.looked_for not in ("", answer.question):
         lines.append(f"Searched for: {answer.looked_for}")
     lines.append(f"{answer.plan.kind}: {answer.plan.reason}")

@@ -25,14 +25,18 @@ class Stop:
 
 
 @contextmanager
-def interruptible(message: str = "") -> Iterator[Stop]:
-    """Turn the first Ctrl-C into a flag, printing `message`; raise KeyboardInterrupt at the second."""
+def interruptible(message: str = "", then: Callable[[], object] = lambda: None) -> Iterator[Stop]:
+    """Turn the first Ctrl-C into a flag, print `message` and call `then`; raise KeyboardInterrupt at the second.
+
+    A KeyboardInterrupt inside native code would end a generator and lose what it has made.
+    """
     stop = Stop()
 
     def handle(signum: int, frame: object) -> None:
         if stop.asked:
             raise KeyboardInterrupt
         stop.asked = True
+        then()
         if message:
             click.echo(f"\n{message}", err=True)
 

@@ -72,7 +72,7 @@ def test_a_calculation_shows_its_working(shelf: Shelf, models: Any) -> None:
 
 def test_what_was_not_read_is_reported(papers: Library, put: Callable[..., None]) -> None:
     put(papers, "scan.pdf", ["Words.", ""], skipped=(SkippedPage(2, "has no text"),))
-    assert "Not read: scan.pdf p. 2 (has no text)" in run("When does the lease end?").stderr
+    assert "Not read: scan.pdf, p. 2: has no text" in run("When does the lease end?").stderr
     value = json.loads(run("When does the lease end?", "--json").stdout)
     assert value["not_read"] == [{"library": "papers", "document": "scan.pdf", "page": 2, "reason": "has no text"}]
 

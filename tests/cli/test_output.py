@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from click.testing import CliRunner
 
@@ -42,3 +44,13 @@ def test_a_piped_progress_bar_prints_nothing() -> None:
             update(1, 3, "first")
 
     assert CliRunner().invoke(run).output == ""
+
+
+def test_the_first_ctrl_c_sets_a_flag_and_the_second_is_raised() -> None:
+    before, told = signal.getsignal(signal.SIGINT), []
+    with output.interruptible(then=lambda: told.append(True)) as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.asked and told == [True]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before

@@ -73,7 +73,7 @@ EVERYWHERE = (
     "lease.pdf, p. 12 (printed xii) (library contracts)",
     "ends on 31 May 2030",
     "This answer is not complete",
-    "1 quote(s) were left out: their words are not in the documents.",
+    "1 quote left out: the words are not in the documents.",
     "Not read: scan.pdf, p. 3: no text on page 3",
     "retrieve: a short question · 2 passages · answered by fake-1b · 2026-01-01T10:00:00+00:00",
     "And then?",

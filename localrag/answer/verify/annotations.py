@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from localrag.answer.verify.citations import claims, without_markers
-from localrag.types import Flag
+from localrag.types import Answer, Flag, source
 
 MARK = "⚠"
 # Warn below this confidence that the text holds the answer: between 0.5 and here 8 of 26 answers had nothing to
@@ -54,3 +54,26 @@ def warnings(unsupported: Sequence[str], flags: Sequence[Flag], confidence: floa
     if confidence is not None and confidence < MIN_CONFIDENCE:
         found.append(f"{MARK} The text may not answer this at all (likelihood {confidence:.2f} that it does).")
     return [*found, *(f"{MARK} No source for: “{sentence}”" for sentence in unsupported)]
+
+
+def limits(answer: Answer) -> list[str]:
+    """Return what a reader must know before relying on an answer, a line each."""
+    lines = []
+    if answer.stopped:
+        lines.append("This answer is not complete: it was stopped or reached its maximum length.")
+    elif not answer.found and "do not say" not in answer.answer:
+        lines.append("The documents do not say.")
+    if answer.split is not None and answer.split.votes:
+        lines.append(answer.split.shown)
+    if dropped := answer.citations_dropped:
+        lines.append(f"{dropped} quote{'s' * (dropped > 1)} left out: the words are not in the documents.")
+    return lines
+
+
+def unread(answer: Answer) -> list[str]:
+    """Return the parts of the documents that were not read for an answer, and why."""
+    lines = []
+    for left in answer.not_read:
+        where = source(left.document, "" if left.page is None else f"p. {left.page}")
+        lines.append(f"Not read: {where}: {left.reason}" if where else f"Not read: {left.reason}")
+    return lines

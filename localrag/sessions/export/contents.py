@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localrag.answer.verify.annotations import mark, warnings
+from localrag.answer.verify.annotations import limits, mark, unread, warnings
 from localrag.search import filters
 from localrag.sessions.session import SavedTurn, Session
 from localrag.types import Answer, source
@@ -113,8 +113,6 @@ def _turn(saved: SavedTurn) -> ExportedTurn:
         *(working.shown for working in answer.workings),
         *(conflict.shown for conflict in answer.conflicts),
     ]
-    if answer.split and len(answer.split.votes) > 1:
-        notes.append(answer.split.shown)
     how = [f"{answer.plan.kind}: {answer.plan.reason}".rstrip("."), answer.looked_at.rstrip(".")]
     how += [f"answered by {answer.model}" if answer.model else "answered by code", saved.time]
     return ExportedTurn(
@@ -125,22 +123,9 @@ def _turn(saved: SavedTurn) -> ExportedTurn:
             Quote(one.marker, line(f"{source(one.document, one.place)} (library {one.library})"), clean(one.quote))
             for one in answer.citations
         ),
-        tuple(map(line, _limits(answer))),
+        tuple(map(line, [*limits(answer), *unread(answer)])),
         line(" · ".join(filter(None, how))),
     )
-
-
-def _limits(answer: Answer) -> Iterable[str]:
-    """What a reader must know before relying on the answer."""
-    if answer.stopped:
-        yield "This answer is not complete: it was stopped or reached its maximum length."
-    if not answer.found and not answer.stopped and "do not say" not in answer.answer:
-        yield "The documents do not say."
-    if answer.citations_dropped:
-        yield f"{answer.citations_dropped} quote(s) were left out: their words are not in the documents."
-    for left in answer.not_read:
-        page = f", p. {left.page}" if left.page is not None else ""
-        yield f"Not read: {left.document}{page}: {left.reason}" if left.document else f"Not read: {left.reason}"
 
 
 def clean(text: str) -> str:

@@ -318,7 +318,10 @@ class TurnView(Vertical):
         await self._show_notes(answer, len(answer.citations) - len(cited), has_table)
 
     async def _show_notes(self, answer: Answer, more_quotes: int, has_table: bool) -> None:
-        remarks = limits(answer)
+        remarks = marks.limits(answer)
+        if not answer.found and not answer.stopped and answer.plan.kind == "retrieve":
+            remarks.append("Only passages were read. The answer may be elsewhere in the documents.")
+        remarks += marks.warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
         if more_quotes:
             remarks.append(f"{count(more_quotes, 'more quote')}: Ctrl+T, then Enter on a row")
         elif answer.table and not has_table:
@@ -327,7 +330,7 @@ class TurnView(Vertical):
         await self._notes.mount(*(Static(Content(line), classes="quiet") for line in quiet))
         for line in remarks:
             await self._note(line)
-        unread = unread_lines(answer)
+        unread = [f"! {clean_line(line)}" for line in marks.unread(answer)]
         if len(unread) <= MAX_UNREAD:
             for line in unread:
                 await self._note(line)
@@ -393,31 +396,3 @@ def context_line(answer: Answer) -> str:
         filled = ", ".join(f"{name} {tokens:,}" for name, tokens in used.items())
         parts.append(f"Context: {sum(used.values()):,} of {sum(answer.context.values()):,} tokens ({filled}).")
     return " ".join(parts)
-
-
-def limits(answer: Answer) -> list[str]:
-    """What limits an answer, a line each."""
-    lines = []
-    if answer.stopped:
-        lines.append("This answer is not complete: it was stopped or reached the maximum length.")
-    if not answer.found and not answer.stopped:
-        if "do not say" not in answer.answer:
-            lines.append("The documents do not say.")
-        if answer.plan.kind == "retrieve":
-            lines.append("Only passages were read. The answer may be elsewhere in the documents.")
-    if answer.split is not None and len(answer.split.votes) > 1:
-        lines.append(answer.split.shown)
-    if answer.citations_dropped:
-        quotes = count(answer.citations_dropped, "quote")
-        lines.append(f"{quotes} left out, because the words are not in the documents.")
-    return lines + marks.warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
-
-
-def unread_lines(answer: Answer) -> list[str]:
-    """The parts of the documents that were not read for an answer, and why."""
-    lines = []
-    for left in answer.not_read:
-        page = f", p. {left.page}" if left.page is not None else ""
-        where = f"{left.document}{page}: " if left.document else ""
-        lines.append(clean_line(f"! Not read: {where}{left.reason}"))
-    return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,8 +19,11 @@ from localrag.settings import Settings
 PACKAGE = Path(localrag.__file__).parent
 ISOLATED = ("-I", "-P")
 NAMES = ("'python'", "'python3'", "'py'")
-# These start processes of their own accord, without -P, or through a shell.
-FORBIDDEN = {"Process", "Pool", "ProcessPoolExecutor", "system", "popen", "spawnv", "spawnl", "create_subprocess_shell"}
+# Through a shell, or without -P.
+FORBIDDEN = re.compile(
+    r"os\.(system|popen|spawn\w+)|asyncio\.create_subprocess_shell"
+    r"|(multiprocessing|futures|concurrent\.futures)\.(Process|Pool|ProcessPoolExecutor|get_context)"
+)
 
 
 def starts(tree: ast.AST) -> Iterator[tuple[int, bool]]:
@@ -31,17 +35,22 @@ def starts(tree: ast.AST) -> Iterator[tuple[int, bool]]:
                 if named or ast.unparse(word) == "sys.executable":
                     yield word.lineno, isinstance(after, ast.Constant) and after.value in ISOLATED
         elif isinstance(node, ast.Call):
-            name = ast.unparse(node.func).rpartition(".")[2]
-            if name in FORBIDDEN or any(word.arg in ("shell", "executable") for word in node.keywords):
+            name = ast.unparse(node.func)
+            if FORBIDDEN.fullmatch(name) or any(word.arg in ("shell", "executable") for word in node.keywords):
                 yield node.lineno, False
-            if name not in ("Path", "execve") and "sys.executable" in map(ast.unparse, node.args):
+            if name not in ("Path", "os.execve") and "sys.executable" in map(ast.unparse, node.args):
                 yield node.lineno, False
+        elif isinstance(node, ast.ImportFrom):
+            for name in node.names:
+                if FORBIDDEN.fullmatch(f"{node.module}.{name.name}"):
+                    yield node.lineno, False
 
 
 @pytest.mark.parametrize(
     "code",
     ['run([sys.executable, "-c", "x"])', 'run((*a, sys.executable, "-m", "x"))', 'run(["python3", "x"])',
-     "os.system(x)", "run(x, shell=True)", "multiprocessing.Process(target=x)", 'os.spawnv(0, sys.executable, ["x"])'],
+     "os.system(x)", "run(x, shell=True)", "multiprocessing.Process(target=x)",
+     "from concurrent.futures import ProcessPoolExecutor", 'os.spawnv(0, sys.executable, ["x"])'],
 )  # fmt: skip
 def test_a_start_that_is_not_isolated_is_found(code: str) -> None:
     assert not all(isolated for _, isolated in starts(ast.parse(code)))

@@ -9,13 +9,11 @@ read keeps the text of its earlier version.
 from __future__ import annotations
 
 import json
-import queue
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -336,13 +334,15 @@ class _Run:
             workers=self.limits.workers, seconds=self.limits.seconds, options=self.options,
             memory=self.limits.memory, stop=self.stop,
         )  # fmt: skip
-        prepared = _prepared(pool.read_all(by_path), self.embedder)
-        # The pool ends first, so that the thread does not wait for a file that hangs.
-        with _in_thread(prepared) as batches, pool, ThreadPoolExecutor(1, "ahead") as ahead:
+        batches = _prepared(pool.read_all(by_path), self.embedder)
+        # The pool ends before the thread that reads from it, which would wait for a file that hangs.
+        with ThreadPoolExecutor(1, "chunker") as chunker, pool, ThreadPoolExecutor(1, "ahead") as ahead:
             waiting: _Embedding | None = None
-            for batch in batches:
+            coming = chunker.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
                 self._check()
-                # While this batch is embedded, the one before it is committed.
+                coming = chunker.submit(next, batches, None)
+                # While this batch is embedded, the next is chunked, and the one before is committed.
                 texts = _texts(batch)
                 for key in (*self.library.known_digests(list(texts)), *(waiting.keys if waiting else ())):
                     texts.pop(key, None)
@@ -490,46 +490,6 @@ class Prepared:
 
 
 Batch = list[tuple[Path, "Prepared | Refused | None"]]
-
-
-@contextmanager
-def _in_thread(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
-    """Make batches in a thread of its own, which ends with the context, while earlier ones are embedded.
-
-    Few batches are queued, so that memory does not grow with the folder.
-    """
-    made: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=2)
-    closed = threading.Event()
-
-    def give(batch: Batch | BaseException | None) -> None:
-        while not closed.is_set():
-            with suppress(queue.Full):
-                made.put(batch, timeout=0.2)
-                return
-
-    def work() -> None:
-        try:
-            for batch in batches:
-                give(batch)
-                if closed.is_set():
-                    return
-            give(None)
-        except BaseException as error:  # raised again by `taken`
-            give(error)
-
-    def taken() -> Iterator[Batch]:
-        while (batch := made.get()) is not None:
-            if isinstance(batch, BaseException):
-                raise batch
-            yield batch
-
-    thread = threading.Thread(target=work, name="localrag-preparer", daemon=True)
-    thread.start()
-    try:
-        yield taken()
-    finally:
-        closed.set()
-        thread.join(timeout=30)
 
 
 def _prepared(results: Iterable[tuple[Path, Part | Refused | None]], embedder: Embedder) -> Iterator[Batch]:

@@ -16,19 +16,14 @@ from typing import Literal
 from localrag.errors import ReadError
 from localrag.ingest.readers import opendocument, slides, web, word
 from localrag.ingest.readers import text as plain_text
-from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, markdown_rows, symbol
+from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows, symbol
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.conversion import CannotConvert, convert
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.package import OLE, SAVE_AGAIN, decrypted
+from localrag.ingest.readers.package import OLE, SAVE_AGAIN, decrypted, iso_date
 from localrag.ingest.readers.source import Options, Source, another_kind, looks_like
 from localrag.types import Page, Reading, Remark
 
-# Other files in the same container, by a stream that only they have.
-_OTHER_STREAMS = {
-    "workbook": "an Excel workbook", "book": "an Excel workbook", "__properties_version1.0": "an Outlook message",
-    "visiodocument": "a Visio drawing", "quill": "a Publisher file",
-}  # fmt: skip
 # Word for DOS, Windows 1 and 2, Write, WordPerfect: no container, but LibreOffice reads them.
 _OLDER = (b"\xdb\xa5", b"\x9b\xa5", b"\x31\xbe", b"\x32\xbe", b"\xffWPC", b"\xcb\n\x01")
 _WORD_XML = re.compile(rb'<\?mso-application\s+progid="Word|<w:wordDocument|/2006/xmlPackage"')
@@ -101,10 +96,8 @@ def _format(source: Source) -> Literal["docx", "pptx"]:
         return "pptx"
     if "encryptedpackage" in names:
         raise ReadError("is encrypted, and damaged", SAVE_AGAIN)
-    for name, kind in _OTHER_STREAMS.items():
-        if name in names:
-            raise ReadError(f"is not {_kind(source)} but {kind}", _RIGHT_SUFFIX)
-    raise ReadError(f"is not {_kind(source)}", _RIGHT_SUFFIX)
+    other = " but an Excel workbook" if names & {"workbook", "book"} else ""
+    raise ReadError(f"is not {_kind(source)}{other}", _RIGHT_SUFFIX)
 
 
 def _read_newer(source: Source, options: Options) -> Reading:
@@ -143,6 +136,7 @@ _FONTS = re.compile(r"\{\\fonttbl(?:[^{}]|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})*\}")
 _ASIDES = re.compile(r"\{(?:\\\*)?\\(footnote|shp|do|annotation)(?![a-z])")
 _BOX_TEXT = re.compile(r"\{\\(?:shptxt|dptxbxtext)(?![a-z])")
 _COMMENT_AUTHOR = re.compile(r"\{\\\*\\atnauthor ([^{}]*)\}")
+_PAR = re.compile(r"\\par(?![a-z])|[\r\n]+")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 _PRIVATE = re.compile("[\uf020-\uf0ff]")  # characters of the Symbol font
 _BULLET = re.compile(r"^[·•§o\uf0b7\uf0a7-]\t\s*")
@@ -162,8 +156,6 @@ def read_rtf(source: Source) -> Reading:
 
 
 class _Rtf:
-    """One document; `_asides` are the notes, boxes and comments that still wait for the end of their paragraph."""
-
     def __init__(self, rtf: str) -> None:
         self._rtf = rtf
         default_font = re.search(r"\\deff(\d+)", rtf)
@@ -181,26 +173,21 @@ class _Rtf:
                 self._levels[number] = int(heading[1] or 1) if heading else int(outline[1]) + 1 if outline else 1
         self._blocks = Blocks()
         self._hidden = HiddenText()
-        self._asides: list[str] = []
         self._rows: list[list[str]] = []
-        self._below = 0  # asides of the open table
-        self._notes = 0
 
     def reading(self) -> Reading:
         title = self._property("title")
-        text = self._text(self._head + self._cut_asides(self._rtf[self._body :]))
+        text = self._text(self._head + self._inline_asides(self._rtf[self._body :]))
         for piece in re.split(f"(?<={_ROW})", text):
             before, _, row = piece.partition(_TABLE) if _TABLE in piece or _ROW not in piece else ("", "", piece)
             if before.strip(f"{_PARAGRAPH} \n"):
                 self._end_table()
                 for paragraph in before.split(_PARAGRAPH):
                     self._paragraph(paragraph)
-            self._below += row.count(_NOTE)
             cells = [" ".join(re.sub(r"[\x02-\x06]\d?", " ", cell).split()) for cell in row.split(_CELL)[:-1]]
             if any(cells):
                 self._rows.append(cells)
         self._end_table()
-        self._add_asides(len(self._asides))
         content, headings = self._blocks.text()
         headings = headings or find_headings(content)
         remarks = self._hidden.remarks()
@@ -218,12 +205,8 @@ class _Rtf:
     def _date(self) -> str:
         """Return when the text was last changed, or made."""
         for name in ("revtim", "creatim"):
-            match = re.search(rf"\\{name}((?:\\[a-z]+\d+)+)", self._rtf)
-            parts = {word: int(number) for word, number in re.findall(r"([a-z]+)(\d{1,4})", match[1])} if match else {}
-            year, month, day = (parts.get(part, 0) for part in ("yr", "mo", "dy"))
-            if 1980 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= 31:
-                time = "T" + ":".join(f"{parts.get(part, 0):02d}" for part in ("hr", "min", "sec"))
-                return f"{year:04d}-{month:02d}-{day:02d}{time if 'hr' in parts else ''}"
+            if match := re.search(rf"\\{name}\\yr(\d{{4}})\\mo(\d{{1,2}})\\dy(\d{{1,2}})", self._rtf):
+                return iso_date(f"{match[1]}-{match[2]:0>2}-{match[3]:0>2}")
         return ""
 
     def _text(self, rtf: str) -> str:
@@ -246,26 +229,23 @@ class _Rtf:
         level = self._levels.get(match[2]) if match[1] == "s" else int(match[2]) + 1
         return f"{_HEADING}{level}" if level and level < 10 else ""
 
-    def _cut_asides(self, rtf: str) -> str:
-        """Cut out notes, text boxes and comments; each leaves a mark."""
+    def _inline_asides(self, rtf: str) -> str:
+        """Put notes and comments in brackets where they are referred to, and text boxes in paragraphs."""
         pieces: list[str] = []
         at = 0
         while match := _ASIDES.search(rtf, at):
             end = _group_end(rtf, match.start())
             end = len(rtf) if end < 0 else end
-            group = rtf[match.end() : end]
+            group = rtf[match.end() : end].removesuffix("}")
+            pieces.append(rtf[at : match.start()])
             if match[1] in ("shp", "do"):
-                boxes = [group[box.end() : _group_end(group, box.start())] for box in _BOX_TEXT.finditer(group)]
-                group = "\\par ".join(boxes)
-            text = " ".join(re.sub(r"[\x01-\x06]\d?", " ", self._text(f"{self._head}{{ {group}}}}}")).split())
-            mark = _NOTE
-            if match[1] == "footnote":
-                self._notes += 1
-                text, mark = f"[{self._notes}] {text}", f"{{}} [{self._notes}]{_NOTE}"
-            elif match[1] == "annotation":
-                text = comment_text(text, *_COMMENT_AUTHOR.findall(rtf, at, match.start())[-1:])
-            self._asides.append(text)
-            pieces += (rtf[at : match.start()], mark)
+                for box in _BOX_TEXT.finditer(group):
+                    pieces.append(f"\\par {{{group[box.end() : _group_end(group, box.start())]}\\par ")
+            else:
+                author = _COMMENT_AUTHOR.search(rtf, at, match.start())
+                by = f" by {author[1]}" if author else ""
+                kind = f"Comment{by}: " if match[1] == "annotation" else ""
+                pieces.append(f"{{ [{kind}{_NOTE}{_PAR.sub(' ', group)}]}}")
             at = end
         return "".join((*pieces, rtf[at:]))
 
@@ -276,21 +256,13 @@ class _Rtf:
             for row in self._rows:
                 self._blocks.add(row[0])
         self._rows = []
-        self._add_asides(self._below)
-        self._below = 0
 
     def _paragraph(self, text: str) -> None:
         levels = re.findall(f"{_HEADING}(\\d)", text)
-        words = re.sub(f"{_HEADING}\\d|{_NOTE}", "", text).strip()
+        words = re.sub(f"{_HEADING}\\d|{_NOTE}\\s*", "", text).strip()
         item = _BULLET.match(words) or _NUMBER.match(words)
         words = _NUMBER.sub(r"\1 ", _BULLET.sub("- ", words))
         self._blocks.add(words, int(levels[-1]) if levels else None, item is not None and not levels)
-        self._add_asides(text.count(_NOTE))
-
-    def _add_asides(self, count: int) -> None:
-        for aside in self._asides[:count]:
-            self._blocks.add(aside)
-        del self._asides[:count]
 
 
 def _group_end(rtf: str, start: int) -> int:

@@ -29,8 +29,6 @@ _DC = "{http://purl.org/dc/elements/1.1/}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _MATH = "{http://www.w3.org/1998/Math/MathML}"
 _MAX_DEPTH = 40
-_MAX_REPEATED = 1_000_000  # characters that a table has by repetition: few bytes can ask for billions
-_MAX_CELLS = 1_000  # of a row
 _FRAMES = {"footer", "header", "date-time", "page-number"}
 _ROW_GROUPS = frozenset(f"{_TABLE}table-{name}" for name in ("header-rows", "row-group", "rows"))
 _SHAPES = frozenset(
@@ -179,19 +177,16 @@ class _Document:
 
     def _separately(self, element: Element, depth: int) -> list[str]:
         """Return the blocks of a cell, a note or a shape without adding them to the text."""
-        blocks, self._blocks = self._blocks, Blocks()
-        try:
-            self._block(element, depth) if element.tag in _SHAPES else self._walk(element, depth)
-            return self._blocks.lines()
-        finally:
-            self._blocks = blocks
+        outer, self._blocks = self._blocks, Blocks()
+        self._block(element, depth) if element.tag in _SHAPES else self._walk(element, depth)
+        inner, self._blocks = self._blocks, outer
+        return inner.lines()
 
     def _flat(self, element: Element, depth: int) -> str:
         self._cell_depth += 1
-        try:
-            return " ".join(" ".join(self._separately(element, depth)).split())
-        finally:
-            self._cell_depth -= 1
+        text = " ".join(" ".join(self._separately(element, depth)).split())
+        self._cell_depth -= 1
+        return text
 
     def _walk(self, element: Element, depth: int) -> None:
         for child in element if depth <= _MAX_DEPTH else ():
@@ -309,24 +304,13 @@ class _Document:
             self._blocks.add("\n".join([*titles, *markdown_rows(rows)]))
 
     def _rows(self, table: Element, depth: int) -> list[list[str]]:
-        rows: list[list[str]] = []
-        left = _MAX_REPEATED
-        for element in _table_rows(table):
-            cells: list[str] = []
-            for cell in element:
-                if cell.tag in (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"):
-                    text = self._flat(cell, depth + 1).removeprefix("- ") if cell.tag.endswith("}table-cell") else ""
-                    times = _int(cell.get(f"{_TABLE}number-columns-repeated"), 1)
-                    times = max(1, min(times, _MAX_CELLS - len(cells), left // (len(text) + 1)))
-                    cells += [text] * times
-                    left -= (times - 1) * (len(text) + 1)
-            while cells and not cells[-1]:
-                cells.pop()
-            size = sum(len(text) + 1 for text in cells)
-            times = max(1, min(_int(element.get(f"{_TABLE}number-rows-repeated"), 1), left // size)) if cells else 1
-            rows += [cells] * times
-            left -= (times - 1) * size
-        return rows
+        return [
+            [
+                self._flat(cell, depth + 1).removeprefix("- ") if cell.tag == f"{_TABLE}table-cell" else ""
+                for cell in row
+            ]
+            for row in _table_rows(table)
+        ]
 
 
 def _table_rows(table: Element) -> Iterator[Element]:

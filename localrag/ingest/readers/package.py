@@ -14,10 +14,11 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -131,18 +132,14 @@ class Package:
                     found.setdefault(element.get("Id", ""), Relation(kind, target.lstrip("/")))
         return self._relations[part]
 
-    def title(self) -> str:
-        return clean_title(self._property(f"{_DUBLIN_CORE}title"))
-
-    def author(self) -> str:
-        return " ".join(clean(self._property(f"{_DUBLIN_CORE}creator")).split())[:200]
-
-    def date(self) -> str:
-        """Return when the document was last changed, by its properties."""
-        return iso_date(self._property(f"{_TERMS}modified") or self._property(f"{_TERMS}created"))
-
-    def _property(self, name: str) -> str:
-        return (self._core.findtext(name) or "") if self._core is not None else ""
+    def properties(self) -> tuple[str, str, str]:
+        """Return title, author, and when the document was last changed."""
+        core = self._core if self._core is not None else Element("none")
+        title, author, changed, made = (
+            core.findtext(name) or ""
+            for name in (f"{_DUBLIN_CORE}title", f"{_DUBLIN_CORE}creator", f"{_TERMS}modified", f"{_TERMS}created")
+        )
+        return clean_title(title), " ".join(clean(author).split())[:200], iso_date(changed or made)
 
     def _xml(self, part: str) -> Element:
         info = self._archive.getinfo(self._names[part.lower()])
@@ -158,6 +155,17 @@ class Package:
                 family, _, rest = name.partition(b"/")
                 data = data.replace(_STRICT + name, _TRANSITIONAL + family + b"/2006/" + rest)
         return parse_xml(data)
+
+
+@contextmanager
+def opened(source: Source, options: Options, kind: str) -> Iterator[Package]:
+    """Open a document, with one of the passwords if it is encrypted; `kind` is what its suffix says."""
+    source = decrypted(source, options.passwords) or source
+    try:
+        with source.open() as stream, zipfile.ZipFile(stream) as archive:
+            yield Package(archive, options)
+    except DAMAGED as error:
+        raise damaged(source, error, kind) from error
 
 
 def iso_date(text: str) -> str:
@@ -191,48 +199,37 @@ _EXCEL_DEFAULT = "VelvetSweatshop"  # Excel tries it without asking
 def decrypted(source: Source, passwords: Sequence[str] = ()) -> Source | None:
     """Return the document inside an encrypted Office file, decrypted in memory; None if it is not encrypted."""
     with source.open() as stream:
-        if stream.read(8) != OLE or (office := _encrypted(stream)) is None:
+        if stream.read(8) != OLE:
             return None
+        import msoffcrypto
+        from msoffcrypto.exceptions import DecryptionError, InvalidKeyError
+
+        stream.seek(0)
+        try:
+            office: Any = msoffcrypto.OfficeFile(stream)
+            if not office.is_encrypted():
+                return None
+        except DecryptionError as error:
+            raise _unsupported(error) from error
+        except Exception:  # on damaged files it raises whatever struct, assert and olefile raise; its reader refuses it
+            return None
+        for name in ("doc97", "ppt97", "xls97"):  # these would unpack through a file on the disk
+            module = importlib.import_module(f"msoffcrypto.format.{name}")
+            module.tempfile = SimpleNamespace(TemporaryFile=io.BytesIO)  # type: ignore[attr-defined]
         for password in dict.fromkeys((_EXCEL_DEFAULT, *passwords)):
-            if (data := _decrypt(office, password)) is not None:
-                return Source(source.name, data=data)
+            plain = io.BytesIO()
+            try:
+                office.load_key(password=password, **({"verify_password": True} if office.format == "ooxml" else {}))
+                office.decrypt(plain)
+                return Source(source.name, data=plain.getvalue())
+            except InvalidKeyError:
+                continue
+            except DecryptionError as error:
+                raise _unsupported(error) from error
+            except Exception as error:
+                raise ReadError("is encrypted, and damaged", SAVE_AGAIN) from error
     tried = "and none of the passwords given opens it" if passwords else "and no password was given"
     raise ReadError(f"is encrypted, {tried}", "Save a copy without a password, or give its password.")
-
-
-def _encrypted(stream: BinaryIO) -> Any | None:
-    """Return what decrypts the file; None if it is not encrypted, or so damaged that its reader will refuse it."""
-    import msoffcrypto
-    from msoffcrypto.exceptions import DecryptionError
-
-    stream.seek(0)
-    try:
-        office = msoffcrypto.OfficeFile(stream)
-        return office if office.is_encrypted() else None
-    except DecryptionError as error:
-        raise _unsupported(error) from error
-    except Exception:  # on damaged files it raises whatever struct, assert and olefile raise
-        return None
-
-
-def _decrypt(office: Any, password: str) -> bytes | None:
-    """Return the decrypted file; None if the password is wrong."""
-    from msoffcrypto.exceptions import DecryptionError, InvalidKeyError
-
-    for name in ("doc97", "ppt97", "xls97"):  # these would unpack through a file on the disk
-        module = importlib.import_module(f"msoffcrypto.format.{name}")
-        module.tempfile = SimpleNamespace(TemporaryFile=io.BytesIO)  # type: ignore[attr-defined]
-    plain = io.BytesIO()
-    try:
-        office.load_key(password=password, **({"verify_password": True} if office.format == "ooxml" else {}))
-        office.decrypt(plain)
-    except InvalidKeyError:
-        return None
-    except DecryptionError as error:
-        raise _unsupported(error) from error
-    except Exception as error:
-        raise ReadError("is encrypted, and damaged", SAVE_AGAIN) from error
-    return plain.getvalue()
 
 
 def _unsupported(error: Exception) -> ReadError:

@@ -129,9 +129,8 @@ def _about_xls(source: Source) -> _About:
         raise _damaged(source, error) from error
     if not is_workbook:
         raise ReadError("is an old Office file, but not a workbook", "Give the file the suffix of its real type.")
-    encoding = {65001: "utf-8", 1200: "utf-16-le", 10000: "mac_roman"}.get(about.codepage, f"cp{about.codepage}")
     title, author = (
-        decode_named(value or b"", encoding)[0] if not isinstance(value, str) else value
+        decode_named(value or b"", f"cp{about.codepage}")[0] if not isinstance(value, str) else value
         for value in (about.title, about.author)
     )
     saved = about.last_saved_time or about.create_time
@@ -167,7 +166,7 @@ def _about_xlsx(archive: zipfile.ZipFile, options: Options) -> _About:
                 notes = (*_text_boxes(package.related("drawing", part)), *_comments(package.related("comments", part)))
                 extra = _scan(archive.read(part), styles, relation.kind, notes)
         sheets.append(extra)
-    return _About(sheets, package.title(), package.author(), package.date())
+    return _About(sheets, *package.properties())
 
 
 def _styles(root: Element | None) -> dict[bytes, str]:

@@ -7,7 +7,6 @@ and reported, hidden shapes are kept out. Pictures are not looked at, macros not
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
@@ -15,7 +14,7 @@ from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import comment_text, format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.drawing import formula
-from localrag.ingest.readers.package import DAMAGED, DRAWINGS, RELATION, Package, damaged, decrypted, embedded_files
+from localrag.ingest.readers.package import DRAWINGS, RELATION, Package, embedded_files, opened
 from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
@@ -37,12 +36,8 @@ _NUMBERS = {"alphaLc": "lowerLetter", "alphaUc": "upperLetter", "romanLc": "lowe
 
 
 def read(source: Source, options: Options) -> Reading:
-    source = decrypted(source, options.passwords) or source
-    try:
-        with source.open() as stream, zipfile.ZipFile(stream) as archive:
-            return _read(Package(archive, options))
-    except DAMAGED as error:
-        raise damaged(source, error, "a PowerPoint presentation") from error
+    with opened(source, options, "a PowerPoint presentation") as package:
+        return _read(package)
 
 
 def _read(package: Package) -> Reading:
@@ -69,8 +64,9 @@ def _read(package: Package) -> Reading:
             remarks.append(Remark(number, f"hidden shapes were kept out: {slide.hidden}"))
     if not pages:
         raise ReadError("has no slides", "A template may have only layouts, which have no text.")
-    title = package.title() or next((page.headings[0].title for page in pages if page.headings), "")
-    return Reading(tuple(pages), title, tuple(skipped), tuple(remarks), package.author(), package.date())
+    title, author, date = package.properties()
+    title = title or next((page.headings[0].title for page in pages if page.headings), "")
+    return Reading(tuple(pages), title, tuple(skipped), tuple(remarks), author, date)
 
 
 class _Slide:

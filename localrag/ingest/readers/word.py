@@ -7,7 +7,6 @@ white text on a picture counts as hidden. Headers and footers are left out. Macr
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,7 +17,7 @@ from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, for
 from localrag.ingest.readers.cleaning import clean_title
 from localrag.ingest.readers.drawing import formula
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.package import DAMAGED, DRAWINGS, Package, damaged, decrypted, embedded_files
+from localrag.ingest.readers.package import DRAWINGS, Package, embedded_files, opened
 from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark
 
@@ -39,18 +38,13 @@ _NOT_PRINTED = ("del", "moveFrom", "vanish")  # marks of an empty paragraph that
 
 
 def read(source: Source, options: Options) -> Reading:
-    source = decrypted(source, options.passwords) or source
-    try:
-        with source.open() as stream, zipfile.ZipFile(stream) as archive:
-            package = Package(archive, options)
-            document = _Document(package)
-            text, headings = document.text()
-    except DAMAGED as error:
-        raise damaged(source, error, "a Word document") from error
+    with opened(source, options, "a Word document") as package:
+        document = _Document(package)
+        text, headings = document.text()
     headings = headings or find_headings(text)
-    title = package.title() or document.title or (headings[0].title if headings else "")
-    page = Page(text, headings=headings)
-    return Reading((page,), title, (), document.remarks(), package.author(), package.date())
+    title, author, date = package.properties()
+    title = title or document.title or (headings[0].title if headings else "")
+    return Reading((Page(text, headings=headings),), title, (), document.remarks(), author, date)
 
 
 @dataclass(slots=True)

@@ -3,6 +3,9 @@
 `read_parts` checks the file (missing, empty, a device, no permission), calls its reader, checks the result (text,
 title, offsets), and then reads what is inside it (attachments, members of archives) in the same way. A file has the
 type that its suffix says, or is refused; the type is not guessed from content.
+
+The module of a format has `read(source, options)`, which returns a `Reading`, and `members(source, options, budget)`,
+which yields each `Member`, or one of them. Both raise ReadError.
 """
 
 from __future__ import annotations
@@ -16,28 +19,13 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Protocol, cast
+from types import ModuleType
+from typing import cast
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source
 from localrag.types import Page, Part, Reading, Refused
-
-
-class Reader(Protocol):
-    """A module that reads a family of formats.
-
-    It also has `members` if its files contain other files, and no `read` if they contain nothing else (archives).
-    """
-
-    def read(self, source: Source, options: Options) -> Reading:
-        """Return the text of one document, or raise ReadError; the source is readable and not empty."""
-        ...
-
-    def members(self, source: Source, options: Options, budget: Budget) -> Iterator[Member]:
-        """Yield what is inside; a member that cannot be read has its reason."""
-        ...
-
 
 # Files that were read under a lower number are read again.
 VERSION = 4
@@ -108,11 +96,7 @@ def _inside(source: Source, name: str, options: Options, budget: Budget) -> Sour
 
 
 def _parts(source: Source, name: str, options: Options, budget: Budget, depth: int) -> Iterator[Part | Refused]:
-    try:
-        reader = _reader_of(source)
-    except ReadError as error:
-        yield _refused(name, error)
-        return
+    reader = _reader_of(source)
     own: Part | Refused | None = None
     if hasattr(reader, "read"):
         try:
@@ -155,14 +139,18 @@ def _member(member: Member, name: str, options: Options, budget: Budget, depth: 
         yield _refused(name, _empty())
 
 
-def _reader_of(source: Source) -> Reader:
-    module = SUFFIXES.get(source.suffix)
-    if module is None:
+def _reader_of(source: Source) -> ModuleType:
+    if (module := SUFFIXES.get(source.suffix)) is None:
         raise _not_read(source.name)
-    return cast(Reader, importlib.import_module(module))
+    return importlib.import_module(module)
 
 
-def _read(reader: Reader, source: Source, options: Options) -> Reading:
+def _not_read(name: str) -> ReadError:
+    what = f"has a type that is not read: {PurePosixPath(name).suffix.lower()!r}"
+    return ReadError(what, "See `localrag ingest --help` for the types.")
+
+
+def _read(reader: ModuleType, source: Source, options: Options) -> Reading:
     reading = reader.read(source, options)
     if not any(page.text.strip() for page in reading.pages):
         raise ReadError("has no text", "Open it to see whether it has only pictures or blank pages.")
@@ -190,10 +178,8 @@ def _refusal(name: str, error: Exception) -> Refused:
     if not name:
         raise error
     what = clean(" ".join(f"{type(error).__name__}: {error}".split())[:200])
-    return Refused(
-        name,
-        f"is damaged, or of a kind that is not understood ({what}). Open it in its own program and save it again.",
-    )
+    reason = f"is damaged, or of a kind that is not understood ({what})"
+    return _refused(name, ReadError(reason, "Open it in its own program and save it again."))
 
 
 def _refused(name: str, error: ReadError) -> Refused:
@@ -202,11 +188,6 @@ def _refused(name: str, error: ReadError) -> Refused:
 
 def _empty() -> ReadError:
     return ReadError("is empty (0 bytes)", "If it should not be, copy it again from its source.")
-
-
-def _not_read(name: str) -> ReadError:
-    what = f"has a type that is not read: {PurePosixPath(name).suffix.lower()!r}"
-    return ReadError(what, "See `localrag ingest --help` for the types.")
 
 
 def _check_file(path: Path) -> None:

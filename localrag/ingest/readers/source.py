@@ -143,28 +143,20 @@ class Member:
     refused: ReadError | None = None
 
 
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"%PDF", "a PDF"),
-    (b"PK\x03\x04", "a ZIP archive or an Office file"),
-    (b"\xd0\xcf\x11\xe0", "an old Office file (or an encrypted one)"),
-    (b"{\\rtf", "an RTF text"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"GIF8", "a GIF picture"),
-    (b"II*\x00", "a TIFF picture"),
-    (b"MM\x00*", "a TIFF picture"),
-    (b"\x1f\x8b", "a GZIP archive"),
-    (b"%!PS", "a PostScript file"),
-    (b"\x7fELF", "a program"),
-    (b"MZ", "a program"),
-)
+_MAGIC = {
+    b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP archive or an Office file", b"{\\rtf": "an RTF text",
+    b"\xd0\xcf\x11\xe0": "an old Office file (or an encrypted one)", b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture", b"II*\x00": "a TIFF picture",
+    b"MM\x00*": "a TIFF picture", b"\x1f\x8b": "a GZIP archive", b"%!PS": "a PostScript file",
+    b"\x7fELF": "a program", b"MZ": "a program",
+}  # fmt: skip
 
 
 def looks_like(source: Source) -> str:
     """Return what a file's first bytes show it to be, in words; empty where that is unknown."""
     with source.open() as stream:
         head = stream.read(1024)
-    for magic, kind in _MAGIC:
+    for magic, kind in _MAGIC.items():
         if head.startswith(magic):
             return kind
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()

@@ -100,11 +100,8 @@ def _text(tree: Any) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
     plain = tree.css_first("link[rel~=stylesheet]") is None and "background" not in css.lower()
     look = _Look(background=(255, 255, 255) if plain else None)
     has_main = tree.css_first("main, article") is not None
-    for everything in (False, True):  # again with menus and <noscript> if there is nothing else
-        walker = _Walker(rules, look, has_main and not everything, everything)
-        walker.walk(tree.root)
-        if walker.writer.size:
-            break
+    walker = _Walker(rules, look, has_main)
+    walker.walk(tree.root)
     hidden = HiddenText()
     if any(character.isalnum() for words in walker.hidden for character in words):
         hidden.add("invisible text", " ".join(walker.hidden))
@@ -114,13 +111,12 @@ def _text(tree: Any) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
 class _Walker:
     """One pass through a tree, without recursion, that writes what can be seen."""
 
-    def __init__(self, rules: _Rules, look: _Look, only_main: bool, everything: bool = False) -> None:
+    def __init__(self, rules: _Rules, look: _Look, only_main: bool) -> None:
         self.writer = _Writer()
         self.hidden: list[str] = []
         self._rules = rules
         self._look = look
         self._only_main = only_main  # the page's headers and footers are left out, those of <main> are not
-        self._everything = everything
         self._lists: list[tuple[str, int]] = []
         self._main_depth = 0
 
@@ -140,12 +136,8 @@ class _Walker:
     def _enter(self, node: Any) -> Callable[[], None] | None:
         """Open a node; return what closes it after its children, or None if these are left out."""
         tag, attributes = node.tag, node.attributes
-        if tag in _LEFT_OUT and not (self._everything and tag == "nav"):
-            return None
-        is_extra = tag in ("noscript", "noframes") or attributes.get("role") == "navigation"
-        if (is_extra and not self._everything) or (
-            tag in ("header", "footer") and self._only_main and not self._main_depth
-        ):
+        outside_main = self._only_main and not self._main_depth
+        if tag in _LEFT_OUT or attributes.get("role") == "navigation" or (tag in ("header", "footer") and outside_main):
             return None
         style = _style(self._rules, tag, attributes)
         if "hidden" in attributes or _not_shown(style):
@@ -260,6 +252,7 @@ class _Writer:
         self.preformatted = 0
         self.raised = False
         self._line: list[str] = []
+        self.put = self._line.append
         self._gap = 0
 
     def add(self, text: str) -> None:
@@ -269,9 +262,6 @@ class _Writer:
         if text:
             self.raised = False
             self.put(text)
-
-    def put(self, text: str) -> None:
-        self._line.append(text)
 
     def end(self, gap: int) -> None:
         """End the line, with at least `gap` line ends before the next one."""
@@ -481,9 +471,7 @@ def _colour(value: str) -> _Colour | None:
     from PIL import ImageColor
 
     value = value.lower()[:1000]
-    if "url(" in value or "gradient" in value:
-        return None
-    for word in _COLOUR_WORD.findall(value):
+    for word in _COLOUR_WORD.findall(value) if "url(" not in value and "gradient" not in value else ():
         numbers = re.findall(r"\d+", word) if word.startswith("rgb") else []
         with suppress(ValueError):
             red, green, blue = ImageColor.getrgb(f"rgb({','.join(numbers)})" if numbers else word)[:3]

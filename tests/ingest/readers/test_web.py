@@ -72,17 +72,11 @@ def test_a_table_of_word_without_header_cells_is_one_and_a_layout_is_none():
 
 
 def test_scripts_menus_and_controls_are_left_out_and_labels_kept():
-    html = """<head><style>p {color: red}</style></head><body><header>Site</header><nav>Menu</nav><main><header>By Jo</header>
+    html = """<head><style>p {color: red}</style></head><body><header>Site</header><nav>Menu</nav><noscript>Turn it on</noscript><main><header>By Jo</header>
     <label>Name <input value=x></label><select><option>o</select><script>x</script><!-- c --><template>t</template>Text</main>
     <footer>Imprint</footer>"""
     assert text(html) == "By Jo\n\nName Text"
     assert text("<header>Site</header><p>x</p><footer>Imprint</footer>") == "Site\n\nx\n\nImprint"
-
-
-def test_a_page_that_says_all_without_scripts_is_read_so():
-    assert text("<body><noscript>Turn it on</noscript><p>Text</p>") == "Text"
-    assert text("<body><noscript>The text</noscript><script>x</script>") == "The text"
-    assert text("<nav><a href=x>All there is</a></nav>") == "All there is"
 
 
 def test_pictures_are_their_words_where_these_are_words():

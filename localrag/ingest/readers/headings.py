@@ -20,8 +20,7 @@ _KEYWORD_LEVELS = {
     "section": 2, "item": 2, "note": 3,
 }  # fmt: skip
 _KEYWORD = re.compile(
-    r"(?P<word>PART|ARTICLE|CHAPTER|EXHIBIT|SCHEDULE|ANNEX|APPENDIX|ATTACHMENT|SECTION|ITEM|NOTE"
-    r"|Part|Article|Chapter|Exhibit|Schedule|Annex|Appendix|Attachment|Section|Item|Note)"
+    rf"(?P<word>{'|'.join(f'{word.upper()}|{word.title()}' for word in _KEYWORD_LEVELS)})"
     r"\s+(?P<number>[IVXLC]{1,7}|\d{1,3}(?:\.\d{1,3}){0,3}[A-Z]?|[A-Z](?:-\d{1,2})?)(?![\w])"
     r"(?P<rest>.*)$"
 )

@@ -11,6 +11,7 @@ import binascii
 import codecs
 import re
 import unicodedata
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
@@ -99,28 +100,18 @@ def decode_as(data: bytes, name: str) -> str | None:
 def decode_named(data: bytes, charset: str) -> tuple[str, int]:
     """Return text in the encoding that its mail names, else in the likeliest, and how many characters are lost."""
     name = charset.strip(" \"'").lower()
-    codec = _codec(_MAIL_ALIASES.get(name, _ALIASES.get(name, name)))
-    if codec and not (codec == "utf-8" and b"\x1b$" in data):
-        try:
-            return data.decode(codec), 0
-        except UnicodeError:
-            text = data.decode(codec, "replace")
-            if codec != "utf-8" and text.count("\ufffd") <= 1 + len(text) // 50:
-                return text, text.count("\ufffd")
+    is_japanese = b"\x1b$" in data
     try:
-        text = data.decode("iso2022_jp_ext") if b"\x1b$" in data else decode_guessing(data)[0]
-    except (ReadError, UnicodeError):
-        text = data.decode(codec or "utf-8", "replace")
-    return text, text.count("\ufffd")
-
-
-def _codec(name: str) -> str:
-    """Return Python's name of a text encoding; it has other codecs, which turn bytes into bytes."""
-    try:
-        info = codecs.lookup(name)
+        codec = codecs.lookup(_MAIL_ALIASES.get(name, _ALIASES.get(name, name))).name
+        text = data.decode(codec, "replace")
     except (LookupError, ValueError):
-        return ""
-    return info.name if getattr(info, "_is_text_encoding", True) and info.name != "undefined" else ""
+        codec, text = "utf-8", data.decode("utf-8", "replace")
+    lost = text.count("\ufffd")
+    if not (codec == "utf-8" and (lost or is_japanese)) and lost <= 1 + len(text) // 50:
+        return text, lost
+    with suppress(ReadError, UnicodeError):
+        text = data.decode("iso2022_jp_ext") if is_japanese else decode_guessing(data)[0]
+    return text, text.count("\ufffd")
 
 
 _ALIASES = table("encodings")
@@ -198,12 +189,13 @@ def _narrow(data: bytes) -> tuple[str, str]:
 
 
 def _sample(data: bytes, most: int = 60_000) -> bytes:
-    """Return a piece of the data that shows its encoding, in whole lines if possible."""
-    first = next((index for index, byte in enumerate(data) if byte > 127), 0) if len(data) > most else 0
+    """Return whole lines that show the encoding of data that is longer than `most`."""
+    if len(data) <= most:
+        return data
+    first = next(index for index, byte in enumerate(data) if byte > 127)
     start = data.rfind(b"\n", max(0, first - 500), first) + 1 or first
-    piece = data[start : start + most]
-    end = piece.rfind(b"\n") if start + most < len(data) else 0
-    return piece[:end] if end > most // 2 else piece
+    end = data.rfind(b"\n", start + most // 2, start + most)
+    return data[start : end if end > 0 else start + most]
 
 
 # Encodings of the Latin alphabet, the likelier first, and the letters beyond ASCII of the languages that use them.

@@ -84,12 +84,11 @@ def source_of(path: Path, name: str, options: Options) -> Source:
 
 def _inside(source: Source, name: str, options: Options, budget: Budget) -> Source:
     reader = _reader_of(source)
-    if hasattr(reader, "members"):
-        for member in reader.members(source, options, budget):
-            if member.source is None or not (name == member.name or name.startswith(f"{member.name}/")):
-                continue
-            if name == member.name:
-                return member.source
+    member: Member
+    for member in reader.members(source, options, budget) if hasattr(reader, "members") else ():
+        if member.source is not None and name == member.name:
+            return member.source
+        if member.source is not None and name.startswith(f"{member.name}/"):
             with contextlib.suppress(ReadError):  # another member's name may begin the same
                 return _inside(member.source, name[len(member.name) + 1 :], options, budget)
     raise ReadError(f"no longer has {name!r} inside", "It has changed since it was read. Ingest again.")
@@ -151,7 +150,7 @@ def _not_read(name: str) -> ReadError:
 
 
 def _read(reader: ModuleType, source: Source, options: Options) -> Reading:
-    reading = reader.read(source, options)
+    reading: Reading = reader.read(source, options)
     if not any(page.text.strip() for page in reading.pages):
         raise ReadError("has no text", "Open it to see whether it has only pictures or blank pages.")
     if (characters := sum(len(page.text) for page in reading.pages)) > options.characters:

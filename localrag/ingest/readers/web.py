@@ -190,9 +190,8 @@ class _Walker:
             if (value := (attributes.get("value") or "").strip()).isdecimal():
                 number = int(value)
             self._lists.append((kind, number + 1))
-            dash = {"none": "", "-": "- "}.get(kind)
-            mark = f"{format_number(number, _HTML['numbers'].get(kind, ''))}. " if dash is None else dash
-            writer.mark = "  " * min(len(self._lists) - 1, 6) + mark
+            numbered = f"{format_number(number, _HTML['numbers'].get(kind, ''))}. "
+            writer.mark = "  " * min(len(self._lists) - 1, 6) + {"none": "", "-": "- "}.get(kind, numbered)
         return lambda: self._close(tag, gap)
 
     def _close(self, tag: str, gap: int) -> None:
@@ -215,18 +214,16 @@ class _Walker:
             return False
         inner = _Walker(self._rules, self._look.under("table", attributes, style), False)
         grid, heads = _grid(rows, inner.cell)
-        used = [column for column in range(max(map(len, grid), default=0)) if any(row[column] for row in grid)]
-        grid = [[row[column] for column in used] for row in grid]
+        columns = [column for column in zip(*grid, strict=True) if any(column)]
+        grid = [list(row) for row in zip(*columns, strict=True)]
         longest = max((len(text) for row in grid for text in row), default=0)
-        if len(used) < 2 or (not headed and longest > _MAX_CELL):
+        if len(columns) < 2 or (not headed and longest > _MAX_CELL):
             return False
         self.hidden.extend(inner.hidden)
         captions = [inner.cell(child) for child in table.iter() if child.tag == "caption"]
-        while heads > 1 and len(set(grid[0])) == 1:  # a title over all columns
-            captions.append(grid.pop(0)[0])
-            heads -= 1
         header = [" ".join(dict.fromkeys(filter(None, column))) for column in zip(*grid[:heads], strict=True)]
-        for block in filter(None, (*captions, "\n".join(markdown_rows([header or [""] * len(used), *grid[heads:]])))):
+        lines = markdown_rows([header or [""] * len(columns), *grid[heads:]])
+        for block in (*filter(None, captions), "\n".join(lines)):
             self.writer.end(2)
             self.writer.emit(block)
         self.writer.end(2)

@@ -312,8 +312,9 @@ def round_quantity(quantity: Quantity) -> Quantity:
 
 
 def plural(count: int, noun: str) -> str:
-    """Format a count of something: "1 page", "1,204 pages"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """Format a count of something: "1 page", "1,204 pages", "2 policies"."""
+    many = re.sub("[^aeiou]y$", lambda match: f"{match[0][0]}ie", noun) + "s"
+    return f"{count:,} {noun if count == 1 else many}"
 
 
 # --- numbers in words ---------------------------------------------------------------------------------------

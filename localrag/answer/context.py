@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from localrag.answer import prompt_injection
 from localrag.answer.stages import Pair
+from localrag.quantities import plural
 from localrag.search import filters
 from localrag.store import locations
 from localrag.store.library import Library
@@ -15,6 +16,18 @@ from localrag.types import Citation, Document, Filter, NotRead, Page, Passage, p
 _MAX_NOT_READ = 50
 # Characters shown of a prompt injection, and on each side of a term that was searched for.
 _INJECTION_SHOWN, _AROUND = 80, 80
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of a document: the 0-based position of the page, and half-open offsets there."""
+
+    position: int
+    start: int
+    end: int
+
+    def overlaps(self, other: Span) -> bool:
+        return self.position == other.position and self.start < other.end and other.start < self.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +43,8 @@ class Unit:
 
     def holds(self, passage: Passage) -> bool:
         """Return whether a passage of the same document overlaps it."""
-        return any(
-            item.position == passage.position and item.start < passage.end and passage.start < item.end
-            for item in self.passages
-        )
+        span, *own = (Span(one.position, one.start, one.end) for one in (passage, *self.passages))
+        return any(map(span.overlaps, own))
 
 
 def whole(pair: Pair, only: Filter) -> list[Unit]:
@@ -115,7 +126,7 @@ def injections_in(passages: Sequence[Passage]) -> tuple[NotRead, ...]:
             found.setdefault(NotRead(passage.library, passage.document, "", passage.page), []).extend(texts)
     lines = []
     for where, texts in found.items():
-        first, places = " ".join(texts[0].split()), _number(len(dict.fromkeys(texts)), "place")
+        first, places = " ".join(texts[0].split()), plural(len(dict.fromkeys(texts)), "place")
         first = first if len(first) <= _INJECTION_SHOWN else f"{first[:_INJECTION_SHOWN]}…"
         reason = f"speaks to the assistant, so it was left out of the prompt ({places}): “{first}”"
         lines.append(replace(where, reason=reason))
@@ -129,7 +140,7 @@ def share_read(passages: Sequence[Passage], documents: Sequence[Pair], only: Fil
     share = 100 * sum(len(passage.text) for passage in passages) / max(1, everything)
     some = f"about {share:.0f} %" if share >= 1 else "less than 1 %"
     return (
-        f"{_number(len(passages), 'passage')} of {of} of {_number(len(documents), 'document')}, {some} of the text; "
+        f"{plural(len(passages), 'passage')} of {of} of {plural(len(documents), 'document')}, {some} of the text; "
         "all of it was searched, the rest was not read."
     )
 
@@ -137,29 +148,25 @@ def share_read(passages: Sequence[Passage], documents: Sequence[Pair], only: Fil
 def whole_read(units: Sequence[Unit], documents: Sequence[Pair], only: Filter) -> str:
     """Say which documents, or which part of one, were read whole, and how many were not."""
     read = {unit.pair[1].id for unit in units}
-    named = f"“{units[0].pair[1].path}”" if len(read) == 1 else _number(len(read), "document")
+    named = f"“{units[0].pair[1].path}”" if len(read) == 1 else plural(len(read), "document")
     what = "All of the text" if only.pages is None else "The pages asked about"
     if units[0].section:
         what = f"About {100 * sum(len(unit.text) for unit in units) / max(1, units[0].pair[1].characters):.0f} %"
     rest = len(documents) - len(read)
-    left = f"; {_number(rest, 'other document')} {'was' if rest == 1 else 'were'} not read" if rest else ""
+    left = f"; {plural(rest, 'other document')} {'was' if rest == 1 else 'were'} not read" if rest else ""
     return f"{what} of {named}{left}."
 
 
 def history_read(shortened: int, left_out: int) -> str:
     """Say what of the conversation a prompt leaves out, as the end of a sentence; empty where nothing."""
     counts = ((shortened, "shortened"), (left_out, "left out"))
-    parts = [f"{_number(count, 'earlier turn')} {what}" for count, what in counts if count]
+    parts = [f"{plural(count, 'earlier turn')} {what}" for count, what in counts if count]
     return f" Of the conversation: {', '.join(parts)}." if parts else ""
 
 
 def pages_named(only: Filter) -> str:
     """Name the pages that a question is narrowed to, in the prompt cache; empty without."""
     return "" if only.pages is None else f"pages {only.pages[0]}-{only.pages[1] or ''}"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def cited_only(passages: Sequence[Passage], citations: Sequence[Citation]) -> list[Passage]:

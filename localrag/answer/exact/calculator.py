@@ -18,7 +18,6 @@ _MAX_QUESTION, _MAX_EXPRESSION = 600, 4000  # characters
 _MAX_TOKENS = 400
 _MAX_DIGITS = 400
 _MAX_EXPONENT = 1000
-_END = r"\s*[?.!]*$"
 _ASKING = re.compile(
     r"^(?:(?:what(?:'s| is| are)|how much (?:is|are)|calculate|compute|work out|was (?:ist|sind)|"
     r"wie ?viel (?:ist|sind)|berechne)\s*:?\s+)?(?:the (?:result|value) of )?",
@@ -38,24 +37,15 @@ _CALCULATES = re.compile(r"[\d)%a-z€$£]\s*(?:[+*^]|\s-\s|/)\s*[-+(]*\s*[€$�
 _SLASHES = re.compile(r"\d{1,4}(?:/\d{1,4}){1,2}")
 _TOKEN = re.compile(rf"\s*(?:(?P<operator>\*\*|[-+*/^()])|(?P<quantity>{QUANTITY.pattern}))", re.I | re.X)
 _SIGNS = str.maketrans("×÷−–·", "*/--*")
-_BETWEEN = (
-    r"(?:between|from|zwischen|vom|von)(?: dem)? (?P<first>[^?]+?) (?:and|to|until|till|und|bis)(?: dem| zum)? "
-    r"(?P<last>[^?]+?)"
+# "How many days are there between 3 March and 4 May 2024", "how long is it until 31 December 2026".
+_TIME = re.compile(
+    r"^(?:(?:how many |number of |wie ?viele )(?P<unit>days|weeks|months|years|tage|wochen|monate|jahre)|"
+    r"how long is it|what is the time) "
+    r"(?:are there |is it |are left |left |remain |are |lie |passed |liegen |sind es |vergehen )?"
+    r"(?:(?:between|from|zwischen|vom|von)(?: dem)? (?P<first>[^?]+?) (?:and|to|until|till|und|bis)(?: dem| zum)?|"
+    r"until|till) (?P<last>[^?]+?)\s*[?.!]*$",
+    re.I,
 )
-_TIME = (
-    re.compile(
-        r"^(?:how many |number of |wie ?viele )(?P<unit>days|weeks|months|years|tage|wochen|monate|jahre) "
-        rf"(?:are there |is it |are |lie |passed |liegen |sind es |vergehen )?{_BETWEEN}{_END}",
-        re.I,
-    ),
-    re.compile(rf"^(?:how long is it|what is the time) {_BETWEEN}{_END}", re.I),
-    re.compile(
-        r"^how many (?P<unit>days|weeks|months|years)(?: are there| are left| is it| left| remain)? "
-        rf"(?:until|till) (?P<last>.+?){_END}",
-        re.I,
-    ),
-)
-_UNITS = {"tage": "day", "wochen": "week", "monate": "month", "jahre": "year"}
 
 
 def answer(question: str, today: date | None = None) -> str | None:
@@ -175,30 +165,24 @@ def _combine(one: Quantity, op: ast.operator, two: Quantity) -> Quantity:
 
 
 def _time(question: str, today: date | None) -> str | None:
-    match = next((match for pattern in _TIME if (match := pattern.match(question))), None)
-    if match is None:
+    if (match := _TIME.match(question)) is None:
         return None
-    named = match.groupdict()
     readings: list[tuple[tuple[str, date], ...]] = []
-    for text in (named.get("first") or "today", match["last"]):
+    for text in (match["first"] or "today", match["last"]):
         if text.lower() in ("today", "now", "heute"):
             readings.append((("", today),) if today else ())
         else:
             readings.append(written.readings if (written := quantities.parse_date(text)) else ())
-    unit = (named.get("unit") or "day").lower()
-    unit = _UNITS.get(unit, unit.removesuffix("s"))
+    unit = quantities.TIME_UNITS[(match["unit"] or "days").lower()]
     answers: dict[str, str] = {}  # by result, so that equal readings are shown once
     for order in ("day/month", "month/day"):
         days = sorted(day for one in readings for name, day in one if name in ("", order))
         if len(days) == 2:
             first, last = days
             in_days, result = time_between(first, last), time_between(first, last, unit)
-            period = f"From {quantities.format_date(first)} to {quantities.format_date(last)}: {result}"
-            text = (
-                f"{period}{f' ({in_days})' if result != in_days else ''}. The first date is not counted, the last is."
-            )
-            answers.setdefault(text, order)
+            text = f"From {quantities.format_date(first)} to {quantities.format_date(last)}: {result}"
+            text += f" ({in_days})" if result != in_days else ""
+            answers.setdefault(f"{text}. The first date is not counted, the last is.", order)
     if len(answers) < 2:
         return next(iter(answers), None)
-    lines = [f"- {order}: {text}" for text, order in answers.items()]
-    return "\n".join(["The dates can be read in two ways:", *lines])
+    return "\n".join(["The dates can be read in two ways:", *(f"- {order}: {text}" for text, order in answers.items())])

@@ -17,11 +17,10 @@ from typing import Any, Literal
 
 from localrag.answer import prompts
 from localrag.answer.survey.leaf_question import LeafQuestion
-from localrag.answer.verify.citations import cite
+from localrag.answer.verify.citations import cite, cite_span, terms
 from localrag.answer.verify.locate import locate
 from localrag.llm import Completed, Generator, PromptCache, Weighed
 from localrag.store.sentences import sentences
-from localrag.store.text_analysis import COMMON, FALLBACK, tokens
 from localrag.types import Citation, Document, Message, Passage, Usage
 
 Read = Literal["whole", "passages"]
@@ -286,10 +285,7 @@ def located(words: str, passages: Sequence[Passage], *, sentence: bool = False) 
                 within = (span for span in sentences(passage.text) if span[0] <= start < span[1])
                 first, last = next(within, (start, end))
                 start, end = first, max(last, end)
-            return Citation(
-                passage.library, passage.document, passage.page, passage.label, passage.place,
-                passage.text[start:end], passage.start + start, passage.start + end, 0, unit=passage.unit,
-            )  # fmt: skip
+            return cite_span(passage, start, end)
     return None
 
 
@@ -301,14 +297,9 @@ def supported(answer: str, question: str, passages: Sequence[Passage]) -> Citati
 
 def together(names: Sequence[str], sought: str, text: str) -> bool:
     """Return whether each name shares a sentence with another search word; True where there is no other."""
-    others = _stems(sought) - _stems(" ".join(names))
+    others = terms(sought) - terms(" ".join(names))
     spans = [text[start:end] for start, end in sentences(text)]
-    return not others or all(any(locate(name, span) and others & _stems(span) for span in spans) for name in names)
-
-
-def _stems(text: str) -> set[str]:
-    common = COMMON[FALLBACK]
-    return {token.term for token in tokens(text, FALLBACK) if token.word not in common}
+    return not others or all(any(locate(name, span) and others & terms(span) for span in spans) for name in names)
 
 
 def _beside(names: Sequence[str], citation: Citation | None, passages: Sequence[Passage]) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from localrag.answer import context
-from localrag.answer.context import Unit
+from localrag.answer.context import Span, Unit
 from localrag.answer.stages import Pair
 from localrag.llm import Generator
 from localrag.llm.calibration import Calibration
@@ -47,15 +47,6 @@ def units_of(pair: Pair, only: Filter, model: Generator, limit: int) -> list[Uni
              section.text, tuple(part(passages[span.position], span) for span in section.spans), section=True)
         for n, section in enumerate(sections, 1)
     ]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A part of one page: its 0-based position in the document and half-open offsets."""
-
-    position: int
-    start: int
-    end: int
 
 
 def part(page: Passage, span: Span) -> Passage:

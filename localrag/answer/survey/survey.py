@@ -22,6 +22,7 @@ from localrag.events import Event, Surveyed
 from localrag.llm import Generator as Model
 from localrag.llm import PromptCache, calibration
 from localrag.llm.calibration import Calibration
+from localrag.quantities import plural
 from localrag.search.retrieval import Searcher
 from localrag.settings import Settings
 from localrag.types import Answer, Citation, NotRead, Passage, Plan, Seconds, Usage
@@ -211,7 +212,7 @@ def join(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joi
 
 
 def _head(question: LeafQuestion, count: int, asked: int) -> str:
-    of = f"{count} of {_documents(asked, question.noun)}"
+    of = f"{count} of {plural(asked, question.noun)}"
     if question.negated:
         return f"{of}: nothing was found that answers “{question.text}” with yes."
     if question.kind == "existence":
@@ -223,12 +224,7 @@ def _head(question: LeafQuestion, count: int, asked: int) -> str:
 
 def _progress(leaves: Sequence[Leaf], considered: int) -> str:
     """Say how many documents were asked, where it was stopped."""
-    return f"{len(leaves)} of {_documents(considered, 'document')} were asked. " if len(leaves) < considered else ""
-
-
-def _documents(count: int, noun: str) -> str:
-    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
-    return f"{count} {noun if count == 1 else many}"
+    return f"{len(leaves)} of {plural(considered, 'document')} were asked. " if len(leaves) < considered else ""
 
 
 def _line(leaf: Leaf, citations: dict[int, Citation]) -> str:
@@ -267,7 +263,7 @@ def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -
     failing = [leaf for leaf in ordered if leaf not in passing]
     other = [leaf for leaf in leaves if leaf.found and leaf not in comparable]
     nothing = [leaf for leaf in leaves if not leaf.found]
-    of = _documents(len(leaves), question.noun)
+    of = plural(len(leaves), question.noun)
     if test is not None:
         head = f"{len(passing)} of {of}: {test.words}, asked as “{question.text}”"
     else:

@@ -19,9 +19,10 @@ from localrag.answer.stages import Prompt, Query, Route
 from localrag.answer.table_qa import cells, date_calculation
 from localrag.answer.table_qa.cell_selection import Selector
 from localrag.answer.table_qa.cells import Cell, plain
+from localrag.answer.table_qa.date_calculation import Mention
 from localrag.answer.table_qa.questions import Kind, Request, parse_question
 from localrag.answer.verify import links
-from localrag.answer.verify.citations import MAX_QUOTE, cite_span
+from localrag.answer.verify.citations import cite_span, clip, terms
 from localrag.quantities import CURRENCY_SIGNS, SCALES, format_number, load_words
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
@@ -49,7 +50,7 @@ def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -
     passages = prompt.passages
     language = text_analysis.language(" ".join(passage.text[:4000] for passage in passages))
     if (dates := date_calculation.calculate(query.text, passages, language)) is not None:
-        figures = [(at.text, _citation(passages[at.passage], at.first, at.stop, at.end)) for at in dates.mentions]
+        figures = [(at.text, _cite(passages[at.passage], (at.first, at.stop), at)) for at in dates.mentions]
         text = dates.result if short else dates.sentence
         working = Working(dates.expression, dates.result, float(dates.days))
         return _answer(query, route, prompt, text, working, figures, "dates")
@@ -64,7 +65,7 @@ def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -
     result = work_out(request.kind, selected)
     if result is None or _is_stated(request, selected, passages, language):
         return None
-    figures = [(cell.text, _citation(passages[cell.passage], cell.line, cell.stop, cell.end)) for cell in selected]
+    figures = [(cell.text, _cite(passages[cell.passage], (cell.line, cell.stop), cell)) for cell in selected]
     text = result.shown if short else _sentence(query.text, request, selected, result)
     working = Working(result.expression, result.shown, float(result.value))
     return _answer(query, route, prompt, text, working, figures, request.kind)
@@ -73,22 +74,17 @@ def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -
 def _is_stated(request: Request, selected: Sequence[Cell], passages: Sequence[Passage], language: str) -> bool:
     """Whether a sentence states the result for a name in the question that the labels lack."""
     labels = " ".join(f"{cell.row} {cell.column} {cell.section}" for cell in selected)
-    named = _terms(request.words, language)
+    named = terms(request.words, language)
     names = " ".join(re.findall(r"(?<=\s)[A-ZÄÖÜ][\w&’'-]*", request.words))
-    missing = (_terms(names, language) & named) - _terms(labels, language)
+    missing = (terms(names, language) & named) - terms(labels, language)
     if request.kind in ("sum", "average") or not missing:
         return False
     for text in (passage.text[start:end] for passage in passages for start, end in sentences(passage.text)):
         if "|" not in text and _STATES_A_RESULT.search(text) and re.search(r"\d", text):
-            terms = _terms(text, language)
-            if missing <= terms and 2 * len(named & terms) > len(named):
+            own = terms(text, language)
+            if missing <= own and 2 * len(named & own) > len(named):
                 return True
     return False
-
-
-def _terms(text: str, language: str) -> set[str]:
-    common = text_analysis.COMMON.get(language, text_analysis.COMMON["english"])
-    return {token.term for token in text_analysis.tokens(text, language) if token.word not in common}
 
 
 _MINUS = "−"
@@ -219,13 +215,6 @@ def _shorten(label: str) -> str:
     return text if len(text) <= _MAX_NAME else f"{text[:_MAX_NAME].rsplit(' ', 1)[0]} …"
 
 
-def _citation(passage: Passage, start: int, stop: int, figure_end: int) -> Citation:
-    """Cite the row or sentence of a figure; of a long one the part up to the figure."""
-    first, end = start, stop
-    if end - start > MAX_QUOTE:
-        end = min(end, max(figure_end, start + MAX_QUOTE))
-        end = max(figure_end, passage.text.rfind(" ", start, end))
-        start = max(start, end - MAX_QUOTE)
-        while start > first and not passage.text[start - 1].isspace():
-            start += 1
-    return cite_span(passage, start, end)
+def _cite(passage: Passage, span: tuple[int, int], figure: Cell | Mention) -> Citation:
+    """Cite the row or sentence of a figure, or a part of it."""
+    return cite_span(passage, *clip(passage.text, span, (figure.start, figure.end)))

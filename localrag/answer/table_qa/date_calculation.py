@@ -190,7 +190,7 @@ def _end(what: str, passages: Sequence[Passage], language: str) -> DateResult | 
     if len({(mention.day, count, unit) for mention, count, unit in found}) != 1:
         return None
     mention, count, unit = found[0]
-    last, length = quantities.shift_date(mention.day, count, unit), f"{count} {unit}{'' if count == 1 else 's'}"
+    last, length = quantities.shift_date(mention.day, count, unit), quantities.plural(count, unit)
     start = format_date(mention.day)
     return DateResult(
         (mention,), f"{start} + {length}", format_date(last), (last - mention.day).days,

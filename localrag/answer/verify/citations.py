@@ -346,6 +346,20 @@ def _window(span: _Span, content: frozenset[str], work: _Work) -> tuple[int, int
     return best[1:]
 
 
+def clip(text: str, span: tuple[int, int], words: tuple[int, int]) -> tuple[int, int]:
+    """Return a span of a text, or the part of at most MAX_QUOTE characters that has some words, from word to word."""
+    (first, last), (start, end) = span, words
+    if last - first > MAX_QUOTE:
+        begin = first if end - first <= MAX_QUOTE else max(first, min(start, end - MAX_QUOTE // 2) - MAX_QUOTE // 2)
+        while first < begin < start and not text[begin - 1].isspace():
+            begin += 1
+        stop = min(last, begin + MAX_QUOTE)
+        while end < stop < last and not text[stop].isspace():
+            stop -= 1
+        first, last = begin, stop
+    return first, last
+
+
 def cite_span(passage: Passage, start: int, end: int) -> Citation:
     """Return the citation of a span of a passage, without a number."""
     return Citation(

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from localrag.answer.context import Span
 from localrag.answer.stages import Pair
-from localrag.answer.verify.citations import MAX_QUOTE
-from localrag.answer.verify.differences import Change, Difference, Span, changes, difference, find_changed
+from localrag.answer.verify.citations import clip
+from localrag.answer.verify.differences import Change, Difference, changes, difference, find_changed
 from localrag.answer.verify.locate import locate
 from localrag.answer.verify.related_documents import Related, order
 from localrag.store import locations as places
@@ -206,13 +207,7 @@ def _citation(library: Library, side: _Statement, page: Page, citations: list[Ci
             known.start <= first and last <= known.end
         ):
             return known
-    if end - start > MAX_QUOTE:
-        start = max(start, min(first, last - MAX_QUOTE // 2) - MAX_QUOTE // 2)
-        while side.span.start < start < first and not page.text[start - 1].isspace():
-            start += 1
-        end = min(end, start + MAX_QUOTE)
-        while start < end < side.span.end and not page.text[end].isspace():
-            end -= 1
+    start, end = clip(page.text, (start, end), (first, last))
     where = place(page.number, page.label, (), page.unit, places.spot(page.text, page.anchors, start, end))
     made = Citation(
         library.name, side.document.path, page.number, page.label, where, page.text[start:end], start, end,

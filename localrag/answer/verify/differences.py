@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from localrag.answer.context import Span
 from localrag.answer.verify.citations import terms
 from localrag.answer.verify.locate import locate
 from localrag.quantities import CARDINALS, DATE, QUANTITY, TIME_UNITS, load_words, parse_date, parse_quantity
@@ -210,18 +211,6 @@ _ANY_LINE = re.compile(_LINE.format(rf"(?P<id>{_ID})"), re.I | re.M)
 _MAX_CLAUSE = 6000
 _MIN_SHARED = 3
 _MAX_ROWS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A span of a document: the 0-based position of the page, and half-open offsets there."""
-
-    position: int
-    start: int
-    end: int
-
-    def overlaps(self, other: Span) -> bool:
-        return self.position == other.position and self.start < other.end and other.start < self.end
 
 
 @dataclass(frozen=True, slots=True)

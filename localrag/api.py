@@ -157,8 +157,6 @@ class Library:
             self._assistant.close()
             self._assistant = None
 
-    # --- reading --------------------------------------------------------------------------------------------
-
     def search(
         self, question: str, k: int = 10, documents: Sequence[str] | None = None, *, folder: str | None = None,
         types: Sequence[str] | None = None, since: str | None = None, until: str | None = None,
@@ -250,8 +248,6 @@ class Library:
     def digest(self) -> str:
         """A digest that changes if any document or the instructions change."""
         return self._storage().digest()
-
-    # --- changing -------------------------------------------------------------------------------------------
 
     def ingest(
         self, path: Path | str, *, prune: bool = False, include_forgotten: bool = False,

@@ -37,9 +37,6 @@ FIGURES = (
 )  # fmt: skip
 
 
-# --- one answer ---------------------------------------------------------------------------------------------
-
-
 def score(question: Question, documents: Sequence[str], answer: Answer, choices: Sequence[str]) -> dict[str, Any]:
     """Return the figures of one answer that the question allows.
 
@@ -139,9 +136,6 @@ def verbatim(library: Library, citation: Citation) -> bool:
     return bool(citation.quote) and text[citation.start : citation.end] == citation.quote
 
 
-# --- many answers -------------------------------------------------------------------------------------------
-
-
 def run(
     questions: Sequence[Question], matched: Matched, library: Library, assistant: Assistant | Plain, results: Run, *,
     mode: Mode, within_document: bool, choices: Sequence[str] = (), stop: Callable[[], bool] = lambda: False,
@@ -216,9 +210,6 @@ def _result(
             for c in answer.citations
         ],
     }  # fmt: skip
-
-
-# --- totals -------------------------------------------------------------------------------------------------
 
 
 def summarize(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:

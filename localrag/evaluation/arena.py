@@ -66,9 +66,6 @@ class Match:
         )  # fmt: skip
 
 
-# --- sides --------------------------------------------------------------------------------------------------
-
-
 def side_of(name: str, rows: Sequence[Row], run: str = "") -> Side:
     """Return the results of one run of `eval answers` as a side, without failed questions."""
     return Side(name, {
@@ -122,9 +119,6 @@ def with_distinct_names(sides: Sequence[Side]) -> list[Side]:
     ]
 
 
-# --- matches ------------------------------------------------------------------------------------------------
-
-
 def matches(sides: Sequence[Side], seed: int, limit: int | None = None) -> list[Match]:
     """Return every pair of sides on every question that both answered, in a seeded order.
 
@@ -163,9 +157,6 @@ def by_grades(
 
 def _text(given: Given) -> str:
     return metrics.normalized(metrics.MARKER.sub("", given.answer)) if given.found else ""
-
-
-# --- strengths ----------------------------------------------------------------------------------------------
 
 
 def summarize(judged: Sequence[tuple[Match, str]], sides: Sequence[Side], seed: int = 0) -> dict[str, Any]:

@@ -64,9 +64,6 @@ def _step(name: str) -> Question:
     return Question(name, "", "", "")
 
 
-# --- asking -------------------------------------------------------------------------------------------------
-
-
 def ask_threshold(model: Generator, results: Run, stop: Stop) -> Iterator[Step]:
     """Weigh whether each text of `answer_threshold.py` holds the answer."""
     tasks = list(answer_threshold.tasks())
@@ -145,9 +142,6 @@ def _answer(model: Generator, messages: Sequence[Message], limit: int, stop: Sto
 def warm_up(model: Generator, stop: Stop = lambda: False) -> None:
     """Load the weights into memory before anything is timed: their first use reads them from the disk."""
     _answer(model, [Message("user", "Say yes.")], 2, stop)
-
-
-# --- figures ------------------------------------------------------------------------------------------------
 
 
 def tally(rows: Sequence[Row], length: int, *, depth: int | None = None, way: str | None = None) -> Tally:

@@ -146,9 +146,6 @@ def _text(row: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
     return value
 
 
-# --- samples ------------------------------------------------------------------------------------------------
-
-
 def where(questions: Sequence[Question], wanted: Mapping[str, str]) -> list[Question]:
     """Return the questions whose fields have these values, ignoring case.
 
@@ -187,9 +184,6 @@ def sample(questions: Sequence[Question], limit: int | None, seed: int) -> list[
         start = chance.random()
         places += [((at + start) / len(members), i) for at, i in enumerate(members)]
     return [questions[i] for i in sorted(i for _, i in sorted(places)[:limit])]
-
-
-# --- documents ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,9 +215,6 @@ def _value(kind: str, rng: random.Random) -> str:
     return str(rng.randrange(113, 989))
 
 
-# --- the text -----------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Filler:
     """Sentences in order, each with the white space after it; `digest` identifies the text."""
@@ -266,9 +263,6 @@ def _pieces(text: str) -> Iterator[str]:
 def of_library(library: Library) -> Iterator[str]:
     """Return the text of each document of a library, in order of their paths."""
     return ("\n\n".join(page.text for page in library.pages(document.id)) for document in library.documents())
-
-
-# --- judging ------------------------------------------------------------------------------------------------
 
 
 def judge(answer: str, asked: NeedleQuestion) -> Literal["right", "near miss", "wrong"]:

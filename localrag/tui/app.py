@@ -130,8 +130,6 @@ class LocalragApp(App[None]):
         gc.enable()  # disabled by the command until here
         self.lanes["pages"].submit(import_for_answers)
 
-    # --- what to open ---------------------------------------------------------------------------------------
-
     @work
     async def open_first_screen(self) -> None:
         """Lead to a library, then open the conversation."""
@@ -188,8 +186,6 @@ class LocalragApp(App[None]):
             names = clean_line(", ".join(screen.libraries))
             self.notify(f"There is no library {clean_line(name)!r}. Libraries: {names}.", markup=False)
 
-    # --- the model ------------------------------------------------------------------------------------------
-
     def _use(self, libraries: tuple[str, ...]) -> None:
         """Ask these libraries from now on; the model is loaded in a process that can reach no others."""
         if libraries == self._used:
@@ -224,8 +220,6 @@ class LocalragApp(App[None]):
             self._missing = False
             if await self._offer_model():
                 self.load_model()
-
-    # --- settings -------------------------------------------------------------------------------------------
 
     def _apply_look(self) -> None:
         settings = self.preferences.settings
@@ -266,8 +260,6 @@ class LocalragApp(App[None]):
 
     def _notify_error(self, error: LocalragError) -> None:
         self.notify(error_line(error), severity="error", markup=False)
-
-    # --- keys that work everywhere --------------------------------------------------------------------------
 
     def action_help(self) -> None:
         from localrag.tui.screens.dialogs import HelpScreen

@@ -204,9 +204,6 @@ def earlier_questions(core: Core, libraries: Sequence[str]) -> tuple[str, ...]:
     return tuple(reversed(found[:MAX_EARLIER_QUESTIONS]))
 
 
-# --- resuming -----------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Resumed:
     """A saved conversation to continue: its scope as far as it still exists, and notes for the person.

@@ -88,9 +88,6 @@ def parse(text: str) -> tuple[str, Command | None, str] | None:
     return found[1], BY_NAME.get(found[1]), (found[2] or "").strip()
 
 
-# --- completion ---------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
     """What there is to choose from."""

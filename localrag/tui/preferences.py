@@ -126,9 +126,6 @@ class Preferences:
         return f"{knob.name} is {now or 'not set'} again{f', from {origin}' if origin else ', its default'}."
 
 
-# --- themes -------------------------------------------------------------------------------------------------
-
-
 def themes() -> list[Theme]:
     """Load the themes; the names of those for 16 colours end in "-16"."""
     text = Path(__file__).with_name("themes.toml").read_text(encoding="utf-8")

@@ -68,9 +68,6 @@ def inert_markdown() -> MarkdownIt:
     return MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable(_FORBIDDEN_MARKDOWN)
 
 
-# --- cut to fit ---------------------------------------------------------------------------------------------
-
-
 def shorten(text: str, room: int) -> str:
     """Cut the middle of a text so that it fits into `room` cells; two thirds of what is kept is its end."""
     if cell_len(text) <= room:
@@ -154,9 +151,6 @@ def list_some(names: Sequence[str], most: int = 3) -> str:
     """The first few names, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return clean_line(", ".join(names[:most])) + more
-
-
-# --- numbers in words ---------------------------------------------------------------------------------------
 
 
 def count(number: int, noun: str) -> str:

@@ -149,8 +149,6 @@ class ChatScreen(Screen[None]):
         self._library.show(shelves, tops)
         self._draw_status()
 
-    # --- asking ---------------------------------------------------------------------------------------------
-
     @property
     def answering(self) -> bool:
         return self._asking.answering
@@ -177,8 +175,6 @@ class ChatScreen(Screen[None]):
 
     async def action_again(self) -> None:
         await self._asking.again()
-
-    # --- sources and folded lines ---------------------------------------------------------------------------
 
     def action_step_citation(self, step: int) -> None:
         if not self._panels.step(step):
@@ -217,8 +213,6 @@ class ChatScreen(Screen[None]):
         from localrag.tui.screens.results import ResultsScreen
 
         self.app.push_screen(ResultsScreen(self._core, results))
-
-    # --- the library ----------------------------------------------------------------------------------------
 
     def action_toggle_library(self) -> None:
         if self._library.has_focus_within:
@@ -282,8 +276,6 @@ class ChatScreen(Screen[None]):
         # In a narrow terminal the library covers the answer.
         self._library.display = self._library.display and self.has_class("-wide")
 
-    # --- moving about ---------------------------------------------------------------------------------------
-
     def action_escape(self) -> None:
         if self._asking.stop():
             return
@@ -313,8 +305,6 @@ class ChatScreen(Screen[None]):
         if pages < 0:
             self._conversation.release_anchor()
         self._conversation.scroll_relative(y=pages * (self._conversation.size.height - 2), animate=False)
-
-    # --- conversations --------------------------------------------------------------------------------------
 
     async def action_new_chat(self) -> None:
         self._asking.switch(ChatState())
@@ -368,8 +358,6 @@ class ChatScreen(Screen[None]):
             return
         named = next((one for one in FORMS if form.lower() in (one, NAMES[one].lower())), FORMS[0])
         await export(self.app, self._core, session, named)
-
-    # --- status ---------------------------------------------------------------------------------------------
 
     async def _model_changed(self) -> None:
         self._draw_status()

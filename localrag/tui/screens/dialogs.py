@@ -181,9 +181,6 @@ class FolderSuggester(Suggester):
         return None
 
 
-# --- help ---------------------------------------------------------------------------------------------------
-
-
 def own_bindings(owner: Any) -> list[Binding]:
     """The bindings that a class declares itself."""
     return [binding for binding in owner.__dict__.get("BINDINGS", ()) if isinstance(binding, Binding) and binding.show]

@@ -80,8 +80,6 @@ class ResultsScreen(Screen[None]):
         self.set_interval(UPDATE_EVERY, self._update)
         self.call_after_refresh(self._draw)
 
-    # --- rows -----------------------------------------------------------------------------------------------
-
     def _update(self) -> None:
         """Show rows that have come since."""
         if self._drawn not in (None, (len(self._results.lines), self._results.complete)):
@@ -142,8 +140,6 @@ class ResultsScreen(Screen[None]):
     def on_data_table_header_selected(self, message: DataTable.HeaderSelected) -> None:
         self._sort(self._columns[message.column_index])
 
-    # --- filter ---------------------------------------------------------------------------------------------
-
     def action_filter(self) -> None:
         self._filter.display = True
         self._filter.focus()
@@ -167,8 +163,6 @@ class ResultsScreen(Screen[None]):
             self.dismiss()
             return
         self._table.focus()
-
-    # --- source ---------------------------------------------------------------------------------------------
 
     def on_data_table_row_selected(self) -> None:
         self.action_open_source()
@@ -197,8 +191,6 @@ class ResultsScreen(Screen[None]):
             self._source.focus_text()
         else:
             self._table.focus()
-
-    # --- export ---------------------------------------------------------------------------------------------
 
     @work
     async def action_export(self) -> None:

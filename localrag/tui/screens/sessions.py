@@ -111,8 +111,6 @@ class SessionsScreen(Screen[Resumed | None]):
         except LocalragError as error:
             self._message.update(error_content(error))
 
-    # --- the list -------------------------------------------------------------------------------------------
-
     @property
     def chosen(self) -> Row | None:
         """The row under the cursor."""
@@ -180,8 +178,6 @@ class SessionsScreen(Screen[Resumed | None]):
         turn = f"Turn {row.turn} of {one.turns}. " if row.turn else ""
         here = " This is the current conversation." if one.id == self._current else ""
         self._about.update(Content(f"{clean_line(one.title)}\n{turn}Library: {of}. Begun {begun} (UTC).{here}"))
-
-    # --- keys -----------------------------------------------------------------------------------------------
 
     def on_key(self, event: Key) -> None:
         """Keys typed right after the slash go to the search line, even before it has the keyboard."""

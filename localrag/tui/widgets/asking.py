@@ -285,8 +285,6 @@ class Asking(Vertical):
         """Whether an answer is on its way and was not stopped."""
         return self._current is not None and not self._current.stop.is_set()
 
-    # --- asking ---------------------------------------------------------------------------------------------
-
     async def on_question_input_submitted(self) -> None:
         text = self.field.value
         if not text.strip():
@@ -379,8 +377,6 @@ class Asking(Vertical):
         self._last = None
         self._draw()
 
-    # --- what the engine reports ----------------------------------------------------------------------------
-
     async def on_question_event(self, message: QuestionEvent) -> None:
         message.stop()
         view, event = self._views.get(message.question), message.event
@@ -415,8 +411,6 @@ class Asking(Vertical):
     async def _offer_again(self, question: PendingQuestion, view: TurnView) -> None:
         if question is self._last and (cost := question.next_plan) is not None:
             await view.offer_again(cost)
-
-    # --- typing ---------------------------------------------------------------------------------------------
 
     def on_text_area_changed(self) -> None:
         self._draw()

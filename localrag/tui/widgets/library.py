@@ -446,8 +446,6 @@ class LibraryPane(Vertical):
             words = f"{len(found):,} found of {words}"
         self._title.update(Content.assemble((clean_line(", ".join(self._libraries)), "bold"), f"\n{words}"))
 
-    # --- keys -----------------------------------------------------------------------------------------------
-
     def action_find(self) -> None:
         self._find.display = True
         self._find.focus()

@@ -253,8 +253,6 @@ class LibraryTree(Tree[Branch | None]):
         self._updates += 1
         self.refresh()
 
-    # --- keys -----------------------------------------------------------------------------------------------
-
     def action_tick(self) -> None:
         """Tick the documents at and below the cursor, or untick them if all are ticked."""
         if (branch := self.at) is None or not (names := branch.names()):
@@ -305,8 +303,6 @@ class LibraryTree(Tree[Branch | None]):
     def on_tree_node_highlighted(self, message: Tree.NodeHighlighted[Branch | None]) -> None:
         message.stop()
         self.post_message(self.Highlighted(message.node.data))
-
-    # --- drawing --------------------------------------------------------------------------------------------
 
     def get_label_width(self, node: TreeNode[Branch | None]) -> int:
         return 0  # lines are cut to the width, so that none need be drawn to know the widest

@@ -108,8 +108,6 @@ class Conversation(VerticalScroll, can_focus=False):
         self._greeting.display = True
         self.anchor()
 
-    # --- what is in it --------------------------------------------------------------------------------------
-
     def views(self) -> list[TurnView]:
         """The turns that are drawn, oldest first."""
         return cast("list[TurnView]", list(self.query("TurnView")))
@@ -128,8 +126,6 @@ class Conversation(VerticalScroll, can_focus=False):
         for one in folded:
             one.collapsed = collapse
         return bool(folded)
-
-    # --- saved conversations --------------------------------------------------------------------------------
 
     async def replay(self, session: Session, turn: int = 0) -> None:
         """Show a saved conversation from turn `turn` (counted from 1; 0 is the end)."""

@@ -45,9 +45,6 @@ _STATES = {
 }
 
 
-# --- the text of a page (pure) ------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
     """Where a quote is on its page; `moved` if that is not the cited place."""
@@ -106,9 +103,6 @@ def neighbour(text: str, drawn: Drawn, step: int) -> tuple[int, int] | None:
     return (max(0, drawn.start - 2 * WINDOW), drawn.start) if drawn.start > 0 else None
 
 
-# --- pictures -----------------------------------------------------------------------------------------------
-
-
 class Pictures:
     """Whether the terminal can show pictures; it is asked once."""
 
@@ -153,9 +147,6 @@ class Pictures:
         widget: Widget = ImageWidget(Image.frombytes("RGB", (image.width, image.height), pixels))
         widget.styles.width, widget.styles.height = "100%", "auto"
         return widget
-
-
-# --- the pane -----------------------------------------------------------------------------------------------
 
 
 class SourceText(VerticalScroll):
@@ -310,8 +301,6 @@ class SourcePane(Vertical):
 
     def _locate(self, page: Page) -> Found | None:
         return locate(self._citation, page) if self._citation else None
-
-    # --- drawing --------------------------------------------------------------------------------------------
 
     def _draw(self, page: Page, start: int, end: int, show_from: str) -> None:
         quote = self._locate(page)

@@ -53,9 +53,6 @@ class ProgressLine(Static):
         self.display = False
 
 
-# --- the status line ----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Status:
     """What the status line shows. `documents` is None while they are counted; `context` is that of the last answer.

@@ -232,8 +232,6 @@ class TurnView(Vertical):
         yield self._citations
         yield self._notes
 
-    # --- events ---------------------------------------------------------------------------------------------
-
     def wait(self, why: str) -> None:
         """Say why nothing happens yet."""
         self._progress.say(why)
@@ -344,8 +342,6 @@ class TurnView(Vertical):
         line = line if line.startswith((marks.MARK, "! ")) else f"! {line}"
         await self._notes.mount(Static(Content(line), classes="remark"))
 
-    # --- drawing --------------------------------------------------------------------------------------------
-
     def _reason(self, text: str) -> None:
         self._reasoning_text = text
         self._reasoning_body.update(Content(clean(text)))
@@ -363,9 +359,6 @@ class TurnView(Vertical):
             parts.append(f"{count(len(self._found), 'passage')} from {count(documents, 'document')}")
         self._plan_line.display = True
         self._plan_line.update(Content(" · ".join(part for part in parts if part)))
-
-
-# --- notes --------------------------------------------------------------------------------------------------
 
 
 def priced(cost: Cost) -> str:

@@ -11,19 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrag.cli import keys
+from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
-from localrag.cli.options import (
-    FILE,
-    chosen_libraries,
-    filter_options,
-    json_option,
-    keep_to_retention,
-    print_json,
-    shown,
-    thinking_options,
-    words_of,
-)
+from localrag.cli.options import print_json, shown
 from localrag.cli.output import Pace, counted, duration, interruptible, table
 from localrag.errors import UsageError
 from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed, VoteProgress
@@ -45,22 +35,19 @@ _HIDDEN = {"library", "quote", "found", "read", "likelihood", "why_not", "page",
 
 @click.command("ask")
 @click.argument("question")
-@filter_options
+@options.filter_options
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to find the answer.")
-@click.option(
-    "--reproducible",
-    is_flag=True,
-    help="Ignore the prompt cache and speeds when choosing the mode: the same question gives the same answer.",
-)
+@click.option("--reproducible", is_flag=True, help="Ignore the prompt cache and speeds when choosing the mode: the "
+              "same question gives the same answer.")  # fmt: skip
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
-@thinking_options
+@options.thinking_options
 @click.option("--show-thinking", is_flag=True, help="Print the reasoning of the model on stderr.")
 @click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Longest answer, in tokens.")
 @click.option("--short", is_flag=True, help="Answer in as few words as possible, taken from the text.")
-@click.option("--table", "file", type=FILE, metavar="FILE",
+@click.option("--table", "file", type=options.FILE, metavar="FILE",
               help="Also write rows of a survey or count to FILE (.xlsx, .csv, .json, .md), replacing it.")  # fmt: skip
 @recipient_options
-@json_option
+@options.json_option
 def ask_command(
     question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, reproducible: bool, generator: str | None,
     answer_tokens: int | None, short: bool, file: Path | None, as_json: bool, think: Think | None, votes: int | None,
@@ -74,20 +61,17 @@ def ask_command(
     """
     from localrag.answer.survey import table_export
 
-    question = words_of(question)
+    question = options.words_of(question)
     if file is not None:
         table_export.check(file)
     elif recipients is not None:
         raise UsageError("there is no file to encrypt", "Name one: --table FILE.")
     settings = load_settings().with_options(
-        generator=generator,
-        answer_tokens=answer_tokens,
-        answer_form="short" if short else None,
-        think=think,
+        generator=generator, answer_tokens=answer_tokens, answer_form="short" if short else None, think=think,
         votes=votes,
-    )
-    names = chosen_libraries(libraries, settings)
-    keep_to_retention(settings)
+    )  # fmt: skip
+    names = options.chosen_libraries(libraries, settings)
+    options.keep_to_retention(settings)
     exported = [] if file is None else [file.absolute().parent]
     sandbox.restrict(settings, names, *exported, reads=keys.key_files())  # before numpy starts threads
     from localrag.api import ask
@@ -256,21 +240,21 @@ def print_table(answer: Answer) -> None:
 
 @click.command("search")
 @click.argument("words", nargs=-1, required=True)
-@filter_options
+@options.filter_options
 @click.option("-k", "k", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many passages.")
-@json_option
+@options.json_option
 def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Filter, k: int, as_json: bool) -> None:
     """Find the passages that fit WORDS best. No model that answers is loaded.
 
     Words in double quotes are a phrase. With -, WORDS come from standard input.
     """
     settings = load_settings()
-    names = chosen_libraries(libraries, settings)
-    keep_to_retention(settings)
+    names = options.chosen_libraries(libraries, settings)
+    options.keep_to_retention(settings)
     sandbox.restrict(settings, names, reads=keys.key_files())  # before numpy is imported, which starts threads
     from localrag.answer.assistant import Assistant
 
-    question = words_of(" ".join(words))
+    question = options.words_of(" ".join(words))
     if not any(letter.isalnum() for letter in question):
         raise UsageError("there are no words to search for", 'For example: localrag search "notice period"')
     with closing(Assistant(settings)) as assistant:

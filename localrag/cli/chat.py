@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from localrag.cli.ask import print_answer, progress_line
-from localrag.cli.options import filter_options, keep_to_retention, shown, thinking_options
+from localrag.cli.options import chosen_libraries, filter_options, keep_to_retention, shown, thinking_options
 from localrag.cli.output import Pace, counted, interruptible, say
 from localrag.cli.sessions import complete_conversation
 from localrag.errors import LocalragError, NotFoundError, SettingsError, UsageError
@@ -52,11 +52,8 @@ PATIENCE = 5.0  # seconds to wait for the threads after the app has closed
 @filter_options
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to find answers.")
 @click.option("--model", metavar="ID", help="The model that answers.")
-@click.option(
-    "--plain",
-    is_flag=True,
-    help="Chat in lines instead of a screen: for screen readers, simple terminals and pipes. :help lists commands.",
-)
+@click.option("--plain", is_flag=True, help="Chat in lines instead of a screen: for screen readers, simple terminals "
+              "and pipes. :help lists commands.")  # fmt: skip
 @click.option("--resume", is_flag=False, flag_value="last", metavar="[CONVERSATION]",
               shell_complete=complete_conversation,
               help="Continue the last conversation, or one by its id or title (localrag sessions list).")  # fmt: skip
@@ -139,9 +136,11 @@ def _chat_in_lines(
         only, mode = resumed.scope.only, resumed.scope.mode
         for note in resumed.notes:
             say(note)
+    if folder is not None:
+        raise NotFoundError(f"{str(folder)!r} has not been read yet", f"Read it first: localrag ingest {str(folder)!r}")
+    chosen = tuple(chosen_libraries(named, settings))
     core = real_core(settings)
     with closing(core.engine):
-        chosen = library_names(core.engine, named, folder)
         core.engine.use(chosen)
         session = resumed.session if resumed else None
         return PlainChat(core.engine, core.store, chosen, only, mode, session).run()
@@ -307,18 +306,6 @@ class PlainChat:
         record = self.store.record_of(*self._session.libraries)
         exports.write(self._session, path, exports.form_of(path), record)
         say(f"Wrote {counted(len(self._session.turns), 'question')} to {path}.")
-
-
-def library_names(engine: Engine, named: tuple[str, ...], folder: Path | None) -> tuple[str, ...]:
-    """Return the libraries to ask; raise an error if that is not clear."""
-    if folder is not None:
-        raise NotFoundError(f"{str(folder)!r} has not been read yet", f"Read it first: localrag ingest {str(folder)!r}")
-    known = engine.libraries()
-    if not known:
-        raise NotFoundError("there is no library yet", "Make one first: localrag ingest FOLDER")
-    if not named and len(known) > 1:
-        raise UsageError(f"there are {len(known)} libraries: {', '.join(known)}", "Name one: --library NAME")
-    return named or known
 
 
 def lines() -> Iterator[str]:

@@ -15,16 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli import keys
-from localrag.cli.options import (
-    EXISTING_FILE,
-    complete_document,
-    complete_library,
-    json_option,
-    keep_to_retention,
-    print_json,
-    read_file,
-)
+from localrag.cli import keys, options
+from localrag.cli.options import print_json
 from localrag.cli.output import bar, counted, duration, interruptible, remarks, say, size
 from localrag.errors import LocalragError, UsageError
 from localrag.ingest import scan
@@ -45,12 +37,14 @@ _STAGES = {"scan": "looking at the files", "read": "reading", "embed": "embeddin
 
 @click.command("ingest")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--name", metavar="NAME", shell_complete=complete_library, help="The library; else the folder's name.")
+@click.option(
+    "--name", metavar="NAME", shell_complete=options.complete_library, help="The library; else the folder's name."
+)
 @click.option("--root", metavar="OLD_PATH", help="The folder moved: what was read from OLD_PATH now belongs to PATH.")
 @click.option("--prune", is_flag=True, help="Remove documents whose files are gone, however many they are.")
 @click.option("--include-forgotten", is_flag=True, help="Read documents again that `localrag forget` deleted.")
 @click.option("--watch", is_flag=True, help="Keep running, and follow every change of the folder until Ctrl-C.")
-@click.option("--password-file", type=EXISTING_FILE, metavar="FILE",
+@click.option("--password-file", type=options.EXISTING_FILE, metavar="FILE",
               help="Passwords to try on encrypted files, one a line.")  # fmt: skip
 @click.option("--ocr", type=click.Choice(("auto", "force", "off")),
               help="Recognise text in pictures: on pages without text, all, or none. Kept for later runs.")  # fmt: skip
@@ -59,7 +53,7 @@ _STAGES = {"scan": "looking at the files", "read": "reading", "embed": "embeddin
 @click.option("--warm", is_flag=True, help="Then read the documents into the prompt cache, as `localrag warm` does.")
 @click.option("--encrypt", is_flag=True, help="Encrypt the library first; see `localrag vault encrypt`.")
 @click.option("--no-wait", is_flag=True, help="Fail instead of waiting while another process writes to the library.")
-@json_option
+@options.json_option
 def ingest_command(
     path: Path, name: str | None, root: str | None, prune: bool, include_forgotten: bool, watch: bool,
     password_file: Path | None, ocr: Ocr | None, ocr_languages: str | None, re_embed: bool, warm: bool, encrypt: bool,
@@ -122,7 +116,7 @@ def ingest_command(
 
 def _confine(settings: Settings, path: Path, name: str | None, watch: bool) -> str:
     """Confine this process to the library that a folder is read into; returns the library's name."""
-    keep_to_retention(settings)
+    options.keep_to_retention(settings)
     chosen = check_name(name) if name else name_for(path, settings)
     scan.root_of(path)  # raises where there is none, before anything is made for it
     sandbox.make_library_folder(settings, chosen)
@@ -161,7 +155,7 @@ def _passwords(file: Path | None) -> list[str]:
     if file is None:
         return []
     try:
-        return [line for line in read_file(file, "password file").decode("utf-8-sig").splitlines() if line]
+        return [line for line in options.read_file(file, "password file").decode("utf-8-sig").splitlines() if line]
     except UnicodeDecodeError as error:
         message = f"cannot read the password file {str(file)!r}: {error}"
         raise UsageError(message, "Write one password a line, in UTF-8.") from None
@@ -221,12 +215,12 @@ def _duration(ctx: click.Context, param: click.Parameter, text: str | None) -> f
 
 
 @click.command("warm")
-@click.argument("name", metavar="NAME", shell_complete=complete_library)
-@click.option("-d", "--document", "documents", multiple=True, metavar="GLOB", shell_complete=complete_document,
+@click.argument("name", metavar="NAME", shell_complete=options.complete_library)
+@click.option("-d", "--document", "documents", multiple=True, metavar="GLOB", shell_complete=options.complete_document,
               help="Only documents whose path matches; may be repeated.")  # fmt: skip
 @click.option("--for", "seconds", callback=_duration, metavar="TIME", help="Stop after this time: 8h, 45m, 90s.")
 @click.option("--estimate", "only_estimate", is_flag=True, help="Only print what it would take.")
-@json_option
+@options.json_option
 def warm_command(
     name: str, documents: tuple[str, ...], seconds: float | None, only_estimate: bool, as_json: bool
 ) -> None:
@@ -239,7 +233,7 @@ def warm_command(
     if hasattr(os, "nice"):
         os.nice(10)
     settings = load_settings()
-    keep_to_retention(settings)
+    options.keep_to_retention(settings)
     sandbox.restrict(settings, [check_name(name)], reads=keys.key_files())
     with interruptible() as stop:
         until = time.monotonic() + seconds if seconds is not None else float("inf")

@@ -9,19 +9,9 @@ from typing import Any, Literal
 
 import click
 
-from localrag.cli import keys
+from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
-from localrag.cli.options import (
-    FILE,
-    complete_library,
-    confirm_deletion,
-    document_option,
-    json_option,
-    print_json,
-    print_result,
-    read_file,
-    shown,
-)
+from localrag.cli.options import print_json, print_result, shown
 from localrag.cli.output import bar, counted, interruptible, size, table
 from localrag.errors import LocalragError, NotFoundError, StorageError, UsageError
 from localrag.security import sandbox
@@ -36,7 +26,7 @@ _LISTED = ("name", "documents", "chunks", "bytes", "roots", "folder", "encrypted
 
 
 @click.command("libraries")
-@json_option
+@options.json_option
 def libraries_command(as_json: bool) -> None:
     """List the libraries and where they are."""
     from localrag import api, policy
@@ -69,8 +59,8 @@ def libraries_command(as_json: bool) -> None:
 
 
 @click.command("status")
-@click.argument("name", shell_complete=complete_library)
-@json_option
+@click.argument("name", shell_complete=options.complete_library)
+@options.json_option
 def status_command(name: str, as_json: bool) -> None:
     """Show what the library NAME holds, what could not be read, and which embedder made its vectors."""
     from localrag import api
@@ -111,9 +101,11 @@ def status_command(name: str, as_json: bool) -> None:
 
 @click.command("show")
 @click.argument("document")
-@click.option("-l", "--library", required=True, metavar="NAME", shell_complete=complete_library, help="The library.")
+@click.option(
+    "-l", "--library", required=True, metavar="NAME", shell_complete=options.complete_library, help="The library."
+)
 @click.option("-p", "--page", type=int, metavar="N", help="Page number, from 1; needed where there are pages.")
-@json_option
+@options.json_option
 def show_command(document: str, library: str, page: int | None, as_json: bool) -> None:
     """Print a page of DOCUMENT as it is stored. The offsets of citations count in this text."""
     from localrag import api
@@ -127,11 +119,11 @@ def show_command(document: str, library: str, page: int | None, as_json: bool) -
 
 
 @click.command("instruct")
-@click.argument("name", shell_complete=complete_library)
+@click.argument("name", shell_complete=options.complete_library)
 @click.argument("text", required=False)
-@click.option("--file", type=FILE, metavar="FILE", help="Read the instructions from FILE.")
+@click.option("--file", type=options.FILE, metavar="FILE", help="Read the instructions from FILE.")
 @click.option("--clear", is_flag=True, help="Delete the instructions.")
-@json_option
+@options.json_option
 def instruct_command(name: str, text: str | None, file: Path | None, clear: bool, as_json: bool) -> None:
     """Set how answers from the library NAME are worded: TEXT, at most 600 characters. Without TEXT, print it.
 
@@ -146,7 +138,7 @@ def instruct_command(name: str, text: str | None, file: Path | None, clear: bool
     before = library.instructions
     if file is not None:
         try:
-            text = read_file(file).decode()
+            text = options.read_file(file).decode()
         except UnicodeDecodeError as error:
             raise UsageError(f"{str(file)!r} is not UTF-8 text: {error}", "Save it as plain text.") from error
     # Blank text is an error: an empty string would delete the instructions.
@@ -160,17 +152,13 @@ def instruct_command(name: str, text: str | None, file: Path | None, clear: bool
 
 
 @click.command("forget")
-@click.argument("name", shell_complete=complete_library)
-@document_option
-@click.option(
-    "--conversations",
-    type=click.Choice(("redact", "remove", "keep")),
-    default="redact",
-    show_default=True,
-    help="What happens to conversations that answered from them: remove those answers, delete them whole, keep them.",
-)
+@click.argument("name", shell_complete=options.complete_library)
+@options.document_option
+@click.option("--conversations", type=click.Choice(("redact", "remove", "keep")), default="redact", show_default=True,
+              help="What happens to conversations that answered from them: remove those answers, delete them whole, "
+              "keep them.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@json_option
+@options.json_option
 def forget_command(
     name: str, documents: tuple[str, ...], conversations: Literal["redact", "remove", "keep"], yes: bool, as_json: bool
 ) -> None:
@@ -188,19 +176,19 @@ def forget_command(
     gone = [document.path for document in library.documents(list(documents) or None)]
     what = counted(len(gone), "document")
     what = f"{what} of {name!r}" if documents else f"the library {name!r} with {what}"
-    confirm_deletion(what, yes)
+    options.confirm_deletion(what, yes)
     gone = library.forget(list(documents) or None, conversations=conversations)
     print_result(as_json, {"library": name, "forgotten": gone, "whole": not documents}, f"Deleted {what}.")
 
 
 @click.command("backup")
-@click.argument("name", shell_complete=complete_library)
-@click.argument("file", required=False, type=FILE)
+@click.argument("name", shell_complete=options.complete_library)
+@click.argument("file", required=False, type=options.FILE)
 @recipient_options
 @click.option("--clear", is_flag=True, help="Do not encrypt: anyone with the file can read it.")
 @click.option("--replace", is_flag=True, help="Replace an existing file.")
 @click.option("--check", is_flag=True, help="Only check a backup, given in place of NAME.")
-@json_option
+@options.json_option
 def backup_command(
     name: str, file: Path | None, recipients: Recipients | None, clear: bool, replace: bool, check: bool, as_json: bool
 ) -> None:  # fmt: skip
@@ -257,7 +245,7 @@ def _check(file: Path, as_json: bool) -> None:
 @click.option("--name", metavar="NAME", help="Name of the restored library; its old name by default.")
 @click.option("--replace", is_flag=True, help="Replace a library of that name, with its conversations and audit log.")
 @click.option("--yes", is_flag=True, help="Trust a source that is not encrypted and was not made here.")
-@json_option
+@options.json_option
 def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as_json: bool) -> None:
     """Restore a library from SOURCE: a backup, or a copy of a library's folder.
 

@@ -8,17 +8,8 @@ from typing import Any
 
 import click
 
-from localrag.cli import keys
-from localrag.cli.options import (
-    EXISTING_FILE,
-    FILE,
-    complete_library,
-    json_option,
-    print_json,
-    print_result,
-    read_file,
-    shown,
-)
+from localrag.cli import keys, options
+from localrag.cli.options import print_json, print_result, shown
 from localrag.cli.output import bar, interruptible
 from localrag.errors import KeyRequired, NotFoundError, UsageError
 from localrag.lifecycle import encrypt
@@ -40,9 +31,9 @@ def vault_command() -> None:
 
 
 @vault_command.command("encrypt")
-@click.argument("name", shell_complete=complete_library)
+@click.argument("name", shell_complete=options.complete_library)
 @click.option("--no-recovery", is_flag=True, help="Do not make a recovery key.")
-@json_option
+@options.json_option
 def encrypt_command(name: str, no_recovery: bool, as_json: bool) -> None:
     """Encrypt the library NAME in place.
 
@@ -92,8 +83,8 @@ def encrypt_first(folder: Path, name: str) -> None:
 
 
 @vault_command.command("status")
-@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_library)
-@json_option
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=options.complete_library)
+@options.json_option
 def status_command(names: Sequence[str], as_json: bool) -> None:
     """Show which libraries are encrypted, and who can open them. Needs no key."""
     rows: list[dict[str, Any]] = []
@@ -115,13 +106,13 @@ def status_command(names: Sequence[str], as_json: bool) -> None:
 
 
 @vault_command.command("add")
-@click.argument("name", shell_complete=complete_library)
+@click.argument("name", shell_complete=options.complete_library)
 @click.argument("holder")
 @click.option("--public", metavar="KEY", help="A public key (localrag vault identity).")
-@click.option("--with-key", type=EXISTING_FILE, metavar="FILE", help="A key file (localrag vault key-file).")
+@click.option("--with-key", type=options.EXISTING_FILE, metavar="FILE", help="A key file (localrag vault key-file).")
 @click.option("--passphrase", is_flag=True, help="A passphrase, which is asked for.")
 @click.option("--recovery", is_flag=True, help="A recovery key, printed once.")
-@json_option
+@options.json_option
 def add_command(
     name: str, holder: str, public: str | None, with_key: Path | None, passphrase: bool, recovery: bool, as_json: bool
 ) -> None:  # fmt: skip
@@ -153,9 +144,9 @@ def add_command(
 
 
 @vault_command.command("remove")
-@click.argument("name", shell_complete=complete_library)
+@click.argument("name", shell_complete=options.complete_library)
 @click.argument("holder")
-@json_option
+@options.json_option
 def remove_command(name: str, holder: str, as_json: bool) -> None:
     """Remove HOLDER from the library NAME.
 
@@ -169,8 +160,8 @@ def remove_command(name: str, holder: str, as_json: bool) -> None:
 
 
 @vault_command.command("rotate")
-@click.argument("name", shell_complete=complete_library)
-@json_option
+@click.argument("name", shell_complete=options.complete_library)
+@options.json_option
 def rotate_command(name: str, as_json: bool) -> None:
     """Replace the key of the encrypted library NAME, and encrypt everything again.
 
@@ -196,7 +187,7 @@ def rotate_command(name: str, as_json: bool) -> None:
 
 
 @vault_command.command("remember")
-@click.argument("name", shell_complete=complete_library)
+@click.argument("name", shell_complete=options.complete_library)
 @click.option("--no", "forget", is_flag=True, help="Delete it from the keyring.")
 def remember_command(name: str, forget: bool) -> None:
     """Store the key of the library NAME in the system's keyring, which opens it while you are logged in."""
@@ -207,7 +198,7 @@ def remember_command(name: str, forget: bool) -> None:
 
 
 @vault_command.command("key-file")
-@click.argument("file", type=FILE)
+@click.argument("file", type=options.FILE)
 def key_file_command(file: Path) -> None:
     """Write a new key to FILE. Keep it apart from the library, and a copy in a safe."""
     _new_key_file(file)
@@ -215,7 +206,7 @@ def key_file_command(file: Path) -> None:
 
 
 @vault_command.command("identity")
-@click.argument("file", type=FILE)
+@click.argument("file", type=options.FILE)
 def identity_command(file: Path) -> None:
     """Print the public key of the key file FILE, which is created if it is missing.
 
@@ -231,7 +222,7 @@ def identity_command(file: Path) -> None:
 
 
 @vault_command.command("open")
-@click.argument("file", type=FILE)
+@click.argument("file", type=options.FILE)
 @click.option("-o", "--output", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True),
               help="Where to write it; - prints it. By default beside FILE, without .age.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
@@ -246,7 +237,7 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
         raise UsageError(f"{file.name!r} does not end in {age.SUFFIX}", "Name the output: -o OUT.")
     if target.exists() and not (force or printed):
         raise UsageError(f"{str(target)!r} exists", "Name another file with -o, or add --force.")
-    data = read_file(file)
+    data = options.read_file(file)
     if (key_file := keys.key_file()) is not None:
         content = age.decrypt(data, keys.credential_in(key_file))
     elif age.needs_passphrase(data):

@@ -21,11 +21,11 @@ def talk(monkeypatch, tmp_path):
     """Run the command over a world, with what is typed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(names, "library_names", lambda folder: ["contracts"])
     monkeypatch.setattr(names, "library_of", lambda path, folder: None)
 
     def run(typed, *words, world=None):
         world = world or FakeWorld()
+        monkeypatch.setattr(names, "library_names", lambda folder: list(world.libraries))
         store = SessionStore(tmp_path / "sessions")
         monkeypatch.setattr(chat, "real_core", lambda settings: Core(FakeEngine(world), store))
         result = CliRunner().invoke(chat.chat_command, ["--plain", *words], input=typed)

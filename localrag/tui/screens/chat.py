@@ -39,7 +39,6 @@ from localrag.worker.engine import Shelf
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
-    from localrag.tui.widgets.turn import Preview
 
 MAX_NAMED, NAME_ROOM = 5, 28  # ticked documents that are named, and the cells for each
 
@@ -204,15 +203,9 @@ class ChatScreen(Screen[None]):
         if (results := self._conversation.newest_results()) is None:
             self.notify("No answer has a table. Ask what each document says, or how many do.", markup=False)
         else:
-            self._show_table(results)
+            from localrag.tui.screens.results import ResultsScreen
 
-    def on_preview_clicked(self, message: Preview.Clicked) -> None:
-        self._show_table(message.results)
-
-    def _show_table(self, results: Any) -> None:
-        from localrag.tui.screens.results import ResultsScreen
-
-        self.app.push_screen(ResultsScreen(self._core, results))
+            self.app.push_screen(ResultsScreen(self._core, results))
 
     def action_toggle_library(self) -> None:
         if self._library.has_focus_within:

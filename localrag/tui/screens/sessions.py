@@ -7,7 +7,6 @@ a lane, and again after each change.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -269,18 +268,13 @@ async def export(app: LocalragApp, core: Core, session: Session, form: Form = "m
         return
     path = check_file(typed)
 
-    def write() -> str:
+    def write() -> None:
         record = core.store.record_of(*session.libraries)
         exports.write(core.store.load(session.id), path, exports.form_of(path), record, replace=True)
-        with suppress(LocalragError):
-            for name in set(session.libraries) & set(core.engine.libraries()):
-                if any(path.resolve().is_relative_to(root) for root in core.engine.shelf(name).roots):
-                    return f" It is among the documents of {clean_line(name)}: the next ingest would read it."
-        return ""
 
     try:
-        remark = await app.lanes["pages"].result(write)
+        await app.lanes["pages"].result(write)
     except LocalragError as error:
         app.notify(error_line(error), title="Not exported", severity="error", timeout=10, markup=False)
         return
-    app.notify(f"Wrote {clean_line(str(path))}.{remark}", timeout=10, markup=False)
+    app.notify(f"Wrote {clean_line(str(path))}.", timeout=10, markup=False)

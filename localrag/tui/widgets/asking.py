@@ -161,14 +161,6 @@ class QuestionInput(_Field):
         self._at, self._draft, self.value = len(self._earlier), "", ""
         return question
 
-    def action_delete_to_start_of_line(self) -> None:
-        """Delete to the start of the typed line, not of the wrapped one."""
-        row, column = self.cursor_location
-        if column:
-            self.delete((row, 0), (row, column))
-        else:
-            super().action_delete_to_start_of_line()
-
     def action_submit(self) -> None:
         self.post_message(self.Submitted())
 

@@ -18,23 +18,11 @@ from textual.timer import Timer
 from textual.widgets import Collapsible, Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
+from localrag import events
 from localrag.answer.survey import survey_table
 from localrag.answer.verify import annotations as marks
 from localrag.answer.verify import references
 from localrag.errors import LocalragError
-from localrag.events import (
-    Answered,
-    Delta,
-    Event,
-    Found,
-    Notice,
-    Planned,
-    PromptRead,
-    Reasoning,
-    Replaced,
-    Surveyed,
-    VoteProgress,
-)
 from localrag.tui.text import (
     beginning,
     clean,
@@ -166,19 +154,13 @@ class Folded(Collapsible):
 
 
 class Preview(Static):
-    """The first rows of a survey; a click asks for the whole table."""
-
-    @dataclass
-    class Clicked(Message):
-        results: survey_table.Results
+    """The first rows of a survey."""
 
     def __init__(self) -> None:
         super().__init__(classes="results-preview")
-        self._results = survey_table.Results("")
         self.display = False
 
     def show(self, results: survey_table.Results) -> None:
-        self._results = results
         self.display = bool(results.lines)
         columns = [name for name in results.columns if name not in ("document", "quote")]  # quotes are below
         lines = []
@@ -189,9 +171,6 @@ class Preview(Static):
         so_far = "" if results.complete else " so far"
         words = f"{count(len(results.lines), 'row')}{so_far}. Ctrl+T: all of them, to sort, filter and export"
         self.update(Content.assemble(*(f"{line}\n" for line in lines), (words, "$text-muted")))
-
-    def on_click(self) -> None:
-        self.post_message(self.Clicked(self._results))
 
 
 class TurnView(Vertical):
@@ -236,39 +215,39 @@ class TurnView(Vertical):
         """Say why nothing happens yet."""
         self._progress.say(why)
 
-    async def show(self, event: Event) -> None:
+    async def show(self, event: events.Event) -> None:
         match event:
-            case Planned(plan, looked_for):
+            case events.Planned(plan, looked_for):
                 self.plan, self._looked_for = plan, looked_for
                 self._draw_plan()
                 self._progress.say("Looking …")
-            case Found(passages):
+            case events.Found(passages):
                 self._found = passages
                 self._draw_plan()
-            case Notice(text):
+            case events.Notice(text):
                 await self._note(text)
-            case PromptRead(done, total):
+            case events.PromptRead(done, total):
                 self._progress.advance("Reading", done, total, "tokens")
-            case Surveyed(done, total, row):
+            case events.Surveyed(done, total, row):
                 document = clean_line(str(row.get("document", "")))
                 self._progress.advance("Asking", done, total, f"documents {document}".rstrip())
                 self.results.add(row)
                 self._preview.show(self.results)
-            case Delta(text):
+            case events.Delta(text):
                 self._written += 1
                 self._progress.say(f"Writing · {count(self._written, 'token')}")
                 await self._answer.add(text)
-            case Reasoning(text):
+            case events.Reasoning(text):
                 self._reason(self._reasoning_text + text)
                 words = count(len(self._reasoning_text.split()), "word")
                 self._progress.say(f"Reasoning … {words}. F5 shows them.")
-            case Replaced(why):
+            case events.Replaced(why):
                 self._reason("")
                 await self._answer.finish("")
                 self._progress.say(f"Writing again: {clean_line(why)}")
-            case VoteProgress(done, total):
+            case events.VoteProgress(done, total):
                 self._progress.advance("Trying", done, total, "tries")
-            case Answered(answer):
+            case events.Answered(answer):
                 await self._finish(answer)
 
     async def fail(self, error: LocalragError) -> None:

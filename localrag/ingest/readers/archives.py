@@ -17,8 +17,9 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, BinaryIO, cast
@@ -37,6 +38,7 @@ _DAMAGED = (
 _OF_SYSTEMS = re.compile(r"(?:^|/)(?:\.[^/]*|__MACOSX|~\$[^/]*|Thumbs\.db|desktop\.ini)(?:/|$)", re.I)
 _DAMAGE = "Copy it again from where it came from, or unpack it with a repair tool."
 _DISTRUST = "Do not trust this archive."
+_NO_FILE = ReadError("is a link, a device or a pipe, which are not followed", "Pack the file itself.")
 _AES = 99
 _STEP = 1 << 20
 _RATIO = 200
@@ -86,27 +88,21 @@ def _zip_members(source: Source, options: Options, budget: Budget) -> Iterator[M
             if entry.is_dir() or (found := _inner_name(_zip_name(entry), names)) is None:
                 continue
             name, refused = found
-            if not reads(Path(name)):
-                yield Member(name)
-                continue
-            try:
-                if (refused := refused or _zip_refusal(entry)) is not None:
-                    raise refused
-                member = Member(name, Source(name, data=_zip_data(archive, entry, options, budget)))
-            except OverBudget:
-                raise
-            except ReadError as error:
-                member = Member(name, refused=error)
-            yield member
+            mode = stat.S_IFMT(entry.external_attr >> 16)
+            if mode not in (0, stat.S_IFREG):
+                refused = refused or _NO_FILE
+            yield _member(name, refused, partial(_zip_data, archive, entry, options, budget))
 
 
-def _zip_refusal(entry: zipfile.ZipInfo) -> ReadError | None:
-    mode = entry.external_attr >> 16
-    if stat.S_ISLNK(mode):
-        return ReadError("is a link, which is not followed", "Pack the file itself.")
-    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        return ReadError("is a device or pipe, not a file", _DISTRUST)
-    return _bomb(entry.file_size, entry.compress_size)
+def _member(name: str, refused: ReadError | None, unpack: Callable[[], bytes]) -> Member:
+    if not reads(Path(name)):
+        return Member(name)
+    try:
+        return Member(name, None if refused else Source(name, data=unpack()), refused)
+    except OverBudget:
+        raise
+    except ReadError as error:
+        return Member(name, refused=error)
 
 
 def _bomb(unpacked: int, packed: int) -> ReadError | None:
@@ -117,6 +113,8 @@ def _bomb(unpacked: int, packed: int) -> ReadError | None:
 
 
 def _zip_data(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, options: Options, budget: Budget) -> bytes:
+    if (bomb := _bomb(entry.file_size, entry.compress_size)) is not None:
+        raise bomb
     encrypted = bool(entry.flag_bits & 1)
     if entry.compress_type == _AES:
         raise ReadError("is encrypted with AES, which is not supported", "Unpack it with its password.")
@@ -158,18 +156,17 @@ def _tar_or_single(source: Source, budget: Budget) -> Iterator[Member]:
         named = source.suffix in (".tgz", ".tbz", ".tbz2", ".txz") or source.stem.lower().endswith(".tar")
         if named or head[257:262] == b"ustar":
             yield from _tar_members(stream, budget)
-            return
-        member = Member(name := safe(source.stem) or "unnamed")
-        try:
-            if reads(Path(name)):
-                member = Member(name, Source(name, data=budget.unpack(cast(BinaryIO, stream))))
-        except OverBudget:
-            raise
-        except ReadError as error:
-            member = Member(name, refused=error)
-        except _DAMAGED:
-            member = Member(name, refused=ReadError("is damaged in the archive", _DAMAGE))
-        yield member
+        else:
+            yield _member(safe(source.stem) or "unnamed", None, partial(_single_data, stream, budget))
+
+
+def _single_data(stream: _Stream, budget: Budget) -> bytes:
+    try:
+        return budget.unpack(cast(BinaryIO, stream))
+    except ReadError:
+        raise
+    except _DAMAGED as error:
+        raise ReadError("is damaged in the archive", _DAMAGE) from error
 
 
 def _tar_members(stream: _Stream, budget: Budget) -> Iterator[Member]:
@@ -196,17 +193,14 @@ def _tar_member(archive: tarfile.TarFile, entry: tarfile.TarInfo, names: Names, 
     name, refused = found
     if not reads(Path(name)):
         return Member(name)
-    if entry.issym() or entry.islnk():
-        refused = refused or ReadError("is a link, which is not followed", "Pack the file itself.")
-    elif not entry.isreg():
-        refused = refused or ReadError("is a device or pipe, not a file", _DISTRUST)
+    if not entry.isreg():
+        refused = refused or _NO_FILE
     elif entry.sparse is not None:  # holes take no space in the archive
         spans = cast(list[tuple[int, int]], entry.sparse)
         refused = refused or _bomb(entry.size, sum(size for _, size in spans))
     content = archive.extractfile(entry) if refused is None else None
-    if content is None:
-        return Member(name, refused=refused)
-    return Member(name, Source(name, data=budget.unpack(cast(BinaryIO, content))))
+    data = budget.unpack(cast(BinaryIO, content)) if content else None
+    return Member(name, None if data is None else Source(name, data=data), refused)
 
 
 class _Stream:

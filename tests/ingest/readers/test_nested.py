@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from localrag.ingest.readers import archives, base
-from localrag.ingest.readers.source import Options
+from localrag.ingest.readers import base
+from localrag.ingest.readers.source import Budget, Options
 from localrag.types import Part
 
 MAIL = b"""From: Jane Doe <jane@example.org>
@@ -106,7 +106,7 @@ def test_the_number_of_members_that_are_read_is_bounded(read):
 
 
 def test_types_that_are_not_read_are_refused_as_such_and_never_unpacked(read, monkeypatch):
-    monkeypatch.setattr(archives, "_zip_data", None)
+    monkeypatch.setattr(Budget, "unpack", None)
     (only,) = read("a.zip", zipped(("movie.mp4", b"x")))
     assert only.name == "movie.mp4" and "has a type that is not read: '.mp4'" in only.reason
 

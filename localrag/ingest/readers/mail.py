@@ -15,6 +15,7 @@ from email._policybase import Compat32
 from email.message import Message
 from email.parser import BytesParser
 from email.utils import collapse_rfc2231_value, getaddresses
+from itertools import chain
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.cleaning import clean
@@ -107,11 +108,9 @@ def read(source: Source, options: Options) -> Reading:
 def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
     # Attachments are smaller than the mail they are in, so the budget need not count them.
     names = Names()
-    for part in _open(source).files:
-        for name, data in _files(part):
-            name = names.unique(name)
-            refused = data if isinstance(data, ReadError) else None
-            yield Member(name, None if isinstance(data, ReadError) else Source(name, data=data), refused)
+    for name, data in chain.from_iterable(map(_files, _open(source).files)):
+        name = names.unique(name)
+        yield Member(name, refused=data) if isinstance(data, ReadError) else Member(name, Source(name, data=data))
 
 
 # --- the structure of a mail ------------------------------------------------------------------------------------
@@ -163,14 +162,12 @@ def _sort(part: Message, mail: _Mail, depth: int) -> None:
     if kind == "multipart/encrypted":
         raise encrypted()
     if kind == "multipart/alternative":  # its parts say the same
-        inside = _Mail(part)
+        before, mail.bodies = mail.bodies, []
         for child in _children(part):
             if child.get_content_type() != "text/x-amp-html":
-                _sort(child, inside, depth + 1)
-        plain, html = zip(*inside.bodies, strict=True) if inside.bodies else ((), ())
-        mail.bodies.append(("\n\n".join(filter(None, plain)), "\n".join(filter(None, html))))
-        mail.files += inside.files
-        mail.lost += inside.lost
+                _sort(child, mail, depth + 1)
+        plain, html = zip(*mail.bodies, strict=True) if mail.bodies else ((), ())
+        mail.bodies = [*before, ("\n\n".join(filter(None, plain)), "\n".join(filter(None, html)))]
     elif kind.startswith("multipart/") and part.is_multipart():
         for child in _children(part):
             _sort(child, mail, depth + 1)
@@ -250,17 +247,14 @@ def _files(part: Message) -> Iterator[tuple[str, bytes | ReadError]]:
 
 
 def _forwarded(part: Message, name: str) -> tuple[str, bytes]:
-    inner = next(iter(_children(part)), None)
-    if inner is None:
-        return attached(name, "message/rfc822"), _data(part)
+    inner = next(iter(_children(part)), Message())
+    name = attached(name or subject_name(header_text(inner.get("Subject", ""))), "message/rfc822")
     if not inner.keys() and "base64" in part.get("Content-Transfer-Encoding", "").lower():
-        data = unpack_word("b", str(inner.get_payload()))  # against the rules, but some servers do it
-    else:
-        try:
-            data = inner.as_bytes()
-        except (UnicodeError, LookupError, ValueError, AttributeError, TypeError):
-            data = str(inner).encode("utf-8", "replace")
-    return attached(name or subject_name(header_text(inner.get("Subject", ""))), "message/rfc822"), data
+        return name, unpack_word("b", str(inner.get_payload()))  # against the rules, but some servers do it
+    try:
+        return name, inner.as_bytes()
+    except (UnicodeError, LookupError, ValueError, AttributeError, TypeError):
+        return name, str(inner).encode("utf-8", "replace")
 
 
 def _is_signed_file(part: Message) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Property tags of MAPI.
 _SUBJECT, _BODY, _RTF, _HTML, _HEADERS, _CLASS = 0x0037, 0x1000, 0x1009, 0x1013, 0x007D, 0x001A
-_SENDER, _SENDER_SMTP, _SENDER_ADDRESS, _ON_BEHALF, _ON_BEHALF_ADDRESS = 0x0C1A, 0x5D01, 0x0C1F, 0x0042, 0x0065
+_SENDER, _SENDER_SMTP, _SENDER_ADDRESS, _ON_BEHALF, _BEHALF_ADDRESS = 0x0C1A, 0x5D01, 0x0C1F, 0x0042, 0x0065
 _TO, _CC, _BCC = 0x0E04, 0x0E03, 0x0E02
 _SUBMITTED, _DELIVERED = 0x0039, 0x0E06
 _CODEPAGE, _INTERNET_CODEPAGE = 0x3FFD, 0x3FDE
@@ -161,12 +161,13 @@ def _letter(item: _Item) -> Letter:
         if kind == "application/pgp-encrypted" or name == "message.rpmsg":
             raise encrypted()
     headers = HeaderParser().parsestr(item.text(_HEADERS))
-    sender = header_text(str(headers.get("From", "")))
-    author = author_of(str(headers.get("From", "")))
+    sender, author = header_text(str(headers.get("From", ""))), author_of(str(headers.get("From", "")))
     if not sender:
-        name = item.text(_SENDER, _ON_BEHALF)
-        candidates = (item.text(tag) for tag in (_SENDER_SMTP, _SENDER_ADDRESS, _ON_BEHALF_ADDRESS))
-        address = next((found for found in candidates if "@" in found), "")
+        name, addresses = (
+            item.text(_SENDER, _ON_BEHALF),
+            map(item.text, (_SENDER_SMTP, _SENDER_ADDRESS, _BEHALF_ADDRESS)),
+        )
+        address = next((found for found in addresses if "@" in found), "")
         sender, author = _person(name, address), name or address
     sent = item.date(_SUBMITTED, _DELIVERED)
     written = header_text(str(headers.get("Date", "")))

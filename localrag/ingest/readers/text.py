@@ -11,6 +11,7 @@ import binascii
 import codecs
 import re
 import unicodedata
+from collections import Counter
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
@@ -205,21 +206,20 @@ _ALPHABETS = tuple(map(frozenset, table("alphabets")["letters"]))
 
 def _score(text: str) -> float:
     """Return the share of characters beyond ASCII that are letters of one language in plausible places."""
-    letters: dict[str, int] = {}
+    letters: Counter[str] = Counter()
     strange = 0
     for match in re.finditer("[^\0-\x7f]", text):
         character, at = match[0], match.start()
         before, after = text[at - 1 : at], text[at + 1 : at + 2]
         if character.isalpha() and character not in "ªºµ":
-            if character.isupper() and before.islower():
-                strange += 1
-            letters[character.lower()[0]] = letters.get(character.lower()[0], 0) + 1
+            strange += character.isupper() and before.islower()
+            letters[character.lower()[0]] += 1
         elif character in "\ufffd" or "\x80" <= character < "\xa0" or unicodedata.category(character) == "So":
             strange += character not in "©®°™"
         elif before.isalpha() and after.isalpha():
             strange += character not in "’·‘–—\xad…‐•\xa0µ"
-    known = max(sum(letters.get(letter, 0) for letter in alphabet) for alphabet in _ALPHABETS)
-    total = sum(letters.values()) + strange
+    known = max(sum(letters[letter] for letter in alphabet) for alphabet in _ALPHABETS)
+    total = letters.total() + strange
     return known / total if total else 1.0
 
 

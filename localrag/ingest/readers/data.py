@@ -187,19 +187,14 @@ def _one_line(value: Value) -> str:
 
 def _table(values: list[Value]) -> list[list[str]]:
     """Return rows with a header if the values are flat records with mostly the same keys, else []."""
-    records = [value for value in values if isinstance(value, Pairs)]
-    if len(records) < 2 or len(records) < len(values):
-        return []
-    columns = list(dict.fromkeys(key for record in records for key, _ in record))
-    cells = [item for record in records for _, item in record]
-    if not 2 <= len(columns) <= 50 or len(cells) < 0.7 * len(columns) * len(records):
+    rows = [dict(value) for value in values if isinstance(value, Pairs) and len(dict(value)) == len(value)]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [item for row in rows for item in row.values()]
+    if len(rows) < max(2, len(values)) or not 2 <= len(columns) <= 50 or len(cells) < 0.7 * len(columns) * len(rows):
         return []
     if not all(isinstance(item, str) and len(item) <= 200 and "\n" not in item for item in cells):
         return []
-    rows = [{key: str(item) for key, item in record} for record in records]
-    if any(len(row) < len(record) for row, record in zip(rows, records, strict=True)):
-        return []  # a key twice
-    return [columns, *([row.get(column, "") for column in columns] for row in rows)]
+    return [columns, *([str(row.get(column, "")) for column in columns] for row in rows)]
 
 
 def _short(words: str) -> str:

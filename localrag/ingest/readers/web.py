@@ -9,13 +9,12 @@ from __future__ import annotations
 import posixpath
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from email import message_from_bytes
 from typing import Any, NamedTuple
 from urllib.parse import unquote
-from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import HiddenText, format_number, markdown_rows
@@ -479,97 +478,62 @@ def _colour(value: str) -> _Colour | None:
 # --- books ------------------------------------------------------------------------------------------------------
 
 _OPF = "{http://www.idpf.org/2007/opf}"
-_NCX = "{http://www.daisy.org/z3986/2005/ncx/}"
-_XHTML = "{http://www.w3.org/1999/xhtml}"
+_DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 _ENCRYPTION_METHOD = "{http://www.w3.org/2001/04/xmlenc#}EncryptionMethod"
 _FONT_METHODS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 
 
 def _read_epub(source: Source, options: Options) -> Reading:
+    budget = Budget(options)
     try:
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
-            return _Book(archive, Budget(options)).reading()
+            names = {name.lower(): name for name in archive.namelist()}
+
+            def unpack(name: str) -> bytes:
+                if name.lower() not in names:
+                    raise KeyError(f"{name} is missing")
+                with archive.open(names[name.lower()]) as part:
+                    return budget.unpack(part)  # type: ignore[arg-type]
+
+            return _read_book(unpack, protected="meta-inf/encryption.xml" in names)
     except DAMAGED as error:
         raise damaged(source, error, "an EPUB book") from error
 
 
-class _Book:
-    def __init__(self, archive: zipfile.ZipFile, budget: Budget) -> None:
-        self._archive = archive
-        self._budget = budget
-        self._names = {name.lower(): name for name in archive.namelist()}
-        if "meta-inf/encryption.xml" in self._names:
-            methods = parse_xml(self._bytes("META-INF/encryption.xml")).iter(_ENCRYPTION_METHOD)
-            if any(method.get("Algorithm") not in _FONT_METHODS for method in methods):
-                raise ReadError("is protected by DRM", "Ask its seller for a copy without protection.")
-        container = parse_xml(self._bytes("META-INF/container.xml"))
-        root = next((item.get("full-path", "") for item in container.iter() if item.tag.endswith("}rootfile")), "")
-        self._folder = posixpath.dirname(root)
-        self._package = parse_xml(self._bytes(root))
-        self._items = {item.get("id", ""): item for item in self._package.iter(f"{_OPF}item")}
-
-    def reading(self) -> Reading:
-        labels = dict(reversed(list(self._labels())))  # the first for each part
-        pages: list[Page] = []
-        skipped: list[SkippedPage] = []
-        remarks: list[Remark] = []
-        spine = [self._items.get(item.get("idref", "")) for item in self._package.iter(f"{_OPF}itemref")]
-        chapters = [item for item in spine if item is not None and "image/" not in item.get("media-type", "")]
-        for name in dict.fromkeys(_path(self._folder, item) for item in chapters if not _is_nav(item)):
-            number, label = len(pages) + 1, labels.get(name.lower())
-            try:
-                text, headings, found = text_of(decode_html(self._bytes(name))[0])
-            except DAMAGED as error:
-                pages.append(Page("", number, label, unit="chapter"))
-                skipped.append(SkippedPage(number, f"this chapter is damaged or missing ({shortened(error)})"))
-                continue
-            remarks += (replace(remark, number=number) for remark in found)
-            if text:
-                label = label or (headings[0].title if headings else None)
-                pages.append(Page(text, number, label, headings, unit="chapter"))
-        titles, creators, dates = (
-            list(filter(None, map(_words, self._package.iter(f"{{http://purl.org/dc/elements/1.1/}}{name}"))))
-            for name in ("title", "creator", "date")
-        )
-        date = re.match(r"\d{4}(?:-\d\d(?:-\d\d)?)?", min(dates, default=""))  # others are of changes
-        title, author = clean_title(titles[0] if titles else ""), clean_title("; ".join(dict.fromkeys(creators)))
-        return Reading(tuple(pages), title, tuple(skipped), tuple(remarks), author, date[0] if date else "")
-
-    def _labels(self) -> Iterator[tuple[str, str]]:
-        """Yield parts of the book and their titles in the tables of contents of EPUB 3 and EPUB 2."""
-        for item in self._items.values():
-            if not _is_nav(item) and item.get("media-type") != "application/x-dtbncx+xml":
-                continue
-            name = _path(self._folder, item)
-            try:
-                # XML does not know the entities of XHTML; a title can do without them.
-                root = parse_xml(re.sub(rb"&(?!(?:amp|lt|gt|quot|apos|#\w+);)[a-zA-Z]\w*;", b" ", self._bytes(name)))
-            except (*DAMAGED, ReadError):
-                continue  # chapters are named by their headings
-            toc = f"{_XHTML}nav[@{{http://www.idpf.org/2007/ops}}type='toc']"
-            links = [(link, link) for link in root.iterfind(f".//{toc}//{_XHTML}a")]
-            points = (
-                (point.find(f"{_NCX}navLabel"), point.find(f"{_NCX}content")) for point in root.iter(f"{_NCX}navPoint")
-            )
-            for label, target in (*links, *points):
-                if label is not None and target is not None and (title := _words(label)[:200]):
-                    yield _path(posixpath.dirname(name), target).lower(), title
-
-    def _bytes(self, name: str) -> bytes:
-        if name.lower() not in self._names:
-            raise KeyError(f"{name} is missing")
-        with self._archive.open(self._names[name.lower()]) as stream:
-            return self._budget.unpack(stream)  # type: ignore[arg-type]
-
-
-def _is_nav(item: Element) -> bool:
-    return "nav" in (item.get("properties") or "").split()
-
-
-def _path(folder: str, link: Element) -> str:
-    target = link.get("href") or link.get("src") or ""
-    return posixpath.normpath(posixpath.join(folder, unquote(target.partition("#")[0]))).lstrip("/")
-
-
-def _words(element: Element) -> str:
-    return " ".join(clean("".join(element.itertext())).split())
+def _read_book(unpack: Callable[[str], bytes], protected: bool) -> Reading:
+    if protected:
+        methods = parse_xml(unpack("META-INF/encryption.xml")).iter(_ENCRYPTION_METHOD)
+        if any(method.get("Algorithm") not in _FONT_METHODS for method in methods):
+            raise ReadError("is protected by DRM", "Ask its seller for a copy without protection.")
+    container = parse_xml(unpack("META-INF/container.xml"))
+    root = next((item.get("full-path", "") for item in container.iter() if item.tag.endswith("}rootfile")), "")
+    package = parse_xml(unpack(root))
+    items = {item.get("id", ""): item for item in package.iter(f"{_OPF}item")}
+    chapters: dict[str, None] = {}  # in reading order, each once
+    for reference in package.iter(f"{_OPF}itemref"):
+        item = items.get(reference.get("idref", ""), reference)
+        if "nav" not in item.get("properties", "").split() and "image/" not in item.get("media-type", ""):
+            path = posixpath.join(posixpath.dirname(root), unquote(item.get("href", "").partition("#")[0]))
+            chapters.setdefault(posixpath.normpath(path).lstrip("/"))
+    pages: list[Page] = []
+    skipped: list[SkippedPage] = []
+    remarks: list[Remark] = []
+    for name in chapters:
+        number = len(pages) + 1
+        try:
+            text, headings, found = text_of(decode_html(unpack(name))[0])
+        except DAMAGED as error:
+            pages.append(Page("", number, unit="chapter"))
+            skipped.append(SkippedPage(number, f"this chapter is damaged or missing ({shortened(error)})"))
+            continue
+        remarks += (replace(remark, number=number) for remark in found)
+        if text:
+            pages.append(Page(text, number, headings[0].title if headings else None, headings, unit="chapter"))
+    titles, creators, dates = (
+        ["".join(item.itertext()).strip() for item in package.iter(f"{_DUBLIN_CORE}{name}")]
+        for name in ("title", "creator", "date")
+    )
+    date = re.match(r"\d{4}(?:-\d\d(?:-\d\d)?)?", min(filter(None, dates), default=""))  # others are of changes
+    author = clean_title("; ".join(dict.fromkeys(filter(None, creators))))
+    title = clean_title(next(filter(None, titles), ""))
+    return Reading(tuple(pages), title, tuple(skipped), tuple(remarks), author, date[0] if date else "")

@@ -18,14 +18,10 @@ OPF = """<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" xmln
 <item id="two" href="Text/two.xhtml" media-type="application/xhtml+xml"/>
 <item id="gone" href="gone.xhtml" media-type="application/xhtml+xml"/>
 <item id="nav" href="nav.xhtml" media-type="application/xhtml+xml" properties="nav"/>
-<item id="ncx" href="toc.ncx" media-type="application/x-dtbncx+xml"/></manifest>
-<spine toc="ncx"><itemref idref="cover"/><itemref idref="nav"/><itemref idref="two"/><itemref idref="one"/><itemref idref="two"/>
+</manifest>
+<spine><itemref idref="cover"/><itemref idref="nav"/><itemref idref="two"/><itemref idref="one"/><itemref idref="two"/>
 <itemref idref="pic"/>{more}</spine></package>"""
-NAV = """<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops"><body>
-<nav epub:type="landmarks"><a href="Text/one%20a.xhtml">Begin</a></nav>
-<nav epub:type="toc"><ol><li><a href="Text/one%20a.xhtml">One &nbsp; <i>Loomings</i></a></li></ol></nav></body></html>"""
-NCX = """<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"><navMap><navPoint><navLabel><text>First</text></navLabel>
-<content src="Text/one%20a.xhtml#x"/></navPoint></navMap></ncx>"""
+NAV = '<html xmlns="http://www.w3.org/1999/xhtml"><body><nav><a href="Text/one%20a.xhtml">One</a></nav></body></html>'
 FILES = {
     "META-INF/container.xml": CONTAINER,
     "OEBPS/book.opf": OPF,
@@ -51,14 +47,9 @@ def test_chapters_come_in_the_order_of_reading_each_once_with_its_title():
     reading = read()
     assert [(page.number, page.label, page.unit, page.text) for page in reading.pages] == [
         (1, "Foreword", "chapter", "Foreword\n\nRead this."),
-        (2, "One Loomings", "chapter", "Chapter 1\n\nCall me Jo."),
+        (2, "Chapter 1", "chapter", "Chapter 1\n\nCall me Jo."),
     ]
     assert [item.title for item in reading.pages[1].headings] == ["Chapter 1"]
-
-
-def test_the_table_of_contents_of_epub_2_names_the_chapters():
-    reading = read(**{"OEBPS/nav.xhtml": None, "OEBPS/toc.ncx": NCX})
-    assert [page.label for page in reading.pages] == ["Foreword", "First"]
 
 
 def test_title_author_and_date_come_from_the_package():

@@ -176,11 +176,7 @@ def _files(settings: Settings, libraries: Sequence[str]) -> list[tuple[str, Path
 def _entries(
     settings: Settings, libraries: Sequence[str], locked: list[str] | None = None
 ) -> list[tuple[str, Path, audit.Entry]]:  # fmt: skip
-    """Return the entries of all logs by time, and add logs whose key is missing to `locked`.
-
-    Raises:
-        KeyRequired: a key is missing and `locked` is None.
-    """
+    """Return the entries of all logs by time, and add logs whose key is missing to `locked`."""
     found = []
     for name, file in _files(settings, libraries):
         try:

@@ -79,12 +79,7 @@ def side_of(name: str, rows: Sequence[Row], run: str = "") -> Side:
 
 
 def read(path: Path) -> list[Side]:
-    """Read the runs of `eval answers` in a file, each as a side.
-
-    Raises:
-        NotFoundError: the file is missing.
-        UsageError: it holds no answers.
-    """
+    """Read the runs of `eval answers` in a file, each as a side."""
     runs = [run for run in past(path) if run.settings.get("measure") == "answers"]
     runs = [run for run in runs if any(row.keys() >= _REQUIRED for row in run.rows)]
     if not runs:
@@ -102,11 +97,7 @@ def read(path: Path) -> list[Side]:
 
 
 def with_distinct_names(sides: Sequence[Side]) -> list[Side]:
-    """Number sides with the same name.
-
-    Raises:
-        UsageError: there are fewer than two sides.
-    """
+    """Number sides with the same name."""
     if len(sides) < 2:
         raise UsageError(
             f"there is {len(sides)} side, and an arena needs two",
@@ -120,11 +111,7 @@ def with_distinct_names(sides: Sequence[Side]) -> list[Side]:
 
 
 def matches(sides: Sequence[Side], seed: int, limit: int | None = None) -> list[Match]:
-    """Return every pair of sides on every question that both answered, in a seeded order.
-
-    Raises:
-        UsageError: no question was answered by two sides.
-    """
+    """Return every pair of sides on every question that both answered, in a seeded order."""
     questions = list(dict.fromkeys(name for side in sides for name in side.answers))
     shared = [name for name in questions if sum(name in side.answers for side in sides) > 1]
     if not shared:

@@ -71,12 +71,7 @@ class Question:
 
 
 def load(path: Path) -> list[Question]:
-    """Read a file of questions.
-
-    Raises:
-        NotFoundError: the file is missing.
-        UsageError: a line is not a question, or two lines have the same id.
-    """
+    """Read a file of questions."""
     questions: list[Question] = []
     seen: dict[str, int] = {}
     for number, line in read_lines(path, "dataset", _FORM):
@@ -147,11 +142,7 @@ def _text(row: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
 
 
 def where(questions: Sequence[Question], wanted: Mapping[str, str]) -> list[Question]:
-    """Return the questions whose fields have these values, ignoring case.
-
-    Raises:
-        UsageError: no question has such a field, or none has this value; the hint lists what there is.
-    """
+    """Return the questions whose fields have these values, ignoring case."""
     found = list(questions)
     for name, value in wanted.items():
         values = dict.fromkeys(own for question in found if (own := dict(question.fields).get(name)) is not None)
@@ -284,9 +275,6 @@ def source_of(
     """Return the folder of a dataset's documents, without files of questions, which would be cited as answers.
 
     By default it is the smallest folder that holds the named documents. `other` files, such as results, are left out.
-
-    Raises:
-        NotFoundError: no folder was given, and no document is below the dataset's own folder.
     """
     folder = root_of(documents)[0] if documents is not None else _common_folder(dataset, questions)
     keys = [path for path in folder.rglob("*.jsonl") if _holds_questions(path)]

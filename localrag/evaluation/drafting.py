@@ -61,11 +61,7 @@ class Tally:
 
 
 def passages(library: Library, globs: Sequence[str] | None, seed: int) -> Iterator[tuple[str, StoredChunk]]:
-    """Yield passages worth a question with their draft ids, one of each document in turn, in a seeded order.
-
-    Raises:
-        NotFoundError: the globs match no document.
-    """
+    """Yield passages worth a question with their draft ids, one of each document in turn, in a seeded order."""
     chance = random.Random(seed)
     documents = library.documents(globs)
     chance.shuffle(documents)
@@ -136,10 +132,6 @@ def make(
 
     Each draft is on the disk before the next begins. The passages up to the last one with a draft in the file are not
     tried again, so the same command continues.
-
-    Raises:
-        NotFoundError: the globs match no document.
-        UsageError: the file holds something else.
     """
     existing = _read(path)
     questions = list(existing.values())

@@ -178,12 +178,7 @@ def on_sample(judge: Judge, results: Run, *, stop: Stop = lambda: False) -> Iter
 
 
 def labels(path: Path) -> dict[str, Grade]:
-    """Read labels made by hand, by question id; the last label of a question counts.
-
-    Raises:
-        NotFoundError: the file is missing.
-        UsageError: a line is not a label.
-    """
+    """Read labels made by hand, by question id; the last label of a question counts."""
     found: dict[str, Grade] = {}
     for number, line in read_lines(path, "file of labels", _LABELS):
         try:
@@ -276,7 +271,7 @@ def _case(question: str, known: str, answer: str) -> str:
 # opposite direction, another name. It cannot tell that other words mean the same, so a right answer in its own words or
 # in another language is graded too low.
 
-RUBRIC_VERSION = 4  # changes when an answer may be graded differently
+RUBRIC_VERSION = 5  # changes when an answer may be graded differently
 # The share of the known answer's words that makes an answer right, and partly right.
 _WHOLE, _PART = 0.5, 0.25
 _MIN_PREFIX = 5  # words with this many first letters in common count as one ("Portugal", "Portuguese")
@@ -305,7 +300,6 @@ _OPPOSITES = [
 ]  # fmt: skip
 _BASE_UNITS = ("m", "sq m", "kg", "l", "second", "month")
 _LEGAL = frozenset("llp llc ltd gmbh ag inc corp plc sa kg co dr mr mrs ms".split())
-_CAPITALISED = re.compile(r"(?<=[^.!?:\s])\s+([^\W\d_a-z][\w&'’-]*)")
 _JOINED = r"(?:\W|\b(?:and|und|et|y|e|or|oder|as well as)\b)+"
 
 
@@ -377,8 +371,6 @@ def _quantity(match: re.Match[str], text: str) -> Fact:
     value, unit = one.value, one.unit
     if (match["scale"] or "").strip(" .") == "m" and not one.is_money:
         value, unit = value.scaleb(-6), "m"  # "500 m" is a length; only money is written in millions like that
-    if degrees := re.match(r"\s?°\s?([CF])\b", text[match.end() :]):
-        unit = f"°{degrees[1]}"
     before = text[: match.start()].rstrip(" ")
     if before[-1:] in ("-", "−", "–") and not before[-2:-1].isalnum():
         value = -value
@@ -430,7 +422,7 @@ def _share(given: Given, text: str) -> float:
     if not known:
         return 1.0
     # The known answer is one of the things that the question names: does the answer name it first?
-    options = [term for name in _names(given.question, "") for term in _terms(name)]
+    options = [term for name in _names(given.question) for term in _terms(name)]
     first = next((term for term in there if term in options or _has(known, term)), None)
     return float(first is not None and _has(known, first))
 
@@ -438,7 +430,7 @@ def _share(given: Given, text: str) -> float:
 def _known_names(given: Given) -> list[list[str]]:
     """Return the terms of each name in the known answer, without words of the question."""
     question = _terms(given.question)
-    found = _names(_without_quantities(given.known), given.evidence)
+    found = _names(_without_quantities(given.known))
     return [terms for name in found if (terms := [term for term in _name_terms(name) if term not in question])]
 
 
@@ -455,15 +447,14 @@ def _name_terms(name: str) -> list[str]:
     return [term for term in _terms(name) if term not in _LEGAL]
 
 
-def _names(text: str, evidence: str) -> Iterator[str]:
-    """Yield runs of capitalised words; for the first word of a sentence the evidence decides. Not in German."""
+def _names(text: str) -> Iterator[str]:
+    """Yield runs of capitalised words, without the first word of a sentence. Not in German."""
     if text_analysis.language(text) == "german":
         return
-    capitals = {match[1] for match in _CAPITALISED.finditer(evidence)}
     row: list[str] = []
     for match in re.finditer(r"[\w'’-]+|[^\w\s]", text):
         word, before = match[0], text[: match.start()].rstrip()
-        if word[0].isupper() and (word in capitals or (before and before[-1] not in ".!?:")):
+        if word[0].isupper() and before and before[-1] not in ".!?:":
             row.append(word)
         elif row and word not in "&.":
             yield " ".join(row)
@@ -503,7 +494,7 @@ def _adds(given: Given, text: str) -> bool:
     if any(not any(same(fact, other) for other in known_facts) for fact in more):
         return True
     known, source_terms = _terms(_without_quantities(given.known)), _terms(source)
-    names = list(_names(_without_quantities(text), f"{given.evidence} {text}"))
+    names = list(_names(_without_quantities(text)))
     for one, other in permutations(names, 2):
         if re.search(rf"{re.escape(one)}{_JOINED}{re.escape(other)}", text):
             for first, second in ((one, other), (other, one)):
@@ -514,7 +505,7 @@ def _adds(given: Given, text: str) -> bool:
 
 def _has_strange_name(given: Given, text: str) -> bool:
     source = _terms(f"{given.question} {given.known} {given.evidence}")
-    return any(not _contains(source, name) for name in _names(_without_quantities(text), ""))
+    return any(not _contains(source, name) for name in _names(_without_quantities(text)))
 
 
 def _contains(terms: Sequence[str], name: str) -> bool:

@@ -116,11 +116,7 @@ def haystack(
     filler: Sequence[str], lengths: Sequence[int], count: Callable[[str], int], *, bins: int = 5, each: int = 2,
     seed: int = 0,
 ) -> Haystack:  # fmt: skip
-    """Hide needles so that at every length (ascending) each of `bins` parts holds at least `each` of them.
-
-    Raises:
-        ValueError: the filler is shorter than the longest length.
-    """
+    """Hide needles so that at every length (ascending) each of `bins` parts holds at least `each` of them."""
     rng = random.Random(seed)
     places = _places(lengths, bins, each)
     numbers = _paired(places, lengths)
@@ -229,9 +225,6 @@ def gather(texts: Iterable[str], tokens: int, count: Callable[[str], int], sourc
     """Return sentences of this many tokens, or as many as there are, none of them twice.
 
     A text that repeats itself is easier than a real one.
-
-    Raises:
-        NotFoundError: there is no text at all.
     """
     taken: list[str] = []
     seen: set[str] = set()

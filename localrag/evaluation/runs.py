@@ -83,12 +83,7 @@ class Past:
 
 
 def past(path: Path) -> list[Past]:
-    """Read the runs that a file holds.
-
-    Raises:
-        NotFoundError: the file is missing.
-        UsageError: it cannot be read, or holds no results.
-    """
+    """Read the runs that a file holds."""
     if not path.exists():
         raise NotFoundError(f"there is no file {str(path)!r}", _HINT)
     settings: dict[str, Mapping[str, Any]] = {}

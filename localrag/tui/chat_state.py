@@ -123,11 +123,7 @@ class Trouble(Message):
 
 
 def answer(core: Core, question: PendingQuestion, screen: MessagePump) -> None:
-    """Save the question, ask it, post every event, then remember and save the answer.
-
-    Raises:
-        LocalragError: from the engine.
-    """
+    """Save the question, ask it, post every event, then remember and save the answer."""
     final: Answer | None = None
     if not question.stop.is_set():
         with suppress(LocalragError):  # if the disk is full, saving the answer reports it

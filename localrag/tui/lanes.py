@@ -54,11 +54,7 @@ class Installer(Protocol):
     """Installs models in a process of its own, which alone may reach the network."""
 
     def install(self, ids: Sequence[str], stop: Stop) -> Iterator[InstallProgress]:
-        """Install models one after the other. A stop leaves nothing half installed.
-
-        Raises:
-            LocalragError: it failed, or was stopped.
-        """
+        """Install models one after the other. A stop leaves nothing half installed."""
 
 
 class Lane:
@@ -76,11 +72,7 @@ class Lane:
         self._put(_guarded(job, failed))
 
     async def result(self, job: Callable[[], Result]) -> Result:
-        """Run `job` after those before it and return its result.
-
-        Raises:
-            LocalragError: from the job.
-        """
+        """Run `job` after those before it and return its result."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
 

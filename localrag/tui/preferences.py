@@ -75,12 +75,7 @@ class Preferences:
         return f"It is set by {by}. {remedy}, then start again."
 
     def check(self, knob: SettingInfo, scope: Scope, text: str) -> Settings:
-        """Return the settings with a value as it is typed.
-
-        Raises:
-            SettingsError: the value is wrong, or the setting cannot be changed here.
-            PolicyRefused: the policy requires another value.
-        """
+        """Return the settings with a value as it is typed."""
         if why := self.why_fixed(knob):
             raise SettingsError(f"{knob.name} cannot be changed here", why)
         if scope == "conversation" and knob.name in AT_START:
@@ -88,12 +83,7 @@ class Preferences:
         return self._changed(knob, text)
 
     def change(self, knob: SettingInfo, scope: Scope, text: str = "") -> str:
-        """Change a setting for this conversation, in the user's file, or back to its default; return what was done.
-
-        Raises:
-            SettingsError, PolicyRefused: see `check`.
-            StorageError: the file cannot be written.
-        """
+        """Change a setting for this conversation, in the user's file, or back to its default; return what was done."""
         changed = self.check(knob, scope, text if scope != "default" else self.text(knob))
         if scope == "default":
             return self._reset(knob)

@@ -62,10 +62,6 @@ def command(
     Args:
         setting: the user's own viewer, with {file} and {page}.
         default: the name of the system's PDF viewer.
-
-    Raises:
-        NoViewer: there is no screen or viewer, or the file would be run.
-        SettingsError: the setting is wrong.
     """
     if setting:
         return _own(setting, file, page)
@@ -132,11 +128,7 @@ def default_pdf_viewer() -> str:
 
 
 def show(file: Path, page: int | None) -> bool:
-    """Open a file; return whether the viewer shows the page.
-
-    Raises:
-        NoViewer, SettingsError: see `command` and `start`.
-    """
+    """Open a file; return whether the viewer shows the page."""
     from localrag.settings import load_settings
 
     opening = command(file, page, setting=load_settings().viewer, default=default_pdf_viewer)
@@ -145,11 +137,7 @@ def show(file: Path, page: int | None) -> bool:
 
 
 def start(opening: Command) -> None:
-    """Start a viewer in a session of its own.
-
-    Raises:
-        NoViewer: it could not be started, or ended at once with an error.
-    """
+    """Start a viewer in a session of its own."""
     if sys.platform == "win32" and not opening.arguments[0]:
         try:
             os.startfile(opening.arguments[1])

@@ -136,11 +136,7 @@ class InputScreen(ModalScreen[str | None]):
 
 
 def check_file(value: str) -> Path:
-    """Return the path of a file that can be written.
-
-    Raises:
-        UsageError: it is a folder, or its folder does not exist.
-    """
+    """Return the path of a file that can be written."""
     path = Path(value).expanduser()
     if path.is_dir():
         raise UsageError(f"{value!r} is a folder", "Add the name of a file.")
@@ -150,11 +146,7 @@ def check_file(value: str) -> Path:
 
 
 def check_folder(value: str) -> Path:
-    """Return the path of a folder.
-
-    Raises:
-        UsageError: it is a file, or does not exist.
-    """
+    """Return the path of a folder."""
     path = Path(value).expanduser()
     if not path.is_dir():
         raise UsageError(f"{value!r} is not a folder", "Give its folder." if path.is_file() else "Check the spelling.")

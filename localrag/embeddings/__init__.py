@@ -59,8 +59,7 @@ class Embedder(Protocol):
     ) -> Vectors:  # fmt: skip
         """Return vectors of shape (texts, dimension); `progress` receives the number done.
 
-        Raises:
-            Cancelled: `stop` returned True.
+        Raises Cancelled if `stop` returned True.
         """
 
     def embed_question(self, text: str) -> Vectors:
@@ -70,12 +69,9 @@ class Embedder(Protocol):
 def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) -> Embedder:
     """Load the embedder that made a library's vectors, or the default one for a new library.
 
-    A new library takes the ONNX form of the embedder if it has one. Libraries made by sentence-transformers keep it,
-    in their precision, until they are embedded again.
-
-    Raises:
-        ModelMissing: it is not installed.
-        EmbedderMismatch: a model of that name is installed, but with other weights or another engine.
+    A new library takes the ONNX form of the embedder if it has one. Libraries made by sentence-transformers keep it, in
+    their precision, until they are embedded again. Raises ModelMissing if it is not installed; EmbedderMismatch if a
+    model of that name is installed, but with other weights or another engine.
     """
     from localrag.embeddings.onnx_embedder import OnnxEmbedder
 

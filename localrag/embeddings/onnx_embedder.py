@@ -30,10 +30,7 @@ class OnnxEmbedder:
     """An ONNX graph that holds transformer, pooling and normalisation, and the model's own tokenizer.json.
 
     `folder` is the sentence-transformers folder (only its tokenizer.json is read), `graph` the ONNX form, and `sha256`
-    that of the weights it was made from.
-
-    Raises:
-        ModelError: one of the files cannot be loaded.
+    that of the weights it was made from. Raises ModelError if one of the files cannot be loaded.
     """
 
     engine = "onnxruntime"

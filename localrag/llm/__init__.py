@@ -91,8 +91,7 @@ class Generator(Protocol):
             think: the token limit of reasoning before the answer, apart from `max_tokens`; 0, `weigh` and a grammar
                 answer at once.
 
-        Raises:
-            ModelError: the prompt does not fit the window.
+        Raises ModelError if the prompt does not fit the window.
         """
 
     def weigh(
@@ -106,10 +105,8 @@ class Generator(Protocol):
     ) -> Iterator[PromptRead]:
         """Read the stable parts of a prompt ahead of time, and cache their states.
 
-        If it was stopped, the last `PromptRead` is short of its total, and the next call continues.
-
-        Raises:
-            ModelError: the prompt does not fit the window.
+        If it was stopped, the last `PromptRead` is short of its total, and the next call continues. Raises ModelError
+        if the prompt does not fit the window.
         """
 
     def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:

@@ -108,11 +108,7 @@ def record(
 
 
 def save(file: Path, model: str, measured: Calibration) -> None:
-    """Save what `localrag calibrate` measured.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
+    """Save what `localrag calibrate` measured. Raises StorageError if it cannot be written."""
     kept = asdict(measured)
     if measured.answer_from == load(file, model, measured.weights).answer_from or not measured.weights:
         del kept["answer_from"]  # do not save a default: a later version may know better

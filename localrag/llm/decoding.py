@@ -115,8 +115,7 @@ def room_for_end(model: LlamaModel) -> int:
 def sampler(model: LlamaModel, temperature: float, seed: int, grammar: str | None) -> Iterator[Any]:
     """Yield a chain of llama.cpp's samplers, freed when the block ends.
 
-    Raises:
-        ValueError: the grammar is not GBNF.
+    Raises ValueError if the grammar is not GBNF.
     """
     c = model.c
     chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())

@@ -37,10 +37,8 @@ class LlamaGenerator:
     `context` is the window in tokens; 0 fits it to each prompt, up to what the model was trained on. `threads` is 0 for
     one per core, `gpu_layers` -1 for as many as fit. `kv_type` "q8_0" takes half the memory of "f16" and needs flash
     attention. `weights`: "map" reads them from the file as needed, "lock" also prevents swapping, "load" copies them.
-
-    Raises:
-        ModelError: the file is not a model, or does not fit the memory.
-        SettingsError: these settings exclude each other.
+    Raises ModelError if the file is not a model, or does not fit the memory; SettingsError if these settings exclude
+    each other.
     """
 
     def __init__(
@@ -175,11 +173,7 @@ class LlamaGenerator:
         return self._model.encode(messages).prefixes()
 
     def _with_room(self, prompt: Prompt, room: int) -> LlamaContext:
-        """Return a context for a prompt and this many more tokens.
-
-        Raises:
-            ModelError: it does not fit.
-        """
+        """Return a context for a prompt and this many more tokens. Raises ModelError if it does not fit."""
         if len(prompt) + 1 > self._window:
             raise ModelError(
                 f"the prompt has {len(prompt):,} tokens and the window of {self.model!r} {self._window:,}",

@@ -40,8 +40,7 @@ class LlamaModel:
         name: the id of the model, for messages.
         path, adapter, gpu_layers, weights: see `LlamaGenerator`.
 
-    Raises:
-        ModelError: the file is not a model, or the adapter does not fit it.
+    Raises ModelError if the file is not a model, or the adapter does not fit it.
     """
 
     def __init__(
@@ -242,8 +241,7 @@ class Running:
 class LlamaContext:
     """A window of at least `size` tokens: the `tokens` read so far, and `cuts`, the ends of their batches.
 
-    Raises:
-        ModelError: it does not fit the memory.
+    Raises ModelError if it does not fit the memory.
     """
 
     def __init__(self, model: LlamaModel, size: int, running: Running, thread: ThreadPoolExecutor) -> None:
@@ -290,11 +288,7 @@ class LlamaContext:
     # --- computing ------------------------------------------------------------------------------------------
 
     def decode(self, tokens: Sequence[int], stop: Callable[[], bool] | None) -> bool:
-        """Run one batch through the model; return False, with nothing of it kept, if `stop` ended it.
-
-        Raises:
-            ModelError: the model failed.
-        """
+        """Run one batch through the model; return False, with nothing of it kept, if `stop` ended it."""
         if stop is not None and stop():
             return False
         self._stop = stop
@@ -393,8 +387,7 @@ def bytes_per_token(model: LlamaModel, running: Running) -> int:
 def check_memory(model: LlamaModel, size: int, held: int, running: Running) -> None:
     """Refuse a window that does not fit the memory, before the system kills the process; `held` tokens are freed.
 
-    Raises:
-        ModelError: it does not fit.
+    Raises ModelError if it does not fit.
     """
     each, free = bytes_per_token(model, running), machine.available_memory()
     if free is not None and size * each > free + held * each:

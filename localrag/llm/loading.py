@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 def load_generator(settings: Settings) -> Generator:
     """Load the model that answers: the one set, chosen, or the best installed.
 
-    Raises:
-        ModelError: none is installed, it is damaged, or it does not fit the memory.
+    Raises ModelError if none is installed, it is damaged, or it does not fit the memory.
     """
     from localrag.llm.llama import LlamaGenerator
 
@@ -29,8 +28,7 @@ def load_generator(settings: Settings) -> Generator:
 def generator_arguments(settings: Settings) -> dict[str, Any]:
     """Return the arguments of `LlamaGenerator` for the default generator.
 
-    Raises:
-        ModelError: none is installed, or it is damaged.
+    Raises ModelError if none is installed, or it is damaged.
     """
     model = ModelStore(settings).default("generator")
     same = ("threads", "gpu_layers", "flash_attention", "kv_type", "weights")

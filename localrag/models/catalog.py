@@ -89,11 +89,7 @@ CATALOG: tuple[ModelCard, ...] = _read()
 
 
 def card(id: str) -> ModelCard:
-    """Return the card of a model.
-
-    Raises:
-        ModelMissing: the catalog has no model with this id; the hint names similar ones.
-    """
+    """Return the card of a model. Raises ModelMissing, with similar ids in the hint, if there is none."""
     found = find(id)
     if found is None:
         import difflib

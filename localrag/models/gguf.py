@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,15 +27,12 @@ _FILE_TYPES = {
 }  # fmt: skip
 
 
-def read_metadata(path: Path) -> Mapping[str, Any]:
+def read_metadata(path: Path) -> dict[str, Any]:
     """Return what the file says about itself.
 
     `type` ("model" or "adapter"), `has_chat_template`, and if present `architecture`, `name`, `licence`,
     `context_length` and `sliding_window` (tokens), `quantisation`, `parameters` (number of weights) and `parts` (number
-    of files it is split into).
-
-    Raises:
-        ModelError: it is not a GGUF file, is truncated, or has impossible values.
+    of files it is split into). Raises ModelError if it is not a GGUF file, is truncated, or has impossible values.
     """
     try:
         with path.open("rb") as stream:

@@ -12,9 +12,10 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from localrag.models.shelf import ONNX, Manifest, copy_hashed
 from localrag.security import storage

@@ -20,9 +20,12 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from localrag import policy
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, StorageError, UsageError
@@ -35,7 +38,6 @@ _RESERVED = {"quarantine"}
 FILE_NAME = "model.json"
 # The ONNX form of an embedder: made here from its weights (onnx_export.py), never exported.
 ONNX = "onnx/model.onnx"
-FORMAT = 1
 _BLOCK = 1024 * 1024
 
 
@@ -74,24 +76,28 @@ class InstalledModel:
         return (self.sha256,) if self.adapter_sha256 is None else (self.sha256, self.adapter_sha256)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A recorded file: SHA-256, size in bytes, and its stamp when the hash was computed."""
 
-    sha256: str
-    size: int
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    size: Annotated[int, msgspec.Meta(ge=0)]
     stamp: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Adapter(Entry, frozen=True, omit_defaults=True, kw_only=True):
+    """A LoRA adapter beside a model."""
+
+    file: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The record of a model's files; names are relative to its folder, with forward slashes.
 
-    Args:
-        main: the .gguf file, or the folder that sentence-transformers loads.
-        weights: the file whose SHA-256 names the model.
+    `main` is the .gguf file, or the folder that sentence-transformers loads; `weights` the file whose SHA-256 names the
+    model.
     """
 
+    format: Literal[1] = 1
     id: str
     kind: Kind
     title: str
@@ -99,18 +105,14 @@ class Manifest:
     source: str
     main: str
     weights: str
-    files: Mapping[str, Entry]
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    adapter: str | None = None
-    adapter_entry: Entry | None = None
+    files: dict[str, Entry]
+    metadata: dict[str, Any] = {}
+    adapter: Adapter | None = None
 
     @property
     def recorded(self) -> dict[str, Entry]:
         """Every file, including the adapter."""
-        files = dict(self.files)
-        if self.adapter is not None and self.adapter_entry is not None:
-            files[self.adapter] = self.adapter_entry
-        return files
+        return self.files if self.adapter is None else {**self.files, self.adapter.file: self.adapter}
 
     @property
     def bytes(self) -> int:
@@ -119,9 +121,9 @@ class Manifest:
     def model(self, folder: Path) -> InstalledModel:
         return InstalledModel(
             id=self.id, kind=self.kind, path=folder / self.main, sha256=self.files[self.weights].sha256,
-            licence=self.licence, source=self.source, bytes=self.bytes, metadata=dict(self.metadata),
-            adapter=None if self.adapter is None else folder / self.adapter,
-            adapter_sha256=None if self.adapter_entry is None else self.adapter_entry.sha256,
+            licence=self.licence, source=self.source, bytes=self.bytes, metadata=self.metadata,
+            adapter=None if self.adapter is None else folder / self.adapter.file,
+            adapter_sha256=None if self.adapter is None else self.adapter.sha256,
             onnx=folder / ONNX if ONNX in self.files else None,
         )  # fmt: skip
 
@@ -132,59 +134,36 @@ class Manifest:
     def stamped(self, folder: Path) -> Manifest:
         """Return the record with the files' present stamps; call only after hashing them."""
         files = {name: replace(entry, stamp=stamp(folder / name)) for name, entry in self.files.items()}
-        extra = self.adapter_entry
-        if self.adapter is not None and extra is not None:
-            extra = replace(extra, stamp=stamp(folder / self.adapter))
-        return replace(self, files=files, adapter_entry=extra)
-
-    def to_dict(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in self.__slots__ if name != "adapter_entry"}
-        adapter = None if self.adapter_entry is None else {"file": self.adapter, **asdict(self.adapter_entry)}
-        files = {name: asdict(entry) for name, entry in self.files.items()}
-        return {"format": FORMAT, **values, "files": files, "metadata": dict(self.metadata), "adapter": adapter}
+        adapter = self.adapter and replace(self.adapter, stamp=stamp(folder / self.adapter.file))
+        return replace(self, files=files, adapter=adapter)
 
 
 def parse_record(data: bytes, name: str) -> Manifest:
     """Parse a record from JSON; every file name must stay below the model's folder."""
     try:
-        raw = json.loads(data)
-        if raw["format"] != FORMAT:
-            raise ValueError(f"format {raw['format']!r}")
-        files = {_safe(file): _entry(value) for file, value in raw["files"].items()}
-        adapter = raw.get("adapter")
-        manifest = Manifest(
-            id=str(raw["id"]), kind=raw["kind"], title=str(raw["title"]), licence=str(raw["licence"]),
-            source=str(raw["source"]), main=_safe(raw["main"]), weights=raw["weights"], files=files,
-            metadata=dict(raw.get("metadata", {})),
-            adapter=None if adapter is None else _safe(adapter["file"]),
-            adapter_entry=None if adapter is None else _entry(adapter),
-        )  # fmt: skip
-        if manifest.kind not in ("embedder", "generator") or manifest.weights not in files:
-            raise ValueError("kind or weights")
-        if not any(PurePosixPath(file).is_relative_to(manifest.main) for file in files):
+        record = msgspec.json.decode(data, type=Manifest)
+        if unsafe := [file for file in (record.main, *record.recorded) if not is_safe(file)]:
+            raise ValueError(f"file name {unsafe[0]!r}")
+        if record.weights not in record.files:
+            raise ValueError("weights")
+        if not any(PurePosixPath(file).is_relative_to(record.main) for file in record.files):
             raise ValueError("main")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ModelDamaged(f"the record of model {name!r} is malformed ({error})", reinstall(name)) from None
-    return manifest
+    return record
 
 
 def write_record(folder: Path, manifest: Manifest) -> None:
-    storage.write_json(folder / FILE_NAME, manifest.to_dict())
+    storage.write_json(folder / FILE_NAME, msgspec.to_builtins(manifest))
 
 
-def is_safe(name: object) -> bool:
+def is_safe(name: str) -> bool:
     """Return whether a file name stays below its folder on every system."""
-    parts = str(name).split("/")
-    return isinstance(name, str) and len(parts) <= 8 and name != FILE_NAME and not any(
+    parts = name.split("/")
+    return len(parts) <= 8 and name != FILE_NAME and not any(
         part in ("", ".", "..") or len(part) > 200 or not part.isprintable() or set(part) & set('\\:*?"<>|')
         for part in parts
     )  # fmt: skip
-
-
-def _safe(name: object) -> str:
-    if not is_safe(name):
-        raise ValueError(f"file name {name!r}")
-    return str(name)
 
 
 def stamp(path: Path) -> tuple[int, ...]:
@@ -221,13 +200,6 @@ def reinstall(id: str) -> str:
     return f"Run `localrag models install {id}` again, or import it again from its source."
 
 
-def _entry(value: Mapping[str, Any]) -> Entry:
-    digest, size = value["sha256"], value["size"]
-    if not isinstance(digest, str) or len(digest) != 64 or not isinstance(size, int) or size < 0:
-        raise ValueError("hash or size")
-    return Entry(digest, size, tuple(int(part) for part in value.get("stamp", ())))
-
-
 # --- the folder ---------------------------------------------------------------------------------------------
 
 _STAGING = ".staging-"
@@ -246,11 +218,7 @@ class Shelf:
         return sorted(path.name for path in self.root.iterdir() if path.is_dir() and is_id(path.name))
 
     def folder(self, id: str) -> Path:
-        """Return the folder of a model, which may not exist.
-
-        Raises:
-            ModelMissing: no model can have this id (it could lead out of the folder).
-        """
+        """Return the folder of a model, which may not exist. Raises ModelMissing if no model can have this id."""
         if not is_id(id):
             raise ModelMissing(f"no model named {id!r} is installed", "See `localrag models list`.")
         return self.root / id
@@ -258,9 +226,8 @@ class Shelf:
     def record(self, id: str) -> tuple[Path, Manifest]:
         """Return the folder and record of an installed model.
 
-        Raises:
-            ModelMissing: it is not installed; the hint is the command to type.
-            ModelDamaged: its record is lost or malformed.
+        Raises ModelMissing (the hint is the command to type) if it is not installed; ModelDamaged if its record is lost
+        or malformed.
         """
         folder = self.folder(id)
         try:
@@ -296,8 +263,7 @@ class Shelf:
     def check(self, folder: Path, record: Manifest, name: str) -> None:
         """Hash one file, regardless of its stamp.
 
-        Raises:
-            ModelDamaged: it cannot be read, or its hash is wrong; then it is now in quarantine.
+        Raises ModelDamaged if it cannot be read, or its hash is wrong; then it is now in quarantine.
         """
         wanted = record.recorded[name].sha256
         try:
@@ -321,9 +287,8 @@ class Shelf:
             expected: SHA-256 by file name; other files pass.
             downloaded: the staging folder of a download; wrong files in it go into quarantine.
 
-        Raises:
-            ModelDamaged: a hash is wrong, or an expected file is missing.
-            PolicyRefused: the policy does not allow its weights.
+        Raises ModelDamaged if a hash is wrong, or an expected file is missing; PolicyRefused if the policy does not
+        allow its weights.
         """
         policy.check_model(record.id, record.files[record.weights].sha256)
         for name, entry in record.files.items():
@@ -349,8 +314,7 @@ class Shelf:
     def expected(self, card: ModelCard, sha256: str | None = None) -> dict[str, str]:
         """Return the hashes that a model's files must have: first seen, the catalog's, the given one.
 
-        Raises:
-            UsageError: the given one is not a SHA-256, or differs from the known one.
+        Raises UsageError if the given one is not a SHA-256, or differs from the known one.
         """
         expected = {**self.pins(card.id), **{f"model/{name}": digest for name, digest in card.pins}}
         weights = weights_of(card)

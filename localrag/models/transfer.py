@@ -7,13 +7,15 @@ says nothing about who made a file: the store compares it with the catalog where
 
 from __future__ import annotations
 
-import json
 import re
 import tarfile
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, cast
+
+import msgspec
+from msgspec.structs import replace
 
 from localrag.errors import ModelDamaged, ModelError, UsageError
 from localrag.models import catalog, gguf
@@ -28,7 +30,6 @@ from localrag.models.shelf import (
     is_id,
     is_safe,
     parse_record,
-    reinstall,
 )  # fmt: skip
 from localrag.security import storage
 
@@ -39,9 +40,7 @@ _SUFFIXES = {".json", ".txt", ".safetensors", ".model"}
 def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
     """Copy the model at `path` into an empty folder.
 
-    Raises:
-        ModelError: localrag cannot use it.
-        ModelDamaged: an exported file is damaged.
+    Raises ModelError if localrag cannot use it; ModelDamaged if an exported file is damaged.
     """
     if path.is_dir():
         return _transformer(path, folder, id, say)
@@ -62,7 +61,7 @@ def _exported(record: Manifest, folder: Path, path: Path, id: str | None) -> Man
         raise ModelError(f"{path.name!r} contains {strange[0]}, which no model needs", "Export the model again.")
     # Trust the file, not the record, which anyone can write.
     metadata = gguf.read_metadata(folder / record.main) if record.kind == "generator" else {}
-    return replace(record, id=id or record.id, metadata=metadata, adapter=None, adapter_entry=None)
+    return replace(record, id=id or record.id, metadata=metadata, adapter=None)
 
 
 def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
@@ -144,44 +143,29 @@ _MAX_RECORD = 1_000_000
 
 
 def pack(folder: Path, manifest: Manifest, target: Path) -> None:
-    """Write an installed model to one file, without its adapter and its ONNX form.
+    """Write an installed, verified model to one file, without its adapter and its ONNX form.
 
     No hash in the catalog could tell a forged ONNX form from a true one; it is made again after the import.
-
-    Raises:
-        ModelDamaged: a file changed since it was recorded.
-        StorageError: the disk is full or read-only.
     """
-    manifest = manifest.without_onnx()
-    record = {**manifest.to_dict(), "adapter": None}
-    record["files"] = {name: {"sha256": entry.sha256, "size": entry.size} for name, entry in manifest.files.items()}
-    data = json.dumps(record, ensure_ascii=False, indent=2).encode()
-    with storage.create(target) as out:
-        _add(out, FILE_NAME, len(data), [data])
-        for name, entry in manifest.files.items():
+    files = {name: replace(entry, stamp=()) for name, entry in manifest.without_onnx().files.items()}
+    data = msgspec.json.format(msgspec.json.encode(replace(manifest, files=files, adapter=None)))
+    # Without times and owners, so that a model always gives the same bytes.
+    with storage.create(target) as out, tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        record = tarfile.TarInfo(FILE_NAME)
+        record.size = len(data)
+        archive.addfile(record, BytesIO(data))
+        for name, entry in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = entry.size
             with (folder / name).open("rb") as stream:
-                written = _add(out, name, entry.size, blocks_of(stream))
-            if (written.sha256, written.size) != (entry.sha256, entry.size):
-                raise ModelDamaged(f"{name} of model {manifest.id!r} is not what was verified", reinstall(manifest.id))
-        out.write(bytes(2 * tarfile.BLOCKSIZE))
-
-
-def _add(out: BinaryIO, name: str, size: int, blocks: Iterable[bytes]) -> Entry:
-    # Not tarfile's writer, so that a model always gives the same bytes: no times, no owner.
-    info = tarfile.TarInfo(name)
-    info.size = size
-    out.write(info.tobuf(tarfile.PAX_FORMAT))
-    written = copy_hashed(blocks, out)
-    out.write(bytes(-size % tarfile.BLOCKSIZE))
-    return written
+                archive.addfile(member, stream)
 
 
 def unpack(path: Path, folder: Path) -> Manifest:
     """Write the model's files into an empty folder, checking each against the record; return the record.
 
-    Raises:
-        ModelDamaged: the file is truncated or does not match its record.
-        ModelError: it was not made by `export`.
+    Raises ModelDamaged if the file is truncated or does not match its record; ModelError if it was not made by
+    `export`.
     """
     try:
         with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as archive:

@@ -105,9 +105,8 @@ class Library:
     def open(cls, folder: Path, name: str) -> Self:
         """Open an existing library.
 
-        Raises:
-            NotFoundError: it does not exist.
-            LibraryError: the database is damaged, of another schema, or not yours alone.
+        Raises NotFoundError if it does not exist; LibraryError if the database is damaged, of another schema, or not
+        yours alone.
         """
         names.check_name(name)
         path = folder / names.DATABASE

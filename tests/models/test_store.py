@@ -83,7 +83,7 @@ def test_a_forged_record_cannot_overrule_the_catalog(bench: Bench, offer: Any, t
     path.write_bytes(EVIL)
     record = records.Shelf(path.parent.parent).record(path.parent.name)[1]
     forged = {"tiny.gguf": records.Entry(sha256(EVIL), len(EVIL))}
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     records.write_record(path.parent, replace(record, files=forged).stamped(path.parent))
     assert bench.store.get("tiny").sha256 == sha256(EVIL), "nothing to compare an unknown model with"

@@ -261,7 +261,7 @@ def measure(folder: Path, count: int) -> None:
     loading_ = Timed()
     with loading_.one():
         index = library.index()
-    print(f"index: {library.index_facts()}")
+    print(f"index: {len(library.index()):,} vectors")
     print(f"load: clock {loading_.clock[0]:.2f} s, processor {loading_.processor[0]:.2f} s")
     given: Any = {"bench": Given(questions)}
     retrieval.search([library], given, next(iter(questions)), k=10)  # what is read once

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,7 +212,6 @@ class Library:
         """Counts, roots, embedder, failures, skipped pages and sizes, ready for JSON."""
         storage = self._storage()
         documents = storage.documents()
-        index = storage.index_facts()
         return {
             "name": self.name,
             "folder": str(self._settings.indexes_dir / self.name),
@@ -222,7 +220,6 @@ class Library:
             **storage.counts(),
             "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
             "embedder": storage.identity.to_dict(),
-            "index": {**asdict(index), "summary": str(index)} if index else None,
             "instructions": storage.instructions,
             "generation": storage.generation,
             "failed": [{"document": item.document, "reason": item.reason} for item in storage.failures()],

@@ -321,11 +321,9 @@ def _library(settings: Settings, name: str, embedders: set[str]) -> Seen:
     try:
         with closing(Library.open(settings.library_dir(name), name)) as library:
             counts, identity, failed = library.counts(), library.identity, library.failures()
-            index = library.index_facts()
     except LocalragError as error:
         return "problem", error.message, error.hint
     message = f"{name}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items())
-    message += f"; index: {index or 'made at the next search'}"
     if identity.sha256 not in embedders:
         message = f"{message}; its embedder {identity.model!r} is not installed"
         return "problem", message, f"Run: localrag models install {identity.model}"

@@ -78,7 +78,6 @@ def status_command(name: str, as_json: bool) -> None:
         "encrypted": "yes" if status["encrypted"] else f"no (localrag vault encrypt {name})",
         "read from": ", ".join(status["roots"]) or "-",
         "embedder": f"{embedder['model']} ({embedder['precision']}, {embedder['engine']})",
-        "index": status["index"]["summary"] if status["index"] else "made at the next search",
         "wording": status["instructions"] or "the model's own (localrag instruct)",
     }
     for what, fact in facts.items():

@@ -57,10 +57,7 @@ class Embedder(Protocol):
         self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> Vectors:  # fmt: skip
-        """Return vectors of shape (texts, dimension); `progress` receives the number done.
-
-        Raises Cancelled if `stop` returned True.
-        """
+        """Return vectors of shape (texts, dimension); `progress` receives the number done. Raises Cancelled."""
 
     def embed_question(self, text: str) -> Vectors:
         """Return the vector of a question, of shape (dimension,)."""

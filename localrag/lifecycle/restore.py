@@ -77,14 +77,9 @@ def restore(
 ) -> Restored:  # fmt: skip
     """Make a library, called `name` or as before, from a backup or from the folder of a library.
 
-    Args:
-        trust: take what is not encrypted and was not made here, too.
-        replace: replace a library of that name, once all of the new one is there.
-        unlock: returns the key of a keyring; called with the folder or file and the keyring's JSON.
-
-    Raises UsageError if a library of that name exists, the source is no backup or library, or it is not trusted;
-    IntegrityError, KeyringDamaged if the backup was changed or cut short; KeyRequired if its key is not here;
-    LibraryError if its database is damaged or of another schema; Cancelled if `stop` returned True.
+    `trust` takes what is not encrypted and was not made here, too; `replace` replaces a library of that name, once all
+    of the new one is there; `unlock` returns the key of a keyring, given the folder or file and the keyring's JSON.
+    Raises UsageError, IntegrityError, KeyRequired, LibraryError, or Cancelled if `stop` returned True.
     """
     found = inspect(settings, source, name, unlock, stop)
     if not (found.trusted or trust):

@@ -16,10 +16,7 @@ from localrag.types import Message, Usage
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The end of a generation: the whole text, its usage and times, and why it ended.
-
-    `reasoning` is what the model wrote before the answer.
-    """
+    """The end of a generation: the whole text, usage and times, why it ended, and the reasoning before the answer."""
 
     text: str
     usage: Usage

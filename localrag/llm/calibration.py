@@ -172,10 +172,7 @@ def record_folder(file: Path, bytes: int, seconds: float) -> None:
 
 
 def seconds_for_folder(file: Path, bytes: int) -> float | None:
-    """Estimate the seconds to ingest this many bytes from the last folder, or return None.
-
-    Other kinds of files take longer or shorter: a scan takes a hundred times as long as a letter of its size.
-    """
+    """Estimate the seconds to ingest this many bytes from the last folder, or return None."""
     last = _read(file).get(_FOLDERS)
     try:
         return bytes * float(last["seconds"]) / float(last["bytes"]) if isinstance(last, dict) else None

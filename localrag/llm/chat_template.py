@@ -43,15 +43,10 @@ class Piece:
 
 
 class ChatTemplate:
-    """A template, compiled once.
+    """A template, compiled once; without a `source` (Jinja), plain labels.
 
-    Args:
-        source: Jinja text, or None for plain labels.
-        bos, eos: the model's tokens for the beginning and end of a text, as text.
-
-    Attributes:
-        tags: the tags around reasoning, or None.
-        thinks: whether the template has a reasoning mode, or opens reasoning in every prompt.
+    `tags` are the tags around reasoning, or None; `thinks` says whether the template has a reasoning mode, or opens
+    reasoning in every prompt.
     """
 
     def __init__(self, source: str | None, bos: str, eos: str) -> None:

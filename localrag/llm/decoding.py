@@ -113,10 +113,7 @@ def room_for_end(model: LlamaModel) -> int:
 
 @contextmanager
 def sampler(model: LlamaModel, temperature: float, seed: int, grammar: str | None) -> Iterator[Any]:
-    """Yield a chain of llama.cpp's samplers, freed when the block ends.
-
-    Raises ValueError if the grammar is not GBNF.
-    """
+    """Yield a chain of llama.cpp's samplers, freed when the block ends; raise ValueError if the grammar is not GBNF."""
     c = model.c
     chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
     try:

@@ -97,11 +97,11 @@ class LlamaGenerator:
     def in_force(self) -> list[str]:
         """Describe how it runs."""
         running, model = self._running, self._model
-        context = self._context or self._open(1)
-        flash = "on" if context.flash_attention else "off"
+        if self._context is None:
+            self._open(1)  # shows whether it can
         return [
             f"{running.threads} thread{'s' * (running.threads != 1)}", f"batches of {batching.STEP} tokens",
-            f"flash attention {flash}" + (" (auto)" if running.flash_attention == "auto" else ""),
+            f"flash attention {running.flash_attention}",
             f"keys and values in {'16' if running.kv_type == 'f16' else '8'} bits "
             f"({self.bytes_per_token / 1000:.0f} KB a token)",
             _WEIGHTS[self._weights],

@@ -26,7 +26,7 @@ _SHARES = (0.75, 0.5, 0.25, 0.0)
 # How often a thread polls for the others before it sleeps. Beside a busy process the default makes two threads slower
 # than one (docs/decisions/0035-worker-process.md).
 _SPINS = "1000"
-_ERROR, _INFO = 4, 2  # levels of llama.cpp's log
+_ERROR = 4  # a level of llama.cpp's log
 _STEP = 1024  # windows grow in these steps
 _ABORTED = 2  # llama_decode's result after an abort
 _FLASH: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
@@ -34,14 +34,7 @@ _KV_TYPES: dict[KvType, tuple[int, float]] = {"f16": (1, 2.0), "q8_0": (8, 34 / 
 
 
 class LlamaModel:
-    """The weights, loaded once.
-
-    Args:
-        name: the id of the model, for messages.
-        path, adapter, gpu_layers, weights: see `LlamaGenerator`.
-
-    Raises ModelError if the file is not a model, or the adapter does not fit it.
-    """
+    """The weights, loaded once; `name` is the id of the model, for messages. For the rest see `LlamaGenerator`."""
 
     def __init__(
         self, name: str, path: Path, *, adapter: Path | None = None, gpu_layers: int = -1, weights: Weights = "map"
@@ -142,8 +135,7 @@ class LlamaModel:
 
     def why(self) -> str:
         """Return llama.cpp's last error."""
-        errors = [line for level, line in self.log if line and level == _ERROR]
-        return errors[-1] if errors else "llama.cpp gave no reason"
+        return self.log[-1] if self.log else "llama.cpp gave no reason"
 
     def _meta(self, key: str) -> str:
         buffer = ctypes.create_string_buffer(128)
@@ -208,17 +200,16 @@ class LlamaModel:
 
 
 _keeper: list[Any] = []
-_lines: list[tuple[int, str]] = []
+_lines: list[str] = []
 
 
-def _listen(llama_cpp: Any) -> list[tuple[int, str]]:
-    """Keep llama.cpp off the terminal; return its last lines with their levels."""
+def _listen(llama_cpp: Any) -> list[str]:
+    """Keep llama.cpp off the terminal; return its last errors."""
     if not _keeper:
 
         def listen(level: int, text: bytes, _: Any) -> None:
-            if level == _ERROR or (level == _INFO and b"lash" in text):
-                _lines.append((level, text.decode("utf-8", "replace").strip()))
-                del _lines[:-20]
+            if level == _ERROR and text.strip():
+                _lines[:] = [text.decode("utf-8", "replace").strip()]
 
         callback = llama_cpp.llama_log_callback(listen)
         _keeper.append(callback)
@@ -239,10 +230,7 @@ class Running:
 
 
 class LlamaContext:
-    """A window of at least `size` tokens: the `tokens` read so far, and `cuts`, the ends of their batches.
-
-    Raises ModelError if it does not fit the memory.
-    """
+    """A window of at least `size` tokens: the `tokens` read so far, and `cuts`, the ends of their batches."""
 
     def __init__(self, model: LlamaModel, size: int, running: Running, thread: ThreadPoolExecutor) -> None:
         self._model = model
@@ -255,7 +243,6 @@ class LlamaContext:
         # ctypes frees a callback without references.
         self._abort = self._c.ggml_abort_callback(lambda _: self._asked_to_stop())
         self._handle = self._open(running)
-        self.flash_attention = self._flash(running.flash_attention)
 
     def _open(self, running: Running) -> Any:
         c = self._c
@@ -279,11 +266,6 @@ class LlamaContext:
             adapters = (c.llama_adapter_lora_p_ctypes * 1)(self._model.adapter)
             c.llama_set_adapters_lora(handle, adapters, 1, (ctypes.c_float * 1)(1.0))
         return handle
-
-    def _flash(self, asked: FlashAttention) -> bool:
-        """Return whether flash attention is on; with "auto" llama.cpp decides, and only logs it."""
-        decided = [line for _, line in self._model.log if "set to" in line]
-        return "enabled" in decided[-1] if asked == "auto" and decided else asked != "off"
 
     # --- computing ------------------------------------------------------------------------------------------
 
@@ -385,10 +367,7 @@ def bytes_per_token(model: LlamaModel, running: Running) -> int:
 
 
 def check_memory(model: LlamaModel, size: int, held: int, running: Running) -> None:
-    """Refuse a window that does not fit the memory, before the system kills the process; `held` tokens are freed.
-
-    Raises ModelError if it does not fit.
-    """
+    """Refuse a window that does not fit the memory, before the system kills the process; `held` tokens are freed."""
     each, free = bytes_per_token(model, running), machine.available_memory()
     if free is not None and size * each > free + held * each:
         fits = max(0, (free // each + held) // _STEP * _STEP)

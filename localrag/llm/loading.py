@@ -16,20 +16,14 @@ if TYPE_CHECKING:
 
 
 def load_generator(settings: Settings) -> Generator:
-    """Load the model that answers: the one set, chosen, or the best installed.
-
-    Raises ModelError if none is installed, it is damaged, or it does not fit the memory.
-    """
+    """Load the model that answers: the one set, chosen, or the best installed."""
     from localrag.llm.llama import LlamaGenerator
 
     return LlamaGenerator(**generator_arguments(settings))
 
 
 def generator_arguments(settings: Settings) -> dict[str, Any]:
-    """Return the arguments of `LlamaGenerator` for the default generator.
-
-    Raises ModelError if none is installed, or it is damaged.
-    """
+    """Return the arguments of `LlamaGenerator` for the default generator."""
     model = ModelStore(settings).default("generator")
     same = ("threads", "gpu_layers", "flash_attention", "kv_type", "weights")
     return {

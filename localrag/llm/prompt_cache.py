@@ -109,10 +109,7 @@ class DiskPromptCache:
         return self._folder / f"{_short(what)}{_SUFFIX}"
 
     def _make_room(self, size: int) -> bool:
-        """Delete leftovers and the least recently used entries until `size` more bytes fit.
-
-        Returns False, and deletes nothing, if it would not fit alone.
-        """
+        """Delete the least recently used entries until `size` more bytes fit; False if they never would."""
         limit = bound(self._folder, self._limit)
         if size > limit:
             return False
@@ -128,10 +125,7 @@ class DiskPromptCache:
 
 
 def bound(folder: Path, limit: int) -> int:
-    """Return the byte limit of a folder: `limit`, or if that is 0, a tenth of the free disk, at most 20 GB.
-
-    Present entries count as free.
-    """
+    """Return the byte limit of a folder: `limit`, or if that is 0, a tenth of the free disk (entries count as free)."""
     if limit:
         return limit
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -140,10 +134,7 @@ def bound(folder: Path, limit: int) -> int:
 
 
 def warm(folder: Path, identity: str) -> dict[tuple[str, ...], int]:
-    """Return the documents cached whole for this model: content hashes in the order read, and the tokens of all.
-
-    Reads only the headers; `DiskPromptCache.has` tells whether an entry fits a prompt exactly.
-    """
+    """Return the documents cached whole for this model: content hashes in the order read, and the tokens of all."""
     found: dict[tuple[str, ...], int] = {}
     for documents, part, tokens in _entries(folder, identity):
         if not part:

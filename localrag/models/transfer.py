@@ -38,10 +38,7 @@ _SUFFIXES = {".json", ".txt", ".safetensors", ".model"}
 
 
 def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
-    """Copy the model at `path` into an empty folder.
-
-    Raises ModelError if localrag cannot use it; ModelDamaged if an exported file is damaged.
-    """
+    """Copy the model at `path` into an empty folder."""
     if path.is_dir():
         return _transformer(path, folder, id, say)
     if not path.is_file():
@@ -162,11 +159,7 @@ def pack(folder: Path, manifest: Manifest, target: Path) -> None:
 
 
 def unpack(path: Path, folder: Path) -> Manifest:
-    """Write the model's files into an empty folder, checking each against the record; return the record.
-
-    Raises ModelDamaged if the file is truncated or does not match its record; ModelError if it was not made by
-    `export`.
-    """
+    """Write the model's files into an empty folder, checking each against the record; return the record."""
     try:
         with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             first = archive.next()

@@ -129,10 +129,6 @@ def _python_bind(target: Target) -> None:
         mine.bind(("0.0.0.0", 0))
 
 
-def _connects(target: Target) -> None:
-    socket.create_connection(("127.0.0.1", target.port), timeout=5).close()
-
-
 def _python_unix(target: Target) -> None:
     with socket.socket(socket.AF_UNIX) as mine:
         mine.connect(target.unix)
@@ -291,10 +287,6 @@ def _run(program: str, *arguments: str) -> None:
         raise _Ended("refused", f"{program} exited with {done.returncode}")
 
 
-def _curl(target: Target) -> None:
-    _run("curl", "-sS", "--noproxy", "*", "--max-time", "5", f"http://127.0.0.1:{target.port}/")
-
-
 def _getent(target: Target) -> None:
     if not seccomp.holds():
         raise _Ended("open", _NOT_TRIED)
@@ -324,7 +316,10 @@ ATTEMPTS = (
     Attempt("the hub's library asks for a model", "python", "switches", _hub),
     Attempt("a connection to an address of the network", "python", "hook", _python_connect),
     Attempt("listening to the network", "python", "hook", _python_bind),
-    Attempt("a connection within this machine", "python", "seccomp", _connects),
+    Attempt(
+        "a connection within this machine", "python", "seccomp",
+        lambda at: socket.create_connection(("127.0.0.1", at.port), timeout=5).close(),
+    ),
     Attempt("another program's Unix socket", "python", "seccomp", _python_unix),
     Attempt("TCP", "native", "seccomp", _native_tcp),
     Attempt("UDP, as a question to a name server is sent", "native", "seccomp", _native_udp),
@@ -345,15 +340,13 @@ ATTEMPTS = (
     Attempt("a name, by the C library", "names", "any", _native_name),
     Attempt("a name, by getent", "names", "any", _getent),
     Attempt("a Python without localrag", "program", "seccomp", _started_python),
-    Attempt("curl", "program", "any", _curl),
+    Attempt("curl", "program", "any", lambda at: _run("curl", "-m", "5", "--noproxy", "*", f"127.0.0.1:{at.port}")),
     Attempt("bash", "program", "seccomp", lambda at: _run("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{at.port}")),
     Attempt("reading a file elsewhere", "files", "files", lambda at: (at.outside / "secret").open("rb").close()),
     Attempt("writing a file elsewhere", "files", "files", lambda at: storage.append_line(at.outside / "left", "x")),
     Attempt("writing a file elsewhere, by native code", "files", "files", lambda at: _creates(at.outside / "left")),
     Attempt(
-        "writing a file elsewhere, by a shell",
-        "files",
-        "files",
+        "writing a file elsewhere, by a shell", "files", "files",
         lambda at: _run("sh", "-c", f"echo x > '{at.outside}/left'"),
     ),
     Attempt("moving an own file elsewhere", "files", "files", _moves),
@@ -362,7 +355,7 @@ ATTEMPTS = (
         "writing to another library, by native code", "files", "files", lambda at: _creates(at.inside / OTHER_LIBRARY)
     ),
     Attempt("a new file in the home folder", "files", "files", _home),
-)
+)  # fmt: skip
 
 
 # --- the process under test ---------------------------------------------------------------------------------

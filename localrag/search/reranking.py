@@ -74,7 +74,9 @@ def rerank(question: str, passages: Sequence[Passage], reranker: Reranker, *, li
 
     The new score is the model's, mapped to 0 to 1; the signals keep both raw scores.
     """
-    scored = reranker.scores(question, [_text(passage) for passage in passages[:limit]])
+    # Under its headings, since a row or a sentence alone often does not say what it is about.
+    parts = [(" › ".join(one.heading), one.header, one.text) for one in passages[:limit]]
+    scored = reranker.scores(question, ["\n".join(filter(None, texts)) for texts in parts])
     # Ties keep the order of the search.
     order = sorted(range(len(scored)), key=lambda i: (-scored[i], i))
     best = [
@@ -87,11 +89,6 @@ def rerank(question: str, passages: Sequence[Passage], reranker: Reranker, *, li
     ]
     lowest = best[-1].score if best else 1.0
     return [*best, *(replace(passage, score=min(passage.score, lowest)) for passage in passages[limit:])]
-
-
-def _text(passage: Passage) -> str:
-    """Return the passage under its headings, since a row or a sentence alone often does not say what it is about."""
-    return "\n".join(part for part in (" › ".join(passage.heading), passage.header, passage.text) if part)
 
 
 def load_reranker(settings: Settings) -> Reranker | None:

@@ -104,11 +104,9 @@ def search(
 ) -> list[Passage]:
     """Return the k best passages, best first.
 
-    Args:
-        embedders: for each library's name, the embedder that made its vectors.
-        document_ids: documents of the one library given, instead of those that the filter lets through; its pages
-            still apply.
-        join: adjacent hits become one passage; else each is as it was indexed.
+    `embedders` has, for each library's name, the embedder that made its vectors. `document_ids` are documents of the
+    one library given, instead of those that the filter lets through; its pages still apply. With `join`, adjacent hits
+    become one passage; else each is as it was indexed.
     """
     # Lone surrogates and NUL, which a command line or a program may pass, upset tokenizers and SQLite.
     question = clean(question)

@@ -18,15 +18,12 @@ Place = tuple[str, str]  # library and path of a document
 
 @dataclass(frozen=True, slots=True)
 class SavedTurn:
-    """One question, when it was asked (UTC), and its whole answer, None if there is none.
-
-    `partial` is the unchecked beginning of an answer whose process ended.
-    """
+    """One question, when it was asked (UTC), and its whole answer, None if there is none."""
 
     question: str
     time: str
     answer: Answer | None = None
-    partial: str = ""
+    partial: str = ""  # the unchecked beginning of an answer whose process ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,10 +135,7 @@ class SessionStore:
         return self.record if first is None else first / "audit.jsonl"
 
     def find(self, named: str) -> str:
-        """The id of the conversation with this id or title, or the beginning of one, or the last one for "last".
-
-        Raises NotFoundError if there is none, and UsageError if there are several.
-        """
+        """The id of the conversation with this id or title, or the beginning of one, or the last one for "last"."""
         there = self.list()
         if named == LAST:
             used = [one for one in there if not one.problem]

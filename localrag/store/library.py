@@ -32,7 +32,7 @@ from localrag.store.vector_index import LibraryIndex
 from localrag.types import Anchor, Document, Heading, Ocr, Page, Pages, Remark, SkippedPage, StoredFile, Unit, Word
 
 if TYPE_CHECKING:
-    from localrag.store.vector_index import FaissIndex, Ids, IndexFacts, Vectors
+    from localrag.store.vector_index import FaissIndex, Ids, Vectors
 
 PATH = "CASE d.member WHEN '' THEN f.path ELSE f.path || '/' || d.member END"
 T = TypeVar("T")
@@ -46,10 +46,7 @@ _DOCUMENTS = f"""SELECT d.id, r.path AS root, {PATH} AS path, f.path AS file, d.
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk and its place; `page` and `label` are None in a document without pages.
-
-    `header` is the header of a table whose first rows are in an earlier chunk.
-    """
+    """A chunk and its place; `page` and `label` are None in a document without pages."""
 
     id: int
     passage_id: int
@@ -63,7 +60,7 @@ class StoredChunk:
     start: int
     end: int
     heading: tuple[str, ...]
-    header: str
+    header: str  # of a table whose first rows are in an earlier chunk
     spot: str
     text: str
 
@@ -103,11 +100,7 @@ class Library:
 
     @classmethod
     def open(cls, folder: Path, name: str) -> Self:
-        """Open an existing library.
-
-        Raises NotFoundError if it does not exist; LibraryError if the database is damaged, of another schema, or not
-        yours alone.
-        """
+        """Open an existing library. Raises NotFoundError, or LibraryError if it is damaged, old or not yours alone."""
         names.check_name(name)
         path = folder / names.DATABASE
         if not path.is_file():
@@ -285,10 +278,7 @@ class Library:
         return {row[0] for row in self._select("SELECT sha256 FROM documents")}
 
     def documents(self, globs: Sequence[str] | None = None, root: str | None = None) -> list[Document]:
-        """The documents whose path matches one of the globs (all without globs), by path.
-
-        Raises NotFoundError if the globs match nothing.
-        """
+        """The documents whose path matches one of the globs (all without), by path; NotFoundError if none does."""
         everything = self._values(_document, self._select(f"{_DOCUMENTS} ORDER BY path, root"))
         found = [doc for doc in everything if root is None or doc.root == root]
         if globs:
@@ -438,10 +428,6 @@ class Library:
         """The vector index of the current generation."""
         with self.snapshot():
             return self._index.at(*self._state())
-
-    def index_facts(self) -> IndexFacts | None:
-        """What the index file says of itself; None if there is no usable file."""
-        return self._index.facts(self._meta("uid") or "")
 
     def _state(self) -> tuple[str, int, int]:
         """What an index must match: the library, its generation, and the dimension of its vectors."""

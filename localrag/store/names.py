@@ -55,10 +55,7 @@ def library_of(path: Path, settings: Settings) -> str | None:
 
 
 def name_for(path: Path, settings: Settings) -> str:
-    """The library's name for a folder: the one it was read into, else the folder's own name.
-
-    Raises UsageError if another folder's library has that name.
-    """
+    """The library's name for a folder: the one it was read into, else the folder's own name if no other has it."""
     known = library_of(path, settings)
     if known is not None:
         return known

@@ -15,13 +15,12 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
-from localrag.errors import IntegrityError, LibraryError
+from localrag.errors import LibraryError
 from localrag.security import storage
 from localrag.security.storage import sqlite3
 
@@ -40,21 +39,6 @@ _MAGIC = b"localrag-vectors-3\n"
 _MAX_HEADER = 1 << 16
 _BLOCK = 1 << 24
 _ROWS_PER_READ = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class IndexFacts:
-    """What the header of an index file says, and the size of the file."""
-
-    kind: Kind
-    rows: int
-    bytes: int
-
-    def __str__(self) -> str:
-        how = f"exact search (up to {FLAT_ROWS:,} vectors)"
-        if self.kind == "sq8":
-            how = f"one byte a number, the best rescored exactly (beyond {FLAT_ROWS:,} vectors)"
-        return f"{how}: {self.rows:,} vectors, {self.bytes / 1e6:,.1f} MB"
 
 
 def kind_for(rows: int) -> Kind:
@@ -207,10 +191,7 @@ class FaissIndex:
         cls, stream: BinaryIO, library: str, dimension: int,
         originals: Callable[[Ids], tuple[Ids, Vectors]] | None = None,
     ) -> tuple[int, FaissIndex]:  # fmt: skip
-        """Read back what `write` wrote: its generation, and the index.
-
-        Raises LibraryError if it is damaged or belongs to another library; the caller rebuilds it.
-        """
+        """Read back what `write` wrote: its generation, and the index; LibraryError if it is damaged or another's."""
         stale = LibraryError("the vector index does not match its library", "It is rebuilt automatically.")
         header = _header(stream)
         if header is None or header["library"] != library or header["dimension"] != dimension:
@@ -295,17 +276,6 @@ class LibraryIndex:
         """Drop the index and its file: the next one comes from the database alone."""
         self._held = None
         storage.remove(self._path)
-
-    def facts(self, library: str) -> IndexFacts | None:
-        """What the file's header says, without reading vectors; None if there is no usable file."""
-        try:
-            with storage.open_stream(self._path) as stream:
-                header = _header(stream)
-                if header is None or header["library"] != library:
-                    return None
-                return IndexFacts(header["kind"], header["rows"], storage.size(self._path))
-        except (OSError, IntegrityError):
-            return None
 
     def vectors(self, ids: Ids) -> tuple[Ids, Vectors]:
         """The known ones of these passages, ascending, and their vectors as stored."""

@@ -231,7 +231,15 @@ def test_the_model_in_use_reports_how_it_runs(
     monkeypatch.setattr(loading, "generator_arguments", lambda settings: arguments(path, kv_type="q8_0"))
     result = of("llama.cpp", diagnose(settings))[-1]
     assert result.state == "ok"
-    for part in ("1 thread,", "batches of 256", "flash attention on", "in 8 bits", "mapped", "a GPU", "sliding window"):
+    for part in (
+        "1 thread,",
+        "batches of 256",
+        "flash attention auto",
+        "in 8 bits",
+        "mapped",
+        "a GPU",
+        "sliding window",
+    ):
         assert part in result.message
 
 

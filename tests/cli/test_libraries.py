@@ -59,14 +59,6 @@ def test_status_shows_what_is_held_and_what_failed(papers: Library, put: Callabl
     assert value["failed"][0]["document"] == "locked.pdf" and value["embedder"]["model"] == "hashing"
 
 
-def test_status_names_the_vector_index(papers: Library, home: Path) -> None:
-    file = home / "indexes" / "papers" / "vectors.index"
-    index = json.loads(run("status", "papers", "--json").stdout)["index"]
-    assert (index["kind"], index["rows"], index["bytes"]) == ("flat", 3, file.stat().st_size)
-    file.unlink()
-    assert json.loads(run("status", "papers", "--json").stdout)["index"] is None
-
-
 def test_show_gives_the_stored_text(papers: Library) -> None:
     value = json.loads(run("show", "dogs.pdf", "-l", "papers", "--page", "2", "--json").stdout)
     assert value == {

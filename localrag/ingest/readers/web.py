@@ -145,13 +145,14 @@ class _Walker:
             return None
         if tag == "table" and self._table(node, attributes, style):
             return None
-        before = self._look
-        self._look = before.under(tag, attributes, style)
+        before = self._look, self._main_depth, self.writer.preformatted, len(self._lists)
+        self._look = self._look.under(tag, attributes, style)
         close = self._open(tag, attributes, style)
 
         def leave() -> None:
             close()
-            self._look = before
+            self._look, self._main_depth, self.writer.preformatted, lists = before
+            del self._lists[lists:]
 
         return leave
 
@@ -191,18 +192,12 @@ class _Walker:
             self._lists.append((kind, number + 1))
             numbered = f"{format_number(number, _HTML['numbers'].get(kind, ''))}. "
             writer.mark = "  " * min(len(self._lists) - 1, 6) + {"none": "", "-": "- "}.get(kind, numbered)
-        return lambda: self._close(tag, gap)
 
-    def _close(self, tag: str, gap: int) -> None:
-        self.writer.end(gap)
-        if tag in _PREFORMATTED:
-            self.writer.preformatted -= 1
-        elif tag in ("main", "article"):
-            self._main_depth -= 1
-        elif tag in _LISTS and self._lists:
-            self._lists.pop()
-        elif tag == "li":
-            self.writer.mark = ""
+        def close() -> None:
+            writer.end(gap)
+            writer.mark = "" if tag == "li" else writer.mark
+
+        return close
 
     def _table(self, table: Any, attributes: Mapping[str, str | None], style: Mapping[str, str]) -> bool:
         """Write a table of data; return False for a table that only lays out the page."""
@@ -294,8 +289,7 @@ class _Writer:
 
 _MAX_CELLS = 500_000
 _MAX_CELL = 1_500  # characters; in a table without headers longer cells are columns of a layout
-_NEVER_IN_CELLS = frozenset(("table", "form", "main", "article"))
-_RARE_IN_CELLS = frozenset(_HTML["layout"])
+_RARE_IN_CELLS = ", ".join(_HTML["layout"])
 
 
 def _rows(table: Any) -> list[list[Any]]:
@@ -307,14 +301,9 @@ def _rows(table: Any) -> list[list[Any]]:
 
 def _holds_words(cell: Any, headed: bool) -> bool:
     """Return whether a cell holds words, not a piece of a page."""
-    stack, paragraphs = list(cell.iter()), 0
-    while stack:
-        node = stack.pop()
-        paragraphs += node.tag in ("p", "div")
-        if node.tag in _NEVER_IN_CELLS or (not headed and (node.tag in _RARE_IN_CELLS or paragraphs > 4)):
-            return False
-        stack.extend(node.iter())
-    return True
+    if cell.css_first("table, form, main, article") is not None:
+        return False
+    return headed or (cell.css_first(_RARE_IN_CELLS) is None and len(cell.css("p, div")) <= 4)
 
 
 def _grid(rows: list[list[Any]], words: Callable[[Any], str]) -> tuple[list[list[str]], int]:

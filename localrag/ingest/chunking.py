@@ -15,8 +15,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import accumulate, takewhile
+from typing import NamedTuple
 
 from localrag.store.sentences import sentences
 from localrag.types import Chunk, Heading, Page
@@ -60,7 +64,7 @@ def split(
     """
     if limit < _MIN_LIMIT:
         raise ValueError(f"a limit of {limit} tokens leaves no room for text; the minimum is {_MIN_LIMIT}")
-    counter = _Counter(count, title, limit, target)
+    counter = _Counter(count, title, limit)
     chunks: list[Chunk] = []
     stack: list[Heading] = []
     for position, page in enumerate(pages):
@@ -89,12 +93,11 @@ def embedded_text(title: str, chunk: Chunk) -> str:
 class _Counter:
     """The caller's counter, and the room that the text before a chunk leaves."""
 
-    def __init__(self, count: Callable[[str], int], title: str, limit: int, target: int) -> None:
+    def __init__(self, count: Callable[[str], int], title: str, limit: int) -> None:
         self._count = count
-        self._title = title
         self._limit = limit
         self._markers = count("")
-        self._prefixes: dict[Path, int] = {}
+        self._before = cache(lambda path: count(_prefix(title, path, "")))
 
     def __call__(self, text: str) -> int:
         # At least one, so that a chunk of characters that the tokenizer ignores ends.
@@ -102,14 +105,8 @@ class _Counter:
 
     def room(self, paths: set[Path]) -> int:
         """Tokens left for text under the longest of these paths and their parents."""
-        least = self._limit
-        for path in paths:
-            for depth in range(len(path) + 1):
-                parent = path[:depth]
-                if parent not in self._prefixes:
-                    self._prefixes[parent] = self._count(_prefix(self._title, parent, ""))
-                least = min(least, self._limit - self._prefixes[parent])
-        return max(least, 1)
+        parents = {path[:depth] for path in paths for depth in range(len(path) + 1)}
+        return max(self._limit - max(map(self._before, parents)), 1)
 
 
 # --- the text before a chunk ---------------------------------------------------------------------------------
@@ -168,6 +165,7 @@ def _units(page: Page, stack: list[Heading], count: Callable[[str], int]) -> lis
     headings = iter([*page.headings, Heading(len(text) + 1, 1, "")])
     heading = next(headings)
     tables = _tables(text, page.headings)
+    header_weight = cache(lambda header: count(_shortened_header(text[slice(*header)]) + "\n"))
     table = next(tables, None)
     units: list[_Unit] = []
     path = tuple(item.title for item in stack)
@@ -186,26 +184,19 @@ def _units(page: Page, stack: list[Heading], count: Callable[[str], int]) -> lis
         border = _HEADING_BORDER if alone else _border(text[start:end], text[end:following])
         header, header_tokens = None, 0
         if table is not None and start >= table.body:
-            header, header_tokens = table.header, table.tokens(text, count)
+            header, header_tokens = table.header, header_weight(table.header)
         elif table is not None and start >= table.header[0]:
             border = _HEADING_BORDER  # a header stays with its first row
         units.append(_Unit(start, end, count(text[start:following]), path, alone, opens, border, header, header_tokens))
     return units
 
 
-@dataclass(slots=True)
-class _Table:
+class _Table(NamedTuple):
     """A table in a page: the span of its header, the start of its rows, and its end."""
 
     header: Span
     body: int
     end: int
-    _tokens: int | None = None
-
-    def tokens(self, text: str, count: Callable[[str], int]) -> int:
-        if self._tokens is None:
-            self._tokens = count(_shortened_header(text[slice(*self.header)]) + "\n")
-        return self._tokens
 
 
 _TABLE = re.compile(r"^\|.*\|(?:\n\|.*\|)+$", re.M)
@@ -295,14 +286,12 @@ def _fitting(text: str, unit: _Unit, room: int, count: Callable[[str], int]) -> 
     if unit.tokens <= room:
         yield unit
         return
-    first = True
     for start, end in _halves(text, unit.start, unit.end, room, count):
         last = end >= unit.end
-        yield _Unit(
-            start, end, count(text[start:end]), unit.path, unit.heading and last, unit.opens and first,
-            unit.border if last else 0.3, unit.header, unit.header_tokens,
+        yield replace(
+            unit, start=start, end=end, tokens=count(text[start:end]), heading=unit.heading and last,
+            opens=unit.opens and start == unit.start, border=unit.border if last else 0.3,
         )  # fmt: skip
-        first = False
 
 
 _BORDERS = tuple(re.compile(pattern) for pattern in (r"\n\s*", r"[;:；：]\s*", r"[,，、]\s*", r"\s+", r"[-/.&=?_]"))
@@ -339,10 +328,9 @@ def _sections(units: Sequence[_Unit], room: int) -> list[list[_Unit]]:
             sections.append([])
         sections[-1].append(unit)
     if len(sections) > 1 and _own(sections[-1]) < _MIN_SECTION:
-        small = sections[-1]
-        if sum(unit.tokens for unit in [*sections[-2], *small]) <= room:
-            del sections[-1]
-            sections[-1] = [*sections[-1], *small]
+        joined = [*sections[-2], *sections[-1]]
+        if sum(unit.tokens for unit in joined) <= room:
+            sections[-2:] = [joined]
     return sections
 
 
@@ -354,22 +342,16 @@ def _joined(units: list[_Unit], room: int) -> list[_Unit]:
     """The units; if more than `_MAX_UNITS` fit a chunk, these are joined to their neighbours."""
     if len(units) <= _MAX_UNITS:
         return units
-    small = [False] * len(units)
-    tokens, marked = sum(unit.tokens for unit in units[:_MAX_UNITS]), 0
+    sums = [0, *accumulate(unit.tokens for unit in units)]
+    small: set[int] = set()
     for last in range(_MAX_UNITS, len(units)):
-        tokens += units[last].tokens
-        if tokens <= room:
-            for index in range(max(marked, last - _MAX_UNITS), last + 1):
-                small[index] = True
-            marked = last + 1
-        tokens -= units[last - _MAX_UNITS].tokens
+        if sums[last + 1] - sums[last - _MAX_UNITS] <= room:
+            small.update(range(last - _MAX_UNITS, last + 1))
     joined: list[_Unit] = []
     for index, unit in enumerate(units):
         before = joined[-1] if joined else unit
         if (
-            index > 0
-            and small[index - 1]
-            and small[index]
+            {index - 1, index} <= small
             and before.tokens + unit.tokens <= 2 * room // _MAX_UNITS
             and (before.path, before.header, before.heading) == (unit.path, unit.header, unit.heading)
             and not unit.opens
@@ -429,13 +411,10 @@ def _repeated(units: Sequence[_Unit], first: int) -> int:
 def _path(units: Sequence[_Unit]) -> Path:
     """The common headings of a chunk, or those of its largest part if there are none."""
     bodies = [unit for unit in units if not unit.heading] or list(units[-1:])
-    common = bodies[0].path
-    for unit in bodies:
-        while common != unit.path[: len(common)]:
-            common = common[:-1]
-    if common:
+    levels = takewhile(lambda names: len(set(names)) == 1, zip(*(unit.path for unit in bodies), strict=False))
+    if common := tuple(names[0] for names in levels):
         return common
-    shares: dict[Path, int] = {}
+    shares: Counter[Path] = Counter()
     for unit in bodies:
-        shares[unit.path] = shares.get(unit.path, 0) + unit.tokens
+        shares[unit.path] += unit.tokens
     return max(shares, key=lambda path: shares[path])

@@ -39,10 +39,8 @@ if TYPE_CHECKING:
 # If more than this share of a root's files, and at least this number, is gone, a network share may not be mounted.
 _MAX_GONE, _MIN_GONE = 0.2, 3
 _BATCH = 256  # moves and copies in one transaction
-# A full batch of chunks to embed, in chunks, characters of text and entries; a file that alone fills more than
-# _MAX_BATCHES is committed in parts.
+# A full batch, in chunks to embed and entries; a file that alone fills more than _MAX_BATCHES is committed in parts.
 _CHUNKS = 256
-_CHARACTERS = 4_000_000
 _ENTRIES = 1024
 _MAX_BATCHES = 4
 
@@ -486,7 +484,6 @@ class Prepared:
     keys: tuple[bytes, ...]
     texts: tuple[str, ...]
     signature: bytes
-    characters: int
 
 
 Batch = list[tuple[Path, "Prepared | Refused | None"]]
@@ -519,17 +516,12 @@ def _chunked(part: Part, embedder: Embedder) -> Prepared:
         tuple(passage_digest(reading.title, chunk) for chunk in chunks),
         tuple(chunking.embedded_text(reading.title, chunk) for chunk in chunks),
         minhash.signature("\n".join(page.text for page in reading.pages)),
-        sum(len(page.text) for page in reading.pages),
     )  # fmt: skip
 
 
 def _is_full(batch: Batch, times: int) -> bool:
-    documents = [item for _, item in batch if isinstance(item, Prepared)]
-    return (
-        sum(len(document.chunks) for document in documents) >= times * _CHUNKS
-        or sum(document.characters for document in documents) >= times * _CHARACTERS
-        or len(batch) >= times * _ENTRIES
-    )
+    chunks = sum(len(item.chunks) for _, item in batch if isinstance(item, Prepared))
+    return chunks >= times * _CHUNKS or len(batch) >= times * _ENTRIES
 
 
 def _texts(batch: Batch) -> dict[bytes, str]:

@@ -77,13 +77,7 @@ def convert(data: bytes, suffix: str, to: str, most: int, seconds: float = SECON
         raise ReadError(f"took LibreOffice longer than {seconds:g} s", "Save it in the newer format yourself.")
     if code == _LARGE:
         raise ReadError(f"becomes larger than {most:,} bytes when converted", "Split it into smaller files.")
-    raise CannotConvert(
-        "could not be opened by LibreOffice", "It is damaged, or no document. Save it in the newer format."
-    )
-
-
-class CannotConvert(ReadError):
-    """LibreOffice could not open it."""
+    raise ReadError("could not be opened by LibreOffice", "It may be damaged. Save it in the newer format.")
 
 
 def _main() -> int:

@@ -18,7 +18,7 @@ from localrag.ingest.readers import opendocument, slides, web, word
 from localrag.ingest.readers import text as plain_text
 from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows, symbol
 from localrag.ingest.readers.cleaning import clean, clean_title
-from localrag.ingest.readers.conversion import CannotConvert, convert
+from localrag.ingest.readers.conversion import convert
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.package import OLE, SAVE_AGAIN, decrypted, iso_date
 from localrag.ingest.readers.source import Options, Source, another_kind, looks_like
@@ -39,7 +39,8 @@ def read(source: Source, options: Options) -> Reading:
         head = stream.read(4096)
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith(OLE):
-        return _read_ole(source, options)
+        source = decrypted(source, options.passwords) or source
+        return _convert(source, options, _format(source))
     if head.startswith(b"PK\x03\x04"):
         return _read_newer(source, options)
     if start.startswith(b"{\\rtf"):
@@ -55,15 +56,6 @@ def read(source: Source, options: Options) -> Reading:
         return plain_text.read(source, options)
     except ReadError as error:
         raise ReadError(f"is damaged, or not {_kind(source)}", SAVE_AGAIN) from error
-
-
-def _read_ole(source: Source, options: Options) -> Reading:
-    if (opened := decrypted(source, options.passwords)) is None:
-        return _convert(source, options, _format(source))
-    try:
-        return _convert(opened, options, _format(opened))
-    except CannotConvert as error:  # LibreOffice does not open every decrypted presentation
-        raise ReadError("is encrypted, and LibreOffice cannot open it", "Save a copy without a password.") from error
 
 
 def _convert(source: Source, options: Options, to: Literal["docx", "pptx"]) -> Reading:

@@ -15,10 +15,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -27,7 +26,7 @@ from localrag.errors import ReadError
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.drawing import chart, diagram
 from localrag.ingest.readers.naming import Names, attached
-from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, another_kind, encrypted_office
+from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, another_kind
 
 PARSE_ERRORS = (ElementTree.ParseError, ValueError, LookupError)  # raised when XML is damaged
 # Raised when a package or a part in it is damaged.
@@ -68,8 +67,7 @@ def parse_xml(data: bytes) -> Element:
     return ElementTree.fromstring(data)
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(NamedTuple):
     """A reference from one part to another; `kind` is the last word of its type ("slide", "styles")."""
 
     kind: str
@@ -181,8 +179,6 @@ def iso_date(text: str) -> str:
 
 def damaged(source: Source, error: BaseException, kind: str, *expected: str) -> ReadError:
     """Return why a file could not be read; `kind` is what its suffix says ("a Word document")."""
-    if encrypted_office(source):
-        return ReadError("is encrypted", "Save a copy without a password.")
     other = another_kind(source, kind, "a ZIP", *expected)
     return other or ReadError(f"is damaged, or not {kind} ({shortened(error)})", SAVE_AGAIN)
 

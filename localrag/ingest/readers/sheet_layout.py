@@ -89,23 +89,16 @@ def _regions(block: list[Row]) -> list[list[Row]]:
     low, high = min(row.left for row in block), max(row.right for row in block)
     if high - low <= _GAP:
         return [block]
-    used: set[int] = set()
-    for index, row in enumerate(block):
-        used.update(column for column, text in enumerate(row.cells, row.left) if text)
-        if index % 100 == 0 and not _cuts({low, *used, high - 1}):
-            return [block]
+    used = sorted({low, high - 1}.union(*({i for i, text in enumerate(row.cells, row.left) if text} for row in block)))
+    cuts = [column for before, column in pairwise(used) if column - before > _GAP]
     regions = []
-    for left, right in pairwise([low, *_cuts(used), high]):
+    for left, right in pairwise([low, *cuts, high]):
         parts = ((row, max(row.left, left)) for row in block)
         cut = (
             row_of(row.number, start, row.cells[start - row.left : max(right - row.left, 0)]) for row, start in parts
         )
         regions.append(list(filter(None, cut)))
     return regions
-
-
-def _cuts(used: set[int]) -> list[int]:
-    return [column for before, column in pairwise(sorted(used)) if column - before > _GAP]
 
 
 class _Sheet:

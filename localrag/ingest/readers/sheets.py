@@ -59,7 +59,6 @@ class _Extra:
     rows: int = 0  # how far the sheet reaches
     columns: int = 0
     uncalculated: int = 0  # formulas without a value
-    kind: str = "worksheet"
     notes: tuple[Note, ...] = ()  # text boxes and comments
 
 
@@ -164,7 +163,7 @@ def _about_xlsx(archive: zipfile.ZipFile, options: Options) -> _About:
             with suppress(*DAMAGED):  # calamine will report it
                 part = names[relation.target.lower()]
                 notes = (*_text_boxes(package.related("drawing", part)), *_comments(package.related("comments", part)))
-                extra = _scan(archive.read(part), styles, relation.kind, notes)
+                extra = _scan(archive.read(part), styles, notes)
         sheets.append(extra)
     return _About(sheets, *package.properties())
 
@@ -220,7 +219,7 @@ _UNCALCULATED = re.compile(
 )
 
 
-def _scan(xml: bytes, styles: Mapping[bytes, str], kind: str, notes: tuple[Note, ...]) -> _Extra:
+def _scan(xml: bytes, styles: Mapping[bytes, str], notes: tuple[Note, ...]) -> _Extra:
     """Scan with patterns, which takes a tenth of the time of a parser."""
     shown: dict[int, dict[int, str]] = {}
     places = _ADDRESS.findall(xml)
@@ -236,7 +235,7 @@ def _scan(xml: bytes, styles: Mapping[bytes, str], kind: str, notes: tuple[Note,
     uncalculated = sum(b'"str"' not in attributes for attributes in _UNCALCULATED.findall(xml))
     rows = max((int(row) for _, row in places), default=0)
     columns = max(map(_column, {letters for letters, _ in places}), default=-1) + 1
-    return _Extra(shown, rows, columns, uncalculated, kind, notes)
+    return _Extra(shown, rows, columns, uncalculated, notes)
 
 
 def _column(letters: bytes) -> int:
@@ -279,7 +278,7 @@ def _read(source: Source, about: _About, options: Options) -> Reading:
         left -= len(page.text)
         pages.append(page)
         uncalculated += extra.uncalculated
-        kind = extra.kind if extra.kind != "worksheet" else str(sheet.typ).rpartition(".")[2].lower()
+        kind = str(sheet.typ).rpartition(".")[2].lower()
         if not page.text and kind != "worksheet":  # an empty worksheet loses nothing
             skipped.append(SkippedPage(number, f"a {kind.removesuffix('sheet')} sheet, without cells"))
         if str(sheet.visible).rpartition(".")[2] != "Visible":

@@ -176,10 +176,3 @@ def another_kind(source: Source, what: str, *expected: str) -> ReadError | None:
     if not kind or kind.startswith(expected):
         return None
     return ReadError(f"is not {what} but {kind}", "Give the file the suffix of its real type.")
-
-
-def encrypted_office(source: Source) -> bool:
-    """Whether this is an OLE container with an encrypted Office document inside."""
-    with source.open() as stream:
-        data = stream.read(64_000_000)
-    return data.startswith(b"\xd0\xcf\x11\xe0") and "EncryptedPackage".encode("utf-16-le") in data

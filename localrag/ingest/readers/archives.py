@@ -85,7 +85,10 @@ def _zip_members(source: Source, options: Options, budget: Budget) -> Iterator[M
             raise ReadError("has members that share their bytes, as in a bomb", _DISTRUST)
         names = Names()
         for entry in entries:
-            if entry.is_dir() or (found := _inner_name(_zip_name(entry), names)) is None:
+            raw = entry.filename
+            if not raw.isascii() and not entry.flag_bits & 0x800:  # not in Unicode
+                raw = old_name(raw.encode("cp437", "replace"))
+            if entry.is_dir() or (found := _inner_name(raw, names)) is None:
                 continue
             name, refused = found
             mode = stat.S_IFMT(entry.external_attr >> 16)
@@ -130,13 +133,6 @@ def _zip_data(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, options: Options
                 raise ReadError("is damaged in the archive", _DAMAGE) from error
     tried = "and none of the passwords given opens it" if options.passwords else "and no password was given"
     raise ReadError(f"is encrypted, {tried}", "Unpack it, or give its password.")
-
-
-def _zip_name(entry: zipfile.ZipInfo) -> str:
-    """Return the name in Unicode where the archive has it, else decoded from its likely code page."""
-    if entry.flag_bits & 0x800 or entry.filename.isascii():
-        return entry.filename
-    return old_name(entry.filename.encode("cp437", "replace"))
 
 
 def _tar_or_single(source: Source, budget: Budget) -> Iterator[Member]:

@@ -20,7 +20,6 @@ _BEGINS = re.compile(rb"From (?:.*\d{1,2}:\d\d|\S+ *\r?\n$|- *\r?\n$)")
 _ESCAPED = re.compile(rb">+From ")
 _MAX_LINE = 1 << 20  # longer lines, which only broken files have, come in pieces
 _HEAD = 1 << 16
-_MAX_MAIL = 500_000_000  # bytes
 
 
 def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
@@ -29,10 +28,7 @@ def members(source: Source, options: Options, budget: Budget) -> Iterator[Member
         for number, data in enumerate(_mails(stream, source), 1):
             subject = str(BytesHeaderParser().parsebytes(data[:_HEAD]).get("Subject", ""))
             name = f"{number:04} {subject_name(header_text(subject))}"
-            if len(data) > _MAX_MAIL:
-                yield Member(name, refused=ReadError("is larger than a mail can be", "Open the mailbox to see it."))
-            else:
-                yield Member(name, Source(name, data=data))
+            yield Member(name, Source(name, data=data))
 
 
 def _mails(stream: BinaryIO, source: Source) -> Iterator[bytes]:
@@ -43,14 +39,12 @@ def _mails(stream: BinaryIO, source: Source) -> Iterator[bytes]:
         kind = looks_like(source) or "something else"
         raise ReadError(f"is not a mailbox but {kind}", "Give the file the suffix of its real type.")
     lines: list[bytes] = []
-    size, after_blank = 0, False
+    after_blank = False
     while line := stream.readline(_MAX_LINE):
         if after_blank and _BEGINS.match(line):
             yield b"".join(lines)
-            lines, size, after_blank = [], 0, False
+            lines, after_blank = [], False
             continue
         after_blank = not line.strip()
-        size += len(line)
-        if size <= _MAX_MAIL + _MAX_LINE:
-            lines.append(line[1:] if _ESCAPED.match(line) else line)
+        lines.append(line[1:] if _ESCAPED.match(line) else line)
     yield b"".join(lines)

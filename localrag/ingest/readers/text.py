@@ -93,7 +93,7 @@ def decode_as(data: bytes, name: str) -> str | None:
     """Return the text in an encoding that a page names, as browsers read the name; None if it is not that."""
     name = _ALIASES.get(name.strip().lower(), name.strip().lower())
     try:
-        return None if not name or name in _NOT_TRUSTED else data.decode(name)
+        return None if not name or name in _ENCODINGS["not_trusted"] else data.decode(name)
     except (LookupError, UnicodeError, ValueError):
         return None
 
@@ -115,13 +115,10 @@ def decode_named(data: bytes, charset: str) -> tuple[str, int]:
     return text, text.count("\ufffd")
 
 
-_ALIASES = table("encodings")
+_ENCODINGS = table("encodings")
+_ALIASES = _ENCODINGS["names"]
 _CONTROLS = bytes([*range(0x09), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 _MAIL_ALIASES = {"unicode-1-1-utf-7": "utf-7", "us-ascii": "utf-8", "ascii": "utf-8"}
-# Encodings that could hide text.
-_NOT_TRUSTED = frozenset(
-    "utf-7 utf-16 utf-16le utf-16be utf-32 idna punycode unicode_escape raw_unicode_escape".split()
-)
 _CHARSET = re.compile(rb"""<(?:meta\b[^>]*?\bcharset|\?xml\b[^>]*?\bencoding)\s*=\s*["']?\s*([\w.:-]+)""", re.I)
 
 
@@ -173,8 +170,8 @@ def _narrow(data: bytes) -> tuple[str, str]:
     if good > 4 * broken:
         return text, ""
     sample = _sample(data)
-    scores = {encoding: _score(sample.decode(encoding, "replace")) for encoding in _LATIN}
-    best = max(scores, key=lambda encoding: scores[encoding])  # the first of equals
+    scores = {encoding: _score(sample.decode(encoding, "replace")) for encoding in _ENCODINGS["latin"]}
+    best = max(scores, key=scores.__getitem__)  # the first of equals
     western = scores["cp1252"]
     rare = len(sample) > 200 and sum(byte > 127 for byte in sample) < len(sample) * 0.015
     certain = (best == "cp1252" and western >= 0.97) or (rare and western >= 0.5)  # a name may be of any language
@@ -199,11 +196,6 @@ def _sample(data: bytes, most: int = 60_000) -> bytes:
     return data[start : end if end > 0 else start + most]
 
 
-# Encodings of the Latin alphabet, the likelier first, and the letters beyond ASCII of the languages that use them.
-_LATIN = ("cp1252", "cp1250", "iso8859-2", "cp1254", "cp1257", "cp850", "cp852", "mac_roman", "iso8859-15")
-_ALPHABETS = tuple(map(frozenset, table("alphabets")["letters"]))
-
-
 def _score(text: str) -> float:
     """Return the share of characters beyond ASCII that are letters of one language in plausible places."""
     letters: Counter[str] = Counter()
@@ -218,15 +210,11 @@ def _score(text: str) -> float:
             strange += character not in "©®°™"
         elif before.isalpha() and after.isalpha():
             strange += character not in "’·‘–—\xad…‐•\xa0µ"
-    known = max(sum(letters[letter] for letter in alphabet) for alphabet in _ALPHABETS)
+    known = max(sum(letters[letter] for letter in alphabet) for alphabet in _ENCODINGS["alphabets"])
     total = letters.total() + strange
     return known / total if total else 1.0
 
 
-_SCRIPTS = (
-    "cp1251 koi8_r koi8_u cp866 iso8859_5 cp1253 iso8859_7 cp1255 cp1256 iso8859_6 cp874 cp932 euc_jp gb18030 big5 "
-    "cp949"
-).split()
 _MIXED = re.compile(r"[A-Za-z](?=[^\W\d_A-Za-z])|[^\W\d_A-Za-z](?=[A-Za-z])")
 
 
@@ -234,7 +222,7 @@ def _other_script(sample: bytes) -> str:
     """Return the encoding of another alphabet or of East Asian writing if one is likely, else ""."""
     from charset_normalizer import from_bytes
 
-    best = from_bytes(sample, cp_isolation=_SCRIPTS).best()
+    best = from_bytes(sample, cp_isolation=_ENCODINGS["other"]).best()
     if best is None or best.chaos > 0.1:
         return ""
     text = str(best)

@@ -83,12 +83,8 @@ def _lines(entry: Any) -> Iterator[str]:
         ("Comment", _text(entry, "COMMENT")), ("Link", _text(entry, "URL")),
     )  # fmt: skip
     yield from (f"{name}: {text}" for name, text in facts if text)
-    description = _text(entry, "DESCRIPTION")
-    if not description and (page := _text(entry, "X-ALT-DESC")):
-        from localrag.ingest.readers import web
-
-        description = web.text_of(page)[0]
-    yield from ("", description) if description else ()
+    if description := _text(entry, "DESCRIPTION"):
+        yield from ("", description)
 
 
 def _all(entry: Any, name: str) -> list[Any]:

@@ -85,10 +85,6 @@ def test_tasks_and_notes_are_read():
     assert shown("DESCRIPTION:Words.", kind="VJOURNAL") == "\nWords."
 
 
-def test_a_description_in_html_only_is_read():
-    assert shown("X-ALT-DESC;FMTTYPE=text/html:<p>The <b>rent</b></p>") == "\nThe rent"
-
-
 # --- transcripts -----------------------------------------------------------------------------------------------
 
 

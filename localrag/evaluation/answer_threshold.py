@@ -7,10 +7,10 @@ holds the answer"; models differ in how readily they say so.
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
+
+from localrag.quantities import load_words
 
 # Models say "yes" less readily to real questions about passages of 1,000 tokens than to these, by this much in log
 # odds: measured on the models of docs/decisions/0046-answer-from.md.
@@ -29,8 +29,7 @@ class Task:
 
 def tasks() -> Iterator[Task]:
     """Yield the questions, those about one text together, so that a model reads it once."""
-    data = resources.files("localrag.evaluation").joinpath("calibration.toml").read_text(encoding="utf-8")
-    for number, text in enumerate(tomllib.loads(data)["text"]):
+    for number, text in enumerate(load_words("localrag.evaluation", "calibration.toml")["text"]):
         for kind in ("held", "absent"):
             for place, question in enumerate(text[kind]):
                 yield Task(f"{number}/{kind}/{place}", (text["title"], text["text"]), question, kind == "held")

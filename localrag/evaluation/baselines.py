@@ -18,6 +18,7 @@ from localrag.answer import prompts
 from localrag.evaluation import metrics
 from localrag.events import Answered, Delta, Event, Found
 from localrag.llm import Completed, Generator
+from localrag.quantities import load_words
 from localrag.settings import Settings
 from localrag.types import Answer, Message, Mode, Passage, Plan, Seconds, Usage
 
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
 PASSAGES = 5
 
-PLAIN_RULES = (
-    "Answer the question from the passages, briefly. If they do not contain the answer, say that it is not found."
-)
-CLOSED_RULES = "Answer the question, briefly. If you do not know the answer, say that you do not know."
+_WORDS = load_words("localrag.evaluation", "words.toml")["baselines"]
+PLAIN_RULES: str = _WORDS["plain"]
 _CHOICES = "Reply with one of: {choices}."
+_DECLINE = re.compile(re.sub(r"<(\w+)>", lambda part: str(_WORDS[part[1]]), "|".join(_WORDS["declines"])), re.I)
+_FIRST = re.compile(r".{1,240}?(?:[.!?](?=\s|$)|[。！？\n]|$)", re.S)
 
 
 @dataclass(slots=True)
@@ -110,55 +111,14 @@ class ClosedBook(Plain):
         return ()
 
     def _messages(self, question: str, passages: Sequence[Passage], choices: Sequence[str]) -> list[Message]:
-        return [Message("system", CLOSED_RULES), Message("user", f"Question: {question}{_choice_rule(choices)}")]
+        return [
+            Message("system", _WORDS["closed_book"]),
+            Message("user", f"Question: {question}{_choice_rule(choices)}"),
+        ]
 
 
 def _choice_rule(choices: Sequence[str]) -> str:
     return "\n\n" + _CHOICES.format(choices="; ".join(choices)) if choices else ""
-
-
-# --- whether a reply declines -------------------------------------------------------------------------------
-
-_WHAT = (
-    r"(?:passages?|texts?|documents?|contracts?|agreements?|contexts?|excerpts?|content|sources?|policy|"
-    r"policies|report|article|clauses?|provisions?|answer|question|it)"
-)
-_SEEN = (
-    r"(?:found|present|mentioned|specified|stated|provided|available|included|contained|given|disclosed|addressed|"
-    r"described|discussed|defined|listed|indicated|known|clear|answered|determined|in)"
-)
-_SOFTLY = r"(?:(?:explicitly|directly|specifically|clearly|expressly|further|currently) )?"
-_DECLINES = (
-    rf"^(?:it |this |that |the answer |the information )?(?:is |was |are )?not {_SOFTLY}{_SEEN}\b",
-    r"^(?:n/?a|none|unknown|no answer|no information|no mention|not applicable|unanswerable)(?:\W*$|[.,;:])",
-    # Not any information: "confidential information does not include ..." is an answer.
-    r"^(?:the )?(?:provided |given |available )?information(?: \w+){0,4} (?:do(?:es)?|did) ?n[o'’]t ",
-    rf"\b{_WHAT}(?: \w+){{0,4}} (?:do(?:es)?|did) ?n[o'’]t {_SOFTLY}"
-    r"(?:say|mention|contain|provide|specify|state|include|answer|give|address|define|describe|discuss|list|indicate|"
-    r"disclose|have (?:any|enough|the) |refer)",
-    rf"\b(?:is|are|was|were)(?: not|n['’]t) {_SOFTLY}(?:found|present|mentioned|specified|stated|provided|available|"
-    r"included|contained|given|disclosed|addressed|described|discussed|defined|listed|indicated|clear)"
-    rf"(?:\W*$| (?:in|within|by|from|on|anywhere|here)\b)",
-    r"\b(?:there is|there are|there was|there were|contains?|provides?|has|have) no (?:\w+ ){0,2}"
-    r"(?:information|mention|reference|answer|details?|clause|provision|indication|statement|data|evidence)\b",
-    r"\bno (?:relevant |specific |explicit |such )?(?:information|mention|reference|clause|provision|answer)\b"
-    r".{0,60}\b(?:is|are|was|were|found|provided|given|present|in)\b",
-    r"\b(?:cannot|can['’]?t|can not|could not|couldn['’]t|unable to|not able to|not possible to) (?:be )?"
-    r"(?:find|found|answer|answered|determine|determined|provide|tell|locate|identify)",
-    r"\bdo(?: not|n['’]t) (?:know|have (?:any |enough |the |access))",
-    r"^(?:i['’]m|i am) sorry\b",
-    r"^there (?:is|are|was|were) no .{1,60}\bin (?:the|these|those|this|any)\b.{0,30}\b(?:document|passage|text)s?\b",
-    r"\b(?:passages?|texts?|documents?|excerpts?|report)(?: \w+){0,3} (?:gives?|states?|names?|mentions?|lists?) no\b",
-    r"^no (?:\w+ ){1,3}(?:is|are|was|were) (?:mentioned|given|stated|specified|named|listed|found|provided)\b",
-    r"\b(?:documents?|textes?|passages?|extraits?) ne (?:le |la |l['’]|les )?"
-    r"(?:di(?:t|sent)|mentionne|précise|indique|contien)\w*",
-    r"\b(?:nicht|kein\w*) .{0,40}\b(?:gefunden|erwähnt|angegeben|enthalten|genannt|bekannt|Angaben?|Informationen)\b",
-    r"\bnicht (?:gefunden|erwähnt|angegeben|enthalten|genannt|bekannt)|\benth(?:ält|alten) (?:keine?|nicht)\b",
-    r"\bno (?:se )?(?:ha |han )?(?:encontrad|encuentr|mencion|especific|conten|contien|proporcion|indic)\w*",
-    r"(?:没有|未|沒有|并未|无法)(?:\w{0,6})(?:提到|提及|找到|说明|包含|提供|回答|确定|信息)|^(?:未知|不知道)",
-)  # fmt: skip
-_DECLINE = re.compile("|".join(_DECLINES), re.I)
-_FIRST = re.compile(r".{1,240}?(?:[.!?](?=\s|$)|[。！？\n]|$)", re.S)
 
 
 def declines(reply: str, choices: Sequence[str] = ()) -> bool:

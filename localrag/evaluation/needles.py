@@ -14,14 +14,13 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from itertools import pairwise
 from typing import Literal
 
 from localrag.errors import NotFoundError
+from localrag.quantities import load_words
 from localrag.store.library import Library
 from localrag.store.sentences import sentences
 
@@ -31,7 +30,7 @@ _MAX_SENTENCE = 600  # characters; longer ones are tables or lists
 _MIN_REPEATED = 20  # characters; shorter sentences may occur twice ("Yes.", "5.")
 
 
-_DATA = tomllib.loads(resources.files("localrag.evaluation").joinpath("calibration.toml").read_text(encoding="utf-8"))
+_DATA = load_words("localrag.evaluation", "calibration.toml")
 _FORMS: list[dict[str, str]] = _DATA["form"]
 _STEMS, _ENDINGS, _FIRST, _LAST = (_DATA["names"][name].split() for name in ("stems", "endings", "first", "last"))
 

@@ -21,7 +21,7 @@ import click
 
 from localrag import __version__, policy
 from localrag.cli import keys
-from localrag.errors import LocalragError, OfflineRefused, UsageError
+from localrag.errors import LocalragError, OfflineRefused
 from localrag.security import offline
 from localrag.security.encryption import unlocked
 from localrag.security.offline import viewer_process
@@ -36,7 +36,7 @@ COMMANDS = {
     "backup": ("libraries", "Write a library to one file."),
     "calibrate": ("calibrate", "Measure how much text a model can use here, and how fast it is."),
     "chat": ("chat", "Open the terminal app over a folder or library."),
-    "completion": ("app", "Print the shell completion script."),
+    "completion": ("completion", "Print the shell completion script."),
     "config": ("config", "Show and change settings."),
     "doctor": ("doctor", "Check this installation, and say how to fix what is wrong."),
     "eval": ("evaluate", "Measure retrieval and answers on questions with known answers."),
@@ -128,29 +128,6 @@ def localrag(ctx: click.Context, debug: bool) -> None:
         ctx.invoke(chat)
 
 
-@click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion_command(shell: str) -> None:
-    """Print the shell completion script for SHELL.
-
-    \b
-    bash  localrag completion bash > ~/.local/share/bash-completion/completions/localrag
-    zsh   localrag completion zsh > "${fpath[1]}/_localrag"
-    fish  localrag completion fish > ~/.config/fish/completions/localrag.fish
-
-    It takes effect in the next shell. The bash script needs bash 4.4 or later, which
-    macOS does not include.
-    """
-    from click.shell_completion import get_completion_class
-
-    kind = get_completion_class(shell)
-    if kind is None:
-        raise UsageError(f"no completion for {shell!r}", "Choose bash, zsh or fish.")
-    # `kind.source()` would ask the system's bash for its version first.
-    script = kind(localrag, {}, "localrag", "_LOCALRAG_COMPLETE")
-    click.echo(script.source_template % script.source_vars())
-
-
 def main() -> None:
     """Confine the process, run the command, and exit with its code."""
     hide_arguments(sys.argv[1:])
@@ -158,7 +135,12 @@ def main() -> None:
         sys.exit(code)
     unlocked.set_key_source(keys.library_key)
     policy.on_refusal(_refused)
-    _warn()
+    if "_LOCALRAG_COMPLETE" in os.environ:
+        from localrag.cli import completion
+
+        completion.register()
+    else:
+        _warn()
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGINT, _stop)
     try:
@@ -184,9 +166,9 @@ def main() -> None:
 
 
 def _warn() -> None:
-    """Name the variables and the settings of the current folder's file that are ignored, unless a shell completes."""
+    """Name the variables and the settings of the current folder's file that are ignored."""
     given = any(name.startswith("LOCALRAG_") for name in os.environ) or os.path.lexists("localrag.toml")
-    if "_LOCALRAG_COMPLETE" in os.environ or not given:
+    if not given:
         return
     from localrag import settings
     from localrag.cli.options import shown

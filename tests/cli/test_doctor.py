@@ -12,7 +12,7 @@ import tiny_llamas
 from click.testing import CliRunner
 
 from localrag.cli import doctor
-from localrag.cli.app import completion_command
+from localrag.cli.completion import completion_command
 from localrag.cli.doctor import Finding, diagnose, doctor_command
 from localrag.errors import NotFoundError
 from localrag.ingest.readers import base

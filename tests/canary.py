@@ -24,7 +24,7 @@ from types import TracebackType
 MOST = 64 << 20  # bytes of one packed stream
 _DEPTH = 3
 _ZLIB = re.compile(rb"\x78[\x01\x5e\x9c\xda]")
-_EVERY = 0.02
+_EVERY = 0.1  # seconds; a process of Python takes longer to start
 
 
 class Canaries:

@@ -15,6 +15,7 @@ import pytest
 
 # For a machine that is busy with other tests: alone, no step takes more than a few seconds.
 PATIENCE = 120.0
+_EVERY = 0.2  # seconds between two looks, each of which starts a process
 
 
 def require_tmux() -> None:
@@ -87,7 +88,7 @@ class Terminal:
                 return found
             if time.monotonic() > end:
                 pytest.fail(f"none of {any_of} within {seconds:.0f} s; the screen shows:\n{self.screen()}")
-            time.sleep(0.05)
+            time.sleep(_EVERY)
 
     def see_no_more(self, words: str, seconds: float = PATIENCE) -> None:
         """Wait until these words are gone; a letter typed at once after a command key may come before it is done."""
@@ -95,7 +96,7 @@ class Terminal:
         while words in self.words():
             if time.monotonic() > end:
                 pytest.fail(f"{words!r} is still there after {seconds:.0f} s; the screen shows:\n{self.screen()}")
-            time.sleep(0.05)
+            time.sleep(_EVERY)
 
     def ended(self, seconds: float = PATIENCE) -> int:
         """Wait until the command has ended; its exit code, or the number of the signal that killed it, below 0."""
@@ -104,7 +105,7 @@ class Terminal:
         while not (told := self._tmux("display-message", "-p", _ENDED).strip()):
             if time.monotonic() > end:
                 pytest.fail(f"it did not end within {seconds:.0f} s; the screen shows:\n{self.screen()}")
-            time.sleep(0.05)
+            time.sleep(_EVERY)
         return int(told)
 
     def _tmux(self, *arguments: str) -> str:

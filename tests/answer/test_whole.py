@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from localrag.cli.app import localrag
 from localrag.store.library import Library
 
 pytestmark = [
@@ -45,7 +47,8 @@ def papers(tmp_path: Path) -> Path:
 
 
 def start(home: Path, *args: str | Path, offline: bool = True) -> subprocess.Popen[str]:
-    environment = {**os.environ, "LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_ANSWER_TOKENS": "40"}
+    environment = {**os.environ, "LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_ANSWER_TOKENS": "20"}
+    environment["LOCALRAG_THREADS"] = "1"  # threads that wait for each other are slow beside other tests
     command = [sys.executable, "-m", "localrag", *map(str, args)]
     # A user namespace lets anyone have a network namespace, where the system allows it.
     alone = ["unshare", "-rn"] if offline else []
@@ -62,6 +65,13 @@ def run(home: Path, *args: str | Path) -> Any:
     return json.loads(out)
 
 
+def here(*args: str) -> Any:
+    """Run a command that needs no model, in the process of the tests."""
+    done = CliRunner().invoke(localrag, args)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
 def test_without_a_network_it_reads_finds_and_answers_with_true_quotes(home: Path, papers: Path) -> None:
     interfaces = subprocess.run(
         ["unshare", "-rn", sys.executable, "-c", "import socket; print(socket.if_nameindex())"],
@@ -76,14 +86,14 @@ def test_without_a_network_it_reads_finds_and_answers_with_true_quotes(home: Pat
     assert answer["model"] == "smollm2-135m-instruct" and answer["embedder"] == "all-minilm-l6-v2"
     assert answer["plan"]["kind"] == "retrieve" and answer["tokens"]["prompt"] > 0
     # What a model of this size writes may hold no citation; what code finds always does.
-    count = run(home, "ask", 'How often does "lease" occur?', "--json")
+    count = here("ask", 'How often does "lease" occur?', "--json")
     assert count["plan"]["kind"] == "exact" and len(count["citations"]) == 2
     stored: dict[tuple[str, int | None], str] = {}
     for quoted in [*answer["citations"], *answer["passages"], *count["citations"]]:
         place = quoted["document"], quoted["page"]
         if place not in stored:
             page = ["--page", str(quoted["page"])] if quoted["page"] else []
-            stored[place] = run(home, "show", quoted["document"], "--library", "papers", *page, "--json")["text"]
+            stored[place] = here("show", quoted["document"], "--library", "papers", *page, "--json")["text"]
         words = quoted.get("quote") or quoted["text"]
         assert stored[place][quoted["start"] : quoted["end"]] == words
     assert len(stored) >= 2
@@ -98,7 +108,7 @@ def interrupted(process: subprocess.Popen[str], seconds: float) -> tuple[str, st
 
 
 def test_ctrl_c_during_ingest_loses_nothing(home: Path, papers: Path) -> None:
-    for number in range(60):
+    for number in range(40):
         (papers / f"more{number:02}.txt").write_text(f"Paper {number}. " + LEASE.replace("\f", " ") * 40)
     process = start(home, "ingest", papers, "--json", offline=False)
     database = home / "indexes" / "papers" / "library.db"
@@ -122,9 +132,11 @@ def test_ctrl_c_during_ask_ends_with_130_and_the_library_whole(home: Path, shelf
     library = shelf("papers", {"long.txt": " ".join(f"Clause {n} is about hall {n}." for n in range(400))})
     before = library.generation, library.counts()
     process = start(home, "ask", "What is clause 17 about?", "--mode", "read", "--json", offline=False)
-    out, _ = interrupted(process, 3.0)
+    while not list((home / "asking").glob("0-*")) and process.poll() is None:
+        time.sleep(0.05)
+    out, _ = interrupted(process, 0.5)
     assert process.returncode == 130
     if out:
         assert json.loads(out)["stopped"] is True
     assert (library.generation, library.counts()) == before
-    assert run(home, "ask", 'How often does "Clause" occur?', "--json")["table"][0]["count"] == 400
+    assert here("ask", 'How often does "Clause" occur?', "--json")["table"][0]["count"] == 400

@@ -225,7 +225,7 @@ def test_an_answer_beside_the_evidence_is_answered_and_no_more() -> None:
     assert mean(report, "answered_with_evidence") == pytest.approx(1 / 3, abs=1e-4)
 
 
-def test_an_answer_rests_on_the_evidence_only_where_the_model_was_shown_some() -> None:
+def test_an_answer_rests_on_evidence_only_if_the_model_saw_some() -> None:
     shown = [row("1", True, True, {**with_evidence(0.0, 0.0), "evidence_shown": 0.4}),
              row("2", True, True, {**with_evidence(0.0, 0.0), "evidence_shown": 0.0}),
              row("3", False, True, {**with_evidence(0.0, 0.0), "evidence_shown": 1.0}),

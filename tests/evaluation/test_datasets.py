@@ -93,7 +93,7 @@ def test_the_digest_changes_with_anything_that_is_scored() -> None:
 MANY = [question(str(i), category="abc"[i % 3], answerable=i % 4 > 0) for i in range(120)]
 
 
-def test_a_sample_is_the_same_for_the_same_seed_and_in_the_order_of_the_file() -> None:
+def test_a_sample_depends_on_the_seed_and_keeps_the_order_of_the_file() -> None:
     first = sample(MANY, 30, 5)
     assert first == sample(MANY, 30, 5) != sample(MANY, 30, 6)
     assert [int(found.id) for found in first] == sorted(int(found.id) for found in first)
@@ -147,12 +147,12 @@ def test_no_limit_or_a_large_one_takes_all() -> None:
 # --- documents ----------------------------------------------------------------------------------------------
 
 
-def test_documents_are_found_where_the_library_was_read_from_a_folder_further_down() -> None:
+def test_documents_match_in_a_library_read_from_a_subfolder() -> None:
     found = match([question("1", "docs/en/a.txt")], [document("a.txt", "/evaldata/set/docs/en")])
     assert found.paths == {"docs/en/a.txt": "a.txt"} and not found.missing
 
 
-def test_documents_are_found_where_the_library_was_read_from_a_folder_further_up() -> None:
+def test_documents_match_in_a_library_read_from_a_parent_folder() -> None:
     found = match([question("1", "docs/a.txt")], [document("set/docs/a.txt", "/evaldata")])
     assert found.paths == {"docs/a.txt": "set/docs/a.txt"}
 
@@ -185,7 +185,7 @@ def test_a_question_about_a_path_from_the_root_is_matched() -> None:
     assert match([question("1", "/docs/a.txt")], [document("a.txt", "/data/docs")]).paths == {"/docs/a.txt": "a.txt"}
 
 
-def test_ten_thousand_documents_are_matched_without_comparing_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ten_thousand_documents_are_matched_without_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
     ends = datasets._ends
     monkeypatch.setattr(datasets, "_ends", lambda path, end: compared.append(path) or ends(path, end))

@@ -28,7 +28,7 @@ def reply(question: str = GOOD, answer: str = "EUR 2,450") -> str:
     return json.dumps({"answer": answer, "question": question})
 
 
-def test_a_draft_has_its_answer_and_its_sentence_as_they_stand_in_the_passage() -> None:
+def test_a_draft_quotes_its_answer_and_sentence_from_the_passage() -> None:
     assert check(reply(answer="eur 2,450 and is due on the first day."), TEXT, []) == (
         GOOD, "EUR 2,450 and is due\non the first day",
         "The monthly rent is EUR 2,450 and is due\non the first day of the month.",
@@ -135,7 +135,7 @@ def test_a_line_that_a_person_deleted_is_not_drafted_again(library: Library, tmp
     assert len(load(path)) == 4 and json.loads(first)["id"] not in {question.id for question in load(path)}
 
 
-def test_questions_of_the_persons_own_are_counted_and_not_drafted_once_more(library: Library, tmp_path: Path) -> None:
+def test_the_users_own_questions_are_counted_and_not_drafted_again(library: Library, tmp_path: Path) -> None:
     row = {"id": "mine", "question": "What rent is paid for Amber on floor 1?", "answer": "EUR 1,450"}
     path = write(tmp_path / "q.jsonl", [{**row, "doc": "Amber.txt", "evidence": "", "page": 1}])
     tally = made(library, path, 99)

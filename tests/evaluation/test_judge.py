@@ -145,7 +145,7 @@ def test_kappa_of_a_known_table() -> None:
     assert found.low < 0.4 < found.high and not found.decides
 
 
-def test_kappa_is_1_where_all_agree_and_0_for_a_judge_that_always_says_the_same() -> None:
+def test_kappa_is_1_if_all_agree_and_0_for_a_constant_judge() -> None:
     same = judge.agreement([("right", "right"), ("wrong", "wrong"), ("partly", "partly")])
     blind = judge.agreement(pairs(("right", "right", 5), ("wrong", "right", 5)))
     assert same is not None and same.kappa == 1.0 and same.decides

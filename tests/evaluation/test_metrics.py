@@ -137,7 +137,7 @@ def test_an_estimate_of_nothing_is_none_and_of_equal_values_is_a_point() -> None
     assert metrics.estimate([1.0, 1.0]) == Estimate(1.0, 1.0, 1.0, 2)
 
 
-def test_an_interval_over_clusters_is_wider_where_a_cluster_stands_or_falls_together() -> None:
+def test_an_interval_is_wider_if_the_items_of_a_cluster_agree() -> None:
     values = [1.0] * 10 + [0.0] * 10
     together = metrics.clustered(values, ["a"] * 10 + ["b"] * 10)
     apart = metrics.clustered(values, [str(i) for i in range(20)])

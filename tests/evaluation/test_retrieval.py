@@ -26,7 +26,7 @@ FOUND = [
 ]
 
 
-def test_each_level_has_the_rank_at_which_it_is_found_in_the_right_document() -> None:
+def test_each_level_has_its_rank_in_the_right_document() -> None:
     found = retrieval.score(KNOWN, ["a.txt"], FOUND, verbatim=True)
     assert found["ranks"] == {"document": 2, "page": 3, "evidence": 3, "answer": 3}
     assert found["coverage"] == 1.0
@@ -81,9 +81,7 @@ def test_within_document_looks_only_there(settings: Settings, dataset: Path) -> 
         assert bool(outside) is others
 
 
-def test_a_question_about_many_documents_is_looked_up_in_all_of_them_and_no_other(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_question_about_many_documents_searches_exactly_those(settings: Settings, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(130):

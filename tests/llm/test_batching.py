@@ -32,7 +32,7 @@ def test_each_stable_part_ends_a_prefix_that_knows_how_many_it_holds() -> None:
     assert (second.tokens, second.cuts, second.parts) == (tuple(range(7)), (4, 7), 2)
 
 
-def test_what_was_read_is_shared_up_to_the_last_cut_where_tokens_and_cuts_agree() -> None:
+def test_reading_is_shared_up_to_the_last_cut_that_agrees() -> None:
     prompt = Prompt(tuple(range(20)), (4, 8, 12, 20))
     assert shared([], [], prompt) == 0
     assert shared(list(range(12)), [4, 8, 12], prompt) == 12

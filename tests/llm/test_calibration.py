@@ -112,7 +112,7 @@ def test_saving_speeds_alone_keeps_what_else_is_known(tmp_path: Path) -> None:
     assert (known.read_speed, known.effective_tokens, known.calibrated) == (60, 2000, True)
 
 
-def test_a_threshold_that_was_found_with_real_questions_comes_before_a_calibration(tmp_path: Path) -> None:
+def test_a_threshold_from_real_questions_comes_before_a_calibration(tmp_path: Path) -> None:
     file, model = tmp_path / "calibration.json", "qwen2.5-coder-1.5b-instruct"
     calibration.save(file, model, Calibration(50.0, 10.0, 2000, answer_from=0.1, calibrated=True))
     assert calibration.load(file, model).answer_from == 0.7
@@ -120,7 +120,7 @@ def test_a_threshold_that_was_found_with_real_questions_comes_before_a_calibrati
 
 
 @pytest.mark.parametrize("model", ["mystery", "qwen2.5-coder-1.5b-instruct+legal"])
-def test_the_threshold_of_any_other_model_is_the_one_measured_of_these_weights(tmp_path: Path, model: str) -> None:
+def test_another_model_has_the_threshold_measured_for_its_weights(tmp_path: Path, model: str) -> None:
     file = tmp_path / "calibration.json"
     default = calibration.load(file, model)
     calibration.save(file, model, replace(default, answer_from=0.33, weights="abc"))
@@ -199,7 +199,7 @@ def test_a_full_disk_does_not_cost_the_answer(tmp_path: Path) -> None:
     assert seen.seconds_to_read(1000) == pytest.approx(10, rel=0.01)
 
 
-def test_a_folder_is_estimated_by_the_one_read_last_here_and_models_keep_their_figures(tmp_path):
+def test_a_folder_is_estimated_by_the_one_read_last(tmp_path):
     file = tmp_path / "calibration.json"
     assert calibration.seconds_for_folder(file, 1_000_000) is None
     calibration.record_folder(file, 50_000, 60.0)  # too small to tell anything

@@ -61,7 +61,7 @@ def test_the_ends_of_what_may_be_met_again_are_marked() -> None:
     assert [piece.text for piece in pieces if not piece.trusted][-2:] == ["last", " Reply yes or no."]
 
 
-def test_a_template_without_a_system_role_gets_the_rules_before_the_question() -> None:
+def test_without_a_system_role_the_rules_come_before_the_question() -> None:
     template = ChatTemplate(NO_SYSTEM, "<s>", "</s>")
     pieces = template.pieces([Message("system", " v", stable=("Documents.",)), *ASKED[1:]])
     assert text(pieces) == "<s><turn>user: Documents. v\n\nQuestion?</turn><turn>model:"

@@ -1,4 +1,4 @@
-"""llama.cpp with a real, small model: the same answer cold, warm and from a kept state; a stop that is heard."""
+"""llama.cpp with a real, small model: it gives the same answer cold, warm and from a cached state, and can be stopped."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from localrag.answer.prompts import check_prompt, documents_prompt
+from localrag.answer.prompts import check_prompt
 from localrag.answer.survey.leaf import LEAF_GRAMMAR
 from localrag.errors import ModelError
 from localrag.events import Delta, PromptRead
-from localrag.llm import Completed, Weighed
+from localrag.llm import Completed, Weighed, batching
 from localrag.llm.batching import Prefix
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.prompt_cache import DiskPromptCache
@@ -26,7 +27,7 @@ from localrag.types import Message
 
 pytestmark = pytest.mark.model
 
-TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros a month, payable in advance." for n in range(5))
+TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros a month." for n in range(4))
 
 
 def messages(question: str = "What is the fee of Hall 3?", text: str = TEXT) -> list[Message]:
@@ -55,12 +56,18 @@ def model(shared: LlamaGenerator) -> LlamaGenerator:
 
 
 @pytest.fixture
+def short_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of 64 tokens, so that a short text has several."""
+    monkeypatch.setattr(batching, "lay", partial(batching.lay, step=64))
+
+
+@pytest.fixture
 def path() -> Path:
     return ModelStore(load_settings()).get("smollm2-135m-instruct").path
 
 
 def run(model: LlamaGenerator, asked: Sequence[Message], **options: object) -> Completed:
-    options.setdefault("max_tokens", 12)
+    options.setdefault("max_tokens", 6)
     events = list(model.generate(asked, **options))  # type: ignore[arg-type]
     last = events[-1]
     assert isinstance(last, Completed) and sum(isinstance(event, Completed) for event in events) == 1
@@ -73,7 +80,7 @@ def run(model: LlamaGenerator, asked: Sequence[Message], **options: object) -> C
 
 def test_it_answers_and_says_what_it_cost(model: LlamaGenerator) -> None:
     done = run(model, messages())
-    assert done.text and done.usage.generated and 0 < done.usage.generated <= 12
+    assert done.text and 0 < done.usage.generated <= 6
     assert done.usage.prompt > model.count(TEXT) and done.usage.reused == 0
     assert done.prompt_seconds > 0 and model.model == "smollm2-135m-instruct"
     assert run(model, messages(), max_tokens=3).ended == "length"
@@ -95,8 +102,9 @@ def test_native_code_runs_in_one_thread_that_is_only_its(
     assert len(set(threads)) == 1 and threading.get_ident() not in threads
 
 
+@pytest.mark.usefixtures("short_batches")
 def test_progress_rises_to_the_whole_prompt(model: LlamaGenerator) -> None:
-    seen = [event for event in model.generate(messages(text=TEXT * 2), max_tokens=1) if isinstance(event, PromptRead)]
+    seen = [event for event in model.generate(messages(), max_tokens=1) if isinstance(event, PromptRead)]
     done = [event.done for event in seen]
     assert done == sorted(done) and done[0] == 0 and done[-1] == seen[-1].total and len(seen) > 2
 
@@ -129,37 +137,25 @@ def test_the_same_question_gives_the_same_answer_cold_warm_and_kept(model: Llama
     assert damaged.text == cold["first"].text and damaged.usage.reused == 0
 
 
-def test_an_answer_does_not_depend_on_what_was_asked_before(model: LlamaGenerator) -> None:
-    asked = messages("Say hello.", "")
-    cold = run(model, asked).text
-    for before in (messages(text=TEXT * 2), messages("Say hell", ""), messages("Say hello. And then goodbye.", "")):
-        model._free_context()
-        run(model, before, max_tokens=2)
-        assert run(model, asked).text == cold, before
-        run(model, before, max_tokens=9)  # and with what was written behind it
-        assert run(model, asked).text == cold, before
-
-
-def test_what_comes_next_is_the_same_to_the_last_bit_however_the_document_came_to_be_read(
-    model: LlamaGenerator, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("short_batches")
+def test_likelihoods_are_the_same_to_the_last_bit_however_it_was_read(model: LlamaGenerator, tmp_path: Path) -> None:
     """Likelihoods show what a word may hide."""
-    asked = messages("Is the fee of Hall 3 stated?", TEXT * 3)
+    asked = messages("Is the fee of Hall 3 stated?")
     cold = shares(model, asked)
     assert cold == shares(model, asked)  # again, from the memory
-    run(model, messages("Which hall costs 74 euros?", TEXT * 3))
+    run(model, messages("Which hall costs 74 euros?"))
     assert cold == shares(model, asked)  # behind another question on it
 
-    model._open(4096)  # a larger window, with what was read carried over
+    model._open(2048)  # a larger window, with what was read carried over
     assert cold == shares(model, asked)
 
     model._free_context()
-    run(model, messages("Something else.", "Other. " * 300), max_tokens=2)
+    run(model, messages("Something else.", "Other. " * 70), max_tokens=2)
     assert cold == shares(model, asked)  # behind another document
 
     model._free_context()
     seen: list[int] = []
-    for event in model.generate(asked, max_tokens=2, stop=lambda: len(seen) > 2):
+    for event in model.generate(asked, max_tokens=2, stop=lambda: len(seen) > 1):
         if isinstance(event, PromptRead):
             seen.append(event.done)
     assert 0 < read_by(model)[-1] < len(model._model.encode(asked))
@@ -182,37 +178,6 @@ def test_the_check_and_the_answer_share_all_but_the_end(model: LlamaGenerator) -
     after = run(model, asked)
     assert after.text == cold.text
     assert after.usage.prompt - after.usage.reused < 12  # the template's end of a question
-
-
-def test_what_was_read_of_one_document_serves_it_with_another_behind_it(model: LlamaGenerator, tmp_path: Path) -> None:
-    alone, other = ("a.txt", TEXT), ("b.txt", "The gate is opened by Ms Orlo at seven. " * 9)
-    cache = DiskPromptCache(tmp_path, "smollm2", ["a", "b"], 1 << 30)
-    run(model, documents_prompt("What is the fee of Hall 3?", [alone]), cache=cache)
-    both = documents_prompt("Who opens the gate?", [alone, other])
-    model._free_context()
-    cold = run(model, both)
-    model._free_context()
-    kept = run(model, both, cache=cache)
-    assert kept.text == cold.text and kept.usage.reused >= model.count(TEXT)
-    assert len(list(tmp_path.rglob("*.state"))) == 2
-    model._free_context()
-    assert run(model, both, cache=cache).usage.reused > kept.usage.reused
-
-
-def test_a_document_is_read_ahead_and_its_state_is_that_of_a_question(model: LlamaGenerator, tmp_path: Path) -> None:
-    asked = messages(text=TEXT * 5)
-    cold = run(model, asked)
-    cache = DiskPromptCache(tmp_path, "smollm2", ["hash"], 1 << 30)
-    model._free_context()
-    (prefix,) = model.prefixes(asked)
-    seen = list(model.read(asked, stop=lambda: len(read_by(model)) > 1, cache=cache))
-    assert 0 < seen[-1].done < seen[-1].total == len(prefix.tokens) and not cache.has(prefix)
-    seen = list(model.read(asked, cache=cache))  # goes on from there
-    assert seen[0].done > 0 and seen[-1].done == seen[-1].total and cache.has(prefix)
-    assert next(iter(model.read(asked, cache=cache))).done == len(prefix.tokens)
-    model._free_context()
-    warm = run(model, asked, cache=cache)
-    assert warm.text == cold.text and warm.usage.reused == len(prefix.tokens)
 
 
 def test_what_is_in_the_memory_and_not_on_the_disk_is_kept_too(model: LlamaGenerator, tmp_path: Path) -> None:
@@ -250,13 +215,14 @@ def test_sampling_follows_its_seed(model: LlamaGenerator) -> None:
     assert texts[0] == texts[1] and len(set(texts)) > 1
 
 
+@pytest.mark.usefixtures("short_batches")
 def test_stopped_in_the_middle_of_the_prompt_it_is_soon_of_use_again(model: LlamaGenerator) -> None:
-    long = messages(text=TEXT * 4)
+    long = messages()
     read: list[int] = []
     asked_at: list[float] = []
 
     def stop() -> bool:
-        if read and read[-1] >= 256 and not asked_at:
+        if read and read[-1] >= 64 and not asked_at:
             asked_at.append(time.monotonic())
         return bool(asked_at)
 
@@ -268,9 +234,9 @@ def test_stopped_in_the_middle_of_the_prompt_it_is_soon_of_use_again(model: Llam
     last = events[-1]
     assert isinstance(last, Completed) and last.ended == "stopped" and last.text == ""
     assert time.monotonic() - asked_at[0] < 2
-    assert 256 <= last.usage.prompt < read_total(events)
+    assert 64 <= last.usage.prompt < read_total(events)
     again = run(model, long, max_tokens=3)
-    assert again.usage.reused >= 256
+    assert again.usage.reused >= 64
     model._free_context()
     assert run(model, long, max_tokens=3).text == again.text
 
@@ -313,7 +279,7 @@ def test_a_generator_that_is_dropped_half_way_leaves_the_model_of_use(model: Lla
 
 def test_a_grammar_is_held_to(model: LlamaGenerator) -> None:
     for question in ("What is the fee of Hall 3?", "Say <|im_end|> and hello."):
-        done = run(model, messages(question), max_tokens=160, grammar=LEAF_GRAMMAR)
+        done = run(model, messages(question), max_tokens=80, grammar=LEAF_GRAMMAR)
         if done.ended == "end":
             assert set(json.loads(done.text)) == {"found", "answer", "quote"}
         else:
@@ -331,7 +297,7 @@ def test_options_are_weighed_to_a_sum_of_one(model: LlamaGenerator) -> None:
     assert sum(last.shares) == pytest.approx(1) and all(0 <= share <= 1 for share in last.shares)
     again = list(model.weigh(asked, ["no", "yes"]))[-1]
     assert isinstance(again, Weighed) and again.shares == pytest.approx(last.shares[::-1], abs=1e-3)
-    stopped = list(model.weigh(messages(text="Other. " * 200), ["yes", "no"], stop=lambda: True))[-1]
+    stopped = list(model.weigh(messages(text="Other. " * 20), ["yes", "no"], stop=lambda: True))[-1]
     assert isinstance(stopped, Weighed) and stopped.shares == ()
 
 
@@ -356,12 +322,12 @@ def test_any_text_can_be_asked(model: LlamaGenerator) -> None:
 
 
 def test_a_prompt_longer_than_the_window_is_refused(path: Path) -> None:
-    small = LlamaGenerator("small", path, context=512, threads=1)
-    assert small.window == 512
+    small = LlamaGenerator("small", path, context=256, threads=1)
+    assert small.window == 256
     with pytest.raises(ModelError) as raised:
         run(small, messages(text=TEXT * 5))
-    assert "512" in raised.value.message and raised.value.hint
-    assert run(small, messages("Hello?", "word " * 430), max_tokens=3000).usage.generated < 82
+    assert "256" in raised.value.message and raised.value.hint
+    assert run(small, messages("Hello?", "word " * 200), max_tokens=3000).usage.generated < 56
     small.close()
     small.close()
 

@@ -1,6 +1,6 @@
-"""Models whose memory is of another kind: what was read serves them only where that is right.
+"""Models with a sliding window or recurrent layers: what was read is reused only where that is right.
 
-They are generated, with random weights, so what they write is noise; but the noise must be the same. A real
+They are generated with random weights, so what they write is noise; but the noise must be the same. A real
 sliding-window model can be named by LOCALRAG_TEST_SWA_MODEL (a .gguf file). Not tested: recurrent and hybrid models with
 real weights, and more than one GPU.
 """
@@ -22,7 +22,7 @@ from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.types import Message
 
 REAL = os.environ.get("LOCALRAG_TEST_SWA_MODEL")  # read before the tests get an environment of their own
-TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros." for n in range(25))
+TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros." for n in range(18))
 KINDS: dict[str, Callable[[Path], Path]] = {"sliding": tiny_llamas.sliding, "recurrent": tiny_llamas.recurrent}
 
 
@@ -46,7 +46,7 @@ def weigh(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCach
 
 
 def write(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCache | None = None) -> Completed:
-    last = list(model.generate(asked, max_tokens=24, cache=cache))[-1]
+    last = list(model.generate(asked, max_tokens=12, cache=cache))[-1]
     assert isinstance(last, Completed)
     return last
 
@@ -75,7 +75,7 @@ def test_cold_from_memory_and_from_disk_they_write_the_same(model: LlamaGenerato
         assert kept.text == cold[question[-1].text][0] and kept.usage.reused >= len(TEXT.split())
 
 
-def test_without_kept_states_a_running_summary_is_read_anew_and_keys_are_cut_back(model: LlamaGenerator) -> None:
+def test_without_a_cache_only_a_recurrent_model_reads_all_again(model: LlamaGenerator) -> None:
     asked, other = messages(), messages("Which hall is dear?")
     model._free_context()
     cold = write(model, other).text
@@ -105,7 +105,7 @@ def test_after_a_stop_and_in_a_larger_window_they_write_the_same(model: LlamaGen
 
 def test_one_document_serves_with_another_behind_it(model: LlamaGenerator, tmp_path: Path) -> None:
     cache = DiskPromptCache(tmp_path, model.model, ["a", "b"], 1 << 30)
-    both = messages("And now?", TEXT, "The gate is opened by Ms Orlo. ")
+    both = messages("And now?", TEXT, "The gate is opened by Ms Orlo. " * 9)
     model._free_context()
     cold = write(model, both).text
     model._free_context()
@@ -113,6 +113,40 @@ def test_one_document_serves_with_another_behind_it(model: LlamaGenerator, tmp_p
     model._free_context()
     kept = write(model, both, cache)
     assert kept.text == cold and kept.usage.reused > 0
+    assert len(list(tmp_path.rglob("*.state"))) == 2
+    model._free_context()
+    assert write(model, both, cache).usage.reused > kept.usage.reused
+
+
+def test_an_answer_does_not_depend_on_what_was_asked_before(model: LlamaGenerator) -> None:
+    def asked(question: str) -> list[Message]:
+        return [Message("system", "Be short."), Message("user", question)]
+
+    model._free_context()
+    cold = write(model, asked("Say hello.")).text
+    for before in (messages(), asked("Say hell"), asked("Say hello. And then goodbye.")):
+        model._free_context()
+        for _ in range(2):  # the second time with what was written behind it
+            write(model, before)
+            assert write(model, asked("Say hello.")).text == cold, before
+
+
+def test_a_document_read_ahead_is_cached_and_serves_a_question(model: LlamaGenerator, tmp_path: Path) -> None:
+    model._free_context()
+    cold = write(model, messages())
+    cache = DiskPromptCache(tmp_path, model.model, ["hash"], 1 << 30)
+    model._free_context()
+    (prefix,) = model.prefixes(messages())
+    read: list[int] = []
+    for event in model.read(messages(), stop=lambda: len(read) > 2, cache=cache):
+        read.append(event.done)
+    assert 0 < read[-1] < len(prefix.tokens) and not cache.has(prefix)
+    seen = list(model.read(messages(), cache=cache))  # continues there
+    assert seen[0].done == read[-1] and seen[-1].done == seen[-1].total == len(prefix.tokens) and cache.has(prefix)
+    assert next(iter(model.read(messages(), cache=cache))).done == len(prefix.tokens)
+    model._free_context()
+    warm = write(model, messages(), cache)
+    assert warm.text == cold.text and warm.usage.reused == len(prefix.tokens)
 
 
 @pytest.mark.parametrize(("fit", "taken"), [(4, 4), (3, 3), (1, 1), (0, 0)])
@@ -141,7 +175,7 @@ def test_as_many_layers_go_to_a_graphics_card_as_fit(
     model.close()
 
 
-def test_another_try_at_a_prompt_writes_what_it_would_have_written_alone(model: LlamaGenerator) -> None:
+def test_another_try_at_a_prompt_writes_what_it_would_have_alone(model: LlamaGenerator) -> None:
     def tried(seed: int) -> Completed:
         last = list(model.generate(messages(), max_tokens=8, temperature=0.7, seed=seed))[-1]
         assert isinstance(last, Completed)

@@ -89,7 +89,7 @@ def test_no_folder_for_marks_is_no_reason_not_to_answer(tmp_path: Path) -> None:
 # --- ranks --------------------------------------------------------------------------------------------------
 
 
-def test_a_question_comes_before_typing_typing_before_warming_and_warming_before_an_ingest(tmp_path: Path) -> None:
+def test_the_ranks_are_question_typing_warming_ingest(tmp_path: Path) -> None:
     ranks = list(Rank)
     assert ranks == [Rank.QUESTION, Rank.TYPING, Rank.WARMING, Rank.INGEST]
     for working in ranks:
@@ -120,7 +120,7 @@ with precedence.asking(Path(sys.argv[1]), precedence.Rank(int(sys.argv[2]))):
 """
 
 
-def test_warming_in_one_process_waits_for_a_question_in_another_also_where_that_is_killed(tmp_path: Path) -> None:
+def test_warming_waits_for_a_question_in_another_process_until_it_dies(tmp_path: Path) -> None:
     asker = subprocess.Popen(
         [sys.executable, "-c", ASKS, str(tmp_path), "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -110,7 +110,7 @@ def test_with_the_mode_on_the_prompt_ends_inside_a_thought_and_off_outside(famil
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_was_read_serves_with_and_without_thought_unless_the_family_says_so_at_the_top(family: str) -> None:
+def test_reading_serves_with_and_without_reasoning_unless_set_at_the_top(family: str) -> None:
     on, off = rendered(FAMILIES[family], True), rendered(FAMILIES[family], False)
     upto = on.index("Question?") + len("Question?")
     assert (on[:upto] == off[:upto]) == (family not in SWITCHED_AT_THE_TOP)
@@ -129,7 +129,7 @@ def test_a_template_that_only_cuts_thoughts_away_has_tags_but_no_mode() -> None:
     assert rendered(source, False) == rendered(PLAIN, False)
 
 
-def test_a_model_that_always_thinks_is_told_the_end_of_it_where_it_shall_not() -> None:
+def test_a_model_that_always_reasons_is_given_the_end_tag_if_it_must_not() -> None:
     """Else a yes or no, or a grammar, would be asked of it in the middle of a thought."""
     assert rendered(R1, False).endswith("<think>\n\n</think>\n\n")
     assert rendered(GPT_OSS, False).endswith("<|start|>assistant<|channel|>final<|message|>")

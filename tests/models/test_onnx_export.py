@@ -1,4 +1,4 @@
-"""The ONNX form: when it is made, kept, checked and made anew."""
+"""The ONNX form: when it is made, kept, checked and made again. tests/embeddings makes real ones."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from tiny_encoders import encoder
 from tiny_models import Bench, card, sha256, transformer, wheel
 
 from localrag.errors import ModelDamaged, ModelError
@@ -145,41 +143,3 @@ def test_other_kinds_of_embedders_stay_with_sentence_transformers(
     maker(AssertionError("must not be tried"))
     model = bench.store.import_path(fitting(tmp_path / "emb", **changes), say=bench.said.append)
     assert model.onnx is None and reason in bench.said[-1]
-
-
-@pytest.mark.model
-@pytest.mark.parametrize(
-    ("family", "pooling", "normalise"),
-    [("bert", "mean", True), ("bert", "cls", False), ("distilbert", "mean", True), ("roberta", "cls", True), ("xlm-roberta", "mean", False)],
-)  # fmt: skip
-def test_a_real_export_of_each_family(tmp_path: Path, family: str, pooling: str, normalise: bool) -> None:
-    import onnx
-
-    from localrag.embeddings import SentenceTransformerEmbedder
-    from localrag.embeddings.onnx_embedder import OnnxEmbedder
-
-    bench = Bench(tmp_path / "bench")
-    model = bench.store.import_path(encoder(tmp_path, family, pooling, normalise=normalise), id="tiny")
-    assert model.onnx is not None
-    operators = [node.op_type for node in onnx.load(model.onnx).graph.node]
-    assert operators.count("QAttention") == 2  # else the optimizer did not know the graph
-    texts = ["the lease ends in may", "notice. " * 60, "", "of the supplier"]
-    fast = OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
-    slow = SentenceTransformerEmbedder(model.id, model.path, model.sha256, "float32")
-    assert (fast.embed_documents(texts) * slow.embed_documents(texts)).sum(axis=1).min() > 0.97
-    assert fast.max_tokens == slow.max_tokens == 62
-    assert [fast.count(text) for text in texts] == [slow.count(text) for text in texts]
-    assert np.allclose(np.linalg.norm(fast.embed_documents(texts), axis=1), 1, atol=1e-5)
-
-
-@pytest.mark.model
-def test_a_tokenizer_that_says_otherwise_is_found_out(tmp_path: Path) -> None:
-    bench = Bench(tmp_path / "bench")
-    folder = encoder(tmp_path)
-    said = json.loads((folder / "tokenizer.json").read_text())
-    said["post_processor"] = None  # without the markers at the ends
-    (folder / "tokenizer.json").write_text(json.dumps(said))
-    config = json.loads((folder / "tokenizer_config.json").read_text())
-    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "tokenizer_class": "BertTokenizer"}))
-    model = bench.store.import_path(folder, id="tiny", say=bench.said.append)
-    assert model.onnx is None and "warning" in bench.said[-1], bench.said

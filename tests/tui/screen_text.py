@@ -45,7 +45,7 @@ async def until(pilot: Pilot, condition: Callable[[], bool], seconds: float = 20
     while not condition():
         if time.monotonic() > end:
             raise AssertionError("it never came; the screen shows:\n" + "\n".join(lines(pilot.app)))
-        await pilot.pause(0.01)
+        await pilot.pause(0.03)  # each look draws the whole screen
 
 
 async def see(pilot: Pilot, words: str) -> None:

@@ -32,7 +32,7 @@ def field(app) -> QuestionInput:
 # --- the answer ---------------------------------------------------------------------------------------------
 
 
-async def test_progress_is_shown_and_the_checked_answer_replaces_what_was_streamed():
+async def test_progress_is_shown_and_the_checked_answer_replaces_the_stream():
     first, second = Gate(), Gate()
     script = [
         Planned(PLAN), Planned(PLAN, "How much notice ends the lease?"), PromptRead(0, 1204), first,

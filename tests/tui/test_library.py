@@ -61,7 +61,7 @@ async def find(pilot, words: str) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_documents_are_shown_with_their_state_and_ticked_ones_narrow_questions(size):
+async def test_documents_show_their_state_and_ticked_ones_narrow_questions(size):
     here = world()
     app = here.app()
     async with app.run_test(size=size) as pilot:
@@ -148,7 +148,7 @@ async def test_several_libraries_and_folders_are_branches_of_their_own():
         await see(pilot, "Only 2 of 7 documents: x.eml, deed.pdf")
 
 
-async def test_documents_ticked_before_are_ticked_and_those_that_are_gone_reported():
+async def test_ticks_come_back_and_documents_that_are_gone_are_reported():
     only = Filter(these=(("contracts", "notes.txt"), ("contracts", "gone.pdf")))
     app = world().app(only=only)
     async with app.run_test(size=WIDE, notifications=True) as pilot:

@@ -40,7 +40,7 @@ async def table(pilot: Pilot) -> None:
     await see(pilot, "4 rows")
 
 
-async def test_rows_come_while_documents_are_asked_in_the_answer_and_on_their_own_screen():
+async def test_rows_appear_in_the_answer_and_the_table_while_documents_are_read():
     gate = Gate()
     app = world(*surveys.asked(2), gate, surveys.asked(3)[-1], surveys.settled(not_read=(surveys.LEFT,))).app()
     async with app.run_test(size=SIZE, notifications=True) as pilot:

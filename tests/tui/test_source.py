@@ -99,7 +99,7 @@ def test_a_very_long_page_is_drawn_in_parts_that_cover_it():
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_citations_are_walked_and_each_shows_its_page_with_the_quote_in_view(size):
+async def test_each_citation_shows_its_page_with_the_quote_in_view(size):
     app = FakeWorld().app()
     async with app.run_test(size=size, notifications=True) as pilot:
         await answer(pilot)

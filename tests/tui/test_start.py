@@ -215,7 +215,7 @@ async def test_a_model_is_installed_after_a_yes_and_loaded(size):
     assert installer.asked == [("all-minilm-l6-v2", "small-1b")]
 
 
-async def test_an_installation_can_be_stopped_or_fail_and_the_app_opens_without_a_model():
+async def test_after_a_stopped_or_failed_installation_the_app_opens_anyway():
     gate = Gate()
     app, installer = without_a_model(InstallProgress("making its fast form"), gate, ModelError("no source", "Check."))
     async with app.run_test() as pilot:
@@ -236,7 +236,7 @@ async def test_an_installation_can_be_stopped_or_fail_and_the_app_opens_without_
     assert len(installer.asked) == 2
 
 
-async def test_without_an_installer_the_command_is_shown_and_the_model_looked_for_again():
+async def test_without_an_installer_the_command_is_shown_and_the_model_awaited():
     assistant = FakeAssistant(SCRIPT, missing=ModelMissing("no generator is installed", "localrag models install"))
     app = FakeWorld(assistant).app()
     async with app.run_test() as pilot:

@@ -127,7 +127,7 @@ def wait_for(file: Path, seconds: float = 10.0) -> None:
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
-def test_where_there_is_no_tmux_the_run_fails_in_ci_and_is_skipped_elsewhere(
+def test_without_tmux_the_run_fails_in_ci_and_is_skipped_elsewhere(
     ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", ci)

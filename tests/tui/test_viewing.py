@@ -86,7 +86,7 @@ def test_without_any_opener_the_setting_is_named():
     assert "viewer =" in caught.value.hint
 
 
-def test_viewer_that_fails_at_once_is_told_and_one_that_goes_on_is_left_alone(monkeypatch, tmp_path):
+def test_a_viewer_that_fails_is_reported_and_one_that_runs_left_alone(monkeypatch, tmp_path):
     monkeypatch.setattr(viewing, "START_SECONDS", 20.0)
     with pytest.raises(NoViewer, match="exit code 3"):
         viewing.start(viewing.Command((sys.executable, "-c", "raise SystemExit(3)"), False))

@@ -250,7 +250,7 @@ def test_single_quotation_marks_are_checked_too() -> None:
     assert cite(plain, "Rent?", PASSAGES).dropped == 0
 
 
-def test_a_quoted_term_keeps_its_marks_where_it_is_in_the_text_or_the_question() -> None:
+def test_a_term_quoted_in_the_text_or_the_question_keeps_its_marks() -> None:
     cited = cite('The "deposit" and the "bond" are three months’ rent, not a "pledge".', "Is it a bond?", PASSAGES)
     assert '"deposit"' in cited.text and '"bond"' in cited.text and '"pledge"' not in cited.text
     assert cited.dropped == 1
@@ -298,7 +298,7 @@ def test_a_row_of_a_table_is_a_place() -> None:
     assert [citation.quote for citation in cited.citations] == ["| Net sales | 5,363 | 5,100 |"]
 
 
-def test_an_answer_that_only_repeats_the_question_gets_the_places_that_fit_it_best() -> None:
+def test_an_answer_that_repeats_the_question_cites_the_best_passages() -> None:
     text = (
         "The Tenant shall keep the roof in repair. The Landlord may inspect the roof twice a year. Notice of an inspection "
         "is given a week ahead."

@@ -7,12 +7,12 @@ from hashlib import md5
 import msoffcrypto
 import pytest
 from msoffcrypto.method.ecma376_agile import ECMA376Agile
+from ole_files import compound
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import sheets
 from localrag.ingest.readers.package import decrypted
 from localrag.ingest.readers.source import Options, Source
-from tests.ole_files import compound
 
 TYPES = (
     '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/word/document.xml" '

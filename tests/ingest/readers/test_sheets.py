@@ -5,12 +5,12 @@ import zipfile
 from xml.sax.saxutils import escape
 
 import pytest
+from ole_files import compound
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import sheets
 from localrag.ingest.readers.source import Options, Source
 from localrag.store.locations import cell_name
-from tests.ole_files import compound
 
 S = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 R = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"

@@ -8,12 +8,12 @@ import pytest
 from docx.opc.packuri import PackURI
 from docx.opc.part import Part
 from docx.oxml import parse_xml
+from ole_files import compound
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import word
 from localrag.ingest.readers.base import read_parts
 from localrag.ingest.readers.source import Options, Source
-from tests.ole_files import compound
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 

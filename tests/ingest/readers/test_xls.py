@@ -2,9 +2,10 @@
 
 import struct
 
+from ole_files import compound
+
 from localrag.ingest.readers import sheets
 from localrag.ingest.readers.source import Options, Source
-from tests.ole_files import compound
 
 
 def record(kind, *parts):

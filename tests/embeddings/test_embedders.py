@@ -1,7 +1,11 @@
-"""The ONNX form of the embedder: as good as sentence-transformers, without loading it."""
+"""Vectors: unit length, in order, known by who made them, and the same from onnxruntime as from sentence-transformers.
+
+Everything that imports torch is in this file, so that one process of the run imports it.
+"""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -10,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from embedder_checks import sound
-from tiny_models import transformer
+from fakes import HashingEmbedder
+from tiny_encoders import encoder
+from tiny_models import Bench, transformer
 
 from localrag.embeddings import EmbedderIdentity, SentenceTransformerEmbedder, load_embedder
 from localrag.embeddings.onnx_embedder import OnnxEmbedder
@@ -33,6 +39,16 @@ VARIED = [
     "https://example.invalid/a/b?c=d#e and someone@example.invalid", "Flamingos are pink because of what they eat.",
     CLAUSE, CLAUSE * 4, CLAUSE * 9, CLAUSE * 30, "Vertrag " * 250, "The patient was given 5 mg/kg i.v. over 10 min (p < 0.05). " * 8,
 ]  # fmt: skip
+
+
+def test_the_fake_keeps_to_what_every_embedder_does() -> None:
+    sound(HashingEmbedder())
+
+
+def test_an_identity_survives_its_json() -> None:
+    identity = HashingEmbedder(64).identity
+    assert type(identity)(**identity.to_dict()) == identity
+    assert identity != HashingEmbedder(65).identity != HashingEmbedder(65, sha256="1" * 64).identity
 
 
 @pytest.fixture
@@ -158,3 +174,59 @@ def test_nothing_is_embedded_in_the_thread_that_a_model_may_write_in(
     embedder.embed_question("When does the lease end?")
     embedder.embed_documents(["The lease ends in May."])
     assert len(threads) == 2 and threading.get_ident() not in threads
+
+
+@pytest.mark.model
+def test_sentence_transformers_does_too_and_says_who_made_a_vector(settings: Settings) -> None:
+    model = ModelStore(settings).get("all-minilm-l6-v2")
+    embedder = SentenceTransformerEmbedder(model.id, model.path, model.sha256)
+    sound(embedder)
+    identity = embedder.identity
+    assert (identity.model, identity.sha256, identity.dimension) == (model.id, model.sha256, 384)
+    assert identity.precision in ("float32", "bfloat16")
+    assert embedder.max_tokens < 512 and embedder.count("word " * 1000) == 1000
+
+
+@pytest.mark.model
+def test_a_folder_that_is_no_model_is_a_model_error(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError) as raised:
+        SentenceTransformerEmbedder("broken", tmp_path, "0" * 64)
+    assert "localrag models verify broken" in raised.value.hint
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("family", "pooling", "normalise"),
+    [("bert", "cls", False), ("distilbert", "mean", True), ("roberta", "cls", True), ("xlm-roberta", "mean", False)],
+)  # fmt: skip
+def test_each_family_of_models_gets_a_true_onnx_form(
+    tmp_path: Path, family: str, pooling: str, normalise: bool
+) -> None:
+    import onnx
+
+    bench = Bench(tmp_path / "bench")
+    model = bench.store.import_path(encoder(tmp_path, family, pooling, normalise=normalise), id="tiny")
+    assert model.onnx is not None
+    operators = [node.op_type for node in onnx.load(model.onnx).graph.node]
+    assert operators.count("QAttention") == 2  # else the optimizer did not know the graph
+    texts = ["the lease ends in may", "notice. " * 60, "", "of the supplier"]
+    fast = OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
+    slow = SentenceTransformerEmbedder(model.id, model.path, model.sha256, "float32")
+    assert (fast.embed_documents(texts) * slow.embed_documents(texts)).sum(axis=1).min() > 0.97
+    assert fast.max_tokens == slow.max_tokens == 62
+    assert [fast.count(text) for text in texts] == [slow.count(text) for text in texts]
+    assert np.allclose(np.linalg.norm(fast.embed_documents(texts), axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.model
+def test_a_tokenizer_that_disagrees_gets_no_onnx_form(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "bench")
+    folder = encoder(tmp_path)
+    said = json.loads((folder / "tokenizer.json").read_text())
+    said["post_processor"] = None  # without the markers at the ends
+    (folder / "tokenizer.json").write_text(json.dumps(said))
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "tokenizer_class": "BertTokenizer"}))
+    model = bench.store.import_path(folder, id="tiny", say=bench.said.append)
+    assert model.onnx is None and "warning" in bench.said[-1], bench.said

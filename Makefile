@@ -12,6 +12,9 @@ TEST_MODEL := smollm2-135m-instruct
 QUESTION_1 ?= For how long is former pay protected after redeployment to a lower band?
 QUESTION_2 ?= Within how many days must the Trust now pay Quillfen's invoices?
 
+# Where it is set, each of the hundreds of processes that the tests start compiles the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-fast lint types imports docs docs-check pictures bench licences sbom lock clean
 .DEFAULT_GOAL := help
 

@@ -25,32 +25,17 @@ from typing import cast
 from localrag.errors import ReadError
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source
+from localrag.ingest.readers.tables import TABLES
 from localrag.types import Page, Part, Reading, Refused
 
 # Files that were read under a lower number are read again.
 VERSION = 4
 
 # Modules by name, so a reader process loads only the libraries it needs.
-_MODULES = {
-    "archives": ".zip .tar .tgz .gz .tbz .tbz2 .txz .bz2 .xz",
-    "data": ".json .jsonl .ndjson .xml",
-    "images": ".png .jpg .jpeg .jp2 .j2k .tif .tiff .webp .gif .bmp .heic .heif",
-    "legacy": ".doc .dot .ppt .pps .pot .rtf",
-    "mail": ".eml",
-    "mailbox": ".mbox",
-    "word": ".docm .docx .dotm .dotx",
-    "opendocument": ".fodp .fodt .odp .odt .ott .otp",
-    "outlook": ".msg",
-    "pdf": ".pdf",
-    "sheets": ".csv .fods .ods .ots .xls .xlsb .xlsm .xlsx .xltx .xltm .tsv",
-    "slides": ".potm .potx .pptm .pptx .ppsx .ppsm",
-    "text": ".text .txt .log .md .markdown .rst .org .yaml .yml "
-    ".py .js .ts .java .c .h .cpp .hpp .cs .go .rs .rb .php .sh .bat .ps1 .sql .r .tex .toml .ini .cfg .conf",
-    "times": ".ics .srt .vtt",
-    "web": ".epub .htm .html .mht .mhtml .xhtml",
-}
 SUFFIXES: Mapping[str, str] = {
-    suffix: f"localrag.ingest.readers.{module}" for module, suffixes in _MODULES.items() for suffix in suffixes.split()
+    suffix: f"localrag.ingest.readers.{module}"
+    for module, suffixes in TABLES["modules"].items()
+    for suffix in suffixes.split()
 }
 
 

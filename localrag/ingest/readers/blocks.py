@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from localrag.ingest.readers.cleaning import clean
-from localrag.ingest.readers.tables import table
+from localrag.ingest.readers.tables import TABLES
 from localrag.types import Heading, Remark
 
 
@@ -99,7 +99,7 @@ def tag_text(text: str) -> tuple[Remark, ...]:
 
 def symbol(code: int, font: str) -> str:
     """Return the character that `font` shows for a byte or its private code point (U+F000 and up); "" if unknown."""
-    rows = table("fonts")["wingdings" if "dings" in font.lower() else "symbol"]
+    rows = TABLES["fonts"]["wingdings" if "dings" in font.lower() else "symbol"]
     row = rows.get(f"{code & 0xF0:02X}")
     return row[code & 0x0F].replace("\ufffd", "") if row else ""
 

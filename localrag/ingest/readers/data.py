@@ -20,7 +20,7 @@ from localrag.ingest.readers.blocks import markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.package import PARSE_ERRORS, parse_xml
 from localrag.ingest.readers.source import Options, Source, another_kind
-from localrag.ingest.readers.tables import table
+from localrag.ingest.readers.tables import TABLES
 from localrag.ingest.readers.text import decode_guessing, decode_html, guess_remark
 from localrag.ingest.readers.web import text_of
 from localrag.types import Heading, Page, Reading
@@ -274,7 +274,7 @@ def _element(element: Element, depth: int) -> Value:
 
 # --- prose in XML ----------------------------------------------------------------------------------------------
 
-_XML = table("xml")
+_XML = TABLES["xml"]
 _TAGS = {name: tag for tag, names in _XML["tags"].items() for name in names}
 _TITLES = frozenset(_XML["titles"])
 _LEFT_OUT = frozenset(_XML["left_out"])

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from localrag.ingest.readers.base import SUFFIXES, reads
 from localrag.ingest.readers.cleaning import clean
-from localrag.ingest.readers.tables import table
+from localrag.ingest.readers.tables import TABLES
 
 _MAX_LENGTH = 150
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069]")  # could show "txt.exe" as "exe.txt"
@@ -35,7 +35,7 @@ def attached(filename: str, content_type: str) -> str:
     name = safe(filename) or "attachment"
     if reads(Path(name)):
         return name
-    suffix = table("suffixes").get(content_type) or _MIME.guess_extension(content_type) or ""
+    suffix = TABLES["suffixes"].get(content_type) or _MIME.guess_extension(content_type) or ""
     if suffix in SUFFIXES or (suffix and not PurePosixPath(name).suffix and content_type != "application/octet-stream"):
         return name + suffix
     return name

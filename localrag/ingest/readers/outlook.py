@@ -116,9 +116,11 @@ class _Item:
         return ""
 
     def binary(self, tag: int, kind: int = _BINARY) -> bytes | None:
-        name = self._streams.get(f"__SUBSTG1.0_{tag:04X}{kind:04X}")
+        return self._stream(f"__SUBSTG1.0_{tag:04X}{kind:04X}")
+
+    def _stream(self, name: str) -> bytes | None:
         try:
-            return bytes(self.ole.openstream([*self.path, name]).read()) if name else None
+            return bytes(self.ole.openstream([*self.path, self._streams[name]]).read())
         except _DAMAGED:
             return None
 
@@ -134,11 +136,7 @@ class _Item:
 
     def _fixed_properties(self) -> dict[tuple[int, int], bytes]:
         """Return the properties of fixed size by tag and type; the size of the header depends on the kind of item."""
-        name = self._streams.get("__PROPERTIES_VERSION1.0")
-        try:
-            data = self.ole.openstream([*self.path, name]).read() if name else b""
-        except _DAMAGED:
-            data = b""
+        data = self._stream("__PROPERTIES_VERSION1.0") or b""
         header = 32 if not self.path else 24 if self.path[-1].upper().startswith("__SUBSTG") else 8
         found: dict[tuple[int, int], bytes] = {}
         for at in range(header, len(data) - 15, 16):

@@ -21,7 +21,7 @@ from localrag.ingest.readers.blocks import tag_text
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.source import Options, Source
-from localrag.ingest.readers.tables import table
+from localrag.ingest.readers.tables import TABLES
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _NO_TITLE = re.compile(r"[.,;:]$|: |/s/|^(?:exhibit|schedule|annex|appendix|page)\s+[\w.-]+$", re.I)
@@ -115,7 +115,7 @@ def decode_named(data: bytes, charset: str) -> tuple[str, int]:
     return text, text.count("\ufffd")
 
 
-_ENCODINGS = table("encodings")
+_ENCODINGS = TABLES["encodings"]
 _ALIASES = _ENCODINGS["names"]
 _CONTROLS = bytes([*range(0x09), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 _MAIL_ALIASES = {"unicode-1-1-utf-7": "utf-7", "us-ascii": "utf-8", "ascii": "utf-8"}

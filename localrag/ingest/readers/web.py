@@ -22,11 +22,11 @@ from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.package import DAMAGED, damaged, parse_xml, shortened
 from localrag.ingest.readers.source import Budget, Options, Source
-from localrag.ingest.readers.tables import table
+from localrag.ingest.readers.tables import TABLES
 from localrag.ingest.readers.text import decode_html, guess_remark, header_text, iso_date
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
-_HTML = table("html")
+_HTML = TABLES["html"]
 _LEFT_OUT = frozenset(_HTML["left_out"])
 # Line ends that a browser puts around a tag; other tags do not break the line.
 _GAPS = dict.fromkeys(_HTML["lines"], 1) | dict.fromkeys(_HTML["paragraphs"], 2)

@@ -128,15 +128,6 @@ class Tally:
     embedded: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Embedding:
-    """A batch being embedded: the digests of passages without a vector, in order, and their future vectors."""
-
-    batch: Batch
-    keys: tuple[bytes, ...]
-    vectors: Future[Iterable[Vectors]]
-
-
 @dataclass
 class _Run:
     """One ingest under way."""
@@ -335,28 +326,30 @@ class _Run:
         batches = _prepared(pool.read_all(by_path), self.embedder)
         # The pool ends before the thread that reads from it, which would wait for a file that hangs.
         with ThreadPoolExecutor(1, "chunker") as chunker, pool, ThreadPoolExecutor(1, "ahead") as ahead:
-            waiting: _Embedding | None = None
+            waiting: Embedding | None = None
             coming = chunker.submit(next, batches, None)
             while (batch := coming.result()) is not None:
                 self._check()
                 coming = chunker.submit(next, batches, None)
                 # While this batch is embedded, the next is chunked, and the one before is committed.
                 texts = _texts(batch)
-                for key in (*self.library.known_digests(list(texts)), *(waiting.keys if waiting else ())):
+                for key in (*self.library.known_digests(list(texts)), *(waiting[1] if waiting else ())):
                     texts.pop(key, None)
                 name = by_path[batch[-1][0]][0].path
-                embedding = _Embedding(batch, tuple(texts), ahead.submit(self._embed, list(texts.values()), name))
+                vectors = ahead.submit(self._embed, list(texts.values()), name)
                 if waiting is not None:
-                    self._store(waiting, by_path)
-                waiting = embedding
+                    self._store(*waiting, by_path)
+                waiting = batch, tuple(texts), vectors
                 self.give_way()
             if waiting is not None:
-                self._store(waiting, by_path)
+                self._store(*waiting, by_path)
 
-    def _store(self, embedding: _Embedding, by_path: dict[Path, tuple[Found, str]]) -> None:
-        """Commit a batch once its vectors are ready."""
-        batch = embedding.batch
-        vectors = dict(zip(embedding.keys, embedding.vectors.result(), strict=True))
+    def _store(
+        self, batch: Batch, keys: Sequence[bytes], embedded: Future[Iterable[Vectors]],
+        by_path: dict[Path, tuple[Found, str]],
+    ) -> None:  # fmt: skip
+        """Commit a batch once its vectors are ready: those of the passages that had none."""
+        vectors = dict(zip(keys, embedded.result(), strict=True))
         texts = {key: text for key, text in _texts(batch).items() if key not in vectors}
         for key in self.library.known_digests(list(texts)):
             del texts[key]
@@ -487,6 +480,7 @@ class Prepared:
 
 
 Batch = list[tuple[Path, "Prepared | Refused | None"]]
+Embedding = tuple[Batch, tuple[bytes, ...], "Future[Iterable[Vectors]]"]
 
 
 def _prepared(results: Iterable[tuple[Path, Part | Refused | None]], embedder: Embedder) -> Iterator[Batch]:

@@ -10,6 +10,7 @@ import posixpath
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
@@ -18,7 +19,7 @@ from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, for
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.package import DAMAGED, damaged, iso_date, parse_xml
-from localrag.ingest.readers.source import Budget, Options, Source
+from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _NS = "urn:oasis:names:tc:opendocument:xmlns:"
@@ -50,26 +51,29 @@ def read(source: Source, options: Options) -> Reading:
             flat = parse_xml(source.read())
             return _read(flat, flat, flat, None)
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
-            parts = _Parts(archive, options)
-            if (content := parts.xml("content.xml")) is None:
-                raise ValueError("its content cannot be read")
-            return _read(content, parts.xml("styles.xml"), parts.xml("meta.xml"), parts)
+            if sum(info.file_size for info in archive.infolist()) > options.unpacked:
+                raise ReadError(
+                    f"unpacks to more than {options.unpacked:,} bytes", "Raise read_unpacked_mb to read it."
+                )
+            refuse_encrypted(archive)
+            content = parse_xml(archive.read("content.xml"))
+            return _read(content, part(archive, "styles.xml"), part(archive, "meta.xml"), archive)
     except DAMAGED as error:
         raise damaged(source, error, "an OpenDocument text or presentation") from error
 
 
-def _read(content: Element, styles: Element | None, meta: Element | None, parts: _Parts | None) -> Reading:
-    document = _Document(content, styles, parts)
+def _read(content: Element, styles: Element | None, meta: Element | None, archive: zipfile.ZipFile | None) -> Reading:
+    document = _Document(content, styles, archive)
     title, author, date = properties(meta)
     body = content.find(f"{_OFFICE}body")
-    for part in body if body is not None else ():
-        if part.tag == f"{_OFFICE}text":
-            text, headings = document.text(part)
+    for content in body if body is not None else ():
+        if content.tag == f"{_OFFICE}text":
+            text, headings = document.text(content)
             headings = headings or find_headings(text)
             title = title or document.title or (headings[0].title if headings else "")
             return Reading((Page(text, headings=headings),), title, (), document.hidden.remarks(), author, date)
-        if part.tag == f"{_OFFICE}presentation":
-            pages, skipped, remarks = document.slides(part)
+        if content.tag == f"{_OFFICE}presentation":
+            pages, skipped, remarks = document.slides(content)
             title = title or next((page.headings[0].title for page in pages if page.headings), "")
             return Reading(pages, title, skipped, remarks, author, date)
     raise ReadError(
@@ -89,36 +93,25 @@ def properties(meta: Element | None) -> tuple[str, str, str]:
     return clean_title(text(f"{_DC}title")), text(f"{_META}initial-creator", f"{_DC}creator"), date
 
 
-class _Parts:
-    """The parts of a document, which may unpack to so much all together."""
+def refuse_encrypted(archive: zipfile.ZipFile) -> None:
+    """Raise ReadError for an encrypted document: LibreOffice encrypts each part, or the package as a whole."""
+    names, manifest = archive.namelist(), "META-INF/manifest.xml"
+    if "encrypted-package" in names or (manifest in names and b"encryption-data" in archive.read(manifest)):
+        raise ReadError("is encrypted", "Save a copy without a password.")
 
-    def __init__(self, archive: zipfile.ZipFile, options: Options) -> None:
-        self._archive = archive
-        self._names = archive.namelist()
-        self._budget = Budget(options)
-        # LibreOffice encrypts each part, or (newer) the whole package as one.
-        if "encrypted-package" in self._names or b"encryption-data" in self._bytes("META-INF/manifest.xml"):
-            raise ReadError("is encrypted", "Save a copy without a password.")
 
-    def xml(self, name: str) -> Element | None:
-        """Return a part's root; None if it is missing or damaged."""
-        try:
-            return parse_xml(self._bytes(name))
-        except DAMAGED:
-            return None
-
-    def _bytes(self, name: str) -> bytes:
-        if name not in self._names:
-            return b""
-        with self._archive.open(name) as stream:
-            return self._budget.unpack(stream)  # type: ignore[arg-type]
+def part(archive: zipfile.ZipFile, name: str) -> Element | None:
+    """Return a part's root; None if it is missing or damaged."""
+    with suppress(*DAMAGED):
+        return parse_xml(archive.read(name))
+    return None
 
 
 class _Document:
     """Walks the content and collects its blocks."""
 
-    def __init__(self, content: Element, styles: Element | None, parts: _Parts | None) -> None:
-        self._parts = parts
+    def __init__(self, content: Element, styles: Element | None, archive: zipfile.ZipFile | None) -> None:
+        self._archive = archive
         self._styles = _Styles([content, *([styles] if styles is not None and styles is not content else [])])
         self._outline: dict[int, int] = {}
         self._lists: dict[str, dict[int, int]] = {}
@@ -293,7 +286,8 @@ class _Document:
     def _object(self, element: Element) -> None:
         """Add a chart as the table of its numbers, a formula as it was typed; other objects are left out."""
         folder = posixpath.normpath(element.get(_HREF, ""))
-        root = self._parts.xml(f"{folder}/content.xml") if self._parts is not None else next(iter(element), None)
+        inside = part(self._archive, f"{folder}/content.xml") if self._archive else None
+        root = next(iter(element), None) if self._archive is None else inside
         if root is None:
             return
         self._blocks.add(" ".join(text for note in root.iter(f"{_MATH}annotation") if (text := note.text)))

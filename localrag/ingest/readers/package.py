@@ -143,11 +143,10 @@ class Package:
         info = self._archive.getinfo(self._names[part.lower()])
         if info.file_size > _MAX_PART:
             raise ReadError(f"is too large: {part!r} in it has {info.file_size:,} bytes", "Split the document.")
-        with self._archive.open(info) as stream:
-            data = stream.read(min(_MAX_PART, self._left) + 1)
-        self._left -= len(data)
+        self._left -= info.file_size  # zipfile reads no more
         if self._left < 0:
             raise ReadError(f"unpacks to more than {self._limit:,} bytes", "Raise read_unpacked_mb to read it.")
+        data = self._archive.read(info)
         if _STRICT in data[:8192]:
             for name in _STRICT_PARTS:
                 family, _, rest = name.partition(b"/")

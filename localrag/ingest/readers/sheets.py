@@ -30,7 +30,6 @@ from localrag.ingest.readers.package import (
     damaged,
     decrypted,
     embedded_files,
-    parse_xml,
     shortened,
 )
 from localrag.ingest.readers.sheet_layout import Merge, Note, Row, lay_out, row_of
@@ -138,15 +137,10 @@ def _about_xls(source: Source) -> _About:
 
 
 def _about_ods(archive: zipfile.ZipFile) -> _About:
-    from localrag.ingest.readers.opendocument import properties
+    from localrag.ingest.readers.opendocument import part, properties, refuse_encrypted
 
-    names = archive.namelist()
-    if "META-INF/manifest.xml" in names and b"encryption-data" in archive.read("META-INF/manifest.xml"):
-        raise ReadError("is encrypted", "Save a copy without a password.")
-    root = None
-    with suppress(*DAMAGED):
-        root = parse_xml(archive.read("meta.xml"))
-    return _About((), *properties(root))
+    refuse_encrypted(archive)
+    return _About((), *properties(part(archive, "meta.xml")))
 
 
 def _about_xlsx(archive: zipfile.ZipFile, options: Options) -> _About:

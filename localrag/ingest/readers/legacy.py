@@ -7,14 +7,13 @@ In RTF deleted revisions, pictures, embedded files, headers and footers are left
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import opendocument, slides, web, word
+from localrag.ingest.readers import slides, web, word
 from localrag.ingest.readers import text as plain_text
 from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows, symbol
 from localrag.ingest.readers.cleaning import clean, clean_title
@@ -42,7 +41,7 @@ def read(source: Source, options: Options) -> Reading:
         source = decrypted(source, options.passwords) or source
         return _convert(source, options, _format(source))
     if head.startswith(b"PK\x03\x04"):
-        return _read_newer(source, options)
+        return word.read(source, options) if _is_word(source) else slides.read(source, options)
     if start.startswith(b"{\\rtf"):
         return read_rtf(source)
     if head.startswith(_OLDER) or _WORD_XML.search(head):
@@ -92,21 +91,12 @@ def _format(source: Source) -> Literal["docx", "pptx"]:
     raise ReadError(f"is not {_kind(source)}{other}", _RIGHT_SUFFIX)
 
 
-def _read_newer(source: Source, options: Options) -> Reading:
-    """Read a newer file that has an old suffix."""
-    try:
-        with source.open() as stream, zipfile.ZipFile(stream) as archive:
-            names = {name.partition("/")[0] for name in archive.namelist()}
-    except (zipfile.BadZipFile, ValueError, EOFError) as error:
-        raise ReadError("is damaged: an Office file that was cut off", "Copy it again from its source.") from error
-    for name, reader in (("word", word.read), ("ppt", slides.read), ("content.xml", opendocument.read)):
-        if name in names:
-            return reader(source, options)
-    raise ReadError(f"is not {_kind(source)} but a ZIP archive", _RIGHT_SUFFIX)
+def _is_word(source: Source) -> bool:
+    return source.suffix in (".doc", ".dot")
 
 
 def _kind(source: Source) -> str:
-    return "a Word document" if source.suffix in (".doc", ".dot") else "a PowerPoint presentation"
+    return "a Word document" if _is_word(source) else "a PowerPoint presentation"
 
 
 # --- RTF --------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.package import DAMAGED, damaged, iso_date, parse_xml
+from localrag.ingest.readers.package import DAMAGED, damaged, iso_date, parse_xml, whole
 from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
@@ -241,7 +241,7 @@ class _Document:
         for child in element:
             tag = child.tag
             if tag == f"{_TEXT}s":
-                yield " " * min(_int(child.get(f"{_TEXT}c"), 1), 1000)
+                yield " " * min(whole(child.get(f"{_TEXT}c"), 1), 1000)
             elif tag in (f"{_TEXT}tab", f"{_TEXT}line-break"):
                 yield "\t" if tag.endswith("tab") else "\n"
             elif tag == f"{_TEXT}note":
@@ -256,7 +256,7 @@ class _Document:
             yield _one_space(child.tail)
 
     def _heading(self, element: Element, depth: int, number: str = "") -> None:
-        level = max(1, min(_int(element.get(f"{_TEXT}outline-level"), 1), 10))
+        level = max(1, min(whole(element.get(f"{_TEXT}outline-level"), 1), 10))
         is_numbered = element.get(f"{_TEXT}is-list-header") != "true" and "".join(element.itertext()).strip()
         if not number and is_numbered:
             restarts = element.get(f"{_TEXT}restart-numbering") == "true"
@@ -319,10 +319,6 @@ def _one_space(text: str | None) -> str:
     return re.sub(r"[ \t\r\n]+", " ", text or "")
 
 
-def _int(value: str | None, default: int) -> int:
-    return int(value) if value and value.isdecimal() and len(value) < 10 else default
-
-
 # --- styles and numbers -----------------------------------------------------------------------------------------
 
 _FORMATS = {"1": "decimal", "a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
@@ -371,12 +367,12 @@ class _Styles:
 
 
 def _level(element: Element) -> tuple[int, _Level]:
-    depth = _int(element.get(f"{_TEXT}level"), 1)
+    depth = whole(element.get(f"{_TEXT}level"), 1)
     if "bullet" in element.tag or "image" in element.tag:
         return depth, _Level("bullet" if element.get(f"{_TEXT}bullet-char", "-").strip(" \u200b") else "")
     form = element.get(f"{_STYLE}num-format", "")
     prefix, suffix = element.get(f"{_STYLE}num-prefix", ""), element.get(f"{_STYLE}num-suffix", "")
-    start, shown = _int(element.get(f"{_TEXT}start-value"), 1), _int(element.get(f"{_TEXT}display-levels"), 1)
+    start, shown = whole(element.get(f"{_TEXT}start-value"), 1), whole(element.get(f"{_TEXT}display-levels"), 1)
     return depth, _Level(_FORMATS.get(form, "decimal") if form else "", prefix, suffix, start, shown)
 
 
@@ -385,7 +381,7 @@ def _count(counts: dict[int, int], level: int, levels: dict[int, _Level], start:
     for deeper in [depth for depth in counts if depth > level]:
         del counts[deeper]
     form = levels.get(level)
-    counts[level] = _int(start, 1) if start else counts.get(level, (form.start if form else 1) - 1) + 1
+    counts[level] = whole(start, 1) if start else counts.get(level, (form.start if form else 1) - 1) + 1
     if form is None or not form.kind:
         return ""
     if form.kind == "bullet":

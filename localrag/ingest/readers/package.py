@@ -176,6 +176,11 @@ def iso_date(text: str) -> str:
     return moment.date().isoformat() if len(text.strip()) <= 10 else moment.isoformat(timespec="seconds")
 
 
+def whole(value: str | None, default: int = 0) -> int:
+    """Return an attribute as a whole number; `default` if it is none."""
+    return int(value) if value and re.fullmatch(r"-?\d{1,18}", value) else default
+
+
 def damaged(source: Source, error: BaseException, kind: str, *expected: str) -> ReadError:
     """Return why a file could not be read; `kind` is what its suffix says ("a Word document")."""
     other = another_kind(source, kind, "a ZIP", *expected)

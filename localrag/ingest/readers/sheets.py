@@ -31,6 +31,7 @@ from localrag.ingest.readers.package import (
     decrypted,
     embedded_files,
     shortened,
+    whole,
 )
 from localrag.ingest.readers.sheet_layout import Merge, Note, Row, lay_out, row_of
 from localrag.ingest.readers.source import Budget, Options, OverBudget, Source, another_kind
@@ -177,8 +178,7 @@ def _styles(root: Element | None) -> dict[bytes, str]:
 
 def _text_boxes(drawing: Element | None) -> Iterator[Note]:
     for anchor in drawing if drawing is not None else ():
-        place = [anchor.findtext(f"{_XDR}from/{_XDR}{name}") or "" for name in ("row", "col")]
-        row, column = (int(text) if text.isdigit() and len(text) < 8 else 0 for text in place)
+        row, column = (whole(anchor.findtext(f"{_XDR}from/{_XDR}{name}")) for name in ("row", "col"))
         for body in anchor.iter(f"{_XDR}txBody"):
             lines = ("".join(run.text or "" for run in line.iter(f"{_A}t")) for line in body.iter(f"{_A}p"))
             if text := clean("\n".join(lines)).strip():
@@ -368,10 +368,7 @@ def _read_delimited(source: Source, options: Options) -> Reading:
         raise other
     text, encoding = decode_guessing(source.read())
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if lines[0].lower().startswith("sep=") and len(lines[0]) == 5:
-        delimiter, lines[0] = lines[0][4], ""
-    else:
-        delimiter = _find_delimiter(lines, "\t" if source.suffix == ".tsv" else ",")
+    delimiter = _find_delimiter(lines, "\t" if source.suffix == ".tsv" else ",")
     unclosed: list[int] = []
     records = enumerate(_records(lines, delimiter, unclosed))
     found = (row_of(number, 0, [clean(field).strip() for field in record]) for number, record in records)

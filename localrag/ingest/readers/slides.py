@@ -14,7 +14,7 @@ from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import comment_text, format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.drawing import formula
-from localrag.ingest.readers.package import DRAWINGS, RELATION, Package, embedded_files, opened
+from localrag.ingest.readers.package import DRAWINGS, RELATION, Package, embedded_files, opened, whole
 from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
@@ -143,7 +143,7 @@ def _place(shape: Element) -> tuple[int, int]:
     """Return top and left; a placeholder that is where its layout puts it comes first."""
     for path in (f"*/{_A}xfrm/{_A}off", f"{_P}xfrm/{_A}off"):
         if (offset := shape.find(path)) is not None:
-            return _int(offset.get("y")), _int(offset.get("x"))
+            return whole(offset.get("y")), whole(offset.get("x"))
     return -1 << 40, 0
 
 
@@ -179,13 +179,13 @@ def _paragraphs(body: Element, mark: str) -> Iterator[str]:
         if not text:
             continue
         properties = paragraph.find(f"{_A}pPr")
-        level = min(_int(properties.get("lvl") if properties is not None else None), 8)
+        level = min(whole(properties.get("lvl") if properties is not None else None), 8)
         holders = (properties, style.find(f"{_A}lvl{level + 1}pPr") if style is not None else None)
         bullets = (item for holder in holders if holder is not None for item in holder if item.tag in _BULLETS)
         bullet = next(bullets, None)
         counts = {depth: count for depth, count in counts.items() if depth <= level}
         if bullet is not None and bullet.tag == f"{_A}buAutoNum":
-            counts[level] = counts.get(level, _int(bullet.get("startAt"), 1) - 1) + 1
+            counts[level] = counts.get(level, whole(bullet.get("startAt"), 1) - 1) + 1
             sign = _numbered(counts[level], bullet.get("type", ""))
         else:
             counts.pop(level, None)
@@ -223,7 +223,3 @@ def _flat(holder: Element) -> str:
 
 def _tidy(text: str) -> str:
     return "\n".join(line.rstrip() for line in clean(text).split("\n")).strip("\n")
-
-
-def _int(value: str | None, default: int = 0) -> int:
-    return int(value) if value and re.fullmatch(r"-?\d{1,18}", value) else default

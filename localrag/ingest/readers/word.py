@@ -17,7 +17,7 @@ from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, for
 from localrag.ingest.readers.cleaning import clean_title
 from localrag.ingest.readers.drawing import formula
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.package import DRAWINGS, Package, embedded_files, opened
+from localrag.ingest.readers.package import DRAWINGS, Package, embedded_files, opened, whole
 from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark
 
@@ -259,10 +259,6 @@ def _child_value(element: Element, name: str) -> str:
     return _value(element.find(f"{_W}{name}"))
 
 
-def _int(value: str | None, default: int) -> int:
-    return int(value) if value and value.isdigit() else default
-
-
 # --- styles -----------------------------------------------------------------------------------------------------
 
 _NO_FILL = {"", "AUTO", "FFFFFF"}
@@ -341,8 +337,8 @@ def _is_shading(shading: Element) -> bool:
 
 class _Level:
     def __init__(self, element: Element, depth: int) -> None:
-        self.start = _int(_child_value(element, "start"), 0)
-        self.restart = _int(_child_value(element, "lvlRestart"), depth)  # levels above this one restart it
+        self.start = whole(_child_value(element, "start"))
+        self.restart = whole(_child_value(element, "lvlRestart"), depth)  # levels above this one restart it
         self.kind = _child_value(element, "numFmt") or "decimal"
         self.text = _child_value(element, "lvlText")
         self.legal = element.find(f"{_W}isLgl") is not None
@@ -377,7 +373,7 @@ class _Numbering:
                 self._abstract[number] = linked.get(links.get(identity) or "-", identity)
                 self._overrides[number] = self._read_levels(element)
                 starts = {
-                    _int(override.get(f"{_W}ilvl"), 0): _child_value(override, "startOverride")
+                    whole(override.get(f"{_W}ilvl")): _child_value(override, "startOverride")
                     for override in element.iter(f"{_W}lvlOverride")
                 }
                 self._restarts[number] = {depth: int(start) for depth, start in starts.items() if start.isdigit()}
@@ -391,7 +387,7 @@ class _Numbering:
             next(filter(None, (_child_value(item, name) for item in settings)), "") for name in ("numId", "ilvl")
         )
         levels = self._levels.get(self._abstract.get(number, ""), {}) | self._overrides.get(number, {})
-        depth = _int(written_depth, self._depth_by_style.get(style, 0))
+        depth = whole(written_depth, self._depth_by_style.get(style, 0))
         if depth not in levels:
             return ""
         counts = self._counts.setdefault(self._abstract[number], {})
@@ -419,7 +415,7 @@ class _Numbering:
     def _read_levels(self, holder: Element) -> dict[int, _Level]:
         levels: dict[int, _Level] = {}
         for element in holder.iter(f"{_W}lvl"):
-            depth = _int(element.get(f"{_W}ilvl"), 0)
+            depth = whole(element.get(f"{_W}ilvl"))
             levels[depth] = _Level(element, depth)
             if style := _child_value(element, "pStyle"):
                 self._depth_by_style[style] = depth

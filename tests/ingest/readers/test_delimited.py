@@ -37,12 +37,6 @@ def test_decimal_commas_do_not_make_columns():
     assert page("Item;Price\nBolt;1,50\nNut;2,75\n").text.startswith("| Item | Price |")
 
 
-def test_the_first_line_may_name_the_delimiter():
-    one = page("sep=;\na;b,c\n1;2,3\n")
-    assert one.text == "| a | b,c |\n| --- | --- |\n| 1 | 2,3 |"
-    assert one.anchors[0].name == "A2"
-
-
 def test_prose_with_commas_is_one_column():
     assert page("Remarks\nwell, yes\nno\nmaybe\nlate\n").text == "Remarks\nwell, yes\nno\nmaybe\nlate"
 

@@ -88,8 +88,8 @@ def test_other_files_are_refused_by_name():
         made.writestr("a.txt", "x")
     for data, message in (
         (b"%PDF-1.7", "is not a Word document but a PDF"),
-        (archive.getvalue(), "is not a Word document but a ZIP archive"),
-        (b"PK\x03\x04 cut", "an Office file that was cut off"),
+        (archive.getvalue(), "is damaged, or not a Word document"),
+        (b"PK\x03\x04 cut", "is damaged, or not a Word document"),
         (bytes(range(256)) * 8, "is damaged, or not a Word document"),
         (OLE + b"cut", "is damaged, or not a Word document"),
         (container("Workbook"), "is not a Word document but an Excel workbook"),

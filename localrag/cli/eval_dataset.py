@@ -29,18 +29,6 @@ _OF_ANSWERS = (
     "passages", "prompt_tokens", "read_tokens", "answer_tokens", "answer_form", "context_tokens", "min_confidence",
     "temperature", "seed", "think", "think_tokens", "votes",
 )  # fmt: skip
-_RATES = {
-    "answered_present": "questions with an answer: answered",
-    "answered_with_evidence": "of these, with some of the evidence in answer or quotes",
-    "answered_from_evidence": "of these, with some of the evidence in the prompt",
-    "declined_absent": "questions without an answer: declined (recall)",
-    "declined_rightly": "declined questions: without an answer (precision)",
-    "wrong_when_answered": "answered questions: wrong",
-    "citation_recall": "words of the evidence: quoted",
-    "citation_precision": "quotes: touch the evidence",
-    "unsupported_sentences": "sentences: without support",
-    "flagged_answers": "answers: say something that their quotes do not",
-}
 
 
 @dataclass(frozen=True)
@@ -326,6 +314,8 @@ def ask(
 
 
 def _print_answers(report: Mapping[str, Any]) -> None:
+    from localrag.quantities import load_words
+
     counts = report["abstention"]
     failed = f", {report['failed']} failed" if report["failed"] else ""
     click.echo(f"{report['questions']} questions{failed}, 95 % intervals in brackets\n")
@@ -333,9 +323,10 @@ def _print_answers(report: Mapping[str, Any]) -> None:
         ["has an answer", str(counts["answered_present"]), str(counts["declined_present"])],
         ["has none", str(counts["answered_absent"]), str(counts["declined_absent"])],
     ])  # fmt: skip
+    about = load_words("localrag.evaluation", "words.toml")["rates"]
     for figures in (report["rates"], report["figures"]):
         click.echo()
-        rows = [[name, str(one["n"]), interval(one), _RATES.get(name, "")] for name, one in figures.items()]
+        rows = [[name, str(one["n"]), interval(one), about.get(name, "")] for name, one in figures.items()]
         table(["", "n", "", ""], rows)
     if (choices := report["choices"]) is not None:
         made = list(dict.fromkeys([*choices["table"], *(name for row in choices["table"].values() for name in row)]))

@@ -15,27 +15,11 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any
 
 from localrag.errors import LocalragError, SettingsError
 
 START_SECONDS = 1.5  # a viewer that fails does so within this time
-# PDF viewers and their arguments for a page.
-_AT_PAGE: Mapping[str, tuple[str, ...]] = {
-    "evince": ("--page-index={page}", "{file}"),
-    "papers": ("--page-index={page}", "{file}"),
-    "xreader": ("--page-index={page}", "{file}"),
-    "atril": ("--page-index={page}", "{file}"),
-    "okular": ("--page", "{page}", "{file}"),
-    "zathura": ("--page={page}", "{file}"),
-    "qpdfview": ("--unique", "{file}#{page}"),
-    "SumatraPDF": ("-page", "{page}", "{file}"),
-}
-_BROWSERS = ("firefox", "chromium", "google-chrome", "brave", "microsoft-edge", "librewolf")
-_EXECUTABLE = frozenset(
-    ".app .bat .bash .cmd .com .command .cpl .csh .desktop .exe .fish .hta .jar .js .jse .lnk .msc .msi .pif .pl "
-    ".ps1 .psm1 .py .pyw .rb .reg .scr .scpt .sh .tcl .url .vbe .vbs .workflow .ws .wsf .zsh".split()
-)
-_LOADS_REMOTE = frozenset(".htm .html .xhtml .mht .mhtml .eml .msg .svg .epub".split())
 _EXAMPLE = 'For example: viewer = "evince -i {page} {file}"'
 _OTHER = f"Name another viewer in localrag.toml. {_EXAMPLE}"
 
@@ -52,6 +36,12 @@ class NoViewer(LocalragError):
     """The file cannot be opened; the hint says where it is."""
 
 
+def _known() -> dict[str, Any]:
+    from localrag.quantities import load_words  # the first frame of the app does without it
+
+    return load_words("localrag.tui", "viewers.toml")
+
+
 def command(
     file: Path, page: int | None, *, setting: str | None = None,
     environment: Mapping[str, str] = os.environ, platform: str = sys.platform,
@@ -65,13 +55,13 @@ def command(
     """
     if setting:
         return _own(setting, file, page)
-    if file.suffix.lower() in _EXECUTABLE:
+    if file.suffix.lower() in _known()["executable"]:
         raise NoViewer(f"{file.name} is not opened, because some systems would run it", f"It is {file}")
     if reason := _no_screen(environment, platform):
         raise NoViewer(reason, f"The file is {file}" + (f", page {page}" if page else ""))
     if page is not None and file.suffix.lower() == ".pdf" and platform != "darwin":
         known = default() if platform != "win32" else ""
-        for name in [known] if known else [*_AT_PAGE]:
+        for name in [known] if known else [*_known()["at_page"]]:
             if found := _at_page(name, file, page, which):
                 return found
     if platform == "win32":
@@ -100,9 +90,11 @@ def _fill(words: list[str] | tuple[str, ...], file: Path, page: int) -> tuple[st
 def _at_page(name: str, file: Path, page: int, which: Callable[[str], str | None]) -> Command | None:
     if (program := which(name)) is None:
         return None
-    if name.startswith(_BROWSERS):
+    if name.startswith(tuple(_known()["browsers"])):
         return Command((program, f"{file.as_uri()}#page={page}"), True)
-    return Command((program, *_fill(_AT_PAGE[name], file, page)), True) if name in _AT_PAGE else None
+    return (
+        Command((program, *_fill(_known()["at_page"][name], file, page)), True) if name in _known()["at_page"] else None
+    )
 
 
 def _no_screen(environment: Mapping[str, str], platform: str) -> str:
@@ -123,7 +115,7 @@ def default_pdf_viewer() -> str:
         return ""
     # "org.gnome.Evince.desktop", "okularApplication_pdf.desktop", "firefox_firefox.desktop"
     entry = PurePath(done.stdout.strip()).stem
-    known = (name for name in (*_AT_PAGE, *_BROWSERS) if name.lower() in entry.lower())
+    known = (name for name in (*_known()["at_page"], *_known()["browsers"]) if name.lower() in entry.lower())
     return next(known, entry.rpartition(".")[2])
 
 
@@ -163,4 +155,4 @@ def start(opening: Command) -> None:
 
 def loads_remote_content(file: Path) -> bool:
     """Whether the viewer of this file is likely to load what it names from the network."""
-    return file.suffix.lower() in _LOADS_REMOTE
+    return file.suffix.lower() in _known()["loads_remote"]

@@ -118,10 +118,9 @@ def _answer(
 
 
 def answerability(holds: float, answer_from: float, score: float | None) -> float:
-    """Return the likelihood that the text holds the answer.
+    """Return the likelihood that the text holds the answer, from the model's share of "yes" and the best passage.
 
-    `holds` is the model's share of "yes", `answer_from` the share from which this model is more often right than not,
-    and `score` that of the best passage found, None where none was searched.
+    `answer_from` is the share from which this model is more often right than not.
     """
     fits = 0.0 if score is None else _SEARCHED + _FITS * min(max(score, 0.0), _FAIR_SCORE)
     return 1 / (1 + math.exp(-(_HOLDS * (_log_odds(holds) - _log_odds(answer_from)) + fits)))
@@ -226,7 +225,10 @@ def shortened(answer: str, question: str) -> str:
     if not new:
         return answer
     first, last = new[0], new[-1]
-    while first > 1 and _one_name(body, words[first - 1], words[first]):
+    # "Tess Orlo" is kept whole.
+    while first > 1 and body[words[first - 1].end() : words[first].start()] == " ":
+        if not (words[first - 1][0][0].isupper() and words[first][0][0].isupper()):
+            break
         first -= 1
     # What is cut off ends in a word that joins it to the rest; the first half of a name has none.
     if not (any(repeated[:first]) and any(plain[:first])):
@@ -241,8 +243,3 @@ def shortened(answer: str, question: str) -> str:
     if (first, last) == (0, len(words) - 1):
         return answer
     return body[words[first].start() : words[last].end()] + end[1]
-
-
-def _one_name(body: str, before: re.Match[str], word: re.Match[str]) -> bool:
-    apart = body[before.end() : word.start()]
-    return apart == " " and before[0][0].isupper() and word[0][0].isupper()

@@ -33,9 +33,7 @@ _PART_READ = "It is too long to be read at once, so the part of it that fits the
 class Assistant:
     """Answers questions, and keeps the model, the embedders and open libraries loaded. Use it from one thread.
 
-    Args:
-        settings: where things are and how the model runs.
-        generator: the model that answers, instead of the one in the settings.
+    `generator` is the model that answers, instead of the one in the settings.
     """
 
     def __init__(self, settings: Settings, generator: Model | None = None) -> None:
@@ -232,10 +230,14 @@ class Assistant:
             encrypted = [library for library in query.libraries if unlocked.encrypted_folder(library.folder)]
             for library in query.libraries:
                 file = self._settings.library_audit_file(library.name)
+                # Pages that it cites, by content hash, since names of documents may change.
+                hashes = {document.path: document.sha256 for held, document in query.documents if held is library}
+                cited = {(one.document, one.page or 0) for one in answer.citations if one.library == library.name}
                 number = audit.record(
                     file, "ask", library.name,
                     question=query.text, answer=answer.answer, plan=answer.plan.kind, found=answer.found,
-                    model=answer.model or "", settings=self._settings.digest, shown=_shown(query, library, answer),
+                    model=answer.model or "", settings=self._settings.digest,
+                    shown=[f"{hashes.get(document, document)}#{page}" for document, page in sorted(cited)],
                 )  # fmt: skip
                 if self._settings.audit_words == "full" and (not encrypted or library in encrypted):
                     audit.keep_words(file, number, query.text, answer.answer)
@@ -420,10 +422,3 @@ def _units(query: Query, route: Route) -> list[Unit]:
 
 def _tokens(units: Sequence[Unit], model: Model) -> int:
     return sum(model.count(prompts.document_block(unit.name, unit.text)) for unit in units)
-
-
-def _shown(query: Query, library: Library, answer: Answer) -> list[str]:
-    """Return the pages of a library that an answer cites by content hash, since names of documents may change."""
-    hashes = {document.path: document.sha256 for held, document in query.documents if held.name == library.name}
-    cited = {(item.document, item.page or 0) for item in answer.citations if item.library == library.name}
-    return [f"{hashes.get(document, document)}#{page}" for document, page in sorted(cited)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from localrag.answer import prompt_injection
@@ -197,17 +197,17 @@ def placed(
 ) -> tuple[Citation, ...]:
     """Return citations with the cells, or the time, of just their words, where their page knows such places."""
     stores = {library.name: library for library in libraries}
-    return tuple(_placed(citation, passages, stores) for citation in citations)
-
-
-def _placed(citation: Citation, passages: Sequence[Passage], stores: Mapping[str, Library]) -> Citation:
-    own = (citation.library, citation.document, citation.page)
-    for passage in passages:
-        inside = passage.start <= citation.start < passage.end
-        if passage.spot and inside and (passage.library, passage.document, passage.page) == own:
-            page = stores[passage.library].page(passage.document_id, passage.position)
-            if page is not None:
-                spot = locations.spot(page.text, page.anchors, citation.start, citation.end)
-                where = place(citation.page, citation.label, passage.heading, citation.unit, spot)
-                return replace(citation, place=where)
-    return citation
+    found = []
+    for citation in citations:
+        own = (citation.library, citation.document, citation.page)
+        for passage in passages:
+            inside = passage.start <= citation.start < passage.end
+            if passage.spot and inside and (passage.library, passage.document, passage.page) == own:
+                page = stores[passage.library].page(passage.document_id, passage.position)
+                if page is not None:
+                    spot = locations.spot(page.text, page.anchors, citation.start, citation.end)
+                    where = place(citation.page, citation.label, passage.heading, citation.unit, spot)
+                    citation = replace(citation, place=where)
+                    break
+        found.append(citation)
+    return tuple(found)

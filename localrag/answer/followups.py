@@ -60,7 +60,8 @@ def leans(question: str, history: Sequence[Turn]) -> bool:
     if not history:
         return False
     content = _content(question, _STOP_WORDS)
-    if len(content) < 2 or (len(content) == 2 and not _named(question)):
+    # A name, a number or words in quotes make a short question complete.
+    if len(content) < 2 or (len(content) == 2 and not re.search(r"[\"“]|\d|(?<=[\w,] )[A-Z]\w", question)):
         return True
     words = [word.lower() for word in _WORD.findall(question)]
     if len(words) > 3 and len(_STOP_WORDS.intersection(words)) < 2:
@@ -97,11 +98,6 @@ def _refers(question: str) -> bool:
     return False
 
 
-def _named(question: str) -> bool:
-    """Return whether it holds a name, a number or words in quotes, which make a short question complete."""
-    return bool(re.search(r"[\"“]|\d|(?<=[\w,] )[A-Z]\w", question))
-
-
 def joined(question: str, history: Sequence[Turn]) -> str:
     """Return the question behind those it follows, back to one that stands alone."""
     first = len(history) - 1
@@ -135,7 +131,9 @@ def keeps_meaning(text: str, question: str, history: Sequence[Turn]) -> bool:
     """Return whether a rewritten question has every content word of the original, and no new name or number."""
     if not text or (question.rstrip().endswith("?") and not text.endswith("?")):
         return False
-    known = _words([question, *(f"{turn.question} {turn.answer}" for turn in history)])
+    before = " ".join([question, *(f"{turn.question} {turn.answer}" for turn in history)])
+    known = {word.lower() for word in _WORD.findall(before)}
+    known |= {re.sub(r"['’]s?$", "", word) for word in known} | {f"{word}'s" for word in known}
     words = {word.lower() for word in _WORD.findall(text)}
     kept = all(any(_alike(word, other) for other in words) for word in _content(question, _LIGHT))
     # What would be made up if it were new: numbers, and names (except a first word).
@@ -145,11 +143,6 @@ def keeps_meaning(text: str, question: str, history: Sequence[Turn]) -> bool:
 
 def _content(text: str, light: Iterable[str]) -> list[str]:
     return [word.lower() for word in _WORD.findall(text) if word.lower() not in light]
-
-
-def _words(texts: Iterable[str]) -> set[str]:
-    found = {word.lower() for text in texts for word in _WORD.findall(text)}
-    return found | {re.sub(r"['’]s?$", "", word) for word in found} | {f"{word}'s" for word in found}
 
 
 def _alike(one: str, other: str) -> bool:

@@ -101,7 +101,7 @@ def _any(group: str) -> re.Pattern[str]:
 
 
 @dataclass(slots=True)
-class _Sentence:
+class Sentence:
     """A sentence while it is judged; `signs` are the kinds it has, `taken` whether it is an injection."""
 
     start: int
@@ -113,6 +113,16 @@ class _Sentence:
     frame: bool
     taken: bool
 
+    @property
+    def suspicious(self) -> bool:
+        """Whether it has a sign of an injection; an address or a command alone is none."""
+        return self.taken or bool(self.signs - {_OUT, _VOID, _RUNS})
+
+    @property
+    def speaking(self) -> bool:
+        """Whether it speaks of answering, outside of a list of questions and answers."""
+        return speaks(self.words) and not _LABEL.match(self.words)
+
 
 def find(text: str) -> list[Injection]:
     """Return the injections in a text, in order, adjacent ones as one."""
@@ -122,11 +132,17 @@ def find(text: str) -> list[Injection]:
         signs = _signs(_STOP.sub("\n", _folded(_WRAP.sub(" ", text)).replace("|", "\n")))
         if not _is_injection(signs) and _ASIDE not in signs:
             return []
-    found = _read(text)
+    found = read(text)
     _pair(found)
     _spread(found)
     _fill(found)
-    return _joined(text, found)
+    joined: list[Injection] = []
+    for one in found:
+        if one.taken and joined and not text[joined[-1].end : one.start].strip():
+            joined[-1] = Injection(joined[-1].start, one.end)
+        elif one.taken:
+            joined.append(Injection(one.start, one.end))
+    return joined
 
 
 def in_name(name: str) -> bool:
@@ -138,31 +154,6 @@ def in_name(name: str) -> bool:
     ways = sum(bool(rule.search(words)) for rule in _ways("writing"))
     rules = _ANSWERING in _signs(words) or (ways > 1 and bool(_ALONE.search(words)))
     return rules or bool(find(name) or find(words))
-
-
-@dataclass(frozen=True, slots=True)
-class Marked:
-    """A sentence of a text: its paragraph, whether it has a sign of an injection, whether it speaks of answering."""
-
-    start: int
-    end: int
-    paragraph: int
-    suspicious: bool
-    speaking: bool
-
-
-def marked(text: str) -> list[Marked]:
-    """Return the sentences of a text with their signs; an address or a command alone is none.
-
-    A line of a list of questions and answers does not count as speaking of answering.
-    """
-    return [
-        Marked(
-            one.start, one.end, one.paragraph, one.taken or bool(one.signs - {_OUT, _VOID, _RUNS}),
-            speaks(one.words) and not _LABEL.match(one.words),
-        )
-        for one in _read(text)
-    ]  # fmt: skip
 
 
 def speaks(words: str) -> bool:
@@ -184,8 +175,9 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).lower()
 
 
-def _read(text: str) -> list[_Sentence]:
-    found: list[_Sentence] = []
+def read(text: str) -> list[Sentence]:
+    """Return the sentences of a text with their signs."""
+    found: list[Sentence] = []
     last = paragraph = 0
     for start, end in _spans(text):
         row = text.startswith("|", start)
@@ -200,7 +192,7 @@ def _read(text: str) -> list[_Sentence]:
         frame, token = bool(_any("frames").search(words)), bool(_any("tokens").search(words))
         signs = signs | {_MIMIC} if frame else signs
         taken = token or bool(_any("quotes").search(words)) or _is_injection(signs)
-        found.append(_Sentence(start, end, paragraph, words, signs, token, frame, taken))
+        found.append(Sentence(start, end, paragraph, words, signs, token, frame, taken))
         last = end
     return found
 
@@ -239,7 +231,7 @@ def _is_injection(signs: frozenset[int]) -> bool:
     return len(strong) >= _MIN_KINDS and bool(strong & _TELLING) and strong not in _HONEST
 
 
-def _pair(found: Sequence[_Sentence]) -> None:
+def _pair(found: Sequence[Sentence]) -> None:
     """Take sentences that together have two kinds of signs: "You are a parrot. It says X only."
 
     They are in one paragraph with at most one between them, or one of them frames a prompt.
@@ -257,7 +249,7 @@ def _pair(found: Sequence[_Sentence]) -> None:
                 one.taken, other.taken = one.taken or both, other.taken or both
 
 
-def _spread(found: Sequence[_Sentence]) -> None:
+def _spread(found: Sequence[Sentence]) -> None:
     """Take sentences with a sign beside an injection in its paragraph."""
     for step in (1, -1):
         for at in range(len(found)) if step == 1 else range(len(found) - 1, -1, -1):
@@ -271,7 +263,7 @@ def _spread(found: Sequence[_Sentence]) -> None:
                 one.taken = one.taken or (step == 1 and bool(_OPENS.search(found[before].words)))
 
 
-def _fill(found: Sequence[_Sentence]) -> None:
+def _fill(found: Sequence[Sentence]) -> None:
     """Take what lies between two injections of one paragraph, or between the tokens of two turns."""
     taken = [at for at, one in enumerate(found) if one.taken]
     for first, second in pairwise(taken):
@@ -279,13 +271,3 @@ def _fill(found: Sequence[_Sentence]) -> None:
         if (second - first <= 2 and one.paragraph == other.paragraph) or (one.token and other.token):
             for between in found[first:second]:
                 between.taken = True
-
-
-def _joined(text: str, found: Sequence[_Sentence]) -> list[Injection]:
-    joined: list[Injection] = []
-    for one in found:
-        if one.taken and joined and not text[joined[-1].end : one.start].strip():
-            joined[-1] = Injection(joined[-1].start, one.end)
-        elif one.taken:
-            joined.append(Injection(one.start, one.end))
-    return joined

@@ -171,7 +171,11 @@ def _fitting_turns(history: Sequence[Turn], budget: int, count: Count) -> tuple[
     verbatim, left = int(budget * _VERBATIM_SHARE), budget
     for whole in reversed(history):
         size = _turn_tokens(whole, count)
-        turn = whole if size <= verbatim else _short(whole, count)
+        turn = whole
+        if size > verbatim:  # a few words, with the sources of the answer instead of citation numbers
+            places = f" ({'; '.join(whole.sources[:_MAX_SOURCES])})" if whole.sources else ""
+            answer = _clipped(_MARKER.sub("", whole.answer), _SHORT_ANSWER, count) + places
+            turn = Turn(_clipped(whole.question, _SHORT_QUESTION, count), answer, whole.sources)
         verbatim -= size  # once a turn is shortened, so are all before it
         size = _turn_tokens(turn, count)
         if size > left:
@@ -179,13 +183,6 @@ def _fitting_turns(history: Sequence[Turn], budget: int, count: Count) -> tuple[
         left -= size
         kept.insert(0, turn)
     return tuple(kept), sum(turn not in history for turn in kept)
-
-
-def _short(turn: Turn, count: Count) -> Turn:
-    """Return a turn in a few words, with the sources of its answer instead of citation numbers."""
-    answer = _clipped(_MARKER.sub("", turn.answer), _SHORT_ANSWER, count)
-    places = f" ({'; '.join(turn.sources[:_MAX_SOURCES])})" if turn.sources else ""
-    return Turn(_clipped(turn.question, _SHORT_QUESTION, count), answer + places, turn.sources)
 
 
 def _turn_tokens(turn: Turn, count: Count) -> int:

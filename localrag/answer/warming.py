@@ -47,7 +47,12 @@ def pieces(
     for document in documents:
         if stop():
             break
-        found += [_piece(library, unit, model, settings) for unit in _units(library, document, model, settings)]
+        for unit in _units(library, document, model, settings):
+            prefix = model.prefixes(prompts.documents_prompt("", [(unit.name, unit.text)]))[-1]
+            tokens, window = len(prefix.tokens), model.window
+            why_not = "" if tokens < window else f"it has {tokens:,} tokens, and the model's window {window:,}"
+            kept = _cache(library, unit, settings).has(prefix)
+            found.append(Piece(document, unit.name, unit.section, tokens, kept, why_not))
     return found
 
 
@@ -138,14 +143,6 @@ def _warm(
 def _units(library: Library, document: Document, model: Model, settings: Settings) -> list[Unit]:
     known = calibration.load(settings.calibration_file, model.model)
     return sections.units_of((library, document), EVERYTHING, model, sections.room(model, settings, known))
-
-
-def _piece(library: Library, unit: Unit, model: Model, settings: Settings) -> Piece:
-    prefix = model.prefixes(prompts.documents_prompt("", [(unit.name, unit.text)]))[-1]
-    tokens = len(prefix.tokens)
-    why_not = "" if tokens < model.window else f"it has {tokens:,} tokens, and the model's window {model.window:,}"
-    kept = _cache(library, unit, settings).has(prefix)
-    return Piece(unit.pair[1], unit.name, unit.section, tokens, kept, why_not)
 
 
 def _cache(library: Library, unit: Unit, settings: Settings) -> DiskPromptCache:

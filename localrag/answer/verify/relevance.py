@@ -65,7 +65,7 @@ def _reason(own: frozenset[str], question: frozenset[str], spans: Sequence[_Span
 
 def _spans(passage: Passage) -> list[_Span]:
     frame = terms(" ".join((*passage.heading, passage.header)))
-    found = prompt_injection.marked(passage.text)
+    found = prompt_injection.read(passage.text)
     own = [terms(passage.text[one.start : one.end]) for one in found]
     spans = []
     for at, one in enumerate(found):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from calendar import monthrange
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -22,6 +22,23 @@ from typing import Any, Literal, NamedTuple
 def load_words(package: str, name: str) -> dict[str, Any]:
     """Return the tables of words in a TOML file of a package."""
     return tomllib.loads(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
+
+
+@cache
+def load_patterns(package: str, name: str, **named: str) -> Mapping[str, Sequence[str]]:
+    """Return the regular expressions of a text file by group, one a line; {name} is one that is named before."""
+    groups: dict[str, list[str]] = {}
+    for line in resources.files(package).joinpath(name).read_text(encoding="utf-8").splitlines():
+        if head := re.fullmatch(r"\[(\w+)\]", line):
+            group = groups.setdefault(head[1], [])
+        elif line and not line.startswith("#"):
+            line = re.sub(r"\{([a-z]+)\}", lambda match: named[match[1]], line)
+            if groups:
+                group.append(line)
+            else:
+                known, _, pattern = line.partition(" = ")
+                named[known] = pattern
+    return groups
 
 
 def by_word(words: Mapping[str, str]) -> dict[str, str]:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib import resources
 from itertools import pairwise
 
+from localrag.quantities import load_patterns
 from localrag.store.sentences import sentences
 
 # Replaces an injection, so that the model does not read on over the gap.
@@ -72,32 +72,21 @@ _ALONE = re.compile(r"\b(?:only|just|always|exactly|nothing else)\b")
 _WRAP = re.compile(r"(?<=[^\n]{40})\n(?![\n|])|(?<=[^\n])\n(?=[a-zß-öø-ÿа-я])")
 
 
-@cache
-def _groups() -> Mapping[str, Sequence[str]]:
-    """Return the patterns of prompt_injection.txt by group."""
-    named: dict[str, str] = {}
-    groups: dict[str, list[str]] = {}
-    for line in resources.files(__package__).joinpath("prompt_injection.txt").read_text(encoding="utf-8").splitlines():
-        if head := re.fullmatch(r"\[(\w+)\]", line):
-            group = groups.setdefault(head[1], [])
-        elif line and not line.startswith("#"):
-            if not groups:
-                name, _, pattern = line.partition(" = ")
-                named[name] = pattern
-            else:
-                group.append(re.sub(r"\{([a-z]+)\}", lambda match: named[match[1]], line))
-    return groups
+_PATTERNS = load_patterns("localrag.answer", "prompt_injection.txt")
 
 
 @cache
 def _ways(group: str) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(pattern, re.MULTILINE) for pattern in _groups()[group])
+    return tuple(re.compile(pattern, re.MULTILINE) for pattern in _PATTERNS[group])
 
 
 @cache
 def _any(group: str) -> re.Pattern[str]:
     """Return one pattern for all of a group."""
-    return re.compile("|".join(f"(?:{pattern})" for pattern in _groups()[group]), re.MULTILINE)
+    return re.compile(
+        "|".join(f"(?:{pattern})" for pattern in _PATTERNS[group]),
+        re.MULTILINE,
+    )
 
 
 @dataclass(slots=True)

@@ -35,24 +35,17 @@ _ALSO_TEXT = ("message/delivery-status", "message/disposition-notification", "te
 class Letter:
     """A mail from any kind of file; `bodies` are pairs of plain text and HTML that say the same."""
 
-    sender: str = ""  # "Jane Doe <jane@example.org>"
-    author: str = ""  # "Jane Doe", or the address
-    to: str = ""
-    cc: str = ""
-    bcc: str = ""
-    sent: str = ""  # as written
-    date: str = ""  # ISO 8601
-    subject: str = ""
-    bodies: tuple[tuple[str, str], ...] = ()
-    lost: int = 0  # characters that could not be decoded
+    headers: dict[str, str]  # in the order in which they are shown, decoded; may be empty
+    author: str  # "Jane Doe", or the address
+    date: str  # ISO 8601
+    bodies: tuple[tuple[str, str], ...]
+    lost: int  # characters that could not be decoded
 
-    def headers(self) -> list[tuple[str, str]]:
-        named = (("From", self.sender), ("To", self.to), ("Cc", self.cc), ("Bcc", self.bcc), ("Date", self.sent),
-                 ("Subject", self.subject))  # fmt: skip
-        return [(name, " ".join(value.split())) for name, value in named if value.strip()]
+    def written_headers(self) -> dict[str, str]:
+        return {name: " ".join(value.split()) for name, value in self.headers.items() if value.strip()}
 
     def reading(self) -> Reading:
-        text = clean("\n".join(f"{name}: {value}" for name, value in self.headers()))
+        text = clean("\n".join(f"{name}: {value}" for name, value in self.written_headers().items()))
         headings: list[Heading] = []
         remarks: list[Remark] = []
         for plain, html in self.bodies:
@@ -68,7 +61,7 @@ class Letter:
         day = self.date[:10]
         label = f"{day} from {self.author}" if day and self.author else day or self.author
         page = Page(text, None, label or None, tuple(headings), unit="mail")
-        return Reading((page,), self.subject, remarks=tuple(remarks), author=self.author, date=self.date)
+        return Reading((page,), self.headers["Subject"], remarks=tuple(remarks), author=self.author, date=self.date)
 
 
 def _body(plain: str, html: str) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
@@ -96,13 +89,12 @@ def encrypted() -> ReadError:
 
 def read(source: Source, options: Options) -> Reading:
     mail = _open(source)
-    names = ("From", "Sender", "To", "Cc", "Bcc", "Date", "Subject")
-    sender, on_behalf, to, cc, bcc, sent, subject = (
-        ", ".join(filter(None, map(header_text, mail.headers.get_all(name, [])))) for name in names
-    )
+    names = ("From", "To", "Cc", "Bcc", "Date", "Subject", "Sender")
+    headers = {name: ", ".join(filter(None, map(header_text, mail.headers.get_all(name, [])))) for name in names}
+    sender = headers.pop("Sender")
+    headers["From"] = headers["From"] or sender
     author = author_of(mail.headers.get("From", "") or mail.headers.get("Sender", ""))
-    sender, date, bodies = sender or on_behalf, iso_date(sent), tuple(mail.bodies)
-    return Letter(sender, author, to, cc, bcc, sent, date, subject, bodies, mail.lost).reading()
+    return Letter(headers, author, iso_date(headers["Date"]), tuple(mail.bodies), mail.lost).reading()
 
 
 def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:

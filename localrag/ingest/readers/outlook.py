@@ -161,10 +161,8 @@ def _letter(item: _Item) -> Letter:
     headers = HeaderParser().parsestr(item.text(_HEADERS))
     sender, author = header_text(str(headers.get("From", ""))), author_of(str(headers.get("From", "")))
     if not sender:
-        name, addresses = (
-            item.text(_SENDER, _ON_BEHALF),
-            map(item.text, (_SENDER_SMTP, _SENDER_ADDRESS, _BEHALF_ADDRESS)),
-        )
+        name = item.text(_SENDER, _ON_BEHALF)
+        addresses = map(item.text, (_SENDER_SMTP, _SENDER_ADDRESS, _BEHALF_ADDRESS))
         address = next((found for found in addresses if "@" in found), "")
         sender, author = _person(name, address), name or address
     sent = item.date(_SUBMITTED, _DELIVERED)
@@ -186,8 +184,8 @@ def _letter(item: _Item) -> Letter:
         raise encrypted()  # or signed in a way that hides the text as well
     date = iso_date(written) or (sent.isoformat() if sent else "")
     written = written or (format_datetime(sent) if sent else "")
-    subject = item.text(_SUBJECT)
-    return Letter(sender, author, to, cc, bcc, written, date, subject, ((plain, html),), item.lost)
+    shown = {"From": sender, "To": to, "Cc": cc, "Bcc": bcc, "Date": written, "Subject": item.text(_SUBJECT)}
+    return Letter(shown, author, date, ((plain, html),), item.lost)
 
 
 def _rtf_body(data: bytes) -> str:
@@ -229,7 +227,7 @@ def _attachments(item: _Item) -> Iterator[tuple[str, _Item | bytes | None]]:
 
 def _as_eml(item: _Item, budget: Budget, depth: int) -> EmailMessage:
     letter, message = _letter(item), EmailMessage()
-    for name, value in letter.headers():
+    for name, value in letter.written_headers().items():
         message[name] = value
     (plain, html), *_ = letter.bodies
     message.set_content(plain)

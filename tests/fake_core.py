@@ -229,7 +229,7 @@ class FakeEngine:
 
     def look_at(self, folder: Path) -> Folder:
         known = self.world.roots.get(folder)
-        return Folder(known or folder.name, known is not None, self.world.readable, 34_000_000, self.world.pace)
+        return Folder(known or folder.name, known is not None, self.world.readable, 34_000_000)
 
     def shelf(self, library: str) -> Shelf:
         held = self.world.libraries[library]
@@ -421,7 +421,6 @@ class FakeWorld:
     fresh: FakeLibrary = field(default_factory=lambda: FakeLibrary("new"))
     roots: dict[Path, str] = field(default_factory=dict)
     readable: int = 3
-    pace: float | None = None
     now: float = 0.0
     file_state: FileState = "same"
     picture: PageImage | LocalragError = WHITE

@@ -17,7 +17,6 @@ from localrag.cli.output import counted, say, size, table
 from localrag.errors import ModelDamaged, UsageError
 from localrag.models import InstalledModel, ModelStore, Progress, catalog
 from localrag.models.shelf import reinstall
-from localrag.models.sources import kind_of
 from localrag.models.store import memory_needed
 from localrag.settings import load_settings
 
@@ -199,7 +198,7 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
                 "id": card.id, "kind": card.kind, "title": card.title, "licence": card.licence, "bytes": card.bytes,
                 "context": card.context, "memory": card.memory, "fits": catalog.fits(card.memory),
                 "state": "available" if policy.allows_model(card.sha256) else "not allowed",
-                "sources": [kind_of(source) for source in card.sources], "sha256": card.sha256,
+                "sources": [source.kind for source in card.sources], "sha256": card.sha256,
                 "provenance": card.provenance, "note": card.note,
             }  # fmt: skip
 

@@ -102,6 +102,20 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
     )
 
 
+def quiet_torch() -> Any:
+    """Import torch for all cores, and keep the progress bars and advice of the libraries on it off the terminal."""
+    import logging
+
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    torch.set_num_threads(machine.cores())
+    return torch
+
+
 class SentenceTransformerEmbedder:
     """A sentence-transformers folder, run by torch on the CPU.
 
@@ -112,20 +126,10 @@ class SentenceTransformerEmbedder:
     engine = "sentence-transformers"
 
     def __init__(self, model_id: str, folder: Path, sha256: str, precision: Precision | None = None) -> None:
-        import logging
-
-        import torch
-
-        logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+        torch = quiet_torch()
         from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging as transformers_logging
-
-        # Their progress bars and advice would mix with ours.
-        transformers_logging.disable_progress_bar()
-        transformers_logging.set_verbosity_error()
 
         self.precision: Precision = precision or ("bfloat16" if machine.has_bfloat16() else "float32")
-        torch.set_num_threads(machine.cores())
         try:
             self._model = SentenceTransformer(
                 str(folder), device="cpu", local_files_only=True, trust_remote_code=False,

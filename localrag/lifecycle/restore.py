@@ -62,7 +62,10 @@ def inspect(settings: Settings, source: Path, name: str | None, unlock: Unlock, 
         if key is not None:
             return Source(name, trusted=True)
         digest = backup.check(source, unlock, stop=stop).sha256
-        return Source(name, _made_here(settings, digest), digest)
+        record = settings.audit_file
+        entries = audit.entries(record) if record.is_file() else ()
+        made_here = any(one.event == "export" and one.details.get("sha256") == digest for one in entries)
+        return Source(name, made_here, digest)
     if not (source / DATABASE).is_file():
         raise UsageError(f"{str(source)!r} is not the folder of a library", f"It holds no {DATABASE}.")
     keyring = source / keyrings.FILE
@@ -95,13 +98,6 @@ def restore(
             hint = "Give another name with --name, or --replace to lose that one."
             raise UsageError(f"the library {name!r} exists already", hint)
         return _restored(settings, source, found, unlock, stop, progress)
-
-
-def _made_here(settings: Settings, sha256: str) -> bool:
-    """Whether the general audit record names a backup with this digest."""
-    record = settings.audit_file
-    entries = audit.entries(record) if record.is_file() else ()
-    return any(entry.event == "export" and entry.details.get("sha256") == sha256 for entry in entries)
 
 
 def _restored(

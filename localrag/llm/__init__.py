@@ -80,15 +80,10 @@ class Generator(Protocol):
     ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:  # fmt: skip
         """Read the prompt and write the continuation; `Completed` is always the last item.
 
-        Args:
-            temperature: 0 takes the likeliest token each time, whatever the seed.
-            grammar: a GBNF grammar that the text must follow.
-            stop: polled while reading and writing; True ends it within a fraction of a second.
-            cache: keeps the states at the ends of the stable parts.
-            think: the token limit of reasoning before the answer, apart from `max_tokens`; 0, `weigh` and a grammar
-                answer at once.
-
-        Raises ModelError if the prompt does not fit the window.
+        A `temperature` of 0 takes the likeliest token each time, whatever the seed. The text follows `grammar` (GBNF).
+        `stop` is polled and ends it within a fraction of a second. `cache` keeps the states at the ends of the stable
+        parts. `think` is the token limit of reasoning before the answer, apart from `max_tokens`; 0, `weigh` and a
+        grammar answer at once. Raises ModelError if the prompt does not fit the window.
         """
 
     def weigh(

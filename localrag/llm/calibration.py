@@ -159,27 +159,6 @@ def _read(file: Path) -> dict[str, Any]:
     return everything if isinstance(everything, dict) else {}
 
 
-# The key, which no model has, of the speed of ingest.
-_FOLDERS = "(folders)"
-
-
-def record_folder(file: Path, bytes: int, seconds: float) -> None:
-    """Save how long a folder of this many bytes took to ingest; ignore small ones."""
-    if bytes < 100_000 or seconds <= 0:
-        return
-    with suppress(StorageError):
-        storage.write_json(file, {**_read(file), _FOLDERS: {"bytes": bytes, "seconds": seconds}})
-
-
-def seconds_for_folder(file: Path, bytes: int) -> float | None:
-    """Estimate the seconds to ingest this many bytes from the last folder, or return None."""
-    last = _read(file).get(_FOLDERS)
-    try:
-        return bytes * float(last["seconds"]) / float(last["bytes"]) if isinstance(last, dict) else None
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):  # somebody has edited the file
-        return None
-
-
 def _put(file: Path, model: str, values: dict[str, Any], before: dict[str, Any]) -> None:
     """Save the known figures of a model over those `before`."""
     given = {name: value for name, value in values.items() if value not in (None, "")}

@@ -75,7 +75,7 @@ class ChatTemplate:
             on, off = (self._render(_PROBE, think) for think in (True, False))
         except ModelError:
             return False  # reported when a question is asked
-        return on != off or tags.open_in(_last(on)) or tags.sure
+        return on != off or tags.open_in(on.rpartition("\x03")[2]) or tags.sure
 
     def pieces(self, messages: Sequence[Message], think: bool = False) -> list[Piece]:
         """Return the prompt for these messages, to be continued with reasoning or with the answer."""
@@ -91,7 +91,7 @@ class ChatTemplate:
             pieces.append(Piece(message.text, trusted=False, ends=message.role != "assistant"))
             pieces.append(Piece(message.tail, trusted=False))
         if self.tags is not None:  # open reasoning, or end it
-            opened = self.tags.open_in(_last(rendered))
+            opened = self.tags.open_in(rendered.rpartition("\x03")[2])
             closing = "" if think else self.tags.end
             pieces.append(Piece(closing if opened else self.tags.begin if think else self.tags.without, trusted=True))
         return [piece for piece in pieces if piece.text]
@@ -114,8 +114,3 @@ class ChatTemplate:
             return str(self._template.render(**values, enable_thinking=think, thinking=think))
         except Exception as error:  # a template is untrusted code and may raise anything
             raise ModelError(f"the model's chat template failed: {error}", "Choose another model.") from error
-
-
-def _last(rendered: str) -> str:
-    """Return the text after the last message."""
-    return rendered.rpartition("\x03")[2]

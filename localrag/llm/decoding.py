@@ -103,11 +103,6 @@ def _events(parted: Any) -> Generator[Reasoning | Delta, None, None]:
         yield kinds[kind](text)
 
 
-def room_for_end(model: LlamaModel) -> int:
-    """Return the tokens that ending the reasoning takes."""
-    return len(model.tokenize(model.tags.end, special=True)) if model.tags is not None else 0
-
-
 # --- sampling -----------------------------------------------------------------------------------------------
 
 

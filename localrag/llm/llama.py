@@ -14,7 +14,7 @@ from pathlib import Path
 
 from localrag.errors import ModelError, SettingsError
 from localrag.events import Delta, PromptRead, Reasoning
-from localrag.llm import Completed, PromptCache, Weighed, batching, decoding
+from localrag.llm import Completed, PromptCache, Weighed, batching
 from localrag.llm.batching import Prefix, Prompt
 from localrag.llm.decoding import Decoding, sampler
 from localrag.llm.llama_model import LlamaContext, LlamaModel, Running, bytes_per_token, check_memory
@@ -117,10 +117,11 @@ class LlamaGenerator:
         think: int = 0,
     ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:  # fmt: skip
         began = time.monotonic()
-        thinking = think > 0 and grammar is None and self._model.tags is not None
+        tags = self._model.tags
+        thinking = think > 0 and grammar is None and tags is not None
         prompt = self._model.encode(messages, thinking)
         # A short window shortens the reasoning before the answer.
-        end = decoding.room_for_end(self._model)
+        end = len(self._model.tokenize(tags.end, special=True)) if tags is not None else 0
         room = self._window - len(prompt) - end
         max_tokens = max(1, min(max_tokens, room))
         think = max(0, min(think, room - max_tokens)) if thinking else 0

@@ -39,13 +39,9 @@ class _Stopped(Exception):
 class DiskPromptCache:
     """The prompt cache of one library for one model.
 
-    Args:
-        folder: the library's folder.
-        identity: everything that decides whether an entry fits, as text.
-        documents: content hashes of the documents in the next prompts, each a stable part, in order.
-        limit: bytes of all entries of the library; 0 for a share of the free disk (see `bound`).
-        part: the part of the document in the prompts, if not the whole ("Chapter 3").
-        keep_others: do not replace other entries.
+    `identity` is everything that decides whether an entry fits; `documents` are the content hashes of the documents in
+    the next prompts, each a stable part, in order; `limit` is that of `bound`; `part` is the part of the document in
+    the prompts, if not the whole ("Chapter 3"). With `keep_others` no entry is replaced.
     """
 
     def __init__(

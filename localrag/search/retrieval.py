@@ -70,16 +70,13 @@ class Searcher:
             # One generation of each library, while its embedder loads, which takes seconds.
             for library in libraries:
                 stack.enter_context(library.snapshot())
-            embedders = {library.name: self._embedder(library.identity) for library in libraries}
+            for identity in {library.identity for library in libraries} - self._embedders.keys():
+                self._embedders[identity] = embeddings.load_embedder(self._settings, identity)
+            embedders = {library.name: self._embedders[library.identity] for library in libraries}
             hits = search(
                 libraries, embedders, question, k=wanted, documents=documents, document_ids=document_ids, join=join
             )
         return hits if self._reranker is None else reranking.rerank(question, hits, self._reranker)[:k]
-
-    def _embedder(self, identity: EmbedderIdentity) -> Embedder:
-        if identity not in self._embedders:
-            self._embedders[identity] = embeddings.load_embedder(self._settings, identity)
-        return self._embedders[identity]
 
     def close(self) -> None:
         """Close the libraries."""

@@ -42,13 +42,10 @@ _TITLE_WIDTH = 60
 
 
 class SessionStore:
-    """All conversations.
+    """All conversations: in the folder of their library, so that they are encrypted, moved and deleted with it.
 
-    Args:
-        folder: of those that belong to no library.
-        record: the audit record of deletions and exports.
-        libraries: the folder of all libraries. Conversations lie in the folder of their library, so that they are
-            encrypted, moved and deleted with it; those of several lie with one of them, an encrypted one first.
+    Those of several libraries are with one of them, an encrypted one first; those of none in `folder`. `record` is the
+    audit record of deletions and exports, `libraries` the folder of all libraries.
     """
 
     def __init__(self, folder: Path, record: Path | None = None, libraries: Path | None = None) -> None:

@@ -30,13 +30,7 @@ _WORD = re.compile(r"\w+")
 
 def signature(text: str) -> bytes:
     """The signature of a text; empty if the text is too short."""
-    seen: dict[str, int] = {}
-    hashes = []
-    for word in _WORD.findall(text.lower()):
-        value = seen.get(word)
-        if value is None:
-            value = seen[word] = zlib.crc32(word.encode("utf-8", "replace"))
-        hashes.append(value)
+    hashes = [zlib.crc32(word.encode("utf-8", "replace")) for word in _WORD.findall(text.lower())]
     if len(hashes) < _MIN_RUNS + _RUN:
         return b""
     words = np.array(hashes, np.uint64)

@@ -68,7 +68,6 @@ class Folder:
     known: bool
     files: int
     bytes: int = 0
-    seconds: float | None = None  # an estimate from the folder read last on this machine
 
 
 @dataclass(frozen=True, slots=True)

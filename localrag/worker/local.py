@@ -59,9 +59,6 @@ class LocalEngine:
                         folder, progress=updates.put, stop=stop,
                         on_wait=lambda words: updates.put(IngestProgress(0, 0, words, "wait")),
                     )  # fmt: skip
-                    if report.complete and not report.unchanged:
-                        whole = scan.readable(folder)[1]
-                        calibration.record_folder(self._settings.calibration_file, whole, report.seconds)
                     updates.put(report)
             except BaseException as error:
                 updates.put(error)
@@ -97,8 +94,7 @@ class LocalEngine:
         if known:
             return Folder(known, True, 0)
         files, size = scan.readable(folder)
-        seconds = calibration.seconds_for_folder(self._settings.calibration_file, size)
-        return Folder(names.name_for(folder, self._settings), False, files, size, seconds)
+        return Folder(names.name_for(folder, self._settings), False, files, size)
 
     def shelf(self, library: str) -> Shelf:
         with closing(api.open_library(library, settings=self._settings)) as opened:
@@ -154,14 +150,13 @@ class LocalEngine:
 
     def model_choices(self) -> tuple[ModelOffer, ...]:
         from localrag.models import catalog
-        from localrag.models.sources import kind_of
         from localrag.models.store import ModelStore
 
         here = {model.id for model in ModelStore(self._settings).installed("generator")}
         cards = [card for card in catalog.CATALOG if card.kind == "generator" and card.rank > 0 and card.sha256]
         offers = []
         for card in sorted(cards, key=lambda card: -card.rank):
-            kinds = {kind_of(source) for source in card.sources}
+            kinds = {source.kind for source in card.sources}
             usable = tuple(_SOURCES[kind] for kind in self._settings.sources if kind in kinds)
             if usable and catalog.fits(card.memory) and policy.allows_model(card.sha256):
                 seconds = _SECONDS * card.bytes * _ACTIVE.get(card.id, 1.0) / max(1, machine.physical_cores())

@@ -199,19 +199,6 @@ def test_a_full_disk_does_not_cost_the_answer(tmp_path: Path) -> None:
     assert seen.seconds_to_read(1000) == pytest.approx(10, rel=0.01)
 
 
-def test_a_folder_is_estimated_by_the_one_read_last(tmp_path):
-    file = tmp_path / "calibration.json"
-    assert calibration.seconds_for_folder(file, 1_000_000) is None
-    calibration.record_folder(file, 50_000, 60.0)  # too small to tell anything
-    assert calibration.seconds_for_folder(file, 1_000_000) is None
-    before = calibration.record(file, "one", read=(1000, 10.0), written=(100, 10.0))
-    calibration.record_folder(file, 400_000, 20.0)
-    assert calibration.seconds_for_folder(file, 4_000_000) == 200.0
-    assert calibration.load(file, "one").read_speed == before.read_speed
-    file.write_text('{"(folders)": {"bytes": "many"}}')
-    assert calibration.seconds_for_folder(file, 1) is None
-
-
 def test_a_model_that_says_yes_less_readily_answers_where_the_text_fits(tmp_path: Path) -> None:
     # Shares of "yes" and scores of passages that do and do not hold the answer, as the 0.5B model gave them.
     small = calibration.load(tmp_path / "calibration.json", "qwen2.5-coder-0.5b-instruct").answer_from

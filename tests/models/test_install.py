@@ -80,7 +80,7 @@ def test_sources_are_tried_in_the_order_of_the_setting(
     tried: list[str] = []
 
     def refuse(source: Any, *_: Any) -> Any:
-        tried.append(sources.kind_of(source))
+        tried.append(source.kind)
         raise SourceFailed("no")
 
     monkeypatch.setattr(sources, "fetch", refuse)
@@ -219,7 +219,7 @@ def shop(offer: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         weights = transformer_source = ("model.safetensors",)
 
         def fetch(source: Any, into: Path, name: str, work: Path, report: Any) -> dict[str, Any]:
-            kind = sources.kind_of(source)
+            kind = source.kind
             wanted = source.file if kind == "hub" else source.requirements[0].split("==")[0]
             tried.append(f"{kind} {wanted}")
             if kind in unreachable:

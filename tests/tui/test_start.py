@@ -28,13 +28,13 @@ def opened(app, *libraries):
 
 
 async def test_a_folder_is_read_after_a_yes_and_the_conversation_opens():
-    world = FakeWorld(readable=12, pace=240.0)
+    world = FakeWorld(readable=12)
     app = world.app(folder=LEASES)
     gc.disable()  # as the command does
     try:
         async with app.run_test() as pilot:
             await see(pilot, "Read 12 files into a library named leases?")
-            await see(pilot, "34 MB. This takes about 4 min")
+            await see(pilot, "34 MB. 100 pages take")
             await until(pilot, gc.isenabled)
             assert "leases" not in world.libraries
             await pilot.press("y")

@@ -121,9 +121,8 @@ class IngestScreen(Screen[str | None]):
             elif not found.files:
                 self._words.update("There is no file in this folder that localrag can read.")
             else:
-                pace = PACE if found.seconds is None else f"This takes about {duration(found.seconds)}; scans longer."
                 question = f"Read {count(found.files, 'file')} into a library named {found.library}?"
-                if not await self.app.push_screen_wait(ConfirmScreen(question, f"{file_size(found.bytes)}. {pace}")):
+                if not await self.app.push_screen_wait(ConfirmScreen(question, f"{file_size(found.bytes)}. {PACE}")):
                     self.dismiss(None)
                     return
                 self._begin(found.library)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 from tiny_models import adapter, gguf, sha256
 
 from localrag import api, policy
-from localrag.errors import PolicyRefused, PolicyUnreadable
+from localrag.errors import ModelDamaged, PolicyRefused, PolicyUnreadable
 from localrag.lifecycle.audit_events import save_setting
 from localrag.models import ModelStore
+from localrag.models.shelf import stamp
 from localrag.security import audit, offline
 from localrag.settings import Settings, load_settings, origins
 
@@ -280,6 +282,24 @@ def test_only_allowed_models_are_imported_and_used(rule, settings, tmp_path):
     assert store.default("generator").id == "good"
     with pytest.raises(PolicyRefused, match="'bad'"):
         store.use("bad")
+
+
+def test_weights_under_the_record_of_another_model_are_refused(rule, settings, tmp_path):
+    """The stamp and the hash in a model's record are the user's own to write."""
+    good, bad = tmp_path / "good.gguf", gguf(filling=b"poisoned")
+    good.write_bytes(gguf())
+    store = ModelStore(settings)
+    model = store.import_path(good)
+    rule(f'allowed_models = ["{model.sha256}"]')
+    assert store.get("good") == store.get("good") == model
+    model.path.chmod(0o600)
+    model.path.write_bytes(bad)
+    file = model.path.parent / "model.json"
+    record = json.loads(file.read_text())
+    record["files"][record["weights"]] |= {"size": len(bad), "stamp": list(stamp(model.path))}
+    file.write_text(json.dumps(record))
+    with pytest.raises(ModelDamaged):
+        store.get("good")
 
 
 def test_an_adapter_must_be_allowed_and_can_be_taken_off(rule, settings, tmp_path):

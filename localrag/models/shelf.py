@@ -132,7 +132,7 @@ def parse_record(data: bytes, name: str) -> Manifest:
             raise ValueError(f"file name {unsafe[0]!r}")
         if record.weights not in record.files:
             raise ValueError("weights")
-        if not any(PurePosixPath(file).is_relative_to(record.main) for file in record.files):
+        if not PurePosixPath(record.weights).is_relative_to(record.main):  # what is hashed must be what is loaded
             raise ValueError("main")
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ModelDamaged(f"the record of model {name!r} is malformed ({error})", reinstall(name)) from None
@@ -189,6 +189,7 @@ def reinstall(id: str) -> str:
 # --- the folder ---------------------------------------------------------------------------------------------
 
 _STAGING = ".staging-"
+_hashed: set[tuple[Path, tuple[int, ...]]] = set()  # files that this process has hashed, with their stamps
 
 
 class Shelf:
@@ -228,7 +229,10 @@ class Shelf:
     # --- hashes ---------------------------------------------------------------------------------------------
 
     def verified(self, id: str) -> InstalledModel:
-        """Return a model whose files all have their hashes; only files with a changed stamp are hashed."""
+        """Return a model whose files all have their hashes; only files with a changed stamp are hashed.
+
+        While a policy lists hashes, each process hashes each file once, since users can write the stamps.
+        """
         folder, record = self.record(id)
         expected = self.expected_of(id)
         changed = [
@@ -236,17 +240,17 @@ class Shelf:
         ]
         for name in changed:
             self.check(folder, record, name)
-        if changed:
+        if (stamped := record.stamped(folder)) != record:
             # A read-only folder only costs hashing at every start.
             with contextlib.suppress(StorageError):
-                write_record(folder, record.stamped(folder))
+                write_record(folder, stamped)
         return record.model(folder)
 
     def check(self, folder: Path, record: Manifest, name: str) -> None:
         """Hash one file, regardless of its stamp; with a wrong hash, move it to quarantine and raise ModelDamaged."""
         wanted = record.recorded[name].sha256
         try:
-            seen = sha256_of(folder / name)
+            before, seen = stamp(folder / name), sha256_of(folder / name)
         except OSError as error:
             raise ModelDamaged(
                 f"{name} of model {record.id!r} cannot be read: {error.strerror}", reinstall(record.id)
@@ -258,6 +262,7 @@ class Shelf:
                 f"it was moved to {str(aside)!r}",
                 reinstall(record.id),
             )
+        _hashed.add((folder / name, before))
 
     def compare(self, record: Manifest, expected: Mapping[str, str], *, downloaded: Path | None = None) -> None:
         """Refuse a model with a wrong hash, or that the policy does not allow.
@@ -377,7 +382,8 @@ def _suspect(path: Path, entry: Entry, expected: str | None) -> bool:
     if expected not in (None, entry.sha256):
         return True
     try:
-        return stamp(path) != entry.stamp
+        unseen = not policy.allows_model(None) and (path, entry.stamp) not in _hashed
+        return unseen or stamp(path) != entry.stamp
     except OSError:
         return True
 

@@ -209,11 +209,7 @@ def _remarks(answer: Answer) -> list[str]:
     ]
     if costs:
         lines.append(f"Other modes: {', '.join(costs)} until the first word.")
-    tokens, work = answer.tokens, "without a model"
-    if answer.model is not None:
-        read = f"{tokens.prompt:,} tokens read ({tokens.reused:,} from the prompt cache)"
-        work = f"{read}, {tokens.generated:,} written; {answer.model}"
-    return [*lines, f"{answer.seconds.total:.1f} s; {work}"]
+    return [*lines, annotations.cost(answer)]
 
 
 def print_table(answer: Answer) -> None:

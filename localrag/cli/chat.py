@@ -112,8 +112,8 @@ def _run_app(
 
     app = LocalragApp(
         real_core(settings), libraries=named, folder=folder, only=only, mode=mode,
-        preferences=Preferences(settings, options=given), look=look_of(os.environ), installer=installer.prepared,
-        resumed=resumed,
+        preferences=Preferences(settings, options=given), look=look_of(os.environ), resumed=resumed,
+        installer=installer.prepared.install if installer.prepared else None,
     )  # fmt: skip
     app.run()
     code = app.return_code or 0

@@ -35,26 +35,23 @@ _ENOUGH_DISK = 2_000_000_000  # a small model, or the vectors of some thousand d
 _MIN_DISK = 200_000_000
 _REBUILD = "Build it here: pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
 _CONFINE = "Call localrag.security.offline.confine() before anything else."
+# Prints what llama.cpp is, then opens the model in use as a question would, with the arguments given.
 _PROBE = """
-import json, llama_cpp
+import json, sys, llama_cpp
+from pathlib import Path
+from localrag.errors import LocalragError
 print(json.dumps({
     "version": llama_cpp.__version__,
     "gpu": bool(llama_cpp.llama_supports_gpu_offload()),
     "processor": llama_cpp.llama_print_system_info().decode(),
-}))
-"""
-# Opens the model in use as a question would; the arguments come from the current settings.
-_TRIAL = """
-import json, sys
-from pathlib import Path
-from localrag.errors import LocalragError
-from localrag.llm.llama import LlamaGenerator
-given = json.loads(sys.argv[1])
-paths = {name: Path(given.pop(name)) for name in ("path", "adapter") if given.get(name)}
-try:
-    print(json.dumps({"in_force": LlamaGenerator(**{**given, **paths, "context": 0}).in_force()}))
-except LocalragError as error:
-    print(json.dumps({"message": error.message, "hint": error.hint}))
+}), flush=True)
+for given in map(json.loads, sys.argv[1:]):
+    from localrag.llm.llama import LlamaGenerator
+    paths = {name: Path(given.pop(name)) for name in ("path", "adapter") if given.get(name)}
+    try:
+        print(json.dumps({"in_force": LlamaGenerator(**{**given, **paths, "context": 0}).in_force()}))
+    except LocalragError as error:
+        print(json.dumps({"message": error.message, "hint": error.hint}))
 """
 
 
@@ -206,20 +203,25 @@ def _machine(settings: Settings) -> Iterator[Seen]:
 
 
 def _llama(settings: Settings) -> Iterator[Seen]:
+    from localrag.llm import loading
     from localrag.models import machine
 
+    arguments: list[str] = []
+    with suppress(LocalragError):  # reported among the models
+        arguments = [json.dumps(loading.generator_arguments(settings), default=str)]
+    command = [sys.executable, "-c", _PROBE, *arguments]
     try:
-        command = [sys.executable, "-P", "-c", _PROBE]
-        probe = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        probe = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         yield "problem", f"llama.cpp does not start: {error}", _REBUILD
         return
-    if probe.returncode != 0:
+    printed = [json.loads(line) for line in probe.stdout.splitlines() if line.startswith("{")]
+    if not printed:
         last = (probe.stderr.splitlines() or ["no message"])[-1]
         how = f"signal {-probe.returncode}" if probe.returncode < 0 else last
         yield "problem", f"llama.cpp does not load ({how})", _REBUILD
         return
-    found = json.loads(probe.stdout.splitlines()[-1])
+    found, *in_use = printed
     threads = settings.threads or machine.cores()
     features = ", ".join(re.findall(r"(\w+) = 1", found["processor"])) or "no processor features named"
     yield "ok", f"llama-cpp-python {found['version']}, {threads} threads; {features}", ""
@@ -230,29 +232,16 @@ def _llama(settings: Settings) -> Iterator[Seen]:
         yield "warning", message, "Build llama-cpp-python for your GPU, or remove the setting."
     else:
         yield "ok", "this build uses the processor only", ""
-    yield from _in_force(settings)
-
-
-def _in_force(settings: Settings) -> Iterator[Seen]:
-    """Report how the model in use runs with the current settings."""
-    from localrag.llm import loading
-
-    try:
-        arguments = json.dumps(loading.generator_arguments(settings), default=str)
-    except LocalragError:
-        return  # reported among the models
-    command = [sys.executable, "-P", "-c", _TRIAL, arguments]
-    try:
-        trial = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        result = json.loads((trial.stdout.splitlines() or ["{}"])[-1])
-    except (OSError, subprocess.TimeoutExpired, ValueError):
-        result = {}
-    if "in_force" in result:
-        yield "ok", f"in use: {', '.join(result['in_force'])}", ""
-    else:
-        message = result.get("message", "its process ended without a message")
-        hint = result.get("hint") or "Check it: localrag models verify"
-        yield "problem", f"the model in use does not run: {message}", hint
+    model = in_use[0] if in_use else {}
+    if "in_force" in model:
+        yield "ok", f"in use: {', '.join(model['in_force'])}", ""
+    elif arguments:
+        message = model.get("message", "its process ended without a message")
+        yield (
+            "problem",
+            f"the model in use does not run: {message}",
+            model.get("hint") or "Check it: localrag models verify",
+        )
 
 
 def _models(settings: Settings) -> Iterator[Seen]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textual._context import NoActiveAppError
 from textual.message import Message
@@ -50,11 +50,8 @@ class InstallProgress:
     total: int = 0
 
 
-class Installer(Protocol):
-    """Installs models in a process of its own, which alone may reach the network."""
-
-    def install(self, ids: Sequence[str], stop: Stop) -> Iterator[InstallProgress]:
-        """Install models one after the other. A stop leaves nothing half installed."""
+# Installs models one after the other, in a process of its own, which alone may reach the network.
+Installer = Callable[[Sequence[str], Stop], Iterator[InstallProgress]]
 
 
 class Lane:

@@ -227,6 +227,7 @@ def arguments(path: Path, **more: object) -> dict[str, object]:
 def test_the_model_in_use_reports_how_it_runs(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(doctor, "_PROBE", REAL_PROBE)
     path = tiny_llamas.sliding(tmp_path / "tiny.gguf")
     monkeypatch.setattr(loading, "generator_arguments", lambda settings: arguments(path, kv_type="q8_0"))
     result = of("llama.cpp", diagnose(settings))[-1]
@@ -246,6 +247,7 @@ def test_the_model_in_use_reports_how_it_runs(
 def test_a_model_that_does_not_run_is_a_problem_with_its_reason(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(doctor, "_PROBE", REAL_PROBE)
     path = tmp_path / "broken.gguf"
     path.write_bytes(b"GGUF")
     for given, word in (

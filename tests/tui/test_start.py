@@ -163,7 +163,7 @@ class FakeInstaller:
     def __init__(self, *script, world):
         self.script, self.world, self.asked = script, world, []
 
-    def install(self, ids, stop):
+    def __call__(self, ids, stop):
         self.asked.append(tuple(ids))
         for step in self.script:
             if isinstance(step, Gate):

@@ -77,3 +77,15 @@ def unread(answer: Answer) -> list[str]:
         where = source(left.document, "" if left.page is None else f"p. {left.page}")
         lines.append(f"Not read: {where}: {left.reason}" if where else f"Not read: {left.reason}")
     return lines
+
+
+def cost(answer: Answer) -> str:
+    """Return what an answer took: time, tokens, model."""
+    tokens, seconds = answer.tokens, answer.seconds
+    parts = [f"{seconds.total:.1f} s"]
+    if seconds.first_token is not None:
+        parts.append(f"first word after {seconds.first_token:.1f} s")
+    if tokens.prompt or tokens.generated:
+        reused = f" ({tokens.reused:,} reused)" if tokens.reused else ""
+        parts.append(f"{tokens.prompt:,} tokens read{reused}, {tokens.generated:,} written")
+    return " · ".join([*parts, answer.model or "no model used"])

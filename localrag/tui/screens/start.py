@@ -285,7 +285,7 @@ class NoModelScreen(Screen[bool]):
         self._hint.update("Esc stops; nothing half installed is left")
 
         def install() -> None:
-            for progress in installer.install((EMBEDDER, offer.id), stop.is_set):
+            for progress in installer((EMBEDDER, offer.id), stop.is_set):
                 self._latest = progress
 
         try:

@@ -303,7 +303,9 @@ class TurnView(Vertical):
             remarks.append(f"{count(more_quotes, 'more quote')}: Ctrl+T, then Enter on a row")
         elif answer.table and not has_table:
             remarks.append(f"{count(len(answer.table), 'row')} as a table: Ctrl+T")
-        quiet = [cost_line(answer)] + ([context_line(answer)] if answer.looked_at or answer.context else [])
+        quiet = [clean_line(marks.cost(answer))] + (
+            [context_line(answer)] if answer.looked_at or answer.context else []
+        )
         await self._notes.mount(*(Static(Content(line), classes="quiet") for line in quiet))
         for line in remarks:
             await self._note(line)
@@ -345,19 +347,6 @@ def priced(cost: Cost) -> str:
     time = "" if cost.seconds is None else f", about {duration(cost.seconds)}"
     price = "no model" if cost.kind == "exact" else f"about {count(cost.tokens, 'token')}{time}"
     return f"{PLAN_NAMES[cost.kind]} ({price})"
-
-
-def cost_line(answer: Answer) -> str:
-    """What an answer took: time, tokens, model."""
-    tokens, seconds = answer.tokens, answer.seconds
-    parts = [f"{seconds.total:.1f} s"]
-    if seconds.first_token is not None:
-        parts.append(f"first word after {seconds.first_token:.1f} s")
-    if tokens.prompt or tokens.generated:
-        reused = f" ({tokens.reused:,} reused)" if tokens.reused else ""
-        parts.append(f"{count(tokens.prompt, 'token')} read{reused}, {tokens.generated:,} written")
-    parts.append(clean_line(answer.model) if answer.model else "no model used")
-    return " · ".join(parts)
 
 
 def context_line(answer: Answer) -> str:

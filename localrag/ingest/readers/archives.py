@@ -39,16 +39,13 @@ _OF_SYSTEMS = re.compile(r"(?:^|/)(?:\.[^/]*|__MACOSX|~\$[^/]*|Thumbs\.db|deskto
 _DAMAGE = "Copy it again from where it came from, or unpack it with a repair tool."
 _DISTRUST = "Do not trust this archive."
 _NO_FILE = ReadError("is a link, a device or a pipe, which are not followed", "Pack the file itself.")
-_AES = 99
 _STEP = 1 << 20
 _RATIO = 200
 _HARMLESS = 50_000_000
 
 
 def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
-    if source.suffix == ".zip":
-        return _zip_members(source, options, budget)
-    return _tar_or_single(source, budget)
+    return _zip_members(source, options, budget) if source.suffix == ".zip" else _tar_or_single(source, budget)
 
 
 def _inner_name(raw: str, names: Names) -> tuple[str, ReadError | None] | None:
@@ -119,7 +116,7 @@ def _zip_data(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, options: Options
     if (bomb := _bomb(entry.file_size, entry.compress_size)) is not None:
         raise bomb
     encrypted = bool(entry.flag_bits & 1)
-    if entry.compress_type == _AES:
+    if entry.compress_type == 99:
         raise ReadError("is encrypted with AES, which is not supported", "Unpack it with its password.")
     for password in options.passwords if encrypted else ("",):
         try:

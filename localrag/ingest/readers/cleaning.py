@@ -31,7 +31,6 @@ def clean(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text.translate(_TRANSLATION))
 
 
-_SPACES = re.compile(r"\s+")
 _PRODUCER = re.compile(r"^(?:microsoft (?:word|powerpoint|excel)|powerpoint presentation)\s*(?:-\s*)?", re.I)
 _FILE_END = re.compile(r"\.(?:docx?|dotx?|pdf|pptx?|xlsx?|rtf|odt|txt|indd|qxd|wpd|tex|dvi|html?)$", re.I)
 _JUNK = re.compile(r"^(?:untitled.*|title|document\d*|doc\d*|slide ?\d+|presentation\d*|unknown|none|null|n/a)$", re.I)
@@ -39,7 +38,7 @@ _JUNK = re.compile(r"^(?:untitled.*|title|document\d*|doc\d*|slide ?\d+|presenta
 
 def clean_title(title: str) -> str:
     """Return a title on one line; "" if it says nothing about the document."""
-    title = _SPACES.sub(" ", clean(title)).strip(" \"'-_")
+    title = " ".join(clean(title).split()).strip(" \"'-_")
     # A program wrote a title that names a file; the file's real name is better.
     if _PRODUCER.match(title) or _FILE_END.search(title) or _JUNK.match(title):
         return ""

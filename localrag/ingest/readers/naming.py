@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from localrag.ingest.readers.base import SUFFIXES, reads
@@ -70,10 +71,8 @@ _RUSSIAN = re.compile("[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+")
 
 def old_name(data: bytes) -> str:
     """Decode a name of unknown encoding: UTF-8, or the code page that makes whole words of it."""
-    try:
+    with suppress(UnicodeDecodeError):
         return data.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
     russian = data.decode("cp866")
     others = [word for word in re.findall(r"[^\W\d_]+|[^\0-\x7f]", russian) if not word.isascii()]
     if all(map(_RUSSIAN.fullmatch, others)) and any(len(word) > 2 for word in others):

@@ -385,12 +385,9 @@ def _declarations(style: str) -> dict[str, str]:
 
 def _style(rules: _Rules, tag: str, attributes: Mapping[str, str | None]) -> dict[str, str]:
     """Return the declarations for an element itself; `_Look` has what it inherits."""
-    found: dict[str, str] = {}
-    if rules:
-        classes = (attributes.get("class") or "").split()[:50]
-        names = [tag, *(name for one in classes for name in (f".{one}", f"{tag}.{one}")), f"#{attributes.get('id')}"]
-        for name in names:
-            found |= rules.get(name, {})
+    classes = (attributes.get("class") or "").split()[:50] if rules else ()
+    names = [tag, *(name for one in classes for name in (f".{one}", f"{tag}.{one}")), f"#{attributes.get('id')}"]
+    found = {key: value for name in names for key, value in rules.get(name, {}).items()}
     return found | _declarations(attributes.get("style") or "")
 
 

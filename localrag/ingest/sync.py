@@ -470,12 +470,11 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A document ready to be embedded: its chunks with their digests and texts to embed."""
+    """A document ready to be embedded: its chunks, and the texts to embed by digest."""
 
     part: Part
     chunks: tuple[Chunk, ...]
-    keys: tuple[bytes, ...]
-    texts: tuple[str, ...]
+    texts: dict[bytes, str]
     signature: bytes
 
 
@@ -507,8 +506,7 @@ def _chunked(part: Part, embedder: Embedder) -> Prepared:
     chunks = chunking.split(reading.pages, count=embedder.count, title=reading.title, limit=embedder.max_tokens)
     return Prepared(
         part, tuple(chunks),
-        tuple(passage_digest(reading.title, chunk) for chunk in chunks),
-        tuple(chunking.embedded_text(reading.title, chunk) for chunk in chunks),
+        {passage_digest(reading.title, chunk): chunking.embedded_text(reading.title, chunk) for chunk in chunks},
         minhash.signature("\n".join(page.text for page in reading.pages)),
     )  # fmt: skip
 
@@ -520,8 +518,8 @@ def _is_full(batch: Batch, times: int) -> bool:
 
 def _texts(batch: Batch) -> dict[bytes, str]:
     """The texts of a batch by digest."""
-    prepared = [item for _, item in batch if isinstance(item, Prepared)]
-    return {key: text for item in prepared for key, text in zip(item.keys, item.texts, strict=True)}
+    items = (item for _, item in batch if isinstance(item, Prepared))
+    return {key: text for item in items for key, text in item.texts.items()}
 
 
 def _path(file: Found, member: str) -> str:

@@ -18,7 +18,7 @@ from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.package import DAMAGED, damaged, iso_date, parse_xml, whole
+from localrag.ingest.readers.package import DAMAGED, check_size, damaged, iso_date, parse_xml, whole
 from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
@@ -51,10 +51,7 @@ def read(source: Source, options: Options) -> Reading:
             flat = parse_xml(source.read())
             return _read(flat, flat, flat, None)
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
-            if sum(info.file_size for info in archive.infolist()) > options.unpacked:
-                raise ReadError(
-                    f"unpacks to more than {options.unpacked:,} bytes", "Raise read_unpacked_mb to read it."
-                )
+            check_size(archive, options)
             refuse_encrypted(archive)
             content = parse_xml(archive.read("content.xml"))
             return _read(content, part(archive, "styles.xml"), part(archive, "meta.xml"), archive)

@@ -38,12 +38,7 @@ _MAX_PART = 400_000_000  # bytes
 _RELATIONSHIP = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 _DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 _TERMS = "{http://purl.org/dc/terms/}"
-_STRICT = b"http://purl.oclc.org/ooxml/"
-_TRANSITIONAL = b"http://schemas.openxmlformats.org/"
-_STRICT_PARTS = (
-    b"officeDocument/relationships", b"officeDocument/math", b"wordprocessingml/main", b"presentationml/main",
-    b"spreadsheetml/main", b"drawingml/main", b"drawingml/chart", b"drawingml/diagram",
-)  # fmt: skip
+_STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")  # the names of "Strict Open XML"
 # Drawings with text, the attribute that names their part, and what reads it.
 DRAWINGS = {
     "{http://schemas.openxmlformats.org/drawingml/2006/chart}chart": ("id", chart),
@@ -147,11 +142,15 @@ class Package:
         if self._left < 0:
             raise ReadError(f"unpacks to more than {self._limit:,} bytes", "Raise read_unpacked_mb to read it.")
         data = self._archive.read(info)
-        if _STRICT in data[:8192]:
-            for name in _STRICT_PARTS:
-                family, _, rest = name.partition(b"/")
-                data = data.replace(_STRICT + name, _TRANSITIONAL + family + b"/2006/" + rest)
+        if _STRICT.search(data, 0, 8192):
+            data = _STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/\2", data)
         return parse_xml(data)
+
+
+def check_size(archive: zipfile.ZipFile, options: Options) -> None:
+    """Raise ReadError where a document unpacks to too much; zipfile reads no more than the sizes it names."""
+    if sum(info.file_size for info in archive.infolist()) > options.unpacked:
+        raise ReadError(f"unpacks to more than {options.unpacked:,} bytes", "Raise read_unpacked_mb to read it.")
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from localrag.ingest.readers.package import (
     DAMAGED,
     RELATION,
     Package,
+    check_size,
     damaged,
     decrypted,
     embedded_files,
@@ -34,7 +35,7 @@ from localrag.ingest.readers.package import (
     whole,
 )
 from localrag.ingest.readers.sheet_layout import Merge, Note, Row, lay_out, row_of
-from localrag.ingest.readers.source import Budget, Options, OverBudget, Source, another_kind
+from localrag.ingest.readers.source import Options, Source, another_kind
 from localrag.ingest.readers.text import decode_guessing, decode_named, guess_remark
 from localrag.types import Page, Reading, Remark, SkippedPage
 
@@ -44,7 +45,6 @@ _S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _XDR = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _OLE = b"\xd0\xcf\x11\xe0"
-_EXCEL_4 = (b"\x09\x00\x04\x00", b"\x09\x02\x06\x00", b"\x09\x04\x06\x00")  # and Excel 2 and 3
 _ODS = "application/vnd.oasis.opendocument.spreadsheet"
 _MANIFEST = "<m:manifest xmlns:m='urn:oasis:names:tc:opendocument:xmlns:manifest:1.0'/>"
 _MAX_CELLS = 40_000_000  # of a sheet's rectangle: calamine takes 24 bytes for each
@@ -78,15 +78,13 @@ def read(source: Source, options: Options) -> Reading:
     source = _zipped(source) if source.suffix == ".fods" else decrypted(source, options.passwords) or source
     with source.open() as stream:
         head = stream.read(4)
-    if head in _EXCEL_4:
-        raise ReadError("is a workbook of Excel 4 or older", "Open it in a spreadsheet program and save it as XLSX.")
     if head == _OLE:
         return _read(source, _about_xls(source), options)
     if head != b"PK\x03\x04":
         raise _damaged(source, ValueError("it does not begin like one"))
     try:
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
-            Budget(options).take(sum(info.file_size for info in archive.infolist()))
+            check_size(archive, options)
             names = archive.namelist()
             if "content.xml" in names:
                 about = _about_ods(archive)
@@ -95,8 +93,6 @@ def read(source: Source, options: Options) -> Reading:
         return _read(source, about, options)
     except DAMAGED as error:
         raise _damaged(source, error) from error
-    except OverBudget as error:  # the limit of this file, not of the one it may be in
-        raise ReadError(error.message, error.hint) from error
 
 
 def _zipped(source: Source) -> Source:

@@ -29,9 +29,9 @@ _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _MAX_DEPTH = 40  # of nested boxes and controls; real documents need five
 # Elements around blocks and runs that change nothing about them. w:del and w:moveFrom are not among them.
 _WRAPPERS = frozenset(
-    f"{_W}{name}" for name in "sdt sdtContent ins moveTo customXml smartTag hyperlink fldSimple dir bdo".split()
+    f"{_W}{name}"
+    for name in "sdt sdtContent ins moveTo customXml smartTag hyperlink fldSimple dir bdo ruby rubyBase".split()
 )
-_RUBY = (f"{_W}ruby", f"{_W}rubyBase")
 _TABLE = frozenset((f"{_W}tbl", f"{_W}tr", f"{_W}tc"))
 _BREAKS = {f"{_W}tab": "\t", f"{_W}ptab": "\t", f"{_W}br": "\n", f"{_W}cr": "\n", f"{_W}noBreakHyphen": "-"}
 _NOT_PRINTED = ("del", "moveFrom", "vanish")  # marks of an empty paragraph that does not count
@@ -190,7 +190,7 @@ class _Document:
                     self._hidden.add(kind, "".join(text.text or "" for text in child.iter(f"{_W}t")))
                 else:
                     yield from self._inline(child, line, style, shaded, depth + 1)
-            elif tag in _WRAPPERS or tag in _RUBY:
+            elif tag in _WRAPPERS:
                 yield from self._inline(child, line, style, shaded, depth + 1)
             elif tag == f"{_W}del":
                 author = child.get(f"{_W}author") or "an unknown author"

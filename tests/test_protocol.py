@@ -12,7 +12,7 @@ import pytest
 
 from localrag import errors, protocol
 from localrag.errors import LocalragError
-from localrag.ingest.readers.ocr import NoEngine
+from localrag.ingest.readers.source import OverBudget
 from localrag.types import Citation
 
 CITATION = Citation("contracts", "a.pdf", 1, None, "p. 1", "notice", 0, 6, 1)
@@ -138,7 +138,7 @@ def test_every_error_comes_back_with_message_and_hint(kind: type[LocalragError])
 
 
 def test_an_error_defined_elsewhere_comes_back_as_its_base_class() -> None:
-    assert type(protocol.ErrorMessage.of(NoEngine("no engine", "install one")).error()) is errors.ReadError
+    assert type(protocol.ErrorMessage.of(OverBudget("too much", "unpack it")).error()) is errors.ReadError
 
 
 def test_an_unknown_error_is_refused() -> None:

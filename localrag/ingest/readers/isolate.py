@@ -169,22 +169,16 @@ class _Replies:
 
 
 class Drawer(contextlib.AbstractContextManager["Drawer"]):
-    """Draws pages, one at a time; its process is kept for a while, since the start takes longest.
+    """Draws pages, one at a time; its process is kept for the next page of the file, since the start takes longest.
 
-    It is kept for pages of one file only, so a hostile file cannot affect the pages of another. A context manager, so
-    that no process is left behind.
-
-    Its process waits `idle` seconds for the next page. The other arguments are those of `ReaderPool`.
+    It is kept for one file only, so a hostile file cannot affect the pages of another. A context manager, so that no
+    process is left behind. The arguments are those of `ReaderPool`.
     """
 
-    def __init__(
-        self, seconds: float = 60, options: Options | None = None, memory: int = 1_500_000_000, idle: float = 60
-    ) -> None:  # fmt: skip
+    def __init__(self, seconds: float = 60, options: Options | None = None, memory: int = 1_500_000_000) -> None:
         self._limits = wire.Setup(seconds, memory, options or Options())
-        self._idle = idle
         self._drawing = threading.Lock()
         self._kept: tuple[Path, _Process] | None = None
-        self._leaving: threading.Timer | None = None
 
     def __exit__(self, *exc: object) -> None:
         self.close()
@@ -193,8 +187,6 @@ class Drawer(contextlib.AbstractContextManager["Drawer"]):
         """Draw a page of a document, or raise ReadError."""
         with self._drawing:
             kept, self._kept = self._kept, None
-            if self._leaving is not None:
-                self._leaving.cancel()
             if kept is not None and kept[0] == path:
                 # That a kept process was killed says nothing about the file.
                 with contextlib.suppress(_Lost):
@@ -221,9 +213,6 @@ class Drawer(contextlib.AbstractContextManager["Drawer"]):
             raise _not_drawn(path, reason)
         if not process.leaving:
             self._kept = path, process
-            self._leaving = threading.Timer(self._idle, self.close)
-            self._leaving.daemon = True
-            self._leaving.start()
         return found
 
     def close(self) -> None:

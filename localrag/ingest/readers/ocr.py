@@ -7,15 +7,16 @@ Pages on their side or upside down are turned. Text recognised with little confi
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -37,10 +38,6 @@ _MIN_CONFIDENCE = 0.6
 _MIN_LETTERS = 3  # fewer on a whole page are specks, staples and the edge of the scanner
 
 
-class NoEngine(ReadError):
-    """No installed engine recognises this language."""
-
-
 @dataclass(frozen=True, slots=True)
 class Recognised:
     """A picture's text; empty where it has none."""
@@ -52,12 +49,12 @@ class Recognised:
 def recognise(image: Image.Image, languages: Sequence[str] = ("en",)) -> Recognised:
     """Return the text of a picture (EXIF is ignored) in languages by their ISO 639-1 codes.
 
-    Raises ReadError for a picture that is too large, NoEngine where no installed engine reads these languages.
+    Raises ReadError for a picture that is too large, or where no installed engine reads these languages.
     """
     check_size(image.size)
-    engine = _engine(tuple(languages))
+    tesseract = _tesseract_names(languages)
     picture = _prepared(image)
-    lines, turns = _tesseract(picture, engine) if isinstance(engine, str) else _networks(picture)
+    lines, turns = _tesseract(picture, tesseract) if tesseract else _networks(picture)
     for listener in page_listeners:
         listener()
     lines = [line for line in lines if line.confidence >= _MIN_CONFIDENCE]
@@ -103,11 +100,6 @@ def _fractions(box: Box, width: float, height: float, turns: int) -> tuple[float
     return left, top, right, bottom
 
 
-# The languages the networks were trained for, without those that failed in measurements (docs/decisions/0011).
-LANGUAGES = frozenset(
-    "af az bs ca cs cy da de en es et eu fi fr ga gl hr hu id is it ja ku la lb lt lv mi ms mt nl no oc pl pt qu rm ro "
-    "sk sl sq sv sw tl tr uz zh".split()
-)
 THREADS = 1  # the reader pool has a process for each core
 _FILES = {
     "Det": "PP-OCRv6_det_small.onnx",
@@ -120,20 +112,12 @@ _MIN_SIDE = 48
 _MAX_LINES = 3000
 
 
-def networks() -> Path | None:
-    """Return the folder of the networks, or None where rapidocr is not installed."""
-    found = importlib.util.find_spec("rapidocr")
-    folder = Path(found.origin).parent / "models" if found is not None and found.origin else None
-    return folder if folder is not None and all((folder / name).is_file() for name in _FILES.values()) else None
-
-
 @cache
 def _rapidocr() -> Any:
     """Load the networks once a process. With their paths given, rapidocr downloads nothing."""
-    from rapidocr import RapidOCR
+    import rapidocr
 
-    folder = networks()
-    assert folder is not None  # `_engine` has looked
+    folder = Path(rapidocr.__file__).parent / "models"
     options: dict[str, Any] = {f"{part}.model_path": str(folder / name) for part, name in _FILES.items()}
     options |= {
         # The whole picture is kept: lines are found on a smaller one and cut from the full one.
@@ -144,7 +128,7 @@ def _rapidocr() -> Any:
         "Det.limit_side_len": _SEARCH_SIDE, "Det.limit_type": "max", "Det.max_candidates": _MAX_LINES,
         "Rec.rec_batch_num": 1,  # a batch is as wide as its widest line
     }  # fmt: skip
-    return RapidOCR(params=options)
+    return rapidocr.RapidOCR(params=options)
 
 
 def _networks(image: Image.Image) -> tuple[list[Line], int]:
@@ -208,40 +192,29 @@ def _upside_down(engine: Any, crops: list[Any]) -> bool:
     return fmean(score if label == "180" else 1 - score for label, score in labels) > 0.5
 
 
-# Tesseract names languages by ISO 639-2, except Chinese.
-_TESSERACT = dict(
-    pair.split("=")
-    for pair in (
-        "af=afr am=amh ar=ara as=asm az=aze be=bel bg=bul bn=ben bo=bod bs=bos br=bre ca=cat co=cos cs=ces cy=cym "
-        "da=dan de=deu dv=div dz=dzo el=ell en=eng eo=epo es=spa et=est eu=eus fa=fas fi=fin fo=fao fr=fra fy=fry "
-        "ga=gle gd=gla gl=glg gu=guj he=heb hi=hin hr=hrv ht=hat hu=hun hy=hye id=ind is=isl it=ita iu=iku ja=jpn "
-        "jv=jav ka=kat kk=kaz km=khm kn=kan ko=kor ku=kmr ky=kir la=lat lb=ltz lo=lao lt=lit lv=lav mi=mri mk=mkd "
-        "ml=mal mn=mon mr=mar ms=msa mt=mlt my=mya ne=nep nl=nld no=nor oc=oci or=ori pa=pan pl=pol ps=pus pt=por "
-        "qu=que ro=ron ru=rus sa=san sd=snd si=sin sk=slk sl=slv sq=sqi sr=srp su=sun sv=swe sw=swa syr=syr ta=tam "
-        "te=tel tg=tgk th=tha ti=tir to=ton tr=tur tt=tat ug=uig uk=ukr ur=urd uz=uzb vi=vie yi=yid yo=yor zh=chi_sim"
-    ).split()
-)
+@cache
+def _languages() -> dict[str, Any]:
+    """Return the languages of the `networks`, and the names of languages in `tesseract`."""
+    data = resources.files("localrag.ingest.readers").joinpath("ocr_languages.toml").read_text(encoding="utf-8")
+    return tomllib.loads(data)
 
 
-def _engine(languages: tuple[str, ...]) -> Path | str:
-    """Return the folder of the networks, or Tesseract's name for the languages."""
-    wanted = tuple(dict.fromkeys(language.lower() for language in languages)) or ("en",)
-    if unknown := [language for language in wanted if language not in LANGUAGES and language not in _TESSERACT]:
-        what = f"is a picture, and its language {unknown[0]!r} is not known to text recognition"
-        raise NoEngine(what, 'Give ISO 639-1 codes, such as "de".')
-    folder = networks()
-    if folder is not None and LANGUAGES.issuperset(wanted):
-        return folder
-    names = [_TESSERACT[language] for language in wanted if language in _TESSERACT]
-    missing = sorted(set(names) - _installed())
-    if not missing:
-        return "+".join(names)
-    if folder is None and LANGUAGES.issuperset(wanted):
-        raise NoEngine("is a picture, and text recognition is not installed", "Run: pip install rapidocr.")
-    packages = " ".join(f"tesseract-ocr-{name.replace('_', '-')}" for name in missing)
-    strange = ", ".join(language for language in wanted if language not in LANGUAGES or folder is None)
-    what = f"is a picture, and recognising {strange!r} takes Tesseract, which is not installed with that language"
-    raise NoEngine(what, f"Install it (on Debian: apt install {packages}), or change ocr_languages.")
+def _tesseract_names(languages: Sequence[str]) -> str:
+    """Return Tesseract's name for the languages; empty where the networks read them all."""
+    networks, names = set(_languages()["networks"]), _languages()["tesseract"]
+    wanted = [language.lower() for language in languages]
+    others = [language for language in wanted if language not in networks]
+    for language in others:
+        if language not in names:
+            what = f"is a picture, and its language {language!r} is not known to text recognition"
+            raise ReadError(what, 'Give ISO 639-1 codes, such as "de".')
+    needed = [names[language] for language in wanted if language in names]
+    missing = sorted(set(needed) - _installed())
+    if others and missing:
+        packages = " ".join(f"tesseract-ocr-{name.replace('_', '-')}" for name in missing)
+        what = f"is a picture, and recognising {', '.join(others)!r} takes Tesseract, which is not installed with it"
+        raise ReadError(what, f"Install it (on Debian: apt install {packages}), or change ocr_languages.")
+    return "+".join(needed) if others else ""
 
 
 @cache
@@ -280,21 +253,16 @@ def _tesseract(picture: Image.Image, languages: str) -> tuple[list[Line], int]:
     if match := _ROTATE.search(_run(["--psm", "0", "-l", "osd"], picture)):
         turns = -int(match[1]) // 90 % 4
         picture = picture.rotate(90 * turns, expand=True)
-    collected: dict[tuple[str, ...], list[tuple[str, Box, float]]] = {}
+    found: dict[tuple[str, ...], list[tuple[str, Box, float]]] = {}
     for row in _run(["--psm", "3", "-l", languages, "tsv"], picture).split("\n"):
         fields = row.split("\t")
-        if len(fields) == 12 and fields[0] == "5" and fields[11].strip():
+        if len(fields) == 12 and fields[0] == "5" and (word := fields[11].strip()):
             left, top, width, height = map(float, fields[6:10])
             box = Box(left, top, left + width, top + height)
-            collected.setdefault(tuple(fields[1:5]), []).append((fields[11].strip(), box, float(fields[10]) / 100))
-    return [_tesseract_line(found) for found in collected.values()], turns
-
-
-def _tesseract_line(found: list[tuple[str, Box, float]]) -> Line:
-    boxes: list[Box | None] = []
-    for word, box, _ in found:
-        boxes += [None] if boxes else []
-        step = (box.right - box.left) / len(word)
-        boxes += [box._replace(left=box.left + i * step, right=box.left + (i + 1) * step) for i in range(len(word))]
-    confidence = sum(sure * len(word) for word, _, sure in found) / sum(len(word) for word, _, _ in found)
-    return Line(" ".join(word for word, _, _ in found), tuple(boxes), confidence)
+            found.setdefault(tuple(fields[1:5]), []).append((word, box, float(fields[10]) / 100))
+    lines: list[Line] = []
+    for words in found.values():
+        boxes = [each for word, box, _ in words for each in (*[box] * len(word), None)]
+        confidence = fmean([sure for _, _, sure in words], [len(word) for word, _, _ in words])
+        lines.append(Line(" ".join(word for word, _, _ in words), tuple(boxes[:-1]), confidence))
+    return lines, turns

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import islice, takewhile
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.pdf_words import Word
@@ -124,29 +125,23 @@ _MIN_PIECE = 4  # letters; shorter pieces are ambiguous
 _CONTEXT = 60  # letters on both sides that distinguish two places with the same words
 
 
-class _Letters(NamedTuple):
-    """The letters and digits of a text, and the offset or word number of each."""
-
-    text: str
-    owners: tuple[int, ...]
-
-
 def locate(text: str, start: int, end: int, words: Sequence[Word]) -> list[Box]:
     """Return a box for each line of a span of a page's text, in the units of `words`; empty if not found."""
-    stored = _letters(enumerate(text))
-    drawn = _letters((number, letter) for number, word in enumerate(words) for letter in word.text)
-    inside = [index for index, owner in enumerate(stored.owners) if start <= owner < end]
-    if not inside:
+    stored, offsets = _letters(enumerate(text))
+    drawn, owners = _letters((number, letter) for number, word in enumerate(words) for letter in word.text)
+    first, last = bisect_left(offsets, start), bisect_left(offsets, end)
+    if first == last:
         return []
-    first, last = inside[0], inside[-1] + 1
-    spans = [one] if (one := _whole(stored, first, last, drawn)) else _pieces(stored, first, last, drawn)
+    begins = [at for at in range(first, last) if at == first or offsets[at] > offsets[at - 1] + 1]  # of its words
+    spans = _whole(stored, first, last, drawn) or _pieces(stored, [*begins, last], drawn)
     if sum(end - start for start, end in spans) < _MIN_FOUND * (last - first):
         return []
-    numbers = sorted({drawn.owners[index] for start, end in spans for index in range(start, end)})
+    numbers = sorted({owners[index] for start, end in spans for index in range(start, end)})
     return lines([words[number] for number in numbers])
 
 
-def _letters(marked: Iterable[tuple[int, str]]) -> _Letters:
+def _letters(marked: Iterable[tuple[int, str]]) -> tuple[str, list[int]]:
+    """Return the letters and digits of a text, and the offset or word number of each."""
     kept: list[str] = []
     owners: list[int] = []
     for owner, letter in marked:
@@ -154,70 +149,48 @@ def _letters(marked: Iterable[tuple[int, str]]) -> _Letters:
             if sign.isalnum():
                 kept.append(sign.lower() if len(sign.lower()) == 1 else sign)
                 owners.append(owner)
-    return _Letters("".join(kept), tuple(owners))
+    return "".join(kept), owners
 
 
-def _whole(stored: _Letters, first: int, last: int, drawn: _Letters) -> tuple[int, int] | None:
+def _whole(stored: str, first: int, last: int, drawn: str) -> list[tuple[int, int]]:
     """Return where the span is drawn in one piece; of several places, the one with the same context."""
-    wanted = stored.text[first:last]
-    if places := _all(wanted, drawn.text):
-        before, after = stored.text[max(0, first - _CONTEXT) : first], stored.text[last : last + _CONTEXT]
-        at = max(
-            places,
-            key=lambda at: (
-                _common(reversed(before), reversed(drawn.text[max(0, at - _CONTEXT) : at]))
-                + _common(after, drawn.text[at + len(wanted) :][:_CONTEXT])
-            ),
-        )
-        return at, at + len(wanted)
-    # A line in right-to-left script, drawn from the left.
-    turned = wanted[::-1]
-    at = drawn.text.find(turned) if len(wanted) >= _MIN_PIECE else -1
-    return (at, at + len(turned)) if at >= 0 else None
+    wanted, size = stored[first:last], last - first
+    before, after = stored[max(0, first - _CONTEXT) : first][::-1], stored[last : last + _CONTEXT]
 
+    def same(at: int) -> int:
+        ahead, behind = drawn[max(0, at - _CONTEXT) : at][::-1], drawn[at + size :][:_CONTEXT]
+        pairs = (*zip(before, ahead, strict=False), *zip(after, behind, strict=False))
+        return sum(a == b for a, b in pairs)
 
-def _common(one: Iterable[str], other: Iterable[str]) -> int:
-    """Count the equal letters at the start of two texts."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    places = _all(wanted, drawn)
+    if not places and size >= _MIN_PIECE:
+        places = _all(wanted[::-1], drawn)  # right-to-left script, drawn from the left
+    return [(at, at + size) for at in (max(places, key=same),)] if places else []
 
 
 def _all(wanted: str, text: str) -> list[int]:
     return [match.start() for match in islice(re.finditer(f"(?={re.escape(wanted)})", text), 1000)]
 
 
-def _pieces(stored: _Letters, first: int, last: int, drawn: _Letters) -> list[tuple[int, int]]:
-    """Return the longest drawn pieces of the span in order, each the nearest to the one before.
-
-    A word begins where the offset of a letter does not follow the letter before.
-    """
-    begins = [at for at in range(first, last) if at == first or stored.owners[at] > stored.owners[at - 1] + 1]
-    ends = [*begins[1:], last]
+def _pieces(stored: str, begins: Sequence[int], drawn: str) -> list[tuple[int, int]]:
+    """Return the longest drawn runs of a span's words in order, each the nearest to the one before."""
     found: list[tuple[int, int]] = []
     near, index = 0, 0
-    while index < len(begins):
-        size, at = _longest(stored.text, begins[index], ends[index:], drawn.text, near)
-        if not size:
-            index += 1
-            continue
-        found.append((at, at + size))
-        near, reached = at + size, begins[index] + size
-        while index < len(begins) and begins[index] < reached:
-            index += 1
+    while index < len(begins) - 1:
+        best = 0
+        for end in begins[index + 1 :]:
+            wanted = stored[begins[index] : end]
+            places = _all(wanted, drawn) or _all(wanted[::-1], drawn)
+            if not places:
+                break
+            at = min(places, key=lambda at: abs(at - near))
+            if len(wanted) >= _MIN_PIECE or at == near:
+                best, start = end, at
+        if best:
+            found.append((start, start + best - begins[index]))
+            near = found[-1][1]
+        index = bisect_left(begins, best) if best else index + 1
     return found
-
-
-def _longest(text: str, begin: int, ends: Sequence[int], drawn: str, near: int) -> tuple[int, int]:
-    """Return how many letters from `begin` on are drawn together, and where; (0, 0) if too few."""
-    best = (0, 0)
-    for end in ends:
-        wanted = text[begin:end]
-        places = _all(wanted, drawn) or _all(wanted[::-1], drawn)
-        if not places:
-            break
-        at = min(places, key=lambda at: abs(at - near))
-        if len(wanted) >= _MIN_PIECE or at == near:
-            best = (end - begin, at)
-    return best
 
 
 def lines(words: Sequence[Word]) -> list[Box]:

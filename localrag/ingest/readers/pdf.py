@@ -191,10 +191,9 @@ def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int]]:
             textpage = stack.enter_context(contextlib.closing(page.get_textpage()))
         raw = native.text(textpage)
         visual = pdf_text.is_visual(raw)
-        if turned := pdf_text.has_right_to_left(raw):
-            raw = pdf_text.with_ligatures(raw, textpage, visual)
+        raw = pdf_text.with_ligatures(raw, textpage, visual)
         text = pdf_text.tidy(page_text(page, textpage, raw, found.paths, found.ruled))
-    return pdf_text.plain(text, visual) if turned else text, hidden.remarks(number), found.kinds
+    return pdf_text.plain(text, visual), hidden.remarks(number), found.kinds
 
 
 def _recognised(page: Any, options: Options) -> _Read:

@@ -7,6 +7,8 @@ text, and a remark reports it.
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +34,7 @@ _MAX_ANNOTATIONS = 20_000
 _MAX_FIELDS = 5_000
 _MAX_LENGTH = 4_000  # characters of one comment or field
 _INDEX = re.compile(r"\[\d+\]$")
-_DATE = re.compile(r"(?:D:)?\s*(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?\s*(?:([Zz])|([+-])(\d\d)'?(\d\d)?)?")
+_DATE = re.compile(r"(?:D:)?\s*(\d{4})(\d\d)?(\d\d)?")
 
 Quads = list[tuple[float, float, float, float]]  # left, bottom, right, top of each marked line, in PDF coordinates
 MarkedText = Callable[[int, Quads], str]  # the text of a page (0-based) inside boxes
@@ -139,7 +141,7 @@ def _comment(annotation: Any, index: int, marked_text: MarkedText) -> Note | Non
         kind = "Reply"
     elif text and kind != "Insertion":
         kind = "Comment"
-    author, date = _text(annotation.get("/T")), iso_date(str(annotation.get("/M") or ""))[:10]
+    author, date = _text(annotation.get("/T")), iso_date(str(annotation.get("/M") or ""))
     head = f"{kind} by {author}" if author else kind
     head += f", {date}" if date else ""
     if text and marked and " ".join(text.split()) != marked:
@@ -201,22 +203,17 @@ def _page_of(item: Any, pages: dict[int, int]) -> int:
 
 
 def _signature(value: Any) -> str:
-    name, date = _text(value.get("/Name")), iso_date(str(value.get("/M") or ""))[:10]
+    name, date = _text(value.get("/Name")), iso_date(str(value.get("/M") or ""))
     signed = f"signed by {name}" if name else "signed"
     reason = f", reason: {reason}" if (reason := _text(value.get("/Reason"))) else ""
     return f"is digitally {signed}{f' on {date}' if date else ''}{reason}; the signature was not verified"
 
 
 def iso_date(text: str) -> str:
-    """Return a PDF date ("D:20240302101500+01'00'") in ISO 8601, as exact as it is; empty where it is none."""
+    """Return the day of a PDF date ("D:20240302101500+01'00'") in ISO 8601, or its year; empty where it is none."""
     match = _DATE.match(text.strip())
-    if match is None:
+    if match is None or not "1900" <= match[1] <= "2100":
         return ""
-    year, month, day, hour, minute, second, zulu, sign, hours, minutes = match.groups()
-    if not (month and day and 1 <= int(month) <= 12 and 1 <= int(day) <= 31 and 1900 <= int(year) <= 2100):
-        return year if 1900 <= int(year) <= 2100 else ""
-    date = f"{year}-{month}-{day}"
-    if not (hour and minute) or int(hour) > 23 or int(minute) > 59:
-        return date
-    zone = "Z" if zulu else f"{sign}{hours}:{minutes or '00'}" if sign else ""
-    return f"{date}T{hour}:{minute}:{second or '00'}{zone}"
+    with contextlib.suppress(ValueError):
+        return datetime.date(int(match[1]), int(match[2] or 0), int(match[3] or 0)).isoformat()
+    return match[1]

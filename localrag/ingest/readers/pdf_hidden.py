@@ -19,12 +19,10 @@ _WHITE = 235  # of 255; paler is invisible on paper
 _SAME = 10  # of 255; nearer colours look the same
 _MIN_SIZE = 1.0  # points
 _PICTURE = 0.5  # share of the page that makes it a scan
-_MAX_PATHS = 5000
+_MAX_PATHS = 1000
 _MAX_PIXELS = 6_000_000
 _SCALE = 2.0  # pixels a point
-_BAND = 20.0
 _MIN_UPRIGHT = 3
-_MAX_BANDS = 400
 
 
 @dataclass
@@ -68,31 +66,20 @@ def _look(page: Any) -> PageObjects:
     left, bottom, right, top = page.get_cropbox()
     area = max(1.0, (right - left) * (top - bottom))
     ground = _Ground()
-    plain = ground.plain
     for item in native.items(page, matrix):
-        if item.kind == native.TEXT:
-            found.kinds.add(native.TEXT)
-            found.texts += 1
-            ink = native.ink(item.handle)
-            if ink is None:
-                continue
-            if (
-                ink.mode == 0 and ink.fill in plain and item.around is matrix and ink.top - ink.bottom >= _MIN_SIZE
-                and ink.right > left and ink.left < right and ink.top > bottom and ink.bottom < top
-            ):  # fmt: skip
-                ground.latest.append((item, ink))  # black on white, on the page: the usual case
-            else:
-                _look_at_text(item, ink, (right - left, top - bottom), ground, found)
-            continue
         found.kinds.add(item.kind)
-        if item.kind == native.PATH:
+        if item.kind == native.TEXT:
+            found.texts += 1
+            if ink := native.ink(item.handle):
+                _look_at_text(item, ink, (right - left, top - bottom), ground, found)
+        elif item.kind == native.PATH:
             found.paths.append(item)
             if len(found.paths) <= _MAX_PATHS:
                 ground.add_path(item)
         elif item.kind in (native.IMAGE, native.SHADING) and (box := native.bounds(item)):
             share = min(1.0, max(0.0, box.width * box.height / area))
             found.pictured += share if item.kind == native.IMAGE else 0.0
-            ground.add(box, None)
+            ground.fills.append((box, None))
             if share < _PICTURE:  # under a picture of the whole page is the text of a scan
                 ground.cover(box)
     found.ruled = ground.upright >= _MIN_UPRIGHT
@@ -114,7 +101,7 @@ def _look_at_text(
     if box.right <= 0 or box.left >= paper[0] or box.bottom <= 0 or box.top >= paper[1]:
         found.unseen.append(("text off the page", item))
     elif len(colours) < len(inks):
-        ground.latest.append((item, ink))  # a pattern
+        ground.texts.append((item, box))  # a pattern
     elif all(colour[3] == 0 for colour in colours):
         found.unseen.append(("transparent text", item))
     elif box.height < _MIN_SIZE and native.text_size(item) < _MIN_SIZE:
@@ -123,7 +110,7 @@ def _look_at_text(
         kind = "white text" if min(colours[0][:3]) >= _WHITE else "text in the colour of its background"
         found.suspects.append((kind, item, box))
     else:
-        ground.latest.append((item, ink))
+        ground.texts.append((item, box))
 
 
 class _Ground:
@@ -132,12 +119,9 @@ class _Ground:
     def __init__(self) -> None:
         self.upright = 0
         self.covered: list[tuple[native.Item, native.Box]] = []
+        self.texts: list[tuple[native.Item, native.Box]] = []
+        self.fills: list[tuple[native.Box, native.Colour | None]] = []
         self._colours: set[tuple[int, int, int]] = set()
-        self.plain: set[native.Colour | None] = set()  # colours that are visible everywhere
-        # By bands of the page, so pages with many boxes stay fast.
-        self._fills: dict[int, list[tuple[native.Box, native.Colour | None]]] = {}
-        self._texts: dict[int, list[tuple[native.Item, native.Box]]] = {}
-        self.latest: list[tuple[native.Item, native.Ink]] = []
 
     def add_path(self, item: native.Item) -> None:
         box = native.bounds(item)
@@ -154,44 +138,28 @@ class _Ground:
         colour = native.colour_of(item.handle)
         if colour is not None and colour[3] == 0:
             return
-        self.add(box, colour)
-        if colour is not None and colour[:3] not in self._colours:
+        self.fills.append((box, colour))
+        if colour is not None:
             self._colours.add(colour[:3])
-            self.plain.clear()
-        if colour is not None and colour[3] == 255:
-            self.cover(box)
-
-    def add(self, box: native.Box, colour: native.Colour | None) -> None:
-        for band in _bands(box, 0):
-            self._fills.setdefault(band, []).append((box, colour))
+            if colour[3] == 255:
+                self.cover(box)
 
     def cover(self, over: native.Box) -> None:
-        for item, ink in self.latest:
-            box = native.tame(item.around.box(*ink[2:]))
-            self._texts.setdefault(int(box.top // _BAND), []).append((item, box))
-        self.latest.clear()
-        for band in _bands(over, 1):
-            texts = self._texts.get(band, [])
-            if inside := [entry for entry in texts if _within(entry[1], over)]:
-                self.covered += inside
-                self._texts[band] = [entry for entry in texts if not _within(entry[1], over)]
+        inside = [entry for entry in self.texts if _within(entry[1], over)]
+        if inside:
+            self.covered += inside
+            self.texts = [entry for entry in self.texts if not _within(entry[1], over)]
 
     def may_be(self, colour: native.Colour, box: native.Box) -> bool:
         """Whether text of this colour may be invisible here."""
         pale = min(colour[:3]) >= _WHITE
         if not pale and not any(_near(colour, other) for other in self._colours):
-            self.plain.add(colour)
             return False
         x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
-        for fill, behind in reversed(self._fills.get(int(y // _BAND), ())):
+        for fill, behind in reversed(self.fills):
             if fill.left <= x <= fill.right and fill.top <= y <= fill.bottom:
                 return behind is None or _near(colour, behind) or behind[3] < 255
         return pale
-
-
-def _bands(box: native.Box, above: int) -> range:
-    first = max(0, int(box.top // _BAND) - above)
-    return range(first, min(int(box.bottom // _BAND), first + _MAX_BANDS) + 1)
 
 
 def _within(box: native.Box, over: native.Box) -> bool:

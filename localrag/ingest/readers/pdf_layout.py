@@ -26,7 +26,6 @@ _MAX_LETTERS = 60_000
 _MIN_LINES = 3
 _COLUMN_GAP = 0.9  # heights
 _MIN_BAND = 8  # lines side by side
-_MAX_DEPTH = 2  # gutters in gutters: three or four columns
 
 
 def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item], ruled: bool) -> str:
@@ -107,21 +106,18 @@ def _replaced(raw: str, blocks: Sequence[Block]) -> str:
     return "\n\n".join([*parts, raw[at:].strip(" \r\n")])
 
 
-def find_regions(lines: Sequence[Line], depth: int = 0) -> list[tuple[list[Line], bool]]:
+def find_regions(lines: Sequence[Line]) -> list[tuple[list[Line], bool]]:
     """Part a page into regions in reading order; True where the file mixes a region with its neighbour."""
     regions: list[tuple[list[Line], bool]] = []
-    rest: list[Line] = []
     at = 0
-    for first, last, gutter in _bands(lines) if depth < _MAX_DEPTH else ():
+    for first, last, gutter in _bands(lines):
         words = [word for line in lines[first:last] for word in line.words]
         left = find_lines(word for word in words if (word.left + word.right) / 2 < gutter)
         right = find_lines(word for word in words if (word.left + word.right) / 2 >= gutter)
         mixed = _mixed(left, right)
-        regions.append(([*rest, *lines[at:first]], False))
-        rest, at = [], last
-        for side in (left, right):
-            regions += [(part, mixed or inner) for part, inner in find_regions(side, depth + 1)]
-    regions.append(([*rest, *lines[at:]], False))
+        regions += [(list(lines[at:first]), False), (left, mixed), (right, mixed)]
+        at = last
+    regions.append((list(lines[at:]), False))
     return [region for region in regions if region[0]]
 
 
@@ -228,15 +224,7 @@ def _table(words: Sequence[Word], rules: Rules) -> Table | None:
     characters = sum(len(word.text) + 1 for word in inside)
     if characters > _MAX_CELL * len(filled) or len(rows) < 2 or used < 2:
         return None
-    if any(map(_is_frame, filled)) or any(_is_heap(text) for row in rows for text in row):
-        return None
-    return Table(tuple(inside), tuple(rows))
-
-
-def _is_heap(text: str) -> bool:
-    """Whether a cell holds a column of figures: something other than rules parts its rows."""
-    tokens = text.split()
-    return len(tokens) > 5 and sum(map(is_figure, tokens)) > 0.6 * len(tokens)
+    return None if any(map(_is_frame, filled)) else Table(tuple(inside), tuple(rows))
 
 
 def _is_frame(words: Sequence[Word]) -> bool:
@@ -302,8 +290,7 @@ class _Grid:
         for j in range(depth, self.height):
             firsts = [self._first[i, j] for i in range(self.width)]
             shown = [first == (i, j) or (i == 0 and depth <= first[1] < j) for i, first in enumerate(firsts)]
-            row = tuple(texts[first] if own else "" for first, own in zip(firsts, shown, strict=True))
-            body.extend(self._lined(j) or [row])
+            body.append(tuple(texts[first] if own else "" for first, own in zip(firsts, shown, strict=True)))
         return [tuple(header), *(row for row in body if any(row))]
 
     def _header_depth(self) -> int:
@@ -316,26 +303,6 @@ class _Grid:
                 break
             depth += 1
         return depth
-
-    def _lined(self, j: int) -> list[tuple[str, ...]]:
-        """Return the rows inside one row of the grid, where figures are set line by line without rules."""
-        firsts = [self._first[i, j] for i in range(self.width)]
-        if any(first != (i, j) for i, first in enumerate(firsts)):
-            return []
-        lines = find_lines(word for first in firsts for word in self.cells[first])
-        if len(lines) < 2:
-            return []
-        rows: list[tuple[str, ...]] = []
-        figured = 0
-        for line in lines:
-            made = [""] * self.width
-            for piece in whole(pieces(line)):
-                i = _slot(self.xs, (piece.left + piece.right) / 2)
-                if i is not None:
-                    made[i] = f"{made[i]} {piece.text}".strip()
-            figured += sum(is_figure(text) for text in made[1:]) >= max(1, (self.width - 1) // 2)
-            rows.append(tuple(made))
-        return rows if figured > 0.6 * len(lines) else []
 
 
 def _slot(places: Sequence[float], at: float) -> int | None:

@@ -86,7 +86,7 @@ def _split(rows: Sequence[_Row], first: int, last: int) -> list[tuple[int, int]]
         if _is_foot(rows, core, _columns(rows, core[0], core[-2])):
             return _split(rows, core[0], core[-2])
     if len(columns) < 2:
-        return _split_worst(rows, first, last)
+        return []
     for index in range(first + 1, last):
         row = rows[index]
         if all(is_year(piece.text) for piece in row.pieces) if row.has_figures else _parts(row, columns):
@@ -117,15 +117,6 @@ def _parts(row: _Row, columns: Columns) -> bool:
     if first.left >= columns[1][0] - 2 or (len(row.pieces) > 1 and column_of(first, columns)):
         return not is_figure(first.text)
     return first.right > columns[1][1] - 0.3 * (columns[1][1] - columns[1][0])
-
-
-def _split_worst(rows: Sequence[_Row], first: int, last: int) -> list[tuple[int, int]]:
-    """Split a stretch without common columns at its widest step; return nothing if it is too short."""
-    if last - first < 2:
-        return []
-    _, at = max((rows[index + 1].line.top - rows[index].line.bottom, index) for index in range(first, last))
-    halves = [[i for i in half if rows[i].has_figures] for half in (range(first, at + 1), range(at + 1, last + 1))]
-    return [part for half in halves if half for part in _split(rows, half[0], half[-1])]
 
 
 def _columns(rows: Sequence[_Row], first: int, last: int) -> list[tuple[float, float]]:

@@ -125,12 +125,9 @@ _FORMS = re.compile("[\ufb1d-\ufdff\ufe70-\ufefc]+")
 _FINAL = "\u0629\u0649\u05da\u05dd\u05df\u05e3\u05e5"  # teh marbuta, alef maksura; the five Hebrew finals
 _RUN = re.compile(f"[{_RIGHT}](?:[^A-Za-z\\n|]*[{_RIGHT}])?")
 _LEFT = "A-Za-z0-9\u0660-\u0669\u06f0-\u06f9"
-_FROM_LEFT = re.compile(f"[{_LEFT}](?:[{_LEFT}.,:/%@_+-]*[{_LEFT}%])?")
+_FROM_LEFT = re.compile(f"[{_LEFT}%](?:[{_LEFT}.,:/%@_+-]*[{_LEFT}])?")  # turned round
+_CELL = re.compile(f"[^|\\n]*[{_RIGHT}][^|\\n]*")
 _MIRRORED = str.maketrans("()[]{}<>«»", ")(][}{><»«")
-
-
-def has_right_to_left(text: str) -> bool:
-    return bool(_ANY.search(text))
 
 
 def is_visual(text: str) -> bool:
@@ -160,28 +157,17 @@ def with_ligatures(raw: str, textpage: Any, visual: bool) -> str:
 def plain(text: str, visual: bool) -> str:
     """Return the text in reading order, with presentation forms as plain letters."""
     if visual:
-        text = "\n".join(_turned(line) if _ANY.search(line) else line for line in text.split("\n"))
+        text = _CELL.sub(lambda match: _turned(match[0]), text)
     return _FORMS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
 
 
 def _turned(line: str) -> str:
-    """Return a line of visual order in reading order; in a table each cell by itself."""
-    if line.startswith("| "):
-        return re.sub(r"(?<=\| )[^|]+(?= \|)", lambda match: _turned(match[0]), line)
-    if not _ANY.search(line):
-        return line
-    right = len(_ANY.findall(line))
-    if right < sum(character.isascii() and character.isalpha() for character in line):
+    """Return a line, or a cell, of visual order in reading order."""
+    if len(_ANY.findall(line)) < sum(character.isascii() and character.isalpha() for character in line):
         return _RUN.sub(lambda match: _reversed(match[0]), line)
     return _reversed(line)
 
 
 def _reversed(text: str) -> str:
     """Reverse a text, except what is read from the left inside it: figures, and words in other scripts."""
-    parts: list[str] = []
-    at = 0
-    for match in _FROM_LEFT.finditer(text):
-        parts += [text[at : match.start()][::-1].translate(_MIRRORED), match[0]]
-        at = match.end()
-    parts.append(text[at:][::-1].translate(_MIRRORED))
-    return "".join(reversed(parts))
+    return _FROM_LEFT.sub(lambda match: match[0][::-1], text[::-1].translate(_MIRRORED))

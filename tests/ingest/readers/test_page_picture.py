@@ -199,14 +199,6 @@ def test_one_that_was_killed_while_it_waited_costs_no_picture(tmp_path, started)
         assert drawer.draw(path, wanted_of(path)) == first and len(started) == 2
 
 
-def test_it_leaves_when_no_page_is_wanted_for_a_while(tmp_path, started):
-    path = pdf(tmp_path)
-    with Drawer(idle=0.05) as drawer:
-        drawer.draw(path, wanted_of(path))
-        assert started[0].wait(10) is not None
-        assert drawer.draw(path, wanted_of(path)).boxes
-
-
 def test_a_damaged_page_is_reported(tmp_path):
     path = tmp_path / "a.pdf"
     path.write_bytes(b"%PDF-1.4 nothing")

@@ -12,11 +12,9 @@ import os
 import re
 import shutil
 import subprocess
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -26,6 +24,7 @@ from PIL import Image
 from localrag.errors import ReadError
 from localrag.ingest.readers.ocr_layout import Box, Line, arrange
 from localrag.ingest.readers.source import page_listeners
+from localrag.ingest.readers.tables import TABLES
 from localrag.types import Word
 
 if TYPE_CHECKING:
@@ -100,7 +99,6 @@ def _fractions(box: Box, width: float, height: float, turns: int) -> tuple[float
     return left, top, right, bottom
 
 
-THREADS = 1  # the reader pool has a process for each core
 _FILES = {
     "Det": "PP-OCRv6_det_small.onnx",
     "Rec": "PP-OCRv6_rec_small.onnx",
@@ -123,7 +121,7 @@ def _rapidocr() -> Any:
         # The whole picture is kept: lines are found on a smaller one and cut from the full one.
         "Global.use_preprocess_img": False, "Global.use_vertical_padding": False, "Global.log_level": "critical",
         "Global.return_word_box": True, "Global.return_single_char_box": True, "Global.model_root_dir": str(folder),
-        "EngineConfig.onnxruntime.intra_op_num_threads": THREADS,
+        "EngineConfig.onnxruntime.intra_op_num_threads": 1,  # the reader pool has a process for each core
         "EngineConfig.onnxruntime.inter_op_num_threads": 1,
         "Det.limit_side_len": _SEARCH_SIDE, "Det.limit_type": "max", "Det.max_candidates": _MAX_LINES,
         "Rec.rec_batch_num": 1,  # a batch is as wide as its widest line
@@ -192,16 +190,9 @@ def _upside_down(engine: Any, crops: list[Any]) -> bool:
     return fmean(score if label == "180" else 1 - score for label, score in labels) > 0.5
 
 
-@cache
-def _languages() -> dict[str, Any]:
-    """Return the languages of the `networks`, and the names of languages in `tesseract`."""
-    data = resources.files("localrag.ingest.readers").joinpath("ocr_languages.toml").read_text(encoding="utf-8")
-    return tomllib.loads(data)
-
-
 def _tesseract_names(languages: Sequence[str]) -> str:
     """Return Tesseract's name for the languages; empty where the networks read them all."""
-    networks, names = set(_languages()["networks"]), _languages()["tesseract"]
+    networks, names = set(TABLES["ocr"]["networks"].split()), TABLES["ocr"]["tesseract"]
     wanted = [language.lower() for language in languages]
     others = [language for language in wanted if language not in networks]
     for language in others:

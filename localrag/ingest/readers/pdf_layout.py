@@ -182,7 +182,6 @@ _TOUCH = 3.0
 _MAX_SLOTS = 6000
 _MIN_FILLED = 0.3
 _MIN_REGULAR = 0.5
-_MAX_CELL = 700  # characters, on average
 # Cells without a line between them are merged. In the header, a merged cell counts for each of its columns, elsewhere
 # for the first; a label over several rows is repeated in each. A grid that is mostly empty, or a form, is no table.
 
@@ -221,10 +220,9 @@ def _table(words: Sequence[Word], rules: Rules) -> Table | None:
     if not inside or len(filled) < max(4, _MIN_FILLED * len(grid.cells)):
         return None
     used = sum(map(any, zip(*rows, strict=True)))
-    characters = sum(len(word.text) + 1 for word in inside)
-    if characters > _MAX_CELL * len(filled) or len(rows) < 2 or used < 2:
+    if len(rows) < 2 or used < 2 or any(map(_is_frame, filled)):
         return None
-    return None if any(map(_is_frame, filled)) else Table(tuple(inside), tuple(rows))
+    return Table(tuple(inside), tuple(rows))
 
 
 def _is_frame(words: Sequence[Word]) -> bool:

@@ -34,7 +34,7 @@ class _Row(NamedTuple):
     @property
     def has_figures(self) -> bool:
         """Whether a figure follows something else on the line."""
-        return len(self.pieces) > 1 and any(is_figure(piece.text) for piece in self.pieces[1:])
+        return any(is_figure(piece.text) for piece in self.pieces[1:])
 
 
 def find_tables(lines: Sequence[Line], flat: Sequence[Rule]) -> list[Table]:
@@ -136,7 +136,7 @@ def _table(rows: Sequence[_Row], free: int, first: int, last: int, flat: Sequenc
     core = [row for row in rows[body : last + 1] if row.has_figures]
     if not _is_table(core, columns):
         return None
-    top, body = _header_start(rows, free, first, body, columns, flat)
+    top, body = _header_start(rows, free, first, body, columns)
     end = last
     if last + 1 < len(rows):  # a line below may continue the label of the last row
         row, before = rows[last + 1], rows[last]
@@ -175,9 +175,7 @@ def _is_contents(core: Sequence[_Row]) -> bool:
     return sum(a > b for a, b in pairwise(numbers)) <= len(numbers) * 0.1
 
 
-def _header_start(
-    rows: Sequence[_Row], free: int, first: int, body: int, columns: Columns, flat: Sequence[Rule]
-) -> tuple[int, int]:
+def _header_start(rows: Sequence[_Row], free: int, first: int, body: int, columns: Columns) -> tuple[int, int]:
     """Return the first line of the header and of the rows; go up as long as lines are over the columns."""
     top = first
     for index in range(first - 1, max(free, first - _MAX_HEADER_LINES) - 1, -1):
@@ -188,7 +186,7 @@ def _header_start(
             if top == first == body and index > free:  # the start of a label, or a section, under the header
                 continue
             break
-        if not _is_head(row, below, columns, flat):
+        if not _is_head(row, columns):
             break
         if top == first == body:
             body = index + 1
@@ -209,7 +207,7 @@ def _is_label(row: _Row, columns: Columns) -> bool:
     )  # fmt: skip
 
 
-def _is_head(row: _Row, below: _Row, columns: Columns, flat: Sequence[Rule]) -> bool:
+def _is_head(row: _Row, columns: Columns) -> bool:
     """Whether a line may belong to a header: over the columns, with at most a short label before them."""
     zone = columns[1][0] - 0.5 * (columns[1][0] - columns[0][1])
     lone = row.pieces[0] if len(row.pieces) == 1 else None
@@ -224,9 +222,6 @@ def _is_head(row: _Row, below: _Row, columns: Columns, flat: Sequence[Rule]) -> 
     if label and len(label[0].text) > 60:
         return False
     if lone is None or len(columns) <= 2:
-        return True
-    under = (rule for rule in flat if row.line.middle < rule.at <= below.line.middle)
-    if any(rule.start <= lone.left + 2 and rule.end >= lone.right - 2 for rule in under):
         return True
     centre = (columns[0][0] + columns[-1][1]) / 2
     return not (abs((lone.left + lone.right) / 2 - centre) < 6 or len(lone.text) > 70)  # a title over the table
@@ -489,6 +484,5 @@ def _covered(piece: Piece, span: Span | None, columns: Columns) -> list[int]:
         index
         for index, (start, end) in enumerate(columns)
         if min(right, end) - max(left, start) > (0.5 if span else 0.6) * (end - start)
-        or (left <= start and end <= right)
     ]
     return inside or [column_of(piece, columns)]

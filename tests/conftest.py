@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import lent_readers
 import pytest
 from fakes import HashingEmbedder, ScriptedGenerator
 
 from localrag import embeddings, policy
 from localrag.answer.assistant import Assistant
 from localrag.embeddings import EmbedderIdentity
-from localrag.ingest import chunking
+from localrag.ingest import chunking, sync
 from localrag.llm import loading
 from localrag.settings import Settings, load_settings
 from localrag.store import minhash
@@ -64,6 +65,18 @@ def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         home.mkdir(exist_ok=True)
         (home / "models").symlink_to(MODELS, target_is_directory=True)
     return home
+
+
+@pytest.fixture(autouse=True)
+def readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ingest takes over the reader processes of the one before."""
+    monkeypatch.setattr(sync, "ReaderPool", lent_readers.LentReaders)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_readers_left() -> Iterator[None]:
+    yield
+    lent_readers.close()
 
 
 @pytest.fixture(scope="session")

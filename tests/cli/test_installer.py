@@ -15,7 +15,8 @@ from localrag.tui.lanes import InstallProgress
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked there")
 
 SCRIPT = """
-import json, sys, time
+import json, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 try:
     print(json.dumps({"message": "trying " + sys.argv[1]}), flush=True)
     print(json.dumps({"what": sys.argv[1], "done": 5, "total": 10}), flush=True)

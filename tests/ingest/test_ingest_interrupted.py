@@ -188,7 +188,7 @@ def test_a_killed_re_embedding_ends_like_an_undisturbed_one(
 
 
 LOOKER = """
-import sys
+import sys, time
 from pathlib import Path
 sys.path.append(sys.argv.pop())
 from fakes import HashingEmbedder
@@ -206,6 +206,7 @@ while not Path(sys.argv[2]).exists() or looks < 3:
             assert len(text) == document.characters and library.chunks_of(document.id)[-1].end >= len(text.rstrip())
         generations.add(library.generation)
     looks += 1
+    time.sleep(0.01)
 print("looked", looks, len(generations))
 """
 
@@ -345,6 +346,7 @@ def test_every_reader_process_is_gone_afterwards(
 ) -> None:
     closed: list[ReaderPool] = []
     real = ReaderPool.close
+    monkeypatch.setattr(sync, "ReaderPool", ReaderPool)
     monkeypatch.setattr(ReaderPool, "close", lambda pool: (real(pool), closed.append(pool))[0])
     ingest(library, folder({"a.txt": "Alpha."}))
     assert len(closed) == 1

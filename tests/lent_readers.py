@@ -1,0 +1,44 @@
+"""Reader processes that serve one ingest after another, because each takes half a second to start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from localrag.ingest.readers.isolate import ReaderPool, Reply
+
+
+class LentReaders:
+    """In place of a ReaderPool: its processes are kept for the next one with the same limits, if all was read."""
+
+    kept: ClassVar[tuple[dict[str, Any], ReaderPool] | None] = None
+
+    def __init__(self, *, stop: Callable[[], bool] | None = None, **limits: Any) -> None:
+        kept, LentReaders.kept = LentReaders.kept, None
+        if kept is not None and kept[0] != limits:
+            kept[1].close()
+            kept = None
+        self._limits, self._pool = kept or (limits, ReaderPool(**limits))
+        self._pool._stop = stop or (lambda: False)
+        self._read = False
+
+    def __enter__(self) -> LentReaders:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._read and LentReaders.kept is None:
+            LentReaders.kept = self._limits, self._pool
+        else:
+            self._pool.close()
+
+    def read_all(self, paths: Iterable[Path]) -> Iterator[Reply]:
+        yield from self._pool.read_all(paths)
+        self._read = True
+
+
+def close() -> None:
+    """End the processes that are kept."""
+    kept, LentReaders.kept = LentReaders.kept, None
+    if kept is not None:
+        kept[1].close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -46,23 +47,15 @@ def available_memory() -> int | None:
     """Return the bytes available without swapping; None if the system does not say."""
     if sys.platform == "win32":
         return _windows_memory()[1]
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                available = int(line.split()[1]) * 1024
-                limit = _cgroup_limit()
-                return min(available, limit) if limit else available
-    except (OSError, ValueError):
-        pass
+    if found := re.search(r"MemAvailable: +(\d+) kB", _read("/proc/meminfo")):
+        available, limit = int(found[1]) * 1024, _cgroup_limit()
+        return min(available, limit) if limit else available
     return total_memory()
 
 
 def has_bfloat16() -> bool:
     """Return whether the processor multiplies bfloat16 itself; otherwise it is slower than float32."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
+    flags = _read("/proc/cpuinfo")
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 

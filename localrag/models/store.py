@@ -16,22 +16,9 @@ from msgspec.structs import replace
 
 from localrag import policy
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, SettingsError, UsageError
-from localrag.models import catalog, gguf, onnx_export, sources, transfer
+from localrag.models import catalog, gguf, onnx_export, shelf, sources, transfer
 from localrag.models.catalog import DEFAULT_EMBEDDER, HubSource, Kind, ModelCard, WheelSource
-from localrag.models.shelf import (
-    ONNX,
-    Adapter,
-    InstalledModel,
-    Manifest,
-    Shelf,
-    blocks_of,
-    check_id,
-    checked_hash,
-    copy_hashed,
-    sha256_of,
-    weights_of,
-    write_record,
-)  # fmt: skip
+from localrag.models.shelf import InstalledModel, Manifest, Shelf, weights_of
 from localrag.models.sources import Progress
 from localrag.security import audit, storage
 from localrag.settings import Settings
@@ -151,9 +138,9 @@ class ModelStore:
         path = path.expanduser()
         if not path.exists():
             raise NotFoundError(f"no file or folder {str(path)!r}", "Check the path.")
-        given = None if sha256 is None else checked_hash(sha256)
+        given = None if sha256 is None else shelf.checked_hash(sha256)
         if id is not None:
-            check_id(id)
+            shelf.check_id(id)
         with self._shelf.lock(say), self._recorded("import"), self._shelf.staging() as staging:
             folder = storage.make_dir(staging / "model")
             record = transfer.take_in(path, folder, id, say)
@@ -210,7 +197,7 @@ class ModelStore:
         with self._shelf.lock():
             folder, record = self._shelf.record(id)
             taken = None if adapter is None else _take_adapter(record, folder, adapter.expanduser())
-            write_record(folder, replace(record, adapter=taken).stamped(folder))
+            shelf.write_record(folder, replace(record, adapter=taken).stamped(folder))
             if record.adapter is not None and (taken is None or taken.file != record.adapter.file):
                 storage.remove(folder / record.adapter.file)
             choices = self._shelf.read_json(_CHOICE)
@@ -248,7 +235,7 @@ def memory_needed(model: InstalledModel) -> int:
     return model.bytes * 5 // 4 + 500_000_000 if known is None else known.memory
 
 
-def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> Adapter:
+def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> shelf.Adapter:
     if record.kind != "generator":
         raise UsageError(f"{record.id!r} is {_a(record.kind)}; adapters are for generators", "Leave out --adapter.")
     if not adapter.is_file():
@@ -265,13 +252,13 @@ def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> Adapter:
             f"{adapter.name!r} was made for {metadata.get('architecture')}, {record.id!r} is {wanted}",
             "Choose the model that the adapter was trained on.",
         )
-    sha256 = sha256_of(adapter)
+    sha256 = shelf.sha256_of(adapter)
     policy.check_model(adapter.name, sha256)
     # Name it by its content, so that a new adapter never overwrites one in use.
     name = f"adapter/{sha256[:16]}.gguf"
     with adapter.open("rb") as stream, storage.create(folder / name) as out:
-        entry = copy_hashed(blocks_of(stream), out)
-    return Adapter(entry.sha256, entry.size, file=name)
+        entry = shelf.copy_hashed(shelf.blocks_of(stream), out)
+    return shelf.Adapter(entry.sha256, entry.size, file=name)
 
 
 def _a(kind: str) -> str:
@@ -352,11 +339,11 @@ class Installation:
             return self.shelf.verified(id)
         self.say(f"{id}: already installed")
         folder, record = self.shelf.record(id)
-        if ONNX not in record.files:
+        if shelf.ONNX not in record.files:
             with self.shelf.staging() as staging:
                 made = onnx_export.added(record, folder, staging, self.say)
             if made is not record:
-                write_record(folder, made.stamped(folder))
+                shelf.write_record(folder, made.stamped(folder))
         return self.shelf.verified(id)
 
     def _known(self, card: ModelCard) -> str | None:
@@ -372,9 +359,9 @@ class Installation:
         except ModelDamaged:
             try:
                 folder, record = self.shelf.record(id)
-                if ONNX not in record.files or (folder / ONNX).exists():
+                if shelf.ONNX not in record.files or (folder / shelf.ONNX).exists():
                     return False
-                write_record(folder, record.without_onnx())
+                shelf.write_record(folder, record.without_onnx())
                 self.shelf.verified(id)
             except (ModelMissing, ModelDamaged):
                 return False

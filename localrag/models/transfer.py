@@ -18,19 +18,9 @@ import msgspec
 from msgspec.structs import replace
 
 from localrag.errors import ModelDamaged, ModelError, UsageError
-from localrag.models import catalog, gguf
+from localrag.models import catalog, gguf, shelf
 from localrag.models.catalog import ModelCard
-from localrag.models.shelf import (
-    FILE_NAME,
-    Entry,
-    Manifest,
-    blocks_of,
-    check_id,
-    copy_hashed,
-    is_id,
-    is_safe,
-    parse_record,
-)  # fmt: skip
+from localrag.models.shelf import FILE_NAME, Entry, Manifest, blocks_of, copy_hashed
 from localrag.security import storage
 
 # What sentence-transformers needs. Weights only as safetensors: the older form, a pickle, runs code.
@@ -51,7 +41,7 @@ def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]
 
 
 def _exported(record: Manifest, folder: Path, path: Path, id: str | None) -> Manifest:
-    check_id(id or record.id)
+    shelf.check_id(id or record.id)
     allowed = {".gguf"} if record.kind == "generator" else _SUFFIXES
     strange = [name for name in record.files if Path(name).suffix not in allowed]
     if strange:
@@ -93,7 +83,7 @@ def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], 
     for file in sorted(found for found in path.rglob("*") if found.is_file()):
         name = file.relative_to(path).as_posix()
         hidden = any(part.startswith(".") for part in name.split("/"))
-        if file.suffix not in _SUFFIXES or hidden or not is_safe(f"model/{name}"):
+        if file.suffix not in _SUFFIXES or hidden or not shelf.is_safe(f"model/{name}"):
             left.append(name)
             continue
         with file.open("rb") as stream, storage.create(folder / "model" / name) as out:
@@ -129,7 +119,7 @@ def _identified(
         say(f"{path.name} is {known.id}, by its SHA-256")
         return known.id, known
     slug = id or re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._")[:100]
-    if not is_id(slug):
+    if not shelf.is_id(slug):
         raise UsageError(f"no id can be made from the name {stem!r}", "Give one with --id.")
     return slug, None
 
@@ -165,7 +155,7 @@ def unpack(path: Path, folder: Path) -> Manifest:
             first = archive.next()
             if first is None or first.name != FILE_NAME or not first.isreg() or first.size > _MAX_RECORD:
                 raise ModelError(f"{path.name!r} was not made by `localrag models export`", "Export the model again.")
-            manifest = parse_record(cast(BinaryIO, archive.extractfile(first)).read(), path.name)
+            manifest = shelf.parse_record(cast(BinaryIO, archive.extractfile(first)).read(), path.name)
             left = dict(manifest.files)
             while (member := archive.next()) is not None:
                 entry = left.pop(member.name, None)

@@ -119,16 +119,6 @@ def _disguised() -> socket.socket:
     return socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=one.detach())
 
 
-def _python_connect(target: Target) -> None:
-    with _disguised() as mine:
-        mine.connect(_TEST_NET)
-
-
-def _python_bind(target: Target) -> None:
-    with _disguised() as mine:
-        mine.bind(("0.0.0.0", 0))
-
-
 def _python_unix(target: Target) -> None:
     with socket.socket(socket.AF_UNIX) as mine:
         mine.connect(target.unix)
@@ -314,8 +304,8 @@ def _home(target: Target) -> None:
 
 ATTEMPTS = (
     Attempt("the hub's library asks for a model", "python", "switches", _hub),
-    Attempt("a connection to an address of the network", "python", "hook", _python_connect),
-    Attempt("listening to the network", "python", "hook", _python_bind),
+    Attempt("a connection to an address of the network", "python", "hook", lambda at: _disguised().connect(_TEST_NET)),
+    Attempt("listening to the network", "python", "hook", lambda at: _disguised().bind(("0.0.0.0", 0))),
     Attempt(
         "a connection within this machine", "python", "seccomp",
         lambda at: socket.create_connection(("127.0.0.1", at.port), timeout=5).close(),

@@ -90,15 +90,9 @@ class Searcher:
 
 
 def search(
-    libraries: Sequence[Library],
-    embedders: Mapping[str, Embedder],
-    question: str,
-    *,
-    k: int = 10,
-    documents: Filter | Sequence[str] | None = None,
-    document_ids: Sequence[int] | None = None,
-    join: bool = True,
-) -> list[Passage]:
+    libraries: Sequence[Library], embedders: Mapping[str, Embedder], question: str, *, k: int = 10,
+    documents: Filter | Sequence[str] | None = None, document_ids: Sequence[int] | None = None, join: bool = True,
+) -> list[Passage]:  # fmt: skip
     """Return the k best passages, best first.
 
     `embedders` has, for each library's name, the embedder that made its vectors. `document_ids` are documents of the

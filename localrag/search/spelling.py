@@ -33,7 +33,10 @@ def corrected(question: str, shelves: Sequence[Shelf]) -> str:
         if not word[0].isalpha() or not plain.isalpha() or plain in _COMMON:
             return word
         if plain not in seen:
-            error = errors < _MAX_ERRORS and not any(_held(word, plain, shelf) for shelf in shelves)
+            error = errors < _MAX_ERRORS and not any(
+                text.has_word(plain, {stem(word.lower(), language) for language in (*languages, "")})
+                for text, languages in shelves
+            )  # a hyphen or an apostrophe may have cut off a stem
             errors += error
             seen[plain] = _nearest(plain, shelves) if error else None
         found = seen[plain]
@@ -42,12 +45,6 @@ def corrected(question: str, shelves: Sequence[Shelf]) -> str:
         return found.capitalize() if word[0].isupper() else found
 
     return _WORD.sub(corrected_word, question)
-
-
-def _held(word: str, plain: str, shelf: Shelf) -> bool:
-    """Return whether a library has a word or its stem; a hyphen or an apostrophe may have cut it off."""
-    text, languages = shelf
-    return text.has_word(plain, {stem(word.lower(), language) for language in (*languages, "")})
 
 
 def _nearest(plain: str, shelves: Sequence[Shelf]) -> str | None:

@@ -144,12 +144,15 @@ def read_file(path: Path, what: str = "file") -> bytes:
 
 
 def words_of(given: str) -> str:
-    """Return an argument, or for "-" the words on standard input, which no list of processes or history shows."""
+    """Return an argument, or for "-" the words on standard input, which no list of processes or history shows.
+
+    Bytes that are not UTF-8 are replaced.
+    """
     if given != "-":
-        return given
+        return given.encode("utf-8", "replace").decode()
     if sys.stdin.isatty():
         click.echo("Type it, then Enter and Ctrl-D:", err=True)
-    return " ".join(sys.stdin.read().split())
+    return " ".join(sys.stdin.buffer.read().decode("utf-8", "replace").split())
 
 
 def keep_to_retention(settings: Settings) -> None:

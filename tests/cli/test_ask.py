@@ -51,6 +51,13 @@ def test_a_question_can_come_from_standard_input(papers: Library) -> None:
     assert json.loads(result.stdout)["question"] == "When does the lease end?"
 
 
+@pytest.mark.parametrize("command", ["ask", "search"])
+def test_a_question_that_is_not_utf_8_is_asked_without_what_is_wrong(papers: Library, command: str) -> None:
+    for words, typed in ((["When does the lease end?\udcff"], b""), (["-"], b"When does the lease end?\xff\n")):
+        result = CliRunner().invoke(localrag, [command, *words, "-l", "papers", "--json"], input=typed)
+        assert result.exception is None and "31 May 2030" in result.stdout
+
+
 def test_answer_and_quotes_go_to_stdout_the_rest_to_stderr(papers: Library) -> None:
     result = run("When does the lease end?")
     lines = result.stdout.splitlines()

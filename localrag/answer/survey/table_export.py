@@ -1,6 +1,7 @@
 """Write the rows of an answer as a file that other programs open: CSV, Excel, JSON or Markdown.
 
-A cell that a spreadsheet would take for a formula stays text (OWASP, "CSV Injection"). In Excel, numbers, shares,
+A cell that a spreadsheet would take for a formula stays text (OWASP, "CSV Injection"), in CSV by a ' before the sign,
+within a cell too, since some split it at semicolons. In Excel, numbers, shares,
 amounts and dates that fill a whole cell are written as such where they are beyond doubt: "0042", a date with two
 readings, and what has more digits than Excel keeps stay text.
 """
@@ -31,8 +32,12 @@ Rows = Sequence[Mapping[str, Any]]
 SUFFIXES = (".csv", ".xlsx", ".json", ".md")
 # Offsets of quotes are for programs: JSON has them, a sheet has the place in words.
 _FOR_PROGRAMS = ("page", "start", "end")
-_FORMULA = re.compile(r"^\s*[=+\-@\t\r\n]")
+_FORMULA = re.compile(r"^\s*[=+\-@＝＋－＠\t\r\n]")
 _NUMBER = re.compile(r"^[+-]?\d[\d.,]*$")  # may begin with a sign
+# The same within a cell, for programs that split CSV at semicolons or tabs and take its quotes for letters.
+_INNER_FORMULA = re.compile(
+    r"([;\t\r\n])(?=[ \xa0\"]{0,99}[=+\-@＝＋－＠])(?! {0,99}[+-]\d[\d.,]* {0,99}(?:[;\t\r\n]|$))"
+)
 
 _DIGITS = r"(?P<sign>[+\-−]?)(?P<whole>0|[1-9]\d{0,14}|[1-9]\d{0,2}(?:,\d{3}){1,4})(?P<part>\.\d{1,9})?"
 _ALONE = re.compile(_DIGITS)
@@ -124,6 +129,7 @@ def _csv(rows: Rows) -> str:
 
 
 def _inert(text: str) -> str:
+    text = _INNER_FORMULA.sub(r"\1'", text)
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.match(text) else text
 
 

@@ -115,22 +115,20 @@ def ordered(lines: Sequence[Line], column: str, *, descending: bool = False) -> 
     comparable = [line for line in filled if id(line) in values and values[id(line)].kind == kind]
     compared = {id(line) for line in comparable}
     others = [line for line in filled if id(line) not in compared]
+
+    def natural(line: Line) -> list[tuple[int, int, str]]:
+        pieces = _PIECES.findall(line.cells[column].casefold())
+        return [(0, int(piece[:18]), "") if piece[0] in "0123456789" else (1, 0, piece) for piece in pieces]
+
     return [
         *sorted(comparable, key=lambda line: values[id(line)].value, reverse=descending),
-        *sorted(others, key=lambda line: _natural(line.cells[column]), reverse=descending),
+        *sorted(others, key=natural, reverse=descending),
         *(line for line in lines if not _has_cell(line, column)),
     ]
 
 
 def _has_cell(line: Line, column: str) -> bool:
     return bool(line.cells.get(column)) and not (column == "answer" and line.row.get("found") is False)
-
-
-def _natural(cell: str) -> tuple[tuple[int, int, str], ...]:
-    return tuple(
-        (0, int(piece[:18]), "") if piece[0] in "0123456789" else (1, 0, piece)
-        for piece in _PIECES.findall(cell.casefold())
-    )
 
 
 @lru_cache(20_000)

@@ -96,8 +96,17 @@ def written(rows: Rows, path: Path, title: str = "") -> bytes:
     rows = [_for_people(row) for row in rows]
     if suffix == ".xlsx":
         return _workbook(rows, title)
-    # Without a byte order mark Excel reads CSV in the old code page of its machine.
-    return _csv(rows).encode("utf-8-sig", "replace") if suffix == ".csv" else _markdown(rows).encode("utf-8", "replace")
+    names = columns(rows)
+    lines = [names, *([cell(row.get(name)) for name in names] for row in rows)]
+    if suffix == ".csv":
+        stream = io.StringIO(newline="")
+        csv.writer(stream).writerows([[_inert(text) for text in line] for line in lines])
+        # Without a byte order mark Excel reads CSV in the old code page of its machine.
+        return stream.getvalue().encode("utf-8-sig", "replace")
+    # Text that Markdown shows as it is, on one line.
+    shown = [[re.sub(r"([\\|<>`*_\[\]])", r"\\\1", " ".join(text.split())) for text in line] for line in lines]
+    shown.insert(1, ["---"] * len(names))
+    return "".join(f"| {' | '.join(line)} |\n" for line in shown if names).encode("utf-8", "replace")
 
 
 def columns(rows: Rows) -> list[str]:
@@ -119,29 +128,9 @@ def _for_people(row: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _csv(rows: Rows) -> str:
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream)
-    names = columns(rows)
-    writer.writerow([_inert(name) for name in names])
-    writer.writerows([[_inert(cell(row.get(name))) for name in names] for row in rows])
-    return stream.getvalue()
-
-
 def _inert(text: str) -> str:
     text = _INNER_FORMULA.sub(r"\1'", text)
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.match(text) else text
-
-
-def _markdown(rows: Rows) -> str:
-    names = columns(rows)
-    lines = [names, ["---"] * len(names), *([cell(row.get(name)) for name in names] for row in rows)]
-    return "".join(f"| {' | '.join(_plain(text) for text in line)} |\n" for line in lines) if names else ""
-
-
-def _plain(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line."""
-    return re.sub(r"([\\|<>`*_\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def _workbook(rows: Rows, title: str) -> bytes:

@@ -74,6 +74,7 @@ ALLOWED_WRITES = {
     ("localrag/ingest/scan.py", "os.open"): "opens for reading, without waiting for a pipe's writer",
     ("localrag/security/offline/landlock.py", "os.open"): "names a file to the kernel (O_PATH)",
     ("localrag/ingest/readers/sheets.py", "zipfile.ZipFile"): "packs a workbook into memory",
+    ("localrag/models/transfer.py", "tarfile.open"): "writes into a stream that storage made",
     ("localrag/models/sources.py", "huggingface_hub.hf_hub_download"): "fills a folder that storage made; storage "
     "moves the file once its hash matches",
 }

@@ -56,10 +56,6 @@ class _Level:
     def middle(self) -> float:
         return (self.box.top + self.box.bottom) / 2
 
-    @property
-    def characters(self) -> int:
-        return sum(len(word.text) + 1 for word in self.words)
-
 
 def arrange(lines: Sequence[Line]) -> tuple[str, list[tuple[int, int, Box]]]:
     """Return the text of a page, and the offsets and boxes of its words."""
@@ -125,7 +121,8 @@ def _columns(lines: list[_Level], depth: int = 0) -> Iterator[list[_Level]]:
         return
     # A line across the gutter (a title, a wide table) parts the columns above it from those below.
     whole: list[_Level] = []
-    for crosses, band in _bands(lines, gutter):
+    for crosses, rows in groupby(_rows(lines), lambda row: any(one.box.left < gutter < one.box.right for one in row)):
+        band = [line for row in rows for line in row]
         left = [line for line in band if line.box.right <= gutter]
         right = [line for line in band if line.box.left >= gutter]
         if crosses or not _is_prose(left) or not _is_prose(right):
@@ -154,12 +151,6 @@ def _gutter(lines: Sequence[_Level]) -> float | None:
     return x if crossing <= len(lines) / 4 else None
 
 
-def _bands(lines: Sequence[_Level], gutter: float) -> Iterator[tuple[bool, list[_Level]]]:
-    """Yield runs of rows from top to bottom, and whether they cross the gutter."""
-    for crosses, rows in groupby(_rows(lines), lambda row: any(one.box.left < gutter < one.box.right for one in row)):
-        yield crosses, [line for row in rows for line in row]
-
-
 def _rows(lines: Sequence[_Level]) -> list[list[_Level]]:
     rows: list[list[_Level]] = []
     for line in sorted(lines, key=lambda line: line.middle):
@@ -178,7 +169,7 @@ def _is_prose(lines: Sequence[_Level]) -> bool:
     widths = sorted(line.box.right - line.box.left for line in lines)
     usual = widths[len(widths) * 3 // 4]
     wide = sum(width > 0.6 * usual for width in widths)
-    return wide >= 0.5 * len(lines) and median(line.characters for line in lines) >= 15
+    return wide >= 0.5 * len(lines) and median(sum(len(word.text) + 1 for word in line.words) for line in lines) >= 15
 
 
 def _add_column(text: _Text, lines: Sequence[pdf_words.Line]) -> None:

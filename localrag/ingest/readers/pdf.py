@@ -168,7 +168,7 @@ def _page(page: Any, number: int, options: Options) -> _Read:
             text, kinds = pdf_text.tidy(native.text(textpage)), {native.TEXT}
         what = f"its layout is not understood ({type(error).__name__}): tables and hidden text were not detected"
         remarks = (Remark(number, what),)
-    letters = sum(1 for _ in islice(filter(str.isalnum, text), _MIN_LETTERS))
+    letters = sum(map(str.isalnum, text))
     pictured = native.IMAGE in kinds
     bare = letters < _MIN_LETTERS and (pictured or (not letters and bool(kinds - {native.TEXT})))
     if kinds and (options.ocr == "force" or (options.ocr == "auto" and bare)):
@@ -212,7 +212,6 @@ def _recognised(page: Any, options: Options) -> _Read:
 
 
 def has_form(document: Any) -> bool:
-    """Whether there is a form."""
     with contextlib.suppress(Exception):  # a broken form costs its fields, not the file
         if document.get_formtype():
             document.init_forms()

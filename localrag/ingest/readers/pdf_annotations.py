@@ -133,7 +133,9 @@ def _comment(annotation: Any, index: int, marked_text: MarkedText) -> Note | Non
     if kind is None:
         return None
     text = _text(annotation.get("/Contents"))
-    quads = _quads(annotation) if annotation.get("/QuadPoints") else []
+    points = [float(value) for value in annotation.get("/QuadPoints") or ()][:800]
+    lines = [points[start : start + 8] for start in range(0, len(points) - 7, 8)]
+    quads = [(min(quad[0::2]), min(quad[1::2]), max(quad[0::2]), max(quad[1::2])) for quad in lines]
     marked = " ".join(clean(marked_text(index, quads)).split())[:_MAX_LENGTH] if quads else ""
     if not text and not marked:
         return None
@@ -147,12 +149,6 @@ def _comment(annotation: Any, index: int, marked_text: MarkedText) -> Note | Non
     if text and marked and " ".join(text.split()) != marked:
         return Note(f"[{head}, on “{marked}”: {text}]")
     return Note(f"[{head}: {text or f'“{marked}”'}]", text if annotation["/Subtype"] == "/FreeText" else "")
-
-
-def _quads(annotation: Any) -> Quads:
-    points = [float(value) for value in annotation["/QuadPoints"]][:800]
-    quads = [points[start : start + 8] for start in range(0, len(points) - 7, 8)]
-    return [(min(quad[0::2]), min(quad[1::2]), max(quad[0::2]), max(quad[1::2])) for quad in quads]
 
 
 def _text(value: Any) -> str:

@@ -192,18 +192,17 @@ def _groups(rules: Rules) -> list[Rules]:
     for rule in rules.upright:
         joined_flat, joined_upright, others = list[Rule](), [rule], []
         for group in groups:
-            if any(_touch(flat, rule) for flat in group[0]):
+            if any(
+                flat.start - _TOUCH <= rule.at <= flat.end + _TOUCH
+                and rule.start - _TOUCH <= flat.at <= rule.end + _TOUCH
+                for flat in group[0]
+            ):
                 joined_flat += group[0]
                 joined_upright += group[1]
             else:
                 others.append(group)
         groups = [*others, (joined_flat, joined_upright)]
     return [Rules(tuple(flat), tuple(upright)) for flat, upright in groups if flat and upright]
-
-
-def _touch(flat: Rule, upright: Rule) -> bool:
-    across = flat.start - _TOUCH <= upright.at <= flat.end + _TOUCH
-    return across and upright.start - _TOUCH <= flat.at <= upright.end + _TOUCH
 
 
 def _table(words: Sequence[Word], rules: Rules) -> Table | None:
@@ -220,9 +219,15 @@ def _table(words: Sequence[Word], rules: Rules) -> Table | None:
     if not inside or len(filled) < max(4, _MIN_FILLED * len(grid.cells)):
         return None
     used = sum(map(any, zip(*rows, strict=True)))
-    if len(rows) < 2 or used < 2 or any(map(_is_frame, filled)):
+    if len(rows) < 2 or used < 2 or any(map(_is_frame, filled)) or any(_is_heap(text) for row in rows for text in row):
         return None
     return Table(tuple(inside), tuple(rows))
+
+
+def _is_heap(text: str) -> bool:
+    """Whether a cell holds a column of figures: something other than rules parts its rows."""
+    tokens = text.split()
+    return len(tokens) > 5 and sum(map(is_figure, tokens)) > 0.6 * len(tokens)
 
 
 def _is_frame(words: Sequence[Word]) -> bool:

@@ -89,14 +89,8 @@ def view(page: Any, turns: int = 0) -> Matrix:
 
 def turned(page: Any, turns: int) -> Matrix:
     """Return the matrix from points of the unrotated page to those after quarter turns clockwise."""
-    left, bottom, right, top = page.get_cropbox()
-    width, height = right - left, top - bottom
-    return (
-        Matrix(1, 0, 0, 1, 0, 0),
-        Matrix(0, 1, -1, 0, height, 0),
-        Matrix(-1, 0, 0, -1, width, height),
-        Matrix(0, -1, 1, 0, 0, width),
-    )[turns % 4]
+    left, _, _, top = page.get_cropbox()
+    return view(page, turns).after(Matrix(1, 0, 0, -1, left, top))
 
 
 # Functions by their arguments and result: a is an address, i an int, l an unsigned long, f a float.

@@ -14,43 +14,21 @@ from dataclasses import dataclass
 from datetime import date
 
 from localrag import quantities
-from localrag.quantities import TIME_UNITS, format_date, parse_date
+from localrag.quantities import TIME_UNITS, format_date, load_patterns, parse_date
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Passage
 
 # Share of an event's words that a date's sentence must have, and what a word beside the date adds.
 _ENOUGH, _NEAR = 0.6, 0.15
-_UNIT = r"(?P<unit>(?:calendar )?(?:days?|weeks?|months?|years?))"
-_PAST = r"(?:(?:are|were|is|was|lie|lay|passed|elapsed|went by|did it take|does it take|there|it|have|has) )*"
-_FROM_TO = r"(?:between|from) (?P<a>.+?) (?:and|to|until|till) (?P<b>.+)$"
-_BETWEEN = tuple(
-    re.compile(pattern, re.I)
-    for pattern in (
-        rf"^how many {_UNIT} {_PAST}{_FROM_TO}",
-        rf"^how (?:long|much time) {_PAST}{_FROM_TO}",
-        rf"^what (?:is|was) the (?:(?:number of |time in ){_UNIT}|time|period|interval) {_FROM_TO}",
-        r"^wie viele (?P<unit>tage|wochen|monate|jahre) (?:(?:liegen|lagen|vergingen|sind es|waren es) )?zwischen "
-        r"(?P<a>.+?) und (?P<b>.+)$",
-    )
+_PATTERNS = {
+    name: tuple(re.compile(line, re.I) for line in lines)
+    for name, lines in load_patterns("localrag.answer.table_qa", "dates.txt").items()
+}
+_BETWEEN, _TERMS = _PATTERNS["between"], _PATTERNS["terms"]
+_AFTER, _VERB, _END, _STATED_END, _STARTS = (
+    _PATTERNS[name][0] for name in ("after", "verb", "end", "stated_end", "starts")
 )
-_AFTER = re.compile(rf"^how (?:long|many {_UNIT}) (?:after|before) (?P<rest>.+)$", re.I)
-_VERB = re.compile(r" (?:did|does|do|was|is|were|are|will) ", re.I)
-_END = re.compile(
-    r"^(?:when|until when|on (?:what|which) (?:date|day)) (?:does|do|did|will|is|was) (?P<what>.+?) "
-    r"(?:end|expire|terminate|run out|lapse|due to end|set to expire)\b",
-    re.I,
-)
-_STATED_END = re.compile(r"\b(?:end(?:s|ed|ing)?|expir\w+|terminat\w+|until|laps\w+|through)\b", re.I)
-_COUNT = r"(?:(?P<word>[a-z]+(?:-[a-z]+)?)(?: ?\((?P<digits>\d{1,3})\))?|(?P<plain>\d{1,3}))"
-_TERMS = (
-    re.compile(rf"\b(?:term|period|duration) of {_COUNT}[ -](?P<unit>day|week|month|year)s?\b", re.I),
-    re.compile(
-        r"\b(?:(?P<plain>\d{1,3})|(?P<word>[a-z]+))[ -](?P<unit>day|week|month|year)[ -](?:term|period)\b", re.I
-    ),
-    re.compile(rf"\bfor {_COUNT} (?P<unit>day|week|month|year)s?\b", re.I),
-)
-_STARTS = re.compile(r"\b(?:commenc\w*|start\w*|begin\w*|began|effective|from|dated|as of)\b[^.;]{0,40}$", re.I)
 
 
 @dataclass(frozen=True, slots=True)

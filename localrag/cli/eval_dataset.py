@@ -31,6 +31,10 @@ _OF_ANSWERS = (
 )  # fmt: skip
 
 
+seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
+                           help="Seed of the choice and of the intervals.")  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Asking:
     """The options of every command that asks a dataset."""
@@ -52,8 +56,7 @@ def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
                   help="Ask this library instead, as it is (localrag ingest).")  # fmt: skip
     @click.option("--within-document", is_flag=True, help="Look only in the documents that a question names.")
     @click.option("--limit", type=click.IntRange(1), metavar="N", help="A sample of N questions.")
-    @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
-                  help="Seed of the sample and of the intervals.")  # fmt: skip
+    @seed_option
     @click.option("--out", type=FILE, metavar="FILE.jsonl",
                   help="Keep results; questions with a result for these settings are not asked again.")  # fmt: skip
     @functools.wraps(command)

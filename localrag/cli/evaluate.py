@@ -14,7 +14,7 @@ import click
 from localrag.cli import eval_dataset
 from localrag.cli.calibrate import complete_model
 from localrag.cli.eval_dataset import finish, interval
-from localrag.cli.options import FILE, complete_library, json_option, print_json, shown
+from localrag.cli.options import FILE, complete_library, document_option, json_option, print_json, shown
 from localrag.cli.output import Stop, bar, interruptible, table
 from localrag.errors import NotFoundError, UsageError
 from localrag.settings import Settings, load_settings
@@ -67,8 +67,7 @@ def _opened_judge(name: str, settings: Settings) -> Iterator[Judge]:
 @click.option("--labels", type=FILE, metavar="FILE.jsonl",
               help='Your labels: {"id": "q1", "label": "right"}; or partly, wrong, declined.')  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Grade only a random N answers of each run.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
-              help="Seed of the choice and of the intervals.")  # fmt: skip
+@eval_dataset.seed_option
 @click.option("--out", type=FILE, metavar="FILE.jsonl", help="Keep grades; answers with a grade are not graded again.")
 @json_option
 def judge_command(
@@ -305,14 +304,12 @@ def _print_arena(report: Mapping[str, Any]) -> None:
 @eval_command.command("make")
 @click.option("-l", "--library", metavar="NAME", required=True, shell_complete=complete_library,
               help="The library of your documents.")  # fmt: skip
-@click.option("-d", "--document", "documents", multiple=True, metavar="GLOB",
-              help="Only about documents whose path matches; may be given several times.")  # fmt: skip
+@document_option
 @click.option("-n", "wanted", type=click.IntRange(1), default=40, show_default=True, metavar="N",
               help="The number of questions in the file.")  # fmt: skip
 @click.option("--out", type=FILE, required=True, metavar="FILE.jsonl",
               help="The file to write to; questions in it stay.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
-              help="Seed of the choice of passages.")  # fmt: skip
+@eval_dataset.seed_option
 @click.option("--model", "generator", metavar="ID", help="Draft with this installed model.")
 @json_option
 def make_command(

@@ -216,8 +216,7 @@ def _duration(ctx: click.Context, param: click.Parameter, text: str | None) -> f
 
 @click.command("warm")
 @click.argument("name", metavar="NAME", shell_complete=options.complete_library)
-@click.option("-d", "--document", "documents", multiple=True, metavar="GLOB", shell_complete=options.complete_document,
-              help="Only documents whose path matches; may be repeated.")  # fmt: skip
+@options.document_option
 @click.option("--for", "seconds", callback=_duration, metavar="TIME", help="Stop after this time: 8h, 45m, 90s.")
 @click.option("--estimate", "only_estimate", is_flag=True, help="Only print what it would take.")
 @options.json_option

@@ -59,7 +59,7 @@ def complete_type(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 document_option = click.option(
     "-d", "--document", "documents", multiple=True, metavar="GLOB", shell_complete=complete_document,
-    help="Search only documents whose path matches, such as 'leases/*.pdf'; may be repeated.",
+    help="Only documents whose path matches, such as 'leases/*.pdf'; may be repeated.",
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 _NARROWING = (

@@ -23,12 +23,7 @@ _HINT = "Name a file written by: localrag eval answers DATASET --out FILE.jsonl"
 
 
 class Run:
-    """The results of one evaluation with one set of settings.
-
-    Args:
-        path: the file to keep them in; None keeps them in memory.
-        settings: everything that decides the results, as plain values.
-    """
+    """The results of one evaluation, in a file or in memory; `settings` is everything that decides them."""
 
     def __init__(self, path: Path | None, settings: Mapping[str, Any]) -> None:
         self.settings = dict(settings)

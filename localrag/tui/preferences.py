@@ -28,12 +28,7 @@ Scope = Literal["conversation", "file", "default"]
 
 
 class Preferences:
-    """The settings as they are now.
-
-    Args:
-        options: names of the settings given on the command line.
-        environ: the environment variables; by default those of the process.
-    """
+    """The settings as they are now; `options` are the names of those given on the command line."""
 
     def __init__(
         self, settings: Settings | None = None, *, options: Sequence[str] = (),

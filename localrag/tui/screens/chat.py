@@ -97,10 +97,7 @@ class ChatScreen(Screen[None]):
         with Container(id="desk"):
             yield self._library
             yield self._panels
-        yield self._narrowed
-        yield self._asking
-        yield self._asking.popup
-        yield self._status
+        yield from (self._narrowed, self._asking, self._asking.popup, self._status)
 
     def on_mount(self) -> None:
         self._asking.field.focus()
@@ -357,10 +354,6 @@ class ChatScreen(Screen[None]):
         if self.app.model.state == "failed" and self.app.model.error is not None:
             await self._conversation.show_error(self.app.model.error)
 
-    @property
-    def _instructions(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(shelf.instructions for shelf in self._shelves if shelf.instructions))
-
     def _draw_status(self) -> None:
         scope, model, shelves, session = self.scope, self.app.model, self._shelves, self._asking.state.session
         narrowed = filters.described(replace(scope.only, these=()))
@@ -373,7 +366,8 @@ class ChatScreen(Screen[None]):
                 filter=narrowed, mode=scope.mode, title=session.title if session else "", context=self._filled,
             )
         )  # fmt: skip
-        self._conversation.greet(scope.libraries, narrowed, self._instructions)
+        instructions = tuple(dict.fromkeys(shelf.instructions for shelf in shelves if shelf.instructions))
+        self._conversation.greet(scope.libraries, narrowed, instructions)
 
 
 def narrowed_line(these: tuple[Name, ...], total: int) -> Content:

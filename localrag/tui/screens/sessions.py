@@ -77,10 +77,7 @@ class SessionsScreen(Screen[Resumed | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog full"):
             yield Static(Content.styled("Conversations", "bold"))
-            yield self._search
-            yield self._list
-            yield self._about
-            yield self._message
+            yield from (self._search, self._list, self._about, self._message)
             yield Static(HINT, classes="quiet")
 
     def on_mount(self) -> None:

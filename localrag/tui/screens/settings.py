@@ -50,10 +50,7 @@ class SettingsScreen(Screen[None]):
         with Vertical(classes="dialog full"):
             where = f"  saved in {clean_line(str(self.app.preferences.file))}"
             yield Static(Content.assemble(("Settings", "bold"), where), id="settings-title")
-            yield self._search
-            yield self._list
-            yield self._about
-            yield self._message
+            yield from (self._search, self._list, self._about, self._message)
             yield Static("Type to search · ↑ ↓ and Enter change one · Esc closes", classes="quiet")
 
     def on_mount(self) -> None:

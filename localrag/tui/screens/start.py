@@ -102,9 +102,7 @@ class IngestScreen(Screen[str | None]):
         with Vertical(classes="dialog"):
             yield Static(Content.styled(clean_line(str(self._folder)), "bold"), classes="dialog-title")
             with VerticalScroll():
-                yield self._words
-                yield self._bar
-                yield self._file
+                yield from (self._words, self._bar, self._file)
             yield self._hint
 
     def on_mount(self) -> None:
@@ -225,11 +223,7 @@ class NoModelScreen(Screen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(Content.styled("A model is needed to answer", "bold"), classes="dialog-title")
-            yield self._list
-            yield self._about
-            yield self._bar
-            yield self._line
-            yield self._hint
+            yield from (self._list, self._about, self._bar, self._line, self._hint)
 
     def on_mount(self) -> None:
         self.set_interval(0.2, self._draw_progress)

@@ -238,9 +238,7 @@ class WorkPanel(Vertical):
         self.display = self._file.display = self._scroll.display = False
 
     def compose(self) -> ComposeResult:
-        yield self._bar
-        yield self._file
-        yield self._scroll
+        yield from (self._bar, self._file, self._scroll)
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(DRAW_EVERY, self._draw, pause=True)
@@ -394,11 +392,7 @@ class LibraryPane(Vertical):
         self.display = False
 
     def compose(self) -> ComposeResult:
-        yield self._title
-        yield self._find
-        yield self._tree
-        yield self._details
-        yield self._work
+        yield from (self._title, self._find, self._tree, self._details, self._work)
         yield Static(HINT, classes="quiet", id="library-hint")
 
     def open(self) -> None:

@@ -65,12 +65,7 @@ class Conversation(VerticalScroll, can_focus=False):
         self.anchor()
 
     def greet(self, libraries: Sequence[str], narrowed: str, instructions: Sequence[str]) -> None:
-        """Say what is asked and how to begin, until there is a question.
-
-        Args:
-            narrowed: the filter, in words.
-            instructions: how answers are worded.
-        """
+        """Say what is asked (`narrowed` is the filter in words) and how to begin, until there is a question."""
         of = ", ".join(clean_line(name) for name in libraries)
         only = f", only documents {clean_line(narrowed)}" if narrowed else ""
         follow = "".join(f"Instructions for answers: {clean_line(text)}\n\n" for text in instructions)
@@ -151,7 +146,8 @@ class Conversation(VerticalScroll, can_focus=False):
             height = past.virtual_region.height
             view = await self._draw(past)
             await self._laid_out()
-            if end <= top and not self._at_end:
+            at_end = self.is_anchored and self.scroll_y >= self.max_scroll_y
+            if end <= top and not at_end:
                 self.scroll_relative(y=view.virtual_region.height - height, animate=False, immediate=True)
 
     async def _draw(self, past: PastTurn) -> TurnView:
@@ -168,10 +164,6 @@ class Conversation(VerticalScroll, can_focus=False):
         done = asyncio.Event()
         self.call_after_refresh(done.set)
         await done.wait()
-
-    @property
-    def _at_end(self) -> bool:
-        return self.is_anchored and self.scroll_y >= self.max_scroll_y
 
 
 class SourceKeys(Container):

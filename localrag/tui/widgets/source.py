@@ -197,9 +197,7 @@ class SourcePane(Vertical):
         self.display = False
 
     def compose(self) -> ComposeResult:
-        yield self._title
-        yield self._scroll
-        yield self._keys
+        yield from (self._title, self._scroll, self._keys)
 
     def on_mount(self) -> None:
         # How far it can be scrolled is known only after the new text is laid out.

@@ -202,14 +202,8 @@ class TurnView(Vertical):
         self._plan_line.display = self._reasoning.display = False
 
     def compose(self) -> ComposeResult:
-        yield self._question
-        yield self._plan_line
-        yield self._progress
-        yield self._reasoning
-        yield self._answer
-        yield self._preview
-        yield self._citations
-        yield self._notes
+        yield from (self._question, self._plan_line, self._progress, self._reasoning)
+        yield from (self._answer, self._preview, self._citations, self._notes)
 
     def wait(self, why: str) -> None:
         """Say why nothing happens yet."""

@@ -343,6 +343,12 @@ class SettingsFile:
     def ignored(self) -> dict[str, Any]:
         return {} if self.trusted else self.restricted
 
+    @property
+    def warning(self) -> str:
+        """What is ignored, and what to do; empty if nothing is."""
+        hint = "The file may have come with documents. If you trust it: localrag config trust"
+        return f"{self.path} sets {', '.join(self.ignored)}, which is ignored. {hint}" if self.ignored else ""
+
 
 def project_file(environ: Mapping[str, str] | None = None) -> SettingsFile | None:
     """Return the settings file of the current folder, if it is read. Raises SettingsError if that fails."""

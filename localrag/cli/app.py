@@ -175,9 +175,8 @@ def _warn() -> None:
 
     warnings = settings.unknown_variables()
     with suppress(LocalragError):  # a file that cannot be read is reported by the command
-        if (found := settings.project_file()) and found.ignored:
-            hint = "The file may have come with documents. If you trust it: localrag config trust"
-            warnings.append(f"{found.path} sets {', '.join(found.ignored)}, which is ignored. {hint}")
+        if (found := settings.project_file()) and found.warning:
+            warnings.append(found.warning)
     for warning in warnings:
         click.secho(f"! {shown(warning)}", fg="yellow", err=True)
 

@@ -88,5 +88,5 @@ def load_reranker(settings: Settings) -> Reranker | None:
     if settings.reranker is None:
         return None
     if not policy.allows_model(None):
-        policy.check_model(str(settings.reranker), *map(sha256_of, sorted(settings.reranker.glob("*.safetensors"))))
+        policy.check_model(str(settings.reranker), *map(sha256_of, sorted(settings.reranker.rglob("*.safetensors"))))
     return Reranker(settings.reranker)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,8 +22,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
 
-from localrag.errors import LocalragError, ModelMissing
-from localrag.settings import MODEL_SETTINGS, as_text
+from localrag.errors import LocalragError, ModelMissing, SettingsError
+from localrag.settings import MODEL_SETTINGS, as_text, project_file
 from localrag.tui.chat_state import Resumed, Scope, Trouble
 from localrag.tui.commands import COMMANDS
 from localrag.tui.lanes import LANES, Core, Installer, Lane, deliver
@@ -128,6 +129,9 @@ class LocalragApp(App[None]):
 
     def _after_first_frame(self) -> None:
         gc.enable()  # disabled by the command until here
+        with suppress(SettingsError):  # a file that cannot be read was reported by the command
+            if (found := project_file()) and found.warning:
+                self.notify(clean_line(found.warning), severity="warning", timeout=20, markup=False)
         self.lanes["pages"].submit(import_for_answers)
 
     @work

@@ -1,9 +1,9 @@
 """Write the rows of an answer as a file that other programs open: CSV, Excel, JSON or Markdown.
 
-A cell that a spreadsheet would take for a formula stays text (OWASP, "CSV Injection"), in CSV by a ' before the sign,
-within a cell too, since some split it at semicolons. In Excel, numbers, shares,
-amounts and dates that fill a whole cell are written as such where they are beyond doubt: "0042", a date with two
-readings, and what has more digits than Excel keeps stay text.
+A cell that a spreadsheet would take for a formula stays text (OWASP, "CSV Injection"): in CSV by a ' before the sign,
+within a cell too, since some programs split it at semicolons. In Excel, numbers, shares, amounts and dates that fill a
+whole cell are written as such where they are beyond doubt: "0042", a date with two readings, and what has more digits
+than Excel keeps stay text.
 """
 
 from __future__ import annotations

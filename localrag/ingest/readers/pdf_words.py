@@ -78,6 +78,8 @@ def find_words(textpage: Any, raw: str, matrix: native.Matrix) -> list[Word]:
             low, high = min(low, other_low), max(high, other_high)
         elif right < left:
             left, right = left_of_last, right_of_first
+        if other_high - other_low > high - low:  # a word may begin with a small superscript
+            low, high = other_low, other_high
         if high > low and -native.FAR < left <= right < native.FAR and -native.FAR < low < high < native.FAR:
             found.append(Word(start, end, raw[start:end], *matrix.box(left, low, right, high)))
     return found

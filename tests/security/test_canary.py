@@ -51,6 +51,7 @@ class Run:
         self.environ |= {"HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp")}
         self.environ |= {"PYTHONPATH": str(Path(__file__).parents[2]), "LOCALRAG_MIN_CONFIDENCE": "0"}
         self.environ |= {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1"}
+        self.environ |= {"LOCALRAG_ANSWER_TOKENS": "40"}
         (self.folder / "papers/lease.txt").write_text(LEASE * 12)
         with zipfile.ZipFile(self.folder / "papers/more.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("annex.csv", f"name,rent\n{SAID},900\n")

@@ -73,7 +73,8 @@ def under_strace(trace: Path) -> list[str]:
 
 @pytest.fixture
 def environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "LOCALRAG_GENERATOR": "smollm2-135m-instruct", "TERM": "xterm-256color"}
+    small = {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1", "LOCALRAG_ANSWER_TOKENS": "20"}
+    return {**os.environ, **small, "TERM": "xterm-256color"}
 
 
 def run(trace: Path, environment: dict[str, str], *words: str) -> str:

@@ -50,7 +50,7 @@ def environ(home: Path) -> dict[str, str]:
     given |= {"PYTHONPATH": str(Path(__file__).parents[1])}
     # One thread, because threads that wait for one another are slow where the cores are busy with other tests.
     given |= {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1"}
-    return given | {"LOCALRAG_MIN_CONFIDENCE": "0"}
+    return given | {"LOCALRAG_MIN_CONFIDENCE": "0", "LOCALRAG_ANSWER_TOKENS": "40"}
 
 
 def test_a_folder_is_read_asked_looked_into_exported_and_gone_on_with(

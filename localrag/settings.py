@@ -32,10 +32,10 @@ FILE_NAME = "localrag.toml"
 AUDIT_FILE = "audit.jsonl"
 _PREFIX = "LOCALRAG_"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG", policy.VARIABLE}
-# What anybody's file may set: it starts nothing, names no file or model, deletes nothing and raises no limit.
+# What anybody's file may set: it starts nothing, names no file or model, deletes nothing and takes no memory.
 PROJECT = frozenset({
     "theme", "animations", "source_view", "answer_tokens", "answer_form", "think", "think_tokens", "votes",
-    "temperature", "seed", "passages", "prompt_tokens", "read_tokens", "ocr", "ocr_languages",
+    "temperature", "seed", "passages", "ocr", "ocr_languages",
 })  # fmt: skip
 _GROUPS = {  # headings, by the first setting below them
     "theme": "The terminal app", "generator": "Models", "answer_tokens": "Answers", "passages": "Searching and reading",

@@ -209,7 +209,7 @@ def _llama(settings: Settings) -> Iterator[Seen]:
     arguments: list[str] = []
     with suppress(LocalragError):  # reported among the models
         arguments = [json.dumps(loading.generator_arguments(settings), default=str)]
-    command = [sys.executable, "-c", _PROBE, *arguments]
+    command = [sys.executable, "-P", "-c", _PROBE, *arguments]
     try:
         probe = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -68,7 +68,7 @@ def test_what_runs_reads_deletes_or_weakens_is_never_harmless() -> None:
     assert {
         "viewer", "home", "key_file", "reranker", "sources", "generator", "embedder", "retention_days", "audit_words",
         "min_confidence", "read_seconds", "read_memory_mb", "read_unpacked_mb", "archive_depth", "workers",
-        "cache_bytes",
+        "cache_bytes", "read_tokens", "prompt_tokens",
     } <= set(HARMFUL)  # fmt: skip
 
 

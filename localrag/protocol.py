@@ -42,22 +42,25 @@ class Message(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def start(
-    module: str, stderr: int = subprocess.DEVNULL, environment: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
+    module: str, *arguments: str, stderr: int = subprocess.DEVNULL, environment: Mapping[str, str] | None = None,
+    files: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:  # fmt: skip
     """Start a module as a program in a session of its own, with pipes.
 
     It finds localrag where this process did, and nothing in the current folder: without -P, `python -m` would import a
     `json.py` that lies among the person's documents. It has no terminal; Ctrl-C and Ctrl-Z do not reach it.
+    It inherits the open `files`, by their numbers.
     """
     here = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", module],
+        [sys.executable, "-P", "-m", module, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
         env={**os.environ, "PYTHONPATH": path, **(environment or {})},
         start_new_session=True,
+        pass_fds=files,
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
 

@@ -72,6 +72,7 @@ WRITING_FUNCTIONS = re.compile(
 # (file, call) -> why it does not go through localrag.security.storage
 ALLOWED_WRITES = {
     ("localrag/ingest/scan.py", "os.open"): "opens for reading, without waiting for a pipe's writer",
+    ("localrag/ingest/readers/source.py", "os.open"): "opens a document for reading",
     ("localrag/security/offline/landlock.py", "os.open"): "names a file to the kernel (O_PATH)",
     ("localrag/ingest/readers/sheets.py", "zipfile.ZipFile"): "packs a workbook into memory",
     ("localrag/models/transfer.py", "tarfile.open"): "writes into a stream that storage made",

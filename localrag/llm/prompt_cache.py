@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
@@ -77,7 +76,7 @@ class DiskPromptCache:
         if header is None or digest != header.get("digest"):
             storage.remove(path)
             return None
-        os.utime(path)  # for the order of use
+        storage.touch(path)  # for the order of use
         return state
 
     def put(self, prefix: Prefix, state: memoryview, stop: Callable[[], bool] | None = None) -> None:

@@ -185,10 +185,14 @@ def _by_number(number: int) -> None:
     os.close(_native("syscall", number, 2, 1, 0))
 
 
+def _socket_number(target: Target) -> None:
+    _by_number(_machine().number("socket"))
+
+
 def _x32(target: Target) -> None:
     if os.uname().machine != "x86_64":
         raise _Ended("absent", "only x86-64 has x32 calls")
-    _by_number(_X32 | _machine().socket)
+    _by_number(_X32 | _machine().number("socket"))
 
 
 def _io_uring(target: Target) -> None:
@@ -319,7 +323,12 @@ ATTEMPTS = (
     Attempt("a packet socket", "native", "seccomp", _opens(17, 3)),
     Attempt("a socket to the host of a virtual machine", "native", "seccomp", _opens(40, 1)),
     Attempt("another program's Unix socket", "native", "seccomp", _native_unix),
-    Attempt("a socket by the number of the system call", "native", "seccomp", lambda at: _by_number(_machine().socket)),
+    Attempt(
+        "a socket by the number of the system call",
+        "native",
+        "seccomp",
+        _socket_number,
+    ),
     Attempt("a socket by an x32 call", "native", "seccomp", _x32),
     Attempt("io_uring", "native", "seccomp", _io_uring),
     Attempt("typing into a terminal", "processes", "seccomp", _terminal),

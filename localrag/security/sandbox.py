@@ -11,7 +11,7 @@ import os
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +23,12 @@ from localrag.settings import Settings, config_files, trusted_list
 
 _PROGRAMS = "/usr /bin /sbin /lib /lib32 /lib64 /opt /nix/store /gnu/store /snap".split()
 _READS = "/etc /proc /sys /dev /run/current-system".split()
-# Devices that keep nothing: null, the terminal, memory files, graphics processors.
-_DEVICES = "/dev/null /dev/zero /dev/full /dev/tty /dev/pts /dev/ptmx /dev/shm /dev/dri /dev/kfd".split()
+# Devices that keep nothing; and the terminal and graphics processors, which readers do not get.
+_DEVICES = "/dev/null /dev/zero /dev/full".split()
+_TERMINAL_AND_GRAPHICS = "/dev/tty /dev/pts /dev/ptmx /dev/dri /dev/kfd".split()
+# What libraries of readers look up: loader, time zone, kind of memory and processors.
+_READER_READS = "/etc/ld.so.cache /etc/localtime /dev/null /dev/urandom /proc/cpuinfo /proc/meminfo".split()
+_LIBREOFFICE_READS = "/etc /var/lib/libreoffice /var/spool/libreoffice /proc/sys /dev/random".split()
 
 Inode = tuple[int, int]  # device and number
 _restricted = False
@@ -67,9 +71,32 @@ def restrict(
 
 
 def restrict_reader() -> None:
-    """Limit a process that reads documents to writing temporary files."""
+    """Limit a process that reads documents to the files of Python and its libraries, and to few system calls.
+
+    It writes nothing, and opens no document: its parent hands it an open file.
+    """
     if offline.confined():
-        offline.confine(system_files(reads=(Path("/"),), writes=(Path(tempfile.gettempdir()),)))
+        offline.confine(_code(_READER_READS), kind="reader")
+
+
+def restrict_programs(paths: Iterable[str]) -> None:
+    """Limit a process that runs these programs for readers to the system's files, theirs, and temporary ones."""
+    if offline.confined():
+        files = _code([*_READER_READS, *_LIBREOFFICE_READS])
+        sockets = (Path("/tmp"), Path("/var/tmp"))  # LibreOffice makes one there; nobody confined can connect to it
+        folders = (Path(path).resolve().parent for path in paths)
+        programs = (*files.programs, *(each.parent if each.name == "program" else each for each in folders))
+        writes = (*map(Path, _DEVICES), Path(tempfile.gettempdir()))
+        offline.confine(replace(files, programs=programs, writes=writes, sockets=sockets))
+
+
+def _code(reads: Iterable[str]) -> offline.Files:
+    """The files of the system's and Python's libraries, without the folder that this package is in."""
+    package = Path(__file__).parents[1]
+    unwanted = (package.parent, Path("/opt"), Path("/snap"))
+    installed = (path for path in map(Path, sys.path) if path.name in ("site-packages", "dist-packages"))
+    programs = (path for path in system_files().programs if path not in unwanted)
+    return offline.Files((*programs, *installed, package), (*map(Path, reads), Path("/proc/self")))
 
 
 def is_restricted() -> bool:
@@ -164,6 +191,5 @@ def system_files(reads: tuple[Path, ...] = (), writes: tuple[Path, ...] = ()) ->
     return offline.Files(
         programs=(*map(Path, _PROGRAMS), *sorted(python), *(Path(path) for path in linked if path)),
         reads=(*map(Path, _READS), *packages, *reads),
-        writes=(*map(Path, _DEVICES), *graphics, *writes),
-        sockets=(Path("/tmp"), Path("/var/tmp")),  # LibreOffice makes one there; nobody confined can connect to it
+        writes=(*map(Path, (*_DEVICES, *_TERMINAL_AND_GRAPHICS)), *graphics, *writes),
     )

@@ -69,19 +69,13 @@ def make_dir(path: Path) -> Path:
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):  # mkdir(parents=True) would give its mode to the last one only
             folder.mkdir(mode=0o700, exist_ok=True)
-            folder.chmod(0o700)
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", str(path))
     return path
 
 
 def _open(path: Path, flags: int) -> int:
-    """Open a file for its owner only, also where the umask would remove the owner's rights."""
-    new = not path.exists()
-    descriptor = os.open(path, flags | os.O_CREAT | _BINARY, 0o600)
-    if new and hasattr(os, "fchmod"):
-        os.fchmod(descriptor, 0o600)
-    return descriptor
+    return os.open(path, flags | os.O_CREAT | _BINARY, 0o600)
 
 
 @contextmanager
@@ -361,6 +355,16 @@ def _is_under(path: Path, key: Key) -> bool:
     return False
 
 
+def touch(path: Path, times: tuple[int, int] | None = None) -> None:
+    """Set the times of a file (of last use and change, in ns) to these or to now.
+
+    By an open file: a confined process may not set times by a path.
+    """
+    with path.open("rb") as stream:
+        place = stream.fileno() if os.utime in os.supports_fd else path
+        os.utime(place) if times is None else os.utime(place, ns=times)
+
+
 def reencrypt(path: Path) -> bool:
     """Rewrite a file under the key of its folder; False if it already is."""
     held = unlocked.keys_for(path)
@@ -375,7 +379,7 @@ def reencrypt(path: Path) -> bool:
     stamp = path.stat()
     with open_stream(path) as old, create(path) as new:
         shutil.copyfileobj(old, new, streams.PIECE)
-    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    touch(path, (stamp.st_atime_ns, stamp.st_mtime_ns))
     return True
 
 

@@ -105,15 +105,69 @@ for path in (elsewhere / "document", Path.home()):
     assert shown == ["key", "EACCES", "EACCES"]
 
 
-def test_a_reader_writes_temporary_files_alone(tmp_path: Path, home: Path) -> None:
+def test_a_reader_opens_nothing_but_the_code_of_libraries(tmp_path: Path, home: Path) -> None:
+    shown = child(tmp_path, """
+opened = os.open(elsewhere / "document", os.O_RDONLY)
+sys.path.append(str(named))
+offline.confine()
+sandbox.restrict_reader()
+import decimal  # a module that was not loaded
+print(os.pread(opened, 9, 0).decode(), attempt(elsewhere), attempt(named), attempt(Path("/tmp")))
+for path in (elsewhere / "document", Path("/etc/passwd"), Path.home(), Path("/dev/tty"), Path("/dev/ptmx"), Path("/dev/pts"),
+             Path("/dev/shm"), Path("/proc/1/cmdline"), Path(f"/proc/self/fd/{opened}"), Path("/dev/dri")):
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+        print(path, "opened")
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.ENOENT, errno.ENXIO):
+            print(path, error)
+for what in (os.fork, lambda: os.execv("/bin/true", ["true"]), lambda: os.kill(os.getppid(), 0), os.openpty):
+    try:
+        what()
+        print(what, "done")
+    except OSError:
+        pass
+""")  # fmt: skip
+    assert shown == ["text EACCES EACCES EACCES"]
+
+
+def test_what_runs_programs_for_readers_writes_temporary_files_alone(tmp_path: Path, home: Path) -> None:
     shown = child(tmp_path, """
 os.environ["TMPDIR"] = str(named)
 offline.confine()
-sandbox.restrict_reader()
-(elsewhere / "document").read_text()
-print(attempt(elsewhere), attempt(named), attempt(Path(os.environ["LOCALRAG_HOME"])))
+sandbox.restrict_programs([])
+print(attempt(elsewhere), attempt(named))
+for path in (elsewhere / "document", Path("/dev/tty"), Path("/dev/ptmx"), Path("/dev/shm"), Path.home()):
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+        print(path, "opened")
+    except OSError:
+        pass
 """)  # fmt: skip
-    assert shown == ["EACCES written EACCES"] or shown == ["EACCES written ENOENT"]
+    assert shown == ["EACCES written"]
+
+
+def test_a_process_of_one_matter_cannot_open_another_to_others(tmp_path: Path, home: Path) -> None:
+    shown = child(tmp_path, """
+settings = load_settings()
+sandbox.make_library_folder(settings, "a")
+sandbox.make_library_folder(settings, "b")
+storage.write_bytes(settings.library_dir("b") / "x", b"x")
+offline.confine()
+sandbox.restrict(settings, ["a"])
+other = settings.library_dir("b") / "x"
+for what in (lambda: os.chmod(other, 0o644), lambda: os.chown(other, os.getuid(), os.getgid()), lambda: os.utime(other),
+             lambda: os.setxattr(other, "user.a", b"x")):
+    try:
+        what()
+        print("done")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+storage.write_bytes(settings.library_dir("a") / "y", b"y")
+storage.touch(settings.library_dir("a") / "y")
+print(oct(other.stat().st_mode & 0o777))
+""")  # fmt: skip
+    assert shown == ["EACCES"] * 4 + ["0o600"]
 
 
 def test_a_process_that_is_not_confined_is_left_as_it_is(settings: Settings, tmp_path: Path) -> None:

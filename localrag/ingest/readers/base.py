@@ -14,8 +14,8 @@ import contextlib
 import hashlib
 import importlib
 import io
+import os
 import shutil
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -24,7 +24,7 @@ from typing import cast
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.cleaning import clean, clean_title
-from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source
+from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, open_file, unreadable
 from localrag.ingest.readers.tables import TABLES
 from localrag.types import Page, Part, Reading, Refused
 
@@ -51,20 +51,26 @@ def helpers() -> dict[str, str | None]:
     return {"LibreOffice": conversion.program(), "Tesseract": shutil.which("tesseract")}
 
 
-def read_parts(path: Path, options: Options | None = None) -> Iterator[Part | Refused]:
+def read_parts(document: Path | Source, options: Options | None = None) -> Iterator[Part | Refused]:
     """Read one file and what is inside it, in this process."""
     options = options or Options()
     try:
-        _check_file(path)
-        yield from _parts(Source.of(path), "", options, Budget(options), options.depth)
+        yield from _parts(_source(document), "", options, Budget(options), options.depth)
     except ReadError as error:
         yield _refused("", error)
 
 
-def source_of(path: Path, name: str, options: Options) -> Source:
+def source_of(document: Path | Source, name: str, options: Options) -> Source:
     """Return a document by the name of its `Part`: the file itself, or something inside it; else raise ReadError."""
-    _check_file(path)
-    return _inside(Source.of(path), name, options, Budget(options)) if name else Source.of(path)
+    source = _source(document)
+    return _inside(source, name, options, Budget(options)) if name else source
+
+
+def _source(document: Path | Source) -> Source:
+    if isinstance(document, Path):
+        os.close(open_file(document))  # raises where it cannot be read
+        return Source.of(document)
+    return document
 
 
 def _inside(source: Source, name: str, options: Options, budget: Budget) -> Source:
@@ -156,7 +162,7 @@ def sha256_of(source: Source) -> str:
 def _refusal(name: str, error: Exception) -> Refused:
     """Return why a file or member failed; a bad attachment costs neither its mail nor the others."""
     if isinstance(error, OSError):
-        error = _unreadable(error)
+        error = unreadable(error)
     if isinstance(error, ReadError):
         return _refused(name, error)
     if not name:
@@ -172,27 +178,6 @@ def _refused(name: str, error: ReadError) -> Refused:
 
 def _empty() -> ReadError:
     return ReadError("is empty (0 bytes)", "If it should not be, copy it again from its source.")
-
-
-def _check_file(path: Path) -> None:
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ReadError("is not a regular file", "Folders, devices and pipes are not read.")
-        if status.st_size == 0:
-            raise _empty()
-        with path.open("rb") as stream:
-            stream.read(1)
-    except OSError as error:
-        raise _unreadable(error) from error
-
-
-def _unreadable(error: OSError) -> ReadError:
-    if isinstance(error, FileNotFoundError):
-        return ReadError("no longer exists", "It was moved or deleted. Ingest again.")
-    if isinstance(error, PermissionError):
-        return ReadError("cannot be read: permission denied", "Change its permissions, or run as its owner.")
-    return ReadError(f"cannot be read: {error.strerror or error}", "Check its disk or network share.")
 
 
 def _checked(page: Page) -> Page:

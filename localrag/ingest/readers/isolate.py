@@ -14,6 +14,7 @@ import math
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -26,7 +27,7 @@ from pathlib import Path
 from localrag import protocol
 from localrag.errors import Cancelled, ReadError
 from localrag.ingest.readers import reader_process, wire
-from localrag.ingest.readers.source import Options, PagePicture, PageRequest
+from localrag.ingest.readers.source import Options, PagePicture, PageRequest, open_file
 from localrag.types import Part, Refused
 
 Reply = tuple[Path, Part | Refused | None]
@@ -201,7 +202,7 @@ class Drawer(contextlib.AbstractContextManager["Drawer"]):
     def _draw(self, process: _Process, path: Path, wanted: PageRequest) -> PagePicture:
         found, reason = None, "gave no picture. Open it in a viewer."
         try:
-            for item in process.do(wire.Job(path.absolute(), wanted)):
+            for item in process.do(path, wanted):
                 found = item if isinstance(item, PagePicture) else found
                 reason = item.reason if isinstance(item, Refused) else reason
         except protocol.TooLong as error:
@@ -254,7 +255,7 @@ class _Worker:
             last: Part | Refused | None = None
             served, staying = process.served, False
             try:
-                for item in process.do(wire.Job(path.absolute())):
+                for item in process.do(path):
                     if isinstance(item, PagePicture):
                         raise _Lost(f"made its reader send a picture instead of text. {_BROKEN}", again=False)
                     last = item
@@ -303,7 +304,12 @@ class _Process:
         self.served = False
         self.leaving = False
         self._limits = limits
-        self._popen = _spawn()
+        pair = socket.socketpair() if hasattr(socket, "send_fds") else None
+        theirs = pair[1] if pair is not None else None
+        self._files = pair[0] if pair is not None else None
+        self._popen = _spawn(theirs)
+        if theirs is not None:
+            theirs.close()
         self._lock = threading.Lock()
         self._gone = threading.Event()
         self._deadline = math.inf
@@ -312,8 +318,13 @@ class _Process:
         self._verdict = ""
         threading.Thread(target=self._watch, name="localrag-watching", daemon=True).start()
 
-    def do(self, job: wire.Job) -> Iterator[Part | Refused | PagePicture]:
+    def do(self, path: Path, draw: PageRequest | None = None) -> Iterator[Part | Refused | PagePicture]:
         """Yield the results of a job; raise _Lost if the process died, or had to be killed."""
+        try:
+            opened = open_file(path)
+        except ReadError as error:
+            yield Refused("", f"{error.message}. {error.hint}")
+            return
         decoder = wire.Decoder(self._limits.options)
         requests, replies = self._popen.stdin, self._popen.stdout
         assert requests is not None and replies is not None
@@ -323,7 +334,11 @@ class _Process:
             if not self.served:
                 protocol.send(requests, self._limits)
                 self.served = True
-            protocol.send(requests, job)
+            if self._files is None:
+                protocol.send(requests, wire.Job(path.absolute(), draw))
+            else:
+                protocol.send(requests, wire.Job(Path(path.name), draw))
+                socket.send_fds(self._files, [b"f"], [opened])
             beats = 0
             while (message := protocol.receive(replies, wire.Reply)) is not None:
                 if isinstance(message, wire.Beat) and (beats := beats + 1) <= _MAX_BEATS:
@@ -341,6 +356,8 @@ class _Process:
             raise _Lost(f"made its reader send a malformed message ({error}). {_BROKEN}", again=False) from error
         except OSError:  # the pipe broke
             pass
+        finally:
+            os.close(opened)
         raise self._lost(self.end())
 
     def _watch(self) -> None:
@@ -395,10 +412,15 @@ class _Process:
         for pipe in filter(None, (self._popen.stdin, self._popen.stdout)):
             with contextlib.suppress(OSError, ValueError):
                 pipe.close()
+        if self._files is not None:
+            self._files.close()
         return code
 
 
-def _spawn() -> subprocess.Popen[bytes]:
+def _spawn(files: socket.socket | None) -> subprocess.Popen[bytes]:
     # One thread each: several processes read at once, and the embedder uses the rest of the machine.
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
-    return protocol.start("localrag.ingest.readers.reader_process", environment=threads)
+    number = [] if files is None else [files.fileno()]
+    return protocol.start(
+        "localrag.ingest.readers.reader_process", *map(str, number), environment=threads, files=number
+    )

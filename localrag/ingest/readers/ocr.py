@@ -8,10 +8,8 @@ Pages on their side or upside down are turned. Text recognised with little confi
 from __future__ import annotations
 
 import io
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from localrag.errors import ReadError
+from localrag.ingest.readers import programs
 from localrag.ingest.readers.ocr_layout import Box, Line, arrange
 from localrag.ingest.readers.source import page_listeners
 from localrag.ingest.readers.tables import TABLES
@@ -99,6 +98,7 @@ def _fractions(box: Box, width: float, height: float, turns: int) -> tuple[float
     return left, top, right, bottom
 
 
+_SECONDS = 600  # for Tesseract to read a page; the reader's own time limit is shorter
 _FILES = {
     "Det": "PP-OCRv6_det_small.onnx",
     "Rec": "PP-OCRv6_rec_small.onnx",
@@ -214,10 +214,10 @@ def _installed() -> frozenset[str]:
     if (program := shutil.which("tesseract")) is None:
         return frozenset()
     try:
-        listed = subprocess.run([program, "--list-langs"], capture_output=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
+        _, listed = programs.run(programs.Order((program, "--list-langs"), 0, 20), b"")
+    except ReadError:
         return frozenset()
-    return frozenset(listed.stdout.decode("utf-8", "replace").split("\n")[1:]) - {"", "osd"}
+    return frozenset(listed.decode("utf-8", "replace").split("\n")[1:]) - {"", "osd"}
 
 
 def _run(arguments: list[str], picture: Image.Image) -> str:
@@ -225,15 +225,9 @@ def _run(arguments: list[str], picture: Image.Image) -> str:
     assert program is not None  # its languages were listed
     stream = io.BytesIO()
     picture.convert("L").save(stream, "PPM")
-    result = subprocess.run(
-        [program, "stdin", "stdout", "--dpi", "200", *arguments],
-        input=stream.getvalue(),
-        capture_output=True,
-        # Readers run side by side; threads inside each slow them down.
-        env={**os.environ, "OMP_THREAD_LIMIT": "1"},
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-    )
-    return result.stdout.decode("utf-8", "replace")
+    command = (program, "stdin", "stdout", "--dpi", "200", *arguments)
+    _, result = programs.run(programs.Order(command, stream.tell(), _SECONDS), stream.getvalue())
+    return result.decode("utf-8", "replace")
 
 
 _ROTATE = re.compile(r"^Rotate: (90|180|270)$", re.M)

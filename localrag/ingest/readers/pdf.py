@@ -26,6 +26,7 @@ from localrag.ingest.readers.pdf_layout import page_text
 from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage, Word
 
+_IN_MEMORY = 100_000_000  # bytes; larger files are read piece by piece
 _SCAN = "no text; probably a scan"
 _BLANK = "no text; blank"
 _UNRECOGNISED = "no text; nothing was recognised in the picture"
@@ -121,7 +122,9 @@ def open_document(source: Source, passwords: Sequence[str]) -> Any:
     code = None
     for password in (None, *passwords):
         try:
-            return pypdfium2.PdfDocument(source.native(), password=password)
+            return pypdfium2.PdfDocument(
+                source.read() if source.size < _IN_MEMORY else source.open(), password=password
+            )
         except pypdfium2.PdfiumError as error:
             code = error.err_code
             if code != _WRONG_PASSWORD:

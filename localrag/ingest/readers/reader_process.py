@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import mimetypes
 import os
 import queue
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -23,8 +25,8 @@ from typing import BinaryIO
 
 from localrag import protocol
 from localrag.errors import ReadError
-from localrag.ingest.readers import base, wire
-from localrag.ingest.readers.source import PagePicture, PageRequest, page_listeners
+from localrag.ingest.readers import base, programs, wire
+from localrag.ingest.readers.source import PagePicture, PageRequest, Source, page_listeners
 from localrag.types import Part
 
 EXIT_MEMORY = 77  # exit code: it used more memory than allowed
@@ -42,12 +44,19 @@ def main() -> None:
     setup: wire.Setup | None = protocol.receive(requests, wire.Setup)
     if setup is None:
         return
+    files = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=int(sys.argv[1])) if len(sys.argv) > 1 else None
     _give_up(setup.memory)
     jobs: queue.SimpleQueue[wire.Job] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, jobs), daemon=True).start()
     work = _Work(replies, setup)
     for count in itertools.count(1):
-        sound = work.do(jobs.get())
+        job = jobs.get()
+        opened = None
+        if files is not None:
+            opened = socket.recv_fds(files, 1, 1)[1][0]
+        sound = work.do(job, opened)
+        if opened is not None:
+            os.close(opened)
         leaving = not sound or count >= MAX_FILES or resident() > setup.memory // 2
         protocol.send(replies, wire.Done(leaving))
         if leaving:
@@ -60,7 +69,7 @@ class _Work:
     def __init__(self, replies: BinaryIO, setup: wire.Setup) -> None:
         self._replies, self._setup, self._options = replies, setup, setup.options
 
-    def do(self, job: wire.Job) -> bool:
+    def do(self, job: wire.Job, opened: int | None) -> bool:
         """Send the parts of one file, or why it failed; return False where this process should read no other file."""
         page_listeners[:] = [self._beat]
         left = self._options.characters
@@ -68,7 +77,8 @@ class _Work:
         sound, failed = True, ""
         try:
             self._beat()
-            items = base.read_parts(job.path, self._options) if job.draw is None else self._pictures(job.path, job.draw)
+            source = Source(job.path.name, descriptor=opened) if opened is not None else Source.of(job.path)
+            items = base.read_parts(source, self._options) if job.draw is None else self._pictures(source, job.draw)
             for item in items:
                 if isinstance(item, Part):
                     left -= sum(len(page.text) for page in item.reading.pages)
@@ -95,10 +105,10 @@ class _Work:
             protocol.send(self._replies, wire.Refusal("", wire.cut_short(failed, last)))
         return sound
 
-    def _pictures(self, path: Path, wanted: PageRequest) -> Iterator[PagePicture]:
+    def _pictures(self, source: Source, wanted: PageRequest) -> Iterator[PagePicture]:
         from localrag.ingest.readers.page_picture import draw_page
 
-        yield draw_page(base.source_of(path, wanted.name, self._options), wanted, self._options)
+        yield draw_page(base.source_of(source, wanted.name, self._options), wanted, self._options)
 
     def _beat(self) -> None:
         protocol.send(self._replies, wire.Beat())
@@ -136,8 +146,9 @@ def _give_up(memory: int) -> None:
     from localrag.security import offline, sandbox
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    if found := [path for path in base.helpers().values() if path is not None]:
+        programs.start(*found)
     offline.confine()
-    sandbox.restrict_reader()
     os.umask(0o077)
     if sys.platform == "win32":
         return
@@ -155,6 +166,8 @@ def _give_up(memory: int) -> None:
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)  # keep one that is lower already
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(kind, (most, most))
+    mimetypes.init(())  # not from tables of the system, which it may not read
+    sandbox.restrict_reader()
 
 
 def _memory_of(pid: int | str, field: int) -> int:
@@ -193,18 +206,11 @@ def _listen(requests: BinaryIO, jobs: queue.SimpleQueue[wire.Job]) -> None:
         while (job := protocol.receive(requests, wire.Job)) is not None:
             jobs.put(job)
     finally:
-        _leave()
-
-
-def _leave() -> None:
-    """End this process and every process that a reader started."""
-    if sys.platform != "win32" and os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(0)
+        os._exit(0)
 
 
 if __name__ == "__main__":
     try:
         main()
     except OSError:  # the parent is gone
-        _leave()
+        os._exit(0)

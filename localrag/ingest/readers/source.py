@@ -6,10 +6,12 @@ A source is a file, or bytes from an archive or a mail: what is inside other fil
 from __future__ import annotations
 
 import io
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from localrag.errors import ReadError
 from localrag.types import Ocr, Word
@@ -70,13 +72,68 @@ class OverBudget(ReadError):
     """A limit of the whole file was reached; the rest of it is not read."""
 
 
+class _Opened(io.RawIOBase):
+    """Reads an open file at a position of its own: several streams share a descriptor, which stays open."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._at = descriptor, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        piece = os.pread(self._descriptor, len(view), self._at)
+        view[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: os.fstat(self._descriptor).st_size}[whence]
+        if start + offset < 0:
+            raise ValueError(f"negative seek position {start + offset}")
+        self._at = start + offset
+        return self._at
+
+
+def open_file(path: Path) -> int:
+    """Open a document for reading and return its descriptor. Raises ReadError if it is missing, empty or no file."""
+    try:
+        # Without O_NONBLOCK a pipe would wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise unreadable(error) from error
+    facts = os.fstat(descriptor)
+    if stat.S_ISREG(facts.st_mode) and facts.st_size:
+        return descriptor
+    os.close(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        raise ReadError("is not a regular file", "Folders, devices and pipes are not read.")
+    raise ReadError("is empty (0 bytes)", "If it should not be, copy it again from its source.")
+
+
+def unreadable(error: OSError) -> ReadError:
+    if isinstance(error, FileNotFoundError):
+        return ReadError("no longer exists", "It was moved or deleted. Ingest again.")
+    if isinstance(error, PermissionError):
+        return ReadError("cannot be read: permission denied", "Change its permissions, or run as its owner.")
+    return ReadError(f"cannot be read: {error.strerror or error}", "Check its disk or network share.")
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A document's bytes and its name; the suffix is its type."""
+    """A document's bytes and its name; the suffix is its type.
+
+    The bytes are at a path, in memory, or in an open file: reader processes may open no document themselves.
+    """
 
     name: str
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
+    descriptor: int | None = None
 
     @classmethod
     def of(cls, path: Path) -> Source:
@@ -92,23 +149,24 @@ class Source:
 
     @property
     def size(self) -> int:
-        return len(self.data) if self.data is not None else self._file().stat().st_size
+        with self.open() as stream:
+            return stream.seek(0, os.SEEK_END)
 
     def open(self) -> BinaryIO:
         """Return a seekable stream; the caller closes it."""
-        return io.BytesIO(self.data) if self.data is not None else self._file().open("rb")
+        if self.data is not None:
+            return io.BytesIO(self.data)
+        if self.descriptor is not None:
+            return cast(BinaryIO, io.BufferedReader(_Opened(self.descriptor)))
+        if self.path is None:
+            raise ValueError("a Source has a path, data or a descriptor")
+        return self.path.open("rb")
 
     def read(self) -> bytes:
-        return self.data if self.data is not None else self._file().read_bytes()
-
-    def native(self) -> Path | bytes:
-        """Return the path where there is one (a library may map it), else the bytes."""
-        return self.data if self.data is not None else self._file()
-
-    def _file(self) -> Path:
-        if self.path is None:
-            raise ValueError("a Source has a path or data")
-        return self.path
+        if self.data is not None:
+            return self.data
+        with self.open() as stream:
+            return stream.read()
 
 
 @dataclass(frozen=True, slots=True)

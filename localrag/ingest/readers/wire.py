@@ -33,7 +33,10 @@ class Setup(Message):
 
 
 class Job(Message):
-    """Read a file, or draw a page of it."""
+    """Read a file, or draw a page of it.
+
+    On POSIX the open file follows on the reader's socket, and only the name of the path is sent.
+    """
 
     path: Path
     draw: PageRequest | None = None

@@ -51,11 +51,14 @@ def confine_python() -> None:
     hook.install()
 
 
-def confine(files: Files | None = None, *, without: Collection[LayerName] = ()) -> None:
+def confine(
+    files: Files | None = None, *, without: Collection[LayerName] = (), kind: seccomp.Filter = "metadata"
+) -> None:
     """Turn on every layer that this system has, for this process and all it starts. It cannot be undone.
 
     Call it first: before threads start (Landlock restricts one) and before sockets are open. A second call can only add
-    limits on `files`. `without` leaves out layers, for tests of the proofs.
+    limits on `files`, and with them the filter of system calls for this `kind` of process. `without` leaves out layers,
+    for tests of the proofs.
 
     Raises OfflineRefused if sockets are open that would keep working, or files cannot be limited because threads run.
     """
@@ -77,6 +80,8 @@ def confine(files: Files | None = None, *, without: Collection[LayerName] = ()) 
     if (wanted is not None or reach) and landlock.restrict(wanted, reach):
         _reach_restricted = _reach_restricted or reach
         _files = wanted or _files
+    if wanted is not None and "seccomp" not in without:
+        seccomp.install(kind)
 
 
 def confined() -> bool:

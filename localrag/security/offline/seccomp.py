@@ -1,9 +1,11 @@
-"""Linux: a kernel filter that refuses sockets to the whole process, its threads and its children, for good.
+"""Linux: kernel filters of system calls on the whole process, its threads and its children, for good.
 
-It refuses sockets but Unix streams; `connect` and `sendto` with an address, since Unix sockets lead to programs with a
-network; io_uring and `bpf`; taking over other processes; typing into the terminal; calls of another architecture
-(32 bit, x32), whose numbers mean something else. Limits: open sockets keep working, so `sockets` finds them first; a
-program outside can hand over an open socket; root can load modules. Only x86-64 and 64-bit ARM are known.
+Every confined process is refused sockets but Unix streams; `connect` and `sendto` with an address, since Unix sockets
+lead to programs with a network; the kernel's keyring, which looks names up; io_uring, namespaces, mounts, shared memory
+and other processes; typing into the terminal; calls of another architecture (32 bit, x32), whose numbers mean something
+else. Where files are limited, rights and owners cannot be changed. Readers may only make the calls of a list
+(`syscalls.toml`). Limits: open sockets keep working, so `sockets` finds them first; a program outside can hand over an
+open socket; root can load modules. Only x86-64 and 64-bit ARM are known.
 """
 
 from __future__ import annotations
@@ -13,8 +15,11 @@ import errno
 import os
 import struct
 import sys
+import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Literal
 
 _NO_NEW_PRIVS = 38
 _SET_MODE_FILTER, _ALL_THREADS = 1, 1
@@ -24,52 +29,71 @@ _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _X32 = 0x40000000
 _UNIX, _STREAM, _SEQPACKET, _TYPE = 1, 1, 5, 0xF
 _RELIABLE = 4  # a kind that Unix sockets do not have
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_TCGETS, _TIOCSTI, _TIOCLINUX, _FIONREAD, _FIONBIO, _FIOCLEX = 0x5401, 0x5412, 0x541C, 0x541B, 0x5421, 0x5451
+_THREAD, _NAMESPACES = 0x00010000, 0x7E020000  # flags of clone
 
-_IO_URING = {"io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427}
 Instruction = tuple[int, int, int, int]
+# "confined": every confined process. "metadata": where files are limited. "reader": processes that read documents.
+Filter = Literal["confined", "metadata", "reader"]
+_REFUSE: Instruction = (_RETURN, 0, 0, _ERRNO | errno.EACCES)
+_UNKNOWN: Instruction = (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)  # as an older kernel answers: libc takes another way
+_PERMIT: Instruction = (_RETURN, 0, 0, _ALLOW)
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The numbers of system calls on a kind of processor, from the kernel's headers."""
+    """A kind of processor: the kernel's name for it, and its column in `syscalls.toml`."""
 
     arch: int
-    seccomp: int
-    socket: int
-    socketpair: int
-    connect: int
-    sendto: int
-    ioctl: int
-    refused: tuple[int, ...]
+    column: int
+
+    def number(self, name: str) -> int:
+        """The number of a system call; -1 if this machine has none."""
+        return next(calls[name][self.column] for calls in _calls().values() if name in calls)
+
+    def numbers(self, table: str) -> list[int]:
+        return [number for each in _calls()[table].values() if (number := each[self.column]) >= 0]
 
 
-MACHINES = {
-    "x86_64": Machine(
-        0xC000003E, seccomp=317, socket=41, socketpair=53, connect=42, sendto=44, ioctl=16,
-        refused=(42, 101, 311, 321, 438, *_IO_URING.values()),
-    ),
-    "aarch64": Machine(
-        0xC00000B7, seccomp=277, socket=198, socketpair=199, connect=203, sendto=206, ioctl=29,
-        refused=(203, 117, 271, 280, 438, *_IO_URING.values()),
-    ),
-}  # fmt: skip
+MACHINES = {"x86_64": Machine(0xC000003E, 0), "aarch64": Machine(0xC00000B7, 1)}
 
 
-def program(machine: Machine) -> list[Instruction]:
-    """The filter in classic BPF: (code, jump if true, jump if false, value)."""
-    refuse = (_RETURN, 0, 0, _ERRNO | errno.EACCES)
-    allow = (_RETURN, 0, 0, _ALLOW)
+@cache
+def _calls() -> dict[str, dict[str, list[int]]]:
+    return tomllib.loads(Path(__file__).with_name("syscalls.toml").read_text("utf-8"))
+
+
+def program(machine: Machine, kind: Filter = "confined") -> list[Instruction]:
+    """A filter in classic BPF: (code, jump if true, jump if false, value)."""
     rules: list[Instruction] = [
         (_LOAD, 0, 0, _ARCH),
         (_EQUAL, 1, 0, machine.arch),
-        refuse,
+        _REFUSE,
         (_LOAD, 0, 0, _NUMBER),
         (_AT_LEAST, 0, 1, _X32),
-        refuse,
+        _REFUSE,
     ]
-    for number in machine.refused:
-        rules += [(_EQUAL, 0, 1, number), refuse]
+    for number in machine.numbers(kind):
+        rules += [(_EQUAL, 0, 1, number), _PERMIT if kind == "reader" else _REFUSE]
+    for name, body in _checked(kind).items():
+        if (number := machine.number(name)) >= 0:
+            rules += [(_EQUAL, 0, len(body), number), *body]
+    return [*rules, _UNKNOWN if kind == "reader" else _PERMIT]
+
+
+def _checked(kind: Filter) -> dict[str, list[Instruction]]:
+    """The calls that a filter decides by their arguments."""
+    if kind == "metadata":  # times of open files only, for the order of use
+        return {"utimensat": [*_is_zero(1), _REFUSE, _PERMIT]}
+    if kind == "reader":
+        harmless = (_TCGETS, _FIONREAD, _FIONBIO, _FIOCLEX)
+        asks = [(_EQUAL, len(harmless) - index, 0, each) for index, each in enumerate(harmless)]
+        return {
+            "clone": [(_LOAD, 0, 0, _argument(0)), (_AND, 0, 0, _THREAD), (_EQUAL, 1, 0, _THREAD), _REFUSE, _PERMIT],
+            "ioctl": [(_LOAD, 0, 0, _argument(1)), *asks, _REFUSE, _PERMIT],
+            "prlimit64": [*_is_zero(0), _REFUSE, _PERMIT],
+            "tgkill": [(_LOAD, 0, 0, _argument(0)), (_EQUAL, 1, 0, os.getpid()), _REFUSE, _PERMIT],  # abort()
+        }
     opening = [
         (_LOAD, 0, 0, _argument(0)),
         (_EQUAL, 0, 4, _UNIX),
@@ -77,26 +101,25 @@ def program(machine: Machine) -> list[Instruction]:
         (_AND, 0, 0, _TYPE),
         (_EQUAL, 2, 0, _STREAM),
         (_EQUAL, 1, 0, _SEQPACKET),
-        refuse,
-        allow,
+        _REFUSE,
+        _PERMIT,
     ]
-    addressed = [
-        (_LOAD, 0, 0, _argument(4)),
-        (_EQUAL, 0, 2, 0),
-        (_LOAD, 0, 0, _argument(4) + 4),
-        (_EQUAL, 1, 0, 0),
-        refuse,
-        allow,
-    ]
-    typing = [(_LOAD, 0, 0, _argument(1)), (_EQUAL, 1, 0, _TIOCSTI), (_EQUAL, 0, 1, _TIOCLINUX), refuse, allow]
-    for number, body in (
-        (machine.socket, opening),
-        (machine.socketpair, opening),
-        (machine.sendto, addressed),
-        (machine.ioctl, typing),
-    ):
-        rules += [(_EQUAL, 0, len(body), number), *body]
-    return [*rules, allow]
+    typing = [(_LOAD, 0, 0, _argument(1)), (_EQUAL, 1, 0, _TIOCSTI), (_EQUAL, 0, 1, _TIOCLINUX), _REFUSE, _PERMIT]
+    return {
+        "socket": opening,
+        "socketpair": opening,
+        "sendto": [*_is_zero(4), _REFUSE, _PERMIT],
+        "ioctl": typing,
+        "clone": [(_LOAD, 0, 0, _argument(0)), (_AND, 0, 0, _NAMESPACES), (_EQUAL, 1, 0, 0), _REFUSE, _PERMIT],
+        "clone3": [_UNKNOWN],  # its flags are in memory, which a filter cannot read
+        "prlimit64": [*_is_zero(0), _REFUSE, _PERMIT],  # its own limits only
+    }
+
+
+def _is_zero(position: int) -> list[Instruction]:
+    """Go to the second next instruction if an argument (64 bits) is zero, else to the next."""
+    low = _argument(position)
+    return [(_LOAD, 0, 0, low), (_EQUAL, 0, 2, 0), (_LOAD, 0, 0, low + 4), (_EQUAL, 1, 0, 0)]
 
 
 def _argument(position: int) -> int:
@@ -111,8 +134,8 @@ def machine() -> Machine | None:
     return MACHINES.get({"arm64": "aarch64", "amd64": "x86_64"}.get(name := os.uname().machine.lower(), name))
 
 
-def install() -> bool:
-    """Put the filter on this process, all its threads and all it will start, for good.
+def install(kind: Filter = "confined") -> bool:
+    """Put a filter on this process, all its threads and all it will start, for good, in addition to those it has.
 
     Returns False if this system has no such filters. Raises OSError if the kernel refuses this one.
     """
@@ -120,15 +143,15 @@ def install() -> bool:
     if known is None:
         return False
 
-    class Filter(ctypes.Structure):
+    class Rules(ctypes.Structure):
         _fields_ = (("length", ctypes.c_ushort), ("rules", ctypes.c_void_p))
 
-    rules = program(known)
+    rules = program(known, kind)
     packed = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *rule) for rule in rules))
-    given = Filter(len(rules), ctypes.cast(packed, ctypes.c_void_p))
+    given = Rules(len(rules), ctypes.cast(packed, ctypes.c_void_p))
     if not no_new_privileges():
         return False
-    done = call(known.seccomp, _SET_MODE_FILTER, _ALL_THREADS, ctypes.byref(given))
+    done = call(known.number("seccomp"), _SET_MODE_FILTER, _ALL_THREADS, ctypes.byref(given))
     if done == -1 and ctypes.get_errno() in (errno.ENOSYS, errno.EINVAL):
         return False
     if done != 0:  # a positive number is a thread that could not be included
@@ -141,8 +164,8 @@ def holds() -> bool:
     known = machine()
     if known is None:
         return False
-    tries = ((known.socket, _UNIX, _RELIABLE, 0), (known.connect, -1, 0, 0))
-    return all(call(*each) == -1 and ctypes.get_errno() == errno.EACCES for each in tries)
+    tries = (("socket", _UNIX, _RELIABLE, 0), ("connect", -1, 0, 0))
+    return all(call(known.number(name), *each) == -1 and ctypes.get_errno() == errno.EACCES for name, *each in tries)
 
 
 def no_new_privileges() -> bool:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 TRAP = """
-import mmap, os, subprocess, sys, time
+import mmap, os, signal, sys, threading, time
 from localrag.errors import ReadError
+from localrag.ingest.readers import programs
 from localrag.ingest.readers.source import Member, Source
 from localrag.types import Page, Reading
 
@@ -26,7 +27,7 @@ def read(source, options):
     if word == "exit":
         os._exit(3)
     if word == "kill":
-        os.kill(os.getpid(), 9)
+        signal.raise_signal(9)
     if word == "raise":
         raise ZeroDivisionError("what\\x00 now")
     if word == "panic":  # as from Rust
@@ -66,10 +67,11 @@ def read(source, options):
         return Reading((Page("x" * int(rest)),))
     if word == "start":  # another program, as for old office files
         command, _, file = rest.partition(" ")
-        child = subprocess.Popen(["sleep", "600"])
-        with open(file, "w") as stream:
-            stream.write(f"{os.getpid()} {child.pid}")
-        os.rename(file, file + ".done")
+        script = f"echo {os.getpid()} $$ > {file}; mv {file} {file}.done; exec sleep 600"
+        order = programs.Order(("sh", "-c", script), 0, 600)
+        threading.Thread(target=programs.run, args=(order, b""), daemon=True).start()
+        while not os.path.exists(file + ".done"):
+            time.sleep(0.02)
         time.sleep(600 if command == "hang" else 0)
         if command == "exit":
             os._exit(3)
@@ -94,7 +96,9 @@ def members(source, options, budget):
             yield Member(f"m{number}.trap", Source(f"m{number}.trap", data=b"text %d" % size))
 """
 SITE = """
+import trap  # at once: a confined reader cannot import it
 from localrag.ingest.readers import base
+base.helpers = lambda: {"a program": "sh"}
 base.SUFFIXES = {**base.SUFFIXES, ".trap": "trap"}
 """
 

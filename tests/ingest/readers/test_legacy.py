@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import docx
 import pytest
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import conversion, legacy
+from localrag.ingest.readers import conversion, legacy, programs
 from localrag.ingest.readers.source import Options, Source
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -112,8 +113,8 @@ def old_word(tmp_path):
 
 
 def folders(pid=None):
-    """What conversions for this process, or another, have on the disk or in memory."""
-    return list(Path("/dev/shm").glob(f"localrag-{pid or os.getpid()}-*"))
+    """What conversions for this process, or another, have on the disk."""
+    return list(Path(tempfile.gettempdir()).glob(f"localrag-{pid or os.getpid()}-*"))
 
 
 @needs_office
@@ -130,6 +131,7 @@ def stand_in(tmp_path, monkeypatch, script):
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
     monkeypatch.setattr(conversion, "program", lambda: str(path))
+    monkeypatch.setattr(programs, "_helper", None)
 
 
 def alive(marker):

@@ -171,7 +171,7 @@ def started(monkeypatch):
     """The processes that were started."""
     found = []
     spawn = isolate._spawn
-    monkeypatch.setattr(isolate, "_spawn", lambda: found.append(spawn()) or found[-1])
+    monkeypatch.setattr(isolate, "_spawn", lambda files: found.append(spawn(files)) or found[-1])
     return found
 
 

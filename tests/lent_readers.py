@@ -15,15 +15,15 @@ class LentReaders:
     kept: ClassVar[tuple[dict[str, Any], ReaderPool] | None] = None
 
     def __init__(self, *, stop: Callable[[], bool] | None = None, **limits: Any) -> None:
-        kept, LentReaders.kept = LentReaders.kept, None
-        if kept is not None and kept[0] != limits:
-            kept[1].close()
-            kept = None
-        self._limits, self._pool = kept or (limits, ReaderPool(**limits))
-        self._pool._stop = stop or (lambda: False)
-        self._read = False
+        self._stop, self._limits, self._read = stop or (lambda: False), limits, False
 
     def __enter__(self) -> LentReaders:
+        kept, LentReaders.kept = LentReaders.kept, None
+        if kept is not None and kept[0] != self._limits:
+            kept[1].close()
+            kept = None
+        self._pool = kept[1] if kept is not None else ReaderPool(**self._limits)
+        self._pool._stop = self._stop
         return self
 
     def __exit__(self, *exc: object) -> None:

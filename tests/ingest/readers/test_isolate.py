@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import lent_readers
 import pytest
 
 from localrag.errors import Cancelled
@@ -18,6 +19,12 @@ from localrag.types import Part, Refused
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def none_kept():
+    """These tests count the reader processes of this process; other files may have left some for the next ingest."""
+    lent_readers.close()
 
 
 def gathered(replies):

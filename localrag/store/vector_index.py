@@ -255,6 +255,8 @@ class LibraryIndex:
         held, index = self._held or (None, None)
         if index is None or index.dimension != dimension:
             held, index = self._read(library, dimension) or (None, None)
+            if held is not None and held > generation:  # a writer was faster than this snapshot
+                held, index = None, None
         if index is None or (held != generation and not self._update(index)):
             index = FaissIndex(dimension, kind_for(self._count()), self.vectors)
             self._add_after(0, index)

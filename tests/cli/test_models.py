@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tiny_models import adapter, card, gguf, published, sha256
 
+from localrag.cli.app import localrag as localrag_command
 from localrag.cli.models import models_command
 from localrag.errors import ModelDamaged, ModelMissing, UsageError
 from localrag.models import HubSource, catalog, machine
@@ -143,7 +144,7 @@ def test_use_chooses_a_model_and_its_adapter(home: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("command", sorted(models_command.commands))
 def test_every_command_explains_itself(command: str) -> None:
-    shown = run(command, "--help").stdout
+    shown = CliRunner().invoke(localrag_command, ["models", command, "--help"]).stdout
     assert "Example" in shown and f"localrag models {command}" in shown
 
 

@@ -414,6 +414,21 @@ def test_a_stale_index_is_not_used(library: Editor, put: Put) -> None:
     assert len(Library.open(library.folder, "papers").index()) == 2
 
 
+def test_an_index_that_is_newer_than_the_snapshot_is_not_used(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "First.")
+    put(library, "b.txt", "Second.")
+    library.save_index()
+    reader = Library.open(library.folder, "papers")
+    with reader.snapshot():
+        assert len(reader.documents()) == 2
+        library.remove(library.documents(["b.txt"]))
+        put(library, "c.txt", "Third.")  # as many passages as before, of which the reader knows one
+        library.save_index()
+        ids = reader.index().ids()
+        assert set(reader.cosines(ids.tolist(), HashingEmbedder().embed_question("Second."))) == set(ids.tolist())
+    reader.close()
+
+
 def test_a_sound_index_is_read_and_not_remade(library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
     put(library, "a.txt", "First.")
     library.save_index()

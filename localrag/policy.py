@@ -125,6 +125,7 @@ def _read(file: Path, named: bool) -> Policy | None:
     """The policy in a file; None if there is none and none is expected."""
     try:
         given = tomllib.loads(file.read_text(encoding="utf-8"))
+        repr(given)  # fails for numbers that are too long to be shown
     except (FileNotFoundError, NotADirectoryError):
         if named or os.path.lexists(file):
             why = f"{VARIABLE} names it, but it does not exist" if named else "it is a broken link"
@@ -132,7 +133,7 @@ def _read(file: Path, named: bool) -> Policy | None:
         return None
     except OSError as error:
         raise _unreadable(file, str(error.strerror)) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise _unreadable(file, str(error)) from None
     rules: dict[str, Any] = {}
     for name, value in given.items():

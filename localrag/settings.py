@@ -369,7 +369,7 @@ def trust(file: SettingsFile, write: Write, *, revoke: bool = False) -> None:
 
 def _trusted() -> dict[str, str]:
     """The trusted files; none if the list is missing or damaged."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         listed = json.loads(trusted_list().read_bytes())
         return listed if isinstance(listed, dict) else {}
     return {}
@@ -381,7 +381,8 @@ def _read(path: Path) -> SettingsFile:
     try:
         data = path.read_bytes()
         values = tomllib.loads(data.decode())
-    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
+        repr(values)  # fails for numbers that are too long to be shown
+    except (OSError, ValueError, RecursionError) as error:
         message = f"cannot read {str(path)!r}: {error}"
         raise SettingsError(message, "Correct the file or move it away.") from None
     sha256 = hashlib.sha256(data).hexdigest()  # of the bytes that were parsed
@@ -414,7 +415,7 @@ def check(key: str, value: Any, origin: str, base: Path | None = None) -> Any:
     kind, about = _TYPES[key], str(_FIELDS[key].metadata["about"])
     try:
         converted = _convert(kind, value, base)
-    except (TypeError, ValueError, RuntimeError):  # RuntimeError: "~nobody" names no home
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # RuntimeError: "~nobody" names no home
         raise SettingsError(f"{key} = {value!r} in {origin} is not a {_kind_name(kind)}", about) from None
     low, high = _FIELDS[key].metadata["low"], _FIELDS[key].metadata["high"]
     if low is not None and not low <= converted <= high:

@@ -197,7 +197,7 @@ def _read_anchors(files: Sequence[Path]) -> list[tuple[str, audit.Anchor]]:
                 (name, audit.Anchor(int(one["number"]), str(one["mark"]), str(one["time"])))
                 for name, one in records.items()
             ]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(f"{str(file)!r} is not an anchor: {error}", "Make one: localrag audit anchor") from None
     return found
 

@@ -240,7 +240,7 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
     data = options.read_file(file)
     if (key_file := keys.key_file()) is not None:
         content = age.decrypt(data, keys.credential_in(key_file))
-    elif age.needs_passphrase(data):
+    elif age.passphrase_work(data):
         content = keys.tried(f"Passphrase of {file.name!r}: ", lambda text: age.decrypt(data, Passphrase(text)))
     else:
         raise KeyRequired(f"{file.name!r} is encrypted for a key", "Give the key with --key-file FILE.")

@@ -77,7 +77,7 @@ def load(path: Path) -> list[Question]:
     for number, line in read_lines(path, "dataset", _FORM):
         try:
             question = _question(json.loads(line))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise UsageError(f"line {number} of {str(path)!r} is not a question: {error}", _FORM) from None
         if question.id in seen:
             first = seen[question.id]
@@ -92,7 +92,7 @@ def load(path: Path) -> list[Question]:
 def read_lines(path: Path, what: str, hint: str) -> list[tuple[int, str]]:
     """Return the lines of a text file with their numbers, without empty ones."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # JSON may hold other line ends
     except FileNotFoundError:
         raise NotFoundError(f"there is no {what} {str(path)!r}", hint) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -286,7 +286,9 @@ def source_of(
 def _common_folder(dataset: Path, questions: Sequence[Question]) -> Path:
     base = dataset.resolve().parent
     named = dict.fromkeys(doc for question in questions for doc in question.documents)
-    there = [found for doc in named if (found := (base / doc).resolve()).is_file() and found.is_relative_to(base)]
+    # Unlike Path.is_file, it is False for a name that no file can have.
+    files = (base / doc for doc in named if os.path.isfile(base / doc))  # noqa: PTH113
+    there = [found for file in files if (found := file.resolve()).is_relative_to(base)]
     if not there:
         raise NotFoundError(
             f"the documents of {str(dataset)!r} are not below its folder",
@@ -300,7 +302,7 @@ def _holds_questions(path: Path) -> bool:
     try:
         with path.open("rb") as stream:
             first = json.loads(stream.read(_GLANCE).split(b"\n", 1)[0])
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(first, dict) and (
         {"question", "answer", "id"} <= first.keys() or {"run", "settings"} <= first.keys()

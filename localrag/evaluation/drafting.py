@@ -76,7 +76,7 @@ def check(reply: str, text: str, others: Sequence[str]) -> tuple[str, str, str] 
     try:
         row = json.loads(reply)
         question, answer = " ".join(row["question"].split()), row["answer"].strip(" .\n\t")
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return "the reply was cut off"
     question_words, answer_words = metrics.words(question), metrics.words(answer)
     place = locate(answer, text) if answer_words else None
@@ -170,7 +170,7 @@ def _read(path: Path) -> dict[str, str]:
             row = json.loads(line) if line.strip() else None
             if row is not None:
                 found[str(row["id"])] = str(row["question"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             if found and number == len(data.splitlines()) and not data.endswith(b"\n"):
                 # Cut off by a crash: try its passage again.
                 storage.write_bytes(path, data[: data.rindex(b"\n") + 1])

@@ -184,7 +184,7 @@ def labels(path: Path) -> dict[str, Grade]:
         try:
             row = json.loads(line)
             name, label = str(row["id"]), row["label"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise UsageError(f"line {number} of {str(path)!r} is not a label", _LABELS) from None
         if label not in GRADES:
             raise UsageError(f"line {number} of {str(path)!r} has the label {label!r}", _LABELS)

@@ -105,6 +105,6 @@ def _lines(path: Path, hint: str) -> list[bytes]:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) and "run" in row else None

@@ -28,7 +28,7 @@ def apply(settings: Settings, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)
     last_run = settings.general_dir / "retention.json"
     done = {"day": now.date().isoformat(), "retention_days": days}
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         if json.loads(last_run.read_bytes()) == done:
             return 0
     before = now - timedelta(days=days)

@@ -154,7 +154,7 @@ def _weight(sample: tuple[float, float, float], slowing: float) -> float:
 def _read(file: Path) -> dict[str, Any]:
     try:
         everything = json.loads(storage.read_bytes(file))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return everything if isinstance(everything, dict) else {}
 

@@ -69,7 +69,7 @@ def _obstacle(model: Path) -> str:
         family = json.loads((model / "config.json").read_bytes()).get("model_type")
         if not (model / "tokenizer.json").is_file():
             return "it has no tokenizer.json"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"its description cannot be read ({error})"
     if pipeline not in _PIPELINES:
         return f"its pipeline is {' + '.join(pipeline) or 'empty'}"

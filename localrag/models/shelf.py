@@ -359,7 +359,7 @@ class Shelf:
                 raise ValueError("not an object")
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             path = str(self.root / name)
             raise ModelError(f"cannot read {path!r}: {error}", "Correct the file or move it away.") from None
         return value

@@ -167,7 +167,7 @@ def verify(file: Path, anchors: tuple[Anchor, ...] = ()) -> list[Problem]:
             continue
         problems += _check_fragments(number, fragments, entry.get("torn"))
         if raw != _canonical(entry).encode() or not hmac.compare_digest(
-            entry["mark"].encode(), _mark(entry, key).encode()
+            entry["mark"].encode("utf-8", "replace"), _mark(entry, key).encode()
         ):
             problems.append(Problem(number, "changed", f"line {number} was changed: its mark differs"))
         problems += _check_position(number, entry, last, last_line, written_at)
@@ -327,7 +327,7 @@ def words_of(file: Path, entry: Entry) -> Words | None:
     try:
         found = json.loads(storage.read_bytes(_beside(file, WORDS_FOLDER, entry.number)))
         question, answer = str(found["question"]), str(found["answer"])
-    except (OSError, ValueError, KeyError, TypeError, IntegrityError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, IntegrityError):
         return None
     recorded = [entry.details.get("question_hmac"), entry.details.get("answer_hmac")]
     return Words(question, answer, recorded == [words_hmac(file, question), words_hmac(file, answer)])
@@ -390,7 +390,7 @@ def _read_lists(path: Path) -> dict[str, list[str]] | None:
     try:
         found = json.loads(storage.read_bytes(path))
         return {name: [str(one) for one in found[name]] for name in ("came", "went")}
-    except (OSError, ValueError, KeyError, TypeError, IntegrityError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, IntegrityError):
         return None
 
 

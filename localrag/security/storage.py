@@ -129,7 +129,7 @@ def append_line(path: Path, line: str, *, on_new_line: bool = False) -> None:
     """Append a line to a file, on the disk before this returns; `on_new_line` first ends one that was cut short."""
     make_dir(path.parent)
     held = unlocked.keys_for(path)
-    data = line.encode()
+    data = line.encode("utf-8", "backslashreplace")  # half a character is valid JSON only when escaped
     if held is not None and data:
         data = streams.encrypt_line(held.key, path.name, data)
     with storage_errors(path), os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND), "ab") as stream:

@@ -291,7 +291,8 @@ class SessionStore:
         """The library's folder for what belongs to several libraries: an encrypted one first."""
         if self._libraries is None:
             return None
-        there = [path for name in libraries if (path := self._libraries / name).is_dir()]
+        folders = {path.name: path for path in self._libraries.glob("*/")}  # a name in a file may be any path
+        there = [folders[name] for name in libraries if name in folders]
         encrypted = [path for path in there if unlocked.encrypted_folder(path)]
         return next(iter((*encrypted, *there)), None)
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -114,11 +114,11 @@ class FullText:
         if both is None or not len(both):
             return []
         both = both[:_MAX_SCANNED]
-        wanted = [np.array(sorted(ids[word]), np.uint32) for word in words]
+        wanted = [np.array(sorted(ids[word]), np.int64) for word in words]
         sql = "SELECT id, words FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
         found = []
         for id_, stored in self._select(sql, (json.dumps(both.tolist()),)):
-            held = np.frombuffer(stored, "<u4")
+            held = _array(stored, "<u4")
             fits = np.ones(max(0, len(held) - len(wanted) + 1), bool)
             for i, each in enumerate(wanted):
                 fits &= np.isin(held[i : i + len(fits)], each)
@@ -156,6 +156,8 @@ class FullText:
         rows = self._select(sql, (term, space))
         if not rows:
             return np.empty(0, np.int64), np.empty(0, np.float32)
+        if any(type(block) is not int or not 0 <= block < _MAX_BLOCKS for block, _, _ in rows):
+            raise damaged()
         parts = [_decoded(n, data) for _, n, data in rows]
         ids = np.concatenate([ids + row[0] * _BLOCK for row, (ids, _) in zip(rows, parts, strict=True)])
         return ids, np.concatenate([times for _, times in parts]).astype(np.float32)
@@ -164,11 +166,11 @@ class FullText:
         """The length part of BM25's denominator by passage id, and the number of passages."""
         if self._norms is None or self._norms[0] != generation:
             rows = self._select("SELECT block, data FROM lengths ORDER BY block")
-            if any(not 0 <= block < _MAX_BLOCKS or len(data) != 2 * _BLOCK for block, data in rows):
+            if any(not 0 <= block < _MAX_BLOCKS for block, _ in rows):
                 raise damaged()
             words = np.zeros((rows[-1][0] + 1) * _BLOCK if rows else 0, np.float32)
             for block, data in rows:
-                words[block * _BLOCK : (block + 1) * _BLOCK] = np.frombuffer(data, "<u2")
+                words[block * _BLOCK : (block + 1) * _BLOCK] = _array(data, "<u2", 2 * _BLOCK)
             count = int(np.count_nonzero(words))
             mean = float(words.sum()) / count if count else 1.0
             self._norms = generation, (K1 * (1 - B + B * words / mean)).astype(np.float32), count
@@ -182,11 +184,20 @@ def damaged() -> LibraryError:
     )
 
 
+def _array(data: bytes, form: str, size: int | None = None) -> NDArray[Any]:
+    """The numbers in a column, which holds a value of any type in a library from elsewhere."""
+    try:
+        if size is not None and len(data) != size:
+            raise ValueError
+        return np.frombuffer(data, form)
+    except (TypeError, ValueError):
+        raise damaged() from None
+
+
 def _decoded(n: int, data: bytes) -> tuple[Ids, NDArray[np.uint8]]:
     """The ids inside a block, and how often each contains the term."""
-    if len(data) != 3 * n:
-        raise damaged()
-    return np.frombuffer(data, "<u2", n).astype(np.int64), np.frombuffer(data, np.uint8, n, 2 * n)
+    packed = _array(data, "u1", 3 * n)
+    return packed[: 2 * n].view("<u2").astype(np.int64), packed[2 * n :]
 
 
 class Indexer:
@@ -220,7 +231,7 @@ class Indexer:
         """Undo `add`, given the word ids it returned."""
         if id_ in self._added[space]:
             self.flush()
-        words = set(np.frombuffer(stored, "<u4").tolist())
+        words = set(_array(stored, "<u4").tolist())
         self._held.subtract(words)
         self._learn(words)
         self._removed[space][id_] = {self._terms[word] for word in words}
@@ -235,7 +246,7 @@ class Indexer:
         self._db.execute("DELETE FROM postings WHERE space = ?", (PASSAGES,))
         self._db.execute("DELETE FROM lengths")
         for (stored,) in self._db.execute("SELECT words FROM passages"):
-            self._held.subtract(set(np.frombuffer(stored, "<u4").tolist()))
+            self._held.subtract(set(_array(stored, "<u4").tolist()))
         self._learn(self._held)
         self.flush()
 
@@ -272,6 +283,8 @@ class Indexer:
             (term,) = self._db.execute("SELECT id FROM terms WHERE term = ?", (token.term,)).fetchone()
             made = self._db.execute("INSERT INTO words (word, term_id, held) VALUES (?, ?, 0)", (token.word, term))
             found = made.lastrowid, term
+        if not 0 <= found[0] < 1 << 32:
+            raise damaged()
         self._words[token] = found[0]
         self._terms[found[0]] = found[1]
         return int(found[0])
@@ -282,6 +295,8 @@ class Indexer:
             # Read at once, since flush writes to the table.
             sql = "SELECT id, term_id FROM words WHERE id IN (SELECT value FROM json_each(?))"
             self._terms.update(self._db.execute(sql, (json.dumps(fresh),)).fetchall())
+            if any(word not in self._terms for word in fresh):
+                raise damaged()
 
     # --- blocks ---------------------------------------------------------------------------------------------
 
@@ -304,6 +319,7 @@ class Indexer:
             "SELECT n, data FROM postings WHERE term_id = ? AND space = ? AND block = ?", where
         ).fetchone()
         n, data = row or (0, b"")
+        _array(data, "u1", 3 * n)
         if gone or (n and int.from_bytes(data[2 * n - 2 : 2 * n], "little") >= min(new)):
             ids, times = _decoded(n, data)
             kept = ~np.isin(ids, [*gone, *new])
@@ -326,7 +342,7 @@ class Indexer:
             blocks.setdefault(id_ // _BLOCK, {})[id_ % _BLOCK] = words
         for block, words_of in blocks.items():
             row = self._db.execute("SELECT data FROM lengths WHERE block = ?", (block,)).fetchone()
-            held = np.frombuffer(row[0], "<u2").copy() if row else np.zeros(_BLOCK, "<u2")
+            held = _array(row[0], "<u2", 2 * _BLOCK).copy() if row else np.zeros(_BLOCK, "<u2")
             held[list(words_of)] = list(words_of.values())
             if held.any():
                 self._db.execute("INSERT OR REPLACE INTO lengths VALUES (?, ?)", (block, held.tobytes()))

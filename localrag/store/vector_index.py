@@ -209,9 +209,9 @@ class FaissIndex:
                 raise stale
             checksum = zlib.crc32(codes, checksum)
             index._index.add_sa_codes(np.frombuffer(codes, np.uint8).reshape(-1, size))
-        if checksum != header["crc32"] or stream.read(1):
-            raise stale
         index._ids = np.frombuffer(ids, "<i8").astype(np.int64)
+        if checksum != header["crc32"] or stream.read(1) or not (np.diff(index._ids, prepend=-1) > 0).all():
+            raise stale
         return header["generation"], index
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 NUMBERS = (0, 1, -1, 2, 7, 255, 256, 65_535, 2**31 - 1, 2**31, -(2**31), 2**53, 2**63 - 1, -(2**63), 10**18)
 TEXTS = (
-    "", "\x00", "a" * 70_000, "../../etc/passwd", "/etc/passwd", "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
+    "", "\x00", "a" * 70_000, "../../etc/passwd", "/etc/passwd", "..", "../..", "/", "\ud800", "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
     "[", "[" * 5000, "{}", "[]", "null", "[[1, 2, 3]]", "[[[0, 1, null]], [], []]", "[[], [[0, 5]], []]", "NaN", "1e999",
     "9" * 5000, "'; DROP TABLE meta; --", "\u202e\x1b[31m", "2024-13-45",
 )  # fmt: skip

@@ -242,7 +242,7 @@ def _checked(question: LeafQuestion, nothing: Leaf, passages: Sequence[Passage],
         if question.kind == "fields":
             return _checked_fields(question, nothing, passages, reply)
         found, answer, quote = bool(reply["found"]), str(reply["answer"]).strip(), str(reply["quote"]).strip()
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # Cut off by the token limit: what there is of it is no answer.
         return nothing
     if not found or (question.kind == "existence" and answer.strip(" .").lower() == "no"):

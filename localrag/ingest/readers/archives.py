@@ -26,7 +26,7 @@ from typing import IO, BinaryIO, cast
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.base import reads
-from localrag.ingest.readers.naming import Names, old_name, safe
+from localrag.ingest.readers.naming import old_name, safe
 from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, another_kind
 
 _COMPRESSED = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".tbz": bz2.open, ".tbz2": bz2.open,
@@ -48,7 +48,7 @@ def members(source: Source, options: Options, budget: Budget) -> Iterator[Member
     return _zip_members(source, options, budget) if source.suffix == ".zip" else _tar_or_single(source, budget)
 
 
-def _inner_name(raw: str, names: Names) -> tuple[str, ReadError | None] | None:
+def _inner_name(raw: str) -> tuple[str, ReadError | None] | None:
     """Return a member's path made safe, and why it is refused; None for files that systems leave in archives."""
     path = raw.replace("\\", "/")
     steps = [step for step in path.split("/") if step not in ("", ".")]
@@ -59,10 +59,7 @@ def _inner_name(raw: str, names: Names) -> tuple[str, ReadError | None] | None:
         refused = ReadError("has an absolute path in the archive", _DISTRUST)
     elif ".." in steps:
         refused = ReadError("has a path that leads out of the archive", _DISTRUST)
-    name = "/".join(filter(None, map(safe, steps))) or "unnamed"
-    if name in names and refused is None:
-        refused = ReadError("is in the archive twice; the first one is read", "Unpack it to see both.")
-    return names.unique(name), refused
+    return "/".join(filter(None, map(safe, steps))) or "unnamed", refused
 
 
 def _zip_members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
@@ -80,12 +77,11 @@ def _zip_members(source: Source, options: Options, budget: Budget) -> Iterator[M
         spans = sorted((entry.header_offset, entry.header_offset + 30 + entry.compress_size) for entry in entries)
         if any(end > start for (_, end), (start, _) in pairwise(spans)):
             raise ReadError("has members that share their bytes, as in a bomb", _DISTRUST)
-        names = Names()
         for entry in entries:
             raw = entry.filename
             if not raw.isascii() and not entry.flag_bits & 0x800:  # not in Unicode
                 raw = old_name(raw.encode("cp437", "replace"))
-            if entry.is_dir() or (found := _inner_name(raw, names)) is None:
+            if entry.is_dir() or (found := _inner_name(raw)) is None:
                 continue
             name, refused = found
             mode = stat.S_IFMT(entry.external_attr >> 16)
@@ -163,12 +159,11 @@ def _single_data(stream: _Stream, budget: Budget) -> bytes:
 
 
 def _tar_members(stream: _Stream, budget: Budget) -> Iterator[Member]:
-    names = Names()
     try:
         with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as archive:
             for entry in archive:
                 archive.members = []  # type: ignore[attr-defined]  # else it keeps all of them in memory
-                if (member := _tar_member(archive, entry, names, budget)) is not None:
+                if (member := _tar_member(archive, entry, budget)) is not None:
                     yield member
         # tarfile takes a broken header for the end; the real end is a block of zeros, or nothing.
         if stream.last.strip(b"\0"):
@@ -179,9 +174,9 @@ def _tar_members(stream: _Stream, budget: Budget) -> Iterator[Member]:
         raise ReadError("is damaged, cut off, or not a TAR archive; what could be read was", _DAMAGE) from error
 
 
-def _tar_member(archive: tarfile.TarFile, entry: tarfile.TarInfo, names: Names, budget: Budget) -> Member | None:
+def _tar_member(archive: tarfile.TarFile, entry: tarfile.TarInfo, budget: Budget) -> Member | None:
     raw = old_name(entry.name.encode("utf-8", "surrogateescape"))
-    if entry.isdir() or (found := _inner_name(raw, names)) is None:
+    if entry.isdir() or (found := _inner_name(raw)) is None:
         return None
     name, refused = found
     if not reads(Path(name)):

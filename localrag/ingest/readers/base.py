@@ -86,6 +86,10 @@ def _inside(source: Source, name: str, options: Options, budget: Budget) -> Sour
 
 
 def _parts(source: Source, name: str, options: Options, budget: Budget, depth: int) -> Iterator[Part | Refused]:
+    if name in budget.names:
+        yield Refused(name, "is inside twice; the first one is read. Unpack it to see both.")
+        return
+    budget.names.add(name)
     reader = _reader_of(source)
     own: Part | Refused | None = None
     if hasattr(reader, "read"):

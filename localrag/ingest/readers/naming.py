@@ -51,17 +51,14 @@ class Names:
     """Makes names unique: the second "a.pdf" is "a (2).pdf"."""
 
     def __init__(self) -> None:
-        self._given: set[str] = set()
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._given
+        self._given: dict[str, int] = {}  # and the last number that was added to each
 
     def unique(self, name: str) -> str:
-        path, number, given = PurePosixPath(name), 1, name
+        path, given = PurePosixPath(name), name
         while given in self._given:
-            number += 1
-            given = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
-        self._given.add(given)
+            self._given[name] += 1
+            given = str(path.with_name(f"{path.stem} ({self._given[name]}){path.suffix}"))
+        self._given[given] = 1
         return given
 
 

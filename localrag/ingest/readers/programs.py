@@ -19,7 +19,9 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Annotated, BinaryIO, Literal
+
+import msgspec
 
 from localrag import protocol
 from localrag.errors import LocalragError, ReadError
@@ -27,6 +29,8 @@ from localrag.errors import LocalragError, ReadError
 Status = Literal["done", "failed", "late", "large"]
 _HOMES = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR")
 _KEPT = ("PATH", "SYSTEMROOT", "WINDIR", "TESSDATA_PREFIX")  # no proxies, display and session bus
+# A path inside a folder; `\Z`, because `$` also matches before a line end.
+_Name = Annotated[str, msgspec.Meta(pattern=r"^(?!/)(?!.*\.\.)[\w./-]*\Z")]
 _helper: subprocess.Popen[bytes] | None = None
 _calling = threading.Lock()
 
@@ -35,12 +39,12 @@ class Order(protocol.Message):
     """A program to run; "{folder}" in its arguments is the private folder. `size` bytes of input follow."""
 
     command: tuple[str, ...]
-    size: int
+    size: Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
     seconds: float
     most: int = 1 << 30  # bytes of the result
-    document: str = ""  # the file in the folder for the input; empty for standard input
-    result: str = ""  # the file in the folder that holds the result; empty for standard output
-    settings: Mapping[str, str] = {}  # other files of the folder, by name
+    document: _Name = ""  # the file in the folder for the input; empty for standard input
+    result: _Name = ""  # the file in the folder that holds the result; empty for standard output
+    settings: Mapping[_Name, str] = {}  # other files of the folder, by name
 
 
 class _Result(protocol.Message):
@@ -89,7 +93,7 @@ def main() -> None:
     while (item := orders.get()) is not None:
         try:
             status, data = _carry_out(*item, gone)
-        except (OSError, LocalragError):  # the disk is full, or the program cannot be started
+        except (OSError, ValueError, LocalragError):  # the disk is full, or the program cannot be started
             status, data = "failed", b""
         protocol.send(replies, _Result(status, len(data)))
         replies.write(data)

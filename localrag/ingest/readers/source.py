@@ -45,6 +45,7 @@ class Budget:
         self._bytes = options.unpacked
         self._members = options.members
         self._options = options
+        self.names: set[str] = set()  # of the documents so far
 
     def take(self, size: int) -> None:
         """Count unpacked bytes; raise OverBudget where they are too many."""

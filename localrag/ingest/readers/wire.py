@@ -59,7 +59,7 @@ class Refusal(Message, tag="refused"):
 
 class Begin(Message, tag="part"):
     name: str
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
     size: Annotated[int, msgspec.Meta(ge=0)]
     title: str
     author: str
@@ -139,6 +139,7 @@ class Decoder:
         self._pages: list[Page] = []
         self._pieces: list[Page] = []
         self._count = 0
+        self._names: set[str] = set()
 
     def take(self, message: Reply) -> Part | Refused | PagePicture | Done | None:
         """Return what this message completes; raise Malformed if `messages` would not have made it."""
@@ -160,6 +161,9 @@ class Decoder:
                 self._add(message)
             case End() if self._begin is not None:
                 item, self._begin = self._part(self._begin, message), None
+                if item.name in self._names:
+                    raise Malformed("two documents with one name")
+                self._names.add(item.name)
             case _:
                 raise Malformed("a message in the wrong place")
         if item is not None:

@@ -5,6 +5,9 @@ Limits: everybody can read how long such a file is; anybody who can open it can 
 
 from __future__ import annotations
 
+import base64
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from localrag.security.encryption.keyring import (
 SUFFIX = ".age"
 _MAGIC = b"age-encryption.org/v1\n"
 _ARMOR = b"-----BEGIN AGE ENCRYPTED FILE-----"
+_MAX_WORK = 21
 # What pyrage says of a key or passphrase that does not fit; its other errors are damage.
 _DOES_NOT_FIT = ("No matching keys found", "Decryption failed")
 
@@ -65,9 +69,13 @@ def decrypted_name(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(SUFFIX))
 
 
-def needs_passphrase(data: bytes) -> bool:
-    """True if an age file was encrypted with a passphrase, False if for public keys."""
-    return data.startswith(_MAGIC + b"-> scrypt ")
+def passphrase_work(data: bytes) -> int:
+    """N, if an age file needs a passphrase, which then takes 2**N KiB of memory; 0 if it is for public keys."""
+    if data.startswith(_ARMOR):
+        with suppress(ValueError):
+            data = base64.b64decode(b"".join(data[len(_ARMOR) : 500].split()[:2]))
+    found = re.match(re.escape(_MAGIC) + rb"-> scrypt \S{1,99} (\d{1,9})", data)
+    return int(found[1]) if found is not None else 0
 
 
 def decrypt(data: bytes, credential: SecretKey | Passphrase) -> bytes:
@@ -76,6 +84,8 @@ def decrypt(data: bytes, credential: SecretKey | Passphrase) -> bytes:
 
     if not data.startswith((_MAGIC, _ARMOR)):
         raise UsageError("this is not an age file", f"Exports made with --encrypt or --encrypt-for end in {SUFFIX}.")
+    if passphrase_work(data) > _MAX_WORK:
+        raise KeyRequired("opening the file would take more than 2 GiB of memory", "Ask for a copy made for a key.")
     try:
         if isinstance(credential, Passphrase):
             return bytes(pyrage.passphrase.decrypt(data, credential.text))

@@ -28,7 +28,7 @@ FILE = "vault.json"
 PUBLIC_KEY_MARK = "age1"
 _SECRET_KEY_MARK = "AGE-SECRET-KEY-1"
 _OLD_MARKS = ("localrag-key-1:", "localrag-identity-1:")
-_MIN_PASSPHRASE = 8
+_MIN_PASSPHRASE, _MAX_PASSPHRASE = 8, 1000
 # The second recommended option of RFC 9106 has 64 MiB and 3 passes; four times the memory still takes half a second.
 _ARGON2 = {"memory_kib": 262_144, "passes": 3, "lanes": 4}
 # A keyring from somebody else must not take all memory, or minutes.
@@ -172,6 +172,9 @@ def parse_key_file(data: bytes) -> SecretKey | Passphrase:
         return SecretKey(found)
     if not text:
         raise UsageError("the key file is empty", "`localrag vault key-file FILE` makes one.")
+    control = any(mark < " " and mark != "\t" for mark in text)
+    if control or len(text) > _MAX_PASSPHRASE or text.startswith(PUBLIC_KEY_MARK):
+        raise UsageError("the key file holds no age secret key and no line with a passphrase", "Give another file.")
     return Passphrase(text)
 
 
@@ -310,10 +313,12 @@ def from_json(data: bytes) -> Keyring:
 
 def check(data: bytes, key: Key) -> None:
     """Raise KeyringDamaged unless a holder of the key made the keyring."""
-    body = json.loads(data)
-    proof = body.pop("proof", "")
-    if not isinstance(proof, str) or not hmac.compare_digest(proof.encode(), _proof(body, key).encode()):
-        raise _damaged("somebody without the key has changed it")
+    with suppress(RecursionError):
+        body = json.loads(data)
+        proof = str(body.pop("proof", "")).encode("utf-8", "replace")
+        if hmac.compare_digest(proof, _proof(body, key).encode()):
+            return
+    raise _damaged("somebody without the key has changed it")
 
 
 def _proof(body: Mapping[str, Any], key: Key) -> str:

@@ -124,7 +124,7 @@ def test_names_and_reasons_are_cleaned():
 def test_more_than_requested_is_malformed(monkeypatch):
     few = Options(characters=10)
     half = page(text="12345")
-    assert len(taken(BEGIN, half, END, BEGIN, half, END, options=few)) == 2
+    assert len(taken(BEGIN, half, END, BEGIN | {"name": "b"}, half, END, options=few)) == 2
     with pytest.raises(protocol.Malformed):
         taken(BEGIN, half, END, BEGIN, half, half, options=few)
     with pytest.raises(protocol.Malformed):

@@ -27,7 +27,7 @@ BOTH = Recipients((("anna", ANNA.public), ("server.key", SERVER.public)))
 @pytest.mark.parametrize("content", [WORDS, b"", bytes(3 << 20)])
 def test_each_recipient_opens_the_file_and_nobody_else(content: bytes) -> None:
     data = BOTH.encrypt(content)
-    assert b"Zanzibar" not in data and not age.needs_passphrase(data)
+    assert b"Zanzibar" not in data and not age.passphrase_work(data)
     assert age.decrypt(data, ANNA) == age.decrypt(data, SERVER) == content
     with pytest.raises(KeyRequired):
         age.decrypt(data, secret_key())
@@ -35,7 +35,7 @@ def test_each_recipient_opens_the_file_and_nobody_else(content: bytes) -> None:
 
 def test_a_wrong_passphrase_or_a_key_does_not_open_the_file() -> None:
     data = Recipients(passphrase="correct horse").encrypt(WORDS)  # tests/cli/test_keys.py opens one
-    assert age.needs_passphrase(data)
+    assert age.passphrase_work(data)
     for wrong in (Passphrase("wrong horses"), ANNA):
         with pytest.raises(KeyRequired):
             age.decrypt(data, wrong)
@@ -45,7 +45,7 @@ def test_other_age_tools_open_our_files_and_we_open_theirs() -> None:
     identity = pyrage.x25519.Identity.from_str(ANNA.text)
     assert pyrage.decrypt(BOTH.encrypt(WORDS), [identity]) == WORDS
     armored = pyrage.encrypt(WORDS, [identity.to_public()], armored=True)
-    assert not age.needs_passphrase(armored) and age.decrypt(armored, ANNA) == WORDS
+    assert not age.passphrase_work(armored) and age.decrypt(armored, ANNA) == WORDS
 
 
 def test_a_changed_or_cut_file_is_refused() -> None:

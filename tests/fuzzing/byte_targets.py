@@ -1,0 +1,805 @@
+"""Functions that take any bytes: each parses them as localrag parses bytes of others, and raises only for a finding.
+
+What must hold: no error but the documented ones, nothing written outside of the home folder, and round trips.
+`guided` runs them under a coverage-guided fuzzer; tests/security replays the inputs that it kept.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import queue
+import re
+import shutil
+import struct
+import tarfile
+import tempfile
+import threading
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fakes import HashingEmbedder
+
+from localrag import events, policy, protocol, settings
+from localrag.errors import (
+    IntegrityError,
+    KeyRequired,
+    LibraryError,
+    LocalragError,
+    ModelError,
+    PolicyUnreadable,
+    SettingsError,
+    UsageError,
+)  # fmt: skip
+from localrag.evaluation import datasets
+from localrag.ingest import chunking
+from localrag.ingest.readers import base, programs, wire
+from localrag.ingest.readers.cleaning import clean
+from localrag.ingest.readers.source import Options, PagePicture, Source
+from localrag.ingest.readers.tables import TABLES
+from localrag.lifecycle import backup, restore
+from localrag.models import gguf
+from localrag.security import audit, storage
+from localrag.security.encryption import age, streams
+from localrag.security.encryption import keyring as keyrings
+from localrag.security.encryption.keyring import Key, Passphrase, SecretKey
+from localrag.sessions import SessionStore, export
+from localrag.sessions.session import Origin, SavedTurn, Session, to_json
+from localrag.settings import Settings
+from localrag.store.full_text import PASSAGES, FullText, Indexer
+from localrag.store.names import DATABASE, SCHEMA
+from localrag.store.text_analysis import Token
+from localrag.store.vector_index import FaissIndex
+from localrag.store.writer import TABLES as SQL
+from localrag.store.writer import Editor, passage_digest
+from localrag.types import Answer, Citation, Heading, Page, Part, Plan, Reading, Remark, SkippedPage, Word
+from localrag.worker import engine as calls
+
+EMBEDDER = HashingEmbedder(16)
+KEY = Key(bytes(range(32)))
+_DIMENSION = 8
+_NOT_CLEAN = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Finding(AssertionError):
+    """A property that must hold did not."""
+
+
+def check(holds: object, what: str) -> None:
+    if not holds:
+        raise Finding(what)
+
+
+def guard(home: Path) -> None:
+    """Let storage refuse, as a finding, to write outside of the home folder."""
+
+    def guarded(function: Callable[..., Any], paths: int) -> Callable[..., Any]:
+        @wraps(function)
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            for path in args[:paths]:
+                inside = path.resolve().is_relative_to(home.resolve()) or (
+                    function.__name__ == "make_dir" and path.is_dir()
+                )
+                check(inside, f"{function.__name__} outside of the home folder")
+            return function(*args, **kwargs)
+
+        return inner
+
+    for name, paths in (("_open", 1), ("make_dir", 1), ("remove", 1), ("move", 2), ("link", 1)):
+        setattr(storage, name, guarded(getattr(storage, name), paths))
+
+
+def _fresh(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _lines(*values: Any) -> bytes:
+    return b"".join(json.dumps(value, separators=(",", ":")).encode() + b"\n" for value in values)
+
+
+# --- lines between processes --------------------------------------------------------------------------------
+
+
+@cache
+def _kinds() -> tuple[Any, ...]:
+    results = [calls.call_of(name).result for name in calls.CALLS]
+    given = [kind for name in calls.CALLS for kind in calls.call_of(name).parameters.values()]
+    own = (calls.Reply, calls.Request, wire.Reply, wire.Job, wire.Setup, programs.Order, programs._Result, calls.Setup)
+    unique = {repr(kind): kind for kind in (*own, events.Event, Session, dict[str, Any], *results, *given)}
+    return tuple(kind for kind in unique.values() if kind is not type(None))
+
+
+def protocol_line(home: Path, data: bytes) -> None:
+    kind = _kinds()[(data or b"\0")[0] % len(_kinds())]
+    try:
+        value = protocol.decode(data[1:], kind)
+    except protocol.Malformed:
+        return
+    line = json.dumps(protocol.to_plain(value, kind)).encode()
+    check(protocol.decode(line, kind) == value, "a round trip changes the value")
+    if isinstance(value, calls.Begin):
+        with suppress(protocol.Malformed):
+            calls.call_of(value.name).read(value.arguments)
+    if isinstance(value, calls.Failed):
+        with suppress(protocol.Malformed):
+            value.error.error()
+
+
+def _protocol_seeds() -> Iterator[bytes]:
+    replies = [calls.Item(1, protocol.to_plain(events.Delta("a"), events.Event)), calls.Done(2, None)]
+    replies.append(calls.Failed(3, protocol.ErrorMessage("ReadError", "m", "h")))
+    for number, kind in enumerate(_kinds()):
+        for one in replies if kind == calls.Reply else ():
+            yield bytes([number]) + protocol.encode(one)
+        for one in _messages() if kind == wire.Reply else ():
+            yield bytes([number]) + protocol.encode(one)
+        if kind == programs.Order:
+            yield bytes([number]) + protocol.encode(_order())
+        if kind is Session:
+            yield bytes([number]) + _lines(to_json(_session()))
+        if kind == events.Event:
+            yield bytes([number]) + _lines(protocol.to_plain(events.Delta("a"), events.Event))
+        yield bytes([number]) + b"null"
+        yield bytes([number]) + b'["a",1]'
+
+
+# --- what a reader process sends ----------------------------------------------------------------------------
+
+
+def reader_stream(home: Path, data: bytes) -> None:
+    """What a reader sends, then what an ingest does with it."""
+    stream, decoder, parts = io.BytesIO(data), wire.Decoder(Options(characters=100_000, members=20)), list[Part]()
+    try:
+        while (message := protocol.receive(stream, wire.Reply)) is not None:
+            item = decoder.take(message)
+            if isinstance(item, Part):
+                parts.append(item)
+            if isinstance(item, Part | wire.Refused):
+                check(not re.search("[\0-\x08\ud800-\udfff]", item.name), "a name that is not clean")
+            if isinstance(item, PagePicture):
+                check(len(item.rgb) == 3 * item.width * item.height, "a picture of another size")
+    except protocol.Malformed:
+        pass
+    for part in parts:
+        for page in part.reading.pages:
+            check(clean(page.text) == page.text, "text that is not clean")
+            check(all(0 <= one.start <= len(page.text) for one in (*page.headings, *page.anchors)), "a place outside")
+    if parts:
+        _put(home, parts)
+
+
+def _put(home: Path, parts: Sequence[Part]) -> None:
+    with closing(_library(home)) as library, suppress(_Undo), library.transaction():
+        library.begin("/papers", "a.pdf")
+        for part in parts[:3]:
+            pages = part.reading.pages
+            chunks = chunking.split(pages, count=EMBEDDER.count, title=part.reading.title, limit=120)
+            texts = [chunking.embedded_text(part.reading.title, chunk) for chunk in chunks]
+            keys = [passage_digest(part.reading.title, chunk) for chunk in chunks]
+            library.put("/papers", "a.pdf", part, chunks, dict(zip(keys, EMBEDDER.embed_documents(texts), strict=True)))
+        stored = [page.text for document in library.documents() for page in library.pages(document.id)]
+        check(len(stored) == sum(len(part.reading.pages) for part in parts[:3]), "pages are missing")
+        raise _Undo
+
+
+class _Undo(Exception):
+    """Roll the transaction back."""
+
+
+@cache
+def _made(home: Path) -> Path:
+    Editor.create(home / "made", "made", EMBEDDER.identity).close()
+    return home / "made"
+
+
+def _library(home: Path) -> Editor:
+    return Editor.open(_made(home), "made")
+
+
+def _part(name: str = "") -> Part:
+    page = Page(
+        "# Rent\n\nThe rent is 4,100 EUR.", 1, "i", (Heading(0, 1, "Rent"),), words=(Word(0, 4, 0.1, 0.1, 0.2, 0.2),)
+    )
+    return Part(name, "ab" * 32, 9, Reading((page, Page("end", 2)), "Lease", (SkippedPage(3, "blank"),),
+                                            (Remark(1, "hidden text"),), "Orlo", "2024-03-02"))  # fmt: skip
+
+
+def _messages() -> list[Any]:
+    picture = wire.Picture(PagePicture(2, 1, b"abcdef", ((0.0, 0.0, 0.5, 0.5),)))
+    return [wire.Beat(), *wire.messages(_part()), wire.Refusal("b", "is empty"), picture, wire.Done(False)]
+
+
+def _reader_seeds() -> Iterator[bytes]:
+    yield b"".join(map(protocol.encode, _messages()))
+    yield b"".join(map(protocol.encode, [*wire.messages(_part("a")), *wire.messages(_part("b"))]))
+    begin, piece, *_ = wire.messages(_part())
+    yield b"".join(map(protocol.encode, [begin, piece, wire.Piece(Page("more", 1), True), wire.End((), ())]))
+
+
+# --- orders to the process that starts programs -------------------------------------------------------------
+
+
+class _NoProcess:
+    """A program that ends at once; nothing is started."""
+
+    pid = 2**22 + 1  # above the largest number of a process
+
+    def __init__(self, command: Sequence[str], **_: Any) -> None:
+        check(all(isinstance(part, str) for part in command), "a command that is not text")
+
+    def poll(self) -> int:
+        return 0
+
+    wait = kill = poll
+
+
+def order(home: Path, data: bytes) -> None:
+    programs.subprocess = type("Fake", (), {"Popen": _NoProcess, "DEVNULL": -3})  # type: ignore[assignment, misc]
+    tempfile.tempdir = str(_fresh(home / "temporary"))
+    requests, orders = io.BytesIO(data), queue.SimpleQueue[Any]()
+    with suppress(protocol.Malformed, MemoryError):  # of a hijacked reader: the process ends
+        programs._listen(requests, orders, lambda: None)  # type: ignore[arg-type]
+    while not orders.empty():
+        item = orders.get()
+        with suppress(OSError, LocalragError):
+            _, found = programs._carry_out(*item, threading.Event())
+            check(len(found) <= max(0, item[0].most), "a result that is too large")
+        check(not list((home / "temporary").iterdir()), "something is left in the temporary folder")
+
+
+def _order(**changes: Any) -> programs.Order:
+    fields = {"command": ("/bin/true", "{folder}/in.doc"), "size": 3, "seconds": 5.0, "document": "in.doc",
+              "result": "out/in.docx", "settings": {"profile/a.xcu": "<a/>"}} | changes  # fmt: skip
+    return programs.Order(**fields)
+
+
+def _order_seeds() -> Iterator[bytes]:
+    yield protocol.encode(_order()) + b"abc"
+    yield protocol.encode(_order(document="", result="", settings={})) + b"abc" + protocol.encode(_order()) + b"abc"
+
+
+# --- encrypted files ----------------------------------------------------------------------------------------
+
+
+def stream(home: Path, data: bytes) -> None:
+    """An encrypted file: as the bytes are, or a sound one with these changes."""
+    streams.PIECE = 64
+    raw = data[1:]
+    if data[:1] < b"\x80":
+        content = b"The rent is 4,100 EUR. " * (data[0] % 16 if data else 0)
+        whole = io.BytesIO()
+        writer = streams.EncryptedWriter(whole, KEY, "file")
+        for start in range(0, len(content), 40):
+            writer.write(content[start : start + 40])
+        writer.finish()
+        check(_read_stream(whole.getvalue()) == content, "a round trip changes the content")
+        check(streams.content_size(len(whole.getvalue())) == len(content), "the size is another")
+        raw = _patched(whole.getvalue(), raw)
+        if raw == whole.getvalue():
+            return
+    with suppress(IntegrityError):
+        check(_read_stream(raw) is None, "a changed file is read")
+    with suppress(IntegrityError):
+        streams.decrypt_line(KEY, "file", raw)
+        raise Finding("a foreign line is read")
+    line = streams.encrypt_line(KEY, "file", raw)
+    check(streams.decrypt_line(KEY, "file", line) == raw, "a line is another after a round trip")
+
+
+def _read_stream(raw: bytes) -> bytes | None:
+    source = io.BytesIO(raw)
+    if streams.key_id(source) != KEY.id:
+        return None
+    return io.BufferedReader(streams.EncryptedReader(source, KEY, "file"), 16).read()
+
+
+def _patched(whole: bytes, changes: bytes) -> bytes:
+    """Bytes with changes: three bytes each, what, where and with which byte."""
+    out = bytearray(whole)
+    for what, where, byte in zip(*[iter(changes[:30])] * 3, strict=False):
+        at = where * len(out) // 256
+        if what % 5 == 0:
+            out[at : at + 1] = bytes([byte])
+        elif what % 5 == 1:
+            del out[at : at + byte]
+        elif what % 5 == 2:
+            out[at:at] = out[at : at + byte]
+        elif what % 5 == 3:
+            del out[at:]
+        else:
+            out += bytes([byte])
+    return bytes(out)
+
+
+def _stream_seeds() -> Iterator[bytes]:
+    whole = io.BytesIO()
+    writer = streams.EncryptedWriter(whole, KEY, "other")
+    writer.write(bytes(200))
+    writer.finish()
+    yield b"\xff" + whole.getvalue()
+    yield b"\xff" + streams.encrypt_line(KEY, "other", b"a line")
+    yield from (
+        bytes([number, *change]) for number in (0, 3, 6, 9) for change in ((0, 200, 1), (1, 130, 80), (3, 90, 0))
+    )
+
+
+_AGE_KEY = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
+
+
+def age_file(home: Path, data: bytes) -> None:
+    for credential in (SecretKey(_AGE_KEY), Passphrase("correct horse")):
+        with suppress(UsageError, KeyRequired, IntegrityError):
+            age.decrypt(data, credential)
+    age.passphrase_work(data)
+    with suppress(UsageError):
+        found = keyrings.parse_key_file(data)
+        if isinstance(found, SecretKey):
+            check(found.public.startswith("age1"), "a key without a public key")
+
+
+def _age_seeds() -> Iterator[bytes]:
+    import pyrage
+
+    public = pyrage.x25519.Identity.from_str(_AGE_KEY).to_public()
+    yield bytes(pyrage.encrypt(b"words", [public]))
+    yield bytes(pyrage.encrypt(b"words", [public], armored=True))
+    yield b"age-encryption.org/v1\n-> scrypt bkLVcX1YYTeVSxGXCNgQWw 10\nAAAA\n--- AAAA\nabc"
+    yield b"age-encryption.org/v1\n-> X25519 AAAA\nAAAA\n--- AAAA\nabc"
+    yield keyrings.new_key_file()
+    yield b"correct horse\n"
+
+
+def keyring(home: Path, data: bytes) -> None:
+    """A keyring that others may have changed, tried by each of its holders."""
+    keyrings._ARGON2 = {"memory_kib": 64, "passes": 1, "lanes": 1}
+    keyrings._MAX_ARGON2 = {"memory_kib": 256, "passes": 2, "lanes": 4}
+    try:
+        found = keyrings.from_json(data)
+    except keyrings.KeyringDamaged:
+        return
+    for one in (Passphrase("correct horse"), keyrings.RecoveryKey(bytes(32)), SecretKey(_AGE_KEY)):
+        with suppress(KeyRequired, keyrings.KeyringDamaged):
+            key = found.unlock(one)
+            check(key == KEY, "another key comes out")
+            found.former_key(key)
+    with suppress(keyrings.KeyringDamaged):
+        keyrings.check(data, KEY)
+        check(keyrings.from_json(keyrings.to_json(found, KEY)) == found, "a round trip changes the keyring")
+
+
+def _keyring_seeds() -> Iterator[bytes]:
+    keyrings._ARGON2 = {"memory_kib": 64, "passes": 1, "lanes": 1}
+    made = keyrings.new_keyring(KEY, Key(b"\1" * 32))
+    for number, one in enumerate((Passphrase("correct horse"), keyrings.RecoveryKey(bytes(32)), SecretKey(_AGE_KEY))):
+        made = made.with_credential(KEY, f"holder {number}", one)
+        yield keyrings.to_json(made, KEY)
+
+
+# --- backups ------------------------------------------------------------------------------------------------
+
+
+def container(home: Path, data: bytes) -> None:
+    """A backup. The first byte says whether the bytes are all of it, a body in clear, or an encrypted body."""
+    kind, body = (data or b"\0")[0] % 4, data[1:]
+    if kind:
+        digest = hashlib.sha256(body).hexdigest()
+        count = body.count(b'"path"')
+        body += _lines({"end": count, "sha256": digest}) if kind != 3 else b""
+    raw = body if not kind else backup.MAGIC + bytes(4) + body
+    if kind == 2:
+        ring = _ring()
+        out = io.BytesIO()
+        writer = streams.EncryptedWriter(out, KEY, backup.NAME)
+        writer.write(body)
+        writer.finish()
+        raw = backup.MAGIC + len(ring).to_bytes(4, "big") + ring + out.getvalue()
+    own = Settings(home=_fresh(home / "restored"))
+    file = home / "restored" / "file.backup"
+    file.write_bytes(raw)
+    with suppress(LocalragError):
+        restore.restore(own, file, "again", trust=True, unlock=lambda folder, ring: KEY)
+    with suppress(LocalragError):
+        backup.check(file, lambda folder, ring: KEY)
+    left = list(own.indexes_dir.glob(".*")) if own.indexes_dir.is_dir() else []
+    check(not left, "a failed restore left something")
+
+
+@cache
+def _ring() -> bytes:
+    keyrings._ARGON2 = {"memory_kib": 64, "passes": 1, "lanes": 1}
+    return keyrings.to_json(keyrings.new_keyring(KEY).with_credential(KEY, "office", Passphrase("correct horse")), KEY)
+
+
+def _container_seeds() -> Iterator[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        database = (_made(Path(folder)) / DATABASE).read_bytes()
+        _made.cache_clear()
+    said = json.dumps(to_json(_session())).encode()
+    about = {"localrag-backup": 1, "library": "made", "made": "2026", "schema": SCHEMA, "encrypted": False}
+    small = _lines(about, {"path": DATABASE, "size": 4}) + b"abcd"
+    more = (
+        _lines({"path": f"sessions/{_ID}.json", "size": len(said)})
+        + said
+        + _lines({"path": "audit.key", "size": 2})
+        + b"kk"
+    )
+    yield from (bytes([kind]) + small + more for kind in (1, 2, 3))
+    yield b"\0" + backup.MAGIC + bytes(4) + small
+    yield b"\0" + backup.MAGIC + len(_ring()).to_bytes(4, "big") + _ring()
+    yield b"\1" + _lines(about, {"path": DATABASE, "size": len(database)}) + database + more
+
+
+# --- conversations ------------------------------------------------------------------------------------------
+
+_ID = "20260301T101112123456-abcdef"
+
+
+def _session() -> Session:
+    cited = Citation("made", "lease.pdf", 1, None, "p. 1", "lease of Orlo House", 4, 23, 1)
+    answer = Answer("When?", "On 31 May 2031 [1].", True, Plan("retrieve", "short", {"pointed": ["lease.pdf"]}),
+                    citations=(cited,), table=({"library": "made", "document": "lease.pdf", "answer": "yes"},))  # fmt: skip
+    turns = (SavedTurn("When?", "2026-03-01T10:11:12+00:00", answer), SavedTurn("And?", "2026-03-01T10:12:12+00:00"))
+    return Session(_ID, "The lease", ("made",), "2026-03-01T10:11:12+00:00", turns, origin=Origin(_ID, "t", 1))
+
+
+def conversation(home: Path, data: bytes) -> None:
+    """A conversation's file: listed, loaded, exported, taken answers from, and continued."""
+    libraries = _fresh(home / "indexes")
+    (libraries / "made" / "sessions").mkdir(parents=True)
+    store = SessionStore(home / "sessions", None, libraries)
+    path = libraries / "made" / "sessions" / f"{_ID}.json"
+    said, _, text = data.partition(b"\n")
+    path.write_bytes(text or said)
+    path.with_suffix(".said").write_bytes(said)
+    path.with_suffix(".draft").write_bytes(said[::-1])
+    store.list()
+    store.older(datetime(2026, 4, 1, tzinfo=UTC))
+    try:
+        with suppress(LocalragError):
+            loaded = store.load(_ID)
+            for form in export.FORMS if len(data) % 8 == 0 else ("md",):
+                export.written(loaded, form)
+            store.record_of(*loaded.libraries)
+            store.forget([("made", "lease.pdf")])
+            store.ask(store.load(_ID), "And then?")
+            store.branch(_ID, 1)
+            store.retitle(_ID, "Another")
+            check(len(store.load(_ID).turns) >= 1, "the question is gone")
+        store.list()
+    finally:
+        shutil.rmtree(home / "sessions", ignore_errors=True)
+
+
+def _conversation_seeds() -> Iterator[bytes]:
+    yield b'{"question": "And?", "said": "On"}\n' + _lines(to_json(_session()))
+    yield b"\n" + json.dumps(to_json(_session()), indent=1).encode()
+    yield b'{"draft": "x"}\n' + _lines(to_json(_session()) | {"libraries": [], "settings": {"passages": 3}})
+    voted = to_json(_session())
+    voted["turns"][0]["answer"]["split"] = {"votes": [{"answer": "a", "count": 2}]}
+    yield b"\n" + _lines(voted)
+
+
+# --- settings and policies ----------------------------------------------------------------------------------
+
+
+def settings_file(home: Path, data: bytes) -> None:
+    """A file of settings, the user's or one of the current folder."""
+    own = _fresh(home / "config") / "localrag.toml"
+    own.write_bytes(data)
+    environ = {"LOCALRAG_CONFIG": str(own)}
+    with suppress(SettingsError):
+        read = settings.load_settings(environ)
+        repr(read), read.digest
+        settings.origins(environ)
+    with suppress(SettingsError):
+        found = settings._read(own)
+        repr(found.warning)
+    with suppress(SettingsError):
+        settings.save("passages", 9, lambda path, content: path.write_bytes(content) and None, environ)
+        check(settings._read(own).values.get("passages") == 9, "a saved setting is not read back")
+    text = data.decode("utf-8", "replace").replace("\0", "")
+    name, _, value = text.partition("=")
+    with suppress(SettingsError):
+        settings.load_settings({f"LOCALRAG_{name.strip().upper()}": value})
+
+
+def _settings_seeds() -> Iterator[bytes]:
+    for item in settings.setting_infos():
+        default = item.default
+        text = json.dumps(list(default)) if isinstance(default, tuple) else json.dumps(default)
+        if default is not None:
+            yield f"{item.name} = {text}\n".encode()
+    yield b'# mine\npassages = 5 # few\nocr_languages = ["en", "de"]\nviewer = "evince {file}"\nhome = "~/x"\n'
+
+
+def policy_file(home: Path, data: bytes) -> None:
+    file = home / "policy.toml"
+    file.write_bytes(data)
+    try:
+        read = policy._read(file, named=True)
+    except PolicyUnreadable:
+        return
+    check(read is not None, "a file is ignored")
+    policy.VARIABLE, policy.SYSTEM = "LOCALRAG_NONE", file
+    try:
+        repr(read.rules() if read else None)
+        for name in policy.RULED:
+            policy.effective(name, {"audit_words": "marks", "ocr_languages": ("en",), "retention_days": 3}[name])
+        policy.allows_model("ab" * 32, None)
+        policy.writable_by(read) if read else ""
+        for act in (lambda: policy.check_library("a", encrypted=False, missing=lambda: {"seccomp": "x"}),
+                    lambda: policy.check_export("a table"), lambda: policy.check_model("a", "ab" * 32)):  # fmt: skip
+            with suppress(policy.PolicyRefused):
+                act()
+    finally:
+        policy.SYSTEM = home / "no policy"
+
+
+def _policy_seeds() -> Iterator[bytes]:
+    yield b'require_encryption = true\nrequire_offline_layers = ["seccomp", "hook"]\nallow_exports = false\n'
+    yield (
+        b'allowed_models = ["' + b"ab" * 32 + b'"]\naudit_words = "full"\nocr_languages = ["en"]\nretention_days = 30\n'
+    )
+
+
+# --- archives -----------------------------------------------------------------------------------------------
+
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".tar.bz2", ".txz")
+
+
+@cache
+def _plain_readers() -> None:
+    """Only archives and plain text are read, not what other libraries parse."""
+    kept = {"archives", "text"}
+    base.SUFFIXES = {  # type: ignore[misc]
+        suffix: f"localrag.ingest.readers.{module}"
+        for module, suffixes in TABLES["modules"].items() for suffix in suffixes.split() if module in kept
+    }  # fmt: skip
+
+
+def archive(home: Path, data: bytes) -> None:
+    _plain_readers()
+    suffix = _ARCHIVES[(data or b"\0")[0] % len(_ARCHIVES)]
+    options = Options(passwords=("secret",), ocr="off", depth=2, members=30, unpacked=4_000_000, characters=1_000_000)
+    source = Source(f"a{suffix}", data=data[1:])
+    seen: set[str] = set()
+    total = 0
+    for item in base.read_parts(source, options):
+        steps = item.name.split("/")
+        check(not {".."} & set(steps) and not item.name.startswith("/"), "a name that leads out")
+        check(not _NOT_CLEAN.search(item.name), "a name with control characters")
+        if isinstance(item, Part):
+            check(item.name not in seen, "two documents with one name")
+            seen.add(item.name)
+            total += item.size
+    check(total <= 3 * options.unpacked, "more bytes than allowed")
+
+
+def _archive_seeds() -> Iterator[bytes]:
+    packed, names = io.BytesIO(), ("a.txt", "folder/b.txt", "../c.txt", "a.txt", "c:/d.txt", ".hidden", "sch\u00f6n.md")
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in names[:3] + names[4:]:
+            file.writestr(name, "The rent is 4,100 EUR.\n")
+    yield b"\0" + packed.getvalue()
+    tarred = io.BytesIO()
+    with tarfile.open(fileobj=tarred, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name in (*names, "n" * 120 + ".txt"):
+            info = tarfile.TarInfo(name)
+            info.size = 5
+            tar.addfile(info, io.BytesIO(b"words"))
+        link = tarfile.TarInfo("link.txt")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    yield b"\1" + tarred.getvalue()
+    yield b"\2" + gzip.compress(tarred.getvalue(), mtime=0)
+    yield b"\3" + gzip.compress(b"The rent is 4,100 EUR.\n", mtime=0)
+    yield b"\4" + bz2.compress(b"words\n")
+    yield b"\5" + lzma.compress(b"words\n")
+
+
+# --- a library of somebody else -----------------------------------------------------------------------------
+
+
+def vectors(home: Path, data: bytes) -> None:
+    """The file of a vector index; where the first byte is odd, with a check sum that is right."""
+    raw = data[1:]
+    head, line, body = raw[:19], *_split_line(raw[19:])
+    if data[:1] and data[0] % 2:
+        with suppress(ValueError, TypeError, RecursionError):
+            value = json.loads(line)
+            raw = head + _lines(dict(value) | {"crc32": zlib.crc32(body)}) + body
+    try:
+        generation, index = FaissIndex.read(io.BytesIO(raw), "made", _DIMENSION)
+    except LibraryError:
+        return
+    out = io.BytesIO()
+    index.write(out, "made", generation)
+    again = FaissIndex.read(io.BytesIO(out.getvalue()), "made", _DIMENSION)
+    check(again[0] == generation and (again[1].ids() == index.ids()).all(), "a round trip changes the index")
+    question = np.ones(_DIMENSION, np.float32) / np.float32(_DIMENSION**0.5)
+    for allowed in (None, index.ids()[::2]):
+        found, scores = index.search(question, 5, allowed)
+        check(set(found.tolist()) <= set(index.ids().tolist()) and len(found) == len(scores), "an unknown id is found")
+    check((np.diff(index.ids()) > 0).all(), "ids that do not ascend")
+    index.remove(index.ids()[:1])
+
+
+def _split_line(data: bytes) -> tuple[bytes, bytes]:
+    line, end, rest = data.partition(b"\n")
+    return line + end, rest
+
+
+def _vector_seeds() -> Iterator[bytes]:
+    for kind in ("flat", "sq8"):
+        for rows in (0, 3):
+            index = FaissIndex(_DIMENSION, kind)  # type: ignore[arg-type]
+            index.add(np.arange(1, rows + 1), np.eye(max(rows, 1), _DIMENSION, dtype=np.float32)[:rows])
+            out = io.BytesIO()
+            index.write(out, "made", 7)
+            yield b"\0" + out.getvalue()
+            yield b"\1" + out.getvalue()
+
+
+def full_text(home: Path, data: bytes) -> None:
+    """Tables of a full text with foreign values, searched and changed: a line of JSON for each row."""
+    database = storage.sqlite3.connect(":memory:", isolation_level=None)
+    database.row_factory = storage.sqlite3.Row
+    with closing(database):
+        database.executescript(_TEXT_TABLES)
+        for line in data.splitlines()[:40]:
+            with suppress(ValueError, TypeError, RecursionError, OverflowError, storage.sqlite3.Error):
+                table, *row = json.loads(line)
+                columns = {"postings": 5, "lengths": 2, "words": 4, "terms": 2, "passages": 4}[str(table)]
+                values = [_cell(value) for value in row[:columns]]
+                database.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * columns)})", values)
+        text = FullText(lambda sql, values=(): database.execute(sql, values).fetchall())
+        for act in (
+            lambda: text.scores([["rent", "rents"], ["lease"]], 1), lambda: text.documents_named("rent"),
+            lambda: text.with_phrase(["rent", "due"]), lambda: text.with_part("en"), lambda: text.has_word("rent", ["rent"]),
+            lambda: text.words_starting("re"), lambda: _change(database),
+        ):  # fmt: skip
+            with suppress(LibraryError, storage.sqlite3.DatabaseError):
+                act()  # type: ignore[no-untyped-call]
+
+
+def _cell(value: Any) -> Any:
+    return bytes.fromhex(value[1:]) if isinstance(value, str) and value.startswith("x") else value
+
+
+_TEXT_TABLES = "\n".join(
+    re.sub(r" REFERENCES \w+( ON DELETE CASCADE)?", "", re.search(rf"CREATE TABLE {name} .*?;\n", SQL, re.S)[0])  # type: ignore[index]
+    for name in ("terms", "words", "postings", "lengths", "passages")
+)
+
+
+def _change(database: Any) -> None:
+    indexer = Indexer(database)
+    stored = indexer.add(PASSAGES, 5, [Token("rent", "rent"), Token("new", "new")])
+    indexer.flush()
+    indexer.remove(PASSAGES, 5, stored)
+    for (words,) in database.execute("SELECT words FROM passages").fetchall():
+        indexer.remove(PASSAGES, 1, words)
+    indexer.flush()
+
+
+def _text_seeds() -> Iterator[bytes]:
+    posting = struct.pack("<2H2B", 1, 2, 1, 3).hex()
+    rows = [["terms", 1, "rent"], ["words", 1, "rent", 1, 2], ["words", 2, "due", 1, 2], ["passages", 1, "xab", "x", "x0100000002000000"],
+            ["postings", 1, 0, 0, 2, f"x{posting}"], ["postings", 1, 1, 0, 2, f"x{posting}"]]  # fmt: skip
+    yield _lines(*rows, ["lengths", 0, "x" + struct.pack("<4096H", 0, 3, 4, *[0] * 4093).hex()])
+    yield _lines(*rows)
+
+
+def record(home: Path, data: bytes) -> None:
+    """The audit record of a library: shown, checked, and continued."""
+    file = _fresh(home / "record") / "audit.jsonl"
+    file.write_bytes(data)
+    file.with_suffix(".key").write_bytes(b"k" * 32)
+    for folder in (audit.WORDS_FOLDER, audit.LISTS_FOLDER):
+        (file.parent / folder).mkdir()
+        (file.parent / folder / "1.json").write_bytes(data)
+    audit.verify(file)
+    for entry in audit.entries(file):
+        repr(entry)
+        audit.words_of(file, entry)
+        audit.lists_of(file, entry)
+    audit.forget_in_lists(file, ["ab"])
+    with suppress(LocalragError):
+        audit.anchor(file)
+    audit.record(file, "show", "made", document="x")
+    check(not [one for one in audit.verify(file) if one.kind == "torn"], "a torn line stays torn")
+
+
+def _record_seeds() -> Iterator[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "audit.jsonl"
+        file.with_suffix(".key").write_bytes(b"k" * 32)
+        for number in range(3):
+            audit.record(file, "ask", "made", question=f"question {number}", answer="x")
+        whole = file.read_bytes()
+    yield whole
+    yield whole[:-20]
+    yield _lines({"question": "question 0", "answer": "x", "came": ["ab"], "went": []})
+
+
+# --- data sets and models -----------------------------------------------------------------------------------
+
+
+def dataset(home: Path, data: bytes) -> None:
+    folder = _fresh(home / "set")
+    file = folder / "questions.jsonl"
+    file.write_bytes(data)
+    (folder / "lease.txt").write_bytes(b"words")
+    datasets._holds_questions(file)
+    with suppress(LocalragError):
+        found = datasets.load(file)
+        repr([one.digest for one in found])
+        check(len(datasets.sample(found, 2, 7)) <= 2, "too many questions")
+        datasets.match(found, ())
+        for name in dict(found[0].fields):
+            datasets.where(found, {name: "x"})
+    with suppress(LocalragError):
+        datasets.source_of(file, datasets.load(file), None)
+
+
+def _dataset_seeds() -> Iterator[bytes]:
+    row = {"id": "1", "question": "When?", "answer": "May", "doc": "lease.txt", "evidence": "May", "page": 1}
+    yield _lines(row, row | {"id": "2", "answerable": False, "answer": "", "category": "dates", "lang": "en"})
+    yield _lines(row | {"docs": ["lease.txt"], "grades": {"lease.txt": 2}, "draft": True, "label": "x"})
+
+
+def model(home: Path, data: bytes) -> None:
+    file = home / "model.gguf"
+    file.write_bytes(data)
+    with suppress(ModelError):
+        found = gguf.read_metadata(file)
+        check(
+            all(not isinstance(one, str) or one.isprintable() for one in found.values()),
+            "a text with control characters",
+        )
+
+
+def _model_seeds() -> Iterator[bytes]:
+    def text(words: str) -> bytes:
+        return struct.pack("<Q", len(words)) + words.encode()
+
+    keys = text("general.architecture") + struct.pack("<I", 8) + text("llama")
+    keys += text("llama.context_length") + struct.pack("<II", 4, 4096)
+    keys += text("tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b")
+    tensor = text("t") + struct.pack("<I", 1) + struct.pack("<Q", 4) + struct.pack("<IQ", 0, 0)
+    yield b"GGUF" + struct.pack("<IQQ", 3, 1, 3) + keys + tensor + bytes(16)
+    yield b"GGUF" + struct.pack("<IQQ", 2, 0, 0)
+
+
+Target = Callable[[Path, bytes], None]
+TARGETS: dict[str, tuple[Target, Callable[[], Iterator[bytes]]]] = {
+    "protocol": (protocol_line, _protocol_seeds),
+    "reader": (reader_stream, _reader_seeds),
+    "order": (order, _order_seeds),
+    "stream": (stream, _stream_seeds),
+    "age": (age_file, _age_seeds),
+    "keyring": (keyring, _keyring_seeds),
+    "backup": (container, _container_seeds),
+    "conversation": (conversation, _conversation_seeds),
+    "settings": (settings_file, _settings_seeds),
+    "policy": (policy_file, _policy_seeds),
+    "archive": (archive, _archive_seeds),
+    "vectors": (vectors, _vector_seeds),
+    "text": (full_text, _text_seeds),
+    "record": (record, _record_seeds),
+    "dataset": (dataset, _dataset_seeds),
+    "model": (model, _model_seeds),
+}

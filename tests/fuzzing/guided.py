@@ -1,0 +1,219 @@
+"""Run `byte_targets` under Atheris, a coverage-guided fuzzer (pip install atheris; Linux and macOS).
+
+    python tests/fuzzing/guided.py --minutes 60                    (all targets, a share of the time each)
+    python tests/fuzzing/guided.py --minutes 5 reader keyring
+    python tests/fuzzing/guided.py --replay FILE reader            (one input again, with the traceback)
+
+Each finding is reported once, by its error and line, and its input is kept in `found/TARGET` of the work folder. A hang
+(more than 20 s) or more than 2 GB of memory ends the fuzzer's process; the next one begins with the corpus so far.
+`--keep` copies the smallest inputs of new coverage to the corpus that the tests replay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from random import Random
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
+from fuzzing import mutating  # noqa: E402
+
+CORPUS = HERE.parent / "security" / "corpus"
+_SECONDS, _MEGABYTES, _MAX_INPUT = 20, 2048, 1 << 14
+# Of Python's own parsers, what is written in Python.
+_INSTRUMENTED = ["localrag", "zipfile", "tarfile", "tomllib", "tomlkit", "gzip"]
+_AWKWARD = (
+    b"[" * 5000,
+    b"9" * 5000,
+    b"0x" + b"f" * 5000,
+    b"\\ud800",
+    b"\xed\xa0\x80",
+    b"..",
+    b"../..",
+    b"/",
+    b"\0",
+    b"-1",
+    b"1e999",
+    b'"',
+)
+_LEFT_ALONE = ["localrag.tui", "localrag.cli"]
+
+
+def child(target: str, work: Path, arguments: list[str]) -> None:
+    """Fuzz one target in this process, until libFuzzer ends it."""
+    import atheris
+
+    with atheris.instrument_imports(include=_INSTRUMENTED, exclude=_LEFT_ALONE):
+        from fuzzing import byte_targets
+
+    home = Path(tempfile.mkdtemp(prefix="localrag-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    os.environ |= {"LOCALRAG_HOME": str(home), "LOCALRAG_CONFIG": str(home / "none.toml"), "XDG_CONFIG_HOME": str(home)}
+    (home / "none.toml").touch()
+    byte_targets.guard(home)
+    run, seen = byte_targets.TARGETS[target][0], set[str]()
+
+    def one(data: bytes) -> None:
+        try:
+            run(home, data)
+        except BaseException as error:  # a panic of native code is no Exception
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            where = place(error)
+            if where not in seen:
+                seen.add(where)
+                kept = work / "found" / target / re.sub(r"\W+", "-", where)[:80]
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                if not kept.exists():
+                    kept.write_bytes(data)
+                    print(f"FINDING {target} {where}: {error!s:.200}", flush=True)
+
+    def mutate(data: bytes, most: int, seed: int) -> bytes:
+        out = changed(data, Random(seed))
+        return out if out is not None and len(out) <= most else bytes(atheris.Mutate(data, most))
+
+    atheris.Setup([sys.argv[0], *arguments], one, custom_mutator=mutate)
+    atheris.Fuzz()
+
+
+def changed(data: bytes, random: Random) -> bytes | None:
+    """Bytes with a part of their JSON changed, or with something awkward put in; None for any other change."""
+    if (chance := random.random()) < 0.1:
+        at = random.randrange(len(data) + 1)
+        return data[:at] + random.choice(_AWKWARD) + data[at + random.choice((0, 0, 1, 8)) :]
+    if chance > 0.7:
+        return None
+    lines = data.split(b"\n") if chance < 0.6 else [data]
+    at = random.randrange(len(lines))
+    start = min((place for place in map(lines[at].find, (b"{", b"[")) if place >= 0), default=0)
+    try:
+        value = json.loads(lines[at][start:])
+    except (ValueError, RecursionError):
+        return None
+    lines[at] = lines[at][:start] + json.dumps(mutating.of_json(value, random), separators=(",", ":")).encode()
+    if random.random() < 0.2:
+        lines.insert(random.randrange(len(lines)), lines[at])
+    return b"\n".join(lines)
+
+
+def place(error: BaseException) -> str:
+    """An error by its class and the last line of localrag that it came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [one for one in frames if "/localrag/" in one.filename] or frames
+    return f"{type(error).__name__} {Path(own[-1].filename).name}:{own[-1].name}:{(own[-1].line or '')[:50]}"
+
+
+def follow(target: str, seconds: float, work: Path) -> dict[str, float]:
+    """Fuzz a target for some time in child processes; return figures."""
+    corpus, log = work / "corpus" / target, work / f"{target}.log"
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds(target)):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    for kept in (CORPUS / target).glob("*"):
+        shutil.copy(kept, corpus / kept.name)
+    end, figures = time.monotonic() + seconds, {"executions": 0.0, "coverage": 0.0, "stopped": 0.0}
+    while (left := end - time.monotonic()) > 2:
+        command = [sys.executable, __file__, "--child", "--work", str(work), target, "--", str(corpus),
+                   f"-max_total_time={left:.0f}", f"-timeout={_SECONDS}", f"-rss_limit_mb={_MEGABYTES}", "-print_final_stats=1",
+                   f"-max_len={_MAX_INPUT}", f"-artifact_prefix={work / 'found'}/{target}-"]  # fmt: skip
+        (work / "found").mkdir(exist_ok=True)
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
+        )
+        with log.open("a") as stream:
+            stream.write(done.stdout)
+        for line in re.findall(r"^FINDING .*", done.stdout, re.M):
+            print(line, flush=True)
+        runs = re.findall(r"^(?:#|stat::number_of_executed_units: )(\d+)", done.stdout, re.M)
+        figures["executions"] += int(runs[-1]) if runs else 0
+        figures["coverage"] = max([figures["coverage"], *map(int, re.findall(r"cov: (\d+)", done.stdout))])
+        if done.returncode:
+            figures["stopped"] += 1
+            what = re.findall(r"ERROR: libFuzzer: .*|^.*Error.*", done.stdout, re.M)
+            print(f"STOPPED {target}: {done.returncode} {what[0] if what else done.stdout[-300:]}", flush=True)
+            if end - time.monotonic() > left - 5:  # it does not even start
+                break
+    return figures
+
+
+def seeds(target: str) -> list[bytes]:
+    from fuzzing import byte_targets
+
+    return list(byte_targets.TARGETS[target][1]())
+
+
+def replay(target: str, file: Path) -> None:
+    from fuzzing import byte_targets
+
+    with tempfile.TemporaryDirectory() as folder:
+        byte_targets.guard(Path(folder))
+        byte_targets.TARGETS[target][0](Path(folder), file.read_bytes())
+
+
+def keep(target: str, work: Path, most: int = 8) -> None:
+    """Copy the smallest inputs that together reach all lines of the corpus, and the findings."""
+    merged = work / "merged" / target
+    shutil.rmtree(merged, ignore_errors=True)
+    merged.mkdir(parents=True)
+    command = [
+        sys.executable,
+        __file__,
+        "--child",
+        "--work",
+        str(work),
+        target,
+        "--",
+        "-merge=1",
+        str(merged),
+        str(work / "corpus" / target),
+    ]
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    small = sorted(
+        (path for path in merged.iterdir() if path.stat().st_size <= 4096), key=lambda path: path.stat().st_size
+    )
+    chosen = small[:: max(1, len(small) // most)][:most]
+    for path in [*chosen, *(work / "found" / target).glob("*")]:
+        (CORPUS / target).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, CORPUS / target / path.name[:40])
+
+
+def main() -> None:
+    from fuzzing import byte_targets
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(byte_targets.TARGETS))
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "localrag-fuzzing")
+    parser.add_argument("--replay", type=Path, metavar="FILE")
+    parser.add_argument("--keep", action="store_true")
+    given = parser.parse_args()
+    targets = given.targets or list(byte_targets.TARGETS)
+    if given.replay:
+        replay(targets[0], given.replay)
+        return
+    given.work.mkdir(parents=True, exist_ok=True)
+    for target in targets:
+        began = time.monotonic()
+        figures = follow(target, given.minutes * 60 / len(targets), given.work)
+        took = time.monotonic() - began
+        print(f"DONE {target:14} {figures['executions']:>9,.0f} executions in {took:4.0f} s, coverage {figures['coverage']:.0f}, "
+              f"{figures['stopped']:.0f} stopped", flush=True)  # fmt: skip
+        if given.keep:
+            keep(target, given.work)
+
+
+if __name__ == "__main__":
+    if "--child" in sys.argv:
+        at = sys.argv.index("--")
+        child(sys.argv[at - 1], Path(sys.argv[sys.argv.index("--work") + 1]), sys.argv[at + 1 :])
+    else:
+        main()

@@ -2,7 +2,8 @@
 
 An attempt that returns got through; one that raises was refused. What would leave the machine if nothing refused it
 (a name look-up) is then not tried, and counts as "open". Run as a module, this is the process under test: it confines
-itself as `localrag ask` does, makes every attempt, reads documents and answers, and makes every attempt again.
+itself as `localrag ask` does, makes every attempt, reads documents and answers, and makes every attempt again; or it
+confines itself as a reader of documents does, and makes the attempts of a reader.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from localrag.security import offline, sandbox, storage
 from localrag.security.offline import LayerName, landlock, seccomp
 from localrag.settings import Settings, load_settings
 
-Way = Literal["python", "native", "program", "names", "files", "processes"]
+Way = Literal["python", "native", "program", "names", "files", "processes", "reader"]
 Refuser = LayerName | Literal["any", ""]
 OTHER_LIBRARY = Path("indexes/another/library.db")  # below the home, and not the library of the proof
 _LIBRARY = "proof"
@@ -37,6 +38,7 @@ _TEST_NET = ("192.0.2.1", 443)  # TEST-NET-1, which is routed nowhere
 _NO_NAME = "localrag-proof.invalid"
 _NOT_TRIED = "not tried: nothing would stop it"  # and it would leave this machine
 _NR_IO_URING_SETUP, _NR_PIDFD_GETFD, _X32 = 425, 438, 0x40000000
+_PROCESS_KEYRING, _NEW_USER = -2, 0x10000000
 _TIOCSTI, _PTRACE_SEIZE, _PTRACE_DETACH = 0x5412, 0x4206, 17
 
 
@@ -105,6 +107,8 @@ def _refuser(one: Attempt, error: OSError) -> Refuser:
         return "landlock" if error.errno == errno.EPERM else "any"
     if one.layer == "files":
         return "files" if error.errno in (errno.EACCES, errno.EXDEV) else "any"
+    if one.way == "reader" and error.errno == errno.ENOSYS:  # a call that readers do not make
+        return "seccomp"
     if error.errno != errno.EACCES:
         return "any"
     return "seccomp" if seccomp.holds() else "landlock"  # Landlock refuses TCP with the same error
@@ -225,6 +229,31 @@ def _ptrace(target: Target) -> None:
     _native("ptrace", _PTRACE_DETACH, target.process, None, None)
 
 
+def _call(name: str, *arguments: object) -> int:
+    return _native("syscall", _machine().number(name), *arguments)
+
+
+def _keyring(target: Target) -> None:
+    _call("add_key", b"user", b"localrag-proof", b"x", 1, _PROCESS_KEYRING)  # by which the kernel also looks names up
+
+
+def _namespace(target: Target) -> None:
+    machine = _machine()
+    pid = os.fork()
+    if not pid:
+        os._exit(0 if seccomp.call(machine.number("unshare"), _NEW_USER) == 0 else ctypes.get_errno())
+    if code := os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+        raise OSError(code, os.strerror(code))
+
+
+def _shared_memory(target: Target) -> None:
+    _call("shmctl", _call("shmget", 0, 4096, 0o600), 0, None)  # a private one, deleted at once
+
+
+def _memory_file(target: Target) -> None:
+    os.close(_call("memfd_create", b"localrag-proof", 0))
+
+
 def _signal(target: Target) -> None:
     if landlock.abi() < 6:
         raise _Ended("absent", f"Landlock refuses signals from ABI 6 on; this kernel has {landlock.abi()}")
@@ -334,6 +363,10 @@ ATTEMPTS = (
     Attempt("typing into a terminal", "processes", "seccomp", _terminal),
     Attempt("taking an open file of another process", "processes", "seccomp", _pidfd),
     Attempt("taking over another process", "processes", "seccomp", _ptrace),
+    Attempt("the kernel's keyring", "native", "seccomp", _keyring),
+    Attempt("a namespace of its own", "processes", "seccomp", _namespace),
+    Attempt("memory shared with other processes", "processes", "seccomp", _shared_memory),
+    Attempt("a program in memory", "program", "seccomp", _memory_file),
     Attempt("a signal to another process", "processes", "landlock", _signal),
     Attempt("a name, by Python", "names", "hook", _python_name),
     Attempt("a name, by the C library", "names", "any", _native_name),
@@ -354,7 +387,30 @@ ATTEMPTS = (
         "writing to another library, by native code", "files", "files", lambda at: _creates(at.inside / OTHER_LIBRARY)
     ),
     Attempt("a new file in the home folder", "files", "files", _home),
+    Attempt("another library for everybody", "files", "any", lambda at: (at.inside / OTHER_LIBRARY).chmod(0o644)),
 )  # fmt: skip
+
+
+def _forks(target: Target) -> None:
+    if not (pid := os.fork()):
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def _opens_path(path: str | Path, flags: int = os.O_RDONLY) -> None:
+    os.close(os.open(path, flags))
+
+
+# What a reader of documents may not do either, although `ask` may.
+READER_ATTEMPTS = (
+    Attempt("opening a document by its path", "reader", "files", lambda at: _opens_path(at.outside / "secret")),
+    Attempt("reading the home folder", "reader", "files", lambda at: _opens_path(Path.home())),
+    Attempt("reading the system's settings", "reader", "files", lambda at: _opens_path("/etc/passwd")),
+    Attempt("opening a terminal", "reader", "files", lambda at: _opens_path("/dev/ptmx", os.O_RDWR | os.O_NOCTTY)),
+    Attempt("writing a temporary file", "reader", "files", lambda at: _creates(at.outside.parent / "tmp" / "x")),
+    Attempt("starting a process", "reader", "seccomp", _forks),
+    Attempt("a Unix socket", "reader", "seccomp", _opens(1, 1)),
+)
 
 
 # --- the process under test ---------------------------------------------------------------------------------
@@ -370,6 +426,12 @@ def main() -> None:
     )
     offline.close_sockets()
     settings = load_settings().with_options(home=target.inside, generator=order["generator"])
+    if order["reader"]:
+        offline.confine()
+        sandbox.restrict_reader()
+        replies.write(json.dumps({"before": [asdict(attempt(one, target)) for one in READER_ATTEMPTS]}))
+        replies.close()
+        os._exit(0)
     if not order["control"]:
         offline.confine(without=order["without"])
         if "files" not in order["without"]:
@@ -377,6 +439,8 @@ def main() -> None:
             sandbox.restrict(settings, [_LIBRARY], reads=[Path(order["documents"])], without=order["without"])
     before = [asdict(attempt(one, target)) for one in ATTEMPTS]
     result: dict[str, Any] = {"before": before, "after": before, "layers": [asdict(each) for each in offline.layers()]}
+    if order["control"]:
+        result["reader"] = [asdict(attempt(one, target)) for one in READER_ATTEMPTS]
     if order["work"]:
         result["work"] = _work(settings, Path(order["documents"]))
         result["after"] = [asdict(attempt(one, target)) for one in ATTEMPTS]

@@ -27,7 +27,7 @@ from typing import Any
 from localrag import __version__
 from localrag.errors import LocalragError, ModelError
 from localrag.proofs import FORMATS
-from localrag.proofs.attempts import ATTEMPTS, OTHER_LIBRARY, Outcome, Refuser, Way
+from localrag.proofs.attempts import ATTEMPTS, OTHER_LIBRARY, READER_ATTEMPTS, Outcome, Refuser, Way
 from localrag.security import offline, storage
 from localrag.security.offline import Layer, LayerName
 from localrag.settings import Settings
@@ -98,7 +98,8 @@ def prove_offline(
     """
     with _workspace() as place, _Listener(place / "outside" / "s") as listener:
         order = {
-            "control": False, "work": work, "without": sorted(without), "port": listener.port, "unix": listener.unix,
+            "control": False, "reader": False, "work": work, "without": sorted(without), "port": listener.port,
+            "unix": listener.unix,
             "process": os.getpid(), "home": str(place / "home"), "documents": str(place / "documents"),
             "outside": str(place / "outside"), "generator": settings.generator,
         }  # fmt: skip
@@ -109,8 +110,12 @@ def prove_offline(
         listener.reset()
         with _home(settings, place):
             result = _session(order)
+            reader = [] if without else _session({**order, "reader": True})["before"]
         heard = listener.heard()
-    outcomes = zip(ATTEMPTS, control["before"], result["before"], result["after"], strict=True)
+    outcomes = [
+        *zip(ATTEMPTS, control["before"], result["before"], result["after"], strict=True),
+        *zip(READER_ATTEMPTS, control["reader"], reader, reader, strict=False),
+    ]
     trials = [Trial(one.name, one.way, one.layer, *(Outcome(**each) for each in three)) for one, *three in outcomes]
     made = datetime.now(UTC).isoformat(timespec="seconds")
     system = f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}"

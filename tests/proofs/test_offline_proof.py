@@ -70,7 +70,7 @@ def test_every_attempt_is_refused_by_the_layer_in_charge(settings: Settings) -> 
     } <= work
     assert {("python", "another program's Unix socket"), ("files", "moving an own file elsewhere")} <= work
     assert ("files", "reading another library") in work
-    assert {one.way for one in run.trials} == {"python", "native", "program", "names", "files", "processes"}
+    assert {one.way for one in run.trials} == {"python", "native", "program", "names", "files", "processes", "reader"}
 
 
 @linux

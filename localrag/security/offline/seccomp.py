@@ -165,7 +165,8 @@ def holds() -> bool:
     if known is None:
         return False
     tries = (("socket", _UNIX, _RELIABLE, 0), ("connect", -1, 0, 0))
-    return all(call(known.number(name), *each) == -1 and ctypes.get_errno() == errno.EACCES for name, *each in tries)
+    refusals = (errno.EACCES, errno.ENOSYS)  # the second in readers
+    return all(call(known.number(name), *rest) == -1 and ctypes.get_errno() in refusals for name, *rest in tries)
 
 
 def no_new_privileges() -> bool:

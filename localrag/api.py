@@ -274,7 +274,8 @@ class Library:
             EmbedderMismatch, ModelError, StorageError, PolicyRefused: from loading the embedder and writing.
         """
         from localrag.ingest import reembed, scan, sync
-        from localrag.store.writer import CHUNKING_VERSION, Tombstones
+        from localrag.store.tombstones import Tombstones
+        from localrag.store.writer import CHUNKING_VERSION
 
         path = Path(path)
         if ocr_languages is not None:
@@ -301,9 +302,14 @@ class Library:
                     storage, path, embedder=embedder, options=self._options(storage, passwords), limits=limits,
                     prune=prune, leave_out=leave_out, progress=progress, stop=stop, give_way=self._give_way(stop),
                 )  # fmt: skip
-                after = storage.content_hashes()
+                after, stones = storage.content_hashes(), storage.tombstones
                 prompt_cache.drop_missing(self.folder, after)
-        audit_events.ingested(self._settings.library_audit_file(self.name), report, before, after)
+            # Under the lock, or a `forget` meanwhile would miss these lists.
+            record = self._settings.library_audit_file(self.name)
+            audit_events.ingested(record, report, before, after)
+            # What an interrupted `forget` left, the ingest removed.
+            if forgotten := [one for one in before - after if stones.cover("", "", one)]:
+                audit.forget(record, forgotten)
         return report
 
     def re_embed(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from localrag.answer import answering, context, decomposition, followups, instructions, planning, prompts
 from localrag.answer.context import Unit
@@ -24,6 +25,7 @@ from localrag.search import filters, retrieval
 from localrag.search.retrieval import Searcher
 from localrag.security import audit
 from localrag.settings import Settings
+from localrag.store import tombstones
 from localrag.store.library import Library
 from localrag.types import MODES, Answer, Filter, Mode, NotRead, Passage, Seconds, Turn, Usage
 
@@ -229,6 +231,8 @@ class Assistant:
             # What is answered from an encrypted library, too, is not kept in clear beside another.
             encrypted = [library for library in query.libraries if unlocked.encrypted_folder(library.folder)]
             for library in query.libraries:
+                if not tombstones.holds(library.folder):
+                    continue  # it was forgotten meanwhile, with its record
                 file = self._settings.library_audit_file(library.name)
                 # Pages that it cites, by content hash, since names of documents may change.
                 hashes = {document.path: document.sha256 for held, document in query.documents if held is library}
@@ -240,7 +244,9 @@ class Assistant:
                     shown=[f"{hashes.get(document, document)}#{page}" for document, page in sorted(cited)],
                 )  # fmt: skip
                 if self._settings.audit_words == "full" and (not encrypted or library in encrypted):
-                    audit.keep_words(file, number, query.text, answer.answer)
+                    with audit.locked(file):
+                        if tombstones.holds(library.folder, [document for document, _ in cited]):
+                            audit.keep_words(file, number, query.text, answer.answer)
         except StorageError as error:
             yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
 
@@ -322,8 +328,9 @@ class Assistant:
             # It would lie in one of the libraries, and outlive what is deleted from another.
             return None
         hashes = [document.sha256 for _, document in documents]
-        identity = loading.generator_identity(self._settings)
-        return DiskPromptCache(documents[0][0].folder, identity, hashes, self._settings.cache_bytes, part=part)
+        identity, folder = loading.generator_identity(self._settings), documents[0][0].folder
+        held = partial(tombstones.holds, folder, [document.path for _, document in documents])
+        return DiskPromptCache(folder, identity, hashes, self._settings.cache_bytes, part=part, held=held)
 
     def _cached_tokens(self, documents: Sequence[Pair]) -> int:
         """Return the tokens in the prompt cache of exactly these documents, or 0."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from localrag.cli import keys
 from localrag.cli.ask import print_answer, progress_line
 from localrag.cli.options import chosen_libraries, filter_options, keep_to_retention, shown, thinking_options
 from localrag.cli.output import Pace, counted, interruptible, say
@@ -27,7 +28,7 @@ from localrag.events import Answered, Notice, Planned
 from localrag.security.encryption import unlocked
 from localrag.settings import Think, as_text
 from localrag.store.names import DATABASE
-from localrag.types import MODES, Answer, Filter, Mode, Turn
+from localrag.types import MODES, Answer, Filter, Mode
 
 if TYPE_CHECKING:
     from localrag.sessions import Session, SessionStore
@@ -115,6 +116,8 @@ def _run_app(
         preferences=Preferences(settings, options=given), look=look_of(os.environ), resumed=resumed,
         installer=installer.prepared.install if installer.prepared else None,
     )  # fmt: skip
+    # Nobody can type a passphrase behind the screen: what is encrypted meanwhile stays locked.
+    unlocked.set_key_source(lambda folder, keyring, ask: keys.library_key(folder, keyring, False))
     app.run()
     code = app.return_code or 0
     app.core.engine.close()  # in the middle of whatever it does: everything worth keeping is on the disk
@@ -206,7 +209,6 @@ class PlainChat:
         self.engine, self.store = engine, store
         self.libraries, self.only, self.mode = libraries, only, mode
         self._session = session
-        self._history: list[Turn] = list(session.history) if session else []
         answers = [turn.answer for turn in session.turns if turn.answer] if session else []
         self._last: Answer | None = answers[-1] if answers else None
 
@@ -234,11 +236,14 @@ class PlainChat:
     def _ask(self, question: str) -> None:
         if not sys.stdin.isatty():
             click.echo(f"> {shown(question)}")
+        if self._session is not None:  # as it is now: a document of it may have been forgotten
+            self._session = self.store.load(self._session.id)
+        history = self._session.history if self._session is not None else ()
         answer, pace, plan = None, Pace(), ""
         with interruptible("Stopping …") as stop:
             for event in self.engine.ask(
                 question, libraries=self.libraries, documents=self.only, mode=self.mode,
-                history=tuple(self._history), stop=lambda: stop.asked,
+                history=history, stop=lambda: stop.asked,
             ):  # fmt: skip
                 if isinstance(event, Answered):
                     answer = event.answer
@@ -256,8 +261,6 @@ class PlainChat:
         print_answer(answer)
         click.echo()
         self._last = answer
-        if answer.answer.strip():
-            self._history.append(Turn(answer.question, answer.answer, answer.sources))
         session = self._session or self.store.new(self.libraries)
         self._session = self.store.append(replace(session, only=self.only, mode=self.mode), answer)
 
@@ -275,7 +278,7 @@ class PlainChat:
         elif name == ":export":
             self._export(rest)
         elif name == ":new":
-            self._history, self._session, self._last = [], None, None
+            self._session, self._last = None, None
             say("A new conversation. The one before is saved.")
         elif name != ":quit":
             raise UsageError(f"there is no command {name!r}", ":help lists the commands.")

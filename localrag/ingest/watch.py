@@ -6,6 +6,7 @@ is assumed every minute as well.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +35,8 @@ def changes(
     matters, root = DefaultFilter(), folder.resolve()
 
     def ours(path: Path) -> bool:  # in a library or data folder of localrag
-        return any(is_own(each) for each in path.resolve().parents if each != root and each.is_relative_to(root))
+        above = Path(os.path.realpath(path)).parents
+        return any(is_own(each) for each in above if each != root and each.is_relative_to(root))
 
     looked = time.monotonic()
     for seen in _notifications(folder, on_blind):

@@ -226,6 +226,7 @@ def _put_in_place(staging: Path, target: Path, holder: Path) -> dict[str, Any] |
     storage.move(target, holder / "old")
     storage.move(staging, target)
     storage.remove(holder / "old")
+    unlocked.forget(target)
     return replaced
 
 

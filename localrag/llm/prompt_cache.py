@@ -17,7 +17,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from localrag.errors import IntegrityError, StorageError
+from localrag.errors import IntegrityError, LibraryError, StorageError
 from localrag.llm.batching import Prefix
 from localrag.security import storage
 
@@ -40,12 +40,13 @@ class DiskPromptCache:
 
     `identity` is everything that decides whether an entry fits; `documents` are the content hashes of the documents in
     the next prompts, each a stable part, in order; `limit` is that of `bound`; `part` is the part of the document in
-    the prompts, if not the whole ("Chapter 3"). With `keep_others` no entry is replaced.
+    the prompts, if not the whole ("Chapter 3"). With `keep_others` no entry is replaced. If `held` returns False, the
+    documents were forgotten, and nothing is written.
     """
 
     def __init__(
         self, folder: Path, identity: str, documents: Sequence[str], limit: int, *, part: str = "",
-        keep_others: bool = False,
+        keep_others: bool = False, held: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self._folder = folder / FOLDER
         self._identity = identity
@@ -53,6 +54,7 @@ class DiskPromptCache:
         self._limit = limit
         self._part = part
         self._keep_others = keep_others
+        self._held = held
 
     def has_room(self, size: int) -> bool:
         """Return whether an entry of this size fits without replacing another."""
@@ -83,8 +85,8 @@ class DiskPromptCache:
         path = self._path(prefix)
         if path.exists() or (self._keep_others and not self.has_room(len(state))):
             return
-        # On a full disk, or if `drop_missing` deletes it meanwhile, the document is just read again later.
-        with suppress(StorageError, FileNotFoundError, _Stopped):
+        # On a full disk, without the key, or if `drop_missing` deletes it meanwhile, the document is read again later.
+        with suppress(StorageError, LibraryError, FileNotFoundError, _Stopped):
             digest = hashlib.sha256()
             for piece in _pieces(state, stop):
                 digest.update(piece)
@@ -92,9 +94,11 @@ class DiskPromptCache:
                 "model": _short(self._identity), "documents": self._documents[: prefix.parts], "part": self._part,
                 "tokens": len(prefix.tokens), "digest": digest.hexdigest(),
             }  # fmt: skip
-            if not self._make_room(len(state)):
+            if not self._held() or not self._make_room(len(state)):
                 return
             with storage.create(path, durable=False) as stream:
+                if not self._held():  # asked again: from here on `drop_missing` finds the file
+                    raise _Stopped
                 stream.write(_MAGIC + json.dumps(header).encode() + b"\n")
                 for piece in _pieces(state, stop):
                     stream.write(piece)

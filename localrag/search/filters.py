@@ -7,6 +7,7 @@ document of "2023" passes for June 2023, because it may be of that month; one wi
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections import Counter
@@ -215,7 +216,7 @@ def may_hold(only: Filter, library: str, root: str, path: str) -> bool:
 
 def _inside(folder: str) -> Callable[[str, str], bool]:
     """Match a folder as the library names it ("leases"), or as it is on the disk ("./papers/leases")."""
-    inner, place = f"{PurePosixPath(folder)}/", f"{str(Path(folder).expanduser().resolve()).rstrip('/')}/"
+    inner, place = f"{PurePosixPath(folder)}/", f"{os.path.realpath(Path(folder).expanduser()).rstrip('/')}/"
     return lambda root, path: path.startswith(inner) or f"{root}/{path}".startswith(place)
 
 

@@ -14,7 +14,7 @@ import hmac
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from localrag import policy
 from localrag.errors import IntegrityError, LocalragError, NotFoundError, UsageError
 from localrag.policy import Refusal
 from localrag.security import storage
+from localrag.security.encryption import unlocked
 
 AuditEvent = Literal["ingest", "ask", "show", "export", "forget", "restore", "model", "vault", "refused"]
 
@@ -90,12 +91,18 @@ class Lists:
     intact: bool = True
 
 
+def locked(file: Path) -> AbstractContextManager[None]:
+    """Hold the lock of the record; its key is asked for before."""
+    unlocked.keys_for(file)
+    return storage.lock(file.with_suffix(".lock"), "the audit record")
+
+
 def record(file: Path, event: AuditEvent, library: str | None, **details: Any) -> int:
     """Append one line to the record, made where it is missing, and return its number once it is on the disk.
 
     Of the details `question` and `answer` it holds the HMAC. Raises StorageError, or KeyRequired if it is encrypted.
     """
-    with storage.lock(file.with_suffix(".lock"), "the audit record"), storage.storage_errors(file):
+    with locked(file), storage.storage_errors(file):
         key = _key(file, make=True)
         for name in ("question", "answer"):
             if isinstance(details.get(name), str):
@@ -357,8 +364,12 @@ def lists_of(file: Path, entry: Entry) -> Lists | None:
     return Lists(added, removed, sum(map(len, lists.values())) - len(added) - len(removed), intact)
 
 
-def forget_in_lists(file: Path, hashes: Collection[str]) -> None:
-    """Replace content hashes in all lists of the record by the hash of the hash, which still fits the digest."""
+def forget(file: Path, hashes: Collection[str]) -> None:
+    """Erase the words of questions that these contents answered; in lists, put the hash of a hash, which fits too."""
+    with locked(file):
+        for entry in entries(file) if file.is_file() else ():
+            if any(str(place).rpartition("#")[0] in hashes for place in entry.details.get("shown", ())):
+                erase(file, entry.number)
     replaced = {one: f"{_FORGOTTEN}{_sha256(one)}" for one in hashes}
     for path in (file.parent / LISTS_FOLDER).glob("*.json"):
         lists = _read_lists(path) or {}

@@ -60,7 +60,7 @@ def restrict(
     else:
         folders = [temporary, *map(storage.make_dir, (settings.questions_dir, settings.general_dir))]
         folders += map(settings.library_dir, libraries)
-    writable = tuple(path.resolve() for path in (*folders, *writes))
+    writable = tuple(Path(os.path.realpath(path)) for path in (*folders, *writes))
     named = [path for path in (settings.reranker, settings.key_file) if path is not None]
     named += [settings.models_dir.resolve(), *config_files(), trusted_list(), *policy.files()]
     around = tuple(readable(settings)) if reads is None else tuple(reads)
@@ -127,12 +127,12 @@ def readable(settings: Settings) -> dict[Path, Inode]:
 
 def leads_to_walls(path: Path, settings: Settings) -> bool:
     """True if something hidden lies below a folder, so that files made later right in it cannot be read."""
-    return any(each.is_relative_to(path.resolve()) for each in _hidden(settings))
+    return any(each.is_relative_to(Path(os.path.realpath(path))) for each in _hidden(settings))
 
 
 def still_covers(before: dict[Path, Inode], path: Path, settings: Settings) -> bool:
     """True if a process that was limited to these paths can read all of a path."""
-    real = path.resolve()
+    real = Path(os.path.realpath(path))
     return all(
         before.get(each) == inode
         for each, inode in readable(settings).items()
@@ -142,7 +142,7 @@ def still_covers(before: dict[Path, Inode], path: Path, settings: Settings) -> b
 
 def _hidden(settings: Settings) -> set[Path]:
     linked = [path for path in settings.indexes_dir.glob("*") if path.is_symlink()]
-    return {path.resolve() for path in (*settings.private_dirs, *linked) if path.exists()}
+    return {Path(os.path.realpath(path)) for path in (*settings.private_dirs, *linked) if path.exists()}
 
 
 def _all_but(folder: Path, hidden: Collection[Path]) -> Iterator[tuple[Path, Inode]]:
@@ -170,7 +170,7 @@ def _without_hidden(files: offline.Files, settings: Settings) -> offline.Files:
 
     def parts(paths: Sequence[Path]) -> Iterator[Path]:
         for path in paths:
-            real = path.resolve()
+            real = Path(os.path.realpath(path))
             if any(each.is_relative_to(real) for each in hidden):
                 lists.append(path)
                 yield from (each for each, _ in _all_but(real, hidden))

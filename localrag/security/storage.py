@@ -85,8 +85,8 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
     `durable` waits until it is on the disk, which files need not that can be rebuilt. `plain` never encrypts it, for
     content that reveals nothing of the documents. Raises KeyRequired if the key of its folder is not here.
     """
-    make_dir(path.parent)
     held = None if plain else unlocked.keys_for(path)
+    make_dir(path.parent)
     key, useless = held.key if held is not None else None, None
     if key is not None and path.suffix in REBUILDABLE:
         key = Key.new()
@@ -106,6 +106,9 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
                 if durable:
                     os.fsync(stream.fileno())
             before = unlocked.key_file_of(path)
+            # An encryption that begins later deletes this file, or finds it under its name and encrypts it.
+            if key is None and not plain and unlocked.encrypted_folder(path):
+                raise StorageError(f"{str(path.parent)!r} was encrypted meanwhile", "Try again.")
             partial.replace(path)
             useless = before  # the replaced file's key, no longer the new one
     finally:
@@ -127,8 +130,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def append_line(path: Path, line: str, *, on_new_line: bool = False) -> None:
     """Append a line to a file, on the disk before this returns; `on_new_line` first ends one that was cut short."""
-    make_dir(path.parent)
     held = unlocked.keys_for(path)
+    make_dir(path.parent)
     data = line.encode("utf-8", "backslashreplace")  # half a character is valid JSON only when escaped
     if held is not None and data:
         data = streams.encrypt_line(held.key, path.name, data)
@@ -226,7 +229,9 @@ def remove(path: Path) -> None:
                 destroy(unlocked.key_file_of(file))
             for file in path.rglob(keyrings.FILE):
                 destroy(file)
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)
+            if path.exists():  # somebody wrote into it meanwhile
+                shutil.rmtree(path)
         else:
             destroy(unlocked.key_file_of(path))
             path.unlink(missing_ok=True)

@@ -129,26 +129,29 @@ def redacted(session: Session, gone: Collection[Place]) -> Session:
     An answer is removed whole, since its parts cannot be traced to documents. So are all answers after it, which were
     written with it in view. Questions stay.
     """
-    places = set(gone)
-    touched = [bool(turn.answer and _places(turn.answer, session.libraries) & places) for turn in session.turns]
+    marked = set(gone)
+    touched = [bool(turn.answer and places(turn.answer, session.libraries) & marked) for turn in session.turns]
     if not any(touched):
         return session
     first = touched.index(True)
-    turns = list(session.turns[:first])
-    for turn in session.turns[first:]:
-        answer = turn.answer
-        if answer is not None:  # without the plan's reason and signals, which may name the document
-            answer = Answer(turn.question, GONE, False, Plan(answer.plan.kind, ""), stopped=answer.stopped)
-        turns.append(replace(turn, partial="", answer=answer))
-    return replace(session, turns=tuple(turns))
+    turns = (*session.turns[:first], *map(without_answer, session.turns[first:]))
+    return replace(session, turns=turns)
 
 
-def _places(answer: Answer, libraries: Sequence[str]) -> set[Place]:
+def without_answer(turn: SavedTurn) -> SavedTurn:
+    """The turn with a note instead of its answer."""
+    answer = turn.answer
+    if answer is not None:  # without the plan's reason and signals, which may name the document
+        answer = Answer(turn.question, GONE, False, Plan(answer.plan.kind, ""), stopped=answer.stopped)
+    return replace(turn, partial="", answer=answer)
+
+
+def places(answer: Answer, libraries: Sequence[str]) -> set[Place]:
     """The documents that anything of an answer came from, or that it names."""
     # A document that was read whole need not be cited, and its library is not recorded.
     pointed = answer.plan.signals.get("pointed")
     names = pointed if isinstance(pointed, list | tuple) else ()
-    places = {(library, str(name)) for library in libraries for name in names}
-    for found in (answer.citations, answer.passages, answer.not_read):
-        places |= {(one.library, one.document) for one in found}
-    return places | {(str(row.get("library", "")), str(row.get("document", ""))) for row in answer.table}
+    found = {(library, str(name)) for library in libraries for name in names}
+    for parts in (answer.citations, answer.passages, answer.not_read):
+        found |= {(one.library, one.document) for one in parts}
+    return found | {(str(row.get("library", "")), str(row.get("document", ""))) for row in answer.table}

@@ -12,7 +12,7 @@ import re
 import secrets
 import textwrap
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from localrag.errors import LibraryError, LocalragError, NotFoundError, ReadErro
 from localrag.security import audit, storage
 from localrag.security.encryption import unlocked
 from localrag.sessions.session import (
+    GONE,
     Listed,
     Origin,
     Place,
@@ -29,16 +30,20 @@ from localrag.sessions.session import (
     Value,
     from_json,
     listed,
+    places,
     redacted,
     to_json,
+    without_answer,
 )
 from localrag.settings import Settings
+from localrag.store import names, tombstones
 from localrag.types import EVERYTHING, Answer, Filter, Mode
 
 LAST = "last"
 FOLDER = "sessions"  # in a library's folder
 _ID = re.compile(r"\d{8}T\d{12}-[0-9a-f]{6}")
 _TITLE_WIDTH = 60
+_CLOSED = "closed"  # in a file for the beginning of an answer: none may be kept
 
 
 class SessionStore:
@@ -67,8 +72,9 @@ class SessionStore:
 
     def ask(self, session: Session, question: str) -> Session:
         """Save a question that is about to be asked, or raise NotFoundError if the conversation was deleted."""
-        with self._locked():
+        with self._locked(session):
             current = self._current(session)
+            storage.remove(self._partial(session.id))
             turns = current.turns
             # Asked again after a crash: the same question, not another one.
             if turns and turns[-1].answer is None and turns[-1].question == question:
@@ -76,11 +82,16 @@ class SessionStore:
             return self._save_turns(current, session, (*turns, SavedTurn(question, _now())))
 
     def append(self, session: Session, answer: Answer) -> Session:
-        """Save an answer in the turn of its question; returns the conversation with turns of other processes."""
-        with self._locked():
+        """Save an answer in the turn of its question; returns the conversation with turns of other processes.
+
+        Not if a document of it, or of the conversation, was forgotten meanwhile: a note takes its place.
+        """
+        with self._locked(session):
             current = self._current(session)
             turns = list(current.turns)
             saved = SavedTurn(answer.question, _now(), answer)
+            if self._is_forgotten(answer, session) or _removed(current) > _removed(session):
+                saved = without_answer(saved)
             # In place of the newest unanswered turn with this question.
             open_turns = [at for at, one in enumerate(turns) if one.answer is None and one.question == answer.question]
             if open_turns:
@@ -88,12 +99,17 @@ class SessionStore:
             else:
                 turns.append(saved)
             grown = self._save_turns(current, session, tuple(turns))
-        storage.remove(self._partial(session.id))
+            storage.remove(self._partial(session.id))
         return grown
 
     def keep_partial(self, session_id: str, question: str, text: str) -> None:
-        """Keep the beginning of an answer, in case the process ends before it can be saved."""
-        self._keep(self._partial(session_id), {"question": question, "said": text})
+        """Keep the beginning of an answer, in case the process ends before it can be saved.
+
+        Not once a document was forgotten since it was asked: nobody knows yet what the answer is made from.
+        """
+        with self._locked():
+            if self._path(session_id).exists() and _CLOSED not in self._kept(self._partial(session_id)):
+                self._keep(self._partial(session_id), {"question": question, "said": text})
 
     def keep_draft(self, session_id: str, draft: str) -> None:
         """Keep a question that is being typed; an empty one removes it."""
@@ -171,21 +187,21 @@ class SessionStore:
         words = " ".join(title.split())
         if not words:
             raise UsageError("the title is empty", "Give at least one word.")
-        with self._locked():
+        with self._locked(self._load(session_id)):
             renamed = replace(self._load(session_id), title=words)
             self._save(renamed)
         return renamed
 
     def branch(self, session_id: str, turns: int | None = None, title: str = "") -> Session:
         """Save a new conversation with the first `turns` turns of another (all if None)."""
-        old = self._load(session_id)
-        wanted = len(old.turns) if turns is None else turns
-        if not 1 <= wanted <= len(old.turns):
-            raise UsageError(f"the conversation has {len(old.turns)} turn(s), not {wanted}", "Give a smaller number.")
-        made = self.new(old.libraries, title, only=old.only, mode=old.mode, settings=old.settings)
-        origin = Origin(old.id, old.title, wanted)
-        made = replace(made, title=title or f"{old.title} (branch)", turns=old.turns[:wanted], origin=origin)
-        with self._locked():
+        with self._locked(self._load(session_id)):
+            old = self._load(session_id)
+            wanted = len(old.turns) if turns is None else turns
+            if not 1 <= wanted <= len(old.turns):
+                raise UsageError(f"it has {len(old.turns)} turn(s), not {wanted}", "Give a smaller number.")
+            made = self.new(old.libraries, title, only=old.only, mode=old.mode, settings=old.settings)
+            origin = Origin(old.id, old.title, wanted)
+            made = replace(made, title=title or f"{old.title} (branch)", turns=old.turns[:wanted], origin=origin)
             self._save(made)
         return made
 
@@ -231,19 +247,40 @@ class SessionStore:
         changed = 0
         with self._locked():
             for session in self.all():
+                if any(library in session.libraries for library, _ in gone):
+                    storage.remove(self._partial(session.id))
+                    if session.turns and session.turns[-1].answer is None:  # an answer under way may quote them
+                        self._keep(self._partial(session.id), {_CLOSED: "yes"})
                 without = redacted(session, gone)
                 changed += without is not session
                 if without is not session and remove:
                     self._remove(session.id)
                 elif without is not session:
-                    self._save(without)
-                    storage.remove(self._partial(session.id))
+                    self._save(without, self._path(session.id).parent)  # another home may need another key
         return changed
 
     # --- files ----------------------------------------------------------------------------------------------
 
-    def _locked(self) -> AbstractContextManager[None]:
-        return storage.lock(self.folder / "sessions.lock", "the conversations")
+    @contextmanager
+    def _locked(self, session: Session | None = None) -> Iterator[None]:
+        """Hold the lock of all conversations; keys for this one are asked for before, since a person may be away."""
+        for folder in self._homes(session.libraries if session is not None else ()):
+            unlocked.keys_for(folder)
+        with storage.lock(self.folder / "sessions.lock", "the conversations"), unlocked.allow_prompt(False):
+            yield
+
+    def _homes(self, libraries: Collection[str]) -> tuple[Path, ...]:
+        there = self._libraries
+        # A name in a file may be any path.
+        return tuple(there / name for name in libraries if names.is_name(name)) if there is not None else ()
+
+    def _is_forgotten(self, answer: Answer, session: Session) -> bool:
+        """Whether a document of an answer, or its whole library, was forgotten."""
+        found = places(answer, session.libraries)
+        used = {
+            folder: [path for name, path in found if name == folder.name] for folder in self._homes(session.libraries)
+        }
+        return any(paths and not tombstones.holds(folder, paths) for folder, paths in used.items())
 
     def _current(self, session: Session) -> Session:
         """The conversation as it is on the disk, or as given if it was never saved."""
@@ -277,9 +314,9 @@ class SessionStore:
             )
         return session
 
-    def _save(self, session: Session) -> None:
+    def _save(self, session: Session, home: Path | None = None) -> None:
         first = self._first(session.libraries)
-        home = self.folder if first is None else first / FOLDER
+        home = home or (self.folder if first is None else first / FOLDER)
         before, now = self._path(session.id), home / f"{session.id}.json"
         # On one line: with indents Python writes it instead of C, 20 times slower, at every question.
         storage.write_bytes(now, json.dumps(to_json(session)).encode())
@@ -289,12 +326,9 @@ class SessionStore:
 
     def _first(self, libraries: Collection[str]) -> Path | None:
         """The library's folder for what belongs to several libraries: an encrypted one first."""
-        if self._libraries is None:
-            return None
-        folders = {path.name: path for path in self._libraries.glob("*/")}  # a name in a file may be any path
-        there = [folders[name] for name in libraries if name in folders]
-        encrypted = [path for path in there if unlocked.encrypted_folder(path)]
-        return next(iter((*encrypted, *there)), None)
+        folders = self._homes(libraries)
+        encrypted = [path for path in folders if unlocked.encrypted_folder(path)]  # or was: then saving fails
+        return next(iter((*encrypted, *filter(Path.is_dir, folders))), None)
 
     def _folders(self) -> tuple[Path, ...]:
         there = self._libraries.glob("*/") if self._libraries is not None else ()
@@ -343,6 +377,10 @@ class SessionStore:
             return {key: value for key, value in found.items() if isinstance(value, str)}
         except (OSError, ValueError, RecursionError, AttributeError, LocalragError):
             return {}  # none, or damaged; it is kept on a best-effort basis
+
+
+def _removed(session: Session) -> int:
+    return sum(turn.answer is not None and turn.answer.answer == GONE for turn in session.turns)
 
 
 def _now() -> str:

@@ -22,12 +22,16 @@ LOCK = "library.lock"
 
 def check_name(name: str) -> str:
     """Refuse a library name that is not a plain folder name, with a UsageError."""
-    if not re.fullmatch(r"[\w][\w .()&+,-]{0,99}", name) or name.endswith((".", " ")):
+    if not is_name(name):
         raise UsageError(
             f"{name!r} cannot be a library's name",
             "Use letters, digits, spaces, dots and dashes, at most 100 of them.",
         )
     return name
+
+
+def is_name(name: str) -> bool:
+    return re.fullmatch(r"[\w][\w .()&+,-]{0,99}", name) is not None and not name.endswith((".", " "))
 
 
 def library_names(folder: Path) -> list[str]:
@@ -40,7 +44,7 @@ def library_of(path: Path, settings: Settings) -> str | None:
     from localrag.security import storage  # imports the database engine, which the app's first screen does not need
     from localrag.security.encryption import unlocked
 
-    found = path.resolve()
+    found = Path(os.path.realpath(path))
     root = str(found.parent if found.is_file() else found)
     own = Path(root).name
     for name in sorted(library_names(settings.indexes_dir), key=lambda name: name != own):
@@ -59,7 +63,7 @@ def name_for(path: Path, settings: Settings) -> str:
     known = library_of(path, settings)
     if known is not None:
         return known
-    folder = path.resolve()
+    folder = Path(os.path.realpath(path))
     folder = folder.parent if folder.is_file() else folder
     name = (
         "".join(letter if letter.isalnum() or letter in " .-_" else "-" for letter in folder.name).strip(" .-")

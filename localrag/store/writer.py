@@ -7,14 +7,11 @@ the last one. Deleted rows are overwritten (secure_delete).
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
-import os
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +26,7 @@ from localrag.store import locations, minhash, text_analysis
 from localrag.store.full_text import DOCUMENTS, PASSAGES, Indexer
 from localrag.store.library import PATH, Library, permitted
 from localrag.store.names import DATABASE, SCHEMA, check_name
+from localrag.store.tombstones import Tombstones
 from localrag.types import Chunk, Document, Ocr, Page, Part, StoredFile
 
 if TYPE_CHECKING:
@@ -49,48 +47,6 @@ _NAME_LENGTH = 1500
 _SEPARATORS = re.compile(r"[_/.\-]+")
 # The suffix of "report.pdf", but not the end of "Minutes No. 5" or "v1.2".
 _SUFFIX = re.compile(r"\.(?=\w*[a-z])\w{1,8}$", re.I)
-
-
-# --- what was forgotten --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Tombstones:
-    """Marks of forgotten documents, by place and by content, so that they are not ingested again.
-
-    A mark is an HMAC under a key of the library, so that the marks alone do not tell which files were forgotten. With
-    the whole library, and so the key, anybody can test whether a file at hand was forgotten, as an ingest does.
-    """
-
-    key: bytes
-    marks: frozenset[str] = frozenset()
-
-    def __bool__(self) -> bool:
-        return bool(self.marks)
-
-    @classmethod
-    def new(cls) -> Tombstones:
-        return cls(os.urandom(32))
-
-    @classmethod
-    def from_json(cls, text: str) -> Tombstones:
-        found = json.loads(text)
-        return cls(bytes.fromhex(found["key"]), frozenset(map(str, found["marks"])))
-
-    def to_json(self) -> str:
-        return json.dumps({"key": self.key.hex(), "marks": sorted(self.marks)})
-
-    def cover(self, root: str, path: str, sha256: str = "") -> bool:
-        """Whether a document at this place, or with this content, was forgotten."""
-        return bool(self.marks) and not self.marks.isdisjoint(self._of(root, path, sha256))
-
-    def add(self, documents: Iterable[Document]) -> Tombstones:
-        """These and the marks of more documents."""
-        return replace(self, marks=self.marks.union(*(self._of(doc.root, doc.path, doc.sha256) for doc in documents)))
-
-    def _of(self, root: str, path: str, sha256: str) -> list[str]:
-        texts = [f"place\0{root}\0{path}", *([f"content\0{sha256}"] if sha256 else [])]
-        return [hmac.new(self.key, text.encode("utf-8", "surrogatepass"), "sha256").hexdigest()[:32] for text in texts]
 
 
 def passage_digest(title: str, chunk: Chunk) -> bytes:

@@ -127,7 +127,10 @@ def answer(core: Core, question: PendingQuestion, screen: MessagePump) -> None:
     final: Answer | None = None
     if not question.stop.is_set():
         with suppress(LocalragError):  # if the disk is full, saving the answer reports it
-            _save(core, question, lambda session: core.store.ask(session, question.text))
+            session = _save(core, question, lambda session: core.store.ask(session, question.text))
+            # Without the answers that were removed with a document meanwhile.
+            saved = {(turn.question, turn.answer) for turn in session.history}
+            question.state.history[:] = [one for one in question.state.history if (one.question, one.answer) in saved]
         written, saved_at = "", time.monotonic()
         for event in core.engine.ask(
             question.text, libraries=question.scope.libraries, documents=question.scope.only,
@@ -162,13 +165,14 @@ def _remember(core: Core, question: PendingQuestion, final: Answer, screen: Mess
 
 def _save(
     core: Core, question: PendingQuestion, save: Callable[[Session], Session], model: str | None = None
-) -> None:  # fmt: skip
+) -> Session:  # fmt: skip
     """Save a change to the conversation together with its scope and settings."""
     scope = question.saved_scope
     session = question.state.session or core.store.new(question.scope.libraries)
     how: dict[str, Any] = {"libraries": scope.libraries, "only": scope.only, "mode": scope.mode}
     settings = {**question.settings, **({"generator": model} if model else {})}
     question.state.session = save(replace(session, settings=settings, **how))
+    return question.state.session
 
 
 def _documents(answered: Answer) -> tuple[tuple[str, str], ...]:

@@ -85,8 +85,10 @@ class RemoteEngine:
     def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
         from localrag.sessions import store_of
 
+        # Conversations that cite them may be kept with other libraries. Before, in case this process is killed, and
+        # after, since an answer may have been saved meanwhile.
+        store_of(self._settings).forget([(library, path) for path in documents])
         deleted: tuple[str, ...] = self.__getattr__("forget")(library, documents)
-        # Conversations that cite them may be kept with other libraries.
         store_of(self._settings).forget([(library, path) for path in deleted])
         return deleted
 

@@ -47,7 +47,7 @@ def public(here: Path) -> str:
 @pytest.fixture
 def conversation(settings: Settings) -> None:
     store = store_of(settings)
-    store.append(store.new(("contracts",), "About the secret merger"), WHOLE)
+    store.append(store.new((), "About the secret merger"), WHOLE)
 
 
 def test_an_export_is_encrypted_for_a_public_key(

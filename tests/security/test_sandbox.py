@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from localrag.errors import NotFoundError
 from localrag.security import offline, sandbox
 from localrag.security.offline import landlock, seccomp
 from localrag.settings import Settings
@@ -260,3 +261,14 @@ def test_a_folder_made_later_is_not_covered(settings: Settings, tmp_path: Path) 
     assert not sandbox.still_covers(before, tmp_path / "later", settings)
     assert not sandbox.still_covers(before, tmp_path, settings)
     assert sandbox.still_covers(before, tmp_path / "papers", settings)
+
+
+@pytest.mark.parametrize("path", ["loop", "loop/below"])
+def test_links_in_a_loop_are_reported_as_missing(tmp_path: Path, settings: Settings, path: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "other")
+    (tmp_path / "other").symlink_to(tmp_path / "loop")
+    run = subprocess.run(
+        [sys.executable, "-m", "localrag", "ingest", path], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == NotFoundError.exit_code and "Traceback" not in run.stderr
+    assert not sandbox.leads_to_walls(tmp_path / path, settings)

@@ -1,8 +1,8 @@
 """The keys of encrypted folders that this process holds, and how it gets others.
 
-A folder is encrypted if it holds a keyring; so is everything below it. The command line sets where keys come from
-(`set_key_source`: a key file, the system's keyring, a prompt); a worker gets them from its parent (`add_key`). A key is
-asked for once, at the first file that needs it.
+A folder is encrypted if it holds a keyring, or did when this process got its key; so is everything below it. The
+command line sets where keys come from (`set_key_source`: a key file, the system's keyring, a prompt); a worker gets
+them from its parent (`add_key`). A key is asked for once, at the first file that needs it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def set_key_source(source: KeySource | None) -> None:
 def encrypted_folder(path: Path) -> Path | None:
     """The encrypted folder that holds a path, or None."""
     path = path.absolute()
-    return next((folder for folder in (path, *path.parents) if (folder / keyrings.FILE).is_file()), None)
+    above = (path, *path.parents)
+    return next((folder for folder in above if folder in _held or (folder / keyrings.FILE).is_file()), None)
 
 
 def key_file(path: Path, key_id: bytes) -> Path | None:
@@ -74,7 +75,11 @@ def keys_for(path: Path) -> FolderKeys | None:
     folder = encrypted_folder(path)
     if folder is None:
         return None
-    data = (folder / keyrings.FILE).read_bytes()
+    try:
+        data = (folder / keyrings.FILE).read_bytes()
+    except FileNotFoundError:
+        message = f"{folder.name!r} was encrypted, and its keyring {keyrings.FILE!r} is gone"
+        raise KeyRequired(message, "If it was not deleted on purpose, restore it from a backup.") from None
     with _lock:
         before, known = _held.get(folder, (b"", None))
         if known is not None and before == data:

@@ -142,6 +142,7 @@ def test_keys_of_a_deleted_library_are_destroyed_first(folder: Path, monkeypatch
     monkeypatch.setattr(
         os, "fsync", lambda n: (overwritten.append(str(Path(f"/proc/self/fd/{n}").readlink())), fsync(n))[1]
     )
-    monkeypatch.setattr(shutil, "rmtree", lambda path: overwritten.append("gone"))
+    rmtree = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", lambda path, *how, **more: (overwritten.append("gone"), rmtree(path))[1])
     storage.remove(folder)
     assert [Path(name).name for name in overwritten][-2:] == ["vault.json", "gone"] and len(overwritten) == 4

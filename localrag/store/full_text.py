@@ -283,7 +283,7 @@ class Indexer:
             (term,) = self._db.execute("SELECT id FROM terms WHERE term = ?", (token.term,)).fetchone()
             made = self._db.execute("INSERT INTO words (word, term_id, held) VALUES (?, ?, 0)", (token.word, term))
             found = made.lastrowid, term
-        if not 0 <= found[0] < 1 << 32:
+        if not 0 <= found[0] < 1 << 32 or type(found[1]) is not int:
             raise damaged()
         self._words[token] = found[0]
         self._terms[found[0]] = found[1]
@@ -294,9 +294,10 @@ class Indexer:
         if fresh:
             # Read at once, since flush writes to the table.
             sql = "SELECT id, term_id FROM words WHERE id IN (SELECT value FROM json_each(?))"
-            self._terms.update(self._db.execute(sql, (json.dumps(fresh),)).fetchall())
-            if any(word not in self._terms for word in fresh):
+            known = self._db.execute(sql, (json.dumps(fresh),)).fetchall()
+            if len(known) != len(fresh) or any(type(term) is not int for _, term in known):
                 raise damaged()
+            self._terms.update(known)
 
     # --- blocks ---------------------------------------------------------------------------------------------
 

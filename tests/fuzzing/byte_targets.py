@@ -254,7 +254,7 @@ def order(home: Path, data: bytes) -> None:
         programs._listen(requests, orders, lambda: None)  # type: ignore[arg-type]
     while not orders.empty():
         item = orders.get()
-        with suppress(OSError, LocalragError):
+        with suppress(OSError, ValueError, LocalragError):  # as `programs.main` does
             _, found = programs._carry_out(*item, threading.Event())
             check(len(found) <= max(0, item[0].most), "a result that is too large")
         check(not list((home / "temporary").iterdir()), "something is left in the temporary folder")
@@ -340,7 +340,7 @@ _AGE_KEY = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ
 
 
 def age_file(home: Path, data: bytes) -> None:
-    for credential in (SecretKey(_AGE_KEY), Passphrase("correct horse")):
+    for credential in (SecretKey(_AGE_KEY), Passphrase("correct horse"), Passphrase("correct \udcff")):
         with suppress(UsageError, KeyRequired, IntegrityError):
             age.decrypt(data, credential)
     age.passphrase_work(data)
@@ -660,7 +660,7 @@ def full_text(home: Path, data: bytes) -> None:
     with closing(database):
         database.executescript(_TEXT_TABLES)
         for line in data.splitlines()[:40]:
-            with suppress(ValueError, TypeError, RecursionError, OverflowError, storage.sqlite3.Error):
+            with suppress(ValueError, TypeError, KeyError, RecursionError, OverflowError, storage.sqlite3.Error):
                 table, *row = json.loads(line)
                 columns = {"postings": 5, "lengths": 2, "words": 4, "terms": 2, "passages": 4}[str(table)]
                 values = [_cell(value) for value in row[:columns]]

@@ -2,11 +2,12 @@
 
     python tests/fuzzing/guided.py --minutes 60                    (all targets, a share of the time each)
     python tests/fuzzing/guided.py --minutes 5 reader keyring
-    python tests/fuzzing/guided.py --replay FILE reader            (one input again, with the traceback)
+    python tests/fuzzing/guided.py --replay                        (the corpus again, without Atheris; the tests do so)
+    python tests/fuzzing/guided.py --replay=FILE reader            (one input again)
 
 Each finding is reported once, by its error and line, and its input is kept in `found/TARGET` of the work folder. A hang
 (more than 20 s) or more than 2 GB of memory ends the fuzzer's process; the next one begins with the corpus so far.
-`--keep` copies the smallest inputs of new coverage to the corpus that the tests replay.
+`--keep` copies a few inputs of each target, and the findings, to the corpus that the tests replay.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -29,6 +32,7 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 from fuzzing import mutating  # noqa: E402
 
 CORPUS = HERE.parent / "security" / "corpus"
+_MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 _SECONDS, _MEGABYTES, _MAX_INPUT = 20, 2048, 1 << 14
 # Of Python's own parsers, what is written in Python.
 _INSTRUMENTED = ["localrag", "zipfile", "tarfile", "tomllib", "tomlkit", "gzip"]
@@ -56,15 +60,11 @@ def child(target: str, work: Path, arguments: list[str]) -> None:
     with atheris.instrument_imports(include=_INSTRUMENTED, exclude=_LEFT_ALONE):
         from fuzzing import byte_targets
 
-    home = Path(tempfile.mkdtemp(prefix="localrag-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    os.environ |= {"LOCALRAG_HOME": str(home), "LOCALRAG_CONFIG": str(home / "none.toml"), "XDG_CONFIG_HOME": str(home)}
-    (home / "none.toml").touch()
-    byte_targets.guard(home)
     run, seen = byte_targets.TARGETS[target][0], set[str]()
 
     def one(data: bytes) -> None:
         try:
-            run(home, data)
+            run(folder, data)
         except BaseException as error:  # a panic of native code is no Exception
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
@@ -81,8 +81,9 @@ def child(target: str, work: Path, arguments: list[str]) -> None:
         out = changed(data, Random(seed))
         return out if out is not None and len(out) <= most else bytes(atheris.Mutate(data, most))
 
-    atheris.Setup([sys.argv[0], *arguments], one, custom_mutator=mutate)
-    atheris.Fuzz()
+    with home() as folder:
+        atheris.Setup([sys.argv[0], *arguments], one, custom_mutator=mutate)
+        atheris.Fuzz()
 
 
 def changed(data: bytes, random: Random) -> bytes | None:
@@ -126,9 +127,12 @@ def follow(target: str, seconds: float, work: Path) -> dict[str, float]:
                    f"-max_total_time={left:.0f}", f"-timeout={_SECONDS}", f"-rss_limit_mb={_MEGABYTES}", "-print_final_stats=1",
                    f"-max_len={_MAX_INPUT}", f"-artifact_prefix={work / 'found'}/{target}-"]  # fmt: skip
         (work / "found").mkdir(exist_ok=True)
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
-        )
+        # libFuzzer ends without cleaning up, so the folder that it works in is made here, in memory if possible.
+        with tempfile.TemporaryDirectory(dir=_MEMORY, ignore_cleanup_errors=True) as folder:
+            done = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
+                env={**os.environ, "TMPDIR": folder},
+            )  # fmt: skip
         with log.open("a") as stream:
             stream.write(done.stdout)
         for line in re.findall(r"^FINDING .*", done.stdout, re.M):
@@ -151,38 +155,41 @@ def seeds(target: str) -> list[bytes]:
     return list(byte_targets.TARGETS[target][1]())
 
 
-def replay(target: str, file: Path) -> None:
+def replay(target: str, file: Path | None) -> tuple[int, int]:
+    """Run one input, or the corpus of a target, again; return how many inputs there are, and how many are findings."""
     from fuzzing import byte_targets
 
-    with tempfile.TemporaryDirectory() as folder:
-        byte_targets.guard(Path(folder))
-        byte_targets.TARGETS[target][0](Path(folder), file.read_bytes())
+    files = [file] if file else sorted((CORPUS / target).glob("*"))
+    findings = 0
+    for each in files:
+        try:
+            byte_targets.TARGETS[target][0](Path(os.environ["LOCALRAG_HOME"]), each.read_bytes())
+        except BaseException:
+            findings += 1
+            print(f"FINDING {target} {each.name}")
+            traceback.print_exc(file=sys.stdout)
+    return len(files), findings
 
 
-def keep(target: str, work: Path, most: int = 8) -> None:
-    """Copy the smallest inputs that together reach all lines of the corpus, and the findings."""
-    merged = work / "merged" / target
-    shutil.rmtree(merged, ignore_errors=True)
-    merged.mkdir(parents=True)
-    command = [
-        sys.executable,
-        __file__,
-        "--child",
-        "--work",
-        str(work),
-        target,
-        "--",
-        "-merge=1",
-        str(merged),
-        str(work / "corpus" / target),
-    ]
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    small = sorted(
-        (path for path in merged.iterdir() if path.stat().st_size <= 4096), key=lambda path: path.stat().st_size
-    )
-    chosen = small[:: max(1, len(small) // most)][:most]
-    for path in [*chosen, *(work / "found" / target).glob("*")]:
-        (CORPUS / target).mkdir(parents=True, exist_ok=True)
+@contextmanager
+def home() -> Iterator[Path]:
+    """A folder for localrag's files, outside of which storage refuses to write."""
+    from fuzzing import byte_targets
+
+    with tempfile.TemporaryDirectory(prefix="localrag-fuzz-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        os.environ |= {"LOCALRAG_HOME": name, "LOCALRAG_CONFIG": str(folder / "none.toml"), "XDG_CONFIG_HOME": name}
+        (folder / "none.toml").touch()
+        byte_targets.guard(folder)
+        yield folder
+
+
+def keep(target: str, work: Path, most: int = 4) -> None:
+    """Copy a few small inputs of all sizes, each of which reached something new, and the findings."""
+    found = [path for path in (work / "corpus" / target).iterdir() if path.stat().st_size <= 3000]
+    by_size = sorted(found, key=lambda path: (path.stat().st_size, path.name))
+    (CORPUS / target).mkdir(parents=True, exist_ok=True)
+    for path in [*by_size[:: max(1, len(by_size) // most)][-most:], *(work / "found" / target).glob("*")]:
         shutil.copy(path, CORPUS / target / path.name[:40])
 
 
@@ -193,13 +200,15 @@ def main() -> None:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(byte_targets.TARGETS))
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "localrag-fuzzing")
-    parser.add_argument("--replay", type=Path, metavar="FILE")
+    parser.add_argument("--replay", nargs="?", const="", metavar="FILE")
     parser.add_argument("--keep", action="store_true")
     given = parser.parse_args()
     targets = given.targets or list(byte_targets.TARGETS)
-    if given.replay:
-        replay(targets[0], given.replay)
-        return
+    if given.replay is not None:
+        with home():
+            done = {target: replay(target, Path(given.replay) if given.replay else None) for target in targets}
+        print(json.dumps(done))
+        sys.exit(any(findings for _, findings in done.values()))
     given.work.mkdir(parents=True, exist_ok=True)
     for target in targets:
         began = time.monotonic()

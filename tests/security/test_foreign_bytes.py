@@ -8,6 +8,8 @@ from __future__ import annotations
 import ast
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +31,8 @@ from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption.keyring import Key, Passphrase
 from localrag.sessions import SessionStore
 from localrag.sessions.session import Session, to_json
-from localrag.store.full_text import FullText
+from localrag.store.full_text import PASSAGES, FullText, Indexer
+from localrag.store.text_analysis import Token
 from localrag.store.vector_index import FaissIndex
 from localrag.store.writer import Editor
 from localrag.types import Page, Part, Reading
@@ -37,6 +40,13 @@ from localrag.types import Page, Part, Reading
 DEEP = "[" * 100_000
 LONG_NUMBER = "0x" + "f" * 5000  # more digits than Python prints
 _ID = "20260301T101112123456-abcdef"
+
+
+def test_the_corpus_of_the_fuzzer_has_no_finding() -> None:
+    guided = Path(__file__).parents[1] / "fuzzing" / "guided.py"
+    done = subprocess.run([sys.executable, guided, "--replay"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(inputs for inputs, _ in json.loads(done.stdout.splitlines()[-1]).values())
 
 
 # --- age files and keys -------------------------------------------------------------------------------------
@@ -74,6 +84,19 @@ def test_an_age_file_cannot_demand_all_memory(factor: int, monkeypatch: pytest.M
 def test_a_file_that_is_no_key_is_not_taken_for_a_passphrase(wrong: bytes) -> None:
     with pytest.raises(UsageError):
         keyrings.parse_key_file(wrong)
+
+
+def test_a_passphrase_that_is_no_unicode_opens_nothing() -> None:
+    with pytest.raises(KeyRequired):
+        age.decrypt(pyrage.passphrase.encrypt(b"words", "correct horse"), Passphrase("correct \udcff"))
+
+
+@pytest.mark.parametrize("wrong", ["AGE-SECRET-KEY-1\udcff", "AGE-SECRET-KEY-1\0"])
+def test_a_key_with_strange_letters_is_refused(wrong: str) -> None:
+    with pytest.raises(UsageError):
+        keyrings.parse_key_file(wrong.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UsageError):
+        keyrings.check_public_key(wrong)
 
 
 def test_a_public_key_is_not_taken_for_a_passphrase() -> None:
@@ -262,6 +285,18 @@ def test_a_full_text_with_strange_values_is_damaged(row: tuple[object, ...]) -> 
 
     with pytest.raises(LibraryError):
         FullText(select).scores([["rent"]], 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("row", [(1 << 40, "rent", 1), (1, "rent", "x"), (2, "due", "x")])
+def test_words_with_impossible_ids_are_damage(library: Editor, row: tuple[object, ...]) -> None:
+    database = library._db
+    database.execute("PRAGMA foreign_keys = OFF")
+    database.execute("INSERT INTO terms VALUES (1, 'rent')")
+    database.execute("INSERT INTO words VALUES (?, ?, ?, 1)", row)
+    indexer = Indexer(database)
+    with pytest.raises(LibraryError):
+        indexer.remove(PASSAGES, 1, np.array([2], "<u4").tobytes())
+        indexer.add(PASSAGES, 1, [Token("rent", "rent"), Token("rent", "x")])
 
 
 # --- the class: JSON of others ------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def _zip_members(source: Source, options: Options, budget: Budget) -> Iterator[M
             raw = entry.filename
             if not raw.isascii() and not entry.flag_bits & 0x800:  # not in Unicode
                 raw = old_name(raw.encode("cp437", "replace"))
-            if entry.is_dir() or (found := _inner_name(raw)) is None:
+            if (found := _inner_name(raw)) is None or entry.is_dir():  # `is_dir` fails for an empty name
                 continue
             name, refused = found
             mode = stat.S_IFMT(entry.external_attr >> 16)

@@ -90,8 +90,8 @@ def decrypt(data: bytes, credential: SecretKey | Passphrase) -> bytes:
         if isinstance(credential, Passphrase):
             return bytes(pyrage.passphrase.decrypt(data, credential.text))
         return bytes(pyrage.decrypt(data, [pyrage.x25519.Identity.from_str(credential.text)]))
-    except pyrage.DecryptError as error:
-        if str(error) in _DOES_NOT_FIT:
+    except (pyrage.DecryptError, UnicodeEncodeError) as error:  # the latter: not typed as UTF-8
+        if str(error) in _DOES_NOT_FIT or isinstance(error, UnicodeEncodeError):
             what = "the passphrase is wrong" if isinstance(credential, Passphrase) else "the key does not open the file"
             raise KeyRequired(what, "Give the key that the file was encrypted for with --key-file.") from None
         if str(error).startswith("Excessive work"):  # the file was made on a machine that was much faster

@@ -167,7 +167,7 @@ def parse_key_file(data: bytes) -> SecretKey | Passphrase:
     if found is not None:
         try:
             pyrage.x25519.Identity.from_str(found)
-        except pyrage.IdentityError:
+        except (pyrage.IdentityError, UnicodeEncodeError):
             raise UsageError("the key in the key file is damaged", "A letter is wrong or missing.") from None
         return SecretKey(found)
     if not text:
@@ -184,7 +184,7 @@ def check_public_key(public: str) -> str:
 
     try:
         pyrage.x25519.Recipient.from_str(public)
-    except pyrage.RecipientError:
+    except (pyrage.RecipientError, UnicodeEncodeError):
         hint = f"A public key begins with {PUBLIC_KEY_MARK}: localrag vault identity FILE prints one."
         raise UsageError(f"{public!r} is not a public key", hint) from None
     return public

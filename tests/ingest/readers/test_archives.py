@@ -110,6 +110,11 @@ def test_links_and_devices_are_refused_and_not_followed():
     assert "link" in unpack("a.zip", zipped((entry, b"/etc/passwd")))["soft.txt"]
 
 
+def test_a_member_without_a_name_costs_no_other():
+    data = zipped(("ZZZZ.txt", b"none"), ("a.txt", b"one")).replace(b"ZZZZ", b"\0ZZZ")
+    assert unpack("a.zip", data) == {"a.txt": b"one"}
+
+
 def test_a_name_that_occurs_twice_is_read_once():
     with pytest.warns(UserWarning, match="Duplicate"):
         data = zipped(("a.txt", b"one"), ("a.txt", b"two"))

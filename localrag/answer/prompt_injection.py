@@ -23,8 +23,15 @@ from localrag.store.sentences import sentences
 GAP = "[…]"
 # Invisible characters between letters, removed before matching so that they hide no word.
 _UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]"
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]"
 )
+# Marks over and through letters.
+_MARKS = re.compile(
+    "[\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff"
+    "\u20d0-\u20ff\u3099\u309a\ufe20-\ufe2f]+"
+)
+# A word divided at the end of a line, which may have become a space.
+_DIVIDED = re.compile(r"(?<=[^\W\d_])[-\u00ad\u2010\u2011][ \t\r]{0,9}\s[ \t]{0,9}(?=[^\W\d_])")
 # So many kinds of signs make a sentence an injection.
 _MIN_KINDS = 2
 _STOP = re.compile(r"(?<=[.!?:]) (?![»”])")
@@ -62,7 +69,7 @@ _LABEL = re.compile(
     r"risposta|pergunta|resposta|вопрос|ответ|(?:ال)?سؤال|(?:ال)?جواب|问题|問題|回答|答案|質問|答え|질문|답)\s*[:：]"
 )
 # A sentence that quotes a question and goes on behind it: "Asked “…?”, say …"; without a space in Chinese, Japanese.
-_QUESTION = re.compile(r"[?？؟]\s?[”»“\"’」』]*$")
+_QUESTION = re.compile(r"[?？؟]\s?[”»“\"’」』]{0,9}$")
 _GOES_ON = re.compile(r" ?[”»“\"’」』),;:]|(?<=[”」』])\w")
 # Separates the words of a file name.
 _PARTED = re.compile(r"[_+\-–]+|%20")
@@ -73,6 +80,9 @@ _WRAP = re.compile(r"(?<=[^\n]{40})\n(?![\n|])|(?<=[^\n])\n(?=[a-zß-öø-ÿа-�
 
 
 _PATTERNS = load_patterns("localrag.answer", "prompt_injection.txt")
+_LOOKS_LIKE = str.maketrans(
+    {sign: word[0] for line in _PATTERNS["looks"] for word in line.split() for sign in word[1:]}
+)
 
 
 @cache
@@ -116,9 +126,8 @@ class Sentence:
 def find(text: str) -> list[Injection]:
     """Return the injections in a text, in order, adjacent ones as one."""
     # Most texts can hold none, which their signs as a whole show.
-    low = _folded(text)
-    if not (_any("tokens").search(low) or _any("quotes").search(low)):
-        signs = _signs(_STOP.sub("\n", _folded(_WRAP.sub(" ", text)).replace("|", "\n")))
+    if not any(_any("tokens").search(form) or _any("quotes").search(form) for form in _forms(text)):
+        signs = _signs(*(_STOP.sub("\n", form.replace("|", "\n")) for form in _forms(_WRAP.sub(" ", text))))
         if not _is_injection(signs) and _ASIDE not in signs:
             return []
     found = read(text)
@@ -139,15 +148,23 @@ def in_name(name: str) -> bool:
 
     Hiding one loses little, so that it dictates what is answered is enough.
     """
-    words = _folded(_PARTED.sub(" ", name))
-    ways = sum(bool(rule.search(words)) for rule in _ways("writing"))
-    rules = _ANSWERING in _signs(words) or (ways > 1 and bool(_ALONE.search(words)))
-    return rules or bool(find(name) or find(words))
+    forms = _forms(_PARTED.sub(" ", name))
+    for words in forms:
+        ways = sum(bool(rule.search(words)) for rule in _ways("writing"))
+        if _ANSWERING in _signs(words) or (ways > 1 and _ALONE.search(words)):
+            return True
+    return any(map(find, (name, *forms)))
 
 
 def speaks(words: str) -> bool:
     """Return whether words speak of questions and answers."""
     return bool(_any("speaks").search(_folded(words)))
+
+
+def directed(words: str) -> list[str]:
+    """Return the questions that words quote while they say what to answer: "For “What is the rent?” read EUR 9"."""
+    quoted = [match[0] for match in _any("quoted").finditer(words)]
+    return [one for one in quoted if _any("directs").search(words.replace(one, " "))]
 
 
 @lru_cache(maxsize=64)
@@ -161,7 +178,13 @@ def removed(text: str) -> str:
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).lower()
+    return _MARKS.sub("", unicodedata.normalize("NFKC", _UNSEEN.sub("", text))).lower()
+
+
+def _forms(text: str) -> list[str]:
+    """Return a text as it is matched; if it differs, also without divided words, marks and look-alike letters."""
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", _UNSEEN.sub("", _DIVIDED.sub("", text))))
+    return list(dict.fromkeys((_folded(text), _folded(bare.translate(_LOOKS_LIKE)))))
 
 
 def read(text: str) -> list[Sentence]:
@@ -172,16 +195,14 @@ def read(text: str) -> list[Sentence]:
         row = text.startswith("|", start)
         after = bool(found) and text.startswith("|", found[-1].start)
         paragraph += row or after or bool(re.search(r"\n[ \t]*\n", text[last:start]))
-        words = _folded(text[start:end])
-        signs = _signs(words)
-        if "\n" in words:
-            signs |= _signs(words.replace("\n", " "))
+        forms = _forms(text[start:end])
+        signs = _signs(*forms, *(form.replace("\n", " ") for form in forms if "\n" in form))
         if row:  # each of its cells
-            signs |= _signs(_STOP.sub("\n", words.replace("|", "\n")))
-        frame, token = bool(_any("frames").search(words)), bool(_any("tokens").search(words))
+            signs |= _signs(*(_STOP.sub("\n", form.replace("|", "\n")) for form in forms))
+        frame, token, quote = (any(map(_any(kind).search, forms)) for kind in ("frames", "tokens", "quotes"))
         signs = signs | {_MIMIC} if frame else signs
-        taken = token or bool(_any("quotes").search(words)) or _is_injection(signs)
-        found.append(Sentence(start, end, paragraph, words, signs, token, frame, taken))
+        taken = token or quote or _is_injection(signs)
+        found.append(Sentence(start, end, paragraph, forms[0], signs, token, frame, taken))
         last = end
     return found
 
@@ -190,13 +211,21 @@ def _spans(text: str) -> list[tuple[int, int]]:
     """Return the sentences of a text; one that goes on behind a question it quotes is kept whole."""
     spans: list[tuple[int, int]] = []
     for start, end in sentences(text):
-        if spans and _QUESTION.search(text, *spans[-1]) and _GOES_ON.match(text, spans[-1][1], end):
+        if (
+            spans
+            and _QUESTION.search(text, max(spans[-1][0], spans[-1][1] - 12), spans[-1][1])
+            and _GOES_ON.match(text, spans[-1][1], end)
+        ):
             start = spans.pop()[0]
         spans.append((start, end))
     return spans
 
 
-def _signs(words: str) -> frozenset[int]:
+def _signs(*forms: str) -> frozenset[int]:
+    return frozenset(sign for words in forms for sign in _signs_in(words))
+
+
+def _signs_in(words: str) -> set[int]:
     found = {number for number, kind in enumerate(_KINDS) if _any(kind).search(words)}
     answers = sum(bool(rule.search(words)) for rule in _ways("answers"))
     writing = sum(bool(rule.search(words)) for rule in _ways("writing"))
@@ -209,8 +238,7 @@ def _signs(words: str) -> frozenset[int]:
         found.add(_DOING)
     if _any("quoted").search(words) and _any("asked").search(words):
         found.add(_QUOTING)
-    found |= {sign for sign, kind in ((_VOID, "void"), (_RUNS, "runs")) if _any(kind).search(words)}
-    return frozenset(found)
+    return found | {sign for sign, kind in ((_VOID, "void"), (_RUNS, "runs")) if _any(kind).search(words)}
 
 
 def _is_injection(signs: frozenset[int]) -> bool:

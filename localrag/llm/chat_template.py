@@ -52,9 +52,12 @@ class ChatTemplate:
     def __init__(self, source: str | None, bos: str, eos: str) -> None:
         from jinja2 import TemplateError
         from jinja2.ext import loopcontrols
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        from localrag.llm.template_sandbox import TemplateSandbox
+
+        environment = self._environment = TemplateSandbox(
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+        )
 
         def refuse(message: str) -> None:
             raise TemplateError(message)
@@ -63,7 +66,7 @@ class ChatTemplate:
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         try:
             self._template = environment.from_string(source or _PLAIN)
-        except TemplateError as error:
+        except Exception as error:  # a template is untrusted and may raise anything
             raise ModelError(f"the model's chat template cannot be used: {error}", "Choose another model.") from error
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self.tags = reasoning.tags_of(source or "")
@@ -109,8 +112,9 @@ class ChatTemplate:
 
     def _call(self, marked: list[dict[str, str]], think: bool) -> str:
         values: dict[str, Any] = {**self._tokens, "messages": marked, "add_generation_prompt": True}
+        self._environment.begin()
         try:
             # Qwen3 and Granite use different names for the mode.
             return str(self._template.render(**values, enable_thinking=think, thinking=think))
-        except Exception as error:  # a template is untrusted code and may raise anything
+        except Exception as error:
             raise ModelError(f"the model's chat template failed: {error}", "Choose another model.") from error

@@ -79,7 +79,8 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     last = before[0] if before else ""
     if not last:
         return match.start() > start
-    if text[start : match.start()].strip() == last and (len(last) <= 2 or last.replace(".", "").isdigit()):
+    alone = match.start() - start < 100 and text[start : match.start()].strip() == last
+    if alone and (len(last) <= 2 or last.replace(".", "").isdigit()):
         return False  # "12. Termination", "a. The first": the number belongs to the next words
     if last.endswith(".") or match[0].startswith(".."):
         return word[:1].isupper() or not word

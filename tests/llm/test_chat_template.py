@@ -92,3 +92,45 @@ def test_a_template_cannot_reach_out_of_its_sandbox(source: str) -> None:
     except ModelError:
         return
     assert "class" not in text(pieces) and "uid=" not in text(pieces) and "__builtins__" not in text(pieces)
+
+
+R = "range(9000)"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"{{% for a in {R} %}}{{% for b in {R} %}}{{% for c in {R} %}}{{% endfor %}}{{% endfor %}}{{% endfor %}}",
+        f"{{% for a in {R} %}}{{% for b in {R} %}}x{{% endfor %}}{{% endfor %}}",
+        f"{{% for a in {R} recursive %}}{{{{ loop({R}) }}}}{{% endfor %}}",
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+        "{% for a in range(99) %}{% for b in range(99) %}" + "x" * 1000 + "{% endfor %}{% endfor %}",
+        "{{ ('x' * 10 ** 9) | length }}", "{{ 10 ** 10 ** 10 }}", "{{ (2 ** 9999) ** 9999 }}",
+        "{% set n = namespace(s='ab') %}{% for a in range(40) %}{% set n.s = n.s ~ n.s %}{% endfor %}{{ n.s }}",
+        "{% set n = namespace(s='ab') %}{% for a in range(40) %}{% set n.s = n.s + n.s %}{% endfor %}{{ n.s }}",
+        "{% set n = namespace(s='ab') %}{% for a in range(40) %}{% set n.s = [n.s, n.s] %}{% endfor %}{{ n.s }}",
+        "{% set n = namespace(s='ab') %}{% for a in range(40) %}{% set n.s = (n.s, n.s) %}{% endfor %}{{ n.s }}",
+        "{% set n = namespace(s=('ab', 'b')) %}{% for a in range(40) %}{% set n.s = {1: n.s, 2: n.s} %}{% endfor %}{{ n.s }}",
+        "{{ 'x' | center(10 ** 9) }}", "{{ 'x'.ljust(999999999) }}", "{{ 'x'.ljust(width=999999999) }}",
+        "{{ '%999999999d' % 1 }}", "{{ '%999999999d' | format(1) }}", "{{ '{:999999999}'.format(1) }}",
+        "{{ strftime_now('%999999999d') }}", "{{ ('x' * 9000) | replace('x', 'x' * 9000) | length }}",
+        f"{{{{ {R} | map('string') | map('replace', '1', 'x' * 9000) | join | length }}}}",
+        pytest.param("{{ " + "(" * 9000, id="deep"),
+    ],
+)  # fmt: skip
+def test_a_template_that_would_not_end_is_a_model_error(source: str) -> None:
+    with pytest.raises(ModelError) as raised:
+        ChatTemplate(source, "", "").pieces(ASKED)
+    assert raised.value.hint
+
+
+def test_namespaces_that_hold_each_other_are_not_written_out() -> None:
+    made = "{% set ns.a = namespace(x=ns.a, y=ns.a) %}" * 40
+    template = ChatTemplate("{% set ns = namespace(a=1) %}" + made + "{{ ns.a }}", "", "")
+    assert len(text(template.pieces(ASKED))) < 200
+
+
+def test_a_long_conversation_is_within_the_bounds() -> None:
+    asked = [ASKED[0], *(Message("user" if at % 2 == 0 else "assistant", f"turn {at}") for at in range(501))]
+    for source in (CHATML, NO_SYSTEM):
+        assert "turn 500" in text(ChatTemplate(source, "<s>", "</s>").pieces(asked))

@@ -14,7 +14,8 @@ from localrag.answer import prompt_injection
 from localrag.answer.verify.citations import claims, terms, without_markers
 from localrag.types import Flag, Passage
 
-_MIN_TERMS = 2  # of a question that can be compared
+_MIN_TERMS = 2  # of a question that can be compared; with fewer, only sentences that quote it are marked
+_CLOSING = ("”", "“", '"', "»", "’", "」", "』")
 _MAX_TEXT = 200_000  # characters of passages; in a longer text a word is in many places anyway
 _ELSEWHERE = "it is only where nothing of the question is: check whether it is an answer"
 _ABOUT_ANSWERING = "it is only in a sentence about what to answer: check whether it is an answer"
@@ -38,9 +39,9 @@ def check(answer: str, question: str, passages: Sequence[Passage]) -> tuple[Flag
     The question is one that a single place answers, no summary.
     """
     question_terms = terms(question)
-    if len(question_terms) < _MIN_TERMS or sum(len(passage.text) for passage in passages) > _MAX_TEXT:
+    if not question_terms or sum(len(passage.text) for passage in passages) > _MAX_TEXT:
         return ()
-    spans = [span for passage in passages for span in _spans(passage)]
+    spans = [span for passage in passages for span in _spans(passage, question_terms)]
     known = frozenset(term for span in spans for term in span.terms)
     flags = []
     for start, end in claims(answer):
@@ -59,17 +60,31 @@ def _reason(own: frozenset[str], question: frozenset[str], spans: Sequence[_Span
         # A question about a reply has its answer in such a sentence.
         if not of_answers and all(span.ordering or span.speaking for span in where):
             return _ABOUT_ANSWERING
-    holding = [span for span in spans if own <= span.terms]
+    holding = [span for span in spans if own <= span.terms and len(question) >= _MIN_TERMS]
     return _ELSEWHERE if holding and not any(span.row or span.near & question for span in holding) else ""
 
 
-def _spans(passage: Passage) -> list[_Span]:
+def _spans(passage: Passage, question: frozenset[str]) -> list[_Span]:
     frame = terms(" ".join((*passage.heading, passage.header)))
     found = prompt_injection.read(passage.text)
     own = [terms(passage.text[one.start : one.end]) for one in found]
     spans = []
+    few = len(question) < _MIN_TERMS
+    follows = False
     for at, one in enumerate(found):
+        following = found[at + 1].words if at + 1 < len(found) and one.words.endswith(_CLOSING) else ""
+        directs = follows or _directs(f"{one.words} {following}", question)
+        follows = bool(following) and directs
         around = range(max(0, at - 1), min(at + 2, len(found)))
         near = frame.union(*(own[i] for i in around if found[i].paragraph == one.paragraph))
-        spans.append(_Span(own[at], near, one.suspicious, one.speaking, passage.text.startswith("|", one.start)))
+        ordering, speaking = directs or (one.suspicious and not few), one.speaking and not few
+        spans.append(_Span(own[at], near, ordering, speaking, passage.text.startswith("|", one.start)))
     return spans
+
+
+def _directs(words: str, question: frozenset[str]) -> bool:
+    """Return whether words quote the question, or nearly, and say what to answer."""
+    for quoted in map(terms, prompt_injection.directed(words)):
+        if 2 * len(quoted & question) >= max(1, min(len(quoted), len(question))):
+            return True
+    return False

@@ -177,14 +177,14 @@ class Library:
         """What could not be read in the last ingest of each folder, and why."""
         return self._storage().failures()
 
-    def page(self, document: str, page: int | None = None) -> tuple[Document, Page]:
-        """A document and one of its pages (its whole text if it has no pages), recorded as shown."""
-        found, stored = self.find_page(document, page)
-        audit_events.shown(self._settings.library_audit_file(self.name), self.name, found, stored.number)
+    def page(self, document: str, page: int | None = None, *, opened: bool = False) -> tuple[Document, Page]:
+        """A document and one of its pages (or its whole text), recorded as shown, or its file as `opened`."""
+        found, stored = self._find_page(document, page)
+        record = self._settings.library_audit_file(self.name)
+        audit_events.shown(record, self.name, found, stored.number, opened=opened)
         return found, stored
 
-    def find_page(self, document: str, page: int | None = None) -> tuple[Document, Page]:
-        """As `page`, without recording it."""
+    def _find_page(self, document: str, page: int | None) -> tuple[Document, Page]:
         storage = self._storage()
         found = storage.document(document)
         # Page n is nearly always the n-th, so that a long document need not be read whole.
@@ -304,6 +304,7 @@ class Library:
                 )  # fmt: skip
                 after, stones = storage.content_hashes(), storage.tombstones
                 prompt_cache.drop_missing(self.folder, after)
+            sandbox.mark_as_own(self._settings, self.name, report.root)
             # Under the lock, or a `forget` meanwhile would miss these lists.
             record = self._settings.library_audit_file(self.name)
             audit_events.ingested(record, report, before, after)

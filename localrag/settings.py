@@ -138,6 +138,11 @@ class Settings:
         """The file that marks a library of ./indexes as made on this machine."""
         return self._data / "own" / _path_hash(self.indexes_dir / name)
 
+    def read_marks(self, name: str, root: str = "") -> Path:
+        """The folder of marks of what was read into a library on this machine, or the mark of one root."""
+        folder = self.general_dir / "read" / _path_hash(self.indexes_dir / name)
+        return folder / _path_hash(Path(root)) if root else folder
+
     @property
     def models_dir(self) -> Path:
         return self._data / "models"

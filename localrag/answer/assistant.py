@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from localrag.answer import answering, context, decomposition, followups, instructions, planning, prompts
 from localrag.answer.context import Unit
@@ -24,10 +25,11 @@ from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.search import filters, retrieval
 from localrag.search.retrieval import Searcher
 from localrag.security import audit
+from localrag.security.audit import AuditEvent
 from localrag.settings import Settings
 from localrag.store import tombstones
 from localrag.store.library import Library
-from localrag.types import MODES, Answer, Filter, Mode, NotRead, Passage, Seconds, Turn, Usage
+from localrag.types import MODES, Answer, Citation, Filter, Mode, NotRead, Passage, Seconds, Turn, Usage
 
 _PART_READ = "It is too long to be read at once, so the part of it that fits the question best is read."
 
@@ -82,7 +84,13 @@ class Assistant:
                     first_token = query.elapsed()
                 if isinstance(event, Answered):
                     answer = self._finished(query, route, event.answer, first_token)
-                    yield from self._record(query, answer)
+                    try:  # its words were shown while they were written, so a failure does not withhold it
+                        self._record(
+                            query.libraries, "ask", query.text, answer.answer, answer.citations, plan=answer.plan.kind,
+                            found=answer.found, model=answer.model or "", settings=self._settings.digest,
+                        )  # fmt: skip
+                    except StorageError as error:
+                        yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
                     event = Answered(answer)
                 yield event
 
@@ -223,32 +231,27 @@ class Assistant:
             not_read=tuple(dict.fromkeys((*answer.not_read, *query.not_read))),
         )
 
-    def _record(self, query: Query, answer: Answer) -> Iterator[Event]:
-        """Record the answer; its words were shown while they were written, so a failure does not withhold it."""
+    def _record(
+        self, libraries: Sequence[Library], event: AuditEvent, question: str, answer: str,
+        seen: Sequence[Citation | Passage], **details: Any,
+    ) -> None:  # fmt: skip
+        """Record a question in the log of each of its libraries, with its words if the settings say so."""
         from localrag.security.encryption import unlocked
 
-        try:
-            # What is answered from an encrypted library, too, is not kept in clear beside another.
-            encrypted = [library for library in query.libraries if unlocked.encrypted_folder(library.folder)]
-            for library in query.libraries:
-                if not tombstones.holds(library.folder):
-                    continue  # it was forgotten meanwhile, with its record
-                file = self._settings.library_audit_file(library.name)
-                # Pages that it cites, by content hash, since names of documents may change.
-                hashes = {document.path: document.sha256 for held, document in query.documents if held is library}
-                cited = {(one.document, one.page or 0) for one in answer.citations if one.library == library.name}
-                number = audit.record(
-                    file, "ask", library.name,
-                    question=query.text, answer=answer.answer, plan=answer.plan.kind, found=answer.found,
-                    model=answer.model or "", settings=self._settings.digest,
-                    shown=[f"{hashes.get(document, document)}#{page}" for document, page in sorted(cited)],
-                )  # fmt: skip
-                if self._settings.audit_words == "full" and (not encrypted or library in encrypted):
-                    with audit.locked(file):
-                        if tombstones.holds(library.folder, [document for document, _ in cited]):
-                            audit.keep_words(file, number, query.text, answer.answer)
-        except StorageError as error:
-            yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
+        # What is answered from an encrypted library, too, is not kept in clear beside another.
+        encrypted = [library for library in libraries if unlocked.encrypted_folder(library.folder)]
+        for library in libraries:
+            if not tombstones.holds(library.folder):
+                continue  # it was forgotten meanwhile, with its record
+            file = self._settings.library_audit_file(library.name)
+            pages = {(one.document, one.page or 0) for one in seen if one.library == library.name}
+            hashes = library.hashes({document for document, _ in pages})  # names of documents may change
+            shown = [f"{hashes.get(document, 'forgotten')}#{page}" for document, page in sorted(pages)]
+            number = audit.record(file, event, library.name, question=question, answer=answer, shown=shown, **details)
+            if self._settings.audit_words == "full" and (not encrypted or library in encrypted):
+                with audit.locked(file):
+                    if tombstones.holds(library.folder, [document for document, _ in pages]):
+                        audit.keep_words(file, number, question, answer)
 
     def _passage_prompt(self, query: Query, route: Route) -> Prompt | None:
         """Return the prompt with the best passages; None where there is none."""
@@ -350,10 +353,12 @@ class Assistant:
         self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Filter | Sequence[str] | None = None,
         join: bool = True,
     ) -> list[Passage]:  # fmt: skip
-        """Return the k best passages, best first, adjacent ones joined; no model that answers is loaded."""
+        """Return the k best passages, best first, adjacent ones joined, once recorded; no generator is loaded."""
         with priority.asking(self._settings.questions_dir):
             opened = [self.library(name) for name in libraries]
-            return self._searcher.find(opened, retrieval.spelled(opened, question), k, documents, join=join)
+            found = self._searcher.find(opened, retrieval.spelled(opened, question), k, documents, join=join)
+        self._record(opened, "search", question, "", found)
+        return found
 
     def spelled(self, question: str, libraries: Sequence[str]) -> str:
         """Return the question as `search` looks for it, with words corrected that none of the libraries holds."""

@@ -6,6 +6,7 @@ everything else to stderr. Exit codes are those of `errors.py`; 0 is success, 13
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ import click
 
 from localrag import __version__, policy
 from localrag.cli import keys
+from localrag.cli.output import echo, one_line
 from localrag.errors import LocalragError, OfflineRefused
 from localrag.security import offline
 from localrag.security.encryption import unlocked
@@ -149,10 +151,11 @@ def main() -> None:
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:
-        error.show()
+        error.show(usage := io.StringIO())  # it names arguments as they were given
+        echo(usage.getvalue(), err=True, nl=False)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Stopped.", err=True)
+        echo("Stopped.", err=True)
         code = 130
     except LocalragError as error:
         if debug:
@@ -171,14 +174,13 @@ def _warn() -> None:
     if not given:
         return
     from localrag import settings
-    from localrag.cli.options import shown
 
     warnings = settings.unknown_variables()
     with suppress(LocalragError):  # a file that cannot be read is reported by the command
         if (found := settings.project_file()) and found.warning:
             warnings.append(found.warning)
     for warning in warnings:
-        click.secho(f"! {shown(warning)}", fg="yellow", err=True)
+        echo(f"! {one_line(warning)}", fg="yellow", err=True)
 
 
 def hide_arguments(arguments: list[str]) -> None:
@@ -205,16 +207,14 @@ def _confine(arguments: list[str]) -> int:
     """
     offline.confine_python()
     words = [word for word in arguments if not word.startswith("-")]
-    if words[:2] in (["models", "install"], ["prove", "offline"]):
-        return 0
-    chat = words[:1] in ([], ["chat"])
-    if chat:
-        from localrag.cli import installer
-
-        installer.prepare(arguments)
     try:
         offline.close_sockets()
-        if chat:
+        if words[:2] in (["models", "install"], ["prove", "offline"]):
+            return 0
+        if words[:1] in ([], ["chat"]):
+            from localrag.cli import installer
+
+            installer.prepare(arguments)
             viewer_process.start(_show)
         offline.confine()
     except OfflineRefused as error:
@@ -244,7 +244,7 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
-            click.echo("Stopped.", err=True)
+            echo("Stopped.", err=True)
             os._exit(130)
         frame = frame.f_back
     raise KeyboardInterrupt
@@ -252,9 +252,7 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 
 def report(error: LocalragError) -> int:
     """Print an error and its hint to stderr, and return its exit code."""
-    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(error.message, err=True)
+    echo(one_line(error.message), head="error: ", fg="red", bold=True, err=True)
     if error.hint:
-        click.secho("hint: ", fg="cyan", bold=True, nl=False, err=True)
-        click.echo(error.hint, err=True)
+        echo(one_line(error.hint), head="hint: ", fg="cyan", bold=True, err=True)
     return error.exit_code

@@ -13,11 +13,11 @@ import click
 
 from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
-from localrag.cli.options import print_json, shown
-from localrag.cli.output import Pace, counted, duration, interruptible, table
+from localrag.cli.output import Pace, console, counted, duration, echo, interruptible, one_line, print_json, table
 from localrag.errors import UsageError
 from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed, VoteProgress
 from localrag.security import sandbox
+from localrag.security.terminal import visible
 from localrag.settings import Think, load_settings
 from localrag.types import MODES, Filter, Mode
 
@@ -85,7 +85,7 @@ def ask_command(
         print_json(answer.to_dict())
     else:
         if show_thinking and answer.reasoning:
-            click.secho(f"Reasoning: {shown(answer.reasoning)}\n", dim=True, err=True)
+            echo(f"Reasoning: {answer.reasoning}\n", dim=True, err=True)
         print_answer(answer)
     if file is not None:
         _save_table(answer, file, settings, recipients)
@@ -97,13 +97,13 @@ def _save_table(answer: Answer, path: Path, settings: Settings, recipients: Reci
     from localrag.answer.survey import table_export
 
     if not answer.table and answer.stopped:
-        click.echo(f"Stopped before the first row, so {path} was not written.", err=True)
+        echo(f"Stopped before the first row, so {path} was not written.", err=True)
         return
     if not answer.table:
         problem = f"cannot write {str(path)!r}: an answer in mode {answer.plan.kind!r} has no rows"
         raise UsageError(problem, "Ask each document: --mode survey.")
     path = table_export.save(answer.table, path, answer.question, settings.library_audit_file, recipients)
-    click.echo(f"Wrote {counted(len(answer.table), 'row')} to {path}.", err=True)
+    echo(f"Wrote {counted(len(answer.table), 'row')} to {path}.", err=True)
 
 
 def _follow(asking: Asking, silent: bool) -> Answer:
@@ -111,38 +111,37 @@ def _follow(asking: Asking, silent: bool) -> Answer:
     pace = Pace()
     for event in asking:
         if isinstance(event, Notice):
-            click.echo(shown(event.text), err=True)
+            echo(event.text, err=True)
         elif isinstance(event, Replaced) and not silent:
-            click.echo(f"Written again: {shown(event.why)}", err=True)
+            echo(f"Written again: {one_line(event.why)}", err=True)
         elif isinstance(event, (Surveyed, PromptRead)) and not silent and pace.due():
-            click.echo(progress_line(event, pace), err=True)
+            echo(progress_line(event, pace), err=True)
     return asking.answer
 
 
 def _draw(asking: Asking, thinking: bool) -> Answer:
     """Wait for the answer; draw on stderr what happens and what is written so far."""
-    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
     pace = Pace()
     written = reasoning = ""
-    with Live(Text("…"), console=Console(stderr=True), transient=True, refresh_per_second=8) as live:
+    with Live(Text("…"), console=console(stderr=True), transient=True, refresh_per_second=8) as live:
         for event in asking:
             if isinstance(event, Delta):
                 written += event.text
-                live.update(Text(shown(written)))
+                live.update(Text(visible(written)))
             elif isinstance(event, Reasoning):
                 reasoning += event.text
-                words = shown(reasoning) if thinking else f"thinking… {counted(len(reasoning.split()), 'word')}"
+                words = visible(reasoning) if thinking else f"thinking… {counted(len(reasoning.split()), 'word')}"
                 live.update(Text(words, style="dim"))
             elif isinstance(event, Replaced):
                 written = reasoning = ""
-                live.update(Text(f"Written again: {shown(event.why)}", style="dim"))
+                live.update(Text(f"Written again: {one_line(event.why)}", style="dim"))
             elif isinstance(event, VoteProgress):
-                live.update(Text.assemble(shown(written), (f"\n\ntry {event.done + 1} of {event.total}…", "dim")))
+                live.update(Text.assemble(visible(written), (f"\n\ntry {event.done + 1} of {event.total}…", "dim")))
             elif isinstance(event, Notice):
-                live.console.print(Text(shown(event.text)))
+                live.console.print(Text(visible(event.text)))
             elif line := progress_line(event, pace):
                 live.update(Text(line, style="dim"))
     return asking.answer
@@ -151,9 +150,9 @@ def _draw(asking: Asking, thinking: bool) -> Answer:
 def progress_line(event: Event, pace: Pace) -> str:
     """Return what happens in words; empty for events that say nothing of it."""
     if isinstance(event, Planned) and event.looked_for:
-        return f"Searching for: {shown(event.looked_for)}"
+        return f"Searching for: {one_line(event.looked_for)}"
     if isinstance(event, Planned):
-        return f"{event.plan.kind}: {shown(event.plan.reason)}"
+        return f"{event.plan.kind}: {one_line(event.plan.reason)}"
     if isinstance(event, Found):
         return f"{counted(len(event.passages), 'passage')}; loading the model…"
     if isinstance(event, PromptRead) and event.total:
@@ -169,24 +168,23 @@ def print_answer(answer: Answer) -> None:
     from localrag.answer.verify import annotations, references
 
     if survey_table.has_table(answer):
-        click.echo(shown(survey_table.without_rows(answer.answer)) + "\n")
+        echo(survey_table.without_rows(answer.answer) + "\n")
         print_table(answer)
     else:
-        click.echo(shown(annotations.mark(answer.answer, answer.unsupported, answer.flags)))
+        echo(annotations.mark(answer.answer, answer.unsupported, answer.flags))
     for working in answer.workings:
-        click.secho(f"\n    {shown(working.shown)}", fg="green")
+        echo(f"\n    {working.shown}", fg="green")
     for conflict in answer.conflicts:
-        click.secho(f"\n{shown(conflict.shown)}", fg="yellow")
+        echo(f"\n{conflict.shown}", fg="yellow")
     if answer.citations:
-        click.echo()
+        echo()
     for citation in answer.citations:
         where = ", ".join(part for part in (citation.document, citation.place) if part)
-        marker, source = click.style(f"[{citation.marker}]", fg="cyan", bold=True), click.style(shown(where), bold=True)
-        quote = " ".join(shown(citation.quote).split())
-        click.echo(f"{marker} {source}: {click.style(references.in_quotes(quote), italic=True)}")
+        echo(f"[{citation.marker}]", fg="cyan", bold=True, nl=False)
+        echo(references.in_quotes(" ".join(citation.quote.split())), head=f" {one_line(where)}: ", bold=True)
     for line in _remarks(answer):
         warning = line.startswith(annotations.MARK)
-        click.secho(shown(line), fg="yellow" if warning else None, dim=not warning, err=True)
+        echo(one_line(line), fg="yellow" if warning else None, dim=not warning, err=True)
 
 
 def _remarks(answer: Answer) -> list[str]:
@@ -258,15 +256,15 @@ def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Fil
         passages = assistant.search(question, libraries=names, k=k, documents=only)
         left_out = assistant.left_out(names, only) if only else ()
     if looked_for != question:
-        click.secho(f"Searched for: {shown(looked_for)}", dim=True, err=True)
+        echo(f"Searched for: {one_line(looked_for)}", dim=True, err=True)
     if '"' in question and not any("phrase" in passage.signals for passage in passages):
-        click.secho("No passage contains the quoted words; these come closest.", dim=True, err=True)
+        echo("No passage contains the quoted words; these come closest.", dim=True, err=True)
     for left in left_out:
-        click.secho(f"Not searched: {left.reason}.", dim=True, err=True)
+        echo(f"Not searched: {left.reason}.", dim=True, err=True)
     if as_json:
         print_json({"searched_for": looked_for, "passages": [passage.to_dict() for passage in passages]})
     elif not passages:
-        click.echo("No passage fits.", err=True)
+        echo("No passage fits.", err=True)
     else:
         _print_passages(passages, looked_for)
 
@@ -275,25 +273,24 @@ def _print_passages(passages: Sequence[Passage], looked_for: str) -> None:
     """Print passages: drawn with the words of the query marked on a terminal, one paragraph each elsewhere."""
     for number, passage in enumerate(passages, 1):
         where = ", ".join(part for part in (passage.document, passage.place) if part)
-        click.secho(f"{number}. {shown(where)}", bold=True, fg="cyan", nl=False)
-        click.secho(f"  {passage.score:.3f}", dim=True)
+        echo(f"{number}. {one_line(where)}", bold=True, fg="cyan", nl=False)
+        echo(f"  {passage.score:.3f}", dim=True)
         for part in filter(None, (passage.header, passage.text)):
-            text = " ".join(shown(part).split())
+            text = " ".join(part.split())
             if sys.stdout.isatty():
                 _draw_passage(text, looked_for)
             else:
-                click.echo(f"   {text}")
+                echo(f"   {text}")
         if passage.also:
             more = f" and {len(passage.also) - _MAX_COPIES} more" if len(passage.also) > _MAX_COPIES else ""
-            click.secho(f"   same text in {shown('; '.join(passage.also[:_MAX_COPIES]))}{more}", dim=True)
-        click.echo()
+            echo(f"   same text in {one_line('; '.join(passage.also[:_MAX_COPIES]))}{more}", dim=True)
+        echo()
 
 
 def _draw_passage(text: str, looked_for: str) -> None:
-    from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text
 
-    drawn = Text(text)
+    drawn = Text(visible(text))
     drawn.highlight_words([word for word in looked_for.split() if len(word) > 3], "bold yellow", case_sensitive=False)
-    Console().print(Padding(drawn, (0, 0, 0, 3)))
+    console().print(Padding(drawn, (0, 0, 0, 3)))

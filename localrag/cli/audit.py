@@ -13,7 +13,8 @@ import click
 
 from localrag import policy
 from localrag.cli.keys import recipient_options
-from localrag.cli.options import EXISTING_FILE, FILE, complete_library, json_option, print_json, print_result, shown
+from localrag.cli.options import EXISTING_FILE, FILE, complete_library, json_option, print_result
+from localrag.cli.output import echo, one_line, print_json
 from localrag.errors import KeyRequired, UsageError
 from localrag.security import audit, storage
 from localrag.security.encryption.age import Recipients, decrypted_name
@@ -63,11 +64,11 @@ def show_command(
         print_json({"entries": [_row(name, file, entry) for name, file, entry in rows], "locked": locked})
         return
     if not rows:
-        click.echo("No entry matches.", err=True)
+        echo("No entry matches.", err=True)
     for name, file, entry in rows:
-        click.echo(_line(_row(name, file, entry)))
+        echo(_line(_row(name, file, entry)))
     if locked:
-        click.echo(f"Not shown, since their keys are missing (--key-file): {', '.join(locked)}", err=True)
+        echo(f"Not shown, since their keys are missing (--key-file): {one_line(', '.join(locked))}", err=True)
 
 
 @audit_command.command("verify")
@@ -98,11 +99,11 @@ def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: b
         print_json({"whole": not found, "records": checked, "problems": found})
     else:
         for one in found:
-            click.echo(f"{one['record']}: {one['kind']}: {shown(one['message'])}")
+            echo(f"{one_line(one['record'])}: {one['kind']}: {one_line(one['message'])}")
         if not found:
-            click.echo(f"Intact: {', '.join(checked) or 'there is no log yet'}.", err=True)
+            echo(f"Intact: {one_line(', '.join(checked)) or 'there is no log yet'}.", err=True)
             if not known:
-                click.echo("A cut at the end is found only with --anchor (localrag audit anchor).", err=True)
+                echo("A cut at the end is found only with --anchor (localrag audit anchor).", err=True)
     if found:
         sys.exit(1)
 
@@ -139,7 +140,7 @@ def export_command(out: Path, libraries: Sequence[str], recipients: Recipients |
     storage.write_bytes(out, data if recipients is None else recipients.encrypt(data))
     sealed = {"encrypted_for": list(recipients.names)} if recipients else {}
     audit.record(settings.audit_file, "export", None, what="audit", lines=len(rows), **sealed)
-    click.echo(f"Wrote {len(rows):,} entries to {str(out)!r}.", err=True)
+    echo(f"Wrote {len(rows):,} entries to {str(out)!r}.", err=True)
 
 
 @audit_command.command("erase")
@@ -214,12 +215,12 @@ def _row(record: str, file: Path, entry: audit.Entry) -> dict[str, Any]:
 
 def _line(row: dict[str, Any]) -> str:
     details = ", ".join(f"{name} {_short(value)}" for name, value in row["details"].items())
-    words = f"  “{shown(row['words']['question'])}”" if "words" in row else ""
-    return f"{row['time'][:19]}  {shown(row['user'])}  {row['event']}  {shown(row['library'] or '-')}  {details}{words}"
+    words = f"  “{row['words']['question']}”" if "words" in row else ""
+    return one_line(f"{row['time'][:19]}  {row['user']}  {row['event']}  {row['library'] or '-'}  {details}{words}")
 
 
 def _short(value: Any) -> str:
-    text = shown(", ".join(map(str, value)) if isinstance(value, list) else str(value))
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= 60 else f"{text[:12]}…"
 
 

@@ -14,7 +14,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from localrag.cli import output
-from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.cli.options import complete_library, json_option
+from localrag.cli.output import echo, one_line, print_json
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.settings import Settings, load_settings
 
@@ -122,7 +123,7 @@ def _text(
         raise NotFoundError(problem, "Name a library with more text, or give shorter --lengths.")
     if len(there) < len(wanted):
         limit = "the text" if len(there) < len(fitting) else "the window"
-        click.echo(f"Up to {there[-1]:,} tokens: {limit} holds no more.", err=True)
+        echo(f"Up to {there[-1]:,} tokens: {limit} holds no more.", err=True)
     return text, Scope(lengths=there)
 
 
@@ -167,11 +168,11 @@ def _measure(
 
 
 def _show(report: Mapping[str, Any]) -> None:
-    click.echo(shown(f"{report['model']}, facts hidden in {report['text']['source']}"))
+    echo(one_line(f"{report['model']}, facts hidden in {report['text']['source']}"))
     if report["lengths"]:
         parts = len(report["lengths"][0]["depths"])
         depths = [f"{100 * part // parts}-{100 * (part + 1) // parts} %" for part in range(parts)]
-        click.echo("\nFacts found, by length of the text, depth in it, and kind of question\n")
+        echo("\nFacts found, by length of the text, depth in it, and kind of question\n")
         output.table(["tokens", *depths, *report["lengths"][0]["questions"], "all", "90 %"], [
             [
                 f"{row['length']:,}", *map(_count, row["depths"]), *map(_count, row["questions"].values()),
@@ -180,22 +181,22 @@ def _show(report: Mapping[str, Any]) -> None:
             for row in report["lengths"]
         ])  # fmt: skip
         if report["wrong"]:
-            click.echo(f"\n{report['near_misses']} of {report['wrong']} wrong answers gave the near miss.")
+            echo(f"\n{report['near_misses']} of {report['wrong']} wrong answers gave the near miss.")
         found = report["effective"]
         if found is None:
-            click.echo("Too few questions to say how much text the model can use.")
+            echo("Too few questions to say how much text the model can use.")
         elif not found["enough"]:
-            click.echo("Even in the shortest text it misses too much to be trusted with more.")
+            echo("Even in the shortest text it misses too much to be trusted with more.")
         else:
-            click.echo(f"Effective length: {'at least ' if found['at_least'] else ''}{found['tokens']:,} tokens.")
+            echo(f"Effective length: {'at least ' if found['at_least'] else ''}{found['tokens']:,} tokens.")
     if report["speed"]:
-        click.echo("\nSpeed on this machine\n")
+        echo("\nSpeed on this machine\n")
         output.table(["tokens", "read in", "written per second"], [
             [f"{row['length']:,}", f"{row['seconds_to_read']:.0f} s", f"{row['written_per_second']:.0f}"]
             for row in report["speed"]["lengths"]
         ])  # fmt: skip
-    click.echo(f"\nAnswers from a likelihood of {report['answer_from']} that the text holds the answer.")
-    click.echo("\nSaved." if report["complete"] else "\nNot complete: the same command continues.")
+    echo(f"\nAnswers from a likelihood of {report['answer_from']} that the text holds the answer.")
+    echo("\nSaved." if report["complete"] else "\nNot complete: the same command continues.")
 
 
 def _count(one: Mapping[str, int]) -> str:

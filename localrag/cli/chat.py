@@ -20,8 +20,8 @@ import click
 
 from localrag.cli import keys
 from localrag.cli.ask import print_answer, progress_line
-from localrag.cli.options import chosen_libraries, filter_options, keep_to_retention, shown, thinking_options
-from localrag.cli.output import Pace, counted, interruptible, say
+from localrag.cli.options import chosen_libraries, filter_options, keep_to_retention, thinking_options
+from localrag.cli.output import Pace, counted, echo, interruptible, one_line, say
 from localrag.cli.sessions import complete_conversation
 from localrag.errors import LocalragError, NotFoundError, SettingsError, UsageError
 from localrag.events import Answered, Notice, Planned
@@ -229,13 +229,14 @@ class PlainChat:
                 elif line:
                     self._ask(line)
             except LocalragError as error:
-                say(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""))
+                say(f"error: {error.message}")
+                say(f"hint: {error.hint}")
                 code = error.exit_code
         return code
 
     def _ask(self, question: str) -> None:
         if not sys.stdin.isatty():
-            click.echo(f"> {shown(question)}")
+            echo(f"> {one_line(question)}")
         if self._session is not None:  # as it is now: a document of it may have been forgotten
             self._session = self.store.load(self._session.id)
         history = self._session.history if self._session is not None else ()
@@ -257,9 +258,9 @@ class PlainChat:
                     say(line)
         if answer is None:
             return
-        click.echo()
+        echo()
         print_answer(answer)
-        click.echo()
+        echo()
         self._last = answer
         session = self._session or self.store.new(self.libraries)
         self._session = self.store.append(replace(session, only=self.only, mode=self.mode), answer)
@@ -267,7 +268,7 @@ class PlainChat:
     def _command(self, name: str, rest: str = "") -> bool:
         """Carry out a command; False to leave."""
         if name == ":help":
-            click.echo(HELP)
+            echo(HELP)
         elif name == ":source":
             self._show_source(rest or "1")
         elif name == ":mode":
@@ -291,14 +292,14 @@ class PlainChat:
             raise NotFoundError(f"there is no source {number!r}", "Sources are numbered below the last answer.")
         text = self.engine.page(citation.library, citation.document, citation.page).page.text
         where = ", ".join(part for part in (citation.document, citation.place) if part)
-        click.echo(f"Source {citation.marker}: {shown(where)}")
+        echo(f"Source {citation.marker}: {one_line(where)}")
         for title, part in (
             ("Before", text[max(0, citation.start - AROUND) : citation.start]),
             ("Quote", text[citation.start : citation.end]),
             ("After", text[citation.end : citation.end + AROUND]),
         ):
             if part.strip():
-                click.echo(f"{title}: {' '.join(shown(part).split())}")
+                echo(f"{title}: {' '.join(part.split())}")
 
     def _export(self, file: str) -> None:
         from localrag.sessions import export as exports
@@ -323,7 +324,7 @@ def lines() -> Iterator[str]:
             yield input(prompt).strip()
         except (EOFError, KeyboardInterrupt):
             if prompt:
-                click.echo(err=True)
+                echo(err=True)
             return
 
 

@@ -17,7 +17,7 @@ from click.shell_completion import (
     add_completion_class,
 )
 
-from localrag.cli.options import shown
+from localrag.cli.output import echo, one_line
 
 _PLAIN = re.compile(r"[\w./,+@%:=-]*")
 _NOT_PLAIN = re.compile(r"([^\w./,+@%:=-])")
@@ -45,7 +45,7 @@ class _Guarded(ShellComplete):
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[Any]]:
         found = super().get_completions(args, incomplete)
         return [
-            CompletionItem(item.value, item.type, shown(item.help) if item.help else None)
+            CompletionItem(item.value, item.type, one_line(item.help) if item.help else None)
             for item in found
             if self.holds(str(item.value)) and (incomplete.startswith("-") or not str(item.value).startswith("-"))
         ]
@@ -106,4 +106,4 @@ def completion_command(shell: str) -> None:
     script = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}[shell](
         click.Command("localrag"), {}, "localrag", "_LOCALRAG_COMPLETE"
     )
-    click.echo(script.source_template % script.source_vars())
+    echo(script.source_template % script.source_vars())

@@ -10,8 +10,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from localrag import policy, settings
-from localrag.cli.options import json_option, print_json, shown
-from localrag.cli.output import counted
+from localrag.cli.options import json_option
+from localrag.cli.output import confirm, counted, echo, one_line, print_json
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.lifecycle import audit_events
 from localrag.security import storage
@@ -59,16 +59,16 @@ def show_config(words: tuple[str, ...], changed: bool, as_json: bool) -> None:
         print_json({"settings": [_row(knob, held, given, ignored.get(knob.name)) for knob in chosen]})
         return
     if not chosen:
-        click.echo("No such setting differs from its default.", err=True)
+        echo("No such setting differs from its default.", err=True)
     group = ""
     for knob in chosen:
         if knob.group != group:
-            click.secho(f"{'' if not group else chr(10)}{knob.group}", bold=True)
+            echo(f"{'' if not group else chr(10)}{knob.group}", bold=True)
             group = knob.group
         origin = given.get(knob.name, "default")
         origin = f"fixed by the policy {origin}" if policy.fixes(knob.name) else origin
         origin += f"; {ignored[knob.name]} is not trusted to set it" if knob.name in ignored else ""
-        click.echo(f"  {knob.name} = {_text(getattr(held, knob.name))}  ({shown(origin)})\n      {knob.about}")
+        echo(f"  {knob.name} = {_text(getattr(held, knob.name))}  ({one_line(origin)})\n      {knob.about}")
 
 
 @config_command.command("get")
@@ -84,7 +84,7 @@ def get_config(name: str, as_json: bool) -> None:
     if as_json:
         print_json(_row(knob, held, settings.origins()))
     else:
-        click.echo(shown(settings.as_text(getattr(held, name))))
+        echo(one_line(settings.as_text(getattr(held, name))))
 
 
 @config_command.command("set", context_settings={"ignore_unknown_options": True})
@@ -101,7 +101,7 @@ def set_config(name: str, value: str, as_json: bool) -> None:
 
     if count := retention.expired(settings.load_settings()):
         what = counted(count, "older conversation")
-        click.echo(f"! The next command that opens a library or lists conversations deletes {what}.", err=True)
+        echo(f"! The next command that opens a library or lists conversations deletes {what}.", err=True)
 
 
 @config_command.command("unset")
@@ -127,11 +127,11 @@ def trust_config(revoke: bool, yes: bool) -> None:
     if file is None:
         raise NotFoundError(f"no {settings.FILE_NAME} of the current folder is read", "Change to its folder.")
     for name, value in file.restricted.items():
-        click.echo(shown(f"  {name} = {value!r}"), err=True)
-    if not (yes or revoke or click.confirm(shown(f"Trust {file.path}?"), err=True)):
+        echo(one_line(f"  {name} = {value!r}"), err=True)
+    if not (yes or revoke or confirm(one_line(f"Trust {file.path}?"))):
         raise click.Abort
     settings.trust(file, storage.write_bytes, revoke=revoke)
-    click.echo(shown(f"{'No longer trusted' if revoke else 'Trusted until it changes'}: {file.path}"), err=True)
+    echo(one_line(f"{'No longer trusted' if revoke else 'Trusted until it changes'}: {file.path}"), err=True)
 
 
 @config_command.command("path")
@@ -142,9 +142,9 @@ def path_config(as_json: bool) -> None:
     if as_json:
         print_json({"path": str(path), "there": path.is_file(), "read": read})
         return
-    click.echo(str(path))
+    echo(one_line(str(path)))
     files = f"Read, later files override earlier ones: {', '.join(read)}." if read else "There is no settings file yet."
-    click.echo(files, err=True)
+    echo(files, err=True)
 
 
 @config_command.command("policy")
@@ -166,15 +166,15 @@ def policy_config(as_json: bool) -> None:
         print_json({"place": str(policy.SYSTEM), "policies": rows})
         return
     if not held:
-        click.echo(f"There is no policy. An administrator can put one at {policy.SYSTEM}.", err=True)
+        echo(f"There is no policy. An administrator can put one at {policy.SYSTEM}.", err=True)
     abouts = {name: about for name, about, _ in policy.explain()}
     for one in held:
-        click.secho(shown(f"{one.file}{f' (named by {policy.VARIABLE})' if one.named else ''}"), bold=True)
+        echo(one_line(f"{one.file}{f' (named by {policy.VARIABLE})' if one.named else ''}"), bold=True)
         for name, value in one.rules().items():
             text = str(value).lower() if isinstance(value, bool) else settings.as_text(value) or "none"
-            click.echo(f"  {name} = {text}\n      {abouts[name]}")
+            echo(f"  {name} = {text}\n      {abouts[name]}")
         if who := policy.writable_by(one):
-            click.echo(shown(f"! It does not bind: {who}."), err=True)
+            echo(one_line(f"! It does not bind: {who}."), err=True)
 
 
 def _row(
@@ -195,20 +195,20 @@ def _report(name: str, path: Path, as_json: bool, words: str) -> None:
     except LocalragError as error:
         # Another line of the file is wrong; this change is saved all the same.
         held, origin = None, ""
-        click.echo(f"! {shown(error.message)}. {shown(error.hint)}", err=True)
+        echo(f"! {one_line(error.message)}. {one_line(error.hint)}", err=True)
     value = None if held is None else _plain(getattr(held, name, None))
     if as_json:
         print_json({"name": name, "path": str(path), "value": value, "origin": origin})
         return
-    click.echo(shown(words), err=True)
+    echo(one_line(words), err=True)
     if origin in map(str, policy.files()):
-        click.echo(f"! The policy {shown(origin)} overrides it: {name} = {_text(getattr(held, name))}.", err=True)
+        echo(f"! The policy {one_line(origin)} overrides it: {name} = {_text(getattr(held, name))}.", err=True)
     elif origin not in ("default", "", str(path)):
-        click.echo(f"! It has no effect: {shown(origin)} also sets {name}, and overrides it.", err=True)
+        echo(f"! It has no effect: {one_line(origin)} also sets {name}, and overrides it.", err=True)
 
 
 def _text(value: Any) -> str:
-    return shown(settings.as_text(value)) or "not set"
+    return one_line(settings.as_text(value)) or "not set"
 
 
 def _plain(value: Any) -> Any:

@@ -21,8 +21,8 @@ from typing import Literal
 import click
 
 from localrag import policy
-from localrag.cli.options import json_option, print_json, shown
-from localrag.cli.output import counted, size
+from localrag.cli.options import json_option
+from localrag.cli.output import counted, echo, one_line, print_json, size
 from localrag.errors import KeyRequired, LocalragError, PolicyUnreadable, SettingsError
 from localrag.settings import Settings, config_files, load_settings
 from localrag.store.names import library_names
@@ -80,17 +80,17 @@ def doctor_command(as_json: bool) -> None:
             if as_json:
                 continue
             if finding.area != area:
-                click.secho(finding.area, bold=True)
+                echo(finding.area, bold=True)
                 area = finding.area
             mark, colour = _MARKS[finding.state]
-            click.echo(f"  {click.style(mark, fg=colour)} {shown(finding.message)}")
+            echo(one_line(finding.message), head=f"  {mark} ", fg=colour)
             if finding.remedy:
-                click.echo(f"    {click.style('->', fg='cyan')} {shown(finding.remedy)}")
+                echo(one_line(finding.remedy), head="    -> ", fg="cyan")
     if as_json:
         print_json({"findings": [asdict(finding) for finding in found]})
     problems = sum(finding.state == "problem" for finding in found)
     warnings = sum(finding.state == "warning" for finding in found)
-    click.echo(f"\n{counted(problems, 'problem')}, {counted(warnings, 'warning')}", err=True)
+    echo(f"\n{counted(problems, 'problem')}, {counted(warnings, 'warning')}", err=True)
     if problems:
         raise click.exceptions.Exit(1)
 

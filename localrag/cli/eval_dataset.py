@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli.options import FILE, complete_library, json_option, print_json, shown
-from localrag.cli.output import Stop, bar, interruptible, remarks, table
+from localrag.cli.options import FILE, complete_library, json_option
+from localrag.cli.output import Stop, bar, echo, interruptible, one_line, print_json, remarks, table
 from localrag.errors import Cancelled, NotFoundError, UsageError
 from localrag.settings import Settings, load_settings
 from localrag.types import MODES, Mode
@@ -117,19 +117,19 @@ def sampled(
 
 def _update(library: Library, source: Source, stop: Stop) -> None:
     forget = f"localrag eval forget {library.name}"
-    click.echo(f"Documents: {shown(str(source.folder))}, kept in {str(library.folder)!r} (delete: {forget})", err=True)
+    echo(f"Documents: {one_line(str(source.folder))}, kept in {str(library.folder)!r} (delete: {forget})", err=True)
     with bar() as progress:
         report = library.ingest(
             source.folder, leave_out=source.leave_out,
             progress=lambda now: progress(now.done, now.total or None, f"{now.stage} {now.document}"),
-            stop=lambda: stop.asked, on_wait=lambda holder: click.echo(holder, err=True),
+            stop=lambda: stop.asked, on_wait=lambda holder: echo(holder, err=True),
         )  # fmt: skip
     if report.read or report.removed:
         counts = f"Read {len(report.read)} document(s), {report.unchanged} unchanged, {len(report.removed)} removed"
-        click.echo(f"{counts}, in {report.seconds:.1f} s.", err=True)
+        echo(f"{counts}, in {report.seconds:.1f} s.", err=True)
     remarks([f"  failed: {one.document}: {one.reason}" for one in report.failed], _MAX_NAMED, "could not be read")
     if report.kept:
-        click.echo(f"  {len(report.kept)} files are gone; their text was kept. To drop it: {forget}", err=True)
+        echo(f"  {len(report.kept)} files are gone; their text was kept. To drop it: {forget}", err=True)
     if not report.complete:
         raise Cancelled("stopped while reading the documents", "The same command continues.")
 
@@ -151,13 +151,13 @@ def _choose(
             f"Ingest them first: localrag ingest {str(path.parent)!r} --name {library.name!r}",
         )
     if missing:
-        named = ", ".join(repr(shown(document)) for document in missing[:_MAX_NAMED])
+        named = ", ".join(repr(document) for document in missing[:_MAX_NAMED])
         more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
         count = f"{len(matched.missing)} questions about {len(missing)} documents"
-        click.echo(f"Left out: {count} that are not in {library.name!r}: {named}{more}.", err=True)
+        echo(f"Left out: {count} that are not in {library.name!r}: {named}{more}.", err=True)
     chosen = datasets.sample(matched.questions, how.limit, how.seed)
     if drafts := sum(question.draft for question in chosen):
-        click.echo(f"{drafts} of {len(chosen)} questions are drafts that nobody has reviewed.", err=True)
+        echo(f"{drafts} of {len(chosen)} questions are drafts that nobody has reviewed.", err=True)
     return Sample(path, how, library, chosen, matched, choices, len(kept) - len(wanted))
 
 
@@ -188,7 +188,7 @@ def finish(report: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[str
     elif report["questions"]:
         show(report)
     if stopped:
-        click.echo(f"Stopped after {report['questions']} of {report['chosen']} questions.", err=True)
+        echo(f"Stopped after {report['questions']} of {report['chosen']} questions.", err=True)
         sys.exit(130)
 
 
@@ -222,18 +222,18 @@ def retrieval_command(dataset: Path, how: Asking, k: int, as_json: bool) -> None
 def _print_retrieval(report: Mapping[str, Any]) -> None:
     left, levels = report["left_out"]["unanswerable"], report["levels"]
     without = f" ({left} without an answer left out)" if left else ""
-    click.echo(f"{report['questions']} questions{without}, 95 % intervals in brackets\n")
+    echo(f"{report['questions']} questions{without}, 95 % intervals in brackets\n")
     names = list(next(iter(levels.values())))
     counts = ["questions", *(str(figures[names[0]]["n"]) for figures in levels.values())]
     table(["", *levels], [counts, *([name, *(interval(own[name]) for own in levels.values())] for name in names)])
     if len(report["categories"]) > 1:
         depth = "recall@5" if "recall@5" in names else names[0]
-        click.echo(f"\n{depth} by category\n")
+        echo(f"\n{depth} by category\n")
         table(["", "n", *levels], [
             [name, str(own["questions"]), *(_mean(own["levels"].get(level, {}).get(depth)) for level in levels)]
             for name, own in report["categories"].items()
         ])  # fmt: skip
-    click.echo(f"\na search: {_seconds(report['seconds'])}")
+    echo(f"\na search: {_seconds(report['seconds'])}")
 
 
 def _where(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -321,27 +321,27 @@ def _print_answers(report: Mapping[str, Any]) -> None:
 
     counts = report["abstention"]
     failed = f", {report['failed']} failed" if report["failed"] else ""
-    click.echo(f"{report['questions']} questions{failed}, 95 % intervals in brackets\n")
+    echo(f"{report['questions']} questions{failed}, 95 % intervals in brackets\n")
     table(["", "answered", "declined"], [
         ["has an answer", str(counts["answered_present"]), str(counts["declined_present"])],
         ["has none", str(counts["answered_absent"]), str(counts["declined_absent"])],
     ])  # fmt: skip
     about = load_words("localrag.evaluation", "words.toml")["rates"]
     for figures in (report["rates"], report["figures"]):
-        click.echo()
+        echo()
         rows = [[name, str(one["n"]), interval(one), about.get(name, "")] for name, one in figures.items()]
         table(["", "n", "", ""], rows)
     if (choices := report["choices"]) is not None:
         made = list(dict.fromkeys([*choices["table"], *(name for row in choices["table"].values() for name in row)]))
-        click.echo("\nright choice, and by column the one made\n")
+        echo("\nright choice, and by column the one made\n")
         table(["", *made], [[name, *(str(row.get(one, 0)) for one in made)] for name, row in choices["table"].items()])
         common, above = choices["majority"], choices["above_majority"]
-        click.echo(
+        echo(
             f"\naccuracy {interval(choices['accuracy'])}, macro F1 {choices['macro_f1']:.3f}; always "
             f"{common['choice']!r}: {common['accuracy']:.3f} (difference {interval(above)})"
         )
     if len(report["categories"]) > 1:
-        click.echo("\nby category\n")
+        echo("\nby category\n")
         table(["", "n", "right", "f1", "answered", "declined", "answered, has none", "declined, has none"], [
             [
                 name, str(own["questions"]), _mean(own["figures"].get("right")), _mean(own["figures"].get("f1")),
@@ -351,9 +351,9 @@ def _print_answers(report: Mapping[str, Any]) -> None:
         ])  # fmt: skip
     quotes = report["quotes"]
     flags = ", ".join(f"{count} {kind}" for kind, count in sorted(report["flags"].items())) or "none"
-    click.echo(f"\nquotes: {quotes['verbatim']} of {quotes['shown']} verbatim, {quotes['dropped']} dropped")
-    click.echo(f"checks: {quotes['unsupported_sentences']} sentences without support, flags: {flags}")
-    click.echo(f"an answer: {_seconds(report['seconds'])}")
+    echo(f"\nquotes: {quotes['verbatim']} of {quotes['shown']} verbatim, {quotes['dropped']} dropped")
+    echo(f"checks: {quotes['unsupported_sentences']} sentences without support, flags: {flags}")
+    echo(f"an answer: {_seconds(report['seconds'])}")
 
 
 def interval(figure: Mapping[str, float]) -> str:

@@ -14,8 +14,8 @@ import click
 from localrag.cli import eval_dataset
 from localrag.cli.calibrate import complete_model
 from localrag.cli.eval_dataset import finish, interval
-from localrag.cli.options import FILE, complete_library, document_option, json_option, print_json, shown
-from localrag.cli.output import Stop, bar, interruptible, table
+from localrag.cli.options import FILE, complete_library, document_option, json_option
+from localrag.cli.output import Stop, bar, echo, interruptible, one_line, print_json, table
 from localrag.errors import NotFoundError, UsageError
 from localrag.settings import Settings, load_settings
 
@@ -132,7 +132,7 @@ def _trust(on: str, agreed: Agreement | None) -> dict[str, Any]:
 
 
 def _print_grades(report: Mapping[str, Any]) -> None:
-    click.echo(shown(f"Judged by {report['judge']}: {report['questions']} answers, 95 % intervals in brackets\n"))
+    echo(f"Judged by {report['judge']}: {report['questions']} answers, 95 % intervals in brackets\n")
     scores = [interval(run["score"]) if run["score"] else "-" for run in report["runs"]]
     table(["", "answers", "score", "right", "partly", "wrong", "declined"], [
         [run["setting"], str(run["answers"]), score, *map(str, run["grades"].values())]
@@ -144,13 +144,13 @@ def _print_grades(report: Mapping[str, Any]) -> None:
 def _print_trust(report: Mapping[str, Any]) -> None:
     agreed = report["agreement"]
     if agreed is None:
-        click.echo("\nThe judge's agreement with people was not measured: this decides nothing.")
+        echo("\nThe judge's agreement with people was not measured: this decides nothing.")
         return
     whose = "your labels" if report["agreement_on"] == "labels" else "the sample that comes with localrag"
     kappa = f"kappa {agreed['kappa']:.2f} [{agreed['low']:.2f}, {agreed['high']:.2f}]"
-    click.echo(f"\n{kappa} against {whose}, {agreed['agreed']:.0%} the same, of {agreed['n']}")
+    echo(f"\n{kappa} against {whose}, {agreed['agreed']:.0%} the same, of {agreed['n']}")
     if not report["decides"]:
-        click.echo(shown(f"Decides nothing: kappa is below 0.6. Do not rely on {report['judge']}; read for yourself."))
+        echo(f"Decides nothing: kappa is below 0.6. Do not rely on {report['judge']}; read for yourself.")
 
 
 @eval_command.command("arena")
@@ -240,7 +240,7 @@ def _asked(text: str, dataset: Path | None, how: eval_dataset.Asking, settings: 
         elif name:
             problem = f"{part!r} in {text!r} is not a setting with a value"
             raise UsageError(problem, 'Such as: "passages=8,prompt_tokens=2000"')
-    click.echo(f"Asking: {shown(text)}", err=True)
+    echo(f"Asking: {one_line(text)}", err=True)
     settings = settings.with_options(**given)
     with eval_dataset.sampled(dataset, how, settings, stop) as sample:
         made, rows = eval_dataset.ask(sample, settings, "auto", baseline, stop)
@@ -249,7 +249,7 @@ def _asked(text: str, dataset: Path | None, how: eval_dataset.Asking, settings: 
 
 def _by_person(bouts: Sequence[Match], votes: Any, stop: Stop) -> Iterator[tuple[Match, str]]:
     """Show pairs at the terminal and yield the votes; votes cast before are not asked for again."""
-    click.echo(f"{len(bouts)} pairs at most. 1 the first is better, 2 the second, = neither, s skip, q stop.", err=True)
+    echo(f"{len(bouts)} pairs at most. 1 the first is better, 2 the second, = neither, s skip, q stop.", err=True)
     for bout in bouts:
         row = votes.done(bout.step)
         if row is None:
@@ -265,17 +265,17 @@ def _vote(bout: Match) -> str:
     from localrag.evaluation.metrics import MARKER
 
     known = bout.first.known or "the documents do not say"
-    click.echo(shown(f"\n{bout.first.question}\n  known: {known}\n"), err=True)
+    echo(f"\n{bout.first.question}\n  known: {known}\n", err=True)
     for number, given in enumerate((bout.first, bout.second), 1):
         text = " ".join(MARKER.sub("", given.answer).split())  # markers would show who wrote it
-        click.echo(shown(f"  {number}  {text or '(nothing)'}"), err=True)
+        echo(f"  {number}  {text or '(nothing)'}", err=True)
     while True:
-        click.echo("\n1, 2, =, s, q? ", err=True, nl=False)
+        echo("\n1, 2, =, s, q? ", err=True, nl=False)
         try:
             key = click.getchar().lower()
         except (EOFError, KeyboardInterrupt):
             key = "q"
-        click.echo(key if key.isprintable() else "", err=True)
+        echo(key if key.isprintable() else "", err=True)
         if key in ("q", "\x03", "\x04", ""):
             return ""
         if key in "12=s":
@@ -284,11 +284,11 @@ def _vote(bout: Match) -> str:
 
 def _print_arena(report: Mapping[str, Any]) -> None:
     head = f"{report['votes']} pairs of {report['questions']} questions"
-    click.echo(shown(f"Judged by {report['judge']}: {head}; 95 % intervals in brackets\n"))
+    echo(f"Judged by {report['judge']}: {head}; 95 % intervals in brackets\n")
     table(["", "", "first better", "same", "second better"], [
         [one["first"], one["second"], str(one["wins"]), str(one["ties"]), str(one["losses"])] for one in report["pairs"]
     ])  # fmt: skip
-    click.echo()
+    echo()
     words = {side["side"]: side["words"] for side in report["sides"]}
     table(["", "words", "strength", "expected wins"], [
         [
@@ -346,13 +346,13 @@ def make_command(
 
 
 def _print_drafted(report: Mapping[str, Any]) -> None:
-    click.echo(f"Drafted {report['drafted']} questions; {report['out']!r} holds {report['questions']}.")
+    echo(f"Drafted {report['drafted']} questions; {report['out']!r} holds {report['questions']}.")
     for reason, count in report["dropped"].items():
-        click.echo(f"  dropped {count}: {reason}")
+        echo(f"  dropped {count}: {reason}")
     if report["questions"] < report["chosen"]:
-        click.echo(f"  {report['chosen']} were wanted.")
+        echo(f"  {report['chosen']} were wanted.")
     command = f"localrag eval retrieval {shlex.quote(report['out'])} --library {shlex.quote(report['library'])}"
-    click.echo(f'Next: correct each or delete its line, remove "draft": true, then {command}')
+    echo(f'Next: correct each or delete its line, remove "draft": true, then {command}')
 
 
 @eval_command.command("forget")
@@ -365,7 +365,7 @@ def forget_command(names: tuple[str, ...], as_json: bool) -> None:
     settings = load_settings()
     for name in names:
         datasets.forget(name, settings)
-        click.echo(f"Deleted {name!r}.", err=True)
+        echo(f"Deleted {name!r}.", err=True)
     if names:
         return
     rows = datasets.listed(settings)
@@ -377,4 +377,4 @@ def forget_command(names: tuple[str, ...], as_json: bool) -> None:
             for row in rows
         ])  # fmt: skip
     else:
-        click.echo("No library is kept for evaluation.", err=True)
+        echo("No library is kept for evaluation.", err=True)

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag.cli import keys, options
-from localrag.cli.options import print_json
-from localrag.cli.output import bar, counted, duration, interruptible, remarks, say, size
+from localrag.cli.output import bar, counted, duration, echo, interruptible, print_json, remarks, say, size
 from localrag.errors import LocalragError, UsageError
 from localrag.ingest import scan
 from localrag.security import offline, sandbox
@@ -94,7 +93,7 @@ def ingest_command(
         if re_embed:
             with bar(quiet=as_json) as update:
                 count = library.re_embed(progress=lambda done, total: update(done, total, "embedding"), stop=stop)
-            click.echo(f"Made {counted(count, 'vector')} again.", err=True)
+            echo(f"Made {counted(count, 'vector')} again.", err=True)
         report = once(stop)
         if not (as_json and warm and report.complete):
             show(report)
@@ -279,9 +278,9 @@ def warm_library(
             "seconds": round(seconds, 1),
         }  # fmt: skip
     if not quiet and not only_estimate:
-        click.echo(f"Cached {len(kept)} of {estimate.pieces} in {duration(seconds)}.", err=True)
+        echo(f"Cached {len(kept)} of {estimate.pieces} in {duration(seconds)}.", err=True)
         if no_room:
-            click.echo(f"  no room for {len(no_room)} more: raise cache_bytes, or use --document.", err=True)
+            echo(f"  no room for {len(no_room)} more: raise cache_bytes, or use --document.", err=True)
     return result
 
 
@@ -290,7 +289,7 @@ def _print_estimate(estimate: Estimate, pieces: Sequence[Piece]) -> None:
     parts = f" in {len(pieces)} parts" if len(pieces) != documents else ""
     seconds = estimate.seconds
     took = "time unknown before the first answer" if seconds is None else f"about {duration(seconds)}"
-    click.echo(
+    echo(
         f"{counted(documents, 'document')}{parts}: {estimate.kept} cached, {estimate.pieces} to read "
         f"({estimate.tokens:,} tokens, {took}, {size(estimate.bytes)} on the disk; the limit of a library is "
         f"{size(estimate.bound)}).",

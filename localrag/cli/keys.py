@@ -17,11 +17,13 @@ from typing import Any, TypeVar
 import click
 
 from localrag.cli.options import read_file
+from localrag.cli.output import echo
 from localrag.errors import KeyRequired, UsageError
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption.age import Recipients
 from localrag.security.encryption.keyring import Credential, Key, Keyring, Passphrase, RecoveryKey, SecretKey
 from localrag.security.encryption.unlocked import locked_error
+from localrag.security.terminal import visible
 
 Result = TypeVar("Result")
 MAX_TRIES = 3
@@ -101,10 +103,10 @@ def tried(prompt: str, use: Callable[[str], Result]) -> Result:
     """Ask for a passphrase, up to three times, until `use` raises no KeyRequired; return its result."""
     for _ in range(MAX_TRIES - 1):
         try:
-            return use(getpass.getpass(prompt))
+            return use(getpass.getpass(visible(prompt)))
         except KeyRequired as error:
-            click.echo(f"{error.message}; try again.", err=True)
-    return use(getpass.getpass(prompt))
+            echo(f"{error.message}; try again.", err=True)
+    return use(getpass.getpass(visible(prompt)))
 
 
 def new_passphrase(name: str) -> str:

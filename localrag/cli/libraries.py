@@ -11,8 +11,8 @@ import click
 
 from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
-from localrag.cli.options import print_json, print_result, shown
-from localrag.cli.output import bar, counted, interruptible, size, table
+from localrag.cli.options import print_result
+from localrag.cli.output import bar, confirm, counted, echo, interruptible, one_line, print_json, size, table
 from localrag.errors import LocalragError, NotFoundError, StorageError, UsageError
 from localrag.security import sandbox
 from localrag.security.encryption import keyring as keyrings
@@ -44,7 +44,7 @@ def libraries_command(as_json: bool) -> None:
         print_json({"libraries": rows, "folder": str(settings.indexes_dir)})
         return
     if not rows:
-        click.echo(f"No libraries in {settings.indexes_dir}. Make one: localrag ingest FOLDER", err=True)
+        echo(f"No libraries in {settings.indexes_dir}. Make one: localrag ingest FOLDER", err=True)
         return
     good = [
         (row["name"], f"{row['documents']:,}", size(row["bytes"]), "yes" if row["encrypted"] else "no",
@@ -55,7 +55,7 @@ def libraries_command(as_json: bool) -> None:
         table(("NAME", "DOCUMENTS", "SIZE", "ENCRYPTED", "FOLDERS"), good, right=("DOCUMENTS", "SIZE"))
     for row in rows:
         if "problem" in row:
-            click.secho(f"{row['name']}: {shown(row['problem'])}", fg="red")
+            echo(f"{one_line(row['name'])}: {one_line(row['problem'])}", fg="red")
 
 
 @click.command("status")
@@ -71,7 +71,7 @@ def status_command(name: str, as_json: bool) -> None:
         return
     embedder = status["embedder"]
     nouns = {"documents": "document", "pages": "page", "chunks": "passage"}
-    click.secho(name, bold=True)
+    echo(name, bold=True)
     facts = {
         "holds": ", ".join(counted(status[key], noun) for key, noun in nouns.items()),
         "stored in": f"{status['folder']} ({size(status['bytes'])})",
@@ -81,21 +81,21 @@ def status_command(name: str, as_json: bool) -> None:
         "wording": status["instructions"] or "the model's own (localrag instruct)",
     }
     for what, fact in facts.items():
-        click.echo(f"  {click.style(f'{what:<10}', dim=True)} {shown(fact)}")
-    click.echo()
+        echo(one_line(fact), head=f"  {what:<10} ", dim=True)
+    echo()
     rows = []
     for item in status["list"]:
         length = counted(item["pages"], "page") if item["pages"] is not None else f"{item['characters']:,} characters"
         skipped = len(item["skipped_pages"])
-        rows.append((shown(item["document"]), length, f"no text on {counted(skipped, 'page')}" if skipped else ""))
+        rows.append((item["document"], length, f"no text on {counted(skipped, 'page')}" if skipped else ""))
     table(("DOCUMENT", "LENGTH", "NOTE"), rows)
     for pair in status["near_duplicates"]:
-        click.echo(f"near duplicate: {shown(pair['document'])} and {shown(pair['of'])} ({pair['similarity']:.0%})")
+        echo(f"near duplicate: {one_line(pair['document'])} and {one_line(pair['of'])} ({pair['similarity']:.0%})")
     for remark in status["remarks"]:
         page = "" if remark["page"] is None else f" p. {remark['page']}"
-        click.echo(f"note: {shown(remark['document'])}{page}: {shown(remark['text'])}")
+        echo(f"note: {one_line(remark['document'])}{page}: {one_line(remark['text'])}")
     for failure in status["failed"]:
-        click.secho(f"failed: {shown(failure['document'])}: {shown(failure['reason'])}", fg="red")
+        echo(f"failed: {one_line(failure['document'])}: {one_line(failure['reason'])}", fg="red")
 
 
 @click.command("show")
@@ -114,7 +114,7 @@ def show_command(document: str, library: str, page: int | None, as_json: bool) -
         print_json({"library": library, "document": found.path, "page": stored.number, "label": stored.label,
                     "pages": found.pages if found.paged else None, "text": stored.text})  # fmt: skip
     else:
-        click.echo(shown(stored.text))
+        echo(stored.text)
 
 
 @click.command("instruct")
@@ -145,9 +145,9 @@ def instruct_command(name: str, text: str | None, file: Path | None, clear: bool
     if as_json:
         print_json({"library": name, "instructions": now, "before": before})
     elif now:
-        click.echo(shown(now))
+        echo(now)
     else:
-        click.echo(f"The library {name!r} has no instructions.", err=True)
+        echo(f"The library {name!r} has no instructions.", err=True)
 
 
 @click.command("forget")
@@ -221,8 +221,8 @@ def backup_command(
         print_json({"file": str(file), "size": file.stat().st_size, **asdict(made)})
         return
     how = "in clear" if clear else "encrypted"
-    click.echo(f"Wrote and verified {counted(made.files, 'file')} ({size(made.bytes)}) in {file}, {how}.", err=True)
-    click.echo(f"To restore it: localrag restore {file}", err=True)
+    echo(f"Wrote and verified {counted(made.files, 'file')} ({size(made.bytes)}) in {file}, {how}.", err=True)
+    echo(f"To restore it: localrag restore {file}", err=True)
 
 
 def _check(file: Path, as_json: bool) -> None:
@@ -236,7 +236,7 @@ def _check(file: Path, as_json: bool) -> None:
         print_json({"file": str(file), **asdict(found)})
         return
     contents = f"{counted(found.files, 'file')} ({size(found.bytes)})"
-    click.echo(f"{file} is intact: {shown(found.library)!r} of {found.made}, {contents}.")
+    echo(f"{file} is intact: {found.library!r} of {found.made}, {contents}.")
 
 
 @click.command("restore")
@@ -275,15 +275,15 @@ def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as
         print_json(asdict(made))
         return
     how = " (encrypted)" if made.encrypted else ""
-    click.echo(
+    echo(
         f"Restored {made.library!r}{how}: {counted(made.documents, 'document')}, {counted(made.passages, 'passage')}, "
         f"{counted(made.conversations, 'conversation')}.", err=True,
     )  # fmt: skip
     for line in made.left_out:
-        click.echo(f"Not restored: {shown(line)}", err=True)
+        echo(f"Not restored: {one_line(line)}", err=True)
     if made.instructions:
-        click.echo(f"Its answers follow these instructions: {shown(made.instructions)!r} (localrag instruct)", err=True)
-    click.echo(f'Next: localrag ask "…" --library {made.library}', err=True)
+        echo(f"Its answers follow these instructions: {made.instructions!r} (localrag instruct)", err=True)
+    echo(f'Next: localrag ask "…" --library {made.library}', err=True)
 
 
 def _unlock(place: Path, keyring: bytes) -> keyrings.Key:
@@ -295,4 +295,4 @@ def _unlock(place: Path, keyring: bytes) -> keyrings.Key:
 
 def _agrees(question: str | bool) -> bool:
     """Return whether the user agrees; False without a terminal."""
-    return bool(question) and sys.stdin.isatty() and click.confirm(str(question), abort=True, err=True)
+    return bool(question) and sys.stdin.isatty() and confirm(str(question), abort=True)

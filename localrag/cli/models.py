@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -12,8 +11,8 @@ from typing import Any
 import click
 
 from localrag import policy
-from localrag.cli.options import json_option, print_json
-from localrag.cli.output import counted, say, size, table
+from localrag.cli.options import json_option
+from localrag.cli.output import confirm, console, counted, echo, print_json, say, size, table
 from localrag.errors import ModelDamaged, UsageError
 from localrag.models import InstalledModel, ModelStore, Progress, catalog
 from localrag.models.shelf import reinstall
@@ -58,7 +57,7 @@ def list_command(everything: bool, as_json: bool) -> None:
         right=("SIZE", "CONTEXT", "MEMORY"),
     )  # fmt: skip
     if len(listed) < len(rows):
-        click.echo(f"{len(rows) - len(listed)} more need more memory than this machine has: --all", err=True)
+        echo(f"{len(rows) - len(listed)} more need more memory than this machine has: --all", err=True)
 
 
 @models_command.command()
@@ -112,7 +111,7 @@ def export(id: str, file: Path, force: bool) -> None:
     If FILE is a folder, the file in it is named ID.localrag-model. Adapters are not exported.
     """
     target = _store().export(id, file, overwrite=force)
-    click.echo(f"{target} ({size(target.stat().st_size)})")
+    echo(f"{target} ({size(target.stat().st_size)})")
     say(f"On the other machine: localrag models import {target.name}")
 
 
@@ -129,11 +128,11 @@ def verify(id: str | None, as_json: bool) -> None:
         rows = [{"id": found.id, "ok": not found.problem, "problem": found.problem} for found in verdicts]
         print_json({"models": rows})
     elif not verdicts:
-        click.echo("No model is installed.")
+        echo("No model is installed.")
     else:
         for found in verdicts:
             good = f"ok, {counted(found.files, 'file')}, {size(found.bytes)}"
-            click.echo(f"{found.id}: {found.problem or good}")
+            echo(f"{found.id}: {found.problem or good}")
     damaged = [found.id for found in verdicts if found.problem]
     if damaged:
         raise ModelDamaged(f"damaged: {', '.join(damaged)}", reinstall(damaged[0]))
@@ -147,9 +146,9 @@ def remove(id: str, yes: bool) -> None:
     store = _store()
     if not yes:
         total = sum(model.bytes for model in store.installed() if model.id == id)
-        click.confirm(f"Delete {id} ({size(total)})?", abort=True, err=True)
+        confirm(f"Delete {id} ({size(total)})?", abort=True)
     store.remove(id)
-    click.echo(f"Deleted {id}.", err=True)
+    echo(f"Deleted {id}.", err=True)
 
 
 @models_command.command()
@@ -162,7 +161,7 @@ def use(id: str, adapter: Path | None) -> None:
     `generator` and `embedder` override this choice.
     """
     model = _store().use(id, adapter)
-    click.echo(f"The {model.kind} is now {id}{' with its adapter' if model.adapter else ''}.", err=True)
+    echo(f"The {model.kind} is now {id}{' with its adapter' if model.adapter else ''}.", err=True)
 
 
 def _store() -> ModelStore:
@@ -211,7 +210,7 @@ def _engine(model: InstalledModel) -> str:
 
 def _describe(model: InstalledModel) -> None:
     """Print the id on stdout, for scripts, and what is known of the model on stderr."""
-    click.echo(model.id)
+    echo(model.id)
     meta = model.metadata
     facts = {
         "kind": model.kind, "licence": model.licence, "source": model.source, "size": size(model.bytes),
@@ -231,14 +230,13 @@ class _Bars:
 
     def __init__(self) -> None:
         from rich import progress
-        from rich.console import Console
 
         columns = (
-            progress.TextColumn("{task.description}"), progress.BarColumn(), progress.DownloadColumn(),
+            progress.TextColumn("{task.description}", markup=False), progress.BarColumn(), progress.DownloadColumn(),
             progress.TransferSpeedColumn(), progress.TimeRemainingColumn(),
         )  # fmt: skip
-        console = Console(stderr=True, soft_wrap=True)
-        self.bar = progress.Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+        screen = console(stderr=True)
+        self.bar = progress.Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True)
         self._tasks: dict[str, Any] = {}
 
     def update(self, progress: Progress) -> None:
@@ -247,12 +245,12 @@ class _Bars:
         self.bar.update(self._tasks[progress.what], completed=progress.done, total=progress.total)
 
     def say(self, line: str) -> None:
-        self.bar.console.print(line, markup=False, highlight=False)
+        self.bar.console.print(line, soft_wrap=True)
 
     def ask(self, question: str) -> bool:
         self.bar.stop()
         try:
-            return click.confirm(question, err=True)
+            return confirm(question)
         finally:
             self.bar.start()
 
@@ -271,5 +269,5 @@ class _JsonLines:
         self.write({"message": line})
 
     def write(self, value: dict[str, Any]) -> None:
-        click.echo(json.dumps(value, ensure_ascii=False))
+        print_json(value, indent=None)
         sys.stdout.flush()

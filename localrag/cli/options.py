@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from typing import Any, TypeVar, get_args
 import click
 from click.shell_completion import CompletionItem
 
+from localrag.cli.output import confirm, echo, print_json
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.settings import Settings, Think, load_settings
 
@@ -151,7 +151,7 @@ def words_of(given: str) -> str:
     if given != "-":
         return given.encode("utf-8", "replace").decode()
     if sys.stdin.isatty():
-        click.echo("Type it, then Enter and Ctrl-D:", err=True)
+        echo("Type it, then Enter and Ctrl-D:", err=True)
     return " ".join(sys.stdin.buffer.read().decode("utf-8", "replace").split())
 
 
@@ -182,7 +182,7 @@ def confirm_deletion(what: str, yes: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"cannot ask whether to delete {what}", "Add --yes.")
-        click.confirm(f"Delete {what} for good?", abort=True, err=True)
+        confirm(f"Delete {what} for good?", abort=True)
 
 
 def print_result(as_json: bool, value: Any, text: str) -> None:
@@ -190,15 +190,4 @@ def print_result(as_json: bool, value: Any, text: str) -> None:
     if as_json:
         print_json(value)
     else:
-        click.echo(text, err=True)
-
-
-def print_json(value: Any) -> None:
-    # Escape what the terminal cannot encode, so that printing never fails.
-    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    click.echo(json.dumps(value, ensure_ascii=not utf8, indent=2))
-
-
-def shown(text: str) -> str:
-    """Return text without the control characters and escape sequences that a terminal would obey."""
-    return "".join(letter if letter in "\n\t" or letter.isprintable() else " " for letter in text)
+        echo(text, err=True)

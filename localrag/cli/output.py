@@ -1,21 +1,63 @@
-"""What commands print: tables, progress bars, sizes and times. Rich is imported where it is used.
+"""What commands print: lines, tables, progress bars, JSON, sizes and times. Rich is imported where it is used.
 
-On a terminal output is drawn; piped, it is plain text that `grep` and `cut` can take.
+On a terminal output is drawn; piped, it is plain text that `grep` and `cut` can take. Only this module prints, and only
+through `security.terminal`.
 """
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli.options import shown
+from localrag.security.terminal import escaped, visible
+from localrag.security.terminal import one_line as one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _REPORT_EVERY = 30.0  # seconds between two lines of progress where no terminal can draw one
+
+
+def echo(text: str = "", *, head: str = "", err: bool = False, nl: bool = True, **style: Any) -> None:
+    """Print a text, with the style of `click.style` (only its `head`, if there is one)."""
+    drawn = click.style(visible(head or text), **style) if style else visible(head or text)
+    click.echo(drawn + visible(text) if head else drawn, err=err, nl=nl)
+
+
+def echo_file(data: bytes) -> None:
+    """Print a file: as it is where a program takes it, as a text on a terminal."""
+    click.echo(visible(data.decode("utf-8", "replace")) if sys.stdout.isatty() else data, nl=False)
+
+
+def print_json(value: Any, indent: int | None = 2) -> None:
+    """Print JSON; what the terminal cannot encode or would obey is escaped, which alters no value."""
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    click.echo(escaped(json.dumps(value, ensure_ascii=not utf8, indent=indent)))
+
+
+def confirm(question: str, *, abort: bool = False) -> bool:
+    """Ask on stderr."""
+    return click.confirm(visible(question), abort=abort, err=True)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a Rich console that takes no text for markup or for commands of the terminal."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class SafeConsole(Console):
+        def render(self, *args: Any, **options: Any) -> Iterator[Segment]:
+            for text, style, control in super().render(*args, **options):
+                yield Segment(text if control else visible(text), style, control)
+
+    return SafeConsole(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
 class Stop:
@@ -38,7 +80,7 @@ def interruptible(message: str = "", then: Callable[[], object] = lambda: None) 
         stop.asked = True
         then()
         if message:
-            click.echo(f"\n{message}", err=True)
+            echo(f"\n{message}", err=True)
 
     before = signal.signal(signal.SIGINT, handle)
     try:
@@ -53,17 +95,16 @@ def bar(total: int | None = None, *, quiet: bool = False) -> Iterator[Callable[[
     if quiet or not sys.stderr.isatty():
         yield lambda done, total, words: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
         BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=total)
 
         def update(done: int, total: int | None, words: str) -> None:
-            progress.update(task, completed=done, total=total, description=shown(words).replace("\n", " ")[:80])
+            progress.update(task, completed=done, total=total, description=one_line(words)[:80])
 
         yield update
 
@@ -91,26 +132,25 @@ class Pace:
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = ()) -> None:
     """Print rows: drawn on a terminal, in aligned columns elsewhere. Columns in `right` are aligned to the right."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        from rich.console import Console
         from rich.table import Table
-        from rich.text import Text
 
         drawn = Table(show_edge=False, pad_edge=False, box=None, header_style="bold", padding=(0, 2, 0, 0))
         for head in heads:
-            drawn.add_column(Text(head), overflow="fold", justify="right" if head in right else "left")
+            drawn.add_column(head, overflow="fold", justify="right" if head in right else "left")
         for row in rows:
-            drawn.add_row(*(Text(shown(cell)) for cell in row))
-        Console().print(drawn)
+            drawn.add_row(*row)
+        console().print(drawn)
         return
     widths = [max(len(line[n]) for line in (heads, *rows)) for n in range(len(heads))]
     for line in (heads, *rows):
-        click.echo("  ".join(shown(cell).ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def say(text: str) -> None:
     """Print a line on stderr."""
-    click.echo(shown(text), err=True)
+    echo(one_line(text), err=True)
 
 
 def remarks(lines: Sequence[str], limit: int, more: str) -> None:
@@ -118,7 +158,7 @@ def remarks(lines: Sequence[str], limit: int, more: str) -> None:
     for line in lines[:limit]:
         say(line)
     if len(lines) > limit:
-        click.echo(f"  and {len(lines) - limit} more: {more}", err=True)
+        echo(f"  and {len(lines) - limit} more: {more}", err=True)
 
 
 def size(count: int) -> str:

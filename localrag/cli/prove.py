@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from localrag.cli.options import EXISTING_FILE, complete_library, json_option, print_json, shown
-from localrag.cli.output import counted, size
+from localrag.cli.options import EXISTING_FILE, complete_library, json_option
+from localrag.cli.output import counted, echo, one_line, print_json, size
 from localrag.errors import UsageError
 from localrag.proofs import signed, verify
 from localrag.security import storage
@@ -50,7 +49,7 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
         return
     from localrag.proofs.offline import prove_offline
 
-    found = prove_offline(settings, progress=lambda line: click.echo(f"{line} ...", err=True))
+    found = prove_offline(settings, progress=lambda line: echo(f"{line} ...", err=True))
     document = signed(found.to_dict(), settings.proofs_dir)
     if report is not None:
         storage.write_json(report, document)
@@ -58,27 +57,27 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
         print_json(document)
     else:
         _print(found)
-        click.echo(f"key {document['signature']['fingerprint']}")
+        echo(f"key {document['signature']['fingerprint']}")
     if report is not None:
-        click.echo(f"The signed report is in {report}. Check it: localrag prove offline --verify {report}", err=True)
+        echo(f"The signed report is in {report}. Check it: localrag prove offline --verify {report}", err=True)
     if not found.proven:
         raise click.exceptions.Exit(1)
 
 
 def _print(report: Report) -> None:
-    click.echo(f"localrag {report.version}, {report.made}, {report.system}\n")
+    echo(f"localrag {report.version}, {report.made}, {report.system}\n")
     for layer in report.layers:
-        click.echo(f"layer {layer.name:9} {'holds' if layer.holds else f'does not hold: {layer.reason}'}")
+        echo(f"layer {layer.name:9} {'holds' if layer.holds else f'does not hold: {layer.reason}'}")
     width = max(len(one.name) for one in report.trials)
     for one in report.trials:
         _print_trial(one, width)
-    click.echo(f"heard outside: {report.heard}")
-    click.echo(f"meanwhile: {report.documents} documents read, {report.passages} passages; {report.model} answered")
-    click.echo(f"  {shown(report.answer)} ({report.citations} verified quote(s))\n")
+    echo(f"heard outside: {report.heard}")
+    echo(f"meanwhile: {report.documents} documents read, {report.passages} passages; {report.model} answered")
+    echo(f"  {report.answer} ({report.citations} verified quote(s))\n")
     if report.proven:
-        click.secho("Proven: every attempt was refused, by the layer in charge.", fg="green")
+        echo("Proven: every attempt was refused, by the layer in charge.", fg="green")
     else:
-        click.secho("NOT PROVEN: see the lines marked with !", fg="red", bold=True)
+        echo("NOT PROVEN: see the lines marked with !", fg="red", bold=True)
 
 
 def _print_trial(one: Trial, width: int) -> None:
@@ -88,20 +87,20 @@ def _print_trial(one: Trial, width: int) -> None:
         one.unconfined.result, f"; unconfined: {one.unconfined.detail}"
     )
     mark = " " if one.held else "!"
-    click.echo(f"{mark} {one.way:9} {one.name:{width}}  {_GOT[outcome.result]}{by} ({outcome.detail}){free}")
+    echo(f"{mark} {one.way:9} {one.name:{width}}  {_GOT[outcome.result]}{by} ({outcome.detail}){free}")
 
 
 def _verify(file: Path, folder: Path, as_json: bool) -> None:
     found = verify(file, folder)
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=2))
+        print_json(asdict(found))
     else:
         whose = "this machine's key" if found.ours else "another key than this machine's"
         good = f"valid, by {whose}" if found.good else "INVALID: the report was changed after it was signed"
-        click.echo(f"signature  {good}")
-        click.echo(f"key        {found.fingerprint}")
-        click.echo(f"made       {shown(found.made)}")
-        click.echo(f"says       {'proven' if found.proven else 'not proven'}")
+        echo(f"signature  {good}")
+        echo(f"key        {found.fingerprint}")
+        echo(f"made       {one_line(found.made)}")
+        echo(f"says       {'proven' if found.proven else 'not proven'}")
     if not found.good:
         raise click.exceptions.Exit(1)
 
@@ -131,12 +130,12 @@ def forgotten_command(name: str, file: Path | None, word: str, report: Path | No
         print_json(document)
     else:
         for trace in found.traces:
-            click.echo(f"LEFT  {shown(trace.file)}: {shown(trace.found)}")
+            echo(f"LEFT  {one_line(trace.file)}: {one_line(trace.found)}")
         for one in found.searched:
             if one.how == "locked":
-                click.echo(f"not searched, its key is missing: {shown(one.file)}")
+                echo(f"not searched, its key is missing: {one_line(one.file)}")
         total = size(sum(one.bytes for one in found.searched))
-        click.echo(
+        echo(
             f"Searched {counted(len(found.searched), 'file')} ({total}) for {counted(found.passages, 'passage')}: "
             + ("nothing is left." if found.proven else "NOT PROVEN."), err=True,
         )  # fmt: skip

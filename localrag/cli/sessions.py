@@ -11,9 +11,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from localrag.cli.keys import recipient_options
-from localrag.cli.options import confirm_deletion, json_option, keep_to_retention, print_json, print_result, shown
-from localrag.cli.output import counted
+from localrag.cli.options import confirm_deletion, json_option, keep_to_retention, print_result
+from localrag.cli.output import counted, echo, echo_file, one_line, print_json
 from localrag.errors import LocalragError, UsageError
+from localrag.security.terminal import escaped
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ def list_command(as_json: bool) -> None:
         print_json({"conversations": rows, "folder": str(store.folder), "retention_days": settings.retention_days})
         return
     if not there:
-        click.echo("There is no conversation yet. Start one: localrag chat", err=True)
+        echo("There is no conversation yet. Start one: localrag chat", err=True)
     for one, then in there:
-        click.echo(_line(one) + (f"  deleted after {then.date()}" if then else ""))
+        echo(_line(one) + (f"  deleted after {then.date()}" if then else ""))
 
 
 @command("show")
@@ -77,7 +78,7 @@ def show_command(named: str, as_json: bool) -> None:
     from localrag.sessions import export
 
     text = export.written(_load(named), "json" if as_json else "md").decode()
-    click.echo(text if as_json else shown(text), nl=False)
+    echo(escaped(text) if as_json else text, nl=False)
 
 
 @command("search")
@@ -93,13 +94,13 @@ def search_command(words: tuple[str, ...], as_json: bool) -> None:
         print_json({"words": list(words), "hits": rows})
         return
     if not hits:
-        click.echo("Nothing found. All words must be in the same title, question, answer or quote.", err=True)
+        echo("Nothing found. All words must be in the same title, question, answer or quote.", err=True)
     before = ""
     for hit in hits:
         if hit.session.id != before:
-            click.echo(_line(hit.session))
+            echo(_line(hit.session))
             before = hit.session.id
-        click.echo(f"    {f'turn {hit.turn}, ' if hit.turn else ''}{hit.where}: {shown(hit.snippet)}")
+        echo(f"    {f'turn {hit.turn}, ' if hit.turn else ''}{hit.where}: {one_line(hit.snippet)}")
 
 
 @command("rename")
@@ -132,7 +133,7 @@ def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
     store = _store()
     titles = {one.id: one.title or one.problem for one in store.list()}
     found = list(dict.fromkeys(store.find(one) for one in named))
-    what = ", ".join(f"“{shown(titles[one])}”" for one in found)
+    what = ", ".join(f"“{one_line(titles[one])}”" for one in found)
     confirm_deletion(what, yes)
     for one in found:
         store.delete(one)
@@ -162,7 +163,7 @@ def export_command(
         if (chosen == "docx" or recipients) and sys.stdout.isatty():
             what = "an encrypted file" if recipients else "a Word document"
             raise UsageError(f"cannot print {what} to a terminal", "Name a file: -o FILE.docx")
-        click.echo(export.exported(session, chosen, record, "-", recipients), nl=False)
+        echo_file(export.exported(session, chosen, record, "-", recipients))
         return
     path = output or Path(export.file_name(session, chosen))
     if recipients is not None:
@@ -174,7 +175,7 @@ def export_command(
         if path.is_file() and not force:
             raise UsageError(error.message, "Name another file with -o, or add --force.") from None
         raise
-    click.echo(f"Wrote {path}", err=True)
+    echo(f"Wrote {path}", err=True)
 
 
 def _store() -> SessionStore:
@@ -200,14 +201,14 @@ def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _line(one: Listed) -> str:
     if one.problem:
-        return f"{shown(one.id)}  cannot be opened: {shown(one.problem)}"
+        return f"{one_line(one.id)}  cannot be opened: {one_line(one.problem)}"
     turns = counted(one.turns, "turn")
     when, of = one.changed[:16].replace("T", " "), ", ".join(one.libraries)
-    return f"{one.id}  {shown(when)}  {turns:>9}  {shown(one.title)}  ({shown(of)})"
+    return f"{one_line(one.id)}  {one_line(when)}  {turns:>9}  {one_line(one.title)}  ({one_line(of)})"
 
 
 def _print(session: Session, done: str, as_json: bool) -> None:
     print_result(
         as_json, {"id": session.id, "title": session.title, "turns": len(session.turns)},
-        f"{done}: {session.id}  {shown(session.title)}",
+        f"{done}: {session.id}  {one_line(session.title)}",
     )  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from localrag.cli import keys, options
-from localrag.cli.options import print_json, print_result, shown
-from localrag.cli.output import bar, interruptible
+from localrag.cli.options import print_result
+from localrag.cli.output import bar, echo, echo_file, interruptible, one_line, print_json
 from localrag.errors import KeyRequired, NotFoundError, UsageError
 from localrag.lifecycle import encrypt
 from localrag.security import storage
@@ -46,7 +46,7 @@ def encrypt_command(name: str, no_recovery: bool, as_json: bool) -> None:
     if as_json:
         print_json({"library": name, "encrypted": True, "recovery_key": recovery})
     else:
-        click.echo(f"Encrypted {name!r}.", err=True)
+        echo(f"Encrypted {name!r}.", err=True)
         _print_recovery(name, recovery)
 
 
@@ -100,9 +100,9 @@ def status_command(names: Sequence[str], as_json: bool) -> None:
     for row in rows:
         state = "not encrypted"
         if row["encrypted"]:
-            state = "encrypted for " + ", ".join(f"{shown(one['name'])} ({one['kind']})" for one in row["holders"])
+            state = "encrypted for " + ", ".join(f"{one_line(one['name'])} ({one['kind']})" for one in row["holders"])
         left = "" if row["finished"] else "; UNFINISHED: run `localrag vault encrypt` or `rotate` again"
-        click.echo(f"{row['library']}: {state}{left}")
+        echo(f"{one_line(row['library'])}: {state}{left}")
 
 
 @vault_command.command("add")
@@ -139,7 +139,7 @@ def add_command(
     if as_json:
         print_json({"library": name, "added": holder, "recovery_key": words})
     else:
-        click.echo(f"{shown(holder)} can now open {name!r}.", err=True)
+        echo(f"{one_line(holder)} can now open {name!r}.", err=True)
         _print_recovery(name, words)
 
 
@@ -155,7 +155,7 @@ def remove_command(name: str, holder: str, as_json: bool) -> None:
     encrypt.change_holders(_folder(name), lambda keyring, key: keyring.without(holder))
     print_result(
         as_json, {"library": name, "removed": holder},
-        f"Removed {shown(holder)}. To replace the key: localrag vault rotate {name}",
+        f"Removed {one_line(holder)}. To replace the key: localrag vault rotate {name}",
     )  # fmt: skip
 
 
@@ -181,9 +181,9 @@ def rotate_command(name: str, as_json: bool) -> None:
     if as_json:
         print_json({"library": name, "rotated": True, "left_behind": list(left)})
         return
-    click.echo(f"Replaced the key of {name!r}.", err=True)
+    echo(f"Replaced the key of {name!r}.", err=True)
     for holder in left:
-        click.echo(f"Add again: {shown(holder)}", err=True)
+        echo(f"Add again: {one_line(holder)}", err=True)
 
 
 @vault_command.command("remember")
@@ -194,7 +194,7 @@ def remember_command(name: str, forget: bool) -> None:
     folder = _folder(name)
     held = None if forget else unlocked.keys_for(folder / keyrings.FILE)
     keys.keep_in_keyring(held.key if held else None, encrypt.keyring_of(folder).key_id)
-    click.echo("Deleted from the system's keyring." if forget else "Stored in the system's keyring.", err=True)
+    echo("Deleted from the system's keyring." if forget else "Stored in the system's keyring.", err=True)
 
 
 @vault_command.command("key-file")
@@ -202,7 +202,7 @@ def remember_command(name: str, forget: bool) -> None:
 def key_file_command(file: Path) -> None:
     """Write a new key to FILE. Keep it apart from the library, and a copy in a safe."""
     _new_key_file(file)
-    click.echo(f"Wrote a new key to {str(file)!r}.", err=True)
+    echo(f"Wrote a new key to {str(file)!r}.", err=True)
 
 
 @vault_command.command("identity")
@@ -218,7 +218,7 @@ def identity_command(file: Path) -> None:
     credential = keys.credential_in(file)
     if not isinstance(credential, SecretKey):
         raise UsageError(f"{str(file)!r} has no key", "Name a new file.")
-    click.echo(credential.public)
+    echo(credential.public)
 
 
 @vault_command.command("open")
@@ -245,10 +245,10 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
     else:
         raise KeyRequired(f"{file.name!r} is encrypted for a key", "Give the key with --key-file FILE.")
     if printed:
-        click.echo(content, nl=False)
+        echo_file(content)
     else:
         storage.write_bytes(target, content)
-        click.echo(f"Wrote {target}", err=True)
+        echo(f"Wrote {target}", err=True)
 
 
 def _new_key_file(file: Path) -> None:
@@ -274,5 +274,5 @@ def _follow(steps: Iterator[encrypt.Progress], quiet: bool) -> None:
 def _print_recovery(name: str, words: str | None) -> None:
     if words is None:
         return
-    click.echo(f"\nRecovery key of {name!r}, shown only once. Write it down and keep it safe:\n", err=True)
-    click.echo(f"  {words}\n")
+    echo(f"\nRecovery key of {name!r}, shown only once. Write it down and keep it safe:\n", err=True)
+    echo(f"  {words}\n")

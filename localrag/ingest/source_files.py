@@ -13,7 +13,7 @@ from localrag.types import Document, Page, StoredFile
 if TYPE_CHECKING:
     from localrag.ingest.readers.isolate import Drawer
 
-FileState = Literal["same", "changed", "missing"]
+FileState = Literal["same", "changed", "missing", "elsewhere"]  # elsewhere: its folder was not read on this machine
 _PICTURED = frozenset(".pdf .png .jpg .jpeg .jp2 .j2k .tif .tiff .webp .gif .bmp .heic .heif".split())
 
 

@@ -53,4 +53,5 @@ def forget(
         ended = asdict(audit.anchor(record)) if record.is_file() else None
         storage.remove(folder)
         unlocked.forget(folder)
+        storage.remove(settings.read_marks(name))
         audit.record(settings.audit_file, "forget", name, documents=len(documents), record=ended)

@@ -51,6 +51,7 @@ class Target:
     process: int
     outside: Path
     inside: Path
+    inherited: int  # a Unix socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Attempt:
     name: str
     way: Way
     layer: Refuser
-    run: Callable[[Target], None]
+    run: Callable[[Target], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +345,7 @@ ATTEMPTS = (
         lambda at: socket.create_connection(("127.0.0.1", at.port), timeout=5).close(),
     ),
     Attempt("another program's Unix socket", "python", "seccomp", _python_unix),
+    Attempt("a Unix socket that was open before", "python", "any", lambda at: os.write(at.inherited, b"x")),
     Attempt("TCP", "native", "seccomp", _native_tcp),
     Attempt("UDP, as a question to a name server is sent", "native", "seccomp", _native_udp),
     Attempt("a TCP socket of IPv6", "native", "seccomp", _opens(10, 1)),
@@ -422,9 +424,9 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # discards what libraries print
     target = Target(
-        order["port"], order["unix"], order["process"], outside=Path(order["outside"]), inside=Path(order["home"])
-    )
-    offline.close_sockets()
+        order["port"], order["unix"], order["process"], outside=Path(order["outside"]), inside=Path(order["home"]),
+        inherited=order["inherited"],
+    )  # fmt: skip
     settings = load_settings().with_options(home=target.inside, generator=order["generator"])
     if order["reader"]:
         offline.confine()
@@ -433,6 +435,7 @@ def main() -> None:
         replies.close()
         os._exit(0)
     if not order["control"]:
+        offline.close_sockets()
         offline.confine(without=order["without"])
         if "files" not in order["without"]:
             sandbox.make_library_folder(settings, _LIBRARY)

@@ -157,11 +157,14 @@ def _session(order: dict[str, Any]) -> dict[str, Any]:
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(Path(order["home"]).parent / "tmp")),
     }  # fmt: skip
     command = [sys.executable, "-P", "-m", "localrag.proofs.attempts"]
+    mine, theirs = socket.socketpair()
+    order = {**order, "inherited": theirs.fileno()}
     try:
-        done = subprocess.run(
-            command, input=json.dumps(order).encode(), capture_output=True, env=environment, timeout=_MAX_SECONDS,
-            check=False,
-        )  # fmt: skip
+        with mine, theirs:
+            done = subprocess.run(
+                command, input=json.dumps(order).encode(), capture_output=True, env=environment, timeout=_MAX_SECONDS,
+                check=False, pass_fds=[theirs.fileno()] * (os.name == "posix"),
+            )  # fmt: skip
     except subprocess.TimeoutExpired:
         message = f"the process under test took longer than {_MAX_SECONDS} s"
         raise LocalragError(message, "Try it with a smaller model.") from None

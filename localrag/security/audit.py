@@ -1,4 +1,4 @@
-"""The audit record: one JSON line for each question, page shown, export and deletion, chained by HMAC-SHA256.
+"""The audit record: one JSON line for each question, search, page shown, export and deletion, chained by HMAC-SHA256.
 
 A line's `mark` is the HMAC of its canonical JSON, which holds the mark of the line before it, under a key beside the
 record (`audit.key`). Lines hold HMACs of questions and answers; the words, and the content hashes of an ingest, lie
@@ -26,7 +26,7 @@ from localrag.policy import Refusal
 from localrag.security import storage
 from localrag.security.encryption import unlocked
 
-AuditEvent = Literal["ingest", "ask", "show", "export", "forget", "restore", "model", "vault", "refused"]
+AuditEvent = Literal["ingest", "ask", "search", "show", "export", "forget", "restore", "model", "vault", "refused"]
 
 WORDS_FOLDER = "audit-words"
 LISTS_FOLDER = "audit-lists"

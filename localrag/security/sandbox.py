@@ -111,9 +111,10 @@ def make_library_folder(settings: Settings, library: str) -> None:
         storage.make_dir(settings.indexes_dir / library)
 
 
-def mark_as_own(settings: Settings, library: str) -> None:
-    """Mark a library as made on this machine, so that it is trusted in ./indexes too."""
-    storage.write_bytes(settings.own_mark(library), b"", plain=True)
+def mark_as_own(settings: Settings, library: str, root: str = "") -> None:
+    """Mark a library as made here, so that it is trusted in ./indexes, or a `root` of it, whose files are opened."""
+    mark = settings.read_marks(library, root) if root else settings.own_mark(library)
+    storage.write_bytes(mark, b"", plain=True)
 
 
 def readable(settings: Settings) -> dict[Path, Inode]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -276,6 +276,11 @@ class Library:
     def content_hashes(self) -> set[str]:
         """The SHA-256 of every document."""
         return {row[0] for row in self._select("SELECT sha256 FROM documents")}
+
+    def hashes(self, paths: Collection[str]) -> dict[str, str]:
+        """The SHA-256 of these documents, by path."""
+        sql = f"SELECT path, sha256 FROM ({_DOCUMENTS}) WHERE path IN (SELECT value FROM json_each(?))"
+        return {row[0]: row[1] for row in self._select(sql, (json.dumps(list(paths)),))}
 
     def documents(self, globs: Sequence[str] | None = None, root: str | None = None) -> list[Document]:
         """The documents whose path matches one of the globs (all without), by path; NotFoundError if none does."""

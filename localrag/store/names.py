@@ -9,10 +9,11 @@ import re
 import stat
 from collections.abc import Collection, Sequence
 from contextlib import closing, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from localrag.errors import LibraryError, NotFoundError, UsageError
 from localrag.settings import Settings
+from localrag.types import Document
 
 SCHEMA = 3
 DATABASE = "library.db"
@@ -161,6 +162,14 @@ def _not_yours(folder: Path, name: str, problem: str) -> LibraryError:
         f"If you trust whoever made it: localrag restore {str(folder)!r} --name {name} --replace. Otherwise ingest its "
         f"documents again under another name. If only its rights are wrong: chmod -R go-w {str(folder)!r}",
     )
+
+
+def original(settings: Settings, name: str, document: Document) -> Path | None:
+    """The file that a document was read from; None if its folder was not read into the library on this machine."""
+    # A library from elsewhere names any path, and to look at some (/net, a UNC path) is to reach the network.
+    inside = PurePath(document.file or document.path)
+    safe = not inside.anchor and ".." not in inside.parts and settings.read_marks(name, document.root).exists()
+    return Path(document.root, inside) if safe else None
 
 
 # --- documents by glob -----------------------------------------------------------------------------------------

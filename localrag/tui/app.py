@@ -29,7 +29,7 @@ from localrag.tui.commands import COMMANDS
 from localrag.tui.lanes import LANES, Core, Installer, Lane, deliver
 from localrag.tui.preferences import Look, Preferences, themes
 from localrag.tui.screens.chat import ChatScreen
-from localrag.tui.text import clean_line, error_line
+from localrag.tui.text import LastLook, clean_line, error_line
 from localrag.tui.widgets.library import Works
 from localrag.types import EVERYTHING, Filter, Mode
 
@@ -104,6 +104,7 @@ class LocalragApp(App[None]):
         self._look = look or Look()
         # With colours of its own forced, Textual takes NO_COLOR to mean none at all instead of shades of grey.
         super().__init__(ansi_color=True if self._look.no_color else None)
+        self._filters.append(LastLook())
         for theme in themes():
             self.register_theme(theme)
         self.core = core

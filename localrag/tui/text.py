@@ -1,41 +1,35 @@
 """Text for the screen: made harmless, cut to fit, and numbers in words.
 
-Everything is drawn as `Content`, which is never parsed as markup, after escape sequences, control characters and
-direction overrides are taken out. Limit: look-alike letters are left as they are.
+Everything is drawn as `Content`, which is never parsed as markup, with escape sequences, control characters and
+direction overrides shown as escapes; `LastLook` sees every line again. Limit: look-alike letters stay as they are.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
+from rich.segment import Segment
 from textual.content import Content
+from textual.filter import LineFilter
+
+from localrag.security.terminal import UNSAFE, visible
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
+    from textual.color import Color
 
     from localrag.errors import LocalragError
 
-# Whole sequences first, so that "\x1b[31m" leaves nothing behind. An unfinished one loses only its control
-# characters, because the text after it must not vanish.
-_SEQUENCES = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]{0,2000}(?:\x07|\x1b\\|\x9c)"
-)
-_BLANKS = re.compile(r"[\t\r\x0b\x0c\x85\u2028\u2029]")
-# Direction overrides can show the words of a quote in another order than the document has them.
-_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _FORBIDDEN_MARKDOWN = ["link", "image", "autolink", "html_inline", "html_block", "reference"]
 _MARK = "…"
 MAX_QUESTION, MAX_QUESTION_LINES = 1200, 12  # shown above an answer
 
 
 def clean(text: str) -> str:
-    """Remove escape sequences and control characters; keep line breaks."""
-    text = _SEQUENCES.sub("", text.replace("\r\n", "\n"))
-    return _CONTROLS.sub("", _BLANKS.sub(" ", text))
+    """Show what a terminal would obey as escapes; keep line breaks."""
+    return visible(text).replace("\t", " ")
 
 
 def clean_line(text: str) -> str:
@@ -45,7 +39,14 @@ def clean_line(text: str) -> str:
 
 def clean_in_place(text: str) -> str:
     """Replace unsafe characters one for one, so that offsets into the text stay valid."""
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _BLANKS.sub(" ", text))
+    return UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", " ").replace("\r", " "))
+
+
+class LastLook(LineFilter):
+    """Replaces unsafe characters in every line that is drawn, whatever drew it."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        return [Segment(text if control else clean_in_place(text), style, control) for text, style, control in segments]
 
 
 def error_content(error: LocalragError) -> Content:

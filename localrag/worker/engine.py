@@ -47,6 +47,7 @@ class Shelf:
     instructions: str
     most: int
     encrypted: bool = False
+    elsewhere: tuple[str, ...] = ()  # roots that were not read on this machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Opened:
     document: Document
     page: Page
     count: int  # of the document's pages
-    file: str
+    file: str  # empty if it is "elsewhere"
     state: FileState = "same"  # whether the file has changed since it was read
 
 

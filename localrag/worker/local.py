@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from localrag import api, policy
 from localrag.answer import planning
 from localrag.answer.assistant import Assistant
-from localrag.errors import Cancelled, ModelError
+from localrag.errors import Cancelled, ModelError, ReadError
 from localrag.events import IngestProgress, IngestReport
 from localrag.ingest import scan, source_files
 from localrag.ingest.readers.source import Options
 from localrag.ingest.source_files import PageImage
-from localrag.lifecycle import audit_events
 from localrag.llm import calibration, loading, prompt_cache
 from localrag.models import machine
 from localrag.security.encryption.unlocked import encrypted_folder
@@ -99,13 +98,15 @@ class LocalEngine:
     def shelf(self, library: str) -> Shelf:
         with closing(api.open_library(library, settings=self._settings)) as opened:
             kept, most = self._kept(opened.folder)
+            roots = tuple(opened.roots())
             return Shelf(
-                library, tuple(opened.roots()),
+                library, roots,
                 tuple(
                     Shelved(one, one.characters // planning.CHARACTERS_PER_TOKEN, kept.get(one.sha256, 0))
                     for one in sorted(opened.documents(), key=lambda one: one.path)
                 ),
                 tuple(opened.failures()), opened.instructions, most, encrypted_folder(opened.folder) is not None,
+                tuple(root for root in roots if not self._settings.read_marks(library, root).exists()),
             )  # fmt: skip
 
     def _kept(self, folder: Path) -> tuple[dict[str, int], int]:
@@ -121,13 +122,13 @@ class LocalEngine:
     def page(self, library: str, document: str, number: int | None = None) -> Opened:
         with closing(api.open_library(library, settings=self._settings)) as opened:
             found, page = opened.page(document, number)
-            file = Path(found.root) / (found.file or found.path)
-            return Opened(found, page, found.pages, str(file), source_files.state(file, opened.stored_file(found)))
+            file = names.original(self._settings, library, found)
+            state = "elsewhere" if file is None else source_files.state(file, opened.stored_file(found))
+            return Opened(found, page, found.pages, str(file or ""), state)
 
     def note_opened(self, library: str, document: str, number: int | None = None) -> None:
         with closing(api.open_library(library, settings=self._settings)) as opened:
-            found, page = opened.find_page(document, number)
-        audit_events.shown(self._settings.library_audit_file(library), library, found, page.number, opened=True)
+            opened.page(document, number, opened=True)
 
     def models(self) -> tuple[str, ...]:
         from localrag.models.store import ModelStore
@@ -140,13 +141,15 @@ class LocalEngine:
     ) -> PageImage:
         with closing(api.open_library(library, settings=self._settings)) as opened:
             found, page = opened.page(document, number)
+        if (file := names.original(self._settings, library, found)) is None:
+            raise ReadError("it was not read on this machine", "Read its folder here: localrag ingest FOLDER")
         if (drawer := self._drawer) is None:
             from localrag.ingest.readers.isolate import Drawer
 
             settings = self._settings
             options = Options(depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000)
             drawer = self._drawer = Drawer(settings.read_seconds, options, settings.read_memory_mb * 1_000_000)
-        return source_files.page_image(Path(found.root) / (found.file or found.path), found, page, width, spans, drawer)
+        return source_files.page_image(file, found, page, width, spans, drawer)
 
     def model_choices(self) -> tuple[ModelOffer, ...]:
         from localrag.models import catalog

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from click.testing import CliRunner
 from tiny_models import adapter, gguf, sha256
 
 from localrag import api
+from localrag.cli.app import localrag
 from localrag.errors import StorageError
 from localrag.lifecycle import audit_events, encrypt
 from localrag.models import ModelStore
@@ -32,6 +34,37 @@ def lines(settings, event, name=None):
 
 def content(text):
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+# --- searches -----------------------------------------------------------------------------------------------
+
+
+def test_a_search_is_recorded_before_its_passages_are_shown(papers, settings, monkeypatch):
+    found = papers.search("one")
+    assert CliRunner().invoke(localrag, ["search", "one"]).exit_code == 0
+    file = settings.library_audit_file("papers")
+    first, second = lines(settings, "search", "papers")
+    assert first.details == second.details and first.details["question_hmac"] == audit.words_hmac(file, "one")
+    assert set(first.details["shown"]) == {f"{content(passage.text)}#0" for passage in found}
+    assert b"one" not in file.read_bytes() and audit.verify(file) == []
+    monkeypatch.setattr(audit, "record", full)
+    with pytest.raises(StorageError):
+        papers.search("one")
+
+
+def test_words_of_a_search_are_kept_as_those_of_a_question(papers, settings, monkeypatch):
+    file = settings.library_audit_file("papers")
+    papers.search("two")
+    monkeypatch.setenv("LOCALRAG_AUDIT_WORDS", "full")
+    api.open_library("papers").search("one")
+    marks, full = lines(settings, "search", "papers")
+    assert audit.words_of(file, marks) is None and audit.words_of(file, full) == audit.Words("one", "")
+    papers.forget(["a.txt"])
+    assert audit.words_of(file, full) is None
+
+
+def full(*_, **__):
+    raise StorageError("the disk is full")
 
 
 # --- ingests ------------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ def test_an_attempt_names_the_layer_that_refused_it(monkeypatch: pytest.MonkeyPa
             raise error
 
         one = attempts.Attempt("x", "native", "seccomp", run)
-        return attempts.attempt(one, attempts.Target(1, "", 1, Path(), Path()))
+        return attempts.attempt(one, attempts.Target(1, "", 1, Path(), Path(), -1))
 
     assert raises(PermissionError(13, "no")).by == "seccomp"
     assert raises(ConnectionRefusedError(111, "no")).by == "any"

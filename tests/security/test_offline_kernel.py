@@ -267,6 +267,25 @@ except SystemExit as stop:
 
 
 @linux
+@pytest.mark.parametrize("words", ["--version", "models list --json"])
+def test_a_command_closes_an_inherited_unix_socket_and_keeps_its_input(words: str) -> None:
+    import socket
+
+    code = f"""
+from localrag.cli.app import main
+sys.argv = ["localrag", *{words.split()!r}]
+try:
+    main()
+except SystemExit as stop:
+    print([fd for fd in seccomp.sockets(unix=True) if fd > 0], 0 in seccomp.sockets(unix=True))
+"""
+    mine, left = socket.socketpair()
+    with mine, left:
+        shown = child(code, pass_fds=(left.fileno(),), stdin=left)
+    assert shown.splitlines()[-1] == "[] True"
+
+
+@linux
 def test_an_install_is_left_to_the_hook() -> None:
     shown = child("""
 from localrag.cli import app

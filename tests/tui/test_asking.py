@@ -270,7 +270,7 @@ async def test_several_lines_are_typed_pasted_and_asked_whole():
         await see(pilot, "characters)")
         await idle(pilot)
     (asked,) = world.assistant.asked
-    assert asked["question"].startswith("a\nb\nc\nd\none clause clause") and len(asked["question"]) > 2000
+    assert asked["question"].startswith("a\nb\nc\nd\none\\u001b[31m clause clause") and len(asked["question"]) > 2000
 
 
 def test_alt_enter_of_an_old_terminal_is_a_new_line():

@@ -8,6 +8,8 @@ import fake_core as fakes
 import pytest
 from fake_core import FakeAssistant, FakeLibrary, FakeWorld, answered, citation
 from rich.cells import cell_len
+from textual.content import Content
+from textual.widgets import Static
 
 from localrag.events import Planned
 from localrag.tui.text import clean, clean_in_place, clean_line, shorten, shorten_all, shorten_source
@@ -18,25 +20,27 @@ HOSTILE = (
     "[bold red]loud[/] [@click=app.quit]press[/] \x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\ "
     "\x1b[2J\x9b31m\x07\u202eesrever"
 )
-HARMLESS = "[bold red]loud[/] [@click=app.quit]press[/] link esrever"
+HARMLESS = (
+    r"[bold red]loud[/] [@click=app.quit]press[/] \u001b]8;;http://evil.example\u001b\link\u001b]8;;\u001b\ "
+    r"\u001b[2J\u009b31m\u0007\u202eesrever"
+)
 LONG = "contracts/2024/final/master-services-agreement-with-annexes-and-schedules-signed-v12-final.pdf"
 
 
 @pytest.mark.parametrize(
     ("text", "left"),
     [
-        ("\x1b[31mred\x1b[0m", "red"),
-        ("\x1b]0;title\x07x", "x"),
-        ("\x1b]8;;http://a\x1b\\text", "text"),
-        ("\x1b]0;never ended, so nothing may vanish", "]0;never ended, so nothing may vanish"),
-        ("\x9b31mred", "red"),
-        ("a\x00b\x07c\x7f\ud800", "abc"),
+        ("\x1b[31mred", r"\u001b[31mred"),
+        ("\x1b]0;title\x07x", r"\u001b]0;title\u0007x"),
+        ("\x9b31mred", r"\u009b31mred"),
+        ("a\x00b\x7f\ud800", r"a\u0000b\u007f\ud800"),
         ("a\tb\r\nc", "a b\nc"),
-        ("\u202eabc\u2066", "abc"),
+        ("\u202eabc\u2066", r"\u202eabc\u2066"),
+        ("\u200fabc\u200e", "abc"),
         ("naïve “quotes” 条 é", "naïve “quotes” 条 é"),
     ],
 )
-def test_clean_removes_what_a_terminal_would_obey(text, left):
+def test_clean_shows_what_a_terminal_would_obey(text, left):
     assert clean(text) == left
 
 
@@ -45,7 +49,7 @@ def test_clean_in_place_keeps_offsets():
     kept = clean_in_place(text)
     assert len(kept) == len(text) and kept.index("loud") == text.index("loud")
     assert not set("\x1b\x9b\x07\u202e\t\r\ud800") & set(kept)
-    assert clean_line(" a\n\n b\x1b[1m ") == "a b"
+    assert clean_line(" a\n\n b\x1b[1m ") == r"a b\u001b[1m"
 
 
 def effects(app) -> list[str]:
@@ -72,6 +76,14 @@ async def test_hostile_text_is_drawn_as_it_is(monkeypatch):
         assert shown(app).count(HARMLESS) >= 5 and "[red]c" in shown(app)
         assert "[site](http://evil.example/a)" in shown(app) and "![p](http" in shown(app)
         assert effects(app) == []
+        assert not set("\x1b\x9b\x07\u202e") & set("".join(lines(app)))
+
+
+async def test_the_last_look_shows_what_a_widget_forgot_to_clean():
+    app = FakeWorld(FakeAssistant([])).app(libraries=["c"])
+    async with app.run_test(size=(100, 30)) as pilot:
+        await app.mount(Static(Content("forgot \x1b]0;owned\x07 \x9b2J \u202edone"), id="forgetful"))
+        await see(pilot, "forgot \N{REPLACEMENT CHARACTER}]0;owned")
         assert not set("\x1b\x9b\x07\u202e") & set("".join(lines(app)))
 
 

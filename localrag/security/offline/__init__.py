@@ -90,14 +90,15 @@ def confined() -> bool:
 
 
 def close_sockets() -> None:
-    """Close network sockets that this process inherited. Raises OfflineRefused if its input or output is one."""
-    for descriptor in seccomp.sockets():
-        if descriptor <= 2:
+    """Close inherited sockets but input and output. Raises OfflineRefused if these are network sockets."""
+    for descriptor in seccomp.sockets(unix=True):
+        if descriptor > 2:
+            os.close(descriptor)
+        elif descriptor in seccomp.sockets():
             raise OfflineRefused(
                 "the input or output of localrag is a network socket",
                 "Start it from a terminal, or through a pipe: ... | localrag ... | ...",
             )
-        os.close(descriptor)
 
 
 def layers() -> tuple[Layer, ...]:

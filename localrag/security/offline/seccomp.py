@@ -187,8 +187,8 @@ def _libc() -> ctypes.CDLL:
     return libc
 
 
-def sockets() -> dict[int, int]:
-    """Open sockets of this process that are not Unix sockets: descriptor and family."""
+def sockets(*, unix: bool = False) -> dict[int, int]:
+    """Open sockets of this process, Unix sockets only with `unix`: descriptor and family."""
     import socket
 
     found: dict[int, int] = {}
@@ -202,6 +202,6 @@ def sockets() -> dict[int, int]:
         except OSError:  # the descriptor that listed the folder
             continue
         with copy:
-            if copy.family != socket.AF_UNIX:
+            if unix or copy.family != socket.AF_UNIX:
                 found[int(descriptor.name)] = int(copy.family)
     return found

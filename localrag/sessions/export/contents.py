@@ -7,22 +7,18 @@ read; the cited documents follow at the end. Control characters, direction overr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from localrag.answer.verify.annotations import limits, mark, unread, warnings
 from localrag.search import filters
+from localrag.security.terminal import UNSAFE
 from localrag.sessions.session import SavedTurn, Session
 from localrag.types import Answer, source
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
-
-_UNSAFE = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +126,7 @@ def _turn(saved: SavedTurn) -> ExportedTurn:
 
 def clean(text: str) -> str:
     """The text without unsafe characters; line breaks stay."""
-    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def line(text: str) -> str:

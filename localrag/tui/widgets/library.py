@@ -485,7 +485,7 @@ class LibraryPane(Vertical):
                 (shelf.library, Path(root))
                 for shelf in self._shelves
                 for root in shelf.roots
-                if here is None or here.library == shelf.library
+                if root not in shelf.elsewhere and (here is None or here.library == shelf.library)
             ]
         )
 

@@ -22,7 +22,7 @@ from localrag.errors import LocalragError
 from localrag.security.offline import viewer_process
 from localrag.tui import viewing
 from localrag.tui.text import clean_line, error_content, error_line, question_line
-from localrag.tui.widgets.source import SourcePane
+from localrag.tui.widgets.source import STATES, SourcePane
 from localrag.worker.engine import Opened
 
 if TYPE_CHECKING:
@@ -224,8 +224,8 @@ class SourceKeys(Container):
     @work
     async def _open_file(self, opened: Opened) -> None:
         file = Path(opened.file)
-        if opened.state == "missing":
-            self._say(f"The file is no longer there: {file}", warning=True)
+        if opened.state in ("missing", "elsewhere"):
+            self._say(f"{STATES[opened.state]} {opened.file}", warning=True)
             return
         if viewing.loads_remote_content(file) and self._warned != file:
             self._warned = file

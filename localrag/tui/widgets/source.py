@@ -39,9 +39,10 @@ QUOTE, OTHER = "bold reverse", "underline"  # visible without colour
 MAX_PIXEL_BYTES = 60_000_000
 NO_EXTRA = "Pages as pictures need an extra: pip install 'localrag[images]'."
 NO_PIXELS = "This terminal shows no pictures (it needs Kitty's protocol or Sixel)."
-_STATES = {
+STATES = {
     "changed": "! The file has changed since it was read. This is the text that was read.",
     "missing": "! The file is no longer there. This is the text that was read.",
+    "elsewhere": "! The file was not read on this machine, so nothing looks at it. This is the text that was read.",
 }
 
 
@@ -355,7 +356,7 @@ class SourcePane(Vertical):
     def _page_notes(self, page: Page, quote: Found | None) -> str:
         """What a reader must know about the text of this page."""
         assert self._opened is not None and self._citation is not None
-        lines = [_STATES[self._opened.state]] if self._opened.state in _STATES else []
+        lines = [STATES[self._opened.state]] if self._opened.state in STATES else []
         if page.number == self._citation.page and quote is None:
             lines.append("! The document has changed: the quote is no longer on this page.")
         elif quote is not None and quote.moved:

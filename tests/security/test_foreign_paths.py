@@ -1,0 +1,106 @@
+"""A library from elsewhere names files; none is looked at before the user reads its folder on this machine."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localrag import api
+from localrag.errors import ReadError
+from localrag.lifecycle import restore
+from localrag.settings import Settings
+from localrag.store import names
+from localrag.store.writer import Editor
+from localrag.types import Document
+from localrag.worker.local import LocalEngine
+
+FAR = "/net/evil.example/share"
+
+
+@pytest.fixture
+def touched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Paths below FAR that anything looked at."""
+    seen: list[str] = []
+
+    def spy(module: Any, name: str) -> None:
+        real = getattr(module, name)
+
+        def look(path: Any, *args: Any, **options: Any) -> Any:
+            if not isinstance(path, int) and os.fsdecode(path).startswith(FAR):
+                seen.append(name)
+            return real(path, *args, **options)
+
+        monkeypatch.setattr(module, name, look)
+
+    for name in ("stat", "lstat", "open", "scandir", "listdir", "readlink", "access"):
+        spy(os, name)
+    spy(io, "open")
+    spy(builtins, "open")
+    return seen
+
+
+@pytest.fixture
+def engine(settings: Settings, models: Any) -> Iterator[LocalEngine]:
+    engine = LocalEngine(settings)
+    yield engine
+    engine.close()
+
+
+def test_no_original_of_a_foreign_library_is_looked_at(
+    settings: Settings, put: Callable[..., None], shelf: Callable[..., Editor], engine: LocalEngine, touched: list[str]
+) -> None:
+    put(shelf("evil", {}), "scan.pdf", ["The words."], root=FAR)
+    opened = engine.page("evil", "scan.pdf", 1)
+    assert (opened.page.text, opened.file, opened.state) == ("The words.", "", "elsewhere")
+    with pytest.raises(ReadError):
+        engine.page_image("evil", "scan.pdf", 1, 100)
+    engine.note_opened("evil", "scan.pdf", 1)
+    assert engine.shelf("evil").elsewhere == (FAR,)
+    api.open_library("evil", settings=settings).status()
+    engine.look_at(settings.indexes_dir)
+    assert touched == []
+
+
+@pytest.mark.parametrize("file", ["../../etc/passwd", "/etc/passwd", "a/../../b"])
+def test_a_file_outside_of_its_folder_is_no_original(settings: Settings, tmp_path: Path, file: str) -> None:
+    from localrag.security import sandbox
+
+    sandbox.mark_as_own(settings, "papers", str(tmp_path))
+    document = Document(1, str(tmp_path), file, "", "", 0, 0, 0, False)
+    assert names.original(settings, "papers", document) is None
+    assert names.original(settings, "other", document) is None
+
+
+def test_originals_are_looked_at_once_their_folder_was_read_here(
+    settings: Settings, folder: Callable[..., Path], engine: LocalEngine
+) -> None:
+    root = folder({"a.txt": "The words."})
+    with_root = api.open_library("papers", settings=settings, create=True)
+    with_root.ingest(root)
+    opened = engine.page("papers", "a.txt")
+    assert (opened.file, opened.state, engine.shelf("papers").elsewhere) == (str(root / "a.txt"), "same", ())
+    with_root.forget()
+    assert not settings.read_marks("papers").exists()
+
+
+def test_a_restored_library_is_from_elsewhere_until_its_folder_is_read(
+    settings: Settings, folder: Callable[..., Path], tmp_path: Path, engine: LocalEngine
+) -> None:
+    root = folder({"a.txt": "The words."})
+    made = api.open_library("papers", settings=settings, create=True)
+    made.ingest(root)
+    made.close()
+    copy = tmp_path / "copy"
+    settings.library_dir("papers").rename(copy)
+    restore.restore(settings, copy, "papers", trust=True, unlock=lambda *_: pytest.fail("no key is needed"))
+    assert engine.page("papers", "a.txt").state == "elsewhere"
+    again = api.open_library("papers", settings=settings)
+    assert again.ingest(root).unchanged == 1
+    again.close()
+    assert engine.page("papers", "a.txt").state == "same"

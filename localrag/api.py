@@ -31,7 +31,7 @@ from localrag.security.encryption import unlocked
 from localrag.settings import Settings, Think, load_settings
 from localrag.store import names
 from localrag.store.library import Library as Storage
-from localrag.store.names import DATABASE, check_name, check_trusted
+from localrag.store.names import DATABASE, Tombstones, check_name, check_trusted
 from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
 
 if TYPE_CHECKING:
@@ -274,7 +274,6 @@ class Library:
             EmbedderMismatch, ModelError, StorageError, PolicyRefused: from loading the embedder and writing.
         """
         from localrag.ingest import reembed, scan, sync
-        from localrag.store.tombstones import Tombstones
         from localrag.store.writer import CHUNKING_VERSION
 
         path = Path(path)
@@ -305,10 +304,9 @@ class Library:
                 after, stones = storage.content_hashes(), storage.tombstones
                 prompt_cache.drop_missing(self.folder, after)
             sandbox.mark_as_own(self._settings, self.name, report.root)
-            # Under the lock, or a `forget` meanwhile would miss these lists.
             record = self._settings.library_audit_file(self.name)
             audit_events.ingested(record, report, before, after)
-            # What an interrupted `forget` left, the ingest removed.
+            # An interrupted `forget` left it; and a `forget` waits for these lists.
             if forgotten := [one for one in before - after if stones.cover("", "", one)]:
                 audit.forget(record, forgotten)
         return report

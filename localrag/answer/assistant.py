@@ -27,7 +27,7 @@ from localrag.search.retrieval import Searcher
 from localrag.security import audit
 from localrag.security.audit import AuditEvent
 from localrag.settings import Settings
-from localrag.store import tombstones
+from localrag.store import names
 from localrag.store.library import Library
 from localrag.types import MODES, Answer, Citation, Filter, Mode, NotRead, Passage, Seconds, Turn, Usage
 
@@ -241,7 +241,7 @@ class Assistant:
         # What is answered from an encrypted library, too, is not kept in clear beside another.
         encrypted = [library for library in libraries if unlocked.encrypted_folder(library.folder)]
         for library in libraries:
-            if not tombstones.holds(library.folder):
+            if not names.holds(library.folder):
                 continue  # it was forgotten meanwhile, with its record
             file = self._settings.library_audit_file(library.name)
             pages = {(one.document, one.page or 0) for one in seen if one.library == library.name}
@@ -250,7 +250,7 @@ class Assistant:
             number = audit.record(file, event, library.name, question=question, answer=answer, shown=shown, **details)
             if self._settings.audit_words == "full" and (not encrypted or library in encrypted):
                 with audit.locked(file):
-                    if tombstones.holds(library.folder, [document for document, _ in pages]):
+                    if names.holds(library.folder, [document for document, _ in pages]):
                         audit.keep_words(file, number, question, answer)
 
     def _passage_prompt(self, query: Query, route: Route) -> Prompt | None:
@@ -332,7 +332,7 @@ class Assistant:
             return None
         hashes = [document.sha256 for _, document in documents]
         identity, folder = loading.generator_identity(self._settings), documents[0][0].folder
-        held = partial(tombstones.holds, folder, [document.path for _, document in documents])
+        held = partial(names.holds, folder, [document.path for _, document in documents])
         return DiskPromptCache(folder, identity, hashes, self._settings.cache_bytes, part=part, held=held)
 
     def _cached_tokens(self, documents: Sequence[Pair]) -> int:

@@ -19,7 +19,7 @@ from localrag.llm import calibration, loading, priority
 from localrag.llm.priority import Rank
 from localrag.llm.prompt_cache import DiskPromptCache, bound
 from localrag.settings import Settings
-from localrag.store import tombstones
+from localrag.store import names
 from localrag.store.library import Library
 from localrag.types import EVERYTHING, Document
 
@@ -151,5 +151,5 @@ def _cache(library: Library, unit: Unit, settings: Settings) -> DiskPromptCache:
     return DiskPromptCache(
         library.folder, identity, [unit.pair[1].sha256], settings.cache_bytes,
         part=unit.name if unit.section else "", keep_others=True,
-        held=lambda: tombstones.holds(library.folder, [unit.pair[1].path]),
+        held=lambda: names.holds(library.folder, [unit.pair[1].path]),
     )  # fmt: skip

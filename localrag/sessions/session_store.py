@@ -36,7 +36,7 @@ from localrag.sessions.session import (
     without_answer,
 )
 from localrag.settings import Settings
-from localrag.store import names, tombstones
+from localrag.store import names
 from localrag.types import EVERYTHING, Answer, Filter, Mode
 
 LAST = "last"
@@ -280,7 +280,7 @@ class SessionStore:
         used = {
             folder: [path for name, path in found if name == folder.name] for folder in self._homes(session.libraries)
         }
-        return any(paths and not tombstones.holds(folder, paths) for folder, paths in used.items())
+        return any(paths and not names.holds(folder, paths) for folder, paths in used.items())
 
     def _current(self, session: Session) -> Session:
         """The conversation as it is on the disk, or as given if it was never saved."""

@@ -25,8 +25,7 @@ from localrag.security.storage import sqlite3
 from localrag.store import locations, minhash, text_analysis
 from localrag.store.full_text import DOCUMENTS, PASSAGES, Indexer
 from localrag.store.library import PATH, Library, permitted
-from localrag.store.names import DATABASE, SCHEMA, check_name
-from localrag.store.tombstones import Tombstones
+from localrag.store.names import DATABASE, SCHEMA, Tombstones, check_name
 from localrag.types import Chunk, Document, Ocr, Page, Part, StoredFile
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 from textual.message_pump import MessagePump
 
-from localrag.errors import LocalragError
+from localrag.errors import LocalragError, NotFoundError
 from localrag.events import Answered, Delta, Event, Replaced
 from localrag.settings import Settings, as_text
 from localrag.tui.lanes import Core, deliver
@@ -127,10 +127,7 @@ def answer(core: Core, question: PendingQuestion, screen: MessagePump) -> None:
     final: Answer | None = None
     if not question.stop.is_set():
         with suppress(LocalragError):  # if the disk is full, saving the answer reports it
-            session = _save(core, question, lambda session: core.store.ask(session, question.text))
-            # Without the answers that were removed with a document meanwhile.
-            saved = {(turn.question, turn.answer) for turn in session.history}
-            question.state.history[:] = [one for one in question.state.history if (one.question, one.answer) in saved]
+            _begin(core, question)
         written, saved_at = "", time.monotonic()
         for event in core.engine.ask(
             question.text, libraries=question.scope.libraries, documents=question.scope.only,
@@ -150,6 +147,18 @@ def answer(core: Core, question: PendingQuestion, screen: MessagePump) -> None:
     deliver(screen, QuestionEnded(question))
     if final is not None:
         _remember(core, question, final, screen)
+
+
+def _begin(core: Core, question: PendingQuestion) -> None:
+    """Save the question, and drop answers from the history that were removed meanwhile, with a document or all."""
+    state = question.state
+    try:
+        session = _save(core, question, lambda session: core.store.ask(session, question.text))
+    except NotFoundError:  # the conversation was deleted
+        state.session = None
+        session = _save(core, question, lambda session: core.store.ask(session, question.text))
+    saved = {(turn.question, turn.answer) for turn in session.history}
+    state.history[:] = [turn for turn in state.history if (turn.question, turn.answer) in saved]
 
 
 def _remember(core: Core, question: PendingQuestion, final: Answer, screen: MessagePump) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from localrag import api
 from localrag.settings import Settings
-from localrag.store.tombstones import Tombstones
+from localrag.store.names import Tombstones
 
 Folder = Callable[..., Path]
 

@@ -132,6 +132,7 @@ def localrag(ctx: click.Context, debug: bool) -> None:
 
 def main() -> None:
     """Confine the process, run the command, and exit with its code."""
+    sys.excepthook = _print_traceback
     hide_arguments(sys.argv[1:])
     if code := _confine(sys.argv[1:]):
         sys.exit(code)
@@ -166,6 +167,12 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_traceback(*error: Any) -> None:
+    import traceback
+
+    echo("".join(traceback.format_exception(*error)), err=True, nl=False)
 
 
 def _warn() -> None:

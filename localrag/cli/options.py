@@ -187,7 +187,4 @@ def confirm_deletion(what: str, yes: bool) -> None:
 
 def print_result(as_json: bool, value: Any, text: str) -> None:
     """Print a result as JSON on stdout, or in words on stderr."""
-    if as_json:
-        print_json(value)
-    else:
-        echo(text, err=True)
+    print_json(value) if as_json else echo(text, err=True)

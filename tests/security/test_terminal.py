@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -176,6 +177,13 @@ def test_usage_errors_name_arguments_without_obeying_them(monkeypatch: pytest.Mo
     with pytest.raises(SystemExit) as stop:
         app.main()
     assert stop.value.code == 2 and "owned" in harmless(screen.getvalue())
+
+
+def test_a_traceback_names_what_failed_without_obeying_it() -> None:
+    command = ["localrag", "--debug", "status", f"none{TITLE}{C1}"]
+    code = f"import sys; sys.argv = {command!r}; from localrag.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "Traceback" in harmless(done.stderr) and "owned" in done.stderr
 
 
 # --- no other way to the terminal ---------------------------------------------------------------------------

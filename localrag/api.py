@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import embeddings, policy
-from localrag.answer import instructions
+from localrag.answer import prompts
 from localrag.answer.assistant import Assistant
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import Answered, Event, Failure, IngestProgress, IngestReport
@@ -337,7 +337,7 @@ class Library:
         from localrag.ingest import sync
         from localrag.store.writer import Editor
 
-        kept = instructions.checked(text) if text else ""
+        kept = prompts.checked_instructions(text) if text else ""
         with sync.writing(self.folder, self.name), closing(Editor.open(self.folder, self.name)) as storage:
             storage.instruct(kept)
         return kept

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from localrag.answer import answering, context, decomposition, followups, instructions, planning, prompts
+from localrag.answer import answering, context, decomposition, followups, planning, prompts
 from localrag.answer.context import Unit
 from localrag.answer.planning import BACKGROUND
 from localrag.answer.stages import Pair, Prompt, Query, Route
@@ -109,7 +109,7 @@ class Assistant:
         chosen = filters.chosen(opened, only)
         return Query(
             question.strip(), opened, only, chosen.documents, history, mode,
-            instructions=instructions.of(opened),
+            instructions=prompts.instructions_of(opened),
             not_read=(*chosen.left_out, *context.not_read(chosen.documents, opened, only)), stop=stop,
         )  # fmt: skip
 

@@ -12,12 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from localrag.answer import prompt_injection
+from localrag.errors import UsageError
+from localrag.ingest.readers.cleaning import clean
 from localrag.quantities import load_words
+from localrag.store.library import Library
 from localrag.types import Message, Passage, Turn
 
 Count = Callable[[str], int]
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
 
+MAX_INSTRUCTIONS = 600  # characters
 WORDS = load_words("localrag.answer", "prompts.toml")
 NOT_FOUND: str = WORDS["not_found"]
 STOPPED: str = WORDS["stopped"]
@@ -207,3 +211,31 @@ _SAYS_NOTHING = re.compile(
 def says_nothing(answer: str) -> bool:
     """Return whether an answer only says that the documents do not say."""
     return bool(_SAYS_NOTHING.match(answer)) and len(answer) < 300
+
+
+def checked_instructions(text: str) -> str:
+    """Return instructions on one line, without control characters."""
+    text = " ".join(clean(text).split())
+    if not text:
+        raise UsageError(
+            "the instructions are empty",
+            "Write some, such as 'Answer in German; cite clause numbers.', or remove them with --clear.",
+        )
+    if len(text) > MAX_INSTRUCTIONS:
+        raise UsageError(
+            f"the instructions have {len(text):,} characters, at most {MAX_INSTRUCTIONS} are read with a question",
+            "Say how answers should be worded, in a few sentences. Put facts into a document instead.",
+        )
+    return text
+
+
+def instructions_of(libraries: Sequence[Library]) -> str:
+    """Return the wishes of the owners of these libraries, such as "Answer in German", each under its library's name.
+
+    The model reads them behind the question and only where it writes, so they change neither what is searched nor
+    whether the text holds the answer (docs/decisions/0033-instructions-and-conflicts.md). Survey rows ignore them.
+    """
+    given = [(library.name, library.instructions) for library in libraries if library.instructions]
+    if len({text for _, text in given}) < 2 and len(given) in (0, len(libraries)):
+        return given[0][1] if given else ""
+    return " ".join(f"For documents of {name!r}: {text}" for name, text in given)

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from localrag import api
-from localrag.answer import instructions
 from localrag.answer import prompts as prompt
 from localrag.answer.assistant import Assistant
 from localrag.cli.app import localrag
@@ -90,14 +89,14 @@ def test_text_and_a_file_at_once_are_refused(papers: Editor, tmp_path: Path) -> 
 
 def test_those_of_several_libraries_are_told_by_their_names(papers: Editor, shelf: Shelf) -> None:
     other = shelf("people", {"a.txt": "Ann."})
-    assert instructions.of([papers, other]) == ""
+    assert prompt.instructions_of([papers, other]) == ""
     papers.instruct("Answer in German.")
-    assert instructions.of([papers]) == "Answer in German."
-    assert instructions.of([papers, other]) == "For documents of 'papers': Answer in German."
+    assert prompt.instructions_of([papers]) == "Answer in German."
+    assert prompt.instructions_of([papers, other]) == "For documents of 'papers': Answer in German."
     other.instruct("Use first names.")
-    assert instructions.of([papers, other]).endswith("For documents of 'people': Use first names.")
+    assert prompt.instructions_of([papers, other]).endswith("For documents of 'people': Use first names.")
     other.instruct("Answer in German.")
-    assert instructions.of([papers, other]) == "Answer in German."
+    assert prompt.instructions_of([papers, other]) == "Answer in German."
 
 
 # --- what they reach ------------------------------------------------------------------------------------------

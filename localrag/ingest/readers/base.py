@@ -24,8 +24,7 @@ from typing import cast
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.cleaning import clean, clean_title
-from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, open_file, unreadable
-from localrag.ingest.readers.tables import TABLES
+from localrag.ingest.readers.source import TABLES, Budget, Member, Options, OverBudget, Source, open_file, unreadable
 from localrag.types import Page, Part, Reading, Refused
 
 # Files that were read under a lower number are read again.

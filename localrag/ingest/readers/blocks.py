@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from localrag.ingest.readers.cleaning import clean
-from localrag.ingest.readers.tables import TABLES
+from localrag.ingest.readers.source import TABLES
 from localrag.types import Heading, Remark
 
 

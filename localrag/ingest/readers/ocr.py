@@ -22,8 +22,7 @@ from PIL import Image
 from localrag.errors import ReadError
 from localrag.ingest.readers import programs
 from localrag.ingest.readers.ocr_layout import Box, Line, arrange
-from localrag.ingest.readers.source import page_listeners
-from localrag.ingest.readers.tables import TABLES
+from localrag.ingest.readers.source import TABLES, page_listeners
 from localrag.types import Word
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,8 @@ from localrag.errors import ReadError
 from localrag.types import Ocr, Word
 
 _STEP = 1 << 20
+# The word lists and mappings of the readers.
+TABLES: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("tables.toml").read_text("utf-8"))
 # Of the picture of a page.
 MAX_PIXELS = 6_000_000
 MAX_WIDTH = 3_000

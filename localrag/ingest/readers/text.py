@@ -20,8 +20,7 @@ from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import tag_text
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.source import Options, Source
-from localrag.ingest.readers.tables import TABLES
+from localrag.ingest.readers.source import TABLES, Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _NO_TITLE = re.compile(r"[.,;:]$|: |/s/|^(?:exhibit|schedule|annex|appendix|page)\s+[\w.-]+$", re.I)

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import textwrap
+import traceback
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -132,7 +133,7 @@ def localrag(ctx: click.Context, debug: bool) -> None:
 
 def main() -> None:
     """Confine the process, run the command, and exit with its code."""
-    sys.excepthook = _print_traceback
+    sys.excepthook = lambda *error: echo("".join(traceback.format_exception(*error)), err=True, nl=False)
     hide_arguments(sys.argv[1:])
     if code := _confine(sys.argv[1:]):
         sys.exit(code)
@@ -167,12 +168,6 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _print_traceback(*error: Any) -> None:
-    import traceback
-
-    echo("".join(traceback.format_exception(*error)), err=True, nl=False)
 
 
 def _warn() -> None:

@@ -270,4 +270,3 @@ class _JsonLines:
 
     def write(self, value: dict[str, Any]) -> None:
         print_json(value, indent=None)
-        sys.stdout.flush()

@@ -75,6 +75,8 @@ ALLOWED_WRITES = {
     ("localrag/ingest/readers/source.py", "os.open"): "opens a document for reading",
     ("localrag/security/offline/landlock.py", "os.open"): "names a file to the kernel (O_PATH)",
     ("localrag/ingest/readers/sheets.py", "zipfile.ZipFile"): "packs a workbook into memory",
+    ("localrag/proofs/attempts.py", "os.open"): "opens a device to see that it is refused",
+    ("localrag/proofs/attempts.py", "(at.inside / OTHER_LIBRARY).chmod"): "is refused",
     ("localrag/proofs/attempts.py", "os.write"): "writes to a socket, and is refused",
     ("localrag/models/transfer.py", "tarfile.open"): "writes into a stream that storage made",
     ("localrag/models/sources.py", "huggingface_hub.hf_hub_download"): "fills a folder that storage made; storage "

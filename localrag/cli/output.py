@@ -43,7 +43,6 @@ def print_json(value: Any, indent: int | None = 2) -> None:
 
 
 def confirm(question: str, *, abort: bool = False) -> bool:
-    """Ask on stderr."""
     return click.confirm(visible(question), abort=abort, err=True)
 
 

@@ -237,14 +237,13 @@ class PlainChat:
     def _ask(self, question: str) -> None:
         if not sys.stdin.isatty():
             echo(f"> {one_line(question)}")
-        if self._session is not None:  # as it is now: a document of it may have been forgotten
-            self._session = self.store.load(self._session.id)
-        history = self._session.history if self._session is not None else ()
+        # As it is now: a document of it may have been forgotten.
+        session = self.store.load(self._session.id) if self._session else self.store.new(self.libraries)
         answer, pace, plan = None, Pace(), ""
         with interruptible("Stopping …") as stop:
             for event in self.engine.ask(
                 question, libraries=self.libraries, documents=self.only, mode=self.mode,
-                history=history, stop=lambda: stop.asked,
+                history=session.history, stop=lambda: stop.asked,
             ):  # fmt: skip
                 if isinstance(event, Answered):
                     answer = event.answer
@@ -262,7 +261,6 @@ class PlainChat:
         print_answer(answer)
         echo()
         self._last = answer
-        session = self._session or self.store.new(self.libraries)
         self._session = self.store.append(replace(session, only=self.only, mode=self.mode), answer)
 
     def _command(self, name: str, rest: str = "") -> bool:

@@ -90,7 +90,7 @@ class SessionStore:
             current = self._current(session)
             turns = list(current.turns)
             saved = SavedTurn(answer.question, _now(), answer)
-            if self._is_forgotten(answer, session) or _removed(current) > _removed(session):
+            if self._is_forgotten(answer, session, current):
                 saved = without_answer(saved)
             # In place of the newest unanswered turn with this question.
             open_turns = [at for at, one in enumerate(turns) if one.answer is None and one.question == answer.question]
@@ -272,15 +272,15 @@ class SessionStore:
     def _homes(self, libraries: Collection[str]) -> tuple[Path, ...]:
         there = self._libraries
         # A name in a file may be any path.
-        return tuple(there / name for name in libraries if names.is_name(name)) if there is not None else ()
+        return tuple(there / name for name in libraries if names.NAME.fullmatch(name)) if there is not None else ()
 
-    def _is_forgotten(self, answer: Answer, session: Session) -> bool:
-        """Whether a document of an answer, or its whole library, was forgotten."""
-        found = places(answer, session.libraries)
-        used = {
-            folder: [path for name, path in found if name == folder.name] for folder in self._homes(session.libraries)
-        }
-        return any(paths and not names.holds(folder, paths) for folder, paths in used.items())
+    def _is_forgotten(self, answer: Answer, asked: Session, now: Session) -> bool:
+        """Whether a document or library of an answer was forgotten, or an answer that it was asked with."""
+        before, after = ([one.answer.answer for one in each.turns if one.answer] for each in (asked, now))
+        found, homes = places(answer, asked.libraries), self._homes(asked.libraries)
+        used = {home: [document for library, document in found if library == home.name] for home in homes}
+        lost = any(documents and not names.holds(home, documents) for home, documents in used.items())
+        return lost or after.count(GONE) > before.count(GONE)
 
     def _current(self, session: Session) -> Session:
         """The conversation as it is on the disk, or as given if it was never saved."""
@@ -377,10 +377,6 @@ class SessionStore:
             return {key: value for key, value in found.items() if isinstance(value, str)}
         except (OSError, ValueError, RecursionError, AttributeError, LocalragError):
             return {}  # none, or damaged; it is kept on a best-effort basis
-
-
-def _removed(session: Session) -> int:
-    return sum(turn.answer is not None and turn.answer.answer == GONE for turn in session.turns)
 
 
 def _now() -> str:

@@ -22,20 +22,17 @@ SCHEMA = 3
 DATABASE = "library.db"
 INDEX = "vectors.index"
 LOCK = "library.lock"
+NAME = re.compile(r"\w([\w .()&+,-]{0,98}[\w()&+,-])?")
 
 
 def check_name(name: str) -> str:
     """Refuse a library name that is not a plain folder name, with a UsageError."""
-    if not is_name(name):
+    if not NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} cannot be a library's name",
             "Use letters, digits, spaces, dots and dashes, at most 100 of them.",
         )
     return name
-
-
-def is_name(name: str) -> bool:
-    return re.fullmatch(r"[\w][\w .()&+,-]{0,99}", name) is not None and not name.endswith((".", " "))
 
 
 def library_names(folder: Path) -> list[str]:
@@ -226,13 +223,9 @@ def holds(folder: Path, paths: Iterable[str] = ()) -> bool:
 
     if not (folder / DATABASE).is_file():
         return False
-    try:
-        with closing(storage.connect(folder / DATABASE)) as database:
-            kept = database.execute("SELECT value FROM meta WHERE key = 'forgotten'").fetchone()
-            roots = [row[0] for row in database.execute("SELECT path FROM roots")]
-    except storage.sqlite3.DatabaseError as error:
-        message = f"the library {folder.name!r} cannot be read: {error}"
-        raise LibraryError(message, "Restore it from a backup.") from error
+    with closing(storage.connect(folder / DATABASE)) as database:
+        kept = database.execute("SELECT value FROM meta WHERE key = 'forgotten'").fetchone()
+        roots = [row[0] for row in database.execute("SELECT path FROM roots")]
     stones = Tombstones.from_json(kept[0]) if kept else Tombstones(b"")
     return not any(stones.cover(root, path) for path in paths for root in roots)
 

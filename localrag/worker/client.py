@@ -85,8 +85,7 @@ class RemoteEngine:
     def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
         from localrag.sessions import store_of
 
-        # Conversations that cite them may be kept with other libraries. Before, in case this process is killed, and
-        # after, since an answer may have been saved meanwhile.
+        # Conversations may be kept with other libraries. Before, in case it is killed; after, as one may have grown.
         store_of(self._settings).forget([(library, path) for path in documents])
         deleted: tuple[str, ...] = self.__getattr__("forget")(library, documents)
         store_of(self._settings).forget([(library, path) for path in deleted])

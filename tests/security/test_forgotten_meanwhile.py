@@ -18,7 +18,7 @@ from fakes import ScriptedGenerator
 
 from localrag import api
 from localrag.answer.assistant import Assistant
-from localrag.errors import KeyRequired, LocalragError, NotFoundError, StorageError
+from localrag.errors import KeyRequired, NotFoundError, StorageError
 from localrag.events import Answered
 from localrag.lifecycle import encrypt
 from localrag.llm.batching import Prefix
@@ -288,7 +288,7 @@ def test_what_was_encrypted_is_never_written_in_clear(
             write()
     assert holding(home) == [] and folder.exists() == (gone == "keyring")
     unlocked.forget()  # another process, which never had the key
-    with suppress(LocalragError):
+    with suppress(storage.sqlite3.DatabaseError):
         store.append(session, found)
     assert holding(home) == []
 

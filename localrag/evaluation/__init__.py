@@ -10,6 +10,5 @@ judge.py      free text graded by code or a model, with kappa against labels
 arena.py      ways of answering compared on the same questions
 drafting.py   questions drafted from a person's own documents
 
-Measuring a model for `localrag calibrate`: calibration_run.py asks, needles.py hides facts in text, effective_length.py
-and answer_threshold.py make one figure each.
+Measuring a model for `localrag calibrate`: calibration_run.py asks and makes the figures, needles.py hides facts.
 """

@@ -7,22 +7,23 @@ machine makes them worse; what is found stays the same.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from localrag.answer import prompts
-from localrag.evaluation import answer_threshold, needles
+from localrag.evaluation import needles
 from localrag.evaluation.datasets import Question
-from localrag.evaluation.effective_length import Effective, Tally, effective, interval
 from localrag.evaluation.needles import Filler
 from localrag.evaluation.runs import Row, Run
 from localrag.events import PromptRead
 from localrag.llm import Completed, Generator, Weighed, calibration
 from localrag.llm.calibration import Calibration
+from localrag.quantities import load_words
 from localrag.types import Message
 
 _NAME = "papers.txt"
@@ -65,9 +66,9 @@ def _step(name: str) -> Question:
 
 
 def ask_threshold(model: Generator, results: Run, stop: Stop) -> Iterator[Step]:
-    """Weigh whether each text of `answer_threshold.py` holds the answer."""
-    tasks = list(answer_threshold.tasks())
-    for number, task in enumerate(tasks, 1):
+    """Weigh whether each text of `tasks` holds the answer."""
+    asked = list(tasks())
+    for number, task in enumerate(asked, 1):
         if results.done(_step(task.id)) is None:
             messages = prompts.check_prompt(prompts.documents_prompt(task.question, [task.document]))
             weighed = [event for event in model.weigh(messages, prompts.CHECK_OPTIONS, stop=stop)
@@ -75,7 +76,7 @@ def ask_threshold(model: Generator, results: Run, stop: Stop) -> Iterator[Step]:
             if not weighed:
                 return
             results.add(_step(task.id), {"share": round(weighed[-1].shares[0], 3)})
-        yield Step(number, len(tasks), "whether a text holds the answer")
+        yield Step(number, len(asked), "whether a text holds the answer")
 
 
 def find_needles(
@@ -162,7 +163,7 @@ def measured(threshold: Run, found: Run, scope: Scope, known: Calibration, weigh
     """Return what was measured, and for the rest what was known before."""
     values: dict[str, Any] = asdict(known)
     about = {"weights": weights, "build": build, "measured": date.today().isoformat()}
-    answer_from = answer_threshold.threshold({str(row["id"]): float(row["share"]) for row in threshold.rows})
+    answer_from = answer_threshold({str(row["id"]): float(row["share"]) for row in threshold.rows})
     if answer_from is not None:
         values |= {"answer_from": answer_from, **about}
     writings = [
@@ -227,3 +228,124 @@ def _speed(known: Calibration, scope: Scope) -> dict[str, Any] | None:
             for length in scope.lengths
         ],
     }  # fmt: skip
+
+
+# --- the answer threshold -----------------------------------------------------------------------------------
+#
+# Eighteen questions about three short invented texts, half of which the texts answer. The model weighs "yes, the text
+# holds the answer"; models differ in how readily they say so.
+
+# Models say "yes" less readily to real questions about passages of 1,000 tokens than to these, by this much in log
+# odds: measured on the models of docs/decisions/0046-answer-from.md.
+_HARDER = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A question about a text, and whether the text answers it."""
+
+    id: str
+    document: tuple[str, str]
+    question: str
+    holds: bool
+
+
+def tasks() -> Iterator[Task]:
+    """Yield the questions, those about one text together, so that a model reads it once."""
+    for number, text in enumerate(load_words("localrag.evaluation", "calibration.toml")["text"]):
+        for kind in ("held", "absent"):
+            for place, question in enumerate(text[kind]):
+                yield Task(f"{number}/{kind}/{place}", (text["title"], text["text"]), question, kind == "held")
+
+
+def answer_threshold(shares: Mapping[str, float]) -> float | None:
+    """Return the share of "yes" from which to answer real questions, or None until all tasks have a share.
+
+    Halfway, in log odds, between the means of the texts that hold the answer and of those that do not (linear
+    discriminant analysis of one variable), corrected because real questions are harder.
+    """
+    sides: dict[bool, list[float]] = {True: [], False: []}
+    for task in tasks():
+        if task.id not in shares:
+            return None
+        share = min(max(shares[task.id], 0.005), 0.995)  # one certain answer must not outweigh all others
+        sides[task.holds].append(math.log(share / (1 - share)))
+    halfway = sum(sum(side) / len(side) for side in sides.values()) / 2
+    return round(1 / (1 + math.exp(_HARDER - halfway)), 2)
+
+
+# --- the effective length -----------------------------------------------------------------------------------
+#
+# The effective length is the longest text in which the model still finds what it finds in the shortest: the lower end
+# of the 90 % interval of the share of right answers is at least 0.55 of the share at the shortest length, and at least
+# 0.5. With 24 questions a length passes if it loses one answer in ten of a model that finds all, and fails if it loses
+# one in five. A search loses about as many (docs/decisions/0020-ranking.md), so up to that length reading the whole
+# document is no worse. Intervals are Wilson's (1927), which hold for small samples and shares near 0 and 1.
+#
+# A longer text cannot be easier, so a length that does better than a shorter one is pooled with it (pool adjacent
+# violators; Ayer et al. 1955).
+
+KEEPS = 0.55
+FLOOR = 0.5
+_Z = 1.645  # of a two-sided 90 % interval
+# With fewer questions, such as after an interruption, a length says nothing.
+MIN_ASKED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The right answers among the questions asked in a text of `length` tokens."""
+
+    length: int
+    right: int
+    asked: int
+
+    @property
+    def share(self) -> float:
+        return self.right / self.asked if self.asked else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The figure. `at_least`: it is the longest length tried. `enough`: the shortest length passes.
+
+    If it does not, `tokens` is the shortest length all the same, because something must be asked of some text.
+    """
+
+    tokens: int
+    at_least: bool
+    enough: bool
+
+
+def interval(right: float, asked: float) -> tuple[float, float]:
+    """Return Wilson's 90 % interval of a share."""
+    if not asked:
+        return 0.0, 1.0
+    share, square = right / asked, _Z * _Z
+    centre, whole = share + square / (2 * asked), 1 + square / asked
+    half = _Z * math.sqrt(share * (1 - share) / asked + square / (4 * asked * asked))
+    return max(0.0, (centre - half) / whole), min(1.0, (centre + half) / whole)
+
+
+def pooled(tallies: Sequence[Tally]) -> list[Tally]:
+    """Return the lengths with shares that never rise: neighbours that would are pooled."""
+    blocks: list[tuple[list[int], int, int]] = []
+    for tally in sorted(tallies, key=lambda tally: tally.length):
+        block = ([tally.length], tally.right, tally.asked)
+        while blocks and block[1] * blocks[-1][2] > blocks[-1][1] * block[2]:
+            lengths, right, asked = blocks.pop()
+            block = (lengths + block[0], right + block[1], asked + block[2])
+        blocks.append(block)
+    return [Tally(length, right, asked) for lengths, right, asked in blocks for length in lengths]
+
+
+def effective(tallies: Sequence[Tally]) -> Effective | None:
+    """Return the effective length, or None if no length has enough questions."""
+    rows = pooled([tally for tally in tallies if tally.asked >= MIN_ASKED])
+    if not rows:
+        return None
+    needed = max(FLOOR, KEEPS * rows[0].share)
+    passed = 0
+    while passed < len(rows) and interval(rows[passed].right, rows[passed].asked)[0] >= needed:
+        passed += 1
+    return Effective(rows[max(passed, 1) - 1].length, passed == len(rows), passed > 0)

@@ -317,7 +317,7 @@ def facts(text: str) -> list[Fact]:
         found.append(Fact(Decimal(100 * month + day), "day of the year"))
         text = _blanked(text, start, end)
     text = _with_digits(text)
-    return [*found, *(_quantity(match, text) for match in QUANTITY.finditer(text))]
+    return [*found, *(_quantity(match) for match in QUANTITY.finditer(text))]
 
 
 def _blanked(text: str, start: int, end: int) -> str:
@@ -335,13 +335,12 @@ def _with_digits(text: str) -> str:
     return text
 
 
-def _quantity(match: re.Match[str], text: str) -> Fact:
+def _quantity(match: re.Match[str]) -> Fact:
     one = quantities.parse_quantity(match, bool(re.search(r"\d,\d{1,2}(?!\d)", match[0])))
     value, unit = one.value, one.unit
     if (match["scale"] or "").strip(" .") == "m" and not one.is_money:
         value, unit = value.scaleb(-6), "m"  # "500 m" is a length; only money is written in millions like that
-    before = text[: match.start()].rstrip(" ")
-    if before[-1:] in ("-", "−", "–") and not before[-2:-1].isalnum():
+    if metrics.is_negative(match):
         value = -value
     converted = (made for base in _BASE_UNITS if (made := quantities.convert(Quantity(value, unit), base)) is not None)
     plain = next(converted, Quantity(value, unit))
@@ -463,13 +462,11 @@ def _adds(given: Given, text: str) -> bool:
     if any(not any(same(fact, other) for other in known_facts) for fact in more):
         return True
     known, source_terms = _terms(_without_quantities(given.known)), _terms(source)
-    names = list(_names(_without_quantities(text)))
-    for one, other in permutations(names, 2):
-        if re.search(rf"{re.escape(one)}{_JOINED}{re.escape(other)}", text):
-            for first, second in ((one, other), (other, one)):
-                if _contains(known, first) and not _contains(source_terms, second):
-                    return True
-    return False
+    return any(
+        _contains(known, one) and not _contains(source_terms, other)
+        for one, other in permutations(_names(_without_quantities(text)), 2)
+        if re.search(rf"{re.escape(one)}{_JOINED}{re.escape(other)}|{re.escape(other)}{_JOINED}{re.escape(one)}", text)
+    )
 
 
 def _has_strange_name(given: Given, text: str) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from localrag.quantities import CURRENCIES, SCALES
+from localrag.quantities import CURRENCIES, QUANTITY, SCALES, parse_number
 
 RESAMPLES = 2000
 # The number of a citation in an answer, which is not one of its words.
@@ -111,23 +111,6 @@ def covered(evidence: str, texts: Iterable[str]) -> float | None:
 
 # --- numbers ------------------------------------------------------------------------------------------------
 
-_SCALES = {word: 10.0**power for word, power in SCALES.items()} | {"b": 1e9, "tn": 1e12}
-_MONEY = r"US\$|[$€£¥]|\b(?:USD|EUR|GBP|JPY|CHF)\b"
-_SPACE = "\u00a0\u202f\u2009"
-_NUMBER = re.compile(
-    rf"""
-    (?P<open>\()? \s* (?P<before>{_MONEY})? \s* (?P<open2>\()?
-    (?P<sign>(?<![\w)])[-−–])? \s? (?P<before2>{_MONEY})? \s?
-    (?P<digits> (?<![\w.,]) (?: \d{{1,3}} (?:[,{_SPACE}'’]\d{{3}})+ (?:\.\d+)?      # 1,234,567.8
-                | \d{{1,3}} (?:\.\d{{3}})+ ,\d+ | \d{{1,3}} (?:\.\d{{3}}){{2,}}      # 1.234.567,8
-                | \d+ (?:[.]\d+)? | \.\d+ ) )
-    (?P<close>\))?
-    (?: \s? (?P<percent>% | per\s?cent\b | percent\b | pct\b)
-      | [\s-]? (?P<scale>{"|".join(sorted(_SCALES, key=len, reverse=True))})\b )?
-    (?: \s? (?P<after>[$€£¥]|(?:USD|EUR|GBP|JPY|CHF|euros?|dollars?|pounds?)\b) )?
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)  # fmt: skip
 _DECREASE = re.compile(
     r"\b(?:decreas|declin|reduc|diminish|fell\b|fall|drop|lower|down\b|loss|less\b|shrank|shrunk)", re.I
 )
@@ -146,26 +129,27 @@ class Number:
 
 def numbers(text: str) -> list[Number]:
     """Return the numbers of a text, except those written as words ("thirty")."""
-    return [_number(match) for match in _NUMBER.finditer(text)]
+    text = re.sub(r"([$€£¥])\s?\(", r"(\1", re.sub(r"(?<![\w.,])\.(?=\d)", "0.", text))  # "$(5)" is "($5)"
+    return [_number(match) for match in QUANTITY.finditer(text) if not text[: match.start()][-1:].isalnum()]
 
 
 def _number(match: re.Match[str]) -> Number:
-    digits = re.sub(rf"[{_SPACE}'’]", "", match["digits"])
-    if ("," in digits and digits.rfind(",") > digits.rfind(".") >= 0) or digits.count(".") > 1:
-        digits = digits.replace(".", "").replace(",", ".")
-    digits = digits.replace(",", "")
-    value = float(digits)
+    sign = (match["before"] or match["after"] or "").strip().lower()
+    value = parse_number(match["digits"], money=bool(sign))
     # Accounts write negative numbers in brackets; a list item "(3)" has no currency, comma or decimal.
-    bracket = (match["open"] or match["open2"]) and match["close"]
-    money = match["before"] or match["before2"] or match["after"]
-    amount = bool(money or match["percent"] or re.search(r"[.,]", match["digits"]))
-    if match["sign"] or (bracket and amount):
-        value = -value
-    name = (money or "").lower()
+    before, after = match.string[: match.start()], match.string[match.end("digits") :]
+    bracket = before.endswith("(") and after.startswith(")") and (sign or re.search("[.,]", match["digits"]))
+    scale = 10.0 ** SCALES[match["scale"].strip().lower().rstrip(".")] if match["scale"] else 1.0
     return Number(
-        value, 10.0 ** -len(digits.partition(".")[2]), _SCALES.get((match["scale"] or "").lower(), 1.0),
-        match["percent"] is not None, CURRENCIES.get(name),
+        float(-value if bracket or is_negative(match) else value), 10.0 ** -len(str(value).partition(".")[2]), scale,
+        match["percent"] is not None, CURRENCIES.get(sign),
     )  # fmt: skip
+
+
+def is_negative(match: re.Match[str]) -> bool:
+    """Return whether a minus sign is before a number; in "10-12" it is none."""
+    before = match.string[: match.start()].rstrip(" ")
+    return before.endswith(("-", "−", "–")) and not before[-2:-1].isalnum()
 
 
 def same_number(given: Number, wanted: Number, tolerance: float = 0.01) -> bool:
@@ -286,12 +270,7 @@ class Estimate:
 
 def estimate(values: Sequence[float], seed: int = 0) -> Estimate | None:
     """Return mean and percentile bootstrap interval (Efron 1979); None without values."""
-    if not values:
-        return None
-    given = np.asarray(values, np.float64)
-    picks = np.random.default_rng(seed).integers(0, len(given), (RESAMPLES, len(given)))
-    low, high = np.percentile(given[picks].mean(axis=1), (2.5, 97.5))
-    return Estimate(float(given.mean()), float(low), float(high), len(given))
+    return clustered(values, list(map(str, range(len(values)))), seed=seed)
 
 
 def clustered(

@@ -11,7 +11,7 @@ import pytest
 from fakes import ScriptedGenerator
 from forgetful import Forgetful, shown
 
-from localrag.evaluation import answer_threshold, calibration_run
+from localrag.evaluation import calibration_run
 from localrag.evaluation.calibration_run import Scope
 from localrag.evaluation.datasets import Question
 from localrag.evaluation.needles import Filler
@@ -122,13 +122,15 @@ def test_the_threshold_is_asked_once_and_an_interruption_keeps_it(tmp_path: Path
 
 
 def test_the_threshold_is_between_the_texts_with_and_without_the_answer() -> None:
-    sure = {task.id: 0.9 if task.holds else 0.5 for task in answer_threshold.tasks()}
+    sure = {task.id: 0.9 if task.holds else 0.5 for task in calibration_run.tasks()}
     assert len(sure) == 18
     # Halfway in log odds between 0.9 and 0.5 is 0.75; 0.7 below that is 0.6.
-    assert answer_threshold.threshold(sure) == 0.6
-    assert answer_threshold.threshold({id: 1 - share for id, share in sure.items()}) == pytest.approx(0.14, abs=0.01)
-    assert answer_threshold.threshold(dict(list(sure.items())[1:])) is None
-    assert answer_threshold.threshold({**sure, "0/held/0": 1.0}) == pytest.approx(0.6, abs=0.05)
+    assert calibration_run.answer_threshold(sure) == 0.6
+    assert calibration_run.answer_threshold({id: 1 - share for id, share in sure.items()}) == pytest.approx(
+        0.14, abs=0.01
+    )
+    assert calibration_run.answer_threshold(dict(list(sure.items())[1:])) is None
+    assert calibration_run.answer_threshold({**sure, "0/held/0": 1.0}) == pytest.approx(0.6, abs=0.05)
 
 
 def test_a_threshold_is_saved_only_once_all_is_asked() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.evaluation.effective_length import MIN_ASKED, Effective, Tally, effective, interval, pooled
+from localrag.evaluation.calibration_run import MIN_ASKED, Effective, Tally, effective, interval, pooled
 
 
 def _tallies(*rights: int, asked: int = 24) -> list[Tally]:

@@ -368,7 +368,8 @@ def forget(file: Path, hashes: Collection[str]) -> None:
     """Erase the words of questions that these contents answered; in lists, put the hash of a hash, which fits too."""
     with locked(file):
         for entry in entries(file) if file.is_file() else ():
-            if any(str(place).rpartition("#")[0] in hashes for place in entry.details.get("shown", ())):
+            shown = entry.details.get("shown")  # a record from elsewhere may hold anything
+            if isinstance(shown, list) and any(str(place).rpartition("#")[0] in hashes for place in shown):
                 erase(file, entry.number)
     replaced = {one: f"{_FORGOTTEN}{_sha256(one)}" for one in hashes}
     for path in (file.parent / LISTS_FOLDER).glob("*.json"):

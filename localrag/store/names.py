@@ -195,8 +195,11 @@ class Tombstones:
 
     @classmethod
     def from_json(cls, text: str) -> Tombstones:
-        found = json.loads(text)
-        return cls(bytes.fromhex(found["key"]), frozenset(map(str, found["marks"])))
+        try:
+            found = json.loads(text)
+            return cls(bytes.fromhex(found["key"]), frozenset(map(str, found["marks"])))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise LibraryError("the marks of forgotten documents are damaged", "Restore a backup.") from None
 
     def to_json(self) -> str:
         return json.dumps({"key": self.key.hex(), "marks": sorted(self.marks)})

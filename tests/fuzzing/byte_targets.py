@@ -715,7 +715,7 @@ def record(home: Path, data: bytes) -> None:
         repr(entry)
         audit.words_of(file, entry)
         audit.lists_of(file, entry)
-    audit.forget_in_lists(file, ["ab"])
+    audit.forget(file, ["ab"])
     with suppress(LocalragError):
         audit.anchor(file)
     audit.record(file, "show", "made", document="x")

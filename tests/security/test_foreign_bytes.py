@@ -32,6 +32,7 @@ from localrag.security.encryption.keyring import Key, Passphrase
 from localrag.sessions import SessionStore
 from localrag.sessions.session import Session, to_json
 from localrag.store.full_text import PASSAGES, FullText, Indexer
+from localrag.store.names import Tombstones
 from localrag.store.text_analysis import Token
 from localrag.store.vector_index import FaissIndex
 from localrag.store.writer import Editor
@@ -127,6 +128,9 @@ def test_a_record_with_strange_values_is_checked(tmp_path: Path) -> None:
     file = tmp_path / "audit.jsonl"
     audit.record(file, "ask", "made", question="When?")
     good = json.loads(file.read_bytes())
+    for strange in (5, {}, "ab#1", [[]]):
+        file.write_text(json.dumps(good | {"details": {"shown": strange}}) + "\n")
+        audit.forget(file, ["ab"])
     for change in ({"mark": "\ud800"}, {"previous": "\ud800"}, {"torn": []}, {"number": -1}, {"library": {}}):
         file.write_text(json.dumps(good | change) + "\n")
         assert audit.verify(file)
@@ -287,6 +291,14 @@ def test_a_full_text_with_strange_values_is_damaged(row: tuple[object, ...]) -> 
         FullText(select).scores([["rent"]], 1)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "kept", ["", "[]", "{}", DEEP, '{"key": "x", "marks": []}', '{"key": "", "marks": 5}', "9" * 5000]
+)
+def test_strange_marks_of_forgotten_documents_are_damage(kept: str) -> None:
+    with pytest.raises(LibraryError):
+        Tombstones.from_json(kept)
+
+
 @pytest.mark.parametrize("row", [(1 << 40, "rent", 1), (1, "rent", "x"), (2, "due", "x")])
 def test_words_with_impossible_ids_are_damage(library: Editor, row: tuple[object, ...]) -> None:
     database = library._db
@@ -303,7 +315,7 @@ def test_words_with_impossible_ids_are_damage(library: Editor, row: tuple[object
 
 # What comes with localrag, was just written, or is from a process of its own; library.py reports damage in one place.
 OWN_JSON = {
-    "attempts.py", "offline.py", "doctor.py", "viewer_process.py", "installer.py", "writer.py", "library.py",
+    "attempts.py", "offline.py", "doctor.py", "viewer_process.py", "installer.py", "library.py",
     "judge.py:json.loads(line)", "vector_index.py:json.loads(self._select",
 }  # fmt: skip
 

@@ -152,8 +152,6 @@ def _tar_or_single(source: Source, budget: Budget) -> Iterator[Member]:
 def _single_data(stream: _Stream, budget: Budget) -> bytes:
     try:
         return budget.unpack(cast(BinaryIO, stream))
-    except ReadError:
-        raise
     except _DAMAGED as error:
         raise ReadError("is damaged in the archive", _DAMAGE) from error
 
@@ -168,8 +166,6 @@ def _tar_members(stream: _Stream, budget: Budget) -> Iterator[Member]:
         # tarfile takes a broken header for the end; the real end is a block of zeros, or nothing.
         if stream.last.strip(b"\0"):
             raise EOFError
-    except ReadError:
-        raise
     except _DAMAGED as error:
         raise ReadError("is damaged, cut off, or not a TAR archive; what could be read was", _DAMAGE) from error
 

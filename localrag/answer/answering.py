@@ -14,13 +14,13 @@ from typing import TypeVar, cast
 
 from localrag.answer import context, intent, prompts
 from localrag.answer.stages import Draft, Prompt, Query, Route
-from localrag.answer.voting import MAX_WORDS, Ballot, too_long
+from localrag.answer.voting import MAX_WORDS, decided, grouped, too_long
 from localrag.errors import ModelError
 from localrag.events import Answered, Delta, Event, Notice, Replaced, VoteProgress
 from localrag.llm import Completed, Weighed, calibration
 from localrag.llm import Generator as Model
 from localrag.settings import Settings
-from localrag.types import Answer, Turn, Usage
+from localrag.types import Answer, Split, Turn, Usage
 
 Result = TypeVar("Result", Completed, Weighed)
 
@@ -166,22 +166,21 @@ def _vote(
     if too_long(first.text):
         yield Notice(f"Not voted on: tries are compared where the answer has at most {MAX_WORDS} words.")
         return Draft(first)
-    ballot, tries = Ballot(query.text), [first]
-    ballot.add(first.text)
+    tries, groups = [first], [[0]]
     temperature = max(settings.temperature, _VOTE_TEMPERATURE)
-    while not ballot.decided(settings.votes - len(tries)):
+    while not decided(groups, settings.votes - len(tries)):
         yield VoteProgress(len(tries), settings.votes)
         seed = settings.seed + len(tries)
         *_, done = _generate(query, prompt, model, settings, seed, temperature)
         if not isinstance(done, Completed) or done.ended == "stopped":
             break
         tries.append(done)
-        ballot.add(done.text)
-    chosen = tries[ballot.winner]
-    if ballot.winner != 0:
+        groups = grouped([one.text for one in tries], query.text)
+    chosen = tries[groups[0][0]]
+    if chosen is not first:
         yield Replaced("Most tries say something else.")
         yield Delta(chosen.text)
     usage = Usage(first.usage.prompt, first.usage.reused, sum(done.usage.generated for done in tries))
     seconds = sum(done.answer_seconds for done in tries)
     done = replace(chosen, usage=usage, prompt_seconds=first.prompt_seconds, answer_seconds=seconds)
-    return Draft(done, ballot.split)
+    return Draft(done, Split(tuple((" ".join(tries[group[0]].text.split()), len(group)) for group in groups)))

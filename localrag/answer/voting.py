@@ -7,11 +7,10 @@ and they share half of the words that the question does not have. Limits: only s
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from localrag.answer import prompts
 from localrag.answer.verify.citations import terms
-from localrag.types import Split
 
 # A longer answer has parts, of which tries may share some and not others.
 MAX_WORDS = 60
@@ -53,37 +52,19 @@ def _numbers(text: str) -> set[str]:
     return {re.sub(r"^0+(?=\d)|[.,]0+$", "", number) for number in plain}
 
 
-@dataclass(slots=True)
-class Ballot:
-    """The tries at a question so far; `groups` hold the numbers of those that agree, in the order of their first."""
+def grouped(tries: Sequence[str], question: str) -> list[list[int]]:
+    """Return the numbers of the tries that agree: the largest group first, of two the one that began earlier."""
+    groups: list[list[int]] = []
+    for number, answer in enumerate(tries):
+        group = next((group for group in groups if agree(tries[group[0]], answer, question)), None)
+        if group is None:
+            groups.append([number])
+        else:
+            group.append(number)
+    return sorted(groups, key=len, reverse=True)
 
-    question: str
-    tries: list[str] = field(default_factory=list)
-    groups: list[list[int]] = field(default_factory=list)
 
-    def add(self, answer: str) -> None:
-        self.tries.append(answer)
-        number = len(self.tries) - 1
-        for group in self.groups:
-            if agree(self.tries[group[0]], answer, self.question):
-                group.append(number)
-                return
-        self.groups.append([number])
-
-    def _ordered(self) -> list[list[int]]:
-        return sorted(self.groups, key=lambda group: (-len(group), group[0]))
-
-    def decided(self, left: int) -> bool:
-        """Return whether the tries that are left cannot change which answer leads."""
-        sizes = [len(group) for group in self._ordered()] + [0]
-        return left <= 0 or sizes[0] > sizes[1] + left
-
-    @property
-    def winner(self) -> int:
-        """The number of the first try of the largest group; of two that are as large, of the earlier."""
-        return self._ordered()[0][0]
-
-    @property
-    def split(self) -> Split:
-        """How the tries are divided, the winner first."""
-        return Split(tuple((" ".join(self.tries[group[0]].split()), len(group)) for group in self._ordered()))
+def decided(groups: Sequence[Sequence[int]], left: int) -> bool:
+    """Return whether the tries that are left cannot change which answer leads."""
+    sizes = [*map(len, groups), 0]
+    return left <= 0 or sizes[0] > sizes[1] + left

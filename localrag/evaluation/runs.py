@@ -19,7 +19,7 @@ from localrag.evaluation.datasets import Question
 from localrag.security import storage
 
 Row = Mapping[str, Any]
-_HINT = "Name a file written by: localrag eval answers DATASET --out FILE.jsonl"
+_HINT = "Such a file is written by: localrag eval answers DATASET --out FILE.jsonl"
 
 
 class Run:
@@ -31,22 +31,13 @@ class Run:
         self._path = path
         self._rows: dict[tuple[str, str], Row] = {}
         self._begun = False
-        if path is not None and path.exists():
-            self._read(path)
-
-    def _read(self, path: Path) -> None:
-        lines = _lines(path, "Give another file to --out.")
-        if lines[-1] and _parsed(lines[0]) is not None:
-            storage.append_line(path, "")  # finish a line cut off by a crash, so that it spoils no other
-        for number, line in enumerate(lines, 1):
-            row = _parsed(line)
-            if row is None and line.strip() and number == 1:
-                raise UsageError(f"{str(path)!r} holds no results of an evaluation", "Give another file to --out.")
-            if row is None or row["run"] != self.id:
-                continue
-            self._begun = self._begun or "settings" in row
-            if "id" in row and "digest" in row:
-                self._rows[str(row["id"]), str(row["digest"])] = row
+        if path is not None and path.exists() and (data := _read(path)):
+            for run in past(path):
+                if run.id == self.id:
+                    self._begun = True
+                    self._rows = {(str(row["id"]), str(row.get("digest"))): row for row in run.rows}
+            if not data.endswith(b"\n"):
+                storage.append_line(path, "")  # finish a line cut off by a crash, so that it spoils no other
 
     @property
     def rows(self) -> list[Row]:
@@ -70,36 +61,34 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A run in a file: its settings, and the last result of each question, in the order of the file."""
+    """A run in a file: its settings, and its results in the order of the file; the last of a question counts."""
 
     id: str
     settings: Mapping[str, Any]
-    rows: tuple[Row, ...]
+    rows: list[Row]
 
 
 def past(path: Path) -> list[Past]:
     """Read the runs that a file holds."""
-    if not path.exists():
-        raise NotFoundError(f"there is no file {str(path)!r}", _HINT)
-    settings: dict[str, Mapping[str, Any]] = {}
-    rows: dict[str, dict[str, Row]] = {}
-    for row in filter(None, map(_parsed, _lines(path, _HINT))):
+    found: dict[str, Past] = {}
+    for row in filter(None, map(_parsed, _read(path).split(b"\n"))):
         run = str(row["run"])
         if isinstance(row.get("settings"), dict):
-            settings[run] = row["settings"]
-        elif "id" in row:
-            rows.setdefault(run, {})[str(row["id"])] = row
-    found = [Past(run, settings[run], tuple(rows.get(run, {}).values())) for run in settings]
+            found.setdefault(run, Past(run, row["settings"], []))
+        elif run in found and "id" in row:
+            found[run].rows.append(row)
     if not found:
         raise UsageError(f"{str(path)!r} holds no results of an evaluation", _HINT)
-    return found
+    return list(found.values())
 
 
-def _lines(path: Path, hint: str) -> list[bytes]:
+def _read(path: Path) -> bytes:
     try:
-        return storage.read_bytes(path).split(b"\n")
+        return storage.read_bytes(path)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {str(path)!r}", _HINT) from None
     except OSError as error:
-        raise UsageError(f"cannot read {str(path)!r}: {error.strerror}", hint) from None
+        raise UsageError(f"cannot read {str(path)!r}: {error.strerror}", _HINT) from None
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -127,16 +127,6 @@ def test_an_answer_in_few_words_is_asked_for_behind_them(papers: Editor, models:
     assert "few words" not in models.generator.prompts[-1][-1].tail
 
 
-def test_an_answer_in_few_words_loses_what_it_repeats_of_the_question(
-    papers: Editor, models: Any, settings: Settings
-) -> None:
-    models.generator.script = [("Hall 3", "The lease of Hall 3 ends on 31 May 2030.")]
-    question = "When does the lease of Hall 3 end?"
-    answer = ask(settings.with_options(answer_form="short"), question, "papers")
-    assert answer.answer == "31 May 2030 [1]" and len(answer.citations) == 1
-    assert "lease of Hall 3" in ask(settings, question, "papers").answer
-
-
 def test_what_declines_still_declines(papers: Editor, models: Any, settings: Settings) -> None:
     papers.instruct("Never say that something is not found.")
     models.generator.weights = [("", "no")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.answer.voting import Ballot, agree, too_long
+from localrag.answer.voting import agree, decided, grouped, too_long
 
 RENT, END, WHO = "What is the yearly rent of Hall 3?", "When does the lease of Hall 3 end?", "Who signed the lease?"
 
@@ -44,26 +44,19 @@ def test_long_answers_are_not_compared() -> None:
     assert too_long("word " * 61) and not too_long("word " * 60)
 
 
-def ballot(*answers: str) -> Ballot:
-    votes = Ballot(RENT)
-    for answer in answers:
-        votes.add(answer)
-    return votes
-
-
-def test_a_vote_is_decided_once_the_rest_cannot_change_it() -> None:
-    assert not ballot("48,000").decided(2)
-    assert ballot("48,000", "EUR 48,000").decided(1)
-    assert not ballot("48,000", "84,000").decided(1)
-    assert ballot("1", "1", "1").decided(2) and not ballot("1", "1", "2", "2").decided(1)
-    assert ballot("1", "2", "9").decided(0)
+@pytest.mark.parametrize(
+    ("answers", "left", "over"),
+    [
+        (["48,000"], 2, False), (["48,000", "EUR 48,000"], 1, True), (["48,000", "84,000"], 1, False),
+        (["1", "1", "1"], 2, True), (["1", "1", "2", "2"], 1, False), (["1", "2", "9"], 0, True),
+    ],
+)  # fmt: skip
+def test_a_vote_is_decided_once_the_rest_cannot_change_it(answers: list[str], left: int, over: bool) -> None:
+    assert decided(grouped(answers, RENT), left) is over
 
 
 def test_the_largest_group_wins_and_of_a_tie_the_earliest() -> None:
-    assert ballot("1", "2", "2").winner == 1
-    assert ballot("1", "2", "9").winner == 0
-
-
-def test_the_split_names_the_winner_first_and_each_as_it_was_first_written() -> None:
-    split = ballot("It is 84,000.", "48,000", "EUR 48,000", "48.000 €", "The documents do not say.").split
-    assert split.votes == (("48,000", 3), ("It is 84,000.", 1), ("The documents do not say.", 1))
+    assert grouped(["1", "2", "2"], RENT) == [[1, 2], [0]]
+    assert grouped(["1", "2", "9"], RENT)[0] == [0]
+    answers = ["It is 84,000.", "48,000", "EUR 48,000", "48.000 €", "The documents do not say."]
+    assert grouped(answers, RENT) == [[1, 2, 3], [0], [4]]

@@ -67,13 +67,13 @@ class Match:
 
 
 def side_of(name: str, rows: Sequence[Row], run: str = "") -> Side:
-    """Return the results of one run of `eval answers` as a side, without failed questions."""
+    """Return the last results of one run of `eval answers` as a side, without failed questions."""
     return Side(name, {
         str(row["id"]): Given(
             str(row["id"]), str(row["question"]), str(row["known"]), str(row["answer"]), str(row.get("evidence") or ""),
             bool(row.get("answerable", True)), bool(row["found"]),
         )
-        for row in rows
+        for row in {row["id"]: row for row in rows}.values()
         if row.keys() >= _REQUIRED
     }, run)  # fmt: skip
 

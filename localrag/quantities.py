@@ -60,22 +60,26 @@ ENGLISH_MONTHS = tuple(own.split()[0].capitalize() for own in _WORDS["months"])
 _MONTH = rf"(?:{_any_of(MONTHS)})\b\.?"
 _DAY, _YEAR = r"(?:3[01]|[12]\d|0?[1-9])", r"(?:1[0-9]|20|21)\d\d"
 _NTH = rf"{_DAY}(?:st|nd|rd|th|er|\.)?"
-_OF = r"(?:\s+(?:(?:day\s+)?of|de))?[\s-]+"
+_GAP = r"\s{1,9}"
+_OF = rf"(?:{_GAP}(?:(?:day{_GAP})?of|de))?[\s-]{{1,9}}"
 DATE = re.compile(
     rf"""(?<![\w/.-])(?:
         (?P<iso>{_YEAR}[-/]\d{{1,2}}[-/]\d{{1,2}})
-      | (?:the\s+)?(?P<d1>{_NTH}){_OF}(?P<m1>{_MONTH})[\s,-]+(?:de\s+)?(?P<y1>{_YEAR})
-      | (?P<m2>{_MONTH})[\s-]+(?:the\s+)?(?P<d2>{_NTH})(?:\s*,\s*|\s+|-)(?:of\s+)?(?P<y2>{_YEAR})
+      | (?:the{_GAP})?(?P<d1>{_NTH}){_OF}(?P<m1>{_MONTH})[\s,-]{{1,9}}(?:de{_GAP})?(?P<y1>{_YEAR})
+      | (?P<m2>{_MONTH})[\s-]{{1,9}}(?:the{_GAP})?(?P<d2>{_NTH})
+        (?:\s{{0,9}},\s{{0,9}}|{_GAP}|-)(?:of{_GAP})?(?P<y2>{_YEAR})
       | (?P<dots>\d{{1,2}}\.\s?\d{{1,2}}\.\s?(?:{_YEAR}|\d\d))
       | (?P<slashes>\d{{1,2}}/\d{{1,2}}/(?:{_YEAR}|\d\d)|\d{{1,2}}-\d{{1,2}}-{_YEAR})
     )(?![\w/]|[.-]\d)""",
     re.I | re.X,
 )
 MONTH = re.compile(
-    rf"(?:(?P<month>{_MONTH})\s+(?:de\s+)?(?P<year>{_YEAR})|(?P<iso>{_YEAR})-(?P<number>0[1-9]|1[0-2]))", re.I
+    rf"(?:(?P<month>{_MONTH}){_GAP}(?:de{_GAP})?(?P<year>{_YEAR})|(?P<iso>{_YEAR})-(?P<number>0[1-9]|1[0-2]))",
+    re.I,
 )
 _DAY_OF_YEAR = re.compile(
-    rf"(?<![\w/.-])(?:(?P<d1>{_NTH}){_OF}(?P<m1>{_MONTH})(?!\w)|(?P<m2>{_MONTH})\s+(?P<d2>{_NTH})(?!\w|[.,]\d))", re.I
+    rf"(?<![\w/.-])(?:(?P<d1>{_NTH}){_OF}(?P<m1>{_MONTH})(?!\w)|(?P<m2>{_MONTH}){_GAP}(?P<d2>{_NTH})(?!\w|[.,]\d))",
+    re.I,
 )
 
 Order = Literal["", "day/month", "month/day"]
@@ -229,7 +233,7 @@ QUANTITY = re.compile(
     rf"""(?P<before>(?:{_SIGNS})\s?|{CURRENCY_CODE}\s)?
     (?P<digits>{_DIGITS})
     (?P<scale>\s?(?:{_any_of(SCALES)})\b\.?(?!²))?
-    (?:(?P<percent>\s?(?:%(?!\s*[\d(])|percent\b|per\ cent\b|prozent\b))
+    (?:(?P<percent>\s?(?:%(?!\s{{0,9}}[\d(])|percent\b|per\ cent\b|prozent\b))
       |(?P<after>(?:\s?(?:{_SIGNS})|\s?(?:{_CODES})\b))
       |(?P<unit>\s?(?:{_any_of(_UNITS)})(?!\w)))?""",
     re.I | re.X,

@@ -37,7 +37,7 @@ _FIRST = re.compile(
 )
 # What tells one document or plan from another, unless it begins a sentence.
 _NAME = re.compile(r"(?<=[\w,;:)] )(?:[A-Z][\w.&-]*|\w*\d[\w.-]*)")
-_MARKER = re.compile(r"(?P<space>\s*)\[(?P<number>\d{1,3})\]")
+_MARKER = re.compile(r"(?P<space>(?<!\s)\s*)\[(?P<number>\d{1,3})\]")
 
 
 def parts(question: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from localrag.store.library import Library
 from localrag.types import Message, Passage, Turn
 
 Count = Callable[[str], int]
-_MARKER = re.compile(r"\s*\[\d{1,3}\]")
+_MARKER = re.compile(r"(?<!\s)\s*\[\d{1,3}\]")
 
 MAX_INSTRUCTIONS = 600  # characters
 WORDS = load_words("localrag.answer", "prompts.toml")

@@ -16,7 +16,7 @@ from localrag.answer.verify.citations import terms
 MAX_WORDS = 60
 # The share of words in common (F1) from which answers without numbers agree.
 _MIN_COMMON = 0.5
-_MARKER = re.compile(r"\s*\[\d{1,3}(?:\s*[,;]\s*\d{1,3})*\]")
+_MARKER = re.compile(r"(?<!\s)\s*\[\d{1,3}(?:\s*[,;]\s*\d{1,3})*\]")
 _YES = re.compile(r"\W*(?:yes|ja|oui|sí|si)\b", re.I)
 _NO = re.compile(r"\W*(?:no|nein|non)\b", re.I)
 _NOT = re.compile(r"\b(?:not?|never|none|without|cannot|nicht|kein\w*|nie|pas|jamais|nunca)\b|n['’]t\b", re.I)

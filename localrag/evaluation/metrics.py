@@ -19,7 +19,7 @@ from localrag.quantities import CURRENCIES, QUANTITY, SCALES, parse_number
 
 RESAMPLES = 2000
 # The number of a citation in an answer, which is not one of its words.
-MARKER = re.compile(r"\s*\[\d{1,3}\]")
+MARKER = re.compile(r"(?<!\s)\s*\[\d{1,3}\]")
 # Evidence counts as found when this share of its words is in what was found.
 COVERED = 0.7
 _RUN = 3  # consecutive words that must match to count as the evidence's own

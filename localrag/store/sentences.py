@@ -19,13 +19,13 @@ _OPENERS, _MONTHS = frozenset(_WORDS["openers"].split()), frozenset(_WORDS["mont
 _STOP = re.compile(
     r"""
     [。！？｡]+[」』）”"']*                                  # no space needed after it
-    | [.!?…]+ ["'”’)\]»]* (?=\s)
+    | (?<![.!?…]) [.!?…]+ ["'”’)\]»]* (?=\s)
     | \n
     """,
     re.X,
 )
 _ROW = re.compile(r"\s*\|")
-_LAST_WORD = re.compile(r"[^\s(\[\"“'‘/]+$")
+_LAST_WORD = re.compile(r"[^\s(\[\"“'‘/]{1,24}$")
 _NEXT_WORD = re.compile(r"\s*[\"“'‘(\[«]*([^\W_]+)")
 _ITEM = re.compile(
     r"""

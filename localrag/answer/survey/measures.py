@@ -102,7 +102,7 @@ def _in_digits(text: str) -> str:
     """Return a text with its number words in digits: "thirty (30) days" and "half a year" are "30 days", "0.5 year"."""
     for number in reversed(list(find_number_words(text))):
         text = f"{text[: number.start]}{number.value}{text[number.end :]}"
-    text = re.sub(r"\d+\s*\(\s*(\d[\d,.]*)\s*\)", r"\1", _BETWEEN.sub("", text))
+    text = re.sub(r"(?<!\d)\d+\s{0,9}\(\s{0,9}(\d[\d,.]{0,30})\s{0,9}\)", r"\1", _BETWEEN.sub("", text))
     text = re.sub(rf"\bhalf(?:\s+an?)?\s+{_UNIT}", "0.5 ", text, flags=re.I)
     text = re.sub(rf"\ban?\s+{_UNIT}", "1 ", text, flags=re.I)
     return re.sub(rf"(?<=\d)-{_UNIT}", " ", text, flags=re.I)

@@ -18,10 +18,10 @@ from localrag.types import Passage
 _MONEY = CURRENCY_SIGN
 _MINUS = r"\-−–‐‑"
 FIGURE = re.compile(
-    rf"""^(?P<sign>[{_MINUS}]\s?)? (?P<money>{_MONEY})? \s* (?P<open>[({_MINUS}]\s?)? (?P<money2>{_MONEY})? \s*
-    (?P<digits>\d[\d,.'’\u00a0\u202f]*\d|\d|\.\d+) \s* (?P<percent>%|per\ ?cent|pts?\b)? \s*
-    (?P<scale>(?:million|billion|thousand|bn|mn|m|k)\b)? \s* (?P<after>{_MONEY}|EUR|USD|GBP|CHF)?
-    \s* (?P<close>\))? \s* (?P<percent2>%)? (?:\s?(?:\(\w{{1,2}}\)|[*†‡]+))?$""",
+    rf"""^(?P<sign>[{_MINUS}]\s?)? (?P<money>{_MONEY})? \s*+ (?P<open>[({_MINUS}]\s?)? (?P<money2>{_MONEY})? \s*+
+    (?P<digits>\d[\d,.'’\u00a0\u202f]*\d|\d|\.\d+) \s*+ (?P<percent>%|per\ ?cent|pts?\b)? \s*+
+    (?P<scale>(?:million|billion|thousand|bn|mn|m|k)\b)? \s*+ (?P<after>{_MONEY}|EUR|USD|GBP|CHF)?
+    \s*+ (?P<close>\))? \s*+ (?P<percent2>%)? (?:\s?(?:\(\w{{1,2}}\)|[*†‡]+))?$""",
     re.X | re.I,
 )
 _NIL = re.compile(rf"^(?:{_MONEY})?\s*[-−–—]\s*(?:[-−–—]\s*)?%?$")
@@ -99,7 +99,7 @@ class _Line:
 
 def plain(label: str) -> str:
     """Return a label without footnote marks."""
-    return " ".join(re.sub(r"(?:\s?\(\w{1,2}\)|[*†‡]+)+$", "", label).split())
+    return " ".join(re.sub(r"(?:\s?\(\w{1,2}\)|[*†‡]){1,20}$", "", label).split())
 
 
 def years(text: str) -> frozenset[int]:

@@ -35,7 +35,7 @@ def mark(text: str, unsupported: Sequence[str], flags: Sequence[Flag]) -> str:
 
 
 def _even(sentence: str) -> str:
-    return re.sub(r"\s+(?=[.!?。！？]$)", "", " ".join(without_markers(sentence).split()))
+    return re.sub(r" (?=[.!?。！？]$)", "", " ".join(without_markers(sentence).split()))
 
 
 def warnings(unsupported: Sequence[str], flags: Sequence[Flag], confidence: float | None = None) -> list[str]:

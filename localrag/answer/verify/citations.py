@@ -166,7 +166,7 @@ _ASIDE = re.compile(
     r"(?P<marks>(?:(?:,| and)?\s*\[\d[\d, ]*\])*)\s*(?:\.(?=\s|$)|$)",
     re.I,
 )
-_MARKER = re.compile(r"\s*[\[【](?:passages? ?)?(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)[\]】]")
+_MARKER = re.compile(r"(?<!\s)\s*[\[【](?:passages? ?)?(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)[\]】]")
 
 
 def claims(answer: str, quotes: Sequence[_Quote] = ()) -> list[tuple[int, int]]:
@@ -206,7 +206,7 @@ def _number(citation: Citation, citations: list[Citation]) -> int:
 
 _MARKS = '"“”„‟«»「」『』'
 _QUOTED = re.compile(
-    rf"[\"“”„‟«»「『](?P<words>(?:[^{_MARKS}\n]|\n(?!\s*\n)){{1,2000}})[\"”“»«」』]"
+    rf"[\"“”„‟«»「『](?P<words>(?:[^{_MARKS}\n]|\n(?![^\S\n]{{0,99}}\n)){{1,2000}})[\"”“»«」』]"
     r"|(?<!\w)[‘'‚](?P<single>(?:[^'‘’\n]|(?<=\w)['’](?=\w)|(?<=s)['’](?=\ \w)){12,600})['’](?!\w)"
 )
 # Markdown shows a line that begins with ">" as a quote.

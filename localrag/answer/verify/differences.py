@@ -26,7 +26,7 @@ _WORDS_OF = load_words("localrag.answer", "words.toml")["differences"]
 _EMPTY, _NOT, _NAMING = (frozenset(_WORDS_OF[name].split()) for name in ("empty", "not", "naming"))
 _TIMED = re.compile(
     r"\b(?:as (?:of|at)|ended|ending|during|since|dated?|of|at|for(?: the)?(?: fiscal)?(?: year| quarter| months?)?|"
-    r"fiscal|calendar|fy|year|in|stand|per|zum)\s*:?\s*$",
+    r"fiscal|calendar|fy|year|in|stand|per|zum)\s*+:?\s*+$",
     re.I,
 )
 _SPAN = re.compile(r"\b(?:during|in|for|over)\s+the\s+(?:(?:first|last|past|previous|next|same)\s+)?$", re.I)
@@ -39,7 +39,7 @@ _PIECE = re.compile(
     r"|(?P<word>[^\W\d_]+(?:['’-][^\W\d_]+)*\d*)",
     re.I | re.X,
 )
-_ITEM = re.compile(r"\s*[\"“„]?\s*(?:\(?[A-Za-z]?\d{1,3}(?:\.\d{1,3})*\)?[.)]?|\([a-z]{1,3}\))\s+(?=\D)")
+_ITEM = re.compile(r"\s*+[\"“„]?\s*+(?:\(?[A-Za-z]?\d{1,3}(?:\.\d{1,3})*\)?[.)]?|\([a-z]{1,3}\))\s+(?=\D)")
 _MIN_WORDS, _MIN_FOR_NOT, _MIN_FOR_MORE = 2, 4, 8
 _MAX_DIFFERING, _MAX_MORE, _MAX_VALUES = 2, 2, 4
 
@@ -194,15 +194,17 @@ _CHANGED = re.compile(
     r"|\b(?:wird|werden)\b.{0,200}?\b(?:ersetzt|geändert|gestrichen|aufgehoben|neu gefasst)\b",
     re.I | re.S,
 )
-_QUOTED = r"[\"“„«‟”]\s*{}\s*[\"“”»]"
+_QUOTED = r"[\"“„«‟”]\s{{0,9}}{}\s{{0,9}}[\"“”»]"
 _X, _Y = _QUOTED.format(r"(?P<old>[^\"“”„«»]{1,160}?)"), _QUOTED.format(r"(?P<new>[^\"“”„«»]{1,160}?)")
 _WORDS = (
-    re.compile(rf"substitut\w+\s+{_Y}\s+(?:for|in place of)\s+{_X}", re.I | re.S),
+    re.compile(rf"substitut\w{{1,20}}\s{{1,9}}{_Y}\s{{1,9}}(?:for|in place of)\s{{1,9}}{_X}", re.I | re.S),
     re.compile(rf"{_X}[^\"“”„«»]{{0,60}}?(?:replac|substitut|chang|insert|durch)[^\"“”„«»]{{0,60}}?{_Y}", re.I | re.S),
-    re.compile(rf"(?:replac|substitut|chang|delet)\w*[^\"“”„«»]{{0,60}}?{_X}[^\"“”„«»]{{0,60}}?{_Y}", re.I | re.S),
+    re.compile(rf"(?:replac|substitut|chang|delet)[^\"“”„«»]{{0,80}}?{_X}[^\"“”„«»]{{0,60}}?{_Y}", re.I | re.S),
 )  # fmt: skip
 _ROW = re.compile(
-    r"\b(?:row|line|entry|item)\s+(?:for|of|marked|headed)\s+(?P<row>[\w “”\"-]{2,60}?)\s+(?:is|are|shall)\b", re.I
+    r"\b(?:row|line|entry|item)\s{1,9}(?:for|of|marked|headed)\s{1,9}(?P<row>[\w “”\"-]{2,60}?)\s{1,9}"
+    r"(?:is|are|shall)\b",
+    re.I,
 )
 _FOLLOWS = re.compile(r"\b(?:the\s+following|as\s+follows|to\s+read|folgende\w*|wie\s+folgt|lautet)\b|:\s*$", re.I)
 _DELETED = re.compile(r"\b(?:deleted|gestrichen|aufgehoben)\b(?!\W+(?:and|und)\b)", re.I)

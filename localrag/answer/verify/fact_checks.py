@@ -270,7 +270,7 @@ class Fact:
 _LIST_NUMBER = re.compile(r"^[ \t]*(?:[-*•][ \t]*)?\(?\d{1,3}[.)](?=\s)", re.M)
 _ABOUT = re.compile(
     r"(?:about|around|approximately|approx\.?|roughly|nearly|almost|some|ca\.?|circa|etwa|rund|ungefähr|knapp|environ|"
-    r"unos|unas|aproximadamente|circa|约|約|大约|大約|[~≈])\s*[$€£]?\s*$",
+    r"unos|unas|aproximadamente|circa|约|約|大约|大約|[~≈])\s*+[$€£]?\s*+$",
     re.I,
 )
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|te[nrs]?|er|e|ème|º|ª|o|a)(?![^\W_])", re.I)

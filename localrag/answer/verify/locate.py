@@ -127,7 +127,7 @@ def _is_whole(text: str, start: int, end: int) -> bool:
     return not (last.isdigit() and (after.isdigit() or (after in tuple(".,") and text[end + 1 : end + 2].isdigit())))
 
 
-_ELLIPSIS = re.compile(r"\s*(?:[\[(]\s*(?:\.{3}|…)\s*[\])]|\.{3,6}|(?:\. ){2}\.|…)\s*")
+_ELLIPSIS = re.compile(r"\s{0,9}(?:[\[(]\s{0,9}(?:\.{3}|…)\s*[\])]|\.{3,6}|(?:\. ){2}\.|…)\s*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,12 +42,12 @@ _YEAR = re.compile(r"(?:19|20)\d\d(?:[.\-_]\d{1,2}){0,2}|\d{1,2}[.\-_]\d{1,2}[.\
 _SUFFIX = re.compile(r"\.\w{1,8}$")
 _DATED = re.compile(
     r"\b(?:dated(?: as of)?|made(?: as of| on)?|signed(?: on)?|executed(?: on)?|entered into(?: as of| on)?|"
-    r"(?:effective )?date(?: of \w+)?\s*:?|as of|issued(?: on)?|updated(?: on)?|revised(?: on)?|version of|stand|vom|"
-    r"datum\s*:?)\s*(?:this\s+)?$",
+    r"(?:effective )?date(?: of \w+)?\s*+:?|as of|issued(?: on)?|updated(?: on)?|revised(?: on)?|version of|stand|vom|"
+    r"datum\s*+:?)\s*+(?:this\s+)?$",
     re.I,
 )
-_REFERENCE = re.compile(r"\b(?=[\w/-]*\d)(?=[\w/-]*[A-Z])[A-Z0-9]+(?:[-/][A-Z0-9]+)+\b")
-_PARTY = re.compile(r"\b(?:[A-Z][\w&'’-]+ ){1,5}(?:[A-Z][\w&'’.-]+)")
+_REFERENCE = re.compile(r"\b(?=[\w/-]{0,60}\d)(?=[\w/-]{0,60}[A-Z])[A-Z0-9]{1,60}(?:[-/][A-Z0-9]{1,60}){1,20}\b")
+_PARTY = re.compile(r"\b(?:[A-Z][\w&'’-]{1,60} ){1,5}(?:[A-Z][\w&'’.-]{1,60})")
 _KIND = re.compile(
     r"\b(agreement|contract|lease|licen[cs]e|policy|deed|order|terms|plan|handbook|manual|statement of work|vertrag|"
     r"vereinbarung|ordnung|richtlinie)\b",

@@ -107,7 +107,7 @@ def _shown(value: str, form: str) -> str:
         number = float(value)
     except ValueError:
         return value
-    plain = re.sub(r'"[^"]*"|\\.|\[[^\]]*\]', "", form.lower())
+    plain = re.sub(r'"[^"]*"|\\.|\[[^\]]{0,200}\]', "", form.lower())
     if "%" in plain:
         return f"{number * 100:.10g}%"
     if ("y" in plain or ("d" in plain and "m" in plain)) and 1 <= number < 2_958_466:

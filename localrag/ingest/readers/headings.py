@@ -29,7 +29,7 @@ _SMALL = frozenset(
     "a an and as at but by for from in into nor of on or over per re s the to upon via vs with without de la".split()
 )
 _WORD = re.compile(r"[^\W\d_][\w'’]*")
-_LEADERS = re.compile(r"\.{3,}|(?:\. ){3,}|…|\s\d{1,3}$|\t\s*\d+$")
+_LEADERS = re.compile(r"\.{3,}|(?:\. ){3,}|…|\s\d{1,3}$|\t\s{0,99}\d{1,9}$")
 _ADDRESS = re.compile(r"\b\d{5}(?:-\d{4})?\b|@|https?:|www\.|\b(?:P\.?O\.? Box|Tel|Fax|Suite)\b", re.I)
 _COMPANY = re.compile(r"\b(?:INC|LLC|L\.L\.C|LTD|CORP|L\.P|LP|GMBH|PLC|N\.A)\b|\b(?:CORPORATION|COMPANY)$", re.I)
 

@@ -271,7 +271,7 @@ def author_of(raw: str) -> str:
             address = "" if address.startswith("@") else address
             if author := header_text(name).strip(" \"'") or header_text(address):
                 return author
-    found = re.search(r"[^\s<>,;]+@[^\s<>,;]+", raw)
+    found = re.search(r"(?<![^\s<>,;])[^\s<>,;]+@[^\s<>,;]+", raw)
     return found[0] if found else header_text(raw)
 
 

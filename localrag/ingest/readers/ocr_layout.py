@@ -235,7 +235,7 @@ class _Text:
         cut = len(self.text) > 1 and self.text[-1] in _HYPHENS and self.text[-2].isalpha()
         if not cut or not following[0].islower():
             return False
-        left = re.search(r"\w*$", self.text[:-1])
+        left = re.search(r"\w{0,99}$", self.text[:-1])
         right = re.match(r"\w*", following)
         if "-" not in join_hyphen(left[0] if left else "", right[0] if right else "", self._raw):
             self.text = self.text[:-1]

@@ -286,7 +286,7 @@ _CLOSING = re.compile(r"^[)%]+$|^(?:bps|ppts?|pp|x)$")
 _OPEN_GAP = re.compile(r"(?<=[$€£¥(])\s+(?=[\d($€£¥.—–-])")
 _CLOSE_GAP = re.compile(r"(?<=[\d—–-])\s+(?=[)%])")
 _FIGURE = re.compile(
-    r"^(?:[-+–—−(]*(?:(?:[A-Z]{1,3})?[$€£¥])?[-–−(]*\.?\d(?:[\d,.]*\d)?\)?(?:\s?(?:%|x|bps|ppts?|pp|years?|yrs|months?|days?|million|billion))?\)?(?:\s?\(\w{1,3}\)|[*†‡]+)?"
+    r"^(?:[-+–—−(]*+(?:(?:[A-Z]{1,3})?[$€£¥])?[-–−(]*+\.?\d(?:[\d,.]*\d)?\)?(?:\s?(?:%|x|bps|ppts?|pp|years?|yrs|months?|days?|million|billion))?\)?(?:\s?\(\w{1,3}\)|[*†‡]+)?"
     r"|\(?[$€£¥]?\(?[—–−-]+\)?%?|N/?[AM]\.?|n/?[am]\.?)$"
 )
 _YEAR = re.compile(r"^(?:FY|Q[1-4]|Fiscal)?\s?'?(?:19|20)\d\d\*?(?:\s?\(\w{1,3}\))?$")
@@ -301,7 +301,7 @@ _PERIOD = re.compile(
     rf"|(?:{'|'.join(month[:3] for month in _MONTHS)}|sept)\.?)\b",
     re.I,
 )
-_LEADERS = re.compile(r"(?:\s?\.){4,}\s*$|(?:\s?_){4,}\s*$")
+_LEADERS = re.compile(r"(?<!\.)(?<!\.\s)(?:\s?\.){4,}\s*$|(?<!_)(?<!_\s)(?:\s?_){4,}\s*$")
 
 
 def is_figure(text: str) -> bool:

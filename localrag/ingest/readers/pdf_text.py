@@ -12,8 +12,8 @@ from localrag.ingest.readers import pdf_native as native
 from localrag.ingest.readers.cleaning import clean
 
 # PDFium writes U+FFFE (U+0002 in older builds) for a hyphen at a line's end, and joins the lines.
-_HYPHEN = re.compile(r"(\w*)[\ufffe\x02][ \r\n]*(\w*)")
-_LINE_END_SPACES = re.compile(r"[ \t]+(?=\n|$)")
+_HYPHEN = re.compile(r"(\w{0,99})[\ufffe\x02][ \r\n]{0,99}(\w{0,99})")
+_LINE_END_SPACES = re.compile(r"(?<![ \t])[ \t]+(?=\n|$)")
 _MANY_BLANKS = re.compile(r"\n{4,}")
 
 
@@ -125,8 +125,8 @@ _FORMS = re.compile("[\ufb1d-\ufdff\ufe70-\ufefc]+")
 _FINAL = "\u0629\u0649\u05da\u05dd\u05df\u05e3\u05e5"  # teh marbuta, alef maksura; the five Hebrew finals
 _RUN = re.compile(f"[{_RIGHT}](?:[^A-Za-z\\n|]*[{_RIGHT}])?")
 _LEFT = "A-Za-z0-9\u0660-\u0669\u06f0-\u06f9"
-_FROM_LEFT = re.compile(f"[{_LEFT}%](?:[{_LEFT}.,:/%@_+-]*[{_LEFT}])?")  # turned round
-_CELL = re.compile(f"[^|\\n]*[{_RIGHT}][^|\\n]*")
+_FROM_LEFT = re.compile(f"[{_LEFT}%](?:[{_LEFT}.,:/%@_+-]{{0,200}}[{_LEFT}])?")  # turned round
+_CELL = re.compile(f"(?<![^|\\n])[^|\\n]*[{_RIGHT}][^|\\n]*")
 _MIRRORED = str.maketrans("()[]{}<>«»", ")(][}{><»«")
 
 

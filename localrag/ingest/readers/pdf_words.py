@@ -18,7 +18,7 @@ _WORD = re.compile("[^\\s\ufffe]+\ufffe?|\ufffe")
 # A gap in a line, in heights of a letter, that parts pieces; spaces of prose are at most 0.6.
 _GAP = 0.75
 _FIGURE_GAP = 0.35
-_FIGURE = re.compile(r"^[($€£¥+\-–—]*[\d.,]*\d[\d.,]*[%)]*$|^[—–$€£-]+$")
+_FIGURE = re.compile(r"^[($€£¥+\-–—]*(?=[.,]*\d)[\d.,]+[%)]*$|^[—–$€£-]+$")
 
 
 class Word(NamedTuple):

@@ -165,7 +165,7 @@ def _styles(root: Element | None) -> dict[bytes, str]:
         return {}
     formats = {"9": "%", "10": "%"}
     for element in root.iter(f"{_S}numFmt"):
-        code = re.sub(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]', "", element.get("formatCode", "")).split(";")[0].strip()
+        code = re.sub(r'"[^"]*"|\\.|_.|\*.|\[[^\]]{0,200}\]', "", element.get("formatCode", "")).split(";")[0].strip()
         zeros = code if len(code) > 1 and set(code) == {"0"} else ""
         formats[element.get("numFmtId", "")] = "%" if "%" in code else zeros
     cells = enumerate(root.find(f"{_S}cellXfs") or ())
@@ -201,11 +201,16 @@ def _comments(root: Element | None) -> Iterator[Note]:
 
 _ADDRESS = re.compile(rb"\br=[\"']([A-Z]{1,3})([0-9]{1,7})[\"']")
 _STYLE = re.compile(rb"\bs=[\"'](\d+)[\"']")
-_STYLED = rb"<(?:\w+:)?c\s([^>]*\bs=[\"'](?:%s)[\"'][^>]*)>"
-_ERROR = re.compile(rb"<(?:\w+:)?c\s([^>]*\bt=[\"']e[\"'][^>/]*)>(?:(?!</(?:\w+:)?c>).)*?<(?:\w+:)?v>([^<]*)<", re.S)
+_NS = rb"(?:\w{1,20}:)?"
+_STYLED = rb"<NSc\s([^<>]{0,500}\bs=[\"'](?:%s)[\"'][^<>]{0,500})>".replace(b"NS", _NS)
+_ERROR = re.compile(
+    rb"<NSc\s([^<>]{0,500}\bt=[\"']e[\"'][^<>/]{0,500})>(?:(?!</?NSc[\s/>]).)*?<NSv>([^<]*)<".replace(b"NS", _NS), re.S
+)
 _UNCALCULATED = re.compile(
-    rb"<(?:\w+:)?c(\s[^>/]*)>\s*<(?:\w+:)?f(?:\s[^>]*)?(?:/>|(?<!/)>[^<]*</(?:\w+:)?f>)\s*"
-    rb"(?:<(?:\w+:)?v>\s*</(?:\w+:)?v>|<(?:\w+:)?v\s*/>)?\s*</(?:\w+:)?c>"
+    (
+        rb"<NSc(\s[^<>/]{0,500})>\s{0,99}<NSf(?:\s[^<>]{0,500})?(?:/>|(?<!/)>[^<]*</NSf>)\s*+"
+        rb"(?:<NSv>\s{0,99}</NSv>|<NSv\s{0,9}/>)?\s*+</NSc>"
+    ).replace(b"NS", _NS)
 )
 
 

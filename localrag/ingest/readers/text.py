@@ -118,7 +118,9 @@ _ENCODINGS = TABLES["encodings"]
 _ALIASES = _ENCODINGS["names"]
 _CONTROLS = bytes([*range(0x09), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 _MAIL_ALIASES = {"unicode-1-1-utf-7": "utf-7", "us-ascii": "utf-8", "ascii": "utf-8"}
-_CHARSET = re.compile(rb"""<(?:meta\b[^>]*?\bcharset|\?xml\b[^>]*?\bencoding)\s*=\s*["']?\s*([\w.:-]+)""", re.I)
+_CHARSET = re.compile(
+    rb"""<(?:meta\b[^<>]{0,500}?\bcharset|\?xml\b[^<>]{0,500}?\bencoding)\s{0,99}=\s*+["']?\s*+([\w.:-]+)""", re.I
+)
 
 
 def decode_html(data: bytes, declared: str = "") -> tuple[str, str]:

@@ -190,7 +190,7 @@ def _read_transcript(raw: str) -> Reading:
         last_end, last_speaker = end, speaker
     if not pieces:
         raise ReadError("is damaged, or not a transcript with times", "Export it again from its program.")
-    title = re.match(r"WEBVTT[ \t]+-?[ \t]*(\S.*)", text)
+    title = re.match(r"WEBVTT[ \t]++-?[ \t]*+(\S.*)", text)
     return Reading((Page("".join(pieces), anchors=tuple(anchors)),), title[1] if title else "")
 
 

@@ -260,7 +260,7 @@ class _Writer:
             self._line.clear()
             self.raised = False
             is_code = self.preformatted
-            text = line.strip("\n") if is_code else re.sub(r" *\n *", "\n", re.sub(" {2,}", " ", line)).strip()
+            text = line.strip("\n") if is_code else re.sub(" ?\n ?", "\n", re.sub(" {2,}", " ", line)).strip()
             if text.strip():
                 self.emit(re.sub(r"\n{3,}", "\n\n", text))
             elif "\n" in line:
@@ -367,7 +367,7 @@ def _rules(css: str) -> _Rules:
     css = re.sub(r"/\*.*?(?:\*/|$)|<!--|-->", "", css[:2_000_000], flags=re.S)
     css = re.sub(r"@[^{};@]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", css)  # @media and the like apply only sometimes
     rules: _Rules = {}
-    for selectors, body in re.findall(r"([^{};]*)\{([^{}]*)\}", css):
+    for selectors, body in re.findall(r"(?<![^{};])([^{};]*)\{([^{}]*)\}", css):
         style = _declarations(body)
         for selector in map(str.strip, selectors.split(",")) if style else ():
             if _SELECTOR.fullmatch(selector):

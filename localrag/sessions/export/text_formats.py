@@ -42,7 +42,7 @@ def markdown(exported: Contents) -> str:
 def _inert(text: str) -> str:
     # An image's address could carry words of the answer to a server. Backslashes before a bracket are doubled, since
     # otherwise one of them would take the escape for itself.
-    return re.sub(r"(\\*)([<\[\]])", r"\1\1\\\2", text)
+    return re.sub(r"(?<!\\)(\\*)([<\[\]])", r"\1\1\\\2", text)
 
 
 def _inert_block(text: str) -> str:

@@ -141,13 +141,13 @@ def _python(settings: Settings) -> Iterator[Seen]:
 
 def _helpers(settings: Settings) -> Iterator[Seen]:
     """Report optional programs, and what is not read without them."""
-    from localrag.ingest.readers import base
+    from localrag.ingest.readers import programs
 
     lost = {
         "LibreOffice": "old .doc and .ppt files are not read",
         "Tesseract": "text in pictures is not recognised in languages such as Arabic and Russian",
     }
-    for name, program in base.helpers().items():
+    for name, program in programs.installed().items():
         yield "ok", (f"{name}: {program}" if program else f"{name} is not installed: {lost[name]}"), ""
 
 

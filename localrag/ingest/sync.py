@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from localrag.errors import Cancelled, UsageError
 from localrag.events import Failure, IngestProgress, IngestReport
 from localrag.ingest import chunking
-from localrag.ingest.readers import base
+from localrag.ingest.readers import base, programs
 from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import Options
 from localrag.ingest.scan import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
@@ -531,5 +531,5 @@ def _stamp(options: Options, limits: Limits | None = None) -> str:
     facts: list[object] = [base.VERSION, options.ocr, *options.languages]
     if limits is not None:
         facts += [limits.seconds, limits.memory, options.depth, options.members, options.unpacked]
-        facts += [name for name, program in base.helpers().items() if program]
+        facts += [name for name, program in programs.installed().items() if program]
     return json.dumps(facts, separators=(",", ":"))

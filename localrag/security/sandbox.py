@@ -8,17 +8,18 @@ documents are read, other reading is not limited, since links lead out of folder
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from localrag import policy
 from localrag.security import offline, storage
-from localrag.security.offline import LayerName
+from localrag.security.offline import LayerName, landlock, seccomp
 from localrag.settings import Settings, config_files, trusted_list
 
 _PROGRAMS = "/usr /bin /sbin /lib /lib32 /lib64 /opt /nix/store /gnu/store /snap".split()
@@ -28,7 +29,7 @@ _DEVICES = "/dev/null /dev/zero /dev/full".split()
 _TERMINAL_AND_GRAPHICS = "/dev/tty /dev/pts /dev/ptmx /dev/dri /dev/kfd".split()
 # What libraries of readers look up: loader, time zone, kind of memory and processors.
 _READER_READS = "/etc/ld.so.cache /etc/localtime /dev/null /dev/urandom /proc/cpuinfo /proc/meminfo".split()
-_LIBREOFFICE_READS = "/etc /var/lib/libreoffice /var/spool/libreoffice /proc/sys /dev/random".split()
+_PROGRAM_READS = "/etc /var/lib/libreoffice /var/spool/libreoffice /proc/sys /dev/random".split()
 
 Inode = tuple[int, int]  # device and number
 _restricted = False
@@ -79,24 +80,46 @@ def restrict_reader() -> None:
         offline.confine(_code(_READER_READS), kind="reader")
 
 
-def restrict_programs(paths: Iterable[str]) -> None:
+def restrict_helper(programs: Iterable[str]) -> None:
     """Limit a process that runs these programs for readers to the system's files, theirs, and temporary ones."""
     if offline.confined():
-        files = _code([*_READER_READS, *_LIBREOFFICE_READS])
-        sockets = (Path("/tmp"), Path("/var/tmp"))  # LibreOffice makes one there; nobody confined can connect to it
-        folders = (Path(path).resolve().parent for path in paths)
-        programs = (*files.programs, *(each.parent if each.name == "program" else each for each in folders))
-        writes = (*map(Path, _DEVICES), Path(tempfile.gettempdir()))
-        offline.confine(replace(files, programs=programs, writes=writes, sockets=sockets))
+        offline.confine(_program_files(programs, Path(tempfile.gettempdir())))
+
+
+def program_restrictions(programs: Iterable[str], folder: Path) -> Callable[[], None]:
+    """Return what limits a program that the helper starts to its folder, for the moment before it runs."""
+    files = _program_files(programs, folder)
+
+    def restrict() -> None:
+        seccomp.prctl(seccomp.PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        if offline.confined():
+            landlock.restrict(files)
+            seccomp.install("program")
+
+    return restrict
+
+
+def _program_files(programs: Iterable[str], folder: Path) -> offline.Files:
+    real = [Path(path).resolve() for path in programs]
+    own = (each.parents[1] if each.parent.name == "program" else each for each in real)  # all of LibreOffice
+    files = _code([*_READER_READS, *_PROGRAM_READS])
+    return replace(files, programs=(*files.programs, *own), writes=(*map(Path, _DEVICES), folder))
 
 
 def _code(reads: Iterable[str]) -> offline.Files:
-    """The files of the system's and Python's libraries, without the folder that this package is in."""
+    """The files of the system's and Python's libraries, and of this package; no folder with the person's own files."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    python = [Path(sysconfig.get_path(name)) for name in names] + [Path(sys.base_prefix, "lib")]
+    linked = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
     package = Path(__file__).parents[1]
-    unwanted = (package.parent, Path("/opt"), Path("/snap"))
-    installed = (path for path in map(Path, sys.path) if path.name in ("site-packages", "dist-packages"))
-    programs = (path for path in system_files().programs if path not in unwanted)
-    return offline.Files((*programs, *installed, package), (*map(Path, reads), Path("/proc/self")))
+    source = package.parent if (package.parent / "pyproject.toml").exists() else None
+    private = (Path.home(), Path.cwd())
+    folders = (*python, *map(Path, filter(None, (*sys.path, *linked))), *map(Path, _PROGRAMS[:-4]))
+    programs = (
+        path for path in folders
+        if path.is_absolute() and path != source and not any(each.is_relative_to(path) for each in private)
+    )  # fmt: skip
+    return offline.Files((*programs, package), (*map(Path, reads), Path("/proc/self")))
 
 
 def is_restricted() -> bool:

@@ -116,7 +116,7 @@ def test_the_filter_refuses_connecting_addresses_and_typing(name: str) -> None:
 WAYS_OUT = (
     "add_key request_key keyctl unshare setns userfaultfd memfd_create execveat bpf perf_event_open mount umount2 "
     "move_mount open_tree fsopen process_vm_readv process_vm_writev ptrace pidfd_getfd shmget shmat msgget semget mq_open "
-    "io_uring_setup open_by_handle_at"
+    "io_uring_setup open_by_handle_at sched_setscheduler sched_setattr ioprio_set"
 ).split()
 
 
@@ -140,6 +140,7 @@ def test_where_files_are_limited_rights_and_owners_stay(name: str) -> None:
         assert run(name, call(each), kind="metadata") == REFUSE, each
     assert run(name, call("utimensat"), 5, 0, 0x7FFF0000, kind="metadata") == ALLOW  # an open file
     assert run(name, call("utimensat"), 5, 0x7FFF0000, 0, kind="metadata") == REFUSE
+    assert run(name, call("ioctl"), 3, 0x40086602, kind="metadata") == REFUSE  # immutable
     assert run(name, call("openat"), kind="metadata") == ALLOW
 
 
@@ -156,6 +157,10 @@ def test_a_reader_may_make_no_call_that_is_not_listed(name: str) -> None:
     assert run(name, call("clone"), 0x11, kind="reader") == REFUSE  # a process
     assert run(name, call("ioctl"), 0, 0x5401, kind="reader") == ALLOW
     assert run(name, call("ioctl"), 0, 0x5412, kind="reader") == REFUSE
+    assert run(name, call("fcntl"), 3, 1030, kind="reader") == ALLOW  # a copy of a descriptor
+    for command in (8, 10, 15, 1024):  # signals to an owner, leases
+        assert run(name, call("fcntl"), 3, command, kind="reader") == REFUSE
+    assert run(name, call("prlimit64"), 1, kind="reader") == REFUSE
     assert run(name, call("tgkill"), os.getpid(), kind="reader") == ALLOW
     assert run(name, call("tgkill"), 1, kind="reader") == REFUSE
 

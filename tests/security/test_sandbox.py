@@ -136,7 +136,7 @@ def test_what_runs_programs_for_readers_writes_temporary_files_alone(tmp_path: P
     shown = child(tmp_path, """
 os.environ["TMPDIR"] = str(named)
 offline.confine()
-sandbox.restrict_programs([])
+sandbox.restrict_helper([])
 print(attempt(elsewhere), attempt(named))
 for path in (elsewhere / "document", Path("/dev/tty"), Path("/dev/ptmx"), Path("/dev/shm"), Path.home()):
     try:

@@ -15,7 +15,6 @@ import hashlib
 import importlib
 import io
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -41,13 +40,6 @@ SUFFIXES: Mapping[str, str] = {
 def reads(path: Path) -> bool:
     """Whether there is a reader for this suffix."""
     return path.suffix.lower() in SUFFIXES
-
-
-def helpers() -> dict[str, str | None]:
-    """Return the optional programs of readers and their paths, None if missing."""
-    from localrag.ingest.readers import conversion
-
-    return {"LibreOffice": conversion.program(), "Tesseract": shutil.which("tesseract")}
 
 
 def read_parts(document: Path | Source, options: Options | None = None) -> Iterator[Part | Refused]:

@@ -9,6 +9,7 @@ programs that a reader started are not killed.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import math
 import os
@@ -349,6 +350,7 @@ class _Process:
                     return
                 if item is not None:
                     self._deadline = math.inf  # the caller's time does not count
+                    _check_identity(item, opened)
                     yield item
                     self._deadline = self._clock() + self._limits.seconds
         except protocol.Malformed as error:
@@ -415,6 +417,16 @@ class _Process:
         if self._files is not None:
             self._files.close()
         return code
+
+
+def _check_identity(item: Part | Refused | PagePicture, opened: int) -> None:
+    """Compute what identifies a document here: a reader that was taken over could name another."""
+    if not isinstance(item, Part) or item.name:
+        return
+    with os.fdopen(os.dup(opened), "rb") as stream:
+        stream.seek(0)
+        if item.sha256 != hashlib.file_digest(stream, "sha256").hexdigest() or item.size != stream.tell():
+            raise protocol.Malformed("another hash or size than the file's")
 
 
 def _spawn(files: socket.socket | None) -> subprocess.Popen[bytes]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -210,22 +209,20 @@ def _tesseract_names(languages: Sequence[str]) -> str:
 @cache
 def _installed() -> frozenset[str]:
     """Return the languages that Tesseract has; none where it is not installed."""
-    if (program := shutil.which("tesseract")) is None:
+    if programs.installed()["Tesseract"] is None:
         return frozenset()
     try:
-        _, listed = programs.run(programs.Order((program, "--list-langs"), 0, 20), b"")
+        _, listed = programs.run("Tesseract", ["--list-langs"], b"", 20)
     except ReadError:
         return frozenset()
     return frozenset(listed.decode("utf-8", "replace").split("\n")[1:]) - {"", "osd"}
 
 
 def _run(arguments: list[str], picture: Image.Image) -> str:
-    program = shutil.which("tesseract")
-    assert program is not None  # its languages were listed
     stream = io.BytesIO()
     picture.convert("L").save(stream, "PPM")
-    command = (program, "stdin", "stdout", "--dpi", "200", *arguments)
-    _, result = programs.run(programs.Order(command, stream.tell(), _SECONDS), stream.getvalue())
+    command = ("stdin", "stdout", "--dpi", "200", *arguments)
+    _, result = programs.run("Tesseract", command, stream.getvalue(), _SECONDS)
     return result.decode("utf-8", "replace")
 
 

@@ -1,15 +1,19 @@
 """Run LibreOffice and Tesseract for a reader process, which may start no program itself.
 
-The reader starts a helper process before it is confined; that one runs a program for each order, in a private folder
-that is deleted afterwards, and kills it when time is up or the reader is gone. On Linux the helper is confined as well:
-no network, and no files but the system's and its folders. If the helper is killed, its folder stays.
+The reader starts a helper process before it is confined. The helper takes one order at a time, builds the command line
+itself, and gives the program a private folder and, on Linux, a sandbox of its own: no network, and no files but the
+system's and that folder. When the order is done, time is up or the reader is gone, it kills everything that the program
+started and deletes the folder; the next helper deletes what a killed one left. LibreOffice gets a fresh profile: no
+macros, no Java, no updated links.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import queue
+import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +21,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, BinaryIO, Literal
 
@@ -26,25 +30,43 @@ import msgspec
 from localrag import protocol
 from localrag.errors import LocalragError, ReadError
 
+Name = Literal["LibreOffice", "Tesseract"]
 Status = Literal["done", "failed", "late", "large"]
+_COMMANDS: dict[Name, tuple[str, ...]] = {"LibreOffice": ("soffice", "libreoffice"), "Tesseract": ("tesseract",)}
+_WINDOWS = {"LibreOffice": "LibreOffice/program/soffice.exe", "Tesseract": "Tesseract-OCR/tesseract.exe"}
+_FILTERS = {"docx": "docx:MS Word 2007 XML", "pptx": "pptx:Impress MS PowerPoint 2007 XML"}
+_SETTINGS = """<?xml version="1.0" encoding="UTF-8"?>
+<oor:items xmlns:oor="http://openoffice.org/2001/registry">{items}</oor:items>
+"""
+_ITEM = (
+    """<item oor:path="/org.openoffice.Office.{}"><prop oor:name="{}" oor:op="fuse"><value>{}</value></prop></item>"""
+)
+_OFF = (
+    ("Common/Security/Scripting", "MacroSecurityLevel", "3"),
+    ("Common/Security/Scripting", "DisableMacrosExecution", "true"),
+    ("Common/Security/Scripting", "DisableActiveContent", "true"),
+    ("Common/Security/Scripting", "BlockUntrustedRefererLinks", "true"),
+    ("Common/Misc", "UseSystemFileDialog", "false"),
+    ("Writer/Content/Update", "Link", "0"),
+    ("Jobs/Jobs/org.openoffice.Office.Jobs:Job['UpdateCheck']/Arguments", "AutoCheckEnabled", "false"),
+    ("Java/VirtualMachine", "Enable", "false"),
+)
+_AGAIN = 81  # LibreOffice's exit code after it has made its profile
 _HOMES = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR")
 _KEPT = ("PATH", "SYSTEMROOT", "WINDIR", "TESSDATA_PREFIX")  # no proxies, display and session bus
-# A path inside a folder; `\Z`, because `$` also matches before a line end.
-_Name = Annotated[str, msgspec.Meta(pattern=r"^(?!/)(?!.*\.\.)[\w./-]*\Z")]
+_MAX_BYTES, _MAX_DATA = 2 << 30, 4 << 30
 _helper: subprocess.Popen[bytes] | None = None
 _calling = threading.Lock()
 
 
 class Order(protocol.Message):
-    """A program to run; "{folder}" in its arguments is the private folder. `size` bytes of input follow."""
+    """A program to run on the `size` bytes that follow. LibreOffice's arguments: the suffix, and the wanted type."""
 
-    command: tuple[str, ...]
-    size: Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
-    seconds: float
-    most: int = 1 << 30  # bytes of the result
-    document: _Name = ""  # the file in the folder for the input; empty for standard input
-    result: _Name = ""  # the file in the folder that holds the result; empty for standard output
-    settings: Mapping[_Name, str] = {}  # other files of the folder, by name
+    program: Name
+    arguments: tuple[Annotated[str, msgspec.Meta(pattern=r"^[\w.+-]{1,300}$")], ...]
+    size: Annotated[int, msgspec.Meta(ge=0, le=_MAX_BYTES)]
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=600)]
+    most: Annotated[int, msgspec.Meta(ge=0, le=_MAX_BYTES)]
 
 
 class _Result(protocol.Message):
@@ -52,91 +74,138 @@ class _Result(protocol.Message):
     size: int
 
 
-def start(*programs: str) -> None:
-    """Start the helper process, unless it runs, for these programs. A reader does so before it is confined."""
+def installed() -> dict[Name, str | None]:
+    """Return the paths of the programs, None where one is missing. The current folder is left out."""
+    found: dict[Name, str | None] = {}
+    for name, commands in _COMMANDS.items():
+        if sys.platform == "win32":
+            places = [
+                Path(os.environ[each], _WINDOWS[name])
+                for each in ("PROGRAMFILES", "PROGRAMFILES(X86)")
+                if each in os.environ
+            ]
+        else:
+            places = [Path(path) for command in commands if (path := shutil.which(command))]
+            places += [Path("/Applications/LibreOffice.app/Contents/MacOS/soffice")] * (name == "LibreOffice")
+        found[name] = next((str(path) for path in places if path.is_absolute() and path.is_file()), None)
+    return found
+
+
+def start() -> None:
+    """Start the helper process if a program is installed. A reader does so before it is confined."""
     global _helper
-    if _helper is None:
-        _helper = protocol.start(__name__, *programs)
+    if _helper is None and any((found := installed()).values()):
+        _helper = protocol.start(__name__, json.dumps(found))
 
 
-def run(order: Order, data: bytes) -> tuple[Status, bytes]:
+def ended() -> bool:
+    """Return True if the helper process has ended, so that this reader cannot run programs any more."""
+    return _helper is not None and _helper.poll() is not None
+
+
+def run(name: Name, arguments: Sequence[str], data: bytes, seconds: float, most: int = 1 << 30) -> tuple[Status, bytes]:
     """Run a program on some input. Raises ReadError if the helper process has ended."""
     with _calling:
-        start(order.command[0])
+        start()
         assert _helper is not None and _helper.stdin is not None and _helper.stdout is not None
         with contextlib.suppress(OSError):
-            protocol.send(_helper.stdin, order)
+            protocol.send(_helper.stdin, Order(name, tuple(arguments), len(data), seconds, most))
             _helper.stdin.write(data)
             _helper.stdin.flush()
             reply: _Result | None = protocol.receive(_helper.stdout, _Result)
             if reply is not None:
                 return reply.status, _helper.stdout.read(reply.size)
-    raise ReadError(f"was not read: the process that runs {Path(order.command[0]).name} has ended", "Read it again.")
+    raise ReadError(f"was not read: the process that runs {name} has ended", "Read it again.")
+
+
+def convert(data: bytes, suffix: str, to: str, most: int, seconds: float = 90) -> bytes | None:
+    """Return a document as "docx" or "pptx" of `most` bytes at most; None if LibreOffice is not installed.
+
+    Raises ReadError where it could not be converted.
+    """
+    if installed()["LibreOffice"] is None:
+        return None
+    status, result = run("LibreOffice", (suffix, to), data, seconds, most)
+    if status == "done":
+        return result
+    if status == "late":
+        raise ReadError(f"took LibreOffice longer than {seconds:g} s", "Save it in the newer format yourself.")
+    if status == "large":
+        raise ReadError(f"becomes larger than {most:,} bytes when converted", "Split it into smaller files.")
+    raise ReadError("could not be opened by LibreOffice", "It may be damaged. Save it in the newer format.")
+
+
+# --- the helper process -------------------------------------------------------------------------------------
 
 
 def main() -> None:
     from localrag.security import offline, sandbox
 
     requests, replies = protocol.own_pipes()
+    paths: dict[Name, str] = {name: path for name, path in json.loads(sys.argv[1]).items() if path is not None}
     offline.confine()
-    sandbox.restrict_programs(sys.argv[1:])
-    orders: queue.SimpleQueue[tuple[Order, bytes] | None] = queue.SimpleQueue()
-    gone = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def leave(*_: object) -> None:
-        gone.set()
-        orders.put(None)
-
-    signal.signal(signal.SIGTERM, leave)
-    threading.Thread(target=_listen, args=(requests, orders, leave), daemon=True).start()
-    while (item := orders.get()) is not None:
+    sandbox.restrict_helper(paths.values())
+    _give_up()
+    _sweep()
+    while (order := protocol.receive(requests, Order)) is not None:
+        data = requests.read(order.size)
         try:
-            status, data = _carry_out(*item, gone)
-        except (OSError, ValueError, LocalragError):  # the disk is full, or the program cannot be started
-            status, data = "failed", b""
-        protocol.send(replies, _Result(status, len(data)))
-        replies.write(data)
+            status, result = _carry_out(order, data, paths, requests)
+        except (OSError, KeyError, LocalragError):  # the disk is full, or the program cannot be started
+            status, result = "failed", b""
+        protocol.send(replies, _Result(status, len(result)))
+        replies.write(result)
         replies.flush()
 
 
-def _listen(
-    requests: BinaryIO, orders: queue.SimpleQueue[tuple[Order, bytes] | None], leave: Callable[[], None]
-) -> None:
-    try:
-        while (order := protocol.receive(requests, Order)) is not None:
-            orders.put((order, requests.read(order.size)))
-    finally:  # a reader that was taken over may send anything
-        leave()
+def _give_up() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.umask(0o077)
+    if sys.platform == "linux":
+        import resource
+
+        from localrag.security.offline import seccomp
+
+        seccomp.prctl(seccomp.CHILD_SUBREAPER, 1)
+        os.nice(5)
+        for kind, most in (
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_FSIZE, _MAX_BYTES),
+            (resource.RLIMIT_DATA, _MAX_DATA),
+        ):
+            hard = resource.getrlimit(kind)[1]
+            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(kind, (most, most))
 
 
-def _carry_out(order: Order, data: bytes, gone: threading.Event) -> tuple[Status, bytes]:
+def _sweep() -> None:
+    """Delete the folders of helpers that were killed."""
+    from localrag.security import storage
+
+    for folder in Path(tempfile.gettempdir()).glob("localrag-*-*"):
+        if sys.platform == "linux" and not Path("/proc", folder.name.split("-")[1]).exists():
+            storage.remove(folder)
+
+
+def _carry_out(order: Order, data: bytes, paths: Mapping[Name, str], requests: BinaryIO) -> tuple[Status, bytes]:
     from localrag.security import storage
 
     folder = Path(tempfile.gettempdir()) / f"localrag-{os.getppid()}-{uuid.uuid4().hex}"
     end = time.monotonic() + order.seconds
     process = None
     try:
-        for name, text in order.settings.items():
-            storage.write_bytes(folder / name, text.encode())
-        storage.write_bytes(folder / "input", b"" if order.document else data)
-        if order.document:
-            storage.write_bytes(folder / order.document, data)
-        storage.make_dir((folder / order.result).parent)
-        with (folder / "input").open("rb") as given, storage.create(folder / "output", durable=False) as output:
-            process = subprocess.Popen(
-                [part.replace("{folder}", str(folder)) for part in order.command],
-                cwd=folder, stdin=given, stdout=output, stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _KEPT if name in os.environ}
-                | dict.fromkeys(_HOMES, str(folder))
-                | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "SAL_USE_VCLPLUGIN": "svp", "OMP_THREAD_LIMIT": "1"},
-                start_new_session=True, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )  # fmt: skip
-            while process.poll() is None and not gone.wait(0.02):
-                if time.monotonic() > end:
-                    return "late", b""
-        made = folder / (order.result or "output")
-        if gone.is_set() or not made.is_file():
+        command, made = _prepared(order, data, folder, Path(paths[order.program]).resolve())
+        for _ in range(2):
+            with (folder / "input").open("rb") as given, storage.create(folder / "output", durable=False) as output:
+                process = _started(command, folder, given, output, paths.values())
+                while process.poll() is None:
+                    if time.monotonic() > end:
+                        return "late", b""
+                    if _gone(requests):
+                        return "failed", b""
+            if process.returncode != _AGAIN:
+                break
+        if not made.is_file():
             return "failed", b""
         return ("large", b"") if made.stat().st_size > order.most else ("done", made.read_bytes())
     finally:
@@ -149,8 +218,52 @@ def _carry_out(order: Order, data: bytes, gone: threading.Event) -> tuple[Status
                 break
 
 
+def _prepared(order: Order, data: bytes, folder: Path, program: Path) -> tuple[list[str], Path]:
+    """Write the input; return the command line, and the file that will hold the result."""
+    from localrag.security import storage
+
+    if order.program == "Tesseract":
+        storage.write_bytes(folder / "input", data)
+        return [str(program), *order.arguments], folder / "output"
+    suffix, to = order.arguments
+    binary = program.with_name("soffice.bin")  # soffice is a script that starts it, and others
+    items = "".join(_ITEM.format(*each) for each in _OFF)
+    storage.write_bytes(folder / "input", b"")
+    storage.write_bytes(folder / f"document{suffix}", data)
+    storage.write_bytes(folder / "profile/user/registrymodifications.xcu", _SETTINGS.format(items=items).encode())
+    storage.make_dir(folder / "out")
+    command = [
+        str(binary if binary.is_file() else program), f"-env:UserInstallation={(folder / 'profile').as_uri()}",
+        "-env:OSL_SOCKET_PATH=.", "--headless", "--norestore", "--nologo", "--nodefault", "--nolockcheck",
+        "--convert-to", _FILTERS[to], "--outdir", str(folder / "out"), str(folder / f"document{suffix}"),
+    ]  # fmt: skip
+    return command, folder / f"out/document.{to}"
+
+
+def _started(
+    command: list[str], folder: Path, given: BinaryIO, output: BinaryIO, paths: Iterable[str]
+) -> subprocess.Popen[bytes]:
+    from localrag.security import sandbox
+
+    return subprocess.Popen(
+        command, cwd=folder, stdin=given, stdout=output, stderr=subprocess.DEVNULL,
+        env={name: os.environ[name] for name in _KEPT if name in os.environ} | dict.fromkeys(_HOMES, str(folder))
+        | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "SAL_USE_VCLPLUGIN": "svp", "OMP_THREAD_LIMIT": "1"},
+        preexec_fn=sandbox.program_restrictions(paths, folder) if sys.platform == "linux" else None,
+        start_new_session=True, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )  # fmt: skip
+
+
+def _gone(requests: BinaryIO) -> bool:
+    """Wait a moment; return True if the reader is gone, or sends what it should not."""
+    if sys.platform == "win32":  # nothing there tells
+        time.sleep(0.02)
+        return False
+    return bool(select.select([requests], [], [], 0.02)[0])
+
+
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and everything it started."""
+    """Kill a program and everything that it started."""
     if sys.platform == "win32":
         taskkill = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
         subprocess.run(taskkill, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
@@ -159,9 +272,18 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
     process.wait()
+    for _ in range(1000):  # on Linux what it left behind has become this process's child
+        left = [pid for each in Path("/proc/self/task").glob("*/children") for pid in each.read_text().split()]
+        if not left:
+            return
+        for pid in map(int, left):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(OSError):  # the reader is gone
+    with contextlib.suppress(OSError, protocol.Malformed):  # the reader is gone, or was taken over
         main()
-    os._exit(0)  # a thread still waits for the pipe
+    os._exit(0)

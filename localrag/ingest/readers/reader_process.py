@@ -57,7 +57,7 @@ def main() -> None:
         sound = work.do(job, opened)
         if opened is not None:
             os.close(opened)
-        leaving = not sound or count >= MAX_FILES or resident() > setup.memory // 2
+        leaving = not sound or programs.ended() or count >= MAX_FILES or resident() > setup.memory // 2
         protocol.send(replies, wire.Done(leaving))
         if leaving:
             return
@@ -146,8 +146,7 @@ def _give_up(memory: int) -> None:
     from localrag.security import offline, sandbox
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    if found := [path for path in base.helpers().values() if path is not None]:
-        programs.start(*found)
+    programs.start()
     offline.confine()
     os.umask(0o077)
     if sys.platform == "win32":

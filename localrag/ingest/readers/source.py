@@ -5,6 +5,7 @@ A source is a file, or bytes from an archive or a mail: what is inside other fil
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -18,6 +19,8 @@ from localrag.errors import ReadError
 from localrag.types import Ocr, Word
 
 _STEP = 1 << 20
+# Without O_NONBLOCK a pipe waits for a writer; without O_NOCTTY a terminal becomes this process's own.
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_CLOEXEC"))
 # The word lists and mappings of the readers.
 TABLES: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("tables.toml").read_text("utf-8"))
 # Of the picture of a page.
@@ -98,7 +101,7 @@ class _Opened(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: os.fstat(self._descriptor).st_size}[whence]
         if start + offset < 0:
-            raise ValueError(f"negative seek position {start + offset}")
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))  # as a file does
         self._at = start + offset
         return self._at
 
@@ -106,8 +109,7 @@ class _Opened(io.RawIOBase):
 def open_file(path: Path) -> int:
     """Open a document for reading and return its descriptor. Raises ReadError if it is missing, empty or no file."""
     try:
-        # Without O_NONBLOCK a pipe would wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     except OSError as error:
         raise unreadable(error) from error
     facts = os.fstat(descriptor)

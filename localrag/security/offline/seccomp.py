@@ -16,6 +16,7 @@ import os
 import struct
 import sys
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,11 +31,16 @@ _X32 = 0x40000000
 _UNIX, _STREAM, _SEQPACKET, _TYPE = 1, 1, 5, 0xF
 _RELIABLE = 4  # a kind that Unix sockets do not have
 _TCGETS, _TIOCSTI, _TIOCLINUX, _FIONREAD, _FIONBIO, _FIOCLEX = 0x5401, 0x5412, 0x541C, 0x541B, 0x5421, 0x5451
+_FLAGS = (0x40086602, 0x40046602, 0x401C5820)  # ioctl: attributes such as immutable
+_DESCRIPTOR_FLAGS = (0, 1, 2, 3, 4, 1030)  # fcntl: copies and flags of descriptors
+_WRITABLE = 2  # access
 _THREAD, _NAMESPACES = 0x00010000, 0x7E020000  # flags of clone
 
 Instruction = tuple[int, int, int, int]
-# "confined": every confined process. "metadata": where files are limited. "reader": processes that read documents.
-Filter = Literal["confined", "metadata", "reader"]
+# "confined": every confined process. "metadata": where files are limited. "program": LibreOffice in addition, which
+# makes its socket in its own folder if no other seems writable. "reader": processes that read documents.
+Filter = Literal["confined", "metadata", "program", "reader"]
+PARENT_DEATH_SIGNAL, CHILD_SUBREAPER = 1, 36  # of prctl
 _REFUSE: Instruction = (_RETURN, 0, 0, _ERRNO | errno.EACCES)
 _UNKNOWN: Instruction = (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)  # as an older kernel answers: libc takes another way
 _PERMIT: Instruction = (_RETURN, 0, 0, _ALLOW)
@@ -73,7 +79,7 @@ def program(machine: Machine, kind: Filter = "confined") -> list[Instruction]:
         (_AT_LEAST, 0, 1, _X32),
         _REFUSE,
     ]
-    for number in machine.numbers(kind):
+    for number in machine.numbers(kind) if kind in _calls() else ():
         rules += [(_EQUAL, 0, 1, number), _PERMIT if kind == "reader" else _REFUSE]
     for name, body in _checked(kind).items():
         if (number := machine.number(name)) >= 0:
@@ -84,13 +90,18 @@ def program(machine: Machine, kind: Filter = "confined") -> list[Instruction]:
 def _checked(kind: Filter) -> dict[str, list[Instruction]]:
     """The calls that a filter decides by their arguments."""
     if kind == "metadata":  # times of open files only, for the order of use
-        return {"utimensat": [*_is_zero(1), _REFUSE, _PERMIT]}
+        return {"utimensat": [*_is_zero(1), _REFUSE, _PERMIT], "ioctl": _one_of(1, _FLAGS, _REFUSE, _PERMIT)}
+    if kind == "program":
+        return {"access": _one_of(1, [_WRITABLE], _REFUSE, _PERMIT)} | {
+            name: _one_of(2, [_WRITABLE], _REFUSE, _PERMIT) for name in ("faccessat", "faccessat2")
+        }
     if kind == "reader":
-        harmless = (_TCGETS, _FIONREAD, _FIONBIO, _FIOCLEX)
-        asks = [(_EQUAL, len(harmless) - index, 0, each) for index, each in enumerate(harmless)]
         return {
             "clone": [(_LOAD, 0, 0, _argument(0)), (_AND, 0, 0, _THREAD), (_EQUAL, 1, 0, _THREAD), _REFUSE, _PERMIT],
-            "ioctl": [(_LOAD, 0, 0, _argument(1)), *asks, _REFUSE, _PERMIT],
+            "ioctl": _one_of(1, (_TCGETS, _FIONREAD, _FIONBIO, _FIOCLEX), _PERMIT, _REFUSE),
+            "fcntl": _one_of(
+                1, _DESCRIPTOR_FLAGS, _PERMIT, _REFUSE
+            ),  # no signals to the owner of a descriptor, no leases
             "prlimit64": [*_is_zero(0), _REFUSE, _PERMIT],
             "tgkill": [(_LOAD, 0, 0, _argument(0)), (_EQUAL, 1, 0, os.getpid()), _REFUSE, _PERMIT],  # abort()
         }
@@ -104,16 +115,23 @@ def _checked(kind: Filter) -> dict[str, list[Instruction]]:
         _REFUSE,
         _PERMIT,
     ]
-    typing = [(_LOAD, 0, 0, _argument(1)), (_EQUAL, 1, 0, _TIOCSTI), (_EQUAL, 0, 1, _TIOCLINUX), _REFUSE, _PERMIT]
     return {
         "socket": opening,
         "socketpair": opening,
         "sendto": [*_is_zero(4), _REFUSE, _PERMIT],
-        "ioctl": typing,
+        "ioctl": _one_of(1, (_TIOCSTI, _TIOCLINUX), _REFUSE, _PERMIT),
         "clone": [(_LOAD, 0, 0, _argument(0)), (_AND, 0, 0, _NAMESPACES), (_EQUAL, 1, 0, 0), _REFUSE, _PERMIT],
         "clone3": [_UNKNOWN],  # its flags are in memory, which a filter cannot read
         "prlimit64": [*_is_zero(0), _REFUSE, _PERMIT],  # its own limits only
     }
+
+
+def _one_of(
+    position: int, values: Sequence[int], result: Instruction, otherwise: Instruction
+) -> list[Instruction]:  # fmt: skip
+    """Return one result if the lower half of an argument is among the values, else the other."""
+    tries = [(_EQUAL, len(values) - index, 0, value) for index, value in enumerate(values)]
+    return [(_LOAD, 0, 0, _argument(position)), *tries, otherwise, result]
 
 
 def _is_zero(position: int) -> list[Instruction]:
@@ -171,8 +189,13 @@ def holds() -> bool:
 
 def no_new_privileges() -> bool:
     """Give up gaining rights by starting programs, which the kernel requires before a filter."""
-    one, none = ctypes.c_ulong(1), ctypes.c_ulong(0)
-    return bool(_libc().prctl(_NO_NEW_PRIVS, one, none, none, none) == 0)
+    return prctl(_NO_NEW_PRIVS, 1)
+
+
+def prctl(option: int, value: int) -> bool:
+    """Set a property of this process; True if the kernel took it."""
+    none = ctypes.c_ulong(0)
+    return bool(_libc().prctl(option, ctypes.c_ulong(value), none, none, none) == 0)
 
 
 def call(number: int, *arguments: object) -> int:

@@ -66,15 +66,8 @@ def read(source, options):
     if word == "text":
         return Reading((Page("x" * int(rest)),))
     if word == "start":  # another program, as for old office files
-        command, _, file = rest.partition(" ")
-        script = f"echo {os.getpid()} $$ > {file}; mv {file} {file}.done; exec sleep 600"
-        order = programs.Order(("sh", "-c", script), 0, 600)
-        threading.Thread(target=programs.run, args=(order, b""), daemon=True).start()
-        while not os.path.exists(file + ".done"):
-            time.sleep(0.02)
-        time.sleep(600 if command == "hang" else 0)
-        if command == "exit":
-            os._exit(3)
+        threading.Thread(target=programs.convert, args=(b"x", ".doc", "docx", 1), daemon=True).start()
+        time.sleep(600 if rest == "hang" else 0)
     if word == "forge":  # a process that was taken over
         frame = eval(rest)
         for descriptor in range(3, 20):
@@ -96,9 +89,11 @@ def members(source, options, budget):
             yield Member(f"m{number}.trap", Source(f"m{number}.trap", data=b"text %d" % size))
 """
 SITE = """
+import os
+from localrag.ingest.readers import programs
 import trap  # at once: a confined reader cannot import it
 from localrag.ingest.readers import base
-base.helpers = lambda: {"a program": "sh"}
+programs.installed = lambda: {"LibreOffice": os.environ["STAND_IN"], "Tesseract": None}
 base.SUFFIXES = {**base.SUFFIXES, ".trap": "trap"}
 """
 
@@ -111,6 +106,9 @@ def trap(tmp_path, monkeypatch):
     (code / "trap.py").write_text(TRAP)
     (code / "sitecustomize.py").write_text(SITE)
     root = Path(__file__).parents[3]
+    (tmp_path / "stand-in").write_text("#!/bin/sh\nsleep 600\n")  # in LibreOffice's place
+    (tmp_path / "stand-in").chmod(0o755)
+    monkeypatch.setenv("STAND_IN", str(tmp_path / "stand-in"))
     monkeypatch.setenv("PYTHONPATH", f"{code}{';' if sys.platform == 'win32' else ':'}{root}")
 
     def make(name: str, command: str) -> Path:

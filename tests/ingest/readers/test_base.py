@@ -7,7 +7,7 @@ import pytest
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import base
-from localrag.ingest.readers.source import Options, Source, looks_like
+from localrag.ingest.readers.source import Options, Source, looks_like, open_file
 from localrag.types import Refused
 
 
@@ -103,3 +103,14 @@ def test_a_reader_that_makes_offsets_into_unclean_text_is_caught(tmp_path, monke
 def test_the_first_bytes_say_what_a_file_is(tmp_path, data, kind):
     (tmp_path / "a.doc").write_bytes(data)
     assert looks_like(Source.of(tmp_path / "a.doc")) == looks_like(Source("a.doc", data=data)) == kind
+
+
+def test_an_open_file_is_read_as_a_path_is(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"0123456789")
+    descriptor = open_file(tmp_path / "a.txt")
+    with Source("a.txt", descriptor=descriptor).open() as one, Source("a.txt", descriptor=descriptor).open() as other:
+        assert (one.read(3), other.read(2), one.read(3)) == (b"012", b"01", b"345")
+        assert one.seek(-2, os.SEEK_END) == 8 and one.read() == b"89"
+        with pytest.raises(OSError):  # what zipfile and pypdf expect of a short file
+            one.seek(-14, os.SEEK_END)
+    os.close(descriptor)

@@ -11,11 +11,12 @@ from pathlib import Path
 import lent_readers
 import pytest
 
+from localrag import protocol
 from localrag.errors import Cancelled
-from localrag.ingest.readers import isolate, reader_process
+from localrag.ingest.readers import isolate, reader_process, wire
 from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import Options
-from localrag.types import Part, Refused
+from localrag.types import Page, Part, Reading, Refused
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
@@ -258,6 +259,16 @@ def test_a_process_that_sends_nonsense_is_replaced(trap, line):
     assert texts_of(results[good]) == ["fine"]
 
 
+@posix
+@pytest.mark.parametrize("sha256, size", [("a" * 64, None), (None, 10**9)])
+def test_a_process_that_gives_a_file_another_identity_is_replaced(trap, sha256, size):
+    part = Part("", sha256 or "0" * 64, size or 5, Reading((Page("forged"),)))
+    frame = b"".join(protocol.encode(message) for message in wire.messages(part))
+    assert (
+        "malformed" in only(read_all([trap("a", f"forge {frame!r}")], seconds=20)[trap("a", f"forge {frame!r}")]).reason
+    )
+
+
 # --- processes -----------------------------------------------------------------------------------------------
 
 
@@ -321,23 +332,35 @@ def test_closing_waits_for_idle_processes_too(trap):
     assert len(pids) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-def started_by(path):
-    until(lambda: path.with_suffix(".done").exists())
-    return [int(word) for word in path.with_suffix(".done").read_text().split()]
+def running(program):
+    """The processes that run a program."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.fsencode(program) in (each / "cmdline").read_bytes() and alive(int(each.name)):
+                found.append(int(each.name))
+        except OSError:
+            continue
+    return found
 
 
 @linux
-@pytest.mark.parametrize("how", ["hang", "exit", "idle"])
+@pytest.mark.parametrize("how", ["hang", "killed", "idle"])
 def test_what_a_reader_started_dies_with_it(trap, tmp_path, how):
-    path = trap("a", f"start {how} {tmp_path / 'pids'}")
-    read_all([path], seconds=1)
-    _, sleeping = started_by(tmp_path / "pids")
-    until(lambda: not alive(sleeping))
+    path = trap("a", f"start {'idle' if how == 'idle' else 'hang'}")
+    with ReaderPool(workers=1, seconds=3) as pool:
+        reading = threading.Thread(target=lambda: list(pool.read_all([path])))
+        reading.start()
+        until(lambda: running(tmp_path / "stand-in"))
+        if how == "killed":
+            os.kill(pool._workers[0]._process._popen.pid, signal.SIGKILL)
+        reading.join()
+    until(lambda: not running(tmp_path / "stand-in"))
 
 
 @linux
 def test_workers_and_what_they_started_end_when_their_parent_is_killed(trap, tmp_path):
-    paths = [trap("a", f"start idle {tmp_path / 'a'}"), trap("b", f"start hang {tmp_path / 'b'}"), trap("c", "spin")]
+    paths = [trap("a", "start idle"), trap("b", "start hang"), trap("c", "spin")]
     script = f"""
         import time
         from pathlib import Path
@@ -349,7 +372,8 @@ def test_workers_and_what_they_started_end_when_their_parent_is_killed(trap, tmp
     """
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)
     pids = [int(word) for word in parent.stdout.readline().strip("[]\n").split(",")]
-    pids += [pid for name in "ab" for pid in started_by(tmp_path / name)]
+    until(lambda: len(running(tmp_path / "stand-in")) == 2)
+    pids += running(tmp_path / "stand-in")
     time.sleep(0.3)  # the third one is in its endless loop now
     assert len(set(pids)) == 5 and all(map(alive, pids))
     parent.kill()

@@ -12,11 +12,12 @@ import docx
 import pytest
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import conversion, legacy, programs
+from localrag.ingest.readers import legacy, programs
 from localrag.ingest.readers.source import Options, Source
+from localrag.security.offline import landlock
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-needs_office = pytest.mark.skipif(conversion.program() is None, reason="LibreOffice is not installed")
+needs_office = pytest.mark.skipif(programs.installed()["LibreOffice"] is None, reason="LibreOffice is not installed")
 
 
 def read(data, name="a.doc", **options):
@@ -65,7 +66,7 @@ def container(*names, size=512):
     ],
 )
 def test_without_libreoffice_an_old_file_is_refused_with_what_to_do(monkeypatch, name, stream, message, hint):
-    monkeypatch.setattr(conversion, "program", lambda: None)
+    monkeypatch.setattr(programs, "installed", lambda: {"LibreOffice": None})
     with pytest.raises(ReadError) as caught:
         read(container(stream), name)
     assert caught.value.message == message
@@ -107,7 +108,11 @@ def old_word(tmp_path):
     """A real DOC, made by LibreOffice."""
     path = tmp_path / "a.docx"
     path.write_bytes(new_word("Rent is due."))
-    command = [conversion.program(), f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}", "--headless"]
+    command = [
+        programs.installed()["LibreOffice"],
+        f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}",
+        "--headless",
+    ]
     subprocess.run([*command, "--convert-to", "doc", "--outdir", tmp_path, path], check=True, capture_output=True)
     return (tmp_path / "a.doc").read_bytes()
 
@@ -130,7 +135,7 @@ def stand_in(tmp_path, monkeypatch, script):
     path = tmp_path / "soffice"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
-    monkeypatch.setattr(conversion, "program", lambda: str(path))
+    monkeypatch.setattr(programs, "installed", lambda: {"LibreOffice": str(path)})
     monkeypatch.setattr(programs, "_helper", None)
 
 
@@ -146,6 +151,7 @@ def gone(condition, seconds=10.0):
     return done
 
 
+linux = pytest.mark.skipif(sys.platform != "linux" or not landlock.abi(), reason="needs Landlock")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
 
 
@@ -153,7 +159,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a sh
 def test_what_takes_too_long_is_ended_with_all_it_started(tmp_path, monkeypatch):
     stand_in(tmp_path, monkeypatch, "sleep 98761 & sleep 98761")
     with pytest.raises(ReadError, match=r"took LibreOffice longer than 0\.5 s"):
-        conversion.convert(b"x", ".doc", "docx", 1000, seconds=0.5)
+        programs.convert(b"x", ".doc", "docx", 1000, seconds=0.5)
     assert gone(lambda: not alive("sleep 98761")) and folders() == []
 
 
@@ -161,19 +167,19 @@ def test_what_takes_too_long_is_ended_with_all_it_started(tmp_path, monkeypatch)
 def test_a_failure_of_libreoffice_is_reported(tmp_path, monkeypatch):
     stand_in(tmp_path, monkeypatch, 'head -c 2000 /dev/zero > "$HOME/out/document.docx"')
     with pytest.raises(ReadError, match="larger than 1,000 bytes"):
-        conversion.convert(b"x", ".doc", "docx", 1000)
+        programs.convert(b"x", ".doc", "docx", 1000)
     stand_in(tmp_path, monkeypatch, "exit 1")
     with pytest.raises(ReadError, match="could not be opened by LibreOffice"):
-        conversion.convert(b"x", ".doc", "docx", 1000)
+        programs.convert(b"x", ".doc", "docx", 1000)
 
 
 @posix
 def test_libreoffice_ends_and_its_folder_goes_when_the_reader_is_killed(tmp_path, monkeypatch):
     stand_in(tmp_path, monkeypatch, "sleep 98762")
     code = (
-        "from localrag.ingest.readers import conversion\n"
-        f"conversion.program = lambda: {str(tmp_path / 'soffice')!r}\n"
-        "conversion.convert(b'x', '.doc', 'docx', 1000)"
+        "from localrag.ingest.readers import programs\n"
+        f"programs.installed = lambda: {{'LibreOffice': {str(tmp_path / 'soffice')!r}}}\n"
+        "programs.convert(b'x', '.doc', 'docx', 1000)"
     )
     root = Path(__file__).parents[3]
     reader = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root)})
@@ -192,6 +198,55 @@ def test_libreoffice_gets_no_macros_no_proxy_and_a_private_folder(tmp_path, monk
         monkeypatch,
         'cd "$HOME"; { env; ls -ld .; cat profile/user/*.xcu; } > out/document.docx',
     )
-    seen = conversion.convert(b"x", ".doc", "docx", 100_000).decode()
+    seen = programs.convert(b"x", ".doc", "docx", 100_000).decode()
     assert "proxy" not in seen and "drwx------" in seen
     assert '<prop oor:name="DisableMacrosExecution" oor:op="fuse"><value>true</value>' in seen
+
+
+@linux
+def test_a_program_sees_its_own_folder_only_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    (tmp_path / "secret").write_text("nobody's business")
+    script = f"""
+exec > out/document.docx 2>&1
+cat document.doc {tmp_path}/secret
+ls {tempfile.gettempdir()} && echo listed
+echo x > {tmp_path}/written && echo wrote
+kill -0 $PPID && echo signalled
+setsid sleep 98763 &
+"""
+    stand_in(tmp_path, monkeypatch, script)
+    seen = programs.convert(b"the document ", ".doc", "docx", 100_000).decode()
+    assert seen.startswith("the document ")
+    assert not any(word in seen for word in ("nobody", "listed", "wrote"))
+    assert "signalled" not in seen or landlock.abi() < 6
+    assert gone(lambda: not alive("sleep 98763"))
+
+
+@linux
+@needs_office
+def test_libreoffice_works_inside_the_walls_of_a_library(old_word, tmp_path, home):
+    (tmp_path / "old.doc").write_bytes(old_word)
+    code = f"""
+from pathlib import Path
+from localrag.ingest.readers.isolate import ReaderPool
+from localrag.security import offline, sandbox
+from localrag.settings import load_settings
+settings = load_settings()
+offline.confine()
+sandbox.make_library_folder(settings, "a")
+sandbox.restrict(settings, ["a"])
+with ReaderPool(workers=1) as pool:
+    print([getattr(item, "reason", "read") for _, item in pool.read_all([Path({str(tmp_path / "old.doc")!r})]) if item])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['read']\n"
+
+
+@linux
+def test_a_helper_deletes_what_a_killed_one_left(tmp_path, monkeypatch):
+    left = Path(tempfile.gettempdir(), f"localrag-{2**22 + 1}-left")  # no process has this number
+    left.mkdir()
+    stand_in(tmp_path, monkeypatch, "exit 1")
+    with pytest.raises(ReadError):
+        programs.convert(b"x", ".doc", "docx", 1000)
+    assert not left.exists()

@@ -284,7 +284,7 @@ def ask(
     """Ask all questions; return what decides the results, and a result for each question."""
     from localrag.answer.assistant import Assistant
     from localrag.evaluation import answers, datasets
-    from localrag.evaluation.baselines import ClosedBook, Plain
+    from localrag.evaluation.baselines import Plain
     from localrag.evaluation.runs import Run
     from localrag.llm import loading
 
@@ -299,9 +299,9 @@ def ask(
     assistant = Assistant(settings if sample.how.library is not None else datasets.apart(settings))
     asker: Assistant | Plain = assistant
     if baseline:
-        kind = Plain if baseline == "plain" else ClosedBook
         labelled = {question.question for question in sample.questions if question.label}
-        asker = kind(assistant, lambda: loading.load_generator(settings), settings, sample.choices, labelled)
+        closed = baseline == "closed-book"
+        asker = Plain(assistant, lambda: loading.load_generator(settings), settings, sample.choices, labelled, closed)
     try:
         rows = gather(
             answers.run(

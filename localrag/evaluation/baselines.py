@@ -1,9 +1,9 @@
 """Baselines to compare with: one plain prompt over five passages, and the question alone.
 
 Plain is what anybody would write first: the five passages that the same search finds, one instruction, and whatever
-the model replies. ClosedBook shows no document at all: what it gets right, it remembers or guesses. Neither reports
-whether it declined; `declines` reads that from the reply, in English and, less reliably, in German, French, Spanish and
-Chinese.
+the model replies. A closed book shows no document at all: what is right, the model remembers or guesses. Neither
+reports whether it declined; `declines` reads that from the reply, in English and, less reliably, in German, French,
+Spanish and Chinese.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from localrag.answer import prompts
 from localrag.evaluation import metrics
-from localrag.events import Answered, Delta, Event, Found
+from localrag.events import Answered, Delta, Event
 from localrag.llm import Completed, Generator
 from localrag.quantities import load_words
 from localrag.settings import Settings
@@ -29,7 +29,6 @@ PASSAGES = 5
 
 _WORDS = load_words("localrag.evaluation", "words.toml")["baselines"]
 PLAIN_RULES: str = _WORDS["plain"]
-_CHOICES = "Reply with one of: {choices}."
 _DECLINE = re.compile(re.sub(r"<(\w+)>", lambda part: str(_WORDS[part[1]]), "|".join(_WORDS["declines"])), re.I)
 _FIRST = re.compile(r".{1,240}?(?:[.!?](?=\s|$)|[。！？\n]|$)", re.S)
 
@@ -43,6 +42,7 @@ class Plain:
         load: loads the model at the first question.
         choices: the possible replies to questions with a label.
         labelled: the questions with a label.
+        closed_book: show no document.
     """
 
     searcher: Assistant
@@ -50,6 +50,7 @@ class Plain:
     settings: Settings
     choices: Sequence[str] = ()
     labelled: Collection[str] = ()
+    closed_book: bool = False
     _model: Generator | None = field(default=None, init=False)
 
     def ask(
@@ -57,68 +58,43 @@ class Plain:
         stop: Callable[[], bool],
     ) -> Iterator[Event]:  # fmt: skip
         began = time.monotonic()
-        passages = self._passages(question, libraries, documents)
+        found: Sequence[Passage] = ()
+        if not self.closed_book:
+            found = self.searcher.search(question, libraries=libraries, k=PASSAGES, documents=documents, join=False)
         retrieve = time.monotonic() - began
-        yield Found(tuple(passages))
         if self._model is None:
             self._model = self.load()
             # Loading the model is not part of a question's time.
             began = time.monotonic() - retrieve
+        text = "\n\n".join(f"[{number}] {passage.text}" for number, passage in enumerate(found, 1))
+        shown = "" if self.closed_book else f"Passages:\n\n{text}\n\n"
         choices = self.choices if question in self.labelled else ()
+        rule = f"\n\nReply with one of: {'; '.join(choices)}." if choices else ""
+        messages = [
+            Message("system", _WORDS["closed_book"] if self.closed_book else PLAIN_RULES),
+            Message("user", f"{shown}Question: {question}{rule}"),
+        ]
         done, first = Completed("", Usage(), "stopped"), None
         for event in self._model.generate(
-            self._messages(question, passages, choices), max_tokens=self.settings.answer_tokens,
-            temperature=self.settings.temperature, seed=self.settings.seed, stop=stop,
+            messages, max_tokens=self.settings.answer_tokens, temperature=self.settings.temperature,
+            seed=self.settings.seed, stop=stop,
         ):  # fmt: skip
             if isinstance(event, Completed):
                 done = event
-                continue
-            if isinstance(event, Delta) and first is None:
+            elif isinstance(event, Delta) and first is None:
                 first = time.monotonic() - began
-            yield event
         text = done.text.strip()
         yield Answered(Answer(
-            question, text, not declines(text, choices), Plan("retrieve", self._reason), passages=tuple(passages),
-            tokens=done.usage, seconds=Seconds(0.0, retrieve, first, time.monotonic() - began),
-            model=self._model.model, stopped=done.ended != "end",
+            question, text, not declines(text, choices), Plan("retrieve", "A baseline, for comparison."),
+            passages=tuple(found), tokens=done.usage,
+            seconds=Seconds(0.0, retrieve, first, time.monotonic() - began), model=self._model.model,
+            stopped=done.ended != "end",
         ))  # fmt: skip
 
     def close(self) -> None:
         if self._model is not None:
             self._model.close()
             self._model = None
-
-    _reason = "One plain prompt over the best passages, for comparison."
-
-    def _passages(self, question: str, libraries: Sequence[str], documents: Sequence[str] | None) -> Sequence[Passage]:
-        return self.searcher.search(question, libraries=libraries, k=PASSAGES, documents=documents, join=False)
-
-    def _messages(self, question: str, passages: Sequence[Passage], choices: Sequence[str]) -> list[Message]:
-        text = "\n\n".join(f"[{number}] {passage.text}" for number, passage in enumerate(passages, 1))
-        return [
-            Message("system", PLAIN_RULES),
-            Message("user", f"Passages:\n\n{text}\n\nQuestion: {question}{_choice_rule(choices)}"),
-        ]
-
-
-@dataclass(slots=True)
-class ClosedBook(Plain):
-    """Asks the model without any document."""
-
-    _reason = "No document was shown, for comparison."
-
-    def _passages(self, question: str, libraries: Sequence[str], documents: Sequence[str] | None) -> Sequence[Passage]:
-        return ()
-
-    def _messages(self, question: str, passages: Sequence[Passage], choices: Sequence[str]) -> list[Message]:
-        return [
-            Message("system", _WORDS["closed_book"]),
-            Message("user", f"Question: {question}{_choice_rule(choices)}"),
-        ]
-
-
-def _choice_rule(choices: Sequence[str]) -> str:
-    return "\n\n" + _CHOICES.format(choices="; ".join(choices)) if choices else ""
 
 
 def declines(reply: str, choices: Sequence[str] = ()) -> bool:

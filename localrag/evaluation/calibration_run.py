@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,40 +104,32 @@ def find_needles(
             answer = _answer(model, messages, limit, stop)
             if answer is None:
                 return
+            text, times = answer
             results.add(_step(one.id), {
-                "length": length, "depth": one.depth, "way": one.way, "verdict": needles.judge(answer.text, one),
-                "read": answer.read, "write": [answer.after, answer.written, round(answer.seconds, 3)],
+                "length": length, "depth": one.depth, "way": one.way, "verdict": needles.judge(text, one), **times,
             })  # fmt: skip
             done += 1
             yield Step(done, total, f"{length:,} tokens")
 
 
-@dataclass(slots=True)
-class _Answer:
-    """An answer and its times; `read` has (tokens before, tokens, seconds)."""
+def _answer(
+    model: Generator, messages: Sequence[Message], limit: int, stop: Stop
+) -> tuple[str, dict[str, list[Any]]] | None:  # fmt: skip
+    """Return the answer, and its times as a row has them; None if it was stopped.
 
-    text: str = ""
-    read: list[list[float]] = field(default_factory=list)
-    after: int = 0
-    written: int = 0
-    seconds: float = 0.0
-
-
-def _answer(model: Generator, messages: Sequence[Message], limit: int, stop: Stop) -> _Answer | None:
-    """Return the answer, or None if it was stopped. A reading lasts from one progress event to the next."""
-    answer = _Answer()
-    before, began = None, 0.0
+    `read` has (tokens before, tokens, seconds); a reading lasts from one progress event to the next.
+    """
+    read: list[list[float]] = []
+    after, before, began = 0, None, 0.0
     for event in model.generate(messages, max_tokens=limit, stop=stop):
         now = time.monotonic()
         if isinstance(event, PromptRead):
             if before is not None and event.done - before >= _MIN_SAMPLE:
-                answer.read.append([before, event.done - before, round(now - began, 3)])
-            before, began, answer.after = event.done, now, event.total
-        elif isinstance(event, Completed):
-            if event.ended == "stopped":
-                return None
-            answer.text, answer.written, answer.seconds = event.text, event.usage.generated, event.answer_seconds
-    return answer
+                read.append([before, event.done - before, round(now - began, 3)])
+            before, began, after = event.done, now, event.total
+        elif isinstance(event, Completed) and event.ended != "stopped":
+            return event.text, {"read": read, "write": [after, event.usage.generated, round(event.answer_seconds, 3)]}
+    return None
 
 
 def warm_up(model: Generator, stop: Stop = lambda: False) -> None:

@@ -10,7 +10,7 @@ import math
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -212,8 +212,6 @@ def _same_unit(given: Number, wanted: Number, tolerance: float) -> bool:
 
 DEPTHS = (1, 3, 5, 10, 20)
 NDCG = 10
-# measure -> question -> figure
-Figures = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,23 +227,17 @@ class Ranked:
         return cls((0,) * (rank - 1) + (1,) if rank else (), (1,))
 
 
-def ranking(rankings: Mapping[str, Ranked], depths: Sequence[int] = DEPTHS, mrr: int | None = None) -> Figures:
-    """Return recall, nDCG and MRR of each question, as trec_eval computes them (gains are used as they are).
-
-    `mrr` is the lowest rank at which a first hit counts; None has no limit.
-    """
-    first = "mrr" if mrr is None else f"mrr@{mrr}"
-    table: Figures = {name: {} for name in (*(f"recall@{depth}" for depth in depths), f"ndcg@{NDCG}", first)}
-    for question, ranked in rankings.items():
-        useful = sum(gain > 0 for gain in ranked.judged)
-        for depth in depths:
-            hits = sum(gain > 0 for gain in ranked.gains[:depth])
-            table[f"recall@{depth}"][question] = hits / useful if useful else 0.0
-        best = _dcg(sorted(ranked.judged, reverse=True))
-        table[f"ndcg@{NDCG}"][question] = _dcg(ranked.gains) / best if best else 0.0
-        rank = next((i for i, gain in enumerate(ranked.gains[:mrr], 1) if gain > 0), None)
-        table[first][question] = 1 / rank if rank else 0.0
-    return table
+def ranking(ranked: Ranked, depths: Sequence[int] = DEPTHS) -> dict[str, float]:
+    """Return recall, nDCG and MRR of a question, as trec_eval computes them (gains are used as they are)."""
+    useful = sum(gain > 0 for gain in ranked.judged)
+    hits = {depth: sum(gain > 0 for gain in ranked.gains[:depth]) for depth in depths}
+    best = _dcg(sorted(ranked.judged, reverse=True))
+    rank = next((i for i, gain in enumerate(ranked.gains, 1) if gain > 0), None)
+    return {
+        **{f"recall@{depth}": found / useful if useful else 0.0 for depth, found in hits.items()},
+        f"ndcg@{NDCG}": _dcg(ranked.gains) / best if best else 0.0,
+        "mrr": 1 / rank if rank else 0.0,
+    }
 
 
 def _dcg(gains: Sequence[int]) -> float:

@@ -26,10 +26,8 @@ from localrag.evaluation.runs import Row, Run
 from localrag.types import Passage
 
 LEVELS = ("document", "documents", "page", "evidence", "answer")
-# A first graded document below this rank does not count, as in BEIR.
-_MRR = 10
-# Limit of passages retrieved to find enough documents.
-_MAX_PASSAGES = 640
+# Passages retrieved for each document that is ranked.
+_FOR_DOCUMENT = 8
 
 
 def score(question: Question, documents: Sequence[str], passages: Sequence[Passage], verbatim: bool = False) -> Row:
@@ -97,7 +95,8 @@ def run(
                 warm = True
             globs = (documents or None) if within_document else None
             began = time.perf_counter()
-            passages = _search(library, question, k, globs)
+            count = _FOR_DOCUMENT * k if question.grades else k
+            passages = library.search(question.question, k=count, documents=globs)
             seconds = time.perf_counter() - began
             if question.grades:
                 figures = graded({matched.paths.get(doc, doc): grade for doc, grade in question.grades}, passages, k)
@@ -107,19 +106,6 @@ def run(
                 figures = score(question, documents, passages, verbatim)
             row = results.add(question, {**_about(question, documents, passages, seconds), **figures})
         yield question, row
-
-
-def _search(library: Library, question: Question, k: int, globs: Sequence[str] | None) -> list[Passage]:
-    """Return the k best passages; to rank documents, enough passages for k documents if there are as many."""
-    if not question.grades:
-        return library.search(question.question, k=k, documents=globs)
-    count = 2 * k
-    while True:
-        passages = library.search(question.question, k=count, documents=globs)
-        enough = len({passage.document for passage in passages}) >= k
-        if enough or len(passages) < count or count >= _MAX_PASSAGES:
-            return passages
-        count *= 2
 
 
 def _about(question: Question, documents: Sequence[str], passages: Sequence[Passage], seconds: float) -> dict[str, Any]:
@@ -162,16 +148,17 @@ def summarize(rows: Sequence[Row], k: int, seed: int = 0) -> dict[str, Any]:
 
 
 def _levels(rows: Sequence[Row], k: int, seed: int) -> dict[str, Any]:
-    mrr = _MRR if any("gains" in row for row in rows) else None
     depths = [depth for depth in metrics.DEPTHS if depth <= k]
     levels: dict[str, Any] = {}
     for level in LEVELS:
-        rankings = {
-            row["id"]: Ranked(tuple(row["gains"]), tuple(row["judged"])) if "gains" in row
-            else Ranked.at(row["ranks"][level])
+        own = [
+            metrics.ranking(
+                Ranked(tuple(row["gains"]), tuple(row["judged"])) if "gains" in row else Ranked.at(row["ranks"][level]),
+                depths,
+            )
             for row in rows if level in row["ranks"]
-        }  # fmt: skip
-        for name, own in (metrics.ranking(rankings, depths, mrr) if rankings else {}).items():
-            if (estimate := metrics.estimate(list(own.values()), seed)) is not None:
+        ]  # fmt: skip
+        for name in own[0] if own else ():
+            if (estimate := metrics.estimate([one[name] for one in own], seed)) is not None:
                 levels.setdefault(level, {})[name] = estimate.to_dict()
     return levels

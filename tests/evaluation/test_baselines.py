@@ -10,7 +10,7 @@ from fakes import ScriptedGenerator
 from localrag import api
 from localrag.answer.assistant import Assistant
 from localrag.evaluation import answers, metrics
-from localrag.evaluation.baselines import ClosedBook, Plain, declines
+from localrag.evaluation.baselines import Plain, declines
 from localrag.evaluation.datasets import load, match
 from localrag.evaluation.runs import Run
 from localrag.events import Answered
@@ -72,14 +72,14 @@ def test_the_closed_book_shows_no_document(settings: Settings, model: ScriptedGe
         def search(self, question: str, **rest: Any) -> Any:
             raise AssertionError(question)
 
-    answer = ask(ClosedBook(Nobody(), lambda: model, settings))
+    answer = ask(Plain(Nobody(), lambda: model, settings, closed_book=True))
     assert answer.passages == () and answer.found
     assert [message.text for message in model.prompts[0]][1:] == [f"Question: {RENT}"]
 
 
 def test_the_model_is_loaded_when_there_is_something_to_ask(settings: Settings, model: ScriptedGenerator) -> None:
     loaded = []
-    asker = ClosedBook(Assistant(settings), lambda: loaded.append(1) or model, settings)  # type: ignore[func-returns-value]
+    asker = Plain(Assistant(settings), lambda: loaded.append(1) or model, settings, closed_book=True)  # type: ignore[func-returns-value]
     asker.close()
     assert not loaded
     ask(asker)

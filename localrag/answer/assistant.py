@@ -86,8 +86,9 @@ class Assistant:
                     answer = self._finished(query, route, event.answer, first_token)
                     try:  # its words were shown while they were written, so a failure does not withhold it
                         self._record(
-                            query.libraries, "ask", query.text, answer.answer, answer.citations, plan=answer.plan.kind,
-                            found=answer.found, model=answer.model or "", settings=self._settings.digest,
+                            query.libraries, "ask", query.text, answer.answer, answer.citations, query.documents,
+                            plan=answer.plan.kind, found=answer.found, model=answer.model or "",
+                            settings=self._settings.digest,
                         )  # fmt: skip
                     except StorageError as error:
                         yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
@@ -233,9 +234,12 @@ class Assistant:
 
     def _record(
         self, libraries: Sequence[Library], event: AuditEvent, question: str, answer: str,
-        seen: Sequence[Citation | Passage], **details: Any,
+        seen: Sequence[Citation | Passage], among: Sequence[Pair] = (), **details: Any,
     ) -> None:  # fmt: skip
-        """Record a question in the log of each of its libraries, with its words if the settings say so."""
+        """Record a question in the log of each of its libraries, with its words if the settings say so.
+
+        No words if one of the documents `among` which the answer was sought was forgotten meanwhile.
+        """
         from localrag.security.encryption import unlocked
 
         # What is answered from an encrypted library, too, is not kept in clear beside another.
@@ -250,7 +254,7 @@ class Assistant:
             number = audit.record(file, event, library.name, question=question, answer=answer, shown=shown, **details)
             if self._settings.audit_words == "full" and (not encrypted or library in encrypted):
                 with audit.locked(file):
-                    if names.holds(library.folder, [document for document, _ in pages]):
+                    if names.holds(library.folder, [document.path for held, document in among if held is library]):
                         audit.keep_words(file, number, question, answer)
 
     def _passage_prompt(self, query: Query, route: Route) -> Prompt | None:

@@ -369,7 +369,8 @@ def forget(file: Path, hashes: Collection[str]) -> None:
     with locked(file):
         for entry in entries(file) if file.is_file() else ():
             shown = entry.details.get("shown")  # a record from elsewhere may hold anything
-            if isinstance(shown, list) and any(str(place).rpartition("#")[0] in hashes for place in shown):
+            cites = isinstance(shown, list) and any(str(place).rpartition("#")[0] in hashes for place in shown)
+            if cites or (not shown and entry.details.get("found")):  # an answer without citations may be made of them
                 erase(file, entry.number)
     replaced = {one: f"{_FORGOTTEN}{_sha256(one)}" for one in hashes}
     for path in (file.parent / LISTS_FOLDER).glob("*.json"):

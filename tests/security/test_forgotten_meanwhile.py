@@ -146,6 +146,18 @@ def test_an_answer_asked_with_a_removed_one_is_removed_too(original: Path, model
     assert [turn.answer.answer for turn in saved.turns if turn.answer] == [GONE, GONE]
 
 
+@pytest.mark.parametrize(("shown", "found", "left"), [([], True, False), ([], False, True), (["other#1"], True, True)])
+def test_kept_words_of_an_answer_without_citations_go_too(
+    original: Path, models: Any, settings: Settings, shown: list[str], found: bool, left: bool
+) -> None:
+    record = settings.library_audit_file("papers")
+    number = audit.record(record, "ask", "papers", question=LEASE, answer=CANARY, shown=shown, found=found)
+    audit.keep_words(record, number, LEASE, CANARY)
+    forget(settings, "a.txt")
+    (entry,) = [entry for entry in audit.entries(record) if entry.number == number]
+    assert (audit.words_of(record, entry) is not None) == left
+
+
 def test_no_prompt_cache_entry_is_written_once_its_document_goes(
     original: Path, models: Any, settings: Settings
 ) -> None:

@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib import resources
@@ -166,10 +167,9 @@ def _conditions(only: Filter) -> Iterator[_Condition]:
             lambda left: names.did_you_mean(globs[0], [doc.path for _, doc in left], left[0][0].name),
         )  # fmt: skip
     if folder := only.folder:
-        inside = _inside(folder)
         yield _Condition(
-            f"in the folder {folder!r}",
-            _each(lambda doc: inside(doc.root, doc.path)),
+            f"in the folder {folder!r}",  # which is looked up when documents are chosen, not to be described
+            lambda left: [each for inside in (_inside(folder),) for each in left if inside(each[1].root, each[1].path)],
             lambda left: names.did_you_mean(folder, _folders(left), left[0][0].name),
         )
     if types := only.types:
@@ -216,7 +216,9 @@ def may_hold(only: Filter, library: str, root: str, path: str) -> bool:
 
 def _inside(folder: str) -> Callable[[str, str], bool]:
     """Match a folder as the library names it ("leases"), or as it is on the disk ("./papers/leases")."""
-    inner, place = f"{PurePosixPath(folder)}/", f"{os.path.realpath(Path(folder).expanduser()).rstrip('/')}/"
+    inner, place = f"{PurePosixPath(folder)}/", "\0"
+    with suppress(ValueError, RuntimeError):  # no folder can have this name
+        place = f"{os.path.realpath(Path(folder).expanduser()).rstrip('/')}/"
     return lambda root, path: path.startswith(inner) or f"{root}/{path}".startswith(place)
 
 

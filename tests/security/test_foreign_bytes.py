@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -20,11 +21,20 @@ import pytest
 from papers import ingest
 
 from localrag import policy, protocol, settings
-from localrag.errors import KeyRequired, KeyringDamaged, LibraryError, PolicyUnreadable, SettingsError, UsageError
+from localrag.errors import (
+    KeyRequired,
+    KeyringDamaged,
+    LibraryError,
+    NotFoundError,
+    PolicyUnreadable,
+    SettingsError,
+    UsageError,
+)
 from localrag.evaluation import datasets
 from localrag.ingest.readers import programs, wire
 from localrag.ingest.readers.naming import Names
 from localrag.ingest.readers.source import Options
+from localrag.search import filters
 from localrag.security import audit, storage
 from localrag.security.encryption import age
 from localrag.security.encryption import keyring as keyrings
@@ -36,7 +46,7 @@ from localrag.store.names import Tombstones
 from localrag.store.text_analysis import Token
 from localrag.store.vector_index import FaissIndex
 from localrag.store.writer import Editor
-from localrag.types import Page, Part, Reading
+from localrag.types import Filter, Page, Part, Reading
 
 DEEP = "[" * 100_000
 LONG_NUMBER = "0x" + "f" * 5000  # more digits than Python prints
@@ -155,6 +165,17 @@ def test_a_conversation_is_never_written_outside(tmp_path: Path, outside: str) -
     store.ask(store.load(_ID), "When does the lease end?")
     assert store.record_of(name) is None and not list((tmp_path / "outside").iterdir())
     assert store.load(_ID).turns[0].question == "When does the lease end?"
+
+
+@pytest.mark.parametrize("folder", ["\ud800", "a\0b", "~nobody-is-called-so/x", "/net/elsewhere"])
+def test_a_filter_of_a_conversation_looks_nothing_up_to_be_shown(
+    folder: str, library: Editor, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(library, "lease.txt", "The lease ends in May.")
+    with pytest.raises(NotFoundError):
+        filters.chosen([library], Filter(folder=folder))
+    monkeypatch.setattr(os.path, "realpath", lambda *_: pytest.fail("it was looked up"))
+    assert filters.described(Filter(folder=folder)) == f"in the folder {folder!r}"
 
 
 # --- settings and policies ----------------------------------------------------------------------------------

@@ -25,7 +25,6 @@ from localrag.security.encryption.keyring import (
 SUFFIX = ".age"
 _MAGIC = b"age-encryption.org/v1\n"
 _ARMOR = b"-----BEGIN AGE ENCRYPTED FILE-----"
-_MAX_WORK = 21
 # What pyrage says of a key or passphrase that does not fit; its other errors are damage.
 _DOES_NOT_FIT = ("No matching keys found", "Decryption failed")
 
@@ -84,7 +83,7 @@ def decrypt(data: bytes, credential: SecretKey | Passphrase) -> bytes:
 
     if not data.startswith((_MAGIC, _ARMOR)):
         raise UsageError("this is not an age file", f"Exports made with --encrypt or --encrypt-for end in {SUFFIX}.")
-    if passphrase_work(data) > _MAX_WORK:
+    if passphrase_work(data) > 21:
         raise KeyRequired("opening the file would take more than 2 GiB of memory", "Ask for a copy made for a key.")
     try:
         if isinstance(credential, Passphrase):

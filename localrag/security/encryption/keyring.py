@@ -172,8 +172,7 @@ def parse_key_file(data: bytes) -> SecretKey | Passphrase:
         return SecretKey(found)
     if not text:
         raise UsageError("the key file is empty", "`localrag vault key-file FILE` makes one.")
-    control = any(mark < " " and mark != "\t" for mark in text)
-    if control or len(text) > _MAX_PASSPHRASE or text.startswith(PUBLIC_KEY_MARK):
+    if len(text) > _MAX_PASSPHRASE or min(text.replace("\t", " ")) < " " or text.startswith(PUBLIC_KEY_MARK):
         raise UsageError("the key file holds no age secret key and no line with a passphrase", "Give another file.")
     return Passphrase(text)
 

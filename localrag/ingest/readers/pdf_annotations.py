@@ -71,7 +71,9 @@ def read_extras(source: Source, passwords: Sequence[str], marked_text: MarkedTex
                     extras.notes.setdefault(index, []).append(note)
             _read_fields(reader, pages, extras)
             if (xmp := reader.xmp_metadata) is not None:
-                titles, created = xmp.dc_title or {}, xmp.xmp_create_date
+                titles, created = xmp.dc_title or {}, None
+                with contextlib.suppress(ValueError):  # LibreOffice writes the year 0 for an unknown date
+                    created = xmp.xmp_create_date
                 extras.title = clean(titles.get("x-default") or next(iter(titles.values()), ""))
                 extras.author = ", ".join(clean(name) for name in xmp.dc_creator or [])
                 extras.date = f"{created:%Y-%m-%d}" if created is not None and 1900 <= created.year <= 2100 else ""

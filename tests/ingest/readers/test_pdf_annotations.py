@@ -117,7 +117,8 @@ def test_a_signature_is_reported():
     assert "signed by J. Doe on 2024-03-02" in remark.text and "not verified" in remark.text
 
 
-def test_xmp_fills_in_where_the_document_information_is_empty():
+@pytest.mark.parametrize("created, date", [("2021-04-05T06:07:08", "2021-04-05"), ("0000-00-00T00:00:00Z", "")])
+def test_xmp_fills_in_where_the_document_information_is_empty(created, date):
     writer = drawn()
     writer.metadata = None
     xmp = (
@@ -125,14 +126,15 @@ def test_xmp_fills_in_where_the_document_information_is_empty():
         '<rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xmp="http://ns.adobe.com/xap/1.0/">'
         '<dc:title><rdf:Alt><rdf:li xml:lang="x-default">Lease of Orlo House</rdf:li></rdf:Alt></dc:title>'
         "<dc:creator><rdf:Seq><rdf:li>Ada Byron</rdf:li></rdf:Seq></dc:creator>"
-        "<xmp:CreateDate>2021-04-05T06:07:08</xmp:CreateDate></rdf:Description></rdf:RDF></x:xmpmeta>"
+        f"<xmp:CreateDate>{created}</xmp:CreateDate></rdf:Description></rdf:RDF></x:xmpmeta>"
     )
     stream = DecodedStreamObject()
     stream.set_data(xmp.encode())
     stream.update({NameObject("/Type"): NameObject("/Metadata"), NameObject("/Subtype"): NameObject("/XML")})
     writer.root_object[NameObject("/Metadata")] = writer._add_object(stream)
     reading = read(writer)
-    assert (reading.title, reading.author, reading.date) == ("Lease of Orlo House", "Ada Byron", "2021-04-05")
+    assert (reading.title, reading.author, reading.date) == ("Lease of Orlo House", "Ada Byron", date)
+    assert reading.remarks == ()
 
 
 def test_a_file_pinned_to_a_page_is_a_member():

@@ -78,7 +78,7 @@ def show_command(
               help="An earlier state of the logs (localrag audit anchor); may be repeated.")  # fmt: skip
 @json_option
 def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: bool) -> None:
-    """Verify that no entry of the logs was changed, removed, moved or inserted. Exit code 1 if one was.
+    """Verify that no entry was changed, removed, moved or inserted. Exit code 1 if one was, or a key is missing.
 
     Somebody who can write the files and read their key can rewrite a log, or cut off its end, and leave it valid. Only
     --anchor finds that: a file made earlier and kept where they cannot reach it.
@@ -88,15 +88,22 @@ def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: b
     files = dict(_files(settings, libraries))
     anchored = {name for name, _ in known if not libraries or name in files}
     checked = [name for name, file in files.items() if file.is_file()]
+    missing = sorted(anchored - set(checked))
     found: list[dict[str, Any]] = []
+    locked: list[str] = []
     for name in checked:
         mine = tuple(anchor for record, anchor in known if record == name)
-        found += [{"record": name, **asdict(problem)} for problem in audit.verify(files[name], mine)]
-    missing = sorted(anchored - set(checked))
+        try:
+            found += [{"record": name, **asdict(problem)} for problem in audit.verify(files[name], mine)]
+        except KeyRequired:
+            if libraries:
+                raise
+            locked.append(name)
+    checked = [name for name in checked if name not in locked]
     found += [{"record": name, "line": 0, "kind": "cut", "message": "the whole log is missing"} for name in missing]
     checked += [name for name in missing if name in files]
     if as_json:
-        print_json({"whole": not found, "records": checked, "problems": found})
+        print_json({"whole": not found and not locked, "records": checked, "problems": found, "locked": locked})
     else:
         for one in found:
             echo(f"{one_line(one['record'])}: {one['kind']}: {one_line(one['message'])}")
@@ -104,7 +111,9 @@ def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: b
             echo(f"Intact: {one_line(', '.join(checked)) or 'there is no log yet'}.", err=True)
             if not known:
                 echo("A cut at the end is found only with --anchor (localrag audit anchor).", err=True)
-    if found:
+        if locked:
+            echo(f"Not verified, since their keys are missing (--key-file): {one_line(', '.join(locked))}", err=True)
+    if found or locked:
         sys.exit(1)
 
 

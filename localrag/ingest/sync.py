@@ -212,7 +212,7 @@ class _Run:
                 self._unchanged(file)
                 continue
             if not file.regular:
-                self._cannot_open(file, "is not a regular file")
+                self._cannot_open(file, "is not a regular file; pipes and devices are not read.")
                 continue
             self.progress(IngestProgress(self.done, self.total, file.path, "scan"))
             try:
@@ -220,7 +220,7 @@ class _Run:
             except FileNotFoundError:
                 continue  # deleted since the folder was listed; the next run removes it
             except OSError as error:
-                self._cannot_open(file, f"cannot be opened: {error.strerror}")
+                self._cannot_open(file, f"cannot be opened: {error.strerror}. Check its rights.")
                 continue
             if self.forgotten.cover(self.root, file.path, digest):
                 self.tally.forgotten += 1
@@ -423,8 +423,8 @@ class _Run:
         if file in self.begun or failure not in self.failures.get(file, ()):
             self.library.note_failure(self.root, path, reason, file)
 
-    def _cannot_open(self, file: Found, message: str) -> None:
-        self._failed(file, file.path, f"{message}. Check its rights.")
+    def _cannot_open(self, file: Found, reason: str) -> None:
+        self._failed(file, file.path, reason)
         self._finished(file)
 
     def _copy(self, file: Found, source: StoredFile) -> None:

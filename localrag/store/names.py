@@ -102,7 +102,8 @@ def no_library(folder: Path, name: str) -> NotFoundError:
 def is_own(folder: Path) -> bool:
     """Whether a folder is a library or localrag's data folder, whose files are not documents."""
     pairs = ((DATABASE, LOCK), ("indexes", "general"))
-    return any((folder / one).exists() and (folder / other).exists() for one, other in pairs)
+    # Path.exists() raises for a folder without the right to look into it.
+    return any(os.access(folder / one, os.F_OK) and os.access(folder / other, os.F_OK) for one, other in pairs)
 
 
 # --- whose a library is ----------------------------------------------------------------------------------------

@@ -111,6 +111,10 @@ def test_a_locked_log_is_named_and_the_others_are_shown(settings: Settings, monk
     assert shown.stdout.count("contracts") == 2 and "people" not in shown.stdout
     assert "people" in shown.stderr
     assert json.loads(run("audit", "show", "--json").stdout)["locked"] == ["people"]
-    for command in (("show", "-l", "people"), ("export", str(settings.home / "all.csv"))):
+    verified = run("audit", "verify")
+    assert verified.exit_code == 1 and "contracts" in verified.stderr and "people" in verified.stderr
+    done = json.loads(run("audit", "verify", "--json").stdout)
+    assert (done["whole"], done["records"], done["locked"], done["problems"]) == (False, ["contracts"], ["people"], [])
+    for command in (("show", "-l", "people"), ("verify", "-l", "people"), ("export", str(settings.home / "all.csv"))):
         with pytest.raises(KeyRequired):
             run("audit", *command)

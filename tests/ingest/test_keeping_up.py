@@ -424,6 +424,7 @@ def test_a_pipe_is_one_line_of_the_report_and_hangs_nothing(library: Editor, fol
     os.mkfifo(root / "pipe.txt")
     report = ingest(library, root)
     assert report.read == ("a.txt",) and "not a regular file" in report.failed[0].reason
+    assert "rights" not in report.failed[0].reason
 
 
 # --- at the same time ---------------------------------------------------------------------------------------

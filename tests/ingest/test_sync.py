@@ -207,14 +207,20 @@ def test_documents_in_a_folder_that_cannot_be_listed_stay(
 ) -> None:
     root = folder({"a.txt": "Alpha.", "share/b.txt": "Beta.", "share/deep/c.txt": "Gamma."})
     ingest(library, root)
-    real = os.scandir
+    scandir, stat = os.scandir, os.stat
 
     def denied(path: Any = ".") -> Any:
         if Path(path).name == "share":
             raise PermissionError(13, "Permission denied", str(path))
-        return real(path)
+        return scandir(path)
+
+    def unseen(path: Any, **options: Any) -> Any:
+        if not isinstance(path, int) and "share" in Path(os.fsdecode(path)).parent.parts:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
 
     monkeypatch.setattr(os, "scandir", denied)
+    monkeypatch.setattr(os, "stat", unseen)
     report = ingest(library, root)
     assert report.removed == () and library.counts()["documents"] == 3
     assert [(failure.document, "Permission denied" in failure.reason) for failure in report.failed] == [("share", True)]

@@ -236,10 +236,7 @@ class Assistant:
         self, libraries: Sequence[Library], event: AuditEvent, question: str, answer: str,
         seen: Sequence[Citation | Passage], among: Sequence[Pair] = (), **details: Any,
     ) -> None:  # fmt: skip
-        """Record a question in the log of each of its libraries, with its words if the settings say so.
-
-        No words if one of the documents `among` which the answer was sought was forgotten meanwhile.
-        """
+        """Record a question in each log; with words if they are kept and no document `among` those was forgotten."""
         from localrag.security.encryption import unlocked
 
         # What is answered from an encrypted library, too, is not kept in clear beside another.

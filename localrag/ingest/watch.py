@@ -35,14 +35,13 @@ def changes(
     matters, root = DefaultFilter(), folder.resolve()
 
     def ours(path: Path) -> bool:  # in a library or data folder of localrag
-        above = Path(os.path.realpath(path)).parents
-        return any(is_own(each) for each in above if each != root and each.is_relative_to(root))
+        return any(is_own(each) for each in path.parents if each != root and each.is_relative_to(root))
 
     looked = time.monotonic()
     for seen in _notifications(folder, on_blind):
         if stop():
             return
-        changed = any(matters(*change) and not ours(Path(change[1])) for change in seen)
+        changed = any(matters(*change) and not ours(Path(os.path.realpath(change[1]))) for change in seen)
         if changed or time.monotonic() - looked > _LOOK_AGAIN:
             yield
             looked = time.monotonic()

@@ -120,9 +120,6 @@ def _encrypt_files(folder: Path, stop: Callable[[], bool]) -> Iterator[Progress]
         size += path.stat().st_size
         if storage.is_database(path):
             storage.rekey(path, stop=stop)
-        elif path.name == AUDIT_FILE:
-            with audit.locked(path):
-                storage.reencrypt(path)
         else:
             storage.reencrypt(path)
     for key in (folder / unlocked.KEYS_FOLDER).glob("*.key"):

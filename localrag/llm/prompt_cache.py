@@ -40,8 +40,7 @@ class DiskPromptCache:
 
     `identity` is everything that decides whether an entry fits; `documents` are the content hashes of the documents in
     the next prompts, each a stable part, in order; `limit` is that of `bound`; `part` is the part of the document in
-    the prompts, if not the whole ("Chapter 3"). With `keep_others` no entry is replaced. If `held` returns False, the
-    documents were forgotten, and nothing is written.
+    the prompts, if not the whole ("Chapter 3"). With `keep_others` no entry is replaced. Unless `held`, none is made.
     """
 
     def __init__(

@@ -376,7 +376,8 @@ def reencrypt(path: Path) -> bool:
     if held is None:
         return False
     if path.suffix == LINES_SUFFIX:
-        return _reencrypt_lines(path, held)
+        with lock(path.with_suffix(".lock"), "the audit record"):
+            return _reencrypt_lines(path, held)
     own = unlocked.key_file_of(path)
     with (own or path).open("rb") as stream:
         if streams.key_id(stream) == held.key.id:

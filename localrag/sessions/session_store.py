@@ -82,10 +82,7 @@ class SessionStore:
             return self._save_turns(current, session, (*turns, SavedTurn(question, _now())))
 
     def append(self, session: Session, answer: Answer) -> Session:
-        """Save an answer in the turn of its question; returns the conversation with turns of other processes.
-
-        Not if a document of it, or of the conversation, was forgotten meanwhile: a note takes its place.
-        """
+        """Save an answer, or a note if a document of it was forgotten; returns the whole conversation."""
         with self._locked(session):
             current = self._current(session)
             turns = list(current.turns)
@@ -103,10 +100,7 @@ class SessionStore:
         return grown
 
     def keep_partial(self, session_id: str, question: str, text: str) -> None:
-        """Keep the beginning of an answer, in case the process ends before it can be saved.
-
-        Not once a document was forgotten since it was asked: nobody knows yet what the answer is made from.
-        """
+        """Keep the beginning of an answer, in case the process ends; not if a document was forgotten meanwhile."""
         with self._locked():
             if self._path(session_id).exists() and _CLOSED not in self._kept(self._partial(session_id)):
                 self._keep(self._partial(session_id), {"question": question, "said": text})

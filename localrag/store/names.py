@@ -219,10 +219,7 @@ class Tombstones:
 
 
 def holds(folder: Path, paths: Iterable[str] = ()) -> bool:
-    """Whether a library is on the disk and none of these documents was forgotten, to ask before keeping what they gave.
-
-    `forget` saves its marks first, so that it finds what was kept after an earlier look.
-    """
+    """Whether a library is on the disk and none of these documents was forgotten: ask before keeping what they gave."""
     from localrag.security import storage
 
     if not (folder / DATABASE).is_file():

@@ -50,8 +50,7 @@ def set_key_source(source: KeySource | None) -> None:
 
 def encrypted_folder(path: Path) -> Path | None:
     """The encrypted folder that holds a path, or None."""
-    path = path.absolute()
-    above = (path, *path.parents)
+    above = (path.absolute(), *path.absolute().parents)
     return next((folder for folder in above if folder in _held or (folder / keyrings.FILE).is_file()), None)
 
 

@@ -120,10 +120,8 @@ def _agreement(judge: Judge, settings: Settings, stop: Stop, seed: int) -> dict[
 
     path = None if judge.name == judging.CODE else settings.evaluation_dir / "judges.jsonl"
     results = Run(path, {"measure": "sample", "judge": judge.identity})
-    pairs, total = [], len(judging.shipped())
-    for pair in judging.on_sample(judge, results, stop=lambda: stop.asked):
-        pairs.append(pair)
-    return _trust("sample", judging.agreement(pairs, seed) if len(pairs) == total else None)
+    pairs = list(judging.on_sample(judge, results, stop=lambda: stop.asked))
+    return _trust("sample", judging.agreement(pairs, seed) if len(pairs) == len(judging.shipped()) else None)
 
 
 def _trust(on: str, agreed: Agreement | None) -> dict[str, Any]:

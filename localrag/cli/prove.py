@@ -16,7 +16,7 @@ from localrag.security import storage
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
-    from localrag.proofs.offline import Report, Trial
+    from localrag.proofs.offline import Report
 
 _GOT = {"through": "GOT THROUGH", "open": "OPEN", "refused": "refused", "absent": "not here"}
 
@@ -70,7 +70,13 @@ def _print(report: Report) -> None:
         echo(f"layer {layer.name:9} {'holds' if layer.holds else f'does not hold: {layer.reason}'}")
     width = max(len(one.name) for one in report.trials)
     for one in report.trials:
-        _print_trial(one, width)
+        outcome = one.before if one.before.result != "refused" or one.after.result == "refused" else one.after
+        by = f" by {outcome.by}" if outcome.by not in ("", "any") else ""
+        free = {"through": "; works unconfined", "absent": "", "open": "; not tried unconfined"}.get(
+            one.unconfined.result, f"; unconfined: {one.unconfined.detail}"
+        )
+        mark = " " if one.held else "!"
+        echo(f"{mark} {one.way:9} {one.name:{width}}  {_GOT[outcome.result]}{by} ({outcome.detail}){free}")
     echo(f"heard outside: {report.heard}")
     echo(f"meanwhile: {report.documents} documents read, {report.passages} passages; {report.model} answered")
     echo(f"  {report.answer} ({report.citations} verified quote(s))\n")
@@ -78,16 +84,6 @@ def _print(report: Report) -> None:
         echo("Proven: every attempt was refused, by the layer in charge.", fg="green")
     else:
         echo("NOT PROVEN: see the lines marked with !", fg="red", bold=True)
-
-
-def _print_trial(one: Trial, width: int) -> None:
-    outcome = one.before if one.before.result != "refused" or one.after.result == "refused" else one.after
-    by = f" by {outcome.by}" if outcome.by not in ("", "any") else ""
-    free = {"through": "; works unconfined", "absent": "", "open": "; not tried unconfined"}.get(
-        one.unconfined.result, f"; unconfined: {one.unconfined.detail}"
-    )
-    mark = " " if one.held else "!"
-    echo(f"{mark} {one.way:9} {one.name:{width}}  {_GOT[outcome.result]}{by} ({outcome.detail}){free}")
 
 
 def _verify(file: Path, folder: Path, as_json: bool) -> None:

@@ -142,10 +142,8 @@ def run(
 ) -> Iterator[tuple[Question, Row]]:  # fmt: skip
     """Ask each question and score its answer, unless `results` has it already.
 
-    An answer cut short by `stop` is not kept. A question that the model cannot take is kept with its error.
-
-    Raises:
-        ModelMissing, ModelDamaged: no question could be answered.
+    An answer cut short by `stop` is not kept. A question that the model cannot take is kept with its error. Raises
+    ModelMissing or ModelDamaged if no question could be answered.
     """
     for question in questions:
         row = results.done(question)
@@ -259,10 +257,7 @@ def _present(row: Row) -> bool:
 
 
 def _figures(rows: Sequence[Row], seed: int) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
-    for name in FIGURES:
-        if found := _mean(rows, name, seed):
-            figures[name] = found
+    figures = {name: found for name in FIGURES if (found := _mean(rows, name, seed))}
     with_evidence = [row for row in rows if "evidence" in row["figures"]]
     if found := _share(with_evidence, lambda row: row["figures"]["evidence"] > 0, seed=seed):
         figures["evidence_touched"] = found

@@ -35,22 +35,14 @@ _FIRST = re.compile(r".{1,240}?(?:[.!?](?=\s|$)|[。！？\n]|$)", re.S)
 
 @dataclass(slots=True)
 class Plain:
-    """Answers as an `Assistant` does, but puts the five best passages and the question into one prompt.
+    """Answers as an `Assistant` does, but puts the five best passages and the question into one prompt."""
 
-    Args:
-        searcher: finds the passages; neighbours are not joined.
-        load: loads the model at the first question.
-        choices: the possible replies to questions with a label.
-        labelled: the questions with a label.
-        closed_book: show no document.
-    """
-
-    searcher: Assistant
-    load: Callable[[], Generator]
+    searcher: Assistant  # finds the passages; neighbours are not joined
+    load: Callable[[], Generator]  # at the first question
     settings: Settings
-    choices: Sequence[str] = ()
-    labelled: Collection[str] = ()
-    closed_book: bool = False
+    choices: Sequence[str] = ()  # the possible replies to questions with a label
+    labelled: Collection[str] = ()  # the questions with a label
+    closed_book: bool = False  # show no document
     _model: Generator | None = field(default=None, init=False)
 
     def ask(

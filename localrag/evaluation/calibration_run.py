@@ -292,10 +292,6 @@ class Tally:
     right: int
     asked: int
 
-    @property
-    def share(self) -> float:
-        return self.right / self.asked if self.asked else 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class Effective:
@@ -336,7 +332,7 @@ def effective(tallies: Sequence[Tally]) -> Effective | None:
     rows = pooled([tally for tally in tallies if tally.asked >= MIN_ASKED])
     if not rows:
         return None
-    needed = max(FLOOR, KEEPS * rows[0].share)
+    needed = max(FLOOR, KEEPS * rows[0].right / rows[0].asked)
     passed = 0
     while passed < len(rows) and interval(rows[passed].right, rows[passed].asked)[0] >= needed:
         passed += 1

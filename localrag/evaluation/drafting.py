@@ -51,7 +51,12 @@ def passages(library: Library, globs: Sequence[str] | None, seed: int) -> Iterat
     chance.shuffle(documents)
     left: list[list[StoredChunk]] = []
     for document in documents:
-        chunks = [chunk for chunk in library.chunks_of(document.id) if _worth_asking(chunk.text)]
+        chunks = []
+        for chunk in library.chunks_of(document.id):
+            words = metrics.words(chunk.text)
+            # Tables of contents and rows of figures have too few words.
+            if len(words) >= _MIN_WORDS and sum(word.isalpha() for word in words) >= 0.6 * len(words):
+                chunks.append(chunk)
         chance.shuffle(chunks)
         left.append(chunks)
     while any(left):
@@ -60,12 +65,6 @@ def passages(library: Library, globs: Sequence[str] | None, seed: int) -> Iterat
                 chunk = chunks.pop()
                 place = f"{chunk.document}\n{chunk.position}\n{chunk.start}\n{chunk.text}"
                 yield f"draft-{hashlib.sha256(place.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}", chunk
-
-
-def _worth_asking(text: str) -> bool:
-    """Return whether a text has enough words; tables of contents and rows of figures have not."""
-    found = metrics.words(text)
-    return len(found) >= _MIN_WORDS and sum(word.isalpha() for word in found) >= 0.6 * len(found)
 
 
 def check(reply: str, text: str, others: Sequence[str]) -> tuple[str, str, str] | str:

@@ -22,6 +22,7 @@ RESAMPLES = 2000
 MARKER = re.compile(r"(?<!\s)\s*\[\d{1,3}\]")
 # Evidence counts as found when this share of its words is in what was found.
 COVERED = 0.7
+_TOLERANCE = 0.01  # how far apart equal numbers may be, as a share
 _RUN = 3  # consecutive words that must match to count as the evidence's own
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation + "“”‘’«»„…–—•·、。，；：？！（）")
@@ -152,60 +153,58 @@ def is_negative(match: re.Match[str]) -> bool:
     return before.endswith(("-", "−", "–")) and not before[-2:-1].isalnum()
 
 
-def same_number(given: Number, wanted: Number, tolerance: float = 0.01) -> bool:
+def same_number(given: Number, wanted: Number) -> bool:
     """Return whether two numbers are equal to the precision of the coarser one, and within the tolerance.
 
     A unit or per cent sign that only one of them has is ignored: a table in millions says 82,959.
     """
     if given.currency and wanted.currency and given.currency != wanted.currency:
         return False
-    if _near(given, wanted, given.scale, wanted.scale, tolerance):
+    if _near(given, wanted, given.scale, wanted.scale):
         return True
-    if 1.0 in (given.scale, wanted.scale) and _near(given, wanted, 1.0, 1.0, tolerance):
+    if 1.0 in (given.scale, wanted.scale) and _near(given, wanted, 1.0, 1.0):
         return True
     if given.percent != wanted.percent:
         hundredth = (0.01, 1.0) if given.percent else (1.0, 0.01)
-        return _near(given, wanted, *hundredth, tolerance)
+        return _near(given, wanted, *hundredth)
     return False
 
 
-def _near(given: Number, wanted: Number, first: float, second: float, tolerance: float) -> bool:
+def _near(given: Number, wanted: Number, first: float, second: float) -> bool:
     apart = abs(given.value * first - wanted.value * second)
     half = max(given.step * first, wanted.step * second) / 2
-    return apart <= half * (1 + 1e-9) and apart <= tolerance * abs(wanted.value * second)
+    return apart <= half * (1 + 1e-9) and apart <= _TOLERANCE * abs(wanted.value * second)
 
 
-def numeric_match(answer: str, known: str, tolerance: float = 0.01) -> bool | None:
+def numeric_match(answer: str, known: str) -> bool | None:
     """Return whether the answer has every number of the known answer; None if that has none.
 
     A known decrease ("-6.7 percent") may be given in words ("fell by 6.7 %").
     """
-    return _has_all(answer, numbers(known), same_number, tolerance)
+    return _has_all(answer, numbers(known), same_number)
 
 
-def unit_match(answer: str, known: str, tolerance: float = 0.01) -> bool | None:
+def unit_match(answer: str, known: str) -> bool | None:
     """Return whether the answer has every number of the known answer with its unit (per cent, scale, currency).
 
     $73,000 equals 73 thousand; the answer may add a currency. None if the known answer has no unit.
     """
     wanted = numbers(known)
     with_unit = any(number.percent or number.currency or number.scale != 1 for number in wanted)
-    return _has_all(answer, wanted, _same_unit, tolerance) if with_unit else None
+    return _has_all(answer, wanted, _same_unit) if with_unit else None
 
 
-def _has_all(
-    answer: str, wanted: Sequence[Number], same: Callable[[Number, Number, float], bool], tolerance: float
-) -> bool | None:
+def _has_all(answer: str, wanted: Sequence[Number], same: Callable[[Number, Number], bool]) -> bool | None:
     given = numbers(answer)
     if _DECREASE.search(answer):
         given += [replace(one, value=-one.value) for one in given if one.value > 0]
-    return all(any(same(one, other, tolerance) for one in given) for other in wanted) if wanted else None
+    return all(any(same(one, other) for one in given) for other in wanted) if wanted else None
 
 
-def _same_unit(given: Number, wanted: Number, tolerance: float) -> bool:
+def _same_unit(given: Number, wanted: Number) -> bool:
     if given.percent != wanted.percent or (wanted.currency and given.currency != wanted.currency):
         return False
-    return _near(given, wanted, given.scale, wanted.scale, tolerance)
+    return _near(given, wanted, given.scale, wanted.scale)
 
 
 # --- rankings -----------------------------------------------------------------------------------------------

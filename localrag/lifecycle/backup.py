@@ -92,17 +92,13 @@ def write(
         with storage.create(fresh, plain=True) as stream:
             stream.write(MAGIC + len(keyring).to_bytes(4, "big") + keyring)
             sealing = streams.EncryptedWriter(stream, key, NAME) if key is not None else None
-            body = _Body(cast(BinaryIO, sealing or stream), stop)
-            body.line(about)
-            for path, source in _members(folder, snapshot):
-                progress(body.files, None, path)
-                body.file(path, source)
-            body.end()
+            sink = cast(BinaryIO, sealing or stream)
+            digest = _write_body(sink, about, _members(folder, snapshot), stop, progress)
             if sealing is not None:
                 sealing.finish()
         progress(0, None, "reading it back")
         found = check(fresh, lambda place, keyring: cast(Key, key), stop=stop)
-        if found.sha256 != body.digest:
+        if found.sha256 != digest:
             raise IntegrityError(f"{str(file)!r} cannot be read back as it was written", "Check the disk.")
         if clear:  # `restore` recognises it by this
             audit.record(settings.audit_file, "export", name, what="backup", sha256=found.sha256)
@@ -162,34 +158,29 @@ def _members(folder: Path, snapshot: Path) -> Iterator[tuple[str, Path | bytes]]
                     yield inside, path.read_bytes()
 
 
-class _Body:
-    """The body of a backup as it is written; `digest` covers everything before the last line."""
+def _write_body(
+    sink: BinaryIO, about: dict[str, Any], members: Iterator[tuple[str, Path | bytes]], stop: Stop, progress: Progress
+) -> str:
+    """Write the body of a backup; return the digest of everything before the last line."""
+    digest, files = hashlib.sha256(), 0
 
-    def __init__(self, sink: BinaryIO, stop: Stop) -> None:
-        self._sink, self._stop = sink, stop
-        self._hash = hashlib.sha256()
-        self.files = 0
-        self.digest = ""
+    def write(data: bytes) -> None:
+        check_stop(stop)
+        digest.update(data)
+        sink.write(data)
 
-    def line(self, value: dict[str, Any]) -> None:
-        self._write(json.dumps(value).encode() + b"\n")
-
-    def file(self, path: str, source: Path | bytes) -> None:
-        self.files += 1
+    write(json.dumps(about).encode() + b"\n")
+    for path, source in members:
+        progress(files, None, path)
+        files += 1
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        self.line({"path": path, "size": size})
+        write(json.dumps({"path": path, "size": size}).encode() + b"\n")
         with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
             while block := stream.read(BLOCK):
-                self._write(block)
-
-    def end(self) -> None:
-        self.digest = self._hash.hexdigest()
-        self.line({"end": self.files, "sha256": self.digest})
-
-    def _write(self, data: bytes) -> None:
-        check_stop(self._stop)
-        self._hash.update(data)
-        self._sink.write(data)
+                write(block)
+    whole = digest.hexdigest()
+    write(json.dumps({"end": files, "sha256": whole}).encode() + b"\n")
+    return whole
 
 
 def check(file: Path, unlock: Unlock, *, stop: Stop = lambda: False) -> Backup:

@@ -56,10 +56,6 @@ class InstalledModel:
     adapter_sha256: str | None = None
     onnx: Path | None = None  # the ONNX form of an embedder
 
-    def to_dict(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in self.__slots__}
-        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-
     @property
     def hashes(self) -> tuple[str, ...]:
         """The SHA-256 of its weights, and of its adapter if it has one."""

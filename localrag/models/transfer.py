@@ -36,19 +36,16 @@ def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]
     with path.open("rb") as stream:
         head = stream.read(512)
     if head[257:262] == b"ustar" and head.startswith(FILE_NAME.encode() + b"\0"):  # a tar that begins with a record
-        return _exported(unpack(path, folder), folder, path, id)
+        record = unpack(path, folder)
+        shelf.check_id(id or record.id)
+        allowed = {".gguf"} if record.kind == "generator" else _SUFFIXES
+        strange = [name for name in record.files if Path(name).suffix not in allowed]
+        if strange:
+            raise ModelError(f"{path.name!r} contains {strange[0]}, which no model needs", "Export the model again.")
+        # Trust the file, not the record, which anyone can write.
+        metadata = gguf.read_metadata(folder / record.main) if record.kind == "generator" else {}
+        return replace(record, id=id or record.id, metadata=metadata, adapter=None)
     return _gguf(path, folder, id, say)
-
-
-def _exported(record: Manifest, folder: Path, path: Path, id: str | None) -> Manifest:
-    shelf.check_id(id or record.id)
-    allowed = {".gguf"} if record.kind == "generator" else _SUFFIXES
-    strange = [name for name in record.files if Path(name).suffix not in allowed]
-    if strange:
-        raise ModelError(f"{path.name!r} contains {strange[0]}, which no model needs", "Export the model again.")
-    # Trust the file, not the record, which anyone can write.
-    metadata = gguf.read_metadata(folder / record.main) if record.kind == "generator" else {}
-    return replace(record, id=id or record.id, metadata=metadata, adapter=None)
 
 
 def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:

@@ -34,12 +34,12 @@ def test_luck_at_a_longer_length_does_not_undo_a_failure_before_it() -> None:
 
 
 def test_bad_luck_at_one_length_is_weighed_with_the_next() -> None:
-    assert [tally.share for tally in pooled(_tallies(24, 18, 24))] == [1, 42 / 48, 42 / 48]
+    assert [tally.right / tally.asked for tally in pooled(_tallies(24, 18, 24))] == [1, 42 / 48, 42 / 48]
     assert effective(_tallies(24, 18, 24)) == Effective(4000, True, True)
 
 
 def test_shares_never_rise_with_length() -> None:
-    shares = [tally.share for tally in pooled(_tallies(12, 20, 15, 18, 3))]
+    shares = [tally.right / tally.asked for tally in pooled(_tallies(12, 20, 15, 18, 3))]
     assert shares == sorted(shares, reverse=True)
 
 

@@ -333,4 +333,3 @@ def test_the_record_is_json_that_names_every_file(bench: Bench, tmp_path: Path) 
     record = json.loads((model.path.parent / "model.json").read_text())
     assert record["files"]["model/model.safetensors"]["sha256"] == sha256(b"weights")
     assert len(record["files"]) == 4
-    assert model.to_dict()["path"] == str(model.path)

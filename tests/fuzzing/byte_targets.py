@@ -12,13 +12,11 @@ import hashlib
 import io
 import json
 import lzma
-import queue
 import re
 import shutil
 import struct
 import tarfile
 import tempfile
-import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -234,40 +232,38 @@ def _reader_seeds() -> Iterator[bytes]:
 class _NoProcess:
     """A program that ends at once; nothing is started."""
 
-    pid = 2**22 + 1  # above the largest number of a process
-
-    def __init__(self, command: Sequence[str], **_: Any) -> None:
-        check(all(isinstance(part, str) for part in command), "a command that is not text")
+    returncode = 0
 
     def poll(self) -> int:
         return 0
 
-    wait = kill = poll
-
 
 def order(home: Path, data: bytes) -> None:
-    programs.subprocess = type("Fake", (), {"Popen": _NoProcess, "DEVNULL": -3})  # type: ignore[assignment, misc]
-    tempfile.tempdir = str(_fresh(home / "temporary"))
-    requests, orders = io.BytesIO(data), queue.SimpleQueue[Any]()
-    with suppress(protocol.Malformed, MemoryError):  # of a hijacked reader: the process ends
-        programs._listen(requests, orders, lambda: None)  # type: ignore[arg-type]
-    while not orders.empty():
-        item = orders.get()
-        with suppress(OSError, ValueError, LocalragError):  # as `programs.main` does
-            _, found = programs._carry_out(*item, threading.Event())
-            check(len(found) <= max(0, item[0].most), "a result that is too large")
-        check(not list((home / "temporary").iterdir()), "something is left in the temporary folder")
+    programs._started = lambda *_: _NoProcess()  # type: ignore[assignment, return-value]
+    programs._kill = lambda process: None
+    temporary = _fresh(home / "temporary")
+    tempfile.tempdir = str(temporary)
+    paths: dict[programs.Name, str] = {"LibreOffice": "/bin/true", "Tesseract": "/bin/true"}
+    requests = io.BytesIO(data)
+    with suppress(protocol.Malformed):  # the process ends
+        while (one := protocol.receive(requests, programs.Order)) is not None:
+            with suppress(OSError, KeyError, ValueError, LocalragError):  # as `programs.main` does
+                _, found = programs._carry_out(one, requests.read(one.size), paths, requests)
+                check(len(found) <= one.most, "a result that is too large")
+            check(not list(temporary.iterdir()), "something is left in the temporary folder")
 
 
-def _order(**changes: Any) -> programs.Order:
-    fields = {"command": ("/bin/true", "{folder}/in.doc"), "size": 3, "seconds": 5.0, "document": "in.doc",
-              "result": "out/in.docx", "settings": {"profile/a.xcu": "<a/>"}} | changes  # fmt: skip
-    return programs.Order(**fields)
+def _order() -> programs.Order:
+    return programs.Order("LibreOffice", (".doc", "docx"), 3, 5.0, 1000)
 
 
 def _order_seeds() -> Iterator[bytes]:
     yield protocol.encode(_order()) + b"abc"
-    yield protocol.encode(_order(document="", result="", settings={})) + b"abc" + protocol.encode(_order()) + b"abc"
+    yield (
+        protocol.encode(programs.Order("Tesseract", ("-", "-", "--psm"), 3, 5.0, 9))
+        + b"abc"
+        + protocol.encode(_order())
+    )
 
 
 # --- encrypted files ----------------------------------------------------------------------------------------

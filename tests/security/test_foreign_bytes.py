@@ -226,18 +226,14 @@ def test_a_document_with_an_impossible_name_is_missing(tmp_path: Path, doc: str)
 # --- programs and archives ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("field", ["document", "result", "settings"])
-@pytest.mark.parametrize("name", ["../a", "/etc/a", "a/../../b", "a\0b", "C:a", "a\\..\\b"])
-def test_an_order_names_files_of_its_own_folder_only(field: str, name: str) -> None:
-    order = {"command": ["/bin/true"], "size": 0, "seconds": 1.0, field: {name: ""} if field == "settings" else name}
+@pytest.mark.parametrize("change", [{"size": -1}, {"size": 1 << 62}, {"program": "/bin/sh"}, {"seconds": 1e9}] + [
+    {"arguments": [name, "docx"]} for name in ("../a", "/etc/a", "a/../../b", "a\0b", "C:a", "a\\b", "")
+])  # fmt: skip
+def test_an_order_names_a_known_program_and_no_path(change: dict[str, object]) -> None:
+    good = {"program": "LibreOffice", "arguments": [".doc", "docx"], "size": 0, "seconds": 1.0, "most": 1}
+    assert protocol.decode(json.dumps(good).encode(), programs.Order)
     with pytest.raises(protocol.Malformed):
-        protocol.decode(json.dumps(order).encode(), programs.Order)
-
-
-@pytest.mark.parametrize("size", [-1, 1 << 62])
-def test_an_order_has_a_possible_size(size: int) -> None:
-    with pytest.raises(protocol.Malformed):
-        protocol.decode(json.dumps({"command": ["x"], "size": size, "seconds": 1.0}).encode(), programs.Order)
+        protocol.decode(json.dumps(good | change).encode(), programs.Order)
 
 
 def test_many_members_of_one_name_are_named_in_linear_time() -> None:
@@ -336,7 +332,7 @@ def test_words_with_impossible_ids_are_damage(library: Editor, row: tuple[object
 
 # What comes with localrag, was just written, or is from a process of its own; library.py reports damage in one place.
 OWN_JSON = {
-    "attempts.py", "offline.py", "doctor.py", "viewer_process.py", "installer.py", "library.py",
+    "attempts.py", "offline.py", "programs.py", "doctor.py", "viewer_process.py", "installer.py", "library.py",
     "judge.py:json.loads(line)", "vector_index.py:json.loads(self._select",
 }  # fmt: skip
 

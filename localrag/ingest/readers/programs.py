@@ -151,7 +151,7 @@ def main() -> None:
         data = requests.read(order.size)
         try:
             status, result = _carry_out(order, data, paths, requests)
-        except (OSError, KeyError, LocalragError):  # the disk is full, or the program cannot be started
+        except (OSError, KeyError, ValueError, LocalragError):  # the disk is full, or the program cannot be started
             status, result = "failed", b""
         protocol.send(replies, _Result(status, len(result)))
         replies.write(result)

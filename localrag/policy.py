@@ -50,7 +50,7 @@ class Policy:
     allowed_models: tuple[str, ...] | None = _rule(
         "SHA-256 of the weights that may be installed and used, of embedders, rerankers and adapters too."
     )
-    allow_exports: bool = _rule("Conversations and tables may be exported to files.", True)
+    allow_exports: bool = _rule("Whether conversations, tables, logs and backups may be exported to files.", True)
     audit_words: Literal["marks", "full"] | None = _rule("Fixes the setting of this name.")
     ocr_languages: tuple[str, ...] | None = _rule("Fixes the setting of this name, for existing libraries too.")
     retention_days: int | None = _rule("Upper limit of the setting of this name.")
@@ -224,7 +224,7 @@ def check_export(what: str) -> None:
     """Check that something may be exported. Raises PolicyRefused if it may not."""
     for one in active():
         if not one.allow_exports:
-            raise _refused(one, "allow_exports", f"{what} is not exported", _ASK)
+            raise _refused(one, "allow_exports", f"cannot export {what}", _ASK)
 
 
 def fixes(setting: str) -> Path | None:

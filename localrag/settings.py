@@ -352,7 +352,7 @@ class SettingsFile:
     def warning(self) -> str:
         """What is ignored, and what to do; empty if nothing is."""
         hint = "The file may have come with documents. If you trust it: localrag config trust"
-        return f"{self.path} sets {', '.join(self.ignored)}, which is ignored. {hint}" if self.ignored else ""
+        return f"Ignored in {self.path}: {', '.join(self.ignored)}. {hint}" if self.ignored else ""
 
 
 def project_file(environ: Mapping[str, str] | None = None) -> SettingsFile | None:

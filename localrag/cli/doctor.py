@@ -27,10 +27,12 @@ from localrag.errors import KeyRequired, LocalragError, PolicyUnreadable, Settin
 from localrag.settings import Settings, config_files, load_settings
 from localrag.store.names import library_names
 
-State = Literal["ok", "warning", "problem"]
+State = Literal["ok", "info", "warning", "problem"]
 Seen = tuple[State, str, str]  # state, message and remedy
 
-_MARKS: dict[State, tuple[str, str]] = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
+_MARKS: dict[State, tuple[str, str]] = {
+    "ok": ("✓", "green"), "info": ("·", "cyan"), "warning": ("!", "yellow"), "problem": ("✗", "red"),
+}  # fmt: skip
 _ENOUGH_DISK = 2_000_000_000  # a small model, or the vectors of some thousand documents
 _MIN_DISK = 200_000_000
 _REBUILD = "Build it here: pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
@@ -148,7 +150,7 @@ def _helpers(settings: Settings) -> Iterator[Seen]:
         "Tesseract": "text in pictures is not recognised in languages such as Arabic and Russian",
     }
     for name, program in programs.installed().items():
-        yield "ok", (f"{name}: {program}" if program else f"{name} is not installed: {lost[name]}"), ""
+        yield ("ok", f"{name}: {program}", "") if program else ("info", f"{name} is not installed: {lost[name]}", "")
 
 
 def _settings_files(settings: Settings) -> Iterator[Seen]:
@@ -179,7 +181,7 @@ def _offline(settings: Settings) -> Iterator[Seen]:
         if layer.holds:
             yield "ok", f"{layer.name}: {layer.covers} (does not cover: {layer.passes})", ""
         elif layer.name == "files" or not layer.possible:  # doctor looks at all libraries
-            yield "ok", f"{layer.name} is off: {layer.reason}", ""
+            yield "info", f"{layer.name} is off: {layer.reason}", ""
         else:
             yield "warning", f"{layer.name} is off: {layer.reason}", _CONFINE
 
@@ -290,7 +292,7 @@ def _calibration(settings: Settings) -> Iterator[Seen]:
         message = f"{name} was calibrated with other weights; localrag assumes {known.effective_tokens:,} tokens"
         yield "warning", message, again
     else:
-        yield "ok", f"{name} is not calibrated; localrag assumes {known.effective_tokens:,} tokens of text. {again}", ""
+        yield "info", f"{name} is not calibrated; assumed: {known.effective_tokens:,} tokens of text. {again}", ""
 
 
 def _libraries(settings: Settings) -> Iterator[Seen]:
@@ -310,6 +312,8 @@ def _library(settings: Settings, name: str, embedders: set[str]) -> Seen:
     try:
         with closing(Library.open(settings.library_dir(name), name)) as library:
             counts, identity, failed = library.counts(), library.identity, library.failures()
+    except KeyRequired:
+        return "info", f"{name} is encrypted and was not checked", ""
     except LocalragError as error:
         return "problem", error.message, error.hint
     message = f"{name}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items())
@@ -344,7 +348,7 @@ def _audit(settings: Settings) -> Iterator[Seen]:
         try:
             problems = audit.verify(file)
         except KeyRequired:
-            yield "ok", f"the log{of} is encrypted and was not checked", ""
+            yield "info", f"the log{of} is encrypted and was not checked", ""
             continue
         except LocalragError as error:
             yield "problem", error.message, error.hint

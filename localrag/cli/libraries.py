@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -109,6 +110,7 @@ def show_command(document: str, library: str, page: int | None, as_json: bool) -
     """Print a page of DOCUMENT as it is stored. The offsets of citations count in this text."""
     from localrag import api
 
+    document = os.fsencode(document).decode("utf-8", "backslashreplace")  # as it is stored
     found, stored = api.open_library(library, settings=load_settings()).page(document, page)
     if as_json:
         print_json({"library": library, "document": found.path, "page": stored.number, "label": stored.label,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ def _print(report: Report) -> None:
         echo(f"{mark} {one.way:9} {one.name:{width}}  {_GOT[outcome.result]}{by} ({outcome.detail}){free}")
     echo(f"heard outside: {report.heard}")
     echo(f"meanwhile: {report.documents} documents read, {report.passages} passages; {report.model} answered")
-    echo(f"  {report.answer} ({report.citations} verified quote(s))\n")
+    echo(f"  {report.answer} ({counted(report.citations, 'verified quote')})\n")
     if report.proven:
         echo("Proven: every attempt was refused, by the layer in charge.", fg="green")
     else:
@@ -125,8 +126,15 @@ def forgotten_command(name: str, file: Path | None, word: str, report: Path | No
     if as_json:
         print_json(document)
     else:
+        if found.documents:
+            forget = shlex.join(["localrag", "forget", name, *found.documents])
+            echo(f"The document is still in the library {name!r}. Forget it first: {one_line(forget)}")
+        left: dict[str, list[str]] = {}
         for trace in found.traces:
-            echo(f"LEFT  {one_line(trace.file)}: {one_line(trace.found)}")
+            left.setdefault(trace.file, []).append(trace.found)
+        for path, traces in left.items():
+            more = f" and {len(traces) - 1:,} more" if len(traces) > 1 else ""
+            echo(f"LEFT  {one_line(path)}: {one_line(traces[0])}{more}")
         for one in found.searched:
             if one.how == "locked":
                 echo(f"not searched, its key is missing: {one_line(one.file)}")
@@ -135,5 +143,8 @@ def forgotten_command(name: str, file: Path | None, word: str, report: Path | No
             f"Searched {counted(len(found.searched), 'file')} ({total}) for {counted(found.passages, 'passage')}: "
             + ("nothing is left." if found.proven else "NOT PROVEN."), err=True,
         )  # fmt: skip
+        if not found.proven:
+            state = "nothing is left" if found.library_clean else "something is left or could not be searched"
+            echo(f"In the library {name!r} itself, {state}.", err=True)
     if not found.proven:
         raise click.exceptions.Exit(1)

@@ -389,7 +389,7 @@ ATTEMPTS = (
         "writing to another library, by native code", "files", "files", lambda at: _creates(at.inside / OTHER_LIBRARY)
     ),
     Attempt("a new file in the home folder", "files", "files", _home),
-    Attempt("another library for everybody", "files", "any", lambda at: (at.inside / OTHER_LIBRARY).chmod(0o644)),
+    Attempt("another library made world-readable", "files", "any", lambda at: (at.inside / OTHER_LIBRARY).chmod(0o644)),
 )  # fmt: skip
 
 

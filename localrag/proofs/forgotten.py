@@ -62,6 +62,8 @@ class Forgotten:
     passages: int
     searched: tuple[Searched, ...]
     traces: tuple[Trace, ...]
+    documents: tuple[str, ...]  # of the library, that still hold the file
+    library_clean: bool  # nothing is left in its folder, and all of it was searched
 
     @property
     def proven(self) -> bool:
@@ -78,10 +80,11 @@ def prove_forgotten(settings: Settings, name: str, *, file: Path | None = None, 
     Raises ReadError if the original cannot be read; UsageError if other documents of the library hold all passages.
     """
     hashes: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
     passages: tuple[str, ...] = (word,)
     if file is not None:
         texts, hashes = _read(file, settings)
-        passages = _own_passages(texts, hashes, settings, name)
+        passages, documents = _own_passages(texts, hashes, settings, name)
     if not any(passages):
         what = "other documents of the library hold every passage of it"
         raise UsageError(what, "Give words that only it has: --word.")
@@ -94,7 +97,9 @@ def prove_forgotten(settings: Settings, name: str, *, file: Path | None = None, 
         one, found = _search(path, in_records if path.name == settings.audit_file.name else everywhere)
         searched.append(one)
         traces += found
-    return Forgotten(name, len(passages), tuple(searched), tuple(traces))
+    unclean = [trace.file for trace in traces] + [one.file for one in searched if one.how == "locked"]
+    clean = not any(Path(path).is_relative_to(settings.library_dir(name)) for path in unclean)
+    return Forgotten(name, len(passages), tuple(searched), tuple(traces), documents, clean)
 
 
 def _read(file: Path, settings: Settings) -> tuple[list[str], tuple[str, ...]]:
@@ -113,15 +118,19 @@ def _read(file: Path, settings: Settings) -> tuple[list[str], tuple[str, ...]]:
     return texts, tuple(dict.fromkeys(hashes))
 
 
-def _own_passages(texts: Sequence[str], hashes: Sequence[str], settings: Settings, name: str) -> tuple[str, ...]:
-    """A sample of the lines that no other document of the library holds."""
+def _own_passages(
+    texts: Sequence[str], hashes: Sequence[str], settings: Settings, name: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A sample of the lines that no other document of the library holds; the documents that are the file itself."""
     stripped = (line.strip() for text in texts for line in text.splitlines())
     lines = list(dict.fromkeys(line[:_MAX_PASSAGE] for line in stripped if len(line) >= _MIN_PASSAGE))
     with closing(Library.open(settings.library_dir(name), name)) as library:
-        for document in (one for one in library.documents() if one.sha256 not in hashes):
+        there = library.documents()
+        for document in (one for one in there if one.sha256 not in hashes):
             for page in library.pages(document.id):
                 lines = [line for line in lines if line not in page.text]
-    return tuple(random.Random(0).sample(lines, min(_MAX_PASSAGES, len(lines))))
+    same = tuple(one.path for one in there if one.sha256 in hashes)
+    return tuple(random.Random(0).sample(lines, min(_MAX_PASSAGES, len(lines)))), same
 
 
 def _pattern(passages: Sequence[str]) -> re.Pattern[bytes]:
@@ -185,4 +194,4 @@ def _in_database(path: Path, name: str, pattern: re.Pattern[bytes]) -> list[Trac
     left = log.stat().st_size if log.exists() else 0
     traces = [Trace(name, words) for words in dict.fromkeys(found)]
     traces += [Trace(name, f"{free} free pages, which may hold it")] if free else []
-    return traces + ([Trace(log.name, f"{left:,} bytes of log, which may hold it")] if left else [])
+    return traces + ([Trace(str(log), f"{left:,} bytes of log, which may hold it")] if left else [])

@@ -14,13 +14,14 @@ from click.testing import CliRunner
 from localrag.cli import doctor
 from localrag.cli.completion import completion_command
 from localrag.cli.doctor import Finding, diagnose, doctor_command
-from localrag.errors import NotFoundError
-from localrag.ingest.readers import base
+from localrag.errors import KeyRequired, NotFoundError
+from localrag.ingest.readers import programs
 from localrag.llm import loading
 from localrag.models import machine
 from localrag.security import audit
 from localrag.sessions import SessionStore
 from localrag.settings import Settings
+from localrag.store.library import Library
 from localrag.types import Answer, Plan
 
 REAL_PROBE = doctor._PROBE
@@ -55,7 +56,8 @@ def test_doctor_changes_nothing(settings: Settings, tmp_path: Path) -> None:
 
 def test_every_problem_and_warning_has_a_remedy(settings: Settings) -> None:
     found = list(diagnose(settings))
-    assert all(finding.remedy for finding in found if finding.state != "ok")
+    assert all(finding.remedy for finding in found if finding.state not in ("ok", "info"))
+    assert {finding.state for finding in found if "files is off" in finding.message} <= {"info"}
     assert len({finding.area for finding in found}) >= 9
 
 
@@ -72,6 +74,17 @@ def test_a_damaged_library_is_a_problem_and_stops_nothing(settings: Settings) ->
     found = of("libraries", diagnose(settings))
     assert [finding.state for finding in found] == ["problem", "problem"]
     assert "'one'" in found[0].message
+
+
+def test_a_library_without_its_key_is_normal(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: object) -> None:
+        raise KeyRequired("locked", "--key-file")
+
+    settings.library_dir("one").mkdir(parents=True)
+    (settings.library_dir("one") / "library.db").touch()
+    monkeypatch.setattr(Library, "open", closed)
+    (found,) = of("libraries", diagnose(settings))
+    assert (found.state, found.remedy) == ("info", "") and "one" in found.message
 
 
 def test_a_changed_audit_record_is_a_problem(settings: Settings) -> None:
@@ -208,10 +221,10 @@ def test_a_missing_audit_record_is_no_problem(settings: Settings) -> None:
     assert states(of("audit", diagnose(settings))) == {"ok"}
 
 
-def test_missing_optional_programs_are_reported_as_ok(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "helpers", lambda: {"LibreOffice": None, "Tesseract": "/usr/bin/tesseract"})
+def test_a_missing_optional_program_is_no_warning(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "installed", lambda: {"LibreOffice": None, "Tesseract": "/usr/bin/tesseract"})
     found = [finding for finding in diagnose(settings) if finding.area == "readers"]
-    assert [finding.state for finding in found] == ["ok", "ok"]
+    assert [finding.state for finding in found] == ["info", "ok"]
     assert "not installed" in found[0].message and ".doc" in found[0].message
     assert "/usr/bin/tesseract" in found[1].message
 

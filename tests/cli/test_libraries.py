@@ -78,6 +78,11 @@ def test_show_says_which_pages_there_are(papers: Library) -> None:
         run("show", "cats.pdf", "-l", "papers")
 
 
+def test_show_finds_a_name_that_is_not_utf8(shelf: Shelf) -> None:
+    shelf("odd", {"\\xff.txt": "Words of it."})
+    assert "Words of it." in run("show", "\udcff.txt", "-l", "odd").stdout
+
+
 def test_show_keeps_control_characters_from_the_terminal(shelf: Shelf) -> None:
     shelf("evil", {"a.txt": "Words \x1b]0;title\x07\x9b31m end."})
     assert not set("\x1b\x07\x9b") & set(run("show", "a.txt", "-l", "evil").output)

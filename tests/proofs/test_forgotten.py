@@ -52,9 +52,11 @@ def test_a_document_is_found_until_it_is_forgotten(original: Path, settings: Set
         encrypt(settings)
     before = prove_forgotten(settings, "papers", file=original)
     assert not before.proven and any("library.db" in trace.file for trace in before.traces)
+    assert before.documents == ("lease.txt",) and not before.library_clean
     api.open_library("papers", settings=settings).forget(["lease.txt"])
     after = prove_forgotten(settings, "papers", file=original)
     assert after.proven, after.traces
+    assert after.documents == () and after.library_clean
     # What other documents say too is not looked for.
     assert after.passages == 1 and len(after.searched) > 3
     assert prove_forgotten(settings, "papers", word="Harbour House").proven
@@ -110,7 +112,7 @@ def test_a_locked_file_is_not_reported_as_clean(
     unlocked.forget()
     api.open_library("papers", settings=settings).forget(["lease.txt"])
     found = prove_forgotten(settings, "papers", file=original)
-    assert not found.proven and not found.traces
+    assert not found.proven and not found.traces and found.library_clean
     assert {Path(one.file).parent.name for one in found.searched if one.how == "locked"} == {"other", "keys"}
 
 
@@ -125,6 +127,9 @@ def test_the_command_lists_traces_and_signs_its_report(original: Path, settings:
     report = tmp_path / "gone.json"
     result = CliRunner().invoke(localrag, ["prove", "forgotten", "papers", str(original)])
     assert result.exit_code == 1 and "LEFT" in result.stdout and "NOT PROVEN" in result.stderr
+    first, *left = result.stdout.splitlines()
+    assert "forget papers lease.txt" in first
+    assert len([line for line in left if "library.db:" in line]) == 1
     api.open_library("papers", settings=settings).forget(["lease.txt"])
     result = CliRunner().invoke(
         localrag, ["prove", "forgotten", "papers", str(original), "--report", str(report), "--json"]

@@ -49,7 +49,7 @@ async def test_settings_of_the_folder_that_are_ignored_are_named(tmp_path, monke
     (tmp_path / "localrag.toml").write_text('viewer = "sh"')
     app = FakeWorld().app(folder=LEASES)
     async with app.run_test(notifications=True) as pilot:
-        await until(pilot, lambda: any("sets viewer, which is ignored" in note.message for note in app._notifications))
+        await until(pilot, lambda: any(": viewer" in note.message for note in app._notifications))
 
 
 async def test_a_no_leaves_the_folder_alone_and_a_known_folder_opens_at_once():

@@ -241,7 +241,7 @@ def _numbered(leaves: Sequence[Leaf]) -> dict[int, Citation]:
 def _names(leaves: Sequence[Leaf]) -> str:
     shown = ", ".join(leaf.document.path for leaf in leaves[:_MAX_NAMED])
     more = len(leaves) - _MAX_NAMED
-    return f"{shown} and {more} more, listed in the table" if more > 0 else shown
+    return f"{shown} and {more} more (all: --table FILE)" if more > 0 else shown
 
 
 def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joined:

@@ -32,7 +32,7 @@ _CLAUSE = re.compile(
     re.I,
 )
 _FIRST = re.compile(
-    rf"^\W*(?:.*,\s*)?(?:{_ASKS}|(?:is|are|was|were|do|does|did|has|have|had|can|could|may|must|will|would|should)\b)",
+    rf"^\W*+(?:.*,\s*+)?(?:{_ASKS}|(?:is|are|was|were|do|does|did|has|have|had|can|could|may|must|will|would|should)\b)",
     re.I,
 )
 # What tells one document or plan from another, unless it begins a sentence.

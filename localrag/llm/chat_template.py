@@ -55,9 +55,7 @@ class ChatTemplate:
 
         from localrag.llm.template_sandbox import TemplateSandbox
 
-        environment = self._environment = TemplateSandbox(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-        )
+        environment = self._environment = TemplateSandbox(extensions=[loopcontrols])
 
         def refuse(message: str) -> None:
             raise TemplateError(message)

@@ -1,7 +1,6 @@
-"""Render the template of an untrusted model file, in bounded time and memory.
+"""A Jinja sandbox for templates of untrusted models that also bounds time and memory.
 
-Jinja's sandbox keeps templates from files and Python, not from nested loops and "'x' * 10 ** 9". Here each turn of a
-loop, call, filter and operation is counted, and none takes or makes a large value.
+Each turn of a loop, call, filter and operation is counted, and none takes or makes a large value.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(trim_blocks=True, lstrip_blocks=True, **options)
         self.begin()
         self.globals.pop("lipsum")
         self.globals["namespace"] = _Namespace
@@ -46,22 +45,20 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         return self._bounded(super().call)(context, function, *args, **named)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        if operator in ("*", "**") and _size(left) * _size(right) > _MAX_SIZE:
-            raise TemplateRuntimeError("it makes a value that is too large")
+        if operator in ("*", "**"):
+            self._step(_size(left) * _size(right))
         return self._bounded(super().call_binop)(context, operator, left, right)
 
     def concat(self, pieces: Iterable[str]) -> str:
-        made, length = [], 0
+        made, rest = [], _MAX_OUTPUT
         for piece in pieces:
             made.append(piece)
-            length += len(piece)
-            if length > _MAX_OUTPUT:
+            if (rest := rest - len(piece)) < 0:
                 raise TemplateRuntimeError("it writes too much")
         return "".join(made)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        tree = super()._parse(source, name, filename)
-        _Bounding().visit(tree)
+        tree: nodes.Template = _Bounding().visit(super()._parse(source, name, filename))
         tree.set_environment(self)
         return tree
 
@@ -105,14 +102,11 @@ class _Bounding(NodeTransformer):
         self.generic_visit(node)
         return _filtered(nodes.List(node.nodes, lineno=node.lineno), "join")
 
-    def visit_List(self, node: nodes.List) -> nodes.Node:
-        return _filtered(self.generic_visit(node), "small")
-
-    visit_Dict = visit_List
-
-    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
+    def visit_List(self, node: Any) -> nodes.Node:
         self.generic_visit(node)
-        return _filtered(node, "small") if node.ctx == "load" else node
+        return _filtered(node, "small") if getattr(node, "ctx", "load") == "load" else node
+
+    visit_Dict = visit_Tuple = visit_List
 
 
 def _filtered(node: Any, name: str) -> nodes.Filter:
@@ -124,12 +118,7 @@ def _size(value: Any) -> int:
     size, rest = 0, [value]
     while rest and size <= _MAX_SIZE:
         one = rest.pop()
-        if isinstance(one, dict):
-            rest += [*one, *one.values()]
-        elif isinstance(one, (list, tuple, set, frozenset)):
-            rest += one
-        size += max(
-            1,
-            min(len(one), _MAX_SIZE + 1) if isinstance(one, (str, bytes)) else abs(one) if isinstance(one, int) else 1,
-        )
+        size += abs(one) if isinstance(one, int) else len(one) if isinstance(one, (str, bytes)) else 1
+        if isinstance(one, (dict, list, tuple, set, frozenset)):
+            rest += [*one, *one.values()] if isinstance(one, dict) else one
     return size

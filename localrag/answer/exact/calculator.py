@@ -23,7 +23,7 @@ _ASKING = re.compile(
     r"wie ?viel (?:ist|sind)|berechne)\s*:?\s+)?(?:the (?:result|value) of )?",
     re.I,
 )
-_RESULT = re.compile(r"\s*(?:=|equals?)?\s*[?.!]*$", re.I)
+_RESULT = re.compile(r"\s*+(?:=|equals?)?\s*+[?.!]*$", re.I)
 _GERMAN = re.compile(r"\b(?:was|wie|wieviel|ist|sind|von|prozent|auf|durch|mal|berechne)\b", re.I)
 _WORDS = (
     (r"(?<=% )of\b|(?<=percent )of\b|(?<=per cent )of\b|(?<=(?:%|t) )von\b", "*"),

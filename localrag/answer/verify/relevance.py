@@ -68,9 +68,7 @@ def _spans(passage: Passage, question: frozenset[str]) -> list[_Span]:
     frame = terms(" ".join((*passage.heading, passage.header)))
     found = prompt_injection.read(passage.text)
     own = [terms(passage.text[one.start : one.end]) for one in found]
-    spans = []
-    few = len(question) < _MIN_TERMS
-    follows = False
+    spans, few, follows = [], len(question) < _MIN_TERMS, False
     for at, one in enumerate(found):
         following = found[at + 1].words if at + 1 < len(found) and one.words.endswith(_CLOSING) else ""
         directs = follows or _directs(f"{one.words} {following}", question)
@@ -84,7 +82,5 @@ def _spans(passage: Passage, question: frozenset[str]) -> list[_Span]:
 
 def _directs(words: str, question: frozenset[str]) -> bool:
     """Return whether words quote the question, or nearly, and say what to answer."""
-    for quoted in map(terms, prompt_injection.directed(words)):
-        if 2 * len(quoted & question) >= max(1, min(len(quoted), len(question))):
-            return True
-    return False
+    quoted = map(terms, prompt_injection.directed(words))
+    return any(2 * len(one & question) >= max(1, min(len(one), len(question))) for one in quoted)

@@ -13,7 +13,7 @@ import click
 
 from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
-from localrag.cli.output import Pace, console, counted, duration, echo, interruptible, one_line, print_json, table
+from localrag.cli.output import Pace, console, counted, echo, interruptible, one_line, print_json, table
 from localrag.errors import UsageError
 from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed, VoteProgress
 from localrag.security import sandbox
@@ -200,13 +200,6 @@ def _remarks(answer: Answer) -> list[str]:
     lines.append(f"{answer.plan.kind}: {answer.plan.reason}")
     if answer.looked_at:
         lines.append(f"Read: {answer.looked_at}")
-    costs = [
-        f"{cost.kind} about {duration(cost.seconds)}"
-        for cost in answer.plan.costs
-        if cost.kind not in (answer.plan.kind, "exact") and not cost.why_not and cost.seconds is not None
-    ]
-    if costs:
-        lines.append(f"Other modes: {', '.join(costs)} until the first word.")
     return [*lines, annotations.cost(answer)]
 
 

@@ -337,7 +337,7 @@ def _print_answers(report: Mapping[str, Any]) -> None:
         table(["", *made], [[name, *(str(row.get(one, 0)) for one in made)] for name, row in choices["table"].items()])
         common, above = choices["majority"], choices["above_majority"]
         echo(
-            f"\naccuracy {interval(choices['accuracy'])}, macro F1 {choices['macro_f1']:.3f}; always "
+            f"\naccuracy {interval(choices['accuracy'])}; always "
             f"{common['choice']!r}: {common['accuracy']:.3f} (difference {interval(above)})"
         )
     if len(report["categories"]) > 1:

@@ -312,12 +312,9 @@ def _choices(rows: Sequence[Row], seed: int) -> dict[str, Any] | None:
     made: dict[str, Counter[str]] = {name: Counter() for name in sorted(known)}
     for row in labelled:
         made[row["known"]][row.get("chose") or "none"] += 1
-    given = Counter(name for counts in made.values() for name in counts.elements())
-    f1 = [2 * made[name][name] / (known[name] + given[name]) for name in known]
     return {
         "table": {name: dict(counts) for name, counts in made.items()},
         "accuracy": _share(labelled, lambda row: row["figures"]["choice"], seed=seed),
         "majority": {"choice": common, "accuracy": round(count / len(labelled), 4)},
         "above_majority": _share(labelled, lambda row: row["figures"]["choice"] - (row["known"] == common), seed=seed),
-        "macro_f1": round(sum(f1) / len(f1), 4),
     }

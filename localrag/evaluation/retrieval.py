@@ -104,19 +104,16 @@ def run(
                 answer = _joined_words(question.answer)
                 verbatim = bool(answer.strip()) and any(answer in words(document) for document in documents)
                 figures = score(question, documents, passages, verbatim)
-            row = results.add(question, {**_about(question, documents, passages, seconds), **figures})
+            row = results.add(question, {
+                "question": question.question, "category": question.category, "documents": list(documents),
+                "page": question.page, "evidence": question.evidence, "seconds": round(seconds, 5),
+                "passages": [
+                    {"document": p.document, "page": p.page, "start": p.start, "end": p.end, "score": round(p.score, 4)}
+                    for p in passages
+                ],
+                **figures,
+            })  # fmt: skip
         yield question, row
-
-
-def _about(question: Question, documents: Sequence[str], passages: Sequence[Passage], seconds: float) -> dict[str, Any]:
-    return {
-        "question": question.question, "category": question.category, "documents": list(documents),
-        "page": question.page, "evidence": question.evidence, "seconds": round(seconds, 5),
-        "passages": [
-            {"document": p.document, "page": p.page, "start": p.start, "end": p.end, "score": round(p.score, 4)}
-            for p in passages
-        ],
-    }  # fmt: skip
 
 
 def _words_of(library: Library) -> Callable[[str], str]:

@@ -276,7 +276,6 @@ def test_choices_are_compared_with_the_most_common_one() -> None:
     assert found["table"] == {"No": {"Yes": 1, "none": 1}, "Yes": {"Yes": 2, "Not mentioned": 1}}
     assert found["accuracy"]["mean"] == 0.4 and found["majority"] == {"choice": "Yes", "accuracy": 0.6}
     assert found["above_majority"]["mean"] == -0.2
-    assert found["macro_f1"] == pytest.approx((2 * 2 / 6 + 0) / 2, abs=1e-4)
     assert answers.summarize([row("1", True, True, {})])["choices"] is None
 
 

@@ -107,7 +107,7 @@ def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: b
     else:
         for one in found:
             echo(f"{one_line(one['record'])}: {one['kind']}: {one_line(one['message'])}")
-        if not found:
+        if not found and (checked or not locked):
             echo(f"Intact: {one_line(', '.join(checked)) or 'there is no log yet'}.", err=True)
             if not known:
                 echo("A cut at the end is found only with --anchor (localrag audit anchor).", err=True)

@@ -127,8 +127,12 @@ def forgotten_command(name: str, file: Path | None, word: str, report: Path | No
         print_json(document)
     else:
         if found.documents:
-            forget = shlex.join(["localrag", "forget", name, *found.documents])
-            echo(f"The document is still in the library {name!r}. Forget it first: {one_line(forget)}")
+            chosen = " ".join(f"-d {shlex.quote(path)}" for path in found.documents)
+            echo(
+                one_line(
+                    f"Still in the library {name!r}. Forget it first: localrag forget {shlex.quote(name)} {chosen}"
+                )
+            )
         left: dict[str, list[str]] = {}
         for trace in found.traces:
             left.setdefault(trace.file, []).append(trace.found)

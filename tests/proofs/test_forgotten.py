@@ -128,7 +128,7 @@ def test_the_command_lists_traces_and_signs_its_report(original: Path, settings:
     result = CliRunner().invoke(localrag, ["prove", "forgotten", "papers", str(original)])
     assert result.exit_code == 1 and "LEFT" in result.stdout and "NOT PROVEN" in result.stderr
     first, *left = result.stdout.splitlines()
-    assert "forget papers lease.txt" in first
+    assert "forget papers -d lease.txt" in first
     assert len([line for line in left if "library.db:" in line]) == 1
     api.open_library("papers", settings=settings).forget(["lease.txt"])
     result = CliRunner().invoke(

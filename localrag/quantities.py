@@ -74,8 +74,7 @@ DATE = re.compile(
     re.I | re.X,
 )
 MONTH = re.compile(
-    rf"(?:(?P<month>{_MONTH}){_GAP}(?:de{_GAP})?(?P<year>{_YEAR})|(?P<iso>{_YEAR})-(?P<number>0[1-9]|1[0-2]))",
-    re.I,
+    rf"(?:(?P<month>{_MONTH}){_GAP}(?:de{_GAP})?(?P<year>{_YEAR})|(?P<iso>{_YEAR})-(?P<number>0[1-9]|1[0-2]))", re.I
 )
 _DAY_OF_YEAR = re.compile(
     rf"(?<![\w/.-])(?:(?P<d1>{_NTH}){_OF}(?P<m1>{_MONTH})(?!\w)|(?P<m2>{_MONTH}){_GAP}(?P<d2>{_NTH})(?!\w|[.,]\d))",

@@ -93,10 +93,7 @@ def _ways(group: str) -> tuple[re.Pattern[str], ...]:
 @cache
 def _any(group: str) -> re.Pattern[str]:
     """Return one pattern for all of a group."""
-    return re.compile(
-        "|".join(f"(?:{pattern})" for pattern in _PATTERNS[group]),
-        re.MULTILINE,
-    )
+    return re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS[group]), re.MULTILINE)
 
 
 @dataclass(slots=True)

@@ -213,8 +213,7 @@ def in_reading_order(passages: Sequence[Passage], libraries: Sequence[Library]) 
         key = (passage.library, passage.document_id)
         best[key] = max(best.get(key, passage.score), passage.score)
     ordered = sorted(
-        passages,
-        key=lambda p: (-best[p.library, p.document_id], p.library, p.document_id, p.position, p.start),
+        passages, key=lambda p: (-best[p.library, p.document_id], p.library, p.document_id, p.position, p.start)
     )
     merged: list[Passage] = []
     for passage in ordered:

@@ -238,8 +238,7 @@ class LocalragApp(App[None]):
             return
         value = as_text(getattr(self.preferences.settings, name))
         self.lanes["model"].submit(
-            lambda: self.core.engine.configure(**{name: value}),
-            lambda error: deliver(self, Trouble(error)),
+            lambda: self.core.engine.configure(**{name: value}), lambda error: deliver(self, Trouble(error))
         )
         if name in MODEL_SETTINGS:
             self.load_model()

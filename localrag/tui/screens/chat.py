@@ -19,14 +19,7 @@ from textual.widgets import Static
 
 from localrag.errors import LocalragError
 from localrag.search import filters
-from localrag.tui.chat_state import (
-    ChatState,
-    Resumed,
-    Scope,
-    Trouble,
-    earlier_questions,
-    restore_settings,
-)
+from localrag.tui.chat_state import ChatState, Resumed, Scope, Trouble, earlier_questions, restore_settings
 from localrag.tui.lanes import Core
 from localrag.tui.text import clean_line, count, error_line, shorten_all
 from localrag.tui.widgets.asking import Asking, QuestionInput

@@ -349,8 +349,7 @@ class Asking(Vertical):
             view.wait("Waiting for the previous answer to stop …")
         self._draw()
         self.app.lanes["model"].submit(
-            lambda: answer(self._core, question, self),
-            lambda error: deliver(self, QuestionEnded(question, error)),
+            lambda: answer(self._core, question, self), lambda error: deliver(self, QuestionEnded(question, error))
         )
 
     def stop(self) -> bool:

@@ -194,7 +194,7 @@ def _remarks(answer: Answer) -> list[str]:
     lines = ["", *annotations.limits(answer)]
     lines += annotations.warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
     if unread := annotations.unread(answer):
-        lines.append(unread[0] + (f"; and {len(unread) - 1} more" if len(unread) > 1 else ""))
+        lines.append(unread[0] if len(unread) == 1 else f"{unread[0].rstrip('.')}; and {len(unread) - 1} more")
     if answer.looked_for not in ("", answer.question):
         lines.append(f"Searched for: {answer.looked_for}")
     lines.append(f"{answer.plan.kind}: {answer.plan.reason}")

@@ -163,8 +163,7 @@ def _measure(
             complete = complete and last is not None and last.done == last.total
             measured = calibration_run.measured(threshold, found, scope, known, weights, build)
             calibration.save(file, running.model, measured)
-    in_force = calibration.load(file, running.model, weights)
-    return calibration_run.report(found, scope, in_force), complete
+    return calibration_run.report(found, scope, calibration.load(file, running.model, weights)), complete
 
 
 def _show(report: Mapping[str, Any]) -> None:

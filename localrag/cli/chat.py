@@ -71,10 +71,8 @@ def chat_command(
     from localrag.settings import load_settings
 
     if resume is not None and (target or libraries or only or mode != "auto"):
-        raise UsageError(
-            "--resume restores the libraries, filters and mode of the conversation",
-            "Leave out the library, --mode and the options that narrow it; change them in the app.",
-        )
+        hint = "Leave out the library, --mode and the options that narrow it; change them in the app."
+        raise UsageError("--resume restores the libraries, filters and mode of the conversation", hint)
     plain = plain or (sys.stdout.isatty() and is_simple_terminal(os.environ.get("TERM", "dumb")))
     if not plain and not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         raise UsageError(

@@ -146,10 +146,8 @@ def _choose(
     matched = datasets.match(wanted, library.documents())
     missing = matched.missing_documents
     if not matched.questions:
-        raise NotFoundError(
-            f"none of the {len(missing)} documents of {str(path)!r} is in {library.name!r}",
-            f"Ingest them first: localrag ingest {str(path.parent)!r} --name {library.name!r}",
-        )
+        hint = f"Ingest them first: localrag ingest {str(path.parent)!r} --name {library.name!r}"
+        raise NotFoundError(f"none of the {len(missing)} documents of {str(path)!r} is in {library.name!r}", hint)
     if missing:
         named = ", ".join(repr(document) for document in missing[:_MAX_NAMED])
         more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""

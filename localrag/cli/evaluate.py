@@ -209,10 +209,8 @@ def _is_side(text: str) -> bool:
     if "=" in text or text in (*_BASELINES, "as-it-is"):
         return True
     if not Path(text).exists():
-        raise NotFoundError(
-            f"{text!r} is neither a file nor a setting with a value",
-            "A side is a file of answers, setting=value, as-it-is, plain or closed-book; the dataset is last.",
-        )
+        hint = "A side is a file of answers, setting=value, as-it-is, plain or closed-book; the dataset is last."
+        raise NotFoundError(f"{text!r} is neither a file nor a setting with a value", hint)
     try:
         return bool(runs.past(Path(text)))
     except UsageError:

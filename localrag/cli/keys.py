@@ -112,10 +112,8 @@ def tried(prompt: str, use: Callable[[str], Result]) -> Result:
 def new_passphrase(name: str) -> str:
     """Ask twice for a new passphrase; raise UsageError without a terminal, or if the two differ."""
     if not _can_ask():
-        raise UsageError(
-            "a passphrase is needed, and there is no terminal to ask at",
-            "Give a key instead: localrag vault key-file FILE, then --key-file FILE.",
-        )
+        hint = "Give a key instead: localrag vault key-file FILE, then --key-file FILE."
+        raise UsageError("a passphrase is needed, and there is no terminal to ask at", hint)
     text = getpass.getpass(f"New passphrase for {name!r} (several words are best): ")
     if getpass.getpass("Once more: ") != text:
         raise UsageError("the two passphrases differ", "Run the command again.")
@@ -191,8 +189,6 @@ def _public_key(who: str) -> tuple[str, str]:
         return who[:12], keyrings.check_public_key(who)
     credential = credential_in(Path(who)) if Path(who).is_file() else None
     if not isinstance(credential, SecretKey):
-        raise UsageError(
-            f"{who!r} is neither a public key nor a key file",
-            f"A public key begins with {keyrings.PUBLIC_KEY_MARK}: localrag vault identity FILE prints one.",
-        )
+        hint = f"A public key begins with {keyrings.PUBLIC_KEY_MARK}: localrag vault identity FILE prints one."
+        raise UsageError(f"{who!r} is neither a public key nor a key file", hint)
     return Path(who).name, credential.public

@@ -73,10 +73,8 @@ def install(id: str | None, sha256: str | None, yes: bool, as_json: bool) -> Non
     """
     store = _store()
     if id and not (sha256 or yes or sys.stdin.isatty()) and not store.has_known_hash(id):
-        raise UsageError(
-            f"localrag knows no published SHA-256 of {id!r}, and cannot ask",
-            "Give the hash from the publisher's page with --sha256, or accept any with --yes.",
-        )
+        hint = "Give the hash from the publisher's page with --sha256, or accept any with --yes."
+        raise UsageError(f"localrag knows no published SHA-256 of {id!r}, and cannot ask", hint)
     if as_json:
         lines = _JsonLines()
         model = store.install(id, sha256=sha256, confirm=lambda question: yes, progress=lines.update, say=lines.say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -133,12 +134,10 @@ def forgotten_command(name: str, file: Path | None, word: str, report: Path | No
                     f"Still in the library {name!r}. Forget it first: localrag forget {shlex.quote(name)} {chosen}"
                 )
             )
-        left: dict[str, list[str]] = {}
-        for trace in found.traces:
-            left.setdefault(trace.file, []).append(trace.found)
-        for path, traces in left.items():
-            more = f" and {len(traces) - 1:,} more" if len(traces) > 1 else ""
-            echo(f"LEFT  {one_line(path)}: {one_line(traces[0])}{more}")
+        first = {trace.file: trace.found for trace in reversed(found.traces)}
+        for path, count in Counter(trace.file for trace in found.traces).items():
+            more = f" and {count - 1:,} more" if count > 1 else ""
+            echo(f"LEFT  {one_line(path)}: {one_line(first[path])}{more}")
         for one in found.searched:
             if one.how == "locked":
                 echo(f"not searched, its key is missing: {one_line(one.file)}")

@@ -41,8 +41,7 @@ def encrypt_command(name: str, no_recovery: bool, as_json: bool) -> None:
     keep it on paper, since without passphrase, key file and recovery key the library is lost. Ctrl-C stops; the same
     command continues. The files in clear are deleted; copies on an SSD or in a backup are out of reach.
     """
-    folder = _folder(name)
-    recovery = encrypt_library(folder, name, recovery=not no_recovery, quiet=as_json)
+    recovery = encrypt_library(_folder(name), name, recovery=not no_recovery, quiet=as_json)
     if as_json:
         print_json({"library": name, "encrypted": True, "recovery_key": recovery})
     else:

@@ -117,19 +117,15 @@ def _keyring_for(folder: Path, recipients: Recipients | None, clear: bool) -> tu
         if held.former is not None or held.plain:
             raise UsageError(f"{folder.name!r} is being encrypted", "Finish that first: run the same command again.")
         if recipients is not None or clear:
-            raise UsageError(
-                f"{folder.name!r} is encrypted, so its backup is too, under the same key",
-                "Leave out --encrypt, --encrypt-for and --clear; localrag vault status lists who may open it.",
-            )
+            hint = "Leave out --encrypt, --encrypt-for and --clear; localrag vault status lists who may open it."
+            raise UsageError(f"{folder.name!r} is encrypted, so its backup is too, under the same key", hint)
         return (folder / keyrings.FILE).read_bytes(), held.key
     if recipients is not None:
         key = Key.new()
         return keyrings.to_json(recipients.keyring(key), key), key
     if not clear:
-        raise UsageError(
-            f"nobody is named who may open the backup of {folder.name!r}",
-            "Give --encrypt for a passphrase, --encrypt-for for a public key or key file, or --clear.",
-        )
+        hint = "Give --encrypt for a passphrase, --encrypt-for for a public key or key file, or --clear."
+        raise UsageError(f"nobody is named who may open the backup of {folder.name!r}", hint)
     return b"", None
 
 

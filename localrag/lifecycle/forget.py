@@ -40,8 +40,7 @@ def forget(
         gone = [*documents, *found]
         library.save_tombstones(library.tombstones.add(gone))
         if conversations != "keep" and not sandbox.is_restricted():
-            places = [(name, document.path) for document in gone]
-            store_of(settings).forget(places, remove=conversations == "remove")
+            store_of(settings).forget([(name, one.path) for one in gone], remove=conversations == "remove")
         if not whole:
             hashes = list(dict.fromkeys(document.sha256 for document in gone))
             audit.forget(record, hashes)

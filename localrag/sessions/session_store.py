@@ -297,15 +297,11 @@ class SessionStore:
         try:
             session = from_json(storage.read_bytes(path))
         except (OSError, ValueError) as error:
-            raise ReadError(
-                f"the conversation {session_id!r} cannot be read: {error}",
-                f"Restore its file {str(path)!r} from a copy, or delete the conversation.",
-            ) from None
+            hint = f"Restore its file {str(path)!r} from a copy, or delete the conversation."
+            raise ReadError(f"the conversation {session_id!r} cannot be read: {error}", hint) from None
         if session.id != session_id:
-            raise ReadError(
-                f"the file of the conversation {session_id!r} holds the conversation {session.id!r}",
-                f"Rename the file {str(path)!r}.",
-            )
+            hint = f"Rename the file {str(path)!r}."
+            raise ReadError(f"the file of the conversation {session_id!r} holds the conversation {session.id!r}", hint)
         return session
 
     def _save(self, session: Session, home: Path | None = None) -> None:

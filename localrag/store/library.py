@@ -117,10 +117,8 @@ class Library:
                     f"the library {name!r} cannot be opened: its folder {str(folder)!r} cannot be written to",
                     "SQLite needs two files of its own there, even for reading. Make the folder writable, or copy it.",
                 ) from error
-            raise LibraryError(
-                f"the library {name!r} cannot be opened: {error}",
-                f"Restore it from a backup, or delete {str(folder)!r} and ingest its documents again.",
-            ) from error
+            hint = f"Restore it from a backup, or delete {str(folder)!r} and ingest its documents again."
+            raise LibraryError(f"the library {name!r} cannot be opened: {error}", hint) from error
         if schema != str(names.SCHEMA):
             raise library._old_schema(schema)
         return library

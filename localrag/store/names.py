@@ -80,10 +80,8 @@ def name_for(path: Path, settings: Settings) -> str:
         except storage.sqlite3.DatabaseError:
             return name  # a damaged library is reported where it is opened
         if used:
-            raise UsageError(
-                f"another folder's library is named {name!r}",
-                f"To add {str(path)!r} to it, give --name {name!r}; otherwise give another --name.",
-            )
+            hint = f"To add {str(path)!r} to it, give --name {name!r}; otherwise give another --name."
+            raise UsageError(f"another folder's library is named {name!r}", hint)
     return name
 
 

@@ -266,10 +266,8 @@ class Editor(Library):
         if old not in roots:
             raise NotFoundError(f"{self.name!r} has no root {old!r}", f"Its roots: {', '.join(map(repr, roots))}")
         if new != old and new in roots:
-            raise UsageError(
-                f"{new!r} is a root of {self.name!r} already, so {old!r} cannot become it",
-                f"Leave out --root, or start over: localrag forget {self.name}, then ingest {new!r}.",
-            )
+            hint = f"Leave out --root, or start over: localrag forget {self.name}, then ingest {new!r}."
+            raise UsageError(f"{new!r} is a root of {self.name!r} already, so {old!r} cannot become it", hint)
         with self.transaction():
             self._db.execute("UPDATE roots SET path = ? WHERE path = ?", (new, old))
 

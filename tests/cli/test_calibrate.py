@@ -121,7 +121,7 @@ def test_too_little_text_is_an_error(running: list[Forgetful], shelf: Callable[.
 
 def test_doctor_reports_whether_the_model_was_measured(running: list[Forgetful], settings: Settings) -> None:
     ((state, message, _),) = _calibration(settings)
-    assert state == "ok" and "localrag calibrate scripted" in message
+    assert state == "info" and "localrag calibrate scripted" in message
     entry = calibration.Calibration(
         50.0, 10.0, 2000, calibrated=True, weights="abc", build="0.3", measured="2027-01-02"
     )

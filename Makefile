@@ -49,8 +49,8 @@ test: $(INSTALLED) ## Set up, take the two small test models, run the tests
 	@$(BIN)/localrag models install $(TEST_MODEL)
 	$(BIN)/pytest
 
-test-fast: $(INSTALLED) ## Run the tests without weights and without the terminal app
-	$(BIN)/pytest -m "not model" --ignore tests/tui
+test-fast: $(INSTALLED) ## Run the tests without weights, slow processes and the terminal app
+	$(BIN)/pytest -m "not model and not slow" --ignore tests/tui
 
 lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check .

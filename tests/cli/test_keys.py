@@ -19,6 +19,8 @@ from localrag.security.encryption import keyring
 from localrag.sessions import store_of
 from localrag.settings import Settings
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -18,6 +18,8 @@ from localrag.cli.models import models_command
 from localrag.errors import ModelDamaged, ModelMissing, UsageError
 from localrag.models import HubSource, catalog, machine
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 GOOD = gguf()
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from fuzzing.run import follow
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 
 @pytest.fixture(autouse=True)
 def in_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,8 @@ from localrag.security.storage import sqlite3
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 Folder = Callable[..., Path]
 TESTS = str(Path(__file__).parents[1])
 

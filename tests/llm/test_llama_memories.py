@@ -21,6 +21,8 @@ from localrag.llm.llama_model import LlamaModel
 from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.types import Message
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 REAL = os.environ.get("LOCALRAG_TEST_SWA_MODEL")  # read before the tests get an environment of their own
 TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros." for n in range(18))
 KINDS: dict[str, Callable[[Path], Path]] = {"sliding": tiny_llamas.sliding, "recurrent": tiny_llamas.recurrent}

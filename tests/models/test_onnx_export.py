@@ -14,6 +14,8 @@ from localrag.errors import ModelDamaged, ModelError
 from localrag.models import WheelSource, onnx_export
 from localrag.models.shelf import ONNX
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 FITTING = {
     "modules.json": json.dumps(
         [{"type": f"sentence_transformers.models.{name}"} for name in ("Transformer", "Pooling")]

@@ -20,6 +20,8 @@ from localrag.search.reranking import Reranker, rerank
 from localrag.settings import Settings
 from localrag.types import Passage
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 
 class ByLength(Reranker):
     """Longer is better; keeps what it was given."""

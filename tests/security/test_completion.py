@@ -23,6 +23,8 @@ if sys.platform == "win32":
     pytest.skip("shells of POSIX systems", allow_module_level=True)
 import pty
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 NAMES = [
     "a0/plain-name_1.txt", "a1/$(touch pwned).txt", "a2/`touch pwned`.txt", "a3/x;touch pwned;.txt",
     "a4/it's $(touch pwned).txt", 'a5/"$(touch pwned)".txt', "a6/Lease (2024) & $HOME ~ * ? [a] {b,c} !x #y <z> |.txt",

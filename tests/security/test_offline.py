@@ -10,6 +10,8 @@ import pytest
 
 from localrag.security import offline
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 BEGIN = """
 import _socket, os, socket, sys, tempfile, threading
 from localrag.security import offline

@@ -18,6 +18,8 @@ import pytest
 from localrag.security.offline import landlock, seccomp
 from localrag.security.offline.seccomp import MACHINES
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 linux = pytest.mark.skipif(seccomp.machine() is None, reason="no filter is known for this system: localrag states so")
 ALLOW, REFUSE, UNKNOWN = 0x7FFF0000, 0x00050000 | errno.EACCES, 0x00050000 | errno.ENOSYS
 

@@ -13,7 +13,10 @@ from localrag.security import offline, sandbox
 from localrag.security.offline import landlock, seccomp
 from localrag.settings import Settings
 
-pytestmark = pytest.mark.skipif(seccomp.machine() is None, reason="only Linux can limit files, and localrag says so")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(seccomp.machine() is None, reason="only Linux can limit files, and localrag says so"),
+]
 BEGIN = """
 import errno, os, sys, tempfile
 from pathlib import Path

@@ -12,6 +12,8 @@ import pytest
 from localrag.errors import LocalragError
 from localrag.security.offline import seccomp, viewer_process
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 linux = pytest.mark.skipif(
     seccomp.machine() is None, reason="elsewhere nothing is inherited, and there is no such process"
 )

@@ -21,6 +21,8 @@ from localrag.sessions.export import FORMS, file_name, written
 from localrag.sessions.session_search import Searched
 from localrag.types import Answer, Citation, Filter, NotRead, Plan, Turn
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> SessionStore:

@@ -18,6 +18,8 @@ from localrag.settings import Settings
 from localrag.store import names
 from localrag.worker import client as process
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 HERE = Path(__file__).parents[1]
 
 

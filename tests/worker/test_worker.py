@@ -20,6 +20,8 @@ from localrag.events import Delta
 from localrag.worker import client as process
 from localrag.worker.engine import Folder
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 HERE = Path(__file__).parents[1]
 
 

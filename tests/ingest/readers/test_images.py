@@ -7,6 +7,8 @@ from localrag.errors import ReadError
 from localrag.ingest.readers import base, images
 from localrag.ingest.readers.source import Options, Source
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 
 def drawn(text, size=(420, 80)):
     image = Image.new("L", size, 255)

@@ -14,6 +14,8 @@ from localrag.ingest.readers import ocr
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.ocr_layout import Box, Line, arrange
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 SENTENCE = "The tenant shall pay the rent monthly in advance."
 
 

@@ -21,6 +21,8 @@ from localrag.security.encryption.keyring import Key, Keyring, Passphrase
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 CANARY = "zanzibarquill"
 WORDS = "correct horse battery"
 DOCUMENTS = {f"{n}.txt": f"The {CANARY} clause number {n} ends in {1990 + n}. " * 30 for n in range(5)}

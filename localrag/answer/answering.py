@@ -8,6 +8,7 @@ tell how surely the question names a document (docs/decisions/0034-sufficiency.m
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
@@ -19,7 +20,9 @@ from localrag.errors import ModelError
 from localrag.events import Answered, Delta, Event, Notice, Replaced, VoteProgress
 from localrag.llm import Completed, Weighed, calibration
 from localrag.llm import Generator as Model
+from localrag.quantities import load_words
 from localrag.settings import Settings
+from localrag.store import text_analysis
 from localrag.types import Answer, Split, Turn, Usage
 
 Result = TypeVar("Result", Completed, Weighed)
@@ -103,7 +106,7 @@ def _answer(
     full = intent.explains(query.text if query.history else query.search_text)
     messages = prompts.worded(prompt.messages, query.instructions, short, full)
     draft = yield from _write(query, replace(prompt, messages=messages), model, settings)
-    done = draft.done
+    done = replace(draft.done, text=shortened(draft.done.text, query.text)) if short else draft.done
     if weighed is not None:
         # What the check read was new, so it does not count as cached.
         done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))
@@ -184,3 +187,58 @@ def _vote(
     seconds = sum(done.answer_seconds for done in tries)
     done = replace(chosen, usage=usage, prompt_seconds=first.prompt_seconds, answer_seconds=seconds)
     return Draft(done, Split(tuple((" ".join(tries[group[0]].text.split()), len(group)) for group in groups)))
+
+
+# --- short answers (pure) -----------------------------------------------------------------------------------
+
+_WORD = re.compile(r"[^\W_]+(?:['’.,:/-][^\W_]+)*")
+_END = re.compile(r"\.?((?:\s*\[\d+\])*)[.\s]*$")  # what is left is no sentence, so its full stop goes
+_SEVERAL = re.compile(r"[.!?;:]\s+\S|[\n\[]")  # sentences, lines, or citations in the middle
+_TURNING = frozenset(load_words("localrag.answer", "words.toml")["answering"]["turning"].split())
+_MAX_SHORTENED = 40  # words; a longer answer was never meant to be short
+
+
+def shortened(answer: str, question: str) -> str:
+    """Return the answer without what it repeats of the question before and behind what is new.
+
+    Small models that are asked for few words still write "The treaty was signed in 1648." Citation markers are kept. An
+    answer stays as it is where nothing in it is new, it is more than one sentence, or it says yes, no or not.
+    """
+    end = _END.search(answer)
+    assert end is not None  # it also matches nothing
+    body = answer[: end.start()]
+    words = list(_WORD.finditer(body))
+    folded = [text_analysis.folded(word[0]) for word in words]
+    turning = any(word in _TURNING or word.endswith(("n't", "n’t")) for word in folded)
+    if not 3 <= len(words) <= _MAX_SHORTENED or _SEVERAL.search(body) or turning:
+        return answer
+    language = text_analysis.language(f"{question} {body}")
+    common = text_analysis.COMMON[language]
+    asked = {token.term for token in text_analysis.tokens(question, language)} - common
+    plain = [word in common for word in folded]
+    repeated = [
+        not plain[at] and all(token.term in asked for token in text_analysis.tokens(word[0], language))
+        for at, word in enumerate(words)
+    ]
+    new = [at for at in range(len(words)) if not plain[at] and not repeated[at]]
+    if not new:
+        return answer
+    first, last = new[0], new[-1]
+    # "Tess Orlo" is kept whole.
+    while first > 1 and body[words[first - 1].end() : words[first].start()] == " ":
+        if not (words[first - 1][0][0].isupper() and words[first][0][0].isupper()):
+            break
+        first -= 1
+    # What is cut off ends in a word that joins it to the rest; the first half of a name has none.
+    if not (any(repeated[:first]) and any(plain[:first])):
+        first = 0
+    if any(repeated[last + 1 :]) and any(plain[last + 1 :]):
+        # A part of the sentence ends here: "99 | connects Fresno", not "Convention | on Human Rights".
+        after = words[last + 1]
+        comma = "," in body[words[last].end() : after.start()]
+        last = last if comma or (after[0].islower() and not plain[last + 1]) else len(words) - 1
+    else:
+        last = len(words) - 1
+    if (first, last) == (0, len(words) - 1):
+        return answer
+    return body[words[first].start() : words[last].end()] + end[1]

@@ -238,3 +238,7 @@ def test_an_identifier_is_found_however_it_is_grouped(text: str, identifier: str
 def test_the_full_text_is_asked_for_runs_of_letters() -> None:
     assert search.letter_runs("Force majeure") == ("majeure", "force") and search.letter_runs("Straße") == ("strasse",)
     assert search.letter_runs("§ 4") == search.letter_runs("C++") == search.letter_runs("合同") == ()
+
+
+def test_a_cut_list_names_the_option_that_gives_all() -> None:
+    assert "--table" in documents.more([{}] * 100)[0] and documents.more([{}]) == []

@@ -112,7 +112,7 @@ _WORDS = tuple(
     )
 )  # fmt: skip
 _RTF_HIDDEN = re.compile(r"\\(v|deleted)1?(?![a-z0-9])[ ]?((?:[^{}\\]|\\(?!v0|deleted0|plain|pard)[^{}])*)")
-_RTF_STYLE = re.compile(r"\{\\s(\d+)([^{};]{0,1000}?)[ ]([^{};\\]{1,100});\}")
+_RTF_STYLE = re.compile(r"\{\\s(\d{1,9})([^{};]{0,1000}?)[ ]([^{};\\]{1,100});\}")
 _OUTLINE = re.compile(r"(?<!\\)\\(s|outlinelevel)(\d+)[ ]?")
 _FONTS = re.compile(r"\{\\fonttbl(?:[^{}]|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})*\}")
 _ASIDES = re.compile(r"\{(?:\\\*)?\\(footnote|shp|do|annotation)(?![a-z])")

@@ -217,10 +217,8 @@ def checked_instructions(text: str) -> str:
     """Return instructions on one line, without control characters."""
     text = " ".join(clean(text).split())
     if not text:
-        raise UsageError(
-            "the instructions are empty",
-            "Write some, such as 'Answer in German; cite clause numbers.', or remove them with --clear.",
-        )
+        hint = "Write some, such as 'Answer in German; cite clause numbers.', or remove them with --clear."
+        raise UsageError("the instructions are empty", hint)
     if len(text) > MAX_INSTRUCTIONS:
         raise UsageError(
             f"the instructions have {len(text):,} characters, at most {MAX_INSTRUCTIONS} are read with a question",

@@ -136,10 +136,8 @@ class SentenceTransformerEmbedder:
                 model_kwargs={"dtype": getattr(torch, self.precision)},
             )  # fmt: skip
         except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ModelError(
-                f"cannot load the embedder {model_id!r} from {str(folder)!r}: {error}",
-                f"Check it with: localrag models verify {model_id}",
-            ) from error
+            hint = f"Check it with: localrag models verify {model_id}"
+            raise ModelError(f"cannot load the embedder {model_id!r} from {str(folder)!r}: {error}", hint) from error
         self._tokenizer = self._model.tokenizer
         dimension = self._model.get_embedding_dimension()
         if not dimension:

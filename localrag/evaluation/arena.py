@@ -99,10 +99,8 @@ def read(path: Path) -> list[Side]:
 def with_distinct_names(sides: Sequence[Side]) -> list[Side]:
     """Number sides with the same name."""
     if len(sides) < 2:
-        raise UsageError(
-            f"there is {len(sides)} side, and an arena needs two",
-            "Give two settings and a dataset, or files of answers: localrag eval arena a.jsonl b.jsonl",
-        )
+        hint = "Give two settings and a dataset, or files of answers: localrag eval arena a.jsonl b.jsonl"
+        raise UsageError(f"there is {len(sides)} side, and an arena needs two", hint)
     names = [side.name for side in sides]
     return [
         side if side.name not in names[:i] else replace(side, name=f"{side.name} ({names[: i + 1].count(side.name)})")

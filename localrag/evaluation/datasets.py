@@ -290,10 +290,8 @@ def _common_folder(dataset: Path, questions: Sequence[Question]) -> Path:
     files = (base / doc for doc in named if os.path.isfile(base / doc))  # noqa: PTH113
     there = [found for file in files if (found := file.resolve()).is_relative_to(base)]
     if not there:
-        raise NotFoundError(
-            f"the documents of {str(dataset)!r} are not below its folder",
-            "Name their folder with --documents DIR, or a library that has them with --library NAME.",
-        )
+        hint = "Name their folder with --documents DIR, or a library that has them with --library NAME."
+        raise NotFoundError(f"the documents of {str(dataset)!r} are not below its folder", hint)
     return Path(os.path.commonpath([path.parent for path in there]))
 
 

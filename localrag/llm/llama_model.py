@@ -91,10 +91,8 @@ class LlamaModel:
             return None
         found = self.c.llama_adapter_lora_init(self.handle, str(adapter).encode())
         if not found:
-            raise ModelError(
-                f"the adapter {adapter.name!r} does not fit {self.name!r}: {self.why()}",
-                "Choose it without: localrag models use ID",
-            )
+            hint = "Choose it without: localrag models use ID"
+            raise ModelError(f"the adapter {adapter.name!r} does not fit {self.name!r}: {self.why()}", hint)
         return found
 
     # --- facts ----------------------------------------------------------------------------------------------
@@ -287,10 +285,8 @@ class LlamaContext:
         self.cut(len(self.tokens))
         if result == _ABORTED:
             return False
-        raise ModelError(
-            f"the model {self._model.name!r} failed ({result}): {self._model.why()}",
-            "Try again with a shorter question.",
-        )
+        hint = "Try again with a shorter question."
+        raise ModelError(f"the model {self._model.name!r} failed ({result}): {self._model.why()}", hint)
 
     def sample(self, sampler: Any) -> int:
         """Draw the next token."""

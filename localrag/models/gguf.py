@@ -73,10 +73,8 @@ class _Reader:
     def read(self) -> tuple[dict[str, Any], int]:
         """Return the keys without arrays, and the number of weights."""
         if self._stream.read(4) != MAGIC:
-            raise ModelError(
-                f"{self._name!r} is not a GGUF file",
-                "localrag runs models in GGUF form; publishers often offer one beside the original.",
-            )
+            hint = "localrag runs models in GGUF form; publishers often offer one beside the original."
+            raise ModelError(f"{self._name!r} is not a GGUF file", hint)
         version = self._number("<I")
         if version not in (2, 3):
             raise self._damaged(f"GGUF version {version} is not 2 or 3")

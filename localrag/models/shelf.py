@@ -296,10 +296,8 @@ class Shelf:
         if sha256 is not None:
             given = checked_hash(sha256)
             if expected.get(weights, given) != given:
-                raise UsageError(
-                    f"--sha256 is not the hash pinned for {card.id!r} ({expected[weights]})",
-                    "Leave out --sha256, or import your own file under another --id.",
-                )
+                hint = "Leave out --sha256, or import your own file under another --id."
+                raise UsageError(f"--sha256 is not the hash pinned for {card.id!r} ({expected[weights]})", hint)
             expected[weights] = given
         return expected
 

@@ -242,10 +242,8 @@ def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> shelf.Adapte
         raise NotFoundError(f"no file {str(adapter)!r}", "Check the path of the adapter.")
     metadata = gguf.read_metadata(adapter)
     if metadata["type"] != "adapter":
-        raise ModelError(
-            f"{adapter.name!r} is {_a(str(metadata['type']))}, not a LoRA adapter",
-            "Adapters are made with llama.cpp's `convert_lora_to_gguf.py`.",
-        )
+        hint = "Adapters are made with llama.cpp's `convert_lora_to_gguf.py`."
+        raise ModelError(f"{adapter.name!r} is {_a(str(metadata['type']))}, not a LoRA adapter", hint)
     wanted = record.metadata.get("architecture")
     if metadata.get("architecture") != wanted:
         raise ModelError(
@@ -303,10 +301,8 @@ class Installation:
                 return self.one(card)
             except (ModelMissing, ModelDamaged) as error:
                 self.say(f"{card.id}: {error.message}")
-        raise ModelMissing(
-            "no source gave a generator that fits this machine",
-            "Check the network and `localrag models list --all`, or `localrag models import` a .gguf file.",
-        )
+        hint = "Check the network and `localrag models list --all`, or `localrag models import` a .gguf file."
+        raise ModelMissing("no source gave a generator that fits this machine", hint)
 
     def one(self, card: ModelCard, sha256: str | None = None) -> InstalledModel:
         """Install one model from the first source that has it with the right hash."""
@@ -412,9 +408,7 @@ class Installation:
             f"No published SHA-256 of {record.id} is known here. The download has\n  {seen}\n"
             "Compare it with the publisher's page. Keep it, and require this hash from now on?"
         ):
-            raise ModelError(
-                f"{record.id!r} was not installed: its SHA-256 {seen} was not confirmed",
-                f"Compare it with the publisher's page, then: localrag models install {record.id} --sha256 {seen}",
-            )
+            hint = f"Compare it with the publisher's page, then: localrag models install {record.id} --sha256 {seen}"
+            raise ModelError(f"{record.id!r} was not installed: its SHA-256 {seen} was not confirmed", hint)
         self.say(f"{record.id}: its hashes are required from now on")
         self.shelf.pin(record)

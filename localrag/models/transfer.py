@@ -55,10 +55,8 @@ def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) 
             f"{path.name!r} is a LoRA adapter, not a model", f"localrag models use ID --adapter {path.name}"
         )
     if int(metadata.get("parts", 1)) > 1:
-        raise ModelError(
-            f"{path.name!r} is one of {metadata['parts']} parts",
-            "Join them first with llama.cpp's `llama-gguf-split --merge`.",
-        )
+        hint = "Join them first with llama.cpp's `llama-gguf-split --merge`."
+        raise ModelError(f"{path.name!r} is one of {metadata['parts']} parts", hint)
     with path.open("rb") as stream, storage.create(folder / "model.gguf") as out:
         entry = copy_hashed(blocks_of(stream), out)
     name, known = _identified(path, entry.sha256, id, path.stem, say)
@@ -87,10 +85,8 @@ def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], 
             files[f"model/{name}"] = copy_hashed(blocks_of(stream), out)
     weights = [name for name in files if name.endswith(".safetensors")]
     if "model/modules.json" not in files or not weights:
-        raise ModelError(
-            f"{str(path)!r} is not a sentence-transformers folder with safetensors weights",
-            "It needs modules.json, config.json and model.safetensors; older .bin weights can run code.",
-        )
+        hint = "It needs modules.json, config.json and model.safetensors; older .bin weights can run code."
+        raise ModelError(f"{str(path)!r} is not a sentence-transformers folder with safetensors weights", hint)
     if left:
         say(f"left out: {', '.join(left[:6])}{' and more' if len(left) > 6 else ''}")
     largest = max(weights, key=lambda name: files[name].size)

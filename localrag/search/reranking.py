@@ -28,10 +28,8 @@ class Reranker:
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
-            raise ModelError(
-                f"there is no cross-encoder in {str(folder)!r}",
-                "The setting reranker names a folder with config.json, *.safetensors and the tokenizer's files.",
-            )
+            hint = "The setting reranker names a folder with config.json, *.safetensors and the tokenizer's files."
+            raise ModelError(f"there is no cross-encoder in {str(folder)!r}", hint)
         torch = embeddings.quiet_torch()
         from sentence_transformers import CrossEncoder
 
@@ -42,15 +40,11 @@ class Reranker:
                 activation_fn=torch.nn.Identity(), model_kwargs={"dtype": torch.float32, "use_safetensors": True},
             )  # fmt: skip
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            raise ModelError(
-                f"cannot load the cross-encoder from {str(folder)!r}: {error}",
-                "Choose another folder, or remove the setting reranker.",
-            ) from error
+            hint = "Choose another folder, or remove the setting reranker."
+            raise ModelError(f"cannot load the cross-encoder from {str(folder)!r}: {error}", hint) from error
         if self._model.num_labels != 1:
-            raise ModelError(
-                f"the model in {str(folder)!r} has {self._model.num_labels} outputs instead of one",
-                "It is a classifier. Choose a cross-encoder trained to rank passages.",
-            )
+            hint = "It is a classifier. Choose a cross-encoder trained to rank passages."
+            raise ModelError(f"the model in {str(folder)!r} has {self._model.num_labels} outputs instead of one", hint)
 
     def scores(self, question: str, texts: Sequence[str]) -> list[float]:
         """Return how well each text answers the question; higher is better, without a scale."""

@@ -56,6 +56,7 @@ _HOMES = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR")
 _KEPT = ("PATH", "SYSTEMROOT", "WINDIR", "TESSDATA_PREFIX")  # no proxies, display and session bus
 _MAX_BYTES, _MAX_DATA = 2 << 30, 4 << 30
 _helper: subprocess.Popen[bytes] | None = None
+_has_ended = False
 _calling = threading.Lock()
 
 
@@ -79,11 +80,8 @@ def installed() -> dict[Name, str | None]:
     found: dict[Name, str | None] = {}
     for name, commands in _COMMANDS.items():
         if sys.platform == "win32":
-            places = [
-                Path(os.environ[each], _WINDOWS[name])
-                for each in ("PROGRAMFILES", "PROGRAMFILES(X86)")
-                if each in os.environ
-            ]
+            roots = (os.environ.get("PROGRAMFILES"), os.environ.get("PROGRAMFILES(X86)"))
+            places = [Path(root, _WINDOWS[name]) for root in roots if root]
         else:
             places = [Path(path) for command in commands if (path := shutil.which(command))]
             places += [Path("/Applications/LibreOffice.app/Contents/MacOS/soffice")] * (name == "LibreOffice")
@@ -100,11 +98,12 @@ def start() -> None:
 
 def ended() -> bool:
     """Return True if the helper process has ended, so that this reader cannot run programs any more."""
-    return _helper is not None and _helper.poll() is not None
+    return _has_ended
 
 
 def run(name: Name, arguments: Sequence[str], data: bytes, seconds: float, most: int = 1 << 30) -> tuple[Status, bytes]:
     """Run a program on some input. Raises ReadError if the helper process has ended."""
+    global _has_ended
     with _calling:
         start()
         assert _helper is not None and _helper.stdin is not None and _helper.stdout is not None
@@ -115,6 +114,7 @@ def run(name: Name, arguments: Sequence[str], data: bytes, seconds: float, most:
             reply: _Result | None = protocol.receive(_helper.stdout, _Result)
             if reply is not None:
                 return reply.status, _helper.stdout.read(reply.size)
+    _has_ended = True
     raise ReadError(f"was not read: the process that runs {name} has ended", "Read it again.")
 
 

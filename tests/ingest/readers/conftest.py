@@ -68,6 +68,8 @@ def read(source, options):
     if word == "start":  # another program, as for old office files
         threading.Thread(target=programs.convert, args=(b"x", ".doc", "docx", 1), daemon=True).start()
         time.sleep(600 if rest == "hang" else 0)
+    if word == "wait":  # for a program
+        programs.convert(b"x", ".doc", "docx", 1)
     if word == "forge":  # a process that was taken over
         frame = eval(rest)
         for descriptor in range(3, 20):

@@ -361,6 +361,23 @@ def test_what_a_reader_started_dies_with_it(trap, tmp_path, how):
 
 
 @linux
+def test_a_reader_whose_helper_was_killed_is_replaced(trap, tmp_path):
+    first, second = trap("a", "wait"), trap("b", "fine")
+    with ReaderPool(workers=1, seconds=20) as pool:
+        found = {}
+        reading = threading.Thread(target=lambda: found.update(gathered(pool.read_all([first]))))
+        reading.start()
+        until(lambda: running(tmp_path / "stand-in"))
+        reader = pool._workers[0]._process._popen.pid
+        for helper in running("localrag.ingest.readers.programs"):
+            if int(Path(f"/proc/{helper}/stat").read_text().rsplit(")", 1)[1].split()[1]) == reader:
+                os.kill(helper, signal.SIGKILL)
+        reading.join()
+        assert "has ended" in only(found[first]).reason
+        assert pid_of(only(gathered(pool.read_all([second]))[second])) != reader
+
+
+@linux
 def test_workers_and_what_they_started_end_when_their_parent_is_killed(trap, tmp_path):
     paths = [trap("a", "start idle"), trap("b", "start hang"), trap("c", "spin")]
     script = f"""

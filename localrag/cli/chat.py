@@ -75,10 +75,8 @@ def chat_command(
         raise UsageError("--resume restores the libraries, filters and mode of the conversation", hint)
     plain = plain or (sys.stdout.isatty() and is_simple_terminal(os.environ.get("TERM", "dumb")))
     if not plain and not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
-        raise UsageError(
-            "the terminal app needs a terminal for its input and output",
-            'In a script or pipe, use: localrag ask "question" --library NAME, or localrag chat --plain',
-        )
+        hint = 'In a script or pipe, use: localrag ask "question" --library NAME, or localrag chat --plain'
+        raise UsageError("the terminal app needs a terminal for its input and output", hint)
     given = {
         name: value for name, value in {"generator": model, "think": think, "votes": votes}.items() if value is not None
     }

@@ -73,9 +73,8 @@ def root_of(path: Path) -> tuple[Path, str | None]:
     if found.is_dir():
         return found, None
     if not found.is_file():
-        raise UsageError(
-            f"{str(path)!r} is neither a file nor a folder", "Give a folder of documents, or one document."
-        )
+        hint = "Give a folder of documents, or one document."
+        raise UsageError(f"{str(path)!r} is neither a file nor a folder", hint)
     return found.parent, found.name
 
 

@@ -288,10 +288,8 @@ class Library:
             fitting = names.named({doc.path for doc in found}, globs)
             found = [doc for doc in found if doc.path in fitting]
             if not found:
-                raise NotFoundError(
-                    f"no document in {self.name!r} matches {', '.join(map(repr, globs))}",
-                    names.did_you_mean(globs[0], [doc.path for doc in everything], self.name),
-                )
+                hint = names.did_you_mean(globs[0], [doc.path for doc in everything], self.name)
+                raise NotFoundError(f"no document in {self.name!r} matches {', '.join(map(repr, globs))}", hint)
         return found
 
     def document(self, path: str) -> Document:

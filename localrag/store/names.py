@@ -28,9 +28,8 @@ NAME = re.compile(r"\w([\w .()&+,-]{0,98}[\w()&+,-])?")
 def check_name(name: str) -> str:
     """Refuse a library name that is not a plain folder name, with a UsageError."""
     if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} cannot be a library's name", "Use letters, digits, spaces, dots and dashes, at most 100 of them."
-        )
+        hint = "Use letters, digits, spaces, dots and dashes, at most 100 of them."
+        raise UsageError(f"{name!r} cannot be a library's name", hint)
     return name
 
 

@@ -322,6 +322,5 @@ def _arrays(rows: list[sqlite3.Row]) -> tuple[Ids, Vectors]:
         flat = np.frombuffer(b"".join(row[1] for row in rows), "<f4").astype(np.float32)
         return np.array([row[0] for row in rows], np.int64), flat.reshape(len(rows), -1)
     except (ValueError, TypeError) as error:
-        raise LibraryError(
-            f"the vectors of a library are damaged: {error}", "Make new ones: localrag ingest FOLDER --re-embed."
-        ) from None
+        hint = "Make new ones: localrag ingest FOLDER --re-embed."
+        raise LibraryError(f"the vectors of a library are damaged: {error}", hint) from None

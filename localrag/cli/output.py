@@ -1,4 +1,4 @@
-"""What commands print: lines, tables, progress bars, JSON, sizes and times. Rich is imported where it is used.
+"""What commands print: lines, tables, progress bars, JSON. Rich is imported where it is used.
 
 On a terminal output is drawn; piped, it is plain text that `grep` and `cut` can take. Only this module prints, and only
 through `security.terminal`.
@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localrag.security.terminal import counted as counted
+from localrag.security.terminal import duration as duration
 from localrag.security.terminal import escaped, visible
 from localrag.security.terminal import one_line as one_line
+from localrag.security.terminal import size as size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -158,25 +161,3 @@ def remarks(lines: Sequence[str], limit: int, more: str) -> None:
         say(line)
     if len(lines) > limit:
         echo(f"  and {len(lines) - limit} more: {more}", err=True)
-
-
-def size(count: int) -> str:
-    """Return a number of bytes as people read it, such as "1.1 GB"."""
-    value = float(count)
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
-def duration(seconds: float) -> str:
-    """Return a number of seconds as people read it, such as "5 min"."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun, such as "1 document" or "3 documents"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -124,13 +124,6 @@ class LlamaModel:
     def layers(self) -> int:
         return int(self.c.llama_model_n_layer(self.handle))
 
-    def values_per_token(self) -> int:
-        """Return the keys and values of one token, over all layers."""
-        c, m = self.c, self.handle
-        heads = max(1, c.llama_model_n_head(m))
-        width = c.llama_model_n_embd(m) // heads * c.llama_model_n_head_kv(m)
-        return int(self.layers * width * 2)
-
     def why(self) -> str:
         """Return llama.cpp's last error."""
         return self.log[-1] if self.log else "llama.cpp gave no reason"
@@ -237,9 +230,9 @@ class LlamaContext:
         self.size = -(-size // _STEP) * _STEP
         self.tokens: list[int] = []
         self.cuts: list[int] = []
-        self._stop: Callable[[], bool] | None = None  # polled by the abort callback
+        self._stop: Callable[[], bool] = lambda: False  # polled by the abort callback
         # ctypes frees a callback without references.
-        self._abort = self._c.ggml_abort_callback(lambda _: self._asked_to_stop())
+        self._abort = self._c.ggml_abort_callback(lambda _: self._stop())
         self._handle = self._open(running)
 
     def _open(self, running: Running) -> Any:
@@ -271,7 +264,7 @@ class LlamaContext:
         """Run one batch through the model; return False, with nothing of it kept, if `stop` ended it."""
         if stop is not None and stop():
             return False
-        self._stop = stop
+        self._stop = stop or self._stop
         # llama.cpp calls it before every operation, so set it only when a batch takes seconds.
         callback = self._abort if stop is not None else self._c.ggml_abort_callback()
         self._c.llama_set_abort_callback(self._handle, callback, None)
@@ -308,9 +301,6 @@ class LlamaContext:
         except BaseException:
             wait([running])  # free nothing while it runs
             raise
-
-    def _asked_to_stop(self) -> bool:
-        return self._stop is not None and self._stop()
 
     # --- what was read --------------------------------------------------------------------------------------
 
@@ -359,7 +349,9 @@ class LlamaContext:
 
 def bytes_per_token(model: LlamaModel, running: Running) -> int:
     """Return the bytes that the state of one token takes, at most."""
-    return int(model.values_per_token() * _KV_TYPES[running.kv_type][1])
+    c, m = model.c, model.handle
+    width = c.llama_model_n_embd(m) // max(1, c.llama_model_n_head(m)) * c.llama_model_n_head_kv(m)
+    return int(model.layers * width * 2 * _KV_TYPES[running.kv_type][1])  # keys and values
 
 
 def check_memory(model: LlamaModel, size: int, held: int, running: Running) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from localrag.errors import NotFoundError, UsageError
+from localrag.security.terminal import counted
 from localrag.store import names
 from localrag.types import Document, Filter, NotRead, Plan
 
@@ -142,7 +143,11 @@ def chosen(libraries: Sequence[Library], only: Filter) -> Chosen:
     for condition in _conditions(only):
         passing = condition.passing(left)
         if not passing:
-            count = f"{_documents(len(left))} {' and '.join(passed)}, but none {condition.words}. " if passed else ""
+            count = (
+                f"{counted(len(left), 'document')} {' and '.join(passed)}, but none {condition.words}. "
+                if passed
+                else ""
+            )
             what = "passes the whole filter" if passed else condition.words
             raise NotFoundError(f"no document in {where} {what}", f"{count}{condition.hint(left)}".strip())
         left_out += _unknown(left, condition)
@@ -154,7 +159,7 @@ def chosen(libraries: Sequence[Library], only: Filter) -> Chosen:
 def _conditions(only: Filter) -> Iterator[_Condition]:
     """Yield the parts of a filter in the order in which they apply: what everyone can see first."""
     if these := frozenset(only.these):
-        words = _listed([path for _, path in only.these[:_MAX_NAMED]])
+        words = ", ".join(repr(path) for _, path in only.these[:_MAX_NAMED])
         if len(these) > _MAX_NAMED:
             words += f" and {len(these) - _MAX_NAMED:,} more"
         yield _Condition(
@@ -163,7 +168,7 @@ def _conditions(only: Filter) -> Iterator[_Condition]:
         )  # fmt: skip
     if globs := only.documents:
         yield _Condition(
-            f"matching {_listed(globs)}", lambda left: _named(left, globs),
+            f"matching {', '.join(map(repr, globs))}", lambda left: _named(left, globs),
             lambda left: names.did_you_mean(globs[0], [doc.path for _, doc in left], left[0][0].name),
         )  # fmt: skip
     if folder := only.folder:
@@ -247,7 +252,7 @@ def _unknown(left: Pairs, condition: _Condition) -> Iterator[NotRead]:
     else:
         return
     for name, count in sorted(blind.items()):
-        yield NotRead(name, "", why.format(_documents(count)))
+        yield NotRead(name, "", why.format(counted(count, "document")))
 
 
 def _folders(left: Pairs) -> list[str]:
@@ -276,7 +281,7 @@ def _dates_there(left: Pairs) -> str:
 
 def _longest(left: Pairs) -> str:
     pages = max((document.pages for _, document in left if document.paged), default=0)
-    return f"The longest has {pages} page{'s' if pages > 1 else ''}." if pages else "None of them has pages."
+    return f"The longest has {counted(pages, 'page')}." if pages else "None of them has pages."
 
 
 def _period(since: str, until: str) -> str:
@@ -290,11 +295,3 @@ def _span(pages: tuple[int, int | None]) -> str:
     if last == first:
         return f"page {first}"
     return f"pages {first}-{last}" if last is not None else f"pages from {first} on"
-
-
-def _documents(count: int) -> str:
-    return f"{count:,} document{'' if count == 1 else 's'}"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return ", ".join(map(repr, words))

@@ -21,7 +21,6 @@ from localrag.search import query as queries
 from localrag.search.document_matching import Mentions
 from localrag.search.ranking import Hit, Place
 from localrag.settings import Settings
-from localrag.store.full_text import Scores
 from localrag.store.library import Library, open_library
 from localrag.store.text_analysis import FALLBACK
 from localrag.types import Filter, Pages, Passage
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from localrag.embeddings import Embedder, EmbedderIdentity
     from localrag.search.query import Query
     from localrag.search.reranking import Reranker
-    from localrag.store.full_text import Ids
+    from localrag.store.full_text import Ids, Row
     from localrag.store.vector_index import Vectors
 
 CANDIDATES = 100
@@ -145,7 +144,7 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query) -> list[Hit]:
     phrased = {i for phrase in query.phrases for i in library.text.with_phrase(phrase)}
     if allowed is not None:
         phrased &= set(allowed.tolist())
-    quoted = sorted(phrased, key=lambda i: (-scores.of[i], i))[:CANDIDATES]
+    quoted = sorted(phrased, key=lambda i: (-scores[i], i))[:CANDIDATES]
     found = sorted({*nearest, *worded, *others, *opening, *quoted})
     dense = library.cosines(found, vector)
     places: dict[int, list[Place]] = {}
@@ -158,7 +157,7 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query) -> list[Hit]:
     rows = {i: ranking.row_fit(text, groups, language) for i, text in library.tables_of(sorted(places))}
     return [
         Hit(
-            library, i, dense[i], float(scores.of[i]), tuple(sorted(places[i], key=lambda place: -place.named)),
+            library, i, dense[i], float(scores[i]), tuple(sorted(places[i], key=lambda place: -place.named)),
             opens=i in opening, phrased=i in phrased, row=rows.get(i, 0.0),
         )
         for i in found
@@ -168,29 +167,29 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query) -> list[Hit]:
 
 def _question_scores(
     scope: _Scope, embedder: Embedder, query: Query, content: Query | None
-) -> tuple[Vectors, Scores]:  # fmt: skip
+) -> tuple[Vectors, Row]:  # fmt: skip
     """Return the question's vector and the scores of its words; where it names documents, half without the names."""
     text, generation = scope.library.text, scope.library.generation
-    vector, scores = embedder.embed_question(query.text), text.scores(query.groups, generation).scaled()
+    vector, scores = embedder.embed_question(query.text), text.scores(query.groups, generation)
     if content is None:
         return vector, scores
     both = vector + embedder.embed_question(content.text)
-    half = Scores((scores.of + text.scores(content.groups, generation).scaled().of) / np.float32(2), 1.0)
+    half = (scores + text.scores(content.groups, generation)) / np.float32(2)
     return both / np.float32(np.linalg.norm(both) or 1.0), half
 
 
 def _candidates(
-    scope: _Scope, vector: Vectors, scores: Scores, allowed: Ids | None, limit: int
+    scope: _Scope, vector: Vectors, scores: Row, allowed: Ids | None, limit: int
 ) -> tuple[list[int], list[int]]:
     """Return the passages nearest to the question, and those that hold most of its words, best first."""
     nearest, _ = scope.library.index().search(vector, limit, allowed)
-    ids = np.flatnonzero(scores.of) if allowed is None else allowed[allowed < len(scores.of)]
-    of = scores.of[ids]
+    ids = np.flatnonzero(scores) if allowed is None else allowed[allowed < len(scores)]
+    of = scores[ids]
     if len(ids) > limit:
         kept = np.argpartition(-of, limit - 1)[:limit]
         ids, of = ids[kept], of[kept]
     order = np.lexsort((ids, -of))
-    return nearest.tolist(), [int(i) for i in ids[order] if scores.of[i] > 0]
+    return nearest.tolist(), [int(i) for i in ids[order] if scores[i] > 0]
 
 
 def _openings(scope: _Scope, query: Query, mentions: Mentions) -> list[int]:

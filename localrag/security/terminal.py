@@ -1,4 +1,7 @@
-"""Show texts and names of others without letting them command the terminal (its title, links, clipboard, colours)."""
+"""Show texts and names of others without letting them command the terminal (its title, links, clipboard, colours).
+
+Also numbers in words, which the command line and the app share.
+"""
 
 from __future__ import annotations
 
@@ -26,3 +29,25 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """Return a name as `escaped` does, with its line breaks, so that it cannot pose as other output."""
     return escaped(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it, such as "1.1 GB"."""
+    value = float(count)
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Return a number of seconds as people read it, such as "5 min"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, such as "1 document" or "3 documents"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -11,7 +11,6 @@ import json
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,18 +45,6 @@ PASSAGES: Space = 0
 DOCUMENTS: Space = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """BM25 for one question: `of[i]` for passage i, and `most`, the maximum for a passage with every term."""
-
-    of: Row
-    most: float
-
-    def scaled(self) -> Scores:
-        """The same with a maximum of 1."""
-        return Scores(self.of / np.float32(self.most or 1.0), 1.0)
-
-
 class FullText:
     """Reads the full text; `select` runs SQL and returns rows."""
 
@@ -65,8 +52,8 @@ class FullText:
         self._select = select
         self._norms: tuple[int, Row, int] | None = None
 
-    def scores(self, groups: Sequence[Sequence[str]], generation: int) -> Scores:
-        """BM25 of every passage.
+    def scores(self, groups: Sequence[Sequence[str]], generation: int) -> Row:
+        """BM25 of every passage by id, as a share of what a passage with every term could reach.
 
         `groups` are the alternative terms of each word of the question (stems in several languages). What depends on
         the generation of the database alone is read once.
@@ -90,7 +77,7 @@ class FullText:
                 best = max(best, weight)
                 of[ids] += np.float32(weight) * times / (times + norms[ids])
             most += best
-        return Scores(of, most)
+        return of / np.float32(most or 1.0)
 
     def documents_named(self, term: str) -> Ids:
         """The ids of documents with a term in their path, title or first lines."""

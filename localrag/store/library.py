@@ -353,10 +353,10 @@ class Library:
         return self._chunks("c.document_id = ?", [document_id])
 
     def chunks_of_passages(
-        self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None, pages: Pages | None = None
+        self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None
     ) -> dict[int, list[StoredChunk]]:
-        """The chunks of each passage in these documents and pages (all by default), in order of documents."""
-        where, extra = _where(document_ids, pages)
+        """The chunks of each passage in these documents (all by default), in order of documents."""
+        where, extra = _where(document_ids, None)
         found: dict[int, list[StoredChunk]] = {}
         condition = f"c.passage_id IN (SELECT value FROM json_each(?)) AND {where}"
         for chunk in self._chunks(condition, [_json(passage_ids), *extra]):

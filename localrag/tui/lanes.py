@@ -90,7 +90,8 @@ class Lane:
         Its argument turns true when a job was submitted or the lane is held; it should then return soon, and is called
         again later. A job that fails is not called again.
         """
-        run = _guarded(lambda: job(self._is_wanted), failed)
+        wanted: Stop = lambda: not self._jobs.empty() or time.monotonic() < self._held_until  # noqa: E731
+        run = _guarded(lambda: job(wanted), failed)
         self._put(lambda: self._behind.append(run))
 
     def hold(self, seconds: float) -> None:
@@ -104,9 +105,6 @@ class Lane:
         self._jobs.put(None)
         self._thread.join(seconds)
         return not self._thread.is_alive()
-
-    def _is_wanted(self) -> bool:
-        return not self._jobs.empty() or time.monotonic() < self._held_until
 
     def _put(self, job: Callable[[], object]) -> None:
         self._jobs.put(job)

@@ -75,7 +75,7 @@ class Preferences:
             raise SettingsError(f"{knob.name} cannot be changed here", why)
         if scope == "conversation" and knob.name in AT_START:
             raise SettingsError(f"{knob.name} takes effect with the next start", "Save it, then start again.")
-        return self._changed(knob, text)
+        return self.settings.with_options(**{knob.name: text.strip()})
 
     def change(self, knob: SettingInfo, scope: Scope, text: str = "") -> str:
         """Change a setting for this conversation, in the user's file, or back to its default; return what was done."""
@@ -98,15 +98,12 @@ class Preferences:
         origin = self.origin(knob)
         return saved if origin in ("", "your settings file") else f"{saved} At the next start, {origin} overrides it."
 
-    def _changed(self, knob: SettingInfo, text: str) -> Settings:
-        return self.settings.with_options(**{knob.name: text.strip()})
-
     def _reset(self, knob: SettingInfo) -> str:
         audit_events.unset_setting(knob.name, self._environ)
         self._given.pop(knob.name, None)
         now = as_text(getattr(all_settings.load_settings(self._environ), knob.name))  # another file may set it
         if knob.name not in AT_START:
-            self.settings = self._changed(knob, now)
+            self.settings = self.settings.with_options(**{knob.name: now.strip()})
         origin = self.origin(knob)
         return f"{knob.name} is {now or 'not set'} again{f', from {origin}' if origin else ', its default'}."
 

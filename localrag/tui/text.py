@@ -1,4 +1,4 @@
-"""Text for the screen: made harmless, cut to fit, and numbers in words.
+"""Text for the screen: made harmless and cut to fit.
 
 Everything is drawn as `Content`, which is never parsed as markup, with escape sequences, control characters and
 direction overrides shown as escapes; `LastLook` sees every line again. Limit: look-alike letters stay as they are.
@@ -148,22 +148,7 @@ def question_line(question: str) -> str:
     return f"❯ {beginning(clean(question), MAX_QUESTION, MAX_QUESTION_LINES)}"
 
 
-def list_some(names: Sequence[str], most: int = 3) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return clean_line(", ".join(names[:most])) + more
-
-
-def count(number: int, noun: str) -> str:
-    """A number and its noun: "1 row", "2,000 rows"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def duration(seconds: float) -> str:
-    return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"
-
-
-def file_size(size: int) -> str:
-    if size >= 1e9:
-        return f"{size / 1e9:.1f} GB"
-    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} KB"
+def list_some(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return clean_line(", ".join(names[:3])) + more

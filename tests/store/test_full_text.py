@@ -46,7 +46,7 @@ class Held:
         self.indexer.flush()
         self.generation += 1
 
-    def scores(self, *groups: tuple[str, ...]) -> full_text.Scores:
+    def scores(self, *groups: tuple[str, ...]) -> full_text.Row:
         return self.text.scores(groups, self.generation)
 
     def rows(self, table: str) -> int:
@@ -67,18 +67,22 @@ def plain(term: str) -> Token:
 
 
 def bm25(words: dict[int, list[Token]], groups: list[tuple[str, ...]]) -> dict[int, float]:
-    """As it stands in the books, a passage and a word at a time."""
+    """As the books define it, a passage and a word at a time, as a share of what every word together could reach."""
     mean = sum(max(len(own), 1) for own in words.values()) / len(words)
     scores = dict.fromkeys(words, 0.0)
+    most = 0.0
     for group in groups:
+        best = 0.0
         for term in group:
             holders = [i for i, own in words.items() if any(token.term == term for token in own)]
             idf = log(1 + (len(words) - len(holders) + 0.5) / (len(holders) + 0.5))
+            best = max(best, idf * (full_text.K1 + 1)) if holders else best
             for i in holders:
                 times = min(sum(token.term == term for token in words[i]), 255)
                 norm = full_text.K1 * (1 - full_text.B + full_text.B * max(len(words[i]), 1) / mean)
                 scores[i] += idf * times * (full_text.K1 + 1) / (times + norm)
-    return scores
+        most += best
+    return {i: score / (most or 1.0) for i, score in scores.items()}
 
 
 # --- scores -------------------------------------------------------------------------------------------------
@@ -97,9 +101,9 @@ def test_scores_are_bm25_while_passages_come_and_go(held: Held) -> None:
         held.commit()
         groups = [(word,) for word in dice.sample(alphabet, 3)] + [("word1", "word2"), ("nowhere",)]
         found, expected = held.scores(*groups), bm25(held.words, groups)
-        assert {int(i) for i in np.flatnonzero(found.of)} == {i for i, score in expected.items() if score}
+        assert {int(i) for i in np.flatnonzero(found)} == {i for i, score in expected.items() if score}
         for i, score in expected.items():
-            assert float(found.of[i]) == pytest.approx(score, rel=1e-4)
+            assert float(found[i]) == pytest.approx(score, rel=1e-4)
 
 
 def test_no_passage_exceeds_what_is_said_to_be_the_most(held: Held) -> None:
@@ -107,15 +111,14 @@ def test_no_passage_exceeds_what_is_said_to_be_the_most(held: Held) -> None:
     held.add(2, "lease hall")
     held.add(3, "nothing")
     held.commit()
-    both = held.scores(("leas",), ("hall",))
-    assert 0 < both.of.max() <= both.most
-    assert held.scores(("leas",)).scaled().of[1] == pytest.approx(1, abs=0.01)
-    assert held.scores(("leas",)).scaled().of.max() <= 1
-    assert held.scores(("nowhere",)).scaled().of.max() == 0
+    assert 0 < held.scores(("leas",), ("hall",)).max() <= 1
+    assert held.scores(("leas",))[1] == pytest.approx(1, abs=0.01)
+    assert held.scores(("leas",)).max() <= 1
+    assert held.scores(("nowhere",)).max() == 0
 
 
 def test_an_empty_full_text_scores_nothing(held: Held) -> None:
-    assert len(held.scores(("leas",)).of) == 0 and held.scores().most == 0
+    assert len(held.scores(("leas",))) == 0 and len(held.scores()) == 0
     assert held.text.with_phrase(["lease"]) == held.text.with_phrase([]) == []
     assert len(held.text.documents_named("leas")) == 0 and not held.text.has_word("lease", ["leas"])
 
@@ -126,11 +129,11 @@ def test_a_term_in_more_passages_than_a_block_holds_is_found_in_all(held: Held) 
         held.add(id_, [plain("common")])
     held.commit()
     assert held.db.execute("SELECT count(*) FROM postings").fetchone()[0] == 4
-    assert np.flatnonzero(held.scores(("common",)).of).tolist() == ids
+    assert np.flatnonzero(held.scores(("common",))).tolist() == ids
     for id_ in ids[::2]:
         held.remove(id_)
     held.commit()
-    assert np.flatnonzero(held.scores(("common",)).of).tolist() == ids[1::2]
+    assert np.flatnonzero(held.scores(("common",))).tolist() == ids[1::2]
     assert held.text.words_starting("comm") == [("common", len(ids) // 2)]
 
 
@@ -200,10 +203,10 @@ def test_a_word_goes_with_its_last_holder_and_comes_back(held: Held) -> None:
     held.remove(1)
     held.commit()
     assert held.text.has_word("canary", []) and not held.text.has_word("lease", ["leas"])
-    assert held.text.documents_named("canari").tolist() == [7] and held.scores(("canari",)).of.max(initial=0) == 0
+    assert held.text.documents_named("canari").tolist() == [7] and held.scores(("canari",)).max(initial=0) == 0
     held.add(2, "lease canary")
     held.commit()
-    assert held.scores(("leas",)).of[2] > 0 and held.text.words_starting("canary") == [("canary", 2)]
+    assert held.scores(("leas",))[2] > 0 and held.text.words_starting("canary") == [("canary", 2)]
 
 
 def test_what_is_added_and_taken_out_before_it_was_written_was_never_there(held: Held) -> None:
@@ -212,7 +215,7 @@ def test_what_is_added_and_taken_out_before_it_was_written_was_never_there(held:
     held.remove(1)
     held.commit()
     assert held.text.words_starting("l") == [("lease", 1)] and not held.text.has_word("hall", [])
-    assert np.flatnonzero(held.scores(("leas",)).of).tolist() == [2]
+    assert np.flatnonzero(held.scores(("leas",))).tolist() == [2]
 
 
 def test_another_name_of_a_document_takes_the_place_of_the_old(held: Held) -> None:
@@ -245,7 +248,7 @@ def test_pending_changes_are_written_before_they_are_many(held: Held, monkeypatc
         held.remove(id_)
         assert len(held.indexer._removed[PASSAGES]) < 5
     held.commit()
-    assert np.flatnonzero(held.scores(("leas",)).of).tolist() == list(range(20, 30))
+    assert np.flatnonzero(held.scores(("leas",))).tolist() == list(range(20, 30))
 
 
 def test_what_was_rolled_back_is_known_no_more(held: Held) -> None:
@@ -260,7 +263,7 @@ def test_what_was_rolled_back_is_known_no_more(held: Held) -> None:
     held.add(3, "canary")
     held.commit()
     assert held.text.words_starting("c") == [("canary", 1)] and held.text.words_starting("l") == [("lease", 1)]
-    assert np.flatnonzero(held.scores(("canari",), ("leas",)).of).tolist() == [1, 3]
+    assert np.flatnonzero(held.scores(("canari",), ("leas",))).tolist() == [1, 3]
 
 
 def test_words_of_any_script_are_kept_and_begin_as_they_begin(held: Held) -> None:

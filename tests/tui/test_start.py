@@ -34,7 +34,7 @@ async def test_a_folder_is_read_after_a_yes_and_the_conversation_opens():
     try:
         async with app.run_test() as pilot:
             await see(pilot, "Read 12 files into a library named leases?")
-            await see(pilot, "34 MB. 100 pages take")
+            await see(pilot, "34.0 MB. 100 pages take")
             await until(pilot, gc.isenabled)
             assert "leases" not in world.libraries
             await pilot.press("y")

@@ -159,7 +159,7 @@ def _differing(
 def _candidates(library: Library, document: Document, other: Document, sentence: str) -> Iterator[tuple[Span, str]]:
     """Yield sentences of another document that may say the same, by shared words."""
     tokens = text_analysis.tokens(sentence, other.language or document.language)
-    scores = library.text.scores([(token.term,) for token in dict.fromkeys(tokens)], library.generation).of
+    scores = library.text.scores([(token.term,) for token in dict.fromkeys(tokens)], library.generation)
     allowed = [int(i) for i in library.passage_ids([other.id]) if i < len(scores)]
     best = sorted(allowed, key=lambda i: (-scores[i], i))[:_MAX_PASSAGES]
     seen: set[Span] = set()

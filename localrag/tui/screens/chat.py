@@ -19,9 +19,10 @@ from textual.widgets import Static
 
 from localrag.errors import LocalragError
 from localrag.search import filters
+from localrag.security.terminal import counted
 from localrag.tui.chat_state import ChatState, Resumed, Scope, Trouble, earlier_questions, restore_settings
 from localrag.tui.lanes import Core
-from localrag.tui.text import clean_line, count, error_line, shorten_all
+from localrag.tui.text import clean_line, error_line, shorten_all
 from localrag.tui.widgets.asking import Asking, QuestionInput
 from localrag.tui.widgets.library import LibraryPane
 from localrag.tui.widgets.library_tree import LibraryTree, Name, build
@@ -97,7 +98,7 @@ class ChatScreen(Screen[None]):
         self.watch(self.app, "model", self._model_changed)
         if self._resumed is not None:
             self.call_after_refresh(self._resume, self._resumed)
-        self._look(first=True)
+        self.action_look(first=True)
 
     @property
     def scope(self) -> Scope:
@@ -115,7 +116,7 @@ class ChatScreen(Screen[None]):
         self._asking.field.focus()
 
     @work(exclusive=True)
-    async def _look(self, first: bool = False) -> None:
+    async def action_look(self, first: bool = False) -> None:
         """Look up what the libraries hold, and what can be completed."""
         engine, libraries, pages = self._core.engine, self.scope.libraries, self.app.lanes["pages"]
         try:
@@ -137,10 +138,6 @@ class ChatScreen(Screen[None]):
         self._shelves = shelves
         self._library.show(shelves, tops)
         self._draw_status()
-
-    @property
-    def answering(self) -> bool:
-        return self._asking.answering
 
     def stop_work(self) -> bool:
         """Stop the answer; False if there is none."""
@@ -190,7 +187,8 @@ class ChatScreen(Screen[None]):
             self.notify("Nothing is folded. For reasoning: localrag chat --think on", markup=False)
 
     def action_table(self) -> None:
-        if (results := self._conversation.newest_results()) is None:
+        views = reversed(self._conversation.views())
+        if (results := next((view.results for view in views if view.results.lines), None)) is None:
             self.notify("No answer has a table. Ask what each document says, or how many do.", markup=False)
         else:
             from localrag.tui.screens.results import ResultsScreen
@@ -204,11 +202,8 @@ class ChatScreen(Screen[None]):
         else:
             self._library.open()
 
-    def action_look(self) -> None:
-        self._look()
-
     def on_work_panel_finished(self) -> None:
-        self._look()
+        self.action_look()
 
     def on_library_pane_narrowed(self, message: LibraryPane.Narrowed) -> None:
         self._asking.scope = replace(self.scope, only=replace(self.scope.only, these=message.these))
@@ -239,7 +234,7 @@ class ChatScreen(Screen[None]):
         if not (found.known or found.files):
             self.notify(f"{clean_line(typed)} has no file that localrag can read.", markup=False)
             return
-        what = f"It is already in the library {found.library}." if found.known else f"{count(found.files, 'file')}."
+        what = f"It is already in the library {found.library}." if found.known else f"{counted(found.files, 'file')}."
         if await self.app.push_screen_wait(ConfirmScreen(f"Read {typed} into {library}?", what)):
             self._library.read([(library, path)])
 
@@ -250,7 +245,7 @@ class ChatScreen(Screen[None]):
 
         if not (names := [leaf.name for leaf in self._library.chosen()]):
             return
-        what = clean_line(names[0][1]) if len(names) == 1 else count(len(names), "document")
+        what = clean_line(names[0][1]) if len(names) == 1 else counted(len(names), "document")
         about = "The files stay. Those in a folder of the library are read again with the folder."
         if await self.app.push_screen_wait(ConfirmScreen(f"Delete the text of {what}?", about)):
             self._library.forget(names)
@@ -368,6 +363,6 @@ def narrowed_line(these: tuple[Name, ...], total: int) -> Content:
     names = [clean_line(path.rsplit("/", 1)[-1]) for _, path in these[:MAX_NAMED]]
     short = shorten_all(names, NAME_ROOM)
     more = ", …" if len(these) > MAX_NAMED else ""
-    number = f"{len(these):,} of {count(total, 'document')}" if total else count(len(these), "document")
+    number = f"{len(these):,} of {counted(total, 'document')}" if total else counted(len(these), "document")
     listed = ", ".join(short[name] for name in names)
     return Content.assemble((f"Only {number}", "bold"), f": {listed}{more} · F6, c: all again")

@@ -18,9 +18,10 @@ from textual.widgets import DataTable, Static
 from localrag.answer.survey import survey_table, table_export
 from localrag.answer.survey.survey_table import Line, Results
 from localrag.errors import LocalragError
+from localrag.security.terminal import counted
 from localrag.tui.lanes import Core
 from localrag.tui.screens.dialogs import InputScreen, check_file, field
-from localrag.tui.text import clean_line, count, error_line, shorten
+from localrag.tui.text import clean_line, error_line, shorten
 from localrag.tui.widgets.panels import SourceKeys
 from localrag.tui.widgets.source import SourcePane, SourceText
 
@@ -113,7 +114,7 @@ class ResultsScreen(Screen[None]):
 
     def _draw_title(self) -> None:
         total, shown = len(self._results.lines), len(self._lines)
-        rows = count(total, "row")
+        rows = counted(total, "row")
         parts = [rows if shown == total else f"{shown:,} of {rows}"]
         if not self._results.complete:
             parts.append("more are coming")
@@ -198,7 +199,7 @@ class ResultsScreen(Screen[None]):
         if not rows:
             self.notify("There is no row to export.", markup=False)
             return
-        total = count(len(self._results.lines), "row")
+        total = counted(len(self._results.lines), "row")
         about = f"{total if len(rows) == len(self._results.lines) else f'{len(rows):,} of {total}'}, in the order shown"
         path = await self.app.push_screen_wait(
             InputScreen(
@@ -215,7 +216,7 @@ class ResultsScreen(Screen[None]):
         except LocalragError as error:
             self.notify(error_line(error), title="Not exported", severity="error", timeout=10, markup=False)
             return
-        self.notify(f"Wrote {count(len(rows), 'row')} to {clean_line(path)}", markup=False)
+        self.notify(f"Wrote {counted(len(rows), 'row')} to {clean_line(path)}", markup=False)
 
 
 def _cell(text: str) -> Text:

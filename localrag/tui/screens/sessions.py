@@ -22,6 +22,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from localrag.errors import LocalragError
+from localrag.security.terminal import counted
 from localrag.sessions import export as exports
 from localrag.sessions.export import FORMS, Form
 from localrag.sessions.session import Listed, Session
@@ -29,7 +30,7 @@ from localrag.sessions.session_search import Searched
 from localrag.tui.chat_state import Resumed, branch, load_resumed
 from localrag.tui.lanes import Core
 from localrag.tui.screens.dialogs import ConfirmScreen, InputScreen, check_file, field
-from localrag.tui.text import clean_line, count, error_content, error_line
+from localrag.tui.text import clean_line, error_content, error_line
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
@@ -151,7 +152,7 @@ class SessionsScreen(Screen[Resumed | None]):
             return f"! {clean_line(one.id)}: cannot be read"
         mark = "▸" if one.id == self._current else " "
         when = clean_line(one.changed[:16].replace("T", " "))
-        return f"{mark} {when}  {count(one.turns, 'turn'):>9}  {clean_line(one.title)}"
+        return f"{mark} {when}  {counted(one.turns, 'turn'):>9}  {clean_line(one.title)}"
 
     def on_option_list_option_highlighted(self) -> None:
         self._explain()

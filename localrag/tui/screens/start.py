@@ -20,9 +20,10 @@ from textual.widgets import OptionList, Static
 
 from localrag.errors import Cancelled, LocalragError
 from localrag.events import IngestProgress, IngestReport
+from localrag.security.terminal import counted, duration, size
 from localrag.tui.lanes import Core, Installer, InstallProgress
 from localrag.tui.screens.dialogs import ConfirmScreen, FolderSuggester, InputScreen, check_folder
-from localrag.tui.text import clean_line, count, duration, error_content, file_size
+from localrag.tui.text import clean_line, error_content
 from localrag.tui.widgets.library import current_file, unread_lines
 from localrag.tui.widgets.status import ProgressLine
 from localrag.worker.engine import ModelOffer
@@ -119,8 +120,8 @@ class IngestScreen(Screen[str | None]):
             elif not found.files:
                 self._words.update("There is no file in this folder that localrag can read.")
             else:
-                question = f"Read {count(found.files, 'file')} into a library named {found.library}?"
-                if not await self.app.push_screen_wait(ConfirmScreen(question, f"{file_size(found.bytes)}. {PACE}")):
+                question = f"Read {counted(found.files, 'file')} into a library named {found.library}?"
+                if not await self.app.push_screen_wait(ConfirmScreen(question, f"{size(found.bytes)}. {PACE}")):
                     self.dismiss(None)
                     return
                 self._begin(found.library)
@@ -154,7 +155,7 @@ class IngestScreen(Screen[str | None]):
             return
         head = "" if report is not None and report.complete else "Stopped. "
         self._end(
-            Content("\n".join([f"{head}{count(held, 'document')} in the library {clean_line(library)}.", *lines]))
+            Content("\n".join([f"{head}{counted(held, 'document')} in the library {clean_line(library)}.", *lines]))
         )
 
     def _end(self, words: Content) -> None:
@@ -239,7 +240,7 @@ class NoModelScreen(Screen[bool]):
             return
         for offer in self._offers:
             note = "  (installed)" if offer.installed else "  ← suggested" if offer.suggested else ""
-            self._list.add_option(Content(f"{offer.id:<30} {file_size(offer.bytes):>7}  {offer.licence}{note}"))
+            self._list.add_option(Content(f"{offer.id:<30} {size(offer.bytes):>7}  {offer.licence}{note}"))
         if self._offers:
             self._list.highlighted = next((at for at, one in enumerate(self._offers) if one.suggested), 0)
         else:
@@ -251,7 +252,7 @@ class NoModelScreen(Screen[bool]):
         self._about.update(
             Content(
                 f"{clean_line(offer.title)}, licence {clean_line(offer.licence)}. {clean_line(offer.note)}\n"
-                f"Needs {file_size(offer.memory)} of memory. Downloading {file_size(offer.bytes)} from "
+                f"Needs {size(offer.memory)} of memory. Downloading {size(offer.bytes)} from "
                 f"{' or '.join(offer.sources)} takes about {duration(offer.bytes / LINE_SPEED)} at 100 Mbit/s. "
                 f"An answer begins after about {duration(offer.seconds)} here (an estimate)."
             )
@@ -269,7 +270,7 @@ class NoModelScreen(Screen[bool]):
             f"`{command}` in a process of its own, the only one that may use the network. It sees no document and no "
             "question. Every file must have the known SHA-256."
         )
-        if await self.app.push_screen_wait(ConfirmScreen(f"Install {offer.id} ({file_size(offer.bytes)})?", about)):
+        if await self.app.push_screen_wait(ConfirmScreen(f"Install {offer.id} ({size(offer.bytes)})?", about)):
             await self._install(offer, installer)
 
     async def _install(self, offer: ModelOffer, installer: Installer) -> None:

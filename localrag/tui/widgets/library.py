@@ -22,8 +22,9 @@ from textual.widgets import Input, Static
 
 from localrag.errors import Cancelled, LocalragError
 from localrag.events import IngestProgress, IngestReport, Warmed
+from localrag.security.terminal import counted
 from localrag.tui.lanes import Core, Lane
-from localrag.tui.text import clean_line, count, error_content, list_some
+from localrag.tui.text import clean_line, error_content, list_some
 from localrag.tui.widgets.library_tree import Branch, LibraryTree, Name, matching
 from localrag.tui.widgets.status import ProgressLine
 from localrag.types import Document
@@ -128,7 +129,7 @@ class Works:
             gone = 0
             for library in dict.fromkeys(name for name, _ in documents):
                 gone += len(self._engine.forget(library, tuple(path for name, path in documents if name == library)))
-            work.lines.append(f"Deleted the text of {count(gone, 'document')}.")
+            work.lines.append(f"Deleted the text of {counted(gone, 'document')}.")
             work.done = True
 
         self.under_way.append(work)
@@ -175,7 +176,7 @@ def _warm(engine: Engine, work: Work, wanted: Callable[[], bool]) -> bool:
 def warm_lines(library: str, results: Sequence[Warmed]) -> list[str]:
     """What came of warming."""
     warm = sum(event.state == "kept" for event in results)
-    lines = [f"{clean_line(library)}: {count(warm, 'document')} warm."]
+    lines = [f"{clean_line(library)}: {counted(warm, 'document')} warm."]
     if full := [event.piece.name for event in results if event.state == "no room"]:
         lines.append(f"! No room for {len(full):,} more ({list_some(full)}): raise cache_bytes, or choose fewer.")
     unread = (event.piece for event in results if event.state == "not read")
@@ -298,7 +299,7 @@ def describe(branch: Branch) -> Content:
     if branch.branches:
         more = [f"{branch.warm:,} warm"] if branch.warm else []
         more += [f"{branch.failed:,} not read"] if branch.failed else []
-        parts = [count(branch.documents, "document"), f"about {branch.tokens:,} tokens", *more]
+        parts = [counted(branch.documents, "document"), f"about {branch.tokens:,} tokens", *more]
         lines.append(", ".join(parts))
     head = clean_line(branch.path or branch.root or branch.label)
     return Content.assemble((head, "bold"), *(f"\n{line}" for line in lines))
@@ -307,14 +308,14 @@ def describe(branch: Branch) -> Content:
 def _warnings(document: Document) -> Iterator[str]:
     skipped = [f"p. {page.number}: {clean_line(page.reason)}" for page in document.skipped[:MAX_LISTED]]
     if skipped:
-        yield "\n  ".join([f"! {count(len(document.skipped), 'page')} without text:", *skipped])
+        yield "\n  ".join([f"! {counted(len(document.skipped), 'page')} without text:", *skipped])
     for remark in document.remarks[:MAX_LISTED]:
         place = f"p. {remark.number}: " if remark.number is not None else ""
         yield f"! {place}{clean_line(remark.text)}"
 
 
 def _document_lines(branch: Branch, shelved: Shelved) -> Iterator[str]:
-    pages = f", {count(shelved.document.pages, 'page')}" if shelved.document.paged else ""
+    pages = f", {counted(shelved.document.pages, 'page')}" if shelved.document.paged else ""
     yield f"○ Read: about {shelved.tokens:,} tokens{pages}"
     if branch.long:
         yield f"* Longer than the model can read at once ({branch.max_tokens:,} tokens)"
@@ -428,7 +429,7 @@ class LibraryPane(Vertical):
         if not self._shelves:  # not looked up yet
             return
         total, failed = sum(len(shelf.documents) for shelf in self._shelves), sum(top.failed for top in self._tops)
-        words = count(total, "document") + (f", {failed:,} not read" if failed else "")
+        words = counted(total, "document") + (f", {failed:,} not read" if failed else "")
         text = self._find.value if self._find.display else ""
         if not text.strip():
             self._tree.show(self._tops)

@@ -26,7 +26,6 @@ from localrag.tui.widgets.source import STATES, SourcePane
 from localrag.worker.engine import Opened
 
 if TYPE_CHECKING:
-    from localrag.answer.survey.survey_table import Results
     from localrag.sessions.session import SavedTurn, Session
     from localrag.tui.app import LocalragApp
     from localrag.tui.widgets.turn import CitationLine, TurnView
@@ -109,10 +108,6 @@ class Conversation(VerticalScroll, can_focus=False):
 
     def citations(self) -> list[CitationLine]:
         return cast("list[CitationLine]", list(self.query("CitationLine")))
-
-    def newest_results(self) -> Results | None:
-        """The table of the newest answer that has one, also while it is being filled."""
-        return next((view.results for view in reversed(self.views()) if view.results.lines), None)
 
     def toggle_folded(self) -> bool:
         """Unfold all that is folded, or fold it again; False if there is nothing."""

@@ -176,11 +176,11 @@ class SourcePane(Vertical):
 
     app: LocalragApp
 
-    def __init__(self, core: Core, pictures: Pictures | None = None) -> None:
+    def __init__(self, core: Core) -> None:
         super().__init__(id="source")
         self._core = core
-        self._pictures = pictures or Pictures()
-        self._as_picture = False
+        self._pictures = Pictures()
+        self.as_picture = False
         self._picture: Widget | None = None
         self._boxes: tuple[tuple[float, float, float, float], ...] = ()
         self._title = Static(id="source-title")
@@ -190,7 +190,7 @@ class SourcePane(Vertical):
         self._citation: Citation | None = None
         self._others: tuple[Citation, ...] = ()
         self._counted = ""
-        self._opened: Opened | None = None
+        self.opened: Opened | None = None  # the page shown; None while it is loading or cannot be shown
         self._part = Drawn(Content(), 0, 0)
         self._show_from = "quote"
         self._notes = ""
@@ -203,21 +203,12 @@ class SourcePane(Vertical):
     def on_mount(self) -> None:
         # How far it can be scrolled is known only after the new text is laid out.
         self.watch(self._scroll, "virtual_size", self._reveal)
-        self._as_picture = self.app.preferences.settings.source_view == "picture"
+        self.as_picture = self.app.preferences.settings.source_view == "picture"
 
     @property
     def citation(self) -> Citation | None:
         """The citation whose source is shown; None for a document that was opened without one."""
         return self._citation if self._citation is not None and self._citation.quote else None
-
-    @property
-    def opened(self) -> Opened | None:
-        """The page shown; None while it is loading or cannot be shown."""
-        return self._opened
-
-    @property
-    def as_picture(self) -> bool:
-        return self._as_picture
 
     def open(self, citation: Citation, number: int, count: int, others: Sequence[Citation] = ()) -> None:
         """Show the source of citation `number` of `count`; `others` are marked if they are on the same page."""
@@ -229,14 +220,14 @@ class SourcePane(Vertical):
 
     def _begin(self, citation: Citation, others: Sequence[Citation], counted: str) -> None:
         self._citation, self._others, self._counted = citation, tuple(others), counted
-        self._opened = self._then = None
+        self.opened = self._then = None
         self._show("", Drawn(Content("Opening the page …"), 0, 0), "top")
         self._fetch(citation.page, "quote")
 
     def when_opened(self, then: Callable[[Opened], object]) -> None:
         """Call `then` with the page shown, or with the one that is loading."""
-        if self._opened is not None:
-            then(self._opened)
+        if self.opened is not None:
+            then(self.opened)
         else:
             self._then = then
 
@@ -249,7 +240,7 @@ class SourcePane(Vertical):
 
         While `reading` backwards, the page before is shown from its end.
         """
-        opened, show_from = self._opened, "end" if reading and step < 0 else "quote"
+        opened, show_from = self.opened, "end" if reading and step < 0 else "quote"
         if opened is None:
             return False
         if (part := neighbour(opened.page.text, self._part, step)) is not None:
@@ -262,14 +253,14 @@ class SourcePane(Vertical):
 
     def toggle_picture(self) -> str:
         """Switch between picture and text; return why that is not possible, else ""."""
-        if not self._as_picture:
-            if self._opened is not None and not source_files.has_pictures(self._opened.document):
+        if not self.as_picture:
+            if self.opened is not None and not source_files.has_pictures(self.opened.document):
                 return "Only PDFs and pictures can be shown as pictures."
             if why_not := self._pictures.why_not(self.app):
                 return why_not
-        self._as_picture = not self._as_picture
-        if self._opened is not None:
-            self._draw(self._opened.page, self._part.start, self._part.end, "quote")
+        self.as_picture = not self.as_picture
+        if self.opened is not None:
+            self._draw(self.opened.page, self._part.start, self._part.end, "quote")
         return ""
 
     def focus_text(self) -> None:
@@ -289,7 +280,7 @@ class SourcePane(Vertical):
         except LocalragError as error:
             self._show("", Drawn(error_content(error), 0, 0), "top")
             return
-        self._opened, page = opened, opened.page
+        self.opened, page = opened, opened.page
         part = window(page.text, self._locate(page))
         if show_from == "end":
             part = max(0, len(page.text) - 2 * WINDOW), len(page.text)
@@ -305,8 +296,8 @@ class SourcePane(Vertical):
         quote = self._locate(page)
         others = [found for other in self._others if (found := locate(other, page))]
         self._show(self._page_notes(page, quote), draw(page.text, start, end, quote, others), show_from)
-        if self._as_picture and self._opened is not None and source_files.has_pictures(self._opened.document):
-            self._fetch_picture(self._opened, quote, [one for one in others if one != quote])
+        if self.as_picture and self.opened is not None and source_files.has_pictures(self.opened.document):
+            self._fetch_picture(self.opened, quote, [one for one in others if one != quote])
 
     @work(exclusive=True, group="picture")
     async def _fetch_picture(self, opened: Opened, quote: Found | None, others: Sequence[Found]) -> None:
@@ -328,7 +319,7 @@ class SourcePane(Vertical):
             self._notes = notes
             self._note(f"! No picture of this page: {clean_line(error.message)}.")
             return
-        if opened is not self._opened or not self._as_picture:
+        if opened is not self.opened or not self.as_picture:
             return
         self._notes, self._boxes = notes, image.boxes
         if not image.boxes and quote is not None and quote.end > quote.start:
@@ -355,19 +346,19 @@ class SourcePane(Vertical):
 
     def _page_notes(self, page: Page, quote: Found | None) -> str:
         """What a reader must know about the text of this page."""
-        assert self._opened is not None and self._citation is not None
-        lines = [STATES[self._opened.state]] if self._opened.state in STATES else []
+        assert self.opened is not None and self._citation is not None
+        lines = [STATES[self.opened.state]] if self.opened.state in STATES else []
         if page.number == self._citation.page and quote is None:
             lines.append("! The document has changed: the quote is no longer on this page.")
         elif quote is not None and quote.moved:
             lines.append("! The document has changed: the quote has moved on this page.")
         if not page.text.strip():
-            reasons = [one.reason for one in self._opened.document.skipped if one.number == page.number]
+            reasons = [one.reason for one in self.opened.document.skipped if one.number == page.number]
             lines.append(f"This page has no text{''.join(f': {clean_line(reason)}' for reason in reasons)}.")
         return "\n".join(lines)
 
     def _draw_title(self) -> None:
-        citation, opened = self._citation, self._opened
+        citation, opened = self._citation, self.opened
         if citation is None:
             return
         where, second = citation.place, f"library {clean_line(citation.library)}"

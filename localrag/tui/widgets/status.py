@@ -10,7 +10,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from localrag.security import offline
-from localrag.tui.text import clean_line, count, duration, shorten
+from localrag.security.terminal import counted, duration
+from localrag.tui.text import clean_line, shorten
 
 BAR_WIDTH = 20
 MAX_NAME, MAX_MODEL, MAX_TITLE = 22, 14, 28
@@ -92,7 +93,7 @@ def parts_of(status: Status, network: tuple[str, str]) -> list[Part]:
         (3, *2 * ("encrypted" if status.encrypted else "not encrypted",)),
         (5 if status.ready else 1, model, shorten(model, MAX_MODEL)),
         (1, names, shorten(names, MAX_NAME)),
-        (4, *2 * ("counting …" if status.documents is None else count(status.documents, "document"),)),
+        (4, *2 * ("counting …" if status.documents is None else counted(status.documents, "document"),)),
     ]
     if status.filter:
         parts.append((2, f"only those {clean_line(status.filter)}", "filtered"))

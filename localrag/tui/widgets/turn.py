@@ -5,7 +5,7 @@ Importing this module takes Textual's Markdown along, so it is imported when the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,12 +23,11 @@ from localrag.answer.survey import survey_table
 from localrag.answer.verify import annotations as marks
 from localrag.answer.verify import references
 from localrag.errors import LocalragError
+from localrag.security.terminal import counted, duration
 from localrag.tui.text import (
     beginning,
     clean,
     clean_line,
-    count,
-    duration,
     error_content,
     inert_markdown,
     question_line,
@@ -169,7 +168,7 @@ class Preview(Static):
             document = shorten(clean_line(line.cells.get("document", "")), PREVIEW_NAME)
             lines.append(f"{document:<{PREVIEW_NAME}}  {' · '.join(cell for cell in cells if cell)}")
         so_far = "" if results.complete else " so far"
-        words = f"{count(len(results.lines), 'row')}{so_far}. Ctrl+T: all of them, to sort, filter and export"
+        words = f"{counted(len(results.lines), 'row')}{so_far}. Ctrl+T: all of them, to sort, filter and export"
         self.update(Content.assemble(*(f"{line}\n" for line in lines), (words, "$text-muted")))
 
 
@@ -229,11 +228,11 @@ class TurnView(Vertical):
                 self._preview.show(self.results)
             case events.Delta(text):
                 self._written += 1
-                self._progress.say(f"Writing · {count(self._written, 'token')}")
+                self._progress.say(f"Writing · {counted(self._written, 'token')}")
                 await self._answer.add(text)
             case events.Reasoning(text):
                 self._reason(self._reasoning_text + text)
-                words = count(len(self._reasoning_text.split()), "word")
+                words = counted(len(self._reasoning_text.split()), "word")
                 self._progress.say(f"Reasoning … {words}. F5 shows them.")
             case events.Replaced(why):
                 self._reason("")
@@ -266,7 +265,11 @@ class TurnView(Vertical):
 
     async def offer_again(self, cost: Cost) -> None:
         """Say with which other plan the question could be answered."""
-        await self._notes.mount(Static(Content(f"F9 answers again by {priced(cost)}."), classes="quiet"))
+        time = "" if cost.seconds is None else f", about {duration(cost.seconds)}"
+        price = "no model" if cost.kind == "exact" else f"about {counted(cost.tokens, 'token')}{time}"
+        await self._notes.mount(
+            Static(Content(f"F9 answers again by {PLAN_NAMES[cost.kind]} ({price})."), classes="quiet")
+        )
 
     async def _finish(self, answer: Answer) -> None:
         self._progress.finish()
@@ -294,13 +297,11 @@ class TurnView(Vertical):
             remarks.append("Only passages were read. The answer may be elsewhere in the documents.")
         remarks += marks.warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
         if more_quotes:
-            remarks.append(f"{count(more_quotes, 'more quote')}: Ctrl+T, then Enter on a row")
+            remarks.append(f"{counted(more_quotes, 'more quote')}: Ctrl+T, then Enter on a row")
         elif answer.table and not has_table:
-            remarks.append(f"{count(len(answer.table), 'row')} as a table: Ctrl+T")
-        quiet = [clean_line(marks.cost(answer))] + (
-            [context_line(answer)] if answer.looked_at or answer.context else []
-        )
-        await self._notes.mount(*(Static(Content(line), classes="quiet") for line in quiet))
+            remarks.append(f"{counted(len(answer.table), 'row')} as a table: Ctrl+T")
+        quiet = [marks.cost(answer), " ".join(filter(None, (answer.looked_at, _context(answer.context))))]
+        await self._notes.mount(*(Static(Content(clean_line(line)), classes="quiet") for line in quiet if line))
         for line in remarks:
             await self._note(line)
         unread = [f"! {clean_line(line)}" for line in marks.unread(answer)]
@@ -309,7 +310,7 @@ class TurnView(Vertical):
                 await self._note(line)
         elif unread:
             body = Static(Content("\n".join(unread)), classes="remark")
-            title = f"! {count(len(unread), 'part')} of the documents not read (F5 shows them)"
+            title = f"! {counted(len(unread), 'part')} of the documents not read (F5 shows them)"
             await self._notes.mount(Folded(body, "unread", title))
 
     async def _note(self, text: str) -> None:
@@ -320,7 +321,7 @@ class TurnView(Vertical):
     def _reason(self, text: str) -> None:
         self._reasoning_text = text
         self._reasoning_body.update(Content(clean(text)))
-        self._reasoning.title = f"Reasoning, {count(len(text.split()), 'word')} (F5 shows it)"
+        self._reasoning.title = f"Reasoning, {counted(len(text.split()), 'word')} (F5 shows it)"
         self._reasoning.display = bool(text)
 
     def _draw_plan(self) -> None:
@@ -331,23 +332,13 @@ class TurnView(Vertical):
             parts.append(f"Looked for: {beginning(clean_line(self._looked_for), MAX_LOOKED_FOR)}")
         if self._found:
             documents = len({(passage.library, passage.document) for passage in self._found})
-            parts.append(f"{count(len(self._found), 'passage')} from {count(documents, 'document')}")
+            parts.append(f"{counted(len(self._found), 'passage')} from {counted(documents, 'document')}")
         self._plan_line.display = True
         self._plan_line.update(Content(" · ".join(part for part in parts if part)))
 
 
-def priced(cost: Cost) -> str:
-    """A plan and what it would take: "reading whole (about 2,000 tokens, about 12 s)"."""
-    time = "" if cost.seconds is None else f", about {duration(cost.seconds)}"
-    price = "no model" if cost.kind == "exact" else f"about {count(cost.tokens, 'token')}{time}"
-    return f"{PLAN_NAMES[cost.kind]} ({price})"
-
-
-def context_line(answer: Answer) -> str:
-    """What the model was given, and how full its context was."""
-    parts = [clean_line(answer.looked_at)] if answer.looked_at else []
-    if answer.context:
-        used = {name: tokens for name, tokens in answer.context.items() if name != "free" and tokens}
-        filled = ", ".join(f"{name} {tokens:,}" for name, tokens in used.items())
-        parts.append(f"Context: {sum(used.values()):,} of {sum(answer.context.values()):,} tokens ({filled}).")
-    return " ".join(parts)
+def _context(context: Mapping[str, int]) -> str:
+    """How full the model's context was; empty if unknown."""
+    used = {name: tokens for name, tokens in context.items() if name != "free" and tokens}
+    filled = ", ".join(f"{name} {tokens:,}" for name, tokens in used.items())
+    return f"Context: {sum(used.values()):,} of {sum(context.values()):,} tokens ({filled})." if context else ""

@@ -268,8 +268,8 @@ def measure(folder: Path, count: int) -> None:
     whole = each("whole search", questions, lambda text, _: retrieval.search([library], given, text, k=10))
     each("  vectors", questions, lambda _, vector: index.search(vector, retrieval.CANDIDATES), whole)
     each("  full text", questions, lambda text, _: lexical(library, text), whole)
-    half = library.index().ids()[::2]
-    few = library.index().ids()[:: max(1, total // 500)]
+    half = library.index().ids[::2]
+    few = library.index().ids[:: max(1, total // 500)]
     each("  vectors, filter of one half", questions, lambda _, v: index.search(v, retrieval.CANDIDATES, half), whole)
     each("  vectors, filter of 500", questions, lambda _, v: index.search(v, retrieval.CANDIDATES, few), whole)
     print(f"memory: {most_memory():,.0f} MB at most, {before:,.0f} MB before the index was read")
@@ -301,7 +301,7 @@ def with_embedder(questions: dict[str, Any]) -> None:
 
 def exactly(library: Library, index: FaissIndex, questions: dict[str, Any]) -> None:
     """Recall against numpy over the vectors in the database, and FAISS's speed beside numpy's on a part of them."""
-    k, ids = retrieval.CANDIDATES, index.ids()
+    k, ids = retrieval.CANDIDATES, index.ids
     seen: list[list[Any]] = [[] for _ in questions]
     for first in range(0, len(ids), 20_000):
         part, rows = library._index.vectors(ids[first : first + 20_000])

@@ -55,7 +55,7 @@ def sound(library: Library) -> None:
     assert db.execute("PRAGMA foreign_key_check").fetchall() == []
     passages = {row[0] for row in db.execute("SELECT id FROM passages")}
     assert {row[0] for row in db.execute("SELECT DISTINCT passage_id FROM chunks")} == passages
-    assert library.index().ids().tolist() == sorted(passages)
+    assert library.index().ids.tolist() == sorted(passages)
     full_text_is_whole(library)
 
 

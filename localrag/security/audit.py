@@ -106,7 +106,7 @@ def record(file: Path, event: AuditEvent, library: str | None, **details: Any) -
         key = _key(file, make=True)
         for name in ("question", "answer"):
             if isinstance(details.get(name), str):
-                details[f"{name}_hmac"] = _words_hmac(details.pop(name), key)
+                details[f"{name}_hmac"] = words_hmac(details.pop(name), key)
         last, torn, unended = _tail(file)
         entry: dict[str, Any] = {
             "number": last["number"] + 1 if last else 1,
@@ -133,11 +133,6 @@ def record_refusal(file: Path, refusal: Refusal) -> None:
 def record_refusals(file: Path) -> None:
     """Record in `file` whatever a policy refuses in this process from now on."""
     policy.on_refusal(lambda refusal: record_refusal(file, refusal))
-
-
-def words_hmac(file: Path, words: str) -> str:
-    """The HMAC of these words in the record."""
-    return _words_hmac(words, _key(file, make=False))
 
 
 def entries(file: Path) -> Iterator[Entry]:
@@ -277,8 +272,8 @@ def _parse(raw: bytes) -> dict[str, Any] | None:
     return entry if texts and isinstance(entry["number"], int) else None
 
 
-def _words_hmac(words: str, key: bytes) -> str:
-    # A plain hash of a short question could be found by trying likely ones.
+def words_hmac(words: str, key: bytes) -> str:
+    """The HMAC of words in the record; a plain hash of a short question could be found by trying likely ones."""
     return hmac.new(key, b"words\0" + words.encode("utf-8", "surrogatepass"), "sha256").hexdigest()
 
 
@@ -337,7 +332,8 @@ def words_of(file: Path, entry: Entry) -> Words | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError, IntegrityError):
         return None
     recorded = [entry.details.get("question_hmac"), entry.details.get("answer_hmac")]
-    return Words(question, answer, recorded == [words_hmac(file, question), words_hmac(file, answer)])
+    key = _key(file, make=False)
+    return Words(question, answer, recorded == [words_hmac(question, key), words_hmac(answer, key)])
 
 
 def expire_words(file: Path, before: datetime) -> int:

@@ -70,7 +70,7 @@ class FaissIndex:
         self.kind: Kind = kind
         self.dimension = dimension
         self._originals = originals
-        self._ids: Ids = np.empty(0, np.int64)
+        self.ids: Ids = np.empty(0, np.int64)  # of all rows, ascending
         # Numbers of a unit vector are about 1/sqrt(dimension); the largest of 2.3 million by MiniLM was 5.1 times that.
         self._step = np.float32(min(1.0, 8 / dimension**0.5) / 127)
         if kind == "flat":
@@ -80,24 +80,20 @@ class FaissIndex:
             self._index = faiss.IndexScalarQuantizer(dimension, signed, faiss.METRIC_INNER_PRODUCT)
 
     def __len__(self) -> int:
-        return len(self._ids)
-
-    def ids(self) -> Ids:
-        """All ids, ascending."""
-        return self._ids
+        return len(self.ids)
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add unit vectors of shape (n, dimension); their ids must ascend and lie above all ids so far."""
         if not len(ids):
             return
         ids = ids.astype(np.int64)
-        if not (np.diff(ids) > 0).all() or (len(self) and ids[0] <= self._ids[-1]):
+        if not (np.diff(ids) > 0).all() or (len(self) and ids[0] <= self.ids[-1]):
             raise ValueError("ids must ascend and lie above the ids of the index")
         rows = np.ascontiguousarray(vectors, np.float32)
         if self.kind == "sq8":
             rows = np.clip(np.rint(rows / self._step), -127, 127)
         self._index.add(rows)
-        self._ids = np.concatenate([self._ids, ids])
+        self.ids = np.concatenate([self.ids, ids])
 
     def remove(self, ids: Ids) -> None:
         """Remove rows for good; unknown ids are ignored."""
@@ -106,7 +102,7 @@ class FaissIndex:
         rows = self._rows_of(ids)
         if len(rows):
             self._index.remove_ids(faiss.IDSelectorBatch(rows))
-            self._ids = np.delete(self._ids, rows)
+            self.ids = np.delete(self.ids, rows)
 
     def search(self, question: Vectors, k: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
         """The ids and cosines of the k nearest to `question`, of shape (dimension,), best first.
@@ -122,20 +118,20 @@ class FaissIndex:
         if not rescore:
             found, scores = self._scan(question, wanted, rows)
             order = np.lexsort((found, -scores))  # FAISS returns equal scores in the order of its heap
-            return self._ids[found[order]], scores[order]
+            return self.ids[found[order]], scores[order]
         assert self._originals is not None
         if rows is None or len(rows) > wanted:
             rows, _ = self._scan(question, wanted, rows)
-        return best(*self._originals(np.sort(self._ids[rows])), question, k)
+        return best(*self._originals(np.sort(self.ids[rows])), question, k)
 
     def _rows_of(self, ids: Ids) -> Ids:
         """The row numbers of these ids, ascending; unknown ids are ignored."""
         # np.unique hashes, which took 330 ms for half a million ids; they mostly come sorted, which np.sort is fast at.
         ids = np.sort(np.asarray(ids, np.int64))
         ids = ids[np.diff(ids, prepend=-1) > 0]
-        rows = np.searchsorted(self._ids, ids)
+        rows = np.searchsorted(self.ids, ids)
         found = rows < len(self)
-        found[found] = self._ids[rows[found]] == ids[found]
+        found[found] = self.ids[rows[found]] == ids[found]
         return rows[found].astype(np.int64)
 
     def _scan(self, question: Vectors, k: int, rows: Ids | None) -> tuple[Ids, Vectors]:
@@ -180,7 +176,7 @@ class FaissIndex:
     def _blocks(self) -> Iterator[bytes]:
         import faiss
 
-        yield self._ids.astype("<i8").tobytes()
+        yield self.ids.astype("<i8").tobytes()
         size = len(self) * int(self._index.code_size)
         codes = faiss.rev_swig_ptr(self._index.codes.data(), size) if size else np.empty(0, np.uint8)
         for first in range(0, size, _BLOCK):
@@ -209,8 +205,8 @@ class FaissIndex:
                 raise stale
             checksum = zlib.crc32(codes, checksum)
             index._index.add_sa_codes(np.frombuffer(codes, np.uint8).reshape(-1, size))
-        index._ids = np.frombuffer(ids, "<i8").astype(np.int64)
-        if checksum != header["crc32"] or stream.read(1) or not (np.diff(index._ids, prepend=-1) > 0).all():
+        index.ids = np.frombuffer(ids, "<i8").astype(np.int64)
+        if checksum != header["crc32"] or stream.read(1) or not (np.diff(index.ids, prepend=-1) > 0).all():
             raise stale
         return header["generation"], index
 
@@ -299,7 +295,7 @@ class LibraryIndex:
         count = self._count()
         if kind_for(count) != index.kind:
             return False
-        held = index.ids()
+        held = index.ids
         last = int(held[-1]) if len(held) else 0
         added = int(self._select("SELECT count(*) FROM passages WHERE id > ?", (last,))[0][0])
         if count - added != len(held):

@@ -248,11 +248,6 @@ def load_resumed(core: Core, session_id: str, turn: int = 0) -> Resumed:
     return resume(core.store.load(session_id), core.engine.libraries(), core.engine.models(), turn)
 
 
-def branch(core: Core, session_id: str, turns: int | None) -> Resumed:
-    """Copy the first turns of a conversation (all if None), ready to be continued."""
-    return load_resumed(core, core.store.branch(session_id, turns).id)
-
-
 def answer_settings(settings: Settings, model: str) -> dict[str, Value]:
     """The settings that are saved with a conversation, by name."""
     values = {name: getattr(settings, name, None) for name in ANSWER_SETTINGS}
@@ -262,11 +257,7 @@ def answer_settings(settings: Settings, model: str) -> dict[str, Value]:
 
 
 def restore_settings(preferences: Preferences, resumed: Resumed, model: str) -> tuple[list[str], list[str]]:
-    """Set the settings that a conversation was left with, for this conversation only.
-
-    Returns:
-        The names of those that changed, and notes on those that could not be restored.
-    """
+    """Set the settings that a conversation was left with; return the names of those set, and notes on the others."""
     changed, notes = [], []
     now = answer_settings(preferences.settings, model)
     for name in sorted(ANSWER_SETTINGS & resumed.session.settings.keys() - resumed.keep):

@@ -29,11 +29,8 @@ _PUNCTUATION = ".,;:!?)"  # may follow a name without being part of it
 class Command:
     """`/name takes`: what it does.
 
-    Args:
-        takes: its argument, "" for none; in brackets if optional.
-        action: the action of the screen or app that carries it out; empty for a mode.
-        mode: how a question is looked up from then on.
-        choices: what its argument is chosen from.
+    `takes` is its argument, in brackets if optional, chosen from `choices`. It either runs an `action` of the screen or
+    app, or sets the `mode` in which questions are looked up from then on.
     """
 
     name: str

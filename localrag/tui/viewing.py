@@ -49,9 +49,7 @@ def command(
 ) -> Command:  # fmt: skip
     """Find out how to open a file, at a page (1-based) if possible.
 
-    Args:
-        setting: the user's own viewer, with {file} and {page}.
-        default: the name of the system's PDF viewer.
+    `setting` is the user's own viewer, with {file} and {page}; `default` names the system's PDF viewer.
     """
     if setting:
         return _own(setting, file, page)

@@ -44,7 +44,9 @@ def test_a_search_is_recorded_before_its_passages_are_shown(papers, settings, mo
     assert CliRunner().invoke(localrag, ["search", "one"]).exit_code == 0
     file = settings.library_audit_file("papers")
     first, second = lines(settings, "search", "papers")
-    assert first.details == second.details and first.details["question_hmac"] == audit.words_hmac(file, "one")
+    assert first.details == second.details and first.details["question_hmac"] == audit.words_hmac(
+        "one", file.with_suffix(".key").read_bytes()
+    )
     assert set(first.details["shown"]) == {f"{content(passage.text)}#0" for passage in found}
     assert b"one" not in file.read_bytes() and audit.verify(file) == []
     monkeypatch.setattr(audit, "record", full)

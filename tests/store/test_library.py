@@ -262,7 +262,7 @@ def test_a_snapshot_holds_on_to_one_state_while_another_process_writes(library: 
         put(library, "b.txt", "Second.")
         library.remove([library.document("a.txt")])
         assert [doc.path for doc in reader.documents()] == ["a.txt"] and len(reader.index()) == 1
-    assert [doc.path for doc in reader.documents()] == ["b.txt"] and reader.index().ids().tolist() == [2]
+    assert [doc.path for doc in reader.documents()] == ["b.txt"] and reader.index().ids.tolist() == [2]
     reader.close()
 
 

@@ -176,7 +176,7 @@ def test_ids_that_do_not_rise_are_refused() -> None:
     for ids in ([9], [3], [12, 11], [11, 11]):
         with pytest.raises(ValueError):
             native.add(np.array(ids), unit(rng, len(ids)))
-    assert native.ids().tolist() == [5, 9]
+    assert native.ids.tolist() == [5, 9]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -185,7 +185,7 @@ def test_bytes_and_back(kind: Kind) -> None:
     exact, native = pair(np.arange(100, 150), unit(rng, 50), kind)
     data = written(native)
     generation, again = read(data)
-    assert generation == 7 and again.ids().tolist() == list(range(100, 150)) and again.dimension == DIMENSION
+    assert generation == 7 and again.ids.tolist() == list(range(100, 150)) and again.dimension == DIMENSION
     assert again.kind == kind
     again._originals = native._originals
     for _ in range(5):
@@ -286,7 +286,7 @@ def test_an_index_of_rounded_vectors_is_brought_level_and_not_remade(
     fill(library, put, 20, 30)
     library.remove([library.document("4.txt"), library.document("25.txt")])
     for each in (reader, library):
-        assert each.index().ids().tolist() == all_vectors(library)[0] and len(each.index()) == 28
+        assert each.index().ids.tolist() == all_vectors(library)[0] and len(each.index()) == 28
         same_as_exact(each)
     reader.close()
 
@@ -424,7 +424,7 @@ def test_an_index_that_is_newer_than_the_snapshot_is_not_used(library: Editor, p
         library.remove(library.documents(["b.txt"]))
         put(library, "c.txt", "Third.")  # as many passages as before, of which the reader knows one
         library._index.save(*library._state())  # `save_index` would wait for the reader to checkpoint
-        ids = reader.index().ids()
+        ids = reader.index().ids
         assert set(reader.cosines(ids.tolist(), HashingEmbedder().embed_question("Second."))) == set(ids.tolist())
     reader.close()
 
@@ -459,5 +459,5 @@ def test_an_open_index_takes_in_what_another_process_committed(library: Editor, 
     assert len(reader.index()) == 1
     put(library, "b.txt", "Second.")
     put(library, "a.txt", "Third.")
-    assert reader.index().ids().tolist() == [2, 3]
+    assert reader.index().ids.tolist() == [2, 3]
     reader.close()

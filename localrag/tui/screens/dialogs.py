@@ -114,9 +114,6 @@ class InputScreen(ModalScreen[str | None]):
         self._problem.update("")
 
     def on_input_submitted(self) -> None:
-        self.submit()
-
-    def submit(self) -> None:
         self.action_done()
 
     def action_done(self) -> None:

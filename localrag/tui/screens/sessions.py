@@ -27,7 +27,7 @@ from localrag.sessions import export as exports
 from localrag.sessions.export import FORMS, Form
 from localrag.sessions.session import Listed, Session
 from localrag.sessions.session_search import Searched
-from localrag.tui.chat_state import Resumed, branch, load_resumed
+from localrag.tui.chat_state import Resumed, load_resumed
 from localrag.tui.lanes import Core
 from localrag.tui.screens.dialogs import ConfirmScreen, InputScreen, check_file, field
 from localrag.tui.text import clean_line, error_content, error_line
@@ -215,7 +215,8 @@ class SessionsScreen(Screen[Resumed | None]):
 
     def action_branch(self) -> None:
         if (row := self._readable()) is not None:
-            self._continue(lambda: branch(self._core, row.session.id, row.turn or None))
+            store = self._core.store
+            self._continue(lambda: load_resumed(self._core, store.branch(row.session.id, row.turn or None).id))
 
     @work
     async def action_rename(self) -> None:

@@ -165,9 +165,9 @@ class EditScreen(InputScreen):
 
     def action_done_for(self, scope: Scope) -> None:
         self.scope = scope
-        self.action_done()
+        super().action_done()
 
-    def submit(self) -> None:
+    def action_done(self) -> None:
         self.action_done_for("conversation")
 
     def _usable(self, value: str) -> None:

@@ -93,17 +93,7 @@ class Completions(OptionList, can_focus=False):
         self.highlighted = ((self.highlighted or 0) + step) % len(self._offers)
 
 
-class _Field(TextArea, inherit_bindings=False):
-    """A text area without the keys that mean something else on this screen."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("home,ctrl+a", "cursor_line_start", "Start of the line", show=False),
-        Binding("end", "cursor_line_end", "End of the line", show=False),
-        *(one for one in TextArea.BINDINGS if isinstance(one, Binding) and one.key not in _OTHER_KEYS),
-    ]
-
-
-class QuestionInput(_Field):
+class QuestionInput(TextArea, inherit_bindings=False):
     """A field that grows with the question and remembers earlier ones.
 
     Enter submits and takes nothing out of the field. Ctrl+J begins a new line, as do Shift+Enter and Alt+Enter where
@@ -115,6 +105,9 @@ class QuestionInput(_Field):
         Binding("ctrl+j,shift+enter,alt+enter", "new_line", "New line"),
         Binding("up", "up", "Earlier question, from the first line"),
         Binding("down", "down", "Later question, from the last line"),
+        Binding("home,ctrl+a", "cursor_line_start", "Start of the line", show=False),
+        Binding("end", "cursor_line_end", "End of the line", show=False),
+        *(one for one in TextArea.BINDINGS if isinstance(one, Binding) and one.key not in _OTHER_KEYS),
     ]
 
     class Submitted(Message):

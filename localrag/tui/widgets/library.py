@@ -86,12 +86,9 @@ class Works:
         self._lanes = lanes
         self.under_way: list[Work] = []
 
-    def first(self, kind: str) -> Work | None:
-        return next((work for work in self.under_way if work.kind == kind), None)
-
     def read(self, folders: Sequence[tuple[str, Path]]) -> bool:
         """Bring libraries up to date with folders; False if a reading is under way."""
-        if self.first("reading") is not None:
+        if any(work.kind == "reading" for work in self.under_way):
             return False
         work = Work("reading")
 

@@ -285,11 +285,6 @@ class Panels(SourceKeys):
         """Whether the keyboard is in the source."""
         return self.source.has_focus_within
 
-    @property
-    def on_citation(self) -> bool:
-        """Whether the keyboard is on a citation."""
-        return self.has_focus_within and not self.reading
-
     def offer(self, view: TurnView) -> None:
         """Show the first source of a new answer if there is room beside the conversation."""
         lines = [line for line in self.conversation.citations() if view in line.ancestors]

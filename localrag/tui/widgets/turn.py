@@ -173,11 +173,7 @@ class Preview(Static):
 
 
 class TurnView(Vertical):
-    """Question, plan, progress, reasoning, answer, citations and notes.
-
-    Args:
-        heading: replaces the question where that is shown above already.
-    """
+    """Question (or a heading, if it is shown above), plan, progress, reasoning, answer, citations and notes."""
 
     def __init__(self, question: str, clock: Callable[[], float], heading: str = "") -> None:
         super().__init__()

@@ -56,16 +56,11 @@ class ModelState:
 
 
 class LocalragApp(App[None]):
-    """The app over libraries, a folder, or whatever there is.
+    """The app over libraries or a folder; if neither is given, the person chooses.
 
-    Args:
-        libraries: libraries to ask; if empty, the person chooses.
-        folder: a folder to ask; if it is no library yet, it is read after a yes.
-        only: what questions are narrowed to.
-        clock: seconds, for estimates of the time left.
-        look: what the terminal can show.
-        installer: installs models; given only if there is none. Without it, the app says what to type.
-        resumed: a conversation to continue.
+    A `folder` that is no library yet is read after a yes. Questions are narrowed to `only`. `look` is what the terminal
+    can show, and `resumed` a conversation to continue. `installer` is given only if there is no model; without it, the
+    app says what to type.
     """
 
     TITLE = "localrag"
@@ -254,16 +249,13 @@ class LocalragApp(App[None]):
         try:
             done = self.preferences.change(self.preferences.knob(name), "conversation", text)
         except LocalragError as error:
-            self._notify_error(error)
+            self.post_message(Trouble(error))
             return
         self.apply_setting(name)
         self.notify(done, markup=False)
 
     def on_trouble(self, message: Trouble) -> None:
-        self._notify_error(message.error)
-
-    def _notify_error(self, error: LocalragError) -> None:
-        self.notify(error_line(error), severity="error", markup=False)
+        self.notify(error_line(message.error), severity="error", markup=False)
 
     def action_help(self) -> None:
         from localrag.tui.screens.dialogs import HelpScreen

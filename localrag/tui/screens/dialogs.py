@@ -48,14 +48,10 @@ class ConfirmScreen(ModalScreen[bool]):
 
 
 class InputScreen(ModalScreen[str | None]):
-    """Ask for a line of text; None if it was cancelled.
+    """Ask for a line of text, which may be empty if it is `optional`; None if it was cancelled.
 
-    Args:
-        choices: what Up and Down put into the line.
-        endings: formats that Up and Down give to the name of a file. A file that exists must then be confirmed.
-        optional: whether an empty line is accepted.
-        check: raises LocalragError if the text cannot be used.
-        suggester: completes it; Tab accepts.
+    Up and Down go through `choices`, or give the name of a file one of the `endings`; a file that exists must then be
+    confirmed. `check` raises LocalragError if the text cannot be used.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -124,17 +124,14 @@ class IngestScreen(Screen[str | None]):
                 if not await self.app.push_screen_wait(ConfirmScreen(question, f"{size(found.bytes)}. {PACE}")):
                     self.dismiss(None)
                     return
-                self._begin(found.library)
+                self._stop = threading.Event()
+                self._words.update(Content(f"Reading into the library {clean_line(found.library)}"))
+                self._bar.say("Preparing to read …")
+                self._hint.update("Esc stops; what was read is kept")
                 self._finish(found.library, await lane.result(lambda: self._read(found.library)))
         except LocalragError as error:
             stopped = isinstance(error, Cancelled) and self._stop is not None and self._stop.is_set()
             self._end(Content("Stopped. Nothing was read.") if stopped else error_content(error))
-
-    def _begin(self, library: str) -> None:
-        self._stop = threading.Event()
-        self._words.update(Content(f"Reading into the library {clean_line(library)}"))
-        self._bar.say("Preparing to read …")
-        self._hint.update("Esc stops; what was read is kept")
 
     def _read(self, library: str) -> IngestReport | None:
         assert self._stop is not None

@@ -65,9 +65,9 @@ class Drawn:
     at: int = 0
 
 
-def locate(citation: Citation, page: Page) -> Found | None:
+def locate(citation: Citation | None, page: Page) -> Found | None:
     """Find the words of a citation on a page of its document."""
-    if citation.page != page.number:
+    if citation is None or citation.page != page.number:
         return None
     text = page.text
     if text[citation.start : citation.end].split() == citation.quote.split():
@@ -281,7 +281,7 @@ class SourcePane(Vertical):
             self._show("", Drawn(error_content(error), 0, 0), "top")
             return
         self.opened, page = opened, opened.page
-        part = window(page.text, self._locate(page))
+        part = window(page.text, locate(citation, page))
         if show_from == "end":
             part = max(0, len(page.text) - 2 * WINDOW), len(page.text)
         self._draw(page, *part, show_from)
@@ -289,11 +289,8 @@ class SourcePane(Vertical):
             then, self._then = self._then, None
             then(opened)
 
-    def _locate(self, page: Page) -> Found | None:
-        return locate(self._citation, page) if self._citation else None
-
     def _draw(self, page: Page, start: int, end: int, show_from: str) -> None:
-        quote = self._locate(page)
+        quote = locate(self._citation, page)
         others = [found for other in self._others if (found := locate(other, page))]
         self._show(self._page_notes(page, quote), draw(page.text, start, end, quote, others), show_from)
         if self.as_picture and self.opened is not None and source_files.has_pictures(self.opened.document):

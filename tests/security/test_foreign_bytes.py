@@ -279,7 +279,7 @@ def test_a_reader_cannot_send_two_documents_of_one_name() -> None:
 def test_a_vector_index_with_impossible_ids_is_refused(ids: list[int]) -> None:
     index = FaissIndex(8)
     index.add(np.array([1, 2, 3]), np.eye(3, 8, dtype=np.float32))
-    index._ids = np.array(ids, np.int64)
+    index.ids = np.array(ids, np.int64)
     out = io.BytesIO()
     index.write(out, "made", 1)
     with pytest.raises(LibraryError):

@@ -37,9 +37,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with tests of real weights come first: one of them takes as long as a hundred others."""
+    """Files with tests of real weights come first, then slow ones: one of them takes as long as a hundred others."""
     real = {item.path for item in items if item.get_closest_marker("model")}
-    items.sort(key=lambda item: item.path not in real)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in real, item.path not in slow))
 
 
 @pytest.fixture(autouse=True)

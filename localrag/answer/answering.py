@@ -192,7 +192,7 @@ def _vote(
 # --- short answers (pure) -----------------------------------------------------------------------------------
 
 _WORD = re.compile(r"[^\W_]+(?:['’.,:/-][^\W_]+)*")
-_END = re.compile(r"\.?((?:\s*\[\d+\])*)[.\s]*$")  # what is left is no sentence, so its full stop goes
+_END = re.compile(r"\.?((?:\s{0,3}\[\d{1,3}\]){0,20})[.\s]{0,9}$")  # what is left is no sentence, so its full stop goes
 _SEVERAL = re.compile(r"[.!?;:]\s+\S|[\n\[]")  # sentences, lines, or citations in the middle
 _TURNING = frozenset(load_words("localrag.answer", "words.toml")["answering"]["turning"].split())
 _MAX_SHORTENED = 40  # words; a longer answer was never meant to be short

@@ -24,6 +24,8 @@ from localrag.errors import EmbedderMismatch, LibraryError, LibraryLocked, Local
 from localrag.ingest.sync import writing
 from localrag.security import storage
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 Folder = Callable[..., Path]
 
 

@@ -33,6 +33,8 @@ from localrag.tui.chat_state import ChatState, PendingQuestion, Scope, answer
 from localrag.tui.lanes import Core
 from localrag.types import Answer
 
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
 CANARY = "zanzibarquill"
 LEASE, KENNEL = "When does the lease end?", "When is the kennel open?"
 SECRET = keyrings.RecoveryKey.new()

@@ -339,7 +339,7 @@ def running(program):
     found = []
     for each in Path("/proc").glob("[0-9]*"):
         try:
-            if os.fsencode(program) in (each / "cmdline").read_bytes() and alive(int(each.name)):
+            if os.fsencode(program) in (each / "cmdline").read_bytes().split(b"\0") and alive(int(each.name)):
                 found.append(int(each.name))
         except OSError:
             continue

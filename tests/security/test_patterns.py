@@ -35,7 +35,7 @@ MAX_GROWTH = 9.0
 # Seconds of processor time that a quadratic pattern needs at least for LONG characters, tenfold.
 FAST = 0.001
 HOPELESS = 8.0
-MAX_ATOMS, MAX_ATOMS_OF_QUESTION = 24, 6
+MAX_ATOMS, MAX_ATOMS_OF_QUESTION = 14, 4
 # Modules that match a question, which its user types, or an answer that is judged. Both are short (tables and counts read
 # at most 600 characters of a question), so cubic time passes, and more does not.
 QUESTIONS = (

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -56,6 +57,7 @@ _HOMES = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR")
 _KEPT = ("PATH", "SYSTEMROOT", "WINDIR", "TESSDATA_PREFIX")  # no proxies, display and session bus
 _MAX_BYTES, _MAX_DATA = 2 << 30, 4 << 30
 _helper: subprocess.Popen[bytes] | None = None
+_FOLDER = re.compile(r"localrag-(\d{1,9})-[0-9a-f]{32}")  # a reader's process id
 _has_ended = False
 _calling = threading.Lock()
 
@@ -183,7 +185,8 @@ def _sweep() -> None:
     from localrag.security import storage
 
     for folder in Path(tempfile.gettempdir()).glob("localrag-*-*"):
-        if sys.platform == "linux" and not Path("/proc", folder.name.split("-")[1]).exists():
+        own = _FOLDER.fullmatch(folder.name)
+        if own and sys.platform == "linux" and not Path("/proc", own[1]).exists():
             storage.remove(folder)
 
 

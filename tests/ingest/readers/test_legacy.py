@@ -246,9 +246,12 @@ with ReaderPool(workers=1) as pool:
 
 @linux
 def test_a_helper_deletes_what_a_killed_one_left(tmp_path, monkeypatch):
-    left = Path(tempfile.gettempdir(), f"localrag-{2**22 + 1}-left")  # no process has this number
+    left = Path(tempfile.gettempdir(), f"localrag-{2**22 + 1}-{'a' * 32}")  # no process has this number
+    other = Path(tempfile.gettempdir(), f"localrag-test-{os.getpid()}")
     left.mkdir()
+    other.mkdir()
     stand_in(tmp_path, monkeypatch, "exit 1")
     with pytest.raises(ReadError):
         programs.convert(b"x", ".doc", "docx", 1000)
-    assert not left.exists()
+    assert not left.exists() and other.exists()
+    other.rmdir()

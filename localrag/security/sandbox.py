@@ -22,7 +22,8 @@ from localrag.security import offline, storage
 from localrag.security.offline import LayerName, landlock, seccomp
 from localrag.settings import Settings, config_files, trusted_list
 
-_PROGRAMS = "/usr /bin /sbin /lib /lib32 /lib64 /opt /nix/store /gnu/store /snap".split()
+_LIBRARIES = "/usr /bin /sbin /lib /lib32 /lib64 /nix/store /gnu/store".split()
+_PROGRAMS = (*_LIBRARIES, "/opt", "/snap")  # the last two may also hold other things
 _READS = "/etc /proc /sys /dev /run/current-system".split()
 # Devices that keep nothing; and the terminal and graphics processors, which readers do not get.
 _DEVICES = "/dev/null /dev/zero /dev/full".split()
@@ -114,12 +115,12 @@ def _code(reads: Iterable[str]) -> offline.Files:
     package = Path(__file__).parents[1]
     source = package.parent if (package.parent / "pyproject.toml").exists() else None
     private = (Path.home(), Path.cwd())
-    folders = (*python, *map(Path, filter(None, (*sys.path, *linked))), *map(Path, _PROGRAMS[:-4]))
-    programs = (
-        path for path in folders
+    named = (
+        path for path in map(Path, filter(None, (*sys.path, *linked)))
         if path.is_absolute() and path != source and not any(each.is_relative_to(path) for each in private)
     )  # fmt: skip
-    return offline.Files((*programs, package), (*map(Path, reads), Path("/proc/self")))
+    system = map(Path, _LIBRARIES)  # also where a home or the current folder is in one of them
+    return offline.Files((*system, *python, *named, package), (*map(Path, reads), Path("/proc/self")))
 
 
 def is_restricted() -> bool:

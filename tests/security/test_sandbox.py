@@ -135,6 +135,18 @@ for what in (os.fork, lambda: os.execv("/bin/true", ["true"]), lambda: os.kill(o
     assert shown == ["text EACCES EACCES EACCES"]
 
 
+def test_a_reader_works_from_a_folder_of_the_system(tmp_path: Path, home: Path) -> None:
+    shown = child(tmp_path, """
+os.chdir("/usr/share")
+offline.confine()
+sandbox.restrict_reader()
+import decimal
+os.close(os.open("/usr/share", os.O_RDONLY))
+print("works")
+""")  # fmt: skip
+    assert shown == ["works"]
+
+
 def test_what_runs_programs_for_readers_writes_temporary_files_alone(tmp_path: Path, home: Path) -> None:
     shown = child(tmp_path, """
 os.environ["TMPDIR"] = str(named)

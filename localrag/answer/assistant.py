@@ -386,7 +386,7 @@ class Assistant:
     ) -> Iterator[Warmed]:  # fmt: skip
         """Read what the next question is likely to be answered from, while the person types it.
 
-        A `draft` of a question selects what it would be answered from as it stands: passages, or a document. Else it is
+        A `draft` of a question selects what it would be answered from unchanged: passages, or a document. Else it is
         the only document, or the first of `likely` (library and path, as the last answer cites them) that passes the
         filter. Documents that could not be read whole later, or are as short as their passages, are skipped. Nothing of
         a draft is recorded.

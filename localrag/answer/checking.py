@@ -77,7 +77,7 @@ def language_flag(answer: str, passages: Sequence[Passage]) -> Flag | None:
 
 
 def _language(text: str) -> str:
-    """Return the language of a text; empty where none stands out."""
+    """Return the language of a text; empty where none prevails."""
     best = max(COMMON, key=lambda name: _share(text, name))
     common = sum(word in COMMON[best] for word in _words(text))
     return best if common >= _MIN_COMMON_WORDS and _share(text, best) >= _MIN_SHARE else ""

@@ -5,7 +5,7 @@ import sys
 
 
 def main() -> None:
-    """Entry point. It stands above every import, so that Ctrl-C ends quietly while they are still under way."""
+    """Entry point. It comes before every import, so that Ctrl-C ends quietly while they are still under way."""
     try:
         _isolate()
         from localrag.cli import app

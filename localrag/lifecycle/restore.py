@@ -124,7 +124,7 @@ def _restored(
             storage.remove(holder)
     if key is not None:
         unlocked.add_key(target, key)
-    storage.remove(settings.read_marks(name))  # its paths are those of whoever made it
+    storage.remove(settings.read_marks(name))  # its paths are those of another machine
     if settings.claims_needed:
         sandbox.mark_as_own(settings, name)
     audit.record(

@@ -1,35 +1,83 @@
 """Models of some hundred kilobytes that llama.cpp runs: random weights, but the memory of the real ones of their kind.
 
-`sliding` looks back 32 tokens in most layers (gemma3), `recurrent` keeps a running summary instead of keys and values
-(mamba). Their words are bytes.
+`full` keeps the keys and values of every token (llama, or a relative of it), `sliding` looks back 32 tokens in most
+layers (gemma3), `recurrent` keeps a running summary instead of keys and values (mamba); the hybrid ones have layers of
+both kinds: `convolved` (lfm2) and `delta` (qwen35, Gated DeltaNet). Their words are bytes.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 WIDTH, LAYERS, WORDS = 64, 6, 3 + 256
+HEAD, WIDE = 32, 128
 _STRING, _ARRAY = 8, 9
+_ATTENTION = {"attn_q": (WIDTH, 2 * HEAD), "attn_k": (WIDTH, HEAD), "attn_v": (WIDTH, HEAD),
+              "attn_output": (2 * HEAD, WIDTH)}  # fmt: skip
+_FEED = {"ffn_gate": (WIDTH, WIDE), "ffn_up": (WIDTH, WIDE), "ffn_down": (WIDE, WIDTH)}
 
 
 def sliding(path: Path, template: str = "") -> Path:
     """A gemma3 with a sliding window in five layers of six; `template` is its chat template."""
-    head, wide = 32, 128
-    block = {
-        "attn_norm": (WIDTH,), "attn_q": (WIDTH, 2 * head), "attn_k": (WIDTH, head), "attn_v": (WIDTH, head),
-        "attn_output": (2 * head, WIDTH), "attn_q_norm": (head,), "attn_k_norm": (head,),
-        "post_attention_norm": (WIDTH,), "ffn_norm": (WIDTH,), "ffn_gate": (WIDTH, wide), "ffn_up": (WIDTH, wide),
-        "ffn_down": (wide, WIDTH), "post_ffw_norm": (WIDTH,),
-    }  # fmt: skip
+    norms = {"attn_norm": WIDTH, "attn_q_norm": HEAD, "attn_k_norm": HEAD, "post_attention_norm": WIDTH,
+             "ffn_norm": WIDTH, "post_ffw_norm": WIDTH}  # fmt: skip
+    block = _ATTENTION | _FEED | {name: (width,) for name, width in norms.items()}
     keys = {
-        "feed_forward_length": wide, "attention.head_count": 2, "attention.head_count_kv": 1,
-        "attention.key_length": head, "attention.value_length": head, "attention.sliding_window": 32,
+        "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": 1,
+        "attention.key_length": HEAD, "attention.value_length": HEAD, "attention.sliding_window": 32,
     }  # fmt: skip
-    return _write(path, "gemma3", keys, {f"{name}.weight": shape for name, shape in block.items()}, template)
+    return _write(path, "gemma3", keys, [_weighted(block)], template)
+
+
+def full(path: Path, family: str = "llama", template: str = "") -> Path:
+    """A llama, or with the same layers a smollm3 (no positions in every fourth) or a qwen2vl (positions in sections)."""
+    block = _ATTENTION | _FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)}
+    keys: dict[str, Any] = {
+        "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": 1,
+        "rope.dimension_count": HEAD, "rope.freq_base": 10000.0, "rope.dimension_sections": [4, 6, 6, 0],
+    }  # fmt: skip
+    return _write(path, family, keys, [_weighted(block)], template)
+
+
+def convolved(path: Path, template: str = "") -> Path:
+    """An lfm2: two layers of short convolutions to each of attention."""
+    shared = _FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)}
+    convolution = {
+        "shortconv.in_proj": (WIDTH, 3 * WIDTH), "shortconv.conv": (3, WIDTH), "shortconv.out_proj": (WIDTH, WIDTH),
+    }  # fmt: skip
+    attention = _ATTENTION | {"attn_q_norm": (HEAD,), "attn_k_norm": (HEAD,)}
+    keys = {
+        "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": [0, 0, 1] * (LAYERS // 3),
+        "shortconv.l_cache": 3, "rope.freq_base": 10000.0, "vocab_size": WORDS,
+    }  # fmt: skip
+    blocks = [shared | convolution, shared | convolution, shared | attention]
+    return _write(path, "lfm2", keys, [_weighted(block) for block in blocks], template, last="token_embd_norm")
+
+
+def delta(path: Path, template: str = "") -> Path:
+    """A qwen35: two layers of Gated DeltaNet to each of gated attention."""
+    keyed, valued, state = 2, 4, 16  # heads of keys, heads of values, their width
+    shared = _FEED | {"attn_norm": (WIDTH,), "post_attention_norm": (WIDTH,)}
+    mixed = (2 * keyed + valued) * state
+    linear = _weighted(shared | {
+        "attn_qkv": (WIDTH, mixed), "attn_gate": (WIDTH, valued * state), "ssm_conv1d": (4, mixed),
+        "ssm_beta": (WIDTH, valued), "ssm_alpha": (WIDTH, valued), "ssm_norm": (state,),
+        "ssm_out": (valued * state, WIDTH),
+    }) | {"ssm_a": (valued,), "ssm_dt.bias": (valued,)}  # fmt: skip
+    attention = _ATTENTION | {"attn_q": (WIDTH, 4 * HEAD), "attn_q_norm": (HEAD,), "attn_k_norm": (HEAD,)}
+    keys = {
+        "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": 1,
+        "attention.key_length": HEAD, "attention.value_length": HEAD, "rope.dimension_count": HEAD // 2,
+        "rope.dimension_sections": [3, 3, 2, 0], "full_attention_interval": 3, "ssm.conv_kernel": 4,
+        "ssm.inner_size": valued * state, "ssm.state_size": state, "ssm.time_step_rank": valued,
+        "ssm.group_count": keyed,
+    }  # fmt: skip
+    return _write(path, "qwen35", keys, [linear, linear, _weighted(shared | attention)], template)
 
 
 def recurrent(path: Path) -> Path:
@@ -44,13 +92,18 @@ def recurrent(path: Path) -> Path:
         "feed_forward_length": 0, "attention.head_count": 0, "ssm.conv_kernel": kernel, "ssm.inner_size": inner,
         "ssm.state_size": state, "ssm.time_step_rank": rank,
     }  # fmt: skip
-    return _write(path, "mamba", keys, block)
+    return _write(path, "mamba", keys, [block])
+
+
+def _weighted(block: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": shape for name, shape in block.items()}
 
 
 def _write(
-    path: Path, family: str, keys: dict[str, int], block: dict[str, tuple[int, ...]], template: str = ""
-) -> Path:
-    """A GGUF file, version 3, all weights float32."""
+    path: Path, family: str, keys: Mapping[str, Any], blocks: Sequence[Mapping[str, tuple[int, ...]]],
+    template: str = "", last: str = "output_norm",
+) -> Path:  # fmt: skip
+    """A GGUF file, version 3, all weights float32; the layers take `blocks` in turn, `last` is the norm after them."""
     values: dict[str, Any] = {
         "general.architecture": family, f"{family}.context_length": 8192, f"{family}.embedding_length": WIDTH,
         f"{family}.block_count": LAYERS, f"{family}.attention.layer_norm_rms_epsilon": 1e-6,
@@ -61,8 +114,9 @@ def _write(
         **({"tokenizer.chat_template": template} if template else {}),
         "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.unknown_token_id": 0,
     }  # fmt: skip
-    shapes = {"token_embd.weight": (WIDTH, WORDS), "output_norm.weight": (WIDTH,), "output.weight": (WIDTH, WORDS)}
-    shapes |= {f"blk.{layer}.{name}": shape for layer in range(LAYERS) for name, shape in block.items()}
+    shapes = {"token_embd.weight": (WIDTH, WORDS), f"{last}.weight": (WIDTH,), "output.weight": (WIDTH, WORDS)}
+    for layer in range(LAYERS):
+        shapes |= {f"blk.{layer}.{name}": shape for name, shape in blocks[layer % len(blocks)].items()}
     tensors = {name: _weights(name, shape, seed) for seed, (name, shape) in enumerate(shapes.items())}
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values))
     for key, value in values.items():

@@ -108,6 +108,7 @@ class LlamaGenerator:
             f"{model.gpu_layers} of {model.layers} layers on a GPU",
             *([f"a sliding window of {model.sliding_window:,} tokens, kept whole"] if model.sliding_window else []),
             *(["its memory cannot be cut back (recurrent layers)"] if model.forgets else []),
+            *([f"passages are read together ({model.in_place})"] if model.in_place else []),
             *(["has a reasoning mode"] if model.thinks else []),
         ]  # fmt: skip
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ _ERROR = 4  # a level of llama.cpp's log
 _STEP = 1024  # windows grow in these steps
 _ABORTED = 2  # llama_decode's result after an abort
 _FLASH: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
+# Families with layers of full attention that RoPE does not turn; llama.cpp would turn their keys when it moves them.
+_UNTURNED = ("baichuan", "granite-switch", "smollm3", "starcoder")
 _KV_TYPES: dict[KvType, tuple[int, float]] = {"f16": (1, 2.0), "q8_0": (8, 34 / 32)}  # ggml's number, bytes a value
 
 
@@ -119,6 +122,35 @@ class LlamaModel:
     def sliding_window(self) -> int:
         """Tokens that its sliding-window layers look back; 0 without such layers."""
         return int(self.c.llama_model_n_swa(self.handle))
+
+    @property
+    def movable(self) -> bool:
+        """Whether what it read can be moved to another place in a prompt; `in_place` says why not."""
+        return not self.in_place
+
+    @cached_property
+    def in_place(self) -> str:
+        """Why what it read cannot be moved, in a few words, or "".
+
+        Moving turns the keys of each token by RoPE's angle of the distance (`llama_memory_seq_add`), so each layer must
+        have such keys, and of all tokens.
+        """
+        c = self.c
+        if self.forgets:
+            return "recurrent layers"
+        if self.sliding_window:
+            return "sliding window"
+        turns = c.llama_model_rope_type(self.handle) in (c.LLAMA_ROPE_TYPE_NORM, c.LLAMA_ROPE_TYPE_NEOX)
+        family = self._meta("general.architecture")
+        if family in _UNTURNED or self._meta(f"{family}.rope.scaling.finetuned") == "false" or not turns:
+            return "no simple RoPE"
+        params = c.llama_context_default_params()
+        params.n_ctx = params.n_batch = params.n_ubatch = 1
+        context = c.llama_init_from_model(self.handle, params)
+        shifts = bool(context) and c.llama_memory_can_shift(c.llama_get_memory(context))
+        if context:
+            c.llama_free(context)
+        return "" if shifts else "llama.cpp cannot move its keys"
 
     @property
     def layers(self) -> int:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_llamas
 
 from localrag.events import PromptRead
 from localrag.llm import Completed, Weighed
 from localrag.llm.llama import LlamaGenerator
-from localrag.llm.llama_model import LlamaModel
+from localrag.llm.llama_model import LlamaContext, LlamaModel, Running
 from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.types import Message
 
@@ -39,6 +41,45 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     generator = LlamaGenerator(request.param, file, threads=1)
     yield generator
     generator.close()
+
+
+SHAPES: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "llama": (tiny_llamas.full, ""),
+    "smollm3": (lambda path: tiny_llamas.full(path, "smollm3"), "no simple RoPE"),
+    "qwen2vl": (lambda path: tiny_llamas.full(path, "qwen2vl"), "no simple RoPE"),
+    "gemma3": (tiny_llamas.sliding, "sliding window"), "mamba": (tiny_llamas.recurrent, "recurrent layers"),
+    "lfm2": (tiny_llamas.convolved, "recurrent layers"), "qwen35": (tiny_llamas.delta, "recurrent layers"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", SHAPES)
+def test_what_can_be_moved_is_recognised_and_said(tmp_path: Path, family: str) -> None:
+    make, why = SHAPES[family]
+    generator = LlamaGenerator(family, make(tmp_path / "tiny.gguf"), threads=1)
+    assert generator._model.in_place == why and generator._model.movable == (why == "")
+    assert any("read together" in line and why in line for line in generator.in_force()) == (why != "")
+    generator.close()
+
+
+def _moved(model: LlamaModel, distance: int) -> np.ndarray:
+    """The scores after three tokens, of which the first two were moved on after they were read."""
+    c, running = model.c, Running(1)
+    with ThreadPoolExecutor(1) as thread:
+        context = LlamaContext(model, 512, running, thread)
+        context.decode([70, 80], None)
+        c.llama_memory_seq_add(c.llama_get_memory(context._handle), 0, 0, -1, distance)
+        context.decode([90], None)  # at the position after the last
+        scores = np.array(context.logits()[: tiny_llamas.WORDS])
+        context.close()
+    return scores
+
+
+@pytest.mark.parametrize("family", ["llama", "smollm3"])
+def test_moving_keys_is_right_only_where_each_layer_turns_them(tmp_path: Path, family: str) -> None:
+    model = LlamaModel(family, SHAPES[family][0](tmp_path / "tiny.gguf"))
+    differ = np.abs(_moved(model, 100) - _moved(model, 0)).max() / np.abs(_moved(model, 0)).max()
+    assert (differ < 0.01) == model.movable, differ
+    model.close()
 
 
 def weigh(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCache | None = None) -> Weighed:

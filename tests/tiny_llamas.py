@@ -2,7 +2,7 @@
 
 `full` keeps the keys and values of every token (llama, or a relative of it), `sliding` looks back 32 tokens in most
 layers (gemma3), `recurrent` keeps a running summary instead of keys and values (mamba); the hybrid ones have layers of
-both kinds: `convolved` (lfm2) and `delta` (qwen35, Gated DeltaNet). Their words are bytes.
+both kinds: `convolved` (lfm2) and `delta` (qwen35, Gated DeltaNet). Their words are bytes; they write only "!" to "~".
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _write(
         "general.architecture": family, f"{family}.context_length": 8192, f"{family}.embedding_length": WIDTH,
         f"{family}.block_count": LAYERS, f"{family}.attention.layer_norm_rms_epsilon": 1e-6,
         **{f"{family}.{key}": value for key, value in keys.items()},
-        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.model": "llama", "tokenizer.ggml.add_space_prefix": False,
         "tokenizer.ggml.tokens": ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))],
         "tokenizer.ggml.scores": [0.0] * WORDS, "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256,
         **({"tokenizer.chat_template": template} if template else {}),
@@ -138,7 +138,10 @@ def _weights(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
         return np.ones(shape[::-1], dtype=np.float32)
     if name.endswith("ssm_a"):
         return -np.exp(random.normal(0, 0.5, shape[::-1])).astype(np.float32)
-    return random.normal(0, 1.5 / np.sqrt(shape[0]), shape[::-1]).astype(np.float32)
+    drawn = random.normal(0, 1.5 / np.sqrt(shape[0]), shape[::-1]).astype(np.float32)
+    if name == "output.weight":  # a character at a time, and never an end
+        drawn[: 3 + ord("!")] = drawn[3 + ord("~") :] = 0
+    return drawn
 
 
 def _padded(data: bytes) -> bytes:
@@ -155,6 +158,8 @@ def _typed(value: Any) -> tuple[int, bytes]:
         return _STRING, _text(value)
     if isinstance(value, float):
         return 6, struct.pack("<f", value)
+    if isinstance(value, bool):
+        return 7, struct.pack("<?", value)
     if isinstance(value, int):
         return 4, struct.pack("<I", value)
     kinds, data = zip(*(_typed(item) for item in value), strict=True)

@@ -64,11 +64,14 @@ class LlamaGenerator:
         """Open a window of at least `size` tokens, with what was read so far."""
         old = self._context
         check_memory(self._model, size, old.size if old is not None else 0, self._running)
+        if old is not None and self._model.sliding_window:
+            old.cut(old.settled)
         kept = (old.state(), old.tokens, old.cuts) if old is not None and old.tokens else None
+        checkpoints = old.checkpoints if old is not None else {}
         self._free_context()
         self._context = LlamaContext(self._model, size, self._running, self._thread)
-        if kept is not None:
-            self._context.restore(*kept)
+        if kept is not None and self._context.restore(*kept):
+            self._context.checkpoints = checkpoints
         return self._context
 
     @property
@@ -197,8 +200,7 @@ class LlamaGenerator:
         kept = batching.shared(context.tokens, context.cuts, prompt)
         if whole and tuple(context.tokens) == prompt.tokens and tuple(context.cuts) == prompt.cuts:
             kept = len(prompt)
-        if self._model.forgets and kept < len(context.tokens):
-            kept = 0
+        kept = context.reach(kept)
         for prefix in reversed(prompt.prefixes()) if cache is not None else ():
             if len(prefix.tokens) <= kept or (stop is not None and stop()):
                 break
@@ -216,14 +218,16 @@ class LlamaGenerator:
         """Read the prompt from `done` on; if it is stopped, the context holds less than the prompt."""
         yield PromptRead(done, len(prompt))
         prefixes = {len(prefix.tokens): prefix for prefix in prompt.prefixes()}
-        _keep(context, prefixes.get(done), cache, stop)
+        _keep(context, prompt, prefixes.get(done), cache, stop)
         for end in prompt.cuts:
             if end <= done:
                 continue
             if not context.decode(prompt.tokens[done:end], stop):
                 return
             done = end
-            _keep(context, prefixes.get(done), cache, stop)
+            if done in prefixes:
+                context.settle()
+            _keep(context, prompt, prefixes.get(done), cache, stop)
             yield PromptRead(done, len(prompt))
 
     def _free_context(self) -> None:
@@ -239,8 +243,11 @@ class LlamaGenerator:
 
 
 def _keep(
-    context: LlamaContext, prefix: Prefix | None, cache: PromptCache | None, stop: Callable[[], bool] | None
-) -> None:
-    """Cache the state at the end of a stable part."""
+    context: LlamaContext, prompt: Prompt, prefix: Prefix | None, cache: PromptCache | None,
+    stop: Callable[[], bool] | None,
+) -> None:  # fmt: skip
+    """Keep a checkpoint where another prompt may part from this one; cache the state at the end of a stable part."""
+    if 0 < len(context.tokens) < len(prompt) or prefix is not None:
+        context.check(max((end for end in prompt.checkpoints if end <= len(context.tokens)), default=0))
     if prefix is not None and cache is not None and not cache.has(prefix):
         cache.put(prefix, context.state(), stop)

@@ -31,6 +31,7 @@ _ERROR = 4  # a level of llama.cpp's log
 _STEP = 1024  # windows grow in these steps
 _ABORTED = 2  # llama_decode's result after an abort
 _FLASH: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
+MAX_CHECKPOINTS = 1 << 28  # bytes, beyond which a context keeps two
 # Families with layers of full attention that RoPE does not turn; llama.cpp would turn their keys when it moves them.
 _UNTURNED = ("baichuan", "granite-switch", "smollm3", "starcoder")
 _KV_TYPES: dict[KvType, tuple[int, float]] = {"f16": (1, 2.0), "q8_0": (8, 34 / 32)}  # ggml's number, bytes a value
@@ -253,7 +254,11 @@ class Running:
 
 
 class LlamaContext:
-    """A window of at least `size` tokens: the `tokens` read so far, and `cuts`, the ends of their batches."""
+    """A window of at least `size` tokens: the `tokens` read so far, and `cuts`, the ends of their batches.
+
+    The memory can be cut back anywhere from `settled` on, the end of a restored state with sliding windows, else 0; but
+    with recurrent layers only to `checkpoints`, their states by position.
+    """
 
     def __init__(self, model: LlamaModel, size: int, running: Running, thread: ThreadPoolExecutor) -> None:
         self._model = model
@@ -262,6 +267,8 @@ class LlamaContext:
         self.size = -(-size // _STEP) * _STEP
         self.tokens: list[int] = []
         self.cuts: list[int] = []
+        self.checkpoints: dict[int, bytearray] = {}
+        self.settled = 0
         self._stop: Callable[[], bool] = lambda: False  # polled by the abort callback
         # ctypes frees a callback without references.
         self._abort = self._c.ggml_abort_callback(lambda _: self._stop())
@@ -336,42 +343,75 @@ class LlamaContext:
 
     # --- what was read --------------------------------------------------------------------------------------
 
-    def cut(self, position: int) -> int:
-        """Drop the tokens after the end of a batch, or all if the memory cannot be cut there; return what stays.
+    def reach(self, position: int) -> int:
+        """Return the last position, at most this one, that the memory can be cut back to."""
+        if position == len(self.tokens) or (position >= self.settled and not self._model.forgets):
+            return position
+        return max((at for at in self.checkpoints if at <= position), default=0)
 
-        Recurrent layers cannot be cut. Sliding-window layers can, but not to before the end of a restored state, which
-        holds only that window.
-        """
-        memory = self._c.llama_get_memory(self._handle)
-        needed = max(0, position - self._model.sliding_window)
-        whole = position == 0 or self._c.llama_memory_seq_pos_min(memory, 0) <= needed
-        if not whole or not self._c.llama_memory_seq_rm(memory, 0, position, -1):
+    def cut(self, position: int) -> int:
+        """Drop the tokens after the end of a batch, or as many more as needed; return what stays."""
+        memory, wanted = self._c.llama_get_memory(self._handle), self.reach(position)
+        # Recurrent layers refuse, also after a batch that was stopped, until a checkpoint is loaded.
+        if not self._c.llama_memory_seq_rm(memory, 0, wanted, -1):
+            wanted = max((at for at in self.checkpoints if at <= wanted), default=0)
+            back = wanted and self._load(self.checkpoints[wanted], self._c.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+            wanted = wanted if back and self._c.llama_memory_seq_rm(memory, 0, wanted, -1) else 0
+        if not wanted:
             self._c.llama_memory_clear(memory, True)
-            position = 0
-        del self.tokens[position:]
-        self.cuts = [cut for cut in self.cuts if cut <= position]
-        return position
+        del self.tokens[wanted:]
+        self.cuts = [cut for cut in self.cuts if cut <= wanted]
+        self.checkpoints = {at: state for at, state in self.checkpoints.items() if at <= wanted}
+        self.settled = min(self.settled, wanted)
+        return wanted
+
+    def check(self, stable: int) -> None:
+        """Keep a checkpoint here if there are recurrent layers.
+
+        Of those too many for MAX_CHECKPOINTS, the first, the one at `stable` (where a document ends) and the last stay
+        longest.
+        """
+        if not self._model.forgets or len(self.tokens) in self.checkpoints:
+            return
+        self.checkpoints[len(self.tokens)] = self._saved(self._c.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+        while len(self.checkpoints) > 2 and sum(map(len, self.checkpoints.values())) > MAX_CHECKPOINTS:
+            first, *others = sorted(at for at in self.checkpoints if at not in (stable, len(self.tokens)))
+            del self.checkpoints[others[0] if others else first]
 
     def state(self) -> memoryview:
         """Return the memory of everything read, as bytes."""
-        size = self._c.llama_state_seq_get_size(self._handle, 0)
-        state = bytearray(size)
-        buffer = (ctypes.c_uint8 * size).from_buffer(state)
-        written = self._c.llama_state_seq_get_data(self._handle, buffer, size, 0)
-        return memoryview(state)[:written]
+        return memoryview(self._saved(0))
 
     def restore(self, state: bytearray | memoryview, tokens: Sequence[int], ends: Sequence[int]) -> bool:
         """Replace the memory by the state of these tokens; return False, with nothing kept, if it does not fit."""
         memory = self._c.llama_get_memory(self._handle)
-        self.tokens, self.cuts = [], []
+        self.tokens, self.cuts, self.checkpoints, self.settled = [], [], {}, 0
         self._c.llama_memory_clear(memory, True)
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
-        taken = self._c.llama_state_seq_set_data(self._handle, buffer, len(state), 0) == len(state)
-        if taken and self._c.llama_memory_seq_pos_max(memory, 0) == len(tokens) - 1:
+        if self._load(state, 0) and self._c.llama_memory_seq_pos_max(memory, 0) == len(tokens) - 1:
             self.tokens, self.cuts = list(tokens), list(ends)
+            self.settled = len(tokens) if self._model.sliding_window else 0
             return True
         self._c.llama_memory_clear(memory, True)
         return False
+
+    def settle(self) -> None:
+        """Hold sliding windows as after restoring the state: where they lie decides the last bits of what follows."""
+        if self._model.sliding_window and not self.restore(self.state(), self.tokens, self.cuts):
+            what = f"the model {self._model.name!r} cannot take back its own state: {self._model.why()}"
+            raise ModelError(what, "Choose another model with `localrag models use`.")
+
+    def _saved(self, flags: int) -> bytearray:
+        size = self._c.llama_state_seq_get_size_ext(self._handle, 0, flags)
+        state = bytearray(size)
+        buffer = (ctypes.c_uint8 * size).from_buffer(state)
+        written = self._c.llama_state_seq_get_data_ext(self._handle, buffer, size, 0, flags)
+        del buffer  # a bytearray that is looked into cannot be shortened
+        del state[written:]
+        return state
+
+    def _load(self, state: bytearray | memoryview, flags: int) -> bool:
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
+        return bool(self._c.llama_state_seq_set_data_ext(self._handle, buffer, len(state), 0, flags) == len(state))
 
     def close(self) -> None:
         if self._handle is not None:

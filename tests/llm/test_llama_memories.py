@@ -17,7 +17,8 @@ import pytest
 import tiny_llamas
 
 from localrag.events import PromptRead
-from localrag.llm import Completed, Weighed
+from localrag.llm import Completed, Weighed, llama_model
+from localrag.llm.batching import Prefix
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.llama_model import LlamaContext, LlamaModel, Running
 from localrag.llm.prompt_cache import DiskPromptCache
@@ -27,7 +28,10 @@ pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make t
 
 REAL = os.environ.get("LOCALRAG_TEST_SWA_MODEL")  # read before the tests get an environment of their own
 TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros." for n in range(18))
-KINDS: dict[str, Callable[[Path], Path]] = {"sliding": tiny_llamas.sliding, "recurrent": tiny_llamas.recurrent}
+KINDS: dict[str, Callable[[Path], Path]] = {
+    "sliding": tiny_llamas.sliding, "recurrent": tiny_llamas.recurrent, "convolved": tiny_llamas.convolved,
+    "delta": tiny_llamas.delta, "full": tiny_llamas.full,
+}  # fmt: skip
 
 
 def messages(question: str = "What is the fee?", *texts: str) -> list[Message]:
@@ -96,8 +100,8 @@ def write(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCach
 
 def test_they_are_recognised(model: LlamaGenerator) -> None:
     told = " ".join(model.in_force())
-    assert ("recurrent" in told) == (model.model == "recurrent")
-    assert ("sliding window" in told) == (model.model != "recurrent")
+    assert ("recurrent" in told) == (model.model in ("recurrent", "convolved", "delta"))
+    assert ("sliding window" in told) == (model.model in ("sliding", "real"))
 
 
 def test_cold_from_memory_and_from_disk_they_write_the_same(model: LlamaGenerator, tmp_path: Path) -> None:
@@ -118,15 +122,14 @@ def test_cold_from_memory_and_from_disk_they_write_the_same(model: LlamaGenerato
         assert kept.text == cold[question[-1].text][0] and kept.usage.reused >= len(TEXT.split())
 
 
-def test_without_a_cache_only_a_recurrent_model_reads_all_again(model: LlamaGenerator) -> None:
+def test_without_a_cache_a_document_in_memory_serves_the_next_question(model: LlamaGenerator) -> None:
     asked, other = messages(), messages("Which hall is dear?")
     model._free_context()
     cold = write(model, other).text
     model._free_context()
     write(model, asked)
     again = write(model, other)
-    assert again.text == cold
-    assert (again.usage.reused == 0) == (model.model == "recurrent")
+    assert again.text == cold and again.usage.reused == len(model.prefixes(other)[-1].tokens)
 
 
 def test_after_a_stop_and_in_a_larger_window_they_write_the_same(model: LlamaGenerator) -> None:
@@ -233,4 +236,123 @@ def test_another_try_at_a_prompt_writes_what_it_would_have_alone(model: LlamaGen
     assert {seed: done.text for seed, done in again.items()} == {seed: done.text for seed, done in alone.items()}
     assert len({done.text for done in alone.values()}) == 3
     reused = [done.usage.reused for done in again.values()]
-    assert reused[0] == 0 and all(reused[1:]) == (model.model != "recurrent")
+    assert reused[0] == 0 and all(reused[1:])
+
+
+# --- as much is reused as with full attention ---------------------------------------------------------------
+
+
+def passages(
+    question: str, tail: str = "", rules: str = "Answer from the passages below, and name them. " * 3
+) -> list[Message]:
+    return [Message("system", rules), Message("user", f"Passages:\n\n{TEXT}\n\nQuestion: {question}", tail=tail)]
+
+
+def talk(question: str, tail: str = "", turns: int = 0) -> list[Message]:
+    said = [Message("user", "And the gate, which is shut at night?"), Message("assistant", "It is opened at six. " * 5)]
+    return [messages()[0], *said * turns, Message("user", question, tail=tail)]
+
+
+ASKED = {
+    "a document's check": talk("What is the fee?", " Does it say so?"), "its answer": talk("What is the fee?"),
+    "another question": talk("Which hall is dear?"), "a follow-up's check": talk("Why?", " Does it say so?", turns=1),
+    "its answer too": talk("Why?", turns=1), "a later follow-up": talk("And then?", turns=2),
+    "passages' check": passages("What is", " Do they say so?"), "their answer": passages("What is", " In one word."),
+    "a draft that grew": passages("What is the fee of Hall 7?"), "other rules": passages("What is", rules="Answer. " * 30),
+    "the document again": talk("What is the fee?"),
+}  # fmt: skip
+
+
+class Counted(DiskPromptCache):
+    """Counts the states that it loads."""
+
+    loads = 0
+
+    def get(self, prefix: Prefix, stop: Callable[[], bool] | None = None) -> bytearray | None:
+        state = super().get(prefix, stop)
+        self.loads += state is not None
+        return state
+
+
+def reuse(model: LlamaGenerator, folder: Path) -> tuple[dict[str, int], int]:
+    """Ask all of ASKED, each as it is answered cold; return the tokens reused by each and the states loaded."""
+    cache = Counted(folder, model.model, ["hash"], 1 << 30)
+    cold = {}
+    for name, asked in ASKED.items():
+        model._free_context()
+        cold[name] = weigh(model, asked).shares, write(model, asked).text
+    list(model.read(messages(), cache=cache))
+    model._free_context()
+    reused = {}
+    for name, asked in ASKED.items():
+        weighed = weigh(model, asked, cache)
+        done = write(model, asked, cache)
+        assert (weighed.shares, done.text) == cold[name], name
+        assert done.usage.reused > 0.8 * done.usage.prompt, name
+        reused[name] = weighed.usage.reused
+    return reused, cache.loads
+
+
+@pytest.fixture(scope="module")
+def of_full(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, int], int]:
+    folder = tmp_path_factory.mktemp("full")
+    plain = LlamaGenerator("full", tiny_llamas.full(folder / "full.gguf"), threads=1)
+    found = reuse(plain, folder)
+    plain.close()
+    return found
+
+
+def test_as_much_is_reused_as_with_full_attention(
+    model: LlamaGenerator, of_full: tuple[dict[str, int], int], tmp_path: Path
+) -> None:
+    found = reuse(model, tmp_path)
+    assert found == of_full or model.model == "real"
+    assert found[1] == 2  # states loaded: at the first question, and when its memory held passages
+
+
+def test_with_room_for_no_more_a_document_and_the_last_cut_are_kept(
+    model: LlamaGenerator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(llama_model, "MAX_CHECKPOINTS", 0)
+    (prefix,) = model.prefixes(messages())
+    model._free_context()
+    for turns in range(3):
+        weigh(model, talk("Why?", " Does it say so?", turns))
+        assert write(model, talk("Why?", turns=turns)).usage.reused >= len(prefix.tokens)
+        assert len(model._context.checkpoints) <= 2
+    weigh(model, passages("What is", " Do they say so?"))
+    done = write(model, passages("What is"))
+    assert done.usage.reused > 0.9 * done.usage.prompt
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])
+def test_what_was_read_before_a_stop_in_a_batch_is_not_read_again(model: LlamaGenerator, share: float) -> None:
+    polls = 0
+
+    def counted() -> bool:
+        nonlocal polls
+        polls += 1
+        return polls >= last
+
+    last, asked = 1 << 30, messages("What is the fee?", TEXT, TEXT)
+    model._free_context()
+    cold = [event.done for event in model.read(asked, stop=counted)]
+    polls, last = 0, int(polls * share)
+    model._free_context()
+    stopped = [event.done for event in model.read(asked, stop=counted)]
+    assert 0 < stopped[-1] < cold[-1]
+    again = [event.done for event in model.read(asked)]
+    assert again[0] == stopped[-1] and again[-1] == cold[-1]
+    warm = weigh(model, asked)
+    model._free_context()
+    assert weigh(model, asked).shares == warm.shares and warm.usage.reused == cold[-1]
+
+
+def test_checkpoints_move_to_a_larger_window(model: LlamaGenerator) -> None:
+    model._free_context()
+    shares = weigh(model, messages("Why?")).shares
+    model._free_context()
+    write(model, messages())
+    model._open(6000)
+    weighed = weigh(model, messages("Why?"))
+    assert weighed.shares == shares and weighed.usage.reused == len(model.prefixes(messages())[-1].tokens)

@@ -39,7 +39,6 @@ class ScriptedGenerator:
     weights: Sequence[tuple[str, str]] = ()
     window: int = 4096
     model: str = "scripted"
-    bytes_per_token: int = 1
     thought: str = ""
     prompts: list[tuple[Message, ...]] = field(default_factory=list)
 
@@ -49,6 +48,9 @@ class ScriptedGenerator:
 
     def count(self, text: str) -> int:
         return len(text.split())
+
+    def state_bytes(self, tokens: int) -> int:
+        return tokens
 
     def overhead(self, messages: int) -> int:
         return 4 * messages

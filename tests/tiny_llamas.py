@@ -17,16 +17,20 @@ import numpy as np
 WIDTH, LAYERS, WORDS = 64, 6, 3 + 256
 HEAD, WIDE = 32, 128
 _STRING, _ARRAY = 8, 9
-_ATTENTION = {"attn_q": (WIDTH, 2 * HEAD), "attn_k": (WIDTH, HEAD), "attn_v": (WIDTH, HEAD),
-              "attn_output": (2 * HEAD, WIDTH)}  # fmt: skip
 _FEED = {"ffn_gate": (WIDTH, WIDE), "ffn_up": (WIDTH, WIDE), "ffn_down": (WIDE, WIDTH)}
+
+
+def _attention(head: int = HEAD) -> dict[str, tuple[int, ...]]:
+    """Two heads that share keys and values."""
+    return {"attn_q": (WIDTH, 2 * head), "attn_k": (WIDTH, head), "attn_v": (WIDTH, head),
+            "attn_output": (2 * head, WIDTH)}  # fmt: skip
 
 
 def sliding(path: Path, template: str = "") -> Path:
     """A gemma3 with a sliding window in five layers of six; `template` is its chat template."""
     norms = {"attn_norm": WIDTH, "attn_q_norm": HEAD, "attn_k_norm": HEAD, "post_attention_norm": WIDTH,
              "ffn_norm": WIDTH, "post_ffw_norm": WIDTH}  # fmt: skip
-    block = _ATTENTION | _FEED | {name: (width,) for name, width in norms.items()}
+    block = _attention() | _FEED | {name: (width,) for name, width in norms.items()}
     keys = {
         "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": 1,
         "attention.key_length": HEAD, "attention.value_length": HEAD, "attention.sliding_window": 32,
@@ -34,12 +38,12 @@ def sliding(path: Path, template: str = "") -> Path:
     return _write(path, "gemma3", keys, [_weighted(block)], template)
 
 
-def full(path: Path, family: str = "llama", template: str = "") -> Path:
+def full(path: Path, family: str = "llama", head: int = HEAD, template: str = "") -> Path:
     """A llama, or with the same layers a smollm3 (no positions in every fourth) or a qwen2vl (positions in sections)."""
-    block = _ATTENTION | _FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)}
+    block = _attention(head) | _FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)}
     keys: dict[str, Any] = {
         "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": 1,
-        "rope.dimension_count": HEAD, "rope.freq_base": 10000.0, "rope.dimension_sections": [4, 6, 6, 0],
+        "attention.key_length": head, "attention.value_length": head, "rope.dimension_count": head, "rope.freq_base": 10000.0, "rope.dimension_sections": [4, 6, 6, 0],
     }  # fmt: skip
     return _write(path, family, keys, [_weighted(block)], template)
 
@@ -50,7 +54,7 @@ def convolved(path: Path, template: str = "") -> Path:
     convolution = {
         "shortconv.in_proj": (WIDTH, 3 * WIDTH), "shortconv.conv": (3, WIDTH), "shortconv.out_proj": (WIDTH, WIDTH),
     }  # fmt: skip
-    attention = _ATTENTION | {"attn_q_norm": (HEAD,), "attn_k_norm": (HEAD,)}
+    attention = _attention() | {"attn_q_norm": (HEAD,), "attn_k_norm": (HEAD,)}
     keys = {
         "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": [0, 0, 1] * (LAYERS // 3),
         "shortconv.l_cache": 3, "rope.freq_base": 10000.0, "vocab_size": WORDS,
@@ -69,7 +73,7 @@ def delta(path: Path, template: str = "") -> Path:
         "ssm_beta": (WIDTH, valued), "ssm_alpha": (WIDTH, valued), "ssm_norm": (state,),
         "ssm_out": (valued * state, WIDTH),
     }) | {"ssm_a": (valued,), "ssm_dt.bias": (valued,)}  # fmt: skip
-    attention = _ATTENTION | {"attn_q": (WIDTH, 4 * HEAD), "attn_q_norm": (HEAD,), "attn_k_norm": (HEAD,)}
+    attention = _attention() | {"attn_q": (WIDTH, 4 * HEAD), "attn_q_norm": (HEAD,), "attn_k_norm": (HEAD,)}
     keys = {
         "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": 1,
         "attention.key_length": HEAD, "attention.value_length": HEAD, "rope.dimension_count": HEAD // 2,

@@ -66,7 +66,7 @@ def estimate(library: Library, found: Sequence[Piece], model: Model, settings: S
     return Estimate(
         pieces=len(rest), kept=sum(piece.kept for piece in found), tokens=tokens,
         seconds=None if None in seconds else sum(value for value in seconds if value is not None),
-        bytes=tokens * model.bytes_per_token,
+        bytes=sum(model.state_bytes(piece.tokens) for piece in rest),
         bound=bound(library.folder / "cache", settings.cache_bytes),
     )  # fmt: skip
 
@@ -126,7 +126,7 @@ def _warm(
     stop: Callable[[], bool], rank: Rank,
 ) -> Iterator[Warmed]:  # fmt: skip
     cache = _cache(library, unit, settings)
-    if not cache.has_room(piece.tokens * model.bytes_per_token):
+    if not cache.has_room(model.state_bytes(piece.tokens)):
         yield Warmed(piece, number, total, 0, "no room")
         return
     messages = prompts.documents_prompt("", [(unit.name, unit.text)])

@@ -59,9 +59,8 @@ class Generator(Protocol):
     def window(self) -> int:
         """The limit of tokens of prompt and answer together."""
 
-    @property
-    def bytes_per_token(self) -> int:
-        """Bytes that a prompt cache entry takes for each token."""
+    def state_bytes(self, tokens: int) -> int:
+        """Return about how many bytes a prompt cache entry of this many tokens takes."""
 
     @property
     def thinks(self) -> bool:

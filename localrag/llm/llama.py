@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 from localrag.errors import ModelError, SettingsError
@@ -17,7 +18,7 @@ from localrag.events import Delta, PromptRead, Reasoning
 from localrag.llm import Completed, PromptCache, Weighed, batching
 from localrag.llm.batching import Prefix, Prompt
 from localrag.llm.decoding import Decoding, sampler
-from localrag.llm.llama_model import LlamaContext, LlamaModel, Running, bytes_per_token, check_memory
+from localrag.llm.llama_model import LlamaContext, LlamaModel, Running, check_memory, footprint
 from localrag.models import machine
 from localrag.types import FlashAttention, KvType, Message, Usage, Weights
 
@@ -63,7 +64,7 @@ class LlamaGenerator:
     def _open(self, size: int) -> LlamaContext:
         """Open a window of at least `size` tokens, with what was read so far."""
         old = self._context
-        check_memory(self._model, size, old.size if old is not None else 0, self._running)
+        check_memory(size, old.size if old is not None else 0, *self._footprint)
         if old is not None and self._model.sliding_window:
             old.cut(old.settled)
         kept = (old.state(), old.tokens, old.cuts) if old is not None and old.tokens else None
@@ -82,9 +83,13 @@ class LlamaGenerator:
     def window(self) -> int:
         return self._window
 
-    @property
-    def bytes_per_token(self) -> int:
-        return bytes_per_token(self._model, self._running)
+    @cached_property
+    def _footprint(self) -> tuple[int, int]:
+        return footprint(self._model, self._running, self._thread)
+
+    def state_bytes(self, tokens: int) -> int:
+        each, recurrent = self._footprint
+        return tokens * each + recurrent
 
     @property
     def thinks(self) -> bool:
@@ -106,11 +111,11 @@ class LlamaGenerator:
             f"{running.threads} thread{'s' * (running.threads != 1)}", f"batches of {batching.STEP} tokens",
             f"flash attention {running.flash_attention}",
             f"keys and values in {'16' if running.kv_type == 'f16' else '8'} bits "
-            f"({self.bytes_per_token / 1000:.0f} KB a token)",
+            f"({self._footprint[0] / 1000:.0f} KB a token)",
             _WEIGHTS[self._weights],
             f"{model.gpu_layers} of {model.layers} layers on a GPU",
             *([f"a sliding window of {model.sliding_window:,} tokens, kept whole"] if model.sliding_window else []),
-            *(["its memory cannot be cut back (recurrent layers)"] if model.forgets else []),
+            *([f"recurrent layers ({self._footprint[1] / 1e6:.1f} MB, kept as checkpoints)"] if model.forgets else []),
             *([f"passages are read together ({model.in_place})"] if model.in_place else []),
             *(["has a reasoning mode"] if model.thinks else []),
         ]  # fmt: skip

@@ -154,6 +154,14 @@ class LlamaModel:
         return "" if shifts else "llama.cpp cannot move its keys"
 
     @property
+    def width(self) -> int:
+        """The keys and values of a token in one layer."""
+        family, heads = self._meta("general.architecture"), self.c.llama_model_n_head(self.handle)
+        plain = int(self.c.llama_model_n_embd(self.handle)) // max(1, heads)
+        sizes = [self._meta(f"{family}.attention.{part}_length") for part in ("key", "value")]
+        return sum(int(size or plain) for size in sizes) * int(self.c.llama_model_n_head_kv(self.handle))
+
+    @property
     def layers(self) -> int:
         return int(self.c.llama_model_n_layer(self.handle))
 
@@ -419,20 +427,29 @@ class LlamaContext:
             self._handle = None
 
 
-def bytes_per_token(model: LlamaModel, running: Running) -> int:
-    """Return the bytes that the state of one token takes, at most."""
-    c, m = model.c, model.handle
-    width = c.llama_model_n_embd(m) // max(1, c.llama_model_n_head(m)) * c.llama_model_n_head_kv(m)
-    return int(model.layers * width * 2 * _KV_TYPES[running.kv_type][1])  # keys and values
+def footprint(model: LlamaModel, running: Running, thread: ThreadPoolExecutor) -> tuple[int, int]:
+    """Return the bytes that a state takes for each token, and those of its recurrent layers.
+
+    With recurrent layers, which of several kinds are in a file that says so in several ways, two tokens are read.
+    """
+    if model.forgets:
+        context = LlamaContext(model, 2, running, thread)
+        one, two = (len(context.state()) for _ in range(2) if context.decode([0], None))
+        context.close()
+        return two - one, 2 * one - two
+    return int(model.layers * model.width * _KV_TYPES[running.kv_type][1]), 0
 
 
-def check_memory(model: LlamaModel, size: int, held: int, running: Running) -> None:
-    """Refuse a window that does not fit the memory, before the system kills the process; `held` tokens are freed."""
-    each, free = bytes_per_token(model, running), machine.available_memory()
-    if free is not None and size * each > free + held * each:
-        fits = max(0, (free // each + held) // _STEP * _STEP)
+def check_memory(size: int, held: int, each: int, recurrent: int) -> None:
+    """Refuse a window that does not fit the memory, before the system kills the process; `held` tokens are freed.
+
+    `each` and `recurrent` are those of `footprint`; recurrent layers also have checkpoints.
+    """
+    beside = recurrent + min(recurrent * size // batching.STEP, max(MAX_CHECKPOINTS, 2 * recurrent))
+    needed, free = size * each + beside, machine.available_memory()
+    if free is not None and needed > free + held * each + (beside if held else 0):
+        fits, has = max(0, ((free - beside) // max(1, each) + held) // _STEP * _STEP), free + held * each
         raise ModelError(
-            f"a window of {size:,} tokens needs {size * each / 1e9:.1f} GB, and {(free + held * each) / 1e9:.1f} GB "
-            "are free",
+            f"a window of {size:,} tokens needs {needed / 1e9:.1f} GB, and {has / 1e9:.1f} GB are free",
             f"Set context_tokens to {fits:,} or less, or choose a smaller model with `localrag models use`.",
         )

@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 import tiny_llamas
 
+from localrag.errors import ModelError
 from localrag.events import PromptRead
 from localrag.llm import Completed, Weighed, llama_model
 from localrag.llm.batching import Prefix
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.llama_model import LlamaContext, LlamaModel, Running
 from localrag.llm.prompt_cache import DiskPromptCache
+from localrag.models import machine
 from localrag.types import Message
 
 pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
@@ -49,6 +51,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 SHAPES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "llama": (tiny_llamas.full, ""),
+    "wide heads, as in Qwen 3": (lambda path: tiny_llamas.full(path, head=64), ""),
     "smollm3": (lambda path: tiny_llamas.full(path, "smollm3"), "no simple RoPE"),
     "qwen2vl": (lambda path: tiny_llamas.full(path, "qwen2vl"), "no simple RoPE"),
     "gemma3": (tiny_llamas.sliding, "sliding window"), "mamba": (tiny_llamas.recurrent, "recurrent layers"),
@@ -63,6 +66,28 @@ def test_what_can_be_moved_is_recognised_and_said(tmp_path: Path, family: str) -
     assert generator._model.in_place == why and generator._model.movable == (why == "")
     assert any("read together" in line and why in line for line in generator.in_force()) == (why != "")
     generator.close()
+
+
+@pytest.mark.parametrize("family", SHAPES)
+def test_the_size_of_a_state_is_known_before_it_is_read(tmp_path: Path, family: str) -> None:
+    generator = LlamaGenerator(family, SHAPES[family][0](tmp_path / "tiny.gguf"), threads=1)
+    list(generator.read(messages()))
+    assert generator._context is not None
+    taken, tokens = len(generator._context.state()), len(generator._context.tokens)
+    told = generator.state_bytes(tokens)
+    assert taken * 0.95 < told < taken * 1.05 or (family == "gemma3" and told > taken)  # a window is kept of the rest
+    generator.close()
+
+
+def test_recurrent_layers_and_their_checkpoints_count_as_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny_llamas.recurrent(tmp_path / "tiny.gguf")
+    monkeypatch.setattr(machine, "available_memory", lambda: 200_000)
+    with pytest.raises(ModelError):  # no token takes any, but the layers take 59 KB, once and for each batch
+        LlamaGenerator("mamba", path, threads=1, context=1024)
+    monkeypatch.setattr(machine, "available_memory", lambda: 400_000)
+    LlamaGenerator("mamba", path, threads=1, context=1024).close()
 
 
 def _moved(model: LlamaModel, distance: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from datetime import MAXYEAR, MINYEAR, date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from importlib import resources
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 
 @cache
@@ -41,6 +41,23 @@ def load_patterns(package: str, name: str, **named: str) -> Mapping[str, Sequenc
     return groups
 
 
+class _LazyPattern:
+    """See `lazy_re`."""
+
+    def __init__(self, pattern: str, flags: int) -> None:
+        self.pattern, self.flags = pattern, flags
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(re.compile(self.pattern, self.flags), name)
+        setattr(self, name, found)  # so that the next look-up does not come here
+        return found
+
+
+def lazy_re(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """Return a regular expression that is compiled at its first use: compiling them all would slow every start."""
+    return cast("re.Pattern[str]", _LazyPattern(pattern, flags))
+
+
 def by_word(words: Mapping[str, str]) -> dict[str, str]:
     """Map each word of a value ("eur euro €") to its key; "_" stands for a space."""
     return {word.replace("_", " "): key for key, listed in words.items() for word in listed.split()}
@@ -62,7 +79,7 @@ _DAY, _YEAR = r"(?:3[01]|[12]\d|0?[1-9])", r"(?:1[0-9]|20|21)\d\d"
 _NTH = rf"{_DAY}(?:st|nd|rd|th|er|\.)?"
 _GAP = r"\s{1,9}"
 _OF = rf"(?:{_GAP}(?:(?:day{_GAP})?of|de))?[\s-]{{1,9}}"
-DATE = re.compile(
+DATE = lazy_re(
     rf"""(?<![\w/.-])(?:
         (?P<iso>{_YEAR}[-/]\d{{1,2}}[-/]\d{{1,2}})
       | (?:the{_GAP})?(?P<d1>{_NTH}){_OF}(?P<m1>{_MONTH})[\s,-]{{1,9}}(?:de{_GAP})?(?P<y1>{_YEAR})
@@ -73,10 +90,10 @@ DATE = re.compile(
     )(?![\w/]|[.-]\d)""",
     re.I | re.X,
 )
-MONTH = re.compile(
+MONTH = lazy_re(
     rf"(?:(?P<month>{_MONTH}){_GAP}(?:de{_GAP})?(?P<year>{_YEAR})|(?P<iso>{_YEAR})-(?P<number>0[1-9]|1[0-2]))", re.I
 )
-_DAY_OF_YEAR = re.compile(
+_DAY_OF_YEAR = lazy_re(
     rf"(?<![\w/.-])(?:(?P<d1>{_NTH}){_OF}(?P<m1>{_MONTH})(?!\w)|(?P<m2>{_MONTH}){_GAP}(?P<d2>{_NTH})(?!\w|[.,]\d))",
     re.I,
 )
@@ -228,7 +245,7 @@ _MEASURES = {unit: (kind, Decimal(size)) for kind, own in _WORDS["measures"].ite
 _DIGITS = r"\d{1,3}(?:[,.’' \u00a0\u202f]\d{3})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,]\d+)?"
 _SIGNS = _any_of(name for name in CURRENCIES if not name.replace(" ", "").isalpha())
 _CODES = _any_of(name for name in CURRENCIES if name.replace(" ", "").isalpha())
-QUANTITY = re.compile(
+QUANTITY = lazy_re(
     rf"""(?P<before>(?:{_SIGNS})\s?|{CURRENCY_CODE}\s)?
     (?P<digits>{_DIGITS})
     (?P<scale>\s?(?:{_any_of(SCALES)})\b\.?(?!²))?

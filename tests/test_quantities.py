@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 
@@ -94,6 +95,22 @@ def test_a_month_later_is_the_same_day_or_the_last() -> None:
     assert quantities.add_months(date(2024, 2, 29), -24) == date(2022, 2, 28)
     with pytest.raises(OverflowError):
         quantities.add_months(date(2024, 1, 1), 120_000)
+
+
+# --- patterns -----------------------------------------------------------------------------------------------
+
+
+def test_a_lazy_pattern_compiles_at_its_first_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    real = re.compile
+    monkeypatch.setattr(re, "compile", lambda *given: compiled.append(given) or real(*given))
+    pattern = quantities.lazy_re(r"(?P<word>b+)", re.I)
+    assert pattern.pattern == r"(?P<word>b+)" and compiled == []
+    assert [match["word"] for match in pattern.finditer("abBcb")] == ["bB", "b"] and len(compiled) == 1
+    assert pattern.sub("-", "aBc") == "a-c" and pattern.fullmatch("ab") is None
+    assert pattern.search("xb", 2) is None and pattern.split("abc") == ["a", "b", "c"]
+    with pytest.raises(re.error):
+        quantities.lazy_re("(").search("")
 
 
 # --- numbers in words ---------------------------------------------------------------------------------------

@@ -60,6 +60,19 @@ def test_help_version_and_import_load_nothing_heavy(statement: str, option: str)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "HEAVY []", done.stdout[-500:] + done.stderr
 
 
+def test_importing_what_answers_compiles_no_large_pattern() -> None:
+    code = (
+        "import re, sys\nreal, sizes = re.compile, []\n"
+        "re.compile = lambda pattern, flags=0: sizes.append(len(pattern)) or real(pattern, flags)\n"
+        "import localrag.api, localrag.answer.checking, localrag.answer.exact.search\n"
+        "import localrag.answer.table_qa.calculation, localrag.answer.verify.conflicts\n"
+        "print(max(sizes), {'localrag.models.sources', 'localrag.sessions'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    largest, loaded = done.stdout.split(maxsplit=1)
+    assert int(largest) < 1000 and loaded.strip() == "set()"
+
+
 # --- writes and prints --------------------------------------------------------------------------------------
 
 WRITING_FUNCTIONS = re.compile(

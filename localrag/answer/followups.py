@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from localrag.answer import prompts
 from localrag.events import Delta
 from localrag.llm import Completed, Generator
-from localrag.quantities import load_words
+from localrag.quantities import lazy_re, load_words
 from localrag.store.text_analysis import COMMON
 from localrag.types import Turn, Usage
 
@@ -28,7 +28,7 @@ _ASKING = "|".join(_WORDS["asking"].split())
 _CONTINUES = re.compile(r"^\W*(?:and|or|but|so|also|plus|what about|how about|same)\b\W*", re.I)
 _ABOUT = re.compile(r"^\W*(?:(?:and|or|but|so)\b\W*)?(?:what about|how about|same|why not|what if)\b", re.I)
 # Words that refer back to earlier turns.
-_BACK = re.compile(
+_BACK = lazy_re(
     r"\b(?:what|who|where|when|how|anything|nothing|anyone|any) else\b"
     r"|\bthe (?:latter|former|others?|rest)\b(?!\s+(?:of|than|side|part))"
     r"|\bthe (?:first|second|third|fourth|fifth|last|next|other|previous)(?: ones?)?\W*$"

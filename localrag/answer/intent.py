@@ -11,13 +11,13 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from localrag.quantities import load_patterns
+from localrag.quantities import lazy_re, load_patterns
 
 Kind = Literal["look-up", "existence", "summary", "compare", "whole", "each"]
 
 _PATTERNS = load_patterns("localrag.answer", "intent.txt")
 _SUMMARY, _ALL_OF_IT, _COMPARE, _WHOLE, _EACH, _EXISTENCE, _PLURAL, _WORKED_OUT, _EXPLANATION, _FIGURE = (
-    re.compile("|".join(_PATTERNS[name]), re.I)
+    lazy_re("|".join(_PATTERNS[name]), re.I)
     for name in (
         "summary", "all_of_it", "compare", "whole", "each", "existence", "plural", "worked_out", "explanation",
         "figure",

@@ -59,10 +59,10 @@ def ask_command(
     neither the shell's history nor other users of the machine see it. The answer goes to stdout, everything else to
     stderr. Ctrl-C stops the answer and prints what there is of it.
     """
-    from localrag.answer.survey import table_export
-
     question = options.words_of(question)
     if file is not None:
+        from localrag.answer.survey import table_export
+
         table_export.check(file)
     elif recipients is not None:
         raise UsageError("there is no file to encrypt", "Name one: --table FILE.")

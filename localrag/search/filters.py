@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
-from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from localrag.errors import NotFoundError, UsageError
+from localrag.quantities import load_words
 from localrag.security.terminal import counted
 from localrag.store import names
 from localrag.types import Document, Filter, NotRead, Plan
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
 
     Pairs = list[tuple[Library, Document]]
 
-_DATA = resources.files("localrag.search").joinpath("types.toml").read_text(encoding="utf-8")
-FAMILIES = {family: frozenset(suffixes.split()) for family, suffixes in tomllib.loads(_DATA).items()}
+FAMILIES = {name: frozenset(words.split()) for name, words in load_words("localrag.search", "types.toml").items()}
 TYPES = tuple(sorted({*FAMILIES, *(suffix for suffixes in FAMILIES.values() for suffix in suffixes)}))
 _DAY = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 _MAX_NAMED = 5

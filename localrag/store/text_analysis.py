@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import re
 import threading
-import tomllib
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib import resources
 from typing import NamedTuple
+
+from localrag.quantities import lazy_re, load_words
 
 
 class Token(NamedTuple):
@@ -28,7 +28,7 @@ class Token(NamedTuple):
     term: str
 
 
-WORDS = tomllib.loads(resources.files("localrag.store").joinpath("words.toml").read_text(encoding="utf-8"))
+WORDS = load_words("localrag.store", "words.toml")
 COMMON: dict[str, frozenset[str]] = {name: frozenset(words.split()) for name, words in WORDS["common"].items()}
 LANGUAGES = tuple(COMMON)
 FALLBACK = "english"
@@ -40,7 +40,7 @@ _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
 _MARKS = "".join(chr(code) for code in range(0x300, 0xE50) if unicodedata.category(chr(code)).startswith("M"))
 _REST = f"[^\\W_{_CJK}]*+(?:[{_MARKS}]++[^\\W_{_CJK}]*+)*+"
 # Possessive quantifiers, here and below, keep every text out of quadratic time.
-_TOKEN = re.compile(
+_TOKEN = lazy_re(
     rf"""(?P<cjk>[{_CJK}]+)
       | (?P<number>\d{{1,3}}(?:[,'’]\d{{3}}){{1,8}}(?!\d|[,'’]\d)(?:\.\d+)? | \d+(?:[.]\d+)*)
       | (?P<word>[^\W\d_{_CJK}]{_REST}(?:['’][^\W\d_]{_REST})*)""",

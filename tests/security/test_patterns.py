@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 import localrag
+from localrag import quantities
 
 pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
 
@@ -60,6 +61,8 @@ def modules() -> Iterator[Any]:
 def held(value: object) -> Iterator[re.Pattern[Any]]:
     if isinstance(value, re.Pattern):
         yield value
+    elif isinstance(value, quantities._LazyPattern):
+        yield re.compile(value.pattern, value.flags)
     elif isinstance(value, Mapping):
         yield from (pattern for one in value.values() for pattern in held(one))
     elif isinstance(value, (tuple, list)):

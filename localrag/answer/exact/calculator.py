@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal, DecimalException, localcontext
 
 from localrag import quantities
-from localrag.quantities import QUANTITY, Quantity, time_between
+from localrag.quantities import QUANTITY, Quantity, lazy_re, time_between
 
 _MAX_QUESTION, _MAX_EXPRESSION = 600, 4000  # characters
 _MAX_TOKENS = 400
@@ -35,7 +35,7 @@ _WORDS = (
 # Numbers with a hyphen and nothing around it are a range, a clause or a code; with slashes alone they may be a date.
 _CALCULATES = re.compile(r"[\d)%a-z€$£]\s*(?:[+*^]|\s-\s|/)\s*[-+(]*\s*[€$£]?\(*\d", re.I)
 _SLASHES = re.compile(r"\d{1,4}(?:/\d{1,4}){1,2}")
-_TOKEN = re.compile(rf"\s*(?:(?P<operator>\*\*|[-+*/^()])|(?P<quantity>{QUANTITY.pattern}))", re.I | re.X)
+_TOKEN = lazy_re(rf"\s*(?:(?P<operator>\*\*|[-+*/^()])|(?P<quantity>{QUANTITY.pattern}))", re.I | re.X)
 _SIGNS = str.maketrans("×÷−–·", "*/--*")
 # "How many days are there between 3 March and 4 May 2024", "how long is it until 31 December 2026".
 _TIME = re.compile(

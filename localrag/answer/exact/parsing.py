@@ -13,7 +13,7 @@ from datetime import date
 from typing import Literal
 
 from localrag.answer.exact import calculator
-from localrag.quantities import CARDINALS, load_patterns, load_words, parse_date, parse_month
+from localrag.quantities import CARDINALS, lazy_re, load_patterns, load_words, parse_date, parse_month
 
 Order = Literal["path", "date", "size", "type"]
 
@@ -80,12 +80,12 @@ _PATTERNS = load_patterns(
     one="|".join(_WORDS["documents"].split()), number="|".join(_NUMBERS), types="|".join(_WORDS["types"].values()),
     noun="|".join(sorted(f"{_WORDS['documents']} {_WORDS['plurals']}".split(), key=len, reverse=True)),
 )  # fmt: skip
-_POLITE, _ALL, _THE_ONE, _NO_DOCUMENT, _IS_A_DOCUMENT, _PART = (
-    re.compile(_PATTERNS[name][0], re.I)
-    for name in ("polite", "all", "the_one", "no_document", "is_a_document", "part")
+_POLITE, _ALL, _THE_ONE, _NO_DOCUMENT, _IS_A_DOCUMENT, _PART, _ABOUT_A_TERM, _ABOUT_FILES = (
+    lazy_re(_PATTERNS[name][0], re.I)
+    for name in "polite all the_one no_document is_a_document part about_a_term about_files".split()
 )
 _COUNT, _COUNT_IN, _FIND, _HOLDING, _IDENTIFIED, _COUNT_FILES, _LIST_FILES, _LIST_SOME, _FIRST_FILES = (
-    tuple(re.compile(rf"^{form}[?.! ]*$", re.I) for form in _PATTERNS[name])
+    tuple(lazy_re(rf"^{form}[?.! ]*$", re.I) for form in _PATTERNS[name])
     for name in (
         "count", "count_in", "find", "holding", "identified", "count_files", "list_files", "list_some", "first_files",
     )
@@ -122,6 +122,8 @@ def document_name(words: str | None, *, sure: bool = False) -> str | None:
 
 
 def _term(text: str) -> TermSearch | None:
+    if not _ABOUT_A_TERM.search(text):
+        return None
     kinds: tuple[tuple[tuple[re.Pattern[str], ...], Literal["count", "find", "documents"]], ...] = (
         (_COUNT_IN, "count"), (_COUNT, "count"), (_FIND, "find"), (_HOLDING, "documents"),
     )  # fmt: skip
@@ -182,6 +184,8 @@ _KEYS: Mapping[str, Order] = {
 
 
 def _documents(text: str) -> DocumentList | None:
+    if not _ABOUT_FILES.match(text):
+        return None
     for match in filter(None, (pattern.match(text) for pattern in _FIRST_FILES)):
         order, descending = _ORDERS[match["super"].lower()]
         noun, number = match["noun"].lower(), (match.groupdict().get("limit") or "").lower()

@@ -17,7 +17,6 @@ from localrag.answer import context
 from localrag.answer.exact.calculator import calculate
 from localrag.answer.stages import Prompt, Query, Route
 from localrag.answer.table_qa import cells, date_calculation
-from localrag.answer.table_qa.cell_selection import Selector
 from localrag.answer.table_qa.cells import Cell, plain
 from localrag.answer.table_qa.date_calculation import Mention
 from localrag.answer.table_qa.questions import Kind, Request, parse_question
@@ -58,6 +57,8 @@ def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -
     found = cells.find(passages) if request is not None else []
     if request is None or not found:
         return None
+    from localrag.answer.table_qa.cell_selection import Selector
+
     about = [" ".join([re.sub(r"[_\-.]", " ", PurePosixPath(one.document).stem), *one.heading]) for one in passages]
     selected = Selector(found, about, language).select(request)
     if selected is None or any(passages[cell.passage].text[cell.start : cell.end] != cell.text for cell in selected):

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from localrag.quantities import CURRENCIES, CURRENCY_CODE, CURRENCY_SIGN, SCALES, parse_number
+from localrag.quantities import CURRENCIES, CURRENCY_CODE, CURRENCY_SIGN, SCALES, lazy_re, parse_number
 from localrag.types import Passage
 
 _MONEY = CURRENCY_SIGN
 _MINUS = r"\-−–‐‑"
-FIGURE = re.compile(
+FIGURE = lazy_re(
     rf"""^(?P<sign>[{_MINUS}]\s?)? (?P<money>{_MONEY})? \s*+ (?P<open>[({_MINUS}]\s?)? (?P<money2>{_MONEY})? \s*+
     (?P<digits>\d[\d,.'’\u00a0\u202f]*\d|\d|\.\d+) \s*+ (?P<percent>%|per\ ?cent|pts?\b)? \s*+
     (?P<scale>(?:million|billion|thousand|bn|mn|m|k)\b)? \s*+ (?P<after>{_MONEY}|EUR|USD|GBP|CHF)?
@@ -40,7 +40,7 @@ UNNAMED = "total"
 _MAX_CAPTION = 200
 _LONG_LABEL = 50  # longer: a column of running text beside a table on its page
 _SCALED = tuple(
-    (name, re.compile(pattern, re.I))
+    (name, lazy_re(pattern, re.I))
     for name, pattern in (
         ("thousand", rf"\b(?:thousands|tausend|TEUR|milliers|miles)\b|{_MONEY}?\s?[’'‘`]000s?\b|{_MONEY}000|[$€£]k\b"),
         ("million", rf"\b(?:millions?|mio\.?|millionen|millones)\b|{_MONEY}\s?(?:m|mn|mm)\b|\b(?:EUR|USD|GBP) ?m\b"),

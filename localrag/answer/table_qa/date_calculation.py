@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from localrag import quantities
-from localrag.quantities import TIME_UNITS, format_date, load_patterns, parse_date
+from localrag.quantities import TIME_UNITS, format_date, lazy_re, load_patterns, parse_date
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Passage
@@ -22,7 +22,7 @@ from localrag.types import Passage
 # Share of an event's words that a date's sentence must have, and what a word beside the date adds.
 _ENOUGH, _NEAR = 0.6, 0.15
 _PATTERNS = {
-    name: tuple(re.compile(line, re.I) for line in lines)
+    name: tuple(lazy_re(line, re.I) for line in lines)
     for name, lines in load_patterns("localrag.answer.table_qa", "dates.txt").items()
 }
 _BETWEEN, _TERMS = _PATTERNS["between"], _PATTERNS["terms"]

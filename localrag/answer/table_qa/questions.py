@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from localrag.answer.table_qa.cells import YEAR, years
-from localrag.quantities import load_patterns
+from localrag.quantities import lazy_re, load_patterns
 
 Kind = Literal[
     "change", "percentage change", "decrease", "percentage decrease", "difference", "sum", "average", "share", "ratio"
@@ -43,8 +43,8 @@ class Request:
 
 
 _PATTERNS = load_patterns("localrag.answer.table_qa", "questions.txt")
-_RATIO, _SHARES = (tuple(re.compile(line, re.I) for line in _PATTERNS[name]) for name in ("ratio", "shares"))
-_FORMS = {name: re.compile(lines[0], re.I) for name, lines in _PATTERNS.items()}
+_RATIO, _SHARES = (tuple(lazy_re(line, re.I) for line in _PATTERNS[name]) for name in ("ratio", "shares"))
+_FORMS = {name: lazy_re(lines[0], re.I) for name, lines in _PATTERNS.items()}
 
 
 def parse_question(question: str) -> Request | None:

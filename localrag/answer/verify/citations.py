@@ -16,6 +16,7 @@ from itertools import chain
 from operator import attrgetter
 
 from localrag.answer.verify.locate import fold, quoted, within
+from localrag.quantities import lazy_re
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Citation, Passage
@@ -29,9 +30,9 @@ _QUESTION = 0.3  # weight of the question's words beside the claim's, if two pla
 _ECHO = 0.4  # weight of a claim's words that repeat the question
 # Words of a text, and characters of each passage, that are enough to detect a language.
 _MIN_LANGUAGE_WORDS, _SAMPLE = 6, 400
-_CJK_SIGN = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_CJK_SIGN = lazy_re("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 # A long sentence may be cut between words, and between a few Chinese or Japanese signs.
-_WORD_OR_SIGNS = re.compile(f"{_CJK_SIGN.pattern}{{1,4}}|(?:(?!{_CJK_SIGN.pattern})\\S){{1,300}}")
+_WORD_OR_SIGNS = lazy_re(f"{_CJK_SIGN.pattern}{{1,4}}|(?:(?!{_CJK_SIGN.pattern})\\S){{1,300}}")
 # For a claim that only repeats the question: weight of a passage's score relative to the best, and the share of the
 # best place's fit that a second place must have to be cited too.
 _SCORE, _MIN_SECOND = 0.3, 0.5

@@ -15,7 +15,7 @@ from difflib import SequenceMatcher
 from localrag.answer.context import Span
 from localrag.answer.verify.citations import terms
 from localrag.answer.verify.locate import locate
-from localrag.quantities import CARDINALS, DATE, QUANTITY, TIME_UNITS, load_words, parse_date, parse_quantity
+from localrag.quantities import CARDINALS, DATE, QUANTITY, TIME_UNITS, lazy_re, load_words, parse_date, parse_quantity
 from localrag.store.sentences import sentences
 
 _NUMBERS = {word: n for word, n in CARDINALS.items() if n} | {"second": 2}
@@ -24,7 +24,7 @@ _NUMBERS |= {f"{tens}-{ones}": n + m for tens, n in _ENGLISH[20:28] for ones, m 
 _WORDS_OF = load_words("localrag.answer", "words.toml")["differences"]
 # A number after one that is naming is a name and not a figure.
 _EMPTY, _NOT, _NAMING = (frozenset(_WORDS_OF[name].split()) for name in ("empty", "not", "naming"))
-_TIMED = re.compile(
+_TIMED = lazy_re(
     r"\b(?:as (?:of|at)|ended|ending|during|since|dated?|of|at|for(?: the)?(?: fiscal)?(?: year| quarter| months?)?|"
     r"fiscal|calendar|fy|year|in|stand|per|zum)\s*+:?\s*+$",
     re.I,
@@ -34,7 +34,7 @@ _LASTS = re.compile(
     r"\b(?:until|till|by|through|to|on|before|after|expires?(?: in| on)?|ends?(?: in| on)?|bis|am)\s*$", re.I
 )
 _SPELLED = "|".join(sorted(map(re.escape, _NUMBERS), key=len, reverse=True))
-_PIECE = re.compile(
+_PIECE = lazy_re(
     rf"(?P<date>{DATE.pattern})|(?P<spelled>\b(?:{_SPELLED})\b)(?:\s*\(\d+\))?|(?<!\w)(?P<figure>{QUANTITY.pattern})"
     r"|(?P<word>[^\W\d_]+(?:['’-][^\W\d_]+)*\d*)",
     re.I | re.X,
@@ -185,10 +185,10 @@ def _folded(word: str) -> str:
 
 
 _ID = r"[A-Z]?\d{1,3}(?:\.\d{1,3})*(?:\s?\([a-z0-9]{1,4}\))*"
-_REFERENCE = re.compile(
+_REFERENCE = lazy_re(
     rf"(?:\b(?:clause|section|paragraph|article|ziffer|abschnitt|klausel|artikel|absatz)|§)\s*(?P<id>{_ID})", re.I
 )
-_CHANGED = re.compile(
+_CHANGED = lazy_re(
     r"\b(?:is|are|shall be|be|wird|werden)\s+(?:and\s+(?:hereby\s+)?(?:is|are)\s+)?(?:hereby\s+)?(?:further\s+)?"
     r"(?:deleted|replaced|amended|substituted|superseded|restated|changed|modified|revised|increased|reduced|extended)\b"
     r"|\b(?:wird|werden)\b.{0,200}?\b(?:ersetzt|geändert|gestrichen|aufgehoben|neu gefasst)\b",
@@ -197,11 +197,11 @@ _CHANGED = re.compile(
 _QUOTED = r"[\"“„«‟”]\s{{0,9}}{}\s{{0,9}}[\"“”»]"
 _X, _Y = _QUOTED.format(r"(?P<old>[^\"“”„«»]{1,160}?)"), _QUOTED.format(r"(?P<new>[^\"“”„«»]{1,160}?)")
 _WORDS = (
-    re.compile(rf"substitut\w{{1,20}}\s{{1,9}}{_Y}\s{{1,9}}(?:for|in place of)\s{{1,9}}{_X}", re.I | re.S),
-    re.compile(rf"{_X}[^\"“”„«»]{{0,60}}?(?:replac|substitut|chang|insert|durch)[^\"“”„«»]{{0,60}}?{_Y}", re.I | re.S),
-    re.compile(rf"(?:replac|substitut|chang|delet)[^\"“”„«»]{{0,80}}?{_X}[^\"“”„«»]{{0,60}}?{_Y}", re.I | re.S),
+    lazy_re(rf"substitut\w{{1,20}}\s{{1,9}}{_Y}\s{{1,9}}(?:for|in place of)\s{{1,9}}{_X}", re.I | re.S),
+    lazy_re(rf"{_X}[^\"“”„«»]{{0,60}}?(?:replac|substitut|chang|insert|durch)[^\"“”„«»]{{0,60}}?{_Y}", re.I | re.S),
+    lazy_re(rf"(?:replac|substitut|chang|delet)[^\"“”„«»]{{0,80}}?{_X}[^\"“”„«»]{{0,60}}?{_Y}", re.I | re.S),
 )  # fmt: skip
-_ROW = re.compile(
+_ROW = lazy_re(
     r"\b(?:row|line|entry|item)\s{1,9}(?:for|of|marked|headed)\s{1,9}(?P<row>[\w “”\"-]{2,60}?)\s{1,9}"
     r"(?:is|are|shall)\b",
     re.I,
@@ -209,7 +209,7 @@ _ROW = re.compile(
 _FOLLOWS = re.compile(r"\b(?:the\s+following|as\s+follows|to\s+read|folgende\w*|wie\s+folgt|lautet)\b|:\s*$", re.I)
 _DELETED = re.compile(r"\b(?:deleted|gestrichen|aufgehoben)\b(?!\W+(?:and|und)\b)", re.I)
 _LINE = r"^[ \t]*(?:(?:clause|section|article|paragraph|§)\s*)?{}[.)]?(?=\s)"
-_ANY_LINE = re.compile(_LINE.format(rf"(?P<id>{_ID})"), re.I | re.M)
+_ANY_LINE = lazy_re(_LINE.format(rf"(?P<id>{_ID})"), re.I | re.M)
 _MAX_CLAUSE = 6000
 _MIN_SHARED = 3
 _MAX_ROWS = 5

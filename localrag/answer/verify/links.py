@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from localrag.quantities import load_words
+from localrag.quantities import lazy_re, load_words
 
 _WORDS = load_words("localrag.answer", "words.toml")["links"]
 _ENDINGS, _PROGRAMS = ("|".join(_WORDS[name].split()) for name in ("endings", "programs"))
 _SHELLS = frozenset(_WORDS["shells"].split())
 _HOST = rf"(?:[^\W_](?:[\w-]{{0,61}}[^\W_])?\.){{1,8}}(?:{_ENDINGS})(?![\w-])(?:\.(?!\w)|\b)"
 _REST = r"[^\s<>\"“”|\\)\]】]{0,600}"
-_LINK = re.compile(
+_LINK = lazy_re(
     rf"""(?P<scheme>(?<![A-Za-z0-9])(?:https?|ftps?|sftp|file|ssh|smb|wss?|ldaps?|data|javascript|vbscript|mailto|tel|sms
             |blob|about|chrome|ms-[a-z]{{2,20}}|intent|market):(?=[^\s]){_REST})
       | (?P<mail>(?<![\w.+-])[\w](?:[\w.+-]{{0,63}})@(?:[\w-]{{1,63}}\.){{1,8}}[A-Za-z]{{2,24}}(?![\w-]))
@@ -34,7 +34,7 @@ _TAG = re.compile(
     r"html|area|map|picture|frame|details|math|image)(?![\w-])[^<>\n]{0,600})>?",
     re.I,
 )
-_COMMAND = re.compile(
+_COMMAND = lazy_re(
     rf"""(?<![\w./-])(?:
         (?:{_PROGRAMS})(?:\.exe)?[ \t]+(?:-{{1,2}}\w|/|~|\.\.?/|\$|h(?:tt|xx)ps?:|[A-Za-z]:\\)[^\n`]{{0,300}}
       | (?:sudo|npx)[ \t]+[a-z][^\n`]{{1,300}}

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
-from localrag.quantities import NUMBER_WORDS, load_words
+from localrag.quantities import NUMBER_WORDS, lazy_re, load_words
 
 MIN_RATIO = 80.0  # of words that are not there exactly
 _MIN_LETTERS, _MAX_WORDS = 20, 200
@@ -24,7 +24,7 @@ _MAX_GAP, _MAX_WHOLE = 160, 320
 _LETTER = r"[^\W\d_]"
 # Chinese and Japanese signs and their punctuation; Korean writes spaces.
 _CJK = "\u3001-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
-_SPECIAL = re.compile(
+_SPECIAL = lazy_re(
     rf"""(?P<nothing> \xad(?:\s*\n\s*)? | [\u200b-\u200f\u2060\ufeff]
         | (?<={_LETTER})[-‐‑] (?: [ \t]*\n\s*(?=[^\W\d_A-ZÄÖÜ]) | (?={_LETTER}) )  # a word parted, or of two parts
         | (?<=[{_CJK}])\s+ | \s+(?=[{_CJK}])
@@ -113,7 +113,7 @@ def _find(needle: str, text: Folded, begin: int = 0) -> tuple[int, int] | None:
     return None
 
 
-_WORDY = re.compile(rf"[^\W{_CJK}]")
+_WORDY = lazy_re(rf"[^\W{_CJK}]")
 
 
 def _is_whole(text: str, start: int, end: int) -> bool:
@@ -168,7 +168,7 @@ def quoted(words: str, texts: Sequence[Folded]) -> tuple[Place, ...]:
     return (Place(number, start, end),)
 
 
-_TOKEN = re.compile(rf"\d(?:[\d.,:/]*\d)?|[^\W\d{_CJK}][^\W{_CJK}]*(?:'[^\W\d_]+)?|[{_CJK}]|%|[€$£¥₹]")
+_TOKEN = lazy_re(rf"\d(?:[\d.,:/]*\d)?|[^\W\d{_CJK}][^\W{_CJK}]*(?:'[^\W\d_]+)?|[{_CJK}]|%|[€$£¥₹]")
 _WORDS = load_words("localrag.answer", "words.toml")["locate"]
 # A quote with one more of these, one less or another one is not this quote.
 _DECISIVE = frozenset(_WORDS["decisive"].split()) | frozenset(_WORDS["decisive_signs"])

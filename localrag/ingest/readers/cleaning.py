@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from localrag.quantities import lazy_re
+
 # NUL ends SQLite's substr, other control characters upset terminals, and odd spaces and ligatures keep words from being
 # found.
 _TRANSLATION: dict[int, str | None] = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)])
@@ -19,7 +21,7 @@ _TRANSLATION |= {ord(mark): None for mark in "\u00ad\u2060\ufeff\ufffe\uffff"}
 _TRANSLATION |= dict(zip(range(0xFB00, 0xFB07), ("ff", "fi", "fl", "ffi", "ffl", "st", "st"), strict=True))
 # Tags: invisible letters in which a text can carry another; they also make the flags of England and Scotland.
 _TRANSLATION |= dict.fromkeys([0xE0001, *range(0xE0020, 0xE0080)])
-_ODD = re.compile("[" + "".join(f"\\U{code:08x}" for code in _TRANSLATION if code not in (9, 10)) + "\ud800-\udfff]")
+_ODD = lazy_re("[" + "".join(f"\\U{code:08x}" for code in _TRANSLATION if code not in (9, 10)) + "\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

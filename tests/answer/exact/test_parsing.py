@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import time
 from datetime import date
+from re import _constants, _parser  # type: ignore[attr-defined]
+from typing import Any
 
 import pytest
 
+from localrag.answer.exact import parsing
 from localrag.answer.exact.parsing import Calculation, DocumentList, IdentifierSearch, Task, TermSearch, parse
 
 TASKS: dict[str, Task] = {
@@ -349,3 +353,44 @@ def test_no_question_takes_long_to_understand(text: str) -> None:
     parse(text)
     parse(text + '?"')
     assert time.monotonic() - began < 10  # a runaway pattern takes hours
+
+
+def sample(tree: Any, chance: random.Random) -> str:
+    """A text that a pattern may match, drawn from its parse tree."""
+    return "".join(drawn(op, value, chance) for op, value in tree)
+
+
+def drawn(op: Any, value: Any, chance: random.Random) -> str:
+    if op is _constants.LITERAL:
+        return chr(value)
+    if op is _constants.IN and value[0][0] is not _constants.NEGATE:
+        kind, one = chance.choice(value)
+        return {_constants.LITERAL: chr, _constants.RANGE: lambda ends: chr(ends[0])}.get(kind, lambda _: "a")(one)
+    if op in (_constants.IN, _constants.NOT_LITERAL, _constants.ANY):
+        return chance.choice("zQ7")
+    if op is _constants.BRANCH:
+        return sample(chance.choice(value[1]), chance)
+    if op is _constants.SUBPATTERN:
+        return sample(value[3], chance)
+    if op in (_constants.MAX_REPEAT, _constants.MIN_REPEAT):
+        count = chance.randint(value[0], min(value[1], value[0] + 2))
+        return "".join(sample(value[2], chance) for _ in range(count))
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("cue", "groups"),
+    [
+        ("_ABOUT_A_TERM", "count_in count find holding"),
+        ("_ABOUT_FILES", "first_files count_files list_files list_some"),
+    ],
+)
+def test_what_a_form_matches_has_the_cue_of_its_group(cue: str, groups: str) -> None:
+    chance, seen = random.Random(1), 0
+    for form in [form for group in groups.split() for form in getattr(parsing, f"_{group.upper()}")]:
+        tree = _parser.parse(form.pattern, form.flags)
+        for text in {" ".join(sample(tree, chance).split()) for _ in range(100)}:
+            if form.match(text):
+                seen += 1
+                assert getattr(parsing, cue).search(text), (form.pattern[:60], text)
+    assert seen > 300

@@ -67,12 +67,11 @@ class LlamaGenerator:
         check_memory(size, old.size if old is not None else 0, *self._footprint)
         if old is not None and self._model.sliding_window:
             old.cut(old.settled)
-        kept = (old.state(), old.tokens, old.cuts) if old is not None and old.tokens else None
-        checkpoints = old.checkpoints if old is not None else {}
+        kept = (old.state(), old.tokens, old.cuts, old.checkpoints) if old is not None and old.tokens else None
         self._free_context()
         self._context = LlamaContext(self._model, size, self._running, self._thread)
-        if kept is not None and self._context.restore(*kept):
-            self._context.checkpoints = checkpoints
+        if kept is not None and self._context.restore(*kept[:3]):
+            self._context.checkpoints = kept[3]
         return self._context
 
     @property
@@ -230,8 +229,6 @@ class LlamaGenerator:
             if not context.decode(prompt.tokens[done:end], stop):
                 return
             done = end
-            if done in prefixes:
-                context.settle()
             _keep(context, prompt, prefixes.get(done), cache, stop)
             yield PromptRead(done, len(prompt))
 
@@ -251,7 +248,7 @@ def _keep(
     context: LlamaContext, prompt: Prompt, prefix: Prefix | None, cache: PromptCache | None,
     stop: Callable[[], bool] | None,
 ) -> None:  # fmt: skip
-    """Keep a checkpoint where another prompt may part from this one; cache the state at the end of a stable part."""
+    """Prepare to come back where another prompt may part from this one; cache the state at the end of a stable part."""
     if 0 < len(context.tokens) < len(prompt) or prefix is not None:
         context.check(max((end for end in prompt.checkpoints if end <= len(context.tokens)), default=0))
     if prefix is not None and cache is not None and not cache.has(prefix):

@@ -275,7 +275,7 @@ class LlamaContext:
         self.size = -(-size // _STEP) * _STEP
         self.tokens: list[int] = []
         self.cuts: list[int] = []
-        self.checkpoints: dict[int, bytearray] = {}
+        self.checkpoints: dict[int, memoryview] = {}
         self.settled = 0
         self._stop: Callable[[], bool] = lambda: False  # polled by the abort callback
         # ctypes frees a callback without references.
@@ -374,21 +374,28 @@ class LlamaContext:
         return wanted
 
     def check(self, stable: int) -> None:
-        """Keep a checkpoint here if there are recurrent layers.
+        """Prepare to be cut back to here; a document ends at `stable`.
 
-        Of those too many for MAX_CHECKPOINTS, the first, the one at `stable` (where a document ends) and the last stay
-        longest.
+        Sliding windows are laid out there as a restored state is, which decides the last bits of what follows. With
+        recurrent layers a checkpoint is kept; of too many the first, that at `stable` and the last stay longest.
         """
-        if not self._model.forgets or len(self.tokens) in self.checkpoints:
-            return
-        self.checkpoints[len(self.tokens)] = self._saved(self._c.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+        here = len(self.tokens)
+        again = self._model.sliding_window and self.settled < here == stable
+        if again and not self.restore(self.state(), self.tokens, self.cuts):
+            hint = "Choose another model with `localrag models use`."
+            raise ModelError(f"the model {self._model.name!r} cannot restore a state: {self._model.why()}", hint)
+        if self._model.forgets and here not in self.checkpoints:
+            self.checkpoints[here] = self.state(self._c.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
         while len(self.checkpoints) > 2 and sum(map(len, self.checkpoints.values())) > MAX_CHECKPOINTS:
-            first, *others = sorted(at for at in self.checkpoints if at not in (stable, len(self.tokens)))
+            first, *others = sorted(at for at in self.checkpoints if at not in (stable, here))
             del self.checkpoints[others[0] if others else first]
 
-    def state(self) -> memoryview:
-        """Return the memory of everything read, as bytes."""
-        return memoryview(self._saved(0))
+    def state(self, flags: int = 0) -> memoryview:
+        """Return the memory of everything read, or of the part that `flags` name, as bytes."""
+        size = self._c.llama_state_seq_get_size_ext(self._handle, 0, flags)
+        state = bytearray(size)
+        buffer = (ctypes.c_uint8 * size).from_buffer(state)
+        return memoryview(state)[: self._c.llama_state_seq_get_data_ext(self._handle, buffer, size, 0, flags)]
 
     def restore(self, state: bytearray | memoryview, tokens: Sequence[int], ends: Sequence[int]) -> bool:
         """Replace the memory by the state of these tokens; return False, with nothing kept, if it does not fit."""
@@ -401,21 +408,6 @@ class LlamaContext:
             return True
         self._c.llama_memory_clear(memory, True)
         return False
-
-    def settle(self) -> None:
-        """Hold sliding windows as after restoring the state: where they lie decides the last bits of what follows."""
-        if self._model.sliding_window and not self.restore(self.state(), self.tokens, self.cuts):
-            what = f"the model {self._model.name!r} cannot take back its own state: {self._model.why()}"
-            raise ModelError(what, "Choose another model with `localrag models use`.")
-
-    def _saved(self, flags: int) -> bytearray:
-        size = self._c.llama_state_seq_get_size_ext(self._handle, 0, flags)
-        state = bytearray(size)
-        buffer = (ctypes.c_uint8 * size).from_buffer(state)
-        written = self._c.llama_state_seq_get_data_ext(self._handle, buffer, size, 0, flags)
-        del buffer  # a bytearray that is looked into cannot be shortened
-        del state[written:]
-        return state
 
     def _load(self, state: bytearray | memoryview, flags: int) -> bool:
         buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)

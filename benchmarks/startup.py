@@ -1,4 +1,4 @@
-"""Wall time of what must answer at once: `localrag --help`, `localrag --version` and `import localrag`.
+"""Wall time of what must answer at once: `localrag --help`, `--version`, `import localrag` and what `ask` imports.
 
     python benchmarks/startup.py [-n RUNS]
 
@@ -16,6 +16,7 @@ import time
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "import localrag": ["-c", "import localrag"],
+    "import localrag.api": ["-c", "import localrag.api"],
     "localrag --version": ["-m", "localrag", "--version"],
     "localrag --help": ["-m", "localrag", "--help"],
 }

@@ -367,9 +367,10 @@ def source(document: str, place: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to the model: `stable` parts, then `text`, then `tail`.
+    """One message to the model: `stable` parts, then `blocks`, `text` and `tail`.
 
-    The stable parts stay the same from question to question, and the prompt cache ends at each of them. The tail asks
+    The stable parts stay the same from question to question, and the prompt cache ends at each of them. A block is a
+    passage: read by itself behind the stable parts, it serves any prompt that begins like this one. The tail asks
     something else about the same text, so that everything before it serves both.
     """
 
@@ -377,11 +378,12 @@ class Message:
     text: str
     stable: tuple[str, ...] = ()
     tail: str = ""
+    blocks: tuple[str, ...] = ()
 
     @property
     def whole(self) -> str:
         """The message as the model reads it."""
-        return "".join(self.stable) + self.text + self.tail
+        return "".join((*self.stable, *self.blocks, self.text, self.tail))
 
 
 # --- questions and answers ----------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from localrag.errors import ModelError, StorageError, UsageError
 from localrag.events import Answered, Delta, Event, Found, Notice, Planned, Surveyed, Warmed
 from localrag.llm import Generator as Model
 from localrag.llm import PromptCache, calibration, loading, priority, prompt_cache
-from localrag.llm.prompt_cache import DiskPromptCache
+from localrag.llm.prompt_cache import DiskPromptCache, PassageCache
 from localrag.search import filters, retrieval
 from localrag.search.retrieval import Searcher
 from localrag.security import audit
@@ -265,6 +265,7 @@ class Assistant:
         passages = retrieval.in_reading_order(fitted.taken, query.libraries)
         return Prompt(
             prompts.passages_prompt(query.text, passages, fitted.history), passages,
+            self._passage_cache(passages, query.documents),
             context=answering.window_use(model, fitted.tokens, fitted.history, query),
             looked_at=context.share_read(passages, query.documents, query.only)
             + context.history_read(fitted.shortened, fitted.left_out),
@@ -335,6 +336,17 @@ class Assistant:
         identity, folder = loading.generator_identity(self._settings), documents[0][0].folder
         held = partial(names.holds, folder, [document.path for _, document in documents])
         return DiskPromptCache(folder, identity, hashes, self._settings.cache_bytes, part=part, held=held)
+
+    def _passage_cache(self, passages: Sequence[Passage], among: Sequence[Pair]) -> PromptCache:
+        """Return the prompt cache of these passages, each in its library."""
+        pairs = {(library.name, document.id): (library, document) for library, document in among}
+        identity, limit = loading.generator_identity(self._settings), self._settings.cache_bytes
+        caches = []
+        for passage in passages:
+            library, document = pairs[passage.library, passage.document_id]
+            held = partial(names.holds, library.folder, [document.path])
+            caches.append(DiskPromptCache(library.folder, identity, [document.sha256], limit, held=held))
+        return PassageCache(caches)
 
     def _cached_tokens(self, documents: Sequence[Pair]) -> int:
         """Return the tokens in the prompt cache of exactly these documents, or 0."""

@@ -73,10 +73,15 @@ def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count
 
 
 def passages_prompt(question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()) -> list[Message]:
-    """Return the prompt of `retrieve`: rules, earlier turns, numbered passages, question."""
-    blocks = [f"[{number}] {heading(passage)}\n{shown(passage)}" for number, passage in enumerate(passages, 1)]
-    last = "Passages:\n\n" + "\n\n".join(blocks) + f"\n\nQuestion: {question}"
-    return [Message("system", PASSAGE_RULES), *_turns(history), Message("user", last)]
+    """Return the prompt of `retrieve`: rules, passages, earlier turns, question.
+
+    A passage looks the same whatever its number and neighbours, so that it needs to be read only once.
+    """
+    blocks = tuple(f"{heading(passage)}\n{shown(passage)}\n\n" for passage in passages)
+    first, *later = [*_turns(history), Message("user", f"Question: {question}")]
+    return [
+        Message("system", PASSAGE_RULES), replace(first, stable=(WORDS["passages"],), blocks=blocks), *later
+    ]  # fmt: skip
 
 
 def documents_prompt(
@@ -102,7 +107,7 @@ def check_prompt(messages: Sequence[Message]) -> list[Message]:
 
 
 def _what(messages: Sequence[Message]) -> str:
-    return "documents" if any(message.stable for message in messages) else "passages"
+    return "documents" if any(message.stable and not message.blocks for message in messages) else "passages"
 
 
 def worded(messages: Sequence[Message], instructions: str, short: bool = False, full: bool = False) -> list[Message]:

@@ -4,12 +4,15 @@ The last bits of a token's state depend on the batch it was read in, which somet
 always read in the same batches: it is cut at the end of each part that may occur again (a document; a message, unless
 it is short), and every `STEP` tokens from there. Earlier reading is reused only up to the last cut at which tokens and
 cuts agree, so an answer does not depend on what was read before it.
+
+Passages may be blocks: each is read by itself, behind the beginning of the prompt, and its state is moved to its place
+("modular attention reuse": Gim et al. 2024, "Prompt Cache", arXiv 2311.04934).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 STEP = 256  # tokens of a batch, and between two progress events
 MIN_BATCH = 64  # after a long document each batch takes half a second
@@ -19,43 +22,72 @@ MIN_BATCH = 64  # after a long document each batch takes half a second
 class Prefix:
     """The beginning of a prompt up to the end of a stable part: the key of a prompt cache entry.
 
-    `cuts` are the ends of its batches, ascending, the last being its length; `parts` counts its stable parts.
+    `cuts` are the ends of its batches, ascending, the last being its length; `parts` counts its stable parts. The key
+    of a block is the beginning that it is read behind, and itself from `start` on; `parts` is then its number.
     """
 
     tokens: tuple[int, ...]
     cuts: tuple[int, ...]
-    parts: int
+    parts: int = field(compare=False)
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt with the ends of its batches; `checkpoints` are the ends of its stable parts."""
+    """A prompt with the ends of its batches.
+
+    `checkpoints` are the ends of its stable parts, `blocks` those of its blocks, which follow them.
+    """
 
     tokens: tuple[int, ...]
     cuts: tuple[int, ...]
     checkpoints: tuple[int, ...] = ()
+    blocks: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def stable(self) -> Prompt:
+        """Return the prompt up to the end of its stable parts and blocks."""
+        end = max((*self.checkpoints, *self.blocks), default=0)
+        cuts = tuple(cut for cut in self.cuts if cut <= end)
+        return Prompt(self.tokens[:end], cuts, self.checkpoints, self.blocks)
+
     def prefixes(self) -> list[Prefix]:
         """Return each beginning that ends with a stable part, the shortest first."""
         return [
-            Prefix(self.tokens[:end], tuple(cut for cut in self.cuts if cut <= end), number)
+            Prefix(self.tokens[:end], tuple(cut for cut in self.cuts if cut <= end), 0 if self.blocks else number)
             for number, end in enumerate(self.checkpoints, 1)
         ]
 
+    def block_keys(self) -> list[Prefix]:
+        """Return the key of each block, in order."""
+        begin = self.checkpoints[-1] if self.blocks else 0
+        first, cuts = self.tokens[:begin], tuple(cut for cut in self.cuts if cut <= begin)
+        found = []
+        for number, (start, end) in enumerate(zip((begin, *self.blocks), self.blocks, strict=False), 1):
+            length = begin + end - start
+            ends = (*range(begin + STEP, length, STEP), length)
+            found.append(Prefix(first + self.tokens[start:end], cuts + ends, number, begin))
+        return found
 
-def lay(tokens: Sequence[int], ends: Iterable[int], checkpoints: Sequence[int] = (), step: int = STEP) -> Prompt:
-    """Cut a prompt at `checkpoints`, at `ends` that leave MIN_BATCH tokens or more, and every `step` tokens between."""
-    always = {*checkpoints, len(tokens)}
+
+def lay(
+    tokens: Sequence[int], ends: Iterable[int], checkpoints: Sequence[int] = (), blocks: Sequence[int] = (),
+    step: int = STEP,
+) -> Prompt:  # fmt: skip
+    """Cut a prompt at `checkpoints`, at `ends` that leave MIN_BATCH tokens or more, and every `step` tokens between.
+
+    Among `blocks` it is cut just at their ends.
+    """
+    always = {*checkpoints, *blocks, len(tokens)}
     cuts: list[int] = []
     begin = 0
     for end in sorted({end for end in (*ends, *always) if 0 < end <= len(tokens)}):
         if end in always or end - begin >= MIN_BATCH:
-            cuts += [*range(begin + step, end, step), end]
+            cuts += [end] if end in blocks else [*range(begin + step, end, step), end]
             begin = end
-    return Prompt(tuple(tokens), tuple(cuts), tuple(checkpoints))
+    return Prompt(tuple(tokens), tuple(cuts), tuple(checkpoints), tuple(blocks))
 
 
 def shared(tokens: Sequence[int], cuts: Sequence[int], prompt: Prompt) -> int:

@@ -33,13 +33,14 @@ class Piece:
     """A part of a prompt; only in `trusted` text, from the template, are special tokens read.
 
     A batch ends after a piece that `ends` a message's text or a stable part of it, since it may occur again with
-    something else after it. After a `stable` one the state is cached.
+    something else after it. After a `stable` one the state is cached; a `block` may be read by itself.
     """
 
     text: str
     trusted: bool
     ends: bool = False
     stable: bool = False
+    block: bool = False
 
 
 class ChatTemplate:
@@ -88,6 +89,7 @@ class ChatTemplate:
                 continue
             message = messages[int(part)]
             pieces += [Piece(text, trusted=False, ends=True, stable=True) for text in message.stable]
+            pieces += [Piece(text, trusted=False, block=True) for text in message.blocks]
             # What the model wrote only occurs again together with the next question.
             pieces.append(Piece(message.text, trusted=False, ends=message.role != "assistant"))
             pieces.append(Piece(message.tail, trusted=False))

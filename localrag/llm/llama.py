@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
 from localrag.errors import ModelError, SettingsError
 from localrag.events import Delta, PromptRead, Reasoning
-from localrag.llm import Completed, PromptCache, Weighed, batching
+from localrag.llm import Completed, PromptCache, Weighed, batching, blocks
 from localrag.llm.batching import Prefix, Prompt
 from localrag.llm.decoding import Decoding, sampler
 from localrag.llm.llama_model import LlamaContext, LlamaModel, Running, check_memory, footprint
@@ -29,6 +29,9 @@ _WEIGHTS: dict[Weights, str] = {
 # Reasoning models repeat themselves endlessly at temperature 0: Qwen3's authors recommend 0.6. The seed keeps the
 # reasoning the same each time.
 _REASONING_TEMPERATURE = 0.6
+# The first tokens of each passage that are read again in its place, so that they see the passages before it
+# (docs/decisions/0049-passage-cache.md).
+_LINKED = 8
 _ROOM = 512  # tokens kept free after a prompt that is only weighed, since an answer usually follows
 
 
@@ -45,7 +48,7 @@ class LlamaGenerator:
     def __init__(
         self, model: str, path: Path, *, adapter: Path | None = None, context: int = 0, threads: int = 0,
         gpu_layers: int = -1, flash_attention: FlashAttention = "auto", kv_type: KvType = "f16",
-        weights: Weights = "map",
+        weights: Weights = "map", apart: bool = True,
     ) -> None:  # fmt: skip
         if kv_type != "f16" and flash_attention == "off":
             raise SettingsError(
@@ -53,7 +56,7 @@ class LlamaGenerator:
                 'Set flash_attention = "auto", or kv_type = "f16".',
             )
         self._running = Running(threads or machine.physical_cores(), flash_attention, kv_type)
-        self._model = LlamaModel(model, path, adapter=adapter, gpu_layers=gpu_layers, weights=weights)
+        self._model = LlamaModel(model, path, adapter=adapter, gpu_layers=gpu_layers, weights=weights, apart=apart)
         self._weights = weights
         self._thread = ThreadPoolExecutor(1, "llama")
         self._context: LlamaContext | None = None
@@ -67,7 +70,7 @@ class LlamaGenerator:
         check_memory(size, old.size if old is not None else 0, *self._footprint)
         if old is not None and self._model.sliding_window:
             old.cut(old.settled)
-        kept = (old.state(), old.tokens, old.cuts, old.checkpoints) if old is not None and old.tokens else None
+        kept = (old.state(), old.tokens, old.cuts, old.checkpoints) if old and old.tokens and not old.moving else None
         self._free_context()
         self._context = LlamaContext(self._model, size, self._running, self._thread)
         if kept is not None and self._context.restore(*kept[:3]):
@@ -134,8 +137,7 @@ class LlamaGenerator:
         max_tokens = max(1, min(max_tokens, room))
         think = max(0, min(think, room - max_tokens)) if thinking else 0
         context = self._with_room(prompt, max_tokens + think + end)
-        reused = self._rewind(context, prompt, cache, stop)
-        yield from self._read(context, prompt, reused, stop, cache)
+        reused = yield from self._read(context, prompt, stop, cache)
         if len(context.tokens) < len(prompt):
             yield Completed("", Usage(len(context.tokens), reused, 0), "stopped", time.monotonic() - began)
             return
@@ -155,8 +157,7 @@ class LlamaGenerator:
         began = time.monotonic()
         prompt = self._model.encode(messages)
         context = self._with_room(prompt, _ROOM)
-        reused = self._rewind(context, prompt, cache, stop)
-        yield from self._read(context, prompt, reused, stop, cache)
+        reused = yield from self._read(context, prompt, stop, cache)
         usage = Usage(len(context.tokens), reused, 0)
         if len(context.tokens) < len(prompt):
             yield Weighed((), usage, time.monotonic() - began)
@@ -169,17 +170,15 @@ class LlamaGenerator:
     def read(
         self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None
     ) -> Iterator[PromptRead]:
-        prefixes = self.prefixes(messages)
-        if not prefixes:
+        prompt = self._model.encode(messages).stable()
+        if not prompt.tokens:
             return
-        last = prefixes[-1]
-        prompt = Prompt(last.tokens, last.cuts, tuple(len(prefix.tokens) for prefix in prefixes))
         context = self._with_room(prompt, _ROOM)
-        reused = self._rewind(context, prompt, cache, stop, whole=True)
-        yield from self._read(context, prompt, reused, stop, cache)
+        yield from self._read(context, prompt, stop, cache, ahead=True)
 
     def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
-        return self._model.encode(messages).prefixes()
+        prompt = self._model.encode(messages)
+        return prompt.block_keys() or prompt.prefixes()
 
     def _with_room(self, prompt: Prompt, room: int) -> LlamaContext:
         """Return a context for a prompt and this many more tokens. Raises ModelError if it does not fit."""
@@ -202,6 +201,8 @@ class LlamaGenerator:
         With `whole` the entire prompt may be there already.
         """
         kept = batching.shared(context.tokens, context.cuts, prompt)
+        if prompt.blocks and kept < prompt.blocks[-1]:
+            kept = min(kept, prompt.checkpoints[-1])  # passages are put together at once, or not at all
         if whole and tuple(context.tokens) == prompt.tokens and tuple(context.cuts) == prompt.cuts:
             kept = len(prompt)
         kept = context.reach(kept)
@@ -216,21 +217,65 @@ class LlamaGenerator:
         return context.cut(kept)
 
     def _read(
-        self, context: LlamaContext, prompt: Prompt, done: int, stop: Callable[[], bool] | None,
-        cache: PromptCache | None,
-    ) -> Iterator[PromptRead]:  # fmt: skip
-        """Read the prompt from `done` on; if it is stopped, the context holds less than the prompt."""
+        self, context: LlamaContext, prompt: Prompt, stop: Callable[[], bool] | None, cache: PromptCache | None, *,
+        ahead: bool = False,
+    ) -> Generator[PromptRead, None, int]:  # fmt: skip
+        """Read the prompt; return the tokens reused. If it is stopped, the context holds less than the prompt.
+
+        Read `ahead`, the entire prompt may be there already, and blocks go to the prompt cache only.
+        """
+        done = reused = self._rewind(context, prompt, cache, stop, whole=ahead)
         yield PromptRead(done, len(prompt))
         prefixes = {len(prefix.tokens): prefix for prefix in prompt.prefixes()}
         _keep(context, prompt, prefixes.get(done), cache, stop)
         for end in prompt.cuts:
             if end <= done:
                 continue
+            if prompt.blocks and done == prompt.checkpoints[-1]:
+                reused += yield from self._read_blocks(context, prompt, stop, cache, ahead)
+                done = prompt.blocks[-1]
+                if len(context.tokens) < done:
+                    break
+                continue
             if not context.decode(prompt.tokens[done:end], stop):
-                return
+                break
             done = end
             _keep(context, prompt, prefixes.get(done), cache, stop)
             yield PromptRead(done, len(prompt))
+        return reused
+
+    def _read_blocks(
+        self, context: LlamaContext, prompt: Prompt, stop: Callable[[], bool] | None, cache: PromptCache | None,
+        ahead: bool,
+    ) -> Generator[PromptRead, None, int]:  # fmt: skip
+        """Read each block behind the beginning of the prompt, unless it is cached, and join them; see `_read`."""
+        begin, reused = prompt.checkpoints[-1], 0
+        found: list[tuple[bytes | bytearray, Prefix]] = []
+        for key, end in zip(prompt.block_keys(), prompt.blocks, strict=True):
+            packed: bytes | bytearray | None = cache.get(key, stop) if cache is not None else None
+            if packed is None:
+                for cut in key.cuts:
+                    if cut > begin and not context.decode(key.tokens[len(context.tokens) : cut], stop):
+                        context.cut(begin)
+                        return reused
+                packed = blocks.pack(context.take(begin), self._model.heads)
+                if cache is not None:
+                    cache.put(key, memoryview(packed), stop)
+            else:
+                reused += len(key.tokens) - begin
+            found.append((packed, key))
+            yield PromptRead(end, len(prompt))
+        heads = []
+        for packed, key in () if ahead else found:
+            head = min(_LINKED, len(key.tokens) - begin - 1) if len(context.tokens) > begin else 0
+            if head:
+                heads.append((len(context.tokens), key.tokens[begin : begin + head]))
+            if not context.append(blocks.unpack(packed, head), key.tokens[begin:], begin):
+                context.cut(begin)
+                return (yield from self._read_blocks(context, prompt, stop, None, ahead))
+        if heads:
+            context.link(heads)
+        return reused
 
     def _free_context(self) -> None:
         if self._context is not None:

@@ -29,6 +29,8 @@ _SHARES = (0.75, 0.5, 0.25, 0.0)
 _SPINS = "1000"
 _ERROR = 4  # a level of llama.cpp's log
 _STEP = 1024  # windows grow in these steps
+_SEQUENCES = 18
+_PROMPT, _BLOCK, _LINK = range(3)
 _ABORTED = 2  # llama_decode's result after an abort
 _FLASH: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
 MAX_CHECKPOINTS = 1 << 28  # bytes, beyond which a context keeps two
@@ -41,8 +43,9 @@ class LlamaModel:
     """The weights, loaded once; `name` is the id of the model, for messages. For the rest see `LlamaGenerator`."""
 
     def __init__(
-        self, name: str, path: Path, *, adapter: Path | None = None, gpu_layers: int = -1, weights: Weights = "map"
-    ) -> None:
+        self, name: str, path: Path, *, adapter: Path | None = None, gpu_layers: int = -1, weights: Weights = "map",
+        apart: bool = True,
+    ) -> None:  # fmt: skip
         # Read when the library is loaded; do not override the user's own setting.
         if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
             os.environ["GOMP_SPINCOUNT"] = _SPINS
@@ -50,6 +53,7 @@ class LlamaModel:
 
         self.c: Any = llama_cpp
         self.name = name if adapter is None else f"{name}+{adapter.stem}"
+        self._apart = apart
         self.log = _listen(llama_cpp)
         self.gpu_layers = 0
         self.c.llama_backend_init()
@@ -162,6 +166,16 @@ class LlamaModel:
         return sum(int(size or plain) for size in sizes) * int(self.c.llama_model_n_head_kv(self.handle))
 
     @property
+    def apart(self) -> bool:
+        """Whether passages are read by themselves and moved to their place, or together."""
+        return self._apart and self.movable
+
+    @property
+    def heads(self) -> int:
+        """The heads of a layer that keep keys and values."""
+        return int(self.c.llama_model_n_head_kv(self.handle))
+
+    @property
     def layers(self) -> int:
         return int(self.c.llama_model_n_layer(self.handle))
 
@@ -190,6 +204,7 @@ class LlamaModel:
         tokens: list[int] = []
         ends: list[int] = []
         checkpoints: list[int] = []
+        blocks: list[int] = []
         for piece in self._template.pieces(messages, think):
             tokens += self.tokenize(piece.text, special=piece.trusted)
             if not ends and self.c.llama_vocab_get_add_bos(self.vocab) and tokens[:1] != [bos]:
@@ -198,7 +213,9 @@ class LlamaModel:
                 ends.append(len(tokens))
             if piece.stable:
                 checkpoints.append(len(tokens))
-        return batching.lay(tokens, ends, checkpoints)
+            if piece.block and self.apart:
+                blocks.append(len(tokens))
+        return batching.lay(tokens, ends, checkpoints, blocks)
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         data = text.encode()
@@ -277,6 +294,7 @@ class LlamaContext:
         self.cuts: list[int] = []
         self.checkpoints: dict[int, memoryview] = {}
         self.settled = 0
+        self.moving = False  # the keys of moved tokens are turned with the next batch
         self._stop: Callable[[], bool] = lambda: False  # polled by the abort callback
         # ctypes frees a callback without references.
         self._abort = self._c.ggml_abort_callback(lambda _: self._stop())
@@ -290,6 +308,8 @@ class LlamaContext:
         params.n_threads = params.n_threads_batch = running.threads
         params.flash_attn_type = _FLASH[running.flash_attention]
         params.type_k = params.type_v = _KV_TYPES[running.kv_type][0]
+        # One sequence is the prompt, another takes in passages, in the same memory.
+        params.n_seq_max, params.kv_unified = _SEQUENCES if self._model.apart else 1, True
         # Keep all tokens in sliding-window layers too: only then can the memory be cut back.
         params.swa_full = True
         self._model.log.clear()
@@ -319,6 +339,7 @@ class LlamaContext:
         batch = self._c.llama_batch_get_one(array, len(tokens))
         result = self._in_own_thread(self._c.llama_decode, self._handle, batch)
         if result == 0:
+            self.moving = False
             self.tokens += tokens
             self.cuts.append(len(self.tokens))
             return True
@@ -390,12 +411,57 @@ class LlamaContext:
             first, *others = sorted(at for at in self.checkpoints if at not in (stable, here))
             del self.checkpoints[others[0] if others else first]
 
-    def state(self, flags: int = 0) -> memoryview:
+    def state(self, flags: int = 0, sequence: int = _PROMPT) -> memoryview:
         """Return the memory of everything read, or of the part that `flags` name, as bytes."""
-        size = self._c.llama_state_seq_get_size_ext(self._handle, 0, flags)
+        size = self._c.llama_state_seq_get_size_ext(self._handle, sequence, flags)
         state = bytearray(size)
         buffer = (ctypes.c_uint8 * size).from_buffer(state)
-        return memoryview(state)[: self._c.llama_state_seq_get_data_ext(self._handle, buffer, size, 0, flags)]
+        return memoryview(state)[: self._c.llama_state_seq_get_data_ext(self._handle, buffer, size, sequence, flags)]
+
+    def take(self, start: int) -> memoryview:
+        """Return the state of the tokens from `start` on, and drop them."""
+        memory = self._c.llama_get_memory(self._handle)
+        self._c.llama_memory_seq_cp(memory, _PROMPT, _BLOCK, start, -1)
+        state = self.state(sequence=_BLOCK)
+        self._c.llama_memory_seq_rm(memory, _BLOCK, -1, -1)
+        self.cut(start)
+        return state
+
+    def append(self, state: bytearray, tokens: Sequence[int], start: int) -> bool:
+        """Put tokens that were read from position `start` on behind all others; return False if it does not fit."""
+        memory = self._c.llama_get_memory(self._handle)
+        if not self._load(state, 0, _BLOCK):
+            self._c.llama_memory_seq_rm(memory, _BLOCK, -1, -1)
+            return False
+        self._c.llama_memory_seq_add(memory, _BLOCK, -1, -1, len(self.tokens) - start)
+        self._c.llama_memory_seq_cp(memory, _BLOCK, _PROMPT, -1, -1)
+        self._c.llama_memory_seq_rm(memory, _BLOCK, -1, -1)
+        self.tokens += tokens
+        self.cuts.append(len(self.tokens))
+        self.moving = True
+        return True
+
+    def link(self, heads: Sequence[tuple[int, Sequence[int]]]) -> None:
+        """Read the first tokens of passages in place: position and tokens of each."""
+        memory = self._c.llama_get_memory(self._handle)
+        for first in range(0, len(heads), _SEQUENCES - _LINK):
+            group = heads[first : first + _SEQUENCES - _LINK]
+            batch = self._c.llama_batch_init(sum(len(tokens) for _, tokens in group), 0, 1)
+            n = 0
+            for number, (at, tokens) in enumerate(group, _LINK):
+                self._c.llama_memory_seq_cp(memory, _PROMPT, number, 0, at)
+                for i, token in enumerate(tokens):
+                    batch.token[n], batch.pos[n], batch.n_seq_id[n], batch.logits[n] = token, at + i, 1, 0
+                    batch.seq_id[n][0] = number
+                    n += 1
+            batch.n_tokens = n
+            result = self._in_own_thread(self._c.llama_decode, self._handle, batch)
+            self._c.llama_batch_free(batch)
+            assert result == 0, self._model.why()
+            for number, (at, tokens) in enumerate(group, _LINK):
+                self._c.llama_memory_seq_cp(memory, number, _PROMPT, at, at + len(tokens))
+                self._c.llama_memory_seq_rm(memory, number, -1, -1)
+        self.moving = False
 
     def restore(self, state: bytearray | memoryview, tokens: Sequence[int], ends: Sequence[int]) -> bool:
         """Replace the memory by the state of these tokens; return False, with nothing kept, if it does not fit."""
@@ -409,9 +475,9 @@ class LlamaContext:
         self._c.llama_memory_clear(memory, True)
         return False
 
-    def _load(self, state: bytearray | memoryview, flags: int) -> bool:
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
-        return bool(self._c.llama_state_seq_set_data_ext(self._handle, buffer, len(state), 0, flags) == len(state))
+    def _load(self, state: bytearray | memoryview, flags: int, sequence: int = _PROMPT) -> bool:
+        buffer, size = (ctypes.c_uint8 * len(state)).from_buffer(state), len(state)
+        return bool(self._c.llama_state_seq_set_data_ext(self._handle, buffer, size, sequence, flags) == size)
 
     def close(self) -> None:
         if self._handle is not None:

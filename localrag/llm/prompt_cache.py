@@ -13,6 +13,7 @@ import json
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -91,7 +92,8 @@ class DiskPromptCache:
                 digest.update(piece)
             header = {
                 "model": _short(self._identity), "documents": self._documents[: prefix.parts], "part": self._part,
-                "tokens": len(prefix.tokens), "digest": digest.hexdigest(),
+                "tokens": len(prefix.tokens) - prefix.start, "digest": digest.hexdigest(),
+                **({"start": prefix.start} if prefix.start else {}),
             }  # fmt: skip
             if not self._held() or not self._make_room(len(state)):
                 return
@@ -104,6 +106,7 @@ class DiskPromptCache:
 
     def _path(self, prefix: Prefix) -> Path:
         what = f"{self._identity}\n{','.join(map(str, prefix.tokens))}\n{','.join(map(str, prefix.cuts))}"
+        what += f"\n{prefix.start}" if prefix.start else ""
         return self._folder / f"{_short(what)}{_SUFFIX}"
 
     def _make_room(self, size: int) -> bool:
@@ -120,6 +123,25 @@ class DiskPromptCache:
             storage.remove(path)
             total -= stat.st_size
         return True
+
+
+class PassageCache:
+    """The prompt cache of passages: each has the cache of its own document."""
+
+    def __init__(self, caches: Sequence[DiskPromptCache]) -> None:
+        self._caches = caches
+
+    def has(self, prefix: Prefix) -> bool:
+        return self._of(prefix).has(prefix)
+
+    def get(self, prefix: Prefix, stop: Callable[[], bool] | None = None) -> bytearray | None:
+        return self._of(prefix).get(prefix, stop)
+
+    def put(self, prefix: Prefix, state: memoryview, stop: Callable[[], bool] | None = None) -> None:
+        self._of(prefix).put(replace(prefix, parts=min(prefix.parts, 1)), state, stop)
+
+    def _of(self, prefix: Prefix) -> DiskPromptCache:
+        return self._caches[max(0, prefix.parts - 1)]
 
 
 def bound(folder: Path, limit: int) -> int:
@@ -158,6 +180,8 @@ def _entries(folder: Path, identity: str) -> Iterator[tuple[tuple[str, ...], str
         with suppress(OSError, IntegrityError), storage.open_stream(path) as stream:
             header = _header(stream) or {}
             documents, tokens = header.get("documents"), header.get("tokens")
+            if header.get("start") or not header.get("documents"):
+                continue  # a passage, or the rules before it
             if header.get("model") == _short(identity) and isinstance(documents, list) and isinstance(tokens, int):
                 yield tuple(map(str, documents)), str(header.get("part") or ""), tokens
 

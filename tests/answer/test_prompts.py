@@ -80,9 +80,17 @@ def test_the_question_comes_last_behind_the_passages() -> None:
     assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
     assert messages[-1].text.rstrip().endswith("When does it end?")
     assert [message.text for message in messages[1:3]] == ["Earlier?", "Before."]
-    for item in passages:
-        assert item.text in messages[-1].text and item.document in messages[-1].text
-    assert "p. 12" in messages[-1].text and "Clause › Detail" in messages[-1].text
+    for item, block in zip(passages, messages[1].blocks, strict=True):
+        assert item.text in block and item.document in block
+    assert "p. 12" in messages[1].blocks[0] and "Clause › Detail" in messages[1].blocks[1]
+
+
+def test_a_passage_looks_the_same_whatever_its_neighbours_and_the_conversation() -> None:
+    one, other = passage(3, "a.txt", 12), passage(4, "b.txt")
+    alone = prompts.passages_prompt("When?", [one])
+    second = prompts.passages_prompt("Why?", [other, one], [Turn("Earlier?", "Before.")])
+    assert alone[1].blocks[0] == second[1].blocks[1]
+    assert alone[0] == second[0] and alone[1].stable == second[1].stable
 
 
 def test_whole_documents_are_the_same_stable_part_for_every_question() -> None:

@@ -15,10 +15,10 @@ PASSAGE = Passage("papers", "a.txt", 1, None, (), "It renews each year.", 0, 20,
 def test_the_question_stands_only_at_the_end() -> None:
     leaf = leaf_question("Which leases renew?")
     told = prompts.passage_prompt(leaf.noun, [PASSAGE])
-    assert told[-1].text.endswith("| Term |\nIt renews each year.") and not told[-1].tail
+    assert told[-1].whole.endswith("| Term |\nIt renews each year.") and not told[-1].tail
     for tail in (prompts.says_so(leaf, "this passage"), prompts.write(leaf, "this passage")):
         asked = prompts.with_tail(told, tail)
-        assert asked[-1].text == told[-1].text and "Does this lease renew?" in asked[-1].tail
+        assert asked[-1].blocks == told[-1].blocks and "Does this lease renew?" in asked[-1].tail
         assert asked[-1].whole.endswith(tail)
 
 

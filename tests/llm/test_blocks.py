@@ -1,0 +1,195 @@
+"""Passages that are read by themselves and joined: the same answer cold, warm, in any process, whatever came before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_llamas
+
+from localrag.events import PromptRead
+from localrag.llm import Completed, Weighed, blocks
+from localrag.llm.batching import Prefix
+from localrag.llm.llama import LlamaGenerator
+from localrag.llm.prompt_cache import FOLDER, DiskPromptCache, PassageCache, drop_missing, kept, warm
+from localrag.types import Message
+
+PASSAGES = tuple(
+    f"paper{n}.txt\nClause {n}: the fee of Hall {n} is {n * 37} euros a month, payable in advance.\n\n"
+    for n in range(4)
+)
+
+
+class Kept:
+    """A prompt cache in memory."""
+
+    def __init__(self) -> None:
+        self.states: dict[Prefix, bytes] = {}
+        self.loaded = 0
+
+    def has(self, prefix: Prefix) -> bool:
+        return prefix in self.states
+
+    def get(self, prefix: Prefix, stop: object = None) -> bytearray | None:
+        found = self.states.get(prefix)
+        self.loaded += found is not None
+        return None if found is None else bytearray(found)
+
+    def put(self, prefix: Prefix, state: memoryview, stop: object = None) -> None:
+        self.states[prefix] = bytes(state)
+
+
+def messages(passages: Sequence[str] = PASSAGES, question: str = "What is the fee of Hall 3?") -> list[Message]:
+    return [
+        Message("system", "Be short."),
+        Message("user", question, stable=("Passages:\n\n",), blocks=tuple(passages)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_llamas.full(tmp_path_factory.mktemp("tiny") / "tiny.gguf")
+
+
+@pytest.fixture
+def start(file: Path) -> Iterator[Callable[..., LlamaGenerator]]:
+    """Start a model with nothing in its memory."""
+    started: list[LlamaGenerator] = []
+
+    def begin(path: Path = file, **options: object) -> LlamaGenerator:
+        started.append(LlamaGenerator("tiny", path, threads=1, **options))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield begin
+    for model in started:
+        model.close()
+
+
+def run(model: LlamaGenerator, asked: Sequence[Message], **options: object) -> Completed:
+    *_, done = model.generate(asked, max_tokens=12, **options)  # type: ignore[arg-type]
+    assert isinstance(done, Completed)
+    return done
+
+
+def shares(model: LlamaGenerator, asked: Sequence[Message], **options: object) -> tuple[float, ...]:
+    *_, done = model.weigh(asked, ("yes", "no"), **options)  # type: ignore[arg-type]
+    assert isinstance(done, Weighed)
+    return done.shares
+
+
+def test_cold_warm_and_in_another_process_the_result_is_the_same_to_the_last_bit(
+    start: Callable[..., LlamaGenerator],
+) -> None:
+    cache = Kept()
+    cold = shares(start(), messages())
+    model = start()
+    assert shares(model, messages(), cache=cache) == cold
+    assert shares(model, messages(), cache=cache) == cold, "with everything in the memory"
+    run(model, messages(PASSAGES[2:], "Another?"), cache=cache)
+    assert shares(model, messages(), cache=cache) == cold, "after other passages"
+    assert shares(start(), messages(), cache=cache) == cold, "in another process"
+    run(model, messages((), "None?"))
+    assert shares(model, messages()) == cold, "without a cache, after something else"
+
+
+def test_passages_in_another_order_or_number_are_not_read_again(start: Callable[..., LlamaGenerator]) -> None:
+    cache, model = Kept(), start()
+    cold = run(model, messages(), cache=cache)
+    assert cold.usage.reused == 0
+    for passages in (PASSAGES[::-1], PASSAGES[1:3], (PASSAGES[3],)):
+        asked = messages(passages, "Which hall?")
+        warm = run(start(), asked, cache=cache)
+        new = model.count("Which hall?")
+        assert 0 < warm.usage.prompt - warm.usage.reused <= new + 100
+        assert warm.text == run(start(), asked).text
+
+
+def test_the_order_of_passages_matters_to_the_model(start: Callable[..., LlamaGenerator]) -> None:
+    assert shares(start(), messages()) != shares(start(), messages(PASSAGES[::-1]))
+
+
+def test_joined_is_near_to_together(start: Callable[..., LlamaGenerator]) -> None:
+    apart, together = (shares(start(apart=apart), messages((PASSAGES[0],))) for apart in (True, False))
+    assert apart == pytest.approx(together, abs=0.01), "one passage sees the same either way, but for 8 bits"
+
+
+@pytest.mark.parametrize("kind", [tiny_llamas.sliding, tiny_llamas.convolved])
+def test_a_model_that_cannot_move_them_reads_them_together(
+    start: Callable[..., LlamaGenerator], tmp_path: Path, kind: Callable[[Path], Path]
+) -> None:
+    cache, model = Kept(), start(kind(tmp_path / "other.gguf"))
+    first = shares(model, messages(), cache=cache)
+    assert not any(prefix.start for prefix in cache.states)
+    assert shares(start(tmp_path / "other.gguf"), messages()) == first
+
+
+def test_reading_ahead_leaves_only_the_question(start: Callable[..., LlamaGenerator]) -> None:
+    cache, model = Kept(), start()
+    *_, last = model.read(messages(), cache=cache)
+    assert isinstance(last, PromptRead) and last.done == last.total
+    assert sum(prefix.start > 0 for prefix in cache.states) == len(PASSAGES)
+    assert set(model.prefixes(messages())) <= set(cache.states)
+    done = run(start(), messages(), cache=cache)
+    assert done.usage.prompt - done.usage.reused < 60
+    assert done.text == run(start(), messages()).text
+
+
+def test_stopped_among_the_passages_what_was_read_is_kept(start: Callable[..., LlamaGenerator]) -> None:
+    cache, model = Kept(), start()
+
+    def stop() -> bool:
+        return len(cache.states) >= 3  # the beginning and two passages
+
+    done = run(model, messages(), cache=cache, stop=stop)
+    assert done.ended == "stopped" and not done.text
+    again = run(model, messages(), cache=cache)
+    assert again.text == run(start(), messages()).text
+    assert again.usage.reused > 0
+
+
+def test_a_state_of_something_else_is_read_anew(start: Callable[..., LlamaGenerator]) -> None:
+    cache, expected = Kept(), shares(start(), messages())
+    shares(start(), messages(), cache=cache)
+    for prefix in cache.states:
+        if prefix.start:
+            cache.states[prefix] = b"nothing of a model"
+    assert shares(start(), messages(), cache=cache) == expected
+
+
+# --- 8 bits -------------------------------------------------------------------------------------------------
+
+
+def test_packed_a_state_takes_little_more_than_half(start: Callable[..., LlamaGenerator]) -> None:
+    model = start()
+    shares(model, messages())
+    assert model._context is not None
+    state = model._context.state()
+    packed = blocks.pack(state, model._model.heads)
+    back = blocks.unpack(packed)
+    assert len(packed) < 0.6 * len(state) and len(back) == len(state)
+    assert blocks.pack(memoryview(back), model._model.heads) == packed, "a second time nothing is lost"
+    assert len(blocks.unpack(packed, 8)) < len(back)
+
+
+@pytest.mark.parametrize("state", [b"", b"x" * 15, b"\0" * 64, np.arange(999, dtype=np.uint8).tobytes()])
+def test_a_state_of_another_form_is_kept_as_it_is(state: bytes) -> None:
+    assert bytes(blocks.unpack(blocks.pack(memoryview(state), 2))) == state
+
+
+# --- on the disk --------------------------------------------------------------------------------------------
+
+
+def test_each_passage_lies_with_its_document_and_goes_with_it(
+    start: Callable[..., LlamaGenerator], tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("a", "b")]
+    caches = [DiskPromptCache(folders[n % 2], "model", [f"hash{n}"], 1 << 30) for n in range(4)]
+    shares(start(), messages(), cache=PassageCache(caches))
+    files = [len(list((folder / FOLDER).glob("*.state"))) for folder in folders]
+    assert files == [3, 2], "two passages each, and the beginning once"
+    assert kept(folders[0], "model") == {} == warm(folders[0], "model"), "no document is read whole"
+    assert drop_missing(folders[0], ["hash0"]) == 1 and drop_missing(folders[1], ["hash1", "hash3"]) == 0
+    done = run(start(), messages(), cache=PassageCache(caches))
+    assert done.usage.reused > 0

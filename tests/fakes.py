@@ -93,6 +93,8 @@ class ScriptedGenerator:
         *,
         stop: Callable[[], bool] | None = None,
         cache: PromptCache | None = None,
+        then: Sequence[Message] | None = None,
+        room: int = 0,
     ) -> Iterator[PromptRead | Weighed]:
         self.prompts.append(tuple(messages))
         read = sum(self.count(message.whole) for message in messages)

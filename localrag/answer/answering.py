@@ -85,12 +85,19 @@ def _answer(
         return calculated
     plan = route.plan
     weighed = confidence = None
+    # Spelled right; a follow-up is looked up with the words of the question before it, which may want more.
+    full = intent.explains(query.text if query.history else query.search_text)
+    messages = prompts.worded(prompt.messages, query.instructions, short, full)
     if plan.kind != "read" or intent.of(query.text).kind not in ("summary", "compare", "whole"):
         # Behind the prompt, which is read once for this and for the answer.
         check = prompts.check_prompt(prompt.messages)
         weighed = yield from _passed_on(
-            model.weigh(check, prompts.CHECK_OPTIONS, stop=query.stop, cache=prompt.cache), Weighed
-        )
+            model.weigh(
+                check, prompts.CHECK_OPTIONS, stop=query.stop, cache=prompt.cache, room=settings.answer_tokens,
+                then=None if _think_tokens(query, model, settings) else messages,
+            ),
+            Weighed,
+        )  # fmt: skip
         if not weighed.shares:
             return checking.checked(query, plan, Draft(Completed("", weighed.usage, "stopped")), prompt, model.model)
         answer_from = calibration.load(settings.calibration_file, model.model).answer_from
@@ -102,9 +109,6 @@ def _answer(
     if query.instructions:
         # They belong to the record of this answer, because they may be others tomorrow.
         plan = plan.with_signals(instructions=query.instructions)
-    # Spelled right; a follow-up is looked up with the words of the question before it, which may want more.
-    full = intent.explains(query.text if query.history else query.search_text)
-    messages = prompts.worded(prompt.messages, query.instructions, short, full)
     draft = yield from _write(query, replace(prompt, messages=messages), model, settings)
     done = replace(draft.done, text=shortened(draft.done.text, query.text)) if short else draft.done
     if weighed is not None:
@@ -155,11 +159,15 @@ def _passed_on(events: Iterator[Event | Result], kind: type[Result]) -> Generato
 def _generate(
     query: Query, prompt: Prompt, model: Model, settings: Settings, seed: int, temperature: float
 ) -> Iterator[Event | Completed]:
-    thinks = settings.think == "on" or (settings.think == "auto" and intent.needs_reasoning(query.text))
     return model.generate(
         prompt.messages, max_tokens=settings.answer_tokens, temperature=temperature, seed=seed, stop=query.stop,
-        cache=prompt.cache, think=settings.think_tokens if thinks and model.thinks else 0,
+        cache=prompt.cache, think=_think_tokens(query, model, settings),
     )  # fmt: skip
+
+
+def _think_tokens(query: Query, model: Model, settings: Settings) -> int:
+    thinks = settings.think == "on" or (settings.think == "auto" and intent.needs_reasoning(query.text))
+    return settings.think_tokens if thinks and model.thinks else 0
 
 
 def _vote(

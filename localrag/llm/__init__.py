@@ -87,9 +87,13 @@ class Generator(Protocol):
 
     def weigh(
         self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None,
-        cache: PromptCache | None = None,
+        cache: PromptCache | None = None, then: Sequence[Message] | None = None, room: int = 0,
     ) -> Iterator[PromptRead | Weighed]:  # fmt: skip
-        """Read the prompt and weigh each option by its first token; `Weighed` is always the last item."""
+        """Read the prompt and weigh each option by its first token; `Weighed` is always the last item.
+
+        `then` is the prompt to be answered next, in at most `room` tokens: if only its end differs, both are read at
+        once.
+        """
 
     def read(
         self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None

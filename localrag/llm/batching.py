@@ -90,6 +90,19 @@ def lay(
     return Prompt(tuple(tokens), tuple(cuts), tuple(checkpoints), tuple(blocks))
 
 
+def fork(prompt: Prompt, other: Prompt) -> tuple[int, int] | None:
+    """Return the last cut that two prompts share, and where they part; None if the rest is too long for one batch."""
+    pairs = enumerate(zip(prompt.tokens, other.tokens, strict=False))
+    parting = next((at for at, (mine, its) in pairs if mine != its), min(len(prompt), len(other)))
+    cut = 0
+    for mine, its in zip(prompt.cuts[:-1], other.cuts[:-1], strict=False):
+        if mine != its or mine > parting:
+            break
+        cut = mine
+    fits = parting < min(len(prompt), len(other)) and len(prompt) + len(other) - parting - cut <= STEP
+    return (cut, parting) if fits else None
+
+
 def shared(tokens: Sequence[int], cuts: Sequence[int], prompt: Prompt) -> int:
     """Return how many tokens of a prompt are reusable if `tokens` were read in batches that end at `cuts`.
 

@@ -70,6 +70,8 @@ class LlamaGenerator:
         check_memory(size, old.size if old is not None else 0, *self._footprint)
         if old is not None and self._model.sliding_window:
             old.cut(old.settled)
+        if old is not None and old.forked is not None:
+            old.cut(old.forked)
         kept = (old.state(), old.tokens, old.cuts, old.checkpoints) if old and old.tokens and not old.moving else None
         self._free_context()
         self._context = LlamaContext(self._model, size, self._running, self._thread)
@@ -137,7 +139,10 @@ class LlamaGenerator:
         max_tokens = max(1, min(max_tokens, room))
         think = max(0, min(think, room - max_tokens)) if thinking else 0
         context = self._with_room(prompt, max_tokens + think + end)
-        reused = yield from self._read(context, prompt, stop, cache)
+        if context.ready and context.holds(prompt):
+            reused = len(prompt)
+        else:
+            reused = yield from self._read(context, prompt, stop, cache)
         if len(context.tokens) < len(prompt):
             yield Completed("", Usage(len(context.tokens), reused, 0), "stopped", time.monotonic() - began)
             return
@@ -152,16 +157,22 @@ class LlamaGenerator:
 
     def weigh(
         self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None,
-        cache: PromptCache | None = None,
+        cache: PromptCache | None = None, then: Sequence[Message] | None = None, room: int = 0,
     ) -> Iterator[PromptRead | Weighed]:  # fmt: skip
         began = time.monotonic()
         prompt = self._model.encode(messages)
-        context = self._with_room(prompt, _ROOM)
-        reused = yield from self._read(context, prompt, stop, cache)
-        usage = Usage(len(context.tokens), reused, 0)
-        if len(context.tokens) < len(prompt):
-            yield Weighed((), usage, time.monotonic() - began)
+        other = self._model.encode(then) if then is not None and self._model.movable else None
+        fork = batching.fork(prompt, other) if other is not None else None
+        longer = prompt if other is None else max(prompt, other, key=len)
+        context = self._with_room(longer, max(room, _ROOM))
+        reused = yield from self._read(context, prompt, stop, cache, until=fork[0] if fork else None)
+        done = len(context.tokens) >= (fork[0] if fork else len(prompt))
+        if other is not None and fork is not None and done:
+            done = context.fork(prompt, other, fork[1], stop)
+        if not done:
+            yield Weighed((), Usage(len(context.tokens), reused, 0), time.monotonic() - began)
             return
+        usage = Usage(len(prompt), reused, 0)
         logits = context.logits()
         scores = [float(logits[self._model.tokenize(option, special=False)[0]]) for option in options]
         odds = [math.exp(score - max(scores)) for score in scores]
@@ -203,8 +214,10 @@ class LlamaGenerator:
         kept = batching.shared(context.tokens, context.cuts, prompt)
         if prompt.blocks and kept < prompt.blocks[-1]:
             kept = min(kept, prompt.checkpoints[-1])  # passages are put together at once, or not at all
-        if whole and tuple(context.tokens) == prompt.tokens and tuple(context.cuts) == prompt.cuts:
+        if whole and context.holds(prompt):
             kept = len(prompt)
+        elif context.forked is not None:
+            kept = min(kept, context.forked)
         kept = context.reach(kept)
         for prefix in reversed(prompt.prefixes()) if cache is not None else ():
             if len(prefix.tokens) <= kept or (stop is not None and stop()):
@@ -218,11 +231,12 @@ class LlamaGenerator:
 
     def _read(
         self, context: LlamaContext, prompt: Prompt, stop: Callable[[], bool] | None, cache: PromptCache | None, *,
-        ahead: bool = False,
+        ahead: bool = False, until: int | None = None,
     ) -> Generator[PromptRead, None, int]:  # fmt: skip
-        """Read the prompt; return the tokens reused. If it is stopped, the context holds less than the prompt.
+        """Read the prompt, or `until` one of its cuts; return the tokens reused.
 
-        Read `ahead`, the entire prompt may be there already, and blocks go to the prompt cache only.
+        If it is stopped, the context holds less. Read `ahead`, the entire prompt may be there already, and blocks go to
+        the prompt cache only.
         """
         done = reused = self._rewind(context, prompt, cache, stop, whole=ahead)
         yield PromptRead(done, len(prompt))
@@ -231,6 +245,8 @@ class LlamaGenerator:
         for end in prompt.cuts:
             if end <= done:
                 continue
+            if until is not None and end > until:
+                break
             if prompt.blocks and done == prompt.checkpoints[-1]:
                 reused += yield from self._read_blocks(context, prompt, stop, cache, ahead)
                 done = prompt.blocks[-1]

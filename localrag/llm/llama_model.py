@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -294,7 +295,10 @@ class LlamaContext:
         self.cuts: list[int] = []
         self.checkpoints: dict[int, memoryview] = {}
         self.settled = 0
+        self.ready = False  # the scores for the next token are there
+        self.forked: int | None = None  # from here on tokens lie apart, so that they are only reused at once
         self.moving = False  # the keys of moved tokens are turned with the next batch
+        self._scored = -1
         self._stop: Callable[[], bool] = lambda: False  # polled by the abort callback
         # ctypes frees a callback without references.
         self._abort = self._c.ggml_abort_callback(lambda _: self._stop())
@@ -329,19 +333,61 @@ class LlamaContext:
 
     def decode(self, tokens: Sequence[int], stop: Callable[[], bool] | None) -> bool:
         """Run one batch through the model; return False, with nothing of it kept, if `stop` ended it."""
+        array = (self._c.llama_token * len(tokens))(*tokens)
+        if not self._run(self._c.llama_batch_get_one(array, len(tokens)), stop):
+            return False
+        self.tokens += tokens
+        self.cuts.append(len(self.tokens))
+        return True
+
+    def fork(self, prompt: Prompt, other: Prompt, parting: int, stop: Callable[[], bool] | None) -> bool:
+        """Read the ends of two prompts that part at `parting` in one batch, and go on with the other; see `decode`.
+
+        `logits` then returns the scores after the first prompt, `sample` draws what follows the other.
+        """
+        base, memory = len(self.tokens), self._c.llama_get_memory(self._handle)
+        self._c.llama_memory_seq_cp(memory, _PROMPT, _BLOCK, -1, -1)
+        items: list[tuple[int, int, tuple[int, ...]]] = []
+        items += [(token, at, (_PROMPT, _BLOCK)) for at, token in enumerate(prompt.tokens[base:parting], base)]
+        items += [(token, at, (_BLOCK,)) for at, token in enumerate(prompt.tokens[parting:], parting)]
+        self._scored = len(items) - 1
+        items += [(token, at, (_PROMPT,)) for at, token in enumerate(other.tokens[parting:], parting)]
+        with self._batch(items, {self._scored, len(items) - 1}) as batch:
+            done = self._run(batch, stop)
+        self._c.llama_memory_seq_rm(memory, _BLOCK, -1, -1)
+        if done:
+            self.tokens += other.tokens[base:]
+            self.cuts += [cut for cut in other.cuts if cut > base]
+            self.ready, self.forked = True, base
+        return done
+
+    @contextmanager
+    def _batch(self, items: Sequence[tuple[int, int, tuple[int, ...]]], scored: Collection[int]) -> Iterator[Any]:
+        """Yield a batch of tokens, their positions and sequences, with scores after those at `scored`."""
+        batch = self._c.llama_batch_init(len(items), 0, 2)
+        try:
+            batch.n_tokens = len(items)
+            for n, (token, at, sequences) in enumerate(items):
+                batch.token[n], batch.pos[n], batch.logits[n] = token, at, n in scored
+                batch.n_seq_id[n] = len(sequences)
+                for i, sequence in enumerate(sequences):
+                    batch.seq_id[n][i] = sequence
+            yield batch
+        finally:
+            self._c.llama_batch_free(batch)
+
+    def _run(self, batch: Any, stop: Callable[[], bool] | None) -> bool:
+        """Run a batch; return False, with nothing of it kept, if `stop` ended it."""
         if stop is not None and stop():
             return False
         self._stop = stop or self._stop
         # llama.cpp calls it before every operation, so set it only when a batch takes seconds.
         callback = self._abort if stop is not None else self._c.ggml_abort_callback()
         self._c.llama_set_abort_callback(self._handle, callback, None)
-        array = (self._c.llama_token * len(tokens))(*tokens)
-        batch = self._c.llama_batch_get_one(array, len(tokens))
         result = self._in_own_thread(self._c.llama_decode, self._handle, batch)
+        self.ready = False
         if result == 0:
             self.moving = False
-            self.tokens += tokens
-            self.cuts.append(len(self.tokens))
             return True
         self.cut(len(self.tokens))
         if result == _ABORTED:
@@ -354,8 +400,12 @@ class LlamaContext:
         return int(self._c.llama_sampler_sample(sampler, self._handle, -1))
 
     def logits(self) -> Any:
-        """Return a score for each token of the vocabulary."""
-        return self._c.llama_get_logits_ith(self._handle, -1)
+        """Return a score for each token of the vocabulary; after `fork`, those of the first prompt."""
+        return self._c.llama_get_logits_ith(self._handle, self._scored if self.ready else -1)
+
+    def holds(self, prompt: Prompt) -> bool:
+        """Return whether just this prompt was read."""
+        return tuple(self.tokens) == prompt.tokens and tuple(self.cuts) == prompt.cuts
 
     def _in_own_thread(self, call: Callable[..., int], *arguments: Any) -> int:
         """Call native code in its own thread.
@@ -392,6 +442,9 @@ class LlamaContext:
         self.cuts = [cut for cut in self.cuts if cut <= wanted]
         self.checkpoints = {at: state for at, state in self.checkpoints.items() if at <= wanted}
         self.settled = min(self.settled, wanted)
+        if self.forked is not None and wanted <= self.forked:
+            self.forked = None
+        self.ready = False
         return wanted
 
     def check(self, stable: int) -> None:
@@ -445,28 +498,21 @@ class LlamaContext:
         """Read the first tokens of passages in place: position and tokens of each."""
         memory = self._c.llama_get_memory(self._handle)
         for first in range(0, len(heads), _SEQUENCES - _LINK):
-            group = heads[first : first + _SEQUENCES - _LINK]
-            batch = self._c.llama_batch_init(sum(len(tokens) for _, tokens in group), 0, 1)
-            n = 0
-            for number, (at, tokens) in enumerate(group, _LINK):
+            group = list(enumerate(heads[first : first + _SEQUENCES - _LINK], _LINK))
+            for number, (at, _) in group:
                 self._c.llama_memory_seq_cp(memory, _PROMPT, number, 0, at)
-                for i, token in enumerate(tokens):
-                    batch.token[n], batch.pos[n], batch.n_seq_id[n], batch.logits[n] = token, at + i, 1, 0
-                    batch.seq_id[n][0] = number
-                    n += 1
-            batch.n_tokens = n
-            result = self._in_own_thread(self._c.llama_decode, self._handle, batch)
-            self._c.llama_batch_free(batch)
-            assert result == 0, self._model.why()
-            for number, (at, tokens) in enumerate(group, _LINK):
+            items = [(token, at + i, (number,)) for number, (at, tokens) in group for i, token in enumerate(tokens)]
+            with self._batch(items, ()) as batch:
+                self._run(batch, None)
+            for number, (at, tokens) in group:
                 self._c.llama_memory_seq_cp(memory, number, _PROMPT, at, at + len(tokens))
                 self._c.llama_memory_seq_rm(memory, number, -1, -1)
-        self.moving = False
 
     def restore(self, state: bytearray | memoryview, tokens: Sequence[int], ends: Sequence[int]) -> bool:
         """Replace the memory by the state of these tokens; return False, with nothing kept, if it does not fit."""
         memory = self._c.llama_get_memory(self._handle)
         self.tokens, self.cuts, self.checkpoints, self.settled = [], [], {}, 0
+        self.ready, self.forked = False, None
         self._c.llama_memory_clear(memory, True)
         if self._load(state, 0) and self._c.llama_memory_seq_pos_max(memory, 0) == len(tokens) - 1:
             self.tokens, self.cuts = list(tokens), list(ends)

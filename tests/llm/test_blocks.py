@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,10 @@ class Kept:
 
     def put(self, prefix: Prefix, state: memoryview, stop: object = None) -> None:
         self.states[prefix] = bytes(state)
+
+
+def with_tail(asked: Sequence[Message], tail: str) -> list[Message]:
+    return [*asked[:-1], replace(asked[-1], tail=tail)]
 
 
 def messages(passages: Sequence[str] = PASSAGES, question: str = "What is the fee of Hall 3?") -> list[Message]:
@@ -156,6 +161,42 @@ def test_a_state_of_something_else_is_read_anew(start: Callable[..., LlamaGenera
         if prefix.start:
             cache.states[prefix] = b"nothing of a model"
     assert shares(start(), messages(), cache=cache) == expected
+
+
+# --- the check and the answer in one batch ---------------------------------------------------------------------------
+
+
+def forked(model: LlamaGenerator, **options: object) -> tuple[tuple[float, ...], Completed, int]:
+    """Return the shares of the check, the answer, and the tokens that the answer still had to read."""
+    check, then = (with_tail(messages(), tail) for tail in (" Is it there? Yes or no.", " In few words."))
+    *_, weighed = model.weigh(check, ("yes", "no"), then=then, room=12, **options)  # type: ignore[arg-type]
+    assert isinstance(weighed, Weighed)
+    done = run(model, then, **options)
+    return weighed.shares, done, done.usage.prompt - done.usage.reused
+
+
+def test_the_check_and_the_answer_are_read_in_one_batch(start: Callable[..., LlamaGenerator]) -> None:
+    shares_, done, read = forked(start())
+    assert read == 0
+    alone = with_tail(messages(), " Is it there? Yes or no.")
+    assert shares_ == pytest.approx(shares(start(), alone), abs=1e-3)
+    assert done.text[:3] == run(start(), with_tail(messages(), " In few words.")).text[:3]
+
+
+def test_read_in_one_batch_both_are_the_same_cold_and_warm(start: Callable[..., LlamaGenerator]) -> None:
+    cache, model = Kept(), start()
+    cold = forked(model, cache=cache)
+    run(model, messages(PASSAGES[:2], "Another?"), cache=cache)
+    for again in (forked(model, cache=cache), forked(model, cache=cache), forked(start(), cache=cache)):
+        assert (again[0], again[1].text) == (cold[0], cold[1].text)
+
+
+def test_tails_too_long_for_one_batch_are_read_one_after_the_other(start: Callable[..., LlamaGenerator]) -> None:
+    long = with_tail(messages(), " word" * 300)
+    model = start()
+    *_, weighed = model.weigh(long, ("yes", "no"), then=with_tail(messages(), " In few words."))
+    assert isinstance(weighed, Weighed) and weighed.shares == shares(start(), long)
+    assert run(model, with_tail(messages(), " In few words.")).text
 
 
 # --- 8 bits -------------------------------------------------------------------------------------------------

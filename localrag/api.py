@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from localrag import embeddings, policy
 from localrag.answer import prompts
 from localrag.answer.assistant import Assistant
 from localrag.errors import NotFoundError, UsageError
-from localrag.events import Answered, Event, Failure, IngestProgress, IngestReport
+from localrag.events import Asking, Event, Failure, IngestProgress, IngestReport
 from localrag.lifecycle import audit_events, retention
 from localrag.llm import priority, prompt_cache
 from localrag.search import filters
@@ -32,7 +31,7 @@ from localrag.settings import Settings, Think, load_settings
 from localrag.store import names
 from localrag.store.library import Library as Storage
 from localrag.store.names import DATABASE, Tombstones, check_name, check_trusted
-from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
+from localrag.types import Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
 
 if TYPE_CHECKING:
     from localrag.embeddings import Embedder
@@ -89,48 +88,15 @@ def ask(
     only = filters.checked(documents, folder, types, since, until, sender, pages)
     settings = (settings or load_settings()).with_options(think=think, votes=votes)
     retention.apply(settings)
-    assistant = Assistant(settings)
-    begin = partial(
-        assistant.ask, question, libraries=libraries, documents=only, mode=mode, history=history,
-        reproducible=reproducible,
-    )  # fmt: skip
-    return Asking(assistant, begin)
 
+    def begin(stop: Callable[[], bool]) -> Iterator[Event]:
+        with closing(Assistant(settings)) as assistant:
+            yield from assistant.ask(
+                question, libraries=libraries, documents=only, mode=mode, history=history, reproducible=reproducible,
+                stop=stop,
+            )  # fmt: skip
 
-class Asking:
-    """An answer under way: an iterator over its events."""
-
-    def __init__(self, assistant: Assistant, begin: Callable[..., Iterator[Event]]) -> None:
-        self._assistant = assistant
-        self._stopped = False
-        self._events = begin(stop=lambda: self._stopped)
-        self._answer: Answer | None = None
-
-    def __iter__(self) -> Iterator[Event]:
-        return self
-
-    def __next__(self) -> Event:
-        try:
-            event = next(self._events)
-        except BaseException:
-            self._assistant.close()
-            raise
-        if isinstance(event, Answered):
-            self._answer = event.answer
-        return event
-
-    def stop(self) -> None:
-        """End the answer; the part that exists still comes as `Answered`."""
-        self._stopped = True
-
-    @property
-    def answer(self) -> Answer:
-        """The whole answer, after any remaining events."""
-        for _ in self:
-            pass
-        if self._answer is None:
-            raise UsageError("there is no answer", "An earlier error ended the question.")
-        return self._answer
+    return Asking(begin)
 
 
 class Library:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from localrag.errors import UsageError
 from localrag.types import Answer, Document, Passage, Plan, Remark, SkippedPage
 
 
@@ -85,6 +86,37 @@ class Answered:
 
 
 Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Reasoning | Replaced | VoteProgress | Answered
+
+
+class Asking:
+    """An answer under way: an iterator over its events. `begin` takes what says whether to stop."""
+
+    def __init__(self, begin: Callable[[Callable[[], bool]], Iterator[Event]]) -> None:
+        self._stopped = False
+        self._events = begin(lambda: self._stopped)
+        self._answer: Answer | None = None
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        event = next(self._events)
+        if isinstance(event, Answered):
+            self._answer = event.answer
+        return event
+
+    def stop(self) -> None:
+        """End the answer; the part that exists still comes as `Answered`."""
+        self._stopped = True
+
+    @property
+    def answer(self) -> Answer:
+        """The whole answer, after any remaining events."""
+        for _ in self:
+            pass
+        if self._answer is None:
+            raise UsageError("there is no answer", "An earlier error ended the question.")
+        return self._answer
 
 
 # --- ingest and reading ahead -----------------------------------------------------------------------------

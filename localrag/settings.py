@@ -90,6 +90,9 @@ class Settings:
     flash_attention: FlashAttention = _setting("auto", "Flash attention saves memory: auto (where possible), on, off.")
     kv_type: KvType = _setting("f16", "Format of the context: f16, or q8_0 in half the memory (slower on a processor).")
     weights: Weights = _setting("map", "Load weights as needed (map), without swapping (lock), or whole (load).")
+    keep_model_minutes: int = _setting(
+        10, "Minutes that the process of `ask` stays for further questions (Linux); 0: not at all.", 0, 1440
+    )
     cache_bytes: int = _setting(
         0, "Maximum size of a prompt cache; 0: a tenth of free space, up to 20 GB.", 0, 2**63 - 1
     )
@@ -160,6 +163,11 @@ class Settings:
     def questions_dir(self) -> Path:
         """Marks of running questions, so that an ingest yields to them."""
         return self._data / "asking"
+
+    @property
+    def running_dir(self) -> Path:
+        """Sockets of the workers that stay for further questions; no worker may write there once it is confined."""
+        return self._data / "running"
 
     @property
     def general_dir(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,12 +61,23 @@ def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(policy, "SYSTEM", tmp_path / "etc" / "policy.toml")
     home = tmp_path / "home"
     monkeypatch.setenv("LOCALRAG_HOME", str(home))
+    monkeypatch.setenv("LOCALRAG_KEEP_MODEL_MINUTES", "0")  # no process outlives its test
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     if request.node.get_closest_marker("model"):
         home.mkdir(exist_ok=True)
         (home / "models").symlink_to(MODELS, target_is_directory=True)
     return home
+
+
+@pytest.fixture
+def short(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The data folder again, with a path that is short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="lr") as folder:
+        if (home / "models").exists():
+            Path(folder, "models").symlink_to(MODELS, target_is_directory=True)
+        monkeypatch.setenv("LOCALRAG_HOME", folder)
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

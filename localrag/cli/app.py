@@ -218,6 +218,10 @@ def _confine(arguments: list[str]) -> int:
 
             installer.prepare(arguments)
             viewer_process.start(_show)
+        if words[:1] == ["ask"]:
+            from localrag.worker import resident
+
+            resident.connect()
         offline.confine()
     except OfflineRefused as error:
         return report(error)

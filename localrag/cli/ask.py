@@ -22,8 +22,7 @@ from localrag.settings import Think, load_settings
 from localrag.types import MODES, Filter, Mode
 
 if TYPE_CHECKING:
-    from localrag.api import Asking
-    from localrag.events import Event
+    from localrag.events import Asking, Event
     from localrag.security.encryption.age import Recipients
     from localrag.settings import Settings
     from localrag.types import Answer, Passage
@@ -59,6 +58,8 @@ def ask_command(
     neither the shell's history nor other users of the machine see it. The answer goes to stdout, everything else to
     stderr. Ctrl-C stops the answer and prints what there is of it.
     """
+    from localrag.worker import resident
+
     question = options.words_of(question)
     if file is not None:
         from localrag.answer.survey import table_export
@@ -73,11 +74,21 @@ def ask_command(
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
     exported = [] if file is None else [file.absolute().parent]
-    sandbox.restrict(settings, names, *exported, reads=keys.key_files())  # before numpy starts threads
-    from localrag.api import ask
+    reads = keys.key_files()
+    # A passphrase that was typed for the file stays in this process.
+    connection = None if recipients is not None else resident.connection_for(settings, names, only, reads)
+    sandbox.restrict(settings, names, *exported, reads=reads)  # before numpy starts threads
 
-    narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # "these" is the app's
-    asking = ask(question, libraries=names, **narrowed, mode=mode, reproducible=reproducible, settings=settings)
+    def here() -> Asking:
+        from localrag.api import ask
+
+        narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # "these" is the app's
+        return ask(question, libraries=names, **narrowed, mode=mode, reproducible=reproducible, settings=settings)
+
+    asking = here() if connection is None else resident.Asking(
+        connection, here, settings, question=question, libraries=names, documents=only, mode=mode,
+        reproducible=reproducible,
+    )  # fmt: skip
     drawn = sys.stderr.isatty() and not as_json
     with interruptible(then=asking.stop) as stop:
         answer = _draw(asking, show_thinking) if drawn else _follow(asking, silent=as_json)

@@ -181,10 +181,13 @@ def _offline(settings: Settings) -> Iterator[Seen]:
 
 def _machine(settings: Settings) -> Iterator[Seen]:
     from localrag.models import machine
+    from localrag.worker import resident
 
     total, available = machine.total_memory(), machine.available_memory()
     memory = f"{size(available)} of {size(total)} memory free" if total and available else "memory unknown"
     yield "ok", f"{memory}, {machine.cores()} processors", ""
+    for one in resident.running(settings):
+        yield "info", f"loaded for the next questions: {one}; end it: localrag models unload", ""
     for what, folder in (("libraries", settings.indexes_dir), ("models", settings.models_dir)):
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if not there.is_dir() or not os.access(there, os.W_OK):

@@ -162,6 +162,17 @@ def use(id: str, adapter: Path | None) -> None:
     echo(f"The {model.kind} is now {id}{' with its adapter' if model.adapter else ''}.", err=True)
 
 
+@models_command.command()
+def unload() -> None:
+    """Free the memory of the model that `ask` left loaded for the next questions (keep_model_minutes)."""
+    from localrag.worker import resident
+
+    settings = load_settings()
+    for line in [f"Ends now, or with its answer: {one}." for one in resident.running(settings)] or ["None is loaded."]:
+        say(line)
+    resident.end(settings)
+
+
 def _store() -> ModelStore:
     return ModelStore(load_settings())
 

@@ -10,7 +10,7 @@ processes (`protocol`); `stop` stays on its side. Importing this module loads no
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -98,9 +98,10 @@ class Engine(Protocol):
 
     def ask(
         self, question: str, *, libraries: Sequence[str], documents: Filter = EVERYTHING, mode: Mode = "auto",
-        history: Sequence[Turn] = (), stop: Callable[[], bool] = lambda: False,
+        history: Sequence[Turn] = (), reproducible: bool = False, options: Mapping[str, Any] | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Event]:  # fmt: skip
-        """See `Assistant.ask`."""
+        """See `Assistant.ask`; `options` are settings by name for this question, beside those of the engine."""
 
     def read_ahead(
         self, *, libraries: Sequence[str], documents: Filter = EVERYTHING, likely: Sequence[tuple[str, str]] = (),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from localrag import api, policy
 from localrag.answer import planning
 from localrag.answer.assistant import Assistant
 from localrag.errors import Cancelled, ModelError, ReadError
-from localrag.events import IngestProgress, IngestReport
+from localrag.events import Event, IngestProgress, IngestReport
 from localrag.ingest import scan, source_files
 from localrag.ingest.readers.source import Options
 from localrag.ingest.source_files import PageImage
@@ -36,12 +36,17 @@ class LocalEngine:
     def __init__(self, settings: Settings, assistant: Assistant | None = None) -> None:
         self._settings = settings
         self._assistant = assistant or Assistant(settings)
-        self.load, self.ask = self._assistant.load, self._assistant.ask
-        self.warm, self.read_ahead = self._assistant.warm, self._assistant.read_ahead
+        self.load, self.warm = self._assistant.load, self._assistant.warm
+        self.read_ahead = self._assistant.read_ahead
         self._drawer: Drawer | None = None
 
     def use(self, libraries: Sequence[str]) -> None:
         pass  # it reaches everything that its process can
+
+    def ask(self, question: str, *, options: Mapping[str, Any] | None = None, **how: Any) -> Iterator[Event]:
+        if options is not None:
+            self._assistant.configure(self._settings.with_options(**options))
+        return self._assistant.ask(question, **how)
 
     def ingest(
         self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False

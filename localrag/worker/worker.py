@@ -10,15 +10,19 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+import socket
 import sys
 import threading
+import time
+from collections.abc import Callable, Collection
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from localrag import protocol
-from localrag.errors import LibraryError, LocalragError
+from localrag.errors import Cancelled, LibraryError, LocalragError
 from localrag.security import offline, sandbox
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
 
 _NICE = 2  # no slower than 0 or 5 in measurements; each level costs a fifth of the model's share of the processor
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+_LOOK_SECONDS = 2.0  # between two looks whether a worker that stays has to end
+
+Jobs = SimpleQueue[Callable[[], None] | None]
 
 
 def main() -> None:
@@ -79,17 +86,31 @@ class _Running:
 class Worker:
     """Answers the calls from `requests` until they end."""
 
-    def __init__(self, engine: Engine, requests: BinaryIO, replies: BinaryIO) -> None:
+    def __init__(self, engine: Engine, requests: BinaryIO, replies: BinaryIO, model: Jobs | None = None) -> None:
         self._engine = engine
         self._requests, self._replies = requests, replies
         self._sending = threading.Lock()
         self._running: dict[int, _Running] = {}
-        self._model: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
+        self._model: Jobs = model or SimpleQueue()
 
     def serve(self) -> None:
         threading.Thread(target=self._run_model, name="localrag-model", daemon=True).start()
-        while (request := protocol.receive(self._requests, calls.Request)) is not None:
+        self._listen()
+        os._exit(0)
+
+    def visit(self) -> None:
+        """Answer one client of a worker that stays, which can only ask; its questions end when it leaves."""
+        with suppress(OSError, protocol.Malformed):
+            self._listen(calls.Begin | calls.Stop, ("ask",))
+        for running in list(self._running.values()):
+            running.dropped.set()
+            running.stop.set()
+
+    def _listen(self, kind: Any = calls.Request, names: Collection[str] = calls.CALLS) -> None:
+        while (request := protocol.receive(self._requests, kind)) is not None:
             match request:
+                case calls.Begin() if request.name not in names:
+                    raise protocol.Malformed(f"no call is named {request.name!r:.80} here")
                 case calls.Begin():
                     self._begin(request)
                 case calls.Close():
@@ -98,25 +119,26 @@ class Worker:
                     if request.drop:
                         running.dropped.set()
                     running.stop.set()
-        os._exit(0)
 
     def _begin(self, request: calls.Begin) -> None:
         call = calls.call_of(request.name)
         running = self._running[request.number] = _Running()
-        job = (request.number, call, call.read(request.arguments), running)
+        job = partial(self._run, request.number, call, call.read(request.arguments), running)
         if call.name in calls.MODEL_CALLS:
             self._model.put(job)
         else:
-            threading.Thread(target=self._run, args=job, name=f"localrag-{call.name}", daemon=True).start()
+            threading.Thread(target=job, name=f"localrag-{call.name}", daemon=True).start()
 
     def _run_model(self) -> None:
         while (job := self._model.get()) is not None:
-            self._run(*job)
+            job()
         self._engine.close()
         os._exit(0)
 
     def _run(self, number: int, call: calls.Call, arguments: dict[str, Any], running: _Running) -> None:
         try:
+            if running.dropped.is_set():
+                raise Cancelled("nobody waits for it")
             if call.stoppable:
                 arguments["stop"] = running.stop.is_set
             value = getattr(self._engine, call.name)(**arguments)
@@ -133,16 +155,46 @@ class Worker:
                 error = LocalragError(what, "Narrow it to fewer documents, or use the command line.")
             self._send(calls.Failed(number, protocol.ErrorMessage.of(error)))
         finally:
-            del self._running[number]
+            self._running.pop(number, None)
 
     def _send(self, message: calls.Item | calls.Done | calls.Failed) -> None:
         line = protocol.encode(message)
-        try:
-            with self._sending:
-                self._replies.write(line)
-                self._replies.flush()
-        except OSError:  # the screen is gone
-            os._exit(0)
+        with suppress(OSError), self._sending:  # if the other side is gone, its requests end too
+            self._replies.write(line)
+            self._replies.flush()
+
+
+def stay(
+    engine: Engine, first: socket.socket, listener: socket.socket | None, seconds: float, outdated: Callable[[], bool]
+) -> None:
+    """Answer the `first` client and those that connect, each in its turn.
+
+    Returns when nobody has been there for so many `seconds`, or when it is `outdated` and nobody is there.
+    """
+    jobs: Jobs = SimpleQueue()
+    visits: list[threading.Thread] = []
+
+    def welcome(client: socket.socket) -> Worker:
+        worker = Worker(engine, client.makefile("rb"), client.makefile("wb"), jobs)
+        visits.append(threading.Thread(target=worker.visit, daemon=True))
+        visits[-1].start()
+        return worker
+
+    threading.Thread(target=welcome(first)._run_model, name="localrag-model", daemon=True).start()
+    if listener is None:
+        visits[0].join()
+        return
+    listener.settimeout(_LOOK_SECONDS)
+    last = time.monotonic()
+    while visits or not (outdated() or time.monotonic() - last > seconds):
+        with suppress(TimeoutError):
+            client, _ = listener.accept()
+            client.settimeout(None)
+            if protocol.user_of(client) == os.getuid() and not outdated():
+                welcome(client)
+            del client  # closed with its files
+        visits = [visit for visit in visits if visit.is_alive()]
+        last = time.monotonic() if visits else last
 
 
 if __name__ == "__main__":

@@ -152,6 +152,28 @@ def test_a_whole_session_opens_no_socket_but_local_ones(
         assert outward(trace) == [], name
 
 
+@pytest.mark.model
+def test_a_worker_that_stays_reaches_nobody_and_is_reached_by_the_next_ask(
+    tmp_path: Path, short: Path, environment: dict[str, str]
+) -> None:
+    (tmp_path / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.\n")
+    command = [sys.executable, "-m", "localrag"]
+    subprocess.run([*command, "ingest", str(tmp_path / "lease.txt"), "--name", "papers"], check=True)
+    environment |= {"LOCALRAG_KEEP_MODEL_MINUTES": "1", "LOCALRAG_HOME": str(short)}
+    ask = ["ask", "When does the lease of Harbour House end?"]
+    with subprocess.Popen([*under_strace(tmp_path / "1"), *command, *ask], env=environment) as first:
+        until = time.monotonic() + LASTING
+        while not list((short / "running").glob("*.json")):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        second = run(tmp_path / "2", environment, *ask)
+        subprocess.run([*command, "models", "unload"], env=environment, check=True)
+        assert first.wait(LASTING) == 0
+    assert outward((tmp_path / "1").read_text()) == []
+    (connected,) = outward(second)
+    assert connected.startswith("connect(") and f'sun_path="{short}/running/' in connected
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -40,6 +41,13 @@ class ScriptedEngine:
                 yield Delta(Path(rest).read_text())
             except OSError as error:
                 yield Delta(type(error).__name__)
+        elif part == "bind":
+            try:
+                socket.socket(socket.AF_UNIX).bind(rest)
+            except OSError as error:
+                yield Delta(type(error).__name__)
+        elif part == "fail":
+            raise ZeroDivisionError
         elif part == "say":
             yield from map(Delta, (*libraries, mode, str(history)))
         elif part == "passages":

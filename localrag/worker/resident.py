@@ -1,0 +1,270 @@
+"""A worker that stays after an answer, so that the next `localrag ask` loads nothing. Linux only.
+
+`ask` forks it. The child confines itself as `ask` does, answers, and listens on a Unix socket in a folder of the user
+alone, where no confined process writes or connects: `ask` connects before it is confined. The socket's name is a hash
+of all that must be the same for another question (`_fit`). A worker ends when nobody asked for `keep_model_minutes`,
+when any of that changes, or when its socket is deleted, as by a new worker. Where it fails, `ask` answers by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localrag import events, policy, protocol
+from localrag.errors import LocalragError, StorageError
+from localrag.events import Event, Replaced
+from localrag.security import sandbox, storage
+from localrag.security.encryption import keyring, unlocked
+from localrag.security.terminal import size
+from localrag.settings import Settings, load_settings
+from localrag.store.names import DATABASE, check_name
+from localrag.worker import engine as calls
+
+if TYPE_CHECKING:
+    from localrag.types import Filter
+
+# Settings that travel with a question; a worker is for one value of each other.
+_OF_A_QUESTION = ("generator", "answer_tokens", "answer_form", "think", "votes")
+# What libraries heed of the environment, before they change it.
+_HEEDED = ("TZ", "LANG", "LC_", "LD_", "PYTHON", "OMP_", "GOMP_", "GGML_", "LLAMA_", "CUDA_", "HIP_", "VK_")
+_ENVIRONMENT = sorted((name, value) for name, value in os.environ.items() if name.startswith(_HEEDED))
+_PACKAGE = Path(__file__).parents[1]
+_PATIENCE = 20.0  # seconds until the first reply of a worker that answers somebody else, or hangs
+
+# The workers that run, connected to before this process was confined; None where none may be used.
+_connections: dict[Path, socket.socket] | None = None
+
+
+def connect() -> None:
+    """Connect to the workers that run. Call it before this process is confined, which refuses connections for good."""
+    global _connections
+    with suppress(LocalragError):  # settings that cannot be read are reported by the command
+        settings = load_settings()
+        if sys.platform != "linux" or not settings.keep_model_minutes:
+            return
+        _connections = {}
+        for path in _sockets(settings):
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(1)
+            with suppress(OSError):  # left behind by a worker that was killed
+                connection.connect(str(path))
+                if protocol.user_of(connection) == os.getuid():
+                    _connections[path] = connection
+
+
+def connection_for(
+    settings: Settings, libraries: Sequence[str], only: Filter, reads: Sequence[Path]
+) -> socket.socket | None:  # fmt: skip
+    """Return a connection to the worker for a question, which is started if there is none; None: answer it here.
+
+    Call it before threads start and before `sandbox.restrict`. A key that a person types is not given to a worker.
+    `reads` is as there.
+    """
+    global _connections
+    found, _connections = _connections, None
+    if found is None:
+        return None
+    try:
+        with unlocked.allow_prompt(False):
+            for database in (settings.library_dir(check_name(name)) / DATABASE for name in libraries):
+                unlocked.keys_for(database)
+                database.stat()
+        fit = _fit(settings, libraries)
+    except (LocalragError, OSError):  # answering reports what is wrong
+        return None
+    # A filter may name a folder below the current one.
+    key = hashlib.sha256(repr((fit, only.folder and Path.cwd())).encode()).hexdigest()[:16]
+    mine = next((path for path in found if path.name.startswith(key)), None)
+    for path in found.keys() - {mine}:
+        found[path].close()
+    if mine is None:
+        return _start(settings, libraries, reads, key, fit)
+    with suppress(OSError):
+        os.utime(mine)  # when it was last asked
+    found[mine].settimeout(_PATIENCE)
+    return found[mine]
+
+
+class Asking(events.Asking):
+    """A question to a worker, with the arguments of `Engine.ask`; where the worker fails, `otherwise` answers."""
+
+    def __init__(
+        self, connection: socket.socket, otherwise: Callable[[], events.Asking], settings: Settings, **question: Any
+    ) -> None:  # fmt: skip
+        super().__init__(lambda _: self._all())
+        self._connection, self._otherwise = connection, otherwise
+        self._here: events.Asking | None = None
+        question["options"] = {name: getattr(settings, name) or "" for name in _OF_A_QUESTION}  # "" unsets a value
+        self._send(calls.Begin(1, "ask", calls.call_of("ask").write((), question)[0]))
+
+    def stop(self) -> None:
+        super().stop()
+        self._send(calls.Stop(1))
+        if self._here is not None:
+            self._here.stop()
+
+    def _send(self, request: calls.Request) -> None:
+        with suppress(OSError):  # reading fails too
+            self._connection.sendall(protocol.encode(request))
+
+    def _all(self) -> Iterator[Event]:
+        begun = False
+        try:
+            for event in self._replies():
+                begun = True
+                yield event
+            return
+        except (OSError, EOFError, protocol.Malformed):
+            self._connection.close()
+        if begun:
+            yield Replaced("the process that wrote it ended")
+        self._here = self._otherwise()
+        if self._stopped:
+            self._here.stop()
+        yield from self._here
+
+    def _replies(self) -> Iterator[Event]:
+        replies = self._connection.makefile("rb")
+        while (reply := protocol.receive(replies, calls.Reply)) is not None:
+            self._connection.settimeout(None)
+            match reply:
+                case calls.Item(value=value):
+                    yield protocol.from_plain(value, Event)
+                case calls.Failed(error=error) if error.kind != LocalragError.__name__:
+                    raise error.error()
+                case calls.Done():
+                    return
+                case _:
+                    break  # it failed unexpectedly
+        raise EOFError
+
+
+def running(settings: Settings) -> list[str]:
+    """Describe each worker that stays: its process, libraries and memory, and until when if nobody asks."""
+    found = []
+    for path in _sockets(settings):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # it ended meanwhile
+            if str(path) in Path("/proc/net/unix").read_text("utf-8", "replace"):
+                known = json.loads(path.with_suffix(".json").read_bytes())
+                until = time.strftime("%H:%M", time.localtime(path.stat().st_mtime + 60 * known["minutes"]))
+                process, names = path.stem.partition("-")[2], ", ".join(known["libraries"])
+                pages = int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1])
+                memory = size(pages * os.sysconf("SC_PAGE_SIZE"))
+                found.append(f"process {process}, for {names}, {memory} of memory, until {until} or later")
+    return found
+
+
+def end(settings: Settings, but: Path | None = None) -> None:
+    """Have the workers end when nobody asks them, within seconds, and delete what killed ones left."""
+    for path in _sockets(settings):
+        if path != but:
+            storage.remove(path.with_suffix(".json"))
+            storage.remove(path)
+
+
+def _sockets(settings: Settings) -> list[Path]:
+    return sorted(settings.running_dir.glob("*-*.socket")) if _is_own(settings.running_dir) else []
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether a folder is the user's, and nobody else can look into it."""
+    with suppress(OSError):
+        facts = folder.lstat()
+        return facts.st_uid == os.getuid() and not facts.st_mode & 0o077
+    return False
+
+
+def _fit(settings: Settings, libraries: Sequence[str]) -> tuple[Any, ...]:
+    """What must stay the same for a worker to answer as this process would. Raises OSError or LocalragError.
+
+    Any change to a library is one, so that nothing that was forgotten stays in memory.
+    """
+    watched = [settings.models_dir / "choice.json", *settings.models_dir.glob("*/"), *policy.files(), policy.SYSTEM]
+    watched += [Path(folder, name) for folder, _, names in os.walk(_PACKAGE) for name in names if name.endswith(".py")]
+    for name in libraries:
+        folder = settings.library_dir(name)
+        watched += [folder / DATABASE, folder / f"{DATABASE}-wal", folder / keyring.FILE, settings.own_mark(name)]
+    return (
+        sys.executable, os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0), _ENVIRONMENT,
+        settings.indexes_dir.absolute(), *libraries, *map(_facts, watched),
+        *(getattr(settings, item.name) for item in fields(Settings) if item.name not in _OF_A_QUESTION),
+    )  # fmt: skip
+
+
+def _facts(path: Path) -> tuple[Any, ...]:
+    with suppress(FileNotFoundError):
+        facts = path.stat()
+        if facts.st_size:  # a reader makes an empty log of changes
+            return str(path), facts.st_ino, facts.st_mtime_ns, facts.st_size, facts.st_mode, facts.st_uid
+    return (str(path),)
+
+
+def _start(
+    settings: Settings, libraries: Sequence[str], reads: Sequence[Path], key: str, fit: tuple[Any, ...]
+) -> socket.socket | None:  # fmt: skip
+    """Fork a worker; return the connection to it, None if there can be no more processes."""
+    ours, theirs = socket.socketpair()
+    try:
+        if os.fork():
+            theirs.close()
+            return ours
+    except OSError:
+        return None
+    try:
+        _detach(theirs.fileno())
+        path = settings.running_dir / f"{key}-{os.getpid()}.socket"
+        listener = _listen(settings, libraries, path)
+        sandbox.restrict(settings, libraries, reads=reads)
+        keyring.no_dumps()
+
+        def outdated() -> bool:
+            try:
+                return not path.exists() or _fit(settings, libraries) != fit
+            except (OSError, LocalragError):
+                return True
+
+        from localrag.worker.local import LocalEngine
+        from localrag.worker.worker import stay
+
+        stay(LocalEngine(settings), theirs, listener, 60 * settings.keep_model_minutes, outdated)
+    finally:
+        os._exit(0)
+
+
+def _detach(keep: int) -> None:
+    """Leave the terminal, and every open file of the command that started this process but one."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.closerange(3, keep)
+    os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _listen(settings: Settings, libraries: Sequence[str], path: Path) -> socket.socket | None:
+    """Open the socket of this worker and delete those of others; None where it cannot be, as on a full disk."""
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        if not _is_own(storage.make_dir(path.parent)):
+            return None
+        listener.bind(str(path))
+        listener.listen()
+        known = {"libraries": list(libraries), "minutes": settings.keep_model_minutes}
+        storage.write_json(path.with_suffix(".json"), known)
+        end(settings, but=path)
+    except (OSError, StorageError):
+        end(settings)
+        return None
+    return listener

@@ -1,0 +1,359 @@
+"""The worker that stays after an answer: who is answered by it, when it ends, and what becomes of a question then."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from localrag import policy, protocol
+from localrag.cli.app import localrag
+from localrag.errors import KeyRequired
+from localrag.security.encryption import keyring, unlocked
+from localrag.security.offline import landlock
+from localrag.settings import Settings, load_settings
+from localrag.store.names import DATABASE
+from localrag.types import Filter
+from localrag.worker import engine as calls
+from localrag.worker import resident, worker
+from worker.scripted_worker import ScriptedEngine
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
+HERE = Path(__file__).parents[1]
+LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000."
+
+
+def wait(for_what: Callable[[], Any], seconds: float = 15) -> Any:
+    until = time.monotonic() + seconds
+    while not (found := for_what()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return found
+
+
+def gone(process: int) -> bool:
+    """Whether a process has ended; one that nobody reaps may still be listed."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch, short: Path) -> Iterator[Settings]:
+    """Settings with which workers stay; none does after the test."""
+    monkeypatch.setenv("LOCALRAG_KEEP_MODEL_MINUTES", "1")
+    monkeypatch.setenv("PYTHONPATH", f"{HERE}{os.pathsep}{HERE.parent}")
+    settings = load_settings()
+    for name in ("ours", "theirs"):
+        settings.library_dir(name).mkdir(parents=True)
+        (settings.library_dir(name) / DATABASE).write_text("a database")
+    yield settings
+    processes = [int(path.stem.partition("-")[2]) for path in settings.running_dir.glob("*.socket")]
+    for process in processes:
+        if not gone(process):
+            os.kill(process, signal.SIGKILL)
+
+
+def begun(question: str, library: str = "ours") -> subprocess.Popen[str]:
+    command = [sys.executable, "-P", "-m", "worker.resident_ask", library, question]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def ask(question: str, library: str = "ours") -> list[str]:
+    out, _ = begun(question, library).communicate(timeout=60)
+    return out.splitlines()
+
+
+def first(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_the_next_question_is_answered_by_the_same_process(kept: Settings) -> None:
+    (pid,) = ask("pid")
+    assert ask("pid") == [pid] and ask("say")[0] == "ours"
+    (line,) = resident.running(kept)
+    assert f"process {pid}, for ours, " in line
+    assert kept.running_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_another_library_is_asked_in_another_process_that_replaces_the_first(kept: Settings) -> None:
+    (pid,) = ask("pid")
+    (other,) = ask("pid", "theirs")
+    assert other != pid and wait(lambda: gone(int(pid)))
+    assert ask("pid", "theirs") == [other]
+    assert len(list(kept.running_dir.iterdir())) == 2
+
+
+def test_a_changed_library_is_not_answered_from_memory(kept: Settings) -> None:
+    (pid,) = ask("pid")
+    (kept.library_dir("ours") / DATABASE).write_text("something was forgotten")
+    assert wait(lambda: gone(int(pid)))
+    (other,) = ask("pid")
+    assert other != pid
+
+
+def test_a_worker_whose_socket_is_deleted_ends_after_its_answer(kept: Settings) -> None:
+    asking = begun("forever")
+    assert first(asking) == "begun"
+    result = CliRunner().invoke(localrag, ["models", "unload"])
+    assert "process" in result.stderr and not resident.running(kept)
+    asking.send_signal(signal.SIGINT)
+    assert asking.communicate(timeout=15)[0].strip() == "stopped"
+    assert "None" in CliRunner().invoke(localrag, ["models", "unload"]).stderr
+
+
+def test_what_a_killed_worker_left_is_deleted(kept: Settings) -> None:
+    (pid,) = ask("pid")
+    os.kill(int(pid), signal.SIGKILL)
+    assert wait(lambda: not resident.running(kept))
+    (other,) = ask("pid")
+    assert other != pid and len(list(kept.running_dir.iterdir())) == 2
+
+
+def test_a_worker_that_dies_in_an_answer_leaves_it_to_the_command(kept: Settings) -> None:
+    asking = begun("count")
+    os.kill(int(first(asking)), signal.SIGKILL)
+    out, _ = asking.communicate(timeout=15)
+    assert out.splitlines()[-2:] == ["Replaced", "here"] and asking.returncode == 0
+
+
+def test_an_error_that_nobody_expected_leaves_the_answer_to_the_command(kept: Settings) -> None:
+    assert ask("fail") == ["here"]
+
+
+def test_a_stopped_answer_ends_and_the_worker_lives_on(kept: Settings) -> None:
+    (pid,) = ask("pid")
+    asking = begun("forever")
+    assert first(asking) == "begun"
+    asking.send_signal(signal.SIGINT)
+    assert asking.communicate(timeout=15)[0].strip() == "stopped"
+    assert ask("pid") == [pid]
+
+
+def test_a_command_that_is_killed_frees_the_model(kept: Settings) -> None:
+    (pid,) = ask("pid")
+    asking = begun("forever")
+    first(asking)
+    asking.kill()
+    asking.communicate()
+    assert ask("pid") == [pid]
+
+
+def test_two_first_questions_at_once_are_both_answered(kept: Settings) -> None:
+    both = [begun("pid"), begun("pid")]
+    answers = {process.communicate(timeout=60)[0].strip() for process in both}
+    assert all(answer.isdecimal() for answer in answers)
+    assert wait(lambda: len(answers) - sum(gone(int(pid)) for pid in answers) <= 1)
+
+
+def test_questions_wait_for_their_turn(kept: Settings) -> None:
+    asking = begun("forever")
+    first(asking)
+    second = begun("say")
+    time.sleep(1)
+    assert second.poll() is None
+    asking.send_signal(signal.SIGINT)
+    asking.communicate(timeout=15)
+    assert second.communicate(timeout=15)[0].splitlines()[0] == "ours"
+
+
+@pytest.mark.parametrize("spoil", ["file", "shared", "long"])
+def test_without_a_socket_it_answers_and_ends(
+    kept: Settings, spoil: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if spoil == "file":
+        kept.running_dir.write_text("")
+    elif spoil == "shared":
+        kept.running_dir.mkdir()
+        kept.running_dir.chmod(0o755)
+    else:
+        long = tmp_path / ("x" * 100)
+        (long / "indexes" / "ours").mkdir(parents=True)
+        (long / "indexes" / "ours" / DATABASE).write_text("a database")
+        monkeypatch.setenv("LOCALRAG_HOME", str(long))
+    (pid,) = ask("pid")
+    assert pid != "here" and wait(lambda: gone(int(pid)))
+    assert not kept.running_dir.is_dir() or list(kept.running_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["setting", "policy"])
+def test_a_setting_or_a_policy_turns_it_off(
+    kept: Settings, how: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if how == "setting":
+        monkeypatch.setenv("LOCALRAG_KEEP_MODEL_MINUTES", "0")
+    else:
+        file = tmp_path / "policy.toml"
+        file.write_text("keep_model_minutes = 0\n")
+        monkeypatch.setenv(policy.VARIABLE, str(file))
+    assert ask("pid") == ["here"] and not kept.running_dir.exists()
+
+
+@pytest.mark.skipif(not landlock.abi(), reason="Landlock")
+def test_it_reads_its_own_library_alone_and_writes_no_socket(kept: Settings) -> None:
+    (pid,) = ask("pid")
+    assert ask(f"read {kept.library_dir('ours') / DATABASE}") == ["a database"]
+    assert ask(f"read {kept.library_dir('theirs') / DATABASE}") == ["PermissionError"]
+    assert ask(f"bind {kept.running_dir}/other.socket") == ["PermissionError"]
+    assert ask("core") == ["0"] and ask("pid") == [pid]
+
+
+def test_a_confined_process_cannot_reach_it(kept: Settings) -> None:
+    ask("pid")
+    (path,) = kept.running_dir.glob("*.socket")
+    code = "import socket, sys; from localrag.security import offline; offline.confine()\n"
+    code += "socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert "PermissionError" in done.stderr
+
+
+# --- what must be the same ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "same"),
+    [("answer_tokens", 9, True), ("generator", "x", True), ("passages", 3, False), ("threads", 1, False)],
+)
+def test_settings_of_a_question_need_no_other_worker(kept: Settings, name: str, value: Any, same: bool) -> None:
+    changed = kept.with_options(**{name: value})
+    assert (resident._fit(changed, ["ours"]) == resident._fit(kept, ["ours"])) is same
+
+
+@pytest.mark.parametrize("name", ["indexes/ours/vault.json", f"indexes/ours/{DATABASE}-wal", "models/choice.json"])
+def test_a_change_of_key_contents_or_model_needs_another_worker(kept: Settings, name: str, short: Path) -> None:
+    before = resident._fit(kept, ["ours"])
+    (short / name).parent.mkdir(exist_ok=True)
+    (short / name).write_text("new")
+    assert resident._fit(kept, ["ours"]) != before
+
+
+def test_a_key_that_must_be_typed_is_not_kept(kept: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    (kept.library_dir("ours") / keyring.FILE).write_bytes(b"{}")
+    asked: list[bool] = []
+
+    def keys_for(path: Path) -> None:
+        asked.append(unlocked._may_prompt.get())
+        raise KeyRequired("its key is not here")
+
+    monkeypatch.setattr(unlocked, "keys_for", keys_for)
+    monkeypatch.setattr(resident, "_connections", {})
+    assert resident.connection_for(kept, ["ours"], Filter(), []) is None and asked == [False]
+
+
+# --- the worker itself ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def house(short: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A worker that stays, in a thread: how to connect to it, and its thread."""
+    monkeypatch.setattr(worker, "_LOOK_SECONDS", 0.02)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(short / "s"))
+    listener.listen()
+    ours, theirs = socket.socketpair()
+    outdated = threading.Event()
+    args = (ScriptedEngine(Settings(home=short)), theirs, listener, 0.3, outdated.is_set)
+    thread = threading.Thread(target=worker.stay, args=args)  # type: ignore[arg-type]
+    thread.start()
+
+    def connect() -> socket.socket:
+        made = socket.socket(socket.AF_UNIX)
+        made.connect(str(short / "s"))
+        return made
+
+    yield ours, connect, thread, outdated
+    ours.close()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def said(connection: socket.socket, request: calls.Request) -> list[Any]:
+    replies, found = connection.makefile("rb"), []
+    with suppress(ConnectionError):
+        connection.sendall(protocol.encode(request))
+        while (reply := protocol.receive(replies, calls.Reply)) is not None:
+            found.append(reply)
+            if not isinstance(reply, calls.Item):
+                break
+    return found
+
+
+def question(words: str) -> calls.Begin:
+    return calls.Begin(1, "ask", {"question": words, "libraries": ["ours"]})
+
+
+def test_it_ends_when_nobody_asks(house: Any) -> None:
+    ours, _, thread, _ = house
+    assert said(ours, question("pid"))[0].value == ["Delta", {"text": str(os.getpid())}]
+    time.sleep(0.5)
+    assert thread.is_alive()  # somebody is there
+    ours.close()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_a_client_can_only_ask(house: Any) -> None:
+    _, connect, thread, _ = house
+    for request in (calls.Begin(1, "configure", {}), calls.Begin(1, "forget", {}), calls.Close()):
+        assert said(connect(), request) == []
+    assert thread.is_alive() and isinstance(said(connect(), question("pid"))[-1], calls.Done)
+
+
+def test_other_users_and_late_clients_are_turned_away(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, connect, _, outdated = house
+    monkeypatch.setattr(protocol, "user_of", lambda connection: os.getuid() + 1)
+    assert said(connect(), question("pid")) == []
+    monkeypatch.undo()
+    outdated.set()
+    assert said(connect(), question("pid")) == []
+
+
+# --- the real thing -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.model
+def test_a_second_ask_gives_the_same_answer_from_the_same_process(
+    short: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "lease.txt").write_text(LEASE)
+    monkeypatch.setenv("LOCALRAG_GENERATOR", "smollm2-135m-instruct")
+
+    def run(*words: str) -> Any:
+        command = [sys.executable, "-m", "localrag", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+
+    run("ingest", "papers")
+    asked = ("ask", "When does the lease of Hall 3 end?", "--mode", "retrieve", "--reproducible", "--json")
+    alone = json.loads(run(*asked).stdout)
+    monkeypatch.setenv("LOCALRAG_KEEP_MODEL_MINUTES", "1")
+    answers, sockets = [], set()
+    try:
+        for _ in range(2):
+            answers.append(json.loads(run(*asked).stdout))
+            sockets |= {path.name for path in (short / "running").glob("*.socket")}
+        assert len(sockets) == 1
+        assert "process" in run("doctor").stdout
+        log = run("audit", "show", "-l", "papers", "--event", "ask", "--json")
+        assert len(json.loads(log.stdout)["entries"]) == 3
+    finally:
+        run("models", "unload")
+    for answer in (alone, *answers):
+        del answer["seconds"], answer["tokens"]
+    assert answers == [alone, alone]
+    (name,) = sockets
+    assert wait(lambda: gone(int(name.removesuffix(".socket").partition("-")[2])))

@@ -83,7 +83,7 @@ def calibrate_command(
     with (
         output.interruptible() as stop,
         priority.asking(settings.questions_dir),
-        closing(loading.load_generator(settings)) as running,
+        closing(loading.load_generator(settings, apart=True)) as running,
     ):
         text, scope = _text(running, library, settings, lengths)
         report, complete = _measure(running, chosen, text, scope, settings, deadline, again, lambda: stop.asked)
@@ -148,12 +148,13 @@ def _measure(
     with storage.lock(path.with_suffix(".lock"), what, on_wait=output.say):
         if again:
             storage.remove(path)
-        threshold, found = calibration_run.results_of(path, weights, build, text, scope)
+        threshold, passages, found = calibration_run.results_of(path, weights, build, text, scope)
         known = calibration.load(file, running.model, weights)
         calibration_run.warm_up(running, over)
         complete = True
         for steps in (
             calibration_run.ask_threshold(running, threshold, over),
+            calibration_run.ask_passages(running, passages, over),
             calibration_run.find_needles(running, text, scope, found, over, lambda: deadline - time.monotonic()),
         ):
             last = None
@@ -161,7 +162,7 @@ def _measure(
                 for last in steps:
                     progress(last.done, last.total, last.about)
             complete = complete and last is not None and last.done == last.total
-            measured = calibration_run.measured(threshold, found, scope, known, weights, build)
+            measured = calibration_run.measured(threshold, passages, found, scope, known, weights, build)
             calibration.save(file, running.model, measured)
     return calibration_run.report(found, scope, calibration.load(file, running.model, weights)), complete
 
@@ -195,6 +196,8 @@ def _show(report: Mapping[str, Any]) -> None:
             for row in report["speed"]["lengths"]
         ])  # fmt: skip
     echo(f"\nAnswers from a likelihood of {report['answer_from']} that the text holds the answer.")
+    if not report["apart"]:
+        echo("Passages are read together each time: read by themselves, it tells less well what they hold.")
     echo("\nSaved." if report["complete"] else "\nNot complete: the same command continues.")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from localrag.answer import prompts
@@ -24,7 +25,7 @@ from localrag.events import PromptRead
 from localrag.llm import Completed, Generator, Weighed, calibration
 from localrag.llm.calibration import Calibration
 from localrag.quantities import load_words
-from localrag.types import Message
+from localrag.types import Message, Passage
 
 _NAME = "papers.txt"
 _MAX_ANSWER, _MAX_ANSWER_OF_TWO = 32, 56  # tokens
@@ -52,11 +53,12 @@ class Step(NamedTuple):
     about: str
 
 
-def results_of(path: Path | None, weights: str, build: str, filler: Filler, scope: Scope) -> tuple[Run, Run]:
-    """Return the kept results of both parts: the threshold depends on the model, needles on text and scope too."""
+def results_of(path: Path | None, weights: str, build: str, filler: Filler, scope: Scope) -> tuple[Run, Run, Run]:
+    """Return the kept results of threshold, passages and needles; only the last depend on text and scope, too."""
     model = {"weights": weights, "build": build, "version": 2}
     return (
         Run(path, {**model, "part": "threshold"}),
+        Run(path, {**model, "part": "passages"}),
         Run(path, {**model, "part": "needles", "filler": filler.digest, **asdict(scope)}),
     )
 
@@ -77,6 +79,26 @@ def ask_threshold(model: Generator, results: Run, stop: Stop) -> Iterator[Step]:
                 return
             results.add(_step(task.id), {"share": round(weighed[-1].shares[0], 3)})
         yield Step(number, len(asked), "whether a text holds the answer")
+
+
+def ask_passages(model: Generator, results: Run, stop: Stop) -> Iterator[Step]:
+    """Weigh whether the three texts as passages hold the answer, read together and each by itself."""
+    asked = list(tasks())
+    documents = dict(task.document for task in asked)
+    passages = [Passage("", name, None, None, (), text, 0, len(text), 1.0) for name, text in documents.items()]
+    for number, (way, task) in enumerate([(way, task) for way in _WAYS for task in asked], 1):
+        step = _step(f"{task.id}/{way}")
+        if results.done(step) is None:
+            rules, user = prompts.passages_prompt(task.question, passages)
+            if way == "together":
+                user = Message("user", user.whole)
+            messages = prompts.check_prompt([rules, user])
+            weighed = [event for event in model.weigh(messages, prompts.CHECK_OPTIONS, stop=stop)
+                       if isinstance(event, Weighed) and event.shares]  # fmt: skip
+            if not weighed:
+                return
+            results.add(step, {"share": round(weighed[-1].shares[0], 3)})
+        yield Step(number, 2 * len(asked), "passages together and apart")
 
 
 def find_needles(
@@ -151,13 +173,19 @@ def effective_of(results: Run, scope: Scope) -> Effective | None:
     return effective([tally(results.rows, length) for length in scope.lengths])
 
 
-def measured(threshold: Run, found: Run, scope: Scope, known: Calibration, weights: str, build: str) -> Calibration:
+def measured(
+    threshold: Run, passages: Run, found: Run, scope: Scope, known: Calibration, weights: str, build: str
+) -> Calibration:
     """Return what was measured, and for the rest what was known before."""
     values: dict[str, Any] = asdict(known)
     about = {"weights": weights, "build": build, "measured": date.today().isoformat()}
     answer_from = answer_threshold({str(row["id"]): float(row["share"]) for row in threshold.rows})
     if answer_from is not None:
         values |= {"answer_from": answer_from, **about}
+    gaps = {way: _gap({str(row["id"]).removesuffix(f"/{way}"): float(row["share"]) for row in passages.rows})
+            for way in _WAYS}  # fmt: skip
+    if gaps["together"] is not None and gaps["apart"] is not None:
+        values |= {"apart": gaps["apart"] >= _KEEPS_GAP * gaps["together"], **about}
     writings = [
         calibration.writing_sample(after, tokens, seconds)
         for after, tokens, seconds in (row["write"] for row in found.rows)
@@ -187,7 +215,7 @@ def report(found: Run, scope: Scope, known: Calibration) -> dict[str, Any]:
         "lengths": [_length(rows, scope, length) for length in scope.lengths if tally(rows, length).asked],
         "near_misses": verdicts.count("near miss"), "wrong": len(verdicts) - verdicts.count("right"),
         "effective": None if effective_length is None else asdict(effective_length),
-        "speed": _speed(known, scope), "answer_from": known.answer_from,
+        "speed": _speed(known, scope), "answer_from": known.answer_from, "apart": known.apart,
     }  # fmt: skip
 
 
@@ -230,6 +258,8 @@ def _speed(known: Calibration, scope: Scope) -> dict[str, Any] | None:
 # Models say "yes" less readily to real questions about passages of 1,000 tokens than to these, by this much in log
 # odds: measured on the models of docs/decisions/0046-answer-from.md.
 _HARDER = 0.7
+# Passages are read apart if that keeps most of the distance, in log odds, between texts with and without the answer.
+_WAYS, _KEEPS_GAP = ("together", "apart"), 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,14 +286,24 @@ def answer_threshold(shares: Mapping[str, float]) -> float | None:
     Halfway, in log odds, between the means of the texts that hold the answer and of those that do not (linear
     discriminant analysis of one variable), corrected because real questions are harder.
     """
+    means = _means(shares)
+    return None if means is None else round(1 / (1 + math.exp(_HARDER - sum(means) / 2)), 2)
+
+
+def _means(shares: Mapping[str, float]) -> tuple[float, float] | None:
+    """Return the mean log odds of "yes" of the texts that hold the answer, and of the others."""
     sides: dict[bool, list[float]] = {True: [], False: []}
     for task in tasks():
         if task.id not in shares:
             return None
         share = min(max(shares[task.id], 0.005), 0.995)  # one certain answer must not outweigh all others
         sides[task.holds].append(math.log(share / (1 - share)))
-    halfway = sum(sum(side) / len(side) for side in sides.values()) / 2
-    return round(1 / (1 + math.exp(_HARDER - halfway)), 2)
+    return fmean(sides[True]), fmean(sides[False])
+
+
+def _gap(shares: Mapping[str, float]) -> float | None:
+    means = _means(shares)
+    return None if means is None else means[0] - means[1]
 
 
 # --- the effective length -----------------------------------------------------------------------------------

@@ -41,7 +41,8 @@ class Calibration:
     Attention makes every token pay for those before it: reading n tokens takes a·n + b·n² seconds, writing one after n
     tokens c + d·n. Speeds are 1/a and 1/c (tokens per second at the start), slowings b/a and d/c.
 
-    `answer_from` is the likelihood of "yes, the text holds the answer" from which the model answers. `calibrated` is
+    `answer_from` is the likelihood of "yes, the text holds the answer" from which the model answers, `apart` whether it
+    does as well with passages that were read by themselves as with those read together. `calibrated` is
     whether `effective_tokens` was measured, `at_least` whether it is only the longest text tried; `weights` (SHA-256),
     `build` (of llama.cpp) and `measured` (a date) say of what and when.
     """
@@ -52,6 +53,7 @@ class Calibration:
     answer_from: float = 0.5
     read_slowing: float = _READ_SLOWING
     write_slowing: float = _WRITE_SLOWING
+    apart: bool = True
     calibrated: bool = False
     at_least: bool = False
     weights: str = ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag.errors import ModelError
-from localrag.llm import batching
+from localrag.llm import batching, calibration
 from localrag.models.store import ModelStore
 from localrag.settings import MODEL_SETTINGS, Settings
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from localrag.llm import Generator
 
 
-def load_generator(settings: Settings) -> Generator:
-    """Load the model that answers: the one set, chosen, or the best installed."""
+def load_generator(settings: Settings, **options: Any) -> Generator:
+    """Load the model that answers: the one set, chosen, or the best installed; `options` override the settings."""
     from localrag.llm.llama import LlamaGenerator
 
-    return LlamaGenerator(**generator_arguments(settings))
+    return LlamaGenerator(**{**generator_arguments(settings), **options})
 
 
 def generator_arguments(settings: Settings) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def generator_arguments(settings: Settings) -> dict[str, Any]:
     same = ("threads", "gpu_layers", "flash_attention", "kv_type", "weights")
     return {
         "model": model.id, "path": model.path, "adapter": model.adapter, "context": settings.context_tokens,
+        "apart": calibration.load(settings.calibration_file, generator_name(settings)).apart,
         **{name: getattr(settings, name) for name in same},
     }  # fmt: skip
 

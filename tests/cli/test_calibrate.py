@@ -38,7 +38,7 @@ def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Forgetful]:
     """Every model that was loaded, each of which reaches 2,400 words far."""
     loaded: list[Forgetful] = []
 
-    def load(settings: Settings) -> Forgetful:
+    def load(settings: Settings, **options: object) -> Forgetful:
         loaded.append(Forgetful(reach=2400))
         return loaded[-1]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from localrag.evaluation.calibration_run import Scope
 from localrag.evaluation.datasets import Question
 from localrag.evaluation.needles import Filler
 from localrag.evaluation.runs import Run
-from localrag.llm import calibration
+from localrag.llm import Weighed, calibration
+from localrag.types import Message, Usage
 
 SCOPE = Scope((1000, 2000, 4000))
 
@@ -87,13 +89,13 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, filler: Filler) -> No
 
 def test_another_model_text_or_scope_starts_over(tmp_path: Path, filler: Filler) -> None:
     path = tmp_path / "kept.jsonl"
-    _, one = calibration_run.results_of(path, "weights", "1.0", filler, SCOPE)
+    *_, one = calibration_run.results_of(path, "weights", "1.0", filler, SCOPE)
     for given in (
         ("others", "1.0", filler, SCOPE),
         ("weights", "1.0", Filler(filler.sentences, 1, "", "other"), SCOPE),
         ("weights", "1.0", filler, Scope((1000,))),
     ):
-        assert calibration_run.results_of(path, *given)[1].id != one.id
+        assert calibration_run.results_of(path, *given)[-1].id != one.id
 
 
 def test_no_text_and_no_answer_is_kept(tmp_path: Path, filler: Filler) -> None:
@@ -136,11 +138,43 @@ def test_the_threshold_is_between_the_texts_with_and_without_the_answer() -> Non
 def test_a_threshold_is_saved_only_once_all_is_asked() -> None:
     asked, none, known = Run(None, {}), Run(None, {}), calibration.Calibration(answer_from=0.4)
     list(calibration_run.ask_threshold(LastStops(17), asked, _never))
-    assert calibration_run.measured(asked, none, SCOPE, known, "abc", "1.0") == known
+    assert calibration_run.measured(asked, none, none, SCOPE, known, "abc", "1.0") == known
     list(calibration_run.ask_threshold(ScriptedGenerator(), asked, _never))
-    found = calibration_run.measured(asked, none, SCOPE, known, "abc", "1.0")
+    found = calibration_run.measured(asked, none, none, SCOPE, known, "abc", "1.0")
     assert found.answer_from != known.answer_from
     assert (found.weights, found.build, found.calibrated) == ("abc", "1.0", False)
+
+
+class Joining(ScriptedGenerator):
+    """Tells texts with the answer from others; with passages that were read apart only as well as given."""
+
+    def __init__(self, apart: float) -> None:
+        super().__init__()
+        self.holds = {task.question: task.holds for task in calibration_run.tasks()}
+        self.apart = apart
+
+    def weigh(self, messages: Sequence[Message], options: Sequence[str], **rest: Any) -> Iterator[Any]:
+        holds = next(holds for question, holds in self.holds.items() if question in messages[-1].whole)
+        odds = (2.0 if holds else -2.0) * (self.apart if any(one.blocks for one in messages) else 1.0)
+        yes = 1 / (1 + math.exp(-odds))
+        yield Weighed((yes, 1 - yes), Usage())
+
+
+@pytest.mark.parametrize(("kept", "apart"), [(1.0, True), (0.9, True), (0.5, False), (-1.0, False)])
+def test_passages_are_read_apart_only_where_nothing_is_lost(kept: float, apart: bool) -> None:
+    none, passages = Run(None, {}), Run(None, {})
+    *_, last = calibration_run.ask_passages(Joining(kept), passages, _never)
+    assert last.done == last.total == len(passages.rows) == 36
+    found = calibration_run.measured(none, passages, none, SCOPE, calibration.Calibration(), "abc", "1.0")
+    assert found.apart == apart and found.weights == "abc"
+
+
+def test_half_measured_passages_decide_nothing() -> None:
+    none, passages = Run(None, {}), Run(None, {})
+    for _ in zip(range(35), calibration_run.ask_passages(Joining(0.5), passages, _never), strict=False):
+        pass
+    found = calibration_run.measured(none, passages, none, SCOPE, calibration.Calibration(), "abc", "1.0")
+    assert found == calibration.Calibration()
 
 
 def test_speeds_come_from_the_readings_and_the_rest_is_kept_as_known() -> None:
@@ -152,12 +186,12 @@ def test_speeds_come_from_the_readings_and_the_rest_is_kept_as_known() -> None:
             "write": [after, 10, 10 * (0.04 + 0.00001 * after)],
         })  # fmt: skip
     found = calibration_run.measured(
-        Run(None, {}), results, Scope((4000,)), calibration.Calibration(answer_from=0.7), "abc", "1.0"
+        Run(None, {}), Run(None, {}), results, Scope((4000,)), calibration.Calibration(answer_from=0.7), "abc", "1.0"
     )
     assert found.seconds_to_read(8000) == pytest.approx(0.01 * 8000 + 0.000002 * 8000**2, rel=0.02)
     assert found.seconds_to_write(10, after=4000) == pytest.approx(0.8, rel=0.02)
     assert (found.effective_tokens, found.calibrated, found.weights, found.answer_from) == (4000, True, "abc", 0.7)
     little = calibration_run.measured(
-        Run(None, {}), Run(None, {}), Scope((4000,)), calibration.Calibration(50.0), "abc", "1.0"
+        Run(None, {}), Run(None, {}), Run(None, {}), Scope((4000,)), calibration.Calibration(50.0), "abc", "1.0"
     )
     assert little == calibration.Calibration(50.0)

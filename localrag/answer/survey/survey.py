@@ -143,16 +143,16 @@ def _material(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) ->
     text = "\n\n".join(page.text for page in whole)
     limit = min(_MAX_TOKENS, tools.budget)
     short = len(text) <= limit * _CHARACTERS_PER_TOKEN * 2 and tools.model.count(text) <= limit
-    # A short text is read as quickly as its prompt cache is loaded, so it has none.
+    cache = tools.cache([pair], "")
     cached = not short and tools.cached_tokens([pair]) > 0
     if not short and not cached:
-        return Material(passages)
+        return Material(passages, cache=cache)
     best = max((_evidence(passage) for passage in passages), default=0.0)
     pages = tuple(replace(page, signals={"dense": best, "lexical": best}) for page in whole)
     if short:
-        return Material(pages, "whole")
+        return Material(pages, "whole", cache=cache)
     laid_out = context.whole_text([page for _, page in numbered])
-    return Material(pages, "whole", laid_out, cache=tools.cache([pair], ""))
+    return Material(pages, "whole", laid_out, cache=cache)
 
 
 def _passages(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> list[Passage]:

@@ -2,7 +2,8 @@
 
 `full` keeps the keys and values of every token (llama, or a relative of it), `sliding` looks back 32 tokens in most
 layers (gemma3), `recurrent` keeps a running summary instead of keys and values (mamba); the hybrid ones have layers of
-both kinds: `convolved` (lfm2) and `delta` (qwen35, Gated DeltaNet). Their words are bytes; they write only "!" to "~".
+both kinds: `convolved` (lfm2), `delta` (qwen35, Gated DeltaNet) and `scanned` (granitehybrid, Mamba-2). Their words are
+bytes; they write only "!" to "~".
 """
 
 from __future__ import annotations
@@ -82,6 +83,23 @@ def delta(path: Path, template: str = "") -> Path:
         "ssm.group_count": keyed,
     }  # fmt: skip
     return _write(path, "qwen35", keys, [linear, linear, _weighted(shared | attention)], template)
+
+
+def scanned(path: Path, template: str = "") -> Path:
+    """A granitehybrid: two layers of Mamba-2 to each of attention, without RoPE."""
+    inner, state, heads = 2 * WIDTH, 16, 4
+    shared = _weighted(_FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)})
+    mixed = inner + 2 * state
+    scan = shared | _weighted({
+        "ssm_in": (WIDTH, inner + mixed + heads), "ssm_conv1d": (4, mixed), "ssm_norm": (inner, 1),
+        "ssm_out": (inner, WIDTH),
+    }) | {"ssm_conv1d.bias": (mixed,), "ssm_dt.bias": (heads,), "ssm_a": (1, heads), "ssm_d": (1, heads)}  # fmt: skip
+    keys = {
+        "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": [0, 0, 1] * (LAYERS // 3),
+        "ssm.conv_kernel": 4, "ssm.inner_size": inner, "ssm.state_size": state, "ssm.time_step_rank": heads,
+        "ssm.group_count": 1, "logit_scale": 1.0,
+    }  # fmt: skip
+    return _write(path, "granitehybrid", keys, [scan, scan, shared | _weighted(_attention())], template)
 
 
 def recurrent(path: Path) -> Path:

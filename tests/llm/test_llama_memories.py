@@ -29,10 +29,11 @@ from localrag.types import Message
 pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
 
 REAL = os.environ.get("LOCALRAG_TEST_SWA_MODEL")  # read before the tests get an environment of their own
-TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros." for n in range(18))
+CLAUSES = 75 if REAL else 18  # of real words, to be longer than a real window
+TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros." for n in range(CLAUSES))
 KINDS: dict[str, Callable[[Path], Path]] = {
     "sliding": tiny_llamas.sliding, "recurrent": tiny_llamas.recurrent, "convolved": tiny_llamas.convolved,
-    "delta": tiny_llamas.delta, "full": tiny_llamas.full,
+    "delta": tiny_llamas.delta, "scanned": tiny_llamas.scanned, "full": tiny_llamas.full,
 }  # fmt: skip
 
 
@@ -56,6 +57,7 @@ SHAPES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "qwen2vl": (lambda path: tiny_llamas.full(path, "qwen2vl"), "no simple RoPE"),
     "gemma3": (tiny_llamas.sliding, "sliding window"), "mamba": (tiny_llamas.recurrent, "recurrent layers"),
     "lfm2": (tiny_llamas.convolved, "recurrent layers"), "qwen35": (tiny_llamas.delta, "recurrent layers"),
+    "granitehybrid": (tiny_llamas.scanned, "recurrent layers"),
 }  # fmt: skip
 
 
@@ -125,7 +127,7 @@ def write(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCach
 
 def test_they_are_recognised(model: LlamaGenerator) -> None:
     told = " ".join(model.in_force())
-    assert ("recurrent" in told) == (model.model in ("recurrent", "convolved", "delta"))
+    assert ("recurrent" in told) == (model.model in ("recurrent", "convolved", "delta", "scanned"))
     assert ("sliding window" in told) == (model.model in ("sliding", "real"))
 
 
@@ -350,7 +352,7 @@ def test_with_room_for_no_more_a_document_and_the_last_cut_are_kept(
     assert done.usage.reused > 0.9 * done.usage.prompt
 
 
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("share", [0.4, 0.8])
 def test_what_was_read_before_a_stop_in_a_batch_is_not_read_again(model: LlamaGenerator, share: float) -> None:
     polls = 0
 

@@ -36,7 +36,7 @@ _ABORTED = 2  # llama_decode's result after an abort
 _FLASH: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
 MAX_CHECKPOINTS = 1 << 28  # bytes, beyond which a context keeps two
 # Families with layers of full attention that RoPE does not turn; llama.cpp would turn their keys when it moves them.
-_UNTURNED = ("baichuan", "granite-switch", "smollm3", "starcoder")
+_UNTURNED = ("baichuan", "graniteswitch", "smollm3", "starcoder")
 _KV_TYPES: dict[KvType, tuple[int, float]] = {"f16": (1, 2.0), "q8_0": (8, 34 / 32)}  # ggml's number, bytes a value
 
 

@@ -9,7 +9,6 @@ when any of that changes, or when its socket is deleted, as by a new worker. Whe
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import socket
@@ -154,11 +153,11 @@ def running(settings: Settings) -> list[str]:
     """Describe each worker that stays: its process, libraries and memory, and until when if nobody asks."""
     found = []
     for path in _sockets(settings):
-        with suppress(OSError, ValueError, KeyError, TypeError):  # it ended meanwhile
+        with suppress(OSError, ValueError):  # it ended meanwhile
             if str(path) in Path("/proc/net/unix").read_text("utf-8", "replace"):
-                known = json.loads(path.with_suffix(".json").read_bytes())
-                until = time.strftime("%H:%M", time.localtime(path.stat().st_mtime + 60 * known["minutes"]))
-                process, names = path.stem.partition("-")[2], ", ".join(known["libraries"])
+                minutes, names = path.with_suffix(".txt").read_text("utf-8").split(" ", 1)
+                until = time.strftime("%H:%M", time.localtime(path.stat().st_mtime + 60 * int(minutes)))
+                process = path.stem.partition("-")[2]
                 pages = int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1])
                 memory = size(pages * os.sysconf("SC_PAGE_SIZE"))
                 found.append(f"process {process}, for {names}, {memory} of memory, until {until} or later")
@@ -169,7 +168,7 @@ def end(settings: Settings, but: Path | None = None) -> None:
     """Have the workers end when nobody asks them, within seconds, and delete what killed ones left."""
     for path in _sockets(settings):
         if path != but:
-            storage.remove(path.with_suffix(".json"))
+            storage.remove(path.with_suffix(".txt"))
             storage.remove(path)
 
 
@@ -261,8 +260,8 @@ def _listen(settings: Settings, libraries: Sequence[str], path: Path) -> socket.
             return None
         listener.bind(str(path))
         listener.listen()
-        known = {"libraries": list(libraries), "minutes": settings.keep_model_minutes}
-        storage.write_json(path.with_suffix(".json"), known)
+        known = f"{settings.keep_model_minutes} {', '.join(libraries)}"
+        storage.write_bytes(path.with_suffix(".txt"), known.encode())
         end(settings, but=path)
     except (OSError, StorageError):
         end(settings)

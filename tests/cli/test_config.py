@@ -54,7 +54,8 @@ def test_saving_what_a_variable_sets_says_that_it_has_no_effect(run, monkeypatch
     assert run("get", "passages").stdout == "4\n"
 
 
-def test_show_lists_groups_values_and_origins(run, tmp_path):
+def test_show_lists_groups_values_and_origins(run, tmp_path, monkeypatch):
+    monkeypatch.delenv("LOCALRAG_KEEP_MODEL_MINUTES")
     run("set", "passages", "3")
     done = run("show").stdout
     assert "Answers" in done and f"passages = 3  ({tmp_path / 'config' / 'localrag.toml'})" in done

@@ -105,7 +105,7 @@ def in_a_terminal(trace: Path, environment: dict[str, str], words: Sequence[str]
             time.sleep(0.1)
 
     def answered() -> bool:
-        return any(b'"answer"' in path.read_bytes() for path in kept.glob("*.json"))
+        return any(b'"answer"' in path.read_bytes() for path in kept.glob("*.txt"))
 
     command = [*under_strace(trace), sys.executable, "-m", "localrag", *words]
     app = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True)

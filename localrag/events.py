@@ -205,7 +205,8 @@ class IngestProgress:
 class Piece:
     """A document, or a section of a long one, to be read; `kept`: it is in the prompt cache already.
 
-    `why_not` says why it cannot be read; it is empty where it can.
+    `why_not` says why it cannot be read; it is empty where it can. `apart`: it is the document's passages, each read by
+    itself; `tokens` are then those that are left to read.
     """
 
     document: Document
@@ -214,6 +215,7 @@ class Piece:
     tokens: int
     kept: bool
     why_not: str = ""
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ class ScriptedGenerator:
     """Answers by the first pattern found in the last message, else with `otherwise`.
 
     `weights` does the same for `weigh`: the option to be certain of, else the first. With a `thought` it has a
-    thinking mode, and thinks just that. It counts words as tokens and keeps each prompt it was given in `prompts`.
+    thinking mode, and thinks just that. It counts words as tokens and keeps each prompt it was given in `prompts`. It
+    reads passages `apart` if so told.
     """
 
     script: Sequence[tuple[str, str]] = ()
@@ -40,6 +41,7 @@ class ScriptedGenerator:
     window: int = 4096
     model: str = "scripted"
     thought: str = ""
+    apart: bool = False
     prompts: list[tuple[Message, ...]] = field(default_factory=list)
 
     @property
@@ -124,6 +126,15 @@ class ScriptedGenerator:
             for part in message.stable:
                 words += [zlib.crc32(word.encode()) for word in part.split()]
                 cuts.append(len(words))
+            if self.apart and message.blocks:
+                begin, blocks = (
+                    len(words),
+                    [[zlib.crc32(w.encode()) for w in block.split()] for block in message.blocks],
+                )
+                return [
+                    Prefix((*words, *block), (begin, begin + len(block)), number, begin)
+                    for number, block in enumerate(blocks, 1)
+                ]
         return [Prefix(tuple(words[:end]), tuple(cuts[: at + 1]), at + 1) for at, end in enumerate(cuts)]
 
     def close(self) -> None:

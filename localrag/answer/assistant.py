@@ -31,6 +31,9 @@ from localrag.store import names
 from localrag.store.library import Library
 from localrag.types import MODES, Answer, Citation, Filter, Mode, NotRead, Passage, Seconds, Turn, Usage
 
+# Passages read for a question and ahead of the next: with so many, three quarters of those of the next are there
+# (docs/decisions/0049-passage-cache.md).
+_AHEAD = 20
 _PART_READ = "It is too long to be read at once, so the part of it that fits the question best is read."
 
 
@@ -262,10 +265,12 @@ class Assistant:
         model = self._model()
         budget = answering.budget(model, self._settings, query, self._settings.prompt_tokens)
         fitted = prompts.fit(hits, query.history, budget, model.count)
-        passages = retrieval.in_reading_order(fitted.taken, query.libraries)
+        # The model reads each as it is indexed, also beside its neighbour: read once, it serves every prompt.
+        ordered = retrieval.in_reading_order(fitted.taken)
+        passages = retrieval.merged(ordered, query.libraries)
         return Prompt(
-            prompts.passages_prompt(query.text, passages, fitted.history), passages,
-            self._passage_cache(passages, query.documents),
+            prompts.passages_prompt(query.text, ordered, fitted.history), passages,
+            self._passage_cache(ordered, query.documents),
             context=answering.window_use(model, fitted.tokens, fitted.history, query),
             looked_at=context.share_read(passages, query.documents, query.only)
             + context.history_read(fitted.shortened, fitted.left_out),
@@ -398,10 +403,10 @@ class Assistant:
     ) -> Iterator[Warmed]:  # fmt: skip
         """Read what the next question is likely to be answered from, while the person types it.
 
-        A `draft` of a question selects what it would be answered from unchanged: passages, or a document. Else it is
-        the only document, or the first of `likely` (library and path, as the last answer cites them) that passes the
-        filter. Documents that could not be read whole later, or are as short as their passages, are skipped. Nothing of
-        a draft is recorded.
+        A `draft` of a question selects what it would be answered from unchanged: passages, or a document; after its
+        passages come those beside the best of them and the next in rank. Else it is the only document, or the first of
+        `likely` (library and path, as the last answer cites them) that passes the filter. Documents that could not be
+        read whole later, or are as short as their passages, are skipped. Nothing of a draft is recorded.
         """
         from localrag.answer import warming
 
@@ -410,7 +415,9 @@ class Assistant:
             with priority.asking(self._settings.questions_dir, typing):
                 urgent = priority.watch(self._settings.questions_dir, typing)
                 halt = lambda: stop() or urgent()  # noqa: E731
-                self._read_for_draft(self._prepare(draft, libraries, filters.of(documents), mode, history, halt))
+                query = self._prepare(draft, libraries, filters.of(documents), mode, history, halt)
+                more = self._read_for_draft(query)
+            yield from self._read_more(query, more, stop)
             return
         only = filters.of(documents)
         pairs = filters.chosen([self.library(name) for name in libraries], only).documents
@@ -421,24 +428,54 @@ class Assistant:
             limit = min(self._settings.read_tokens, self._calibration().effective_tokens)
             if only.pages is None and self._settings.prompt_tokens < tokens <= limit:
                 found = warming.pieces(library, [document], self._model(), self._settings, stop)
+                found = [piece for piece in found if not piece.apart]
                 yield from warming.warm(library, found, self._model(), self._settings, stop=stop, rank=typing)
 
-    def _read_for_draft(self, query: Query) -> None:
-        """Have the model read what a draft would be answered from, into its memory or the prompt cache."""
+    def _read_for_draft(self, query: Query) -> list[Passage]:
+        """Have the model read what a draft would be answered from, into its memory or the prompt cache.
+
+        Return the passages that fit it, best first, if they are read by themselves.
+        """
         query = self._complete_followup(query)
         route = self._plan(query, reproducible=False)
         model = self._model()
         if query.stop():
-            return
-        if route.plan.kind == "retrieve" and (prompt := self._passage_prompt(query, route)) is not None:
-            # In the batches of the question itself: a longer question then shares them and need not read them again.
-            list(model.weigh(prompts.check_prompt(prompt.messages), prompts.CHECK_OPTIONS, stop=query.stop))
+            return []
+        if route.plan.kind == "retrieve":
+            hits = route.hits or tuple(self._search(query, BACKGROUND))
+            prompt = self._passage_prompt(query, replace(route, hits=hits))
+            if prompt is not None and any(key.start for key in model.prefixes(prompt.messages)):
+                list(model.read(prompt.messages, stop=query.stop, cache=prompt.cache))
+                return list(hits)
+            if prompt is not None:
+                # In the batches of the question itself: a longer one then shares them and need not read them again.
+                list(model.weigh(prompts.check_prompt(prompt.messages), prompts.CHECK_OPTIONS, stop=query.stop))
         elif route.plan.kind == "read":
             units = _units(query, route)
             if _tokens(units, model) <= answering.budget(model, self._settings, query, model.window):
                 messages = prompts.documents_prompt("", [(unit.name, unit.text) for unit in units])
                 part = context.pages_named(query.only)
                 list(model.read(messages, stop=query.stop, cache=self._cache([unit.pair for unit in units], part)))
+        return []
+
+    def _read_more(self, query: Query, hits: Sequence[Passage], stop: Callable[[], bool]) -> Iterator[Warmed]:
+        """Read the passages beside the two best hits, then the hits in order, at most `_AHEAD`."""
+        from localrag.answer import warming
+
+        pairs = {(library.name, document.id): (library, document) for library, document in query.documents}
+        found: list[Passage] = []
+        for hit in hits[:2]:
+            own = warming.passages_of(*pairs[hit.library, hit.document_id])
+            at = next((n for n, one in enumerate(own) if (one.position, one.start) == (hit.position, hit.start)), 0)
+            found += own[max(0, at - 1) : at + 2]
+        places = {(one.library, one.document_id, one.position, one.start): one for one in (*found, *hits)}
+        rank = priority.Rank.WARMING
+        with priority.asking(self._settings.questions_dir, rank):
+            for passage in list(places.values())[:_AHEAD]:
+                if stop():
+                    return
+                pair = pairs[passage.library, passage.document_id]
+                yield from warming.warm_passages(*pair, [passage], self._model(), self._settings, stop, rank)
 
 
 def _units(query: Query, route: Route) -> list[Unit]:

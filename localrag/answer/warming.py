@@ -1,7 +1,8 @@
 """Read documents ahead of time into the prompt cache, so that the first question about them need not.
 
-It reads exactly what `read` and a summary put before the model. More urgent work comes first (`priority.py`). Cached
-documents are skipped, so a stopped warming continues where it was.
+It reads exactly what `retrieve`, `read` and a summary put before the model: first the passages of every document, each
+by itself, which serve any look-up; then whole documents, or sections of long ones. More urgent work comes first
+(`priority.py`). What is cached is skipped, so a stopped warming continues where it was.
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ from localrag.llm import Generator as Model
 from localrag.llm import calibration, loading, priority
 from localrag.llm.priority import Rank
 from localrag.llm.prompt_cache import DiskPromptCache, bound
+from localrag.search.ranking import as_passage
 from localrag.settings import Settings
 from localrag.store import names
 from localrag.store.library import Library
-from localrag.types import EVERYTHING, Document
+from localrag.types import EVERYTHING, Document, Message, Passage
+
+# About the tokens of a passage and of the rules before it, and the share of a state's bytes that 8 bits take.
+_PASSAGE, _RULES, _PACKED = 200, 110, 0.53
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +48,50 @@ def pieces(
     library: Library, documents: Sequence[Document], model: Model, settings: Settings,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Piece]:  # fmt: skip
-    """Return what there is to read of these documents, in order, without reading it; shorter where stopped."""
+    """Return what there is to read of these documents, in order, without reading it; shorter where stopped.
+
+    Of the only document of a library no passages are read if it can be read whole.
+    """
     found: list[Piece] = []
+    apart: list[Piece] = []
+    several = library.counts()["documents"] > 1
     for document in documents:
         if stop():
             break
-        for unit in _units(library, document, model, settings):
+        units = _units(library, document, model, settings)
+        wanted = several or any(unit.section for unit in units)
+        rest = _apart(library, document, passages_of(library, document), model, settings) if wanted else []
+        if rest:
+            tokens = sum(tokens for _, tokens in rest)
+            apart.append(Piece(document, f"{document.path}, passages", False, tokens, not tokens, apart=True))
+        for unit in units:
             prefix = model.prefixes(prompts.documents_prompt("", [(unit.name, unit.text)]))[-1]
             tokens, window = len(prefix.tokens), model.window
             why_not = "" if tokens < window else f"it has {tokens:,} tokens, and the model's window {window:,}"
-            kept = _cache(library, unit, settings).has(prefix)
+            kept = _cache(library, document, settings, unit.name if unit.section else "").has(prefix)
             found.append(Piece(document, unit.name, unit.section, tokens, kept, why_not))
-    return found
+    return apart + found
+
+
+def passages_of(library: Library, document: Document) -> list[Passage]:
+    """Return the passages of a document as a search finds them, in order."""
+    return [as_passage(library, row) for row in library.chunks_of(document.id)]
 
 
 def estimate(library: Library, found: Sequence[Piece], model: Model, settings: Settings) -> Estimate:
     """Return what reading the rest of these would take on this machine."""
     known = calibration.load(settings.calibration_file, model.model)
     rest = [piece for piece in found if not piece.kept and not piece.why_not]
-    seconds = [known.seconds_to_read(piece.tokens) for piece in rest]
+    passage = known.seconds_to_read(_PASSAGE, _RULES)
+    seconds = [
+        known.seconds_to_read(piece.tokens) if not piece.apart or passage is None else passage * piece.tokens / _PASSAGE
+        for piece in rest
+    ]
     tokens = sum(piece.tokens for piece in rest)
     return Estimate(
         pieces=len(rest), kept=sum(piece.kept for piece in found), tokens=tokens,
         seconds=None if None in seconds else sum(value for value in seconds if value is not None),
-        bytes=sum(model.state_bytes(piece.tokens) for piece in rest),
+        bytes=sum(_bytes(piece.tokens, model, settings, piece.apart) for piece in rest),
         bound=bound(library.folder / "cache", settings.cache_bytes),
     )  # fmt: skip
 
@@ -84,6 +109,11 @@ def warm(
             if stop():
                 return
             if piece.kept or piece.why_not:
+                continue
+            if piece.apart:
+                passages = passages_of(library, piece.document)
+                for event in warm_passages(library, piece.document, passages, model, settings, stop, rank):
+                    yield replace(event, number=number, total=len(found))
                 continue
             unit = next((u for u in _units(library, piece.document, model, settings) if u.name == piece.name), None)
             if unit is not None:  # the library may have changed meanwhile
@@ -121,24 +151,71 @@ def one_by_one(
             before += piece.tokens
 
 
+def warm_passages(
+    library: Library, document: Document, passages: Sequence[Passage], model: Model, settings: Settings,
+    stop: Callable[[], bool], rank: Rank,
+) -> Iterator[Warmed]:  # fmt: skip
+    """Read passages of a document, each by itself, into the prompt cache, unless they are there."""
+    cache, done = _cache(library, document, settings), 0
+    rest = [(passage, n) for passage, n in _apart(library, document, passages, model, settings) if n]
+    tokens = sum(n for _, n in rest)
+    piece = Piece(document, f"{document.path}, passages", False, tokens, False, apart=True)
+    for passage, n in rest:
+        if not cache.has_room(_bytes(n, model, settings, apart=True)):
+            yield Warmed(piece, 1, 1, done, "no room")
+            return
+        for read in _read(prompts.passages_prompt("", [passage]), cache, model, settings, stop, rank):
+            yield Warmed(piece, 1, 1, done, "waiting" if read is None else "reading")
+        if stop():
+            return
+        done += n
+        yield Warmed(piece, 1, 1, done, "kept" if done == tokens else "reading")
+
+
 def _warm(
     library: Library, unit: Unit, piece: Piece, number: int, total: int, model: Model, settings: Settings,
     stop: Callable[[], bool], rank: Rank,
 ) -> Iterator[Warmed]:  # fmt: skip
-    cache = _cache(library, unit, settings)
+    cache, done = _cache(library, piece.document, settings, unit.name if unit.section else ""), 0
     if not cache.has_room(model.state_bytes(piece.tokens)):
         yield Warmed(piece, number, total, 0, "no room")
         return
     messages = prompts.documents_prompt("", [(unit.name, unit.text)])
-    done = 0
-    while done < piece.tokens and not stop():
+    for read in _read(messages, cache, model, settings, stop, rank):
+        done = done if read is None else read
+        state: Literal["kept", "reading"] = "kept" if done >= piece.tokens else "reading"
+        yield Warmed(piece, number, total, done, "waiting" if read is None else state)
+
+
+def _read(
+    messages: Sequence[Message], cache: DiskPromptCache, model: Model, settings: Settings, stop: Callable[[], bool],
+    rank: Rank,
+) -> Iterator[int | None]:  # fmt: skip
+    """Read the stable part of a prompt; yield how many tokens are read, and None before waiting for urgent work."""
+    done, total = 0, 1
+    while done < total and not stop():
         if priority.wanted(settings.questions_dir, rank):
-            yield Warmed(piece, number, total, done, "waiting")
+            yield None
             priority.give_way(settings.questions_dir, stop, rank)
         urgent = priority.watch(settings.questions_dir, rank)
         for event in model.read(messages, stop=lambda urgent=urgent: stop() or urgent(), cache=cache):  # type: ignore[misc]
-            done = event.done
-            yield Warmed(piece, number, total, done, "kept" if done >= event.total else "reading")
+            done, total = event.done, event.total
+            yield done
+
+
+def _apart(
+    library: Library, document: Document, passages: Sequence[Passage], model: Model, settings: Settings
+) -> list[tuple[Passage, int]]:  # fmt: skip
+    """Return passages and the tokens to read of each, 0 if it is cached; none if the model reads them together."""
+    keys = model.prefixes(prompts.passages_prompt("", passages)) if passages else []
+    cache = _cache(library, document, settings)
+    tokens = [0 if cache.has(key) else len(key.tokens) - key.start for key in keys if key.start]
+    return list(zip(passages, tokens, strict=False))
+
+
+def _bytes(tokens: int, model: Model, settings: Settings, apart: bool) -> int:
+    size = model.state_bytes(tokens)
+    return int(size * _PACKED) if apart and settings.kv_type == "f16" else size
 
 
 def _units(library: Library, document: Document, model: Model, settings: Settings) -> list[Unit]:
@@ -146,10 +223,8 @@ def _units(library: Library, document: Document, model: Model, settings: Setting
     return sections.units_of((library, document), EVERYTHING, model, sections.room(model, settings, known))
 
 
-def _cache(library: Library, unit: Unit, settings: Settings) -> DiskPromptCache:
-    identity = loading.generator_identity(settings)
+def _cache(library: Library, document: Document, settings: Settings, part: str = "") -> DiskPromptCache:
     return DiskPromptCache(
-        library.folder, identity, [unit.pair[1].sha256], settings.cache_bytes,
-        part=unit.name if unit.section else "", keep_others=True,
-        held=lambda: names.holds(library.folder, [unit.pair[1].path]),
+        library.folder, loading.generator_identity(settings), [document.sha256], settings.cache_bytes, part=part,
+        keep_others=True, held=lambda: names.holds(library.folder, [document.path]),
     )  # fmt: skip

@@ -224,9 +224,10 @@ def warm_command(
 ) -> None:
     """Read the documents of the library NAME into the prompt cache on the disk.
 
-    A question about a cached document gets its first word within seconds, however long the document is. A document
-    longer than the model can use is read section by section. Questions asked meanwhile go first. Ctrl-C stops; the same
-    command continues. Nothing that is cached already is deleted.
+    A question about a cached document gets its first word within seconds, however long the document is. First the
+    passages of every document are read, which serve any look-up, then whole documents; one longer than the model can
+    use section by section. Questions asked meanwhile go first. Ctrl-C stops; the same command continues. Nothing that
+    is cached already is deleted.
     """
     if hasattr(os, "nice"):
         os.nice(10)

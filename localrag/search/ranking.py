@@ -119,10 +119,15 @@ def _read(hits: Sequence[Hit]) -> list[Passage]:
 
 def _at(hit: Hit, row: StoredChunk) -> Passage:
     signals = {"dense": round(hit.dense, 6), "lexical": round(hit.lexical, 6)}
+    signals = {**signals, "phrase": 1.0} if hit.phrased else signals
+    return replace(as_passage(hit.library, row), score=hit.score, signals=signals)
+
+
+def as_passage(library: Library, row: StoredChunk) -> Passage:
+    """Return a chunk as the passage that a search finds, without a score."""
     return Passage(
-        library=hit.library.name, document=row.document, page=row.page, label=row.label, heading=row.heading,
-        text=row.text, start=row.start, end=row.end, score=hit.score, document_id=row.document_id,
-        position=row.position, signals={**signals, "phrase": 1.0} if hit.phrased else signals,
+        library=library.name, document=row.document, page=row.page, label=row.label, heading=row.heading,
+        text=row.text, start=row.start, end=row.end, score=0.0, document_id=row.document_id, position=row.position,
         unit=row.unit, spot=row.spot, header=row.header,
     )  # fmt: skip
 

@@ -201,25 +201,29 @@ def _openings(scope: _Scope, query: Query, mentions: Mentions) -> list[int]:
     return scope.library.first_passages(documents)
 
 
-def in_reading_order(passages: Sequence[Passage], libraries: Sequence[Library]) -> list[Passage]:
-    """Return passages in document order, the best document first; overlapping or touching ones become one.
+def in_reading_order(passages: Sequence[Passage]) -> list[Passage]:
+    """Return passages in document order, the best document first.
 
     The order of the document reads better than rank order (Yu et al. 2024, OP-RAG).
     """
-    stores = {library.name: library for library in libraries}
     best: dict[tuple[str, int], float] = {}
     for passage in passages:
         key = (passage.library, passage.document_id)
         best[key] = max(best.get(key, passage.score), passage.score)
-    ordered = sorted(
+    return sorted(
         passages, key=lambda p: (-best[p.library, p.document_id], p.library, p.document_id, p.position, p.start)
     )
-    merged: list[Passage] = []
+
+
+def merged(ordered: Sequence[Passage], libraries: Sequence[Library]) -> list[Passage]:
+    """Return passages in reading order with overlapping or touching ones as one."""
+    stores = {library.name: library for library in libraries}
+    found: list[Passage] = []
     for passage in ordered:
-        last = merged[-1] if merged else None
+        last = found[-1] if found else None
         if last is not None and ranking.neighbours(last, passage, 2):
             one = ranking.joined(last, passage, stores[last.library])
-            merged[-1] = replace(one, score=max(last.score, passage.score))
+            found[-1] = replace(one, score=max(last.score, passage.score))
         else:
-            merged.append(passage)
-    return merged
+            found.append(passage)
+    return found

@@ -1,7 +1,7 @@
 """A conversation as the app keeps it: its history, the question being answered, and resuming a saved conversation.
 
-`answer` and `read_ahead` run in the "model" lane and touch no widget; they only post messages. A question is saved
-before it is asked, and the words of its answer every few seconds, so that both outlive the app however it ends.
+`answer`, `read_ahead` and `read_on` run in the "model" lane and touch no widget; they only post messages. A question is
+saved before it is asked, and the words of its answer every few seconds, so that both outlive the app however it ends.
 """
 
 from __future__ import annotations
@@ -200,6 +200,24 @@ def read_ahead(core: Core, scope: Scope, state: ChatState, draft: str, stop: thr
             history=tuple(state.history), stop=stop.is_set,
         ):  # fmt: skip
             pass
+
+
+def read_on(core: Core, question: PendingQuestion, wanted: Callable[[], bool]) -> bool:
+    """Let the model read what the question after this one is likely to need, until it is `wanted`; True if done."""
+    gave_way = False
+
+    def stop() -> bool:
+        nonlocal gave_way
+        gave_way = gave_way or wanted()
+        return gave_way
+
+    turns = question.state.history
+    for _ in core.engine.read_ahead(
+        libraries=question.scope.libraries, documents=question.scope.only, draft=question.text, mode="retrieve",
+        history=tuple(turns[:-1] if turns and turns[-1].question == question.text else turns), stop=stop,
+    ):  # fmt: skip
+        pass
+    return not gave_way
 
 
 def earlier_questions(core: Core, libraries: Sequence[str]) -> tuple[str, ...]:

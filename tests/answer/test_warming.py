@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_llamas
 from click.testing import CliRunner
 from fakes import ScriptedGenerator
 
-from localrag.answer import warming
+from localrag.answer import prompts, warming
 from localrag.answer.assistant import Assistant
 from localrag.cli.app import localrag
-from localrag.events import PromptRead, Warmed
-from localrag.llm import PromptCache, priority, prompt_cache
+from localrag.events import Answered, PromptRead, Warmed
+from localrag.llm import Generator, PromptCache, priority, prompt_cache
+from localrag.llm.llama import LlamaGenerator
 from localrag.llm.priority import Rank
+from localrag.llm.prompt_cache import DiskPromptCache
+from localrag.security import storage
 from localrag.settings import Settings
 from localrag.store.writer import Editor
-from localrag.types import Message
+from localrag.types import Answer, Document, Message
 
 Shelf = Callable[..., Editor]
 LEASE, HANDBOOK = "The lease of Hall 3 ends on 31 May 2030.", "The kennel is open from 9 to 5."
@@ -31,7 +35,7 @@ def papers(shelf: Shelf) -> Editor:
     return shelf("papers", {"handbook.txt": HANDBOOK, "lease.txt": LEASE})
 
 
-def warm(library: Editor, model: ScriptedGenerator, settings: Settings, **options: Any) -> list[Warmed]:
+def warm(library: Editor, model: Generator, settings: Settings, **options: Any) -> list[Warmed]:
     found = warming.pieces(library, library.documents(), model, settings)
     return list(warming.warm(library, found, model, settings, **options))
 
@@ -154,6 +158,127 @@ def test_stopped_it_keeps_what_is_whole_and_goes_on_from_there(papers: Editor, m
     assert [event.piece.name for event in seen if event.state == "kept"] == ["handbook.txt"]
     rest = warm(papers, models.generator, settings)
     assert [event.piece.name for event in rest if event.state == "kept"] == ["lease.txt"]
+
+
+# --- passages, by a model that reads each by itself ------------------------------------------------------------
+
+CLAUSES = "\n\n".join(f"Clause {n}. " + f"The fee of hall {n} is due in month {n}. " * 12 for n in range(12))
+
+
+@pytest.fixture
+def clauses(shelf: Shelf, models: Any) -> Editor:
+    models.generator.apart = True
+    return shelf("clauses", {"clauses.txt": CLAUSES, "lease.txt": LEASE})
+
+
+def read_now(model: ScriptedGenerator) -> list[str]:
+    """The passages that were read by themselves."""
+    return [block for asked in model.prompts for message in asked for block in message.blocks]
+
+
+def cached(library: Editor, model: ScriptedGenerator, asked: Sequence[Message]) -> list[bool]:
+    """Which passages of a prompt are in the cache of one of the documents."""
+    caches = [DiskPromptCache(library.folder, "scripted", [one.sha256], 1 << 30) for one in library.documents()]
+    return [any(cache.has(key) for cache in caches) for key in model.prefixes(asked)]
+
+
+def test_a_look_up_finds_every_passage_that_was_warmed(clauses: Editor, models: Any, settings: Settings) -> None:
+    done = warm(clauses, models.generator, settings)
+    kept = [event.piece.name for event in done if event.state == "kept"]
+    assert kept == ["clauses.txt, passages", "lease.txt, passages", "clauses.txt", "lease.txt"]
+    with closing(Assistant(settings)) as assistant:
+        *_, last = assistant.ask("When is the fee of hall 3 due?", libraries=["clauses"], mode="retrieve")
+    asked = models.generator.prompts[-1]
+    assert isinstance(last, Answered) and cached(clauses, models.generator, asked) == [True] * len(asked[1].blocks)
+    assert len(asked[1].blocks) > len(last.answer.passages) > 0, "neighbours are read apart and shown as one"
+    with clauses.snapshot():
+        whole = {one.sha256: one.characters for one in clauses.documents()}
+        assert prompt_cache.passages(clauses.folder, "scripted", whole).keys() == whole.keys()
+
+
+def test_after_warming_a_model_reads_nothing_but_the_question(
+    clauses: Editor, settings: Settings, tmp_path: Path
+) -> None:
+    def ask() -> Answer:
+        model = LlamaGenerator("tiny", tiny_llamas.full(tmp_path / "tiny.gguf"), threads=1)
+        with closing(Assistant(settings, model)) as assistant:
+            *_, last = assistant.ask("When is the fee of hall 3 due?", libraries=["clauses"], mode="retrieve")
+        assert isinstance(last, Answered)
+        return last.answer
+
+    with closing(LlamaGenerator("tiny", tiny_llamas.full(tmp_path / "tiny.gguf"), threads=1)) as model:
+        warm(clauses, model, settings)
+        assert all(piece.kept for piece in warming.pieces(clauses, clauses.documents(), model, settings))
+    first = ask()
+    storage.remove(clauses.folder / "cache")
+    cold = ask()
+    assert first.answer == cold.answer and first.confidence == cold.confidence
+    # What is not reused: the question, what is asked of it, and the first tokens of each passage in its place.
+    assert first.tokens.prompt - first.tokens.reused < 0.3 * cold.tokens.prompt
+
+
+def test_a_stopped_warming_reads_only_the_passages_that_are_left(
+    clauses: Editor, models: Any, settings: Settings
+) -> None:
+    model = models.generator
+    every = [prompts.passages_prompt("", [one])[1].blocks[0] for one in warming.passages_of(clauses, document(clauses))]
+    warm(clauses, model, settings, stop=lambda: len(read_now(model)) >= 3)
+    assert read_now(model) == every[:3]  # the third was begun
+    (rest, *_) = warming.pieces(clauses, clauses.documents(), model, settings)
+    assert rest.apart and not rest.kept
+    model.prompts.clear()
+    warm(clauses, model, settings)
+    assert read_now(model)[: len(every) - 2] == every[2:]
+    assert warming.pieces(clauses, clauses.documents(), model, settings)[0].kept
+
+
+def document(library: Editor) -> Document:
+    return next(one for one in library.documents() if one.path == "clauses.txt")
+
+
+def test_passages_take_half_the_bytes_and_drop_nothing(clauses: Editor, models: Any, settings: Settings) -> None:
+    found = warming.pieces(clauses, clauses.documents(), models.generator, settings)
+    whole, apart = ([one for one in found if one.apart is kind] for kind in (False, True))
+    sizes = [warming.estimate(clauses, some, models.generator, settings).bytes for some in (whole, apart)]
+    assert 0 < sizes[1] < 0.8 * sizes[0]
+    tiny = settings.with_options(cache_bytes=1)
+    assert {event.state for event in warm(clauses, models.generator, tiny)} == {"no room"}
+
+
+def test_the_only_document_is_read_whole_and_one_that_is_too_long_by_passages(
+    shelf: Shelf, models: Any, settings: Settings
+) -> None:
+    models.generator.apart = True
+    only = shelf("only", {"clauses.txt": CLAUSES})
+    assert [one.apart for one in warming.pieces(only, only.documents(), models.generator, settings)] == [False]
+    short = settings.with_options(read_tokens=400)
+    assert warming.pieces(only, only.documents(), models.generator, short)[0].apart
+
+
+def test_a_draft_reads_passages_that_a_changed_question_shares(
+    clauses: Editor, models: Any, settings: Settings
+) -> None:
+    model = models.generator
+    with closing(Assistant(settings)) as assistant:
+        seen = list(assistant.read_ahead(libraries=["clauses"], draft="When is the fee of hall 3", mode="retrieve"))
+        assert not settings.audit_file.exists() and not any(asked[-1].tail for asked in model.prompts)
+        assert {event.piece.apart for event in seen} == {True} and seen[-1].state == "kept"
+        own, ahead = model.prompts[0][1].blocks, read_now(model)
+        assert len(own) < len(set(ahead)) <= 20 + len(own)
+        again = list(assistant.read_ahead(libraries=["clauses"], draft="When is the fee of hall 3", mode="retrieve"))
+        assert again == [], "what is cached is not read again"
+        list(assistant.ask("What is the fee of hall 3 or 4?", libraries=["clauses"], mode="retrieve"))
+    assert sum(cached(clauses, model, model.prompts[-1])) >= len(own) - 1
+
+
+def test_it_gives_way_at_once_and_reads_on_later(clauses: Editor, models: Any, settings: Settings) -> None:
+    model, draft = models.generator, "When is the fee of hall 3"
+    stops = lambda: len(model.prompts) >= 2  # noqa: E731
+    with closing(Assistant(settings)) as assistant:
+        list(assistant.read_ahead(libraries=["clauses"], draft=draft, mode="retrieve", stop=stops))
+        assert len(model.prompts) == 2
+        states = [one.state for one in assistant.read_ahead(libraries=["clauses"], draft=draft, mode="retrieve")]
+    assert "kept" in states and not priority.wanted(settings.questions_dir, Rank.INGEST)
 
 
 # --- the command --------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 
 from localrag.errors import StorageError
 from localrag.llm.batching import Prefix
-from localrag.llm.prompt_cache import FOLDER, DiskPromptCache, bound, drop_missing, warm
+from localrag.llm.prompt_cache import FOLDER, DiskPromptCache, bound, drop_missing, kept, passages, usage, warm
 from localrag.security import storage
 
 STATE = memoryview(bytes(range(256)) * 40)
@@ -227,3 +227,37 @@ def test_a_state_whose_head_makes_no_sense_goes_with_the_next_look(tmp_path: Pat
     (tmp_path / FOLDER / "x.state").write_bytes(b"localrag-state-2\n" + head + b"\nstate")
     assert warm(tmp_path, "model") == {}
     assert drop_missing(tmp_path, {"h1"}) == 1 and files(tmp_path) == []
+
+
+def block(*tokens: int, start: int = 1, parts: int = 1) -> Prefix:
+    return Prefix(tokens, (start, len(tokens)), parts, start)
+
+
+def test_passages_are_counted_by_document_and_model_without_opening_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache(tmp_path).put(prefix(1, 22), STATE)
+    for n, document in enumerate(("h1", "h1", "h2")):
+        cache(tmp_path, documents=(document,)).put(block(1, 5, 6, n), STATE)
+    cache(tmp_path, "other model").put(block(1, 5, 6, 7), STATE)
+    (tmp_path / FOLDER / "a-b-c-d.state").write_bytes(b"what is this")
+    monkeypatch.setattr(storage, "open_stream", lambda path: pytest.fail(str(path)))
+    assert passages(tmp_path, "model", {"h1", "h2", "h3"}) == {"h1": 6, "h2": 3}
+    assert passages(tmp_path, "other model", {"h1"}) == {"h1": 3}
+    number, size = usage(tmp_path)
+    assert number == 5 and size > 5 * len(STATE)
+    monkeypatch.undo()
+    assert kept(tmp_path, "model") == {"h1": 2} and warm(tmp_path, "model") == {("h1",): 2}
+
+
+def test_passages_go_with_their_document_and_by_their_age(tmp_path: Path) -> None:
+    one, two = (cache(tmp_path, documents=(document,), limit=4 * len(STATE)) for document in ("h1", "h2"))
+    one.put(block(1, 2), STATE)
+    two.put(block(1, 3), STATE)
+    two.put(block(1, 2), STATE)  # the same words in another document
+    assert drop_missing(tmp_path, {"h2"}) == 1 and not one.has(block(1, 2)) and two.get(block(1, 2)) == STATE
+    os.utime(two._path(block(1, 3)), (1, 1))
+    two.put(block(1, 4), STATE)
+    two.put(block(1, 5), STATE)
+    assert not two.has(block(1, 3)) and all(two.has(block(1, n)) for n in (2, 4, 5))
+    assert drop_missing(tmp_path, set()) == 3 and files(tmp_path) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from localrag import api
 from localrag.cli.app import localrag
 from localrag.errors import UsageError
 from localrag.lifecycle import encrypt as encrypting
+from localrag.llm.batching import Prefix
+from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.proofs.forgotten import prove_forgotten
 from localrag.security import storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.settings import Settings
+from localrag.store.library import Library
 from localrag.store.writer import Editor
 
 LEASE = "The Zanzibar lease of Harbour House ends in May 2031.\nShared with every other letter of ours.\n"
@@ -138,3 +142,26 @@ def test_the_command_lists_traces_and_signs_its_report(original: Path, settings:
     checked = CliRunner().invoke(localrag, ["prove", "offline", "--verify", str(report), "--json"])
     assert json.loads(checked.stdout)["good"] is True
     assert isinstance(CliRunner().invoke(localrag, ["prove", "forgotten", "papers"]).exception, UsageError)
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_passage_that_the_model_keeps_is_a_trace_until_it_is_forgotten(
+    original: Path, settings: Settings, encrypted: bool
+) -> None:
+    if encrypted:
+        encrypt(settings)
+    folder = settings.library_dir("papers")
+    with closing(Library.open(folder, "papers")) as library:
+        hashes = library.hashes({"lease.txt", "other.txt"})
+    for n, sha256 in enumerate(hashes.values()):
+        DiskPromptCache(folder, "model", [sha256], 1 << 20).put(Prefix((1, n), (1, 2), 1, 1), memoryview(b"state" * 99))
+    left = {path.name for path in folder.rglob("*.state")}
+    assert len(left) == 2
+    assert any(".state" in trace.file for trace in prove_forgotten(settings, "papers", file=original).traces)
+    api.open_library("papers", settings=settings).forget(["lease.txt"])
+    assert prove_forgotten(settings, "papers", file=original).proven
+    (other,) = folder.rglob("*.state")
+    assert other.name in left
+    assert encrypted != (b"statestate" in other.read_bytes())
+    own_keys = list((folder / unlocked.KEYS_FOLDER).glob("*"))
+    assert len(own_keys) == (1 + len(list(folder.rglob("*.index"))) if encrypted else 0)

@@ -156,7 +156,7 @@ def test_touching_passages_become_one_with_the_text_of_the_page(shelf: Shelf) ->
     dice = random.Random(5)
     for _ in range(20):
         chosen = dice.sample(found, 8)
-        ordered = retrieval.in_reading_order(chosen, [library])
+        ordered = retrieval.merged(retrieval.in_reading_order(chosen), [library])
         places = [(p.position, p.start) for p in ordered]
         assert places == sorted(places) and len(ordered) <= len(chosen)
         for passage in ordered:
@@ -171,7 +171,7 @@ def test_touching_passages_become_one_with_the_text_of_the_page(shelf: Shelf) ->
 
 def test_all_chunks_of_a_page_join_to_the_page(shelf: Shelf) -> None:
     library = shelf("long", {"long.txt": [LONG, LONG.replace("item", "thing")]})
-    joined = retrieval.in_reading_order(search(library, "sentence", k=100), [library])
+    joined = retrieval.merged(retrieval.in_reading_order(search(library, "sentence", k=100)), [library])
     assert [passage.text for passage in joined] == [LONG, LONG.replace("item", "thing")]
 
 
@@ -207,7 +207,7 @@ def test_only_what_touches_is_joined_and_what_lies_inside_adds_nothing(shelf: Sh
         return Passage("long", "long.txt", None, None, (), LONG[start:end], start, end, 1.0, document.id, 0)
 
     def joined(*spans: Passage) -> list[tuple[int, int]]:
-        return [(p.start, p.end) for p in retrieval.in_reading_order(spans, [library])]
+        return [(p.start, p.end) for p in retrieval.merged(retrieval.in_reading_order(spans), [library])]
 
     assert joined(span(110, 200), span(0, 100)) == [(0, 100), (110, 200)]
     assert joined(span(101, 200), span(0, 100)) == [(0, 200)]
@@ -216,11 +216,11 @@ def test_only_what_touches_is_joined_and_what_lies_inside_adds_nothing(shelf: Sh
 
 def test_the_best_document_comes_first(shelf: Shelf) -> None:
     library = shelf("two", {"a.txt": "Something about leases.", "b.txt": "flamingo flamingo flamingo"})
-    ordered = retrieval.in_reading_order(search(library, "flamingo"), [library])
+    ordered = retrieval.in_reading_order(search(library, "flamingo"))
     assert [passage.document for passage in ordered] == ["b.txt", "a.txt"]
 
 
 def test_places_of_two_libraries_are_not_joined(shelf: Shelf) -> None:
     first, second = shelf("first", {"a.txt": "Flamingos."}), shelf("second", {"a.txt": "Flamingos."})
     found = search([first, second], "flamingos")
-    assert len(retrieval.in_reading_order(found, [first, second])) == 2
+    assert len(retrieval.merged(retrieval.in_reading_order(found), [first, second])) == 2

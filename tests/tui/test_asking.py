@@ -12,6 +12,7 @@ from textual.command import CommandPalette
 from localrag.errors import ModelError, StorageError
 from localrag.events import Delta, Notice, Planned, PromptRead, Reasoning, Replaced, VoteProgress
 from localrag.sessions import SavedTurn, Session
+from localrag.tui.widgets import asking
 from localrag.tui.widgets.asking import QuestionInput
 from localrag.types import Conflict, Cost, Figure, Filter, NotRead, Plan, Seconds, Side, Split, Usage, Working
 from tui.screen_text import ask, idle, open_chat, see, shown, until
@@ -311,10 +312,29 @@ async def test_the_model_reads_ahead_while_a_person_types_and_gives_way():
         await see(pilot, "Thirty days [1], within")
         gate.opened.set()
         await pilot.press(*"And")
-        await until(pilot, lambda: len(world.assistant.ahead) == 2)
-    first, second = world.assistant.ahead
+        await until(pilot, lambda: any(not one["draft"] for one in world.assistant.ahead))
+    first, *_, last = world.assistant.ahead
     assert (first["draft"], first["finished"]) == ("How long is the", False)
-    assert (second["draft"], second["likely"][0]) == ("", ("contracts", "contracts/msa.pdf"))
+    assert (last["draft"], last["likely"][0]) == ("", ("contracts", "contracts/msa.pdf"))
+
+
+async def test_after_an_answer_the_next_passages_are_read_once_while_nobody_types(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(asking, "HOLD", 0.2)
+    world = FakeWorld(FakeAssistant([*SCRIPT[:-1], answered(plan=PRICED)]))
+    gate = world.assistant.reading_ahead = Gate()
+    app = world.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await ask(pilot)
+        await until(pilot, gate.reached.is_set)
+        (first,) = world.assistant.ahead
+        await pilot.press("A")
+        await until(pilot, lambda: "finished" in first)
+        gate.opened.set()
+        question = world.assistant.asked[0]["question"]
+        finished = lambda: [one.get("finished") for one in world.assistant.ahead if one["draft"] == question]  # noqa: E731
+        await until(pilot, lambda: finished() == [False, True])
+        await idle(pilot)
+        assert finished() == [False, True] and first["mode"] == "retrieve" and first["history"] == ()
 
 
 # --- commands -----------------------------------------------------------------------------------------------

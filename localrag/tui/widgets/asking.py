@@ -1,7 +1,8 @@
 """The question field, and the answer that is being written.
 
 Questions go through the "model" lane one after the other. Esc takes effect on the screen at once, however long the
-engine takes to notice; the next question waits for it. While someone types, the model reads ahead in every pause.
+engine takes to notice; the next question waits for it. While someone types, the model reads ahead in every pause, and
+after an answer from passages the next ones, as long as nobody types.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from localrag.tui.chat_state import (
     answer,
     answer_settings,
     read_ahead,
+    read_on,
 )
 from localrag.tui.commands import Command, Known, Offer
 from localrag.tui.lanes import Core, deliver
@@ -391,6 +393,10 @@ class Asking(Vertical):
         if self._current is question:
             self._current = None
             self._draw()
+        if error is None and question.plan is not None and question.plan.kind == "retrieve":
+            self.app.lanes["model"].behind(
+                lambda wanted: question is not self._last or read_on(self._core, question, wanted), lambda error: None
+            )
 
     async def _offer_again(self, question: PendingQuestion, view: TurnView) -> None:
         if question is self._last and (cost := question.next_plan) is not None:

@@ -139,6 +139,9 @@ class Library:
     def roots(self) -> list[str]:
         return self._storage().roots()
 
+    def chunk_counts(self) -> dict[int, int]:
+        return self._storage().chunk_counts()
+
     def failures(self) -> list[Failure]:
         """What could not be read in the last ingest of each folder, and why."""
         return self._storage().failures()
@@ -185,6 +188,7 @@ class Library:
             "roots": storage.roots(),
             **storage.counts(),
             "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
+            "cached": dict(zip(("passages", "bytes"), prompt_cache.usage(self.folder), strict=True)),
             "embedder": storage.identity.to_dict(),
             "instructions": storage.instructions,
             "generation": storage.generation,

@@ -317,7 +317,8 @@ class FakeLibrary:
                 return
             self.kept.append(path)
             self.shelved = tuple(
-                replace(one, warm=one.tokens if one.document.path == path else one.warm) for one in self.on_shelf()
+                replace(one, warm=one.tokens, share=1.0) if one.document.path == path else one
+                for one in self.on_shelf()
             )
             yield Warmed(piece, number, len(paths), 100, "kept", 1.0)
 

@@ -432,10 +432,7 @@ class Assistant:
                 yield from warming.warm(library, found, self._model(), self._settings, stop=stop, rank=typing)
 
     def _read_for_draft(self, query: Query) -> list[Passage]:
-        """Have the model read what a draft would be answered from, into its memory or the prompt cache.
-
-        Return the passages that fit it, best first, if they are read by themselves.
-        """
+        """Have the model read what a draft would be answered from; return its hits if they are read by themselves."""
         query = self._complete_followup(query)
         route = self._plan(query, reproducible=False)
         model = self._model()

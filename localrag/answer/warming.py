@@ -54,12 +54,11 @@ def pieces(
     """
     found: list[Piece] = []
     apart: list[Piece] = []
-    several = library.counts()["documents"] > 1
     for document in documents:
         if stop():
             break
         units = _units(library, document, model, settings)
-        wanted = several or any(unit.section for unit in units)
+        wanted = library.counts()["documents"] > 1 or any(unit.section for unit in units)
         rest = _apart(library, document, passages_of(library, document), model, settings) if wanted else []
         if rest:
             tokens = sum(tokens for _, tokens in rest)
@@ -82,7 +81,7 @@ def estimate(library: Library, found: Sequence[Piece], model: Model, settings: S
     """Return what reading the rest of these would take on this machine."""
     known = calibration.load(settings.calibration_file, model.model)
     rest = [piece for piece in found if not piece.kept and not piece.why_not]
-    passage = known.seconds_to_read(_PASSAGE, _RULES)
+    passage, packed = known.seconds_to_read(_PASSAGE, _RULES), _PACKED if settings.kv_type == "f16" else 1.0
     seconds = [
         known.seconds_to_read(piece.tokens) if not piece.apart or passage is None else passage * piece.tokens / _PASSAGE
         for piece in rest
@@ -91,7 +90,7 @@ def estimate(library: Library, found: Sequence[Piece], model: Model, settings: S
     return Estimate(
         pieces=len(rest), kept=sum(piece.kept for piece in found), tokens=tokens,
         seconds=None if None in seconds else sum(value for value in seconds if value is not None),
-        bytes=sum(_bytes(piece.tokens, model, settings, piece.apart) for piece in rest),
+        bytes=sum(int(model.state_bytes(one.tokens) * (packed if one.apart else 1)) for one in rest),
         bound=bound(library.folder / "cache", settings.cache_bytes),
     )  # fmt: skip
 
@@ -111,8 +110,8 @@ def warm(
             if piece.kept or piece.why_not:
                 continue
             if piece.apart:
-                passages = passages_of(library, piece.document)
-                for event in warm_passages(library, piece.document, passages, model, settings, stop, rank):
+                own = passages_of(library, piece.document)
+                for event in warm_passages(library, piece.document, own, model, settings, stop, rank):
                     yield replace(event, number=number, total=len(found))
                 continue
             unit = next((u for u in _units(library, piece.document, model, settings) if u.name == piece.name), None)
@@ -161,7 +160,7 @@ def warm_passages(
     tokens = sum(n for _, n in rest)
     piece = Piece(document, f"{document.path}, passages", False, tokens, False, apart=True)
     for passage, n in rest:
-        if not cache.has_room(_bytes(n, model, settings, apart=True)):
+        if not cache.make_room(model.state_bytes(n)):
             yield Warmed(piece, 1, 1, done, "no room")
             return
         for read in _read(prompts.passages_prompt("", [passage]), cache, model, settings, stop, rank):
@@ -177,7 +176,7 @@ def _warm(
     stop: Callable[[], bool], rank: Rank,
 ) -> Iterator[Warmed]:  # fmt: skip
     cache, done = _cache(library, piece.document, settings, unit.name if unit.section else ""), 0
-    if not cache.has_room(model.state_bytes(piece.tokens)):
+    if not cache.make_room(model.state_bytes(piece.tokens)):
         yield Warmed(piece, number, total, 0, "no room")
         return
     messages = prompts.documents_prompt("", [(unit.name, unit.text)])
@@ -211,11 +210,6 @@ def _apart(
     cache = _cache(library, document, settings)
     tokens = [0 if cache.has(key) else len(key.tokens) - key.start for key in keys if key.start]
     return list(zip(passages, tokens, strict=False))
-
-
-def _bytes(tokens: int, model: Model, settings: Settings, apart: bool) -> int:
-    size = model.state_bytes(tokens)
-    return int(size * _PACKED) if apart and settings.kv_type == "f16" else size
 
 
 def _units(library: Library, document: Document, model: Model, settings: Settings) -> list[Unit]:

@@ -3,10 +3,8 @@
 An entry is named by a hash of everything that decides it: the model's hash, adapter, build, how it runs, the tokens and
 their batches. Its digest is checked when it is loaded; a damaged file is deleted and the document read again. The
 entries of a library have a size limit, the least recently used go first, and an entry goes when one of its documents
-does. Entries are written and read through `security/storage.py`, without a copy in between.
-
-Entries of passages number thousands, so their names say what would else be read from each: after the hash come marks of
-the document and of the model, and the number of tokens.
+does. Entries are written and read through `security/storage.py`, without a copy in between. Those of passages, of which
+there are thousands, have marks of the document and of the model in their names, so that none is opened to count them.
 """
 
 from __future__ import annotations
@@ -60,10 +58,23 @@ class DiskPromptCache:
         self._keep_others = keep_others
         self._held = held
 
-    def has_room(self, size: int) -> bool:
-        """Return whether an entry of this size fits without replacing another."""
-        used = sum(stat.st_size for _, stat in _sizes(self._folder))
-        return used + size <= bound(self._folder, self._limit, used)
+    def make_room(self, size: int) -> bool:
+        """Delete the least recently used entries until `size` more bytes fit; False if they never would.
+
+        With `keep_others`, return only whether they fit.
+        """
+        storage.sweep(self._folder, _IDLE)
+        facts = _sizes(self._folder)
+        used = sum(stat.st_size for _, stat in facts)
+        limit, total = bound(self._folder, self._limit, used), used + size
+        if size > limit or (self._keep_others and total > limit):
+            return False
+        for entry, stat in sorted(facts, key=lambda item: item[1].st_mtime):
+            if total <= limit:
+                break
+            storage.remove(Path(entry))
+            total -= stat.st_size
+        return True
 
     def has(self, prefix: Prefix) -> bool:
         return self._path(prefix).exists()
@@ -99,7 +110,7 @@ class DiskPromptCache:
                 "model": _short(self._identity), "documents": self._documents[: prefix.parts], "part": self._part,
                 "tokens": len(prefix.tokens) - prefix.start, "digest": digest.hexdigest(),
             }  # fmt: skip
-            if not self._held() or not self._make_room(len(state)):
+            if not self._held() or not self.make_room(len(state)):
                 return
             with storage.create(path, durable=False) as stream:
                 if not self._held():  # asked again: from here on `drop_missing` finds the file
@@ -112,23 +123,8 @@ class DiskPromptCache:
         what = f"{self._identity}\n{','.join(map(str, prefix.tokens))}\n{','.join(map(str, prefix.cuts))}"
         if not prefix.start:
             return self._folder / f"{_short(what)}{_SUFFIX}"
-        marks = f"{_mark(self._documents[0])}-{_mark(self._identity)}-{len(prefix.tokens) - prefix.start}"
-        return self._folder / f"{_short(what)}-{marks}{_SUFFIX}"
-
-    def _make_room(self, size: int) -> bool:
-        """Delete the least recently used entries until `size` more bytes fit; False if they never would, or may not."""
-        storage.sweep(self._folder, _IDLE)
-        facts = _sizes(self._folder)
-        used = sum(stat.st_size for _, stat in facts)
-        limit, total = bound(self._folder, self._limit, used), used + size
-        if size > limit or (self._keep_others and total > limit):
-            return False
-        for entry, stat in sorted(facts, key=lambda item: item[1].st_mtime):
-            if total <= limit:
-                break
-            storage.remove(Path(entry))
-            total -= stat.st_size
-        return True
+        marks = f"{_mark(self._documents[0])}-{_mark(self._identity)}"
+        return self._folder / f"{_short(f'{what}/{prefix.start}')}-{marks}{_SUFFIX}"
 
 
 class PassageCache:
@@ -181,14 +177,13 @@ def kept(folder: Path, identity: str) -> dict[str, int]:
 
 
 def passages(folder: Path, identity: str, documents: Collection[str]) -> dict[str, int]:
-    """Return the tokens of the cached passages of each document, by content hash."""
+    """Return how many passages of each document are cached, by content hash."""
     marks = {_mark(document): document for document in documents}
     found: dict[str, int] = {}
     for entry in _files(folder / FOLDER):
-        _, *facts = entry.name.removesuffix(_SUFFIX).split("-")
-        if len(facts) == 3 and facts[1] == _mark(identity) and facts[2].isdigit() and facts[0] in marks:
-            document = marks[facts[0]]
-            found[document] = found.get(document, 0) + int(facts[2])
+        facts = entry.name.removesuffix(_SUFFIX).split("-")
+        if len(facts) == 3 and facts[2] == _mark(identity) and facts[1] in marks:
+            found[marks[facts[1]]] = found.get(marks[facts[1]], 0) + 1
     return found
 
 
@@ -217,7 +212,7 @@ def drop_missing(folder: Path, hashes: Collection[str]) -> int:
     storage.sweep(folder / FOLDER)
     dropped, marks = 0, set(map(_mark, hashes))
     for entry in _files(folder / FOLDER):
-        if entry.name.count("-") == 3 and entry.name.split("-")[1] in marks:
+        if entry.name.count("-") == 2 and entry.name.split("-")[1] in marks:
             continue  # a passage of a document that is there
         path, header = Path(entry), None
         with suppress(IntegrityError), storage.open_stream(path) as stream:

@@ -352,6 +352,10 @@ class Library:
         """All chunks of a document, in reading order."""
         return self._chunks("c.document_id = ?", [document_id])
 
+    def chunk_counts(self) -> dict[int, int]:
+        """The number of chunks of each document, by its id."""
+        return dict(map(tuple, self._select("SELECT document_id, count(*) FROM chunks GROUP BY document_id")))
+
     def chunks_of_passages(
         self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None
     ) -> dict[int, list[StoredChunk]]:

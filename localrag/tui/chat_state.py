@@ -204,20 +204,13 @@ def read_ahead(core: Core, scope: Scope, state: ChatState, draft: str, stop: thr
 
 def read_on(core: Core, question: PendingQuestion, wanted: Callable[[], bool]) -> bool:
     """Let the model read what the question after this one is likely to need, until it is `wanted`; True if done."""
-    gave_way = False
-
-    def stop() -> bool:
-        nonlocal gave_way
-        gave_way = gave_way or wanted()
-        return gave_way
-
     turns = question.state.history
     for _ in core.engine.read_ahead(
         libraries=question.scope.libraries, documents=question.scope.only, draft=question.text, mode="retrieve",
-        history=tuple(turns[:-1] if turns and turns[-1].question == question.text else turns), stop=stop,
+        history=tuple(turns[:-1] if turns and turns[-1].question == question.text else turns), stop=wanted,
     ):  # fmt: skip
         pass
-    return not gave_way
+    return not wanted()
 
 
 def earlier_questions(core: Core, libraries: Sequence[str]) -> tuple[str, ...]:

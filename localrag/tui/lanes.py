@@ -87,12 +87,22 @@ class Lane:
     def behind(self, job: Callable[[Stop], bool], failed: Failed) -> None:
         """Run `job` while there is nothing else to do, until it returns True.
 
-        Its argument turns true when a job was submitted or the lane is held; it should then return soon, and is called
-        again later. A job that fails is not called again.
+        Its argument turns true, and stays so, when a job was submitted or the lane is held; it should then return soon,
+        and is called again later. A job that fails is not called again.
         """
-        wanted: Stop = lambda: not self._jobs.empty() or time.monotonic() < self._held_until  # noqa: E731
-        run = _guarded(lambda: job(wanted), failed)
-        self._put(lambda: self._behind.append(run))
+
+        def run() -> bool:
+            gave_way = threading.Event()
+
+            def wanted() -> bool:
+                if not self._jobs.empty() or time.monotonic() < self._held_until:
+                    gave_way.set()
+                return gave_way.is_set()
+
+            return job(wanted)
+
+        guarded = _guarded(run, failed)
+        self._put(lambda: self._behind.append(guarded))
 
     def hold(self, seconds: float) -> None:
         """Run no job of `behind` for so long, because a submit is likely."""

@@ -29,11 +29,15 @@ MODEL_CALLS = frozenset({"load", "ask", "read_ahead", "warm", "configure"})
 
 @dataclass(frozen=True, slots=True)
 class Shelved:
-    """A document on a shelf: its length in tokens (about), and how many of them are in the prompt cache."""
+    """A document on a shelf: its length in tokens (about), and how many of them are in the prompt cache.
+
+    `share` is how much of it is warm, from 0 to 1: all, or that share of its passages.
+    """
 
     document: Document
     tokens: int
     warm: int
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

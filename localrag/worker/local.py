@@ -22,6 +22,7 @@ from localrag.models import machine
 from localrag.security.encryption.unlocked import encrypted_folder
 from localrag.settings import Settings
 from localrag.store import names
+from localrag.types import Document
 from localrag.worker.engine import Folder, ModelOffer, Opened, Shelf, Shelved
 
 if TYPE_CHECKING:
@@ -102,27 +103,31 @@ class LocalEngine:
 
     def shelf(self, library: str) -> Shelf:
         with closing(api.open_library(library, settings=self._settings)) as opened:
-            kept, most = self._kept(opened.folder)
-            roots = tuple(opened.roots())
+            documents = sorted(opened.documents(), key=lambda one: one.path)
+            kept, passages, most = self._kept(opened.folder, documents)
+            chunks, roots = opened.chunk_counts(), tuple(opened.roots())
             return Shelf(
                 library, roots,
                 tuple(
-                    Shelved(one, one.characters // planning.CHARACTERS_PER_TOKEN, kept.get(one.sha256, 0))
-                    for one in sorted(opened.documents(), key=lambda one: one.path)
+                    Shelved(
+                        one, one.characters // planning.CHARACTERS_PER_TOKEN, kept.get(one.sha256, 0),
+                        1.0 if one.sha256 in kept else passages.get(one.sha256, 0) / chunks.get(one.id, 1),
+                    )
+                    for one in documents
                 ),
                 tuple(opened.failures()), opened.instructions, most, encrypted_folder(opened.folder) is not None,
                 tuple(root for root in roots if not self._settings.read_marks(library, root).exists()),
             )  # fmt: skip
 
-    def _kept(self, folder: Path) -> tuple[dict[str, int], int]:
-        """Return the cached tokens of each document, and how many tokens are read at once at most."""
+    def _kept(self, folder: Path, documents: Sequence[Document]) -> tuple[dict[str, int], dict[str, int], int]:
+        """Return the cached tokens and passages of each document, and how many tokens are read at once at most."""
         try:
-            name = loading.generator_name(self._settings)
-            kept = prompt_cache.kept(folder, loading.generator_identity(self._settings))
+            name, identity = loading.generator_name(self._settings), loading.generator_identity(self._settings)
         except ModelError:
-            return {}, self._settings.read_tokens  # no model yet; the first question says so
+            return {}, {}, self._settings.read_tokens  # no model yet; the first question says so
+        passages = prompt_cache.passages(folder, identity, [one.sha256 for one in documents])
         known = calibration.load(self._settings.calibration_file, name)
-        return kept, min(self._settings.read_tokens, known.effective_tokens)
+        return prompt_cache.kept(folder, identity), passages, min(self._settings.read_tokens, known.effective_tokens)
 
     def page(self, library: str, document: str, number: int | None = None) -> Opened:
         with closing(api.open_library(library, settings=self._settings)) as opened:

@@ -189,9 +189,9 @@ def test_reading_ahead_pushes_out_nothing(tmp_path: Path) -> None:
     limit = 2 * len(STATE) + 1000
     cache(tmp_path, limit=limit).put(TOKENS, STATE)
     ahead = DiskPromptCache(tmp_path, "model", ["h2"], limit, keep_others=True)
-    assert ahead.has_room(len(STATE))
+    assert ahead.make_room(len(STATE))
     ahead.put(prefix(4), STATE)
-    assert not ahead.has_room(len(STATE))
+    assert not ahead.make_room(len(STATE))
     ahead.put(prefix(5), STATE)
     assert ahead.has(prefix(4)) and not ahead.has(prefix(5)) and cache(tmp_path).has(TOKENS)
     cache(tmp_path, limit=limit).put(prefix(6), STATE)  # somebody asked
@@ -240,10 +240,10 @@ def test_passages_are_counted_by_document_and_model_without_opening_them(
     for n, document in enumerate(("h1", "h1", "h2")):
         cache(tmp_path, documents=(document,)).put(block(1, 5, 6, n), STATE)
     cache(tmp_path, "other model").put(block(1, 5, 6, 7), STATE)
-    (tmp_path / FOLDER / "a-b-c-d.state").write_bytes(b"what is this")
+    (tmp_path / FOLDER / "a-b-c.state").write_bytes(b"what is this")
     monkeypatch.setattr(storage, "open_stream", lambda path: pytest.fail(str(path)))
-    assert passages(tmp_path, "model", {"h1", "h2", "h3"}) == {"h1": 6, "h2": 3}
-    assert passages(tmp_path, "other model", {"h1"}) == {"h1": 3}
+    assert passages(tmp_path, "model", {"h1", "h2", "h3"}) == {"h1": 2, "h2": 1}
+    assert passages(tmp_path, "other model", {"h1"}) == {"h1": 1}
     number, size = usage(tmp_path)
     assert number == 5 and size > 5 * len(STATE)
     monkeypatch.undo()

@@ -45,7 +45,7 @@ def shelved() -> FakeWorld:
     """A library with documents in every state."""
     documents = (
         Shelved(shelved_document("contracts/msa.pdf", pages=60), 12_400, 0),
-        Shelved(shelved_document("leases/hall.pdf"), 900, 950),
+        Shelved(shelved_document("leases/hall.pdf"), 900, 950, 1.0),
         Shelved(shelved_document("leases/yard.pdf", skipped=(SkippedPage(3, "a picture without text"),)), 800, 0),
         Shelved(shelved_document("notes.txt", paged=False, remarks=(Remark(None, "hidden text left out"),)), 40, 0),
     )

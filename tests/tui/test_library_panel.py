@@ -10,11 +10,11 @@ from textual.widgets import Input
 
 from localrag.events import Failure, IngestReport
 from localrag.tui.chat_state import Scope
-from localrag.tui.widgets.library import LibraryPane
-from localrag.tui.widgets.library_tree import LibraryTree
+from localrag.tui.widgets.library import LibraryPane, describe
+from localrag.tui.widgets.library_tree import LibraryTree, build, state
 from localrag.tui.widgets.source import SourceText
 from localrag.types import Filter, Remark, SkippedPage
-from localrag.worker.engine import Shelved
+from localrag.worker.engine import Shelf, Shelved
 from tui.screen_text import SIZES, ask, idle, lines, open_chat, see, shown, until
 
 NARROW, WIDE = SIZES
@@ -26,7 +26,7 @@ def library(name: str = "contracts") -> FakeLibrary:
         name,
         shelved=(
             Shelved(shelved_document("contracts/msa.pdf", pages=60), 12_400, 0),
-            Shelved(shelved_document("leases/hall[1].pdf"), 900, 950),
+            Shelved(shelved_document("leases/hall[1].pdf"), 900, 950, 1.0),
             Shelved(shelved_document("leases/yard.pdf", skipped=SCANNED), 800, 0),
             Shelved(
                 shelved_document("notes.txt", paged=False, remarks=(Remark(None, "invisible text left out"),)), 40, 0
@@ -236,3 +236,13 @@ async def test_forgetting_and_adding_a_folder_ask_first(tmp_path: Path):
         await see(pilot, "into contracts?")
         await pilot.press("y")
         await see(pilot, f"{tmp_path.name}: 3 read.")
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0.0, ("○", "read")), (0.34, ("○", "34%")), (0.96, ("●", "warm")), (1.1, ("●", "warm"))]
+)
+def test_a_document_shows_how_much_of_it_is_warm(share: float, shown: tuple[str, str]):
+    shelved = Shelved(shelved_document("a.pdf"), 100, 0, share)
+    branch = build([Shelf("papers", ("/docs",), (shelved,), (), "", 8000)])[0]
+    assert state(branch) == shown and ("warm" in branch.states) == (shown[1] == "warm")
+    assert ("of its passages" in describe(branch).plain) == (share > 0)

@@ -156,7 +156,7 @@ def test_nothing_moves_over_ssh_unless_wanted(environ, wanted, moves):
 
 CONTEXT = {"rules": 80, "documents": 2400, "history": 300, "question": 20, "free": 1200}
 FULL = Status(
-    "qwen2.5-coder-1.5b-instruct ready", True, ("contracts", "policies"), 1200, 3, 8000, False, "matching leases/*",
+    "qwen2.5-coder-1.5b-instruct ready", True, ("contracts", "policies"), 1200, 0.03, 8000, False, "matching leases/*",
     "survey", "How long is the notice of the lease?", CONTEXT,
 )  # fmt: skip
 OFFLINE = ("offline, held by the kernel", "offline")
@@ -168,11 +168,9 @@ def test_the_status_line_fits_and_drops_what_matters_least(width):
     assert len(line) <= width and line.startswith("offline")
     assert width < 40 or "contracts, policies" in line
     assert width < 80 or all(words in line for words in ("not encrypted", "plan: survey"))
-    assert width < 240 or all(
-        words in line for words in ("qwen2.5-coder-1.5b-instruct ready", "70% full", "3 of them warm")
-    )
+    assert width < 240 or all(words in line for words in ("qwen2.5-coder-1.5b-instruct ready", "70% full", "3% warm"))
 
 
 def test_a_model_that_is_not_ready_comes_before_what_can_wait():
-    status = Status("loading model …", False, ("contracts of the whole house",), 1200, 3, 8000)
+    status = Status("loading model …", False, ("contracts of the whole house",), 1200, 0.03, 8000)
     assert "loading model …" in fit(parts_of(status, ("network not blocked",) * 2), 62)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from localrag import api
 from localrag.answer import warming
 from localrag.errors import Cancelled
 from localrag.events import IngestProgress, IngestReport
@@ -110,3 +111,21 @@ def test_an_ingest_that_waits_can_be_stopped(engine: LocalEngine, papers: Editor
         with pytest.raises(Cancelled):
             next(told)
     assert isinstance(list(engine.ingest("papers", root))[-1], IngestReport)
+
+
+def test_the_shelf_says_how_much_of_a_document_is_warm(
+    engine: LocalEngine, shelf: Callable[..., Editor], settings: Settings, models: Any
+) -> None:
+    models.generator.apart = True
+    library = shelf("papers", {"long.txt": LONG, "a.txt": LEASE})
+    share = lambda: {one.document.path: one.share for one in engine.shelf("papers").documents}  # noqa: E731
+    assert share() == {"long.txt": 0.0, "a.txt": 0.0}
+    read = lambda: sum(len(message.blocks) for asked in models.generator.prompts for message in asked)  # noqa: E731
+    list(engine.warm("papers", ("long.txt",), stop=lambda: read() >= 4))
+    (long,) = [one for one in library.documents() if one.path == "long.txt"]
+    chunks = library.chunk_counts()[long.id]
+    assert share() == {"long.txt": pytest.approx(3 / chunks), "a.txt": 0.0} and chunks > 4
+    passages = api.open_library("papers", settings=settings).status()["cached"]
+    assert passages["passages"] == 3 and passages["bytes"] > 0
+    list(engine.warm("papers"))
+    assert share() == {"long.txt": 1.0, "a.txt": 1.0}

@@ -346,10 +346,11 @@ class ChatScreen(Screen[None]):
         scope, model, shelves, session = self.scope, self.app.model, self._shelves, self._asking.state.session
         narrowed = filters.described(replace(scope.only, these=()))
         documents = [one for shelf in shelves for one in shelf.documents]
+        warm = sum(one.tokens * min(1.0, one.share) for one in documents)
         self._status.show(
             Status(
                 model.words, model.state == "ready", scope.libraries,
-                documents=len(documents) if shelves else None, warm=sum(one.warm > 0 for one in documents),
+                documents=len(documents) if shelves else None, warm=warm / max(1, sum(one.tokens for one in documents)),
                 max_tokens=self._asking.max_tokens, encrypted=bool(shelves) and all(one.encrypted for one in shelves),
                 filter=narrowed, mode=scope.mode, title=session.title if session else "", context=self._filled,
             )

@@ -148,13 +148,7 @@ class Works:
 
 def _warm(engine: Engine, work: Work, wanted: Callable[[], bool]) -> bool:
     """Warm documents until all are done or the model is wanted; True if nothing is left."""
-    gave_way = False
-
-    def stop() -> bool:
-        nonlocal gave_way
-        gave_way = gave_way or wanted()
-        return gave_way or work.stop.is_set()
-
+    stop: Callable[[], bool] = lambda: wanted() or work.stop.is_set()  # noqa: E731
     work.running = True
     try:
         if work.left and not stop():
@@ -167,7 +161,7 @@ def _warm(engine: Engine, work: Work, wanted: Callable[[], bool]) -> bool:
         work.running = False
     work.lines = warm_lines(work.what, work.warmed)
     # Documents that are left although nobody stopped are no longer in the library.
-    return work.stop.is_set() or not gave_way or not work.left
+    return work.stop.is_set() or not work.left or not wanted()
 
 
 def warm_lines(library: str, results: Sequence[Warmed]) -> list[str]:
@@ -318,6 +312,8 @@ def _document_lines(branch: Branch, shelved: Shelved) -> Iterator[str]:
         yield f"* Longer than the model can read at once ({branch.max_tokens:,} tokens)"
     if shelved.warm:
         yield f"● Warm: {shelved.warm:,} tokens in the prompt cache, so answers begin at once"
+    elif shelved.share:
+        yield f"● {min(1.0, shelved.share):.0%} of its passages are in the prompt cache, so look-ups there begin sooner"
 
 
 # --- the pane -----------------------------------------------------------------------------------------------

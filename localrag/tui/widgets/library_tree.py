@@ -24,6 +24,7 @@ from localrag.worker.engine import Shelf, Shelved
 
 INDENT = 2
 MIN_WIDTH_FOR_SIZES = 42
+WARM = 0.95  # the share from which a document counts as warm; passages that it repeats are kept once
 Name = tuple[str, str]  # library and path of a document
 Key = tuple[str, str, str]  # library, root and path of a branch
 
@@ -32,7 +33,8 @@ Key = tuple[str, str, str]  # library, root and path of a branch
 class Branch:
     """A library, a folder, a document, or a file that could not be read.
 
-    The counts include everything below. `max_tokens` is how many the model can read at once.
+    The counts include everything below, `warm` those that are nearly all warm. `max_tokens` is how many the model can
+    read at once.
     """
 
     label: str
@@ -77,7 +79,7 @@ class Branch:
             "read": shelved is not None,
             "skipped": shelved is not None and bool(shelved.document.skipped),
             "remark": shelved is not None and bool(shelved.document.remarks),
-            "warm": shelved is not None and shelved.warm > 0,
+            "warm": shelved is not None and shelved.share >= WARM,
             "long": self.long,
         }
         return frozenset(word for word, holds in has.items() if holds)
@@ -125,7 +127,7 @@ def _settle(branch: Branch) -> None:
     """Count from the bottom up, and sort folders before files."""
     branch.documents, branch.failed = int(branch.shelved is not None), int(branch.failure is not None)
     if branch.shelved is not None:
-        branch.tokens, branch.warm = branch.shelved.tokens, int(branch.shelved.warm > 0)
+        branch.tokens, branch.warm = branch.shelved.tokens, int(branch.shelved.share >= WARM)
     for below in branch.branches.values():
         _settle(below)
         branch.documents += below.documents
@@ -164,7 +166,8 @@ def state(branch: Branch) -> tuple[str, str]:
         return (" ", "") if not branch.failed else ("!", f"{branch.failed} failed")
     document = branch.shelved.document
     mark = "!" if branch.failure is not None or document.skipped or document.remarks else ""
-    return (mark or "●", "warm") if branch.shelved.warm else (mark or "○", "read")
+    share = branch.shelved.share
+    return (mark or "●", "warm") if share >= WARM else (mark or "○", f"{share:.0%}" if share else "read")
 
 
 # --- the widget ---------------------------------------------------------------------------------------------

@@ -58,14 +58,14 @@ class ProgressLine(Static):
 class Status:
     """What the status line shows. `documents` is None while they are counted; `context` is that of the last answer.
 
-    `warm` documents are kept in the prompt cache; the model reads at most `max_tokens` at once.
+    The share `warm` of the text is in the prompt cache; the model reads at most `max_tokens` at once.
     """
 
     model: str
     ready: bool
     libraries: tuple[str, ...]
     documents: int | None = None
-    warm: int = 0
+    warm: float = 0.0
     max_tokens: int = 0
     encrypted: bool = False
     filter: str = ""
@@ -105,7 +105,7 @@ def parts_of(status: Status, network: tuple[str, str]) -> list[Part]:
     elif status.max_tokens:
         parts.append((6, f"reads {status.max_tokens:,} tokens at once", f"{status.max_tokens:,} tokens"))
     if status.warm:
-        parts.append((7, f"{status.warm:,} of them warm", f"{status.warm:,} warm"))
+        parts.append((7, *2 * (f"{status.warm:.0%} warm",)))
     if status.title:
         parts.append((9, f"“{clean_line(status.title)}”", f"“{shorten(clean_line(status.title), MAX_TITLE)}”"))
     return parts

@@ -365,7 +365,9 @@ class Assistant:
         return cached.get(tuple(document.sha256 for _, document in documents), 0)
 
     def _search(self, query: Query, k: int) -> list[Passage]:
-        return self._searcher.find(query.libraries, query.search_text, k, query.only)
+        known = {(library.name, document.id) for library, document in query.documents}  # an ingest may add others
+        hits = self._searcher.find(query.libraries, query.search_text, k, query.only)
+        return [hit for hit in hits if (hit.library, hit.document_id) in known]
 
     def search(
         self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Filter | Sequence[str] | None = None,

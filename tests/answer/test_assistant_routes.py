@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from asking import DOGS, FILLER, LEASE, Keeping, Shelf, ask, verified
 
 from localrag.answer import answering
 from localrag.answer.assistant import Assistant
+from localrag.search.retrieval import Searcher
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import Filter, Turn
@@ -218,3 +220,21 @@ def test_the_setting_decides_how_sure_it_must_be(models: Any, settings: Settings
     for least, found in ((0.0, True), (1.0, False)):
         asking = Assistant(settings.with_options(min_confidence=least))
         assert ask(asking, question, "large", mode="retrieve")[1].found == found
+
+
+def test_a_document_that_is_added_during_a_question_is_left_to_the_next(
+    assistant: Assistant, models: Any, shelf: Shelf, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = shelf("two", {"lease.txt": f"{LEASE} {FILLER[:9000]}", "other.txt": FILLER[:9000]})
+    find = Searcher.find
+
+    def find_late(self: Searcher, *what: Any, **how: Any) -> Any:
+        if not any(document.path == "late.txt" for document in library.documents()):
+            put(library, "late.txt", LEASE)
+            library.save_index()
+        return find(self, *what, **how)
+
+    monkeypatch.setattr(Searcher, "find", find_late)
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    _, answer = ask(assistant, "When does the lease of Hall 3 end?", "two", mode="retrieve")
+    assert answer.found and {passage.document for passage in answer.passages} <= {"lease.txt", "other.txt"}

@@ -78,8 +78,7 @@ def own_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 def user_of(connection: socket.socket) -> int:
     """Return the user whose process is at the other end of a Unix socket. Linux only."""
-    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return int(user)
+    return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])
 
 
 def encode(message: Any) -> bytes:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import events, policy, protocol
-from localrag.errors import LocalragError, StorageError
+from localrag.errors import LocalragError
 from localrag.events import Event, Replaced
 from localrag.security import sandbox, storage
 from localrag.security.encryption import keyring, unlocked
@@ -38,7 +38,6 @@ _OF_A_QUESTION = ("generator", "answer_tokens", "answer_form", "think", "votes")
 # What libraries heed of the environment, before they change it.
 _HEEDED = ("TZ", "LANG", "LC_", "LD_", "PYTHON", "OMP_", "GOMP_", "GGML_", "LLAMA_", "CUDA_", "HIP_", "VK_")
 _ENVIRONMENT = sorted((name, value) for name, value in os.environ.items() if name.startswith(_HEEDED))
-_PACKAGE = Path(__file__).parents[1]
 _PATIENCE = 20.0  # seconds until the first reply of a worker that answers somebody else, or hangs
 
 # The workers that run, connected to before this process was confined; None where none may be used.
@@ -68,7 +67,6 @@ def connection_for(
     """Return a connection to the worker for a question, which is started if there is none; None: answer it here.
 
     Call it before threads start and before `sandbox.restrict`. A key that a person types is not given to a worker.
-    `reads` is as there.
     """
     global _connections
     found, _connections = _connections, None
@@ -118,35 +116,23 @@ class Asking(events.Asking):
             self._connection.sendall(protocol.encode(request))
 
     def _all(self) -> Iterator[Event]:
-        begun = False
-        try:
-            for event in self._replies():
-                begun = True
+        begun, replies = False, self._connection.makefile("rb")
+        with suppress(OSError, protocol.Malformed):  # the worker was killed, or answers somebody else
+            while isinstance(reply := protocol.receive(replies, calls.Reply), calls.Item):
+                event, begun = protocol.from_plain(reply.value, Event), True
+                self._connection.settimeout(None)
                 yield event
-            return
-        except (OSError, EOFError, protocol.Malformed):
-            self._connection.close()
+            if isinstance(reply, calls.Done):
+                return
+            if isinstance(reply, calls.Failed) and reply.error.kind != LocalragError.__name__:  # else unexpected
+                raise reply.error.error()
+        self._connection.close()
         if begun:
             yield Replaced("the process that wrote it ended")
         self._here = self._otherwise()
         if self._stopped:
             self._here.stop()
         yield from self._here
-
-    def _replies(self) -> Iterator[Event]:
-        replies = self._connection.makefile("rb")
-        while (reply := protocol.receive(replies, calls.Reply)) is not None:
-            self._connection.settimeout(None)
-            match reply:
-                case calls.Item(value=value):
-                    yield protocol.from_plain(value, Event)
-                case calls.Failed(error=error) if error.kind != LocalragError.__name__:
-                    raise error.error()
-                case calls.Done():
-                    return
-                case _:
-                    break  # it failed unexpectedly
-        raise EOFError
 
 
 def running(settings: Settings) -> list[str]:
@@ -158,8 +144,8 @@ def running(settings: Settings) -> list[str]:
                 minutes, names = path.with_suffix(".txt").read_text("utf-8").split(" ", 1)
                 until = time.strftime("%H:%M", time.localtime(path.stat().st_mtime + 60 * int(minutes)))
                 process = path.stem.partition("-")[2]
-                pages = int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1])
-                memory = size(pages * os.sysconf("SC_PAGE_SIZE"))
+                pages = Path(f"/proc/{process}/statm").read_text("ascii").split()[1]
+                memory = size(int(pages) * os.sysconf("SC_PAGE_SIZE"))
                 found.append(f"process {process}, for {names}, {memory} of memory, until {until} or later")
     return found
 
@@ -190,12 +176,13 @@ def _fit(settings: Settings, libraries: Sequence[str]) -> tuple[Any, ...]:
     Any change to a library is one, so that nothing that was forgotten stays in memory.
     """
     watched = [settings.models_dir / "choice.json", *settings.models_dir.glob("*/"), *policy.files(), policy.SYSTEM]
-    watched += [Path(folder, name) for folder, _, names in os.walk(_PACKAGE) for name in names if name.endswith(".py")]
+    code = os.walk(Path(__file__).parents[1])
+    watched += [Path(folder, name) for folder, _, names in code for name in names if name.endswith(".py")]
     for name in libraries:
         folder = settings.library_dir(name)
         watched += [folder / DATABASE, folder / f"{DATABASE}-wal", folder / keyring.FILE, settings.own_mark(name)]
     return (
-        sys.executable, os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0), _ENVIRONMENT,
+        sys.prefix, os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0), _ENVIRONMENT,
         settings.indexes_dir.absolute(), *libraries, *map(_facts, watched),
         *(getattr(settings, item.name) for item in fields(Settings) if item.name not in _OF_A_QUESTION),
     )  # fmt: skip
@@ -212,7 +199,7 @@ def _facts(path: Path) -> tuple[Any, ...]:
 def _start(
     settings: Settings, libraries: Sequence[str], reads: Sequence[Path], key: str, fit: tuple[Any, ...]
 ) -> socket.socket | None:  # fmt: skip
-    """Fork a worker; return the connection to it, None if there can be no more processes."""
+    """Fork a worker, which ends if it cannot open its socket; return the connection to it, None if there is none."""
     ours, theirs = socket.socketpair()
     try:
         if os.fork():
@@ -252,18 +239,14 @@ def _detach(keep: int) -> None:
     os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _listen(settings: Settings, libraries: Sequence[str], path: Path) -> socket.socket | None:
-    """Open the socket of this worker and delete those of others; None where it cannot be, as on a full disk."""
+def _listen(settings: Settings, libraries: Sequence[str], path: Path) -> socket.socket:
+    """Open the socket of this worker and delete those of others. Raises OSError or StorageError."""
+    end(settings)
+    if not _is_own(storage.make_dir(path.parent)):
+        raise PermissionError(f"others may look into {str(path.parent)!r}")
     listener = socket.socket(socket.AF_UNIX)
-    try:
-        if not _is_own(storage.make_dir(path.parent)):
-            return None
-        listener.bind(str(path))
-        listener.listen()
-        known = f"{settings.keep_model_minutes} {', '.join(libraries)}"
-        storage.write_bytes(path.with_suffix(".txt"), known.encode())
-        end(settings, but=path)
-    except (OSError, StorageError):
-        end(settings)
-        return None
+    listener.bind(str(path))
+    listener.listen()
+    storage.write_bytes(path.with_suffix(".txt"), f"{settings.keep_model_minutes} {', '.join(libraries)}".encode())
+    end(settings, but=path)  # of one that started meanwhile
     return listener

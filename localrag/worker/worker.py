@@ -165,12 +165,9 @@ class Worker:
 
 
 def stay(
-    engine: Engine, first: socket.socket, listener: socket.socket | None, seconds: float, outdated: Callable[[], bool]
+    engine: Engine, first: socket.socket, listener: socket.socket, seconds: float, outdated: Callable[[], bool]
 ) -> None:
-    """Answer the `first` client and those that connect, each in its turn.
-
-    Returns when nobody has been there for so many `seconds`, or when it is `outdated` and nobody is there.
-    """
+    """Answer clients in their turn until none was there for so many seconds, or none is and this is `outdated`."""
     jobs: Jobs = SimpleQueue()
     visits: list[threading.Thread] = []
 
@@ -181,9 +178,6 @@ def stay(
         return worker
 
     threading.Thread(target=welcome(first)._run_model, name="localrag-model", daemon=True).start()
-    if listener is None:
-        visits[0].join()
-        return
     listener.settimeout(_LOOK_SECONDS)
     last = time.monotonic()
     while visits or not (outdated() or time.monotonic() - last > seconds):

@@ -105,7 +105,7 @@ def in_a_terminal(trace: Path, environment: dict[str, str], words: Sequence[str]
             time.sleep(0.1)
 
     def answered() -> bool:
-        return any(b'"answer"' in path.read_bytes() for path in kept.glob("*.txt"))
+        return any(b'"answer"' in path.read_bytes() for path in kept.glob("*.json"))
 
     command = [*under_strace(trace), sys.executable, "-m", "localrag", *words]
     app = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True)
@@ -163,7 +163,7 @@ def test_a_worker_that_stays_reaches_nobody_and_is_reached_by_the_next_ask(
     ask = ["ask", "When does the lease of Harbour House end?"]
     with subprocess.Popen([*under_strace(tmp_path / "1"), *command, *ask], env=environment) as first:
         until = time.monotonic() + LASTING
-        while not list((short / "running").glob("*.json")):
+        while not list((short / "running").glob("*.txt")):
             assert time.monotonic() < until
             time.sleep(0.1)
         second = run(tmp_path / "2", environment, *ask)

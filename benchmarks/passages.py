@@ -44,10 +44,8 @@ def main() -> None:
     lines = options.questions.read_text(encoding="utf-8").splitlines()
     questions = [json.loads(line)["question"] for line in lines][:: max(1, len(lines) // options.number)]
     with tempfile.TemporaryDirectory() as home:
-        # Models stay where they are; everything else is made here.
-        models = load_settings().models_dir
-        settings = load_settings({"LOCALRAG_HOME": home, "LOCALRAG_MODELS_DIR": str(models)})
-        settings = settings.with_options(generator=options.model)
+        (Path(home) / "models").symlink_to(load_settings().models_dir)
+        settings = Settings(home=Path(home), generator=options.model)
         with closing(api.open_library(NAME, settings=settings, create=True)) as library:
             library.ingest(options.folder)
             kept = library.folder / FOLDER

@@ -313,7 +313,7 @@ class LlamaContext:
         params.flash_attn_type = _FLASH[running.flash_attention]
         params.type_k = params.type_v = _KV_TYPES[running.kv_type][0]
         # One sequence is the prompt, another takes in passages, in the same memory.
-        params.n_seq_max, params.kv_unified = _SEQUENCES if self._model.apart else 1, True
+        params.n_seq_max, params.kv_unified = _SEQUENCES if self._model.movable else 1, True
         # Keep all tokens in sliding-window layers too: only then can the memory be cut back.
         params.swa_full = True
         self._model.log.clear()

@@ -175,12 +175,25 @@ def forked(model: LlamaGenerator, **options: object) -> tuple[tuple[float, ...],
     return weighed.shares, done, done.usage.prompt - done.usage.reused
 
 
-def test_the_check_and_the_answer_are_read_in_one_batch(start: Callable[..., LlamaGenerator]) -> None:
-    shares_, done, read = forked(start())
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_check_and_the_answer_are_read_in_one_batch(start: Callable[..., LlamaGenerator], apart: bool) -> None:
+    shares_, done, read = forked(start(apart=apart))
     assert read == 0
     alone = with_tail(messages(), " Is it there? Yes or no.")
-    assert shares_ == pytest.approx(shares(start(), alone), abs=1e-3)
-    assert done.text[:3] == run(start(), with_tail(messages(), " In few words.")).text[:3]
+    assert shares_ == pytest.approx(shares(start(apart=apart), alone), abs=0.01)
+    assert done.text[:3] == run(start(apart=apart), with_tail(messages(), " In few words.")).text[:3]
+
+
+def test_neither_end_sees_the_other(start: Callable[..., LlamaGenerator]) -> None:
+    def both(check: str, then: str) -> tuple[tuple[float, ...], str]:
+        model = start()
+        *_, weighed = model.weigh(with_tail(messages(), check), ("yes", "no"), then=with_tail(messages(), then))
+        assert isinstance(weighed, Weighed)
+        return weighed.shares, run(model, with_tail(messages(), then)).text
+
+    one, other_check, other_then = both(" abc", " xyz"), both(" abd", " xyz"), both(" abc", " xzy")
+    assert one[0] == other_then[0] != other_check[0]
+    assert one[1] == other_check[1]
 
 
 def test_read_in_one_batch_both_are_the_same_cold_and_warm(start: Callable[..., LlamaGenerator]) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from localrag.types import Answer, Passage
 
 _MAX_COPIES = 3
+_DRAWN = 1_000_000  # characters kept of what is being written; a worker that was taken over would never end
 # Columns of a survey that are shown elsewhere: quotes below the answer, the library where there are several.
 _HIDDEN = {"library", "quote", "found", "read", "likelihood", "why_not", "page", "start", "end"}
 
@@ -140,10 +141,10 @@ def _draw(asking: Asking, thinking: bool) -> Answer:
     with Live(Text("…"), console=console(stderr=True), transient=True, refresh_per_second=8) as live:
         for event in asking:
             if isinstance(event, Delta):
-                written += event.text
+                written = (written + event.text)[-_DRAWN:]
                 live.update(Text(visible(written)))
             elif isinstance(event, Reasoning):
-                reasoning += event.text
+                reasoning = (reasoning + event.text)[-_DRAWN:]
                 words = visible(reasoning) if thinking else f"thinking… {counted(len(reasoning.split()), 'word')}"
                 live.update(Text(words, style="dim"))
             elif isinstance(event, Replaced):

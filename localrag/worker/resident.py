@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from localrag import events, policy, protocol
 from localrag.errors import LocalragError
-from localrag.events import Event, Replaced
+from localrag.events import Answered, Event, Replaced
 from localrag.security import sandbox, storage
 from localrag.security.encryption import keyring, unlocked
 from localrag.security.terminal import size
 from localrag.settings import Settings, load_settings
-from localrag.store.names import DATABASE, check_name
+from localrag.store.names import DATABASE, check_name, check_trusted
 from localrag.worker import engine as calls
 
 if TYPE_CHECKING:
@@ -113,20 +113,25 @@ class Asking(events.Asking):
 
     def _send(self, request: calls.Request) -> None:
         with suppress(OSError):  # reading fails too
-            self._connection.sendall(protocol.encode(request))
+            try:
+                self._connection.sendall(protocol.encode(request))
+            except protocol.TooLong:
+                self._connection.shutdown(socket.SHUT_RDWR)
 
     def _all(self) -> Iterator[Event]:
-        begun, replies = False, self._connection.makefile("rb")
-        with suppress(OSError, protocol.Malformed):  # the worker was killed, or answers somebody else
+        begun = False
+        # The worker was killed, or answers somebody else. With both closed, it no longer answers this.
+        with suppress(OSError, protocol.Malformed), self._connection, self._connection.makefile("rb") as replies:
             while isinstance(reply := protocol.receive(replies, calls.Reply), calls.Item):
                 event, begun = protocol.from_plain(reply.value, Event), True
                 self._connection.settimeout(None)
                 yield event
+                if isinstance(event, Answered):  # it is recorded
+                    return
             if isinstance(reply, calls.Done):
                 return
             if isinstance(reply, calls.Failed) and reply.error.kind != LocalragError.__name__:  # else unexpected
                 raise reply.error.error()
-        self._connection.close()
         if begun:
             yield Replaced("the process that wrote it ended")
         self._here = self._otherwise()
@@ -179,8 +184,9 @@ def _fit(settings: Settings, libraries: Sequence[str]) -> tuple[Any, ...]:
     code = os.walk(Path(__file__).parents[1])
     watched += [Path(folder, name) for folder, _, names in code for name in names if name.endswith(".py")]
     for name in libraries:
+        check_trusted(settings, name)
         folder = settings.library_dir(name)
-        watched += [folder / DATABASE, folder / f"{DATABASE}-wal", folder / keyring.FILE, settings.own_mark(name)]
+        watched += [folder / DATABASE, folder / f"{DATABASE}-wal", folder / keyring.FILE]
     return (
         sys.prefix, os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0), _ENVIRONMENT,
         settings.indexes_dir.absolute(), *libraries, *map(_facts, watched),
@@ -216,7 +222,7 @@ def _start(
 
         def outdated() -> bool:
             try:
-                return not path.exists() or _fit(settings, libraries) != fit
+                return not (_is_own(path.parent) and path.exists()) or _fit(settings, libraries) != fit
             except (OSError, LocalragError):
                 return True
 

@@ -179,8 +179,9 @@ def stay(
 
     threading.Thread(target=welcome(first)._run_model, name="localrag-model", daemon=True).start()
     listener.settimeout(_LOOK_SECONDS)
-    last = time.monotonic()
-    while visits or not (outdated() or time.monotonic() - last > seconds):
+    now = partial(time.clock_gettime, time.CLOCK_BOOTTIME)  # time asleep counts, for keys are in memory
+    last = now()
+    while visits or not (outdated() or now() - last > seconds):
         with suppress(TimeoutError):
             client, _ = listener.accept()
             client.settimeout(None)
@@ -188,7 +189,7 @@ def stay(
                 welcome(client)
             del client  # closed with its files
         visits = [visit for visit in visits if visit.is_alive()]
-        last = time.monotonic() if visits else last
+        last = now() if visits else last
 
 
 if __name__ == "__main__":

@@ -18,14 +18,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from localrag import policy, protocol
+from localrag import events, policy, protocol
 from localrag.cli.app import localrag
 from localrag.errors import KeyRequired
+from localrag.events import Answered, Delta
 from localrag.security.encryption import keyring, unlocked
 from localrag.security.offline import landlock
 from localrag.settings import Settings, load_settings
 from localrag.store.names import DATABASE
-from localrag.types import Filter
+from localrag.types import Answer, Filter, Plan
 from localrag.worker import engine as calls
 from localrag.worker import resident, worker
 from worker.scripted_worker import ScriptedEngine
@@ -220,6 +221,57 @@ def test_a_confined_process_cannot_reach_it(kept: Settings) -> None:
     assert "PermissionError" in done.stderr
 
 
+def test_a_library_that_others_may_change_is_no_longer_answered(kept: Settings) -> None:
+    (pid,) = ask("pid")
+    kept.library_dir("ours").chmod(0o777)
+    assert ask("pid") == ["here"] and wait(lambda: gone(int(pid)))
+
+
+def test_a_worker_ends_when_others_may_look_into_its_folder(kept: Settings) -> None:
+    (pid,) = ask("pid")
+    kept.running_dir.chmod(0o755)
+    assert wait(lambda: gone(int(pid)))
+
+
+# --- the side of the command ---------------------------------------------------------------------------------
+
+
+def asked(kept: Settings, *replies: calls.Reply, question: str = "x") -> tuple[list[str], bool]:
+    """Ask a worker that sends these and then nothing: the events, and whether it saw the command leave before that
+    answered by itself."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0.3)
+    theirs.settimeout(0.3)
+    left = []
+
+    def here() -> events.Asking:
+        with suppress(TimeoutError):
+            while theirs.recv(1 << 16):
+                pass
+            left.append(True)
+        return events.Asking(lambda stop: iter([Delta("here")]))
+
+    for reply in replies:
+        theirs.sendall(protocol.encode(reply))
+    found = resident.Asking(ours, here, kept, question=question, libraries=["ours"])
+    names = [event.text if isinstance(event, Delta) else type(event).__name__ for event in found]
+    theirs.close()
+    return names, bool(left)
+
+
+def test_a_question_that_the_command_answers_is_withdrawn_from_the_worker(kept: Settings) -> None:
+    assert asked(kept) == (["here"], True)
+
+
+def test_an_answer_that_is_recorded_is_not_asked_for_again(kept: Settings) -> None:
+    answer = Answered(Answer("x", "y", True, Plan("retrieve", "")))
+    assert asked(kept, calls.Item(1, protocol.to_plain(answer, events.Event)))[0] == ["Answered"]
+
+
+def test_a_question_too_long_to_send_is_answered_by_the_command(kept: Settings) -> None:
+    assert asked(kept, question="x" * protocol.MAX_LINE)[0] == ["here"]
+
+
 # --- what must be the same ------------------------------------------------------------------------------------
 
 
@@ -302,6 +354,15 @@ def test_it_ends_when_nobody_asks(house: Any) -> None:
     assert thread.is_alive()  # somebody is there
     ours.close()
     thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_the_time_that_the_machine_sleeps_counts(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, _, thread, _ = house
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    ours.close()
+    thread.join(3)
+    monkeypatch.undo()
     assert not thread.is_alive()
 
 

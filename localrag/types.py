@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Literal
 
 PlanKind = Literal["retrieve", "read", "survey", "exact"]
@@ -370,20 +371,21 @@ class Message:
     """One message to the model: `stable` parts, then `blocks`, `text` and `tail`.
 
     The stable parts stay the same from question to question, and the prompt cache ends at each of them. A block is a
-    passage: read by itself behind the stable parts, it serves any prompt that begins like this one. The tail asks
-    something else about the same text, so that everything before it serves both.
+    passage, in one part or several that follow each other in a document: read behind the stable parts alone, it serves
+    any prompt that begins like this one. The tail asks something else about the same text, so that everything before it
+    serves both.
     """
 
     role: Literal["system", "user", "assistant"]
     text: str
     stable: tuple[str, ...] = ()
     tail: str = ""
-    blocks: tuple[str, ...] = ()
+    blocks: tuple[tuple[str, ...], ...] = ()
 
     @property
     def whole(self) -> str:
         """The message as the model reads it."""
-        return "".join((*self.stable, *self.blocks, self.text, self.tail))
+        return "".join((*self.stable, *chain.from_iterable(self.blocks), self.text, self.tail))
 
 
 # --- questions and answers ----------------------------------------------------------------------------------

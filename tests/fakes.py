@@ -127,14 +127,14 @@ class ScriptedGenerator:
                 words += [zlib.crc32(word.encode()) for word in part.split()]
                 cuts.append(len(words))
             if self.apart and message.blocks:
-                begin, blocks = (
-                    len(words),
-                    [[zlib.crc32(w.encode()) for w in block.split()] for block in message.blocks],
-                )
-                return [
-                    Prefix((*words, *block), (begin, begin + len(block)), number, begin)
-                    for number, block in enumerate(blocks, 1)
-                ]
+                keys: list[Prefix] = []
+                for number, block in enumerate(message.blocks, 1):
+                    before = list(words)
+                    for part in block:
+                        start = len(before)
+                        before += [zlib.crc32(word.encode()) for word in part.split()]
+                        keys.append(Prefix(tuple(before), (start, len(before)), number, start))
+                return keys
         return [Prefix(tuple(words[:end]), tuple(cuts[: at + 1]), at + 1) for at, end in enumerate(cuts)]
 
     def close(self) -> None:

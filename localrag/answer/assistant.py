@@ -265,12 +265,11 @@ class Assistant:
         model = self._model()
         budget = answering.budget(model, self._settings, query, self._settings.prompt_tokens)
         fitted = prompts.fit(hits, query.history, budget, model.count)
-        # The model reads each as it is indexed, also beside its neighbour: read once, it serves every prompt.
         ordered = retrieval.in_reading_order(fitted.taken)
         passages = retrieval.merged(ordered, query.libraries)
         return Prompt(
             prompts.passages_prompt(query.text, ordered, fitted.history), passages,
-            self._passage_cache(ordered, query.documents),
+            self._passage_cache([run[0] for run in prompts.runs(ordered)], query.documents),
             context=answering.window_use(model, fitted.tokens, fitted.history, query),
             looked_at=context.share_read(passages, query.documents, query.only)
             + context.history_read(fitted.shortened, fitted.left_out),

@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from localrag.answer import prompt_injection
 from localrag.errors import UsageError
 from localrag.ingest.readers.cleaning import clean
 from localrag.quantities import load_words
+from localrag.search.ranking import neighbours
 from localrag.store.library import Library
 from localrag.types import Message, Passage, Turn
 
@@ -38,6 +40,7 @@ _HISTORY_SHARE, _VERBATIM_SHARE = 0.25, 0.7
 _SHORT_QUESTION, _SHORT_ANSWER, _MAX_SOURCES = 40, 40, 2
 # Tokens of a passage besides its text: its number, its place, blank lines.
 _FRAME_TOKENS = 4
+_GAP = 2  # characters between passages that follow each other, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +76,35 @@ def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count
 
 
 def passages_prompt(question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()) -> list[Message]:
-    """Return the prompt of `retrieve`: rules, passages, earlier turns, question.
+    """Return the prompt of `retrieve`: rules, passages in reading order, earlier turns, question.
 
-    A passage looks the same whatever its number and neighbours, so that it needs to be read only once.
+    A passage looks the same whatever its number and those before it, so that it needs to be read only once; one that
+    goes on where the last ends is a part of the same block.
     """
-    blocks = tuple(f"{heading(passage)}\n{shown(passage)}\n\n" for passage in passages)
+    blocks = tuple(map(_block, runs(passages)))
     first, *later = [*_turns(history), Message("user", f"Question: {question}")]
-    return [
-        Message("system", PASSAGE_RULES), replace(first, stable=(WORDS["passages"],), blocks=blocks), *later
-    ]  # fmt: skip
+    first = replace(first, stable=(WORDS["passages"],), blocks=blocks, text=f"\n\n{first.text}")
+    return [Message("system", PASSAGE_RULES), first, *later]
+
+
+def runs(passages: Sequence[Passage]) -> list[list[Passage]]:
+    """Return passages in reading order with those together that follow each other in a document."""
+    found: list[list[Passage]] = []
+    for passage in passages:
+        if found and neighbours(found[-1][-1], passage, _GAP):
+            found[-1].append(passage)
+        else:
+            found.append([passage])
+    return found
+
+
+def _block(run: Sequence[Passage]) -> tuple[str, ...]:
+    """Return the parts of passages that follow each other, as one text under the heading of the first."""
+    rest = ["\n" * (one.start > last.end) + one.text[max(0, last.end - one.start) :] for last, one in pairwise(run)]
+    whole = "".join((run[0].text, *rest))
+    if len(run) > 1 and prompt_injection.removed(whole) != whole:
+        rest, run = [], [replace(run[0], text=whole)]
+    return (f"\n\n{heading(run[0])}\n{shown(run[0])}", *filter(None, rest))
 
 
 def documents_prompt(

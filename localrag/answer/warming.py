@@ -206,7 +206,7 @@ def _apart(
     library: Library, document: Document, passages: Sequence[Passage], model: Model, settings: Settings
 ) -> list[tuple[Passage, int]]:  # fmt: skip
     """Return passages and the tokens to read of each, 0 if it is cached; none if the model reads them together."""
-    keys = model.prefixes(prompts.passages_prompt("", passages)) if passages else []
+    keys = [key for one in passages for key in model.prefixes(prompts.passages_prompt("", [one]))]
     cache = _cache(library, document, settings)
     tokens = [0 if cache.has(key) else len(key.tokens) - key.start for key in keys if key.start]
     return list(zip(passages, tokens, strict=False))

@@ -85,7 +85,10 @@ def ask_passages(model: Generator, results: Run, stop: Stop) -> Iterator[Step]:
     """Weigh whether the three texts as passages hold the answer, read together and each by itself."""
     asked = list(tasks())
     documents = dict(task.document for task in asked)
-    passages = [Passage("", name, None, None, (), text, 0, len(text), 1.0) for name, text in documents.items()]
+    passages = [
+        Passage("", name, None, None, (), text, 0, len(text), 1.0, number)
+        for number, (name, text) in enumerate(documents.items())
+    ]
     for number, (way, task) in enumerate([(way, task) for way in _WAYS for task in asked], 1):
         step = _step(f"{task.id}/{way}")
         if results.done(step) is None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 STEP = 256  # tokens of a batch, and between two progress events
 MIN_BATCH = 64  # after a long document each batch takes half a second
@@ -23,7 +24,7 @@ class Prefix:
     """The beginning of a prompt up to the end of a stable part: the key of a prompt cache entry.
 
     `cuts` are the ends of its batches, ascending, the last being its length; `parts` counts its stable parts. The key
-    of a block is the beginning that it is read behind, and itself from `start` on; `parts` is then its number.
+    of a part of a block is all that it is read behind, and itself from `start` on; `parts` is its block's number.
     """
 
     tokens: tuple[int, ...]
@@ -36,20 +37,25 @@ class Prefix:
 class Prompt:
     """A prompt with the ends of its batches.
 
-    `checkpoints` are the ends of its stable parts, `blocks` those of its blocks, which follow them.
+    `checkpoints` are the ends of its stable parts, `blocks` those of the parts of each block, which follow them.
     """
 
     tokens: tuple[int, ...]
     cuts: tuple[int, ...]
     checkpoints: tuple[int, ...] = ()
-    blocks: tuple[int, ...] = ()
+    blocks: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.tokens)
 
+    @property
+    def joined(self) -> int:
+        """The end of the blocks; 0 without."""
+        return self.blocks[-1][-1] if self.blocks else 0
+
     def stable(self) -> Prompt:
         """Return the prompt up to the end of its stable parts and blocks."""
-        end = max((*self.checkpoints, *self.blocks), default=0)
+        end = max((*self.checkpoints, self.joined), default=0)
         cuts = tuple(cut for cut in self.cuts if cut <= end)
         return Prompt(self.tokens[:end], cuts, self.checkpoints, self.blocks)
 
@@ -61,31 +67,37 @@ class Prompt:
         ]
 
     def block_keys(self) -> list[Prefix]:
-        """Return the key of each block, in order."""
+        """Return the key of each part of a block, in order."""
         begin = self.checkpoints[-1] if self.blocks else 0
-        first, cuts = self.tokens[:begin], tuple(cut for cut in self.cuts if cut <= begin)
-        found = []
-        for number, (start, end) in enumerate(zip((begin, *self.blocks), self.blocks, strict=False), 1):
-            length = begin + end - start
-            ends = (*range(begin + STEP, length, STEP), length)
-            found.append(Prefix(first + self.tokens[start:end], cuts + ends, number, begin))
+        found: list[Prefix] = []
+        block = begin
+        for number, ends in enumerate(self.blocks, 1):
+            start, cuts = begin, tuple(cut for cut in self.cuts if cut <= begin)
+            for end in ends:
+                length = begin + end - block
+                cuts += (*range(start + STEP, length, STEP), length)
+                tokens = self.tokens[:begin] + self.tokens[block:end]
+                found.append(Prefix(tokens, cuts, number, start))
+                start = length
+            block = ends[-1]
         return found
 
 
 def lay(
-    tokens: Sequence[int], ends: Iterable[int], checkpoints: Sequence[int] = (), blocks: Sequence[int] = (),
-    step: int = STEP,
+    tokens: Sequence[int], ends: Iterable[int], checkpoints: Sequence[int] = (),
+    blocks: Sequence[tuple[int, ...]] = (), step: int = STEP,
 ) -> Prompt:  # fmt: skip
     """Cut a prompt at `checkpoints`, at `ends` that leave MIN_BATCH tokens or more, and every `step` tokens between.
 
     Among `blocks` it is cut just at their ends.
     """
-    always = {*checkpoints, *blocks, len(tokens)}
+    parts = frozenset(chain.from_iterable(blocks))
+    always = {*checkpoints, *parts, len(tokens)}
     cuts: list[int] = []
     begin = 0
     for end in sorted({end for end in (*ends, *always) if 0 < end <= len(tokens)}):
         if end in always or end - begin >= MIN_BATCH:
-            cuts += [end] if end in blocks else [*range(begin + step, end, step), end]
+            cuts += [end] if end in parts else [*range(begin + step, end, step), end]
             begin = end
     return Prompt(tuple(tokens), tuple(cuts), tuple(checkpoints), tuple(blocks))
 

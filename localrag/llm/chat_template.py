@@ -33,7 +33,8 @@ class Piece:
     """A part of a prompt; only in `trusted` text, from the template, are special tokens read.
 
     A batch ends after a piece that `ends` a message's text or a stable part of it, since it may occur again with
-    something else after it. After a `stable` one the state is cached; a `block` may be read by itself.
+    something else after it. After a `stable` one the state is cached; a `block` may be read by itself, or behind the
+    block that it continues.
     """
 
     text: str
@@ -41,6 +42,7 @@ class Piece:
     ends: bool = False
     stable: bool = False
     block: bool = False
+    continues: bool = False
 
 
 class ChatTemplate:
@@ -89,7 +91,8 @@ class ChatTemplate:
                 continue
             message = messages[int(part)]
             pieces += [Piece(text, trusted=False, ends=True, stable=True) for text in message.stable]
-            pieces += [Piece(text, trusted=False, block=True) for text in message.blocks]
+            for block in message.blocks:
+                pieces += [Piece(text, False, block=True, continues=n > 0) for n, text in enumerate(block)]
             # What the model wrote only occurs again together with the next question.
             pieces.append(Piece(message.text, trusted=False, ends=message.role != "assistant"))
             pieces.append(Piece(message.tail, trusted=False))

@@ -212,7 +212,7 @@ class LlamaGenerator:
         With `whole` the entire prompt may be there already.
         """
         kept = batching.shared(context.tokens, context.cuts, prompt)
-        if prompt.blocks and kept < prompt.blocks[-1]:
+        if kept < prompt.joined:
             kept = min(kept, prompt.checkpoints[-1])  # passages are put together at once, or not at all
         if whole and context.holds(prompt):
             kept = len(prompt)
@@ -249,7 +249,7 @@ class LlamaGenerator:
                 break
             if prompt.blocks and done == prompt.checkpoints[-1]:
                 reused += yield from self._read_blocks(context, prompt, stop, cache, ahead)
-                done = prompt.blocks[-1]
+                done = prompt.joined
                 if len(context.tokens) < done:
                     break
                 continue
@@ -265,33 +265,49 @@ class LlamaGenerator:
         ahead: bool,
     ) -> Generator[PromptRead, None, int]:  # fmt: skip
         """Read each block behind the beginning of the prompt, unless it is cached, and join them; see `_read`."""
-        begin, reused = prompt.checkpoints[-1], 0
+        begin, reused, end = prompt.checkpoints[-1], 0, prompt.checkpoints[-1]
         found: list[tuple[bytes | bytearray, Prefix]] = []
-        for key, end in zip(prompt.block_keys(), prompt.blocks, strict=True):
+        for key in prompt.block_keys():
             packed: bytes | bytearray | None = cache.get(key, stop) if cache is not None else None
             if packed is None:
-                for cut in key.cuts:
-                    if cut > begin and not context.decode(key.tokens[len(context.tokens) : cut], stop):
-                        context.cut(begin)
-                        return reused
-                packed = blocks.pack(context.take(begin), self._model.heads)
+                packed = self._read_part(context, key, begin, found, stop)
+                if packed is None:
+                    context.cut(begin)
+                    return reused
                 if cache is not None:
                     cache.put(key, memoryview(packed), stop)
             else:
-                reused += len(key.tokens) - begin
+                reused += len(key.tokens) - key.start
             found.append((packed, key))
+            end += len(key.tokens) - key.start
             yield PromptRead(end, len(prompt))
+        context.cut(begin)
         heads = []
         for packed, key in () if ahead else found:
-            head = min(_LINKED, len(key.tokens) - begin - 1) if len(context.tokens) > begin else 0
+            first = key.start == begin < len(context.tokens)
+            head = min(_LINKED, len(key.tokens) - key.start - 1) if first else 0
             if head:
                 heads.append((len(context.tokens), key.tokens[begin : begin + head]))
-            if not context.append(blocks.unpack(packed, head), key.tokens[begin:], begin):
+            if not context.append(blocks.unpack(packed, head), key.tokens[key.start :], key.start):
                 context.cut(begin)
                 return (yield from self._read_blocks(context, prompt, stop, None, ahead))
         if heads:
             context.link(heads)
         return reused
+
+    def _read_part(
+        self, context: LlamaContext, key: Prefix, begin: int, found: Sequence[tuple[bytes | bytearray, Prefix]],
+        stop: Callable[[], bool] | None,
+    ) -> bytes | None:  # fmt: skip
+        """Read a part of a block behind the parts before it, the last of those found; None if it was stopped."""
+        context.cut(begin)
+        before = [one for one in found if key.start > begin and one[1].tokens == key.tokens[: len(one[1].tokens)]]
+        for packed, part in before:
+            context.append(blocks.unpack(packed), part.tokens[part.start :], part.start)
+        for cut in key.cuts:
+            if cut > key.start and not context.decode(key.tokens[len(context.tokens) : cut], stop):
+                return None
+        return blocks.pack(context.take(key.start), self._model.heads)
 
     def _free_context(self) -> None:
         if self._context is not None:

@@ -205,7 +205,7 @@ class LlamaModel:
         tokens: list[int] = []
         ends: list[int] = []
         checkpoints: list[int] = []
-        blocks: list[int] = []
+        blocks: list[tuple[int, ...]] = []
         for piece in self._template.pieces(messages, think):
             tokens += self.tokenize(piece.text, special=piece.trusted)
             if not ends and self.c.llama_vocab_get_add_bos(self.vocab) and tokens[:1] != [bos]:
@@ -215,7 +215,7 @@ class LlamaModel:
             if piece.stable:
                 checkpoints.append(len(tokens))
             if piece.block and self.apart:
-                blocks.append(len(tokens))
+                blocks.append((*(blocks.pop() if piece.continues else ()), len(tokens)))
         return batching.lay(tokens, ends, checkpoints, blocks)
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:

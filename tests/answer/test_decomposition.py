@@ -72,7 +72,7 @@ def test_the_second_part_is_looked_up_with_the_words_of_the_first(
     models.generator.script = [("Question: When does", ENDS), ("", "It is EUR 48,000.")]
     _, answer = ask(assistant, "When does the lease of Hall 3 end and when is it paid?", "large", mode="retrieve")
     told = models.generator.prompts[-1]
-    assert [message.text for message in told[1:3]] == ["When does the lease of Hall 3 end?", ENDS]
+    assert [message.text.strip() for message in told[1:3]] == ["When does the lease of Hall 3 end?", ENDS]
     assert "48,000" in told[1].whole and "48,000" in answer.answer
 
 

@@ -18,7 +18,7 @@ from localrag.llm.prompt_cache import FOLDER, DiskPromptCache, PassageCache, dro
 from localrag.types import Message
 
 PASSAGES = tuple(
-    f"paper{n}.txt\nClause {n}: the fee of Hall {n} is {n * 37} euros a month, payable in advance.\n\n"
+    f"\n\npaper{n}.txt\nClause {n}: the fee of Hall {n} is {n * 37} euros a month, payable in advance."
     for n in range(4)
 )
 
@@ -49,7 +49,7 @@ def with_tail(asked: Sequence[Message], tail: str) -> list[Message]:
 def messages(passages: Sequence[str] = PASSAGES, question: str = "What is the fee of Hall 3?") -> list[Message]:
     return [
         Message("system", "Be short."),
-        Message("user", question, stable=("Passages:\n\n",), blocks=tuple(passages)),
+        Message("user", question, stable=("Passages:",), blocks=tuple((one,) for one in passages)),
     ]
 
 
@@ -109,6 +109,23 @@ def test_passages_in_another_order_or_number_are_not_read_again(start: Callable[
         new = model.count("Which hall?")
         assert 0 < warm.usage.prompt - warm.usage.reused <= new + 100
         assert warm.text == run(start(), asked).text
+
+
+def continued(*blocks: tuple[str, ...]) -> list[Message]:
+    return [Message("system", "Be short."), Message("user", "\n\nWhich?", stable=("Passages:",), blocks=blocks)]
+
+
+def test_a_passage_that_goes_on_is_read_behind_the_one_before(start: Callable[..., LlamaGenerator]) -> None:
+    one, two, three, four = PASSAGES
+    cold, cache = shares(start(), continued((one, two, three), (four,))), Kept()
+    assert shares(start(), continued((one, two, three), (four,)), cache=cache) == cold
+    assert shares(start(), continued((one, two, three), (four,)), cache=cache) == cold, "from the cache"
+    assert cold != shares(start(), continued((one,), (two,), (three,), (four,))), "as if each were by itself"
+    part = Kept()
+    shares(start(), continued((one, two)), cache=part)
+    loaded = part.loaded
+    assert shares(start(), continued((one, two, three), (four,)), cache=part) == cold, "the first two from the cache"
+    assert part.loaded == loaded + 3, "the beginning and two parts"
 
 
 def test_the_order_of_passages_matters_to_the_model(start: Callable[..., LlamaGenerator]) -> None:

@@ -112,7 +112,7 @@ def standings(scores: Sequence[float]) -> list[float]:
 
 def passage_prompt(noun: str, passages: Sequence[Passage]) -> list[Message]:
     """Return a prompt with passages of one document, to be asked with a tail."""
-    blocks = tuple(f"\n\n{prompts.shown(passage)}" for passage in passages)
+    blocks = tuple((f"\n\n{prompts.shown(passage)}",) for passage in passages)
     first = f"Passage{'s' if len(blocks) > 1 else ''} of the {noun}:"
     return [Message("system", _WORDS["rules"]), Message("user", "", stable=(first,), blocks=blocks)]
 

@@ -95,8 +95,7 @@ def _surveys(settings: Settings, kept: Path, question: str) -> None:
     shutil.rmtree(kept, ignore_errors=True)
     seconds = []
     for _ in range(2):
-        with closing(Assistant(settings)) as assistant:
-            assistant.load()
+        with closing(Assistant(settings, loading.load_generator(settings, apart=True))) as assistant:
             began = time.monotonic()
             *_, last = assistant.ask(question, libraries=[NAME], mode="survey")
             seconds.append(time.monotonic() - began)

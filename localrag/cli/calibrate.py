@@ -196,7 +196,7 @@ def _show(report: Mapping[str, Any]) -> None:
             for row in report["speed"]["lengths"]
         ])  # fmt: skip
     echo(f"\nAnswers from a likelihood of {report['answer_from']} that the text holds the answer.")
-    if not report["apart"]:
+    if report["complete"] and not report["apart"]:
         echo("Passages are read together each time: read by themselves, it tells less well what they hold.")
     echo("\nSaved." if report["complete"] else "\nNot complete: the same command continues.")
 

@@ -53,7 +53,7 @@ class Calibration:
     answer_from: float = 0.5
     read_slowing: float = _READ_SLOWING
     write_slowing: float = _WRITE_SLOWING
-    apart: bool = True
+    apart: bool = False
     calibrated: bool = False
     at_least: bool = False
     weights: str = ""

@@ -120,7 +120,7 @@ class LlamaGenerator:
             f"{model.gpu_layers} of {model.layers} layers on a GPU",
             *([f"a sliding window of {model.sliding_window:,} tokens, kept whole"] if model.sliding_window else []),
             *([f"recurrent layers ({self._footprint[1] / 1e6:.1f} MB, kept as checkpoints)"] if model.forgets else []),
-            *([] if model.apart else [f"passages are read together ({model.in_place or 'measured by calibrate'})"]),
+            *([] if model.apart else [f"passages are read together ({model.in_place or 'see localrag calibrate'})"]),
             *(["has a reasoning mode"] if model.thinks else []),
         ]  # fmt: skip
 

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -181,6 +182,7 @@ def _fit(settings: Settings, libraries: Sequence[str]) -> tuple[Any, ...]:
     Any change to a library is one, so that nothing that was forgotten stays in memory.
     """
     watched = [settings.models_dir / "choice.json", *settings.models_dir.glob("*/"), *policy.files(), policy.SYSTEM]
+    watched.append(Path(sysconfig.get_path("purelib")))  # where a package is exchanged
     code = os.walk(Path(__file__).parents[1])
     watched += [Path(folder, name) for folder, _, names in code for name in names if name.endswith(".py")]
     for name in libraries:

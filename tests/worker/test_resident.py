@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -289,6 +290,13 @@ def test_a_change_of_key_contents_or_model_needs_another_worker(kept: Settings, 
     before = resident._fit(kept, ["ours"])
     (short / name).parent.mkdir(exist_ok=True)
     (short / name).write_text("new")
+    assert resident._fit(kept, ["ours"]) != before
+
+
+def test_another_package_needs_another_worker(kept: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    before = resident._fit(kept, ["ours"])
+    (tmp_path / "llama_cpp_python-9.dist-info").mkdir()
     assert resident._fit(kept, ["ours"]) != before
 
 

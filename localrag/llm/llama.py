@@ -15,7 +15,7 @@ from pathlib import Path
 
 from localrag.errors import ModelError, SettingsError
 from localrag.events import Delta, PromptRead, Reasoning
-from localrag.llm import Completed, PromptCache, Weighed, batching, blocks
+from localrag.llm import Completed, PromptCache, Weighed, batching, passage_states
 from localrag.llm.batching import Prefix, Prompt
 from localrag.llm.decoding import Decoding, sampler
 from localrag.llm.llama_model import LlamaContext, LlamaModel, Running, check_memory, footprint
@@ -288,7 +288,7 @@ class LlamaGenerator:
             head = min(_LINKED, len(key.tokens) - key.start - 1) if first else 0
             if head:
                 heads.append((len(context.tokens), key.tokens[begin : begin + head]))
-            if not context.append(blocks.unpack(packed, head), key.tokens[key.start :], key.start):
+            if not context.append(passage_states.unpack(packed, head), key.tokens[key.start :], key.start):
                 context.cut(begin)
                 return (yield from self._read_blocks(context, prompt, stop, None, ahead))
         if heads:
@@ -303,11 +303,11 @@ class LlamaGenerator:
         context.cut(begin)
         before = [one for one in found if key.start > begin and one[1].tokens == key.tokens[: len(one[1].tokens)]]
         for packed, part in before:
-            context.append(blocks.unpack(packed), part.tokens[part.start :], part.start)
+            context.append(passage_states.unpack(packed), part.tokens[part.start :], part.start)
         for cut in key.cuts:
             if cut > key.start and not context.decode(key.tokens[len(context.tokens) : cut], stop):
                 return None
-        return blocks.pack(context.take(key.start), self._model.heads)
+        return passage_states.pack(context.take(key.start), self._model.heads)
 
     def _free_context(self) -> None:
         if self._context is not None:

@@ -216,6 +216,8 @@ class LlamaModel:
                 checkpoints.append(len(tokens))
             if piece.block and self.apart:
                 blocks.append((*(blocks.pop() if piece.continues else ()), len(tokens)))
+            elif piece.block:
+                checkpoints.clear()  # what is before passages serves others only if those are read by themselves
         return batching.lay(tokens, ends, checkpoints, blocks)
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
@@ -296,7 +298,7 @@ class LlamaContext:
         self.checkpoints: dict[int, memoryview] = {}
         self.settled = 0
         self.ready = False  # the scores for the next token are there
-        self.forked: int | None = None  # from here on tokens lie apart, so that they are only reused at once
+        self.forked: int | None = None  # what follows lies in two pieces, and is reused as a whole or not at all
         self.moving = False  # the keys of moved tokens are turned with the next batch
         self._scored = -1
         self._stop: Callable[[], bool] = lambda: False  # polled by the abort callback

@@ -15,7 +15,6 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -140,7 +139,7 @@ class PassageCache:
         return self._of(prefix).get(prefix, stop)
 
     def put(self, prefix: Prefix, state: memoryview, stop: Callable[[], bool] | None = None) -> None:
-        self._of(prefix).put(replace(prefix, parts=min(prefix.parts, 1)), state, stop)
+        self._of(prefix).put(prefix, state, stop)
 
     def _of(self, prefix: Prefix) -> DiskPromptCache:
         return self._caches[max(0, prefix.parts - 1)]

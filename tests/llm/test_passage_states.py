@@ -11,7 +11,7 @@ import pytest
 import tiny_llamas
 
 from localrag.events import PromptRead
-from localrag.llm import Completed, Weighed, blocks
+from localrag.llm import Completed, Weighed, passage_states
 from localrag.llm.batching import Prefix
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.prompt_cache import FOLDER, DiskPromptCache, PassageCache, drop_missing, kept, warm
@@ -147,6 +147,14 @@ def test_a_model_that_cannot_move_them_reads_them_together(
     assert shares(start(tmp_path / "other.gguf"), messages()) == first
 
 
+def test_passages_read_together_leave_nothing_that_passes_for_a_document(
+    start: Callable[..., LlamaGenerator], tmp_path: Path
+) -> None:
+    cache = PassageCache([DiskPromptCache(tmp_path, "model", ["hash"], 1 << 30)] * len(PASSAGES))
+    run(start(apart=False), messages(), cache=cache)
+    assert kept(tmp_path, "model") == {} == warm(tmp_path, "model")
+
+
 def test_reading_ahead_leaves_only_the_question(start: Callable[..., LlamaGenerator]) -> None:
     cache, model = Kept(), start()
     *_, last = model.read(messages(), cache=cache)
@@ -237,16 +245,16 @@ def test_packed_a_state_takes_little_more_than_half(start: Callable[..., LlamaGe
     shares(model, messages())
     assert model._context is not None
     state = model._context.state()
-    packed = blocks.pack(state, model._model.heads)
-    back = blocks.unpack(packed)
+    packed = passage_states.pack(state, model._model.heads)
+    back = passage_states.unpack(packed)
     assert len(packed) < 0.6 * len(state) and len(back) == len(state)
-    assert blocks.pack(memoryview(back), model._model.heads) == packed, "a second time nothing is lost"
-    assert len(blocks.unpack(packed, 8)) < len(back)
+    assert passage_states.pack(memoryview(back), model._model.heads) == packed, "a second time nothing is lost"
+    assert len(passage_states.unpack(packed, 8)) < len(back)
 
 
 @pytest.mark.parametrize("state", [b"", b"x" * 15, b"\0" * 64, np.arange(999, dtype=np.uint8).tobytes()])
 def test_a_state_of_another_form_is_kept_as_it_is(state: bytes) -> None:
-    assert bytes(blocks.unpack(blocks.pack(memoryview(state), 2))) == state
+    assert bytes(passage_states.unpack(passage_states.pack(memoryview(state), 2))) == state
 
 
 # --- on the disk --------------------------------------------------------------------------------------------

@@ -24,6 +24,12 @@ _KEYWORD = re.compile(
     r"\s+(?P<number>[IVXLC]{1,7}|\d{1,3}(?:\.\d{1,3}){0,3}[A-Z]?|[A-Z](?:-\d{1,2})?)(?![\w])"
     r"(?P<rest>.*)$"
 )
+_STRUCTURE = re.compile(
+    rf"(?:\b(?P<kind>{'|'.join(_KEYWORD_LEVELS)}|sec(?=\.)|clause)s?\b\.?|(?P<sign>§))\s*(?:no\.?\s*)?"
+    r"(?P<number>\d+(?:\.\d+)*[a-z]?(?![\w-]*[a-z]{2})|[ivx]+\b|(?:[b-z]|(?-i:A))(?:-\d+)?\b)", re.I,
+)  # fmt: skip
+_BARE = re.compile(r"(?P<number>\d{1,3}(?:\.\d{1,3})*)[.)]?\s+(?=[^\W\d_])")
+_ROMAN = {"i": 1, "v": 5, "x": 10}
 _NUMBERED = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,3})(?P<dot>\.?)[ \t]{1,8}(?P<rest>\S.*)$")
 _SMALL = frozenset(
     "a an and as at but by for from in into nor of on or over per re s the to upon via vs with without de la".split()
@@ -32,6 +38,35 @@ _WORD = re.compile(r"[^\W\d_][\w'’]*")
 _LEADERS = re.compile(r"\.{3,}|(?:\. ){3,}|…|\s\d{1,3}$|\t\s{0,99}\d{1,9}$")
 _ADDRESS = re.compile(r"\b\d{5}(?:-\d{4})?\b|@|https?:|www\.|\b(?:P\.?O\.? Box|Tel|Fax|Suite)\b", re.I)
 _COMPANY = re.compile(r"\b(?:INC|LLC|L\.L\.C|LTD|CORP|L\.P|LP|GMBH|PLC|N\.A)\b|\b(?:CORPORATION|COMPANY)$", re.I)
+
+
+def structure_numbers(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the numbered parts that a text names, in order: "Schedule II of Item 7A" gives schedule 2 and item 7a.
+
+    Numbers are lower case, and Roman ones Arabic. "§ 3.2", "clause 3.2" and "3.2 Fees" are sections.
+    """
+    found = [(match["kind"], match["number"]) for match in _STRUCTURE.finditer(text)]
+    if bare := _BARE.match(text):
+        found.insert(0, ("section", bare["number"]))
+    return tuple((_kind(kind), _arabic(number.lower())) for kind, number in found)
+
+
+def structure_number(heading: str) -> tuple[str, str] | None:
+    """Return the kind and number with which a heading begins: ("item", "7"), ("schedule", "2"), ("note", "14")."""
+    begins = _BARE.match(heading) or _STRUCTURE.match(heading)
+    return structure_numbers(heading)[0] if begins else None
+
+
+def _kind(word: str | None) -> str:
+    kind = (word or "section").lower()
+    return "section" if kind in ("sec", "clause") else kind
+
+
+def _arabic(number: str) -> str:
+    values = [_ROMAN.get(letter, 0) for letter in number]
+    if not all(values):
+        return number
+    return str(sum(-value if value < max(values[place:]) else value for place, value in enumerate(values)))
 
 
 def find_headings(text: str) -> tuple[Heading, ...]:

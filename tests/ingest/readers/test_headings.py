@@ -1,6 +1,6 @@
 import pytest
 
-from localrag.ingest.readers.headings import drop_running, find_headings
+from localrag.ingest.readers.headings import drop_running, find_headings, structure_number, structure_numbers
 from localrag.types import Heading
 
 PROSE = "Either party may end this Agreement upon thirty days of written notice to the other party."
@@ -78,3 +78,21 @@ def test_running_headers_are_no_headings():
         text = f"EMPLOYEE HANDBOOK\n{PROSE}\n{number + 1}. Leave\n" + "line\n" * 9
         pages.append((text, (Heading(0, 1, "EMPLOYEE HANDBOOK"), Heading(text.index("Leave"), 1, f"{number} Leave"))))
     assert [[item.title for item in page] for page in drop_running(pages)] == [[f"{n} Leave"] for n in range(8)]
+
+
+@pytest.mark.parametrize("heading, number", [
+    ("ITEM 7. MANAGEMENT’S DISCUSSION", ("item", "7")), ("Item 7A", ("item", "7a")), ("PART IV", ("part", "4")),
+    ("Schedule II — Valuation", ("schedule", "2")), ("EXHIBIT A-1", ("exhibit", "a-1")), ("Annex C", ("annex", "c")),
+    ("NOTE 14 — DEBT", ("note", "14")), ("3.2 Payment Terms", ("section", "3.2")), ("§ 3.2 Fees", ("section", "3.2")),
+    ("14. Deposits", ("section", "14")), ("Section 5.2(b)", ("section", "5.2")), ("Article IX", ("article", "9")),
+    ("Note payable", None), ("Schedule of Events", None), ("Section a thing", None), ("Risk Factors in Item 1A", None),
+])  # fmt: skip
+def test_numbers_of_headings_are_told(heading, number):
+    assert structure_number(heading) == number
+
+
+def test_numbers_in_a_question_are_told():
+    question = "What does schedule 2 say about Item 7a, section 12.3 and clause 4?"
+    assert structure_numbers(question) == (
+        ("schedule", "2"), ("item", "7a"), ("section", "12.3"), ("section", "4"),
+    )  # fmt: skip

@@ -12,14 +12,17 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import fmean, pstdev
 from typing import Any, Literal
 
 from localrag.answer import prompts
 from localrag.answer.survey.leaf_question import LeafQuestion
 from localrag.answer.verify.citations import cite, cite_span, terms
-from localrag.answer.verify.locate import locate
+from localrag.answer.verify.locate import Folded, fold, locate, within
+from localrag.events import Delta
 from localrag.llm import Completed, Generator, PromptCache, Weighed
+from localrag.quantities import lazy_re
 from localrag.store.sentences import sentences
 from localrag.types import Citation, Document, Message, Passage, Usage
 
@@ -34,9 +37,12 @@ _STRING = r"""
 string ::= "\"" char{0,300} "\""
 char   ::= [^"\\\x00-\x1F] | "\\" ["\\/nt]
 """
-# The shape of an answer (GBNF).
+# The shape of an answer (GBNF), and one whose quote is still being written.
 LEAF_GRAMMAR = rf"""
 root   ::= "{{\"found\": " ("true" | "false") ", \"answer\": " string ", \"quote\": " string "}}"{_STRING}"""
+_QUOTING = lazy_re(r'\{"found": true, "answer": "(?:[^"\\]|\\.)*", "quote": "((?:[^"\\]|\\.)*)\s\S*$')
+# The model writes so many words of a quote; code takes the rest of the sentence, up to so many characters.
+_QUOTE_WORDS, _QUOTE_CHARACTERS = 6, 300
 
 
 # Log odds that need no second passage, and what it costs where a required name shares no sentence with another search
@@ -169,7 +175,12 @@ def ask(
     if question.kind == "fields":
         grammar = fields_grammar(question.columns)
         limit = min(_MAX_FIELD_TOKENS, _FIELD_TOKENS * len(question.columns) + 20)
-    written = call.write(with_tail(messages, write(question, _this(material))), grammar, limit)
+    ended = (
+        None
+        if question.kind == "fields"
+        else partial(_ended, texts={passage.text: fold(passage.text) for passage in passages})
+    )
+    written = call.write(with_tail(messages, write(question, _this(material))), grammar, limit, ended)
     return None if written is None else _checked(question, replace(nothing, usage=call.usage), passages, written)
 
 
@@ -192,11 +203,22 @@ class _Call:
         share = min(max(weighed.shares[0], 1e-6), 1 - 1e-6)
         return math.log(share / (1 - share))
 
-    def write(self, messages: Sequence[Message], grammar: str, limit: int) -> str | None:
-        *_, done = self.model.generate(messages, max_tokens=limit, grammar=grammar, stop=self.stop, cache=self.cache)
-        assert isinstance(done, Completed)
-        self.usage += done.usage
-        return None if done.ended == "stopped" else done.text
+    def write(
+        self, messages: Sequence[Message], grammar: str, limit: int, ended: Callable[[str], str] | None
+    ) -> str | None:
+        """Return what the model writes, or what `ended` makes of its beginning; None where it was stopped."""
+        text = full = ""
+
+        def halt() -> bool:
+            return bool(full) or self.stop()
+
+        for event in self.model.generate(messages, max_tokens=limit, grammar=grammar, stop=halt, cache=self.cache):
+            if isinstance(event, Delta) and ended is not None:
+                text += event.text
+                full = full or ended(text)
+        assert isinstance(event, Completed)
+        self.usage += event.usage
+        return full or (None if event.ended == "stopped" else event.text)
 
 
 def _judged(
@@ -233,6 +255,27 @@ def _this(material: Material) -> str:
     if material.read == "whole":
         return "this document"
     return "this passage" if len(material.passages) == 1 else "the text"
+
+
+def _ended(text: str, texts: Mapping[str, Folded]) -> str:
+    """Return the whole JSON of an answer as soon as its end is known, else "": not found, or a quote that occurs once."""
+    if text.startswith('{"found": false'):
+        return '{"found": false, "answer": "", "quote": ""}'
+    found = _QUOTING.match(text)
+    words = json.loads(f'"{found[1]}"') if found else ""
+    if found is None or len(words.split()) < _QUOTE_WORDS:
+        return ""
+    if sum(folded.text.count(fold(words).text) for folded in texts.values()) != 1:
+        return ""
+    for whole, folded in texts.items():
+        if place := within(words, folded):
+            start, end = place
+            end = next((last for first, last in sentences(whole) if first <= start and end < last), end)
+            quote = whole[start:end]
+            if len(quote) > _QUOTE_CHARACTERS:
+                quote = quote[:_QUOTE_CHARACTERS].rpartition(" ")[0]
+            return f"{text[: found.start(1) - 1]}{json.dumps(quote)}}}"
+    return ""
 
 
 def _checked(question: LeafQuestion, nothing: Leaf, passages: Sequence[Passage], text: str) -> Leaf:

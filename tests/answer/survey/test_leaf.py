@@ -13,7 +13,8 @@ from fakes import ScriptedGenerator
 from localrag.answer.survey import leaf as leaves
 from localrag.answer.survey.leaf import Leaf, Material
 from localrag.answer.survey.leaf_question import leaf_question
-from localrag.llm import Weighed
+from localrag.events import Delta
+from localrag.llm import Completed, Weighed
 from localrag.llm.llama import LlamaGenerator
 from localrag.models.store import ModelStore
 from localrag.settings import load_settings
@@ -228,3 +229,63 @@ def test_a_real_model_keeps_to_the_shape_and_reads_a_passage_once() -> None:
     fresh = leaf.usage.prompt - leaf.usage.reused
     assert leaf.usage.reused >= model.count(text) and fresh < leaf.usage.prompt / 2 + 60
     model.close()
+
+
+@dataclass(slots=True)
+class Piecewise(Sure):
+    """Writes a reply word by word and stops when it is told to, as a model does; counts the words."""
+
+    written: int = 0
+
+    def generate(self, messages: Sequence[Message], **rest: Any) -> Iterator[Any]:
+        _, text = self.script[0]
+        ended = "end"
+        for word in text.split(" "):
+            if rest["stop"]():
+                ended = "stopped"
+                break
+            self.written += 1
+            yield Delta(word if self.written == 1 else f" {word}")
+        yield Completed(text, Usage(generated=self.written), ended)  # type: ignore[arg-type]
+
+
+SENTENCE = "This agreement renews each year for one year unless a party says no by letter."
+
+
+def test_code_takes_the_rest_of_a_quoted_sentence() -> None:
+    quote = f"agreement{SENTENCE[14:]} Rent is"
+    model = Piecewise(shares={"year": 0.9}, script=[("", reply(quote=quote))])
+    leaf = run(RENEWS, Material(passages(f"Rent is due. {SENTENCE} Rent is due.")), model)
+    assert leaf.found and leaf.citation is not None
+    assert leaf.citation.quote == SENTENCE[5:].rstrip(".")
+    assert model.written < len(reply(quote=quote).split(" ")) - 5 and leaf.usage.generated == model.written
+
+
+def test_a_quote_that_occurs_twice_is_written_to_its_end() -> None:
+    quote = SENTENCE
+    model = Piecewise(shares={"year": 0.9}, script=[("", reply(quote=quote))])
+    leaf = run(RENEWS, Material(passages(f"{SENTENCE} Rent is due. {SENTENCE}")), model)
+    assert leaf.found and leaf.citation is not None and leaf.citation.quote == SENTENCE.rstrip(".")
+    assert model.written == len(reply(quote=quote).split(" "))
+
+
+def test_a_long_sentence_is_quoted_in_whole_words() -> None:
+    long = f"This agreement renews each year {'and each further year ' * 30}without notice."
+    model = Piecewise(shares={"year": 0.9}, script=[("", reply(quote=long))])
+    leaf = run(RENEWS, Material(passages(long)), model)
+    assert leaf.citation is not None and 200 < len(leaf.citation.quote) <= 300
+    assert long[len(leaf.citation.quote)] == " "
+
+
+def test_nothing_more_is_written_once_nothing_is_found() -> None:
+    model = Piecewise(shares={"year": 0.9}, script=[("", reply(found=False, answer="no, it ends and never renews"))])
+    leaf = run(RENEWS, Material(passages(SENTENCE)), model)
+    assert not leaf.found and model.written == 2
+
+
+def test_a_stop_while_the_answer_is_written_leaves_no_row() -> None:
+    model = Piecewise(shares={"year": 0.9}, script=[("", reply(quote=SENTENCE))])
+    stopped = leaves.ask(
+        RENEWS, "papers", DOCUMENT, Material(passages(SENTENCE)), model, stop=lambda: model.written > 3
+    )
+    assert stopped is None

@@ -39,12 +39,13 @@ def sliding(path: Path, template: str = "") -> Path:
     return _write(path, "gemma3", keys, [_weighted(block)], template)
 
 
-def full(path: Path, family: str = "llama", head: int = HEAD, template: str = "") -> Path:
+def full(path: Path, family: str = "llama", head: int = HEAD, template: str = "", **more: Any) -> Path:
     """A llama, or with the same layers a smollm3 (no positions in every fourth) or a qwen2vl (positions in sections)."""
     block = _attention(head) | _FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)}
     keys: dict[str, Any] = {
         "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": 1,
         "attention.key_length": head, "attention.value_length": head, "rope.dimension_count": head, "rope.freq_base": 10000.0, "rope.dimension_sections": [4, 6, 6, 0],
+        **more,
     }  # fmt: skip
     return _write(path, family, keys, [_weighted(block)], template)
 

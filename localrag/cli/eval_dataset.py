@@ -292,6 +292,7 @@ def ask(
     made = {
         "measure": "answers", "mode": mode, "within_document": within, "baseline": baseline,
         "model": None if mode == "exact" else loading.generator_identity(settings),
+        "apart": mode != "exact" and loading.generator_arguments(settings)["apart"],
         **state(sample.library, settings), **values,
     }  # fmt: skip
     assistant = Assistant(settings if sample.how.library is not None else datasets.apart(settings))

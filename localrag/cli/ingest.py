@@ -225,9 +225,9 @@ def warm_command(
     """Read the documents of the library NAME into the prompt cache on the disk.
 
     A question about a cached document gets its first word within seconds, however long the document is. First the
-    passages of every document are read, which serve any look-up, then whole documents; one longer than the model can
-    use section by section. Questions asked meanwhile go first. Ctrl-C stops; the same command continues. Nothing that
-    is cached already is deleted.
+    passages of every document are read, which serve any look-up, unless the model has to read passages together
+    (localrag doctor says so); then whole documents, one longer than the model can use section by section. Questions
+    asked meanwhile go first. Ctrl-C stops; the same command continues. Nothing that is cached already is deleted.
     """
     if hasattr(os, "nice"):
         os.nice(10)
@@ -296,4 +296,6 @@ def _print_estimate(estimate: Estimate, pieces: Sequence[Piece]) -> None:
         f"{size(estimate.bound)}).",
         err=True,
     )
+    if not any(piece.apart for piece in pieces):
+        echo("  The model reads passages together: look-ups are no faster. `localrag doctor` says why.", err=True)
     remarks([f"  not read: {piece.name}: {piece.why_not}" for piece in pieces if piece.why_not], 10, "--json")

@@ -188,7 +188,7 @@ def measured(
     gaps = {way: _gap({str(row["id"]).removesuffix(f"/{way}"): float(row["share"]) for row in passages.rows})
             for way in _WAYS}  # fmt: skip
     if gaps["together"] is not None and gaps["apart"] is not None:
-        values |= {"apart": gaps["apart"] >= _KEEPS_GAP * gaps["together"], **about}
+        values |= {"apart": gaps["apart"] >= max(_MIN_GAP, _KEEPS_GAP * gaps["together"]), **about}
     writings = [
         calibration.writing_sample(after, tokens, seconds)
         for after, tokens, seconds in (row["write"] for row in found.rows)
@@ -261,8 +261,9 @@ def _speed(known: Calibration, scope: Scope) -> dict[str, Any] | None:
 # Models say "yes" less readily to real questions about passages of 1,000 tokens than to these, by this much in log
 # odds: measured on the models of docs/decisions/0046-answer-from.md.
 _HARDER = 0.7
-# Passages are read apart if that keeps most of the distance, in log odds, between texts with and without the answer.
-_WAYS, _KEEPS_GAP = ("together", "apart"), 0.8
+# Passages are read apart if that keeps most of the distance, in log odds, between texts with and without the answer,
+# and there is one.
+_WAYS, _KEEPS_GAP, _MIN_GAP = ("together", "apart"), 0.8, 0.5
 
 
 @dataclass(frozen=True, slots=True)

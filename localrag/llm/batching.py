@@ -24,13 +24,14 @@ class Prefix:
     """The beginning of a prompt up to the end of a stable part: the key of a prompt cache entry.
 
     `cuts` are the ends of its batches, ascending, the last being its length; `parts` counts its stable parts. The key
-    of a part of a block is all that it is read behind, and itself from `start` on; `parts` is its block's number.
+    of a part of a block, the first of which is `block` 1, is all that it is read behind, and itself from `start` on.
     """
 
     tokens: tuple[int, ...]
     cuts: tuple[int, ...]
     parts: int = field(compare=False)
     start: int = 0
+    block: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Prompt:
                 length = begin + end - block
                 cuts += (*range(start + STEP, length, STEP), length)
                 tokens = self.tokens[:begin] + self.tokens[block:end]
-                found.append(Prefix(tokens, cuts, number, start))
+                found.append(Prefix(tokens, cuts, 1, start, number))
                 start = length
             block = ends[-1]
         return found

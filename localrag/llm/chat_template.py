@@ -64,7 +64,9 @@ class ChatTemplate:
             raise TemplateError(message)
 
         environment.globals["raise_exception"] = refuse
-        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        # Today's date would make each prompt another tomorrow, so only templates get it that do not do without.
+        if "strftime_now is defined" not in (source or ""):
+            environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         try:
             self._template = environment.from_string(source or _PLAIN)
         except Exception as error:  # a template is untrusted and may raise anything

@@ -56,7 +56,9 @@ class LlamaGenerator:
                 'Set flash_attention = "auto", or kv_type = "f16".',
             )
         self._running = Running(threads or machine.physical_cores(), flash_attention, kv_type)
-        self._model = LlamaModel(model, path, adapter=adapter, gpu_layers=gpu_layers, weights=weights, apart=apart)
+        self._model = LlamaModel(
+            model, path, adapter=adapter, gpu_layers=gpu_layers, weights=weights, apart=apart and kv_type == "f16"
+        )
         self._weights = weights
         self._thread = ThreadPoolExecutor(1, "llama")
         self._context: LlamaContext | None = None
@@ -106,6 +108,10 @@ class LlamaGenerator:
         turns = [Message("assistant" if i % 2 else "user", "x") for i in range(messages)]
         return len(self._model.encode([Message("system", "x"), *turns]))
 
+    def _why_together(self) -> str:
+        eight = "keys of 8 bits cannot be moved" if self._running.kv_type != "f16" else ""
+        return self._model.why_not_movable or eight or "calibrated so"
+
     def in_force(self) -> list[str]:
         """Describe how it runs."""
         running, model = self._running, self._model
@@ -120,7 +126,7 @@ class LlamaGenerator:
             f"{model.gpu_layers} of {model.layers} layers on a GPU",
             *([f"a sliding window of {model.sliding_window:,} tokens, kept whole"] if model.sliding_window else []),
             *([f"recurrent layers ({self._footprint[1] / 1e6:.1f} MB, kept as checkpoints)"] if model.forgets else []),
-            *([] if model.apart else [f"passages are read together ({model.in_place or 'see localrag calibrate'})"]),
+            *([] if model.apart else [f"passages are read together ({self._why_together()})"]),
             *(["has a reasoning mode"] if model.thinks else []),
         ]  # fmt: skip
 
@@ -265,6 +271,18 @@ class LlamaGenerator:
         ahead: bool,
     ) -> Generator[PromptRead, None, int]:  # fmt: skip
         """Read each block behind the beginning of the prompt, unless it is cached, and join them; see `_read`."""
+        try:
+            return (yield from self._join(context, prompt, stop, cache, ahead))
+        except ModelError:  # a state that does not fit, which its digest does not show
+            context.cut(prompt.checkpoints[-1])
+            if cache is None:
+                raise
+        return (yield from self._join(context, prompt, stop, None, ahead))
+
+    def _join(
+        self, context: LlamaContext, prompt: Prompt, stop: Callable[[], bool] | None, cache: PromptCache | None,
+        ahead: bool,
+    ) -> Generator[PromptRead, None, int]:  # fmt: skip
         begin, reused, end = prompt.checkpoints[-1], 0, prompt.checkpoints[-1]
         found: list[tuple[bytes | bytearray, Prefix]] = []
         for key in prompt.block_keys():
@@ -273,7 +291,7 @@ class LlamaGenerator:
                 packed = self._read_part(context, key, begin, found, stop)
                 if packed is None:
                     context.cut(begin)
-                    return reused
+                    return 0
                 if cache is not None:
                     cache.put(key, memoryview(packed), stop)
             else:
@@ -288,12 +306,14 @@ class LlamaGenerator:
             head = min(_LINKED, len(key.tokens) - key.start - 1) if first else 0
             if head:
                 heads.append((len(context.tokens), key.tokens[begin : begin + head]))
-            if not context.append(passage_states.unpack(packed, head), key.tokens[key.start :], key.start):
+            context.append(passage_states.unpack(packed), key.tokens[key.start :], key.start)
+        linked = False
+        try:
+            linked = context.link(heads, stop)
+        finally:
+            if not linked:
                 context.cut(begin)
-                return (yield from self._read_blocks(context, prompt, stop, None, ahead))
-        if heads:
-            context.link(heads)
-        return reused
+        return reused if linked else 0
 
     def _read_part(
         self, context: LlamaContext, key: Prefix, begin: int, found: Sequence[tuple[bytes | bytearray, Prefix]],
@@ -301,9 +321,9 @@ class LlamaGenerator:
     ) -> bytes | None:  # fmt: skip
         """Read a part of a block behind the parts before it, the last of those found; None if it was stopped."""
         context.cut(begin)
-        before = [one for one in found if key.start > begin and one[1].tokens == key.tokens[: len(one[1].tokens)]]
-        for packed, part in before:
-            context.append(passage_states.unpack(packed), part.tokens[part.start :], part.start)
+        for packed, part in found:
+            if part.block == key.block:
+                context.append(passage_states.unpack(packed), part.tokens[part.start :], part.start)
         for cut in key.cuts:
             if cut > key.start and not context.decode(key.tokens[len(context.tokens) : cut], stop):
                 return None

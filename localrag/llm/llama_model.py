@@ -131,11 +131,11 @@ class LlamaModel:
 
     @property
     def movable(self) -> bool:
-        """Whether what it read can be moved to another place in a prompt; `in_place` says why not."""
-        return not self.in_place
+        """Whether what it read can be moved to another place in a prompt; `why_not_movable` says why not."""
+        return not self.why_not_movable
 
     @cached_property
-    def in_place(self) -> str:
+    def why_not_movable(self) -> str:
         """Why what it read cannot be moved, in a few words, or "".
 
         Moving turns the keys of each token by RoPE's angle of the distance (`llama_memory_seq_add`), so each layer must
@@ -148,7 +148,10 @@ class LlamaModel:
             return "sliding window"
         turns = c.llama_model_rope_type(self.handle) in (c.LLAMA_ROPE_TYPE_NORM, c.LLAMA_ROPE_TYPE_NEOX)
         family = self._meta("general.architecture")
-        if family in _UNTURNED or self._meta(f"{family}.rope.scaling.finetuned") == "false" or not turns:
+        scaling = {name: self._meta(f"{family}.rope.scaling.{name}") for name in ("type", "attn_factor", "finetuned")}
+        # llama.cpp applies YaRN's factor to the keys again with each move.
+        scaled = scaling["type"] in ("yarn", "longrope") or scaling["attn_factor"] or scaling["finetuned"] == "false"
+        if family in _UNTURNED or scaled or not turns:
             return "no simple RoPE"
         params = c.llama_context_default_params()
         params.n_ctx = params.n_batch = params.n_ubatch = 1
@@ -168,7 +171,10 @@ class LlamaModel:
 
     @property
     def apart(self) -> bool:
-        """Whether passages are read by themselves and moved to their place, or together."""
+        """Whether passages are read by themselves and moved to their place, or together.
+
+        llama.cpp crashes when it moves keys of 8 bits.
+        """
         return self._apart and self.movable
 
     @property
@@ -314,7 +320,7 @@ class LlamaContext:
         params.n_threads = params.n_threads_batch = running.threads
         params.flash_attn_type = _FLASH[running.flash_attention]
         params.type_k = params.type_v = _KV_TYPES[running.kv_type][0]
-        # One sequence is the prompt, another takes in passages, in the same memory.
+        # The prompt, a passage that is moved, and the passages whose first tokens are read again, in the same memory.
         params.n_seq_max, params.kv_unified = _SEQUENCES if self._model.movable else 1, True
         # Keep all tokens in sliding-window layers too: only then can the memory be cut back.
         params.swa_full = True
@@ -354,9 +360,11 @@ class LlamaContext:
         items += [(token, at, (_BLOCK,)) for at, token in enumerate(prompt.tokens[parting:], parting)]
         self._scored = len(items) - 1
         items += [(token, at, (_PROMPT,)) for at, token in enumerate(other.tokens[parting:], parting)]
-        with self._batch(items, {self._scored, len(items) - 1}) as batch:
-            done = self._run(batch, stop)
-        self._c.llama_memory_seq_rm(memory, _BLOCK, -1, -1)
+        try:
+            with self._batch(items, {self._scored, len(items) - 1}) as batch:
+                done = self._run(batch, stop)
+        finally:
+            self._c.llama_memory_seq_rm(memory, _BLOCK, -1, -1)
         if done:
             self.tokens += other.tokens[base:]
             self.cuts += [cut for cut in other.cuts if cut > base]
@@ -458,8 +466,7 @@ class LlamaContext:
         here = len(self.tokens)
         again = self._model.sliding_window and self.settled < here == stable
         if again and not self.restore(self.state(), self.tokens, self.cuts):
-            hint = "Choose another model with `localrag models use`."
-            raise ModelError(f"the model {self._model.name!r} cannot restore a state: {self._model.why()}", hint)
+            raise self._unfit()
         if self._model.forgets and here not in self.checkpoints:
             self.checkpoints[here] = self.state(self._c.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
         while len(self.checkpoints) > 2 and sum(map(len, self.checkpoints.values())) > MAX_CHECKPOINTS:
@@ -476,39 +483,46 @@ class LlamaContext:
     def take(self, start: int) -> memoryview:
         """Return the state of the tokens from `start` on, and drop them."""
         memory = self._c.llama_get_memory(self._handle)
+        self._c.llama_memory_seq_rm(memory, _BLOCK, -1, -1)  # an exception may have left it there
         self._c.llama_memory_seq_cp(memory, _PROMPT, _BLOCK, start, -1)
         state = self.state(sequence=_BLOCK)
         self._c.llama_memory_seq_rm(memory, _BLOCK, -1, -1)
         self.cut(start)
         return state
 
-    def append(self, state: bytearray, tokens: Sequence[int], start: int) -> bool:
-        """Put tokens that were read from position `start` on behind all others; return False if it does not fit."""
+    def append(self, state: bytearray, tokens: Sequence[int], start: int) -> None:
+        """Put tokens that were read from position `start` on behind all others. Raises ModelError if they don't fit."""
         memory = self._c.llama_get_memory(self._handle)
         if not self._load(state, 0, _BLOCK):
             self._c.llama_memory_seq_rm(memory, _BLOCK, -1, -1)
-            return False
+            raise self._unfit()
         self._c.llama_memory_seq_add(memory, _BLOCK, -1, -1, len(self.tokens) - start)
         self._c.llama_memory_seq_cp(memory, _BLOCK, _PROMPT, -1, -1)
         self._c.llama_memory_seq_rm(memory, _BLOCK, -1, -1)
         self.tokens += tokens
         self.cuts.append(len(self.tokens))
         self.moving = True
-        return True
 
-    def link(self, heads: Sequence[tuple[int, Sequence[int]]]) -> None:
-        """Read the first tokens of passages in place: position and tokens of each."""
+    def link(self, heads: Sequence[tuple[int, Sequence[int]]], stop: Callable[[], bool] | None) -> bool:
+        """Read the first tokens of passages again in place: position and tokens of each; False if `stop` ended it."""
         memory = self._c.llama_get_memory(self._handle)
+        for at, tokens in heads:
+            self._c.llama_memory_seq_rm(memory, _PROMPT, at, at + len(tokens))
         for first in range(0, len(heads), _SEQUENCES - _LINK):
             group = list(enumerate(heads[first : first + _SEQUENCES - _LINK], _LINK))
             for number, (at, _) in group:
                 self._c.llama_memory_seq_cp(memory, _PROMPT, number, 0, at)
             items = [(token, at + i, (number,)) for number, (at, tokens) in group for i, token in enumerate(tokens)]
-            with self._batch(items, ()) as batch:
-                self._run(batch, None)
-            for number, (at, tokens) in group:
-                self._c.llama_memory_seq_cp(memory, number, _PROMPT, at, at + len(tokens))
-                self._c.llama_memory_seq_rm(memory, number, -1, -1)
+            try:
+                with self._batch(items, ()) as batch:
+                    if not self._run(batch, stop):
+                        return False
+                for number, (at, tokens) in group:
+                    self._c.llama_memory_seq_cp(memory, number, _PROMPT, at, at + len(tokens))
+            finally:
+                for number, _ in group:
+                    self._c.llama_memory_seq_rm(memory, number, -1, -1)
+        return True
 
     def restore(self, state: bytearray | memoryview, tokens: Sequence[int], ends: Sequence[int]) -> bool:
         """Replace the memory by the state of these tokens; return False, with nothing kept, if it does not fit."""
@@ -522,6 +536,10 @@ class LlamaContext:
             return True
         self._c.llama_memory_clear(memory, True)
         return False
+
+    def _unfit(self) -> ModelError:
+        hint = "Choose another model with `localrag models use`."
+        return ModelError(f"the model {self._model.name!r} cannot restore a state: {self._model.why()}", hint)
 
     def _load(self, state: bytearray | memoryview, flags: int, sequence: int = _PROMPT) -> bool:
         buffer, size = (ctypes.c_uint8 * len(state)).from_buffer(state), len(state)

@@ -25,10 +25,12 @@ def load_generator(settings: Settings, **options: Any) -> Generator:
 def generator_arguments(settings: Settings) -> dict[str, Any]:
     """Return the arguments of `LlamaGenerator` for the default generator."""
     model = ModelStore(settings).default("generator")
+    weights = model.sha256 + (model.adapter_sha256 or "")
+    known = calibration.load(settings.calibration_file, generator_name(settings), weights)
     same = ("threads", "gpu_layers", "flash_attention", "kv_type", "weights")
     return {
         "model": model.id, "path": model.path, "adapter": model.adapter, "context": settings.context_tokens,
-        "apart": calibration.load(settings.calibration_file, generator_name(settings)).apart,
+        "apart": known.apart,
         **{name: getattr(settings, name) for name in same},
     }  # fmt: skip
 

@@ -1,7 +1,8 @@
 """The state of a passage that was read by itself: packed in 8 bits for the disk, unpacked to be moved.
 
 Each value of a head becomes a whole number from -127 to 127, with one scale for each head and token. What comes from
-the disk and what was just read pass through the same 8 bits, so the answer is the same.
+the disk and what was just read pass through the same 8 bits, so the answer is the same. Other states (memory in 8 bits,
+values transposed without flash attention) stay as they are.
 """
 
 from __future__ import annotations
@@ -47,22 +48,20 @@ def pack(state: memoryview, heads: int) -> bytes:
     return b"".join((_PACKED.pack(_MARK, heads, len(first)), first, scales.tobytes(), whole.tobytes()))
 
 
-def unpack(packed: bytes | bytearray, drop: int = 0) -> bytearray:
-    """Return the state that was packed, without its first tokens, as llama.cpp takes it."""
+def unpack(packed: bytes | bytearray) -> bytearray:
+    """Return the state that was packed, as llama.cpp takes it."""
     import numpy as np
 
     if packed[:1] != _MARK:
         return bytearray(packed)
     _, heads, length = _PACKED.unpack_from(packed)
     begin = _PACKED.size + length - _LAYER.size  # of the first layer, in `packed`
-    magic, sequence, streams, tokens = _START.unpack_from(packed, _PACKED.size)
-    _, layers = shape = _SHAPE.unpack_from(packed, begin - _SHAPE.size)
+    *_, tokens = _START.unpack_from(packed, _PACKED.size)
+    _, layers = _SHAPE.unpack_from(packed, begin - _SHAPE.size)
     count, at = 2 * layers * tokens * heads, _PACKED.size + length
     scales = np.frombuffer(packed, np.float16, count, at).reshape(2 * layers, tokens, heads, 1)
     numbers = np.frombuffer(packed, np.int8, offset=at + 2 * count).reshape(2 * layers, tokens, heads, -1)
-    values = (numbers[:, drop:] * scales[:, drop:].astype(np.float32)).astype(np.float16)
+    values = (numbers * scales.astype(np.float32)).astype(np.float16)
     layer = np.frombuffer(packed, np.uint8, _LAYER.size, begin)
     each = np.hstack((np.tile(layer, (2 * layers, 1)), values.reshape(2 * layers, -1).view(np.uint8)))
-    cells = packed[_PACKED.size + _START.size + drop * _CELL : begin - _SHAPE.size]
-    start = _START.pack(magic, sequence, streams, tokens - drop)
-    return bytearray(b"".join((start, cells, _SHAPE.pack(*shape), each.tobytes())))
+    return bytearray(packed[_PACKED.size : begin]) + each.tobytes()

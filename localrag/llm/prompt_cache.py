@@ -5,6 +5,7 @@ their batches. Its digest is checked when it is loaded; a damaged file is delete
 entries of a library have a size limit, the least recently used go first, and an entry goes when one of its documents
 does. Entries are written and read through `security/storage.py`, without a copy in between. Those of passages, of which
 there are thousands, have marks of the document and of the model in their names, so that none is opened to count them.
+In an encrypted library these hashes are keyed: a name does not show which document a library holds.
 """
 
 from __future__ import annotations
@@ -120,10 +121,11 @@ class DiskPromptCache:
 
     def _path(self, prefix: Prefix) -> Path:
         what = f"{self._identity}\n{','.join(map(str, prefix.tokens))}\n{','.join(map(str, prefix.cuts))}"
+        key = storage.name_key(self._folder)
         if not prefix.start:
-            return self._folder / f"{_short(what)}{_SUFFIX}"
-        marks = f"{_mark(self._documents[0])}-{_mark(self._identity)}"
-        return self._folder / f"{_short(f'{what}/{prefix.start}')}-{marks}{_SUFFIX}"
+            return self._folder / f"{_short(what, key)}{_SUFFIX}"
+        marks = f"{_mark(self._documents[0], key)}-{_mark(self._identity, key)}"
+        return self._folder / f"{_short(f'{what}/{prefix.start}', key)}-{marks}{_SUFFIX}"
 
 
 class PassageCache:
@@ -142,7 +144,7 @@ class PassageCache:
         self._of(prefix).put(prefix, state, stop)
 
     def _of(self, prefix: Prefix) -> DiskPromptCache:
-        return self._caches[max(0, prefix.parts - 1)]
+        return self._caches[max(0, prefix.block - 1)]
 
 
 def bound(folder: Path, limit: int, used: int | None = None) -> int:
@@ -177,11 +179,12 @@ def kept(folder: Path, identity: str) -> dict[str, int]:
 
 def passages(folder: Path, identity: str, documents: Collection[str]) -> dict[str, int]:
     """Return how many passages of each document are cached, by content hash."""
-    marks = {_mark(document): document for document in documents}
+    key = storage.name_key(folder)
+    marks, model = {_mark(document, key): document for document in documents}, _mark(identity, key)
     found: dict[str, int] = {}
     for entry in _files(folder / FOLDER):
         facts = entry.name.removesuffix(_SUFFIX).split("-")
-        if len(facts) == 3 and facts[2] == _mark(identity) and facts[1] in marks:
+        if len(facts) == 3 and facts[2] == model and facts[1] in marks:
             found[marks[facts[1]]] = found.get(marks[facts[1]], 0) + 1
     return found
 
@@ -209,7 +212,8 @@ def _entries(folder: Path, identity: str) -> Iterator[tuple[tuple[str, ...], str
 def drop_missing(folder: Path, hashes: Collection[str]) -> int:
     """Delete entries with a document that is no longer in the library, and unfinished ones; return how many."""
     storage.sweep(folder / FOLDER)
-    dropped, marks = 0, set(map(_mark, hashes))
+    key = storage.name_key(folder)
+    dropped, marks = 0, {_mark(document, key) for document in hashes}
     for entry in _files(folder / FOLDER):
         if entry.name.count("-") == 2 and entry.name.split("-")[1] in marks:
             continue  # a passage of a document that is there
@@ -238,12 +242,12 @@ def _sizes(folder: Path) -> list[tuple[os.DirEntry[str], os.stat_result]]:
     return found
 
 
-def _mark(text: str) -> str:
-    return _short(text)[:12]
+def _mark(text: str, key: bytes) -> str:
+    return _short(text, key)[:12]
 
 
-def _short(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+def _short(text: str, key: bytes = b"") -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16, key=key).hexdigest()
 
 
 def _pieces(state: memoryview, stop: Callable[[], bool] | None) -> Iterator[memoryview]:

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 from localrag import events, policy, protocol
 from localrag.errors import LocalragError
 from localrag.events import Answered, Event, Replaced
+from localrag.llm import calibration
+from localrag.llm.loading import generator_name
 from localrag.security import sandbox, storage
 from localrag.security.encryption import keyring, unlocked
 from localrag.security.terminal import size
@@ -192,8 +194,15 @@ def _fit(settings: Settings, libraries: Sequence[str]) -> tuple[Any, ...]:
     return (
         sys.prefix, os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0), _ENVIRONMENT,
         settings.indexes_dir.absolute(), *libraries, *map(_facts, watched),
+        _apart(settings),
         *(getattr(settings, item.name) for item in fields(Settings) if item.name not in _OF_A_QUESTION),
     )  # fmt: skip
+
+
+def _apart(settings: Settings) -> bool | None:
+    with suppress(LocalragError):
+        return calibration.load(settings.calibration_file, generator_name(settings)).apart
+    return None
 
 
 def _facts(path: Path) -> tuple[Any, ...]:

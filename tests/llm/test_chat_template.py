@@ -134,3 +134,13 @@ def test_a_long_conversation_is_within_the_bounds() -> None:
     asked = [ASKED[0], *(Message("user" if at % 2 == 0 else "assistant", f"turn {at}") for at in range(501))]
     for source in (CHATML, NO_SYSTEM):
         assert "turn 500" in text(ChatTemplate(source, "<s>", "</s>").pieces(asked))
+
+
+def test_a_prompt_is_the_same_tomorrow_where_the_template_does_without_the_date() -> None:
+    dated = (
+        "{% if strftime_now is defined %}{% set day = strftime_now('%d %b %Y') %}{% else %}{% set day = '26 Jul 2024' %}"
+        "{% endif %}Today: {{ day }}\n"
+    )
+    assert text(ChatTemplate(dated + CHATML, "", "").pieces(ASKED)).startswith("Today: 26 Jul 2024\n")
+    needed = ChatTemplate("{{ strftime_now('%Y') }}\n" + CHATML, "", "").pieces(ASKED)
+    assert text(needed)[:4].isdigit()

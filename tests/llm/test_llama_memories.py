@@ -50,9 +50,11 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     generator.close()
 
 
+YARN = {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 64}
 SHAPES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "llama": (tiny_llamas.full, ""),
     "wide heads, as in Qwen 3": (lambda path: tiny_llamas.full(path, head=64), ""),
+    "yarn": (lambda path: tiny_llamas.full(path, **YARN), "no simple RoPE"),
     "smollm3": (lambda path: tiny_llamas.full(path, "smollm3"), "no simple RoPE"),
     "qwen2vl": (lambda path: tiny_llamas.full(path, "qwen2vl"), "no simple RoPE"),
     "gemma3": (tiny_llamas.sliding, "sliding window"), "mamba": (tiny_llamas.recurrent, "recurrent layers"),
@@ -65,7 +67,7 @@ SHAPES: dict[str, tuple[Callable[[Path], Path], str]] = {
 def test_what_can_be_moved_is_recognised_and_said(tmp_path: Path, family: str) -> None:
     make, why = SHAPES[family]
     generator = LlamaGenerator(family, make(tmp_path / "tiny.gguf"), threads=1)
-    assert generator._model.in_place == why and generator._model.movable == (why == "")
+    assert generator._model.why_not_movable == why and generator._model.movable == (why == "")
     assert any("read together" in line and why in line for line in generator.in_force()) == (why != "")
     generator.close()
 
@@ -105,7 +107,7 @@ def _moved(model: LlamaModel, distance: int) -> np.ndarray:
     return scores
 
 
-@pytest.mark.parametrize("family", ["llama", "smollm3"])
+@pytest.mark.parametrize("family", ["llama", "smollm3", "yarn"])
 def test_moving_keys_is_right_only_where_each_layer_turns_them(tmp_path: Path, family: str) -> None:
     model = LlamaModel(family, SHAPES[family][0](tmp_path / "tiny.gguf"))
     differ = np.abs(_moved(model, 100) - _moved(model, 0)).max() / np.abs(_moved(model, 0)).max()

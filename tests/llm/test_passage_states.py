@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from localrag.events import PromptRead
 from localrag.llm import Completed, Weighed, passage_states
 from localrag.llm.batching import Prefix
 from localrag.llm.llama import LlamaGenerator
+from localrag.llm.llama_model import LlamaContext
 from localrag.llm.prompt_cache import FOLDER, DiskPromptCache, PassageCache, drop_missing, kept, warm
 from localrag.types import Message
 
@@ -188,6 +191,75 @@ def test_a_state_of_something_else_is_read_anew(start: Callable[..., LlamaGenera
     assert shares(start(), messages(), cache=cache) == expected
 
 
+def test_equal_passages_of_two_libraries_are_read_each_with_its_own_beginning(
+    start: Callable[..., LlamaGenerator],
+) -> None:
+    one, two = PASSAGES[0], PASSAGES[1] * 20
+    asked = continued((one, two), (one, two))
+    cold, cache = shares(start(), asked), Kept()
+    assert shares(start(), continued((one,), (one, two)), cache=cache) != cold
+    assert shares(start(), asked, cache=cache) == cold
+
+
+def test_without_flash_attention_no_token_is_there_twice(start: Callable[..., LlamaGenerator]) -> None:
+    cache, model = Kept(), start(flash_attention="off")
+    cold = shares(model, messages(), cache=cache)
+    assert cold == shares(start(flash_attention="off"), messages(), cache=cache)
+    assert cold == pytest.approx(shares(start(), messages()), abs=0.01)
+    assert model._context is not None
+    tokens = passage_states._START.unpack_from(model._context.state())[3]
+    assert tokens == len(model._context.tokens)
+
+
+def test_keys_of_8_bits_are_not_moved(start: Callable[..., LlamaGenerator]) -> None:
+    cache, model = Kept(), start(kv_type="q8_0")
+    cold = shares(model, messages(), cache=cache)
+    assert not any(prefix.start for prefix in cache.states)
+    assert shares(start(kv_type="q8_0"), messages(), cache=cache) == cold
+    assert any("8 bits cannot be moved" in line for line in model.in_force())
+
+
+@pytest.mark.parametrize("method", ["fork", "link"])
+def test_an_exception_in_a_batch_leaves_nothing_behind(
+    start: Callable[..., LlamaGenerator], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    expected, cache, model = forked(start()), Kept(), start()
+    forked(model, cache=cache)
+    real, failed = LlamaContext._run, []
+
+    def run_once(context: LlamaContext, *rest: Any) -> bool:
+        if sys._getframe(1).f_code.co_name == method and not failed:
+            failed.append(1)
+            raise KeyboardInterrupt
+        return real(context, *rest)
+
+    monkeypatch.setattr(LlamaContext, "_run", run_once)
+    run(model, messages(PASSAGES[:1], "Another?"))
+    with pytest.raises(KeyboardInterrupt):
+        forked(model, cache=cache)
+    new = ("\n\nnew.txt\nClause 9: no fee.",)
+    run(model, messages(new), cache=cache)
+    assert shares(model, messages(new), cache=cache) == shares(start(), messages(new))
+    again = forked(model, cache=cache)
+    assert (again[0], again[1].text) == (expected[0], expected[1].text)
+
+
+def test_stopped_while_first_tokens_are_read_again_the_passages_are_no_prompt(
+    start: Callable[..., LlamaGenerator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, model, stopped = Kept(), start(), []
+    expected = run(start(), messages())
+    run(model, messages(PASSAGES[::-1]), cache=cache)
+    link = LlamaContext.link
+    monkeypatch.setattr(
+        LlamaContext, "link", lambda context, heads, stop: link(context, heads, lambda: not stopped.append(1))
+    )
+    done = run(model, messages(), cache=cache)
+    assert stopped and done.ended == "stopped" and done.usage.reused <= done.usage.prompt
+    monkeypatch.undo()
+    assert run(model, messages(), cache=cache).text == expected.text
+
+
 # --- the check and the answer in one batch ---------------------------------------------------------------------------
 
 
@@ -249,7 +321,6 @@ def test_packed_a_state_takes_little_more_than_half(start: Callable[..., LlamaGe
     back = passage_states.unpack(packed)
     assert len(packed) < 0.6 * len(state) and len(back) == len(state)
     assert passage_states.pack(memoryview(back), model._model.heads) == packed, "a second time nothing is lost"
-    assert len(passage_states.unpack(packed, 8)) < len(back)
 
 
 @pytest.mark.parametrize("state", [b"", b"x" * 15, b"\0" * 64, np.arange(999, dtype=np.uint8).tobytes()])

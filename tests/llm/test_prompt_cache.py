@@ -230,7 +230,7 @@ def test_a_state_whose_head_makes_no_sense_goes_with_the_next_look(tmp_path: Pat
 
 
 def block(*tokens: int, start: int = 1, parts: int = 1) -> Prefix:
-    return Prefix(tokens, (start, len(tokens)), parts, start)
+    return Prefix(tokens, (start, len(tokens)), parts, start, 1)
 
 
 def test_passages_are_counted_by_document_and_model_without_opening_them(

@@ -258,7 +258,7 @@ def _this(material: Material) -> str:
 
 
 def _ended(text: str, texts: Mapping[str, Folded]) -> str:
-    """Return the whole JSON of an answer as soon as its end is known, else "": not found, or a quote that occurs once."""
+    """Return the whole JSON of an answer once its end is known, else "": not found, or a quote that occurs once."""
     if text.startswith('{"found": false'):
         return '{"found": false, "answer": "", "quote": ""}'
     found = _QUOTING.match(text)

@@ -1,5 +1,5 @@
-"""Generate `docs/commands.md` from the help of each command, `docs/settings.md` from the settings, and `docs/keys.md`
-from the key bindings of the terminal app.
+"""Generate `docs/commands.md` from the help of each command, `docs/settings.md` from the settings, `docs/keys.md` from
+the key bindings of the terminal app, and `docs/catalog.md` from the catalog of models.
 
     make docs          write them
     make docs-check    name stale ones and fail (--check)
@@ -18,6 +18,7 @@ import click
 
 from localrag import policy
 from localrag.cli.app import localrag
+from localrag.models.catalog import CATALOG, ModelCard
 from localrag.settings import FILE_NAME, PROJECT, setting_infos
 
 DOCS = Path(__file__).parent
@@ -207,7 +208,55 @@ def _keys(owner: type[Any]) -> str:
     return "\n".join(["| Key | What it does |", "|---|---|", *rows]) if rows else ""
 
 
-PAGES = {"commands.md": commands_page, "settings.md": settings_page, "keys.md": keys_page}
+def catalog_page() -> str:
+    parts = [NOTE, "# Catalog of models", CATALOG_NOTE]
+    for kind, title in (("generator", "Generators"), ("embedder", "Embedders"), ("reranker", "Rerankers")):
+        cards = [card for card in CATALOG if card.kind == kind]
+        made = kind == "generator"
+        columns = ("reads 1,000 tokens in", "writes a second", "machine") if made else ("question, passage",)
+        rows = [("id", "licence", "size", "memory", "context", *columns, "SHA-256", "sources", "note")]
+        rows.append(("---",) * len(rows[0]))
+        rows += [(*_of_card(card), *(_speed(card) if made else (_prefixes(card),)), *_origin(card)) for card in cards]
+        parts += [f"## {title}", "\n".join(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+CATALOG_NOTE = """\
+Generated from `localrag/models/catalog.toml`. Memory is an estimate with 8,192 tokens of context. Speeds are
+**estimates for two cores**: what was measured with 1.1 GB of weights (12 s, 28 tokens), times the weights that work on
+each token; reading is shared by the cores, writing is not. *Machine* is the memory that `localrag models install`
+recommends the model for.
+
+A hash is *computed* (by us, from the file), *cited* (pinned by independent public projects, not computed by us) or
+*unknown*. In each case the first install computes it: a file with another hash than a computed or cited one is refused;
+an unknown one is shown and asked about, and required from then on. **Own terms** must be accepted at the install (or
+with `--yes`); such models are never chosen by themselves."""
+
+
+def _of_card(card: ModelCard) -> tuple[str, ...]:
+    names = f"`{card.id}`" + (f", `{card.alias}`" if card.alias else "")
+    licence = f"**own terms**: {card.licence}" if card.terms else card.licence
+    return names, licence, f"{card.bytes / 1e9:.2f} GB", f"{card.memory / 1e9:.1f} GB", f"{card.context:,}"
+
+
+def _speed(card: ModelCard) -> tuple[str, ...]:
+    read, written = card.speed(2)
+    return f"{read:.0f} s", f"{written:.0f}", f"{card.machine} GB" if card.machine else ""
+
+
+def _prefixes(card: ModelCard) -> str:
+    told = [f"`{prefix}`" for prefix in (card.query_prefix, card.passage_prefix) if prefix]
+    return ", ".join(told).replace("|", "\\|")
+
+
+def _origin(card: ModelCard) -> tuple[str, ...]:
+    known = "cited" if card.cited else "computed" if card.sha256 else "unknown"
+    return known, ", ".join(source.kind for source in card.sources), card.note
+
+
+PAGES = {
+    "commands.md": commands_page, "settings.md": settings_page, "keys.md": keys_page, "catalog.md": catalog_page,
+}  # fmt: skip
 
 
 def stale() -> list[str]:

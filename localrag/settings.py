@@ -59,8 +59,8 @@ class Settings:
     )
 
     generator: str | None = _setting(None, "Id of the model that answers; else the choice of `models use`.")
-    embedder: str | None = _setting(None, "Id of the embedder for new libraries.")
-    reranker: Path | None = _setting(None, "Folder of a sentence-transformers cross-encoder that ranks passages.")
+    embedder: str | None = _setting(None, "Id of the embedder for new libraries, or multilingual.")
+    reranker: Path | None = _setting(None, "Reranker of passages: id of an installed one, or a folder.")
     sources: tuple[str, ...] = _setting(("wheel", "hub"), "Where models may be installed from, in order.")
 
     answer_tokens: int = _setting(400, "Maximum tokens of an answer.", 8, 100_000)

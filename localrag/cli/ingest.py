@@ -19,6 +19,7 @@ from localrag.cli import keys, options
 from localrag.cli.output import bar, counted, duration, echo, interruptible, print_json, remarks, say, size
 from localrag.errors import LocalragError, UsageError
 from localrag.ingest import scan
+from localrag.models import catalog
 from localrag.security import offline, sandbox
 from localrag.settings import Settings, load_settings
 from localrag.store.names import check_name, name_for
@@ -48,6 +49,8 @@ _STAGES = {"scan": "looking at the files", "read": "reading", "embed": "embeddin
 @click.option("--ocr", type=click.Choice(("auto", "force", "off")),
               help="Recognise text in pictures: on pages without text, all, or none. Kept for later runs.")  # fmt: skip
 @click.option("--ocr-languages", metavar="CODES", help="Languages to recognise, such as en,de. Kept for later runs.")
+@click.option("--embedder", metavar="ID", help="The embedder of a new library, or of --re-embed: an installed one; "
+              "`multilingual` is the one for other languages than English.")  # fmt: skip
 @click.option("--re-embed", is_flag=True, help="Make all vectors again with the default embedder, from stored text.")
 @click.option("--warm", is_flag=True, help="Then read the documents into the prompt cache, as `localrag warm` does.")
 @click.option("--encrypt", is_flag=True, help="Encrypt the library first; see `localrag vault encrypt`.")
@@ -55,8 +58,8 @@ _STAGES = {"scan": "looking at the files", "read": "reading", "embed": "embeddin
 @options.json_option
 def ingest_command(
     path: Path, name: str | None, root: str | None, prune: bool, include_forgotten: bool, watch: bool,
-    password_file: Path | None, ocr: Ocr | None, ocr_languages: str | None, re_embed: bool, warm: bool, encrypt: bool,
-    no_wait: bool, as_json: bool,
+    password_file: Path | None, ocr: Ocr | None, ocr_languages: str | None, embedder: str | None, re_embed: bool,
+    warm: bool, encrypt: bool, no_wait: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Read the documents in PATH into a library, or update the library from PATH.
 
@@ -66,11 +69,16 @@ def ingest_command(
     recognition), data (CSV, JSON, XML, YAML), Markdown and plain text. A file `.localragignore` lists what to skip, in
     the form of `.gitignore`. Ctrl-C stops after the current step; the next run continues.
     """
-    settings = load_settings()
+    settings = load_settings().with_options(embedder=embedder)
     chosen = _confine(settings, path, name, watch)  # before numpy is imported, which starts threads
     from localrag import api
 
     library = api.open_library(chosen, settings=settings, create=True)
+    if embedder and not re_embed and chosen in api.library_names(settings):
+        kept = library.status()["embedder"]["model"]
+        if kept != catalog.named(embedder):
+            hint = "Add --re-embed to make its vectors again with the other one."
+            raise UsageError(f"the library {chosen!r} keeps its embedder {kept!r}", hint)
     if encrypt:
         from localrag.cli.vault import encrypt_first
 

@@ -26,7 +26,7 @@ _ID = click.argument("id", metavar="ID")
 def models_command() -> None:
     """Install, verify, choose, import and export models.
 
-    Only `install` uses the network. No model is used before its SHA-256 is verified.
+    Only `install` uses the network. No model is used before its SHA-256 was computed here.
     """
 
 
@@ -63,13 +63,15 @@ def list_command(everything: bool, as_json: bool) -> None:
 @models_command.command()
 @click.argument("id", metavar="[ID]", required=False)
 @click.option("--sha256", metavar="HASH", help="The expected hash of the weights.")
-@click.option("--yes", is_flag=True, help="Do not ask before large downloads or unknown hashes.")
+@click.option("--yes", is_flag=True, help="Do not ask before large downloads, unknown hashes and terms.")
 @click.option("--json", "as_json", is_flag=True, help="Print progress and the result as JSON objects, one a line.")
 def install(id: str | None, sha256: str | None, yes: bool, as_json: bool) -> None:
     """Download and verify a model. This is the only command that uses the network.
 
-    Without an ID: the default embedder, and the best generator that the configured sources have and this machine can
-    run. Sources are tried in the order of the setting `sources`.
+    Without an ID: the default embedder, and the best generator that the configured sources have and that is recommended
+    for this machine's memory, with an estimate of its speed here. The ID `multilingual` is the embedder for other
+    languages than English. Models under terms of their own ask for a yes. Sources are tried in the order of the setting
+    `sources`.
     """
     store = _store()
     if id and not (sha256 or yes or sys.stdin.isatty()) and not store.has_known_hash(id):
@@ -207,12 +209,20 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
                 "context": card.context, "memory": card.memory, "fits": catalog.fits(card.memory),
                 "state": "available" if policy.allows_model(card.sha256) else "not allowed",
                 "sources": [source.kind for source in card.sources], "sha256": card.sha256,
-                "provenance": card.provenance, "note": card.note,
+                "hash": "cited" if card.cited else "computed" if card.sha256 else "unknown", "terms": card.terms,
+                "provenance": card.provenance, "note": card.note, "estimated_speed": _speed(card),
             }  # fmt: skip
 
 
+def _speed(card: catalog.ModelCard) -> dict[str, float] | None:
+    if card.kind != "generator":
+        return None
+    read, written = card.speed()
+    return {"seconds_to_read_1000_tokens": round(read, 1), "tokens_written_a_second": round(written, 1)}
+
+
 def _engine(model: InstalledModel) -> str:
-    if model.kind == "generator":
+    if model.is_gguf:
         return "llama.cpp"
     return "sentence-transformers" if model.onnx is None else "onnxruntime, int8"
 

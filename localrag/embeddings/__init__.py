@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError, ModelMissing
 from localrag.models import machine
-from localrag.models.store import ModelStore
+from localrag.models.onnx_export import prompts_of
+from localrag.models.store import InstalledModel, ModelStore
 from localrag.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["float32", "bfloat16"]
 BATCH = 16
+_ENGINES = {False: ("onnxruntime", "sentence-transformers"), True: ("llama.cpp",)}  # of a folder, of a GGUF file
 _SLICE = 256
 
 
@@ -36,6 +38,7 @@ class EmbedderIdentity:
     precision: str
     engine: str
     dimension: int
+    prefix: str = ""  # before each passage
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -70,14 +73,11 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
     their precision, until they are embedded again. Raises ModelMissing if it is not installed; EmbedderMismatch if a
     model of that name is installed, but with other weights or another engine.
     """
-    from localrag.embeddings.onnx_embedder import OnnxEmbedder
-
     store = ModelStore(settings)
     if identity is None:
         model = store.default("embedder")
-        if model.onnx is not None:
-            return OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
-        return SentenceTransformerEmbedder(model.id, model.path, model.sha256)
+        engine = "llama.cpp" if model.is_gguf else "sentence-transformers" if model.onnx is None else "onnxruntime"
+        return _loaded(model, engine)
     try:
         model = store.get(identity.model)
     except ModelMissing as error:
@@ -85,21 +85,34 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
             f"this library needs the embedder {identity.model!r}, which is not installed",
             f"Install it: localrag models install {identity.model}",
         ) from error
-    if model.sha256 == identity.sha256:
-        if identity.engine == SentenceTransformerEmbedder.engine:
-            return SentenceTransformerEmbedder(model.id, model.path, model.sha256, cast(Precision, identity.precision))
-        if identity.engine == OnnxEmbedder.engine:
-            if model.onnx is None:
-                raise EmbedderMismatch(
-                    f"this library needs the ONNX form of {identity.model!r}, which is missing",
-                    f"Type: localrag models install {identity.model} (it makes the ONNX form and downloads nothing).",
-                )
-            return OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
+    if model.sha256 == identity.sha256 and identity.engine in _ENGINES[model.is_gguf]:
+        if identity.engine == "onnxruntime" and model.onnx is None:
+            raise EmbedderMismatch(
+                f"this library needs the ONNX form of {identity.model!r}, which is missing",
+                f"Type: localrag models install {identity.model} (it makes the ONNX form and downloads nothing).",
+            )
+        embedder = _loaded(model, identity.engine, identity.precision)
+        if embedder.identity == identity:
+            return embedder
     raise EmbedderMismatch(
         f"this library was made with {identity.model!r} {identity.sha256[:8]} ({identity.engine}), but "
         f"{model.sha256[:8]} is installed",
         "Install the same one, or make new vectors with `localrag ingest FOLDER --re-embed`.",
     )
+
+
+def _loaded(model: InstalledModel, engine: str, precision: str | None = None) -> Embedder:
+    if engine == "llama.cpp":
+        from localrag.embeddings.llama_embedder import LlamaEmbedder
+
+        weights = str(model.metadata.get("quantisation", "unknown")).lower()
+        return LlamaEmbedder(model.id, model.path, model.sha256, weights, model.prefixes)
+    if engine == "onnxruntime" and model.onnx is not None:
+        from localrag.embeddings.onnx_embedder import OnnxEmbedder
+
+        return OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
+    chosen = cast(Precision | None, precision)
+    return SentenceTransformerEmbedder(model.id, model.path, model.sha256, chosen, model.prefixes)
 
 
 def quiet_torch() -> Any:
@@ -125,7 +138,10 @@ class SentenceTransformerEmbedder:
 
     engine = "sentence-transformers"
 
-    def __init__(self, model_id: str, folder: Path, sha256: str, precision: Precision | None = None) -> None:
+    def __init__(
+        self, model_id: str, folder: Path, sha256: str, precision: Precision | None = None,
+        prefixes: tuple[str, str] = ("", ""),
+    ) -> None:  # fmt: skip
         torch = quiet_torch()
         from sentence_transformers import SentenceTransformer
 
@@ -133,7 +149,7 @@ class SentenceTransformerEmbedder:
         try:
             self._model = SentenceTransformer(
                 str(folder), device="cpu", local_files_only=True, trust_remote_code=False,
-                model_kwargs={"dtype": getattr(torch, self.precision)},
+                model_kwargs={"dtype": getattr(torch, self.precision)}, prompts=prompts_of(prefixes),
             )  # fmt: skip
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             hint = f"Check it with: localrag models verify {model_id}"
@@ -142,7 +158,7 @@ class SentenceTransformerEmbedder:
         dimension = self._model.get_embedding_dimension()
         if not dimension:
             raise ModelError(f"the embedder {model_id!r} does not state its dimension", "Choose another embedder.")
-        self._identity = EmbedderIdentity(model_id, sha256, self.precision, self.engine, int(dimension))
+        self._identity = EmbedderIdentity(model_id, sha256, self.precision, self.engine, int(dimension), prefixes[1])
 
     @property
     def identity(self) -> EmbedderIdentity:

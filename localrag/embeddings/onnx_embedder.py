@@ -59,7 +59,7 @@ class OnnxEmbedder:
             ) from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._identity = EmbedderIdentity(model_id, sha256, "int8", self.engine, dimension)
+        self._identity = EmbedderIdentity(model_id, sha256, "int8", self.engine, dimension, self._prompts[1])
 
     @property
     def identity(self) -> EmbedderIdentity:
@@ -68,7 +68,7 @@ class OnnxEmbedder:
     @property
     def max_tokens(self) -> int:
         # Leave room for the markers at both ends.
-        return self._max_length - 2
+        return self._max_length - 2 - self.count(self._prompts[1])
 
     def count(self, text: str) -> int:
         # The batch call without offsets takes a third less time, and chunking counts every sentence.

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from localrag.errors import ModelError
 
 MAGIC = b"GGUF"
+_POOLING = {1: "mean", 2: "first", 3: "last", 4: "rank"}  # llama.cpp's llama_pooling_type
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
 _MAX_KEYS, _MAX_TENSORS, _MAX_ITEMS = 65_536, 1_000_000, 16_000_000
@@ -31,8 +32,9 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """Return what the file says about itself.
 
     `type` ("model" or "adapter"), `has_chat_template`, and if present `architecture`, `name`, `licence`,
-    `context_length` and `sliding_window` (tokens), `quantisation`, `parameters` (number of weights) and `parts` (number
-    of files it is split into). Raises ModelError if it is not a GGUF file, is truncated, or has impossible values.
+    `context_length` and `sliding_window` (tokens), `pooling` (of embedders and rerankers), `quantisation`, `parameters`
+    (number of weights) and `parts` (number of files it is split into). Raises ModelError if it is not a GGUF file, is
+    truncated, or has impossible values.
     """
     try:
         with path.open("rb") as stream:
@@ -48,6 +50,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         "context_length": _positive(values.get(f"{architecture}.context_length")),
         "sliding_window": _positive(values.get(f"{architecture}.attention.sliding_window")),
         "quantisation": None if file_type is None else _FILE_TYPES.get(file_type, f"type {file_type}"),
+        "pooling": _POOLING.get(_positive(values.get(f"{architecture}.pooling_type")) or 0),
         "parameters": parameters or None,
         "parts": _positive(values.get("split.count")),
     }

@@ -43,7 +43,7 @@ def added(record: Manifest, folder: Path, work: Path, say: Callable[[str], None]
 
     `work` is an empty folder for intermediate files; the caller removes it.
     """
-    if record.kind != "embedder":
+    if record.kind != "embedder" or record.is_gguf:
         return record
     obstacle = _obstacle(folder / record.main)
     if obstacle:
@@ -52,7 +52,7 @@ def added(record: Manifest, folder: Path, work: Path, say: Callable[[str], None]
     say(f"{record.id}: making its ONNX form")
     try:
         with quiet():
-            graph = _made(folder / record.main, work)
+            graph = _made(folder / record.main, work, record.model(folder).prefixes)
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
         say(f"{record.id}: warning: its ONNX form was not made, so it runs on sentence-transformers ({reason})")
@@ -76,15 +76,20 @@ def _obstacle(model: Path) -> str:
     return "" if family in _FAMILY else f"its architecture is {family}"
 
 
-def _made(model: Path, work: Path) -> bytes:
-    transformer = trace(model, work)
+def prompts_of(prefixes: tuple[str, str]) -> dict[str, str] | None:
+    """Return the prefixes of questions and passages as sentence-transformers names them; None keeps the folder's."""
+    return {"query": prefixes[0], "document": prefixes[1]} if any(prefixes) else None
+
+
+def _made(model: Path, work: Path, prefixes: tuple[str, str]) -> bytes:
+    transformer = trace(model, work, prefixes)
     description = _description(transformer)
     graph = _quantised(work, description)
     _compare(transformer, model, graph, description)
     return graph
 
 
-def trace(model: Path, work: Path) -> Any:
+def trace(model: Path, work: Path, prefixes: tuple[str, str] = ("", "")) -> Any:
     """Write the fused float32 graph of the pipeline to `work / FUSED`; return the pipeline."""
     import torch
     from onnxruntime.transformers.optimizer import optimize_model
@@ -94,6 +99,7 @@ def trace(model: Path, work: Path) -> Any:
     transformer = SentenceTransformer(
         str(model), device="cpu", local_files_only=True, trust_remote_code=False,
         model_kwargs={"dtype": torch.float32, "attn_implementation": "eager", "use_safetensors": True},
+        prompts=prompts_of(prefixes),
     ).eval()  # fmt: skip
     _export(transformer, work / "traced.onnx")
     config = transformer[0].auto_model.config

@@ -60,10 +60,21 @@ class InstalledModel:
     licence: str
     source: str
     bytes: int  # of all its files, without the adapter
-    metadata: Mapping[str, Any] = field(default_factory=dict)  # see `gguf.read_metadata`; empty for embedders
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # see `gguf.read_metadata`; empty for folders
     adapter: Path | None = None  # the LoRA file chosen by `models use`
     adapter_sha256: str | None = None
     onnx: Path | None = None  # the ONNX form of an embedder
+
+    @property
+    def is_gguf(self) -> bool:
+        """Whether llama.cpp runs it, from one file."""
+        return self.path.suffix == ".gguf"
+
+    @property
+    def prefixes(self) -> tuple[str, str]:
+        """What an embedder of the catalog puts before a question and before a passage."""
+        known = catalog.find(self.id)
+        return ("", "") if known is None else (known.query_prefix, known.passage_prefix)
 
     @property
     def hashes(self) -> tuple[str, ...]:
@@ -104,6 +115,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     def recorded(self) -> dict[str, Entry]:
         """Every file, including the adapter."""
         return self.files if self.adapter is None else {**self.files, self.adapter.file: self.adapter}
+
+    @property
+    def is_gguf(self) -> bool:
+        return self.main.endswith(".gguf")
 
     @property
     def bytes(self) -> int:
@@ -370,7 +385,7 @@ class Shelf:
 
 def weights_of(card: ModelCard) -> str:
     """Return the file name of the weights of a model from the catalog."""
-    return "model/model.safetensors" if card.kind == "embedder" else f"{card.id}.gguf"
+    return "model/model.safetensors" if card.is_folder else f"{card.id}.gguf"
 
 
 def checked_hash(sha256: str) -> str:

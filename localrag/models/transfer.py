@@ -12,14 +12,14 @@ import tarfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import msgspec
 from msgspec.structs import replace
 
 from localrag.errors import ModelDamaged, ModelError, UsageError
 from localrag.models import catalog, gguf, shelf
-from localrag.models.catalog import ModelCard
+from localrag.models.catalog import Kind, ModelCard
 from localrag.models.shelf import FILE_NAME, Entry, Manifest, blocks_of, copy_hashed
 from localrag.security import storage
 
@@ -38,13 +38,15 @@ def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]
     if head[257:262] == b"ustar" and head.startswith(FILE_NAME.encode() + b"\0"):  # a tar that begins with a record
         record = unpack(path, folder)
         shelf.check_id(id or record.id)
-        allowed = {".gguf"} if record.kind == "generator" else _SUFFIXES
+        allowed = {".gguf"} if record.is_gguf else _SUFFIXES
         strange = [name for name in record.files if Path(name).suffix not in allowed]
         if strange:
             raise ModelError(f"{path.name!r} contains {strange[0]}, which no model needs", "Export the model again.")
         # Trust the file, not the record, which anyone can write.
-        metadata = gguf.read_metadata(folder / record.main) if record.kind == "generator" else {}
-        return replace(record, id=id or record.id, metadata=metadata, adapter=None)
+        if not record.is_gguf:
+            return replace(record, id=id or record.id, metadata={}, adapter=None)
+        metadata = gguf.read_metadata(folder / record.main)
+        return replace(record, id=id or record.id, kind=_kind(metadata), metadata=metadata, adapter=None)
     return _gguf(path, folder, id, say)
 
 
@@ -62,13 +64,23 @@ def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) 
     name, known = _identified(path, entry.sha256, id, path.stem, say)
     file = f"{name}.gguf"
     storage.move(folder / "model.gguf", folder / file)
-    if not metadata["has_chat_template"]:
+    kind = _kind(metadata)
+    if kind == "generator" and not metadata["has_chat_template"]:
         say(f"{name}: the file has no chat template, so it may be a base model that cannot answer")
     return Manifest(
-        id=name, kind="generator", title=known.title if known else str(metadata.get("name", name)),
+        id=name, kind=kind, title=known.title if known else str(metadata.get("name", name)),
         licence=known.licence if known else str(metadata.get("licence", "unknown")), source=f"import ({path.name})",
         main=file, weights=file, files={file: entry}, metadata=metadata,
     )  # fmt: skip
+
+
+def _kind(metadata: dict[str, Any]) -> Kind:
+    """Return whether a GGUF file makes text or vectors, by its pooling. Raises ModelError for a reranker."""
+    pooling = metadata.get("pooling")
+    if pooling == "rank":
+        hint = "localrag reads cross-encoders from a sentence-transformers folder (the setting reranker)."
+        raise ModelError("the file holds a reranker, which localrag does not run from GGUF", hint)
+    return "embedder" if pooling else "generator"
 
 
 def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
@@ -97,7 +109,7 @@ def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], 
             storage.remove(folder / extra)
             del files[extra]
     return Manifest(
-        id=name, kind="embedder", title=known.title if known else path.resolve().name,
+        id=name, kind=known.kind if known else "embedder", title=known.title if known else path.resolve().name,
         licence=known.licence if known else "unknown", source=f"import ({path.name})", main="model",
         weights=largest, files=files,
     )  # fmt: skip

@@ -1,7 +1,8 @@
 """Order the best passages with a cross-encoder, which reads question and passage together.
 
-Optional: the setting `reranker` names its folder, as sentence-transformers saves it. Only files of that folder are
-read, no code of it runs, and only safetensors weights load. Limits: the model cuts passages longer than its own limit.
+Optional: the setting `reranker` names an installed one, or a folder as sentence-transformers saves it. Only files of
+that folder are read, no code of it runs, and only safetensors weights load. Limits: the model cuts passages longer than
+its own limit.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from pathlib import Path
 
 from localrag import embeddings, policy
 from localrag.errors import ModelError
+from localrag.models import catalog
 from localrag.models.shelf import sha256_of
+from localrag.models.store import ModelStore
 from localrag.settings import Settings
 from localrag.types import Passage
 
@@ -81,6 +84,8 @@ def load_reranker(settings: Settings) -> Reranker | None:
     """Load the cross-encoder named by the setting `reranker`, or return None where it is not set."""
     if settings.reranker is None:
         return None
+    if catalog.find(settings.reranker.name) is not None and not settings.reranker.exists():
+        return Reranker(ModelStore(settings).get(settings.reranker.name).path)
     if not policy.allows_model(None):
         policy.check_model(str(settings.reranker), *map(sha256_of, sorted(settings.reranker.rglob("*.safetensors"))))
     return Reranker(settings.reranker)

@@ -18,7 +18,6 @@ from localrag.ingest import scan, source_files
 from localrag.ingest.readers.source import Options
 from localrag.ingest.source_files import PageImage
 from localrag.llm import calibration, loading, prompt_cache
-from localrag.models import machine
 from localrag.security.encryption.unlocked import encrypted_folder
 from localrag.settings import Settings
 from localrag.store import names
@@ -166,13 +165,14 @@ class LocalEngine:
         from localrag.models.store import ModelStore
 
         here = {model.id for model in ModelStore(self._settings).installed("generator")}
-        cards = [card for card in catalog.CATALOG if card.kind == "generator" and card.rank > 0 and card.sha256]
+        cards = [card for card in catalog.CATALOG if card.kind == "generator" and card.rank and card.sha256]
+        cards = [card for card in cards if not card.terms]  # accepted in a terminal only
         offers = []
         for card in sorted(cards, key=lambda card: -card.rank):
             kinds = {source.kind for source in card.sources}
             usable = tuple(_SOURCES[kind] for kind in self._settings.sources if kind in kinds)
             if usable and catalog.fits(card.memory) and policy.allows_model(card.sha256):
-                seconds = _SECONDS * card.bytes * _ACTIVE.get(card.id, 1.0) / max(1, machine.physical_cores())
+                seconds, _ = card.speed()
                 offers.append(
                     ModelOffer(
                         card.id, card.title, card.licence, card.bytes, card.memory, card.note, seconds,
@@ -202,11 +202,6 @@ class LocalEngine:
             drawer.close()
 
 
-# Seconds per byte of weights and per core to read a prompt of passages (1,000 tokens): 12 s with 1.1 GB of weights on 2
-# cores (docs/decisions/0022). Time grows with the weights that work on each token and falls with the cores.
-_SECONDS = 12.0 / 1.1e9 * 2
 # Limits for the model suggested on first use: seconds until an answer begins, and bytes to fetch.
 _MAX_SECONDS, _MAX_BYTES = 15.0, 4_000_000_000
 _SOURCES = {"wheel": "the Python package index", "hub": "Hugging Face"}
-# Mixtures of experts: the share of the weights that works on each token.
-_ACTIVE = {"qwen3-30b-a3b": 0.11, "gpt-oss-20b": 0.17}

@@ -16,11 +16,12 @@ import pytest
 from embedder_checks import sound
 from fakes import HashingEmbedder
 from tiny_encoders import encoder
-from tiny_models import Bench, transformer
+from tiny_models import Bench, card, transformer
 
 from localrag.embeddings import EmbedderIdentity, SentenceTransformerEmbedder, load_embedder
 from localrag.embeddings.onnx_embedder import OnnxEmbedder
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError
+from localrag.models import catalog
 from localrag.models.store import ModelStore
 from localrag.settings import Settings
 
@@ -217,6 +218,23 @@ def test_each_family_of_models_gets_a_true_onnx_form(
     assert fast.max_tokens == slow.max_tokens == 62
     assert [fast.count(text) for text in texts] == [slow.count(text) for text in texts]
     assert np.allclose(np.linalg.norm(fast.embed_documents(texts), axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.model
+def test_the_catalogs_prefixes_are_part_of_the_onnx_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = encoder(tmp_path)
+    plain = Bench(tmp_path / "plain").store.import_path(folder, id="tiny")
+    prefixes = {"query_prefix": "the ", "passage_prefix": "a "}
+    monkeypatch.setattr(catalog, "CATALOG", (card("tiny", kind="embedder", **prefixes),))
+    model = Bench(tmp_path / "bench").store.import_path(folder, id="tiny")
+    assert model.onnx is not None and plain.onnx is not None
+    fast, bare = (OnnxEmbedder(one.id, one.path, one.onnx, one.sha256) for one in (model, plain) if one.onnx)
+    slow = SentenceTransformerEmbedder(model.id, model.path, model.sha256, "float32", model.prefixes)
+    assert fast.identity.prefix == slow.identity.prefix == "a " and fast.max_tokens == bare.max_tokens - 1
+    assert np.array_equal(fast.embed_question("lease"), bare.embed_question("the lease"))
+    assert np.array_equal(fast.embed_documents(["lease"]), bare.embed_documents(["a lease"]))
+    for made in (fast.embed_question("may"), slow.embed_question("may")):
+        assert made @ fast.embed_question("may") > 0.97
 
 
 @pytest.mark.model

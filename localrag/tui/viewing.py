@@ -90,9 +90,8 @@ def _at_page(name: str, file: Path, page: int, which: Callable[[str], str | None
         return None
     if name.startswith(tuple(_known()["browsers"])):
         return Command((program, f"{file.as_uri()}#page={page}"), True)
-    return (
-        Command((program, *_fill(_known()["at_page"][name], file, page)), True) if name in _known()["at_page"] else None
-    )
+    given = _known()["at_page"].get(name)
+    return Command((program, *_fill(given, file, page)), True) if given else None
 
 
 def _no_screen(environment: Mapping[str, str], platform: str) -> str:

@@ -70,19 +70,17 @@ class ChatScreen(Screen[None]):
         ("Library, on a document or folder", LibraryTree),
     ]
 
-    def __init__(
-        self, core: Core, scope: Scope, clock: Callable[[], float], resumed: Resumed | None = None
-    ) -> None:  # fmt: skip
+    def __init__(self, core: Core, scope: Scope, resumed: Resumed | None = None) -> None:
         super().__init__()
         self._core = core
         self._resumed = resumed
         self._shelves: tuple[Shelf, ...] = ()
         self._filled: Mapping[str, int] = {}  # of the last answer
-        self._conversation = Conversation(clock)
+        self._conversation = Conversation()
         self._source = SourcePane(core)
         self._panels = Panels(self._conversation, self._source)
         self._asking = Asking(core, scope, self._conversation)
-        self._library = LibraryPane(scope.libraries, clock, scope.only.these)
+        self._library = LibraryPane(scope.libraries, scope.only.these)
         self._narrowed = Static(id="narrowed")
         self._narrowed.display = False
         self._status = StatusLine()

@@ -6,7 +6,7 @@ No screen reaches the network. Models are installed by another process (`cli/ins
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -87,7 +87,7 @@ class IngestScreen(Screen[str | None]):
         Binding("escape", "stop", "Stop, or go back"),
     ]
 
-    def __init__(self, core: Core, folder: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, core: Core, folder: Path) -> None:
         super().__init__()
         self._core = core
         self._folder = folder
@@ -95,7 +95,7 @@ class IngestScreen(Screen[str | None]):
         self._stop: threading.Event | None = None  # while the folder is read
         self._latest: IngestProgress | None = None
         self._words = Static("Looking through the folder …")
-        self._bar = ProgressLine(clock)
+        self._bar = ProgressLine()
         self._file = Static(classes="quiet")
         self._hint = Static("Esc goes back", classes="quiet")
 
@@ -205,7 +205,7 @@ class NoModelScreen(Screen[bool]):
         Binding("escape", "escape", "Stop, or continue without a model"),
     ]
 
-    def __init__(self, core: Core, installer: Installer | None, clock: Callable[[], float]) -> None:
+    def __init__(self, core: Core, installer: Installer | None) -> None:
         super().__init__()
         self._core = core
         self._installer = installer
@@ -214,7 +214,7 @@ class NoModelScreen(Screen[bool]):
         self._latest: InstallProgress | None = None
         self._list = OptionList(id="offers")
         self._about = Static("Looking for models that fit this machine …", id="offer")
-        self._bar = ProgressLine(clock)
+        self._bar = ProgressLine()
         self._line = Static(id="install-line")
         self._hint = Static(CHOOSE_HINT, classes="quiet")
 

@@ -220,9 +220,9 @@ class WorkPanel(Vertical):
     class Finished(Message):
         """Some work is done, so libraries have changed."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self) -> None:
         super().__init__(id="library-work")
-        self._bar = ProgressLine(clock)
+        self._bar = ProgressLine()
         self._file = Static(classes="quiet")
         self._results = Static(id="library-results")
         self._scroll = VerticalScroll(self._results, id="library-results-scroll")
@@ -371,7 +371,7 @@ class LibraryPane(Vertical):
         document: str
         page: int | None
 
-    def __init__(self, libraries: Sequence[str], clock: Callable[[], float], ticked: Iterable[Name] = ()) -> None:
+    def __init__(self, libraries: Sequence[str], ticked: Iterable[Name] = ()) -> None:
         super().__init__(id="library")
         self._libraries = tuple(libraries)
         self._shelves: tuple[Shelf, ...] = ()
@@ -381,7 +381,7 @@ class LibraryPane(Vertical):
         self._tree = LibraryTree(ticked)
         self._details_text = Static()
         self._details = VerticalScroll(self._details_text, id="library-details", can_focus=False)
-        self._work = WorkPanel(clock)
+        self._work = WorkPanel()
         self._timer: Timer | None = None
         self.display = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -49,9 +49,8 @@ class PastTurn(Static):
 class Conversation(VerticalScroll, can_focus=False):
     """Turns, oldest first, and errors that belong to none; it follows the newest words until it is scrolled."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self) -> None:
         super().__init__(id="conversation")
-        self._clock = clock
         self._greeting = Static(id="greeting")
         # At least as high as the view, because an anchored view pushes shorter content to its lower edge.
         self._turns = Vertical(id="turns")
@@ -82,7 +81,7 @@ class Conversation(VerticalScroll, can_focus=False):
         from localrag.tui.widgets.turn import TurnView
 
         self._greeting.display = False
-        turn = TurnView(question, self._clock, heading)
+        turn = TurnView(question, heading)
         await self._turns.mount(turn)
         self.anchor()
         return turn
@@ -148,7 +147,7 @@ class Conversation(VerticalScroll, can_focus=False):
     async def _draw(self, past: PastTurn) -> TurnView:
         from localrag.tui.widgets.turn import TurnView
 
-        view = TurnView(past.saved.question, self._clock)
+        view = TurnView(past.saved.question)
         with self.app.batch_update():
             await self._turns.mount(view, before=past)
             await view.replay(past.saved)

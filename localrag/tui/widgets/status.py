@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widget import Widget
@@ -12,6 +13,9 @@ from textual.widgets import Static
 from localrag.security import offline
 from localrag.security.terminal import counted, duration
 from localrag.tui.text import clean_line, shorten
+
+if TYPE_CHECKING:
+    from localrag.tui.app import LocalragApp
 
 BAR_WIDTH = 20
 MAX_NAME, MAX_MODEL, MAX_TITLE = 22, 14, 28
@@ -24,9 +28,10 @@ class ProgressLine(Static):
     The estimate assumes an even pace since the first report.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    app: LocalragApp
+
+    def __init__(self) -> None:
         super().__init__(classes="progress")
-        self._clock = clock
         self._began: tuple[float, int] | None = None
         self.display = False
 
@@ -37,7 +42,7 @@ class ProgressLine(Static):
         self.update(Content(text))
 
     def advance(self, verb: str, done: int, total: int, unit: str) -> None:
-        now = self._clock()
+        now = self.app.clock()
         if self._began is None or done < self._began[1]:
             self._began = (now, done)
         seconds, steps = now - self._began[0], done - self._began[1]

@@ -5,7 +5,7 @@ Importing this module takes Textual's Markdown along, so it is imported when the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -175,18 +175,17 @@ class Preview(Static):
 class TurnView(Vertical):
     """Question (or a heading, if it is shown above), plan, progress, reasoning, answer, citations and notes."""
 
-    def __init__(self, question: str, clock: Callable[[], float], heading: str = "") -> None:
+    def __init__(self, question: str, heading: str = "") -> None:
         super().__init__()
         self.question = question
         self.plan: Plan | None = None
         self.results = survey_table.Results(question)
         self._looked_for = ""
         self._found: tuple[Passage, ...] = ()
-        self._clock = clock
         self._written = 0  # pieces of the answer, each about a token
         self._question = Static(Content.styled(heading or question_line(question), "bold"), classes="question")
         self._plan_line = Static(classes="plan quiet")
-        self._progress = ProgressLine(clock)
+        self._progress = ProgressLine()
         self._reasoning_text = ""
         self._reasoning_body = Static()
         self._reasoning = Folded(self._reasoning_body, "reasoning")

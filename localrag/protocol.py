@@ -136,7 +136,9 @@ def from_plain(data: Any, kind: Any) -> Any:
             raise Malformed(f"none of {', '.join(members)}")
         return from_plain(data[1], members[data[0]])
     try:
-        return msgspec.convert(data, _tuples(kind), dec_hook=_decode)
+        # A sequence arrives as a tuple, which can be hashed.
+        kind = types.GenericAlias(tuple, (*get_args(kind), ...)) if get_origin(kind) is Sequence else kind
+        return msgspec.convert(data, kind, dec_hook=_decode)
     except (msgspec.ValidationError, UnicodeError, RecursionError) as error:  # msgspec fails on lone surrogates
         raise Malformed(str(error)[:200]) from error
 
@@ -146,11 +148,6 @@ def _members(kind: Any) -> dict[str, type]:
     """The dataclasses of a union of several by their names, which msgspec does not tell apart; else none."""
     inner = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else ()
     return {each.__name__: each for each in inner} if len(inner) > 1 and all(map(is_dataclass, inner)) else {}
-
-
-def _tuples(kind: Any) -> Any:
-    """A sequence arrives as a tuple, which can be hashed."""
-    return types.GenericAlias(tuple, (*get_args(kind), ...)) if get_origin(kind) is Sequence else kind
 
 
 def _encode(value: Any) -> Any:

@@ -58,6 +58,12 @@ def lazy_re(pattern: str, flags: int = 0) -> re.Pattern[str]:
     return cast("re.Pattern[str]", _LazyPattern(pattern, flags))
 
 
+def phrases(package: str, module: str, *names: str) -> list[re.Pattern[str]]:
+    """Return the patterns of these names of a module in phrases.txt of a package; they match in any case."""
+    groups = load_patterns(package, "phrases.txt")
+    return [lazy_re("|".join(groups[f"{module}_{name}"]), re.I) for name in names]
+
+
 def by_word(words: Mapping[str, str]) -> dict[str, str]:
     """Map each word of a value ("eur euro €") to its key; "_" stands for a space."""
     return {word.replace("_", " "): key for key, listed in words.items() for word in listed.split()}

@@ -117,25 +117,31 @@ class Conflict(_Value):
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """The outcome of a vote: each answer as first written, and how many tries gave it."""
+class Vote(_Value):
+    """An answer as first written, and how many tries gave it."""
 
-    votes: tuple[tuple[str, int], ...]
+    answer: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Split(_Value):
+    """The outcome of a vote, the most frequent answer first."""
+
+    votes: tuple[Vote, ...]
 
     @property
     def tries(self) -> int:
-        return sum(count for _, count in self.votes)
+        return sum(vote.count for vote in self.votes)
 
     @property
     def shown(self) -> str:
         """The split in words: "4 of 5 tries agree; 1 said: On 3 May."."""
-        if not self.votes:
-            return ""
-        others = "".join(f"; {count} said: {text}" for text, count in self.votes[1:])
-        return f"{self.votes[0][1]} of {self.tries} tries agree{others or '.'}"
+        others = "".join(f"; {vote.count} said: {vote.answer}" for vote in self.votes[1:])
+        return f"{self.votes[0].count} of {self.tries} tries agree{others or '.'}" if self.votes else ""
 
     def to_dict(self) -> dict[str, Any]:
-        return {"tries": self.tries, "votes": [{"answer": text, "count": count} for text, count in self.votes]}
+        return _Value.to_dict(self) | {"tries": self.tries}
 
 
 # --- what reading makes -------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from localrag.llm import Generator as Model
 from localrag.quantities import load_words
 from localrag.settings import Settings
 from localrag.store import text_analysis
-from localrag.types import Answer, Split, Turn, Usage
+from localrag.types import Answer, Split, Turn, Usage, Vote
 
 Result = TypeVar("Result", Completed, Weighed)
 
@@ -194,7 +194,7 @@ def _vote(
     usage = Usage(first.usage.prompt, first.usage.reused, sum(done.usage.generated for done in tries))
     seconds = sum(done.answer_seconds for done in tries)
     done = replace(chosen, usage=usage, prompt_seconds=first.prompt_seconds, answer_seconds=seconds)
-    return Draft(done, Split(tuple((" ".join(tries[group[0]].text.split()), len(group)) for group in groups)))
+    return Draft(done, Split(tuple(Vote(" ".join(tries[group[0]].text.split()), len(group)) for group in groups)))
 
 
 # --- short answers (pure) -----------------------------------------------------------------------------------

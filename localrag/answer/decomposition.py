@@ -15,6 +15,7 @@ from typing import TypeVar
 from localrag.answer import followups, prompts
 from localrag.answer.stages import Query, Route
 from localrag.events import Answered, Delta, Event, Planned
+from localrag.quantities import phrases
 from localrag.types import Answer, Citation, Plan, Seconds, Turn, Usage
 
 Item = TypeVar("Item")
@@ -25,16 +26,7 @@ _JOINED = re.compile(rf"(?:[,;]\s*)?\band\s+(?:also\s+)?(?={_ASKS})|\?\s+(?:and\
 _MIN_WORDS = 4
 # Each part costs a prompt of its own; more parts are better served by one look at what fits best.
 _MAX_PARTS = 4
-# "... and how long it lasts" is a clause, not a question.
-_CLAUSE = re.compile(
-    rf"^{_ASKS}(?:\s+(?:long|much|many|often|far|soon|\w+ly))?\s+"
-    r"(?:i|you|we|they|he|she|it|this|that|these|those|an?|the|my|our|your|their|its)\b",
-    re.I,
-)
-_FIRST = re.compile(
-    rf"^\W*+(?:.*,\s*+)?(?:{_ASKS}|(?:is|are|was|were|do|does|did|has|have|had|can|could|may|must|will|would|should)\b)",
-    re.I,
-)
+_CLAUSE, _FIRST = phrases("localrag.answer", "decomposition", "clause", "first")
 # What tells one document or plan from another, unless it begins a sentence.
 _NAME = re.compile(r"(?<=[\w,;:)] )(?:[A-Z][\w.&-]*|\w*\d[\w.-]*)")
 _MARKER = re.compile(r"(?P<space>(?<!\s)\s*)\[(?P<number>\d{1,3})\]")

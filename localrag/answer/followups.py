@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from localrag.answer import prompts
 from localrag.events import Delta
 from localrag.llm import Completed, Generator
-from localrag.quantities import lazy_re, load_words
+from localrag.quantities import load_words, phrases
 from localrag.store.text_analysis import COMMON
 from localrag.types import Turn, Usage
 
@@ -24,33 +24,10 @@ _MAX_TURNS_BACK = 3
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
 _WORDS = load_words("localrag.answer", "words.toml")["followups"]
 _ASKING = "|".join(_WORDS["asking"].split())
-# Begins in mid-sentence: "And for Hall 4?", "Or a child?"
-_CONTINUES = re.compile(r"^\W*(?:and|or|but|so|also|plus|what about|how about|same)\b\W*", re.I)
-_ABOUT = re.compile(r"^\W*(?:(?:and|or|but|so)\b\W*)?(?:what about|how about|same|why not|what if)\b", re.I)
-# Words that refer back to earlier turns.
-_BACK = lazy_re(
-    r"\b(?:what|who|where|when|how|anything|nothing|anyone|any) else\b"
-    r"|\bthe (?:latter|former|others?|rest)\b(?!\s+(?:of|than|side|part))"
-    r"|\bthe (?:first|second|third|fourth|fifth|last|next|other|previous)(?: ones?)?\W*$"
-    r"|\bthe same\b(?! \w+ as\b| as\b)"
-    r"|\b(?:from|in|over|up|down|to) there\b|\bthere\W*$|\bthen\W*$|\btherefore\b"
-    r"|\bones\b(?! own)|\bone(?=\W*$| (?:from|for|with|in|on|at|about|by|is|was|does|did|mean|which|who|of them)\b)"
-    r"|\bthese\b(?! (?:documents|files|papers|libraries)\b)|\bthose\b(?! (?:who|that|which|of|in|with|documents)\b)"
-    r"|\bthis\b(?! (?:year|month|week|quarter|document|file|folder|library)\b)"
-    r"|(?:^|\b(?:in|of|for|about|with|is|was|does|did|do|before|after|under|by|to|on|from|at|than|and)) that\b",
-    re.I,
+_CONTINUES, _ABOUT, _BACK, _PERSONAL, _CLAUSE, _DUMMY = phrases(
+    "localrag.answer", "followups", "continues", "about", "back", "personal", "clause", "dummy"
 )
-_PERSONAL = re.compile(r"\b(?:it|they|them|he|she|him|his|hers|her|its|their|theirs|itself|themselves)\b", re.I)
 _OWNING = frozenset({"its", "their", "his", "her"})
-_CLAUSE = re.compile(
-    r"\b(?:when|if|before|after|who|which|that|while|because|unless|until|where|as|so|but)\b|[,;:]", re.I
-)
-# "Is it possible to ...", "How long does it take to ...": "it" refers to nothing.
-_DUMMY = re.compile(
-    r"\bit (?:possible|necessary|allowed|required|legal|true|mandatory|permitted|ok|okay|take|takes|cost|costs|rain|"
-    r"be (?:possible|necessary|allowed))\b.*\b(?:to|that|if|for|on)\b",
-    re.I,
-)
 _NOUN_PHRASE = re.compile(r"\b(?:the|an?|each|every|any|our|my|your|this)\s+\w{3,}|(?<=\w )[A-Z]\w+")
 _LIGHT = _STOP_WORDS | set(_WORDS["light"].split())
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 from localrag.answer import prompt_injection
 from localrag.errors import UsageError
 from localrag.ingest.readers.cleaning import clean
-from localrag.quantities import load_words
+from localrag.quantities import load_words, phrases
 from localrag.search.ranking import neighbours
 from localrag.store.library import Library
 from localrag.types import Message, Passage, Turn
@@ -221,19 +221,7 @@ def _turn_tokens(turn: Turn, count: Count) -> int:
     return count(turn.question) + count(turn.answer) + 2 * _FRAME_TOKENS
 
 
-_SAYS_NOTHING = re.compile(
-    r"^\W*(?:the (?:documents?|passages?|text)(?: provided| given| above)? (?:do|does) not (?:say|mention|contain|"
-    r"provide|specify|state|include|answer)\b|not (?:found|stated|mentioned|specified)\b)"
-    # "Does not say" is about the text; "does not include a warranty" may be what the text says.
-    r"|^no, (?:the|this|these|your) (?:\w+ ){0,3}(?:documents?|passages?|texts?|agreements?|contracts?|reports?|policy|"
-    r"policies|letters?|files?|papers?|handbooks?) (?:does|do) not (?:\w+ly )?(?:say|state|mention|specify|address)\b"
-    # A whole sentence: "Her salary is not mentioned in the given passages."
-    r"|^[^.\n]{1,160} (?:is|are|was|were) not (?:\w+ly )?"
-    r"(?:mentioned|stated|specified|provided|given|found|included|disclosed)(?: anywhere)? (?:in|by|within) "
-    r"(?:any of )?(?:the|these) (?:given |provided |above )?(?:documents?|passages?|text)"
-    r"(?: provided| given| above)?\W*(?:\[\d{1,3}\]\W*)*$",
-    re.I,
-)
+(_SAYS_NOTHING,) = phrases("localrag.answer", "prompts", "says_nothing")
 
 
 def says_nothing(answer: str) -> bool:

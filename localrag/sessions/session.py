@@ -83,21 +83,13 @@ def listed(session: Session) -> Listed:
 
 
 def to_json(session: Session) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "id": session.id,
-        "title": session.title,
-        "libraries": list(session.libraries),
-        "created": session.created,
-        "only": asdict(session.only),
-        "mode": session.mode,
-        "settings": dict(session.settings),
-        "origin": asdict(session.origin) if session.origin else None,
-        "turns": [
-            {"question": one.question, "time": one.time, "answer": one.answer.to_dict() if one.answer else None}
-            for one in session.turns
-        ],
-    }
+    values = asdict(replace(session, turns=()))
+    del values["draft"]  # it is in a file of its own
+    turns = [
+        {"question": one.question, "time": one.time, "answer": one.answer.to_dict() if one.answer else None}
+        for one in session.turns
+    ]
+    return {"schema": SCHEMA, **values, "turns": turns}
 
 
 def from_json(data: bytes) -> Session:
@@ -105,19 +97,8 @@ def from_json(data: bytes) -> Session:
     value = protocol.decode(data, dict[str, Any])
     if value.get("schema") != SCHEMA:
         raise ValueError(f"its schema is {value.get('schema')!r:.40}, this version reads {SCHEMA}")
-    if not isinstance(value.get("turns"), list):
-        raise ValueError("its turns are not a list")
-    session: Session = protocol.from_plain(value | {"turns": list(map(_votes_as_pairs, value["turns"]))}, Session)
+    session: Session = protocol.from_plain(value, Session)
     return session
-
-
-def _votes_as_pairs(turn: Any) -> Any:
-    """A turn's JSON with the votes of its answer as `Split` holds them."""
-    try:
-        votes = [[vote["answer"], vote["count"]] for vote in turn["answer"]["split"]["votes"]]
-    except (KeyError, TypeError):  # there is no vote, or something that `from_plain` refuses
-        return turn
-    return turn | {"answer": turn["answer"] | {"split": {"votes": votes}}}
 
 
 # --- forgetting ----------------------------------------------------------------------------------------------

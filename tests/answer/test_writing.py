@@ -14,7 +14,7 @@ from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta, Event, Notice, Reasoning, Replaced, VoteProgress
 from localrag.settings import Settings
 from localrag.store.library import Library
-from localrag.types import Answer, Message
+from localrag.types import Answer, Message, Vote
 
 Shelf = Callable[..., Library]
 LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000, payable in advance."
@@ -113,7 +113,7 @@ def test_most_tries_decide_and_the_split_is_kept(settings: Settings, library: Li
     model = Trying(answers=[WRONG, RIGHT, "It is 48,000 euros.", RIGHT, WRONG])
     events, answer = ask(settings, model, votes=5)
     assert answer.answer == "The yearly rent is EUR 48,000 [1]."
-    assert answer.split is not None and answer.split.votes == ((RIGHT, 3), (WRONG, 1))
+    assert answer.split is not None and answer.split.votes == (Vote(RIGHT, 3), Vote(WRONG, 1))
     assert answer.to_dict()["split"]["tries"] == 4  # three against one is decided before the fifth
     assert model.temperatures == (0.0, 0.7, 0.7, 0.7)
     assert [event.done for event in kinds(events, VoteProgress)] == [1, 2, 3] and len(kinds(events, Replaced)) == 1
@@ -128,7 +128,7 @@ def test_the_answer_there_would_be_without_a_vote_is_shown_where_it_wins(setting
 def test_a_vote_that_is_stopped_keeps_the_tries_there_are(settings: Settings, library: Library) -> None:
     _, answer = ask(settings, Trying(answers=[RIGHT, WRONG, WRONG], halt=1), votes=3)
     assert answer.answer == "The yearly rent is EUR 48,000 [1]." and not answer.stopped
-    assert answer.split is not None and answer.split.votes == ((RIGHT, 1),)
+    assert answer.split is not None and answer.split.votes == (Vote(RIGHT, 1),)
 
 
 def test_a_long_answer_is_not_voted_on_and_that_is_said(settings: Settings, library: Library) -> None:

@@ -14,7 +14,7 @@ from localrag.events import Delta, Notice, Planned, PromptRead, Reasoning, Repla
 from localrag.sessions import SavedTurn, Session
 from localrag.tui.widgets import asking
 from localrag.tui.widgets.asking import QuestionInput
-from localrag.types import Conflict, Cost, Figure, Filter, NotRead, Plan, Seconds, Side, Split, Usage, Working
+from localrag.types import Conflict, Cost, Figure, Filter, NotRead, Plan, Seconds, Side, Split, Usage, Vote, Working
 from tui.screen_text import ask, idle, open_chat, see, shown, until
 
 COSTS = (
@@ -62,7 +62,7 @@ async def test_everything_that_limits_an_answer_is_shown():
     final = answered(
         "Something [1].", found=False, citations_dropped=2, unsupported=("Renewal is yearly.",),
         not_read=(NotRead("contracts", "big.pdf", "it does not fit", 7),), workings=(worked,),
-        split=Split((("Thirty.", 3), ("Forty.", 1))), conflicts=(Conflict("Invoices are paid within", (later, earlier)),),
+        split=Split((Vote("Thirty.", 3), Vote("Forty.", 1))), conflicts=(Conflict("Invoices are paid within", (later, earlier)),),
         looked_at="8 passages of 2 documents.", context={"rules": 80, "documents": 900, "history": 0, "free": 3000},
     )  # fmt: skip
     script = [Planned(PLAN), Notice("two documents left out"), Delta("Forty."), Replaced("wrong"), VoteProgress(1, 5)]

@@ -12,19 +12,14 @@ from datetime import date
 from decimal import Decimal, DecimalException, localcontext
 
 from localrag import quantities
-from localrag.quantities import QUANTITY, Quantity, lazy_re, time_between
+from localrag.quantities import QUANTITY, Quantity, lazy_re, phrases, time_between
 
 _MAX_QUESTION, _MAX_EXPRESSION = 600, 4000  # characters
 _MAX_TOKENS = 400
 _MAX_DIGITS = 400
 _MAX_EXPONENT = 1000
-_ASKING = re.compile(
-    r"^(?:(?:what(?:'s| is| are)|how much (?:is|are)|calculate|compute|work out|was (?:ist|sind)|"
-    r"wie ?viel (?:ist|sind)|berechne)\s*:?\s+)?(?:the (?:result|value) of )?",
-    re.I,
-)
+_ASKING, _GERMAN, _TIME = phrases("localrag.answer", "calculator", "asking", "german", "time")
 _RESULT = re.compile(r"\s*+(?:=|equals?)?\s*+[?.!]*$", re.I)
-_GERMAN = re.compile(r"\b(?:was|wie|wieviel|ist|sind|von|prozent|auf|durch|mal|berechne)\b", re.I)
 _WORDS = (
     (r"(?<=% )of\b|(?<=percent )of\b|(?<=per cent )of\b|(?<=(?:%|t) )von\b", "*"),
     (r"\bmultiplied by\b|\btimes\b|\bmal\b|(?<=[\d)\s])x(?=[\d(\s])", "*"),
@@ -37,15 +32,6 @@ _CALCULATES = re.compile(r"[\d)%a-z€$£]\s*(?:[+*^]|\s-\s|/)\s*[-+(]*\s*[€$�
 _SLASHES = re.compile(r"\d{1,4}(?:/\d{1,4}){1,2}")
 _TOKEN = lazy_re(rf"\s*(?:(?P<operator>\*\*|[-+*/^()])|(?P<quantity>{QUANTITY.pattern}))", re.I | re.X)
 _SIGNS = str.maketrans("×÷−–·", "*/--*")
-# "How many days are there between 3 March and 4 May 2024", "how long is it until 31 December 2026".
-_TIME = re.compile(
-    r"^(?:(?:how many |number of |wie ?viele )(?P<unit>days|weeks|months|years|tage|wochen|monate|jahre)|"
-    r"how long is it|what is the time) "
-    r"(?:are there |is it |are left |left |remain |are |lie |passed |liegen |sind es |vergehen )?"
-    r"(?:(?:between|from|zwischen|vom|von)(?: dem)? (?P<first>[^?]+?) (?:and|to|until|till|und|bis)(?: dem| zum)?|"
-    r"until|till) (?P<last>[^?]+?)\s*[?.!]*$",
-    re.I,
-)
 
 
 def answer(question: str, today: date | None = None) -> str | None:

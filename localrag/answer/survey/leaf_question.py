@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from localrag.answer.survey.measures import Comparison, comparison
-from localrag.quantities import ENGLISH_MONTHS, by_word, load_words
+from localrag.quantities import ENGLISH_MONTHS, by_word, lazy_re, load_patterns, load_words, phrases
 
 Kind = Literal["existence", "value", "fields", "summary", "open"]
 
@@ -41,7 +41,7 @@ def leaf_question(question: str) -> LeafQuestion:
     while polite := _POLITE.match(text):
         text = text[polite.end() :]
     for form, make in _FORMS:
-        found = re.match(form, text, re.I)
+        found = form.match(text)
         if found and (made := make(found)) is not None:
             if made.kind != "existence":
                 return replace(made, required=_quoted(question))
@@ -79,16 +79,9 @@ def _this(found: re.Match[str]) -> tuple[str, str, bool]:
 _BE = {"is": "Is", "are": "Is", "was": "Was", "were": "Was"}
 _MODALS = {"can", "could", "may", "might", "must", "should", "shall", "will", "would"}
 _PERFECT = re.compile(r"^(?:been|already|\w{3,}ed)\b", re.I)
-_NEGATED = re.compile(
-    r"^(?P<verb>do|does|did|is|are|was|were|can|could|may|must|should|shall|will|would|has|have)(?:\s+not|n['’]t|not)\s+",
-    re.I,
-)
+_NEGATED, _PLACED, _POLITE = phrases("localrag.answer", "leaf_question", "negated", "placed", "polite")
 _WITHOUT = re.compile(r"^(?:lacks?|without|(?:have|has|contains?|includes?)\s+no|is|are missing)\s+", re.I)
 _WITH = by_word(_WORDS["verbs"])
-_PLACED = re.compile(
-    r"^(?:about|from|on|over|above|under|below|for|by|between|before|after|in|dated)\b|^\w+ed\s+(?:by|in|on|under|with|after|before|to)\b",
-    re.I,
-)
 
 
 def _question(predicate: str, this: str, several: bool, noun: str) -> tuple[str, bool]:
@@ -135,22 +128,6 @@ def _base(verb: str) -> str:
     return verb[:-1] if verb.endswith("s") and not verb.endswith("ss") else verb
 
 
-def _topic(text: str) -> str:
-    """Return the words to look up: the question without its frame."""
-    return re.sub(
-        r"^(?:(?:does|do|is|was|has|can|could|may|must|should|shall|will|would)\s+this(?:\s+one of the \w+ that)?"
-        rf"(?:\s+(?:[\w’'-]+\s+){{0,2}}?(?:{_NAMES})\b)?\s*(?:have|contain|include|mention)?|"
-        r"(?:what|when|who|where|how (?:long|much|many))\s+(?:is|are|does|do|was|were)?)\s*"
-        r"(?:an?|the|any)?\s+",
-        "", text.rstrip("?"), flags=re.I,
-    ).strip() or text  # fmt: skip
-
-
-_POLITE = re.compile(
-    r"^(?:please|(?:can|could|would) you(?: please)?|i (?:want|need|would like) to know|tell me|let me know)"
-    r"[,:]?\s+",
-    re.I,
-)
 _SUP = by_word(_WORDS["superlatives"])
 _SUPERLATIVE = "|".join(sorted(_SUP, key=len, reverse=True))
 
@@ -200,7 +177,7 @@ def _compared(found: re.Match[str]) -> LeafQuestion | None:
     if low in ("", "is", "are") and not what:
         value = "total amount" if limit[1].limit.measure == "money" else "date"
         return _value(f"What is the {value} of this {this}?", noun, **rest)
-    if what and re.fullmatch(_HAS, low):
+    if what and _HAS.fullmatch(low):
         return _value(f"What is the {what} of this {this}?", noun, **rest)
     if limit[1].limit.measure == "number" or low in _MODALS or not re.fullmatch(r"[a-z]+", low) or _NEGATED.match(verb):
         return None
@@ -216,7 +193,8 @@ def _exists(found: re.Match[str]) -> LeafQuestion:
         return compared
     this, noun, several = _this(found)
     text, negated = _question(found["rest"], this, several, noun)
-    return LeafQuestion("existence", text, _topic(text), noun, negated=negated)
+    topic = _FRAME.sub("", text.rstrip("?")).strip() or text  # the words to look up
+    return LeafQuestion("existence", text, topic, noun, negated=negated)
 
 
 def _inside(found: re.Match[str]) -> LeafQuestion:
@@ -256,30 +234,18 @@ def _summary(found: re.Match[str]) -> LeafQuestion:
     return LeafQuestion("summary", f"Summarise this {noun}.", found["rest"].strip(), noun, each=each)
 
 
-_LIST_VERB = r"(?:list|name|find|show|give|get|search for|look for|identify)(?:\s+me)?"
-_HAS = r"(?:has|have|contains?|provides? for|sets|includes?|pays?|with|of|needs?|requires?|states?)"
+_PATTERNS = load_patterns(
+    "localrag.answer.survey", "questions.txt", noun=_NOUN, each=_EACH, names=_NAMES, superlative=_SUPERLATIVE
+)
+_FRAME, _HAS = (lazy_re(_PATTERNS[name][0], re.I) for name in ("frame", "has"))
 # The forms of questions, in the order they are tried.
-_FORMS: tuple[tuple[str, Callable[[re.Match[str]], LeafQuestion | None]], ...] = (
-    ((r"(?:summari[sz]e|sum up|(?:(?:give|write|make)(?: me)? )?(?:an? |the )?(?:short |brief )?"
-           r"(?:summary|summaries|overview) (?:of|for))\b(?P<rest>.*)"), _summary),
-    ((rf"which\s+{_NOUN}\s+{_HAS}\s+the\s+(?P<sup>{_SUPERLATIVE})\s+(?P<what>.+)"), _superlative),
-    ((rf"which\s+{_NOUN}\s+(?P<verb>[a-z]+(?:\s+[a-z]+){{0,2}}?)\s+(?:the\s+)?(?P<sup>{_SUPERLATIVE})$"),
-     _by_time),
-    ((rf"in\s+(?:which|how many)\s+{_NOUN}\s+(?P<verb>is|are|do|does|can|may|must|was|were|has|have)\s+"
-           r"(?P<rest>.+)"), _inside),
-    ((rf"(?:which|what|how many|{_LIST_VERB})\s+{_NOUN}\s+(?P<rest>.+)"), _exists),
-    ((rf"(?:do|does)\s+(?:any|all|each|every|some)\s+{_NOUN}\s+(?P<rest>.+)"), _exists),
-    ((rf"(?:is|are)\s+there\s+(?:any\s+|an?\s+)?{_NOUN}\s+(?P<rest>.+)"), _exists),
-    ((rf"for\s+{_EACH},?\s+(?P<rest>.+)"), _for_each),
-    ((r"(?:(?:make|create|build|draw up|give|show|prepare|write)(?:\s+me)?\s+)?(?:an?\s+|the\s+)?"
-           r"(?:table|spreadsheet|overview|list)\s+(?:of|with|showing)\s+(?P<fields>.+?)\s+"
-           rf"(?:of|for|from|in|across)\s+{_EACH}"), _table),
-    ((rf"(?:list|extract|tabulate|show|give|collect|compile|get)(?:\s+me)?\s+(?P<fields>.+?)\s+(?:of|for|from|in|across)\s+{_EACH}"),
-     _table),
-    ((r"(?:make|create|build|draw up|give|show|prepare|write)(?:\s+me)?\s+(?:an?\s+|the\s+)?"
-           r"(?:table|spreadsheet)\s+(?:of|with|showing)\s+(?P<fields>.+)"), _table),
-    ((rf"(?P<before>(?:what|when|who|whom|whose|how|where|which|from when|until when|by when|on what)\b.*?\b)"
-           rf"{_EACH}(?P<after>.*)"), _each),
+_FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], LeafQuestion | None]], ...] = tuple(
+    (lazy_re(form, re.I), make)
+    for name, make in {
+        "summary": _summary, "superlative": _superlative, "by_time": _by_time, "inside": _inside, "exists": _exists,
+        "for_each": _for_each, "table": _table, "each": _each,
+    }.items()
+    for form in _PATTERNS[name]
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from localrag.answer.table_qa.date_calculation import Mention
 from localrag.answer.table_qa.questions import Kind, Request, parse_question
 from localrag.answer.verify import links
 from localrag.answer.verify.citations import cite_span, clip, terms
-from localrag.quantities import CURRENCY_SIGNS, SCALES, format_number, load_words
+from localrag.quantities import CURRENCY_SIGNS, SCALES, format_number, load_words, phrases
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Answer, Citation, Figure, Passage, Working
@@ -30,11 +30,7 @@ from localrag.types import Answer, Citation, Figure, Passage, Working
 _MAX_NAME = 90
 _MAX_PASSAGES = 24
 _WORDS = load_words("localrag.answer", "words.toml")["calculation"]
-_STATES_A_RESULT = re.compile(
-    r"increas|decreas|declin|grew|grow|rose|fell|drop|chang|reduc|higher|lower|percent|%|average|ratio|gestiegen|gesunken|"
-    r"erhöh|veränder|prozent|augment|diminu|baiss|hauss|aument|dismin",
-    re.I,
-)
+(_STATES_A_RESULT,) = phrases("localrag.answer", "calculation", "states_a_result")
 
 
 def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -> Answer | None:

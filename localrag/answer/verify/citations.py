@@ -16,7 +16,7 @@ from itertools import chain
 from operator import attrgetter
 
 from localrag.answer.verify.locate import fold, quoted, within
-from localrag.quantities import lazy_re
+from localrag.quantities import lazy_re, phrases
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Citation, Passage
@@ -159,14 +159,7 @@ def _cite_claim(claim: str, quotes: Sequence[Citation], work: _Work) -> str:
     return _with_marks(claim, {_number(citation, work.citations) for citation in found})
 
 
-# "This is supported by passage [2]." adds nothing; its marker belongs to the sentence before.
-_ASIDE = re.compile(
-    r"(?:^|(?<=[.!?\]])\s+)(?:this|that|it|the (?:answer|information))(?: (?:information|statement|answer))? "
-    r"(?:is|was|can be) (?:supported|stated|found|mentioned|confirmed|provided|given) (?:by|in|from) "
-    r"(?:the )?(?:passages?|documents?|(?=\[))(?: (?:above|provided|given))?"
-    r"(?P<marks>(?:(?:,| and)?\s*\[\d[\d, ]*\])*)\s*(?:\.(?=\s|$)|$)",
-    re.I,
-)
+(_ASIDE,) = phrases("localrag.answer", "citations", "aside")
 _MARKER = re.compile(r"(?<!\s)\s*[\[【](?:passages? ?)?(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)[\]】]")
 
 

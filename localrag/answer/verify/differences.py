@@ -12,27 +12,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from localrag import quantities
 from localrag.answer.context import Span
 from localrag.answer.verify.citations import terms
 from localrag.answer.verify.locate import locate
-from localrag.quantities import CARDINALS, DATE, QUANTITY, TIME_UNITS, lazy_re, load_words, parse_date, parse_quantity
+from localrag.quantities import CARDINALS, DATE, QUANTITY, TIME_UNITS, lazy_re, parse_date, parse_quantity, phrases
 from localrag.store.sentences import sentences
 
 _NUMBERS = {word: n for word, n in CARDINALS.items() if n} | {"second": 2}
 _ENGLISH = list(CARDINALS.items())  # the first ones: 0 to 19, then the tens
 _NUMBERS |= {f"{tens}-{ones}": n + m for tens, n in _ENGLISH[20:28] for ones, m in _ENGLISH[1:10]}
-_WORDS_OF = load_words("localrag.answer", "words.toml")["differences"]
+_WORDS_OF = quantities.load_words("localrag.answer", "words.toml")["differences"]
 # A number after one that is naming is a name and not a figure.
 _EMPTY, _NOT, _NAMING = (frozenset(_WORDS_OF[name].split()) for name in ("empty", "not", "naming"))
-_TIMED = lazy_re(
-    r"\b(?:as (?:of|at)|ended|ending|during|since|dated?|of|at|for(?: the)?(?: fiscal)?(?: year| quarter| months?)?|"
-    r"fiscal|calendar|fy|year|in|stand|per|zum)\s*+:?\s*+$",
-    re.I,
-)
+_TIMED, _LASTS, _ROW, _FOLLOWS = phrases("localrag.answer", "differences", "timed", "lasts", "row", "follows")
 _SPAN = re.compile(r"\b(?:during|in|for|over)\s+the\s+(?:(?:first|last|past|previous|next|same)\s+)?$", re.I)
-_LASTS = re.compile(
-    r"\b(?:until|till|by|through|to|on|before|after|expires?(?: in| on)?|ends?(?: in| on)?|bis|am)\s*$", re.I
-)
 _SPELLED = "|".join(sorted(map(re.escape, _NUMBERS), key=len, reverse=True))
 _PIECE = lazy_re(
     rf"(?P<date>{DATE.pattern})|(?P<spelled>\b(?:{_SPELLED})\b)(?:\s*\(\d+\))?|(?<!\w)(?P<figure>{QUANTITY.pattern})"
@@ -201,12 +195,6 @@ _WORDS = (
     lazy_re(rf"{_X}[^\"“”„«»]{{0,60}}?(?:replac|substitut|chang|insert|durch)[^\"“”„«»]{{0,60}}?{_Y}", re.I | re.S),
     lazy_re(rf"(?:replac|substitut|chang|delet)[^\"“”„«»]{{0,80}}?{_X}[^\"“”„«»]{{0,60}}?{_Y}", re.I | re.S),
 )  # fmt: skip
-_ROW = lazy_re(
-    r"\b(?:row|line|entry|item)\s{1,9}(?:for|of|marked|headed)\s{1,9}(?P<row>[\w “”\"-]{2,60}?)\s{1,9}"
-    r"(?:is|are|shall)\b",
-    re.I,
-)
-_FOLLOWS = re.compile(r"\b(?:the\s+following|as\s+follows|to\s+read|folgende\w*|wie\s+folgt|lautet)\b|:\s*$", re.I)
 _DELETED = re.compile(r"\b(?:deleted|gestrichen|aufgehoben)\b(?!\W+(?:and|und)\b)", re.I)
 _LINE = r"^[ \t]*(?:(?:clause|section|article|paragraph|§)\s*)?{}[.)]?(?=\s)"
 _ANY_LINE = lazy_re(_LINE.format(rf"(?P<id>{_ID})"), re.I | re.M)

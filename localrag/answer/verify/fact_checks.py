@@ -22,7 +22,7 @@ from localrag.answer.verify import citations, links
 from localrag.answer.verify.citations import Cited, terms
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
-from localrag.types import Flag, Passage, Working, source
+from localrag.types import Flag, Passage, source
 
 NOWHERE = "not in the text that was read"
 _NOT_CITED = "not in what is cited"
@@ -30,25 +30,19 @@ _MAX_FLAGS = 20
 _MAX_SEARCHED = 400_000  # characters of passages searched for a fact that is not in what is cited
 # Share of the other words of a claim that a sentence must have to be cited for its number.
 _MIN_SHARED = 0.4
-_YES_OR_NO = re.compile(
-    r"^\W*(?:(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|may|must|should|shall|am)(?:n[’']t)?|"
-    r"ist|sind|war|waren|hat|haben|kann|können|darf|dürfen|muss|müssen|wird|werden|wurde|wurden|gilt|gibt|soll|"
-    r"est-ce|es|está|son|fue|hay|tiene)\s",
-    re.I,
-)
+_YES_OR_NO, _ABOUT = quantities.phrases("localrag.answer", "fact_checks", "yes_or_no", "about")
 _BEFORE_PAGE = re.compile(r"(?:\b(?:pp?|s|pages?|seiten?|página|passages?|documents?|slides?|sheets?)\.?|第)\s*$", re.I)
 
 
 def check(
-    cited: Cited, question: str, passages: Sequence[Passage], workings: Sequence[Working] = (),
-    *, other_language: bool = False,
-) -> tuple[Cited, tuple[Flag, ...]]:  # fmt: skip
+    cited: Cited, question: str, passages: Sequence[Passage], *, other_language: bool = False
+) -> tuple[Cited, tuple[Flag, ...]]:
     """Return the answer with citations added and unsupported links defanged, and its flags in order.
 
     Its Markdown links are written out already (`links.without_markup`). If it is in another language than the passages,
     names are not checked, since they may be written differently.
     """
-    sources = _Sources(cited, question, passages, workings, other_language)
+    sources = _Sources(cited, question, passages, other_language)
     cited, fact_flags = _check_facts(cited, sources)
     cited, link_flags = _check_links(cited, sources)
     flags: dict[tuple[str, str], Flag] = {}
@@ -60,10 +54,7 @@ def check(
 class _Sources:
     """The texts that support the facts of one answer."""
 
-    def __init__(
-        self, cited: Cited, question: str, passages: Sequence[Passage], workings: Sequence[Working],
-        other_language: bool,
-    ) -> None:  # fmt: skip
+    def __init__(self, cited: Cited, question: str, passages: Sequence[Passage], other_language: bool) -> None:
         self.passages, self.question, self.other_language = passages, question, other_language
         self.language = citations.language(f"{question} {cited.text}", passages)
         # "48.000" may be either number if not all is English.
@@ -75,8 +66,7 @@ class _Sources:
         self.quotes = [citation.quote for citation in cited.citations]
         parts = ((*one.heading, one.header, one.document, one.label or "", one.place) for one in own)
         frame = list(chain.from_iterable(parts))
-        shown = [part for working in workings for part in (working.shown, *(one.text for one in working.figures))]
-        self.numbers = Evidence(*self.quotes, *frame, *shown, "" if _YES_OR_NO.match(question) else question)
+        self.numbers = Evidence(*self.quotes, *frame, "" if _YES_OR_NO.match(question) else question)
         self.names = Evidence(*self.quotes, *frame, question)
         self.pages = {passage.page for passage in passages} | set(range(1, len(passages) + 1))
         self.missing = _NOT_CITED if self.quotes else NOWHERE
@@ -268,11 +258,6 @@ class Fact:
 
 
 _LIST_NUMBER = re.compile(r"^[ \t]*(?:[-*•][ \t]*)?\(?\d{1,3}[.)](?=\s)", re.M)
-_ABOUT = re.compile(
-    r"(?:about|around|approximately|approx\.?|roughly|nearly|almost|some|ca\.?|circa|etwa|rund|ungefähr|knapp|environ|"
-    r"unos|unas|aproximadamente|circa|约|約|大约|大約|[~≈])\s*+[$€£]?\s*+$",
-    re.I,
-)
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|te[nrs]?|er|e|ème|º|ª|o|a)(?![^\W_])", re.I)
 _LATIN = re.compile(r"[A-Za-zÀ-ɏ]")
 _UNITS = {

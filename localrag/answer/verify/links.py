@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from localrag.quantities import lazy_re, load_words
+from localrag.quantities import lazy_re, load_patterns, load_words
 
 _WORDS = load_words("localrag.answer", "words.toml")["links"]
 _ENDINGS, _PROGRAMS = ("|".join(_WORDS[name].split()) for name in ("endings", "programs"))
@@ -34,21 +34,8 @@ _TAG = re.compile(
     r"html|area|map|picture|frame|details|math|image)(?![\w-])[^<>\n]{0,600})>?",
     re.I,
 )
-_COMMAND = lazy_re(
-    rf"""(?<![\w./-])(?:
-        (?:{_PROGRAMS})(?:\.exe)?[ \t]+(?:-{{1,2}}\w|/|~|\.\.?/|\$|h(?:tt|xx)ps?:|[A-Za-z]:\\)[^\n`]{{0,300}}
-      | (?:sudo|npx)[ \t]+[a-z][^\n`]{{1,300}}
-      | (?:pip3?|npm|apt|apt-get|yum|brew|gem|cargo)[ \t]+(?:-\S{{1,20}}[ \t]+)?(?:install|add|remove|uninstall)
-        [ \t]+[\w@./-][^\n`]{{0,200}}
-      | git[ \t]+(?:clone|push|pull|checkout|reset|config)\b[^\n`]{{0,200}}
-      | (?:Invoke|Start|Remove|Set|New|Get)-[A-Z]\w{{2,30}}[ \t]+[-\w'\"$(][^\n`]{{0,200}}
-      | (?:bash|sh|cmd|powershell)[ \t]+(?:-c|/c)[ \t][^\n`]{{1,300}}
-      | (?:DROP|TRUNCATE|ALTER)[ \t]+(?:TABLE|DATABASE|SCHEMA|USER)[ \t]+\w[^\n`]{{0,200}}
-      | DELETE[ \t]+FROM[ \t]+\w[^\n`]{{0,200}}
-      | os\.system\([^\n`]{{0,200}} | subprocess\.\w+\([^\n`]{{0,200}} | __import__\([^\n`]{{0,200}}
-      | :\(\)[ \t]*\{{[^\n`]{{0,60}})""",
-    re.X,
-)
+_COMMANDS = load_patterns("localrag.answer.verify", "commands.txt", programs=_PROGRAMS)["command"]
+_COMMAND = lazy_re(rf"(?<![\w./-])(?:{'|'.join(_COMMANDS)})")
 _PROMPTED = re.compile(
     r"^[ \t]*(?:\$(?![ \t]*[\d(])|PS [A-Z]:\\[^>\n]{0,80}>|[A-Z]:\\[^>\n]{0,80}>)[ \t]+\S[^\n`]{0,300}", re.M
 )

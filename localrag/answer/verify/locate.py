@@ -186,7 +186,7 @@ class _Word:
     named: bool
 
 
-def nearest(words: str, text: Folded, min_ratio: float = MIN_RATIO) -> tuple[float, int, int] | None:
+def nearest(words: str, text: Folded) -> tuple[float, int, int] | None:
     """Return the ratio and span of words that are nearly those given, if no decisive word differs."""
     from rapidfuzz import fuzz
 
@@ -194,7 +194,7 @@ def nearest(words: str, text: Folded, min_ratio: float = MIN_RATIO) -> tuple[flo
     needle = given.text.strip()
     if sum(map(str.isalpha, needle)) < (_MIN_LETTERS // 2 if re.search(f"[{_CJK}]", needle) else _MIN_LETTERS):
         return None
-    found = fuzz.partial_ratio_alignment(needle, text.text, score_cutoff=min_ratio - 10)
+    found = fuzz.partial_ratio_alignment(needle, text.text, score_cutoff=MIN_RATIO - 10)
     if found is None or found.src_end - found.src_start < len(needle):
         return None  # the text is shorter than the quote
     slack = len(needle) // 4 + 16
@@ -203,7 +203,7 @@ def nearest(words: str, text: Folded, min_ratio: float = MIN_RATIO) -> tuple[flo
     if not quote or len(quote) > _MAX_WORDS or (span := _aligned(quote, there)) is None:
         return None
     ratio = fuzz.ratio(needle, text.text[span[0] : span[1]])
-    return (ratio, *text.original(*span)) if ratio >= min_ratio and _is_whole(text.text, *span) else None
+    return (ratio, *text.original(*span)) if ratio >= MIN_RATIO and _is_whole(text.text, *span) else None
 
 
 def _words(folded: Folded, start: int, end: int, original: str = "") -> list[_Word]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localrag.quantities import find_dates, load_words
+from localrag.quantities import find_dates, load_words, phrases
 from localrag.store.library import Library
 from localrag.store.text_analysis import FALLBACK, LANGUAGES, tokens
 from localrag.types import Document
@@ -20,39 +20,17 @@ _OPENING = 2500  # characters
 _MAX_DOCUMENTS = 64
 _MAX_TITLE_WORDS = 12
 _MIN_POINTS = 2
-_AMENDING = re.compile(
-    r"\b(?:amend(?:ment|ments|s|ed|ing)?|addendum|supplement(?:al|ary)? (?:agreement|deed)|deed of variation|variation "
-    r"agreement|side letter|supersed\w+|replaces|nachtrag|änderungsvereinbarung|änderungsvertrag|zusatzvereinbarung|"
-    r"ersetzt)\b",
-    re.I,
+_AMENDING, _PERIODIC, _DATED, _KIND = phrases(
+    "localrag.answer", "related_documents", "amending", "periodic", "dated", "kind"
 )
 _WORDS = load_words("localrag.answer", "words.toml")["related_documents"]
 _VERSIONS, _AT_THE_END, _EARLY = (frozenset(_WORDS[name].split()) for name in ("versions", "at_the_end", "early"))
 _NOTHING = frozenset("of the and".split())
-# Made for each period: the figures of both are right.
-_PERIODIC = re.compile(
-    r"\b(?:q[1-4]|[1-4]q|h[12]|quarter\w*|quarterly|monthly|weekly|daily|reports?|minutes|protokolle?|invoices?|"
-    r"rechnung\w*|budgets?|forecasts?|accounts|statements?(?! of work)|"
-    r"results|10-?[kq]|8-?k|20-?f|jahresabschluss|bericht|"
-    r"payslips?|timesheets?|newsletters?|logs?|journal|diary|agendas?)\b",
-    re.I,
-)
 _NAME_PART = re.compile(r"[^\W\d_]+|\d+(?:[.\-_]\d+)*")
 _YEAR = re.compile(r"(?:19|20)\d\d(?:[.\-_]\d{1,2}){0,2}|\d{1,2}[.\-_]\d{1,2}[.\-_](?:\d\d){1,2}|(?:19|20)\d{6}")
 _SUFFIX = re.compile(r"\.\w{1,8}$")
-_DATED = re.compile(
-    r"\b(?:dated(?: as of)?|made(?: as of| on)?|signed(?: on)?|executed(?: on)?|entered into(?: as of| on)?|"
-    r"(?:effective )?date(?: of \w+)?\s*+:?|as of|issued(?: on)?|updated(?: on)?|revised(?: on)?|version of|stand|vom|"
-    r"datum\s*+:?)\s*+(?:this\s+)?$",
-    re.I,
-)
 _REFERENCE = re.compile(r"\b(?=[\w/-]{0,60}\d)(?=[\w/-]{0,60}[A-Z])[A-Z0-9]{1,60}(?:[-/][A-Z0-9]{1,60}){1,20}\b")
 _PARTY = re.compile(r"\b(?:[A-Z][\w&'’-]{1,60} ){1,5}(?:[A-Z][\w&'’.-]{1,60})")
-_KIND = re.compile(
-    r"\b(agreement|contract|lease|licen[cs]e|policy|deed|order|terms|plan|handbook|manual|statement of work|vertrag|"
-    r"vereinbarung|ordnung|richtlinie)\b",
-    re.I,
-)
 
 
 @dataclass(frozen=True, slots=True)

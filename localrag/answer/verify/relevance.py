@@ -71,16 +71,12 @@ def _spans(passage: Passage, question: frozenset[str]) -> list[_Span]:
     spans, few, follows = [], len(question) < _MIN_TERMS, False
     for at, one in enumerate(found):
         following = found[at + 1].words if at + 1 < len(found) and one.words.endswith(_CLOSING) else ""
-        directs = follows or _directs(f"{one.words} {following}", question)
+        # They quote the question, or nearly, and say what to answer.
+        quoted = map(terms, prompt_injection.directed(f"{one.words} {following}"))
+        directs = follows or any(2 * len(q & question) >= max(1, min(len(q), len(question))) for q in quoted)
         follows = bool(following) and directs
         around = range(max(0, at - 1), min(at + 2, len(found)))
         near = frame.union(*(own[i] for i in around if found[i].paragraph == one.paragraph))
         ordering, speaking = directs or (one.suspicious and not few), one.speaking and not few
         spans.append(_Span(own[at], near, ordering, speaking, passage.text.startswith("|", one.start)))
     return spans
-
-
-def _directs(words: str, question: frozenset[str]) -> bool:
-    """Return whether words quote the question, or nearly, and say what to answer."""
-    quoted = map(terms, prompt_injection.directed(words))
-    return any(2 * len(one & question) >= max(1, min(len(one), len(question))) for one in quoted)

@@ -99,6 +99,8 @@ def _member(name: str, refused: ReadError | None, unpack: Callable[[], bytes]) -
         raise
     except ReadError as error:
         return Member(name, refused=error)
+    except _DAMAGED:
+        return Member(name, refused=ReadError("is damaged in the archive", _DAMAGE))
 
 
 def _bomb(unpacked: int, packed: int) -> ReadError | None:
@@ -146,14 +148,7 @@ def _tar_or_single(source: Source, budget: Budget) -> Iterator[Member]:
         if named or head[257:262] == b"ustar":
             yield from _tar_members(stream, budget)
         else:
-            yield _member(safe(source.stem) or "unnamed", None, partial(_single_data, stream, budget))
-
-
-def _single_data(stream: _Stream, budget: Budget) -> bytes:
-    try:
-        return budget.unpack(cast(BinaryIO, stream))
-    except _DAMAGED as error:
-        raise ReadError("is damaged in the archive", _DAMAGE) from error
+            yield _member(safe(source.stem) or "unnamed", None, partial(budget.unpack, cast(BinaryIO, stream)))
 
 
 def _tar_members(stream: _Stream, budget: Budget) -> Iterator[Member]:

@@ -121,7 +121,8 @@ def _member(member: Member, name: str, options: Options, budget: Budget, depth: 
     elif member.source is not None and member.source.size:
         yield from _parts(member.source, name, options, budget, depth - 1)
     else:
-        yield _refused(name, _empty())
+        empty = ReadError("is empty (0 bytes)", "If it should not be, copy it again from its source.")
+        yield _refused(name, empty)
 
 
 def _reader_of(source: Source) -> ModuleType:
@@ -169,10 +170,6 @@ def _refusal(name: str, error: Exception) -> Refused:
 
 def _refused(name: str, error: ReadError) -> Refused:
     return Refused(name, f"{error.message}. {error.hint}".strip(". ") + ".")
-
-
-def _empty() -> ReadError:
-    return ReadError("is empty (0 bytes)", "If it should not be, copy it again from its source.")
 
 
 def _checked(page: Page) -> Page:

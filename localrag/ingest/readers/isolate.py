@@ -71,7 +71,7 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
         """
         if self._closed.is_set():
             raise ValueError("this ReaderPool is closed")
-        replies = _Replies(_MAX_WAITING)
+        replies = _Replies()
         self._open.append(replies)
         waiting, pending = iter(paths), 0
         try:
@@ -133,8 +133,7 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
 class _Replies:
     """Parts that wait for the caller; holds a bounded amount of text, then `put` waits."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._weight = 0
         self._items: deque[tuple[int, Reply]] = deque()
         self._changed = threading.Condition()
@@ -146,7 +145,7 @@ class _Replies:
         if isinstance(item, Part):
             weight += sum(len(page.text) for page in item.reading.pages) + 100 * wire.count(item)
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or not self._items or self._weight + weight <= self._most)
+            self._changed.wait_for(lambda: self._closed or not self._items or self._weight + weight <= _MAX_WAITING)
             if self._closed:
                 return False
             self._items.append((weight, (path, item)))

@@ -94,7 +94,12 @@ class _Item:
         self.path = path
         self._tree = tree
         self._streams = tree[path]
-        self.fixed = self._fixed_properties()
+        self.fixed: dict[tuple[int, int], bytes] = {}  # properties of fixed size by tag and type
+        data = self._stream("__PROPERTIES_VERSION1.0") or b""
+        header = 32 if not path else 24 if path[-1].upper().startswith("__SUBSTG") else 8  # by the kind of item
+        for at in range(header, len(data) - 15, 16):
+            kind, tag = struct.unpack_from("<HH", data, at)
+            self.fixed[tag, kind] = data[at + 8 : at + 16]
         number = self.integer(_CODEPAGE) or self.integer(_INTERNET_CODEPAGE)
         self.codepage = _codec(number) if number else codepage
         self.lost = 0  # characters that could not be decoded
@@ -133,16 +138,6 @@ class _Item:
             if 0 < ticks < 1 << 61:
                 return (_EPOCH + timedelta(microseconds=ticks // 10)).replace(microsecond=0)
         return None
-
-    def _fixed_properties(self) -> dict[tuple[int, int], bytes]:
-        """Return the properties of fixed size by tag and type; the size of the header depends on the kind of item."""
-        data = self._stream("__PROPERTIES_VERSION1.0") or b""
-        header = 32 if not self.path else 24 if self.path[-1].upper().startswith("__SUBSTG") else 8
-        found: dict[tuple[int, int], bytes] = {}
-        for at in range(header, len(data) - 15, 16):
-            kind, tag = struct.unpack_from("<HH", data, at)
-            found[tag, kind] = data[at + 8 : at + 16]
-        return found
 
 
 def _codec(number: int) -> str:

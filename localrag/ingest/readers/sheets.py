@@ -87,7 +87,10 @@ def read(source: Source, options: Options) -> Reading:
             check_size(archive, options)
             names = archive.namelist()
             if "content.xml" in names:
-                about = _about_ods(archive)
+                from localrag.ingest.readers.opendocument import part, properties, refuse_encrypted
+
+                refuse_encrypted(archive)
+                about = _About((), *properties(part(archive, "meta.xml")))
             else:
                 about = _About() if "xl/workbook.bin" in names else _about_xlsx(archive, options)
         return _read(source, about, options)
@@ -131,13 +134,6 @@ def _about_xls(source: Source) -> _About:
     saved = about.last_saved_time or about.create_time
     date = f"{saved.isoformat(timespec='seconds')}+00:00" if saved and saved.year > 1980 else ""
     return _About((), clean_title(title), " ".join(clean(author).split())[:200], date)
-
-
-def _about_ods(archive: zipfile.ZipFile) -> _About:
-    from localrag.ingest.readers.opendocument import part, properties, refuse_encrypted
-
-    refuse_encrypted(archive)
-    return _About((), *properties(part(archive, "meta.xml")))
 
 
 def _about_xlsx(archive: zipfile.ZipFile, options: Options) -> _About:

@@ -7,7 +7,7 @@ import pytest
 from localrag.answer.verify.citations import Cited, cite
 from localrag.answer.verify.fact_checks import check
 from localrag.answer.verify.links import without_markup
-from localrag.types import Figure, Flag, Passage, Working
+from localrag.types import Flag, Passage
 
 PAGE = (
     "The lease of Hall 3 between Acme Halls Ltd and Jane Miller ends on 31 May 2030. Either party may end it with "
@@ -94,13 +94,6 @@ def test_heading_header_and_document_name_support_facts() -> None:
     assert (
         flagged("Net sales of Acme in Nord were 5,363 million in 2018.", "What were net sales?", passages=framed) == []
     )
-
-
-def test_a_shown_calculation_supports_its_result() -> None:
-    working = Working("48,000 / 12", "4,000 EUR", 4000.0, (Figure("EUR 48,000", "p. 1", 1),))
-    answer = "The yearly rent is EUR 48,000, payable in advance, or EUR 4,000 a month."
-    assert flagged(answer) == [("amount", "EUR 4,000")]
-    assert flagged(answer, workings=(working,)) == []
 
 
 def test_the_number_of_a_page_is_no_fact() -> None:

@@ -41,7 +41,7 @@ def leaf_question(question: str) -> LeafQuestion:
     while polite := _POLITE.match(text):
         text = text[polite.end() :]
     for form, make in _FORMS:
-        found = form.match(text)
+        found = re.match(form, text, re.I)
         if found and (made := make(found)) is not None:
             if made.kind != "existence":
                 return replace(made, required=_quoted(question))
@@ -234,18 +234,18 @@ def _summary(found: re.Match[str]) -> LeafQuestion:
     return LeafQuestion("summary", f"Summarise this {noun}.", found["rest"].strip(), noun, each=each)
 
 
-_PATTERNS = load_patterns(
+_LINES = load_patterns(
     "localrag.answer.survey", "questions.txt", noun=_NOUN, each=_EACH, names=_NAMES, superlative=_SUPERLATIVE
 )
-_FRAME, _HAS = (lazy_re(_PATTERNS[name][0], re.I) for name in ("frame", "has"))
+_FRAME, _HAS = (lazy_re(_LINES[name][0], re.I) for name in ("frame", "has"))
 # The forms of questions, in the order they are tried.
-_FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], LeafQuestion | None]], ...] = tuple(
-    (lazy_re(form, re.I), make)
+_FORMS: tuple[tuple[str, Callable[[re.Match[str]], LeafQuestion | None]], ...] = tuple(
+    (form, make)
     for name, make in {
         "summary": _summary, "superlative": _superlative, "by_time": _by_time, "inside": _inside, "exists": _exists,
         "for_each": _for_each, "table": _table, "each": _each,
     }.items()
-    for form in _PATTERNS[name]
+    for form in _LINES[name]
 )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ class Calibration:
     answer_from: float = 0.5
     read_slowing: float = _READ_SLOWING
     write_slowing: float = _WRITE_SLOWING
-    apart: bool = False
+    apart: bool = True
     calibrated: bool = False
     at_least: bool = False
     weights: str = ""

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
         self._limits = wire.Setup(seconds, memory, options or Options())
         self._stop = stop or (lambda: False)
         self._jobs: queue.SimpleQueue[tuple[Path, _Replies] | None] = queue.SimpleQueue()
-        self._workers: list[_Worker] = []
+        self._processes: list[_Process] = []
         self._threads: list[threading.Thread] = []
         self._open: list[_Replies] = []
         self._closed = threading.Event()
@@ -97,9 +97,10 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
             self._closed.set()
         for replies in list(self._open):
             replies.close()
-        for each in self._workers:
+        for _ in self._threads:
             self._jobs.put(None)
-            each.end()
+        for process in list(self._processes):
+            process.kill()
         until = time.monotonic() + 1
         for thread in self._threads:
             thread.join(timeout=max(0, until - time.monotonic()))
@@ -107,27 +108,66 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
 
     def _start_thread(self, pending: int) -> None:
         with self._starting:
-            if pending >= len(self._workers) < self._size and not self._closed.is_set():
-                each = _Worker(self._limits)
-                self._workers.append(each)
+            if pending >= len(self._threads) < self._size and not self._closed.is_set():
                 # Daemon: an abandoned pool must not keep the program running; the processes see their pipes close.
-                thread = threading.Thread(target=self._serve, args=(each,), name="localrag-reader", daemon=True)
+                thread = threading.Thread(target=self._serve, name="localrag-reader", daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
-    def _serve(self, each: _Worker) -> None:
+    def _serve(self) -> None:
+        process = None
         while (job := self._jobs.get()) is not None and not self._closed.is_set():
             path, replies = job
             try:
-                with contextlib.closing(each.read(path)) as items:
-                    for item in items:
-                        if not replies.put(path, item):
-                            break
+                process = self._read(process, path, replies)
             except Exception as error:  # a bug must not leave the caller waiting
-                what = f"{type(error).__name__}: {error}"
+                process, what = None, f"{type(error).__name__}: {error}"
                 replies.put(path, Refused("", f"cannot be read: {what}. Please report this."))
             replies.put(path, None)
-        each.close()
+        if process is not None:
+            self._discard(process)
+
+    def _read(self, process: _Process | None, path: Path, replies: _Replies) -> _Process | None:
+        """Put the parts of one file; return the process, or None where it is gone.
+
+        Where a process that served before dies, the file is tried in a new one: it may have died while idle, or of what
+        earlier files left behind in it.
+        """
+        while (process := process or self._start_process()) is not None:
+            last: Part | Refused | None = None
+            served, staying = process.served, False
+            try:
+                for item in process.do(path):
+                    if isinstance(item, PagePicture):
+                        raise _Lost(f"made its reader send a picture instead of text. {_BROKEN}", again=False)
+                    last = item
+                    if not replies.put(path, item):
+                        return None
+                staying = not process.leaving
+                return process if staying else None
+            except _Lost as lost:
+                if not (served and last is None and lost.again):
+                    replies.put(path, Refused("", wire.cut_short(lost.reason, last.name if last else None)))
+                    return None
+            finally:
+                if not staying:
+                    self._discard(process)
+            process = None
+        return None
+
+    def _start_process(self) -> _Process | None:
+        """Return a new process; None once the pool is closed."""
+        process = _Process(self._limits)
+        with self._starting:
+            if not self._closed.is_set():
+                self._processes.append(process)
+                return process
+        process.end()
+        return None
+
+    def _discard(self, process: _Process) -> None:
+        self._processes.remove(process)
+        process.end()
 
 
 class _Replies:
@@ -235,66 +275,6 @@ class _Lost(Exception):
 
     reason: str
     again: bool
-
-
-class _Worker:
-    """A process, replaced when it is gone. One thread calls `read` and `close`, any thread `end`."""
-
-    def __init__(self, limits: wire.Setup) -> None:
-        self._limits = limits
-        self._process: _Process | None = None
-        self._lock = threading.Lock()
-        self._ended = False
-
-    def read(self, path: Path) -> Generator[Part | Refused]:
-        """Yield the parts of one file; where a process that served before dies, try the file in a new one.
-
-        The process may have died while idle, or of what earlier files left behind in it.
-        """
-        while (process := self._started()) is not None:
-            last: Part | Refused | None = None
-            served, staying = process.served, False
-            try:
-                for item in process.do(path):
-                    if isinstance(item, PagePicture):
-                        raise _Lost(f"made its reader send a picture instead of text. {_BROKEN}", again=False)
-                    last = item
-                    yield item
-                staying = not process.leaving
-                return
-            except _Lost as lost:
-                if not (served and last is None and lost.again):
-                    yield Refused("", wire.cut_short(lost.reason, last.name if last else None))
-                    return
-            finally:
-                if not staying:
-                    self._discard(process)
-
-    def end(self) -> None:
-        with self._lock:
-            self._ended = True
-            process = self._process
-        if process is not None:
-            process.kill()
-
-    def close(self) -> None:
-        """End the process and wait for it."""
-        self.end()
-        if self._process is not None:
-            self._discard(self._process)
-
-    def _started(self) -> _Process | None:
-        with self._lock:
-            if self._ended:
-                return None
-            if self._process is None:
-                self._process = _Process(self._limits)
-            return self._process
-
-    def _discard(self, process: _Process) -> None:
-        with self._lock:
-            self._process = None
-        process.end()
 
 
 class _Process:

@@ -279,7 +279,7 @@ def test_workers_live_for_many_files_and_start_only_for_work(trap):
     assert len({pid_of(only(items)) for items in read_all(paths, workers=2).values()}) <= 2
     with ReaderPool(workers=8) as pool:
         list(pool.read_all(paths[:1]))
-        assert len(pool._workers) == 1
+        assert len(pool._processes) == 1
 
 
 @linux
@@ -330,7 +330,7 @@ def test_closing_leaves_no_process_even_in_the_middle_of_files(trap):
 def test_closing_waits_for_idle_processes_too(trap):
     with ReaderPool(workers=2) as pool:
         list(pool.read_all([trap(f"f{n}", "fine") for n in range(4)]))
-        pids = [each._process._popen.pid for each in pool._workers]
+        pids = [each._popen.pid for each in pool._processes]
     assert len(pids) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
@@ -355,7 +355,7 @@ def test_what_a_reader_started_dies_with_it(trap, tmp_path, how):
         reading.start()
         until(lambda: running(tmp_path / "stand-in"))
         if how == "killed":
-            os.kill(pool._workers[0]._process._popen.pid, signal.SIGKILL)
+            os.kill(pool._processes[0]._popen.pid, signal.SIGKILL)
         reading.join()
     until(lambda: not running(tmp_path / "stand-in"))
 
@@ -368,7 +368,7 @@ def test_a_reader_whose_helper_was_killed_is_replaced(trap, tmp_path):
         reading = threading.Thread(target=lambda: found.update(gathered(pool.read_all([first]))))
         reading.start()
         until(lambda: running(tmp_path / "stand-in"))
-        reader = pool._workers[0]._process._popen.pid
+        reader = pool._processes[0]._popen.pid
         for helper in running("localrag.ingest.readers.programs"):
             if int(Path(f"/proc/{helper}/stat").read_text().rsplit(")", 1)[1].split()[1]) == reader:
                 os.kill(helper, signal.SIGKILL)
@@ -386,7 +386,7 @@ def test_workers_and_what_they_started_end_when_their_parent_is_killed(trap, tmp
         from localrag.ingest.readers.isolate import ReaderPool
         pool = ReaderPool(workers=3)
         for path, item in pool.read_all([Path(path) for path in {list(map(str, paths))!r}]):
-            print([each._process._popen.pid for each in pool._workers], flush=True)
+            print([each._popen.pid for each in pool._processes], flush=True)
             time.sleep(600)
     """
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)

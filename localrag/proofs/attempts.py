@@ -17,8 +17,8 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -147,13 +147,19 @@ def _native(function: str, *arguments: object) -> int:
     return result
 
 
-@contextmanager
-def _native_socket(family: int, kind: int) -> Iterator[int]:
-    descriptor = _native("socket", family, kind, 0)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _sends(
+    family: int, kind: int, call: str, given: Callable[[Target], tuple[object, ...]]
+) -> Callable[[Target], None]:
+    """Open a socket and make a call with it."""
+
+    def run(target: Target) -> None:
+        descriptor = _native("socket", family, kind, 0)
+        try:
+            _native(call, descriptor, *given(target))
+        finally:
+            os.close(descriptor)
+
+    return run
 
 
 def _opens(family: int, kind: int) -> Callable[[Target], None]:
@@ -164,20 +170,9 @@ def _loopback(target: Target) -> ctypes.Array[ctypes.c_char]:
     return ctypes.create_string_buffer(struct.pack("=HH4s8x", 2, socket.htons(target.port), bytes((127, 0, 0, 1))), 16)
 
 
-def _native_tcp(target: Target) -> None:
-    with _native_socket(2, 1) as descriptor:
-        _native("connect", descriptor, _loopback(target), 16)
-
-
-def _native_udp(target: Target) -> None:
-    with _native_socket(2, 2) as descriptor:
-        _native("sendto", descriptor, b"x", 1, 0, _loopback(target), 16)
-
-
-def _native_unix(target: Target) -> None:
-    with _native_socket(1, 1) as descriptor:
-        path = os.fsencode(target.unix) + b"\0"
-        _native("connect", descriptor, struct.pack("=H", 1) + path, 2 + len(path))
+def _unix_address(target: Target) -> tuple[bytes, int]:
+    address = struct.pack("=H", 1) + os.fsencode(target.unix) + b"\0"
+    return address, len(address)
 
 
 def _machine() -> seccomp.Machine:
@@ -188,10 +183,6 @@ def _machine() -> seccomp.Machine:
 
 def _by_number(number: int) -> None:
     os.close(_native("syscall", number, 2, 1, 0))
-
-
-def _socket_number(target: Target) -> None:
-    _by_number(_machine().number("socket"))
 
 
 def _x32(target: Target) -> None:
@@ -249,10 +240,6 @@ def _namespace(target: Target) -> None:
 
 def _shared_memory(target: Target) -> None:
     _call("shmctl", _call("shmget", 0, 4096, 0o600), 0, None)  # a private one, deleted at once
-
-
-def _memory_file(target: Target) -> None:
-    os.close(_call("memfd_create", b"localrag-proof", 0))
 
 
 def _signal(target: Target) -> None:
@@ -346,19 +333,20 @@ ATTEMPTS = (
     ),
     Attempt("another program's Unix socket", "python", "seccomp", _python_unix),
     Attempt("a Unix socket that was open before", "python", "any", lambda at: os.write(at.inherited, b"x")),
-    Attempt("TCP", "native", "seccomp", _native_tcp),
-    Attempt("UDP, as a question to a name server is sent", "native", "seccomp", _native_udp),
+    Attempt("TCP", "native", "seccomp", _sends(2, 1, "connect", lambda at: (_loopback(at), 16))),
+    Attempt(
+        "UDP, as a question to a name server is sent", "native", "seccomp",
+        _sends(2, 2, "sendto", lambda at: (b"x", 1, 0, _loopback(at), 16)),
+    ),
     Attempt("a TCP socket of IPv6", "native", "seccomp", _opens(10, 1)),
     Attempt("a raw socket", "native", "seccomp", _opens(2, 3)),
     Attempt("a netlink socket", "native", "seccomp", _opens(16, 3)),
     Attempt("a packet socket", "native", "seccomp", _opens(17, 3)),
     Attempt("a socket to the host of a virtual machine", "native", "seccomp", _opens(40, 1)),
-    Attempt("another program's Unix socket", "native", "seccomp", _native_unix),
+    Attempt("another program's Unix socket", "native", "seccomp", _sends(1, 1, "connect", _unix_address)),
     Attempt(
-        "a socket by the number of the system call",
-        "native",
-        "seccomp",
-        _socket_number,
+        "a socket by the number of the system call", "native", "seccomp",
+        lambda at: _by_number(_machine().number("socket")),
     ),
     Attempt("a socket by an x32 call", "native", "seccomp", _x32),
     Attempt("io_uring", "native", "seccomp", _io_uring),
@@ -368,7 +356,7 @@ ATTEMPTS = (
     Attempt("the kernel's keyring", "native", "seccomp", _keyring),
     Attempt("a namespace of its own", "processes", "seccomp", _namespace),
     Attempt("memory shared with other processes", "processes", "seccomp", _shared_memory),
-    Attempt("a program in memory", "program", "seccomp", _memory_file),
+    Attempt("a program in memory", "program", "seccomp", lambda at: os.close(_call("memfd_create", b"proof", 0))),
     Attempt("a signal to another process", "processes", "landlock", _signal),
     Attempt("a name, by Python", "names", "hook", _python_name),
     Attempt("a name, by the C library", "names", "any", _native_name),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -72,8 +73,13 @@ class ScriptedGenerator:
         self.prompts.append(tuple(messages))
         read = sum(self.count(message.whole) for message in messages)
         yield PromptRead(read, read)
-        last = messages[-1].whole
+        *asked, begun = messages
+        last = begun.whole if begun.role == "user" else asked[-1].whole
         answer = next((reply for pattern, reply in self.script if re.search(pattern, last)), self.otherwise)
+        if begun.role == "assistant" and answer.startswith(
+            "{"
+        ):  # of a reply in JSON only the end is written: its quote
+            answer = json.dumps(json.loads(answer)["quote"])[1:] + "}"
         written: list[str] = []
         thoughts = re.findall(r"\s*\S+", self.thought)[:think] if grammar is None else []
         yield from (Reasoning(word) for word in thoughts)

@@ -84,7 +84,12 @@ class ChatTemplate:
         return on != off or tags.open_in(on.rpartition("\x03")[2]) or tags.sure
 
     def pieces(self, messages: Sequence[Message], think: bool = False) -> list[Piece]:
-        """Return the prompt for these messages, to be continued with reasoning or with the answer."""
+        """Return the prompt for these messages, to be continued with reasoning or with the answer.
+
+        A last message of the assistant is the beginning of the answer.
+        """
+        begun = messages[-1].text if messages[-1].role == "assistant" else ""
+        messages = messages[:-1] if begun else messages
         rendered = self._render(messages, think)
         pieces: list[Piece] = []
         for number, part in enumerate(_MARK.split(rendered)):
@@ -102,6 +107,7 @@ class ChatTemplate:
             opened = self.tags.open_in(rendered.rpartition("\x03")[2])
             closing = "" if think else self.tags.end
             pieces.append(Piece(closing if opened else self.tags.begin if think else self.tags.without, trusted=True))
+        pieces.append(Piece(begun, trusted=False))
         return [piece for piece in pieces if piece.text]
 
     def _render(self, messages: Sequence[Message], think: bool) -> str:

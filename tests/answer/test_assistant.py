@@ -87,7 +87,7 @@ def test_a_survey_asks_each_document_and_code_counts(assistant: Assistant, model
     library = shelf("leases", texts)
     yes = json.dumps({"found": True, "answer": "yes", "quote": "renews each year"})
     models.generator.script = [("renews each year", yes)]
-    models.generator.otherwise = json.dumps({"found": False, "answer": "", "quote": ""})
+    models.generator.weights = [("renews each year", "yes"), ("", "no")]
     events, answer = ask(assistant, "Which leases renew?", "leases")
     assert answer.plan.kind == "survey"
     rows = [event for event in events if isinstance(event, Surveyed)]
@@ -102,7 +102,7 @@ def test_a_survey_keeps_equal_names_in_different_folders_apart(assistant: Assist
     shelf("same", {"lease.txt": "Nothing of interest.", "old/lease.txt": "It renews each year."})
     yes = json.dumps({"found": True, "answer": "yes", "quote": "renews each year"})
     models.generator.script = [("It renews each year", yes)]
-    models.generator.otherwise = json.dumps({"found": False, "answer": "", "quote": ""})
+    models.generator.weights = [("renews each year", "yes"), ("", "no")]
     _, answer = ask(assistant, "Which lease renews?", "same", mode="survey")
     assert {row["document"]: row["found"] for row in answer.table} == {"lease.txt": False, "old/lease.txt": True}
 
@@ -113,7 +113,7 @@ def test_a_survey_keeps_equal_paths_of_two_roots_apart(
     library = shelf("same", {"lease.txt": "Nothing of interest."})
     put(library, "lease.txt", "It renews each year.", root="/other")
     models.generator.script = [("It renews each year", json.dumps({"found": True, "answer": "yes", "quote": ""}))]
-    models.generator.otherwise = json.dumps({"found": False, "answer": "", "quote": ""})
+    models.generator.weights = [("renews each year", "yes"), ("", "no")]
     _, answer = ask(assistant, "Which lease renews?", "same", mode="survey")
     assert sorted(row["found"] for row in answer.table) == [False, True]
 

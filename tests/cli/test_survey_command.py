@@ -29,10 +29,10 @@ def run(*args: str) -> Result:
 
 @pytest.fixture
 def leases(shelf: Shelf, models: Any) -> Library:
-    yes = json.dumps({"found": True, "answer": "=yes", "quote": "Dogs are welcome"})
+    yes = json.dumps({"found": True, "answer": "yes", "quote": "=Dogs are welcome"})
     models.generator.script = [("Dogs", yes)]
-    models.generator.otherwise = json.dumps({"found": False, "answer": "", "quote": ""})
-    return shelf("leases", {"a.txt": "Dogs are welcome.", "b.txt": "Rent is due.", "c.txt": "Dogs are welcome here."})
+    models.generator.weights = [("Rent is due", "no")]
+    return shelf("leases", {"a.txt": "=Dogs are welcome.", "b.txt": "Rent is due.", "c.txt": "=Dogs are welcome here."})
 
 
 def test_a_piped_survey_is_aligned_columns_with_quotes_below(leases: Library) -> None:
@@ -42,7 +42,7 @@ def test_a_piped_survey_is_aligned_columns_with_quotes_below(leases: Library) ->
     assert lines[at].split() == ["document", "answer", "place"]
     assert [line.split()[0] for line in lines[at + 1 : at + 4]] == ["a.txt", "b.txt", "c.txt"]
     assert "nothing found" in lines[at + 2] and "[1]" in lines[at + 1] and "[2]" in lines[at + 3]
-    assert lines[-1] == "[2] c.txt: “Dogs are welcome”"
+    assert lines[-1] == "[2] c.txt: “=Dogs are welcome”"
 
 
 def test_the_table_is_written_to_a_file_and_no_cell_is_a_formula(leases: Library, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_table_is_written_to_a_file_and_no_cell_is_a_formula(leases: Library
     result = run(QUESTION, "--mode", "survey", "--table", str(file))
     rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
     assert [(row["document"], row["found"]) for row in rows] == [("a.txt", "yes"), ("b.txt", "no"), ("c.txt", "yes")]
-    assert rows[0]["answer"] == "'=yes" and "3 rows" in result.stderr
+    assert rows[0]["quote"] == "'=Dogs are welcome" and "3 rows" in result.stderr
     value = json.loads(run(QUESTION, "--mode", "survey", "--json", "--table", str(tmp_path / "t.json")).stdout)
     assert json.loads((tmp_path / "t.json").read_text()) == value["table"]
 

@@ -40,13 +40,18 @@ char   ::= [^"\\\x00-\x1F] | "\\" ["\\/nt]
 # The shape of an answer (GBNF), and one whose quote is still being written.
 LEAF_GRAMMAR = rf"""
 root   ::= "{{\"found\": " ("true" | "false") ", \"answer\": " string ", \"quote\": " string "}}"{_STRING}"""
+# Where the verdict is sure, the model only writes the quote; else it may take a yes back.
+_YES = '{"found": true, "answer": "yes", "quote": "'
+QUOTE_GRAMMAR = rf"""
+root   ::= char{{1,300}} "\"}}"{_STRING}"""
 _QUOTING = lazy_re(r'\{"found": true, "answer": "(?:[^"\\]|\\.)*", "quote": "((?:[^"\\]|\\.)*)\s\S*$')
 # The model writes so many words of a quote; code takes the rest of the sentence, up to so many characters.
 _QUOTE_WORDS, _QUOTE_CHARACTERS = 6, 300
 
 
-# Log odds that need no second passage, and what it costs where a required name shares no sentence with another search
-# word, as in "a Delaware corporation" for the law of Delaware (docs/decisions/0023-survey.md).
+# Log odds that need no second passage and no word but the quote, and what it costs where a required name shares no
+# sentence with another search word, as in "a Delaware corporation" for the law of Delaware
+# (docs/decisions/0023-survey.md).
 _CERTAIN, _LOOSE = 2.0, 2.0
 
 
@@ -171,16 +176,15 @@ def ask(
     nothing = replace(nothing, likelihood=likelihood, usage=call.usage)
     if likelihood is not None and likelihood < (0.5 if question.kind == "existence" else answer_from):
         return nothing
-    grammar, limit = LEAF_GRAMMAR, _ANSWER_TOKENS
+    messages = with_tail(messages, write(question, _this(material)))
     if question.kind == "fields":
-        grammar = fields_grammar(question.columns)
         limit = min(_MAX_FIELD_TOKENS, _FIELD_TOKENS * len(question.columns) + 20)
-    ended = (
-        None
-        if question.kind == "fields"
-        else partial(_ended, texts={passage.text: fold(passage.text) for passage in passages})
-    )
-    written = call.write(with_tail(messages, write(question, _this(material))), grammar, limit, ended)
+        written = call.write(messages, fields_grammar(question.columns), limit)
+    else:
+        sure = question.kind == "existence" and odds is not None and odds >= _CERTAIN
+        begin, grammar = (_YES, QUOTE_GRAMMAR) if sure else ("", LEAF_GRAMMAR)
+        texts = {passage.text: fold(passage.text) for passage in passages}
+        written = call.write(messages, grammar, _ANSWER_TOKENS, begin, partial(_ended, texts=texts))
     return None if written is None else _checked(question, replace(nothing, usage=call.usage), passages, written)
 
 
@@ -204,21 +208,23 @@ class _Call:
         return math.log(share / (1 - share))
 
     def write(
-        self, messages: Sequence[Message], grammar: str, limit: int, ended: Callable[[str], str] | None
-    ) -> str | None:
-        """Return what the model writes, or what `ended` makes of its beginning; None where it was stopped."""
-        text = full = ""
+        self, messages: Sequence[Message], grammar: str, limit: int, begin: str = "",
+        ended: Callable[[str], str] = lambda text: "",
+    ) -> str | None:  # fmt: skip
+        """Return what the model writes after `begin`, or what `ended` makes of a part; None where it was stopped."""
+        text, full = begin, ""
 
         def halt() -> bool:
             return bool(full) or self.stop()
 
-        for event in self.model.generate(messages, max_tokens=limit, grammar=grammar, stop=halt, cache=self.cache):
-            if isinstance(event, Delta) and ended is not None:
+        asked = [*messages, *([Message("assistant", begin)] if begin else [])]
+        for event in self.model.generate(asked, max_tokens=limit, grammar=grammar, stop=halt, cache=self.cache):
+            if isinstance(event, Delta):
                 text += event.text
                 full = full or ended(text)
         assert isinstance(event, Completed)
         self.usage += event.usage
-        return full or (None if event.ended == "stopped" else event.text)
+        return full or (None if event.ended == "stopped" else begin + event.text)
 
 
 def _judged(

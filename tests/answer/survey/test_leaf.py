@@ -67,7 +67,7 @@ def test_nothing_is_written_where_no_passage_says_so() -> None:
 
 
 def test_each_passage_is_judged_by_itself_and_the_best_one_is_quoted() -> None:
-    model = Sure(shares={"renews each year": 0.9}, script=[("", reply(quote="renews each year"))])
+    model = Sure(shares={"renews each year": 0.8}, script=[("", reply(quote="renews each year"))])
     leaf = run(RENEWS, Material(passages("It ends in May.", "It renews each year.")), model)
     assert leaf.found and leaf.citation is not None
     assert (leaf.citation.page, leaf.citation.quote) == (2, "renews each year")
@@ -92,8 +92,17 @@ def test_what_is_read_and_asked_shares_all_but_its_end() -> None:
     model = Sure(shares={"year": 0.99}, script=[("", reply())])
     run(RENEWS, Material(passages("It renews each year.")), model)
     weighed, written = model.prompts
-    assert weighed[:-1] == written[:-1] and weighed[-1].text == written[-1].text
-    assert weighed[-1].tail != written[-1].tail
+    assert weighed[:-1] == written[:-2] and weighed[-1].text == written[-2].text
+    assert weighed[-1].tail != written[-2].tail
+
+
+def test_where_the_verdict_is_sure_only_the_quote_is_written() -> None:
+    for share, begun in ((0.99, True), (0.7, False)):
+        model = Sure(shares={"year": share}, script=[("", reply(answer="each year", quote="It renews each year"))])
+        leaf = run(RENEWS, Material(passages("It renews each year.")), model)
+        assert leaf.found and leaf.answer == ("yes" if begun else "each year")
+        assert leaf.citation is not None and leaf.citation.quote == "It renews each year"
+        assert (model.prompts[-1][-1].role == "assistant") is begun
 
 
 def test_a_value_is_read_from_all_passages_together() -> None:
@@ -104,14 +113,14 @@ def test_a_value_is_read_from_all_passages_together() -> None:
 
 
 def test_a_quote_is_the_documents_own_at_its_place() -> None:
-    model = Sure(shares={"year": 0.9}, script=[("", reply(quote="RENEWS  each\nyear."))])
+    model = Sure(shares={"year": 0.8}, script=[("", reply(quote="RENEWS  each\nyear."))])
     leaf = run(RENEWS, Material(passages("It renews each year for one year.")), model)
     assert leaf.citation is not None and leaf.citation.quote == "renews each year" and not leaf.dropped
     assert (leaf.citation.start, leaf.citation.end) == (103, 119)
 
 
 def test_an_invented_quote_is_dropped_and_code_shows_the_sentence_instead() -> None:
-    model = Sure(shares={"year": 0.9}, script=[("", reply(answer="renews each year", quote="renews every day"))])
+    model = Sure(shares={"year": 0.8}, script=[("", reply(answer="renews each year", quote="renews every day"))])
     leaf = run(RENEWS, Material(passages("Rent is due. It renews each year for one year.")), model)
     assert leaf.found and leaf.dropped
     assert leaf.citation is not None and leaf.citation.quote == "It renews each year for one year."
@@ -122,7 +131,7 @@ def test_a_required_name_stands_in_or_beside_the_quote() -> None:
     text = "Governed by these laws. They are those of Delaware. Rent is due. Buyer shall pay. Seller shall ship."
     for quote, shown in (("Governed by these laws", "Governed by these laws"),
                          ("Seller shall ship", "They are those of Delaware.")):  # fmt: skip
-        model = Sure(shares={"Delaware": 0.9}, script=[("", reply(quote=quote))])
+        model = Sure(shares={"Delaware": 0.8}, script=[("", reply(quote=quote))])
         leaf = run(question, Material(passages(text)), model)
         assert leaf.citation is not None and leaf.citation.quote == shown
 
@@ -140,14 +149,14 @@ def test_a_name_that_stands_apart_from_what_is_sought_costs_likelihood() -> None
 
 def test_what_is_no_answer_in_the_shape_counts_as_nothing_found() -> None:
     for text in ("not json", '{"found": true', "[]", '{"found": true, "answer": "x"}', '"text"', ""):
-        model = Sure(shares={"year": 0.9}, script=[("", text)])
+        model = Sure(shares={"year": 0.8}, script=[("", text)])
         leaf = run(RENEWS, Material(passages("It renews each year.")), model)
         assert (leaf.found, leaf.citation) == (False, None), text
 
 
 def test_a_written_no_takes_the_yes_back() -> None:
     for answer, found in (("No.", False), ("No renewal without notice", True)):
-        model = Sure(shares={"year": 0.9}, script=[("", reply(answer=answer))])
+        model = Sure(shares={"year": 0.8}, script=[("", reply(answer=answer))])
         assert run(RENEWS, Material(passages("It renews each year.")), model).found is found
 
 
@@ -161,7 +170,7 @@ def test_a_warm_document_is_laid_out_as_read_lays_it_out() -> None:
     from localrag.answer import prompts as prompt
 
     text = "It renews each year."
-    model = Sure(shares={"year": 0.9}, script=[("", reply())])
+    model = Sure(shares={"year": 0.8}, script=[("", reply())])
     run(RENEWS, Material(passages(text), "whole", text), model)
     (expected, *_) = prompt.documents_prompt("Anything?", [("a.txt", text)])
     assert all(prompt[0].stable == expected.stable for prompt in model.prompts)
@@ -254,7 +263,7 @@ SENTENCE = "This agreement renews each year for one year unless a party says no 
 
 def test_code_takes_the_rest_of_a_quoted_sentence() -> None:
     quote = f"agreement{SENTENCE[14:]} Rent is"
-    model = Piecewise(shares={"year": 0.9}, script=[("", reply(quote=quote))])
+    model = Piecewise(shares={"year": 0.8}, script=[("", reply(quote=quote))])
     leaf = run(RENEWS, Material(passages(f"Rent is due. {SENTENCE} Rent is due.")), model)
     assert leaf.found and leaf.citation is not None
     assert leaf.citation.quote == SENTENCE[5:].rstrip(".")
@@ -263,7 +272,7 @@ def test_code_takes_the_rest_of_a_quoted_sentence() -> None:
 
 def test_a_quote_that_occurs_twice_is_written_to_its_end() -> None:
     quote = SENTENCE
-    model = Piecewise(shares={"year": 0.9}, script=[("", reply(quote=quote))])
+    model = Piecewise(shares={"year": 0.8}, script=[("", reply(quote=quote))])
     leaf = run(RENEWS, Material(passages(f"{SENTENCE} Rent is due. {SENTENCE}")), model)
     assert leaf.found and leaf.citation is not None and leaf.citation.quote == SENTENCE.rstrip(".")
     assert model.written == len(reply(quote=quote).split(" "))
@@ -271,20 +280,20 @@ def test_a_quote_that_occurs_twice_is_written_to_its_end() -> None:
 
 def test_a_long_sentence_is_quoted_in_whole_words() -> None:
     long = f"This agreement renews each year {'and each further year ' * 30}without notice."
-    model = Piecewise(shares={"year": 0.9}, script=[("", reply(quote=long))])
+    model = Piecewise(shares={"year": 0.8}, script=[("", reply(quote=long))])
     leaf = run(RENEWS, Material(passages(long)), model)
     assert leaf.citation is not None and 200 < len(leaf.citation.quote) <= 300
     assert long[len(leaf.citation.quote)] == " "
 
 
 def test_nothing_more_is_written_once_nothing_is_found() -> None:
-    model = Piecewise(shares={"year": 0.9}, script=[("", reply(found=False, answer="no, it ends and never renews"))])
+    model = Piecewise(shares={"year": 0.8}, script=[("", reply(found=False, answer="no, it ends and never renews"))])
     leaf = run(RENEWS, Material(passages(SENTENCE)), model)
     assert not leaf.found and model.written == 2
 
 
 def test_a_stop_while_the_answer_is_written_leaves_no_row() -> None:
-    model = Piecewise(shares={"year": 0.9}, script=[("", reply(quote=SENTENCE))])
+    model = Piecewise(shares={"year": 0.8}, script=[("", reply(quote=SENTENCE))])
     stopped = leaves.ask(
         RENEWS, "papers", DOCUMENT, Material(passages(SENTENCE)), model, stop=lambda: model.written > 3
     )

@@ -114,7 +114,7 @@ class _Counter:
 
 def _prefix(title: str, path: Path, text: str) -> str:
     """Title and headings, shortened, without what the text begins with."""
-    if path and text.startswith(path[-1]):
+    if path and " ".join(text[:300].split()).startswith(path[-1]):
         path = path[:-1]
     lines = []
     title = _shortened(title, _TITLE_WEIGHT)
@@ -226,7 +226,7 @@ _CAPTION = re.compile(r"(?:(?<=\n)|\A)[^\S\n]*(?=\S)[^\n|]*(?:\n(?![^\S\n]*[A-Z|
 
 
 def _caption(text: str, start: int, headings: Sequence[Heading]) -> int:
-    """Where a table's caption begins; the start of the table if it has none, or if that is a heading.
+    """Where a table's caption begins, below a heading; the start of the table if it has none.
 
     A caption is the line above, or up to three if a sentence wraps: "... was as\nfollows (in millions):".
     """
@@ -236,8 +236,11 @@ def _caption(text: str, start: int, headings: Sequence[Heading]) -> int:
     if match is None:
         return start
     begin = first + match.start() + len(match[0]) - len(match[0].lstrip())
-    at = bisect_left(headings, begin, key=lambda heading: heading.start)
-    return start if at < len(headings) and headings[at].start < start else begin
+    at = bisect_left(headings, start, key=lambda heading: heading.start) - 1
+    if at < 0 or headings[at].start < begin:
+        return begin
+    below = text.find("\n", headings[at].start, start) + 1 or start
+    return below + len(text[below:start]) - len(text[below:start].lstrip()) if text[below:start].strip() else start
 
 
 def _split_at_headings(text: str, headings: Sequence[Heading]) -> Iterator[tuple[int, int]]:
@@ -266,10 +269,9 @@ _NOT_LETTERS = re.compile(r"[\W_]+")
 
 
 def _is_heading_line(line: str, title: str) -> bool:
-    """Whether a line holds only the heading, apart from marks, a number and dots."""
-    return (
-        _NOT_LETTERS.sub("", line).lower().endswith(_NOT_LETTERS.sub("", title).lower()) and len(line) < len(title) + 16
-    )
+    """Whether a line holds only the heading or its first words, apart from marks, a number and "(continued)"."""
+    words, name = _NOT_LETTERS.sub("", line).lower(), _NOT_LETTERS.sub("", title).lower()
+    return len(line) < len(title) + 16 and (name in words or (len(words) > 3 and name.startswith(words)))
 
 
 def _border(unit: str, gap: str) -> float:

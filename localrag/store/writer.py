@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 # Names how `ingest.chunking` cuts text; a library with another number is chunked again at the next ingest.
-CHUNKING_VERSION = 3
+CHUNKING_VERSION = 4
 TABLES = resources.files("localrag.store").joinpath("schema.sql").read_text(encoding="utf-8")
 
 # Near duplicates linked to a document: all pairs of a thousand form letters would be half a million rows.

@@ -391,6 +391,11 @@ def test_a_heading_is_no_caption_since_it_is_said_already():
     assert headers(text, elsewhere) == {"Cash flows\n| Item | 2023 | 2022 |"}
 
 
+def test_what_is_between_a_heading_and_its_table_is_the_caption():
+    text = f"Intro.\n\nCash flows\n(in millions)\n{table(60)}"
+    assert headers(text, (Heading(text.index("Cash"), 1, "Cash flows"),)) == {"(in millions)\n| Item | 2023 | 2022 |"}
+
+
 def test_a_caption_stays_with_its_table():
     filler = "A sentence of some words that fills the chunk before the table begins. " * 9
     for more in range(12):

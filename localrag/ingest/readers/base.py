@@ -27,7 +27,7 @@ from localrag.ingest.readers.source import TABLES, Budget, Member, Options, Over
 from localrag.types import Page, Part, Reading, Refused
 
 # Files that were read under a lower number are read again.
-VERSION = 4
+VERSION = 5
 
 # Modules by name, so a reader process loads only the libraries it needs.
 SUFFIXES: Mapping[str, str] = {

@@ -1,15 +1,19 @@
 """Find headings in text that does not mark them: contracts, filings and handbooks as plain text or PDF.
 
 Conservative, because a table row or an address taken for a heading spoils every location cited below it. Examples:
-ARTICLE V; 3.2 Payment Terms; 2.6. FORECASTING. The parties shall ...; RECITALS; Next Steps (above running text).
+ARTICLE V; 3.2 Payment Terms; 2.6. FORECASTING. The parties shall ...; RECITALS; Next Steps (above running text);
+Balance Sheets (at the top of a page, above a table). Lines that a PDF sets in bold, or larger than its text, need less.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 
+from localrag.quantities import ENGLISH_MONTHS
 from localrag.types import Heading
 
 _MAX_HEADING = 100
@@ -37,7 +41,13 @@ _SMALL = frozenset(
 _WORD = re.compile(r"[^\W\d_][\w'’]*")
 _LEADERS = re.compile(r"\.{3,}|(?:\. ){3,}|…|\s\d{1,3}$|\t\s{0,99}\d{1,9}$")
 _ADDRESS = re.compile(r"\b\d{5}(?:-\d{4})?\b|@|https?:|www\.|\b(?:P\.?O\.? Box|Tel|Fax|Suite)\b", re.I)
-_COMPANY = re.compile(r"\b(?:INC|LLC|L\.L\.C|LTD|CORP|L\.P|LP|GMBH|PLC|N\.A)\b|\b(?:CORPORATION|COMPANY)$", re.I)
+_CONTINUED = re.compile(r"[\s.:–—-]*(?:\((?:continued|cont[’']?d\.?|unaudited)\)|continued)[\s.:–—-]*$", re.I)
+_PERIOD = re.compile(rf"\b(?:{'|'.join(ENGLISH_MONTHS)}|ended|(?:in|of) (?:thousands|millions|billions))\b|^\(", re.I)
+_COMPANY = re.compile(
+    r"\b(?:INC|LLC|L\.L\.C|LTD|CORP|L\.P|LP|GMBH|PLC|N\.A)\b|\b(?:CORPORATION|COMPANY|SUBSIDIARIES)$", re.I
+)
+
+_NO_TITLE = (_ADDRESS, _COMPANY, _LEADERS)
 
 
 def structure_numbers(text: str) -> tuple[tuple[str, str], ...]:
@@ -45,44 +55,169 @@ def structure_numbers(text: str) -> tuple[tuple[str, str], ...]:
 
     Numbers are lower case, and Roman ones Arabic. "§ 3.2", "clause 3.2" and "3.2 Fees" are sections.
     """
-    found = [(match["kind"], match["number"]) for match in _STRUCTURE.finditer(text)]
-    if bare := _BARE.match(text):
-        found.insert(0, ("section", bare["number"]))
-    return tuple((_kind(kind), _arabic(number.lower())) for kind, number in found)
+    bare = _BARE.match(text)
+    found = [("section", bare["number"])] if bare else []
+    found += [((match["kind"] or "section").lower(), match["number"].lower()) for match in _STRUCTURE.finditer(text)]
+    return tuple(("section" if kind in ("sec", "clause") else kind, _arabic(number)) for kind, number in found)
 
 
 def structure_number(heading: str) -> tuple[str, str] | None:
     """Return the kind and number with which a heading begins: ("item", "7"), ("schedule", "2"), ("note", "14")."""
-    begins = _BARE.match(heading) or _STRUCTURE.match(heading)
-    return structure_numbers(heading)[0] if begins else None
-
-
-def _kind(word: str | None) -> str:
-    kind = (word or "section").lower()
-    return "section" if kind in ("sec", "clause") else kind
+    return structure_numbers(heading)[0] if _BARE.match(heading) or _STRUCTURE.match(heading) else None
 
 
 def _arabic(number: str) -> str:
     values = [_ROMAN.get(letter, 0) for letter in number]
-    if not all(values):
-        return number
-    return str(sum(-value if value < max(values[place:]) else value for place, value in enumerate(values)))
+    sums = (-value if value < max(values[place:]) else value for place, value in enumerate(values))
+    return str(sum(sums)) if all(values) else number
 
 
-def find_headings(text: str) -> tuple[Heading, ...]:
+# Lines in bold or large letters: their height relative to most of the page, and whether they are bold.
+Strong = Mapping[str, tuple[float, bool]]
+_NONE: Strong = MappingProxyType({})
+_LARGE = 1.2
+_PAGE_TITLE = 3
+_MAX_BLOCK = 4
+
+
+def document_headings(pages: Sequence[tuple[str, Strong]]) -> list[tuple[Heading, ...]]:
+    """Return the headings of each page of a document, without running headers and footers.
+
+    In a report with items (10-K), capitals and bare numbers are below these; elsewhere, capitals are below larger
+    letters. The title of a page ends what came before, except a numbered section, which may have tables of its own.
+    """
+    found = drop_running([(text, find_headings(text, strong)) for text, strong in pages])
+    titles = (heading.title for page in found for heading in page)
+    has_items = any(number[0] == "item" for title in titles if (number := structure_number(title)))
+    is_set = sum(heading.level == 4 for page in found for heading in page) >= max(3, len(pages) // 20)
+    open_number: int | None = None
+    arranged: list[tuple[Heading, ...]] = []
+    for page in found:
+        arranged.append(())
+        for heading in page:
+            level, number = heading.level, structure_number(heading.title)
+            if number is None and level == _PAGE_TITLE:
+                level += open_number is not None
+            elif has_items and (level == 1 if number is None else heading.title[0].isdigit()):
+                level += 2
+            elif number is None and level == 1 and is_set:
+                level = 5
+            if open_number is None or level <= open_number:
+                open_number = level if number and level > 2 else None
+            arranged[-1] += (replace(heading, level=level),)
+    return arranged
+
+
+def find_headings(text: str, strong: Strong = _NONE) -> tuple[Heading, ...]:
     """Return the headings of a page, or of a text without pages."""
     starts, lines = _lines(text)
     found: list[Heading] = []
-    named_above = False
+    named_above, over = False, 0
+    title_at = _page_title(lines)
+    width = max((len(line) for line in lines if not line.startswith("|") and len(line) <= _LONG_LINE), default=0)
     for index, line in enumerate(lines):
         words = line.strip()
-        if named_above and words:  # this line is the name of the part above it
+        if index < over or len(words) < 2:
+            continue
+        if named_above:  # this line is the name of the part above it
             named_above = False
-        elif len(words) > 1 and (heading := _heading(lines, index, words)):
-            level, title = heading
-            found.append(Heading(starts[index] + line.index(words[0]), level, title[:200]))
-            named_above = len(title) > len(words)
+            continue
+        block = _block(lines, index, strong, width) if strong else []
+        heading = (_PAGE_TITLE, words) if index == title_at else _heading(lines, index, words)
+        if heading is None and index > title_at:
+            heading = _by_weight(lines, index, block, strong, 40 if title_at >= 0 else 4)
+        if heading is None:
+            continue
+        level, title = heading
+        if strong and index != title_at and not structure_number(title):
+            if not block:
+                level = 6  # on a page with headings in bold, words alone are less
+            elif strong[" ".join(line.split())][0] >= _LARGE:
+                level = 4
+        if len(block) > 1 and title == words.rstrip(" .:"):
+            title = " ".join(block)
+        if title == " ".join(block):
+            over = index + len(block)
+        named_above = over <= index + 1 and len(title) > len(words)
+        title = _CONTINUED.sub("", title) or title
+        found.append(Heading(starts[index] + line.index(words[0]), level, title[:200]))
     return tuple(found)
+
+
+_SENTENCE = re.compile(r"[a-z]{2}[.:] ")
+_LETTERED = re.compile(r"\(?(?:[a-zA-Z]|[ivx]{2,4})[.)]\s")
+
+
+def _block(lines: Sequence[str], index: int, strong: Strong, width: int) -> list[str]:
+    """Return the lines of a heading in bold or large letters that begins here; none if there are too many."""
+    style = strong.get(" ".join(lines[index].split()))
+    if style is None:
+        return []
+    block = [lines[index].strip()]
+    part = _KEYWORD.match(block[0])
+    is_number = part is not None and not part["rest"].strip(" .:–—-")
+    for line in map(str.strip, lines[index + 1 :]):
+        other = strong.get(" ".join(line.split()))
+        if other is None or other[1] != style[1] or any(one.match(line) for one in (_KEYWORD, _NUMBERED, _LETTERED)):
+            break
+        is_name = is_number and not block[1:]
+        if not is_name and (abs(other[0] - style[0]) > 0.03 or _is_capitals(line) != _is_capitals(block[-1])):
+            break
+        if any(one.search(line) for one in (_PERIOD, _COMPANY)) or _CONTINUED.search(block[-1]):
+            break
+        goes_on = block[-1].endswith(",") or block[-1].split()[-1].lower() in _SMALL or line[0].islower()
+        if not (is_name or goes_on or len(block[-1]) >= width / 2):
+            break
+        if len(block) == _MAX_BLOCK:
+            return []
+        block.append(line)
+    return block
+
+
+def _by_weight(
+    lines: Sequence[str], index: int, block: Sequence[str], strong: Strong, least: int
+) -> tuple[int, str] | None:
+    """Return a heading for lines in bold or large letters above a table, or a line of at least so many letters."""
+    title = " ".join(block)
+    if not 4 <= len(title) <= 150 or not (title[0].isupper() or title[0].isdigit()) or title[-1] in ".,;:!&-–—’'":
+        return None
+    if any(mark in title for mark in "$€£%@_|=•☐☒☑✓\t") or any(one.search(title) for one in (*_NO_TITLE, _PERIOD)):
+        return None
+    letters, digits = sum(map(str.isalpha, title)), sum(map(str.isdigit, title))
+    if digits > 4 or letters < 0.7 * len(title.replace(" ", "")) or title.count("(") != title.count(")"):
+        return None
+    size, bold = strong[" ".join(block[0].split())]
+    numbered, part = _NUMBERED.match(title), _KEYWORD.match(title)
+    if not (numbered or part) and (_SENTENCE.search(title) or not (bold or _is_title(title))):
+        return None
+    before = next(filter(None, map(str.strip, reversed(lines[max(0, index - 50) : index]))), "")
+    after = next(filter(None, map(str.strip, lines[index + len(block) : index + 50])), "")
+    if after.startswith("|"):  # above a table, not in it
+        is_text = not before.startswith("|") and " " in title
+    else:
+        is_text = sum(map(str.isalpha, after)) >= least and not _is_figures(after) and not _LEADERS.search(after)
+    if not is_text or (_is_figures(before) and not before.startswith("|")):
+        return None
+    if part:
+        return _KEYWORD_LEVELS[part["word"].lower()], title
+    return (numbered["number"].count(".") + 1 if numbered else 4 if size >= _LARGE else 5), title
+
+
+_TOP = 6
+_UNITS = re.compile(r"\(?(?:[\w$]+ ){0,3}in (?:thousands|millions|billions)\b.{0,60}$", re.I)
+
+
+def _page_title(lines: Sequence[str]) -> int:
+    """Return which line is a title over the table or the unit at the top of a page; -1 if none is."""
+    top = [(index, line.strip()) for index, line in enumerate(lines[:40]) if line.strip()][: _TOP + 1]
+    table = next((place for place, (_, line) in enumerate(top) if line.startswith("|") or _UNITS.match(line)), 0)
+    for index, line in reversed(top[:table]):
+        title = _CONTINUED.sub("", line[: _MAX_HEADING + 1])
+        if not title or _PERIOD.search(title):
+            continue
+        fits = 5 < len(title) <= _MAX_HEADING and title[0].isupper() and title[-1] not in ".,;:" and _is_title(title)
+        return index if fits and not any(one.search(title) for one in (*_NO_TITLE, _KEYWORD)) else -1
+    return -1
 
 
 def _lines(text: str) -> tuple[list[int], list[str]]:
@@ -203,7 +338,7 @@ def _by_title_case(line: str, before: str, after: str) -> tuple[int, str] | None
         return None
     if not _is_title(line) or _COMPANY.search(line) or _ADDRESS.search(line) or "," in line:
         return None
-    if before and not before.endswith((".", "!", "?", ".”", '."', ".)")):
+    if _SENTENCE.search(line) or (before and not before.endswith((".", "!", "?", ".”", '."', ".)"))):
         return None
     # Running text must follow: a long line that begins like a sentence, mostly of small words.
     small = sum(word[0].islower() for word in after.split())

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import ocr
-from localrag.ingest.readers.headings import drop_running, find_headings
+from localrag.ingest.readers.headings import document_headings
 from localrag.ingest.readers.source import Options, Source, another_kind
 from localrag.types import Page, Reading, SkippedPage, Word
 
@@ -47,7 +47,7 @@ def read(source: Source, options: Options) -> Reading:
             "has no text that could be recognised",
             "Open it to see whether it shows text. If it does, scan it at 300 dpi, or set ocr_languages.",
         )
-    headings = drop_running([(text, find_headings(text)) for text in texts])
+    headings = document_headings([(text, {}) for text in texts])
     pages = [
         Page(text, number, headings=found, words=boxes)
         for number, (text, found, boxes) in enumerate(zip(texts, headings, words, strict=True), 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -19,7 +19,7 @@ from localrag.ingest.readers import pdf_native as native
 from localrag.ingest.readers import pdf_text
 from localrag.ingest.readers.blocks import HiddenText
 from localrag.ingest.readers.cleaning import clean, clean_title
-from localrag.ingest.readers.headings import drop_running, find_headings
+from localrag.ingest.readers.headings import Strong, document_headings, structure_number
 from localrag.ingest.readers.pdf_annotations import Note, Quads, attached_files, iso_date, read_extras
 from localrag.ingest.readers.pdf_hidden import hide
 from localrag.ingest.readers.pdf_layout import page_text
@@ -42,12 +42,13 @@ _MAX_PIXELS = 25_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """One page: its text, or the reason why there is none; `words` if it was recognised."""
+    """One page: its text, or the reason why there is none; `words` if it was recognised; lines in strong letters."""
 
     text: str
     reason: str = ""
     words: tuple[Word, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    strong: Strong = field(default_factory=dict)
 
 
 def read(source: Source, options: Options) -> Reading:
@@ -65,7 +66,7 @@ def read(source: Source, options: Options) -> Reading:
         found = [_with_notes(page, extras.notes.get(index, ())) for index, page in enumerate(found)]
         if not any(page.text for page in found):
             raise _without_text([page.reason for page in found], options)
-        heads = _headings(document, [page.text for page in found])
+        heads = _headings(document, found)
         pages = [
             Page(page.text, number, _label(document, number - 1), heads[number - 1], words=page.words)
             for number, page in enumerate(found, 1)
@@ -163,12 +164,12 @@ def _page(page: Any, number: int, options: Options) -> _Read:
     import pypdfium2
 
     try:
-        text, remarks, kinds = _layer(page, number)
+        text, remarks, kinds, strong = _layer(page, number)
     except (pypdfium2.PdfiumError, MemoryError):
         raise
     except Exception as error:  # odd boxes break the layout, not the text
         with contextlib.closing(page.get_textpage()) as textpage:
-            text, kinds = pdf_text.tidy(native.text(textpage)), {native.TEXT}
+            text, kinds, strong = pdf_text.tidy(native.text(textpage)), {native.TEXT}, {}
         what = f"its layout is not understood ({type(error).__name__}): tables and hidden text were not detected"
         remarks = (Remark(number, what),)
     letters = sum(map(str.isalnum, text))
@@ -179,13 +180,13 @@ def _page(page: Any, number: int, options: Options) -> _Read:
         if found.text or not letters:
             return replace(found, remarks=remarks)
     if letters >= _MIN_LETTERS or (letters and not pictured):
-        return _Read(text, remarks=remarks)
+        return _Read(text, remarks=remarks, strong=strong)
     # Letters turned into outlines are drawings too.
     return _Read("", _SCAN if kinds - {native.TEXT} else _BLANK, remarks=remarks)
 
 
-def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int]]:
-    """Return the text that the page shows, remarks on what it does not show, and the kinds of its objects."""
+def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int], Strong]:
+    """Return the text that the page shows, remarks on what it does not show, the kinds of its objects, strong lines."""
     hidden = HiddenText()
     with contextlib.ExitStack() as stack:
         textpage = stack.enter_context(contextlib.closing(page.get_textpage()))
@@ -196,7 +197,8 @@ def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int]]:
         visual = pdf_text.is_visual(raw)
         raw = pdf_text.with_ligatures(raw, textpage, visual)
         text = pdf_text.tidy(page_text(page, textpage, raw, found.paths, found.ruled))
-    return pdf_text.plain(text, visual), hidden.remarks(number), found.kinds
+        strong = pdf_text.strong_lines(textpage, raw)
+    return pdf_text.plain(text, visual), hidden.remarks(number), found.kinds, strong
 
 
 def _recognised(page: Any, options: Options) -> _Read:
@@ -242,33 +244,72 @@ def _label(document: Any, index: int) -> str | None:
 _MAX_OUTLINE = 5000
 
 
-def _headings(document: Any, texts: Sequence[str]) -> list[tuple[Heading, ...]]:
+def _headings(document: Any, pages: Sequence[_Read]) -> list[tuple[Heading, ...]]:
     """Return headings from the outline if it covers the document, else from the text."""
+    outline = _outline(document, [page.text for page in pages])
+    found = document_headings([(page.text, page.strong) for page in pages])
+    return _joined(outline, found) if sum(map(len, outline)) >= max(3, len(pages) // 8) else found
+
+
+def _joined(outline: Sequence[Sequence[Heading]], found: Sequence[Sequence[Heading]]) -> list[tuple[Heading, ...]]:
+    """Return the outline's headings, and on pages without any those of the text, below the last entry.
+
+    Titles of pages and numbered sections follow that entry: it does not go on over pages with titles of their own.
+    """
+    joined: list[tuple[Heading, ...]] = []
+    stack: list[Heading] = []
+    for entries, own in zip(outline, found, strict=True):
+        for entry in entries:
+            stack = [*(item for item in stack if item.level < entry.level), entry]
+        headings = entries or ([replace(heading, level=_level(heading, stack)) for heading in own] if stack else ())
+        joined.append(tuple(headings))
+    return joined
+
+
+def _level(heading: Heading, stack: Sequence[Heading]) -> int:
+    """Return the level of a heading below an outline's open entries, or beside one of its kind, such as an item."""
+    number = structure_number(heading.title)
+    kin = (item.level for item in stack if number and (structure_number(item.title) or ("",))[0] == number[0])
+    is_beside = heading.level <= 3 and (number or heading.level == 3)
+    return next(kin, stack[-1].level + (0 if is_beside else 1 + (heading.level > 4)))
+
+
+def _outline(document: Any, texts: Sequence[str]) -> list[list[Heading]]:
+    """Return the headings of the outline by page, as the page writes them, without cut-off text and names of files."""
     pages: list[list[Heading]] = [[] for _ in texts]
     with contextlib.suppress(Exception):
         for bookmark in islice(document.get_toc(max_depth=8), _MAX_OUTLINE):
             title = " ".join(clean(bookmark.get_title()).split())[:200]
             target = bookmark.get_dest()
             index = target.get_index() if target is not None else None
-            if title and index is not None and 0 <= index < len(texts):
-                start = _place(texts[index], title, pages[index][-1].start + 1 if pages[index] else 0)
-                pages[index].append(Heading(start, bookmark.level + 1, title))
-    if sum(map(len, pages)) >= max(3, len(texts) // 8):
-        return [tuple(sorted(page, key=lambda item: item.start)) for page in pages]
-    return drop_running([(text, find_headings(text)) for text in texts])
+            if not clean_title(title) or index is None or not 0 <= index < len(texts):
+                continue
+            after = pages[index][-1].start + 1 if pages[index] else 0
+            if place := _place(texts[index], title, after):
+                pages[index].append(Heading(place[0], bookmark.level + 1, place[1]))
+    return [sorted(page, key=lambda item: item.start) for page in pages]
 
 
 _NUMBER = r"(?-i:(?:\d[\d.]*[A-Z]?|[A-Z]{1,7})[.):]?[ \t]+)?"
+_MAX_OUTLINE_TITLE = 40  # longer ones may be text that a program cut off
+_RUNS_ON = re.compile(r"[ \t]+[a-z(]")
 
 
-def _place(text: str, title: str, after: int) -> int:
-    """Return where a title of the outline is in its page; 0 where it is not found.
+def _place(text: str, title: str, after: int) -> tuple[int, str] | None:
+    """Return where a title of the outline is in its page (0 if it is not there), and its words; None if it is text.
 
-    A line of its own after the heading before comes first: running text may contain the title too.
+    A line of its own after the heading before comes first: running text may contain the title too. Letters may be
+    apart ("INSTRUMEN TS").
     """
     words = r"\s+".join(map(re.escape, title.split()))
     for pattern in (rf"^[ \t]*{_NUMBER}{words}[ \t.:]*$", rf"^[ \t]*{_NUMBER}{words}(?!\w)", rf"(?<!\w){words}(?!\w)"):
         compiled = re.compile(pattern, re.I | re.M)
         if match := compiled.search(text, after) or compiled.search(text):
-            return match.start()
-    return 0
+            is_text = len(title) > _MAX_OUTLINE_TITLE and _RUNS_ON.match(text, match.end())
+            return None if is_text else (match.start(), title)
+    apart = r"\s*".join(map(re.escape, title.replace(" ", "")))
+    letters = re.compile(rf"(?<!\w){apart}", re.I)
+    if match := letters.search(text, after) or letters.search(text):
+        shown = min(" ".join(match[0].split()), title, key=lambda name: name.count(" "))
+        return None if text[match.end() : match.end() + 1].isalnum() else (match.start(), shown)
+    return 0, title

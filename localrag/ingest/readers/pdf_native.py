@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from types import SimpleNamespace
@@ -106,6 +107,7 @@ _SIGNATURES = {
     "ai:i": "Text_GetUnicode PageObj_SetIsActive",
     "aia:i": "Text_GetLooseCharBox",
     "aiaaaa:i": "Text_GetRect",
+    "aiala:l": "Text_GetFontInfo",
     "aii:i": "Text_CountRects",
     "aiia:i": "Text_GetText",
     "al:a": "FormObj_GetObject",
@@ -161,6 +163,18 @@ def end_boxes(textpage: Any, spans: Sequence[tuple[int, int]]) -> list[float]:
         get(handle, end - 1, address + 16)
         address += 32
     return list(boxes)
+
+
+_NAME, _FLAGS = ctypes.create_string_buffer(128), ctypes.c_int()
+_FORCE_BOLD = 1 << 18
+_BOLD = re.compile(rb"bold|black|heavy|demi", re.I)
+
+
+def is_bold(textpage: Any, index: int) -> bool:
+    """Return whether a letter's font calls itself bold."""
+    _FLAGS.value = 0
+    _pdfium().Text_GetFontInfo(_address(textpage.raw), index, ctypes.addressof(_NAME), 128, ctypes.addressof(_FLAGS))
+    return bool(_FLAGS.value & _FORCE_BOLD) or bool(_BOLD.search(_NAME.value))
 
 
 def runs(textpage: Any, most: int) -> list[tuple[float, float, float, float]] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -23,6 +25,31 @@ def tidy(raw: str) -> str:
     if "\ufffe" in raw or "\x02" in raw:  # rare, and the search for words around them is slow
         text = _HYPHEN.sub(lambda match: join_hyphen(match[1], match[2], raw), raw)
     return _MANY_BLANKS.sub("\n\n\n", _LINE_END_SPACES.sub("", clean(text))).strip("\n")
+
+
+_LINE = re.compile(r"[^\s](?:[^\r\n]*[^\s])?")
+_MAX_STRONG = 120  # letters; longer lines are text
+_SMALL, _LARGE = 0.9, 1.2
+
+
+def strong_lines(textpage: Any, raw: str) -> dict[str, tuple[float, bool]]:
+    """Return the lines in bold or large letters: their height relative to most of the page, and if they are bold."""
+    spans = [match.span() for match in _LINE.finditer(raw)]
+    boxes = native.end_boxes(textpage, spans)
+    styles = []
+    sizes: Counter[tuple[float, bool]] = Counter()
+    for at, (start, end) in enumerate(spans):
+        first, last = (boxes[place + 1] - boxes[place + 3] for place in (8 * at, 8 * at + 4))
+        bold = native.is_bold(textpage, start) and native.is_bold(textpage, end - 1)
+        styles.append((min(first, last), bold))
+        sizes[round(first, 1), bold] += end - start
+    (usual, usually_bold), _ = max(sizes.items(), key=operator.itemgetter(1), default=((0.0, False), 0))
+    return {
+        " ".join(clean(raw[start:end]).split()): (size / usual, bold)
+        for (start, end), (size, bold) in zip(spans, styles, strict=True)
+        if end - start <= _MAX_STRONG and usual > 0 and size >= _SMALL * usual
+        and ((bold and not usually_bold) or size >= _LARGE * usual)
+    }  # fmt: skip
 
 
 _KEEP_HYPHEN = frozenset(

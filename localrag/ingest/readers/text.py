@@ -19,13 +19,14 @@ from itertools import pairwise
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import tag_text
 from localrag.ingest.readers.cleaning import clean
-from localrag.ingest.readers.headings import find_headings
+from localrag.ingest.readers.headings import document_headings
 from localrag.ingest.readers.source import TABLES, Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _NO_TITLE = re.compile(r"[.,;:]$|: |/s/|^(?:exhibit|schedule|annex|appendix|page)\s+[\w.-]+$", re.I)
 _MARKED = (".md", ".markdown", ".rst")
 _PROSE = (".txt", ".text", "")
+_PAGE = 5000  # characters of a full printed page
 
 
 def read(source: Source, options: Options) -> Reading:
@@ -38,17 +39,15 @@ def read(source: Source, options: Options) -> Reading:
         return Reading((Page(text, headings=headings),), title, (), remarks)
     if source.suffix not in _PROSE:
         return Reading((Page(clean(raw)),), remarks=remarks)
-    # A form feed at the very end closes the last page.
-    parts = raw.removesuffix("\f").split("\f") if "\f" in raw.strip("\f") else [raw]
-    pages: list[Page] = []
-    skipped: list[SkippedPage] = []
-    for number, part in enumerate(parts, 1):
-        text = clean(part)
-        if text.strip() or len(parts) == 1:
-            pages.append(Page(text, number if len(parts) > 1 else None, headings=find_headings(text)))
-        else:
-            pages.append(Page("", number))
-            skipped.append(SkippedPage(number, "no text"))
+    # A form feed at the very end closes the last page. Without any, a text that fits a page is one.
+    texts = [clean(part) for part in raw.removesuffix("\f").split("\f")] if "\f" in raw.strip("\f") else [clean(raw)]
+    is_paged = "\f" in raw or len(raw) <= _PAGE
+    found = document_headings([(text, {}) for text in texts])
+    pages = [
+        Page(text if text.strip() or len(texts) == 1 else "", number if is_paged else None, headings=own)
+        for number, (text, own) in enumerate(zip(texts, found, strict=True), 1)
+    ]
+    skipped = [SkippedPage(page.number, "no text") for page in pages if page.number and not page.text]
     # The first line is a title if it is short and an empty line follows.
     first, *below = (part.strip() for part in next((page.text for page in pages if page.text), "").lstrip().split("\n"))
     is_title = not (below and below[0]) and len(first) <= 100 and not _NO_TITLE.search(first)

@@ -1,6 +1,12 @@
 import pytest
 
-from localrag.ingest.readers.headings import drop_running, find_headings, structure_number, structure_numbers
+from localrag.ingest.readers.headings import (
+    document_headings,
+    drop_running,
+    find_headings,
+    structure_number,
+    structure_numbers,
+)
 from localrag.types import Heading
 
 PROSE = "Either party may end this Agreement upon thirty days of written notice to the other party."
@@ -96,3 +102,91 @@ def test_numbers_in_a_question_are_told():
     assert structure_numbers(question) == (
         ("schedule", "2"), ("item", "7a"), ("section", "12.3"), ("section", "4"),
     )  # fmt: skip
+
+
+ROWS = "| (in thousands) | 2023 | 2022 |\n| --- | --- | --- |\n| Net sales | 1,200 | 1,100 |"
+BOLD = (1.0, True)
+
+
+def tree(*pages):
+    """The path of each page's last heading."""
+    stack, paths = [], []
+    for page in document_headings([(page, {}) if isinstance(page, str) else page for page in pages]):
+        for heading in page:
+            stack = [*(item for item in stack if item.level < heading.level), heading]
+        paths.append([item.title for item in stack])
+    return paths
+
+
+@pytest.mark.parametrize("above, title", [
+    ("Consolidated Statements of Cash Flows", "Consolidated Statements of Cash Flows"),
+    ("ACME WIDGETS, INC.\nBALANCE SHEETS (Continued)\nDecember 31, 2023 and 2022\n(Unaudited)", "BALANCE SHEETS"),
+])  # fmt: skip
+def test_a_title_over_the_table_at_the_top_of_a_page_is_a_heading(above, title):
+    assert found(f"{above}\n{ROWS}\n") == [(3, title)]
+    assert found(f"{above}\n(in thousands, except per share data)\nShares\nBalance, 1 January 9 8 7\n") == [(3, title)]
+
+
+@pytest.mark.parametrize("above", [
+    "The following table shows the sales:", "Acme Widgets, Inc.", "December 31, 2023", f"{PROSE}\nof our\nNet sales are",
+])  # fmt: skip
+def test_other_lines_over_a_table_are_no_headings(above):
+    assert found(f"{above}\n{ROWS}\n") == []
+
+
+def test_the_title_of_a_page_ends_what_came_before_except_a_note():
+    assert tree(
+        f"PART II\nItem 8. Financial Statements\n{PROSE}\nBASIS FOR OPINIONS\n{PROSE}",
+        f"Balance Sheets\n{ROWS}",
+        f"Statements of Cash Flows\n{ROWS}",
+        f"Note 7 - Debt\n{PROSE}",
+        f"Maturities of Debt\n{ROWS}",
+        PROSE,
+        f"8. Taxes\n{PROSE}",
+    ) == [
+        ["PART II", "Item 8. Financial Statements", "BASIS FOR OPINIONS"],
+        ["PART II", "Item 8. Financial Statements", "Balance Sheets"],
+        ["PART II", "Item 8. Financial Statements", "Statements of Cash Flows"],
+        ["PART II", "Item 8. Financial Statements", "Note 7 - Debt"],
+        ["PART II", "Item 8. Financial Statements", "Note 7 - Debt", "Maturities of Debt"],
+        ["PART II", "Item 8. Financial Statements", "Note 7 - Debt", "Maturities of Debt"],
+        ["PART II", "Item 8. Financial Statements", "8. Taxes"],
+    ]  # fmt: skip
+
+
+def test_lines_in_bold_are_headings_and_rows_and_labels_in_bold_are_not():
+    for line in ("Use of estimates", "Changes in the fair value of debt"):
+        text = f"It is\n{line}\nshort text under it\n"
+        assert found(text) == [] and [item.title for item in find_headings(text, {line: BOLD})] == [line]
+    rows = (
+        "Total net sales",
+        "Flight Time:",
+        "Year ended December 31, 2023",
+        "Acme Widgets, Inc.",
+        "We may fail. Or not",
+    )
+    for line in rows:
+        assert find_headings(f"Net sales 1,200 1,100\n{line}\nCost of sales 800 700\n", {line: BOLD}) == ()
+    warning = [
+        "The goods come as they are",
+        "and the risk is with you",
+        "who bought them from us",
+        "for a price",
+        "once",
+    ]
+    assert find_headings("\n".join([*warning, PROSE]), dict.fromkeys(warning, BOLD)) == ()
+
+
+def test_a_wrapped_heading_in_bold_is_one():
+    lines = ["Item 5. Market for the Common", "Stock, and Purchases of", "Securities"]
+    text = "\n".join([*lines, "The shares are traded on", "the exchange of the town."])
+    (heading,) = find_headings(text, dict.fromkeys(lines, BOLD))
+    assert (heading.level, heading.title) == (2, " ".join(lines))
+    two = find_headings(f"Note 5\nBorrowings\n{PROSE}", {"Note 5": (1.3, True), "Borrowings": BOLD})
+    assert [item.title for item in two] == ["Note 5 Borrowings"]
+
+
+def test_what_is_set_in_large_letters_is_above_capitals_and_these_above_title_case():
+    page = f"Our Plans\n{PROSE}\nVISION CARE\n{PROSE}\nTips for You\n{PROSE}"
+    strong = {"Our Plans": (1.5, True), "VISION CARE": BOLD}
+    assert tree(*[(page, strong)] * 3)[-1] == ["Our Plans", "VISION CARE", "Tips for You"]

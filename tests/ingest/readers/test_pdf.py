@@ -70,6 +70,28 @@ def test_the_outline_gives_the_headings_where_they_stand(tmp_path):
     assert [(item.start, item.title) for item in second.headings] == [(0, "Not Printed Anywhere")]
 
 
+def test_an_outline_does_not_go_on_over_pages_with_titles_of_their_own(tmp_path):
+    outline = [(0, "Item 8", 0), (1, "Basis for Opini ons", 0)]
+    pages = [["Item 8", TEXT, "Basis for Opinions", TEXT], ["Balance Sheets", "(in thousands)", TEXT], ["Cash Flows"]]
+    found = read(write(tmp_path / "a.pdf", pages, outline=[*outline, (2, "Cash Flows", 2)])).pages
+    assert [[(item.level, item.title) for item in page.headings] for page in found] == [
+        [(1, "Item 8"), (2, "Basis for Opinions")], [(2, "Balance Sheets")], [(3, "Cash Flows")],
+    ]  # fmt: skip
+
+
+def test_lines_in_bold_or_large_letters_are_headings(tmp_path):
+    def draw(sheet, number):
+        sheet.setFont("Helvetica-Bold", 12)
+        sheet.drawString(50, 600, "Use of estimates")
+        sheet.setFont("Helvetica", 20)
+        sheet.drawString(50, 500, "Our Mill")
+        sheet.setFont("Helvetica", 12)
+        sheet.drawString(50, 400, TEXT)
+
+    (page,) = read(write(tmp_path / "a.pdf", [[TEXT, TEXT]], draw=draw)).pages
+    assert [(item.level, item.title) for item in page.headings] == [(5, "Use of estimates"), (4, "Our Mill")]
+
+
 def test_without_an_outline_headings_come_from_the_text(tmp_path):
     reading = read(write(tmp_path / "a.pdf", [[TEXT, "12. TERMINATION", TEXT]]))
     assert [item.title for item in reading.pages[0].headings] == ["12. TERMINATION"]

@@ -141,8 +141,10 @@ def test_a_form_feed_starts_a_page(tmp_path):
     assert reading.skipped == (SkippedPage(3, "no text"),)
 
 
-def test_without_form_feeds_there_are_no_page_numbers(tmp_path):
-    assert [page.number for page in read(tmp_path, b"one\n\ntwo\n").pages] == [None]
+def test_a_text_of_one_page_has_page_1_and_a_longer_one_no_page(tmp_path):
+    assert [page.number for page in read(tmp_path, b"one\n\ntwo\n").pages] == [1]
+    assert [page.number for page in read(tmp_path, b"one more line\n" * 1000 + b"\f").pages] == [1]
+    assert [page.number for page in read(tmp_path, b"one more line\n" * 1000).pages] == [None]
 
 
 def test_the_title_is_a_first_line_followed_by_a_blank_one(tmp_path):

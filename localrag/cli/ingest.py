@@ -243,11 +243,9 @@ def warm_command(
     options.keep_to_retention(settings)
     sandbox.restrict(settings, [check_name(name)], reads=keys.key_files())
     with interruptible() as stop:
-        until = time.monotonic() + seconds if seconds is not None else float("inf")
         result = warm_library(
-            name, documents, settings, lambda: stop.asked or time.monotonic() > until, only_estimate=only_estimate,
-            quiet=as_json,
-        )  # fmt: skip
+            name, documents, settings, lambda: stop.asked, seconds=seconds, only_estimate=only_estimate, quiet=as_json
+        )
     if as_json:
         print_json(result)
     if stop.asked:
@@ -255,10 +253,13 @@ def warm_command(
 
 
 def warm_library(
-    name: str, documents: Sequence[str], settings: Settings, stop: Callable[[], bool], *, only_estimate: bool = False,
-    quiet: bool,
+    name: str, documents: Sequence[str], settings: Settings, stop: Callable[[], bool], *,
+    seconds: float | None = None, only_estimate: bool = False, quiet: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    """Warm a library, with progress on stderr unless `quiet`; returns what was done, for JSON."""
+    """Warm a library, with progress on stderr unless `quiet`; returns what was done, for JSON.
+
+    `seconds` limits the reading, not the time to load the model and to plan.
+    """
     from localrag.answer import warming
     from localrag.llm import loading
     from localrag.store.library import Library
@@ -267,27 +268,33 @@ def warm_library(
     with closing(library), closing(loading.load_generator(settings)) as model:
         pieces = warming.pieces(library, library.documents(documents or None), model, settings, stop)
         estimate = warming.estimate(library, pieces, model, settings)
-        if not quiet:
+        if not quiet and not stop():
             _print_estimate(estimate, pieces)
         kept: list[str] = []
         no_room: list[str] = []
         began = time.monotonic()
+        until = began + (float("inf") if seconds is None else seconds)
         if not only_estimate:
             with bar(quiet=quiet) as update:
-                for event in warming.warm(library, pieces, model, settings, stop=stop):
+                for event in warming.warm(
+                    library, pieces, model, settings, stop=lambda: stop() or time.monotonic() > until
+                ):
                     now = "waiting for a question" if event.state == "waiting" else event.piece.name
                     update(event.done, event.piece.tokens, f"tokens, {event.number}/{event.total}: {now}")
                     if event.state in ("kept", "no room"):
                         (kept if event.state == "kept" else no_room).append(event.piece.name)
-        seconds = time.monotonic() - began
+        took = time.monotonic() - began
+        left = 0 if only_estimate else estimate.pieces - len(kept) - len(no_room)
         result = {
             "library": name, "model": model.model, "estimate": asdict(estimate), "kept": kept, "no_room": no_room,
             "kept_before": [piece.name for piece in pieces if piece.kept],
             "not_read": [{"name": piece.name, "reason": piece.why_not} for piece in pieces if piece.why_not],
-            "seconds": round(seconds, 1),
+            "left": left, "seconds": round(took, 1),
         }  # fmt: skip
     if not quiet and not only_estimate:
-        echo(f"Cached {len(kept)} of {estimate.pieces} in {duration(seconds)}.", err=True)
+        echo(f"Cached {len(kept)} of {estimate.pieces} in {duration(took)}.", err=True)
+        if left:
+            echo(f"  {left} left: the same command continues, also in the midst of a document.", err=True)
         if no_room:
             echo(f"  no room for {len(no_room)} more: raise cache_bytes, or use --document.", err=True)
     return result

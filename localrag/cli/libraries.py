@@ -76,7 +76,7 @@ def status_command(name: str, as_json: bool) -> None:
     facts = {
         "holds": ", ".join(counted(status[key], noun) for key, noun in nouns.items()),
         "stored in": f"{status['folder']} ({size(status['bytes'])})",
-        "cached": f"{counted(cached['passages'], 'passage')}; {size(cached['bytes'])} with whole documents",
+        "cached": f"{counted(cached['passages'], 'passage')}; the prompt cache takes {size(cached['bytes'])}",
         "encrypted": "yes" if status["encrypted"] else f"no (localrag vault encrypt {name})",
         "read from": ", ".join(status["roots"]) or "-",
         "embedder": f"{embedder['model']} ({embedder['precision']}, {embedder['engine']})",

@@ -170,7 +170,7 @@ def unload() -> None:
     from localrag.worker import resident
 
     settings = load_settings()
-    for line in [f"Ends now, or with its answer: {one}." for one in resident.running(settings)] or ["None is loaded."]:
+    for line in [f"Ends now, or after its answer: {one}." for one in resident.running(settings)] or ["None is loaded."]:
         say(line)
     resident.end(settings)
 

@@ -16,6 +16,7 @@ from fakes import ScriptedGenerator
 from localrag.answer import prompts, warming
 from localrag.answer.assistant import Assistant
 from localrag.cli.app import localrag
+from localrag.cli.ingest import warm_library
 from localrag.events import Answered, PromptRead, Warmed
 from localrag.llm import Generator, PromptCache, priority, prompt_cache
 from localrag.llm.llama import LlamaGenerator
@@ -306,6 +307,12 @@ def test_a_malformed_time_is_refused(papers: Editor, models: Any) -> None:
     for text in ("8", "h", "0m", "soon"):
         assert run("warm", "papers", "--for", text).exit_code == 2
     assert run("warm", "papers", "--for", "8h").exit_code == 0
+
+
+def test_a_time_that_is_over_at_once_leaves_the_plan_whole(papers: Editor, models: Any, settings: Settings) -> None:
+    cut = warm_library("papers", (), settings, lambda: False, seconds=0, quiet=True)
+    whole = warm_library("papers", (), settings, lambda: False, only_estimate=True, quiet=True)
+    assert cut["kept"] == [] and cut["left"] == whole["estimate"]["pieces"] > 0, "the plan is not cut short"
 
 
 def test_an_ingest_can_warm(folder: Callable[..., Path], models: Any, settings: Settings) -> None:

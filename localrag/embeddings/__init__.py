@@ -91,7 +91,7 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
                 f"this library needs the ONNX form of {identity.model!r}, which is missing",
                 f"Type: localrag models install {identity.model} (it makes the ONNX form and downloads nothing).",
             )
-        embedder = _loaded(model, identity.engine, identity.precision)
+        embedder = _loaded(model, identity.engine, identity)
         if embedder.identity == identity:
             return embedder
     raise EmbedderMismatch(
@@ -101,18 +101,20 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
     )
 
 
-def _loaded(model: InstalledModel, engine: str, precision: str | None = None) -> Embedder:
+def _loaded(model: InstalledModel, engine: str, identity: EmbedderIdentity | None = None) -> Embedder:
+    # A library made before the catalog knew a prefix stays without it.
+    prefixes = model.prefixes if identity is None or identity.prefix == model.prefixes[1] else ("", "")
     if engine == "llama.cpp":
         from localrag.embeddings.llama_embedder import LlamaEmbedder
 
         weights = str(model.metadata.get("quantisation", "unknown")).lower()
-        return LlamaEmbedder(model.id, model.path, model.sha256, weights, model.prefixes)
+        return LlamaEmbedder(model.id, model.path, model.sha256, weights, prefixes)
     if engine == "onnxruntime" and model.onnx is not None:
         from localrag.embeddings.onnx_embedder import OnnxEmbedder
 
         return OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
-    chosen = cast(Precision | None, precision)
-    return SentenceTransformerEmbedder(model.id, model.path, model.sha256, chosen, model.prefixes)
+    precision = None if identity is None else cast(Precision, identity.precision)
+    return SentenceTransformerEmbedder(model.id, model.path, model.sha256, precision, prefixes)
 
 
 def quiet_torch() -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tiny_encoders import cross_encoder
+from tiny_encoders import cross_encoder, headed
 from tiny_models import card, sha256
 
 from localrag.errors import ModelError, ModelMissing, UsageError
@@ -130,11 +130,11 @@ def test_nothing_heavy_is_imported_before_there_is_a_folder() -> None:
 def test_the_setting_may_name_an_installed_reranker(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sentence_transformers import CrossEncoder
-
-    folder = tmp_path / "saved"
-    CrossEncoder(str(cross_encoder(tmp_path / "made"))).save_pretrained(str(folder))
-    weights = next(folder.rglob("model.safetensors"))
+    folder = headed(tmp_path)
+    weights = folder / "model.safetensors"
+    saved = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {"README.md"}
+    for id in ("ettin-reranker-17m", "ettin-reranker-32m"):
+        assert set(catalog.card(id).sources[0].files) == saved, "what such a reranker is made of"
     known = card("ranker", HubSource("a/b", "c" * 40, files=("model.safetensors",)), kind="reranker",
                  sha256=sha256(weights.read_bytes()))  # fmt: skip
     monkeypatch.setattr(catalog, "CATALOG", (known,))

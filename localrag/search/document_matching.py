@@ -82,9 +82,9 @@ def find(library: Library, documents: Sequence[int] | None, query: Query) -> Men
         elif len(own):
             called[group] = own
     names = {group: own for group, own in called.items() if group in query.names}
-    unknown = sum(group not in called and group not in everywhere for group in query.groups)
-    by_names = _shares(names, size, len(there))
-    by_words = _shares(called, size, len(there), unknown)
+    unknown = [group for group in query.groups if group not in called and group not in everywhere]
+    by_names = _shares(names, size, len(there), len(query.names.intersection(unknown)))
+    by_words = _shares(called, size, len(there), len(unknown))
     pages = sum(overview.characters[int(i)] for i in there) / len(there) / _PAGE
     apart = min(1.0, max(0.0, (pages - _SHORT) / (_LONG - _SHORT)))
     named = np.float32(_NAME * apart) * by_names + np.float32(_WORD) * by_words
@@ -97,14 +97,15 @@ def find(library: Library, documents: Sequence[int] | None, query: Query) -> Men
     return Mentions(named, frozenset(meant.tolist()), newest, content)
 
 
-def _shares(called: dict[Group, Ids], size: int, count: int, unknown: int = 0) -> Shares:
+def _shares(called: dict[Group, Ids], size: int, count: int, unknown: int) -> Shares:
     """Return each document's share, by id, of all that these words tell (their idf among documents).
 
-    A word that no document is called by tells the most: with it, none of them is named as a whole.
+    A word that no document is called by tells the most: with it, none of them is named as a whole. Words that together
+    do not tell one document from all others ("Licensed Software") name none as a whole either.
     """
     shares = np.zeros(size, np.float32)
     weights = {group: log(count / len(own)) for group, own in called.items()}
-    total = sum(weights.values()) + unknown * log(count)
+    total = max(sum(weights.values()) + unknown * log(count), log(count))
     for group, own in called.items():
         shares[own] += np.float32(weights[group] / total)
     return shares

@@ -10,10 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from localrag.ingest.readers.headings import structure_number
+from localrag.search.query import Query
 from localrag.store import locations
 from localrag.store.library import Library, PassageSpan, StoredChunk
 from localrag.store.text_analysis import COMMON, folded, tokens
@@ -22,8 +26,8 @@ from localrag.types import Passage, source
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DENSE, NAMED, NEWEST, OPENING, ROW = 0.5, 0.5, 0.2, 0.25, 0.15
-# Passages that hold the words in quotes come before all others.
+DENSE, NAMED, NEWEST, OPENING, ROW, TITLE, RUN = 0.5, 0.5, 0.2, 0.25, 0.15, 0.25, 0.2
+# Passages that hold the words in quotes, or define a term, come before all others.
 PHRASED = 1.0
 # What a hit costs the next ones of its document (where that is one of several named), and of its page.
 CROWDED_DOCUMENT, CROWDED_PAGE = 0.03, 0.015
@@ -56,13 +60,16 @@ class Hit:
     opens: bool = False
     phrased: bool = False
     row: float = 0.0
+    title: float = 0.0  # how well a title fits a part that the question points to
+    run: float = 0.0  # how rare the words with capitals are that it holds in a row
+    defines: bool = False  # it says what the term means that is asked for
 
     @property
     def score(self) -> float:
         place = self.places[0]
-        found = DENSE * self.dense + (1 - DENSE) * self.lexical
-        known = NAMED * place.named + NEWEST * place.newest + OPENING * self.opens + PHRASED * self.phrased
-        return found + known + ROW * self.row
+        found = DENSE * self.dense + (1 - DENSE) * self.lexical + ROW * self.row + TITLE * self.title + RUN * self.run
+        known = NAMED * place.named + NEWEST * place.newest + OPENING * self.opens
+        return found + known + PHRASED * (self.phrased + self.defines)
 
 
 def in_turn(hits: Sequence[Hit], limit: int) -> list[tuple[Hit, float]]:
@@ -98,6 +105,18 @@ def passages(hits: Sequence[Hit], k: int, *, join: bool = True) -> list[Passage]
         if not _absorbed(found, passage, hit.library, drafts, join) and len(found) < k:
             found.append(replace(passage, score=worth))
     return found
+
+
+def interleaved(found: Sequence[Sequence[Passage]], k: int) -> list[Passage]:
+    """Return the first k of several lists of passages, in turns, each passage once."""
+    if len(found) < 2:
+        return list(found[0]) if found else []
+    taken: list[Passage] = []
+    for turn in zip_longest(*found):
+        for passage in turn:
+            if passage is not None and not any(neighbours(passage, other, 0) for other in taken):
+                taken.append(passage)
+    return taken[:k]
 
 
 def _read(hits: Sequence[Hit]) -> list[Passage]:
@@ -230,3 +249,55 @@ def row_labels(text: str) -> Iterator[str]:
             label = line[2:].split(" | ", 1)[0].rstrip(" |")
             if sum(c.isalpha() for c in label) >= 3:
                 yield label
+
+
+_TITLE_LINES, _MAX_TITLE_WORDS = 4, 12
+
+
+class Titles:
+    """How well the titles of passages fit the parts of documents that a question points to."""
+
+    def __init__(self, query: Query, language: str) -> None:
+        self._language, self._numbers = language, query.numbers
+        self._common = _COMMON.get(language, _COMMON["english"])
+        named = [self._terms(name) for name in query.parts]
+        self._names = {terms[0] for terms in named if len(terms) == 1}
+        self._pairs = {pair for terms in named for pair in pairwise(terms)}
+        self._fit = cache(self._fit_of)
+
+    def fit(self, chunk: StoredChunk) -> float:
+        """Return how well the best title fits, from 0 to 1.
+
+        The titles are the last headings, the table's caption, and the lines above a table.
+        """
+        if not (self._names or self._pairs or self._numbers):
+            return 0.0
+        above = chunk.text.partition("| ")[0] if "| " in chunk.text else ""
+        lines = [*chunk.header.partition("|")[0].split("\n")[:_TITLE_LINES], *above.split("\n")[:_TITLE_LINES]]
+        return max(map(self._fit, filter(str.strip, (*chunk.heading[-2:], *lines))), default=0.0)
+
+    def _fit_of(self, title: str) -> float:
+        """Return the share of its words that follow each other in a name of such a part; 1 for the number named."""
+        number = structure_number(title) if self._numbers else None
+        # "4. Leases" may be note 4.
+        if number and (number in self._numbers or (number[0] == "section" and ("note", number[1]) in self._numbers)):
+            return 1.0
+        terms = self._terms(title)[:_MAX_TITLE_WORDS]
+        if len(terms) == 1:
+            return float(terms[0] in self._names)
+        most = run = 0
+        for pair in pairwise(terms):
+            run = run + 1 if pair in self._pairs else 0
+            most = max(most, run)
+        return (most + 1) / len(terms) if most else 0.0
+
+    def _terms(self, text: str) -> list[str]:
+        return [token.term for token in tokens(text, self._language) if token.word not in self._common]
+
+
+def defines(text: str, term: Sequence[str]) -> bool:
+    """Return whether a text says what a term means: "X" means ..., "X" shall mean ..., (the "X")."""
+    words = r"\W+".join(map(re.escape, term))
+    quoted = rf"[\"“”'‘’]\s*{words}\s*[\"“”'‘’]"
+    means = rf"(?:{quoted}[^.;]{{0,60}}?|\b{words})\s+(?:shall |will )?(?:means?|ha(?:s|ve) the meanings?|is defined)\b"
+    return bool(re.search(rf"{means}|\([^()]{{0,40}}{quoted}", folded(text)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,12 +107,17 @@ def search(
             stack.enter_context(library.snapshot())
         only = filters.of(documents)
         narrowed = filters.scopes(libraries, only) if document_ids is None else [(libraries[0], list(document_ids))]
-        hits: list[Hit] = []
+        asked: dict[str, list[Hit]] = {}  # by the figure that is looked up, "" for the question
         for library, allowed in narrowed:
             scope = _Scope(library, allowed, only.pages)
             query = queries.understand(question, library.overview().languages)
-            hits += _hits(scope, embedders[library.name], query)
-        return ranking.passages(hits, k, join=join)
+            mentions = document_matching.find(library, allowed, query)
+            asked.setdefault("", []).extend(_hits(scope, embedders[library.name], query, mentions))
+            for figure in query.figures:
+                part = queries.understand(figure, library.overview().languages)
+                part, about = replace(part, parts=query.parts, numbers=query.numbers), replace(mentions, content=None)
+                asked.setdefault(figure, []).extend(_hits(scope, embedders[library.name], part, about))
+        return ranking.interleaved([ranking.passages(own, k, join=join) for own in asked.values()], k)
 
 
 def spelled(libraries: Sequence[Library], question: str) -> str:
@@ -128,12 +134,11 @@ class _Scope:
     pages: Pages | None
 
 
-def _hits(scope: _Scope, embedder: Embedder, query: Query) -> list[Hit]:
+def _hits(scope: _Scope, embedder: Embedder, query: Query, mentions: Mentions) -> list[Hit]:
     library = scope.library
     allowed = None if scope.documents is None else library.passage_ids(scope.documents, scope.pages)
     if allowed is not None and not len(allowed):
         return []
-    mentions = document_matching.find(library, scope.documents, query)
     vector, scores = _question_scores(scope, embedder, query, mentions.content)
     nearest, worded = _candidates(scope, vector, scores, allowed, CANDIDATES)
     others: set[int] = set()
@@ -142,10 +147,13 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query) -> list[Hit]:
         others.update(*_candidates(scope, vector, scores, inside, CANDIDATES // 2))
     opening = set(_openings(scope, query, mentions))
     phrased = {i for phrase in query.phrases for i in library.text.with_phrase(phrase)}
+    runs = _runs(library, query)
     if allowed is not None:
+        runs = {i: runs[i] for i in runs.keys() & set(allowed.tolist())}
         phrased &= set(allowed.tolist())
+    rare = sorted(runs, key=lambda i: (-runs[i] - scores[i], i))[: CANDIDATES // 2]
     quoted = sorted(phrased, key=lambda i: (-scores[i], i))[:CANDIDATES]
-    found = sorted({*nearest, *worded, *others, *opening, *quoted})
+    found = sorted({*nearest, *worded, *others, *opening, *quoted, *rare})
     dense = library.cosines(found, vector)
     places: dict[int, list[Place]] = {}
     for row in library.spans_of_passages(found, scope.documents, scope.pages):
@@ -154,15 +162,27 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query) -> list[Hit]:
         places.setdefault(row.passage_id, []).append(place)
     language = (library.overview().languages or (FALLBACK,))[0]
     groups = (mentions.content or query).groups
-    rows = {i: ranking.row_fit(text, groups, language) for i, text in library.tables_of(sorted(places))}
-    return [
-        Hit(
-            library, i, dense[i], float(scores[i]), tuple(sorted(places[i], key=lambda place: -place.named)),
-            opens=i in opening, phrased=i in phrased, row=rows.get(i, 0.0),
-        )
-        for i in found
-        if i in places
-    ]  # fmt: skip
+    titles = ranking.Titles(query, language)
+    hits: list[Hit] = []
+    for i, (chunk, *_) in library.chunks_of_passages(sorted(places), scope.documents).items():
+        best = tuple(sorted(places[i], key=lambda place: -place.named))
+        hits.append(Hit(
+            library, i, dense[i], float(scores[i]), best, i in opening, i in phrased,
+            row=ranking.row_fit(chunk.text, groups, language), title=titles.fit(chunk), run=runs.get(i, 0.0),
+            defines=bool(query.defined) and ranking.defines(chunk.text, query.defined),
+        ))  # fmt: skip
+    return hits
+
+
+def _runs(library: Library, query: Query) -> dict[int, float]:
+    """Return the passages that hold words with capitals in a row, and how rare those are, from 0 to 1."""
+    found: dict[int, float] = {}
+    count = max(2, library.text.passages(library.generation))
+    for run in query.runs:
+        held = library.text.with_phrase(run)
+        for i in held:
+            found[i] = max(found.get(i, 0.0), 1 - log(len(held)) / log(count))
+    return found
 
 
 def _question_scores(

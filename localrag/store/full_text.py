@@ -79,6 +79,10 @@ class FullText:
             most += best
         return of / np.float32(most or 1.0)
 
+    def passages(self, generation: int) -> int:
+        """The number of passages."""
+        return self._lengths(generation)[1]
+
     def documents_named(self, term: str) -> Ids:
         """The ids of documents with a term in their path, title or first lines."""
         known = self._ids([term])

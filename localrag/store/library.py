@@ -396,14 +396,6 @@ class Library:
             WHERE c.passage_id IN (SELECT value FROM json_each(?)) AND {where} ORDER BY c.id"""
         return [PassageSpan(*row) for row in self._select(sql, [_json(passage_ids), *values])]
 
-    def tables_of(self, passage_ids: Sequence[int]) -> list[tuple[int, str]]:
-        """The passages among these that hold a table, with their text."""
-        sql = """SELECT c.passage_id, substr(p.text, c.start + 1, c."end" - c.start) AS said, min(c.id) FROM chunks c
-            JOIN pages p ON p.document_id = c.document_id AND p.position = c.position
-            WHERE c.passage_id IN (SELECT value FROM json_each(?)) GROUP BY c.passage_id
-            HAVING said LIKE '%| %|%'"""
-        return [(row[0], row[1]) for row in self._select(sql, (_json(passage_ids),))]
-
     def first_passages(self, document_ids: Sequence[int]) -> list[int]:
         """The first passage of each of these documents."""
         sql = """SELECT passage_id, min(id) FROM chunks WHERE document_id IN (SELECT value FROM json_each(?))

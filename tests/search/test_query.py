@@ -161,3 +161,52 @@ def test_no_question_takes_more_than_its_length(name: str) -> None:
 def test_a_question_of_very_many_words_takes_no_more_than_its_length() -> None:
     assert len(understand("a Word, " * 40_000, ENGLISH).groups) == 1
     assert len(understand("Aa " + "(" * 200_000 + "Word", ENGLISH).groups) == 2
+
+
+# --- what is asked, and how it is to be answered --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("Assume that you are an analyst. What is the rent? Round to one decimal.", "What is the rent?"),
+        ("Answer by using what is shown in the balance sheet: what is the rent?", "what is the rent?"),
+        ("What is the yearly rent, by referring to the income statement?", "What is the yearly rent?"),
+        ("What is the yearly rent? If it is not stated, say so. Answer in USD millions.", "What is the yearly rent?"),
+        ("According to the Orlo lease, what is the rent?", "According to the Orlo lease, what is the rent?"),
+        ("Give the date of the lease.", "Give the date of the lease."),
+        ("The supplier was late. What does he owe?", "The supplier was late. What does he owe?"),
+        ("Round to one decimal.", "Round to one decimal."),
+    ],
+)
+def test_how_to_answer_is_no_content(question: str, asked: str) -> None:
+    assert understand(question, ENGLISH).text == asked
+
+
+@pytest.mark.parametrize(
+    ("question", "figures"),
+    [
+        ("What is the DPO? DPO is defined as: 365 * (average accounts payable between FY2017 and FY2018) / cost of sales.",
+         ("accounts payable", "cost of sales")),
+        ("What is the gross margin? Gross margin = gross profit / revenue.", ("gross profit", "revenue")),
+        ("What is the quick ratio?", ("cash and cash equivalents", "accounts receivable", "total current liabilities")),
+        ("What is the rent?", ()),
+    ],
+)  # fmt: skip
+def test_the_figures_of_a_formula_are_known(question: str, figures: tuple[str, ...]) -> None:
+    assert understand(question, ENGLISH).figures == figures
+
+
+@pytest.mark.parametrize(
+    ("question", "phrases"),
+    [
+        ("What is a 'Service Credit'?", {("service", "credit")}),
+        ("What is ‘BRIGHT OAK’ worth?", {("bright", "oak")}),
+        ("Does 'Seller's Agent' sign?", {("seller", "agent")}),
+        ("What of the parties' rights and the licensors' duties?", set()),
+        ("What of the '90s and the tenants' rights?", set()),
+        ("It's the tenant's, isn't it?", set()),
+    ],
+)
+def test_single_quotes_make_phrases_and_apostrophes_none(question: str, phrases: set[tuple[str, ...]]) -> None:
+    assert set(understand(question, ENGLISH).phrases) == phrases

@@ -169,15 +169,6 @@ def test_neighbours_found_are_one_passage_and_not_too_long(shelf: Shelf) -> None
     assert len(joined) < len([p for p in search(library, "heron ibis", k=30, join=False) if p.document == "birds.txt"])
 
 
-def test_the_texts_of_tables_are_those_of_the_passages_that_hold_one(shelf: Shelf) -> None:
-    rows = "\n".join(f"| Row {n} of the table | {n} | {n} |" for n in range(4))
-    library = shelf("papers", {"mixed.md": " ".join(FILLER[:4]) + f"\n\n{rows}\n\n" + " ".join(FILLER[4:])})
-    ids = library.passage_ids(None).tolist()
-    held = dict(library.tables_of(ids))
-    chunks = {chunk.passage_id: chunk.text for chunk in library.chunks_of(1)}
-    assert held == {i: text for i, text in chunks.items() if "| Row" in text} and 0 < len(held) < len(ids)
-
-
 def test_the_number_of_a_clause_in_a_short_question_leads(shelf: Shelf) -> None:
     library = shelf("law", {
         "a.txt": "Section and clause and article of this section, which is a section of the agreement on sections.",
@@ -187,3 +178,75 @@ def test_the_number_of_a_clause_in_a_short_question_leads(shelf: Shelf) -> None:
     })  # fmt: skip
     assert search(library, "section 12.3")[0].document == "b.txt"
     assert search(library, "clause 4.1(b)")[0].document == "c.txt"
+
+
+# --- structure, formulas, names and defined terms ------------------------------------------------------------
+
+STATEMENTS = {
+    "Consolidated Balance Sheets": ("Inventories", "Total current liabilities", "Accounts payable"),
+    "Consolidated Statements of Operations": ("Revenue", "Cost of sales", "Operating income"),
+    "Consolidated Statements of Cash Flows": ("Dividends paid", "Net income", "Change in inventories"),
+}
+
+
+@pytest.fixture
+def report(shelf: Shelf, put: Put) -> Editor:
+    library = shelf("report", {})
+    pages = [f"{title}\n| Line | 2022 |\n" + "\n".join(f"| {row} | {n} |" for n, row in enumerate(rows, 7))
+             for title, rows in STATEMENTS.items()]  # fmt: skip
+    notes = [f"Note {n} - Details\nTheir inventories are told here." for n in (4, 5)]
+    put(library, "report.pdf", [*FILLER[:4], *pages, *notes, *FILLER[4:]])
+    library.save_index()
+    return library
+
+
+@pytest.mark.parametrize(
+    ("part", "page"),
+    [("balance sheet", 5), ("statement of financial position", 5), ("income statement", 6), ("P&L statement", 6),
+     ("cash flow statement", 7)],
+)  # fmt: skip
+def test_the_part_that_a_question_points_to_leads_also_by_another_name(report: Editor, part: str, page: int) -> None:
+    question = f"Which line is the largest in 2022? Answer by relying on the {part}."
+    assert first(search(report, question)) == ("report.pdf", page)
+
+
+def test_the_number_of_a_part_is_no_mere_word(report: Editor) -> None:
+    assert search(report, "What are the inventories in Note 5?")[0].page == 9
+    assert search(report, "What are the inventories in Note 4?")[0].page == 8
+
+
+def test_the_figures_of_a_formula_are_looked_up_one_by_one(report: Editor) -> None:
+    formula = "Turnover is defined as: cost of sales / average inventories between 2021 and 2022."
+    pages = [passage.page for passage in search(report, f"What is the turnover? {formula} Round to one decimal.", k=3)]
+    assert {5, 6} <= set(pages)
+    assert len(pages) == len(set(pages)) == 3
+
+
+def test_a_name_of_several_words_leads_in_a_long_question(shelf: Shelf) -> None:
+    library = shelf("letters", {
+        **{f"{n}.txt": f"The supplier confirms the delivery of goods and the terms of payment, letter {n}." for n in range(9)},
+        "signed.txt": "Agreed on behalf of the other side by Jan T. Orlo.",
+    })  # fmt: skip
+    question = "Which supplier confirms the delivery of goods and the terms of payment in a letter to Jan T. Orlo?"
+    assert search(library, question)[0].document == "signed.txt"
+
+
+def test_a_definition_leads_where_the_meaning_of_a_term_is_asked_for(shelf: Shelf) -> None:
+    uses = {
+        f"{n}.txt": f"Service Credit and Service Credit are due, what Service Credit {n} means is open."
+        for n in range(5)
+    }
+    library = shelf(
+        "terms", {**uses, "means.txt": "In this long agreement of many words “Service Credit” means a sum."}
+    )
+    for question in ("What does Service Credit mean?", "What is the definition of 'Service Credit'?"):
+        assert search(library, question)[0].document == "means.txt"
+
+
+def test_words_that_tell_no_document_from_all_others_name_none(shelf: Shelf, put: Put) -> None:
+    library = shelf("deals", {})
+    for n in range(8):
+        put(library, f"{n}.pdf", filing("Licensed Software" if n < 3 else "the company", "Nothing is said."))
+    put(library, "goal.pdf", filing("the company", "There is no liability if iPass modifies the Licensed Software."))
+    question = "When is there no liability if iPass modifies the Licensed Software?"
+    assert first(search(library, question)) == ("goal.pdf", 11)

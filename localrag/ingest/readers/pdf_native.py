@@ -170,11 +170,16 @@ _FORCE_BOLD = 1 << 18
 _BOLD = re.compile(rb"bold|black|heavy|demi", re.I)
 
 
-def is_bold(textpage: Any, index: int) -> bool:
-    """Return whether a letter's font calls itself bold."""
-    _FLAGS.value = 0
-    _pdfium().Text_GetFontInfo(_address(textpage.raw), index, ctypes.addressof(_NAME), 128, ctypes.addressof(_FLAGS))
-    return bool(_FLAGS.value & _FORCE_BOLD) or bool(_BOLD.search(_NAME.value))
+def bold(textpage: Any, places: Sequence[int]) -> list[bool]:
+    """Return whether the fonts of these letters call themselves bold."""
+    handle, get = _address(textpage.raw), _pdfium().Text_GetFontInfo
+    name, flags = ctypes.addressof(_NAME), ctypes.addressof(_FLAGS)
+    found = []
+    for place in places:
+        _FLAGS.value = 0
+        get(handle, place, name, 128, flags)
+        found.append(bool(_FLAGS.value & _FORCE_BOLD) or bool(_BOLD.search(_NAME.value)))
+    return found
 
 
 def runs(textpage: Any, most: int) -> list[tuple[float, float, float, float]] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import re
 import unicodedata
 from collections import Counter
@@ -36,20 +35,20 @@ def strong_lines(textpage: Any, raw: str) -> dict[str, tuple[float, bool]]:
     """Return the lines in bold or large letters: their height relative to most of the page, and if they are bold."""
     spans = [match.span() for match in _LINE.finditer(raw)]
     boxes = native.end_boxes(textpage, spans)
-    styles = []
+    heights = [boxes[at + 1] - boxes[at + 3] for at in range(0, len(boxes), 4)]
+    bolds = native.bold(textpage, [start for start, _ in spans])
     sizes: Counter[tuple[float, bool]] = Counter()
-    for at, (start, end) in enumerate(spans):
-        first, last = (boxes[place + 1] - boxes[place + 3] for place in (8 * at, 8 * at + 4))
-        bold = native.is_bold(textpage, start) and native.is_bold(textpage, end - 1)
-        styles.append((min(first, last), bold))
-        sizes[round(first, 1), bold] += end - start
-    (usual, usually_bold), _ = max(sizes.items(), key=operator.itemgetter(1), default=((0.0, False), 0))
-    return {
-        " ".join(clean(raw[start:end]).split()): (size / usual, bold)
-        for (start, end), (size, bold) in zip(spans, styles, strict=True)
-        if end - start <= _MAX_STRONG and usual > 0 and size >= _SMALL * usual
-        and ((bold and not usually_bold) or size >= _LARGE * usual)
-    }  # fmt: skip
+    for (start, end), height, bold in zip(spans, heights[::2], bolds, strict=True):
+        sizes[round(height, 1), bold] += end - start
+    usual, usually_bold = max(sizes, key=sizes.__getitem__, default=(0.0, False))
+    strong = {}
+    for (start, end), first, last, bold in zip(spans, heights[::2], heights[1::2], bolds, strict=True):
+        size = min(first, last)
+        if end - start <= _MAX_STRONG and usual and ((bold and not usually_bold) or size >= _LARGE * usual):
+            bold = bold and native.bold(textpage, [end - 1])[0]
+            if size >= (_SMALL if bold and not usually_bold else _LARGE) * usual:
+                strong[" ".join(clean(raw[start:end]).split())] = size / usual, bold
+    return strong
 
 
 _KEEP_HYPHEN = frozenset(

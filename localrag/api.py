@@ -27,6 +27,7 @@ from localrag.llm import priority, prompt_cache
 from localrag.search import filters
 from localrag.security import audit, sandbox
 from localrag.security.encryption import unlocked
+from localrag.security.terminal import counted
 from localrag.settings import Settings, Think, load_settings
 from localrag.store import names
 from localrag.store.library import Library as Storage
@@ -167,7 +168,7 @@ class Library:
         if not found.paged:
             raise NotFoundError(f"{found.path!r} has no pages", "Leave out --page to see its whole text.")
         wanted = "no page was given" if page is None else f"there is no page {page}"
-        raise NotFoundError(f"{wanted} in {found.path!r}", f"It has {len(pages)} pages: --page N.")
+        raise NotFoundError(f"{wanted} in {found.path!r}", f"It has {counted(len(pages), 'page')}: --page N.")
 
     def stored_file(self, document: Document) -> StoredFile | None:
         """The file that a document was read from, as it was at the time."""

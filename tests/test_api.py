@@ -33,7 +33,7 @@ def test_the_example_of_the_manual_runs(models: Any, folder: Folder) -> None:
     assert report.read == ("lease.txt", "pages.txt")
     library = localrag.open_library("contracts")
     passage = library.search("When does the lease end?", k=5)[0]
-    assert (passage.document, passage.page, passage.text) == ("lease.txt", None, LEASE)
+    assert (passage.document, passage.page, passage.text) == ("lease.txt", 1, LEASE)
     assert library.page_text("lease.txt")[passage.start : passage.end] == passage.text and passage.score > 0
     asking = localrag.ask("When does the lease end?", libraries=["contracts"], documents=["lease*"])
     events = list(asking)
@@ -179,12 +179,13 @@ def test_while_another_writes_it_does_not_wait_if_told_so(models: Any, folder: F
 
 def test_pages_are_given_as_stored(models: Any, folder: Folder) -> None:
     library = localrag.open_library("papers", create=True)
-    library.ingest(folder({"sub/pages.txt": "One.\fTwo.", "plain.txt": "All."}))
+    library.ingest(folder({"sub/pages.txt": "One.\fTwo.", "short.txt": "Short.", "plain.md": "All."}))
     assert library.page_text("sub/pages.txt", 2) == "Two."
-    assert library.page_text("pages.txt", 1) == "One." and library.page_text("plain.txt") == "All."
+    assert library.page_text("pages.txt", 1) == "One." and library.page_text("plain.md") == "All."
+    assert library.page_text("short.txt") == library.page_text("short.txt", 1) == "Short."
     for document, page, told in (
-        ("pages.txt", None, "--page"), ("pages.txt", 3, "--page"), ("pages.txt", 0, "--page"), ("plain.txt", 1, "--page"),
-        ("plain.txd", None, "plain.txt"),
+        ("pages.txt", None, "--page"), ("pages.txt", 3, "--page"), ("pages.txt", 0, "--page"), ("plain.md", 1, "--page"),
+        ("short.txt", 2, "It has 1 page: --page"), ("plain.mf", None, "plain.md"),
     ):  # fmt: skip
         with pytest.raises(NotFoundError) as raised:
             library.page(document, page)

@@ -105,7 +105,7 @@ def status_command(name: str, as_json: bool) -> None:
 @click.option(
     "-l", "--library", required=True, metavar="NAME", shell_complete=options.complete_library, help="The library."
 )
-@click.option("-p", "--page", type=int, metavar="N", help="Page number, from 1; needed where there are pages.")
+@click.option("-p", "--page", type=int, metavar="N", help="Page number, from 1; needed where there are several.")
 @options.json_option
 def show_command(document: str, library: str, page: int | None, as_json: bool) -> None:
     """Print a page of DOCUMENT as it is stored. The offsets of citations count in this text."""

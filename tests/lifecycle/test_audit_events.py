@@ -47,7 +47,7 @@ def test_a_search_is_recorded_before_its_passages_are_shown(papers, settings, mo
     assert first.details == second.details and first.details["question_hmac"] == audit.words_hmac(
         "one", file.with_suffix(".key").read_bytes()
     )
-    assert set(first.details["shown"]) == {f"{content(passage.text)}#0" for passage in found}
+    assert set(first.details["shown"]) == {f"{content(passage.text)}#1" for passage in found}
     assert b"one" not in file.read_bytes() and audit.verify(file) == []
     monkeypatch.setattr(audit, "record", full)
     with pytest.raises(StorageError):
@@ -119,14 +119,17 @@ def test_a_forgotten_document_is_removed_from_the_list(papers, settings):
 # --- pages and files ----------------------------------------------------------------------------------------
 
 
-def test_a_page_that_the_app_shows_and_a_file_that_it_opens_are_on_record(papers, settings):
+def test_a_page_that_the_app_shows_and_a_file_that_it_opens_are_on_record(papers, folder, settings):
+    papers.ingest(folder({"c.md": "three"}))
     engine = LocalEngine(settings)
     engine.page("papers", "a.txt")
     engine.note_opened("papers", "a.txt")
+    engine.page("papers", "c.md")
     engine.close()
-    page, opened = lines(settings, "show", "papers")
-    assert page.details == {"document": "a.txt", "sha256": content("one"), "page": 0}
+    page, opened, whole = lines(settings, "show", "papers")
+    assert page.details == {"document": "a.txt", "sha256": content("one"), "page": 1}
     assert opened.details == {**page.details, "opened": True}
+    assert whole.details == {"document": "c.md", "sha256": content("three"), "page": 0}  # it has no pages
 
 
 def test_what_cannot_be_recorded_is_not_shown(papers, settings, monkeypatch):

@@ -1,7 +1,7 @@
 """Read plain text, Markdown, reStructuredText, Org, source code and logs; decode bytes of any encoding.
 
-Text is stored as written. Form feeds make pages. Headings are recognised, except in Org, YAML and code. A remark says
-when the encoding was a guess; bytes in no encoding that is recognised are refused.
+Text is stored as written. Form feeds make pages; a short text is one page. Headings are recognised, except in Org,
+YAML and code. A remark says when the encoding was a guess; bytes in no encoding that is recognised are refused.
 """
 
 from __future__ import annotations

@@ -284,7 +284,7 @@ def ask(
     from localrag.evaluation import answers, datasets
     from localrag.evaluation.baselines import Plain
     from localrag.evaluation.runs import Run
-    from localrag.llm import loading
+    from localrag.llm import calibration, loading
 
     within = sample.how.within_document
     held = {name: getattr(settings, name) for name in _OF_ANSWERS}
@@ -292,7 +292,7 @@ def ask(
     made = {
         "measure": "answers", "mode": mode, "within_document": within, "baseline": baseline,
         "model": None if mode == "exact" else loading.generator_identity(settings),
-        "apart": mode != "exact" and loading.generator_arguments(settings)["apart"],
+        "apart": calibration.load(settings.calibration_file, loading.generator_name(settings)).apart,
         **state(sample.library, settings), **values,
     }  # fmt: skip
     assistant = Assistant(settings if sample.how.library is not None else datasets.apart(settings))

@@ -5,7 +5,7 @@ their batches. Its digest is checked when it is loaded; a damaged file is delete
 entries of a library have a size limit, the least recently used go first, and an entry goes when one of its documents
 does. Entries are written and read through `security/storage.py`, without a copy in between. Those of passages, of which
 there are thousands, have marks of the document and of the model in their names, so that none is opened to count them.
-In an encrypted library these hashes are keyed: a name does not show which document a library holds.
+These hashes have a key, which an encrypted library encrypts: a name does not show which document a library holds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from localrag.llm.batching import Prefix
 from localrag.security import storage
 
 FOLDER = "cache"
-_SUFFIX = ".state"
+_SUFFIX, _NAMES = ".state", "names.key"
 _IDLE = 600.0  # seconds; no write pauses this long between two pieces
 _MAGIC = b"localrag-state-2\n"
 _MAX_HEADER = 1 << 20
@@ -57,6 +57,7 @@ class DiskPromptCache:
         self._part = part
         self._keep_others = keep_others
         self._held = held
+        self._key = b""
 
     def make_room(self, size: int) -> bool:
         """Delete the least recently used entries until `size` more bytes fit; False if they never would.
@@ -98,11 +99,10 @@ class DiskPromptCache:
         return state
 
     def put(self, prefix: Prefix, state: memoryview, stop: Callable[[], bool] | None = None) -> None:
-        path = self._path(prefix)
-        if path.exists():
-            return
         # On a full disk, without the key, or if `drop_missing` deletes it meanwhile, the document is read again later.
         with suppress(StorageError, LibraryError, FileNotFoundError, _Stopped):
+            if not self._held() or (path := self._path(prefix, create=True)).exists():
+                return
             digest = hashlib.sha256()
             for piece in _pieces(state, stop):
                 digest.update(piece)
@@ -119,9 +119,9 @@ class DiskPromptCache:
                 for piece in _pieces(state, stop):
                     stream.write(piece)
 
-    def _path(self, prefix: Prefix) -> Path:
+    def _path(self, prefix: Prefix, create: bool = False) -> Path:
         what = f"{self._identity}\n{','.join(map(str, prefix.tokens))}\n{','.join(map(str, prefix.cuts))}"
-        key = storage.name_key(self._folder)
+        self._key = key = self._key or _name_key(self._folder, create)
         if not prefix.start:
             return self._folder / f"{_short(what, key)}{_SUFFIX}"
         marks = f"{_mark(self._documents[0], key)}-{_mark(self._identity, key)}"
@@ -179,7 +179,7 @@ def kept(folder: Path, identity: str) -> dict[str, int]:
 
 def passages(folder: Path, identity: str, documents: Collection[str]) -> dict[str, int]:
     """Return how many passages of each document are cached, by content hash."""
-    key = storage.name_key(folder)
+    key = _name_key(folder / FOLDER)
     marks, model = {_mark(document, key): document for document in documents}, _mark(identity, key)
     found: dict[str, int] = {}
     for entry in _files(folder / FOLDER):
@@ -212,7 +212,7 @@ def _entries(folder: Path, identity: str) -> Iterator[tuple[tuple[str, ...], str
 def drop_missing(folder: Path, hashes: Collection[str]) -> int:
     """Delete entries with a document that is no longer in the library, and unfinished ones; return how many."""
     storage.sweep(folder / FOLDER)
-    key = storage.name_key(folder)
+    key = _name_key(folder / FOLDER)
     dropped, marks = 0, {_mark(document, key) for document in hashes}
     for entry in _files(folder / FOLDER):
         if entry.name.count("-") == 2 and entry.name.split("-")[1] in marks:
@@ -240,6 +240,17 @@ def _sizes(folder: Path) -> list[tuple[os.DirEntry[str], os.stat_result]]:
         with suppress(FileNotFoundError):  # another process may have deleted it
             found.append((entry, entry.stat()))
     return found
+
+
+def _name_key(folder: Path, create: bool = False) -> bytes:
+    """Return the key of the hashes in file names; empty if there is none, and so no entry."""
+    with suppress(FileNotFoundError, IntegrityError):
+        return storage.read_bytes(folder / _NAMES)
+    if not create:
+        return b""
+    key = os.urandom(32)
+    storage.write_bytes(folder / _NAMES, key)
+    return key
 
 
 def _mark(text: str, key: bytes) -> str:

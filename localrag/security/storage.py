@@ -197,12 +197,6 @@ def _key_of(stream: BinaryIO, held: unlocked.FolderKeys, path: Path) -> Key | No
     return key
 
 
-def name_key(path: Path) -> bytes:
-    """Return a key for hashes in file names, so that they do not show what a file holds; empty in a plain folder."""
-    held = unlocked.keys_for(path)
-    return b"" if held is None else held.key.derive("names")
-
-
 def destroy(file: Path | None) -> None:
     """Delete a key file, if any. It is overwritten first, which works on file systems that write in place."""
     if file is not None:

@@ -131,6 +131,8 @@ class Asking(events.Asking):
                 yield event
                 if isinstance(event, Answered):  # it is recorded
                     return
+            if isinstance(reply, calls.Done):  # stopped before there was an answer
+                return
             if isinstance(reply, calls.Failed) and reply.error.kind != LocalragError.__name__:  # else unexpected
                 raise reply.error.error()
         if begun:

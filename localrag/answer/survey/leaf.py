@@ -268,7 +268,7 @@ def _ended(text: str, texts: Mapping[str, Folded]) -> str:
     if text.startswith('{"found": false'):
         return '{"found": false, "answer": "", "quote": ""}'
     found = _QUOTING.match(text)
-    words = json.loads(f'"{found[1]}"') if found else ""
+    words = re.sub(r"\\(.)", lambda escape: " " if escape[1] in "nt" else escape[1], found[1]) if found else ""
     if found is None or len(words.split()) < _QUOTE_WORDS:
         return ""
     if sum(folded.text.count(fold(words).text) for folded in texts.values()) != 1:

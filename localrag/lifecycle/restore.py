@@ -204,7 +204,7 @@ def _conversations(settings: Settings, staging: Path, old: str, new: str, replac
 
 def _renamed(value: Any, old: str, new: str) -> Any:
     """A conversation's JSON with another name for the library."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_renamed(item, old, new) for item in value]
     if not isinstance(value, dict):
         return value

@@ -34,7 +34,7 @@ def maker(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Stands for torch and the quantiser: `maker(b"graph")`, or an error to raise."""
 
     def answer(result: bytes | BaseException) -> None:
-        def made(model: Path, work: Path) -> bytes:
+        def made(model: Path, work: Path, prefixes: tuple[str, str]) -> bytes:
             (work / "traced.onnx").write_bytes(b"half-made")
             if isinstance(result, BaseException):
                 raise result

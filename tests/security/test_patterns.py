@@ -127,6 +127,10 @@ def patterns() -> Found:
                 for group, lines in value.items():
                     for line in (one for one in lines if isinstance(one, str)):
                         found.setdefault((line, re.M, "finditer"), f"{where} [{group}]")
+            if name == "_LINES":  # those that `re.match` takes from there
+                for group, lines in value.items():
+                    for line in lines:
+                        found.setdefault((line, re.I, "match"), f"{where} [{group}]")
         tree = ast.parse(own)
         for pattern, flags, use, line in of_calls(module, tree):
             found.setdefault((pattern, flags, use), f"{where}:{line}")

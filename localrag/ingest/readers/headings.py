@@ -41,7 +41,9 @@ _SMALL = frozenset(
 _WORD = re.compile(r"[^\W\d_][\w'’]*")
 _LEADERS = re.compile(r"\.{3,}|(?:\. ){3,}|…|\s\d{1,3}$|\t\s{0,99}\d{1,9}$")
 _ADDRESS = re.compile(r"\b\d{5}(?:-\d{4})?\b|@|https?:|www\.|\b(?:P\.?O\.? Box|Tel|Fax|Suite)\b", re.I)
-_CONTINUED = re.compile(r"[\s.:–—-]*(?:\((?:continued|cont[’']?d\.?|unaudited)\)|continued)[\s.:–—-]*$", re.I)
+_CONTINUED = re.compile(
+    r"(?<![\s.:–—-])[\s.:–—-]*(?:\((?:continued|cont[’']?d\.?|unaudited)\)|continued)[\s.:–—-]*$", re.I
+)
 _PERIOD = re.compile(rf"\b(?:{'|'.join(ENGLISH_MONTHS)}|ended|(?:in|of) (?:thousands|millions|billions))\b|^\(", re.I)
 _COMPANY = re.compile(
     r"\b(?:INC|LLC|L\.L\.C|LTD|CORP|L\.P|LP|GMBH|PLC|N\.A)\b|\b(?:CORPORATION|COMPANY|SUBSIDIARIES)$", re.I

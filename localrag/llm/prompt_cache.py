@@ -101,7 +101,7 @@ class DiskPromptCache:
     def put(self, prefix: Prefix, state: memoryview, stop: Callable[[], bool] | None = None) -> None:
         # On a full disk, without the key, or if `drop_missing` deletes it meanwhile, the document is read again later.
         with suppress(StorageError, LibraryError, FileNotFoundError, _Stopped):
-            if not self._held() or (path := self._path(prefix, create=True)).exists():
+            if self.has(prefix):
                 return
             digest = hashlib.sha256()
             for piece in _pieces(state, stop):
@@ -112,7 +112,7 @@ class DiskPromptCache:
             }  # fmt: skip
             if not self._held() or not self.make_room(len(state)):
                 return
-            with storage.create(path, durable=False) as stream:
+            with storage.create(self._path(prefix, create=True), durable=False) as stream:
                 if not self._held():  # asked again: from here on `drop_missing` finds the file
                     raise _Stopped
                 stream.write(_MAGIC + json.dumps(header).encode() + b"\n")

@@ -180,7 +180,7 @@ def test_no_prompt_cache_entry_is_written_once_its_document_goes(
 
     cache = prompt_cache.DiskPromptCache(folder, "scripted", [document.sha256], 1 << 20, held=held)
     cache.put(Prefix((1, 2), (2,), 1), memoryview(b"state"))
-    assert len(looks) == 2 and list((folder / "cache").iterdir()) == []
+    assert len(looks) == 2 and not {file.name for file in (folder / "cache").iterdir()} - {"names.key"}
 
 
 KILLED = """

@@ -283,6 +283,7 @@ class LlamaGenerator:
         self, context: LlamaContext, prompt: Prompt, stop: Callable[[], bool] | None, cache: PromptCache | None,
         ahead: bool,
     ) -> Generator[PromptRead, None, int]:  # fmt: skip
+        """Do so once. Raises ModelError if a state does not fit."""
         begin, reused, end = prompt.checkpoints[-1], 0, prompt.checkpoints[-1]
         found: list[tuple[bytes | bytearray, Prefix]] = []
         for key in prompt.block_keys():

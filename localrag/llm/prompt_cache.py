@@ -25,7 +25,7 @@ from localrag.llm.batching import Prefix
 from localrag.security import storage
 
 FOLDER = "cache"
-_SUFFIX, _NAMES = ".state", "names.key"
+_SUFFIX, _NAMES, _KEY_BYTES = ".state", "names.key", 32
 _IDLE = 600.0  # seconds; no write pauses this long between two pieces
 _MAGIC = b"localrag-state-2\n"
 _MAX_HEADER = 1 << 20
@@ -244,12 +244,16 @@ def _sizes(folder: Path) -> list[tuple[os.DirEntry[str], os.stat_result]]:
 
 def _name_key(folder: Path, create: bool = False) -> bytes:
     """Return the key of the hashes in file names; empty if there is none, and so no entry."""
-    with suppress(FileNotFoundError, IntegrityError):
-        return storage.read_bytes(folder / _NAMES)
+    file = folder / _NAMES
+    # A folder from elsewhere may hold anything under this name.
+    with suppress(OSError, IntegrityError):
+        if storage.size(file) == _KEY_BYTES:
+            return storage.read_bytes(file)
     if not create:
         return b""
-    key = os.urandom(32)
-    storage.write_bytes(folder / _NAMES, key)
+    key = os.urandom(_KEY_BYTES)
+    storage.remove(file)
+    storage.write_bytes(file, key)
     return key
 
 

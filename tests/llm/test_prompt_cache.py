@@ -264,3 +264,13 @@ def test_passages_go_with_their_document_and_by_their_age(tmp_path: Path) -> Non
     two.put(block(1, 5), STATE)
     assert not two.has(block(1, 3)) and all(two.has(block(1, n)) for n in (2, 4, 5))
     assert drop_missing(tmp_path, set()) == 3 and files(tmp_path) == []
+
+
+@pytest.mark.parametrize("planted", [b"", b"x" * 31, b"x" * 99, None])
+def test_anything_under_the_name_of_the_key_is_no_key(tmp_path: Path, planted: bytes | None) -> None:
+    key = tmp_path / FOLDER / "names.key"
+    key.parent.mkdir()
+    key.mkdir() if planted is None else key.write_bytes(planted)
+    assert cache(tmp_path).get(TOKENS) is None and passages(tmp_path, "model", {"h1"}) == {}
+    cache(tmp_path).put(TOKENS, STATE)
+    assert cache(tmp_path).get(TOKENS) == STATE

@@ -37,13 +37,14 @@ _STRING = r"""
 string ::= "\"" char{0,300} "\""
 char   ::= [^"\\\x00-\x1F] | "\\" ["\\/nt]
 """
-# The shape of an answer (GBNF), and one whose quote is still being written.
+# The shape of an answer (GBNF).
 LEAF_GRAMMAR = rf"""
 root   ::= "{{\"found\": " ("true" | "false") ", \"answer\": " string ", \"quote\": " string "}}"{_STRING}"""
 # Where the verdict is sure, the model only writes the quote; else it may take a yes back.
 _YES = '{"found": true, "answer": "yes", "quote": "'
 QUOTE_GRAMMAR = rf"""
 root   ::= char{{1,300}} "\"}}"{_STRING}"""
+# An answer whose quote is still being written, up to the last whole word.
 _QUOTING = lazy_re(r'\{"found": true, "answer": "(?:[^"\\]|\\.)*", "quote": "((?:[^"\\]|\\.)*)\s\S*$')
 # The model writes so many words of a quote; code takes the rest of the sentence, up to so many characters.
 _QUOTE_WORDS, _QUOTE_CHARACTERS = 6, 300

@@ -72,7 +72,7 @@ def ask(
     question: str, *, libraries: Sequence[str], documents: Sequence[str] | None = None, folder: str | None = None,
     types: Sequence[str] | None = None, since: str | None = None, until: str | None = None, sender: str | None = None,
     pages: Pages | None = None, mode: Mode = "auto", history: Sequence[Turn] = (), reproducible: bool = False,
-    think: Think | None = None, votes: int | None = None, settings: Settings | None = None,
+    think: Think | None = None, settings: Settings | None = None,
 ) -> Asking:  # fmt: skip
     """Ask a question; iterate over the events, then take `.answer`. See `Assistant.ask` for arguments and errors.
 
@@ -84,10 +84,10 @@ def ask(
         until: only documents up to this one.
         sender: only documents with this part of a name, in any case, in their author or sender.
         pages: only from the first to the last of these pages, None for the end.
-        think, votes: override the settings of these names.
+        think: overrides the setting of this name.
     """
     only = filters.checked(documents, folder, types, since, until, sender, pages)
-    settings = (settings or load_settings()).with_options(think=think, votes=votes)
+    settings = (settings or load_settings()).with_options(think=think)
     retention.apply(settings)
 
     def begin(stop: Callable[[], bool]) -> Iterator[Event]:

@@ -71,21 +71,13 @@ class Replaced:
 
 
 @dataclass(frozen=True, slots=True)
-class VoteProgress:
-    """Progress of a vote: tries done, of how many at most."""
-
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
 class Answered:
     """The whole answer; the last event of a question."""
 
     answer: Answer
 
 
-Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Reasoning | Replaced | VoteProgress | Answered
+Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Reasoning | Replaced | Answered
 
 
 class Asking:

@@ -34,7 +34,7 @@ _PREFIX = "LOCALRAG_"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG", policy.VARIABLE}
 # What anybody's file may set: it starts nothing, names no file or model, deletes nothing and takes no memory.
 PROJECT = frozenset({
-    "theme", "animations", "source_view", "answer_tokens", "answer_form", "think", "think_tokens", "votes",
+    "theme", "animations", "source_view", "answer_tokens", "answer_form", "think", "think_tokens",
     "temperature", "seed", "passages", "ocr", "ocr_languages",
 })  # fmt: skip
 _GROUPS = {  # headings, by the first setting below them
@@ -68,7 +68,6 @@ class Settings:
     min_confidence: float = _setting(0.5, "Confidence that the text holds the answer; lower answers more often.", 0, 1)
     think: Think = _setting("off", "Let a reasoning model reason first: off, on, or auto (where work is needed).")
     think_tokens: int = _setting(512, "Maximum tokens of reasoning before the answer.", 1, 100_000)
-    votes: int = _setting(1, "Tries at a short answer; the most frequent one is shown.", 1, 25)
     temperature: float = _setting(0.0, "0 always takes the likeliest word, which makes answers repeatable.", 0, 2)
     seed: int = _setting(7, "Seed of the sampling; has no effect at temperature 0.", 0, 2**32 - 1)
 

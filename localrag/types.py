@@ -116,34 +116,6 @@ class Conflict(_Value):
         return f"The documents differ{order}. {self.about}: {'; '.join(sides)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Vote(_Value):
-    """An answer as first written, and how many tries gave it."""
-
-    answer: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Split(_Value):
-    """The outcome of a vote, the most frequent answer first."""
-
-    votes: tuple[Vote, ...]
-
-    @property
-    def tries(self) -> int:
-        return sum(vote.count for vote in self.votes)
-
-    @property
-    def shown(self) -> str:
-        """The split in words: "4 of 5 tries agree; 1 said: On 3 May."."""
-        others = "".join(f"; {vote.count} said: {vote.answer}" for vote in self.votes[1:])
-        return f"{self.votes[0].count} of {self.tries} tries agree{others or '.'}" if self.votes else ""
-
-    def to_dict(self) -> dict[str, Any]:
-        return _Value.to_dict(self) | {"tries": self.tries}
-
-
 # --- what reading makes -------------------------------------------------------------------------------------
 
 
@@ -535,7 +507,6 @@ class Answer(_Value):
         context: tokens of the prompt: "rules", "documents", "history", "question", and "free" up to the window.
         flags: words that the cited text does not support.
         workings: calculations by code.
-        split: the outcome of a vote.
         confidence: the likelihood, as measured, that the text holds the answer.
         reasoning: what a reasoning model wrote before the answer.
     """
@@ -561,7 +532,6 @@ class Answer(_Value):
     flags: tuple[Flag, ...] = ()
     workings: tuple[Working, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
-    split: Split | None = None
     confidence: float | None = None
     reasoning: str = ""
 

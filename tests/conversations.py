@@ -17,9 +17,7 @@ from localrag.types import (
     Plan,
     Seconds,
     Side,
-    Split,
     Usage,
-    Vote,
     Working,
 )
 
@@ -45,7 +43,6 @@ WHOLE = Answer(
     flags=(Flag("amount", "EUR 58,000", "not in what is cited"),),
     workings=(Working("5 / 10", "50 %", 50.0, (Figure("5", "p. 60", 1),)),),
     conflicts=(Conflict("Pay within", (Side("30 days", "a.pdf", "p. 1", "2025-09-08", 1),), False),),
-    split=Split((Vote("30", 4), Vote("60", 1))),
     confidence=0.75,
     reasoning="hm",
 )

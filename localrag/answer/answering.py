@@ -15,15 +15,14 @@ from typing import TypeVar, cast
 
 from localrag.answer import context, intent, prompts
 from localrag.answer.stages import Draft, Prompt, Query, Route
-from localrag.answer.voting import MAX_WORDS, decided, grouped, too_long
 from localrag.errors import ModelError
-from localrag.events import Answered, Delta, Event, Notice, Replaced, VoteProgress
+from localrag.events import Answered, Event, Notice
 from localrag.llm import Completed, Weighed, calibration
 from localrag.llm import Generator as Model
 from localrag.quantities import load_words
 from localrag.settings import Settings
 from localrag.store import text_analysis
-from localrag.types import Answer, Split, Turn, Usage, Vote
+from localrag.types import Answer, Turn
 
 Result = TypeVar("Result", Completed, Weighed)
 
@@ -33,8 +32,6 @@ _MIN_ROOM = 64
 _MAX_LOG_ODDS, _FAIR_SCORE = 4.6, 0.4
 # Coefficients: of the log odds above the model's threshold, of the score, and of having searched at all.
 _HOLDS, _FITS, _SEARCHED = 1.44, 18.2, -6.84
-# Tries must differ to tell anything. The first is written as the settings say.
-_VOTE_TEMPERATURE = 0.7
 
 
 def budget(model: Model, settings: Settings, query: Query, wanted: int) -> int:
@@ -109,8 +106,8 @@ def _answer(
     if query.instructions:
         # They belong to the record of this answer, because they may be others tomorrow.
         plan = plan.with_signals(instructions=query.instructions)
-    draft = yield from _write(query, replace(prompt, messages=messages), model, settings)
-    done = replace(draft.done, text=shortened(draft.done.text, query.text)) if short else draft.done
+    done = yield from _write(query, replace(prompt, messages=messages), model, settings)
+    done = replace(done, text=shortened(done.text, query.text)) if short else done
     if weighed is not None:
         # What the check read was new, so it does not count as cached.
         done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))
@@ -118,7 +115,7 @@ def _answer(
     read = (reading.usage.prompt - reading.usage.reused, reading.prompt_seconds)
     written = (done.usage.generated, done.answer_seconds)
     calibration.record(settings.calibration_file, model.model, read=read, written=written, after=done.usage.reused)
-    return checking.checked(query, plan, Draft(done, draft.split, confidence), prompt, model.model)
+    return checking.checked(query, plan, Draft(done, confidence), prompt, model.model)
 
 
 def answerability(holds: float, answer_from: float, score: float | None) -> float:
@@ -135,16 +132,15 @@ def _log_odds(share: float) -> float:
     return min(max(math.log(share / (1 - share)), -_MAX_LOG_ODDS), _MAX_LOG_ODDS)
 
 
-def _write(query: Query, prompt: Prompt, model: Model, settings: Settings) -> Generator[Event, None, Draft]:
-    """Have the answer written, after reasoning and by a vote where the settings ask for them."""
+def _write(query: Query, prompt: Prompt, model: Model, settings: Settings) -> Generator[Event, None, Completed]:
+    """Have the answer written, after reasoning where the settings ask for it."""
     if settings.think == "on" and not model.thinks:
         yield Notice(f"The model {model.model} has no thinking mode that localrag knows, so it answers at once.")
-    first = yield from _passed_on(
-        _generate(query, prompt, model, settings, settings.seed, settings.temperature), Completed
-    )
-    if settings.votes < 2 or first.ended == "stopped":
-        return Draft(first)
-    return (yield from _vote(query, prompt, model, settings, first))
+    written = model.generate(
+        prompt.messages, max_tokens=settings.answer_tokens, temperature=settings.temperature, seed=settings.seed,
+        stop=query.stop, cache=prompt.cache, think=_think_tokens(query, model, settings),
+    )  # fmt: skip
+    return (yield from _passed_on(written, Completed))
 
 
 def _passed_on(events: Iterator[Event | Result], kind: type[Result]) -> Generator[Event, None, Result]:
@@ -156,45 +152,9 @@ def _passed_on(events: Iterator[Event | Result], kind: type[Result]) -> Generato
     raise AssertionError("a model always ends with its result")
 
 
-def _generate(
-    query: Query, prompt: Prompt, model: Model, settings: Settings, seed: int, temperature: float
-) -> Iterator[Event | Completed]:
-    return model.generate(
-        prompt.messages, max_tokens=settings.answer_tokens, temperature=temperature, seed=seed, stop=query.stop,
-        cache=prompt.cache, think=_think_tokens(query, model, settings),
-    )  # fmt: skip
-
-
 def _think_tokens(query: Query, model: Model, settings: Settings) -> int:
     thinks = settings.think == "on" or (settings.think == "auto" and intent.needs_reasoning(query.text))
     return settings.think_tokens if thinks and model.thinks else 0
-
-
-def _vote(
-    query: Query, prompt: Prompt, model: Model, settings: Settings, first: Completed
-) -> Generator[Event, None, Draft]:
-    """Make more tries until they cannot change the outcome, or until stopped; count the cost of all of them."""
-    if too_long(first.text):
-        yield Notice(f"Not voted on: tries are compared where the answer has at most {MAX_WORDS} words.")
-        return Draft(first)
-    tries, groups = [first], [[0]]
-    temperature = max(settings.temperature, _VOTE_TEMPERATURE)
-    while not decided(groups, settings.votes - len(tries)):
-        yield VoteProgress(len(tries), settings.votes)
-        seed = settings.seed + len(tries)
-        *_, done = _generate(query, prompt, model, settings, seed, temperature)
-        if not isinstance(done, Completed) or done.ended == "stopped":
-            break
-        tries.append(done)
-        groups = grouped([one.text for one in tries], query.text)
-    chosen = tries[groups[0][0]]
-    if chosen is not first:
-        yield Replaced("Most tries say something else.")
-        yield Delta(chosen.text)
-    usage = Usage(first.usage.prompt, first.usage.reused, sum(done.usage.generated for done in tries))
-    seconds = sum(done.answer_seconds for done in tries)
-    done = replace(chosen, usage=usage, prompt_seconds=first.prompt_seconds, answer_seconds=seconds)
-    return Draft(done, Split(tuple(Vote(" ".join(tries[group[0]].text.split()), len(group)) for group in groups)))
 
 
 # --- short answers (pure) -----------------------------------------------------------------------------------

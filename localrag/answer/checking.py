@@ -51,7 +51,7 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
         citations_dropped=cited.dropped, unsupported=cited.unsupported, flags=flags,
         passages=tuple(context.cited_only(passages, cited.citations) if whole else passages),
         tokens=done.usage, stopped=done.ended != "end", context=prompt.context,
-        looked_at="" if stopped else prompt.looked_at, split=draft.split, confidence=draft.confidence,
+        looked_at="" if stopped else prompt.looked_at, confidence=draft.confidence,
         reasoning=done.reasoning,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from localrag.llm import Completed, PromptCache
 from localrag.store.library import Library
-from localrag.types import Document, Filter, Message, Mode, NotRead, Passage, Plan, Seconds, Split, Turn, Usage
+from localrag.types import Document, Filter, Message, Mode, NotRead, Passage, Plan, Seconds, Turn, Usage
 
 Pair = tuple[Library, Document]
 
@@ -70,5 +70,4 @@ class Draft:
     """An answer as the model wrote it, before it is checked; `confidence`: how likely the text holds the answer."""
 
     done: Completed
-    split: Split | None = None
     confidence: float | None = None

@@ -15,7 +15,7 @@ from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
 from localrag.cli.output import Pace, console, counted, echo, interruptible, one_line, print_json, table
 from localrag.errors import UsageError
-from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed, VoteProgress
+from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed
 from localrag.security import sandbox
 from localrag.security.terminal import visible
 from localrag.settings import Think, load_settings
@@ -40,7 +40,7 @@ _HIDDEN = {"library", "quote", "found", "read", "likelihood", "why_not", "page",
 @click.option("--reproducible", is_flag=True, help="Ignore the prompt cache and speeds when choosing the mode: the "
               "same question gives the same answer.")  # fmt: skip
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
-@options.thinking_options
+@options.think_option
 @click.option("--show-thinking", is_flag=True, help="Print the reasoning of the model on stderr.")
 @click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Longest answer, in tokens.")
 @click.option("--short", is_flag=True, help="Answer in as few words as possible, taken from the text.")
@@ -50,7 +50,7 @@ _HIDDEN = {"library", "quote", "found", "read", "likelihood", "why_not", "page",
 @options.json_option
 def ask_command(
     question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, reproducible: bool, generator: str | None,
-    answer_tokens: int | None, short: bool, file: Path | None, as_json: bool, think: Think | None, votes: int | None,
+    answer_tokens: int | None, short: bool, file: Path | None, as_json: bool, think: Think | None,
     show_thinking: bool, recipients: Recipients | None,
 ) -> None:  # fmt: skip
     """Answer QUESTION from a library, with page and quote.
@@ -70,7 +70,6 @@ def ask_command(
         raise UsageError("there is no file to encrypt", "Name one: --table FILE.")
     settings = load_settings().with_options(
         generator=generator, answer_tokens=answer_tokens, answer_form="short" if short else None, think=think,
-        votes=votes,
     )  # fmt: skip
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
@@ -150,8 +149,6 @@ def _draw(asking: Asking, thinking: bool) -> Answer:
             elif isinstance(event, Replaced):
                 written = reasoning = ""
                 live.update(Text(f"Written again: {one_line(event.why)}", style="dim"))
-            elif isinstance(event, VoteProgress):
-                live.update(Text.assemble(visible(written), (f"\n\ntry {event.done + 1} of {event.total}…", "dim")))
             elif isinstance(event, Notice):
                 live.console.print(Text(visible(event.text)))
             elif line := progress_line(event, pace):

@@ -20,7 +20,7 @@ import click
 
 from localrag.cli import keys
 from localrag.cli.ask import print_answer, progress_line
-from localrag.cli.options import chosen_libraries, filter_options, keep_to_retention, thinking_options
+from localrag.cli.options import chosen_libraries, filter_options, keep_to_retention, think_option
 from localrag.cli.output import Pace, counted, echo, interruptible, one_line, say
 from localrag.cli.sessions import complete_conversation
 from localrag.errors import LocalragError, NotFoundError, SettingsError, UsageError
@@ -58,10 +58,10 @@ PATIENCE = 5.0  # seconds to wait for the threads after the app has closed
 @click.option("--resume", is_flag=False, flag_value="last", metavar="[CONVERSATION]",
               shell_complete=complete_conversation,
               help="Continue the last conversation, or one by its id or title (localrag sessions list).")  # fmt: skip
-@thinking_options
+@think_option
 def chat_command(
     target: str | None, libraries: Sequence[str], only: Filter, mode: Mode, model: str | None, plain: bool,
-    resume: str | None, think: Think | None, votes: int | None,
+    resume: str | None, think: Think | None,
 ) -> None:  # fmt: skip
     """Open the terminal app over a folder or library.
 
@@ -77,9 +77,7 @@ def chat_command(
     if not plain and not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         hint = 'In a script or pipe, use: localrag ask "question" --library NAME, or localrag chat --plain'
         raise UsageError("the terminal app needs a terminal for its input and output", hint)
-    given = {
-        name: value for name, value in {"generator": model, "think": think, "votes": votes}.items() if value is not None
-    }
+    given = {name: value for name, value in {"generator": model, "think": think}.items() if value is not None}
     settings = load_settings().with_options(**given)
     keep_to_retention(settings)
     resumed = None

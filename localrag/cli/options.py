@@ -110,17 +110,10 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     return narrowed
 
 
-def thinking_options(command: F) -> F:
-    """Add the options that make a model think longer about an answer."""
-    votes = click.option(
-        "--votes", type=int, metavar="N",
-        help="Try a short answer N times and show the one that most tries give, and how they are divided.",
-    )  # fmt: skip
-    think = click.option(
-        "--think", type=click.Choice(get_args(Think)),
-        help="Have a model with a thinking mode think before it answers; auto: where it has to work something out.",
-    )  # fmt: skip
-    return think(votes(command))
+think_option = click.option(
+    "--think", type=click.Choice(get_args(Think)),
+    help="Have a model with a thinking mode think before it answers; auto: where it has to work something out.",
+)  # fmt: skip
 
 
 def _page_range(text: str | None) -> tuple[int, int | None] | None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Settings that shape an answer and are saved with a conversation; the others belong to the machine or the person.
 ANSWER_SETTINGS = frozenset(
     "generator passages prompt_tokens read_tokens answer_tokens answer_form context_tokens temperature seed "
-    "min_confidence think think_tokens votes".split()
+    "min_confidence think think_tokens".split()
 )
 MIN_DRAFT_WORDS = 3  # shorter drafts find nothing in particular
 MAX_EARLIER_QUESTIONS = 100

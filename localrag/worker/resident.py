@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from localrag.types import Filter
 
 # Settings that travel with a question; a worker is for one value of each other.
-_OF_A_QUESTION = ("generator", "answer_tokens", "answer_form", "think", "votes")
+_OF_A_QUESTION = ("generator", "answer_tokens", "answer_form", "think")
 # What libraries heed of the environment, before they change it.
 _HEEDED = ("TZ", "LANG", "LC_", "LD_", "PYTHON", "OMP_", "GOMP_", "GGML_", "LLAMA_", "CUDA_", "HIP_", "VK_")
 _ENVIRONMENT = sorted((name, value) for name, value in os.environ.items() if name.startswith(_HEEDED))

@@ -1,9 +1,8 @@
-"""Reasoning before the answer, a vote over several tries, and the wording of the answer."""
+"""Reasoning before the answer, and the wording of the answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,33 +10,15 @@ from fakes import ScriptedGenerator
 
 from localrag.answer import prompts
 from localrag.answer.assistant import Assistant
-from localrag.events import Answered, Delta, Event, Notice, Reasoning, Replaced, VoteProgress
+from localrag.events import Answered, Delta, Event, Notice, Reasoning
 from localrag.settings import Settings
 from localrag.store.library import Library
-from localrag.types import Answer, Message, Vote
+from localrag.types import Answer, Message
 
 Shelf = Callable[..., Library]
 LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000, payable in advance."
 ASKED = "What is the yearly rent of Hall 3?"
-RIGHT, WRONG = "The yearly rent is EUR 48,000.", "The yearly rent is EUR 84,000."
-BAD = "“A deposit of two rents is due on signature by the tenant” is what it says."
-
-
-@dataclass(slots=True)
-class Trying(ScriptedGenerator):
-    """Writes another answer for each seed, from the first on; `halt` stops the try of that number in its middle."""
-
-    answers: Sequence[str] = ()
-    temperatures: tuple[float, ...] = ()
-    halt: int = -1
-
-    def generate(self, messages: Sequence[Message], *, seed: int = 0, **options: Any) -> Iterator[Any]:
-        number = min(seed - 7, len(self.answers) - 1)
-        self.temperatures += (options["temperature"],)
-        if seed - 7 == self.halt:
-            options["stop"] = lambda: True
-        own = ScriptedGenerator(otherwise=self.answers[number], thought=self.thought)
-        yield from own.generate(messages, seed=seed, **options)
+RIGHT = "The yearly rent is EUR 48,000."
 
 
 @pytest.fixture
@@ -104,43 +85,6 @@ def test_whether_the_text_holds_the_answer_is_weighed_without_thought(settings: 
     model = ScriptedGenerator(otherwise=RIGHT, thought="Hm.", weights=[("", "no")])
     events, answer = ask(settings, model, think="on")
     assert not answer.found and not kinds(events, Reasoning)
-
-
-# --- votes --------------------------------------------------------------------------------------------------
-
-
-def test_most_tries_decide_and_the_split_is_kept(settings: Settings, library: Library) -> None:
-    model = Trying(answers=[WRONG, RIGHT, "It is 48,000 euros.", RIGHT, WRONG])
-    events, answer = ask(settings, model, votes=5)
-    assert answer.answer == "The yearly rent is EUR 48,000 [1]."
-    assert answer.split is not None and answer.split.votes == (Vote(RIGHT, 3), Vote(WRONG, 1))
-    assert answer.to_dict()["split"]["tries"] == 4  # three against one is decided before the fifth
-    assert model.temperatures == (0.0, 0.7, 0.7, 0.7)
-    assert [event.done for event in kinds(events, VoteProgress)] == [1, 2, 3] and len(kinds(events, Replaced)) == 1
-
-
-def test_the_answer_there_would_be_without_a_vote_is_shown_where_it_wins(settings: Settings, library: Library) -> None:
-    events, answer = ask(settings, Trying(answers=[RIGHT, "48,000 euros a year."]), votes=3)
-    assert answer.answer == "The yearly rent is EUR 48,000 [1]." and not kinds(events, Replaced)
-    assert answer.split is not None and answer.split.shown == "2 of 2 tries agree."
-
-
-def test_a_vote_that_is_stopped_keeps_the_tries_there_are(settings: Settings, library: Library) -> None:
-    _, answer = ask(settings, Trying(answers=[RIGHT, WRONG, WRONG], halt=1), votes=3)
-    assert answer.answer == "The yearly rent is EUR 48,000 [1]." and not answer.stopped
-    assert answer.split is not None and answer.split.votes == (Vote(RIGHT, 1),)
-
-
-def test_a_long_answer_is_not_voted_on_and_that_is_said(settings: Settings, library: Library) -> None:
-    model = Trying(answers=[" ".join(f"word{n}" for n in range(80)), RIGHT])
-    events, answer = ask(settings, model, votes=3)
-    assert answer.split is None and ["Not voted on" in event.text for event in kinds(events, Notice)] == [True]
-
-
-def test_all_tries_are_paid_for_and_the_prompt_once(settings: Settings, library: Library) -> None:
-    one = ask(settings, Trying(answers=[RIGHT]))[1].tokens
-    two = ask(settings, Trying(answers=[RIGHT, RIGHT]), votes=3)[1].tokens
-    assert (two.prompt, two.generated) == (one.prompt, 2 * one.generated)
 
 
 def test_full_explanations_are_asked_for_before_instructions(settings: Settings, library: Library) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from localrag.answer import followups
 from localrag.cli.app import localrag
-from localrag.errors import NotFoundError, SettingsError, UsageError
+from localrag.errors import NotFoundError, UsageError
 from localrag.store.library import Library
 from localrag.types import SkippedPage
 
@@ -142,17 +142,6 @@ def test_reasoning_is_shown_on_request(papers: Library, models: Any) -> None:
     done = run("When does the lease end?", "--think", "on", "--show-thinking")
     assert "Reasoning: May, it says." in done.stderr and done.stdout == plain.stdout
     assert json.loads(run("When does the lease end?", "--think", "on", "--json").stdout)["reasoning"] == "May, it says."
-
-
-def test_the_division_of_votes_is_shown(papers: Library) -> None:
-    assert "2 of 2 tries agree." in run("When does the lease end?", "--votes", "3").stderr
-    split = json.loads(run("When does the lease end?", "--votes", "3", "--json").stdout)["split"]
-    assert split == {"tries": 2, "votes": [{"answer": "The lease ends on 31 May 2030.", "count": 2}]}
-
-
-def test_too_many_votes_are_refused(papers: Library) -> None:
-    with pytest.raises(SettingsError, match="votes"):
-        run("When does the lease end?", "--votes", "99")
 
 
 def test_unsupported_words_are_marked(papers: Library, models: Any) -> None:

@@ -482,9 +482,6 @@ def _conversation_seeds() -> Iterator[bytes]:
     yield b'{"question": "And?", "said": "On"}\n' + _lines(to_json(_session()))
     yield b"\n" + json.dumps(to_json(_session()), indent=1).encode()
     yield b'{"draft": "x"}\n' + _lines(to_json(_session()) | {"libraries": [], "settings": {"passages": 3}})
-    voted = to_json(_session())
-    voted["turns"][0]["answer"]["split"] = {"votes": [{"answer": "a", "count": 2}]}
-    yield b"\n" + _lines(voted)
 
 
 # --- settings and policies ----------------------------------------------------------------------------------

@@ -69,7 +69,6 @@ EVERYWHERE = (
     "⚠ No source for: “It rains.”",
     "5 / 10 = 50 %, from p. 60",
     "The documents differ. Pay within: “30 days” (2025-09-08, a.pdf, p. 1)",
-    "4 of 5 tries agree",
     "lease.pdf, p. 12 (printed xii) (library contracts)",
     "ends on 31 May 2030",
     "This answer is not complete",

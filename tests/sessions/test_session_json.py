@@ -37,14 +37,12 @@ def test_a_conversation_comes_back_equal() -> None:
 
 
 def test_missing_fields_take_their_defaults_and_unknown_ones_are_ignored() -> None:
-    value = json.loads(with_answer(future=1))
-    for name in ("flags", "workings", "conflicts", "split", "confidence", "reasoning", "context", "looked_at"):
+    value = json.loads(with_answer(future=1, split={"tries": 2, "votes": [{"answer": "x", "count": 2}]}))
+    for name in ("flags", "workings", "conflicts", "confidence", "reasoning", "context", "looked_at"):
         del value["turns"][0]["answer"][name]
     for name in ("only", "mode", "settings", "origin"):
         del value[name]
-    old = replace(
-        WHOLE, flags=(), workings=(), conflicts=(), split=None, confidence=None, reasoning="", context={}, looked_at=""
-    )
+    old = replace(WHOLE, flags=(), workings=(), conflicts=(), confidence=None, reasoning="", context={}, looked_at="")
     found = from_json(as_bytes(value))
     assert found.turns[0].answer == old and (found.only, found.mode, found.origin) == (Filter(), "auto", None)
 
@@ -54,7 +52,7 @@ def test_missing_fields_take_their_defaults_and_unknown_ones_are_ignored() -> No
     [
         {"answer": None}, {"found": 1}, {"citations": {}}, {"citations": [{}]}, {"plan": {"kind": "guess", "reason": ""}},
         {"tokens": {"prompt": True}}, {"tokens": {"prompt": 2**70}}, {"seconds": {"total": float("nan")}},
-        {"seconds": {"total": float("inf")}}, {"split": {"votes": [{"answer": "x"}]}}, {"split": 3}, {"table": [3]},
+        {"seconds": {"total": float("inf")}}, {"table": [3]},
         {"context": {"rules": "many"}},
     ],
 )  # fmt: skip

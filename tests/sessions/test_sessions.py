@@ -171,7 +171,10 @@ def test_conversations_are_their_owners_only(store: SessionStore) -> None:
 
 
 def test_what_questions_were_asked_of_and_how_comes_back(store: SessionStore) -> None:
-    only, settings = Filter(("leases/*",), since="2024", pages=(3, None)), {"generator": "x-1b", "votes": 3, "seed": 7}
+    only, settings = (
+        Filter(("leases/*",), since="2024", pages=(3, None)),
+        {"generator": "x-1b", "passages": 3, "seed": 7},
+    )
     saved = store.append(store.new(("a", "b"), only=only, mode="read", settings=settings), answer())
     again = store.load(saved.id)
     assert (again.libraries, again.only, again.mode, again.settings) == (("a", "b"), only, "read", settings)
@@ -184,7 +187,7 @@ def test_a_file_of_an_older_version_is_resumed_without_what_it_lacks(store: Sess
     raw = json.loads(store._path(saved.id).read_text())
     for name in ("only", "mode", "settings", "origin"):
         del raw[name]
-    for name in ("flags", "workings", "conflicts", "split", "confidence", "reasoning", "context", "looked_at"):
+    for name in ("flags", "workings", "conflicts", "confidence", "reasoning", "context", "looked_at"):
         del raw["turns"][0]["answer"][name]
     store._path(saved.id).write_text(json.dumps(raw))
     again = store.load(saved.id)

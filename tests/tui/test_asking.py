@@ -10,11 +10,11 @@ from textual import events
 from textual.command import CommandPalette
 
 from localrag.errors import ModelError, StorageError
-from localrag.events import Delta, Notice, Planned, PromptRead, Reasoning, Replaced, VoteProgress
+from localrag.events import Delta, Notice, Planned, PromptRead, Reasoning, Replaced
 from localrag.sessions import SavedTurn, Session
 from localrag.tui.widgets import asking
 from localrag.tui.widgets.asking import QuestionInput
-from localrag.types import Conflict, Cost, Figure, Filter, NotRead, Plan, Seconds, Side, Split, Usage, Vote, Working
+from localrag.types import Conflict, Cost, Figure, Filter, NotRead, Plan, Seconds, Side, Usage, Working
 from tui.screen_text import ask, idle, open_chat, see, shown, until
 
 COSTS = (
@@ -62,10 +62,10 @@ async def test_everything_that_limits_an_answer_is_shown():
     final = answered(
         "Something [1].", found=False, citations_dropped=2, unsupported=("Renewal is yearly.",),
         not_read=(NotRead("contracts", "big.pdf", "it does not fit", 7),), workings=(worked,),
-        split=Split((Vote("Thirty.", 3), Vote("Forty.", 1))), conflicts=(Conflict("Invoices are paid within", (later, earlier)),),
+        conflicts=(Conflict("Invoices are paid within", (later, earlier)),),
         looked_at="8 passages of 2 documents.", context={"rules": 80, "documents": 900, "history": 0, "free": 3000},
     )  # fmt: skip
-    script = [Planned(PLAN), Notice("two documents left out"), Delta("Forty."), Replaced("wrong"), VoteProgress(1, 5)]
+    script = [Planned(PLAN), Notice("two documents left out"), Delta("Forty."), Replaced("wrong")]
     app = FakeWorld(
         FakeAssistant([*script, final], [answered("Twice.", tokens=Usage(), seconds=Seconds(), model=None)])
     ).app()
@@ -75,7 +75,7 @@ async def test_everything_that_limits_an_answer_is_shown():
         screen = shown(app)
         for words in (
             "! two documents left out", "! The documents do not say.", "! Only passages were read.", "! 2 quotes left out",
-            "⚠ No source for: “Renewal is yearly.”", "3 of 4 tries agree", "5,363 / 32,765 = 16.37 %, from p. 60",
+            "⚠ No source for: “Renewal is yearly.”", "5,363 / 32,765 = 16.37 %, from p. 60",
             "! The documents differ, the later first.", "8 passages of 2 documents. Context: 980 of 3,980 tokens",
         ):  # fmt: skip
             assert words in screen

@@ -89,17 +89,17 @@ def left(tmp_path):
     """Settings of a home with a conversation about a library that is gone."""
     settings = Settings(home=tmp_path)
     store = SessionStore(settings.sessions_dir)
-    how = {"passages": 3, "seed": 11, "votes": 10**9, "threads": 5, "generator": "gone-1b"}
+    how = {"passages": 3, "seed": 11, "answer_tokens": 10**9, "threads": 5, "generator": "gone-1b"}
     store.ask(store.new(("contracts",), "Notice", mode="read", settings=how), "How long?")
     return settings
 
 
 def test_a_conversation_brings_its_settings_scope_and_what_is_missing(left):
     settings, resumed = chat._resumed(left, "last", ["seed"])
-    assert (settings.passages, settings.seed, settings.votes, settings.threads, settings.generator) == (
+    assert (settings.passages, settings.seed, settings.answer_tokens, settings.threads, settings.generator) == (
         3,
         7,
-        1,
+        400,
         0,
         None,
     )

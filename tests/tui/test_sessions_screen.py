@@ -155,14 +155,14 @@ async def test_one_is_resumed_with_its_turns_history_scope_and_ticks(store):
 
 
 async def test_settings_are_restored_and_what_is_missing_is_reported(store):
-    settings = {"passages": 3, "seed": 11, "votes": "many", "threads": 9, "no such": 1, "generator": "gone-1b"}
+    settings = {"passages": 3, "seed": 11, "answer_tokens": "many", "threads": 9, "no such": 1, "generator": "gone-1b"}
     name = kept(store, "How long?", title="Notice periods", settings=settings, libraries=("gone", "contracts"))
     world = world_with(store)
     app = world.app(resumed=load_resumed(world.core(), name))
     async with app.run_test(size=(200, 40)) as pilot:
         await see(pilot, "! The library gone no longer exists")
         await see(pilot, "! The model gone-1b is no longer installed")
-        await see(pilot, "! votes was many in this conversation")
+        await see(pilot, "! answer_tokens was many in this conversation")
         await see(pilot, "“Notice periods”")
         held = app.preferences.settings
         assert (held.passages, held.seed, held.threads, held.generator) == (3, 11, 0, None)

@@ -44,37 +44,37 @@ async def search(pilot, words):
 @pytest.mark.parametrize("size", [(80, 24), (160, 48)])
 async def test_settings_are_listed_with_value_origin_and_explanation(own, size):
     own.write_text("answer_tokens = 300\n")
-    app = FakeWorld().app(preferences=preferred(votes=3))
+    app = FakeWorld().app(preferences=preferred(workers=3))
     async with app.run_test(size=size) as pilot:
         await opened(pilot)
         assert "theme" in shown(app)
         await pilot.press(*"answer_tokens")
         await see(pilot, "Set by your settings file.")
         assert any("answer_tokens" in line and "300" in line and "your settings file" in line for line in lines(app))
-        await search(pilot, "votes")
+        await search(pilot, "workers")
         await see(pilot, "Set by an option on the command line.")
         await pilot.press("f8")
         await until(pilot, lambda: isinstance(app.screen, ChatScreen))
 
 
 async def test_a_value_is_checked_as_typed_used_now_saved_or_reset(own):
-    own.write_text("# mine\nvotes = 3\n")
+    own.write_text("# mine\nworkers = 3\n")
     app = FakeWorld().app(preferences=preferred())
     configured = app.core.engine.configured
     async with app.run_test(size=(100, 30)) as pilot:
-        await opened(pilot, "votes")
-        await pilot.press("enter", "end", "0", "enter")
-        await see(pilot, "between 1 and 25")
+        await opened(pilot, "workers")
+        await pilot.press("enter", "end", "0", "0", "enter")
+        await see(pilot, "between 1 and 64")
         await pilot.press("ctrl+s")
         assert isinstance(app.screen, EditScreen) and configured == {}
-        await pilot.press("backspace", "backspace", "4", "enter")
-        await until(pilot, lambda: configured == {"votes": "4"})
-        assert own.read_text() == "# mine\nvotes = 3\n" and app.preferences.settings.votes == 4
+        await pilot.press("backspace", "backspace", "backspace", "4", "enter")
+        await until(pilot, lambda: configured == {"workers": "4"})
+        assert own.read_text() == "# mine\nworkers = 3\n" and app.preferences.settings.workers == 4
         await pilot.press("enter", "end", "backspace", "5", "ctrl+s")
-        await until(pilot, lambda: configured == {"votes": "5"})
-        assert own.read_text() == "# mine\nvotes = 5\n"
+        await until(pilot, lambda: configured == {"workers": "5"})
+        assert own.read_text() == "# mine\nworkers = 5\n"
         await pilot.press("enter", "ctrl+r")
-        await until(pilot, lambda: configured == {"votes": "1"})
+        await until(pilot, lambda: configured == {"workers": "2"})
         assert own.read_text() == "# mine\n"
 
 
@@ -101,10 +101,10 @@ async def test_what_variables_and_policy_set_cannot_be_changed(own, settings):
     policy.SYSTEM.parent.mkdir()
     policy.SYSTEM.write_text('audit_words = "full"\nretention_days = 30')
     audit.record_refusals(settings.audit_file)
-    app = FakeWorld().app(preferences=preferred({"LOCALRAG_VOTES": "4"}))
+    app = FakeWorld().app(preferences=preferred({"LOCALRAG_WORKERS": "4"}))
     async with app.run_test(size=(200, 40)) as pilot:
-        for name, words in (("votes", "LOCALRAG_VOTES"), ("audit_words", "the policy")):
-            await search(pilot, name) if name != "votes" else await opened(pilot, name)
+        for name, words in (("workers", "LOCALRAG_WORKERS"), ("audit_words", "the policy")):
+            await search(pilot, name) if name != "workers" else await opened(pilot, name)
             await see(pilot, f"It is set by {words}")
             await pilot.press("enter", "ctrl+s")
             await see(pilot, "cannot be changed here")
@@ -114,7 +114,7 @@ async def test_what_variables_and_policy_set_cannot_be_changed(own, settings):
         await see(pilot, "! retention_days = 99")
         assert isinstance(app.screen, EditScreen) and not settings.audit_file.exists()  # typing is no attempt
     policy.on_refusal(None)
-    assert app.preferences.settings.votes == 4 and not own.exists()
+    assert app.preferences.settings.workers == 4 and not own.exists()
 
 
 async def test_folders_are_only_saved_for_the_next_start(own):
@@ -129,13 +129,13 @@ async def test_folders_are_only_saved_for_the_next_start(own):
 
 
 def test_origins_and_files_that_override_are_reported(own, tmp_path):
-    preferences = preferred(votes=3)
-    votes, generator = preferences.knob("votes"), preferences.knob("generator")
-    preferences.change(votes, "conversation", "2")
-    assert preferences.origin(votes) == "this conversation"
+    preferences = preferred(passages=3)
+    passages, generator = preferences.knob("passages"), preferences.knob("generator")
+    preferences.change(passages, "conversation", "2")
+    assert preferences.origin(passages) == "this conversation"
     preferences.change(generator, "file", "some-model")
     assert preferences.settings.generator == "some-model"
     preferences.change(generator, "file", "")
     assert preferences.settings.generator is None and own.read_text() == ""
-    (tmp_path / "localrag.toml").write_text("votes = 2\n")
-    assert "overrides" in preferences.change(votes, "file", "5")
+    (tmp_path / "localrag.toml").write_text("passages = 2\n")
+    assert "overrides" in preferences.change(passages, "file", "5")

@@ -63,8 +63,6 @@ def limits(answer: Answer) -> list[str]:
         lines.append("This answer is not complete: it was stopped or reached its maximum length.")
     elif not answer.found and "do not say" not in answer.answer:
         lines.append("The documents do not say.")
-    if answer.split is not None and answer.split.votes:
-        lines.append(answer.split.shown)
     if dropped := answer.citations_dropped:
         lines.append(f"{dropped} quote{'s' * (dropped > 1)} left out: the words are not in the documents.")
     return lines

@@ -233,8 +233,6 @@ class TurnView(Vertical):
                 self._reason("")
                 await self._answer.finish("")
                 self._progress.say(f"Writing again: {clean_line(why)}")
-            case events.VoteProgress(done, total):
-                self._progress.advance("Trying", done, total, "tries")
             case events.Answered(answer):
                 await self._finish(answer)
 

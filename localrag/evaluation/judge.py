@@ -1,24 +1,17 @@
-"""Grade free text against the known answer: by code, or by a model with a rubric. Neither learns who answered.
+"""Grade free text against the known answer by code, and measure how far the grades agree with people.
 
-A model does not write its grade: it weighs right, partly and wrong by their likelihood, divided by the likelihoods it
-gives without content (contextual calibration: Zhao et al. 2021, "Calibrate before use"), since a small model prefers
-some words. Code decides whether an answer declines, for both.
-
-How far a judge agrees with people is measured, never assumed: Cohen's kappa (1960) on labels made by hand. Below 0.6 a
-judge decides nothing. The shipped sample (judged.jsonl) is invented and hard: right in other words, one digit wrong,
-the right name negated. It says little about other kinds of questions: label answers of your own.
+Agreement is Cohen's kappa (1960) on labels made by hand; below 0.6 the grades decide nothing. On the answers of
+docs/decisions/0031-judge-and-arena.md it is 0.68, which says little about other kinds of questions.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from importlib import resources
 from itertools import permutations
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -29,13 +22,10 @@ from localrag import quantities
 from localrag.errors import UsageError
 from localrag.evaluation import metrics
 from localrag.evaluation.baselines import declines
-from localrag.evaluation.datasets import Question, read_lines
-from localrag.evaluation.runs import Row, Run
-from localrag.llm import Generator, Weighed
+from localrag.evaluation.datasets import read_lines
 from localrag.quantities import QUANTITY, Quantity
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
-from localrag.types import Message
 
 Grade = Literal["right", "partly", "wrong", "declined"]
 GRADES: tuple[Grade, ...] = ("right", "partly", "wrong", "declined")
@@ -43,9 +33,7 @@ GRADES: tuple[Grade, ...] = ("right", "partly", "wrong", "declined")
 WORTH: Mapping[Grade, float] = {"right": 1.0, "partly": 0.5, "wrong": 0.0, "declined": 0.0}
 # A judge with a lower kappa decides nothing.
 DECIDES = 0.6
-CODE = "code"
 _LABELS = 'Each line is a JSON object such as {"id": "q1", "label": "right"}; or partly, wrong, declined.'
-Stop = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,46 +52,15 @@ class Given:
     found: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Graded:
-    """A grade, and what the answer is worth from 0 to 1; `shares` is the likelihood a model gives to each grade."""
-
-    grade: Grade
-    worth: float
-    shares: tuple[float, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        shares = {"shares": [round(share, 4) for share in self.shares]} if self.shares else {}
-        return {"grade": self.grade, "worth": round(self.worth, 4), **shares}
+def worth(given: Given, grade: Grade) -> float:
+    """Return what an answer of this grade is worth, from 0 to 1."""
+    return WORTH[grade] if given.answerable else float(grade == "declined")
 
 
-def _graded(grade: Grade, answerable: bool) -> Graded:
-    return Graded(grade, WORTH[grade] if answerable else float(grade == "declined"))
-
-
-def run(
-    answers: Sequence[Given], judge: Judge, results: Run, *, stop: Stop = lambda: False
-) -> Iterator[tuple[Given, Row]]:  # fmt: skip
-    """Grade answers, unless `results` has their grades; a grade cut short by `stop` is not kept."""
-    for given in answers:
-        # Keep the grade under the answer as well, so that another answer is graded again.
-        step = Question(
-            id=given.id, question=given.question, answer=given.known, doc="", evidence=f"{given.found}\n{given.answer}",
-            answerable=given.answerable,
-        )  # fmt: skip
-        row = results.done(step)
-        if row is None:
-            graded = None if stop() else judge.grade(given, stop)
-            if graded is None:
-                return
-            row = results.add(step, graded.to_dict())
-        yield given, row
-
-
-def summarize(graded: Sequence[tuple[Given, Row]], seed: int = 0) -> dict[str, Any]:
+def summarize(graded: Sequence[tuple[Given, Grade]], seed: int = 0) -> dict[str, Any]:
     """Return the mean worth of one run's answers, and the count of each grade."""
-    counts = Counter(str(row["grade"]) for _, row in graded)
-    score = metrics.estimate([float(row["worth"]) for _, row in graded], seed)
+    counts = Counter(grade for _, grade in graded)
+    score = metrics.estimate([worth(given, grade) for given, grade in graded], seed)
     return {
         "answers": len(graded),
         "score": None if score is None else score.to_dict(),
@@ -161,22 +118,6 @@ def _kappa(table: Any) -> float:
     return 1.0 if chance == 1.0 else (float(np.trace(table)) / total - chance) / (1 - chance)
 
 
-def shipped() -> list[tuple[Given, Grade]]:
-    """Return the labelled sample that comes with localrag."""
-    text = resources.files("localrag.evaluation").joinpath("judged.jsonl").read_text(encoding="utf-8")
-    rows = [json.loads(line) for line in text.splitlines()]
-    names = ("id", "question", "known", "answer", "evidence", "answerable")
-    return [(Given(**{name: row[name] for name in names}), row["label"]) for row in rows]
-
-
-def on_sample(judge: Judge, results: Run, *, stop: Stop = lambda: False) -> Iterator[tuple[str, str]]:
-    """Yield label and grade of each answer of the shipped sample."""
-    sample = shipped()
-    graded = run([given for given, _ in sample], judge, results, stop=stop)
-    for (_, label), (_, row) in zip(sample, graded, strict=False):
-        yield label, str(row["grade"])
-
-
 def labels(path: Path) -> dict[str, Grade]:
     """Read labels made by hand, by question id; the last label of a question counts."""
     found: dict[str, Grade] = {}
@@ -192,75 +133,13 @@ def labels(path: Path) -> dict[str, Grade]:
     return found
 
 
-# --- grading by a model -------------------------------------------------------------------------------------
-
-_OPTIONS: tuple[Grade, ...] = ("right", "partly", "wrong")
-_WORDS = quantities.load_words("localrag.evaluation", "words.toml")["judge"]
-_RULES: str = _WORDS["rules"]
-_EXAMPLES: tuple[tuple[str, ...], ...] = tuple(map(tuple, _WORDS["examples"]))
-_NOTHING = "N/A"
-# Cases without content, one for each grade: given the same nothing twice, a model would rightly say "right".
-_EMPTY_CASES = (("A", "A"), ("A, B", "A"), ("A", "B"))
-
-
-@dataclass(slots=True)
-class ByModel:
-    """Grades by the likelihood that a model gives to each grade."""
-
-    model: Generator
-    weights: str = ""
-    _nothing: tuple[float, ...] = field(default=(), init=False)
-
-    @property
-    def name(self) -> str:
-        return self.model.model
-
-    @property
-    def identity(self) -> str:
-        prompt = repr((_RULES, _EXAMPLES, _EMPTY_CASES)).encode()
-        return f"{self.model.model} {self.weights} {hashlib.sha256(prompt).hexdigest()[:8]}"
-
-    def grade(self, given: Given, stop: Stop) -> Graded | None:
-        if not given.found or declines(given.answer):
-            return _graded("declined", given.answerable)
-        if not given.answerable:
-            return _graded("wrong", False)
-        if not self._nothing:
-            found = [self._weigh(_NOTHING, *case, stop) for case in _EMPTY_CASES]
-            if not all(found):
-                return None
-            self._nothing = tuple(sum(column) / len(found) for column in zip(*found, strict=True))
-        # Citation markers would show who wrote the answer.
-        answer = " ".join(metrics.MARKER.sub("", given.answer).split())
-        shares = self._weigh(given.question, given.known, answer, stop)
-        if not shares:
-            return None
-        # A model that is certain of one option without content says nothing about the others.
-        fair = [share / max(none, 0.01) for share, none in zip(shares, self._nothing, strict=True)]
-        shares = tuple(value / sum(fair) for value in fair)
-        best = _OPTIONS[max(range(len(shares)), key=lambda i: shares[i])]
-        return Graded(best, sum(share * WORTH[name] for share, name in zip(shares, _OPTIONS, strict=True)), shares)
-
-    def _weigh(self, question: str, known: str, answer: str, stop: Stop) -> tuple[float, ...]:
-        messages = [Message("system", _RULES)]
-        for case in _EXAMPLES:
-            messages += [Message("user", _case(*case[:3])), Message("assistant", case[3])]
-        messages.append(Message("user", _case(question, known, answer)))
-        weighed = [event for event in self.model.weigh(messages, _OPTIONS, stop=stop) if isinstance(event, Weighed)]
-        return weighed[-1].shares
-
-
-def _case(question: str, known: str, answer: str) -> str:
-    return f"Question: {question}\nKnown answer: {known}\nAnswer to check: {answer}"
-
-
 # --- grading by code ----------------------------------------------------------------------------------------
 #
 # Code can tell where an answer's facts differ from the known ones: another number, date or unit, an extra "not", the
 # opposite direction, another name. It cannot tell that other words mean the same, so a right answer in its own words or
 # in another language is graded too low.
 
-RUBRIC_VERSION = 5  # changes when an answer may be graded differently
+_WORDS = quantities.load_words("localrag.evaluation", "words.toml")["judge"]
 # The share of the known answer's words that makes an answer right, and partly right.
 _WHOLE, _PART = 0.5, 0.25
 _MIN_PREFIX = 5  # words with this many first letters in common count as one ("Portugal", "Portuguese")
@@ -284,7 +163,7 @@ class Fact:
     written: Decimal = Decimal(0)
 
 
-def grade_by_code(given: Given) -> Grade:
+def grade(given: Given) -> Grade:
     """Grade an answer by its quantities, names, words and negations."""
     text = metrics.MARKER.sub("", given.answer).strip()
     if not given.found or declines(text):
@@ -476,17 +355,3 @@ def _has_strange_name(given: Given, text: str) -> bool:
 
 def _contains(terms: Sequence[str], name: str) -> bool:
     return all(_has(terms, term) for term in _name_terms(name))
-
-
-@dataclass(frozen=True, slots=True)
-class ByCode:
-    """Grades by code."""
-
-    name: str = CODE
-    identity: str = f"{CODE} {RUBRIC_VERSION}"
-
-    def grade(self, given: Given, stop: Stop) -> Graded | None:
-        return _graded(grade_by_code(given), given.answerable)
-
-
-Judge = ByCode | ByModel

@@ -1,129 +1,29 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fakes import ScriptedGenerator
 
 from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation import judge
-from localrag.evaluation.judge import GRADES, ByModel, Given
-from localrag.evaluation.runs import Run
-from localrag.llm import Weighed
-from localrag.types import Message, Usage
+from localrag.evaluation.judge import GRADES, Given
 
 RENT = Given("1", "What is the rent?", "EUR 2,450", "It is EUR 2,450 [1].")
 WRONG = Given("2", "What is the rent?", "EUR 2,450", "EUR 90")
 
 
-def never() -> bool:
-    return False
-
-
-class Leaning(ScriptedGenerator):
-    """A model that gives its options the shares that `lean` says of the last message."""
-
-    lean: Callable[[str], Sequence[float]]
-
-    def weigh(self, messages: Sequence[Message], options: Sequence[str], **more: Any) -> Iterator[Any]:
-        self.prompts.append(tuple(messages))
-        stop = more.get("stop")
-        yield Weighed(() if stop is not None and stop() else tuple(self.lean(messages[-1].whole)), Usage())
-
-
-def leaning(lean: Callable[[str], Sequence[float]]) -> Leaning:
-    model = Leaning()
-    model.lean = lean
-    return model
-
-
-def test_a_model_weighs_a_grade_and_the_score_is_its_expected_worth() -> None:
-    model = leaning(lambda last: (0.5, 0.25, 0.25) if "N/A" not in last else (1 / 3, 1 / 3, 1 / 3))
-    graded = ByModel(model).grade(RENT, never)
-    assert graded is not None and graded.grade == "right" and graded.worth == pytest.approx(0.625)
-
-
-def test_what_a_model_likes_to_say_of_nothing_does_not_count() -> None:
-    model = leaning(lambda last: (0.9, 0.05, 0.05) if "N/A" in last else (0.8, 0.05, 0.15))
-    graded = ByModel(model).grade(WRONG, never)
-    assert graded is not None and graded.grade == "wrong" and sum(graded.shares) == pytest.approx(1)
-
-
-def test_nothing_is_one_case_of_each_grade() -> None:
-    """Of the same nothing twice "right" would be no leaning."""
-    model = ScriptedGenerator()
-    ByModel(model).grade(RENT, never)
-    asked = [messages[-1].whole.split("\n", 1)[1] for messages in model.prompts]
-    assert asked[:3] == [
-        "Known answer: A\nAnswer to check: A", "Known answer: A, B\nAnswer to check: A",
-        "Known answer: A\nAnswer to check: B",
-    ]  # fmt: skip
-
-
-def test_the_judge_is_told_neither_who_answered_nor_markers() -> None:
-    model = ScriptedGenerator()
-    ByModel(model).grade(Given("setting-x", "Rent?", "EUR 1", "EUR 1 [1][2].", "The evidence."), never)
-    told = model.prompts[-1][-1].whole
-    assert told == "Question: Rent?\nKnown answer: EUR 1\nAnswer to check: EUR 1."
-
-
-def test_code_tells_what_declines_and_what_is_made_up_so_no_model_is_asked() -> None:
-    model = ScriptedGenerator()
-    who = ByModel(model)
-    declined = who.grade(Given("1", "Rent?", "EUR 1", "The documents do not say."), never)
-    made_up = who.grade(Given("2", "Rent?", "", "EUR 9", answerable=False), never)
-    assert declined is not None and (declined.grade, declined.worth) == ("declined", 0.0)
-    assert made_up is not None and (made_up.grade, made_up.worth) == ("wrong", 0.0)
-    assert model.prompts == []
-
-
-def test_what_was_graded_is_not_graded_again_and_another_answer_is(tmp_path: Path) -> None:
-    model = ScriptedGenerator()
-    who, path = ByModel(model), tmp_path / "grades.jsonl"
-    assert len(list(judge.run([RENT, WRONG], who, Run(path, {"judge": 1})))) == 2
-    model.prompts.clear()
-    again = list(judge.run([RENT, WRONG], who, Run(path, {"judge": 1})))
-    assert [row["grade"] for _, row in again] == ["right", "right"] and model.prompts == []
-    changed = Given("2", WRONG.question, WRONG.known, "EUR 91")
-    list(judge.run([RENT, changed], who, Run(path, {"judge": 1})))
-    assert len(model.prompts) == 1
-
-
-def test_what_a_stop_cut_short_is_not_kept(tmp_path: Path) -> None:
-    asked = []
-
-    def stop() -> bool:
-        asked.append(True)
-        return len(asked) > 4
-
-    who = ByModel(leaning(lambda last: (1.0, 0.0, 0.0)))
-    results = Run(tmp_path / "grades.jsonl", {})
-    first = list(judge.run([RENT, WRONG], who, results, stop=stop))
-    assert len(first) < 2
-    rest = list(judge.run([RENT, WRONG], who, Run(tmp_path / "grades.jsonl", {})))
-    assert len(rest) == 2
-
-
-def test_a_judge_of_other_words_is_another_judge(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = ByModel(ScriptedGenerator()).identity
-    monkeypatch.setattr(judge, "_RULES", "Be kind.")
-    assert ByModel(ScriptedGenerator()).identity != before
-
-
-def test_a_judge_that_says_the_same_of_everything_agrees_with_nobody() -> None:
-    found = list(judge.on_sample(ByModel(ScriptedGenerator()), Run(None, {})))
-    agreed = judge.agreement(found)
-    assert agreed is not None and not agreed.decides
-    assert agreed.table["right", "right"] > 0 and agreed.table["wrong", "right"] > 20
+def sample() -> list[tuple[Given, str]]:
+    """Answers with labels made by hand (docs/decisions/0031-judge-and-arena.md)."""
+    rows = map(json.loads, Path(__file__).with_name("judged.jsonl").read_text(encoding="utf-8").splitlines())
+    names = ("id", "question", "known", "answer", "evidence", "answerable")
+    return [(Given(**{name: row[name] for name in names}), row["label"]) for row in rows]
 
 
 def test_a_run_is_summed_up_by_score_and_grades() -> None:
-    rows = [(RENT, {"grade": "right", "worth": 1.0}), (WRONG, {"grade": "wrong", "worth": 0.0})]
-    found = judge.summarize(rows)
+    found = judge.summarize([(RENT, "right"), (WRONG, "wrong")])
     assert found["score"]["mean"] == 0.5 and found["grades"] == {"right": 1, "partly": 0, "wrong": 1, "declined": 0}
     assert judge.summarize([])["score"] is None
 
@@ -154,11 +54,11 @@ def test_kappa_is_1_if_all_agree_and_0_for_a_constant_judge() -> None:
 
 
 def test_the_sample_has_enough_of_every_label_and_no_answer_twice() -> None:
-    sample = judge.shipped()
-    counts = Counter(label for _, label in sample)
-    assert len(sample) >= 80 and set(counts) == set(GRADES) and min(counts.values()) >= 10
-    assert len({given.id for given, _ in sample}) == len(sample) == len({(g.question, g.answer) for g, _ in sample})
-    for given, label in sample:
+    answers = sample()
+    counts = Counter(label for _, label in answers)
+    assert len(answers) >= 80 and set(counts) == set(GRADES) and min(counts.values()) >= 10
+    assert len({given.id for given, _ in answers}) == len(answers) == len({(g.question, g.answer) for g, _ in answers})
+    for given, label in answers:
         assert given.answerable == bool(given.known)
         assert label in ("declined", "wrong") or given.answerable, given.id
 
@@ -195,7 +95,7 @@ CROSS = Given("4", "How is the fee divided?", "70 % to Orlo, 30 % to Tess", "", 
 
 
 def graded(given: Given, answer: str, **more: object) -> str:
-    return judge.grade_by_code(Given(given.id, given.question, given.known, answer, given.evidence, **more))  # type: ignore[arg-type]
+    return judge.grade(Given(given.id, given.question, given.known, answer, given.evidence, **more))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -284,7 +184,7 @@ def test_of_two_things_in_the_question_the_first_named_is_chosen() -> None:
     assert graded(more, "Highmoor used more than Lowfield.") == "wrong"
 
 
-def test_code_may_decide_on_the_sample_that_comes_with_localrag() -> None:
-    pairs = [(label, judge.grade_by_code(given)) for given, label in judge.shipped()]
+def test_grades_agree_with_people_on_the_sample() -> None:
+    pairs = [(label, judge.grade(given)) for given, label in sample()]
     found = judge.agreement(pairs)
     assert found is not None and found.decides

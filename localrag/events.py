@@ -57,6 +57,13 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Writing:
+    """Pieces of the answer written so far, in strict mode, which shows none before they are checked."""
+
+    pieces: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reasoning:
     """The next piece of a model's reasoning, which is no part of the answer."""
 
@@ -77,7 +84,7 @@ class Answered:
     answer: Answer
 
 
-Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Reasoning | Replaced | Answered
+Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Writing | Reasoning | Replaced | Answered
 
 
 class Asking:

@@ -27,7 +27,7 @@ from localrag.errors import PolicyRefused, PolicyUnreadable
 FILE_NAME = "policy.toml"
 VARIABLE = "LOCALRAG_POLICY"
 LAYERS = ("switches", "hook", "seccomp", "landlock")  # "files" depends on the command, so it cannot be required
-FIXED = ("audit_words", "ocr_languages", "keep_model_minutes")  # settings whose value a policy sets
+FIXED = ("audit_words", "ocr_languages", "keep_model_minutes", "strict")  # settings whose value a policy sets
 RULED = (*FIXED, "retention_days")  # settings that a policy limits
 _MAX_DAYS = 36_500
 _ASK = "Ask your administrator."
@@ -54,6 +54,7 @@ class Policy:
     audit_words: Literal["marks", "full"] | None = _rule("Fixes the setting of this name.")
     ocr_languages: tuple[str, ...] | None = _rule("Fixes the setting of this name, for existing libraries too.")
     keep_model_minutes: int | None = _rule("Fixes the setting of this name; 0: no process stays after an answer.")
+    strict: bool | None = _rule("Fixes the setting of this name.")
     retention_days: int | None = _rule("Upper limit of the setting of this name.")
 
     def rules(self) -> dict[str, Any]:
@@ -164,6 +165,7 @@ _VALID: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "audit_words": (lambda value: value in ("marks", "full"), "marks or full"),
     "ocr_languages": (lambda value: bool(value) and _LANGUAGES(value), "a list of at least one language (en, de)"),
     "keep_model_minutes": (lambda value: type(value) is int and 0 <= value <= 1440, "a whole number from 0 to 1440"),
+    "strict": _BOOLEAN,
     "retention_days": (
         lambda value: type(value) is int and 1 <= value <= _MAX_DAYS, f"a whole number from 1 to {_MAX_DAYS:,}"
     ),

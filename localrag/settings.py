@@ -66,6 +66,7 @@ class Settings:
     answer_tokens: int = _setting(400, "Maximum tokens of an answer.", 8, 100_000)
     answer_form: Literal["sentences", "short"] = _setting("sentences", "Answer in sentences, or in few words (short).")
     min_confidence: float = _setting(0.5, "Confidence that the text holds the answer; lower answers more often.", 0, 1)
+    strict: bool = _setting(False, "Answer only what the text supports throughout; show words once checked.")
     think: Think = _setting("off", "Let a reasoning model reason first: off, on, or auto (where work is needed).")
     think_tokens: int = _setting(512, "Maximum tokens of reasoning before the answer.", 1, 100_000)
     temperature: float = _setting(0.0, "0 always takes the likeliest word, which makes answers repeatable.", 0, 2)
@@ -266,7 +267,7 @@ def setting_infos() -> tuple[SettingInfo, ...]:
     for item in fields(Settings):
         kind, known = _TYPES[item.name], item.metadata
         group = _GROUPS.get(item.name, group)
-        choices = get_args(kind) if get_origin(kind) is Literal else ()
+        choices = _choices(kind)
         infos.append(SettingInfo(
             item.name, group, known["about"], "choice" if choices else _kind_name(kind), item.default, choices,
             known["low"], known["high"], item.default is None,
@@ -278,7 +279,7 @@ def as_text(value: Any) -> str:
     """A value as it is typed: empty if unset, a list with commas."""
     if isinstance(value, tuple):
         return ",".join(value)
-    return "" if value is None else str(value)
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -447,6 +448,8 @@ def _nearest(key: str) -> str:
 
 
 def _convert(kind: Any, value: Any, base: Path | None) -> Any:
+    if kind is bool:
+        return bool(("false", "true").index(str(value).lower()))
     if kind in (int, float):
         if isinstance(value, bool) or (kind is int and isinstance(value, float)):
             raise TypeError
@@ -465,10 +468,14 @@ def _convert(kind: Any, value: Any, base: Path | None) -> Any:
     return str(value)
 
 
+def _choices(kind: Any) -> tuple[str, ...]:
+    return ("true", "false") if kind is bool else get_args(kind) if get_origin(kind) is Literal else ()
+
+
 def _kind_name(kind: Any) -> str:
     names = {int: "whole number", float: "number", tuple[str, ...]: "list of words", Path | None: "path"}
-    if get_origin(kind) is Literal:
-        return f"choice of {', '.join(get_args(kind))}"
+    if choices := _choices(kind):
+        return f"choice of {', '.join(choices)}"
     return names.get(kind, "piece of text")
 
 

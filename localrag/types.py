@@ -509,6 +509,8 @@ class Answer(_Value):
         workings: calculations by code.
         confidence: the likelihood, as measured, that the text holds the answer.
         reasoning: what a reasoning model wrote before the answer.
+        nearest: where the documents do not say, what comes closest in them; no answer, so its markers are 0.
+        withheld: why strict mode withheld the answer; empty where it did not.
     """
 
     question: str
@@ -534,6 +536,8 @@ class Answer(_Value):
     conflicts: tuple[Conflict, ...] = ()
     confidence: float | None = None
     reasoning: str = ""
+    nearest: tuple[Citation, ...] = ()
+    withheld: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return _Value.to_dict(self) | {"confidence": _rounded(self.confidence, 3)}

@@ -150,10 +150,11 @@ def test_every_key_is_explained_and_can_be_read():
 
 
 def test_what_the_policy_fixes_overrides_every_source(rule, monkeypatch):
-    file = rule('audit_words = "full"\nocr_languages = ["de", "fr"]')
+    file = rule('audit_words = "full"\nocr_languages = ["de", "fr"]\nstrict = true')
     monkeypatch.setenv("LOCALRAG_AUDIT_WORDS", "marks")
+    monkeypatch.setenv("LOCALRAG_STRICT", "false")
     for settings in (load_settings(), Settings(audit_words="marks", ocr_languages=("en",))):
-        assert (settings.audit_words, settings.ocr_languages) == ("full", ("de", "fr"))
+        assert (settings.audit_words, settings.ocr_languages, settings.strict) == ("full", ("de", "fr"), True)
     assert origins()["audit_words"] == origins()["ocr_languages"] == str(file)
 
 

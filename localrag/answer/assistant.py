@@ -18,7 +18,7 @@ from localrag.answer.context import Unit
 from localrag.answer.planning import BACKGROUND
 from localrag.answer.stages import Pair, Prompt, Query, Route
 from localrag.errors import ModelError, StorageError, UsageError
-from localrag.events import Answered, Delta, Event, Found, Notice, Planned, Surveyed, Warmed
+from localrag.events import Answered, Delta, Event, Found, Notice, Planned, Reasoning, Surveyed, Warmed, Writing
 from localrag.llm import Generator as Model
 from localrag.llm import PromptCache, calibration, loading, priority, prompt_cache
 from localrag.llm.prompt_cache import DiskPromptCache, PassageCache
@@ -81,16 +81,20 @@ class Assistant:
             route = self._plan(query, reproducible)
             yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
             first_token: float | None = None
+            written = 0
             ways = {"exact": self._exact, "survey": self._survey, "read": self._read, "retrieve": self._retrieve}
             for event in ways[route.plan.kind](query, route):
+                if query.strict and isinstance(event, Delta | Reasoning):
+                    written += 1
+                    event = Writing(written)
                 if first_token is None and isinstance(event, Delta | Surveyed):
                     first_token = query.elapsed()
                 if isinstance(event, Answered):
                     answer = self._finished(query, route, event.answer, first_token)
                     try:  # its words were shown while they were written, so a failure does not withhold it
                         self._record(
-                            query.libraries, "ask", query.text, answer.answer, answer.citations, query.documents,
-                            plan=answer.plan.kind, found=answer.found, model=answer.model or "",
+                            query.libraries, "ask", query.text, answer.answer, (*answer.citations, *answer.nearest),
+                            query.documents, plan=answer.plan.kind, found=answer.found, model=answer.model or "",
                             settings=self._settings.digest,
                         )  # fmt: skip
                     except StorageError as error:
@@ -115,6 +119,7 @@ class Assistant:
             question.strip(), opened, only, chosen.documents, history, mode,
             instructions=prompts.instructions_of(opened),
             not_read=(*chosen.left_out, *context.not_read(chosen.documents, opened, only)), stop=stop,
+            strict=self._settings.strict,
         )  # fmt: skip
 
     def _complete_followup(self, query: Query) -> Query:
@@ -223,7 +228,11 @@ class Assistant:
         yield from answering.answer(query, route, prompt, model, self._settings)
 
     def _finished(self, query: Query, route: Route, answer: Answer, first_token: float | None) -> Answer:
-        """Return the answer with what it took, and with what was not read."""
+        """Return the answer as strict mode lets it pass, with what it took, and with what was not read."""
+        if query.strict:
+            from localrag.answer import checking
+
+            answer = checking.strictly(answer)
         return replace(
             answer,
             tokens=answer.tokens + route.usage,

@@ -6,16 +6,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from localrag.answer import context, intent, prompts
+from localrag.answer import context, intent, prompt_injection, prompts
 from localrag.answer.stages import Draft, Prompt, Query
 from localrag.answer.verify import fact_checks, links, relevance
-from localrag.answer.verify.citations import Cited, cite, claims
+from localrag.answer.verify.annotations import doubts
+from localrag.answer.verify.citations import Cited, cite, claims, nearest
 from localrag.store.text_analysis import COMMON
 from localrag.types import Answer, Flag, Passage, Plan
 
 # The least share, and number, of a text's words that are a language's commonest, for the language to be known.
 _MIN_SHARE, _MIN_COMMON_WORDS = 0.15, 2
 _SAMPLE = 2000
+# Where the text holds the answer less likely, nothing in it comes near (docs/decisions/0051-right-or-silent.md).
+_MIN_CONFIDENCE = 0.05
 _LATIN_ENDS = "\u0250"
 
 
@@ -45,7 +48,7 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
             # No answer, then. What was withheld is listed among the unsupported sentences.
             found, cited = False, replace(cited, text=prompts.NOT_FOUND)
     whole = plan.kind == "read"
-    return Answer(
+    answer = Answer(
         query.text, cited.text, found, plan, model=model,
         citations=context.placed(cited.citations, passages, query.libraries),
         citations_dropped=cited.dropped, unsupported=cited.unsupported, flags=flags,
@@ -54,6 +57,34 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
         looked_at="" if stopped else prompt.looked_at, confidence=draft.confidence,
         reasoning=done.reasoning,
     )  # fmt: skip
+    return with_nearest(strictly(answer) if query.strict else answer, query, passages)
+
+
+def strictly(answer: Answer) -> Answer:
+    """Return an answer as strict mode shows it: withheld, without its words, where anything of it has a mark."""
+    reasons = doubts(answer)
+    if not reasons:
+        return replace(answer, reasoning="")
+    return replace(
+        answer, answer=prompts.WITHHELD, found=False, withheld="; ".join(reasons), citations=(), citations_dropped=0,
+        unsupported=(), flags=(), reasoning="",
+    )  # fmt: skip
+
+
+def with_nearest(answer: Answer, query: Query, passages: Sequence[Passage]) -> Answer:
+    """Return an answer with what comes nearest where there is none, unless nothing does."""
+    likely = answer.confidence is None or answer.confidence >= _MIN_CONFIDENCE
+    if answer.found or answer.stopped or not likely:
+        return answer
+    near = nearest(query.search_text or query.text, passages)
+    near = tuple(one for one in near if not prompt_injection.find(one.quote))
+    return replace(answer, nearest=context.placed(near, passages, query.libraries))
+
+
+def sound(text: str, question: str, passages: Sequence[Passage]) -> bool:
+    """Return whether strict mode lets a text pass: each sentence has a source, and no word of it a flag."""
+    cited, flags = fact_checks.check(cite(text, question, passages), question, passages)
+    return not (cited.unsupported or cited.dropped or flags)
 
 
 def language_flag(answer: str, passages: Sequence[Passage]) -> Flag | None:

@@ -85,7 +85,8 @@ def _joined(query: Query, plan: Plan, answers: Sequence[Answer], parts: int) -> 
     text = "\n\n".join(f"{number}. {answer.answer}" for number, answer in enumerate(numbered, 1))
     confidences = [answer.confidence for answer in found if answer.confidence is not None]
     stopped = len(answers) < parts or any(answer.stopped for answer in answers)
-    nothing = prompts.STOPPED if stopped else prompts.NOT_FOUND
+    withheld = [f"{answer.withheld} (part {number})" for number, answer in enumerate(answers, 1) if answer.withheld]
+    nothing = prompts.STOPPED if stopped else prompts.WITHHELD if withheld else prompts.NOT_FOUND
     return Answer(
         query.text, text if found else nothing, bool(found), plan,
         model=next((answer.model for answer in answers), None),
@@ -107,6 +108,7 @@ def _joined(query: Query, plan: Plan, answers: Sequence[Answer], parts: int) -> 
         context=max((answer.context for answer in answers), key=lambda parts: sum(parts.values()), default={}),
         confidence=min(confidences, default=max((answer.confidence or 0.0 for answer in answers), default=None)),
         reasoning="\n\n".join(answer.reasoning for answer in answers if answer.reasoning),
+        nearest=_all(answer.nearest for answer in answers), withheld="; ".join(withheld),
     )  # fmt: skip
 
 

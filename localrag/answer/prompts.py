@@ -27,6 +27,7 @@ MAX_INSTRUCTIONS = 600  # characters
 WORDS = load_words("localrag.answer", "prompts.toml")
 NOT_FOUND: str = WORDS["not_found"]
 STOPPED: str = WORDS["stopped"]
+WITHHELD: str = WORDS["withheld"]
 PASSAGE_RULES: str = WORDS["rules"].format(what="passages")
 DOCUMENT_RULES: str = WORDS["rules"].format(what="documents")
 CHECK_OPTIONS = ("yes", "no")

@@ -30,6 +30,7 @@ class Query:
     instructions: str = ""  # how the libraries want their answers worded
     not_read: tuple[NotRead, ...] = ()  # what cannot be looked at, such as pages without text
     stop: Callable[[], bool] = lambda: False  # polled throughout; True ends the answer
+    strict: bool = False  # answer only what is supported throughout
     started: float = field(default_factory=time.monotonic)
 
     def elapsed(self) -> float:

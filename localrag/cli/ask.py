@@ -15,11 +15,11 @@ from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
 from localrag.cli.output import Pace, console, counted, echo, interruptible, one_line, print_json, table
 from localrag.errors import UsageError
-from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed
+from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed, Writing
 from localrag.security import sandbox
 from localrag.security.terminal import visible
 from localrag.settings import Think, load_settings
-from localrag.types import MODES, Filter, Mode
+from localrag.types import MODES, Filter, Mode, source
 
 if TYPE_CHECKING:
     from localrag.events import Asking, Event
@@ -40,6 +40,8 @@ _HIDDEN = {"library", "quote", "found", "read", "likelihood", "why_not", "page",
 @click.option("--reproducible", is_flag=True, help="Ignore the prompt cache and speeds when choosing the mode: the "
               "same question gives the same answer.")  # fmt: skip
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
+@click.option("--strict", is_flag=True, help="Answer only what the text supports throughout; else show the nearest "
+              "passages.")  # fmt: skip
 @options.think_option
 @click.option("--show-thinking", is_flag=True, help="Print the reasoning of the model on stderr.")
 @click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Longest answer, in tokens.")
@@ -50,7 +52,7 @@ _HIDDEN = {"library", "quote", "found", "read", "likelihood", "why_not", "page",
 @options.json_option
 def ask_command(
     question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, reproducible: bool, generator: str | None,
-    answer_tokens: int | None, short: bool, file: Path | None, as_json: bool, think: Think | None,
+    strict: bool, answer_tokens: int | None, short: bool, file: Path | None, as_json: bool, think: Think | None,
     show_thinking: bool, recipients: Recipients | None,
 ) -> None:  # fmt: skip
     """Answer QUESTION from a library, with page and quote.
@@ -70,6 +72,7 @@ def ask_command(
         raise UsageError("there is no file to encrypt", "Name one: --table FILE.")
     settings = load_settings().with_options(
         generator=generator, answer_tokens=answer_tokens, answer_form="short" if short else None, think=think,
+        strict=strict or None,
     )  # fmt: skip
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
@@ -125,7 +128,7 @@ def _follow(asking: Asking, silent: bool) -> Answer:
             echo(event.text, err=True)
         elif isinstance(event, Replaced) and not silent:
             echo(f"Written again: {one_line(event.why)}", err=True)
-        elif isinstance(event, (Surveyed, PromptRead)) and not silent and pace.due():
+        elif isinstance(event, (Surveyed, PromptRead, Writing)) and not silent and pace.due():
             echo(progress_line(event, pace), err=True)
     return asking.answer
 
@@ -166,6 +169,8 @@ def progress_line(event: Event, pace: Pace) -> str:
         return f"{counted(len(event.passages), 'passage')}; loading the model…"
     if isinstance(event, PromptRead) and event.total:
         return f"reading… {100 * event.done // event.total} %"
+    if isinstance(event, Writing):
+        return f"writing… {counted(event.pieces, 'token')}, shown once they are checked"
     if isinstance(event, Surveyed):
         return f"asking each document… {event.done} of {event.total}{pace.left(event.done, event.total)}"
     return ""
@@ -185,12 +190,14 @@ def print_answer(answer: Answer) -> None:
         echo(f"\n    {working.shown}", fg="green")
     for conflict in answer.conflicts:
         echo(f"\n{conflict.shown}", fg="yellow")
-    if answer.citations:
-        echo()
-    for citation in answer.citations:
-        where = ", ".join(part for part in (citation.document, citation.place) if part)
-        echo(f"[{citation.marker}]", fg="cyan", bold=True, nl=False)
-        echo(references.in_quotes(" ".join(citation.quote.split())), head=f" {one_line(where)}: ", bold=True)
+    for title, citations in (("", answer.citations), (annotations.NEAREST, answer.nearest)):
+        if citations:
+            echo(f"\n{title}" if title else "")
+        for citation in citations:
+            where = source(citation.document, citation.place)
+            if citation.marker:
+                echo(f"[{citation.marker}] ", fg="cyan", bold=True, nl=False)
+            echo(references.in_quotes(" ".join(citation.quote.split())), head=f"{one_line(where)}: ", bold=True)
     for line in _remarks(answer):
         warning = line.startswith(annotations.MARK)
         echo(one_line(line), fg="yellow" if warning else None, dim=not warning, err=True)

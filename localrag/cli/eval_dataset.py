@@ -27,7 +27,7 @@ _MAX_NAMED = 5
 # Settings that decide what is answered: results are kept apart by them.
 _OF_ANSWERS = (
     "passages", "prompt_tokens", "read_tokens", "answer_tokens", "answer_form", "context_tokens", "min_confidence",
-    "temperature", "seed", "think", "think_tokens",
+    "temperature", "seed", "think", "think_tokens", "strict",
 )  # fmt: skip
 
 

@@ -133,6 +133,6 @@ def places(answer: Answer, libraries: Sequence[str]) -> set[Place]:
     pointed = answer.plan.signals.get("pointed")
     names = pointed if isinstance(pointed, list | tuple) else ()
     found = {(library, str(name)) for library in libraries for name in names}
-    for parts in (answer.citations, answer.passages, answer.not_read):
+    for parts in (answer.citations, answer.nearest, answer.passages, answer.not_read):
         found |= {(one.library, one.document) for one in parts}
     return found | {(str(row.get("library", "")), str(row.get("document", ""))) for row in answer.table}

@@ -55,7 +55,8 @@ def _texts(session: Session) -> Iterable[tuple[int, list[_Text]]]:
         texts = [_text("question", saved.question)]
         if saved.answer is not None:
             texts.append(_text("answer", saved.answer.answer))
-            texts += [_text("quote", f"{one.quote} ({one.document})") for one in saved.answer.citations]
+            quoted = (*saved.answer.citations, *saved.answer.nearest)
+            texts += [_text("quote", f"{one.quote} ({one.document})") for one in quoted]
         yield number, texts
 
 

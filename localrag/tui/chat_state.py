@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Settings that shape an answer and are saved with a conversation; the others belong to the machine or the person.
 ANSWER_SETTINGS = frozenset(
     "generator passages prompt_tokens read_tokens answer_tokens answer_form context_tokens temperature seed "
-    "min_confidence think think_tokens".split()
+    "min_confidence strict think think_tokens".split()
 )
 MIN_DRAFT_WORDS = 3  # shorter drafts find nothing in particular
 MAX_EARLIER_QUESTIONS = 100
@@ -264,7 +264,10 @@ def answer_settings(settings: Settings, model: str) -> dict[str, Value]:
     values = {name: getattr(settings, name, None) for name in ANSWER_SETTINGS}
     if model:
         values["generator"] = model
-    return {name: value for name, value in values.items() if isinstance(value, str | int | float)}
+    # A conversation can be resumed more strictly than it was left, not less.
+    return {
+        name: value for name, value in values.items() if isinstance(value, str | int | float) and value is not False
+    }
 
 
 def restore_settings(preferences: Preferences, resumed: Resumed, model: str) -> tuple[list[str], list[str]]:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from localrag.types import Filter
 
 # Settings that travel with a question; a worker is for one value of each other.
-_OF_A_QUESTION = ("generator", "answer_tokens", "answer_form", "think")
+_OF_A_QUESTION = ("generator", "answer_tokens", "answer_form", "strict", "think")
 # What libraries heed of the environment, before they change it.
 _HEEDED = ("TZ", "LANG", "LC_", "LD_", "PYTHON", "OMP_", "GOMP_", "GGML_", "LLAMA_", "CUDA_", "HIP_", "VK_")
 _ENVIRONMENT = sorted((name, value) for name, value in os.environ.items() if name.startswith(_HEEDED))
@@ -105,7 +105,8 @@ class Asking(events.Asking):
         super().__init__(lambda _: self._all())
         self._connection, self._otherwise = connection, otherwise
         self._here: events.Asking | None = None
-        question["options"] = {name: getattr(settings, name) or "" for name in _OF_A_QUESTION}  # "" unsets a value
+        options = {name: getattr(settings, name) for name in _OF_A_QUESTION}
+        question["options"] = {name: "" if value is None else value for name, value in options.items()}  # "" unsets
         self._send(calls.Begin(1, "ask", calls.call_of("ask").write((), question)[0]))
 
     def stop(self) -> None:

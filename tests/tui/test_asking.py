@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fake_core import PLAN, SCRIPT, FakeAssistant, FakeLibrary, FakeWorld, Gate, answered
+from fake_core import NOTICE, PLAN, SCRIPT, TERM, FakeAssistant, FakeLibrary, FakeWorld, Gate, answered, citation
 from textual import events
 from textual.command import CommandPalette
 
+from localrag.answer.verify import annotations as marks
 from localrag.errors import ModelError, StorageError
-from localrag.events import Delta, Notice, Planned, PromptRead, Reasoning, Replaced
+from localrag.events import Delta, Notice, Planned, PromptRead, Reasoning, Replaced, Writing
 from localrag.sessions import SavedTurn, Session
 from localrag.tui.widgets import asking
 from localrag.tui.widgets.asking import QuestionInput
@@ -53,6 +54,22 @@ async def test_progress_is_shown_and_the_checked_answer_replaces_the_stream():
         await see(pilot, "Thirty [1].")
         await see(pilot, "3.2 s · first word after 1.9 s · 1,204 tokens read (900 reused), 64 written · fake-1b")
         assert "Perhaps" not in shown(app)
+
+
+async def test_what_comes_nearest_is_shown_as_no_answer_with_its_source():
+    near = (citation(marker=0), citation(TERM, 2, 0))
+    final = answered("Nothing.", found=False, citations=(), nearest=near, withheld="a number has a mark")
+    gate = Gate()
+    app = FakeWorld(FakeAssistant([Planned(PLAN), Writing(3), gate, final])).app()
+    async with app.run_test(size=SIZE) as pilot:
+        await ask(pilot)
+        await see(pilot, "Writing · 3 tokens, shown once they are checked")
+        gate.opened.set()
+        await see(pilot, "Withheld in strict mode: a number has a mark.")
+        screen = shown(app)
+        assert screen.index(marks.NEAREST) < screen.index(f"msa.pdf, p. 12: “{NOTICE[:20]}") and "[0]" not in screen
+        await pilot.press("tab")
+        await see(pilot, "Earlier clause, of no interest here.")
 
 
 async def test_everything_that_limits_an_answer_is_shown():

@@ -280,7 +280,13 @@ def test_a_question_too_long_to_send_is_answered_by_the_command(kept: Settings) 
 
 @pytest.mark.parametrize(
     ("name", "value", "same"),
-    [("answer_tokens", 9, True), ("generator", "x", True), ("passages", 3, False), ("threads", 1, False)],
+    [
+        ("answer_tokens", 9, True),
+        ("generator", "x", True),
+        ("strict", "true", True),
+        ("passages", 3, False),
+        ("threads", 1, False),
+    ],
 )
 def test_settings_of_a_question_need_no_other_worker(kept: Settings, name: str, value: Any, same: bool) -> None:
     changed = kept.with_options(**{name: value})

@@ -82,6 +82,7 @@ class Leaf:
     read: Read = "passages"
     likelihood: float | None = None  # that the document says yes; None where the model was not asked
     fields: Mapping[str, str] = field(default_factory=dict)  # the columns of a table
+    withheld: bool = False  # by strict mode, because it is not supported throughout
 
     def to_row(self) -> dict[str, Any]:
         at = self.citation
@@ -104,6 +105,8 @@ class Leaf:
         """Why there is no answer, or no quote with it; empty where there are both."""
         if self.found:
             return "" if self.citation else "the words that support it were not found"
+        if self.withheld:
+            return "withheld in strict mode, because no text supports it throughout"
         if self.dropped:
             return "the answer is not in it"
         if self.usage.generated:

@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from localrag.answer import prompts
+from localrag.answer import checking, prompts
 from localrag.answer.context import Unit
 from localrag.answer.stages import Query
 from localrag.answer.survey import sections
@@ -21,6 +21,7 @@ from localrag.answer.verify.citations import cite
 from localrag.events import Delta, Event, Notice, Surveyed
 from localrag.llm import Completed, PromptCache
 from localrag.llm import Generator as Model
+from localrag.quantities import plural
 from localrag.types import Answer, Citation, Message, NotRead, Passage, Plan, Usage
 
 if TYPE_CHECKING:
@@ -104,8 +105,14 @@ def _summary_of(
     text = yield from _write(messages, tokens, work, cache, lead)
     if text is None:
         return None
-    cited = cite(text, "", unit.passages)
-    return Summary(unit.name, cited.text, cited.citations)
+    return _checked(unit.name, text, unit.passages, work)
+
+
+def _checked(name: str, text: str, passages: Sequence[Passage], work: _Work) -> Summary:
+    if work.query.strict and not checking.sound(text, "", passages):
+        return Summary(name, prompts.WITHHELD, ())
+    cited = cite(text, "", passages)
+    return Summary(name, cited.text, cited.citations)
 
 
 def _documents(
@@ -133,7 +140,7 @@ def _joined(
     what: str, parts: Sequence[Summary], size: str, work: _Work
 ) -> Generator[Event, None, Summary | None]:  # fmt: skip
     """Join several summaries in groups that fit, and the results again, until one is left."""
-    parts = list(parts)
+    parts = [part for part in parts if part.text != prompts.WITHHELD] or list(parts[:1])
     while len(parts) > 1:
         groups = _groups(parts, work)
         last = len(groups) == 1
@@ -147,9 +154,9 @@ def _joined(
             text = yield from _write(messages, sections.SUMMARY_TOKENS, work, None)
             if text is None:
                 return None
-            cited = cite(text, "", [_as_passage(citation) for part in group for citation in part.citations])
+            passages = [_as_passage(citation) for part in group for citation in part.citations]
             name = what if last else f"{group[0].name} and what follows"
-            next_parts.append(Summary(name, cited.text, cited.citations))
+            next_parts.append(_checked(name, text, passages, work))
         parts = next_parts
     return parts[0]
 
@@ -198,9 +205,10 @@ def _write(
 
 def _row(unit: Unit, summary: Summary) -> dict[str, Any]:
     first = next(iter(summary.citations), None)
-    text = _MARK.sub("", summary.text).strip()
-    row = Leaf(unit.pair[0].name, unit.pair[1], True, text, first, read="whole").to_row()
-    return {**row, "place": unit.place or row["place"], "why_not": ""}
+    withheld = summary.text == prompts.WITHHELD
+    text = "" if withheld else _MARK.sub("", summary.text).strip()
+    row = Leaf(unit.pair[0].name, unit.pair[1], not withheld, text, first, read="whole", withheld=withheld).to_row()
+    return {**row, "place": unit.place or row["place"], "why_not": row["why_not"] if withheld else ""}
 
 
 def _answer(
@@ -218,14 +226,16 @@ def _answer(
     if left:
         text = f"{len(made)} of {len(units)} parts were read before it was stopped.\n\n{text}".strip()
     read = len({unit.pair[1].id for unit, _ in made})
+    withheld = [unit.name for unit, summary in made if summary.text == prompts.WITHHELD]
     return Answer(
-        query.text, text, bool(made), plan, model=work.model.model, citations=citations,
+        query.text, text, len(withheld) < len(made), plan, model=work.model.model, citations=citations,
         table=tuple(_row(unit, summary) for unit, summary in made), tokens=work.usage, stopped=work.stopped,
         not_read=tuple(
             NotRead(unit.pair[0].name, unit.pair[1].path,
                     f"not read, the summary was stopped: {unit.place or 'all of it'}")
             for unit in left[:_MAX_NAMED]
         ),
+        withheld=f"{plural(len(withheld), 'summary')}, because no text supports it throughout" if withheld else "",
         looked_for=query.search_text,
         looked_at=f"All of the text of {read} of {len(query.documents)} documents, part by part.",
     )  # fmt: skip

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
-from localrag.answer import context, intent, prompts
+from localrag.answer import checking, context, intent, prompts
 from localrag.answer.stages import Pair, Query
 from localrag.answer.survey import leaf, measures, summary
 from localrag.answer.survey.leaf import Leaf, Material
@@ -72,6 +72,8 @@ def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Ans
         )
         if made is None:
             break
+        if query.strict and made.found:
+            made = _strictly(made, question, materials[n].passages)
         leaves[n] = made
         injections += context.injections_in(materials[n].passages)
         yield Surveyed(len(leaves), len(order), leaves[n].to_row())
@@ -87,6 +89,7 @@ def _answer(question: LeafQuestion, query: Query, plan: Plan, leaves: Sequence[L
     considered = len(leaves) + len(left)
     joined = join(question, leaves, considered)
     whole = sum(leaf.read == "whole" for leaf in leaves)
+    withheld = [leaf for leaf in leaves if leaf.withheld]
     return Answer(
         query.text, joined.text, joined.found, plan,
         citations=joined.citations,
@@ -94,10 +97,18 @@ def _answer(question: LeafQuestion, query: Query, plan: Plan, leaves: Sequence[L
         table=tuple(leaf.to_row() for leaf in joined.leaves),
         tokens=sum((leaf.usage for leaf in leaves), Usage()),
         stopped=bool(left),
+        withheld=f"what {_names(withheld)} may say, because no text supports it throughout" if withheld else "",
         looked_for=query.search_text,
         looked_at=f"{len(leaves)} of {considered} asked: {whole} read whole, {len(leaves) - whole} in their best "
         "passages.",
     )  # fmt: skip
+
+
+def _strictly(made: Leaf, question: LeafQuestion, passages: Sequence[Passage]) -> Leaf:
+    """Return what a document answers as strict mode lets it pass."""
+    if made.citation is not None and not made.dropped and checking.sound(made.answer, question.text, passages):
+        return made
+    return replace(made, found=False, answer="", citation=None, fields=dict.fromkeys(made.fields, ""), withheld=True)
 
 
 def _not_read(leaves: Sequence[Leaf], left: Sequence[Pair]) -> list[NotRead]:
@@ -196,7 +207,7 @@ def join(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joi
     if question.test is not None or question.order:
         return _measured(question, leaves, considered)
     yes = [leaf for leaf in leaves if leaf.found]
-    no = [leaf for leaf in leaves if not leaf.found]
+    no = [leaf for leaf in leaves if not leaf.found and not leaf.withheld]
     citations = _numbered(yes)
     if not leaves and considered:
         return Joined(_progress(leaves, considered).strip(), False, (), ())
@@ -262,7 +273,7 @@ def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -
     citations = _numbered(passing)
     failing = [leaf for leaf in ordered if leaf not in passing]
     other = [leaf for leaf in leaves if leaf.found and leaf not in comparable]
-    nothing = [leaf for leaf in leaves if not leaf.found]
+    nothing = [leaf for leaf in leaves if not leaf.found and not leaf.withheld]
     of = plural(len(leaves), question.noun)
     if test is not None:
         head = f"{len(passing)} of {of}: {test.words}, asked as “{question.text}”"
@@ -274,5 +285,9 @@ def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -
         if group:
             lines.append(f"{label}: " + "; ".join(f"{leaf.document.path} ({leaf.answer})" for leaf in group))
     lines += [f"Nothing found in: {_names(nothing)}."] if nothing else []
-    table = [*passing, *failing, *other, *nothing] if question.order else list(leaves)
+    table = (
+        [*passing, *failing, *other, *nothing, *(leaf for leaf in leaves if leaf.withheld)]
+        if question.order
+        else list(leaves)
+    )
     return Joined("\n".join(lines), bool(passing), tuple(citations.values()), tuple(table))

@@ -9,12 +9,14 @@ import re
 from collections.abc import Sequence
 
 from localrag.answer.verify.citations import claims, without_markers
+from localrag.quantities import plural
 from localrag.types import Answer, Flag, source
 
 MARK = "⚠"
 # Warn below this confidence that the text holds the answer: between 0.5 and here 8 of 26 answers had nothing to
 # support them, above it 15 of 142 (docs/decisions/0034-sufficiency.md).
 MIN_CONFIDENCE = 0.65
+NEAREST = "Nearest, though it may not answer the question:"  # above `Answer.nearest`
 _NAMED = {"link": "the link ", "command": "the command "}
 
 
@@ -56,12 +58,23 @@ def warnings(unsupported: Sequence[str], flags: Sequence[Flag], confidence: floa
     return [*found, *(f"{MARK} No source for: “{sentence}”" for sentence in unsupported)]
 
 
+def doubts(answer: Answer) -> list[str]:
+    """Return why strict mode withholds an answer, in words that repeat none of it; empty where it may be shown."""
+    found = [f"no source for {plural(len(answer.unsupported), 'sentence')}"] if answer.unsupported else []
+    found += [f"a {kind} has a mark" for kind in dict.fromkeys(flag.kind for flag in answer.flags)]
+    if answer.citations_dropped:
+        found.append("it quotes words that are not in the documents")
+    if answer.found and answer.confidence is not None and answer.confidence < MIN_CONFIDENCE:
+        found.append(f"the text may not answer this at all (likelihood {answer.confidence:.2f} that it does)")
+    return found
+
+
 def limits(answer: Answer) -> list[str]:
     """Return what a reader must know before relying on an answer, a line each."""
-    lines = []
+    lines = [f"Withheld in strict mode: {answer.withheld}."] if answer.withheld else []
     if answer.stopped:
         lines.append("This answer is not complete: it was stopped or reached its maximum length.")
-    elif not answer.found and "do not say" not in answer.answer:
+    elif not answer.withheld and not answer.found and "do not say" not in answer.answer:
         lines.append("The documents do not say.")
     if dropped := answer.citations_dropped:
         lines.append(f"{dropped} quote{'s' * (dropped > 1)} left out: the words are not in the documents.")

@@ -36,6 +36,7 @@ _WORD_OR_SIGNS = lazy_re(f"{_CJK_SIGN.pattern}{{1,4}}|(?:(?!{_CJK_SIGN.pattern})
 # For a claim that only repeats the question: weight of a passage's score relative to the best, and the share of the
 # best place's fit that a second place must have to be cited too.
 _SCORE, _MIN_SECOND = 0.3, 0.5
+_MIN_NEAREST = 4  # content words of a sentence that comes nearest; a heading has fewer
 _NAMED = 0.25  # added for a passage that the model named
 _ROUNDING = 1e-9  # shares that are equal but for rounding are equal
 
@@ -88,7 +89,23 @@ def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
     """
     answer = _ASIDE.sub(lambda match: " " + match["marks"].replace(" and", ""), answer)
     answer, quotes, dropped = _check_quotes(answer, question, passages)
-    stems = language(f"{question} {answer}", passages)
+    work = _work(question, passages, language(f"{question} {answer}", passages), dropped)
+    text = _cite_all(answer, quotes, work)
+    if work.unsupported and not work.citations:
+        # Better a place to look at than none; the sentences stay unsupported.
+        weak = replace(work, min_support=MIN_WEAK_SUPPORT, unsupported=[], dropped=0)
+        text = _cite_all(answer, quotes, weak)
+    return Cited(text, tuple(work.citations), work.dropped, tuple(work.unsupported))
+
+
+def nearest(question: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
+    """Return the one or two sentences that come nearest to a question, the best first; they are not its answer."""
+    work = _work(question, passages, language(question, passages))
+    work.spans = [span for span in work.spans if len(span.terms) >= _MIN_NEAREST]
+    return tuple(cite_span(passages[span.passage], *_window(span, work.question, work)) for span in _fitting(work))
+
+
+def _work(question: str, passages: Sequence[Passage], stems: str, dropped: int = 0) -> _Work:
     spans = [
         _Span(number, start, end, terms(passage.text[start:end], stems))
         for number, passage in enumerate(passages)
@@ -98,13 +115,7 @@ def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
     counts = Counter(term for span in spans for term in span.terms)
     weights = {term: math.log(1 + len(spans) / n) * (2 if term[0].isdigit() else 1) for term, n in counts.items()}
     rarest = max(weights.values(), default=1.0)
-    work = _Work(passages, spans, stems, weights, rarest, terms(question, stems), MIN_SUPPORT, dropped=dropped)
-    text = _cite_all(answer, quotes, work)
-    if work.unsupported and not work.citations:
-        # Better a place to look at than none; the sentences stay unsupported.
-        weak = replace(work, min_support=MIN_WEAK_SUPPORT, unsupported=[], dropped=0)
-        text = _cite_all(answer, quotes, weak)
-    return Cited(text, tuple(work.citations), work.dropped, tuple(work.unsupported))
+    return _Work(passages, spans, stems, weights, rarest, terms(question, stems), MIN_SUPPORT, dropped=dropped)
 
 
 def language(text: str, passages: Sequence[Passage]) -> str:

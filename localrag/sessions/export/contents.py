@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localrag.answer.verify.annotations import limits, mark, unread, warnings
+from localrag.answer.verify.annotations import NEAREST, limits, mark, unread, warnings
 from localrag.search import filters
 from localrag.security.terminal import UNSAFE
 from localrag.sessions.session import SavedTurn, Session
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A quote of an answer: its number, its place, and its words as in the document."""
+    """A quote of an answer: its number and place, or that it only comes nearest, and its words as in the document."""
 
-    marker: int
     where: str
     quote: str
 
@@ -116,8 +115,11 @@ def _turn(saved: SavedTurn) -> ExportedTurn:
         clean(mark(answer.answer.strip(), answer.unsupported, answer.flags)),
         tuple(map(line, notes)),
         tuple(
-            Quote(one.marker, line(f"{source(one.document, one.place)} (library {one.library})"), clean(one.quote))
-            for one in answer.citations
+            Quote(line(f"{head} {source(one.document, one.place)} (library {one.library})"), clean(one.quote))
+            for head, one in (
+                *((f"[{one.marker}]", one) for one in answer.citations),
+                *((NEAREST, one) for one in answer.nearest),
+            )
         ),
         tuple(map(line, [*limits(answer), *unread(answer)])),
         line(" · ".join(filter(None, how))),

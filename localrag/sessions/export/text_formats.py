@@ -30,7 +30,7 @@ def markdown(exported: Contents) -> str:
         for one in turn.quotes:
             # A code block needs no escapes.
             fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", one.quote)), default=0))
-            parts += [_inert(f"[{one.marker}] {one.where}"), f"{fence}text\n{one.quote}\n{fence}"]
+            parts += [_inert(one.where), f"{fence}text\n{one.quote}\n{fence}"]
         parts += map(_inert, turn.limits)
         parts.append(f"*{_inert(turn.how).replace('*', chr(92) + '*')}*")
     if exported.sources:
@@ -106,7 +106,7 @@ def _html_turn(number: int, turn: ExportedTurn) -> Iterator[str]:
     if turn.quotes:
         yield '<div class="quotes">'
         for one in turn.quotes:
-            caption = f"<figcaption>[{one.marker}] {escape(one.where)}</figcaption>"
+            caption = f"<figcaption>{escape(one.where)}</figcaption>"
             yield f"<figure>{caption}<blockquote>{escape(one.quote)}</blockquote></figure>"
         yield "</div>"
     yield from _list("notes", turn.limits)

@@ -48,7 +48,7 @@ def _turn(document: Document, turn: ExportedTurn) -> None:
         document.add_paragraph().add_run(text).bold = True
     for one in turn.quotes:
         where = document.add_paragraph()
-        where.add_run(f"[{one.marker}] {one.where}").bold = True
+        where.add_run(one.where).bold = True
         where.paragraph_format.keep_with_next = True
         document.add_paragraph(one.quote, style="Quote")
     for text in turn.limits:

@@ -150,7 +150,7 @@ class ChatScreen(Screen[None]):
     def on_asking_done(self, message: Asking.Done) -> None:
         self._filled = message.answer.context or self._filled
         self._draw_status()
-        if message.answer.citations:
+        if message.answer.citations or message.answer.nearest:
             self._panels.offer(message.view)
 
     async def on_trouble(self, message: Trouble) -> None:

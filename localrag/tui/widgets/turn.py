@@ -126,7 +126,7 @@ class CitationLine(Static, can_focus=True):
         room = max(30, self._width - 8 - len(str(cited.marker)))
         where = shorten_source(clean_line(cited.document), clean_line(cited.place), room, self._documents)
         self.set_class(shown, "-shown")
-        head = (f"[{cited.marker}] {where}: ", "bold")
+        head = (f"[{cited.marker}] {where}: " if cited.marker else f"{where}: ", "bold")
         self.update(Content.assemble("▸ " if shown else "  ", head, references.in_quotes(clean_line(cited.quote))))
 
     def on_resize(self) -> None:
@@ -225,6 +225,8 @@ class TurnView(Vertical):
                 self._written += 1
                 self._progress.say(f"Writing · {counted(self._written, 'token')}")
                 await self._answer.add(text)
+            case events.Writing(pieces):
+                self._progress.say(f"Writing · {counted(pieces, 'token')}, shown once they are checked")
             case events.Reasoning(text):
                 self._reason(self._reasoning_text + text)
                 words = counted(len(self._reasoning_text.split()), "word")
@@ -281,6 +283,8 @@ class TurnView(Vertical):
             *(Static(Content(clean_line(one.shown)), classes="working") for one in answer.workings),
             *(Static(Content(f"! {clean_line(one.shown)}"), classes="remark") for one in answer.conflicts),
             *(CitationLine(one, documents) for one in cited),
+            *((Static(marks.NEAREST, classes="quiet"),) if answer.nearest else ()),
+            *(CitationLine(one, tuple(near.document for near in answer.nearest)) for one in answer.nearest),
         )
         await self._show_notes(answer, len(answer.citations) - len(cited), has_table)
 

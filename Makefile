@@ -96,4 +96,4 @@ lock: $(INSTALLED) ## Update requirements.lock to the newest versions allowed
 
 clean: ## Delete .venv, caches and build leftovers; libraries and models stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache snapshot_report.html
-	find localrag tests docs benchmarks training -name __pycache__ -type d -prune -exec rm -rf {} +
+	find localrag tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

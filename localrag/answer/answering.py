@@ -1,4 +1,4 @@
-"""Turn a prompt into an answer: calculate it, or weigh whether the text holds it, have it written, and check it.
+"""Turn a prompt into an answer: calculate it, quote a list, or weigh whether it is there, have it written and checked.
 
 Answerability is weighed by the model ("Do the passages contain the answer?") and by how well the best passage fits; a
 logistic regression makes one likelihood of both. Beyond a fair fit a better one says nothing more, since scores also
@@ -74,12 +74,14 @@ def answer(query: Query, route: Route, prompt: Prompt, model: Model, settings: S
 def _answer(
     query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings
 ) -> Generator[Event, None, Answer]:
-    from localrag.answer import checking
+    from localrag.answer import checking, lists
     from localrag.answer.table_qa import calculation
 
     short = settings.answer_form == "short"
     if (calculated := calculation.answer(query, route, prompt, short=short)) is not None:
         return calculated
+    if (listed := lists.answer(query, route, prompt, short=short)) is not None:
+        return listed
     plan = route.plan
     weighed = confidence = None
     # Spelled right; a follow-up is looked up with the words of the question before it, which may want more.

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from localrag.answer import answering, context, decomposition, followups, planning, prompts
+from localrag.answer import answering, comparison, context, decomposition, followups, planning, prompts
 from localrag.answer.context import Unit
 from localrag.answer.planning import BACKGROUND
 from localrag.answer.stages import Pair, Prompt, Query, Route
@@ -158,9 +158,12 @@ class Assistant:
         )  # fmt: skip
 
     def _survey(self, query: Query, route: Route) -> Iterator[Event]:
-        """Ask each document by itself, or summarise from the bottom up."""
+        """Ask each document by itself, or each side of a comparison, or summarise from the bottom up."""
         from localrag.answer.survey import survey
 
+        if route.sides:
+            yield from self._compare(query, route)
+            return
         usage = Usage()
         if followups.leans(query.text, query.history):
             # The documents of a survey are asked without the conversation, so the question must be complete.
@@ -174,6 +177,18 @@ class Assistant:
         tools = survey.Tools(model, self._searcher, self._cache, self._cached_tokens, self._settings, budget)
         answer = yield from survey.answer(query, route.plan, tools)
         yield Answered(replace(answer, tokens=answer.tokens + usage))
+
+    def _compare(self, query: Query, route: Route) -> Iterator[Event]:
+        """Ask each side of a comparison by itself, unless code computes what is asked."""
+        from localrag.answer.table_qa import calculation
+
+        computed = replace(route, plan=replace(route.plan, kind="retrieve", reason="Code computes what is compared."))
+        prompt = self._passage_prompt(query, computed)
+        if prompt is not None and calculation.answer(query, computed, prompt) is not None:
+            yield Planned(computed.plan)
+            yield from self._from_passages(query, computed)
+        else:
+            yield from comparison.answer(query, route, self._retrieve_part)
 
     def _read(self, query: Query, route: Route) -> Iterator[Event]:
         """Answer from whole documents, or from the best part of one; from passages where they do not fit."""

@@ -63,7 +63,9 @@ def answer(
             yield event
     if answers:
         plan = replace(plan, signals={**answers[-1].plan.signals, "parts": len(parts)})
-    yield Answered(_joined(query, plan, answers, len(parts)))
+    numbered = renumbered(answers)
+    text = "\n\n".join(f"{number}. {one.answer}" for number, one in enumerate(numbered, 1))
+    yield Answered(joined(query, plan, numbered, len(parts), text))
 
 
 def _part_query(query: Query, part: str, parts: Sequence[str], answers: Sequence[Answer]) -> Query:
@@ -77,12 +79,9 @@ def _part_query(query: Query, part: str, parts: Sequence[str], answers: Sequence
     return replace(query, text=part, search_text=search_text, history=(*query.history, *seen), mode="retrieve")
 
 
-def _joined(query: Query, plan: Plan, answers: Sequence[Answer], parts: int) -> Answer:
-    """Join the answers, numbered like the parts; a source that several of them cite has one number."""
-    numbers: dict[tuple[Citation, ...], int] = {}
-    numbered = [_renumbered(answer, numbers) for answer in answers]
-    found = [answer for answer in numbered if answer.found]
-    text = "\n\n".join(f"{number}. {answer.answer}" for number, answer in enumerate(numbered, 1))
+def joined(query: Query, plan: Plan, answers: Sequence[Answer], parts: int, text: str) -> Answer:
+    """Join `renumbered` answers of so many parts under a text."""
+    found = [answer for answer in answers if answer.found]
     confidences = [answer.confidence for answer in found if answer.confidence is not None]
     stopped = len(answers) < parts or any(answer.stopped for answer in answers)
     withheld = [f"{answer.withheld} (part {number})" for number, answer in enumerate(answers, 1) if answer.withheld]
@@ -90,13 +89,11 @@ def _joined(query: Query, plan: Plan, answers: Sequence[Answer], parts: int) -> 
     return Answer(
         query.text, text if found else nothing, bool(found), plan,
         model=next((answer.model for answer in answers), None),
-        citations=tuple(
-            replace(citation, marker=marker) for cited, marker in numbers.items() for citation in cited
-        ),
+        citations=_all(answer.citations for answer in answers),
         citations_dropped=sum(answer.citations_dropped for answer in answers),
         # Also what was withheld of a part that is not found.
-        unsupported=_all(answer.unsupported for answer in numbered),
-        flags=_all(answer.flags for answer in numbered),
+        unsupported=_all(answer.unsupported for answer in answers),
+        flags=_all(answer.flags for answer in answers),
         workings=_all(answer.workings for answer in found), conflicts=_all(answer.conflicts for answer in found),
         not_read=_all(answer.not_read for answer in answers),
         passages=_all(
@@ -112,8 +109,13 @@ def _joined(query: Query, plan: Plan, answers: Sequence[Answer], parts: int) -> 
     )  # fmt: skip
 
 
+def renumbered(answers: Sequence[Answer]) -> list[Answer]:
+    """Return answers with the numbers that their sources have in the whole: one that several cite has one number."""
+    numbers: dict[tuple[Citation, ...], int] = {}
+    return [_renumbered(answer, numbers) for answer in answers]
+
+
 def _renumbered(answer: Answer, numbers: dict[tuple[Citation, ...], int]) -> Answer:
-    """Return an answer with the numbers that its sources have in the whole; new ones are added to `numbers`."""
     own: dict[int, list[Citation]] = {}
     for citation in answer.citations:
         own.setdefault(citation.marker, []).append(replace(citation, marker=0))
@@ -123,7 +125,9 @@ def _renumbered(answer: Answer, numbers: dict[tuple[Citation, ...], int]) -> Ans
         return _MARKER.sub(lambda match: f"{match['space']}[{to.get(int(match['number']), match['number'])}]", text)
 
     return replace(
-        answer, answer=marked(answer.answer), unsupported=tuple(map(marked, answer.unsupported)),
+        answer, answer=marked(answer.answer),
+        citations=tuple(replace(citation, marker=to[citation.marker]) for citation in answer.citations),
+        unsupported=tuple(map(marked, answer.unsupported)),
         workings=tuple(
             replace(done, figures=tuple(replace(figure, marker=to[figure.marker]) for figure in done.figures))
             for done in answer.workings

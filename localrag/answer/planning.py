@@ -14,7 +14,7 @@ from datetime import date
 from statistics import median
 from typing import Any, Literal
 
-from localrag.answer import context, followups, intent, prompts
+from localrag.answer import comparison, context, followups, intent, prompts
 from localrag.answer.intent import Intent, Kind
 from localrag.answer.stages import Pair, Query, Route
 from localrag.errors import EmbedderMismatch, ModelError, NotFoundError, UsageError
@@ -58,6 +58,7 @@ class Signals:
     read_tokens: int  # the lesser of the setting and the model's effective length
     kind: Kind = "look-up"
     words: str = ""
+    sides: tuple[str, ...] = ()  # the documents or years that it compares
     exact: str | None = None  # the verb of what code can do exactly ("count")
     pointed: tuple[str, ...] = ()  # the documents that the question points to
     pointed_by: Literal["", "only", "name", "scores"] = ""
@@ -92,7 +93,13 @@ def route(query: Query, resources: Resources) -> Route:
     if query.mode == "exact" or (signals.exact is not None and query.mode == "auto"):
         plan = choose(query.mode, signals, resources.seconds)
         return Route(filters.named_in(plan, query.only), seconds=Seconds(route=query.elapsed()))
+    sides = comparison.sides(query.text, query.documents) if query.mode == "auto" else ()
+    if sides and sides[0].documents:
+        signals = replace(signals, kind="compare", sides=tuple(side.name for side in sides))
+        plan = choose(query.mode, signals, resources.seconds)
+        return Route(filters.named_in(plan, query.only), seconds=Seconds(route=query.elapsed()), sides=sides)
     meant, usage = _intent(query, resources)
+    sides = sides if meant.kind not in ("each", "summary") else ()
     began = time.monotonic()
     pointed, hits = _pointed(query, meant, signals, resources)
     searching = time.monotonic() - began if hits else 0.0
@@ -100,7 +107,7 @@ def route(query: Query, resources: Resources) -> Route:
     reading = tuple(sorted(pointed.documents, key=lambda pair: (pair[0].name, pair[1].path)))
     nearest = document_matching.of_passage(hits[0], query.documents) if hits and not reading else ()
     signals = replace(
-        signals, kind=meant.kind, words=meant.words,
+        signals, kind=meant.kind, words=meant.words, sides=tuple(side.name for side in sides),
         pointed=tuple(document.path for _, document in reading), pointed_by=pointed.by,
         pointed_tokens=sum(tokens(query, document) for _, document in reading),
         warm_tokens=resources.cached(reading) if reading and query.only.pages is None else 0,
@@ -109,7 +116,7 @@ def route(query: Query, resources: Resources) -> Route:
         **fit_signals(hits),
     )  # fmt: skip
     plan = filters.named_in(choose(query.mode, signals, resources.seconds), query.only)
-    return Route(plan, reading, tuple(hits), usage, Seconds(query.elapsed() - searching, searching))
+    return Route(plan, reading, tuple(hits), usage, Seconds(query.elapsed() - searching, searching), sides)
 
 
 def tokens(query: Query, document: Document) -> int:
@@ -197,6 +204,9 @@ def choose(mode: Mode, signals: Signals, seconds: SecondsToRead = lambda tokens,
     kind, reason = (mode, f"You asked for {mode!r}.") if mode != "auto" else _chosen(signals)
     facts = {name: value for name, value in asdict(signals).items() if value not in (None, (), "")}
     facts["pointed"] = list(signals.pointed)
+    if kind == "retrieve" and signals.sides and mode == "auto":
+        kind, reason = "survey", f"It compares {' and '.join(signals.sides)}: each is asked by itself."
+        facts["sides"] = list(signals.sides)
     everything = costs(signals, seconds)
     own = [cost for cost in everything if cost.kind == kind]
     return Plan(kind, reason, facts, (*own, *(cost for cost in everything if cost.kind != kind)))
@@ -206,11 +216,12 @@ def costs(signals: Signals, seconds: SecondsToRead) -> tuple[Cost, ...]:
     """Return what each plan would take, and why it cannot be taken where that is so."""
     passages = min(signals.retrieve_tokens, signals.tokens) + _FRAME
     leaf = min(_LEAF, max(1, signals.tokens // max(1, signals.documents))) + _FRAME
+    leaf, count = (passages, len(signals.sides)) if signals.sides else (leaf, signals.documents)
     each = seconds(leaf, 0)
     return (
         Cost("retrieve", passages, seconds(passages, 0)),
         _read_cost(signals, seconds),
-        Cost("survey", leaf * signals.documents, None if each is None else each * signals.documents),
+        Cost("survey", leaf * count, None if each is None else each * count),
         Cost("exact", 0, 0.0, "" if signals.exact else "code can only count, find, list and calculate"),
     )
 

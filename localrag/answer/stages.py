@@ -38,10 +38,19 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a comparison: its name, what it is asked, and its documents; without any (a year) all are asked."""
+
+    name: str
+    question: str
+    documents: tuple[Pair, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """How a query is answered: its plan, the documents to read whole, and the passages found while planning.
 
-    `usage` and `seconds` are what planning took.
+    `sides` are what is compared, where each is asked by itself. `usage` and `seconds` are what planning took.
     """
 
     plan: Plan
@@ -49,6 +58,7 @@ class Route:
     hits: tuple[Passage, ...] = ()
     usage: Usage = field(default_factory=Usage)
     seconds: Seconds = field(default_factory=Seconds)
+    sides: tuple[Side, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

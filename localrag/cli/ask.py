@@ -226,7 +226,7 @@ def print_table(answer: Answer) -> None:
     libraries = {row.get("library") for row in answer.table}
     hidden = _HIDDEN - ({"library"} if len(libraries) > 1 else set())
     names = [name for name in table_export.columns(answer.table) if name not in hidden]
-    if set(names) - {"library", "document", "answer", "place"}:
+    if set(names) - {"side", "library", "document", "answer", "place"}:
         names.remove("answer")  # the fields say the same
     markers = {(one.document, one.place, one.quote): one.marker for one in answer.citations}
     cells = []

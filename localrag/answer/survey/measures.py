@@ -10,11 +10,25 @@ from __future__ import annotations
 import operator
 import re
 from calendar import monthrange
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from localrag.quantities import MONTH, QUANTITY, find_dates, find_number_words, parse_month, parse_quantity
+from localrag import quantities
+from localrag.answer.table_qa import cells
+from localrag.quantities import (
+    CURRENCY_SIGNS,
+    MONTH,
+    QUANTITY,
+    SCALES,
+    Quantity,
+    find_dates,
+    find_number_words,
+    parse_month,
+    parse_quantity,
+)  # fmt: skip
+from localrag.types import Answer, Figure, Working
 
 Measure = Literal["date", "duration", "money", "percent", "number"]
 How = Literal["more", "less", "at least", "at most"]
@@ -132,3 +146,67 @@ def comparison(text: str) -> tuple[int, Comparison] | None:
             words = re.sub(r"^(?:of|that (?:is|are))\s+", "", text[found.start() :].strip(" .?"), flags=re.I)
             return found.start(), Comparison(how, limit, words)
     return None
+
+
+# --- two answers --------------------------------------------------------------------------------------------
+
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_COUNTED = re.compile(r"\b(?:how many|number of)\b", re.I)
+_MARKER = re.compile(r"\s*\[\d{1,3}\]")
+_LARGE = ((9, " billion"), (6, " million"))
+
+
+def difference(sides: Sequence[tuple[str, str, Answer]]) -> tuple[Working, str] | None:
+    """Return how far the figures of two sides (name, question, answer) are apart, and that in words.
+
+    None unless each gives one figure that its citations have, both in units that convert.
+    """
+    found = [figure for name, question, one in sides if (figure := _figure(name, question, one)) is not None]
+    if len(sides) != 2 or len(found) != 2:
+        return None
+    (one, first), (two, second) = found
+    same = two if two.unit == one.unit else quantities.convert(two, one.unit)
+    if same is None:
+        return None
+    value = one.value - same.value
+    result = _shown(Quantity(abs(value), "percentage points" if one.unit == "%" else one.unit))
+    words = f"{sides[0 if value > 0 else 1][0]} has the greater figure, by {result}."
+    shown = [_shown(one), _shown(two)] if value >= 0 else [_shown(two), _shown(one)]
+    working = Working(" − ".join(shown), result, float(abs(value)), (first, second))
+    return working, words if value else "Both figures are the same."
+
+
+def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, Figure] | None:
+    """Return the one figure of an answer, as a citation has it; that of a year in a table must be under that year."""
+    asked = _quantities(question)
+    said = {one for one in _quantities(_MARKER.sub("", answer.answer)) if one not in asked}
+    said = {one for one in said if one.unit} or (said if _COUNTED.search(question) else set())
+    if not answer.found or len(said) != 1:
+        return None
+    (figure,) = said
+    for at in answer.citations:
+        if "|" not in at.quote and figure in _quantities(at.quote):
+            return figure, Figure(_shown(figure), at.place, at.marker)
+        for cell in cells.find(answer.passages) if "|" in at.quote else ():
+            passage = answer.passages[cell.passage]
+            inside = at.start <= passage.start + cell.start < at.end
+            if not inside or (passage.document, passage.page) != (at.document, at.page):
+                continue
+            whole = Quantity(cell.value.scaleb(SCALES.get(cell.scale, 0)), cell.unit)
+            of_year = not _YEAR.fullmatch(name) or int(name) in cell.years
+            if of_year and figure.unit == whole.unit and figure.value in (cell.value, whole.value):
+                return whole, Figure(cell.text, at.place, at.marker)
+    return None
+
+
+def _quantities(text: str) -> list[Quantity]:
+    return [parse_quantity(match) for match in QUANTITY.finditer(_in_digits(text))]
+
+
+def _shown(quantity: Quantity) -> str:
+    """Format a quantity as people write it: "$2.5 million", "30 days"."""
+    if not quantity.is_money:
+        return str(quantity)
+    power, scale = next(((n, word) for n, word in _LARGE if abs(quantity.value) >= 10**n), (0, ""))
+    sign = CURRENCY_SIGNS.get(quantity.unit, f"{quantity.unit} ")
+    return f"{sign}{quantities.format_number(quantity.value.scaleb(-power))}{scale}"

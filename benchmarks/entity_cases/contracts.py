@@ -217,6 +217,10 @@ def _duty_cases(
     if own and theirs and own != theirs:
         yield case("party", "name for the role", True, who, duty.said(own, duty.rest))
         yield case("party", "answer", False, who, duty.said(theirs, duty.exchanged))
+        by_name = first_capital(f"{head}{asks} {own}{duty.never} {duty.rest}?")
+        yield case("party", "role for the name", True, by_name, f"Yes, {role}{true[len(role) :]}")
+        by_other_name = first_capital(f"{head}{asks} {theirs}{duty.never} {duty.exchanged}?")
+        yield case("party", "question", False, by_other_name, f"Yes, {other}{false[len(other) :]}")
 
 
 # --- contracts: document --------------------------------------------------------------------------------------

@@ -287,7 +287,8 @@ def _right_figures(texts: Texts, rows: Rows, said: Said, dice: random.Random) ->
         plain = replace(said, who="the")
         forms["the Company"] = (said.question(), said.full(who="the Company's"))
         forms["official name"] = (said.question(), said.full(who=genitive(official)))
-        forms["abbreviation"] = (replace(said, who=genitive(short or name)).question(), said.full())
+        if short:
+            forms["abbreviation"] = (replace(said, who=genitive(short)).question(), said.full())
         forms["no company asked for"] = (plain.question(), plain.full())
         quarter = re.match(r"(20\d\d) (Q\d)", said.row.document)
         spoken = f"{quarter[2]} {quarter[1]}" if quarter else ""

@@ -37,6 +37,7 @@ Mark = re.Match[str]
 _MIN_ITEMS, _MAX_ITEMS, _MAX_ITEM = 3, 25, 400
 _MAX_LEAD_LINE, _BARE = 40, 2  # characters of a lead that shares a span, content words of one that says little
 _STOP = re.compile(r"[^\w\s)\]%”'\"](?:\s+(?:and|or|and/or))?$")  # contracts also have U+037E for a semicolon
+_SEMICOLON, _COLUMNS = re.compile(r"[;\u037e](?:\s+(?:and|or|and/or))?$"), re.compile(r"(?<=\S) [•●○◦▪■□►➢✓‣⁃] ")
 _JOINED, _INNER = re.compile(r"\n\s{0,80}[A-Z]"), re.compile(r"\n\s{0,80}\(?(?:[a-z]{1,4}|\d{1,2})[.)]\s", re.I)
 _LOOK_AHEAD = 2  # sentences of an item on lines of their own, at most
 
@@ -104,12 +105,13 @@ def _values(label: str) -> list[int]:
 
 
 def _whole(text: str, items: Sequence[Span]) -> bool:
-    """Whether the last item ends as the others do, and is not joined to what is behind it."""
+    """Whether the last item ends as the others do, and no item is joined to what is behind or beside it."""
     *others, last = [text[start:end] for start, end in items]
-    stops = any(_STOP.search(one) for one in others)
-    ends = last.endswith((".", "!", "?")) if stops else not last.endswith((":", ";", ",", "-"))
+    stops = [bool(_STOP.search(one)) for one in others]
+    ends = last.endswith((".", "!", "?")) if any(stops) else not last.endswith((":", ";", ",", "-"))
+    columns = any(map(_COLUMNS.search, (*others, last))) or (any(map(_SEMICOLON.search, others)) and not all(stops))
     joined = bool(_INNER.search(last)) or (bool(_JOINED.search(last)) and not any(map(_JOINED.search, others)))
-    return ends and not joined and all(len(one) <= _MAX_ITEM for one in (*others, last))
+    return ends and not joined and not columns and all(len(one) <= _MAX_ITEM for one in (*others, last))
 
 
 # --- the list that answers ----------------------------------------------------------------------------------

@@ -76,6 +76,8 @@ def test_a_heading_between_two_lists_belongs_to_neither() -> None:
         "The goods are:\n(a) sand;\n(b) gravel; and\n(c) stone in\n",  # cut at the end of a page
         "The goods are:\n(a) sand;\n(b) gravel;\n(c) what is named in subparagraphs\n(b), (c) and (d) above;\n(f) stone.\n",
         "The Agent warrants that:\n(i) it is able;\n(ii) it is free;\n(iii) it will stay so.\nb) The Firm warrants that:\n",
+        "Competitors include:\n• Pike, Inc. • Orlo, Inc.\n• Tess & Co. • Wren Ltd\n• Kestrel\n",  # two columns
+        "The members oversee:\n• statements; Ann Pike (Chair)\n• practices; Bo Orlo\n• audits; and\n• programs.\n",
         "The goods are:\n• sand\n• gravel\n",  # too short to be worth it
         "Sand\n• one\n• two\n• three\n",  # nothing introduces it
     ],

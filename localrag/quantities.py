@@ -342,18 +342,6 @@ def format_number(value: Decimal) -> str:
     return f"{plain:,f}"
 
 
-def round_quantity(quantity: Quantity) -> Quantity:
-    """Round money to cents, and other long numbers to six decimals or digits."""
-    value = quantity.value
-    if abs(value.adjusted()) >= _MAX_DIGITS or not value:
-        return quantity
-    if quantity.is_money and abs(value) >= Decimal("0.01"):
-        return Quantity(value.quantize(Decimal("0.01"), ROUND_HALF_UP), quantity.unit)
-    exponent = value.normalize().as_tuple().exponent
-    long = not isinstance(exponent, int) or exponent < -8
-    return Quantity(round(value, max(6, 5 - value.adjusted())), quantity.unit) if long else quantity
-
-
 def plural(count: int, noun: str) -> str:
     """Format a count of something: "1 page", "1,204 pages", "2 policies"."""
     many = re.sub("[^aeiou]y$", lambda match: f"{match[0][0]}ie", noun) + "s"

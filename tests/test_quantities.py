@@ -44,11 +44,9 @@ def test_numbers_are_written_with_thousands(value: str, shown: str) -> None:
     assert quantities.format_number(Decimal(value)) == shown
 
 
-def test_money_is_rounded_to_cents() -> None:
-    shown = [
-        str(quantities.round_quantity(Quantity(Decimal(text), "EUR"))) for text in ("360", "66.5", "66.585", "0.001")
-    ]
-    assert shown == ["360 EUR", "66.50 EUR", "66.59 EUR", "0.001 EUR"]
+def test_money_is_written_with_cents() -> None:
+    shown = [str(Quantity(Decimal(text), "EUR")) for text in ("360", "66.5", "0.001")]
+    assert shown == ["360 EUR", "66.50 EUR", "0.001 EUR"]
 
 
 def test_units_of_one_kind_are_converted() -> None:

@@ -141,12 +141,10 @@ class Assistant:
         return planning.route(query, resources)
 
     def _exact(self, query: Query, route: Route) -> Iterator[Event]:
-        """Count, find, list or calculate by code, without a model."""
-        from datetime import date
-
+        """Count, find or list by code, without a model."""
         from localrag.answer.exact import parsing, search
 
-        task = parsing.parse(query.text, date.today())
+        task = parsing.parse(query.text)
         if task is None:
             raise UsageError("this question cannot be answered exactly by code", "Ask it in another mode.")
         done = search.run(task, query.documents, query.only, query.stop)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 from statistics import median
 from typing import Any, Literal
 
@@ -83,7 +82,7 @@ def route(query: Query, resources: Resources) -> Route:
     """
     from localrag.answer.exact import parsing, search
 
-    task = parsing.parse(query.text, date.today())
+    task = parsing.parse(query.text)
     exact = task is not None and (query.mode == "exact" or search.applicable(task, query.documents))
     signals = Signals(
         documents=len(query.documents), tokens=sum(tokens(query, document) for _, document in query.documents),
@@ -198,8 +197,8 @@ def choose(mode: Mode, signals: Signals, seconds: SecondsToRead = lambda tokens,
     if mode == "exact" and signals.exact is None:
         raise UsageError(
             "this question cannot be answered exactly by code",
-            'Leave out the mode, or ask what code can count, find, list or calculate: How many times does "notice" '
-            'occur? Which documents mention "force majeure"? List the documents by date. What is 15 % of 2,400 euros?',
+            'Leave out the mode, or ask what code can count, find or list: How many times does "notice" '
+            'occur? Which documents mention "force majeure"? List the documents by date.',
         )
     kind, reason = (mode, f"You asked for {mode!r}.") if mode != "auto" else _chosen(signals)
     facts = {name: value for name, value in asdict(signals).items() if value not in (None, (), "")}
@@ -222,7 +221,7 @@ def costs(signals: Signals, seconds: SecondsToRead) -> tuple[Cost, ...]:
         Cost("retrieve", passages, seconds(passages, 0)),
         _read_cost(signals, seconds),
         Cost("survey", leaf * count, None if each is None else each * count),
-        Cost("exact", 0, 0.0, "" if signals.exact else "code can only count, find, list and calculate"),
+        Cost("exact", 0, 0.0, "" if signals.exact else "code can only count, find and list"),
     )
 
 

@@ -58,7 +58,7 @@ COMMANDS = (
     _mode("read", "Read whole documents"),
     _mode("retrieve", "Look up passages"),
     _mode("survey", "Ask each document by itself"),
-    _mode("exact", "Count, find and calculate with code"),
+    _mode("exact", "Count, find and list with code"),
     _mode("auto", "Let localrag choose"),
     Command("again", "", "Answer the last question again, with another plan", "again"),
     Command("model", "ID", "Answer with another model", "app.use_model", choices="models"),

@@ -132,12 +132,6 @@ def test_code_counts_words_exactly(assistant: Assistant, models: Any, shelf: She
     assert not ask(assistant, 'How often does "unicorn" occur?', "count")[1].found
 
 
-def test_code_calculates_and_spells(assistant: Assistant, models: Any, small: Library) -> None:
-    assert "4,000" in ask(assistant, "What is 48,000 / 12?", "small")[1].answer
-    assert ask(assistant, "What is 12 * 12?", "small")[1].answer == "12 × 12 = 144"
-    assert models.loaded == []
-
-
 # --- what is found ------------------------------------------------------------------------------------------
 
 

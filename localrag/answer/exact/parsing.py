@@ -1,4 +1,4 @@
-"""Turn a question that code answers better than a model into a task: count, find, list, calculate.
+"""Turn a question that code answers better than a model into a task: count, find, list.
 
 A pattern must match the whole question, and anything in doubt is left to the model: a word without quotation marks is a
 term only if the question says so ("the word notice"). "How often does fever occur?" is about fever.
@@ -9,21 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Literal
 
-from localrag.answer.exact import calculator
 from localrag.quantities import CARDINALS, lazy_re, load_patterns, load_words, parse_date, parse_month
 
 Order = Literal["path", "date", "size", "type"]
-
-
-@dataclass(frozen=True, slots=True)
-class Calculation:
-    """A calculation that needs no document, with its result."""
-
-    text: str
-    verb = "calculate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +60,7 @@ class DocumentList:
         return "count" if self.kind == "count" else "sort" if self.order != "path" else "list"
 
 
-Task = Calculation | TermSearch | IdentifierSearch | DocumentList
+Task = TermSearch | IdentifierSearch | DocumentList
 
 _MAX_QUESTION, _MAX_NAME_WORDS = 600, 10
 _WORDS = load_words("localrag.answer", "words.toml")["exact"]
@@ -92,16 +82,13 @@ _COUNT, _COUNT_IN, _FIND, _HOLDING, _IDENTIFIED, _COUNT_FILES, _LIST_FILES, _LIS
 )  # fmt: skip
 
 
-def parse(question: str, today: date | None = None) -> Task | None:
-    """Return the task that a question plainly asks for, or None; `today` is the meaning of "today" in it."""
+def parse(question: str) -> Task | None:
+    """Return the task that a question plainly asks for, or None."""
     text = " ".join(question.split())
     if not text or len(text) > _MAX_QUESTION:
         return None
     text = _POLITE.sub("", text)
-    if found := _term(text) or _identifier(text) or _documents(text):
-        return found
-    result = calculator.answer(text, today)
-    return None if result is None else Calculation(result)
+    return _term(text) or _identifier(text) or _documents(text)
 
 
 def document_name(words: str | None, *, sure: bool = False) -> str | None:

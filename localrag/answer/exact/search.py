@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from localrag.answer import context
 from localrag.answer.exact.documents import MAX_LINES, ExactAnswer, Pairs, Row, listing, more, named
-from localrag.answer.exact.parsing import Calculation, DocumentList, IdentifierSearch, Task, TermSearch
+from localrag.answer.exact.parsing import DocumentList, IdentifierSearch, Task, TermSearch
 from localrag.quantities import plural
 from localrag.search import filters
 from localrag.store.library import Library
@@ -26,7 +26,7 @@ _MAX_PAGES_NAMED = 12
 
 def applicable(task: Task, documents: Pairs) -> bool:
     """Whether a task can run on these documents: the document that it names is among them."""
-    return isinstance(task, Calculation | DocumentList) or not task.within or bool(named(documents, task.within))
+    return isinstance(task, DocumentList) or not task.within or bool(named(documents, task.within))
 
 
 def run(task: Task, documents: Pairs, only: Filter, stop: Callable[[], bool] = lambda: False) -> ExactAnswer:
@@ -34,8 +34,6 @@ def run(task: Task, documents: Pairs, only: Filter, stop: Callable[[], bool] = l
 
     `stop` is polled at every page; True ends the run with what was found.
     """
-    if isinstance(task, Calculation):
-        return ExactAnswer(task.text, True)
     if isinstance(task, DocumentList):
         return listing(task, documents)
     chosen = named(documents, task.within) if task.within else list(documents)

@@ -7,14 +7,15 @@ Only if every figure is under labels that say what the question says. A result s
 
 from __future__ import annotations
 
+import ast
+import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, DecimalException, localcontext
 from pathlib import PurePosixPath
 
 from localrag.answer import context
-from localrag.answer.exact.calculator import calculate
 from localrag.answer.stages import Prompt, Query, Route
 from localrag.answer.table_qa import cells, date_calculation
 from localrag.answer.table_qa.cells import Cell, plain
@@ -29,6 +30,7 @@ from localrag.types import Answer, Citation, Figure, Passage, Working
 
 _MAX_NAME = 90
 _MAX_PASSAGES = 24
+_MAX_FIGURES = 200  # of one calculation
 _WORDS = load_words("localrag.answer", "words.toml")["calculation"]
 (_STATES_A_RESULT,) = phrases("localrag.answer", "calculation", "states_a_result")
 
@@ -105,7 +107,7 @@ def work_out(kind: Kind, selected: Sequence[Cell]) -> Result | None:
     """
     units = {cell.unit for cell in selected if cell.unit}
     scales = {cell.scale for cell in selected}
-    if len(units) > 1 or (len(scales) > 1 and kind not in ("share", "ratio")):
+    if len(selected) > _MAX_FIGURES or len(units) > 1 or (len(scales) > 1 and kind not in ("share", "ratio")):
         return None
     values = [cell.value for cell in selected]
     if len(scales) > 1:
@@ -114,8 +116,8 @@ def work_out(kind: Kind, selected: Sequence[Cell]) -> Result | None:
     if expression is None or not any(values):  # dashes alone: not reported, rather than nothing
         return None
     try:
-        value = calculate(expression)
-    except ValueError:
+        value = evaluate(expression)
+    except DecimalException:
         return None
     if kind in ("percentage change", "percentage decrease", "share"):
         return Result(expression, f"{_number(_round(value * 100, 2))} %", value * 100)
@@ -156,6 +158,39 @@ def _expression(kind: Kind, values: Sequence[Decimal]) -> str | None:
     if kind == "percentage change":
         return f"({two} − {one}) / {_operand(abs(first)) if first < 0 < last else one}" if first else None
     return f"{one} / {two}" if last else None
+
+
+_OPERATORS: Mapping[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Div: operator.truediv,
+}
+
+
+def evaluate(expression: str) -> Decimal:
+    """Return the value of an expression of `work_out`, as it is shown. Raises DecimalException on division by zero.
+
+    Python's own parser reads it; its numbers are decimals of 28 digits, and nothing is executed.
+    """
+    numbers: list[Decimal] = []
+
+    def named(match: re.Match[str]) -> str:
+        numbers.append(Decimal(match[0]))
+        return f"q{len(numbers) - 1}"
+
+    def value(node: ast.expr) -> Decimal:
+        match node:
+            case ast.Name(id=name):
+                return numbers[int(name[1:])]
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -value(operand)
+            case ast.BinOp(left=left, op=op, right=right):
+                return _OPERATORS[type(op)](value(left), value(right))
+        raise AssertionError(f"{expression!r} is made of numbers and signs")
+
+    source = re.sub(r"[\d.]+", named, expression.replace(",", "").replace(_MINUS, "-"))
+    with localcontext(prec=28):
+        return value(ast.parse(source, mode="eval").body)
 
 
 def _operand(value: Decimal) -> str:

@@ -78,7 +78,7 @@ def test_a_question_that_names_no_document_here_is_not_for_code(library: Editor)
 
     assert not applicable('Find "x" in the Tess contract')
     assert applicable('Find "x" in the Orlo lease') and applicable("list the documents")
-    assert applicable("1 + 1") and not ask('Find "x" in the Tess contract', library).found
+    assert not ask('Find "x" in the Tess contract', library).found
 
 
 def test_which_documents_hold_a_word_and_which_do_not(library: Editor) -> None:

@@ -295,6 +295,14 @@ def test_a_change_is_the_later_less_the_earlier() -> None:
         assert result is not None and result.value == last - first
 
 
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [("5,363 / 32,765", "0.1636807569052342438577750649"), ("(0.1 + 0.2) / 2", "0.15"), ("8 − (−3) − 2", "9")],
+)
+def test_the_value_is_that_of_the_expression_shown(expression: str, value: str) -> None:
+    assert calculation.evaluate(expression) == Decimal(value)
+
+
 def test_a_sum_is_exact() -> None:
     values = _figures(200)
     for count in range(1, 12):

@@ -89,7 +89,7 @@ class Sample:
         return {
             "dataset": str(self.dataset), "library": self.library.name, "library_folder": str(self.library.folder),
             "settings": dict(made), "left_out": left_out,
-            "drafts": sum(question.draft for question in self.questions), "chosen": len(self.questions),
+            "chosen": len(self.questions),
         }  # fmt: skip
 
 
@@ -154,8 +154,6 @@ def _choose(
         count = f"{len(matched.missing)} questions about {len(missing)} documents"
         echo(f"Left out: {count} that are not in {library.name!r}: {named}{more}.", err=True)
     chosen = datasets.sample(matched.questions, how.limit, how.seed)
-    if drafts := sum(question.draft for question in chosen):
-        echo(f"{drafts} of {len(chosen)} questions are drafts that nobody has reviewed.", err=True)
     return Sample(path, how, library, chosen, matched, choices, len(kept) - len(wanted))
 
 

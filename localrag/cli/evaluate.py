@@ -1,10 +1,8 @@
-"""`localrag eval`: the group, and the commands `make`, `judge`, `arena` and `forget`."""
+"""`localrag eval`: the group, and the commands `judge`, `arena` and `forget`."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +10,8 @@ import click
 
 from localrag.cli import eval_dataset
 from localrag.cli.eval_dataset import finish, interval
-from localrag.cli.options import FILE, complete_library, document_option, json_option
-from localrag.cli.output import Stop, bar, echo, interruptible, print_json, table
+from localrag.cli.options import FILE, json_option
+from localrag.cli.output import Stop, echo, interruptible, print_json, table
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
@@ -150,60 +148,6 @@ def _print_arena(report: Mapping[str, Any]) -> None:
         [one["first"], one["second"], *(str(one[name]) for name in ("wins", "ties", "losses")), interval(one["share"])]
         for one in report["pairs"]
     ])  # fmt: skip
-
-
-@eval_command.command("make")
-@click.option("-l", "--library", metavar="NAME", required=True, shell_complete=complete_library,
-              help="The library of your documents.")  # fmt: skip
-@document_option
-@click.option("-n", "wanted", type=click.IntRange(1), default=40, show_default=True, metavar="N",
-              help="The number of questions in the file.")  # fmt: skip
-@click.option("--out", type=FILE, required=True, metavar="FILE.jsonl",
-              help="The file to write to; questions in it stay.")  # fmt: skip
-@eval_dataset.seed_option
-@click.option("--model", "generator", metavar="ID", help="Draft with this installed model.")
-@json_option
-def make_command(
-    library: str, documents: tuple[str, ...], wanted: int, out: Path, seed: int, generator: str | None, as_json: bool
-) -> None:
-    """Draft questions about your own documents, for you to correct.
-
-    The model writes a question and an answer to passages spread over the documents; those whose answer is verbatim in
-    the passage are kept. Review each: correct it or delete its line, and remove "draft": true. Then measure with them:
-    localrag eval retrieval FILE.jsonl --library NAME. Ctrl-C keeps the drafts, and the same command continues.
-    """
-    from localrag.evaluation import drafting
-    from localrag.llm import loading
-    from localrag.store.library import open_library
-
-    settings = load_settings().with_options(generator=generator)
-    with (
-        closing(open_library(settings, library)) as source,
-        closing(loading.load_generator(settings)) as model,
-        interruptible() as stop,
-        bar(wanted) as progress,
-    ):
-        for tally in drafting.make(
-            source, model, out, wanted=wanted, seed=seed, documents=documents or None, stop=lambda: stop.asked
-        ):
-            progress(tally.existing + tally.kept, wanted, f"{sum(tally.dropped.values())} dropped")
-    report = {
-        "out": str(out), "library": library, "model": model.model, "questions": tally.existing + tally.kept,
-        "drafted": tally.kept, "dropped": dict(tally.dropped.most_common()), "chosen": wanted,
-    }  # fmt: skip
-    if not as_json:
-        _print_drafted(report)
-    finish(report, as_json, lambda report: None, stop.asked)
-
-
-def _print_drafted(report: Mapping[str, Any]) -> None:
-    echo(f"Drafted {report['drafted']} questions; {report['out']!r} holds {report['questions']}.")
-    for reason, count in report["dropped"].items():
-        echo(f"  dropped {count}: {reason}")
-    if report["questions"] < report["chosen"]:
-        echo(f"  {report['chosen']} were wanted.")
-    command = f"localrag eval retrieval {shlex.quote(report['out'])} --library {shlex.quote(report['library'])}"
-    echo(f'Next: correct each or delete its line, remove "draft": true, then {command}')
 
 
 @eval_command.command("forget")

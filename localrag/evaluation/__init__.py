@@ -8,7 +8,6 @@ answers.py    is the answer right, and do its quotes occur in the documents?
 baselines.py  one plain prompt, and the question alone
 judge.py      free text graded by code, with kappa against labels
 arena.py      ways of answering compared on the same questions
-drafting.py   questions drafted from a person's own documents
 
 Measuring a model for `localrag calibrate`: calibration_run.py asks and makes the figures, needles.py hides facts.
 """

@@ -2,8 +2,7 @@
 
 A line has `question`, `answer`, `doc`, `evidence`, `page` and `id`; `evidence` may be empty and `page` null. Optional:
 `answerable` (false: the documents do not say; `doc` may be null), `label` (the answer is one of a few choices),
-`category`, `lang`, `docs` (several documents are needed), `grades` (how useful each document is, by path) and `draft`
-(true: written by a model, not reviewed yet).
+`category`, `lang`, `docs` (several documents are needed) and `grades` (how useful each document is, by path).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,6 @@ class Question:
     category: str = ""
     lang: str = ""
     docs: tuple[str, ...] = ()
-    draft: bool = False
     # How useful each document is, if people have graded them: (path, grade); 0 is useless.
     grades: tuple[tuple[str, int], ...] = ()
     # Every short field of the line, for `where`. Keep it last: the digest leaves it out.
@@ -66,8 +64,7 @@ class Question:
     @property
     def digest(self) -> str:
         """A digest of everything that is scored, so that old results are not taken for new ones."""
-        # Reviewing a draft changes no result.
-        return hashlib.sha256(repr(astuple(replace(self, draft=False))[:-1]).encode()).hexdigest()[:12]
+        return hashlib.sha256(repr(astuple(self)[:-1]).encode()).hexdigest()[:12]
 
 
 def load(path: Path) -> list[Question]:
@@ -104,7 +101,7 @@ def _question(row: Any) -> Question:
     if not isinstance(row, Mapping):
         raise TypeError("it is not a JSON object")
     page, docs, answerable = row.get("page"), row.get("docs") or (), row.get("answerable", True)
-    draft, grades = row.get("draft", False), row.get("grades") or {}
+    grades = row.get("grades") or {}
     if page is not None and (isinstance(page, bool) or not isinstance(page, int) or page < 1):
         raise ValueError(f"page is {page!r}, not a number from 1 or null")
     if not isinstance(docs, list | tuple) or not all(isinstance(doc, str) for doc in docs):
@@ -112,16 +109,15 @@ def _question(row: Any) -> Question:
     if not isinstance(grades, dict) or not all(isinstance(grade, int) for grade in grades.values()):
         raise ValueError(f"grades is {grades!r}, not a grade for each path")
     docs = docs or [doc for doc, grade in grades.items() if grade > 0]
-    for name, value in (("answerable", answerable), ("draft", draft)):
-        if not isinstance(value, bool):
-            raise ValueError(f"{name} is {value!r}, not true or false")
+    if not isinstance(answerable, bool):
+        raise ValueError(f"answerable is {answerable!r}, not true or false")
     return Question(
         id=_text(row, "id"), question=_text(row, "question"),
         answer=_text(row, "answer", empty=not answerable or bool(grades)),
         doc=_text(row, "doc", empty=not answerable or bool(docs)), evidence=_text(row, "evidence", empty=True),
         page=page, answerable=answerable, label=_text(row, "label", empty=True) or None,
         category=next((found for name in _CATEGORIES if (found := _text(row, name, empty=True))), ""),
-        lang=_text(row, "lang", empty=True), docs=tuple(docs), draft=draft, grades=tuple(grades.items()),
+        lang=_text(row, "lang", empty=True), docs=tuple(docs), grades=tuple(grades.items()),
         fields=tuple(
             (name, value if isinstance(value, str) else json.dumps(value))
             for name, value in {"answerable": True, **row}.items()
@@ -296,7 +292,7 @@ def _common_folder(dataset: Path, questions: Sequence[Question]) -> Path:
 
 
 def _holds_questions(path: Path) -> bool:
-    """Return whether a file holds questions, drafts or results of an evaluation."""
+    """Return whether a file holds questions or results of an evaluation."""
     try:
         with path.open("rb") as stream:
             first = json.loads(stream.read(_GLANCE).split(b"\n", 1)[0])

@@ -182,12 +182,6 @@ def test_every_missing_document_is_named_up_to_five_and_listed_in_json(documents
     assert len(left["documents_not_in_library"]) == 7
 
 
-def test_drafts_are_counted(documents: Path) -> None:
-    path = write(documents / "qa.jsonl", [{**QUESTIONS[0], "draft": True}, QUESTIONS[1]])
-    shown = run("retrieval", path, "-l", "office")
-    assert "1 of 2 questions are drafts" in shown.stderr
-
-
 def test_graded_documents_are_ranked(documents: Path) -> None:
     rows = [
         {
@@ -211,32 +205,3 @@ def test_a_setting_that_changes_the_search_has_results_of_its_own(settings: Sett
         for more in ({}, {"threads": 2}, {"home": "/x"}, {"reranker": "/m"})
     )
     assert plain == threads == home != reranker
-
-
-# --- drafting -----------------------------------------------------------------------------------------------
-
-
-def test_questions_are_drafted_counted_and_measured(
-    settings: Settings, documents: Path, tmp_path: Path, model: ScriptedGenerator
-) -> None:
-    (documents / "contracts/lease.txt").write_text(LEASE_AT_LENGTH)
-    open_library("office", settings=settings).ingest(documents)
-    model.script = [("", '{"answer": "EUR 2,450", "question": "What is the monthly rent of the harbour office?"}')]
-    out = tmp_path / "drafts.jsonl"
-    shown = run("make", "-l", "office", "-n", 3, "--out", out)
-    assert "Drafted 1 questions" in shown.stdout and "3 were wanted" in shown.stdout
-    assert f"localrag eval retrieval {out} --library office" in shown.stdout
-    report = json.loads(run("make", "-l", "office", "-n", 1, "--out", out, "--json").stdout)
-    assert (report["questions"], report["drafted"], report["complete"]) == (1, 0, True)
-    assert "1 of 1 questions are drafts" in run("retrieval", out, "-l", "office").stderr
-
-
-def test_dropped_drafts_are_reported_with_the_reason(
-    settings: Settings, documents: Path, tmp_path: Path, model: ScriptedGenerator
-) -> None:
-    (documents / "contracts/lease.txt").write_text(LEASE_AT_LENGTH)
-    open_library("office", settings=settings).ingest(documents)
-    model.script = [("", '{"answer": "EUR 9", "question": "What is the monthly rent of the harbour office?"}')]
-    shown = run("make", "-l", "office", "--out", tmp_path / "drafts.jsonl")
-    assert "dropped 1: " in shown.stdout
-    assert not (tmp_path / "drafts.jsonl").exists()

@@ -194,10 +194,6 @@ def test_ten_thousand_documents_are_matched_without_all_pairs(monkeypatch: pytes
     assert len(found.questions) == 10_000 and len(compared) <= 20_000
 
 
-def test_looking_at_a_draft_does_not_make_it_another_question() -> None:
-    assert question("1", draft=True).digest == question("1").digest
-
-
 # --- libraries ----
 
 

@@ -74,7 +74,7 @@ class Settings:
 
     passages: int = _setting(8, "Passages retrieved for a question.", 1, 100)
     prompt_tokens: int = _setting(1000, "Maximum tokens of passages in a prompt (`retrieve`).", 128, 1_000_000)
-    read_tokens: int = _setting(8000, "Maximum tokens of documents in a prompt (`read`).", 128, 10_000_000)
+    read_tokens: int = _setting(6000, "Maximum tokens of documents in a prompt (`read`).", 128, 10_000_000)
 
     ocr: Ocr = _setting("auto", "Recognise text in pictures: auto (pages without text), force (all pages), off.")
     ocr_languages: tuple[str, ...] = _setting(("en",), "Languages that recognition expects (ISO 639-1: en, de).")
@@ -183,11 +183,6 @@ class Settings:
         return self.general_dir / "calibration.json"
 
     @property
-    def calibrating_dir(self) -> Path:
-        """Answers of calibrations, so that a stopped one can resume."""
-        return self._data / "calibrating"
-
-    @property
     def temporary_dir(self) -> Path:
         return self._data / "tmp"
 
@@ -204,7 +199,7 @@ class Settings:
     @property
     def private_dirs(self) -> tuple[Path, ...]:
         """Folders of which a process that works on one library may see that library's part only."""
-        return (self.indexes_dir, self.sessions_dir, self.evaluation_dir, self.calibrating_dir, self.proofs_dir,
+        return (self.indexes_dir, self.sessions_dir, self.evaluation_dir, self.proofs_dir,
                 self._data / "own", self.temporary_dir)  # fmt: skip
 
     @property

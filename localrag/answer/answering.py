@@ -114,9 +114,10 @@ def _answer(
         # What the check read was new, so it does not count as cached.
         done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))
     reading = done if weighed is None else weighed
-    read = (reading.usage.prompt - reading.usage.reused, reading.prompt_seconds)
-    written = (done.usage.generated, done.answer_seconds)
-    calibration.record(settings.calibration_file, model.model, read=read, written=written, after=done.usage.reused)
+    calibration.record(
+        settings.calibration_file, model.model, tokens=reading.usage.prompt - reading.usage.reused,
+        seconds=reading.prompt_seconds, after=done.usage.reused,
+    )  # fmt: skip
     return checking.checked(query, plan, Draft(done, confidence), prompt, model.model)
 
 

@@ -136,7 +136,7 @@ class Assistant:
             cached=(lambda documents: 0) if reproducible else self._cached_tokens,
             seconds=(lambda tokens, behind: None) if reproducible else known.seconds_to_read,
             retrieve_tokens=self._settings.prompt_tokens,
-            read_tokens=min(self._settings.read_tokens, known.effective_tokens),
+            read_tokens=self._read_limit(),
         )  # fmt: skip
         return planning.route(query, resources)
 
@@ -317,7 +317,7 @@ class Assistant:
         library, document = whole.pair
         hits = route.hits or self._search(query, BACKGROUND)
         own = [hit for hit in hits if (hit.library, hit.document_id) == (library.name, document.id)]
-        room = sections.room(self._model(), self._settings, self._calibration())
+        room = sections.room(self._model(), self._settings)
         # Each is half of what the model can use.
         parts = sections.units_of(whole.pair, query.only, self._model(), room)
         return [part for part in parts if own and part.holds(own[0])][:2] or parts[:1]
@@ -334,6 +334,9 @@ class Assistant:
     def _calibration(self) -> calibration.Calibration:
         """Return what is known of the model that answers, without loading it."""
         return calibration.load(self._settings.calibration_file, loading.generator_name(self._settings))
+
+    def _read_limit(self) -> int:
+        return calibration.read_limit(self._settings, loading.generator_name(self._settings))
 
     def library(self, name: str) -> Library:
         """Return an open library, for reading."""
@@ -448,7 +451,7 @@ class Assistant:
         named = [by_name[name] for name in likely if name in by_name]
         for library, document in (pairs if len(pairs) == 1 else named)[:1]:
             tokens = document.characters // planning.CHARACTERS_PER_TOKEN
-            limit = min(self._settings.read_tokens, self._calibration().effective_tokens)
+            limit = self._read_limit()
             if only.pages is None and self._settings.prompt_tokens < tokens <= limit:
                 found = warming.pieces(library, [document], self._model(), self._settings, stop)
                 found = [piece for piece in found if not piece.apart]

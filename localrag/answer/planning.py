@@ -54,7 +54,7 @@ class Signals:
     documents: int
     tokens: int
     retrieve_tokens: int  # that a look-up by passages puts before the model
-    read_tokens: int  # the lesser of the setting and the model's effective length
+    read_tokens: int  # the setting's, or fewer for a small model
     kind: Kind = "look-up"
     words: str = ""
     sides: tuple[str, ...] = ()  # the documents or years that it compares

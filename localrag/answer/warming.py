@@ -213,8 +213,7 @@ def _apart(
 
 
 def _units(library: Library, document: Document, model: Model, settings: Settings) -> list[Unit]:
-    known = calibration.load(settings.calibration_file, model.model)
-    return sections.units_of((library, document), EVERYTHING, model, sections.room(model, settings, known))
+    return sections.units_of((library, document), EVERYTHING, model, sections.room(model, settings))
 
 
 def _cache(library: Library, document: Document, settings: Settings, part: str = "") -> DiskPromptCache:

@@ -266,7 +266,7 @@ def _models(settings: Settings) -> Iterator[Seen]:
 
 
 def _calibration(settings: Settings) -> Iterator[Seen]:
-    """Report how much text the model in use can use, and whether this was measured with the installed weights."""
+    """Report whether the model in use was calibrated with the installed weights."""
     from localrag.llm import calibration
     from localrag.models.store import ModelStore
 
@@ -277,18 +277,13 @@ def _calibration(settings: Settings) -> Iterator[Seen]:
         return
     name = model.id if model.adapter is None else f"{model.id}+{model.adapter.stem}"
     file, weights = settings.calibration_file, model.sha256 + (model.adapter_sha256 or "")
-    measured, known = calibration.load(file, name), calibration.load(file, name, weights)
     again = f"Measure it: localrag calibrate {model.id}"
-    if known.calibrated:
-        at_least = "at least " if known.at_least else ""
-        build = f" with llama-cpp-python {known.build}" if known.build else ""
-        text = f"{at_least}{known.effective_tokens:,} tokens of text"
-        yield "ok", f"{name} can use {text}, measured {known.measured}{build}", ""
-    elif measured.calibrated:
-        message = f"{name} was calibrated with other weights; localrag assumes {known.effective_tokens:,} tokens"
-        yield "warning", message, again
+    if known := calibration.load(file, name, weights).measured:
+        yield "ok", f"{name} was calibrated on {known}", ""
+    elif calibration.load(file, name).measured:
+        yield "warning", f"{name} was calibrated with other weights", again
     else:
-        yield "info", f"{name} is not calibrated; assumed: {known.effective_tokens:,} tokens of text. {again}", ""
+        yield "info", f"{name} is not calibrated. {again}", ""
 
 
 def _libraries(settings: Settings) -> Iterator[Seen]:

@@ -9,5 +9,5 @@ baselines.py  one plain prompt, and the question alone
 judge.py      free text graded by code, with kappa against labels
 arena.py      ways of answering compared on the same questions
 
-Measuring a model for `localrag calibrate`: calibration_run.py asks and makes the figures, needles.py hides facts.
+Measuring a model for `localrag calibrate`: calibration_run.py.
 """

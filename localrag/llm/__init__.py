@@ -22,7 +22,6 @@ class Completed:
     usage: Usage
     ended: Literal["end", "length", "stopped"]
     prompt_seconds: float = 0.0
-    answer_seconds: float = 0.0
     reasoning: str = ""
 
 

@@ -159,7 +159,7 @@ class LlamaGenerator:
         ):
             done = yield from Decoding(self._model, context, thinking, max_tokens, think, thinker, answerer).run(stop)
         usage = Usage(len(prompt), reused, done.tokens)
-        yield Completed(done.text, usage, done.ended, read - began, time.monotonic() - read, done.reasoning)
+        yield Completed(done.text, usage, done.ended, read - began, done.reasoning)
 
     def weigh(
         self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None,

@@ -125,8 +125,7 @@ class LocalEngine:
         except ModelError:
             return {}, {}, self._settings.read_tokens  # no model yet; the first question says so
         passages = prompt_cache.passages(folder, identity, [one.sha256 for one in documents])
-        known = calibration.load(self._settings.calibration_file, name)
-        return prompt_cache.kept(folder, identity), passages, min(self._settings.read_tokens, known.effective_tokens)
+        return prompt_cache.kept(folder, identity), passages, calibration.read_limit(self._settings, name)
 
     def page(self, library: str, document: str, number: int | None = None) -> Opened:
         with closing(api.open_library(library, settings=self._settings)) as opened:

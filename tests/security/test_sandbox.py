@@ -201,7 +201,7 @@ settings = load_settings()
 for name in ("ours", "theirs"):
     sandbox.make_library_folder(settings, name)
     (settings.library_dir(name) / "library.db").write_text("words of " + name)
-for path in (settings.sessions_dir / "talk.json", settings.temporary_dir_of(["theirs"]) / "x", settings.calibrating_dir / "x", elsewhere / "document"):
+for path in (settings.sessions_dir / "talk.json", settings.temporary_dir_of(["theirs"]) / "x", elsewhere / "document"):
     storage.write_bytes(path, b"words")
 offline.confine()
 sandbox.restrict(settings, ["ours"], reads=%s)
@@ -221,7 +221,7 @@ print(*map(tried, (
     lambda: os.link(theirs / "library.db", ours / "hard"), lambda: (theirs / "library.db").rename(ours / "moved"),
     lambda: (theirs / "library.db").unlink(), lambda: os.truncate(theirs / "library.db", 0),
     lambda: (settings.temporary_dir_of(["theirs"]) / "x").read_bytes(),
-    lambda: (settings.sessions_dir / "talk.json").read_bytes(), lambda: (settings.calibrating_dir / "x").read_bytes(),
+    lambda: (settings.sessions_dir / "talk.json").read_bytes(),
 )), attempt(theirs), attempt(settings.indexes_dir), attempt(settings.sessions_dir))
 print(os.system("cat " + str(theirs / "library.db") + " > /dev/null 2>&1") != 0)
 (elsewhere / "document").read_text() if %s is None else None

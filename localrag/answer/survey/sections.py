@@ -14,8 +14,7 @@ from itertools import pairwise
 from localrag.answer import context
 from localrag.answer.context import Span, Unit
 from localrag.answer.stages import Pair
-from localrag.llm import Generator
-from localrag.llm.calibration import Calibration
+from localrag.llm import Generator, calibration
 from localrag.settings import Settings
 from localrag.types import Filter, Page, Passage, place
 
@@ -27,10 +26,10 @@ _MIN_ROOM = 128
 _NO_LEVEL = 99
 
 
-def room(model: Generator, settings: Settings, known: Calibration) -> int:
-    """Return the tokens of text that the model can use at once, by its calibration, its window and the settings."""
+def room(model: Generator, settings: Settings) -> int:
+    """Return the tokens of text that the model can use at once, by its size, its window and the settings."""
     fits = model.window - SUMMARY_TOKENS - _FRAME
-    return max(_MIN_ROOM, min(settings.read_tokens, known.effective_tokens, fits))
+    return max(_MIN_ROOM, min(calibration.read_limit(settings, model.model), fits))
 
 
 def units_of(pair: Pair, only: Filter, model: Generator, limit: int) -> list[Unit]:

@@ -58,7 +58,7 @@ class _Work:
 def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Answer]:
     """Summarise the documents of a query, each by itself and then all together."""
     question = leaf_question(query.search_text or query.text)
-    limit = sections.room(tools.model, tools.settings, tools.known)
+    limit = sections.room(tools.model, tools.settings)
     units = [unit for pair in query.documents for unit in sections.units_of(pair, query.only, tools.model, limit)]
     several = len({unit.pair[1].id for unit in units}) > 1
     work = _Work(query, tools.model, limit)

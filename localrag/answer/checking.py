@@ -67,14 +67,14 @@ def strictly(answer: Answer) -> Answer:
         return replace(answer, reasoning="")
     return replace(
         answer, answer=prompts.WITHHELD, found=False, withheld="; ".join(reasons), citations=(), citations_dropped=0,
-        unsupported=(), flags=(), reasoning="",
+        unsupported=(), flags=(), reasoning="", table=(),
     )  # fmt: skip
 
 
 def with_nearest(answer: Answer, query: Query, passages: Sequence[Passage]) -> Answer:
     """Return an answer with what comes nearest where there is none, unless nothing does."""
     likely = answer.confidence is None or answer.confidence >= _MIN_CONFIDENCE
-    if answer.found or answer.stopped or not likely:
+    if answer.found or (answer.stopped and not answer.withheld) or not likely:
         return answer
     near = nearest(query.search_text or query.text, passages)
     near = tuple(one for one in near if not prompt_injection.find(one.quote))

@@ -72,7 +72,7 @@ def doubts(answer: Answer) -> list[str]:
 def limits(answer: Answer) -> list[str]:
     """Return what a reader must know before relying on an answer, a line each."""
     lines = [f"Withheld in strict mode: {answer.withheld}."] if answer.withheld else []
-    if answer.stopped:
+    if answer.stopped and (answer.found or not answer.withheld):
         lines.append("This answer is not complete: it was stopped or reached its maximum length.")
     elif not answer.withheld and not answer.found and "do not say" not in answer.answer:
         lines.append("The documents do not say.")

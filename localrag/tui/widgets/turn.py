@@ -283,7 +283,7 @@ class TurnView(Vertical):
             *(Static(Content(clean_line(one.shown)), classes="working") for one in answer.workings),
             *(Static(Content(f"! {clean_line(one.shown)}"), classes="remark") for one in answer.conflicts),
             *(CitationLine(one, documents) for one in cited),
-            *((Static(marks.NEAREST, classes="quiet"),) if answer.nearest else ()),
+            *((Static(marks.NEAREST, classes="quiet working"),) if answer.nearest else ()),
             *(CitationLine(one, tuple(near.document for near in answer.nearest)) for one in answer.nearest),
         )
         await self._show_notes(answer, len(answer.citations) - len(cited), has_table)

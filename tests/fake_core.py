@@ -43,7 +43,7 @@ from localrag.types import (
     Turn,
     Usage,
 )
-from localrag.worker.engine import Folder, ModelOffer, Opened, Shelf, Shelved
+from localrag.worker.engine import Folder, Opened, Shelf, Shelved
 
 NOTICE = "Either party may end this agreement with thirty (30) days' written notice."
 TERM = "The term is three years from the effective date."
@@ -254,18 +254,6 @@ class FakeEngine:
 
     def models(self) -> tuple[str, ...]:
         return ("fake-1b", "fake-7b")
-
-    def model_choices(self) -> tuple[ModelOffer, ...]:
-        return (
-            ModelOffer(
-                "big-7b", "Big 7B", "Apache-2.0", 4_700_000_000, 6_100_000_000, "For 16 GB machines.", 51.0,
-                sources=("Hugging Face",),
-            ),
-            ModelOffer(
-                "small-1b", "Small 1B", "MIT", 640_000_000, 1_000_000_000, "Small and quick.", 7.0,
-                sources=("the Python package index", "Hugging Face"), suggested=True,
-            ),
-        )  # fmt: skip
 
     def configure(self, **options: Any) -> None:
         self.configured |= options

@@ -214,9 +214,6 @@ def _confine(arguments: list[str]) -> int:
         if words[:2] in (["models", "install"], ["prove", "offline"]):
             return 0
         if words[:1] in ([], ["chat"]):
-            from localrag.cli import installer
-
-            installer.prepare(arguments)
             viewer_process.start(_show)
         if words[:1] == ["ask"]:
             from localrag.worker import resident

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import io
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -101,14 +102,13 @@ def _run_app(
     settings: Settings, named: list[str], folder: Path | None, only: Filter, mode: Mode, given: Sequence[str],
     resumed: Resumed | None,
 ) -> None:  # fmt: skip
-    from localrag.cli import installer
     from localrag.tui.app import LocalragApp
     from localrag.tui.preferences import Preferences, look_of
 
     app = LocalragApp(
         real_core(settings), libraries=named, folder=folder, only=only, mode=mode,
         preferences=Preferences(settings, options=given), look=look_of(os.environ), resumed=resumed,
-        installer=installer.prepared.install if installer.prepared else None,
+        without_model=_without_model(settings),
     )  # fmt: skip
     # Nobody can type a passphrase behind the screen: what is encrypted meanwhile stays locked.
     unlocked.set_key_source(lambda folder, keyring, ask: keys.library_key(folder, keyring, False))
@@ -121,6 +121,15 @@ def _run_app(
         os._exit(code)
     if code:
         sys.exit(code)
+
+
+def _without_model(settings: Settings) -> bool:
+    """Return whether no model that answers is installed; importing `localrag.models` would delay the first frame."""
+    try:
+        records = list(settings.models_dir.glob("*/model.json"))
+        return not any(json.loads(record.read_bytes()).get("kind") == "generator" for record in records)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
 
 
 def _chat_in_lines(

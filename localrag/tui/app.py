@@ -26,7 +26,7 @@ from localrag.errors import LocalragError, ModelMissing, SettingsError
 from localrag.settings import MODEL_SETTINGS, as_text, project_file
 from localrag.tui.chat_state import Resumed, Scope, Trouble
 from localrag.tui.commands import COMMANDS
-from localrag.tui.lanes import LANES, Core, Installer, Lane, deliver
+from localrag.tui.lanes import LANES, Core, Lane, deliver
 from localrag.tui.preferences import Look, Preferences, themes
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.text import LastLook, clean_line, error_line
@@ -59,8 +59,7 @@ class LocalragApp(App[None]):
     """The app over libraries or a folder; if neither is given, the person chooses.
 
     A `folder` that is no library yet is read after a yes. Questions are narrowed to `only`. `look` is what the terminal
-    can show, and `resumed` a conversation to continue. `installer` is given only if there is no model; without it, the
-    app says what to type.
+    can show, and `resumed` a conversation to continue. `without_model` says that no model is installed.
     """
 
     TITLE = "localrag"
@@ -93,7 +92,7 @@ class LocalragApp(App[None]):
         clock: Callable[[], float] = time.monotonic,
         preferences: Preferences | None = None,
         look: Look | None = None,
-        installer: Installer | None = None,
+        without_model: bool = False,
         resumed: Resumed | None = None,
     ) -> None:
         self._look = look or Look()
@@ -107,8 +106,8 @@ class LocalragApp(App[None]):
         self._apply_look()
         self.lanes = {name: Lane(name) for name in LANES}
         self.works = Works(core, self.lanes)
-        self._installer = installer
-        self._missing = False  # whether no model is installed
+        self._without_model = without_model
+        self._missing = False  # whether a model could not be loaded because none is installed
         self._scope = resumed.scope if resumed else Scope(tuple(libraries), only, mode)
         self._used: tuple[str, ...] = ()
         self._folder = folder
@@ -134,7 +133,7 @@ class LocalragApp(App[None]):
     async def open_first_screen(self) -> None:
         """Lead to a library, then open the conversation."""
         # Without an embedder, which comes with the first model, no folder can be read.
-        if self._installer is not None and not await self._offer_model():
+        if self._without_model and not await self._offer_model():
             self.model = ModelState("failed", error=ModelMissing("no model is installed", "localrag models install"))
         scope = self._scope
         if not scope.libraries:
@@ -211,7 +210,7 @@ class LocalragApp(App[None]):
     async def _offer_model(self) -> bool:
         from localrag.tui.screens.start import NoModelScreen
 
-        return await self.push_screen_wait(NoModelScreen(self.core, self._installer))
+        return await self.push_screen_wait(NoModelScreen())
 
     @work
     async def _offer_missing_model(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -39,19 +39,6 @@ class Core:
 
     engine: Engine
     store: SessionStore
-
-
-@dataclass(frozen=True, slots=True)
-class InstallProgress:
-    """How far an installation is: a line of text, and bytes where something is being fetched."""
-
-    text: str
-    done: int = 0
-    total: int = 0
-
-
-# Installs models one after the other, in a process of its own, which alone may reach the network.
-Installer = Callable[[Sequence[str], Stop], Iterator[InstallProgress]]
 
 
 class Lane:

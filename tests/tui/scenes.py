@@ -112,7 +112,7 @@ async def settings(pilot: Pilot, world: FakeWorld) -> None:
 
 
 async def no_model(pilot: Pilot, world: FakeWorld) -> None:
-    await see(pilot, "small-1b")
+    await see(pilot, "localrag models install")
 
 
 def without_model() -> FakeWorld:

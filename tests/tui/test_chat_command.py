@@ -11,7 +11,6 @@ from localrag.sessions import SessionStore
 from localrag.settings import Settings
 from localrag.store import names
 from localrag.worker.engine import Folder
-from localrag.worker.local import LocalEngine
 
 
 @pytest.fixture
@@ -63,12 +62,14 @@ def test_piped_chat_is_refused_and_names_the_command_for_scripts():
     assert "localrag ask" in result.exception.hint
 
 
-def test_offered_models_are_known_to_the_catalog_and_best_first(tmp_path):
-    from localrag.models import catalog
-
-    engine = LocalEngine(Settings(home=tmp_path))
-    ranks = [catalog.card(offer.id).rank for offer in engine.model_choices()]
-    assert ranks and ranks == sorted(ranks, reverse=True)
+@pytest.mark.parametrize(("record", "without"), [(None, True), ("embedder", True), ("generator", False)])
+def test_a_missing_model_is_noticed_at_the_start(tmp_path, record, without):
+    settings = Settings(home=tmp_path)
+    if record:
+        folder = settings.models_dir / "some"
+        folder.mkdir(parents=True)
+        (folder / "model.json").write_text(f'{{"kind": "{record}"}}')
+    assert chat._without_model(settings) is without
 
 
 def test_real_core_looks_at_folders_without_reading_them(tmp_path):

@@ -9,13 +9,12 @@ import pytest
 from fake_core import SCRIPT, FakeAssistant, FakeLibrary, FakeWorld, Gate
 from textual.widgets import Input
 
-from localrag.errors import Cancelled, ModelError, ModelMissing, StorageError
+from localrag.errors import ModelMissing, StorageError
 from localrag.events import Failure, IngestReport
-from localrag.tui.lanes import InstallProgress
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.dialogs import FolderSuggester
 from localrag.types import SkippedPage
-from tui.screen_text import ask, lines, see, shown, until
+from tui.screen_text import ask, see, shown, until
 
 LEASES = Path("/somewhere/leases")
 
@@ -165,95 +164,24 @@ async def test_folders_are_suggested_as_they_are_typed(tmp_path, monkeypatch):
 # --- a model ------------------------------------------------------------------------------------------------
 
 
-class FakeInstaller:
-    """Plays its script. A Gate waits until it is opened or stopped; at the end the model is installed."""
-
-    def __init__(self, *script, world):
-        self.script, self.world, self.asked = script, world, []
-
-    def __call__(self, ids, stop):
-        self.asked.append(tuple(ids))
-        for step in self.script:
-            if isinstance(step, Gate):
-                if not step.wait(stop):
-                    raise Cancelled("stopped")
-            elif isinstance(step, Exception):
-                raise step
-            else:
-                yield step
-        self.world.assistant.missing = None
-
-
-def without_a_model(*script, **world):
-    """An app without a model, and an installer that plays a script."""
-    missing = ModelMissing("no generator is installed", "localrag models install")
-    made = FakeWorld(FakeAssistant(SCRIPT, missing=missing), **world)
-    installer = FakeInstaller(*script, world=made)
-    return made.app(installer=installer), installer
-
-
-async def choose(pilot):
-    await see(pilot, "Small 1B, licence MIT")
-    await pilot.press("enter")
-    await see(pilot, "y yes")
-
-
-@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
-async def test_a_model_is_installed_after_a_yes_and_loaded(size):
-    gate = Gate()
-    progress = InstallProgress("small-1b", 320 * 10**6, 640 * 10**6)
-    app, installer = without_a_model(progress, gate, InstallProgress("converting"), gate)
-    async with app.run_test(size=size) as pilot:
-        await see(pilot, "Small 1B, licence MIT. Small and quick.")
-        assert any("small-1b" in line and "← suggested" in line for line in lines(app))
-        await pilot.press("up")
-        await see(pilot, "Big 7B, licence Apache-2.0. For 16 GB machines.")
-        await see(pilot, "takes about 6 min at 100 Mbit/s. An answer begins after about 51 s here")
-        await pilot.press("down")
-        await choose(pilot)
-        await see(pilot, "the only one that may use the network")
-        await pilot.press("n")
-        await see(pilot, "Enter installs, after a yes")
-        assert installer.asked == []
-        await choose(pilot)
-        await pilot.press("y")
-        await see(pilot, "50% · 320 of 640 MB")
-        gate.opened.set()
-        await see(pilot, "fake-1b ready")
-    assert installer.asked == [("all-minilm-l6-v2", "small-1b")]
-
-
-async def test_after_a_stopped_or_failed_installation_the_app_opens_anyway():
-    gate = Gate()
-    app, installer = without_a_model(InstallProgress("making its fast form"), gate, ModelError("no source", "Check."))
-    async with app.run_test() as pilot:
-        await choose(pilot)
-        await pilot.press("y")
-        await see(pilot, "making its fast form")
-        await pilot.press("ctrl+c")
-        await see(pilot, "Stopped. Nothing half installed is left.")
-        gate.opened.set()
-        await see(pilot, "Enter installs, after a yes")
-        await pilot.press("enter")
-        await see(pilot, "y yes")
-        await pilot.press("y")
-        await see(pilot, "Error: no source")
-        await pilot.press("escape")
-        await until(pilot, opened(app, "contracts"))
-        await see(pilot, "no model")
-    assert len(installer.asked) == 2
-
-
-async def test_without_an_installer_the_command_is_shown_and_the_model_awaited():
+async def test_without_a_model_the_command_is_shown_and_the_model_awaited():
     assistant = FakeAssistant(SCRIPT, missing=ModelMissing("no generator is installed", "localrag models install"))
-    app = FakeWorld(assistant).app()
+    app = FakeWorld(assistant).app(without_model=True)
     async with app.run_test() as pilot:
-        await see(pilot, "Small 1B, licence MIT")
-        await pilot.press("enter")
-        await see(pilot, "localrag models install small-1b")
+        await see(pilot, "localrag models install")
         assistant.missing = None
         await pilot.press("r")
         await see(pilot, "fake-1b ready")
         await ask(pilot)
         await see(pilot, "Thirty days [1], within")
         assert "no model" not in shown(app)
+
+
+async def test_the_app_opens_without_a_model():
+    assistant = FakeAssistant(SCRIPT, missing=ModelMissing("no generator is installed", "localrag models install"))
+    app = FakeWorld(assistant).app(without_model=True)
+    async with app.run_test() as pilot:
+        await see(pilot, "localrag models install")
+        await pilot.press("escape")
+        await until(pilot, opened(app, "contracts"))
+        await see(pilot, "no model")

@@ -3,7 +3,6 @@
 A viewer needs connections, and what a process starts inherits its confinement. So `start` forks a process beforehand,
 which takes a file and a page from `show` and nothing else, and ends with the app. Limits: somebody who has taken over
 the app can show files, and a viewer may load what they name. Linux only; elsewhere `show` calls the viewer itself.
-`fork` is also how `cli.installer` starts its process.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ def start(opener: Opener) -> None:
     """Fork the process that opens files with `opener`. Call it before threads start and before `offline.confine`."""
     global _pipes
     if sys.platform == "linux":
-        _pipes = fork(lambda requests, reply: _serve(requests, reply, opener))
+        _pipes = _fork(opener)
 
 
-def fork(serve: Callable[[Connection, Connection], None]) -> tuple[Connection, Connection] | None:
+def _fork(opener: Opener) -> tuple[Connection, Connection] | None:
     """Fork a process without a terminal that answers requests; return the pipes to and from it, None if it cannot be.
 
     One-way pipes, because a two-way one is a socket, and those are closed when this process is confined.
@@ -61,7 +60,7 @@ def fork(serve: Callable[[Connection, Connection], None]) -> tuple[Connection, C
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
-        serve(requests, reply)
+        _serve(requests, reply, opener)
     finally:
         os._exit(0)
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from localrag.evaluation.arena import Match
     from localrag.evaluation.runs import Run
 
-_MIN_LABELS = 30  # fewer say little of the grades
-
 
 @click.group("eval")
 def eval_command() -> None:
@@ -37,33 +35,22 @@ eval_command.add_command(eval_dataset.answers_command)
 
 @eval_command.command("judge")
 @click.argument("answers", metavar="RUN.jsonl", type=click.Path(path_type=Path))
-@click.option("--labels", type=FILE, metavar="FILE.jsonl",
-              help='Your labels: {"id": "q1", "label": "right"}; or partly, wrong, declined.')  # fmt: skip
 @eval_dataset.seed_option
 @json_option
-def judge_command(answers: Path, labels: Path | None, seed: int, as_json: bool) -> None:
+def judge_command(answers: Path, seed: int, as_json: bool) -> None:
     """Grade answers against the known ones: right, partly, wrong, declined.
 
-    RUN.jsonl was written by `localrag eval answers --out`; each run in it is graded separately, by code. With 30 labels
-    of your own, the report shows how far the grades agree with them (Cohen's kappa). Below 0.6 the score decides
-    nothing.
+    RUN.jsonl was written by `localrag eval answers --out`; each run in it is graded separately, by code, which misses
+    right answers in quite other words.
     """
     from localrag.evaluation import arena
     from localrag.evaluation import judge as judging
 
-    known = judging.labels(labels) if labels is not None else {}
-    runs, pairs = [], []
+    runs = []
     for side in arena.read(answers):
         graded = [(given, judging.grade(given)) for given in side.answers.values()]
-        pairs += [
-            (known[given.id] if given.found else "declined", grade) for given, grade in graded if given.id in known
-        ]
         runs.append({"setting": side.name, "run": side.run, **judging.summarize(graded, seed)})
-    agreed = judging.agreement(pairs, seed) if len(pairs) >= _MIN_LABELS else None
-    report = {
-        "answers": str(answers), "seed": seed, "questions": sum(run["answers"] for run in runs), "labels": len(pairs),
-        "runs": runs, "agreement": agreed and agreed.to_dict(),
-    }  # fmt: skip
+    report = {"answers": str(answers), "seed": seed, "questions": sum(run["answers"] for run in runs), "runs": runs}
     finish(report, as_json, _print_grades, stopped=False)
 
 
@@ -74,14 +61,6 @@ def _print_grades(report: Mapping[str, Any]) -> None:
         [run["setting"], str(run["answers"]), score, *map(str, run["grades"].values())]
         for run, score in zip(report["runs"], scores, strict=True)
     ])  # fmt: skip
-    agreed = report["agreement"]
-    if agreed is None:
-        echo(f"\nTo learn how far to rely on the grades, label {_MIN_LABELS} of these answers: --labels FILE.jsonl")
-        return
-    kappa = f"kappa {agreed['kappa']:.2f} [{agreed['low']:.2f}, {agreed['high']:.2f}]"
-    echo(f"\n{kappa} against your labels, {agreed['agreed']:.0%} the same, of {agreed['n']}")
-    if not agreed["decides"]:
-        echo("Decides nothing: kappa is below 0.6. Read for yourself.")
 
 
 @eval_command.command("arena")

@@ -6,7 +6,7 @@ runs.py       results as JSON lines, so that an interrupted run continues
 retrieval.py  are the right document, page and text among the passages found?
 answers.py    is the answer right, and do its quotes occur in the documents?
 baselines.py  one plain prompt, and the question alone
-judge.py      free text graded by code, with kappa against labels
+judge.py      free text graded by code
 arena.py      ways of answering compared on the same questions
 
 Measuring a model for `localrag calibrate`: calibration_run.py.

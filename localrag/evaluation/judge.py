@@ -1,28 +1,24 @@
-"""Grade free text against the known answer by code, and measure how far the grades agree with people.
+"""Grade free text against the known answer by code.
 
-Agreement is Cohen's kappa (1960) on labels made by hand; below 0.6 the grades decide nothing. On the answers of
-docs/decisions/0031-judge-and-arena.md it is 0.68, which says little about other kinds of questions.
+Code can tell where an answer's facts differ from the known ones: another number, date or unit, an extra "not", the
+opposite direction, another name. It cannot tell that other words mean the same, so a right answer in its own words or
+in another language is graded too low. On the labelled answers of docs/decisions/0031-judge-and-arena.md it agrees with
+people by a kappa of 0.68, which says little about other kinds of questions.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import permutations
-from pathlib import Path
-from typing import Any, Literal, cast
-
-import numpy as np
+from typing import Any, Literal
 
 from localrag import quantities
-from localrag.errors import UsageError
 from localrag.evaluation import metrics
 from localrag.evaluation.baselines import declines
-from localrag.evaluation.datasets import read_lines
 from localrag.quantities import QUANTITY, Quantity
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
@@ -31,9 +27,6 @@ Grade = Literal["right", "partly", "wrong", "declined"]
 GRADES: tuple[Grade, ...] = ("right", "partly", "wrong", "declined")
 # For a question with an answer; without one, declining is right.
 WORTH: Mapping[Grade, float] = {"right": 1.0, "partly": 0.5, "wrong": 0.0, "declined": 0.0}
-# A judge with a lower kappa decides nothing.
-DECIDES = 0.6
-_LABELS = 'Each line is a JSON object such as {"id": "q1", "label": "right"}; or partly, wrong, declined.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,77 +60,6 @@ def summarize(graded: Sequence[tuple[Given, Grade]], seed: int = 0) -> dict[str,
         "grades": {grade: counts[grade] for grade in GRADES},
     }
 
-
-# --- agreement with people ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """How far a judge agrees with labels on `n` answers; `table` counts (label, grade)."""
-
-    kappa: float
-    low: float
-    high: float
-    agreed: float
-    n: int
-    table: Mapping[tuple[str, str], int]
-
-    @property
-    def decides(self) -> bool:
-        return self.kappa >= DECIDES
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            **{name: round(getattr(self, name), 4) for name in ("kappa", "low", "high", "agreed")},
-            "n": self.n, "decides": self.decides,
-            "table": {label: {grade: self.table[label, grade] for grade in GRADES} for label in GRADES},
-        }  # fmt: skip
-
-
-def agreement(pairs: Sequence[tuple[str, str]], seed: int = 0) -> Agreement | None:
-    """Return the agreement of pairs (label, grade) with a bootstrap interval; None without pairs."""
-    if not pairs:
-        return None
-    at = {grade: i for i, grade in enumerate(GRADES)}
-    size = len(at)
-    cells = np.array([at[cast(Grade, label)] * size + at[cast(Grade, grade)] for label, grade in pairs])
-    table = np.bincount(cells, minlength=size**2).astype(float)
-    drawn = np.random.default_rng(seed).multinomial(len(pairs), table / len(pairs), metrics.RESAMPLES)
-    low, high = np.percentile([_kappa(row.reshape(size, size)) for row in drawn], (2.5, 97.5))
-    square = table.reshape(size, size)
-    return Agreement(
-        _kappa(square), float(low), float(high), float(np.trace(square) / len(pairs)), len(pairs),
-        {(label, grade): int(square[at[label], at[grade]]) for label in GRADES for grade in GRADES},
-    )  # fmt: skip
-
-
-def _kappa(table: Any) -> float:
-    """Return the share of agreement beyond chance in a square table of counts."""
-    total = float(table.sum())
-    chance = float((table.sum(axis=0) * table.sum(axis=1)).sum()) / total**2
-    return 1.0 if chance == 1.0 else (float(np.trace(table)) / total - chance) / (1 - chance)
-
-
-def labels(path: Path) -> dict[str, Grade]:
-    """Read labels made by hand, by question id; the last label of a question counts."""
-    found: dict[str, Grade] = {}
-    for number, line in read_lines(path, "file of labels", _LABELS):
-        try:
-            row = json.loads(line)
-            name, label = str(row["id"]), row["label"]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            raise UsageError(f"line {number} of {str(path)!r} is not a label", _LABELS) from None
-        if label not in GRADES:
-            raise UsageError(f"line {number} of {str(path)!r} has the label {label!r}", _LABELS)
-        found[name] = cast(Grade, label)
-    return found
-
-
-# --- grading by code ----------------------------------------------------------------------------------------
-#
-# Code can tell where an answer's facts differ from the known ones: another number, date or unit, an extra "not", the
-# opposite direction, another name. It cannot tell that other words mean the same, so a right answer in its own words or
-# in another language is graded too low.
 
 _WORDS = quantities.load_words("localrag.evaluation", "words.toml")["judge"]
 # The share of the known answer's words that makes an answer right, and partly right.

@@ -43,25 +43,9 @@ def answers(path: Path, message: dict[str, str]) -> Path:
 def test_each_run_is_graded(tmp_path: Path) -> None:
     assert "3" in run("judge", answers(tmp_path / "good.jsonl", GOOD)).stdout
     report = json.loads(run("judge", tmp_path / "good.jsonl", "--json").stdout)
-    assert report["runs"][0]["score"]["mean"] == 1.0 and report["questions"] == 3 and report["agreement"] is None
+    assert report["runs"][0]["score"]["mean"] == 1.0 and report["questions"] == 3
     report = json.loads(run("judge", answers(tmp_path / "bad.jsonl", BAD), "--json").stdout)
     assert report["runs"][0]["grades"]["wrong"] == 3
-
-
-def test_own_labels_decide_if_there_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, labels = answers(tmp_path / "good.jsonl", GOOD), tmp_path / "labels.jsonl"
-    rows = [
-        {"id": "rent", "label": "wrong"},
-        {"id": "treasurer", "label": "wrong"},
-        {"id": "parking", "label": "right"},
-    ]
-    labels.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    few = json.loads(run("judge", path, "--labels", labels, "--json").stdout)
-    assert few["agreement"] is None and few["labels"] == 3
-    monkeypatch.setattr("localrag.cli.evaluate._MIN_LABELS", 3)
-    many = json.loads(run("judge", path, "--labels", labels, "--json").stdout)
-    assert many["agreement"]["n"] == 3 and not many["agreement"]["decides"]
-    assert "kappa" in run("judge", path, "--labels", labels).stdout
 
 
 def test_a_file_without_answers_is_refused(dataset: Path) -> None:

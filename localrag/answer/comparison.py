@@ -101,7 +101,7 @@ def _marked(text: str, documents: Sequence[Pair], single: bool) -> tuple[str, li
 
 def _is_name(word: re.Match[str], documents: Sequence[Pair]) -> bool:
     """Return whether a word is written like a name, or is in the paths of a few documents."""
-    if folded(word[0]) in _COMMON and (word[0].islower() or word.start() == 0):
+    if folded(word[0]) in _COMMON and not (word[0].isupper() and len(word[0]) > 1):
         return False
     if word[0] != word[0].lower() or word[0][0].isdigit():
         return True

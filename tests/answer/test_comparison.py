@@ -79,6 +79,7 @@ def test_each_side_has_a_question_of_its_own(question: str, asked: str, pair: Li
         "Does the Calder lease run longer than the term that was agreed?",
         "Which contracts have a longer notice period than the Calder lease?",
         "What was the percentage change in rent between 2022 and 2023?",
+        "Is the rent of the Calder lease higher than usual? This agreement may differ.",
         "Wie unterscheidet sich die Miete zwischen dem Calder lease und dem Orlo agreement?",
         "",
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
+from itertools import groupby
 
 import pytest
 from asking import EMBEDDER, search
@@ -218,6 +219,15 @@ def test_the_best_document_comes_first(shelf: Shelf) -> None:
     library = shelf("two", {"a.txt": "Something about leases.", "b.txt": "flamingo flamingo flamingo"})
     ordered = retrieval.in_reading_order(search(library, "flamingo"))
     assert [passage.document for passage in ordered] == ["b.txt", "a.txt"]
+
+
+def test_passages_of_a_document_are_laid_out_together(shelf: Shelf) -> None:
+    text = "\n\n".join(f"Flamingo {n} stands. {'It does nothing else. ' * 60}" for n in range(4))
+    library = shelf("two", {"a.txt": text, "b.txt": text.replace("stands", "sleeps")})
+    found = sorted(search(library, "flamingo", join=False), key=lambda passage: (passage.start, passage.document))
+    assert len([name for name, _ in groupby(found, lambda passage: passage.document)]) > 2
+    ordered = retrieval.in_reading_order(found)
+    assert len([name for name, _ in groupby(ordered, lambda passage: passage.document)]) == 2
 
 
 def test_places_of_two_libraries_are_not_joined(shelf: Shelf) -> None:

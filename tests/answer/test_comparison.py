@@ -165,6 +165,26 @@ def test_money_is_shown_as_people_write_it(assistant: Assistant, models: Any, sh
     assert answer.workings[0].expression == "$514 billion − $198.3 billion"
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "figures", "words"),
+    [
+        # A table of words; tables whose scale is above the figures.
+        ("| Rent | EUR 48,000 a year |\n|---|---|\n| Term | none |", "The rent is EUR 41,500.",
+         ("EUR 48,000", "EUR 41,500"), "by €6,500"),
+        ("| In thousands | 2023 |\n|---|---|\n| Rent | $48,000 |\n| Heat | $9,000 |",
+         "| In millions | 2023 |\n|---|---|\n| Rent | $41 |\n| Heat | $7 |", ("$48,000", "$41"), "by $7 million"),
+    ],
+)  # fmt: skip
+def test_a_figure_of_a_table_has_the_scale_of_its_table(
+    one: str, other: str, figures: tuple[str, str], words: str, assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    text = FILLER[:3000]
+    shelf("firms", {"Calder.md": f"{text}\n\n{one}\n", "Orlo.md": f"{text}\n\n{other}\n", "x.txt": text})
+    models.generator.script = [("of Calder", f"The rent is {figures[0]}."), ("", f"The rent is {figures[1]}.")]
+    _, answer = ask(assistant, "How does the rent differ between Calder and Orlo?", "firms")
+    assert answer.plan.kind == "survey" and words in answer.answer
+
+
 def test_stopped_between_the_sides_what_was_answered_stays(assistant: Assistant, models: Any, pair: Library) -> None:
     models.generator.script = [("", "The notice period is 60 days.")]
     seen: list[Event] = []

@@ -17,6 +17,7 @@ from typing import Literal
 
 from localrag import quantities
 from localrag.answer.table_qa import cells
+from localrag.answer.table_qa.cells import Cell
 from localrag.quantities import (
     CURRENCY_SIGNS,
     MONTH,
@@ -28,7 +29,7 @@ from localrag.quantities import (
     parse_month,
     parse_quantity,
 )  # fmt: skip
-from localrag.types import Answer, Figure, Working
+from localrag.types import Answer, Citation, Figure, Passage, Working
 
 Measure = Literal["date", "duration", "money", "percent", "number"]
 How = Literal["more", "less", "at least", "at most"]
@@ -185,18 +186,22 @@ def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, Figure]
         return None
     (figure,) = said
     for at in answer.citations:
-        if "|" not in at.quote and figure in _quantities(at.quote):
+        table = [cell for cell in cells.find(answer.passages) if _holds(at, answer.passages[cell.passage], cell)]
+        there = _quantities(at.quote)
+        alone = "|" not in at.quote or [one.unit for one in there].count(figure.unit) == 1
+        if not table and figure in there and alone:
             return figure, Figure(_shown(figure), at.place, at.marker)
-        for cell in cells.find(answer.passages) if "|" in at.quote else ():
-            passage = answer.passages[cell.passage]
-            inside = at.start <= passage.start + cell.start < at.end
-            if not inside or (passage.document, passage.page) != (at.document, at.page):
-                continue
+        for cell in table:
             whole = Quantity(cell.value.scaleb(SCALES.get(cell.scale, 0)), cell.unit)
             of_year = not _YEAR.fullmatch(name) or int(name) in cell.years
             if of_year and figure.unit == whole.unit and figure.value in (cell.value, whole.value):
                 return whole, Figure(cell.text, at.place, at.marker)
     return None
+
+
+def _holds(at: Citation, passage: Passage, cell: Cell) -> bool:
+    same = (at.library, at.document, at.page) == (passage.library, passage.document, passage.page)
+    return same and at.start <= passage.start + cell.start < at.end
 
 
 def _quantities(text: str) -> list[Quantity]:

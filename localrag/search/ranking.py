@@ -1,7 +1,7 @@
 """Sort hits and make passages of them: what is known of documents, fairness, copies, and neighbours.
 
-The best hit is taken repeatedly, and each one taken lowers the others of its page, and of its document where the
-question names several. Adjacent hits become one passage; copies and drafts are listed with the best of them. The
+The best hit is taken repeatedly, and each one taken lowers the others of its document where the question names
+several. Adjacent hits become one passage; copies and drafts are listed with the best of them. The
 weights were measured (docs/decisions/0020-ranking.md).
 """
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 DENSE, NAMED, NEWEST, OPENING, ROW, TITLE, RUN = 0.5, 0.5, 0.2, 0.25, 0.15, 0.25, 0.2
 # Passages that hold the words in quotes, or define a term, come before all others.
 PHRASED = 1.0
-# What a hit costs the next ones of its document (where that is one of several named), and of its page.
-CROWDED_DOCUMENT, CROWDED_PAGE = 0.03, 0.015
+# What a hit costs the next ones of its document, where that is one of several named.
+CROWDED_DOCUMENT = 0.03
 # Hits examined for each passage wanted, and the maximum characters of neighbours that become one.
 _DEPTH, _MAX_JOINED = 3, 2400
 # The share of common words from which a passage of one draft stands for that of another.
@@ -78,15 +78,12 @@ def in_turn(hits: Sequence[Hit], limit: int) -> list[tuple[Hit, float]]:
     worth = np.array([hit.score for hit in hits])
     one_of = np.array([hit.places[0].one_of for hit in hits])
     documents = _numbered([(hit.library.name, hit.places[0].row.document_id) for hit in hits])
-    pages = _numbered([(hit.library.name, *hit.places[0].row[1:3]) for hit in hits])
     taken: list[tuple[Hit, float]] = []
     for _ in range(min(limit, len(hits))):
         best = int(np.argmax(worth))
         taken.append((hits[best], float(worth[best])))
         worth[best] = -np.inf
         worth -= CROWDED_DOCUMENT * (one_of & (documents == documents[best]))
-        if hits[best].places[0].row.number is not None:
-            worth -= CROWDED_PAGE * (pages == pages[best])
     return taken
 
 

@@ -84,17 +84,6 @@ def test_a_document_that_is_not_named_may_have_all_places() -> None:
     assert 100 not in order(hits, 15)
 
 
-def test_a_second_hit_of_a_page_costs_a_little() -> None:
-    pages = [hit(1, 0.5, 1, 0), hit(2, 0.499, 1, 0), hit(3, 0.49, 1, 1, number=2)]
-    assert order(pages) == [1, 3, 2]
-    assert order([hit(h.passage, h.score, 1, 0, number=None) for h in pages]) == [1, 2, 3]
-
-
-def test_a_place_in_another_library_is_another_page() -> None:
-    other: Any = SimpleNamespace(name="others")
-    assert order([hit(1, 0.5), hit(2, 0.499, library=other), hit(3, 0.49, position=1)]) == [1, 2, 3]
-
-
 # --- passages -----------------------------------------------------------------------------------------------
 
 TEXT = "\n\n".join(

@@ -212,27 +212,6 @@ def shift_date(day: date, count: int, unit: str) -> date:
     return day + timedelta(days=count * (7 if unit == "week" else 1))
 
 
-def time_between(first: date, last: date, unit: str = "day") -> str:
-    """Describe the time from one date to a later one in a unit and what is left: "6 weeks and 3 days".
-
-    The first date does not count, the last does; a month ends on the same day of the next month.
-    """
-    days = (last - first).days
-    if unit in ("month", "year"):
-        months = (last.year - first.year) * 12 + last.month - first.month
-        if add_months(first, months) > last:
-            months -= 1
-        rest = (last - add_months(first, months)).days
-        years, months = divmod(months, 12) if unit == "year" else (0, months)
-        parts = [(years, "year"), (months, "month"), (rest, "day")]
-    elif unit == "week":
-        parts = [(days // 7, "week"), (days % 7, "day")]
-    else:
-        return plural(days, "day")
-    named = [plural(count, name) for count, name in parts if count] or [plural(0, "day")]
-    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
-
-
 # --- currencies, scales, units ------------------------------------------------------------------------------
 
 CURRENCIES: Mapping[str, str] = by_word(_WORDS["currencies"])

@@ -249,12 +249,11 @@ def _where(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
               help="Only questions with this value in a field; may be given several times.")  # fmt: skip
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look it up.")
 @click.option("--plain", is_flag=True, help="Instead, one plain prompt over the five best passages, without checks.")
-@click.option("--closed-book", is_flag=True, help="Instead, the question alone: what the model remembers.")
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
 @json_option
 def answers_command(
-    dataset: Path, how: Asking, where: dict[str, str], mode: Mode, plain: bool, closed_book: bool,
-    generator: str | None, as_json: bool,
+    dataset: Path, how: Asking, where: dict[str, str], mode: Mode, plain: bool, generator: str | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Are the answers right, and do their quotes occur in the documents?
 
@@ -264,19 +263,16 @@ def answers_command(
     """
     from localrag.evaluation import answers
 
-    if plain + closed_book + (mode != "auto") > 1:
-        raise UsageError("--plain, --closed-book and --mode exclude each other", "One --out keeps several runs apart.")
+    if plain and mode != "auto":
+        raise UsageError("--plain and --mode exclude each other", "One --out keeps several runs apart.")
     settings = load_settings().with_options(generator=generator)
-    baseline = "plain" if plain else "closed-book" if closed_book else None
     with interruptible() as stop, sampled(dataset, how, settings, stop, where=where) as sample:
-        made, rows = ask(sample, settings, mode, baseline, stop)
+        made, rows = ask(sample, settings, mode, plain, stop)
         report = {**sample.about(made), **answers.summarize(rows, how.seed)}
     finish(report, as_json, _print_answers, stop.asked)
 
 
-def ask(
-    sample: Sample, settings: Settings, mode: Mode, baseline: str | None, stop: Stop
-) -> tuple[dict[str, Any], list[Row]]:
+def ask(sample: Sample, settings: Settings, mode: Mode, plain: bool, stop: Stop) -> tuple[dict[str, Any], list[Row]]:
     """Ask all questions; return what decides the results, and a result for each question."""
     from localrag.answer.assistant import Assistant
     from localrag.evaluation import answers, datasets
@@ -288,17 +284,16 @@ def ask(
     held = {name: getattr(settings, name) for name in _OF_ANSWERS}
     values = {name: value if isinstance(value, int | float | None) else str(value) for name, value in held.items()}
     made = {
-        "measure": "answers", "mode": mode, "within_document": within, "baseline": baseline,
+        "measure": "answers", "mode": mode, "within_document": within, "baseline": "plain" if plain else None,
         "model": None if mode == "exact" else loading.generator_identity(settings),
         "apart": calibration.load(settings.calibration_file, loading.generator_name(settings)).apart,
         **state(sample.library, settings), **values,
     }  # fmt: skip
     assistant = Assistant(settings if sample.how.library is not None else datasets.apart(settings))
     asker: Assistant | Plain = assistant
-    if baseline:
+    if plain:
         labelled = {question.question for question in sample.questions if question.label}
-        closed = baseline == "closed-book"
-        asker = Plain(assistant, lambda: loading.load_generator(settings), settings, sample.choices, labelled, closed)
+        asker = Plain(assistant, lambda: loading.load_generator(settings), settings, sample.choices, labelled)
     try:
         rows = gather(
             answers.run(

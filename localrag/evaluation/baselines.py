@@ -1,9 +1,8 @@
-"""Baselines to compare with: one plain prompt over five passages, and the question alone.
+"""A baseline to compare with: one plain prompt over five passages.
 
-Plain is what anybody would write first: the five passages that the same search finds, one instruction, and whatever
-the model replies. A closed book shows no document at all: what is right, the model remembers or guesses. Neither
-reports whether it declined; `declines` reads that from the reply, in English and, less reliably, in German, French,
-Spanish and Chinese.
+It is what anybody would write first: the five passages that the same search finds, one instruction, and whatever the
+model replies. It does not report whether it declined; `declines` reads that from the reply, in English and, less
+reliably, in German, French, Spanish and Chinese.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from localrag.events import Answered, Delta, Event
 from localrag.llm import Completed, Generator
 from localrag.quantities import load_words
 from localrag.settings import Settings
-from localrag.types import Answer, Message, Mode, Passage, Plan, Seconds, Usage
+from localrag.types import Answer, Message, Mode, Plan, Seconds, Usage
 
 if TYPE_CHECKING:
     from localrag.answer.assistant import Assistant
@@ -42,7 +41,6 @@ class Plain:
     settings: Settings
     choices: Sequence[str] = ()  # the possible replies to questions with a label
     labelled: Collection[str] = ()  # the questions with a label
-    closed_book: bool = False  # show no document
     _model: Generator | None = field(default=None, init=False)
 
     def ask(
@@ -50,21 +48,18 @@ class Plain:
         stop: Callable[[], bool],
     ) -> Iterator[Event]:  # fmt: skip
         began = time.monotonic()
-        found: Sequence[Passage] = ()
-        if not self.closed_book:
-            found = self.searcher.search(question, libraries=libraries, k=PASSAGES, documents=documents, join=False)
+        found = self.searcher.search(question, libraries=libraries, k=PASSAGES, documents=documents, join=False)
         retrieve = time.monotonic() - began
         if self._model is None:
             self._model = self.load()
             # Loading the model is not part of a question's time.
             began = time.monotonic() - retrieve
         text = "\n\n".join(f"[{number}] {passage.text}" for number, passage in enumerate(found, 1))
-        shown = "" if self.closed_book else f"Passages:\n\n{text}\n\n"
         choices = self.choices if question in self.labelled else ()
         rule = f"\n\nReply with one of: {'; '.join(choices)}." if choices else ""
         messages = [
-            Message("system", _WORDS["closed_book"] if self.closed_book else PLAIN_RULES),
-            Message("user", f"{shown}Question: {question}{rule}"),
+            Message("system", PLAIN_RULES),
+            Message("user", f"Passages:\n\n{text}\n\nQuestion: {question}{rule}"),
         ]
         done, first = Completed("", Usage(), "stopped"), None
         for event in self._model.generate(

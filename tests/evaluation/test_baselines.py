@@ -67,19 +67,9 @@ def test_choices_are_named_once_where_the_question_has_some(plain: Plain, model:
     assert "Reply with" not in without
 
 
-def test_the_closed_book_shows_no_document(settings: Settings, model: ScriptedGenerator) -> None:
-    class Nobody:
-        def search(self, question: str, **rest: Any) -> Any:
-            raise AssertionError(question)
-
-    answer = ask(Plain(Nobody(), lambda: model, settings, closed_book=True))
-    assert answer.passages == () and answer.found
-    assert [message.text for message in model.prompts[0]][1:] == [f"Question: {RENT}"]
-
-
 def test_the_model_is_loaded_when_there_is_something_to_ask(settings: Settings, model: ScriptedGenerator) -> None:
     loaded = []
-    asker = Plain(Assistant(settings), lambda: loaded.append(1) or model, settings, closed_book=True)  # type: ignore[func-returns-value]
+    asker = Plain(Assistant(settings), lambda: loaded.append(1) or model, settings)  # type: ignore[func-returns-value]
     asker.close()
     assert not loaded
     ask(asker)

@@ -18,14 +18,13 @@ _A = f"{{{_OPEN}/drawingml/2006/main}}"
 _C = f"{{{_OPEN}/drawingml/2006/chart}}"
 _D = f"{{{_OPEN}/drawingml/2006/diagram}}"
 _M = f"{{{_OPEN}/officeDocument/2006/math}}"
-_CX = "{http://schemas.microsoft.com/office/drawing/2014/chartex}"
 _MAX_POINTS = 20_000
 _MAX_DEPTH = 40
 
 
 def chart(root: Element) -> str:
     """Return a chart: its title, then a table with a row for each category and a column for each series."""
-    series = list(_extended(root) if root.tag.startswith(_CX) else _classic(root))
+    series = list(_classic(root))
     lines = [_chart_title(root)]
     shared = {tuple(categories) for _, categories, _ in series if categories}
     if len(shared) <= 1:  # all series over the same categories: one table
@@ -47,7 +46,7 @@ def _table(names: Sequence[str], categories: Sequence[str], columns: Sequence[di
 
 def _chart_title(root: Element) -> str:
     """Return the title, followed by those of the axes, which often name the unit."""
-    own = next((root.find(f"{space}chart/{space}title") for space in (_C, _CX) if root.tag.startswith(space)), None)
+    own = root.find(f"{_C}chart/{_C}title")
     axes = [axis.find(f"{_C}title") for axis in root.iterfind(f"{_C}chart/{_C}plotArea/*")]
     named = [text for title in axes if title is not None and (text := _drawn(title))]
     title = _drawn(own) if own is not None else ""
@@ -84,21 +83,6 @@ def _points(holder: Element | None) -> dict[int, str]:
             outer = values.get(place, outer)
             found[place] = f"{outer} {found[place]}" if depth else outer
     return found
-
-
-def _extended(root: Element) -> Iterator[tuple[str, list[str], dict[int, str]]]:
-    """Yield the series of newer charts: waterfalls, funnels, treemaps."""
-    data = {one.get("id", ""): one for one in root.iter(f"{_CX}data")}
-    for one in root.iter(f"{_CX}series"):
-        identity = one.find(f"{_CX}dataId")
-        held = data.get(identity.get("val", "") if identity is not None else "")
-        if held is None:
-            continue
-        texts, numbers = held.find(f"{_CX}strDim/{_CX}lvl"), held.find(f"{_CX}numDim/{_CX}lvl")
-        categories = [point.text or "" for point in texts] if texts is not None else []
-        form = numbers.get("formatCode", "") if numbers is not None else ""
-        values = {index: _shown(point.text or "", form) for index, point in enumerate(numbers or ())}
-        yield one.findtext(f"{_CX}tx/{_CX}txData/{_CX}v") or "", categories, values
 
 
 def _shown(value: str, form: str) -> str:

@@ -42,7 +42,6 @@ _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")  # the names 
 # Drawings with text, the attribute that names their part, and what reads it.
 DRAWINGS = {
     "{http://schemas.openxmlformats.org/drawingml/2006/chart}chart": ("id", chart),
-    "{http://schemas.microsoft.com/office/drawing/2014/chartex}chart": ("id", chart),
     "{http://schemas.openxmlformats.org/drawingml/2006/diagram}relIds": ("dm", diagram),
 }
 # Entities for pictures and other unparsed data, as patents declare them; text cannot refer to these.

@@ -1,4 +1,4 @@
-"""Durations and ends counted from dates of the text."""
+"""Ends counted from dates of the text."""
 
 from __future__ import annotations
 
@@ -24,17 +24,13 @@ def ask(question: str, text: str = LEASE) -> Answer | None:
 
 
 COUNTED = {
-    "How many days are there between the signing of the lease and the return of the deposit?": "3 May 2024 → 30 September 2024 = 150 days",
-    "How long is it from the signing to the handing over of the premises?": "3 May 2024 → 17 June 2024 = 45 days",
-    "How many weeks after the lease was signed were the premises handed over?": "3 May 2024 → 17 June 2024 = 6 weeks and 3 days",
-    "How many months from the commencement of the lease to 1 January 2025?": "1 July 2024 → 1 January 2025 = 6 months",
     "When does the lease end?": "1 July 2024 + 3 years = 1 July 2027",
     "On what date will the Lease expire?": "1 July 2024 + 3 years = 1 July 2027",
 }
 
 
 @pytest.mark.parametrize(("question", "shown"), COUNTED.items())
-def test_time_is_counted_from_the_dates_of_events(question: str, shown: str) -> None:
+def test_an_end_is_counted_from_the_dates_of_the_text(question: str, shown: str) -> None:
     answer = ask(question)
     assert answer is not None
     assert answer.workings[0].shown == f"{shown}, from p. 2"
@@ -47,11 +43,9 @@ def test_time_is_counted_from_the_dates_of_events(question: str, shown: str) -> 
 @pytest.mark.parametrize(
     "question",
     [
-        "How many days are there between the audit and the handing over of the premises?",
-        "How many days are there between the survey and the signing?",  # 3 April, or 4 March?
         "When does the insurance expire?",
         "When does the meeting end?",
-        "How many days between 3 May 2024 and 17 June 2024?",  # exact counts what needs no document
+        "How many days between 3 May 2024 and 17 June 2024?",
         "When was the lease signed?",
     ],
 )

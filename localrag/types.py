@@ -46,7 +46,7 @@ class _Value:
 
 # --- what checking an answer finds --------------------------------------------------------------------------
 
-FlagKind = Literal["number", "amount", "date", "name", "link", "command", "language", "aside"]
+FlagKind = Literal["number", "amount", "date", "name", "link", "command", "language", "aside", "entity"]
 
 
 @dataclass(frozen=True, slots=True)

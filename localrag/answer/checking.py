@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from localrag.answer import context, intent, prompt_injection, prompts
 from localrag.answer.stages import Draft, Prompt, Query
-from localrag.answer.verify import fact_checks, links, relevance
+from localrag.answer.verify import entities, fact_checks, links, relevance
 from localrag.answer.verify.annotations import doubts
 from localrag.answer.verify.citations import Cited, cite, claims, nearest
 from localrag.store.text_analysis import COMMON
@@ -39,14 +39,16 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
             flags = (language, *flags)
         elif intent.of(query.text).kind in ("look-up", "existence"):
             flags += relevance.check(cited.text, query.text, passages)
+        flags += () if language is not None else entities.check(cited, query.text, passages, query.documents)
         # A figure that is nowhere in the text that was read.
         made_up = any(
             flag.kind in ("number", "amount", "date") and flag.reason == fact_checks.NOWHERE for flag in flags
         )
         baseless = made_up and not cited.citations and len(cited.unsupported) == len(claims(cited.text))
-        if language is None and baseless:
+        if language is None and (baseless or entities.withholds(cited, query.text, flags)):
             # No answer, then. What was withheld is listed among the unsupported sentences.
-            found, cited = False, replace(cited, text=prompts.NOT_FOUND)
+            others = tuple(flag.text for flag in flags if flag.kind == "entity")
+            found, cited = False, Cited(prompts.NOT_FOUND, (), cited.dropped, cited.unsupported + others)
     whole = plan.kind == "read"
     answer = Answer(
         query.text, cited.text, found, plan, model=model,

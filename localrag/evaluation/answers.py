@@ -295,6 +295,7 @@ def _rates(rows: Sequence[Row], seed: int) -> dict[str, Any]:
             answered, lambda row: row["unsupported"], lambda row: max(row.get("sentences", 0), row["unsupported"])
         ),
         "flagged_answers": share(flagged, lambda row: bool(row["flags"])),
+        "entity_errors": share(flagged, lambda row: any(flag["kind"] == "entity" for flag in row["flags"])),
     }
     return {name: found for name, found in rates.items() if found is not None}
 

@@ -16,8 +16,8 @@ from datetime import date
 from typing import Literal
 
 from localrag import quantities
-from localrag.answer.table_qa import cells
-from localrag.answer.table_qa.cells import Cell
+from localrag.answer import cells
+from localrag.answer.cells import Cell
 from localrag.quantities import (
     CURRENCY_SIGNS,
     MONTH,

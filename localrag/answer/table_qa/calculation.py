@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, DecimalException, localcontext
 from pathlib import PurePosixPath
 
-from localrag.answer import context
+from localrag.answer import cells, context
+from localrag.answer.cells import Cell, plain
 from localrag.answer.stages import Prompt, Query, Route
-from localrag.answer.table_qa import cells, date_calculation
-from localrag.answer.table_qa.cells import Cell, plain
+from localrag.answer.table_qa import date_calculation
 from localrag.answer.table_qa.date_calculation import Mention
 from localrag.answer.table_qa.questions import Kind, Request, parse_question
 from localrag.answer.verify import links

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from localrag.answer.table_qa.cells import UNNAMED, YEAR, Cell
+from localrag.answer.cells import UNNAMED, YEAR, Cell
 from localrag.answer.table_qa.questions import Request
 from localrag.quantities import MONTHS
 from localrag.store import text_analysis

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from localrag.answer.table_qa.cells import YEAR, years
+from localrag.answer.cells import YEAR, years
 from localrag.quantities import lazy_re, load_patterns
 
 Kind = Literal[

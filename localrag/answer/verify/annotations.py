@@ -61,7 +61,10 @@ def warnings(unsupported: Sequence[str], flags: Sequence[Flag], confidence: floa
 def doubts(answer: Answer) -> list[str]:
     """Return why strict mode withholds an answer, in words that repeat none of it; empty where it may be shown."""
     found = [f"no source for {plural(len(answer.unsupported), 'sentence')}"] if answer.unsupported else []
-    found += [f"a {kind} has a mark" for kind in dict.fromkeys(flag.kind for flag in answer.flags)]
+    found += [
+        f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} has a mark"
+        for kind in dict.fromkeys(flag.kind for flag in answer.flags)
+    ]
     if answer.citations_dropped:
         found.append("it quotes words that are not in the documents")
     if answer.found and answer.confidence is not None and answer.confidence < MIN_CONFIDENCE:

@@ -339,7 +339,7 @@ def _amount_in_words(number: quantities.NumberWords, text: str) -> Amount:
 _BETWEEN_NAMES = re.compile(r"[ ]|[ ]?&[ ]|, (?=Inc|Ltd|LLC|Corp)")
 _NAME_WORD = re.compile(r"[^\W\d_]+(?:[’'&.-][^\W\d_]+)*\.?")
 # Words with capitals that any answer may add.
-_FRAME = frozenset(quantities.load_words("localrag.answer", "words.toml")["fact_checks"]["frame"].split())
+FRAME = frozenset(quantities.load_words("localrag.answer", "words.toml")["fact_checks"]["frame"].split())
 _OPENERS = text_analysis.COMMON["english"] | {"neither", "based", "according", "yes"}
 _COMMON = frozenset().union(*text_analysis.COMMON.values())
 
@@ -456,7 +456,7 @@ class Evidence:
 
     def _has_word(self, word: str) -> bool:
         for part in text_analysis.written(word.removesuffix("’s").removesuffix("'s")):
-            common = part in _FRAME or part in quantities.MONTHS or part in quantities.NUMBER_WORDS
+            common = part in FRAME or part in quantities.MONTHS or part in quantities.NUMBER_WORDS
             if common or part in self._words or len(part) == 1:
                 continue
             longer = (other for other in self._words if len(other) >= 5)

@@ -9,11 +9,12 @@ from decimal import Decimal
 
 import pytest
 
+from localrag.answer import cells
+from localrag.answer.cells import Cell
 from localrag.answer.stages import Prompt, Query, Route
-from localrag.answer.table_qa import calculation, cells
+from localrag.answer.table_qa import calculation
 from localrag.answer.table_qa.calculation import work_out
 from localrag.answer.table_qa.cell_selection import Selector
-from localrag.answer.table_qa.cells import Cell
 from localrag.answer.table_qa.questions import parse_question
 from localrag.types import Answer, Filter, Passage, Plan
 

@@ -1,0 +1,411 @@
+"""Flag what an answer says of one plan, party, company or year where the text that it cites says it of another.
+
+A span is about what its sentence names, its row and column, its headings and its document, the nearest first. Only a
+competitor is a reason to doubt: another year over the column, another row or name of the same kind, another subject of
+the same verb, a document other than those that have the name. Where nothing is named, or another passage says the same
+of the right one, nothing is flagged. Limits: names are known by their capitals, subjects by an English verb behind
+them; pronouns are not resolved.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from typing import TypeVar
+
+from localrag import quantities
+from localrag.answer import cells
+from localrag.answer.cells import Cell
+from localrag.answer.stages import Pair
+from localrag.answer.verify import citations, fact_checks, naming
+from localrag.answer.verify.citations import Cited, claims, terms, without_markers
+from localrag.answer.verify.fact_checks import Amount, Fact
+from localrag.answer.verify.naming import Act, Name, Roles, Words, listed, same
+from localrag.quantities import lazy_re
+from localrag.store.sentences import sentences
+from localrag.types import Citation, Flag, Passage, source
+
+Key = tuple[str, int]  # library and document
+Mark = TypeVar("Mark")
+
+# Characters of a document read for its subjects, and of its first page for names; characters of all passages searched
+# for another source; documents whose first page is read.
+_MAX_OWN, _OPENING, _MAX_SEARCHED, _MAX_DOCUMENTS = 30_000, 1500, 60_000, 40
+_MIN_SHARED, _NEARLY = 0.5, 0.8  # of a claim's words that another source must have, and of those that the cited has
+_MIN_MENTIONS = 0.05  # of the mentions that a name has where it has most, from which a document may be about it
+_MAX_SHARE = 0.34  # of the documents: what more of them are about tells none from another
+_MAX_LEAD = 40  # characters before the name that a claim is about
+_MAX_ABOVE = 12  # lines over a row of figures that may hold its years
+_MONTHS = re.compile(r"\b(\w{1,12})[ -]months? ended\b", re.I)
+_CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])")
+_FIGURE = lazy_re(r"(?<![\d.,])(?:\d{1,3}(?:[,.’']\d{3}){1,6}(?:[.,]\d{1,6})?|\d{1,20}(?:[.,]\d{1,6})?)(?!\d)")
+_FISCAL, _EACH, _CONTRAST = quantities.phrases("localrag.answer", "entities", "fiscal", "each", "contrast")
+
+
+def check(cited: Cited, question: str, passages: Sequence[Passage], documents: Sequence[Pair]) -> tuple[Flag, ...]:
+    """Return a flag of kind "entity" for each sentence whose cited text is about another one than it names.
+
+    Args:
+        cited: the answer with its citations, which come from `passages`.
+        question: what it names counts for a sentence that names nothing.
+        documents: those that were asked, with their libraries: their names and texts tell whose they are.
+    """
+    work = _Work(question, passages, documents)
+    flags = []
+    for start, end in claims(cited.text):
+        claim = cited.text[start:end]
+        spans = [span for one in cited.citations if f"[{one.marker}]" in claim for span in work.spans(one)]
+        if found := work.wrong(without_markers(claim), spans):
+            about, passage = found
+            where = source(passage.document, passage.place)
+            flags.append(Flag("entity", _sentence(claim), f"it is said of “{about}” in {where}"))
+    return tuple(flags)
+
+
+def withholds(cited: Cited, question: str, flags: Sequence[Flag]) -> bool:
+    """Return whether nothing is left: the question names something, and every sentence with a fact is flagged."""
+    texts = [_sentence(cited.text[start:end]) for start, end in claims(cited.text)]
+    stating = [text for text in texts if any(fact_checks.find_numbers(text, "english"))] or texts
+    wrong = {flag.text for flag in flags if flag.kind == "entity"}
+    return bool(wrong) and wrong.issuperset(stating) and bool(cells.years(question) or any(naming.names(question)))
+
+
+def _sentence(claim: str) -> str:
+    return " ".join(without_markers(claim).split()).rstrip(" .!?。")
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A sentence or a row of a passage."""
+
+    passage: int
+    start: int
+    end: int
+
+
+def _owners(marks: Sequence[tuple[int, Mark]], places: Sequence[int], at: int) -> list[Mark]:
+    """Return whose a figure is: of as many names as figures, in turn or in two lists, that in its place; else all."""
+    kinds = "".join(kind for _, kind in sorted([(p, "m") for p, _ in marks] + [(p, "f") for p in places]))
+    n = len(marks)
+    if at in places and n == len(places) > 1 and kinds in ("mf" * n, "fm" * n, "m" * n + "f" * n, "f" * n + "m" * n):
+        return [marks[places.index(at)][1]]
+    return [mark for _, mark in marks]
+
+
+# --- the check ----------------------------------------------------------------------------------------------
+
+# Whether a span has a fact of the right one: the name of another one if not, "" if so, None if it cannot be told.
+_Judge = Callable[[_Span, Fact | None], str | None]
+
+
+class _Work:
+    """What is known of the question, the passages and their documents while one answer is checked."""
+
+    def __init__(self, question: str, passages: Sequence[Passage], documents: Sequence[Pair]) -> None:
+        self.question, self.passages = question, passages
+        self.language = citations.language(question, passages)
+        self.pairs = {(library.name, document.id): (library, document) for library, document in documents}
+        self.sentences = cache(lambda at: sentences(passages[at].text))
+        self.cells = cache(lambda at: cells.find([passages[at]]))
+        self.labels = cache(lambda row: terms(cells.plain(row), self.language))
+        self.names = cache(lambda text: tuple(naming.names(text, self.known)))
+        self.acts = cache(lambda text: tuple(naming.acts(text)))
+        self.roles, self.mentions, self.called = cache(self._roles_of), cache(self._mentions), cache(self._called)
+
+    def spans(self, citation: Citation) -> Iterator[_Span]:
+        """Yield the sentences and rows that a citation is from."""
+        for at, one in enumerate(self.passages):
+            here = (one.library, one.document, one.page) == (citation.library, citation.document, citation.page)
+            if here and one.start <= citation.start < one.end:
+                first, last = citation.start - one.start, citation.end - one.start
+                yield from (_Span(at, a, b) for a, b in self.sentences(at) if a < last and first < b)
+                return
+
+    def wrong(self, claim: str, spans: Sequence[_Span]) -> tuple[str, Passage] | None:
+        """Return what a claim's source is about, if it is another one and no other passage is a better source."""
+        facts = [fact for fact in fact_checks.find_numbers(claim, self.language) if not _is_year(fact)]
+        places = sorted(fact.start for fact in facts if fact.kind != "date")
+        everything: Sequence[Fact | None] = facts or [None]
+        if spans and naming.told_who(claim, self.question):  # a name alone does not find the sentence about it
+            spans = [*spans, *self._others(self.question, None, ())]
+        for judge in self._judges(claim, spans, places):
+            for fact in everything:
+                holding = [span for span in spans if fact is None or self._places(span, fact)]
+                found = [judge(span, fact) for span in holding]
+                found = found if fact else [one for one in found if one is not None]
+                if found and all(found) and not any(judge(one, fact) == "" for one in self._others(claim, fact, spans)):
+                    at = next(span.passage for span in holding if judge(span, fact))
+                    return str(found[0]), self.passages[at]
+        return None
+
+    def _others(self, claim: str, fact: Fact | None, cited: Sequence[_Span]) -> Iterator[_Span]:
+        """Yield the spans of all passages that have a fact, or nearly as many words of a claim as what it cites."""
+        said = " ".join(map(self._text, cited))
+        named = {word for one in self.names(claim) if not one.is_in(said) for word in terms(one.text, self.language)}
+        wanted = {term for term in terms(claim, self.language) if not term[0].isdigit()} - named
+
+        def shared(span: _Span) -> float:
+            frame = (*self.passages[span.passage].heading, self.passages[span.passage].header) if fact else ()
+            return len(wanted & terms("\n".join((self._text(span), *frame)), self.language)) / max(1, len(wanted))
+
+        least = _MIN_SHARED if fact else max(_MIN_SHARED, _NEARLY * max(map(shared, cited), default=0.0))
+        left = _MAX_SEARCHED
+        for at, passage in enumerate(self.passages):
+            left -= len(passage.text)
+            for start, end in self.sentences(at) if left > 0 else ():
+                span = _Span(at, start, end)
+                if (fact is None or self._places(span, fact)) and shared(span) >= least:
+                    yield span
+
+    def _text(self, span: _Span) -> str:
+        return self.passages[span.passage].text[span.start : span.end]
+
+    def _key(self, span: _Span) -> Key:
+        return self.passages[span.passage].library, self.passages[span.passage].document_id
+
+    def _places(self, span: _Span, fact: Fact) -> list[int]:
+        """Return where in a span a fact is."""
+        text = self._text(span)
+        if fact.kind == "date":
+            dates = (one for one in fact_checks.find_numbers(text, self.language) if one.kind == "date")
+            return [one.start for one in dates if one.days & fact.days or (one.month and one.month == fact.month)]
+        if fact.amount is None:
+            return []
+        own = [
+            match.start()
+            for match in _FIGURE.finditer(text)
+            if fact.amount.is_supported_by(Amount(frozenset([quantities.parse_number(match[0])]), 0, "", match[0]))
+        ]
+        words = quantities.find_number_words(text)
+        return own or [word.start for word in words if word.value in fact.amount.values]
+
+    def _cell(self, span: _Span, fact: Fact | None) -> Cell | None:
+        """Return the cell of a table that has a fact."""
+        if fact is None or not self._text(span).startswith("|"):
+            return None
+        where = [span.start + at for at in self._places(span, fact)]
+        return next((one for one in self.cells(span.passage) if any(one.start <= at < one.end for at in where)), None)
+
+    def _judges(self, claim: str, spans: Sequence[_Span], places: Sequence[int]) -> Iterator[_Judge]:
+        if years := _years_in(claim) or [(-1, year) for _, year in _years_in(self.question)]:
+            yield partial(self._year, years, places, bool(_FISCAL.search(f"{claim} {self.question}")))
+        if called := self._told_apart(claim, spans, places):
+            yield partial(self._document, called, places, bool(_EACH.search(claim)))
+        if named := self.names(claim) or self.names(self.question):
+            yield partial(self._rival, [(name.start, name) for name in named], places)
+        if act := naming.subject(claim, self.question):
+            yield partial(self._subject, act)
+        if months := _months(claim) or _months(self.question):
+            yield partial(self._duration, months)
+        yield partial(self._row, terms(f"{self.question} {claim}", self.language))
+
+    # --- years
+
+    def _year(
+        self, years: Sequence[tuple[int, int]], places: Sequence[int], fiscal: bool, span: _Span, fact: Fact | None
+    ) -> str | None:
+        if fact is not None and fact.kind == "date":
+            return None
+        wanted = set(_owners(years, places, fact.start if fact else -1))
+        found = [self._years_at(span, at, fiscal) for at in (self._places(span, fact) if fact else (-1,))]
+        if any(own & wanted for own in found):
+            return ""
+        return str(max(found[0])) if found and all(found) else None
+
+    def _years_at(self, span: _Span, at: int, fiscal: bool) -> set[int]:
+        """Return the years that a figure of a span is of, as far as its row, its column or its sentence says so."""
+        text = self._text(span)
+        if text.startswith("|"):
+            where = span.start + at
+            cell = next((one for one in self.cells(span.passage) if one.start <= where < one.end), None)
+            dated = (
+                cell and fiscal and any(word.strip(".,").lower() in quantities.MONTHS for word in cell.column.split())
+            )
+            return {*cell.years, *(year - 1 for year in cell.years if dated)} if cell else set()
+        if flat := self._year_above(span, at):
+            return {flat}
+        facts = [one for one in fact_checks.find_numbers(text, self.language) if not _is_year(one)]
+        places = sorted(one.start for one in facts if one.kind != "date")
+        own = next((one.start for one in facts if one.start <= at < one.end), -1)
+        return set(_owners(_years_in(text), places, own))
+
+    def _year_above(self, span: _Span, at: int) -> int | None:
+        """Return the year of a figure in a row without marks, from a line above with as many years as figures."""
+        text, at = self.passages[span.passage].text, span.start + max(at, 0)
+        begin = text.rfind("\n", 0, at) + 1
+        line = text[begin:].partition("\n")[0]
+        figures = [match.start() for match in _FIGURE.finditer(line)]
+        words = line[figures[0] :].split() if len(figures) > 1 else ["-"]
+        if at - begin not in figures or any(not re.search(r"\d|^[–—$€£%()-]+$", word) for word in words):
+            return None
+        for above in reversed(text[:begin].split("\n")[-_MAX_ABOVE - 1 :]):
+            if len(years := _years_in(above)) > 1:
+                return years[figures.index(at - begin)][1] if len(years) == len(figures) else None
+        return None
+
+    # --- names
+
+    @cached_property
+    def known(self) -> Words:
+        """Words with a capital inside a sentence or on the first page of a document, and those of paths."""
+        keys = [*dict.fromkeys((one.library, one.document_id) for one in self.passages), *self.pairs][:_MAX_DOCUMENTS]
+        pairs = [self.pairs[key] for key in dict.fromkeys(keys) if key in self.pairs]
+        texts = [self.question, *(one.text[:_MAX_OWN] for one in self.passages)]
+        found = [word for text in texts for word in naming.INSIDE.findall(text)]
+        for library, document in pairs:
+            found += naming.CAPITAL.findall(library.page_text(document.id, 0)[:_OPENING])
+        return frozenset(listed(" ".join(found))).union(*(self.called(key) for key in self.pairs)) - naming.COMMON
+
+    @cached_property
+    def plain(self) -> Words:
+        """Words that are written without a capital: "party", but not "northwind"."""
+        texts = [self.question, *(one.text[:_MAX_OWN] for one in self.passages)]
+        return frozenset(word for text in texts for word in naming.PLAIN.findall(text))
+
+    def _called(self, key: Key) -> Words:
+        """Return the words of a document's path and title."""
+        document = self.pairs[key][1]
+        named = f"{document.path.rsplit('.', 1)[0]} {document.title}"
+        return frozenset(listed(f"{named} {_CAMEL.sub(' ', named)}"))
+
+    def _mentions(self, name: Name) -> Counter[Key]:
+        """Count the chunks of each document that have a name."""
+        found = Counter[Key]()
+        for library in {id(library): library for library, _ in self.pairs.values()}.values():
+            spans = library.spans_of_passages(library.text.with_phrase(name.order))
+            found.update((library.name, one.document_id) for one in spans)
+        return found
+
+    def _is_about(self, key: Key, name: Name) -> bool:
+        if name.words <= self.called(key):
+            return True
+        mentions = self.mentions(name)
+        return mentions[key] > 0 and mentions[key] >= _MIN_MENTIONS * max(mentions.values())
+
+    def _is_telling(self, name: Name) -> bool:
+        """Whether it is a proper name and a few of the documents are about it."""
+        if name.words <= self.plain and (
+            len(name.words) == 1 or not any(name.words <= self.called(k) for k in self.pairs)
+        ):
+            return False
+        return 0 < sum(self._is_about(key, name) for key in self.pairs) <= max(1, len(self.pairs) * _MAX_SHARE)
+
+    def _fits(self, span: _Span, name: Name) -> bool:
+        """Whether a span's passage or the name of its document has a name."""
+        passage, key = self.passages[span.passage], self._key(span)
+        named = key in self.pairs and name.words <= self.called(key)
+        return named or name.is_in("\n".join((passage.text, *passage.heading, passage.header)))
+
+    def _told_apart(self, claim: str, spans: Sequence[_Span], places: Sequence[int]) -> list[tuple[int, Name]]:
+        """Return the names in a claim, else in its question, that only other documents may be about."""
+        own, asked = self.names(claim), self.names(self.question)
+        if all(self._fits(span, name) for span in spans for name in (*own, *asked)):
+            return []
+        own, asked = (tuple(filter(self._is_telling, names)) for names in (own, asked))
+        # "Northwind Health" does not say which of its plans was asked about.
+        own = tuple(one for one in own if not any(one.words < other.words for other in (*own, *asked)))
+        if own and own[0].start < _MAX_LEAD and not places and not _CONTRAST.match(claim):
+            own = own[:1]
+        return [(one.start, one) for one in own or asked]
+
+    def _document(
+        self, called: Sequence[tuple[int, Name]], places: Sequence[int], each: bool, span: _Span, fact: Fact | None
+    ) -> str | None:
+        key = self._key(span)
+        if key not in self.pairs:
+            return None
+        wanted = _owners(called, places, fact.start if fact else -1)
+        fits = [self._fits(span, name) or self._is_about(key, name) for name in wanted]
+        stem = self.passages[span.passage].document.rsplit("/", 1)[-1].rsplit(".", 1)[0].replace("_", " ")
+        return "" if (all if each else any)(fits) else stem
+
+    def _rival(
+        self, named: Sequence[tuple[int, Name]], places: Sequence[int], span: _Span, fact: Fact | None
+    ) -> str | None:
+        """Compare names with those of the same kind in a sentence, its headings and the columns of its table."""
+        wanted = _owners(named, places, fact.start if fact else -1)
+        if cell := self._cell(span, fact):
+            labels = frozenset(listed(f"{cell.row} {cell.column} {cell.section} {cell.caption}"))
+            if any(name.words <= labels for name in wanted):
+                return ""
+            others = {one.column for one in self.cells(span.passage) if one.table == cell.table} - {cell.column}
+            if cell.column and any(name.words <= frozenset(listed(one)) for one in others for name in wanted):
+                return cell.column
+        rivals = self._rivals(wanted, self._key(span))
+        for level in (self._text(span), *reversed(self.passages[span.passage].heading)) if rivals else ():
+            if any(name.is_in(level) for name in wanted):
+                return ""
+            if hit := next((one for one in rivals if one.is_in(level)), None):
+                return hit.text
+        return None
+
+    def _rivals(self, wanted: Sequence[Name], key: Key) -> list[Name]:
+        """Return the names that begin with the same word as one of these: "Northwind Standard", "Hall 4"."""
+        called = self.called(key) if key in self.pairs else frozenset()
+        found = [
+            other
+            for name in wanted
+            for other in self.all_names.values()
+            if len(name.order) > 1 and name.order[0] == other.order[0] and not same(name.words, other.words)
+        ]
+        general = {one.words for one in found if any(one.words < other for other in self.all_names)}
+        return [one for one in found if one.words not in general and not one.words <= called]
+
+    @cached_property
+    def all_names(self) -> dict[Words, Name]:
+        texts = [self.question, *(one.text[:_MAX_OWN] for one in self.passages)]
+        texts += [title for one in self.passages for title in (*one.heading, one.header)]
+        return {name.words: name for text in texts for name in self.names(text) if len(name.order) > 1}
+
+    def _duration(self, wanted: Words, span: _Span, fact: Fact | None) -> str | None:
+        """Compare "nine months" with the label of a figure's column."""
+        cell = self._cell(span, fact)
+        own = _months(cell.column) if cell else frozenset[str]()
+        return ("" if own & wanted else cell.column) if cell and own else None
+
+    def _row(self, wanted: Words, span: _Span, fact: Fact | None) -> str | None:
+        """Compare what is asked for with the label of a figure's row and with those of the other rows."""
+        if (cell := self._cell(span, fact)) is None:
+            return None
+        own = self.labels(cell.row)
+        if own <= wanted or 2 * len(own & wanted) > len(own):
+            return ""
+        others = (self.labels(one.row) for one in self.cells(span.passage) if one.table == cell.table)
+        return cell.row if any(len(own & wanted) < len(one) and one <= wanted for one in others) else None
+
+    # --- subjects
+
+    def _roles_of(self, key: Key) -> Roles:
+        own = [one.text for one in self.passages if (one.library, one.document_id) == key]
+        if key in self.pairs:
+            library, document = self.pairs[key]
+            own += [page.text for page in library.pages(document.id)]
+        return naming.roles(" ".join(" ".join(own)[:_MAX_OWN].split()))
+
+    def _subject(self, act: Act, span: _Span, fact: Fact | None) -> str | None:
+        others = [one for one in self.acts(self._text(span)) if one.verb == act.verb]
+        if not others or any(same(act.who, one.who) for one in others):
+            return "" if others else None
+        roles = self.roles(self._key(span))
+        who = roles.term(act.who)
+        if any(same(who, roles.term(one.who)) for one in others):
+            return ""
+        other, text = others[0], self._text(span)
+        is_name = not (other.duty or other.plain or act.plain) and who <= self.known
+        is_object = who <= frozenset(listed(text)) and not any(same(who, one.who) for one in self.acts(text))
+        return other.text if is_name or is_object or roles.binds(who, other.plain) else None
+
+
+def _is_year(fact: Fact) -> bool:
+    return fact.kind == "number" and bool(re.fullmatch(r"(?:19|20)\d\d", fact.text.strip()))
+
+
+def _years_in(text: str) -> list[tuple[int, int]]:
+    return [(match.start(), min(cells.years(match[0]))) for match in cells.YEAR.finditer(text)]
+
+
+def _months(text: str) -> Words:
+    return frozenset(word.lower() for word in _MONTHS.findall(text))

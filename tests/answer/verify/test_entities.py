@@ -1,0 +1,172 @@
+"""A sentence is marked where what it cites is said of another plan, party, company or year, and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asking import Shelf, ask
+
+from localrag.answer import context, prompts
+from localrag.answer.assistant import Assistant
+from localrag.answer.verify import citations, entities
+from localrag.answer.verify.annotations import mark
+from localrag.settings import Settings
+from localrag.store.library import Library
+from localrag.types import Filter, Flag, Passage
+
+STANDARD = """Northwind Standard
+
+The out-of-pocket maximum is $6,350 per person. It covers basic dental care with a co-payment of $20."""
+PLUS = """Northwind Health Plus
+
+The out-of-pocket maximum is $4,000 per person. Northwind Health Plus covers emergency care abroad."""
+LEASE = """Lease between Orlo Ltd (the "Landlord") and Tess Brunel (the "Tenant").
+
+The Tenant shall pay a deposit of EUR 4,900 to the Landlord. The Landlord shall insure the building.
+The Tenant may keep one dog. The deposit shall be repaid within 30 days."""
+REPORT = """Figures of the year
+
+|  | 2022 | 2021 |
+| --- | --- | --- |
+| Total revenue | 198,270 | 168,088 |
+| Cost of sales | 62,650 | 52,232 |
+
+Orders rose to 512 in 2022, compared with 431 in 2021. Staff numbered 77."""
+QUARTER = """| | Three Months Ended June 30, 2023 | Six Months Ended June 30, 2023 |
+| --- | --- | --- |
+| Sales | 340 | 655 |"""
+QUILLFEN = "Price list of Quillfen\n\nQuillfen charges EUR 2.95 for each box. Delivery takes two days."
+TESSAR = "Price list of Tessar\n\nTessar charges EUR 3.40 for each box. Delivery takes four days."
+TEXTS = {
+    "standard.txt": STANDARD, "health_plus.txt": PLUS, "lease.txt": LEASE, "report.txt": REPORT,
+    "quarter.txt": QUARTER, "quillfen.txt": QUILLFEN, "tessar.txt": TESSAR,
+}  # fmt: skip
+Check = Callable[..., tuple[Flag, ...]]
+
+
+@pytest.fixture
+def library(shelf: Shelf) -> Library:
+    return shelf("papers", TEXTS)
+
+
+@pytest.fixture
+def check(library: Library) -> Check:
+    def checked(question: str, answer: str, *names: str) -> tuple[Flag, ...]:
+        documents = library.documents()
+        passages: list[Passage] = []
+        for name in names:
+            (unit,) = context.whole((library, library.document(name)), Filter())
+            passages += unit.passages
+        cited = citations.cite(answer, question, passages)
+        assert cited.citations
+        return entities.check(cited, question, passages, [(library, one) for one in documents])
+
+    return checked
+
+
+RIGHT = [
+    ("What is the maximum of Northwind Standard?", "The out-of-pocket maximum of Northwind Standard is $6,350.", "standard.txt"),
+    ("What is the out-of-pocket maximum of Northwind Standard?", "$6,350.", "standard.txt"),
+    ("What must the Tenant pay?", "The Tenant must pay a deposit of EUR 4,900.", "lease.txt"),
+    ("What must the tenant pay to the landlord?", "A deposit of EUR 4,900.", "lease.txt"),
+    ("What must Tess Brunel pay?", "Tess Brunel must pay a deposit of EUR 4,900.", "lease.txt"),
+    ("Who must insure the building?", "The Landlord.", "lease.txt"),
+    ("When is the deposit repaid to the Tenant?", "The deposit shall be repaid within 30 days.", "lease.txt"),
+    ("What was total revenue in 2021?", "Total revenue in 2021 was 168,088.", "report.txt"),
+    ("What was total revenue in 2021?", "168,088.", "report.txt"),
+    ("How did total revenue develop?", "Total revenue was 198,270 in 2022 and 168,088 in 2021.", "report.txt"),
+    ("How many orders were there in 2021?", "There were 431 orders.", "report.txt"),
+    ("How many staff were there in 2021?", "Staff numbered 77.", "report.txt"),
+    ("What were sales for the three months ended June 30?", "Sales were 340.", "quarter.txt"),
+    ("What does Quillfen charge?", "EUR 2.95.", "quillfen.txt"),
+    ("What does Quillfen charge?", "Quillfen charges EUR 2.95 for each box.", "quillfen.txt"),
+    ("What is charged?", "EUR 2.95 for each box.", "quillfen.txt"),
+]  # fmt: skip
+SWAPPED = [
+    ("What is the maximum of each plan?", "Northwind Health Plus has an out-of-pocket maximum of $6,350.", "standard.txt"),
+    ("What is the out-of-pocket maximum of Northwind Health Plus?", "$6,350.", "standard.txt"),
+    ("What is covered?", "Northwind Standard covers emergency care abroad.", "health_plus.txt"),
+    ("What must the Landlord pay?", "The Landlord must pay a deposit of EUR 4,900.", "lease.txt"),
+    ("What must Orlo pay?", "Orlo Ltd shall pay a deposit of EUR 4,900.", "lease.txt"),
+    ("What must the Landlord pay?", "A deposit of EUR 4,900.", "lease.txt"),
+    ("Who must insure the building?", "The Tenant.", "lease.txt"),
+    ("Must the Tenant insure the building?", "Yes, the building.", "lease.txt"),
+    ("What was total revenue in 2021?", "198,270.", "report.txt"),
+    ("How did total revenue develop?", "Total revenue was 198,270 in 2021.", "report.txt"),
+    ("How did total revenue develop?", "Total revenue was 168,088 in 2022 and 198,270 in 2021.", "report.txt"),
+    ("How many orders were there in 2021?", "There were 512 orders.", "report.txt"),
+    ("What was the cost of sales in 2022?", "198,270.", "report.txt"),
+    ("What were sales for the six months ended June 30?", "Sales were 340.", "quarter.txt"),
+    ("What does Tessar charge?", "EUR 2.95.", "quillfen.txt"),
+    ("What is charged?", "Tessar charges EUR 2.95 for each box.", "quillfen.txt"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("question", "answer", "name"), RIGHT)
+def test_what_is_said_of_the_right_one_is_not_marked(check: Check, question: str, answer: str, name: str) -> None:
+    assert check(question, answer, name) == ()
+
+
+@pytest.mark.parametrize(("question", "answer", "name"), SWAPPED)
+def test_what_is_said_of_another_one_is_marked(check: Check, question: str, answer: str, name: str) -> None:
+    (flag,) = check(question, answer, name)
+    assert flag.kind == "entity" and name in flag.reason
+
+
+def test_a_passage_that_says_it_of_the_right_one_speaks_for_the_sentence(library: Library, check: Check) -> None:
+    answer = "Delivery takes two days."
+    assert check("How long does delivery by Tessar take?", answer, "quillfen.txt", "tessar.txt")
+    other = TESSAR.replace("four", "two")
+    passages = [
+        Passage("papers", name, None, None, (), text, 0, len(text), 1.0, document_id=library.document(name).id)
+        for name, text in (("quillfen.txt", QUILLFEN), ("tessar.txt", other))
+    ]
+    cited = citations.cite(answer, "How long does delivery take?", passages[:1])
+    pairs = [(library, one) for one in library.documents()]
+    assert entities.check(cited, "How long does delivery by Tessar take?", passages, pairs) == ()
+
+
+def test_figures_in_lines_without_marks_belong_to_the_years_above() -> None:
+    text = "Results\n\n2022 2021\nRevenue 1,270 1,088\nCosts 650 532"
+    passage = Passage("papers", "a.txt", None, None, (), text, 0, len(text), 1.0)
+    for answer, marked in (("Revenue in 2022 was 1,270.", False), ("Revenue in 2021 was 1,270.", True)):
+        cited = citations.cite(answer, "What was the revenue?", [passage])
+        assert bool(entities.check(cited, "What was the revenue?", [passage], [])) == marked
+
+
+def test_a_name_that_many_documents_have_tells_none_from_another(shelf: Shelf) -> None:
+    library = shelf("ndas", {f"{n}.txt": f"The Receiving Party shall keep {n} copies." for n in (2, 3, 4, 5)} | {
+        "6.txt": "Bidder shall keep six copies of all plans."
+    })  # fmt: skip
+    passage = Passage("ndas", "6.txt", None, None, (), text := "Bidder shall keep six copies of all plans.", 0, len(text),
+                      1.0, document_id=library.document("6.txt").id)  # fmt: skip
+    question = "How many copies of all plans are for the Receiving Party?"
+    cited = citations.cite("Six copies of all plans.", question, [passage])
+    assert entities.check(cited, question, [passage], [(library, one) for one in library.documents()]) == ()
+
+
+# --- in an answer
+
+
+@pytest.fixture
+def assistant(library: Library, models: Any, settings: Settings) -> Assistant:
+    return Assistant(settings)
+
+
+def test_one_sentence_of_another_one_is_marked_and_shown(assistant: Assistant, models: Any) -> None:
+    said = "The Tenant shall pay a deposit of EUR 4,900 to the Landlord. The Tenant shall insure the building."
+    models.generator.script = [("", said)]
+    answer = ask(assistant, "What are the duties of the Tenant?", "papers", documents=["lease.txt"])[1]
+    assert answer.found and [flag.kind for flag in answer.flags] == ["entity"]
+    marked = mark(answer.answer, answer.unsupported, answer.flags)
+    assert "building⚠" in marked and "EUR 4,900⚠" not in marked
+
+
+def test_what_is_withheld_is_listed_with_its_flag(assistant: Assistant, models: Any) -> None:
+    models.generator.script = [("", "The Landlord shall pay a deposit of EUR 4,900.")]
+    answer = ask(assistant, "What deposit must the Landlord pay?", "papers", documents=["lease.txt"])[1]
+    assert not answer.found and answer.answer == prompts.NOT_FOUND and answer.citations == ()
+    (flag,) = answer.flags
+    assert flag.kind == "entity" and answer.unsupported == (flag.text,)

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from localrag.answer import decomposition
+from localrag.answer import decomposition, prompts
 from localrag.answer.stages import Pair, Query, Route, Side
-from localrag.answer.survey import measures
+from localrag.answer.survey import measures, survey_table
 from localrag.events import Answered, Delta, Event, Surveyed
 from localrag.quantities import lazy_re, load_patterns, load_words, phrases
 from localrag.search import document_matching
@@ -33,7 +33,7 @@ _FRAMES = tuple(lazy_re(line, re.I) for name in ("asked", "replaced", "said") fo
 _COMMON = COMMON["english"] | set(_WORDS["followups"]["asking"].split())
 _WORD = re.compile(r"\w+(?:[&./-]\w+)*")
 _PLACE = re.compile(r"<<(\d)>>")
-_YEAR = re.compile(r"(?:19|20)\d\d")
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _DETERMINER = re.compile(r"^(?:(?:the|our|my|your|its|their|an?)\s+)+", re.I)
 _POSSESSIVE = re.compile(r"['’]s?(?!\w)")
 _PREPOSITION = re.compile(r"(?:^| )(?:of|in|for|on|under|at|during|since|as|by|with|from|to)\b", re.I)
@@ -71,7 +71,7 @@ def sides(question: str, documents: Sequence[Pair]) -> tuple[Side, ...]:
     if not 2 <= len(made) <= _MAX_SIDES or not all(side.question for side in made.values()):
         return ()
     if all(_YEAR.fullmatch(side.name) for side in made.values()):
-        return () if _COMPUTED.search(text) else tuple(made.values())
+        return () if any(_COMPUTED.search(side.question) for side in made.values()) else tuple(made.values())
     others = [name for place, name in enumerate(names) if str(place) not in made]
     return _placed(list(made.values()), others, documents)
 
@@ -175,8 +175,8 @@ def answer(
             if isinstance(event, Answered):
                 # Stopped before a word is not the same as nothing found.
                 if event.answer.found or not query.stop():
-                    answers.append(event.answer)
-                    yield Surveyed(number, len(route.sides), _row(side, event.answer))
+                    answers.append(_of_its_year(side, event.answer))
+                    yield Surveyed(number, len(route.sides), _row(side, answers[-1]))
                 continue
             if isinstance(event, Delta) and lead:
                 yield Delta(lead)
@@ -191,6 +191,15 @@ def _side_query(query: Query, side: Side) -> Query:
     return replace(query, text=side.question, search_text=side.question, only=only, history=(), mode="retrieve")
 
 
+def _of_its_year(side: Side, answer: Answer) -> Answer:
+    """Return an answer about a year as none where its quotes name other years alone; they then only come near."""
+    named = set(_YEAR.findall(" ".join(citation.quote for citation in answer.citations)))
+    if side.documents or not named or side.name in named:
+        return answer
+    near = tuple(replace(citation, marker=0) for citation in answer.citations)
+    return replace(answer, answer=prompts.NOT_FOUND, found=False, citations=(), nearest=near)
+
+
 def _joined(query: Query, route: Route, answers: Sequence[Answer]) -> Answer:
     """Return the answers in a line and a row each, under what they differ by, or what they were asked."""
     sides = list(zip(route.sides, answers, strict=False))
@@ -199,10 +208,14 @@ def _joined(query: Query, route: Route, answers: Sequence[Answer]) -> Answer:
         head = f"{len(answers)} of {len(route.sides)} sides were asked."
     elif not head:
         head = f"Each was asked by itself: “{route.sides[0].question}”"
-    lines = [f"- {side.name}: {' '.join(one.answer.split()) if one.found else _nothing(one)}" for side, one in sides]
+    rows = [_row(side, one) for side, one in sides]
+    long = any(len(row["answer"]) > survey_table.MAX_CELL for row in rows)  # then the lines are shown, and no table
+    lines = [
+        f"- {side.name}: {(one.answer if long else _flat(one)) if one.found else _nothing(one)}" for side, one in sides
+    ]
     whole = decomposition.joined(query, route.plan, answers, len(route.sides), "\n".join([head, *lines]))
     return replace(
-        whole, table=tuple(_row(side, one) for side, one in sides),
+        whole, table=tuple(rows),
         workings=(*whole.workings, *([working] if working else [])),
         looked_at=" ".join(f"{side.name}: {one.looked_at}" for side, one in sides if one.looked_at),
     )  # fmt: skip
@@ -218,7 +231,7 @@ def _row(side: Side, answer: Answer) -> dict[str, Any]:
         "library": at.library if at else library,
         "document": at.document if at else document,
         "found": answer.found,
-        "answer": _MARKER.sub("", " ".join(answer.answer.split())) if answer.found else "",
+        "answer": _MARKER.sub("", _flat(answer)) if answer.found else "",
         "place": at.place if at else "",
         "quote": at.quote if at else "",
         "read": "passages",
@@ -226,6 +239,10 @@ def _row(side: Side, answer: Answer) -> dict[str, Any]:
         "why_not": "" if at else why_not,
         **{name: getattr(at, name, None) for name in ("page", "start", "end")},
     }
+
+
+def _flat(answer: Answer) -> str:
+    return " ".join(answer.answer.split())
 
 
 def _nothing(answer: Answer) -> str:

@@ -79,6 +79,8 @@ def test_each_side_has_a_question_of_its_own(question: str, asked: str, pair: Li
         "Does the Calder lease run longer than the term that was agreed?",
         "Which contracts have a longer notice period than the Calder lease?",
         "What was the percentage change in rent between 2022 and 2023?",
+        "What was the decrease in rent for 2023, as compared to 2022?",
+        "What is the average rent for both 2022 and 2023?",
         "Is the rent of the Calder lease higher than usual? This agreement may differ.",
         "Wie unterscheidet sich die Miete zwischen dem Calder lease und dem Orlo agreement?",
         "",
@@ -243,6 +245,15 @@ def test_years_that_no_table_compares_are_asked_one_by_one(assistant: Assistant,
     assert [row["side"] for row in answer.table] == ["2022", "2023"]
 
 
+def test_a_year_without_a_figure_has_not_that_of_another(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("costs", {"report.txt": f"{FILLER[:6000]} In 2023 we spent $3 million on research. {FILLER[6000:12000]}"})
+    models.generator.script = [("", "We spent $3 million on research.")]
+    _, answer = ask(assistant, "How did research change between 2022 and 2023?", "costs")
+    assert [row["found"] for row in answer.table] == [False, True] and not answer.workings
+    assert answer.answer.endswith("- 2022: nothing found\n- 2023: We spent $3 million on research [1].")
+    assert [citation.document for citation in answer.nearest] == ["report.txt"]
+
+
 def test_the_rows_are_shown_as_those_of_a_survey(
     assistant: Assistant, models: Any, pair: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -254,4 +265,7 @@ def test_the_rows_are_shown_as_those_of_a_survey(
     assert results.columns[:3] == ("side", "document", "answer") and len(results.lines) == 2
     print_answer(answer)
     shown = capsys.readouterr().out
+    models.generator.script = [("", f"The notice period is 60 days.\n\n{'The notice period is 60 days. ' * 9}")]
+    _, answer = ask(assistant, BOTH, "pair")
+    assert not survey_table.has_table(answer) and answer.answer.count("\n\n") == 2
     assert "Calder lease.txt" in shown and "It is 90 days." in shown and shown.count("[2]") == 2

@@ -178,7 +178,7 @@ def difference(sides: Sequence[tuple[str, str, Answer]]) -> tuple[Working, str] 
 
 
 def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, Figure] | None:
-    """Return the one figure of an answer, as a citation has it; that of a year in a table must be under that year."""
+    """Return the one figure of an answer, as a citation has it; that of a year must be in a text or cell of it."""
     asked = _quantities(question)
     said = {one for one in _quantities(_MARKER.sub("", answer.answer)) if one not in asked}
     said = {one for one in said if one.unit} or (said if _COUNTED.search(question) else set())
@@ -189,7 +189,7 @@ def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, Figure]
         table = [cell for cell in cells.find(answer.passages) if _holds(at, answer.passages[cell.passage], cell)]
         there = _quantities(at.quote)
         alone = "|" not in at.quote or [one.unit for one in there].count(figure.unit) == 1
-        if not table and figure in there and alone:
+        if not table and figure in there and alone and (not _YEAR.fullmatch(name) or name in at.quote):
             return figure, Figure(_shown(figure), at.place, at.marker)
         for cell in table:
             whole = Quantity(cell.value.scaleb(SCALES.get(cell.scale, 0)), cell.unit)

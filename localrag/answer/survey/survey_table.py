@@ -26,7 +26,7 @@ _SURVEY_COLUMNS = frozenset({"side", "library", "document", "answer", "place", "
 _LAST = ("quote", "place", "why_not")
 _TITLES = {"place": "page", "why_not": "why not"}
 # Longer answers are summaries, which fit no cell of a table.
-_MAX_CELL = 200
+MAX_CELL = 200
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?=T)")
 _PIECES = re.compile(r"\d+|\D+")
 
@@ -83,7 +83,7 @@ class Results:
 def has_table(answer: Answer) -> bool:
     """Return whether a table shows the answer better than lines: a survey's rows, unless they are summaries."""
     return answer.plan.kind == "survey" and any(answer.table) and all(
-        len(str(row.get("answer", ""))) <= _MAX_CELL for row in answer.table
+        len(str(row.get("answer", ""))) <= MAX_CELL for row in answer.table
     )  # fmt: skip
 
 

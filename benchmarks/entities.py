@@ -31,15 +31,10 @@ from entity_cases import contracts, plans, tables
 from entity_cases.cases import SEED, Case, Texts, asked_cases
 
 from localrag.answer.stages import Pair
-from localrag.answer.verify import citations, fact_checks
+from localrag.answer.verify import citations, entities, fact_checks
 from localrag.evaluation import metrics
 from localrag.settings import load_settings
 from localrag.types import Flag
-
-try:
-    from localrag.answer.verify import entities
-except ImportError:  # before there was an entity check: what the others catch
-    entities = None
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SETS = ("northwind", "tatqa", "contractnli", "annual_reports", "sec10q", "cuad")
@@ -87,8 +82,7 @@ def check(case: Case, documents: Sequence[Pair]) -> Checked:
     """Check a case as an answer is checked (`checking.checked`), but not whether it is relevant."""
     cited = citations.cite(case.answer, case.question, case.passages)
     cited, flags = fact_checks.check(cited, case.question, case.passages)
-    if entities is not None:
-        flags += entities.check(cited, case.question, case.passages, documents)
+    flags += entities.check(cited, case.question, case.passages, documents)
     return Checked(case, flags, cited.unsupported)
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from localrag.answer import checking, context, prompt_injection, prompts
 from localrag.answer.stages import Prompt, Query, Route
-from localrag.answer.verify.citations import cite_span
+from localrag.answer.verify import entities
+from localrag.answer.verify.citations import Cited, cite_span
 from localrag.quantities import lazy_re, load_patterns, load_words
 from localrag.store.sentences import sentences
 from localrag.types import Answer, Passage
@@ -65,7 +66,8 @@ class Statement:
 class Verdict:
     """What a clause says to a statement; `likelihood`: that the statement is mentioned at all.
 
-    It is `clear` if the clause has all that the statement is about, and no other that fits nearly as well disagrees.
+    It is `clear` if the clause has all that the statement is about, and no other that fits nearly as well disagrees or
+    is in another document.
     """
 
     yes: bool
@@ -132,7 +134,8 @@ class Reader:
         """
         # Code reads passages at once, also those that did not fit the prompt.
         whole = route.plan.kind == "read"
-        found = self.verdict(asked, prompt.passages if whole or not route.hits else route.hits)
+        passages = prompt.passages if whole or not route.hits else route.hits
+        found = self.verdict(asked, passages)
         if found is None or (asked.asked and not (found.clear and found.likelihood >= _SURE)):
             return None
         plan = route.plan.with_signals(statement=round(found.likelihood, 3))
@@ -147,6 +150,10 @@ class Reader:
             return None
         quote = " ".join(citation.quote.split())
         text = _TABLE["yes" if found.yes else "no"].format(quote=quote)
+        if asked.asked and entities.check(
+            Cited(f"{text} [1]", (citation,), 0, ()), query.text, passages, query.documents
+        ):
+            return None
         cited = context.placed((citation,), prompt.passages, query.libraries)
         shown = context.cited_only(prompt.passages, cited)
         shown = shown if whole else [*prompt.passages, *([] if shown else [found.passage])]
@@ -179,14 +186,12 @@ class Reader:
         near = self._embedder.embed_documents([clause.text for clause in clauses])
         fits = near @ self._embedder.embed_question(asked.text) + _COVERS * covers
         order = np.argsort(-fits)
-        no = [
-            _contradicts(asked, clauses[n], rows[n], weights, float(covers[n]))
-            for n in order
-            if fits[n] >= fits[order[0]] - _RIVAL
-        ]
+        rivals = [n for n in order if fits[n] >= fits[order[0]] - _RIVAL]
+        no = [_contradicts(asked, clauses[n], rows[n], weights, float(covers[n])) for n in rivals]
+        documents = {(clauses[n].passage.library, clauses[n].passage.document) for n in rivals}
         missed = float((weights * ((matched[order[0]] < _MATCH) & ~named)).max() / weights.sum())
         clause, likelihood = clauses[order[0]], 1 / (1 + math.exp(-slope * (float(fits[order[0]]) - even)))
-        clear = len(set(no)) == 1 and missed <= _MISSED
+        clear = len(set(no)) == len(documents) == 1 and missed <= _MISSED
         return Verdict(not no[0], likelihood, clear, clause.passage, clause.start, clause.end)
 
     def _of(self, words: Sequence[str]) -> Vectors:

@@ -131,6 +131,12 @@ def test_no_is_answered_with_the_clause_and_without_the_model(assistant: Assista
     assert not models.generator.prompts
 
 
+def test_clauses_of_several_documents_go_to_the_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("flats", {"hall.txt": "The tenant may keep pets.", "mill.txt": "The tenant may keep pets."})
+    ask(assistant, "May the tenant keep pets?", "flats")
+    assert models.generator.prompts
+
+
 def test_a_question_in_doubt_goes_to_the_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     shelf("flat", {"lease.txt": "The rent is due on the third day. The keys are with the porter."})
     ask(assistant, "May the tenant keep pets in the flat?", "flat")

@@ -15,8 +15,10 @@ from localrag.events import Answered, Delta, Event, Found, Planned, Surveyed
 from localrag.settings import Settings
 from localrag.store.library import Library
 
-CALDER = f"{FILLER[:3000]} The notice period is 60 days. The yearly rent is EUR 48,000. Dogs are welcome."
-ORLO = f"{FILLER[3000:6000]} The notice period is 90 days. The yearly rent is EUR 41,500."
+CALDER = f"{FILLER[:3000]} The notice period is 60 days. The yearly rent is EUR 48,000. The rent is EUR 48,000 a year. Dogs are welcome."
+ORLO = (
+    f"{FILLER[3000:6000]} The notice period is 90 days. The yearly rent is EUR 41,500. The rent is EUR 3,500 a month."
+)
 BOTH = "How does the notice period differ between the Calder lease and the Orlo agreement?"
 
 
@@ -145,8 +147,12 @@ def test_a_side_that_says_nothing_has_not_the_figure_of_the_other(
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("The notice period is 60 days.", "The yearly rent is EUR 41,500."),  # of another kind
+        (
+            "The notice period is 60 days.",
+            "The yearly rent is EUR 41,500. The rent is EUR 3,500 a month.",
+        ),  # of another kind
         ("The notice period is 60 days.", "The notice period is 75 days."),  # not in the text
+        ("The rent is EUR 48,000 a year.", "The rent is EUR 3,500 a month."),
         ("The notice period is 60 days, the yearly rent EUR 48,000.", "The notice period is 90 days."),  # several
     ],
 )
@@ -171,8 +177,8 @@ def test_money_is_shown_as_people_write_it(assistant: Assistant, models: Any, sh
     ("one", "other", "figures", "words"),
     [
         # A table of words; tables whose scale is above the figures.
-        ("| Rent | EUR 48,000 a year |\n|---|---|\n| Term | none |", "The rent is EUR 41,500.",
-         ("EUR 48,000", "EUR 41,500"), "by €6,500"),
+        ("| Rent | EUR 48,000 a year |\n|---|---|\n| Term | none |", "The rent is EUR 41,500 per year.",
+         ("EUR 48,000 a year", "EUR 41,500"), "by €6,500"),
         ("| In thousands | 2023 |\n|---|---|\n| Rent | $48,000 |\n| Heat | $9,000 |",
          "| In millions | 2023 |\n|---|---|\n| Rent | $41 |\n| Heat | $7 |", ("$48,000", "$41"), "by $7 million"),
     ],

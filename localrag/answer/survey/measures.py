@@ -154,6 +154,7 @@ def comparison(text: str) -> tuple[int, Comparison] | None:
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _COUNTED = re.compile(r"\b(?:how many|number of)\b", re.I)
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
+_RATE = re.compile(rf"\s*(?:1|an?|per|each|every)\s+({'|'.join(_DAYS)})\b", re.I)
 _LARGE = ((9, " billion"), (6, " million"))
 
 
@@ -165,9 +166,9 @@ def difference(sides: Sequence[tuple[str, str, Answer]]) -> tuple[Working, str] 
     found = [figure for name, question, one in sides if (figure := _figure(name, question, one)) is not None]
     if len(sides) != 2 or len(found) != 2:
         return None
-    (one, first), (two, second) = found
+    (one, rate, first), (two, other, second) = found
     same = two if two.unit == one.unit else quantities.convert(two, one.unit)
-    if same is None:
+    if same is None or (rate and other and rate != other):
         return None
     value = one.value - same.value
     result = _shown(Quantity(abs(value), "percentage points" if one.unit == "%" else one.unit))
@@ -177,11 +178,14 @@ def difference(sides: Sequence[tuple[str, str, Answer]]) -> tuple[Working, str] 
     return working, words if value else "Both figures are the same."
 
 
-def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, Figure] | None:
-    """Return the one figure of an answer, as a citation has it; that of a year must be in a text or cell of it."""
-    asked = _quantities(question)
-    said = {one for one in _quantities(_MARKER.sub("", answer.answer)) if one not in asked}
-    said = {one for one in said if one.unit} or (said if _COUNTED.search(question) else set())
+def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, str, Figure] | None:
+    """Return the one figure of an answer and what it is for ("month"), as a citation has it.
+
+    That of a side that is a year must be in a text or cell of that year.
+    """
+    asked, told = _quantities(question), _quantities(_MARKER.sub("", answer.answer))
+    said = [one for one in told if one not in asked]
+    said = [one for one in said if one.unit] or (said if _COUNTED.search(question) else [])
     if not answer.found or len(said) != 1:
         return None
     (figure,) = said
@@ -190,12 +194,12 @@ def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, Figure]
         there = _quantities(at.quote)
         alone = "|" not in at.quote or [one.unit for one in there].count(figure.unit) == 1
         if not table and figure in there and alone and (not _YEAR.fullmatch(name) or name in at.quote):
-            return figure, Figure(_shown(figure), at.place, at.marker)
+            return figure, there[figure] or told[figure], Figure(_shown(figure), at.place, at.marker)
         for cell in table:
             whole = Quantity(cell.value.scaleb(SCALES.get(cell.scale, 0)), cell.unit)
             of_year = not _YEAR.fullmatch(name) or int(name) in cell.years
             if of_year and figure.unit == whole.unit and figure.value in (cell.value, whole.value):
-                return whole, Figure(cell.text, at.place, at.marker)
+                return whole, told[figure], Figure(cell.text, at.place, at.marker)
     return None
 
 
@@ -204,8 +208,15 @@ def _holds(at: Citation, passage: Passage, cell: Cell) -> bool:
     return same and at.start <= passage.start + cell.start < at.end
 
 
-def _quantities(text: str) -> list[Quantity]:
-    return [parse_quantity(match) for match in QUANTITY.finditer(_in_digits(text))]
+def _quantities(text: str) -> dict[Quantity, str]:
+    """Return the quantities of a text, each with what it is for: "EUR 500 a month" is 500 EUR for a "month"."""
+    text, end, found = _in_digits(text), 0, dict[Quantity, str]()
+    for match in QUANTITY.finditer(text):
+        if match.start() >= end:
+            rate = _RATE.match(text, match.end())
+            end = rate.end() if rate else match.end()
+            found[parse_quantity(match)] = rate[1].lower() if rate else ""
+    return found
 
 
 def _shown(quantity: Quantity) -> str:

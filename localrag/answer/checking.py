@@ -39,7 +39,9 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
             flags = (language, *flags)
         elif intent.of(query.text).kind in ("look-up", "existence"):
             flags += relevance.check(cited.text, query.text, passages)
-        flags += () if language is not None else entities.check(cited, query.text, passages, query.documents)
+        if language is None:
+            cited, wrong = entities.review(cited, query.text, passages, query.documents)
+            flags += wrong
         # A figure that is nowhere in the text that was read.
         made_up = any(
             flag.kind in ("number", "amount", "date") and flag.reason == fact_checks.NOWHERE for flag in flags

@@ -37,6 +37,7 @@ _MAX_OWN, _OPENING, _MAX_SEARCHED, _MAX_DOCUMENTS = 30_000, 1500, 60_000, 40
 _MIN_SHARED, _NEARLY = 0.5, 0.8  # of a claim's words that another source must have, and of those that the cited has
 _MIN_MENTIONS = 0.05  # of the mentions that a name has where it has most, from which a document may be about it
 _MAX_SHARE = 0.34  # of the documents: what more of them are about tells none from another
+_OFTEN = 5000  # characters for each mention of a name that a document is full of
 _MAX_LEAD = 40  # characters before the name that a claim is about
 _MAX_ABOVE = 12  # lines over a row of figures that may hold its years
 _MONTHS = re.compile(r"\b(\w{1,12})[ -]months? ended\b", re.I)
@@ -46,7 +47,14 @@ _FISCAL, _EACH, _CONTRAST = quantities.phrases("localrag.answer", "entities", "f
 
 
 def check(cited: Cited, question: str, passages: Sequence[Passage], documents: Sequence[Pair]) -> tuple[Flag, ...]:
-    """Return a flag of kind "entity" for each sentence whose cited text is about another one than it names.
+    """Return a flag of kind "entity" for each sentence whose cited text is about another one; see `review`."""
+    return review(cited, question, passages, documents)[1]
+
+
+def review(
+    cited: Cited, question: str, passages: Sequence[Passage], documents: Sequence[Pair]
+) -> tuple[Cited, tuple[Flag, ...]]:
+    """Return the answer, with the source added that says it of the right one, and flags where there is none.
 
     Args:
         cited: the answer with its citations, which come from `passages`.
@@ -54,15 +62,21 @@ def check(cited: Cited, question: str, passages: Sequence[Passage], documents: S
         documents: those that were asked, with their libraries: their names and texts tell whose they are.
     """
     work = _Work(question, passages, documents)
-    flags = []
+    flags, better = [], list[tuple[int, _Span]]()
     for start, end in claims(cited.text):
         claim = cited.text[start:end]
         spans = [span for one in cited.citations if f"[{one.marker}]" in claim for span in work.spans(one)]
-        if found := work.wrong(without_markers(claim), spans):
+        found = work.wrong(without_markers(claim), spans)
+        if isinstance(found, _Span):
+            better.append((start, found))
+        elif found is not None:
             about, passage = found
             where = source(passage.document, passage.place)
             flags.append(Flag("entity", _sentence(claim), f"it is said of “{about}” in {where}"))
-    return tuple(flags)
+    for start, span in reversed(better):
+        if span.end - span.start <= citations.MAX_QUOTE:
+            cited = citations.add(cited, start, passages[span.passage], span.start, span.end)
+    return cited, tuple(flags)
 
 
 def withholds(cited: Cited, question: str, flags: Sequence[Flag]) -> bool:
@@ -124,8 +138,9 @@ class _Work:
                 yield from (_Span(at, a, b) for a, b in self.sentences(at) if a < last and first < b)
                 return
 
-    def wrong(self, claim: str, spans: Sequence[_Span]) -> tuple[str, Passage] | None:
-        """Return what a claim's source is about, if it is another one and no other passage is a better source."""
+    def wrong(self, claim: str, spans: Sequence[_Span]) -> tuple[str, Passage] | _Span | None:
+        """Return what a claim's source is about, if it is another one, or a span that says it of the right one."""
+        better: _Span | None = None
         facts = [fact for fact in fact_checks.find_numbers(claim, self.language) if not _is_year(fact)]
         places = sorted(fact.start for fact in facts if fact.kind != "date")
         everything: Sequence[Fact | None] = facts or [None]
@@ -136,10 +151,13 @@ class _Work:
                 holding = [span for span in spans if fact is None or self._places(span, fact)]
                 found = [judge(span, fact) for span in holding]
                 found = found if fact else [one for one in found if one is not None]
-                if found and all(found) and not any(judge(one, fact) == "" for one in self._others(claim, fact, spans)):
-                    at = next(span.passage for span in holding if judge(span, fact))
-                    return str(found[0]), self.passages[at]
-        return None
+                if found and all(found):
+                    other = next((one for one in self._others(claim, fact, spans) if judge(one, fact) == ""), None)
+                    if other is None:
+                        at = next(span.passage for span in holding if judge(span, fact))
+                        return str(found[0]), self.passages[at]
+                    better = better or other
+        return better
 
     def _others(self, claim: str, fact: Fact | None, cited: Sequence[_Span]) -> Iterator[_Span]:
         """Yield the spans of all passages that have a fact, or nearly as many words of a claim as what it cites."""
@@ -307,9 +325,17 @@ class _Work:
         own, asked = (tuple(filter(self._is_telling, names)) for names in (own, asked))
         # "Northwind Health" does not say which of its plans was asked about.
         own = tuple(one for one in own if not any(one.words < other.words for other in (*own, *asked)))
+        own = tuple(one for one in own if any(self._matters(span, one) for span in spans))
         if own and own[0].start < _MAX_LEAD and not places and not _CONTRAST.match(claim):
             own = own[:1]
         return [(one.start, one) for one in own or asked]
+
+    def _matters(self, span: _Span, name: Name) -> bool:
+        """Whether a name is that of another document, or one that its own document is called or is full of."""
+        key = self._key(span)
+        if key not in self.pairs or not self._fits(span, name) or name.words <= self.called(key):
+            return True
+        return self.mentions(name)[key] * _OFTEN >= self.pairs[key][1].characters
 
     def _document(
         self, called: Sequence[tuple[int, Name]], places: Sequence[int], each: bool, span: _Span, fact: Fact | None
@@ -395,7 +421,9 @@ class _Work:
             return ""
         other, text = others[0], self._text(span)
         is_name = not (other.duty or other.plain or act.plain) and who <= self.known
-        is_object = who <= frozenset(listed(text)) and not any(same(who, one.who) for one in self.acts(text))
+        is_object = (
+            act.duty and who <= frozenset(listed(text)) and not any(same(who, one.who) for one in self.acts(text))
+        )
         return other.text if is_name or is_object or roles.binds(who, other.plain) else None
 
 

@@ -125,7 +125,9 @@ def test_a_passage_that_says_it_of_the_right_one_speaks_for_the_sentence(library
     ]
     cited = citations.cite(answer, "How long does delivery take?", passages[:1])
     pairs = [(library, one) for one in library.documents()]
-    assert entities.check(cited, "How long does delivery by Tessar take?", passages, pairs) == ()
+    reviewed, flags = entities.review(cited, "How long does delivery by Tessar take?", passages, pairs)
+    assert flags == () and [one.document for one in reviewed.citations] == ["quillfen.txt", "tessar.txt"]
+    assert reviewed.text == "Delivery takes two days [1][2]."
 
 
 def test_figures_in_lines_without_marks_belong_to_the_years_above() -> None:

@@ -320,7 +320,8 @@ class _Work:
     def _told_apart(self, claim: str, spans: Sequence[_Span], places: Sequence[int]) -> list[tuple[int, Name]]:
         """Return the names in a claim, else in its question, that only other documents may be about."""
         own, asked = self.names(claim), self.names(self.question)
-        if all(self._fits(span, name) for span in spans for name in (*own, *asked)):
+        odd = (name for name in (*own, *asked) if not all(self._fits(span, name) for span in spans))
+        if not any(map(self._is_telling, odd)):
             return []
         own, asked = (tuple(filter(self._is_telling, names)) for names in (own, asked))
         # "Northwind Health" does not say which of its plans was asked about.
@@ -408,7 +409,10 @@ class _Work:
         own = [one.text for one in self.passages if (one.library, one.document_id) == key]
         if key in self.pairs:
             library, document = self.pairs[key]
-            own += [page.text for page in library.pages(document.id)]
+            for position in range(document.pages):
+                if sum(map(len, own)) >= _MAX_OWN:
+                    break
+                own.append(library.page_text(document.id, position))
         return naming.roles(" ".join(" ".join(own)[:_MAX_OWN].split()))
 
     def _subject(self, act: Act, span: _Span, fact: Fact | None) -> str | None:

@@ -143,6 +143,34 @@ def _write(
     return _file(path, values, shapes)
 
 
+def encoder(path: Path, pooling: int = 1, length: int = 64) -> Path:
+    """A bert of two layers: its words are letters; `pooling` is llama.cpp's number (0 none, 1 mean, 2 first)."""
+    letters = [chr(code) for code in range(33, 127)]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"\u2581{one}" for one in letters), *letters]
+    values: dict[str, Any] = {
+        "general.architecture": "bert", "general.file_type": 0, "bert.context_length": length,
+        "bert.embedding_length": WIDTH, "bert.block_count": 2, "bert.feed_forward_length": WIDE,
+        "bert.attention.head_count": 2, "bert.attention.layer_norm_epsilon": 1e-12, "bert.attention.causal": False,
+        **({"bert.pooling_type": pooling} if pooling else {}),
+        "tokenizer.ggml.model": "bert", "tokenizer.ggml.tokens": words, "tokenizer.ggml.token_type_count": 2,
+        "tokenizer.ggml.token_type": [3, 2, 3, 3, 3] + [1] * 2 * len(letters), "tokenizer.ggml.padding_token_id": 0,
+        "tokenizer.ggml.unknown_token_id": 1, "tokenizer.ggml.cls_token_id": 2, "tokenizer.ggml.bos_token_id": 2,
+        "tokenizer.ggml.seperator_token_id": 3, "tokenizer.ggml.eos_token_id": 3, "tokenizer.ggml.mask_token_id": 4,
+    }  # fmt: skip
+    layer = {
+        "attn_q": (WIDTH, WIDTH), "attn_k": (WIDTH, WIDTH), "attn_v": (WIDTH, WIDTH), "attn_output": (WIDTH, WIDTH),
+        "ffn_up": (WIDTH, WIDE), "ffn_down": (WIDE, WIDTH), "attn_output_norm": (WIDTH,), "layer_output_norm": (WIDTH,),
+    }  # fmt: skip
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (WIDTH, len(words)), "token_types.weight": (WIDTH, 2),
+        "position_embd.weight": (WIDTH, length), "token_embd_norm.weight": (WIDTH,), "token_embd_norm.bias": (WIDTH,),
+    }  # fmt: skip
+    for number in range(2):
+        for name, shape in layer.items():
+            shapes |= {f"blk.{number}.{name}.weight": shape, f"blk.{number}.{name}.bias": (shape[-1],)}
+    return _file(path, values, shapes)
+
+
 def _file(path: Path, values: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Path:
     tensors = {name: _weights(name, shape, seed) for seed, (name, shape) in enumerate(shapes.items())}
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["float32", "bfloat16"]
 BATCH = 16
+_ENGINES = {False: ("onnxruntime", "sentence-transformers"), True: ("llama.cpp",)}  # of a folder, of a GGUF file
 _SLICE = 256
 
 
@@ -75,7 +76,8 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
     store = ModelStore(settings)
     if identity is None:
         model = store.default("embedder")
-        return _loaded(model, "sentence-transformers" if model.onnx is None else "onnxruntime")
+        engine = "llama.cpp" if model.is_gguf else "sentence-transformers" if model.onnx is None else "onnxruntime"
+        return _loaded(model, engine)
     try:
         model = store.get(identity.model)
     except ModelMissing as error:
@@ -83,7 +85,7 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
             f"this library needs the embedder {identity.model!r}, which is not installed",
             f"Install it: localrag models install {identity.model}",
         ) from error
-    if model.sha256 == identity.sha256 and identity.engine in ("onnxruntime", "sentence-transformers"):
+    if model.sha256 == identity.sha256 and identity.engine in _ENGINES[model.is_gguf]:
         if identity.engine == "onnxruntime" and model.onnx is None:
             raise EmbedderMismatch(
                 f"this library needs the ONNX form of {identity.model!r}, which is missing",
@@ -102,9 +104,11 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
 def _loaded(model: InstalledModel, engine: str, identity: EmbedderIdentity | None = None) -> Embedder:
     # A library made before the catalog knew a prefix stays without it.
     prefixes = model.prefixes if identity is None or identity.prefix == model.prefixes[1] else ("", "")
-    if model.is_gguf:
-        problem = f"{model.id!r} is an embedder in GGUF form, which localrag no longer runs"
-        raise ModelError(problem, "Choose another (localrag models use ID), then: localrag ingest FOLDER --re-embed")
+    if engine == "llama.cpp":
+        from localrag.embeddings.llama_embedder import LlamaEmbedder
+
+        weights = str(model.metadata.get("quantisation", "unknown")).lower()
+        return LlamaEmbedder(model.id, model.path, model.sha256, weights, prefixes)
     if engine == "onnxruntime" and model.onnx is not None:
         from localrag.embeddings.onnx_embedder import OnnxEmbedder
 

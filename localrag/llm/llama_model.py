@@ -226,15 +226,15 @@ class LlamaModel:
                 checkpoints.clear()  # what is before passages serves others only if those are read by themselves
         return batching.lay(tokens, ends, checkpoints, blocks)
 
-    def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Return the tokens of a text, without the model's own begin and end."""
+    def tokenize(self, text: str, *, special: bool, markers: bool = False) -> list[int]:
+        """Return the tokens of a text, with `markers` between the model's own begin and end."""
         data = text.encode()
         room = len(data) + 8
         array = (self.c.llama_token * room)()
-        count = self.c.llama_tokenize(self.vocab, data, len(data), array, room, False, special)
+        count = self.c.llama_tokenize(self.vocab, data, len(data), array, room, markers, special)
         if count < 0:  # a text may have more tokens than bytes: a space can be three
             array = (self.c.llama_token * -count)()
-            count = self.c.llama_tokenize(self.vocab, data, len(data), array, -count, False, special)
+            count = self.c.llama_tokenize(self.vocab, data, len(data), array, -count, markers, special)
         if count < 0:
             raise ModelError(f"the model's tokenizer failed on {text[:40]!r}", "Choose another model.")
         return list(array[:count])

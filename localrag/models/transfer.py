@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from localrag.errors import ModelError, UsageError
 from localrag.models import catalog, gguf, shelf
-from localrag.models.catalog import ModelCard
+from localrag.models.catalog import Kind, ModelCard
 from localrag.models.shelf import Entry, Manifest, blocks_of, copy_hashed
 from localrag.security import storage
 
@@ -31,9 +32,6 @@ def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]
 
 def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
     metadata = gguf.read_metadata(path)
-    if metadata.get("pooling"):
-        hint = "localrag reads embedders and rerankers from sentence-transformers folders."
-        raise ModelError(f"{path.name!r} holds an embedder or reranker, which localrag does not run from GGUF", hint)
     if metadata["type"] == "adapter":
         raise ModelError(
             f"{path.name!r} is a LoRA adapter, not a model", f"localrag models use ID --adapter {path.name}"
@@ -46,13 +44,23 @@ def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) 
     name, known = _identified(path, entry.sha256, id, path.stem, say)
     file = f"{name}.gguf"
     storage.move(folder / "model.gguf", folder / file)
-    if not metadata["has_chat_template"]:
+    kind = _kind(metadata)
+    if kind == "generator" and not metadata["has_chat_template"]:
         say(f"{name}: the file has no chat template, so it may be a base model that cannot answer")
     return Manifest(
-        id=name, kind="generator", title=known.title if known else str(metadata.get("name", name)),
+        id=name, kind=kind, title=known.title if known else str(metadata.get("name", name)),
         licence=known.licence if known else str(metadata.get("licence", "unknown")), source=f"import ({path.name})",
         main=file, weights=file, files={file: entry}, metadata=metadata,
     )  # fmt: skip
+
+
+def _kind(metadata: dict[str, Any]) -> Kind:
+    """Return whether a GGUF file makes text or vectors, by its pooling. Raises ModelError for a reranker."""
+    pooling = metadata.get("pooling")
+    if pooling == "rank":
+        hint = "localrag reads cross-encoders from a sentence-transformers folder (the setting reranker)."
+        raise ModelError("the file holds a reranker, which localrag does not run from GGUF", hint)
+    return "embedder" if pooling else "generator"
 
 
 def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:

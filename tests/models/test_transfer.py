@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from tiny_models import Bench, gguf, transformer
 
-from localrag.errors import ModelError
-
 
 @pytest.mark.parametrize("kind", ["generator", "embedder"])
 def test_a_copied_model_is_imported_elsewhere(bench: Bench, tmp_path: Path, kind: str) -> None:
@@ -24,10 +22,3 @@ def test_a_copied_model_is_imported_elsewhere(bench: Bench, tmp_path: Path, kind
         model.id, model.kind, model.sha256, model.metadata,
     )  # fmt: skip
     assert [found.problem for found in other.verify()] == [""]
-
-
-def test_an_embedder_in_gguf_form_is_refused(bench: Bench, tmp_path: Path) -> None:
-    (tmp_path / "tiny.gguf").write_bytes(gguf(llama__pooling_type=1))
-    with pytest.raises(ModelError, match="does not run from GGUF"):
-        bench.store.import_path(tmp_path / "tiny.gguf")
-    assert bench.names() == set()

@@ -119,6 +119,7 @@ def test_every_file_comes_as_its_reader_read_it_and_ends_once(tmp_path, trap):
 def test_what_is_inside_a_file_comes_in_order_between_that_of_others(trap):
     paths = [trap(f"f{n}", "holds " + "; ".join(f"sleep 0.0{k}" for k in range(1, 9))) for n in range(2)]
     with ReaderPool(workers=2) as pool:
+        gathered(pool.read_all([trap(f"w{n}", "sleep 1") for n in range(2)]))  # both are up, which may take seconds
         replies = list(pool.read_all(paths))
     assert len({path for path, _ in replies[:10]}) == 2, "one file waited for the other"
     for items in gathered(replies).values():

@@ -62,13 +62,11 @@ def window_use(model: Model, documents: int, history: Sequence[Turn], query: Que
     return {**parts, "free": max(0, model.window - sum(parts.values()))}
 
 
-def answer(
-    query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings, said: Answer | None = None
-) -> Iterator[Event]:
-    """Answer from a prompt, by what a clause has `said` if it did; the last event is `Answered`."""
+def answer(query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings) -> Iterator[Event]:
+    """Answer from a prompt; the last event is `Answered`."""
     from localrag.answer.verify.conflicts import add_conflicts
 
-    found = said or (yield from _answer(query, route, prompt, model, settings))
+    found = yield from _answer(query, route, prompt, model, settings)
     found = add_conflicts(found, query.documents)
     yield Answered(replace(found, not_read=context.injections_in(prompt.passages)))
 

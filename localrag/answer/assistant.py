@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localrag.answer import answering, comparison, context, decomposition, followups, planning, prompts
 from localrag.answer.context import Unit
 from localrag.answer.planning import BACKGROUND
 from localrag.answer.stages import Pair, Prompt, Query, Route
-from localrag.errors import EmbedderMismatch, ModelError, ModelMissing, StorageError, UsageError
+from localrag.errors import ModelError, StorageError, UsageError
 from localrag.events import Answered, Delta, Event, Found, Notice, Planned, Reasoning, Surveyed, Warmed, Writing
 from localrag.llm import Generator as Model
 from localrag.llm import PromptCache, calibration, loading, priority, prompt_cache
@@ -30,10 +30,6 @@ from localrag.settings import Settings
 from localrag.store import names
 from localrag.store.library import Library
 from localrag.types import MODES, Answer, Citation, Filter, Mode, NotRead, Passage, Seconds, Turn, Usage
-
-if TYPE_CHECKING:
-    from localrag.answer.statements import Reader
-    from localrag.embeddings import EmbedderIdentity
 
 # Passages read for a question and ahead of the next: with so many, three quarters of those of the next are there
 # (docs/decisions/0049-passage-cache.md).
@@ -52,7 +48,6 @@ class Assistant:
         self._settings = settings
         self._generator = generator
         self._searcher = Searcher(settings)
-        self._readers: dict[EmbedderIdentity, Reader] = {}
 
     def ask(
         self,
@@ -216,26 +211,7 @@ class Assistant:
             yield from self._retrieve(query, replace(route, plan=plan))
             return
         prompt = self._document_prompt(query, units, tokens, limit)
-        yield from self._answer(query, replace(route, plan=plan), prompt, model)
-
-    def _answer(self, query: Query, route: Route, prompt: Prompt, model: Model) -> Iterator[Event]:
-        """Have the model answer, unless a clause says yes or no."""
-        said = self._said(query, route, prompt)
-        yield from answering.answer(query, route, prompt, model, self._settings, said)
-
-    def _said(self, query: Query, route: Route, prompt: Prompt) -> Answer | None:
-        """Return what a clause says to a statement; None if the question is none, or it is in doubt."""
-        from localrag.answer import statements
-
-        asked = None if query.history else statements.statement(query.text)
-        if asked is None:
-            return None
-        library = query.libraries[0]
-        try:
-            reader = self._readers.setdefault(library.identity, statements.Reader(self._searcher.embedder(library)))
-        except (ModelMissing, EmbedderMismatch):
-            return None  # a text that is read whole needs no embedder
-        return reader.answer(asked, query, route, prompt, short=self._settings.answer_form == "short")
+        yield from answering.answer(query, replace(route, plan=plan), prompt, model, self._settings)
 
     def _retrieve(self, query: Query, route: Route) -> Iterator[Event]:
         """Answer from passages; a question that asks several things part by part."""
@@ -262,7 +238,7 @@ class Assistant:
             yield Answered(Answer(query.text, prompts.NOT_FOUND, False, route.plan, model=model.model))
             return
         yield Found(tuple(prompt.passages))
-        yield from self._answer(query, route, prompt, model)
+        yield from answering.answer(query, route, prompt, model, self._settings)
 
     def _finished(self, query: Query, route: Route, answer: Answer, first_token: float | None) -> Answer:
         """Return the answer as strict mode lets it pass, with what it took, and with what was not read."""

@@ -55,13 +55,6 @@ class Searcher:
             self._libraries[name] = open_library(self._settings, name)
         return self._libraries[name]
 
-    def embedder(self, library: Library) -> Embedder:
-        """Return the embedder that made the vectors of a library; load it once (seconds)."""
-        identity = library.identity
-        if identity not in self._embedders:
-            self._embedders[identity] = embeddings.load_embedder(self._settings, identity)
-        return self._embedders[identity]
-
     def find(
         self, libraries: Sequence[Library], question: str, k: int, documents: Filter | Sequence[str] | None, *,
         document_ids: Sequence[int] | None = None, join: bool = False,
@@ -77,7 +70,9 @@ class Searcher:
             # One generation of each library, while its embedder loads, which takes seconds.
             for library in libraries:
                 stack.enter_context(library.snapshot())
-            embedders = {library.name: self.embedder(library) for library in libraries}
+            for identity in {library.identity for library in libraries} - self._embedders.keys():
+                self._embedders[identity] = embeddings.load_embedder(self._settings, identity)
+            embedders = {library.name: self._embedders[library.identity] for library in libraries}
             hits = search(
                 libraries, embedders, question, k=wanted, documents=documents, document_ids=document_ids, join=join
             )

@@ -313,8 +313,11 @@ def _given(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     values: dict[str, tuple[Any, str]] = {}
     for path in config_files(environ):
         found = _read(path)
-        ignored = {} if path == user_file(environ) else found.ignored
+        own = path == user_file(environ)
+        ignored = {} if own else found.ignored
         data = {key: value for key, value in found.values.items() if key not in ignored}
+        if own and (unknown := next((key for key in data if key not in _FIELDS), None)):
+            raise _unknown(unknown, str(path), f"`localrag config unset {unknown}` removes it. ")
         values |= {key: (check(key, value, str(path), path.parent), str(path)) for key, value in data.items()}
     named = {key: (check(key, environ[name], name), name) for name, key in _variables(environ) if key in _FIELDS}
     return values | named
@@ -431,8 +434,8 @@ def check(key: str, value: Any, origin: str, base: Path | None = None) -> Any:
     return converted
 
 
-def _unknown(key: str, origin: str) -> SettingsError:
-    return SettingsError(f"unknown setting {key!r} in {origin}", _nearest(key))
+def _unknown(key: str, origin: str, hint: str = "") -> SettingsError:
+    return SettingsError(f"unknown setting {key!r} in {origin}", hint + _nearest(key))
 
 
 def _nearest(key: str) -> str:

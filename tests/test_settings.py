@@ -83,6 +83,13 @@ def test_an_unknown_setting_is_refused_with_the_nearest_name(here: Path, origin:
     assert "'passages'" in caught.value.hint
 
 
+def test_an_unknown_setting_of_ones_own_file_is_refused_with_how_to_remove_it(own: Path) -> None:
+    write(own, "votes = 3")
+    with pytest.raises(SettingsError) as caught:
+        load_settings({})
+    assert "localrag config unset votes" in caught.value.hint
+
+
 def test_an_unknown_variable_is_reported_and_ignored(here: Path) -> None:
     environ = {"LOCALRAG_PASAGES": "3", "LOCALRAG_TEST_ANYTHING": "1", "LOCALRAG_CONFIGURE": "1", "HOME": "/"}
     assert load_settings(environ) == Settings()

@@ -245,7 +245,9 @@ class Assistant:
         if query.strict:
             from localrag.answer import checking
 
-            answer = checking.strictly(answer)
+            strict = checking.strictly(answer)
+            newly = strict.withheld != answer.withheld
+            answer = checking.with_nearest(strict, query, strict.passages) if newly else strict
         return replace(
             answer,
             tokens=answer.tokens + route.usage,

@@ -71,7 +71,7 @@ def strictly(answer: Answer) -> Answer:
         return replace(answer, reasoning="")
     return replace(
         answer, answer=prompts.WITHHELD, found=False, withheld="; ".join(reasons), citations=(), citations_dropped=0,
-        unsupported=(), flags=(), reasoning="", table=(),
+        unsupported=(), flags=(), reasoning="", table=(), workings=(), conflicts=(),
     )  # fmt: skip
 
 

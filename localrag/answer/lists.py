@@ -40,6 +40,7 @@ _STOP = re.compile(r"[^\w\s)\]%”'\"](?:\s+(?:and|or|and/or))?$")  # contracts 
 _SEMICOLON, _COLUMNS = re.compile(r"[;\u037e](?:\s+(?:and|or|and/or))?$"), re.compile(r"(?<=\S) [•●○◦▪■□►➢✓‣⁃] ")
 _JOINED, _INNER = re.compile(r"\n\s{0,80}[A-Z]"), re.compile(r"\n\s{0,80}\(?(?:[a-z]{1,4}|\d{1,2})[.)]\s", re.I)
 _LOOK_AHEAD = 2  # sentences of an item on lines of their own, at most
+_FOOTER = 3  # lines between the parts of a list that the end of a page cuts in two, at most
 
 
 def find(text: str) -> list[list[Span]]:
@@ -52,7 +53,7 @@ def find(text: str) -> list[list[Span]]:
     while at < len(spans):
         begins = _follows(None, marks[at]) and _LEADS.search(text[slice(*spans[at - 1])])
         items, end = _items(text, spans, marks, at) if begins else ([], at + 1)
-        if _MIN_ITEMS <= len(items) <= _MAX_ITEMS and _whole(text, items):
+        if _MIN_ITEMS <= len(items) <= _MAX_ITEMS and _whole(text, items) and _apart(text, spans, marks, at, end):
             found.append([spans[at - 1], *items])
         at = end
     return found
@@ -88,6 +89,15 @@ def _goes_on(text: str, spans: Sequence[Span], marks: Sequence[Mark | None], at:
     return ahead > at and _follows(last, marks[ahead]) and all(text[end - 1] in ".;" for _, end in spans[at:ahead])
 
 
+def _apart(text: str, spans: Sequence[Span], marks: Sequence[Mark | None], at: int, end: int) -> bool:
+    """Whether the list of spans `at` to `end` neither goes on below a footer nor holds lists with the same bullet."""
+    own = [mark for mark in marks[at:end] if mark and _style(mark) == _style(marks[at])]
+    below = next((n for n in range(end, min(end + _FOOTER + 1, len(spans))) if _follows(own[-1], marks[n])), None)
+    before = [text[text.rfind("\n", 0, mark.start()) + 1 : mark.start()] for mark in own if mark["bullet"]]
+    level = len({indent for indent in before if not indent.strip()}) < 2
+    return level and (below is None or bool(_LEADS.search(text[slice(*spans[below - 1])])))
+
+
 def _style(mark: Mark | None) -> str:
     return "" if mark is None else mark["bullet"] or re.sub("[a-z]+", "a", re.sub(r"\d+", "1", mark[0].strip().lower()))
 
@@ -111,7 +121,8 @@ def _whole(text: str, items: Sequence[Span]) -> bool:
     ends = last.endswith((".", "!", "?")) if any(stops) else not last.endswith((":", ";", ",", "-"))
     columns = any(map(_COLUMNS.search, (*others, last))) or (any(map(_SEMICOLON.search, others)) and not all(stops))
     joined = bool(_INNER.search(last)) or (bool(_JOINED.search(last)) and not any(map(_JOINED.search, others)))
-    return ends and not joined and not columns and all(len(one) <= _MAX_ITEM for one in (*others, last))
+    flat = not any(one.endswith(":") for one in others)  # else items of a list inside would count as its own
+    return ends and flat and not joined and not columns and all(len(one) <= _MAX_ITEM for one in (*others, last))
 
 
 # --- the list that answers ----------------------------------------------------------------------------------
@@ -167,7 +178,7 @@ def _enumerated(lead: str, language: str) -> frozenset[str]:
 
 
 def _places(query: Query, passages: Sequence[Passage]) -> list[_Place]:
-    """Return the lists of which these passages hold a part."""
+    """Return the lists that these passages hold, whole or in part."""
     pairs = {(library.name, document.id): (library, document) for library, document in query.documents}
     found: dict[tuple[str, int, int, int], _Place] = {}
     for passage in passages:
@@ -189,7 +200,7 @@ def _places(query: Query, passages: Sequence[Passage]) -> list[_Place]:
 
 
 def _answer(query: Query, route: Route, prompt: Prompt, place: _Place, short: bool) -> Answer | None:
-    """Return the list as it stands in the text, with a citation for each of its pages."""
+    """Return the list in the words of the text, with a citation for each of its pages."""
     text, start, end = place.text, place.spans[0][0], place.spans[-1][1]
     if prompt_injection.removed(text[start:end]) != text[start:end]:
         return None

@@ -34,7 +34,7 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
 def calibrate_command(model: str | None, as_json: bool) -> None:
     """Measure when MODEL should answer.
 
-    Asks whether short invented texts hold the answers to questions, of which half do. How readily the model says yes
+    Asks whether short invented texts answer questions; they answer half of them. How readily the model says yes
     decides from which likelihood it answers, and whether passages can be read by themselves. Without MODEL, the one in
     use is measured. Takes a minute or two.
     """

@@ -1,6 +1,6 @@
 """Measure when a model should answer, and whether it reads passages by themselves as well as together.
 
-Eighteen questions about three short invented texts, half of which the texts answer. The model weighs "yes, the text
+Eighteen questions about three short invented texts; the texts answer nine of them. The model weighs "yes, the text
 holds the answer"; models differ in how readily they say so.
 """
 

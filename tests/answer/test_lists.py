@@ -80,6 +80,10 @@ def test_a_heading_between_two_lists_belongs_to_neither() -> None:
         "The members oversee:\n• statements; Ann Pike (Chair)\n• practices; Bo Orlo\n• audits; and\n• programs.\n",
         "The goods are:\n• sand\n• gravel\n",  # too short to be worth it
         "Sand\n• one\n• two\n• three\n",  # nothing introduces it
+        "The signs are:\n• fever\n• cough\n• rash\n\nPage 4 of 10\n\n• fatigue\n• loss of taste\n",  # a page ends in it
+        "The signs are:\n(a) fever;\n(b) cough;\n(c) rash.\nPage 4\nHealth Plan\n(d) fatigue.\n",
+        "The duties are:\n- plan:\n - budgets.\n - staff.\n- run.\n- report.\n",  # lists in it, with the same mark
+        "The duties are:\n- plan\n  - budgets\n  - staff\n- run\n- report\n",
     ],
 )
 def test_a_list_in_doubt_is_none(text: str) -> None:

@@ -21,7 +21,7 @@ from localrag.sessions.session import redacted
 from localrag.settings import Settings, load_settings
 from localrag.store.library import Library
 from localrag.tui.chat_state import answer_settings
-from localrag.types import Answer, Flag, Plan
+from localrag.types import Answer, Conflict, Flag, Plan, Working
 
 ASKED = "When does the lease of Hall 3 end?"
 RIGHT = "The lease of Hall 3 ends on 31 May 2030."
@@ -151,10 +151,16 @@ def test_every_warning_is_a_reason_to_withhold(library: Library, settings: Setti
 
 
 def test_no_way_of_answering_gets_around_it(strict: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Answer(ASKED, "It ends in 2031.", True, Plan("retrieve", ""), flags=(Flag("date", "2031", "not in it"),))
+    shown = ask(strict, ASKED, "papers", mode="retrieve")[1]
+    made = Answer(
+        ASKED, "It ends in 2031.", True, Plan("retrieve", ""), flags=(Flag("date", "2031", "not in it"),),
+        workings=(Working("in 2031 - 1", "2030", 2030),), conflicts=(Conflict("It ends in 2031", ()),),
+        passages=shown.passages,
+    )  # fmt: skip
     monkeypatch.setattr(strict, "_retrieve", lambda query, route: iter([Answered(made)]))
     answer = ask(strict, ASKED, "papers", mode="retrieve")[1]
     assert not answer.found and answer.withheld and "in 2031" not in repr(answer)
+    assert RIGHT in [one.quote for one in answer.nearest]
 
 
 def test_what_code_finds_or_calculates_passes(strict: Assistant) -> None:
@@ -170,11 +176,14 @@ def test_one_part_of_a_question_is_withheld_alone(strict: Assistant, models: Any
     assert "Elephants" not in repr(events)
 
 
-def test_rows_of_a_survey_without_support_are_withheld(models: Any, shelf: Shelf, settings: Settings) -> None:
+@pytest.mark.parametrize("quote", ["The rent of Hall 4 is EUR 200 a month", UNSUPPORTED])
+def test_rows_of_a_survey_without_support_are_withheld(
+    models: Any, shelf: Shelf, settings: Settings, quote: str
+) -> None:
     shelf("law", {"a.txt": "The rent of Hall 3 is EUR 100 a month.", "b.txt": "The rent of Hall 4 is EUR 200 a month."})
     rows = {
         "100": {"found": True, "answer": "EUR 100 a month", "quote": "The rent of Hall 3 is EUR 100 a month"},
-        "200": {"found": True, "answer": "EUR 900 a month", "quote": "The rent of Hall 4 is EUR 200 a month"},
+        "200": {"found": True, "answer": "EUR 900 a month", "quote": quote},
     }
     models.generator.script = [(f"EUR {rent}", json.dumps(row)) for rent, row in rows.items()]
     assistant = Assistant(settings.with_options(strict="true"))

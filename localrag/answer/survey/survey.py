@@ -93,7 +93,8 @@ def _answer(question: LeafQuestion, query: Query, plan: Plan, leaves: Sequence[L
     return Answer(
         query.text, joined.text, joined.found, plan,
         citations=joined.citations,
-        citations_dropped=sum(leaf.dropped for leaf in leaves),
+        # Strict mode has withheld the rows of such quotes, so that the others may be shown.
+        citations_dropped=0 if query.strict else sum(leaf.dropped for leaf in leaves),
         table=tuple(leaf.to_row() for leaf in joined.leaves),
         tokens=sum((leaf.usage for leaf in leaves), Usage()),
         stopped=bool(left),

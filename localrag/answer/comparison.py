@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from localrag import quantities
 from localrag.answer import decomposition, prompts
 from localrag.answer.stages import Pair, Query, Route, Side
 from localrag.answer.survey import measures, survey_table
@@ -28,7 +29,10 @@ _NOUNS = "|".join(_WORDS["leaf_question"]["documents"].split())
 _PATTERNS = load_patterns("localrag.answer", "comparison.txt", noun=rf"(?:{_NOUNS})s?\b")
 (_CONTINUES,) = phrases("localrag.answer", "followups", "continues")
 (_POLITE,) = phrases("localrag.answer", "leaf_question", "polite")
-_COMPARES, _COMPUTED, _SIDE = (lazy_re(_PATTERNS[name][0], re.I) for name in ("compares", "computed", "side"))
+_COMPARES, _COMPUTED, _SIDE, _YEARS, _DATED = (
+    lazy_re(_PATTERNS[name][0], re.I) for name in ("compares", "computed", "side", "year", "dated")
+)
+_CALLED = lazy_re(rf"<<(\d)>> (?:{_NOUNS})s?\b", re.I)
 _FRAMES = tuple(lazy_re(line, re.I) for name in ("asked", "replaced", "said") for line in _PATTERNS[name])
 _COMMON = COMMON["english"] | set(_WORDS["followups"]["asking"].split())
 _WORD = re.compile(r"\w+(?:[&./-]\w+)*")
@@ -73,6 +77,8 @@ def sides(question: str, documents: Sequence[Pair]) -> tuple[Side, ...]:
     if all(_YEAR.fullmatch(side.name) for side in made.values()):
         return () if any(_COMPUTED.search(side.question) for side in made.values()) else tuple(made.values())
     others = [name for place, name in enumerate(names) if str(place) not in made]
+    marked, names = _marked(text, documents, True)
+    others += [names[int(place)] for place in _CALLED.findall(marked)]  # "supply" in "the supply agreement"
     return _placed(list(made.values()), others, documents)
 
 
@@ -145,7 +151,7 @@ def _filled(text: str, names: Sequence[str]) -> str:
 
 
 def _placed(made: Sequence[Side], others: Sequence[str], documents: Sequence[Pair]) -> tuple[Side, ...]:
-    """Return the sides with their documents; empty unless each has some that no other has."""
+    """Return the sides with their documents; empty unless each has some that no other has, and none else is named."""
     wider = [set(_keys(document_matching.by_mention(name, documents))) for name in others]
     found: list[Side] = []
     for side in made:
@@ -154,6 +160,10 @@ def _placed(made: Sequence[Side], others: Sequence[str], documents: Sequence[Pai
             own = tuple(pair for pair, key in zip(own, _keys(own), strict=True) if key in keys) or own
         found.append(replace(side, documents=own))
     every = [key for side in found for key in _keys(side.documents)]
+    if any(
+        keys.isdisjoint(every) for name, keys in zip(others, wider, strict=True) if keys and not _YEAR.fullmatch(name)
+    ):
+        return ()
     return tuple(found) if all(side.documents for side in found) and len(every) == len(set(every)) else ()
 
 
@@ -193,11 +203,23 @@ def _side_query(query: Query, side: Side) -> Query:
 
 def _of_its_year(side: Side, answer: Answer) -> Answer:
     """Return an answer about a year as none where its quotes name other years alone; they then only come near."""
-    named = set(_YEAR.findall(" ".join(citation.quote for citation in answer.citations)))
-    if side.documents or not named or side.name in named:
+    text = rest = " ".join(citation.quote for citation in answer.citations)
+    for day in reversed(list(quantities.find_dates(text))):
+        if _DATED.search(text[max(0, day.start - 20) : day.start]):  # "the lease of 1 March 2021"
+            rest = rest[: day.start] + rest[day.end :]
+    if side.documents or not _years(rest) or side.name in _years(text):
         return answer
     near = tuple(replace(citation, marker=0) for citation in answer.citations)
     return replace(answer, answer=prompts.NOT_FOUND, found=False, citations=(), nearest=near)
+
+
+def _years(text: str) -> set[str]:
+    """Return the years that a text names; "2022/23" names two, "FY23" is 2023."""
+    found = set[int]()
+    for fiscal, year, following in _YEARS.findall(text):
+        first = int(year or f"20{fiscal[-2:]}")
+        found |= {first, first + 1} if following and int(following) == (first + 1) % 100 else {first}
+    return {str(year) for year in found}
 
 
 def _joined(query: Query, route: Route, answers: Sequence[Answer]) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ from asking import FILLER, Shelf, ask, verified
 
 from localrag.answer import comparison
 from localrag.answer.assistant import Assistant
-from localrag.answer.survey import survey_table
+from localrag.answer.stages import Side
+from localrag.answer.survey import measures, survey_table
 from localrag.cli.ask import print_answer
 from localrag.events import Answered, Delta, Event, Found, Planned, Surveyed
 from localrag.settings import Settings
 from localrag.store.library import Library
+from localrag.types import Answer, Citation, Plan
 
 CALDER = f"{FILLER[:3000]} The notice period is 60 days. The yearly rent is EUR 48,000. The rent is EUR 48,000 a year. Dogs are welcome."
 ORLO = (
@@ -24,7 +27,8 @@ BOTH = "How does the notice period differ between the Calder lease and the Orlo 
 
 @pytest.fixture
 def pair(shelf: Shelf) -> Library:
-    texts = {"Calder lease.txt": CALDER, "Orlo agreement.txt": ORLO, "house rules.txt": FILLER[6000:9000]}
+    texts = {"Calder lease.txt": CALDER, "Orlo agreement.txt": ORLO, "house rules.txt": FILLER[6000:9000],
+             "Acme supply agreement.txt": FILLER[9000:12000]}  # fmt: skip
     return shelf("pair", texts)
 
 
@@ -84,6 +88,16 @@ def test_each_side_has_a_question_of_its_own(question: str, asked: str, pair: Li
         "What was the decrease in rent for 2023, as compared to 2022?",
         "What is the average rent for both 2022 and 2023?",
         "Is the rent of the Calder lease higher than usual? This agreement may differ.",
+        "Does the supply agreement Acme apply to both Calder and Orlo?",
+        "Which fees does the supply agreement list for both Calder and Orlo?",
+        "Which fees does the supply contract list for both Calder and Orlo?",
+        "Do both the Calder lease and the Orlo agreement have the same landlord?",
+        "Is there a contract between both Calder and Orlo?",
+        "When did both Calder and Orlo meet?",
+        "Which lease is more expensive, Calder or Orlo?",
+        "Which is the more expensive lease, Calder or Orlo?",
+        "Are the rents of both the Calder lease and the Orlo agreement the same?",
+        "What is the total rent for both 2022 and 2023?",
         "Wie unterscheidet sich die Miete zwischen dem Calder lease und dem Orlo agreement?",
         "",
     ],
@@ -162,6 +176,45 @@ def test_figures_that_do_not_compare_have_no_difference(
     models.generator.script = [("of the Calder", one), ("", other)]
     _, answer = ask(assistant, BOTH, "pair")
     assert not answer.workings and len(answer.table) == 2 and "greater" not in answer.answer
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "result"),
+    [
+        ("The rent is EUR 48,000 p.a.", "The rent is EUR 3,500 per month.", ""),
+        ("The rent is EUR 48,000 annually.", "The rent is EUR 3,500 monthly.", ""),
+        ("The yearly rent is EUR 48,000.", "The rent is EUR 3,500.", ""),
+        ("The rent is EUR 30 per square metre.", "The rent is EUR 3,500.", ""),
+        ("The net loss was $4,000.", "The net income was $500.", ""),
+        ("The rent is EUR 48,000 p.a.", "The yearly rent is EUR 41,500.", "€6,500"),
+        ("The fee is EUR 30/month.", "The fee is EUR 20 a month.", "€10"),
+        ("The fee is EUR 30 per square metre.", "The fee is 20 percent, or EUR 20 per square metre and yearly.", ""),
+    ],
+)
+def test_only_figures_for_the_same_have_a_difference(one: str, other: str, result: str) -> None:
+    def said(text: str) -> Any:
+        at = SimpleNamespace(quote=f"Dogs pay EUR 7 a day. {text} Cats pay nothing.", place="p. 1", marker=1)
+        return SimpleNamespace(answer=text, found=True, citations=(at,), passages=())
+
+    found = measures.difference([("A", "What is it?", said(one)), ("B", "What is it?", said(other))])
+    assert (found[0].result if found else "") == result
+
+
+@pytest.mark.parametrize(
+    ("quote", "found"),
+    [
+        ("Sales in 2022/23 were $3 million.", True),
+        ("In FY23 (from April 2022) we sold more.", True),
+        ("Under the lease of 1 March 2021 the rent is $3.", True),
+        ("Sales in 2022 were $3 million.", False),
+        ("Cash as of 31 December 2022 was $3 million.", False),
+        ("In the year from 1 April 2023 to 31 March 2024 we sold more.", True),
+    ],
+)
+def test_a_quote_of_a_year_may_name_it_in_other_ways(quote: str, found: bool) -> None:
+    at = Citation("l", "d.txt", 1, None, "p. 1", quote, 0, len(quote), 1)
+    answer = Answer("q", "It is.", True, Plan("retrieve", ""), (at,))
+    assert comparison._of_its_year(Side("2023", "q"), answer).found is found
 
 
 def test_money_is_shown_as_people_write_it(assistant: Assistant, models: Any, shelf: Shelf) -> None:

@@ -154,21 +154,27 @@ def comparison(text: str) -> tuple[int, Comparison] | None:
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _COUNTED = re.compile(r"\b(?:how many|number of)\b", re.I)
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
-_RATE = re.compile(rf"\s*(?:1|an?|per|each|every)\s+({'|'.join(_DAYS)})\b", re.I)
+_RATES = quantities.by_word(quantities.load_words("localrag.answer", "words.toml")["rates"])
+_RATE = re.compile(
+    rf"\s{{0,9}}\(?(?:(?:\bper\s|(?<!and)/\s?)(?!the\b|cent\b)((?:(?:square|cubic)\s)?[^\W\d]\w{{0,40}})"
+    rf"|\b(?:1|an?|each|every)\s({'|'.join(_DAYS)})\b|\b({'|'.join(map(re.escape, _RATES))})(?!\w))",
+    re.I,
+)
+_SENTENCE = re.compile(r"[.;!?]\s|[\n|]")
 _LARGE = ((9, " billion"), (6, " million"))
 
 
 def difference(sides: Sequence[tuple[str, str, Answer]]) -> tuple[Working, str] | None:
     """Return how far the figures of two sides (name, question, answer) are apart, and that in words.
 
-    None unless each gives one figure that its citations have, both in units that convert.
+    None unless each gives one figure that its citations have, both in units that convert and for the same.
     """
     found = [figure for name, question, one in sides if (figure := _figure(name, question, one)) is not None]
     if len(sides) != 2 or len(found) != 2:
         return None
     (one, rate, first), (two, other, second) = found
     same = two if two.unit == one.unit else quantities.convert(two, one.unit)
-    if same is None or (rate and other and rate != other):
+    if same is None or rate != other:
         return None
     value = one.value - same.value
     result = _shown(Quantity(abs(value), "percentage points" if one.unit == "%" else one.unit))
@@ -178,8 +184,8 @@ def difference(sides: Sequence[tuple[str, str, Answer]]) -> tuple[Working, str] 
     return working, words if value else "Both figures are the same."
 
 
-def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, str, Figure] | None:
-    """Return the one figure of an answer and what it is for ("month"), as a citation has it.
+def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, frozenset[str], Figure] | None:
+    """Return the one figure of an answer and what it is for ("month", "loss"), as a citation has it.
 
     That of a side that is a year must be in a text or cell of that year.
     """
@@ -194,12 +200,12 @@ def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, str, Fi
         there = _quantities(at.quote)
         alone = "|" not in at.quote or [one.unit for one in there].count(figure.unit) == 1
         if not table and figure in there and alone and (not _YEAR.fullmatch(name) or name in at.quote):
-            return figure, there[figure] or told[figure], Figure(_shown(figure), at.place, at.marker)
+            return figure, there[figure] | told[figure], Figure(_shown(figure), at.place, at.marker)
         for cell in table:
             whole = Quantity(cell.value.scaleb(SCALES.get(cell.scale, 0)), cell.unit)
             of_year = not _YEAR.fullmatch(name) or int(name) in cell.years
             if of_year and figure.unit == whole.unit and figure.value in (cell.value, whole.value):
-                return whole, told[figure], Figure(cell.text, at.place, at.marker)
+                return whole, told[figure] | _rates(cell.name), Figure(cell.text, at.place, at.marker)
     return None
 
 
@@ -208,15 +214,27 @@ def _holds(at: Citation, passage: Passage, cell: Cell) -> bool:
     return same and at.start <= passage.start + cell.start < at.end
 
 
-def _quantities(text: str) -> dict[Quantity, str]:
-    """Return the quantities of a text, each with what it is for: "EUR 500 a month" is 500 EUR for a "month"."""
-    text, end, found = _in_digits(text), 0, dict[Quantity, str]()
+def _quantities(text: str) -> dict[Quantity, frozenset[str]]:
+    """Return the quantities of a text, each with what its sentence says it is for: of "EUR 500 a month" the "month"."""
+    text, end, found = _in_digits(text), 0, dict[Quantity, frozenset[str]]()
+    matches: list[re.Match[str]] = []
     for match in QUANTITY.finditer(text):
         if match.start() >= end:
             rate = _RATE.match(text, match.end())
             end = rate.end() if rate else match.end()
-            found[parse_quantity(match)] = rate[1].lower() if rate else ""
+            matches.append(match)
+    last = 0
+    for match, following in zip(matches, [*(one.start() for one in matches[1:]), len(text)], strict=False):
+        quantity, rate = parse_quantity(match), _RATE.match(text, match.end())
+        before, after = _SENTENCE.split(text[last : match.start()])[-1], _SENTENCE.split(text[match.end() : following])
+        found[quantity] = _rates(before) | _rates(after[0])
+        last = (rate.end() if rate else match.end()) if quantity.unit else last
     return found
+
+
+def _rates(text: str) -> frozenset[str]:
+    words = (next(filter(None, found.groups())).lower() for found in _RATE.finditer(text))
+    return frozenset(_RATES.get(word, word) for word in words)
 
 
 def _shown(quantity: Quantity) -> str:

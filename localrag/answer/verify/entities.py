@@ -36,14 +36,18 @@ Mark = TypeVar("Mark")
 _MAX_OWN, _OPENING, _MAX_SEARCHED, _MAX_DOCUMENTS = 30_000, 1500, 60_000, 40
 _MIN_SHARED, _NEARLY = 0.5, 0.8  # of a claim's words that another source must have, and of those that the cited has
 _MIN_MENTIONS = 0.05  # of the mentions that a name has where it has most, from which a document may be about it
-_MAX_SHARE = 0.34  # of the documents: what more of them are about tells none from another
+_MAX_SHARE = 0.34  # of the documents: what more of them are about tells none from another,
+_MANY = 10  # documents, unless there are fewer and one has it in its name
 _OFTEN = 5000  # characters for each mention of a name that a document is full of
 _MAX_LEAD = 40  # characters before the name that a claim is about
 _MAX_ABOVE = 12  # lines over a row of figures that may hold its years
+_DATING = naming.COMMON | quantities.MONTHS.keys() | {"year", "quarter", "fiscal", *map(str, range(1, 32))}
 _MONTHS = re.compile(r"\b(\w{1,12})[ -]months? ended\b", re.I)
 _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])")
 _FIGURE = lazy_re(r"(?<![\d.,])(?:\d{1,3}(?:[,.’']\d{3}){1,6}(?:[.,]\d{1,6})?|\d{1,20}(?:[.,]\d{1,6})?)(?!\d)")
-_FISCAL, _EACH, _CONTRAST = quantities.phrases("localrag.answer", "entities", "fiscal", "each", "contrast")
+_FISCAL, _EACH, _CONTRAST, _RELATIVE, _BESIDE, _LASTING = quantities.phrases(
+    "localrag.answer", "entities", "fiscal", "each", "contrast", "relative", "beside", "lasting"
+)
 
 
 def check(cited: Cited, question: str, passages: Sequence[Passage], documents: Sequence[Pair]) -> tuple[Flag, ...]:
@@ -208,7 +212,7 @@ class _Work:
         return next((one for one in self.cells(span.passage) if any(one.start <= at < one.end for at in where)), None)
 
     def _judges(self, claim: str, spans: Sequence[_Span], places: Sequence[int]) -> Iterator[_Judge]:
-        if years := _years_in(claim) or [(-1, year) for _, year in _years_in(self.question)]:
+        if years := self._years_meant(claim):
             yield partial(self._year, years, places, bool(_FISCAL.search(f"{claim} {self.question}")))
         if called := self._told_apart(claim, spans, places):
             yield partial(self._document, called, places, bool(_EACH.search(claim)))
@@ -222,12 +226,29 @@ class _Work:
 
     # --- years
 
+    def _years_meant(self, claim: str) -> list[tuple[int, int]]:
+        """Return the years that a claim's figures are of, else those asked for; none where others may be meant."""
+        if own := _years_in(claim):
+            return [] if _BESIDE.search(claim) else own
+        if _BESIDE.search(self.question) or _RELATIVE.search(f"{self.question} {claim}"):
+            return []
+        titles = [self.called(key) for key in self.pairs]
+        words = listed(self.question)
+        named = {
+            word
+            for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False)
+            if any(word in title and {before, after} & title - _DATING for title in titles)
+        }  # "in the annual report 2023"
+        return [(-1, year) for _, year in _years_in(self.question) if str(year) not in named]
+
     def _year(
         self, years: Sequence[tuple[int, int]], places: Sequence[int], fiscal: bool, span: _Span, fact: Fact | None
     ) -> str | None:
         if fact is not None and fact.kind == "date":
             return None
-        wanted = set(_owners(years, places, fact.start if fact else -1))
+        wanted, text = set(_owners(years, places, fact.start if fact else -1)), self._text(span)
+        if years[0][0] < 0 and _LASTING.search(text) and max(cells.years(text), default=9999) < min(wanted):
+            return None  # "The rent rises to 1,260 in 2023."
         found = [self._years_at(span, at, fiscal) for at in (self._places(span, fact) if fact else (-1,))]
         if any(own & wanted for own in found):
             return ""
@@ -303,13 +324,19 @@ class _Work:
         mentions = self.mentions(name)
         return mentions[key] > 0 and mentions[key] >= _MIN_MENTIONS * max(mentions.values())
 
-    def _is_telling(self, name: Name) -> bool:
-        """Whether it is a proper name and a few of the documents are about it."""
+    def _held(self, name: Name) -> int:
+        """Count the documents that are about a proper name; 0 for other words."""
         if name.words <= self.plain and (
             len(name.words) == 1 or not any(name.words <= self.called(k) for k in self.pairs)
         ):
-            return False
-        return 0 < sum(self._is_about(key, name) for key in self.pairs) <= max(1, len(self.pairs) * _MAX_SHARE)
+            return 0
+        return sum(self._is_about(key, name) for key in self.pairs)
+
+    def _is_telling(self, name: Name) -> bool:
+        """Whether it is a proper name and a few of the documents are about it."""
+        every = len(self.pairs)
+        known = every < _MANY and any(name.words <= self.called(key) for key in self.pairs)
+        return 0 < self._held(name) <= (every - 1 if known else max(1, every * _MAX_SHARE))
 
     def _fits(self, span: _Span, name: Name) -> bool:
         """Whether a span's passage or the name of its document has a name."""
@@ -323,13 +350,14 @@ class _Work:
         odd = (name for name in (*own, *asked) if not all(self._fits(span, name) for span in spans))
         if not any(map(self._is_telling, odd)):
             return []
+        held = any(0 < self._held(n) < len(self.pairs) and all(self._fits(span, n) for span in spans) for n in asked)
         own, asked = (tuple(filter(self._is_telling, names)) for names in (own, asked))
         # "Northwind Health" does not say which of its plans was asked about.
         own = tuple(one for one in own if not any(one.words < other.words for other in (*own, *asked)))
         own = tuple(one for one in own if any(self._matters(span, one) for span in spans))
         if own and own[0].start < _MAX_LEAD and not places and not _CONTRAST.match(claim):
             own = own[:1]
-        return [(one.start, one) for one in own or asked]
+        return [(one.start, one) for one in own or (() if held else asked)]
 
     def _matters(self, span: _Span, name: Name) -> bool:
         """Whether a name is that of another document, or one that its own document is called or is full of."""

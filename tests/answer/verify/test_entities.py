@@ -149,6 +149,70 @@ def test_a_name_that_many_documents_have_tells_none_from_another(shelf: Shelf) -
     assert entities.check(cited, question, [passage], [(library, one) for one in library.documents()]) == ()
 
 
+YEARS = """Figures of the group
+
+|  | 2023 | 2022 |
+| --- | --- | --- |
+| Revenue (EUR million) | 4.2 | 3.9 |
+| Personnel costs | 1,900 | 1,750 |
+
+The rent rises to EUR 1,260 in 2023. The card costs EUR 15 in 2023."""
+
+
+@pytest.mark.parametrize(("question", "answer"), [
+    ("What was revenue before 2023?", "Revenue was EUR 3.9 million."),
+    ("What was the prior year's revenue in the annual report 2023?", "Revenue was EUR 3.9 million."),
+    ("What does the annual report 2023 give as personnel costs of the year before?", "Personnel costs of 1,750."),
+    ("Which personnel costs are in the annual report 2023?", "Personnel costs of 1,900 and 1,750."),
+    ("Did personnel costs rise in 2023?", "Yes, personnel costs rose from 1,750 to 1,900."),
+    ("How much higher was revenue in 2023?", "Revenue was 4.2 million, and 3.9 million."),
+    ("What does the card cost since 2022?", "The card costs EUR 15."),
+    ("What is the rent in 2024?", "The rent is EUR 1,260."),
+    ("What was revenue?", "Compared with 2022, revenue of EUR 4.2 million is more."),
+])  # fmt: skip
+def test_a_year_that_is_only_compared_with_is_not_the_year_of_a_figure(
+    shelf: Shelf, question: str, answer: str
+) -> None:
+    assert _flags(shelf("small", {"annual report 2023.md": YEARS}), "annual report 2023.md", question, answer) == ()
+    name = "annual report for the year to 31 December 2023.md"
+    for asked in ("What was revenue in 2023?", "What was revenue in the year to December 31, 2023?"):
+        assert _flags(shelf(f"at{len(asked)}", {name: YEARS}), name, asked, "Revenue was EUR 3.9 million.")
+
+
+ORLO = "Lease of the flat with Orlo\n\nThe rent of the flat is EUR 1,400. The deposit is EUR 1,900."
+CALDER = "Lease of the office in Potsdam with Calder\n\nThe rent of the office is EUR 1,200. The deposit is EUR 2,600."
+BERLIN = "Berlin\n\nCalder has a flat in Berlin."
+SMALL = {"Orlo lease.md": ORLO, "Calder lease.md": CALDER}
+
+
+@pytest.mark.parametrize("more", [
+    {}, {"Orlo amendment 1.md": "Orlo agrees to paint the walls."}, {"memo.md": "Orlo called about the walls."},
+    {"berlin.md": BERLIN}, {f"{n}.md": "Orlo called about the walls." for n in range(10)},
+])  # fmt: skip
+def test_an_incidental_name_of_another_document_is_no_reason(shelf: Shelf, more: dict[str, str]) -> None:
+    library = shelf("small", SMALL | more)
+    for question, answer in (
+        ("For the Potsdam office: what is the deposit of the Orlo lease?", "The deposit is EUR 1,900."),
+        ("What is the rent of the flat in Berlin under the Orlo lease?", "EUR 1,400."),
+    ):
+        assert _flags(library, "Orlo lease.md", question, answer) == ()
+
+
+@pytest.mark.parametrize("more", [
+    {}, {"Orlo amendment 1.md": "Orlo agrees to paint the walls."}, {"memo.md": "Orlo called about the walls."},
+    {"Orlo amendment 1.md": "Orlo paints the walls.", "Orlo amendment 2.md": "Orlo paints the doors."},
+])  # fmt: skip
+def test_few_documents_are_told_apart_though_most_have_the_name(shelf: Shelf, more: dict[str, str]) -> None:
+    assert _flags(shelf("small", SMALL | more), "Calder lease.md", "What is the rent of the Orlo lease?", "EUR 1,200.")
+
+
+def _flags(library: Library, name: str, question: str, answer: str) -> tuple[Flag, ...]:
+    (unit,) = context.whole((library, library.document(name)), Filter())
+    cited = citations.cite(answer, question, unit.passages)
+    assert cited.citations
+    return entities.check(cited, question, unit.passages, [(library, one) for one in library.documents()])
+
+
 # --- in an answer
 
 

@@ -219,7 +219,7 @@ def test_a_crash_costs_its_own_file_only(trap, command, reason):
 ])  # fmt: skip
 def test_documents_before_a_failure_are_kept(trap, command, reason):
     path = trap("a", f"holds fine; fine; {command}; fine")
-    *parts, refused = read_all([path], seconds=1)[path]
+    *parts, refused = read_all([path], seconds=4)[path]
     assert [part.name for part in parts][:3] == ["", "m0.trap", "m1.trap"]
     if command == "raise" and refused.name:  # a failure that costs only the member needs no such words
         return

@@ -82,7 +82,7 @@ def check(case: Case, documents: Sequence[Pair]) -> Checked:
     """Check a case as an answer is checked (`checking.checked`), but not whether it is relevant."""
     cited = citations.cite(case.answer, case.question, case.passages)
     cited, flags = fact_checks.check(cited, case.question, case.passages)
-    flags += entities.check(cited, case.question, case.passages, documents)
+    flags += entities.check(cited, case.question, case.passages, documents)[1]
     return Checked(case, flags, cited.unsupported)
 
 

@@ -40,7 +40,7 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
         elif intent.of(query.text).kind in ("look-up", "existence"):
             flags += relevance.check(cited.text, query.text, passages)
         if language is None:
-            cited, wrong = entities.review(cited, query.text, passages, query.documents)
+            cited, wrong = entities.check(cited, query.text, passages, query.documents)
             flags += wrong
         # A figure that is nowhere in the text that was read.
         made_up = any(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.answer.answering import shortened
+from localrag.answer.shortening import shortened
 
 
 @pytest.mark.parametrize(

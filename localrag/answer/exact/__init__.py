@@ -1,1 +1,1 @@
-"""Count, find, list and calculate without a model."""
+"""Count, find and list without a model."""

@@ -20,10 +20,10 @@ from localrag import quantities
 from localrag.answer import cells
 from localrag.answer.cells import Cell
 from localrag.answer.stages import Pair
-from localrag.answer.verify import citations, fact_checks, naming
+from localrag.answer.verify import citations, fact_checks, subjects
 from localrag.answer.verify.citations import Cited, claims, terms, without_markers
 from localrag.answer.verify.fact_checks import Amount, Fact
-from localrag.answer.verify.naming import Act, Name, Roles, Words, listed, same
+from localrag.answer.verify.subjects import Act, Name, Roles, Words, listed, same
 from localrag.quantities import lazy_re
 from localrag.store.sentences import sentences
 from localrag.types import Citation, Flag, Passage, source
@@ -41,7 +41,7 @@ _MANY = 10  # documents, unless there are fewer and one has it in its name
 _OFTEN = 5000  # characters for each mention of a name that a document is full of
 _MAX_LEAD = 40  # characters before the name that a claim is about
 _MAX_ABOVE = 12  # lines over a row of figures that may hold its years
-_DATING = naming.COMMON | quantities.MONTHS.keys() | {"year", "quarter", "fiscal", *map(str, range(1, 32))}
+_DATING = subjects.COMMON | quantities.MONTHS.keys() | {"year", "quarter", "fiscal", *map(str, range(1, 32))}
 _MONTHS = re.compile(r"\b(\w{1,12})[ -]months? ended\b", re.I)
 _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])")
 _FIGURE = lazy_re(r"(?<![\d.,])(?:\d{1,3}(?:[,.’']\d{3}){1,6}(?:[.,]\d{1,6})?|\d{1,20}(?:[.,]\d{1,6})?)(?!\d)")
@@ -50,12 +50,7 @@ _FISCAL, _EACH, _CONTRAST, _RELATIVE, _BESIDE, _LASTING = quantities.phrases(
 )
 
 
-def check(cited: Cited, question: str, passages: Sequence[Passage], documents: Sequence[Pair]) -> tuple[Flag, ...]:
-    """Return a flag of kind "entity" for each sentence whose cited text is about another one; see `review`."""
-    return review(cited, question, passages, documents)[1]
-
-
-def review(
+def check(
     cited: Cited, question: str, passages: Sequence[Passage], documents: Sequence[Pair]
 ) -> tuple[Cited, tuple[Flag, ...]]:
     """Return the answer, with the source added that says it of the right one, and flags where there is none.
@@ -88,7 +83,7 @@ def withholds(cited: Cited, question: str, flags: Sequence[Flag]) -> bool:
     texts = [_sentence(cited.text[start:end]) for start, end in claims(cited.text)]
     stating = [text for text in texts if any(fact_checks.find_numbers(text, "english"))] or texts
     wrong = {flag.text for flag in flags if flag.kind == "entity"}
-    return bool(wrong) and wrong.issuperset(stating) and bool(cells.years(question) or any(naming.names(question)))
+    return bool(wrong) and wrong.issuperset(stating) and bool(cells.years(question) or any(subjects.names(question)))
 
 
 def _sentence(claim: str) -> str:
@@ -129,8 +124,8 @@ class _Work:
         self.sentences = cache(lambda at: sentences(passages[at].text))
         self.cells = cache(lambda at: cells.find([passages[at]]))
         self.labels = cache(lambda row: terms(cells.plain(row), self.language))
-        self.names = cache(lambda text: tuple(naming.names(text, self.known)))
-        self.acts = cache(lambda text: tuple(naming.acts(text)))
+        self.names = cache(lambda text: tuple(subjects.names(text, self.known)))
+        self.acts = cache(lambda text: tuple(subjects.acts(text)))
         self.roles, self.mentions, self.called = cache(self._roles_of), cache(self._mentions), cache(self._called)
 
     def spans(self, citation: Citation) -> Iterator[_Span]:
@@ -148,7 +143,7 @@ class _Work:
         facts = [fact for fact in fact_checks.find_numbers(claim, self.language) if not _is_year(fact)]
         places = sorted(fact.start for fact in facts if fact.kind != "date")
         everything: Sequence[Fact | None] = facts or [None]
-        if spans and naming.told_who(claim, self.question):  # a name alone does not find the sentence about it
+        if spans and subjects.named_subject(claim, self.question):  # a name alone does not find the sentence about it
             spans = [*spans, *self._others(self.question, None, ())]
         for judge in self._judges(claim, spans, places):
             for fact in everything:
@@ -218,7 +213,7 @@ class _Work:
             yield partial(self._document, called, places, bool(_EACH.search(claim)))
         if named := self.names(claim) or self.names(self.question):
             yield partial(self._rival, [(name.start, name) for name in named], places)
-        if act := naming.subject(claim, self.question):
+        if act := subjects.subject(claim, self.question):
             yield partial(self._subject, act)
         if months := _months(claim) or _months(self.question):
             yield partial(self._duration, months)
@@ -293,16 +288,16 @@ class _Work:
         keys = [*dict.fromkeys((one.library, one.document_id) for one in self.passages), *self.pairs][:_MAX_DOCUMENTS]
         pairs = [self.pairs[key] for key in dict.fromkeys(keys) if key in self.pairs]
         texts = [self.question, *(one.text[:_MAX_OWN] for one in self.passages)]
-        found = [word for text in texts for word in naming.INSIDE.findall(text)]
+        found = [word for text in texts for word in subjects.INSIDE.findall(text)]
         for library, document in pairs:
-            found += naming.CAPITAL.findall(library.page_text(document.id, 0)[:_OPENING])
-        return frozenset(listed(" ".join(found))).union(*(self.called(key) for key in self.pairs)) - naming.COMMON
+            found += subjects.CAPITAL.findall(library.page_text(document.id, 0)[:_OPENING])
+        return frozenset(listed(" ".join(found))).union(*(self.called(key) for key in self.pairs)) - subjects.COMMON
 
     @cached_property
     def plain(self) -> Words:
         """Words that are written without a capital: "party", but not "northwind"."""
         texts = [self.question, *(one.text[:_MAX_OWN] for one in self.passages)]
-        return frozenset(word for text in texts for word in naming.PLAIN.findall(text))
+        return frozenset(word for text in texts for word in subjects.PLAIN.findall(text))
 
     def _called(self, key: Key) -> Words:
         """Return the words of a document's path and title."""
@@ -441,7 +436,7 @@ class _Work:
                 if sum(map(len, own)) >= _MAX_OWN:
                     break
                 own.append(library.page_text(document.id, position))
-        return naming.roles(" ".join(" ".join(own)[:_MAX_OWN].split()))
+        return subjects.roles(" ".join(" ".join(own)[:_MAX_OWN].split()))
 
     def _subject(self, act: Act, span: _Span, fact: Fact | None) -> str | None:
         others = [one for one in self.acts(self._text(span)) if one.verb == act.verb]

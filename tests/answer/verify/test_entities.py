@@ -61,7 +61,7 @@ def check(library: Library) -> Check:
             passages += unit.passages
         cited = citations.cite(answer, question, passages)
         assert cited.citations
-        return entities.check(cited, question, passages, [(library, one) for one in documents])
+        return entities.check(cited, question, passages, [(library, one) for one in documents])[1]
 
     return checked
 
@@ -125,7 +125,7 @@ def test_a_passage_that_says_it_of_the_right_one_speaks_for_the_sentence(library
     ]
     cited = citations.cite(answer, "How long does delivery take?", passages[:1])
     pairs = [(library, one) for one in library.documents()]
-    reviewed, flags = entities.review(cited, "How long does delivery by Tessar take?", passages, pairs)
+    reviewed, flags = entities.check(cited, "How long does delivery by Tessar take?", passages, pairs)
     assert flags == () and [one.document for one in reviewed.citations] == ["quillfen.txt", "tessar.txt"]
     assert reviewed.text == "Delivery takes two days [1][2]."
 
@@ -135,7 +135,7 @@ def test_figures_in_lines_without_marks_belong_to_the_years_above() -> None:
     passage = Passage("papers", "a.txt", None, None, (), text, 0, len(text), 1.0)
     for answer, marked in (("Revenue in 2022 was 1,270.", False), ("Revenue in 2021 was 1,270.", True)):
         cited = citations.cite(answer, "What was the revenue?", [passage])
-        assert bool(entities.check(cited, "What was the revenue?", [passage], [])) == marked
+        assert bool(entities.check(cited, "What was the revenue?", [passage], [])[1]) == marked
 
 
 def test_a_name_that_many_documents_have_tells_none_from_another(shelf: Shelf) -> None:
@@ -146,7 +146,7 @@ def test_a_name_that_many_documents_have_tells_none_from_another(shelf: Shelf) -
                       1.0, document_id=library.document("6.txt").id)  # fmt: skip
     question = "How many copies of all plans are for the Receiving Party?"
     cited = citations.cite("Six copies of all plans.", question, [passage])
-    assert entities.check(cited, question, [passage], [(library, one) for one in library.documents()]) == ()
+    assert entities.check(cited, question, [passage], [(library, one) for one in library.documents()])[1] == ()
 
 
 YEARS = """Figures of the group
@@ -210,7 +210,7 @@ def _flags(library: Library, name: str, question: str, answer: str) -> tuple[Fla
     (unit,) = context.whole((library, library.document(name)), Filter())
     cited = citations.cite(answer, question, unit.passages)
     assert cited.citations
-    return entities.check(cited, question, unit.passages, [(library, one) for one in library.documents()])
+    return entities.check(cited, question, unit.passages, [(library, one) for one in library.documents()])[1]
 
 
 # --- in an answer

@@ -16,7 +16,7 @@ from localrag.store import text_analysis
 
 Words = frozenset[str]
 
-_LISTS = quantities.load_words("localrag.answer", "words.toml")["naming"]
+_LISTS = quantities.load_words("localrag.answer", "words.toml")["subjects"]
 _FORMS, _HELPERS, _MODALS = (frozenset(_LISTS[name].split()) for name in ("forms", "helpers", "modals"))
 COMMON = frozenset().union(*text_analysis.COMMON.values())
 _NO_NAME = fact_checks.FRAME | quantities.MONTHS.keys() | quantities.CURRENCIES.keys()
@@ -109,8 +109,8 @@ def same(one: Words, other: Words) -> bool:
     return one <= other or other <= one
 
 
-def told_who(claim: str, question: str) -> str:
-    """Return what a name says that answers who does something: "The Tenant." "Who must pay?"; else nothing."""
+def named_subject(claim: str, question: str) -> str:
+    """Return a name that answers who does something as a sentence: "Who must pay?" "The Tenant."; else nothing."""
     alone, asked = _ALONE.search(" ".join(claim.split())), _WHO_DOES.search(question)
     return f"{alone['who']} {asked['rest']}" if alone and asked else ""
 
@@ -120,8 +120,8 @@ def subject(claim: str, question: str) -> Act | None:
     said = [act for act in acts(claim) if act.duty or not act.start]
     if said and said[0].start < _LEAD:
         return said[0]
-    if told := told_who(claim, question):
-        return next(acts(told), None)
+    if answer := named_subject(claim, question):
+        return next(acts(answer), None)
     return next(iter((*acts(question, _ASKED), *(act for act in acts(question) if act.duty), *said)), None)
 
 

@@ -180,10 +180,12 @@ class Assistant:
         """Ask each side of a comparison by itself, unless code computes what is asked."""
         from localrag.answer.table_qa import calculation
 
-        computed = replace(route, plan=replace(route.plan, kind="retrieve", reason="Code computes what is compared."))
+        hits = route.hits or tuple(self._search(query, BACKGROUND))
+        plan = replace(route.plan, kind="retrieve", reason="Code computes what is compared.")
+        computed = replace(route, plan=plan, hits=hits)
         prompt = self._passage_prompt(query, computed)
         if prompt is not None and calculation.answer(query, computed, prompt) is not None:
-            yield Planned(computed.plan)
+            yield Planned(plan)
             yield from self._from_passages(query, computed)
         else:
             yield from comparison.answer(query, route, self._retrieve_part)

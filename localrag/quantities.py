@@ -265,15 +265,15 @@ class Quantity:
         return f"{format_number(self.value)} {self.unit}{plural}".strip()
 
 
-def parse_quantity(match: re.Match[str], decimal_comma: bool = False) -> Quantity:
-    """Return the quantity that QUANTITY matched; see `parse_number`."""
+def parse_quantity(match: re.Match[str], decimal_comma: bool = False, money: bool = False) -> Quantity:
+    """Return the quantity that QUANTITY matched, which is `money` even without a sign; see `parse_number`."""
     sign = (match["before"] or match["after"] or "").strip().lower()
     unit = CURRENCIES.get(sign, "")
     if match["percent"]:
         unit = "%"
     elif match["unit"]:
         unit = _UNITS[match["unit"].strip().lower()]
-    value = parse_number(match["digits"], money=bool(sign), decimal_comma=decimal_comma)
+    value = parse_number(match["digits"], money=money or bool(sign), decimal_comma=decimal_comma)
     if match["scale"]:
         value = value.scaleb(SCALES[match["scale"].strip().lower().rstrip(".")])
     return Quantity(value, unit)

@@ -14,14 +14,25 @@ from dataclasses import replace
 from typing import Any
 
 from localrag import quantities
-from localrag.answer import decomposition, prompts
+from localrag.answer import cells, decomposition, prompts, values
+from localrag.answer.cells import Cell
 from localrag.answer.stages import Pair, Query, Route, Side
-from localrag.answer.survey import measures, survey_table
+from localrag.answer.survey import survey_table
 from localrag.events import Answered, Delta, Event, Surveyed
-from localrag.quantities import lazy_re, load_patterns, load_words, phrases
+from localrag.quantities import (
+    CURRENCY_SIGNS,
+    QUANTITY,
+    SCALES,
+    Quantity,
+    lazy_re,
+    load_patterns,
+    load_words,
+    parse_quantity,
+    phrases,
+)
 from localrag.search import document_matching
 from localrag.store.text_analysis import COMMON, folded, language
-from localrag.types import Answer
+from localrag.types import Answer, Citation, Figure, Passage, Working
 
 _MAX_QUESTION, _MAX_NAMES, _MAX_SIDES = 300, 8, 4
 _WORDS = load_words("localrag.answer", "words.toml")
@@ -225,7 +236,7 @@ def _years(text: str) -> set[str]:
 def _joined(query: Query, route: Route, answers: Sequence[Answer]) -> Answer:
     """Return the answers in a line and a row each, under what they differ by, or what they were asked."""
     sides = list(zip(route.sides, answers, strict=False))
-    working, head = measures.difference([(side.name, side.question, one) for side, one in sides]) or (None, "")
+    working, head = difference([(side.name, side.question, one) for side, one in sides]) or (None, "")
     if len(answers) < len(route.sides):
         head = f"{len(answers)} of {len(route.sides)} sides were asked."
     elif not head:
@@ -269,3 +280,98 @@ def _flat(answer: Answer) -> str:
 
 def _nothing(answer: Answer) -> str:
     return "withheld in strict mode" if answer.withheld else "nothing found"
+
+
+# --- the difference of two answers -------------------------------------------------------------------------
+
+_COUNTED = re.compile(r"\b(?:how many|number of)\b", re.I)
+_RATES = quantities.by_word(_WORDS["rates"])
+_RATE = re.compile(
+    rf"\s{{0,9}}\(?(?:(?:\bper\s|(?<!and)/\s?)(?!the\b|cent\b)((?:(?:square|cubic)\s)?[^\W\d]\w{{0,40}})"
+    rf"|\b(?:1|an?|each|every)\s({'|'.join(values.DAYS)})\b|\b({'|'.join(map(re.escape, _RATES))})(?!\w))",
+    re.I,
+)
+_SENTENCE = re.compile(r"[.;!?]\s|[\n|]")
+_LARGE = ((9, " billion"), (6, " million"))
+
+
+def difference(sides: Sequence[tuple[str, str, Answer]]) -> tuple[Working, str] | None:
+    """Return how far the figures of two sides (name, question, answer) are apart, and that in words.
+
+    None unless each gives one figure that its citations have, both in units that convert and for the same.
+    """
+    found = [figure for name, question, one in sides if (figure := _figure(name, question, one)) is not None]
+    if len(sides) != 2 or len(found) != 2:
+        return None
+    (one, rate, first), (two, other, second) = found
+    same = two if two.unit == one.unit else quantities.convert(two, one.unit)
+    if same is None or rate != other:
+        return None
+    value = one.value - same.value
+    result = _shown(Quantity(abs(value), "percentage points" if one.unit == "%" else one.unit))
+    words = f"{sides[0 if value > 0 else 1][0]} has the greater figure, by {result}."
+    shown = [_shown(one), _shown(two)] if value >= 0 else [_shown(two), _shown(one)]
+    working = Working(" − ".join(shown), result, float(abs(value)), (first, second))
+    return working, words if value else "Both figures are the same."
+
+
+def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, frozenset[str], Figure] | None:
+    """Return the one figure of an answer and what it is for ("month", "loss"), as a citation has it.
+
+    That of a side that is a year must be in a text or cell of that year.
+    """
+    asked, told = _quantities(question), _quantities(_MARKER.sub("", answer.answer))
+    said = [one for one in told if one not in asked]
+    said = [one for one in said if one.unit] or (said if _COUNTED.search(question) else [])
+    if not answer.found or len(said) != 1:
+        return None
+    (figure,) = said
+    for at in answer.citations:
+        table = [cell for cell in cells.find(answer.passages) if _holds(at, answer.passages[cell.passage], cell)]
+        there = _quantities(at.quote)
+        alone = "|" not in at.quote or [one.unit for one in there].count(figure.unit) == 1
+        if not table and figure in there and alone and (not _YEAR.fullmatch(name) or name in at.quote):
+            return figure, there[figure] | told[figure], Figure(_shown(figure), at.place, at.marker)
+        for cell in table:
+            whole = Quantity(cell.value.scaleb(SCALES.get(cell.scale, 0)), cell.unit)
+            of_year = not _YEAR.fullmatch(name) or int(name) in cell.years
+            if of_year and figure.unit == whole.unit and figure.value in (cell.value, whole.value):
+                return whole, told[figure] | _rates(cell.name), Figure(cell.text, at.place, at.marker)
+    return None
+
+
+def _holds(at: Citation, passage: Passage, cell: Cell) -> bool:
+    same = (at.library, at.document, at.page) == (passage.library, passage.document, passage.page)
+    return same and at.start <= passage.start + cell.start < at.end
+
+
+def _quantities(text: str) -> dict[Quantity, frozenset[str]]:
+    """Return the quantities of a text, each with what its sentence says it is for: of "EUR 500 a month" the "month"."""
+    text, end, found = values.in_digits(text), 0, dict[Quantity, frozenset[str]]()
+    matches: list[re.Match[str]] = []
+    for match in QUANTITY.finditer(text):
+        if match.start() >= end:
+            rate = _RATE.match(text, match.end())
+            end = rate.end() if rate else match.end()
+            matches.append(match)
+    last = 0
+    for match, following in zip(matches, [*(one.start() for one in matches[1:]), len(text)], strict=False):
+        quantity, rate = parse_quantity(match), _RATE.match(text, match.end())
+        before, after = _SENTENCE.split(text[last : match.start()])[-1], _SENTENCE.split(text[match.end() : following])
+        found[quantity] = _rates(before) | _rates(after[0])
+        last = (rate.end() if rate else match.end()) if quantity.unit else last
+    return found
+
+
+def _rates(text: str) -> frozenset[str]:
+    words = (next(filter(None, found.groups())).lower() for found in _RATE.finditer(text))
+    return frozenset(_RATES.get(word, word) for word in words)
+
+
+def _shown(quantity: Quantity) -> str:
+    """Format a quantity as people write it: "$2.5 million", "30 days"."""
+    if not quantity.is_money:
+        return str(quantity)
+    power, scale = next(((n, word) for n, word in _LARGE if abs(quantity.value) >= 10**n), (0, ""))
+    sign = CURRENCY_SIGNS.get(quantity.unit, f"{quantity.unit} ")
+    return f"{sign}{quantities.format_number(quantity.value.scaleb(-power))}{scale}"

@@ -11,7 +11,7 @@ from asking import FILLER, Shelf, ask, verified
 from localrag.answer import comparison
 from localrag.answer.assistant import Assistant
 from localrag.answer.stages import Side
-from localrag.answer.survey import measures, survey_table
+from localrag.answer.survey import survey_table
 from localrag.cli.ask import print_answer
 from localrag.events import Answered, Delta, Event, Found, Planned, Surveyed
 from localrag.settings import Settings
@@ -196,7 +196,7 @@ def test_only_figures_for_the_same_have_a_difference(one: str, other: str, resul
         at = SimpleNamespace(quote=f"Dogs pay EUR 7 a day. {text} Cats pay nothing.", place="p. 1", marker=1)
         return SimpleNamespace(answer=text, found=True, citations=(at,), passages=())
 
-    found = measures.difference([("A", "What is it?", said(one)), ("B", "What is it?", said(other))])
+    found = comparison.difference([("A", "What is it?", said(one)), ("B", "What is it?", said(other))])
     assert (found[0].result if found else "") == result
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from localrag.answer.survey.measures import Comparison, comparison
+from localrag.answer.values import Comparison, comparison
 from localrag.quantities import ENGLISH_MONTHS, by_word, lazy_re, load_patterns, load_words, phrases
 
 Kind = Literal["existence", "value", "fields", "summary", "open"]

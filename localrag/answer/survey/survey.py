@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 from localrag.answer import checking, context, intent, prompts
 from localrag.answer.stages import Pair, Query
-from localrag.answer.survey import leaf, measures, summary
+from localrag.answer.survey import leaf, summary
 from localrag.answer.survey.leaf import Leaf, Material
 from localrag.answer.survey.leaf_question import LeafQuestion, leaf_question
-from localrag.answer.survey.measures import Measured
+from localrag.answer.values import Measured, measure
 from localrag.answer.verify.locate import locate
 from localrag.events import Event, Surveyed
 from localrag.llm import Generator as Model
@@ -261,7 +261,7 @@ def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -
     values: dict[int, Measured] = {}
     for one in leaves:
         # The quantity of the answer, else of the words that it quotes.
-        value = measures.read(one.answer) or (measures.read(one.citation.quote) if one.citation else None)
+        value = measure(one.answer) or (measure(one.citation.quote) if one.citation else None)
         if one.found and value is not None:
             values[id(one)] = value
     test = question.test

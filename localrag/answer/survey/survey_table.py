@@ -1,7 +1,7 @@
 """The rows of a survey, or of a count, as a table to be read: columns, order, filter, sources (pure).
 
 Rows come one by one while documents are asked; the answer settles them in the end. A column is sorted by the values of
-its cells (`measures.py`) where most of them have one kind, else as text in which digits count as numbers. Empty cells
+its cells (`values.py`) where most of them have one kind, else as text in which digits count as numbers. Empty cells
 come last, whichever way it is sorted.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from localrag.types import Answer, Citation
 
 if TYPE_CHECKING:
-    from localrag.answer.survey.measures import Measured
+    from localrag.answer.values import Measured
 
 # Columns of words without values, and those that are not for reading.
 _WORDS = frozenset({"side", "library", "document", "title", "type", "place", "places", "quote", "why_not"})
@@ -133,10 +133,10 @@ def _has_cell(line: Line, column: str) -> bool:
 
 @lru_cache(20_000)
 def _value(cell: str) -> Measured | None:
-    from localrag.answer.survey import measures  # takes a while, and no first screen needs it
+    from localrag.answer.values import measure  # takes a while, and no first screen needs it
 
     found = _ISO.match(cell)
-    return measures.read(found[0] if found else cell)
+    return measure(found[0] if found else cell)
 
 
 def _line(row: Mapping[str, Any], sources: Sources) -> Line:

@@ -81,9 +81,7 @@ def _answer(
         return listed
     plan = route.plan
     weighed = confidence = None
-    # Spelled right; a follow-up is looked up with the words of the question before it, which may want more.
-    full = intent.explains(query.text if query.history else query.search_text)
-    messages = prompts.worded(prompt.messages, query.instructions, short, full)
+    messages = prompts.worded(prompt.messages, query.instructions, short, explains(query))
     if plan.kind != "read" or intent.of(query.text).kind not in ("summary", "compare", "whole"):
         # Behind the prompt, which is read once for this and for the answer.
         check = prompts.check_prompt(prompt.messages)
@@ -116,6 +114,12 @@ def _answer(
         seconds=reading.prompt_seconds, after=done.usage.reused,
     )  # fmt: skip
     return checking.checked(query, plan, Draft(done, confidence), prompt, model.model)
+
+
+def explains(query: Query) -> bool:
+    """Return whether a question asks for everything that the text says about something."""
+    # Spelled right; a follow-up is looked up with the words of the question before it, which may want more.
+    return intent.explains(query.text if query.history else query.search_text)
 
 
 def answerability(holds: float, answer_from: float, score: float | None) -> float:

@@ -293,9 +293,11 @@ class Assistant:
         fitted = prompts.fit(hits, query.history, budget, model.count)
         ordered = retrieval.in_reading_order(fitted.taken)
         passages = retrieval.merged(ordered, query.libraries)
+        # A 1.5B model explains better what it has read in one go (docs/decisions/0049-passage-cache.md).
+        together = self._settings.answer_form != "short" and answering.explains(query)
         return Prompt(
-            prompts.passages_prompt(query.text, ordered, fitted.history), passages,
-            self._passage_cache([run[0] for run in prompts.runs(ordered)], query.documents),
+            prompts.passages_prompt(query.text, ordered, fitted.history, together=together), passages,
+            None if together else self._passage_cache([run[0] for run in prompts.runs(ordered)], query.documents),
             context=answering.window_use(model, fitted.tokens, fitted.history, query),
             looked_at=context.share_read(passages, query.documents, query.only)
             + context.history_read(fitted.shortened, fitted.left_out),

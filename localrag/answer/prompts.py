@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from localrag.answer import prompt_injection
 from localrag.errors import UsageError
@@ -76,14 +76,20 @@ def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count
     return Fitted(tuple(taken), turns, used, shortened, len(history) - len(turns))
 
 
-def passages_prompt(question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()) -> list[Message]:
+def passages_prompt(
+    question: str, passages: Sequence[Passage], history: Sequence[Turn] = (), *, together: bool = False
+) -> list[Message]:
     """Return the prompt of `retrieve`: rules, passages in reading order, earlier turns, question.
 
     A passage looks the same whatever its number and those before it, so that it needs to be read only once; one that
-    goes on where the last ends is a part of the same block.
+    goes on where the last ends is a part of the same block. `together` they are one text, which is read anew for each
+    question (docs/decisions/0049-passage-cache.md).
     """
     blocks = tuple(map(_block, runs(passages)))
     first, *later = [*_turns(history), Message("user", f"Question: {question}")]
+    if together:
+        text = "".join((WORDS["passages"], *chain.from_iterable(blocks)))
+        return [Message("system", PASSAGE_RULES), replace(first, text=f"{text}\n\n{first.text}"), *later]
     first = replace(first, stable=(WORDS["passages"],), blocks=blocks, text=f"\n\n{first.text}")
     return [Message("system", PASSAGE_RULES), first, *later]
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -438,6 +439,19 @@ def test_an_explanation_is_asked_for_in_full_only_when_writing(
         ask(assistant, question, "large", mode="retrieve")
         assert ("Explain it with all" in models.generator.prompts[-1][-1].tail) is full
         assert "Explain it" not in models.generator.prompts[-2][-1].tail
+
+
+@pytest.mark.parametrize(
+    ("question", "form", "together"),
+    [("Explain the lease of Hall 3.", "sentences", True), ("Explain the lease of Hall 3.", "short", False),
+     ("When does the lease of Hall 3 end?", "sentences", False)],
+)  # fmt: skip
+def test_passages_are_read_together_for_an_explanation(
+    settings: Settings, models: Any, large: Library, question: str, form: Any, together: bool
+) -> None:
+    with closing(Assistant(replace(settings, answer_form=form))) as assistant:
+        ask(assistant, question, "large", mode="retrieve")
+    assert any(message.blocks for message in models.generator.prompts[-1]) is not together
 
 
 def test_a_misspelt_question_for_an_explanation_is_one_as_well(assistant: Assistant, models: Any, shelf: Shelf) -> None:

@@ -1,0 +1,181 @@
+"""Which kinds of clauses a contract has, and in which sentences: a linear classifier of words, without a model.
+
+A sentence has a score for each of 41 kinds of clauses (those of CUAD): the weights of its stems and pairs of stems, of
+the stems that begin the sentence before it, and of the heading above it. A document has a clause if the probability
+that its best sentence gives it reaches `Clauses.threshold`. The weights come from 220 contracts
+(benchmarks/clauses/train.py); docs/clauses.md has the data, the figures and the limits. English contracts only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import resources
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from localrag.errors import NotFoundError
+from localrag.store.library import Library
+from localrag.store.sentences import sentences
+from localrag.store.text_analysis import WORDS, stem
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Scores = NDArray[np.float32]
+
+_TERM = re.compile(r"[^\W\d_]+|\d+|[%$]")
+_SMALL = frozenset(WORDS["common"]["english"].split())
+_MAX_SENTENCE, _MAX_HEADING, _UNDER_HEADING, _BEGINNING = 1200, 10, 15, 12
+_CONTEXT = 0.5  # the weight of the words around a sentence, beside its own
+
+
+class Sentence(NamedTuple):
+    """A sentence: the position of its page in the document, and its half-open span there."""
+
+    position: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseSentence:
+    """A sentence that may be a clause, and how likely the document has the clause by it (0 to 1)."""
+
+    sentence: Sentence
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The weights of each feature and clause, the bias, and what makes a probability of a score."""
+
+    clauses: tuple[str, ...]
+    rows: dict[str, int]
+    weights: Scores  # (features, clauses)
+    bias: Scores
+    slope: Scores
+    offset: Scores
+    threshold: Scores
+
+    def scores(self, texts: Sequence[str]) -> Scores:
+        """Return the score of each sentence of a document, in order, and clause; of shape (sentences, clauses)."""
+        scores = np.tile(self.bias, (len(texts), 1))
+        for row, blocks in zip(scores, features(texts), strict=True):
+            for names, scale in blocks:
+                known = [self.rows[name] for name in names if name in self.rows]
+                row += self.weights[known].sum(0) * scale
+        return scores
+
+
+@cache
+def load() -> Model:
+    """Return the classifier that comes with localrag."""
+    with resources.files("localrag.search").joinpath("clauses.npz").open("rb") as stream:
+        data = np.load(stream, allow_pickle=False)
+        names = bytes(data["features"]).decode().split("\n")
+        weights = data["weights"].astype(np.float32) * data["scale"]
+        numbers = [data[name].astype(np.float32) for name in ("bias", "slope", "offset", "threshold")]
+        clauses = tuple(bytes(data["clauses"]).decode().split("\n"))
+    return Model(clauses, {name: row for row, name in enumerate(names)}, weights, *numbers)
+
+
+class Clauses:
+    """Finds clauses in the documents of a library; keeps the scores of the last document."""
+
+    def __init__(self, library: Library) -> None:
+        self._library, self._model = library, load()
+        self._last: tuple[int, list[Sentence], list[str], Scores] | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return self._model.clauses
+
+    def threshold(self, clause: str) -> float:
+        """Return the probability from which a document has the clause: the best F1 on the training contracts."""
+        return float(self._model.threshold[self._column(clause)])
+
+    def find(self, document_id: int, clause: str, k: int = 3) -> list[ClauseSentence]:
+        """Return the k sentences that are most like the clause, best first; none of an empty document.
+
+        The first tells whether the document has the clause. Raises NotFoundError for an unknown clause.
+        """
+        column, model = self._column(clause), self._model
+        spans, texts, scores = self._scored(document_id)
+        own = scores[:, column]
+        logits = np.clip(model.slope[column] * own + model.offset[column], -30, 30)
+        best = np.argsort(-own, kind="stable")[:k]
+        return [ClauseSentence(spans[n], texts[n], float(1 / (1 + np.exp(-logits[n])))) for n in best]
+
+    def _column(self, clause: str) -> int:
+        if clause not in self._model.clauses:
+            raise NotFoundError(f"no clause {clause!r}", "There are: " + ", ".join(self._model.clauses))
+        return self._model.clauses.index(clause)
+
+    def _scored(self, document_id: int) -> tuple[list[Sentence], list[str], Scores]:
+        if self._last is None or self._last[0] != document_id:
+            pages = [page.text for page in self._library.pages(document_id)]
+            spans = [Sentence(n, *span) for n, text in enumerate(pages) for span in split(text)]
+            texts = [pages[n][start:end] for n, start, end in spans]
+            self._last = document_id, spans, texts, self._model.scores(texts)
+        return self._last[1:]
+
+
+def split(text: str) -> list[tuple[int, int]]:
+    """Return the spans of the sentences of a text, long ones in parts."""
+    spans = []
+    for start, end in sentences(text):
+        while end - start > _MAX_SENTENCE:
+            space = text.rfind(" ", start + _MAX_SENTENCE // 2, start + _MAX_SENTENCE)
+            cut = space if space > 0 else start + _MAX_SENTENCE
+            spans.append((start, cut))
+            start = cut + (text[cut] == " ")
+        spans.append((start, end))
+    return spans
+
+
+def features(texts: Sequence[str]) -> Iterator[list[tuple[set[str], float]]]:
+    """Yield of each sentence of a document, in order, its sets of features, each with the value of its members.
+
+    Features before a sentence begin with "<", those of its heading with "^". A value is one over the root of the size
+    of its set, so that long sentences count no more than short ones.
+    """
+    before: list[str] = []
+    heading: list[str] = []
+    since = _UNDER_HEADING
+    for text in texts:
+        own = _terms(text)
+        blocks = [
+            ({*own, *map(" ".join, pairwise(own))}, 1.0),
+            ({"<" + term for term in before[:_BEGINNING]}, _CONTEXT),
+            ({"^" + term for term in heading} if since < _UNDER_HEADING else set(), _CONTEXT),
+        ]
+        yield [(names, weight / len(names) ** 0.5) for names, weight in blocks if names]
+        before, since = own, since + 1
+        if _is_heading(text):
+            heading, since = own, 0
+
+
+def _terms(text: str) -> list[str]:
+    """Return the stems of a text in order, all numbers as "#"."""
+    return ["#" if found[0].isdigit() else _stem(found) for found in _TERM.findall(text)]
+
+
+@lru_cache(maxsize=50_000)
+def _stem(word: str) -> str:
+    return stem(word.lower(), "english")
+
+
+def _is_heading(text: str) -> bool:
+    """Whether a sentence is short, and each of its words begins with a capital or is a common one."""
+    words = [word for word in text.split() if word[0].isalpha()]
+    return (
+        0 < len(words) <= len(text.split()) <= _MAX_HEADING
+        and not text.endswith((";", ","))
+        and all(word[0].isupper() or word in _SMALL for word in words)
+    )

@@ -1,0 +1,71 @@
+"""Which clauses a contract has, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from localrag.errors import NotFoundError
+from localrag.search import clauses
+from localrag.search.clauses import Clauses
+from localrag.store.writer import Editor
+
+Shelf = Callable[..., Editor]
+Put = Callable[..., None]
+
+LAW = "This Agreement shall be governed by and construed in accordance with the laws of the State of Ohio."
+INSURANCE = (
+    "Supplier shall maintain comprehensive general liability insurance with a limit of $1,000,000 per occurrence "
+    "and shall name Buyer as an additional insured."
+)
+REST = "The parties met in the morning. They drank coffee and looked at the river. The weather was fine.\n\n"
+
+
+@pytest.fixture
+def contracts(shelf: Shelf, put: Put) -> Editor:
+    library = shelf("contracts", {})
+    put(library, "supply.txt", f"SUPPLY AGREEMENT\n\n{REST}12. Governing Law. {LAW}\n\n13. Insurance. {INSURANCE}\n")
+    put(library, "walk.txt", REST * 3)
+    put(library, "empty.txt", "\n")
+    return library
+
+
+def test_a_clause_is_found_at_its_place(contracts: Editor) -> None:
+    finder, document = Clauses(contracts), contracts.document("supply.txt")
+    for clause, text in (("governing-law", LAW), ("insurance", INSURANCE)):
+        best = finder.find(document.id, clause)[0]
+        position, start, end = best.sentence
+        assert text in (best.text, contracts.pages(document.id)[position].text[start:end])
+        assert best.probability >= finder.threshold(clause)
+
+
+def test_a_text_without_the_clause_is_below_the_threshold(contracts: Editor) -> None:
+    finder, document = Clauses(contracts), contracts.document("walk.txt")
+    for clause in ("governing-law", "insurance", "non-compete", "audit-rights", "cap-on-liability"):
+        found = finder.find(document.id, clause)
+        assert [one.probability for one in found] == sorted((one.probability for one in found), reverse=True)
+        assert found[0].probability < finder.threshold(clause)
+
+
+def test_an_empty_document_has_no_sentences_and_an_unknown_clause_is_an_error(contracts: Editor) -> None:
+    finder = Clauses(contracts)
+    with pytest.raises(NotFoundError):
+        finder.find(contracts.document("walk.txt").id, "weather")
+    assert finder.find(contracts.document("empty.txt").id, "insurance") == []
+
+
+def test_scores_depend_on_the_sentence_and_what_stands_before_it() -> None:
+    model = clauses.load()
+    assert len(model.clauses) == 41 and model.weights.shape == (len(model.rows), 41)
+    alone, twice = model.scores([LAW]), model.scores([LAW, LAW])
+    assert np.allclose(alone[0], twice[0])
+    assert model.scores([]).shape == (0, 41)
+
+
+def test_long_text_is_split_without_losing_words() -> None:
+    text = "word " * 700
+    spans = clauses.split(text)
+    assert max(end - start for start, end in spans) <= 1200
+    assert " ".join(text[start:end] for start, end in spans).split() == text.split()

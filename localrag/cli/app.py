@@ -39,6 +39,7 @@ COMMANDS = {
     "backup": ("libraries", "Write a library to one file."),
     "calibrate": ("calibrate", "Measure when a model should answer."),
     "chat": ("chat", "Open the terminal app over a folder or library."),
+    "compare": ("compare", "Say what changed between two versions of a document."),
     "completion": ("completion", "Print the shell completion script."),
     "config": ("config", "Show and change settings."),
     "doctor": ("doctor", "Check this installation, and say how to fix what is wrong."),
@@ -61,7 +62,7 @@ COMMANDS = {
 # These open no library and need no key.
 WITHOUT_LIBRARIES = {"completion", "doctor", "models"}
 # Their arguments contain words of questions and documents, which every user could read in a list of processes.
-WORDY = {"ask", "search", "sessions", "show", "forget", "prove"}
+WORDY = {"ask", "compare", "search", "sessions", "show", "forget", "prove"}
 
 
 @cache

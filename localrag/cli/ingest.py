@@ -83,7 +83,7 @@ def ingest_command(
         from localrag.cli.vault import encrypt_first
 
         encrypt_first(library.folder, library.name)
-    passwords = _passwords(password_file)
+    passwords = passwords_in(password_file)
     languages = None if ocr_languages is None else _languages(ocr_languages)
     # --json together with --watch prints one report for each pass.
     show: Callable[[IngestReport], None] = (lambda report: print_json(report.to_dict())) if as_json else _print
@@ -158,7 +158,7 @@ def _watch(
             show(report)
 
 
-def _passwords(file: Path | None) -> list[str]:
+def passwords_in(file: Path | None) -> list[str]:
     if file is None:
         return []
     try:

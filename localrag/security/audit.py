@@ -26,7 +26,9 @@ from localrag.policy import Refusal
 from localrag.security import storage
 from localrag.security.encryption import unlocked
 
-AuditEvent = Literal["ingest", "ask", "search", "show", "export", "forget", "restore", "model", "vault", "refused"]
+AuditEvent = Literal[
+    "ingest", "ask", "search", "show", "compare", "export", "forget", "restore", "model", "vault", "refused"
+]
 
 WORDS_FOLDER = "audit-words"
 LISTS_FOLDER = "audit-lists"

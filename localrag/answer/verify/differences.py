@@ -48,7 +48,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class Piece:
     """A word or a value of a sentence."""
 
     kind: str
@@ -63,12 +63,12 @@ class _Piece:
 
 def difference(one: str, other: str) -> Difference | None:
     """Return how two sentences about the same differ; None if they agree or are about different things."""
-    ours, theirs = list(_pieces(one)), list(_pieces(other))
+    ours, theirs = list(pieces(one)), list(pieces(other))
     if max(sum(piece.kind != "word" for piece in pieces) for pieces in (ours, theirs)) > _MAX_VALUES:
         return None
-    pairs: list[tuple[_Piece, _Piece]] = []
-    more: list[_Piece] = []
-    less: list[_Piece] = []
+    pairs: list[tuple[Piece, Piece]] = []
+    more: list[Piece] = []
+    less: list[Piece] = []
     matcher = SequenceMatcher(None, [piece.key for piece in ours], [piece.key for piece in theirs], autojunk=False)
     for way, a, b, c, d in matcher.get_opcodes():
         if way == "equal":
@@ -98,7 +98,7 @@ def difference(one: str, other: str) -> Difference | None:
     return Difference((first[0].start, last[0].end), (first[1].start, last[1].end), len(words))
 
 
-def _only_more(more: Sequence[_Piece], less: Sequence[_Piece], shared: int) -> str:
+def _only_more(more: Sequence[Piece], less: Sequence[Piece], shared: int) -> str:
     """Return what the words beyond the shared ones mean: "same", "more", "not", or "" for another subject."""
     left = [[piece for piece in pieces if piece.value not in _EMPTY] for pieces in (more, less)]
     if not any(left):
@@ -112,7 +112,7 @@ def _only_more(more: Sequence[_Piece], less: Sequence[_Piece], shared: int) -> s
     return ""
 
 
-def _of_the_same(differing: Sequence[tuple[_Piece, _Piece]], one: str, other: str) -> bool:
+def _of_the_same(differing: Sequence[tuple[Piece, Piece]], one: str, other: str) -> bool:
     """Whether differing values are few, of one kind each, and not of another period."""
     if len(differing) > _MAX_DIFFERING or any(mine.kind != yours.kind for mine, yours in differing):
         return False
@@ -127,16 +127,16 @@ def _of_the_same(differing: Sequence[tuple[_Piece, _Piece]], one: str, other: st
     return True
 
 
-def _pieces(sentence: str) -> Iterator[_Piece]:
+def pieces(sentence: str) -> Iterator[Piece]:
     """Yield the words and values of a sentence; numbers that name something, such as a clause, are words."""
     lead = _ITEM.match(sentence)
     before = ""
-    held: _Piece | None = None
+    held: Piece | None = None
     for match in _PIECE.finditer(sentence, lead.end() if lead else 0):
         piece = _piece(match, before)
         before = piece.value if piece.kind == "word" else ""
         if held is not None and (unit := TIME_UNITS.get(before)):
-            yield _Piece("term", f"{held.value} {unit}", held.start, piece.end)
+            yield Piece("term", f"{held.value} {unit}", held.start, piece.end)
             held = None
             continue
         if held is not None:
@@ -148,27 +148,27 @@ def _pieces(sentence: str) -> Iterator[_Piece]:
         yield held
 
 
-def _piece(match: re.Match[str], before: str) -> _Piece:
+def _piece(match: re.Match[str], before: str) -> Piece:
     start, end = match.span()
     if match["word"]:
-        return _Piece("word", _folded(match["word"]), start, end)
+        return Piece("word", _folded(match["word"]), start, end)
     if match["spelled"]:
-        return _Piece("number", str(_NUMBERS[match["spelled"].lower()]), start, end)
+        return Piece("number", str(_NUMBERS[match["spelled"].lower()]), start, end)
     if match["date"] and (written := parse_date(match[0])) is not None:
-        return _Piece("date", written.readings[0][1].isoformat(), start, end)
+        return Piece("date", written.readings[0][1].isoformat(), start, end)
     text = match[0].strip().rstrip(".")
     start += len(match[0]) - len(match[0].lstrip())
     end = start + len(text)
     found = QUANTITY.match(text)
     if found is None or before in _NAMING:
-        return _Piece("word", text.casefold(), start, end)
+        return Piece("word", text.casefold(), start, end)
     if re.fullmatch(r"(?:19|20)\d\d", text):
-        return _Piece("year", text, start, end)
+        return Piece("year", text, start, end)
     quantity = parse_quantity(found)
     if quantity.is_money or quantity.unit == "%":
-        return _Piece("money" if quantity.is_money else "share", str(quantity), start, end)
+        return Piece("money" if quantity.is_money else "share", str(quantity), start, end)
     kind = "term" if quantity.unit else "number"
-    return _Piece(kind, f"{quantity.value.normalize():f} {quantity.unit}".rstrip(), start, end)
+    return Piece(kind, f"{quantity.value.normalize():f} {quantity.unit}".rstrip(), start, end)
 
 
 def _folded(word: str) -> str:

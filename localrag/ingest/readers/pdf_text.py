@@ -86,6 +86,16 @@ def drop_running_lines(texts: Sequence[str]) -> list[str]:
     return ["\n".join(_without(lines, running, kept)) for lines in pages] if running else list(texts)
 
 
+def running_lines(texts: Sequence[str]) -> list[set[int]]:
+    """Return the numbers of the lines of each page that are running headers and footers."""
+    pages = [text.split("\n") for text in texts]
+    running = _running(pages)
+    return [
+        {place for top in (True, False) for place in _edge(lines, top) if _key(lines[place], top) in running}
+        for lines in pages
+    ]
+
+
 Key = tuple[bool, str]  # whether it is at the top, and the line with its numbers replaced
 
 

@@ -68,12 +68,21 @@ def _closing(text: str) -> str:
 
 
 def html(exported: Contents) -> str:
-    """The conversation as one HTML file without scripts, addresses or outside resources.
-
-    Everything is escaped, and a policy in the file (CSP) makes the browser refuse any style but this one.
-    """
-    style = resources.files("localrag.sessions.export").joinpath("style.css").read_text(encoding="utf-8")
+    """The conversation as one HTML file; see `page`."""
     sources = "".join(f"<li>{escape(str(one))}</li>" for one in exported.sources)
+    style = resources.files("localrag.sessions.export").joinpath("style.css").read_text(encoding="utf-8")
+    return page(exported.title, style, [
+        *(f'<p class="about">{escape(text)}</p>' for text in exported.about),
+        *(part for number, turn in enumerate(exported.turns, 1) for part in _html_turn(number, turn)),
+        *([f'<section class="sources"><h2>Sources</h2><ol>{sources}</ol></section>'] if sources else []),
+    ])  # fmt: skip
+
+
+def page(title: str, style: str, body: Iterable[str]) -> str:
+    """One HTML file without scripts, addresses or outside resources; `body` is HTML in which texts are escaped.
+
+    A policy in the file (CSP) makes the browser refuse any style but this one.
+    """
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     return "\n".join([
@@ -84,14 +93,12 @@ def html(exported: Contents) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="referrer" content="no-referrer">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(exported.title)}</title>",
+        f"<title>{escape(title)}</title>",
         f"<style>{style}</style>",
         "</head>",
         "<body>",
-        f"<h1>{escape(exported.title)}</h1>",
-        *(f'<p class="about">{escape(text)}</p>' for text in exported.about),
-        *(part for number, turn in enumerate(exported.turns, 1) for part in _html_turn(number, turn)),
-        *([f'<section class="sources"><h2>Sources</h2><ol>{sources}</ol></section>'] if sources else []),
+        f"<h1>{escape(title)}</h1>",
+        *body,
         "</body>",
         "</html>",
         "",

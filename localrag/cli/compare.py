@@ -1,0 +1,164 @@
+"""`localrag compare`: what changed between two versions of a document, substance first."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from localrag.cli import keys, options
+from localrag.cli.ingest import passwords_in
+from localrag.cli.keys import recipient_options
+from localrag.cli.output import console, echo, one_line, print_json
+from localrag.errors import NotFoundError, UsageError
+from localrag.security import sandbox
+from localrag.security.terminal import visible
+from localrag.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from localrag.redline.changes import Change, Comparison, Version
+    from localrag.security.encryption.age import Recipients
+    from localrag.types import Document
+
+_MAX_SHOWN = 1200  # characters of a change
+_MAX_FORM = 30  # changes of form
+_STYLES = {"=": "", "-": "red strike", "+": "bold green underline"}
+_PLAIN = {"=": "{}", "-": "[-{}-]", "+": "{{+{}+}}"}
+
+
+@click.command("compare")
+@click.argument("old", required=False, shell_complete=options.complete_document)
+@click.argument("new", required=False, shell_complete=options.complete_document)
+@click.option("-l", "--library", metavar="NAME", shell_complete=options.complete_library,
+              help="The library of the documents; files on the disk need none.")  # fmt: skip
+@click.option("--latest", metavar="DOCUMENT", help="Compare the latest two versions of this document of the library.")
+@click.option("-o", "--out", type=options.FILE, metavar="FILE",
+              help="Write the redline to FILE, replacing it: .docx (tracked changes), .html, .md, .json.")  # fmt: skip
+@click.option("--password-file", type=options.EXISTING_FILE, metavar="FILE",
+              help="Passwords to try on encrypted files, one a line.")  # fmt: skip
+@recipient_options
+@options.json_option
+def compare_command(
+    old: str | None, new: str | None, library: str | None, latest: str | None, out: Path | None,
+    password_file: Path | None, recipients: Recipients | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Say what changed from OLD to NEW: two files of any type that is read, or two documents of a library.
+
+    Clauses are matched by their words, numbers and headings, so that one that moved or was renumbered is no deletion.
+    First comes what changes the substance (amounts, dates, durations, parties, who shall or may do what, defined
+    terms), then wording, then form. Line ends, page ends and running headers are no changes. No model is loaded.
+    """
+    if out is not None:
+        from localrag.redline import export
+
+        export.check(out)
+    elif recipients is not None:
+        raise UsageError("there is no file to encrypt", "Name one: --out FILE.")
+    named = [one for one in (old, new) if one is not None]
+    if len(named) != (0 if latest else 2):
+        raise UsageError("two documents are needed", "localrag compare OLD NEW, or localrag compare --latest DOCUMENT")
+    settings = load_settings()
+    files = [Path(one).is_file() for one in named]
+    names = (
+        []
+        if library is None and named and all(files)
+        else options.chosen_libraries([library] if library else [], settings)
+    )
+    options.keep_to_retention(settings)
+    if len(names) > 1:
+        raise UsageError("documents of one library are compared", "Name one with --library.")
+    exported = [] if out is None else [out.absolute().parent]
+    sandbox.restrict(settings, names, *exported, reads=None if any(files) else keys.key_files())
+    from localrag.redline import versions
+    from localrag.redline.changes import compare
+
+    listed = versions.drafts(settings, names[0], latest) if latest else []
+    if latest:
+        named = _latest(listed, latest, quiet=as_json)
+    compared = compare(*_read(named, names, settings, passwords_in(password_file)))
+    versions.record(settings, compared.old, compared.new, len(compared.changes))
+    if as_json:
+        found = [{"document": document.path, "date": day or None} for document, day in listed]
+        print_json(compared.to_dict() | ({"versions": found} if latest else {}))
+    else:
+        _print(compared)
+    if out is not None:
+        echo(f"Wrote {export.save(compared, out, settings, recipients)}", err=True)
+
+
+def _latest(listed: Sequence[tuple[Document, str]], given: str, quiet: bool) -> list[str]:
+    """Print the versions of a document, and return the paths of the latest two."""
+    paths = [document.path for document, _ in listed]
+    if len(paths) < 2:
+        raise NotFoundError(f"there is one version of {paths[0]!r}", "Name another document: localrag compare OLD NEW")
+    if not quiet:
+        echo(f"{len(paths)} versions of {one_line(given)}, the latest last:", err=True)
+        for document, day in listed:
+            echo(f"  {one_line(document.path)}{f'  ({day})' if day else ''}", err=True)
+    return paths[-2:]
+
+
+def _read(named: Sequence[str], names: Sequence[str], settings: Settings, passwords: Sequence[str]) -> list[Version]:
+    """Read two documents: from the library if it has them, else from the disk."""
+    from localrag.redline import versions
+    from localrag.store.library import open_library
+
+    found: dict[int, Version] = {}
+    ids: dict[int, int] = {}
+    for name in names:
+        with closing(open_library(settings, name)) as library, library.snapshot():
+            for number, given in enumerate(named):
+                try:
+                    document = library.document(os.fsencode(given).decode("utf-8", "backslashreplace"))
+                except NotFoundError:
+                    if not Path(given).is_file():
+                        raise
+                    continue
+                ids[number] = document.id
+                found[number] = versions.from_library(library, document)
+    paths = {number: Path(given) for number, given in enumerate(named) if number not in found}
+    same = len(paths) == 2 and paths[0].resolve() == paths[1].resolve()
+    if same or (len(ids) == 2 and ids[0] == ids[1]):
+        raise UsageError(f"{named[0]!r} is compared with itself", "Give two versions: localrag compare OLD NEW")
+    if paths:
+        read = versions.from_files(list(paths.values()), settings, passwords)
+        found |= {number: read[path] for number, path in paths.items()}
+    return [found[0], found[1]]
+
+
+def _print(compared: Comparison) -> None:
+    """Print the summary and the changes: drawn on a terminal, with [-deleted-] and {+added+} elsewhere."""
+    from localrag.redline.changes import LEVELS
+    from localrag.redline.export import TITLES
+
+    echo(one_line(f"{compared.old.name} → {compared.new.name}"), bold=True)
+    echo(compared.summary)
+    for level in LEVELS:
+        found = [one for one in compared.changes if one.level == level]
+        if found:
+            echo(f"\n{TITLES[level]}", bold=True)
+        for one in found[: _MAX_FORM if level == "form" else None]:
+            echo(one_line(one.title), fg="cyan")
+            _print_runs(one)
+        if level == "form" and len(found) > _MAX_FORM:
+            echo(f"and {len(found) - _MAX_FORM} more of form: --json, or --out FILE")
+    for version in (compared.old, compared.new):
+        for note in version.notes:
+            echo(f"Not compared: {one_line(version.name)}, {one_line(note)}", dim=True, err=True)
+
+
+def _print_runs(one: Change) -> None:
+    shown = [(run.sign, run.text if len(run.text) <= _MAX_SHOWN else f"{run.text[:_MAX_SHOWN]}…") for run in one.runs]
+    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
+        echo("  " + " ".join(_PLAIN[sign].format(text) for sign, text in shown))
+        return
+    from rich.padding import Padding
+    from rich.text import Text
+
+    drawn = Text(" ").join(Text(visible(text), style=_STYLES[sign]) for sign, text in shown)
+    console().print(Padding(drawn, (0, 0, 0, 2)))

@@ -1,0 +1,429 @@
+"""Compare two versions of a document: changed, added, deleted, moved and renumbered clauses, substance first."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+from localrag.redline import substance
+from localrag.redline.alignment import Hunk, hunks, likeness, moves
+from localrag.redline.clauses import Clause, Text, parse, running
+from localrag.redline.substance import SUBSTANCE, Names
+from localrag.types import Page, place
+
+Deed = Literal["changed", "added", "deleted", "moved", "renumbered"]
+Level = Literal["substance", "wording", "form"]
+LEVELS: tuple[Level, ...] = ("substance", "wording", "form")
+_MOVED = 0.6  # likeness of what moved
+_PAIRED = 0.5  # of two clauses in one place
+_MIN_MOVED = 5  # words
+_SHARED = 2  # words that begin or end two clauses that have nothing in common
+_BEFORE = 10  # words of context
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A document to be compared: its name, its pages, and what was not read of it."""
+
+    name: str
+    pages: tuple[Page, ...]
+    sha256: str = ""
+    library: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one version says: its words on one line, its clause, its place, and its spans.
+
+    A span is a page's position, and half-open offsets into its text; a change without words here has the place where
+    they would be.
+    """
+
+    text: str
+    clause: str
+    place: str
+    spans: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Words of a redline: in both versions ("="), only in the old ("-") or only in the new ("+")."""
+
+    sign: Literal["=", "-", "+"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change, with the words before and after it."""
+
+    deed: Deed
+    kinds: tuple[str, ...]
+    old: Side
+    new: Side
+    before: str = ""
+    after: str = ""
+
+    @property
+    def title(self) -> str:
+        """What was changed and where: "4.2 Payment, p. 3 (was p. 2): amount, modal"."""
+        shown, was = (self.old, self.new) if self.deed == "deleted" else (self.new, self.old)
+        where = ", ".join(part for part in (shown.clause, shown.place) if part) or "at the beginning"
+        if self.deed in ("moved", "renumbered", "changed") and (was.clause, was.place) != (shown.clause, shown.place):
+            names = (was.clause if was.clause != shown.clause else "", was.place if was.place != shown.place else "")
+            where += f" (was {', '.join(filter(None, names))})" if any(names) else ""
+        kinds = ", ".join("defined term" if kind == "term" else kind for kind in self.kinds)
+        what = ", ".join(filter(None, ("" if self.deed == "changed" else self.deed, kinds)))
+        return f"{where}: {what}"
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The words that went and came, between those before and after them."""
+        marked = (Run("=", self.before), Run("-", self.old.text), Run("+", self.new.text), Run("=", self.after))
+        return tuple(run for run in marked if run.text)
+
+    @property
+    def level(self) -> Level:
+        if self.deed in ("moved", "renumbered"):
+            return "form"
+        if self.deed in ("added", "deleted") and "clause" in self.kinds:
+            return "substance"
+        return "substance" if self.kinds[0] in SUBSTANCE else "form" if self.kinds[0] == "form" else "wording"
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A clause of the redline; one whose runs are all "-" is in the old version only."""
+
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What differs between two versions, substance first, and the new text with all changes in it."""
+
+    old: Version
+    new: Version
+    changes: tuple[Change, ...]
+    paragraphs: tuple[Paragraph, ...]
+
+    @property
+    def summary(self) -> str:
+        """How much changed, in words."""
+        if not self.changes:
+            return "No differences."
+        counts = self.counts
+        levels = [
+            f"{counts.get(level, 0)} {of}"
+            for level, of in zip(LEVELS, ("of substance", "of wording", "of form"), strict=True)
+        ]
+        kinds = ", ".join(f"{name} {count}" for name, count in counts.items() if name not in LEVELS)
+        return f"{len(self.changes):,} changes: {', '.join(levels)}. By kind: {kinds or 'none'}."
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many changes there are of each level, and of each kind or deed."""
+        levels = Counter(one.level for one in self.changes)
+        kinds = Counter(kind for one in self.changes for kind in (one.deed, *one.kinds) if kind != "changed")
+        order = (*LEVELS, "added", "deleted", "moved", "renumbered", *SUBSTANCE)
+        return {name: count for name in order if (count := levels[name] if name in LEVELS else kinds[name])}
+
+    def to_dict(self) -> dict[str, Any]:
+        def side(one: Side, version: Version) -> dict[str, Any]:
+            spans = [{"page": version.pages[at].number, "start": a, "end": b} for at, a, b in one.spans]
+            return {"text": one.text, "clause": one.clause, "place": one.place, "spans": spans}
+
+        def about(one: Version) -> dict[str, Any]:
+            library = one.library or None
+            return {"document": one.name, "library": library, "sha256": one.sha256, "not_read": list(one.notes)}
+
+        return {
+            "old": about(self.old), "new": about(self.new),
+            "counts": self.counts,
+            "changes": [
+                {"deed": one.deed, "level": one.level, "kinds": list(one.kinds), "old": side(one.old, self.old),
+                 "new": side(one.new, self.new), "before": one.before, "after": one.after}
+                for one in self.changes
+            ],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """A change in tokens; of a move, one of its two ends."""
+
+    at: Hunk
+    deed: Deed
+
+
+def compare(old: Version, new: Version) -> Comparison:
+    """Compare two versions; see `Comparison`."""
+    known = running(old.pages) | running(new.pages)
+    work = _Work(parse(old.pages, known), parse(new.pages, known))
+    changes = sorted(work.changes(), key=lambda one: LEVELS.index(one.level))
+    return Comparison(old, new, tuple(changes), tuple(work.paragraphs()))
+
+
+class _Work:
+    """One comparison under way."""
+
+    def __init__(self, old: Text, new: Text) -> None:
+        self.old, self.new = old, new
+        self.names = Names.of(old, new)
+        starts = (set(old.starts) | {len(old.tokens)}, set(new.starts) | {len(new.tokens)})
+        found = hunks(old.keys, new.keys, starts)
+        end = Hunk(len(old.tokens), len(old.tokens), 0, 0)
+        for at, (one, after) in enumerate(pairwise([*found, end])):
+            found[at] = self._widened(one, found[at - 1].b if at else 0, after.a)
+        self.edits = self._with_case([part for one in found for part in self._parts(one)])
+        self.moved = self._moves()
+        self.partner = self._partners()
+        pairs = ((self.old.clauses[i].label, self.new.clauses[j].label) for i, j in self.partner.items())
+        self.renumbered = {_bare(a): _bare(b) for a, b in pairs if a and b}
+
+    # --- what differs ---------------------------------------------------------------------------------------
+
+    def _cut(self, text: Text, first: int, last: int) -> list[tuple[int, int]]:
+        """Cut tokens where clauses begin."""
+        low, high = bisect_left(text.starts, first + 1), bisect_left(text.starts, last)
+        ends = [first, *text.starts[low:high], last]
+        return [(a, b) for a, b in pairwise(ends) if a < b]
+
+    def _widened(self, one: Hunk, low: int, high: int) -> Hunk:
+        """Take the "The" and the full stop that two clauses share into the change that replaces one by the other.
+
+        `low` and `high` are where the changes before and after it end and begin.
+        """
+        if min(one.b - one.a, one.d - one.c) < _MIN_MOVED:
+            return one
+        first, last = self.old.clauses[self.old.at(one.a)], self.old.clauses[self.old.at(one.b - 1)]
+        other_first, other_last = self.new.clauses[self.new.at(one.c)], self.new.clauses[self.new.at(one.d - 1)]
+        lead, tail = one.a - first.first, last.last - one.b
+        same = (lead, tail) == (one.c - other_first.first, other_last.last - one.d) and max(lead, tail) <= _SHARED
+        if not same or one.a - lead < low or one.b + tail > high:
+            return one
+        return Hunk(one.a - lead, one.b + tail, one.c - lead, one.d + tail)
+
+    def _parts(self, one: Hunk) -> list[Hunk]:
+        """Cut a change at clauses, and pair what is alike on both sides."""
+        gone, come = self._cut(self.old, one.a, one.b), self._cut(self.new, one.c, one.d)
+        if len(gone) == len(come) == 1:
+            whole = self._is_whole(self.old, *gone[0]) and self._is_whole(self.new, *come[0])
+            if not whole or likeness(self.old.keys[one.a : one.b], self.new.keys[one.c : one.d]) >= _PAIRED / 2:
+                return [one]
+        ours, theirs = ([text.keys[a:b] for a, b in cut] for text, cut in ((self.old, gone), (self.new, come)))
+        pairs = sorted(moves(ours, theirs, _PAIRED))
+        for k in (0, -1) if gone and come else ():  # what goes on from, or into, the same words
+            ends = k % len(gone), k % len(come)
+            partial = not (self._is_whole(self.old, *gone[k]) or self._is_whole(self.new, *come[k]))
+            if partial and not any(i == ends[0] or j == ends[1] for i, j in pairs):
+                pairs.append(ends)
+        found: list[Hunk] = []
+        i = j = 0
+        ascending = [
+            (a, b) for k, (a, b) in enumerate(sorted(pairs)) if all(b > other for _, other in sorted(pairs)[:k])
+        ]
+        for a, b in [*ascending, (len(gone), len(come))]:
+            at = come[j][0] if j < len(come) else one.d
+            found += [Hunk(*gone[k], at, at) for k in range(i, a)]
+            at = gone[a][0] if a < len(gone) else one.b
+            found += [Hunk(at, at, *come[k]) for k in range(j, b)]
+            if a < len(gone):
+                found += [
+                    Hunk(x + gone[a][0], y + gone[a][0], z + come[b][0], w + come[b][0])
+                    for x, y, z, w in hunks(ours[a], theirs[b])
+                ]
+            i, j = a + 1, b + 1
+        return found
+
+    def _is_whole(self, text: Text, first: int, last: int) -> bool:
+        clause = text.clauses[text.at(first)]
+        return (clause.first, clause.last) == (first, last)
+
+    def _with_case(self, found: Sequence[Hunk]) -> list[_Edit]:
+        """Add the words that differ in case alone, and say what each change does."""
+        edits: list[_Edit] = []
+        i = j = 0
+        for one in [
+            *found,
+            Hunk(len(self.old.tokens), len(self.old.tokens), len(self.new.tokens), len(self.new.tokens)),
+        ]:
+            first = -1
+            for k in range(one.a - i + 1):
+                same = k == one.a - i or self.old.tokens[i + k].text.lower() != self.new.tokens[j + k].text.lower()
+                same = same or self.old.tokens[i + k].text == self.new.tokens[j + k].text
+                if not same and first < 0:
+                    first = k
+                if same and first >= 0:
+                    edits.append(_Edit(Hunk(i + first, i + k, j + first, j + k), "changed"))
+                    first = -1
+            if one.a != one.b or one.c != one.d:
+                deed: Deed = "changed" if one.a < one.b and one.c < one.d else "added" if one.c < one.d else "deleted"
+                edits.append(_Edit(one, deed))
+            i, j = one.b, one.d
+        return edits
+
+    def _moves(self) -> list[tuple[_Edit, _Edit]]:
+        gone = [one for one in self.edits if one.deed == "deleted" and one.at.b - one.at.a >= _MIN_MOVED]
+        come = [one for one in self.edits if one.deed == "added" and one.at.d - one.at.c >= _MIN_MOVED]
+        pairs = moves(
+            [self.old.keys[one.at.a : one.at.b] for one in gone],
+            [self.new.keys[one.at.c : one.at.d] for one in come],
+            _MOVED,
+        )
+        return [(gone[i], come[j]) for i, j in pairs]
+
+    def _partners(self) -> dict[int, int]:
+        """Return for each clause of the old version the one of the new that has most of its words."""
+        votes: dict[int, Counter[int]] = {}
+        i = j = 0
+        for one in [*(edit.at for edit in self.edits), Hunk(len(self.old.tokens), 0, 0, 0)]:
+            for k in range(one.a - i):
+                votes.setdefault(self.old.at(i + k), Counter())[self.new.at(j + k)] += 1
+            i, j = one.b, one.d
+        for left, right in self.moved:
+            votes.setdefault(self.old.at(left.at.a), Counter())[self.new.at(right.at.c)] += left.at.b - left.at.a
+        taken: dict[int, int] = {}
+        for number, counter in sorted(votes.items(), key=lambda item: -item[1].most_common(1)[0][1]):
+            best, count = counter.most_common(1)[0]
+            clause = self.old.clauses[number]
+            if best not in taken and count * 3 >= clause.last - clause.first:
+                taken[best] = number
+        return {number: best for best, number in taken.items()}
+
+    # --- what is reported -----------------------------------------------------------------------------------
+
+    def changes(self) -> Iterator[Change]:
+        """Yield the changes in the order of the new text; those inside what moved come with it."""
+        ends = {id(one): pair for pair in self.moved for one in pair}
+        for one in self.edits:
+            pair = ends.get(id(one))
+            if pair is None and not _is_layout(one.at, self.old, self.new):
+                yield self._change(one.at, one.deed)
+            elif pair is not None and one is pair[1]:
+                left, right = pair[0].at, pair[1].at
+                yield Change("moved", (), self._side(self.old, left.a, left.b), self._side(self.new, right.c, right.d))
+                for x, y, z, w in hunks(self.old.keys[left.a : left.b], self.new.keys[right.c : right.d]):
+                    at = Hunk(x + left.a, y + left.a, z + right.c, w + right.c)
+                    yield self._change(at, "changed" if x < y and z < w else "added" if z < w else "deleted")
+        for number, other in self.partner.items():
+            ours, theirs = self.old.clauses[number], self.new.clauses[other]
+            if _bare(ours.label) != _bare(theirs.label) and _shape(ours.label) == _shape(theirs.label):
+                yield Change("renumbered", ("form",), _numbered(ours, self.old), _numbered(theirs, self.new))
+
+    def _change(self, at: Hunk, deed: Deed) -> Change:
+        found = substance.kinds(self.old, self.new, at, self.names, self.renumbered)
+        text, first, last = (self.old, at.a, at.b) if deed == "deleted" else (self.new, at.c, at.d)
+        if deed != "changed" and self._is_whole(text, first, last) and found != ("form",):
+            found = (
+                "clause",
+                *(kind for kind in found if kind in SUBSTANCE and kind not in ("term", "party", "reference")),
+            )
+        clause = text.clauses[text.at(first)] if text.tokens else Clause(0, 0, "", (0, 0, 0), "")
+        before = text.written(max(clause.first, first - _BEFORE), first)
+        after = text.written(last, min(max(clause.last, last), last + _BEFORE))
+        return Change(deed, found, self._side(self.old, at.a, at.b), self._side(self.new, at.c, at.d), before, after)
+
+    def _side(self, text: Text, first: int, last: int) -> Side:
+        if not text.tokens:
+            return Side("", "", "", ())
+        near = text.tokens[min(first, len(text.tokens) - 1)]
+        spans: dict[int, tuple[int, int, int]] = {}
+        for token in text.tokens[first:last]:
+            start = spans[token.page][1] if token.page in spans else token.start
+            spans[token.page] = (token.page, start, token.end)
+        page = text.pages[near.page]
+        clause = text.clauses[text.at(min(first, len(text.tokens) - 1))]
+        where = place(page.number, page.label, (), page.unit)
+        empty = ((near.page, near.start, near.start),)
+        return Side(text.written(first, last), clause.name, where, tuple(spans.values()) or empty)
+
+    # --- the redline ----------------------------------------------------------------------------------------
+
+    def paragraphs(self) -> Iterator[Paragraph]:
+        """Yield the new text, clause by clause, with what was deleted and added."""
+        away = {self.old.at(left.at.a) for left, _ in self.moved}
+        stays = {old: new for old, new in self.partner.items() if old not in away}
+        was = {new: self.old.clauses[old].label for old, new in stays.items()}
+        runs: list[Run] = []
+        current: tuple[str, int] = ("", 0)
+        for sign, first, last in self._spans():
+            text = self.old if sign == "-" else self.new
+            for a, b in self._cut(text, first, last):
+                number = text.at(a)
+                label, here = text.clauses[number].label, current
+                if sign != "-":
+                    here = ("=" if number in was else "+", number)
+                elif a == text.clauses[number].first:
+                    here = ("=", stays[number]) if number in stays else ("-", number)
+                if here != current:
+                    if runs:
+                        yield _paragraph(runs)
+                    now = self.new.clauses[here[1]].label if here[0] == "=" else label
+                    runs = _label(was[here[1]], now) if here[0] == "=" else [Run(sign, label)]
+                    current = here
+                lead = " " if text.tokens[a].space and any(run.text for run in runs) else ""
+                runs.append(Run(sign, lead + text.written(a, b)))
+        yield _paragraph(runs)
+
+    def _spans(self) -> Iterator[tuple[Literal["=", "-", "+"], int, int]]:
+        j = 0
+        for one in self.edits:
+            if j < one.at.c:
+                yield "=", j, one.at.c
+            if one.at.a < one.at.b:
+                yield "-", one.at.a, one.at.b
+            if one.at.c < one.at.d:
+                yield "+", one.at.c, one.at.d
+            j = one.at.d
+        if j < len(self.new.tokens):
+            yield "=", j, len(self.new.tokens)
+
+
+def _bare(label: str) -> str:
+    return label.strip(" .:").casefold()
+
+
+def _shape(label: str) -> str:
+    """Return a number without its value, since only one of its kind can take its place: "(#)", "#.#"."""
+    return re.sub(r"[a-z]+", "a", re.sub(r"\d+", "#", _bare(label)))
+
+
+def _numbered(clause: Clause, text: Text) -> Side:
+    page = text.pages[clause.place[0]]
+    return Side(clause.label, clause.name, place(page.number, page.label, (), page.unit), (clause.place,))
+
+
+def _label(before: str, after: str) -> list[Run]:
+    return [Run("=", after)] if before == after else [Run("-", before), Run("+", after)]
+
+
+def _paragraph(runs: Sequence[Run]) -> Paragraph:
+    """Join runs of one sign that follow each other."""
+    joined: list[Run] = []
+    for run in runs:
+        if joined and joined[-1].sign == run.sign:
+            joined[-1] = Run(run.sign, joined[-1].text + run.text)
+        elif run.text:
+            joined.append(run)
+    return Paragraph(tuple(joined))
+
+
+def _is_layout(one: Hunk, old: Text, new: Text) -> bool:
+    """Whether a change is only the number of a clause that one side alone recognises as such."""
+    if one.a != one.b and one.c != one.d:
+        return False
+    text, first, last, other, at = (
+        (old, one.a, one.b, new, one.c) if one.c == one.d else (new, one.c, one.d, old, one.a)
+    )
+    if at >= len(other.tokens):
+        return False
+    clause = other.clauses[other.at(at)]
+    label = "".join(clause.label.split())
+    return clause.first == at and label != "" and label == "".join(text.written(first, last).split())

@@ -1,0 +1,248 @@
+"""Cut a document into words and clauses that are the same however its lines and pages break.
+
+Words are compared without regard to case, hyphens and forms of quotes. Running headers, page numbers, comments, bullets
+and the rules of tables are left out. A clause begins at a number, a heading, an empty line or a row; its number is kept
+apart from its words, so that one that is only renumbered has the same words. Limits: numbers in Latin letters; a number
+in the midst of a sentence counts only behind a stop.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+from localrag.ingest.readers.pdf_text import running_lines
+from localrag.types import Page
+
+_TOKEN = re.compile(
+    r"(?P<rule>(?:[._=-][ \t]?){4,})|\d+(?:[.,'’]\d+)*(?:(?:st|nd|rd|th)\b)?"
+    r"|[^\W_]+(?:(?:['’‐‑-]|-\n[ \t]{0,40}(?=[a-z]))[^\W_]+)*|[^\w\s]"
+)
+_LAYOUT = frozenset("|_•●▪◦")
+_MARKS = frozenset("#*>")  # of Markdown, at the start of a line
+_FORMS = str.maketrans({**dict.fromkeys("“”„«»‟", '"'), **dict.fromkeys("‘’‚`´", "'"), **dict.fromkeys("–—‐‑−", "-")})
+_SOFT = re.compile(r"(?<=\w)[-'](?=\w)")
+_RULE = re.compile(r"[|\s:_=.*~-]{3,}")
+_COMMENT = re.compile(r"\s*\[Comment\b.*\]\s*$")
+_PAGE_NUMBER = re.compile(r"[\s\[(-]*(page\s{1,9})?(\d{1,4})(\s{1,9}of\s{1,9}\d{1,4})?[\s\])-]*", re.I)
+_BLANK = re.compile(r"\n[ \t]*+\n")
+_DIGITS = re.compile(r"\d+")
+_MIN_PAGE = 700  # characters between two page numbers
+_MAX_RUNNING = 600  # characters of all running lines of a page
+_MIN_LETTERS = 6  # of a running line that is known in the other version, too
+_MANY_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")  # where a page of plain text ended
+_LABEL = re.compile(
+    r"(?P<word>(?:ARTICLE|Article|SECTION|Section|CLAUSE|Clause|SCHEDULE|Schedule|EXHIBIT|Exhibit|ANNEX|Annex|§)"
+    r"[ \t]{1,4}(?:\d{1,3}(?:\.\d{1,3}){0,4}|[IVXLC]{1,7}\b|[A-Z]\b)[.:)]?)(?=\s|$)"
+    r"|(?P<deep>\d{1,3}(?:\.\d{1,3}){1,4}[.)]?)(?=\s)|(?P<flat>\d{1,3}[.)])(?=\s)"
+    r"|(?P<item>\(?(?:[a-z]{1,2}|[ivxl]{1,6}|[A-Z]|\d{1,2})\))(?=\s?[^\s.,;)])|(?P<roman>(?:[IVXL]{1,6}|[A-Z])\.)(?=\s)"
+)
+_INLINE = re.compile(r"(?<=[.;:])(?:[\"”’)]{1,2})?\s{1,40}(?:(?:and|or)\s{1,20})?(?=[(\d])")
+
+
+class Token(NamedTuple):
+    """A word, a number or a sign: what is compared, where it is (`page` is a position), and how it is written.
+
+    `space` says that white space is before it.
+    """
+
+    key: str
+    page: int
+    start: int
+    end: int
+    text: str
+    space: bool
+
+
+class Clause(NamedTuple):
+    """A clause or paragraph: its tokens, half-open; its number and where that is; and the heading over it."""
+
+    first: int
+    last: int
+    label: str
+    place: tuple[int, int, int]
+    heading: str
+
+    @property
+    def name(self) -> str:
+        """The number and the heading, as one looks it up: "2. Grant of rights › 2.2"."""
+        label, over = self.label.rstrip(" .:"), re.match(r"[\w.§]*", self.heading)
+        if not label or self.heading.startswith(label):
+            return self.heading
+        within = label[0] == "(" or (over is not None and label.startswith(over[0].rstrip(".") + "."))
+        return f"{self.heading} › {label}" if self.heading and within else label
+
+
+@dataclass(frozen=True)
+class Text:
+    """The words and clauses of a document."""
+
+    pages: Sequence[Page]
+    tokens: Sequence[Token]
+    clauses: Sequence[Clause]
+
+    @cached_property
+    def keys(self) -> list[str]:
+        return [token.key for token in self.tokens]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        return [clause.first for clause in self.clauses]
+
+    def at(self, token: int) -> int:
+        """Return the number of the clause that a token is in."""
+        return max(0, bisect_right(self.starts, token) - 1)
+
+    def written(self, first: int, last: int) -> str:
+        """Return tokens as a text on one line."""
+        return "".join((" " if one.space else "") + one.text for one in self.tokens[first:last]).strip()
+
+
+def parse(pages: Sequence[Page], known: Collection[str]) -> Text:
+    """Return the words and clauses of a document's pages; `known` are the running lines of both versions."""
+    tokens: list[Token] = []
+    clauses: list[Clause] = []
+    heading, label, place = "", "", (0, 0, 0)
+    for position, (page, dropped) in enumerate(zip(pages, _dropped(pages, known), strict=True)):
+        text = page.text
+        titles = {item.start: item.title for item in page.headings}
+        for start, end, found in _spans(text, sorted(titles), dropped):
+            title = max((at for at in titles if start <= at < end), default=None)
+            heading = titles[title] if title is not None else heading
+            if found:
+                label, place = " ".join(text[start : start + found].split()), (position, start, start + found)
+            cut = list(_tokens(text, position, start + found, end))
+            goes_on = tokens and not found and not label and _goes_on(tokens[-1], cut, start == 0 or title is None)
+            if cut and (not goes_on or not clauses):
+                clauses.append(Clause(len(tokens), 0, label, place, heading))
+                label, place = "", (0, 0, 0)
+            tokens += cut
+    ends = [*(clause.first for clause in clauses[1:]), len(tokens)]
+    return Text(pages, tokens, [one._replace(last=end) for one, end in zip(clauses, ends, strict=False)])
+
+
+def is_label(text: str) -> bool:
+    """Whether a text is the number of a clause and nothing else."""
+    found = _LABEL.match(f"{text} x")
+    return found is not None and found.end() >= len(text.strip())
+
+
+def _goes_on(before: Token, cut: Sequence[Token], may: bool) -> bool:
+    """Whether words continue the sentence before them, over the end of a page or an empty line."""
+    return may and bool(cut) and cut[0].text[0].islower() and before.text[-1] not in ".;:!?"
+
+
+def _tokens(text: str, page: int, start: int, end: int) -> Iterator[Token]:
+    for match in _TOKEN.finditer(text, start, end):
+        word = match[0]
+        at = match.start()
+        mark = word in _MARKS and not text[text.rfind("\n", 0, at) + 1 : at].strip(" #*>")
+        if word not in _LAYOUT and not mark and not match["rule"]:
+            key = word.translate(_FORMS) if len(word) == 1 else _SOFT.sub("", "".join(word.split()).translate(_FORMS))
+            space = at == start or text[at - 1].isspace() or text[at - 1] in _LAYOUT
+            yield Token(key.casefold(), page, at, match.end(), "".join(word.split()), space)
+
+
+def _spans(text: str, titles: Sequence[int], dropped: Collection[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield the parts of a page that may be clauses: start, end, and the length of the number at the start."""
+    found: dict[int, int] = dict.fromkeys(titles, 0)
+    blank, last, left = True, "", 0
+    for match in re.finditer(r"[^\n]*(?:\n|$)", text):
+        line = match[0].strip()
+        start = match.start() + len(match[0]) - len(match[0].lstrip())
+        if not line:
+            blank = True
+            continue
+        if match.start() in dropped or _RULE.fullmatch(line) or _COMMENT.match(line):
+            found[match.start()] = -match.end()
+            continue
+        label = _label(text, start, blank or last[-1:] in (*".;:!?", ""))
+        if label or blank or line[0] == "|" or found.get(left, 0) < 0 or start in found:
+            found[start] = label
+        blank, last, left = False, line, match.start()
+    for match in _INLINE.finditer(text):
+        if match.end() not in found and (label := _label(text, match.end(), True)):
+            found[match.end()] = label
+    for start, end in pairwise([*sorted(found), len(text)]):
+        if found[start] >= 0:
+            yield start, end, found[start]
+        elif -found[start] < end:
+            yield -found[start], end, 0
+
+
+def _label(text: str, at: int, sure: bool) -> int:
+    """Return the length of the number of a clause at an offset; `sure`: no sentence goes on there."""
+    found = _LABEL.match(text, at)
+    if found is None:
+        return 0
+    following = re.compile(r"\s{0,40}[\"“'‘(\[]?").match(text, found.end())
+    after = text[following.end() : following.end() + 1] if following else ""
+    if found["item"]:
+        return len(found[0]) if sure else 0
+    if after.islower() or not (after.isalpha() or after in ("", "[")) or (not sure and not found["deep"]):
+        return 0
+    return len(found[0])
+
+
+def running(pages: Sequence[Page]) -> frozenset[str]:
+    """Return the running headers and footers of a document that have words, with their numbers as "#"."""
+    found = set[str]()
+    texts = [text for *_, text in _parts(pages)]
+    for text, lines in zip(texts, running_lines(texts), strict=True):
+        found |= {_masked(line) for place, line in enumerate(text.split("\n")) if place in lines}
+    tops = {_masked(text.strip().split("\n")[0]) for text in texts}
+    found |= tops if len(texts) == 2 and len(tops) == 1 else set()
+    return frozenset(line for line in found if sum(map(str.isalpha, line)) >= _MIN_LETTERS)
+
+
+def _is_running(text: str, known: Collection[str]) -> bool:
+    """Whether a paragraph is running lines and nothing else, as after a page was laid out anew."""
+    left = _masked(text)
+    for line in sorted(known, key=len, reverse=True) if left else ():
+        left = left.replace(line, "")
+    return not any(map(str.isalpha, left)) and "#" not in left
+
+
+def _masked(line: str) -> str:
+    return _DIGITS.sub("#", " ".join(line.split()))
+
+
+def _parts(pages: Sequence[Page]) -> Iterator[tuple[int, int, str]]:
+    """Yield the printed pages: the position of a page, an offset in it, and the text."""
+    for position, page in enumerate(pages):
+        start = 0
+        for gap in _MANY_LINES.finditer(page.text) if len(pages) == 1 else ():
+            yield position, start, page.text[start : gap.end()]
+            start = gap.end()
+        yield position, start, page.text[start:]
+
+
+def _dropped(pages: Sequence[Page], known: Collection[str]) -> list[set[int]]:
+    """Return where lines of each page begin that are running lines, those of the other version too, or page numbers."""
+    found: list[set[int]] = [set() for _ in pages]
+    numbers: list[tuple[int, int, int, int, int]] = []  # that stand alone: the number, and where it is
+    passed = 0
+    for part, (position, start, text) in enumerate(_parts(pages)):
+        for first, last in pairwise([0, *(gap.end() for gap in _BLANK.finditer(text)), len(text)]):
+            if last - first < _MAX_RUNNING and _is_running(text[first:last], known):
+                found[position] |= {start + first + line.start() for line in re.finditer("^", text[first:last], re.M)}
+        for line in text.split("\n"):
+            match = _PAGE_NUMBER.fullmatch(line)
+            sure = match and (match[1] or match[3] or line.strip()[-1] in "-]")
+            if sure or (line.strip() and _masked(line) in known):
+                found[position].add(start)
+            elif match:
+                numbers.append((int(match[2]), part, passed, position, start))
+            start += len(line) + 1
+            passed += len(line) + 1
+    for at, (number, part, place, position, start) in enumerate(numbers):
+        for other, its_part, there, *_ in (*numbers[max(0, at - 4) : at], *numbers[at + 1 : at + 5]):
+            apart = its_part != part or abs(there - place) >= _MIN_PAGE
+            if apart and other - number in (-2, -1, 1, 2) and (other > number) == (there > place):
+                found[position].add(start)
+    return found

@@ -1,0 +1,128 @@
+"""`localrag compare`: files and documents of a library, in every form, and what cannot be compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from docx import Document
+from lent_readers import LentReaders
+
+from localrag.cli.app import localrag
+from localrag.errors import NotFoundError, ReadError, UsageError
+from localrag.redline import versions
+from localrag.security import audit
+from localrag.settings import Settings
+from localrag.store.library import Library
+
+OLD = "1. Rent. The tenant shall pay EUR 100 a month.\n\n2. Term. The lease ends on 31 May 2030."
+NEW = "1. Rent. The tenant shall pay EUR 120 a month.\n\n2. Term. The lease ends on 31 May 2030."
+
+
+@pytest.fixture(autouse=True)
+def lent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "ReaderPool", LentReaders)
+
+
+def run(*args: str | Path) -> Result:
+    result = CliRunner().invoke(localrag, ["compare", *map(str, args)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    document = Document()
+    for part in NEW.split("\n\n"):
+        document.add_paragraph(part)
+    old, new = tmp_path / "lease-v1.txt", tmp_path / "lease-v2.docx"
+    old.write_text(OLD)
+    document.save(str(new))
+    return old, new
+
+
+def test_two_files_of_two_types_are_compared(files: tuple[Path, Path], settings: Settings) -> None:
+    result = run(*files)
+    assert "[-100-] {+120+}" in result.stdout and "amount" in result.stdout and "1 of substance" in result.stdout
+    (entry,) = audit.entries(settings.audit_file)
+    assert (entry.event, entry.library, entry.details["changes"]) == ("compare", None, 1)
+
+
+def test_documents_of_a_library_are_compared_and_recorded(shelf: Callable[..., Library], settings: Settings) -> None:
+    shelf("leases", {"v1.txt": OLD, "v2.txt": NEW})
+    value = json.loads(run("v1.txt", "v2.txt", "--json").stdout)
+    assert value["old"]["document"] == "v1.txt" and value["old"]["library"] == "leases"
+    assert [(one["old"]["text"], one["new"]["text"], one["level"]) for one in value["changes"]] == [
+        ("100", "120", "substance")
+    ]
+    entry = list(audit.entries(settings.library_audit_file("leases")))[-1]
+    assert (entry.event, entry.details["old"], entry.details["new"]) == ("compare", "v1.txt", "v2.txt")
+
+
+def test_a_file_is_compared_with_a_document(shelf: Callable[..., Library], files: tuple[Path, Path]) -> None:
+    shelf("leases", {"v1.txt": OLD})
+    assert json.loads(run("v1.txt", files[1], "-l", "leases", "--json").stdout)["counts"]["amount"] == 1
+
+
+def test_the_latest_two_versions_are_found(shelf: Callable[..., Library]) -> None:
+    shelf("leases", {"lease v1.txt": OLD, "lease v2.txt": OLD, "lease v10.txt": NEW, "other.txt": "Dogs."})
+    result = run("--latest", "lease", "--json")
+    value = json.loads(result.stdout)
+    assert [one["document"] for one in value["versions"]] == ["lease v1.txt", "lease v2.txt", "lease v10.txt"]
+    assert (value["old"]["document"], value["new"]["document"]) == ("lease v2.txt", "lease v10.txt")
+    assert "3 versions" in run("--latest", "lease").stderr
+    with pytest.raises(NotFoundError, match="one version"):
+        run("--latest", "other.txt")
+    with pytest.raises(NotFoundError):
+        run("--latest", "cats")
+
+
+@pytest.mark.parametrize("suffix", [".docx", ".html", ".md", ".json"])
+def test_a_redline_is_written(files: tuple[Path, Path], tmp_path: Path, suffix: str) -> None:
+    result = run(*files, "--out", tmp_path / f"redline{suffix}")
+    assert (
+        result.stderr.strip() == f"Wrote {tmp_path / f'redline{suffix}'}"
+        and (tmp_path / f"redline{suffix}").stat().st_size > 100
+    )
+
+
+def test_identical_texts_have_no_differences(files: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "copy.txt").write_text(OLD)
+    assert "No differences." in run(files[0], tmp_path / "copy.txt").stdout
+
+
+def test_what_cannot_be_compared_is_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "empty.pdf").write_bytes(b"")
+    (tmp_path / "bad.docx").write_bytes(b"PK nonsense")
+    for bad in ("empty.pdf", "bad.docx"):
+        with pytest.raises(ReadError, match=bad):
+            run(files[0], tmp_path / bad)
+    with pytest.raises(UsageError, match="itself"):
+        run(files[0], files[0])
+    with pytest.raises(UsageError, match="two documents"):
+        run(files[0])
+    with pytest.raises(NotFoundError):
+        run(files[0], tmp_path / "none.txt")
+    with pytest.raises(UsageError, match="be written"):
+        run(*files, "--out", tmp_path / "x.pdf")
+
+
+def test_an_encrypted_file_needs_its_password(files: tuple[Path, Path], tmp_path: Path, monkeypatch: Any) -> None:
+    from pypdf import PdfWriter
+    from reportlab.pdfgen.canvas import Canvas
+
+    canvas = Canvas(str(tmp_path / "plain.pdf"))
+    canvas.drawString(72, 700, "1. Rent. The tenant shall pay EUR 120 a month.")
+    canvas.save()
+    writer = PdfWriter(clone_from=str(tmp_path / "plain.pdf"))
+    writer.encrypt("open sesame")
+    writer.write(str(tmp_path / "locked.pdf"))
+    with pytest.raises(ReadError, match=r"locked\.pdf"):
+        run(files[0], tmp_path / "locked.pdf")
+    (tmp_path / "passwords").write_text("wrong\nopen sesame\n")
+    assert "{+120+}" in run(files[0], tmp_path / "locked.pdf", "--password-file", tmp_path / "passwords").stdout

@@ -1,0 +1,204 @@
+"""What changed between two versions: by clause, moved and not deleted, substance before form."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from localrag.ingest.readers.base import read_parts
+from localrag.ingest.readers.source import Source
+from localrag.redline.changes import Change, Comparison, Version, compare
+from localrag.types import Page, Part
+
+OLD = """SERVICES AGREEMENT
+
+This Agreement is made between Acme Widgets Inc. (the "Company") and Beta Foods Ltd. (the "Client") on March 3, 2020.
+
+1. Payment. The Client shall pay $5,000 within thirty (30) days of the receipt of each invoice. The Company may charge interest at 5% a year.
+
+2. Term. This Agreement begins on January 1, 2021 and shall continue for two years.
+
+3. Confidentiality. The Client shall not disclose Confidential Information to any third party. See Section 4 below.
+
+4. Liability. The Company shall not be liable for indirect damages of any kind suffered by the Client.
+
+5. Notices. All notices must be in writing and sent to the address of the other party as set out above.
+"""
+
+
+def version(text: str, name: str = "msa.txt") -> Version:
+    part = next(read_parts(Source(name, data=text.encode())))
+    assert isinstance(part, Part)
+    return Version(name, part.reading.pages)
+
+
+def changed(old: str, new: str) -> Comparison:
+    return compare(version(old), version(new))
+
+
+def swapped(*pairs: tuple[str, str], text: str = OLD) -> list[Change]:
+    """The changes after replacing words of the agreement."""
+    new = text
+    for old, replacement in pairs:
+        assert old in new
+        new = new.replace(old, replacement, 1)
+    return list(changed(text, new).changes)
+
+
+def test_the_same_text_has_no_differences() -> None:
+    found = changed(OLD, OLD)
+    assert found.changes == () and found.counts == {} and found.summary == "No differences."
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kinds"),
+    [
+        ("$5,000", "$6,000", ("amount",)),
+        ("$5,000", "€5,000", ("amount",)),
+        ("thirty (30) days", "sixty (60) days", ("duration",)),
+        ("(30) days", "(60) days", ("duration",)),
+        ("two years", "three years", ("duration",)),
+        ("two years", "two months", ("duration",)),
+        ("5%", "7%", ("percent",)),
+        ("January 1, 2021", "January 15, 2021", ("date",)),
+        ("Company may charge", "Company shall charge", ("modal",)),
+        ("shall not disclose", "shall disclose", ("negation",)),
+        ("The Company may", "The Client may", ("party",)),
+        ("Beta Foods", "Gamma Foods", ("party",)),
+        ("See Section 4", "See Section 5", ("reference",)),
+        ("indirect damages", "indirect losses", ("wording",)),
+        ("receipt of each invoice", "receipt of each Invoice", ("form",)),
+        ("$5,000 within", "$5000 within", ("form",)),
+        ("of the receipt of", "of the receipt, of", ("form",)),
+    ],
+)
+def test_a_change_has_its_kind(old: str, new: str, kinds: tuple[str, ...]) -> None:
+    (one,) = swapped((old, new))
+    assert one.kinds == kinds and one.deed in ("changed", "added", "deleted")
+    assert one.level == {"wording": "wording", "form": "form"}.get(kinds[0], "substance")
+
+
+def test_changes_of_substance_come_first() -> None:
+    found = swapped(("indirect damages", "indirect losses"), ("each invoice", "each Invoice"), ("must be", "may be"))
+    assert [one.level for one in found] == ["substance", "wording", "form"]
+
+
+def test_a_rewritten_sentence_is_one_change() -> None:
+    found = swapped(
+        ("indirect damages of any kind suffered by the Client", "lost profits, whatever their cause may be")
+    )
+    assert len([one for one in found if one.level != "form"]) == 1
+
+
+def test_a_moved_and_renumbered_clause_is_no_deletion() -> None:
+    clauses = OLD.split("\n\n")
+    new = "\n\n".join(
+        [*clauses[:3], clauses[6].strip().replace("5.", "2."), clauses[3].replace("2.", "3."), *clauses[4:6]]
+    )
+    found = changed(OLD, new + "\n").changes
+    assert {one.deed for one in found} == {"moved", "renumbered"}
+    (moved,) = (one for one in found if one.deed == "moved")
+    assert moved.old.text == moved.new.text and moved.new.text.startswith("Notices. All notices")
+    assert {(one.old.text, one.new.text) for one in found if one.deed == "renumbered"} >= {("5.", "2."), ("2.", "3.")}
+
+
+def test_a_change_inside_a_moved_clause_is_told() -> None:
+    clauses = OLD.split("\n\n")
+    new = "\n\n".join(
+        [*clauses[:2], clauses[5].replace("The Company shall not", "The Client shall not"), *clauses[2:5], clauses[6]]
+    )
+    found = [one for one in changed(OLD, new).changes if one.deed != "renumbered"]
+    assert [(one.deed, one.kinds) for one in found] == [("changed", ("party",)), ("moved", ())]
+
+
+def test_a_new_clause_renumbers_what_follows_and_the_references_to_it() -> None:
+    new = (
+        OLD.replace("5. Notices", "6. Notices")
+        .replace("4. Liability", "5. Liability")
+        .replace("Section 4", "Section 5")
+    )
+    new = new.replace("3. Conf", "3. Audit. The Company may inspect the books of the Client.\n\n4. Conf")
+    found = changed(OLD, new).changes
+    assert [(one.deed, one.new.text) for one in found if one.level != "form"] == [
+        ("added", "Audit. The Company may inspect the books of the Client.")
+    ]
+    assert sorted(one.old.text for one in found if one.deed == "renumbered") == ["3.", "4.", "5."]
+    assert all(one.level == "form" for one in found if "Section" in one.before)
+
+
+def test_a_deleted_clause_is_deleted_whole() -> None:
+    new = OLD.replace(OLD[OLD.index("4. Liability") : OLD.index("5. Notices")], "")
+    (one,) = changed(OLD, new).changes
+    assert (
+        one.deed == "deleted" and one.old.text.startswith("Liability.") and "clause" in one.kinds and one.new.text == ""
+    )
+
+
+def laid_out(text: str, length: int) -> str:
+    words = text.split()
+    lines = [" ".join(words[at : at + 7]) for at in range(0, len(words), 7)]
+    pages = [lines[at : at + length] for at in range(0, len(lines), length)]
+    return "\f".join("\n".join(["Draft of Acme", *page, str(number)]) for number, page in enumerate(pages, 1))
+
+
+@pytest.mark.parametrize("length", [3, 5, 8])
+def test_lines_pages_and_running_headers_change_nothing(length: int) -> None:
+    text = "\n\n".join(OLD.replace("Acme", f"Acme {word}") for word in ("North", "South", "East", "West"))
+    assert [one for one in changed(text, laid_out(text, length)).changes if one.level != "form"] == []
+
+
+def test_a_word_cut_at_a_line_end_is_whole() -> None:
+    assert changed("The confidential matter is kept.", "The confi-\ndential matter is kept.").changes == ()
+
+
+def test_places_are_pages_and_offsets_of_both_versions() -> None:
+    old, new = (
+        "First page of it.\fThe rent is EUR 100 a month.",
+        "First page of it.\fThe yearly rent is EUR 120 a month.",
+    )
+    compared = changed(old, new)
+    amount = next(one for one in compared.changes if one.kinds == ("amount",))
+    for side, pages, words in ((amount.old, compared.old.pages, "100"), (amount.new, compared.new.pages, "120")):
+        ((at, start, end),) = side.spans
+        assert (pages[at].number, pages[at].text[start:end], side.place) == (2, words, "p. 2")
+
+
+def test_the_redline_holds_both_versions() -> None:
+    new = (
+        OLD.replace("$5,000", "$6,000")
+        .replace("4. Liability", "4. Limits")
+        .replace("shall not disclose", "shall disclose")
+    )
+    runs = [run for one in changed(OLD, new).paragraphs for run in (*one.runs, None)]
+    for sign, text in (("-", OLD), ("+", new)):
+        kept = "".join(" " if run is None else run.text for run in runs if run is None or run.sign in ("=", sign))
+        assert kept.split() == text.split()
+
+
+@pytest.mark.parametrize("empty", [("", "words of it"), ("words of it", ""), ("", "")])
+def test_an_empty_side_is_compared(empty: tuple[str, str]) -> None:
+    old, new = (Version("x", (Page(text),)) for text in empty)
+    assert len(compare(old, new).changes) == int(empty[0] != empty[1])
+
+
+def test_two_hundred_pages_take_seconds() -> None:
+    chance = random.Random(3)
+    words = [
+        f"{a}{b}{c}"
+        for c in range(40)
+        for a in "be da fo gu ki lo mi nu pa ro".split()
+        for b in "ver lan tis mor ken".split()
+    ]
+    clauses = [f"{n % 90 + 1}. The {' '.join(chance.choices(words, k=40))}." for n in range(2500)]
+    new = [one for n, one in enumerate(clauses) if n % 50]
+    new[2000:2010], new[100:110] = new[100:110], new[2000:2010]
+    old, later = (
+        Version("x", tuple(Page("\n\n".join(part[n : n + 12]), n) for n in range(0, len(part), 12)))
+        for part in (clauses, new)
+    )
+    began = time.process_time()
+    found = compare(old, later)
+    assert time.process_time() - began < 20
+    assert sum(one.deed == "moved" for one in found.changes) == 20

@@ -29,7 +29,7 @@ from localrag.security import audit, sandbox
 from localrag.security.encryption import unlocked
 from localrag.security.terminal import counted
 from localrag.settings import Settings, Think, load_settings
-from localrag.store import names
+from localrag.store import names, reviews
 from localrag.store.library import Library as Storage
 from localrag.store.names import DATABASE, Tombstones, check_name, check_trusted
 from localrag.types import Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
@@ -274,6 +274,7 @@ class Library:
                 )  # fmt: skip
                 after, stones = storage.content_hashes(), storage.tombstones
                 prompt_cache.drop_missing(self.folder, after)
+                reviews.drop_missing(self.folder, after, {document.path for document in storage.documents()})
             sandbox.mark_as_own(self._settings, self.name, report.root)
             record = self._settings.library_audit_file(self.name)
             audit_events.ingested(record, report, before, after)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from localrag.errors import UsageError
-from localrag.types import Answer, Document, Passage, Plan, Remark, SkippedPage
+from localrag.types import Answer, Document, Finding, NotRead, Passage, Plan, Remark, SkippedPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,29 @@ class Surveyed:
     done: int
     total: int
     row: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """Progress of a review: findings so far and in all, the same of documents, and the latest finding."""
+
+    done: int
+    total: int
+    document: int
+    documents: int
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewEnded:
+    """The end of a review: its findings, what matters most first in each document, and what was not read.
+
+    `stopped`: items or documents are left, which the next review with the playbook goes on with.
+    """
+
+    findings: tuple[Finding, ...]
+    not_read: tuple[NotRead, ...]
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

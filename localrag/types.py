@@ -548,6 +548,90 @@ class Answer(_Value):
         return tuple(dict.fromkeys(source(item.document, item.place) for item in self.citations))
 
 
+# --- reviews ------------------------------------------------------------------------------------------------
+
+ReviewState = Literal["found", "absent", "deviates", "unsure"]
+Verdict = Literal["accepted", "rejected", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Looked(_Value):
+    """What looking for one item of a playbook in one document gave, whatever position it is compared with.
+
+    Attributes:
+        found: None where it is unsure.
+        answer: in the words of the text, or of the model; empty where nothing was found.
+        confidence: the likelihood, as measured, that the document has the clause; None without a text.
+        read: what was read for it, in words.
+        model: the model that was asked; empty where code decided.
+        at: when (ISO 8601, UTC).
+    """
+
+    found: bool | None
+    answer: str
+    citation: Citation | None
+    confidence: float | None
+    read: str
+    model: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(_Value):
+    """What the reviewer says of a finding, who that is, and when (ISO 8601, UTC)."""
+
+    verdict: Verdict
+    comment: str = ""
+    by: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding(_Value):
+    """One item of a playbook in one document, compared with the position.
+
+    Attributes:
+        value: read by code: ISO dates, amounts with currency; else the words of the answer.
+        as_expected: None without a position, or where it is unsure.
+        problem: how it deviates, in words.
+        new: it was looked for since the review before.
+        before: the state and value in the version of the document that was reviewed before.
+    """
+
+    library: str
+    document: str
+    item: str
+    title: str
+    question: str
+    importance: str
+    state: ReviewState
+    value: str
+    as_expected: bool | None
+    problem: str
+    citation: Citation | None
+    confidence: float | None
+    read: str
+    model: str
+    note: str = ""
+    fallback: str = ""
+    decision: Decision | None = None
+    new: bool = True
+    before: str = ""
+
+    def to_row(self) -> dict[str, Any]:
+        """The finding as the row of a table."""
+        at, said = self.citation, self.decision
+        return {
+            "library": self.library, "document": self.document, "item": self.item, "clause": self.title,
+            "importance": self.importance, "state": self.state, "value": self.value,
+            "as_expected": self.as_expected, "problem": self.problem, "place": at.place if at else "",
+            "quote": at.quote if at else "", "confidence": _rounded(self.confidence, 3), "read": self.read,
+            "before": self.before, "decision": said.verdict if said else "", "comment": said.comment if said else "",
+            "note": self.note, "fallback": self.fallback,
+            **{name: getattr(at, name, None) for name in ("page", "start", "end")},
+        }  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One earlier question of a conversation, its answer, and the places of its citations."""

@@ -11,14 +11,27 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localrag.answer import answering, comparison, context, decomposition, followups, planning, prompts
 from localrag.answer.context import Unit
 from localrag.answer.planning import BACKGROUND
 from localrag.answer.stages import Pair, Prompt, Query, Route
 from localrag.errors import ModelError, StorageError, UsageError
-from localrag.events import Answered, Delta, Event, Found, Notice, Planned, Reasoning, Surveyed, Warmed, Writing
+from localrag.events import (
+    Answered,
+    Delta,
+    Event,
+    Found,
+    Notice,
+    Planned,
+    Reasoning,
+    Reviewed,
+    ReviewEnded,
+    Surveyed,
+    Warmed,
+    Writing,
+)  # fmt: skip
 from localrag.llm import Generator as Model
 from localrag.llm import PromptCache, calibration, loading, priority, prompt_cache
 from localrag.llm.prompt_cache import DiskPromptCache, PassageCache
@@ -29,7 +42,25 @@ from localrag.security.audit import AuditEvent
 from localrag.settings import Settings
 from localrag.store import names
 from localrag.store.library import Library
-from localrag.types import MODES, Answer, Citation, Filter, Mode, NotRead, Passage, Seconds, Turn, Usage
+from localrag.types import (
+    MODES,
+    Answer,
+    Citation,
+    Decision,
+    Filter,
+    Finding,
+    Mode,
+    NotRead,
+    Passage,
+    Seconds,
+    Turn,
+    Usage,
+    Verdict,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from localrag.answer.review.playbook import Playbook
+    from localrag.answer.survey.survey import Tools
 
 # Passages read for a question and ahead of the next: with so many, three quarters of those of the next are there
 # (docs/decisions/0049-passage-cache.md).
@@ -170,11 +201,16 @@ class Assistant:
         if route.plan.signals.get("kind") == "summary" and route.reading:
             # One of many documents that is too long to be read at once: its parts are summarised, not all the others.
             query = replace(query, documents=route.reading)
-        model = self._model()
-        budget = answering.budget(model, self._settings, query, self._settings.prompt_tokens)
-        tools = survey.Tools(model, self._searcher, self._cache, self._cached_tokens, self._settings, budget)
-        answer = yield from survey.answer(query, route.plan, tools)
+        budget = answering.budget(self._model(), self._settings, query, self._settings.prompt_tokens)
+        answer = yield from survey.answer(query, route.plan, self._tools(budget))
         yield Answered(replace(answer, tokens=answer.tokens + usage))
+
+    def _tools(self, budget: int) -> Tools:
+        from localrag.answer.survey.survey import Tools
+
+        model = self._model()
+        known = calibration.load(self._settings.calibration_file, model.model)
+        return Tools(model, self._searcher, self._cache, self._cached_tokens, self._settings, budget, known.answer_from)
 
     def _compare(self, query: Query, route: Route) -> Iterator[Event]:
         """Ask each side of a comparison by itself, unless code computes what is asked."""
@@ -409,6 +445,50 @@ class Assistant:
             found = self._searcher.find(opened, retrieval.spelled(opened, question), k, documents, join=join)
         self._record(opened, "search", question, "", found)
         return found
+
+    def review(
+        self, playbook: Playbook, *, libraries: Sequence[str], documents: Filter | Sequence[str] | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Reviewed | ReviewEnded]:  # fmt: skip
+        """Check documents against a playbook; the last event is `ReviewEnded`. What was found before is kept.
+
+        Raises NotFoundError for a library or document that is not there, ModelError without a model.
+        """
+        from localrag.answer.review import review
+
+        opened = [self.library(name) for name in libraries]
+        chosen = filters.chosen(opened, filters.of(documents))
+        name = loading.generator_name(self._settings)
+        tools = partial(self._tools, self._settings.prompt_tokens)
+        work = review.Work(playbook, self._searcher, tools, name, stop)
+        findings: list[Finding] = []
+        with priority.asking(self._settings.questions_dir):
+            for event in review.run(chosen.documents, work):
+                findings.append(event.finding)
+                yield event
+        cited = [one.citation for one in findings if one.new and one.citation is not None]
+        self._record(
+            opened, "review", playbook.title, "", cited, chosen.documents, model=name, stopped=work.stopped,
+            items=len(playbook.items), documents=len(chosen.documents), **review.counts(findings),
+        )  # fmt: skip
+        left = (*chosen.left_out, *context.not_read(chosen.documents, opened, filters.of(documents)), *work.injections)
+        yield ReviewEnded(tuple(review.ordered(findings)), tuple(dict.fromkeys(left)), work.stopped)
+
+    def decide(
+        self, playbook: Playbook, item: str, library: str, document: str, verdict: Verdict, comment: str = ""
+    ) -> Decision:  # fmt: skip
+        """Keep what the reviewer decided of an item of a playbook in a document, and record it."""
+        from localrag.store import reviews
+
+        opened = self.library(library)
+        found = opened.document(document)
+        decision = Decision(verdict, comment, audit.user(), reviews.now())
+        reviews.Reviews(opened).decide(found, playbook.title, playbook.item(item).id, decision)
+        place = Citation(library, found.path, None, None, "", "", 0, 0, 0)
+        self._record(
+            [opened], "review", playbook.title, comment, [place], [(opened, found)], item=item, verdict=verdict
+        )
+        return decision
 
     def spelled(self, question: str, libraries: Sequence[str]) -> str:
         """Return the question as `search` looks for it, with words corrected that none of the libraries holds."""

@@ -51,6 +51,7 @@ COMMANDS = {
     "models": ("models", "Install, verify, choose and import models."),
     "prove": ("prove", "Test on this machine what localrag promises."),
     "restore": ("libraries", "Restore a library from a backup or a folder."),
+    "review": ("review", "Check documents against a playbook, clause by clause."),
     "search": ("ask", "Find passages, without a model that answers."),
     "sessions": ("sessions", "List, search, rename, branch, export and delete conversations."),
     "show": ("libraries", "Print a page as it is stored."),
@@ -62,7 +63,7 @@ COMMANDS = {
 # These open no library and need no key.
 WITHOUT_LIBRARIES = {"completion", "doctor", "models"}
 # Their arguments contain words of questions and documents, which every user could read in a list of processes.
-WORDY = {"ask", "compare", "search", "sessions", "show", "forget", "prove"}
+WORDY = {"ask", "compare", "search", "review", "sessions", "show", "forget", "prove"}
 
 
 @cache

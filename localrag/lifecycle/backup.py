@@ -1,4 +1,4 @@
-"""Write a library to one file, and read such a file: database, conversations, audit record.
+"""Write a library to one file, and read such a file: database, conversations, reviews, audit record.
 
     "localrag-backup-1\\n" | length of the keyring (4 bytes) | keyring (JSON as vault.json, empty if in clear) | body
 
@@ -35,6 +35,7 @@ from localrag.sessions.session_store import FOLDER as CONVERSATIONS
 from localrag.settings import Settings
 from localrag.store.library import open_library
 from localrag.store.names import DATABASE, SCHEMA, check_name
+from localrag.store.reviews import FOLDER as REVIEWS
 
 MAGIC = b"localrag-backup-1\n"
 NAME = "backup"  # what the stream is bound to, so that the file may be renamed
@@ -42,7 +43,7 @@ RECORD = ("audit.jsonl", "audit.key")
 # The only paths that are written to a backup or read from one.
 FILES = re.compile(
     rf"{re.escape(DATABASE)}|audit\.jsonl|audit\.key|({WORDS}|{LISTS})/\d{{1,12}}\.json|"
-    rf"{CONVERSATIONS}/\d{{8}}T\d{{12}}-[0-9a-f]{{6}}\.(json|said|draft)",
+    rf"{CONVERSATIONS}/\d{{8}}T\d{{12}}-[0-9a-f]{{6}}\.(json|said|draft)|{REVIEWS}/([0-9a-f]{{16}}|runs)\.json",
     re.ASCII,
 )
 BLOCK = 1 << 20
@@ -147,7 +148,7 @@ def _members(folder: Path, snapshot: Path) -> Iterator[tuple[str, Path | bytes]]
     if record.is_file():
         with storage.lock(record.with_suffix(".lock"), "the audit record"):
             yield from [(name, (folder / name).read_bytes()) for name in RECORD]
-    for below in (CONVERSATIONS, WORDS, LISTS):
+    for below in (CONVERSATIONS, REVIEWS, WORDS, LISTS):
         for path in sorted((folder / below).glob("*")):
             if FILES.fullmatch(inside := f"{below}/{path.name}"):
                 with suppress(FileNotFoundError):  # deleted meanwhile

@@ -19,6 +19,7 @@ from localrag.security import audit, sandbox, storage
 from localrag.security.encryption import unlocked
 from localrag.sessions import store_of
 from localrag.settings import Settings
+from localrag.store import reviews
 from localrag.store.writer import Editor
 from localrag.types import Document
 
@@ -45,6 +46,7 @@ def forget(
             hashes = list(dict.fromkeys(document.sha256 for document in gone))
             audit.forget(record, hashes)
             prompt_cache.drop_missing(folder, library.content_hashes() - {*hashes})
+            reviews.drop(folder, hashes=hashes, paths=[document.path for document in gone])
             library.remove(found)
             library.compact()
             audit.record(record, "forget", name, documents=len(documents), sha256=hashes)

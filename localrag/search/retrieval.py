@@ -70,13 +70,18 @@ class Searcher:
             # One generation of each library, while its embedder loads, which takes seconds.
             for library in libraries:
                 stack.enter_context(library.snapshot())
-            for identity in {library.identity for library in libraries} - self._embedders.keys():
-                self._embedders[identity] = embeddings.load_embedder(self._settings, identity)
-            embedders = {library.name: self._embedders[library.identity] for library in libraries}
+            embedders = {library.name: self.embedder(library) for library in libraries}
             hits = search(
                 libraries, embedders, question, k=wanted, documents=documents, document_ids=document_ids, join=join
             )
         return hits if self._reranker is None else reranking.rerank(question, hits, self._reranker)[:k]
+
+    def embedder(self, library: Library) -> Embedder:
+        """Return the embedder that made the vectors of a library, loaded at its first use."""
+        identity = library.identity
+        if identity not in self._embedders:
+            self._embedders[identity] = embeddings.load_embedder(self._settings, identity)
+        return self._embedders[identity]
 
     def close(self) -> None:
         """Close the libraries."""

@@ -27,7 +27,7 @@ from localrag.security import storage
 from localrag.security.encryption import unlocked
 
 AuditEvent = Literal[
-    "ingest", "ask", "search", "show", "compare", "export", "forget", "restore", "model", "vault", "refused"
+    "ingest", "ask", "search", "review", "show", "compare", "export", "forget", "restore", "model", "vault", "refused"
 ]
 
 WORDS_FOLDER = "audit-words"
@@ -113,7 +113,7 @@ def record(file: Path, event: AuditEvent, library: str | None, **details: Any) -
         entry: dict[str, Any] = {
             "number": last["number"] + 1 if last else 1,
             "time": datetime.now(UTC).isoformat(timespec="microseconds"),
-            "user": _user(),
+            "user": user(),
             "event": event,
             "library": library,
             "details": details,
@@ -308,7 +308,8 @@ def _no_record(file: Path) -> NotFoundError:
     return NotFoundError(f"there is no audit record at {str(file)!r}", "It begins with the first ingest or question.")
 
 
-def _user() -> str:
+def user() -> str:
+    """The name of the user of this machine."""
     try:
         import pwd
 

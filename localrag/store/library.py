@@ -197,6 +197,11 @@ class Library:
             return EmbedderIdentity(**json.loads(self._meta("embedder") or "{}"))
 
     @property
+    def uid(self) -> str:
+        """The random name of this library, which stays with it."""
+        return self._meta("uid") or ""
+
+    @property
     def generation(self) -> int:
         """The number of committed changes, which everything derived from the database refers to."""
         with self._report_bad_rows():
@@ -406,11 +411,16 @@ class Library:
         """The cosine of each of these passages to a question's vector, from the stored vectors."""
         if not len(passage_ids):
             return {}
+        ids, vectors = self.vectors(passage_ids)
+        return dict(zip(ids.tolist(), (vectors @ question).tolist(), strict=True))
+
+    def vectors(self, passage_ids: Sequence[int]) -> tuple[Ids, Vectors]:
+        """The ids of these passages, ascending, and their stored vectors, of shape (passages, dimension)."""
         wanted = np.unique(np.asarray(passage_ids, np.int64))
         ids, vectors = self._index.vectors(wanted)
         if len(ids) < len(wanted):
             raise self._damaged(KeyError(f"{len(wanted) - len(ids)} passages of the full text are missing"))
-        return dict(zip(ids.tolist(), (vectors @ question).tolist(), strict=True))
+        return ids, vectors
 
     def known_digests(self, digests: Sequence[bytes]) -> set[bytes]:
         """The digests among these whose passages have a vector already."""
@@ -428,7 +438,7 @@ class Library:
 
     def _state(self) -> tuple[str, int, int]:
         """What an index must match: the library, its generation, and the dimension of its vectors."""
-        return self._meta("uid") or "", self.generation, self.identity.dimension
+        return self.uid, self.generation, self.identity.dimension
 
 
 def _document(row: sqlite3.Row) -> Document:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from localrag.answer import prompts
 from localrag.answer.survey.leaf_question import LeafQuestion
-from localrag.answer.verify.citations import cite, cite_span, terms
+from localrag.answer.verify.citations import cite, cite_span, nearest, terms
 from localrag.answer.verify.locate import Folded, fold, locate, within
 from localrag.events import Delta
 from localrag.llm import Completed, Generator, PromptCache, Weighed
@@ -143,7 +143,7 @@ def says_so(question: LeafQuestion, this: str) -> str:
     return form.format(question=question.text, this=this)
 
 
-def write(question: LeafQuestion, this: str) -> str:
+def write_tail(question: LeafQuestion, this: str) -> str:
     """Return the tail that asks for the answer in the shape of LEAF_GRAMMAR, or for the fields of a table."""
     form: str = _WORDS["fields" if question.kind == "fields" else "write"]
     return form.format(question=question.text, this=this, columns=", ".join(question.columns))
@@ -162,11 +162,12 @@ def key(column: str) -> str:
 
 def ask(
     question: LeafQuestion, library: str, document: Document, material: Material, model: Generator, *,
-    answer_from: float = 0.5, stop: Stop = lambda: False,
+    answer_from: float = 0.5, write: bool = True, stop: Stop = lambda: False,
 ) -> Leaf | None:  # fmt: skip
     """Put the question to one document; return None where it was stopped.
 
-    `answer_from` is the minimum likelihood that the text holds the answer to a question for a value.
+    `answer_from` is the minimum likelihood that the text holds the answer to a question for a value. Unless the model
+    is to `write` an answer, the leaf has only the quote, picked by code.
     """
     nothing = Leaf(library, document, False, read=material.read)
     if not any(passage.text.strip() for passage in material.passages):
@@ -180,7 +181,9 @@ def ask(
     nothing = replace(nothing, likelihood=likelihood, usage=call.usage)
     if likelihood is not None and likelihood < (0.5 if question.kind == "existence" else answer_from):
         return nothing
-    messages = with_tail(messages, write(question, _this(material)))
+    if not write:
+        return replace(nothing, found=True, citation=next(iter(nearest(question.topic, passages)), None))
+    messages = with_tail(messages, write_tail(question, _this(material)))
     if question.kind == "fields":
         limit = min(_MAX_FIELD_TOKENS, _FIELD_TOKENS * len(question.columns) + 20)
         written = call.write(messages, fields_grammar(question.columns), limit)

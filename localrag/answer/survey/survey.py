@@ -6,6 +6,7 @@ likeliest are asked first, for where the survey is stopped; the table is in the 
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -20,8 +21,7 @@ from localrag.answer.values import Measured, measure
 from localrag.answer.verify.locate import locate
 from localrag.events import Event, Surveyed
 from localrag.llm import Generator as Model
-from localrag.llm import PromptCache, calibration
-from localrag.llm.calibration import Calibration
+from localrag.llm import PromptCache
 from localrag.quantities import plural
 from localrag.search.retrieval import Searcher
 from localrag.settings import Settings
@@ -46,10 +46,7 @@ class Tools:
     cached_tokens: Callable[[Sequence[Pair]], int]
     settings: Settings
     budget: int  # maximum tokens of passages beside the question
-
-    @property
-    def known(self) -> Calibration:
-        return calibration.load(self.settings.calibration_file, self.model.model)
+    answer_from: float  # the likelihood from which the model answers
 
 
 def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Answer]:
@@ -64,16 +61,10 @@ def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Ans
     order = sorted(range(len(materials)), key=lambda n: (bool(materials[n].passages), -materials[n].standing, n))
     leaves: dict[int, Leaf] = {}
     injections: list[NotRead] = []
-    answer_from = tools.known.answer_from
     for n in order:
-        library, document = query.documents[n]
-        made = leaf.ask(
-            question, library.name, document, materials[n], tools.model, answer_from=answer_from, stop=query.stop
-        )
+        made = put(question, query.documents[n], materials[n], tools, query.stop)
         if made is None:
             break
-        if query.strict and made.found:
-            made = _strictly(made, question, materials[n].passages)
         leaves[n] = made
         injections += context.injections_in(materials[n].passages)
         yield Surveyed(len(leaves), len(order), leaves[n].to_row())
@@ -83,6 +74,22 @@ def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Ans
         _answer(question, query, plan, asked, left), model=tools.model.model, seconds=seconds,
         not_read=(*injections, *_not_read(asked, left)),
     )  # fmt: skip
+
+
+def put(
+    question: LeafQuestion, pair: Pair, material: Material, tools: Tools, stop: leaf.Stop, *, prior: float = 0.0,
+    write: bool = True,
+) -> Leaf | None:  # fmt: skip
+    """Put a question to one document, for surveys and reviews; None where it was stopped.
+
+    `prior` are log odds, known by code, that it holds the value that is asked for; `write` is that of `leaf.ask`.
+    """
+    library, document = pair
+    share = tools.answer_from / (tools.answer_from + (1 - tools.answer_from) * math.exp(prior))
+    made = leaf.ask(question, library.name, document, material, tools.model, answer_from=share, write=write, stop=stop)
+    if made is not None and made.found and write and tools.settings.strict:
+        return _strictly(made, question, material.passages)
+    return made
 
 
 def _answer(question: LeafQuestion, query: Query, plan: Plan, leaves: Sequence[Leaf], left: Sequence[Pair]) -> Answer:

@@ -1,0 +1,1 @@
+"""Check documents against the positions of a playbook, clause by clause."""

@@ -1,0 +1,261 @@
+"""`localrag review`: check documents against a playbook; list, show, draft and mark."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from localrag.cli import keys, options
+from localrag.cli.keys import recipient_options
+from localrag.cli.output import Pace, bar, counted, echo, interruptible, one_line, print_json, remarks, say, table
+from localrag.errors import UsageError
+from localrag.events import ReviewEnded
+from localrag.security import sandbox
+from localrag.settings import load_settings
+from localrag.types import source
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from localrag.answer.assistant import Assistant
+    from localrag.answer.review.playbook import Playbook
+    from localrag.events import Reviewed
+    from localrag.security.encryption.age import Recipients
+    from localrag.types import Finding, Verdict
+
+_COLORS = {"deviates": "red", "absent": "yellow", "unsure": "yellow", "found": "green"}
+_MAX_REMARKS = 8
+
+
+class _Review(click.Group):
+    """A group whose first word may be a playbook: `review nda` is `review run nda`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+def complete_playbook(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    from localrag.answer.review import playbook
+
+    names = [name for name, _ in playbook.shipped() if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
+
+
+_PLAYBOOK = click.argument("named", metavar="PLAYBOOK", shell_complete=complete_playbook)
+_library = click.option(
+    "-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=options.complete_library,
+    help="The library to review; may be repeated. Needed only if there are several.",
+)  # fmt: skip
+
+
+@click.group("review", cls=_Review, no_args_is_help=True)
+def review_command() -> None:
+    """Check documents against a playbook, clause by clause.
+
+    PLAYBOOK is a YAML file, or the name of a playbook that comes with localrag (`review list`). `localrag review
+    PLAYBOOK` is short for `localrag review run PLAYBOOK`.
+    """
+
+
+@review_command.command("run")
+@_PLAYBOOK
+@_library
+@options.document_option
+@click.option("--only", type=click.Choice(["changed"]), help="Show only what was looked for since the last review.")
+@click.option("--out", "file", type=options.FILE, metavar="FILE",
+              help="Write a report to FILE (.docx, .html, .md, .xlsx, .csv, .json), replacing it.")  # fmt: skip
+@recipient_options
+@options.json_option
+def run_command(
+    named: str, libraries: tuple[str, ...], documents: tuple[str, ...], only: str | None, file: Path | None,
+    as_json: bool, recipients: Recipients | None,
+) -> None:  # fmt: skip
+    """Review the documents of a library.
+
+    For each document and item: found, absent, deviates or unsure, with value, quote and page. What was found is kept
+    with the library, so that only new documents and changed items are looked for the next time. Ctrl-C stops; the next
+    review goes on from there.
+    """
+    from localrag.answer.review import playbook as playbooks
+    from localrag.sessions.export import reports
+
+    if file is not None:
+        reports.check(file)
+    elif recipients is not None:
+        raise UsageError("there is no file to encrypt", "Name one: --out FILE.")
+    settings = load_settings()
+    playbook = playbooks.load(named)
+    names = options.chosen_libraries(libraries, settings)
+    options.keep_to_retention(settings)
+    exported = [] if file is None else [file.absolute().parent]
+    sandbox.restrict(settings, names, *exported, reads=keys.key_files())  # before numpy starts threads
+    from localrag.answer.assistant import Assistant
+    from localrag.answer.review import review
+
+    with closing(Assistant(settings)) as assistant, interruptible("Stopping after this item…") as stop:
+        events = assistant.review(playbook, libraries=names, documents=documents, stop=lambda: stop.asked)
+        ended = _follow(events, quiet=as_json)
+    findings = [one for one in ended.findings if one.new or only is None]
+    totals = review.counts(findings)
+    rows = [one.to_row() for one in findings]
+    if as_json:
+        left = [one.to_dict() for one in ended.not_read]
+        print_json({
+            "playbook": playbook.title, "libraries": names, "counts": totals, "stopped": ended.stopped,
+            "findings": rows, "not_read": left,
+        })  # fmt: skip
+    else:
+        _print(findings, playbook, totals, ended, only is not None)
+    if file is not None:
+        written = reports.save(findings, playbook.title, ended, file, settings.library_audit_file, recipients)
+        echo(f"Wrote {counted(len(findings), 'finding')} to {written}.", err=True)
+    if ended.stopped:
+        sys.exit(130)
+
+
+def _follow(events: Any, quiet: bool) -> ReviewEnded:
+    """Wait for the end, drawing a bar with the time left, or printing a line now and then."""
+    pace = Pace()
+    with bar(quiet=quiet) as update:
+        for event in events:
+            if isinstance(event, ReviewEnded):
+                return event
+            line = _progress(event, pace)
+            update(event.done, event.total, line)
+            if not quiet and not sys.stderr.isatty() and pace.due():
+                echo(line, err=True)
+    raise AssertionError("a review always ends with its findings")
+
+
+def _progress(event: Reviewed, pace: Pace) -> str:
+    left = pace.left(event.done, event.total)
+    return f"document {event.document} of {event.documents}{left}: {one_line(event.finding.document)}"
+
+
+def _print(
+    findings: Sequence[Finding], playbook: Playbook, totals: dict[str, int], ended: ReviewEnded, changed: bool
+) -> None:
+    if not findings:
+        echo("Nothing changed since the last review." if changed else "There is nothing to review.", err=True)
+    by_document: dict[tuple[str, str], list[Finding]] = {}
+    for one in findings:
+        by_document.setdefault((one.library, one.document), []).append(one)
+    for (_, document), own in by_document.items():
+        echo(one_line(document), bold=True, fg="cyan")
+        table(["state", "clause", "importance", "value", "differs", "page", "sure", "reviewer"], [
+            [one.state, one.title, one.importance, one.value, one.problem, one.citation.place if one.citation else "",
+             "" if one.confidence is None else f"{one.confidence:.0%}", one.decision.verdict if one.decision else ""]
+            for one in own
+        ])  # fmt: skip
+        for one in own:
+            if one.as_expected is False:
+                _print_problem(one)
+        echo()
+    documents = counted(len(by_document), "document")
+    said = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in totals.items() if count)
+    echo(f"{playbook.title}: {documents}, {counted(len(findings), 'finding')}" + (f": {said}." if said else "."))
+    remarks([f"Not read: {source(one.document, '')}: {one.reason}" for one in ended.not_read], _MAX_REMARKS, "--json")
+    if ended.stopped:
+        say("Stopped. What was found is kept; the same command goes on.")
+
+
+def _print_problem(one: Finding) -> None:
+    head = f"{one.title}: {one.problem}"
+    quote = f" “{' '.join(one.citation.quote.split())}”" if one.citation else f" (read: {one.read})"
+    echo(quote, head=one_line(head), fg=_COLORS[one.state])
+    if one.fallback:
+        echo(f"    propose: {one_line(one.fallback)}", dim=True)
+
+
+@review_command.command("list")
+@options.json_option
+def list_command(as_json: bool) -> None:
+    """List the playbooks that come with localrag."""
+    from localrag.answer.review import playbook
+
+    there = playbook.shipped()
+    if as_json:
+        print_json([
+            {"name": name, "title": one.title, "applies_to": one.applies_to, "items": len(one.items)}
+            for name, one in there
+        ])  # fmt: skip
+    else:
+        table(["name", "items", "title"], [[name, str(len(one.items)), one.title] for name, one in there])
+
+
+@review_command.command("show")
+@_PLAYBOOK
+def show_command(named: str) -> None:
+    """Check a playbook and print it as YAML, to make your own of it."""
+    from localrag.answer.review import playbook
+
+    echo(playbook.to_yaml(playbook.load(named)), nl=False)
+
+
+@review_command.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of a playbook, for editors."""
+    from localrag.answer.review import playbook
+
+    print_json(playbook.schema())
+
+
+@review_command.command("init")
+@click.argument("contract", type=options.EXISTING_FILE)
+def init_command(contract: Path) -> None:
+    """Draft a playbook from a model CONTRACT (any format that localrag reads), and print it as YAML.
+
+    Each clause with a heading becomes an item, with its text as example and fallback. No model is used; read the draft
+    before you use it.
+    """
+    from localrag.answer.review import draft, playbook
+
+    echo(playbook.to_yaml(draft.from_file(contract, load_settings())), nl=False)
+
+
+@review_command.command("mark")
+@_PLAYBOOK
+@click.argument("document", shell_complete=options.complete_document)
+@click.argument("item")
+@_library
+@click.option("--accept", "verdict", flag_value="accepted", help="The finding is right, or the deviation accepted.")
+@click.option("--reject", "verdict", flag_value="rejected", help="The finding is wrong, or the clause must change.")
+@click.option("--comment", default="", metavar="TEXT", help="A comment; - reads it from standard input.")
+@options.json_option
+def mark_command(
+    named: str, document: str, item: str, libraries: tuple[str, ...], verdict: str | None, comment: str, as_json: bool
+) -> None:  # fmt: skip
+    """Keep the reviewer's decision on an ITEM of a DOCUMENT: accept, reject or comment."""
+    from localrag.answer.review import playbook
+
+    if verdict is None and not comment:
+        raise UsageError("there is nothing to keep", "Add --accept, --reject or --comment TEXT.")
+    settings, loaded = load_settings(), playbook.load(named)
+    loaded.item(item)
+    said = options.words_of(comment)
+    names = options.chosen_libraries(libraries, settings)
+    if len(names) > 1:
+        raise UsageError("a decision belongs to one library", "Name it with --library.")
+    sandbox.restrict(settings, names, reads=keys.key_files())
+    from localrag.answer.assistant import Assistant
+
+    with closing(Assistant(settings)) as assistant:
+        decided = _decide(assistant, loaded, item, names[0], document, verdict, said)
+    options.print_result(as_json, decided, f"Kept: {one_line(item)} in {one_line(document)} is {decided['verdict']}.")
+
+
+def _decide(
+    assistant: Assistant, playbook: Playbook, item: str, library: str, document: str, verdict: str | None, said: str
+) -> dict[str, Any]:  # fmt: skip
+    verdicts: tuple[Verdict, ...] = ("accepted", "rejected")
+    chosen: Verdict = next((one for one in verdicts if one == verdict), "open")
+    return assistant.decide(playbook, item, library, document, chosen, said).to_dict()

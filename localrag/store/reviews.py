@@ -1,0 +1,159 @@
+"""The results of reviews: what was found in each version of a document, and what the reviewer decided.
+
+One file for each version, in the library's folder, so that they are encrypted, backed up and deleted with it. Its name
+is made of the content hash under a key of the library, so that it does not show which document a library holds. A
+result is on the disk when `keep` returns. Nothing is kept of a document that was forgotten meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from localrag import protocol
+from localrag.errors import LibraryError
+from localrag.security import storage
+from localrag.store import names
+from localrag.store.library import Library
+from localrag.types import Decision, Document, Looked
+
+FOLDER = "reviews"
+_RUNS, _LOCK = "runs.json", "reviews.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of one version of a document: results by key, and decisions by playbook and item."""
+
+    sha256: str
+    path: str
+    looked: Mapping[str, Looked] = field(default_factory=dict)
+    decisions: Mapping[str, Mapping[str, Decision]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The last review with a playbook; `finished` is empty where it was stopped (times: ISO 8601, UTC)."""
+
+    started: str
+    finished: str = ""
+
+
+class Reviews:
+    """The kept reviews of one library."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._folder = library.folder / FOLDER
+        self._key = library.uid.encode()
+
+    def of(self, document: Document) -> Kept:
+        """Return what is kept of a document as it is now."""
+        return _read(self._path(document.sha256)) or Kept(document.sha256, document.path)
+
+    def earlier(self, document: Document) -> Kept | None:
+        """Return what is kept of another version under the same path, the last one; None where nothing is."""
+        others = [one for one in map(_read, _files(self._folder)) if one is not None and one.path == document.path]
+        others = [one for one in others if one.sha256 != document.sha256 and one.looked]
+        return max(others, key=lambda one: max(looked.at for looked in one.looked.values()), default=None)
+
+    def keep(self, document: Document, looked: Mapping[str, Looked]) -> None:
+        """Keep results of a document, by key."""
+        self._change(document, lambda kept: replace(kept, looked={**kept.looked, **looked}))
+
+    def decide(self, document: Document, playbook: str, item: str, decision: Decision) -> None:
+        """Keep what the reviewer decided of an item of a playbook."""
+
+        def decided(kept: Kept) -> Kept:
+            own = {**kept.decisions.get(playbook, {}), item: decision}
+            return replace(kept, decisions={**kept.decisions, playbook: own})
+
+        self._change(document, decided)
+
+    def drop_earlier(self, document: Document) -> None:
+        """Delete what is kept of other versions of a document, once it was reviewed."""
+        held = self._library.content_hashes()
+        _drop(self._folder, lambda kept: kept.path == document.path and kept.sha256 not in held)
+
+    def begin(self, playbook: str) -> Run:
+        """Begin a review with a playbook, or resume one that was stopped."""
+        run = self._runs().get(playbook)
+        if run is None or run.finished:
+            run = Run(now())
+            self._save_run(playbook, run)
+        return run
+
+    def finish(self, playbook: str, run: Run) -> None:
+        """Mark a review as complete."""
+        self._save_run(playbook, replace(run, finished=now()))
+
+    def _runs(self) -> dict[str, Run]:
+        path = self._folder / _RUNS
+        found: dict[str, Run] = _decoded(path, dict[str, Run]) if path.is_file() else {}
+        return found
+
+    def _save_run(self, playbook: str, run: Run) -> None:
+        if names.holds(self._library.folder):
+            with storage.lock(self._folder / _LOCK, "the reviews"):
+                storage.write_json(self._folder / _RUNS, protocol.to_plain({**self._runs(), playbook: run}))
+
+    def _change(self, document: Document, changed: Callable[[Kept], Kept]) -> None:
+        with storage.lock(self._folder / _LOCK, "the reviews"):
+            kept = replace(self.of(document), path=document.path)
+            if names.holds(self._library.folder, [document.path]):  # `drop` waits for the lock, and finds the file
+                data = json.dumps(protocol.to_plain(changed(kept))).encode()
+                storage.write_bytes(self._path(document.sha256), data)
+
+    def _path(self, sha256: str) -> Path:
+        return self._folder / f"{hashlib.blake2b(sha256.encode(), digest_size=8, key=self._key).hexdigest()}.json"
+
+
+def drop(folder: Path, *, hashes: Collection[str] = (), paths: Collection[str] = ()) -> None:
+    """Delete what is kept of documents, by content or path; of the library in a folder."""
+    _drop(folder / FOLDER, lambda kept: kept.sha256 in hashes or kept.path in paths)
+
+
+def drop_missing(folder: Path, hashes: Collection[str], paths: Collection[str]) -> None:
+    """Delete what is kept of documents that are no longer in the library, neither by content nor by path.
+
+    What a changed document said before stays until its new version was reviewed.
+    """
+    _drop(folder / FOLDER, lambda kept: kept.sha256 not in hashes and kept.path not in paths)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _drop(folder: Path, gone: Callable[[Kept], bool]) -> None:
+    if not folder.is_dir():
+        return
+    with storage.lock(folder / _LOCK, "the reviews"):
+        storage.sweep(folder)
+        for path in _files(folder):
+            kept = _read(path)
+            if kept is not None and gone(kept):
+                storage.remove(path)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.json") if path.name != _RUNS)
+
+
+def _read(path: Path) -> Kept | None:
+    return _decoded(path, Kept) if path.is_file() else None
+
+
+def _decoded(path: Path, kind: Any) -> Any:
+    try:
+        return protocol.decode(storage.read_bytes(path), kind)
+    except FileNotFoundError:
+        return None  # deleted meanwhile
+    except protocol.Malformed as error:
+        hint = f"Restore it from a backup, or delete it: its document is then reviewed again. {error}"
+        raise LibraryError(f"a kept review is damaged: {str(path)!r}", hint) from None

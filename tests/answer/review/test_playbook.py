@@ -1,0 +1,100 @@
+"""Playbooks: what is accepted, what is refused and where, and the schema for editors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from localrag.answer.review import playbook
+from localrag.answer.review.playbook import Expect, Item, Playbook
+from localrag.errors import NotFoundError, UsageError
+
+HEAD = "title: Test\nitems:\n  - id: term\n    question: How long?\n"
+
+
+def refused(text: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        playbook.parse(text.encode(), "own.yaml")
+    return caught.value.message
+
+
+def position(text: str) -> Expect | None:
+    return playbook.parse((HEAD + text).encode(), "own.yaml").items[0].position
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", None),
+        ("    expect: yes", Expect(present=True)),
+        ("    expect: no", Expect(present=False)),
+        ("    expect: New York", Expect(one_of=("New York",))),
+        ("    expect: [New York, Delaware]", Expect(one_of=("New York", "Delaware"))),
+        ("    type: date\n    expect: 2026-01-31", Expect(one_of=("2026-01-31",))),
+        ("    type: duration\n    expect: {at_least: 30 days}", Expect(at_least="30 days")),
+        ("    expect: {must_not_say: [indemnify]}", Expect(must_not_say=("indemnify",))),
+    ],
+)
+def test_a_position_is_written_short_or_in_full(text: str, wanted: Expect | None) -> None:
+    assert position(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (HEAD + "    tipe: date\n", 5, ("term", "tipe", "importance")),
+        (HEAD + "    type: dates\n", 5, ("term", "dates", "duration")),
+        (HEAD + "    expect: {atleast: 3}\n", 5, ("term", "atleast", "at_least")),
+        (HEAD + "    type: duration\n    expect: {at_least: soon}\n", 3, ("term", "soon")),
+        (HEAD + "    expect: {at_least: 3 days}\n", 3, ("term", "at_least")),
+        (HEAD + "    type: choice\n", 3, ("term", "choices")),
+        (HEAD + "    type: choice\n    choices: [a, b]\n    expect: c\n", 3, ("term", "'c'")),
+        (HEAD + "    id: again\n", 5, ("'id'", "twice")),
+        (HEAD + "  - id: term\n    question: Again?\n", 5, ("same id",)),
+        ("title: &a Test\nitems: [{id: a, question: *a}]\n", 2, ("aliases",)),
+        ("title: !!python/object/apply:os.system [ls]\nitems: []\n", 1, ("tag",)),
+        ("title: Test\nitems: []\n", 2, ("length",)),
+        ("- a list", 1, ("object",)),
+        ("title: [open", 1, ()),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line_and_item(text: str, line: int, words: tuple[str, ...]) -> None:
+    message = refused(text)
+    assert message.startswith(f"own.yaml:{line}: ")
+    assert all(word in message for word in words), message
+
+
+def test_bombs_and_large_files_are_refused() -> None:
+    bomb = "a: &a [x,x]\n" + "".join(
+        f"{new}: &{new} [*{old},*{old}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    assert "aliases" in refused(bomb)
+    assert "larger" in refused("# " + "x" * playbook.MAX_BYTES)
+    assert refused("[" * 5000)
+    assert refused("")
+
+
+def test_a_playbook_survives_being_written() -> None:
+    made = Playbook("Test", (Item("a", "What?", expect=Expect(at_least="3 days"), type="duration", like=("x: [y]",)),))
+    assert playbook.parse(playbook.to_yaml(made).encode(), "own.yaml") == made
+
+
+def test_a_playbook_is_a_file_or_comes_with_localrag(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(HEAD)
+    assert playbook.load(str(file)).title == "Test"
+    assert len(playbook.load("cuad").items) == 41
+    for missing in ("nowhere", str(tmp_path / "nowhere.yaml")):
+        with pytest.raises(NotFoundError):
+            playbook.load(missing)
+
+
+def test_the_schema_names_every_field_and_forbids_others() -> None:
+    made = playbook.schema()["$defs"]
+    for kind in (Playbook, Item, Expect):
+        assert set(made[kind.__name__]["properties"]) == set(kind.__struct_fields__)
+        assert made[kind.__name__]["additionalProperties"] is False
+    assert all("description" in one for one in made["Item"]["properties"].values())
+    assert msgspec.json.encode(made)

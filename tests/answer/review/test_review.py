@@ -1,0 +1,190 @@
+"""Reviews over libraries on the disk, with fakes in place of models: what is found, kept, decided and forgotten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localrag.answer.assistant import Assistant
+from localrag.answer.review import evidence, review
+from localrag.answer.review.evidence import Evidence
+from localrag.answer.review.playbook import Expect, Item, Playbook
+from localrag.errors import NotFoundError
+from localrag.events import ReviewEnded
+from localrag.lifecycle.forget import forget
+from localrag.security import audit
+from localrag.settings import Settings
+from localrag.store.library import Library
+from localrag.store.reviews import FOLDER, Reviews
+from localrag.types import Finding
+
+Shelf = Callable[..., Library]
+LAW = "Governing Law. This Agreement is governed by the laws of Kansas."
+PAY = "Payment. Every invoice is payable within ninety (90) days after its receipt."
+FILLER = "\n\n".join(
+    f"Clause {n}. It settles matter number {n} between both parties and nothing else." for n in range(90)
+)
+TEXT = f"{LAW}\n\n{FILLER}\n\n{PAY}"
+BOOK = Playbook("Test", (
+    Item("law", "Which law governs?", like=("governed by the laws of",), expect=("Kansas", "Iowa"), importance="low"),
+    Item("pay", "When is an invoice payable?", "duration", like=("payable within thirty days",), expect=Expect(at_most="60 days"), importance="high",
+         fallback="within 60 days"),
+    Item("secret", "Is there a duty of secrecy?", "yes/no"),
+))  # fmt: skip
+
+
+@pytest.fixture
+def odds(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Log odds by item in place of those that code finds; the passages stay."""
+    given = {"law": 5.0, "pay": 5.0, "secret": -5.0}
+    real = evidence.Clauses.evidence
+
+    def found(self: evidence.Clauses, item: Item, pair: Any, k: int = 3) -> Evidence:
+        made = real(self, item, pair, k)
+        return Evidence(made.passages, given[item.id], made.of) if made.of else made
+
+    monkeypatch.setattr(evidence.Clauses, "evidence", found)
+    return given
+
+
+def reviewed(assistant: Assistant, library: str, book: Playbook = BOOK, **options: Any) -> ReviewEnded:
+    *_, ended = assistant.review(book, libraries=[library], **options)
+    assert isinstance(ended, ReviewEnded)
+    return ended
+
+
+def by_item(ended: ReviewEnded) -> dict[str, Finding]:
+    return {one.item: one for one in ended.findings}
+
+
+def files(library: Library) -> list[Path]:
+    return sorted(path for path in (library.folder / FOLDER).glob("*.json") if path.name != "runs.json")
+
+
+def test_code_decides_without_a_model_and_compares(assistant: Assistant, models: Any, shelf: Shelf, odds: Any) -> None:
+    shelf("law", {"a.txt": TEXT})
+    ended = reviewed(assistant, "law")
+    found = by_item(ended)
+    assert "generator" not in models.loaded
+    assert [(one.item, one.state, one.as_expected) for one in ended.findings] == [
+        ("pay", "deviates", False), ("secret", "absent", None), ("law", "found", True),
+    ]  # fmt: skip
+    assert (found["pay"].value, found["pay"].fallback) == ("90 days", "within 60 days")
+    assert found["pay"].citation and found["pay"].citation.quote in TEXT
+    assert "none read by the model" in found["secret"].read
+
+
+def test_what_code_leaves_open_is_asked_and_written_only_where_it_must(
+    assistant: Assistant, models: Any, shelf: Shelf, odds: dict[str, float]
+) -> None:
+    odds |= {"law": 0.0, "pay": 0.0, "secret": 0.0}
+    shelf("law", {"a.txt": TEXT})
+    models.generator.weights = [("secrecy", "no"), ("", "yes")]
+    found = by_item(reviewed(assistant, "law"))
+    assert (found["law"].state, found["pay"].value, found["secret"].state) == ("found", "90 days", "absent")
+    assert "best 2 of" in found["secret"].read and found["secret"].model == "scripted"
+
+
+def test_between_the_likelihoods_it_is_unsure(assistant: Assistant, models: Any, shelf: Shelf, odds: Any) -> None:
+    odds["secret"] = 0.0
+    shelf("law", {"a.txt": TEXT})
+    models.generator.weights = [("", "yes")]
+    models.generator.script = [("", json.dumps({"found": False, "answer": "", "quote": ""}))]
+    book = Playbook("Test", (Item("secret", "Who keeps it secret?", "party"),))
+    found = by_item(reviewed(assistant, "law", book))["secret"]
+    assert (found.state, found.as_expected) == ("unsure", None)
+
+
+def test_an_unchanged_pair_is_not_looked_for_again(
+    assistant: Assistant, models: Any, shelf: Shelf, odds: dict[str, float]
+) -> None:
+    odds["secret"] = 0.0
+    shelf("law", {"a.txt": TEXT})
+    assert all(one.new for one in reviewed(assistant, "law").findings)
+    asked = len(models.generator.prompts)
+    again = reviewed(assistant, "law")
+    assert len(models.generator.prompts) == asked and not any(one.new for one in again.findings)
+    # Another position is compared anew; another question is looked for.
+    law, pay, secret = BOOK.items
+    stricter = Playbook("Test", (Item("law", law.question, like=law.like, expect="Iowa"), pay, secret))
+    found = by_item(reviewed(assistant, "law", stricter))
+    assert found["law"].state == "deviates" and not found["law"].new
+    other = Playbook("Test", (law, pay, Item("secret", "Must it be kept secret?", "yes/no")))
+    assert {one.item for one in reviewed(assistant, "law", other).findings if one.new} == {"secret"}
+
+
+def test_a_changed_document_is_reviewed_again_and_says_what_it_said(
+    assistant: Assistant, shelf: Shelf, put: Callable[..., None], odds: Any
+) -> None:
+    library = shelf("law", {"a.txt": TEXT, "b.txt": LAW})
+    reviewed(assistant, "law")
+    put(library, "a.txt", TEXT.replace("ninety (90)", "thirty (30)"), sha256="another")
+    ended = reviewed(assistant, "law")
+    changed = [one for one in ended.findings if one.new]
+    assert {one.document for one in changed} == {"a.txt"}
+    pay = next(one for one in changed if one.item == "pay")
+    assert (pay.state, pay.value, pay.before) == ("found", "30 days", "deviates: 90 days")
+    assert len(files(library)) == 2  # the old version went once the new one was reviewed
+
+
+def test_a_stopped_review_goes_on_where_it_was(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
+    shelf("law", {"a.txt": TEXT, "b.txt": LAW})
+    seen: list[object] = []
+
+    def stop() -> bool:
+        return len(seen) >= 3
+
+    events: Iterator[Any] = assistant.review(BOOK, libraries=["law"], stop=stop)
+    for event in events:
+        seen.append(event)
+    ended = seen[-1]
+    assert isinstance(ended, ReviewEnded) and ended.stopped and len(ended.findings) == 3
+    again = reviewed(assistant, "law")
+    assert not again.stopped and len(again.findings) == 6 and all(one.new for one in again.findings)
+    assert not any(one.new for one in reviewed(assistant, "law").findings)
+
+
+def test_a_document_without_text_is_unsure(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
+    shelf("law", {"a.txt": " \n ", "b.txt": LAW})
+    ended = reviewed(assistant, "law")
+    assert {one.state for one in ended.findings if one.document == "a.txt"} <= {"unsure"}
+
+
+def test_a_decision_is_kept_with_its_document_and_recorded(
+    assistant: Assistant, shelf: Shelf, settings: Settings, odds: Any
+) -> None:
+    shelf("law", {"a.txt": TEXT})
+    reviewed(assistant, "law")
+    assistant.decide(BOOK, "pay", "law", "a.txt", "accepted", "agreed by phone")
+    decided = by_item(reviewed(assistant, "law"))["pay"].decision
+    assert decided and (decided.verdict, decided.comment) == ("accepted", "agreed by phone") and decided.by
+    lines = [one for one in audit.entries(settings.library_audit_file("law")) if one.event == "review"]
+    assert [one.details.get("verdict") for one in lines] == [None, "accepted", None]
+    assert lines[0].details["deviates"] == 1
+    with pytest.raises(NotFoundError):
+        assistant.decide(BOOK, "nothing", "law", "a.txt", "accepted")
+
+
+def test_a_review_is_forgotten_with_its_document(
+    assistant: Assistant, shelf: Shelf, settings: Settings, odds: Any
+) -> None:
+    library = shelf("law", {"a.txt": TEXT, "b.txt": LAW})
+    reviewed(assistant, "law")
+    assistant.decide(BOOK, "pay", "law", "a.txt", "rejected", "never")
+    document = library.document("a.txt")
+    forget(settings, "law", [document], whole=False, conversations="keep")
+    assert len(files(library)) == 1
+    assert not any(b"ninety" in path.read_bytes() for path in library.folder.rglob("*.json"))
+    Reviews(library).keep(document, {})  # a review that goes on meanwhile
+    assert len(files(library)) == 1
+
+
+def test_findings_are_ordered_by_what_matters(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
+    shelf("law", {"a.txt": TEXT})
+    found = reviewed(assistant, "law").findings
+    assert review.counts(found) == {"deviates": 1, "absent": 1, "unsure": 0, "found": 1, "not_as_expected": 1}
+    assert [one.item for one in review.ordered(found[::-1])] == [one.item for one in found]

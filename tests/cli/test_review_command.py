@@ -1,0 +1,93 @@
+"""`localrag review`: playbooks that are listed, checked and drafted, reviews, reports and marks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from localrag.answer.review import playbook
+from localrag.cli.app import localrag
+from localrag.store.library import Library
+
+BOOK = """
+title: Test
+items:
+  - {id: law, question: "Which law governs this agreement?", like: [governed by the laws of], expect: Iowa}
+  - {id: pets, question: "Does it allow pets?", type: yes/no, like: [The tenant may keep a dog.]}
+"""
+LAW = "Governing Law. This Agreement is governed by the laws of Kansas and no other.\n"
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> str:
+    file = tmp_path / "book.yaml"
+    file.write_text(BOOK)
+    return str(file)
+
+
+@pytest.fixture
+def run(models: Any, shelf: Callable[..., Library]) -> Callable[..., Any]:
+    shelf("law", {"a.txt": LAW})
+    models.generator.weights = [("pets", "no"), ("", "yes")]
+
+    def call(*words: str, code: int = 0) -> Any:
+        done = CliRunner().invoke(localrag, ["review", *words])
+        assert done.exit_code == code, done.output + repr(done.exception)
+        return done
+
+    return call
+
+
+def test_a_review_prints_json_with_counts_and_findings(run: Callable[..., Any], book: str) -> None:
+    told = json.loads(run(book, "-l", "law", "--json").stdout)
+    assert [(one["item"], one["state"], one["as_expected"]) for one in told["findings"]] == [
+        ("law", "deviates", False), ("pets", "absent", None),
+    ]  # fmt: skip
+    assert told["counts"]["deviates"] == 1 and told["findings"][0]["quote"] in LAW
+    assert not json.loads(run("run", book, "-l", "law", "--only", "changed", "--json").stdout)["findings"]
+
+
+@pytest.mark.parametrize("suffix", [".docx", ".html", ".md", ".xlsx", ".csv", ".json"])
+def test_a_report_is_written_and_recorded(run: Callable[..., Any], book: str, tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"report{suffix}"
+    run(book, "--out", str(file))
+    data = file.read_bytes()
+    assert data and (suffix in (".docx", ".xlsx") or b"laws of Kansas" in data)
+
+
+def test_a_report_of_another_kind_is_refused_before_the_review(run: Callable[..., Any], book: str) -> None:
+    run(book, "--out", "report.pdf", code=1)
+
+
+def test_a_decision_is_shown_in_the_next_review(run: Callable[..., Any], book: str) -> None:
+    run(book, "--json")
+    run("mark", book, "a.txt", "law", "--reject", "--comment", "must be Iowa")
+    told = json.loads(run(book, "--json").stdout)["findings"]
+    assert [(one["decision"], one["comment"]) for one in told if one["item"] == "law"] == [("rejected", "must be Iowa")]
+
+
+def test_playbooks_are_listed_shown_and_described(run: Callable[..., Any]) -> None:
+    names = [one["name"] for one in json.loads(run("list", "--json").stdout)]
+    assert "cuad" in names
+    for name in names:
+        assert playbook.parse(run("show", name).stdout.encode(), name) == playbook.load(name)
+    assert json.loads(run("schema").stdout)["$defs"]["Item"]
+
+
+def test_a_playbook_is_drafted_from_a_contract(run: Callable[..., Any], tmp_path: Path) -> None:
+    contract = tmp_path / "model.md"
+    contract.write_text(
+        "# Services agreement\n\n## 1. Payment\n\nThe customer shall pay each invoice within thirty (30) days after it "
+        "has received the invoice.\n\n## 2. Secrecy\n\nEach party keeps the information of the other secret and uses it "
+        "for the services alone.\n"
+    )
+    drafted = playbook.parse(run("init", str(contract)).stdout.encode(), "draft.yaml")
+    assert [(one.id, one.type, one.expect) for one in drafted.items] == [
+        ("payment", "duration", "30 days"), ("secrecy", "yes/no", True),
+    ]  # fmt: skip
+    assert drafted.items[0].fallback.startswith("The customer shall pay")

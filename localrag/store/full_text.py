@@ -55,8 +55,8 @@ class FullText:
     def scores(self, groups: Sequence[Sequence[str]], generation: int) -> Row:
         """BM25 of every passage by id, as a share of what a passage with every term could reach.
 
-        `groups` are the alternative terms of each word of the question (stems in several languages). What depends on
-        the generation of the database alone is read once.
+        `groups` are the alternative terms of each word of the question (stems in several languages); a word that no
+        passage holds counts as the rarest. What depends on the generation of the database alone is read once.
         """
         norms, count = self._lengths(generation)
         of = np.zeros(len(norms), np.float32)
@@ -72,11 +72,10 @@ class FullText:
                     continue
                 if ids.min() < 0 or ids.max() >= len(norms):
                     raise damaged()
-                # Robertson and Sparck Jones, never negative (as in Lucene).
-                weight = log(1 + (count - len(ids) + 0.5) / (len(ids) + 0.5)) * (K1 + 1)
+                weight = _weight(count, len(ids))
                 best = max(best, weight)
                 of[ids] += np.float32(weight) * times / (times + norms[ids])
-            most += best
+            most += best or _weight(count, 0)
         return of / np.float32(most or 1.0)
 
     def passages(self, generation: int) -> int:
@@ -166,6 +165,11 @@ class FullText:
             mean = float(words.sum()) / count if count else 1.0
             self._norms = generation, (K1 * (1 - B + B * words / mean)).astype(np.float32), count
         return self._norms[1], self._norms[2]
+
+
+def _weight(passages: int, holding: int) -> float:
+    """Return the most that a term adds to a score (Robertson and Sparck Jones, never negative, as in Lucene)."""
+    return log(1 + (passages - holding + 0.5) / (holding + 0.5)) * (K1 + 1)
 
 
 def damaged() -> LibraryError:

@@ -81,7 +81,7 @@ def bm25(words: dict[int, list[Token]], groups: list[tuple[str, ...]]) -> dict[i
                 times = min(sum(token.term == term for token in words[i]), 255)
                 norm = full_text.K1 * (1 - full_text.B + full_text.B * max(len(words[i]), 1) / mean)
                 scores[i] += idf * times * (full_text.K1 + 1) / (times + norm)
-        most += best
+        most += best or log(1 + (len(words) + 0.5) / 0.5) * (full_text.K1 + 1)
     return {i: score / (most or 1.0) for i, score in scores.items()}
 
 
@@ -115,6 +115,14 @@ def test_no_passage_exceeds_what_is_said_to_be_the_most(held: Held) -> None:
     assert held.scores(("leas",))[1] == pytest.approx(1, abs=0.01)
     assert held.scores(("leas",)).max() <= 1
     assert held.scores(("nowhere",)).max() == 0
+
+
+def test_a_word_that_no_passage_holds_counts_as_the_rarest(held: Held) -> None:
+    held.add(1, "The lease of the hall ends in May.")
+    held.add(2, "The rent is paid in advance.")
+    held.commit()
+    known, unknown = held.scores(("leas",)), held.scores(("leas",), ("trademark",))
+    assert 0 < unknown[1] < known[1] / 2
 
 
 def test_an_empty_full_text_scores_nothing(held: Held) -> None:

@@ -32,6 +32,7 @@ _TERM = re.compile(r"[^\W\d_]+|\d+|[%$]")
 _SMALL = frozenset(WORDS["common"]["english"].split())
 _MAX_SENTENCE, _MAX_HEADING, _UNDER_HEADING, _BEGINNING = 1200, 10, 15, 12
 _CONTEXT = 0.5  # the weight of the words around a sentence, beside its own
+_MIN_SIZE = 40  # smaller sets count as if they had so many members: one word alone says little
 
 
 class Sentence(NamedTuple):
@@ -143,7 +144,7 @@ def features(texts: Sequence[str]) -> Iterator[list[tuple[set[str], float]]]:
     """Yield of each sentence of a document, in order, its sets of features, each with the value of its members.
 
     Features before a sentence begin with "<", those of its heading with "^". A value is one over the root of the size
-    of its set, so that long sentences count no more than short ones.
+    of its set (at least _MIN_SIZE), so that long sentences count no more than others.
     """
     before: list[str] = []
     heading: list[str] = []
@@ -155,7 +156,7 @@ def features(texts: Sequence[str]) -> Iterator[list[tuple[set[str], float]]]:
             ({"<" + term for term in before[:_BEGINNING]}, _CONTEXT),
             ({"^" + term for term in heading} if since < _UNDER_HEADING else set(), _CONTEXT),
         ]
-        yield [(names, weight / len(names) ** 0.5) for names, weight in blocks if names]
+        yield [(names, weight / max(len(names), _MIN_SIZE) ** 0.5) for names, weight in blocks if names]
         before, since = own, since + 1
         if _is_heading(text):
             heading, since = own, 0

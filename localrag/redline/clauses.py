@@ -203,7 +203,9 @@ def running(pages: Sequence[Page]) -> frozenset[str]:
 def _is_running(text: str, known: Collection[str]) -> bool:
     """Whether a paragraph is running lines and nothing else, as after a page was laid out anew."""
     left = _masked(text)
-    for line in sorted(known, key=len, reverse=True) if left else ():
+    if not any(line in left for line in known):
+        return False
+    for line in sorted(known, key=len, reverse=True):
         left = left.replace(line, "")
     return not any(map(str.isalpha, left)) and "#" not in left
 
@@ -230,7 +232,8 @@ def _dropped(pages: Sequence[Page], known: Collection[str]) -> list[set[int]]:
     for part, (position, start, text) in enumerate(_parts(pages)):
         for first, last in pairwise([0, *(gap.end() for gap in _BLANK.finditer(text)), len(text)]):
             if last - first < _MAX_RUNNING and _is_running(text[first:last], known):
-                found[position] |= {start + first + line.start() for line in re.finditer("^", text[first:last], re.M)}
+                begins = (first + line.start() for line in re.finditer("^", text[first:last], re.M))
+                found[position] |= {start + begin for begin in begins if begin < last}
         for line in text.split("\n"):
             match = _PAGE_NUMBER.fullmatch(line)
             sure = match and (match[1] or match[3] or line.strip()[-1] in "-]")

@@ -149,6 +149,14 @@ def test_lines_pages_and_running_headers_change_nothing(length: int) -> None:
     assert [one for one in changed(text, laid_out(text, length)).changes if one.level != "form"] == []
 
 
+@pytest.mark.parametrize("gap", ["\n\n", "\n\n\n", "\n \n"])
+def test_paragraphs_behind_a_running_header_are_compared(gap: str) -> None:
+    """A bug: with an empty line behind the header, the first line of each page was left out."""
+    old = [f"The page {word} begins here.\nIts rent is due." for word in ("north", "south", "east", "west")]
+    new = "\f".join(gap.join(["Draft of Acme", page, str(n)]) for n, page in enumerate(old, 1))
+    assert changed("\n\n".join(old), new).changes == ()
+
+
 def test_a_word_cut_at_a_line_end_is_whole() -> None:
     assert changed("The confidential matter is kept.", "The confi-\ndential matter is kept.").changes == ()
 

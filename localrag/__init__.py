@@ -16,12 +16,12 @@ TYPE_CHECKING = False
 
 __version__ = "0.1.0"
 
-__all__ = ["Answer", "Citation", "LocalragError", "Passage", "ask", "offline", "open_library"]
+__all__ = ["Answer", "Citation", "LocalragError", "Passage", "ask", "extract", "offline", "open_library"]
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from localrag.api import ask, open_library
+    from localrag.api import ask, extract, open_library
     from localrag.errors import LocalragError
     from localrag.security import offline
     from localrag.types import Answer, Citation, Passage
@@ -32,6 +32,7 @@ _HOMES = {
     "LocalragError": "localrag.errors",
     "Passage": "localrag.types",
     "ask": "localrag.api",
+    "extract": "localrag.api",
     "open_library": "localrag.api",
 }
 

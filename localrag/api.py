@@ -35,6 +35,7 @@ from localrag.store.names import DATABASE, Tombstones, check_name, check_trusted
 from localrag.types import Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
 
 if TYPE_CHECKING:
+    from localrag.answer.survey.extraction import Each
     from localrag.embeddings import Embedder
     from localrag.ingest.readers.source import Options
     from localrag.lifecycle.forget import Conversations
@@ -96,6 +97,31 @@ def ask(
                 question, libraries=libraries, documents=only, mode=mode, history=history, reproducible=reproducible,
                 stop=stop,
             )  # fmt: skip
+
+    return Asking(begin)
+
+
+def extract(
+    schema: str, *, libraries: Sequence[str], each: Each = "document", settings: Settings | None = None, **filter: Any
+) -> Asking:
+    """Fill a table from documents; iterate over the events, then take the rows from `.answer.table`.
+
+    Args:
+        schema: a JSON Schema, or the short form "vendor, invoice_date date, total money, paid yes/no".
+        each: what makes a row: a document, a section of it, or a line of a table or list in it.
+        filter: narrows the documents as in `ask`.
+
+    Raises UsageError for a schema that is not supported.
+    """
+    from localrag.answer.survey import schema as schemas
+
+    wanted, only = schemas.parse(schema), filters.checked(**filter)
+    settings = settings or load_settings()
+    retention.apply(settings)
+
+    def begin(stop: Callable[[], bool]) -> Iterator[Event]:
+        with closing(Assistant(settings)) as assistant:
+            yield from assistant.extract(wanted, libraries=libraries, documents=only, each=each, stop=stop)
 
     return Asking(begin)
 

@@ -60,6 +60,8 @@ from localrag.types import (
 
 if TYPE_CHECKING:
     from localrag.answer.review.playbook import Playbook
+    from localrag.answer.survey.extraction import Each
+    from localrag.answer.survey.schema import Schema
     from localrag.answer.survey.survey import Tools
 
 # Passages read for a question and ahead of the next: with so many, three quarters of those of the next are there
@@ -489,6 +491,30 @@ class Assistant:
             [opened], "review", playbook.title, comment, [place], [(opened, found)], item=item, verdict=verdict
         )
         return decision
+
+    def extract(
+        self, schema: Schema, *, libraries: Sequence[str], documents: Filter | Sequence[str] | None = None,
+        each: Each = "document", stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Event]:  # fmt: skip
+        """Fill a table from documents by a schema; the last event is `Answered`, with its rows.
+
+        Raises NotFoundError for a library or document that is not there, ModelError where the model is needed and none
+        is installed.
+        """
+        from localrag.answer.survey import extraction
+
+        schema = schema.by_line() if each == "row" else schema
+        with priority.asking(self._settings.questions_dir):
+            query = self._prepare(str(schema), libraries, filters.of(documents), "survey", (), stop)
+            tools = partial(self._tools, self._settings.prompt_tokens)
+            answer = yield from extraction.answer(extraction.Work(schema, each, query, tools))
+            answer = replace(answer, not_read=tuple(dict.fromkeys((*answer.not_read, *query.not_read))),
+                             seconds=Seconds(total=query.elapsed()))  # fmt: skip
+            self._record(
+                query.libraries, "ask", query.text, answer.answer, answer.citations, query.documents, plan="extract",
+                found=answer.found, model=answer.model or "", settings=self._settings.digest,
+            )  # fmt: skip
+        yield Answered(answer)
 
     def spelled(self, question: str, libraries: Sequence[str]) -> str:
         """Return the question as `search` looks for it, with words corrected that none of the libraries holds."""

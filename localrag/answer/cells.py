@@ -89,7 +89,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class Line:
     """A line of a table and its cells, with offsets; a header from before the passage has negative ones."""
 
     start: int
@@ -110,12 +110,12 @@ def years(text: str) -> frozenset[int]:
 def find(passages: Sequence[Passage]) -> list[Cell]:
     """Return the figures in the tables of all passages, in order."""
     cells: list[Cell] = []
-    tables = itertools.count()
+    numbers = itertools.count()
     for at, passage in enumerate(passages):
         commas = len(_DECIMAL_COMMA.findall(passage.text)) > len(_DECIMAL_POINT.findall(passage.text))
         around = _scale(passage.text) if len(passage.text) < 12_000 else ""
-        for caption, lines in _tables(passage):
-            cells += _Table(at, next(tables), lines, commas, around, caption[-_MAX_CAPTION:]).cells()
+        for caption, lines in tables(passage):
+            cells += _Table(at, next(numbers), lines, commas, around, caption[-_MAX_CAPTION:]).cells()
     return cells
 
 
@@ -126,9 +126,9 @@ def _scale(text: str) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def _tables(passage: Passage) -> Iterator[tuple[str, list[_Line]]]:
-    """Yield each table with the line above it."""
-    lines: list[_Line] = []
+def tables(passage: Passage) -> Iterator[tuple[str, list[Line]]]:
+    """Yield each table, without rules between its lines, with the line above it."""
+    lines: list[Line] = []
     before = [_line(-1, text) for text in passage.header.split("\n") if text.startswith("|")]
     start, caption, last = 0, "", ""
     for text in passage.text.split("\n"):
@@ -145,7 +145,7 @@ def _tables(passage: Passage) -> Iterator[tuple[str, list[_Line]]]:
         yield caption, [*before, *lines]
 
 
-def _line(start: int, text: str) -> _Line:
+def _line(start: int, text: str) -> Line:
     cells: list[tuple[int, int, str]] = []
     at = 1
     body = text.rstrip()
@@ -155,7 +155,7 @@ def _line(start: int, text: str) -> _Line:
         first = at + part.find(words) if words else at
         cells.append((start + first, start + first + len(words), words))
         at += len(part) + 1
-    return _Line(start, start + len(text.rstrip()), tuple(cells))
+    return Line(start, start + len(text.rstrip()), tuple(cells))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class _Table:
 
     passage: int
     number: int
-    lines: Sequence[_Line]
+    lines: Sequence[Line]
     decimal_comma: bool
     around: str
     caption: str
@@ -174,7 +174,7 @@ class _Table:
         return max(len(line.cells) for line in self.lines)
 
     def cells(self) -> Iterator[Cell]:
-        header: list[_Line] = []
+        header: list[Line] = []
         section, fresh = "", True
         columns: list[str] = []
         for row, line in enumerate(self.lines):
@@ -204,7 +204,7 @@ class _Table:
         below = self.lines[row + 1 : row + 4] if rest else ()
         return any(FIGURE.match(cell[2]) for line in below for cell in line.cells[1:])
 
-    def _columns(self, header: Sequence[_Line]) -> list[str]:
+    def _columns(self, header: Sequence[Line]) -> list[str]:
         """Return the label of each column: its words in every header line, from the top."""
         labels: list[list[str]] = [[] for _ in range(self.width)]
         for line in header:
@@ -216,9 +216,7 @@ class _Table:
                     labels[at].append(label)
         return [" ".join(parts) for parts in labels]
 
-    def _of(
-        self, row: int, line: _Line, columns: Sequence[str], header: Sequence[_Line], section: str
-    ) -> Iterator[Cell]:
+    def _of(self, row: int, line: Line, columns: Sequence[str], header: Sequence[Line], section: str) -> Iterator[Cell]:
         label = _label(line, self.decimal_comma)
         scale, money = _unit_of(" ".join(cell[2] for one in header for cell in one.cells), self.around)
         caption = years(section) or years(" ".join(one.cells[0][2] for one in header))
@@ -243,7 +241,7 @@ class _Table:
             )  # fmt: skip
 
 
-def _label(line: _Line, decimal_comma: bool) -> str:
+def _label(line: Line, decimal_comma: bool) -> str:
     """Return a row's words before its first figure; of two cells of words the second, if the first is long."""
     words: list[str] = []
     for at, (_, _, text) in enumerate(line.cells):

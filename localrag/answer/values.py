@@ -194,6 +194,22 @@ class Value:
     measured: Measured | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A value that is asked for: its name, its type, and, where they are given, another name and what it means."""
+
+    name: str
+    type: Type = "text"
+    choices: tuple[str, ...] = ()
+    title: str = ""
+    description: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name as people write it: "invoiceDate" and "invoice_date" are "invoice date"."""
+        return " ".join(re.sub(r"_|(?<=[a-z])(?=[A-Z])", " ", self.name).split())
+
+
 def read(type: Type, words: str, choices: Sequence[str] = ()) -> Value | None:
     """Return the value of a type that these words hold, the first of several; None where they hold none.
 
@@ -212,19 +228,22 @@ def read(type: Type, words: str, choices: Sequence[str] = ()) -> Value | None:
         return _duration(words)
     if type == "money" or type == "percent" or type == "number":
         found = next(_figures(type, words), None)
-        if found is None:
-            return None
-        return Value(type, words, f"{found.value:f}", "" if found.unit == "%" else found.unit,
-                     Measured(type, float(found.value), "" if found.unit == "%" else found.unit))  # fmt: skip
+        return None if found is None else of_figure(type, words, found)
     form = {"yes/no": _yes_or_no, "party": _name}[type](words) if type in ("yes/no", "party") else words
     form = _chosen(words, choices) if type == "choice" else form
     return Value(type, words, form) if form else None
 
 
+def of_figure(type: Literal["money", "percent", "number"], words: str, figure: Quantity) -> Value:
+    """Return the value of a figure that was read before, such as that of a cell."""
+    unit = "" if figure.unit == "%" else figure.unit
+    return Value(type, words, f"{figure.value:f}", unit, Measured(type, float(figure.value), unit))
+
+
 _MAX_WORDS = 300
 _NOTHING = frozenset(_WORDS["nothing"])
 _YES, _NO = (frozenset(_WORDS[name].split()) for name in ("yes", "no"))
-_SPAN = re.compile(rf"(?<![\w.,])(\d{{1,9}}(?:[.,]\d{{1,9}})?)\s{{0,9}}({_SPANS})\b", re.I)
+_SPAN = re.compile(rf"(?<![\w.,])(\d(?:[\d.,]{{0,20}}\d)?)\s{{0,9}}({_SPANS})\b", re.I)
 _AND = re.compile(r"\s{0,9}(?:,|\+)?\s{0,9}(?:and|und|et|y)?\s{0,9}", re.I)
 _ISO_LETTERS = {"year": "Y", "month": "M", "week": "W", "day": "D", "hour": "H", "minute": "M", "second": "S"}
 
@@ -308,7 +327,6 @@ def _name(words: str) -> str:
 # --- values while they are written --------------------------------------------------------------------------
 
 _CHARACTER = r"[^\"\\\x00-\x1F]"
-_LONGEST = {"text": 300, "party": 150}
 _SHORT = 80
 
 
@@ -322,7 +340,7 @@ def grammar(type: Type, choices: Sequence[str] = ()) -> str:
         written = [json.dumps(option, ensure_ascii=False) for option in options]  # as JSON, and that as a GBNF literal
         return f"({' | '.join(json.dumps(option, ensure_ascii=False) for option in written)})"
     if type in ("text", "party"):
-        return rf'"\"" {_CHARACTER}{{0,{_LONGEST[type]}}} "\""'
+        return rf'"\"" ({_CHARACTER} | "\\" ["\\/nt]){{0,300}} "\""'
     if type == "date":
         return rf'"\"" ({_CHARACTER[:-1]}0-9]{{0,{_SHORT}}} [0-9] {_CHARACTER}{{0,{_SHORT}}})? "\""'
     return rf'"\"" {_CHARACTER}{{0,{_SHORT}}} "\""'

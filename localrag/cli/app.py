@@ -44,6 +44,7 @@ COMMANDS = {
     "config": ("config", "Show and change settings."),
     "doctor": ("doctor", "Check this installation, and say how to fix what is wrong."),
     "eval": ("evaluate", "Measure retrieval and answers on questions with known answers."),
+    "extract": ("extract", "Fill a table from documents by a schema."),
     "forget": ("libraries", "Delete a library or documents for good."),
     "ingest": ("ingest", "Read a folder into a library, or update the library."),
     "instruct": ("libraries", "Set how answers from a library are worded."),
@@ -63,7 +64,7 @@ COMMANDS = {
 # These open no library and need no key.
 WITHOUT_LIBRARIES = {"completion", "doctor", "models"}
 # Their arguments contain words of questions and documents, which every user could read in a list of processes.
-WORDY = {"ask", "compare", "search", "review", "sessions", "show", "forget", "prove"}
+WORDY = {"ask", "compare", "extract", "search", "review", "sessions", "show", "forget", "prove"}
 
 
 @cache

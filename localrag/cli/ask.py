@@ -94,7 +94,7 @@ def ask_command(
     )  # fmt: skip
     drawn = sys.stderr.isatty() and not as_json
     with interruptible(then=asking.stop) as stop:
-        answer = _draw(asking, show_thinking) if drawn else _follow(asking, silent=as_json)
+        answer = draw(asking, show_thinking) if drawn else follow(asking, silent=as_json)
     if as_json:
         print_json(answer.to_dict())
     else:
@@ -102,12 +102,12 @@ def ask_command(
             echo(f"Reasoning: {answer.reasoning}\n", dim=True, err=True)
         print_answer(answer)
     if file is not None:
-        _save_table(answer, file, settings, recipients)
+        save_table(answer, file, settings, recipients)
     if answer.stopped and stop.asked:
         sys.exit(130)
 
 
-def _save_table(answer: Answer, path: Path, settings: Settings, recipients: Recipients | None) -> None:
+def save_table(answer: Answer, path: Path, settings: Settings, recipients: Recipients | None) -> None:
     from localrag.answer.survey import table_export
 
     if not answer.table and answer.stopped:
@@ -120,7 +120,7 @@ def _save_table(answer: Answer, path: Path, settings: Settings, recipients: Reci
     echo(f"Wrote {counted(len(answer.table), 'row')} to {path}.", err=True)
 
 
-def _follow(asking: Asking, silent: bool) -> Answer:
+def follow(asking: Asking, silent: bool) -> Answer:
     """Wait for the answer; print notices, and a line of progress now and then."""
     pace = Pace()
     for event in asking:
@@ -133,7 +133,7 @@ def _follow(asking: Asking, silent: bool) -> Answer:
     return asking.answer
 
 
-def _draw(asking: Asking, thinking: bool) -> Answer:
+def draw(asking: Asking, thinking: bool) -> Answer:
     """Wait for the answer; draw on stderr what happens and what is written so far."""
     from rich.live import Live
     from rich.text import Text

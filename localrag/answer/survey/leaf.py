@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from localrag.answer import prompts
 from localrag.answer.survey.leaf_question import LeafQuestion
+from localrag.answer.values import Field, Type, Value, grammar, read
 from localrag.answer.verify.citations import cite, cite_span, nearest, terms
 from localrag.answer.verify.locate import Folded, fold, locate, within
 from localrag.events import Delta
@@ -30,7 +31,12 @@ Read = Literal["whole", "passages"]
 Stop = Callable[[], bool]
 # So few documents are no background to compare with.
 _NO_BACKGROUND = 3
-_ANSWER_TOKENS, _FIELD_TOKENS, _MAX_FIELD_TOKENS = 120, 40, 400
+_ANSWER_TOKENS, _FIELD_TOKENS, _MAX_FIELD_TOKENS, _LINES_TOKENS = 120, 40, 400, 800
+_MAX_LINES = 50
+
+# Types of values that the model judges; the words that show them are asked for beside.
+JUDGED: tuple[Type, ...] = ("yes/no", "choice")
+_SHOWN = " words"
 
 _WORDS = prompts.WORDS["survey"]
 _STRING = r"""
@@ -69,6 +75,15 @@ class Material:
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """A value, and the line or sentence that states it."""
+
+    value: Value
+    citation: Citation
+    by_model: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Leaf:
     """What one document answers."""
 
@@ -82,6 +97,9 @@ class Leaf:
     read: Read = "passages"
     likelihood: float | None = None  # that the document says yes; None where the model was not asked
     fields: Mapping[str, str] = field(default_factory=dict)  # the columns of a table
+    rows: tuple[Mapping[str, Stated], ...] = ()  # typed fields by name: one row, or one for each line
+    unstated: tuple[str, ...] = ()  # fields that the model filled with words that are not in the text
+    cut: bool = False  # lines are missing, because the token limit ended them
     withheld: bool = False  # by strict mode, because it is not supported throughout
 
     def to_row(self) -> dict[str, Any]:
@@ -144,15 +162,33 @@ def says_so(question: LeafQuestion, this: str) -> str:
 
 
 def write_tail(question: LeafQuestion, this: str) -> str:
-    """Return the tail that asks for the answer in the shape of LEAF_GRAMMAR, or for the fields of a table."""
-    form: str = _WORDS["fields" if question.kind == "fields" else "write"]
-    return form.format(question=question.text, this=this, columns=", ".join(question.columns))
+    """Return the tail that asks for the answer in the shape of LEAF_GRAMMAR, for fields, or for the fields of lines."""
+    form: str = _WORDS[question.kind if question.kind in ("fields", "lines") else "write"]
+    columns = [_described(field) for field in question.fields] or question.columns
+    return form.format(question=question.text, this=this, columns=", ".join(columns))
 
 
-def fields_grammar(columns: Sequence[str]) -> str:
-    """Return the GBNF grammar of a row: an object with just these keys, in this order, each a string."""
-    pairs = ' ", " '.join(f'"\\"{key(column)}\\": " string' for column in columns)
-    return f'root   ::= "{{" {pairs} "}}"{_STRING}'
+def _described(field: Field) -> str:
+    """Return a field with its type, its choices and what it means: "total (money; with tax)"."""
+    kinds = [] if field.type == "text" else [" | ".join(field.choices) or field.type]
+    about = "; ".join((*kinds, *filter(None, (field.title, field.description))))
+    return f"{field.label} ({about})" if about else field.label
+
+
+def fields_grammar(question: LeafQuestion) -> str:
+    """Return the GBNF grammar of a row: an object with just these keys, in this order; for lines a list of rows.
+
+    Yes, no and a choice come with the words that show it, other values are such words.
+    """
+    pairs: list[str] = []
+    for one in question.fields or [Field(column) for column in question.columns]:
+        name = key(one.label)
+        pairs.append(f'"\\"{name}\\": " {grammar(one.type, one.choices)}')
+        pairs += [f'"\\"{name}{_SHOWN}\\": " string'] if one.type in JUDGED else []
+    row = '"{" ' + ' ", " '.join(pairs) + ' "}"'
+    if question.kind == "lines":
+        return f'root   ::= "[" (row (", " row){{0,{_MAX_LINES - 1}}})? "]"\nrow    ::= {row}{_STRING}'
+    return f"root   ::= {row}{_STRING}"
 
 
 def key(column: str) -> str:
@@ -184,9 +220,10 @@ def ask(
     if not write:
         return replace(nothing, found=True, citation=next(iter(nearest(question.topic, passages)), None))
     messages = with_tail(messages, write_tail(question, _this(material)))
-    if question.kind == "fields":
-        limit = min(_MAX_FIELD_TOKENS, _FIELD_TOKENS * len(question.columns) + 20)
-        written = call.write(messages, fields_grammar(question.columns), limit)
+    if question.kind in ("fields", "lines"):
+        limit = min(_MAX_FIELD_TOKENS, _FIELD_TOKENS * len(question.columns or question.fields) + 20)
+        limit = _LINES_TOKENS if question.kind == "lines" else limit
+        written = call.write(messages, fields_grammar(question), limit)
     else:
         sure = question.kind == "existence" and odds is not None and odds >= _CERTAIN
         begin, grammar = (_YES, QUOTE_GRAMMAR) if sure else ("", LEAF_GRAMMAR)
@@ -242,7 +279,7 @@ def _judged(
         messages = prompts.documents_prompt(question.text, [(material.passages[0].document, material.text)])
     else:
         messages = passage_prompt(question.noun, material.passages)
-    if question.kind == "fields":
+    if question.kind in ("fields", "lines"):
         return material.passages, messages, None
     tail = says_so(question, _this(material))
     known = material.standing - _LOOSE * material.loose  # by code
@@ -294,6 +331,8 @@ def _ended(text: str, texts: Mapping[str, Folded]) -> str:
 def _checked(question: LeafQuestion, nothing: Leaf, passages: Sequence[Passage], text: str) -> Leaf:
     """Check what was written: an answer without the shape is none, a quote must be in the document."""
     try:
+        if question.fields:
+            return _checked_rows(question, nothing, passages, text)
         reply = json.loads(text)
         if question.kind == "fields":
             return _checked_fields(question, nothing, passages, reply)
@@ -329,6 +368,48 @@ def _checked_fields(
     answer = "; ".join(f"{name}: {value}" for name, value in values.items() if value)
     citation = next(iter(citations), None)
     return replace(nothing, found=bool(answer), answer=answer, citation=citation, dropped=dropped, fields=values)
+
+
+def _checked_rows(question: LeafQuestion, nothing: Leaf, passages: Sequence[Passage], text: str) -> Leaf:
+    """Check rows with types: a value stays only where its words are in the text and hold such a value."""
+    rows: list[dict[str, Stated]] = []
+    unstated: dict[str, None] = {}
+    at = text.find("{")
+    while at >= 0:
+        try:
+            reply, end = json.JSONDecoder().raw_decode(text, at)
+        except ValueError:
+            break  # cut off by the token limit; the rows before stay
+        row: dict[str, Stated] = {}
+        for one in question.fields:
+            said = str(reply.get(key(one.label), "")).strip()
+            if stated := _stated(one, said, str(reply.get(key(one.label) + _SHOWN, said)), passages) if said else None:
+                row[one.name] = stated
+            elif said:
+                unstated[one.name] = None
+        rows += [row] if row else []
+        at = text.find("{", end)
+    citation = next((stated.citation for row in rows for stated in row.values()), None)
+    return replace(
+        nothing, found=bool(rows), citation=citation, dropped=bool(unstated), rows=tuple(rows),
+        unstated=tuple(unstated), cut=not text.endswith(("}", "]")),
+    )  # fmt: skip
+
+
+def _stated(one: Field, said: str, words: str, passages: Sequence[Passage]) -> Stated | None:
+    """Return a value at the sentence that has its words and most words of the field; None where no text has them."""
+    sought = terms(f"{one.label} {one.title} {one.description}")
+    best: tuple[int, str, Citation] | None = None
+    for passage in passages:
+        for start, end in sentences(passage.text):
+            text = passage.text[start:end]
+            fit = len(sought & terms(text)) if (place := locate(words.strip(" ."), text)) else 0
+            if place and (best is None or fit > best[0]):
+                best = fit, text[slice(*place)], cite_span(passage, start, end)
+    if best is None and (at := located(words, passages)):  # across two sentences
+        best = 0, at.quote, at
+    value = read(one.type, said if one.type in JUDGED else best[1], one.choices) if best else None
+    return Stated(replace(value, words=best[1]), best[2], True) if best and value else None
 
 
 def located(words: str, passages: Sequence[Passage], *, sentence: bool = False) -> Citation | None:

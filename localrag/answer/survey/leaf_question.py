@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from localrag.answer.values import Comparison, comparison
+from localrag.answer.values import Comparison, Field, comparison
 from localrag.quantities import ENGLISH_MONTHS, by_word, lazy_re, load_patterns, load_words, phrases
 
-Kind = Literal["existence", "value", "fields", "summary", "open"]
+Kind = Literal["existence", "value", "fields", "lines", "summary", "open"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class LeafQuestion:
     required: tuple[str, ...] = ()  # names, years, amounts, quoted words that must be in one that answers yes
     either: tuple[tuple[str, ...], ...] = ()  # groups of which one must be
     columns: tuple[str, ...] = ()  # the fields of a table
+    fields: tuple[Field, ...] = ()  # the same with types, of the document or of each of its lines
     negated: bool = False  # those where it is not so are wanted
     order: Literal["", "greatest", "least"] = ""  # which comes first
     test: Comparison | None = None  # only answers whose value passes count

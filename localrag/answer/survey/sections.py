@@ -16,7 +16,7 @@ from localrag.answer.context import Span, Unit
 from localrag.answer.stages import Pair
 from localrag.llm import Generator, calibration
 from localrag.settings import Settings
-from localrag.types import Filter, Page, Passage, place
+from localrag.types import Filter, Heading, Page, Passage, place
 
 Count = Callable[[str], int]
 # Tokens that a summary takes, and that a prompt needs beside the text: rules, question, template.
@@ -51,6 +51,17 @@ def units_of(pair: Pair, only: Filter, model: Generator, limit: int) -> list[Uni
 def part(page: Passage, span: Span) -> Passage:
     """Return a span of a page as a passage."""
     return replace(page, text=page.text[span.start : span.end], start=span.start, end=span.end)
+
+
+def headed(page: Passage, headings: Sequence[Heading]) -> list[Passage]:
+    """Return a page in pieces that begin at its headings, each with its own as heading; the page if it has none."""
+    heads = {head.start: head.title for head in reversed(headings) if 0 <= head.start < len(page.text)}
+    cuts = sorted({0, *heads, len(page.text)})
+    pieces = [(Span(page.position, start, end), heads.get(start)) for start, end in pairwise(cuts)]
+    return [
+        replace(part(page, span), heading=(title,) if title else ()) for span, title in pieces
+        if page.text[span.start : span.end].strip()
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

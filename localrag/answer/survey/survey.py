@@ -134,7 +134,7 @@ def _not_read(leaves: Sequence[Leaf], left: Sequence[Pair]) -> list[NotRead]:
 
 def _materials(question: LeafQuestion, query: Query, tools: Tools) -> list[Material]:
     """Return the material of each document, and how each compares with the others."""
-    found = [_material(question, pair, query, tools) for pair in query.documents]
+    found = [material(question, pair, query, tools) for pair in query.documents]
     scores = [max(_evidence(passage) for passage in made.passages) for made in found if made.passages]
     standings = iter(leaf.standings(scores))
     for n, made in enumerate(found):
@@ -151,7 +151,7 @@ def _evidence(passage: Passage) -> float:
     return (signals["dense"] + signals["lexical"]) / 2 if "dense" in signals else 0.0
 
 
-def _material(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> Material:
+def material(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> Material:
     library, document = pair
     numbered = context.pages_of(library, document, query.only)
     whole = context.page_passages(library.name, document, numbered)
@@ -180,10 +180,10 @@ def _passages(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) ->
     def find(words: str, k: int) -> list[Passage]:
         return tools.searcher.find([library], words, k, query.only, document_ids=[document.id], join=False)
 
-    if question.kind == "fields":
+    if question.kind in ("fields", "lines"):
         by_field = [find(column, _PER_FIELD) for column in question.columns]
         hits = [hit for rank in range(_PER_FIELD) for own in by_field for hit in own[rank : rank + 1]]
-        return _fitting(list({(hit.position, hit.start): hit for hit in hits}.values()), tools)
+        return fitting(list({(hit.position, hit.start): hit for hit in hits}.values()), tools)
     if question.required:
         hits = find(question.topic, _SEARCHED)
         holding = [hit for hit in hits if all(locate(name, hit.text) for name in question.required)]
@@ -191,10 +191,10 @@ def _passages(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) ->
         return (close or holding or hits)[:_JUDGED]
     if question.kind == "existence":
         return find(question.topic, _JUDGED)
-    return _fitting(find(question.topic, tools.settings.passages), tools)
+    return fitting(find(question.topic, tools.settings.passages), tools)
 
 
-def _fitting(hits: Sequence[Passage], tools: Tools) -> list[Passage]:
+def fitting(hits: Sequence[Passage], tools: Tools) -> list[Passage]:
     """Return the best of them that fit the budget, in the order of the document."""
     taken = prompts.fit(hits, (), min(_MAX_TOKENS, tools.budget), tools.model.count).taken
     return sorted(taken, key=lambda passage: (passage.position, passage.start))

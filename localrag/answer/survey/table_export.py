@@ -1,4 +1,4 @@
-"""Write the rows of an answer as a file that other programs open: CSV, Excel, JSON or Markdown.
+"""Write the rows of an answer as a file that other programs open: CSV, Excel, SQLite, Parquet, JSON or Markdown.
 
 A cell that a spreadsheet would take for a formula stays text (OWASP, "CSV Injection"): in CSV by a ' before the sign,
 within a cell too, since some programs split it at semicolons. In Excel, numbers, shares, amounts and dates that fill a
@@ -13,6 +13,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from xlsxwriter.format import Format
 
 Rows = Sequence[Mapping[str, Any]]
-SUFFIXES = (".csv", ".xlsx", ".json", ".md")
+SUFFIXES = (".csv", ".xlsx", ".db", ".parquet", ".json", ".md")
 # Offsets of quotes are for programs: JSON has them, a sheet has the place in words.
 _FOR_PROGRAMS = ("page", "start", "end")
 _FORMULA = re.compile(r"^\s*[=+\-@＝＋－＠\t\r\n]")
@@ -52,6 +53,8 @@ def check(path: Path) -> None:
     """Refuse a file that no table can be written to, before a long survey is made for it."""
     policy.check_export("a table")
     _check_suffix(decrypted_name(path))
+    if decrypted_name(path).suffix.lower() == ".parquet":
+        _check_parquet()
 
 
 def _check_suffix(path: Path) -> None:
@@ -93,7 +96,11 @@ def written(rows: Rows, path: Path, title: str = "") -> bytes:
     if suffix == ".json":
         text = json.dumps([dict(row) for row in rows], ensure_ascii=False, indent=2) + "\n"
         return text.encode("utf-8", "replace")
+    if suffix == ".db":
+        return _database(rows)
     rows = [_for_people(row) for row in rows]
+    if suffix == ".parquet":
+        return _parquet(rows)
     if suffix == ".xlsx":
         return _workbook(rows, title)
     names = columns(rows)
@@ -123,9 +130,75 @@ def cell(value: Any) -> str:
 def _for_people(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row of a sheet, with document and place in one cell, as one would cite them."""
     kept = {name: value for name, value in row.items() if name not in _FOR_PROGRAMS}
+    for name, at in kept.pop("sources", {}).items():  # the fields of an extraction, each with its quote
+        kept |= {f"{name} quote": at["quote"], f"{name} place": at["place"]}
     if "place" in row and "quote" in row:
         kept["source"] = source(str(row.get("document", "")), str(row["place"])) if row["quote"] else ""
     return kept
+
+
+def _database(rows: Rows) -> bytes:
+    """Return an SQLite file: a table "rows", and where each field has its quote a table "sources" with these."""
+    import sqlite3
+
+    sources = [
+        {"row": number, "field": name, **at}
+        for number, row in enumerate(rows, 1) for name, at in row.get("sources", {}).items()
+    ]  # fmt: skip
+    plain = [{name: value for name, value in row.items() if name != "sources"} for row in rows]
+    with closing(sqlite3.connect(":memory:")) as database:
+        for table, lines in {"rows": plain, "sources": sources}.items():
+            if names := columns(lines):
+                heads = [_identifier(name) for name in names]
+                types = [_sql_type([line.get(name) for line in lines]) for name in names]
+                typed = ", ".join(f"{head} {kind}" for head, kind in zip(heads, types, strict=True))
+                database.execute(f'CREATE TABLE "{table}" ({typed})')
+                values = [[_sql_value(line.get(name)) for name in names] for line in lines]
+                database.executemany(f'INSERT INTO "{table}" VALUES ({", ".join("?" * len(names))})', values)
+        database.commit()
+        return database.serialize()
+
+
+def _identifier(name: str) -> str:
+    return '"' + _legible(name).replace('"', '""') + '"'
+
+
+def _sql_type(values: Sequence[Any]) -> str:
+    kinds = {type(value) for value in values} - {type(None)}
+    if kinds and kinds <= {bool, int}:
+        return "INTEGER"
+    return "REAL" if kinds and kinds <= {bool, int, float} else "TEXT"
+
+
+def _sql_value(value: Any) -> str | int | float | None:
+    return value if value is None or isinstance(value, int | float) else _legible(cell(value))
+
+
+def _check_parquet() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("pyarrow") is None:
+        raise UsageError(
+            "Parquet files need pyarrow, which is not installed", "Install it: pip install 'localrag[parquet]'"
+        )
+
+
+def _parquet(rows: Rows) -> bytes:
+    """Return a Parquet file; columns of numbers and of yes and no keep their type, others are text."""
+    _check_parquet()
+    from pyarrow import Table, parquet
+
+    made: dict[str, list[Any]] = {}
+    for name in columns(rows):
+        values = [row.get(name) for row in rows]
+        kinds = {type(value) for value in values} - {type(None)}
+        same = kinds <= {bool} or kinds <= {int, float}
+        made[name] = values if same else [None if value is None else _legible(cell(value)) for value in values]
+        if kinds == {int, float}:
+            made[name] = [None if value is None else float(value) for value in values]
+    stream = io.BytesIO()
+    parquet.write_table(Table.from_pydict(made), stream)
+    return stream.getvalue()
 
 
 def _inert(text: str) -> str:

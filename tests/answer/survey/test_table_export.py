@@ -58,7 +58,7 @@ def test_markdown_escapes_what_it_would_read() -> None:
 def test_another_suffix_is_refused_with_those_that_can_be() -> None:
     with pytest.raises(UsageError) as raised:
         written(ROWS, Path("t.docx"))
-    assert ".csv, .xlsx, .json, .md" in raised.value.hint
+    assert ".csv, .xlsx, .db, .parquet, .json, .md" in raised.value.hint
 
 
 def test_no_rows_are_a_table_too() -> None:

@@ -1,0 +1,186 @@
+"""Fill a table from documents by a schema: a row for each document, section or line, each value with its quote.
+
+Code takes what the text labels (`labelled.py`); only for the rest the model is asked, with the leaf of a survey. A
+value whose words are not in the text, or are none of its type, is left empty, and said; in strict mode also yes, no and
+a choice that only the model read from words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any, Literal
+
+from localrag.answer import context
+from localrag.answer.stages import Pair, Query
+from localrag.answer.survey import labelled, leaf, sections, survey
+from localrag.answer.survey.labelled import Row
+from localrag.answer.survey.leaf import Leaf, Material, Stated
+from localrag.answer.survey.leaf_question import LeafQuestion
+from localrag.answer.survey.schema import Schema
+from localrag.answer.survey.survey import Tools
+from localrag.answer.values import Field
+from localrag.events import Event, Surveyed
+from localrag.quantities import plural
+from localrag.types import Answer, NotRead, Passage, Plan, Usage
+
+Each = Literal["document", "section", "row"]
+_NUMBERS = ("money", "percent", "number")
+_MAX_DIGITS = 15  # of a number that a program keeps exactly
+
+
+@dataclass(slots=True)
+class Work:
+    """What an extraction needs, and what it finds; `tools` loads the model, so it is called only where one is asked."""
+
+    schema: Schema
+    each: Each
+    query: Query
+    tools: Callable[[], Tools]
+    model: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    remarks: list[NotRead] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    filled: list[Stated] = field(default_factory=list)  # each once, whatever the lines that share it
+
+
+def answer(work: Work) -> Generator[Event, None, Answer]:
+    """Fill the table document by document; what was done before a stop is kept."""
+    query, schema = work.query, work.schema
+    done, stopped = 0, False
+    for library, document in query.documents:
+        made = list[dict[str, Any]]()
+        for passages in _parts((library, document), work):
+            rows = None if query.stop() else _rows((library, document), passages, work)
+            if rows is None:
+                stopped = True
+                break
+            made += [_row(schema, library.name, document.path, rows_of, passages, work.each) for rows_of in rows]
+            work.filled += {id(stated): stated for row in rows for stated in row.values()}.values()
+        if stopped:
+            break
+        done += 1
+        work.rows += made
+        yield Surveyed(done, len(query.documents), {"document": document.path, "rows": len(made)})
+    left = [NotRead(library.name, document.path, "not read, it was stopped") for library, document in query.documents]
+    by_model = sum(stated.by_model for stated in work.filled)
+    lines, values = plural(len(work.rows), "row"), plural(len(work.filled), "value")
+    return Answer(
+        query.text, f"{lines}, {values} from {plural(done, 'document')}, {by_model} of them by the model.",
+        bool(work.filled), Plan("survey", "Each document is read for the fields of a schema."),
+        citations=tuple(replace(stated.citation, marker=n) for n, stated in enumerate(work.filled, 1)),
+        table=tuple(work.rows), tokens=work.usage, model=work.model, stopped=stopped,
+        not_read=(*work.remarks, *left[done:]),
+    )  # fmt: skip
+
+
+def _parts(pair: Pair, work: Work) -> Iterator[list[Passage]]:
+    """Yield what makes a row: the whole document, or each of its sections."""
+    library, document = pair
+    numbered = context.pages_of(library, document, work.query.only)
+    pages = dict(numbered)
+    pieces = [
+        piece for page in context.page_passages(library.name, document, numbered)
+        for piece in sections.headed(page, pages[page.position].headings)
+    ]  # fmt: skip
+    if work.each != "section":
+        yield pieces
+        return
+    number = 0
+
+    def section(piece: Passage) -> int:
+        nonlocal number
+        number += bool(piece.heading)
+        return number
+
+    yield from (list(own) for _, own in groupby(pieces, section))
+
+
+def _rows(pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row] | None:
+    """Return the rows that a document or section makes; None where it was stopped."""
+    schema = work.schema
+    stated = dict(labelled.by_label(schema.fields, passages))
+    lines = labelled.by_table(schema.lines, passages) if schema.lines else []
+    missing = tuple(one for one in schema.fields if one.name not in stated)
+    if missing:
+        listed = ", ".join(one.label for one in missing)
+        made = _asked(LeafQuestion("fields", listed, listed, fields=missing), pair, passages, work)
+        if made is None:
+            return None
+        stated |= made.rows[0] if made.rows else {}
+    if schema.lines and not lines:
+        topic = " ".join((schema.name, *(one.label for one in schema.lines)))
+        made = _asked(LeafQuestion("lines", schema.name, topic, fields=schema.lines), pair, passages, work)
+        if made is None:
+            return None
+        lines = list(made.rows)
+    if lines:
+        return [{**stated, **line} for line in lines]
+    return [stated] if stated or work.each == "document" else []
+
+
+def _asked(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work: Work) -> Leaf | None:
+    """Put fields to the model; None where it was stopped."""
+    library, document = pair
+    if not passages:
+        return Leaf(library.name, document, False)
+    tools = work.tools()
+    work.model = tools.model.model
+    columns = tuple(one.label for one in question.fields)
+    sought = replace(question, columns=columns)
+    if work.each == "section":
+        material = Material(tuple(survey.fitting(passages, tools)), cache=tools.cache([pair], ""))
+    else:
+        material = survey.material(sought, pair, work.query, tools)
+    made = leaf.ask(sought, library.name, document, material, tools.model, stop=work.query.stop)
+    if made is None:
+        return None
+    work.usage += made.usage
+    work.remarks += context.injections_in(material.passages)
+    remarks = {
+        f"{', '.join(made.unstated)}: the model gave words that are not in the text": made.unstated,
+        "it has more lines than the model could write": made.cut,
+        f"only its best passages were read for {', '.join(columns)}": material.read == "passages"
+        and work.each != "section",
+    }
+    work.remarks += [NotRead(library.name, document.path, words) for words, so in remarks.items() if so]
+    if work.query.strict:
+        kept = [{name: one for name, one in row.items() if one.value.type not in leaf.JUDGED} for row in made.rows]
+        made = replace(made, rows=tuple(kept))
+    return made
+
+
+def _row(
+    schema: Schema, library: str, document: str, stated: Row, passages: Sequence[Passage], each: Each
+) -> dict[str, Any]:  # fmt: skip
+    """Return a row: the values for machines, each currency in a column of its own, and the sources by field."""
+    row: dict[str, Any] = {"library": library, "document": document}
+    if each == "section":
+        row["section"] = next((" › ".join(one.heading) or one.place for one in passages), "")
+    for one in schema.all:
+        found = stated.get(one.name)
+        row[one.name] = _cell(one, found)
+        if one.type == "money":
+            row[f"{one.name} currency"] = found.value.unit or None if found else None
+    return row | {"sources": {name: _source(found) for name, found in stated.items()}}
+
+
+def _cell(one: Field, found: Stated | None) -> str | int | float | bool | None:
+    if found is None:
+        return None
+    form = found.value.form
+    if one.type == "yes/no":
+        return form == "true"
+    if one.type in _NUMBERS and sum(sign.isdigit() for sign in form) <= _MAX_DIGITS:
+        return float(form) if "." in form else int(form)
+    return form
+
+
+def _source(found: Stated) -> Mapping[str, Any]:
+    at, value = found.citation, found.value
+    return {
+        "type": value.type, "form": value.form, "unit": value.unit, "words": value.words, "quote": at.quote,
+        "by": "model" if found.by_model else "code",
+        **{name: getattr(at, name) for name in ("place", "page", "start", "end")},
+    }  # fmt: skip

@@ -1,0 +1,144 @@
+"""Read what a table is to hold: a JSON Schema, or the short form "vendor, invoice_date date, total money" (pure).
+
+Of JSON Schema (2020-12) an object is understood whose properties are strings, numbers, booleans or enums, and at most
+one array of such objects, whose items become rows. A `title` is another name for a field, a `description` is read by
+the model, and `format` gives a type that JSON lacks. Also what Pydantic writes: `$ref` into `$defs`, and `anyOf` with
+null. Every field may be empty, so `required` says nothing; what would limit values is refused, not ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+from localrag.answer.values import Field, Type
+from localrag.errors import UsageError
+
+_MAX_FIELDS = 60
+_NOTES = {"type", "title", "description", "$schema", "$id", "$comment", "$defs", "definitions", "examples", "default",
+          "required", "additionalProperties"}  # fmt: skip
+_NAMED: dict[str, Type] = {name: name for name in get_args(Type)}
+_FORMATS: Mapping[str, Type] = {**_NAMED, "date-time": "date"}
+_TYPES: Mapping[str, Type] = {"string": "text", "number": "number", "integer": "number", "boolean": "yes/no"}
+_SHORT_TYPES: Mapping[str, Type] = {**_TYPES, **{name: type for name, type in _NAMED.items() if name != "choice"}}
+_HINT = "Supported are objects of strings, numbers, booleans and enums, and one array of such objects."
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The fields of a document, and those of each of its lines, with what these are called."""
+
+    fields: tuple[Field, ...]
+    lines: tuple[Field, ...] = ()
+    name: str = "lines"
+
+    def __str__(self) -> str:
+        """The schema in the short form."""
+        return ", ".join(f"{one.name} {'|'.join(one.choices) or one.type}" for one in self.all)
+
+    @property
+    def all(self) -> tuple[Field, ...]:
+        return (*self.fields, *self.lines)
+
+    def by_line(self) -> Schema:
+        """Return the schema with all its fields asked of each line."""
+        return self if self.lines else replace(self, fields=(), lines=self.fields)
+
+
+def parse(text: str) -> Schema:
+    """Read a schema in either form; raise UsageError for what is not supported."""
+    if not text.lstrip().startswith(("{", "[")):
+        return _checked(Schema(tuple(_short(part) for part in re.split(r"[,;\n]", text) if part.strip())))
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the schema is not JSON: {error}", "See json-schema.org, or use the short form.") from None
+    root = _resolved(given, given, "the schema")
+    if root.get("type") == "array":
+        return _checked(Schema((), _fields(root, given, "the schema", items=True)))
+    own = _fields(root, given, "the schema")
+    arrays = [(name, one) for name, one in _properties(root, given, "the schema") if one.get("type") == "array"]
+    if len(arrays) > 1:
+        raise UsageError(f"the schema has {len(arrays)} arrays: {', '.join(name for name, _ in arrays)}", _HINT)
+    if not arrays:
+        return _checked(Schema(own))
+    name, array = arrays[0]
+    return _checked(Schema(own, _fields(array, given, name, items=True), str(array.get("title") or name)))
+
+
+def _short(part: str) -> Field:
+    """Read "total money", "paid yes/no" or "status open|paid"; without a type it is text."""
+    *words, last = part.split()
+    if words and "|" in last:
+        return Field(" ".join(words), "choice", tuple(filter(None, last.split("|"))))
+    if words and last.lower() in _SHORT_TYPES:
+        type, name = _SHORT_TYPES[last.lower()], " ".join(words)
+        # "due date" is labelled "Due date" or "Due".
+        return Field(name, type, title=f"{Field(name).label} {last}" if type in ("date", "number") else "")
+    return Field(" ".join((*words, last)))
+
+
+def _checked(schema: Schema) -> Schema:
+    names = [" ".join(re.findall(r"\w+", field.label)).casefold() for field in schema.all]
+    if not names or len(names) > _MAX_FIELDS:
+        raise UsageError(f"the schema has {len(names)} fields", f"Name 1 to {_MAX_FIELDS}: 'vendor, total money'")
+    for name in names:
+        if names.count(name) > 1 or name in ("library", "document", "section") or not name:
+            raise UsageError(f"the schema cannot have a field {name!r} here", "Give each field a name of its own.")
+    return schema
+
+
+def _resolved(node: Any, root: Any, at: str, depth: int = 0) -> dict[str, Any]:
+    """Return a node with what it refers to, and without null beside another type."""
+    if not isinstance(node, dict) or depth > 9:
+        raise UsageError(f"{at} is no object of JSON Schema", _HINT)
+    rest = {name: value for name, value in node.items() if name not in ("$ref", "anyOf")}
+    if "$ref" in node:
+        target: Any = root
+        for part in str(node["$ref"]).removeprefix("#").strip("/").split("/"):
+            target = target.get(part) if isinstance(target, dict) else None
+        return _resolved(target, root, f"{at}, {node['$ref']!r},", depth + 1) | rest
+    if "anyOf" in node:
+        others = [one for one in node["anyOf"] if not (isinstance(one, dict) and one.get("type") == "null")]
+        if len(others) != 1:
+            raise UsageError(f"{at} may be of {len(others)} types", "Give it one.")
+        return _resolved(others[0], root, at, depth + 1) | rest
+    if isinstance(rest.get("type"), list):
+        kinds = [kind for kind in rest["type"] if kind != "null"]
+        rest["type"] = kinds[0] if len(kinds) == 1 else kinds
+    return rest
+
+
+def _properties(node: dict[str, Any], root: Any, at: str) -> list[tuple[str, dict[str, Any]]]:
+    given = node.get("properties")
+    unknown = sorted(node.keys() - _NOTES - {"properties"})
+    if not isinstance(given, dict) or node.get("type", "object") != "object" or unknown:
+        raise UsageError(f"{at} is not supported{': ' + ', '.join(unknown) if unknown else ''}", _HINT)
+    return [(name, _resolved(one, root, f"{name!r}")) for name, one in given.items()]
+
+
+def _fields(node: dict[str, Any], root: Any, at: str, items: bool = False) -> tuple[Field, ...]:
+    """Return the fields of an object, or of the objects in an array."""
+    if items:
+        unknown = sorted(node.keys() - _NOTES - {"items"})
+        if unknown:
+            raise UsageError(f"{at!r} is not supported: {', '.join(unknown)}", _HINT)
+        return tuple(_field(name, one) for name, one in _properties(_resolved(node.get("items"), root, at), root, at))
+    return tuple(_field(name, one) for name, one in _properties(node, root, at) if one.get("type") != "array")
+
+
+def _field(name: str, node: dict[str, Any]) -> Field:
+    unknown = sorted(node.keys() - _NOTES - {"enum", "format"})
+    if unknown:
+        raise UsageError(f"{name!r} is not supported: {', '.join(unknown)}", _HINT)
+    choices = tuple(str(one) for one in node.get("enum") or () if one is not None)
+    kind, form = node.get("type", "string"), node.get("format")
+    if form is not None and (form not in _FORMATS or (form == "choice" and not choices)):
+        raise UsageError(f"{name!r} has an unknown format {form!r}", f"Formats: {', '.join(_FORMATS)}.")
+    if not isinstance(kind, str) or kind not in _TYPES:
+        raise UsageError(f"{name!r} has an unsupported type {kind!r}", _HINT)
+    type = "choice" if choices else _FORMATS[form] if form else _TYPES[kind]
+    return Field(name, type, choices, str(node.get("title") or ""), str(node.get("description") or ""))

@@ -1,0 +1,97 @@
+"""`localrag extract`: fill a table from documents by a schema, each value with its quote and place."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from localrag.cli import keys, options
+from localrag.cli.ask import draw, follow, save_table
+from localrag.cli.keys import recipient_options
+from localrag.cli.output import echo, interruptible, one_line, print_json, table
+from localrag.errors import UsageError
+from localrag.security import sandbox
+from localrag.settings import load_settings
+from localrag.types import Filter, source
+
+if TYPE_CHECKING:
+    from localrag.answer.survey.extraction import Each
+    from localrag.security.encryption.age import Recipients
+    from localrag.types import Answer
+
+
+@click.command("extract")
+@click.argument("schema")
+@options.filter_options
+@click.option("--each", type=click.Choice(("document", "section", "row")), default="document", show_default=True,
+              help="What makes a row: a document, a section of it, or a line of a table or list in it.")  # fmt: skip
+@click.option("--model", "generator", metavar="ID", help="Read with this installed model.")
+@click.option("--out", "--table", "file", type=options.FILE, metavar="FILE",
+              help="Also write the rows to FILE (.xlsx, .csv, .db, .parquet, .json, .md), replacing it.")  # fmt: skip
+@recipient_options
+@options.json_option
+def extract_command(
+    schema: str, libraries: tuple[str, ...], only: Filter, each: Each, generator: str | None, file: Path | None,
+    recipients: Recipients | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Fill a table with the fields of SCHEMA from documents.
+
+    SCHEMA is a file with a JSON Schema, or a list of fields with types: "vendor, invoice_date date, total money, paid
+    yes/no". Types are text (where none is given), date, duration, money, percent, number, party, yes/no, and choices as
+    in "status open|paid". An array of objects in a JSON Schema makes a row of each line, such as those of an invoice.
+
+    Code takes what labels and tables name; the model is asked for the rest. Each value has a quote, and is empty where
+    the text says nothing. Ctrl-C keeps the rows that are done.
+    """
+    from localrag.answer.survey import schema as schemas
+    from localrag.answer.survey import table_export
+
+    if schema.lower().endswith(".json"):
+        schema = options.read_file(Path(schema), "schema").decode("utf-8", "replace")
+    else:
+        schema = options.words_of(schema)
+    schemas.parse(schema)
+    if file is not None:
+        table_export.check(file)
+    elif recipients is not None:
+        raise UsageError("there is no file to encrypt", "Name one: --out FILE.")
+    settings = load_settings().with_options(generator=generator)
+    names = options.chosen_libraries(libraries, settings)
+    options.keep_to_retention(settings)
+    sandbox.restrict(settings, names, *([] if file is None else [file.absolute().parent]), reads=keys.key_files())
+    from localrag.api import extract
+
+    narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # "these" is the app's
+    asking = extract(schema, libraries=names, each=each, settings=settings, **narrowed)
+    with interruptible(then=asking.stop) as stop:
+        answer = draw(asking, False) if sys.stderr.isatty() and not as_json else follow(asking, silent=as_json)
+    if as_json:
+        print_json(answer.to_dict())
+    else:
+        _print(answer)
+    if file is not None:
+        save_table(answer, file, settings, recipients)
+    if answer.stopped and stop.asked:
+        sys.exit(130)
+
+
+def _print(answer: Answer) -> None:
+    """Print the rows on stdout; on stderr what was found how, and what was left out."""
+    from localrag.answer.survey import table_export
+
+    columns = [name for name in table_export.columns(answer.table) if name != "sources"]
+    if len({row["library"] for row in answer.table}) <= 1:
+        columns = columns[1:]
+    if columns:
+        table(columns, [[table_export.cell(row.get(name)) for name in columns] for row in answer.table])
+    echo(f"\n{answer.answer}", err=True)
+    for left in answer.not_read:
+        echo(
+            one_line(f"{source(left.document, f'p. {left.page}' if left.page else '')}: {left.reason}"),
+            dim=True,
+            err=True,
+        )

@@ -1,0 +1,248 @@
+"""A table filled by a schema: by code from labels and tables, else by the model, always from words of the text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asking import FILLER, Shelf, verified
+
+import localrag
+from localrag.answer.assistant import Assistant
+from localrag.answer.survey import labelled, leaf
+from localrag.answer.survey.leaf_question import LeafQuestion
+from localrag.answer.survey.schema import parse
+from localrag.events import Answered, Event, Surveyed
+from localrag.llm import Completed
+from localrag.llm.llama import LlamaGenerator
+from localrag.models.store import ModelStore
+from localrag.settings import load_settings
+from localrag.types import Answer, Passage
+
+INVOICE = """# Invoice
+
+Invoice number: INV-77   Invoice date: 3 March 2025
+Vendor:
+Acme GmbH
+Total due: EUR 1.234,50
+**Paid:** no
+
+| Item | Qty | Unit price | Amount (EUR) |
+|---|---:|---:|---:|
+| Bolts | 100 | 2.50 | 250.00 |
+| Nuts, hardened | 40 | 5.00 | 200.00 |
+| Total | | | 450.00 |
+"""
+STATEMENT = """(in millions)
+
+| | 2023 | 2022 | Change |
+|---|---|---|---|
+| Net sales | $ 94,836 | $ 97,278 | (3) % |
+| Cost of sales | 52,860 | 54,719 | (3) % |
+| Gross margin percentage | 44.3 % | 43.7 % | |
+"""
+
+
+def pages(*texts: str) -> list[Passage]:
+    return [Passage("papers", "a.pdf", n, None, (), text, 0, len(text), 1.0, 1) for n, text in enumerate(texts, 1)]
+
+
+def fields(schema: str, *texts: str) -> dict[str, tuple[str, str]]:
+    found = labelled.by_label(parse(schema).fields, pages(*texts))
+    return {name: (one.value.form, one.value.unit) for name, one in found.items()}
+
+
+def lines(schema: str, *texts: str) -> list[dict[str, str]]:
+    rows = labelled.by_table(parse(schema).fields, pages(*texts))
+    return [{name: one.value.form for name, one in row.items()} for row in rows]
+
+
+# --- by code ------------------------------------------------------------------------------------------------
+
+
+def test_lines_with_a_label_give_the_fields_of_that_name() -> None:
+    schema = "invoice_number, invoiceDate date, vendor party, total money, paid yes/no, status open|closed"
+    assert fields(schema, INVOICE) == {
+        "invoice_number": ("INV-77", ""), "invoiceDate": ("2025-03-03", ""), "vendor": ("Acme GmbH", ""),
+        "total": ("1234.50", "EUR"), "paid": ("false", ""),
+    }  # fmt: skip
+
+
+def test_a_label_with_two_values_decides_nothing() -> None:
+    assert fields("date date", "Date: 1 March 2025\nDate: 1 March 2025") == {"date": ("2025-03-01", "")}
+    assert fields("date date", "Date: 1 March 2025\nDate: 2 March 2025") == {}
+    assert fields("date date", "Invoice date: 1 March 2025\nDue date: 2 March 2025") == {}
+    assert fields("date date", "Invoice date: 1 March 2025\nDate: 2 March 2025") == {"date": ("2025-03-02", "")}
+    assert fields("total money", "Total: see page 2") == {}
+
+
+def test_a_row_of_a_table_gives_the_figure_of_its_latest_year_in_its_scale() -> None:
+    assert fields("net_sales money, cost of sales money, gross margin percentage percent", STATEMENT) == {
+        "net_sales": ("94836000000", "USD"), "cost of sales": ("52860000000", ""), "gross margin percentage": ("44.3", ""),
+    }  # fmt: skip
+    assert fields("net sales 2022 money", STATEMENT) == {"net sales 2022": ("97278000000", "USD")}
+    assert fields("net sales percent", STATEMENT) == {}
+    quarters = STATEMENT.replace("| 2023 | 2022 |", "| Three months 2023 | Nine months 2023 |")
+    assert fields("net sales money", quarters) == {}
+    assert fields("net sales nine months money", quarters) == {"net sales nine months": ("97278000000", "USD")}
+
+
+def test_the_table_with_most_of_the_fields_decides() -> None:
+    other = "| | 2023 |\n|---|---|\n| Net sales | 12 |\n| Employees | 7 |\n"
+    assert fields("net sales money, cost of sales money", STATEMENT, other)["net sales"] == ("94836000000", "USD")
+
+
+def test_a_table_that_gives_two_values_does_not_count_and_a_total_is_nearer_than_a_part() -> None:
+    segments = "| | 2023 |\n|---|---|\n| Americas | |\n| Net sales | 60 |\n| Europe | |\n| Net sales | 40 |\n"
+    whole = "| | 2023 |\n|---|---|\n| Net product sales | 70 |\n| Total net sales | 100 |\n"
+    assert fields("net sales money", segments) == {}
+    assert fields("net sales money", segments, whole) == {"net sales": ("100", "")}
+    other = "| | 2023 |\n|---|---|\n| Other income (expense), net | 7 |\n"
+    assert fields("net income money", other) == {}
+
+
+def test_lines_of_a_table_become_rows_without_its_total() -> None:
+    expected = [
+        {"item": "Bolts", "qty": "100", "amount": "250.00"},
+        {"item": "Nuts, hardened", "qty": "40", "amount": "200.00"},
+    ]
+    assert lines("item, qty number, amount money", INVOICE) == expected
+    assert lines("colour, size", INVOICE) == []
+
+
+def test_a_table_goes_on_over_a_page() -> None:
+    first, second = "| Item | Amount |\n|---|---|\n| Bolts | 5.00 |\n", "| Nuts | 6.00 |\n"
+    assert [row["item"] for row in lines("item, amount money", first, second)] == ["Bolts", "Nuts"]
+    assert [row["item"] for row in lines("item, amount money", first, "Text.\n| Some | other | table |\n")] == ["Bolts"]
+
+
+# --- documents ----------------------------------------------------------------------------------------------
+
+
+def extract(assistant: Assistant, schema: str, library: str, **options: Any) -> tuple[list[Event], Answer]:
+    events = list(assistant.extract(parse(schema), libraries=[library], **options))
+    assert isinstance(events[-1], Answered)
+    return events, events[-1].answer
+
+
+def test_what_is_labelled_needs_no_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    library = shelf("papers", {"a.md": INVOICE, "b.md": INVOICE.replace("INV-77", "INV-78")})
+    events, answer = extract(assistant, "invoice_number, total money", "papers")
+    assert [row["invoice_number"] for row in answer.table] == ["INV-77", "INV-78"]
+    row = answer.table[0]
+    assert (row["total"], row["total currency"], row["sources"]["total"]["quote"]) == (
+        1234.5,
+        "EUR",
+        "Total due: EUR 1.234,50",
+    )
+    assert models.generator.prompts == [] and answer.model is None
+    assert [event.done for event in events if isinstance(event, Surveyed)] == [1, 2]
+    verified(answer, library)
+
+
+def test_the_model_is_asked_for_the_rest_and_believed_only_where_the_text_has_it(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    text = "Invoice number: INV-77\n\nOn 3 March 2025 we billed thirty (30) hours to Tess Orlo. Payment was received."
+    library = shelf("papers", {"a.md": text})
+    reply = {"customer": "Tess Orlo", "date": "3 March 2025", "hours": "sixty", "paid": "yes", "paid words": "Payment was received",
+             "late": "yes", "late words": "It came late", "phone": ""}  # fmt: skip
+    models.generator.script = [("", json.dumps(reply))]
+    schema = "invoice_number, customer party, date date, hours number, paid yes/no, late yes/no, phone"
+    _, answer = extract(assistant, schema, "papers")
+    (row,) = answer.table
+    assert [row[name] for name in ("invoice_number", "customer", "date", "hours", "paid", "late", "phone")] == [
+        "INV-77", "Tess Orlo", "2025-03-03", None, True, None, None,
+    ]  # fmt: skip
+    assert (
+        row["sources"]["paid"] | {"quote": "Payment was received.", "words": "Payment was received"}
+        == row["sources"]["paid"]
+    )
+    assert (row["sources"]["date"]["by"], row["sources"]["invoice_number"]["by"]) == ("model", "code")
+    assert any("hours" in left.reason and "late" in left.reason for left in answer.not_read)
+    verified(answer, library)
+    (prompt,) = models.generator.prompts
+    assert "invoice_number" not in prompt[-1].tail and "paid (yes/no)" in prompt[-1].tail
+
+
+def test_strict_mode_leaves_out_what_only_the_model_judged(models: Any, shelf: Shelf) -> None:
+    shelf("papers", {"a.md": "Payment was received from Tess Orlo."})
+    reply = {"customer": "Tess Orlo", "paid": "yes", "paid words": "Payment was received"}
+    models.generator.script = [("", json.dumps(reply))]
+    assistant = Assistant(load_settings().with_options(strict=True), models.generator)
+    (row,) = extract(assistant, "customer party, paid yes/no", "papers")[1].table
+    assert (row["customer"], row["paid"]) == ("Tess Orlo", None)
+
+
+def test_each_section_makes_a_row(assistant: Assistant, models: Any, folder: Callable[..., Path]) -> None:
+    text = "# One\n\nOwner: Ann\n\n# Two\n\nOwner: Bob\n\n# Three\n\nNothing.\n"
+    localrag.open_library("papers", create=True).ingest(folder({"a.md": text}))
+    models.generator.script = [("", json.dumps({"owner": ""}))]
+    _, answer = extract(assistant, "owner party", "papers", each="section")
+    assert [(row["section"], row["owner"]) for row in answer.table] == [("One", "Ann"), ("Two", "Bob")]
+
+
+def test_each_line_makes_a_row_with_the_fields_of_its_document(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    library = shelf("papers", {"a.md": INVOICE})
+    schema = {"properties": {"invoice_number": {"type": "string"}, "lines": {"type": "array", "items": {"properties": {
+        "item": {"type": "string"}, "amount": {"type": "number", "format": "money"}}}}}}  # fmt: skip
+    _, answer = extract(assistant, json.dumps(schema), "papers")
+    assert [(row["invoice_number"], row["item"], row["amount"], row["amount currency"]) for row in answer.table] == [
+        ("INV-77", "Bolts", 250, "EUR"), ("INV-77", "Nuts, hardened", 200, "EUR"),
+    ]  # fmt: skip
+    assert len(answer.citations) == 5 and models.generator.prompts == []
+    verified(answer, library)
+
+
+def test_lines_of_a_list_come_from_the_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("papers", {"a.md": "The supplier delivers a manual on 1 May 2025, and a course on 1 June 2025."})
+    rows = [{"deliverable": "a manual", "due": "1 May 2025"}, {"deliverable": "a course", "due": "1 June 2025"}]
+    models.generator.script = [("", json.dumps(rows) + ", {")]
+    _, answer = extract(assistant, "deliverable, due date", "papers", each="row")
+    assert [(row["deliverable"], row["due"]) for row in answer.table] == [
+        ("a manual", "2025-05-01"),
+        ("a course", "2025-06-01"),
+    ]
+    assert any("more lines" in left.reason for left in answer.not_read)
+
+
+def test_a_stop_keeps_the_documents_that_are_done(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("papers", {f"{n}.md": INVOICE for n in range(4)})
+    done: list[Event] = []
+    for event in assistant.extract(parse("vendor party"), libraries=["papers"], stop=lambda: len(done) >= 2):
+        done.append(event)
+    answer = done[-1].answer  # type: ignore[union-attr]
+    assert answer.stopped and len(answer.table) == 2
+    assert [left.document for left in answer.not_read] == ["2.md", "3.md"]
+
+
+def test_a_long_document_is_searched_for_each_field(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("papers", {"a.txt": f"The tenant is called Tess Orlo. {FILLER} The deposit amounts to EUR 900."})
+    models.generator.script = [("", json.dumps({"tenant": "Tess Orlo", "deposit": "EUR 900"}))]
+    (row,) = extract(assistant, "tenant party, deposit money", "papers")[1].table
+    assert (row["tenant"], row["deposit"], row["deposit currency"]) == ("Tess Orlo", 900, "EUR")
+
+
+@pytest.mark.model
+def test_a_real_model_keeps_to_the_types_and_the_shape_of_lines() -> None:
+    installed = ModelStore(load_settings()).get("smollm2-135m-instruct")
+    model = LlamaGenerator(installed.id, installed.path, threads=1)
+    text = pages("The rent is EUR 48,000. It was paid. Deliver a manual by 1 May 2025 and a course by 1 June 2025.")
+    for kind, schema in (
+        ("fields", "rent money, paid yes/no, state open|closed, due date"),
+        ("lines", "name, due date"),
+    ):
+        question = LeafQuestion(kind, "things", "things", fields=parse(schema).fields)  # type: ignore[arg-type]
+        prompt = leaf.with_tail(leaf.passage_prompt("document", text), leaf.write_tail(question, "the text"))
+        *_, done = model.generate(prompt, max_tokens=150, grammar=leaf.fields_grammar(question))
+        assert isinstance(done, Completed)
+        if done.ended == "end":
+            rows = json.loads(done.text)
+            assert isinstance(rows, list) == (kind == "lines")
+            for row in rows if isinstance(rows, list) else [rows]:
+                assert row.get("paid", "") in ("", "yes", "no") and row.get("state", "") in ("", "open", "closed")
+                assert not row["due"] or any(sign.isdigit() for sign in row["due"])
+    model.close()

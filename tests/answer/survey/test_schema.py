@@ -1,0 +1,74 @@
+"""What a table is to hold, as JSON Schema and in the short form."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from localrag.answer.survey.schema import parse
+from localrag.answer.values import Field
+from localrag.errors import UsageError
+
+
+def test_the_short_form_names_fields_with_their_types() -> None:
+    schema = parse("vendor, invoice_date date, total money, paid yes/no, status open|paid, items integer")
+    assert [(one.name, one.type, one.choices) for one in schema.fields] == [
+        ("vendor", "text", ()), ("invoice_date", "date", ()), ("total", "money", ()), ("paid", "yes/no", ()),
+        ("status", "choice", ("open", "paid")), ("items", "number", ()),
+    ]  # fmt: skip
+    assert schema.lines == () and schema.fields[1].label == "invoice date"
+    assert schema.by_line().fields == () and schema.by_line().lines == schema.fields
+    assert str(parse(str(schema))) == str(schema) and parse("due date").fields[0].title == "due date"
+
+
+def test_a_json_schema_gives_fields_and_lines() -> None:
+    given = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "required": ["vendor"],
+        "properties": {
+            "vendor": {"type": "string", "format": "party", "title": "Supplier", "description": "Who sends it."},
+            "due": {"type": ["string", "null"], "format": "date"},
+            "paid": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
+            "status": {"enum": ["open", "closed", None]},
+            "lines": {"type": "array", "items": {"$ref": "#/$defs/Line"}},
+        },
+        "$defs": {"Line": {"type": "object", "properties": {"item": {"type": "string"}, "amount": {"type": "number", "format": "money"}}}},
+    }  # fmt: skip
+    schema = parse(json.dumps(given))
+    assert schema.fields == (
+        Field("vendor", "party", (), "Supplier", "Who sends it."), Field("due", "date"), Field("paid", "yes/no"),
+        Field("status", "choice", ("open", "closed")),
+    )  # fmt: skip
+    assert schema.lines == (Field("item"), Field("amount", "money")) and schema.name == "lines"
+    assert parse(json.dumps({"type": "array", "items": given["$defs"]["Line"]})).lines == schema.lines  # type: ignore[index]
+
+
+TEXT = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"properties": {"a": {"type": "object", "properties": {"b": TEXT}}}}, "'a'"),
+        ({"properties": {"a": TEXT | {"pattern": "x"}}}, "pattern"),
+        ({"properties": {"a": {"type": "number", "minimum": 1}}}, "minimum"),
+        ({"properties": {"a": TEXT | {"format": "email"}}}, "email"),
+        ({"properties": {"a": {"anyOf": [TEXT, {"type": "number"}]}}}, "2 types"),
+        ({"properties": {"a": {"type": "array", "items": TEXT}}}, "a"),
+        ({"properties": {n: {"type": "array", "items": {"properties": {n + n: TEXT}}} for n in "ab"}}, "2 arrays"),
+        ({"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"$ref": "#/$defs/b"}}}, "no object"),
+        ({"properties": {"a_b": TEXT, "aB": TEXT}}, "'a b'"), ({"properties": {"document": TEXT}}, "'document'"),
+        ({"properties": {}}, "0 fields"), ({"oneOf": []}, "oneOf"),
+    ],
+)  # fmt: skip
+def test_what_is_not_supported_is_refused_by_name(given: dict[str, Any], named: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse(json.dumps(given))
+    assert named in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 5000, '{"properties": 1}', "a, a"])
+def test_what_is_no_schema_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse(text)

@@ -1,0 +1,111 @@
+"""`localrag extract`: rows on stdout and in files, schemas from files, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from localrag.cli.app import localrag
+from localrag.errors import NotFoundError, UsageError
+from localrag.security import audit
+from localrag.settings import load_settings
+from localrag.store.library import Library
+
+Shelf = Callable[..., Library]
+SCHEMA = "vendor party, total money, paid yes/no"
+
+
+def run(*args: str) -> Result:
+    result = CliRunner().invoke(localrag, ["extract", *args])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def bills(shelf: Shelf, models: Any) -> Library:
+    texts = {
+        "a.md": "Vendor: Acme GmbH\nTotal: EUR 1.200,50\nPaid: no\n",
+        "b.md": "Vendor: =Orlo Ltd\nTotal: $ 99\nPaid: yes\n",
+    }
+    return shelf("bills", texts)
+
+
+def test_rows_are_printed_and_the_rest_said_on_stderr(bills: Library) -> None:
+    result = run(SCHEMA)
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["document", "a.md", "b.md"]
+    assert "1200.5" in result.stdout and "EUR" in result.stdout and "6 values" in result.stderr
+
+
+def test_json_has_each_value_with_its_source(bills: Library) -> None:
+    answer = json.loads(run(SCHEMA, "--document", "a*", "--json").stdout)
+    (row,) = answer["table"]
+    assert (row["vendor"], row["total"], row["total currency"], row["paid"]) == ("Acme GmbH", 1200.5, "EUR", False)
+    source = row["sources"]["total"]
+    assert bills.page_text(1, 0)[source["start"] : source["end"]] == source["quote"] == "Total: EUR 1.200,50"
+    assert (source["form"], source["words"], source["by"]) == ("1200.50", "EUR 1.200,50", "code")
+
+
+def test_a_database_has_typed_columns_and_the_sources(bills: Library, tmp_path: Path) -> None:
+    file = tmp_path / "bills.db"
+    run(SCHEMA, "--out", str(file))
+    with sqlite3.connect(file) as database:
+        assert database.execute("SELECT sum(total), sum(paid) FROM rows WHERE total > 10").fetchall() == [(1299.5, 1)]
+        types = {name: kind for _, name, kind, *_ in database.execute("PRAGMA table_info(rows)")}
+        assert (types["vendor"], types["total"], types["paid"]) == ("TEXT", "REAL", "INTEGER")
+        (quote,) = database.execute("SELECT quote FROM sources WHERE row = 2 AND field = 'vendor'").fetchone()
+        assert quote == "Vendor: =Orlo Ltd"
+    database.close()
+
+
+def test_a_sheet_has_quotes_beside_and_no_formula(bills: Library, tmp_path: Path) -> None:
+    file = tmp_path / "bills.csv"
+    run(SCHEMA, "--table", str(file))
+    head, *rows = file.read_text(encoding="utf-8-sig").splitlines()
+    assert head.startswith("library,document,vendor,total,total currency,paid,vendor quote,vendor place")
+    assert "'=Orlo Ltd" in rows[1] and ",=Orlo" not in rows[1]
+
+
+def test_parquet_needs_its_extra_or_keeps_the_types(bills: Library, tmp_path: Path) -> None:
+    file = tmp_path / "bills.parquet"
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        with pytest.raises(UsageError, match="pyarrow"):
+            run(SCHEMA, "--out", str(file))
+        assert not file.exists()
+        return
+    run(SCHEMA, "--out", str(file))
+    table = parquet.read_table(file).to_pydict()
+    assert (table["total"], table["paid"], table["vendor"]) == (
+        [1200.5, 99.0],
+        [False, True],
+        ["Acme GmbH", "=Orlo Ltd"],
+    )
+
+
+def test_a_schema_comes_from_a_file(bills: Library, tmp_path: Path) -> None:
+    file = tmp_path / "bill.schema.json"
+    file.write_text(json.dumps({"properties": {"vendor": {"type": "string", "format": "party"}}}))
+    assert "Acme GmbH" in run(str(file)).stdout
+    with pytest.raises(NotFoundError):
+        run(str(tmp_path / "other.json"))
+
+
+def test_a_broken_schema_is_refused_before_anything_is_read(bills: Library, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        run("vendor, vendor")
+    with pytest.raises(UsageError):
+        run("vendor", "--out", str(tmp_path / "x.docx"))
+
+
+def test_an_extraction_is_in_the_audit_log(bills: Library) -> None:
+    run(SCHEMA)
+    last = list(audit.entries(load_settings().library_audit_file("bills")))[-1]
+    assert last.event == "ask" and last.details["plan"] == "extract"

@@ -51,11 +51,11 @@ def warnings(unsupported: Sequence[str], flags: Sequence[Flag], confidence: floa
     for flag in flags:
         if flag.kind != "language":
             lines.setdefault(flag.reason, []).append(_NAMED.get(flag.kind, "") + flag.text)
-    found = [f"{MARK} {', '.join(words)}: {reason}." for reason, words in lines.items()]
+    found = [f"{MARK} {', '.join(dict.fromkeys(words))}: {reason}." for reason, words in lines.items()]
     found += [f"{MARK} The answer is in {flag.text}; {flag.reason}." for flag in flags if flag.kind == "language"]
     if confidence is not None and confidence < MIN_CONFIDENCE:
         found.append(f"{MARK} The text may not answer this at all (likelihood {confidence:.2f} that it does).")
-    return [*found, *(f"{MARK} No source for: “{sentence}”" for sentence in unsupported)]
+    return [*found, *(f"{MARK} No source for: “{sentence}”" for sentence in dict.fromkeys(unsupported))]
 
 
 def doubts(answer: Answer) -> list[str]:

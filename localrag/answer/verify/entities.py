@@ -3,15 +3,16 @@
 A span is about what its sentence names, its row and column, its headings and its document, the nearest first. Only a
 competitor is a reason to doubt: another year over the column, another row or name of the same kind, another subject of
 the same verb, a document other than those that have the name. Where nothing is named, or another passage says the same
-of the right one, nothing is flagged. Limits: names are known by their capitals, subjects by an English verb behind
-them; pronouns are not resolved.
+of the right one, nothing is flagged. Where another passage is nearer to a sentence than what it cites, or has its
+figure, that one counts. Limits: names are known by their capitals, subjects by an English verb behind them; of pronouns
+only "you", "we" and "I" are resolved, where the text defines them.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import TypeVar
@@ -43,10 +44,11 @@ _MAX_LEAD = 40  # characters before the name that a claim is about
 _MAX_ABOVE = 12  # lines over a row of figures that may hold its years
 _DATING = subjects.COMMON | quantities.MONTHS.keys() | {"year", "quarter", "fiscal", *map(str, range(1, 32))}
 _MONTHS = re.compile(r"\b(\w{1,12})[ -]months? ended\b", re.I)
+_OURS = re.compile(r"\b(?:I|[Mm]e|[Mm]y|[Ww]e|us|[Oo]ur)\b")
 _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])")
 _FIGURE = lazy_re(r"(?<![\d.,])(?:\d{1,3}(?:[,.’']\d{3}){1,6}(?:[.,]\d{1,6})?|\d{1,20}(?:[.,]\d{1,6})?)(?!\d)")
-_FISCAL, _EACH, _CONTRAST, _RELATIVE, _BESIDE, _LASTING = quantities.phrases(
-    "localrag.answer", "entities", "fiscal", "each", "contrast", "relative", "beside", "lasting"
+_FISCAL, _EACH, _CONTRAST, _RELATIVE, _CHANGING, _CHANGED, _BESIDE, _LASTING = quantities.phrases(
+    "localrag.answer", "entities", "fiscal", "each", "contrast", "relative", "changing", "changed", "beside", "lasting"
 )
 
 
@@ -111,7 +113,7 @@ def _owners(marks: Sequence[tuple[int, Mark]], places: Sequence[int], at: int) -
 # --- the check ----------------------------------------------------------------------------------------------
 
 # Whether a span has a fact of the right one: the name of another one if not, "" if so, None if it cannot be told.
-_Judge = Callable[[_Span, Fact | None], str | None]
+_Judge = partial[str | None]
 
 
 class _Work:
@@ -125,6 +127,8 @@ class _Work:
         self.cells = cache(lambda at: cells.find([passages[at]]))
         self.labels = cache(lambda row: terms(cells.plain(row), self.language))
         self.names = cache(lambda text: tuple(subjects.names(text, self.known)))
+        self.numbers = cache(lambda text: tuple(fact_checks.find_numbers(text, self.language)))
+        self.terms = cache(lambda span: terms(self._text(span), self.language))
         self.acts = cache(lambda text: tuple(subjects.acts(text)))
         self.roles, self.mentions, self.called = cache(self._roles_of), cache(self._mentions), cache(self._called)
 
@@ -143,39 +147,77 @@ class _Work:
         facts = [fact for fact in fact_checks.find_numbers(claim, self.language) if not _is_year(fact)]
         places = sorted(fact.start for fact in facts if fact.kind != "date")
         everything: Sequence[Fact | None] = facts or [None]
+        values = [] if facts else self._values(claim, spans)
+        spans = [span for span in spans if self._holds(span, values)] or spans
+        spans = [*spans, *(() if facts else self._nearer(claim, spans, values))]
         if spans and subjects.named_subject(claim, self.question):  # a name alone does not find the sentence about it
             spans = [*spans, *self._others(self.question, None, ())]
+
+        @cache
+        def others(fact: Fact | None) -> list[_Span]:
+            return [one for one in self._others(claim, fact, spans) if self._holds(one, values)]
+
         for judge in self._judges(claim, spans, places):
             for fact in everything:
-                holding = [span for span in spans if fact is None or self._places(span, fact)]
-                found = [judge(span, fact) for span in holding]
-                found = found if fact else [one for one in found if one is not None]
-                if found and all(found):
-                    other = next((one for one in self._others(claim, fact, spans) if judge(one, fact) == ""), None)
-                    if other is None:
-                        at = next(span.passage for span in holding if judge(span, fact))
-                        return str(found[0]), self.passages[at]
-                    better = better or other
+                found = {one: judge(one, fact) for one in spans if fact is None or self._places(one, fact)}
+                if fact is None or judge.func == self._subject:
+                    found = {one: other for one, other in found.items() if other is not None}
+                if fact and all(other is None and self._text(one).startswith("|") for one, other in found.items()):
+                    found = {one: other for one in others(fact) if (other := judge(one, fact)) is not None}
+                if found and all(found.values()):
+                    right = next((one for one in others(fact) if judge(one, fact) == ""), None)
+                    if right is None:
+                        at, about = next(iter(found.items()))
+                        return str(about), self.passages[at.passage]
+                    better = better or right
         return better
+
+    def _values(self, claim: str, cited: Sequence[_Span]) -> list[Name]:
+        """Return the names that a claim says of another: "is governed by the laws of Connecticut"."""
+        act, found = subjects.subject(claim, self.question), list(self.names(claim))
+        found = found[1:] if found and found[0].start < _MAX_LEAD else found
+        found = [one for one in found if not (act and one.words <= act.who) and not one.is_in(self.question)]
+        return [one for one in found if not cited or any(one.is_in(self._text(span)) for span in cited)]
+
+    def _holds(self, span: _Span, values: Sequence[Name]) -> bool:
+        return all(one.is_in(self._text(span)) for one in values)
+
+    def _shares(self, claim: str, named: Collection[str], frame: bool = False) -> Callable[[_Span], float]:
+        """Return how many of a claim's words, without numbers and names, a span has."""
+        wanted = {term for term in terms(claim, self.language) if not term[0].isdigit()}.difference(named)
+
+        def shared(span: _Span) -> float:
+            passage = self.passages[span.passage]
+            above = terms("\n".join((*passage.heading, passage.header)), self.language) if frame else frozenset()
+            return len(wanted & (self.terms(span) | above)) / max(1, len(wanted))
+
+        return shared
+
+    def _nearer(self, claim: str, cited: Sequence[_Span], values: Sequence[Name]) -> list[_Span]:
+        """Return the spans that have more of a claim's words, without its names, than what it cites."""
+        names = {word for one in self.names(claim) for word in terms(one.text, self.language)}
+        shared = self._shares(claim, names)
+        least = max([_MIN_SHARED if values else _NEARLY, *map(shared, cited)])
+        found = [(shared(span), span) for span in self._all() if self._holds(span, values)]
+        best = max((share for share, _ in found), default=0.0)
+        return [span for share, span in found if share == best and (share > least or (not cited and share >= least))]
+
+    def _all(self) -> Iterator[_Span]:
+        left = _MAX_SEARCHED
+        for at, passage in enumerate(self.passages):
+            left -= len(passage.text)
+            for start, end in self.sentences(at) if left > 0 else ():
+                yield _Span(at, start, end)
 
     def _others(self, claim: str, fact: Fact | None, cited: Sequence[_Span]) -> Iterator[_Span]:
         """Yield the spans of all passages that have a fact, or nearly as many words of a claim as what it cites."""
         said = " ".join(map(self._text, cited))
         named = {word for one in self.names(claim) if not one.is_in(said) for word in terms(one.text, self.language)}
-        wanted = {term for term in terms(claim, self.language) if not term[0].isdigit()} - named
-
-        def shared(span: _Span) -> float:
-            frame = (*self.passages[span.passage].heading, self.passages[span.passage].header) if fact else ()
-            return len(wanted & terms("\n".join((self._text(span), *frame)), self.language)) / max(1, len(wanted))
-
-        least = _MIN_SHARED if fact else max(_MIN_SHARED, _NEARLY * max(map(shared, cited), default=0.0))
-        left = _MAX_SEARCHED
-        for at, passage in enumerate(self.passages):
-            left -= len(passage.text)
-            for start, end in self.sentences(at) if left > 0 else ():
-                span = _Span(at, start, end)
-                if (fact is None or self._places(span, fact)) and shared(span) >= least:
-                    yield span
+        shared = self._shares(claim, named, frame=fact is not None)
+        least = max(_MIN_SHARED, 0.0 if fact else _NEARLY * max(map(shared, cited), default=0.0))
+        for span in self._all():
+            if shared(span) >= least and (fact is None or self._places(span, fact)):
+                yield span
 
     def _text(self, span: _Span) -> str:
         return self.passages[span.passage].text[span.start : span.end]
@@ -187,7 +229,7 @@ class _Work:
         """Return where in a span a fact is."""
         text = self._text(span)
         if fact.kind == "date":
-            dates = (one for one in fact_checks.find_numbers(text, self.language) if one.kind == "date")
+            dates = (one for one in self.numbers(text) if one.kind == "date")
             return [one.start for one in dates if one.days & fact.days or (one.month and one.month == fact.month)]
         if fact.amount is None:
             return []
@@ -207,7 +249,7 @@ class _Work:
         return next((one for one in self.cells(span.passage) if any(one.start <= at < one.end for at in where)), None)
 
     def _judges(self, claim: str, spans: Sequence[_Span], places: Sequence[int]) -> Iterator[_Judge]:
-        if years := self._years_meant(claim):
+        if years := self._years_meant(claim, single=len(places) == 1):
             yield partial(self._year, years, places, bool(_FISCAL.search(f"{claim} {self.question}")))
         if called := self._told_apart(claim, spans, places):
             yield partial(self._document, called, places, bool(_EACH.search(claim)))
@@ -221,11 +263,15 @@ class _Work:
 
     # --- years
 
-    def _years_meant(self, claim: str) -> list[tuple[int, int]]:
+    def _years_meant(self, claim: str, single: bool) -> list[tuple[int, int]]:
         """Return the years that a claim's figures are of, else those asked for; none where others may be meant."""
         if own := _years_in(claim):
-            return [] if _BESIDE.search(claim) else own
-        if _BESIDE.search(self.question) or _RELATIVE.search(f"{self.question} {claim}"):
+            return own if len(own) > len(_BESIDE.findall(claim)) else []
+        asked, changing = _years_in(self.question), bool(_CHANGING.search(f"{self.question} {claim}"))
+        # "It rose to 1,900." has the figure of the year asked for, "it rose from 1,750 to 1,900" another one, too.
+        if len(asked) <= len(_BESIDE.findall(self.question)) or _RELATIVE.search(f"{self.question} {claim}"):
+            return []
+        if changing and (not single or _CHANGED.search(claim)):
             return []
         titles = [self.called(key) for key in self.pairs]
         words = listed(self.question)
@@ -234,7 +280,7 @@ class _Work:
             for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False)
             if any(word in title and {before, after} & title - _DATING for title in titles)
         }  # "in the annual report 2023"
-        return [(-1, year) for _, year in _years_in(self.question) if str(year) not in named]
+        return [(-1, year) for _, year in asked if str(year) not in named]
 
     def _year(
         self, years: Sequence[tuple[int, int]], places: Sequence[int], fiscal: bool, span: _Span, fact: Fact | None
@@ -261,7 +307,7 @@ class _Work:
             return {*cell.years, *(year - 1 for year in cell.years if dated)} if cell else set()
         if flat := self._year_above(span, at):
             return {flat}
-        facts = [one for one in fact_checks.find_numbers(text, self.language) if not _is_year(one)]
+        facts = [one for one in self.numbers(text) if not _is_year(one)]
         places = sorted(one.start for one in facts if one.kind != "date")
         own = next((one.start for one in facts if one.start <= at < one.end), -1)
         return set(_owners(_years_in(text), places, own))
@@ -385,6 +431,7 @@ class _Work:
             if cell.column and any(name.words <= frozenset(listed(one)) for one in others for name in wanted):
                 return cell.column
         rivals = self._rivals(wanted, self._key(span))
+        wanted = [name for name in wanted if any(name.order[0] == one.order[0] for one in rivals)]
         for level in (self._text(span), *reversed(self.passages[span.passage].heading)) if rivals else ():
             if any(name.is_in(level) for name in wanted):
                 return ""
@@ -393,13 +440,14 @@ class _Work:
         return None
 
     def _rivals(self, wanted: Sequence[Name], key: Key) -> list[Name]:
-        """Return the names that begin with the same word as one of these: "Northwind Standard", "Hall 4"."""
+        """Return the names that begin with the same word as one of these and go on otherwise: "Hall 4", "Hall 5"."""
         called = self.called(key) if key in self.pairs else frozenset()
         found = [
             other
             for name in wanted
             for other in self.all_names.values()
             if len(name.order) > 1 and name.order[0] == other.order[0] and not same(name.words, other.words)
+            if name.order[1] != other.order[1] or name.order[:-1] == other.order[:-1]
         ]
         general = {one.words for one in found if any(one.words < other for other in self.all_names)}
         return [one for one in found if one.words not in general and not one.words <= called]
@@ -420,11 +468,16 @@ class _Work:
         """Compare what is asked for with the label of a figure's row and with those of the other rows."""
         if (cell := self._cell(span, fact)) is None:
             return None
-        own = self.labels(cell.row)
-        if own <= wanted or 2 * len(own & wanted) > len(own):
+        own, key = self.labels(cell.row), self._key(span)
+        if own <= wanted:
             return ""
-        others = (self.labels(one.row) for one in self.cells(span.passage) if one.table == cell.table)
-        return cell.row if any(len(own & wanted) < len(one) and one <= wanted for one in others) else None
+        for passage in range(len(self.passages)):
+            for one in self.cells(passage) if self._key(_Span(passage, 0, 0)) == key else ():
+                label = self.labels(one.row)
+                here = passage == span.passage and one.table == cell.table
+                if len(own & wanted) < len(label) and label <= wanted and (here or len(label) > 1):
+                    return cell.row
+        return "" if 2 * len(own & wanted) > len(own) else None
 
     # --- subjects
 
@@ -440,14 +493,18 @@ class _Work:
 
     def _subject(self, act: Act, span: _Span, fact: Fact | None) -> str | None:
         others = [one for one in self.acts(self._text(span)) if one.verb == act.verb]
-        if not others or any(same(act.who, one.who) for one in others):
-            return "" if others else None
+        if not others:
+            return None
         roles = self.roles(self._key(span))
-        who = roles.term(act.who)
-        if any(same(who, roles.term(one.who)) for one in others):
+        mine = {*act.each, *roles.terms(act)}
+        theirs = {who for one in others for who in (*one.each, *roles.terms(one))}
+        if any(who <= subjects.EVERYONE or any(same(who, one) for one in mine) for who in theirs):
             return ""
-        other, text = others[0], self._text(span)
-        is_name = not (other.duty or other.plain or act.plain) and who <= self.known
+        if not act.who.isdisjoint(subjects.SPEAKERS) and _OURS.search(self.question):
+            return None  # "Must I pay?" "You must pay.": who asks is not known
+        other, text, who = others[0], self._text(span), roles.term(act.who)
+        alike = len(who & other.who) > 1 and len(who) != len(other.who)  # "Northwind Health Plus", its "... Booklet"
+        is_name = not (alike or other.duty or other.plain or act.plain) and who <= self.known
         is_object = (
             act.duty and who <= frozenset(listed(text)) and not any(same(who, one.who) for one in self.acts(text))
         )

@@ -1,12 +1,12 @@
 """Find names in a text, and who does what in it: the subjects of verbs, and the names of defined terms.
 
-Names are words with capitals; subjects are names, or words after "the", before an English verb.
+Names are words with capitals; subjects are names, words after "the", "you", "we" and "I", before an English verb.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from localrag import quantities
@@ -17,7 +17,9 @@ from localrag.store import text_analysis
 Words = frozenset[str]
 
 _LISTS = quantities.load_words("localrag.answer", "words.toml")["subjects"]
-_FORMS, _HELPERS, _MODALS = (frozenset(_LISTS[name].split()) for name in ("forms", "helpers", "modals"))
+_FORMS, _HELPERS, _MODALS, EVERYONE, SPEAKERS = (
+    frozenset(_LISTS[name].split()) for name in ("forms", "helpers", "modals", "everyone", "speakers")
+)
 COMMON = frozenset().union(*text_analysis.COMMON.values())
 _NO_NAME = fact_checks.FRAME | quantities.MONTHS.keys() | quantities.CURRENCIES.keys()
 _CAP = r"[a-z]?[A-ZÀ-Þ][\w&’'/-]{0,40}(?:\.[a-z]{2,4}\b)?"
@@ -25,15 +27,26 @@ _NAME = lazy_re(rf"(?<![\w.]){_CAP}(?:[ \n](?:(?:of|&|for|de|von)[ \n])?(?:{_CAP
 INSIDE, CAPITAL = lazy_re(rf"(?<=[\w,;:)] ){_CAP}"), lazy_re(rf"\b(?:[A-ZÀ-Þ]{{3,40}}\b|{_CAP}(?=,?\s[A-ZÀ-Þ]))")
 _BEGINS = re.compile(r"(?:^|[.!?:•\n\]])[\s\"“'‘(*-]{0,5}$")
 _WORD = re.compile(r"[^\W_]+")
-PLAIN = re.compile(r"(?<![\w@./’'-])[a-zß-ÿ]{2,40}(?![\w@/]|\.\w)")
-_FORM = r"(?i:Inc|Ltd|Corp|Co|LLC|Limited)\b\.?"
-_LONG = rf"{_CAP}(?:,?\s{_FORM}|\s(?:(?:of|&)\s)?{_CAP}){{0,6}}"
-_WHO = rf"(?:(?:[Tt]he|[Ee]ach)\s)?(?P<who>{_LONG}|(?<=[Tt]he\s)[a-z]{{3,20}})"
+# Also each part of "pre-existing".
+PLAIN = re.compile(r"(?:(?<![\w@./’'-])|(?<=[a-zß-ÿ]{2}-))[a-zß-ÿ]{2,40}(?![\w@/]|\.\w)")
+_FORM = rf"(?i:{'|'.join(sorted(_FORMS - {'the', 'company'}, reverse=True))})\b(?:\.(?=,|\s[a-z(&]))?"
+_LONG = rf"{_CAP}(?:,?\s{_FORM}|\s(?:(?:of|&|(?:and|or)(?:\sthe)?)\s)?{_CAP}){{0,6}}"
+_JOINS, _DUTY = r"(?:of|to|for|in|by|with|from|and|or|that|which)\b", r"(?:shall|must|will|may|agrees)\b"
+_SMALL = rf"(?:(?!{_JOINS})[a-z]{{2,20}}\s){{1,2}}[a-z]{{3,20}}(?=\s{_DUTY})"
+_WHO = rf"(?:(?:[Tt]he|[Ee]ach)\s)?(?P<who>{_LONG}|(?<=[Tt]he\s)(?:{_SMALL}|[a-z]{{3,20}})|you|we)"
 _REST = r"(?P<rest>[a-z][a-z’'-]{0,20}(?:\s[a-z][a-z’'-]{0,20}){0,5})"
 _SUBJECT = lazy_re(rf"(?<![\w’'-]){_WHO}\s{_REST}")
 _ASKED = lazy_re(rf"\b(?i:must|shall|do|does|did|may|can|will|should|is|are|has|have)\s{_WHO}\s{_REST}")
 _WHO_DOES, _ALONE = lazy_re(rf"\b[Ww]ho\s{_REST}"), lazy_re(rf"^\W{{0,3}}{_WHO}\W{{0,5}}$")
-_DEFINITION, _QUOTED = re.compile(r"\([^()]{0,60}[\"“][^()]{2,100}\)"), re.compile(r"[\"“]([^\"“”]{2,40})[\"”]")
+_TERM, _QUOTE = rf"{_CAP}(?:\s{_CAP}){{0,3}}", '["“”]'
+_QUOTED = lazy_re(rf"{_QUOTE}([^\"“”]{{1,40}}?),?{_QUOTE}")
+_CALLED = rf"\b(?:hereinafter|hereafter|herein)\s(?:[a-z]+\s){{0,5}}?{_QUOTE}?(?P<called>{_TERM}){_QUOTE}?"
+_DEFINITION = lazy_re(rf"\([^()]{{0,60}}{_QUOTE}[^()]{{2,100}}\)|{_CALLED}|\((?:the\s)?(?P<bare>{_TERM})\)")
+_MEANS = lazy_re(
+    rf"(?P<terms>(?:{_QUOTE}[^\"“”]{{1,40}}{_QUOTE}[,\s]{{1,2}}(?:(?:and|or)\s)?){{1,4}})(?:shall\s)?(?:means?|refers?\sto)\s"
+)
+_COMPANY = lazy_re(rf"[\w.],?\s{_FORM}")
+_CAPITALS = re.compile(r"\b(?:SHALL|MUST|WILL|MAY|NOT)\b")
 _LEAD = 40  # characters before the subject of a claim: "Under clause 9.3, the Client"
 
 
@@ -51,7 +64,7 @@ class Name:
 
     def is_in(self, text: str) -> bool:
         """Whether a text has the words of the name beside each other."""
-        beside = r"\W{1,3}".join(map(re.escape, self.order))
+        beside = r"(?:[’']s)?\W{1,3}".join(map(re.escape, self.order))
         return bool(re.search(rf"(?<!\w){beside}(?!\w)", text, re.I))
 
 
@@ -67,7 +80,7 @@ def names(text: str, known: Collection[str] = ()) -> Iterator[Name]:
         while parts and (len(parts[0]) < 2 or re.sub(r"[’']s?$", "", parts[0]).lower() in COMMON):
             start += len(parts.pop(0)) + 1
         said = re.sub(r"[’']s?$", "", " ".join(parts))
-        words = listed(said)
+        words = listed(re.sub(r"[’']s\b", "", said))
         plain = {part.lower() for part in parts if not part.isdigit()}
         if not words or max(map(len, words)) < 3 or plain <= _NO_NAME or (words[0] in _NO_NAME and len(parts) == 2):
             continue
@@ -82,7 +95,10 @@ def names(text: str, known: Collection[str] = ()) -> Iterator[Name]:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """A subject and the stem of its verb; `duty`: with a word such as "shall"; `plain`: without a capital."""
+    """A subject and the stem of its verb; `duty`: with a word such as "shall"; `plain`: without a capital.
+
+    "The Landlord and the Tenant" are `each` a subject, beside both.
+    """
 
     who: Words
     text: str
@@ -91,17 +107,27 @@ class Act:
     plain: bool
     start: int
 
+    @property
+    def each(self) -> tuple[Words, ...]:
+        return self.who, *filter(None, map(_who, re.split(r"\s(?:and|or)\s", self.text)))
+
+
+def _who(text: str) -> Words:
+    text = re.sub(r"[’']s\b", "", text)
+    words = frozenset(listed(text) or _WORD.findall(text.lower()))
+    return words - COMMON or words & SPEAKERS
+
 
 def acts(text: str, pattern: re.Pattern[str] = _SUBJECT) -> Iterator[Act]:
     """Yield the subjects of a text with their verbs, in order."""
-    for match in pattern.finditer(" ".join(text.split())):
+    for match in pattern.finditer(_CAPITALS.sub(lambda word: word[0].lower(), " ".join(text.split()))):
         rest, said = match["rest"].split(), match["who"]
         duty = pattern is _ASKED or rest[0] in _MODALS
         ours = [word for word in rest if word not in _HELPERS | COMMON and not word.endswith("ly")]
-        who = frozenset(listed(said) or _WORD.findall(said.lower())) - COMMON
+        who = _who(said)
         if who and (duty or rest[:1] == ours[:1]) and not said.endswith(("'s", "’s", "s’")):
             stem = text_analysis.stem((ours or rest[-1:])[0], "english")
-            yield Act(who, said, stem, duty, said[0].islower(), match.start())
+            yield Act(who, said, stem, duty, said[0].islower() and who.isdisjoint(SPEAKERS), match.start())
 
 
 def same(one: Words, other: Words) -> bool:
@@ -134,21 +160,43 @@ class Roles:
 
     def term(self, who: Words) -> Words:
         """Return the defined term of a name, or the name."""
-        return next((term for name, term in self.aliases if same(who, name)), who)
+        parties = {one for one, _ in self.bound}
+        fits = [one for one in self.aliases if same(who, one[0])]
+        if not fits or any(who == term for _, term in self.aliases):
+            return who
+        return max(fits, key=lambda one: (one[1] in parties, len(one[0] & who) / len(one[0] | who)))[1]
+
+    def terms(self, act: Act) -> set[Words]:
+        """Return the defined terms of a subject, of each where there are two."""
+        return set(map(self.term, act.each))
 
     def binds(self, who: Words, plain: bool) -> bool:
-        return any(who <= one for one, written in self.bound if written == plain)
+        """Whether it has duties or, with a capital, is the defined term of a name."""
+        return any(who <= one for one, written in self.bound if written == plain) or (
+            not plain and any(who == term for _, term in self.aliases)
+        )
 
 
 def roles(text: str) -> Roles:
     """Return the roles in a document's text."""
     bound = frozenset((act.who, act.plain) for act in acts(text) if act.duty)
     who = {one for one, _ in bound}
-    aliases, last = [], 0
+    aliases, last = list[tuple[Words, Words]](), 0
     for match in _DEFINITION.finditer(text):
-        named = [frozenset(listed(one) or _WORD.findall(one.lower())) - COMMON for one in _QUOTED.findall(match[0])]
-        before = text[max(last, match.start() - 300) : match.start()] if who.intersection(named) else ""
-        parties = [name.words for name in names(before) if name.words not in who]
-        aliases += [(party, term) for term in named if term in who for party in parties]
-        last = match.end()
+        quoted = _QUOTED.findall(match[0]) or [match["called"] or match["bare"] or ""]
+        named = [one for one in map(_who, quoted) if one and (one in who or not match["bare"])]
+        if named:
+            before = re.split(r"\b(?:between|among)\b", text[max(last, match.start() - 300) : match.start()])[-1]
+            if who.intersection(named) or _COMPANY.search(before):
+                aliases += _aliases(names(before), named, who)
+            last = match.end()
+    for match in _MEANS.finditer(text):
+        named = [one for one in map(_who, _QUOTED.findall(match["terms"])) if one in who]
+        aliases += _aliases(names(re.split('[.;"“]', text[match.end() : match.end() + 80])[0]), named, who)
     return Roles(bound, tuple(aliases))
+
+
+def _aliases(found: Iterable[Name], named: Sequence[Words], bound: Container[Words]) -> list[tuple[Words, Words]]:
+    """Return the names before a definition with its first term, and its other terms, which mean the same."""
+    parties = [name.words for name in found if name.words not in bound]
+    return [(one, named[0]) for one in (*parties, *named[1:]) if one != named[0]] if named else []

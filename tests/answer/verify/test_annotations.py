@@ -47,6 +47,14 @@ def test_lines_tell_what_the_marks_mean() -> None:
     assert warnings([], []) == []
 
 
+def test_what_an_answer_repeats_is_listed_once() -> None:
+    flags = [Flag("entity", "Elephants graze", "it is said of “Zebra” in dogs.txt")] * 3
+    assert warnings(["Elephants graze.", "Dogs bark.", "Elephants graze."], flags) == [
+        "⚠ Elephants graze: it is said of “Zebra” in dogs.txt.",
+        "⚠ No source for: “Elephants graze.”", "⚠ No source for: “Dogs bark.”",
+    ]  # fmt: skip
+
+
 def test_a_low_confidence_is_reported() -> None:
     assert warnings([], [], 0.57) == ["⚠ The text may not answer this at all (likelihood 0.57 that it does)."]
     assert warnings([], [], 0.9) == warnings([], [], None) == []

@@ -213,6 +213,148 @@ def _flags(library: Library, name: str, question: str, answer: str) -> tuple[Fla
     return entities.check(cited, question, unit.passages, [(library, one) for one in library.documents()])[1]
 
 
+LEASES = [
+    'Lease of Orlo Ltd, Dover, Delaware ("Landlord"), to Tess Brunel, Hill Road, Albany (the "Tenant" or "Lessee").',
+    'Orlo Ltd, hereinafter referred to as "Landlord", leases a flat to Tess Brunel, hereinafter called the Tenant.',
+    "This is a lease between Orlo Ltd (the Landlord) and Tess Brunel (the Tenant).",
+    '"Landlord" means Orlo Ltd. "Tenant" shall mean Tess Brunel.',
+    'HOUSE LEASE (the "Lease") of May 5 (the "Date") between Orlo Ltd (“Landlord”) and Tess Brunel (“Tenant”)',
+]
+DUTIES = "The Tenant shall pay a deposit of EUR 4,900. The Landlord SHALL NOT paint the doors."
+
+
+@pytest.mark.parametrize("defined", LEASES)
+def test_a_party_is_known_by_its_definition(shelf: Shelf, defined: str) -> None:
+    library = shelf("one", {"lease.txt": f"{defined}\n\n{DUTIES}"})
+    for who, other in (("Tess Brunel must pay a deposit of EUR 4,900.", "Orlo Ltd must pay a deposit of EUR 4,900."),
+                       ("Orlo Ltd shall not paint the doors.", "Tess Brunel shall not paint the doors.")):  # fmt: skip
+        assert _flags(library, "lease.txt", "What are the duties?", who) == ()
+        assert _flags(library, "lease.txt", "What are the duties?", other)
+
+
+def test_you_and_we_are_the_parties_that_a_text_defines(shelf: Shelf) -> None:
+    text = """In this policy "you" and "your" mean Tess Brunel, and "we" means Orlo Insurance Ltd.
+
+    You must pay a premium of EUR 490. We must repair the car within 30 days."""
+    library = shelf("policy", {"policy.txt": text})
+    for question, answer, marked in (
+        ("Who pays?", "Tess Brunel must pay a premium of EUR 490.", False),
+        ("Who pays?", "Orlo Insurance Ltd must pay a premium of EUR 490.", True),
+        ("Who repairs the car?", "Tess Brunel must repair the car within 30 days.", True),
+        ("Who repairs the car?", "You must repair the car within 30 days.", True),
+        ("Must we repair the car?", "You must repair the car within 30 days.", False),
+    ):
+        assert bool(_flags(library, "policy.txt", question, answer)) == marked, answer
+
+
+def test_what_is_said_of_several_is_said_of_each(shelf: Shelf) -> None:
+    text = """Lease between Orlo Ltd ("Landlord") and Tess Brunel ("Tenant").
+
+    Either Party may terminate the lease in June. The Landlord and the Tenant shall share the costs of heating.
+    The Tenant shall sweep the stairs. At the end the leaving party shall return the keys. The Landlord shall heat."""
+    library = shelf("both", {"lease.txt": text})
+    for answer, marked in (
+        ("The Tenant may terminate the lease in June.", False), ("The Landlord shall share the costs of heating.", False),
+        ("Tess Brunel shall share the costs of heating.", False), ("The Landlord shall sweep the stairs.", True),
+        ("The leaving party shall return the keys.", False), ("The Landlord shall return the keys.", False),
+    ):  # fmt: skip
+        assert bool(_flags(library, "lease.txt", "What are the duties?", answer)) == marked, answer
+
+
+def test_a_longer_form_of_a_name_is_no_other_one(shelf: Shelf) -> None:
+    text = (
+        "Recovery\n\nNorthwind's Health Plus Cover recovers money from others. Northwind Basic Cover recovers no money."
+    )
+    library = shelf("forms", {"cover.txt": text})
+    question = "What does the Northwind Health Plus Benefits Booklet recover?"
+    assert _flags(library, "cover.txt", question, "It recovers money from others.") == ()
+
+
+LAWS = {
+    "Calder lease.txt": "Lease with Calder\n\nThis lease is governed by the laws of Indiana.",
+    "Tessar lease.txt": "Lease with Tessar\n\nThe lease with Tessar is signed in Utah.",
+}
+
+
+@pytest.mark.parametrize(("question", "marked"), [
+    ("Which law governs the Tessar lease?", True), ("Which law governs the Calder lease?", False)
+])  # fmt: skip
+def test_a_value_is_of_the_document_that_has_it(shelf: Shelf, question: str, marked: bool) -> None:
+    library = shelf("laws", LAWS)
+    passages = [one for name in LAWS for one in context.whole((library, library.document(name)), Filter())[0].passages]
+    answer = f"The {question.split()[4]} lease is governed by the laws of Indiana."
+    pairs = [(library, one) for one in library.documents()]
+    cited = citations.cite(f"{answer} [1][2]", question, passages)
+    assert bool(entities.check(cited, question, passages, pairs)[1]) == marked
+    bare = citations.Cited(answer, (), 0, (answer,))
+    assert bool(entities.check(bare, question, passages, pairs)[1]) == marked
+
+
+SHARES = """Shares
+
+|  | 2022 | 2021 |
+| --- | --- | --- |
+| Basic average shares outstanding | 38,374 | 37,167 |
+| Diluted average shares outstanding | 39,883 | 38,010 |
+
+Costs
+
+|  | 2022 | 2021 |
+| --- | --- | --- |
+| Research and development | 6,797 | 5,717 |
+
+Sums
+
+|  | 2022 | 2021 |
+| --- | --- | --- |
+| Total operating expenses | 12,809 | 11,129 |"""
+
+
+@pytest.mark.parametrize(("question", "answer", "marked"), [
+    ("What were diluted average shares outstanding in 2022?", "38,374.", True),
+    ("What were diluted average shares outstanding in 2022?", "39,883.", False),
+    ("What were total operating expenses in 2022?", "6,797.", True),
+    ("What were the average shares in 2022?", "38,374.", False),
+    ("What was research in 2022?", "6,797.", False),
+])  # fmt: skip
+def test_a_row_that_fits_better_is_a_reason(shelf: Shelf, question: str, answer: str, marked: bool) -> None:
+    assert bool(_flags(shelf("rows", {"shares.md": SHARES}), "shares.md", question, answer)) == marked
+
+
+@pytest.mark.parametrize(("question", "answer", "marked"), [
+    ("What was the result before taxes in 2022?", "The result before taxes was 3,210.", True),
+    ("What was the result before taxes in 2022?", "The result before taxes was 4,120.", False),
+    ("Did the result before taxes rise in 2022?", "Yes, the result before taxes rose to 3,210.", True),
+    ("Did the result before taxes rise in 2022?", "Yes, the result before taxes rose from 3,210 to 4,120.", False),
+    ("How did the result before taxes do?", "Compared with 2021, the result before taxes was 2,900 in 2022.", True),
+    ("How did the result before taxes do?", "Compared with 2021, the result before taxes was 4,120 in 2022.", False),
+    ("What was the result before taxes before the end of 2022?", "The result before taxes was 3,210.", False),
+    ("Wie hoch war das result before taxes vor dem Jahr 2022?", "The result before taxes was 3,210.", False),
+])  # fmt: skip
+def test_a_change_does_not_hide_the_year_that_is_asked_for(
+    shelf: Shelf, question: str, answer: str, marked: bool
+) -> None:
+    text = "Results\n\n|  | 2022 | 2021 | 2020 |\n|---|---|---|---|\n| Result before taxes | 4,120 | 3,210 | 2,900 |"
+    assert bool(_flags(shelf("taxes", {"results.md": text}), "results.md", question, answer)) == marked
+
+
+def test_a_title_of_common_words_is_no_name(shelf: Shelf) -> None:
+    texts = {f"{n}.md": "Some notice of other conditions." for n in range(9)}
+    texts["notice.md"] = "Your Notice of Pre-Existing Conditions is in the appendix."
+    texts["plan.md"] = "The notice shows pre-existing conditions that may apply to your cover."
+    answer = "The notice shows conditions that may apply to your cover."
+    library = shelf("notices", texts)
+    passages = [
+        one
+        for name in ("plan.md", "notice.md")
+        for one in context.whole((library, library.document(name)), Filter())[0].passages
+    ]
+    question = "What does the Notice of Pre-Existing Conditions mean?"
+    cited = citations.cite(answer, question, passages)
+    assert [one.document for one in cited.citations] == ["plan.md"]
+    assert entities.check(cited, question, passages, [(library, one) for one in library.documents()])[1] == ()
+
+
 # --- in an answer
 
 

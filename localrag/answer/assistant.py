@@ -13,7 +13,16 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from localrag.answer import answering, comparison, context, decomposition, followups, planning, prompts
+from localrag.answer import (
+    answering,
+    comparison,
+    context,
+    decomposition,
+    followups,
+    planning,
+    prompt_injection,
+    prompts,
+)  # fmt: skip
 from localrag.answer.context import Unit
 from localrag.answer.planning import BACKGROUND
 from localrag.answer.stages import Pair, Prompt, Query, Route
@@ -67,6 +76,7 @@ if TYPE_CHECKING:
 # Passages read for a question and ahead of the next: with so many, three quarters of those of the next are there
 # (docs/decisions/0049-passage-cache.md).
 _AHEAD = 20
+_PICKED = 3  # sentences shown once more before a question for a short answer
 _PART_READ = "It is too long to be read at once, so the part of it that fits the question best is read."
 
 
@@ -323,6 +333,8 @@ class Assistant:
 
     def _passage_prompt(self, query: Query, route: Route) -> Prompt | None:
         """Return the prompt with the best passages; None where there is none."""
+        from localrag.answer.verify import citations
+
         hits = (route.hits or self._search(query, BACKGROUND))[: self._settings.passages]
         if not hits:
             return None
@@ -332,9 +344,12 @@ class Assistant:
         ordered = retrieval.in_reading_order(fitted.taken)
         passages = retrieval.merged(ordered, query.libraries)
         # A 1.5B model explains better what it has read in one go (docs/decisions/0049-passage-cache.md).
-        together = self._settings.answer_form != "short" and answering.explains(query)
+        short = self._settings.answer_form == "short"
+        together = not short and answering.explains(query)
+        clean = [replace(passage, text=prompt_injection.removed(passage.text)) for passage in passages if short]
+        picked = citations.picked(query.search_text, clean, _PICKED)
         return Prompt(
-            prompts.passages_prompt(query.text, ordered, fitted.history, together=together), passages,
+            prompts.passages_prompt(query.text, ordered, fitted.history, together=together, picked=picked), passages,
             None if together else self._passage_cache([run[0] for run in prompts.runs(ordered)], query.documents),
             context=answering.window_use(model, fitted.tokens, fitted.history, query),
             looked_at=context.share_read(passages, query.documents, query.only)

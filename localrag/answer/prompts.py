@@ -77,16 +77,19 @@ def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count
 
 
 def passages_prompt(
-    question: str, passages: Sequence[Passage], history: Sequence[Turn] = (), *, together: bool = False
-) -> list[Message]:
+    question: str, passages: Sequence[Passage], history: Sequence[Turn] = (), *, together: bool = False,
+    picked: Sequence[Passage] = (),
+) -> list[Message]:  # fmt: skip
     """Return the prompt of `retrieve`: rules, passages in reading order, earlier turns, question.
 
     A passage looks the same whatever its number and those before it, so that it needs to be read only once; one that
     goes on where the last ends is a part of the same block. `together` they are one text, which is read anew for each
-    question (docs/decisions/0049-passage-cache.md).
+    question (docs/decisions/0049-passage-cache.md). What is `picked` of them comes once more before the question.
     """
     blocks = tuple(map(_block, runs(passages)))
-    first, *later = [*_turns(history), Message("user", f"Question: {question}")]
+    again = "".join(f"\n\n{heading(passage)}\n{shown(passage)}" for passage in picked)
+    asked = f"{WORDS['picked']}{again}\n\nQuestion: {question}" if picked else f"Question: {question}"
+    first, *later = [*_turns(history), Message("user", asked)]
     if together:
         text = "".join((WORDS["passages"], *chain.from_iterable(blocks)))
         return [Message("system", PASSAGE_RULES), replace(first, text=f"{text}\n\n{first.text}"), *later]

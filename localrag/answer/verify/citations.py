@@ -105,6 +105,18 @@ def nearest(question: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
     return tuple(cite_span(passages[span.passage], *_window(span, work.question, work)) for span in _fitting(work))
 
 
+def picked(question: str, passages: Sequence[Passage], count: int) -> list[Passage]:
+    """Return passages in their order with only those of their sentences that have most of a question's rare words."""
+    work = _work(question, passages, language(question, passages))
+    best = sorted(work.spans, key=lambda span: -_share(work.question & span.terms, work.question, work))[:count]
+    found = []
+    for number, passage in enumerate(passages):
+        own = sorted((span.start, span.end) for span in best if span.passage == number)
+        if own:
+            found.append(replace(passage, text="\n".join(passage.text[start:end] for start, end in own)))
+    return found
+
+
 def _work(question: str, passages: Sequence[Passage], stems: str, dropped: int = 0) -> _Work:
     spans = [
         _Span(number, start, end, terms(passage.text[start:end], stems))

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from localrag.answer.verify.citations import MAX_QUOTE, Cited, cite, terms
+from localrag.answer.verify.citations import MAX_QUOTE, Cited, cite, picked, terms
 from localrag.answer.verify.locate import locate
 from localrag.types import Passage
 
@@ -209,6 +209,14 @@ def test_no_answer_brings_a_quote_that_is_not_in_the_text() -> None:
 def test_an_answer_of_nothing_cites_nothing(answer: str) -> None:
     cited = cite(answer, "What?", PASSAGES)
     assert cited.citations == () and cited.unsupported == ()
+
+
+def test_sentences_with_the_rare_words_of_a_question_are_picked_in_reading_order() -> None:
+    one = passage("The rent is due monthly. The hall has a roof. A deposit secures the rent.")
+    two = passage("The hall is old. Nobody pays for the roof.")
+    found = picked("What deposit secures the rent?", [two, one], 2)
+    assert [passage.text for passage in found] == ["The rent is due monthly.\nA deposit secures the rent."]
+    assert picked("What?", [], 3) == []
 
 
 def test_without_passages_nothing_is_cited() -> None:

@@ -2,9 +2,12 @@
 
 Each passage has the cosine of its vector to the item's question and to its example wordings, the share of their words
 that it holds (BM25, as in a search), and whether it has a heading of the clause. A logistic regression makes one
-likelihood of the best of each; its weights come from 38 kinds of clauses in 40 contracts, each kind judged with the
-weights of the others: AUC 0.91; 99 % of what it puts below 0.05 is absent, 92 % of what it puts above 0.8 is there
-(benchmarks/review.py --fit). Limits: English headings; a clause worded unlike its examples looks absent.
+likelihood of the best of each. An item may also name a kind of clause of the classifier (`search/clauses.py`).
+
+The weights come from 40 contracts, each kind of clause judged with the weights of the others
+(benchmarks/review.py --fit): of what is put below 0.05, 99 % is absent, above 0.9, 89 % is there; with the classifier,
+98 % below 0.1, 94 % above 0.7. Limits: English headings; a clause worded unlike its examples
+looks absent.
 """
 
 from __future__ import annotations
@@ -12,17 +15,19 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from localrag.answer.review.playbook import Item
 from localrag.answer.stages import Pair
+from localrag.answer.verify.citations import cite_span
+from localrag.search import clauses, ranking
 from localrag.search import query as queries
-from localrag.search import ranking
 from localrag.search.retrieval import Searcher
 from localrag.store.library import Library
-from localrag.types import Passage
+from localrag.types import Citation, Document, Passage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,8 +35,11 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float32]
 
 # Weights of: cosine to the question, to the examples, words of the question, of the examples, heading; and the rest.
-_WITH_EXAMPLES = (3.3, 0.9, 5.9, 6.9, 3.6), -6.4
-_WITHOUT = (7.3, 0.0, 8.1, 0.0, 3.7), -6.4
+_WITH_EXAMPLES = (3.0, 0.5, 5.5, 7.4, 3.0), -6.1
+_WITHOUT = (7.2, 0.0, 8.0, 0.0, 3.0), -6.2
+# Weights of: how far the classifier's log odds are above its threshold, and the log odds above; and the rest.
+_CLASSIFIED, _MAX_ODDS = (0.71, 0.5, -0.47), 9.2
+_MAX_QUOTE = 400
 # "12. Governing Law." or "Section 4.2 GOVERNING LAW:" at the beginning of a line.
 _NUMBER = r"^[ \t]*(?:(?:section|article|clause)\s+)?(?:\(?[\dIVXivxa-z]{1,4}(?:\.\d{1,2}){0,3}[.)]{0,2}[ \t]+)?"
 _FEATURES = ("dense", "like", "lexical", "wording", "heading")
@@ -44,6 +52,9 @@ class Evidence:
     passages: tuple[Passage, ...]
     odds: float  # log odds
     of: int  # passages of the document
+    quote: Citation | None = None  # the sentence that the classifier takes for the clause
+    known: bool = False  # the classifier counted
+    features: tuple[float, ...] = ()  # the best of each, and how far the classifier's log odds are above its threshold
 
     @property
     def likelihood(self) -> float:
@@ -56,7 +67,11 @@ class Clauses:
     def __init__(self, library: Library, searcher: Searcher) -> None:
         self._library, self._searcher = library, searcher
         self._sought: dict[Item, _Sought] = {}
-        self._text: tuple[int, _Text] | None = None
+        self._text: tuple[tuple[int, int], _Text] | None = None
+
+    @cached_property
+    def _classifier(self) -> clauses.Clauses:
+        return clauses.Clauses(self._library)
 
     def evidence(self, item: Item, pair: Pair, k: int = 3) -> Evidence:
         """Return the k passages of a document that fit an item best, and the likelihood that it has the clause."""
@@ -85,13 +100,43 @@ class Clauses:
             for n in best
         )
         odds = float(features.max(0) @ np.array(weights, np.float32) + rest)
-        return Evidence(passages, odds, len(text.passages))
+        found = Evidence(passages, odds, len(text.passages), features=tuple(map(float, features.max(0))))
+        return self._classified(item, pair[1], text, found) if item.clause else found
+
+    def _classified(self, item: Item, document: Document, text: _Text, found: Evidence) -> Evidence:
+        """Add what the classifier says: the odds, its best sentence, and the passage with it, first."""
+        best = self._classifier.find(document.id, item.clause, 1)
+        if not best:
+            return found
+        above = _log_odds(best[0].probability) - _log_odds(self._classifier.threshold(item.clause))
+        position, start, end = best[0].sentence
+        at = next((one for one in text.passages if one.position == position and one.start <= start < one.end), None)
+        passages, quote = found.passages, None
+        if at is not None:
+            first, last = start - at.start, min(end, at.end) - at.start
+            if last - first > _MAX_QUOTE:
+                last = first + len(at.text[first : first + _MAX_QUOTE].rpartition(" ")[0])
+            quote = cite_span(at, first, last)
+            others = [one for one in passages if (one.position, one.start) != (at.position, at.start)]
+            passages = (at, *others)[: len(passages)]
+        of_classifier, of_others, rest = _CLASSIFIED
+        odds = of_classifier * above + of_others * found.odds + rest
+        features = (*found.features, above)
+        return replace(found, passages=passages, odds=odds, quote=quote, known=True, features=features)
 
     def _of(self, pair: Pair) -> _Text:
         library, document = pair
-        if self._text is None or self._text[0] != document.id:
-            self._text = document.id, _text(library, document.id)
+        state = document.id, library.generation
+        if self._text is None or self._text[0] != state:
+            if self._text is not None and self._text[0][1] != library.generation:
+                self._sought = {}  # an ingest changed the numbers of passages
+            self._text = state, _text(library, document.id)
         return self._text[1]
+
+
+def _log_odds(share: float) -> float:
+    share = min(max(share, 1e-9), 1 - 1e-9)
+    return max(-_MAX_ODDS, min(_MAX_ODDS, math.log(share / (1 - share))))
 
 
 @dataclass(frozen=True, slots=True)

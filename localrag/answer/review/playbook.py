@@ -58,6 +58,7 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     title: Annotated[str, _said("The clause's name in tables; by default made of the id.")] = ""
     like: Annotated[Words, _said("How such a clause is worded: examples, to find it by.")] = ()
     headings: Annotated[Words, _said("Headings that such a clause has; by default its title.")] = ()
+    clause: Annotated[str, _said("The kind of clause by which the classifier finds it (docs/clauses.md).")] = ""
     choices: Annotated[Words, _said("The possible answers of an item of type choice.")] = ()
     expect: Annotated[Position | UnsetType, _said("The position: yes or no, a value, or several conditions.")] = UNSET
     importance: Annotated[Importance, _said("How much a deviation matters.")] = "medium"

@@ -14,6 +14,8 @@ from localrag.quantities import QUANTITY, find_dates, format_number, parse_quant
 from localrag.types import Looked, ReviewState
 
 _ISO = re.compile(r"(?<!\d)(\d{1,9}(?:\.\d{1,9})?)([YMWDHS])")
+# "40 hours a week" is one duration.
+_RATE = re.compile(r"(?<=\w)\s(?:an?|per|each|every)\s(?:calendar\s)?(?:hour|day|week|month|quarter|year)\b", re.I)
 _DATE_UNITS = {"Y": "year", "M": "month", "W": "week", "D": "day"}
 _CLOCK_UNITS = {"H": "hour", "M": "minute", "S": "second"}
 
@@ -54,6 +56,7 @@ def stated(kind: ItemType, text: str) -> int:
     """Count the different values of a measured type that a text states."""
     if kind == "date":
         return len({frozenset(found.days) for found in find_dates(text)})
+    text = _RATE.sub("", text)
     units = {"duration": values.DAYS.keys(), "percent": {"%"}}.get(kind)
     found = {parse_quantity(match) for match in QUANTITY.finditer(values.in_digits(text))}
     return sum(one.is_money if kind == "money" else units is None or one.unit in units for one in found)

@@ -32,8 +32,9 @@ from localrag.types import Citation, Document, Finding, Looked, NotRead, Passage
 
 _VERSION = "1"  # of how an item is looked for: another one asks everything again
 # Likelihoods from which code alone decides, and below which a clause is absent; between, it is unsure.
-_FOUND_BY_CODE, _ABSENT_BY_CODE = 0.85, 0.05
-_FOUND, _ABSENT = 0.5, 0.3
+_FOUND_BY_CODE, _ABSENT_BY_CODE = 0.9, 0.05
+_FOUND_BY_CLASSIFIER, _ABSENT_BY_CLASSIFIER = 0.7, 0.1
+_ABSENT = 0.3  # beside the model, which says no
 _PASSAGES = 2  # read by the model for an item
 _ORDER = {"deviates": 0, "absent": 1, "unsure": 2, "found": 3}
 
@@ -128,8 +129,8 @@ def _place(passage: Passage) -> tuple[int, int]:
 
 def _key(item: Item, library: Library, work: Work) -> str:
     """Return a name for everything that decides what is found, beside the document."""
-    asked = (item.question, item.type, item.like, item.headings or item.name, item.choices, work.playbook.applies_to)
-    made = repr((_VERSION, asked, work.model, library.identity.sha256))
+    asked = (item.question, item.type, item.like, item.headings or item.name, item.clause, item.choices)
+    made = repr((_VERSION, asked, work.playbook.applies_to, work.model, library.identity.sha256))
     return hashlib.blake2b(made.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
@@ -138,10 +139,11 @@ def _by_code(item: Item, found: Evidence, document: Document) -> Looked | None:
     if not found.of:
         return Looked(None, "", None, None, "nothing: it has no text", "", now())
     read = f"{_all(found.of)} compared by code, none read by the model"
-    if found.likelihood <= _ABSENT_BY_CODE:
+    if found.likelihood <= (_ABSENT_BY_CLASSIFIER if found.known else _ABSENT_BY_CODE):
         return _absent(found.likelihood, read, "", document)
-    quote = _quote(item, found.passages[:1])
-    if found.likelihood < _FOUND_BY_CODE or quote is None or not _readable(item, quote):
+    quote = _quote(item, found)
+    sure = found.likelihood >= (_FOUND_BY_CLASSIFIER if found.known else _FOUND_BY_CODE)
+    if not sure or quote is None or not _readable(item, quote):
         return None
     return Looked(True, _words(item, quote), quote, found.likelihood, read, "", now())
 
@@ -161,8 +163,8 @@ def _topic(item: Item) -> str:
     return " ".join((item.question, *item.like))
 
 
-def _quote(item: Item, passages: Sequence[Passage]) -> Citation | None:
-    return next(iter(nearest(_topic(item), passages)), None)
+def _quote(item: Item, found: Evidence) -> Citation | None:
+    return found.quote or next(iter(nearest(_topic(item), found.passages[:1])), None)
 
 
 def _readable(item: Item, quote: Citation) -> bool:
@@ -185,16 +187,17 @@ def _asked(item: Item, found: Evidence, pair: Pair, work: Work) -> Looked | None
     kind: Kind = "existence" if item.type == "yes/no" else "value"
     question = LeafQuestion(kind, item.question, _topic(item), work.playbook.applies_to)
     material = Material(passages, "passages", standing=found.odds, cache=tools.cache([pair], ""))
-    quote = _quote(item, passages[:1])
+    quote = _quote(item, found)
     write = quote is None or not _readable(item, quote)
     made = survey.put(question, pair, material, tools, work.stop, prior=found.odds, write=write)
     if made is None:
         return None
     read = "the whole document" if len(passages) >= found.of else f"the best {len(passages)} of {found.of} passages"
     likelihood, model = _likelihood(made, kind, found, tools), tools.model.model
-    if made.found and made.citation is not None and not made.withheld:
-        answer = made.answer if write else _words(item, made.citation)
-        return Looked(True, answer, made.citation, likelihood, read, model, now())
+    cited = made.citation if write else quote
+    if made.found and cited is not None and not made.withheld:
+        answer = made.answer if write else _words(item, cited)
+        return Looked(True, answer, cited, likelihood, read, model, now())
     if likelihood < _ABSENT:
         return _absent(likelihood, read, model, document)
     return Looked(None, "", quote, likelihood, read, model, now())

@@ -227,8 +227,12 @@ def applied(text: str, edits: list[Edit]) -> str:
 def laid_out(text: str, chance: random.Random) -> str:
     """The same words with other line ends and pages, a running header and page numbers."""
     width, length = chance.randint(60, 110), chance.randint(35, 55)
-    # Page numbers go, as with whoever lays it out anew.
-    text = re.sub(r"(?m)^[\s\[(-]*(?:[Pp]age )?\d{1,3}(?: of \d+)?[ \t\])-]*$", "", text)
+    # Page numbers go, as with whoever lays it out anew; a table of contents has several close together.
+    old = text.replace("\f", "\n\f\n").split("\n")
+    number = re.compile(r"[ \t\[(-]*(?:[Pp]age )?\d{1,3}(?: of \d+)?[ \t\])-]*")
+    alone = [at for at, one in enumerate(old) if number.fullmatch(one)]
+    pages_at = {at for at in alone if not any(0 < abs(at - other) < 6 for other in alone)}
+    text = "\n".join("" if at in pages_at else one for at, one in enumerate(old))
     lines: list[str] = []
     for part in re.split(rf"\n[ \t]*\n\s*|\f|\n[ \t]*(?={LABEL.pattern})", text):
         lines += [*textwrap.wrap(" ".join(part.split()), width, break_long_words=False, break_on_hyphens=False), ""]

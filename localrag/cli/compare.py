@@ -53,11 +53,7 @@ def compare_command(
     First comes what changes the substance (amounts, dates, durations, parties, who shall or may do what, defined
     terms), then wording, then form. Line ends, page ends and running headers are no changes. No model is loaded.
     """
-    if out is not None:
-        from localrag.redline import export
-
-        export.check(out)
-    elif recipients is not None:
+    if out is None and recipients is not None:
         raise UsageError("there is no file to encrypt", "Name one: --out FILE.")
     named = [one for one in (old, new) if one is not None]
     if len(named) != (0 if latest else 2):
@@ -73,10 +69,13 @@ def compare_command(
     if len(names) > 1:
         raise UsageError("documents of one library are compared", "Name one with --library.")
     exported = [] if out is None else [out.absolute().parent]
+    # Before numpy is imported, which starts threads.
     sandbox.restrict(settings, names, *exported, reads=None if any(files) else keys.key_files())
-    from localrag.redline import versions
+    from localrag.redline import export, versions
     from localrag.redline.changes import compare
 
+    if out is not None:
+        export.check(out)
     listed = versions.drafts(settings, names[0], latest) if latest else []
     if latest:
         named = _latest(listed, latest, quiet=as_json)

@@ -183,6 +183,7 @@ class _Work:
             found[at] = self._widened(one, found[at - 1].b if at else 0, after.a)
         self.edits = self._with_case([part for one in found for part in self._parts(one)])
         self.moved = self._moves()
+        self.aligned = set[tuple[int, int]]()  # tokens of both that are the same, or where a change begins
         self.partner = self._partners()
         pairs = ((self.old.clauses[i].label, self.new.clauses[j].label) for i, j in self.partner.items())
         self.renumbered = {_bare(a): _bare(b) for a, b in pairs if a and b}
@@ -212,6 +213,8 @@ class _Work:
 
     def _parts(self, one: Hunk) -> list[Hunk]:
         """Cut a change at clauses, and pair what is alike on both sides."""
+        if _is_layout(one, self.old, self.new):
+            return [one]
         gone, come = self._cut(self.old, one.a, one.b), self._cut(self.new, one.c, one.d)
         if len(gone) == len(come) == 1:
             whole = self._is_whole(self.old, *gone[0]) and self._is_whole(self.new, *come[0])
@@ -286,9 +289,12 @@ class _Work:
         for one in [*(edit.at for edit in self.edits), Hunk(len(self.old.tokens), 0, 0, 0)]:
             for k in range(one.a - i):
                 votes.setdefault(self.old.at(i + k), Counter())[self.new.at(j + k)] += 1
+                self.aligned.add((i + k, j + k))
+            self.aligned.add((one.a, one.c))
             i, j = one.b, one.d
         for left, right in self.moved:
             votes.setdefault(self.old.at(left.at.a), Counter())[self.new.at(right.at.c)] += left.at.b - left.at.a
+            self.aligned.add((left.at.a, right.at.c))
         taken: dict[int, int] = {}
         for number, counter in sorted(votes.items(), key=lambda item: -item[1].most_common(1)[0][1]):
             best, count = counter.most_common(1)[0]
@@ -314,7 +320,8 @@ class _Work:
                     yield self._change(at, "changed" if x < y and z < w else "added" if z < w else "deleted")
         for number, other in self.partner.items():
             ours, theirs = self.old.clauses[number], self.new.clauses[other]
-            if _bare(ours.label) != _bare(theirs.label) and _shape(ours.label) == _shape(theirs.label):
+            begins = (ours.first, theirs.first) in self.aligned
+            if begins and _bare(ours.label) != _bare(theirs.label) and _shape(ours.label) == _shape(theirs.label):
                 yield Change("renumbered", ("form",), _numbered(ours, self.old), _numbered(theirs, self.new))
 
     def _change(self, at: Hunk, deed: Deed) -> Change:
@@ -416,14 +423,19 @@ def _paragraph(runs: Sequence[Run]) -> Paragraph:
 
 
 def _is_layout(one: Hunk, old: Text, new: Text) -> bool:
-    """Whether a change is only the number of a clause that one side alone recognises as such."""
-    if one.a != one.b and one.c != one.d:
-        return False
-    text, first, last, other, at = (
-        (old, one.a, one.b, new, one.c) if one.c == one.d else (new, one.c, one.d, old, one.a)
-    )
-    if at >= len(other.tokens):
-        return False
-    clause = other.clauses[other.at(at)]
-    label = "".join(clause.label.split())
-    return clause.first == at and label != "" and label == "".join(text.written(first, last).split())
+    """Whether both sides say the same, if the numbers of clauses count, which one side alone recognises as such."""
+    ours, theirs = ({_numbered_text(text, a, b, last) for last in (False, True)} for text, a, b in (
+        (old, one.a, one.b), (new, one.c, one.d)
+    ))  # fmt: skip
+    return bool(ours & theirs) and _numbered_text(old, one.a, one.b) != _numbered_text(new, one.c, one.d)
+
+
+def _numbered_text(text: Text, first: int, last: int, behind: bool | None = None) -> str:
+    """Return the letters of tokens with the numbers of the clauses that begin there, or right `behind` them."""
+    parts: list[str] = []
+    end = first if behind is None else last + behind
+    for number in range(bisect_left(text.starts, first), bisect_left(text.starts, end)):
+        clause = text.clauses[number]
+        parts += [text.written(first, clause.first), clause.label]
+        first = clause.first
+    return "".join(filter(str.isalnum, "".join([*parts, text.written(first, last)]).casefold()))

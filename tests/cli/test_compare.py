@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,3 +128,12 @@ def test_an_encrypted_file_needs_its_password(files: tuple[Path, Path], tmp_path
         run(files[0], tmp_path / "locked.pdf")
     (tmp_path / "passwords").write_text("wrong\nopen sesame\n")
     assert "{+120+}" in run(files[0], tmp_path / "locked.pdf", "--password-file", tmp_path / "passwords").stdout
+
+
+@pytest.mark.slow
+def test_the_command_runs_confined(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """A bug: the check of --out started threads before the process was limited to its files."""
+    command = [sys.executable, "-m", "localrag", "compare", *map(str, files), "--out", str(tmp_path / "out.docx")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "{+120+}" in done.stdout and (tmp_path / "out.docx").stat().st_size > 1000

@@ -18,9 +18,10 @@ from localrag.answer.assistant import Assistant
 from localrag.answer.stages import Pair
 from localrag.evaluation import datasets
 from localrag.evaluation.datasets import Question
+from localrag.events import Answered
 from localrag.settings import Settings
 from localrag.store.sentences import sentences
-from localrag.types import Filter, Passage
+from localrag.types import Answer, Filter, Passage
 
 SEED = 22
 MUTUAL = re.compile(
@@ -39,6 +40,7 @@ class Case:
         needs: documents and words that must be among the passages.
         only: the search is narrowed to the document.
         searches: what is searched for instead of the question: the two sides of a comparison.
+        known: the only answer to a question for yes or no that is not wrong, if there is one.
     """
 
     dataset: str
@@ -52,6 +54,7 @@ class Case:
     only: bool = False
     searches: tuple[str, ...] = ()
     passages: tuple[Passage, ...] = ()
+    known: str = ""
 
     @property
     def half(self) -> str:
@@ -164,6 +167,13 @@ class Texts:
         passages = tuple({(one.document, one.page, one.start): one for one in ranked}.values())[: self._passages]
         case = replace(case, passages=passages)
         return case if case.has_evidence else None
+
+    def ask(self, case: Case) -> Answer:
+        """Have the installed model answer a case from its document (seconds)."""
+        these = Filter(these=((self._library, case.document),))
+        *_, last = self._assistant.ask(case.question, libraries=[self._library], documents=these)
+        assert isinstance(last, Answered)
+        return last.answer
 
     def save(self) -> None:
         if self._file and self._new:

@@ -30,7 +30,9 @@ _MAX_FLAGS = 20
 _MAX_SEARCHED = 400_000  # characters of passages searched for a fact that is not in what is cited
 # Share of the other words of a claim that a sentence must have to be cited for its number.
 _MIN_SHARED = 0.4
-_YES_OR_NO, _ABOUT = quantities.phrases("localrag.answer", "fact_checks", "yes_or_no", "about")
+_YES_OR_NO, _YES, _COMPARED, _ABOUT = quantities.phrases(
+    "localrag.answer", "fact_checks", "yes_or_no", "yes", "compared", "about"
+)
 _BEFORE_PAGE = re.compile(r"(?:\b(?:pp?|s|pages?|seiten?|página|passages?|documents?|slides?|sheets?)\.?|第)\s*$", re.I)
 
 
@@ -96,17 +98,37 @@ def _check_facts(cited: Cited, sources: _Sources) -> tuple[Cited, list[Flag]]:
         if found is not None and fact.kind != "name" and found[3]:
             added.append((fact.start, *found[:3]))
             continue
-        reason = sources.missing
-        if found is not None:
-            passage = found[0]
-            where = passage.place
-            if (passage.library, passage.document) not in sources.documents or not where:
-                where = source(passage.document, where)
-            reason = f"in {where}, {_NOT_CITED}"
-        flags.append(Flag(fact.kind, fact.text.strip(), reason))
+        flags.append(_flag(fact, found and found[0], sources))
+    for fact in _affirmed(text, sources):
+        found = _find_elsewhere(fact, sources.question, sources)
+        flags.append(_flag(fact, found and found[0], sources))
     for at, passage, start, end in sorted(added, key=lambda one: -one[0]):
         cited = citations.add(cited, at, passage, start, end)
     return cited, flags
+
+
+def _flag(fact: Fact, passage: Passage | None, sources: _Sources) -> Flag:
+    """Return the flag of a fact, which a passage has that is not cited, or none."""
+    reason = sources.missing
+    if passage is not None:
+        where = passage.place
+        if (passage.library, passage.document) not in sources.documents or not where:
+            where = source(passage.document, where)
+        reason = f"in {where}, {_NOT_CITED}"
+    return Flag(fact.kind, fact.text.strip(), reason)
+
+
+def _affirmed(text: str, sources: _Sources) -> Iterator[Fact]:
+    """Yield the amounts, spans of time, shares and days of a question that "Yes" says are so, without support.
+
+    "More than 30 days?" is not asked to be in the text.
+    """
+    question = sources.question
+    affirms = _YES.match(text) and _YES_OR_NO.match(question)
+    for fact in find_numbers(question, sources.number_language) if affirms else ():
+        told = fact.kind == "amount" or fact.days or (fact.amount and fact.amount.unit)
+        if told and not (_COMPARED.search(question[: fact.start]) or sources.numbers.supports(fact, sources.language)):
+            yield fact
 
 
 def _is_page(fact: Fact, text: str, sources: _Sources) -> bool:
@@ -340,7 +362,7 @@ _BETWEEN_NAMES = re.compile(r"[ ]|[ ]?&[ ]|, (?=Inc|Ltd|LLC|Corp)")
 _NAME_WORD = re.compile(r"[^\W\d_]+(?:[’'&.-][^\W\d_]+)*\.?")
 # Words with capitals that any answer may add.
 FRAME = frozenset(quantities.load_words("localrag.answer", "words.toml")["fact_checks"]["frame"].split())
-_OPENERS = text_analysis.COMMON["english"] | {"neither", "based", "according", "yes"}
+_OPENERS = text_analysis.COMMON["english"] | {"neither", "based", "according", *"yes nein oui sí sì sim".split()}
 _COMMON = frozenset().union(*text_analysis.COMMON.values())
 
 

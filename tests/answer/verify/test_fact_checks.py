@@ -65,6 +65,31 @@ def test_a_number_of_an_open_question_may_be_repeated_but_not_confirmed() -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "fact"),
+    [
+        ("Must the notice be given 60 days before?", "Yes. [1]", ("number", "60 days")),
+        ("Is the yearly rent EUR 58,000?", "Yes, it is payable in advance [1].", ("amount", "EUR 58,000")),
+        ("Does the lease end on 31 May 2031?", "Yes, it does [1].", ("date", "31 May 2031")),
+        ("Do late payments bear interest of 9 % a year?", "Yes [1].", ("number", "9 %")),
+        ("Muss der Mieter 60 Tage vorher kündigen?", "Ja. [1]", ("number", "60 Tage")),
+        ("Must the notice be given ninety days before?", "Yes. [1]", None),
+        ("Must the notice be given 90 days before?", "Yes. [1]", None),
+        ("Is the yearly rent EUR 48,000?", "Yes, it is payable in advance [1].", None),
+        ("Is the yearly rent EUR 58,000?", "No. [1]", None),
+        ("Is the yearly rent more than EUR 40,000?", "Yes. [1]", None),
+        ("Did Hall 3 have a tenant in 2019?", "Yes. [1]", None),
+    ],
+)
+def test_a_figure_of_the_question_that_yes_affirms_must_be_cited(
+    question: str, answer: str, fact: tuple[str, str] | None
+) -> None:
+    quote = PAGE.splitlines()[0 if "notice" in question or "lease" in question or "kündigen" in question else 1]
+    if "interest" in question:
+        quote = PAGE.splitlines()[2]
+    assert flagged(answer.replace("[1]", f"“{quote}” [1]"), question) == ([fact] if fact else [])
+
+
 def test_a_sentence_about_the_same_elsewhere_is_cited_too() -> None:
     cited, flags = checked(
         "The lease of Hall 3 between Acme Halls Ltd and Jane Miller can end with 90 days written notice."
@@ -86,6 +111,11 @@ def test_a_name_may_be_anywhere_in_the_document_cited() -> None:
     assert flagged("Jane Miller pays the yearly rent of EUR 48,000 in advance.") == []
     (flag,) = checked("The lease of Hall 3 ends on 31 May 2030 for Otto Kern.")[1]
     assert flag.kind == "name" and "dogs.txt" in flag.reason
+
+
+@pytest.mark.parametrize("answer", ["Yes.", "Nein.", "Oui.", "Sí."])
+def test_a_bare_yes_or_no_is_no_name(answer: str) -> None:
+    assert flagged(answer, "Ist die Miete im Voraus zu zahlen?") == []
 
 
 def test_heading_header_and_document_name_support_facts() -> None:

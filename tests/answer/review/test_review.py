@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from localrag import api
 from localrag.answer.assistant import Assistant
 from localrag.answer.review import evidence, review
 from localrag.answer.review.evidence import Evidence
 from localrag.answer.review.playbook import Expect, Item, Playbook
 from localrag.errors import NotFoundError
 from localrag.events import ReviewEnded
+from localrag.lifecycle.encrypt import encrypt
 from localrag.lifecycle.forget import forget
+from localrag.proofs.forgotten import prove_forgotten
 from localrag.security import audit
+from localrag.security.encryption import keyring, unlocked
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.store.reviews import FOLDER, Reviews
@@ -188,3 +193,43 @@ def test_findings_are_ordered_by_what_matters(assistant: Assistant, shelf: Shelf
     found = reviewed(assistant, "law").findings
     assert review.counts(found) == {"deviates": 1, "absent": 1, "unsure": 0, "found": 1, "not_as_expected": 1}
     assert [one.item for one in review.ordered(found[::-1])] == [one.item for one in found]
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_nothing_of_a_review_is_left_of_a_forgotten_document(
+    encrypted: bool, folder: Callable[..., Path], models: Any, settings: Settings, odds: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
+    root = folder({"a.txt": TEXT, "b.txt": "Another text of its own, with words that are nowhere else. " * 9})
+    with closing(api.open_library("law", settings=settings, create=True)) as library:
+        library.ingest(root)
+    if encrypted:
+        secret = keyring.RecoveryKey.new()
+        list(
+            encrypt(
+                settings.library_dir("law"), lambda ring, key: ring.with_credential(key, "me", secret), lambda: False
+            )
+        )
+    with closing(Assistant(settings)) as assistant:
+        reviewed(assistant, "law")
+        assistant.decide(BOOK, "pay", "law", "a.txt", "rejected", "ninety is too long")
+    kept = (settings.library_dir("law") / FOLDER).glob("*.json")
+    assert any(b"payable within ninety" in path.read_bytes() for path in kept) is not encrypted
+    with closing(api.open_library("law", settings=settings)) as library:
+        library.forget(["a.txt"])
+    for word in ("payable within ninety", "laws of Kansas", "ninety is too long"):
+        assert prove_forgotten(settings, "law", word=word).proven
+
+
+def test_what_was_found_survives_a_kill(shelf: Shelf, settings: Settings, models: Any, odds: Any) -> None:
+    """A process that ends between two items: nothing is closed or finished, and nothing is asked again."""
+    shelf("law", {"a.txt": TEXT, "b.txt": LAW})
+    first = Assistant(settings)
+    events = first.review(BOOK, libraries=["law"])
+    seen = [next(events).finding for _ in range(3)]  # type: ignore[union-attr]
+    second = Assistant(settings)
+    ended = reviewed(second, "law")
+    second.close()
+    assert len(ended.findings) == 6 and all(one.new for one in ended.findings)
+    assert {(one.document, one.item) for one in seen} < {(one.document, one.item) for one in ended.findings}

@@ -242,6 +242,22 @@ def of_figure(type: Literal["money", "percent", "number"], words: str, figure: Q
 
 _MAX_WORDS = 300
 _NOTHING = frozenset(_WORDS["nothing"])
+
+
+def states(type: Type, words: str, text: str) -> bool:
+    """Return whether a text has a date, span of time, share or number that these words write in another way."""
+    text = text[:_MAX_SENTENCE]
+    value = read(type, words)
+    if type == "date" and value is not None:
+        return any(day.isoformat() == value.form for found in find_dates(text) if (day := found.certain))
+    return (
+        type in ("duration", "percent", "number")
+        and value is not None
+        and f" {in_digits(words)} ".lower() in re.sub(r"[^\w.,%]+", " ", f" {in_digits(text)} ").lower()
+    )
+
+
+_MAX_SENTENCE = 1000
 _YES, _NO = (frozenset(_WORDS[name].split()) for name in ("yes", "no"))
 _SPAN = re.compile(rf"(?<![\w.,])(\d(?:[\d.,]{{0,20}}\d)?)\s{{0,9}}({_SPANS})\b", re.I)
 _AND = re.compile(r"\s{0,9}(?:,|\+)?\s{0,9}(?:and|und|et|y)?\s{0,9}", re.I)
@@ -327,7 +343,7 @@ def _name(words: str) -> str:
 # --- values while they are written --------------------------------------------------------------------------
 
 _CHARACTER = r"[^\"\\\x00-\x1F]"
-_SHORT = 80
+_SHORT = 40
 
 
 def grammar(type: Type, choices: Sequence[str] = ()) -> str:
@@ -341,6 +357,6 @@ def grammar(type: Type, choices: Sequence[str] = ()) -> str:
         return f"({' | '.join(json.dumps(option, ensure_ascii=False) for option in written)})"
     if type in ("text", "party"):
         return rf'"\"" ({_CHARACTER} | "\\" ["\\/nt]){{0,300}} "\""'
-    if type == "date":
+    if type in ("date", "money"):  # which are hardly ever without a digit
         return rf'"\"" ({_CHARACTER[:-1]}0-9]{{0,{_SHORT}}} [0-9] {_CHARACTER}{{0,{_SHORT}}})? "\""'
     return rf'"\"" {_CHARACTER}{{0,{_SHORT}}} "\""'

@@ -130,7 +130,7 @@ def _asked(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work
     columns = tuple(one.label for one in question.fields)
     sought = replace(question, columns=columns)
     if work.each == "section":
-        material = Material(tuple(survey.fitting(passages, tools)), cache=tools.cache([pair], ""))
+        material = Material(tuple(survey.fitting(passages, tools, sought)), cache=tools.cache([pair], ""))
     else:
         material = survey.material(sought, pair, work.query, tools)
     made = leaf.ask(sought, library.name, document, material, tools.model, stop=work.query.stop)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from localrag.answer import prompts
 from localrag.answer.survey.leaf_question import LeafQuestion
-from localrag.answer.values import Field, Type, Value, grammar, read
+from localrag.answer.values import Field, Type, Value, grammar, read, states
 from localrag.answer.verify.citations import cite, cite_span, nearest, terms
 from localrag.answer.verify.locate import Folded, fold, locate, within
 from localrag.events import Delta
@@ -37,6 +37,7 @@ _MAX_LINES = 50
 # Types of values that the model judges; the words that show them are asked for beside.
 JUDGED: tuple[Type, ...] = ("yes/no", "choice")
 _SHOWN = " words"
+_SHOWING = 2  # content words that show something
 
 _WORDS = prompts.WORDS["survey"]
 _STRING = r"""
@@ -169,9 +170,9 @@ def write_tail(question: LeafQuestion, this: str) -> str:
 
 
 def _described(field: Field) -> str:
-    """Return a field with its type, its choices and what it means: "total (money; with tax)"."""
-    kinds = [] if field.type == "text" else [" | ".join(field.choices) or field.type]
-    about = "; ".join((*kinds, *filter(None, (field.title, field.description))))
+    """Return a field with its choices and what it means; a small model writes the name of a type as its value."""
+    kinds = ["yes or no"] if field.type == "yes/no" else [" | ".join(field.choices)]
+    about = "; ".join(filter(None, (*kinds, field.title, field.description)))
     return f"{field.label} ({about})" if about else field.label
 
 
@@ -374,6 +375,7 @@ def _checked_rows(question: LeafQuestion, nothing: Leaf, passages: Sequence[Pass
     """Check rows with types: a value stays only where its words are in the text and hold such a value."""
     rows: list[dict[str, Stated]] = []
     unstated: dict[str, None] = {}
+    roles = terms(" ".join(one.label for one in question.fields))  # "Tenant" is no name of a landlord
     at = text.find("{")
     while at >= 0:
         try:
@@ -383,7 +385,12 @@ def _checked_rows(question: LeafQuestion, nothing: Leaf, passages: Sequence[Pass
         row: dict[str, Stated] = {}
         for one in question.fields:
             said = str(reply.get(key(one.label), "")).strip()
-            if stated := _stated(one, said, str(reply.get(key(one.label) + _SHOWN, said)), passages) if said else None:
+            words = "" if one.type == "party" and terms(said) <= roles else said
+            if (
+                stated := _stated(one, words, str(reply.get(key(one.label) + _SHOWN, said)), passages)
+                if words
+                else None
+            ):
                 row[one.name] = stated
             elif said:
                 unstated[one.name] = None
@@ -397,18 +404,28 @@ def _checked_rows(question: LeafQuestion, nothing: Leaf, passages: Sequence[Pass
 
 
 def _stated(one: Field, said: str, words: str, passages: Sequence[Passage]) -> Stated | None:
-    """Return a value at the sentence that has its words and most words of the field; None where no text has them."""
+    """Return a value at the sentence that has its words and most words of the field; None where no text has them.
+
+    A text may write the value otherwise than the model: "nine months" for "9 months".
+    """
     sought = terms(f"{one.label} {one.title} {one.description}")
+    judged = one.type in JUDGED
+    if judged and len(terms(words)) < _SHOWING:
+        return None
     best: tuple[int, str, Citation] | None = None
     for passage in passages:
         for start, end in sentences(passage.text):
             text = passage.text[start:end]
-            fit = len(sought & terms(text)) if (place := locate(words.strip(" ."), text)) else 0
+            place = locate(words.strip(" ."), text)
+            if place is None and not judged and states(one.type, said, text):
+                place = 0, len(text)
+            fit = len(sought & terms(text)) if place else 0
             if place and (best is None or fit > best[0]):
                 best = fit, text[slice(*place)], cite_span(passage, start, end)
     if best is None and (at := located(words, passages)):  # across two sentences
         best = 0, at.quote, at
-    value = read(one.type, said if one.type in JUDGED else best[1], one.choices) if best else None
+    found = best is not None and locate(words.strip(" ."), best[1]) is not None
+    value = read(one.type, best[1] if found and not judged else said, one.choices) if best else None
     return Stated(replace(value, words=best[1]), best[2], True) if best and value else None
 
 

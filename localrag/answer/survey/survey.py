@@ -23,6 +23,7 @@ from localrag.events import Event, Surveyed
 from localrag.llm import Generator as Model
 from localrag.llm import PromptCache
 from localrag.quantities import plural
+from localrag.search.ranking import as_passage
 from localrag.search.retrieval import Searcher
 from localrag.settings import Settings
 from localrag.types import Answer, Citation, NotRead, Passage, Plan, Seconds, Usage
@@ -160,7 +161,7 @@ def material(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> 
         return Material((), "whole")
     passages = tuple(_passages(question, pair, query, tools))
     text = "\n\n".join(page.text for page in whole)
-    limit = min(_MAX_TOKENS, tools.budget)
+    limit = _limit(question, tools)
     short = len(text) <= limit * _CHARACTERS_PER_TOKEN * 2 and tools.model.count(text) <= limit
     cache = tools.cache([pair], "")
     cached = not short and tools.cached_tokens([pair]) > 0
@@ -174,6 +175,11 @@ def material(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> 
     return Material(pages, "whole", laid_out, cache=cache)
 
 
+def _limit(question: LeafQuestion, tools: Tools) -> int:
+    """Return the tokens of text to read: more for all the fields of a schema, which are asked for at once."""
+    return tools.budget if question.fields else min(_MAX_TOKENS, tools.budget)
+
+
 def _passages(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> list[Passage]:
     library, document = pair
 
@@ -183,7 +189,10 @@ def _passages(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) ->
     if question.kind in ("fields", "lines"):
         by_field = [find(column, _PER_FIELD) for column in question.columns]
         hits = [hit for rank in range(_PER_FIELD) for own in by_field for hit in own[rank : rank + 1]]
-        return fitting(list({(hit.position, hit.start): hit for hit in hits}.values()), tools)
+        if question.kind == "fields" and question.fields and query.only.pages is None:
+            # Who, when and what about is said at the beginning, in words that are everywhere after it.
+            hits = [*(as_passage(library, row) for row in library.chunks_of(document.id)[:1]), *hits]
+        return fitting(list({(hit.position, hit.start): hit for hit in hits}.values()), tools, question)
     if question.required:
         hits = find(question.topic, _SEARCHED)
         holding = [hit for hit in hits if all(locate(name, hit.text) for name in question.required)]
@@ -191,12 +200,12 @@ def _passages(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) ->
         return (close or holding or hits)[:_JUDGED]
     if question.kind == "existence":
         return find(question.topic, _JUDGED)
-    return fitting(find(question.topic, tools.settings.passages), tools)
+    return fitting(find(question.topic, tools.settings.passages), tools, question)
 
 
-def fitting(hits: Sequence[Passage], tools: Tools) -> list[Passage]:
+def fitting(hits: Sequence[Passage], tools: Tools, question: LeafQuestion) -> list[Passage]:
     """Return the best of them that fit the budget, in the order of the document."""
-    taken = prompts.fit(hits, (), min(_MAX_TOKENS, tools.budget), tools.model.count).taken
+    taken = prompts.fit(hits, (), _limit(question, tools), tools.model.count).taken
     return sorted(taken, key=lambda passage: (passage.position, passage.start))
 
 

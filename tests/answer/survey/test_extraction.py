@@ -165,7 +165,27 @@ def test_the_model_is_asked_for_the_rest_and_believed_only_where_the_text_has_it
     assert any("hours" in left.reason and "late" in left.reason for left in answer.not_read)
     verified(answer, library)
     (prompt,) = models.generator.prompts
-    assert "invoice_number" not in prompt[-1].tail and "paid (yes/no)" in prompt[-1].tail
+    assert "invoice_number" not in prompt[-1].tail and "paid (yes or no)" in prompt[-1].tail
+
+
+@pytest.mark.parametrize(
+    ("schema", "said", "value"),
+    [
+        ("notice duration", {"notice": "9 months"}, "P9M"), ("start date", {"start": "2021-03-22"}, "2021-03-22"),
+        ("notice duration", {"notice": "6 months"}, None), ("start date", {"start": "2021-03-23"}, None),
+        ("pets yes/no", {"pets": "no", "pets words": "no"}, None), ("landlord party, tenant party", {"landlord": "Tenant"}, None),
+        ("pets yes/no", {"pets": "no", "pets words": "No dogs are admitted"}, False),
+    ],
+)  # fmt: skip
+def test_a_value_may_be_written_otherwise_and_a_word_alone_shows_nothing(
+    assistant: Assistant, models: Any, shelf: Shelf, schema: str, said: dict[str, str], value: Any
+) -> None:
+    shelf(
+        "papers", {"a.md": "Made on 22 March 2021. The Tenant gives nine months' written notice. No dogs are admitted."}
+    )
+    models.generator.script = [("", json.dumps(said))]
+    (row,) = extract(assistant, schema, "papers")[1].table
+    assert row[next(iter(said))] == value
 
 
 def test_strict_mode_leaves_out_what_only_the_model_judged(models: Any, shelf: Shelf) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -22,7 +22,6 @@ from localrag.types import source
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from localrag.answer.assistant import Assistant
     from localrag.answer.review.playbook import Playbook
     from localrag.events import Reviewed
     from localrag.security.encryption.age import Recipients
@@ -72,7 +71,7 @@ def review_command() -> None:
 @options.document_option
 @click.option("--only", type=click.Choice(["changed"]), help="Show only what was looked for since the last review.")
 @click.option("--out", "file", type=options.FILE, metavar="FILE",
-              help="Write a report to FILE (.docx, .html, .md, .xlsx, .csv, .json), replacing it.")  # fmt: skip
+              help="Write a report (.docx, .html, .md) or table (.xlsx, .json ...) to FILE, replacing it.")  # fmt: skip
 @recipient_options
 @options.json_option
 def run_command(
@@ -249,13 +248,5 @@ def mark_command(
     from localrag.answer.assistant import Assistant
 
     with closing(Assistant(settings)) as assistant:
-        decided = _decide(assistant, loaded, item, names[0], document, verdict, said)
+        decided = assistant.decide(loaded, item, names[0], document, cast("Verdict", verdict or "open"), said).to_dict()
     options.print_result(as_json, decided, f"Kept: {one_line(item)} in {one_line(document)} is {decided['verdict']}.")
-
-
-def _decide(
-    assistant: Assistant, playbook: Playbook, item: str, library: str, document: str, verdict: str | None, said: str
-) -> dict[str, Any]:  # fmt: skip
-    verdicts: tuple[Verdict, ...] = ("accepted", "rejected")
-    chosen: Verdict = next((one for one in verdicts if one == verdict), "open")
-    return assistant.decide(playbook, item, library, document, chosen, said).to_dict()

@@ -51,6 +51,7 @@ class Reviews:
         self._library = library
         self._folder = library.folder / FOLDER
         self._key = library.uid.encode()
+        self._last: dict[str, list[Kept]] | None = None  # by path, read once
 
     def of(self, document: Document) -> Kept:
         """Return what is kept of a document as it is now."""
@@ -58,8 +59,12 @@ class Reviews:
 
     def earlier(self, document: Document) -> Kept | None:
         """Return what is kept of another version under the same path, the last one; None where nothing is."""
-        others = [one for one in map(_read, _files(self._folder)) if one is not None and one.path == document.path]
-        others = [one for one in others if one.sha256 != document.sha256 and one.looked]
+        if self._last is None:
+            self._last = {}
+            for one in filter(None, map(_read, _files(self._folder))):
+                self._last.setdefault(one.path, []).append(one)
+        own = self._last.get(document.path, ())
+        others = [one for one in own if one.sha256 != document.sha256 and one.looked]
         return max(others, key=lambda one: max(looked.at for looked in one.looked.values()), default=None)
 
     def keep(self, document: Document, looked: Mapping[str, Looked]) -> None:

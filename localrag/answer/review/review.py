@@ -63,16 +63,17 @@ def run(pairs: Sequence[Pair], work: Work) -> Iterator[Reviewed]:
     runs = {name: store.begin(work.playbook.title) for name, store in stores.items()}
     for number, (library, document) in enumerate(pairs):
         store, since = stores[library.name], runs[library.name].started
-        earlier = store.earlier(document)
+        kept, earlier = store.of(document), store.earlier(document)
         done = number * items
-        for item, looked in _looked((library, document), store, work):
+        for item, looked in _looked((library, document), store, kept, work):
             done += 1
-            finding = _finding(item, looked, (library, document), work, store.of(document), earlier, looked.at >= since)
+            finding = _finding(item, looked, (library, document), work, kept, earlier, looked.at >= since)
             yield Reviewed(done, len(pairs) * items, number + 1, len(pairs), finding)
         if work.stop():
             work.stopped = work.stopped or done < len(pairs) * items
             return
-        store.drop_earlier(document)
+        if earlier is not None:
+            store.drop_earlier(document)
     for name, store in stores.items():
         store.finish(work.playbook.title, runs[name])
 
@@ -97,11 +98,11 @@ def counts(findings: Sequence[Finding]) -> dict[str, int]:
 # --- one document -------------------------------------------------------------------------------------------
 
 
-def _looked(pair: Pair, store: Reviews, work: Work) -> Iterator[tuple[Item, Looked]]:
+def _looked(pair: Pair, store: Reviews, known: Kept, work: Work) -> Iterator[tuple[Item, Looked]]:
     """Yield each item with what is kept of it, then those that code decides, then those that the model is asked."""
     library, document = pair
     keys = {item: _key(item, library, work) for item in work.playbook.items}
-    kept = store.of(document).looked
+    kept = known.looked
     yield from ((item, kept[key]) for item, key in keys.items() if key in kept)
     missing = [item for item, key in keys.items() if key not in kept]
     if not missing or work.stop():

@@ -65,14 +65,16 @@ def _check_suffix(path: Path) -> None:
 
 
 def save(
-    rows: Rows, path: Path, question: str, record_of: Callable[[str], Path | None], recipients: Recipients | None = None
-) -> Path:
-    """Write the rows to a file, replacing it, and record the export in the audit record of each library.
+    rows: Rows, path: Path, question: str, record_of: Callable[[str], Path | None],
+    recipients: Recipients | None = None, report: bytes | None = None,
+) -> Path:  # fmt: skip
+    """Write the rows, or a `report` of them, to a file, and record the export in the audit record of each library.
 
     The name of the file that is returned shows whether it is encrypted for recipients.
     """
-    check(path)
-    data = written(rows, decrypted_name(path), question)
+    if report is None:
+        check(path)
+    data = written(rows, decrypted_name(path), question) if report is None else report
     encrypted = {}
     if recipients is not None:
         path, data = recipients.path(path), recipients.encrypt(data)

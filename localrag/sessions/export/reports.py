@@ -8,50 +8,31 @@ from pathlib import Path
 
 from localrag import policy
 from localrag.answer.survey import table_export
-from localrag.errors import UsageError
 from localrag.events import ReviewEnded
-from localrag.security import audit, storage
 from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line
 from localrag.sessions.export.contents import Source as Cited
 from localrag.types import Finding, source
 
 _TEXTS = (".docx", ".html", ".md")
-_SUFFIXES = (*_TEXTS, ".xlsx", ".csv", ".json")
 
 
 def check(path: Path) -> None:
     """Refuse a file that no report can be written to, before a long review is made for it."""
     policy.check_export("a review")
-    if decrypted_name(path).suffix.lower() not in _SUFFIXES:
-        endings = ", ".join(_SUFFIXES)
-        raise UsageError(f"no report can be written as {path.name!r}", f"Give it one of these endings: {endings}.")
+    if decrypted_name(path).suffix.lower() not in _TEXTS:
+        table_export.check(path)
 
 
 def save(
     findings: Sequence[Finding], title: str, ended: ReviewEnded, path: Path, record_of: Callable[[str], Path],
     recipients: Recipients | None = None,
 ) -> Path:  # fmt: skip
-    """Write a report, replacing the file, and record the export in the audit record of each library.
-
-    The name of the file that is returned shows whether it is encrypted for recipients.
-    """
+    """Write a report or a table of the findings; see `table_export.save`."""
     check(path)
     suffix = decrypted_name(path).suffix.lower()
-    if suffix in _TEXTS:
-        data = _text(contents(findings, title, ended), suffix)
-    else:
-        data = table_export.written([one.to_row() for one in findings], decrypted_name(path), title)
-    encrypted = {}
-    if recipients is not None:
-        path, data = recipients.path(path), recipients.encrypt(data)
-        encrypted = {"encrypted_for": list(recipients.names)}
-    # Recorded first: what cannot be recorded is not written.
-    for library in sorted({one.library for one in findings}):
-        details = {"what": "review", "rows": len(findings), "written": str(path.absolute()), **encrypted}
-        audit.record(record_of(library), "export", library, **details)
-    storage.write_bytes(path, data)
-    return path
+    report = _text(contents(findings, title, ended), suffix) if suffix in _TEXTS else None
+    return table_export.save([one.to_row() for one in findings], path, title, record_of, recipients, report)
 
 
 def _text(report: Contents, suffix: str) -> bytes:

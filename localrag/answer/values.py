@@ -246,15 +246,11 @@ _NOTHING = frozenset(_WORDS["nothing"])
 
 def states(type: Type, words: str, text: str) -> bool:
     """Return whether a text has a date, span of time, share or number that these words write in another way."""
-    text = text[:_MAX_SENTENCE]
-    value = read(type, words)
+    value, text = read(type, words), text[:_MAX_SENTENCE]
     if type == "date" and value is not None:
         return any(day.isoformat() == value.form for found in find_dates(text) if (day := found.certain))
-    return (
-        type in ("duration", "percent", "number")
-        and value is not None
-        and f" {in_digits(words)} ".lower() in re.sub(r"[^\w.,%]+", " ", f" {in_digits(text)} ").lower()
-    )
+    said, there = (re.sub(r"[^\w.,%]+|[.,](?!\d)", " ", f" {in_digits(one)} ").lower() for one in (words, text))
+    return value is not None and type in ("duration", "percent", "number") and said in there
 
 
 _MAX_SENTENCE = 1000

@@ -27,6 +27,7 @@ from localrag.types import Answer, NotRead, Passage, Plan, Usage
 
 Each = Literal["document", "section", "row"]
 _NUMBERS = ("money", "percent", "number")
+_CHARACTERS_PER_TOKEN = 3  # at least, in most texts
 _MAX_DIGITS = 15  # of a number that a program keeps exactly
 
 
@@ -130,7 +131,10 @@ def _asked(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work
     columns = tuple(one.label for one in question.fields)
     sought = replace(question, columns=columns)
     if work.each == "section":
-        material = Material(tuple(survey.fitting(passages, tools, sought)), cache=tools.cache([pair], ""))
+        room = tools.budget * _CHARACTERS_PER_TOKEN
+        short = [replace(one, text=one.text[:room], end=one.start + len(one.text[:room])) for one in passages]
+        taken = tuple(survey.fitting(short, tools, sought))
+        material = Material(taken, "whole" if [*taken] == [*passages] else "passages", cache=tools.cache([pair], ""))
     else:
         material = survey.material(sought, pair, work.query, tools)
     made = leaf.ask(sought, library.name, document, material, tools.model, stop=work.query.stop)
@@ -141,8 +145,7 @@ def _asked(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work
     remarks = {
         f"{', '.join(made.unstated)}: the model gave words that are not in the text": made.unstated,
         "it has more lines than the model could write": made.cut,
-        f"only its best passages were read for {', '.join(columns)}": material.read == "passages"
-        and work.each != "section",
+        f"only passages of it were read for {', '.join(columns)}": material.read == "passages",
     }
     work.remarks += [NotRead(library.name, document.path, words) for words, so in remarks.items() if so]
     if work.query.strict:

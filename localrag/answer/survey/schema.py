@@ -86,7 +86,7 @@ def _checked(schema: Schema) -> Schema:
     if not names or len(names) > _MAX_FIELDS:
         raise UsageError(f"the schema has {len(names)} fields", f"Name 1 to {_MAX_FIELDS}: 'vendor, total money'")
     for name in names:
-        if names.count(name) > 1 or name in ("library", "document", "section") or not name:
+        if names.count(name) > 1 or name in ("library", "document", "section", "sources") or not name:
             raise UsageError(f"the schema cannot have a field {name!r} here", "Give each field a name of its own.")
     return schema
 

@@ -180,9 +180,7 @@ def test_the_model_is_asked_for_the_rest_and_believed_only_where_the_text_has_it
 def test_a_value_may_be_written_otherwise_and_a_word_alone_shows_nothing(
     assistant: Assistant, models: Any, shelf: Shelf, schema: str, said: dict[str, str], value: Any
 ) -> None:
-    shelf(
-        "papers", {"a.md": "Made on 22 March 2021. The Tenant gives nine months' written notice. No dogs are admitted."}
-    )
+    shelf("papers", {"a.md": "Made on 22 March 2021. The Tenant gives notice of nine months. No dogs are admitted."})
     models.generator.script = [("", json.dumps(said))]
     (row,) = extract(assistant, schema, "papers")[1].table
     assert row[next(iter(said))] == value
@@ -203,6 +201,18 @@ def test_each_section_makes_a_row(assistant: Assistant, models: Any, folder: Cal
     models.generator.script = [("", json.dumps({"owner": ""}))]
     _, answer = extract(assistant, "owner party", "papers", each="section")
     assert [(row["section"], row["owner"]) for row in answer.table] == [("One", "Ann"), ("Two", "Bob")]
+
+
+def test_a_section_that_is_too_long_is_read_in_part_and_that_is_said(
+    assistant: Assistant, models: Any, folder: Callable[..., Path]
+) -> None:
+    localrag.open_library("papers", create=True).ingest(folder({"a.md": f"# One\n\nAnn owns it. {FILLER * 3}\n"}))
+    models.generator.script = [("", json.dumps({"owner": "Ann"}))]
+    _, answer = extract(assistant, "owner party", "papers", each="section")
+    assert [row["owner"] for row in answer.table] == ["Ann"]
+    assert any("only passages" in left.reason for left in answer.not_read)
+    (prompt,) = models.generator.prompts
+    assert len("".join(message.whole for message in prompt)) < len(FILLER)
 
 
 def test_each_line_makes_a_row_with_the_fields_of_its_document(assistant: Assistant, models: Any, shelf: Shelf) -> None:

@@ -75,6 +75,7 @@ class Tally:
     right: Counter[str] = field(default_factory=Counter)
     false: list[int] = field(default_factory=list)
     form: list[int] = field(default_factory=list)
+    only_layout: list[int] = field(default_factory=list)
     laid_out: int = 0
     seconds: list[float] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
@@ -231,7 +232,7 @@ def laid_out(text: str, chance: random.Random) -> str:
     old = text.replace("\f", "\n\f\n").split("\n")
     number = re.compile(r"[ \t\[(-]*(?:[Pp]age )?\d{1,3}(?: of \d+)?[ \t\])-]*")
     alone = [at for at, one in enumerate(old) if number.fullmatch(one)]
-    pages_at = {at for at in alone if not any(0 < abs(at - other) < 6 for other in alone)}
+    pages_at = {at for at in alone if sum(abs(at - other) < 6 for other in alone) < 3}
     text = "\n".join("" if at in pages_at else one for at, one in enumerate(old))
     lines: list[str] = []
     for part in re.split(rf"\n[ \t]*\n\s*|\f|\n[ \t]*(?={LABEL.pattern})", text):
@@ -281,6 +282,8 @@ def judge(compared: Comparison, edits: list[Edit], tally: Tally, name: str) -> N
     false = [one for one in rest if one.level != "form" or one.deed in ("moved", "renumbered")]
     tally.false.append(len(false))
     tally.form.append(len(rest) - len(false))
+    if not edits:
+        tally.only_layout.append(sum(one.level == "substance" for one in compared.changes))
     tally.examples += [
         f"FALSE {name} {one.title[:120]}: {one.old.text[:150]!r} > {one.new.text[:150]!r}" for one in false
     ]
@@ -344,12 +347,24 @@ def main() -> None:
     report(tally, len(texts), given.show)
 
 
+def interval(hits: int, of: int) -> str:
+    """The 95 % interval of a share (Wilson 1927)."""
+    share, z = hits / of, 1.96
+    middle, half = share + z * z / (2 * of), z * (share * (1 - share) / of + z * z / (4 * of * of)) ** 0.5
+    return f"{(middle - half) / (1 + z * z / of):.3f} to {(middle + half) / (1 + z * z / of):.3f}"
+
+
 def report(tally: Tally, texts: int, show: int) -> None:
     pairs, made = len(tally.false), sum(tally.made.values())
     print(f"{pairs} pairs of {texts} contracts, {tally.laid_out} laid out anew, {made} edits")
-    print(f"found {sum(tally.found.values()) / made:.3f}, classed right {sum(tally.right.values()) / made:.3f}")
-    print(f"false changes a pair {sum(tally.false) / pairs:.3f} ({sum(map(bool, tally.false))} pairs have one), "
-          f"of form {sum(tally.form) / pairs:.2f}")  # fmt: skip
+    for words, hits in (("found", tally.found), ("classed right", tally.right)):
+        print(f"{words} {sum(hits.values()) / made:.3f} ({interval(sum(hits.values()), made)})")
+    chance = random.Random(1)
+    means = sorted(sum(chance.choices(tally.false, k=pairs)) / pairs for _ in range(2000))
+    print(f"false changes a pair {sum(tally.false) / pairs:.3f} ({means[50]:.2f} to {means[1949]:.2f}), "
+          f"in {sum(map(bool, tally.false))} pairs; of form {sum(tally.form) / pairs:.2f}")  # fmt: skip
+    print(f"only laid out anew: {len(tally.only_layout)} pairs, a change of substance in "
+          f"{sum(map(bool, tally.only_layout))}")  # fmt: skip
     print(f"seconds of processor time a pair: mean {sum(tally.seconds) / pairs:.2f}, most {max(tally.seconds):.2f}")
     for kind in (*INLINE, *CLAUSES):
         if tally.made[kind]:

@@ -85,14 +85,14 @@ def _anchors(old: Keys, new: Keys, i: int, i2: int, j: int, j2: int, size: int) 
     ours, theirs = places
     shared = sorted((at, theirs[run]) for run, at in ours.items() if at >= 0 and theirs.get(run, -1) >= 0)
     found: list[tuple[int, int]] = []
-    for a, c in _ascending(shared):
+    for a, c in ascending(shared):
         for k in range(size):
             if not found or (a + k > found[-1][0] and c + k > found[-1][1]):
                 found.append((a + k, c + k))
     return [(a, c) for a, c in found if old[a] == new[c]]
 
 
-def _ascending(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def ascending(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return the longest part of pairs, which ascend in the first, that ascends in the second (Schensted 1961)."""
     ends: list[int] = []
     last: list[int] = []

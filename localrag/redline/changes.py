@@ -11,9 +11,10 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from localrag.redline import substance
-from localrag.redline.alignment import Hunk, hunks, likeness, moves
+from localrag.redline.alignment import Hunk, ascending, hunks, likeness, moves
 from localrag.redline.clauses import Clause, Text, parse, running
 from localrag.redline.substance import SUBSTANCE, Names
+from localrag.security.terminal import counted
 from localrag.types import Page, place
 
 Deed = Literal["changed", "added", "deleted", "moved", "renumbered"]
@@ -97,11 +98,8 @@ class Change:
         return "substance" if self.kinds[0] in SUBSTANCE else "form" if self.kinds[0] == "form" else "wording"
 
 
-@dataclass(frozen=True, slots=True)
-class Paragraph:
-    """A clause of the redline; one whose runs are all "-" is in the old version only."""
-
-    runs: tuple[Run, ...]
+# A clause of the redline; one whose runs are all "-" is in the old version only.
+Paragraph = tuple[Run, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +117,9 @@ class Comparison:
         if not self.changes:
             return "No differences."
         counts = self.counts
-        levels = [
-            f"{counts.get(level, 0)} {of}"
-            for level, of in zip(LEVELS, ("of substance", "of wording", "of form"), strict=True)
-        ]
+        levels = [f"{counts.get(level, 0)} of {level}" for level in LEVELS]
         kinds = ", ".join(f"{name} {count}" for name, count in counts.items() if name not in LEVELS)
-        return f"{len(self.changes):,} changes: {', '.join(levels)}. By kind: {kinds or 'none'}."
+        return f"{counted(len(self.changes), 'change')}: {', '.join(levels)}. By kind: {kinds or 'none'}."
 
     @property
     def counts(self) -> dict[str, int]:
@@ -154,14 +149,6 @@ class Comparison:
         }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Edit:
-    """A change in tokens; of a move, one of its two ends."""
-
-    at: Hunk
-    deed: Deed
-
-
 def compare(old: Version, new: Version) -> Comparison:
     """Compare two versions; see `Comparison`."""
     known = running(old.pages) | running(new.pages)
@@ -178,8 +165,8 @@ class _Work:
         self.names = Names.of(old, new)
         starts = (set(old.starts) | {len(old.tokens)}, set(new.starts) | {len(new.tokens)})
         found = hunks(old.keys, new.keys, starts)
-        end = Hunk(len(old.tokens), len(old.tokens), 0, 0)
-        for at, (one, after) in enumerate(pairwise([*found, end])):
+        self.end = Hunk(len(old.tokens), len(old.tokens), len(new.tokens), len(new.tokens))
+        for at, (one, after) in enumerate(pairwise([*found, self.end])):
             found[at] = self._widened(one, found[at - 1].b if at else 0, after.a)
         self.edits = self._with_case([part for one in found for part in self._parts(one)])
         self.moved = self._moves()
@@ -229,10 +216,7 @@ class _Work:
                 pairs.append(ends)
         found: list[Hunk] = []
         i = j = 0
-        ascending = [
-            (a, b) for k, (a, b) in enumerate(sorted(pairs)) if all(b > other for _, other in sorted(pairs)[:k])
-        ]
-        for a, b in [*ascending, (len(gone), len(come))]:
+        for a, b in [*ascending(sorted(pairs)), (len(gone), len(come))]:
             at = come[j][0] if j < len(come) else one.d
             found += [Hunk(*gone[k], at, at) for k in range(i, a)]
             at = gone[a][0] if a < len(gone) else one.b
@@ -249,52 +233,45 @@ class _Work:
         clause = text.clauses[text.at(first)]
         return (clause.first, clause.last) == (first, last)
 
-    def _with_case(self, found: Sequence[Hunk]) -> list[_Edit]:
-        """Add the words that differ in case alone, and say what each change does."""
-        edits: list[_Edit] = []
+    def _with_case(self, found: Sequence[Hunk]) -> list[Hunk]:
+        """Add the words that differ in case alone."""
+        edits: list[Hunk] = []
         i = j = 0
-        for one in [
-            *found,
-            Hunk(len(self.old.tokens), len(self.old.tokens), len(self.new.tokens), len(self.new.tokens)),
-        ]:
+        for one in [*found, self.end]:
             first = -1
             for k in range(one.a - i + 1):
-                same = k == one.a - i or self.old.tokens[i + k].text.lower() != self.new.tokens[j + k].text.lower()
-                same = same or self.old.tokens[i + k].text == self.new.tokens[j + k].text
-                if not same and first < 0:
+                ours, theirs = (
+                    ("", "") if k == one.a - i else (self.old.tokens[i + k].text, self.new.tokens[j + k].text)
+                )
+                differs = ours != theirs and ours.lower() == theirs.lower()
+                if differs and first < 0:
                     first = k
-                if same and first >= 0:
-                    edits.append(_Edit(Hunk(i + first, i + k, j + first, j + k), "changed"))
+                elif not differs and first >= 0:
+                    edits.append(Hunk(i + first, i + k, j + first, j + k))
                     first = -1
-            if one.a != one.b or one.c != one.d:
-                deed: Deed = "changed" if one.a < one.b and one.c < one.d else "added" if one.c < one.d else "deleted"
-                edits.append(_Edit(one, deed))
+            edits += [one] if one.a != one.b or one.c != one.d else []
             i, j = one.b, one.d
         return edits
 
-    def _moves(self) -> list[tuple[_Edit, _Edit]]:
-        gone = [one for one in self.edits if one.deed == "deleted" and one.at.b - one.at.a >= _MIN_MOVED]
-        come = [one for one in self.edits if one.deed == "added" and one.at.d - one.at.c >= _MIN_MOVED]
-        pairs = moves(
-            [self.old.keys[one.at.a : one.at.b] for one in gone],
-            [self.new.keys[one.at.c : one.at.d] for one in come],
-            _MOVED,
-        )
-        return [(gone[i], come[j]) for i, j in pairs]
+    def _moves(self) -> list[tuple[Hunk, Hunk]]:
+        gone = [one for one in self.edits if one.c == one.d and one.b - one.a >= _MIN_MOVED]
+        come = [one for one in self.edits if one.a == one.b and one.d - one.c >= _MIN_MOVED]
+        keys = [self.old.keys[one.a : one.b] for one in gone], [self.new.keys[one.c : one.d] for one in come]
+        return [(gone[i], come[j]) for i, j in moves(*keys, _MOVED)]
 
     def _partners(self) -> dict[int, int]:
         """Return for each clause of the old version the one of the new that has most of its words."""
         votes: dict[int, Counter[int]] = {}
         i = j = 0
-        for one in [*(edit.at for edit in self.edits), Hunk(len(self.old.tokens), 0, 0, 0)]:
+        for one in [*self.edits, self.end]:
             for k in range(one.a - i):
                 votes.setdefault(self.old.at(i + k), Counter())[self.new.at(j + k)] += 1
                 self.aligned.add((i + k, j + k))
             self.aligned.add((one.a, one.c))
             i, j = one.b, one.d
         for left, right in self.moved:
-            votes.setdefault(self.old.at(left.at.a), Counter())[self.new.at(right.at.c)] += left.at.b - left.at.a
-            self.aligned.add((left.at.a, right.at.c))
+            votes.setdefault(self.old.at(left.a), Counter())[self.new.at(right.c)] += left.b - left.a
+            self.aligned.add((left.a, right.c))
         taken: dict[int, int] = {}
         for number, counter in sorted(votes.items(), key=lambda item: -item[1].most_common(1)[0][1]):
             best, count = counter.most_common(1)[0]
@@ -307,24 +284,23 @@ class _Work:
 
     def changes(self) -> Iterator[Change]:
         """Yield the changes in the order of the new text; those inside what moved come with it."""
-        ends = {id(one): pair for pair in self.moved for one in pair}
+        away, came = {left for left, _ in self.moved}, {right: left for left, right in self.moved}
         for one in self.edits:
-            pair = ends.get(id(one))
-            if pair is None and not _is_layout(one.at, self.old, self.new):
-                yield self._change(one.at, one.deed)
-            elif pair is not None and one is pair[1]:
-                left, right = pair[0].at, pair[1].at
-                yield Change("moved", (), self._side(self.old, left.a, left.b), self._side(self.new, right.c, right.d))
-                for x, y, z, w in hunks(self.old.keys[left.a : left.b], self.new.keys[right.c : right.d]):
-                    at = Hunk(x + left.a, y + left.a, z + right.c, w + right.c)
-                    yield self._change(at, "changed" if x < y and z < w else "added" if z < w else "deleted")
+            if one in came:
+                left = came[one]
+                yield Change("moved", (), self._side(self.old, left.a, left.b), self._side(self.new, one.c, one.d))
+                for x, y, z, w in hunks(self.old.keys[left.a : left.b], self.new.keys[one.c : one.d]):
+                    yield self._change(Hunk(x + left.a, y + left.a, z + one.c, w + one.c))
+            elif one not in away and not _is_layout(one, self.old, self.new):
+                yield self._change(one)
         for number, other in self.partner.items():
             ours, theirs = self.old.clauses[number], self.new.clauses[other]
             begins = (ours.first, theirs.first) in self.aligned
             if begins and _bare(ours.label) != _bare(theirs.label) and _shape(ours.label) == _shape(theirs.label):
                 yield Change("renumbered", ("form",), _numbered(ours, self.old), _numbered(theirs, self.new))
 
-    def _change(self, at: Hunk, deed: Deed) -> Change:
+    def _change(self, at: Hunk) -> Change:
+        deed: Deed = "added" if at.a == at.b else "deleted" if at.c == at.d else "changed"
         found = substance.kinds(self.old, self.new, at, self.names, self.renumbered)
         text, first, last = (self.old, at.a, at.b) if deed == "deleted" else (self.new, at.c, at.d)
         if deed != "changed" and self._is_whole(text, first, last) and found != ("form",):
@@ -355,7 +331,7 @@ class _Work:
 
     def paragraphs(self) -> Iterator[Paragraph]:
         """Yield the new text, clause by clause, with what was deleted and added."""
-        away = {self.old.at(left.at.a) for left, _ in self.moved}
+        away = {self.old.at(left.a) for left, _ in self.moved}
         stays = {old: new for old, new in self.partner.items() if old not in away}
         was = {new: self.old.clauses[old].label for old, new in stays.items()}
         runs: list[Run] = []
@@ -382,13 +358,13 @@ class _Work:
     def _spans(self) -> Iterator[tuple[Literal["=", "-", "+"], int, int]]:
         j = 0
         for one in self.edits:
-            if j < one.at.c:
-                yield "=", j, one.at.c
-            if one.at.a < one.at.b:
-                yield "-", one.at.a, one.at.b
-            if one.at.c < one.at.d:
-                yield "+", one.at.c, one.at.d
-            j = one.at.d
+            if j < one.c:
+                yield "=", j, one.c
+            if one.a < one.b:
+                yield "-", one.a, one.b
+            if one.c < one.d:
+                yield "+", one.c, one.d
+            j = one.d
         if j < len(self.new.tokens):
             yield "=", j, len(self.new.tokens)
 
@@ -419,7 +395,7 @@ def _paragraph(runs: Sequence[Run]) -> Paragraph:
             joined[-1] = Run(run.sign, joined[-1].text + run.text)
         elif run.text:
             joined.append(run)
-    return Paragraph(tuple(joined))
+    return tuple(joined)
 
 
 def _is_layout(one: Hunk, old: Text, new: Text) -> bool:

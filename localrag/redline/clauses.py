@@ -161,7 +161,8 @@ def _spans(text: str, titles: Sequence[int], dropped: Collection[int]) -> Iterat
         if match.start() in dropped or _RULE.fullmatch(line) or _COMMENT.match(line):
             found[match.start()] = -match.end()
             continue
-        label = _label(text, start, blank or last[-1:] in (*".;:!?", ""))
+        # Behind an empty line, a stop, or the page number of a table of contents, no sentence goes on.
+        label = _label(text, start, blank or last[-1:] in (*".;:!?", "") or "...." in last)
         if label or blank or line[0] == "|" or found.get(left, 0) < 0 or start in found:
             found[start] = label
         blank, last, left = False, line, match.start()

@@ -99,7 +99,7 @@ def html(compared: Comparison) -> str:
         body += [f"<h2>{TITLES[level]}</h2>"] if found else []
         body += [f"<h3>{escape(line(one.title))}</h3><p>{_html(one.runs, ' ')}</p>" for one in found]
     body.append("<h2>The whole text</h2>")
-    body += [f"<p>{_html(one.runs)}</p>" for one in compared.paragraphs]
+    body += [f"<p>{_html(one)}</p>" for one in compared.paragraphs]
     style = resources.files("localrag.redline").joinpath("redline.css").read_text(encoding="utf-8")
     return page(_title(compared), style, body)
 
@@ -145,12 +145,12 @@ class _Marks:
     def add(self, paragraph: WordParagraph, one: Paragraph) -> None:
         from docx.oxml import OxmlElement
 
-        signs = {run.sign for run in one.runs}
+        signs = {run.sign for run in one}
         if signs in ({"-"}, {"+"}):  # the end of the paragraph comes or goes too
             properties = OxmlElement("w:rPr")
             properties.append(self._mark("w:del" if signs == {"-"} else "w:ins"))
             paragraph._p.get_or_add_pPr().append(properties)
-        for run in one.runs:
+        for run in one:
             made = paragraph.add_run(run.text)._r
             if run.sign == "=":
                 continue

@@ -179,7 +179,7 @@ def test_the_redline_holds_both_versions() -> None:
         .replace("4. Liability", "4. Limits")
         .replace("shall not disclose", "shall disclose")
     )
-    runs = [run for one in changed(OLD, new).paragraphs for run in (*one.runs, None)]
+    runs = [run for one in changed(OLD, new).paragraphs for run in (*one, None)]
     for sign, text in (("-", OLD), ("+", new)):
         kept = "".join(" " if run is None else run.text for run in runs if run is None or run.sign in ("=", sign))
         assert kept.split() == text.split()

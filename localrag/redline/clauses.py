@@ -20,7 +20,7 @@ from localrag.ingest.readers.pdf_text import running_lines
 from localrag.types import Page
 
 _TOKEN = re.compile(
-    r"(?P<rule>(?:[._=-][ \t]?){4,})|\d+(?:[.,'’]\d+)*(?:(?:st|nd|rd|th)\b)?"
+    r"(?P<rule>([._=-])(?:[ \t]?\2){3,})|\d+(?:[.,'’]\d+)*(?:(?:st|nd|rd|th)\b)?"
     r"|[^\W_]+(?:(?:['’‐‑-]|-\n[ \t]{0,40}(?=[a-z]))[^\W_]+)*|[^\w\s]"
 )
 _LAYOUT = frozenset("|_•●▪◦")
@@ -235,9 +235,13 @@ def _dropped(pages: Sequence[Page], known: Collection[str]) -> list[set[int]]:
             if last - first < _MAX_RUNNING and _is_running(text[first:last], known):
                 begins = (first + line.start() for line in re.finditer("^", text[first:last], re.M))
                 found[position] |= {start + begin for begin in begins if begin < last}
-        for line in text.split("\n"):
+        lines = text.split("\n")
+        shown = [at for at, line in enumerate(lines) if line.strip()]
+        for at, line in enumerate(lines):
             match = _PAGE_NUMBER.fullmatch(line)
             sure = match and (match[1] or match[3] or line.strip()[-1] in "-]")
+            edge = len(pages) > 1 and at in (*shown[:2], *shown[-3:])
+            sure = sure or (match and edge and abs(int(match[2]) - part - 1) <= 1)
             if sure or (line.strip() and _masked(line) in known):
                 found[position].add(start)
             elif match:

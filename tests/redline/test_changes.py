@@ -157,6 +157,14 @@ def test_paragraphs_behind_a_running_header_are_compared(gap: str) -> None:
     assert changed("\n\n".join(old), new).changes == ()
 
 
+def test_a_stop_before_a_rule_is_kept() -> None:
+    assert changed("9. Indemnity. -------- The tenant pays.", "9. Indemnity. The tenant pays.").changes == ()
+
+
+def test_the_only_page_number_is_left_out() -> None:
+    assert changed("The rent is due\n1\n\fin advance.", "The rent is due\nin advance.").changes == ()
+
+
 def test_a_word_cut_at_a_line_end_is_whole() -> None:
     assert changed("The confidential matter is kept.", "The confi-\ndential matter is kept.").changes == ()
 

@@ -133,8 +133,8 @@ def by_code(assistant: Assistant, name: str, labels: dict[tuple[str, str], bool]
         chosen = [row for row, kept in zip(rows, mask, strict=True) if kept]
         judged = [(*row[:3], bool(p >= CLASSIFIED)) for row, p in zip(chosen, likely, strict=True)]
         out[what] = {
-            "absent": {f"below {t}": share(1 - truth[mask], likely <= t) for t in (0.05, 0.1, 0.15)},
-            "there": {f"above {t}": share(truth[mask], likely >= t) for t in (0.7, 0.8, 0.9)},
+            "absent": {f"below {t}": share(1 - truth[mask], likely <= t) for t in (0.05, 0.1, 0.2)},
+            "there": {f"above {t}": share(truth[mask], likely >= t) for t in (0.6, 0.85, 0.9)},
             f"at {CLASSIFIED}": measures(judged),
         }  # fmt: skip
     return out

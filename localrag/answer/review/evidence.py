@@ -5,9 +5,8 @@ that it holds (BM25, as in a search), and whether it has a heading of the clause
 likelihood of the best of each. An item may also name a kind of clause of the classifier (`search/clauses.py`).
 
 The weights come from 40 contracts, each kind of clause judged with the weights of the others
-(benchmarks/review.py --fit): of what is put below 0.05, 99 % is absent, above 0.9, 89 % is there; with the classifier,
-98 % below 0.1, 94 % above 0.7. Limits: English headings; a clause worded unlike its examples
-looks absent.
+(benchmarks/review.py --fit): of what is put below 0.1, 97 % is absent, above 0.9, 89 % is there; with the classifier,
+96 % below 0.2, 92 % above 0.6. Limits: English headings; a clause worded unlike its examples looks absent.
 """
 
 from __future__ import annotations

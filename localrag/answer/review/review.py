@@ -30,10 +30,10 @@ from localrag.store.library import Library
 from localrag.store.reviews import Kept, Reviews, now
 from localrag.types import Citation, Document, Finding, Looked, NotRead, Passage
 
-_VERSION = "1"  # of how an item is looked for: another one asks everything again
+_VERSION = "2"  # of how an item is looked for: another one asks everything again
 # Likelihoods from which code alone decides, and below which a clause is absent; between, it is unsure.
-_FOUND_BY_CODE, _ABSENT_BY_CODE = 0.9, 0.05
-_FOUND_BY_CLASSIFIER, _ABSENT_BY_CLASSIFIER = 0.7, 0.1
+_FOUND_BY_CODE, _ABSENT_BY_CODE = 0.85, 0.1
+_FOUND_BY_CLASSIFIER, _ABSENT_BY_CLASSIFIER = 0.6, 0.2
 _ABSENT = 0.3  # beside the model, which says no
 _PASSAGES = 2  # read by the model for an item
 _ORDER = {"deviates": 0, "absent": 1, "unsure": 2, "found": 3}

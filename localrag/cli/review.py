@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from localrag.types import Finding, Verdict
 
 _COLORS = {"deviates": "red", "absent": "yellow", "unsure": "yellow", "found": "green"}
-_MAX_REMARKS = 8
+_MAX_REMARKS, _WIDTH = 8, 80
 
 
 class _Review(click.Group):
@@ -151,8 +152,9 @@ def _print(
     for (_, document), own in by_document.items():
         echo(one_line(document), bold=True, fg="cyan")
         table(["state", "clause", "importance", "value", "differs", "page", "sure", "reviewer"], [
-            [one.state, one.title, one.importance, one.value, one.problem, one.citation.place if one.citation else "",
-             "" if one.confidence is None else f"{one.confidence:.0%}", one.decision.verdict if one.decision else ""]
+            [one.state, one.title, one.importance, shorten(one.value, _WIDTH, placeholder="…"), one.problem,
+             one.citation.place if one.citation else "", "" if one.confidence is None else f"{one.confidence:.0%}",
+             one.decision.verdict if one.decision else ""]
             for one in own
         ])  # fmt: skip
         for one in own:

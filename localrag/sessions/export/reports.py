@@ -9,6 +9,7 @@ from pathlib import Path
 from localrag import policy
 from localrag.answer.survey import table_export
 from localrag.events import ReviewEnded
+from localrag.quantities import plural
 from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line
 from localrag.sessions.export.contents import Source as Cited
@@ -53,8 +54,9 @@ def contents(findings: Sequence[Finding], title: str, ended: ReviewEnded) -> Con
     libraries = ", ".join(dict.fromkeys(library for library, _ in by_document))
     bad = sum(one.as_expected is False for one in findings)
     about = [
-        f"Libraries: {libraries or 'none'}. {len(by_document)} documents, {len(findings)} findings, {bad} not as "
-        "expected. Every quote was checked against its document; likelihoods are measured, not certain."
+        f"Libraries: {libraries or 'none'}. {plural(len(by_document), 'document')}, "
+        f"{plural(len(findings), 'finding')}, {bad} not as expected. "
+        "Every quote was checked against its document; likelihoods are measured, not certain."
     ]
     about += ["The review was stopped before its end."] if ended.stopped else []
     about += [f"Not read: {source(one.document, '')}: {one.reason}" for one in ended.not_read]

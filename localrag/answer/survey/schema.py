@@ -58,15 +58,16 @@ def parse(text: str) -> Schema:
         raise UsageError(f"the schema is not JSON: {error}", "See json-schema.org, or use the short form.") from None
     root = _resolved(given, given, "the schema")
     if root.get("type") == "array":
-        return _checked(Schema((), _fields(root, given, "the schema", items=True)))
-    own = _fields(root, given, "the schema")
-    arrays = [(name, one) for name, one in _properties(root, given, "the schema") if one.get("type") == "array"]
+        return _checked(Schema((), _items(root, given, "the schema")))
+    properties = _properties(root, given, "the schema")
+    own = tuple(_field(name, one) for name, one in properties.items() if one.get("type") != "array")
+    arrays = {name: one for name, one in properties.items() if one.get("type") == "array"}
     if len(arrays) > 1:
-        raise UsageError(f"the schema has {len(arrays)} arrays: {', '.join(name for name, _ in arrays)}", _HINT)
+        raise UsageError(f"the schema has {len(arrays)} arrays: {', '.join(arrays)}", _HINT)
     if not arrays:
         return _checked(Schema(own))
-    name, array = arrays[0]
-    return _checked(Schema(own, _fields(array, given, name, items=True), str(array.get("title") or name)))
+    ((name, array),) = arrays.items()
+    return _checked(Schema(own, _items(array, given, name), str(array.get("title") or name)))
 
 
 def _short(part: str) -> Field:
@@ -112,28 +113,27 @@ def _resolved(node: Any, root: Any, at: str, depth: int = 0) -> dict[str, Any]:
     return rest
 
 
-def _properties(node: dict[str, Any], root: Any, at: str) -> list[tuple[str, dict[str, Any]]]:
+def _refuse(node: dict[str, Any], supported: set[str], at: str) -> None:
+    if unknown := sorted(node.keys() - _NOTES - supported):
+        raise UsageError(f"{at} is not supported: {', '.join(unknown)}", _HINT)
+
+
+def _properties(node: dict[str, Any], root: Any, at: str) -> dict[str, dict[str, Any]]:
+    _refuse(node, {"properties"}, at)
     given = node.get("properties")
-    unknown = sorted(node.keys() - _NOTES - {"properties"})
-    if not isinstance(given, dict) or node.get("type", "object") != "object" or unknown:
-        raise UsageError(f"{at} is not supported{': ' + ', '.join(unknown) if unknown else ''}", _HINT)
-    return [(name, _resolved(one, root, f"{name!r}")) for name, one in given.items()]
+    if not isinstance(given, dict) or node.get("type", "object") != "object":
+        raise UsageError(f"{at} is not supported", _HINT)
+    return {name: _resolved(one, root, repr(name)) for name, one in given.items()}
 
 
-def _fields(node: dict[str, Any], root: Any, at: str, items: bool = False) -> tuple[Field, ...]:
-    """Return the fields of an object, or of the objects in an array."""
-    if items:
-        unknown = sorted(node.keys() - _NOTES - {"items"})
-        if unknown:
-            raise UsageError(f"{at!r} is not supported: {', '.join(unknown)}", _HINT)
-        return tuple(_field(name, one) for name, one in _properties(_resolved(node.get("items"), root, at), root, at))
-    return tuple(_field(name, one) for name, one in _properties(node, root, at) if one.get("type") != "array")
+def _items(node: dict[str, Any], root: Any, at: str) -> tuple[Field, ...]:
+    """Return the fields of the objects in an array."""
+    _refuse(node, {"items"}, at)
+    return tuple(_field(*one) for one in _properties(_resolved(node.get("items"), root, at), root, at).items())
 
 
 def _field(name: str, node: dict[str, Any]) -> Field:
-    unknown = sorted(node.keys() - _NOTES - {"enum", "format"})
-    if unknown:
-        raise UsageError(f"{name!r} is not supported: {', '.join(unknown)}", _HINT)
+    _refuse(node, {"enum", "format"}, repr(name))
     choices = tuple(str(one) for one in node.get("enum") or () if one is not None)
     kind, form = node.get("type", "string"), node.get("format")
     if form is not None and (form not in _FORMATS or (form == "choice" and not choices)):

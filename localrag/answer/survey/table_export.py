@@ -191,13 +191,11 @@ def _parquet(rows: Rows) -> bytes:
     from pyarrow import Table, parquet
 
     made: dict[str, list[Any]] = {}
+    forms: dict[str, Callable[[Any], Any]] = {"REAL": float, "TEXT": lambda value: _legible(cell(value))}
     for name in columns(rows):
         values = [row.get(name) for row in rows]
-        kinds = {type(value) for value in values} - {type(None)}
-        same = kinds <= {bool} or kinds <= {int, float}
-        made[name] = values if same else [None if value is None else _legible(cell(value)) for value in values]
-        if kinds == {int, float}:
-            made[name] = [None if value is None else float(value) for value in values]
+        form = forms.get(_sql_type(values), lambda value: value)
+        made[name] = [None if value is None else form(value) for value in values]
     stream = io.BytesIO()
     parquet.write_table(Table.from_pydict(made), stream)
     return stream.getvalue()

@@ -23,14 +23,13 @@ from typing import Any
 import numpy as np
 
 from localrag.answer.assistant import Assistant
-from localrag.answer.review import evidence, playbook
+from localrag.answer.review import evidence, playbook, review
 from localrag.evaluation import datasets
 from localrag.events import ReviewEnded
 from localrag.security import offline, storage
 from localrag.settings import load_settings
 from localrag.store.reviews import FOLDER
 
-CLASSIFIED = 0.3  # the likelihood with the best F1 by kind, where code decides alone
 MIN_POSITIVES = 5
 Row = tuple[str, str, bool, bool]  # document, category, whether the clause is there, and was found
 
@@ -103,17 +102,19 @@ def by_code(assistant: Assistant, name: str, labels: dict[tuple[str, str], bool]
     """What code alone says of each pair, or the weights that fit it best."""
     book, library = playbook.load("cuad"), assistant.library(name)
     clauses = evidence.Clauses(library, assistant._searcher)
-    rows, features, began = [], [], time.process_time()
+    rows, features, asked, began = [], [], 0, time.process_time()
     documents = library.documents()[:limit]
     for document in documents:
         for item in book.items:
             if (known := labels.get((document.path, item.name))) is not None:
                 found = clauses.evidence(item, (library, document))
-                rows.append((document.path, item.name, known, found.likelihood >= CLASSIFIED))
+                rows.append((document.path, item.name, known, found.likelihood >= review.LIKELY))
                 features.append(found.features)
+                asked += review._by_code(item, found, document) is None
     seconds = (time.process_time() - began) / max(1, len(documents))
     if not fit:
-        return {"documents": len(documents), "processor_seconds_a_document": round(seconds, 3), **measures(rows)}
+        each = {"processor_seconds": round(seconds, 3), "for_the_model": round(asked / max(1, len(documents)), 1)}
+        return {"documents": len(documents), "a_document": each, **measures(rows)}
     given, truth, kinds = (
         np.array(features),
         np.array([row[2] for row in rows], float),
@@ -131,11 +132,11 @@ def by_code(assistant: Assistant, name: str, labels: dict[tuple[str, str], bool]
     for what, own, mask in (("examples", given[:, :5], plain), ("classified", both, np.ones(len(truth), bool))):
         likely = across(own[mask], truth[mask], kinds[mask])
         chosen = [row for row, kept in zip(rows, mask, strict=True) if kept]
-        judged = [(*row[:3], bool(p >= CLASSIFIED)) for row, p in zip(chosen, likely, strict=True)]
+        judged = [(*row[:3], bool(p >= review.LIKELY)) for row, p in zip(chosen, likely, strict=True)]
         out[what] = {
             "absent": {f"below {t}": share(1 - truth[mask], likely <= t) for t in (0.05, 0.1, 0.2)},
             "there": {f"above {t}": share(truth[mask], likely >= t) for t in (0.6, 0.85, 0.9)},
-            f"at {CLASSIFIED}": measures(judged),
+            f"at {review.LIKELY}": measures(judged),
         }  # fmt: skip
     return out
 

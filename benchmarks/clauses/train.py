@@ -61,10 +61,10 @@ def main() -> None:
         kept, weights = fit(matrix[used], data.labels[used])
         scores[held] = matrix[held][:, kept] @ weights[:-1] + weights[-1]
     best = best_of(scores, data.document, len(data.names))
-    report(data, best, scores, present, fold)
+    f1 = report(data, best, scores, present, fold)
     if arguments.out:
         kept, weights = fit(matrix, data.labels)
-        save(arguments.out, [names[n] for n in kept], weights, data.kinds, *calibrate(best, present))
+        save(arguments.out, [names[n] for n in kept], weights, data.kinds, *calibrate(best, present), f1)
         digest = hashlib.sha256(arguments.out.read_bytes()).hexdigest()
         print(f"{arguments.out}: {len(kept)} features, {arguments.out.stat().st_size} bytes, sha256 {digest}")
 
@@ -226,17 +226,17 @@ def calibrate(best: NDArray[Any], present: NDArray[np.int8]) -> tuple[Rows, Rows
     return slope.astype(np.float32), offset.astype(np.float32), threshold.astype(np.float32)
 
 
-def report(data: Data, best: Any, scores: Rows, present: Any, fold: Any) -> None:
-    """Print the figures of each clause; calibration and threshold come from the other folds."""
+def report(data: Data, best: Any, scores: Rows, present: Any, fold: Any) -> Rows:
+    """Print the figures of each clause and return F1; calibration and threshold come from the other folds."""
     found = np.zeros(present.shape, bool)
     for number in range(max(fold) + 1):
         held = fold == number
         slope, offset, threshold = calibrate(best[~held], present[~held])
         found[held] = 1 / (1 + np.exp(-(slope * best[held] + offset))) >= threshold
-    figures(data.kinds, found, present)
+    return figures(data.kinds, found, present)
 
 
-def figures(kinds: tuple[str, ...], found: Any, present: Any) -> None:
+def figures(kinds: tuple[str, ...], found: Any, present: Any) -> Rows:
     present = present > 0
     right, wrong, missed = (found & present).sum(0), (found & ~present).sum(0), (~found & present).sum(0)
     f1 = 2 * right / np.maximum(2 * right + wrong + missed, 1)
@@ -246,17 +246,19 @@ def figures(kinds: tuple[str, ...], found: Any, present: Any) -> None:
     micro = 2 * right[some].sum() / (2 * right + wrong + missed)[some].sum()
     print(f"{some.sum()} clauses: F1 {f1[some].mean():.3f} by clause, {micro:.3f} over all; "
           f"absent declined {1 - wrong.sum() / (~present).sum():.3f}")  # fmt: skip
+    return np.asarray(f1, np.float32)
 
 
 def save(
-    path: Path, names: list[str], weights: Rows, kinds: tuple[str, ...], slope: Rows, offset: Rows, threshold: Rows
-) -> None:
+    path: Path, names: list[str], weights: Rows, kinds: tuple[str, ...],
+    slope: Rows, offset: Rows, threshold: Rows, f1: Rows,
+) -> None:  # fmt: skip
     scale = np.abs(weights[:-1]).max(0) / 127
     np.savez_compressed(
         path, features=np.frombuffer("\n".join(names).encode(), np.uint8),
         clauses=np.frombuffer("\n".join(kinds).encode(), np.uint8),
         weights=np.rint(weights[:-1] / scale).astype(np.int8), scale=scale, bias=weights[-1],
-        slope=slope, offset=offset, threshold=threshold,
+        slope=slope, offset=offset, threshold=threshold, f1=f1,
     )  # fmt: skip
 
 

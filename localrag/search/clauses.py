@@ -63,6 +63,7 @@ class Model:
     slope: Scores
     offset: Scores
     threshold: Scores
+    f1: Scores  # by folds of the training contracts
 
     def scores(self, texts: Sequence[str]) -> Scores:
         """Return the score of each sentence of a document, in order, and clause; of shape (sentences, clauses)."""
@@ -81,7 +82,7 @@ def load() -> Model:
         data = np.load(stream, allow_pickle=False)
         names = bytes(data["features"]).decode().split("\n")
         weights = data["weights"].astype(np.float32) * data["scale"]
-        numbers = [data[name].astype(np.float32) for name in ("bias", "slope", "offset", "threshold")]
+        numbers = [data[name].astype(np.float32) for name in ("bias", "slope", "offset", "threshold", "f1")]
         clauses = tuple(bytes(data["clauses"]).decode().split("\n"))
     return Model(clauses, {name: row for row, name in enumerate(names)}, weights, *numbers)
 
@@ -100,6 +101,10 @@ class Clauses:
     def threshold(self, clause: str) -> float:
         """Return the probability from which a document has the clause: the best F1 on the training contracts."""
         return float(self._model.threshold[self._column(clause)])
+
+    def f1(self, clause: str) -> float:
+        """Return how well the clause is found: its F1 on training contracts, each judged by a model without it."""
+        return float(self._model.f1[self._column(clause)])
 
     def find(self, document_id: int, clause: str, k: int = 3) -> list[ClauseSentence]:
         """Return the k sentences that are most like the clause, best first; none of an empty document.

@@ -58,7 +58,7 @@ def test_an_empty_document_has_no_sentences_and_an_unknown_clause_is_an_error(co
 
 def test_scores_depend_on_the_sentence_and_what_stands_before_it() -> None:
     model = clauses.load()
-    assert len(model.clauses) == 41 and model.weights.shape == (len(model.rows), 41)
+    assert len(model.clauses) == len(model.f1) == 41 and model.weights.shape == (len(model.rows), 41)
     alone, twice = model.scores([LAW]), model.scores([LAW, LAW])
     assert np.allclose(alone[0], twice[0])
     assert model.scores([]).shape == (0, 41)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from localrag.search import clauses, ranking
 from localrag.search import query as queries
 from localrag.search.retrieval import Searcher
 from localrag.store.library import Library
+from localrag.store.text_analysis import FALLBACK
 from localrag.types import Citation, Document, Passage
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ _WITHOUT = (7.2, 0.0, 8.0, 0.0, 3.0), -6.2
 # Weights of: how far the classifier's log odds are above its threshold, and the log odds above; and the rest.
 _CLASSIFIED, _MAX_ODDS = (0.71, 0.5, -0.47), 9.2
 _MAX_QUOTE = 400
+_RELIABLE = 0.65  # F1 by which the classifier is trusted without the model
 # "12. Governing Law." or "Section 4.2 GOVERNING LAW:" at the beginning of a line.
 _NUMBER = r"^[ \t]*(?:(?:section|article|clause)\s+)?(?:\(?[\dIVXivxa-z]{1,4}(?:\.\d{1,2}){0,3}[.)]{0,2}[ \t]+)?"
 _FEATURES = ("dense", "like", "lexical", "wording", "heading")
@@ -51,8 +54,9 @@ class Evidence:
     passages: tuple[Passage, ...]
     odds: float  # log odds
     of: int  # passages of the document
-    quote: Citation | None = None  # the sentence that the classifier takes for the clause
+    quotes: tuple[Citation, ...] = ()  # the sentences that the classifier takes for the clause, best first
     known: bool = False  # the classifier counted
+    reliable: bool = False  # it knows this kind of clause well
     features: tuple[float, ...] = ()  # the best of each, and how far the classifier's log odds are above its threshold
 
     @property
@@ -100,28 +104,26 @@ class Clauses:
         )
         odds = float(features.max(0) @ np.array(weights, np.float32) + rest)
         found = Evidence(passages, odds, len(text.passages), features=tuple(map(float, features.max(0))))
-        return self._classified(item, pair[1], text, found) if item.clause else found
+        # The classifier knows English only.
+        return self._classified(item, pair[1], text, found) if item.clause and pair[1].language == FALLBACK else found
 
     def _classified(self, item: Item, document: Document, text: _Text, found: Evidence) -> Evidence:
         """Add what the classifier says: the odds, its best sentence, and the passage with it, first."""
-        best = self._classifier.find(document.id, item.clause, 1)
+        best = self._classifier.find(document.id, item.clause)
         if not best:
             return found
-        above = _log_odds(best[0].probability) - _log_odds(self._classifier.threshold(item.clause))
-        position, start, end = best[0].sentence
-        at = next((one for one in text.passages if one.position == position and one.start <= start < one.end), None)
-        passages, quote = found.passages, None
-        if at is not None:
-            first, last = start - at.start, min(end, at.end) - at.start
-            if last - first > _MAX_QUOTE:
-                last = first + len(at.text[first : first + _MAX_QUOTE].rpartition(" ")[0])
-            quote = cite_span(at, first, last)
-            others = [one for one in passages if (one.position, one.start) != (at.position, at.start)]
-            passages = (at, *others)[: len(passages)]
+        threshold = self._classifier.threshold(item.clause)
+        above = _log_odds(best[0].probability) - _log_odds(threshold)
+        cited = [_cited(one.sentence, text.passages) for one in best if one in best[:1] or one.probability >= threshold]
+        places = [place for place in cited if place is not None]
+        passages = {(one.position, one.start): one for one in (*(at for at, _ in places[:1]), *found.passages)}
         of_classifier, of_others, rest = _CLASSIFIED
-        odds = of_classifier * above + of_others * found.odds + rest
-        features = (*found.features, above)
-        return replace(found, passages=passages, odds=odds, quote=quote, known=True, features=features)
+        return replace(
+            found, passages=tuple(passages.values())[: len(found.passages)],
+            odds=of_classifier * above + of_others * found.odds + rest,
+            quotes=tuple(quote for _, quote in places), known=True,
+            reliable=self._classifier.f1(item.clause) >= _RELIABLE, features=(*found.features, above),
+        )  # fmt: skip
 
     def _of(self, pair: Pair) -> _Text:
         library, document = pair
@@ -131,6 +133,18 @@ class Clauses:
                 self._sought = {}  # an ingest changed the numbers of passages
             self._text = state, _text(library, document.id)
         return self._text[1]
+
+
+def _cited(sentence: clauses.Sentence, passages: Sequence[Passage]) -> tuple[Passage, Citation] | None:
+    """Return the passage that holds the beginning of a sentence, and the sentence as a quote."""
+    position, start, end = sentence
+    at = next((one for one in passages if one.position == position and one.start <= start < one.end), None)
+    if at is None:
+        return None
+    first, last = start - at.start, min(end, at.end) - at.start
+    if last - first > _MAX_QUOTE:
+        last = first + len(at.text[first : first + _MAX_QUOTE].rpartition(" ")[0])
+    return at, cite_span(at, first, last)
 
 
 def _log_odds(share: float) -> float:

@@ -80,6 +80,8 @@ def shown(value: Value) -> str:
 def _value(item: Item, looked: Looked) -> Value | None:
     """Return the value of the answer, else of the words that were quoted."""
     quote = looked.citation.quote if looked.citation else ""
+    if looked.model and not looked.answer and stated(item.type, quote) > 1:
+        quote = ""  # the model took none of several
     said = (values.read(item.type, words, item.choices) for words in (looked.answer, quote) if words)
     return next(filter(None, said), None)
 

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from localrag.answer import context
+from localrag.answer import context, values
 from localrag.answer.review import positions
 from localrag.answer.review.evidence import Clauses, Evidence
 from localrag.answer.review.playbook import IMPORTANCES, MEASURED, Item, Playbook
@@ -24,17 +24,21 @@ from localrag.answer.survey.leaf import Leaf, Material
 from localrag.answer.survey.leaf_question import Kind, LeafQuestion
 from localrag.answer.verify.citations import nearest
 from localrag.events import Reviewed
-from localrag.quantities import plural
+from localrag.quantities import phrases, plural
 from localrag.search.retrieval import Searcher
 from localrag.store.library import Library
 from localrag.store.reviews import Kept, Reviews, now
 from localrag.types import Citation, Document, Finding, Looked, NotRead, Passage
 
-_VERSION = "2"  # of how an item is looked for: another one asks everything again
+_VERSION = "3"  # of how an item is looked for: another one asks everything again
 # Likelihoods from which code alone decides, and below which a clause is absent; between, it is unsure.
 _FOUND_BY_CODE, _ABSENT_BY_CODE = 0.85, 0.1
-_FOUND_BY_CLASSIFIER, _ABSENT_BY_CLASSIFIER = 0.6, 0.2
+# A clause is there from the first by the classifier, if it knows the kind well, and absent below the second.
+LIKELY, _UNLIKELY = 0.3, 0.2
+_TURNED = 0.5  # log odds of a yes where the wording may say the opposite: six of ten were there
 _ABSENT = 0.3  # beside the model, which says no
+_READ = "all sentences of the document"
+(_NEGATED,) = phrases("localrag.answer", "review", "negated")
 _PASSAGES = 2  # read by the model for an item
 _ORDER = {"deviates": 0, "absent": 1, "unsure": 2, "found": 3}
 
@@ -139,12 +143,12 @@ def _by_code(item: Item, found: Evidence, document: Document) -> Looked | None:
     """Return what code decides alone; None where the model is to be asked."""
     if not found.of:
         return Looked(None, "", None, None, "nothing: it has no text", "", now())
-    read = f"{_all(found.of)} compared by code, none read by the model"
-    if found.likelihood <= (_ABSENT_BY_CLASSIFIER if found.known else _ABSENT_BY_CODE):
+    read = f"{_READ if found.known else _all(found.of)} compared by code, none read by the model"
+    if found.likelihood < (_UNLIKELY if found.known else _ABSENT_BY_CODE):
         return _absent(found.likelihood, read, "", document)
     quote = _quote(item, found)
-    sure = found.likelihood >= (_FOUND_BY_CLASSIFIER if found.known else _FOUND_BY_CODE)
-    if not sure or quote is None or not _readable(item, quote):
+    least = _FOUND_BY_CODE if not found.known else LIKELY if found.reliable and not _turned(item, quote) else 1.0
+    if found.likelihood < least or quote is None or not _readable(item, quote):
         return None
     return Looked(True, _words(item, quote), quote, found.likelihood, read, "", now())
 
@@ -165,13 +169,22 @@ def _topic(item: Item) -> str:
 
 
 def _quote(item: Item, found: Evidence) -> Citation | None:
-    return found.quote or next(iter(nearest(_topic(item), found.passages[:1])), None)
+    quotes = found.quotes or nearest(_topic(item), found.passages[:1])
+    return next((one for one in quotes if _readable(item, one)), next(iter(quotes), None))
+
+
+def _turned(item: Item, quote: Citation | None) -> bool:
+    """Return whether words may say the opposite of the clause: they negate something, and its examples do not."""
+    said = quote is not None and _NEGATED.search(quote.quote)
+    return item.type == "yes/no" and bool(said) and not any(map(_NEGATED.search, item.like))
 
 
 def _readable(item: Item, quote: Citation) -> bool:
     """Return whether code can take the value from these words without the model."""
     if item.type in MEASURED:
         return positions.stated(item.type, quote.quote) == 1
+    if item.type == "choice":
+        return values.read("choice", quote.quote, item.choices) is not None
     return item.type in ("yes/no", "text")
 
 
@@ -183,25 +196,38 @@ def _asked(item: Item, found: Evidence, pair: Pair, work: Work) -> Looked | None
     """Put an item to the model; None where it was stopped."""
     document = pair[1]
     tools = work.tools()
-    passages = found.passages
+    certain = found.reliable and found.likelihood >= LIKELY  # only its value, or which way it goes, is open
+    passages = found.passages[:1] if certain else found.passages
     work.injections += context.injections_in(passages)
     kind: Kind = "existence" if item.type == "yes/no" else "value"
     question = LeafQuestion(kind, item.question, _topic(item), work.playbook.applies_to)
-    material = Material(passages, "passages", standing=found.odds, cache=tools.cache([pair], ""))
     quote = _quote(item, found)
+    standing = min(found.odds, _TURNED) if certain and kind == "existence" else found.odds
+    material = Material(passages, "passages", standing=standing, cache=tools.cache([pair], ""))
     write = quote is None or not _readable(item, quote)
     made = survey.put(question, pair, material, tools, work.stop, prior=found.odds, write=write)
     if made is None:
         return None
     read = "the whole document" if len(passages) >= found.of else f"the best {len(passages)} of {found.of} passages"
+    read = f"{_READ} by code, {read} by the model" if found.known else read
     likelihood, model = _likelihood(made, kind, found, tools), tools.model.model
-    cited = made.citation if write else quote
+    elsewhere = kind == "existence" and quote and not _together(quote, made.citation, passages)  # another one convinced
+    cited = made.citation if write or elsewhere else quote
     if made.found and cited is not None and not made.withheld:
         answer = made.answer if write else _words(item, cited)
         return Looked(True, answer, cited, likelihood, read, model, now())
+    if certain and kind == "value":
+        return Looked(True, "", quote, found.likelihood, read, model, now())  # it is there, but its value was not read
     if likelihood < _ABSENT:
         return _absent(likelihood, read, model, document)
     return Looked(None, "", quote, likelihood, read, model, now())
+
+
+def _together(one: Citation, other: Citation | None, passages: Sequence[Passage]) -> bool:
+    """Return whether a passage holds the beginnings of both quotes."""
+    return other is not None and one.page == other.page and any(
+        all(passage.start <= at.start < passage.end for at in (one, other)) for passage in passages
+    )  # fmt: skip
 
 
 def _likelihood(made: Leaf, kind: Kind, found: Evidence, tools: survey.Tools) -> float:

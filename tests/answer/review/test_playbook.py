@@ -51,6 +51,7 @@ def test_a_position_is_written_short_or_in_full(text: str, wanted: Expect | None
         (HEAD + "    expect: {at_least: 3 days}\n", 3, ("term", "at_least")),
         (HEAD + "    type: choice\n", 3, ("term", "choices")),
         (HEAD + "    type: choice\n    choices: [a, b]\n    expect: c\n", 3, ("term", "'c'")),
+        (HEAD + "    clause: weather\n", 3, ("term", "'weather'", "governing-law")),
         (HEAD + "    id: again\n", 5, ("'id'", "twice")),
         (HEAD + "  - id: term\n    question: Again?\n", 5, ("same id",)),
         ("title: &a Test\nitems: [{id: a, question: *a}]\n", 2, ("aliases",)),
@@ -93,6 +94,7 @@ def test_a_playbook_is_a_file_or_comes_with_localrag(tmp_path: Path) -> None:
 
 def test_the_schema_names_every_field_and_forbids_others() -> None:
     made = playbook.schema()["$defs"]
+    assert "governing-law" in made["Item"]["properties"]["clause"]["enum"]
     for kind in (Playbook, Item, Expect):
         assert set(made[kind.__name__]["properties"]) == set(kind.__struct_fields__)
         assert made[kind.__name__]["additionalProperties"] is False

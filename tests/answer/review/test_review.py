@@ -14,12 +14,13 @@ from localrag import api
 from localrag.answer.assistant import Assistant
 from localrag.answer.review import evidence, review
 from localrag.answer.review.evidence import Evidence
-from localrag.answer.review.playbook import Expect, Item, Playbook
+from localrag.answer.review.playbook import Expect, Item, ItemType, Playbook
 from localrag.errors import NotFoundError
 from localrag.events import ReviewEnded
 from localrag.lifecycle.encrypt import encrypt
 from localrag.lifecycle.forget import forget
 from localrag.proofs.forgotten import prove_forgotten
+from localrag.search.retrieval import Searcher
 from localrag.security import audit
 from localrag.security.encryption import keyring, unlocked
 from localrag.settings import Settings
@@ -233,3 +234,66 @@ def test_what_was_found_survives_a_kill(shelf: Shelf, settings: Settings, models
     second.close()
     assert len(ended.findings) == 6 and all(one.new for one in ended.findings)
     assert {(one.document, one.item) for one in seen} < {(one.document, one.item) for one in ended.findings}
+
+
+def clause(name: str, question: str, kind: ItemType = "yes/no", like: tuple[str, ...] = ()) -> Playbook:
+    return Playbook("Test", (Item(name, question, kind, like=like, clause=name),))
+
+
+def test_a_clause_that_is_known_well_is_found_or_absent_without_a_model(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    law = "This Agreement shall be governed by and construed in accordance with the laws of the State of Ohio."
+    shelf("law", {"a.txt": f"{FILLER}\n\nGoverning Law. {law}", "b.txt": FILLER})
+    ended = reviewed(assistant, "law", clause("governing-law", "Which law governs?", "text"))
+    there, missing = ended.findings
+    assert (there.state, missing.state) == ("found", "absent") and "generator" not in models.loaded
+    assert there.citation and law in there.citation.quote and there.citation.quote in there.value
+    assert all("all sentences of the document" in one.read and not one.model for one in ended.findings)
+
+
+def test_code_reads_a_single_value_of_the_quote_and_the_model_others(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    renewed = "Renewal. This Agreement shall automatically renew for successive periods of one (1) year each"
+    shelf(
+        "law", {"a.txt": f"{FILLER}\n\n{renewed}.", "b.txt": f"{FILLER}\n\n{renewed}, unless ended by 90 days' notice."}
+    )
+    models.generator.weights = [("", "yes")]
+    models.generator.script = [("", json.dumps({"found": False, "answer": "", "quote": ""}))]
+    one, two = reviewed(assistant, "law", clause("renewal-term", "For how long is it renewed?", "duration")).findings
+    assert (one.state, one.value, one.model) == ("found", "1 year", "")
+    # The clause is there, though the model finds no value among two.
+    assert (two.state, two.value, two.model) == ("found", "", "scripted")
+
+
+@pytest.mark.parametrize(("answer", "state"), [("yes", "found"), ("no", "absent")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("exclusivity", "Exclusivity. This Agreement does not give Distributor the exclusive right to sell the Products."),
+        ("non-compete", "During the term Distributor shall not sell, market or develop any products that compete with the Products."),
+    ],
+)  # fmt: skip
+def test_the_model_confirms_what_may_say_the_opposite_or_is_known_less_well(
+    name: str, text: str, answer: str, state: str, assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("law", {"a.txt": f"{FILLER}\n\n{text}"})
+    models.generator.weights = [("", answer)]
+    models.generator.script = [("", json.dumps({"found": True, "answer": answer, "quote": ""}))]
+    (found,) = reviewed(assistant, "law", clause(name, "Is a party bound?")).findings
+    assert (found.state, found.model) == (state, "scripted")
+    assert "all sentences of the document by code" in found.read
+
+
+def test_the_classifier_is_asked_of_english_documents_only(
+    assistant: Assistant, models: Any, shelf: Shelf, settings: Settings
+) -> None:
+    german = "Dieser Vertrag unterliegt dem Recht der Bundesrepublik Deutschland und wird nach ihm ausgelegt. " * 9
+    library = shelf("law", {"a.txt": german, "b.txt": FILLER})
+    clauses, (item,) = (
+        evidence.Clauses(library, Searcher(settings)),
+        clause("governing-law", "Welches Recht gilt?").items,
+    )
+    known = [clauses.evidence(item, (library, document)).known for document in library.documents()]
+    assert known == [False, True]

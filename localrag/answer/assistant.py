@@ -348,10 +348,14 @@ class Assistant:
         together = not short and answering.explains(query)
         clean = [replace(passage, text=prompt_injection.removed(passage.text)) for passage in passages if short]
         picked = citations.picked(query.search_text, clean, _PICKED)
+        again = sum(model.count(f"\n\n{prompts.heading(one)}\n{prompts.shown(one)}") for one in picked)
+        used = answering.window_use(model, fitted.tokens + again, fitted.history, query)
+        if picked and used["free"] < min(self._settings.answer_tokens, model.window // 4):
+            picked, used = [], answering.window_use(model, fitted.tokens, fitted.history, query)
         return Prompt(
             prompts.passages_prompt(query.text, ordered, fitted.history, together=together, picked=picked), passages,
             None if together else self._passage_cache([run[0] for run in prompts.runs(ordered)], query.documents),
-            context=answering.window_use(model, fitted.tokens, fitted.history, query),
+            context=used,
             looked_at=context.share_read(passages, query.documents, query.only)
             + context.history_read(fitted.shortened, fitted.left_out),
         )  # fmt: skip

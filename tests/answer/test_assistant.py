@@ -17,6 +17,7 @@ from asking import DOGS, FILLER, LEASE, Keeping, Shelf, ask, verified
 from fakes import HashingEmbedder, ScriptedGenerator
 
 from localrag import api, embeddings
+from localrag.answer import prompts
 from localrag.answer.assistant import Assistant
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import ModelError, NotFoundError, StorageError, UsageError
@@ -451,6 +452,18 @@ def test_passages_are_read_together_for_an_explanation(
     with closing(Assistant(replace(settings, answer_form=form))) as assistant:
         ask(assistant, question, "large", mode="retrieve")
     assert any(message.blocks for message in models.generator.prompts[-1]) is not together
+
+
+@pytest.mark.parametrize(("window", "again"), [(4096, True), (700, False)])
+def test_the_best_sentences_come_once_more_for_a_short_answer_where_they_fit(
+    settings: Settings, models: Any, large: Library, window: int, again: bool
+) -> None:
+    with closing(Assistant(replace(settings, answer_form="short", passages=100))) as assistant:
+        models.generator.window = window
+        ask(assistant, "What does clause 7 settle?", "large", mode="retrieve")
+    (last,) = models.generator.prompts[-1][-1:]
+    assert (prompts.WORDS["picked"] in last.text) is again
+    assert models.generator.count(last.whole) < models.generator.window
 
 
 def test_a_misspelt_question_for_an_explanation_is_one_as_well(assistant: Assistant, models: Any, shelf: Shelf) -> None:

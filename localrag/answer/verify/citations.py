@@ -111,7 +111,7 @@ def picked(question: str, passages: Sequence[Passage], count: int) -> list[Passa
     best = sorted(work.spans, key=lambda span: -_share(work.question & span.terms, work.question, work))[:count]
     found = []
     for number, passage in enumerate(passages):
-        own = sorted((span.start, span.end) for span in best if span.passage == number)
+        own = sorted(_window(span, work.question, work) for span in best if span.passage == number)
         if own:
             found.append(replace(passage, text="\n".join(passage.text[start:end] for start, end in own)))
     return found

@@ -217,6 +217,8 @@ def test_sentences_with_the_rare_words_of_a_question_are_picked_in_reading_order
     found = picked("What deposit secures the rent?", [two, one], 2)
     assert [passage.text for passage in found] == ["The rent is due monthly.\nA deposit secures the rent."]
     assert picked("What?", [], 3) == []
+    (long,) = picked("Which rent?", [passage(" ".join(f"hall{n} has a roof" for n in range(300)) + " and a rent.")], 3)
+    assert "rent" in long.text and len(long.text) <= 320
 
 
 def test_without_passages_nothing_is_cited() -> None:

@@ -30,8 +30,8 @@ _MAX_FLAGS = 20
 _MAX_SEARCHED = 400_000  # characters of passages searched for a fact that is not in what is cited
 # Share of the other words of a claim that a sentence must have to be cited for its number.
 _MIN_SHARED = 0.4
-_YES_OR_NO, _YES, _COMPARED, _ABOUT = quantities.phrases(
-    "localrag.answer", "fact_checks", "yes_or_no", "yes", "compared", "about"
+_YES_OR_NO, _YES, _COMPARED, _DATED, _ABOUT = quantities.phrases(
+    "localrag.answer", "fact_checks", "yes_or_no", "yes", "compared", "dated", "about"
 )
 _BEFORE_PAGE = re.compile(r"(?:\b(?:pp?|s|pages?|seiten?|página|passages?|documents?|slides?|sheets?)\.?|第)\s*$", re.I)
 
@@ -121,13 +121,14 @@ def _flag(fact: Fact, passage: Passage | None, sources: _Sources) -> Flag:
 def _affirmed(text: str, sources: _Sources) -> Iterator[Fact]:
     """Yield the amounts, spans of time, shares and days of a question that "Yes" says are so, without support.
 
-    "More than 30 days?" is not asked to be in the text.
+    "More than 30 days?" and "before 1 May?" are not asked to be in the text.
     """
     question = sources.question
     affirms = _YES.match(text) and _YES_OR_NO.match(question)
     for fact in find_numbers(question, sources.number_language) if affirms else ():
-        told = fact.kind == "amount" or fact.days or (fact.amount and fact.amount.unit)
-        if told and not (_COMPARED.search(question[: fact.start]) or sources.numbers.supports(fact, sources.language)):
+        told, before = fact.kind == "amount" or fact.days or (fact.amount and fact.amount.unit), question[: fact.start]
+        compared = _COMPARED.search(before) or (fact.kind == "date" and _DATED.search(before))
+        if told and not compared and not sources.numbers.supports(fact, sources.language):
             yield fact
 
 

@@ -79,6 +79,11 @@ def test_a_number_of_an_open_question_may_be_repeated_but_not_confirmed() -> Non
         ("Is the yearly rent EUR 58,000?", "No. [1]", None),
         ("Is the yearly rent more than EUR 40,000?", "Yes. [1]", None),
         ("Did Hall 3 have a tenant in 2019?", "Yes. [1]", None),
+        ("Does the lease end before 1 June 2031?", "Yes. [1]", None),
+        ("Is the lease still valid on 1 May 2029?", "Yes. [1]", None),
+        ("Endet der lease vor dem 1. Juni 2031?", "Ja. [1]", None),
+        ("Is the notice between 60 days and 120 days?", "Yes. [1]", None),
+        ("Does the lease have SIM cards for 60 days?", "SIM cards are there. [1]", None),
     ],
 )
 def test_a_figure_of_the_question_that_yes_affirms_must_be_cited(

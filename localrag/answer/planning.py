@@ -157,8 +157,9 @@ def _pointed(
     """Return the documents to read, if it comes to reading, and the passages where they had to be searched."""
     only = Pointed(tuple(query.documents), "only")
     few = len(query.documents) <= document_matching.MAX_READ or signals.tokens <= signals.read_tokens
-    short = few and signals.tokens <= signals.retrieve_tokens and meant.kind in ("look-up", "existence")
-    if meant.kind == "each":
+    # In little text the best passage fits badly even where it has the answer, so its score is no sign.
+    short = few and signals.tokens <= signals.retrieve_tokens
+    if meant.kind == "each" or (meant.kind in ("look-up", "existence") and short):
         return (only if few else Pointed()), ()
     named = document_matching.by_name(query.text, query.documents)
     if not named.documents and query.search_text != query.text:
@@ -174,9 +175,9 @@ def _pointed(
     except NotFoundError:
         pass
     except (ModelError, EmbedderMismatch):
-        if query.mode != "read" and not short:  # these can be read without one
+        if query.mode != "read":  # which needs no search
             raise
-    if short or len(query.documents) == 1:
+    if len(query.documents) == 1:
         return only, hits
     best = document_matching.of_passage(hits[0], query.documents) if hits else ()
     if meant.kind in ("look-up", "existence") and named.documents and best != named.documents:

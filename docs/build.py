@@ -134,6 +134,7 @@ def _shown(default: object) -> str:
 SCREENS = {
     "ChatScreen": "The conversation",
     "ResultsScreen": "The table of a survey (Ctrl+T)",
+    "ReviewScreen": "The grid of a review (/review)",
     "SessionsScreen": "Conversations (F7)",
     "SettingsScreen": "Settings (F8)",
     "EditScreen": "Changing a setting",

@@ -23,6 +23,8 @@ from localrag.events import (
     Piece,
     Planned,
     PromptRead,
+    Reviewed,
+    ReviewEnded,
     Warmed,
 )
 from localrag.ingest.source_files import FileState, PageImage
@@ -33,6 +35,7 @@ from localrag.types import (
     EVERYTHING,
     Answer,
     Citation,
+    Decision,
     Document,
     Filter,
     Mode,
@@ -42,6 +45,7 @@ from localrag.types import (
     Seconds,
     Turn,
     Usage,
+    Verdict,
 )
 from localrag.worker.engine import Folder, Opened, Shelf, Shelved
 
@@ -207,6 +211,28 @@ class FakeEngine:
 
     def read_ahead(self, **how: Any) -> Iterator[Any]:
         return self.world.assistant.read_ahead(**how)
+
+    def review(
+        self, playbook: str, *, libraries: Sequence[str], documents: Filter, stop: Callable[[], bool]
+    ) -> Iterator[Reviewed | ReviewEnded]:
+        self.world.reviewed.append((playbook, libraries, documents))
+        for step in self.world.review:
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, Gate):
+                if not step.wait(stop):
+                    yield ReviewEnded((), (), True)
+                    return
+            else:
+                yield step
+
+    def decide(
+        self, playbook: str, *, item: str, library: str, document: str, verdict: Verdict, comment: str
+    ) -> Decision:
+        if isinstance(self.world.deciding, LocalragError):
+            raise self.world.deciding
+        self.world.decided.append((library, document, item, verdict, comment))
+        return Decision(verdict, comment, "anna", "2026-03-01T09:00:00+00:00")
 
     def ingest(
         self, library: str, folder: Path, *, stop: Callable[[], bool]
@@ -414,6 +440,10 @@ class FakeWorld:
     file_state: FileState = "same"
     picture: PageImage | LocalragError = WHITE
     pictured: list[tuple[str, int | None, tuple[tuple[int, int], ...]]] = field(default_factory=list)
+    review: Sequence[Reviewed | ReviewEnded | Gate | Exception] = ()
+    reviewed: list[tuple[str, Sequence[str], Filter]] = field(default_factory=list)
+    decided: list[tuple[str, str, str, Verdict, str]] = field(default_factory=list)
+    deciding: LocalragError | None = None
     noted: list[tuple[str, str, int | None] | LocalragError] = field(default_factory=list)
 
     def core(self) -> Core:

@@ -46,7 +46,7 @@ def complete_playbook(ctx: click.Context, param: click.Parameter, incomplete: st
 
     from localrag.answer.review import playbook
 
-    names = [name for name, _ in playbook.shipped() if name.startswith(incomplete)]
+    names = [name for name in playbook.names() if name.startswith(incomplete)]
     return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from localrag.types import Mode
 
-Choices = Literal["", "models", "libraries", "formats", "thinking"]
+Choices = Literal["", "models", "libraries", "formats", "thinking", "playbooks"]
 
 FORMATS = ("markdown", "html", "docx", "json")
 THINKING = ("off", "on", "auto")
@@ -60,6 +60,7 @@ COMMANDS = (
     _mode("survey", "Ask each document by itself"),
     _mode("exact", "Count, find and list with code"),
     _mode("auto", "Let localrag choose"),
+    Command("review", "PLAYBOOK", "Check the documents against a playbook", "review", choices="playbooks"),
     Command("again", "", "Answer the last question again, with another plan", "again"),
     Command("model", "ID", "Answer with another model", "app.use_model", choices="models"),
     Command("think", "on|off|auto", "Let the model reason before it answers", "app.think", choices="thinking"),
@@ -92,9 +93,13 @@ class Known:
     documents: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    playbooks: tuple[str, ...] = ()
 
     def choices(self, command: Command) -> tuple[str, ...]:
-        known = {"models": self.models, "libraries": self.libraries, "formats": FORMATS, "thinking": THINKING}
+        known = {
+            "models": self.models, "libraries": self.libraries, "formats": FORMATS, "thinking": THINKING,
+            "playbooks": self.playbooks,
+        }  # fmt: skip
         return known.get(command.choices, ())
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 WORKER = "localrag.worker.worker"
 _POLL = 0.02  # seconds between two calls of `stop`
-_ASK_CALLS = ("ask", "read_ahead")
+_ASK_CALLS = ("ask", "read_ahead", "review")
 _END_SECONDS = 0.5  # for a worker to end by itself; killing it leaves the library usable
 _MAX_WAITING = 256 << 20  # bytes of replies that nobody takes
 _MAX_STDERR = 4000  # bytes

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any, Protocol, get_args, get_origin, get_type_hints
 
 from localrag import protocol
-from localrag.events import Event, Failure, IngestProgress, IngestReport, Warmed
+from localrag.events import Event, Failure, IngestProgress, IngestReport, Reviewed, ReviewEnded, Warmed
 from localrag.ingest.source_files import FileState, PageImage
 from localrag.protocol import Message
 from localrag.settings import Settings
-from localrag.types import EVERYTHING, Document, Filter, Mode, Page, Turn
+from localrag.types import EVERYTHING, Decision, Document, Filter, Mode, Page, Turn, Verdict
 
 # Calls that share the model: one runs at a time.
-MODEL_CALLS = frozenset({"load", "ask", "read_ahead", "warm", "configure"})
+MODEL_CALLS = frozenset({"load", "ask", "read_ahead", "review", "warm", "configure"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,17 @@ class Engine(Protocol):
         draft: str = "", mode: Mode = "auto", history: Sequence[Turn] = (), stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Warmed]:  # fmt: skip
         """See `Assistant.read_ahead`."""
+
+    def review(
+        self, playbook: str, *, libraries: Sequence[str], documents: Filter = EVERYTHING,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Reviewed | ReviewEnded]:  # fmt: skip
+        """See `Assistant.review`; `playbook` is its YAML. The end has no findings: they came one by one."""
+
+    def decide(
+        self, playbook: str, *, item: str, library: str, document: str, verdict: Verdict, comment: str = ""
+    ) -> Decision:  # fmt: skip
+        """See `Assistant.decide`."""
 
     def ingest(
         self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False

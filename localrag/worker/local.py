@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from localrag import api, policy
 from localrag.answer import planning
 from localrag.answer.assistant import Assistant
 from localrag.errors import Cancelled, ModelError, ReadError
-from localrag.events import Event, IngestProgress, IngestReport
+from localrag.events import Event, IngestProgress, IngestReport, Reviewed, ReviewEnded
 from localrag.ingest import scan, source_files
 from localrag.ingest.readers.source import Options
 from localrag.ingest.source_files import PageImage
@@ -20,10 +21,11 @@ from localrag.llm import calibration, loading, prompt_cache
 from localrag.security.encryption.unlocked import encrypted_folder
 from localrag.settings import Settings
 from localrag.store import names
-from localrag.types import Document
+from localrag.types import Decision, Document
 from localrag.worker.engine import Folder, Opened, Shelf, Shelved
 
 if TYPE_CHECKING:
+    from localrag.answer.review.playbook import Playbook
     from localrag.ingest.readers.isolate import Drawer
 
 _POLL = 0.2
@@ -46,6 +48,15 @@ class LocalEngine:
         if options is not None:
             self._assistant.configure(self._settings.with_options(**options))
         return self._assistant.ask(question, **how)
+
+    def review(self, playbook: str, **how: Any) -> Iterator[Reviewed | ReviewEnded]:
+        for event in self._assistant.review(_playbook(playbook), **how):
+            yield replace(event, findings=()) if isinstance(event, ReviewEnded) else event
+
+    def decide(self, playbook: str, **mark: Any) -> Decision:
+        # The other assistant belongs to the thread of the model, which may be reviewing.
+        with closing(Assistant(self._settings)) as assistant:
+            return assistant.decide(_playbook(playbook), **mark)
 
     def ingest(
         self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False
@@ -176,3 +187,9 @@ class LocalEngine:
         drawer, self._drawer = self._drawer, None
         if drawer is not None:
             drawer.close()
+
+
+def _playbook(text: str) -> Playbook:
+    from localrag.answer.review import playbook
+
+    return playbook.parse(text.encode(), "the playbook")

@@ -20,7 +20,7 @@ def texts(before: str) -> list[str]:
 @pytest.mark.parametrize(
     ("before", "offered"),
     [
-        ("/re", ["/read ", "/retrieve "]),
+        ("/re", ["/read ", "/retrieve ", "/review "]),
         ("/ne", ["/new"]),
         ("What is 1/2", []),
         ("/etc/hosts", []),

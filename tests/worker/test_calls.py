@@ -9,15 +9,18 @@ import pytest
 
 from localrag import protocol
 from localrag.errors import ModelError
-from localrag.events import Answered, Delta, Event, IngestReport, Warmed
+from localrag.events import Answered, Delta, Event, IngestReport, Reviewed, ReviewEnded, Warmed
 from localrag.ingest.source_files import PageImage
 from localrag.settings import Settings
-from localrag.types import Answer, Citation, Document, Filter, Page, Plan, Turn
+from localrag.types import Answer, Citation, Decision, Document, Filter, Finding, Page, Plan, Turn
 from localrag.worker import engine as calls
 from localrag.worker.engine import Engine, Folder, Opened, call_of
 
 DOCUMENT = Document(1, "/root", "a\udcff.pdf", "T", "ab" * 32, 9, 1, 5, True)
 CITATION = Citation("contracts", "a.pdf", 1, None, "p. 1", "notice", 0, 6, 1)
+DECISION = Decision("accepted", "agreed", "anna", "2026-03-01T09:00:00+00:00")
+FINDING = Finding("contracts", "a.pdf", "term", "Term", "How long?", "high", "deviates", "3 years", False, "too long",
+                  CITATION, 0.9, "all", "", decision=DECISION)  # fmt: skip
 ANSWER = Answer("Q?", "A", True, Plan("read", "small", {"tokens": 3}), (CITATION,), table=({"a": 1.5},))
 
 
@@ -58,6 +61,7 @@ def test_every_dataclass_that_travels_is_frozen_and_runs_no_code() -> None:
         ("load", "qwen"), ("ask", Answered(ANSWER)), ("ask", Delta("x\udcff 𝔸\n\x00")), ("look_at", Folder("a", True, 3)),
         ("ingest", IngestReport("a", "/r", ("x",), moved=(("a", "b"),), ignored={".x": 2})),
         ("page", Opened(DOCUMENT, Page("text", 1), 3, "/papers/a")), ("libraries", ("a", "b")), ("configure", None),
+        ("review", Reviewed(1, 2, 1, 1, FINDING)), ("review", ReviewEnded((), (), True)), ("decide", DECISION),
         ("page_image", PageImage(1, 2, "AAEC", ((0.0, 0.5, 1.0, 1.0),))),
     ],
 )  # fmt: skip

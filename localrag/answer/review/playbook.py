@@ -103,11 +103,20 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
+def names() -> list[str]:
+    """Return the names of the playbooks that come with localrag."""
+    files = resources.files(__package__).joinpath(_FOLDER).iterdir()
+    return sorted(path.name.removesuffix(".yaml") for path in files if path.name.endswith(".yaml"))
+
+
 def shipped() -> list[tuple[str, Playbook]]:
     """Return the playbooks that come with localrag, by name."""
-    files = resources.files(__package__).joinpath(_FOLDER).iterdir()
-    found = {path.name.removesuffix(".yaml"): path.read_bytes() for path in files if path.name.endswith(".yaml")}
-    return [(name, parse(data, f"{name}.yaml")) for name, data in sorted(found.items())]
+    return [(name, _shipped(name)) for name in names()]
+
+
+def _shipped(name: str) -> Playbook:
+    file = resources.files(__package__).joinpath(_FOLDER, f"{name}.yaml")
+    return parse(file.read_bytes(), file.name)
 
 
 def load(named: str) -> Playbook:
@@ -117,9 +126,9 @@ def load(named: str) -> Playbook:
     """
     path = Path(named)
     if path.suffix.lower() not in (".yaml", ".yml") and not path.is_file():
-        there = dict(shipped())
+        there = names()
         if named in there:
-            return there[named]
+            return _shipped(named)
         hint = f"Those that come with localrag: {', '.join(there)}. Or name a file: PLAYBOOK.yaml."
         raise NotFoundError(f"there is no playbook {named!r}", hint)
     try:

@@ -16,6 +16,7 @@ from localrag.sessions.export.contents import Source as Cited
 from localrag.types import Finding, source
 
 _TEXTS = (".docx", ".html", ".md")
+SUFFIXES = tuple(dict.fromkeys((*_TEXTS, *table_export.SUFFIXES)))
 
 
 def check(path: Path) -> None:
@@ -26,7 +27,7 @@ def check(path: Path) -> None:
 
 
 def save(
-    findings: Sequence[Finding], title: str, ended: ReviewEnded, path: Path, record_of: Callable[[str], Path],
+    findings: Sequence[Finding], title: str, ended: ReviewEnded, path: Path, record_of: Callable[[str], Path | None],
     recipients: Recipients | None = None,
 ) -> Path:  # fmt: skip
     """Write a report or a table of the findings; see `table_export.save`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
@@ -21,6 +22,7 @@ from localrag.errors import LocalragError
 from localrag.search import filters
 from localrag.security.terminal import counted
 from localrag.tui.chat_state import ChatState, Resumed, Scope, Trouble, earlier_questions, restore_settings
+from localrag.tui.commands import Known
 from localrag.tui.lanes import Core
 from localrag.tui.text import clean_line, error_line, shorten_all
 from localrag.tui.widgets.asking import Asking, QuestionInput
@@ -120,7 +122,7 @@ class ChatScreen(Screen[None]):
         try:
             shelves = await pages.result(lambda: tuple(engine.shelf(name) for name in libraries))
             tops = await pages.result(lambda: build(shelves))
-            models, known = await pages.result(lambda: (engine.models(), engine.libraries()))
+            found = await pages.result(lambda: (engine.models(), engine.libraries(), playbook_names()))
             if first:
                 self._asking.field.remember(await pages.result(lambda: earlier_questions(self._core, libraries)))
         except LocalragError as error:
@@ -131,7 +133,7 @@ class ChatScreen(Screen[None]):
         paths = (one.document.path for shelf in shelves for one in shelf.documents)
         documents = tuple(dict.fromkeys(path for path in paths if clean_line(path) == path and '"' not in path))
         asking = self._asking
-        asking.known = replace(asking.known, documents=documents, models=models, libraries=known)
+        asking.known = Known(documents, *found)
         asking.max_tokens = min((shelf.most for shelf in shelves), default=0)
         self._shelves = shelves
         self._library.show(shelves, tops)
@@ -192,6 +194,22 @@ class ChatScreen(Screen[None]):
             from localrag.tui.screens.results import ResultsScreen
 
             self.app.push_screen(ResultsScreen(self._core, results))
+
+    @work
+    async def action_review(self, named: str) -> None:
+        """Check the ticked documents, or all, against a playbook: one that is shipped, by its name, or a file."""
+        from localrag.answer.review import playbook
+        from localrag.tui.screens.review import ReviewScreen
+
+        if self._asking.answering:
+            self._asking.say_still_coming()
+            return
+        try:
+            loaded = await self.app.lanes["pages"].result(lambda: playbook.load(str(Path(named).expanduser())))
+        except LocalragError as error:
+            self.notify(error_line(error), severity="error", timeout=10, markup=False)
+            return
+        self.app.push_screen(ReviewScreen(self._core, loaded, self.scope))
 
     def action_toggle_library(self) -> None:
         if self._library.has_focus_within:
@@ -355,6 +373,12 @@ class ChatScreen(Screen[None]):
         )  # fmt: skip
         instructions = tuple(dict.fromkeys(shelf.instructions for shelf in shelves if shelf.instructions))
         self._conversation.greet(scope.libraries, narrowed, instructions)
+
+
+def playbook_names() -> tuple[str, ...]:
+    from localrag.answer.review import playbook
+
+    return tuple(playbook.names())
 
 
 def narrowed_line(these: tuple[Name, ...], total: int) -> Content:

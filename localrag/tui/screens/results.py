@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -56,7 +58,7 @@ class ResultsScreen(Screen[None]):
         super().__init__()
         self._core = core
         self._results = results
-        self._drawn: tuple[int, bool] | None = None  # rows, and whether they were complete
+        self._drawn: tuple[int, bool] | None = None  # the stage that was drawn
         self._columns: tuple[str, ...] = ()
         self._sorted_by = ""
         self._descending = False
@@ -83,24 +85,51 @@ class ResultsScreen(Screen[None]):
 
     def _update(self) -> None:
         """Show rows that have come since."""
-        if self._drawn not in (None, (len(self._results.lines), self._results.complete)):
+        if self._drawn not in (None, self._stage):
             self._draw()
 
+    @property
+    def _stage(self) -> tuple[int, bool]:
+        """How much has come, and whether that is all."""
+        return len(self._results.lines), self._results.complete
+
     def _draw(self) -> None:
-        self._drawn = (len(self._results.lines), self._results.complete)
-        self._columns = self._results.columns
-        lines = survey_table.matching(self._results.lines, self._filter.value)
-        if self._sorted_by in self._columns:
-            lines = survey_table.ordered(lines, self._sorted_by, descending=self._descending)
-        current, self._lines = self._line, list(lines)
+        self._drawn = self._stage
+        current, column = self._line, self._column if self._lines else ""
+        self._columns, self._lines = self._chosen()
         self._table.clear(columns=True)
-        for number, name in enumerate(self._columns, 1):
-            self._table.add_column(_cell(survey_table.title(name) + self._mark(number, name)), key=name)
-        self._table.add_rows([_cell(line.cells.get(name, "")) for name in self._columns] for line in lines)
+        rows = [[self._cell(line, name) for name in self._columns] for line in self._lines]
+        for number, name in enumerate(self._columns):
+            head = self._head(number + 1, name)
+            # A table that finds its widths itself shows narrow columns first, each time that rows come.
+            width = max(head.cell_len, *(row[number].cell_len for row in rows), 1)
+            self._table.add_column(head, width=width, key=name)
+        self._table.add_rows(rows)
         # Compare by identity: two rows may be equal.
-        row = next((at for at, line in enumerate(lines) if line is current), 0)
-        self._table.move_cursor(row=row, animate=False)
+        row = next((at for at, line in enumerate(self._lines) if line is current), 0)
+        at = self._columns.index(column) if column in self._columns else min(1, len(self._columns))
+        self._table.move_cursor(row=row, column=at, animate=False)
         self._draw_title()
+
+    def _chosen(self) -> tuple[tuple[str, ...], list[Line]]:
+        """The columns and rows to show, in their order."""
+        columns = self._results.columns
+        lines = survey_table.matching(self._results.lines, self._filter.value)
+        if self._sorted_by in columns:
+            lines = survey_table.ordered(lines, self._sorted_by, descending=self._descending)
+        return columns, lines
+
+    def _head(self, number: int, name: str) -> Text:
+        return _cell(survey_table.title(name) + self._mark(number, name))
+
+    def _cell(self, line: Line, name: str) -> Text:
+        return _cell(line.cells.get(name, ""))
+
+    @property
+    def _column(self) -> str:
+        """The name of the column under the cursor."""
+        at = self._table.cursor_column
+        return self._columns[at] if at < len(self._columns) else ""
 
     @property
     def _line(self) -> Line | None:
@@ -201,22 +230,26 @@ class ResultsScreen(Screen[None]):
             return
         total = counted(len(self._results.lines), "row")
         about = f"{total if len(rows) == len(self._results.lines) else f'{len(rows):,} of {total}'}, in the order shown"
-        path = await self.app.push_screen_wait(
-            InputScreen(
-                "Export the table", about, file_name(question), endings=table_export.SUFFIXES,
-                check=lambda typed: table_export.check(check_file(typed)),
-            )
+        asked = InputScreen(
+            "Export the table", about, file_name(question), endings=table_export.SUFFIXES,
+            check=lambda typed: table_export.check(check_file(typed)),
         )  # fmt: skip
+        record_of = self._core.store.record_of
+        await self._export(
+            asked, lambda path: table_export.save(rows, path, question, record_of), counted(len(rows), "row")
+        )
+
+    async def _export(self, asked: InputScreen, save: Callable[[Path], object], what: str) -> None:
+        """Ask for a file and write it."""
+        path = await self.app.push_screen_wait(asked)
         if path is None:
             return
         try:
-            await self.app.lanes["pages"].result(
-                lambda: table_export.save(rows, check_file(path), question, self._core.store.record_of)
-            )
+            await self.app.lanes["pages"].result(lambda: save(check_file(path)))
         except LocalragError as error:
             self.notify(error_line(error), title="Not exported", severity="error", timeout=10, markup=False)
             return
-        self.notify(f"Wrote {counted(len(rows), 'row')} to {clean_line(path)}", markup=False)
+        self.notify(f"Wrote {what} to {clean_line(path)}", markup=False)
 
 
 def _cell(text: str) -> Text:

@@ -300,13 +300,13 @@ class Asking(Vertical):
     async def _ask(self, text: str, scope: Scope) -> None:
         """Ask what is in the field; it stays there while an answer is coming."""
         if self.answering:
-            self._say_still_coming()
+            self.say_still_coming()
             return
         self._stop_reading_ahead.set()
         self.field.take()
         await self._begin(*self._narrowed(text, scope))
 
-    def _say_still_coming(self) -> None:
+    def say_still_coming(self) -> None:
         self.notify("The answer is still coming. Esc stops it.", markup=False)
 
     def _narrowed(self, text: str, scope: Scope) -> tuple[str, Scope]:
@@ -322,7 +322,7 @@ class Asking(Vertical):
         if last is None:
             self.notify("There is no question yet.", markup=False)
         elif self.answering:
-            self._say_still_coming()
+            self.say_still_coming()
         elif (cost := last.next_plan) is None:
             self.notify("There is no other plan for this question. Rephrase it, or say what it is about.")
         else:

@@ -1,0 +1,301 @@
+"""A review as a grid: a row for each document, a column for each item of the playbook, filled while they are checked.
+
+The state of a cell is a sign, which colour only repeats. Marks of the reviewer are kept at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar
+
+import msgspec
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from localrag.answer.review.playbook import Item, Playbook, to_yaml
+from localrag.answer.survey.survey_table import Line, Results
+from localrag.errors import Cancelled, LocalragError
+from localrag.events import Reviewed, ReviewEnded
+from localrag.security.terminal import counted
+from localrag.sessions.export import reports
+from localrag.tui.chat_state import Scope
+from localrag.tui.lanes import Core, deliver
+from localrag.tui.screens.dialogs import InputScreen, check_file
+from localrag.tui.screens.results import ResultsScreen, file_name
+from localrag.tui.text import clean_line, error_line, list_some, shorten
+from localrag.tui.widgets.panels import SourceKeys
+from localrag.tui.widgets.status import ProgressLine
+from localrag.types import Decision, Finding, Verdict
+
+SIGNS = {"deviates": "≠", "absent": "✗", "unsure": "?", "found": "✓"}
+COLORS = {"deviates": "red", "absent": "yellow", "unsure": "yellow", "found": "green"}
+MARKS = {"accepted": " A", "rejected": " R"}
+MAX_HEAD, MAX_VALUE, MAX_DOCUMENT = 16, 12, 24
+
+
+class ReviewScreen(ResultsScreen, inherit_bindings=False):
+    """Runs a review when it opens. Of a line, `row` has the findings by item, and `cells` the words to search."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open_source", "Quote, position, note and fallback text of the cell"),
+        Binding("1", "only('deviates')", "Only what deviates (≠), 2 is absent (✗), 3 is unsure (?), 4 is found (✓)"),
+        *(Binding(str(at), f"only('{[*SIGNS][at - 1]}')", "Only this state", show=False) for at in (2, 3, 4)),
+        Binding("5", "only('unexpected')", "Only what is not as expected; the same key again: all"),
+        Binding("a", "mark('accepted')", "Accept the finding; again: take it back"),
+        Binding("r", "mark('rejected')", "Reject the finding; again: take it back"),
+        Binding("c", "comment", "Comment on the finding"),
+        Binding("slash", "filter", "Show only documents with these words in a state, value or comment"),
+        Binding("ctrl+e,e", "export", "Export as Word, HTML, Markdown, Excel, CSV or JSON"),
+        Binding("tab", "next_panel", "Next panel: grid, details, source"),
+        Binding("escape", "back", "Close the source; clear the filter; stop the review; back to the conversation"),
+    ]
+
+    @dataclass
+    class Came(Message):
+        """The next finding, the end of the review, or what ended it."""
+
+        event: Reviewed | ReviewEnded | LocalragError
+
+    def __init__(self, core: Core, playbook: Playbook, scope: Scope) -> None:
+        super().__init__(core, Results(playbook.title))
+        self.ended = ReviewEnded((), (), stopped=True)
+        self._scope, self._yaml = scope, to_yaml(playbook)
+        self._items = {item.id: item for item in playbook.items}
+        self._rows: dict[tuple[str, str], Line] = {}
+        self._changes = 0
+        self._stop = threading.Event()
+        self._only = ""  # a state, or "unexpected"
+        self._detailed = False
+        self._progress = ProgressLine()
+        self._about = Static()
+        self._details = VerticalScroll(self._about, id="finding", can_focus=False)
+        self._table.cursor_type, self._table.fixed_columns = "cell", 1
+
+    def compose(self) -> ComposeResult:
+        yield from (self._title, self._progress, self._filter)
+        with SourceKeys(self._source, id="panels"):
+            yield Vertical(self._table, self._details, id="results-panel")
+            yield self._source
+        yield Static("Enter quote · 1-5 states · a accept · r reject · c comment · / filter · F1", id="status")
+
+    def on_mount(self) -> None:
+        self._progress.say("Waiting for the model …" if self.app.model.state == "loading" else "Looking …")
+        self.app.lanes["model"].submit(self._run, lambda error: deliver(self, self.Came(error)))
+
+    def _run(self) -> None:
+        scope, stop = self._scope, self._stop.is_set
+        for event in self._core.engine.review(self._yaml, libraries=scope.libraries, documents=scope.only, stop=stop):
+            deliver(self, self.Came(event))
+
+    def stop_work(self) -> bool:
+        """Stop the review; False if it has ended, or stops already."""
+        if self._results.complete or self._stop.is_set():
+            return False
+        self._stop.set()
+        self._progress.say("Stopping after this item …")
+        return True
+
+    def on_review_screen_came(self, message: Came) -> None:
+        event, notes = message.event, []
+        if isinstance(event, Reviewed):
+            self._put(event.finding)
+            if not self._stop.is_set():
+                self._progress.advance("Checking", event.done, event.total, "items")
+            return
+        self._results.complete = True
+        if isinstance(event, ReviewEnded):
+            self.ended = event
+            left = [f"{one.document or one.library}: {one.reason}" for one in event.not_read]
+            notes += [f"! Not read: {list_some(left)}"] if left else []
+        elif not isinstance(event, Cancelled):
+            notes.append(f"! {error_line(event)}")
+        if self._stop.is_set():
+            notes.append("Stopped. What was found is kept; the same command goes on from there.")
+        self._progress.say("\n".join(notes))
+        self._progress.display = bool(notes)
+
+    # --- the grid -------------------------------------------------------------------------------------------
+
+    def _put(self, one: Finding) -> None:
+        """Add a finding, or replace it by one with another mark."""
+        line = self._rows.setdefault((one.library, one.document), Line({}, {"document": one.document}, None))
+        said = (one.decision.verdict, one.decision.comment) if one.decision else ()
+        assert isinstance(line.row, dict) and isinstance(line.cells, dict)
+        line.row[one.item], line.cells[one.item] = one, " ".join((one.state, one.value, *said))
+        self._results.lines = [*self._rows.values()]
+        self._changes += 1
+
+    @property
+    def _stage(self) -> tuple[int, bool]:
+        return self._changes, self._results.complete
+
+    @property
+    def _finding(self) -> Finding | None:
+        """The finding under the cursor."""
+        return self._line.row.get(self._column) if self._line is not None else None
+
+    def _wanted(self, one: Finding) -> bool:
+        """Whether the filter by state shows it."""
+        return self._only in ("", one.state) or (self._only == "unexpected" and one.as_expected is False)
+
+    def _chosen(self) -> tuple[tuple[str, ...], list[Line]]:
+        lines = [line for line in super()._chosen()[1] if any(map(self._wanted, line.row.values()))]
+        there = {one.item for line in lines for one in line.row.values() if self._wanted(one)}
+        return ("document", *(name for name in self._items if name in there or not self._only)), lines
+
+    def _head(self, number: int, name: str) -> Text:
+        return Text(shorten(name, MAX_HEAD))
+
+    def _cell(self, line: Line, name: str) -> Text:
+        if name == "document":
+            library = f"{next(iter(line.row.values())).library}: " if len(self._scope.libraries) > 1 else ""
+            return Text(shorten(clean_line(library + line.cells[name]), MAX_DOCUMENT))
+        one = line.row.get(name)
+        if one is None or not self._wanted(one):
+            return Text("·" if one else "")
+        mark = MARKS.get(one.decision.verdict, " C" if one.decision.comment else "") if one.decision else ""
+        value = f" {clean_line(one.value)}" if 0 < len(one.value) <= MAX_VALUE else ""
+        color = "green" if one.as_expected else COLORS[one.state]
+        return Text(f"{SIGNS[one.state]}{mark}{value}", f"bold {color}" if one.as_expected is False else color)
+
+    def _draw_title(self) -> None:
+        found = [one for line in self._results.lines for one in line.row.values()]
+        count: Counter[str] = Counter(one.state for one in found)
+        words = {state: f"{sign} {count[state]:,} {state}" for state, sign in SIGNS.items()}
+        words["unexpected"] = f"! {sum(one.as_expected is False for one in found):,} not as expected"
+        chosen = {state: "reverse" if state == self._only else "" for state in words}
+        keys = [(f"{at} {text}", chosen[state]) for at, (state, text) in enumerate(words.items(), 1)]
+        title = (clean_line(self._results.question), "bold")
+        part = f"{len(self._lines):,} of " if len(self._lines) < len(self._results.lines) else ""
+        rows = f" · {part}{counted(len(self._results.lines), 'document')} · "
+        spaced = [part for key in keys[:-1] for part in (key, "  ")]
+        self._title.update(Content.assemble(title, rows, keys[-1], "\n", *spaced))
+        self._draw_finding()
+
+    def action_only(self, state: str) -> None:
+        self._only = "" if state == self._only else state
+        self._draw()
+
+    # --- a finding ------------------------------------------------------------------------------------------
+
+    def on_data_table_cell_highlighted(self) -> None:
+        one = self._finding
+        self._draw_finding()
+        # A grid that is drawn again moves its cursor, too.
+        if self._detailed and (one is None or one.citation is None or one.citation is not self._source.citation):
+            self._show_source()
+
+    def on_data_table_cell_selected(self) -> None:
+        self.action_open_source()
+
+    def action_open_source(self) -> None:
+        self._detailed = self._finding is not None
+        self._draw_finding()
+        self._show_source()
+
+    def _show_source(self) -> None:
+        """Show the quote of the finding, if it has one."""
+        found = self._line.row if self._line is not None else {}
+        cited = [found[name] for name in self._items if name in found and found[name].citation is not None]
+        self._source.display = self._finding in cited
+        if self._source.display:
+            at = cited.index(self._finding)
+            self._source.open(cited[at].citation, at + 1, len(cited))
+
+    def _draw_finding(self) -> None:
+        one = self._finding
+        self._details.set_class(self._detailed, "-detailed")
+        self._details.can_focus = self._detailed
+        rest = _told(one, self._items[one.item]) if one is not None and self._detailed else {}
+        lines = [f"\n{name}: {clean_line(text)}" for name, text in rest.items() if text]
+        self._about.update(Content.assemble((_summary(one) if one is not None else "", "bold"), *lines))
+
+    def action_next_panel(self) -> None:
+        if self.focused is self._table and self._detailed:
+            self._details.focus()
+        elif self._source.display and self.focused is self._details:
+            self._source.focus_text()
+        else:
+            self._table.focus()
+
+    def action_back(self) -> None:
+        if self._detailed:
+            self._detailed = self._source.display = False
+            self._draw_finding()
+            self._table.focus()
+        elif self._only:
+            self.action_only("")
+        elif self._filter.display or not self.stop_work():
+            super().action_back()
+
+    # --- marks and export -----------------------------------------------------------------------------------
+
+    def action_mark(self, verdict: Verdict) -> None:
+        if (one := self._finding) is not None:
+            said = one.decision or Decision("open")
+            self._decide(one, "open" if said.verdict == verdict else verdict, said.comment)
+
+    @work
+    async def action_comment(self) -> None:
+        if (one := self._finding) is not None:
+            said = one.decision or Decision("open")
+            asked = InputScreen(f"Comment on {one.title}", _summary(one), said.comment, optional=True)
+            if (comment := await self.app.push_screen_wait(asked)) is not None:
+                self._decide(one, said.verdict, comment)
+
+    @work
+    async def _decide(self, one: Finding, verdict: Verdict, comment: str) -> None:
+        """Keep a mark, and show it."""
+        decide = partial(self._core.engine.decide, self._yaml, item=one.item, library=one.library)
+        try:
+            decision = await self.app.lanes["pages"].result(
+                partial(decide, document=one.document, verdict=verdict, comment=comment)
+            )
+        except LocalragError as error:
+            self.notify(error_line(error), title="Not kept", severity="error", timeout=10, markup=False)
+            return
+        self._put(replace(one, decision=decision))
+        self._update()
+
+    @work
+    async def action_export(self) -> None:
+        found = [one for line in self._lines for one in line.row.values() if self._wanted(one)]
+        title, what, record_of = self._results.question, counted(len(found), "finding"), self._core.store.record_of
+        asked = InputScreen(
+            "Export the review", f"{what}, as shown", file_name(title).replace(".xlsx", ".docx"),
+            endings=reports.SUFFIXES, check=lambda typed: reports.check(check_file(typed)),
+        )  # fmt: skip
+        await self._export(asked, lambda path: reports.save(found, title, self.ended, path, record_of), what)
+
+
+def _summary(one: Finding) -> str:
+    """A finding on one line: "≠ Payment (high): 60 days: 60 days is more than 45 days"."""
+    said = one.decision
+    marked = (said.verdict if said.verdict != "open" else "", said.comment) if said else ()
+    told = ": ".join(filter(None, (one.value, one.problem))) or one.state
+    return clean_line(" · ".join(filter(None, (f"{SIGNS[one.state]} {one.title} ({one.importance}): {told}", *marked))))
+
+
+def _told(one: Finding, item: Item) -> dict[str, str]:
+    """All that is known of a finding, by name."""
+    likely = "" if one.confidence is None else f"; {one.confidence:.0%} likely to be there"
+    said, position = one.decision, msgspec.to_builtins(item.position) or {}
+    terms = {
+        name.replace("_", " "): " or ".join(map(str, [term] if isinstance(term, str | bool) else term))
+        for name, term in position.items()
+    }
+    return {
+        "Value": one.value, "Position": "; ".join(f"{name} {term}" for name, term in terms.items()),
+        "Differs": one.problem, "Asked": item.question, "Note": item.note, "Fallback": item.fallback,
+        "Before": one.before, "Read": one.read + likely,
+        "Reviewer": f"{said.verdict} by {said.by}, {said.at[:10]}: {said.comment}".rstrip(" :") if said else "",
+    }  # fmt: skip

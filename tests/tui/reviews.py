@@ -1,0 +1,61 @@
+"""A scripted review of two contracts with a playbook of three items, for the tests of its grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fake_core import NOTICE, TERM, FakeWorld, Gate, citation
+
+from localrag.events import Reviewed, ReviewEnded
+from localrag.types import Decision, Finding, NotRead
+
+PLAYBOOK = """
+title: Services agreements
+items:
+  - id: notice
+    question: How much notice ends the contract?
+    type: duration
+    expect: {at_most: 2 weeks}
+    importance: high
+    note: Ask Anna above two weeks.
+    fallback: Either party may end this agreement with two weeks' notice.
+  - {id: term, question: "How long is the term?"}
+  - {id: non-compete, question: "Does it forbid to compete?", type: yes/no, expect: no}
+"""
+LEFT = NotRead("contracts", "contracts/old.pdf", "could not be read")
+
+
+def finding(document: str, item: str, state: Any, **more: Any) -> Finding:
+    given = {
+        "library": "contracts", "document": document, "item": item, "title": item.capitalize(), "question": "?",
+        "importance": "high" if item == "notice" else "medium", "state": state, "value": "", "as_expected": None,
+        "problem": "", "citation": None, "confidence": 0.9, "read": "all 12 passages", "model": "",
+    }  # fmt: skip
+    return Finding(**{**given, **more})
+
+
+FINDINGS = (
+    finding("contracts/msa.pdf", "notice", "deviates", value="30 days", as_expected=False, citation=citation(NOTICE),
+            problem="30 days is more than 2 weeks"),
+    finding("contracts/msa.pdf", "term", "found", value="three years from the effective date", citation=citation(TERM, 2)),
+    finding("contracts/msa.pdf", "non-compete", "absent", value="no", as_expected=True, confidence=0.02),
+    finding("contracts/lease.pdf", "notice", "absent", as_expected=False, problem="the clause is not there"),
+    finding("contracts/lease.pdf", "term", "unsure", confidence=0.4),
+    finding("contracts/lease.pdf", "non-compete", "absent", value="no", as_expected=True,
+            decision=Decision("accepted", "", "bob", "2026-02-01T09:00:00+00:00")),
+)  # fmt: skip
+
+
+def came(count: int = len(FINDINGS)) -> list[Reviewed]:
+    """The events of so many findings."""
+    return [Reviewed(n + 1, len(FINDINGS), 1 + n // 3, 2, one) for n, one in enumerate(FINDINGS[:count])]
+
+
+def world(folder: Path, gate: Gate | None = None, *, after: int = 3, end: Any = None) -> FakeWorld:
+    """A world whose review waits at the gate after some findings; its playbook is `p.yaml` in the folder."""
+    (folder / "p.yaml").write_text(PLAYBOOK)
+    steps = came()
+    return FakeWorld(
+        review=[*steps[:after], *([gate] if gate else []), *steps[after:], end or ReviewEnded((), (LEFT,))]
+    )

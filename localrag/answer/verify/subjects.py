@@ -46,6 +46,8 @@ _MEANS = lazy_re(
     rf"(?P<terms>(?:{_QUOTE}[^\"“”]{{1,40}}{_QUOTE}[,\s]{{1,2}}(?:(?:and|or)\s)?){{1,4}})(?:shall\s)?(?:means?|refers?\sto)\s"
 )
 _COMPANY = lazy_re(rf"[\w.],?\s{_FORM}")
+_BESIDE = re.compile(r"\b(?:with|between|by)\s$")
+_FOLLOWS = re.compile(r"\b(?:nachfolgend|nachstehend|im folgenden|hereinafter|hereafter)\b", re.I)
 _CAPITALS = re.compile(r"\b(?:SHALL|MUST|WILL|MAY|NOT)\b")
 _LEAD = 40  # characters before the subject of a claim: "Under clause 9.3, the Client"
 
@@ -120,7 +122,10 @@ def _who(text: str) -> Words:
 
 def acts(text: str, pattern: re.Pattern[str] = _SUBJECT) -> Iterator[Act]:
     """Yield the subjects of a text with their verbs, in order."""
-    for match in pattern.finditer(_CAPITALS.sub(lambda word: word[0].lower(), " ".join(text.split()))):
+    text = _CAPITALS.sub(lambda word: word[0].lower(), " ".join(text.split()))
+    for match in pattern.finditer(text):
+        if _BESIDE.search(text, max(0, match.start() - 8), match.start()):
+            continue  # "The contract with Delta Retail is governed"
         rest, said = match["rest"].split(), match["who"]
         duty = pattern is _ASKED or rest[0] in _MODALS
         ours = [word for word in rest if word not in _HELPERS | COMMON and not word.endswith("ly")]
@@ -187,7 +192,7 @@ def roles(text: str) -> Roles:
         named = [one for one in map(_who, quoted) if one and (one in who or not match["bare"])]
         if named:
             before = re.split(r"\b(?:between|among)\b", text[max(last, match.start() - 300) : match.start()])[-1]
-            if who.intersection(named) or _COMPANY.search(before):
+            if who.intersection(named) or _COMPANY.search(before) or _FOLLOWS.search(match[0]):
                 aliases += _aliases(names(before), named, who)
             last = match.end()
     for match in _MEANS.finditer(text):
@@ -198,5 +203,5 @@ def roles(text: str) -> Roles:
 
 def _aliases(found: Iterable[Name], named: Sequence[Words], bound: Container[Words]) -> list[tuple[Words, Words]]:
     """Return the names before a definition with its first term, and its other terms, which mean the same."""
-    parties = [name.words for name in found if name.words not in bound]
+    parties = [one.words for one in found if one.words not in bound or _COMPANY.search(f"{one.text} ")]
     return [(one, named[0]) for one in (*parties, *named[1:]) if one != named[0]] if named else []

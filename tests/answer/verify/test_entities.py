@@ -378,3 +378,24 @@ def test_what_is_withheld_is_listed_with_its_flag(assistant: Assistant, models: 
     assert not answer.found and answer.answer == prompts.NOT_FOUND and answer.citations == ()
     (flag,) = answer.flags
     assert flag.kind == "entity" and answer.unsupported == (flag.text,)
+
+
+NDA = """Between Alpha Systems Inc. (hereinafter "Discloser") and Beta Labs GmbH (hereinafter "Recipient").
+
+Alpha Systems Inc. shall pay a fee of $5,000. This Agreement is governed by the laws of Delaware."""
+MIETE = """Zwischen der Orlo GmbH (nachfolgend "Vermieter") und Tess Brunel (nachfolgend "Mieter").
+
+Der Mieter zahlt eine Kaution von 4.900 EUR."""
+
+
+@pytest.mark.parametrize(("text", "question", "answer", "wrong"), [
+    (NDA, "What is paid?", "The Discloser shall pay a fee of $5,000.", False),
+    (NDA, "What is paid?", "The Recipient shall pay a fee of $5,000.", True),
+    (NDA, "Which law governs?", "The contract with Beta Labs is governed by the laws of Delaware.", False),
+    (MIETE, "Was zahlt Tess Brunel?", "Tess Brunel zahlt eine Kaution von 4.900 EUR.", False),
+    (MIETE, "Was zahlt die Orlo GmbH?", "Die Orlo GmbH zahlt eine Kaution von 4.900 EUR.", True),
+])  # fmt: skip
+def test_a_defined_party_may_be_called_by_its_name_too(
+    shelf: Shelf, text: str, question: str, answer: str, wrong: bool
+) -> None:
+    assert bool(_flags(shelf("one", {"one.txt": text}), "one.txt", question, answer)) is wrong

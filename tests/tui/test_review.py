@@ -131,7 +131,7 @@ async def test_enter_shows_the_quote_and_all_that_is_known_of_the_finding(here, 
         await grid(pilot)
         await pilot.press("enter")
         await until(pilot, lambda: "written notice" in marked(pilot.app))
-        await see(pilot, "Value: 30 days Position: at most 2 weeks Differs: 30 days is more than 2 weeks")
+        await see(pilot, "Value: 30 days Position: at most: 2 weeks Differs: 30 days is more than 2 weeks")
         await pilot.press("tab", "end")
         await see(pilot, "Fallback: Either party may end this agreement with two weeks' notice.")
         await pilot.press("tab", "y")

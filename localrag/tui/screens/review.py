@@ -288,13 +288,12 @@ def _summary(one: Finding) -> str:
 def _told(one: Finding, item: Item) -> dict[str, str]:
     """All that is known of a finding, by name."""
     likely = "" if one.confidence is None else f"; {one.confidence:.0%} likely to be there"
-    said, position = one.decision, msgspec.to_builtins(item.position) or {}
-    terms = {
-        name.replace("_", " "): " or ".join(map(str, [term] if isinstance(term, str | bool) else term))
-        for name, term in position.items()
-    }
+    said, terms = one.decision, []
+    for name, term in (msgspec.to_builtins(item.position) or {}).items():
+        shown = ("no", "yes")[term] if isinstance(term, bool) else term if isinstance(term, str) else ", ".join(term)
+        terms.append(f"{name.replace('_', ' ')}: {shown}")
     return {
-        "Value": one.value, "Position": "; ".join(f"{name} {term}" for name, term in terms.items()),
+        "Value": one.value, "Position": "; ".join(terms),
         "Differs": one.problem, "Asked": item.question, "Note": item.note, "Fallback": item.fallback,
         "Before": one.before, "Read": one.read + likely,
         "Reviewer": f"{said.verdict} by {said.by}, {said.at[:10]}: {said.comment}".rstrip(" :") if said else "",

@@ -64,7 +64,7 @@ def main() -> None:
     f1 = report(data, best, scores, present, fold)
     if arguments.out:
         kept, weights = fit(matrix, data.labels)
-        save(arguments.out, [names[n] for n in kept], weights, data.kinds, *calibrate(best, present), f1)
+        save(arguments.out, [names[n] for n in kept], weights, *calibrate(best, present), f1)
         digest = hashlib.sha256(arguments.out.read_bytes()).hexdigest()
         print(f"{arguments.out}: {len(kept)} features, {arguments.out.stat().st_size} bytes, sha256 {digest}")
 
@@ -73,7 +73,7 @@ def read(folder: Path) -> Data:
     for name in ("docs.jsonl.gz", "qa.jsonl.gz"):
         print(name, hashlib.sha256((folder / name).read_bytes()).hexdigest())
     documents, labels = lines(folder / "docs.jsonl.gz"), lines(folder / "qa.jsonl.gz")
-    kinds = tuple(sorted({clause_of(row["category"]) for row in labels}))
+    kinds = clauses.kinds()
     spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for row in labels:
         spans.setdefault((row["doc"], clause_of(row["category"])), []).extend(row["evidence"])
@@ -250,13 +250,11 @@ def figures(kinds: tuple[str, ...], found: Any, present: Any) -> Rows:
 
 
 def save(
-    path: Path, names: list[str], weights: Rows, kinds: tuple[str, ...],
-    slope: Rows, offset: Rows, threshold: Rows, f1: Rows,
+    path: Path, names: list[str], weights: Rows, slope: Rows, offset: Rows, threshold: Rows, f1: Rows,
 ) -> None:  # fmt: skip
     scale = np.abs(weights[:-1]).max(0) / 127
     np.savez_compressed(
         path, features=np.frombuffer("\n".join(names).encode(), np.uint8),
-        clauses=np.frombuffer("\n".join(kinds).encode(), np.uint8),
         weights=np.rint(weights[:-1] / scale).astype(np.int8), scale=scale, bias=weights[-1],
         slope=slope, offset=offset, threshold=threshold, f1=f1,
     )  # fmt: skip

@@ -16,15 +16,16 @@ from importlib import resources
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from localrag.errors import NotFoundError
-from localrag.store.library import Library
+from localrag.quantities import load_words
 from localrag.store.sentences import sentences
 from localrag.store.text_analysis import WORDS, stem
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+
+    from localrag.store.library import Library
 
     Scores = NDArray[np.float32]
 
@@ -67,6 +68,8 @@ class Model:
 
     def scores(self, texts: Sequence[str]) -> Scores:
         """Return the score of each sentence of a document, in order, and clause; of shape (sentences, clauses)."""
+        import numpy as np
+
         scores = np.tile(self.bias, (len(texts), 1))
         for row, blocks in zip(scores, features(texts), strict=True):
             for names, scale in blocks:
@@ -75,16 +78,22 @@ class Model:
         return scores
 
 
+def kinds() -> tuple[str, ...]:
+    """Return the ids of all clauses. It loads no numpy, whose threads would keep a process from being confined."""
+    return tuple(load_words("localrag.search", "clauses.toml")["kinds"].split())
+
+
 @cache
 def load() -> Model:
     """Return the classifier that comes with localrag."""
+    import numpy as np
+
     with resources.files("localrag.search").joinpath("clauses.npz").open("rb") as stream:
         data = np.load(stream, allow_pickle=False)
         names = bytes(data["features"]).decode().split("\n")
         weights = data["weights"].astype(np.float32) * data["scale"]
         numbers = [data[name].astype(np.float32) for name in ("bias", "slope", "offset", "threshold", "f1")]
-        clauses = tuple(bytes(data["clauses"]).decode().split("\n"))
-    return Model(clauses, {name: row for row, name in enumerate(names)}, weights, *numbers)
+    return Model(kinds(), {name: row for row, name in enumerate(names)}, weights, *numbers)
 
 
 class Clauses:
@@ -111,6 +120,8 @@ class Clauses:
 
         The first tells whether the document has the clause. Raises NotFoundError for an unknown clause.
         """
+        import numpy as np
+
         column, model = self._column(clause), self._model
         spans, texts, scores = self._scored(document_id)
         own = scores[:, column]

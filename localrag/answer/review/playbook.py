@@ -18,6 +18,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from localrag.answer import values
 from localrag.errors import NotFoundError, UsageError
+from localrag.search import clauses
 
 ItemType = Literal["yes/no", "text", "date", "duration", "money", "percent", "number", "party", "choice"]
 Importance = Literal["high", "medium", "low"]
@@ -99,7 +100,7 @@ class Playbook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a playbook."""
     made: dict[str, Any] = msgspec.json.schema(Playbook)
-    made["$defs"]["Item"]["properties"]["clause"]["enum"] = ["", *_clauses()]
+    made["$defs"]["Item"]["properties"]["clause"]["enum"] = ["", *clauses.kinds()]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
@@ -167,12 +168,6 @@ def parse(data: bytes, name: str) -> Playbook:
         node, item = _at(root, f".items[{number}]")
         raise _wrong(name, node.start_mark, problem, item)
     return found
-
-
-def _clauses() -> tuple[str, ...]:
-    from localrag.search import clauses
-
-    return clauses.load().clauses
 
 
 def to_yaml(playbook: Playbook) -> str:
@@ -250,8 +245,8 @@ def _problems(playbook: Playbook) -> Iterator[tuple[int, str]]:
         if item.id in seen:
             yield number, "another item has the same id"
         seen.add(item.id)
-        if item.clause and item.clause not in _clauses():
-            yield number, f"there is no clause {item.clause!r}; allowed: {', '.join(_clauses())}"
+        if item.clause and item.clause not in clauses.kinds():
+            yield number, f"there is no clause {item.clause!r}; allowed: {', '.join(clauses.kinds())}"
         if (item.type == "choice") != bool(item.choices):
             yield number, "choices are needed by an item of type choice, and by no other"
         if item.type == "choice" and (others := set(position.one_of) - set(item.choices)):

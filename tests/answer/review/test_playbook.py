@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -100,3 +102,9 @@ def test_the_schema_names_every_field_and_forbids_others() -> None:
         assert made[kind.__name__]["additionalProperties"] is False
     assert all("description" in one for one in made["Item"]["properties"].values())
     assert msgspec.json.encode(made)
+
+
+def test_a_playbook_is_read_before_the_process_is_confined() -> None:
+    """Threads of numpy would keep it from being confined."""
+    code = "import sys; from localrag.answer.review import playbook; playbook.load('cuad'); assert 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -54,7 +54,7 @@ class Evidence:
     passages: tuple[Passage, ...]
     odds: float  # log odds
     of: int  # passages of the document
-    quotes: tuple[Citation, ...] = ()  # the sentences that the classifier takes for the clause, best first
+    quote: Citation | None = None  # the sentence that the classifier takes for the clause
     known: bool = False  # the classifier counted
     reliable: bool = False  # it knows this kind of clause well
     features: tuple[float, ...] = ()  # the best of each, and how far the classifier's log odds are above its threshold
@@ -109,19 +109,17 @@ class Clauses:
 
     def _classified(self, item: Item, document: Document, text: _Text, found: Evidence) -> Evidence:
         """Add what the classifier says: the odds, its best sentence, and the passage with it, first."""
-        best = self._classifier.find(document.id, item.clause)
+        best = self._classifier.find(document.id, item.clause, 1)
         if not best:
             return found
-        threshold = self._classifier.threshold(item.clause)
-        above = _log_odds(best[0].probability) - _log_odds(threshold)
-        cited = [_cited(one.sentence, text.passages) for one in best if one in best[:1] or one.probability >= threshold]
-        places = [place for place in cited if place is not None]
-        passages = {(one.position, one.start): one for one in (*(at for at, _ in places[:1]), *found.passages)}
+        above = _log_odds(best[0].probability) - _log_odds(self._classifier.threshold(item.clause))
+        at, quote = _cited(best[0].sentence, text.passages) or (None, None)
+        passages = {(one.position, one.start): one for one in (at, *found.passages) if one is not None}
         of_classifier, of_others, rest = _CLASSIFIED
         return replace(
             found, passages=tuple(passages.values())[: len(found.passages)],
             odds=of_classifier * above + of_others * found.odds + rest,
-            quotes=tuple(quote for _, quote in places), known=True,
+            quote=quote, known=True,
             reliable=self._classifier.f1(item.clause) >= _RELIABLE, features=(*found.features, above),
         )  # fmt: skip
 

@@ -30,7 +30,7 @@ from localrag.store.library import Library
 from localrag.store.reviews import Kept, Reviews, now
 from localrag.types import Citation, Document, Finding, Looked, NotRead, Passage
 
-_VERSION = "3"  # of how an item is looked for: another one asks everything again
+_VERSION = "4"  # of how an item is looked for: another one asks everything again
 # Likelihoods from which code alone decides, and below which a clause is absent; between, it is unsure.
 _FOUND_BY_CODE, _ABSENT_BY_CODE = 0.85, 0.1
 # A clause is there from the first by the classifier, if it knows the kind well, and absent below the second.
@@ -169,8 +169,7 @@ def _topic(item: Item) -> str:
 
 
 def _quote(item: Item, found: Evidence) -> Citation | None:
-    quotes = found.quotes or nearest(_topic(item), found.passages[:1])
-    return next((one for one in quotes if _readable(item, one)), next(iter(quotes), None))
+    return found.quote or next(iter(nearest(_topic(item), found.passages[:1])), None)
 
 
 def _turned(item: Item, quote: Citation | None) -> bool:
@@ -181,10 +180,9 @@ def _turned(item: Item, quote: Citation | None) -> bool:
 
 def _readable(item: Item, quote: Citation) -> bool:
     """Return whether code can take the value from these words without the model."""
-    if item.type in MEASURED:
-        return positions.stated(item.type, quote.quote) == 1
-    if item.type == "choice":
-        return values.read("choice", quote.quote, item.choices) is not None
+    if item.type in MEASURED or item.type == "choice":
+        single = item.type == "choice" or positions.stated(item.type, quote.quote) == 1
+        return single and values.read(item.type, quote.quote, item.choices) is not None
     return item.type in ("yes/no", "text")
 
 

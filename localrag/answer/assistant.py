@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from localrag.answer import (
@@ -68,6 +69,7 @@ from localrag.types import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
+    from localrag.answer.deadlines import Deadline
     from localrag.answer.review.playbook import Playbook
     from localrag.answer.survey.extraction import Each
     from localrag.answer.survey.schema import Schema
@@ -494,6 +496,27 @@ class Assistant:
         )  # fmt: skip
         left = (*chosen.left_out, *context.not_read(chosen.documents, opened, filters.of(documents)), *work.injections)
         yield ReviewEnded(tuple(review.ordered(findings)), tuple(dict.fromkeys(left)), work.stopped)
+
+    def dates(
+        self, *, libraries: Sequence[str], documents: Filter | Sequence[str] | None = None, since: str = "",
+        until: str = "", stop: Callable[[], bool] = lambda: False,
+    ) -> tuple[list[Deadline], tuple[NotRead, ...]]:  # fmt: skip
+        """Return the deadlines in documents by date (those without one last, or left out of a period), once recorded.
+
+        Also returns what was not read; `stop` is polled at every document.
+        """
+        from localrag.answer import deadlines
+
+        opened = [self.library(name) for name in libraries]
+        chosen = filters.chosen(opened, filters.of(documents))
+        found: list[Deadline] = []
+        read = list(takewhile(lambda pair: not stop(), chosen.documents))
+        for library, document in read:
+            found += deadlines.find(library.name, document.path, library.pages(document.id))
+        period = bool(since or until)
+        found = [one for one in found if not period or (one.date and filters.within(since, one.date, until))]
+        self._record(opened, "dates", "", "", [one.citation for one in found], documents=len(read), dates=len(found))
+        return sorted(found, key=lambda one: one.date or "~"), context.not_read(read, opened, filters.of(documents))
 
     def decide(
         self, playbook: Playbook, item: str, library: str, document: str, verdict: Verdict, comment: str = ""

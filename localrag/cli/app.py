@@ -42,6 +42,7 @@ COMMANDS = {
     "compare": ("compare", "Say what changed between two versions of a document."),
     "completion": ("completion", "Print the shell completion script."),
     "config": ("config", "Show and change settings."),
+    "dates": ("dates", "List deadlines and obligations, or write them to a calendar."),
     "doctor": ("doctor", "Check this installation, and say how to fix what is wrong."),
     "eval": ("evaluate", "Measure retrieval and answers on questions with known answers."),
     "extract": ("extract", "Fill a table from documents by a schema."),
@@ -64,7 +65,7 @@ COMMANDS = {
 # These open no library and need no key.
 WITHOUT_LIBRARIES = {"completion", "doctor", "models"}
 # Their arguments contain words of questions and documents, which every user could read in a list of processes.
-WORDY = {"ask", "compare", "extract", "search", "review", "sessions", "show", "forget", "prove"}
+WORDY = {"ask", "compare", "dates", "extract", "search", "review", "sessions", "show", "forget", "prove"}
 
 
 @cache

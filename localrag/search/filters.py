@@ -46,7 +46,7 @@ def checked(
             f"{unknown!r} is not a type of document", f"Types: {', '.join(FAMILIES)}, or a suffix such as docx."
         )
     since, until = _day("since", since), _day("until", until)
-    if since and until and not _within(since, "", until):
+    if since and until and not within(since, "", until):
         raise UsageError(f"{since!r} is after {until!r}, so no date lies between", "Give the earlier date to since.")
     return Filter(
         documents=tuple(documents or ()), folder=(folder or "").strip(), types=tuple(named),
@@ -185,7 +185,7 @@ def _conditions(only: Filter) -> Iterator[_Condition]:
     if only.since or only.until:
         yield _Condition(
             f"dated {_period(only.since, only.until)}",
-            _each(lambda doc: bool(doc.date) and _within(only.since, doc.date, only.until)), _dates_there,
+            _each(lambda doc: bool(doc.date) and within(only.since, doc.date, only.until)), _dates_there,
         )  # fmt: skip
     if only.pages:
         first = only.pages[0]
@@ -233,7 +233,7 @@ def _suffix(path: str) -> str:
     return PurePosixPath(path).suffix.lower().removeprefix(".")
 
 
-def _within(since: str, day: str, until: str) -> bool:
+def within(since: str, day: str, until: str) -> bool:
     """Return whether a date may lie between two: each pair is compared as far as both go; hours count for nothing."""
     day = day or since
     return day[: len(since)] >= since[: len(day)] and day[: len(until)] <= until[: len(day)]

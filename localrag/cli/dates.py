@@ -1,0 +1,91 @@
+"""`localrag dates`: deadlines and obligations of documents, by date."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from localrag.cli import keys, options
+from localrag.cli.keys import recipient_options
+from localrag.cli.output import confirm, counted, echo, interruptible, one_line, print_json, remarks
+from localrag.errors import UsageError
+from localrag.security import sandbox
+from localrag.settings import load_settings
+from localrag.types import source
+
+if TYPE_CHECKING:
+    from localrag.answer.deadlines import Deadline
+    from localrag.security.encryption.age import Recipients
+
+
+@click.command("dates")
+@click.option("-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=options.complete_library,
+              help="The library to read; may be repeated. Needed only if there are several.")  # fmt: skip
+@options.document_option
+@click.option("--from", "since", metavar="DATE", help="Only what is due then or later: 2030, 2030-06, 2030-06-30.")
+@click.option("--to", "until", metavar="DATE", help="Only what is due then or earlier.")
+@click.option("-o", "--out", "file", type=options.FILE, metavar="FILE",
+              help="Write FILE, replacing it: .ics (a calendar), .xlsx, .csv, .json, .md.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="Write a calendar without asking.")
+@recipient_options
+@options.json_option
+def dates_command(
+    libraries: tuple[str, ...], documents: tuple[str, ...], since: str | None, until: str | None, file: Path | None,
+    yes: bool, recipients: Recipients | None, as_json: bool,
+) -> None:  # fmt: skip
+    """List deadlines and obligations: who has to do what until when, with place and quote.
+
+    Those with a date come first, the others after them; a period leaves these out. A date that was counted from another
+    one in the document (“90 days before the end of the term”) is marked, with both quotes. Code finds them, no model;
+    what is worded in another way is missed.
+    """
+    from localrag.search import filters
+    from localrag.sessions.export import calendar
+
+    is_calendar = file is not None and calendar.check(file)
+    if is_calendar and not (yes or sys.stdin.isatty()):
+        raise UsageError("cannot ask whether to write a calendar", "Add --yes.")
+    if file is None and recipients is not None:
+        raise UsageError("there is no file to encrypt", "Name one: --out FILE.")
+    period = filters.checked(since=since, until=until)
+    settings = load_settings()
+    names = options.chosen_libraries(libraries, settings)
+    options.keep_to_retention(settings)
+    exported = [] if file is None else [file.absolute().parent]
+    sandbox.restrict(settings, names, *exported, reads=keys.key_files())  # before numpy starts threads
+    from localrag.answer.assistant import Assistant
+
+    with closing(Assistant(settings)) as assistant, interruptible("Stopping after this document…") as stop:
+        found, not_read = assistant.dates(
+            libraries=names, documents=documents, since=period.since, until=period.until, stop=lambda: stop.asked
+        )
+    if as_json:
+        left = [one.to_dict() for one in not_read]
+        print_json({"dates": [one.to_row() for one in found], "stopped": stop.asked, "not_read": left})
+    else:
+        _print(found)
+        remarks([f"Not read: {source(one.document, '')}: {one.reason}" for one in not_read], 8, "--json")
+    if stop.asked:
+        sys.exit(130)
+    if file is not None:
+        if is_calendar:
+            found = [one for one in found if len(one.date) == len("2030-06-30")]
+            yes or confirm(f"Write {counted(len(found), 'event')} to {file}?", abort=True)
+        written = calendar.save(found, file, settings.library_audit_file, recipients)
+        echo(f"Wrote {counted(len(found), 'deadline')} to {one_line(str(written))}.", err=True)
+
+
+def _print(found: list[Deadline]) -> None:
+    for one in found:
+        who = f"{one.who}: " if one.who else ""
+        when = f"{one.date} (counted: {one.when})" if one.start else one.date or one.when
+        echo(one_line(f"  {who}{one.what}"), head=one_line(when), bold=True, fg="cyan")
+        echo(f"   {one.kind}, {one_line(source(one.citation.document, one.citation.place))}", dim=True)
+        for cited in dict.fromkeys(filter(None, (one.citation, one.start))):
+            echo(f"   “{' '.join(cited.quote.split())}”")
+    dated = sum(bool(one.date) for one in found)
+    echo(f"{counted(len(found), 'deadline')}, {dated} with a date.", err=True)

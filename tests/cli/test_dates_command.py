@@ -1,0 +1,158 @@
+"""`localrag dates`: a list, tables, and a calendar after a yes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from localrag.answer.assistant import Assistant
+from localrag.cli.app import localrag
+from localrag.errors import NotFoundError, UsageError
+from localrag.lifecycle import encrypt
+from localrag.security import audit
+from localrag.security.encryption import keyring
+from localrag.settings import Settings
+from localrag.store.library import Library
+
+LEASE = "The Tenant shall pay; the rent, “ä” \\ and more, by 3 March 2030. " + "The Tenant must keep books for 6 years."
+TEXTS = {"lease.txt": LEASE, "nda.txt": "This agreement ends on 31 May 2029.", "news.txt": "It rained in May."}
+
+
+@pytest.fixture
+def run(models: Any, shelf: Callable[..., Library]) -> Callable[..., Result]:
+    shelf("law", TEXTS)
+
+    def call(*words: str, code: int = 0) -> Result:
+        done = CliRunner().invoke(localrag, ["dates", *words])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == code, done.output
+        return done
+
+    return call
+
+
+def read(data: bytes) -> list[dict[str, str]]:
+    """Read the events of a calendar as RFC 5545 has it, and nothing else."""
+    assert data.endswith(b"\r\n") and b"\n" not in data.replace(b"\r\n", b"")
+    assert all(len(line) <= 75 for line in data.split(b"\r\n"))
+    lines = data.replace(b"\r\n ", b"").decode().split("\r\n")[:-1]
+    assert lines[0] == "BEGIN:VCALENDAR" and lines[-1] == "END:VCALENDAR" and {"VERSION:2.0"} <= set(lines)
+    events: list[dict[str, str]] = []
+    for line in lines:
+        name, _, value = line.partition(":")
+        if line == "BEGIN:VEVENT":
+            events.append({})
+        elif events:
+            events[-1][name] = re.sub(r"\\(.)", lambda match: "\n" if match[1] in "nN" else match[1], value)
+    return events
+
+
+def test_deadlines_are_listed_by_date_without_a_model(run: Callable[..., Result], models: Any) -> None:
+    value = json.loads(run("--json").stdout)
+    assert [one["date"] for one in value["dates"]] == ["2029-05-31", "2030-03-03", ""]
+    assert value["dates"][1]["who"] == "Tenant" and value["dates"][1]["document"] == "lease.txt"
+    assert value["dates"][2]["when"] == "6 years" and value["not_read"] == [] and models.loaded == []
+    text = run().stdout
+    assert text.index("2029-05-31") < text.index("2030-03-03") < text.index("6 years")
+
+
+def test_a_period_and_documents_narrow_the_list(run: Callable[..., Result]) -> None:
+    def dates(*words: str) -> list[str]:
+        return [one["date"] for one in json.loads(run("--json", *words).stdout)["dates"]]
+
+    assert dates("--from", "2030") == ["2030-03-03"] and dates("--to", "2029-12") == ["2029-05-31"]
+    assert dates("-d", "nda*") == ["2029-05-31"] and dates("--from", "2031") == []
+    with pytest.raises(UsageError):
+        run("--from", "soon")
+    with pytest.raises(NotFoundError):
+        run("-d", "none*")
+
+
+def test_a_calendar_is_written_after_a_yes(
+    run: Callable[..., Result], tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.ics"
+    with pytest.raises(UsageError):
+        run("--out", str(file))  # nobody can be asked
+    assert not file.exists()
+    run("--out", str(file), "--yes")
+    first, second = read(file.read_bytes())
+    assert first["DTSTART;VALUE=DATE"] == "20290531" and second["DTSTART;VALUE=DATE"] == "20300303"
+    assert "“ä” \\ and more, by 3 March 2030" in second["DESCRIPTION"] and second["SUMMARY"].startswith("Tenant: ")
+    assert re.fullmatch(r"\d{8}T\d{6}Z", first["DTSTAMP"]) and first["UID"] != second["UID"]
+    run("--out", str(file), "--yes")
+    assert [one["UID"] for one in read(file.read_bytes())] == [first["UID"], second["UID"]]
+    from icalendar import Calendar
+
+    assert [one.start for one in Calendar.from_ical(file.read_bytes()).events] == [date(2029, 5, 31), date(2030, 3, 3)]
+    events = [entry.event for entry in audit.entries(settings.library_audit_file("law"))]
+    assert events == ["dates", "export"] * 2
+
+
+def test_no_is_no(run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from localrag.cli import dates
+
+    monkeypatch.setattr(dates.sys, "stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    asked: list[str] = []
+
+    def refuse(question: str, **options: Any) -> bool:
+        asked.append(question)
+        raise click.Abort
+
+    monkeypatch.setattr(dates, "confirm", refuse)
+    with pytest.raises(click.Abort):
+        localrag.main(["dates", "--out", str(tmp_path / "a.ics")], standalone_mode=False)
+    assert asked and "2 events" in asked[0] and not (tmp_path / "a.ics").exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".json", ".md"])
+def test_tables_have_all_deadlines(run: Callable[..., Result], tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"a{suffix}"
+    run("--out", str(file))
+    data = file.read_bytes()
+    assert data and (suffix == ".xlsx" or (b"6 years" in data and b"2030-03-03" in data))
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_reading(run: Callable[..., Result]) -> None:
+    with pytest.raises(UsageError):
+        run("--out", "dates.exe")
+
+
+def test_a_stop_keeps_what_was_found(shelf: Callable[..., Library], assistant: Assistant) -> None:
+    shelf("law", TEXTS)
+    asked: list[bool] = []
+    found, _ = assistant.dates(libraries=["law"], stop=lambda: len(asked) > 0 or bool(asked.append(True)))
+    assert {one.citation.document for one in found} == {"lease.txt"}
+
+
+def test_control_characters_reach_neither_terminal_nor_calendar(
+    models: Any, shelf: Callable[..., Library], tmp_path: Path
+) -> None:
+    shelf("evil", {"a\x1b[2J.txt": "The Ten\x1b]0;x\x07ant \u202e shall pay\rBEGIN:VALARM by 3 March 2030.\x00"})
+    file = tmp_path / "a.ics"
+    done = CliRunner().invoke(localrag, ["dates", "--out", str(file), "--yes"])
+    assert done.exit_code == 0 and not set("\x1b\x07\u202e\x00") & set(done.output)
+    assert not set(b"\x1b\x07\x00") & set(file.read_bytes()) and len(read(file.read_bytes())) == 1
+
+
+def test_an_encrypted_library_keeps_its_words(
+    shelf: Callable[..., Library], settings: Settings, assistant: Assistant
+) -> None:
+    shelf("law", TEXTS).close()
+    credential = keyring.RecoveryKey(b"k" * 32)
+    for _ in encrypt.encrypt(
+        settings.library_dir("law"), lambda ring, key: ring.with_credential(key, "us", credential), lambda: False
+    ):
+        pass
+    assert len(assistant.dates(libraries=["law"])[0]) == 3
+    kept = b"".join(path.read_bytes() for path in settings.library_dir("law").rglob("*") if path.is_file())
+    assert b"keep books" not in kept

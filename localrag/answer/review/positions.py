@@ -15,7 +15,9 @@ from localrag.types import Looked, ReviewState
 
 _ISO = re.compile(r"(?<!\d)(\d{1,9}(?:\.\d{1,9})?)([YMWDHS])")
 # "40 hours a week" is one duration.
-_RATE = re.compile(r"(?<=\w)\s(?:an?|per|each|every)\s(?:calendar\s)?(?:hour|day|week|month|quarter|year)\b", re.I)
+_RATE = re.compile(
+    r"(?<=\w)(?<!half)\s(?:an?|per|each|every)\s(?:calendar\s)?(?:hour|day|week|month|quarter|year)\b", re.I
+)
 _DATE_UNITS = {"Y": "year", "M": "month", "W": "week", "D": "day"}
 _CLOCK_UNITS = {"H": "hour", "M": "minute", "S": "second"}
 

@@ -86,3 +86,11 @@ def test_what_is_unsure_is_neither_right_nor_wrong() -> None:
 )  # fmt: skip
 def test_different_values_are_counted(kind: ItemType, text: str, count: int) -> None:
     assert positions.stated(kind, text) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("40 hours a week", 1), ("extended by half a year unless ended 60 days before", 2), ("within sixty (60) days", 1)],
+)
+def test_the_durations_of_a_text_are_counted(text: str, count: int) -> None:
+    assert positions.stated("duration", text) == count

@@ -4,7 +4,8 @@
 
 FOLDER has contracts (PDF, text ...). Each pair is a contract and a version of it with one to eight known edits: a
 figure, a date, a duration, a percentage, a modal verb, a negation, a party, a defined term, a word; a clause deleted,
-added, moved, or added with all later clauses renumbered. A third of the pairs is laid out anew (other line ends, pages,
+added, moved, moved and edited in one of those ways (half of these with another clause in the place it left), or added
+with all later clauses renumbered. A third of the pairs is laid out anew (other line ends, pages,
 running headers), and a fifth has no edit, only the new layout. An edit is found if a change is reported at its place,
 classed right if that has its kind. False is any other change of substance or wording, and any other clause reported as
 added, deleted, moved or renumbered. `--half` takes every other contract: develop with the first, report the second.
@@ -49,21 +50,21 @@ SYNONYMS = {
 MODALS = ("may", "must", "shall", "will")
 DAYS = r"(?= (?:business |calendar )?(?:days|months|years)\b)"
 INLINE = ("amount", "date", "duration", "percent", "modal", "negation", "party", "term", "wording")
-CLAUSES = ("deleted", "added", "moved", "renumbered")
+CLAUSES = ("deleted", "added", "moved", "moved edited", "renumbered")
 
 
 @dataclass
 class Edit:
-    """One edit: what to replace at an offset of the old text; the other part of a move has no kind."""
+    """One edit: what to replace at an offset of the old text; the other part of a move has no kind.
+
+    `within` is the kind of the edit in a clause that moved.
+    """
 
     kind: str
     start: int
     end: int
     new: str
-
-    @property
-    def deed(self) -> str:
-        return self.kind if self.kind in CLAUSES else "changed"
+    within: str = ""
 
 
 @dataclass
@@ -178,6 +179,20 @@ def clause(kind: str, text: str, own: list[tuple[int, int]], at: int, added: str
     return edits if len(edits) > 2 else []
 
 
+def moved_edited(text: str, own: list[tuple[int, int]], at: int, added: str, chance: random.Random) -> list[Edit]:
+    """The edits that move a clause and change it, half of the time with another clause in its place."""
+    start, end = own[at]
+    moved = clause("moved", text, own, at, "", chance)
+    for kind in chance.sample(INLINE, len(INLINE)) if moved else ():
+        if (one := inline(kind, text, start, end, *names(text), chance)) is not None:
+            moved[0] = Edit("moved edited", start, end, "", kind)
+            moved[1].new = f"{text[start : one.start]}{one.new}{text[one.end : end]}\n\n"
+            label = LABEL.match(text[start:end])
+            other = Edit("added", start, start, f"{label[0] if label else ''}{added}\n\n")
+            return [*moved, *([other] if chance.random() < 0.5 else [])]
+    return []
+
+
 def names(text: str) -> tuple[list[str], list[str]]:
     """The parties and other defined terms, as the opening and the definitions have them."""
     opening = re.findall(
@@ -205,6 +220,8 @@ def edited(text: str, others: list[str], chance: random.Random) -> list[Edit]:
         if kind in INLINE:
             one = inline(kind, text, *own[at], parties, terms, chance)
             made = [one] if one else []
+        elif kind == "moved edited":
+            made = moved_edited(text, own, at, chance.choice(others), chance)
         elif kind == "renumbered" and any(one.kind == "renumbered" for one in edits):
             made = []
         else:
@@ -272,7 +289,7 @@ def judge(compared: Comparison, edits: list[Edit], tally: Tally, name: str) -> N
         at = [number for number, one in enumerate(compared.changes) if _fits(one, spans[number], edit)]
         matched |= set(at)
         good = [compared.changes[number] for number in at] if _covers(at, compared, spans, edit) else []
-        right = [one for one in good if edit.kind in (one.deed, *one.kinds)]
+        right = [one for one in good if (edit.within or edit.kind) in (one.deed, *one.kinds)]
         tally.found[edit.kind] += bool(good)
         tally.right[edit.kind] += bool(right)
         if not right:
@@ -292,11 +309,13 @@ def judge(compared: Comparison, edits: list[Edit], tally: Tally, name: str) -> N
 def _fits(one: Change, spans: list[tuple[int, int]], edit: Edit) -> bool:
     if edit.kind == "added":
         words = one.new.text.split()
-        near = any(a - 300 <= edit.start <= b + 300 for a, b in spans)
+        near = any(a - 2000 <= edit.start <= b + 2000 for a, b in spans)  # behind the clause that it replaces
         return one.deed == "added" and near and sum(word in edit.new for word in words) > 0.7 * len(words)
     if edit.kind == "renumbered":
         return one.deed == "renumbered" and any(a - 3 <= edit.start <= b for a, b in spans)
-    if edit.kind in ("deleted", "moved"):
+    if edit.kind in ("deleted", "moved", "moved edited"):
+        if all(a == b for a, b in spans):  # words added inside
+            return edit.kind == "moved edited" and all(edit.start < a < edit.end for a, _ in spans)
         inside = sum(max(0, min(b, edit.end) - max(a, edit.start)) for a, b in spans)
         return inside > 0.6 * max(1, sum(b - a for a, b in spans))
     return any(a < edit.end + 4 and edit.start - 4 < b + (a == b) for a, b in spans) and one.deed != "renumbered"
@@ -306,8 +325,8 @@ def _covers(at: list[int], compared: Comparison, spans: list[list[tuple[int, int
     """Whether changes say most of an edit."""
     if edit.kind == "added":
         return sum(len(compared.changes[number].new.text) for number in at) > 0.6 * len(edit.new)
-    if edit.kind in ("deleted", "moved"):
-        deeds = [number for number in at if compared.changes[number].deed == edit.kind]
+    if edit.kind in ("deleted", "moved", "moved edited"):
+        deeds = [number for number in at if compared.changes[number].deed == edit.kind.split()[0]]
         return sum(b - a for number in deeds for a, b in spans[number]) > 0.6 * (edit.end - edit.start)
     return bool(at)
 

@@ -7,18 +7,19 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from localrag.cli import keys, options
 from localrag.cli.ingest import passwords_in
 from localrag.cli.keys import recipient_options
-from localrag.cli.output import console, echo, one_line, print_json
+from localrag.cli.output import echo, one_line, print_json
 from localrag.errors import NotFoundError, UsageError
 from localrag.security import sandbox
 from localrag.security.terminal import visible
 from localrag.settings import Settings, load_settings
+from localrag.store.names import library_names
 
 if TYPE_CHECKING:
     from localrag.redline.changes import Change, Comparison, Version
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 _MAX_SHOWN = 1200  # characters of a change
 _MAX_FORM = 30  # changes of form
-_STYLES = {"=": "", "-": "red strike", "+": "bold green underline"}
+_STYLES: dict[str, dict[str, Any]] = {
+    "=": {}, "-": {"fg": "red", "strikethrough": True}, "+": {"fg": "green", "bold": True, "underline": True},
+}  # fmt: skip
 _PLAIN = {"=": "{}", "-": "[-{}-]", "+": "{{+{}+}}"}
 
 
@@ -59,18 +62,17 @@ def compare_command(
     if len(named) != (0 if latest else 2):
         raise UsageError("two documents are needed", "localrag compare OLD NEW, or localrag compare --latest DOCUMENT")
     settings = load_settings()
-    files = [Path(one).is_file() for one in named]
-    names = (
-        []
-        if library is None and named and all(files)
-        else options.chosen_libraries([library] if library else [], settings)
-    )
+    missing = [one for one in named if not Path(one).is_file()]
+    if missing and library is None and not library_names(settings.indexes_dir):
+        hint = "Give the path of a file, or read its folder into a library: localrag ingest FOLDER"
+        raise NotFoundError(f"there is no file or document {missing[0]!r}", hint)
+    names = []
+    if library or latest or missing:
+        names = options.chosen_libraries([library] if library else [], settings)
     options.keep_to_retention(settings)
-    if len(names) > 1:
-        raise UsageError("documents of one library are compared", "Name one with --library.")
     exported = [] if out is None else [out.absolute().parent]
     # Before numpy is imported, which starts threads.
-    sandbox.restrict(settings, names, *exported, reads=None if any(files) else keys.key_files())
+    sandbox.restrict(settings, names, *exported, reads=None if len(missing) < len(named) else keys.key_files())
     from localrag.redline import export, versions
     from localrag.redline.changes import compare
 
@@ -156,8 +158,4 @@ def _print_runs(one: Change) -> None:
     if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
         echo("  " + " ".join(_PLAIN[sign].format(text) for sign, text in shown))
         return
-    from rich.padding import Padding
-    from rich.text import Text
-
-    drawn = Text(" ").join(Text(visible(text), style=_STYLES[sign]) for sign, text in shown)
-    console().print(Padding(drawn, (0, 0, 0, 2)))
+    click.echo("  " + " ".join(click.style(visible(text), **_STYLES[sign]) for sign, text in shown))

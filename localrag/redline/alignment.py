@@ -35,19 +35,24 @@ class Hunk(NamedTuple):
 
 def hunks(old: Keys, new: Keys, starts: tuple[Collection[int], Collection[int]] = ((), ())) -> list[Hunk]:
     """Return what differs, in order; `starts` are tokens at which clauses begin, where a change would rather begin."""
-    pairs = [*_pairs(old, new, 0, len(old), 0, len(new)), (len(old), len(new))]
-    found: list[Hunk] = []
-    i = j = 0
-    for a, c in pairs:
-        if (i, j) != (a, c):
-            found.append(Hunk(i, a, j, c))
-        i, j = a + 1, c + 1
+    found = between([*_pairs(old, new, 0, len(old), 0, len(new)), (len(old), len(new))])
     slid: list[Hunk] = []
     joined = [*_merged(found, old), Hunk(len(old), len(old), len(new), len(new))]
     for one, after in pairwise(joined):
         before = slid[-1].b if slid else 0
         slid.append(_slid(one, (old, new), starts, one.a - before, after.a - one.b))
     return slid
+
+
+def between(same: Sequence[tuple[int, int]]) -> list[Hunk]:
+    """Return what lies between tokens that are the same; the last pair is the end of both."""
+    found: list[Hunk] = []
+    i = j = 0
+    for a, c in same:
+        if (i, j) != (a, c):
+            found.append(Hunk(i, a, j, c))
+        i, j = a + 1, c + 1
+    return found
 
 
 def _pairs(old: Keys, new: Keys, i: int, i2: int, j: int, j2: int, depth: int = 0) -> Iterator[tuple[int, int]]:
@@ -134,8 +139,8 @@ def _merged(found: Sequence[Hunk], old: Keys) -> list[Hunk]:
         done.append(one)
         while len(done) > 1:
             left, right = done[-2:]
-            between = _weight(old[left.b : right.a])
-            if right.a - left.b > 60 or between >= min(_size(left, old), _size(right, old)):
+            common = _weight(old[left.b : right.a])
+            if right.a - left.b > 60 or common >= min(_size(left, old), _size(right, old)):
                 break
             done[-2:] = [Hunk(left.a, right.b, left.c, right.d)]
     return done

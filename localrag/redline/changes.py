@@ -7,11 +7,11 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any, Literal
 
 from localrag.redline import substance
-from localrag.redline.alignment import Hunk, ascending, hunks, likeness, moves
+from localrag.redline.alignment import Hunk, ascending, between, hunks, moves
 from localrag.redline.clauses import Clause, Text, parse, running
 from localrag.redline.substance import SUBSTANCE, Names
 from localrag.security.terminal import counted
@@ -23,7 +23,7 @@ LEVELS: tuple[Level, ...] = ("substance", "wording", "form")
 _MOVED = 0.6  # likeness of what moved
 _PAIRED = 0.5  # of two clauses in one place
 _MIN_MOVED = 5  # words
-_SHARED = 2  # words that begin or end two clauses that have nothing in common
+_SHARED = 0.4  # of the words of the shorter one, of two clauses that are one clause changed
 _BEFORE = 10  # words of context
 
 
@@ -40,7 +40,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one version says: its words on one line, its clause, its place, and its spans.
+    """What one version says: its words on one line, with " … " for those that stay; its clause, place and spans.
 
     A span is a page's position, and half-open offsets into its text; a change without words here has the place where
     they would be.
@@ -62,14 +62,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change, with the words before and after it."""
+    """What changed in one clause; `runs` are the words that went and came, with some of those around them."""
 
     deed: Deed
     kinds: tuple[str, ...]
     old: Side
     new: Side
-    before: str = ""
-    after: str = ""
+    runs: tuple[Run, ...]
 
     @property
     def title(self) -> str:
@@ -82,12 +81,6 @@ class Change:
         kinds = ", ".join("defined term" if kind == "term" else kind for kind in self.kinds)
         what = ", ".join(filter(None, ("" if self.deed == "changed" else self.deed, kinds)))
         return f"{where}: {what}"
-
-    @property
-    def runs(self) -> tuple[Run, ...]:
-        """The words that went and came, between those before and after them."""
-        marked = (Run("=", self.before), Run("-", self.old.text), Run("+", self.new.text), Run("=", self.after))
-        return tuple(run for run in marked if run.text)
 
     @property
     def level(self) -> Level:
@@ -143,7 +136,7 @@ class Comparison:
             "counts": self.counts,
             "changes": [
                 {"deed": one.deed, "level": one.level, "kinds": list(one.kinds), "old": side(one.old, self.old),
-                 "new": side(one.new, self.new), "before": one.before, "after": one.after}
+                 "new": side(one.new, self.new), "runs": [{"sign": run.sign, "text": run.text} for run in one.runs]}
                 for one in self.changes
             ],
         }  # fmt: skip
@@ -164,13 +157,10 @@ class _Work:
         self.old, self.new = old, new
         self.names = Names.of(old, new)
         starts = (set(old.starts) | {len(old.tokens)}, set(new.starts) | {len(new.tokens)})
-        found = hunks(old.keys, new.keys, starts)
         self.end = Hunk(len(old.tokens), len(old.tokens), len(new.tokens), len(new.tokens))
-        for at, (one, after) in enumerate(pairwise([*found, self.end])):
-            found[at] = self._widened(one, found[at - 1].b if at else 0, after.a)
+        found = self._unrelated(hunks(old.keys, new.keys, starts))
         self.edits = self._with_case([part for one in found for part in self._parts(one)])
         self.moved = self._moves()
-        self.aligned = set[tuple[int, int]]()  # tokens of both that are the same, or where a change begins
         self.partner = self._partners()
         pairs = ((self.old.clauses[i].label, self.new.clauses[j].label) for i, j in self.partner.items())
         self.renumbered = {_bare(a): _bare(b) for a, b in pairs if a and b}
@@ -183,30 +173,38 @@ class _Work:
         ends = [first, *text.starts[low:high], last]
         return [(a, b) for a, b in pairwise(ends) if a < b]
 
-    def _widened(self, one: Hunk, low: int, high: int) -> Hunk:
-        """Take the "The" and the full stop that two clauses share into the change that replaces one by the other.
+    def _same(self, found: Sequence[Hunk]) -> Iterator[tuple[int, int]]:
+        """Yield the tokens of both versions that are the same."""
+        i = j = 0
+        for one in [*found, self.end]:
+            yield from ((i + k, j + k) for k in range(one.a - i))
+            i, j = one.b, one.d
 
-        `low` and `high` are where the changes before and after it end and begin.
-        """
-        if min(one.b - one.a, one.d - one.c) < _MIN_MOVED:
-            return one
-        first, last = self.old.clauses[self.old.at(one.a)], self.old.clauses[self.old.at(one.b - 1)]
-        other_first, other_last = self.new.clauses[self.new.at(one.c)], self.new.clauses[self.new.at(one.d - 1)]
-        lead, tail = one.a - first.first, last.last - one.b
-        same = (lead, tail) == (one.c - other_first.first, other_last.last - one.d) and max(lead, tail) <= _SHARED
-        if not same or one.a - lead < low or one.b + tail > high:
-            return one
-        return Hunk(one.a - lead, one.b + tail, one.c - lead, one.d + tail)
+    def _unrelated(self, found: Sequence[Hunk]) -> list[Hunk]:
+        """Take the few words that two clauses share into the change that replaces one by the other."""
+        votes = Counter[tuple[int, int]]()
+        best: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        for a, c in self._same(found):
+            votes[self.old.at(a), self.new.at(c)] += 1
+        for pair, _ in reversed(votes.most_common()):
+            best[0][pair[0]], best[1][pair[1]] = pair[1], pair[0]
+        apart = set[tuple[int, int]]()
+        for (i, j), count in votes.items():
+            least = min(one.last - one.first for one in (self.old.clauses[i], self.new.clauses[j]))
+            if least >= _MIN_MOVED and count < _SHARED * least and (best[0][i], best[1][j]) == (j, i):
+                apart.add((i, j))
+        same = [(a, c) for a, c in self._same(found) if (self.old.at(a), self.new.at(c)) not in apart]
+        return between([*same, (len(self.old.tokens), len(self.new.tokens))])
 
     def _parts(self, one: Hunk) -> list[Hunk]:
         """Cut a change at clauses, and pair what is alike on both sides."""
         if _is_layout(one, self.old, self.new):
             return [one]
         gone, come = self._cut(self.old, one.a, one.b), self._cut(self.new, one.c, one.d)
-        if len(gone) == len(come) == 1:
-            whole = self._is_whole(self.old, *gone[0]) and self._is_whole(self.new, *come[0])
-            if not whole or likeness(self.old.keys[one.a : one.b], self.new.keys[one.c : one.d]) >= _PAIRED / 2:
-                return [one]
+        if len(gone) == len(come) == 1 and not (
+            self._is_whole(self.old, *gone[0]) and self._is_whole(self.new, *come[0])
+        ):
+            return [one]
         ours, theirs = ([text.keys[a:b] for a, b in cut] for text, cut in ((self.old, gone), (self.new, come)))
         pairs = sorted(moves(ours, theirs, _PAIRED))
         for k in (0, -1) if gone and come else ():  # what goes on from, or into, the same words
@@ -254,21 +252,25 @@ class _Work:
         return edits
 
     def _moves(self) -> list[tuple[Hunk, Hunk]]:
-        gone = [one for one in self.edits if one.c == one.d and one.b - one.a >= _MIN_MOVED]
-        come = [one for one in self.edits if one.a == one.b and one.d - one.c >= _MIN_MOVED]
-        keys = [self.old.keys[one.a : one.b] for one in gone], [self.new.keys[one.c : one.d] for one in come]
-        return [(gone[i], come[j]) for i, j in moves(*keys, _MOVED)]
+        """Pair what was deleted and what was added where it is alike, or the same heading."""
+        gone = [one for one in self.edits if one.c == one.d and self._may_move(self.old, one.a, one.b)]
+        come = [one for one in self.edits if one.a == one.b and self._may_move(self.new, one.c, one.d)]
+        ours, theirs = [self.old.keys[one.a : one.b] for one in gone], [self.new.keys[one.c : one.d] for one in come]
+        pairs = moves(ours, theirs, _MOVED)
+        return [(gone[i], come[j]) for i, j in pairs if len(ours[i]) >= _MIN_MOVED or ours[i] == theirs[j]]
+
+    def _may_move(self, text: Text, first: int, last: int) -> bool:
+        return last - first >= _MIN_MOVED or (
+            self._is_whole(text, first, last) and bool(text.clauses[text.at(first)].label)
+        )
 
     def _partners(self) -> dict[int, int]:
         """Return for each clause of the old version the one of the new that has most of its words."""
         votes: dict[int, Counter[int]] = {}
-        i = j = 0
-        for one in [*self.edits, self.end]:
-            for k in range(one.a - i):
-                votes.setdefault(self.old.at(i + k), Counter())[self.new.at(j + k)] += 1
-                self.aligned.add((i + k, j + k))
-            self.aligned.add((one.a, one.c))
-            i, j = one.b, one.d
+        # Tokens of both that are the same, or where a change begins.
+        self.aligned = {*self._same(self.edits), *((one.a, one.c) for one in self.edits)}
+        for a, c in self._same(self.edits):
+            votes.setdefault(self.old.at(a), Counter())[self.new.at(c)] += 1
         for left, right in self.moved:
             votes.setdefault(self.old.at(left.a), Counter())[self.new.at(right.c)] += left.b - left.a
             self.aligned.add((left.a, right.c))
@@ -285,47 +287,77 @@ class _Work:
     def changes(self) -> Iterator[Change]:
         """Yield the changes in the order of the new text; those inside what moved come with it."""
         away, came = {left for left, _ in self.moved}, {right: left for left, right in self.moved}
-        for one in self.edits:
-            if one in came:
-                left = came[one]
-                yield Change("moved", (), self._side(self.old, left.a, left.b), self._side(self.new, one.c, one.d))
-                for x, y, z, w in hunks(self.old.keys[left.a : left.b], self.new.keys[one.c : one.d]):
-                    yield self._change(Hunk(x + left.a, y + left.a, z + one.c, w + one.c))
-            elif one not in away and not _is_layout(one, self.old, self.new):
-                yield self._change(one)
+        stay = [one for one in self.edits if one not in away and not _is_layout(one, self.old, self.new)]
+        for _, group in groupby(stay, lambda one: one if one in came else self._clause(one)):
+            edits = list(group)
+            if (left := came.get(one := edits[0])) is not None:
+                was, now = self._side(self.old, [(left.a, left.b)]), self._side(self.new, [(one.c, one.d)])
+                yield Change("moved", (), was, now, (Run("=", now.text),))
+                edits = [
+                    Hunk(x + left.a, y + left.a, z + one.c, w + one.c)
+                    for x, y, z, w in hunks(self.old.keys[left.a : left.b], self.new.keys[one.c : one.d])
+                ]
+            if edits:
+                yield self._change(edits)
         for number, other in self.partner.items():
             ours, theirs = self.old.clauses[number], self.new.clauses[other]
             begins = (ours.first, theirs.first) in self.aligned
             if begins and _bare(ours.label) != _bare(theirs.label) and _shape(ours.label) == _shape(theirs.label):
-                yield Change("renumbered", ("form",), _numbered(ours, self.old), _numbered(theirs, self.new))
+                sides = _numbered(ours, self.old), _numbered(theirs, self.new)
+                yield Change("renumbered", ("form",), *sides, tuple(_label(ours.label, theirs.label)))
 
-    def _change(self, at: Hunk) -> Change:
-        deed: Deed = "added" if at.a == at.b else "deleted" if at.c == at.d else "changed"
-        found = substance.kinds(self.old, self.new, at, self.names, self.renumbered)
-        text, first, last = (self.old, at.a, at.b) if deed == "deleted" else (self.new, at.c, at.d)
-        if deed != "changed" and self._is_whole(text, first, last) and found != ("form",):
-            found = (
+    def _clause(self, one: Hunk) -> int | Hunk:
+        """Return the number of the new clause that an edit is in, or the edit if that clause came or went with it."""
+        if one.c < one.d:
+            return one if one.a == one.b and self._is_whole(self.new, one.c, one.d) else self.new.at(one.c)
+        whole = self._is_whole(self.old, one.a, one.b)
+        return one if whole else self.partner.get(self.old.at(one.a), one)
+
+    def _change(self, edits: Sequence[Hunk]) -> Change:
+        """Return the change of a clause: one edit, or several."""
+        gone, come = [(one.a, one.b) for one in edits], [(one.c, one.d) for one in edits]
+        deleted, added = all(c == d for c, d in come), all(a == b for a, b in gone)
+        deed: Deed = "added" if added else "deleted" if deleted else "changed"
+        each = {kind for one in edits for kind in substance.kinds(self.old, self.new, one, self.names, self.renumbered)}
+        found = [kind for kind in substance.KINDS if kind in each]
+        found = [kind for kind in found if kind in SUBSTANCE] or found[:1]
+        text, places = (self.old, gone) if deed == "deleted" else (self.new, come)
+        (first, _), (_, last) = places[0], places[-1]
+        if deed != "changed" and len(edits) == 1 and self._is_whole(text, first, last) and found != ["form"]:
+            found = [
                 "clause",
-                *(kind for kind in found if kind in SUBSTANCE and kind not in ("term", "party", "reference")),
-            )
+                *(kind for kind in found if kind in SUBSTANCE and kind not in ("term", "party", "name", "reference")),
+            ]
         clause = text.clauses[text.at(first)] if text.tokens else Clause(0, 0, "", (0, 0, 0), "")
-        before = text.written(max(clause.first, first - _BEFORE), first)
-        after = text.written(last, min(max(clause.last, last), last + _BEFORE))
-        return Change(deed, found, self._side(self.old, at.a, at.b), self._side(self.new, at.c, at.d), before, after)
+        runs = [Run("=", text.written(max(clause.first, first - _BEFORE), first))]
+        for (one, where), after in zip(zip(edits, places, strict=True), [*places[1:], None], strict=True):
+            runs += [Run("-", self.old.written(one.a, one.b)), Run("+", self.new.written(one.c, one.d))]
+            end = where[1] if after is None else after[0]
+            if after and end - where[1] > 2 * _BEFORE:
+                start, stop = where[1], where[1] + _BEFORE
+                runs.append(Run("=", f"{text.written(start, stop)} … {text.written(end - _BEFORE, end)}"))
+            elif after:
+                runs.append(Run("=", text.written(where[1], end)))
+        runs.append(Run("=", text.written(last, min(max(clause.last, last), last + _BEFORE))))
+        shown = tuple(run for run in runs if run.text)
+        return Change(deed, tuple(found), self._side(self.old, gone), self._side(self.new, come), shown)
 
-    def _side(self, text: Text, first: int, last: int) -> Side:
+    def _side(self, text: Text, places: Sequence[tuple[int, int]]) -> Side:
         if not text.tokens:
             return Side("", "", "", ())
-        near = text.tokens[min(first, len(text.tokens) - 1)]
-        spans: dict[int, tuple[int, int, int]] = {}
-        for token in text.tokens[first:last]:
-            start = spans[token.page][1] if token.page in spans else token.start
-            spans[token.page] = (token.page, start, token.end)
+        first = min(places[0][0], len(text.tokens) - 1)
+        near = text.tokens[first]
+        spans: list[tuple[int, int, int]] = []
+        for one in places:
+            on: dict[int, tuple[int, int, int]] = {}
+            for token in text.tokens[slice(*one)]:
+                on[token.page] = (token.page, on.get(token.page, (0, token.start))[1], token.end)
+            spans += on.values()
         page = text.pages[near.page]
-        clause = text.clauses[text.at(min(first, len(text.tokens) - 1))]
-        where = place(page.number, page.label, (), page.unit)
+        words = " … ".join(filter(None, (text.written(*one) for one in places)))
         empty = ((near.page, near.start, near.start),)
-        return Side(text.written(first, last), clause.name, where, tuple(spans.values()) or empty)
+        where = place(page.number, page.label, (), page.unit)
+        return Side(words, text.clauses[text.at(first)].name, where, tuple(spans) or empty)
 
     # --- the redline ----------------------------------------------------------------------------------------
 

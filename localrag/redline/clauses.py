@@ -154,7 +154,7 @@ def _spans(text: str, titles: Sequence[int], dropped: Collection[int]) -> Iterat
     blank, last, left = True, "", 0
     for match in re.finditer(r"[^\n]*(?:\n|$)", text):
         line = match[0].strip()
-        start = match.start() + len(match[0]) - len(match[0].lstrip())
+        start = match.start() + len(match[0]) - len(match[0].lstrip(" \t\f#"))  # behind the marks of Markdown
         if not line:
             blank = True
             continue

@@ -19,7 +19,19 @@ from localrag.redline.alignment import Hunk, Keys
 from localrag.redline.clauses import Text, is_label
 
 # The kinds of a change, the weightiest first.
-SUBSTANCE = ("amount", "date", "duration", "percent", "number", "party", "modal", "negation", "term", "reference")
+SUBSTANCE = (
+    "amount",
+    "date",
+    "duration",
+    "percent",
+    "number",
+    "party",
+    "modal",
+    "negation",
+    "term",
+    "name",
+    "reference",
+)
 KINDS = (*SUBSTANCE, "wording", "form")
 
 _WORDS = {name: frozenset(words.split()) for name, words in load_words("localrag.redline", "words.toml").items()}
@@ -46,10 +58,14 @@ _COMPANY = lazy_re(
 
 @dataclass(frozen=True)
 class Names:
-    """The parties and the defined terms of two versions: by their first word, all of their words."""
+    """The parties and the defined terms of two versions: by their first word, all of their words.
+
+    `common` are the words that are written small somewhere, and so are no names.
+    """
 
     parties: Mapping[str, frozenset[tuple[str, ...]]]
     terms: Mapping[str, frozenset[tuple[str, ...]]]
+    common: frozenset[str]
 
     @classmethod
     def of(cls, *texts: Text) -> Names:
@@ -63,7 +79,8 @@ class Names:
                 opening = found.start() < _OPENING and not _WORDS["things"] & set(term)
                 (parties if opening and re.search(subject, whole) else terms).add(term)
             parties |= {_keys(found[0]) for found in _COMPANY.finditer(whole)}
-        return cls(_by_first(parties), _by_first(terms - parties))
+        common = frozenset(token.key for text in texts for token in text.tokens if token.text.islower())
+        return cls(_by_first(parties), _by_first(terms - parties), common)
 
 
 def _keys(name: str) -> tuple[str, ...]:
@@ -145,6 +162,16 @@ class _Window:
             if token.key in _WORDS[kind] and not (may and token.text == "May")
         )  # fmt: skip
 
+    def proper(self, common: frozenset[str]) -> Counter[str]:
+        """The words of the change that are written as names are, but for those that begin a sentence."""
+        tokens = self.text.tokens
+        return Counter(
+            tokens[at].key
+            for at in range(self.first, self.last)
+            if tokens[at].text.istitle() and tokens[at].key not in common and at not in self.text.starts
+            and tokens[at - 1].text not in ".;:"
+        )  # fmt: skip
+
     def named(self, names: Mapping[str, frozenset[tuple[str, ...]]]) -> Counter[tuple[str, ...]]:
         """The names that the change is in or around."""
         low, high = self.around
@@ -194,6 +221,8 @@ def kinds(old: Text, new: Text, one: Hunk, names: Names, renumbered: Mapping[str
         found.add("party")
     if (short and ours.named(names.terms) != theirs.named(names.terms)) or _defines(old, one.a) or _defines(new, one.c):
         found.add("term")
+    if short and not found and ours.proper(names.common) != theirs.proper(names.common):
+        found.add("name")
     letters = [
         "".join(sign for sign in "".join(window.keys) if sign.isalnum() or sign in _SIGNS) for window in (ours, theirs)
     ]

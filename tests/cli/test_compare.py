@@ -108,7 +108,7 @@ def test_what_cannot_be_compared_is_refused(files: tuple[Path, Path], tmp_path: 
         run(files[0], files[0])
     with pytest.raises(UsageError, match="two documents"):
         run(files[0])
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError, match=r"no file or document .*none\.txt"):
         run(files[0], tmp_path / "none.txt")
     with pytest.raises(UsageError, match="be written"):
         run(*files, "--out", tmp_path / "x.pdf")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +21,7 @@ from localrag.settings import Settings, load_settings
 from localrag.store.names import library_names
 
 if TYPE_CHECKING:
-    from localrag.redline.changes import Change, Comparison, Version
+    from localrag.redline.changes import Comparison, Version
     from localrag.security.encryption.age import Recipients
     from localrag.types import Document
 
@@ -109,31 +108,28 @@ def _read(named: Sequence[str], names: Sequence[str], settings: Settings, passwo
     from localrag.redline import versions
     from localrag.store.library import open_library
 
-    found: dict[int, Version] = {}
-    ids: dict[int, int] = {}
+    found: dict[str, Version] = {}
     for name in names:
         with closing(open_library(settings, name)) as library, library.snapshot():
-            for number, given in enumerate(named):
+            for given in named:
                 try:
                     document = library.document(os.fsencode(given).decode("utf-8", "backslashreplace"))
                 except NotFoundError:
                     if not Path(given).is_file():
                         raise
-                    continue
-                ids[number] = document.id
-                found[number] = versions.from_library(library, document)
-    paths = {number: Path(given) for number, given in enumerate(named) if number not in found}
-    same = len(paths) == 2 and paths[0].resolve() == paths[1].resolve()
-    if same or (len(ids) == 2 and ids[0] == ids[1]):
+                else:
+                    found[given] = versions.from_library(library, document)
+    paths = {given: Path(given).resolve() for given in named if given not in found}
+    if len({one.name for one in found.values()} | set(paths.values())) < 2:
         raise UsageError(f"{named[0]!r} is compared with itself", "Give two versions: localrag compare OLD NEW")
     if paths:
-        read = versions.from_files(list(paths.values()), settings, passwords)
-        found |= {number: read[path] for number, path in paths.items()}
-    return [found[0], found[1]]
+        read = versions.from_files([Path(given) for given in paths], settings, passwords)
+        found |= {given: read[Path(given)] for given in paths}
+    return [found[given] for given in named]
 
 
 def _print(compared: Comparison) -> None:
-    """Print the summary and the changes: drawn on a terminal, with [-deleted-] and {+added+} elsewhere."""
+    """Print the summary and the changes: [-deleted-] and {+added+}, in colours on a terminal."""
     from localrag.redline.changes import LEVELS
     from localrag.redline.export import TITLES
 
@@ -145,17 +141,13 @@ def _print(compared: Comparison) -> None:
             echo(f"\n{TITLES[level]}", bold=True)
         for one in found[: _MAX_FORM if level == "form" else None]:
             echo(one_line(one.title), fg="cyan")
-            _print_runs(one)
+            shown = [(run.sign, run.text[:_MAX_SHOWN] + "…" * (len(run.text) > _MAX_SHOWN)) for run in one.runs]
+            click.echo(
+                "  "
+                + " ".join(click.style(visible(_PLAIN[sign].format(text)), **_STYLES[sign]) for sign, text in shown)
+            )
         if level == "form" and len(found) > _MAX_FORM:
             echo(f"and {len(found) - _MAX_FORM} more of form: --json, or --out FILE")
     for version in (compared.old, compared.new):
         for note in version.notes:
             echo(f"Not compared: {one_line(version.name)}, {one_line(note)}", dim=True, err=True)
-
-
-def _print_runs(one: Change) -> None:
-    shown = [(run.sign, run.text if len(run.text) <= _MAX_SHOWN else f"{run.text[:_MAX_SHOWN]}…") for run in one.runs]
-    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
-        echo("  " + " ".join(_PLAIN[sign].format(text) for sign, text in shown))
-        return
-    click.echo("  " + " ".join(click.style(visible(text), **_STYLES[sign]) for sign, text in shown))

@@ -233,23 +233,16 @@ class _Work:
 
     def _with_case(self, found: Sequence[Hunk]) -> list[Hunk]:
         """Add the words that differ in case alone."""
-        edits: list[Hunk] = []
-        i = j = 0
-        for one in [*found, self.end]:
-            first = -1
-            for k in range(one.a - i + 1):
-                ours, theirs = (
-                    ("", "") if k == one.a - i else (self.old.tokens[i + k].text, self.new.tokens[j + k].text)
-                )
-                differs = ours != theirs and ours.lower() == theirs.lower()
-                if differs and first < 0:
-                    first = k
-                elif not differs and first >= 0:
-                    edits.append(Hunk(i + first, i + k, j + first, j + k))
-                    first = -1
-            edits += [one] if one.a != one.b or one.c != one.d else []
-            i, j = one.b, one.d
-        return edits
+        case: list[Hunk] = []
+        for a, c in self._same(found):
+            ours, theirs = self.old.tokens[a].text, self.new.tokens[c].text
+            if ours != theirs and ours.lower() == theirs.lower():
+                goes_on = case and (case[-1].b, case[-1].d) == (a, c)
+                before = case.pop() if goes_on else Hunk(a, a, c, c)
+                case.append(before._replace(b=a + 1, d=c + 1))
+        return sorted(
+            (one for one in [*found, *case] if one.a != one.b or one.c != one.d), key=lambda one: (one.a, one.c)
+        )
 
     def _moves(self) -> list[tuple[Hunk, Hunk]]:
         """Pair what was deleted and what was added where it is alike, or the same heading."""

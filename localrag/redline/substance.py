@@ -117,13 +117,8 @@ class _Window:
     def line(self) -> tuple[str, int, int]:
         """The words on one line, and where the change is in it."""
         low, high = self.around
-        before = self.text.written(low, self.first)
-        inside = self.text.written(self.first, self.last)
-        gap = " " if before and (self.first >= len(self.text.tokens) or self.text.tokens[self.first].space) else ""
-        after = self.text.written(self.last, high)
-        stop = " " if after and self.text.tokens[self.last].space and inside else ""
-        start = len(before) + len(gap)
-        return before + gap + inside + stop + after, start, start + len(inside)
+        line = self.text.written(low, high)
+        return line, len(self.text.written(low, self.first)), len(line) - len(self.text.written(self.last, high))
 
     @property
     def keys(self) -> Keys:
@@ -131,7 +126,7 @@ class _Window:
 
     def overlaps(self, start: int, end: int) -> bool:
         _, first, last = self.line
-        return (start < last and end > first) or (first == last and start < first < end)
+        return start < last and end > first
 
     @cached_property
     def references(self) -> list[tuple[int, int, str]]:
@@ -175,12 +170,9 @@ class _Window:
     def named(self, names: Mapping[str, frozenset[tuple[str, ...]]]) -> Counter[tuple[str, ...]]:
         """The names that the change is in or around."""
         low, high = self.around
-        keys = [token.key for token in self.text.tokens[low:high] if token.text[0].isalnum() or token.text[0] == "&"]
-        places = [
-            at
-            for at in range(low, high)
-            if self.text.tokens[at].text[0].isalnum() or self.text.tokens[at].text[0] == "&"
-        ]
+        tokens = self.text.tokens
+        places = [at for at in range(low, high) if tokens[at].text[0].isalnum() or tokens[at].text[0] == "&"]
+        keys = [tokens[at].key for at in places]
         found: Counter[tuple[str, ...]] = Counter()
         for number, at in enumerate(places):
             if self.text.tokens[at].text[0].islower():
@@ -236,7 +228,9 @@ def kinds(old: Text, new: Text, one: Hunk, names: Names, renumbered: Mapping[str
             found = set()
     if found:
         return tuple(kind for kind in KINDS if kind in found)
-    label = all(not window.keys or is_label(window.line[0][window.line[1] :][:12]) for window in (ours, theirs))
+    label = all(
+        not window.keys or is_label(window.line[0][window.line[1] :].lstrip()[:12]) for window in (ours, theirs)
+    )
     is_form = letters[0] == letters[1] or (figures[0] and figures[0] == figures[1] and _plain(ours) == _plain(theirs))
     following = bool(ours.references) and bool(theirs.references)
     return ("form",) if is_form or following or (label and max(len(ours.keys), len(theirs.keys)) < 6) else ("wording",)

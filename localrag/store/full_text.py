@@ -39,6 +39,8 @@ _MAX_TERMS = 2000
 _MAX_SHARE = 0.25
 # Passages after which pending postings are written, to bound the memory of a long transaction.
 _MAX_PENDING = 4096
+# From so many passages on it counts in full that none of them holds a word.
+_ENOUGH = 100
 
 Space = Literal[0, 1]
 PASSAGES: Space = 0
@@ -55,8 +57,9 @@ class FullText:
     def scores(self, groups: Sequence[Sequence[str]], generation: int) -> Row:
         """BM25 of every passage by id, as a share of what a passage with every term could reach.
 
-        `groups` are the alternative terms of each word of the question (stems in several languages); a word that no
-        passage holds counts as the rarest. What depends on the generation of the database alone is read once.
+        `groups` are the alternative terms of each word of the question (stems in several languages); a word that
+        neither a passage nor the name of a document holds counts as the rarest, in a library of few passages less:
+        there, people's words are often not the text's. What depends on the generation alone is read once.
         """
         norms, count = self._lengths(generation)
         of = np.zeros(len(norms), np.float32)
@@ -75,7 +78,8 @@ class FullText:
                 weight = _weight(count, len(ids))
                 best = max(best, weight)
                 of[ids] += np.float32(weight) * times / (times + norms[ids])
-            most += best or _weight(count, 0)
+            if best or not any(term in known for term in group):
+                most += best or _weight(count, 0) * min(1.0, count / _ENOUGH)
         return of / np.float32(most or 1.0)
 
     def passages(self, generation: int) -> int:

@@ -81,7 +81,7 @@ def bm25(words: dict[int, list[Token]], groups: list[tuple[str, ...]]) -> dict[i
                 times = min(sum(token.term == term for token in words[i]), 255)
                 norm = full_text.K1 * (1 - full_text.B + full_text.B * max(len(words[i]), 1) / mean)
                 scores[i] += idf * times * (full_text.K1 + 1) / (times + norm)
-        most += best or log(1 + (len(words) + 0.5) / 0.5) * (full_text.K1 + 1)
+        most += best or log(1 + (len(words) + 0.5) / 0.5) * (full_text.K1 + 1) * min(1, len(words) / 100)
     return {i: score / (most or 1.0) for i, score in scores.items()}
 
 
@@ -117,12 +117,22 @@ def test_no_passage_exceeds_what_is_said_to_be_the_most(held: Held) -> None:
     assert held.scores(("nowhere",)).max() == 0
 
 
-def test_a_word_that_no_passage_holds_counts_as_the_rarest(held: Held) -> None:
+def test_an_unknown_word_lowers_the_score_more_in_much_text(held: Held) -> None:
+    kept = []
     held.add(1, "The lease of the hall ends in May.")
-    held.add(2, "The rent is paid in advance.")
+    for number in range(2, 201):
+        held.add(number, "The rent is paid in advance.")
+        if number in (3, 200):
+            held.commit()
+            kept.append(held.scores(("leas",), ("trademark",))[1] / held.scores(("leas",))[1])
+    assert kept[0] > 0.9 and kept[1] < 0.5
+
+
+def test_a_word_of_the_name_of_a_document_is_not_unknown(held: Held) -> None:
+    held.add(1, "The lease of the hall ends in May.")
+    held.indexer.add(DOCUMENTS, 1, tokens("acme", "english"))
     held.commit()
-    known, unknown = held.scores(("leas",)), held.scores(("leas",), ("trademark",))
-    assert 0 < unknown[1] < known[1] / 2
+    assert held.scores(("leas",), ("acm",))[1] == held.scores(("leas",))[1]
 
 
 def test_an_empty_full_text_scores_nothing(held: Held) -> None:

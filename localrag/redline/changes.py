@@ -206,15 +206,10 @@ class _Work:
         ):
             return [one]
         ours, theirs = ([text.keys[a:b] for a, b in cut] for text, cut in ((self.old, gone), (self.new, come)))
-        pairs = sorted(moves(ours, theirs, _PAIRED))
-        for k in (0, -1) if gone and come else ():  # what goes on from, or into, the same words
-            ends = k % len(gone), k % len(come)
-            partial = not (self._is_whole(self.old, *gone[k]) or self._is_whole(self.new, *come[k]))
-            if partial and not any(i == ends[0] or j == ends[1] for i, j in pairs):
-                pairs.append(ends)
+        pairs = ascending(sorted(moves(ours, theirs, _PAIRED)))
         found: list[Hunk] = []
         i = j = 0
-        for a, b in [*ascending(sorted(pairs)), (len(gone), len(come))]:
+        for a, b in [*pairs, (len(gone), len(come))]:
             at = come[j][0] if j < len(come) else one.d
             found += [Hunk(*gone[k], at, at) for k in range(i, a)]
             at = gone[a][0] if a < len(gone) else one.b

@@ -16,7 +16,6 @@ from localrag.cli.keys import recipient_options
 from localrag.cli.output import echo, one_line, print_json
 from localrag.errors import NotFoundError, UsageError
 from localrag.security import sandbox
-from localrag.security.terminal import visible
 from localrag.settings import Settings, load_settings
 from localrag.store.names import library_names
 
@@ -141,11 +140,12 @@ def _print(compared: Comparison) -> None:
             echo(f"\n{TITLES[level]}", bold=True)
         for one in found[: _MAX_FORM if level == "form" else None]:
             echo(one_line(one.title), fg="cyan")
-            shown = [(run.sign, run.text[:_MAX_SHOWN] + "…" * (len(run.text) > _MAX_SHOWN)) for run in one.runs]
-            click.echo(
-                "  "
-                + " ".join(click.style(visible(_PLAIN[sign].format(text)), **_STYLES[sign]) for sign, text in shown)
-            )
+            echo(" ", nl=False)
+            for run in one.runs:
+                echo(" ", nl=False)
+                text = run.text[:_MAX_SHOWN] + "…" * (len(run.text) > _MAX_SHOWN)
+                echo(_PLAIN[run.sign].format(text), nl=False, **_STYLES[run.sign])
+            echo()
         if level == "form" and len(found) > _MAX_FORM:
             echo(f"and {len(found) - _MAX_FORM} more of form: --json, or --out FILE")
     for version in (compared.old, compared.new):

@@ -208,7 +208,7 @@ def test_the_bash_script_completes_commands(tmp_path: Path) -> None:
     (tmp_path / "localrag").chmod(0o755)
     (tmp_path / "script").write_text(script)
     ask = (
-        f'source "{tmp_path}/script"; COMP_WORDS=(localrag comp); COMP_CWORD=1; '
+        f'source "{tmp_path}/script"; COMP_WORDS=(localrag compl); COMP_CWORD=1; '
         f'_localrag_completion "{tmp_path}/localrag"; echo "${{COMPREPLY[@]}}"'
     )
     done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=False)

@@ -519,15 +519,23 @@ class Assistant:
         return sorted(found, key=lambda one: one.date or "~"), context.not_read(read, opened, filters.of(documents))
 
     def decide(
-        self, playbook: Playbook, item: str, library: str, document: str, verdict: Verdict, comment: str = ""
+        self, playbook: Playbook, item: str, library: str, document: str, verdict: Verdict | None = None,
+        comment: str | None = None,
     ) -> Decision:  # fmt: skip
-        """Keep what the reviewer decided of an item of a playbook in a document, and record it."""
+        """Keep what the reviewer decided of an item of a playbook in a document, and record it.
+
+        What is not given stays as it was decided before.
+        """
         from localrag.store import reviews
 
         opened = self.library(library)
         found = opened.document(document)
+        kept = reviews.Reviews(opened)
+        before = kept.of(found).decisions.get(playbook.title, {}).get(playbook.item(item).id, Decision("open"))
+        verdict = verdict or before.verdict
+        comment = before.comment if comment is None else comment
         decision = Decision(verdict, comment, audit.user(), reviews.now())
-        reviews.Reviews(opened).decide(found, playbook.title, playbook.item(item).id, decision)
+        kept.decide(found, playbook.title, playbook.item(item).id, decision)
         place = Citation(library, found.path, None, None, "", "", 0, 0, 0)
         self._record(
             [opened], "review", playbook.title, comment, [place], [(opened, found)], item=item, verdict=verdict

@@ -59,6 +59,8 @@ def compare_command(
     named = [one for one in (old, new) if one is not None]
     if len(named) != (0 if latest else 2):
         raise UsageError("two documents are needed", "localrag compare OLD NEW, or localrag compare --latest DOCUMENT")
+    if out is not None and any(out.resolve() == Path(one).resolve() for one in named):
+        raise UsageError(f"{str(out)!r} is one of the two that are compared", "Give another name to --out.")
     settings = load_settings()
     missing = [one for one in named if not Path(one).is_file()]
     if missing and library is None and not library_names(settings.indexes_dir):

@@ -242,7 +242,7 @@ def mark_command(
         raise UsageError("there is nothing to keep", "Add --accept, --reject or --comment TEXT.")
     settings, loaded = load_settings(), playbook.load(named)
     loaded.item(item)
-    said = options.words_of(comment)
+    said = options.words_of(comment) if comment else None
     names = options.chosen_libraries(libraries, settings)
     if len(names) > 1:
         raise UsageError("a decision belongs to one library", "Name it with --library.")
@@ -250,5 +250,5 @@ def mark_command(
     from localrag.answer.assistant import Assistant
 
     with closing(Assistant(settings)) as assistant:
-        decided = assistant.decide(loaded, item, names[0], document, cast("Verdict", verdict or "open"), said).to_dict()
+        decided = assistant.decide(loaded, item, names[0], document, cast("Verdict | None", verdict), said).to_dict()
     options.print_result(as_json, decided, f"Kept: {one_line(item)} in {one_line(document)} is {decided['verdict']}.")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import policy
-from localrag.errors import StorageError, UsageError
+from localrag.errors import UsageError
 from localrag.redline.changes import LEVELS, Comparison, Paragraph, Run
 from localrag.security import audit, storage
 from localrag.security.encryption.age import Recipients, decrypted_name
@@ -39,8 +39,7 @@ def check(path: Path) -> None:
     if decrypted_name(path).suffix.lower() not in SUFFIXES:
         hint = f"Give it one of these endings: {', '.join(SUFFIXES)}."
         raise UsageError(f"no comparison can be written as {path.name!r}", hint)
-    if not path.absolute().parent.is_dir():
-        raise StorageError(f"there is no folder {str(path.parent)!r}", "Create it first, or give another path.")
+    storage.check_folder(path)
 
 
 def save(compared: Comparison, path: Path, settings: Settings, recipients: Recipients | None = None) -> Path:

@@ -116,6 +116,12 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
         destroy(useless)
 
 
+def check_folder(path: Path) -> None:
+    """Refuse a path for a new file whose folder is not there, before long work is done for it."""
+    if not path.absolute().parent.is_dir():
+        raise StorageError(f"there is no folder {str(path.parent)!r}", "Create it first, or give another path.")
+
+
 def write_bytes(path: Path, data: bytes | memoryview, *, plain: bool = False) -> None:
     """Replace a file's content atomically; see `create`."""
     with create(path, plain=plain) as stream:

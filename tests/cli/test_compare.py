@@ -106,6 +106,8 @@ def test_what_cannot_be_compared_is_refused(files: tuple[Path, Path], tmp_path: 
             run(files[0], tmp_path / bad)
     with pytest.raises(UsageError, match="itself"):
         run(files[0], files[0])
+    with pytest.raises(UsageError, match="is one of the two"):
+        run(*files, "--out", str(files[1]))
     with pytest.raises(UsageError, match="two documents"):
         run(files[0])
     with pytest.raises(NotFoundError, match=r"no file or document .*none\.txt"):

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from localrag.cli.app import localrag
-from localrag.errors import NotFoundError, UsageError
+from localrag.errors import NotFoundError, StorageError, UsageError
 from localrag.security import audit
 from localrag.settings import load_settings
 from localrag.store.library import Library
@@ -50,6 +50,19 @@ def test_json_has_each_value_with_its_source(bills: Library) -> None:
     source = row["sources"]["total"]
     assert bills.page_text(1, 0)[source["start"] : source["end"]] == source["quote"] == "Total: EUR 1.200,50"
     assert (source["form"], source["words"], source["by"]) == ("1200.50", "EUR 1.200,50", "code")
+
+
+def test_a_field_may_be_called_like_an_offset(shelf: Shelf, models: Any, tmp_path: Path) -> None:
+    shelf("terms", {"a.md": "Start: 3 May 2024\nEnd: 2 May 2026\n"})
+    file = tmp_path / "terms.csv"
+    run("start date, end date", "--out", str(file))
+    assert "2024-05-03" in file.read_text("utf-8-sig") and "2026-05-02" in file.read_text("utf-8-sig")
+
+
+@pytest.mark.parametrize(("out", "error"), [("", SystemExit), ("nowhere/rows.csv", StorageError)])
+def test_a_file_that_cannot_be_is_refused_first(bills: Library, out: str, error: type[BaseException]) -> None:
+    result = CliRunner().invoke(localrag, ["extract", SCHEMA, "--out", out])
+    assert isinstance(result.exception, error) and not result.stdout
 
 
 def test_a_database_has_typed_columns_and_the_sources(bills: Library, tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def check(path: Path) -> None:
     """Refuse a file that no table can be written to, before a long survey is made for it."""
     policy.check_export("a table")
     _check_suffix(decrypted_name(path))
+    storage.check_folder(path)
     if decrypted_name(path).suffix.lower() == ".parquet":
         _check_parquet()
 
@@ -131,7 +132,8 @@ def cell(value: Any) -> str:
 
 def _for_people(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row of a sheet, with document and place in one cell, as one would cite them."""
-    kept = {name: value for name, value in row.items() if name not in _FOR_PROGRAMS}
+    # The row of an extraction has fields of any name.
+    kept = {name: value for name, value in row.items() if "sources" in row or name not in _FOR_PROGRAMS}
     for name, at in kept.pop("sources", {}).items():  # the fields of an extraction, each with its quote
         kept |= {f"{name} quote": at["quote"], f"{name} place": at["place"]}
     if "place" in row and "quote" in row:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from localrag import policy
-from localrag.errors import StorageError, UsageError
+from localrag.errors import UsageError
 from localrag.security import audit, storage
 from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.sessions.export.contents import contents, sources
@@ -68,8 +68,7 @@ def write(
         raise UsageError(f"{str(path)!r} is a folder", "Give the name of a file in it.")
     if path.exists() and not replace:
         raise UsageError(f"the file {str(path)!r} exists already", "Give another name, or let it be replaced.")
-    if not path.parent.is_dir():
-        raise StorageError(f"there is no folder {str(path.parent)!r}", "Create it first, or give another path.")
+    storage.check_folder(path)
     storage.write_bytes(path, exported(session, form, record, str(path), recipients))
     return path
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from localrag import policy
 from localrag.answer.deadlines import Deadline
 from localrag.answer.survey import table_export
+from localrag.security import storage
 from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.sessions.export.contents import line
 from localrag.types import source
@@ -19,6 +20,7 @@ def check(path: Path) -> bool:
     """Refuse a file that no deadlines can be written to, before documents are read; returns if it is a calendar."""
     is_calendar = decrypted_name(path).suffix.lower() == ".ics"
     policy.check_export("a calendar") if is_calendar else table_export.check(path)
+    storage.check_folder(path)
     return is_calendar
 
 

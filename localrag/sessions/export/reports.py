@@ -10,6 +10,7 @@ from localrag import policy
 from localrag.answer.survey import table_export
 from localrag.events import ReviewEnded
 from localrag.quantities import plural
+from localrag.security import storage
 from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line
 from localrag.sessions.export.contents import Source as Cited
@@ -24,6 +25,7 @@ def check(path: Path) -> None:
     policy.check_export("a review")
     if decrypted_name(path).suffix.lower() not in _TEXTS:
         table_export.check(path)
+    storage.check_folder(path)
 
 
 def save(

@@ -168,8 +168,12 @@ def test_a_decision_is_kept_with_its_document_and_recorded(
     assistant.decide(BOOK, "pay", "law", "a.txt", "accepted", "agreed by phone")
     decided = by_item(reviewed(assistant, "law"))["pay"].decision
     assert decided and (decided.verdict, decided.comment) == ("accepted", "agreed by phone") and decided.by
+    rejected = assistant.decide(BOOK, "pay", "law", "a.txt", "rejected")
+    assert (rejected.verdict, rejected.comment) == ("rejected", "agreed by phone"), "what is not given stays"
+    again = assistant.decide(BOOK, "pay", "law", "a.txt", comment="")
+    assert (again.verdict, again.comment) == ("rejected", "")
     lines = [one for one in audit.entries(settings.library_audit_file("law")) if one.event == "review"]
-    assert [one.details.get("verdict") for one in lines] == [None, "accepted", None]
+    assert [one.details.get("verdict") for one in lines] == [None, "accepted", None, "rejected", "rejected"]
     assert lines[0].details["deviates"] == 1
     with pytest.raises(NotFoundError):
         assistant.decide(BOOK, "nothing", "law", "a.txt", "accepted")

@@ -348,12 +348,15 @@ class Assistant:
         # A 1.5B model explains better what it has read in one go (docs/decisions/0049-passage-cache.md).
         short = self._settings.answer_form == "short"
         together = not short and answering.explains(query)
-        clean = [replace(passage, text=prompt_injection.removed(passage.text)) for passage in passages if short]
-        picked = citations.picked(query.search_text, clean, _PICKED)
-        again = sum(model.count(f"\n\n{prompts.heading(one)}\n{prompts.shown(one)}") for one in picked)
-        used = answering.window_use(model, fitted.tokens + again, fitted.history, query)
-        if picked and used["free"] < min(self._settings.answer_tokens, model.window // 4):
-            picked, used = [], answering.window_use(model, fitted.tokens, fitted.history, query)
+        used = answering.window_use(model, fitted.tokens, fitted.history, query)
+        picked: list[Passage] = []
+        if short:
+            clean = [replace(passage, text=prompt_injection.removed(passage.text)) for passage in passages]
+            found = citations.picked(query.search_text, clean, _PICKED)
+            tokens = fitted.tokens + model.count(prompts.again(found))
+            more = answering.window_use(model, tokens, fitted.history, query)
+            if more["free"] >= min(self._settings.answer_tokens, model.window // 4):
+                picked, used = found, more
         return Prompt(
             prompts.passages_prompt(query.text, ordered, fitted.history, together=together, picked=picked), passages,
             None if together else self._passage_cache([run[0] for run in prompts.runs(ordered)], query.documents),

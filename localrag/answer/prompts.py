@@ -87,14 +87,18 @@ def passages_prompt(
     question (docs/decisions/0049-passage-cache.md). What is `picked` of them comes once more before the question.
     """
     blocks = tuple(map(_block, runs(passages)))
-    again = "".join(f"\n\n{heading(passage)}\n{shown(passage)}" for passage in picked)
-    asked = f"{WORDS['picked']}{again}\n\nQuestion: {question}" if picked else f"Question: {question}"
-    first, *later = [*_turns(history), Message("user", asked)]
+    first, *later = [*_turns(history), Message("user", f"{again(picked)}Question: {question}")]
     if together:
         text = "".join((WORDS["passages"], *chain.from_iterable(blocks)))
         return [Message("system", PASSAGE_RULES), replace(first, text=f"{text}\n\n{first.text}"), *later]
     first = replace(first, stable=(WORDS["passages"],), blocks=blocks, text=f"\n\n{first.text}")
     return [Message("system", PASSAGE_RULES), first, *later]
+
+
+def again(picked: Sequence[Passage]) -> str:
+    """Return picked sentences as they come once more before a question; empty without any."""
+    shown_again = "".join(f"\n\n{heading(passage)}\n{shown(passage)}" for passage in picked)
+    return f"{WORDS['picked']}{shown_again}\n\n" if picked else ""
 
 
 def runs(passages: Sequence[Passage]) -> list[list[Passage]]:

@@ -138,6 +138,8 @@ class Clauses:
         if self._last is None or self._last[0] != document_id:
             pages = [page.text for page in self._library.pages(document_id)]
             spans = [Sentence(n, *span) for n, text in enumerate(pages) for span in split(text)]
+            # The line under the head of a table is no sentence.
+            spans = [one for one in spans if any(map(str.isalnum, pages[one.position][one.start : one.end]))]
             texts = [pages[n][start:end] for n, start, end in spans]
             self._last = document_id, spans, texts, self._model.scores(texts)
         return self._last[1:]

@@ -49,6 +49,12 @@ def test_a_text_without_the_clause_is_below_the_threshold(contracts: Editor) -> 
         assert found[0].probability < finder.threshold(clause)
 
 
+def test_a_line_without_words_is_no_clause(contracts: Editor, put: Put) -> None:
+    put(contracts, "table.md", "| Ref | Action |\n| --- | --- |\n| 25/01 | Recovery plan |\n")
+    found = Clauses(contracts).find(contracts.document("table.md").id, "document-name", k=9)
+    assert found and all(any(map(str.isalnum, one.text)) for one in found)
+
+
 def test_an_empty_document_has_no_sentences_and_an_unknown_clause_is_an_error(contracts: Editor) -> None:
     finder = Clauses(contracts)
     with pytest.raises(NotFoundError):

@@ -560,7 +560,8 @@ class Assistant:
         with priority.asking(self._settings.questions_dir):
             query = self._prepare(str(schema), libraries, filters.of(documents), "survey", (), stop)
             tools = partial(self._tools, self._settings.prompt_tokens)
-            answer = yield from extraction.answer(extraction.Work(schema, each, query, tools))
+            asks = loading.generator_name(self._settings), self._settings.prompt_tokens
+            answer = yield from extraction.answer(extraction.Work(schema, each, query, tools, asks))
             answer = replace(answer, not_read=tuple(dict.fromkeys((*answer.not_read, *query.not_read))),
                              seconds=Seconds(total=query.elapsed()))  # fmt: skip
             self._record(

@@ -12,7 +12,7 @@ import click
 from localrag.cli import keys, options
 from localrag.cli.ask import draw, follow, save_table
 from localrag.cli.keys import recipient_options
-from localrag.cli.output import echo, interruptible, one_line, print_json, table
+from localrag.cli.output import echo, interruptible, one_line, print_json, say, table
 from localrag.errors import UsageError
 from localrag.security import sandbox
 from localrag.settings import load_settings
@@ -45,7 +45,8 @@ def extract_command(
     in "status open|paid". An array of objects in a JSON Schema makes a row of each line, such as those of an invoice.
 
     Code takes what labels and tables name; the model is asked for the rest. Each value has a quote, and is empty where
-    the text says nothing. Ctrl-C keeps the rows that are done.
+    the text says nothing. What the model answers is kept with the library, so that it is asked only about what changed.
+    Ctrl-C stops; the same command goes on from there.
     """
     from localrag.answer.survey import schema as schemas
     from localrag.answer.survey import table_export
@@ -95,3 +96,5 @@ def _print(answer: Answer) -> None:
             dim=True,
             err=True,
         )
+    if answer.stopped:
+        say("Stopped. What was found is kept; the same command goes on.")

@@ -1,4 +1,4 @@
-"""The results of reviews: what was found in each version of a document, and what the reviewer decided.
+"""The results of reviews and extractions: what was found in each version of a document, and what was decided.
 
 One file for each version, in the library's folder, so that they are encrypted, backed up and deleted with it. Its name
 is made of the content hash under a key of the library, so that it does not show which document a library holds. A
@@ -28,12 +28,16 @@ _RUNS, _LOCK = "runs.json", "reviews.lock"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of one version of a document: results by key, and decisions by playbook and item."""
+    """What is kept of one version of a document: results by key, and decisions by playbook and item.
+
+    `filled` has what an extraction was answered, as plain JSON.
+    """
 
     sha256: str
     path: str
     looked: Mapping[str, Looked] = field(default_factory=dict)
     decisions: Mapping[str, Mapping[str, Decision]] = field(default_factory=dict)
+    filled: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,10 @@ class Reviews:
     def keep(self, document: Document, looked: Mapping[str, Looked]) -> None:
         """Keep results of a document, by key."""
         self._change(document, lambda kept: replace(kept, looked={**kept.looked, **looked}))
+
+    def fill(self, document: Document, key: str, answered: Any) -> None:
+        """Keep what an extraction was answered of a document."""
+        self._change(document, lambda kept: replace(kept, filled={**kept.filled, key: protocol.to_plain(answered)}))
 
     def decide(self, document: Document, playbook: str, item: str, decision: Decision) -> None:
         """Keep what the reviewer decided of an item of a playbook."""
@@ -126,9 +134,18 @@ def drop(folder: Path, *, hashes: Collection[str] = (), paths: Collection[str] =
 def drop_missing(folder: Path, hashes: Collection[str], paths: Collection[str]) -> None:
     """Delete what is kept of documents that are no longer in the library, neither by content nor by path.
 
-    What a changed document said before stays until its new version was reviewed.
+    What a review found in a changed document before stays until its new version was reviewed.
     """
-    _drop(folder / FOLDER, lambda kept: kept.sha256 not in hashes and kept.path not in paths)
+
+    def gone(kept: Kept) -> bool:
+        return kept.sha256 not in hashes and not (kept.path in paths and (kept.looked or kept.decisions))
+
+    _drop(folder / FOLDER, gone)
+
+
+def key_of(*made: object) -> str:
+    """Return a name for everything that decides a result, beside the document."""
+    return hashlib.blake2b(repr(made).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def now() -> str:

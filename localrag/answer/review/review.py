@@ -9,7 +9,6 @@ compared anew each time.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +26,7 @@ from localrag.events import Reviewed
 from localrag.quantities import phrases, plural
 from localrag.search.retrieval import Searcher
 from localrag.store.library import Library
-from localrag.store.reviews import Kept, Reviews, now
+from localrag.store.reviews import Kept, Reviews, key_of, now
 from localrag.types import Citation, Document, Finding, Looked, NotRead, Passage
 
 _VERSION = "4"  # of how an item is looked for: another one asks everything again
@@ -135,8 +134,7 @@ def _place(passage: Passage) -> tuple[int, int]:
 def _key(item: Item, library: Library, work: Work) -> str:
     """Return a name for everything that decides what is found, beside the document."""
     asked = (item.question, item.type, item.like, item.headings or item.name, item.clause, item.choices)
-    made = repr((_VERSION, asked, work.playbook.applies_to, work.model, library.identity.sha256))
-    return hashlib.blake2b(made.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    return key_of(_VERSION, asked, work.playbook.applies_to, work.model, library.identity.sha256)
 
 
 def _by_code(item: Item, found: Evidence, document: Document) -> Looked | None:

@@ -2,7 +2,8 @@
 
 Code takes what the text labels (`labelled.py`); only for the rest the model is asked, with the leaf of a survey. A
 value whose words are not in the text, or are none of its type, is left empty, and said; in strict mode also yes, no and
-a choice that only the model read from words.
+a choice that only the model read from words. What the model answers is kept at once (`store/reviews.py`), under
+everything that decides it, so that a later table with the same question to an unchanged document needs no model.
 """
 
 from __future__ import annotations
@@ -12,20 +13,23 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Literal
 
+from localrag import protocol
 from localrag.answer import context
 from localrag.answer.stages import Pair, Query
 from localrag.answer.survey import labelled, leaf, sections, survey
 from localrag.answer.survey.labelled import Row
-from localrag.answer.survey.leaf import Leaf, Material, Stated
+from localrag.answer.survey.leaf import Material, Stated
 from localrag.answer.survey.leaf_question import LeafQuestion
 from localrag.answer.survey.schema import Schema
 from localrag.answer.survey.survey import Tools
 from localrag.answer.values import Field
 from localrag.events import Event, Surveyed
 from localrag.quantities import plural
+from localrag.store.reviews import Reviews, key_of
 from localrag.types import Answer, NotRead, Passage, Plan, Usage
 
 Each = Literal["document", "section", "row"]
+_VERSION = "1"  # of how the model is asked: another one asks everything again
 _NUMBERS = ("money", "percent", "number")
 _CHARACTERS_PER_TOKEN = 3  # at least, in most texts
 _MAX_DIGITS = 15  # of a number that a program keeps exactly
@@ -39,11 +43,22 @@ class Work:
     each: Each
     query: Query
     tools: Callable[[], Tools]
-    model: str | None = None
+    asks: tuple[str, int]  # the model, and the tokens of text that it is given
+    model: str | None = None  # that was asked, now or before
+    kept: Mapping[str, Any] = field(default_factory=dict)  # answers about the document at hand, by key
     usage: Usage = field(default_factory=Usage)
     remarks: list[NotRead] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     filled: list[Stated] = field(default_factory=list)  # each once, whatever the lines that share it
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a model gave for fields of a document or section, and what there is to say of it."""
+
+    model: str
+    rows: tuple[Row, ...] = ()
+    remarks: tuple[NotRead, ...] = ()
 
 
 def answer(work: Work) -> Generator[Event, None, Answer]:
@@ -52,6 +67,7 @@ def answer(work: Work) -> Generator[Event, None, Answer]:
     done, stopped = 0, False
     for library, document in query.documents:
         made = list[dict[str, Any]]()
+        work.kept = Reviews(library).of(document).filled
         for passages in _parts((library, document), work):
             rows = None if query.stop() else _rows((library, document), passages, work)
             if rows is None:
@@ -63,7 +79,8 @@ def answer(work: Work) -> Generator[Event, None, Answer]:
             break
         done += 1
         work.rows += made
-        yield Surveyed(done, len(query.documents), {"document": document.path, "rows": len(made)})
+        for row in made or [{"library": library.name, "document": document.path}]:
+            yield Surveyed(done, len(query.documents), row)
     left = [NotRead(library.name, document.path, "not read, it was stopped") for library, document in query.documents]
     by_model = sum(stated.by_model for stated in work.filled)
     lines, values = plural(len(work.rows), "row"), plural(len(work.filled), "value")
@@ -106,52 +123,69 @@ def _rows(pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row] | No
     missing = tuple(one for one in schema.fields if one.name not in stated)
     if missing:
         listed = ", ".join(one.label for one in missing)
-        made = _asked(LeafQuestion("fields", listed, listed, fields=missing), pair, passages, work)
-        if made is None:
+        rows = _asked(LeafQuestion("fields", listed, listed, fields=missing), pair, passages, work)
+        if rows is None:
             return None
-        stated |= made.rows[0] if made.rows else {}
+        stated |= rows[0] if rows else {}
     if schema.lines and not lines:
         topic = " ".join((schema.name, *(one.label for one in schema.lines)))
-        made = _asked(LeafQuestion("lines", schema.name, topic, fields=schema.lines), pair, passages, work)
-        if made is None:
+        rows = _asked(LeafQuestion("lines", schema.name, topic, fields=schema.lines), pair, passages, work)
+        if rows is None:
             return None
-        lines = list(made.rows)
+        lines = [*rows]
     if lines:
         return [{**stated, **line} for line in lines]
     return [stated] if stated or work.each == "document" else []
 
 
-def _asked(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work: Work) -> Leaf | None:
-    """Put fields to the model; None where it was stopped."""
+def _asked(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work: Work) -> Sequence[Row] | None:
+    """Return the rows that a model gives for fields, now or in an earlier run; None where it was stopped."""
     library, document = pair
     if not passages:
-        return Leaf(library.name, document, False)
+        return ()
+    first, last = passages[0], passages[-1]
+    part = (work.each, first.position, first.start, last.position, last.end)
+    key = key_of(_VERSION, question, part, work.asks, library.identity.sha256)
+    if key in work.kept:
+        given: Given | None = protocol.from_plain(work.kept[key], Given)
+    elif given := _given(replace(question, columns=tuple(one.label for one in question.fields)), pair, passages, work):
+        Reviews(library).fill(document, key, given)
+    if given is None:
+        return None
+    work.model = given.model
+    # The document may have been renamed, or restored into another library, since it was read.
+    work.remarks += [replace(one, library=library.name, document=document.path) for one in given.remarks]
+    return [
+        {
+            name: replace(one, citation=replace(one.citation, library=library.name, document=document.path))
+            for name, one in row.items() if not (work.query.strict and one.value.type in leaf.JUDGED)
+        }
+        for row in given.rows
+    ]  # fmt: skip
+
+
+def _given(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work: Work) -> Given | None:
+    """Put fields to the model; None where it was stopped."""
+    library, document = pair
     tools = work.tools()
-    work.model = tools.model.model
-    columns = tuple(one.label for one in question.fields)
-    sought = replace(question, columns=columns)
     if work.each == "section":
         room = tools.budget * _CHARACTERS_PER_TOKEN
         short = [replace(one, text=one.text[:room], end=one.start + len(one.text[:room])) for one in passages]
-        taken = tuple(survey.fitting(short, tools, sought))
+        taken = tuple(survey.fitting(short, tools, question))
         material = Material(taken, "whole" if [*taken] == [*passages] else "passages", cache=tools.cache([pair], ""))
     else:
-        material = survey.material(sought, pair, work.query, tools)
-    made = leaf.ask(sought, library.name, document, material, tools.model, stop=work.query.stop)
+        material = survey.material(question, pair, work.query, tools)
+    made = leaf.ask(question, library.name, document, material, tools.model, stop=work.query.stop)
     if made is None:
         return None
     work.usage += made.usage
-    work.remarks += context.injections_in(material.passages)
     remarks = {
         f"{', '.join(made.unstated)}: the model gave words that are not in the text": made.unstated,
         "it has more lines than the model could write": made.cut,
-        f"only passages of it were read for {', '.join(columns)}": material.read == "passages",
+        f"only passages of it were read for {', '.join(question.columns)}": material.read == "passages",
     }
-    work.remarks += [NotRead(library.name, document.path, words) for words, so in remarks.items() if so]
-    if work.query.strict:
-        kept = [{name: one for name, one in row.items() if one.value.type not in leaf.JUDGED} for row in made.rows]
-        made = replace(made, rows=tuple(kept))
-    return made
+    said = [NotRead(library.name, document.path, words) for words, so in remarks.items() if so]
+    return Given(tools.model.model, made.rows, (*context.injections_in(material.passages), *said))
 
 
 def _row(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,14 @@ from localrag.answer.survey import labelled, leaf
 from localrag.answer.survey.leaf_question import LeafQuestion
 from localrag.answer.survey.schema import parse
 from localrag.events import Answered, Event, Surveyed
+from localrag.lifecycle.encrypt import encrypt
 from localrag.llm import Completed
 from localrag.llm.llama import LlamaGenerator
 from localrag.models.store import ModelStore
+from localrag.proofs.forgotten import prove_forgotten
+from localrag.security.encryption import keyring, unlocked
 from localrag.settings import load_settings
+from localrag.store.reviews import FOLDER
 from localrag.types import Answer, Passage
 
 INVOICE = """# Invoice
@@ -247,6 +252,65 @@ def test_a_stop_keeps_the_documents_that_are_done(assistant: Assistant, models: 
     answer = done[-1].answer  # type: ignore[union-attr]
     assert answer.stopped and len(answer.table) == 2
     assert [left.document for left in answer.not_read] == ["2.md", "3.md"]
+
+
+# --- kept ---------------------------------------------------------------------------------------------------
+
+
+def test_what_the_model_gave_is_kept_until_document_or_field_changes(
+    assistant: Assistant, models: Any, folder: Callable[..., Path]
+) -> None:
+    library = localrag.open_library("papers", create=True)
+    library.ingest(folder({"a.md": "Tess Orlo rents hall 3.", "b.md": "Ben Rowe rents hall 4."}))
+    models.generator.script = [
+        ("hall 3", '{"tenant": "Tess Orlo"}'),
+        ("hall 4", '{"tenant": "Ben Rowe"}'),
+        ("", '{"tenant": "Ann Rowe"}'),
+    ]
+    first = extract(assistant, "tenant party", "papers")[1]
+    warm = extract(assistant, "tenant party", "papers")[1]
+    assert warm.table == first.table and warm.citations == first.citations and len(models.generator.prompts) == 2
+    assert warm.model == first.model and not warm.tokens.generated
+    extract(assistant, "tenant party, hall number", "papers")
+    assert len(models.generator.prompts) == 4
+    library.ingest(folder({"a.md": "Tess Orlo rents hall 3.", "b.md": "Ann Rowe rents hall 5."}))
+    changed = extract(Assistant(load_settings(), models.generator), "tenant party", "papers")[1]
+    assert [row["tenant"] for row in changed.table] == ["Tess Orlo", "Ann Rowe"] and len(models.generator.prompts) == 5
+    assert len([*(load_settings().library_dir("papers") / FOLDER).glob("*.json")]) == 2
+
+
+def test_a_table_goes_on_after_a_kill(assistant: Assistant, models: Any, folder: Callable[..., Path]) -> None:
+    """A process that ends within a document: the sections that were read are not asked again."""
+    text = "# One\n\nAnn owns it.\n\n# Two\n\nBob owns it.\n"
+    localrag.open_library("papers", create=True).ingest(folder({"a.md": text}))
+    models.generator.script = [("Ann", '{"owner": "Ann"}'), ("Bob", '{"owner": "Bob"}')]
+    asked = models.generator.prompts
+    stop = lambda: len(asked) >= 2  # noqa: E731
+    list(assistant.extract(parse("owner party"), libraries=["papers"], each="section", stop=stop))
+    _, answer = extract(Assistant(load_settings(), models.generator), "owner party", "papers", each="section")
+    assert [row["owner"] for row in answer.table] == ["Ann", "Bob"] and len(asked) == 3
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_nothing_of_a_table_is_left_of_a_forgotten_document(
+    encrypted: bool, assistant: Assistant, models: Any, folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
+    settings = load_settings()
+    with closing(localrag.open_library("papers", create=True)) as library:
+        library.ingest(folder({"a.md": "Tess Orlo rents hall 3.", "b.md": "Another text of its own. " * 9}))
+    if encrypted:
+        secret = keyring.RecoveryKey.new()
+        ring = lambda ring, key: ring.with_credential(key, "me", secret)  # noqa: E731
+        list(encrypt(settings.library_dir("papers"), ring, lambda: False))
+    models.generator.script = [("", '{"tenant": "Tess Orlo"}')]
+    extract(assistant, "tenant party", "papers")
+    kept = (settings.library_dir("papers") / FOLDER).glob("*.json")
+    assert any(b"Tess Orlo" in path.read_bytes() for path in kept) is not encrypted
+    assistant.close()
+    with closing(localrag.open_library("papers")) as library:
+        library.forget(["a.md"])
+    assert prove_forgotten(settings, "papers", word="Tess Orlo").proven
 
 
 def test_a_long_document_is_searched_for_each_field(assistant: Assistant, models: Any, shelf: Shelf) -> None:

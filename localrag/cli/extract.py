@@ -51,10 +51,7 @@ def extract_command(
     from localrag.answer.survey import schema as schemas
     from localrag.answer.survey import table_export
 
-    if schema.lower().endswith(".json"):
-        schema = options.read_file(Path(schema), "schema").decode("utf-8", "replace")
-    else:
-        schema = options.words_of(schema)
+    schema = schemas.load(options.words_of(schema))
     schemas.parse(schema)
     if file is not None:
         table_export.check(file)

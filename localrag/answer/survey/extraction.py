@@ -22,7 +22,6 @@ from localrag.answer.survey.leaf import Material, Stated
 from localrag.answer.survey.leaf_question import LeafQuestion
 from localrag.answer.survey.schema import Schema
 from localrag.answer.survey.survey import Tools
-from localrag.answer.values import Field
 from localrag.events import Event, Surveyed
 from localrag.quantities import plural
 from localrag.store.reviews import Reviews, key_of
@@ -197,19 +196,19 @@ def _row(
         row["section"] = next((" › ".join(one.heading) or one.place for one in passages), "")
     for one in schema.all:
         found = stated.get(one.name)
-        row[one.name] = _cell(one, found)
+        row[one.name] = _cell(found)
         if one.type == "money":
             row[f"{one.name} currency"] = found.value.unit or None if found else None
     return row | {"sources": {name: _source(found) for name, found in stated.items()}}
 
 
-def _cell(one: Field, found: Stated | None) -> str | int | float | bool | None:
+def _cell(found: Stated | None) -> str | int | float | bool | None:
     if found is None:
         return None
-    form = found.value.form
-    if one.type == "yes/no":
+    type, form = found.value.type, found.value.form
+    if type == "yes/no":
         return form == "true"
-    if one.type in _NUMBERS and sum(sign.isdigit() for sign in form) <= _MAX_DIGITS:
+    if type in _NUMBERS and sum(sign.isdigit() for sign in form) <= _MAX_DIGITS:
         return float(form) if "." in form else int(form)
     return form
 

@@ -118,7 +118,9 @@ def _row(
         start, _, text = line.cells[column] if column < len(line.cells) else (0, 0, "")
         filled += bool(text)
         cell = figures.get((at, start))
-        value = (_figure(field, cell) if cell is not None else None) or read(field.type, text, field.choices)
+        value = field.read(text)
+        if cell is not None and (value is None or value.type != "text"):  # scaled as its table says
+            value = _figure(field, cell) or value
         if value is not None:
             row[field.name] = Stated(value, cite_span(passage, line.start, line.end))
     return row if row and 2 * filled >= len(columns) else {}
@@ -132,7 +134,7 @@ def _of_lines(fields: Sequence[Field], passages: Sequence[Passage]) -> Iterator[
         for group, label, text, start, end in _pairs(passage):
             for field in fields:
                 rank = _fit(field, label)
-                value = read(field.type, text, field.choices) if rank else None
+                value = field.read(text) if rank else None
                 if value is not None:
                     yield _Candidate(field, rank, (at, group), Stated(value, cite_span(passage, start, end)))
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from localrag.answer import prompts
 from localrag.answer.survey.leaf_question import LeafQuestion
-from localrag.answer.values import Field, Type, Value, grammar, read, states
+from localrag.answer.values import Field, Type, Value, grammar, states
 from localrag.answer.verify.citations import cite, cite_span, nearest, terms
 from localrag.answer.verify.locate import Folded, fold, locate, within
 from localrag.events import Delta
@@ -425,7 +425,7 @@ def _stated(one: Field, said: str, words: str, passages: Sequence[Passage]) -> S
     if best is None and (at := located(words, passages)):  # across two sentences
         best = 0, at.quote, at
     found = best is not None and locate(words.strip(" ."), best[1]) is not None
-    value = read(one.type, best[1] if found and not judged else said, one.choices) if best else None
+    value = one.read(best[1] if found and not judged else said) if best else None
     return Stated(replace(value, words=best[1]), best[2], True) if best and value else None
 
 

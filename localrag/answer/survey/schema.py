@@ -1,4 +1,4 @@
-"""Read what a table is to hold: a JSON Schema, or the short form "vendor, invoice_date date, total money" (pure).
+"""Read what a table is to hold: a JSON Schema, or the short form "vendor, invoice_date date, total money" .
 
 Of JSON Schema (2020-12) an object is understood whose properties are strings, numbers, booleans or enums, and at most
 one array of such objects, whose items become rows. A `title` is another name for a field, a `description` is read by
@@ -9,13 +9,16 @@ null. Every field may be empty, so `required` says nothing; what would limit val
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, get_args
 
 from localrag.answer.values import Field, Type
-from localrag.errors import UsageError
+from localrag.errors import NotFoundError, UsageError
 
 _MAX_FIELDS = 60
 _NOTES = {"type", "title", "description", "$schema", "$id", "$comment", "$defs", "definitions", "examples", "default",
@@ -24,6 +27,7 @@ _NAMED: dict[str, Type] = {name: name for name in get_args(Type)}
 _FORMATS: Mapping[str, Type] = {**_NAMED, "date-time": "date"}
 _TYPES: Mapping[str, Type] = {"string": "text", "number": "number", "integer": "number", "boolean": "yes/no"}
 _SHORT_TYPES: Mapping[str, Type] = {**_TYPES, **{name: type for name, type in _NAMED.items() if name != "choice"}}
+_LIKE = 0.82  # share of letters that a misspelt type has of the right one: "percentage" has, "update" has not
 _HINT = "Supported are objects of strings, numbers, booleans and enums, and one array of such objects."
 
 
@@ -46,6 +50,24 @@ class Schema:
     def by_line(self) -> Schema:
         """Return the schema with all its fields asked of each line."""
         return self if self.lines else replace(self, fields=(), lines=self.fields)
+
+
+def load(given: str) -> str:
+    """Return a schema as text: the short form as it is given, or what is in a file called .json.
+
+    Raises NotFoundError for a file that cannot be read, UsageError for the name of another one.
+    """
+    path = Path(os.path.expanduser(given))  # noqa: PTH111 - fields may begin with "~"
+    if path.suffix.lower() != ".json":
+        # A list of fields may be too long for a name.
+        if os.path.isfile(path) or re.fullmatch(r"\S+\.[a-z]{2,5}", given, re.I):  # noqa: PTH113
+            hint = "Name a JSON Schema, called .json, or fields: 'vendor, total money'"
+            raise UsageError(f"{given!r} is no schema", hint)
+        return given
+    try:
+        return path.read_bytes().decode("utf-8-sig", "replace")
+    except OSError as error:
+        raise NotFoundError(f"cannot read the schema {given!r}: {error.strerror}", "Check the path.") from None
 
 
 def parse(text: str) -> Schema:
@@ -73,12 +95,15 @@ def parse(text: str) -> Schema:
 def _short(part: str) -> Field:
     """Read "total money", "paid yes/no" or "status open|paid"; without a type it is text."""
     *words, last = part.split()
+    name, type = " ".join(words) or last, _SHORT_TYPES.get(last.lower())
     if words and "|" in last:
-        return Field(" ".join(words), "choice", tuple(filter(None, last.split("|"))))
-    if words and last.lower() in _SHORT_TYPES:
-        type, name = _SHORT_TYPES[last.lower()], " ".join(words)
+        return Field(name, "choice", tuple(filter(None, last.split("|"))))
+    if type is not None:
         # "due date" is labelled "Due date" or "Due".
-        return Field(name, type, title=f"{Field(name).label} {last}" if type in ("date", "number") else "")
+        return Field(name, type, title=f"{Field(name).label} {last}" if words and type in ("date", "number") else "")
+    if words and (near := get_close_matches(last.lower(), _SHORT_TYPES, 1, _LIKE)):
+        hint = f"Did you mean '{name} {near[0]}'? If it belongs to the name, give the type: '{name} {last} text'"
+        raise UsageError(f"{last!r} is no type of a field", hint)
     return Field(" ".join((*words, last)))
 
 

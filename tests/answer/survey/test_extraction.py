@@ -76,6 +76,17 @@ def test_lines_with_a_label_give_the_fields_of_that_name() -> None:
     }  # fmt: skip
 
 
+def test_a_number_may_be_a_code_where_it_is_called_one() -> None:
+    assert fields("invoice number", INVOICE) == {"invoice": ("INV-77", "")}
+    text = "Account number: 0042\nHours: 30\nPolicy: A-7"
+    assert fields("account number, hours number, policy number", text) == {
+        "account": ("0042", ""), "hours": ("30", ""), "policy": ("A-7", ""),
+    }  # fmt: skip
+    assert fields("hours number", "Hours: see page B-2") == {}
+    table = "| Account number | Units |\n|---|---|\n| 0042 | 7 |\n"
+    assert lines("account number, units number", table) == [{"account": "0042", "units": "7"}]
+
+
 def test_a_label_with_two_values_decides_nothing() -> None:
     assert fields("date date", "Date: 1 March 2025\nDate: 1 March 2025") == {"date": ("2025-03-01", "")}
     assert fields("date date", "Date: 1 March 2025\nDate: 2 March 2025") == {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from localrag.answer.survey.schema import parse
+from localrag.answer.survey.schema import load, parse
 from localrag.answer.values import Field
-from localrag.errors import UsageError
+from localrag.errors import LocalragError, UsageError
 
 
 def test_the_short_form_names_fields_with_their_types() -> None:
@@ -21,6 +22,30 @@ def test_the_short_form_names_fields_with_their_types() -> None:
     assert schema.lines == () and schema.fields[1].label == "invoice date"
     assert schema.by_line().fields == () and schema.by_line().lines == schema.fields
     assert str(parse(str(schema))) == str(schema) and parse("due date").fields[0].title == "due date"
+
+
+def test_a_type_may_be_the_name_of_a_field_and_a_misspelt_one_is_no_name() -> None:
+    assert [(one.name, one.type) for one in parse("vendor, date, number, interest rate, last update, party name").fields] == [
+        ("vendor", "text"), ("date", "date"), ("number", "number"), ("interest rate", "text"), ("last update", "text"),
+        ("party name", "text"),
+    ]  # fmt: skip
+    for text, meant in {"total monney": "money", "due Datte": "date", "share percentage": "percent"}.items():
+        with pytest.raises(UsageError) as error:
+            parse(f"vendor, {text}")
+        assert f" {meant}'" in error.value.hint and f"'{text} text'" in error.value.hint
+    assert parse("total monney text").fields == (Field("total monney"),)
+
+
+def test_a_schema_is_typed_or_comes_from_a_file_called_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bill.json").write_text('{"properties": {"vendor": {}}}')
+    (tmp_path / "bills").write_text("vendor")
+    assert parse(load("bill.json")).fields == (Field("vendor"),)
+    assert load("vendor, total money") == "vendor, total money" and load(f"{'a' * 300}") == "a" * 300
+    for named in ("other.json", "bills", "bill.yaml", "sub/bill.txt"):
+        with pytest.raises(LocalragError) as error:
+            load(named)
+        assert named in str(error.value)
 
 
 def test_a_json_schema_gives_fields_and_lines() -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 from localrag import policy
 from localrag.errors import SettingsError, StorageError
-from localrag.types import FlashAttention, KvType, Ocr, Weights
+from localrag.types import Ocr
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -87,9 +87,6 @@ class Settings:
     threads: int = _setting(0, "Threads of the model; 0 uses one for each available core.", 0, 1024)
     gpu_layers: int = _setting(-1, "Layers of the model on the GPU; -1 puts there as many as fit.", -1, 10_000)
     context_tokens: int = _setting(0, "Context of the model in tokens; 0 sizes it to the plan.", 0, 10_000_000)
-    flash_attention: FlashAttention = _setting("auto", "Flash attention saves memory: auto (where possible), on, off.")
-    kv_type: KvType = _setting("f16", "Format of the context: f16, or q8_0 in half the memory (slower on a processor).")
-    weights: Weights = _setting("map", "Load weights as needed (map), without swapping (lock), or whole (load).")
     keep_model_minutes: int = _setting(
         10, "Minutes that the process of `ask` stays for further questions (Linux); 0: not at all.", 0, 1440
     )
@@ -225,9 +222,7 @@ class Settings:
 
 MODELS = ("generator", "embedder", "reranker")
 # A loaded model stays in memory while these are the same.
-MODEL_SETTINGS = frozenset(
-    {"home", "generator", "context_tokens", "threads", "gpu_layers", "flash_attention", "kv_type", "weights"}
-)
+MODEL_SETTINGS = frozenset({"home", "generator", "context_tokens", "threads", "gpu_layers"})
 _FIELDS = {item.name: item for item in fields(Settings)}
 _TYPES: dict[str, Any] = get_type_hints(Settings)
 

@@ -15,9 +15,6 @@ PlanKind = Literal["retrieve", "read", "survey", "exact"]
 Mode = Literal["auto", "retrieve", "read", "survey", "exact"]
 Unit = Literal["page", "slide", "sheet", "chapter", "mail"]
 Ocr = Literal["auto", "off", "force"]
-FlashAttention = Literal["auto", "on", "off"]
-KvType = Literal["f16", "q8_0"]
-Weights = Literal["map", "lock", "load"]
 # The first and the last page of a range; None is the end.
 Pages = tuple[int, int | None]
 MODES: tuple[Mode, ...] = ("auto", "retrieve", "read", "survey", "exact")

@@ -81,7 +81,7 @@ def estimate(library: Library, found: Sequence[Piece], model: Model, settings: S
     """Return what reading the rest of these would take on this machine."""
     known = calibration.load(settings.calibration_file, model.model)
     rest = [piece for piece in found if not piece.kept and not piece.why_not]
-    passage, packed = known.seconds_to_read(_PASSAGE, _RULES), _PACKED if settings.kv_type == "f16" else 1.0
+    passage = known.seconds_to_read(_PASSAGE, _RULES)
     seconds = [
         known.seconds_to_read(piece.tokens) if not piece.apart or passage is None else passage * piece.tokens / _PASSAGE
         for piece in rest
@@ -90,7 +90,7 @@ def estimate(library: Library, found: Sequence[Piece], model: Model, settings: S
     return Estimate(
         pieces=len(rest), kept=sum(piece.kept for piece in found), tokens=tokens,
         seconds=None if None in seconds else sum(value for value in seconds if value is not None),
-        bytes=sum(int(model.state_bytes(one.tokens) * (packed if one.apart else 1)) for one in rest),
+        bytes=sum(int(model.state_bytes(one.tokens) * (_PACKED if one.apart else 1)) for one in rest),
         bound=bound(library.folder / "cache", settings.cache_bytes),
     )  # fmt: skip
 

@@ -13,19 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
-from localrag.errors import ModelError, SettingsError
+from localrag.errors import ModelError
 from localrag.events import Delta, PromptRead, Reasoning
 from localrag.llm import Completed, PromptCache, Weighed, batching, passage_states
 from localrag.llm.batching import Prefix, Prompt
 from localrag.llm.decoding import Decoding, sampler
-from localrag.llm.llama_model import LlamaContext, LlamaModel, Running, check_memory, footprint
+from localrag.llm.llama_model import LlamaContext, LlamaModel, check_memory, footprint
 from localrag.models import machine
-from localrag.types import FlashAttention, KvType, Message, Usage, Weights
+from localrag.types import Message, Usage
 
-_WEIGHTS: dict[Weights, str] = {
-    "map": "weights mapped from the file", "lock": "weights mapped from the file and locked in memory",
-    "load": "weights copied to memory",
-}  # fmt: skip
 # Reasoning models repeat themselves endlessly at temperature 0: Qwen3's authors recommend 0.6. The seed keeps the
 # reasoning the same each time.
 _REASONING_TEMPERATURE = 0.6
@@ -39,27 +35,16 @@ class LlamaGenerator:
     """A quantized model run by llama.cpp.
 
     `context` is the window in tokens; 0 fits it to each prompt, up to what the model was trained on. `threads` is 0 for
-    one per core, `gpu_layers` -1 for as many as fit. `kv_type` "q8_0" takes half the memory of "f16" and needs flash
-    attention. `weights`: "map" reads them from the file as needed, "lock" also prevents swapping, "load" copies them.
-    Raises ModelError if the file is not a model, or does not fit the memory; SettingsError if these settings exclude
-    each other.
+    one per core, `gpu_layers` -1 for as many as fit. Raises ModelError if the file is not a model, or does not fit the
+    memory.
     """
 
     def __init__(
         self, model: str, path: Path, *, adapter: Path | None = None, context: int = 0, threads: int = 0,
-        gpu_layers: int = -1, flash_attention: FlashAttention = "auto", kv_type: KvType = "f16",
-        weights: Weights = "map", apart: bool = True,
+        gpu_layers: int = -1, apart: bool = True,
     ) -> None:  # fmt: skip
-        if kv_type != "f16" and flash_attention == "off":
-            raise SettingsError(
-                f"kv_type = {kv_type!r} needs flash attention, which is off",
-                'Set flash_attention = "auto", or kv_type = "f16".',
-            )
-        self._running = Running(threads or machine.physical_cores(), flash_attention, kv_type)
-        self._model = LlamaModel(
-            model, path, adapter=adapter, gpu_layers=gpu_layers, weights=weights, apart=apart and kv_type == "f16"
-        )
-        self._weights = weights
+        self._threads = threads or machine.physical_cores()
+        self._model = LlamaModel(model, path, adapter=adapter, gpu_layers=gpu_layers, apart=apart)
         self._thread = ThreadPoolExecutor(1, "llama")
         self._context: LlamaContext | None = None
         self._window = min(context or self._model.trained, self._model.trained)
@@ -76,7 +61,7 @@ class LlamaGenerator:
             old.cut(old.forked)
         kept = (old.state(), old.tokens, old.cuts, old.checkpoints) if old and old.tokens and not old.moving else None
         self._free_context()
-        self._context = LlamaContext(self._model, size, self._running, self._thread)
+        self._context = LlamaContext(self._model, size, self._threads, self._thread)
         if kept is not None and self._context.restore(*kept[:3]):
             self._context.checkpoints = kept[3]
         return self._context
@@ -91,7 +76,7 @@ class LlamaGenerator:
 
     @cached_property
     def _footprint(self) -> tuple[int, int]:
-        return footprint(self._model, self._running, self._thread)
+        return footprint(self._model, self._threads, self._thread)
 
     def state_bytes(self, tokens: int) -> int:
         each, recurrent = self._footprint
@@ -108,25 +93,18 @@ class LlamaGenerator:
         turns = [Message("assistant" if i % 2 else "user", "x") for i in range(messages)]
         return len(self._model.encode([Message("system", "x"), *turns]))
 
-    def _why_together(self) -> str:
-        eight = "keys of 8 bits cannot be moved" if self._running.kv_type != "f16" else ""
-        return self._model.why_not_movable or eight or "calibrated so"
-
     def in_force(self) -> list[str]:
         """Describe how it runs."""
-        running, model = self._running, self._model
+        model = self._model
         if self._context is None:
             self._open(1)  # shows whether it can
         return [
-            f"{running.threads} thread{'s' * (running.threads != 1)}", f"batches of {batching.STEP} tokens",
-            f"flash attention {running.flash_attention}",
-            f"keys and values in {'16' if running.kv_type == 'f16' else '8'} bits "
-            f"({self._footprint[0] / 1000:.0f} KB a token)",
-            _WEIGHTS[self._weights],
+            f"{self._threads} thread{'s' * (self._threads != 1)}", f"batches of {batching.STEP} tokens",
+            f"{self._footprint[0] / 1000:.0f} KB of memory a token",
             f"{model.gpu_layers} of {model.layers} layers on a GPU",
             *([f"a sliding window of {model.sliding_window:,} tokens, kept whole"] if model.sliding_window else []),
             *([f"recurrent layers ({self._footprint[1] / 1e6:.1f} MB, kept as checkpoints)"] if model.forgets else []),
-            *([] if model.apart else [f"passages are read together ({self._why_together()})"]),
+            *([] if model.apart else [f"passages are read together ({model.why_not_movable or 'calibrated so'})"]),
             *(["has a reasoning mode"] if model.thinks else []),
         ]  # fmt: skip
 

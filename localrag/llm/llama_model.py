@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from localrag.llm.batching import Prompt
 from localrag.llm.chat_template import ChatTemplate
 from localrag.llm.reasoning import Tags
 from localrag.models import machine
-from localrag.types import FlashAttention, KvType, Message, Weights
+from localrag.types import Message
 
 # Shares of the layers to try on the GPU, in order, if its memory does not hold all.
 _SHARES = (0.75, 0.5, 0.25, 0.0)
@@ -33,20 +32,17 @@ _STEP = 1024  # windows grow in these steps
 _SEQUENCES = 18
 _PROMPT, _BLOCK, _LINK = range(3)
 _ABORTED = 2  # llama_decode's result after an abort
-_FLASH: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
 MAX_CHECKPOINTS = 1 << 28  # bytes, beyond which a context keeps two
 # Families with layers of full attention that RoPE does not turn; llama.cpp would turn their keys when it moves them.
 _UNTURNED = ("baichuan", "graniteswitch", "smollm3", "starcoder")
-_KV_TYPES: dict[KvType, tuple[int, float]] = {"f16": (1, 2.0), "q8_0": (8, 34 / 32)}  # ggml's number, bytes a value
 
 
 class LlamaModel:
     """The weights, loaded once; `name` is the id of the model, for messages. For the rest see `LlamaGenerator`."""
 
     def __init__(
-        self, name: str, path: Path, *, adapter: Path | None = None, gpu_layers: int = -1, weights: Weights = "map",
-        apart: bool = True,
-    ) -> None:  # fmt: skip
+        self, name: str, path: Path, *, adapter: Path | None = None, gpu_layers: int = -1, apart: bool = True
+    ) -> None:
         # Read when the library is loaded; do not override the user's own setting.
         if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
             os.environ["GOMP_SPINCOUNT"] = _SPINS
@@ -58,7 +54,7 @@ class LlamaModel:
         self.log = _listen(llama_cpp)
         self.gpu_layers = 0
         self.c.llama_backend_init()
-        self.handle = self._load(path, gpu_layers, weights)
+        self.handle = self._load(path, gpu_layers)
         if not self.handle:
             raise ModelError(f"cannot load {str(path)!r}: {self.why()}", "Check it with: localrag models verify")
         self.vocab = self.c.llama_model_get_vocab(self.handle)
@@ -69,9 +65,8 @@ class LlamaModel:
             self._special(self.c.llama_vocab_eos),
         )  # fmt: skip
 
-    def _load(self, path: Path, gpu_layers: int, weights: Weights) -> Any:
+    def _load(self, path: Path, gpu_layers: int) -> Any:
         params = self.c.llama_model_default_params()
-        params.use_mlock, params.use_mmap = weights == "lock", weights != "load"
         for layers in self._tries(path, gpu_layers):
             params.n_gpu_layers = layers
             self.log.clear()
@@ -171,10 +166,7 @@ class LlamaModel:
 
     @property
     def apart(self) -> bool:
-        """Whether passages are read by themselves and moved to their place, or together.
-
-        llama.cpp crashes when it moves keys of 8 bits.
-        """
+        """Whether passages are read by themselves and moved to their place, or together."""
         return self._apart and self.movable
 
     @property
@@ -279,15 +271,6 @@ def _listen(llama_cpp: Any) -> list[str]:
 # --- a running model ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """How a model runs. Everything but the threads decides the last bits of its results."""
-
-    threads: int
-    flash_attention: FlashAttention = "auto"
-    kv_type: KvType = "f16"
-
-
 class LlamaContext:
     """A window of at least `size` tokens: the `tokens` read so far, and `cuts`, the ends of their batches.
 
@@ -295,7 +278,7 @@ class LlamaContext:
     with recurrent layers only to `checkpoints`, their states by position.
     """
 
-    def __init__(self, model: LlamaModel, size: int, running: Running, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, model: LlamaModel, size: int, threads: int, thread: ThreadPoolExecutor) -> None:
         self._model = model
         self._c = model.c
         self._thread = thread
@@ -311,16 +294,14 @@ class LlamaContext:
         self._stop: Callable[[], bool] = lambda: False  # polled by the abort callback
         # ctypes frees a callback without references.
         self._abort = self._c.ggml_abort_callback(lambda _: self._stop())
-        self._handle = self._open(running)
+        self._handle = self._open(threads)
 
-    def _open(self, running: Running) -> Any:
+    def _open(self, threads: int) -> Any:
         c = self._c
         params = c.llama_context_default_params()
         params.n_ctx = self.size
         params.n_batch = params.n_ubatch = batching.STEP
-        params.n_threads = params.n_threads_batch = running.threads
-        params.flash_attn_type = _FLASH[running.flash_attention]
-        params.type_k = params.type_v = _KV_TYPES[running.kv_type][0]
+        params.n_threads = params.n_threads_batch = threads
         # The prompt, a passage that is moved, and the passages whose first tokens are read again, in the same memory.
         params.n_seq_max, params.kv_unified = _SEQUENCES if self._model.movable else 1, True
         # Keep all tokens in sliding-window layers too: only then can the memory be cut back.
@@ -552,17 +533,17 @@ class LlamaContext:
             self._handle = None
 
 
-def footprint(model: LlamaModel, running: Running, thread: ThreadPoolExecutor) -> tuple[int, int]:
+def footprint(model: LlamaModel, threads: int, thread: ThreadPoolExecutor) -> tuple[int, int]:
     """Return the bytes that a state takes for each token, and those of its recurrent layers.
 
     With recurrent layers, which of several kinds are in a file that says so in several ways, two tokens are read.
     """
     if model.forgets:
-        context = LlamaContext(model, 2, running, thread)
+        context = LlamaContext(model, 2, threads, thread)
         one, two = (len(context.state()) for _ in range(2) if context.decode([0], None))
         context.close()
         return two - one, 2 * one - two
-    return int(model.layers * model.width * _KV_TYPES[running.kv_type][1]), 0
+    return 2 * model.layers * model.width, 0  # of 16 bits each
 
 
 def check_memory(size: int, held: int, each: int, recurrent: int) -> None:

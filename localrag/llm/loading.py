@@ -27,11 +27,9 @@ def generator_arguments(settings: Settings) -> dict[str, Any]:
     model = ModelStore(settings).default("generator")
     weights = model.sha256 + (model.adapter_sha256 or "")
     known = calibration.load(settings.calibration_file, generator_name(settings), weights)
-    same = ("threads", "gpu_layers", "flash_attention", "kv_type", "weights")
     return {
         "model": model.id, "path": model.path, "adapter": model.adapter, "context": settings.context_tokens,
-        "apart": known.apart,
-        **{name: getattr(settings, name) for name in same},
+        "threads": settings.threads, "gpu_layers": settings.gpu_layers, "apart": known.apart,
     }  # fmt: skip
 
 
@@ -61,7 +59,7 @@ def generator_identity(settings: Settings) -> str:
     Template, window size and threads are left out: the first is in the tokens, the others change nothing.
     """
     model = ModelStore(settings).default("generator")
-    how = (str(batching.STEP), settings.kv_type, settings.flash_attention, str(settings.gpu_layers))
+    how = (str(batching.STEP), str(settings.gpu_layers))
     return "\n".join((model.sha256, model.adapter_sha256 or "", _build(), *how))
 
 

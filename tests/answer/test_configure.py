@@ -32,7 +32,7 @@ def test_model_stays_where_only_the_asking_changes(tmp_path):
     assert engine._assistant._settings.passages == 12
 
 
-@pytest.mark.parametrize("options", [{"threads": 3}, {"generator": "other"}, {"kv_type": "q8_0"}])
+@pytest.mark.parametrize("options", [{"threads": 3}, {"generator": "other"}, {"gpu_layers": 1}])
 def test_model_leaves_where_it_would_be_loaded_otherwise(tmp_path, options):
     assert configured(tmp_path, **options)[1].closed
 

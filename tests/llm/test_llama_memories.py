@@ -21,7 +21,7 @@ from localrag.events import PromptRead
 from localrag.llm import Completed, Weighed, llama_model
 from localrag.llm.batching import Prefix
 from localrag.llm.llama import LlamaGenerator
-from localrag.llm.llama_model import LlamaContext, LlamaModel, Running
+from localrag.llm.llama_model import LlamaContext, LlamaModel
 from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.models import machine
 from localrag.types import Message
@@ -96,9 +96,9 @@ def test_recurrent_layers_and_their_checkpoints_count_as_memory(
 
 def _moved(model: LlamaModel, distance: int) -> np.ndarray:
     """The scores after three tokens, of which the first two were moved on after they were read."""
-    c, running = model.c, Running(1)
+    c = model.c
     with ThreadPoolExecutor(1) as thread:
-        context = LlamaContext(model, 512, running, thread)
+        context = LlamaContext(model, 512, 1, thread)
         context.decode([70, 80], None)
         c.llama_memory_seq_add(c.llama_get_memory(context._handle), 0, 0, -1, distance)
         context.decode([90], None)  # at the position after the last

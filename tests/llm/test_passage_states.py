@@ -201,22 +201,13 @@ def test_equal_passages_of_two_libraries_are_read_each_with_its_own_beginning(
     assert shares(start(), asked, cache=cache) == cold
 
 
-def test_without_flash_attention_no_token_is_there_twice(start: Callable[..., LlamaGenerator]) -> None:
-    cache, model = Kept(), start(flash_attention="off")
+def test_no_token_is_there_twice(start: Callable[..., LlamaGenerator]) -> None:
+    cache, model = Kept(), start()
     cold = shares(model, messages(), cache=cache)
-    assert cold == shares(start(flash_attention="off"), messages(), cache=cache)
-    assert cold == pytest.approx(shares(start(), messages()), abs=0.01)
+    assert cold == shares(start(), messages(), cache=cache)
     assert model._context is not None
     tokens = passage_states._START.unpack_from(model._context.state())[3]
     assert tokens == len(model._context.tokens)
-
-
-def test_keys_of_8_bits_are_not_moved(start: Callable[..., LlamaGenerator]) -> None:
-    cache, model = Kept(), start(kv_type="q8_0")
-    cold = shares(model, messages(), cache=cache)
-    assert not any(prefix.start for prefix in cache.states)
-    assert shares(start(kv_type="q8_0"), messages(), cache=cache) == cold
-    assert any("8 bits cannot be moved" in line for line in model.in_force())
 
 
 @pytest.mark.parametrize("method", ["fork", "link"])

@@ -1,12 +1,12 @@
 """Train the classifier of clauses (localrag/search/clauses.py) and measure it on contracts that it has not seen.
 
-    python benchmarks/clauses/train.py DATA [--out localrag/search/clauses.npz] [--documents 220] [--leave-out]
+    python benchmarks/clauses/train.py DATA ... [--out localrag/search/clauses.npz] [--documents 220] [--leave-out]
 
-DATA holds docs.jsonl.gz (`id`, `text`) and qa.jsonl.gz (`doc`, `category`, `answerable`, `evidence`: spans of code
-points), as made of CUAD v1. Logistic regression, one a clause, all fitted together by L-BFGS: first on sentences drawn
-by a seed, then on those with the highest false scores too. Each document is scored by a model that saw no contract of
-its company (five folds); those scores give the probabilities, the thresholds and the figures. Takes a minute of one
-core. Needs scipy, which localrag does not.
+Each DATA holds docs.jsonl.gz (`id`, `text`) and qa.jsonl.gz (`doc`, `category`, `answerable`, `evidence`: spans of code
+points), as made of CUAD v1 and of ContractNLI, and trains the kinds of clauses that it has. Logistic regression, one a
+clause, all fitted together by L-BFGS: first on sentences drawn by a seed, then on those with the highest false scores
+too. Each document is scored by a model that saw no contract of its company (five folds); those scores give the
+probabilities, the thresholds and the figures. Takes a minute of one core. Needs scipy, which localrag does not.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ Rows = NDArray[np.float32]
 SEED, FOLDS, L2, PER_CLAUSE, MIN_COUNT = 0, 5, 0.3, 300, 4
 EASY, HARD, FIRST, SECOND = 8000, 12000, 15, 40  # sentences without a clause; steps of the two fits
 MIN_OVERLAP, MIN_POSITIVES = 25, 5
+HYPOTHESES = [f"nda-{n}" for n in (1, 2, 3, 4, 5, 7, 8, 10, 11, 12, 13, 15, 16, 17, 18, 19, 20)]  # of ContractNLI
 
 
 class Data(NamedTuple):
@@ -41,19 +42,34 @@ class Data(NamedTuple):
     document: NDArray[np.int64]  # of each sentence
 
 
+class Trained(NamedTuple):
+    kinds: tuple[str, ...]
+    names: list[str]  # of the features
+    weights: Rows  # (features + 1, clauses); the last row is the bias
+    numbers: Rows  # slope, offset, threshold and F1 of each clause
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--documents", type=int, help="train on so many, drawn by a seed")
     parser.add_argument("--leave-out", action="store_true", help="folds by the kind of contract, not by company")
     arguments = parser.parse_args()
-    data = read(arguments.data)
-    groups = [(kind_of if arguments.leave_out else company_of)(name) for name in data.names]
-    fold = folds(groups)
+    trained = [train(folder, arguments.documents, leave_out=arguments.leave_out) for folder in arguments.data]
+    if arguments.out:
+        rows = save(arguments.out, trained)
+        digest = hashlib.sha256(arguments.out.read_bytes()).hexdigest()
+        print(f"{arguments.out}: {rows} features, {arguments.out.stat().st_size} bytes, sha256 {digest}")
+
+
+def train(folder: Path, documents: int | None, *, leave_out: bool) -> Trained:
+    """Print the figures of the clauses of one set by folds, and return what is fitted on all of it."""
+    data = read(folder)
+    fold = folds([(kind_of if leave_out else company_of)(name) for name in data.names])
     names = vocabulary(data)
     matrix, present = matrix_of(data.features, names), documents_with(data)
-    drawn = np.random.default_rng(SEED).permutation(len(data.names))[: arguments.documents or len(data.names)]
+    drawn = np.random.default_rng(SEED).permutation(len(data.names))[: documents or len(data.names)]
     scores = np.zeros(data.labels.shape, np.float32)
     for number in range(max(fold) + 1):
         held = fold[data.document] == number
@@ -62,18 +78,16 @@ def main() -> None:
         scores[held] = matrix[held][:, kept] @ weights[:-1] + weights[-1]
     best = best_of(scores, data.document, len(data.names))
     f1 = report(data, best, scores, present, fold)
-    if arguments.out:
-        kept, weights = fit(matrix, data.labels)
-        save(arguments.out, [names[n] for n in kept], weights, *calibrate(best, present), f1)
-        digest = hashlib.sha256(arguments.out.read_bytes()).hexdigest()
-        print(f"{arguments.out}: {len(kept)} features, {arguments.out.stat().st_size} bytes, sha256 {digest}")
+    kept, weights = fit(matrix, data.labels)
+    return Trained(data.kinds, [names[n] for n in kept], weights, np.stack([*calibrate(best, present), f1]))
 
 
 def read(folder: Path) -> Data:
     for name in ("docs.jsonl.gz", "qa.jsonl.gz"):
         print(name, hashlib.sha256((folder / name).read_bytes()).hexdigest())
     documents, labels = lines(folder / "docs.jsonl.gz"), lines(folder / "qa.jsonl.gz")
-    kinds = clauses.kinds()
+    has = {clause_of(row["category"]) for row in labels}
+    kinds = tuple(kind for kind in clauses.kinds() if kind in has)
     spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for row in labels:
         spans.setdefault((row["doc"], clause_of(row["category"])), []).extend(row["evidence"])
@@ -96,6 +110,7 @@ def clause_of(category: str) -> str:
     """The id of a category, as playbooks write it."""
     names = {"Notice Period To Terminate Renewal": "notice-to-terminate-renewal"}
     names["Unlimited/All-You-Can-Eat-License"] = "unlimited-license"
+    names |= dict(zip(HYPOTHESES, clauses.kinds()[-len(HYPOTHESES) :], strict=True))
     return names.get(category, re.sub(r"[\W_]+", "-", category.lower()))
 
 
@@ -107,6 +122,9 @@ def overlaps(sentence: tuple[int, int], span: tuple[int, int]) -> bool:
 
 
 def company_of(name: str) -> str:
+    """The company that a contract's name begins with; an agreement without a name stands by itself."""
+    if name.startswith("cnli:"):
+        return name
     return re.split(r"[_,(]|\d", re.sub(r"^\d", "", name.removeprefix("cuad:")))[0][:14].lower()
 
 
@@ -249,15 +267,24 @@ def figures(kinds: tuple[str, ...], found: Any, present: Any) -> Rows:
     return np.asarray(f1, np.float32)
 
 
-def save(
-    path: Path, names: list[str], weights: Rows, slope: Rows, offset: Rows, threshold: Rows, f1: Rows,
-) -> None:  # fmt: skip
-    scale = np.abs(weights[:-1]).max(0) / 127
+def save(path: Path, trained: list[Trained]) -> int:
+    """Write the sets side by side, each feature once; return how many there are."""
+    names = sorted({name for one in trained for name in one.names})
+    index = {name: n for n, name in enumerate(names)}
+    columns, at = sum(len(one.kinds) for one in trained), 0
+    weights = np.zeros((len(names), columns), np.float32)
+    for one in trained:
+        weights[[index[name] for name in one.names], at : at + len(one.kinds)] = one.weights[:-1]
+        at += len(one.kinds)
+    scale = np.abs(weights).max(0) / 127
+    slope, offset, threshold, f1 = np.hstack([one.numbers for one in trained])
     np.savez_compressed(
         path, features=np.frombuffer("\n".join(names).encode(), np.uint8),
-        weights=np.rint(weights[:-1] / scale).astype(np.int8), scale=scale, bias=weights[-1],
+        weights=np.rint(weights / scale).astype(np.int8), scale=scale,
+        bias=np.concatenate([one.weights[-1] for one in trained]),
         slope=slope, offset=offset, threshold=threshold, f1=f1,
     )  # fmt: skip
+    return len(names)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ _MIN_ROOM = 64
 _MAX_LOG_ODDS, _FAIR_SCORE = 4.6, 0.4
 # Coefficients: of the log odds above the model's threshold, of the score, and of having searched at all.
 _HOLDS, _FITS, _SEARCHED = 1.44, 18.2, -6.84
+_ABSENT = -2.0  # log odds below which a clause is taken for absent, as in a review
 
 
 def budget(model: Model, settings: Settings, query: Query, wanted: int) -> int:
@@ -95,7 +96,9 @@ def _answer(
         if not weighed.shares:
             return checking.checked(query, plan, Draft(Completed("", weighed.usage, "stopped")), prompt, model.model)
         answer_from = calibration.load(settings.calibration_file, model.model).answer_from
-        confidence = answerability(weighed.shares[0], answer_from, plan.signals.get("score"))
+        confidence = answerability(
+            weighed.shares[0], answer_from, plan.signals.get("score"), plan.signals.get("clause")
+        )
         plan = plan.with_signals(holds_answer=round(weighed.shares[0], 3))
         if confidence < settings.min_confidence:
             draft = Draft(Completed(prompts.NOT_FOUND, weighed.usage, "end"), confidence=confidence)
@@ -122,11 +125,15 @@ def explains(query: Query) -> bool:
     return intent.explains(query.text if query.history else query.search_text)
 
 
-def answerability(holds: float, answer_from: float, score: float | None) -> float:
+def answerability(holds: float, answer_from: float, score: float | None, clause: float | None = None) -> float:
     """Return the likelihood that the text holds the answer, from the model's share of "yes" and the best passage.
 
-    `answer_from` is the share from which this model is more often right than not.
+    `answer_from` is the share from which this model is more often right than not. `clause` are the log odds that the
+    document has the kind of clause asked for; where they are known they alone count: of 200 questions about contracts
+    they tell present from absent by AUC 0.95, the rest adds nothing (docs/decisions/0051-right-or-silent.md).
     """
+    if clause is not None:
+        return 1 / (1 + math.exp(-(clause - _ABSENT)))
     fits = 0.0 if score is None else _SEARCHED + _FITS * min(max(score, 0.0), _FAIR_SCORE)
     return 1 / (1 + math.exp(-(_HOLDS * (_log_odds(holds) - _log_odds(answer_from)) + fits)))
 

@@ -24,6 +24,7 @@ from localrag.answer import (
     prompt_injection,
     prompts,
 )  # fmt: skip
+from localrag.answer.clause_questions import ClauseQuestions
 from localrag.answer.context import Unit
 from localrag.answer.planning import BACKGROUND
 from localrag.answer.stages import Pair, Prompt, Query, Route
@@ -93,6 +94,7 @@ class Assistant:
         self._settings = settings
         self._generator = generator
         self._searcher = Searcher(settings)
+        self._clause_questions = ClauseQuestions(self._searcher)
 
     def ask(
         self,
@@ -177,7 +179,7 @@ class Assistant:
     def _plan(self, query: Query, reproducible: bool) -> Route:
         known = self._calibration()
         resources = planning.Resources(
-            search=self._search, model=self._model,
+            search=self._search, clause=self._clause, model=self._model,
             cached=(lambda documents: 0) if reproducible else self._cached_tokens,
             seconds=(lambda tokens, behind: None) if reproducible else known.seconds_to_read,
             retrieve_tokens=self._settings.prompt_tokens,
@@ -279,7 +281,8 @@ class Assistant:
         began = time.monotonic()
         hits = self._search(query, BACKGROUND)
         seconds = Seconds(retrieve=time.monotonic() - began)
-        plan = route.plan.with_signals(**planning.fit_signals(hits))
+        clause = self._clause(query, query.documents)
+        plan = route.plan.with_signals(**planning.fit_signals(hits), clause=clause)
         for event in self._from_passages(query, Route(plan, hits=tuple(hits))):
             yield Answered(replace(event.answer, seconds=seconds)) if isinstance(event, Answered) else event
 
@@ -460,6 +463,10 @@ class Assistant:
         known = {(library.name, document.id) for library, document in query.documents}  # an ingest may add others
         hits = self._searcher.find(query.libraries, query.search_text, k, query.only)
         return [hit for hit in hits if (hit.library, hit.document_id) in known]
+
+    def _clause(self, query: Query, documents: Sequence[Pair]) -> float | None:
+        """Return the log odds that the one document has the clause asked for; None for several, or other questions."""
+        return self._clause_questions.odds(query.search_text, documents[0]) if len(documents) == 1 else None
 
     def search(
         self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Filter | Sequence[str] | None = None,

@@ -40,6 +40,7 @@ class Resources:
     """What planning needs of the assistant: search, the model (loaded on the first call), and what it has cached."""
 
     search: Callable[[Query, int], Sequence[Passage]]
+    clause: Callable[[Query, Sequence[Pair]], float | None]  # log odds, see `Signals`
     model: Callable[[], Generator]
     cached: Callable[[Sequence[Pair]], int]  # tokens of exactly these documents in the prompt cache, or 0
     seconds: SecondsToRead
@@ -68,6 +69,7 @@ class Signals:
     score: float | None = None  # of the best passage
     margin: float | None = None  # how far it is above the median of the rest
     fit: float | None = None  # how well a passage fits by words and meaning, whatever its document's name
+    clause: float | None = None  # of a question for a kind of clause, the log odds that the document has it
 
     @property
     def fits(self) -> bool:
@@ -112,6 +114,7 @@ def route(query: Query, resources: Resources) -> Route:
         warm_tokens=resources.cached(reading) if reading and query.only.pages is None else 0,
         nearest="".join(document.path for _, document in nearest),
         nearest_tokens=sum(tokens(query, document) for _, document in nearest),
+        clause=resources.clause(query, reading) if hits and pointed.by in ("only", "name") else None,
         **fit_signals(hits),
     )  # fmt: skip
     plan = filters.named_in(choose(query.mode, signals, resources.seconds), query.only)

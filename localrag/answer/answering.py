@@ -29,7 +29,7 @@ _MIN_ROOM = 64
 _MAX_LOG_ODDS, _FAIR_SCORE = 4.6, 0.4
 # Coefficients: of the log odds above the model's threshold, of the score, and of having searched at all.
 _HOLDS, _FITS, _SEARCHED = 1.44, 18.2, -6.84
-_ABSENT = -2.0  # log odds below which a clause is taken for absent, as in a review
+_ABSENT = -1.5  # log odds below which a clause is taken for absent
 
 
 def budget(model: Model, settings: Settings, query: Query, wanted: int) -> int:

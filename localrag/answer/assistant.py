@@ -465,7 +465,7 @@ class Assistant:
         return [hit for hit in hits if (hit.library, hit.document_id) in known]
 
     def _clause(self, query: Query, documents: Sequence[Pair]) -> float | None:
-        """Return the log odds that the one document has the clause asked for; None for several, or other questions."""
+        """Return the log odds that the document has the clause asked for; None for several, or another question."""
         return self._clause_questions.odds(query.search_text, documents[0]) if len(documents) == 1 else None
 
     def search(

@@ -48,4 +48,3 @@ def test_the_score_of_a_short_document_that_is_read_whole_does_not_withhold_its_
     models.generator.script = [("", "The yearly rent is EUR 48,000.")]
     _, answer = ask(assistant, "How much is owed to the lessor?", "one")
     assert answer.plan.kind == "read" and "score" not in answer.plan.signals and answer.found
-    assert "embedder" not in models.loaded

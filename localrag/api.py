@@ -300,7 +300,12 @@ class Library:
                 )  # fmt: skip
                 after, stones = storage.content_hashes(), storage.tombstones
                 prompt_cache.drop_missing(self.folder, after)
-                reviews.drop_missing(self.folder, after, {document.path for document in storage.documents()})
+                # What a review found in a changed document before stays until its new version was reviewed.
+                paths = {document.path for document in storage.documents()}
+                reviews.drop(
+                    self.folder,
+                    lambda kept: kept.sha256 not in after and (kept.path not in paths or not kept.looked),
+                )
             sandbox.mark_as_own(self._settings, self.name, report.root)
             record = self._settings.library_audit_file(self.name)
             audit_events.ingested(record, report, before, after)

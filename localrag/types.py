@@ -593,6 +593,7 @@ class Finding(_Value):
         problem: how it deviates, in words.
         new: it was looked for since the review before.
         before: the state and value in the version of the document that was reviewed before.
+        remark: what is to be said of the whole document, such as that it is of another kind.
     """
 
     library: str
@@ -614,6 +615,7 @@ class Finding(_Value):
     decision: Decision | None = None
     new: bool = True
     before: str = ""
+    remark: str = ""
 
     def to_row(self) -> dict[str, Any]:
         """The finding as the row of a table."""
@@ -624,7 +626,7 @@ class Finding(_Value):
             "as_expected": self.as_expected, "problem": self.problem, "place": at.place if at else "",
             "quote": at.quote if at else "", "confidence": _rounded(self.confidence, 3), "read": self.read,
             "before": self.before, "decision": said.verdict if said else "", "comment": said.comment if said else "",
-            "note": self.note, "fallback": self.fallback,
+            "note": self.note, "fallback": self.fallback, "remark": self.remark,
             **{name: getattr(at, name, None) for name in ("page", "start", "end")},
         }  # fmt: skip
 

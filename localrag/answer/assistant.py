@@ -534,13 +534,16 @@ class Assistant:
     ) -> Decision:  # fmt: skip
         """Keep what the reviewer decided of an item of a playbook in a document, and record it.
 
-        What is not given stays as it was decided before.
+        What is not given stays as it was decided before. Raises UsageError for a document that was not reviewed.
         """
         from localrag.store import reviews
 
         opened = self.library(library)
         found = opened.document(document)
         kept = reviews.Reviews(opened)
+        if not kept.of(found).looked or playbook.title not in kept.runs():
+            problem = f"{found.path!r} was not reviewed with the playbook {playbook.title!r}"
+            raise UsageError(problem, "Review it first: localrag review PLAYBOOK --document PATH")
         before = kept.of(found).decisions.get(playbook.title, {}).get(playbook.item(item).id, Decision("open"))
         verdict = verdict or before.verdict
         comment = before.comment if comment is None else comment

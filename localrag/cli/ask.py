@@ -16,7 +16,6 @@ from localrag.cli.keys import recipient_options
 from localrag.cli.output import Pace, console, counted, echo, interruptible, one_line, print_json, table
 from localrag.errors import UsageError
 from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed, Writing
-from localrag.security import sandbox
 from localrag.security.terminal import visible
 from localrag.settings import Think, load_settings
 from localrag.types import MODES, Filter, Mode, source
@@ -68,19 +67,15 @@ def ask_command(
         from localrag.answer.survey import table_export
 
         table_export.check(file)
-    elif recipients is not None:
-        raise UsageError("there is no file to encrypt", "Name one: --table FILE.")
     settings = load_settings().with_options(
         generator=generator, answer_tokens=answer_tokens, answer_form="short" if short else None, think=think,
         strict=strict or None,
     )  # fmt: skip
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
-    exported = [] if file is None else [file.absolute().parent]
-    reads = keys.key_files()
     # A passphrase that was typed for the file stays in this process.
-    connection = None if recipients is not None else resident.connection_for(settings, names, only, reads)
-    sandbox.restrict(settings, names, *exported, reads=reads)  # before numpy starts threads
+    connection = None if recipients is not None else resident.connection_for(settings, names, only, keys.key_files())
+    keys.confine(settings, names, file, recipients)
 
     def here() -> Asking:
         from localrag.api import ask
@@ -254,7 +249,7 @@ def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Fil
     settings = load_settings()
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
-    sandbox.restrict(settings, names, reads=keys.key_files())  # before numpy is imported, which starts threads
+    keys.confine(settings, names)
     from localrag.answer.assistant import Assistant
 
     question = options.words_of(" ".join(words))

@@ -15,7 +15,6 @@ from localrag.cli.ingest import passwords_in
 from localrag.cli.keys import recipient_options
 from localrag.cli.output import echo, one_line, print_json
 from localrag.errors import NotFoundError, UsageError
-from localrag.security import sandbox
 from localrag.settings import Settings, load_settings
 from localrag.store.names import library_names
 
@@ -54,8 +53,6 @@ def compare_command(
     First comes what changes the substance (amounts, dates, durations, parties, who shall or may do what, defined
     terms), then wording, then form. Line ends, page ends and running headers are no changes. No model is loaded.
     """
-    if out is None and recipients is not None:
-        raise UsageError("there is no file to encrypt", "Name one: --out FILE.")
     named = [one for one in (old, new) if one is not None]
     if len(named) != (0 if latest else 2):
         raise UsageError("two documents are needed", "localrag compare OLD NEW, or localrag compare --latest DOCUMENT")
@@ -70,9 +67,7 @@ def compare_command(
     if library or latest or missing:
         names = options.chosen_libraries([library] if library else [], settings)
     options.keep_to_retention(settings)
-    exported = [] if out is None else [out.absolute().parent]
-    # Before numpy is imported, which starts threads.
-    sandbox.restrict(settings, names, *exported, reads=None if len(missing) < len(named) else keys.key_files())
+    keys.confine(settings, names, out, recipients, around=len(missing) < len(named))
     from localrag.redline import export, versions
     from localrag.redline.changes import compare
 

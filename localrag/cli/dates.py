@@ -13,7 +13,6 @@ from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
 from localrag.cli.output import confirm, counted, echo, interruptible, one_line, print_json, remarks
 from localrag.errors import UsageError
-from localrag.security import sandbox
 from localrag.settings import load_settings
 from localrag.types import source
 
@@ -49,14 +48,11 @@ def dates_command(
     is_calendar = file is not None and calendar.check(file)
     if is_calendar and not (yes or sys.stdin.isatty()):
         raise UsageError("cannot ask whether to write a calendar", "Add --yes.")
-    if file is None and recipients is not None:
-        raise UsageError("there is no file to encrypt", "Name one: --out FILE.")
     period = filters.checked(since=since, until=until)
     settings = load_settings()
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
-    exported = [] if file is None else [file.absolute().parent]
-    sandbox.restrict(settings, names, *exported, reads=keys.key_files())  # before numpy starts threads
+    keys.confine(settings, names, file, recipients)
     from localrag.answer.assistant import Assistant
 
     with closing(Assistant(settings)) as assistant, interruptible("Stopping after this document…") as stop:

@@ -13,8 +13,6 @@ from localrag.cli import keys, options
 from localrag.cli.ask import draw, follow, save_table
 from localrag.cli.keys import recipient_options
 from localrag.cli.output import echo, interruptible, one_line, print_json, say, table
-from localrag.errors import UsageError
-from localrag.security import sandbox
 from localrag.settings import load_settings
 from localrag.types import Filter, source
 
@@ -55,12 +53,10 @@ def extract_command(
     schemas.parse(schema)
     if file is not None:
         table_export.check(file)
-    elif recipients is not None:
-        raise UsageError("there is no file to encrypt", "Name one: --out FILE.")
     settings = load_settings().with_options(generator=generator)
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
-    sandbox.restrict(settings, names, *([] if file is None else [file.absolute().parent]), reads=keys.key_files())
+    keys.confine(settings, names, file, recipients)
     from localrag.api import extract
 
     narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # "these" is the app's

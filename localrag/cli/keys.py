@@ -10,7 +10,7 @@ import functools
 import getpass
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,11 +19,13 @@ import click
 from localrag.cli.options import read_file
 from localrag.cli.output import echo
 from localrag.errors import KeyRequired, UsageError
+from localrag.security import sandbox
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption.age import Recipients
 from localrag.security.encryption.keyring import Credential, Key, Keyring, Passphrase, RecoveryKey, SecretKey
 from localrag.security.encryption.unlocked import locked_error
 from localrag.security.terminal import visible
+from localrag.settings import Settings
 
 Result = TypeVar("Result")
 MAX_TRIES = 3
@@ -62,6 +64,28 @@ def key_files() -> list[Path]:
     """Return the key file as a list, for the sandbox."""
     file = key_file()
     return [] if file is None else [file]
+
+
+def confine(
+    settings: Settings, names: Sequence[str], file: Path | None = None, recipients: Recipients | None = None, *,
+    around: bool = False,
+) -> None:  # fmt: skip
+    """Confine this process to libraries and the folder of a new file, before numpy starts threads.
+
+    Refuses recipients without a file, and a file that was read into one of the libraries. `around`: other files, too,
+    may be read.
+    """
+    if file is None and recipients is not None:
+        raise UsageError("there is no file to encrypt", "Name one: --out FILE.")
+    folders = [] if file is None else [file.absolute().parent]
+    sandbox.restrict(settings, names, *folders, reads=None if around else key_files())
+    if file is not None and file.exists():
+        from localrag.store.library import open_library
+        from localrag.store.names import check_spared
+
+        for name in names:
+            with closing(open_library(settings, name)) as library:
+                check_spared(file, library.documents())
 
 
 def library_key(folder: Path, keyring: Keyring, ask: bool) -> Key:

@@ -209,8 +209,7 @@ def backup_command(
         raise UsageError("no file is named", f"For example: localrag backup {name} {name}.backup --encrypt")
     if not file.absolute().parent.is_dir():
         raise StorageError(f"there is no folder {str(file.parent)!r}", "Create it, or give another path.")
-    # Before numpy starts threads.
-    sandbox.restrict(settings, [check_name(name)], file.absolute().parent, reads=keys.key_files())
+    keys.confine(settings, [check_name(name)], file)
     from localrag.lifecycle import backup
 
     # Questions come before the progress bar.

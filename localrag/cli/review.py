@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,20 +16,16 @@ from localrag.cli.keys import recipient_options
 from localrag.cli.output import Pace, bar, counted, echo, interruptible, one_line, print_json, remarks, say, table
 from localrag.errors import UsageError
 from localrag.events import ReviewEnded
-from localrag.security import sandbox
 from localrag.settings import load_settings
 from localrag.types import source
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from localrag.answer.review.playbook import Playbook
-    from localrag.events import Reviewed
     from localrag.security.encryption.age import Recipients
     from localrag.types import Finding, Verdict
 
-_COLORS = {"deviates": "red", "absent": "yellow", "unsure": "yellow", "found": "green"}
-_MAX_REMARKS, _WIDTH = 8, 80
+_WIDTH = 80  # characters of a cell
 
 
 class _Review(click.Group):
@@ -90,14 +86,11 @@ def run_command(
 
     if file is not None:
         reports.check(file)
-    elif recipients is not None:
-        raise UsageError("there is no file to encrypt", "Name one: --out FILE.")
     settings = load_settings()
     playbook = playbooks.load(named)
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
-    exported = [] if file is None else [file.absolute().parent]
-    sandbox.restrict(settings, names, *exported, reads=keys.key_files())  # before numpy starts threads
+    keys.confine(settings, names, file, recipients)
     from localrag.answer.assistant import Assistant
     from localrag.answer.review import review
 
@@ -106,19 +99,26 @@ def run_command(
         ended = _follow(events, quiet=as_json)
     findings = [one for one in ended.findings if one.new or only is None]
     totals = review.counts(findings)
-    rows = [one.to_row() for one in findings]
     if as_json:
-        left = [one.to_dict() for one in ended.not_read]
         print_json({
             "playbook": playbook.title, "libraries": names, "counts": totals, "stopped": ended.stopped,
-            "findings": rows, "not_read": left,
+            "findings": [one.to_row() for one in findings], "not_read": [one.to_dict() for one in ended.not_read],
         })  # fmt: skip
     else:
-        _print(findings, playbook, totals, ended, only is not None)
+        if not findings:
+            echo("There is nothing to review." if only is None else "Nothing changed since the last review.", err=True)
+        documents_read = reports.by_document(findings)
+        for document, own in documents_read.items():
+            _print(document[1], own)
+        said = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in totals.items() if count)
+        counts = f"{counted(len(documents_read), 'document')}, {counted(len(findings), 'finding')}"
+        echo(f"{playbook.title}: {counts}{f': {said}' if said else ''}.")
+        remarks([f"Not read: {source(one.document, '')}: {one.reason}" for one in ended.not_read], 8, "--json")
     if file is not None:
         written = reports.save(findings, playbook.title, ended, file, settings.library_audit_file, recipients)
         echo(f"Wrote {counted(len(findings), 'finding')} to {written}.", err=True)
     if ended.stopped:
+        say("Stopped. What was found is kept; the same command goes on.")
         sys.exit(130)
 
 
@@ -129,52 +129,30 @@ def _follow(events: Any, quiet: bool) -> ReviewEnded:
         for event in events:
             if isinstance(event, ReviewEnded):
                 return event
-            line = _progress(event, pace)
+            left = pace.left(event.done, event.total)
+            line = f"document {event.document} of {event.documents}{left}: {one_line(event.finding.document)}"
             update(event.done, event.total, line)
             if not quiet and not sys.stderr.isatty() and pace.due():
                 echo(line, err=True)
     raise AssertionError("a review always ends with its findings")
 
 
-def _progress(event: Reviewed, pace: Pace) -> str:
-    left = pace.left(event.done, event.total)
-    return f"document {event.document} of {event.documents}{left}: {one_line(event.finding.document)}"
+def _print(document: str, own: Sequence[Finding]) -> None:
+    """Print the findings of a document, and what those that are not as expected quote and propose."""
+    from localrag.sessions.export import reports
 
-
-def _print(
-    findings: Sequence[Finding], playbook: Playbook, totals: dict[str, int], ended: ReviewEnded, changed: bool
-) -> None:
-    if not findings:
-        echo("Nothing changed since the last review." if changed else "There is nothing to review.", err=True)
-    by_document: dict[tuple[str, str], list[Finding]] = {}
-    for one in findings:
-        by_document.setdefault((one.library, one.document), []).append(one)
-    for (_, document), own in by_document.items():
-        echo(one_line(document), bold=True, fg="cyan")
-        table(["state", "clause", "importance", "value", "differs", "page", "sure", "reviewer"], [
-            [one.state, one.title, one.importance, shorten(one.value, _WIDTH, placeholder="…"), one.problem,
-             one.citation.place if one.citation else "", "" if one.confidence is None else f"{one.confidence:.0%}",
-             one.decision.verdict if one.decision else ""]
-            for one in own
-        ])  # fmt: skip
-        for one in own:
-            if one.as_expected is False:
-                _print_problem(one)
-        echo()
-    documents = counted(len(by_document), "document")
-    said = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in totals.items() if count)
-    echo(f"{playbook.title}: {documents}, {counted(len(findings), 'finding')}" + (f": {said}." if said else "."))
-    remarks([f"Not read: {source(one.document, '')}: {one.reason}" for one in ended.not_read], _MAX_REMARKS, "--json")
-    if ended.stopped:
-        say("Stopped. What was found is kept; the same command goes on.")
-
-
-def _print_problem(one: Finding) -> None:
-    head = f"{one.title}: {one.problem}"
-    quote = f" “{' '.join(one.citation.quote.split())}”" if one.citation else f" (read: {one.read})"
-    echo(quote, head=one_line(head), fg=_COLORS[one.state])
-    if one.fallback:
-        echo(f"    propose: {one_line(one.fallback)}", dim=True)
+    echo(one_line(document), bold=True, fg="cyan")
+    if own[0].remark:
+        echo(one_line(own[0].remark), head="Note: ", fg="yellow")
+    cells = [[shorten(cell, _WIDTH, placeholder="…") for cell in reports.cells(one)] for one in own]
+    table([head.lower() for head in reports.HEADS], cells)
+    for one in own:
+        if one.as_expected is False:
+            quote = f" “{' '.join(one.citation.quote.split())}”" if one.citation else f" (read: {one.read})"
+            echo(quote, head=one_line(f"{one.title}: {one.problem}"), fg="yellow" if one.state == "absent" else "red")
+            if one.fallback:
+                echo(f"    propose: {one_line(one.fallback)}", dim=True)
+    echo()
 
 
 @review_command.command("list")
@@ -183,11 +161,10 @@ def list_command(as_json: bool) -> None:
     """List the playbooks that come with localrag."""
     from localrag.answer.review import playbook
 
-    there = playbook.shipped()
+    there = [(name, playbook.load(name)) for name in playbook.names()]
     if as_json:
         print_json([
-            {"name": name, "title": one.title, "applies_to": one.applies_to, "items": len(one.items)}
-            for name, one in there
+            {"name": name, "title": one.title, "applies_to": one.kinds, "items": len(one.items)} for name, one in there
         ])  # fmt: skip
     else:
         table(["name", "items", "title"], [[name, str(len(one.items)), one.title] for name, one in there])
@@ -228,27 +205,30 @@ def init_command(contract: Path) -> None:
 @click.argument("document", shell_complete=options.complete_document)
 @click.argument("item")
 @_library
-@click.option("--accept", "verdict", flag_value="accepted", help="The finding is right, or the deviation accepted.")
-@click.option("--reject", "verdict", flag_value="rejected", help="The finding is wrong, or the clause must change.")
+@click.option("--accept", is_flag=True, help="The finding is right, or the deviation accepted.")
+@click.option("--reject", is_flag=True, help="The finding is wrong, or the clause must change.")
 @click.option("--comment", default="", metavar="TEXT", help="A comment; - reads it from standard input.")
 @options.json_option
 def mark_command(
-    named: str, document: str, item: str, libraries: tuple[str, ...], verdict: str | None, comment: str, as_json: bool
+    named: str, document: str, item: str, libraries: tuple[str, ...], accept: bool, reject: bool, comment: str,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Keep the reviewer's decision on an ITEM of a DOCUMENT: accept, reject or comment."""
     from localrag.answer.review import playbook
 
-    if verdict is None and not comment:
-        raise UsageError("there is nothing to keep", "Add --accept, --reject or --comment TEXT.")
+    if (accept and reject) or not (accept or reject or comment):
+        problem = "--accept and --reject exclude each other" if accept else "there is nothing to keep"
+        raise UsageError(problem, "Add one of --accept and --reject, or --comment TEXT.")
+    verdict: Verdict | None = "accepted" if accept else "rejected" if reject else None
     settings, loaded = load_settings(), playbook.load(named)
     loaded.item(item)
     said = options.words_of(comment) if comment else None
     names = options.chosen_libraries(libraries, settings)
     if len(names) > 1:
         raise UsageError("a decision belongs to one library", "Name it with --library.")
-    sandbox.restrict(settings, names, reads=keys.key_files())
+    keys.confine(settings, names)
     from localrag.answer.assistant import Assistant
 
     with closing(Assistant(settings)) as assistant:
-        decided = assistant.decide(loaded, item, names[0], document, cast("Verdict | None", verdict), said).to_dict()
+        decided = assistant.decide(loaded, item, names[0], document, verdict, said).to_dict()
     options.print_result(as_json, decided, f"Kept: {one_line(item)} in {one_line(document)} is {decided['verdict']}.")

@@ -46,7 +46,8 @@ def forget(
             hashes = list(dict.fromkeys(document.sha256 for document in gone))
             audit.forget(record, hashes)
             prompt_cache.drop_missing(folder, library.content_hashes() - {*hashes})
-            reviews.drop(folder, hashes=hashes, paths=[document.path for document in gone])
+            paths = {document.path for document in gone}
+            reviews.drop(folder, lambda kept: kept.sha256 in hashes or kept.path in paths)
             library.remove(found)
             library.compact()
             audit.record(record, "forget", name, documents=len(documents), sha256=hashes)

@@ -169,6 +169,13 @@ def original(settings: Settings, name: str, document: Document) -> Path | None:
     return Path(document.root, inside) if safe else None
 
 
+def check_spared(path: Path, documents: Iterable[Document]) -> None:
+    """Refuse to replace a file that one of these documents was read from, with a UsageError."""
+    target = str(path.absolute().parent.resolve() / path.name).casefold()
+    if any(str(Path(one.root, one.file or one.path)).casefold() == target for one in documents):
+        raise UsageError(f"{str(path)!r} is a document of the library", "Give the new file another name.")
+
+
 # --- what was forgotten ----------------------------------------------------------------------------------------
 
 

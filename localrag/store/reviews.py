@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,13 +59,13 @@ class Reviews:
 
     def of(self, document: Document) -> Kept:
         """Return what is kept of a document as it is now."""
-        return _read(self._path(document.sha256)) or Kept(document.sha256, document.path)
+        return _read(self._path(document.sha256), Kept) or Kept(document.sha256, document.path)
 
     def earlier(self, document: Document) -> Kept | None:
         """Return what is kept of another version under the same path, the last one; None where nothing is."""
         if self._last is None:
             self._last = {}
-            for one in filter(None, map(_read, _files(self._folder))):
+            for _, one in _all(self._folder):
                 self._last.setdefault(one.path, []).append(one)
         own = self._last.get(document.path, ())
         others = [one for one in own if one.sha256 != document.sha256 and one.looked]
@@ -91,11 +91,11 @@ class Reviews:
     def drop_earlier(self, document: Document) -> None:
         """Delete what is kept of other versions of a document, once it was reviewed."""
         held = self._library.content_hashes()
-        _drop(self._folder, lambda kept: kept.path == document.path and kept.sha256 not in held)
+        drop(self._library.folder, lambda kept: kept.path == document.path and kept.sha256 not in held)
 
     def begin(self, playbook: str) -> Run:
         """Begin a review with a playbook, or resume one that was stopped."""
-        run = self._runs().get(playbook)
+        run = self.runs().get(playbook)
         if run is None or run.finished:
             run = Run(now())
             self._save_run(playbook, run)
@@ -105,15 +105,14 @@ class Reviews:
         """Mark a review as complete."""
         self._save_run(playbook, replace(run, finished=now()))
 
-    def _runs(self) -> dict[str, Run]:
-        path = self._folder / _RUNS
-        found: dict[str, Run] = _decoded(path, dict[str, Run]) if path.is_file() else {}
-        return found
+    def runs(self) -> dict[str, Run]:
+        """Return the last review with each playbook, by its title."""
+        return _read(self._folder / _RUNS, dict[str, Run]) or {}
 
     def _save_run(self, playbook: str, run: Run) -> None:
         if names.holds(self._library.folder):
             with storage.lock(self._folder / _LOCK, "the reviews"):
-                storage.write_json(self._folder / _RUNS, protocol.to_plain({**self._runs(), playbook: run}))
+                storage.write_json(self._folder / _RUNS, protocol.to_plain({**self.runs(), playbook: run}))
 
     def _change(self, document: Document, changed: Callable[[Kept], Kept]) -> None:
         with storage.lock(self._folder / _LOCK, "the reviews"):
@@ -126,54 +125,35 @@ class Reviews:
         return self._folder / f"{hashlib.blake2b(sha256.encode(), digest_size=8, key=self._key).hexdigest()}.json"
 
 
-def drop(folder: Path, *, hashes: Collection[str] = (), paths: Collection[str] = ()) -> None:
-    """Delete what is kept of documents, by content or path; of the library in a folder."""
-    _drop(folder / FOLDER, lambda kept: kept.sha256 in hashes or kept.path in paths)
-
-
-def drop_missing(folder: Path, hashes: Collection[str], paths: Collection[str]) -> None:
-    """Delete what is kept of documents that are no longer in the library, neither by content nor by path.
-
-    What a review found in a changed document before stays until its new version was reviewed.
-    """
-
-    def gone(kept: Kept) -> bool:
-        return kept.sha256 not in hashes and not (kept.path in paths and (kept.looked or kept.decisions))
-
-    _drop(folder / FOLDER, gone)
-
-
 def key_of(*made: object) -> str:
     """Return a name for everything that decides a result, beside the document."""
     return hashlib.blake2b(repr(made).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def drop(folder: Path, gone: Callable[[Kept], bool]) -> None:
+    """Delete what is kept of some documents of the library in a folder."""
+    if not (folder / FOLDER).is_dir():
+        return
+    with storage.lock(folder / FOLDER / _LOCK, "the reviews"):
+        storage.sweep(folder / FOLDER)
+        for path, kept in _all(folder / FOLDER):
+            if gone(kept):
+                storage.remove(path)
 
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def _drop(folder: Path, gone: Callable[[Kept], bool]) -> None:
-    if not folder.is_dir():
-        return
-    with storage.lock(folder / _LOCK, "the reviews"):
-        storage.sweep(folder)
-        for path in _files(folder):
-            kept = _read(path)
-            if kept is not None and gone(kept):
-                storage.remove(path)
+def _all(folder: Path) -> Iterator[tuple[Path, Kept]]:
+    for path in sorted(folder.glob("*.json")):
+        if path.name != _RUNS and (kept := _read(path, Kept)) is not None:
+            yield path, kept
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.json") if path.name != _RUNS)
-
-
-def _read(path: Path) -> Kept | None:
-    return _decoded(path, Kept) if path.is_file() else None
-
-
-def _decoded(path: Path, kind: Any) -> Any:
+def _read(path: Path, kind: Any) -> Any:
     try:
-        return protocol.decode(storage.read_bytes(path), kind)
+        return protocol.decode(storage.read_bytes(path), kind) if path.is_file() else None
     except FileNotFoundError:
         return None  # deleted meanwhile
     except protocol.Malformed as error:

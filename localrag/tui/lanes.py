@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +23,7 @@ from textual.message import Message
 from textual.message_pump import MessagePump
 
 from localrag.errors import LocalragError, internal
+from localrag.store import names
 
 if TYPE_CHECKING:
     from localrag.sessions import SessionStore
@@ -39,6 +41,12 @@ class Core:
 
     engine: Engine
     store: SessionStore
+
+    def check_spared(self, path: Path, libraries: Iterable[str]) -> Path:
+        """Refuse to replace a file that was read into one of these libraries."""
+        for library in libraries if path.exists() else ():
+            names.check_spared(path, [one.document for one in self.engine.shelf(library).documents])
+        return path
 
 
 class Lane:

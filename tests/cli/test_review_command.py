@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from localrag import api
 from localrag.answer.review import playbook
 from localrag.cli.app import localrag
+from localrag.errors import UsageError
+from localrag.settings import Settings
 from localrag.store.library import Library
 
 BOOK = """
@@ -60,6 +64,30 @@ def test_a_report_is_written_and_recorded(run: Callable[..., Any], book: str, tm
     assert data and (suffix in (".docx", ".xlsx") or b"laws of Kansas" in data)
 
 
+def test_no_export_replaces_a_document_of_the_library(
+    book: str, models: Any, folder: Callable[..., Path], settings: Settings
+) -> None:
+    root = folder({"a.csv": LAW})
+    with closing(api.open_library("law", settings=settings, create=True)) as library:
+        library.ingest(root)
+    file = root / "a.csv"
+    for words in (
+        ["review", book, "--out"], ["dates", "--out"], ["ask", "Which law?", "--mode", "survey", "--table"],
+        ["extract", "law", "--table"], ["backup", "law", "--clear", "--replace"],
+    ):  # fmt: skip
+        done = CliRunner().invoke(localrag, [*words, str(file)])
+        assert "is a document of the library" in str(done.exception), done.output + repr(done.exception)
+        assert file.read_text() == LAW
+
+
+def test_a_document_of_another_kind_is_said_in_every_output(run: Callable[..., Any], tmp_path: Path) -> None:
+    book = tmp_path / "book.yaml"
+    book.write_text(f"applies_to: lease{BOOK}")
+    for name in ("out.md", "out.html", "out.csv", "out.json"):
+        assert "“lease”" in run(str(book), "--out", str(tmp_path / name)).stdout
+        assert "“lease”" in (tmp_path / name).read_text(encoding="utf-8-sig")
+
+
 def test_a_report_of_another_kind_is_refused_before_the_review(run: Callable[..., Any], book: str) -> None:
     run(book, "--out", "report.pdf", code=1)
 
@@ -69,6 +97,12 @@ def test_a_decision_is_shown_in_the_next_review(run: Callable[..., Any], book: s
     run("mark", book, "a.txt", "law", "--reject", "--comment", "must be Iowa")
     told = json.loads(run(book, "--json").stdout)["findings"]
     assert [(one["decision"], one["comment"]) for one in told if one["item"] == "law"] == [("rejected", "must be Iowa")]
+
+
+@pytest.mark.parametrize("marks", [["--accept", "--reject"], []])
+def test_a_mark_is_one_of_two_and_of_a_reviewed_document(run: Callable[..., Any], book: str, marks: list[str]) -> None:
+    assert isinstance(run("mark", book, "a.txt", "law", *marks, code=1).exception, UsageError)
+    assert "not reviewed" in str(run("mark", book, "a.txt", "law", "--accept", code=1).exception)
 
 
 def test_playbooks_are_listed_shown_and_described(run: Callable[..., Any]) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
-from fake_core import NOTICE, FakeWorld, Gate
+from fake_core import NOTICE, FakeWorld, Gate, shelved_document
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input
 
 from localrag.answer.review import playbook
 from localrag.errors import ModelError, StorageError
-from localrag.events import ReviewEnded
+from localrag.events import Reviewed, ReviewEnded
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.review import ReviewScreen
 from localrag.tui.widgets.asking import Completions, QuestionInput
+from localrag.worker.engine import Shelved
 from tui import reviews
 from tui.screen_text import SIZES, ask, lines, marked, open_chat, see, shown, until
 
@@ -187,6 +189,35 @@ async def test_what_is_shown_is_exported_with_its_marks_and_recorded(here):
     ]  # fmt: skip
     (entry,) = [json.loads(line) for line in (here / "audit.jsonl").read_text().splitlines()]
     assert (entry["event"], entry["details"]["rows"]) == ("export", 2)
+
+
+async def test_a_document_of_the_library_is_not_replaced(here):
+    made = reviews.world(here, end=ReviewEnded((), (), False))
+    made.libraries["contracts"].shelved = (Shelved(shelved_document("msa.docx", root=str(here)), 100, 0),)
+    (here / "msa.docx").write_text("the contract")
+    async with made.app().run_test(size=SIZE, notifications=True) as pilot:
+        await grid(pilot)
+        await pilot.press("e")
+        await see(pilot, "services-agreements.docx")
+        pilot.app.screen.query_one(Input).value = "msa.docx"
+        await pilot.press("enter", "enter")
+        await see(pilot, "is a document of the library")
+    assert (here / "msa.docx").read_text() == "the contract"
+
+
+async def test_a_document_of_another_kind_is_marked_and_said(here):
+    made = reviews.world(here)
+    made.review = [
+        replace(one, finding=replace(one.finding, remark="perhaps an order"))
+        if isinstance(one, Reviewed) and "lease" in one.finding.document else one
+        for one in made.review
+    ]  # fmt: skip
+    async with made.app().run_test(size=SIZE) as pilot:
+        await grid(pilot)
+        assert [row[0] for row in rows(pilot)] == ["contracts/msa.pdf", "! contracts/lease.pdf"]
+        await see(pilot, "! contracts/lease.pdf: perhaps an order")
+        await pilot.press("down", "enter")
+        await see(pilot, "Document: perhaps an order")
 
 
 async def test_the_states_can_be_told_apart_without_colour(here):

@@ -1,34 +1,47 @@
-"""Draft a playbook from a model contract, by code: each clause with a heading becomes an item.
+"""Draft a playbook from a model contract, by code: one item for each clause of its body.
 
-What a clause holds decides its type: a single duration, amount, share or date is the expected value, and of any other
-clause it is only asked whether it is there. Limits: headings that a reader recognises, and English questions.
+A clause begins at a heading that a reader recognises, or at the next number of the contract ("4. Service charge").
+Titles, recitals, definitions, signatures and what is attached become no items. A clause whose first sentence states one
+period, amount or percentage expects it; of any other it is asked whether it is there. Limits: English headings.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from localrag.answer import values
 from localrag.answer.review import positions
-from localrag.answer.review.playbook import Item, ItemType, Playbook, Position
+from localrag.answer.review.playbook import Item, ItemType, Playbook
 from localrag.errors import ReadError
 from localrag.ingest.readers.isolate import ReaderPool
+from localrag.ingest.readers.pdf_text import running_lines
 from localrag.ingest.readers.source import Options
+from localrag.quantities import phrases
 from localrag.settings import Settings
 from localrag.store.sentences import sentences
 from localrag.types import Page, Part
 
 _ASKS: dict[ItemType, str] = {
-    "duration": "How long is the period in the clause “{}”?",
-    "money": "Which amount does the clause “{}” name?",
-    "percent": "Which percentage does the clause “{}” name?",
-    "date": "Which date does the clause “{}” name?",
-    "yes/no": "Does this contract have a clause on {}?",
+    "duration": "What period does the clause on {} set?",
+    "money": "What amount does the clause on {} name?",
+    "percent": "What percentage does the clause on {} name?",
+    "yes/no": "Is there a clause on {}?",
 }
-_NUMBER = re.compile(r"^(?:(?:section|article|clause|schedule)\s+)?[\dIVXivx]{0,4}(?:\.\d+)*[.)]?\s+", re.I)
-_MIN_CLAUSE, _MAX_LIKE, _MAX_FALLBACK = 60, 300, 4000
+_LABEL = re.compile(
+    r"(?:(?:section|article|clause)\s{1,4})?(?:\d{1,2}(?:\.\d{1,2}){0,3}|[IVX]{1,5})?[.):]?\s{1,4}", re.I
+)
+# "4. Service charge" on a line of its own, before "4.1", a full stop or the beginning of a sentence.
+_NUMBERED = re.compile(
+    r"(?:^|(?<=[.;:”\")] ))[ \t#]{0,9}(?P<number>\d{1,2})\.?[ \t]{1,8}(?P<title>[A-Z][^.:\n]{2,70}?)"
+    r"(?=[.:]\s|[ \t]{0,9}\n|[ \t]{1,8}(?:\d{1,2}\.\d|(?:The|This|All|Any|Each|Either|No|If|In)\b))", re.M,
+)  # fmt: skip
+_ATTACHED, _FORMAL = phrases("localrag.answer", "review", "attached", "formal")
+_MIN_CLAUSE, _MAX_LIKE, _MAX_FALLBACK, _MAX_ITEMS, _MAX_WORDS = 60, 300, 600, 40, 5
+# Numbered titles, how far a number is from the one before, and characters between: more than in a list of contents.
+_MIN_CHAIN, _MAX_STEP, _MIN_STEP = 3, 2, 20
 
 
 def from_file(path: Path, settings: Settings) -> Playbook:
@@ -44,49 +57,69 @@ def from_file(path: Path, settings: Settings) -> Playbook:
 
 
 def from_pages(pages: Sequence[Page], title: str) -> Playbook:
-    """Draft a playbook from the pages of a contract."""
-    items: dict[str, Item] = {}
-    for heading, text in clauses(pages):
-        item = _item(heading, text)
-        if item.id and item.id not in items:
-            items[item.id] = item
-    if not items:
+    """Draft a playbook from the pages of a contract: of its clauses the longest, in their order."""
+    found: dict[str, tuple[str, str]] = {}
+    for name, text in clauses(pages):
+        found.setdefault("-".join(re.findall(r"[a-z0-9]{1,20}", name.lower())[:_MAX_WORDS]), (name, text))
+    found.pop("", None)
+    if not found:
         raise ReadError("no clause with a heading was found", "Write the playbook by hand: `localrag review show nda`.")
-    return Playbook(f"Positions of {title}", tuple(items.values()))
+    kept = sorted(found, key=lambda item: len(found[item][1]), reverse=True)[:_MAX_ITEMS]
+    return Playbook(f"Positions of {title}", tuple(_item(item, *found[item]) for item in found if item in kept))
 
 
 def clauses(pages: Sequence[Page]) -> Iterator[tuple[str, str]]:
-    """Yield the clauses of a document, each with its heading and its text, over the ends of pages."""
-    heading, text = "", ""
-    for page in pages:
-        at = 0
-        for one in page.headings:
-            yield from _clause(heading, text + page.text[at : one.start])
-            heading, text = one.title, ""
-            at = page.text.find(one.title, one.start)  # behind its number, or the marks of Markdown
-            at = one.start if at < 0 else at + len(one.title)
-        text += page.text[at:] + "\n"
-    yield from _clause(heading, text)
+    """Yield the clauses of a contract, each with its name and its text, over the ends of pages."""
+    text = ""
+    heads: dict[int, str] = {}
+    for page, running in zip(pages, running_lines([page.text for page in pages]), strict=True):
+        heads |= {len(text) + one.start: one.title for one in page.headings}
+        lines = page.text.split("\n")
+        text += "\n".join(" " * len(line) if n in running else line for n, line in enumerate(lines)) + "\n"
+    chain = _chain(text)
+    heads |= {at: title for at, title in chain.items() if not any(abs(at - other) < len(title) for other in heads)}
+    starts = sorted(at for at in heads if at >= min(chain, default=0))
+    taken = 0
+    for at, end in pairwise([*starts, len(text)]):
+        name = _unlabelled(heads[at]).strip(" .:")
+        if _ATTACHED.match(heads[at]) and taken >= _MIN_CHAIN:
+            return  # from here on come schedules
+        first = text.find(name, at)
+        words = " ".join(text[at if first < 0 else first + len(name) : end].split()).lstrip(" .:")
+        if name and len(words) >= _MIN_CLAUSE and not _FORMAL.match(name) and not _ATTACHED.match(heads[at]):
+            taken += 1
+            yield name.capitalize() if name.isupper() else name, words
 
 
-def _clause(heading: str, text: str) -> Iterator[tuple[str, str]]:
-    name, words = _NUMBER.sub("", heading).strip(" .:"), " ".join(text.split()).lstrip(" .:")
-    if name and len(words) >= _MIN_CLAUSE:
-        yield name, words
+def _chain(text: str) -> dict[int, str]:
+    """Return the titles that are numbered from 1 on through the text, by their places; the longest such chain."""
+    found = list(_NUMBERED.finditer(text))
+    best: list[re.Match[str]] = []
+    for at, first in enumerate(found):
+        chain: list[re.Match[str]] = []
+        for one in found[at:] if first["number"] == "1" else ():
+            step = int(one["number"]) - int(chain[-1]["number"]) if chain else 1
+            if 1 <= step <= _MAX_STEP and (not chain or one.start() - chain[-1].end() >= _MIN_STEP):
+                chain.append(one)
+        best = max(best, chain, key=len)
+    return {one.start(): one["title"].strip() for one in best} if len(best) >= _MIN_CHAIN else {}
 
 
-def _item(heading: str, text: str) -> Item:
-    name = heading.capitalize() if heading.isupper() else heading
-    kinds: tuple[ItemType, ...] = ("duration", "money", "percent", "date")
-    kind: ItemType = next((one for one in kinds if positions.stated(one, text) == 1), "yes/no")
-    found = next((value for start, end in sentences(text) if (value := values.read(kind, text[start:end]))), None)
-    expect: Position = True
-    if found is None or found.measured is None:
-        kind = "yes/no"
-    else:
-        expect = positions.shown(found)
-    first = next((text[start:end] for start, end in sentences(text) if end - start >= _MIN_CLAUSE), text)
+def _item(item_id: str, name: str, text: str) -> Item:
+    spans = sentences(text)
+    first = next((text[start:end] for start, end in spans if end - start >= _MIN_CLAUSE), text)
+    kinds: tuple[ItemType, ...] = ("duration", "money", "percent")
+    stated = [kind for kind in kinds for _ in range(positions.stated(kind, first))]
+    kind = stated[0] if len(stated) == 1 else "yes/no"
+    found = values.read(kind, first) if kind != "yes/no" else None
+    kind = kind if found else "yes/no"
+    whole = max((end for _, end in spans if end <= _MAX_FALLBACK), default=0)
     return Item(
-        "-".join(re.findall(r"[a-z0-9]+", name.lower()))[:60].strip("-"), _ASKS[kind].format(name), kind, name,
-        like=(first[:_MAX_LIKE],), expect=expect, fallback=text[:_MAX_FALLBACK],
+        item_id, _ASKS[kind].format(name), kind, name, like=(_unlabelled(first)[:_MAX_LIKE],),
+        expect=positions.shown(found) if found else True, fallback=_unlabelled(text[:whole]),
     )  # fmt: skip
+
+
+def _unlabelled(text: str) -> str:
+    label = _LABEL.match(text)
+    return text[label.end() :] if label else text

@@ -1,13 +1,14 @@
 """A playbook: what each document is asked, and the position that its answer is compared with.
 
 It is YAML, read by PyYAML's safe loader without aliases (so no alias bombs) and repeated keys, and checked by msgspec
-against the types below, from which the JSON Schema for editors is made. Dates stay text.
+against the types below, from which the JSON Schema for editors is made. Numbers and dates stay text.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -19,14 +20,35 @@ from msgspec import UNSET, Meta, UnsetType
 from localrag.answer import values
 from localrag.errors import NotFoundError, UsageError
 from localrag.search import clauses
+from localrag.types import Document
 
 ItemType = Literal["yes/no", "text", "date", "duration", "money", "percent", "number", "party", "choice"]
 Importance = Literal["high", "medium", "low"]
 IMPORTANCES: tuple[Importance, ...] = get_args(Importance)
-MEASURED = ("date", "duration", "money", "percent", "number")  # types whose values compare
+# Types whose values compare, each with a value.
+MEASURED = {"date": "2026-01-31", "duration": "30 days", "money": "EUR 1,000", "percent": "5 %", "number": "12"}
 MAX_BYTES = 1 << 20
 _FOLDER, _WIDTH = "playbooks", 110
-_STEP = re.compile(r"\.([\w-]+)|\[(\d+)\]")
+_FIRST_LINES = 600  # characters in which a document says of what kind it is
+# Numbers and dates stay as they are written.
+_RESOLVERS = {
+    first: [one for one in known if one[0].endswith((":bool", ":null"))]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_ITEM = re.compile(r"\.items\[(\d+)\]\.?")
+# What msgspec says, and the same for people.
+_PLAIN = (
+    ("unknown field `(.+)`", "there is no key {0!r}; allowed: {allowed}"),
+    ("required field `(.+)`", "the key {0!r} is missing"),
+    ("got `null`|length >= 1", "it is empty: write something here, or leave the key out"),
+    ("matching regex", "{given!r} is no id: use letters, digits and dashes, as in non-compete"),
+    ("Invalid enum", "{given!r} is not allowed; allowed: {allowed}"),
+    ("Expected `array`", "a list is needed: write [{given}]"),
+    ("Expected `bool", "write yes or no, not {given!r}"),
+    ("Expected `object`", "keys and values are needed; allowed: {allowed}"),
+    ("Expected `str`, got `bool`", 'write it in quotes: "{given}"'),
+    ("Expected `str`", "a text is needed, not a list or keys"),
+)
 
 
 def _said(text: str, **limits: Any) -> Any:
@@ -47,7 +69,7 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     must_not_say: Annotated[Words, _said("Words that the clause must not have.")] = ()
 
 
-Position = Expect | bool | str | int | float | Words
+Position = Expect | bool | str | int | float | Words  # numbers for the schema; `parse` leaves them as they are written
 
 
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -86,7 +108,20 @@ class Playbook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     title: Annotated[str, _said("The name of the playbook.", min_length=1)]
     items: Annotated[tuple[Item, ...], _said("The clauses, in the order of the report.", min_length=1)]
-    applies_to: Annotated[str, _said("The kind of document, such as mutual NDA.")] = "contract"
+    applies_to: Annotated[
+        str, _said("What documents of this kind call themselves, with commas: non-disclosure agreement, NDA.")
+    ] = ""
+
+    @property
+    def kinds(self) -> list[str]:
+        return [kind.strip() for kind in self.applies_to.split(",") if kind.strip()]
+
+    def remark(self, document: Document, text: str) -> str:
+        """Return that a document is of another kind, if neither its names nor its first lines say one of the kinds."""
+        said = "\n".join((document.path.rpartition("/")[2], document.title, text[:_FIRST_LINES]))
+        if not self.kinds or any(_called(kind).search(said) for kind in self.kinds):
+            return ""
+        return f"neither its name nor its first lines say “{self.kinds[0]}”: perhaps it is of another kind"
 
     def item(self, item_id: str) -> Item:
         """Return an item by its id, or raise NotFoundError."""
@@ -110,27 +145,17 @@ def names() -> list[str]:
     return sorted(path.name.removesuffix(".yaml") for path in files if path.name.endswith(".yaml"))
 
 
-def shipped() -> list[tuple[str, Playbook]]:
-    """Return the playbooks that come with localrag, by name."""
-    return [(name, _shipped(name)) for name in names()]
-
-
-def _shipped(name: str) -> Playbook:
-    file = resources.files(__package__).joinpath(_FOLDER, f"{name}.yaml")
-    return parse(file.read_bytes(), file.name)
-
-
 def load(named: str) -> Playbook:
     """Load a playbook by the path of its file, or by the name of one that comes with localrag.
 
-    Raises NotFoundError if there is none, UsageError (file, line, what is allowed) if it is not a playbook.
+    Raises NotFoundError if there is none, UsageError (file, line, item, what to write) if it is not a playbook.
     """
     path = Path(named)
     if path.suffix.lower() not in (".yaml", ".yml") and not path.is_file():
-        there = names()
-        if named in there:
-            return _shipped(named)
-        hint = f"Those that come with localrag: {', '.join(there)}. Or name a file: PLAYBOOK.yaml."
+        if named in names():
+            file = resources.files(__package__).joinpath(_FOLDER, f"{named}.yaml")
+            return parse(file.read_bytes(), file.name)
+        hint = f"Those that come with localrag: {', '.join(names())}. Or name a file: PLAYBOOK.yaml."
         raise NotFoundError(f"there is no playbook {named!r}", hint)
     try:
         with path.open("rb") as stream:
@@ -147,27 +172,37 @@ def parse(data: bytes, name: str) -> Playbook:
     try:
         for event in yaml.parse(data, yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):
-                raise _wrong(name, event.start_mark, "aliases (*name) are not allowed: write the text out")
+                problem = "aliases (*name) are not allowed: write the text out"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         loader = yaml.SafeLoader(data)
+        loader.yaml_implicit_resolvers = _RESOLVERS
         root = loader.get_single_node()
-        if root is None:
-            raise _wrong(name, None, "the file is empty")
-        _check_nodes(root, name)
-        value = loader.construct_document(root)
+        _check_keys(root)
+        value: Any = loader.construct_document(root) if root is not None else None
     except yaml.MarkedYAMLError as error:
-        raise _wrong(name, error.problem_mark, str(error.problem)) from None
+        where = f"{name}:{error.problem_mark.line + 1}" if error.problem_mark else name
+        raise UsageError(f"{where}: {error.problem}", "Check the indents, quotes and brackets there.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _wrong(name, None, " ".join(str(error).split())[:200]) from None
+        raise UsageError(f"{name}: {' '.join(str(error).split())[:200]}", "It must be YAML.") from None
     try:
         found = msgspec.convert(value, Playbook)
+        problem, path = next(_problems(found), ("", ""))
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$")
-        node, item = _at(root, path.rstrip("`"))
-        raise _wrong(name, _key_of(node, problem).start_mark, f"{problem}{_allowed(problem, path)}", item) from None
-    for number, problem in _problems(found):
-        node, item = _at(root, f".items[{number}]")
-        raise _wrong(name, node.start_mark, problem, item)
-    return found
+        problem, path = _plain(problem, path.rstrip("`"), value), path.rstrip("`")
+    if not problem:
+        return found
+    where, about = name, path.lstrip(".")
+    if at := _ITEM.match(path):
+        items = next(node.value for key, node in root.value if key.value == "items")
+        where = f"{name}:{items[int(at[1])].start_mark.line + 1}"
+        named = value["items"][int(at[1])]
+        item = named.get("id", "") if isinstance(named, dict) else ""
+        about = ", ".join(filter(None, (f"item {item or int(at[1]) + 1!r}", path[at.end() :])))
+    raise UsageError(
+        f"{where}: {f'{about}: ' if about else ''}{problem}",
+        "`localrag review schema` prints what a playbook may hold; `localrag review show nda` is an example.",
+    )
 
 
 def to_yaml(playbook: Playbook) -> str:
@@ -177,86 +212,70 @@ def to_yaml(playbook: Playbook) -> str:
     return text
 
 
-def _wrong(name: str, mark: yaml.Mark | None, problem: str, item: str = "") -> UsageError:
-    where = f"{name}:{mark.line + 1}" if mark is not None else name
-    about = f"item {item!r}: " if item else ""
-    return UsageError(
-        f"{where}: {about}{problem[:1].lower()}{problem[1:]}",
-        "`localrag review schema` prints what a playbook may hold; `localrag review list` shows examples.",
-    )
+@cache
+def _called(kind: str) -> re.Pattern[str]:
+    """Return a pattern for a kind, with or without an "s" and however its words are joined."""
+    words = r"[\W_]{0,3}".join(f"{word.removesuffix('s')}s?" for word in re.findall(r"[^\W_]+", kind))
+    return re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])", re.I)
 
 
-def _allowed(problem: str, path: str) -> str:
-    """Return what is allowed in place of an unknown key or word, as the end of a sentence."""
-    if "unknown field" in problem:
-        kind = Expect if ".expect" in path else Item if ".items" in path else Playbook
-        names = kind.__struct_fields__
-    else:
-        ends = {".type`": ItemType, ".importance`": Importance}
-        names = next((get_args(kind) for end, kind in ends.items() if path.endswith(end)), ())
-    return f"; allowed: {', '.join(names)}" if names else ""
-
-
-def _key_of(node: yaml.Node, problem: str) -> yaml.Node:
-    """Return the key that a problem names, else the node."""
-    keys = [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
-    return next((key for key in keys if f"`{key.value}`" in problem), node)
-
-
-def _check_nodes(node: yaml.Node, name: str) -> None:
-    """Refuse a key that is given twice, of which YAML would silently drop the first, and leave dates as text."""
+def _check_keys(node: yaml.Node | None) -> None:
+    """Refuse a key that is given twice, of which YAML would silently drop the first."""
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if str(key.value) in seen:
-                raise _wrong(name, key.start_mark, f"the key {key.value!r} is given twice")
-            seen.add(str(key.value))
-            _check_nodes(value, name)
+        for at, (key, value) in enumerate(node.value):
+            if any(key.value == other.value for other, _ in node.value[:at]):
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark)
+            _check_keys(value)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            _check_nodes(value, name)
-    elif node.tag.endswith(":timestamp"):
-        node.tag = "tag:yaml.org,2002:str"
+            _check_keys(value)
 
 
-def _at(node: yaml.Node, path: str) -> tuple[yaml.Node, str]:
-    """Return the node at a path like ".items[3].type", as deep as there is one, and the id of its item."""
-    item = ""
-    for key, number in _STEP.findall(path):
-        if isinstance(node, yaml.MappingNode) and key:
-            inner = next((value for name, value in node.value if name.value == key), None)
-        elif isinstance(node, yaml.SequenceNode) and number and int(number) < len(node.value):
-            inner = node.value[int(number)]
-            if isinstance(inner, yaml.MappingNode):
-                item = next((str(value.value) for name, value in inner.value if name.value == "id"), item)
-        else:
-            inner = None
-        if inner is None:
-            break
-        node = inner
-    return node, item
+def _plain(problem: str, path: str, value: Any) -> str:
+    """Return what msgspec found wrong at a path, in words that say what to write."""
+    key = path.rpartition(".")[2]
+    kind = Expect if ".expect" in path else Item if ".items[" in path else Playbook
+    words = {"type": get_args(ItemType), "importance": IMPORTANCES}.get(key, kind.__struct_fields__)
+    for step in re.findall(r"[\w-]+", path):
+        value = value[int(step) if isinstance(value, list) else step]
+    given = ("no", "yes")[value] if isinstance(value, bool) else value if isinstance(value, str) else "..."
+    for pattern, said in _PLAIN:
+        if found := re.search(pattern, problem):
+            return said.format(*found.groups(), given=given, allowed=", ".join(words))
+    return problem
 
 
-def _problems(playbook: Playbook) -> Iterator[tuple[int, str]]:
-    """Yield what is wrong beyond the types, with the number of the item."""
-    seen: set[str] = set()
+def _problems(playbook: Playbook) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong beyond the types, and its path."""
+    ids = [item.id for item in playbook.items]
     for number, item in enumerate(playbook.items):
-        position = item.position or Expect()
-        if item.id in seen:
-            yield number, "another item has the same id"
-        seen.add(item.id)
-        if item.clause and item.clause not in clauses.kinds():
-            yield number, f"there is no clause {item.clause!r}; allowed: {', '.join(clauses.kinds())}"
-        if (item.type == "choice") != bool(item.choices):
-            yield number, "choices are needed by an item of type choice, and by no other"
-        if item.type == "choice" and (others := set(position.one_of) - set(item.choices)):
-            yield number, f"{', '.join(sorted(others))!r} is none of its choices ({', '.join(item.choices)})"
-        if item.type == "yes/no" and (position.one_of or position.at_least or position.at_most):
-            yield number, "an item of type yes/no expects yes or no, must_say or must_not_say"
-        limits = [limit for limit in (position.at_least, position.at_most) if limit]
-        if limits and item.type not in MEASURED:
-            yield number, f"at_least and at_most need one of the types {', '.join(MEASURED)}"
-        for limit in (*limits, *(position.one_of if item.type in MEASURED else ())):
-            found = values.read(item.type, limit)
-            if found is None or found.measured is None:
-                yield number, f"{limit!r} cannot be read as a {item.type}"
+        if item.id in ids[:number]:
+            yield "another item has the same id: give each its own", f".items[{number}].id"
+        if problem := _problem(item, item.position or Expect()):
+            yield problem, f".items[{number}]"
+
+
+def _problem(item: Item, position: Expect) -> str:
+    """Return what is wrong with an item or its position, in words; empty if nothing is."""
+    limits = [limit for limit in (position.at_least, position.at_most) if limit]
+    if item.clause and item.clause not in clauses.kinds():
+        return f"there is no clause {item.clause!r}; allowed: {', '.join(clauses.kinds())}"
+    if (item.type == "choice") != bool(item.choices):
+        return "an item of type choice needs choices, as in [monthly, yearly]; no other has them"
+    if item.type == "choice" and (others := set(position.one_of) - set(item.choices)):
+        return f"{', '.join(sorted(others))!r} is none of its choices ({', '.join(item.choices)})"
+    if item.type == "yes/no" and (position.one_of or limits):
+        return "an item of type yes/no expects yes or no, must_say or must_not_say"
+    if item.type not in MEASURED:
+        return f"at_least and at_most need one of the types {', '.join(MEASURED)}" if limits else ""
+    measured = []
+    for limit in (*limits, *position.one_of):
+        found = values.read(item.type, limit)
+        if found is None or found.measured is None or (item.type == "money" and not found.unit):
+            return f"{limit!r} cannot be read as {item.type}: write it as in {MEASURED[item.type]}"
+        measured.append(found.measured)
+    if len(limits) == 2 and measured[0].unit != measured[1].unit:
+        return f"{' and '.join(limits)} cannot be compared: write both in the same unit"
+    if len(limits) == 2 and measured[0].value > measured[1].value:
+        return f"at_least ({limits[0]}) is more than at_most ({limits[1]}): no value can be both"
+    return ""

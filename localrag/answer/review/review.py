@@ -36,6 +36,7 @@ _FOUND_BY_CODE, _ABSENT_BY_CODE = 0.85, 0.1
 LIKELY, _UNLIKELY = 0.3, 0.2
 _TURNED = 0.5  # log odds of a yes where the wording may say the opposite: six of ten were there
 _ABSENT = 0.3  # beside the model, which says no
+_ANY = ["contract"]  # of any kind
 _READ = "all sentences of the document"
 (_NEGATED,) = phrases("localrag.answer", "review", "negated")
 _PASSAGES = 2  # read by the model for an item
@@ -67,11 +68,11 @@ def run(pairs: Sequence[Pair], work: Work) -> Iterator[Reviewed]:
     for number, (library, document) in enumerate(pairs):
         store, since = stores[library.name], runs[library.name].started
         kept, earlier = store.of(document), store.earlier(document)
-        done = number * items
+        done, remark = number * items, work.playbook.remark(document, library.page_text(document.id, 0))
         for item, looked in _looked((library, document), store, kept, work):
             done += 1
             finding = _finding(item, looked, (library, document), work, kept, earlier, looked.at >= since)
-            yield Reviewed(done, len(pairs) * items, number + 1, len(pairs), finding)
+            yield Reviewed(done, len(pairs) * items, number + 1, len(pairs), replace(finding, remark=remark))
         if work.stop():
             work.stopped = work.stopped or done < len(pairs) * items
             return
@@ -134,7 +135,8 @@ def _place(passage: Passage) -> tuple[int, int]:
 def _key(item: Item, library: Library, work: Work) -> str:
     """Return a name for everything that decides what is found, beside the document."""
     asked = (item.question, item.type, item.like, item.headings or item.name, item.clause, item.choices)
-    return key_of(_VERSION, asked, work.playbook.applies_to, work.model, library.identity.sha256)
+    kind = (work.playbook.kinds or _ANY)[0]
+    return key_of(_VERSION, asked, kind, work.model, library.identity.sha256)
 
 
 def _by_code(item: Item, found: Evidence, document: Document) -> Looked | None:
@@ -196,7 +198,7 @@ def _asked(item: Item, found: Evidence, pair: Pair, work: Work) -> Looked | None
     passages = found.passages[:1] if certain else found.passages
     work.injections += context.injections_in(passages)
     kind: Kind = "existence" if item.type == "yes/no" else "value"
-    question = LeafQuestion(kind, item.question, _topic(item), work.playbook.applies_to)
+    question = LeafQuestion(kind, item.question, _topic(item), (work.playbook.kinds or _ANY)[0])
     quote = _quote(item, found)
     standing = min(found.odds, _TURNED) if certain and kind == "existence" else found.odds
     material = Material(passages, "passages", standing=standing, cache=tools.cache([pair], ""))

@@ -23,7 +23,7 @@ _MAX_NAME = 60
 def written(session: Session, form: Form) -> bytes:
     """The conversation in a format; as JSON it is as stored, with the cited documents."""
     if form == "json":
-        cited = sources(turn.answer for turn in session.turns if turn.answer)
+        cited = sources(one for turn in session.turns if turn.answer for one in turn.answer.citations)
         listed = [{"document": one.document, "library": one.library, "places": list(one.places)} for one in cited]
         text = json.dumps(to_json(session) | {"sources": listed}, ensure_ascii=False, indent=2)
         # A file name that is not UTF-8 holds lone surrogates, which are valid JSON only when escaped.

@@ -15,7 +15,7 @@ from localrag.answer.verify.annotations import NEAREST, limits, mark, unread, wa
 from localrag.search import filters
 from localrag.security.terminal import UNSAFE
 from localrag.sessions.session import SavedTurn, Session
-from localrag.types import Answer, source
+from localrag.types import Answer, Citation, source
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -70,16 +70,15 @@ def contents(session: Session) -> Contents:
         line(session.title) or "Conversation",
         tuple(map(line, _about(session, answers))),
         tuple(map(_turn, session.turns)),
-        tuple(sources(answers)),
+        tuple(sources(one for answer in answers for one in answer.citations)),
     )
 
 
-def sources(answers: Iterable[Answer]) -> list[Source]:
+def sources(citations: Iterable[Citation]) -> list[Source]:
     """Every cited document, by library and name."""
     places: dict[tuple[str, str], dict[str, None]] = {}
-    for answer in answers:
-        for one in answer.citations:
-            places.setdefault((one.library, one.document), {})[line(one.place)] = None
+    for one in citations:
+        places.setdefault((one.library, one.document), {})[line(one.place)] = None
     return [
         Source(line(document), line(library), tuple(filter(None, found)))
         for (library, document), found in sorted(places.items())

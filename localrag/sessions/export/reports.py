@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from localrag import policy
@@ -12,10 +12,10 @@ from localrag.events import ReviewEnded
 from localrag.quantities import plural
 from localrag.security import storage
 from localrag.security.encryption.age import Recipients, decrypted_name
-from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line
-from localrag.sessions.export.contents import Source as Cited
+from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line, sources
 from localrag.types import Finding, source
 
+HEADS = ("State", "Clause", "Importance", "Value", "Differs", "Place", "Likely there", "Reviewer")
 _TEXTS = (".docx", ".html", ".md")
 SUFFIXES = tuple(dict.fromkeys((*_TEXTS, *table_export.SUFFIXES)))
 
@@ -51,33 +51,42 @@ def _text(report: Contents, suffix: str) -> bytes:
 
 def contents(findings: Sequence[Finding], title: str, ended: ReviewEnded) -> Contents:
     """The report: for each document a table of its items, then the quotes, then what was not read."""
-    by_document: dict[tuple[str, str], list[Finding]] = {}
-    for one in findings:
-        by_document.setdefault((one.library, one.document), []).append(one)
-    libraries = ", ".join(dict.fromkeys(library for library, _ in by_document))
+    documents = by_document(findings)
+    libraries = ", ".join(dict.fromkeys(library for library, _ in documents))
     bad = sum(one.as_expected is False for one in findings)
     about = [
-        f"Libraries: {libraries or 'none'}. {plural(len(by_document), 'document')}, "
+        f"Libraries: {libraries or 'none'}. {plural(len(documents), 'document')}, "
         f"{plural(len(findings), 'finding')}, {bad} not as expected. "
         "Every quote was checked against its document; likelihoods are measured, not certain."
     ]
     about += ["The review was stopped before its end."] if ended.stopped else []
+    about += [f"{document}: {own[0].remark}." for (_, document), own in documents.items() if own[0].remark]
     about += [f"Not read: {source(one.document, '')}: {one.reason}" for one in ended.not_read]
-    turns = tuple(_document(document, own) for (_, document), own in by_document.items())
-    return Contents(line(title), tuple(map(line, about)), turns, tuple(_sources(by_document)))
+    turns = tuple(_document(document, own) for (_, document), own in documents.items())
+    cited = sources(one.citation for one in findings if one.citation)
+    return Contents(line(title), tuple(map(line, about)), turns, tuple(cited))
 
 
-def _sources(by_document: dict[tuple[str, str], list[Finding]]) -> list[Cited]:
-    found = []
-    for (library, document), own in by_document.items():
-        places = dict.fromkeys(line(one.citation.place) for one in own if one.citation and one.citation.place)
-        found.append(Cited(line(document), line(library), tuple(places)))
+def by_document(findings: Iterable[Finding]) -> dict[tuple[str, str], list[Finding]]:
+    """Return the findings by library and document."""
+    found: dict[tuple[str, str], list[Finding]] = {}
+    for one in findings:
+        found.setdefault((one.library, one.document), []).append(one)
     return found
 
 
+def cells(one: Finding) -> list[str]:
+    """Return a finding under `HEADS`."""
+    said = one.decision
+    return [
+        one.state, one.title, one.importance, one.value, one.problem, one.citation.place if one.citation else "",
+        "" if one.confidence is None else f"{one.confidence:.0%}",
+        ": ".join(filter(None, (said.verdict, said.comment))) if said else "",
+    ]  # fmt: skip
+
+
 def _document(document: str, own: Sequence[Finding]) -> ExportedTurn:
-    heads = ["State", "Clause", "Importance", "Value", "Differs", "Place", "Likelihood", "Reviewer"]
-    rows = [heads, ["---"] * len(heads), *map(_row, own)]
+    rows = [[re.sub(r"([\\|`*_])", r"\\\1", line(cell)) for cell in cells(one)] for one in own]
     quotes = [
         Quote(line(f"{one.title}: {source(document, one.citation.place)}"), clean(one.citation.quote))
         for one in own if one.citation
@@ -85,17 +94,7 @@ def _document(document: str, own: Sequence[Finding]) -> ExportedTurn:
     proposals = [f"{one.title}, to propose: {one.fallback}" for one in own if one.fallback]
     notes = [f"{one.title}: {one.note}" for one in own if one.note]
     read = dict.fromkeys(f"{one.title}: read {one.read}" for one in own if one.state in ("absent", "unsure"))
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    table = "\n".join(f"| {' | '.join(row)} |" for row in (HEADS, ["---"] * len(HEADS), *rows))
     return ExportedTurn(
         line(document), table, tuple(map(line, (*proposals, *notes))), tuple(quotes), tuple(map(line, read))
     )
-
-
-def _row(one: Finding) -> list[str]:
-    said = one.decision
-    cells = [
-        one.state, one.title, one.importance, one.value, one.problem, one.citation.place if one.citation else "",
-        "" if one.confidence is None else f"{one.confidence:.0%}",
-        ": ".join(filter(None, (said.verdict, said.comment))) if said else "",
-    ]  # fmt: skip
-    return [re.sub(r"([\\|`*_])", r"\\\1", line(cell)) for cell in cells]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -236,16 +236,19 @@ class ResultsScreen(Screen[None]):
         )  # fmt: skip
         record_of = self._core.store.record_of
         await self._export(
-            asked, lambda path: table_export.save(rows, path, question, record_of), counted(len(rows), "row")
-        )
+            asked, lambda path: table_export.save(rows, path, question, record_of), counted(len(rows), "row"),
+            {str(row["library"]) for row in rows if "library" in row},
+        )  # fmt: skip
 
-    async def _export(self, asked: InputScreen, save: Callable[[Path], object], what: str) -> None:
-        """Ask for a file and write it."""
+    async def _export(
+        self, asked: InputScreen, save: Callable[[Path], object], what: str, libraries: Iterable[str]
+    ) -> None:
+        """Ask for a file and write it, unless it was read into one of the libraries."""
         path = await self.app.push_screen_wait(asked)
         if path is None:
             return
         try:
-            await self.app.lanes["pages"].result(lambda: save(check_file(path)))
+            await self.app.lanes["pages"].result(lambda: save(self._core.check_spared(check_file(path), libraries)))
         except LocalragError as error:
             self.notify(error_line(error), title="Not exported", severity="error", timeout=10, markup=False)
             return

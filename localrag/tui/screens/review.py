@@ -112,6 +112,8 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
                 self._progress.advance("Checking", event.done, event.total, "items")
             return
         self._results.complete = True
+        other = [f"{one.document}: {one.remark}" for one in map(_any, self._rows.values()) if one.remark]
+        notes += [f"! {list_some(other)}"] if other else []
         if isinstance(event, ReviewEnded):
             self.ended = event
             left = [f"{one.document or one.library}: {one.reason}" for one in event.not_read]
@@ -157,8 +159,10 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
 
     def _cell(self, line: Line, name: str) -> Text:
         if name == "document":
-            library = f"{next(iter(line.row.values())).library}: " if len(self._scope.libraries) > 1 else ""
-            return Text(shorten(clean_line(library + line.cells[name]), MAX_DOCUMENT))
+            any_one = _any(line)
+            library = f"{any_one.library}: " if len(self._scope.libraries) > 1 else ""
+            sign = "! " if any_one.remark else ""
+            return Text(shorten(clean_line(f"{sign}{library}{any_one.document}"), MAX_DOCUMENT))
         one = line.row.get(name)
         if one is None or not self._wanted(one):
             return Text("·" if one else "")
@@ -274,7 +278,14 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
             "Export the review", f"{what}, as shown", file_name(title).replace(".xlsx", ".docx"),
             endings=reports.SUFFIXES, check=lambda typed: reports.check(check_file(typed)),
         )  # fmt: skip
-        await self._export(asked, lambda path: reports.save(found, title, self.ended, path, record_of), what)
+        await self._export(
+            asked, lambda path: reports.save(found, title, self.ended, path, record_of), what, self._scope.libraries
+        )
+
+
+def _any(line: Line) -> Finding:
+    found: Finding = next(iter(line.row.values()))
+    return found
 
 
 def _summary(one: Finding) -> str:
@@ -295,6 +306,6 @@ def _told(one: Finding, item: Item) -> dict[str, str]:
     return {
         "Value": one.value, "Position": "; ".join(terms),
         "Differs": one.problem, "Asked": item.question, "Note": item.note, "Fallback": item.fallback,
-        "Before": one.before, "Read": one.read + likely,
+        "Before": one.before, "Document": one.remark, "Read": one.read + likely,
         "Reviewer": f"{said.verdict} by {said.by}, {said.at[:10]}: {said.comment}".rstrip(" :") if said else "",
     }  # fmt: skip

@@ -269,6 +269,7 @@ async def export(app: LocalragApp, core: Core, session: Session, form: Form = "m
 
     def write() -> None:
         record = core.store.record_of(*session.libraries)
+        core.check_spared(path, session.libraries)
         exports.write(core.store.load(session.id), path, exports.form_of(path), record, replace=True)
 
     try:

@@ -12,6 +12,7 @@ import pytest
 from localrag.answer.review import playbook
 from localrag.answer.review.playbook import Expect, Item, Playbook
 from localrag.errors import NotFoundError, UsageError
+from localrag.types import Document
 
 HEAD = "title: Test\nitems:\n  - id: term\n    question: How long?\n"
 
@@ -46,27 +47,77 @@ def test_a_position_is_written_short_or_in_full(text: str, wanted: Expect | None
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        (HEAD + "    tipe: date\n", 5, ("term", "tipe", "importance")),
-        (HEAD + "    type: dates\n", 5, ("term", "dates", "duration")),
-        (HEAD + "    expect: {atleast: 3}\n", 5, ("term", "atleast", "at_least")),
-        (HEAD + "    type: duration\n    expect: {at_least: soon}\n", 3, ("term", "soon")),
-        (HEAD + "    expect: {at_least: 3 days}\n", 3, ("term", "at_least")),
-        (HEAD + "    type: choice\n", 3, ("term", "choices")),
-        (HEAD + "    type: choice\n    choices: [a, b]\n    expect: c\n", 3, ("term", "'c'")),
-        (HEAD + "    clause: weather\n", 3, ("term", "'weather'", "governing-law")),
+        (HEAD + "    tipe: date\n", 3, ("'term': ", "'tipe'", "importance")),
+        (HEAD + "    type: dates\n", 3, ("'term', type:", "'dates'", "duration")),
+        (HEAD + "    expect: {atleast: 3}\n", 3, ("'term', expect:", "'atleast'", "at_least")),
+        (HEAD + "    expect:\n", 3, ("'term', expect:", "empty")),
+        (HEAD + "    expect: {present: maybe}\n", 3, ("'term', expect.present:", "yes or no")),
+        (HEAD + "    like: one wording\n", 3, ("'term', like:", "[one wording]")),
+        (HEAD + "    choices: [yes, no]\n", 3, ("'term', choices[0]:", 'quotes: "yes"')),
+        (HEAD + "    note: [one]\n", 3, ("'term', note:", "a text")),
+        (HEAD + "  - id: a b\n    question: q\n", 5, ("'a b', id:", "letters")),
+        (HEAD + "  - id: other\n", 5, ("'other'", "'question' is missing")),
+        (HEAD + "  - other\n", 5, ("item 2", "question")),
+        (HEAD + "    type: duration\n    expect: {at_least: soon}\n", 3, ("'soon'", "30 days")),
+        (HEAD + "    type: duration\n    expect: 5\n", 3, ("'5'", "30 days")),
+        (HEAD + "    type: money\n    expect: {at_most: 5000}\n", 3, ("'5000'", "EUR 1,000")),
+        (HEAD + "    type: percent\n    expect: {at_least: 7 %, at_most: 5 %}\n", 3, ("7 %", "5 %", "at_most")),
+        (HEAD + "    type: money\n    expect: {at_least: EUR 5, at_most: USD 7}\n", 3, ("USD 7", "same unit")),
+        (HEAD + "    expect: {at_least: 3 days}\n", 3, ("at_least", "duration")),
+        (HEAD + "    type: choice\n", 3, ("choices", "[monthly, yearly]")),
+        (HEAD + "    type: choice\n    choices: [a, b]\n    expect: c\n", 3, ("'c'",)),
+        (HEAD + "    clause: weather\n", 3, ("'weather'", "governing-law")),
         (HEAD + "    id: again\n", 5, ("'id'", "twice")),
         (HEAD + "  - id: term\n    question: Again?\n", 5, ("same id",)),
         ("title: &a Test\nitems: [{id: a, question: *a}]\n", 2, ("aliases",)),
         ("title: !!python/object/apply:os.system [ls]\nitems: []\n", 1, ("tag",)),
-        ("title: Test\nitems: []\n", 2, ("length",)),
-        ("- a list", 1, ("object",)),
         ("title: [open", 1, ()),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line_and_item(text: str, line: int, words: tuple[str, ...]) -> None:
+def test_what_is_wrong_is_named_with_its_line_and_item_and_what_to_write(
+    text: str, line: int, words: tuple[str, ...]
+) -> None:
     message = refused(text)
     assert message.startswith(f"own.yaml:{line}: ")
     assert all(word in message for word in words), message
+    assert "`" not in message and "object" not in message.replace("python/object", "")
+
+
+def test_numbers_and_words_are_taken_as_they_are_written() -> None:
+    assert position("    type: percent\n    expect: {at_most: 5}") == Expect(at_most="5")
+    assert position("    type: number\n    expect: 1.50") == Expect(one_of=("1.50",))
+    assert position("    type: date\n    expect: 2026-01-31") == Expect(one_of=("2026-01-31",))
+
+
+@pytest.mark.parametrize(
+    ("path", "title", "text", "other"),
+    [
+        ("a.txt", "", "This Mutual Nondisclosure Agreement is made", False),
+        ("a.txt", "", "NON - DISCLOSURE AGREEMENTS of both", False),
+        ("nda/acme_nda_final.docx", "", "", False),
+        ("a.txt", "Our NDA", "", False),
+        ("nda/lease.pdf", "Lease", "The tenant pays the rent.", True),
+        ("a.txt", "", "Panda", True),
+        ("a.txt", "", "Lease. " + "The tenant pays the rent. " * 50 + "A non-disclosure agreement binds them.", True),
+    ],
+)
+def test_a_document_of_another_kind_is_remarked(path: str, title: str, text: str, other: bool) -> None:
+    kinds = "non-disclosure agreement, NDA"
+    made = playbook.parse(f"applies_to: {kinds}\n{HEAD}".encode(), "own.yaml")
+    document = Document(1, "", path, title, "", 0, 1, 0, True)
+    assert bool(made.remark(document, text)) is other
+    assert not playbook.parse(HEAD.encode(), "own.yaml").remark(document, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("title: Test\nitems: []", "items: it is empty"), ("title: Test", "'items' is missing"), ("- a list", "title"),
+        ("", "empty"),
+    ],
+)  # fmt: skip
+def test_what_is_no_playbook_is_refused(text: str, words: str) -> None:
+    assert words in refused(text) and refused(text).startswith("own.yaml: ")
 
 
 def test_bombs_and_large_files_are_refused() -> None:

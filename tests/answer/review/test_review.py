@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +17,7 @@ from localrag.answer.assistant import Assistant
 from localrag.answer.review import evidence, review
 from localrag.answer.review.evidence import Evidence
 from localrag.answer.review.playbook import Expect, Item, ItemType, Playbook
-from localrag.errors import NotFoundError
+from localrag.errors import NotFoundError, UsageError
 from localrag.events import ReviewEnded
 from localrag.lifecycle.encrypt import encrypt
 from localrag.lifecycle.forget import forget
@@ -61,6 +63,16 @@ def reviewed(assistant: Assistant, library: str, book: Playbook = BOOK, **option
     *_, ended = assistant.review(book, libraries=[library], **options)
     assert isinstance(ended, ReviewEnded)
     return ended
+
+
+def ingested(settings: Settings, root: Path, encrypted: bool) -> None:
+    """Read a folder into the library "law", and encrypt it."""
+    with closing(api.open_library("law", settings=settings, create=True)) as library:
+        library.ingest(root)
+    if encrypted:
+        secret = keyring.RecoveryKey.new()
+        place = settings.library_dir("law")
+        list(encrypt(place, lambda ring, key: ring.with_credential(key, "me", secret), lambda: False))
 
 
 def by_item(ended: ReviewEnded) -> dict[str, Finding]:
@@ -179,6 +191,22 @@ def test_a_decision_is_kept_with_its_document_and_recorded(
         assistant.decide(BOOK, "nothing", "law", "a.txt", "accepted")
 
 
+def test_a_document_that_was_not_reviewed_is_not_decided(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
+    library = shelf("law", {"a.txt": TEXT, "b.txt": LAW})
+    reviewed(assistant, "law", documents=["a.txt"])
+    for book, document in ((BOOK, "b.txt"), (Playbook("Other", BOOK.items), "a.txt")):
+        with pytest.raises(UsageError, match="not reviewed"):
+            assistant.decide(book, "pay", "law", document, "accepted")
+    assert len(files(library)) == 1
+
+
+def test_findings_say_that_a_document_is_of_another_kind(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
+    shelf("law", {"a.txt": TEXT, "lease-1.txt": TEXT})
+    ended = reviewed(assistant, "law", Playbook("Test", BOOK.items, "lease, tenancy"))
+    assert {(one.document, bool(one.remark)) for one in ended.findings} == {("a.txt", True), ("lease-1.txt", False)}
+    assert all("lease" in one.to_row()["remark"] for one in ended.findings if one.document == "a.txt")
+
+
 def test_a_review_is_forgotten_with_its_document(
     assistant: Assistant, shelf: Shelf, settings: Settings, odds: Any
 ) -> None:
@@ -207,15 +235,7 @@ def test_nothing_of_a_review_is_left_of_a_forgotten_document(
 ) -> None:  # fmt: skip
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     root = folder({"a.txt": TEXT, "b.txt": "Another text of its own, with words that are nowhere else. " * 9})
-    with closing(api.open_library("law", settings=settings, create=True)) as library:
-        library.ingest(root)
-    if encrypted:
-        secret = keyring.RecoveryKey.new()
-        list(
-            encrypt(
-                settings.library_dir("law"), lambda ring, key: ring.with_credential(key, "me", secret), lambda: False
-            )
-        )
+    ingested(settings, root, encrypted)
     with closing(Assistant(settings)) as assistant:
         reviewed(assistant, "law")
         assistant.decide(BOOK, "pay", "law", "a.txt", "rejected", "ninety is too long")
@@ -227,17 +247,35 @@ def test_nothing_of_a_review_is_left_of_a_forgotten_document(
         assert prove_forgotten(settings, "law", word=word).proven
 
 
-def test_what_was_found_survives_a_kill(shelf: Shelf, settings: Settings, models: Any, odds: Any) -> None:
-    """A process that ends between two items: nothing is closed or finished, and nothing is asked again."""
-    shelf("law", {"a.txt": TEXT, "b.txt": LAW})
-    first = Assistant(settings)
-    events = first.review(BOOK, libraries=["law"])
-    seen = [next(events).finding for _ in range(3)]  # type: ignore[union-attr]
-    second = Assistant(settings)
-    ended = reviewed(second, "law")
-    second.close()
-    assert len(ended.findings) == 6 and all(one.new for one in ended.findings)
-    assert {(one.document, one.item) for one in seen} < {(one.document, one.item) for one in ended.findings}
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_review_that_is_killed_goes_on_and_loses_and_doubles_nothing(
+    encrypted: bool, folder: Callable[..., Path], models: Any, settings: Settings, odds: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
+    odds["secret"] = 0.0  # the model is asked
+    models.generator.weights = [("", "yes")]
+    ingested(settings, folder({"a.txt": TEXT, "b.txt": LAW}), encrypted)
+    child = os.fork()
+    if child == 0:
+        for number, _ in enumerate(Assistant(settings).review(BOOK, libraries=["law"])):
+            if number == 3:  # the first of the second document
+                os.kill(os.getpid(), signal.SIGKILL)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    with closing(Assistant(settings)) as assistant:
+        ended = reviewed(assistant, "law")
+        assert len(ended.findings) == len({(one.document, one.item) for one in ended.findings}) == 6
+        assert all(one.new for one in ended.findings) and not ended.stopped
+        asked = [prompt for prompt in models.generator.prompts if "secrecy" in str(prompt)]
+        assert asked and not any("ninety" in str(prompt) for prompt in asked), "the first document is not asked again"
+        assistant.decide(BOOK, "pay", "law", "a.txt", "rejected", "too long")
+        again = reviewed(assistant, "law")
+    assert not any(one.new for one in again.findings)
+    record = [one for one in audit.entries(settings.library_audit_file("law")) if one.event == "review"]
+    assert [one.details.get("documents") for one in record] == [2, None, 2], "a killed run has no entry"
+    kept = b"".join(path.read_bytes() for path in (settings.library_dir("law") / FOLDER).iterdir())
+    assert (b"too long" in kept) is not encrypted
 
 
 def clause(name: str, question: str, kind: ItemType = "yes/no", like: tuple[str, ...] = ()) -> Playbook:

@@ -28,7 +28,7 @@ IMPORTANCES: tuple[Importance, ...] = get_args(Importance)
 # Types whose values compare, each with a value.
 MEASURED = {"date": "2026-01-31", "duration": "30 days", "money": "EUR 1,000", "percent": "5 %", "number": "12"}
 MAX_BYTES = 1 << 20
-_FOLDER, _WIDTH = "playbooks", 110
+_FOLDER, _WIDTH, _MAX_DEPTH = "playbooks", 110, 9
 _FIRST_LINES = 600  # characters in which a document says of what kind it is
 # Numbers and dates stay as they are written.
 _RESOLVERS = {
@@ -170,9 +170,11 @@ def parse(data: bytes, name: str) -> Playbook:
     if len(data) > MAX_BYTES:
         raise UsageError(f"{name}: larger than {MAX_BYTES:,} bytes", "A playbook is a short text file.")
     try:
+        depth = 0
         for event in yaml.parse(data, yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                problem = "aliases (*name) are not allowed: write the text out"
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > _MAX_DEPTH:
+                problem = "aliases (*name) and deep nesting are not allowed: write the text out"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         loader = yaml.SafeLoader(data)
         loader.yaml_implicit_resolvers = _RESOLVERS
@@ -182,7 +184,7 @@ def parse(data: bytes, name: str) -> Playbook:
     except yaml.MarkedYAMLError as error:
         where = f"{name}:{error.problem_mark.line + 1}" if error.problem_mark else name
         raise UsageError(f"{where}: {error.problem}", "Check the indents, quotes and brackets there.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UsageError(f"{name}: {' '.join(str(error).split())[:200]}", "It must be YAML.") from None
     try:
         found = msgspec.convert(value, Playbook)

@@ -201,12 +201,13 @@ def main() -> None:
             "filled": (cells, lambda cell: cell[3] is not None), "right": (cells, lambda cell: cell[4]),
             "right, of those filled": (filled, lambda cell: cell[4]),
             "right with the right place": (cells, lambda cell: cell[4] and cell[5]),
+            "place right, of those filled": (filled, lambda cell: cell[5]),
         }  # fmt: skip
         for label, (rows, true) in shares.items():
             found = metrics.clustered([float(true(row)) for row in rows], [row[0] for row in rows], seed=SEED)
             if found:
                 one = found.to_dict()
-                print(f"  {label:28}{one['mean']:.3f} [{one['low']:.3f}, {one['high']:.3f}] of {len(rows)}")
+                print(f"  {label:30}{one['mean']:.3f} [{one['low']:.3f}, {one['high']:.3f}] of {len(rows)}")
         for label, rows in (
             ("wrong", [c for c in filled if not c[4]]),
             ("empty", [c for c in cells if c[3] is None and not c[4]]),

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any, Literal
 
 PlanKind = Literal["retrieve", "read", "survey", "exact"]
-Mode = Literal["auto", "retrieve", "read", "survey", "exact"]
+Mode = Literal["auto", "retrieve", "read", "survey", "exact", "extract"]
 Unit = Literal["page", "slide", "sheet", "chapter", "mail"]
 Ocr = Literal["auto", "off", "force"]
 # The first and the last page of a range; None is the end.

@@ -111,7 +111,7 @@ class Assistant:
 
         Args:
             documents: globs over document paths within the libraries, or a filter; None looks in all.
-            mode: forces a plan, or "auto".
+            mode: forces a plan, or "auto"; with "extract", the question is a schema (see `extract`).
             history: earlier turns, oldest first.
             reproducible: plan without regard to the prompt cache and the speed of this machine, so that the same
                 question, model, build, settings and seed give the same answer.
@@ -122,6 +122,11 @@ class Assistant:
             NotFoundError: a library or document that is not there.
             ModelError: no model, or the question does not fit its window.
         """
+        if mode == "extract":
+            from localrag.answer.survey import schema
+
+            yield from self.extract(schema.parse(question), libraries=libraries, documents=documents, stop=stop)
+            return
         with priority.asking(self._settings.questions_dir):
             query = self._prepare(question, libraries, filters.of(documents), mode, history, stop)
             query = self._complete_followup(query)

@@ -205,7 +205,10 @@ def choose(mode: Mode, signals: Signals, seconds: SecondsToRead = lambda tokens,
             'Leave out the mode, or ask what code can count, find or list: How many times does "notice" '
             'occur? Which documents mention "force majeure"? List the documents by date.',
         )
-    kind, reason = (mode, f"You asked for {mode!r}.") if mode != "auto" else _chosen(signals)
+    if mode == "auto" or mode == "extract":  # which is not planned
+        kind, reason = _chosen(signals)
+    else:
+        kind, reason = mode, f"You asked for {mode!r}."
     facts = {name: value for name, value in asdict(signals).items() if value not in (None, (), "")}
     facts["pointed"] = list(signals.pointed)
     if kind == "retrieve" and signals.sides and mode == "auto":

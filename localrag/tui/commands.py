@@ -60,6 +60,7 @@ COMMANDS = (
     _mode("survey", "Ask each document by itself"),
     _mode("exact", "Count, find and list with code"),
     _mode("auto", "Let localrag choose"),
+    Command("extract", "SCHEMA", "Fill a table: vendor, total money, invoice date", mode="extract"),
     Command("review", "PLAYBOOK", "Check the documents against a playbook", "review", choices="playbooks"),
     Command("again", "", "Answer the last question again, with another plan", "again"),
     Command("model", "ID", "Answer with another model", "app.use_model", choices="models"),
@@ -154,8 +155,8 @@ def mention(name: str) -> str:
     return f'@"{name}"' if re.search(r"[\s@]|[.,;:!?)]\Z", name) else f"@{name}"
 
 
-def mentioned(question: str, documents: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Replace @mentions by the names of documents; return the question and the documents mentioned.
+def mentioned(question: str, documents: Iterable[str], *, drop: bool = False) -> tuple[str, tuple[str, ...]]:
+    """Replace @mentions by the names of documents, or drop them; return the question and the documents mentioned.
 
     An `@` before anything but a document's exact name is left alone.
     """
@@ -168,6 +169,8 @@ def mentioned(question: str, documents: Iterable[str]) -> tuple[str, tuple[str, 
         if name not in known:
             return match[0]
         found[name] = None
+        if drop:
+            return rest
         return f"“{name}”{rest}" if match[1] else name + rest
 
     return _MENTION.sub(named, question), tuple(found)

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fake_core import FakeAssistant, FakeWorld, Gate, citation
+from fake_core import NOTICE, PAGE_12, FakeAssistant, FakeWorld, Gate, answered, citation
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input
 
 from localrag.errors import StorageError
-from localrag.events import Answered
+from localrag.events import Answered, Surveyed
 from localrag.security import storage
 from localrag.tui.screens.results import ResultsScreen, file_name
 from localrag.tui.widgets.turn import CitationLine
@@ -38,6 +38,43 @@ async def table(pilot: Pilot) -> None:
     await pilot.press("ctrl+t")
     await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen))
     await see(pilot, "4 rows")
+
+
+async def test_a_table_of_fields_shows_the_source_of_the_cell():
+    at = {
+        "quote": NOTICE,
+        "place": "p. 12",
+        "page": 12,
+        "start": PAGE_12.find(NOTICE),
+        "end": PAGE_12.find(NOTICE) + len(NOTICE),
+    }
+    row = {
+        "library": "contracts",
+        "document": "contracts/msa.pdf",
+        "notice": "P30D",
+        "fee": None,
+        "sources": {"notice": at},
+    }
+    script = (Surveyed(1, 1, row), answered("1 row", plan=surveys.SURVEY, table=(row,), citations=(citation(),)))
+    made = world(*script)
+    app = made.app()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "/extract notice duration, fee monney")
+        await see(pilot, "'fee money'")
+        assert not made.assistant.asked
+        pilot.app.screen.query_one("#question").value = ""
+        await ask(pilot, "/extract notice duration, fee money @1.pdf")
+        await see(pilot, "1 row.")
+        assert made.assistant.asked[-1]["mode"] == "extract"
+        assert made.assistant.asked[-1]["question"] == "notice duration, fee money"
+        assert made.assistant.asked[-1]["documents"].documents == ("1.pdf",)
+        await pilot.press("ctrl+t")
+        await see(pilot, "P30D")
+        await pilot.press("enter")
+        await see(pilot, NOTICE[:20])
+        await pilot.press("tab", "escape", "right", "enter")
+        await see(pilot, "This field has no quote")
 
 
 async def test_rows_appear_in_the_answer_and_the_table_while_documents_are_read():

@@ -28,7 +28,7 @@ from localrag.store.reviews import Reviews, key_of
 from localrag.types import Answer, NotRead, Passage, Plan, Usage
 
 Each = Literal["document", "section", "row"]
-_VERSION = "1"  # of how the model is asked: another one asks everything again
+_VERSION = "2"  # of how the model is asked: another one asks everything again
 _NUMBERS = ("money", "percent", "number")
 _CHARACTERS_PER_TOKEN = 3  # at least, in most texts
 _MAX_DIGITS = 15  # of a number that a program keeps exactly
@@ -179,7 +179,7 @@ def _given(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work
         return None
     work.usage += made.usage
     remarks = {
-        f"{', '.join(made.unstated)}: the model gave words that are not in the text": made.unstated,
+        f"{', '.join(made.unstated)}: the model gave words that are not in the text, or another field's": made.unstated,
         "it has more lines than the model could write": made.cut,
         f"only passages of it were read for {', '.join(question.columns)}": material.read == "passages",
     }

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from localrag.answer import cells
@@ -204,5 +205,6 @@ def _names(field: Field) -> list[frozenset[str]]:
     return [own for name in (field.label, field.title) if (own := _terms(name))]
 
 
+@lru_cache(10_000)
 def _terms(label: str) -> frozenset[str]:
     return frozenset(one.term for one in tokens(_ASIDE.sub(" ", label), FALLBACK) if one.word not in _LITTLE)

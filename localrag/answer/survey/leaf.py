@@ -23,7 +23,7 @@ from localrag.answer.verify.citations import cite, cite_span, nearest, terms
 from localrag.answer.verify.locate import Folded, fold, locate, within
 from localrag.events import Delta
 from localrag.llm import Completed, Generator, PromptCache, Weighed
-from localrag.quantities import lazy_re
+from localrag.quantities import QUANTITY, lazy_re
 from localrag.store.sentences import sentences
 from localrag.types import Citation, Document, Message, Passage, Usage
 
@@ -36,6 +36,7 @@ _MAX_LINES = 50
 
 # Types of values that the model judges; the words that show them are asked for beside.
 JUDGED: tuple[Type, ...] = ("yes/no", "choice")
+_FIGURES: tuple[Type, ...] = ("money", "percent", "number")
 _SHOWN = " words"
 _SHOWING = 2  # content words that show something
 
@@ -182,7 +183,7 @@ def fields_grammar(question: LeafQuestion) -> str:
     Yes, no and a choice come with the words that show it, other values are such words.
     """
     pairs: list[str] = []
-    for one in question.fields or [Field(column) for column in question.columns]:
+    for one in question.asked:
         name = key(one.label)
         pairs.append(f'"\\"{name}\\": " {grammar(one.type, one.choices)}')
         pairs += [f'"\\"{name}{_SHOWN}\\": " string'] if one.type in JUDGED else []
@@ -222,7 +223,7 @@ def ask(
         return replace(nothing, found=True, citation=next(iter(nearest(question.topic, passages)), None))
     messages = with_tail(messages, write_tail(question, _this(material)))
     if question.kind in ("fields", "lines"):
-        limit = min(_MAX_FIELD_TOKENS, _FIELD_TOKENS * len(question.columns or question.fields) + 20)
+        limit = min(_MAX_FIELD_TOKENS, _FIELD_TOKENS * len(question.asked) + 20)
         limit = _LINES_TOKENS if question.kind == "lines" else limit
         written = call.write(messages, fields_grammar(question), limit)
     else:
@@ -332,11 +333,9 @@ def _ended(text: str, texts: Mapping[str, Folded]) -> str:
 def _checked(question: LeafQuestion, nothing: Leaf, passages: Sequence[Passage], text: str) -> Leaf:
     """Check what was written: an answer without the shape is none, a quote must be in the document."""
     try:
-        if question.fields:
+        if question.kind in ("fields", "lines"):
             return _checked_rows(question, nothing, passages, text)
         reply = json.loads(text)
-        if question.kind == "fields":
-            return _checked_fields(question, nothing, passages, reply)
         found, answer, quote = bool(reply["found"]), str(reply["answer"]).strip(), str(reply["quote"]).strip()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # Cut off by the token limit: what there is of it is no answer.
@@ -353,29 +352,15 @@ def _checked(question: LeafQuestion, nothing: Leaf, passages: Sequence[Passage],
     return replace(nothing, found=True, answer=answer, citation=citation, dropped=dropped)
 
 
-def _checked_fields(
-    question: LeafQuestion, nothing: Leaf, passages: Sequence[Passage], reply: Mapping[str, Any]
-) -> Leaf:
-    """Check a row of a table: a value stays only where its words are in the text."""
-    values: dict[str, str] = {}
-    citations: list[Citation] = []
-    dropped = False
-    for column in question.columns:
-        value = str(reply.get(key(column), "")).strip()
-        at = (located(value, passages, sentence=True) or supported(value, column, passages)) if value else None
-        dropped = dropped or bool(value and at is None)
-        values[key(column)] = value if at is not None else ""
-        citations += [at] if at is not None else []
-    answer = "; ".join(f"{name}: {value}" for name, value in values.items() if value)
-    citation = next(iter(citations), None)
-    return replace(nothing, found=bool(answer), answer=answer, citation=citation, dropped=dropped, fields=values)
-
-
 def _checked_rows(question: LeafQuestion, nothing: Leaf, passages: Sequence[Passage], text: str) -> Leaf:
-    """Check rows with types: a value stays only where its words are in the text and hold such a value."""
+    """Check rows: a value stays only where its words are in the text and hold a value of its type.
+
+    Of a column without a type it also stays where a sentence supports it.
+    """
     rows: list[dict[str, Stated]] = []
     unstated: dict[str, None] = {}
-    roles = terms(" ".join(one.label for one in question.fields))  # "Tenant" is no name of a landlord
+    fields, loose = question.asked, not question.fields
+    roles = terms(" ".join(one.label for one in fields))  # "Tenant" is no name of a landlord
     at = text.find("{")
     while at >= 0:
         try:
@@ -383,32 +368,48 @@ def _checked_rows(question: LeafQuestion, nothing: Leaf, passages: Sequence[Pass
         except ValueError:
             break  # cut off by the token limit; the rows before stay
         row: dict[str, Stated] = {}
-        for one in question.fields:
+        for one in fields:
             said = str(reply.get(key(one.label), "")).strip()
             words = "" if one.type == "party" and terms(said) <= roles else said
-            if (
-                stated := _stated(one, words, str(reply.get(key(one.label) + _SHOWN, said)), passages)
-                if words
-                else None
-            ):
+            shown = str(reply.get(key(one.label) + _SHOWN, said))
+            if words and (stated := _stated(one, words, shown, passages, loose)):
                 row[one.name] = stated
             elif said:
                 unstated[one.name] = None
+        taken = _of_others(row, fields)
+        unstated |= dict.fromkeys(taken)
+        row = {name: stated for name, stated in row.items() if name not in taken}
         rows += [row] if row else []
         at = text.find("{", end)
     citation = next((stated.citation for row in rows for stated in row.values()), None)
+    columns = {key(name): rows[0][name].value.form if rows and name in rows[0] else "" for name in question.columns}
+    answer = "; ".join(f"{name}: {value}" for name, value in columns.items() if value)
     return replace(
-        nothing, found=bool(rows), citation=citation, dropped=bool(unstated), rows=tuple(rows),
-        unstated=tuple(unstated), cut=not text.endswith(("}", "]")),
+        nothing, found=bool(rows), answer=answer if loose else "", citation=citation, dropped=bool(unstated),
+        fields=columns if loose else {}, rows=tuple(rows), unstated=tuple(unstated), cut=not text.endswith(("}", "]")),
     )  # fmt: skip
 
 
-def _stated(one: Field, said: str, words: str, passages: Sequence[Passage]) -> Stated | None:
+def _of_others(row: Mapping[str, Stated], fields: Sequence[Field]) -> list[str]:
+    """Return the fields that have the figure of another one, whose words are beside it, while theirs are not."""
+    named = {
+        one.name: bool(_sought(one) & terms(row[one.name].citation.quote))
+        for one in fields if one.name in row and one.type in _FIGURES
+    }  # fmt: skip
+    owned = {row[name].value.measured for name, so in named.items() if so} - {None}
+    return [name for name, so in named.items() if not so and row[name].value.measured in owned]
+
+
+def _sought(one: Field) -> frozenset[str]:
+    return frozenset(terms(f"{one.label} {one.title} {one.description}"))
+
+
+def _stated(one: Field, said: str, words: str, passages: Sequence[Passage], loose: bool) -> Stated | None:
     """Return a value at the sentence that has its words and most words of the field; None where no text has them.
 
     A text may write the value otherwise than the model: "nine months" for "9 months".
     """
-    sought = terms(f"{one.label} {one.title} {one.description}")
+    sought = _sought(one)
     judged = one.type in JUDGED
     if judged and len(terms(words)) < _SHOWING:
         return None
@@ -417,12 +418,16 @@ def _stated(one: Field, said: str, words: str, passages: Sequence[Passage]) -> S
         for start, end in sentences(passage.text):
             text = passage.text[start:end]
             place = locate(words.strip(" ."), text)
+            if place is not None and one.type in _FIGURES:  # with its sign, scale and unit
+                spans = (found.span() for found in QUANTITY.finditer(text))
+                place = next((span for span in spans if span[0] <= place[0] and place[1] <= span[1]), place)
             if place is None and not judged and states(one.type, said, text):
                 place = 0, len(text)
             fit = len(sought & terms(text)) if place else 0
             if place and (best is None or fit > best[0]):
                 best = fit, text[slice(*place)], cite_span(passage, start, end)
-    if best is None and (at := located(words, passages)):  # across two sentences
+    # Across two sentences, or in other words.
+    if best is None and (at := located(words, passages) or (supported(said, one.label, passages) if loose else None)):
         best = 0, at.quote, at
     found = best is not None and locate(words.strip(" ."), best[1]) is not None
     value = one.read(best[1] if found and not judged else said) if best else None

@@ -35,6 +35,11 @@ class LeafQuestion:
     test: Comparison | None = None  # only answers whose value passes count
     each: bool = False  # a summary of every document by itself is wanted
 
+    @property
+    def asked(self) -> tuple[Field, ...]:
+        """The fields, or the columns as fields without a type."""
+        return self.fields or tuple(Field(column) for column in self.columns)
+
 
 def leaf_question(question: str) -> LeafQuestion:
     """Return the question for one document."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +35,15 @@ Sources = Mapping[tuple[str, str, str], Citation]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of the table: as it came, its cells as text, and the citation of its quote."""
+    """One row of the table: as it came, its cells as text, and the citation of its quote.
+
+    The fields of an extraction have a citation each, in `sources` by name.
+    """
 
     row: Mapping[str, Any]
     cells: Mapping[str, str]
     source: Citation | None
+    sources: Mapping[str, Citation] = field(default_factory=dict)
 
 
 class Results:
@@ -74,7 +78,7 @@ class Results:
         names = dict.fromkeys(name for line in self.lines for name in line.cells)
         if len({line.row.get("library") for line in self.lines}) <= 1:
             names.pop("library", None)
-        if "answer" in names and set(names) - _SURVEY_COLUMNS:
+        if "answer" in names and set(names) - _SURVEY_COLUMNS and not any(line.sources for line in self.lines):
             del names["answer"]  # it only repeats the fields
         last = [name for name in _LAST if name in names]
         return (*(name for name in names if name not in _LAST), *last)
@@ -140,6 +144,10 @@ def _value(cell: str) -> Measured | None:
 
 
 def _line(row: Mapping[str, Any], sources: Sources) -> Line:
+    if "sources" in row:  # of an extraction, whose fields have any name
+        own = {name: at for name, one in row["sources"].items() if (at := _source({**row, **one}, sources))}
+        cells = {name: _text(value) for name, value in row.items() if name != "sources"}
+        return Line(row, cells, next(iter(own.values()), None), own)
     cells = {name: _text(value) for name, value in row.items() if name not in _HIDDEN}
     if row.get("found") is False and not cells.get("answer"):
         cells["answer"] = "nothing found"

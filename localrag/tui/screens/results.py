@@ -26,6 +26,7 @@ from localrag.tui.screens.dialogs import InputScreen, check_file, field
 from localrag.tui.text import clean_line, error_line, shorten
 from localrag.tui.widgets.panels import SourceKeys
 from localrag.tui.widgets.source import SourcePane, SourceText
+from localrag.types import Citation
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
@@ -97,6 +98,8 @@ class ResultsScreen(Screen[None]):
         self._drawn = self._stage
         current, column = self._line, self._column if self._lines else ""
         self._columns, self._lines = self._chosen()
+        if any(line.sources for line in self._lines):
+            self._table.cursor_type = "cell"
         self._table.clear(columns=True)
         rows = [[self._cell(line, name) for name in self._columns] for line in self._lines]
         for number, name in enumerate(self._columns):
@@ -197,24 +200,37 @@ class ResultsScreen(Screen[None]):
     def on_data_table_row_selected(self) -> None:
         self.action_open_source()
 
+    def on_data_table_cell_selected(self) -> None:
+        self.action_open_source()
+
     def on_data_table_row_highlighted(self) -> None:
         if self._source.display and (line := self._line) is not None:
             self._open(line)
 
+    def on_data_table_cell_highlighted(self) -> None:
+        self.on_data_table_row_highlighted()
+
+    def _cited(self, line: Line) -> Citation | None:
+        """The citation of a line, or that of the field under the cursor."""
+        if self._column not in line.cells or self._column in ("library", "document") or not line.sources:
+            return line.source
+        return line.sources.get(self._column.removesuffix(" currency"))
+
     def action_open_source(self) -> None:
         line = self._line
-        if line is None or line.source is None:
+        if line is None or self._cited(line) is None:
             why = clean_line(line.cells.get("why_not", "")) if line is not None else ""
-            self.notify(f"This row has no quote{f': {why}' if why else ''}.", markup=False)
+            what = "field" if line is not None and line.sources else "row"
+            self.notify(f"This {what} has no quote{f': {why}' if why else ''}.", markup=False)
             return
         self._open(line)
 
     def _open(self, line: Line) -> None:
-        if line.source is None:
+        if (source := self._cited(line)) is None:
             return
         cited = [one for one in self._lines if one.source is not None]
         self._source.display = True
-        self._source.open(line.source, next(n for n, one in enumerate(cited, 1) if one is line), len(cited))
+        self._source.open(source, next(n for n, one in enumerate(cited, 1) if one is line), len(cited))
 
     def action_next_panel(self) -> None:
         if self._source.display and self.focused is self._table:

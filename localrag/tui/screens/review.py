@@ -198,9 +198,6 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
         if self._detailed and (one is None or one.citation is None or one.citation is not self._source.citation):
             self._show_source()
 
-    def on_data_table_cell_selected(self) -> None:
-        self.action_open_source()
-
     def action_open_source(self) -> None:
         self._detailed = self._finding is not None
         self._draw_finding()

@@ -23,7 +23,7 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import OptionList, TextArea
 
-from localrag.errors import Cancelled
+from localrag.errors import Cancelled, LocalragError
 from localrag.events import Answered, Planned
 from localrag.tui import commands
 from localrag.tui.chat_state import (
@@ -39,7 +39,7 @@ from localrag.tui.chat_state import (
 )
 from localrag.tui.commands import Command, Known, Offer
 from localrag.tui.lanes import Core, deliver
-from localrag.tui.text import clean, clean_line
+from localrag.tui.text import clean, clean_line, error_line
 from localrag.tui.widgets.panels import Conversation
 from localrag.types import Answer
 
@@ -302,16 +302,26 @@ class Asking(Vertical):
         if self.answering:
             self.say_still_coming()
             return
+        text, scope = self._narrowed(text, scope)
+        if scope.mode == "extract":
+            from localrag.answer.survey import schema
+
+            try:
+                text = schema.load(text.strip())
+                schema.parse(text)
+            except LocalragError as error:
+                self.notify(error_line(error), severity="error", timeout=10, markup=False)
+                return
         self._stop_reading_ahead.set()
         self.field.take()
-        await self._begin(*self._narrowed(text, scope))
+        await self._begin(text, scope)
 
     def say_still_coming(self) -> None:
         self.notify("The answer is still coming. Esc stops it.", markup=False)
 
     def _narrowed(self, text: str, scope: Scope) -> tuple[str, Scope]:
         """Ask only the documents that a question mentions, if any."""
-        text, documents = commands.mentioned(text.strip(), self.known.documents)
+        text, documents = commands.mentioned(text.strip(), self.known.documents, drop=scope.mode == "extract")
         if documents:
             scope = replace(scope, only=replace(scope.only, documents=documents, these=()))
         return text, scope
@@ -420,7 +430,7 @@ class Asking(Vertical):
             return
         if (parsed := commands.parse(draft)) is not None:
             _, command, draft = parsed
-            if command is None or command.mode is None:
+            if command is None or command.mode in (None, "extract"):
                 return
             scope = replace(scope, mode=command.mode)
         draft, scope = self._narrowed(draft, scope)

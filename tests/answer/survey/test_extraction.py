@@ -202,6 +202,22 @@ def test_a_value_may_be_written_otherwise_and_a_word_alone_shows_nothing(
     assert row[next(iter(said))] == value
 
 
+def test_a_figure_has_its_sign_and_scale_and_belongs_to_the_field_that_is_named_beside_it(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    text = "The rent is $54,000.00 a year. Sales were $2.5 million and a deposit of EUR 9 was paid. Tax is 6 percent."
+    shelf("papers", {"a.txt": text})
+    said = {"rent": "54,000.00", "price": "54,000.00", "turnover": "2.5", "deposit": "EUR 9", "tax": "6"}
+    models.generator.script = [("", json.dumps(said))]
+    schema = "rent money, price money, turnover money, deposit money, tax percent"
+    _, answer = extract(assistant, schema, "papers")
+    (row,) = answer.table
+    assert [(row[f"{name}"], row[f"{name} currency"]) for name in ("rent", "price", "turnover", "deposit")] == [
+        (54000, "USD"), (None, None), (2_500_000, "USD"), (9, "EUR"),
+    ]  # fmt: skip
+    assert row["tax"] == 6 and any(left.reason.startswith("price:") for left in answer.not_read)
+
+
 def test_strict_mode_leaves_out_what_only_the_model_judged(models: Any, shelf: Shelf) -> None:
     shelf("papers", {"a.md": "Payment was received from Tess Orlo."})
     reply = {"customer": "Tess Orlo", "paid": "yes", "paid words": "Payment was received"}
@@ -209,6 +225,13 @@ def test_strict_mode_leaves_out_what_only_the_model_judged(models: Any, shelf: S
     assistant = Assistant(load_settings().with_options(strict=True), models.generator)
     (row,) = extract(assistant, "customer party, paid yes/no", "papers")[1].table
     assert (row["customer"], row["paid"]) == ("Tess Orlo", None)
+
+
+def test_a_schema_may_be_asked_like_a_question(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("papers", {"a.md": INVOICE})
+    *rows, last = assistant.ask("vendor party, total money", libraries=["papers"], mode="extract")
+    assert isinstance(last, Answered) and [one.row for one in rows] == [*last.answer.table]  # type: ignore[union-attr]
+    assert last.answer.table[0]["vendor"] == "Acme GmbH"
 
 
 def test_each_section_makes_a_row(assistant: Assistant, models: Any, folder: Callable[..., Path]) -> None:

@@ -46,6 +46,15 @@ def test_the_library_is_a_column_where_there_are_several() -> None:
     assert results(row("a", "1"), row("b", "1", library="d")).columns[0] == "library"
 
 
+def test_each_field_of_an_extraction_has_its_source_whatever_it_is_called() -> None:
+    at = {"quote": "Start: 2024", "place": "p. 2", "page": 2, "start": 3, "end": 14}
+    given = {"library": "c", "document": "a.pdf", "answer": "x", "found": False, "start": "2024"}
+    made = results({**given, "sources": {"start": at}}, {"library": "c", "document": "b.pdf"})
+    assert made.columns == ("document", "answer", "found", "start") and made.lines[0].cells["found"] == "no"
+    cited = made.lines[0].sources["start"]
+    assert made.lines[0].source == cited and (cited.quote, cited.page, cited.start) == ("Start: 2024", 2, 3)
+
+
 def test_the_rows_of_a_count_are_a_table_too() -> None:
     made = results({"library": "c", "document": "a", "count": 12, "places": ["p. 1", "p. 9"]})
     assert made.columns == ("document", "count", "places") and made.lines[0].cells["places"] == "p. 1, p. 9"

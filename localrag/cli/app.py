@@ -37,7 +37,7 @@ COMMANDS = {
     "ask": ("ask", "Answer a question from a library, with page and quote."),
     "audit": ("audit", "Show who asked what, and verify the audit log."),
     "backup": ("libraries", "Write a library to one file."),
-    "calibrate": ("calibrate", "Measure when a model should answer."),
+    "calibrate": ("evaluate", "Measure when a model should answer."),
     "chat": ("chat", "Open the terminal app over a folder or library."),
     "compare": ("compare", "Say what changed between two versions of a document."),
     "completion": ("completion", "Print the shell completion script."),

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 from fakes import ScriptedGenerator
 
-from localrag.cli.calibrate import calibrate_command
 from localrag.cli.doctor import _calibration
+from localrag.cli.evaluate import calibrate_command
 from localrag.llm import calibration, loading
 from localrag.models.shelf import InstalledModel
 from localrag.models.store import ModelStore

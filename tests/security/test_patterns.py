@@ -41,7 +41,7 @@ MAX_ATOMS, MAX_ATOMS_OF_QUESTION = 14, 4
 # at most 600 characters of a question), so cubic time passes, and more does not.
 QUESTIONS = (
     "answer.comparison", "answer.decomposition", "answer.exact", "answer.followups", "answer.intent", "answer.survey.leaf_question",
-    "answer.table_qa.date_calculation", "answer.table_qa.questions", "cli", "evaluation", "search", "tui.commands", "words.toml",
+    "answer.table_qa.calculation", "answer.table_qa.questions", "cli", "evaluation", "search", "tui.commands", "words.toml",
 )  # fmt: skip
 SHORT_QUESTION, LONG_QUESTION, MAX_GROWTH_OF_QUESTION = 150, 600, 90.0
 

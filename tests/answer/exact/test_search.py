@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from localrag.answer.exact import documents, parsing, search
-from localrag.answer.exact.documents import ExactAnswer, Pairs
+from localrag.answer.exact import parsing, search
 from localrag.answer.exact.parsing import DocumentList, TermSearch
+from localrag.answer.exact.search import ExactAnswer, Pairs
 from localrag.search import filters
 from localrag.store.library import Library
 from localrag.store.writer import Editor
@@ -175,7 +175,7 @@ def test_a_name_is_looked_up_in_paths_and_titles_before_first_lines(shelf: Shelf
     put(made, "d.txt", "text", title="Employee Handbook")
 
     def called(name: str) -> list[str]:
-        return [document.path for _, document in documents.named(pairs(made), name)]
+        return [document.path for _, document in search.named(pairs(made), name)]
 
     assert called("Orlo lease") == ["a/Orlo lease.pdf"] and called("orlo lease.pdf") == ["a/Orlo lease.pdf"]
     assert (
@@ -241,4 +241,4 @@ def test_the_full_text_is_asked_for_runs_of_letters() -> None:
 
 
 def test_a_cut_list_names_the_option_that_gives_all() -> None:
-    assert "--table" in documents.more([{}] * 100)[0] and documents.more([{}]) == []
+    assert "--table" in search.more([{}] * 100)[0] and search.more([{}]) == []

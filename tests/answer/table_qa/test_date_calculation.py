@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localrag.answer.stages import Prompt, Query, Route
-from localrag.answer.table_qa import calculation, date_calculation
+from localrag.answer.table_qa import calculation
 from localrag.types import Answer, Filter, Passage, Plan
 
 LEASE = """This Lease was signed on 3 May 2024 by both parties. The premises were handed over to the Tenant on 17 June 2024.
@@ -65,4 +65,4 @@ def test_two_starts_leave_the_end_open() -> None:
 def test_a_term_may_be_written_in_many_ways() -> None:
     for term in ("for 36 months", "for a period of thirty-six (36) months", "for a 36-month term"):
         text = f"The Agreement is effective from 1 July 2024 {term}."
-        assert date_calculation.calculate("When does the agreement end?", [passage(text)], "english") is not None, term
+        assert calculation.end_of_term("When does the agreement end?", [passage(text)], "english") is not None, term

@@ -165,8 +165,6 @@ def _block(lines: Sequence[str], index: int, strong: Strong, width: int) -> list
         is_name = is_number and not block[1:]
         if not is_name and (abs(other[0] - style[0]) > 0.03 or _is_capitals(line) != _is_capitals(block[-1])):
             break
-        if any(one.search(line) for one in (_PERIOD, _COMPANY)) or _CONTINUED.search(block[-1]):
-            break
         goes_on = block[-1].endswith(",") or block[-1].split()[-1].lower() in _SMALL or line[0].islower()
         if not (is_name or goes_on or len(block[-1]) >= width / 2):
             break

@@ -79,12 +79,8 @@ def _split(rows: Sequence[_Row], first: int, last: int) -> list[tuple[int, int]]
     """Split a stretch where prose or another header is between its rows."""
     core = [index for index in range(first, last + 1) if rows[index].has_figures]
     columns = _columns(rows, first, last)
-    if len(core) > 2:  # a page number, or a line of prose with a figure, may follow
-        for start, end in ((core[0], core[-2]), (core[1], core[-1])):
-            if len(_columns(rows, start, end)) > len(columns):
-                return _split(rows, start, end)
-        if _is_foot(rows, core, _columns(rows, core[0], core[-2])):
-            return _split(rows, core[0], core[-2])
+    if len(core) > 2 and _is_foot(rows, core, _columns(rows, core[0], core[-2])):
+        return _split(rows, core[0], core[-2])
     if len(columns) < 2:
         return []
     for index in range(first + 1, last):
@@ -99,8 +95,6 @@ def _split(rows: Sequence[_Row], first: int, last: int) -> list[tuple[int, int]]
 def _is_foot(rows: Sequence[_Row], core: Sequence[int], columns: Columns) -> bool:
     """Whether the last line with a figure is a page footer: far below, and nearly empty."""
     row, above = rows[core[-1]], rows[core[-2]]
-    if len(columns) < 2:
-        return False
     for piece in row.pieces:
         crossed = sum(piece.left < right and piece.right > left for left, right in columns)
         if crossed > 1 and not is_figure(piece.text):
@@ -191,11 +185,6 @@ def _header_start(rows: Sequence[_Row], free: int, first: int, body: int, column
         if top == first == body:
             body = index + 1
         top = index
-    if top == first == body and first > free and _is_label(rows[first - 1], columns):
-        row, below = rows[first - 1], rows[first]
-        close = below.line.top - row.line.bottom < 0.4 * row.line.height
-        if close and (below.pieces[0].text[:1].islower() or row.pieces[0].text.endswith(":")):
-            return first - 1, first - 1
     return top, body
 
 
@@ -218,8 +207,6 @@ def _is_head(row: _Row, columns: Columns) -> bool:
     over = [piece for piece in row.pieces if piece.left >= zone - 4 or column_of(piece, columns)]
     label = [piece for piece in row.pieces if piece not in over]
     if not over or len(label) > 1 or any(piece.left < zone - 4 < piece.right for piece in over):
-        return False
-    if label and len(label[0].text) > 60:
         return False
     if lone is None or len(columns) <= 2:
         return True
@@ -384,9 +371,6 @@ def header(
             ruled = [None] * len(found)  # a rule under several cells decides nothing
         if not any(ruled) and spans and over[index] == over[index + 1]:
             ruled = _inherited(found, lines[index + 1][1], spans[-1])
-        if index + 1 < len(lines) and (over[index] == 1 or not any(ruled)):
-            years = _over_years(found, lines[index + 1][1], columns)
-            ruled = years if any(years) else ruled
         spans.append(ruled if any(ruled) else _shared(found, columns))
     spans.reverse()
     for index in range(1, len(lines)):
@@ -439,22 +423,6 @@ def _inherited(found: Sequence[Piece], other: Sequence[Piece], spans: Sequence[S
             return [None] * len(found)
         inherited.append(same[0])
     return inherited
-
-
-def _over_years(found: Sequence[Piece], below: Sequence[Piece], columns: Columns) -> list[Span | None]:
-    """Spread periods ("Nine Months Ended June 30,") above years: each year belongs to the nearest."""
-    periods = [
-        piece for piece in found
-        if column_of(piece, columns) and _PERIOD.search(piece.text) and not re.search(r"\d{4}", piece.text)
-    ]  # fmt: skip
-    years = [piece for piece in below if is_year(piece.text)]
-    spans: dict[Piece, Span] = {}
-    for year in years if 0 < len(periods) < len(years) else ():
-        nearest = min(periods, key=lambda piece: max(piece.left - year.right, year.left - piece.right, 0.0))
-        left, right = columns[column_of(year, columns)]
-        old = spans.get(nearest, (left, right))
-        spans[nearest] = min(left, old[0]), max(right, old[1])
-    return [spans.get(piece) for piece in found]
 
 
 def _shared(found: Sequence[Piece], columns: Columns) -> list[Span | None]:

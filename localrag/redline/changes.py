@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any, Literal
 
 from localrag.redline import substance
 from localrag.redline.alignment import Hunk, ascending, between, hunks, moves
-from localrag.redline.clauses import Clause, Text, parse, running
+from localrag.redline.clauses import Comment, Text, parse, running, where
 from localrag.redline.substance import SUBSTANCE, Names
 from localrag.security.terminal import counted
-from localrag.types import Page, place
+from localrag.types import Page
 
 Deed = Literal["changed", "added", "deleted", "moved", "renumbered"]
 Level = Literal["substance", "wording", "form"]
@@ -25,6 +25,7 @@ _PAIRED = 0.5  # of two clauses in one place
 _MIN_MOVED = 5  # words
 _SHARED = 0.4  # of the words of the shorter one, of two clauses that are one clause changed
 _BEFORE = 10  # words of context
+_RELATED = 0.3  # of the words of the shorter one, of two versions of a document
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,52 +44,51 @@ class Side:
     """What one version says: its words on one line, with " … " for those that stay; its clause, place and spans.
 
     A span is a page's position, and half-open offsets into its text; a change without words here has the place where
-    they would be.
+    they would be. `numbers` are the positions of the clauses among all.
     """
 
     text: str
     clause: str
     place: str
     spans: tuple[tuple[int, int, int], ...]
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Words of a redline: in both versions ("="), only in the old ("-") or only in the new ("+")."""
+    """Words of a redline, in both versions ("="), only the old ("-") or the new ("+"), perhaps behind a `space`."""
 
     sign: Literal["=", "-", "+"]
     text: str
+    space: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What changed in one clause; `runs` are the words that went and came, with some of those around them."""
+    """What changed in one clause: the words that went and came, with some around them, and the comments on it."""
 
     deed: Deed
     kinds: tuple[str, ...]
     old: Side
     new: Side
     runs: tuple[Run, ...]
+    comments: tuple[Comment, ...] = ()
 
     @property
     def title(self) -> str:
         """What was changed and where: "4.2 Payment, p. 3 (was p. 2): amount, modal"."""
         shown, was = (self.old, self.new) if self.deed == "deleted" else (self.new, self.old)
-        where = ", ".join(part for part in (shown.clause, shown.place) if part) or "at the beginning"
-        if self.deed in ("moved", "renumbered", "changed") and (was.clause, was.place) != (shown.clause, shown.place):
-            names = (was.clause if was.clause != shown.clause else "", was.place if was.place != shown.place else "")
-            where += f" (was {', '.join(filter(None, names))})" if any(names) else ""
-        kinds = ", ".join("defined term" if kind == "term" else kind for kind in self.kinds)
-        what = ", ".join(filter(None, ("" if self.deed == "changed" else self.deed, kinds)))
-        return f"{where}: {what}"
+        at = ", ".join(filter(None, (shown.clause, shown.place))) or "at the beginning"
+        if self.deed not in ("added", "deleted"):
+            names = ((was.clause, shown.clause), (was.place, shown.place))
+            at += f" (was {', '.join(other)})" if (other := [one for one, now in names if one and one != now]) else ""
+        kinds = ["defined term" if kind == "term" else kind for kind in self.kinds]
+        return f"{at}: {', '.join([self.deed, *kinds] if self.deed != 'changed' else kinds)}"
 
     @property
     def level(self) -> Level:
-        if self.deed in ("moved", "renumbered"):
-            return "form"
-        if self.deed in ("added", "deleted") and "clause" in self.kinds:
-            return "substance"
-        return "substance" if self.kinds[0] in SUBSTANCE else "form" if self.kinds[0] == "form" else "wording"
+        kind = "form" if self.deed in ("moved", "renumbered") else self.kinds[0]
+        return "substance" if kind in ("clause", *SUBSTANCE) else "form" if kind == "form" else "wording"
 
 
 # A clause of the redline; one whose runs are all "-" is in the old version only.
@@ -96,58 +96,102 @@ Paragraph = tuple[Run, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """What is shown of a clause: its changes under the name of their side, which is empty where there is one side."""
+
+    level: Level
+    title: str
+    changes: tuple[tuple[str, Change], ...]
+    comments: tuple[Comment, ...]
+    state: str = ""
+
+    @property
+    def sides(self) -> list[tuple[str, tuple[Run, ...]]]:
+        """The runs of each change behind its side and its deed."""
+        return [(f"{side}, {one.deed}: " if side else "", one.runs) for side, one in self.changes]
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs between two versions, substance first, and the new text with all changes in it."""
+    """What differs between two versions, substance first, and the new text with all changes in it.
+
+    `alike` is the share of the words of the shorter version that the other has too. `comments` are those on clauses
+    that did not change, `beside` those on each paragraph.
+    """
 
     old: Version
     new: Version
     changes: tuple[Change, ...]
     paragraphs: tuple[Paragraph, ...]
+    alike: float = 1.0
+    comments: tuple[Comment, ...] = ()
+    beside: tuple[tuple[Comment, ...], ...] = ()
+
+    @property
+    def sides(self) -> dict[str, Version]:
+        return {"old": self.old, "new": self.new}
 
     @property
     def summary(self) -> str:
         """How much changed, in words."""
         if not self.changes:
             return "No differences."
-        counts = self.counts
-        levels = [f"{counts.get(level, 0)} of {level}" for level in LEVELS]
-        kinds = ", ".join(f"{name} {count}" for name, count in counts.items() if name not in LEVELS)
-        return f"{counted(len(self.changes), 'change')}: {', '.join(levels)}. By kind: {kinds or 'none'}."
+        levels = [f"{self.counts.get(level, 0)} of {level}" for level in LEVELS]
+        kinds = ", ".join(f"{name} {count}" for name, count in self.counts.items() if name not in LEVELS)
+        hint = f" Only {self.alike:.0%} of the words are in both: are they versions of one document?"
+        found = f"{counted(len(self.changes), 'change')}: {', '.join(levels)}. By kind: {kinds or 'none'}."
+        return found + hint * (self.alike < _RELATED)
 
     @property
     def counts(self) -> dict[str, int]:
         """How many changes there are of each level, and of each kind or deed."""
-        levels = Counter(one.level for one in self.changes)
-        kinds = Counter(kind for one in self.changes for kind in (one.deed, *one.kinds) if kind != "changed")
+        found = Counter[str](one.level for one in self.changes)
+        found.update(name for one in self.changes for name in (one.deed, *one.kinds) if name not in LEVELS)
         order = (*LEVELS, "added", "deleted", "moved", "renumbered", *SUBSTANCE)
-        return {name: count for name in order if (count := levels[name] if name in LEVELS else kinds[name])}
+        return {name: found[name] for name in order if found[name]}
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [Entry(one.level, one.title, (("", one),), one.comments) for one in self.changes]
 
     def to_dict(self) -> dict[str, Any]:
-        def side(one: Side, version: Version) -> dict[str, Any]:
-            spans = [{"page": version.pages[at].number, "start": a, "end": b} for at, a, b in one.spans]
-            return {"text": one.text, "clause": one.clause, "place": one.place, "spans": spans}
+        found = {**about(self.sides), "alike": round(self.alike, 3), "counts": self.counts}
+        found["changes"] = [self.listed(one) for one in self.changes]
+        return found | {"comments": [one._asdict() for one in self.comments]}
 
-        def about(one: Version) -> dict[str, Any]:
-            library = one.library or None
-            return {"document": one.name, "library": library, "sha256": one.sha256, "not_read": list(one.notes)}
-
-        return {
-            "old": about(self.old), "new": about(self.new),
-            "counts": self.counts,
-            "changes": [
-                {"deed": one.deed, "level": one.level, "kinds": list(one.kinds), "old": side(one.old, self.old),
-                 "new": side(one.new, self.new), "runs": [{"sign": run.sign, "text": run.text} for run in one.runs]}
-                for one in self.changes
-            ],
-        }  # fmt: skip
+    def listed(self, one: Change) -> dict[str, Any]:
+        """Return a change as values of JSON, with page numbers."""
+        found: dict[str, Any] = {"deed": one.deed, "level": one.level, "kinds": list(one.kinds)}
+        for name, side, version in (("old", one.old, self.old), ("new", one.new, self.new)):
+            spans = [{"page": version.pages[at].number, "start": a, "end": b} for at, a, b in side.spans]
+            found[name] = {"text": side.text, "clause": side.clause, "place": side.place, "spans": spans}
+        found["runs"] = [{"sign": run.sign, "text": run.text} for run in one.runs]
+        return found | {"comments": [said._asdict() for said in one.comments]}
 
 
-def compare(old: Version, new: Version) -> Comparison:
-    """Compare two versions; see `Comparison`."""
-    known = running(old.pages) | running(new.pages)
+def about(sides: Mapping[str, Version]) -> dict[str, Any]:
+    """Return what versions are compared, as values of JSON."""
+    return {
+        side: {"document": one.name, "library": one.library or None, "sha256": one.sha256, "not_read": list(one.notes)}
+        for side, one in sides.items()
+    }
+
+
+def compare(old: Version, new: Version, *others: Version, names: tuple[str, str] = ("old", "new")) -> Comparison:
+    """Compare two versions, which comments call by `names`; the running lines of `others` are left out too."""
+    known = frozenset[str]().union(*(running(one.pages) for one in (old, new, *others)))
     work = _Work(parse(old.pages, known), parse(new.pages, known))
     changes = sorted(work.changes(), key=lambda one: LEVELS.index(one.level))
-    return Comparison(old, new, tuple(changes), tuple(work.paragraphs()))
+    left = work.comments(*names)
+    for at, one in enumerate(changes):
+        on = {(names[0], number) for number in one.old.numbers if one.deed != "added"}
+        on |= {(names[1], number) for number in one.new.numbers if one.deed != "deleted"}
+        changes[at] = replace(one, comments=tuple(said for said in left if (said.version, said.number) in on))
+        left = [said for said in left if (said.version, said.number) not in on]
+    paragraphs, beside = zip(*work.paragraphs(), strict=True)
+    gone = sum(one.b - one.a for one in work.edits) - sum(one.b - one.a for one, _ in work.moved)
+    alike = (len(work.old.tokens) - gone) / max(1, min(len(work.old.tokens), len(work.new.tokens)))
+    return Comparison(old, new, tuple(changes), paragraphs, alike, tuple(left), beside)
 
 
 class _Work:
@@ -158,12 +202,20 @@ class _Work:
         self.names = Names.of(old, new)
         starts = (set(old.starts) | {len(old.tokens)}, set(new.starts) | {len(new.tokens)})
         self.end = Hunk(len(old.tokens), len(old.tokens), len(new.tokens), len(new.tokens))
-        found = self._unrelated(hunks(old.keys, new.keys, starts))
-        self.edits = self._with_case([part for one in found for part in self._parts(one)])
+        self.edits = [part for one in self._unrelated(hunks(old.keys, new.keys, starts)) for part in self._parts(one)]
         self.moved = self._moves()
         self.partner = self._partners()
-        pairs = ((self.old.clauses[i].label, self.new.clauses[j].label) for i, j in self.partner.items())
-        self.renumbered = {_bare(a): _bare(b) for a, b in pairs if a and b}
+        labels = [(old.clauses[i].label, new.clauses[j].label) for i, j in self.partner.items()]
+        self.renumbered = {_bare(a): _bare(b) for a, b in labels if a and b}
+
+    def comments(self, *names: str) -> list[Comment]:
+        """Return the comments of both versions under the names of these; what both have is the new one's."""
+        found = {
+            (one.head, one.text): one._replace(version=name)
+            for name, text in zip(names, (self.old, self.new), strict=True)
+            for one in text.comments
+        }
+        return list(found.values())
 
     # --- what differs ---------------------------------------------------------------------------------------
 
@@ -173,24 +225,36 @@ class _Work:
         ends = [first, *text.starts[low:high], last]
         return [(a, b) for a, b in pairwise(ends) if a < b]
 
-    def _same(self, found: Sequence[Hunk]) -> Iterator[tuple[int, int]]:
-        """Yield the tokens of both versions that are the same."""
+    def _equal(self, found: Sequence[Hunk]) -> Iterator[Hunk]:
+        """Yield what is the same in both versions, before each edit and at the end."""
         i = j = 0
         for one in [*found, self.end]:
-            yield from ((i + k, j + k) for k in range(one.a - i))
+            yield Hunk(i, one.a, j, one.c)
             i, j = one.b, one.d
+
+    def _same(self, found: Sequence[Hunk]) -> Iterator[tuple[int, int]]:
+        """Yield the tokens of both versions that are the same."""
+        for a, b, c, d in self._equal(found):
+            yield from zip(range(a, b), range(c, d), strict=True)
+
+    def _votes(self, found: Sequence[Hunk]) -> Counter[tuple[int, int]]:
+        """Count the words that clauses share."""
+        return Counter((self.old.at(a), self.new.at(c)) for a, c in self._same(found))
+
+    def _within(self, a: int, b: int, c: int, d: int) -> list[Hunk]:
+        """Return what differs between parts of the versions."""
+        found = hunks(self.old.keys[a:b], self.new.keys[c:d])
+        return [Hunk(x + a, y + a, z + c, w + c) for x, y, z, w in found]
 
     def _unrelated(self, found: Sequence[Hunk]) -> list[Hunk]:
         """Take the few words that two clauses share into the change that replaces one by the other."""
-        votes = Counter[tuple[int, int]]()
+        votes = self._votes(found)
         best: tuple[dict[int, int], dict[int, int]] = ({}, {})
-        for a, c in self._same(found):
-            votes[self.old.at(a), self.new.at(c)] += 1
-        for pair, _ in reversed(votes.most_common()):
-            best[0][pair[0]], best[1][pair[1]] = pair[1], pair[0]
+        for (i, j), _ in reversed(votes.most_common()):
+            best[0][i], best[1][j] = j, i
         apart = set[tuple[int, int]]()
         for (i, j), count in votes.items():
-            least = min(one.last - one.first for one in (self.old.clauses[i], self.new.clauses[j]))
+            least = min(self.old.clauses[i].size, self.new.clauses[j].size)
             if least >= _MIN_MOVED and count < _SHARED * least and (best[0][i], best[1][j]) == (j, i):
                 apart.add((i, j))
         same = [(a, c) for a, c in self._same(found) if (self.old.at(a), self.new.at(c)) not in apart]
@@ -201,43 +265,24 @@ class _Work:
         if _is_layout(one, self.old, self.new):
             return [one]
         gone, come = self._cut(self.old, one.a, one.b), self._cut(self.new, one.c, one.d)
-        if len(gone) == len(come) == 1 and not (
-            self._is_whole(self.old, *gone[0]) and self._is_whole(self.new, *come[0])
-        ):
+        one_each = len(gone) == len(come) == 1
+        if one_each and not (self._is_whole(self.old, *gone[0]) and self._is_whole(self.new, *come[0])):
             return [one]
         ours, theirs = ([text.keys[a:b] for a, b in cut] for text, cut in ((self.old, gone), (self.new, come)))
-        pairs = ascending(sorted(moves(ours, theirs, _PAIRED)))
         found: list[Hunk] = []
         i = j = 0
-        for a, b in [*pairs, (len(gone), len(come))]:
+        for a, b in [*ascending(sorted(moves(ours, theirs, _PAIRED))), (len(gone), len(come))]:
             at = come[j][0] if j < len(come) else one.d
             found += [Hunk(*gone[k], at, at) for k in range(i, a)]
             at = gone[a][0] if a < len(gone) else one.b
             found += [Hunk(at, at, *come[k]) for k in range(j, b)]
-            if a < len(gone):
-                found += [
-                    Hunk(x + gone[a][0], y + gone[a][0], z + come[b][0], w + come[b][0])
-                    for x, y, z, w in hunks(ours[a], theirs[b])
-                ]
+            found += self._within(*gone[a], *come[b]) if a < len(gone) else []
             i, j = a + 1, b + 1
         return found
 
     def _is_whole(self, text: Text, first: int, last: int) -> bool:
         clause = text.clauses[text.at(first)]
         return (clause.first, clause.last) == (first, last)
-
-    def _with_case(self, found: Sequence[Hunk]) -> list[Hunk]:
-        """Add the words that differ in case alone."""
-        case: list[Hunk] = []
-        for a, c in self._same(found):
-            ours, theirs = self.old.tokens[a].text, self.new.tokens[c].text
-            if ours != theirs and ours.lower() == theirs.lower():
-                goes_on = case and (case[-1].b, case[-1].d) == (a, c)
-                before = case.pop() if goes_on else Hunk(a, a, c, c)
-                case.append(before._replace(b=a + 1, d=c + 1))
-        return sorted(
-            (one for one in [*found, *case] if one.a != one.b or one.c != one.d), key=lambda one: (one.a, one.c)
-        )
 
     def _moves(self) -> list[tuple[Hunk, Hunk]]:
         """Pair what was deleted and what was added where it is alike, or the same heading."""
@@ -249,26 +294,21 @@ class _Work:
 
     def _may_move(self, text: Text, first: int, last: int) -> bool:
         return last - first >= _MIN_MOVED or (
-            self._is_whole(text, first, last) and bool(text.clauses[text.at(first)].label)
+            text.clauses[text.at(first)].label != "" and self._is_whole(text, first, last)
         )
 
     def _partners(self) -> dict[int, int]:
         """Return for each clause of the old version the one of the new that has most of its words."""
-        votes: dict[int, Counter[int]] = {}
-        # Tokens of both that are the same, or where a change begins.
-        self.aligned = {*self._same(self.edits), *((one.a, one.c) for one in self.edits)}
-        for a, c in self._same(self.edits):
-            votes.setdefault(self.old.at(a), Counter())[self.new.at(c)] += 1
+        votes = self._votes(self.edits)
         for left, right in self.moved:
-            votes.setdefault(self.old.at(left.a), Counter())[self.new.at(right.c)] += left.b - left.a
-            self.aligned.add((left.a, right.c))
-        taken: dict[int, int] = {}
-        for number, counter in sorted(votes.items(), key=lambda item: -item[1].most_common(1)[0][1]):
-            best, count = counter.most_common(1)[0]
-            clause = self.old.clauses[number]
-            if best not in taken and count * 3 >= clause.last - clause.first:
-                taken[best] = number
-        return {number: best for best, number in taken.items()}
+            votes[self.old.at(left.a), self.new.at(right.c)] += left.b - left.a
+        found: dict[int, int] = {}
+        taken = set[int]()
+        for (i, j), count in votes.most_common():
+            if i not in found and j not in taken and count * 3 >= self.old.clauses[i].size:
+                found[i] = j
+                taken.add(j)
+        return found
 
     # --- what is reported -----------------------------------------------------------------------------------
 
@@ -276,23 +316,37 @@ class _Work:
         """Yield the changes in the order of the new text; those inside what moved come with it."""
         away, came = {left for left, _ in self.moved}, {right: left for left, right in self.moved}
         stay = [one for one in self.edits if one not in away and not _is_layout(one, self.old, self.new)]
-        for _, group in groupby(stay, lambda one: one if one in came else self._clause(one)):
+        first: dict[Hunk, Hunk] = {}  # of what moved together: a heading and what is under it
+        for one, after in pairwise([self.end, *stay]):
+            goes_on = {one, after} <= came.keys() and one.d == after.c and came[one].b == came[after].a
+            over = {self.new.clauses[self.new.at(each.c)].heading for each in (one, after)} if goes_on else {""}
+            first[after] = first[one] if len(over) == 1 and over != {""} else after
+        moved = set[int]()
+        for _, group in groupby(stay, lambda one: first[one] if one in came else self._clause(one)):
             edits = list(group)
-            if (left := came.get(one := edits[0])) is not None:
-                was, now = self._side(self.old, [(left.a, left.b)]), self._side(self.new, [(one.c, one.d)])
+            if (left := came.get(edits[0])) is not None:
+                a, b, c, d = left.a, came[edits[-1]].b, edits[0].c, edits[-1].d
+                was, now = self._side(self.old, [(a, b)]), self._side(self.new, [(c, d)])
                 yield Change("moved", (), was, now, (Run("=", now.text),))
-                edits = [
-                    Hunk(x + left.a, y + left.a, z + one.c, w + one.c)
-                    for x, y, z, w in hunks(self.old.keys[left.a : left.b], self.new.keys[one.c : one.d])
-                ]
+                moved |= set(was.numbers)
+                edits = self._within(a, b, c, d)
             if edits:
                 yield self._change(edits)
-        for number, other in self.partner.items():
+        yield from self._renumbered({number: other for number, other in self.partner.items() if number not in moved})
+
+    def _renumbered(self, pairs: Mapping[int, int]) -> Iterator[Change]:
+        # Tokens of both that are the same, or where a change begins.
+        aligned = {*self._same(self.edits), *((one.a, one.c) for one in self.edits)}
+        for number, other in pairs.items():
             ours, theirs = self.old.clauses[number], self.new.clauses[other]
-            begins = (ours.first, theirs.first) in self.aligned
-            if begins and _bare(ours.label) != _bare(theirs.label) and _shape(ours.label) == _shape(theirs.label):
-                sides = _numbered(ours, self.old), _numbered(theirs, self.new)
-                yield Change("renumbered", ("form",), *sides, tuple(_label(ours.label, theirs.label)))
+            was, now = _bare(ours.label), _bare(theirs.label)
+            if was != now and _shape(was) == _shape(now) and (ours.first, theirs.first) in aligned:
+                old, new = (
+                    Side(one.label, one.name, where(text.pages[one.place[0]]), (one.place,), (at,))
+                    for one, text, at in ((ours, self.old, number), (theirs, self.new, other))
+                )
+                runs = (Run("-", ours.label), Run("+", theirs.label, True))
+                yield Change("renumbered", ("form",), old, new, runs)
 
     def _clause(self, one: Hunk) -> int | Hunk:
         """Return the number of the new clause that an edit is in, or the edit if that clause came or went with it."""
@@ -307,26 +361,21 @@ class _Work:
         deleted, added = all(c == d for c, d in come), all(a == b for a, b in gone)
         deed: Deed = "added" if added else "deleted" if deleted else "changed"
         each = {kind for one in edits for kind in substance.kinds(self.old, self.new, one, self.names, self.renumbered)}
-        found = [kind for kind in substance.KINDS if kind in each]
-        found = [kind for kind in found if kind in SUBSTANCE] or found[:1]
+        found = [kind for kind in SUBSTANCE if kind in each] or [kind for kind in substance.KINDS if kind in each][:1]
         text, places = (self.old, gone) if deed == "deleted" else (self.new, come)
         (first, _), (_, last) = places[0], places[-1]
         if deed != "changed" and len(edits) == 1 and self._is_whole(text, first, last) and found != ["form"]:
-            found = [
-                "clause",
-                *(kind for kind in found if kind in SUBSTANCE and kind not in ("term", "party", "name", "reference")),
-            ]
-        clause = text.clauses[text.at(first)] if text.tokens else Clause(0, 0, "", (0, 0, 0), "")
-        runs = [Run("=", text.written(max(clause.first, first - _BEFORE), first))]
-        for (one, where), after in zip(zip(edits, places, strict=True), [*places[1:], None], strict=True):
-            runs += [Run("-", self.old.written(one.a, one.b)), Run("+", self.new.written(one.c, one.d))]
-            end = where[1] if after is None else after[0]
-            if after and end - where[1] > 2 * _BEFORE:
-                start, stop = where[1], where[1] + _BEFORE
-                runs.append(Run("=", f"{text.written(start, stop)} … {text.written(end - _BEFORE, end)}"))
-            elif after:
-                runs.append(Run("=", text.written(where[1], end)))
-        runs.append(Run("=", text.written(last, min(max(clause.last, last), last + _BEFORE))))
+            found = ["clause", *(kind for kind in SUBSTANCE if kind in each - {"term", "party", "name", "reference"})]
+        clause = text.clauses[text.at(first)]
+        runs = [_run("=", text, max(clause.first, first - _BEFORE), first)]
+        ends = [a for a, _ in places[1:]] + [min(max(clause.last, last), last + _BEFORE)]
+        for one, (_, at), end in zip(edits, places, ends, strict=True):
+            came = _run("+", self.new, one.c, one.d)
+            runs += [_run("-", self.old, one.a, one.b), replace(came, space=came.space or one.a < one.b)]
+            if end - at > 2 * _BEFORE:
+                runs += [_run("=", text, at, at + _BEFORE), Run("=", "…", True)]
+                at = end - _BEFORE
+            runs.append(_run("=", text, at, end))
         shown = tuple(run for run in runs if run.text)
         return Change(deed, tuple(found), self._side(self.old, gone), self._side(self.new, come), shown)
 
@@ -337,25 +386,26 @@ class _Work:
         near = text.tokens[first]
         spans: list[tuple[int, int, int]] = []
         for one in places:
-            on: dict[int, tuple[int, int, int]] = {}
-            for token in text.tokens[slice(*one)]:
-                on[token.page] = (token.page, on.get(token.page, (0, token.start))[1], token.end)
-            spans += on.values()
-        page = text.pages[near.page]
+            for _, group in groupby(text.tokens[slice(*one)], lambda token: token.page):
+                inside = list(group)
+                spans.append((inside[0].page, inside[0].start, inside[-1].end))
         words = " … ".join(filter(None, (text.written(*one) for one in places)))
+        numbers = {number for a, b in places for number in range(text.at(a), text.at(max(a, b - 1)) + 1)}
+        name, page = text.clauses[text.at(first)].name, text.pages[near.page]
         empty = ((near.page, near.start, near.start),)
-        where = place(page.number, page.label, (), page.unit)
-        return Side(words, text.clauses[text.at(first)].name, where, tuple(spans) or empty)
+        return Side(words, name, where(page), tuple(spans) or empty, tuple(sorted(numbers)))
 
     # --- the redline ----------------------------------------------------------------------------------------
 
-    def paragraphs(self) -> Iterator[Paragraph]:
-        """Yield the new text, clause by clause, with what was deleted and added."""
+    def paragraphs(self) -> Iterator[tuple[Paragraph, tuple[Comment, ...]]]:
+        """Yield the new text, clause by clause, with what was deleted and added, and the comments on each."""
         away = {self.old.at(left.a) for left, _ in self.moved}
         stays = {old: new for old, new in self.partner.items() if old not in away}
-        was = {new: self.old.clauses[old].label for old, new in stays.items()}
+        was = {new: old for old, new in stays.items()}
+        said = self.comments("old", "new")
         runs: list[Run] = []
-        current: tuple[str, int] = ("", 0)
+        beside: tuple[Comment, ...] = ()
+        current: tuple[str, int] = ("", 0)  # "=" or "+" and a clause of the new version, or "-" and one of the old
         for sign, first, last in self._spans():
             text = self.old if sign == "-" else self.new
             for a, b in self._cut(text, first, last):
@@ -367,26 +417,23 @@ class _Work:
                     here = ("=", stays[number]) if number in stays else ("-", number)
                 if here != current:
                     if runs:
-                        yield _paragraph(runs)
-                    now = self.new.clauses[here[1]].label if here[0] == "=" else label
-                    runs = _label(was[here[1]], now) if here[0] == "=" else [Run(sign, label)]
-                    current = here
+                        yield _paragraph(runs), beside
+                    runs, current, places = [Run(sign, label)], here, {("old" if sign == "-" else "new", here[1])}
+                    if here[0] == "=":
+                        before, now = self.old.clauses[was[here[1]]].label, self.new.clauses[here[1]].label
+                        runs = [Run("=", now)] if before == now else [Run("-", before), Run("+", now)]
+                        places = {("old", was[here[1]]), ("new", here[1])}
+                    beside = tuple(one for one in said if (one.version, one.number) in places)
                 lead = " " if text.tokens[a].space and any(run.text for run in runs) else ""
                 runs.append(Run(sign, lead + text.written(a, b)))
-        yield _paragraph(runs)
+        yield _paragraph(runs), beside
 
     def _spans(self) -> Iterator[tuple[Literal["=", "-", "+"], int, int]]:
-        j = 0
-        for one in self.edits:
-            if j < one.c:
-                yield "=", j, one.c
-            if one.a < one.b:
-                yield "-", one.a, one.b
-            if one.c < one.d:
-                yield "+", one.c, one.d
-            j = one.d
-        if j < len(self.new.tokens):
-            yield "=", j, len(self.new.tokens)
+        """Yield what stays, goes and comes: half-open tokens of the old version where they go, else of the new."""
+        for equal, one in zip(self._equal(self.edits), [*self.edits, self.end], strict=True):
+            yield "=", equal.c, equal.d
+            yield "-", one.a, one.b
+            yield "+", one.c, one.d
 
 
 def _bare(label: str) -> str:
@@ -395,35 +442,24 @@ def _bare(label: str) -> str:
 
 def _shape(label: str) -> str:
     """Return a number without its value, since only one of its kind can take its place: "(#)", "#.#"."""
-    return re.sub(r"[a-z]+", "a", re.sub(r"\d+", "#", _bare(label)))
+    return re.sub(r"[a-z]+", "a", re.sub(r"\d+", "#", label))
 
 
-def _numbered(clause: Clause, text: Text) -> Side:
-    page = text.pages[clause.place[0]]
-    return Side(clause.label, clause.name, place(page.number, page.label, (), page.unit), (clause.place,))
-
-
-def _label(before: str, after: str) -> list[Run]:
-    return [Run("=", after)] if before == after else [Run("-", before), Run("+", after)]
+def _run(sign: Literal["=", "-", "+"], text: Text, first: int, last: int) -> Run:
+    return Run(sign, text.written(first, last), first < last and text.tokens[first].space)
 
 
 def _paragraph(runs: Sequence[Run]) -> Paragraph:
     """Join runs of one sign that follow each other."""
-    joined: list[Run] = []
-    for run in runs:
-        if joined and joined[-1].sign == run.sign:
-            joined[-1] = Run(run.sign, joined[-1].text + run.text)
-        elif run.text:
-            joined.append(run)
-    return tuple(joined)
+    groups = groupby((run for run in runs if run.text), lambda run: run.sign)
+    return tuple(Run(sign, "".join(run.text for run in group)) for sign, group in groups)
 
 
 def _is_layout(one: Hunk, old: Text, new: Text) -> bool:
     """Whether both sides say the same, if the numbers of clauses count, which one side alone recognises as such."""
-    ours, theirs = ({_numbered_text(text, a, b, last) for last in (False, True)} for text, a, b in (
-        (old, one.a, one.b), (new, one.c, one.d)
-    ))  # fmt: skip
-    return bool(ours & theirs) and _numbered_text(old, one.a, one.b) != _numbered_text(new, one.c, one.d)
+    sides = ((old, one.a, one.b), (new, one.c, one.d))
+    ours, theirs = ({_numbered_text(*side, last) for last in (False, True)} for side in sides)
+    return bool(ours & theirs) and _numbered_text(*sides[0]) != _numbered_text(*sides[1])
 
 
 def _numbered_text(text: Text, first: int, last: int, behind: bool | None = None) -> str:

@@ -2,8 +2,8 @@
 
 Words are compared without regard to case, hyphens and forms of quotes. Running headers, page numbers, comments, bullets
 and the rules of tables are left out. A clause begins at a number, a heading, an empty line or a row; its number is kept
-apart from its words, so that one that is only renumbered has the same words. Limits: numbers in Latin letters; a number
-in the midst of a sentence counts only behind a stop.
+apart from its words, so that one that is only renumbered has the same words. Limit: numbers in Latin letters, at the
+start of a line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from localrag.ingest.readers.pdf_text import running_lines
-from localrag.types import Page
+from localrag.types import Page, place
 
 _TOKEN = re.compile(
     r"(?P<rule>([._=-])(?:[ \t]?\2){3,})|\d+(?:[.,'’]\d+)*(?:(?:st|nd|rd|th)\b)?"
@@ -28,11 +28,13 @@ _MARKS = frozenset("#*>")  # of Markdown, at the start of a line
 _FORMS = str.maketrans({**dict.fromkeys("“”„«»‟", '"'), **dict.fromkeys("‘’‚`´", "'"), **dict.fromkeys("–—‐‑−", "-")})
 _SOFT = re.compile(r"(?<=\w)[-'](?=\w)")
 _RULE = re.compile(r"[|\s:_=.*~-]{3,}")
-_COMMENT = re.compile(r"\s*\[Comment\b.*\]\s*$")
+# As the readers write it: [Comment by J. Doe, 2024-03-02, on “the rent”: Too high?]
+_COMMENT = re.compile(
+    r"^[ \t]*\[(?P<head>(?:Comment|Reply|Highlight|Underlined|Struck out|Insertion|Stamp)(?: by (?P<author>.{1,99}?))?"
+    r"(?:, \d{4}(?:-\d\d-\d\d)?)?(?:, on “(?P<on>[^\n”]*)”)?): (?P<text>.*)\][ \t]*$", re.M,
+)  # fmt: skip
 _PAGE_NUMBER = re.compile(r"[\s\[(-]*(page\s{1,9})?(\d{1,4})(\s{1,9}of\s{1,9}\d{1,4})?[\s\])-]*", re.I)
 _BLANK = re.compile(r"\n[ \t]*+\n")
-_DIGITS = re.compile(r"\d+")
-_MIN_PAGE = 700  # characters between two page numbers
 _MAX_RUNNING = 600  # characters of all running lines of a page
 _MIN_LETTERS = 6  # of a running line that is known in the other version, too
 _MANY_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")  # where a page of plain text ended
@@ -42,7 +44,6 @@ _LABEL = re.compile(
     r"|(?P<deep>\d{1,3}(?:\.\d{1,3}){1,4}[.)]?)(?=\s)|(?P<flat>\d{1,3}[.)])(?=\s)"
     r"|(?P<item>\(?(?:[a-z]{1,2}|[ivxl]{1,6}|[A-Z]|\d{1,2})\))(?=\s?[^\s.,;)])|(?P<roman>(?:[IVXL]{1,6}|[A-Z])\.)(?=\s)"
 )
-_INLINE = re.compile(r"(?<=[.;:])(?:[\"”’)]{1,2})?\s{1,40}(?:(?:and|or)\s{1,20})?(?=[(\d])")
 
 
 class Token(NamedTuple):
@@ -59,6 +60,24 @@ class Token(NamedTuple):
     space: bool
 
 
+class Comment(NamedTuple):
+    """A comment in a version: what kind, by whom, when, on which words (`head`), and the clause that it is on.
+
+    `number` is the position of the clause, and -1 where a page has the comment and does not say on what.
+    """
+
+    head: str
+    author: str
+    text: str
+    clause: str
+    place: str
+    number: int
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.head} ({self.version}): {self.text}"
+
+
 class Clause(NamedTuple):
     """A clause or paragraph: its tokens, half-open; its number and where that is; and the heading over it."""
 
@@ -67,6 +86,10 @@ class Clause(NamedTuple):
     label: str
     place: tuple[int, int, int]
     heading: str
+
+    @property
+    def size(self) -> int:
+        return self.last - self.first
 
     @property
     def name(self) -> str:
@@ -85,14 +108,23 @@ class Text:
     pages: Sequence[Page]
     tokens: Sequence[Token]
     clauses: Sequence[Clause]
+    keys: Sequence[str]
+    starts: Sequence[int]
 
     @cached_property
-    def keys(self) -> list[str]:
-        return [token.key for token in self.tokens]
-
-    @cached_property
-    def starts(self) -> list[int]:
-        return [clause.first for clause in self.clauses]
+    def comments(self) -> list[Comment]:
+        places = [(token.page, token.start) for token in self.tokens]
+        found: list[Comment] = []
+        for position, page in enumerate(self.pages):
+            for one in _COMMENT.finditer(page.text):
+                words = r"\s+".join(map(re.escape, (one["on"] or "").split()))
+                at = re.search(words, page.text[: one.start()]) if words else None
+                token = bisect_right(places, (position, at.start() if at else one.start())) - 1
+                # A page has its comments at the end, a document without pages behind what they are on.
+                number = self.at(token) if token >= 0 and (at or page.number is None) else -1
+                clause = self.clauses[number].name if number >= 0 else ""
+                found.append(Comment(one["head"], one["author"] or "", one["text"], clause, where(page), number))
+        return found
 
     def at(self, token: int) -> int:
         """Return the number of the clause that a token is in."""
@@ -107,7 +139,7 @@ def parse(pages: Sequence[Page], known: Collection[str]) -> Text:
     """Return the words and clauses of a document's pages; `known` are the running lines of both versions."""
     tokens: list[Token] = []
     clauses: list[Clause] = []
-    heading, label, place = "", "", (0, 0, 0)
+    heading, label, label_at = "", "", (0, 0, 0)
     for position, (page, dropped) in enumerate(zip(pages, _dropped(pages, known), strict=True)):
         text = page.text
         titles = {item.start: item.title for item in page.headings}
@@ -115,21 +147,22 @@ def parse(pages: Sequence[Page], known: Collection[str]) -> Text:
             title = max((at for at in titles if start <= at < end), default=None)
             heading = titles[title] if title is not None else heading
             if found:
-                label, place = " ".join(text[start : start + found].split()), (position, start, start + found)
+                label = " ".join(text[start : start + found].split())
+                label_at = (position, start, start + found)
             cut = list(_tokens(text, position, start + found, end))
             goes_on = tokens and not found and not label and _goes_on(tokens[-1], cut, start == 0 or title is None)
             if cut and (not goes_on or not clauses):
-                clauses.append(Clause(len(tokens), 0, label, place, heading))
-                label, place = "", (0, 0, 0)
+                clauses.append(Clause(len(tokens), 0, label, label_at, heading))
+                label, label_at = "", (0, 0, 0)
             tokens += cut
-    ends = [*(clause.first for clause in clauses[1:]), len(tokens)]
-    return Text(pages, tokens, [one._replace(last=end) for one, end in zip(clauses, ends, strict=False)])
+    starts = [clause.first for clause in clauses]
+    whole = [one._replace(last=end) for one, end in zip(clauses, [*starts[1:], len(tokens)], strict=False)]
+    return Text(pages, tokens, whole, [token.key for token in tokens], starts)
 
 
-def is_label(text: str) -> bool:
-    """Whether a text is the number of a clause and nothing else."""
-    found = _LABEL.match(f"{text} x")
-    return found is not None and found.end() >= len(text.strip())
+def where(page: Page) -> str:
+    """Return the place of a page, as a person would look it up."""
+    return place(page.number, page.label, (), page.unit)
 
 
 def _goes_on(before: Token, cut: Sequence[Token], may: bool) -> bool:
@@ -145,7 +178,7 @@ def _tokens(text: str, page: int, start: int, end: int) -> Iterator[Token]:
         if word not in _LAYOUT and not mark and not match["rule"]:
             key = word.translate(_FORMS) if len(word) == 1 else _SOFT.sub("", "".join(word.split()).translate(_FORMS))
             space = at == start or text[at - 1].isspace() or text[at - 1] in _LAYOUT
-            yield Token(key.casefold(), page, at, match.end(), "".join(word.split()), space)
+            yield Token(key, page, at, match.end(), "".join(word.split()), space)
 
 
 def _spans(text: str, titles: Sequence[int], dropped: Collection[int]) -> Iterator[tuple[int, int, int]]:
@@ -166,9 +199,6 @@ def _spans(text: str, titles: Sequence[int], dropped: Collection[int]) -> Iterat
         if label or blank or line[0] == "|" or found.get(left, 0) < 0 or start in found:
             found[start] = label
         blank, last, left = False, line, match.start()
-    for match in _INLINE.finditer(text):
-        if match.end() not in found and (label := _label(text, match.end(), True)):
-            found[match.end()] = label
     for start, end in pairwise([*sorted(found), len(text)]):
         if found[start] >= 0:
             yield start, end, found[start]
@@ -196,8 +226,6 @@ def running(pages: Sequence[Page]) -> frozenset[str]:
     texts = [text for *_, text in _parts(pages)]
     for text, lines in zip(texts, running_lines(texts), strict=True):
         found |= {_masked(line) for place, line in enumerate(text.split("\n")) if place in lines}
-    tops = {_masked(text.strip().split("\n")[0]) for text in texts}
-    found |= tops if len(texts) == 2 and len(tops) == 1 else set()
     return frozenset(line for line in found if sum(map(str.isalpha, line)) >= _MIN_LETTERS)
 
 
@@ -212,7 +240,7 @@ def _is_running(text: str, known: Collection[str]) -> bool:
 
 
 def _masked(line: str) -> str:
-    return _DIGITS.sub("#", " ".join(line.split()))
+    return re.sub(r"\d+", "#", " ".join(line.split()))
 
 
 def _parts(pages: Sequence[Page]) -> Iterator[tuple[int, int, str]]:
@@ -228,29 +256,23 @@ def _parts(pages: Sequence[Page]) -> Iterator[tuple[int, int, str]]:
 def _dropped(pages: Sequence[Page], known: Collection[str]) -> list[set[int]]:
     """Return where lines of each page begin that are running lines, those of the other version too, or page numbers."""
     found: list[set[int]] = [set() for _ in pages]
-    numbers: list[tuple[int, int, int, int, int]] = []  # that stand alone: the number, and where it is
-    passed = 0
+    numbers: list[tuple[int, int, int, int]] = []  # that may be of a page: the number, its part, and where it is
     for part, (position, start, text) in enumerate(_parts(pages)):
-        for first, last in pairwise([0, *(gap.end() for gap in _BLANK.finditer(text)), len(text)]):
-            if last - first < _MAX_RUNNING and _is_running(text[first:last], known):
-                begins = (first + line.start() for line in re.finditer("^", text[first:last], re.M))
-                found[position] |= {start + begin for begin in begins if begin < last}
-        lines = text.split("\n")
-        shown = [at for at, line in enumerate(lines) if line.strip()]
-        for at, line in enumerate(lines):
-            match = _PAGE_NUMBER.fullmatch(line)
-            sure = match and (match[1] or match[3] or line.strip()[-1] in "-]")
-            edge = len(pages) > 1 and at in (*shown[:2], *shown[-3:])
-            sure = sure or (match and edge and abs(int(match[2]) - part - 1) <= 1)
-            if sure or (line.strip() and _masked(line) in known):
-                found[position].add(start)
-            elif match:
-                numbers.append((int(match[2]), part, passed, position, start))
-            start += len(line) + 1
-            passed += len(line) + 1
-    for at, (number, part, place, position, start) in enumerate(numbers):
-        for other, its_part, there, *_ in (*numbers[max(0, at - 4) : at], *numbers[at + 1 : at + 5]):
-            apart = its_part != part or abs(there - place) >= _MIN_PAGE
-            if apart and other - number in (-2, -1, 1, 2) and (other > number) == (there > place):
-                found[position].add(start)
+        lines = [line.span() for line in re.finditer(r"[^\n]+", text) if line[0].strip()]
+        blocks = pairwise([0, *(gap.end() for gap in _BLANK.finditer(text)), len(text)])
+        short = (span for span in (*lines, *blocks) if span[1] - span[0] < _MAX_RUNNING)
+        gone = [span for span in short if _is_running(text[slice(*span)], known)]
+        found[position] |= {start + at for at, _ in lines if any(a <= at < b for a, b in gone)}
+        for span in lines:
+            if match := _PAGE_NUMBER.fullmatch(text, *span):
+                sure = match[1] or match[3] or match[0].strip()[-1] in "-]"
+                edge = len(pages) > 1 and span in (*lines[:2], *lines[-3:])
+                if sure or (edge and abs(int(match[2]) - part - 1) <= 1):
+                    found[position].add(start + span[0])
+                else:
+                    numbers.append((int(match[2]), part, position, start + span[0]))
+    for at, (number, part, position, start) in enumerate(numbers):
+        steps = [(other - number, its - part) for other, its, *_ in numbers[max(0, at - 4) : at + 5]]
+        if any(abs(step) in (1, 2) and step * pages_on > 0 for step, pages_on in steps):
+            found[position].add(start)
     return found

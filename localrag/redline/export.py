@@ -1,7 +1,7 @@
-"""Write a comparison as Markdown, HTML, JSON, or a Word document with tracked changes.
+"""Write a comparison as Markdown, HTML, JSON, or a Word document with tracked changes and comments.
 
 In the Word document, accepting all changes gives the new text and rejecting all the old one, each clause a paragraph.
-Nothing in a file is live: texts of documents are escaped.
+Three documents are a table of clauses: theirs beside ours. Nothing in a file is live: texts of documents are escaped.
 """
 
 from __future__ import annotations
@@ -9,28 +9,35 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib import resources
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import policy
+from localrag.answer.survey import table_export
 from localrag.errors import UsageError
-from localrag.redline.changes import LEVELS, Comparison, Paragraph, Run
-from localrag.security import audit, storage
+from localrag.redline.changes import LEVELS, Comparison, Entry, Paragraph, Run
+from localrag.redline.clauses import Comment
+from localrag.redline.three_way import ThreeWay
+from localrag.security import storage
 from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.sessions.export.contents import line
 from localrag.sessions.export.text_formats import page
 from localrag.settings import Settings
 
 if TYPE_CHECKING:
-    from docx.text.paragraph import Paragraph as WordParagraph
+    from docx.document import Document
 
+Compared = Comparison | ThreeWay
 SUFFIXES = (".docx", ".html", ".md", ".json")
-TITLES = {"substance": "Substance", "wording": "Wording", "form": "Form"}
 _AUTHOR = "localrag"
+_MARKS = {"-": "w:del", "+": "w:ins"}
+_MARKDOWN = {"=": "{}", "-": "~~{}~~", "+": "**{}**"}
+_HTML = {"=": "{}", "-": "<del>{}</del>", "+": "<ins>{}</ins>"}
 
 
 def check(path: Path) -> None:
@@ -42,119 +49,142 @@ def check(path: Path) -> None:
     storage.check_folder(path)
 
 
-def save(compared: Comparison, path: Path, settings: Settings, recipients: Recipients | None = None) -> Path:
+def save(compared: Compared, path: Path, settings: Settings, recipients: Recipients | None = None) -> Path:
     """Write a comparison to a file, replacing it, and record the export; returns the path, which may gain a suffix."""
     check(path)
-    data = written(compared, decrypted_name(path).suffix.lower())
-    encrypted = {}
-    if recipients is not None:
-        path, data = recipients.path(path), recipients.encrypt(data)
-        encrypted = {"encrypted_for": list(recipients.names)}
-    # Recorded first: what cannot be recorded is not written.
-    library = compared.old.library or compared.new.library
-    record = settings.library_audit_file(library) if library else settings.audit_file
-    names = {"old": compared.old.name, "new": compared.new.name}
-    audit.record(record, "export", library or None, **names, written=str(path.absolute()), **encrypted)
-    storage.write_bytes(path, data)
-    return path
+    libraries = {one.library for one in compared.sides.values()}
+    return table_export.save(
+        [{"library": name} for name in sorted(libraries - {""}) or [""]], path, title(compared),
+        lambda name: settings.library_audit_file(name) if name else settings.audit_file,
+        recipients, written(compared, decrypted_name(path).suffix.lower()),
+    )  # fmt: skip
 
 
-def written(compared: Comparison, suffix: str) -> bytes:
+def written(compared: Compared, suffix: str) -> bytes:
     """Return a comparison in the format of a suffix."""
     if suffix == ".docx":
         return docx(compared)
     if suffix == ".json":
         text = json.dumps(compared.to_dict(), ensure_ascii=False, indent=2) + "\n"
-        return text.encode("utf-8", "backslashreplace")
-    return (html(compared) if suffix == ".html" else markdown(compared)).encode("utf-8", "replace")
+    else:
+        text = (html if suffix == ".html" else markdown)(compared)
+    return text.encode("utf-8", "backslashreplace")
 
 
-def _title(compared: Comparison) -> str:
-    return line(f"{Path(compared.old.name).name} → {Path(compared.new.name).name}")
+def title(compared: Compared) -> str:
+    """Return the names of what is compared: "msa-v1.docx → msa-v2.docx"."""
+    first, *others = (line(Path(one.name).name) for one in compared.sides.values())
+    return f"{first} → {' | '.join(others)}"
 
 
-def markdown(compared: Comparison) -> str:
-    """Return the changes as Markdown, ~~deleted~~ and **added**, in which nothing of a document is live."""
-    parts = [f"# {_inert(_title(compared))}", _inert(compared.summary)]
-    marks = {"=": "{}", "-": "~~{}~~", "+": "**{}**"}
+def by_level(compared: Compared) -> Iterator[tuple[str, list[Entry]]]:
+    """Yield what changed under its headings, and the comments on what did not."""
     for level in LEVELS:
-        found = [one for one in compared.changes if one.level == level]
-        parts += [f"## {TITLES[level]}"] if found else []
-        for one in found:
-            runs = " ".join(marks[run.sign].format(_inert(line(run.text))) for run in one.runs)
-            parts.append(f"- {_inert(line(one.title))}  \n  {runs}")
+        if found := [one for one in compared.entries if one.level == level]:
+            yield level.capitalize(), found
+    left = [(", ".join(filter(None, (one.clause, one.place))) or "somewhere", one) for one in compared.comments]
+    if left:
+        yield "Comments on what did not change", [Entry("form", where, (), (one,)) for where, one in left]
+
+
+def marked(runs: Sequence[Run], marks: Mapping[str, str], inert: Callable[[str], str]) -> str:
+    """Return runs in the marks of their signs."""
+    return "".join(" " * one.space + marks[one.sign].format(inert(one.text)) for one in runs).strip()
+
+
+def markdown(compared: Compared) -> str:
+    """Return the changes as Markdown, ~~deleted~~ and **added**, in which nothing of a document is live."""
+    parts = [f"# {_inert(title(compared))}", _inert(compared.summary)]
+    for heading, entries in by_level(compared):
+        parts.append(f"## {heading}")
+        for one in entries:
+            sides = [side + marked(runs, _MARKDOWN, _inert) for side, runs in one.sides]
+            comments = (f"> {_inert(str(said))}" for said in one.comments)
+            parts.append("  \n  ".join([f"- {_inert(one.title)}", *sides, *comments]))
     return "\n\n".join(parts) + "\n"
 
 
 def _inert(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", text)
+    return re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", line(text))
 
 
-def html(compared: Comparison) -> str:
+def html(compared: Compared) -> str:
     """Return the changes and the whole redline as one HTML file that prints well."""
     body = [f'<p class="about">{escape(compared.summary)}</p>']
-    for level in LEVELS:
-        found = [one for one in compared.changes if one.level == level]
-        body += [f"<h2>{TITLES[level]}</h2>"] if found else []
-        body += [f"<h3>{escape(line(one.title))}</h3><p>{_html(one.runs, ' ')}</p>" for one in found]
-    body.append("<h2>The whole text</h2>")
-    body += [f"<p>{_html(one)}</p>" for one in compared.paragraphs]
+    for heading, entries in by_level(compared):
+        body.append(f"<h2>{heading}</h2>")
+        for one in entries:
+            sides = [f"<b>{side}</b>" * bool(side) + marked(runs, _HTML, escape) for side, runs in one.sides]
+            body += [f"<h3>{escape(line(one.title))}</h3>", *(f"<p>{text}</p>" for text in sides)]
+            body += [f"<blockquote>{escape(str(said))}</blockquote>" for said in one.comments]
+    if isinstance(compared, Comparison):
+        body += ["<h2>The whole text</h2>", *(f"<p>{marked(one, _HTML, escape)}</p>" for one in compared.paragraphs)]
     style = resources.files("localrag.redline").joinpath("redline.css").read_text(encoding="utf-8")
-    return page(_title(compared), style, body)
+    return page(title(compared), style, body)
 
 
-def _html(runs: Sequence[Run], between: str = "") -> str:
-    tags = {"=": "{}", "-": "<del>{}</del>", "+": "<ins>{}</ins>"}
-    return between.join(tags[run.sign].format(escape(run.text)) for run in runs)
-
-
-def docx(compared: Comparison) -> bytes:
-    """Return the new text as a Word document with the changes tracked (`w:ins`, `w:del`, ECMA-376 17.13.5)."""
+def docx(compared: Compared) -> bytes:
+    """Return a Word document: the new text with tracked changes (`w:ins`, `w:del`, ECMA-376 17.13.5), or a table."""
     import docx as library
 
     document = library.Document()
     about = document.core_properties
-    about.author, about.title, about.comments, about.last_modified_by = _AUTHOR, _title(compared)[:255], "", _AUTHOR
-    now = datetime.now(UTC).replace(microsecond=0)
-    about.created = about.modified = now.replace(tzinfo=None)
-    marks = _Marks(now.isoformat().replace("+00:00", "Z"))
-    for one in compared.paragraphs:
-        marks.add(document.add_paragraph(), one)
+    about.author, about.title, about.comments, about.last_modified_by = _AUTHOR, title(compared)[:255], "", _AUTHOR
+    now = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
+    about.created = about.modified = now
+    if isinstance(compared, Comparison):
+        numbers = count(1)
+        for one, comments in zip(compared.paragraphs, compared.beside, strict=True):
+            _tracked(document, one, comments, lambda name: _mark(name, next(numbers), now.isoformat() + "Z"))
+    else:
+        _table(document, compared)
     made = io.BytesIO()
     document.save(made)
     return made.getvalue()
 
 
-class _Marks:
-    """Adds tracked runs to paragraphs; each mark has a number of its own."""
+def _mark(name: str, number: int, date: str) -> Any:
+    from docx.oxml import OxmlElement
+    from docx.oxml.ns import qn
 
-    def __init__(self, date: str) -> None:
-        self._date, self._count = date, 0
+    return OxmlElement(name, {qn("w:id"): str(number), qn("w:author"): _AUTHOR, qn("w:date"): date})
 
-    def _mark(self, name: str) -> Any:
-        from docx.oxml import OxmlElement
-        from docx.oxml.ns import qn
 
-        self._count += 1
-        mark = OxmlElement(name)
-        for key, value in (("w:id", str(self._count)), ("w:author", _AUTHOR), ("w:date", self._date)):
-            mark.set(qn(key), value)
-        return mark
+def _tracked(document: Document, one: Paragraph, comments: Sequence[Comment], mark: Callable[[str], Any]) -> None:
+    """Add a paragraph with its tracked runs and its comments."""
+    from docx.oxml import OxmlElement
 
-    def add(self, paragraph: WordParagraph, one: Paragraph) -> None:
-        from docx.oxml import OxmlElement
+    paragraph = document.add_paragraph()
+    if {run.sign for run in one} in ({"-"}, {"+"}):  # the end of the paragraph comes or goes too
+        properties = OxmlElement("w:rPr")
+        properties.append(mark(_MARKS[one[0].sign]))
+        paragraph._p.get_or_add_pPr().append(properties)
+    runs = [paragraph.add_run(run.text) for run in one]
+    for said in comments if runs else ():
+        document.add_comment(runs, line(str(said)), line(said.author) or _AUTHOR)
+    for run, made in zip(one, (each._r for each in runs), strict=True):
+        if run.sign != "=":
+            around = mark(_MARKS[run.sign])
+            made.addprevious(around)
+            around.append(made)
+        for text in made.xpath("w:t") if run.sign == "-" else ():
+            text.tag = text.tag.replace("}t", "}delText")
 
-        signs = {run.sign for run in one}
-        if signs in ({"-"}, {"+"}):  # the end of the paragraph comes or goes too
-            properties = OxmlElement("w:rPr")
-            properties.append(self._mark("w:del" if signs == {"-"} else "w:ins"))
-            paragraph._p.get_or_add_pPr().append(properties)
-        for run in one:
-            made = paragraph.add_run(run.text)._r
-            if run.sign == "=":
-                continue
-            mark = self._mark("w:del" if run.sign == "-" else "w:ins")
-            made.addprevious(mark)
-            mark.append(made)
-            for text in made.xpath("w:t") if run.sign == "-" else ():
-                text.tag = text.tag.replace("}t", "}delText")
+
+def _table(document: Document, compared: ThreeWay) -> None:
+    """Add what changed as a table: the clause, theirs, ours; deleted words struck out, added ones underlined."""
+    document.add_heading(title(compared), 1)
+    document.add_paragraph(compared.summary)
+    for heading, entries in by_level(compared):
+        document.add_heading(heading, 2)
+        table = document.add_table(1, 3, "Table Grid")
+        for cell, name in zip(table.rows[0].cells, ("Clause", "Theirs", "Ours"), strict=True):
+            cell.text = name
+        for one in entries:
+            cells = table.add_row().cells
+            cells[0].text = "\n".join(map(line, [one.title, *map(str, one.comments)]))
+            for side, runs in one.sides:
+                paragraph = cells[1 + side.startswith("ours")].add_paragraph()
+                for run in runs:
+                    font = paragraph.add_run(" " * run.space + run.text).font
+                    font.strike, font.underline = run.sign == "-", run.sign == "+"

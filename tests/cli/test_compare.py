@@ -75,9 +75,8 @@ def test_the_latest_two_versions_are_found(shelf: Callable[..., Library]) -> Non
     shelf("leases", {"lease v1.txt": OLD, "lease v2.txt": OLD, "lease v10.txt": NEW, "other.txt": "Dogs."})
     result = run("--latest", "lease", "--json")
     value = json.loads(result.stdout)
-    assert [one["document"] for one in value["versions"]] == ["lease v1.txt", "lease v2.txt", "lease v10.txt"]
     assert (value["old"]["document"], value["new"]["document"]) == ("lease v2.txt", "lease v10.txt")
-    assert "3 versions" in run("--latest", "lease").stderr
+    assert "3 versions, the latest last: lease v1.txt, lease v2.txt, lease v10.txt" in result.stderr
     with pytest.raises(NotFoundError, match="one version"):
         run("--latest", "other.txt")
     with pytest.raises(NotFoundError):
@@ -106,11 +105,11 @@ def test_what_cannot_be_compared_is_refused(files: tuple[Path, Path], tmp_path: 
             run(files[0], tmp_path / bad)
     with pytest.raises(UsageError, match="itself"):
         run(files[0], files[0])
-    with pytest.raises(UsageError, match="is one of the two"):
+    with pytest.raises(UsageError, match="is one of those"):
         run(*files, "--out", str(files[1]))
     with pytest.raises(UsageError, match="two documents"):
         run(files[0])
-    with pytest.raises(NotFoundError, match=r"no file or document .*none\.txt"):
+    with pytest.raises(NotFoundError, match=r"no file .*none\.txt"):
         run(files[0], tmp_path / "none.txt")
     with pytest.raises(UsageError, match="be written"):
         run(*files, "--out", tmp_path / "x.pdf")
@@ -139,3 +138,23 @@ def test_the_command_runs_confined(files: tuple[Path, Path], tmp_path: Path) -> 
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "{+120+}" in done.stdout and (tmp_path / "out.docx").stat().st_size > 1000
+
+
+def test_three_files_are_compared(files: tuple[Path, Path], tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "ours.txt").write_text(OLD.replace("100", "90"))
+    result = run(*files, tmp_path / "ours.txt", "--out", tmp_path / "three.docx")
+    assert "conflict" in result.stdout and "theirs, changed: " in result.stdout and "ours, changed: " in result.stdout
+    assert "[-100-] {+120+}" in result.stdout and "[-100-] {+90+}" in result.stdout
+    first, second = audit.entries(settings.audit_file)
+    assert (first.event, first.details["base"], first.details["ours"]) == (
+        "compare", str(files[0]), str(tmp_path / "ours.txt"),
+    )  # fmt: skip
+    assert (second.event, second.details["written"]) == ("export", str(tmp_path / "three.docx"))
+
+
+def test_a_missing_file_is_not_sought_in_a_library(shelf: Callable[..., Library], files: tuple[Path, Path]) -> None:
+    """A bug: beside a file, a path that is none was looked for in the libraries, and the message told of these."""
+    for name in ("leases", "letters"):
+        shelf(name, {"v1.txt": OLD})
+    with pytest.raises(NotFoundError, match=r"no file .*nosuch\.md"):
+        run("nosuch.md", files[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -13,11 +14,15 @@ from docx import Document
 from lxml import etree  # type: ignore[import-untyped]
 
 from localrag.errors import StorageError, UsageError
-from localrag.ingest.readers import legacy, programs
+from localrag.ingest.readers import programs
+from localrag.ingest.readers.base import read_parts
+from localrag.ingest.readers.source import Source
 from localrag.redline import export
-from localrag.redline.changes import Comparison
+from localrag.redline.changes import Comparison, Version, compare
+from localrag.redline.clauses import parse
 from localrag.security import audit
 from localrag.settings import Settings
+from localrag.types import Page, Part
 
 from .test_changes import OLD, changed
 
@@ -62,10 +67,59 @@ def test_accepting_all_changes_gives_the_new_text(compared: Comparison) -> None:
     assert Document(io.BytesIO(data)).core_properties.author == "localrag"
 
 
-@pytest.mark.skipif(programs.installed()["LibreOffice"] is None, reason="LibreOffice is not installed")
+def test_the_word_document_keeps_the_order_of_its_schema(compared: Comparison) -> None:
+    """ECMA-376: properties come first, deleted words are `delText`, and marks hold runs and nothing else."""
+    body = etree.fromstring(zipfile.ZipFile(io.BytesIO(export.written(compared, ".docx"))).read("word/document.xml"))
+    marks = [*body.iter(f"{W}ins", f"{W}del")]
+    assert marks and all(
+        {child.tag for child in mark} <= {f"{W}r"} for mark in marks if mark.getparent().tag != f"{W}rPr"
+    )
+    for tag, first in (("p", "pPr"), ("r", "rPr")):
+        for one in body.iter(f"{W}{tag}"):
+            assert f"{W}{first}" not in [child.tag for child in one][1:]
+    for one in body.iter(f"{W}pPr"):  # the mark of the paragraph's end is the first of its properties, which come last
+        assert all(properties[0].tag in (f"{W}ins", f"{W}del") for properties in one.findall(f"{W}rPr"))
+        assert [child.tag for child in one if child.tag != f"{W}pStyle"] in ([], [f"{W}rPr"])
+    deleted = [one.tag for mark in body.iter(f"{W}del") for one in mark.iter(f"{W}t", f"{W}delText")]
+    assert set(deleted) == {f"{W}delText"} and len(deleted) == len([*body.iter(f"{W}delText")])
+
+
+@pytest.mark.skipif(
+    programs.installed()["LibreOffice"] is None, reason="LibreOffice is not installed (apt: libreoffice)"
+)
 def test_libreoffice_reads_the_tracked_changes(compared: Comparison, tmp_path: Path) -> None:
-    made = legacy.converted(export.written(compared, ".docx"), ".docx", "txt")  # type: ignore[attr-defined]
-    assert NEW.split()[-1] in made
+    """Saved again by LibreOffice, the changes are still tracked, and accepting or rejecting them gives the same."""
+    data = export.written(compared, ".docx")
+    (tmp_path / "redline.docx").write_bytes(data)
+    profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"
+    command = [str(programs.installed()["LibreOffice"]), profile, "--headless", "--convert-to", "docx", "--outdir"]
+    subprocess.run([*command, tmp_path / "out", tmp_path / "redline.docx"], check=True, timeout=300)
+    saved = (tmp_path / "out" / "redline.docx").read_bytes()
+    assert [paragraphs(saved, name) for name in ("del", "ins")] == [paragraphs(data, name) for name in ("del", "ins")]
+    part = next(read_parts(Source("saved.docx", data=saved)))
+    assert isinstance(part, Part) and part.reading.pages[0].text.split() == NEW.split()
+
+
+def test_comments_stand_beside_their_clause() -> None:
+    old = OLD.replace("each invoice.", "each invoice.\n\n[Comment by J. Doe, 2024-03-02: Too early?]\n\n", 1)
+    old, new = f"{old}\n[Reply by A. Roe: No.]\n", NEW
+    compared = compare(*(Version(name, (Page(text),)) for name, text in (("a", old), ("b", new))))
+    (payment,) = (one for one in compared.changes if one.kinds == ("amount",))
+    assert [str(one) for one in payment.comments] == ["Comment by J. Doe, 2024-03-02 (old): Too early?"]
+    for suffix in (".md", ".html", ".json"):
+        assert export.written(compared, suffix).decode().count("Too early?") == 1
+    document = Document(io.BytesIO(export.written(compared, ".docx")))
+    assert {(one.author, one.text) for one in document.comments} == {
+        ("J. Doe", "Comment by J. Doe, 2024-03-02 (old): Too early?"), ("A. Roe", "Reply by A. Roe (old): No."),
+    }  # fmt: skip
+
+
+def test_a_comment_at_the_end_of_a_page_is_on_the_words_that_it_names() -> None:
+    page = Page(f"{OLD}\n[Highlight by J. Doe, on “shall continue for two years”: Why?]\n[Comment: Read it.]", 1)
+    text = parse([page], frozenset())
+    assert [(one.clause, one.place, one.text) for one in text.comments] == [
+        ("2", "p. 1", "Why?"), ("", "p. 1", "Read it."),
+    ]  # fmt: skip
 
 
 def test_markdown_and_html_hold_the_changes_and_nothing_live(compared: Comparison) -> None:

@@ -1,0 +1,82 @@
+"""Compare three documents: what they and we made of each clause of the base, and where both changed it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from localrag.redline.changes import LEVELS, Change, Comparison, Entry, Version, about, compare
+from localrag.redline.clauses import Comment
+from localrag.security.terminal import counted
+
+# Who changed a clause; in a conflict, both changed the same words, or words beside each other.
+STATES = {
+    "conflict": "conflict", "both": "both changed it, in different words", "same": "both made the same change",
+    "theirs": "theirs alone", "ours": "ours alone",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ThreeWay:
+    """A base and two versions of it, clause by clause: substance first, and conflicts first of these."""
+
+    theirs: Comparison
+    ours: Comparison
+    entries: tuple[Entry, ...]
+
+    @property
+    def sides(self) -> dict[str, Version]:
+        return {"base": self.theirs.old, "theirs": self.theirs.new, "ours": self.ours.new}
+
+    @property
+    def comments(self) -> tuple[Comment, ...]:
+        """The comments on clauses that nobody changed."""
+        shown = {one for entry in self.entries for one in entry.comments}
+        return tuple(one for one in dict.fromkeys((*self.theirs.comments, *self.ours.comments)) if one not in shown)
+
+    @property
+    def summary(self) -> str:
+        """Who changed how much, in words."""
+        counts = Counter(one.state for one in self.entries)
+        states = ", ".join(f"{words} {counts[state]}" for state, words in STATES.items() if counts[state])
+        return f"{counted(len(self.entries), 'clause')} changed: {states}." if states else "No differences."
+
+    def to_dict(self) -> dict[str, Any]:
+        pairs = {"theirs": self.theirs, "ours": self.ours}
+        clauses = [
+            {"clause": one.title.rpartition(": ")[0], "state": one.state, "level": one.level,
+             "changes": [{"side": side} | pairs[side].listed(change) for side, change in one.changes]}
+            for one in self.entries
+        ]  # fmt: skip
+        return {**about(self.sides), "clauses": clauses, "comments": [one._asdict() for one in self.comments]}
+
+
+def compare_three(base: Version, theirs: Version, ours: Version) -> ThreeWay:
+    """Compare what they and we made of a base, clause by clause."""
+    sides = compare(base, theirs, ours, names=("base", "theirs")), compare(base, ours, theirs, names=("base", "ours"))
+    groups: dict[tuple[int, bool], tuple[list[Change], list[Change]]] = {}
+    for at, side in enumerate(sides):
+        for one in side.changes:
+            key = (*one.old.numbers, 0)[0], one.deed == "added" and "clause" in one.kinds
+            groups.setdefault(key, ([], []))[at].append(one)
+    found = [_entry(*groups[key]) for key in sorted(groups)]
+    found.sort(key=lambda one: (LEVELS.index(one.level), one.state != "conflict"))
+    return ThreeWay(*sides, tuple(found))
+
+
+def _entry(*both: list[Change]) -> Entry:
+    """Return a clause of the base as they and we changed it, or what was added in one place."""
+    said = [[(one.deed, one.old.text, one.new.text) for one in side] for side in both]
+    spans = [
+        [span for one in side if one.deed not in ("moved", "renumbered") for span in one.old.spans] for side in both
+    ]
+    meet = any(page == other and a <= d + 1 and c <= b + 1 for page, a, b in spans[0] for other, c, d in spans[1])
+    state = "same" if said[0] == said[1] else "conflict" if meet else "both"
+    state = state if all(both) else "theirs" if both[0] else "ours"
+    changes = [(side, one) for side, own in zip(("theirs", "ours"), both, strict=True) for one in own]
+    old = changes[0][1].old
+    at = ", ".join(filter(None, (old.clause, old.place))) or "at the beginning"
+    level = min((one.level for _, one in changes), key=LEVELS.index)
+    comments = dict.fromkeys(said for _, one in changes for said in one.comments)
+    return Entry(level, f"{at}: {STATES[state]}", tuple(changes), tuple(comments), state)

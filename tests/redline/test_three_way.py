@@ -1,0 +1,82 @@
+"""Three documents: who changed which clause of the base, and where both did."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from docx import Document
+
+from localrag.redline import export
+from localrag.redline.changes import Version
+from localrag.redline.three_way import ThreeWay, compare_three
+from localrag.types import Page
+
+from .test_changes import OLD, version
+
+THEIRS = (("$5,000", "$6,000"), ("two years", "three years"), ("(30) days", "(45) days"), ("any third", "a third"))
+OURS = (("$5,000", "$4,000"), ("two years", "three years"), ("5% a year", "4% a year"), ("in writing", "by post"))
+ADDED = "\n6. Audit. The Company may inspect the books of the Client.\n"
+
+
+def changed(*pairs: tuple[str, str]) -> str:
+    text = OLD
+    for old, new in pairs:
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.fixture(name="three")
+def make_three() -> ThreeWay:
+    sides = (("base.txt", OLD), ("theirs.txt", changed(*THEIRS) + ADDED), ("ours.txt", changed(*OURS)))
+    return compare_three(*(version(text, name) for name, text in sides))
+
+
+def test_each_clause_has_who_changed_it(three: ThreeWay) -> None:
+    found = {(one.title.split(".")[0], one.state) for one in three.entries}
+    assert found == {("1", "conflict"), ("2", "same"), ("3", "theirs"), ("5", "ours"), ("5", "theirs")}
+    assert three.entries[0].state == "conflict" and three.entries[-1].level == "wording"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "state"),
+    [
+        ([("$5,000", "$6,000")], [("5% a", "4% a")], "both"),
+        ([("$5,000", "$6,000")], [("$5,000 within", "$5,000 not later than")], "conflict"),
+        ([("$5,000", "$6,000")], [("$5,000", "$6,000")], "same"),
+        ([("$5,000", "$6,000")], [], "theirs"),
+        ([], [("$5,000", "$6,000")], "ours"),
+    ],
+)
+def test_a_conflict_is_in_the_same_words(
+    theirs: list[tuple[str, str]], ours: list[tuple[str, str]], state: str
+) -> None:
+    (one,) = compare_three(version(OLD), version(changed(*theirs)), version(changed(*ours))).entries
+    assert one.state == state
+
+
+def test_the_same_documents_have_no_differences() -> None:
+    three = compare_three(*(version(OLD) for _ in range(3)))
+    assert three.entries == () and three.summary == "No differences."
+
+
+@pytest.mark.parametrize("texts", [("", "words of it", "words of it"), ("words of it", "", "other"), ("", "", "")])
+def test_an_empty_document_is_compared(texts: tuple[str, str, str]) -> None:
+    assert compare_three(*(Version("x", (Page(text),)) for text in texts)).summary
+
+
+def test_every_format_has_both_sides(three: ThreeWay) -> None:
+    for suffix in (".md", ".html", ".json"):
+        text = export.written(three, suffix).decode()
+        assert "6,000" in text and "4,000" in text and "conflict" in text
+    value = json.loads(export.written(three, ".json"))
+    assert [value[side]["document"] for side in ("base", "theirs", "ours")] == ["base.txt", "theirs.txt", "ours.txt"]
+    first = value["clauses"][0]
+    assert (first["state"], first["changes"][0]["old"]["text"]) == ("conflict", "5,000 … 30")
+    assert [one["side"] for one in first["changes"]] == ["theirs", "ours"]
+    tables = Document(io.BytesIO(export.written(three, ".docx"))).tables
+    row = next(row for table in tables for row in table.rows if "conflict" in row.cells[0].text)
+    assert "6,000" in row.cells[1].text and "4,000" in row.cells[2].text
+    struck = [run.text.strip() for one in row.cells[1].paragraphs for run in one.runs if run.font.strike]
+    assert struck == ["5,000", "30"]

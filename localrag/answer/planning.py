@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from statistics import median
 from typing import Any, Literal
 
 from localrag.answer import comparison, context, followups, intent, prompts
@@ -67,7 +66,6 @@ class Signals:
     nearest: str = ""  # where it points to none, the document of the best passage
     nearest_tokens: int = 0
     score: float | None = None  # of the best passage
-    margin: float | None = None  # how far it is above the median of the rest
     fit: float | None = None  # how well a passage fits by words and meaning, whatever its document's name
     clause: float | None = None  # of a question for a kind of clause, the log odds that the document has it
 
@@ -128,12 +126,11 @@ def tokens(query: Query, document: Document) -> int:
 
 
 def fit_signals(hits: Sequence[Passage]) -> dict[str, Any]:
-    """Return the score, margin and fit of the passages found; see `Signals`."""
+    """Return the score and fit of the passages found; see `Signals`."""
     scores = [hit.score for hit in hits]
     fits = [(hit.signals["dense"] + hit.signals["lexical"]) / 2 for hit in hits if "dense" in hit.signals]
     return {
         "score": round(scores[0], 4) if scores else None,
-        "margin": round(scores[0] - median(scores[1:]), 4) if len(scores) > 2 else None,
         "fit": round(max(fits), 4) if fits else None,
     }
 

@@ -180,8 +180,6 @@ def calibrate_command(model: str | None, as_json: bool) -> None:
     decides from which likelihood it answers, and whether passages can be read by themselves. Without MODEL, the one in
     use is measured. Takes a minute or two.
     """
-    from importlib.metadata import version
-
     from localrag.evaluation import calibration_run
     from localrag.llm import calibration, loading, priority
     from localrag.models.store import ModelStore
@@ -202,7 +200,7 @@ def calibrate_command(model: str | None, as_json: bool) -> None:
         sys.exit(130)
     file, weights = settings.calibration_file, chosen.sha256 + (chosen.adapter_sha256 or "")
     measured: dict[str, Any] = calibration_run.figures(shares)
-    measured |= {"weights": weights, "build": version("llama-cpp-python"), "measured": date.today().isoformat()}
+    measured |= {"weights": weights, "measured": date.today().isoformat()}
     calibration.save(file, running.model, replace(calibration.load(file, running.model, weights), **measured))
     known = calibration.load(file, running.model, weights)
     if as_json:

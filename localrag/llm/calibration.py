@@ -39,15 +39,14 @@ class Calibration:
     tokens per second at the start.
 
     `answer_from` is the likelihood of "yes, the text holds the answer" from which the model answers, `apart` whether it
-    does as well with passages that were read by themselves as with those read together. `weights` (SHA-256), `build`
-    (of llama.cpp) and `measured` (a date) say of what and when this was measured.
+    does as well with passages that were read by themselves as with those read together. `weights` (SHA-256) and
+    `measured` (a date) say of what and when this was measured.
     """
 
     read_speed: float | None = None
     answer_from: float = 0.5
     apart: bool = True
     weights: str = ""
-    build: str = ""
     measured: str = ""
 
     def seconds_to_read(self, tokens: int, after: int = 0) -> float | None:
@@ -76,7 +75,8 @@ def record(file: Path, model: str, *, tokens: int, seconds: float, after: int = 
     known = load(file, model)
     if tokens < 128 or seconds <= 0:
         return known
-    known = replace(known, read_speed=_smooth(known.read_speed, _reading(after, tokens) / seconds))
+    old, new = known.read_speed, _reading(after, tokens) / seconds
+    known = replace(known, read_speed=round(new if old is None else (1 - _SMOOTHING) * old + _SMOOTHING * new, 2))
     with suppress(StorageError):  # a full disk must not prevent the answer
         _put(file, model, {"read_speed": known.read_speed}, _seen(_read(file), model))
     return known
@@ -134,7 +134,3 @@ def _defaults(model: str) -> dict[str, Any]:
     # An adapter ("id+adapter") changes the threshold; that of its base is the nearest figure.
     base = model.split("+")[0]
     return {"answer_from": _ANSWER_FROM[base]} if base in _ANSWER_FROM else {}
-
-
-def _smooth(old: float | None, new: float) -> float:
-    return round(new if old is None else (1 - _SMOOTHING) * old + _SMOOTHING * new, 2)

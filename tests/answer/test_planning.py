@@ -14,7 +14,7 @@ from localrag.types import MODES, Cost, Mode
 # One document, asked about alone; several, of which the question points to none.
 SMALL = Signals(
     documents=1, tokens=700, retrieve_tokens=1000, read_tokens=6000,
-    pointed=("lease.pdf",), pointed_by="only", pointed_tokens=700, score=0.5, margin=0.3,
+    pointed=("lease.pdf",), pointed_by="only", pointed_tokens=700, score=0.5,
 )  # fmt: skip
 MIDDLE = replace(SMALL, tokens=5000, pointed_tokens=5000)
 LARGE = replace(SMALL, tokens=50_000, pointed_tokens=50_000)

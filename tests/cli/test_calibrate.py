@@ -52,7 +52,7 @@ def test_a_stopped_calibration_saves_nothing(
 def test_doctor_reports_whether_the_model_was_measured(running: ScriptedGenerator, settings: Settings) -> None:
     ((state, message, _),) = _calibration(settings)
     assert state == "info" and "localrag calibrate scripted" in message
-    entry = calibration.Calibration(50.0, weights="abc", build="0.3", measured="2027-01-02")
+    entry = calibration.Calibration(50.0, weights="abc", measured="2027-01-02")
     calibration.save(settings.calibration_file, "scripted", entry)
     ((state, message, _),) = _calibration(settings)
     assert state == "ok" and "2027-01-02" in message

@@ -73,11 +73,12 @@ document_option = click.option(
     help="Only documents whose path matches, such as 'leases/*.pdf'; may be repeated.",
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+library_option = click.option(
+    "-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=complete_library,
+    help="Search this library; may be repeated. Needed only if there are several.",
+)  # fmt: skip
 _NARROWING = (
-    click.option(
-        "-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=complete_library,
-        help="Search this library; may be repeated. Needed only if there are several.",
-    ),
+    library_option,
     document_option,
     click.option(
         "--folder", metavar="DIR", shell_complete=lambda ctx, param, start: [CompletionItem(start, type="dir")],

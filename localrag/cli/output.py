@@ -93,9 +93,15 @@ def interruptible(message: str = "", then: Callable[[], object] = lambda: None) 
 
 @contextmanager
 def bar(total: int | None = None, *, quiet: bool = False) -> Iterator[Callable[[int, int | None, str], None]]:
-    """Draw a progress bar on stderr; yields a function that takes what is done, the total and a description."""
+    """Draw a progress bar on stderr; yields a function that takes what is done, the total and a description.
+
+    Where no terminal can draw it, a line is printed now and then.
+    """
     if quiet or not sys.stderr.isatty():
-        yield lambda done, total, words: None
+        pace = Pace()
+        yield (
+            lambda done, total, words: None if quiet or not pace.due() else say(f"{words}{pace.left(done, total or 0)}")
+        )
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

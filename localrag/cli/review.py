@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
-from localrag.cli.output import Pace, bar, counted, echo, interruptible, one_line, print_json, remarks, say, table
+from localrag.cli.output import bar, counted, echo, interruptible, one_line, print_json, remarks, say, table
 from localrag.errors import UsageError
 from localrag.events import ReviewEnded
 from localrag.settings import load_settings
@@ -47,10 +47,6 @@ def complete_playbook(ctx: click.Context, param: click.Parameter, incomplete: st
 
 
 _PLAYBOOK = click.argument("named", metavar="PLAYBOOK", shell_complete=complete_playbook)
-_library = click.option(
-    "-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=options.complete_library,
-    help="The library to review; may be repeated. Needed only if there are several.",
-)  # fmt: skip
 
 
 @click.group("review", cls=_Review, no_args_is_help=True)
@@ -64,7 +60,7 @@ def review_command() -> None:
 
 @review_command.command("run")
 @_PLAYBOOK
-@_library
+@options.library_option
 @options.document_option
 @click.option("--only", type=click.Choice(["changed"]), help="Show only what was looked for since the last review.")
 @click.option("--out", "file", type=options.FILE, metavar="FILE",
@@ -94,9 +90,17 @@ def run_command(
     from localrag.answer.assistant import Assistant
     from localrag.answer.review import review
 
-    with closing(Assistant(settings)) as assistant, interruptible("Stopping after this item…") as stop:
-        events = assistant.review(playbook, libraries=names, documents=documents, stop=lambda: stop.asked)
-        ended = _follow(events, quiet=as_json)
+    ended = ReviewEnded((), (), stopped=True)
+    with (
+        closing(Assistant(settings)) as assistant, interruptible("Stopping after this item…") as stop,
+        bar(quiet=as_json) as update,
+    ):  # fmt: skip
+        for event in assistant.review(playbook, libraries=names, documents=documents, stop=lambda: stop.asked):
+            if isinstance(event, ReviewEnded):
+                ended = event
+            else:
+                words = f"document {event.document} of {event.documents}: {event.finding.document}"
+                update(event.done, event.total, words)
     findings = [one for one in ended.findings if one.new or only is None]
     totals = review.counts(findings)
     if as_json:
@@ -120,21 +124,6 @@ def run_command(
     if ended.stopped:
         say("Stopped. What was found is kept; the same command goes on.")
         sys.exit(130)
-
-
-def _follow(events: Any, quiet: bool) -> ReviewEnded:
-    """Wait for the end, drawing a bar with the time left, or printing a line now and then."""
-    pace = Pace()
-    with bar(quiet=quiet) as update:
-        for event in events:
-            if isinstance(event, ReviewEnded):
-                return event
-            left = pace.left(event.done, event.total)
-            line = f"document {event.document} of {event.documents}{left}: {one_line(event.finding.document)}"
-            update(event.done, event.total, line)
-            if not quiet and not sys.stderr.isatty() and pace.due():
-                echo(line, err=True)
-    raise AssertionError("a review always ends with its findings")
 
 
 def _print(document: str, own: Sequence[Finding]) -> None:
@@ -204,7 +193,7 @@ def init_command(contract: Path) -> None:
 @_PLAYBOOK
 @click.argument("document", shell_complete=options.complete_document)
 @click.argument("item")
-@_library
+@options.library_option
 @click.option("--accept", is_flag=True, help="The finding is right, or the deviation accepted.")
 @click.option("--reject", is_flag=True, help="The finding is wrong, or the clause must change.")
 @click.option("--comment", default="", metavar="TEXT", help="A comment; - reads it from standard input.")
@@ -221,7 +210,6 @@ def mark_command(
         raise UsageError(problem, "Add one of --accept and --reject, or --comment TEXT.")
     verdict: Verdict | None = "accepted" if accept else "rejected" if reject else None
     settings, loaded = load_settings(), playbook.load(named)
-    loaded.item(item)
     said = options.words_of(comment) if comment else None
     names = options.chosen_libraries(libraries, settings)
     if len(names) > 1:

@@ -159,7 +159,7 @@ async def test_the_rows_shown_are_exported_in_their_order_and_recorded(here):
         await pilot.press("2", "slash", *"contracts/", "enter")
         await see(pilot, "3 of 4 rows")
         await save_as(pilot, "t.docx")
-        await see(pilot, "no table can be written")
+        await see(pilot, "a table cannot be written")
         pilot.app.screen.query_one(Input).value = "nowhere/t.csv"
         await pilot.press("enter")
         await see(pilot, "there is no folder")

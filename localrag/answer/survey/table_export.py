@@ -49,20 +49,19 @@ _AMOUNTS = (re.compile(rf"{_CURRENCY}\s*{_DIGITS}"), re.compile(rf"{_DIGITS}\s*{
 _MIN_YEAR, _MAX_CELL, _MAX_WIDTH, _MIN_WIDTH = 1900, 32_767, 60, 8
 
 
-def check(path: Path) -> None:
-    """Refuse a file that no table can be written to, before a long survey is made for it."""
-    policy.check_export("a table")
-    _check_suffix(decrypted_name(path))
+def check(path: Path, what: str = "a table", suffixes: Sequence[str] = SUFFIXES) -> None:
+    """Refuse a file that this cannot be written to, before a long survey or review is made for it."""
+    policy.check_export(what)
+    _check_suffix(decrypted_name(path), what, suffixes)
     storage.check_folder(path)
     if decrypted_name(path).suffix.lower() == ".parquet":
         _check_parquet()
 
 
-def _check_suffix(path: Path) -> None:
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(
-            f"no table can be written as {path.name!r}", f"Give it one of these endings: {', '.join(SUFFIXES)}."
-        )
+def _check_suffix(path: Path, what: str = "a table", suffixes: Sequence[str] = SUFFIXES) -> None:
+    if path.suffix.lower() not in suffixes:
+        hint = f"Give it one of these endings: {', '.join(suffixes)}."
+        raise UsageError(f"{what} cannot be written as {path.name!r}", hint)
 
 
 def save(

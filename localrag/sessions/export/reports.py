@@ -6,26 +6,20 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from localrag import policy
 from localrag.answer.survey import table_export
 from localrag.events import ReviewEnded
 from localrag.quantities import plural
-from localrag.security import storage
 from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line, sources
 from localrag.types import Finding, source
 
 HEADS = ("State", "Clause", "Importance", "Value", "Differs", "Place", "Likely there", "Reviewer")
-_TEXTS = (".docx", ".html", ".md")
-SUFFIXES = tuple(dict.fromkeys((*_TEXTS, *table_export.SUFFIXES)))
+SUFFIXES = tuple(dict.fromkeys((".docx", ".html", ".md", *table_export.SUFFIXES)))
 
 
 def check(path: Path) -> None:
     """Refuse a file that no report can be written to, before a long review is made for it."""
-    policy.check_export("a review")
-    if decrypted_name(path).suffix.lower() not in _TEXTS:
-        table_export.check(path)
-    storage.check_folder(path)
+    table_export.check(path, "a review", SUFFIXES)
 
 
 def save(
@@ -34,19 +28,16 @@ def save(
 ) -> Path:  # fmt: skip
     """Write a report or a table of the findings; see `table_export.save`."""
     check(path)
-    suffix = decrypted_name(path).suffix.lower()
-    report = _text(contents(findings, title, ended), suffix) if suffix in _TEXTS else None
-    return table_export.save([one.to_row() for one in findings], path, title, record_of, recipients, report)
+    report, suffix = None, decrypted_name(path).suffix.lower()
+    if suffix in (".html", ".md"):
+        from localrag.sessions.export.text_formats import html, markdown
 
-
-def _text(report: Contents, suffix: str) -> bytes:
-    if suffix == ".docx":
+        report = (html if suffix == ".html" else markdown)(contents(findings, title, ended)).encode()
+    elif suffix == ".docx":
         from localrag.sessions.export.word import docx
 
-        return docx(report)
-    from localrag.sessions.export.text_formats import html, markdown
-
-    return (html if suffix == ".html" else markdown)(report).encode()
+        report = docx(contents(findings, title, ended))
+    return table_export.save([one.to_row() for one in findings], path, title, record_of, recipients, report)
 
 
 def contents(findings: Sequence[Finding], title: str, ended: ReviewEnded) -> Contents:

@@ -174,15 +174,14 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
     def _draw_title(self) -> None:
         found = [one for line in self._results.lines for one in line.row.values()]
         count: Counter[str] = Counter(one.state for one in found)
-        words = {state: f"{sign} {count[state]:,} {state}" for state, sign in SIGNS.items()}
-        words["unexpected"] = f"! {sum(one.as_expected is False for one in found):,} not as expected"
-        chosen = {state: "reverse" if state == self._only else "" for state in words}
-        keys = [(f"{at} {text}", chosen[state]) for at, (state, text) in enumerate(words.items(), 1)]
+        words = {state: f"{at} {sign} {count[state]:,} {state}" for at, (state, sign) in enumerate(SIGNS.items(), 1)}
+        words["unexpected"] = f"5 ! {sum(one.as_expected is False for one in found):,} not as expected"
+        *states, unexpected = [(text, "reverse" if state == self._only else "") for state, text in words.items()]
         title = (clean_line(self._results.question), "bold")
         part = f"{len(self._lines):,} of " if len(self._lines) < len(self._results.lines) else ""
         rows = f" · {part}{counted(len(self._results.lines), 'document')} · "
-        spaced = [part for key in keys[:-1] for part in (key, "  ")]
-        self._title.update(Content.assemble(title, rows, keys[-1], "\n", *spaced))
+        spaced = [part for state in states for part in (state, "  ")]
+        self._title.update(Content.assemble(title, rows, unexpected, "\n", *spaced))
         self._draw_finding()
 
     def action_only(self, state: str) -> None:
@@ -202,6 +201,8 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
         self._detailed = self._finding is not None
         self._draw_finding()
         self._show_source()
+
+    on_data_table_cell_selected = action_open_source
 
     def _show_source(self) -> None:
         """Show the quote of the finding, if it has one."""
@@ -256,11 +257,10 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
     @work
     async def _decide(self, one: Finding, verdict: Verdict, comment: str) -> None:
         """Keep a mark, and show it."""
-        decide = partial(self._core.engine.decide, self._yaml, item=one.item, library=one.library)
+        named = {"item": one.item, "library": one.library, "document": one.document}
+        decide = partial(self._core.engine.decide, self._yaml, **named, verdict=verdict, comment=comment)
         try:
-            decision = await self.app.lanes["pages"].result(
-                partial(decide, document=one.document, verdict=verdict, comment=comment)
-            )
+            decision = await self.app.lanes["pages"].result(decide)
         except LocalragError as error:
             self.notify(error_line(error), title="Not kept", severity="error", timeout=10, markup=False)
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import click
 from localrag.cli import keys, options
 from localrag.cli.ask import draw, follow, save_table
 from localrag.cli.keys import recipient_options
-from localrag.cli.output import echo, interruptible, one_line, print_json, say, table
+from localrag.cli.output import echo, interruptible, print_json, remarks, say, table
 from localrag.settings import load_settings
 from localrag.types import Filter, source
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from localrag.answer.survey.extraction import Each
     from localrag.security.encryption.age import Recipients
     from localrag.types import Answer
+
+_MAX_REMARKS = 20
 
 
 @click.command("extract")
@@ -75,19 +77,15 @@ def extract_command(
 
 def _print(answer: Answer) -> None:
     """Print the rows on stdout; on stderr what was found how, and what was left out."""
-    from localrag.answer.survey import table_export
+    from localrag.answer.survey.survey_table import Results
 
-    columns = [name for name in table_export.columns(answer.table) if name != "sources"]
-    if len({row["library"] for row in answer.table}) <= 1:
-        columns = columns[1:]
-    if columns:
-        table(columns, [[table_export.cell(row.get(name)) for name in columns] for row in answer.table])
+    results = Results(answer.question)
+    results.settle(replace(answer, not_read=()))
+    if columns := results.columns:
+        table(columns, [[line.cells.get(name, "") for name in columns] for line in results.lines])
     echo(f"\n{answer.answer}", err=True)
-    for left in answer.not_read:
-        echo(
-            one_line(f"{source(left.document, f'p. {left.page}' if left.page else '')}: {left.reason}"),
-            dim=True,
-            err=True,
-        )
+    places = [source(left.document, f"p. {left.page}" if left.page else "") for left in answer.not_read]
+    lines = [f"{place}: {left.reason}" for place, left in zip(places, answer.not_read, strict=True)]
+    remarks(lines, _MAX_REMARKS, "--json")
     if answer.stopped:
         say("Stopped. What was found is kept; the same command goes on.")

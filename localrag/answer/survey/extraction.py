@@ -9,6 +9,7 @@ everything that decides it, so that a later table with the same question to an u
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Literal
@@ -19,9 +20,11 @@ from localrag.answer.stages import Pair, Query
 from localrag.answer.survey import labelled, leaf, sections, survey
 from localrag.answer.survey.labelled import Row
 from localrag.answer.survey.leaf import Material, Stated
-from localrag.answer.survey.leaf_question import LeafQuestion
+from localrag.answer.survey.leaf_question import Kind, LeafQuestion
 from localrag.answer.survey.schema import Schema
 from localrag.answer.survey.survey import Tools
+from localrag.answer.values import Field
+from localrag.errors import Cancelled
 from localrag.events import Event, Surveyed
 from localrag.quantities import plural
 from localrag.store.reviews import Reviews, key_of
@@ -62,24 +65,17 @@ class Given:
 
 def answer(work: Work) -> Generator[Event, None, Answer]:
     """Fill the table document by document; what was done before a stop is kept."""
-    query, schema = work.query, work.schema
-    done, stopped = 0, False
-    for library, document in query.documents:
-        made = list[dict[str, Any]]()
-        work.kept = Reviews(library).of(document).filled
-        for passages in _parts((library, document), work):
-            rows = None if query.stop() else _rows((library, document), passages, work)
-            if rows is None:
-                stopped = True
-                break
-            made += [_row(schema, library.name, document.path, rows_of, passages, work.each) for rows_of in rows]
-            work.filled += {id(stated): stated for row in rows for stated in row.values()}.values()
-        if stopped:
-            break
-        done += 1
-        work.rows += made
-        for row in made or [{"library": library.name, "document": document.path}]:
-            yield Surveyed(done, len(query.documents), row)
+    query, done = work.query, 0
+    with suppress(Cancelled):
+        for library, document in query.documents:
+            work.kept = Reviews(library).of(document).filled
+            parts = [(part, _rows((library, document), part, work)) for part in _parts((library, document), work)]
+            done += 1
+            made = [_row((library, document), row, part, work) for part, rows in parts for row in rows]
+            work.rows += made
+            work.filled += {id(one): one for _, rows in parts for row in rows for one in row.values()}.values()
+            for row in made or [{"library": library.name, "document": document.path}]:
+                yield Surveyed(done, len(query.documents), row)
     left = [NotRead(library.name, document.path, "not read, it was stopped") for library, document in query.documents]
     by_model = sum(stated.by_model for stated in work.filled)
     lines, values = plural(len(work.rows), "row"), plural(len(work.filled), "value")
@@ -87,7 +83,7 @@ def answer(work: Work) -> Generator[Event, None, Answer]:
         query.text, f"{lines}, {values} from {plural(done, 'document')}, {by_model} of them by the model.",
         bool(work.filled), Plan("survey", "Each document is read for the fields of a schema."),
         citations=tuple(replace(stated.citation, marker=n) for n, stated in enumerate(work.filled, 1)),
-        table=tuple(work.rows), tokens=work.usage, model=work.model, stopped=stopped,
+        table=tuple(work.rows), tokens=work.usage, model=work.model, stopped=done < len(left),
         not_read=(*work.remarks, *left[done:]),
     )  # fmt: skip
 
@@ -114,43 +110,38 @@ def _parts(pair: Pair, work: Work) -> Iterator[list[Passage]]:
     yield from (list(own) for _, own in groupby(pieces, section))
 
 
-def _rows(pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row] | None:
-    """Return the rows that a document or section makes; None where it was stopped."""
+def _rows(pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:
+    """Return the rows that a document or section makes; raise Cancelled where it was stopped."""
     schema = work.schema
     stated = dict(labelled.by_label(schema.fields, passages))
     lines = labelled.by_table(schema.lines, passages) if schema.lines else []
     missing = tuple(one for one in schema.fields if one.name not in stated)
-    if missing:
-        listed = ", ".join(one.label for one in missing)
-        rows = _asked(LeafQuestion("fields", listed, listed, fields=missing), pair, passages, work)
-        if rows is None:
-            return None
-        stated |= rows[0] if rows else {}
-    if schema.lines and not lines:
-        topic = " ".join((schema.name, *(one.label for one in schema.lines)))
-        rows = _asked(LeafQuestion("lines", schema.name, topic, fields=schema.lines), pair, passages, work)
-        if rows is None:
-            return None
-        lines = [*rows]
+    for row in _asked("fields", missing, pair, passages, work):
+        stated |= row
+    lines = lines or _asked("lines", schema.lines, pair, passages, work)
     if lines:
         return [{**stated, **line} for line in lines]
     return [stated] if stated or work.each == "document" else []
 
 
-def _asked(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work: Work) -> Sequence[Row] | None:
-    """Return the rows that a model gives for fields, now or in an earlier run; None where it was stopped."""
+def _asked(kind: Kind, fields: tuple[Field, ...], pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:
+    """Return the rows that a model gives for fields, now or in an earlier run."""
     library, document = pair
-    if not passages:
-        return ()
+    if work.query.stop():
+        raise Cancelled("stopped")
+    if not passages or not fields:
+        return []
+    labels = tuple(one.label for one in fields)
+    what = work.schema.name if kind == "lines" else ", ".join(labels)
+    question = LeafQuestion(kind, what, what, columns=labels, fields=fields)
     first, last = passages[0], passages[-1]
     part = (work.each, first.position, first.start, last.position, last.end)
     key = key_of(_VERSION, question, part, work.asks, library.identity.sha256)
     if key in work.kept:
-        given: Given | None = protocol.from_plain(work.kept[key], Given)
-    elif given := _given(replace(question, columns=tuple(one.label for one in question.fields)), pair, passages, work):
+        given: Given = protocol.from_plain(work.kept[key], Given)
+    else:
+        given = _given(question, pair, passages, work)
         Reviews(library).fill(document, key, given)
-    if given is None:
-        return None
     work.model = given.model
     # The document may have been renamed, or restored into another library, since it was read.
     work.remarks += [replace(one, library=library.name, document=document.path) for one in given.remarks]
@@ -163,8 +154,8 @@ def _asked(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work
     ]  # fmt: skip
 
 
-def _given(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work: Work) -> Given | None:
-    """Put fields to the model; None where it was stopped."""
+def _given(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work: Work) -> Given:
+    """Put fields to the model."""
     library, document = pair
     tools = work.tools()
     if work.each == "section":
@@ -176,25 +167,23 @@ def _given(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work
         material = survey.material(question, pair, work.query, tools)
     made = leaf.ask(question, library.name, document, material, tools.model, stop=work.query.stop)
     if made is None:
-        return None
+        raise Cancelled("stopped")
     work.usage += made.usage
     remarks = {
         f"{', '.join(made.unstated)}: the model gave words that are not in the text, or another field's": made.unstated,
-        "it has more lines than the model could write": made.cut,
+        "the model could not write it all, so lines or values are missing": made.cut,
         f"only passages of it were read for {', '.join(question.columns)}": material.read == "passages",
     }
     said = [NotRead(library.name, document.path, words) for words, so in remarks.items() if so]
     return Given(tools.model.model, made.rows, (*context.injections_in(material.passages), *said))
 
 
-def _row(
-    schema: Schema, library: str, document: str, stated: Row, passages: Sequence[Passage], each: Each
-) -> dict[str, Any]:  # fmt: skip
+def _row(pair: Pair, stated: Row, passages: Sequence[Passage], work: Work) -> dict[str, Any]:
     """Return a row: the values for machines, each currency in a column of its own, and the sources by field."""
-    row: dict[str, Any] = {"library": library, "document": document}
-    if each == "section":
+    row: dict[str, Any] = {"library": pair[0].name, "document": pair[1].path}
+    if work.each == "section":
         row["section"] = next((" › ".join(one.heading) or one.place for one in passages), "")
-    for one in schema.all:
+    for one in work.schema.all:
         found = stated.get(one.name)
         row[one.name] = _cell(found)
         if one.type == "money":

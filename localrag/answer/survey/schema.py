@@ -23,10 +23,11 @@ from localrag.errors import NotFoundError, UsageError
 _MAX_FIELDS = 60
 _NOTES = {"type", "title", "description", "$schema", "$id", "$comment", "$defs", "definitions", "examples", "default",
           "required", "additionalProperties"}  # fmt: skip
-_NAMED: dict[str, Type] = {name: name for name in get_args(Type)}
-_FORMATS: Mapping[str, Type] = {**_NAMED, "date-time": "date"}
-_TYPES: Mapping[str, Type] = {"string": "text", "number": "number", "integer": "number", "boolean": "yes/no"}
-_SHORT_TYPES: Mapping[str, Type] = {**_TYPES, **{name: type for name, type in _NAMED.items() if name != "choice"}}
+# The types of JSON, its formats, and those of the short form.
+_TYPES: Mapping[str, Type] = {
+    "string": "text", "number": "number", "integer": "number", "boolean": "yes/no", "date-time": "date",
+    **{name: name for name in get_args(Type) if name != "choice"},
+}  # fmt: skip
 _LIKE = 0.82  # share of letters that a misspelt type has of the right one: "percentage" has, "update" has not
 _HINT = "Supported are objects of strings, numbers, booleans and enums, and one array of such objects."
 
@@ -80,28 +81,29 @@ def parse(text: str) -> Schema:
         raise UsageError(f"the schema is not JSON: {error}", "See json-schema.org, or use the short form.") from None
     root = _resolved(given, given, "the schema")
     if root.get("type") == "array":
-        return _checked(Schema((), _items(root, given, "the schema")))
+        root = {"properties": {"lines": root}}
     properties = _properties(root, given, "the schema")
-    own = tuple(_field(name, one) for name, one in properties.items() if one.get("type") != "array")
     arrays = {name: one for name, one in properties.items() if one.get("type") == "array"}
     if len(arrays) > 1:
         raise UsageError(f"the schema has {len(arrays)} arrays: {', '.join(arrays)}", _HINT)
-    if not arrays:
-        return _checked(Schema(own))
-    ((name, array),) = arrays.items()
-    return _checked(Schema(own, _items(array, given, name), str(array.get("title") or name)))
+    own = tuple(_field(name, one) for name, one in properties.items() if name not in arrays)
+    for name, array in arrays.items():
+        _refuse(array, {"items"}, name)
+        lines = _properties(_resolved(array.get("items"), given, name), given, name)
+        return _checked(Schema(own, tuple(_field(*line) for line in lines.items()), str(array.get("title") or name)))
+    return _checked(Schema(own))
 
 
 def _short(part: str) -> Field:
     """Read "total money", "paid yes/no" or "status open|paid"; without a type it is text."""
     *words, last = part.split()
-    name, type = " ".join(words) or last, _SHORT_TYPES.get(last.lower())
+    name, type = " ".join(words) or last, _TYPES.get(last.lower())
     if words and "|" in last:
         return Field(name, "choice", tuple(filter(None, last.split("|"))))
     if type is not None:
         # "due date" is labelled "Due date" or "Due".
         return Field(name, type, title=f"{Field(name).label} {last}" if words and type in ("date", "number") else "")
-    if words and (near := get_close_matches(last.lower(), _SHORT_TYPES, 1, _LIKE)):
+    if words and (near := get_close_matches(last.lower(), _TYPES, 1, _LIKE)):
         hint = f"Did you mean '{name} {near[0]}'? If it belongs to the name, give the type: '{name} {last} text'"
         raise UsageError(f"{last!r} is no type of a field", hint)
     return Field(" ".join((*words, last)))
@@ -118,23 +120,22 @@ def _checked(schema: Schema) -> Schema:
 
 
 def _resolved(node: Any, root: Any, at: str, depth: int = 0) -> dict[str, Any]:
-    """Return a node with what it refers to, and without null beside another type."""
+    """Return a node with what it refers to in $defs, and without null beside another type, as Pydantic writes both."""
     if not isinstance(node, dict) or depth > 9:
         raise UsageError(f"{at} is no object of JSON Schema", _HINT)
     rest = {name: value for name, value in node.items() if name not in ("$ref", "anyOf")}
     if "$ref" in node:
-        target: Any = root
-        for part in str(node["$ref"]).removeprefix("#").strip("/").split("/"):
-            target = target.get(part) if isinstance(target, dict) else None
+        target = (root.get("$defs") or {}).get(str(node["$ref"]).removeprefix("#/$defs/"))
         return _resolved(target, root, f"{at}, {node['$ref']!r},", depth + 1) | rest
-    if "anyOf" in node:
-        others = [one for one in node["anyOf"] if not (isinstance(one, dict) and one.get("type") == "null")]
+    kinds = node.get("anyOf", rest.get("type"))
+    if isinstance(kinds, list):
+        others = [
+            one if isinstance(one, dict) else {"type": one} for one in kinds if one not in ("null", {"type": "null"})
+        ]
         if len(others) != 1:
             raise UsageError(f"{at} may be of {len(others)} types", "Give it one.")
+        rest.pop("type", None)
         return _resolved(others[0], root, at, depth + 1) | rest
-    if isinstance(rest.get("type"), list):
-        kinds = [kind for kind in rest["type"] if kind != "null"]
-        rest["type"] = kinds[0] if len(kinds) == 1 else kinds
     return rest
 
 
@@ -151,19 +152,11 @@ def _properties(node: dict[str, Any], root: Any, at: str) -> dict[str, dict[str,
     return {name: _resolved(one, root, repr(name)) for name, one in given.items()}
 
 
-def _items(node: dict[str, Any], root: Any, at: str) -> tuple[Field, ...]:
-    """Return the fields of the objects in an array."""
-    _refuse(node, {"items"}, at)
-    return tuple(_field(*one) for one in _properties(_resolved(node.get("items"), root, at), root, at).items())
-
-
 def _field(name: str, node: dict[str, Any]) -> Field:
     _refuse(node, {"enum", "format"}, repr(name))
     choices = tuple(str(one) for one in node.get("enum") or () if one is not None)
-    kind, form = node.get("type", "string"), node.get("format")
-    if form is not None and (form not in _FORMATS or (form == "choice" and not choices)):
-        raise UsageError(f"{name!r} has an unknown format {form!r}", f"Formats: {', '.join(_FORMATS)}.")
+    kind = node.get("format", node.get("type", "string"))
     if not isinstance(kind, str) or kind not in _TYPES:
-        raise UsageError(f"{name!r} has an unsupported type {kind!r}", _HINT)
-    type = "choice" if choices else _FORMATS[form] if form else _TYPES[kind]
+        raise UsageError(f"{name!r} has an unsupported type {kind!r}", f"Types: {', '.join(_TYPES)}. {_HINT}")
+    type = "choice" if choices else _TYPES[kind]
     return Field(name, type, choices, str(node.get("title") or ""), str(node.get("description") or ""))

@@ -275,7 +275,7 @@ def test_lines_of_a_list_come_from_the_model(assistant: Assistant, models: Any, 
         ("a manual", "2025-05-01"),
         ("a course", "2025-06-01"),
     ]
-    assert any("more lines" in left.reason for left in answer.not_read)
+    assert any("are missing" in left.reason for left in answer.not_read)
 
 
 def test_a_stop_keeps_the_documents_that_are_done(assistant: Assistant, models: Any, shelf: Shelf) -> None:

@@ -75,7 +75,7 @@ def compare_command(
     if out is not None:
         export.check(out)
     if latest:
-        found = versions.drafts(settings, names[0], latest)
+        found = [document.path for document, _ in versions.drafts(settings, names[0], latest)]
         echo(f"{len(found)} versions, the latest last: {one_line(', '.join(found))}", err=True)
         named = (found[-2], found[-1])
     read = _read(named, names, settings, passwords_in(password_file))

@@ -226,6 +226,8 @@ def running(pages: Sequence[Page]) -> frozenset[str]:
     texts = [text for *_, text in _parts(pages)]
     for text, lines in zip(texts, running_lines(texts), strict=True):
         found |= {_masked(line) for place, line in enumerate(text.split("\n")) if place in lines}
+    tops = {_masked(text.strip().split("\n")[0]) for text in texts}
+    found |= tops if len(texts) == 2 and len(tops) == 1 else set()
     return frozenset(line for line in found if sum(map(str.isalpha, line)) >= _MIN_LETTERS)
 
 

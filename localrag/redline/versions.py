@@ -51,8 +51,8 @@ def _notes(skipped: Sequence[SkippedPage]) -> tuple[str, ...]:
     return tuple(f"p. {page.number}: {page.reason}" for page in skipped)
 
 
-def drafts(settings: Settings, name: str, given: str) -> list[str]:
-    """Return the paths of the versions of a document in a library, the latest last.
+def drafts(settings: Settings, name: str, given: str) -> list[tuple[Document, str]]:
+    """Return the versions of a document in a library with their days, the latest last.
 
     Near duplicates and documents that are named as its versions are such. `given` is a path, or a part of one. Raises
     NotFoundError where there are not two.
@@ -68,11 +68,11 @@ def drafts(settings: Settings, name: str, given: str) -> list[str]:
         near = {one.id for one in related.versions(named[0])} | {
             i for pair in pairs if named[0].id in pair for i in pair
         }
-        found = [one for one in documents if one.id in near or one == named[0]]
+        found = [(one, related.dated(one).date) for one in documents if one.id in near or one == named[0]]
         if len(found) < 2:
             hint = "Name another document: localrag compare OLD NEW"
-            raise NotFoundError(f"there is one version of {found[0].path!r}", hint)
-        return [one.path for one in sorted(found, key=lambda one: (related.dated(one).date, order(one), one.path))]
+            raise NotFoundError(f"there is one version of {found[0][0].path!r}", hint)
+        return sorted(found, key=lambda item: (item[1], order(item[0]), item[0].path))
 
 
 def record(settings: Settings, compared: Comparison | ThreeWay) -> None:

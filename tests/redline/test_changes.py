@@ -279,3 +279,9 @@ def test_runs_say_where_a_space_is() -> None:
     assert [(run.text, run.space) for run in one.runs[-3:]] == [
         ("kind suffered by the Client", True), ("sort", True), (".", False),
     ]  # fmt: skip
+
+
+def test_a_header_of_two_pages_changes_nothing() -> None:
+    half = OLD.index("3. Conf")
+    new = f"Draft for discussion\n\n{OLD[:half]}\fDraft for discussion\n\n{OLD[half:]}"
+    assert changed(OLD, new).changes == ()

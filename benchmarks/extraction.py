@@ -35,7 +35,9 @@ from localrag.answer.survey.labelled import Row
 from localrag.evaluation import datasets, metrics
 from localrag.events import Answered
 from localrag.quantities import parse_number
+from localrag.security import storage
 from localrag.settings import load_settings
+from localrag.store.reviews import FOLDER
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 INVOICES = "finance/invoices-2025-q3.md"
@@ -185,7 +187,9 @@ def main() -> None:
         extraction._asked = ask_nothing
     for folder in [EXAMPLES, *(given.folder / name for name in given.sets if given.folder)]:
         texts = Texts(folder, settings, None)
-        assistant = Assistant(datasets.apart(settings))
+        apart = datasets.apart(settings)
+        storage.remove(apart.library_dir(texts._library) / FOLDER)  # what the model answered in an earlier run
+        assistant = Assistant(apart)
         cells: list[tuple[str, str, str, Any, bool, bool]] = []
         began, done, cases = time.monotonic(), 0, cases_of(folder, texts)
         for case in cases:

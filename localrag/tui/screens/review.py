@@ -202,8 +202,6 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
         self._draw_finding()
         self._show_source()
 
-    on_data_table_cell_selected = action_open_source
-
     def _show_source(self) -> None:
         """Show the quote of the finding, if it has one."""
         found = self._line.row if self._line is not None else {}

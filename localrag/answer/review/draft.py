@@ -41,7 +41,7 @@ _NUMBERED = re.compile(
 _ATTACHED, _FORMAL = phrases("localrag.answer", "review", "attached", "formal")
 _MIN_CLAUSE, _MAX_LIKE, _MAX_FALLBACK, _MAX_ITEMS, _MAX_WORDS = 60, 300, 600, 40, 5
 # Numbered titles, how far a number is from the one before, and characters between: more than in a list of contents.
-_MIN_CHAIN, _MAX_STEP, _MIN_STEP = 3, 2, 20
+_MIN_CHAIN, _MAX_STEP, _MIN_STEP, _MAX_STARTS = 3, 2, 20, 50
 
 
 def from_file(path: Path, settings: Settings) -> Playbook:
@@ -95,9 +95,9 @@ def _chain(text: str) -> dict[int, str]:
     """Return the titles that are numbered from 1 on through the text, by their places; the longest such chain."""
     found = list(_NUMBERED.finditer(text))
     best: list[re.Match[str]] = []
-    for at, first in enumerate(found):
+    for at in [at for at, one in enumerate(found) if one["number"] == "1"][:_MAX_STARTS]:
         chain: list[re.Match[str]] = []
-        for one in found[at:] if first["number"] == "1" else ():
+        for one in found[at:]:
             step = int(one["number"]) - int(chain[-1]["number"]) if chain else 1
             if 1 <= step <= _MAX_STEP and (not chain or one.start() - chain[-1].end() >= _MIN_STEP):
                 chain.append(one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from localrag.answer import prompt_injection
 from localrag.answer.stages import Pair
@@ -11,7 +12,7 @@ from localrag.quantities import plural
 from localrag.search import filters
 from localrag.store import locations
 from localrag.store.library import Library
-from localrag.types import Citation, Document, Filter, NotRead, Page, Passage, place
+from localrag.types import Citation, Document, Filter, NotRead, Page, Passage
 
 _MAX_NOT_READ = 50
 # Characters shown of a prompt injection, and on each side of a term that was searched for.
@@ -185,8 +186,7 @@ def around(library: str, document: Document, page: Page, start: int, end: int, m
         first += 1
     while end < last < len(text) and not text[last].isspace():
         last -= 1
-    spot = locations.spot(text, page.anchors, start, end)
-    where = place(page.number, page.label, (), page.unit, spot)
+    where = locations.place_at(page, start, end)
     return Citation(
         library, document.path, page.number, page.label, where, text[first:last], first, last, marker, unit=page.unit
     )
@@ -195,19 +195,19 @@ def around(library: str, document: Document, page: Page, start: int, end: int, m
 def placed(
     citations: Sequence[Citation], passages: Sequence[Passage], libraries: Sequence[Library]
 ) -> tuple[Citation, ...]:
-    """Return citations with the cells, or the time, of just their words, where their page knows such places."""
+    """Return citations with the place of just their words: their cells, time or heading, not those of the passage."""
     stores = {library.name: library for library in libraries}
+    page_of = cache(lambda library, document_id, position: stores[library].page(document_id, position))
     found = []
     for citation in citations:
         own = (citation.library, citation.document, citation.page)
         for passage in passages:
-            inside = passage.start <= citation.start < passage.end
-            if passage.spot and inside and (passage.library, passage.document, passage.page) == own:
-                page = stores[passage.library].page(passage.document_id, passage.position)
+            inside = (passage.library, passage.document, passage.page) == own
+            inside = inside and passage.start <= citation.start < passage.end
+            if inside and (passage.spot or passage.page is None):
+                page = page_of(passage.library, passage.document_id, passage.position)
                 if page is not None:
-                    spot = locations.spot(page.text, page.anchors, citation.start, citation.end)
-                    where = place(citation.page, citation.label, passage.heading, citation.unit, spot)
-                    citation = replace(citation, place=where)
+                    citation = replace(citation, place=locations.place_at(page, citation.start, citation.end))
                     break
         found.append(citation)
     return tuple(found)

@@ -20,8 +20,9 @@ from localrag import quantities
 from localrag.answer.values import in_digits
 from localrag.answer.verify import subjects
 from localrag.quantities import NUMBER_WORDS, TIME_UNITS, find_dates, format_date, lazy_re, load_patterns, phrases
+from localrag.store.locations import place_at
 from localrag.store.sentences import sentences
-from localrag.types import Citation, Page, place
+from localrag.types import Citation, Page
 
 Kind = Literal["payment", "notice", "renewal", "end", "duty", "right", "condition"]
 
@@ -108,8 +109,9 @@ def find(library: str, document: str, pages: Sequence[Page]) -> list[Deadline]:
 
 
 def _sentences(library: str, document: str, page: Page) -> Iterator[_Sentence]:
-    where, lead = place(page.number, page.label, (), page.unit), ""
+    lead = ""
     for start, end in sentences(page.text):
+        where = place_at(page, start, end)
         quote = page.text[start:end]
         text = " ".join(quote[:_MAX_SENTENCE].split())
         item = bool(_ITEM.match(text))

@@ -21,9 +21,9 @@ from localrag.answer.stages import Prompt, Query, Route
 from localrag.answer.verify import links
 from localrag.answer.verify.citations import cite_span, terms
 from localrag.quantities import phrases, plural
-from localrag.store import text_analysis
+from localrag.store import locations, text_analysis
 from localrag.store.sentences import sentences
-from localrag.types import Answer, Heading, Passage
+from localrag.types import Answer, Passage
 
 _ASKS, _LEADS, _GENERAL, _BEFORE, _INCLUDES, _NEGATED = phrases(
     "localrag.answer", "lists", "asks", "leads", "general", "before", "includes", "negated"
@@ -190,9 +190,8 @@ def _places(query: Query, passages: Sequence[Passage]) -> list[_Place]:
         for spans in find(text):
             start, lead = spans[0][0], " ".join(text[slice(*spans[0])].split())
             if start < min(passage.end, pages[0].end) and passage.start < spans[-1][1]:
-                path: list[Heading] = []
-                for one in (one for _, page in both[:1] if page for one in page.headings if one.start <= start):
-                    path = [*(above for above in path if above.level < one.level), one]
+                page = both[0][1]
+                path = locations.above(page, start) if page is not None else ()
                 above = tuple(one.title for one in path) or passage.heading[-2:]
                 place = _Place(tuple(pages), text, spans, lead, above, name)
                 found.setdefault((library.name, document.id, passage.position, start), place)

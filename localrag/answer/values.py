@@ -133,11 +133,11 @@ def _dated(text: str) -> tuple[int, ...] | None:
     return (int(alone["year"]),) if (alone := _DATE_WORDS.match(text)) else None
 
 
-# Adjectives between a number and its unit, and the unit behind an article.
+# Adjectives between a number and its unit, and the unit behind an article, which is "per" in "1.5% a month".
 _BETWEEN = re.compile(r"\b(?:calendar|business|working|full|consecutive|additional)[\s-]+|\bU\.?S\.? (?=dollar)", re.I)
 _SPANS = "|".join(sorted(TIME_UNITS, key=len, reverse=True))
 _UNIT = rf"(?=(?:{_SPANS})\b)"
-_ARTICLE = r"\b(?:an?|eine?[mnrs]?|une?)"
+_ARTICLE = r"(?<![%\d]\s)(?<!percent\s)\b(?:an?|eine?[mnrs]?|une?)"
 
 
 def in_digits(text: str) -> str:

@@ -125,18 +125,23 @@ class Clauses:
         import numpy as np
 
         column, model = self._column(clause), self._model
-        spans, texts, scores = self._scored(document_id)
-        own = scores[:, column]
+        spans, texts, _ = self.scored(document_id)
+        own = self.scores(document_id, clause)
         logits = np.clip(model.slope[column] * own + model.offset[column], -30, 30)
         best = np.argsort(-own, kind="stable")[:k]
         return [ClauseSentence(spans[n], texts[n], float(1 / (1 + np.exp(-logits[n])))) for n in best]
+
+    def scores(self, document_id: int, clause: str) -> Scores:
+        """Return the score of each sentence of a document; of shape (sentences,)."""
+        return self.scored(document_id)[2][:, self._column(clause)]
 
     def _column(self, clause: str) -> int:
         if clause not in self._model.clauses:
             raise NotFoundError(f"no clause {clause!r}", "There are: " + ", ".join(self._model.clauses))
         return self._model.clauses.index(clause)
 
-    def _scored(self, document_id: int) -> tuple[list[Sentence], list[str], Scores]:
+    def scored(self, document_id: int) -> tuple[list[Sentence], list[str], Scores]:
+        """Return the sentences of a document, their texts, and their scores, of shape (sentences, kinds)."""
         if self._last is None or self._last[0] != document_id:
             pages = [page.text for page in self._library.pages(document_id)]
             spans = [Sentence(n, *span) for n, text in enumerate(pages) for span in split(text)]
@@ -178,7 +183,7 @@ def features(texts: Sequence[str]) -> Iterator[list[tuple[set[str], float]]]:
         ]
         yield [(names, weight / max(len(names), _MIN_SIZE) ** 0.5) for names, weight in blocks if names]
         before, since = own, since + 1
-        if _is_heading(text):
+        if is_heading(text):
             heading, since = own, 0
 
 
@@ -192,8 +197,8 @@ def _stem(word: str) -> str:
     return stem(word.lower(), "english")
 
 
-def _is_heading(text: str) -> bool:
-    """Whether a sentence is short, and each of its words begins with a capital or is a common one."""
+def is_heading(text: str) -> bool:
+    """Return whether a sentence is short, and each of its words begins with a capital or is a common one."""
     words = [word for word in text.split() if word[0].isalpha()]
     return (
         0 < len(words) <= len(text.split()) <= _MAX_HEADING

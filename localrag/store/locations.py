@@ -1,4 +1,4 @@
-"""Name the place of a span inside a page: the cells of a sheet, or the time in a transcript.
+"""Name the place of a span inside a page: the cells of a sheet, the time in a transcript, the heading over it.
 
 The cells of a row are separated by " | "; a bar inside a cell is escaped, so that no space precedes it.
 """
@@ -10,10 +10,26 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from operator import attrgetter
 
-from localrag.types import Anchor
+from localrag.types import Anchor, Heading, Page, place
 
 _CELL = re.compile(r"([A-Z]{1,3})([1-9][0-9]*)")
 _BETWEEN = re.compile(r"[ \n]|(?<!\\)\|")  # separators between cells
+
+
+def place_at(page: Page, start: int, end: int) -> str:
+    """The place of [start, end) as a person would look it up (`types.place`), under the headings over its start."""
+    titles = tuple(one.title for one in above(page, start))
+    return place(page.number, page.label, titles, page.unit, spot(page.text, page.anchors, start, end))
+
+
+def above(page: Page, at: int) -> list[Heading]:
+    """The headings of a page that an offset is under, the highest first."""
+    path: list[Heading] = []
+    for one in page.headings:
+        if one.start > at:
+            break
+        path = [*(higher for higher in path if higher.level < one.level), one]
+    return path
 
 
 def spot(text: str, anchors: Sequence[Anchor], start: int, end: int) -> str:

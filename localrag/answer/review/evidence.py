@@ -4,6 +4,10 @@ Each passage has the cosine of its vector to the item's question and to its exam
 that it holds (BM25, as in a search), and whether it has a heading of the clause. A logistic regression makes one
 likelihood of the best of each. An item may also name a kind of clause of the classifier (`search/clauses.py`).
 
+The quote is the sentence with most words of one of the examples, in a passage that fits, and by the classifier. It is
+no heading, unless an example is one, and rather one with a value, where that is asked for and the classifier does not
+know the clause.
+
 The weights come from 40 contracts, each kind of clause judged with the weights of the others
 (benchmarks/review.py --fit): of what is put below 0.1, 97 % is absent, above 0.9, 89 % is there; with the classifier,
 96 % below 0.2, 92 % above 0.6. Limits: English headings; a clause worded unlike its examples looks absent.
@@ -13,22 +17,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from bisect import bisect
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localrag.answer.review.playbook import Item
+from localrag.answer import context, values
+from localrag.answer.review.playbook import MEASURED, Item
 from localrag.answer.stages import Pair
-from localrag.answer.verify.citations import cite_span
+from localrag.answer.verify.citations import cite_span, terms
 from localrag.search import clauses, ranking
 from localrag.search import query as queries
 from localrag.search.retrieval import Searcher
 from localrag.store.library import Library
-from localrag.store.text_analysis import FALLBACK
-from localrag.types import Citation, Document, Passage
+from localrag.store.text_analysis import COMMON, FALLBACK
+from localrag.types import Citation, Document, Page, Passage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,11 +46,16 @@ _WITH_EXAMPLES = (3.0, 0.5, 5.5, 7.4, 3.0), -6.1
 _WITHOUT = (7.2, 0.0, 8.0, 0.0, 3.0), -6.2
 # Weights of: how far the classifier's log odds are above its threshold, and the log odds above; and the rest.
 _CLASSIFIED, _MAX_ODDS = (0.71, 0.5, -0.47), 9.2
-_MAX_QUOTE = 400
+# Of a quote: the weight of its words and its passage beside the classifier's score, that of a value, that of a label
+# ("Rent: EUR 900", "| Rent | EUR 900 |"), and how many sentences are looked through for both; that of the first
+# sentence, for what the first sentences of a contract say.
+_WORDED, _VALUE, _LABEL, _TRIED, _OPENING = 2.0, 1.0, 1.0, 20, 5.0
+_FIRST = ("document-name", "parties", "agreement-date")
+_MAX_QUOTE, _MAX_MARKS = 400, 16
+_RULE = re.compile(r"\s*\|[\s:|-]+\|(?:\n|$)")  # below the head of a table
 _RELIABLE = 0.65  # F1 by which the classifier is trusted without the model
 # "12. Governing Law." or "Section 4.2 GOVERNING LAW:" at the beginning of a line.
 _NUMBER = r"^[ \t]*(?:(?:section|article|clause)\s+)?(?:\(?[\dIVXivxa-z]{1,4}(?:\.\d{1,2}){0,3}[.)]{0,2}[ \t]+)?"
-_FEATURES = ("dense", "like", "lexical", "wording", "heading")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,7 @@ class Evidence:
     passages: tuple[Passage, ...]
     odds: float  # log odds
     of: int  # passages of the document
-    quote: Citation | None = None  # the sentence that the classifier takes for the clause
+    quote: Citation | None = None  # the sentence that is the clause, if any is
     known: bool = False  # the classifier counted
     reliable: bool = False  # it knows this kind of clause well
     features: tuple[float, ...] = ()  # the best of each, and how far the classifier's log odds are above its threshold
@@ -79,8 +90,8 @@ class Clauses:
     def evidence(self, item: Item, pair: Pair, k: int = 3) -> Evidence:
         """Return the k passages of a document that fit an item best, and the likelihood that it has the clause."""
         text = self._of(pair)
-        if not text.passages:
-            return Evidence((), -math.inf, 0)
+        if not text.sentences:
+            return Evidence((), -math.inf, len(text.passages))
         sought = self._sought.get(item) or _sought(item, self._library, self._searcher)
         self._sought[item] = sought
         cosines = text.vectors @ sought.vectors.T
@@ -94,34 +105,48 @@ class Clauses:
         weights, rest = _WITH_EXAMPLES if examples else _WITHOUT
         scores = features @ np.array(weights, np.float32) + rest
         best = np.argsort(-scores, kind="stable")[:k]
-        passages = tuple(
-            replace(
-                text.passages[n],
-                score=float(scores[n]),
-                signals=dict(zip(_FEATURES, map(float, features[n]), strict=True)),
-            )
-            for n in best
-        )
+        passages = tuple(replace(text.passages[n], score=float(scores[n])) for n in best)
         odds = float(features.max(0) @ np.array(weights, np.float32) + rest)
         found = Evidence(passages, odds, len(text.passages), features=tuple(map(float, features.max(0))))
-        # The classifier knows English only.
-        return self._classified(item, pair[1], text, found) if item.clause and pair[1].language == FALLBACK else found
+        known = item.clause and pair[1].language == FALLBACK  # the classifier knows English only
+        found = self._classified(item, pair[1], found) if known else found
+        return self._quoted(item, pair, text, scores, sought.label, found)
 
-    def _classified(self, item: Item, document: Document, text: _Text, found: Evidence) -> Evidence:
-        """Add what the classifier says: the odds, its best sentence, and the passage with it, first."""
+    def _classified(self, item: Item, document: Document, found: Evidence) -> Evidence:
+        """Add what the classifier says."""
         best = self._classifier.find(document.id, item.clause, 1)
-        if not best:
-            return found
         above = _log_odds(best[0].probability) - _log_odds(self._classifier.threshold(item.clause))
-        at, quote = _cited(best[0].sentence, text.passages) or (None, None)
-        passages = {(one.position, one.start): one for one in (at, *found.passages) if one is not None}
         of_classifier, of_others, rest = _CLASSIFIED
         return replace(
-            found, passages=tuple(passages.values())[: len(found.passages)],
-            odds=of_classifier * above + of_others * found.odds + rest,
-            quote=quote, known=True,
+            found, odds=of_classifier * above + of_others * found.odds + rest, known=True,
             reliable=self._classifier.f1(item.clause) >= _RELIABLE, features=(*found.features, above),
         )  # fmt: skip
+
+    def _quoted(
+        self, item: Item, pair: Pair, text: _Text, scores: NDArray[Any], label: re.Pattern[str], found: Evidence
+    ) -> Evidence:  # fmt: skip
+        """Add the sentence that words the clause best, and put the passage that holds it first."""
+        library, document = pair
+        fit = _WORDED * (text.shares(item) + scores[text.passage_of] / 10)
+        if found.known:
+            fit += self._classifier.scores(document.id, item.clause)
+        opening = item.clause in _FIRST
+        fit += opening * _OPENING / (1 + np.arange(len(fit)) / 5)
+        if not any(map(clauses.is_heading, item.like)):
+            fit[text.headings] -= 2 * _TRIED
+        for n in np.argsort(-fit, kind="stable")[:_TRIED]:
+            fit[n] += _LABEL * (label.match(text.texts[n]) is not None)
+            fit[n] -= 2 * (opening and text.texts[n].startswith("|"))  # they are hardly said in a row
+            if item.type in MEASURED and (opening or not found.known):
+                fit[n] += _VALUE * (values.read(item.type, text.texts[n]) is not None)
+        n = int(np.argmax(fit))
+        (_, start, end), at = text.sentences[n], text.passages[text.passage_of[n]]
+        first, last = start - at.start, min(end, at.end) - at.start
+        if last - first > _MAX_QUOTE:
+            last = first + len(at.text[first : first + _MAX_QUOTE].rpartition(" ")[0])
+        (quote,) = context.placed([cite_span(at, first, last)], [at], [library])
+        passages = {(one.position, one.start): one for one in (at, *found.passages)}
+        return replace(found, passages=tuple(passages.values())[: len(found.passages)], quote=quote)
 
     def _of(self, pair: Pair) -> _Text:
         library, document = pair
@@ -129,20 +154,8 @@ class Clauses:
         if self._text is None or self._text[0] != state:
             if self._text is not None and self._text[0][1] != library.generation:
                 self._sought = {}  # an ingest changed the numbers of passages
-            self._text = state, _text(library, document.id)
+            self._text = state, _text(library, document, self._classifier)
         return self._text[1]
-
-
-def _cited(sentence: clauses.Sentence, passages: Sequence[Passage]) -> tuple[Passage, Citation] | None:
-    """Return the passage that holds the beginning of a sentence, and the sentence as a quote."""
-    position, start, end = sentence
-    at = next((one for one in passages if one.position == position and one.start <= start < one.end), None)
-    if at is None:
-        return None
-    first, last = start - at.start, min(end, at.end) - at.start
-    if last - first > _MAX_QUOTE:
-        last = first + len(at.text[first : first + _MAX_QUOTE].rpartition(" ")[0])
-    return at, cite_span(at, first, last)
 
 
 def _log_odds(share: float) -> float:
@@ -152,11 +165,35 @@ def _log_odds(share: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """The passages of a document with their ids and vectors, of shape (passages, dimension)."""
+    """The passages of a document with their ids and vectors, of shape (passages, dimension), and its sentences.
+
+    `passage_of` has the last passage that holds the beginning of each sentence, `headings` those that are no
+    sentence, and `words` the sentences that have each word.
+    """
 
     passages: tuple[Passage, ...]
     ids: NDArray[np.int64]
     vectors: Rows
+    language: str
+    sentences: list[clauses.Sentence]
+    texts: list[str]
+    passage_of: NDArray[np.int64]
+    headings: NDArray[np.int64]
+    words: dict[str, list[int]]
+
+    def shares(self, item: Item) -> Rows:
+        """Return the share of the words of one example, or of the question, that each sentence has, the rare more."""
+        best = np.zeros(len(self.sentences), np.float32)
+        for example in item.like or (item.question,):
+            own, whole = np.zeros_like(best), 0.0
+            for word in terms(example, self.language):
+                if word[0].isdigit():  # an example's figure is of no contract
+                    continue
+                at = self.words.get(word, [])
+                whole += (weight := math.log(1 + len(best) / max(1, len(at))))
+                own[at] += weight
+            best = np.maximum(best, own / (whole or 1.0))
+        return best
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +203,38 @@ class _Sought:
     vectors: Rows
     words: tuple[Rows, ...]
     heading: re.Pattern[str]
+    label: re.Pattern[str]
 
 
-def _text(library: Library, document_id: int) -> _Text:
-    chunks = library.chunks_of(document_id)
+def _text(library: Library, document: Document, classifier: clauses.Clauses) -> _Text:
+    chunks = library.chunks_of(document.id)
     ids = np.array([chunk.passage_id for chunk in chunks], np.int64)
-    if not chunks:
-        return _Text((), ids, np.zeros((0, 0), np.float32))
-    known, vectors = library.vectors(ids.tolist())
+    known, vectors = library.vectors(ids.tolist()) if chunks else (ids, np.zeros((0, 0), np.float32))
+    passages = tuple(ranking.as_passage(library, chunk) for chunk in chunks)
+    sentences, texts, _ = classifier.scored(document.id)
+    language = document.language if document.language in COMMON else FALLBACK
+    words = defaultdict[str, list[int]](list)
+    for n, text in enumerate(texts):
+        for word in terms(text, language):
+            words[word].append(n)
+    pages = library.pages(document.id)
+    headings = [n for n, one in enumerate(sentences) if _is_heading(pages[one.position], one)]
+    begins = [(one.position, one.start) for one in passages]
+    passage_of = [bisect(begins, one[:2]) - 1 for one in sentences]
     return _Text(
-        tuple(ranking.as_passage(library, chunk) for chunk in chunks), ids, vectors[np.searchsorted(known, ids)]
-    )
+        passages, ids, vectors[np.searchsorted(known, ids)], language, sentences, texts,
+        np.array(passage_of, np.int64), np.array(headings, np.int64), words,
+    )  # fmt: skip
+
+
+def _is_heading(page: Page, sentence: clauses.Sentence) -> bool:
+    """Return whether a line is a heading, or the head of a table."""
+    _, start, end = sentence
+    text = page.text[start:end]
+    if text.startswith("|"):
+        return _RULE.match(page.text, end) is not None
+    titles = (one.title for one in page.headings if one.start == start)
+    return (clauses.is_heading(text) and ": " not in text) or any(len(text) < len(one) + _MAX_MARKS for one in titles)
 
 
 def _sought(item: Item, library: Library, searcher: Searcher) -> _Sought:
@@ -188,4 +246,6 @@ def _sought(item: Item, library: Library, searcher: Searcher) -> _Sought:
     groups = [queries.understand(text, languages).groups for text in (item.question, *item.like)]
     words = tuple(library.text.scores(own, library.generation) for own in groups)
     names = "|".join(r"\s+".join(map(re.escape, name.split())) for name in (item.headings or (item.name,)))
-    return _Sought(np.stack(vectors), words, re.compile(rf"{_NUMBER}(?:{names})[ \t]*(?:[.:—–-]|$)", re.I | re.M))
+    heading = re.compile(rf"{_NUMBER}(?:{names})[ \t]*(?:[.:—–-]|$)", re.I | re.M)
+    label = re.compile(rf"(?:\|\s*|{_NUMBER})(?:{names}|{re.escape(item.name)})\s*[:|]", re.I)
+    return _Sought(np.stack(vectors), words, heading, label)

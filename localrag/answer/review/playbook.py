@@ -121,7 +121,8 @@ class Playbook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         said = "\n".join((document.path.rpartition("/")[2], document.title, text[:_FIRST_LINES]))
         if not self.kinds or any(_called(kind).search(said) for kind in self.kinds):
             return ""
-        return f"neither its name nor its first lines say “{self.kinds[0]}”: perhaps it is of another kind"
+        said = f"neither its name nor its first lines say “{self.kinds[0]}”"
+        return f"{said}: perhaps it is of another kind, so positions do not count"
 
     def item(self, item_id: str) -> Item:
         """Return an item by its id, or raise NotFoundError."""

@@ -21,7 +21,6 @@ from localrag.answer.stages import Pair
 from localrag.answer.survey import survey
 from localrag.answer.survey.leaf import Leaf, Material
 from localrag.answer.survey.leaf_question import Kind, LeafQuestion
-from localrag.answer.verify.citations import nearest
 from localrag.events import Reviewed
 from localrag.quantities import phrases, plural
 from localrag.search.retrieval import Searcher
@@ -29,7 +28,7 @@ from localrag.store.library import Library
 from localrag.store.reviews import Kept, Reviews, key_of, now
 from localrag.types import Citation, Document, Finding, Looked, NotRead, Passage
 
-_VERSION = "4"  # of how an item is looked for: another one asks everything again
+_VERSION = "5"  # of how an item is looked for: another one asks everything again
 # Likelihoods from which code alone decides, and below which a clause is absent; between, it is unsure.
 _FOUND_BY_CODE, _ABSENT_BY_CODE = 0.85, 0.1
 # A clause is there from the first by the classifier, if it knows the kind well, and absent below the second.
@@ -71,8 +70,8 @@ def run(pairs: Sequence[Pair], work: Work) -> Iterator[Reviewed]:
         done, remark = number * items, work.playbook.remark(document, library.page_text(document.id, 0))
         for item, looked in _looked((library, document), store, kept, work):
             done += 1
-            finding = _finding(item, looked, (library, document), work, kept, earlier, looked.at >= since)
-            yield Reviewed(done, len(pairs) * items, number + 1, len(pairs), replace(finding, remark=remark))
+            finding = _finding(item, looked, (library, document), work, kept, earlier, looked.at >= since, remark)
+            yield Reviewed(done, len(pairs) * items, number + 1, len(pairs), finding)
         if work.stop():
             work.stopped = work.stopped or done < len(pairs) * items
             return
@@ -141,14 +140,14 @@ def _key(item: Item, library: Library, work: Work) -> str:
 
 def _by_code(item: Item, found: Evidence, document: Document) -> Looked | None:
     """Return what code decides alone; None where the model is to be asked."""
-    if not found.of:
+    quote = found.quote
+    if quote is None:
         return Looked(None, "", None, None, "nothing: it has no text", "", now())
     read = f"{_READ if found.known else _all(found.of)} compared by code, none read by the model"
     if found.likelihood < (_UNLIKELY if found.known else _ABSENT_BY_CODE):
         return _absent(found.likelihood, read, "", document)
-    quote = _quote(item, found)
-    least = _FOUND_BY_CODE if not found.known else LIKELY if found.reliable and not _turned(item, quote) else 1.0
-    if found.likelihood < least or quote is None or not _readable(item, quote):
+    least = _FOUND_BY_CODE if not found.known else LIKELY if found.reliable else 1.0
+    if found.likelihood < least or _turned(item, quote) or not _readable(item, quote):
         return None
     return Looked(True, _words(item, quote), quote, found.likelihood, read, "", now())
 
@@ -164,18 +163,9 @@ def _all(count: int) -> str:
     return "the only passage" if count == 1 else f"all {count} passages"
 
 
-def _topic(item: Item) -> str:
-    return " ".join((item.question, *item.like))
-
-
-def _quote(item: Item, found: Evidence) -> Citation | None:
-    return found.quote or next(iter(nearest(_topic(item), found.passages[:1])), None)
-
-
-def _turned(item: Item, quote: Citation | None) -> bool:
+def _turned(item: Item, quote: Citation) -> bool:
     """Return whether words may say the opposite of the clause: they negate something, and its examples do not."""
-    said = quote is not None and _NEGATED.search(quote.quote)
-    return item.type == "yes/no" and bool(said) and not any(map(_NEGATED.search, item.like))
+    return item.type == "yes/no" and bool(_NEGATED.search(quote.quote)) and not any(map(_NEGATED.search, item.like))
 
 
 def _readable(item: Item, quote: Citation) -> bool:
@@ -198,8 +188,9 @@ def _asked(item: Item, found: Evidence, pair: Pair, work: Work) -> Looked | None
     passages = found.passages[:1] if certain else found.passages
     work.injections += context.injections_in(passages)
     kind: Kind = "existence" if item.type == "yes/no" else "value"
-    question = LeafQuestion(kind, item.question, _topic(item), (work.playbook.kinds or _ANY)[0])
-    quote = _quote(item, found)
+    topic = " ".join((item.question, *item.like))
+    question = LeafQuestion(kind, item.question, topic, (work.playbook.kinds or _ANY)[0])
+    quote = found.quote
     standing = min(found.odds, _TURNED) if certain and kind == "existence" else found.odds
     material = Material(passages, "passages", standing=standing, cache=tools.cache([pair], ""))
     write = quote is None or not _readable(item, quote)
@@ -241,11 +232,14 @@ def _likelihood(made: Leaf, kind: Kind, found: Evidence, tools: survey.Tools) ->
 
 
 def _finding(
-    item: Item, looked: Looked, pair: Pair, work: Work, kept: Kept, earlier: Kept | None, new: bool
+    item: Item, looked: Looked, pair: Pair, work: Work, kept: Kept, earlier: Kept | None, new: bool, remark: str
 ) -> Finding:  # fmt: skip
     library, document = pair
     at = looked.citation
     compared = positions.compare(item, looked, _clause(pair, at) if item.position is not None and at else "")
+    if remark:  # a position is not one on documents of another kind
+        state = "found" if compared.state == "deviates" else compared.state
+        compared = replace(compared, state=state, as_expected=None, problem="")
     # The document may have been renamed, or restored into another library, since it was read.
     cited = None if at is None else replace(at, library=library.name, document=document.path)
     before = earlier.looked.get(_key(item, library, work)) if earlier is not None else None
@@ -254,7 +248,7 @@ def _finding(
         compared.value, compared.as_expected, compared.problem, cited, looked.confidence, looked.read, looked.model,
         note=item.note, fallback=item.fallback if compared.as_expected is False else "",
         decision=kept.decisions.get(work.playbook.title, {}).get(item.id), new=new,
-        before=_before(item, before) if before is not None else "",
+        before=_before(item, before) if before is not None else "", remark=remark,
     )  # fmt: skip
 
 

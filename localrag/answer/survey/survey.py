@@ -88,6 +88,9 @@ def put(
     library, document = pair
     share = tools.answer_from / (tools.answer_from + (1 - tools.answer_from) * math.exp(prior))
     made = leaf.ask(question, library.name, document, material, tools.model, answer_from=share, write=write, stop=stop)
+    if made is not None and made.citation is not None:
+        (citation,) = context.placed([made.citation], material.passages, [library])
+        made = replace(made, citation=citation)
     if made is not None and made.found and write and tools.settings.strict:
         return _strictly(made, question, material.passages)
     return made

@@ -21,7 +21,7 @@ from localrag.store import locations as places
 from localrag.store import text_analysis
 from localrag.store.library import Library
 from localrag.store.sentences import sentences
-from localrag.types import Answer, Citation, Conflict, Document, Page, Side, place
+from localrag.types import Answer, Citation, Conflict, Document, Page, Side
 
 # Documents of an answer, and passages of another version, that are compared.
 _MAX_DOCUMENTS, _MAX_PASSAGES = 4, 6
@@ -208,7 +208,7 @@ def _citation(library: Library, side: _Statement, page: Page, citations: list[Ci
         ):
             return known
     start, end = clip(page.text, (start, end), (first, last))
-    where = place(page.number, page.label, (), page.unit, places.spot(page.text, page.anchors, start, end))
+    where = places.place_at(page, start, end)
     made = Citation(
         library.name, side.document.path, page.number, page.label, where, page.text[start:end], start, end,
         len(citations) + 1, unit=page.unit,

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def odds(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
     def found(self: evidence.Clauses, item: Item, pair: Any, k: int = 3) -> Evidence:
         made = real(self, item, pair, k)
-        return Evidence(made.passages, given[item.id], made.of) if made.of else made
+        return replace(made, odds=given[item.id]) if made.of else made
 
     monkeypatch.setattr(evidence.Clauses, "evidence", found)
     return given
@@ -105,6 +106,17 @@ def test_what_code_leaves_open_is_asked_and_written_only_where_it_must(
     found = by_item(reviewed(assistant, "law"))
     assert (found["law"].state, found["pay"].value, found["secret"].state) == ("found", "90 days", "absent")
     assert "best 2 of" in found["secret"].read and found["secret"].model == "scripted"
+
+
+def test_words_that_say_the_opposite_are_put_to_the_model(
+    assistant: Assistant, models: Any, shelf: Shelf, odds: dict[str, float]
+) -> None:
+    odds["secret"] = 5.0
+    shelf("law", {"a.txt": f"{FILLER}\n\nThere is no duty of secrecy between the parties."})
+    models.generator.weights = [("", "no")]
+    book = Playbook("Test", (Item("secret", "Is there a duty of secrecy?", "yes/no"),))
+    found = by_item(reviewed(assistant, "law", book))["secret"]
+    assert (found.model, found.state) == ("scripted", "absent")
 
 
 def test_between_the_likelihoods_it_is_unsure(assistant: Assistant, models: Any, shelf: Shelf, odds: Any) -> None:
@@ -204,6 +216,8 @@ def test_findings_say_that_a_document_is_of_another_kind(assistant: Assistant, s
     shelf("law", {"a.txt": TEXT, "lease-1.txt": TEXT})
     ended = reviewed(assistant, "law", Playbook("Test", BOOK.items, "lease, tenancy"))
     assert {(one.document, bool(one.remark)) for one in ended.findings} == {("a.txt", True), ("lease-1.txt", False)}
+    paid = {one.document: (one.state, one.value, one.as_expected) for one in ended.findings if one.item == "pay"}
+    assert paid == {"a.txt": ("found", "90 days", None), "lease-1.txt": ("deviates", "90 days", False)}
     assert all("lease" in one.to_row()["remark"] for one in ended.findings if one.document == "a.txt")
 
 

@@ -14,7 +14,7 @@ from localrag.cli.ask import draw, follow, save_table
 from localrag.cli.keys import recipient_options
 from localrag.cli.output import echo, interruptible, print_json, remarks, say, table
 from localrag.settings import load_settings
-from localrag.types import Filter, source
+from localrag.types import Filter
 
 if TYPE_CHECKING:
     from localrag.answer.survey.extraction import Each
@@ -78,14 +78,13 @@ def extract_command(
 def _print(answer: Answer) -> None:
     """Print the rows on stdout; on stderr what was found how, and what was left out."""
     from localrag.answer.survey.survey_table import Results
+    from localrag.answer.verify import annotations
 
     results = Results(answer.question)
     results.settle(replace(answer, not_read=()))
     if columns := results.columns:
         table(columns, [[line.cells.get(name, "") for name in columns] for line in results.lines])
     echo(f"\n{answer.answer}", err=True)
-    places = [source(left.document, f"p. {left.page}" if left.page else "") for left in answer.not_read]
-    lines = [f"{place}: {left.reason}" for place, left in zip(places, answer.not_read, strict=True)]
-    remarks(lines, _MAX_REMARKS, "--json")
+    remarks(annotations.unread(answer), _MAX_REMARKS, "--json")
     if answer.stopped:
         say("Stopped. What was found is kept; the same command goes on.")

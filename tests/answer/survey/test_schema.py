@@ -14,7 +14,7 @@ from localrag.errors import LocalragError, UsageError
 
 
 def test_the_short_form_names_fields_with_their_types() -> None:
-    schema = parse("vendor, invoice_date date, total money, paid yes/no, status open|paid, items integer")
+    schema = parse("vendor, invoice_date date, total money, paid yes/no, status open|paid, items int")
     assert [(one.name, one.type, one.choices) for one in schema.fields] == [
         ("vendor", "text", ()), ("invoice_date", "date", ()), ("total", "money", ()), ("paid", "yes/no", ()),
         ("status", "choice", ("open", "paid")), ("items", "number", ()),

@@ -11,7 +11,7 @@ from localrag import policy
 from localrag.errors import UsageError
 from localrag.security import audit, storage
 from localrag.security.encryption.age import Recipients, decrypted_name
-from localrag.sessions.export.contents import contents, sources
+from localrag.sessions.export.contents import Contents, contents, sources
 from localrag.sessions.session import Session, to_json
 
 Form = Literal["md", "html", "docx", "json"]
@@ -28,13 +28,18 @@ def written(session: Session, form: Form) -> bytes:
         text = json.dumps(to_json(session) | {"sources": listed}, ensure_ascii=False, indent=2)
         # A file name that is not UTF-8 holds lone surrogates, which are valid JSON only when escaped.
         return text.encode("utf-8", "backslashreplace") + b"\n"
+    return rendered(contents(session), form)
+
+
+def rendered(made: Contents, form: str) -> bytes:
+    """The contents of an export as Markdown, HTML or DOCX."""
     if form == "docx":
         from localrag.sessions.export.word import docx
 
-        return docx(contents(session))
+        return docx(made)
     from localrag.sessions.export.text_formats import html, markdown
 
-    return (html if form == "html" else markdown)(contents(session)).encode()
+    return (html if form == "html" else markdown)(made).encode()
 
 
 def form_of(path: Path) -> Form:

@@ -10,6 +10,7 @@ from localrag.answer.survey import table_export
 from localrag.events import ReviewEnded
 from localrag.quantities import plural
 from localrag.security.encryption.age import Recipients, decrypted_name
+from localrag.sessions.export import rendered
 from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line, sources
 from localrag.types import Finding, source
 
@@ -28,15 +29,8 @@ def save(
 ) -> Path:  # fmt: skip
     """Write a report or a table of the findings; see `table_export.save`."""
     check(path)
-    report, suffix = None, decrypted_name(path).suffix.lower()
-    if suffix in (".html", ".md"):
-        from localrag.sessions.export.text_formats import html, markdown
-
-        report = (html if suffix == ".html" else markdown)(contents(findings, title, ended)).encode()
-    elif suffix == ".docx":
-        from localrag.sessions.export.word import docx
-
-        report = docx(contents(findings, title, ended))
+    form = decrypted_name(path).suffix.lower()[1:]
+    report = rendered(contents(findings, title, ended), form) if form in ("docx", "html", "md") else None
     return table_export.save([one.to_row() for one in findings], path, title, record_of, recipients, report)
 
 

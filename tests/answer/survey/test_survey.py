@@ -55,6 +55,19 @@ def test_the_law_of_a_nation_that_is_named_nowhere_costs_no_model(
     assert not any("Kansas" in message.whole for told in models.generator.prompts for message in told)
 
 
+def test_a_contract_without_the_clause_costs_no_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    insured = (
+        "Insurance. Supplier shall maintain comprehensive general liability insurance of $1,000,000 per occurrence."
+    )
+    shelf("supply", {"a.txt": FILLER, "b.txt": f"{FILLER} {insured}"})
+    models.generator.script = [("", reply(quote=insured))]
+    # In the words of the playbook, since the embedder of the tests knows words only.
+    question = "Which contracts require a party to have insurance?"
+    _, answer = ask(assistant, question, "supply")
+    assert [(row["document"], row["found"]) for row in answer.table] == [("a.txt", False), ("b.txt", True)]
+    assert all("Supplier" in text for text in told(models))
+
+
 def test_short_documents_are_read_whole_and_long_ones_in_passages(
     assistant: Assistant, models: Any, shelf: Shelf
 ) -> None:

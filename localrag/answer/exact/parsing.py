@@ -60,7 +60,18 @@ class DocumentList:
         return "count" if self.kind == "count" else "sort" if self.order != "path" else "list"
 
 
-Task = TermSearch | IdentifierSearch | DocumentList
+@dataclass(frozen=True, slots=True)
+class CommentSearch:
+    """The comments in documents: on a clause, by an author; `side` if the question says “the other side”."""
+
+    clause: str = ""
+    by: str = ""
+    within: str = ""
+    side: bool = False
+    verb = "list"
+
+
+Task = TermSearch | IdentifierSearch | DocumentList | CommentSearch
 
 _MAX_QUESTION, _MAX_NAME_WORDS = 600, 10
 _WORDS = load_words("localrag.answer", "words.toml")["exact"]
@@ -74,10 +85,11 @@ _POLITE, _ALL, _THE_ONE, _NO_DOCUMENT, _IS_A_DOCUMENT, _PART, _ABOUT_A_TERM, _AB
     lazy_re(_PATTERNS[name][0], re.I)
     for name in "polite all the_one no_document is_a_document part about_a_term about_files".split()
 )
-_COUNT, _COUNT_IN, _FIND, _HOLDING, _IDENTIFIED, _COUNT_FILES, _LIST_FILES, _LIST_SOME, _FIRST_FILES = (
+_COUNT, _COUNT_IN, _FIND, _HOLDING, _IDENTIFIED, _COUNT_FILES, _LIST_FILES, _LIST_SOME, _FIRST_FILES, _COMMENTS = (
     tuple(lazy_re(rf"^{form}[?.! ]*$", re.I) for form in _PATTERNS[name])
     for name in (
         "count", "count_in", "find", "holding", "identified", "count_files", "list_files", "list_some", "first_files",
+        "comments",
     )
 )  # fmt: skip
 
@@ -88,7 +100,7 @@ def parse(question: str) -> Task | None:
     if not text or len(text) > _MAX_QUESTION:
         return None
     text = _POLITE.sub("", text)
-    return _term(text) or _identifier(text) or _documents(text)
+    return _term(text) or _identifier(text) or _documents(text) or _comments(text)
 
 
 def document_name(words: str | None, *, sure: bool = False) -> str | None:
@@ -142,6 +154,16 @@ def _identifier(text: str) -> IdentifierSearch | TermSearch | None:
                 return TermSearch(f"{label} {value}", "find", within)  # a lone 7 is everywhere
         if label or _looks_like_code(value):
             return IdentifierSearch(value, label, within)
+    return None
+
+
+def _comments(text: str) -> CommentSearch | None:
+    for match in filter(None, (pattern.match(text) for pattern in _COMMENTS if "comment" in text.lower())):
+        groups = match.groupdict()
+        within = document_name(groups.get("in") or groups.get("of"))
+        if within is not None:
+            by = re.sub(r"^the ", "", groups.get("by") or groups.get("who") or "", flags=re.I)
+            return CommentSearch(groups.get("clause") or "", by, within, bool(groups.get("side")))
     return None
 
 

@@ -1,4 +1,4 @@
-"""Count and find words, phrases and identifiers in documents, with every place, without a model.
+"""Count and find words, phrases, identifiers and comments in documents, with every place, without a model.
 
 Words match whole, in any case, with any quotes, dashes and line breaks; nothing is stemmed. The full text only says
 which pages can hold a term. Limit: a run of letters that is longer than a whole passage is not found.
@@ -15,9 +15,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from localrag.answer import context
-from localrag.answer.exact.parsing import DocumentList, IdentifierSearch, Task, TermSearch, document_name
+from localrag.answer.exact.parsing import CommentSearch, DocumentList, IdentifierSearch, Task, TermSearch, document_name
+from localrag.answer.verify.locate import locate
 from localrag.errors import NotFoundError
-from localrag.quantities import plural
+from localrag.quantities import lazy_re, plural
 from localrag.search import filters
 from localrag.store import text_analysis
 from localrag.store.library import Library
@@ -44,6 +45,8 @@ def run(task: Task, documents: Pairs, only: Filter, stop: Callable[[], bool] = l
     if not chosen:
         hint = "Ask “list the documents” to see which there are."
         return ExactAnswer(f"No document is called “{task.within}”. {hint}", False)
+    if isinstance(task, CommentSearch):
+        return _comments(task, chosen, only, stop)
     search = _Search(chosen, only, stop, named=bool(task.within))
     if isinstance(task, IdentifierSearch):
         search.run(lambda text: find_identifier(text, task.value))
@@ -405,3 +408,80 @@ def _facts(row: Row) -> str:
     pages = "" if row["pages"] is None else plural(row["pages"], "page")
     facts = [row["date"][:10] or "no date", pages, shown, f"{row['characters']:,} characters"]
     return f" ({', '.join(fact for fact in facts if fact)})"
+
+
+# --- comments -----------------------------------------------------------------------------------------------
+
+# As readers keep them: below their paragraph in Word, below their page in a PDF, there with the words that they mark.
+_COMMENT = lazy_re(
+    r"\[(?:Comment|Reply|Insertion|Struck out|Stamp)(?: by (?P<by>[^\n]{1,80}?))?(?:, (?P<date>\d{4}(?:-\d\d){0,2}))?"
+    r"(?:, on “(?P<on>[^”\n]*)”)?: (?P<said>[^\n]*)\]$",
+    re.M,
+)
+_NUMBER = lazy_re(
+    r"^[ \t#*|“\"]*(?:(?:(?:clause|section|article|paragraph)\s|§\s?)(?P<named>\d{1,3}(?:\.\d{1,3})*)"
+    r"|(?P<id>\d{1,3}(?:\.\d{1,3})+|\d{1,3}(?=[.)])))[.):]?(?=\s)",
+    re.I | re.M,
+)
+
+
+def _comments(task: CommentSearch, chosen: Pairs, only: Filter, stop: Callable[[], bool]) -> ExactAnswer:
+    """List comments by place, each quoted beside what it is about."""
+    rows, cited, others, stopped = list[Row](), list[Citation](), set[str](), False
+    for library, document in chosen:
+        clause = ""
+        for page in library.pages(document.id):
+            stopped = stopped or stop()
+            for one in () if stopped or not filters.has_page(only, page.number) else _COMMENT.finditer(page.text):
+                about = _about(page.text, one, document.paged)
+                number = _clause(page.text[: about[1]], clause) if about else ""
+                by = one["by"] or "an unknown author"
+                if f"{number}.".startswith(task.clause and f"{task.clause}.") and task.by.casefold() in by.casefold():
+                    spans = filter(None, (one.span(), about))
+                    new = [context.around(library.name, document, page, *span, len(cited) + at)
+                           for at, span in enumerate(spans, 1)]  # fmt: skip
+                    cited += new
+                    rows.append({
+                        "library": library.name, "document": document.path, "place": new[0].place, "clause": number,
+                        "author": by, "date": one["date"] or "", "comment": one["said"],
+                        "about": " ".join(new[1].quote.split()) if about else "", "marker": new[0].marker,
+                    })  # fmt: skip
+                else:
+                    others.add(f"{by}{number and f' (clause {number})'}")
+            clause = _clause(page.text, clause)
+    wanted = f"{task.clause and f' on clause {task.clause}'}{task.by and f' by {task.by}'}"
+    scope = chosen[0][1].path if len(chosen) == 1 else plural(len(chosen), "document")
+    lines = [f"{plural(len(rows), 'comment') if rows else 'No comment'}{wanted} in {scope}{':' if rows else '.'}"]
+    lines += [*map(_comment_line, rows[:_MAX_LINES]), *more(rows)]
+    if others and not rows:
+        lines.append(f"There are comments by {', '.join(sorted(others)[:_MAX_LINES])}.")
+    lines += ["Which side an author is on is not in the comments."] * bool(task.side and rows)
+    lines += ["It was stopped, so there may be more."] * stopped
+    return ExactAnswer("\n".join(lines), bool(rows), tuple(cited), tuple(rows), stopped)
+
+
+def _comment_line(row: Row) -> str:
+    where = (row["clause"] and f"clause {row['clause']}", row["document"], row["place"])
+    about = f", on “{row['about']}” [{row['marker'] + 1}]" if row["about"] else ""
+    who = ", ".join(filter(None, (row["author"], row["date"])))
+    return f"- {who} ({', '.join(filter(None, where))}): “{row['comment']}” [{row['marker']}]{about}"
+
+
+def _about(text: str, comment: re.Match[str], paged: bool) -> tuple[int, int] | None:
+    """Return the words that a comment marks, else the paragraph above it; None where a page has neither."""
+    if comment["on"]:
+        return locate(comment["on"], text[: comment.start()])
+    end = comment.start()
+    while not paged and (end := len(text[:end].rstrip())):
+        start = text.rfind("\n", 0, end) + 1
+        if not _COMMENT.fullmatch(text, start, end):
+            return start, end
+        end = start
+    return None
+
+
+def _clause(text: str, before: str) -> str:
+    """Return the number of the last clause that begins in a text."""
+    for one in _NUMBER.finditer(text):
+        before = one["named"] or one["id"]
+    return before

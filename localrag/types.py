@@ -562,6 +562,7 @@ class Looked(_Value):
         read: what was read for it, in words.
         model: the model that was asked; empty where code decided.
         at: when (ISO 8601, UTC).
+        item, type: the item's id and its type, where that is date or duration.
     """
 
     found: bool | None
@@ -571,6 +572,8 @@ class Looked(_Value):
     read: str
     model: str
     at: str
+    item: str = ""
+    type: Literal["", "date", "duration"] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -524,13 +524,21 @@ class Assistant:
         Also returns what was not read; `stop` is polled at every document.
         """
         from localrag.answer import deadlines
+        from localrag.answer.verify import conflicts
+        from localrag.answer.verify.related_documents import Related
+        from localrag.store.reviews import Reviews
 
         opened = [self.library(name) for name in libraries]
         chosen = filters.chosen(opened, filters.of(documents))
         found: list[Deadline] = []
         read = list(takewhile(lambda pair: not stop(), chosen.documents))
+        related = {library.name: Related(library, library.documents()) for library in opened}
         for library, document in read:
-            found += deadlines.find(library.name, document.path, library.pages(document.id))
+            pages, reviewed = library.pages(document.id), Reviews(library).of(document).dated
+            own = deadlines.find(library.name, document.path, pages, reviewed)
+            with library.snapshot():
+                amended = conflicts.amended(library, document, related[library.name]) if own else ()
+                found += deadlines.with_amendments(own, amended)
         period = bool(since or until)
         found = [one for one in found if not period or (one.date and filters.within(since, one.date, until))]
         self._record(opened, "dates", "", "", [one.citation for one in found], documents=len(read), dates=len(found))

@@ -11,20 +11,20 @@ is read as two; a date with two readings, or without a year, is given in words.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple, cast
 
 from localrag import quantities
-from localrag.answer.values import in_digits
+from localrag.answer import values
 from localrag.answer.verify import subjects
 from localrag.quantities import NUMBER_WORDS, TIME_UNITS, find_dates, format_date, lazy_re, load_patterns, phrases
 from localrag.store.locations import place_at
 from localrag.store.sentences import sentences
-from localrag.types import Citation, Page
+from localrag.types import Citation, Looked, Page
 
-Kind = Literal["payment", "notice", "renewal", "end", "duty", "right", "condition"]
+Kind = Literal["payment", "notice", "renewal", "end", "duty", "right", "condition", "item"]
 
 _P = {name: lazy_re("|".join(lines), 0 if name == "by" else re.I)
       for name, lines in load_patterns("localrag.answer", "deadlines.txt").items()}  # fmt: skip
@@ -39,6 +39,7 @@ _SPAN = lazy_re(
 )
 _ITEM = re.compile(r"^\W{0,2}(?:\(?[a-z]{1,4}\)|\(?\d{1,2}\)|[-•*–·])\s")
 _TERM = re.compile(r"\b(?:[A-Z][\w-]{1,30} ){1,3}Date\b")  # a defined date
+_ENDING = "end of the term"  # where a renewal begins
 _MAX_SENTENCE, _MAX_WORDS, _NEAR, _OPENING = 1500, 110, 100, 4000  # characters
 
 
@@ -47,7 +48,8 @@ class Deadline:
     """Something that is due, by a sentence of a document.
 
     `date` is ISO 8601, as exact as the text ("2026-04"), or "" where only words say when. `start` has the date that it
-    was counted from, if it was; `who` is "" where the sentence does not say it.
+    was counted from, if it was; `who` is "" where the sentence does not say it. `item` is the item of a playbook that a
+    review found there (alone, if the kind is "item"), `amended` the words by which a later document changes it.
     """
 
     kind: Kind
@@ -57,15 +59,19 @@ class Deadline:
     date: str
     citation: Citation
     start: Citation | None = None
+    item: str = ""
+    amended: Citation | None = None
 
     def to_row(self) -> dict[str, Any]:
         """Return the deadline as the row of a table."""
-        at, start = self.citation, self.start
+        at, start, new = self.citation, self.start, self.amended
         return {
             "date": self.date, "when": self.when, "who": self.who, "what": self.what, "kind": self.kind,
             "library": at.library, "document": at.document, "place": at.place, "quote": at.quote,
             "computed": start is not None, "counted_from": start.quote if start else "",
-            "counted_from_place": start.place if start else "", "page": at.page, "start": at.start, "end": at.end,
+            "counted_from_place": start.place if start else "", "item": self.item,
+            "amended_by": new.document if new else "", "amended_by_place": new.place if new else "",
+            "amended_by_quote": new.quote if new else "", "page": at.page, "start": at.start, "end": at.end,
         }  # fmt: skip
 
 
@@ -88,24 +94,63 @@ class _Time(NamedTuple):
     term: bool = False
 
 
-def find(library: str, document: str, pages: Sequence[Page]) -> list[Deadline]:
-    """Return the deadlines in the pages of a document, in the order of its text."""
+Found = list[tuple[Deadline, _Time]]
+
+
+def find(library: str, document: str, pages: Sequence[Page], reviewed: Sequence[Looked] = ()) -> list[Deadline]:
+    """Return the deadlines in the pages of a document, and what a review found of its items of date and duration."""
     read = [one for page in pages for one in _sentences(library, document, page)]
-    found: list[tuple[Deadline, _Time]] = []
+    found: Found = []
     before = ""  # who the last sentence was about
     for sentence in read:
         found += _in_sentence(sentence, before)
         who = _who(sentence.text, len(sentence.text)) or _who(sentence.text, len(sentence.text), anybody=True)
         before = before if _P["pronoun"].match(who) else who
+    for looked in reviewed:
+        found = _with_item(found, looked, (library, document))
     found = [(_counted(one, time, _start(read, one.citation, time.origin)), time) for one, time in found]
     ends = {one.date: one.citation for one, time in found if one.kind == "end" and len(one.date) == 10
             if time.term and _P["whole"].search(" ".join(one.citation.quote.split()))}  # fmt: skip
     if len(ends) == 1:
-        day, cited = next(iter(ends.items()))
-        end = date.fromisoformat(day), cited
-        found = [(_counted(one, time, end if _P["ending"].search(time.origin) else None), time) for one, time in found]
+        last, cited = next(iter(ends.items()))
+        for at, (one, time) in enumerate(found):
+            if _P["ending"].search(time.origin):  # a renewal begins on the day after it
+                day = date.fromisoformat(last) + timedelta(days=time.term and time.origin not in time.words)
+                found[at] = _counted(one, time, (day, cited)), time
     stated = {(one.citation, one.date) for one, _ in found if one.date and not one.start}
     return [one for one, _ in found if not (one.start and (one.citation, one.date) in stated)]
+
+
+def with_amendments(found: Sequence[Deadline], amended: Iterable[tuple[Citation, Citation]]) -> list[Deadline]:
+    """Return deadlines, those that amendments replace with the words that do; given the words of both."""
+    pairs, found = list(amended), list(found)
+    for at, one in enumerate(found):
+        found[at] = replace(one, amended=next((new for old, new in pairs if _overlap(old, one.citation)), None))
+    return found
+
+
+def _overlap(one: Citation, other: Citation) -> bool:
+    return one.page == other.page and one.start < other.end and other.start < one.end
+
+
+def _with_item(found: Found, looked: Looked, where: tuple[str, str]) -> Found:
+    """Name the item of a review at the deadlines of its quote; where there are none, it is one."""
+    text = " ".join(looked.citation.quote.split()) if looked.citation else ""
+    value = values.read(looked.type or "date", looked.answer or text)
+    if looked.citation is None or value is None:
+        return found
+    at = replace(looked.citation, library=where[0], document=where[1])  # it may have been renamed meanwhile
+    same = [_overlap(one.citation, at) for one, _ in found]
+    if any(same):
+        return [(replace(one, item=one.item or looked.item), time) if own else (one, time)
+                for own, (one, time) in zip(same, found, strict=True)]  # fmt: skip
+    if looked.type == "date":
+        time = _Time(0, 0, value.form, value.form)
+    else:
+        span = _SPAN.search(looked.answer or text)
+        time = next(_spans(text), _Time(0, 0, span[0] if span else value.form))
+    name = re.sub(r"[-_.]+", " ", looked.item)
+    return [*found, (Deadline("item", _who(text, len(text)), name, time.words, time.date, at, item=looked.item), time)]
 
 
 def _sentences(library: str, document: str, page: Page) -> Iterator[_Sentence]:
@@ -125,31 +170,56 @@ def _in_sentence(sentence: _Sentence, before: str) -> Iterator[tuple[Deadline, _
     whole = f"{sentence.lead} {text}"
     firm, soft, right = (bool(_P[name].search(whole)) for name in ("duty", "soft", "right"))
     for time in (*_spans(text), *_days(text, firm)):
+        ends: Kind = "end" if time.term and time.origin and time.origin not in time.words else "duty"
         kind = _kind(text, time) or (
-            "duty" if firm or soft or time.term else "right" if right and not time.date else None
+            ends if firm or soft or time.term else "right" if right and not time.date else None
         )
         if kind is None or any(one.start < time.end and time.start < one.end for one in taken):
             continue
-        if _P["past"].search(whole) or (_P["was"].search(whole) and not _P["verb"].search(whole)):
+        if _P["past"].search(whole):
             return
+        if _tells(text, sentence.lead, time):
+            continue
         if right and not (firm or soft) and kind not in ("notice", "renewal"):
             kind = "right"
         verb = max((one.end() for one in _P["verb"].finditer(text, 0, time.start)), default=0)
-        clause = _P["condition"].search(text, verb, time.start) if kind not in ("notice", "renewal") else None
+        clause, named = _P["condition"].search(text, verb, time.start), _who(text, time.start)
         taken.append(time)
-        if clause:
-            kind, who = "condition", _who(text[clause.start() : time.start], 0, anybody=True)
-        else:
-            who = _who(text, time.start) or _who(sentence.lead, len(sentence.lead))
+        if clause and (kind not in ("notice", "renewal") or not named):
+            kind = kind if kind in ("notice", "renewal") else "condition"
+            named = _who(text[clause.start() : time.start], 0, anybody=True)
+        who = named or _who(sentence.lead, len(sentence.lead))
         if _P["pronoun"].match(who):
             who = _who(text[: text.find(who)], time.start, anybody=True) or before
         yield Deadline(kind, who, _what(text, time), time.words, time.date, sentence.citation), time
 
 
+def _tells(text: str, lead: str, time: _Time) -> bool:
+    """Whether a time belongs to a statement of the past, or of what need not be done.
+
+    The verb nearest before it decides. Participles (“signed”) may be part of any statement, so they count only where
+    nothing in the clause is in the present, and so does the past where a span of time may be that of a condition.
+    """
+    past = any(one.lastgroup == "was" for one in _P["tense"].finditer(text))
+    if past and not _P["verb"].search(f"{lead} {text}"):
+        return True
+    clause, stop = text.rfind(";", 0, time.start) + 1, text.find(";", time.end)
+    before = [one.lastgroup for one in _P["tense"].finditer(text, clause, time.start)]
+    after = [one.lastgroup for one in _P["tense"].finditer(text, time.end, stop if stop > 0 else len(text))]
+    nearest = next((name for name in reversed(before) if name != "ed"), "")
+    if nearest in ("no", "now") or ("now" in after and not (nearest and time.date)):
+        return nearest == "no"
+    return bool(before or (time.date and "|" not in text and after)) and not _P["verb"].search(lead)
+
+
 def _kind(text: str, time: _Time) -> Kind | None:
     """Return what the words nearest to a time are about, among those of its clause."""
+    if time.date and _P["starts"].search(text, 0, time.start):
+        return None
     if "from and including" in time.words.lower():
         return "end"
+    if time.origin == _ENDING:
+        return "renewal"
     if _P["notice"].search(time.words) and not time.origin:
         return "notice"
     verbs = [one.start() for one in _P["verb"].finditer(text, 0, time.start)]
@@ -165,7 +235,8 @@ def _days(text: str, duty: bool) -> Iterator[_Time]:
 
     def due(at: int) -> bool:
         before = text[max(0, at - 120) : at]
-        weak = _P["on"].search(before) and (duty or _P["end"].search(text))
+        starts = _P["starts"].search(before) and not _P["verb"].search(text)
+        weak = _P["on"].search(before) and (duty or _P["end"].search(text)) and not starts
         return bool(_P["due"].search(before) or weak) and not _P["told"].search(before)
 
     full, listed = list(find_dates(text)), -1
@@ -207,8 +278,13 @@ def _spans(text: str) -> Iterator[_Time]:
             origin = anchor["to"][: cut.start() if cut else None][:_MAX_WORDS].strip()
             end += anchor.start("to") + len(origin)
         elif lasts:
-            origin = _beginning(text[: match.start()])
-        number = re.search(r"\d+", in_digits(match["count"]))
+            renewed = max(
+                (one.end() for one in _P["renewal"].finditer(text, max(0, match.start() - _NEAR), match.start())),
+                default=0,
+            )
+            renewed = 0 if _P["notice"].search(text, renewed, match.start()) else renewed
+            origin = _beginning(text[renewed : match.start()]) or (_ENDING if renewed else "")
+        number = re.search(r"\d+", values.in_digits(match["count"]))
         count = int(number[0]) if number else 1
         if notice or _P["uncounted"].search(f"{match['count']} {match['days']}"):
             count = 0
@@ -236,8 +312,9 @@ def _who(text: str, at: int, anybody: bool = False) -> str:
         rest = text[text.find(act.text, act.start) + len(act.text) :]
         if any(one.start() <= act.start < one.end() for one in subject) or act.text.lower() in quantities.MONTHS:
             continue
-        if not act.text.islower() and (anybody or (act.duty and _P["acts"].match(rest))):
+        if not act.text.islower() and (anybody or _P["acts"].match(rest)):
             found.append((act.start, act.text))
+    found += [(one.start(), one["who"]) for one in _P["condition"].finditer(text) if anybody and one["who"]]
     found = sorted((start, who) for start, who in found if not _P["thing"].search(who))
     before, agent = [who for start, who in found if start < at], _P["by"].search(text)
     after = agent["who"] if agent and agent["who"].split()[0].lower() not in quantities.MONTHS else ""

@@ -39,8 +39,9 @@ def dates_command(
     """List deadlines and obligations: who has to do what until when, with place and quote.
 
     Those with a date come first, the others after them; a period leaves these out. A date that was counted from another
-    one in the document (“90 days before the end of the term”) is marked, with both quotes. Code finds them, no model;
-    what is worded in another way is missed.
+    one in the document (“90 days before the end of the term”) is marked, with both quotes. What an amendment replaces
+    is shown with its words. Dates and durations that `localrag review` found are listed, too. Code finds them, no
+    model; what is worded in another way is missed.
     """
     from localrag.search import filters
     from localrag.sessions.export import calendar
@@ -67,9 +68,14 @@ def dates_command(
         remarks([f"Not read: {source(one.document, '')}: {one.reason}" for one in not_read], 8, "--json")
     if stop.asked:
         sys.exit(130)
-    if file is not None:
+    if file is None and found and not as_json:
+        echo("As a calendar or a table: --out FILE.ics, .xlsx, .csv, .json or .md", err=True)
+    elif file is not None:
         if is_calendar:
-            found = [one for one in found if len(one.date) == len("2030-06-30")]
+            days = [one for one in found if len(one.date) == len("2030-06-30")]
+            if undated := len(found) - len(days):
+                echo(f"{counted(undated, 'deadline')} without a day: not in the calendar.", err=True)
+            found = days
             yes or confirm(f"Write {counted(len(found), 'event')} to {file}?", abort=True)
         written = calendar.save(found, file, settings.library_audit_file, recipients)
         echo(f"Wrote {counted(len(found), 'deadline')} to {one_line(str(written))}.", err=True)
@@ -80,8 +86,12 @@ def _print(found: list[Deadline]) -> None:
         who = f"{one.who}: " if one.who else ""
         when = f"{one.date} (counted: {one.when})" if one.start else one.date or one.when
         echo(one_line(f"  {who}{one.what}"), head=one_line(when), bold=True, fg="cyan")
-        echo(f"   {one.kind}, {one_line(source(one.citation.document, one.citation.place))}", dim=True)
+        kind = f"review, {one.item}" if one.kind == "item" else f"{one.kind}{one.item and f' (review: {one.item})'}"
+        echo(f"   {kind}, {one_line(source(one.citation.document, one.citation.place))}", dim=True)
         for cited in dict.fromkeys(filter(None, (one.citation, one.start))):
             echo(f"   “{' '.join(cited.quote.split())}”")
+        if new := one.amended:
+            where = one_line(source(new.document, new.place))
+            echo(f" “{' '.join(new.quote.split())}”", head=f"   Amended by {where}:", fg="yellow")
     dated = sum(bool(one.date) for one in found)
     echo(f"{counted(len(found), 'deadline')}, {dated} with a date.", err=True)

@@ -45,23 +45,23 @@ def checked(
         raise UsageError(
             f"{unknown!r} is not a type of document", f"Types: {', '.join(FAMILIES)}, or a suffix such as docx."
         )
-    since, until = _day("since", since), _day("until", until)
+    since, until = _day(since), _day(until)
     if since and until and not within(since, "", until):
-        raise UsageError(f"{since!r} is after {until!r}, so no date lies between", "Give the earlier date to since.")
+        raise UsageError(f"{since!r} is after {until!r}, so no date lies between", "Give the earlier date first.")
     return Filter(
         documents=tuple(documents or ()), folder=(folder or "").strip(), types=tuple(named),
         since=since, until=until, sender=(sender or "").strip(), pages=None if pages is None else _page_range(*pages),
     )  # fmt: skip
 
 
-def _day(name: str, given: str | None) -> str:
+def _day(given: str | None) -> str:
     given = (given or "").strip()
     try:
         if given:
             date.fromisoformat((given + "-01-01")[:10] if _DAY.fullmatch(given) else "no date")
     except ValueError:
         raise UsageError(
-            f"{name} = {given!r} is not a date", "Give a year, a month or a day: 2023, 2023-06 or 2023-06-30."
+            f"{given!r} is not a date", "Give a year, a month or a day: 2023, 2023-06 or 2023-06-30."
         ) from None
     return given
 

@@ -39,6 +39,12 @@ class Kept:
     decisions: Mapping[str, Mapping[str, Decision]] = field(default_factory=dict)
     filled: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def dated(self) -> list[Looked]:
+        """What was found of items of type date or duration and is not rejected."""
+        rejected = {item for own in self.decisions.values() for item, one in own.items() if one.verdict == "rejected"}
+        return [one for one in self.looked.values() if one.type and one.found and one.item not in rejected]
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

@@ -39,6 +39,18 @@ def only(*pages: str) -> Deadline:
         ("The Buyer must answer by 31 January each year.", "duty", "Buyer", "31 January each year", ""),
         ("The parties shall review the fee in April 2026.", "payment", "parties", "April 2026", "2026-04"),
         ("If the Buyer fails to pay within 10 days, interest is due.", "condition", "Buyer", "within 10 days", ""),
+        ("The Lessee may leave if the other Party fails to cure it within 9 days.", "condition", "other Party",
+         "within 9 days", ""),
+        ("It is renewed unless either party gives 60 days' notice.", "notice", "either party", "60 days' notice", ""),
+        ("Your insurance company must pay by 3 May 2030.", "payment", "Your insurance company", "3 May 2030", "2030-05-03"),
+        ("By 18 June 2030, federal agencies must report.", "duty", "federal agencies", "18 June 2030", "2030-06-18"),
+        ("Go Call, upon ten days written notice, shall open its books.", "notice", "Go Call",
+         "ten days written notice", ""),
+        ("The party, within 2 days upon the request of the other party, shall reply.", "duty", "party",
+         "within 2 days", ""),
+        ("The work shall begin on 1 June 2030.", "duty", "", "1 June 2030", "2030-06-01"),
+        ("X shall deliver the report signed by the Chair by 3 May 2030.", "duty", "X", "3 May 2030", "2030-05-03"),
+        ("Acme agreed to repay the loan by 31 May 2030.", "payment", "Acme", "31 May 2030", "2030-05-31"),
         ("Der Mieter muss die Miete bis 3. März 2030 zahlen.", "payment", "Der Mieter", "3 March 2030", "2030-03-03"),
         ("Le locataire doit payer avant le 3 mars 2030.", "payment", "Le locataire", "3 March 2030", "2030-03-03"),
     ],
@@ -63,6 +75,19 @@ def test_a_deadline_says_who_and_when(text: str, kind: str, who: str, when: str,
         "31 May 2030",
         "",
         "12 March 2024 | 13 March 2025 | 99",
+        "The Tenant is not obliged to pay the rent before 3 March 2030.",
+        "The Buyer shall not be required to pay within 30 days.",
+        "On 31 May 2019, the shares in issue amounted to 5,129.",
+        "In May 2019, the officer submitted the certificates required by the exchange.",
+        "Interest decreased by 5 %, mainly due to the sale in June 2019.",
+        "The loan expired on 3 May 2019.",
+        "We refinanced the agreement, which extended the loan until March 2023.",
+        "Open enrolment begins on 1 October 2030.",
+        "You don't have to wait until 1 October 2030.",
+        "With a deadline within one year, the team designed studies that did not need it.",
+        "At 31 March 2018, we had a loss carryforward that expires, if unused, in 2031.",
+        "Fiscal year end 31 March 2018 differences consist of two amounts.",
+        "At 28 December 2019, our tax years remain open for examination.",
     ],
 )
 def test_what_only_tells_is_no_deadline(text: str) -> None:
@@ -96,6 +121,17 @@ def test_a_span_is_counted_from_the_date_that_it_names(pages: list[str], date: s
     (found,) = [one for one in find(*pages) if one.start]
     assert found.date == date and found.start is not None
     assert found.start.quote == (origin or found.citation.quote)
+
+
+def test_a_renewal_is_counted_from_the_end_of_the_term() -> None:
+    found = find("This Agreement begins on 1 April 2025, ends on 31 August 2025 and renews for a term of 6 months.")
+    assert [(one.kind, one.date, one.start is not None) for one in found] == [
+        ("renewal", "2026-02-28", True), ("end", "2025-08-31", False),
+    ]  # fmt: skip
+    found = find("The term of this Agreement begins on 1 April 2025 and continues for two years. It is renewed for "
+                 "successive terms of one year each.")  # fmt: skip
+    assert [(one.kind, one.date) for one in found] == [("end", "2027-03-31"), ("renewal", "2028-03-31")]
+    assert find("The term begins on 1 April 2025. It is renewed for 6 months.")[0].date == ""
 
 
 def test_notice_is_counted_back_from_the_end_of_the_term() -> None:

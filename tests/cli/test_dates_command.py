@@ -21,6 +21,9 @@ from localrag.security import audit
 from localrag.security.encryption import keyring
 from localrag.settings import Settings
 from localrag.store.library import Library
+from localrag.store.reviews import Reviews
+from localrag.types import Citation, Decision, Looked
+from tests.answer.verify.test_conflicts import AMENDMENT, OTHER, SECOND, SERVICES
 
 LEASE = "The Tenant shall pay; the rent, “ä” \\ and more, by 3 March 2030. " + "The Tenant must keep books for 6 years."
 TEXTS = {"lease.txt": LEASE, "nda.txt": "This agreement ends on 31 May 2029.", "news.txt": "It rained in May."}
@@ -45,13 +48,19 @@ def read(data: bytes) -> list[dict[str, str]]:
     assert data.endswith(b"\r\n") and b"\n" not in data.replace(b"\r\n", b"")
     assert all(len(line) <= 75 for line in data.split(b"\r\n"))
     lines = data.replace(b"\r\n ", b"").decode().split("\r\n")[:-1]
-    assert lines[0] == "BEGIN:VCALENDAR" and lines[-1] == "END:VCALENDAR" and {"VERSION:2.0"} <= set(lines)
+    assert lines[0] == "BEGIN:VCALENDAR" and lines[-1] == "END:VCALENDAR" and lines.count("VERSION:2.0") == 1
+    assert sum(line.startswith("PRODID:") for line in lines) == 1  # both once, 3.6
     events: list[dict[str, str]] = []
     for line in lines:
         name, _, value = line.partition(":")
         if line == "BEGIN:VEVENT":
             events.append({})
         elif events:
+            if name in ("SUMMARY", "DESCRIPTION"):  # TEXT, 3.3.11: no bare comma, semicolon or backslash
+                assert not re.search(r"(?<!\\)(?:\\\\)*[,;]|(?<!\\)(?:\\\\)*\\(?![\\,;nN])", value), value
+            assert (
+                name == "END" or name not in events[-1]
+            )  # UID, DTSTAMP, DTSTART, SUMMARY, DESCRIPTION at most once, 3.6.1
             events[-1][name] = re.sub(r"\\(.)", lambda match: "\n" if match[1] in "nN" else match[1], value)
     return events
 
@@ -77,6 +86,58 @@ def test_a_period_and_documents_narrow_the_list(run: Callable[..., Result]) -> N
         run("-d", "none*")
 
 
+def test_a_term_that_an_amendment_replaces_names_it(shelf: Callable[..., Library], assistant: Assistant) -> None:
+    shelf("law", {"a.txt": SERVICES, "b.txt": AMENDMENT, "c.txt": SECOND, "other.txt": OTHER})
+    found, _ = assistant.dates(libraries=["law"])
+    paid = {one.citation.document: one for one in found if one.kind == "payment" and "invoice" in one.what}
+    for first in ("a.txt", "b.txt"):
+        new = paid[first].amended
+        assert new is not None and new.document == "c.txt" and "fourteen (14) days" in new.quote
+        assert paid[first].to_row()["amended_by"] == "c.txt"
+    assert paid["c.txt"].amended is None and paid["other.txt"].amended is None
+    emergency = next(one for one in found if "four (4) hours" in one.when and one.citation.document == "a.txt")
+    assert emergency.amended is not None and emergency.amended.document == "b.txt"
+
+
+def test_items_of_a_review_are_deadlines(shelf: Callable[..., Library], assistant: Assistant) -> None:
+    text = '"Start Date" means 1 March 2025. Warranty: twelve months after the Start Date. X shall pay by 3 May 2030.'
+    library = shelf("law", {"a.txt": text})
+    (document,) = library.documents()
+    kept = Reviews(library)
+
+    def look(quote: str, item: str, kind: Any, found: bool = True) -> Looked:
+        at = Citation(
+            "before", "renamed.txt", None, None, "", quote, text.index(quote), text.index(quote) + len(quote), 1
+        )
+        return Looked(found, "", at if found else None, 0.9, "", "", "2026-01-01", item, kind)
+
+    kept.keep(document, {
+        "1": look("Warranty: twelve months after the Start Date.", "warranty-time", "duration"),
+        "2": look('"Start Date" means 1 March 2025.', "start", "date"), "3": look("3 May 2030", "due", "date"),
+        "4": look("1 March 2025", "no", "date"), "5": look("1 March 2025", "none", "date", found=False),
+        "6": look("twelve months", "text", ""), "7": look("Warranty", "valueless", "date"),
+    })  # fmt: skip
+    kept.decide(document, "Book", "no", Decision("rejected"))
+    rows = [one.to_row() for one in assistant.dates(libraries=["law"])[0]]
+    assert [(row["kind"], row["item"], row["date"], row["document"]) for row in rows] == [
+        ("item", "start", "2025-03-01", "a.txt"), ("item", "warranty-time", "2026-03-01", "a.txt"),
+        ("payment", "due", "2030-05-03", "a.txt"),
+    ]  # fmt: skip
+    assert rows[1]["counted_from"] == '"Start Date" means 1 March 2025.'
+
+
+def test_what_has_no_day_is_told_of_where_a_calendar_is_written(run: Callable[..., Result], tmp_path: Path) -> None:
+    assert "--out FILE.ics" in run().stderr
+    written = run("--out", str(tmp_path / "a.ics"), "--yes").stderr
+    assert "1 deadline without a day" in written and "--out FILE.ics" not in written
+
+
+def test_a_wrong_date_is_named_as_it_was_given(run: Callable[..., Result]) -> None:
+    with pytest.raises(UsageError) as error:
+        run("--from", "2026-13")
+    assert "2026-13" in error.value.message and "since" not in error.value.message
+
+
 def test_a_calendar_is_written_after_a_yes(
     run: Callable[..., Result], tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +147,7 @@ def test_a_calendar_is_written_after_a_yes(
     assert not file.exists()
     run("--out", str(file), "--yes")
     first, second = read(file.read_bytes())
+    assert all({"UID", "DTSTAMP"} < one.keys() for one in (first, second))
     assert first["DTSTART;VALUE=DATE"] == "20290531" and second["DTSTART;VALUE=DATE"] == "20300303"
     assert "“ä” \\ and more, by 3 March 2030" in second["DESCRIPTION"] and second["SUMMARY"].startswith("Tenant: ")
     assert re.fullmatch(r"\d{8}T\d{6}Z", first["DTSTAMP"]) and first["UID"] != second["UID"]

@@ -114,7 +114,7 @@ def _looked(pair: Pair, store: Reviews, known: Kept, work: Work) -> Iterator[tup
     with library.snapshot():
         clauses = work.clauses(library)
         found = {item: clauses.evidence(item, pair, _PASSAGES) for item in missing}
-    decided = {item: looked for item in missing if (looked := _by_code(item, found[item], document)) is not None}
+    decided = {item: _named(item, made) for item in missing if (made := _by_code(item, found[item], document))}
     store.keep(document, {keys[item]: looked for item, looked in decided.items()})
     yield from decided.items()
     rest = [item for item in missing if item not in decided]
@@ -123,8 +123,14 @@ def _looked(pair: Pair, store: Reviews, known: Kept, work: Work) -> Iterator[tup
         if looked is None:
             work.stopped = True
             return
+        looked = _named(item, looked)
         store.keep(document, {keys[item]: looked})
         yield item, looked
+
+
+def _named(item: Item, looked: Looked) -> Looked:
+    """Return a result with its item, where `localrag dates` lists it."""
+    return replace(looked, item=item.id, type=item.type) if item.type in ("date", "duration") else looked
 
 
 def _place(passage: Passage) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from localrag.store import locations as places
 from localrag.store import text_analysis
 from localrag.store.library import Library
 from localrag.store.sentences import sentences
-from localrag.types import Answer, Citation, Conflict, Document, Page, Side
+from localrag.types import Answer, Citation, Conflict, Document, Side
 
 # Documents of an answer, and passages of another version, that are compared.
 _MAX_DOCUMENTS, _MAX_PASSAGES = 4, 6
@@ -96,13 +96,29 @@ def _conflicts(
             yield sorted(sides, key=lambda side: side.age(dated), reverse=True)
 
 
+def amended(library: Library, document: Document, related: Related) -> Iterator[tuple[Citation, Citation]]:
+    """Yield what amendments replace in a document, each with the words of the last of these."""
+    for base in filter(None, (document, related.amended(document))):
+        for *replaced, last in _replaced(library, base, related).values():
+            own = (one for one in replaced if one.document.id == document.id)
+            yield from ((_citation(library, one, []), _citation(library, last, [])) for one in own)
+
+
 def _amendments(
     library: Library, base: Document, related: Related, cited: Document, spans: Sequence[Span]
 ) -> Iterator[list[_Statement]]:
     """Yield what amendments put in the place of sentences of a document, if a citation is on either side."""
+    for sides in _replaced(library, base, related).values():
+        own = [side.span for side in sides if side.document.id == cited.id]
+        if any(one.overlaps(span) for one in own for span in spans):
+            yield sorted(sides, key=lambda side: side.rank, reverse=True)
+
+
+def _replaced(library: Library, base: Document, related: Related) -> dict[Span, list[_Statement]]:
+    """Return the sentences of a document that amendments replace, each with itself and what they put in its place."""
     amendments = related.amending(base)
     if not amendments:
-        return
+        return {}
     pages = [page.text for page in library.pages(base.id)]
     date = related.dated(base).date
     found: dict[Span, list[_Statement]] = {}
@@ -116,10 +132,7 @@ def _amendments(
             words, before = _words(change, new, pages[old.position][old.start : old.end])
             sides = found.setdefault(old, [_Statement(base, old, before, date, 0)])
             sides.append(_Statement(amendment.document, change.replacement, words, amendment.date, rank))
-    for sides in found.values():
-        own = [side.span for side in sides if side.document.id == cited.id]
-        if any(one.overlaps(span) for one in own for span in spans):
-            yield sorted(sides, key=lambda side: side.rank, reverse=True)
+    return found
 
 
 def _words(change: Change, new: str, old: str) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -176,10 +189,9 @@ def _conflict(library: Library, sides: Sequence[_Statement], citations: list[Cit
     """Return the sides with their citations, the later first; new citations are added."""
     shown = []
     for side in sides:
-        page = library.page(side.document.id, side.span.position)
-        assert page is not None
-        citation = _citation(library, side, page, citations)
-        words = page.text[side.span.start : side.span.end][slice(*side.words)]
+        citation = _citation(library, side, citations)
+        text = library.page_text(side.document.id, side.span.position)
+        words = text[side.span.start : side.span.end][slice(*side.words)]
         text = " ".join((words if words in citation.quote else citation.quote).split())
         shown.append(Side(text, side.document.path, citation.place, side.date, citation.marker))
     oldest = sides[-1]
@@ -198,8 +210,10 @@ def _about(sentence: str, words: tuple[int, int]) -> str:
     return f"… {text[-_MAX_ABOUT:].split(' ', 1)[-1]}" if before == text else f"{text[:_MAX_ABOUT].rsplit(' ', 1)[0]} …"
 
 
-def _citation(library: Library, side: _Statement, page: Page, citations: list[Citation]) -> Citation:
+def _citation(library: Library, side: _Statement, citations: list[Citation]) -> Citation:
     """Return the citation that has the words of a side, or a new one of its sentence or a part of it."""
+    page = library.page(side.document.id, side.span.position)
+    assert page is not None
     start, end = side.span.start, side.span.end
     first, last = start + side.words[0], start + side.words[1]
     for known in citations:

@@ -45,9 +45,10 @@ def calendar(found: Sequence[Deadline]) -> bytes:
         event.add("uid", f"{hashlib.blake2b(named.encode('utf-8', 'replace'), digest_size=16).hexdigest()}@localrag")
         event.add("dtstamp", now)
         event.add("dtstart", date.fromisoformat(one.date))  # a date without an end is the whole day
-        event.add("summary", line(f"{one.who or at.document}: {one.what}"))
+        event.add("summary", line(f"{'Amended: ' if one.amended else ''}{one.who or at.document}: {one.what}"))
         said = [f"{one.kind}, {one.when}", f"“{at.quote}”", source(at.document, at.place)]
         said += [f"Counted from: “{one.start.quote}” {one.start.place}"] if one.start else []
+        said += [f"Amended by: “{new.quote}” {source(new.document, new.place)}"] if (new := one.amended) else []
         event.add("description", "\n".join(map(line, said)))
         event.add("transp", "TRANSPARENT")
         made.add_component(event)

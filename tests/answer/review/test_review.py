@@ -95,6 +95,8 @@ def test_code_decides_without_a_model_and_compares(assistant: Assistant, models:
     assert (found["pay"].value, found["pay"].fallback) == ("90 days", "within 60 days")
     assert found["pay"].citation and found["pay"].citation.quote in TEXT
     assert "none read by the model" in found["secret"].read
+    (paid,) = assistant.dates(libraries=["law"])[0]
+    assert (paid.kind, paid.item, "ninety (90) days" in paid.when) == ("payment", "pay", True)
 
 
 def test_what_code_leaves_open_is_asked_and_written_only_where_it_must(

@@ -232,8 +232,8 @@ class Assistant:
         model = self._model()
         known = calibration.load(self._settings.calibration_file, model.model)
         return Tools(
-            model, self._searcher, self._clause_questions, self._cache, self._cached_tokens, self._settings, budget,
-            known.answer_from,
+            model, self._searcher, self._clause_questions.odds, self._cache, self._cached_tokens, self._settings,
+            budget, known.answer_from,
         )  # fmt: skip
 
     def _compare(self, query: Query, route: Route) -> Iterator[Event]:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
 from localrag.answer import checking, context, intent, prompts
-from localrag.answer.clause_questions import ClauseQuestions
 from localrag.answer.stages import Pair, Query
 from localrag.answer.survey import leaf, summary
 from localrag.answer.survey.leaf import Leaf, Material
@@ -46,7 +45,9 @@ class Tools:
 
     model: Model
     searcher: Searcher
-    clauses: ClauseQuestions
+    clause_odds: Callable[
+        [str, Pair], float | None
+    ]  # that a document has the clause asked for, if a question is for one
     cache: Callable[[Sequence[Pair], str], PromptCache | None]  # of documents, or of a named part of one
     cached_tokens: Callable[[Sequence[Pair]], int]
     settings: Settings
@@ -167,7 +168,7 @@ def material(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> 
     if not all(any(locate(name, page.text) for page in whole for name in names) for names in needed):
         return Material((), "whole")
     if question.kind == "existence" and not needed and query.only.pages is None:
-        odds = tools.clauses.odds(question.text, pair)
+        odds = tools.clause_odds(question.text, pair)
         if odds is not None and odds < _ABSENT:
             return Material((), "whole")
     passages = tuple(_passages(question, pair, query, tools))

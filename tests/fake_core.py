@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from zlib import compress
 
+from localrag import protocol
 from localrag.errors import Cancelled, LocalragError, NotFoundError
 from localrag.events import (
     Answered,
@@ -234,6 +235,22 @@ class FakeEngine:
         self.world.decided.append((library, document, item, verdict, comment))
         return Decision(verdict, comment, "anna", "2026-03-01T09:00:00+00:00")
 
+    def compare(self, old: str, new: str, *, libraries: Sequence[str], stop: Callable[[], bool]) -> dict[str, Any]:
+        from localrag.redline.changes import Version, compare
+
+        self.world.compared.append((old, new))
+        if self.world.comparing is not None and not self.world.comparing.wait(stop):
+            raise Cancelled("stopped")
+        for name in (old, new):
+            if name not in self.world.drafts:
+                raise NotFoundError(f"no document matches {name!r}", "Check the spelling.")
+        read = [Version(name, tuple(self.world.drafts[name]), library=libraries[0]) for name in (old, new)]
+        plain: dict[str, Any] = protocol.to_plain(compare(*read))
+        return plain
+
+    def drafts(self, document: str, *, libraries: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        return tuple((name, "2024-03-01") for name in self.world.drafts if document in name)
+
     def ingest(
         self, library: str, folder: Path, *, stop: Callable[[], bool]
     ) -> Iterator[IngestProgress | IngestReport]:
@@ -444,6 +461,9 @@ class FakeWorld:
     reviewed: list[tuple[str, Sequence[str], Filter]] = field(default_factory=list)
     decided: list[tuple[str, str, str, Verdict, str]] = field(default_factory=list)
     deciding: LocalragError | None = None
+    drafts: dict[str, tuple[Page, ...]] = field(default_factory=dict)
+    compared: list[tuple[str, str]] = field(default_factory=list)
+    comparing: Gate | None = None
     noted: list[tuple[str, str, int | None] | LocalragError] = field(default_factory=list)
 
     def core(self) -> Core:

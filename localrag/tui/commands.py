@@ -12,14 +12,15 @@ from typing import Literal
 
 from localrag.types import Mode
 
-Choices = Literal["", "models", "libraries", "formats", "thinking", "playbooks"]
+Choices = Literal["", "models", "libraries", "formats", "thinking", "playbooks", "documents"]
 
 FORMATS = ("markdown", "html", "docx", "json")
 THINKING = ("off", "on", "auto")
 MAX_OFFERS = 8
 _COMMAND = re.compile(r"/([a-z]*)(?:\s+(.*))?\Z", re.DOTALL)
 _HALF_COMMAND = re.compile(r"/([a-z]*)\Z")
-_HALF_CHOICE = re.compile(r"/([a-z]+) +(\S*)\Z")
+_HALF_CHOICE = re.compile(r'/([a-z]+) +((?:"[^"]+" +|[^\s"]+ +)*)(?:"([^"\n]*)|([^\s"]*))\Z')
+_NAMES = re.compile(r'"([^"]+)"|(\S+)')
 _HALF_MENTION = re.compile(r'(?:(?<=\s)|\A)@(?:"([^"\n]*)|([^\s"@]*))\Z')
 _MENTION = re.compile(r'(?:(?<=\s)|\A)@(?:"([^"\n]+)"|([^\s"@]+))')
 _PUNCTUATION = ".,;:!?)"  # may follow a name without being part of it
@@ -62,6 +63,7 @@ COMMANDS = (
     _mode("auto", "Let localrag choose"),
     Command("extract", "SCHEMA", "Fill a table: vendor, total money, invoice date", mode="extract"),
     Command("review", "PLAYBOOK", "Check the documents against a playbook", "review", choices="playbooks"),
+    Command("compare", "OLD [NEW]", "Compare two versions: documents or files", "compare", choices="documents"),
     Command("again", "", "Answer the last question again, with another plan", "again"),
     Command("model", "ID", "Answer with another model", "app.use_model", choices="models"),
     Command("think", "on|off|auto", "Let the model reason before it answers", "app.think", choices="thinking"),
@@ -99,7 +101,7 @@ class Known:
     def choices(self, command: Command) -> tuple[str, ...]:
         known = {
             "models": self.models, "libraries": self.libraries, "formats": FORMATS, "thinking": THINKING,
-            "playbooks": self.playbooks,
+            "playbooks": self.playbooks, "documents": self.documents,
         }  # fmt: skip
         return known.get(command.choices, ())
 
@@ -127,9 +129,15 @@ def offers(before: str, known: Known) -> list[Offer]:
             for one in COMMANDS if one.name.startswith(half[1])
         ]  # fmt: skip
     if half := _HALF_CHOICE.match(before):
-        command = BY_NAME.get(half[1])
-        names = nearest(half[2], known.choices(command)) if command else []
-        return [Offer(name, "", half.start(2), name, True) for name in names]
+        command, earlier, typed = BY_NAME.get(half[1]), names_in(half[2]), half[3] or half[4] or ""
+        if command is None or len(earlier) >= len(command.takes.split()):
+            return []
+        if command.choices != "documents":
+            return [Offer(name, "", half.end(2), name, True) for name in nearest(typed, known.choices(command))]
+        if typed in known.documents or (earlier and not typed):
+            return []  # so that Enter submits
+        offered = nearest(typed, [name for name in known.documents if name not in earlier])
+        return [Offer(name, "", half.end(2), f"{mention(name)[1:]} ", bool(earlier)) for name in offered]
     if half := _HALF_MENTION.search(before):
         typed = half[1] or half[2] or ""
         if half[2] and typed.rstrip(_PUNCTUATION) in known.documents:
@@ -148,6 +156,11 @@ def nearest(typed: str, names: Sequence[str]) -> list[str]:
 
     found = (name for name in names if low in name.casefold())
     return sorted(found, key=lambda name: (rank(name), name))[:MAX_OFFERS] if low else list(names[:MAX_OFFERS])
+
+
+def names_in(argument: str) -> list[str]:
+    """Names of documents or files, in quotes if they have spaces."""
+    return [quoted or plain for quoted, plain in _NAMES.findall(argument)]
 
 
 def mention(name: str) -> str:

@@ -108,6 +108,17 @@ class Engine(Protocol):
     ) -> Decision:  # fmt: skip
         """See `Assistant.decide`."""
 
+    def compare(
+        self, old: str, new: str, *, libraries: Sequence[str], stop: Callable[[], bool] = lambda: False
+    ) -> dict[str, Any]:
+        """Compare two documents of the libraries, or files, and record it.
+
+        Returns a `redline.changes.Comparison` as `protocol.to_plain` gives it: its class would load numpy here.
+        """
+
+    def drafts(self, document: str, *, libraries: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        """Return the versions of a document (a path, or a part of one) as paths and days, the latest last."""
+
     def ingest(
         self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[IngestProgress | IngestReport]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from localrag import api, policy
+from localrag import api, policy, protocol
 from localrag.answer import planning
 from localrag.answer.assistant import Assistant
-from localrag.errors import Cancelled, ModelError, ReadError
+from localrag.errors import Cancelled, ModelError, NotFoundError, ReadError, UsageError
 from localrag.events import Event, IngestProgress, IngestReport, Reviewed, ReviewEnded
 from localrag.ingest import scan, source_files
 from localrag.ingest.readers.source import Options
@@ -27,6 +27,7 @@ from localrag.worker.engine import Folder, Opened, Shelf, Shelved
 if TYPE_CHECKING:
     from localrag.answer.review.playbook import Playbook
     from localrag.ingest.readers.isolate import Drawer
+    from localrag.redline.changes import Comparison, Version
 
 _POLL = 0.2
 
@@ -57,6 +58,58 @@ class LocalEngine:
         # The other assistant belongs to the thread of the model, which may be reviewing.
         with closing(Assistant(self._settings)) as assistant:
             return assistant.decide(_playbook(playbook), **mark)
+
+    def compare(
+        self, old: str, new: str, *, libraries: Sequence[str], stop: Callable[[], bool] = lambda: False
+    ) -> dict[str, Any]:
+        from concurrent.futures import ThreadPoolExecutor, wait
+
+        from localrag.redline import versions
+
+        # In a thread that is left behind at a stop: nothing interrupts the seconds that long texts take.
+        pool = ThreadPoolExecutor(1)
+        future = pool.submit(self._compare, (old, new), libraries, stop)
+        pool.shutdown(wait=False)
+        while not wait([future], _POLL).done:
+            if stop():
+                raise Cancelled("stopped")
+        compared = future.result()
+        versions.record(self._settings, compared)
+        plain: dict[str, Any] = protocol.to_plain(compared)
+        return plain
+
+    def _compare(self, named: Sequence[str], libraries: Sequence[str], stop: Callable[[], bool]) -> Comparison:
+        from localrag.redline import changes
+
+        old, new = (self._version(given, libraries, stop) for given in named)
+        if (old.library, Path(old.name).resolve()) == (new.library, Path(new.name).resolve()):
+            raise UsageError(f"{old.name!r} is compared with itself", "Give two versions: /compare OLD NEW")
+        return changes.compare(old, new)
+
+    def _version(self, given: str, libraries: Sequence[str], stop: Callable[[], bool]) -> Version:
+        """Read a document: from the first library that has it, else from the disk."""
+        from localrag.redline import versions
+        from localrag.store.library import open_library
+
+        missing = NotFoundError(f"there is no file {given!r}")
+        for name in libraries:
+            with closing(open_library(self._settings, name)) as library, library.snapshot():
+                try:
+                    return versions.from_library(library, library.document(given))
+                except NotFoundError as error:
+                    missing = error
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise missing
+        return versions.from_files([path], self._settings, stop=stop)[path]
+
+    def drafts(self, document: str, *, libraries: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        from localrag.redline import versions
+
+        for name in libraries:
+            with suppress(NotFoundError):
+                return tuple((one.path, day) for one, day in versions.drafts(self._settings, name, document))
+        return ()
 
     def ingest(
         self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False

@@ -28,6 +28,15 @@ def texts(before: str) -> list[str]:
         ("/model bi", ["big-7b"]),
         ("/library le", ["letters"]),
         ("/export doc", ["docx"]),
+        ("/export docx h", []),
+        ("/compare msa", ["contracts/msa.pdf "]),
+        ("/compare lease", ['"contracts/lease 2024.pdf" ']),
+        ('/compare "contracts/lease 2', ['"contracts/lease 2024.pdf" ']),
+        ("/compare contracts/msa.pdf", []),
+        ("/compare contracts/msa.pdf ", []),
+        ("/compare contracts/msa.pdf contr", ['"contracts/lease 2024.pdf" ']),
+        ('/compare "contracts/lease 2024.pdf" contr', ["contracts/msa.pdf "]),
+        ("/compare a b c", []),
         ("/read con", []),
         ("What says @MIETVER", ["@Zürich/Mietvertrag.docx "]),
         ("@me", ["@notes/meeting.md "]),
@@ -60,6 +69,14 @@ def test_documents_are_mentioned_once_and_other_words_are_left_alone():
     assert mentioned('Rent in @"contracts/lease 2024.pdf"?', DOCUMENTS)[0] == "Rent in “contracts/lease 2024.pdf”?"
     for text in ("@nobody said @...", "write to jane@contracts/msa.pdf"):
         assert mentioned(text, DOCUMENTS) == (text, ())
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_an_offered_document_to_compare_is_understood(name):
+    offered = (
+        commands.offers(f"/compare {name[:-1]}", KNOWN) if " " not in name else commands.offers("/compare lease", KNOWN)
+    )
+    assert commands.names_in(f"{offered[0].text}other.pdf") == [name, "other.pdf"]
 
 
 def test_a_command_is_told_from_a_question():

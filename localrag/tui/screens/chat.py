@@ -22,7 +22,7 @@ from localrag.errors import LocalragError
 from localrag.search import filters
 from localrag.security.terminal import counted
 from localrag.tui.chat_state import ChatState, Resumed, Scope, Trouble, earlier_questions, restore_settings
-from localrag.tui.commands import Known
+from localrag.tui.commands import Known, names_in
 from localrag.tui.lanes import Core
 from localrag.tui.text import clean_line, error_line, shorten_all
 from localrag.tui.widgets.asking import Asking, QuestionInput
@@ -211,6 +211,20 @@ class ChatScreen(Screen[None]):
             return
         self.app.push_screen(ReviewScreen(self._core, loaded, self.scope))
 
+    @work
+    async def action_compare(self, argument: str) -> None:
+        """Compare two documents or files; of one alone, offer its other versions."""
+        from localrag.tui.screens.versions import VersionsScreen, ask_for_other
+
+        named, libraries = names_in(argument), self.scope.libraries
+        try:
+            pair = named if len(named) == 2 else await ask_for_other(self.app, named, libraries)
+        except LocalragError as error:
+            self.notify(error_line(error), severity="error", timeout=10, markup=False)
+            return
+        if pair:
+            self.app.push_screen(VersionsScreen(self._core, pair, libraries))
+
     def action_toggle_library(self) -> None:
         if self._library.has_focus_within:
             self._library.display = False
@@ -344,14 +358,14 @@ class ChatScreen(Screen[None]):
     async def action_export(self, form: str = "") -> None:
         """Export this conversation; `form` is a format by name or ending."""
         from localrag.sessions.export import FORMS, NAMES
-        from localrag.tui.screens.sessions import export
+        from localrag.tui.screens.sessions import export_session
 
         session = self._asking.state.session
         if session is None or not session.turns:
             self.notify("There is nothing to export yet. F7 lists earlier conversations.", markup=False)
             return
         named = next((one for one in FORMS if form.lower() in (one, NAMES[one].lower())), FORMS[0])
-        await export(self.app, self._core, session, named)
+        await export_session(self.app, self._core, session, named)
 
     async def _model_changed(self) -> None:
         self._draw_status()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -18,6 +18,9 @@ from textual.widgets import Input, Static
 from localrag.errors import LocalragError, UsageError
 from localrag.tui.commands import COMMANDS
 from localrag.tui.text import clean, clean_line, error_line
+
+if TYPE_CHECKING:
+    from localrag.tui.app import LocalragApp
 
 
 def field(value: str = "", **given: Any) -> Input:
@@ -136,6 +139,22 @@ def check_file(value: str) -> Path:
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {str(path.parent)!r}", "Check the spelling.")
     return path
+
+
+async def export(
+    app: LocalragApp, title: str, about: str, name: str, endings: Sequence[str], check: Callable[[Path], object],
+    save: Callable[[Path], object], what: str, libraries: Iterable[str],
+) -> None:  # fmt: skip
+    """Ask for a file, `name` if nothing else is typed, and `save` to it, unless it was read into these libraries."""
+    asked = InputScreen(title, about, name, endings=endings, check=lambda typed: check(check_file(typed)))
+    if (typed := await app.push_screen_wait(asked)) is None:
+        return
+    try:
+        await app.lanes["pages"].result(lambda: save(app.core.check_spared(check_file(typed), libraries)))
+    except LocalragError as error:
+        app.notify(error_line(error), title="Not exported", severity="error", timeout=10, markup=False)
+    else:
+        app.notify(f"Wrote {what} to {clean_line(typed)}", timeout=10, markup=False)
 
 
 def check_folder(value: str) -> Path:

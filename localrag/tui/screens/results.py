@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from pathlib import Path
+import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -19,13 +19,13 @@ from textual.widgets import DataTable, Static
 
 from localrag.answer.survey import survey_table, table_export
 from localrag.answer.survey.survey_table import Line, Results
-from localrag.errors import LocalragError
 from localrag.security.terminal import counted
 from localrag.tui.lanes import Core
-from localrag.tui.screens.dialogs import InputScreen, check_file, field
-from localrag.tui.text import clean_line, error_line, shorten
+from localrag.tui.screens.dialogs import export, field
+from localrag.tui.text import clean_line, shorten
 from localrag.tui.widgets.panels import SourceKeys
 from localrag.tui.widgets.source import SourcePane, SourceText
+from localrag.tui.widgets.status import ProgressLine
 from localrag.types import Citation
 
 if TYPE_CHECKING:
@@ -246,29 +246,47 @@ class ResultsScreen(Screen[None]):
             return
         total = counted(len(self._results.lines), "row")
         about = f"{total if len(rows) == len(self._results.lines) else f'{len(rows):,} of {total}'}, in the order shown"
-        asked = InputScreen(
-            "Export the table", about, file_name(question), endings=table_export.SUFFIXES,
-            check=lambda typed: table_export.check(check_file(typed)),
-        )  # fmt: skip
         record_of = self._core.store.record_of
-        await self._export(
-            asked, lambda path: table_export.save(rows, path, question, record_of), counted(len(rows), "row"),
+        await export(
+            self.app, "Export the table", about, file_name(question), table_export.SUFFIXES, table_export.check,
+            lambda path: table_export.save(rows, path, question, record_of), counted(len(rows), "row"),
             {str(row["library"]) for row in rows if "library" in row},
         )  # fmt: skip
 
-    async def _export(
-        self, asked: InputScreen, save: Callable[[Path], object], what: str, libraries: Iterable[str]
-    ) -> None:
-        """Ask for a file and write it, unless it was read into one of the libraries."""
-        path = await self.app.push_screen_wait(asked)
-        if path is None:
-            return
-        try:
-            await self.app.lanes["pages"].result(lambda: save(self._core.check_spared(check_file(path), libraries)))
-        except LocalragError as error:
-            self.notify(error_line(error), title="Not exported", severity="error", timeout=10, markup=False)
-            return
-        self.notify(f"Wrote {what} to {clean_line(path)}", markup=False)
+
+class FilledScreen(ResultsScreen, inherit_bindings=False):
+    """Base of the tables that this screen has filled: it can stop that, and show the lines of one class alone."""
+
+    def __init__(self, core: Core, results: Results) -> None:
+        super().__init__(core, results)
+        self._stop = threading.Event()
+        self._progress = ProgressLine()
+        self._only = ""  # a class of lines; empty for all
+
+    def stop_work(self) -> bool:
+        """Stop what fills the table; False if it has ended, or stops already."""
+        if self._results.complete or self._stop.is_set():
+            return False
+        self._stop.set()
+        self._progress.say("Stopping …")
+        return True
+
+    def action_only(self, name: str) -> None:
+        self._only = "" if name == self._only else name
+        self._draw()
+
+    def _keys(self, classes: Mapping[str, str]) -> list[tuple[str, str]]:
+        """What is said of each class behind the key that shows it alone, the class chosen in reverse."""
+        return [
+            (f"{at} {text}", "reverse" if name == self._only else "")
+            for at, (name, text) in enumerate(classes.items(), 1)
+        ]
+
+    def _finish(self, notes: list[str]) -> None:
+        """Show how it ended."""
+        self._results.complete = True
+        self._progress.say("\n".join(notes))
+        self._progress.display = bool(notes)
 
 
 def _cell(text: str) -> Text:

@@ -5,7 +5,6 @@ The state of a cell is a sign, which colour only repeats. Marks of the reviewer 
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,11 +28,10 @@ from localrag.security.terminal import counted
 from localrag.sessions.export import reports
 from localrag.tui.chat_state import Scope
 from localrag.tui.lanes import Core, deliver
-from localrag.tui.screens.dialogs import InputScreen, check_file
-from localrag.tui.screens.results import ResultsScreen, file_name
+from localrag.tui.screens.dialogs import InputScreen, export
+from localrag.tui.screens.results import FilledScreen, file_name
 from localrag.tui.text import clean_line, error_line, list_some, shorten
 from localrag.tui.widgets.panels import SourceKeys
-from localrag.tui.widgets.status import ProgressLine
 from localrag.types import Decision, Finding, Verdict
 
 SIGNS = {"deviates": "≠", "absent": "✗", "unsure": "?", "found": "✓"}
@@ -42,7 +40,7 @@ MARKS = {"accepted": " A", "rejected": " R"}
 MAX_HEAD, MAX_VALUE, MAX_DOCUMENT = 16, 12, 24
 
 
-class ReviewScreen(ResultsScreen, inherit_bindings=False):
+class ReviewScreen(FilledScreen, inherit_bindings=False):
     """Runs a review when it opens. Of a line, `row` has the findings by item, and `cells` the words to search."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -72,10 +70,7 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
         self._items = {item.id: item for item in playbook.items}
         self._rows: dict[tuple[str, str], Line] = {}
         self._changes = 0
-        self._stop = threading.Event()
-        self._only = ""  # a state, or "unexpected"
         self._detailed = False
-        self._progress = ProgressLine()
         self._about = Static()
         self._details = VerticalScroll(self._about, id="finding", can_focus=False)
         self._table.cursor_type, self._table.fixed_columns = "cell", 1
@@ -96,14 +91,6 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
         for event in self._core.engine.review(self._yaml, libraries=scope.libraries, documents=scope.only, stop=stop):
             deliver(self, self.Came(event))
 
-    def stop_work(self) -> bool:
-        """Stop the review; False if it has ended, or stops already."""
-        if self._results.complete or self._stop.is_set():
-            return False
-        self._stop.set()
-        self._progress.say("Stopping after this item …")
-        return True
-
     def on_review_screen_came(self, message: Came) -> None:
         event, notes = message.event, []
         if isinstance(event, Reviewed):
@@ -111,7 +98,6 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
             if not self._stop.is_set():
                 self._progress.advance("Checking", event.done, event.total, "items")
             return
-        self._results.complete = True
         other = [f"{one.document}: {one.remark}" for one in map(_any, self._rows.values()) if one.remark]
         notes += [f"! {list_some(other)}"] if other else []
         if isinstance(event, ReviewEnded):
@@ -122,8 +108,7 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
             notes.append(f"! {error_line(event)}")
         if self._stop.is_set():
             notes.append("Stopped. What was found is kept; the same command goes on from there.")
-        self._progress.say("\n".join(notes))
-        self._progress.display = bool(notes)
+        self._finish(notes)
 
     # --- the grid -------------------------------------------------------------------------------------------
 
@@ -174,19 +159,15 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
     def _draw_title(self) -> None:
         found = [one for line in self._results.lines for one in line.row.values()]
         count: Counter[str] = Counter(one.state for one in found)
-        words = {state: f"{at} {sign} {count[state]:,} {state}" for at, (state, sign) in enumerate(SIGNS.items(), 1)}
-        words["unexpected"] = f"5 ! {sum(one.as_expected is False for one in found):,} not as expected"
-        *states, unexpected = [(text, "reverse" if state == self._only else "") for state, text in words.items()]
+        words = {state: f"{sign} {count[state]:,} {state}" for state, sign in SIGNS.items()}
+        words["unexpected"] = f"! {sum(one.as_expected is False for one in found):,} not as expected"
+        *states, unexpected = self._keys(words)
         title = (clean_line(self._results.question), "bold")
         part = f"{len(self._lines):,} of " if len(self._lines) < len(self._results.lines) else ""
         rows = f" · {part}{counted(len(self._results.lines), 'document')} · "
         spaced = [part for state in states for part in (state, "  ")]
         self._title.update(Content.assemble(title, rows, unexpected, "\n", *spaced))
         self._draw_finding()
-
-    def action_only(self, state: str) -> None:
-        self._only = "" if state == self._only else state
-        self._draw()
 
     # --- a finding ------------------------------------------------------------------------------------------
 
@@ -269,13 +250,11 @@ class ReviewScreen(ResultsScreen, inherit_bindings=False):
     async def action_export(self) -> None:
         found = [one for line in self._lines for one in line.row.values() if self._wanted(one)]
         title, what, record_of = self._results.question, counted(len(found), "finding"), self._core.store.record_of
-        asked = InputScreen(
-            "Export the review", f"{what}, as shown", file_name(title).replace(".xlsx", ".docx"),
-            endings=reports.SUFFIXES, check=lambda typed: reports.check(check_file(typed)),
+        await export(
+            self.app, "Export the review", f"{what}, as shown", file_name(title).replace(".xlsx", ".docx"),
+            reports.SUFFIXES, reports.check, lambda path: reports.save(found, title, self.ended, path, record_of), what,
+            self._scope.libraries,
         )  # fmt: skip
-        await self._export(
-            asked, lambda path: reports.save(found, title, self.ended, path, record_of), what, self._scope.libraries
-        )
 
 
 def _any(line: Line) -> Finding:

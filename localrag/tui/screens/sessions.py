@@ -29,8 +29,8 @@ from localrag.sessions.session import Listed, Session
 from localrag.sessions.session_search import Searched
 from localrag.tui.chat_state import Resumed, load_resumed
 from localrag.tui.lanes import Core
-from localrag.tui.screens.dialogs import ConfirmScreen, InputScreen, check_file, field
-from localrag.tui.text import clean_line, error_content, error_line
+from localrag.tui.screens.dialogs import ConfirmScreen, InputScreen, export, field
+from localrag.tui.text import clean_line, error_content
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
@@ -234,7 +234,7 @@ class SessionsScreen(Screen[Resumed | None]):
             except LocalragError as error:
                 self._message.update(error_content(error))
                 return
-            await export(self.app, self._core, session)
+            await export_session(self.app, self._core, session)
 
     @work
     async def action_delete(self) -> None:
@@ -252,29 +252,18 @@ class SessionsScreen(Screen[Resumed | None]):
             self._change(delete)
 
 
-async def export(app: LocalragApp, core: Core, session: Session, form: Form = "md") -> None:
+async def export_session(app: LocalragApp, core: Core, session: Session, form: Form = "md") -> None:
     """Ask for a file and write a conversation to it."""
     folder = Path.home() / "Documents"
     proposed = (folder if folder.is_dir() else Path.home()) / exports.file_name(session, form)
-    typed = await app.push_screen_wait(
-        InputScreen(
-            f"Export “{session.title}”", "The file holds questions, answers and quotes, readable by you only.",
-            str(proposed), endings=[f".{one}" for one in FORMS],
-            check=lambda typed: exports.form_of(check_file(typed)),
-        )
-    )  # fmt: skip
-    if typed is None:
-        return
-    path = check_file(typed)
 
-    def write() -> None:
+    def write(path: Path) -> None:
         record = core.store.record_of(*session.libraries)
-        core.check_spared(path, session.libraries)
         exports.write(core.store.load(session.id), path, exports.form_of(path), record, replace=True)
 
-    try:
-        await app.lanes["pages"].result(write)
-    except LocalragError as error:
-        app.notify(error_line(error), title="Not exported", severity="error", timeout=10, markup=False)
-        return
-    app.notify(f"Wrote {clean_line(str(path))}.", timeout=10, markup=False)
+    about = "The file holds questions, answers and quotes, readable by you only."
+    endings = [f".{one}" for one in FORMS]
+    await export(
+        app, f"Export “{session.title}”", about, str(proposed), endings, exports.form_of, write, "the conversation",
+        session.libraries,
+    )  # fmt: skip

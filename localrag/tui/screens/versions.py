@@ -1,0 +1,304 @@
+"""Two versions of a document: what changed as a list, substance first, and around the chosen change the whole text.
+
+What went and what came stands in [-brackets-] and {+brackets+}, which colour only repeats.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, zip_longest
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from localrag import protocol
+from localrag.answer.survey.survey_table import Line, Results
+from localrag.errors import LocalragError, NotFoundError, UsageError
+from localrag.security.terminal import counted
+from localrag.tui.lanes import Core
+from localrag.tui.screens import dialogs
+from localrag.tui.screens.dialogs import InputScreen
+from localrag.tui.screens.results import FilledScreen
+from localrag.tui.text import clean_in_place, clean_line, error_line, list_some, shorten
+from localrag.tui.widgets.source import SourceText
+
+if TYPE_CHECKING:
+    from localrag.redline.changes import Change, Comparison, Paragraph, Run, Side, Version
+    from localrag.tui.app import LocalragApp
+
+LEVELS = ("substance", "wording", "form")
+MARKS = {"=": ("{}", ""), "-": ("[-{}-]", "strike $error"), "+": ("{{+{}+}}", "bold underline $success")}
+BEFORE, AFTER = 15, 40  # clauses drawn around the chosen change
+SLACK = 40  # letters, for each letter of a clause, that other lines may take before it
+RELATED = 0.3  # of the words of the shorter version that both have
+MAX_TITLE, MAX_WORDS = 46, 60
+
+
+class VersionsScreen(FilledScreen, inherit_bindings=False):
+    """Compares when it opens. The row of a line has the `number` of its change."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "step(1)", "Next change; in the list also Down"),
+        Binding("p", "step(-1)", "Previous change; in the list also Up"),
+        Binding("s", "beside", "The old text beside the new one; again: one text"),
+        Binding("enter", "open_source", "Where a moved clause was; again: where it is"),
+        Binding("1", "only('substance')", "Only what changes the substance, 2 the wording, 3 the form; again: all"),
+        *(Binding(str(at), f"only('{LEVELS[at - 1]}')", "Only this class", show=False) for at in (2, 3)),
+        Binding("slash", "filter", "Show only changes with these words"),
+        Binding("ctrl+e,e", "export", "Export as Word (tracked changes), HTML, Markdown or JSON"),
+        Binding("tab", "next_panel", "Next panel: changes, text"),
+        Binding("escape", "back", "Stop comparing; clear the filter; back to the conversation"),
+    ]
+    HELP_GROUPS: ClassVar[list[tuple[str, Any]]] = [("Text", SourceText)]
+
+    def __init__(self, core: Core, named: Sequence[str], libraries: Sequence[str]) -> None:
+        super().__init__(core, Results(" → ".join(named)))
+        self._named, self._libraries = named, libraries
+        self._compared: Comparison | None = None
+        self._clauses: list[tuple[int, int]] = []  # of each change, where it was and where it is
+        self._beside = self._was = False
+        self._window, self._row = (0, 0), 0
+        self._text = Static(id="source-text")
+        self._scroll = SourceText(self._text, id="source-scroll")
+
+    def compose(self) -> ComposeResult:
+        yield from (self._title, self._progress, self._filter, Vertical(self._table, id="changes"))
+        yield Vertical(self._scroll, id="redline")
+        yield Static("n p changes · s side by side · 1-3 class · / filter · e export · Esc back · F1", id="status")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        # How far it can be scrolled is known only after the new text is laid out.
+        self.watch(self._scroll, "virtual_size", self._reveal, init=False)
+        self._progress.say("Comparing … Esc cancels")
+        self._run()
+
+    @work
+    async def _run(self) -> None:
+        libraries, stop = self._libraries, self._stop.is_set
+
+        def compare() -> tuple[Comparison, list[tuple[int, int]]]:
+            from localrag.redline.changes import Comparison
+
+            plain = self._core.engine.compare(*self._named, libraries=libraries, stop=stop)
+            compared: Comparison = protocol.from_plain(plain, Comparison)
+            was = clauses_of(compared.old, [one.old for one in compared.changes], compared.paragraphs, "+")
+            here = clauses_of(compared.new, [one.new for one in compared.changes], compared.paragraphs, "-")
+            return compared, list(zip(was, here, strict=True))
+
+        try:
+            compared, self._clauses = await self.app.lanes["pages"].result(compare)
+        except LocalragError as error:
+            self._finish([f"! {error_line(error)}"])
+            return
+        self._compared = compared
+        self._results.lines = [Line({"number": n}, _cells(one), None) for n, one in enumerate(compared.changes)]
+        notes = [f"{one.name}, {note}" for one in (compared.old, compared.new) for note in one.notes]
+        notes = [f"! Not compared: {list_some(notes)}"] if notes else []
+        if compared.alike < RELATED:
+            notes.append(f"! Only {compared.alike:.0%} of the words are in both: are they versions of one document?")
+        self._finish(notes)
+        self._draw()
+
+    # --- the list -------------------------------------------------------------------------------------------
+
+    @property
+    def _change(self) -> int:
+        """The number of the change under the cursor; -1 if there is none."""
+        return self._line.row["number"] if self._line is not None else -1
+
+    def _chosen(self) -> tuple[tuple[str, ...], list[Line]]:
+        columns, lines = super()._chosen()
+        return columns, [line for line in lines if self._only in ("", line.cells["class"])]
+
+    def _head(self, number: int, name: str) -> Text:
+        return Text(name)
+
+    def _cell(self, line: Line, name: str) -> Text:
+        return Text(shorten(line.cells[name], MAX_WORDS if name == "words" else MAX_TITLE))
+
+    def _draw_title(self) -> None:
+        room = max(20, self.size.width - 5) // 2
+        about: list[str | tuple[str, str]] = []
+        if self._compared is not None:
+            shown, total = len(self._lines), len(self._results.lines)
+            about = [f"{shown:,} of " if shown < total else "", counted(total, "change"), " · "]
+            classes = {level: f"{level}: {self._compared.counts.get(level, 0):,}" for level in LEVELS}
+            about = [*about, *(part for key in self._keys(classes) for part in (key, "  "))]
+        if self._compared is not None and not self._compared.changes:
+            about = [self._compared.summary]
+        title = " → ".join(shorten(clean_line(name), room) for name in self._named)
+        self._title.update(Content.assemble((title, "bold"), "\n", *about))
+        self._draw_text()
+
+    def on_data_table_row_highlighted(self) -> None:
+        self._was = False
+        self._draw_text()
+
+    def action_step(self, step: int) -> None:
+        self._table.move_cursor(row=self._table.cursor_row + step, animate=False)
+
+    # --- the text -------------------------------------------------------------------------------------------
+
+    def action_beside(self) -> None:
+        self._beside = not self._beside
+        self._draw_text()
+
+    def action_open_source(self) -> None:
+        self._was = not self._was
+        self._draw_text()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._draw_title)
+
+    def on_source_text_ended(self, message: SourceText.Ended) -> None:
+        first, last = self._window
+        at = last if message.step > 0 else first - 1
+        if self._compared is not None and 0 <= at < len(self._compared.paragraphs):
+            self._draw_text(at)
+
+    def _draw_text(self, at: int | None = None) -> None:
+        """Draw the clauses around one; if none is given, around the chosen change, which is then put in view."""
+        if self._compared is None:
+            return
+        clauses, change = self._compared.paragraphs, None
+        if at is None and (chosen := self._change) >= 0:
+            change = self._compared.changes[chosen]
+            at = self._clauses[chosen][not (self._was or change.deed == "deleted")]
+        first, last = self._window = max(0, (at := at or 0) - BEFORE), min(len(clauses), at + AFTER)
+        width = self._text.content_size.width or max(20, self.size.width - 3)
+        lines = [Content(f"… {counted(first, 'clause')} before: PgUp at the top"), Content()] if first else []
+        for number, runs in enumerate(clauses[first:last], first):
+            head, mark = list(self._headings(number, width)), -1
+            if number == at:
+                # The changed words of a long clause are put in view, not its beginning.
+                mark = mark_of(change, runs) if change is not None else 0
+                above = len(head) + len(clause_lines(runs[: mark + 1], width, self._beside)) - 1
+                self._row = len(lines) + (above if above > self._scroll.size.height // 2 else 0)
+            lines += [*head, *clause_lines(runs, width, self._beside, mark), Content()]
+        if last < len(clauses):
+            lines.append(Content(f"… {counted(len(clauses) - last, 'clause')} after: PgDn at the end"))
+        self._text.update(Content("\n").join(lines))
+        self.call_after_refresh(self._reveal)
+
+    def _headings(self, clause: int, width: int) -> Iterator[Content]:
+        """What was changed in a clause, and the comments on it; a clause that moved is named at both places."""
+        assert self._compared is not None
+        for number, (one, (was, here)) in enumerate(zip(self._compared.changes, self._clauses, strict=True)):
+            if clause in ((was, here) if one.deed == "moved" else (was if one.deed == "deleted" else here,)):
+                title = one.title if clause == here or one.deed == "deleted" else f"moved from here: {one.title}"
+                mark, style = ("▶", "bold reverse") if number == self._change else ("·", "$text-muted")
+                yield from Content.styled(f"{mark} {clean_line(title)}", style).wrap(width)
+        for said in self._compared.beside[clause : clause + 1]:
+            yield from (line for one in said for line in Content(f"» {clean_line(str(one))}").wrap(width))
+
+    def _reveal(self) -> None:
+        self._scroll.scroll_to(y=max(0, self._row - self._scroll.size.height // 4), animate=False, immediate=True)
+
+    # --- keys -----------------------------------------------------------------------------------------------
+
+    def action_next_panel(self) -> None:
+        (self._scroll if self.focused is self._table else self._table).focus()
+
+    def action_back(self) -> None:
+        if self._only and not self._filter.display:
+            self.action_only("")
+        else:
+            self.stop_work()
+            super().action_back()
+
+    @work
+    async def action_export(self) -> None:
+        from localrag.redline import export
+
+        if (compared := self._compared) is not None:
+            what, name = counted(len(compared.changes), "change"), f"{PurePath(compared.new.name).stem}-redline.docx"
+            await dialogs.export(
+                self.app, "Export the redline", f"{what}, and the text", name, export.SUFFIXES, export.check,
+                lambda path: export.save(compared, path, self.app.preferences.settings), what,
+                self._libraries,
+            )  # fmt: skip
+
+
+def _cells(one: Change) -> dict[str, str]:
+    words = " ".join(_marked(run)[0] for run in one.runs if run.sign != "=") or one.new.text
+    return {"class": one.level, "change": clean_line(one.title), "words": clean_line(words)}
+
+
+def _marked(run: Run, style: str = "") -> tuple[str, str]:
+    """The words of a run in their brackets, behind the space before them, and their style."""
+    brackets, usual = MARKS[run.sign]
+    words = re.sub(r"\s+", " ", clean_in_place(run.text))
+    space = " " * (run.space or words[:1] == " ")
+    return space + brackets.format(words.lstrip()), f"{usual} {style}".strip()
+
+
+def mark_of(change: Change, runs: Paragraph) -> int:
+    """The first run of a clause with words of a change, by number."""
+    first = next((_letters(run.text)[:20] for run in change.runs if run.sign != "="), "")
+    same = (n for n, run in enumerate(runs) if run.sign != "=" and _letters(run.text).startswith(first))
+    return next(same, 0)
+
+
+def clause_lines(runs: Paragraph, width: int, beside: bool, mark: int = -1) -> list[Content]:
+    """The lines of a clause; `beside`: the old words at the left, the new ones at the right. `mark` is in reverse."""
+    words = [_marked(run, "reverse" * (number == mark and len(runs) > 1)) for number, run in enumerate(runs)]
+
+    def lines(without: str, width: int) -> list[Content]:
+        shown = (each for each, run in zip(words, runs, strict=True) if run.sign != without)
+        return Content.assemble(*shown).wrap(width)
+
+    if not beside:
+        return lines("", width)
+    half = (width - 3) // 2
+    pairs = zip_longest(lines("+", half), lines("-", half), fillvalue=Content())
+    return [Content.assemble(old, " " * (half - old.cell_length), " │ ", new) for old, new in pairs]
+
+
+def clauses_of(version: Version, sides: Sequence[Side], clauses: Sequence[Paragraph], without: str) -> Iterator[int]:
+    """Yield the clause of a redline, by number, that each side of a change begins in; the other version is `without`.
+
+    Clauses are looked up by their letters, one behind the other, since headers may stand between and in them.
+    """
+    text = "".join(page.text for page in version.pages)
+    letters, counts = _letters(text), list(accumulate(map(str.isalnum, text), initial=0))
+    pages = list(accumulate((len(page.text) for page in version.pages), initial=0))
+    starts: list[int] = []
+    at = 0
+    for runs in clauses:
+        words = _letters("".join(run.text for run in runs if run.sign != without))
+        low = max(*starts[-1:], at - SLACK, 0) if words else at
+        found = (letters.find(part, low, at + (1 + SLACK) * len(part)) for part in (words, words[:30], words[:12]))
+        starts.append(next((one for one in found if one >= 0), at))
+        at = starts[-1] + len(words)
+    for side in sides:
+        first = [counts[pages[page] + start] for page, start, _ in side.spans[:1]]
+        yield max(0, bisect_right(starts, *first) - 1) if first else 0
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text))
+
+
+async def ask_for_other(app: LocalragApp, named: Sequence[str], libraries: Sequence[str]) -> Sequence[str]:
+    """Ask which other version of a document to compare with it; return both, the older first, or none."""
+    if len(named) != 1:
+        raise UsageError("two documents are compared", 'Put a name with spaces in quotes: /compare "OLD" "NEW"')
+    listed = await app.lanes["pages"].result(lambda: app.core.engine.drafts(named[0], libraries=libraries))
+    paths = [path for path, _ in listed] or [*named]
+    one = next((path for path in paths if named[0] in (path, path.rpartition("/")[2])), paths[-1])
+    if not (others := [path for path in paths if path != one]):
+        raise NotFoundError(f"no other version of {one!r} is known", "Name both: /compare OLD NEW")
+    days = ", ".join(f"{path} ({day})" if day else path for path, day in listed)
+    about = f"{counted(len(listed), 'version')}, the latest last: {days}"
+    typed = await app.push_screen_wait(InputScreen(f"Compare {one} with", about, others[-1], choices=others))
+    return sorted((one, typed), key=[*paths, typed].index) if typed else ()

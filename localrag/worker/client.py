@@ -133,11 +133,13 @@ class RemoteEngine:
         if call.name == "ingest":
             sandbox.make_library_folder(self._settings, names.check_name(arguments["library"]))
         any_worker = wanted and call.name not in _ASK_CALLS
+        files = [Path(arguments[one]).expanduser() for one in ("old", "new") if call.name == "compare"]
+        files = [file for file in files if file.is_file()]
         for process in self._all() if any_worker else self._all()[: self._front is not None]:
             able = call.name != "ingest" or process.can_ingest(arguments["library"], Path(arguments["folder"]))
-            if process.alive and process.libraries >= set(wanted) and able:
+            if process.alive and process.libraries >= set(wanted) and able and all(map(process.can_read, files)):
                 return process
-        if self._libraries and not set(wanted) <= set(self._libraries):
+        if files or (self._libraries and not set(wanted) <= set(self._libraries)):
             self._others.append(process := Process(self._settings, wanted))
             return process
         self._others += filter(None, [self._front])
@@ -233,11 +235,13 @@ class Process:
         # The system kills the worker with the thread that started it, so this thread stays (see `worker`).
         threading.Thread(target=self._run, name="localrag-worker", daemon=True).start()
 
+    def can_read(self, path: Path) -> bool:
+        """Whether it may read a file, or all of a folder: it existed when the worker confined itself."""
+        return not self._setup.confined or sandbox.still_covers(self._readable, path, self._settings)
+
     def can_ingest(self, library: str, folder: Path) -> bool:
-        """Whether it may read all of a folder into a library: both existed when it confined itself."""
-        if not self._setup.confined:
-            return True
-        return library in self._existing and sandbox.still_covers(self._readable, folder, self._settings)
+        """Whether it may read all of a folder into a library, which existed, too."""
+        return (not self._setup.confined or library in self._existing) and self.can_read(folder)
 
     @property
     def busy(self) -> bool:

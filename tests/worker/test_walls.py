@@ -59,6 +59,21 @@ def test_a_call_for_another_library_leaves_the_model_where_it_is(engine: Any) ->
     assert len(engine._all()) == 1
 
 
+def test_a_file_made_after_the_worker_confined_itself_is_compared_by_another(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.use(("ours",))
+    first = pid(engine, "ours")
+    file = tmp_path / "later.txt"
+    file.touch()
+    assert engine.compare("a.txt", str(file), libraries=("ours",)) == {"pid": first}
+    monkeypatch.setattr(process.Process, "can_read", lambda self, path: path != file)
+    assert engine.compare("a.txt", "b.txt", libraries=("ours",)) == {"pid": first}
+    second = engine.compare("a.txt", str(file), libraries=("ours",))["pid"]
+    assert second != first and ends(second)
+    assert pid(engine, "ours") == first
+
+
 def test_calls_in_progress_survive_a_change_of_library(engine: Any) -> None:
     engine.use(("ours",))
     going = engine.ask("count", libraries=("ours",))

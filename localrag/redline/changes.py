@@ -24,6 +24,7 @@ _MOVED = 0.6  # likeness of what moved
 _PAIRED = 0.5  # of two clauses in one place
 _MIN_MOVED = 5  # words
 _SHARED = 0.4  # of the words of the shorter one, of two clauses that are one clause changed
+_MIN_SHARED = 3  # words, as "Reserved." shares its stop with any clause
 _BEFORE = 10  # words of context
 _RELATED = 0.3  # of the words of the shorter one, of two versions of a document
 
@@ -255,7 +256,7 @@ class _Work:
         apart = set[tuple[int, int]]()
         for (i, j), count in votes.items():
             least = min(self.old.clauses[i].size, self.new.clauses[j].size)
-            if least >= _MIN_MOVED and count < _SHARED * least and (best[0][i], best[1][j]) == (j, i):
+            if count < max(_SHARED * least, min(least, _MIN_SHARED)) and (best[0][i], best[1][j]) == (j, i):
                 apart.add((i, j))
         same = [(a, c) for a, c in self._same(found) if (self.old.at(a), self.new.at(c)) not in apart]
         return between([*same, (len(self.old.tokens), len(self.new.tokens))])

@@ -67,13 +67,13 @@ def compare_three(base: Version, theirs: Version, ours: Version) -> ThreeWay:
 
 def _entry(*both: list[Change]) -> Entry:
     """Return a clause of the base as they and we changed it, or what was added in one place."""
-    said = [[(one.deed, one.old.text, one.new.text) for one in side] for side in both]
-    spans = [
-        [span for one in side if one.deed not in ("moved", "renumbered") for span in one.old.spans] for side in both
-    ]
+    done = [[one for one in side if one.deed != "renumbered"] for side in both]  # what comes with other changes
+    done = done if any(done) else list(both)
+    said = [[(one.deed, one.old.text, one.new.text) for one in side] for side in done]
+    spans = [[span for one in side if one.deed != "moved" for span in one.old.spans] for side in done]
     meet = any(page == other and a <= d + 1 and c <= b + 1 for page, a, b in spans[0] for other, c, d in spans[1])
     state = "same" if said[0] == said[1] else "conflict" if meet else "both"
-    state = state if all(both) else "theirs" if both[0] else "ours"
+    state = state if all(done) else "theirs" if done[0] else "ours"
     changes = [(side, one) for side, own in zip(("theirs", "ours"), both, strict=True) for one in own]
     old = changes[0][1].old
     at = ", ".join(filter(None, (old.clause, old.place))) or "at the beginning"

@@ -285,3 +285,15 @@ def test_a_header_of_two_pages_changes_nothing() -> None:
     half = OLD.index("3. Conf")
     new = f"Draft for discussion\n\n{OLD[:half]}\fDraft for discussion\n\n{OLD[half:]}"
     assert changed(OLD, new).changes == ()
+
+
+def test_a_moved_clause_leaves_a_short_one_in_its_place() -> None:
+    """A bug: the words that were left had a stop in common with the clause, which was told as changed and added."""
+    clauses = OLD.strip().split("\n\n")
+    moved = clauses[4].replace("3.", "6.").replace("shall not disclose", "may disclose")
+    new = "\n\n".join([*clauses[:4], "3. The parties agree.", *clauses[5:], moved]) + "\n"
+    found = changed(OLD, new).changes
+    assert [(one.deed, one.new.text) for one in found if one.deed != "changed"] == [
+        ("added", "The parties agree."), ("moved", moved.removeprefix("6. ")),
+    ]  # fmt: skip
+    assert [(one.old.text, one.new.text) for one in found if one.deed == "changed"] == [("shall not", "may")]

@@ -56,6 +56,17 @@ def test_a_conflict_is_in_the_same_words(
     assert one.state == state
 
 
+def test_a_clause_that_one_side_only_renumbered_is_the_others() -> None:
+    added = "2. Audit. The Company may inspect the books of the Client.\n\n3. Term."
+    later = OLD.replace("5. Not", "6. Not").replace("4. Li", "5. Li").replace("3. Conf", "4. Conf")
+    three = compare_three(
+        version(OLD), version(later.replace("2. Term.", added)), version(changed(("Client.\n", "Client at all.\n")))
+    )
+    assert {(one.title.split(".")[0], one.state) for one in three.entries if one.level != "form"} == {
+        ("2", "theirs"), ("4", "ours"),
+    }  # fmt: skip
+
+
 def test_the_same_documents_have_no_differences() -> None:
     three = compare_three(*(version(OLD) for _ in range(3)))
     assert three.entries == () and three.summary == "No differences."

@@ -19,7 +19,7 @@ from pathlib import Path
 from localrag.answer.verify.locate import Folded, fold, locate, nearest
 from localrag.store.sentences import sentences
 
-THRESHOLDS = (70.0, 75.0, 80.0, 85.0, 90.0, 95.0)
+THRESHOLDS = (80.0, 85.0, 90.0, 95.0)
 Change = Callable[[str, random.Random, list[str]], str | None]
 
 
@@ -90,7 +90,7 @@ def score(words: str, text: Folded, whole: str) -> float:
     """100 where the words stand there exactly, else the ratio at which they are found nearly, 0 where they are not."""
     if locate(words, whole) is not None:
         return 100.0
-    near = nearest(words, text, least=50.0)
+    near = nearest(words, text)
     return min(near[0], 99.9) if near else 0.0
 
 

@@ -218,51 +218,30 @@ def _words(folded: Folded, start: int, end: int, original: str = "") -> list[_Wo
 def _aligned(quote: Sequence[_Word], there: Sequence[_Word]) -> tuple[int, int] | None:
     """Return the folded span of the quote's words in a text, or None if a decisive word differs.
 
-    A semi-global alignment (Needleman and Wunsch 1970, with free ends in the text): a similar word costs a half, one
-    left out or added costs one; none is replaced.
+    The longest common subsequence of words, similar ones being the same, in the fewest words of the text that have it.
     """
-    above, steps = [0.0] * (len(there) + 1), [[0] * (len(there) + 1)]
-    for row, word in enumerate(quote, 1):
-        line, ways = [float(row)], [2]
-        for column, other in enumerate(there, 1):
-            options = [(above[column] + 1, 2), (line[-1] + 1, 1)]
-            if word.folded == other.folded:
-                options.append((above[column - 1], 0))
-            elif _alike(word.folded, other.folded):
-                options.append((above[column - 1] + 0.5, 3))
-            cost, way = min(options)
-            line.append(cost)
-            ways.append(way)
-        above = line
-        steps.append(ways)
-    return _trace(quote, there, steps, above.index(min(above)))
+    from rapidfuzz.distance import Indel, LCSseq
 
-
-def _trace(
-    quote: Sequence[_Word], there: Sequence[_Word], steps: Sequence[Sequence[int]], column: int
-) -> tuple[int, int] | None:
-    """Go back through an alignment and check each gap."""
-    row, last, first = len(quote), -1, -1
+    words = [word.folded for word in there]
+    same = [next((one for one in words if one == word.folded), None)
+            or next((one for one in words if _alike(word.folded, one)), word.folded) for word in quote]  # fmt: skip
+    first, last, most = 0, len(words), LCSseq.similarity(same, words)
+    while most and LCSseq.similarity(same, words[first + 1 : last]) == most:
+        first += 1
+    while most and LCSseq.similarity(same, words[first : last - 1]) == most:
+        last -= 1
     added: list[_Word] = []
     left_out: list[_Word] = []
-    while row:
-        way = steps[row][column]
-        if way in (0, 3):
-            if not _harmless(added, left_out, at_the_edge=last < 0):
+    begins = True
+    for step in Indel.opcodes(same, words[first:last]):
+        if step.tag == "equal":
+            if not _harmless(added, left_out, at_the_edge=begins):
                 return None
-            added, left_out = [], []
-            row, column = row - 1, column - 1
-            first, last = column, max(last, column)
-        elif way == 2:
-            row -= 1
-            added.append(quote[row])
+            added, left_out, begins = [], [], False
         else:
-            column -= 1
-            if last >= 0:
-                left_out.append(there[column])
-    if first < 0 or not _harmless(added, [], at_the_edge=True):
-        return None
-    return there[first].start, there[last].end
+            added += quote[step.src_start : step.src_end]
+            left_out += there[first + step.dest_start : first + step.dest_end]
+    return (there[first].start, there[last - 1].end) if most and _harmless(added, [], at_the_edge=True) else None
 
 
 def _harmless(added: Sequence[_Word], left_out: Sequence[_Word], *, at_the_edge: bool) -> bool:

@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 # Passages read for a question and ahead of the next: with so many, three quarters of those of the next are there
 # (docs/decisions/0049-passage-cache.md).
 _AHEAD = 20
-_PICKED = 3  # sentences shown once more before a question for a short answer
+_MAX_HIGHLIGHTS = 3  # sentences shown once more before a question for a short answer
 _PART_READ = "It is too long to be read at once, so the part of it that fits the question best is read."
 
 
@@ -360,16 +360,17 @@ class Assistant:
         short = self._settings.answer_form == "short"
         together = not short and answering.explains(query)
         used = answering.window_use(model, fitted.tokens, fitted.history, query)
-        picked: list[Passage] = []
+        highlights: list[Passage] = []
         if short:
             clean = [replace(passage, text=prompt_injection.removed(passage.text)) for passage in passages]
-            found = citations.picked(query.search_text, clean, _PICKED)
+            found = citations.relevant_sentences(query.search_text, clean, _MAX_HIGHLIGHTS)
             tokens = fitted.tokens + model.count(prompts.again(found))
             more = answering.window_use(model, tokens, fitted.history, query)
             if more["free"] >= min(self._settings.answer_tokens, model.window // 4):
-                picked, used = found, more
+                highlights, used = found, more
         return Prompt(
-            prompts.passages_prompt(query.text, ordered, fitted.history, together=together, picked=picked), passages,
+            prompts.passages_prompt(query.text, ordered, fitted.history, together=together, highlights=highlights),
+            passages,
             None if together else self._passage_cache([run[0] for run in prompts.runs(ordered)], query.documents),
             context=used,
             looked_at=context.share_read(passages, query.documents, query.only)

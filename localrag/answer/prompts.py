@@ -78,16 +78,16 @@ def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count
 
 def passages_prompt(
     question: str, passages: Sequence[Passage], history: Sequence[Turn] = (), *, together: bool = False,
-    picked: Sequence[Passage] = (),
+    highlights: Sequence[Passage] = (),
 ) -> list[Message]:  # fmt: skip
     """Return the prompt of `retrieve`: rules, passages in reading order, earlier turns, question.
 
     A passage looks the same whatever its number and those before it, so that it needs to be read only once; one that
     goes on where the last ends is a part of the same block. `together` they are one text, which is read anew for each
-    question (docs/decisions/0049-passage-cache.md). What is `picked` of them comes once more before the question.
+    question (docs/decisions/0049-passage-cache.md). Of them, `highlights` come once more before the question.
     """
     blocks = tuple(map(_block, runs(passages)))
-    first, *later = [*_turns(history), Message("user", f"{again(picked)}Question: {question}")]
+    first, *later = [*_turns(history), Message("user", f"{again(highlights)}Question: {question}")]
     if together:
         text = "".join((WORDS["passages"], *chain.from_iterable(blocks)))
         return [Message("system", PASSAGE_RULES), replace(first, text=f"{text}\n\n{first.text}"), *later]
@@ -95,10 +95,10 @@ def passages_prompt(
     return [Message("system", PASSAGE_RULES), first, *later]
 
 
-def again(picked: Sequence[Passage]) -> str:
-    """Return picked sentences as they come once more before a question; empty without any."""
-    shown_again = "".join(f"\n\n{heading(passage)}\n{shown(passage)}" for passage in picked)
-    return f"{WORDS['picked']}{shown_again}\n\n" if picked else ""
+def again(highlights: Sequence[Passage]) -> str:
+    """Return the most relevant sentences as they come once more before a question; empty without any."""
+    shown_again = "".join(f"\n\n{heading(passage)}\n{shown(passage)}" for passage in highlights)
+    return f"{WORDS['highlights']}{shown_again}\n\n" if highlights else ""
 
 
 def runs(passages: Sequence[Passage]) -> list[list[Passage]]:

@@ -462,7 +462,7 @@ def test_the_best_sentences_come_once_more_for_a_short_answer_where_they_fit(
         models.generator.window = window
         ask(assistant, "What does clause 7 settle?", "large", mode="retrieve")
     (last,) = models.generator.prompts[-1][-1:]
-    assert (prompts.WORDS["picked"] in last.text) is again
+    assert (prompts.WORDS["highlights"] in last.text) is again
     assert models.generator.count(last.whole) < models.generator.window
 
 

@@ -108,10 +108,10 @@ def test_passages_that_follow_each_other_are_one_text_in_parts() -> None:
     assert parts[0] == prompts.passages_prompt("Why?", [first])[1].blocks[0][0], "read once for both"
 
 
-def test_picked_sentences_come_once_more_before_the_question() -> None:
+def test_highlights_come_once_more_before_the_question() -> None:
     passages = [passage(3, "a.txt", 12), passage(4, "b.txt")]
     plain = prompts.passages_prompt("Why?", passages)[-1]
-    picked = prompts.passages_prompt("Why?", passages, picked=[replace(passages[1], text="It is so.")])[-1]
+    picked = prompts.passages_prompt("Why?", passages, highlights=[replace(passages[1], text="It is so.")])[-1]
     assert picked.blocks == plain.blocks and picked.stable == plain.stable
     assert "b.txt" in picked.text and picked.text.endswith("It is so.\n\nQuestion: Why?")
 

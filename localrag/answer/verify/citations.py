@@ -105,7 +105,7 @@ def nearest(question: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
     return tuple(cite_span(passages[span.passage], *_window(span, work.question, work)) for span in _fitting(work))
 
 
-def picked(question: str, passages: Sequence[Passage], count: int) -> list[Passage]:
+def relevant_sentences(question: str, passages: Sequence[Passage], count: int) -> list[Passage]:
     """Return passages in their order with only those of their sentences that have most of a question's rare words."""
     work = _work(question, passages, language(question, passages))
     best = sorted(work.spans, key=lambda span: -_share(work.question & span.terms, work.question, work))[:count]

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from localrag.answer.verify.citations import MAX_QUOTE, Cited, cite, picked, terms
+from localrag.answer.verify.citations import MAX_QUOTE, Cited, cite, relevant_sentences, terms
 from localrag.answer.verify.locate import locate
 from localrag.types import Passage
 
@@ -214,10 +214,12 @@ def test_an_answer_of_nothing_cites_nothing(answer: str) -> None:
 def test_sentences_with_the_rare_words_of_a_question_are_picked_in_reading_order() -> None:
     one = passage("The rent is due monthly. The hall has a roof. A deposit secures the rent.")
     two = passage("The hall is old. Nobody pays for the roof.")
-    found = picked("What deposit secures the rent?", [two, one], 2)
+    found = relevant_sentences("What deposit secures the rent?", [two, one], 2)
     assert [passage.text for passage in found] == ["The rent is due monthly.\nA deposit secures the rent."]
-    assert picked("What?", [], 3) == []
-    (long,) = picked("Which rent?", [passage(" ".join(f"hall{n} has a roof" for n in range(300)) + " and a rent.")], 3)
+    assert relevant_sentences("What?", [], 3) == []
+    (long,) = relevant_sentences(
+        "Which rent?", [passage(" ".join(f"hall{n} has a roof" for n in range(300)) + " and a rent.")], 3
+    )
     assert "rent" in long.text and len(long.text) <= 320
 
 

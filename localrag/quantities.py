@@ -306,6 +306,8 @@ def unit_of(word: str) -> str | None:
 
 def convert(quantity: Quantity, unit: str) -> Quantity | None:
     """Convert to another unit of the same kind; None if there is no fixed ratio."""
+    if quantity.unit == unit:
+        return quantity
     if quantity.unit not in _MEASURES or unit not in _MEASURES or _MEASURES[quantity.unit][0] != _MEASURES[unit][0]:
         return None
     return Quantity(quantity.value * _MEASURES[quantity.unit][1] / _MEASURES[unit][1], unit)

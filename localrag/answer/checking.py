@@ -47,7 +47,7 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
             flag.kind in ("number", "amount", "date") and flag.reason == fact_checks.NOWHERE for flag in flags
         )
         baseless = made_up and not cited.citations and len(cited.unsupported) == len(claims(cited.text))
-        if language is None and (baseless or entities.withholds(cited, query.text, flags)):
+        if language is None and (baseless or entities.withholds(cited, query.text, flags, passages, query.documents)):
             # No answer, then. What was withheld is listed among the unsupported sentences.
             others = tuple(flag.text for flag in flags if flag.kind == "entity")
             found, cited = False, Cited(prompts.NOT_FOUND, (), cited.dropped, cited.unsupported + others)

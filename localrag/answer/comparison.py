@@ -304,7 +304,7 @@ def difference(sides: Sequence[tuple[str, str, Answer]]) -> tuple[Working, str] 
     if len(sides) != 2 or len(found) != 2:
         return None
     (one, rate, first), (two, other, second) = found
-    same = two if two.unit == one.unit else quantities.convert(two, one.unit)
+    same = quantities.convert(two, one.unit)
     if same is None or rate != other:
         return None
     value = one.value - same.value
@@ -320,8 +320,8 @@ def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, frozens
 
     That of a side that is a year must be in a text or cell of that year.
     """
-    asked, told = _quantities(question), _quantities(_MARKER.sub("", answer.answer))
-    said = [one for one in told if one not in asked]
+    asked, stated = _quantities(question), _quantities(_MARKER.sub("", answer.answer))
+    said = [one for one in stated if one not in asked]
     said = [one for one in said if one.unit] or (said if _COUNTED.search(question) else [])
     if not answer.found or len(said) != 1:
         return None
@@ -331,12 +331,12 @@ def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, frozens
         there = _quantities(at.quote)
         alone = "|" not in at.quote or [one.unit for one in there].count(figure.unit) == 1
         if not table and figure in there and alone and (not _YEAR.fullmatch(name) or name in at.quote):
-            return figure, there[figure] | told[figure], Figure(_shown(figure), at.place, at.marker)
+            return figure, there[figure] | stated[figure], Figure(_shown(figure), at.place, at.marker)
         for cell in table:
             whole = Quantity(cell.value.scaleb(SCALES.get(cell.scale, 0)), cell.unit)
             of_year = not _YEAR.fullmatch(name) or int(name) in cell.years
             if of_year and figure.unit == whole.unit and figure.value in (cell.value, whole.value):
-                return whole, told[figure] | _rates(cell.name), Figure(cell.text, at.place, at.marker)
+                return whole, stated[figure] | _rates(cell.name), Figure(cell.text, at.place, at.marker)
     return None
 
 

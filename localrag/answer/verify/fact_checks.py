@@ -18,7 +18,7 @@ from operator import attrgetter
 from typing import Literal
 
 from localrag import quantities
-from localrag.answer.verify import citations, links
+from localrag.answer.verify import citations, links, subjects
 from localrag.answer.verify.citations import Cited, terms
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
@@ -30,9 +30,10 @@ _MAX_FLAGS = 20
 _MAX_SEARCHED = 400_000  # characters of passages searched for a fact that is not in what is cited
 # Share of the other words of a claim that a sentence must have to be cited for its number.
 _MIN_SHARED = 0.4
-_YES_OR_NO, _YES, _COMPARED, _DATED, _ABOUT = quantities.phrases(
-    "localrag.answer", "fact_checks", "yes_or_no", "yes", "compared", "dated", "about"
-)
+_YES_OR_NO, _YES, _THAN, _BY_DAY, _ABOUT, _PERMITS, _LIMITS, _SPANS, _AT_MOST, _AT_LEAST = quantities.phrases(
+    "localrag.answer", "fact_checks", "yes_or_no", "yes", "than", "by_day", "about",
+    "permits", "limits", "spans", "at_most", "at_least",
+)  # fmt: skip
 _BEFORE_PAGE = re.compile(r"(?:\b(?:pp?|s|pages?|seiten?|página|passages?|documents?|slides?|sheets?)\.?|第)\s*$", re.I)
 
 
@@ -73,6 +74,7 @@ class _Sources:
         self.pages = {passage.page for passage in passages} | set(range(1, len(passages) + 1))
         self.missing = _NOT_CITED if self.quotes else NOWHERE
         self.sentences = cache(sentences)
+        self.evidence = cache(lambda text: Evidence(text, language=self.language))
 
 
 # --- numbers, dates, names ----------------------------------------------------------------------------------
@@ -126,10 +128,37 @@ def _affirmed(text: str, sources: _Sources) -> Iterator[Fact]:
     question = sources.question
     affirms = _YES.match(text) and _YES_OR_NO.match(question)
     for fact in find_numbers(question, sources.number_language) if affirms else ():
-        told, before = fact.kind == "amount" or fact.days or (fact.amount and fact.amount.unit), question[: fact.start]
-        compared = _COMPARED.search(before) or (fact.kind == "date" and _DATED.search(before))
-        if told and not compared and not sources.numbers.supports(fact, sources.language):
+        exact, before = fact.kind == "amount" or fact.days or (fact.amount and fact.amount.unit), question[: fact.start]
+        compared = _THAN.search(before) or (fact.kind == "date" and _BY_DAY.search(before))
+        supported = compared or sources.numbers.supports(fact, sources.language) or _is_included(fact, sources)
+        if exact and not supported:
             yield fact
+
+
+def _is_included(fact: Fact, sources: _Sources) -> bool:
+    """Whether the cited text says how far something may go, and what is asked for is no more than that.
+
+    "Up to $10,000" includes $5,000, "lasts three years" the time "after 2 years", unless the limit itself is asked for:
+    "Must I pay within 20 days?".
+    """
+    if fact.amount is None:
+        return False
+    unit, spans = fact.amount.unit, _SPANS.search(sources.question, 0, fact.start)
+    found = [(quote[: one.start], one) for quote in sources.quotes for one in find_numbers(quote, sources.language)]
+    limits = [
+        (before, same.value) for before, one in found if one.amount for value in one.amount.values
+        if (same := quantities.convert(quantities.Quantity(value, one.amount.unit), unit))
+    ]  # fmt: skip
+    if spans and not limits:
+        return any(one.kind == "date" for _, one in found)  # "within 10 years" is computed
+    if not _PERMITS.search(sources.question) or _LIMITS.search(sources.question):
+        return False
+    least = [limit for before, limit in limits if _AT_LEAST.search(before)]
+    most = [limit for before, limit in limits if _AT_MOST.search(before) or (spans and not _AT_LEAST.search(before))]
+    return any(
+        any(asked <= limit for limit in most) or (spans and any(asked >= limit for limit in least))
+        for asked in fact.amount.values
+    )
 
 
 def _is_page(fact: Fact, text: str, sources: _Sources) -> bool:
@@ -170,33 +199,17 @@ def _find_elsewhere(fact: Fact, text: str, sources: _Sources) -> tuple[Passage, 
         left -= len(passage.text)
         if left < 0:
             break
-        if not _may_hold(fact, passage.text):
+        if not sources.evidence(passage.text).supports(fact, sources.language):
             continue
         for start, end in sources.sentences(passage.text):
             span = passage.text[start:end]
-            if _may_hold(fact, span) and Evidence(span, language=sources.language).supports(fact, sources.language):
+            if sources.evidence(span).supports(fact, sources.language):
                 shared = len(wanted & terms(span, sources.language)) / max(1, len(wanted))
                 if shared > most:
                     best, most = (passage, start, end), shared
     if best is None:
         return None
     return *best, most >= _MIN_SHARED and best[2] - best[1] <= citations.MAX_QUOTE
-
-
-def _may_hold(fact: Fact, text: str) -> bool:
-    """Whether a text may have a fact: quick, and never wrongly no."""
-    if fact.kind == "name":
-        return fact.words[-1].lower() in text.lower()
-    if fact.kind == "date":
-        year = re.search(r"\d{4}", fact.text)
-        return (year[0][2:] if year else re.sub(r"\D", "", fact.text)[:2].lstrip("0")) in text
-    groups = re.findall(r"\d+", fact.text)
-    if not groups:
-        values = fact.amount.digits if fact.amount else ()
-        return fact.text.split()[0].lower() in text.lower() or any(str(value) in text for value in values)
-    # "5,000,000" may be "5 million": of a round number only the first group is sure to be there.
-    sure = groups[0] if set(groups[-1]) == {"0"} else groups[-1]
-    return re.search(rf"(?<!\d){sure}(?!\d)", text) is not None
 
 
 # --- links and commands -------------------------------------------------------------------------------------
@@ -357,40 +370,14 @@ def _amount_in_words(number: quantities.NumberWords, text: str) -> Amount:
     return Amount(frozenset([Decimal(number.value)]), 0, _UNITS[unit["unit"].lower()] if unit else "")
 
 
-# --- facts: names -------------------------------------------------------------------------------------------
-
-_BETWEEN_NAMES = re.compile(r"[ ]|[ ]?&[ ]|, (?=Inc|Ltd|LLC|Corp)")
-_NAME_WORD = re.compile(r"[^\W\d_]+(?:[’'&.-][^\W\d_]+)*\.?")
-# Words with capitals that any answer may add.
-FRAME = frozenset(quantities.load_words("localrag.answer", "words.toml")["fact_checks"]["frame"].split())
-_OPENERS = text_analysis.COMMON["english"] | {"neither", "based", "according", *"yes nein oui sí sì sim".split()}
-_COMMON = frozenset().union(*text_analysis.COMMON.values())
-
-
 def find_names(text: str, language: str) -> Iterator[Fact]:
-    """Yield the names of an answer: runs of words with capitals that do not begin a sentence."""
-    begins = {start for start, _ in sentences(text)} | {match.end() for match in re.finditer(r"[:\n“\"„«(•*]\s*", text)}
-    runs: list[list[tuple[re.Match[str], bool]]] = [[]]
-    for match in _NAME_WORD.finditer(text):
-        first, run = match.start() in begins, runs[-1]
-        if not match[0][0].isupper():
-            runs.append([])
-        elif run and not first and _BETWEEN_NAMES.fullmatch(text, run[-1][0].end(), match.start()):
-            run.append((match, first))
-        else:
-            runs.append([(match, first)])
-    for run in runs:
-        # Words that have a capital only because they begin a sentence, in any language.
-        while run and ((plain := run[0][0][0].lower().rstrip(".")) in _OPENERS or (run[0][1] and plain in _COMMON)):
-            run = run[1:]
-        if not run:
-            continue
-        start, end = run[0][0].start(), run[-1][0].end()
-        alone = len(run) == 1 and re.search(r"\w", text[:start] + text[end:])
-        words = tuple(match[0].rstrip(".") for match, _ in run)
-        # Every sentence, and every German noun, begins with a capital.
-        if not alone or not (run[0][1] or (language == "german" and not words[0][1:2].isupper())):
-            yield Fact("name", text[start:end].rstrip("."), start, end, words=words)
+    """Yield the names of an answer; a single word that begins a sentence is none, unless it is the whole answer."""
+    only = subjects.listed(text)
+    for name in subjects.names(text, only if len(only) == 1 else ()):
+        words = tuple(word.rstrip(".") for word in name.text.split() if not re.search(r"\d", word))
+        # Every German noun begins with a capital.
+        if len(words) > 1 or (words and (len(only) == 1 or language != "german" or words[0][1:2].isupper())):
+            yield Fact("name", name.text, name.start, name.end, words=words)
 
 
 # --- facts: what supports them ------------------------------------------------------------------------------
@@ -479,7 +466,7 @@ class Evidence:
 
     def _has_word(self, word: str) -> bool:
         for part in text_analysis.written(word.removesuffix("’s").removesuffix("'s")):
-            common = part in FRAME or part in quantities.MONTHS or part in quantities.NUMBER_WORDS
+            common = part in subjects.FRAME or part in quantities.MONTHS or part in quantities.NUMBER_WORDS
             if common or part in self._words or len(part) == 1:
                 continue
             longer = (other for other in self._words if len(other) >= 5)

@@ -6,22 +6,21 @@ Names are words with capitals; subjects are names, words after "the", "you", "we
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from localrag import quantities
-from localrag.answer.verify import fact_checks
 from localrag.quantities import lazy_re
 from localrag.store import text_analysis
 
 Words = frozenset[str]
 
 _LISTS = quantities.load_words("localrag.answer", "words.toml")["subjects"]
-_FORMS, _HELPERS, _MODALS, EVERYONE, SPEAKERS = (
-    frozenset(_LISTS[name].split()) for name in ("forms", "helpers", "modals", "everyone", "speakers")
+FRAME, _FORMS, _HELPERS, _MODALS, EVERYONE, SPEAKERS = (
+    frozenset(_LISTS[name].split()) for name in ("frame", "forms", "helpers", "modals", "everyone", "speakers")
 )
 COMMON = frozenset().union(*text_analysis.COMMON.values())
-_NO_NAME = fact_checks.FRAME | quantities.MONTHS.keys() | quantities.CURRENCIES.keys()
+_NO_NAME = FRAME | quantities.MONTHS.keys() | quantities.CURRENCIES.keys()
 _CAP = r"[a-z]?[A-ZÀ-Þ][\w&’'/-]{0,40}(?:\.[a-z]{2,4}\b)?"
 _NAME = lazy_re(rf"(?<![\w.]){_CAP}(?:[ \n](?:(?:of|&|for|de|von)[ \n])?(?:{_CAP}|\d{{1,3}}(?![\w%]|[.,]\d))){{0,6}}")
 INSIDE, CAPITAL = lazy_re(rf"(?<=[\w,;:)] ){_CAP}"), lazy_re(rf"\b(?:[A-ZÀ-Þ]{{3,40}}\b|{_CAP}(?=,?\s[A-ZÀ-Þ]))")
@@ -41,10 +40,15 @@ _WHO_DOES, _ALONE = lazy_re(rf"\b[Ww]ho\s{_REST}"), lazy_re(rf"^\W{{0,3}}{_WHO}\
 _TERM, _QUOTE = rf"{_CAP}(?:\s{_CAP}){{0,3}}", '["“”]'
 _QUOTED = lazy_re(rf"{_QUOTE}([^\"“”]{{1,40}}?),?{_QUOTE}")
 _CALLED = rf"\b(?:hereinafter|hereafter|herein)\s(?:[a-z]+\s){{0,5}}?{_QUOTE}?(?P<called>{_TERM}){_QUOTE}?"
-_DEFINITION = lazy_re(rf"\([^()]{{0,60}}{_QUOTE}[^()]{{2,100}}\)|{_CALLED}|\((?:the\s)?(?P<bare>{_TERM})\)")
+_DEFINITION = lazy_re(rf"\([^()]{{0,60}}{_QUOTE}[^()]{{2,100}}\)|{_CALLED}|\((?:the\s)?(?P<bare>{_TERM}|you|we)\)")
 _MEANS = lazy_re(
-    rf"(?P<terms>(?:{_QUOTE}[^\"“”]{{1,40}}{_QUOTE}[,\s]{{1,2}}(?:(?:and|or)\s)?){{1,4}})(?:shall\s)?(?:means?|refers?\sto)\s"
+    rf"(?P<terms>(?:{_QUOTE}[^\"“”]{{1,40}}{_QUOTE}[,\s]{{1,2}}(?:(?:and|or)\s)?){{1,4}}|\b(?:[Yy]ou|[Ww]e)\s)"
+    r"(?:shall\s)?(?:means?|refers?\sto)\s"
 )
+# "the policyholder", and "you (the customer)" or "us, the owner".
+_NOUN = rf"\b(?:[Tt]he|[Aa]n?)\s(?P<noun>(?!{_JOINS})[a-z]{{3,20}}(?:\s(?!{_JOINS}|means?\b)[a-z]{{3,20}})?)"
+_AFTER, _BEFORE = re.compile(rf"^{_NOUN}"), re.compile(rf"{_NOUN}[\s,]{{1,2}}$")
+_BESIDE_NOUN = lazy_re(rf"\b(?P<speaker>[Yy]ou|[Ww]e|us)(?:,\s|\s\(){_NOUN}(?=[,.;)])")
 _COMPANY = lazy_re(rf"[\w.],?\s{_FORM}")
 _BESIDE = re.compile(r"\b(?:with|between|by)\s$")
 _FOLLOWS = re.compile(r"\b(?:nachfolgend|nachstehend|im folgenden|hereinafter|hereafter)\b", re.I)
@@ -63,6 +67,10 @@ class Name:
     @property
     def words(self) -> Words:
         return frozenset(self.order)
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
 
     def is_in(self, text: str) -> bool:
         """Whether a text has the words of the name beside each other."""
@@ -193,15 +201,25 @@ def roles(text: str) -> Roles:
         if named:
             before = re.split(r"\b(?:between|among)\b", text[max(last, match.start() - 300) : match.start()])[-1]
             if who.intersection(named) or _COMPANY.search(before) or _FOLLOWS.search(match[0]):
-                aliases += _aliases(names(before), named, who)
+                aliases += _aliases(before, _BEFORE, named, who)
             last = match.end()
     for match in _MEANS.finditer(text):
-        named = [one for one in map(_who, _QUOTED.findall(match["terms"])) if one in who]
-        aliases += _aliases(names(re.split('[.;"“]', text[match.end() : match.end() + 80])[0]), named, who)
+        named = [one for one in map(_who, _QUOTED.findall(match["terms"]) or [match["terms"]]) if one]
+        if who.intersection(named):
+            aliases += _aliases(re.split('[.;"“]', text[match.end() : match.end() + 80])[0], _AFTER, named, who)
+    for match in _BESIDE_NOUN.finditer(text):
+        aliases.append((_who(match["noun"]), frozenset([match["speaker"].lower().replace("us", "we")])))
     return Roles(bound, tuple(aliases))
 
 
-def _aliases(found: Iterable[Name], named: Sequence[Words], bound: Container[Words]) -> list[tuple[Words, Words]]:
-    """Return the names before a definition with its first term, and its other terms, which mean the same."""
-    parties = [one.words for one in found if one.words not in bound or _COMPANY.search(f"{one.text} ")]
-    return [(one, named[0]) for one in (*parties, *named[1:]) if one != named[0]] if named else []
+def _aliases(
+    text: str, noun: re.Pattern[str], named: Sequence[Words], bound: Container[Words]
+) -> list[tuple[Words, Words]]:
+    """Return the names beside a definition with its first term, and its other terms, which mean the same.
+
+    "You" may also be defined by a noun in small letters.
+    """
+    parties = [one.words for one in names(text) if one.words not in bound or _COMPANY.search(f"{one.text} ")]
+    if not parties and named[0] <= SPEAKERS and (found := noun.search(text)):
+        parties = [_who(found["noun"])]
+    return [(one, named[0]) for one in (*parties, *named[1:]) if one != named[0]]

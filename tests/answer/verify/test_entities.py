@@ -247,6 +247,34 @@ def test_you_and_we_are_the_parties_that_a_text_defines(shelf: Shelf) -> None:
         assert bool(_flags(library, "policy.txt", question, answer)) == marked, answer
 
 
+@pytest.mark.parametrize("defined", [
+    'In this policy, "you" means the policyholder and "we" means the insurer.',
+    "you means the policyholder; we means the insurer.",
+    'The policyholder ("you") has a policy with the insurer ("we", "us").',
+    "In this policy you (the policyholder) have rights against us, the insurer.",
+])  # fmt: skip
+def test_you_and_we_may_be_defined_in_small_letters(shelf: Shelf, defined: str) -> None:
+    library = shelf("policy", {"policy.txt": f"{defined}\n\nYou must pay EUR 490. We must repair the car."})
+    for answer, marked in (
+        ("The policyholder must pay EUR 490.", False), ("The insurer must pay EUR 490.", True),
+        ("The insurer must repair the car.", False), ("The policyholder must repair the car.", True),
+    ):  # fmt: skip
+        assert bool(_flags(library, "policy.txt", "What are the duties?", answer)) == marked, answer
+
+
+@pytest.mark.parametrize("defined", [
+    '"Customer","Buyer" means Tess Brunel. "Vendor","Seller" means Orlo Ltd.',
+    "“Customer”, “Buyer” or “Client” means the person who orders. “Vendor” or “Seller” means Orlo Ltd.",
+])  # fmt: skip
+def test_terms_that_are_defined_together_mean_the_same(shelf: Shelf, defined: str) -> None:
+    library = shelf("sale", {"sale.txt": f"{defined}\n\nThe Buyer shall pay EUR 490. The Seller shall repair the car."})
+    for answer, marked in (
+        ("The Customer must pay EUR 490.", False), ("The Vendor must pay EUR 490.", True),
+        ("The Vendor must repair the car.", False), ("The Customer must repair the car.", True),
+    ):  # fmt: skip
+        assert bool(_flags(library, "sale.txt", "What are the duties?", answer)) == marked, answer
+
+
 def test_what_is_said_of_several_is_said_of_each(shelf: Shelf) -> None:
     text = """Lease between Orlo Ltd ("Landlord") and Tess Brunel ("Tenant").
 
@@ -290,6 +318,36 @@ def test_a_value_is_of_the_document_that_has_it(shelf: Shelf, question: str, mar
     assert bool(entities.check(bare, question, passages, pairs)[1]) == marked
 
 
+AGREEMENTS = {
+    "nda.txt": "This agreement is governed by the laws of Delaware. The term is three years.",
+    "supply.txt": "This agreement is governed by the laws of England. The term is five years.",
+    "house rules.txt": "The Tenant sweeps the stairs on Monday.",
+}
+
+
+@pytest.mark.parametrize(("question", "answer", "marked"), [
+    ("Which law governs the supply agreement?", "The laws of Delaware.", True),
+    ("which law governs the supply contract", "Delaware.", True),
+    ("Which law governs?", "The supply agreement is governed by the laws of Delaware.", True),
+    ("Which law governs the supply agreement?", "The laws of England.", False),
+    ("Which law governs the nda?", "England.", True),
+    ("Which law governs the nda?", "Delaware.", False),
+    ("What is the term of the supply agreement?", "Three years.", True),
+    ("Who pays for the supply of gas?", "The term is three years.", False),
+    ("What do the rules say of Monday?", "The Tenant sweeps the stairs on Monday.", False),
+])  # fmt: skip
+def test_a_document_may_be_named_in_small_letters(shelf: Shelf, question: str, answer: str, marked: bool) -> None:
+    library = shelf("agreements", AGREEMENTS)
+    passages = [
+        one for name in AGREEMENTS for one in context.whole((library, library.document(name)), Filter())[0].passages
+    ]
+    pairs = [(library, one) for one in library.documents()]
+    cited = citations.cite(answer, question, passages)
+    flags = entities.check(cited, question, passages, pairs)[1]
+    assert bool(flags) == marked
+    assert entities.withholds(cited, question, flags, passages, pairs) == (marked and "law governs?" not in question)
+
+
 SHARES = """Shares
 
 |  | 2022 | 2021 |
@@ -319,6 +377,19 @@ Sums
 ])  # fmt: skip
 def test_a_row_that_fits_better_is_a_reason(shelf: Shelf, question: str, answer: str, marked: bool) -> None:
     assert bool(_flags(shelf("rows", {"shares.md": SHARES}), "shares.md", question, answer)) == marked
+
+
+@pytest.mark.parametrize(("answer", "marked"), [
+    ("Total revenue was 198,270 and cost of sales 62,650.", False),
+    ("Total revenue was 62,650 and cost of sales 198,270.", True),
+    ("Cost of sales was 198,270.", True),
+    ("Cost of sales was 62,650 in 2022 and 52,232 in 2021.", False),
+    ("Cost of sales was 198,270 in 2022 and 168,088 in 2021.", True),
+    ("With cost of sales of 62,650, total revenue was 198,270.", False),
+])  # fmt: skip
+def test_a_figure_is_of_the_row_that_its_sentence_says(check: Check, answer: str, marked: bool) -> None:
+    for question in ("How do total revenue and cost of sales compare?", "What are the figures of the year?"):
+        assert bool(check(question, answer, "report.txt")) == marked
 
 
 @pytest.mark.parametrize(("question", "answer", "marked"), [

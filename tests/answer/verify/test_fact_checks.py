@@ -95,6 +95,24 @@ def test_a_figure_of_the_question_that_yes_affirms_must_be_cited(
     assert flagged(answer.replace("[1]", f"“{quote}” [1]"), question) == ([fact] if fact else [])
 
 
+@pytest.mark.parametrize(("question", "quote", "marked"), [
+    ("Can I claim damages of $5,000?", "The insurer pays damages up to $10,000.", False),
+    ("Can I claim damages of $15,000?", "The insurer pays damages up to $10,000.", True),
+    ("Are damages limited to $5,000?", "The insurer pays damages up to $10,000.", True),
+    ("Can I still complain after 2 years?", "The warranty lasts three years.", False),
+    ("Can I still complain after 4 years?", "The warranty lasts three years.", True),
+    ("May I claim within 20 days?", "Claims are accepted within 30 days of delivery.", False),
+    ("May I claim within 40 days?", "Claims are accepted within 30 days of delivery.", True),
+    ("Must I pay within 20 days?", "The invoice is payable within 30 days.", True),
+    ("May goods be returned after 20 days?", "Goods may be returned after two weeks.", False),
+    ("May goods be returned after 10 days?", "Goods may be returned after two weeks.", True),
+    ("Can I take three weeks of leave?", "At least two weeks of leave are granted.", True),
+    ("Does the lease end within 10 years?", "The lease ends on 31 May 2030.", False),
+])  # fmt: skip
+def test_a_figure_within_a_limit_of_the_text_may_be_affirmed(question: str, quote: str, marked: bool) -> None:
+    assert bool(flagged(f"Yes, “{quote}” [1]", question, passages=[passage(quote)])) == marked
+
+
 def test_a_sentence_about_the_same_elsewhere_is_cited_too() -> None:
     cited, flags = checked(
         "The lease of Hall 3 between Acme Halls Ltd and Jane Miller can end with 90 days written notice."

@@ -5,8 +5,7 @@ that it holds (BM25, as in a search), and whether it has a heading of the clause
 likelihood of the best of each. An item may also name a kind of clause of the classifier (`search/clauses.py`).
 
 The quote is the sentence with most words of one of the examples, in a passage that fits, and by the classifier. It is
-no heading, unless an example is one, and rather one with a value, where that is asked for and the classifier does not
-know the clause.
+no heading, unless an example is one, and rather one with a value where that is asked for.
 
 The weights come from 40 contracts, each kind of clause judged with the weights of the others
 (benchmarks/review.py --fit): of what is put below 0.1, 97 % is absent, above 0.9, 89 % is there; with the classifier,
@@ -49,7 +48,7 @@ _CLASSIFIED, _MAX_ODDS = (0.71, 0.5, -0.47), 9.2
 # Of a quote: the weight of its words and its passage beside the classifier's score, that of a value, that of a label
 # ("Rent: EUR 900", "| Rent | EUR 900 |"), and how many sentences are looked through for both; that of the first
 # sentence, for what the first sentences of a contract say.
-_WORDED, _VALUE, _LABEL, _TRIED, _OPENING = 2.0, 1.0, 1.0, 20, 5.0
+_WORDED, _VALUE, _LABEL, _TRIED, _OPENING = 2.0, 0.5, 1.0, 20, 5.0
 _FIRST = ("document-name", "parties", "agreement-date")
 _MAX_QUOTE, _MAX_MARKS = 400, 16
 _RULE = re.compile(r"\s*\|[\s:|-]+\|(?:\n|$)")  # below the head of a table
@@ -136,7 +135,7 @@ class Clauses:
             fit[text.headings] -= 2 * _TRIED
         for n in np.argsort(-fit, kind="stable")[:_TRIED]:
             fit[n] += _LABEL * (label.match(text.texts[n]) is not None)
-            fit[n] -= 2 * (opening and text.texts[n].startswith("|"))  # they are hardly said in a row
+            fit[n] -= 3 * (opening and text.texts[n].startswith("|"))  # they are hardly said in a row
             if item.type in MEASURED and (opening or not found.known):
                 fit[n] += _VALUE * (values.read(item.type, text.texts[n]) is not None)
         n = int(np.argmax(fit))

@@ -98,8 +98,9 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
             if not self._stop.is_set():
                 self._progress.advance("Checking", event.done, event.total, "items")
             return
-        other = [f"{one.document}: {one.remark}" for one in map(_any, self._rows.values()) if one.remark]
-        notes += [f"! {list_some(other)}"] if other else []
+        found = [one for line in self._rows.values() for one in line.row.values()]
+        if other := dict.fromkeys(f"{one.document}: {one.remark}" for one in found if one.remark):
+            notes.append(f"! {list_some([*other])}")
         if isinstance(event, ReviewEnded):
             self.ended = event
             left = [f"{one.document or one.library}: {one.reason}" for one in event.not_read]
@@ -114,7 +115,9 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
 
     def _put(self, one: Finding) -> None:
         """Add a finding, or replace it by one with another mark."""
-        line = self._rows.setdefault((one.library, one.document), Line({}, {"document": one.document}, None))
+        named = f"{one.library}: {one.document}" if len(self._scope.libraries) > 1 else one.document
+        cells = {"document": f"! {named}" if one.remark else named}
+        line = self._rows.setdefault((one.library, one.document), Line({}, cells, None))
         said = (one.decision.verdict, one.decision.comment) if one.decision else ()
         assert isinstance(line.row, dict) and isinstance(line.cells, dict)
         line.row[one.item], line.cells[one.item] = one, " ".join((one.state, one.value, *said))
@@ -144,10 +147,7 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
 
     def _cell(self, line: Line, name: str) -> Text:
         if name == "document":
-            any_one = _any(line)
-            library = f"{any_one.library}: " if len(self._scope.libraries) > 1 else ""
-            sign = "! " if any_one.remark else ""
-            return Text(shorten(clean_line(f"{sign}{library}{any_one.document}"), MAX_DOCUMENT))
+            return Text(shorten(clean_line(line.cells[name]), MAX_DOCUMENT))
         one = line.row.get(name)
         if one is None or not self._wanted(one):
             return Text("·" if one else "")
@@ -255,11 +255,6 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
             reports.SUFFIXES, reports.check, lambda path: reports.save(found, title, self.ended, path, record_of), what,
             self._scope.libraries,
         )  # fmt: skip
-
-
-def _any(line: Line) -> Finding:
-    found: Finding = next(iter(line.row.values()))
-    return found
 
 
 def _summary(one: Finding) -> str:

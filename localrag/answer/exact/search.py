@@ -432,9 +432,10 @@ def _comments(task: CommentSearch, chosen: Pairs, only: Filter, stop: Callable[[
         clause = ""
         for page in library.pages(document.id):
             stopped = stopped or stop()
+            begun = [(one.start(), one["named"] or one["id"]) for one in _NUMBER.finditer(page.text)]
             for one in () if stopped or not filters.has_page(only, page.number) else _COMMENT.finditer(page.text):
                 about = _about(page.text, one, document.paged)
-                number = _clause(page.text[: about[1]], clause) if about else ""
+                number = next((name for at, name in reversed(begun) if at < about[1]), clause) if about else ""
                 by = one["by"] or "an unknown author"
                 if f"{number}.".startswith(task.clause and f"{task.clause}.") and task.by.casefold() in by.casefold():
                     spans = filter(None, (one.span(), about))
@@ -448,7 +449,7 @@ def _comments(task: CommentSearch, chosen: Pairs, only: Filter, stop: Callable[[
                     })  # fmt: skip
                 else:
                     others.add(f"{by}{number and f' (clause {number})'}")
-            clause = _clause(page.text, clause)
+            clause = begun[-1][1] if begun else clause
     wanted = f"{task.clause and f' on clause {task.clause}'}{task.by and f' by {task.by}'}"
     scope = chosen[0][1].path if len(chosen) == 1 else plural(len(chosen), "document")
     lines = [f"{plural(len(rows), 'comment') if rows else 'No comment'}{wanted} in {scope}{':' if rows else '.'}"]
@@ -456,7 +457,6 @@ def _comments(task: CommentSearch, chosen: Pairs, only: Filter, stop: Callable[[
     if others and not rows:
         lines.append(f"There are comments by {', '.join(sorted(others)[:_MAX_LINES])}.")
     lines += ["Which side an author is on is not in the comments."] * bool(task.side and rows)
-    lines += ["It was stopped, so there may be more."] * stopped
     return ExactAnswer("\n".join(lines), bool(rows), tuple(cited), tuple(rows), stopped)
 
 
@@ -478,10 +478,3 @@ def _about(text: str, comment: re.Match[str], paged: bool) -> tuple[int, int] | 
             return start, end
         end = start
     return None
-
-
-def _clause(text: str, before: str) -> str:
-    """Return the number of the last clause that begins in a text."""
-    for one in _NUMBER.finditer(text):
-        before = one["named"] or one["id"]
-    return before

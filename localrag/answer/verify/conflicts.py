@@ -84,9 +84,10 @@ def _conflicts(
         for position, page in pages
         if page.number == one.page and page.text[one.start : one.end] == one.quote
     ]
-    for base in (document, related.amended(document)):
-        if base is not None:
-            yield from _amendments(library, base, related, document, spans)
+    for base in filter(None, (document, related.amended(document))):
+        for sides in _replaced(library, base, related).values():
+            if any(side.span.overlaps(span) for side in sides if side.document.id == document.id for span in spans):
+                yield sorted(sides, key=lambda side: side.rank, reverse=True)
     versions = related.versions(document)
     for span in spans:
         found = [pair for other in versions if (pair := _differing(library, document, span, other, related))]
@@ -102,16 +103,6 @@ def amended(library: Library, document: Document, related: Related) -> Iterator[
         for *replaced, last in _replaced(library, base, related).values():
             own = (one for one in replaced if one.document.id == document.id)
             yield from ((_citation(library, one, []), _citation(library, last, [])) for one in own)
-
-
-def _amendments(
-    library: Library, base: Document, related: Related, cited: Document, spans: Sequence[Span]
-) -> Iterator[list[_Statement]]:
-    """Yield what amendments put in the place of sentences of a document, if a citation is on either side."""
-    for sides in _replaced(library, base, related).values():
-        own = [side.span for side in sides if side.document.id == cited.id]
-        if any(one.overlaps(span) for one in own for span in spans):
-            yield sorted(sides, key=lambda side: side.rank, reverse=True)
 
 
 def _replaced(library: Library, base: Document, related: Related) -> dict[Span, list[_Statement]]:

@@ -110,6 +110,24 @@ async def test_the_old_text_stands_beside_the_new(size):
         await see(pilot, "[-5,000-]{+6,000+}")
 
 
+async def test_comments_stand_above_their_clause_and_unrelated_documents_are_doubted():
+    made = world()
+    said = f"{CLAUSES[0]}\n\n[Comment by J. Doe, 2024-03-02: Too early?]\n\n{CLAUSES[1]}"
+    made.drafts |= {"said.docx": (Page(said),), "said.pdf": (Page(said, 1),)}
+    made.drafts |= {"other.pdf": document("The garden is open on Sundays.")}
+    async with made.app().run_test(size=SIZE) as pilot:
+        await compared(pilot, '/compare said.docx "msa v2.pdf"')
+        await see(pilot, "» Comment by J. Doe, 2024-03-02 (old): Too early? ")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ChatScreen))
+        await compared(pilot, '/compare said.pdf "msa v2.pdf"')
+        await see(pilot, "! Comments without a clause: p. 1, Comment by J. Doe, 2024-03-02 (old): Too early?")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ChatScreen))
+        await compared(pilot, "/compare msa-v1.pdf other.pdf")
+        await see(pilot, "are they versions of one document?")
+
+
 async def test_the_help_opens_and_the_keyboard_stays_in_the_list():
     async with world().app().run_test(size=SIZE) as pilot:
         await compared(pilot)

@@ -104,6 +104,8 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
         self._results.lines = [Line({"number": n}, _cells(one), None) for n, one in enumerate(compared.changes)]
         notes = [f"{one.name}, {note}" for one in (compared.old, compared.new) for note in one.notes]
         notes = [f"! Not compared: {list_some(notes)}"] if notes else []
+        pages = [f"{one.place}, {one}" for one in compared.comments if one.number < 0]
+        notes += [f"! Comments without a clause: {list_some(pages)}"] if pages else []
         if compared.alike < RELATED:
             notes.append(f"! Only {compared.alike:.0%} of the words are in both: are they versions of one document?")
         self._finish(notes)

@@ -298,6 +298,27 @@ def test_a_longer_form_of_a_name_is_no_other_one(shelf: Shelf) -> None:
     assert _flags(library, "cover.txt", question, "It recovers money from others.") == ()
 
 
+HALLS = "The rent of Hall 4 is EUR 900. The rent of Hall 5 is EUR 1,200."
+PLANS = "Plan Standard covers dental care up to $500. Plan Plus covers dental care up to $900."
+COLUMNS = "| | Hall 4 | Hall 5 |\n|---|---|---|\n| Rent | 900 | 1,200 |"
+
+
+@pytest.mark.parametrize(("text", "question", "answer", "marked"), [
+    (HALLS, "What is the rent of Hall 5?", "EUR 900.", True),
+    (HALLS, "What is the rent?", "The rent of Hall 5 is EUR 900.", True),
+    (HALLS, "What is the rent of Hall 4?", "EUR 900.", False),
+    (PLANS, "What does Plan Plus cover?", "Dental care up to $500.", True),
+    (PLANS, "What does Plan Plus cover?", "Dental care up to $900.", False),
+    (COLUMNS, "What is the rent of Hall 5?", "900.", True),
+    (COLUMNS, "What is the rent of Hall 5?", "1,200.", False),
+])  # fmt: skip
+def test_names_of_one_kind_in_one_document_are_told_apart(
+    shelf: Shelf, text: str, question: str, answer: str, marked: bool
+) -> None:
+    library = shelf("kinds", {"kinds.md": text, "dogs.md": "Dogs are kept on a lead."})
+    assert bool(_flags(library, "kinds.md", question, answer)) == marked
+
+
 LAWS = {
     "Calder lease.txt": "Lease with Calder\n\nThis lease is governed by the laws of Indiana.",
     "Tessar lease.txt": "Lease with Tessar\n\nThe lease with Tessar is signed in Utah.",

@@ -16,7 +16,6 @@ Keys = Sequence[str]
 
 _RUN = 5  # words of an anchor
 _MAX_CELLS = 60_000_000  # of one comparison: 8 MB
-_MAX_CANDIDATES = 4
 
 
 class Hunk(NamedTuple):
@@ -145,9 +144,7 @@ def moves(gone: Sequence[Keys], come: Sequence[Keys], least: float) -> list[tupl
 
     found: list[tuple[float, int, int]] = []
     for number, keys in enumerate(gone):
-        near = process.extract(
-            keys, come, scorer=Indel.normalized_similarity, score_cutoff=least, limit=_MAX_CANDIDATES
-        )
+        near = process.extract(keys, come, scorer=Indel.normalized_similarity, score_cutoff=least, limit=4)
         found += [(-score, number, other) for _, score, other in near]
     pairs: dict[int, int] = {}
     for _, number, other in sorted(found):

@@ -184,7 +184,10 @@ def _table(document: Document, compared: ThreeWay) -> None:
             cells = table.add_row().cells
             cells[0].text = "\n".join(map(line, [one.title, *map(str, one.comments)]))
             for side, runs in one.sides:
-                paragraph = cells[1 + side.startswith("ours")].add_paragraph()
-                for run in runs:
-                    font = paragraph.add_run(" " * run.space + run.text).font
+                cell = cells[1 + side.startswith("ours")]
+                paragraph = cell.add_paragraph() if cell.text else cell.paragraphs[0]
+                paragraph.add_run(side.partition(", ")[2])
+                for number, run in enumerate(runs):
+                    paragraph.add_run(" " * (run.space and number > 0))
+                    font = paragraph.add_run(run.text).font
                     font.strike, font.underline = run.sign == "-", run.sign == "+"

@@ -86,6 +86,9 @@ class _Window:
         self.start, self.end = len(text.written(low, first)), len(self.line) - len(text.written(last, high))
         self.tokens = text.tokens[first:last]
         self.keys = [token.key.casefold() for token in self.tokens]
+        self.letters = "".join(sign for sign in "".join(self.keys) if sign.isalnum() or sign in _SIGNS)
+        self.figures = [key.replace(",", "") for key in self.keys if key[0].isdigit() or key in NUMBER_WORDS]
+        self.plain = [key for key in self.keys if key.isalpha()]
         self.references = [(one.span("id"), "".join(one["id"].split())) for one in self.found(_REFERENCE, "id")]
 
     def inside(self, start: int, end: int) -> bool:
@@ -134,9 +137,8 @@ def _counted(line: str, at: int) -> str:
 def kinds(old: Text, new: Text, one: Hunk, names: Names, renumbered: Mapping[str, str]) -> tuple[str, ...]:
     """Return the kinds of a change, the weightiest first; `renumbered` maps numbers of clauses to their new ones."""
     both = ours, theirs = _Window(old, one.a, one.b), _Window(new, one.c, one.d)
-    letters, figures, plain = zip(*map(_parts, both), strict=True)
     found = {kind for kind, _ in (ours.facts - theirs.facts) + (theirs.facts - ours.facts)}
-    if not found and figures[0] != figures[1]:
+    if not found and ours.figures != theirs.figures:
         found |= {kind for kind, _ in ours.facts + theirs.facts}
     found |= {kind for kind in ("modal", "negation") if ours.words(kind) != theirs.words(kind)}
     was, now = ([number for _, number in window.references] for window in both)
@@ -149,21 +151,14 @@ def kinds(old: Text, new: Text, one: Hunk, names: Names, renumbered: Mapping[str
         found.add("term")
     if short and not found and ours.named(_PROPER, names.common) != theirs.named(_PROPER, names.common):
         found.add("name")
-    same = letters[0] == letters[1]
-    if same:  # only case, spaces and signs differ
+    if same := ours.letters == theirs.letters:  # only case, spaces and signs differ
         case = [[token.text[0].isupper() for token in one.tokens] for one in both]
         found &= {"term", "party"} if short and case[0] != case[1] else set()
     if found:
         return tuple(kind for kind in KINDS if kind in found)
-    form = same or (figures[0] and (figures[0], plain[0]) == (figures[1], plain[1])) or (was and now)
+    figured = ours.figures and (ours.figures, ours.plain) == (theirs.figures, theirs.plain)
+    form = same or figured or (was and now)
     return ("form",) if form else ("wording",)
-
-
-def _parts(window: _Window) -> tuple[str, list[str], list[str]]:
-    """Return the letters and weighty signs of a change, its figures, and its words."""
-    letters = "".join(sign for sign in "".join(window.keys) if sign.isalnum() or sign in _SIGNS)
-    figures = [key.replace(",", "") for key in window.keys if key[0].isdigit() or key in NUMBER_WORDS]
-    return letters, figures, [key for key in window.keys if key.isalpha()]
 
 
 def _defines(text: Text, token: int) -> bool:

@@ -197,7 +197,8 @@ def _asked(item: Item, found: Evidence, pair: Pair, work: Work) -> Looked | None
     topic = " ".join((item.question, *item.like))
     question = LeafQuestion(kind, item.question, topic, (work.playbook.kinds or _ANY)[0])
     quote = found.quote
-    standing = min(found.odds, _TURNED) if certain and kind == "existence" else found.odds
+    open_way = kind == "existence" and (certain or (quote is not None and _turned(item, quote)))
+    standing = min(found.odds, _TURNED) if open_way else found.odds
     material = Material(passages, "passages", standing=standing, cache=tools.cache([pair], ""))
     write = quote is None or not _readable(item, quote)
     made = survey.put(question, pair, material, tools, work.stop, prior=found.odds, write=write)

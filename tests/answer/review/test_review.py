@@ -119,6 +119,7 @@ def test_words_that_say_the_opposite_are_put_to_the_model(
     book = Playbook("Test", (Item("secret", "Is there a duty of secrecy?", "yes/no"),))
     found = by_item(reviewed(assistant, "law", book))["secret"]
     assert (found.model, found.state) == ("scripted", "absent")
+    assert found.confidence is not None and found.confidence < 1e-5, "likely words do not speak for either way"
 
 
 def test_between_the_likelihoods_it_is_unsure(assistant: Assistant, models: Any, shelf: Shelf, odds: Any) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +12,10 @@ from localrag.cli.ingest import passwords_in
 from localrag.cli.keys import recipient_options
 from localrag.cli.output import echo, one_line, print_json
 from localrag.errors import NotFoundError, UsageError
-from localrag.settings import Settings, load_settings
+from localrag.settings import load_settings
 from localrag.store.names import library_names
 
 if TYPE_CHECKING:
-    from localrag.redline.changes import Version
     from localrag.redline.export import Compared
     from localrag.security.encryption.age import Recipients
 
@@ -78,7 +74,7 @@ def compare_command(
         found = [document.path for document, _ in versions.drafts(settings, names[0], latest)]
         echo(f"{len(found)} versions, the latest last: {one_line(', '.join(found))}", err=True)
         named = (found[-2], found[-1])
-    read = _read(named, names, settings, passwords_in(password_file))
+    read = versions.read(named, names, settings, passwords_in(password_file))
     compared = compare_three(*read) if len(read) == 3 else compare(*read)
     versions.record(settings, compared)
     if as_json:
@@ -87,27 +83,6 @@ def compare_command(
         _print(compared)
     if out is not None:
         echo(f"Wrote {export.save(compared, out, settings, recipients)}", err=True)
-
-
-def _read(named: Sequence[str], names: Sequence[str], settings: Settings, passwords: Sequence[str]) -> list[Version]:
-    """Read documents: from the library if it has them, else from the disk."""
-    from localrag.redline import versions
-    from localrag.store.library import open_library
-
-    found: dict[str, Version] = {}
-    for name in names:
-        with closing(open_library(settings, name)) as library, library.snapshot():
-            for given in named:
-                with suppress(*[NotFoundError] * Path(given).is_file()):
-                    document = library.document(os.fsencode(given).decode("utf-8", "backslashreplace"))
-                    found[given] = versions.from_library(library, document)
-    paths = {given: Path(given).resolve() for given in named if given not in found}
-    if len({one.name for one in found.values()} | set(paths.values())) < len(named):
-        raise UsageError("a document is compared with itself", "Name different versions.")
-    if paths:
-        read = versions.from_files([Path(given) for given in paths], settings, passwords)
-        found |= {given: read[Path(given)] for given in paths}
-    return [found[given] for given in named]
 
 
 def _print(compared: Compared) -> None:

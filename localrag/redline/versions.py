@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from localrag.answer.verify.related_documents import Related, order
-from localrag.errors import NotFoundError, ReadError
+from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import Options
 from localrag.redline.changes import Comparison, Version
@@ -45,6 +46,37 @@ def from_files(
         hint = "Unpack it, or ingest it and name a document inside it with --library."
         raise ReadError(f"{path} holds other files and no text of its own", hint)
     return found
+
+
+def read(
+    named: Sequence[str], libraries: Sequence[str], settings: Settings, passwords: Sequence[str] = (),
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Version]:  # fmt: skip
+    """Read documents, each from the first library that has it, else from the disk.
+
+    Raises UsageError where one is named twice, NotFoundError for one that is nowhere, and what `from_files` raises.
+    """
+    found: dict[str, Version] = {}
+    missing = {given: NotFoundError(f"there is no file {given!r}") for given in named}
+    for name in libraries:
+        with closing(open_library(settings, name)) as library, library.snapshot():
+            for given in missing.keys() - found.keys():
+                try:
+                    document = library.document(os.fsencode(given).decode("utf-8", "backslashreplace"))
+                    found[given] = from_library(library, document)
+                except NotFoundError as error:
+                    missing[given] = error
+    paths = {given: Path(given).expanduser() for given in named if given not in found}
+    for given, path in paths.items():
+        if not path.is_file():
+            raise missing[given]
+    different = {(one.library, one.name) for one in found.values()} | {path.resolve() for path in paths.values()}
+    if len(different) < len(named):
+        raise UsageError("a document is compared with itself", "Name different versions.")
+    if paths:
+        files = from_files(list(paths.values()), settings, passwords, stop)
+        found |= {given: files[path] for given, path in paths.items()}
+    return [found[given] for given in named]
 
 
 def _notes(skipped: Sequence[SkippedPage]) -> tuple[str, ...]:

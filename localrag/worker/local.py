@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from localrag import api, policy, protocol
 from localrag.answer import planning
 from localrag.answer.assistant import Assistant
-from localrag.errors import Cancelled, ModelError, NotFoundError, ReadError, UsageError
+from localrag.errors import Cancelled, ModelError, NotFoundError, ReadError
 from localrag.events import Event, IngestProgress, IngestReport, Reviewed, ReviewEnded
 from localrag.ingest import scan, source_files
 from localrag.ingest.readers.source import Options
@@ -27,7 +27,7 @@ from localrag.worker.engine import Folder, Opened, Shelf, Shelved
 if TYPE_CHECKING:
     from localrag.answer.review.playbook import Playbook
     from localrag.ingest.readers.isolate import Drawer
-    from localrag.redline.changes import Comparison, Version
+    from localrag.redline.changes import Comparison
 
 _POLL = 0.2
 
@@ -79,29 +79,9 @@ class LocalEngine:
         return plain
 
     def _compare(self, named: Sequence[str], libraries: Sequence[str], stop: Callable[[], bool]) -> Comparison:
-        from localrag.redline import changes
+        from localrag.redline import changes, versions
 
-        old, new = (self._version(given, libraries, stop) for given in named)
-        if (old.library, Path(old.name).resolve()) == (new.library, Path(new.name).resolve()):
-            raise UsageError(f"{old.name!r} is compared with itself", "Give two versions: /compare OLD NEW")
-        return changes.compare(old, new)
-
-    def _version(self, given: str, libraries: Sequence[str], stop: Callable[[], bool]) -> Version:
-        """Read a document: from the first library that has it, else from the disk."""
-        from localrag.redline import versions
-        from localrag.store.library import open_library
-
-        missing = NotFoundError(f"there is no file {given!r}")
-        for name in libraries:
-            with closing(open_library(self._settings, name)) as library, library.snapshot():
-                try:
-                    return versions.from_library(library, library.document(given))
-                except NotFoundError as error:
-                    missing = error
-        path = Path(given).expanduser()
-        if not path.is_file():
-            raise missing
-        return versions.from_files([path], self._settings, stop=stop)[path]
+        return changes.compare(*versions.read(named, libraries, self._settings, stop=stop))
 
     def drafts(self, document: str, *, libraries: Sequence[str]) -> tuple[tuple[str, str], ...]:
         from localrag.redline import versions

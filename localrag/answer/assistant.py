@@ -28,7 +28,7 @@ from localrag.answer.clause_questions import ClauseQuestions
 from localrag.answer.context import Unit
 from localrag.answer.planning import BACKGROUND
 from localrag.answer.stages import Pair, Prompt, Query, Route
-from localrag.errors import ModelError, StorageError, UsageError
+from localrag.errors import EmbedderMismatch, ModelError, StorageError, UsageError
 from localrag.events import (
     Answered,
     Delta,
@@ -475,7 +475,12 @@ class Assistant:
 
     def _clause(self, query: Query, documents: Sequence[Pair]) -> float | None:
         """Return the log odds that the document has the clause asked for; None for several, or another question."""
-        return self._clause_questions.odds(query.search_text, documents[0]) if len(documents) == 1 else None
+        if len(documents) != 1:
+            return None
+        try:
+            return self._clause_questions.odds(query.search_text, documents[0])
+        except (ModelError, EmbedderMismatch):
+            return None  # a document that is read whole needs no embedder; a search has told that it is missing
 
     def search(
         self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Filter | Sequence[str] | None = None,

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from asking import FILLER, LEASE, Shelf, ask
 
+from localrag import embeddings
 from localrag.answer.answering import answerability
 from localrag.answer.assistant import Assistant
 from localrag.answer.clause_questions import ClauseQuestions
+from localrag.errors import ModelMissing
 from localrag.search.retrieval import Searcher
 from localrag.settings import Settings
 from localrag.store.library import Library
@@ -62,3 +64,15 @@ def test_a_clause_that_the_document_lacks_is_not_answered(
 
 def test_the_odds_of_the_clause_count_alone() -> None:
     assert answerability(0.1, 0.7, 0.0, 3.0) > 0.9 > 0.1 > answerability(0.9, 0.7, 0.4, -6.0)
+
+
+def test_a_document_that_is_read_whole_is_answered_without_an_embedder(
+    assistant: Assistant, models: Any, contracts: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*args: object) -> None:
+        raise ModelMissing("the embedder is not installed")
+
+    monkeypatch.setattr(embeddings, "load_embedder", missing)
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    _, answer = ask(assistant, "When does the lease end?", "contracts", documents=["lease.txt"])
+    assert answer.found and "clause" not in answer.plan.signals

@@ -79,7 +79,8 @@ def test_a_folder_is_read_asked_looked_into_exported_and_gone_on_with(
         assert quote in flat(papers / document)
 
         terminal.press("Tab")
-        terminal.see(f"{document} library papers")
+        terminal.see("library papers")
+        terminal.see(f"{document}, Lease of the mill house")
         terminal.see("The landlord is Petra Vantongeren. The tenant is Odo Brannick.")
         terminal.press("Escape")
 

@@ -1,7 +1,7 @@
 """A playbook: what each document is asked, and the position that its answer is compared with.
 
-It is YAML, read by PyYAML's safe loader without aliases (so no alias bombs) and repeated keys, and checked by msgspec
-against the types below, from which the JSON Schema for editors is made. Numbers and dates stay text.
+It is YAML, read by PyYAML's safe loader without aliases (so no alias bombs), tags and repeated keys, and checked by
+msgspec against the types below, from which the JSON Schema for editors is made. Numbers and dates stay text.
 """
 
 from __future__ import annotations
@@ -177,6 +177,9 @@ def parse(data: bytes, name: str) -> Playbook:
             if isinstance(event, yaml.AliasEvent) or depth > _MAX_DEPTH:
                 problem = "aliases (*name) and deep nesting are not allowed: write the text out"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+            if tag := getattr(event, "tag", None):
+                problem = f"tags ({tag.replace('tag:yaml.org,2002:', '!!')}) are not allowed: write the value alone"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         loader = yaml.SafeLoader(data)
         loader.yaml_implicit_resolvers = _RESOLVERS
         root = loader.get_single_node()
@@ -225,9 +228,13 @@ def _called(kind: str) -> re.Pattern[str]:
 def _check_keys(node: yaml.Node | None) -> None:
     """Refuse a key that is given twice, of which YAML would silently drop the first."""
     if isinstance(node, yaml.MappingNode):
-        for at, (key, value) in enumerate(node.value):
-            if any(key.value == other.value for other, _ in node.value[:at]):
-                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark)
+        seen = set[str]()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):  # no other can be a key, which the loader says
+                if key.value in seen:
+                    problem = f"the key {key.value!r} is given twice"
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                seen.add(key.value)
             _check_keys(value)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
@@ -250,10 +257,11 @@ def _plain(problem: str, path: str, value: Any) -> str:
 
 def _problems(playbook: Playbook) -> Iterator[tuple[str, str]]:
     """Yield what is wrong beyond the types, and its path."""
-    ids = [item.id for item in playbook.items]
+    ids = set[str]()
     for number, item in enumerate(playbook.items):
-        if item.id in ids[:number]:
+        if item.id in ids:
             yield "another item has the same id: give each its own", f".items[{number}].id"
+        ids.add(item.id)
         if problem := _problem(item, item.position or Expect()):
             yield problem, f".items[{number}]"
 

@@ -288,7 +288,7 @@ class DateResult:
 
 
 def end_of_term(question: str, passages: Sequence[Passage], language: str) -> DateResult | None:
-    """Return the end of what a question names, or None if it asks for none or its dates are in doubt.
+    """Return the end of what a question names, or None if it asks for none or its end is in doubt or in no calendar.
 
     A term is added to its start only if one sentence gives both and no sentence states the end.
     """
@@ -321,8 +321,11 @@ def end_of_term(question: str, passages: Sequence[Passage], language: str) -> Da
     if len({(mention.day, count, unit) for mention, count, unit in found}) != 1:
         return None
     mention, count, unit = found[0]
-    last, length = quantities.shift_date(mention.day, count, unit), quantities.plural(count, unit)
-    start = quantities.format_date(mention.day)
+    try:
+        last = quantities.shift_date(mention.day, count, unit)
+    except OverflowError:
+        return None
+    length, start = quantities.plural(count, unit), quantities.format_date(mention.day)
     return DateResult(
         (mention,), f"{start} + {length}", quantities.format_date(last), (last - mention.day).days,
         f"{length} after {start} is {quantities.format_date(last)}",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 
 from localrag.answer.review import playbook
 from localrag.answer.review.playbook import Expect, Item, Playbook
@@ -71,6 +72,10 @@ def test_a_position_is_written_short_or_in_full(text: str, wanted: Expect | None
         (HEAD + "  - id: term\n    question: Again?\n", 5, ("same id",)),
         ("title: &a Test\nitems: [{id: a, question: *a}]\n", 2, ("aliases",)),
         ("title: !!python/object/apply:os.system [ls]\nitems: []\n", 1, ("tag",)),
+        ("title: !!bool foo\nitems: []\n", 1, ("tag", "!!bool")),
+        ("title: !!timestamp foo\nitems: []\n", 1, ("tag",)),
+        ('title: Test\nitems:\n  - id: !!int ""\n', 3, ("tag",)),
+        ("title: Test\nitems: !!set {a}\n", 2, ("tag",)),
         ("title: [open", 1, ()),
     ],
 )
@@ -128,6 +133,25 @@ def test_bombs_and_large_files_are_refused() -> None:
     assert "larger" in refused("# " + "x" * playbook.MAX_BYTES)
     assert refused("[" * 5000)
     assert refused("")
+
+
+def test_keys_and_ids_are_looked_up_not_compared_one_by_one() -> None:
+    compared = 0
+
+    class Key(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    keys = [yaml.ScalarNode("tag:yaml.org,2002:str", Key(number)) for number in range(100)]
+    playbook._check_keys(yaml.MappingNode("tag:yaml.org,2002:map", [(key, key) for key in keys]))
+    items = tuple(Item(Key(number), "What?") for number in range(100))
+    assert list(playbook._problems(Playbook("Test", items))) == []
+    assert compared < 100
 
 
 def test_a_playbook_survives_being_written() -> None:

@@ -62,6 +62,11 @@ def test_two_starts_leave_the_end_open() -> None:
     assert ask("When does the lease end?", f"{LEASE} {other}") is None
 
 
+def test_a_term_beyond_the_calendar_is_not_counted() -> None:
+    text = "The lease starts on 1 May 2025 for a period of ten-thousand years."
+    assert calculation.end_of_term("When does the lease end?", [passage(text)], "english") is None
+
+
 def test_a_term_may_be_written_in_many_ways() -> None:
     for term in ("for 36 months", "for a period of thirty-six (36) months", "for a 36-month term"):
         text = f"The Agreement is effective from 1 July 2024 {term}."

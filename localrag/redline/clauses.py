@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from localrag.ingest.readers.pdf_text import running_lines
+from localrag.quantities import QUANTITY
 from localrag.types import Page, place
 
 _TOKEN = re.compile(
@@ -215,6 +216,9 @@ def _label(text: str, at: int, sure: bool) -> int:
     after = text[following.end() : following.end() + 1] if following else ""
     if found["item"]:
         return len(found[0]) if sure else 0
+    figure = QUANTITY.match(text, at) if found["deep"] else None  # "1.5 Million"; a heading may be "1.5 Days of grace"
+    if figure and (figure["scale"] or figure["percent"] or figure["after"] or (figure["unit"] and not sure)):
+        return 0
     if after.islower() or not (after.isalpha() or after in ("", "[")) or (not sure and not found["deep"]):
         return 0
     return len(found[0])
@@ -258,7 +262,7 @@ def _parts(pages: Sequence[Page]) -> Iterator[tuple[int, int, str]]:
 def _dropped(pages: Sequence[Page], known: Collection[str]) -> list[set[int]]:
     """Return where lines of each page begin that are running lines, those of the other version too, or page numbers."""
     found: list[set[int]] = [set() for _ in pages]
-    numbers: list[tuple[int, int, int, int]] = []  # that may be of a page: the number, its part, and where it is
+    numbers: list[tuple[int, bool, int, int, int]] = []  # that may be of a page, `sure` of a page or a note, and where
     for part, (position, start, text) in enumerate(_parts(pages)):
         lines = [line.span() for line in re.finditer(r"[^\n]+", text) if line[0].strip()]
         blocks = pairwise([0, *(gap.end() for gap in _BLANK.finditer(text)), len(text)])
@@ -267,14 +271,16 @@ def _dropped(pages: Sequence[Page], known: Collection[str]) -> list[set[int]]:
         found[position] |= {start + at for at, _ in lines if any(a <= at < b for a, b in gone)}
         for span in lines:
             if match := _PAGE_NUMBER.fullmatch(text, *span):
-                sure = match[1] or match[3] or match[0].strip()[-1] in "-]"
-                edge = len(pages) > 1 and span in (*lines[:2], *lines[-3:])
-                if sure or (edge and abs(int(match[2]) - part - 1) <= 1):
+                many, number = len(pages) > 1, int(match[2])
+                sure = bool(match[1] or match[3] or match[0].strip()[-1] in "-]")
+                edge = span in ((*lines[:2], *lines[-3:]) if many else (lines[0], lines[-1]))
+                if edge and sure + many + (abs(number - part - 1) <= 1) >= 2:
                     found[position].add(start + span[0])
                 else:
-                    numbers.append((int(match[2]), part, position, start + span[0]))
-    for at, (number, part, position, start) in enumerate(numbers):
-        steps = [(other - number, its - part) for other, its, *_ in numbers[max(0, at - 4) : at + 5]]
-        if any(abs(step) in (1, 2) and step * pages_on > 0 for step, pages_on in steps):
-            found[position].add(start)
+                    numbers.append((number, sure, part, position, start + span[0]))
+    for at, (number, sure, part, position, start) in enumerate(numbers):
+        for other, (its, known_too, its_part, *_) in enumerate(numbers[max(0, at - 4) : at + 5], max(0, at - 4)):
+            on = its_part - part or (other - at) * (sure and known_too)
+            if abs(its - number) in (1, 2) and (its - number) * on > 0:
+                found[position].add(start)
     return found

@@ -14,7 +14,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from localrag.answer.verify.differences import pieces
-from localrag.quantities import CURRENCIES, NUMBER_WORDS, TIME_UNITS, find_days, find_months, lazy_re, load_words
+from localrag.quantities import (
+    CURRENCIES,
+    CURRENCY_CODE,
+    CURRENCY_SIGN,
+    NUMBER_WORDS,
+    QUANTITY,
+    TIME_UNITS,
+    find_days,
+    find_months,
+    lazy_re,
+    load_words,
+)
 from localrag.redline.alignment import Hunk
 from localrag.redline.clauses import Text
 
@@ -32,6 +43,7 @@ _REFERENCE = lazy_re(
 _PROPER = re.compile(r"(?<=[^.;:\s] )[A-Z]\w*[a-z]\w*")  # and does not begin a sentence
 _CONTEXT = 14  # words before and after a change that can say what it is of
 _SIGNS = "$€£¥₹%§"  # as good as words
+_MINUS = lazy_re(rf"(?:(?P<currency>{CURRENCY_CODE}\s?|{CURRENCY_SIGN}\s?)|(?<![^\s(]))[-–−]$")
 _SHORT = 12  # words of a change that a name in it can be the point of
 _OPENING = 8000  # characters in which the parties are named
 _QUOTED = re.compile(r"\(([^()“”\"]{0,60})[“\"]([^“”\"\n]{2,60})[”\"][^()]{0,80}\)")
@@ -89,7 +101,9 @@ class _Window:
         self.letters = "".join(sign for sign in "".join(self.keys) if sign.isalnum() or sign in _SIGNS)
         self.figures = [key.replace(",", "") for key in self.keys if key[0].isdigit() or key in NUMBER_WORDS]
         self.plain = [key for key in self.keys if key.isalpha()]
-        self.references = [(one.span("id"), "".join(one["id"].split())) for one in self.found(_REFERENCE, "id")]
+        self.references = [
+            (one.span("id"), "".join(one["id"].casefold().split())) for one in self.found(_REFERENCE, "id")
+        ]
 
     def inside(self, start: int, end: int) -> bool:
         return start < self.end and end > self.start
@@ -105,10 +119,16 @@ class _Window:
         days = [(a, b) for a, b, *_ in (*find_days(line), *find_months(line)) if line[a].isupper() or line[a].isdigit()]
         found = Counter(("date", " ".join(line[a:b].lower().split())) for a, b in days if self.inside(a, b))
         apart = [*days, *(span for span, _ in self.references)]
-        for one in pieces(line):
-            taken = one.kind != "date" and any(a <= one.start < b for a, b in apart)
-            if one.kind != "word" and not taken and self.inside(one.start, one.end):
-                found[_OF.get(one.kind) or _counted(line, one.end), one.value] += 1
+        first = QUANTITY.match(line)
+        lead = ";" if first and first.lastgroup != "digits" else ""  # "30 days" at the start is no number of an item
+        for one in pieces(lead + line):
+            start, end = one.start - len(lead), one.end - len(lead)
+            taken = one.kind != "date" and any(a <= start < b for a, b in apart)
+            minus = _MINUS.search(line[:start])
+            if one.kind != "word" and not taken and self.inside(start - bool(minus), end):
+                kind = _OF.get(one.kind) or _counted(line, end)
+                kind = "amount" if minus and minus["currency"] else kind
+                found[kind, "-" * bool(minus) + one.value] += 1
         return found
 
     def words(self, kind: str) -> Counter[str]:
@@ -137,7 +157,8 @@ def _counted(line: str, at: int) -> str:
 def kinds(old: Text, new: Text, one: Hunk, names: Names, renumbered: Mapping[str, str]) -> tuple[str, ...]:
     """Return the kinds of a change, the weightiest first; `renumbered` maps numbers of clauses to their new ones."""
     both = ours, theirs = _Window(old, one.a, one.b), _Window(new, one.c, one.d)
-    found = {kind for kind, _ in (ours.facts - theirs.facts) + (theirs.facts - ours.facts)}
+    facts = (ours.facts - theirs.facts) + (theirs.facts - ours.facts)
+    found = {kind for kind, _ in facts}
     if not found and ours.figures != theirs.figures:
         found |= {kind for kind, _ in ours.facts + theirs.facts}
     found |= {kind for kind in ("modal", "negation") if ours.words(kind) != theirs.words(kind)}
@@ -151,9 +172,11 @@ def kinds(old: Text, new: Text, one: Hunk, names: Names, renumbered: Mapping[str
         found.add("term")
     if short and not found and ours.named(_PROPER, names.common) != theirs.named(_PROPER, names.common):
         found.add("name")
-    if same := ours.letters == theirs.letters:  # only case, spaces and signs differ
+    if same := ours.letters == theirs.letters:  # only case, spaces and signs differ: 1.5 and 15 are two figures
         case = [[token.text[0].isupper() for token in one.tokens] for one in both]
-        found &= {"term", "party"} if short and case[0] != case[1] else set()
+        digits = [[key for key in one.keys if key[0].isdigit()] for one in both]
+        told = {kind for kind, value in facts if digits[0] != digits[1] or value[0] == "-"}
+        found &= {*told, "reference", *(("term", "party") if short and case[0] != case[1] else ())}
     if found:
         return tuple(kind for kind in KINDS if kind in found)
     figured = ours.figures and (ours.figures, ours.plain) == (theirs.figures, theirs.plain)

@@ -83,6 +83,33 @@ def test_a_change_has_its_kind(old: str, new: str, kinds: tuple[str, ...]) -> No
     assert one.level == {"wording": "wording", "form": "form"}.get(kinds[0], "substance")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "kinds"),
+    [
+        ("EUR 15.00", "EUR 1500", ("amount",)),
+        ("EUR 10,50", "EUR 1,050", ("amount",)),
+        ("EUR 5,000", "EUR 5000", ("form",)),
+        ("USD 1.000.000", "USD 1,000,000", ("form",)),
+        ("EUR -500", "EUR 500", ("amount",)),
+        ("EUR 500", "EUR −500", ("amount",)),
+        ("-500 EUR", "500 EUR", ("amount",)),
+        ("1.5 %", "15 %", ("percent",)),
+        ("1.5 %", "1,5 %", ("form",)),
+        ("2.5 years", "25 years", ("duration",)),
+        ("1-5 euros", "15 euros", ("amount",)),
+        ("on March 3, 2020", "on March 3 2020", ("form",)),
+        ("thirty (30) days", "thirty-(30)-days", ("form",)),
+        ("as in clause 1.12", "as in clause 11.2", ("reference",)),
+        ("as in Clause 4 (A)", "as in clause 4 (a)", ("form",)),
+    ],
+)
+def test_a_point_or_a_minus_is_part_of_a_figure(old: str, new: str, kinds: tuple[str, ...]) -> None:
+    """A bug: only letters and digits were compared, so that 15.00 and 1500 differed in form."""
+    sentence = "The rent is {} and due at once."
+    (one,) = changed(sentence.format(old), sentence.format(new)).changes
+    assert one.kinds == kinds
+
+
 def test_changes_of_substance_come_first() -> None:
     found = swapped(("indirect damages", "indirect losses"), ("each invoice", "each Invoice"), ("must be", "may be"))
     assert [one.level for one in found] == ["substance", "wording", "form"]
@@ -167,6 +194,35 @@ def test_a_stop_before_a_rule_is_kept() -> None:
 
 def test_the_only_page_number_is_left_out() -> None:
     assert changed("The rent is due\n1\n\fin advance.", "The rent is due\nin advance.").changes == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        ("The rent is\n2.500 EUR a month.", "The rent is\n9.500 EUR a month.", "amount"),
+        ("The price is\n1.5 Million euros in all.", "The price is\n7.5 Million euros in all.", "amount"),
+        ("Interest rate:\n\n1.5 Percent on late sums.", "Interest rate:\n\n9.5 Percent on late sums.", "percent"),
+        ("Die Frist ist\n1.5 Jahre ab heute.", "Die Frist ist\n2.5 Jahre ab heute.", "duration"),
+        ("It is paid.\n\n2.1 Days of Grace. None.", "It is paid.\n\n3.1 Days of Grace. None.", "form"),
+        ("Notice.\n\n30 days before the end.", "Notice.\n\n60 days before the end.", "duration"),
+        ("The sum in euros is\n[30]\neach.", "The sum in euros is\n[90]\neach.", "number"),
+        ("The share is\n3 of 12\nparts of it.", "The share is\n9 of 12\nparts of it.", "number"),
+        ("See the table in\nPage 3\nfor prices.", "See the table in\nPage 9\nfor prices.", "reference"),
+        ("The rent is\n\n- 1200 -\n\neach.", "The rent is\n\n- 9200 -\n\neach.", "number"),
+    ],
+)
+def test_a_figure_alone_or_at_the_start_of_a_line_is_compared(old: str, new: str, kind: str) -> None:
+    """A bug: it was taken for the number of a clause or of a page."""
+    (one,) = changed(old, new).changes
+    assert one.kinds == (kind,)
+
+
+@pytest.mark.parametrize("number", ["Page {}", "- {} -", "{} of 5", "[{}]"])
+@pytest.mark.parametrize("end", ["\n\f", "\n\n"])
+def test_numbers_of_pages_are_left_out(number: str, end: str) -> None:
+    pages = ["The rent of the flat is due", "in advance on the first day", "of each month in the year."]
+    new = end.join(f"{page}\n{number.format(at)}" for at, page in enumerate(pages, 3))
+    assert changed(" ".join(pages), new).changes == ()
 
 
 def test_a_word_cut_at_a_line_end_is_whole() -> None:

@@ -94,6 +94,16 @@ class Reviews:
 
         self._change(document, decided)
 
+    def carry(self, document: Document, earlier: Kept) -> None:
+        """Keep the decisions on an earlier version as comments on this one, which is to be decided anew."""
+        known = self.of(document).decisions
+        for playbook, own in earlier.decisions.items():
+            for item in own.keys() - known.get(playbook, {}).keys():
+                said = own[item]
+                comment = f"{said.verdict} on the version before" if said.verdict != "open" else ""
+                words = ": ".join(filter(None, (comment, said.comment)))
+                self.decide(document, playbook, item, replace(said, verdict="open", comment=words))
+
     def drop_earlier(self, document: Document) -> None:
         """Delete what is kept of other versions of a document, once it was reviewed."""
         held = self._library.content_hashes()

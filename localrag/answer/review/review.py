@@ -66,7 +66,9 @@ def run(pairs: Sequence[Pair], work: Work) -> Iterator[Reviewed]:
     runs = {name: store.begin(work.playbook.title) for name, store in stores.items()}
     for number, (library, document) in enumerate(pairs):
         store, since = stores[library.name], runs[library.name].started
-        kept, earlier = store.of(document), store.earlier(document)
+        if (earlier := store.earlier(document)) is not None:
+            store.carry(document, earlier)
+        kept = store.of(document)
         done, remark = number * items, work.playbook.remark(document, library.page_text(document.id, 0))
         for item, looked in _looked((library, document), store, kept, work):
             done += 1

@@ -143,15 +143,26 @@ def _not_read(leaves: Sequence[Leaf], left: Sequence[Pair]) -> list[NotRead]:
 
 def _materials(question: LeafQuestion, query: Query, tools: Tools) -> list[Material]:
     """Return the material of each document, and how each compares with the others."""
-    found = [material(question, pair, query, tools) for pair in query.documents]
+    odds = [_clause_odds(question, pair, query, tools) for pair in query.documents]
+    found = [
+        Material((), "whole") if one is not None and one < _ABSENT else material(question, pair, query, tools)
+        for one, pair in zip(odds, query.documents, strict=True)
+    ]
     scores = [max(_evidence(passage) for passage in made.passages) for made in found if made.passages]
     standings = iter(leaf.standings(scores))
     for n, made in enumerate(found):
         if made.passages:
             names, texts = question.required, [passage.text for passage in made.passages]
             loose = bool(names) and not any(leaf.together(names, question.topic, text) for text in texts)
-            found[n] = replace(made, standing=next(standings), loose=loose)
+            relative, known = next(standings), odds[n]
+            found[n] = replace(made, standing=relative if known is None else known, loose=loose)
     return found
+
+
+def _clause_odds(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> float | None:
+    """Return the log odds that a document has the clause asked for; None where code does not know them."""
+    plain = question.kind == "existence" and not question.required and not question.either
+    return tools.clause_odds(question.text, pair) if plain and query.only.pages is None else None
 
 
 def _evidence(passage: Passage) -> float:
@@ -167,10 +178,6 @@ def material(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> 
     needed = [*((name,) for name in question.required), *question.either]
     if not all(any(locate(name, page.text) for page in whole for name in names) for names in needed):
         return Material((), "whole")
-    if question.kind == "existence" and not needed and query.only.pages is None:
-        odds = tools.clause_odds(question.text, pair)
-        if odds is not None and odds < _ABSENT:
-            return Material((), "whole")
     passages = tuple(_passages(question, pair, query, tools))
     text = "\n\n".join(page.text for page in whole)
     limit = _limit(question, tools)

@@ -176,7 +176,7 @@ def _cite_claim(claim: str, quotes: Sequence[Citation], work: _Work) -> str:
     if not found:
         spans = _supporting(content, named, work) if new else _fitting(work)
         found = [cite_span(work.passages[span.passage], *_window(span, content, work)) for span in spans]
-    if not found and new:
+    if not found and content:
         work.unsupported.append(claim.strip())
         work.dropped += len(named)
     return _with_marks(claim, {_number(citation, work.citations) for citation in found})

@@ -155,6 +155,7 @@ def test_a_changed_document_is_reviewed_again_and_says_what_it_said(
 ) -> None:
     library = shelf("law", {"a.txt": TEXT, "b.txt": LAW})
     reviewed(assistant, "law")
+    assistant.decide(BOOK, "law", "law", "a.txt", "accepted", "agreed by phone")
     put(library, "a.txt", TEXT.replace("ninety (90)", "thirty (30)"), sha256="another")
     ended = reviewed(assistant, "law")
     changed = [one for one in ended.findings if one.new]
@@ -162,6 +163,9 @@ def test_a_changed_document_is_reviewed_again_and_says_what_it_said(
     pay = next(one for one in changed if one.item == "pay")
     assert (pay.state, pay.value, pay.before) == ("found", "30 days", "deviates: 90 days")
     assert len(files(library)) == 2  # the old version went once the new one was reviewed
+    for findings in (changed, reviewed(assistant, "law").findings):
+        said = next(one for one in findings if (one.document, one.item) == ("a.txt", "law")).decision
+        assert said and (said.verdict, said.comment) == ("open", "accepted on the version before: agreed by phone")
 
 
 def test_a_stopped_review_goes_on_where_it_was(assistant: Assistant, shelf: Shelf, odds: Any) -> None:

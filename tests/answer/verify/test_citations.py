@@ -319,3 +319,8 @@ def test_an_answer_that_repeats_the_question_cites_the_best_passages() -> None:
     assert cited.citations[0].quote == "The Landlord may inspect the roof twice a year."
     assert len(cited.citations) <= 2 and cited.unsupported == ()
     assert cite("Yes.", "Is a dog allowed?", [passage(text)]).citations == ()
+
+
+def test_a_yes_that_no_sentence_bears_out_is_listed() -> None:
+    cited = cite("Yes, there is a non-compete.", "Is there a non-compete?", [passage("The rent is due in May.")])
+    assert cited.citations == () and cited.unsupported == ("Yes, there is a non-compete.",)

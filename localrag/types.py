@@ -562,7 +562,7 @@ class Looked(_Value):
         read: what was read for it, in words.
         model: the model that was asked; empty where code decided.
         at: when (ISO 8601, UTC).
-        item, type: the item's id and its type, where that is date or duration.
+        item, type, playbook: the item's id, its type and the title of its playbook, where it is a date or duration.
     """
 
     found: bool | None
@@ -574,6 +574,7 @@ class Looked(_Value):
     at: str
     item: str = ""
     type: Literal["", "date", "duration"] = ""
+    playbook: str = ""
 
 
 @dataclass(frozen=True, slots=True)

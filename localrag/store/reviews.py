@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from localrag import protocol
-from localrag.errors import LibraryError
+from localrag.errors import IntegrityError
 from localrag.security import storage
 from localrag.store import names
 from localrag.store.library import Library
@@ -41,9 +41,12 @@ class Kept:
 
     @property
     def dated(self) -> list[Looked]:
-        """What was found of items of type date or duration and is not rejected."""
-        rejected = {item for own in self.decisions.values() for item, one in own.items() if one.verdict == "rejected"}
-        return [one for one in self.looked.values() if one.type and one.found and one.item not in rejected]
+        """What was found last of each item of type date or duration, and is not rejected in its playbook."""
+        last = {
+            (one.playbook, one.item): one for one in sorted(self.looked.values(), key=lambda one: one.at) if one.type
+        }
+        decided = {(name, item): one.verdict for name, own in self.decisions.items() for item, one in own.items()}
+        return [one for key, one in last.items() if one.found and decided.get(key) != "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,9 @@ class Reviews:
         """Return what is kept of another version under the same path, the last one; None where nothing is."""
         if self._last is None:
             self._last = {}
-            for _, one in _all(self._folder):
-                self._last.setdefault(one.path, []).append(one)
+            for path in _files(self._folder):
+                if (one := _read(path, Kept)) is not None:
+                    self._last.setdefault(one.path, []).append(one)
         own = self._last.get(document.path, ())
         others = [one for one in own if one.sha256 != document.sha256 and one.looked]
         return max(others, key=lambda one: max(looked.at for looked in one.looked.values()), default=None)
@@ -147,13 +151,18 @@ def key_of(*made: object) -> str:
 
 
 def drop(folder: Path, gone: Callable[[Kept], bool]) -> None:
-    """Delete what is kept of some documents of the library in a folder."""
+    """Delete what is kept of some documents of the library in a folder, and what is damaged."""
     if not (folder / FOLDER).is_dir():
         return
     with storage.lock(folder / FOLDER / _LOCK, "the reviews"):
         storage.sweep(folder / FOLDER)
-        for path, kept in _all(folder / FOLDER):
-            if gone(kept):
+        for path in _files(folder / FOLDER):
+            try:
+                kept = _read(path, Kept)
+                unwanted = kept is not None and gone(kept)
+            except IntegrityError:  # it may be of one of these documents, and helps nobody
+                unwanted = True
+            if unwanted:
                 storage.remove(path)
 
 
@@ -161,10 +170,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def _all(folder: Path) -> Iterator[tuple[Path, Kept]]:
-    for path in sorted(folder.glob("*.json")):
-        if path.name != _RUNS and (kept := _read(path, Kept)) is not None:
-            yield path, kept
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.json") if path.name != _RUNS)
 
 
 def _read(path: Path, kind: Any) -> Any:
@@ -174,4 +181,4 @@ def _read(path: Path, kind: Any) -> Any:
         return None  # deleted meanwhile
     except protocol.Malformed as error:
         hint = f"Restore it from a backup, or delete it: its document is then reviewed again. {error}"
-        raise LibraryError(f"a kept review is damaged: {str(path)!r}", hint) from None
+        raise IntegrityError(f"a kept review is damaged: {str(path)!r}", hint) from None

@@ -109,7 +109,7 @@ def test_items_of_a_review_are_deadlines(shelf: Callable[..., Library], assistan
         at = Citation(
             "before", "renamed.txt", None, None, "", quote, text.index(quote), text.index(quote) + len(quote), 1
         )
-        return Looked(found, "", at if found else None, 0.9, "", "", "2026-01-01", item, kind)
+        return Looked(found, "", at if found else None, 0.9, "", "", "2026-01-01", item, kind, "Book")
 
     kept.keep(document, {
         "1": look("Warranty: twelve months after the Start Date.", "warranty-time", "duration"),

@@ -107,7 +107,9 @@ def _looked(pair: Pair, store: Reviews, known: Kept, work: Work) -> Iterator[tup
     """Yield each item with what is kept of it, then those that code decides, then those that the model is asked."""
     library, document = pair
     keys = {item: _key(item, library, work) for item in work.playbook.items}
-    kept = known.looked
+    kept = {key: _named(item, known.looked[key], work) for item, key in keys.items() if key in known.looked}
+    if renamed := {key: one for key, one in kept.items() if one != known.looked[key]}:
+        store.keep(document, renamed)  # another playbook asked the same
     yield from ((item, kept[key]) for item, key in keys.items() if key in kept)
     missing = [item for item, key in keys.items() if key not in kept]
     if not missing or work.stop():
@@ -116,7 +118,7 @@ def _looked(pair: Pair, store: Reviews, known: Kept, work: Work) -> Iterator[tup
     with library.snapshot():
         clauses = work.clauses(library)
         found = {item: clauses.evidence(item, pair, _PASSAGES) for item in missing}
-    decided = {item: _named(item, made) for item in missing if (made := _by_code(item, found[item], document))}
+    decided = {item: _named(item, made, work) for item in missing if (made := _by_code(item, found[item], document))}
     store.keep(document, {keys[item]: looked for item, looked in decided.items()})
     yield from decided.items()
     rest = [item for item in missing if item not in decided]
@@ -125,14 +127,16 @@ def _looked(pair: Pair, store: Reviews, known: Kept, work: Work) -> Iterator[tup
         if looked is None:
             work.stopped = True
             return
-        looked = _named(item, looked)
+        looked = _named(item, looked, work)
         store.keep(document, {keys[item]: looked})
         yield item, looked
 
 
-def _named(item: Item, looked: Looked) -> Looked:
+def _named(item: Item, looked: Looked, work: Work) -> Looked:
     """Return a result with its item, where `localrag dates` lists it."""
-    return replace(looked, item=item.id, type=item.type) if item.type in ("date", "duration") else looked
+    if item.type not in ("date", "duration"):
+        return looked
+    return replace(looked, item=item.id, type=item.type, playbook=work.playbook.title)
 
 
 def _place(passage: Passage) -> tuple[int, int]:

@@ -150,6 +150,14 @@ def test_an_unchanged_pair_is_not_looked_for_again(
     assert {one.item for one in reviewed(assistant, "law", other).findings if one.new} == {"secret"}
 
 
+def test_a_date_belongs_to_the_playbook_that_looked_last(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
+    library = shelf("law", {"a.txt": TEXT})
+    for title in ("Test", "Other"):
+        reviewed(assistant, "law", Playbook(title, BOOK.items))
+        kept = Reviews(library).of(library.documents()[0])
+        assert [(one.playbook, one.item) for one in kept.dated] == [(title, "pay")]
+
+
 def test_a_changed_document_is_reviewed_again_and_says_what_it_said(
     assistant: Assistant, shelf: Shelf, put: Callable[..., None], odds: Any
 ) -> None:

@@ -11,15 +11,25 @@ is read as two; a date with two readings, or without a year, is given in words.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple, cast
 
 from localrag import quantities
 from localrag.answer import values
 from localrag.answer.verify import subjects
-from localrag.quantities import NUMBER_WORDS, TIME_UNITS, find_dates, format_date, lazy_re, load_patterns, phrases
+from localrag.quantities import (
+    NUMBER_WORDS,
+    TIME_UNITS,
+    DateMention,
+    find_dates,
+    format_date,
+    lazy_re,
+    load_patterns,
+    phrases,
+)
 from localrag.store.locations import place_at
 from localrag.store.sentences import sentences
 from localrag.types import Citation, Looked, Page
@@ -79,6 +89,7 @@ class _Sentence(NamedTuple):
     text: str  # with single spaces
     citation: Citation
     lead: str  # the beginning of the list that it is an item of
+    dates: Sequence[DateMention]
 
 
 class _Time(NamedTuple):
@@ -95,6 +106,7 @@ class _Time(NamedTuple):
 
 
 Found = list[tuple[Deadline, _Time]]
+_Stated = tuple[date, Citation] | None  # a date and the sentence that states it
 
 
 def find(library: str, document: str, pages: Sequence[Page], reviewed: Sequence[Looked] = ()) -> list[Deadline]:
@@ -108,7 +120,8 @@ def find(library: str, document: str, pages: Sequence[Page], reviewed: Sequence[
         before = before if _P["pronoun"].match(who) else who
     for looked in reviewed:
         found = _with_item(found, looked, (library, document))
-    found = [(_counted(one, time, _start(read, one.citation, time.origin)), time) for one, time in found]
+    defined = cache(partial(_defined, read))
+    found = [(_counted(one, time, _start(read, one.citation, time.origin, defined)), time) for one, time in found]
     ends = {one.date: one.citation for one, time in found if one.kind == "end" and len(one.date) == 10
             if time.term and _P["whole"].search(" ".join(one.citation.quote.split()))}  # fmt: skip
     if len(ends) == 1:
@@ -162,14 +175,14 @@ def _sentences(library: str, document: str, page: Page) -> Iterator[_Sentence]:
         item = bool(_ITEM.match(text))
         lead = lead if item else text if text.endswith((":", "—")) else ""
         cited = Citation(library, document, page.number, page.label, where, quote, start, end, 1, unit=page.unit)
-        yield _Sentence(text, cited, lead if item else "")
+        yield _Sentence(text, cited, lead if item else "", tuple(find_dates(text)))
 
 
 def _in_sentence(sentence: _Sentence, before: str) -> Iterator[tuple[Deadline, _Time]]:
     text, taken = sentence.text, list[_Time]()
     whole = f"{sentence.lead} {text}"
     firm, soft, right = (bool(_P[name].search(whole)) for name in ("duty", "soft", "right"))
-    for time in (*_spans(text), *_days(text, firm)):
+    for time in (*_spans(text), *_days(text, sentence.dates, firm)):
         ends: Kind = "end" if time.term and time.origin and time.origin not in time.words else "duty"
         kind = _kind(text, time) or (
             ends if firm or soft or time.term else "right" if right and not time.date else None
@@ -230,7 +243,7 @@ def _kind(text: str, time: _Time) -> Kind | None:
     return _KINDS[min(near)[1]] if near else None
 
 
-def _days(text: str, duty: bool) -> Iterator[_Time]:
+def _days(text: str, full: Sequence[DateMention], duty: bool) -> Iterator[_Time]:
     """Yield the dates that are deadlines: full ones, months of a year, days without a year."""
 
     def due(at: int) -> bool:
@@ -239,7 +252,7 @@ def _days(text: str, duty: bool) -> Iterator[_Time]:
         weak = _P["on"].search(before) and (duty or _P["end"].search(text)) and not starts
         return bool(_P["due"].search(before) or weak) and not _P["told"].search(before)
 
-    full, listed = list(find_dates(text)), -1
+    listed = -1
     for one in full:
         if due(one.start) or (listed >= 0 and _P["listed"].fullmatch(text[listed : one.start])):
             listed = one.end
@@ -337,16 +350,19 @@ def _what(text: str, time: _Time) -> str:
 # --- counting -----------------------------------------------------------------------------------------------
 
 
-def _start(read: Sequence[_Sentence], cited: Citation, origin: str) -> tuple[date, Citation] | None:
-    """Return the date that a span of time counts from, with the sentence that states it, if the document has one."""
+def _start(read: Sequence[_Sentence], cited: Citation, origin: str, defined: Callable[[str], _Stated]) -> _Stated:
+    """Return the date that a span of time counts from, with the sentence that states it, if the document has one.
+
+    `defined` returns the date that has a name, as `_defined` does.
+    """
     own = next(find_dates(origin), None)
     if own is not None and own.start < 25:
         return (own.certain, cited) if own.certain else None
     if _P["that"].match(origin):
         at = next(at for at, one in enumerate(read) if one.citation == cited)
-        return _only([(day.certain, one) for one in read[max(0, at - 1) : at + 1] for day in find_dates(one.text)])
+        return _only([(day.certain, one) for one in read[max(0, at - 1) : at + 1] for day in one.dates])
     term = _TERM.match(re.sub(r"^the\s", "", origin, flags=re.I))
-    found = _defined(read, term[0]) if term else None
+    found = defined(term[0]) if term else None
     if found or not _P["signing"].match(origin):
         return found
     size = 0
@@ -354,29 +370,29 @@ def _start(read: Sequence[_Sentence], cited: Citation, origin: str) -> tuple[dat
         size += len(sentence.text)
         if size > _OPENING:
             break
-        for one in find_dates(sentence.text):
+        for one in sentence.dates:
             if one.certain and _DATED.search(sentence.text[max(0, one.start - 30) : one.start]):
                 return one.certain, sentence.citation
     return None
 
 
-def _defined(read: Sequence[_Sentence], term: str) -> tuple[date, Citation] | None:
+def _defined(read: Sequence[_Sentence], term: str) -> _Stated:
     """Return the only date called so: “‘Start Date’ means 1 March 2025”, “1 May 2025 (the ‘Start Date’)”."""
     name = rf"(?:the\s+)?[“\"'‘]?{re.escape(term)}[”\"'’]?"
     stated = re.compile(rf"{name}\W{{0,4}}(?:shall\s+)?(?:means?|is|be|of|as\s+of)?\W{{0,3}}(?:the\s+)?$", re.I)
     named = re.compile(rf"^\W{{0,3}}\(?\W?(?:hereinafter\s+)?{name}", re.I)
     return _only([
-        (day.certain, one) for one in read if term.lower() in one.text.lower() for day in find_dates(one.text)
+        (day.certain, one) for one in read if term.lower() in one.text.lower() for day in one.dates
         if stated.search(one.text[: day.start]) or named.search(one.text[day.end :])
     ])  # fmt: skip
 
 
-def _only(days: Sequence[tuple[date | None, _Sentence]]) -> tuple[date, Citation] | None:
+def _only(days: Sequence[tuple[date | None, _Sentence]]) -> _Stated:
     day = days[0][0] if len({day for day, _ in days}) == 1 else None
     return (day, days[0][1].citation) if day else None
 
 
-def _counted(one: Deadline, time: _Time, start: tuple[date, Citation] | None) -> Deadline:
+def _counted(one: Deadline, time: _Time, start: _Stated) -> Deadline:
     """Return a deadline with the date that its span of time leads to; as it is, where there is none."""
     if start is None or one.date or not time.length or time.unit in ("hour", "minute", "second"):
         return one

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from localrag.answer import deadlines
 from localrag.answer.deadlines import Deadline
+from localrag.quantities import DateMention
 from localrag.types import Page
 
 
@@ -168,3 +170,22 @@ def test_odd_text_takes_no_time(text: str) -> None:
     began = time.monotonic()
     find(text, "\x00\ud800 shall \u202e by 3 May 2030")
     assert time.monotonic() - began < 5
+
+
+def test_a_sentence_is_searched_for_dates_once_however_many_deadlines_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searched: list[str] = []
+    find_dates = deadlines.find_dates
+
+    def counted(text: str) -> Iterator[DateMention]:
+        searched.append(text)
+        return find_dates(text)
+
+    monkeypatch.setattr(deadlines, "find_dates", counted)
+    start = "The Start Date is 1 March 2030."
+    found = find(
+        " ".join([start, *(f"The Tenant shall pay within {n} days after the Start Date." for n in range(1, 31))])
+    )
+    assert [one.date for one in found][:2] == ["2030-03-02", "2030-03-03"] and len(found) == 30
+    assert searched.count(start) == 1

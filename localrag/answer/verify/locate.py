@@ -90,6 +90,15 @@ def locate(words: str, text: str) -> tuple[int, int] | None:
     return within(words, fold(text))
 
 
+def last(words: str, text: str) -> tuple[int, int] | None:
+    """Return the span of words where a text has them last, as `locate` does where it has them first."""
+    needle, folded = _needle(words), fold(text)
+    at = folded.text.rfind(needle) if needle else -1
+    while at >= 0 and not _is_whole(folded.text, at, at + len(needle)):
+        at = folded.text.rfind(needle, 0, at + len(needle) - 1)
+    return folded.original(at, at + len(needle)) if at >= 0 else None
+
+
 def within(words: str, text: Folded) -> tuple[int, int] | None:
     """Do the same in a folded text; the span is one of the original."""
     return _find(_needle(words), text)

@@ -17,6 +17,7 @@ from reportlab.pdfgen.canvas import Canvas
 from localrag.answer.exact import parsing, search
 from localrag.answer.exact.parsing import CommentSearch
 from localrag.answer.exact.search import ExactAnswer, Pairs
+from localrag.answer.verify import locate
 from localrag.ingest.readers import pdf, word
 from localrag.ingest.readers.source import Options, Source
 from localrag.store.writer import Editor
@@ -116,3 +117,38 @@ def test_comments_are_narrowed_by_document_and_author(pairs: Pairs) -> None:
 )
 def test_only_plain_questions_for_comments_are_understood(question: str, task: Any) -> None:
     assert parsing.parse(question) == task
+
+
+def test_words_in_a_document_without_pages_are_the_nearest_above_their_comment(shelf: Callable[..., Editor]) -> None:
+    lease = (
+        "1. Rent\nThe Tenant pays the rent.\n\n7. Increase\nThe Landlord may raise the rent each year.\n"
+        "[Comment by Roe, on “the rent”: Too high?]\n[Comment by Doe, on “The  rent”: No.]\n"
+        "[Comment by Poe, on “the deposit”: Where is it?]\n\n8. Law\nThat of Ireland.\n"
+    )
+    library = shelf("law", {"lease.md": lease})
+    (document,) = library.documents()
+    answer = ask([(library, document)], "List the comments")
+    assert said(answer) == [("Roe", "7", "Too high?"), ("Doe", "7", "No."), ("Poe", "", "Where is it?")]
+    raised = "The Landlord may raise the rent each year."
+    assert [row["about"] for row in answer.rows] == [raised, raised, ""]
+
+
+def test_a_comment_is_not_looked_for_in_the_whole_text_above_it(
+    shelf: Callable[..., Editor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folded = 0
+    fold = locate.fold
+
+    def counted(text: str) -> locate.Folded:
+        nonlocal folded
+        folded += len(text)
+        return fold(text)
+
+    for module in (locate, search):
+        monkeypatch.setattr(module, "fold", counted)
+    clauses = "".join(f"{n}. Clause on matter {n}\n{'They agree. ' * 50}\n[Comment by Roe, on “matter {n}”: Why?]\n"
+                      for n in range(1, 41))  # fmt: skip
+    library = shelf("long", {"long.md": clauses})
+    answer = ask([(library, document) for document in library.documents()], "List the comments")
+    assert [row["clause"] for row in answer.rows] == [str(n) for n in range(1, 41)]
+    assert folded < 10 * len(clauses)

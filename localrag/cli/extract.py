@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from localrag.cli import keys, options
 from localrag.cli.ask import draw, follow, save_table
 from localrag.cli.keys import recipient_options
 from localrag.cli.output import echo, interruptible, print_json, remarks, say, table
+from localrag.errors import UsageError
 from localrag.settings import load_settings
 from localrag.types import Filter
 
@@ -51,9 +53,13 @@ def extract_command(
     from localrag.answer.survey import schema as schemas
     from localrag.answer.survey import table_export
 
-    schema = schemas.load(options.words_of(schema))
+    given = options.words_of(schema)
+    schema = schemas.load(given)
     schemas.parse(schema)
     if file is not None:
+        named = os.path.expanduser(given)  # noqa: PTH111 - fields may begin with "~", or be too long for a name
+        if file.exists() and os.path.isfile(named) and file.samefile(named):  # noqa: PTH113
+            raise UsageError(f"{str(file)!r} is the schema", "Give --out another file.")
         table_export.check(file)
     settings = load_settings().with_options(generator=generator)
     names = options.chosen_libraries(libraries, settings)

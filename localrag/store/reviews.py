@@ -85,9 +85,10 @@ class Reviews:
         """Keep results of a document, by key."""
         self._change(document, lambda kept: replace(kept, looked={**kept.looked, **looked}))
 
-    def fill(self, document: Document, key: str, answered: Any) -> None:
-        """Keep what an extraction was answered of a document."""
-        self._change(document, lambda kept: replace(kept, filled={**kept.filled, key: protocol.to_plain(answered)}))
+    def fill(self, document: Document, answered: Mapping[str, Any]) -> None:
+        """Keep what an extraction was answered of a document, by key. Its whole file is written anew."""
+        plain = protocol.to_plain(answered)
+        self._change(document, lambda kept: replace(kept, filled={**kept.filled, **plain}))
 
     def decide(self, document: Document, playbook: str, item: str, decision: Decision) -> None:
         """Keep what the reviewer decided of an item of a playbook."""

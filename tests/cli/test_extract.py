@@ -111,6 +111,15 @@ def test_a_schema_comes_from_a_file(bills: Library, tmp_path: Path) -> None:
         run(str(tmp_path / "other.json"))
 
 
+def test_a_schema_is_not_overwritten(bills: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "bill.json"
+    file.write_text('{"properties": {"vendor": {}}}')
+    with pytest.raises(UsageError):
+        run(str(file), "--out", "bill.json")
+    assert "properties" in file.read_text()
+
+
 def test_a_broken_schema_is_refused_before_anything_is_read(bills: Library, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         run("vendor, vendor")

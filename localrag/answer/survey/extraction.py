@@ -2,12 +2,13 @@
 
 Code takes what the text labels (`labelled.py`); only for the rest the model is asked, with the leaf of a survey. A
 value whose words are not in the text, or are none of its type, is left empty, and said; in strict mode also yes, no and
-a choice that only the model read from words. What the model answers is kept at once (`store/reviews.py`), under
+a choice that only the model read from words. What the model answers is kept within seconds (`store/reviews.py`), under
 everything that decides it, so that a later table with the same question to an unchanged document needs no model.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ Each = Literal["document", "section", "row"]
 _VERSION = "2"  # of how the model is asked: another one asks everything again
 _NUMBERS = ("money", "percent", "number")
 _CHARACTERS_PER_TOKEN = 3  # at least, in most texts
+_KEEP_SECONDS = 5.0  # between two writes of what was answered: each one writes the whole file of a document
 _MAX_DIGITS = 15  # of a number that a program keeps exactly
 
 
@@ -48,6 +50,8 @@ class Work:
     asks: tuple[str, int]  # the model, and the tokens of text that it is given
     model: str | None = None  # that was asked, now or before
     kept: Mapping[str, Any] = field(default_factory=dict)  # answers about the document at hand, by key
+    answered: dict[str, Given] = field(default_factory=dict)  # that are not kept yet
+    written: float = 0.0  # when answers were kept last (`time.monotonic`)
     usage: Usage = field(default_factory=Usage)
     remarks: list[NotRead] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -69,7 +73,10 @@ def answer(work: Work) -> Generator[Event, None, Answer]:
     with suppress(Cancelled):
         for library, document in query.documents:
             work.kept = Reviews(library).of(document).filled
-            parts = [(part, _rows((library, document), part, work)) for part in _parts((library, document), work)]
+            try:
+                parts = [(part, _rows((library, document), part, work)) for part in _parts((library, document), work)]
+            finally:
+                _keep((library, document), work)
             done += 1
             made = [_row((library, document), row, part, work) for part, rows in parts for row in rows]
             work.rows += made
@@ -140,8 +147,9 @@ def _asked(kind: Kind, fields: tuple[Field, ...], pair: Pair, passages: Sequence
     if key in work.kept:
         given: Given = protocol.from_plain(work.kept[key], Given)
     else:
-        given = _given(question, pair, passages, work)
-        Reviews(library).fill(document, key, given)
+        given = work.answered[key] = _given(question, pair, passages, work)
+        if time.monotonic() - work.written >= _KEEP_SECONDS:
+            _keep(pair, work)
     work.model = given.model
     # The document may have been renamed, or restored into another library, since it was read.
     work.remarks += [replace(one, library=library.name, document=document.path) for one in given.remarks]
@@ -152,6 +160,13 @@ def _asked(kind: Kind, fields: tuple[Field, ...], pair: Pair, passages: Sequence
         }
         for row in given.rows
     ]  # fmt: skip
+
+
+def _keep(pair: Pair, work: Work) -> None:
+    """Keep what was answered about a document since the last time."""
+    if work.answered:
+        Reviews(pair[0]).fill(pair[1], work.answered)
+        work.answered, work.written = {}, time.monotonic()
 
 
 def _given(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work: Work) -> Given:

@@ -117,7 +117,17 @@ def _checked(schema: Schema) -> Schema:
     for name in names:
         if names.count(name) > 1 or name in ("library", "document", "section", "sources") or not name:
             raise UsageError(f"the schema cannot have a field {name!r} here", "Give each field a name of its own.")
+    # Columns of a table and its files beside those of the fields; SQLite takes no two that differ in case alone.
+    beside = {f"{one.name} {what}".casefold(): one.name for one in schema.all for what in _columns(one)}
+    for name in (field.name for field in schema.all):
+        if name.casefold() in beside:
+            what = f"the schema cannot have a field {name!r}: {beside[name.casefold()]!r} gets a column of that name"
+            raise UsageError(what, "Give the field another name.")
     return schema
+
+
+def _columns(field: Field) -> tuple[str, ...]:
+    return ("quote", "place", "currency") if field.type == "money" else ("quote", "place")
 
 
 def _resolved(node: Any, root: Any, at: str, depth: int = 0) -> dict[str, Any]:
@@ -126,9 +136,14 @@ def _resolved(node: Any, root: Any, at: str, depth: int = 0) -> dict[str, Any]:
         raise UsageError(f"{at} is no object of JSON Schema", _HINT)
     rest = {name: value for name, value in node.items() if name not in ("$ref", "anyOf")}
     if "$ref" in node:
-        target = (root.get("$defs") or {}).get(str(node["$ref"]).removeprefix("#/$defs/"))
+        definitions = root.get("$defs")
+        if not isinstance(definitions, dict):
+            raise UsageError(f"{at} refers to {node['$ref']!r}, which is not in $defs", _HINT)
+        target = definitions.get(str(node["$ref"]).removeprefix("#/$defs/"))
         return _resolved(target, root, f"{at}, {node['$ref']!r},", depth + 1) | rest
     kinds = node.get("anyOf", rest.get("type"))
+    if "anyOf" in node and not isinstance(kinds, list):
+        raise UsageError(f"{at} has an anyOf that is no list", _HINT)
     if isinstance(kinds, list):
         others = [
             one if isinstance(one, dict) else {"type": one} for one in kinds if one not in ("null", {"type": "null"})
@@ -155,7 +170,10 @@ def _properties(node: dict[str, Any], root: Any, at: str) -> dict[str, dict[str,
 
 def _field(name: str, node: dict[str, Any]) -> Field:
     _refuse(node, {"enum", "format"}, repr(name))
-    choices = tuple(str(one) for one in node.get("enum") or () if one is not None)
+    given = node.get("enum", [])
+    if not isinstance(given, list):
+        raise UsageError(f"{name!r} has an enum that is no list", _HINT)
+    choices = tuple(str(one) for one in given if one is not None)
     kind = node.get("format", node.get("type", "string"))
     if not isinstance(kind, str) or kind not in _TYPES:
         raise UsageError(f"{name!r} has an unsupported type {kind!r}", f"Types: {', '.join(_TYPES)}. {_HINT}")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from asking import FILLER, Shelf, verified
 
 import localrag
 from localrag.answer.assistant import Assistant
-from localrag.answer.survey import labelled, leaf
+from localrag.answer.survey import extraction, labelled, leaf
 from localrag.answer.survey.leaf_question import LeafQuestion
 from localrag.answer.survey.schema import parse
 from localrag.events import Answered, Event, Surveyed
@@ -24,7 +25,7 @@ from localrag.models.store import ModelStore
 from localrag.proofs.forgotten import prove_forgotten
 from localrag.security.encryption import keyring, unlocked
 from localrag.settings import load_settings
-from localrag.store.reviews import FOLDER
+from localrag.store.reviews import FOLDER, Reviews
 from localrag.types import Answer, Passage
 
 INVOICE = """# Invoice
@@ -323,6 +324,22 @@ def test_a_table_goes_on_after_a_kill(assistant: Assistant, models: Any, folder:
     list(assistant.extract(parse("owner party"), libraries=["papers"], each="section", stop=stop))
     _, answer = extract(Assistant(load_settings(), models.generator), "owner party", "papers", each="section")
     assert [row["owner"] for row in answer.table] == ["Ann", "Bob"] and len(asked) == 3
+
+
+def test_the_file_of_a_document_is_not_written_for_each_answer(
+    assistant: Assistant, models: Any, folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each write holds all answers before it, so that time would grow with their square."""
+    text = "".join(f"# Hall {n}\n\nAnn owns it.\n\n" for n in range(9))
+    localrag.open_library("papers", create=True).ingest(folder({"a.md": text}))
+    models.generator.script = [("", '{"owner": "Ann"}')]
+    written: list[int] = []
+    fill = Reviews.fill
+    monkeypatch.setattr(Reviews, "fill", lambda self, one, new: (written.append(len(new)), fill(self, one, new)))
+    clock = iter(range(1, 99))
+    monkeypatch.setattr(extraction, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    extract(assistant, "owner party", "papers", each="section")
+    assert sum(written) == len(models.generator.prompts) == 9 and 1 < len(written) < 5
 
 
 @pytest.mark.parametrize("encrypted", [False, True])

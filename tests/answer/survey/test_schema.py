@@ -85,12 +85,28 @@ TEXT = {"type": "string"}
         ({"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"$ref": "#/$defs/b"}}}, "no object"),
         ({"properties": {"a_b": TEXT, "aB": TEXT}}, "'a b'"), ({"properties": {"document": TEXT}}, "'document'"),
         ({"properties": {}}, "0 fields"), ({"oneOf": []}, "oneOf"),
+        ({"properties": {"a": {"enum": 5}}}, "enum"), ({"properties": {"a": {"enum": {"x": 1}}}}, "enum"),
+        ({"properties": {"a": {"anyOf": 5}}}, "anyOf"),
+        ({"properties": {"a": {"$ref": "#/$defs/x"}}, "$defs": [1]}, "'#/$defs/x'"),
+        ({"properties": {"a": {"$ref": "#/$defs/x"}}}, "'#/$defs/x'"),
     ],
 )  # fmt: skip
 def test_what_is_not_supported_is_refused_by_name(given: dict[str, Any], named: str) -> None:
     with pytest.raises(UsageError) as error:
         parse(json.dumps(given))
     assert named in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["total money, Total Currency text", "total currency, total money", "due date, due place",
+                                  '{"properties": {"a": {}, "lines": {"type": "array", "items": {"properties": {"A quote": {}}}}}}'])  # fmt: skip
+def test_a_field_is_not_called_like_a_column_beside_another(text: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse(text)
+    assert "column" in error.value.message
+
+
+def test_a_field_may_be_called_like_a_column_that_is_not_there() -> None:
+    assert len(parse("total number, total currency, quote, place").fields) == 4
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 5000, '{"properties": 1}', "a, a"])

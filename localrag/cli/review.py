@@ -185,8 +185,10 @@ def init_command(contract: Path) -> None:
     before you use it.
     """
     from localrag.answer.review import draft, playbook
+    from localrag.redline import versions
 
-    echo(playbook.to_yaml(draft.from_file(contract, load_settings())), nl=False)
+    read = versions.from_files([contract], load_settings())[contract]
+    echo(playbook.to_yaml(draft.from_pages(read.pages, contract.stem)), nl=False)
 
 
 @review_command.command("mark")

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from localrag import api
 from localrag.answer.review import playbook
 from localrag.cli.app import localrag
-from localrag.errors import UsageError
+from localrag.errors import ReadError, UsageError
 from localrag.settings import Settings
 from localrag.store.library import Library
 
@@ -111,6 +111,14 @@ def test_playbooks_are_listed_shown_and_described(run: Callable[..., Any]) -> No
     for name in names:
         assert playbook.parse(run("show", name).stdout.encode(), name) == playbook.load(name)
     assert json.loads(run("schema").stdout)["$defs"]["Item"]
+
+
+@pytest.mark.parametrize("data", [b"", b"%PDF-1.7\nno PDF"])
+def test_a_contract_that_cannot_be_read_says_why(run: Callable[..., Any], tmp_path: Path, data: bytes) -> None:
+    contract = tmp_path / "model.pdf"
+    contract.write_bytes(data)
+    error = run("init", str(contract), code=1).exception
+    assert isinstance(error, ReadError) and "model.pdf" in error.message and "heading" not in error.message
 
 
 def test_a_playbook_is_drafted_from_a_contract(run: Callable[..., Any], tmp_path: Path) -> None:

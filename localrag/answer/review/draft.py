@@ -10,19 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 from localrag.answer import values
 from localrag.answer.review import positions
 from localrag.answer.review.playbook import Item, ItemType, Playbook
 from localrag.errors import ReadError
-from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.pdf_text import running_lines
-from localrag.ingest.readers.source import Options
 from localrag.quantities import phrases
-from localrag.settings import Settings
 from localrag.store.sentences import sentences
-from localrag.types import Page, Part
+from localrag.types import Page
 
 _ASKS: dict[ItemType, str] = {
     "duration": "What period does the clause on {} set?",
@@ -44,20 +40,11 @@ _MIN_CLAUSE, _MAX_LIKE, _MAX_FALLBACK, _MAX_ITEMS, _MAX_WORDS = 60, 300, 600, 40
 _MIN_CHAIN, _MAX_STEP, _MIN_STEP, _MAX_STARTS = 3, 2, 20, 50
 
 
-def from_file(path: Path, settings: Settings) -> Playbook:
-    """Read a contract and draft a playbook; raise ReadError if it cannot be read, or has no clauses with headings."""
-    pages: list[Page] = []
-    title = ""
-    options = Options(languages=settings.ocr_languages, depth=settings.archive_depth)
-    with ReaderPool(workers=1, seconds=settings.read_seconds, options=options) as pool:
-        for _, item in pool.read_all([path]):
-            if isinstance(item, Part) and not item.name:
-                pages, title = list(item.reading.pages), item.reading.title
-    return from_pages(pages, title or path.stem)
-
-
 def from_pages(pages: Sequence[Page], title: str) -> Playbook:
-    """Draft a playbook from the pages of a contract: of its clauses the longest, in their order."""
+    """Draft a playbook from the pages of a contract: of its clauses the longest, in their order.
+
+    Raises ReadError where no clause has a heading.
+    """
     found: dict[str, tuple[str, str]] = {}
     for name, text in clauses(pages):
         found.setdefault("-".join(re.findall(r"[a-z0-9]{1,20}", name.lower())[:_MAX_WORDS]), (name, text))

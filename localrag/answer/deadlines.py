@@ -344,6 +344,8 @@ def _what(text: str, time: _Time) -> str:
         said = re.sub(r"^[\W\d]+|[\s,;:(.]+$", "", _P["trailing"].sub("", said))
         if len(re.findall(r"[^\W\d_]{2,}", said)) > 1:
             break
+    if re.match(r"\W*not\b", text[first : time.start]) and not said.startswith("not"):
+        said = f"not {said}"  # "shall not, for two years, employ"
     return said if len(said) <= _MAX_WORDS else f"{said[:_MAX_WORDS].rsplit(' ', 1)[0]}…"
 
 

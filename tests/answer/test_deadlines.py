@@ -189,3 +189,11 @@ def test_a_sentence_is_searched_for_dates_once_however_many_deadlines_there_are(
     )
     assert [one.date for one in found][:2] == ["2030-03-02", "2030-03-03"] and len(found) == 30
     assert searched.count(start) == 1
+
+
+def test_what_must_not_be_done_is_said_so_where_the_time_comes_first() -> None:
+    for text in (
+        "Finch shall not, for 24 months after 3 March 2026, employ any employee of Alder.",
+        "Finch shall not employ any employee of Alder before 3 March 2028.",
+    ):
+        assert [one.what[:10] for one in find(text)] == ["not employ"]

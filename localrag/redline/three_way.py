@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,14 @@ from localrag.redline.changes import LEVELS, Change, Comparison, Entry, Version,
 from localrag.redline.clauses import Comment
 from localrag.security.terminal import counted
 
-# Who changed a clause; in a conflict, both changed the same words, or words beside each other.
+# Who changed a clause; in a conflict, both changed the same words, or words beside each other, or moved
+# one clause to two places, or one deleted what the other moved.
 STATES = {
     "conflict": "conflict", "both": "both changed it, in different words", "same": "both made the same change",
     "theirs": "theirs alone", "ours": "ours alone",
 }  # fmt: skip
+
+_NEAR = 200  # characters before what moved that say where it went
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +59,52 @@ class ThreeWay:
 def compare_three(base: Version, theirs: Version, ours: Version) -> ThreeWay:
     """Compare what they and we made of a base, clause by clause."""
     sides = compare(base, theirs, ours, names=("base", "theirs")), compare(base, ours, theirs, names=("base", "ours"))
-    groups: dict[tuple[int, bool], tuple[list[Change], list[Change]]] = {}
-    for at, side in enumerate(sides):
-        for one in side.changes:
-            key = (*one.old.numbers, 0)[0], one.deed == "added" and "clause" in one.kinds
-            groups.setdefault(key, ([], []))[at].append(one)
-    found = [_entry(*groups[key]) for key in sorted(groups)]
+    found = [_entry(sides, *group) for group in _groups(sides)]
     found.sort(key=lambda one: (LEVELS.index(one.level), one.state != "conflict"))
     return ThreeWay(*sides, tuple(found))
 
 
-def _entry(*both: list[Change]) -> Entry:
+def _groups(sides: tuple[Comparison, Comparison]) -> list[tuple[list[Change], list[Change]]]:
+    """Return what they and we did to the same clauses of the base, in its order, and then what was added there."""
+    placed: list[tuple[bool, int, int, int, Change]] = []
+    for at, side in enumerate(sides):
+        for one in side.changes:
+            added, numbers = one.deed == "added" and "clause" in one.kinds, one.old.numbers or (0,)
+            placed.append((added, numbers[0], numbers[0 if added or one.deed == "moved" else -1], at, one))
+    found: list[tuple[int, bool, tuple[list[Change], list[Change]]]] = []
+    reach = (False, -1)
+    for added, first, last, at, one in sorted(placed, key=lambda item: item[:2]):
+        if (added, first) > reach:
+            found.append((first, added, ([], [])))
+        reach = max(reach, (added, last))
+        found[-1][2][at].append(one)
+    return [group for *_, group in sorted(found, key=lambda item: item[:2])]
+
+
+def _meet(first: Sequence[Change], second: Sequence[Change]) -> bool:
+    """Whether changes are of the same words of the base, or of words beside each other."""
+    spans = [[span for one in side for span in one.old.spans] for side in (first, second)]
+    return any(page == other and a <= d + 1 and c <= b + 1 for page, a, b in spans[0] for other, c, d in spans[1])
+
+
+def _moved_to(version: Version, one: Change) -> str:
+    """Return the letters before what moved: who moved a clause behind the same one moved it to the same place."""
+    page, start, _ = one.new.spans[0]
+    before = "".join([*(other.text for other in version.pages[:page]), version.pages[page].text[:start]])
+    return "".join(filter(str.isalpha, before[-_NEAR:].casefold()))[-_NEAR // 4 :]
+
+
+def _entry(sides: tuple[Comparison, Comparison], *both: list[Change]) -> Entry:
     """Return a clause of the base as they and we changed it, or what was added in one place."""
     done = [[one for one in side if one.deed != "renumbered"] for side in both]  # what comes with other changes
     done = done if any(done) else list(both)
+    stay, moved = ([[one for one in side if (one.deed == "moved") == away] for side in done] for away in (False, True))
+    gone = [[one for one in side if one.deed == "deleted" and "clause" in one.kinds] for side in stay]
     said = [[(one.deed, one.old.text, one.new.text) for one in side] for side in done]
-    spans = [[span for one in side if one.deed != "moved" for span in one.old.spans] for side in done]
-    meet = any(page == other and a <= d + 1 and c <= b + 1 for page, a, b in spans[0] for other, c, d in spans[1])
-    state = "same" if said[0] == said[1] else "conflict" if meet else "both"
+    places = [[_moved_to(each.new, one) for one in own] for each, own in zip(sides, moved, strict=True)]
+    meet = _meet(*stay) or _meet(gone[0], moved[1]) or _meet(moved[0], gone[1])
+    meet = meet or (places[0] != places[1] and _meet(*moved))
+    state = "same" if said[0] == said[1] and places[0] == places[1] else "conflict" if meet else "both"
     state = state if all(done) else "theirs" if done[0] else "ours"
     changes = [(side, one) for side, own in zip(("theirs", "ours"), both, strict=True) for one in own]
     old = changes[0][1].old

@@ -67,6 +67,39 @@ def test_a_clause_that_one_side_only_renumbered_is_the_others() -> None:
     }  # fmt: skip
 
 
+CLAUSES = OLD.split("\n\n")  # the title, the parties, and five clauses
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "state"),
+    [
+        ([3, 4, 2, 5, 6], [3, 4, 5, 6, 2], "conflict"),
+        ([3, 4, 5, 6, 2], [3, 4, 5, 6, 2], "same"),
+        ([3, 4, 5, 6], [3, 4, 5, 6, 2], "conflict"),
+        ([3, 4, 5, 6, 2], [3, 4, 5, 6], "conflict"),
+        ([3, 4, 5, 6, 2], [2, 3, 4, 5, 6], "theirs"),
+    ],
+)
+def test_a_clause_moved_to_two_places_or_deleted_is_a_conflict(theirs: list[int], ours: list[int], state: str) -> None:
+    """A bug: two places were the same change, and a clause one side deleted and the other moved was none."""
+    texts = ["\n\n".join([*CLAUSES[:2], *(CLAUSES[at].strip() for at in order)]) for order in (theirs, ours)]
+    found = compare_three(version(OLD), *map(version, texts)).entries
+    assert state in [one.state for one in found if one.title.startswith("1. Payment")]
+
+
+def test_changes_of_clauses_that_overlap_are_one_row() -> None:
+    """A bug: a change of two clauses and one of the second were two rows, "theirs alone" and "ours alone"."""
+    one, two = "The Seller warrants the goods for two years from delivery.", "The Buyer reports defects within 10 days."
+    merged = f"{one} {two}".replace("two years", "one year").replace("10", "20")
+    texts = (
+        f"5. Warranty. {one}\n\n{two}\n",
+        f"5. Warranty. {merged}\n",
+        f"5. Warranty. {one}\n\n{two}\n".replace("10", "90"),
+    )
+    found = compare_three(*map(version, texts)).entries
+    assert [entry.state for entry in found] == ["conflict"]
+
+
 def test_the_same_documents_have_no_differences() -> None:
     three = compare_three(*(version(OLD) for _ in range(3)))
     assert three.entries == () and three.summary == "No differences."

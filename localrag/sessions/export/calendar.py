@@ -19,7 +19,10 @@ from localrag.types import source
 def check(path: Path) -> bool:
     """Refuse a file that no deadlines can be written to, before documents are read; returns if it is a calendar."""
     is_calendar = decrypted_name(path).suffix.lower() == ".ics"
-    policy.check_export("a calendar") if is_calendar else table_export.check(path)
+    if is_calendar:
+        policy.check_export("a calendar")
+    else:
+        table_export.check(path, "a table of deadlines", (".ics", *table_export.SUFFIXES))
     storage.check_folder(path)
     return is_calendar
 

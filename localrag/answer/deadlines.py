@@ -361,7 +361,7 @@ def _start(read: Sequence[_Sentence], cited: Citation, origin: str, defined: Cal
     if own is not None and own.start < 25:
         return (own.certain, cited) if own.certain else None
     if _P["that"].match(origin):
-        at = next(at for at, one in enumerate(read) if one.citation == cited)
+        at = next((at for at, one in enumerate(read) if _overlap(one.citation, cited)), -1)
         return _only([(day.certain, one) for one in read[max(0, at - 1) : at + 1] for day in one.dates])
     term = _TERM.match(re.sub(r"^the\s", "", origin, flags=re.I))
     found = defined(term[0]) if term else None

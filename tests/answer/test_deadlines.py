@@ -10,7 +10,7 @@ import pytest
 from localrag.answer import deadlines
 from localrag.answer.deadlines import Deadline
 from localrag.quantities import DateMention
-from localrag.types import Page
+from localrag.types import Citation, Looked, Page
 
 
 def find(*pages: str) -> list[Deadline]:
@@ -170,6 +170,16 @@ def test_odd_text_takes_no_time(text: str) -> None:
     began = time.monotonic()
     find(text, "\x00\ud800 shall \u202e by 3 May 2030")
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(("signed", "day"), [("The lease was signed on 3 May 2030. ", "2030-06-02"), ("", "")])
+def test_a_span_of_a_review_counts_from_the_date_that_its_sentence_refers_to(signed: str, day: str) -> None:
+    text = f"{signed}It lasts for 30 days after that date."
+    at = text.index("30 days")
+    cited = Citation("lib", "a.pdf", 1, None, "p. 1", text[at:], at, len(text), 1)
+    looked = Looked(True, "30 days after that date", cited, 0.9, "", "", "2026-01-01", "term", "duration", "Book")
+    (found,) = deadlines.find("lib", "a.pdf", [Page(text, 1)], [looked])
+    assert (found.kind, found.date) == ("item", day)
 
 
 def test_a_sentence_is_searched_for_dates_once_however_many_deadlines_there_are(

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from localrag.redline import substance
 from localrag.redline.alignment import Hunk, ascending, between, hunks, moves
-from localrag.redline.clauses import Comment, Text, parse, running, where
+from localrag.redline.clauses import Comment, Text, comments_of, parse, running, where
 from localrag.redline.substance import SUBSTANCE, Names
 from localrag.security.terminal import counted
 from localrag.types import Page
@@ -136,12 +136,21 @@ class Comparison:
     def summary(self) -> str:
         """How much changed, in words."""
         if not self.changes:
-            return "No differences."
+            return f"No differences.{self.unseen}"
         levels = [f"{self.counts.get(level, 0)} of {level}" for level in LEVELS]
         kinds = ", ".join(f"{name} {count}" for name, count in self.counts.items() if name not in LEVELS)
         hint = f" Only {self.alike:.0%} of the words are in both: are they versions of one document?"
         found = f"{counted(len(self.changes), 'change')}: {', '.join(levels)}. By kind: {kinds or 'none'}."
-        return found + hint * (self.alike < _RELATED)
+        return found + hint * (self.alike < _RELATED) + self.unseen
+
+    @property
+    def unseen(self) -> str:
+        """What is left out of the comparison and differs, in words: comments, and running headers and footers."""
+        old, new = (comments_of(one.pages) for one in (self.old, self.new))
+        counts = {"old": len(old - new), "new": len(new - old)}
+        said = [f" {counted(count, 'comment')} only in the {name} version." for name, count in counts.items() if count]
+        differ = running(self.old.pages) != running(self.new.pages)
+        return "".join([*said, " Running headers or footers differ." * differ])
 
     @property
     def counts(self) -> dict[str, int]:

@@ -224,6 +224,11 @@ def _label(text: str, at: int, sure: bool) -> int:
     return len(found[0])
 
 
+def comments_of(pages: Sequence[Page]) -> frozenset[tuple[str, str]]:
+    """Return the comments of a document: their heads and what they say."""
+    return frozenset((one["head"], one["text"]) for page in pages for one in _COMMENT.finditer(page.text))
+
+
 def running(pages: Sequence[Page]) -> frozenset[str]:
     """Return the running headers and footers of a document that have words, with their numbers as "#"."""
     found = set[str]()

@@ -105,7 +105,8 @@ def markdown(compared: Compared) -> str:
 
 
 def _inert(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", line(text))
+    marked = re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", line(text))
+    return re.sub(r":(?=//)|(?<=www)\.|@", lambda sign: f"&#{ord(sign[0])};", marked, flags=re.I)  # of bare addresses
 
 
 def html(compared: Compared) -> str:

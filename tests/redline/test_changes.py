@@ -225,6 +225,22 @@ def test_numbers_of_pages_are_left_out(number: str, end: str) -> None:
     assert changed(" ".join(pages), new).changes == ()
 
 
+def test_what_is_left_out_and_differs_is_said() -> None:
+    """A bug: a comment or a footer that only one version has gave "No differences." """
+    said = "[Comment by A. Lawyer: The Supplier is not liable for anything.]"
+    assert "1 comment only in the new version" in changed(OLD, f"{OLD}\n{said}\n").summary
+    pages = [
+        "The rent of the flat is due",
+        "in advance on the first day",
+        "of each month in the year.",
+        "Notice: a month.",
+    ]
+    footed = [
+        "\f".join(f"{page}\n{footer}" for page in pages) for footer in ("Draft of Acme", "All liability is excluded")
+    ]
+    assert "footers differ" in changed(*footed).summary and changed(footed[0], footed[0]).unseen == ""
+
+
 def test_a_word_cut_at_a_line_end_is_whole() -> None:
     assert changed("The confidential matter is kept.", "The confi-\ndential matter is kept.").changes == ()
 

@@ -129,6 +129,15 @@ def test_markdown_and_html_hold_the_changes_and_nothing_live(compared: Compariso
     assert "<script" not in html and "http" not in html.replace('http-equiv="', "") and "@media print" in html
 
 
+def test_markdown_has_no_bare_address() -> None:
+    old, new = (
+        Version("x", (Page(f"See {where} for the rent."),))
+        for where in ("it", "https://a.example www.b.example c@d.example")
+    )
+    text = export.written(compare(old, new), ".md").decode()
+    assert not any(live in text for live in ("https://", "www.", "c@")) and "a.example" in text
+
+
 def test_json_has_the_places_of_both_sides(compared: Comparison) -> None:
     value = json.loads(export.written(compared, ".json"))
     amount = next(one for one in value["changes"] if one["kinds"] == ["amount"])

@@ -30,7 +30,7 @@ from localrag.redline.alignment import Hunk
 from localrag.redline.clauses import Text
 
 # The kinds of a change, the weightiest first.
-SUBSTANCE = tuple("amount date duration percent number party modal negation term name reference".split())
+SUBSTANCE = tuple("amount date duration percent number party modal negation term name reference qualifier".split())
 KINDS = (*SUBSTANCE, "wording", "form")
 
 _WORDS = {name: frozenset(words.split()) for name, words in load_words("localrag.redline", "words.toml").items()}
@@ -44,6 +44,7 @@ _PROPER = re.compile(r"(?<=[^.;:\s] )[A-Z]\w*[a-z]\w*")  # and does not begin a 
 _CONTEXT = 14  # words before and after a change that can say what it is of
 _SIGNS = "$€£¥₹%§"  # as good as words
 _MINUS = lazy_re(rf"(?:(?P<currency>{CURRENCY_CODE}\s?|{CURRENCY_SIGN}\s?)|(?<![^\s(]))[-–−]$")
+_EXCHANGED = 3  # words on both sides, where one took the place of another
 _SHORT = 12  # words of a change that a name in it can be the point of
 _OPENING = 8000  # characters in which the parties are named
 _QUOTED = re.compile(r"\(([^()“”\"]{0,60})[“\"]([^“”\"\n]{2,60})[”\"][^()]{0,80}\)")
@@ -162,6 +163,9 @@ def kinds(old: Text, new: Text, one: Hunk, names: Names, renumbered: Mapping[str
     if not found and ours.figures != theirs.figures:
         found |= {kind for kind, _ in ours.facts + theirs.facts}
     found |= {kind for kind in ("modal", "negation") if ours.words(kind) != theirs.words(kind)}
+    exchanged = all(0 < len(one.keys) <= _EXCHANGED for one in both)
+    if exchanged and ours.words("qualifier") != theirs.words("qualifier"):
+        found.add("qualifier")
     was, now = ([number for _, number in window.references] for window in both)
     if was != now and [renumbered.get(number, number) for number in was] != now:
         found.add("reference")

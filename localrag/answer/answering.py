@@ -129,8 +129,8 @@ def answerability(holds: float, answer_from: float, score: float | None, clause:
     """Return the likelihood that the text holds the answer, from the model's share of "yes" and the best passage.
 
     `answer_from` is the share from which this model is more often right than not. `clause` are the log odds that the
-    document has the kind of clause asked for; where they are known they alone count: of 200 questions about contracts
-    they tell present from absent by AUC 0.95, the rest adds nothing (docs/decisions/0051-right-or-silent.md).
+    document has the kind of clause asked for; where they are known they alone count, since the model's share adds
+    nothing to them (docs/decisions/0051-right-or-silent.md).
     """
     if clause is not None:
         return 1 / (1 + math.exp(-(clause - _ABSENT)))

@@ -33,7 +33,7 @@ _JUDGED, _SEARCHED, _PER_FIELD = 2, 20, 2
 # Tokens of passages, and of a document that costs no more when read whole.
 _MAX_TOKENS = 600
 _CHARACTERS_PER_TOKEN = 4
-# Log odds of a clause below which the model is not asked: 74 % of absent ones, 3 % of those that are there.
+# Log odds of a clause below which the model is not asked. So low are 74 % of those absent, 3 % of those present.
 _ABSENT = -2.5
 # Lines about documents that were not asked, and names of documents in a line.
 _MAX_NOT_READ, _MAX_NAMED = 50, 12
@@ -45,9 +45,7 @@ class Tools:
 
     model: Model
     searcher: Searcher
-    clause_odds: Callable[
-        [str, Pair], float | None
-    ]  # that a document has the clause asked for, if a question is for one
+    clause_odds: Callable[[str, Pair], float | None]  # log odds that a document has the clause that a question is for
     cache: Callable[[Sequence[Pair], str], PromptCache | None]  # of documents, or of a named part of one
     cached_tokens: Callable[[Sequence[Pair]], int]
     settings: Settings

@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SITE := $(VENV)/.site
 
 EMBEDDER := all-minilm-l6-v2
 DEMO_MODEL := qwen2.5-coder-1.5b-instruct
@@ -15,7 +16,7 @@ QUESTION_2 ?= Within how many days must the Trust now pay Quillfen's invoices?
 # Where it is set, each of the hundreds of processes that the tests start compiles the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast lint types imports docs docs-check pictures bench licences sbom lock clean
+.PHONY: help demo test test-fast lint types imports docs docs-check site pictures bench licences sbom lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -68,6 +69,13 @@ docs: $(INSTALLED) ## Regenerate docs/commands.md, docs/settings.md and docs/key
 docs-check: $(INSTALLED) ## Fail when the generated docs are stale
 	$(BIN)/python docs/build.py --check
 
+$(SITE): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --group site
+	@touch $(SITE)
+
+site: $(SITE) ## Build the documentation in build/site/; fail on broken links and on requests to other hosts
+	$(BIN)/python docs/check_site.py
+
 pictures: $(INSTALLED) ## Draw docs/pictures/: the terminal app, with the demo model over examples/
 	$(BIN)/python docs/pictures.py
 
@@ -87,13 +95,13 @@ sbom: $(INSTALLED) ## Write a bill of materials to localrag.cdx.json (CycloneDX)
 # Versions only: no address, no hash, and no local suffix (+cpu), so that the lock fits every platform.
 lock: $(INSTALLED) ## Update requirements.lock to the newest versions allowed
 	$(BIN)/python -m pip install --upgrade pip
-	$(BIN)/python -m pip install --upgrade --upgrade-strategy eager --editable . --group dev
+	$(BIN)/python -m pip install --upgrade --upgrade-strategy eager --editable . --group dev --group site
 	@{ echo "# The versions that make and CI install, used as constraints. Remade by: make lock"; \
 		$(BIN)/python -m pip freeze --all --exclude-editable --exclude localrag | sed -E 's/\+[A-Za-z0-9.]+$$//'; \
 	} > requirements.lock.new
 	mv requirements.lock.new requirements.lock
-	@touch $(INSTALLED)
+	@touch $(INSTALLED) $(SITE)
 
 clean: ## Delete .venv, caches and build leftovers; libraries and models stay
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache snapshot_report.html
+	rm -rf $(VENV) .cache build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache snapshot_report.html
 	find localrag tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

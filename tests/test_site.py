@@ -1,0 +1,117 @@
+"""The check of the built documentation site finds what is wrong with one. `make site` applies it to the real one."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = """<!doctype html><html><head>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'self' file:">
+<script src="assets/iframe-worker.js"></script><link rel="stylesheet" href="assets/main.css"></head>
+<body><nav><a href="index.html">Home</a><a href="chat.html">Chat</a></nav>
+<h1 id="top">{title}</h1><p>{text}</p></body></html>"""
+FILES = {
+    "index.html": PAGE.format(
+        title="Home", text='<a href="chat.html#top">chat</a> <a href="https://example.org">x</a>'
+    ),
+    "chat.html": PAGE.format(title="Chat", text='<img src="assets/one.svg"><img src="data:image/png;base64,AA==">'),
+    "404.html": PAGE.format(title="Not found", text='<a href="/.">home</a>'),
+    "search.js": 'var __index = {"items":[{"location":"index.html"},{"location":"chat.html#top"}]}',
+    "assets/main.css": "body { background: url(one.svg) }",
+    "assets/iframe-worker.js": "",
+    "assets/one.svg": "<svg/>",
+}
+
+
+@pytest.fixture(scope="module")
+def check() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check_site", ROOT / "docs/check_site.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def site(folder: Path, **changed: str) -> Path:
+    for name, text in (FILES | changed).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_sound_site_has_no_faults(check: ModuleType, tmp_path: Path) -> None:
+    assert check.faults(site(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('<a href="gone.html">x</a>', "chat.html: broken link gone.html"),
+        ('<a href="index.html#gone">x</a>', "chat.html: broken anchor index.html#gone"),
+        ('<a href="#gone">x</a>', "chat.html: broken anchor #gone"),
+        ('<a href="/index.html">x</a>', "chat.html: absolute link /index.html"),
+        ('<a href="../outside.html">x</a>', "chat.html: broken link ../outside.html"),
+        ('<script src="https://unpkg.com/x"></script>', "chat.html: loads https://unpkg.com/x"),
+        ('<link rel="preconnect" href="//fonts.gstatic.com">', "chat.html: loads //fonts.gstatic.com"),
+        ('<img src="http://example.org/pixel.png">', "chat.html: loads http://example.org/pixel.png"),
+        ('<img srcset="a.png 1x, https://example.org/b.png 2x">', "chat.html: loads https://example.org/b.png"),
+        ('<form action="https://example.org/">', "chat.html: loads https://example.org/"),
+        ('<p style="background: url(https://example.org/b)">', "chat.html: loads https://example.org/b"),
+        ("<style>@import 'https://example.org/c.css'</style>", "chat.html: loads https://example.org/c.css"),
+    ],
+)  # fmt: skip
+def test_a_fault_in_a_page_is_named(check: ModuleType, tmp_path: Path, text: str, fault: str) -> None:
+    found = check.faults(site(tmp_path, **{"chat.html": PAGE.format(title="Chat", text=text)}))
+    assert fault in found
+
+
+def test_a_style_of_another_host_is_named(check: ModuleType, tmp_path: Path) -> None:
+    found = check.faults(site(tmp_path, **{"assets/main.css": "@font-face { src: url('https://fonts.example/f') }"}))
+    assert found == ["assets/main.css: loads https://fonts.example/f"]
+
+
+def test_a_page_in_no_menu_and_in_no_index_is_named(check: ModuleType, tmp_path: Path) -> None:
+    found = check.faults(site(tmp_path, **{"lost.html": PAGE.format(title="Lost", text="")}))
+    assert [fault.split(":")[0] for fault in found] == ["lost.html"] * 2
+    assert "no menu" in found[0] and "search index" in found[1]
+
+
+def test_searching_from_the_disk_needs_a_script_and_the_worker_shim(check: ModuleType, tmp_path: Path) -> None:
+    bare = PAGE.replace('<script src="assets/iframe-worker.js"></script>', "").format(title="Chat", text="")
+    found = check.faults(site(tmp_path, **{"search.js": "[]", "chat.html": bare}))
+    assert any(fault.startswith("search.js:") for fault in found)
+    assert "chat.html: does not load assets/iframe-worker.js" in found
+
+
+@pytest.mark.parametrize("allowed", ["", "img-src 'self'", "default-src *", "default-src 'self' https:"])
+def test_a_page_that_lets_the_browser_ask_other_hosts_is_named(check: ModuleType, tmp_path: Path, allowed: str) -> None:
+    page = FILES["chat.html"].replace("default-src 'none'; script-src 'self' file:", allowed)
+    found = check.faults(site(tmp_path, **{"chat.html": page}))
+    assert len(found) == 1 and "Content-Security-Policy" in found[0]
+
+
+def test_every_page_is_in_a_menu() -> None:
+    """`make site` sees the built menus; this says so before, without the packages of the site."""
+    import yaml
+
+    docs = ROOT / "docs"
+
+    def named(items: list[object]) -> list[str]:
+        found = []
+        for item in items:
+            for value in item.values() if isinstance(item, dict) else [item]:
+                found += named(value) if isinstance(value, list) else [str(value)]
+        return found
+
+    patterns = named(yaml.safe_load((docs / ".nav.yml").read_text(encoding="utf-8"))["nav"])
+    assert {path for pattern in patterns for path in docs.glob(pattern)} == {
+        *docs.glob("*.md"),
+        *docs.glob("decisions/*.md"),
+    }

@@ -51,6 +51,8 @@ class Policy:
         "SHA-256 of the weights that may be installed and used, of embedders, rerankers and adapters too."
     )
     allow_exports: bool = _rule("Whether conversations, tables, logs and backups may be exported to files.", True)
+    allow_mcp: bool = _rule("Whether programs may ask through `localrag mcp`.", True)
+    allow_server: bool = _rule("Whether programs and browsers may ask through `localrag serve`.", True)
     audit_words: Literal["marks", "full"] | None = _rule("Fixes the setting of this name.")
     ocr_languages: tuple[str, ...] | None = _rule("Fixes the setting of this name, for existing libraries too.")
     keep_model_minutes: int | None = _rule("Fixes the setting of this name; 0: no process stays after an answer.")
@@ -162,6 +164,8 @@ _VALID: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         _list_of(re.compile("[0-9a-fA-F]{64}").fullmatch), "a list of SHA-256, 64 hexadecimal digits each"
     ),
     "allow_exports": _BOOLEAN,
+    "allow_mcp": _BOOLEAN,
+    "allow_server": _BOOLEAN,
     "audit_words": (lambda value: value in ("marks", "full"), "marks or full"),
     "ocr_languages": (lambda value: bool(value) and _LANGUAGES(value), "a list of at least one language (en, de)"),
     "keep_model_minutes": (lambda value: type(value) is int and 0 <= value <= 1440, "a whole number from 0 to 1440"),
@@ -229,6 +233,14 @@ def check_export(what: str) -> None:
     for one in active():
         if not one.allow_exports:
             raise _refused(one, "allow_exports", f"cannot export {what}", _ASK)
+
+
+def check_server(rule: Literal["allow_mcp", "allow_server"]) -> None:
+    """Check that other programs may ask. Raises PolicyRefused if they may not."""
+    for one in active():
+        if not getattr(one, rule):
+            command = {"allow_mcp": "localrag mcp", "allow_server": "localrag serve"}[rule]
+            raise _refused(one, rule, f"`{command}` is not allowed", _ASK)
 
 
 def fixes(setting: str) -> Path | None:

@@ -210,6 +210,10 @@ class FakeEngine:
     def ask(self, question: str, **how: Any) -> Iterator[Event]:
         return self.world.assistant.ask(question, **how)
 
+    def search(self, question: str, **how: Any) -> tuple[Passage, ...]:
+        self.world.searched.append((question, how))
+        return self.world.passages
+
     def read_ahead(self, **how: Any) -> Iterator[Any]:
         return self.world.assistant.read_ahead(**how)
 
@@ -465,6 +469,8 @@ class FakeWorld:
     compared: list[tuple[str, str]] = field(default_factory=list)
     comparing: Gate | None = None
     noted: list[tuple[str, str, int | None] | LocalragError] = field(default_factory=list)
+    searched: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    passages: tuple[Passage, ...] = ()
 
     def core(self) -> Core:
         parts: dict[str, Any] = {"engine": FakeEngine(self), "store": self.store}

@@ -241,6 +241,16 @@ def test_a_refusal_holds_if_it_cannot_be_recorded(rule, settings):
         policy.check_export("a table")
 
 
+def test_other_programs_are_refused_each_by_its_rule(rule):
+    rule("allow_mcp = false")
+    policy.check_server("allow_server")
+    with pytest.raises(PolicyRefused):
+        policy.check_server("allow_mcp")
+    rule("allow_server = false")
+    with pytest.raises(PolicyRefused):
+        policy.check_server("allow_server")
+
+
 # --- exports ------------------------------------------------------------------------------------------------
 
 

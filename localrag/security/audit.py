@@ -27,8 +27,8 @@ from localrag.security import storage
 from localrag.security.encryption import unlocked
 
 AuditEvent = Literal[
-    "ingest", "ask", "search", "review", "dates", "show", "compare", "export", "forget", "restore", "model", "vault",
-    "refused",
+    "ingest", "ask", "search", "review", "dates", "show", "call", "compare", "export", "forget", "restore", "model",
+    "vault", "refused",
 ]  # fmt: skip
 
 WORDS_FOLDER = "audit-words"

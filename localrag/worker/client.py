@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from localrag import protocol
-from localrag.errors import LocalragError
+from localrag.errors import LocalragError, NotFoundError
 from localrag.security import offline, sandbox
 from localrag.security.encryption import unlocked
 from localrag.store import names
@@ -42,17 +42,22 @@ _START_AGAIN = "The next question starts another."
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
-def remote_engine(settings: Settings) -> Engine:
-    """Return an engine in a worker process; the first call starts it, `close` ends it."""
-    return cast("Engine", RemoteEngine(settings))
+def remote_engine(settings: Settings, libraries: Sequence[str] | None = None) -> Engine:
+    """Return an engine in a worker process; the first call starts it, `close` ends it.
+
+    Args:
+        libraries: the only ones that it ever reaches, all by one worker. None: those of the latest question.
+    """
+    return cast("Engine", RemoteEngine(settings, libraries))
 
 
 class RemoteEngine:
     """See `Engine`. Settings from `configure` also hold for later workers."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, libraries: Sequence[str] | None = None) -> None:
         self._settings = settings
-        self._libraries: tuple[str, ...] = ()
+        self._fixed = libraries is not None
+        self._libraries = tuple(libraries or ())
         self._lock = threading.RLock()  # see `Process`
         self._front: Process | None = None
         self._others: list[Process] = []  # each ends with its last call
@@ -128,7 +133,9 @@ class RemoteEngine:
         wanted += (arguments["library"],) if "library" in arguments else ()
         if self._closed:
             raise LocalragError("the engine was closed")
-        if call.name in _ASK_CALLS:
+        if self._fixed and not set(wanted) <= set(self._libraries):
+            raise NotFoundError(f"{wanted!r} are not all among the libraries {self._libraries!r}")
+        if call.name in _ASK_CALLS and not self._fixed:
             self.use(wanted)
         if call.name == "ingest":
             sandbox.make_library_folder(self._settings, names.check_name(arguments["library"]))

@@ -21,7 +21,7 @@ from localrag.events import Event, Failure, IngestProgress, IngestReport, Review
 from localrag.ingest.source_files import FileState, PageImage
 from localrag.protocol import Message
 from localrag.settings import Settings
-from localrag.types import EVERYTHING, Decision, Document, Filter, Mode, Page, Turn, Verdict
+from localrag.types import EVERYTHING, Decision, Document, Filter, Mode, Page, Passage, Turn, Verdict
 
 # Calls that share the model: one runs at a time.
 MODEL_CALLS = frozenset({"load", "ask", "read_ahead", "review", "warm", "configure"})
@@ -90,6 +90,11 @@ class Engine(Protocol):
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Event]:  # fmt: skip
         """See `Assistant.ask`; `options` are settings by name for this question, beside those of the engine."""
+
+    def search(
+        self, question: str, *, libraries: Sequence[str], documents: Filter = EVERYTHING, k: int = 10
+    ) -> tuple[Passage, ...]:
+        """See `Assistant.search`. It needs no turn of the model, so it may run beside an answer."""
 
     def read_ahead(
         self, *, libraries: Sequence[str], documents: Filter = EVERYTHING, likely: Sequence[tuple[str, str]] = (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -21,7 +22,7 @@ from localrag.llm import calibration, loading, prompt_cache
 from localrag.security.encryption.unlocked import encrypted_folder
 from localrag.settings import Settings
 from localrag.store import names
-from localrag.types import Decision, Document
+from localrag.types import Decision, Document, Passage
 from localrag.worker.engine import Folder, Opened, Shelf, Shelved
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class LocalEngine:
         self.load, self.warm = self._assistant.load, self._assistant.warm
         self.read_ahead = self._assistant.read_ahead
         self._drawer: Drawer | None = None
+        self._searcher: Assistant | None = None
+        self._searching = threading.Lock()
 
     def use(self, libraries: Sequence[str]) -> None:
         pass  # it reaches everything that its process can
@@ -49,6 +52,12 @@ class LocalEngine:
         if options is not None:
             self._assistant.configure(self._settings.with_options(**options))
         return self._assistant.ask(question, **how)
+
+    def search(self, question: str, **how: Any) -> tuple[Passage, ...]:
+        with self._searching:
+            # An embedder and files of its own, which stay: an answer may be using the others.
+            self._searcher = self._searcher or Assistant(self._settings)
+            return tuple(self._searcher.search(question, **how))
 
     def review(self, playbook: str, **how: Any) -> Iterator[Reviewed | ReviewEnded]:
         for event in self._assistant.review(_playbook(playbook), **how):
@@ -94,8 +103,6 @@ class LocalEngine:
     def ingest(
         self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[IngestProgress | IngestReport]:
-        import threading
-
         # `ingest` reports progress through a callback; here it becomes a stream.
         updates: SimpleQueue[IngestProgress | IngestReport | BaseException] = SimpleQueue()
 
@@ -207,6 +214,9 @@ class LocalEngine:
         if settings != self._settings:
             self._settings = settings
             self._assistant.configure(settings)
+            with self._searching:
+                if self._searcher is not None:
+                    self._searcher.configure(settings)
             self._drop_drawer()
 
     def pause(self, paused: bool) -> None:
@@ -214,6 +224,8 @@ class LocalEngine:
 
     def close(self) -> None:
         self._drop_drawer()
+        if self._searcher is not None:
+            self._searcher.close()
         self._assistant.close()
 
     def _drop_drawer(self) -> None:

@@ -245,6 +245,25 @@ print(seccomp.sockets(), seccomp.holds())
 
 
 @linux
+def test_a_listener_accepts_after_confinement_and_nothing_else_opens() -> None:
+    shown = child("""
+import threading
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+try:
+    offline.confine(listener=listener)
+except OfflineRefused as error:
+    print(error.message.endswith(str(client.fileno())))
+client.close()
+offline.confine(listener=listener)
+listener.settimeout(5)
+print(listener.accept()[1][0], seccomp.holds())
+print(attempt(lambda: socket.socket()))
+""")
+    assert shown.splitlines() == ["True", "127.0.0.1 True", "EACCES"]
+
+
+@linux
 def test_a_command_that_is_given_a_socket_as_input_says_so() -> None:
     import socket
 

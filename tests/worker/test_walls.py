@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from localrag.errors import NotFoundError
 from localrag.security.encryption import unlocked
 from localrag.security.offline import landlock
 from localrag.settings import Settings
@@ -49,6 +51,17 @@ def test_another_library_is_asked_in_another_process(engine: Any) -> None:
     both = pid(engine, "ours", "theirs")
     assert both != second and pid(engine, "theirs", "ours") == both
     assert pid(engine, "ours") != both and ends(both)
+
+
+def test_an_engine_for_some_libraries_has_one_worker_and_refuses_others(settings: Settings, engine: Any) -> None:
+    fixed: Any = process.remote_engine(settings, ("ours", "theirs"))
+    with closing(fixed):
+        first = pid(fixed, "ours")
+        assert pid(fixed, "theirs") == first == pid(fixed, "ours", "theirs")
+        with pytest.raises(NotFoundError):
+            pid(fixed, "others")
+        with pytest.raises(NotFoundError):
+            fixed.page("others", "a.txt")
 
 
 def test_a_call_for_another_library_leaves_the_model_where_it_is(engine: Any) -> None:

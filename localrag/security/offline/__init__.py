@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from localrag.errors import OfflineRefused
 from localrag.security.offline import hook, landlock, seccomp
 from localrag.security.offline.hook import SWITCHES, network_for_install, set_switches
 from localrag.security.offline.hook import installed as hook_installed
 from localrag.security.offline.landlock import Files
+
+if TYPE_CHECKING:
+    import socket
 
 __all__ = [
     "SWITCHES", "Files", "Layer", "LayerName", "close_sockets", "confine", "confine_python", "confined",
@@ -52,13 +55,14 @@ def confine_python() -> None:
 
 
 def confine(
-    files: Files | None = None, *, without: Collection[LayerName] = (), kind: seccomp.Filter = "metadata"
-) -> None:
+    files: Files | None = None, *, without: Collection[LayerName] = (), kind: seccomp.Filter = "metadata",
+    listener: socket.socket | None = None,
+) -> None:  # fmt: skip
     """Turn on every layer that this system has, for this process and all it starts. It cannot be undone.
 
     Call it first: before threads start (Landlock restricts one) and before sockets are open. A second call can only add
     limits on `files`, and with them the filter of system calls for this `kind` of process. `without` leaves out layers,
-    for tests of the proofs.
+    for tests of the proofs. `listener` is a socket that stays: it is bound to this machine and accepts connections.
 
     Raises OfflineRefused if sockets are open that would keep working, or files cannot be limited because threads run.
     """
@@ -69,7 +73,8 @@ def confine(
     if "hook" not in without:
         hook.install()
     if "seccomp" not in without and not seccomp.holds():
-        if open_ones := seccomp.sockets():
+        kept = set() if listener is None else {listener.fileno()}
+        if open_ones := seccomp.sockets().keys() - kept:
             raise OfflineRefused(
                 f"network sockets are already open: descriptors {', '.join(map(str, sorted(open_ones)))}",
                 "Close them before localrag.security.offline.confine(), or call it first.",

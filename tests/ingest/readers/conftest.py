@@ -108,7 +108,8 @@ def trap(tmp_path, monkeypatch):
     (code / "trap.py").write_text(TRAP)
     (code / "sitecustomize.py").write_text(SITE)
     root = Path(__file__).parents[3]
-    (tmp_path / "stand-in").write_text("#!/bin/sh\nsleep 600\n")  # in LibreOffice's place
+    # In LibreOffice's place. It keeps its name in its command line, and forks nothing.
+    (tmp_path / "stand-in").write_text('#!/bin/sh\nexec tail -f "$0"\n')
     (tmp_path / "stand-in").chmod(0o755)
     monkeypatch.setenv("STAND_IN", str(tmp_path / "stand-in"))
     monkeypatch.setenv("PYTHONPATH", f"{code}{';' if sys.platform == 'win32' else ':'}{root}")

@@ -1,0 +1,93 @@
+"""The libraries that a server offers, awaited from asyncio.
+
+The server's process draws pages and speaks protocols; documents and models are in a worker process (`worker/`), which
+reaches the libraries named at the start and no others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from localrag.errors import NotFoundError
+from localrag.security import audit
+from localrag.worker.engine import call_of
+
+if TYPE_CHECKING:
+    from localrag.settings import Settings
+    from localrag.worker.engine import Engine
+
+_MAX_AHEAD = 1000  # values of a stream that wait for a slow client
+
+
+class _End:
+    """The end of a stream, or the error that ended it."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Libraries, by name, and the engine that reaches them."""
+
+    settings: Settings
+    engine: Engine
+    libraries: tuple[str, ...]
+
+    def check(self, libraries: Sequence[str]) -> tuple[str, ...]:
+        """Return these libraries, or all of them if none are named. Raises NotFoundError for one that is not served."""
+        for name in libraries:
+            if name not in self.libraries:
+                raise NotFoundError(f"there is no library {name!r} here", f"Libraries: {', '.join(self.libraries)}.")
+        return tuple(dict.fromkeys(libraries)) or self.libraries
+
+    def record(self, client: str, call: str, libraries: Sequence[str]) -> None:
+        """Record in the audit log of each library that a client made a call; make it before the call."""
+        for name in libraries:
+            audit.record(self.settings.library_audit_file(name), "call", name, client=client, call=call)
+
+    async def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Return what a call of the engine returns. If the task is cancelled, a call that can stop is stopped."""
+        stopped = threading.Event()
+        if call_of(name).stoppable:
+            kwargs["stop"] = stopped.is_set
+        try:
+            return await asyncio.to_thread(getattr(self.engine, name), *args, **kwargs)
+        finally:
+            stopped.set()
+
+    async def stream(self, name: str, *args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
+        """Yield what a call of the engine yields; leaving the loop or cancelling the task stops the call."""
+        loop, stopped = asyncio.get_running_loop(), threading.Event()
+        values: asyncio.Queue[Any] = asyncio.Queue()
+        room = threading.Semaphore(_MAX_AHEAD)
+
+        def put(value: Any) -> None:
+            with suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(values.put_nowait, value)
+
+        def run() -> None:
+            try:
+                for value in getattr(self.engine, name)(*args, stop=stopped.is_set, **kwargs):
+                    room.acquire()
+                    put(value)
+            except BaseException as error:
+                put(_End(error))
+            else:
+                put(_End())
+
+        threading.Thread(target=run, name=f"localrag-{name}", daemon=True).start()
+        try:
+            while not isinstance(value := await values.get(), _End):
+                yield value
+                room.release()
+            if value.error is not None:
+                raise value.error
+        finally:
+            stopped.set()
+            room.release(_MAX_AHEAD)

@@ -1,0 +1,87 @@
+"""An engine awaited from asyncio: values in order, errors, and calls that stop with their task."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from localrag.errors import ModelError, NotFoundError
+from localrag.server.served import Served
+from localrag.settings import Settings
+
+
+class Counting:
+    """Yields numbers until it is stopped; `ended` is set then."""
+
+    def __init__(self, most: int = 10**9, error: Exception | None = None) -> None:
+        self.most, self.error, self.ended = most, error, threading.Event()
+
+    def ask(self, question: str, *, stop, **how):
+        try:
+            for number in range(self.most):
+                if stop():
+                    return
+                time.sleep(0.001)
+                yield number
+            if self.error:
+                raise self.error
+        finally:
+            self.ended.set()
+
+    def compare(self, old: str, new: str, *, libraries, stop):
+        while not stop():
+            time.sleep(0.001)
+        self.ended.set()
+        return {}
+
+
+def served(engine, settings: Settings) -> Served:
+    return Served(settings, engine, ("one", "two"))
+
+
+async def test_values_come_in_order(settings: Settings) -> None:
+    here = served(Counting(3), settings)
+    assert [value async for value in here.stream("ask", "?")] == [0, 1, 2]
+
+
+async def test_an_error_comes_after_the_values_before_it(settings: Settings) -> None:
+    got = []
+    with pytest.raises(ModelError):
+        async for value in served(Counting(2, ModelError("none", "")), settings).stream("ask", "?"):
+            got.append(value)
+    assert got == [0, 1]
+
+
+async def test_a_client_that_leaves_stops_the_call(settings: Settings) -> None:
+    engine = Counting()
+    values = served(engine, settings).stream("ask", "?")
+    assert await anext(values) == 0
+    await values.aclose()
+    assert await asyncio.to_thread(engine.ended.wait, 10)
+
+
+async def test_a_client_that_takes_nothing_holds_the_call_back(settings: Settings, monkeypatch) -> None:
+    monkeypatch.setattr("localrag.server.served._MAX_AHEAD", 5)
+    engine = Counting(100)
+    values = served(engine, settings).stream("ask", "?")
+    assert await anext(values) == 0
+    assert not await asyncio.to_thread(engine.ended.wait, 0.5)
+    assert [value async for value in values] == list(range(1, 100))
+
+
+async def test_a_cancelled_call_stops(settings: Settings) -> None:
+    engine = Counting()
+    task = asyncio.create_task(served(engine, settings).call("compare", "a", "b", libraries=("one",)))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(engine.ended.wait, 10)
+
+
+def test_only_the_named_libraries_are_served(settings: Settings) -> None:
+    here = served(Counting(), settings)
+    assert here.check(()) == ("one", "two") and here.check(("two", "two")) == ("two",)
+    with pytest.raises(NotFoundError):
+        here.check(("three",))

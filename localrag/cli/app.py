@@ -24,12 +24,14 @@ import click
 from localrag import __version__, policy
 from localrag.cli import keys
 from localrag.cli.output import echo, one_line
-from localrag.errors import LocalragError, OfflineRefused
+from localrag.errors import LocalragError
 from localrag.security import offline
 from localrag.security.encryption import unlocked
 from localrag.security.offline import viewer_process
 
 if TYPE_CHECKING:
+    import socket
+
     from click.shell_completion import CompletionItem
 
 # name -> (module in localrag.cli, one-line help). The help is here so that listing the commands imports none.
@@ -55,6 +57,7 @@ COMMANDS = {
     "restore": ("libraries", "Restore a library from a backup or a folder."),
     "review": ("review", "Check documents against a playbook, clause by clause."),
     "search": ("ask", "Find passages, without a model that answers."),
+    "serve": ("serve", "Let programs and browsers of this machine ask, over HTTP."),
     "sessions": ("sessions", "List, search, rename, branch, export and delete conversations."),
     "show": ("libraries", "Print a page as it is stored."),
     "status": ("libraries", "Show what a library holds."),
@@ -223,10 +226,27 @@ def _confine(arguments: list[str]) -> int:
             from localrag.worker import resident
 
             resident.connect()
-        offline.confine()
-    except OfflineRefused as error:
+        listener = _bound(arguments) if words[:1] == ["serve"] else None
+        offline.confine(listener=listener)
+    except LocalragError as error:
         return report(error)
     return 0
+
+
+def _bound(arguments: list[str]) -> socket.socket | None:
+    """Bind the one socket of `localrag serve`, and fork the process that opens its page if that is wanted."""
+    from localrag.server import listening
+
+    found = listening.bind_early(arguments)
+    if found is not None and "--open" in arguments:
+        viewer_process.start_for_address(found.address, _show_address, found.socket)
+    return found.socket if found is not None else None
+
+
+def _show_address(address: str) -> None:
+    from localrag.tui import viewing
+
+    viewing.show_address(address)
 
 
 def _refused(refusal: policy.Refusal) -> None:

@@ -125,6 +125,14 @@ def show(file: Path, page: int | None) -> bool:
     return opening.at_page
 
 
+def show_address(address: str) -> None:
+    """Open a page of this machine in the browser."""
+    if reason := _no_screen(os.environ, sys.platform):
+        raise NoViewer(reason, "Open the address yourself.")
+    program = "open" if sys.platform == "darwin" else "xdg-open"
+    start(Command(("", address) if sys.platform == "win32" else (program, address), False))
+
+
 def start(opening: Command) -> None:
     """Start a viewer in a session of its own."""
     if sys.platform == "win32" and not opening.arguments[0]:

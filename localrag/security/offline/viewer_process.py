@@ -1,14 +1,16 @@
 """One unconfined process that opens files in the person's viewer, for the confined terminal app.
 
 A viewer needs connections, and what a process starts inherits its confinement. So `start` forks a process beforehand,
-which takes a file and a page from `show` and nothing else, and ends with the app. Limits: somebody who has taken over
-the app can show files, and a viewer may load what they name. Linux only; elsewhere `show` calls the viewer itself.
+which takes a file and a page from `show` and nothing else, and ends with the app. For `localrag serve` it opens the
+address of this one server instead. Limits: somebody who has taken over the app can show files, and a viewer may load
+what they name. Linux only; elsewhere `show` calls the viewer itself.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -20,10 +22,13 @@ from typing import TYPE_CHECKING, Any
 from localrag.errors import LocalragError
 
 if TYPE_CHECKING:
+    import socket
     from multiprocessing.connection import Connection
 
 # Opens a file, at a page of it (1-based) if one is given; returns whether the viewer takes the page.
 Opener = Callable[[Path, int | None], bool]
+# Answers one request.
+_Answering = Callable[[dict[str, Any]], dict[str, Any]]
 
 _pipes: tuple[Connection, Connection] | None = None
 _lock = threading.Lock()
@@ -32,12 +37,26 @@ _MAX_MESSAGE = 100_000  # bytes
 
 def start(opener: Opener) -> None:
     """Fork the process that opens files with `opener`. Call it before threads start and before `offline.confine`."""
+    _start(lambda request: {"at_page": _open_file(request, opener)})
+
+
+def start_for_address(address: str, opener: Callable[[str], None], listener: socket.socket) -> None:
+    """Fork the process that opens pages of one server, whose `listener` it closes; see `start`."""
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        opener(_with_code(address, str(request["code"])))
+        return {"at_page": True}
+
+    _start(answer, listener)
+
+
+def _start(answer: _Answering, unneeded: socket.socket | None = None) -> None:
     global _pipes
     if sys.platform == "linux":
-        _pipes = _fork(opener)
+        _pipes = _fork(answer, unneeded)
 
 
-def _fork(opener: Opener) -> tuple[Connection, Connection] | None:
+def _fork(answer: _Answering, unneeded: socket.socket | None) -> tuple[Connection, Connection] | None:
     """Fork a process without a terminal that answers requests; return the pipes to and from it, None if it cannot be.
 
     One-way pipes, because a two-way one is a socket, and those are closed when this process is confined.
@@ -56,11 +75,13 @@ def _fork(opener: Opener) -> tuple[Connection, Connection] | None:
     try:
         ask.close()
         answers.close()
+        if unneeded is not None:
+            unneeded.close()
         os.setsid()  # keys of the terminal are not meant for it
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
-        _serve(requests, reply, opener)
+        _serve(requests, reply, answer)
     finally:
         os._exit(0)
 
@@ -69,31 +90,54 @@ def show(file: Path, page: int | None, opener: Opener) -> bool:
     """Open a file outside, or with `opener` if there is no such process. Raises LocalragError if it fails."""
     if _pipes is None:
         return opener(file, page)
+    return bool(_asked({"file": str(file), "page": page}, str(file))["at_page"])
+
+
+def show_address(address: str, code: str, opener: Callable[[str], None]) -> None:
+    """Open the page of a server with a code that lets a browser in; see `show`."""
+    if _pipes is None:
+        opener(_with_code(address, code))
+    else:
+        _asked({"code": code}, address)
+
+
+def _with_code(address: str, code: str) -> str:
+    if not re.fullmatch(r"[\w-]{20,100}", code, re.ASCII):
+        raise ValueError("no code")
+    return f"{address}/?token={code}"
+
+
+def _asked(request: dict[str, Any], what: str) -> dict[str, Any]:
+    assert _pipes is not None
     with _lock:
         try:
-            _pipes[0].send_bytes(json.dumps({"file": str(file), "page": page}).encode())
-            answer = json.loads(_pipes[1].recv_bytes())
+            _pipes[0].send_bytes(json.dumps(request).encode())
+            answer: dict[str, Any] = json.loads(_pipes[1].recv_bytes())
         except (OSError, EOFError, ValueError):
-            raise LocalragError("the process that opens files has ended", f"Open it yourself: {file}") from None
+            raise LocalragError("the process that opens files has ended", f"Open it yourself: {what}") from None
     if "error" in answer:
         raise LocalragError(str(answer["error"]), str(answer["hint"]))
-    return bool(answer["at_page"])
+    return answer
 
 
-def _serve(requests: Connection, reply: Connection, opener: Opener) -> None:
+def _open_file(request: dict[str, Any], opener: Opener) -> bool:
+    file, page = Path(request["file"]), request["page"]
+    if not (file.is_absolute() and (page is None or (isinstance(page, int) and page > 0))):
+        os._exit(0)
+    if not file.is_file():
+        raise LocalragError(f"there is no file {str(file)!r}", "It was moved or deleted.")
+    return opener(file, page)
+
+
+def _serve(requests: Connection, reply: Connection, respond: _Answering) -> None:
     """Answer requests until the asking process ends; an invalid one ends it."""
     for number in (signal.SIGINT, signal.SIGTSTP, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with suppress(EOFError, OSError):
         while True:
             request = json.loads(requests.recv_bytes(_MAX_MESSAGE))  # JSON: a pickle could run code here
-            file, page = Path(request["file"]), request["page"]
-            if not (file.is_absolute() and (page is None or (isinstance(page, int) and page > 0))):
-                return
             try:
-                if not file.is_file():
-                    raise LocalragError(f"there is no file {str(file)!r}", "It was moved or deleted.")
-                answer: dict[str, Any] = {"at_page": opener(file, page)}
+                answer = respond(request)
             except LocalragError as error:
                 answer = {"error": error.message, "hint": error.hint}
             except Exception as error:

@@ -1,0 +1,112 @@
+"""`localrag serve`: let programs and browsers of this machine ask, over HTTP."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import stat
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from localrag import policy
+from localrag.cli import options
+from localrag.cli.output import echo
+from localrag.errors import LocalragError, UsageError
+from localrag.security import sandbox, storage
+from localrag.security.encryption import unlocked
+from localrag.security.offline import viewer_process
+from localrag.server import listening
+from localrag.settings import load_settings
+from localrag.store.names import DATABASE
+from localrag.tui import viewing
+
+_MIN_TOKEN = 16  # characters
+
+
+@click.command("serve")
+@options.library_option
+@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help=f"Listen at this port of 127.0.0.1.  "
+              f"[default: {listening.PORT}, or the next that is free]")  # fmt: skip
+@click.option("--socket", "path", type=options.FILE, metavar="PATH", help="Listen at a Unix socket instead, which only "
+              "you can open.")  # fmt: skip
+@click.option("--token-file", type=options.FILE, metavar="FILE", help="Keep the token in FILE, which is made if it is "
+              "missing.  [default: a new token at each start]")  # fmt: skip
+@click.option("--no-token", is_flag=True, help="Let in everybody who can open the Unix socket.")
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+def serve_command(
+    libraries: Sequence[str], port: int | None, path: Path | None, token_file: Path | None, no_token: bool, opens: bool
+) -> None:
+    """Let programs and browsers of this machine ask, over HTTP, until Ctrl-C.
+
+    It speaks OpenAI's protocol (`/v1`), JSON of its own (`/api`), and has pages for a browser. Nobody gets in without
+    the token. Whoever asks sees the answers and pages.
+    """
+    policy.check_server("allow_server")
+    if path is not None and port is not None:
+        raise UsageError("--port and --socket exclude each other", "Leave one out.")
+    if path is None and no_token:
+        raise UsageError("every user of this machine can reach a port", "Use a Unix socket: --socket PATH --no-token")
+    if path is not None and opens:
+        raise UsageError("a browser cannot open a Unix socket", "Leave out --open or --socket.")
+    settings = load_settings()
+    options.keep_to_retention(settings)
+    names = options.chosen_libraries(libraries, settings)
+    for name in names:  # now, while the terminal can be used to ask
+        unlocked.keys_for(settings.library_dir(name) / DATABASE)
+    token = None if no_token else _token(token_file)
+    with closing(listening.bound(port, path)) as listener:
+        # The worker that this starts is as limited, and reads the documents' files to draw pages.
+        sandbox.restrict(settings, names, *([path.absolute().parent] if path is not None else []))
+        from localrag.server.app import Access, create_app
+        from localrag.server.served import Served
+        from localrag.worker.client import remote_engine
+
+        access = Access(listener.hosts, token)
+        with closing(remote_engine(settings, names)) as engine:
+            app = create_app(Served(settings, engine, tuple(names)), access)
+            _say(names, listener, token, token_file)
+            if opens:
+                access.codes.add(code := secrets.token_urlsafe(32))  # other users see a program's arguments
+                _open(listener, code)
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            listening.run(app, listener)
+
+
+def _token(file: Path | None) -> str:
+    """Return a new token, or that of a file."""
+    if file is None or not file.exists():
+        token = secrets.token_urlsafe(32)
+        if file is not None:
+            storage.write_bytes(file, f"{token}\n".encode(), plain=True)
+        return token
+    token = options.read_file(file, "token file").decode("utf-8", "replace").strip()
+    if os.name == "posix" and file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError(f"others can read the token in {str(file)!r}", f"Run: chmod 600 {str(file)!r}")
+    if len(token) < _MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        hint = f"A token has at least {_MIN_TOKEN} letters and digits. Delete the file, and it is made."
+        raise UsageError(f"there is no token in {str(file)!r}", hint)
+    return token
+
+
+def _say(names: Sequence[str], listener: listening.Listener, token: str | None, file: Path | None) -> None:
+    echo(f"Serving {', '.join(names)}. Whoever asks sees the answers and pages.", err=True)
+    if listener.path is not None:
+        echo(f"Socket:  {listener.path}", err=True)
+    else:
+        echo(f"Browser: {listener.address}/" + (f"?token={token}" if file is None else ""), err=True)
+        echo(f"OpenAI:  {listener.address}/v1", err=True)
+    if token is not None:
+        echo(f"Token:   {token if file is None else f'in {file}'}", err=True)
+    echo("Ctrl-C ends it.", err=True)
+
+
+def _open(listener: listening.Listener, code: str) -> None:
+    try:
+        viewer_process.show_address(listener.address, code, viewing.show_address)
+    except LocalragError as error:
+        echo(f"The browser was not opened: {error.message}. {error.hint}", err=True)

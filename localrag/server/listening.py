@@ -1,0 +1,217 @@
+"""The one socket of `localrag serve`: bound to this machine before the process is confined, then served by uvicorn.
+
+uvicorn has no limits on clients that send or take nothing, so `_Connection` has: a client has 15 seconds for each
+request's head, and where connections run out, the one that has been idle longest is closed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import stat
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localrag.errors import LocalragError, UsageError
+from localrag.security import storage
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+HOST, PORT = "127.0.0.1", 8765
+_TRIES = 20  # ports after the first
+_BACKLOG = 256
+_MAX_CONNECTIONS = 256
+_HEAD_SECONDS = 15.0  # for a request's head, from the connection or the last answer
+_MAX_HEAD = 32 << 10  # bytes
+_END_SECONDS = 2  # for answers in progress to end
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A bound socket: its address as a client writes it, the Host headers that name it, and the path if it has one."""
+
+    socket: socket.socket
+    address: str
+    hosts: frozenset[str]
+    path: Path | None = None
+
+    def close(self) -> None:
+        self.socket.close()
+        if self.path is not None:
+            with suppress(LocalragError, OSError):
+                storage.remove(self.path)
+
+
+_bound: Listener | None = None
+
+
+def bind_early(arguments: Sequence[str]) -> Listener | None:
+    """Bind what the arguments of `localrag serve` name, before click reads them; None if they cannot be understood.
+
+    Raises UsageError if it cannot be bound.
+    """
+    global _bound
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--socket", type=Path)
+    try:
+        given, rest = parser.parse_known_args([word for word in arguments if word != "--"])
+    except argparse.ArgumentError:
+        return None
+    if {"-h", "--help"} & set(rest) or (given.port is not None and not 0 <= given.port < 1 << 16):
+        return None
+    _bound = bind(given.port, given.socket)
+    return _bound
+
+
+def bound(port: int | None, path: Path | None) -> Listener:
+    """Return the socket that was bound at the start, or bind one in a process that is not confined."""
+    global _bound
+    listener, _bound = _bound or bind(port, path), None
+    return listener
+
+
+def bind(port: int | None = None, path: Path | None = None) -> Listener:
+    """Bind a port of 127.0.0.1 (None: 8765, or the next that is free; 0: any), or a Unix socket for its owner only."""
+    return _bind_path(path) if path is not None else _bind_port(port)
+
+
+def _bind_port(port: int | None) -> Listener:
+    reason = ""
+    for number in range(PORT, PORT + _TRIES) if port is None else (port,):
+        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # On Windows SO_REUSEADDR would let another program take the port over.
+        exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+        opened.setsockopt(socket.SOL_SOCKET, exclusive or socket.SO_REUSEADDR, 1)
+        try:
+            opened.bind((HOST, number))
+            opened.listen(_BACKLOG)
+        except OSError as error:
+            opened.close()
+            reason = str(error.strerror)
+            continue
+        number = opened.getsockname()[1]
+        hosts = frozenset(f"{name}:{number}" for name in (HOST, "localhost", "[::1]"))
+        return Listener(opened, f"http://{HOST}:{number}", hosts)
+    what = f"the ports {PORT} to {PORT + _TRIES - 1} are" if port is None else f"the port {port} is"
+    raise UsageError(f"{what} not free: {reason}", "Choose another: localrag serve --port N")
+
+
+def _bind_path(path: Path) -> Listener:
+    family = getattr(socket, "AF_UNIX", None)
+    if family is None:
+        raise UsageError("this system has no Unix sockets for Python", "Use a port: localrag serve --port N")
+    path = path.expanduser().absolute()
+    _check_folder(path.parent)
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if path.exists():
+            _remove_stale(path, family)
+        before = os.umask(0o177)
+        try:
+            opened.bind(str(path))
+        finally:
+            os.umask(before)
+        opened.listen(_BACKLOG)
+    except OSError as error:
+        opened.close()
+        raise UsageError(
+            f"cannot make the socket {str(path)!r}: {error.strerror or error}", "Choose another."
+        ) from None
+    return Listener(opened, f"unix:{path}", frozenset({"localhost"}), path)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise UsageError if others could replace a socket in a folder."""
+    try:
+        facts = folder.stat()
+    except OSError as error:
+        raise UsageError(f"cannot use the folder {str(folder)!r}: {error.strerror}", "Make it first.") from None
+    if facts.st_uid != os.geteuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        hint = "Choose a folder of your own, such as one in your home."
+        raise UsageError(f"others can write in the folder {str(folder)!r} of the socket", hint)
+
+
+def _remove_stale(path: Path, family: int) -> None:
+    """Delete a socket that nobody listens at. Raises OSError for anything else."""
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        raise FileExistsError(17, "there is another file of that name")
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        if not trial.connect_ex(str(path)):
+            raise FileExistsError(17, "another server listens there")
+    storage.remove(path)
+
+
+def run(app: ASGIApp, listener: Listener) -> None:
+    """Serve until SIGINT or SIGTERM; answers in progress are then stopped. The signals' own handlers follow."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app, loop="asyncio", http=_connections(), ws="none", lifespan="off", interface="asgi3", log_config=None,
+        log_level="critical", access_log=False, proxy_headers=False, server_header=False, backlog=_BACKLOG,
+        timeout_keep_alive=int(_HEAD_SECONDS), timeout_graceful_shutdown=_END_SECONDS,
+        h11_max_incomplete_event_size=_MAX_HEAD,
+    )  # fmt: skip
+    _raise_file_limit()
+    uvicorn.Server(config).run(sockets=[listener.socket])
+
+
+def _raise_file_limit() -> None:
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = 4 * _MAX_CONNECTIONS
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _connections() -> Any:
+    """Return the protocol class; uvicorn takes a moment to import."""
+    import asyncio
+
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Connection(H11Protocol):
+        """One client. `state["abort"]` of its requests closes the connection at once."""
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            super().connection_made(transport)
+            self.app_state = {**self.app_state, "abort": transport.abort}
+            self.deadline = self.loop.call_later(_HEAD_SECONDS, self.end_if_idle)
+            self.since = time.monotonic()
+            if len(self.connections) > _MAX_CONNECTIONS:
+                idle = [each for each in self.connections if isinstance(each, Connection) and each.is_idle]
+                min(idle, key=lambda each: each.since, default=self).end()
+
+        @property
+        def is_idle(self) -> bool:
+            return self.cycle is None or self.cycle.response_complete
+
+        def end_if_idle(self) -> None:
+            if self.is_idle:
+                self.end()
+
+        def end(self) -> None:
+            self.transport.abort()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self.deadline.cancel()
+            self.deadline = self.loop.call_later(2 * _HEAD_SECONDS, self.end_if_idle)
+            self.since = time.monotonic()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.deadline.cancel()
+            super().connection_lost(exc)
+
+    return Connection

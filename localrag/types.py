@@ -563,6 +563,7 @@ class Looked(_Value):
         model: the model that was asked; empty where code decided.
         at: when (ISO 8601, UTC).
         item, type, playbook: the item's id, its type and the title of its playbook, where it is a date or duration.
+        doubt: why it is unsure, where the model contradicts the quote.
     """
 
     found: bool | None
@@ -575,6 +576,7 @@ class Looked(_Value):
     item: str = ""
     type: Literal["", "date", "duration"] = ""
     playbook: str = ""
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ from localrag.quantities import (
     find_number_words,
     lazy_re,
     load_words,
+    parse_date,
     parse_number,
     parse_quantity,
 )  # fmt: skip
@@ -261,7 +262,8 @@ def states(type: Type, words: str, text: str) -> bool:
     value, text = read(type, words), text[:_MAX_SENTENCE]
     if type == "date" and value is not None:
         return any(day.isoformat() == value.form for found in find_dates(text) if (day := found.certain))
-    said, there = (re.sub(r"[^\w.,%]+|[.,](?!\d)", " ", f" {in_digits(one)} ").lower() for one in (words, text))
+    plain = (in_digits(one).replace(" %", "%") for one in (words, text))
+    said, there = (re.sub(r"[^\w.,%]+|[.,](?!\d)", " ", f" {one} ").lower() for one in plain)
     return value is not None and type in ("duration", "percent", "number") and said in there
 
 
@@ -345,7 +347,9 @@ def _chosen(words: str, choices: Sequence[str]) -> str:
 def _name(words: str) -> str:
     """Return a name without what a contract adds: 'Orlo Ltd, a Delaware corporation (the "Tenant")' is "Orlo Ltd"."""
     name = re.sub(r"\s{0,9}\([^()]{0,200}\)|,\s(?:an?|eine?)\s.*$", "", words).strip(" ,;:\"'“”„«»")
-    return name if re.search(r"[^\W\d_]", name) else ""
+    figure = QUANTITY.fullmatch(in_digits(name))
+    counts = parse_date(name) is not None or bool(figure and parse_quantity(figure).unit)
+    return name if re.search(r"[^\W\d_]", name) and not counts else ""
 
 
 # --- values while they are written --------------------------------------------------------------------------

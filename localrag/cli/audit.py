@@ -138,6 +138,7 @@ def export_command(out: Path, libraries: Sequence[str], recipients: Recipients |
     out = out if recipients is None else recipients.path(out)
     if form.suffix.lower() not in (".csv", ".xlsx", ".jsonl"):
         raise UsageError(f"cannot export to {form.suffix!r}", "Name the file .csv, .xlsx or .jsonl.")
+    storage.check_target(out)
     if out.exists():
         raise UsageError(f"{str(out)!r} exists", "Name another file, or move this one away.")
     settings = load_settings()

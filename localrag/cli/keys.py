@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import getpass
 import os
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,13 +19,15 @@ import click
 from localrag.cli.options import read_file
 from localrag.cli.output import echo
 from localrag.errors import KeyRequired, UsageError
-from localrag.security import sandbox
+from localrag.security import sandbox, storage
 from localrag.security.encryption import keyring as keyrings
+from localrag.security.encryption import unlocked
 from localrag.security.encryption.age import Recipients
 from localrag.security.encryption.keyring import Credential, Key, Keyring, Passphrase, RecoveryKey, SecretKey
 from localrag.security.encryption.unlocked import locked_error
 from localrag.security.terminal import visible
 from localrag.settings import Settings
+from localrag.store.names import check_spared, files_of, library_names
 
 Result = TypeVar("Result")
 MAX_TRIES = 3
@@ -72,20 +74,25 @@ def confine(
 ) -> None:  # fmt: skip
     """Confine this process to libraries and the folder of a new file, before numpy starts threads.
 
-    Refuses recipients without a file, and a file that was read into one of the libraries. `around`: other files, too,
-    may be read.
+    Refuses recipients without a file, and a file that cannot be written, or that was read into a library, of which
+    those that are locked and not named are passed over. `around`: other files, too, may be read.
     """
     if file is None and recipients is not None:
         raise UsageError("there is no file to encrypt", "Name one: --out FILE.")
-    folders = [] if file is None else [file.absolute().parent]
+    folders = []
+    if file is not None:
+        storage.check_target(file)
+        folders = [file.absolute().parent]
+        with unlocked.allow_prompt(False):
+            _check_spared(file, settings, set(library_names(settings.indexes_dir)) - set(names))
     sandbox.restrict(settings, names, *folders, reads=None if around else key_files())
-    if file is not None and file.exists():
-        from localrag.store.library import open_library
-        from localrag.store.names import check_spared
+    if file is not None:
+        _check_spared(file, settings, names)
 
-        for name in names:
-            with closing(open_library(settings, name)) as library:
-                check_spared(file, library.documents())
+
+def _check_spared(file: Path, settings: Settings, libraries: Iterable[str]) -> None:
+    for name in libraries if file.exists() else ():
+        check_spared(file, files_of(settings, name))
 
 
 def library_key(folder: Path, keyring: Keyring, ask: bool) -> Key:

@@ -14,7 +14,7 @@ from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
 from localrag.cli.options import print_result
 from localrag.cli.output import bar, confirm, counted, echo, interruptible, one_line, print_json, size, table
-from localrag.errors import LocalragError, NotFoundError, StorageError, UsageError
+from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.security import sandbox
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
@@ -207,8 +207,6 @@ def backup_command(
         return
     if file is None:
         raise UsageError("no file is named", f"For example: localrag backup {name} {name}.backup --encrypt")
-    if not file.absolute().parent.is_dir():
-        raise StorageError(f"there is no folder {str(file.parent)!r}", "Create it, or give another path.")
     keys.confine(settings, [check_name(name)], file)
     from localrag.lifecycle import backup
 

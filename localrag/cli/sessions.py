@@ -146,12 +146,11 @@ def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
               help="Markdown, one HTML file, Word or JSON; by default the suffix of the file decides.")  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
               help="Where to write it; - prints it. Default: a file named after the title in this folder.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @recipient_options
 def export_command(
-    named: str, form: str | None, output: Path | None, force: bool, recipients: Recipients | None
+    named: str, form: str | None, output: Path | None, recipients: Recipients | None
 ) -> None:  # fmt: skip
-    """Write a conversation with its answers, quotes, marks and sources to a file that only you can read."""
+    """Write a conversation with its answers, quotes, marks and sources to a new file that only you can read."""
     from localrag.sessions import export
 
     session = _load(named)
@@ -169,12 +168,7 @@ def export_command(
     if recipients is not None:
         # A name made of the title would reveal what it encrypts.
         path = recipients.path(output or Path(f"localrag-{session.id}.{chosen}"))
-    try:
-        export.write(session, path, chosen, record, replace=force, recipients=recipients)
-    except UsageError as error:
-        if path.is_file() and not force:
-            raise UsageError(error.message, "Name another file with -o, or add --force.") from None
-        raise
+    export.write(session, path, chosen, record, recipients=recipients)
     echo(f"Wrote {path}", err=True)
 
 

@@ -224,8 +224,7 @@ def identity_command(file: Path) -> None:
 @click.argument("file", type=options.FILE)
 @click.option("-o", "--output", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True),
               help="Where to write it; - prints it. By default beside FILE, without .age.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace the file if it exists.")
-def open_command(file: Path, output: Path | None, force: bool) -> None:
+def open_command(file: Path, output: Path | None) -> None:
     """Decrypt FILE, an export made with --encrypt or --encrypt-for, or another file in the age format.
 
     Give the key with --key-file; a passphrase is asked for.
@@ -234,8 +233,10 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
     printed = str(target) == "-"
     if target == file:
         raise UsageError(f"{file.name!r} does not end in {age.SUFFIX}", "Name the output: -o OUT.")
-    if target.exists() and not (force or printed):
-        raise UsageError(f"{str(target)!r} exists", "Name another file with -o, or add --force.")
+    if not printed:
+        storage.check_target(target)
+        if target.exists():
+            raise UsageError(f"{str(target)!r} exists", "Name another file with -o, or move this one away.")
     data = options.read_file(file)
     if (key_file := keys.key_file()) is not None:
         content = age.decrypt(data, keys.credential_in(key_file))

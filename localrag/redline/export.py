@@ -46,7 +46,7 @@ def check(path: Path) -> None:
     if decrypted_name(path).suffix.lower() not in SUFFIXES:
         hint = f"Give it one of these endings: {', '.join(SUFFIXES)}."
         raise UsageError(f"no comparison can be written as {path.name!r}", hint)
-    storage.check_folder(path)
+    storage.check_target(path)
 
 
 def save(compared: Compared, path: Path, settings: Settings, recipients: Recipients | None = None) -> Path:

@@ -37,7 +37,10 @@ else:
 LINES_SUFFIX = ".jsonl"  # files that are only appended to; each line is encrypted by itself
 REBUILDABLE = (".state", ".index")  # suffixes of files with a key each
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
+_UNWRITABLE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
+    errno.EBUSY, errno.EINVAL,
+}  # fmt: skip
 _PATIENCE = 30.0  # seconds to wait for another process's transaction
 _PARTIAL = ".partial"
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
@@ -57,7 +60,9 @@ def storage_errors(path: Path) -> Iterator[None]:
             hint = "Free some space and run the same command again: it resumes where it stopped."
             raise StorageError(f"the disk that holds {str(path)!r} is full", hint) from error
         if number in _UNWRITABLE or code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
-            hint = "Check the disk and the rights of the folder, or set LOCALRAG_HOME to one you may write to."
+            hint = (
+                "Check the disk and the rights of the folder, or use another one (LOCALRAG_HOME names localrag's own)."
+            )
             message = f"cannot write {str(path)!r}: {getattr(error, 'strerror', None) or error}"
             raise StorageError(message, hint) from error
         raise
@@ -75,7 +80,10 @@ def make_dir(path: Path) -> Path:
 
 
 def _open(path: Path, flags: int) -> int:
-    return os.open(path, flags | os.O_CREAT | _BINARY, 0o600)
+    try:
+        return os.open(path, flags | os.O_CREAT | _BINARY, 0o600)
+    except FileNotFoundError as error:  # in /proc, say, though the folder is there
+        raise OSError(errno.EROFS, "no file can be created there", str(path)) from error
 
 
 @contextmanager
@@ -116,10 +124,16 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
         destroy(useless)
 
 
-def check_folder(path: Path) -> None:
-    """Refuse a path for a new file whose folder is not there, before long work is done for it."""
+def check_target(path: Path) -> None:
+    """Refuse a path at which no file can be written or replaced, before long work is done for it."""
     if not path.absolute().parent.is_dir():
         raise StorageError(f"there is no folder {str(path.parent)!r}", "Create it first, or give another path.")
+    if path.exists() and not path.is_file():
+        raise StorageError(f"{str(path)!r} is no file that can be replaced", "Give the name of a new file.")
+    probe = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
+    with storage_errors(path):
+        os.close(_open(probe, os.O_WRONLY | os.O_EXCL))
+        probe.unlink()
 
 
 def write_bytes(path: Path, data: bytes | memoryview, *, plain: bool = False) -> None:

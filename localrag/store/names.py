@@ -169,11 +169,23 @@ def original(settings: Settings, name: str, document: Document) -> Path | None:
     return Path(document.root, inside) if safe else None
 
 
-def check_spared(path: Path, documents: Iterable[Document]) -> None:
-    """Refuse to replace a file that one of these documents was read from, with a UsageError."""
+def check_spared(path: Path, files: Iterable[str]) -> None:
+    """Refuse to replace a file if it is one of these, which were ingested, with a UsageError."""
     target = str(path.absolute().parent.resolve() / path.name).casefold()
-    if any(str(Path(one.root, one.file or one.path)).casefold() == target for one in documents):
+    if path.exists() and any(file.casefold() == target for file in files):
         raise UsageError(f"{str(path)!r} is a document of the library", "Give the new file another name.")
+
+
+def files_of(settings: Settings, name: str) -> list[str]:
+    """Return the files that a library was read from; none where it cannot be opened."""
+    from localrag.security import storage
+
+    with suppress(Exception):
+        check_trusted(settings, name)
+        with closing(storage.connect(settings.library_dir(name) / DATABASE)) as database:
+            rows = database.execute("SELECT r.path, f.path FROM files f JOIN roots r ON r.id = f.root_id")
+            return [str(Path(*row)) for row in rows]
+    return []
 
 
 # --- what was forgotten ----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from localrag import api
 from localrag.answer.review import playbook
 from localrag.cli.app import localrag
-from localrag.errors import ReadError, UsageError
+from localrag.errors import LocalragError, ReadError, UsageError
 from localrag.settings import Settings
 from localrag.store.library import Library
 
@@ -74,10 +74,33 @@ def test_no_export_replaces_a_document_of_the_library(
     for words in (
         ["review", book, "--out"], ["dates", "--out"], ["ask", "Which law?", "--mode", "survey", "--table"],
         ["extract", "law", "--table"], ["backup", "law", "--clear", "--replace"],
+        ["backup", "other", "--clear", "--replace"], ["review", book, "-l", "other", "--out"],
     ):  # fmt: skip
+        if "other" in words:
+            with closing(api.open_library("other", settings=settings, create=True)):
+                pass
         done = CliRunner().invoke(localrag, [*words, str(file)])
         assert "is a document of the library" in str(done.exception), done.output + repr(done.exception)
         assert file.read_text() == LAW
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="Linux")
+@pytest.mark.parametrize("place", ["/proc/x{}", "/dev/null", "missing/x{}", "folder{}"])
+def test_a_place_that_cannot_be_written_is_told_as_such(
+    place: str, book: str, models: Any, shelf: Callable[..., Library], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shelf("law", {"a.txt": LAW})
+    for words, suffix in (
+        (["review", book, "--out"], ".md"), (["dates", "--out"], ".csv"), (["extract", "law", "--table"], ".csv"),
+        (["backup", "law", "--clear", "--replace"], ".zip"), (["compare", book, "other.txt", "--out"], ".md"),
+        (["audit", "export"], ".csv"), (["vault", "open", "sealed.age", "-o"], ""),
+    ):  # fmt: skip
+        Path("other.txt").write_text(LAW)
+        Path(f"folder{suffix}").mkdir(exist_ok=True)
+        done = CliRunner().invoke(localrag, [*words, place.format(suffix)])
+        assert isinstance(done.exception, (LocalragError, SystemExit)) and done.exit_code, (words, done.exception)
+        assert not list(tmp_path.rglob("*.partial")) and not list(tmp_path.glob("missing/*"))
 
 
 def test_a_document_of_another_kind_is_said_in_every_output(run: Callable[..., Any], tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def compare(item: Item, looked: Looked, clause: str) -> Compared:
     """Compare what was found with the position; `clause` is the text around the quote."""
     position = item.position
     if looked.found is None:
-        return Compared("unsure")
+        return Compared("unsure", problem=looked.doubt)
     if not looked.found:
         value = "no" if item.type == "yes/no" else ""
         if position is None:
@@ -82,7 +82,7 @@ def shown(value: Value) -> str:
 def _value(item: Item, looked: Looked) -> Value | None:
     """Return the value of the answer, else of the words that were quoted."""
     quote = looked.citation.quote if looked.citation else ""
-    if looked.model and not looked.answer and stated(item.type, quote) > 1:
+    if looked.model and not looked.answer and (item.type == "party" or stated(item.type, quote) > 1):
         quote = ""  # the model took none of several
     said = (values.read(item.type, words, item.choices) for words in (looked.answer, quote) if words)
     return next(filter(None, said), None)

@@ -18,9 +18,10 @@ from localrag.answer.review import positions
 from localrag.answer.review.evidence import Clauses, Evidence
 from localrag.answer.review.playbook import IMPORTANCES, MEASURED, Item, Playbook
 from localrag.answer.stages import Pair
-from localrag.answer.survey import survey
+from localrag.answer.survey import leaf, survey
 from localrag.answer.survey.leaf import Leaf, Material
 from localrag.answer.survey.leaf_question import Kind, LeafQuestion
+from localrag.answer.values import Field
 from localrag.events import Reviewed
 from localrag.quantities import phrases, plural
 from localrag.search.retrieval import Searcher
@@ -28,7 +29,7 @@ from localrag.store.library import Library
 from localrag.store.reviews import Kept, Reviews, key_of, now
 from localrag.types import Citation, Document, Finding, Looked, NotRead, Passage
 
-_VERSION = "5"  # of how an item is looked for: another one asks everything again
+_VERSION = "6"  # of how an item is looked for: another one asks everything again
 # Likelihoods from which code alone decides, and below which a clause is absent; between, it is unsure.
 _FOUND_BY_CODE, _ABSENT_BY_CODE = 0.85, 0.1
 # A clause is there from the first by the classifier, if it knows the kind well, and absent below the second.
@@ -216,13 +217,30 @@ def _asked(item: Item, found: Evidence, pair: Pair, work: Work) -> Looked | None
     elsewhere = kind == "existence" and quote and not _together(quote, made.citation, passages)  # another one convinced
     cited = made.citation if write or elsewhere else quote
     if made.found and cited is not None and not made.withheld:
-        answer = made.answer if write else _words(item, cited)
-        return Looked(True, answer, cited, likelihood, read, model, now())
+        answer = _stated(item, made.answer, cited) if write else _words(item, cited)
+        doubt = "the model gave a value that the quote does not state" if write and not answer else ""
+        if denying := [
+            one for one in (cited, quote) if one and _turned(item, one) and leaf.denied(item.question, one.quote)
+        ]:
+            cited, doubt = denying[0], "the model says yes, and the quote denies it"
+        return Looked(None if doubt else True, answer, cited, likelihood, read, model, now(), doubt=doubt)
     if certain and kind == "value":
         return Looked(True, "", quote, found.likelihood, read, model, now())  # it is there, but its value was not read
     if likelihood < _ABSENT:
         return _absent(likelihood, read, model, document)
     return Looked(None, "", quote, likelihood, read, model, now())
+
+
+def _stated(item: Item, said: str, at: Citation) -> str:
+    """Return the words of a quote that state the value that the model gave; empty where none do."""
+    if item.type == "choice":
+        chosen = values.read("choice", said, item.choices)
+        own = (chosen.form,) if chosen else ()
+        named = values.read("choice", at.quote, item.choices) or values.read("choice", at.quote, own)
+        return chosen.form if chosen and named and named.form == chosen.form else ""
+    quote = Passage(at.library, at.document, at.page, None, (), at.quote, at.start, at.end, 0.0)
+    found = leaf.stated_by(Field(item.id, item.type), said, said, [quote], loose=False)
+    return found.value.words if found else ""
 
 
 def _together(one: Citation, other: Citation | None, passages: Sequence[Passage]) -> bool:

@@ -23,7 +23,7 @@ from localrag.answer.verify.citations import cite, cite_span, nearest, terms
 from localrag.answer.verify.locate import Folded, fold, locate, within
 from localrag.events import Delta
 from localrag.llm import Completed, Generator, PromptCache, Weighed
-from localrag.quantities import QUANTITY, lazy_re
+from localrag.quantities import QUANTITY, lazy_re, phrases
 from localrag.store.sentences import sentences
 from localrag.types import Citation, Document, Message, Passage, Usage
 
@@ -41,6 +41,9 @@ _SHOWN = " words"
 _SHOWING = 2  # content words that show something
 
 _WORDS = prompts.WORDS["survey"]
+(_NEGATED,) = phrases("localrag.answer", "review", "negated")
+_PASSED, _LIMITED, _FORBIDS = phrases("localrag.answer", "leaf", "passed", "limited", "forbids")
+_MAX_PASSED = 5  # words between a negation and what it denies
 _STRING = r"""
 string ::= "\"" char{0,300} "\""
 char   ::= [^"\\\x00-\x1F] | "\\" ["\\/nt]
@@ -372,7 +375,7 @@ def _checked_rows(question: LeafQuestion, nothing: Leaf, passages: Sequence[Pass
             said = str(reply.get(key(one.label), "")).strip()
             words = "" if one.type == "party" and terms(said) <= roles else said
             shown = str(reply.get(key(one.label) + _SHOWN, said))
-            if words and (stated := _stated(one, words, shown, passages, loose)):
+            if words and (stated := stated_by(one, words, shown, passages, loose)):
                 row[one.name] = stated
             elif said:
                 unstated[one.name] = None
@@ -404,7 +407,7 @@ def _sought(one: Field) -> frozenset[str]:
     return frozenset(terms(f"{one.label} {one.title} {one.description}"))
 
 
-def _stated(one: Field, said: str, words: str, passages: Sequence[Passage], loose: bool) -> Stated | None:
+def stated_by(one: Field, said: str, words: str, passages: Sequence[Passage], loose: bool) -> Stated | None:
     """Return a value at the sentence that has its words and most words of the field; None where no text has them.
 
     A text may write the value otherwise than the model: "nine months" for "9 months".
@@ -431,7 +434,32 @@ def _stated(one: Field, said: str, words: str, passages: Sequence[Passage], loos
         best = 0, at.quote, at
     found = best is not None and locate(words.strip(" ."), best[1]) is not None
     value = one.read(best[1] if found and not judged else said) if best else None
-    return Stated(replace(value, words=best[1]), best[2], True) if best and value else None
+    if best is None or value is None or (one.type == "yes/no" and _contradicts(value, one.label, best[2].quote)):
+        return None
+    return Stated(replace(value, words=best[1]), best[2], True)
+
+
+def denied(question: str, quote: str) -> bool:
+    """Return whether a sentence plainly negates what a question asks: "It shall not automatically renew"."""
+    asked = terms(question)
+    if any(one.search(question) for one in (_NEGATED, _FORBIDS)):
+        return False
+    for start, end in sentences(quote):
+        sentence = quote[start:end]
+        for found in () if _LIMITED.search(sentence) else _NEGATED.finditer(sentence):
+            for word in re.findall(r"[^\W_]+", sentence[found.end() :])[:_MAX_PASSED]:
+                if (own := terms(word)) & asked:
+                    return True
+                if own and not _PASSED.fullmatch(word):
+                    break
+    return False
+
+
+def _contradicts(value: Value, label: str, quote: str) -> bool:
+    """Return whether a sentence denies a yes to a field, or plainly says what is to be no."""
+    if value.form == "true":
+        return denied(label, quote)
+    return terms(label) <= terms(quote) and not any(one.search(quote) for one in (_NEGATED, _LIMITED, _FORBIDS))
 
 
 def located(words: str, passages: Sequence[Passage], *, sentence: bool = False) -> Citation | None:

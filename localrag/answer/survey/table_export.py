@@ -53,7 +53,7 @@ def check(path: Path, what: str = "a table", suffixes: Sequence[str] = SUFFIXES)
     """Refuse a file that this cannot be written to, before a long survey or review is made for it."""
     policy.check_export(what)
     _check_suffix(decrypted_name(path), what, suffixes)
-    storage.check_folder(path)
+    storage.check_target(path)
     if decrypted_name(path).suffix.lower() == ".parquet":
         _check_parquet()
 

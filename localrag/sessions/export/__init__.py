@@ -69,11 +69,9 @@ def write(
     Without recipients it is not encrypted, and only its owner may read it.
     """
     path = path if recipients is None else recipients.path(path)
-    if path.is_dir():
-        raise UsageError(f"{str(path)!r} is a folder", "Give the name of a file in it.")
+    storage.check_target(path)
     if path.exists() and not replace:
-        raise UsageError(f"the file {str(path)!r} exists already", "Give another name, or let it be replaced.")
-    storage.check_folder(path)
+        raise UsageError(f"the file {str(path)!r} exists already", "Give another name, or move this one away.")
     storage.write_bytes(path, exported(session, form, record, str(path), recipients))
     return path
 

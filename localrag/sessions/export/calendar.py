@@ -23,7 +23,7 @@ def check(path: Path) -> bool:
         policy.check_export("a calendar")
     else:
         table_export.check(path, "a table of deadlines", (".ics", *table_export.SUFFIXES))
-    storage.check_folder(path)
+    storage.check_target(path)
     return is_calendar
 
 

@@ -134,10 +134,9 @@ class InputScreen(ModalScreen[str | None]):
 def check_file(value: str) -> Path:
     """Return the path of a file that can be written."""
     path = Path(value).expanduser()
-    if path.is_dir():
-        raise UsageError(f"{value!r} is a folder", "Add the name of a file.")
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {str(path.parent)!r}", "Check the spelling.")
+    from localrag.security import storage  # imports the database engine, which the app's first screen does not need
+
+    storage.check_target(path)
     return path
 
 

@@ -193,6 +193,86 @@ def test_a_stopped_review_goes_on_where_it_was(assistant: Assistant, shelf: Shel
     assert not any(one.new for one in reviewed(assistant, "law").findings)
 
 
+LAID = (
+    "The Client pays the Firm EUR 5,000 or EUR 6,000 for 12 desks, less 3% or 4%, monthly or yearly, by 3 May 2025 or "
+    "9 June 2025, or within 14 days or 21 days."
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lie", "truth", "shown"),
+    [
+        ("party", "30 days", "the Firm", "the Firm"),
+        ("party", "14 days", "Client", "Client"),
+        ("party", "Globex Inc", "The Client", "The Client"),
+        ("duration", "30 days", "fourteen (14) days", "14 days"),
+        ("money", "EUR 500", "5,000", "5,000 EUR"),
+        ("money", "14", "EUR 5,000", "5,000 EUR"),
+        ("percent", "14", "3 %", "3 %"),
+        ("date", "4 May 2025", "2025-05-03", "2025-05-03"),
+        ("number", "7", "12", "12"),
+        ("choice", "weekly", "yearly", "yearly"),
+    ],
+)
+@pytest.mark.parametrize("strange", [True, False])
+def test_no_value_is_shown_that_the_quote_does_not_state(
+    kind: ItemType, lie: str, truth: str, shown: str, strange: bool, assistant: Assistant, models: Any, shelf: Shelf,
+    odds: dict[str, float],
+) -> None:  # fmt: skip
+    odds["law"] = 0.0
+    other = f"{LAID} Every invoice is payable within ninety (90) days after its receipt."
+    shelf("law", {"a.txt": LAID if strange else other})
+    models.generator.weights = [("", "yes")]
+    choices = ("weekly", "monthly", "yearly") if kind == "choice" else ()
+    book = Playbook("Test", (Item("law", "Who pays what, and when?", kind, choices=choices),))
+    for said, state, value in ((lie, "unsure", ""), (truth, "found", shown)):
+        models.generator.script = [("", json.dumps({"found": True, "answer": said, "quote": LAID}))]
+        found = by_item(reviewed(assistant, "law", book))["law"]
+        assert (found.state, found.value, bool(found.problem)) == (state, value, state == "unsure"), said
+        assert found.citation and found.citation.quote in other
+        book = Playbook("Test", (Item("law", "Who pays, and when?", kind, choices=choices),))
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "state"),
+    [
+        (
+            "Does it renew automatically?",
+            "This Agreement shall not automatically renew at the end of its term.",
+            "unsure",
+        ),
+        (
+            "May the Client terminate for convenience?",
+            "The Client is not entitled to terminate for convenience.",
+            "unsure",
+        ),
+        (
+            "Is a party required to insure the goods?",
+            "Neither party is required to insure the goods.",
+            "unsure",
+        ),
+        ("Is the licence exclusive?", "The Firm grants a non-exclusive licence.", "unsure"),
+        ("Does it renew automatically?", "It renews by itself unless a party says that it shall not renew.", "found"),
+        ("Does assignment need consent?", "A party may not assign this Agreement without consent.", "found"),
+        (
+            "Does it forbid us to compete?",
+            "During the term of this Agreement the Firm shall not compete with the Client anywhere in Europe.",
+            "found",
+        ),
+        ("Must information be kept confidential?", "A party shall not disclose confidential information.", "found"),
+    ],
+)
+def test_a_yes_beside_a_quote_that_denies_it_is_unsure_and_says_why(
+    question: str, text: str, state: str, assistant: Assistant, models: Any, shelf: Shelf, odds: dict[str, float]
+) -> None:
+    odds["secret"] = 0.0
+    shelf("law", {"a.txt": text})
+    models.generator.weights = [("", "yes")]
+    found = by_item(reviewed(assistant, "law", Playbook("Test", (Item("secret", question, "yes/no"),))))["secret"]
+    assert (found.state, found.value, bool(found.problem)) == (state, "yes" * (state == "found"), state == "unsure")
+    assert found.citation and found.citation.quote == text
+
+
 def test_a_document_without_text_is_unsure(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
     shelf("law", {"a.txt": " \n ", "b.txt": LAW})
     ended = reviewed(assistant, "law")

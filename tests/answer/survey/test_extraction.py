@@ -192,12 +192,20 @@ def test_the_model_is_asked_for_the_rest_and_believed_only_where_the_text_has_it
         ("notice duration", {"notice": "6 months"}, None), ("start date", {"start": "2021-03-23"}, None),
         ("pets yes/no", {"pets": "no", "pets words": "no"}, None), ("landlord party, tenant party", {"landlord": "Tenant"}, None),
         ("pets yes/no", {"pets": "no", "pets words": "No dogs are admitted"}, False),
+        ("sublet yes/no", {"sublet": "yes", "sublet words": "The flat shall not be sublet"}, None),
+        ("sublet yes/no", {"sublet": "no", "sublet words": "The flat shall not be sublet"}, False),
+        ("smoking yes/no", {"smoking": "no", "smoking words": "Smoking is welcome"}, None),
     ],
 )  # fmt: skip
 def test_a_value_may_be_written_otherwise_and_a_word_alone_shows_nothing(
     assistant: Assistant, models: Any, shelf: Shelf, schema: str, said: dict[str, str], value: Any
 ) -> None:
-    shelf("papers", {"a.md": "Made on 22 March 2021. The Tenant gives notice of nine months. No dogs are admitted."})
+    shelf(
+        "papers",
+        {
+            "a.md": "Made on 22 March 2021. The Tenant gives notice of nine months. No dogs are admitted. The flat shall not be sublet. Smoking is welcome."
+        },
+    )
     models.generator.script = [("", json.dumps(said))]
     (row,) = extract(assistant, schema, "papers")[1].table
     assert row[next(iter(said))] == value

@@ -418,6 +418,12 @@ class Assistant:
     def _read_limit(self) -> int:
         return calibration.read_limit(self._settings, loading.generator_name(self._settings))
 
+    def embed(self, texts: Sequence[str], *, library: str, question: bool = False) -> tuple[tuple[float, ...], ...]:
+        """Return a vector of each text by the embedder of a library; `question`: as it makes those of questions."""
+        embedder = self._searcher.embedder(self.library(library))
+        vectors = [embedder.embed_question(text) for text in texts] if question else embedder.embed_documents(texts)
+        return tuple(tuple(map(float, vector)) for vector in vectors)
+
     def library(self, name: str) -> Library:
         """Return an open library, for reading."""
         return self._searcher.library(name)

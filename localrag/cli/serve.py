@@ -62,7 +62,8 @@ def serve_command(
     with closing(listening.bound(port, path)) as listener:
         # The worker that this starts is as limited, and reads the documents' files to draw pages.
         sandbox.restrict(settings, names, *([path.absolute().parent] if path is not None else []))
-        from localrag.server.app import Access, create_app
+        from localrag.server.app import create_app
+        from localrag.server.guard import Access
         from localrag.server.served import Served
         from localrag.worker.client import remote_engine
 

@@ -2,21 +2,144 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
+
+from localrag.errors import LocalragError, internal
+from localrag.events import Answered, Event
+from localrag.server import exchange
+from localrag.server.exchange import Narrowing, Wishes, json_response, page_link, to_json
+from localrag.server.guard import client_of, error_body, name_of, status_of
+from localrag.server.turns import Turns, Waiting, asked
+from localrag.types import Turn
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from localrag.server.served import Served
-    from localrag.server.turns import Turns
+
+MAX_PASSAGES = 100
+_MAX_DOCUMENTS = 1000  # in one response
+Libraries = Annotated[tuple[str, ...], msgspec.Meta(max_length=100)]
+
+
+class Search(Narrowing, kw_only=True):
+    query: Annotated[str, msgspec.Meta(min_length=1)]
+    libraries: Libraries = ()
+    k: Annotated[int, msgspec.Meta(ge=1, le=MAX_PASSAGES)] = 10
+
+
+class Ask(Wishes, kw_only=True):
+    question: Annotated[str, msgspec.Meta(min_length=1)]
+    libraries: Libraries = ()
+    history: tuple[Turn, ...] = ()
+    stream: bool = False
 
 
 def routes(served: Served, turns: Turns) -> list[BaseRoute]:
-    async def libraries(request: Request) -> Response:
-        return JSONResponse({"libraries": list(served.libraries)})
+    api = _Api(served, turns)
+    return [
+        Route("/api/libraries", api.libraries),
+        Route("/api/documents/{library}", api.documents),
+        Route("/api/pages/{library}/{document:path}/{page:int}", api.page),
+        Route("/api/pages/{library}/{document:path}", api.page),
+        Route("/api/search", api.search, methods=["POST"]),
+        Route("/api/ask", api.ask, methods=["POST"]),
+    ]
 
-    return [Route("/api/libraries", libraries)]
+
+class _Api:
+    def __init__(self, served: Served, turns: Turns) -> None:
+        self._served, self._turns = served, turns
+
+    async def libraries(self, request: Request) -> Response:
+        return json_response({"libraries": self._served.libraries})
+
+    async def documents(self, request: Request) -> Response:
+        """The documents of a library, from `after` on, so many at a time."""
+        (library,) = self._served.check((request.path_params["library"],))
+        await record(self._served, request, "documents", (library,))
+        shelf = await exchange.while_there(request, self._served.call("shelf", library))
+        after = request.query_params.get("after", "")
+        later = [one.document for one in shelf.documents if one.document.path > after]
+        shown = [
+            {
+                "document": one.path, "title": one.title, "pages": one.pages if one.paged else None,
+                "characters": one.characters, "author": one.author, "date": one.date, "language": one.language,
+                "url": page_link(request, library, one.path, None),
+            }
+            for one in later[:_MAX_DOCUMENTS]
+        ]  # fmt: skip
+        failed = [{"document": one.document, "reason": one.reason} for one in shelf.failed[:_MAX_DOCUMENTS]]
+        more = later[_MAX_DOCUMENTS - 1].path if len(later) > _MAX_DOCUMENTS else None
+        return json_response({"library": library, "documents": shown, "after": more, "not_read": failed})
+
+    async def page(self, request: Request) -> Response:
+        (library,) = self._served.check((request.path_params["library"],))
+        document, number = request.path_params["document"], request.path_params.get("page")
+        await record(self._served, request, "page", (library,))
+        opened = await exchange.while_there(request, self._served.call("page", library, document, number))
+        page = opened.page
+        return json_response(
+            {
+                "library": library, "document": opened.document.path, "title": opened.document.title,
+                "page": page.number, "pages": opened.count, "label": page.label, "unit": page.unit,
+                "text": page.text, "url": page_link(request, library, opened.document.path, page.number),
+            }
+        )  # fmt: skip
+
+    async def search(self, request: Request) -> Response:
+        given = exchange.as_type(await exchange.json_of(request), Search)
+        libraries, only = self._served.check(given.libraries), given.filter()
+        await record(self._served, request, "search", libraries)
+        call = self._served.call("search", given.query, libraries=libraries, documents=only, k=given.k)
+        passages = await exchange.while_there(request, call)
+        found = [
+            one.to_dict() | {"url": page_link(request, one.library, one.document, one.page)} for one in passages
+        ]  # fmt: skip
+        return json_response({"passages": found})
+
+    async def ask(self, request: Request) -> Response:
+        given = exchange.as_type(await exchange.json_of(request), Ask)
+        libraries, how = self._served.check(given.libraries), given.how()
+        await record(self._served, request, "ask", libraries)
+        events = asked(
+            self._served, self._turns, client_of(request), given.question, libraries=libraries, history=given.history,
+            **how,
+        )  # fmt: skip
+        if given.stream:
+            return exchange.EventStream(_sent(await exchange.begun(request, events)))
+        return json_response((await exchange.while_there(request, last(events))).to_dict())
+
+
+async def record(served: Served, request: Request, call: str, libraries: tuple[str, ...]) -> None:
+    """Record a call in the audit log before it is made."""
+    await asyncio.to_thread(served.record, name_of(request), call, libraries)
+
+
+async def last(events: AsyncGenerator[Waiting | Event]) -> Any:
+    """Return the answer at the end of events."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Answered):
+                return event.answer
+    raise LocalragError("there is no answer", "It was stopped.")
+
+
+async def _sent(events: AsyncGenerator[Waiting | Event]) -> AsyncGenerator[str]:
+    """Write events: each under its name in small letters, the last is "answered" or "error"."""
+    async with aclosing(events):
+        try:
+            async for event in events:
+                value = event.answer.to_dict() if isinstance(event, Answered) else event
+                yield f"event: {type(event).__name__.lower()}\ndata: {to_json(value)}\n\n"
+        except Exception as error:
+            known = error if isinstance(error, LocalragError) else internal(error)
+            yield f"event: error\ndata: {to_json(error_body(status_of(known), known.message, known.hint))}\n\n"

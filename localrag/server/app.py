@@ -1,257 +1,40 @@
-"""The web application of `localrag serve`: its routes, and the guard that each request passes first.
-
-The guard lets in who has the token, by header (programs) or by cookie (browsers), under a Host that names this server:
-another name would be a page elsewhere that points a name of its own here. A browser's request must come from these
-pages. Bodies, and the time for sending one and for taking an answer, are limited.
-"""
+"""The web application of `localrag serve`."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import hmac
-import html
-import secrets
-from collections.abc import Collection
-from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from localrag.errors import (
-    KeyRequired,
-    LibraryLocked,
-    LocalragError,
-    NotFoundError,
-    PolicyRefused,
-    StorageError,
-    UsageError,
-    internal,
-)  # fmt: skip
-from localrag.server import api
-from localrag.server.turns import Busy, Turns
+from localrag.errors import LocalragError
+from localrag.server import api, openai
+from localrag.server.guard import Guard, failure, refusal
+from localrag.server.turns import Turns
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.requests import Request
+    from starlette.responses import Response
 
+    from localrag.server.guard import Access
     from localrag.server.served import Served
-
-MAX_BODY = 1 << 20  # bytes
-_BODY_SECONDS = 30.0  # for a whole body
-_SEND_SECONDS = 30.0  # for a client to take what is sent
-_COOKIE_SECONDS = 30 * 24 * 3600
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-# The status of an error; the first that fits.
-_STATUS = (
-    (Busy, 503), (UsageError, 400), (NotFoundError, 404), (PolicyRefused, 403), (KeyRequired, 423),
-    (LibraryLocked, 423), (StorageError, 507),
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who is let in: the Host headers of this server, its token, and codes that each open one browser.
-
-    Without a token everybody is let in, which only a Unix socket allows.
-    """
-
-    hosts: Collection[str]
-    token: str | None
-    codes: set[str] = field(default_factory=set)
-
-    def holds(self, given: str) -> bool:
-        return self.token is None or hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode())
-
-    def cookie(self, name: str = "") -> str:
-        """Return a cookie for one browser: a name, and a mark of it that only the token makes."""
-        name = name or secrets.token_urlsafe(9)
-        return f"{name}.{hmac.new((self.token or '').encode(), name.encode(), hashlib.sha256).hexdigest()}"
-
-    def knows(self, cookie: str) -> bool:
-        return hmac.compare_digest(cookie.encode("utf-8", "replace"), self.cookie(cookie.partition(".")[0]).encode())
 
 
 def create_app(served: Served, access: Access) -> Starlette:
     """Return the application for the libraries that are served."""
     turns = Turns()
     return Starlette(
-        routes=[*api.routes(served, turns)],
+        routes=[*openai.routes(served, turns), *api.routes(served, turns)],
         middleware=[Middleware(Guard, access=access)],
-        exception_handlers={LocalragError: _failed, HTTPException: _failed, Exception: _failed},
+        exception_handlers={LocalragError: _failed, HTTPException: _refused},  # others: the guard
     )
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException):
-        return refusal(request, error.status_code, error.detail)
-    known = error if isinstance(error, LocalragError) else internal(error)
-    response = refusal(request, status_of(known), known.message, known.hint)
-    if isinstance(known, Busy):
-        response.headers["Retry-After"] = str(known.seconds)
-    return response
+    return failure(request, error)
 
 
-def status_of(error: LocalragError) -> int:
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-
-
-def refusal(request: Request, status: int, message: str, hint: str = "", code: str | None = None) -> Response:
-    """Return an error as a page for browsers, in OpenAI's form for programs."""
-    if wants_page(request):
-        return HTMLResponse(_PAGE.format(HTTPStatus(status).phrase, *map(html.escape, (message, hint))), status)
-    return JSONResponse(error_body(status, message, hint, code), status)
-
-
-def error_body(status: int, message: str, hint: str = "", code: str | None = None) -> dict[str, Any]:
-    kind = "server_error" if status >= 500 else "invalid_request_error"
-    text = f"{message}. {hint}" if hint and message[-1:] not in ".?!" else f"{message} {hint}".strip()
-    return {"error": {"message": text, "type": kind, "param": None, "code": code}}
-
-
-def wants_page(request: Request) -> bool:
-    """Whether a person looks at the answer."""
-    program = request.url.path.startswith(("/api/", "/v1/"))
-    return not program and "text/html" in request.headers.get("accept", "")
-
-
-_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>localrag: {0}</title>
-<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/static/app.css"></head>
-<body><main><h1>{0}</h1><p>{1}</p><p>{2}</p></main></body></html>"""
-
-
-def client_of(request: Request) -> str:
-    """Return the key of a client for `Turns`: its browser, or its connection."""
-    return str(request.state.client)
-
-
-def name_of(request: Request) -> str:
-    """Return what a client calls itself, for the audit log."""
-    name = "".join(letter for letter in request.headers.get("user-agent", "") if letter.isprintable())
-    return name[:100] or "unnamed"
-
-
-class Guard:
-    """Refuses requests before anything else sees them, and adds the headers that protect a browser."""
-
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app, self._access = app, access
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        request = Request(scope)
-        limited = _Limited(scope, receive, send)
-        response = self._refused(request)
-        if response is not None:
-            await response(scope, receive, limited.send)
-            return
-        try:
-            await self._app(scope, limited.receive, limited.send)
-        except _TooSlow:
-            if (abort := request.scope.get("state", {}).get("abort")) is not None:
-                abort()
-
-    def _refused(self, request: Request) -> Response | None:
-        """Return the response to a request that is not let in."""
-        host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        site, mode = (request.headers.get(f"sec-fetch-{name}", "") for name in ("site", "mode"))
-        if host.lower() not in self._access.hosts:
-            return refusal(request, 421, "this server is not known by this name", "Use the address that it printed.")
-        elsewhere = site in ("cross-site", "same-site")  # another port is the same site
-        if origin not in (None, f"http://{host}") or (elsewhere and mode != "navigate"):
-            return refusal(request, 403, "pages of other sites may not ask this server")
-        if int(request.headers.get("content-length") or 0) > MAX_BODY:
-            return refusal(request, 413, f"a request has at most {MAX_BODY:,} bytes")
-        if request.url.path == "/" and "token" in request.query_params:
-            return self._first_visit(request)
-        cookie = request.cookies.get(_cookie_name(request), "")
-        if self._access.token is None or self._access.holds(_bearer(request)):
-            request.state.client = f"connection {request.client or id(request.scope.get('state'))}"
-        elif cookie and self._access.knows(cookie) and (request.method in ("GET", "HEAD") or origin):
-            request.state.client = f"browser {cookie.partition('.')[0]}"
-        elif request.url.path.startswith("/static/"):
-            request.state.client = ""
-        elif wants_page(request) and elsewhere:
-            # Strict cookies do not come along from other sites' pages, but with a click on this one.
-            link = html.escape(str(request.url.path), quote=True)
-            page = _PAGE.format("From another page", "A page of another site leads here.", "")
-            return HTMLResponse(page.replace("<p></p>", f'<p><a href="{link}">Open it</a></p>'))
-        else:
-            hint = "Open the address that `localrag serve` printed, or send it as a key: Authorization: Bearer TOKEN."
-            response = refusal(request, 401, "the token is missing or wrong", hint, "invalid_api_key")
-            response.headers["WWW-Authenticate"] = "Bearer"
-            return response
-        return None
-
-    def _first_visit(self, request: Request) -> Response:
-        """Exchange the token, or a code that is good once, for a cookie, and drop it from the address."""
-        given = request.query_params["token"]
-        if self._access.token is not None and given in self._access.codes:
-            self._access.codes.discard(given)
-        elif not self._access.holds(given):
-            return refusal(request, 401, "the token is wrong, or was used", "Open the address in the terminal.")
-        response = RedirectResponse("/", 303)
-        value = self._access.cookie()
-        response.set_cookie(_cookie_name(request), value, _COOKIE_SECONDS, httponly=True, samesite="strict")
-        return response
-
-
-def _cookie_name(request: Request) -> str:
-    return f"localrag-{request.url.port or 0}"  # all ports share their cookies
-
-
-def _bearer(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
-class _TooSlow(Exception):
-    """A client that sends its body, or takes its answer, too slowly."""
-
-
-class _Limited:
-    """`receive` and `send` of one request, with limits."""
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._receive, self._send = receive, send
-        self._size, self._complete = 0, False
-        self._until = asyncio.get_running_loop().time() + _BODY_SECONDS
-
-    async def receive(self) -> Message:
-        if self._complete:
-            return await self._receive()
-        try:
-            async with asyncio.timeout_at(self._until):
-                message = await self._receive()
-        except TimeoutError:
-            raise HTTPException(408, f"a request has at most {_BODY_SECONDS:.0f} seconds") from None
-        self._size += len(message.get("body", b""))
-        self._complete = not message.get("more_body", False)
-        if self._size > MAX_BODY:
-            raise HTTPException(413, f"a request has at most {MAX_BODY:,} bytes")
-        return message
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
-        try:
-            async with asyncio.timeout(_SEND_SECONDS):
-                await self._send(message)
-        except TimeoutError:
-            raise _TooSlow from None
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return refusal(request, error.status_code, error.detail)

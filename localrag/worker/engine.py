@@ -96,6 +96,9 @@ class Engine(Protocol):
     ) -> tuple[Passage, ...]:
         """See `Assistant.search`. It needs no turn of the model, so it may run beside an answer."""
 
+    def embed(self, texts: Sequence[str], *, library: str, question: bool = False) -> tuple[tuple[float, ...], ...]:
+        """Return a vector of each text by the embedder of a library; `question`: as it makes those of questions."""
+
     def read_ahead(
         self, *, libraries: Sequence[str], documents: Filter = EVERYTHING, likely: Sequence[tuple[str, str]] = (),
         draft: str = "", mode: Mode = "auto", history: Sequence[Turn] = (), stop: Callable[[], bool] = lambda: False,

@@ -59,6 +59,11 @@ class LocalEngine:
             self._searcher = self._searcher or Assistant(self._settings)
             return tuple(self._searcher.search(question, **how))
 
+    def embed(self, texts: Sequence[str], *, library: str, question: bool = False) -> tuple[tuple[float, ...], ...]:
+        with self._searching:
+            self._searcher = self._searcher or Assistant(self._settings)
+            return self._searcher.embed(texts, library=library, question=question)
+
     def review(self, playbook: str, **how: Any) -> Iterator[Reviewed | ReviewEnded]:
         for event in self._assistant.review(_playbook(playbook), **how):
             yield replace(event, findings=()) if isinstance(event, ReviewEnded) else event

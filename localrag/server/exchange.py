@@ -1,0 +1,146 @@
+"""What both APIs of `localrag serve` share: bodies decoded by type, JSON, streams of events, and clients that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response, StreamingResponse
+
+from localrag.errors import UsageError
+from localrag.protocol import to_plain
+from localrag.search import filters
+from localrag.types import Filter, Mode
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+T = TypeVar("T")
+
+
+class Narrowing(msgspec.Struct, forbid_unknown_fields=True):
+    """The documents that are looked at, by the fields of `types.Filter`."""
+
+    documents: tuple[str, ...] = ()
+    folder: str = ""
+    types: tuple[str, ...] = ()
+    since: str = ""
+    until: str = ""
+    sender: str = ""
+    pages: tuple[int | None, int | None] | None = None
+
+    def filter(self) -> Filter:
+        """Return the filter. Raises UsageError for an unknown type, date or range."""
+        return filters.checked(
+            self.documents, self.folder, self.types, self.since, self.until, self.sender, self.pages
+        )  # fmt: skip
+
+
+class Wishes(Narrowing, kw_only=True):
+    """How a question is answered, beside what it asks."""
+
+    mode: Mode = "auto"
+    strict: bool = False
+    short: bool = False
+    reproducible: bool = False
+
+    def how(self, tokens: int | None = None) -> dict[str, Any]:
+        """Return arguments of `Engine.ask`; an answer has at most so many tokens."""
+        options = {
+            "strict": self.strict or None,
+            "answer_form": "short" if self.short else None,
+            "answer_tokens": tokens,
+        }
+        return {
+            "documents": self.filter(), "mode": self.mode, "reproducible": self.reproducible,
+            "options": {name: value for name, value in options.items() if value is not None},
+        }  # fmt: skip
+
+
+async def json_of(request: Request) -> dict[str, Any]:
+    """Return the JSON object of a request. Raises UsageError for anything else."""
+    try:
+        value = msgspec.json.decode(await request.body())
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise UsageError(f"the body is no JSON: {error}", "Send an object, as application/json.") from None
+    if not isinstance(value, dict):
+        raise UsageError("the body is no JSON object", "Send an object, as application/json.")
+    return value
+
+
+def as_type(value: Mapping[str, Any], kind: type[T]) -> T:
+    """Return a JSON object as a value of a type. Raises UsageError where it is none."""
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise UsageError(str(error), "docs/server.md lists the fields.") from None
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """Return a response in JSON, in ASCII: names of files may have letters that UTF-8 has not."""
+    return Response(to_json(value), status, media_type="application/json")
+
+
+def to_json(value: Any) -> str:
+    return json.dumps(to_plain(value))
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events; what makes them is closed as soon as the client has gone."""
+
+    def __init__(self, events: AsyncGenerator[str]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._events):
+            await super().__call__(scope, receive, send)
+
+
+async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Return what the work returns; cancel it if the client leaves. The request's body must have been read."""
+    working = asyncio.ensure_future(work)
+    watching = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        watching.cancel()
+        working.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def begun(request: Request, events: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    """Wait for the first event, so that an error before it is still an error; return all, the first included."""
+    try:
+        first = await while_there(request, anext(events))
+    except BaseException:
+        await events.aclose()
+        raise
+
+    async def all_of_them() -> AsyncGenerator[T]:
+        async with aclosing(events):
+            yield first
+            async for event in events:
+                yield event
+
+    return all_of_them()
+
+
+def page_link(request: Request, library: str, document: str, page: int | None) -> str:
+    """Return the address of a document's page for a browser."""
+    name = quote(f"{library}/{document}", errors="surrogateescape")
+    return f"http://{request.headers['host']}/?read={name}" + (f"&page={page}" if page is not None else "")

@@ -57,8 +57,10 @@ lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(INSTALLED) ## Check the types
-	$(BIN)/mypy
+types: $(INSTALLED) ## Check the types, also as on Windows and macOS
+	@$(BIN)/mypy --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32 & other=$$!; \
+		$(BIN)/mypy && $(BIN)/mypy --platform darwin --no-warn-unreachable --cache-dir .mypy_cache/darwin; \
+		mine=$$?; wait $$other && exit $$mine
 
 imports: $(INSTALLED) ## Check the order of imports between rooms
 	$(BIN)/lint-imports

@@ -115,7 +115,9 @@ def explain() -> list[tuple[str, str, Any]]:
 
 def writable_by(one: Policy) -> str:
     """Why somebody but its administrator can change a policy; empty if nobody can. Windows is not checked."""
-    for path in (one.file, *one.file.resolve().parents) if os.name == "posix" else ():
+    if sys.platform == "win32":
+        return ""
+    for path in (one.file, *one.file.resolve().parents):
         found = path.stat()
         sticky = path.is_dir() and found.st_mode & stat.S_ISVTX  # what others own there cannot be replaced
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:

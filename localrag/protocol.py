@@ -6,6 +6,7 @@ can send wrong text, not code. Limits: lists inside `Any` come back as lists, pa
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import numbers
@@ -78,6 +79,8 @@ def own_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 def user_of(connection: socket.socket) -> int:
     """Return the user whose process is at the other end of a Unix socket. Linux only."""
+    if sys.platform != "linux":
+        raise OSError(errno.ENOTSUP, "only Linux tells who is at the other end")
     return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])
 
 

@@ -61,7 +61,7 @@ def has_bfloat16() -> bool:
 
 def _read(file: str) -> str:
     try:
-        return Path(file).read_text().strip()
+        return Path(file).read_text("utf-8", "replace").strip()
     except OSError:
         return ""
 

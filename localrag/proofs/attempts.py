@@ -125,6 +125,8 @@ def _disguised() -> socket.socket:
 
 
 def _python_unix(target: Target) -> None:
+    if sys.platform == "win32":
+        raise _Ended("absent", "Python on Windows has no Unix sockets")
     with socket.socket(socket.AF_UNIX) as mine:
         mine.connect(target.unix)
 
@@ -186,9 +188,9 @@ def _by_number(number: int) -> None:
 
 
 def _x32(target: Target) -> None:
-    if os.uname().machine != "x86_64":
+    if (machine := _machine()) != seccomp.MACHINES["x86_64"]:
         raise _Ended("absent", "only x86-64 has x32 calls")
-    _by_number(_X32 | _machine().number("socket"))
+    _by_number(_X32 | machine.number("socket"))
 
 
 def _io_uring(target: Target) -> None:
@@ -198,6 +200,8 @@ def _io_uring(target: Target) -> None:
 
 def _terminal(target: Target) -> None:
     _machine()
+    if sys.platform != "linux":
+        raise _Ended("absent", "only Linux has it")
     pair = os.openpty()
     try:
         _native("ioctl", pair[1], _TIOCSTI, b"x")
@@ -208,7 +212,9 @@ def _terminal(target: Target) -> None:
 
 def _pidfd(target: Target) -> None:
     _machine()
-    held = os.pidfd_open(target.process) if sys.platform == "linux" else -1
+    if sys.platform != "linux":
+        raise _Ended("absent", "only Linux has it")
+    held = os.pidfd_open(target.process)
     try:
         os.close(_native("syscall", _NR_PIDFD_GETFD, held, 0, 0))
     finally:
@@ -231,6 +237,8 @@ def _keyring(target: Target) -> None:
 
 def _namespace(target: Target) -> None:
     machine = _machine()
+    if sys.platform != "linux":
+        raise _Ended("absent", "only Linux has it")
     pid = os.fork()
     if not pid:
         os._exit(0 if seccomp.call(machine.number("unshare"), _NEW_USER) == 0 else ctypes.get_errno())
@@ -382,6 +390,8 @@ ATTEMPTS = (
 
 
 def _forks(target: Target) -> None:
+    if sys.platform == "win32":
+        raise _Ended("absent", "Windows has no fork")
     if not (pid := os.fork()):
         os._exit(0)
     os.waitpid(pid, 0)
@@ -391,12 +401,14 @@ def _opens_path(path: str | Path, flags: int = os.O_RDONLY) -> None:
     os.close(os.open(path, flags))
 
 
+_TERMINAL = os.O_RDWR | getattr(os, "O_NOCTTY", 0)
+
 # What a reader of documents may not do either, although `ask` may.
 READER_ATTEMPTS = (
     Attempt("opening a document by its path", "reader", "files", lambda at: _opens_path(at.outside / "secret")),
     Attempt("reading the home folder", "reader", "files", lambda at: _opens_path(Path.home())),
     Attempt("reading the system's settings", "reader", "files", lambda at: _opens_path("/etc/passwd")),
-    Attempt("opening a terminal", "reader", "files", lambda at: _opens_path("/dev/ptmx", os.O_RDWR | os.O_NOCTTY)),
+    Attempt("opening a terminal", "reader", "files", lambda at: _opens_path("/dev/ptmx", _TERMINAL)),
     Attempt("writing a temporary file", "reader", "files", lambda at: _creates(at.outside.parent / "tmp" / "x")),
     Attempt("starting a process", "reader", "seccomp", _forks),
     Attempt("a Unix socket", "reader", "seccomp", _opens(1, 1)),

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 import os
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -311,14 +312,14 @@ def _no_record(file: Path) -> NotFoundError:
 
 def user() -> str:
     """The name of the user of this machine."""
-    try:
-        import pwd
-
-        return pwd.getpwuid(os.getuid()).pw_name
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         import getpass
 
         return getpass.getuser()
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container may run as a user without a name
         return f"uid {os.getuid()}"
 

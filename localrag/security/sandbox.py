@@ -92,7 +92,7 @@ def program_restrictions(programs: Iterable[str], folder: Path) -> Callable[[], 
     files = _program_files(programs, folder)
 
     def restrict() -> None:
-        seccomp.prctl(seccomp.PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        seccomp.prctl(seccomp.PARENT_DEATH_SIGNAL, getattr(signal, "SIGKILL", 9))
         if offline.confined():
             landlock.restrict(files)
             seccomp.install("program")

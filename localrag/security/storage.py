@@ -443,7 +443,7 @@ def lock(path: Path, what: str, *, wait: bool = True, on_wait: Callable[[str], N
         except Timeout:
             who = "another process"
             with suppress(OSError):
-                who = f"process {holder.read_text().strip()}"
+                who = f"process {holder.read_text(encoding='utf-8').strip()}"
             message = f"{what} is being written by {who}"
             if not wait:
                 raise LibraryLocked(message, "Wait for it to finish, or leave out --no-wait to queue.") from None

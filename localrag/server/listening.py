@@ -134,7 +134,7 @@ def _check_folder(folder: Path) -> None:
         facts = folder.stat()
     except OSError as error:
         raise UsageError(f"cannot use the folder {str(folder)!r}: {error.strerror}", "Make it first.") from None
-    if facts.st_uid != os.geteuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if (sys.platform != "win32" and facts.st_uid != os.geteuid()) or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         hint = "Choose a folder of your own, such as one in your home."
         raise UsageError(f"others can write in the folder {str(folder)!r} of the socket", hint)
 

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import stat
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -23,11 +24,12 @@ DATABASE = "library.db"
 INDEX = "vectors.index"
 LOCK = "library.lock"
 NAME = re.compile(r"\w([\w .()&+,-]{0,98}[\w()&+,-])?")
+RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])([ .].*)?", re.I)  # devices on Windows
 
 
 def check_name(name: str) -> str:
     """Refuse a library name that is not a plain folder name, with a UsageError."""
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or (sys.platform == "win32" and RESERVED.fullmatch(name)):
         hint = "Use letters, digits, spaces, dots and dashes, at most 100 of them."
         raise UsageError(f"{name!r} cannot be a library's name", hint)
     return name
@@ -123,12 +125,14 @@ def check_owner(folder: Path, name: str) -> None:
 
     A stick may give all its files to the current user, so ownership there says little; Windows is not checked.
     """
-    if os.name == "posix" and (problem := _owner_problem(folder)):
+    if problem := _owner_problem(folder):
         raise _not_yours(folder, name, problem)
 
 
 def _owner_problem(folder: Path) -> str:
     """Why a folder is not the user's alone; empty if it is, or if nothing is there."""
+    if sys.platform == "win32":
+        return ""
     try:
         if folder.is_symlink() and folder.lstat().st_uid not in (os.geteuid(), 0):
             return f"the link {folder.name!r} belongs to another user"
@@ -148,6 +152,8 @@ def _owner_problem(folder: Path) -> str:
 
 
 def _file_problem(facts: os.stat_result, what: str) -> str:
+    if sys.platform == "win32":
+        return ""
     if facts.st_uid not in (os.geteuid(), 0):
         return f"{what} belongs to another user"
     return f"{what} can be changed by others" if facts.st_mode & _OTHERS_WRITE else ""

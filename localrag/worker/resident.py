@@ -8,7 +8,9 @@ when any of that changes, or when its socket is deleted, as by a new worker. Whe
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import mmap
 import os
 import signal
 import socket
@@ -154,7 +156,7 @@ def running(settings: Settings) -> list[str]:
                 until = time.strftime("%H:%M", time.localtime(path.stat().st_mtime + 60 * int(minutes)))
                 process = path.stem.partition("-")[2]
                 pages = Path(f"/proc/{process}/statm").read_text("ascii").split()[1]
-                memory = size(int(pages) * os.sysconf("SC_PAGE_SIZE"))
+                memory = size(int(pages) * mmap.PAGESIZE)
                 found.append(f"process {process}, for {names}, {memory} of memory, until {until} or later")
     return found
 
@@ -173,6 +175,8 @@ def _sockets(settings: Settings) -> list[Path]:
 
 def _is_own(folder: Path) -> bool:
     """Whether a folder is the user's, and nobody else can look into it."""
+    if sys.platform != "linux":
+        return False
     with suppress(OSError):
         facts = folder.lstat()
         return facts.st_uid == os.getuid() and not facts.st_mode & 0o077
@@ -184,6 +188,8 @@ def _fit(settings: Settings, libraries: Sequence[str]) -> tuple[Any, ...]:
 
     Any change to a library is one, so that nothing that was forgotten stays in memory.
     """
+    if sys.platform != "linux":
+        raise OSError(errno.ENOTSUP, "only on Linux")
     watched = [settings.models_dir / "choice.json", *settings.models_dir.glob("*/"), *policy.files(), policy.SYSTEM]
     watched.append(Path(sysconfig.get_path("purelib")))  # where a package is exchanged
     code = os.walk(Path(__file__).parents[1])
@@ -218,6 +224,8 @@ def _start(
     settings: Settings, libraries: Sequence[str], reads: Sequence[Path], key: str, fit: tuple[Any, ...]
 ) -> socket.socket | None:  # fmt: skip
     """Fork a worker, which ends if it cannot open its socket; return the connection to it, None if there is none."""
+    if sys.platform != "linux":
+        return None
     ours, theirs = socket.socketpair()
     try:
         if os.fork():
@@ -248,6 +256,8 @@ def _start(
 
 def _detach(keep: int) -> None:
     """Leave the terminal, and every open file of the command that started this process but one."""
+    if sys.platform != "linux":
+        raise OSError(errno.ENOTSUP, "only on Linux")
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -259,6 +269,8 @@ def _detach(keep: int) -> None:
 
 def _listen(settings: Settings, libraries: Sequence[str], path: Path) -> socket.socket:
     """Open the socket of this worker and delete those of others. Raises OSError or StorageError."""
+    if sys.platform != "linux":
+        raise OSError(errno.ENOTSUP, "only on Linux")
     end(settings)
     if not _is_own(storage.make_dir(path.parent)):
         raise PermissionError(f"others may look into {str(path.parent)!r}")

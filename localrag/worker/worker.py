@@ -7,6 +7,7 @@ gone, even if this one hangs in native code (on Linux; elsewhere native code mus
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import os
 import signal
@@ -168,6 +169,8 @@ def stay(
     engine: Engine, first: socket.socket, listener: socket.socket, seconds: float, outdated: Callable[[], bool]
 ) -> None:
     """Answer clients in their turn until none was there for so many seconds, or none is and this is `outdated`."""
+    if sys.platform != "linux":
+        raise OSError(errno.ENOTSUP, "only on Linux")
     jobs: Jobs = SimpleQueue()
     visits: list[threading.Thread] = []
 

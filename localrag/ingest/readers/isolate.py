@@ -284,7 +284,7 @@ class _Process:
         self.served = False
         self.leaving = False
         self._limits = limits
-        pair = socket.socketpair() if hasattr(socket, "send_fds") else None
+        pair = socket.socketpair() if sys.platform != "win32" else None
         theirs = pair[1] if pair is not None else None
         self._files = pair[0] if pair is not None else None
         self._popen = _spawn(theirs)
@@ -314,7 +314,7 @@ class _Process:
             if not self.served:
                 protocol.send(requests, self._limits)
                 self.served = True
-            if self._files is None:
+            if sys.platform == "win32" or self._files is None:
                 protocol.send(requests, wire.Job(path.absolute(), draw))
             else:
                 protocol.send(requests, wire.Job(Path(path.name), draw))

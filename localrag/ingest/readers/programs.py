@@ -275,8 +275,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
     process.wait()
-    for _ in range(1000):  # on Linux what it left behind has become this process's child
-        left = [pid for each in Path("/proc/self/task").glob("*/children") for pid in each.read_text().split()]
+    if sys.platform != "linux":
+        return
+    for _ in range(1000):  # what it left behind has become this process's child
+        left = [pid for each in Path("/proc/self/task").glob("*/children") for pid in each.read_text("ascii").split()]
         if not left:
             return
         for pid in map(int, left):

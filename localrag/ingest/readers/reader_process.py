@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import mimetypes
+import mmap
 import os
 import queue
 import re
@@ -44,7 +45,7 @@ def main() -> None:
     setup: wire.Setup | None = protocol.receive(requests, wire.Setup)
     if setup is None:
         return
-    files = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=int(sys.argv[1])) if len(sys.argv) > 1 else None
+    files = socket.socket(fileno=int(sys.argv[1])) if len(sys.argv) > 1 else None
     _give_up(setup.memory)
     jobs: queue.SimpleQueue[wire.Job] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, jobs), daemon=True).start()
@@ -52,7 +53,7 @@ def main() -> None:
     for count in itertools.count(1):
         job = jobs.get()
         opened = None
-        if files is not None:
+        if sys.platform != "win32" and files is not None:
             opened = socket.recv_fds(files, 1, 1)[1][0]
         sound = work.do(job, opened)
         if opened is not None:
@@ -172,7 +173,7 @@ def _give_up(memory: int) -> None:
 def _memory_of(pid: int | str, field: int) -> int:
     """Return bytes from /proc/PID/statm: field 1 is resident memory, 5 is data and stack; 0 where unknown."""
     with contextlib.suppress(OSError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[field]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[field]) * mmap.PAGESIZE
     return 0
 
 

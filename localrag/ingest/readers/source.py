@@ -9,6 +9,7 @@ import errno
 import io
 import os
 import stat
+import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -92,6 +93,8 @@ class _Opened(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        if sys.platform == "win32":
+            raise OSError(errno.ENOTSUP, "documents are opened by their paths")
         view = memoryview(buffer)
         piece = os.pread(self._descriptor, len(view), self._at)
         view[: len(piece)] = piece

@@ -101,7 +101,7 @@ def threads() -> int:
 def _allow(ruleset: int, paths: Iterable[Path], rights: int) -> None:
     for path in paths:
         try:
-            descriptor = os.open(path, getattr(os, "O_PATH", 0) | os.O_CLOEXEC)
+            descriptor = os.open(path, getattr(os, "O_PATH", 0) | getattr(os, "O_CLOEXEC", 0))
         except OSError:
             continue  # a path that is missing or hidden needs no right
         try:

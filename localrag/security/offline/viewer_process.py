@@ -52,8 +52,7 @@ def start_for_address(address: str, opener: Callable[[str], None], listener: soc
 
 def _start(answer: _Answering, unneeded: socket.socket | None = None) -> None:
     global _pipes
-    if sys.platform == "linux":
-        _pipes = _fork(answer, unneeded)
+    _pipes = _fork(answer, unneeded)
 
 
 def _fork(answer: _Answering, unneeded: socket.socket | None) -> tuple[Connection, Connection] | None:
@@ -63,6 +62,8 @@ def _fork(answer: _Answering, unneeded: socket.socket | None) -> tuple[Connectio
     """
     from multiprocessing import Pipe
 
+    if sys.platform != "linux":
+        return None
     (requests, ask), (answers, reply) = Pipe(duplex=False), Pipe(duplex=False)
     try:
         forked = os.fork()
@@ -131,6 +132,8 @@ def _open_file(request: dict[str, Any], opener: Opener) -> bool:
 
 def _serve(requests: Connection, reply: Connection, respond: _Answering) -> None:
     """Answer requests until the asking process ends; an invalid one ends it."""
+    if sys.platform != "linux":
+        return
     for number in (signal.SIGINT, signal.SIGTSTP, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with suppress(EOFError, OSError):

@@ -1,0 +1,120 @@
+"""What can be held of macOS and Windows without such a machine; docs/platforms.md says what cannot."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localrag.errors import UsageError
+from localrag.models.catalog import CATALOG
+from localrag.store import names
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
+_IMPORT_ALL = """
+import importlib, pkgutil, sys
+import localrag
+from localrag.worker import resident
+found = [each.name for each in pkgutil.walk_packages(localrag.__path__, "localrag.") if each.name != "localrag.__main__"]
+for name in found:
+    importlib.import_module(name)
+assert len(found) > 200 and resident.sys.platform == "linux", found
+print(resident.connect.__code__.co_consts)
+"""
+
+
+@pytest.fixture(params=["win32", "darwin"])
+def there(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Processes that are started take localrag's branches for another system; see sitecustomize.py."""
+    monkeypatch.setenv("AS_PLATFORM", request.param)
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    return str(request.param)
+
+
+def run(*arguments: str) -> str:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_every_module_can_be_imported_there(there: str) -> None:
+    assert there in run("-c", _IMPORT_ALL)  # the branches are those of the other system
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_a_folder_is_read_and_searched_there(there: str, tmp_path: Path) -> None:
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.", "utf-8")
+    (tmp_path / "papers" / "roof.html").write_text("<p>The tenant keeps the roof in repair.</p>", "utf-8")
+    localrag = ("-m", "localrag")
+    run(*localrag, "ingest", str(tmp_path / "papers"))
+    assert "14 March 2031" in run(*localrag, "search", "When does the lease end?")
+    assert "only Linux" in run(*localrag, "doctor")
+    run(*localrag, "forget", "papers", "--document", "roof.html", "--yes")
+    assert "roof" not in run(*localrag, "status", "papers")
+
+
+def calls() -> Iterator[tuple[Path, ast.Call]]:
+    for path in (ROOT / "localrag").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                yield path, node
+
+
+def test_text_files_name_their_encoding() -> None:
+    """On Windows the default is that of the country."""
+    kinds = {"read_text": 0, "write_text": 1}
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, node in calls()
+        if isinstance(node.func, ast.Attribute) and node.func.attr in kinds
+        and len(node.args) <= kinds[node.func.attr] and not any(one.arg == "encoding" for one in node.keywords)
+    ]  # fmt: skip
+    assert not found
+
+
+def test_dates_are_formatted_as_every_system_can() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, node in calls()
+        if "strftime" in ast.unparse(node.func)
+        and any(isinstance(one, ast.Constant) and re.search(r"%[-#]", str(one.value)) for one in node.args)
+    ]
+    assert not found
+
+
+def test_names_of_our_files_can_be_made_on_windows() -> None:
+    done = subprocess.run(["git", "ls-files", "-z"], capture_output=True, check=False, cwd=ROOT)
+    if done.returncode:
+        pytest.skip("this is not a clone")
+    paths = [Path(os.fsdecode(each)) for each in done.stdout.split(b"\0") if each]
+    parts = {part for path in paths for part in path.parts}
+    assert not [
+        part for part in parts if re.search(r'[<>:"|?*\\\x00-\x1f]|[ .]$', part) or names.RESERVED.fullmatch(part)
+    ]
+    assert not [path for path in paths if len(str(path)) > 160]  # 260 with the folder of the clone
+    assert max(Counter(str(path).casefold() for path in paths).values()) == 1
+
+
+def test_names_of_models_can_be_folders_on_windows() -> None:
+    ids = [card.id for card in CATALOG]
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9._-]*[a-z0-9]", one) and not names.RESERVED.fullmatch(one) for one in ids)
+
+
+@pytest.mark.parametrize("name", ["con", "NUL", "Aux.old", "lpt1", "COM¹"])
+def test_names_of_devices_are_refused_on_windows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert names.check_name(name) == name
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert names.check_name("contracts") == "contracts"
+    with pytest.raises(UsageError):
+        names.check_name(name)

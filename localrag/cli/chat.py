@@ -156,8 +156,9 @@ def _resumed(settings: Settings, named: str, given: Sequence[str]) -> tuple[Sett
     """Load a conversation and restore its settings, except those in `given`."""
     from localrag.models.store import ModelStore
     from localrag.sessions import store_of
+    from localrag.sessions.session import ANSWER_SETTINGS
     from localrag.store import names
-    from localrag.tui.chat_state import ANSWER_SETTINGS, resume
+    from localrag.tui.chat_state import resume
 
     store = store_of(settings)
     session = store.load(store.find(named))

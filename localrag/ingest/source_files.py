@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Literal
 from localrag.types import Document, Page, StoredFile
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from localrag.ingest.readers.isolate import Drawer
 
 FileState = Literal["same", "changed", "missing", "elsewhere"]  # elsewhere: its folder was not read on this machine
+_MAX_PIXEL_BYTES = 60_000_000
 _PICTURED = frozenset(".pdf .png .jpg .jpeg .jp2 .j2k .tif .tiff .webp .gif .bmp .heic .heif".split())
 
 
@@ -29,6 +32,20 @@ class PageImage:
     height: int
     pixels: str
     boxes: tuple[tuple[float, float, float, float], ...] = ()
+
+
+def picture(image: PageImage) -> Image:
+    """Return the picture of a page for Pillow. Raises ValueError for one whose size cannot be."""
+    from base64 import b64decode
+    from zlib import decompressobj
+
+    from PIL import Image
+
+    size = 3 * image.width * image.height
+    if not 0 < size <= _MAX_PIXEL_BYTES:
+        raise ValueError(f"a picture of {image.width} x {image.height}")
+    pixels = decompressobj().decompress(b64decode(image.pixels), size)
+    return Image.frombytes("RGB", (image.width, image.height), pixels)
 
 
 def state(file: Path, stored: StoredFile | None) -> FileState:

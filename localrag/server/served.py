@@ -61,9 +61,14 @@ class Served:
         finally:
             stopped.set()
 
-    async def stream(self, name: str, *args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
-        """Yield what a call of the engine yields; leaving the loop or cancelling the task stops the call."""
-        loop, stopped = asyncio.get_running_loop(), threading.Event()
+    async def stream(
+        self, name: str, *args: Any, stopped: threading.Event | None = None, **kwargs: Any
+    ) -> AsyncGenerator[Any]:  # fmt: skip
+        """Yield what a call of the engine yields; leaving the loop or cancelling the task stops the call.
+
+        Setting `stopped` stops it, too; what the call still yields then, such as the part of an answer, comes.
+        """
+        loop, stopped = asyncio.get_running_loop(), stopped or threading.Event()
         values: asyncio.Queue[Any] = asyncio.Queue()
         room = threading.Semaphore(_MAX_AHEAD)
 

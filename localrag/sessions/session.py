@@ -7,10 +7,16 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from localrag import protocol
+from localrag.settings import Settings
 from localrag.types import EVERYTHING, Answer, Filter, Mode, Plan, Turn
 
 SCHEMA = 1
 GONE = "[This answer was deleted with a document that it was made from.]"
+# Settings that shape an answer and are saved with a conversation; the others belong to the machine or the person.
+ANSWER_SETTINGS = frozenset(
+    "generator passages prompt_tokens read_tokens answer_tokens answer_form context_tokens temperature seed "
+    "min_confidence strict think think_tokens".split()
+)
 # What a setting can be after a round trip through JSON.
 Value = str | int | float | bool
 Place = tuple[str, str]  # library and path of a document
@@ -77,6 +83,17 @@ class Listed:
 def listed(session: Session) -> Listed:
     last = session.turns[-1].time if session.turns else session.created
     return Listed(session.id, session.title, session.libraries, session.created, len(session.turns), last)
+
+
+def answer_settings(settings: Settings, model: str) -> dict[str, Value]:
+    """Return the settings that are saved with a conversation, by name."""
+    values = {name: getattr(settings, name, None) for name in ANSWER_SETTINGS}
+    if model:
+        values["generator"] = model
+    # A conversation can be resumed more strictly than it was left, not less.
+    return {
+        name: value for name, value in values.items() if isinstance(value, str | int | float) and value is not False
+    }
 
 
 # --- JSON ----------------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ from textual.message_pump import MessagePump
 
 from localrag.errors import LocalragError, NotFoundError
 from localrag.events import Answered, Delta, Event, Replaced
-from localrag.settings import Settings, as_text
+from localrag.sessions.session import ANSWER_SETTINGS, answer_settings
+from localrag.settings import as_text
 from localrag.tui.lanes import Core, deliver
 from localrag.tui.text import clean_line
 from localrag.types import EVERYTHING, Answer, Cost, Filter, Mode, Plan, PlanKind, Turn
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
     from localrag.sessions.session import Session, Value
     from localrag.tui.preferences import Preferences
 
-# Settings that shape an answer and are saved with a conversation; the others belong to the machine or the person.
-ANSWER_SETTINGS = frozenset(
-    "generator passages prompt_tokens read_tokens answer_tokens answer_form context_tokens temperature seed "
-    "min_confidence strict think think_tokens".split()
-)
 MIN_DRAFT_WORDS = 3  # shorter drafts find nothing in particular
 MAX_EARLIER_QUESTIONS = 100
 SAVE_EVERY = 2.0  # seconds between two saves of an answer that is being written
@@ -257,17 +253,6 @@ def resume(session: Session, libraries: Sequence[str], models: Sequence[str], tu
 
 def load_resumed(core: Core, session_id: str, turn: int = 0) -> Resumed:
     return resume(core.store.load(session_id), core.engine.libraries(), core.engine.models(), turn)
-
-
-def answer_settings(settings: Settings, model: str) -> dict[str, Value]:
-    """The settings that are saved with a conversation, by name."""
-    values = {name: getattr(settings, name, None) for name in ANSWER_SETTINGS}
-    if model:
-        values["generator"] = model
-    # A conversation can be resumed more strictly than it was left, not less.
-    return {
-        name: value for name, value in values.items() if isinstance(value, str | int | float) and value is not False
-    }
 
 
 def restore_settings(preferences: Preferences, resumed: Resumed, model: str) -> tuple[list[str], list[str]]:

@@ -6,10 +6,11 @@ The help screen, the command palette and docs/keys.md list the commands from thi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from localrag.search.mentions import PUNCTUATION, mention
 from localrag.types import Mode
 
 Choices = Literal["", "models", "libraries", "formats", "thinking", "playbooks", "documents"]
@@ -22,8 +23,6 @@ _HALF_COMMAND = re.compile(r"/([a-z]*)\Z")
 _HALF_CHOICE = re.compile(r'/([a-z]+) +((?:"[^"]+" +|[^\s"]+ +)*)(?:"([^"\n]*)|([^\s"]*))\Z')
 _NAMES = re.compile(r'"([^"]+)"|(\S+)')
 _HALF_MENTION = re.compile(r'(?:(?<=\s)|\A)@(?:"([^"\n]*)|([^\s"@]*))\Z')
-_MENTION = re.compile(r'(?:(?<=\s)|\A)@(?:"([^"\n]+)"|([^\s"@]+))')
-_PUNCTUATION = ".,;:!?)"  # may follow a name without being part of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +139,7 @@ def offers(before: str, known: Known) -> list[Offer]:
         return [Offer(name, "", half.end(2), f"{mention(name)[1:]} ", bool(earlier)) for name in offered]
     if half := _HALF_MENTION.search(before):
         typed = half[1] or half[2] or ""
-        if half[2] and typed.rstrip(_PUNCTUATION) in known.documents:
+        if half[2] and typed.rstrip(PUNCTUATION) in known.documents:
             return []  # nothing to complete, and Enter submits
         return [Offer(name, "", half.start(), f"{mention(name)} ") for name in nearest(typed, known.documents)]
     return []
@@ -161,29 +160,3 @@ def nearest(typed: str, names: Sequence[str]) -> list[str]:
 def names_in(argument: str) -> list[str]:
     """Names of documents or files, in quotes if they have spaces."""
     return [quoted or plain for quoted, plain in _NAMES.findall(argument)]
-
-
-def mention(name: str) -> str:
-    """A document's name as it is typed after an `@`."""
-    return f'@"{name}"' if re.search(r"[\s@]|[.,;:!?)]\Z", name) else f"@{name}"
-
-
-def mentioned(question: str, documents: Iterable[str], *, drop: bool = False) -> tuple[str, tuple[str, ...]]:
-    """Replace @mentions by the names of documents, or drop them; return the question and the documents mentioned.
-
-    An `@` before anything but a document's exact name is left alone.
-    """
-    known, found = frozenset(documents), dict[str, None]()
-
-    def named(match: re.Match[str]) -> str:
-        name, rest = match[1] or match[2], ""
-        while match[2] and name not in known and name[-1:] in _PUNCTUATION and name:
-            name, rest = name[:-1], name[-1] + rest
-        if name not in known:
-            return match[0]
-        found[name] = None
-        if drop:
-            return rest
-        return f"“{name}”{rest}" if match[1] else name + rest
-
-    return _MENTION.sub(named, question), tuple(found)

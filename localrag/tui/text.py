@@ -17,12 +17,10 @@ from textual.filter import LineFilter
 from localrag.security.terminal import UNSAFE, visible
 
 if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
     from textual.color import Color
 
     from localrag.errors import LocalragError
 
-_FORBIDDEN_MARKDOWN = ["link", "image", "autolink", "html_inline", "html_block", "reference"]
 _MARK = "…"
 MAX_QUESTION, MAX_QUESTION_LINES = 1200, 12  # shown above an answer
 
@@ -60,13 +58,6 @@ def error_content(error: LocalragError) -> Content:
 def error_line(error: LocalragError) -> str:
     """An error and its hint on one line."""
     return clean_line(f"{error.message}. {error.hint}")
-
-
-def inert_markdown() -> MarkdownIt:
-    """A Markdown parser without links, images and HTML, which are shown as they were written."""
-    from markdown_it import MarkdownIt
-
-    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable(_FORBIDDEN_MARKDOWN)
 
 
 def shorten(text: str, room: int) -> str:

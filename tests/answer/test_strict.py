@@ -17,10 +17,9 @@ from localrag.events import Answered, Delta, Reasoning, Writing
 from localrag.security import audit
 from localrag.sessions import store_of
 from localrag.sessions.export.contents import contents
-from localrag.sessions.session import redacted
+from localrag.sessions.session import answer_settings, redacted
 from localrag.settings import Settings, load_settings
 from localrag.store.library import Library
-from localrag.tui.chat_state import answer_settings
 from localrag.types import Answer, Conflict, Flag, Plan, Working
 
 ASKED = "When does the lease of Hall 3 end?"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from localrag.search.mentions import mention, mentioned
 from localrag.tui import commands
 from localrag.tui.app import LocalragApp
-from localrag.tui.commands import Known, mention, mentioned
+from localrag.tui.commands import Known
 from localrag.tui.screens.chat import ChatScreen
 
 DOCUMENTS = ("contracts/msa.pdf", "contracts/lease 2024.pdf", "notes/meeting.md", "Zürich/Mietvertrag.docx", "end..")

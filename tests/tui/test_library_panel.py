@@ -11,9 +11,10 @@ from textual.widgets import Input
 from localrag.events import Failure, IngestReport
 from localrag.tui.chat_state import Scope
 from localrag.tui.widgets.library import LibraryPane, describe
-from localrag.tui.widgets.library_tree import LibraryTree, build, state
+from localrag.tui.widgets.library_tree import LibraryTree
 from localrag.tui.widgets.source import SourceText
 from localrag.types import Filter, Remark, SkippedPage
+from localrag.worker.branches import build, state
 from localrag.worker.engine import Shelf, Shelved
 from tui.screen_text import SIZES, ask, idle, lines, open_chat, see, shown, until
 

@@ -13,6 +13,8 @@ from fake_core import NOTICE, PAGE_12, TERM, WHITE, FakeAssistant, FakeWorld, an
 from textual.content import Content
 from textual.widgets import Static
 
+from localrag.answer.verify import cited_page
+from localrag.answer.verify.cited_page import WINDOW, Found
 from localrag.errors import ReadError, StorageError
 from localrag.settings import Settings, load_settings
 from localrag.tui import viewing
@@ -25,8 +27,6 @@ from localrag.tui.widgets.source import (
     NO_PIXELS,
     OTHER,
     QUOTE,
-    WINDOW,
-    Found,
     Pictures,
     SourcePane,
     SourceText,
@@ -70,24 +70,24 @@ def styled(content: Content, style: str = QUOTE) -> list[str]:
 def test_the_quoted_words_are_marked_and_found_again_where_they_moved():
     text = "one THE QUOTE \u202eend\x1b"
     cited = dataclasses.replace(citation(), page=1, quote="THE QUOTE", start=4, end=13)
-    found = source.locate(cited, Page(text, 1))
-    drawn = source.draw(text, *source.window(text, found), found, [Found(0, 13), Found(15, 18)])
+    found = cited_page.locate(cited, Page(text, 1))
+    drawn = source.draw(text, *cited_page.window(text, found), found, [Found(0, 13), Found(15, 18)])
     assert styled(drawn.content) == ["THE QUOTE"] and len(drawn.content.plain) == len(text) and drawn.at == 4
     assert styled(drawn.content, OTHER) == ["one THE QUOTE", "end"]
-    assert source.locate(cited, Page("now the\nTHE QUOTE", 1)) == Found(8, 17, moved=True)
-    assert source.locate(cited, Page(text, 2)) is None and source.locate(cited, Page("nothing", 1)) is None
+    assert cited_page.locate(cited, Page("now the\nTHE QUOTE", 1)) == Found(8, 17, moved=True)
+    assert cited_page.locate(cited, Page(text, 2)) is None and cited_page.locate(cited, Page("nothing", 1)) is None
 
 
 def test_a_very_long_page_is_drawn_in_parts_that_cover_it():
     text = "a" * 50_000 + "\nTHE QUOTE\n" + "b" * 50_000
     found = Found(50_001, 50_010)
-    drawn = source.draw(text, *source.window(text, found), found)
+    drawn = source.draw(text, *cited_page.window(text, found), found)
     assert styled(drawn.content) == ["THE QUOTE"] and len(drawn.content) < 3 * WINDOW
     assert drawn.content.plain[drawn.at :].startswith("THE QUOTE")
     seen = [(drawn.start, drawn.end)]
     for step in (1, -1):
         here = drawn
-        while (part := source.neighbour(text, here, step)) is not None:
+        while (part := cited_page.neighbour(text, here.start, here.end, step)) is not None:
             here = source.draw(text, *part, found)
             seen.append((here.start, here.end))
     seen.sort()

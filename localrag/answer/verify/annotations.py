@@ -6,17 +6,23 @@ A mark is "⚠": after words that the cited text does not have, and at the end o
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from localrag.answer.verify.citations import claims, without_markers
 from localrag.quantities import plural
-from localrag.types import Answer, Flag, source
+from localrag.security.terminal import counted, duration
+from localrag.types import Answer, Cost, Flag, Passage, Plan, source
 
 MARK = "⚠"
 # Warn below this confidence that the text holds the answer: between 0.5 and here 8 of 26 answers had nothing to
 # support them, above it 15 of 142 (docs/decisions/0034-sufficiency.md).
 MIN_CONFIDENCE = 0.65
 NEAREST = "Nearest, though it may not answer the question:"  # above `Answer.nearest`
+PLAN_NAMES: Mapping[str, str] = {
+    "retrieve": "looking up passages", "read": "reading whole", "survey": "asking each document",
+    "exact": "counting or finding with code",
+}  # fmt: skip
+MAX_LOOKED_FOR = 300
 _NAMED = {"link": "the link ", "command": "the command "}
 
 
@@ -103,3 +109,39 @@ def cost(answer: Answer) -> str:
         reused = f" ({tokens.reused:,} reused)" if tokens.reused else ""
         parts.append(f"{tokens.prompt:,} tokens read{reused}, {tokens.generated:,} written")
     return " · ".join([*parts, answer.model or "no model used"])
+
+
+def remarks(answer: Answer) -> list[str]:
+    """Return what a reader must know of an answer, then what explains its marks, a line each."""
+    lines = limits(answer)
+    if not answer.found and not answer.stopped and answer.plan.kind == "retrieve":
+        lines.append("Only passages were read. The answer may be elsewhere in the documents.")
+    return lines + warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
+
+
+def context(used_up: Mapping[str, int]) -> str:
+    """Return how full the model's context was (`Answer.context`); empty if unknown."""
+    used = {name: tokens for name, tokens in used_up.items() if name != "free" and tokens}
+    filled = ", ".join(f"{name} {tokens:,}" for name, tokens in used.items())
+    return f"Context: {sum(used.values()):,} of {sum(used_up.values()):,} tokens ({filled})." if used_up else ""
+
+
+def planned(plan: Plan, question: str, looked_for: str = "", found: Sequence[Passage] = ()) -> str:
+    """Return how a question is answered, and why, on one line."""
+    parts = [f"Plan: {plan.kind}", plan.reason.rstrip(".")]
+    if looked_for not in ("", question):
+        cut = looked_for[:MAX_LOOKED_FOR].rstrip()
+        more = "" if len(looked_for) <= MAX_LOOKED_FOR else f" … ({len(looked_for):,} characters)"
+        parts.append(f"Looked for: {cut}{more}")
+    if found:
+        documents = len({(passage.library, passage.document) for passage in found})
+        parts.append(f"{counted(len(found), 'passage')} from {counted(documents, 'document')}")
+    return " · ".join(" ".join(part.split()) for part in parts if part)
+
+
+def price(cost: Cost) -> str:
+    """Return what another plan would take: "about 900 tokens, about 5 s"."""
+    if cost.kind == "exact":
+        return "no model"
+    time = "" if cost.seconds is None else f", about {duration(cost.seconds)}"
+    return f"about {counted(cost.tokens, 'token')}{time}"

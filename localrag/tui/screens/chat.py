@@ -27,10 +27,11 @@ from localrag.tui.lanes import Core
 from localrag.tui.text import clean_line, error_line, shorten_all
 from localrag.tui.widgets.asking import Asking, QuestionInput
 from localrag.tui.widgets.library import LibraryPane
-from localrag.tui.widgets.library_tree import LibraryTree, Name, build
+from localrag.tui.widgets.library_tree import LibraryTree
 from localrag.tui.widgets.panels import Conversation, Panels, SourceKeys
 from localrag.tui.widgets.source import SourcePane, SourceText
 from localrag.tui.widgets.status import Status, StatusLine
+from localrag.worker.branches import Name, build
 from localrag.worker.engine import Shelf
 
 if TYPE_CHECKING:

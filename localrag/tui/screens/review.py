@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
-import msgspec
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
@@ -20,7 +19,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from localrag.answer.review.playbook import Item, Playbook, to_yaml
+from localrag.answer.review.playbook import Playbook, to_yaml
+from localrag.answer.review.wording import MARKS, SIGNS, summary, told
 from localrag.answer.survey.survey_table import Line, Results
 from localrag.errors import Cancelled, LocalragError
 from localrag.events import Reviewed, ReviewEnded
@@ -34,9 +34,7 @@ from localrag.tui.text import clean_line, error_line, list_some, shorten
 from localrag.tui.widgets.panels import SourceKeys
 from localrag.types import Decision, Finding, Verdict
 
-SIGNS = {"deviates": "≠", "absent": "✗", "unsure": "?", "found": "✓"}
 COLORS = {"deviates": "red", "absent": "yellow", "unsure": "yellow", "found": "green"}
-MARKS = {"accepted": " A", "rejected": " R"}
 MAX_HEAD, MAX_VALUE, MAX_DOCUMENT = 16, 12, 24
 
 
@@ -159,7 +157,7 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
     def _draw_title(self) -> None:
         found = [one for line in self._results.lines for one in line.row.values()]
         count: Counter[str] = Counter(one.state for one in found)
-        words = {state: f"{sign} {count[state]:,} {state}" for state, sign in SIGNS.items()}
+        words: dict[str, str] = {state: f"{sign} {count[state]:,} {state}" for state, sign in SIGNS.items()}
         words["unexpected"] = f"! {sum(one.as_expected is False for one in found):,} not as expected"
         *states, unexpected = self._keys(words)
         title = (clean_line(self._results.question), "bold")
@@ -196,9 +194,9 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
         one = self._finding
         self._details.set_class(self._detailed, "-detailed")
         self._details.can_focus = self._detailed
-        rest = _told(one, self._items[one.item]) if one is not None and self._detailed else {}
+        rest = told(one, self._items[one.item]) if one is not None and self._detailed else {}
         lines = [f"\n{name}: {clean_line(text)}" for name, text in rest.items() if text]
-        self._about.update(Content.assemble((_summary(one) if one is not None else "", "bold"), *lines))
+        self._about.update(Content.assemble((clean_line(summary(one)) if one is not None else "", "bold"), *lines))
 
     def action_next_panel(self) -> None:
         if self.focused is self._table and self._detailed:
@@ -229,7 +227,7 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
     async def action_comment(self) -> None:
         if (one := self._finding) is not None:
             said = one.decision or Decision("open")
-            asked = InputScreen(f"Comment on {one.title}", _summary(one), said.comment, optional=True)
+            asked = InputScreen(f"Comment on {one.title}", clean_line(summary(one)), said.comment, optional=True)
             if (comment := await self.app.push_screen_wait(asked)) is not None:
                 self._decide(one, said.verdict, comment)
 
@@ -255,26 +253,3 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
             reports.SUFFIXES, reports.check, lambda path: reports.save(found, title, self.ended, path, record_of), what,
             self._scope.libraries,
         )  # fmt: skip
-
-
-def _summary(one: Finding) -> str:
-    """A finding on one line: "≠ Payment (high): 60 days: 60 days is more than 45 days"."""
-    said = one.decision
-    marked = (said.verdict if said.verdict != "open" else "", said.comment) if said else ()
-    told = ": ".join(filter(None, (one.value, one.problem))) or one.state
-    return clean_line(" · ".join(filter(None, (f"{SIGNS[one.state]} {one.title} ({one.importance}): {told}", *marked))))
-
-
-def _told(one: Finding, item: Item) -> dict[str, str]:
-    """All that is known of a finding, by name."""
-    likely = "" if one.confidence is None else f"; {one.confidence:.0%} likely to be there"
-    said, terms = one.decision, []
-    for name, term in (msgspec.to_builtins(item.position) or {}).items():
-        shown = ("no", "yes")[term] if isinstance(term, bool) else term if isinstance(term, str) else ", ".join(term)
-        terms.append(f"{name.replace('_', ' ')}: {shown}")
-    return {
-        "Value": one.value, "Position": "; ".join(terms),
-        "Differs": one.problem, "Asked": item.question, "Note": item.note, "Fallback": item.fallback,
-        "Before": one.before, "Document": one.remark, "Read": one.read + likely,
-        "Reviewer": f"{said.verdict} by {said.by}, {said.at[:10]}: {said.comment}".rstrip(" :") if said else "",
-    }  # fmt: skip

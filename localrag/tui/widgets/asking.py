@@ -25,6 +25,8 @@ from textual.widgets import OptionList, TextArea
 
 from localrag.errors import Cancelled, LocalragError
 from localrag.events import Answered, Planned
+from localrag.search.mentions import mentioned
+from localrag.sessions.session import answer_settings
 from localrag.tui import commands
 from localrag.tui.chat_state import (
     ChatState,
@@ -33,7 +35,6 @@ from localrag.tui.chat_state import (
     QuestionEvent,
     Scope,
     answer,
-    answer_settings,
     read_ahead,
     read_on,
 )
@@ -321,7 +322,7 @@ class Asking(Vertical):
 
     def _narrowed(self, text: str, scope: Scope) -> tuple[str, Scope]:
         """Ask only the documents that a question mentions, if any."""
-        text, documents = commands.mentioned(text.strip(), self.known.documents, drop=scope.mode == "extract")
+        text, documents = mentioned(text.strip(), self.known.documents, drop=scope.mode == "extract")
         if documents:
             scope = replace(scope, only=replace(scope.only, documents=documents, these=()))
         return text, scope
@@ -340,7 +341,7 @@ class Asking(Vertical):
 
     async def _begin(self, text: str, scope: Scope, before: PendingQuestion | None = None) -> None:
         """Ask now; `before` is how the same question was asked before."""
-        from localrag.tui.widgets.turn import PLAN_NAMES
+        from localrag.answer.verify.annotations import PLAN_NAMES
 
         running, heading = self._current, f"↻ Again, by {PLAN_NAMES[scope.mode]}" if before else ""
         view = await self._conversation.begin(text, heading)

@@ -7,7 +7,7 @@ cache) and forgetting go on in the background while the conversation does, also 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -24,11 +24,11 @@ from localrag.errors import Cancelled, LocalragError
 from localrag.events import IngestProgress, IngestReport, Warmed
 from localrag.security.terminal import counted
 from localrag.tui.lanes import Core, Lane
-from localrag.tui.text import clean_line, error_content, list_some
-from localrag.tui.widgets.library_tree import Branch, LibraryTree, Name, matching
+from localrag.tui.text import clean, clean_line, error_content, list_some
+from localrag.tui.widgets.library_tree import LibraryTree
 from localrag.tui.widgets.status import ProgressLine
-from localrag.types import Document
-from localrag.worker.engine import Engine, Shelf, Shelved
+from localrag.worker.branches import Branch, Name, described, matching
+from localrag.worker.engine import Engine, Shelf
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 SEARCH_PAUSE = 0.15  # seconds
 DRAW_EVERY = 0.1  # seconds; the engine reports far more often
 MAX_FOUND = 500
-MAX_LISTED = 50  # pages and remarks of one document
 HINT = "Space tick · / find · Enter text · w warm · i read folders · F1 all keys"
 STAGES = {
     "scan": "looking", "read": "reading", "embed": "indexing", "store": "saving", "index": "finishing",
@@ -284,36 +283,8 @@ class WorkPanel(Vertical):
 
 def describe(branch: Branch) -> Content:
     """A document, a failed file or a folder in words, problems first."""
-    lines = [] if branch.failure is None else [f"× Not read: {clean_line(branch.failure.reason)}"]
-    if branch.shelved is not None:
-        lines += [*_warnings(branch.shelved.document), *_document_lines(branch, branch.shelved)]
-    if branch.branches:
-        more = [f"{branch.warm:,} warm"] if branch.warm else []
-        more += [f"{branch.failed:,} not read"] if branch.failed else []
-        parts = [counted(branch.documents, "document"), f"about {branch.tokens:,} tokens", *more]
-        lines.append(", ".join(parts))
-    head = clean_line(branch.path or branch.root or branch.label)
-    return Content.assemble((head, "bold"), *(f"\n{line}" for line in lines))
-
-
-def _warnings(document: Document) -> Iterator[str]:
-    skipped = [f"p. {page.number}: {clean_line(page.reason)}" for page in document.skipped[:MAX_LISTED]]
-    if skipped:
-        yield "\n  ".join([f"! {counted(len(document.skipped), 'page')} without text:", *skipped])
-    for remark in document.remarks[:MAX_LISTED]:
-        place = f"p. {remark.number}: " if remark.number is not None else ""
-        yield f"! {place}{clean_line(remark.text)}"
-
-
-def _document_lines(branch: Branch, shelved: Shelved) -> Iterator[str]:
-    pages = f", {counted(shelved.document.pages, 'page')}" if shelved.document.paged else ""
-    yield f"○ Read: about {shelved.tokens:,} tokens{pages}"
-    if branch.long:
-        yield f"* Longer than the model can read at once ({branch.max_tokens:,} tokens)"
-    if shelved.warm:
-        yield f"● Warm: {shelved.warm:,} tokens in the prompt cache, so answers begin at once"
-    elif shelved.share:
-        yield f"● {min(1.0, shelved.share):.0%} of its passages are in the prompt cache, so look-ups there begin sooner"
+    head, lines = clean_line(branch.path or branch.root or branch.label), described(branch)
+    return Content.assemble((head, "bold"), *(f"\n{clean(line)}" for line in lines))
 
 
 # --- the pane -----------------------------------------------------------------------------------------------

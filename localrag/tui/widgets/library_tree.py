@@ -1,13 +1,12 @@
-"""The documents of libraries as a tree: folders as on the disk, what is ticked, what matches a search.
+"""The documents of libraries as a tree with tick boxes.
 
-A document that contains others (a mail with attachments) is a branch, too. If a library has several folders on the
-disk, each is a branch of its own. The tree ticks documents; what that means is up to the library pane.
+The tree ticks documents; what that means is up to the library pane.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -18,159 +17,11 @@ from textual.message import Message
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
-from localrag.events import Failure
 from localrag.tui.text import clean_line, shorten_all
-from localrag.worker.engine import Shelf, Shelved
+from localrag.worker.branches import Branch, Key, Name, short_size, state
 
 INDENT = 2
 MIN_WIDTH_FOR_SIZES = 42
-WARM = 0.95  # the share from which a document counts as warm; passages that it repeats are kept once
-Name = tuple[str, str]  # library and path of a document
-Key = tuple[str, str, str]  # library, root and path of a branch
-
-
-@dataclass(eq=False, slots=True)
-class Branch:
-    """A library, a folder, a document, or a file that could not be read.
-
-    The counts include everything below, `warm` those that are nearly all warm. `max_tokens` is how many the model can
-    read at once.
-    """
-
-    label: str
-    library: str
-    root: str = ""
-    path: str = ""
-    max_tokens: int = 0
-    shelved: Shelved | None = None
-    failure: Failure | None = None
-    branches: dict[str, Branch] = field(default_factory=dict)
-    documents: int = 0
-    tokens: int = 0
-    warm: int = 0
-    failed: int = 0
-
-    @property
-    def name(self) -> Name:
-        return self.library, self.path
-
-    @property
-    def key(self) -> Key:
-        """What identifies it when the tree is built again."""
-        return self.library, self.root, self.path
-
-    def leaves(self) -> Iterator[Branch]:
-        """The documents and failed files at and below it, in order."""
-        if self.shelved is not None or self.failure is not None:
-            yield self
-        for branch in self.branches.values():
-            yield from branch.leaves()
-
-    def names(self) -> list[Name]:
-        """The documents at and below it."""
-        return [leaf.name for leaf in self.leaves() if leaf.shelved is not None]
-
-    @property
-    def states(self) -> frozenset[str]:
-        """The words for its state that a search finds."""
-        shelved = self.shelved
-        has = {
-            "failed": self.failure is not None,
-            "read": shelved is not None,
-            "skipped": shelved is not None and bool(shelved.document.skipped),
-            "remark": shelved is not None and bool(shelved.document.remarks),
-            "warm": shelved is not None and shelved.share >= WARM,
-            "long": self.long,
-        }
-        return frozenset(word for word, holds in has.items() if holds)
-
-    @property
-    def long(self) -> bool:
-        """Whether the model cannot read it at once."""
-        return self.shelved is not None and self.shelved.tokens > self.max_tokens > 0
-
-
-def build(shelves: Sequence[Shelf]) -> list[Branch]:
-    """The top branches: the contents of one library, or several libraries."""
-    libraries = [_library(shelf) for shelf in shelves]
-    return list(libraries[0].branches.values()) if len(libraries) == 1 else libraries
-
-
-def _library(shelf: Shelf) -> Branch:
-    top = Branch(shelf.library, shelf.library, max_tokens=shelf.most)
-    several = len(shelf.roots) > 1
-    roots = {root: Branch(root, shelf.library, root, max_tokens=shelf.most) if several else top for root in shelf.roots}
-    for shelved in shelf.documents:
-        document = shelved.document
-        _branch_at(roots.get(document.root, top), document.root, document.path).shelved = shelved
-    for failure in shelf.failed:
-        _branch_at(roots.get(failure.root, top), failure.root, failure.document).failure = failure
-    if several:
-        top.branches = {root: branch for root, branch in roots.items() if branch.branches}
-    _settle(top)
-    return top
-
-
-def _branch_at(branch: Branch, root: str, path: str) -> Branch:
-    """The branch of a path, created if needed."""
-    so_far = ""
-    for part in path.split("/"):
-        so_far = f"{so_far}/{part}" if so_far else part
-        below = branch.branches.get(part)
-        if below is None:
-            below = branch.branches[part] = Branch(part, branch.library, root, so_far, branch.max_tokens)
-        branch = below
-    return branch
-
-
-def _settle(branch: Branch) -> None:
-    """Count from the bottom up, and sort folders before files."""
-    branch.documents, branch.failed = int(branch.shelved is not None), int(branch.failure is not None)
-    if branch.shelved is not None:
-        branch.tokens, branch.warm = branch.shelved.tokens, int(branch.shelved.share >= WARM)
-    for below in branch.branches.values():
-        _settle(below)
-        branch.documents += below.documents
-        branch.tokens += below.tokens
-        branch.warm += below.warm
-        branch.failed += below.failed
-    branch.branches = dict(
-        sorted(branch.branches.items(), key=lambda item: (not item[1].branches, item[0].casefold(), item[0]))
-    )
-
-
-def matching(tops: Sequence[Branch], text: str, ticked: Collection[Name] = ()) -> list[Branch]:
-    """The documents and failed files that match every word of `text`: part of the path, or a word for the state."""
-    words = text.casefold().split()
-
-    def fits(leaf: Branch) -> bool:
-        states = {*leaf.states, "ticked"} if leaf.name in ticked else leaf.states
-        path = f"{leaf.library}/{leaf.path}".casefold()
-        return all(word in path or word in states for word in words)
-
-    return [leaf for top in tops for leaf in top.leaves() if fits(leaf)]
-
-
-def short_size(tokens: int) -> str:
-    """A length in a few characters: "950", "12k", "1.2M"."""
-    if tokens < 1000:
-        return str(tokens)
-    return f"{tokens / 1000:.0f}k" if tokens < 999_500 else f"{tokens / 1e6:.1f}M"
-
-
-def state(branch: Branch) -> tuple[str, str]:
-    """The mark and the word for a branch."""
-    if branch.shelved is None:
-        if branch.failure is not None:
-            return "×", "failed"
-        return (" ", "") if not branch.failed else ("!", f"{branch.failed} failed")
-    document = branch.shelved.document
-    mark = "!" if branch.failure is not None or document.skipped or document.remarks else ""
-    share = branch.shelved.share
-    return (mark or "●", "warm") if share >= WARM else (mark or "○", f"{share:.0%}" if share else "read")
-
-
-# --- the widget ---------------------------------------------------------------------------------------------
 
 
 class LibraryTree(Tree[Branch | None]):

@@ -17,12 +17,13 @@ from textual.message import Message
 from textual.widgets import Collapsible, Static
 
 from localrag.answer.verify import references
+from localrag.answer.verify.cited_page import STATES
 from localrag.answer.verify.references import Form
 from localrag.errors import LocalragError
 from localrag.security.offline import viewer_process
 from localrag.tui import viewing
 from localrag.tui.text import clean_line, error_content, error_line, question_line
-from localrag.tui.widgets.source import STATES, SourcePane
+from localrag.tui.widgets.source import SourcePane
 from localrag.worker.engine import Opened
 
 if TYPE_CHECKING:

@@ -7,8 +7,6 @@ draws pixels (Kitty's protocol or Sixel; letters made of half blocks could not b
 
 from __future__ import annotations
 
-import zlib
-from base64 import b64decode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -23,6 +21,8 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from localrag.answer.verify import cited_page
+from localrag.answer.verify.cited_page import Found, locate, neighbour, window
 from localrag.errors import LocalragError
 from localrag.ingest import source_files
 from localrag.ingest.source_files import PageImage
@@ -34,25 +34,9 @@ from localrag.worker.engine import Opened
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
 
-WINDOW = 20_000  # characters of a long page drawn on each side of the quote
 QUOTE, OTHER = "bold reverse", "underline"  # visible without colour
-MAX_PIXEL_BYTES = 60_000_000
 NO_EXTRA = "Pages as pictures need an extra: pip install 'localrag[images]'."
 NO_PIXELS = "This terminal shows no pictures (it needs Kitty's protocol or Sixel)."
-STATES = {
-    "changed": "! The file has changed since it was read. This is the text that was read.",
-    "missing": "! The file is no longer there. This is the text that was read.",
-    "elsewhere": "! The file was not read on this machine, so nothing looks at it. This is the text that was read.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Where a quote is on its page; `moved` if that is not the cited place."""
-
-    start: int
-    end: int
-    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +47,6 @@ class Drawn:
     start: int
     end: int
     at: int = 0
-
-
-def locate(citation: Citation | None, page: Page) -> Found | None:
-    """Find the words of a citation on a page of its document."""
-    if citation is None or citation.page != page.number:
-        return None
-    text = page.text
-    if text[citation.start : citation.end].split() == citation.quote.split():
-        return Found(citation.start, citation.end)
-    at = text.find(citation.quote)
-    return Found(at, at + len(citation.quote), moved=True) if at >= 0 else None
 
 
 def draw(text: str, start: int, end: int, quote: Found | None, others: Sequence[Found] = ()) -> Drawn:
@@ -88,20 +61,6 @@ def draw(text: str, start: int, end: int, quote: Found | None, others: Sequence[
             content = content.stylize(style, first + offset, last + offset)
     at = quote.start + offset if quote and start <= quote.start < end else 0
     return Drawn(content, start, end, at)
-
-
-def window(text: str, quote: Found | None) -> tuple[int, int]:
-    """The part of a text to draw first: around the quote, else its beginning."""
-    if quote is None:
-        return 0, min(len(text), 2 * WINDOW)
-    return max(0, quote.start - WINDOW), min(len(text), quote.end + WINDOW)
-
-
-def neighbour(text: str, drawn: Drawn, step: int) -> tuple[int, int] | None:
-    """The part of a long text after (`step` 1) or before (-1) the one drawn; None at its end."""
-    if step > 0:
-        return (drawn.end, min(len(text), drawn.end + 2 * WINDOW)) if drawn.end < len(text) else None
-    return (max(0, drawn.start - 2 * WINDOW), drawn.start) if drawn.start > 0 else None
 
 
 class Pictures:
@@ -138,14 +97,9 @@ class Pictures:
 
     def widget(self, image: PageImage) -> Widget:
         """A widget that shows the picture over its whole width."""
-        from PIL import Image
         from textual_image.widget import Image as ImageWidget
 
-        size = 3 * image.width * image.height
-        if not 0 < size <= MAX_PIXEL_BYTES:
-            raise ValueError(f"a picture of {image.width} x {image.height}")
-        pixels = zlib.decompressobj().decompress(b64decode(image.pixels), size)
-        widget: Widget = ImageWidget(Image.frombytes("RGB", (image.width, image.height), pixels))
+        widget: Widget = ImageWidget(source_files.picture(image))
         widget.styles.width, widget.styles.height = "100%", "auto"
         return widget
 
@@ -243,7 +197,7 @@ class SourcePane(Vertical):
         opened, show_from = self.opened, "end" if reading and step < 0 else "quote"
         if opened is None:
             return False
-        if (part := neighbour(opened.page.text, self._part, step)) is not None:
+        if (part := neighbour(opened.page.text, self._part.start, self._part.end, step)) is not None:
             self._draw(opened.page, *part, show_from)
             return True
         if opened.page.number is None or not 1 <= opened.page.number + step <= opened.count:
@@ -283,7 +237,7 @@ class SourcePane(Vertical):
         self.opened, page = opened, opened.page
         part = window(page.text, locate(citation, page))
         if show_from == "end":
-            part = max(0, len(page.text) - 2 * WINDOW), len(page.text)
+            part = max(0, len(page.text) - 2 * cited_page.WINDOW), len(page.text)
         self._draw(page, *part, show_from)
         if self._then is not None:
             then, self._then = self._then, None
@@ -344,15 +298,9 @@ class SourcePane(Vertical):
     def _page_notes(self, page: Page, quote: Found | None) -> str:
         """What a reader must know about the text of this page."""
         assert self.opened is not None and self._citation is not None
-        lines = [STATES[self.opened.state]] if self.opened.state in STATES else []
-        if page.number == self._citation.page and quote is None:
-            lines.append("! The document has changed: the quote is no longer on this page.")
-        elif quote is not None and quote.moved:
-            lines.append("! The document has changed: the quote has moved on this page.")
-        if not page.text.strip():
-            reasons = [one.reason for one in self.opened.document.skipped if one.number == page.number]
-            lines.append(f"This page has no text{''.join(f': {clean_line(reason)}' for reason in reasons)}.")
-        return "\n".join(lines)
+        opened = self.opened
+        lines = cited_page.notes(opened.document, page, opened.state, self._citation, quote)
+        return "\n".join(map(clean_line, lines))
 
     def _draw_title(self) -> None:
         citation, opened = self._citation, self.opened

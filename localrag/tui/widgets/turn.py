@@ -5,7 +5,7 @@ Importing this module takes Textual's Markdown along, so it is imported when the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,17 +19,17 @@ from textual.widgets import Collapsible, Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
 from localrag import events
+from localrag.answer.progress import Progress
 from localrag.answer.survey import survey_table
 from localrag.answer.verify import annotations as marks
 from localrag.answer.verify import references
 from localrag.errors import LocalragError
-from localrag.security.terminal import counted, duration
+from localrag.security.terminal import counted
+from localrag.sessions.export.contents import markdown_parser
 from localrag.tui.text import (
-    beginning,
     clean,
     clean_line,
     error_content,
-    inert_markdown,
     question_line,
     shorten,
     shorten_source,
@@ -40,22 +40,17 @@ from localrag.types import Answer, Citation, Cost, Passage, Plan
 if TYPE_CHECKING:
     from localrag.sessions.session import SavedTurn
 
-MAX_LOOKED_FOR = 300
 MAX_SURVEY_CITATIONS = 20  # the table has them all
 PREVIEW_ROWS, PREVIEW_NAME = 8, 28
 MAX_UNREAD = 4  # lines shown at once; more are folded
 DRAW_EVERY = 0.1  # seconds; each drawing lays out the conversation again, and keys wait for it
-PLAN_NAMES = {
-    "retrieve": "looking up passages", "read": "reading whole", "survey": "asking each document",
-    "exact": "counting or finding with code",
-}  # fmt: skip
 
 
 class AnswerText(Markdown):
     """Markdown that grows while it is written and is replaced by the checked answer. It has no live links."""
 
     def __init__(self) -> None:
-        super().__init__(parser_factory=inert_markdown, open_links=False)
+        super().__init__(parser_factory=markdown_parser, open_links=False)
         self._stream: MarkdownStream | None = None
         self._waiting = ""
         self._timer: Timer | None = None
@@ -182,11 +177,10 @@ class TurnView(Vertical):
         self.results = survey_table.Results(question)
         self._looked_for = ""
         self._found: tuple[Passage, ...] = ()
-        self._written = 0  # pieces of the answer, each about a token
+        self._steps = Progress()
         self._question = Static(Content.styled(heading or question_line(question), "bold"), classes="question")
         self._plan_line = Static(classes="plan quiet")
         self._progress = ProgressLine()
-        self._reasoning_text = ""
         self._reasoning_body = Static()
         self._reasoning = Folded(self._reasoning_body, "reasoning")
         self._answer = AnswerText()
@@ -204,37 +198,30 @@ class TurnView(Vertical):
         self._progress.say(why)
 
     async def show(self, event: events.Event) -> None:
+        if (step := self._steps.after(event)) is not None:
+            words, unit = clean_line(step.words), clean_line(step.unit)
+            if isinstance(event, events.Reasoning):
+                words += " F5 shows them."
+            self._progress.advance(words, step.done, step.total, unit) if unit else self._progress.say(words)
         match event:
             case events.Planned(plan, looked_for):
                 self.plan, self._looked_for = plan, looked_for
                 self._draw_plan()
-                self._progress.say("Looking …")
             case events.Found(passages):
                 self._found = passages
                 self._draw_plan()
             case events.Notice(text):
                 await self._note(text)
-            case events.PromptRead(done, total):
-                self._progress.advance("Reading", done, total, "tokens")
-            case events.Surveyed(done, total, row):
-                document = clean_line(str(row.get("document", "")))
-                self._progress.advance("Asking", done, total, f"documents {document}".rstrip())
+            case events.Surveyed(row=row):
                 self.results.add(row)
                 self._preview.show(self.results)
             case events.Delta(text):
-                self._written += 1
-                self._progress.say(f"Writing · {counted(self._written, 'token')}")
                 await self._answer.add(text)
-            case events.Writing(pieces):
-                self._progress.say(f"Writing · {counted(pieces, 'token')}, shown once they are checked")
-            case events.Reasoning(text):
-                self._reason(self._reasoning_text + text)
-                words = counted(len(self._reasoning_text.split()), "word")
-                self._progress.say(f"Reasoning … {words}. F5 shows them.")
-            case events.Replaced(why):
+            case events.Reasoning():
+                self._reason(self._steps.reasoning)
+            case events.Replaced():
                 self._reason("")
                 await self._answer.finish("")
-                self._progress.say(f"Writing again: {clean_line(why)}")
             case events.Answered(answer):
                 await self._finish(answer)
 
@@ -260,11 +247,8 @@ class TurnView(Vertical):
 
     async def offer_again(self, cost: Cost) -> None:
         """Say with which other plan the question could be answered."""
-        time = "" if cost.seconds is None else f", about {duration(cost.seconds)}"
-        price = "no model" if cost.kind == "exact" else f"about {counted(cost.tokens, 'token')}{time}"
-        await self._notes.mount(
-            Static(Content(f"F9 answers again by {PLAN_NAMES[cost.kind]} ({price})."), classes="quiet")
-        )
+        words = f"F9 answers again by {marks.PLAN_NAMES[cost.kind]} ({marks.price(cost)})."
+        await self._notes.mount(Static(Content(words), classes="quiet"))
 
     async def _finish(self, answer: Answer) -> None:
         self._progress.finish()
@@ -289,15 +273,12 @@ class TurnView(Vertical):
         await self._show_notes(answer, len(answer.citations) - len(cited), has_table)
 
     async def _show_notes(self, answer: Answer, more_quotes: int, has_table: bool) -> None:
-        remarks = marks.limits(answer)
-        if not answer.found and not answer.stopped and answer.plan.kind == "retrieve":
-            remarks.append("Only passages were read. The answer may be elsewhere in the documents.")
-        remarks += marks.warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
+        remarks = marks.remarks(answer)
         if more_quotes:
             remarks.append(f"{counted(more_quotes, 'more quote')}: Ctrl+T, then Enter on a row")
         elif answer.table and not has_table:
             remarks.append(f"{counted(len(answer.table), 'row')} as a table: Ctrl+T")
-        quiet = [marks.cost(answer), " ".join(filter(None, (answer.looked_at, _context(answer.context))))]
+        quiet = [marks.cost(answer), " ".join(filter(None, (answer.looked_at, marks.context(answer.context))))]
         await self._notes.mount(*(Static(Content(clean_line(line)), classes="quiet") for line in quiet if line))
         for line in remarks:
             await self._note(line)
@@ -316,26 +297,12 @@ class TurnView(Vertical):
         await self._notes.mount(Static(Content(line), classes="remark"))
 
     def _reason(self, text: str) -> None:
-        self._reasoning_text = text
         self._reasoning_body.update(Content(clean(text)))
         self._reasoning.title = f"Reasoning, {counted(len(text.split()), 'word')} (F5 shows it)"
         self._reasoning.display = bool(text)
 
     def _draw_plan(self) -> None:
-        if self.plan is None:
-            return
-        parts = [f"Plan: {self.plan.kind}", clean_line(self.plan.reason).rstrip(".")]
-        if self._looked_for not in ("", self.question):
-            parts.append(f"Looked for: {beginning(clean_line(self._looked_for), MAX_LOOKED_FOR)}")
-        if self._found:
-            documents = len({(passage.library, passage.document) for passage in self._found})
-            parts.append(f"{counted(len(self._found), 'passage')} from {counted(documents, 'document')}")
-        self._plan_line.display = True
-        self._plan_line.update(Content(" · ".join(part for part in parts if part)))
-
-
-def _context(context: Mapping[str, int]) -> str:
-    """How full the model's context was; empty if unknown."""
-    used = {name: tokens for name, tokens in context.items() if name != "free" and tokens}
-    filled = ", ".join(f"{name} {tokens:,}" for name, tokens in used.items())
-    return f"Context: {sum(used.values()):,} of {sum(context.values()):,} tokens ({filled})." if context else ""
+        if self.plan is not None:
+            line = marks.planned(self.plan, self.question, self._looked_for, self._found)
+            self._plan_line.display = True
+            self._plan_line.update(Content(clean_line(line)))

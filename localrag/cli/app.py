@@ -52,6 +52,7 @@ COMMANDS = {
     "ingest": ("ingest", "Read a folder into a library, or update the library."),
     "instruct": ("libraries", "Set how answers from a library are worded."),
     "libraries": ("libraries", "List the libraries."),
+    "mcp": ("mcp", "Serve libraries to a program that speaks MCP."),
     "models": ("models", "Install, verify, choose and import models."),
     "prove": ("prove", "Test on this machine what localrag promises."),
     "restore": ("libraries", "Restore a library from a backup or a folder."),

@@ -6,6 +6,7 @@ installs it; elsewhere the tests are skipped by that name, with CI set they fail
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import pty
@@ -22,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from mcp import Client, StdioServerParameters
 
 from localrag.security.offline import seccomp
 
@@ -127,6 +129,18 @@ def in_a_terminal(trace: Path, environment: dict[str, str], words: Sequence[str]
     return trace.read_text()
 
 
+async def as_a_client(trace: Path, environment: dict[str, str], question: str) -> str:
+    """Ask `localrag mcp` as a program that speaks its protocol."""
+    command = [*under_strace(trace), sys.executable, "-m", "localrag", "mcp", "--library", "papers"]
+    started = StdioServerParameters(command=command[0], args=command[1:], env=environment)
+    async with Client(started) as client:
+        answer = await client.call_tool("ask", {"question": question})
+        assert not answer.is_error, answer.content
+        assert not (await client.call_tool("search", {"query": question})).is_error
+        assert (await client.list_resources()).resources
+    return trace.read_text()
+
+
 @pytest.mark.model
 def test_a_whole_session_opens_no_socket_but_local_ones(
     tmp_path: Path, home: Path, environment: dict[str, str]
@@ -146,6 +160,7 @@ def test_a_whole_session_opens_no_socket_but_local_ones(
             question.encode() + b"\r",
             home / "indexes" / "papers" / "sessions",
         ),
+        "mcp": asyncio.run(as_a_client(tmp_path / "4", environment, question)),
     }
     for name, trace in traces.items():
         assert calls(trace) != [], f"strace saw nothing of {name}"

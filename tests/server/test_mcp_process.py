@@ -1,0 +1,226 @@
+"""`localrag mcp` as a process: what its client and the Inspector see, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, MCPError, StdioServerParameters
+
+LOCALRAG = [sys.executable, "-m", "localrag"]
+# Where .ci/run installs it.
+INSPECTOR = Path.home() / ".cache/localrag-ci/inspector/node_modules/.bin/mcp-inspector"
+HELLO = {
+    "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "pipes", "version": "3"},
+}  # fmt: skip
+linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+def localrag(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*LOCALRAG, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+        env={**os.environ, **environment}, check=False,
+    )  # fmt: skip
+
+
+class Pipes:
+    """A client that writes lines and reads lines."""
+
+    def __init__(self, *words: str) -> None:
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        self.process = subprocess.Popen([*LOCALRAG, "mcp", *words], **pipes)
+
+    def send(self, *lines: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"".join(line + b"\n" for line in lines))
+        self.process.stdin.flush()
+
+    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        self.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode())
+        while True:
+            found: dict[str, Any] = json.loads(self.process.stdout.readline())
+            if found.get("id") == 1:
+                return found
+
+    def begin(self) -> None:
+        assert self.ask("initialize", HELLO)["result"]["serverInfo"]["name"] == "localrag"
+        self.send(b'{"jsonrpc": "2.0", "method": "notifications/initialized"}')
+
+    def documents(self) -> int:
+        found = self.ask("tools/call", {"name": "list_documents", "arguments": {}})
+        return int(found["result"]["structuredContent"]["total"])
+
+    def workers(self) -> list[int]:
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for task in tasks for pid in task.read_text().split()]
+
+
+@pytest.fixture
+def leases(shelf: Callable[..., Any]) -> None:
+    shelf("leases", {"lease.pdf": ["Lease of Hall 3.", "It ends in May."], "rent.txt": "The rent is 100 euros."})
+
+
+@pytest.fixture
+def pipes(leases: None) -> Iterator[Pipes]:
+    one = Pipes("--library", "leases")
+    yield one
+    one.process.kill()
+    one.process.communicate()
+
+
+def test_nonsense_harms_nothing_and_the_end_of_input_ends_it(pipes: Pipes) -> None:
+    pipes.send(b"nonsense", b"{}", b"[]", b"\xff\xfe", b'{"jsonrpc": "2.0", "id": {}, "method": 7}', b"[" * 100_000)
+    pipes.begin()
+    pipes.send(b'{"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": ["search"]}}', b"x" * 5_000_000)
+    pipes.send(b'{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 77}}')
+    assert pipes.documents() == 2
+    out, err = pipes.process.communicate(timeout=30)
+    assert pipes.process.returncode == 0 and out == b""
+    first = err.decode().splitlines()[0]
+    assert "model" in first and "leases" in first
+
+
+@linux
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (None, 0)])
+def test_it_and_its_worker_end_at_a_signal_or_when_the_client_leaves(pipes: Pipes, sent: Any, code: int) -> None:
+    pipes.begin()
+    assert pipes.documents() == 2
+    (worker,) = pipes.workers()
+    if sent is None:
+        pipes.process.communicate(timeout=30)
+    else:
+        pipes.process.send_signal(sent)
+    assert pipes.process.wait(30) == code
+    assert not Path(f"/proc/{worker}").exists()
+
+
+def test_a_policy_forbids_it(leases: None, tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text("allow_mcp = false")
+    done = localrag("mcp", "--library", "leases", LOCALRAG_POLICY=str(tmp_path / "rules.toml"))
+    assert (done.returncode, done.stdout) == (9, "") and "allow_mcp" in done.stderr
+
+
+def test_it_serves_only_libraries_that_are_named_and_exist(leases: None) -> None:
+    assert localrag("mcp").returncode == 2
+    assert localrag("mcp", "--library", "leases", "--library", "other").returncode == 3
+    assert localrag("mcp", "--library", "../leases").returncode == 2
+
+
+def test_an_encrypted_library_needs_its_key_at_the_start(leases: None, tmp_path: Path) -> None:
+    key = str(tmp_path / "safe.key")
+    assert localrag("vault", "key-file", key).returncode == 0
+    assert localrag("vault", "encrypt", "leases", "--key-file", key).returncode == 0
+    done = localrag("mcp", "--library", "leases")
+    assert (done.returncode, done.stdout) == (5, "") and "--key-file" in done.stderr
+    opened = Pipes("--library", "leases", "--key-file", key)
+    opened.begin()
+    assert opened.documents() == 2
+    opened.process.communicate(timeout=30)
+
+
+@pytest.mark.skipif(not INSPECTOR.exists() and not os.environ.get("CI"), reason="the MCP Inspector is not installed")
+def test_the_inspector_lists_calls_and_reads(leases: None) -> None:
+    node = shutil.which("node")
+    assert node is not None
+
+    def inspect(*words: str) -> Any:
+        command = [node, str(INSPECTOR), "--cli", *LOCALRAG, "mcp", "--library=leases", *words]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    assert len(inspect("--method", "tools/list")["tools"]) == 6
+    page = ["library=leases", "document=lease.pdf", "page=2"]
+    called = inspect(
+        "--method", "tools/call", "--tool-name", "read_page", *(w for a in page for w in ("--tool-arg", a))
+    )
+    assert called["structuredContent"]["text"] == "It ends in May."
+    read = inspect("--method", "resources/read", "--uri", "localrag:///leases/rent.txt")
+    assert read["contents"][0]["text"] == "The rent is 100 euros."
+
+
+# --- with a model -------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def client(*, mode: str = "auto", **environment: str) -> AsyncIterator[Client]:
+    small = {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1", **environment}
+    started = StdioServerParameters(
+        command=LOCALRAG[0], args=[*LOCALRAG[1:], "mcp", "--library", "papers"], env={**os.environ, **small}
+    )
+    async with Client(started, mode=mode) as one:
+        yield one
+
+
+@pytest.fixture
+def papers(tmp_path: Path) -> None:
+    (tmp_path / "lease.txt").write_text("The lease of Hall 3 ends on 31 May 2030.\n\n" * 40)
+    assert localrag("ingest", str(tmp_path / "lease.txt"), "--name", "papers").returncode == 0
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_real_answer_comes_with_progress_and_is_recorded(papers: None, mode: str) -> None:
+    said: list[tuple[float, float | None]] = []
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        said.append((done, total))
+
+    async with client(mode=mode, LOCALRAG_ANSWER_TOKENS="30") as one:
+        found = await one.call_tool("search", {"query": "When does the lease end?", "k": 1})
+        assert found.structured_content["passages"][0]["document"] == "lease.txt"
+        asked = {"question": "When does the lease of Hall 3 end?", "mode": "read"}
+        answer = await one.call_tool("ask", asked, progress_callback=progress)
+        assert not answer.is_error and answer.structured_content["model"] == "smollm2-135m-instruct"
+    assert any(total for _, total in said) and said == sorted(said, key=lambda one: one[0])
+    shown = json.loads(localrag("audit", "show", "-l", "papers", "--json").stdout)["entries"]
+    calls = [(one["details"]["call"], one["details"]["client"]) for one in shown if one["event"] == "call"]
+    assert [call for call, _ in calls] == ["mcp search", "mcp ask"] and all(name for _, name in calls)
+
+
+@linux
+@pytest.mark.model
+async def test_a_cancelled_answer_stops_the_model_within_a_second(papers: None) -> None:
+    def spent() -> float:
+        """Seconds of processor time of every worker process of the tests' own children."""
+        total = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                if b"localrag.worker.worker" in (stat.parent / "cmdline").read_bytes():
+                    fields = stat.read_text().rpartition(")")[2].split()
+                    parent = Path(f"/proc/{fields[1]}/stat").read_text().rpartition(")")[2].split()[1]
+                    total += (int(fields[11]) + int(fields[12])) * (parent == str(os.getpid()))
+            except (OSError, IndexError):
+                pass
+        return total / os.sysconf("SC_CLK_TCK")
+
+    begun = asyncio.Event()
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        begun.set()
+
+    async with client() as one:
+        long = {"question": "When does the lease of Hall 3 end? Repeat the whole text.", "mode": "read"}
+        asking = asyncio.create_task(one.call_tool("ask", long, progress_callback=progress))
+        await asyncio.wait_for(begun.wait(), 120)
+        assert spent() > 0
+        asking.cancel()
+        with pytest.raises((asyncio.CancelledError, MCPError)):
+            await asking
+        await asyncio.sleep(1)
+        before = spent()
+        await asyncio.sleep(1)
+        assert spent() - before < 0.2
+        assert not (await one.call_tool("search", {"query": "lease"})).is_error

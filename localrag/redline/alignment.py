@@ -142,9 +142,13 @@ def moves(gone: Sequence[Keys], come: Sequence[Keys], least: float) -> list[tupl
     from rapidfuzz import process
     from rapidfuzz.distance import Indel
 
+    signs: dict[str, str] = {}  # a sign for each word: texts are compared ten times as fast as lists
+    ours, theirs = (
+        ["".join(signs.setdefault(key, chr(len(signs))) for key in keys) for keys in side] for side in (gone, come)
+    )
     found: list[tuple[float, int, int]] = []
-    for number, keys in enumerate(gone):
-        near = process.extract(keys, come, scorer=Indel.normalized_similarity, score_cutoff=least, limit=4)
+    for number, text in enumerate(ours):
+        near = process.extract(text, theirs, scorer=Indel.normalized_similarity, score_cutoff=least, limit=4)
         found += [(-score, number, other) for _, score, other in near]
     pairs: dict[int, int] = {}
     for _, number, other in sorted(found):

@@ -212,7 +212,8 @@ class _Work:
         self.names = Names.of(old, new)
         starts = (set(old.starts) | {len(old.tokens)}, set(new.starts) | {len(new.tokens)})
         self.end = Hunk(len(old.tokens), len(old.tokens), len(new.tokens), len(new.tokens))
-        self.edits = [part for one in self._unrelated(hunks(old.keys, new.keys, starts)) for part in self._parts(one)]
+        found = [each for one in self._unrelated(hunks(old.keys, new.keys, starts)) for each in self._stopped(one)]
+        self.edits = [part for one in found for part in self._parts(one)]
         self.moved = self._moves()
         self.partner = self._partners()
         labels = [(old.clauses[i].label, new.clauses[j].label) for i, j in self.partner.items()]
@@ -269,6 +270,18 @@ class _Work:
                 apart.add((i, j))
         same = [(a, c) for a, c in self._same(found) if (self.old.at(a), self.new.at(c)) not in apart]
         return between([*same, (len(self.old.tokens), len(self.new.tokens))])
+
+    def _stopped(self, one: Hunk) -> list[Hunk]:
+        """Leave clauses their stops: where "[fee. 2. Security]." came, "[fee]" and "[2. Security.]" did."""
+        a, b, c, d = one
+        for text, first, last in ((self.new, c, d), (self.old, a, b)):
+            cut = self._cut(text, first, last)
+            end = cut[0][1] if len(cut) > 1 and last < len(text.keys) else 0
+            if end and text.keys[end - 1] == text.keys[last] and text.clauses[text.at(last)].last == last + 1:
+                if text is self.new:
+                    return [Hunk(a, b, c, end - 1), Hunk(b + 1, b + 1, end, d + 1)]
+                return [Hunk(a, end - 1, c, d), Hunk(end, b + 1, d + 1, d + 1)]
+        return [one]
 
     def _parts(self, one: Hunk) -> list[Hunk]:
         """Cut a change at clauses, and pair what is alike on both sides."""

@@ -1,23 +1,23 @@
 """Cut a document into words and clauses that are the same however its lines and pages break.
 
-Words are compared without regard to case, hyphens and forms of quotes. Running headers, page numbers, comments, bullets
-and the rules of tables are left out. A clause begins at a number, a heading, an empty line or a row; its number is kept
-apart from its words, so that one that is only renumbered has the same words. Limit: numbers in Latin letters, at the
-start of a line.
+Words are compared without regard to case, hyphens and forms of quotes; a date is one word. Running headers, page
+numbers, comments, bullets and the rules of tables are left out. A clause begins at a number, a heading, an empty line
+or a row; its number is kept apart from its words, so that one that is only renumbered has the same words. Limit:
+numbers in Latin letters, at the start of a line.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from localrag.ingest.readers.pdf_text import running_lines
-from localrag.quantities import QUANTITY
+from localrag.quantities import QUANTITY, find_dates
 from localrag.types import Page, place
 
 _TOKEN = re.compile(
@@ -156,9 +156,34 @@ def parse(pages: Sequence[Page], known: Collection[str]) -> Text:
                 clauses.append(Clause(len(tokens), 0, label, label_at, heading))
                 label, label_at = "", (0, 0, 0)
             tokens += cut
+    tokens, clauses = _dated(tokens, clauses)
     starts = [clause.first for clause in clauses]
     whole = [one._replace(last=end) for one, end in zip(clauses, [*starts[1:], len(tokens)], strict=False)]
     return Text(pages, tokens, whole, [token.key for token in tokens], starts)
+
+
+def _dated(tokens: Sequence[Token], clauses: Sequence[Clause]) -> tuple[list[Token], list[Clause]]:
+    """Join the words of each date, also over the end of a page, unless a clause with a number begins in it."""
+    parts = [" " * one.space + one.text for one in tokens]
+    offsets = list(accumulate(map(len, parts), initial=0))
+    days = {bisect_right(offsets, day.start) - 1: day for day in find_dates("".join(parts))}
+    begins = {clause.first: clause for clause in clauses}
+    found: list[Token] = []
+    left: list[Clause] = []
+    past = 0
+    for at, one in enumerate(tokens):
+        if at < past:
+            continue
+        if at in begins:
+            left.append(begins[at]._replace(first=len(found)))
+        if day := days.get(at):
+            end = bisect_left(offsets, day.end)
+            if not any(begins[n].label for n in range(at + 1, end) if n in begins):
+                past = end
+                last = max(each.end for each in tokens[at:end] if each.page == one.page)
+                one = one._replace(key=day.text, text=day.text, end=last)
+        found.append(one)
+    return found, left
 
 
 def where(page: Page) -> str:

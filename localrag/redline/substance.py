@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 from localrag.answer.verify.differences import pieces
 from localrag.quantities import (
@@ -21,10 +20,13 @@ from localrag.quantities import (
     NUMBER_WORDS,
     QUANTITY,
     TIME_UNITS,
+    find_dates,
     find_days,
     find_months,
+    find_number_words,
     lazy_re,
     load_words,
+    parse_date,
 )
 from localrag.redline.alignment import Hunk
 from localrag.redline.clauses import Text
@@ -44,6 +46,7 @@ _PROPER = re.compile(r"(?<=[^.;:\s] )[A-Z]\w*[a-z]\w*")  # and does not begin a 
 _CONTEXT = 14  # words before and after a change that can say what it is of
 _SIGNS = "$€£¥₹%§"  # as good as words
 _MINUS = lazy_re(rf"(?:(?P<currency>{CURRENCY_CODE}\s?|{CURRENCY_SIGN}\s?)|(?<![^\s(]))[-–−]$")
+_MAX_MINUS = 8  # characters of a currency and a minus
 _EXCHANGED = 3  # words on both sides, where one took the place of another
 _SHORT = 12  # words of a change that a name in it can be the point of
 _OPENING = 8000  # characters in which the parties are named
@@ -100,11 +103,13 @@ class _Window:
         self.tokens = text.tokens[first:last]
         self.keys = [token.key.casefold() for token in self.tokens]
         self.letters = "".join(sign for sign in "".join(self.keys) if sign.isalnum() or sign in _SIGNS)
-        self.figures = [key.replace(",", "") for key in self.keys if key[0].isdigit() or key in NUMBER_WORDS]
-        self.plain = [key for key in self.keys if key.isalpha()]
+        digits = (key for key in self.keys if key[0].isdigit() and parse_date(key) is None)
+        spelled = find_number_words(self.line[self.start : self.end])
+        self.figures = {key.replace(",", "") for key in digits} | {str(one.value) for one in spelled}
         self.references = [
             (one.span("id"), "".join(one["id"].casefold().split())) for one in self.found(_REFERENCE, "id")
         ]
+        self.facts, self.plain = self._values()
 
     def inside(self, start: int, end: int) -> bool:
         return start < self.end and end > self.start
@@ -113,24 +118,29 @@ class _Window:
         """Return the matches of a pattern in the line that the change is in."""
         return [one for one in pattern.finditer(self.line) if self.inside(*one.span(group))]
 
-    @cached_property
-    def facts(self) -> Counter[tuple[str, str]]:
-        """The amounts, dates and other figures of the change, by kind and value."""
-        line = self.line
-        days = [(a, b) for a, b, *_ in (*find_days(line), *find_months(line)) if line[a].isupper() or line[a].isdigit()]
-        found = Counter(("date", " ".join(line[a:b].lower().split())) for a, b in days if self.inside(a, b))
-        apart = [*days, *(span for span, _ in self.references)]
+    def _values(self) -> tuple[Counter[tuple[str, str]], list[str]]:
+        """Return the amounts, dates and other figures of the change by kind and value, and the other words."""
+        line, plain = self.line, list[str]()
+        dates = {(one.start, one.end): str(one.certain or one.text) for one in find_dates(line)}
+        for a, b, *day in (*find_days(line), *find_months(line)):
+            if (line[a].isupper() or line[a].isdigit()) and not any(first <= a < last for first, last in dates):
+                dates[a, b] = " ".join(map(str, day))
+        found = Counter(("date", said) for span, said in dates.items() if self.inside(*span))
+        apart = [*dates, *(span for span, _ in self.references)]
         first = QUANTITY.match(line)
         lead = ";" if first and first.lastgroup != "digits" else ""  # "30 days" at the start is no number of an item
         for one in pieces(lead + line):
             start, end = one.start - len(lead), one.end - len(lead)
-            taken = one.kind != "date" and any(a <= start < b for a, b in apart)
-            minus = _MINUS.search(line[:start])
-            if one.kind != "word" and not taken and self.inside(start - bool(minus), end):
+            minus = _MINUS.search(line, max(0, start - _MAX_MINUS), start) if one.kind != "word" else None
+            if one.kind == "date" or not self.inside(start - bool(minus), end) or any(a <= start < b for a, b in apart):
+                continue
+            if one.kind == "word":
+                plain.append(line[start:end].casefold())
+            else:
                 kind = _OF.get(one.kind) or _counted(line, end)
                 kind = "amount" if minus and minus["currency"] else kind
                 found[kind, "-" * bool(minus) + one.value] += 1
-        return found
+        return found, plain
 
     def words(self, kind: str) -> Counter[str]:
         """The words of the change that are of a kind; "May" is the month."""
@@ -174,7 +184,8 @@ def kinds(old: Text, new: Text, one: Hunk, names: Names, renumbered: Mapping[str
         found.add("party")
     if (short and ours.named(names.terms) != theirs.named(names.terms)) or _defines(old, one.a) or _defines(new, one.c):
         found.add("term")
-    if short and not found and ours.named(_PROPER, names.common) != theirs.named(_PROPER, names.common):
+    figured = (ours.facts or ours.figures) and (ours.figures, ours.plain) == (theirs.figures, theirs.plain)
+    if short and not found and not figured and ours.named(_PROPER, names.common) != theirs.named(_PROPER, names.common):
         found.add("name")
     if same := ours.letters == theirs.letters:  # only case, spaces and signs differ: 1.5 and 15 are two figures
         case = [[token.text[0].isupper() for token in one.tokens] for one in both]
@@ -183,7 +194,6 @@ def kinds(old: Text, new: Text, one: Hunk, names: Names, renumbered: Mapping[str
         found &= {*told, "reference", *(("term", "party") if short and case[0] != case[1] else ())}
     if found:
         return tuple(kind for kind in KINDS if kind in found)
-    figured = ours.figures and (ours.figures, ours.plain) == (theirs.figures, theirs.plain)
     form = same or figured or (was and now)
     return ("form",) if form else ("wording",)
 

@@ -9,6 +9,7 @@ import pytest
 
 from localrag.ingest.readers.base import read_parts
 from localrag.ingest.readers.source import Source
+from localrag.redline.alignment import moves
 from localrag.redline.changes import Change, Comparison, Version, compare
 from localrag.types import Page, Part
 
@@ -57,6 +58,11 @@ def test_the_same_text_has_no_differences() -> None:
     [
         ("$5,000", "$6,000", ("amount",)),
         ("$5,000", "€5,000", ("amount",)),
+        ("January 1, 2021", "1 January 2021", ("form",)),
+        ("January 1, 2021", "2021-01-01", ("form",)),
+        ("January 1, 2021", "1 February 2021", ("date",)),
+        ("January 1, 2021", "01/02/2021", ("date",)),
+        ("two years", "2 years", ("form",)),
         ("thirty (30) days", "sixty (60) days", ("duration",)),
         ("(30) days", "(60) days", ("duration",)),
         ("two years", "three years", ("duration",)),
@@ -157,6 +163,14 @@ def test_a_new_clause_renumbers_what_follows_and_the_references_to_it() -> None:
     ]
     assert sorted(one.old.text for one in found if one.deed == "renumbered") == ["3.", "4.", "5."]
     assert all(one.level == "form" for one in found if one.runs[0].text.endswith("See Section"))
+
+
+def test_the_last_sentence_keeps_its_stop_where_it_moves() -> None:
+    clauses = OLD.strip().split("\n\n")
+    new = [*clauses[:2], clauses[6], *clauses[3:5], clauses[5].replace(".", " of the Company."), clauses[2]]
+    for old, now in ((clauses, new), (new, clauses)):
+        found = changed("\n\n".join(old), "\n\n".join(now)).changes
+        assert not any(run.text == "." for one in found for run in one.runs if run.sign != "="), found
 
 
 def test_a_deleted_clause_is_deleted_whole() -> None:
@@ -294,6 +308,14 @@ def test_two_hundred_pages_take_seconds() -> None:
     found = compare(old, later)
     assert time.process_time() - began < 20
     assert sum(one.deed == "moved" for one in found.changes) == 20
+
+
+def test_two_thousand_unrelated_clauses_take_seconds() -> None:
+    draw = random.Random(7)
+    gone, come = ([[f"w{draw.randrange(900)}" for _ in range(40)] for _ in range(2000)] for _ in range(2))
+    began = time.process_time()
+    assert moves([*gone, come[5]], come, 0.6) == [(2000, 5)]
+    assert time.process_time() - began < 5
 
 
 def test_a_moved_and_edited_clause_is_no_deletion_though_another_takes_its_place() -> None:

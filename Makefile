@@ -16,7 +16,7 @@ QUESTION_2 ?= Within how many days must the Trust now pay Quillfen's invoices?
 # Where it is set, each of the hundreds of processes that the tests start compiles the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast lint types imports docs docs-check site pictures bench licences sbom lock clean
+.PHONY: help demo test test-fast lint types imports docs docs-check site pictures bench licences sbom dist try-wheel release lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -26,10 +26,11 @@ help: ## List the targets
 $(INSTALLED): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "localrag needs Python 3.11 or later; name one with: make PYTHON=python3.12 ..."; exit 1; }
-	@echo "Setting up $(VENV). llama-cpp-python is built from source the first time: about 5 minutes on 2 cores."
+	@echo "Setting up $(VENV). llama-cpp-python is built from source the first time: about 5 minutes on 2 cores." \
+		"docs/install.md says where ready wheels are."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable . --group dev
+	$(BIN)/python -m pip install --quiet --prefer-binary --constraint requirements.lock --editable . --group dev
 	@touch $(INSTALLED)
 
 demo: export LOCALRAG_GENERATOR := $(DEMO_MODEL)
@@ -93,6 +94,16 @@ licences: $(INSTALLED) ## List the licences of all packages; fail if one is not 
 
 sbom: $(INSTALLED) ## Write a bill of materials to localrag.cdx.json (CycloneDX)
 	@$(BIN)/python release/packages.py sbom localrag.cdx.json
+
+dist: $(INSTALLED) ## Build the wheel and the source archive in dist/
+	@$(BIN)/python release/release.py dist
+
+try-wheel: dist ## Install the wheel with uv, pip and pipx, and ask a question with each
+	@$(BIN)/localrag models install $(EMBEDDER)
+	@release/try_wheel.sh
+
+release: $(INSTALLED) ## Build, list and sign the files of a release: make release KEY=~/.ssh/NAME
+	@$(BIN)/python release/release.py release "$(KEY)"
 
 # Versions only: no address, no hash, and no local suffix (+cpu), so that the lock fits every platform.
 lock: $(INSTALLED) ## Update requirements.lock to the newest versions allowed

@@ -10,8 +10,10 @@ Limits: a wheel may hold libraries of other licences than it names; those that a
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -105,14 +107,14 @@ def objection(licence: str) -> str:
 def bill(packages: dict[str, Package]) -> dict[str, Any]:
     """The bill of materials, as CycloneDX has it."""
     root, *others = packages.values()
-    made = datetime.now(UTC).isoformat(timespec="seconds")
+    made = datetime.fromtimestamp(float(os.environ.get("SOURCE_DATE_EPOCH") or time.time()), UTC)
     content = json.dumps([[each.purl, each.licence] for each in packages.values()])
     return {
         "bomFormat": "CycloneDX",
         "specVersion": SPEC,
         "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, content)}",
         "version": 1,
-        "metadata": {"timestamp": made, "component": _component(root, "application")},
+        "metadata": {"timestamp": made.isoformat(timespec="seconds"), "component": _component(root, "application")},
         "components": [_component(each, "library") for each in others],
         "dependencies": [
             {"ref": each.purl, "dependsOn": sorted({packages[key].purl for key in each.needs})}

@@ -117,7 +117,7 @@ class Library:
                     f"the library {name!r} cannot be opened: its folder {str(folder)!r} cannot be written to",
                     "SQLite needs two files of its own there, even for reading. Make the folder writable, or copy it.",
                 ) from error
-            hint = f"Restore it from a backup, or delete {str(folder)!r} and ingest its documents again."
+            hint = f"Restore it from a backup, or {_remake(folder)}."
             raise LibraryError(f"the library {name!r} cannot be opened: {error}", hint) from error
         if schema != str(names.SCHEMA):
             raise library._old_schema(schema)
@@ -135,7 +135,7 @@ class Library:
         commands = [f"localrag ingest {quote(root)} --name {quote(self.name)}" for root in roots or ["FOLDER"]]
         return LibraryError(
             f"the library {self.name!r} has schema {schema!r}; this localrag reads schema {names.SCHEMA}",
-            f"Delete {str(self.folder)!r}, then make it again: {'; '.join(commands)}",
+            f"Read it again: {_remake(self.folder)}: {'; '.join(commands)}",
         )
 
     @contextmanager
@@ -181,7 +181,7 @@ class Library:
     def _damaged(self, error: Exception) -> LibraryError:
         return LibraryError(
             f"the library {self.name!r} is damaged: {error}",
-            f"Restore it from a backup, or delete {str(self.folder)!r} and ingest its documents again.",
+            f"Restore it from a backup, or {_remake(self.folder)}.",
         )
 
     # --- facts ----------------------------------------------------------------------------------------------
@@ -476,6 +476,13 @@ def _where(document_ids: Sequence[int] | None, pages: Pages | None) -> tuple[str
         )
         values += [pages[0], 2**62 if pages[1] is None else pages[1]]
     return " AND ".join(parts), values
+
+
+def _remake(folder: Path) -> str:
+    return (
+        f"delete {names.DATABASE}* and {names.INDEX} in {str(folder)!r}, but not its conversations, reviews and log, "
+        "and ingest its documents again"
+    )
 
 
 def _json(ids: Sequence[int]) -> str:

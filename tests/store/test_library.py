@@ -276,11 +276,26 @@ def test_a_library_that_is_not_there_is_named_with_what_to_do(tmp_path: Path) ->
     assert not (tmp_path / "none").exists()
 
 
-def test_a_library_of_another_schema_is_refused(library: Library) -> None:
+def test_a_library_of_another_schema_is_read_again_beside_its_conversations(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "First.")
     library._db.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
+    library.close()
+    folder = library.folder
+    (folder / "sessions").mkdir()
+    (folder / "sessions/kept.json").write_text("{}")
     with pytest.raises(LibraryError) as raised:
-        Library.open(library.folder, "papers")
-    assert "99" in raised.value.message and "localrag ingest FOLDER --name papers" in raised.value.hint
+        Library.open(folder, "papers")
+    assert (
+        "99" in raised.value.message
+        and "localrag ingest " in raised.value.hint
+        and "--name papers" in raised.value.hint
+    )
+    assert f"delete library.db* and vectors.index in {str(folder)!r}" in raised.value.hint
+    for file in (*folder.glob("library.db*"), *folder.glob("vectors.index")):
+        file.unlink()
+    Editor.create(folder, "papers", IDENTITY).close()
+    Library.open(folder, "papers").close()
+    assert (folder / "sessions/kept.json").is_file()
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ import click
 from localrag import policy
 from localrag.cli import options
 from localrag.cli.output import echo
-from localrag.errors import LocalragError, UsageError
+from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.security import sandbox, storage
 from localrag.security.encryption import unlocked
 from localrag.security.offline import viewer_process
 from localrag.server import listening
 from localrag.settings import load_settings
-from localrag.store.names import DATABASE
+from localrag.store.names import DATABASE, check_name
 from localrag.tui import viewing
 
 _MIN_TOKEN = 16  # characters
@@ -46,6 +46,7 @@ def serve_command(
     It speaks OpenAI's protocol (`/v1`), JSON of its own (`/api`), and has pages for a browser. Nobody gets in without
     the token. Whoever asks sees the answers and pages.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     policy.check_server("allow_server")
     if path is not None and port is not None:
         raise UsageError("--port and --socket exclude each other", "Leave one out.")
@@ -56,12 +57,17 @@ def serve_command(
     settings = load_settings()
     options.keep_to_retention(settings)
     names = options.chosen_libraries(libraries, settings)
-    for name in names:  # now, while the terminal can be used to ask
-        unlocked.keys_for(settings.library_dir(name) / DATABASE)
+    for name in names:
+        if not (database := settings.library_dir(check_name(name)) / DATABASE).is_file():
+            raise NotFoundError(f"there is no library {name!r}", "`localrag libraries` lists them.")
+        unlocked.keys_for(database)  # now, while the terminal can be used to ask
     token = None if no_token else _token(token_file)
     with closing(listening.bound(port, path)) as listener:
         # The worker that this starts is as limited, and reads the documents' files to draw pages.
-        sandbox.restrict(settings, names, *([path.absolute().parent] if path is not None else []))
+        writes = [path.absolute().parent] if path is not None else []
+        if len(names) > 1:  # conversations about several libraries are kept apart from them
+            writes.append(storage.make_dir(settings.sessions_dir))
+        sandbox.restrict(settings, names, *writes)
         from localrag.server.app import create_app
         from localrag.server.guard import Access
         from localrag.server.served import Served
@@ -74,7 +80,6 @@ def serve_command(
             if opens:
                 access.codes.add(code := secrets.token_urlsafe(32))  # other users see a program's arguments
                 _open(listener, code)
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
             listening.run(app, listener)
 
 

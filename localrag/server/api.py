@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from localrag.errors import LocalragError, internal
+from localrag.errors import LocalragError, NotFoundError, internal
 from localrag.events import Answered, Event
 from localrag.server import exchange
 from localrag.server.exchange import Narrowing, Wishes, json_response, page_link, to_json
@@ -84,6 +84,8 @@ class _Api:
     async def page(self, request: Request) -> Response:
         (library,) = self._served.check((request.path_params["library"],))
         document, number = request.path_params["document"], request.path_params.get("page")
+        if number is not None and number > exchange.MAX_PAGE:
+            raise NotFoundError(f"there is no page {str(number)[:20]}", "GET /api/documents lists how many there are.")
         await record(self._served, request, "page", (library,))
         opened = await exchange.while_there(request, self._served.call("page", library, document, number))
         page = opened.page

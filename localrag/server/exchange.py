@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
+MAX_PAGE = 1_000_000_000
+PageNumber = Annotated[int, msgspec.Meta(ge=0, le=MAX_PAGE)]
 
 
 class Narrowing(msgspec.Struct, forbid_unknown_fields=True):
@@ -34,7 +36,7 @@ class Narrowing(msgspec.Struct, forbid_unknown_fields=True):
     since: str = ""
     until: str = ""
     sender: str = ""
-    pages: tuple[int | None, int | None] | None = None
+    pages: tuple[PageNumber | None, PageNumber | None] | None = None
 
     def filter(self) -> Filter:
         """Return the filter. Raises UsageError for an unknown type, date or range."""

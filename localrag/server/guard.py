@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 1 << 20  # bytes
-_BODY_SECONDS = 30.0  # for a whole body
+_BODY_SECONDS = 20.0  # for a whole body
 _SEND_SECONDS = 30.0  # for a client to take what is sent
 _COOKIE_SECONDS = 30 * 24 * 3600
 _HEADERS = {

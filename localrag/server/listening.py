@@ -1,6 +1,6 @@
 """The one socket of `localrag serve`: bound to this machine before the process is confined, then served by uvicorn.
 
-uvicorn has no limits on clients that send or take nothing, so `_Connection` has: a client has 15 seconds for each
+uvicorn has no limits on clients that send or take nothing, so `_Connection` has: a client has 10 seconds for each
 request's head, and where connections run out, the one that has been idle longest is closed.
 """
 
@@ -28,7 +28,7 @@ HOST, PORT = "127.0.0.1", 8765
 _TRIES = 20  # ports after the first
 _BACKLOG = 256
 _MAX_CONNECTIONS = 256
-_HEAD_SECONDS = 15.0  # for a request's head, from the connection or the last answer
+_HEAD_SECONDS = 10.0  # for a request's head, from the connection or the last answer
 _MAX_HEAD = 32 << 10  # bytes
 _END_SECONDS = 2  # for answers in progress to end
 
@@ -189,9 +189,12 @@ def _connections() -> Any:
             self.app_state = {**self.app_state, "abort": transport.abort}
             self.deadline = self.loop.call_later(_HEAD_SECONDS, self.end_if_idle)
             self.since = time.monotonic()
-            if len(self.connections) > _MAX_CONNECTIONS:
-                idle = [each for each in self.connections if isinstance(each, Connection) and each.is_idle]
-                min(idle, key=lambda each: each.since, default=self).end()
+            there = [
+                each for each in self.connections if isinstance(each, Connection) and not each.transport.is_closing()
+            ]
+            if len(there) > _MAX_CONNECTIONS:
+                idle = [each for each in there if each.is_idle]
+                min(idle, key=lambda each: each.since, default=self).transport.abort()
 
         @property
         def is_idle(self) -> bool:
@@ -199,10 +202,7 @@ def _connections() -> Any:
 
         def end_if_idle(self) -> None:
             if self.is_idle:
-                self.end()
-
-        def end(self) -> None:
-            self.transport.abort()
+                self.transport.abort()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()

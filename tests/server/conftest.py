@@ -1,0 +1,32 @@
+"""One server with two libraries, of which it serves one, for all tests of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from server.running import Server, ingest, serving
+
+
+@pytest.fixture(scope="module")
+def served_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the library `papers`, and `secret`, which is not served."""
+    base = tmp_path_factory.mktemp("served")
+    for name, text in (
+        ("papers", "The lease of Harbour House ends on 14 March 2031.\n"),
+        ("secret", "The code is 4711.\n"),
+    ):
+        folder = base / name
+        folder.mkdir()
+        (folder / "lease & more.txt").write_text(text)
+        (folder / "a%2fb.txt").write_text(f"Of the odd name. {text}")
+        ingest(base / "home", folder, name)
+    return base / "home"
+
+
+@pytest.fixture(scope="module")
+def server(served_home: Path) -> Iterator[Server]:
+    with serving(served_home, "--library", "papers") as running:
+        yield running

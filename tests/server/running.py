@@ -1,0 +1,147 @@
+"""A real `localrag serve` in a process of its own, and plain ways to talk to it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parents[1]
+PATIENCE = 60.0  # seconds for a process to start; the machine of the tests may be busy
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCALRAG_")}
+    path = os.pathsep.join((str(HERE), str(HERE.parent)))
+    own = {"LOCALRAG_HOME": str(home), "PYTHONPATH": path, "XDG_CONFIG_HOME": str(home / "config")}
+    return kept | own | more
+
+
+def command(*words: str, module: str = "server.scripted") -> list[str]:
+    return [sys.executable, "-P", "-m", module, *words]
+
+
+@dataclass
+class Server:
+    """A server that runs; `token` is empty where there is none."""
+
+    process: subprocess.Popen[str]
+    said: str
+    port: int
+    token: str
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *, token: bool = True
+    ) -> tuple[int, dict[str, str], bytes]:  # fmt: skip
+        """Return status, headers and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        given = {"Authorization": f"Bearer {self.token}"} if token else {}
+        data = json.dumps(body) if isinstance(body, dict | list) else body
+        try:
+            connection.request(method, path, data, {**given, **(headers or {})})
+            response = connection.getresponse()
+            return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+        finally:
+            connection.close()
+
+    def json(self, method: str, path: str, body: Any = None, **how: Any) -> Any:
+        status, _, data = self.request(method, path, body, **how)
+        assert status == 200, (status, data)
+        return json.loads(data)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+
+    def raw(self, data: bytes, seconds: float = PATIENCE) -> bytes:
+        """Send bytes and return the response, or what comes of it until the connection ends or for some seconds."""
+        with self.connect() as client:
+            client.settimeout(seconds)
+            got = b""
+            try:
+                client.sendall(data)
+                while not _is_whole(got) and (more := client.recv(65536)):
+                    got += more
+            except (TimeoutError, ConnectionError):
+                pass
+            return got
+
+    def head(self, method: str, path: str, *lines: str) -> bytes:
+        """Return a request's head, with the token."""
+        all_lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}", f"Authorization: Bearer {self.token}", *lines]
+        return "\r\n".join([*all_lines, "", ""]).encode()
+
+    def memory(self) -> int:
+        """Resident bytes of the process."""
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def descriptors(self) -> int:
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+def _is_whole(response: bytes) -> bool:
+    head, end, body = response.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\ncontent-length: (\d+)", head)
+    return bool(end) and (len(body) >= int(length[1]) if length else body.endswith(b"0\r\n\r\n"))
+
+
+@contextmanager
+def serving(home: Path, *arguments: str, module: str = "server.scripted", **more: str) -> Iterator[Server]:
+    """Start a server, at any free port unless the arguments name one or a socket, and end it."""
+    words = ["serve", *arguments] if {"--port", "--socket"} & set(arguments) else ["serve", "--port", "0", *arguments]
+    process = subprocess.Popen(
+        command(*words, module=module), env=environment(home, **more), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    said = ""
+    try:
+        while "Ctrl-C" not in said:
+            line = process.stderr.readline()
+            assert line, f"it ended ({process.wait()}): {said}"
+            said += line
+        port, token = re.search(r"http://127\.0\.0\.1:(\d+)/v1", said), re.search(r"Token: +(\S+)\n", said)
+        yield Server(process, said, int(port[1]) if port else 0, token[1] if token else "")
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        process.communicate()
+
+
+def ingest(home: Path, folder: Path, name: str) -> None:
+    done = subprocess.run(
+        command("ingest", str(folder), "--name", name), env=environment(home), capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def eventually(true: Any, seconds: float = 10.0) -> bool:
+    """Whether something becomes true in time."""
+    until = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,57 @@
+"""The `localrag` command with fakes in place of models, in its own process and in its worker's.
+
+A question that holds the word "slowly" is answered by a word every 20 milliseconds, for minutes.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from localrag import embeddings
+from localrag.llm import loading
+from localrag.worker import client, worker
+
+ANSWER = "The lease of Harbour House ends on 14 March 2031."
+
+
+def embedder(settings: Any, identity: Any = None) -> Any:
+    from fakes import HashingEmbedder  # numpy, which may be imported only once files are limited
+
+    return HashingEmbedder()
+
+
+def generator(settings: Any) -> Any:
+    from fakes import ScriptedGenerator
+
+    class Slow(ScriptedGenerator):
+        def generate(self, messages: Any, **how: Any) -> Iterator[Any]:
+            slow = "slowly" in messages[-1].whole
+            if slow:
+                self.otherwise = "and so on " * 5000
+                how["max_tokens"] = 10**6
+            try:
+                for event in super().generate(messages, **how):
+                    if slow:
+                        time.sleep(0.02)
+                    yield event
+            finally:
+                self.otherwise = ANSWER
+
+    return Slow(otherwise=ANSWER)
+
+
+embeddings.load_embedder = embedder
+loading.load_generator = generator
+loading.generator_identity = lambda settings: "scripted"
+client.WORKER = "server.scripted"
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        from localrag.cli import app
+
+        app.main()
+    else:
+        worker.main()

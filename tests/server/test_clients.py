@@ -1,0 +1,284 @@
+"""Clients that are slow, many, hostile or gone, against a real server in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from server.running import Server, eventually
+
+pytestmark = pytest.mark.slow  # processes
+MB = 1 << 20
+SLOWLY = {"question": "Say slowly when the lease ends.", "stream": True}
+
+
+@pytest.fixture(autouse=True)
+def stays_small_and_alive(server: Server) -> Iterator[None]:
+    before = server.memory()
+    yield
+    assert server.json("GET", "/api/libraries") == {"libraries": ["papers"]}
+    assert eventually(lambda: server.descriptors() < 40), server.descriptors()
+    assert server.memory() - before < 64 * MB
+
+
+def chat(server: Server, body: dict[str, object]) -> socket.socket:
+    """Send a request whose answer streams."""
+    client = server.connect()
+    data = json.dumps(body).encode()
+    client.sendall(server.head("POST", "/api/ask", f"Content-Length: {len(data)}") + data)
+    return client
+
+
+def read_until(client: socket.socket, words: bytes) -> bytes:
+    got = b""
+    while words not in got:
+        more = client.recv(65536)
+        assert more, got
+        got += more
+    return got
+
+
+@pytest.mark.parametrize("abruptly", [True, False])
+def test_a_client_that_leaves_stops_the_model(server: Server, abruptly: bool) -> None:
+    server.json("POST", "/api/ask", {"question": "When does the lease of Harbour House end?"})  # the model is loaded
+    client = chat(server, SLOWLY)
+    read_until(client, b"event: delta")
+    if abruptly:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    began = time.monotonic()
+    answer = server.json("POST", "/api/ask", {"question": "When does the lease of Harbour House end?"})
+    assert "2031" in answer["answer"] and time.monotonic() - began < 3  # the model serves one at a time
+
+
+def test_a_client_that_leaves_while_waiting_gives_up_its_place(server: Server) -> None:
+    with chat(server, SLOWLY) as first:
+        read_until(first, b"event: delta")
+        second = chat(server, SLOWLY)
+        read_until(second, b"event: waiting")
+        second.close()
+        with chat(server, {"question": "When does the lease of Harbour House end?", "stream": True}) as third:
+            assert b'"ahead": 1' in read_until(third, b"event: waiting")
+            first.close()
+            assert b"2031" in read_until(third, b"event: answered")
+
+
+def test_a_client_that_takes_nothing_holds_up_nobody_for_long(server: Server) -> None:
+    with server.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        request = server.head("GET", "/v1/models")
+        client.setblocking(False)
+        try:
+            for _ in range(20000):  # pipelined: the answers fill every buffer
+                client.send(request)
+        except BlockingIOError:
+            pass
+        assert server.json("GET", "/api/libraries")
+
+
+def test_more_questions_than_the_queue_holds_are_told_to_come_again(server: Server) -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(chat(server, SLOWLY))
+        read_until(first, b"event: delta")
+        answers = []
+        for _ in range(80):
+            client = stack.enter_context(chat(server, SLOWLY))
+            answers.append(client.recv(4096))
+        full = [one for one in answers if one.startswith(b"HTTP/1.1 503")]
+        assert len(full) == 80 - 64 and all(b"retry-after" in one.lower() for one in full)
+
+
+def test_200_at_once_are_all_answered(server: Server) -> None:
+    def ask(number: int) -> int:
+        if number % 4 == 0:
+            return server.request("GET", f"/api/documents/papers?after={number}")[0]
+        return server.request("POST", "/api/search", {"query": f"When does lease {number} end?", "k": 3})[0]
+
+    with ThreadPoolExecutor(200) as pool:
+        assert set(pool.map(ask, range(200))) == {200}
+
+
+def test_200_slow_clients_keep_nobody_out(server: Server) -> None:
+    before = server.memory()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(200)]
+        for client in clients:
+            client.sendall(b"GET /api/libraries HTTP/1.1\r\nHost: ")
+        for _ in range(3):
+            for client in clients:
+                client.sendall(b"x")
+            began = time.monotonic()
+            assert server.json("POST", "/api/search", {"query": "lease"})["passages"]
+            assert time.monotonic() - began < 5
+        assert server.memory() - before < 32 * MB
+        more = [stack.enter_context(server.connect()) for _ in range(200)]
+        assert server.json("GET", "/api/libraries")  # the oldest of the idle ones had to go
+        assert eventually(lambda: server.descriptors() < 300) and more
+        assert eventually(lambda: server.descriptors() < 40, 30)  # 10 seconds are enough for a request's head
+
+
+def test_a_slow_body_ends(server: Server) -> None:
+    with server.connect() as client:
+        client.sendall(server.head("POST", "/api/search", "Content-Length: 1000") + b"{")
+        client.settimeout(60)
+        assert client.recv(4096).startswith(b"HTTP/1.1 408")
+
+
+BODY = json.dumps({"query": "lease"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("request_", "statuses"),
+    [
+        (b"\x00\x01\x02\x03\r\n\r\n", {400}),
+        (b"GET\r\n\r\n", {400}),
+        (b"GET / HTTP/9.9\r\n\r\n", {400, 421}),
+        (b"GET /%zz HTTP/1.1\r\nHost: {host}\r\n\r\n", {401}),
+        (b"GET /\xff\xfe HTTP/1.1\r\nHost: {host}\r\n\r\n", {400}),
+        (b"GET http://evil.example/ HTTP/1.1\r\nHost: {host}\r\n\r\n", {401, 404}),
+        (b"GET / HTTP/1.1\r\nHost: {host}\r\nHost: evil.example\r\n\r\n", {400, 401}),
+        (b"GET / HTTP/1.1\r\n\r\n", {400}),
+        (b"GET / HTTP/1.0\r\n\r\n", {421}),
+        (b"GET / HTTP/1.1\r\nHost: {host}\r\nX: " + b"a" * 100_000 + b"\r\n\r\n", {400, 401}),
+        (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: {host}\r\n\r\n", {400, 401}),
+        (b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: 99999999999\r\n\r\n", {413}),
+        (b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: -1\r\n\r\n", {400}),
+        (b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: 5\r\nContent-Length: 6\r\n\r\n", {400}),
+        (
+            b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"
+            b"0\r\n\r\n",
+            {400},
+        ),
+        (b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}Transfer-Encoding: gzip\r\n\r\n", {400, 501}),
+        (b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}Transfer-Encoding: chunked\r\n\r\nzz\r\n", {400}),
+        (
+            b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}Transfer-Encoding: chunked\r\n\r\n"
+            + b"10000\r\n" + b"a" * 65536 + b"\r\n" + (b"10000\r\n" + b"a" * 65536 + b"\r\n") * 40 + b"0\r\n\r\n",
+            {413},
+        ),
+        (b"GET / HTTP/1.1\r\nHost: {host}\r\n{token}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n", {404, 200}),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400, 421}),
+        (b"TRACE / HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {404, 405}),
+        (b"CONNECT evil.example:80 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {400, 404, 405}),
+        (b"GET /api/pages/papers/..%2f..%2fsecret/1 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {404}),
+        (b"GET /api/pages/..%2fsecret/lease/1 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {404}),
+        (b"GET /api/pages/papers/a%00b/1 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {404}),
+        (b"GET /api/pages/papers/lease%20%26%20more.txt/99999999999999999999 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n",
+         {400, 404}),
+    ],
+)  # fmt: skip
+def test_malformed_requests_are_refused(server: Server, request_: bytes, statuses: set[int]) -> None:
+    token = f"Authorization: Bearer {server.token}\r\n".encode()
+    got = server.raw(request_.replace(b"{host}", server.host.encode()).replace(b"{token}", token), 20)
+    assert got.startswith(b"HTTP/1.1 ") and int(got[9:12]) in statuses, got[:300]
+    assert b"4711" not in got and b"Traceback" not in got
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"null", b"[]", b"1e999", b"\xff\xfe", b'"' + b"a" * 1000, b"[" * 100_000, b'{"a":' * 50_000,
+        b'{"query": 1}', b'{"query": ""}', b'{"query": "x", "k": 1e9}', b'{"query": "x", "k": -1}',
+        b'{"query": "x", "libraries": "papers"}', b'{"query": "x", "libraries": [1]}', b'{"query": "x", "extra": 1}',
+        b'{"query": "x", "pages": [0, 1]}', b'{"query": "x", "pages": [5, 1]}',
+        b'{"query": "x", "pages": [1, 100000000000000000000]}', b'{"query": "x", "types": ["no"]}',
+        b'{"query": "x", "since": "2023-99"}',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/api/search", "/api/ask", "/v1/chat/completions", "/v1/embeddings"])
+def test_malformed_bodies_are_refused(server: Server, path: str, body: bytes) -> None:
+    status, _, data = server.request("POST", path, body)
+    assert status == 400 and json.loads(data)["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    "query", ["\u0000", "\ud800", "a" * 200_000, "\u202e‮", "' OR 1=1 --", '"' * 999, "*" * 5000, "😀" * 999]
+)
+def test_odd_questions_are_answered_or_refused(server: Server, query: str) -> None:
+    assert server.request("POST", "/api/search", {"query": query})[0] in (200, 400)
+
+
+def test_random_changes_of_requests_never_break_it(server: Server) -> None:
+    chance = random.Random(24)
+    good = server.head("POST", "/api/search", f"Content-Length: {len(BODY)}", "Connection: close") + BODY
+
+    def changed(seed: int) -> bytes:
+        data, own = bytearray(good), random.Random(seed)
+        for _ in range(own.randint(1, 6)):
+            at = own.randrange(len(data))
+            match own.randrange(4):
+                case 0:
+                    data[at] = own.randrange(256)
+                case 1:
+                    del data[at : at + own.randint(1, 20)]
+                case 2:
+                    data[at:at] = own.randbytes(own.randint(1, 20))
+                case 3:
+                    data[at:at] = data[: own.randint(1, 60)]
+        return bytes(data)
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(
+            pool.map(lambda seed: server.raw(changed(seed), 5), [chance.randrange(1 << 30) for _ in range(400)])
+        )
+    assert not [one for one in answers if one and not one.startswith(b"HTTP/1.1 ")]
+    assert not [one for one in answers if one.startswith(b"HTTP/1.1 500")]
+
+
+def test_a_library_that_is_not_served_is_like_one_that_is_not_there(server: Server) -> None:
+    def told(name: str) -> list[object]:
+        asked = [
+            server.request("GET", f"/api/documents/{name}"),
+            server.request("GET", f"/api/pages/{name}/x/1"),
+            server.request("POST", "/api/search", {"query": "code", "libraries": [name]}),
+            server.request("POST", "/api/ask", {"question": "code?", "libraries": [name]}),
+            server.request("POST", "/v1/chat/completions", {"model": f"localrag/{name}", "messages": [{"role": "user", "content": "x"}]}),
+            server.request("GET", f"/v1/models/localrag/{name}"),
+        ]  # fmt: skip
+        return [(status, body.replace(name.encode(), b"NAME")) for status, _, body in asked]
+
+    assert told("secret") == told("nothing") and {status for status, _ in told("secret")} == {404}
+
+
+def test_documents_with_odd_names_are_found(server: Server) -> None:
+    listed = server.json("GET", "/api/documents/papers")["documents"]
+    assert [one["document"] for one in listed] == ["a%2fb.txt", "lease & more.txt"]
+    for name in ("a%252fb.txt", "lease%20%26%20more.txt"):
+        assert "14 March 2031" in server.json("GET", f"/api/pages/papers/{name}")["text"]
+
+
+def test_a_worker_that_is_killed_costs_one_answer(server: Server) -> None:
+    import os
+    import signal
+    from pathlib import Path
+
+    server.json("POST", "/api/search", {"query": "lease"})
+    workers = {
+        int(child)
+        for task in Path(f"/proc/{server.process.pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    }
+    with chat(server, SLOWLY) as client:
+        read_until(client, b"event: delta")
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        assert b"event: error" in read_until(client, b"event: error")
+    assert server.json("POST", "/api/search", {"query": "lease"})["passages"]
+
+
+def test_the_audit_log_has_each_call_with_its_client(server: Server, served_home) -> None:
+    name = "curl/8.0 \x1b[31m" + "x" * 300
+    server.json("POST", "/api/search", {"query": "lease"}, headers={"User-Agent": name.replace("\x1b", "\t")})
+    lines = (served_home / "indexes" / "papers" / "audit.jsonl").read_text().splitlines()
+    calls = [json.loads(line)["details"] for line in lines if json.loads(line)["event"] == "call"]
+    assert (
+        calls[-1]["call"] == "search" and calls[-1]["client"].startswith("curl/8.0") and len(calls[-1]["client"]) <= 100
+    )

@@ -1,0 +1,185 @@
+"""Who is let in to `localrag serve`, and what a browser is told: a real server in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from localrag.security.offline import seccomp
+from server.running import Server, command, environment, serving
+
+pytestmark = pytest.mark.slow  # processes
+
+
+@pytest.mark.parametrize("path", ["/", "/api/libraries", "/v1/models", "/v1/chat/completions", "/nothing"])
+def test_nobody_gets_in_without_the_token(server: Server, path: str) -> None:
+    for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": f"Bearer {server.token[:-1]}"},
+                    {"Authorization": f"Basic {server.token}"}, {"Cookie": f"localrag-{server.port}={server.token}"},
+                    {"Cookie": f"localrag-{server.port}=a.b"}):  # fmt: skip
+        status, got, body = server.request("GET", path, headers=headers, token=False)
+        assert status == 401 and got["www-authenticate"] == "Bearer" and b"papers" not in body
+
+
+def test_only_its_own_names_are_answered(server: Server) -> None:
+    for host in ("evil.example", f"evil.example:{server.port}", "127.0.0.1", f"127.0.0.2:{server.port}", ""):
+        assert server.request("GET", "/api/libraries", headers={"Host": host})[0] == 421
+    for host in (f"localhost:{server.port}", f"LOCALHOST:{server.port}", f"[::1]:{server.port}", server.host):
+        assert server.request("GET", "/api/libraries", headers={"Host": host})[0] == 200
+
+
+def test_pages_of_other_sites_are_refused_even_with_the_token(server: Server) -> None:
+    for origin in ("http://evil.example", "null", f"http://localhost:{server.port}", f"https://{server.host}"):
+        status, headers, _ = server.request("POST", "/api/search", {"query": "lease"}, {"Origin": origin})
+        assert status == 403 and not any(name.startswith("access-control") for name in headers)
+    for site in ("cross-site", "same-site"):  # another port is the same site
+        got = server.request("GET", "/api/libraries", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"})
+        assert got[0] == 403
+    assert server.request("POST", "/api/search", {"query": "x"}, {"Origin": f"http://{server.host}"})[0] == 200
+
+
+def test_a_preflight_is_refused(server: Server) -> None:
+    asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    status, headers, _ = server.request("OPTIONS", "/v1/chat/completions", headers=asked, token=False)
+    assert status == 403 and not any(name.startswith("access-control") for name in headers)
+
+
+def cookie_of(server: Server, path: str) -> tuple[int, str, dict[str, str]]:
+    status, headers, _ = server.request("GET", path, headers={"Accept": "text/html"}, token=False)
+    return status, headers.get("set-cookie", "").partition(";")[0], headers
+
+
+def test_a_browser_exchanges_the_token_for_a_cookie(server: Server) -> None:
+    status, cookie, headers = cookie_of(server, f"/?token={server.token}")
+    assert status == 303 and headers["location"] == "/" and server.token not in str(headers)
+    assert {"HttpOnly", "SameSite=strict"} <= set(headers["set-cookie"].split("; "))
+    assert server.request("GET", "/api/libraries", headers={"Cookie": cookie}, token=False)[0] == 200
+    # A cookie alone does nothing that a form of another site could ask for.
+    assert server.request("POST", "/api/search", {"query": "x"}, {"Cookie": cookie}, token=False)[0] == 401
+    own = {"Cookie": cookie, "Origin": f"http://{server.host}"}
+    assert server.request("POST", "/api/search", {"query": "x"}, own, token=False)[0] == 200
+    assert server.request("GET", "/api/libraries", headers={"Cookie": f"{cookie}0"}, token=False)[0] == 401
+
+
+def test_a_wrong_token_sets_no_cookie_and_is_not_repeated(server: Server) -> None:
+    status, cookie, _ = cookie_of(server, "/?token=wrong")
+    assert status == 401 and not cookie
+
+
+def test_a_link_from_another_site_leads_to_a_click(server: Server) -> None:
+    """Its strict cookie does not come along; nothing of the address becomes markup."""
+    headers = {"Accept": "text/html", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    status, _, body = server.request("GET", '/?read=a"><script>', headers=headers, token=False)
+    assert status == 200 and b"<a href=" in body and b"<script" not in body and b"papers" not in body
+
+
+def test_headers_protect_a_browser(server: Server) -> None:
+    for path, token in (("/api/libraries", True), ("/nothing", True), ("/", False)):
+        _, headers, _ = server.request("GET", path, token=token)
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy and "*" not in policy
+        assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == "no-store" and headers["cross-origin-resource-policy"] == "same-origin"
+        assert "server" not in headers
+
+
+def test_errors_are_pages_for_people_and_json_for_programs(server: Server) -> None:
+    person = server.request("GET", "/<b>", headers={"Accept": "text/html"})
+    assert person[0] == 404 and person[1]["content-type"].startswith("text/html") and b"<b>" not in person[2]
+    program = server.request("GET", "/api/nothing", headers={"Accept": "text/html"})
+    assert program[0] == 404 and json.loads(program[2])["error"]["message"]
+
+
+@pytest.mark.skipif(seccomp.machine() is None, reason="only Linux has the filter")
+def test_the_process_is_confined_and_listens_at_one_address(server: Server) -> None:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    assert "Seccomp:\t2" in status and "NoNewPrivs:\t1" in status
+    listening = [
+        line.split() for line in Path(f"/proc/{server.process.pid}/net/tcp").read_text().splitlines()[1:]
+        if line.split()[3] == "0A" and line.split()[1].endswith(f":{server.port:04X}")
+    ]  # fmt: skip
+    assert [line[1] for line in listening] == [f"0100007F:{server.port:04X}"]
+
+
+def test_a_token_file_is_made_for_its_owner_and_used_again(served_home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    for _ in range(2):
+        with serving(served_home, "-l", "papers", "--token-file", str(file)) as running:
+            token = file.read_text().strip()
+            assert token not in running.said and stat.S_IMODE(file.stat().st_mode) == 0o600
+            headers = {"Authorization": f"Bearer {token}"}
+            assert running.request("GET", "/v1/models", headers=headers, token=False)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--no-token"], "every user"),
+        (["--socket", "{tmp}/s", "--port", "1"], "exclude"),
+        (["--port", "{taken}"], "not free"),
+        (["--socket", "{tmp}/file"], "another file"),
+        (["--socket", "/tmp/s"], "others can write"),
+        (["--token-file", "{tmp}/open"], "others can read"),
+        (["--library", "nothing"], "nothing"),
+    ],
+)
+def test_it_does_not_start(served_home: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "open").write_text("a token of some length")
+    (tmp_path / "open").chmod(0o644)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        words = [word.format(tmp=tmp_path, taken=taken.getsockname()[1]) for word in arguments]
+        named = [] if "--library" in words else ["-l", "papers"]
+        named += [] if {"--port", "--socket"} & set(words) else ["--port", "0"]
+        done = subprocess.run(
+            command("serve", *named, *words), env=environment(served_home), capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+    assert done.returncode in (2, 3) and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_policy_forbids_it(served_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text("allow_server = false\n")
+    done = subprocess.run(
+        command("serve", "-l", "papers", "--port", "0"), capture_output=True, text=True, timeout=60, check=False,
+        env=environment(served_home, LOCALRAG_POLICY=str(tmp_path / "policy.toml")),
+    )  # fmt: skip
+    assert done.returncode == 9 and "allow_server" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Unix sockets")
+def test_a_unix_socket_is_its_owners(served_home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with serving(served_home, "-l", "papers", "--socket", str(path), "--no-token") as running:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        curl = ["curl", "-sS", "--unix-socket", str(path)]
+        got = subprocess.run([*curl, "http://localhost/api/libraries"], capture_output=True, check=True)
+        assert json.loads(got.stdout) == {"libraries": ["papers"]}
+        other = subprocess.run([*curl, "http://evil.example/api/libraries"], capture_output=True, check=True)
+        assert b"papers" not in other.stdout
+        os.kill(running.process.pid, signal.SIGKILL)  # it leaves its socket behind
+        running.process.wait()
+    with serving(served_home, "-l", "papers", "--socket", str(path)) as running:
+        assert running.end() == 0 and not path.exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_ends_it_in_the_middle_of_an_answer(served_home: Path, number: int, code: int) -> None:
+    with serving(served_home, "-l", "papers") as running:
+        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+        with running.connect() as client:
+            body = json.dumps({"question": "Say slowly when the lease ends.", "stream": True}).encode()
+            client.sendall(running.head("POST", "/api/ask", f"Content-Length: {len(body)}") + body)
+            while b"event: delta" not in client.recv(65536):
+                pass
+            workers = children.read_text().split() if children.exists() else []
+            assert running.end(number) == code
+        assert not any(Path(f"/proc/{worker}").exists() for worker in workers)

@@ -1,0 +1,170 @@
+"""OpenAI's protocol, asked by OpenAI's own package."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from server.running import Server, command, environment, serving
+
+pytestmark = pytest.mark.slow  # processes
+QUESTION = "When does the lease of Harbour House end?"
+ANSWER = "The lease of Harbour House ends on 14 March 2031 [1]."
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"http://{server.host}/v1", api_key=server.token, max_retries=0, timeout=60) as made:
+        yield made
+
+
+def said(*words: str) -> Any:
+    """Messages of the user and the assistant, in turns."""
+    return [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(words)]
+
+
+def test_models_name_libraries_and_modes(client: openai.OpenAI) -> None:
+    names = {model.id for model in client.models.list()}
+    assert {"localrag", "localrag/papers", "localrag/papers:survey", "localrag:exact", "localrag-embedder"} <= names
+    assert not any("secret" in name for name in names)
+    assert client.models.retrieve("localrag/papers:read").id == "localrag/papers:read"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("localrag/secret")
+
+
+def test_an_answer_cites_pages_of_this_server(client: openai.OpenAI, server: Server) -> None:
+    done = client.chat.completions.create(model="localrag/papers", messages=said(QUESTION))
+    message = done.choices[0].message
+    assert message.content == ANSWER and done.choices[0].finish_reason == "stop"
+    assert message.annotations is not None
+    cited = message.annotations[0].url_citation
+    assert message.content[cited.start_index : cited.end_index] == "[1]" and "p. 1" in cited.title
+    assert cited.url.startswith(f"http://{server.host}/?read=papers/")
+    full = (done.model_extra or {})["localrag"]
+    assert full["found"] and full["citations"][0]["quote"] in "The lease of Harbour House ends on 14 March 2031."
+    assert done.usage is not None and done.usage.total_tokens == done.usage.prompt_tokens + done.usage.completion_tokens
+
+
+def test_a_stream_of_content_is_the_checked_answer(client: openai.OpenAI) -> None:
+    whole = client.chat.completions.create(model="localrag/papers", messages=said(QUESTION)).choices[0].message
+    content = draft = ""
+    chunks = list(
+        client.chat.completions.create(
+            model="localrag/papers", messages=said(QUESTION), stream=True, stream_options={"include_usage": True}
+        )
+    )
+    for chunk in chunks[:-1]:
+        content += chunk.choices[0].delta.content or ""
+        draft += (chunk.choices[0].delta.model_extra or {}).get("reasoning_content") or ""
+    assert content == whole.content == ANSWER and draft == ANSWER.replace(" [1]", "")
+    last = chunks[-2]
+    assert last.choices[0].finish_reason == "stop" and len({chunk.id for chunk in chunks}) == 1
+    assert whole.annotations is not None
+    assert (last.choices[0].delta.model_extra or {})["annotations"] == [one.to_dict() for one in whole.annotations]
+    assert (last.model_extra or {})["localrag"]["answer"] == content
+    assert chunks[-1].choices == [] and chunks[-1].usage is not None and chunks[0].choices[0].delta.role == "assistant"
+
+
+def test_the_mode_in_the_name_and_the_extension_decide_how(client: openai.OpenAI) -> None:
+    def plan(model: str, **more: Any) -> dict[str, Any]:
+        done = client.chat.completions.create(model=model, messages=said(QUESTION), extra_body=more)
+        full: dict[str, Any] = (done.model_extra or {})["localrag"]
+        return full
+
+    assert plan("localrag/papers:retrieve")["plan"]["kind"] == "retrieve"
+    assert plan("localrag:survey")["plan"]["kind"] == "survey"
+    assert plan("localrag", localrag={"mode": "survey"})["plan"]["kind"] == "survey"
+    assert plan("localrag", localrag={"documents": ["lease*"]})["plan"]["signals"]["documents"] == 1
+    with pytest.raises(openai.BadRequestError):
+        plan("localrag", localrag={"unknown": 1})
+
+
+def test_fields_that_change_nothing_are_named(client: openai.OpenAI) -> None:
+    done = client.chat.completions.create(
+        model="localrag", temperature=0.1, top_p=0.5, seed=3, n=1, stop=None, tools=[],
+        messages=[{"role": "system", "content": "Answer as a pirate."}, *said(QUESTION)],
+    )  # fmt: skip
+    assert (done.model_extra or {})["localrag"]["ignored"] == ["seed", "temperature", "top_p", "messages: system"]
+    assert done.choices[0].message.content == ANSWER
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"n": 2}, {"tools": [{"type": "function", "function": {"name": "f"}}]}, {"logprobs": True}, {"stop": ["x"]},
+        {"response_format": {"type": "json_object"}}, {"stream_options": {"include_usage": True}}, {"max_tokens": 0},
+        {"messages": []}, {"messages": said("a", "b")}, {"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]},
+        {"messages": said("")}, {"modalities": ["audio"]},
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_refused(client: openai.OpenAI, more: dict[str, Any]) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(**{"model": "localrag", "messages": said(QUESTION), **more})
+    assert refused.value.type == "invalid_request_error" and refused.value.body
+
+
+def test_earlier_turns_complete_a_question(client: openai.OpenAI) -> None:
+    done = client.chat.completions.create(
+        model="localrag", messages=said("What is Harbour House?", "A house.", "When does its lease end?")
+    )
+    assert "Harbour House" in (done.model_extra or {})["localrag"]["looked_for"]
+
+
+@pytest.mark.parametrize(
+    "model", ["localrag/secret", "localrag/nothing", "gpt-4o", "localrag/papers:auto", "localrag-embedder", "localrag/"]
+)
+def test_other_models_are_not_found(client: openai.OpenAI, model: str) -> None:
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(model=model, messages=said("x"))
+
+
+def test_embeddings(client: openai.OpenAI) -> None:
+    packed = client.embeddings.create(model="localrag-embedder", input=["the lease", "a deposit"])
+    plain = client.embeddings.create(model="localrag-embedder", input="the lease", encoding_format="float")
+    assert packed.data[0].embedding == pytest.approx(plain.data[0].embedding, abs=1e-6) and len(packed.data) == 2
+    asked = client.embeddings.create(model="localrag-embedder:question", input=["the lease"] * 70)
+    assert len(asked.data) == 70 and [one.index for one in asked.data] == list(range(70))
+    size = len(plain.data[0].embedding)
+    assert (
+        len(client.embeddings.create(model="localrag-embedder", input="x", dimensions=size).data[0].embedding) == size
+    )
+    for wrong in ({"input": []}, {"input": [""]}, {"input": [[1, 2]]}, {"input": "x", "dimensions": 7}):
+        with pytest.raises(openai.BadRequestError):
+            client.embeddings.create(**{"model": "localrag-embedder", **wrong})
+
+
+def test_a_wrong_key_is_refused(server: Server) -> None:
+    other = openai.OpenAI(base_url=f"http://{server.host}/v1", api_key="wrong", max_retries=0)
+    with other, pytest.raises(openai.AuthenticationError):
+        other.models.list()
+
+
+def test_several_libraries_are_searched_together_or_one_by_one(served_home: Path) -> None:
+    with serving(served_home, "-l", "papers", "-l", "secret") as server:
+
+        def found(*libraries: str) -> set[str]:
+            got = server.json("POST", "/api/search", {"query": "code lease", "libraries": libraries})
+            return {one["library"] for one in got["passages"]}
+
+        assert found() == {"papers", "secret"} and found("secret") == {"secret"}
+
+
+@pytest.mark.model
+def test_a_real_model_answers(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.\n")
+    words = ["ingest", str(tmp_path / "lease.txt"), "--name", "papers"]
+    subprocess.run(command(*words, module="localrag"), env=environment(home), check=True, capture_output=True)
+    small = {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1", "LOCALRAG_ANSWER_TOKENS": "20"}
+    with serving(home, "-l", "papers", module="localrag", **small) as server:
+        client = openai.OpenAI(base_url=f"http://{server.host}/v1", api_key=server.token, max_retries=0)
+        with client:
+            chunks = list(client.chat.completions.create(model="localrag", messages=said(QUESTION), stream=True))
+            content = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+            assert content and (chunks[-1].model_extra or {})["localrag"]["answer"] == content
+            assert len(client.embeddings.create(model="localrag-embedder", input="lease").data[0].embedding) == 384

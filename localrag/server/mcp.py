@@ -146,6 +146,7 @@ class _Libraries:
 
     async def read_page(self, given: values.ReadPage, ctx: Context) -> values.PageText:
         (library,) = await self._begin(ctx, "read_page", [given.library])
+        await self._check([library], given.document)
         opened: Opened = await self._served.call("page", library, given.document, given.page)
         page, path, length = opened.page, opened.document.path, len(opened.page.text)
         if given.start > length:
@@ -171,12 +172,9 @@ class _Libraries:
 
     async def compare(self, given: values.Compare, ctx: Context) -> values.Compared:
         libraries = await self._begin(ctx, "compare", given.libraries)
-        paths = [one.document for one in await self._listed(libraries)]
-        for name in (given.old, given.new):  # never a file on the disk
-            if name not in paths:
-                raise NotFoundError(f"there is no document {name!r}", names.did_you_mean(name, paths, libraries[0]))
+        await self._check(libraries, given.old, given.new)  # never a file on the disk
         plain = await self._served.call("compare", given.old, given.new, libraries=libraries)
-        return await asyncio.to_thread(_compared, plain)
+        return await asyncio.to_thread(_compared, plain, given.most)
 
     async def _begin(self, ctx: Context, call: str, named: Sequence[str]) -> tuple[str, ...]:
         """Check the libraries of a call and record it; return them."""
@@ -185,6 +183,13 @@ class _Libraries:
         client = " ".join(f"{info.name} {info.version}".split())[:_MAX_CLIENT] if info else "a client without a name"
         await asyncio.to_thread(self._served.record, client, f"mcp {call}", libraries)
         return libraries
+
+    async def _check(self, libraries: Sequence[str], *documents: str) -> None:
+        """Raise NotFoundError unless these are exact paths of documents."""
+        paths = [one.document for one in await self._listed(libraries)]
+        for name in documents:
+            if name not in paths:
+                raise NotFoundError(f"there is no document {name!r}", names.did_you_mean(name, paths, libraries[0]))
 
     async def _listed(self, libraries: Sequence[str]) -> list[values.Listed]:
         found = []
@@ -217,7 +222,7 @@ class _Libraries:
         after = int(cursor) + _A_PAGE
         resources = [
             types.Resource(
-                name=one.document, title=one.title or None, uri=one.uri, mime_type="text/plain",
+                name=one.document, uri=one.uri, mime_type="text/plain",
                 description=f"page 1 of {one.pages}" if one.pages else None,
             )
             for one in found[int(cursor) : after]
@@ -227,7 +232,7 @@ class _Libraries:
     async def read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
         try:
             library, document, number = _parsed(params.uri)
-            await self._begin(ctx, "resources/read", [library])
+            await self._check(await self._begin(ctx, "resources/read", [library]), document)
             one: Opened = await self._served.call("page", library, document, number)
         except LocalragError as error:
             code = types.INVALID_PARAMS if isinstance(error, NotFoundError) else types.INTERNAL_ERROR
@@ -275,13 +280,13 @@ def _failed(text: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(type="text", text=text.strip())], is_error=True)
 
 
-def _compared(plain: dict[str, Any]) -> values.Compared:
+def _compared(plain: dict[str, Any], most: int) -> values.Compared:
     from localrag.redline.changes import Comparison
 
     compared: Comparison = protocol.from_plain(plain, Comparison)
     listed = compared.to_dict()
     sides = [(name, listed[name]) for name in ("old", "new")]
-    changes = listed["changes"][: values.MAX_CHANGES]
+    changes = listed["changes"][:most]
     return values.Compared(
         summary=compared.summary, alike=listed["alike"], left_out=len(listed["changes"]) - len(changes),
         changes=[msgspec.convert(one, values.Change) for one in changes],

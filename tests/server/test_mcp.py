@@ -116,6 +116,14 @@ async def test_compare_says_what_changed_with_spans(served: Served) -> None:
     assert "200" in "The rent is 200 euros a month."[span["start"] : span["end"]]
 
 
+async def test_compare_returns_as_many_changes_as_asked_for(served: Served, shelf: Callable[..., Any]) -> None:
+    old, new = (" ".join(f"Clause {n} has {n + more} days.\n\n" for n in range(1, 9)) for more in (10, 30))
+    shelf("long", {"a.txt": old, "b.txt": new})
+    here = Served(served.settings, served.engine, ("long",))
+    result = (await call(here, "compare", old="a.txt", new="b.txt", most=3)).structured_content
+    assert len(result["changes"]) == 3 and result["left_out"] > 0
+
+
 async def test_compare_reads_no_file_on_the_disk(served: Served, tmp_path: Any, monkeypatch: Any) -> None:
     (tmp_path / "here.txt").write_text("The rent is 300 euros a month.")
     monkeypatch.chdir(tmp_path)
@@ -153,6 +161,7 @@ async def test_instructions_in_documents_are_marked_as_data(served: Served) -> N
         ("search", {"query": "x", "libraries": ["../secret"]}, "leases"),
         ("read_page", {"library": "secret", "document": "other.txt"}, "leases"),
         ("read_page", {"library": "leases", "document": "nothing.txt"}, "nothing.txt"),
+        ("read_page", {"library": "leases", "document": "letters/*"}, "no document"),
         ("read_page", {"library": "leases", "document": "lease.pdf", "page": 3}, "2 pages"),
         ("read_page", {"library": "leases", "document": "lease.pdf"}, "2 pages"),
         ("read_page", {"library": "leases", "document": "lease.pdf", "page": 2, "start": 999}, "70 characters"),
@@ -229,10 +238,11 @@ class Slow:
     """Reads a prompt and writes without end, until it is stopped."""
 
     def __init__(self, kind: str = "retrieve") -> None:
-        self.kind, self.running, self.ended = kind, 0, threading.Event()
+        self.kind, self.running, self.began, self.ended = kind, 0, threading.Event(), threading.Event()
 
     def ask(self, question: str, *, stop: Callable[[], bool], **how: Any) -> Iterator[Any]:
         self.running += 1
+        self.began.set()
         try:
             plan = Plan(self.kind, "")  # type: ignore[arg-type]
             yield Planned(plan)
@@ -268,9 +278,10 @@ async def test_a_cancelled_question_stops_and_the_next_is_answered(settings: Set
     engine = Slow()
     async with client(Served(settings, engine, ("leases",))) as one:  # type: ignore[arg-type]
         asking = asyncio.create_task(one.call_tool("ask", {"question": "endless"}))
+        assert await asyncio.to_thread(engine.began.wait, 30)
         waiting = asyncio.create_task(one.call_tool("ask", {"question": "short"}))
         await asyncio.sleep(0.5)
         assert engine.running == 1, "questions take turns"
         asking.cancel()
-        assert await asyncio.to_thread(engine.ended.wait, 1)
+        assert await asyncio.to_thread(engine.ended.wait, 2)
         assert (await waiting).structured_content["answer"] == "Yes."

@@ -177,6 +177,9 @@ def _offline(settings: Settings) -> Iterator[Seen]:
             yield "info", f"{layer.name} is off: {layer.reason}", ""
         else:
             yield "warning", f"{layer.name} is off: {layer.reason}", _CONFINE
+    if all(one.allow_server for one in policy.active()):
+        door = "one address of this machine, or a Unix socket, for those who have its token"
+        yield "info", f"`localrag serve` opens a door while it runs: {door}", ""
 
 
 def _machine(settings: Settings) -> Iterator[Seen]:

@@ -39,7 +39,8 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
 
     Tries connections, name look-ups, other files and other processes from Python, native code and started programs:
     in a process confined as `localrag ask` is, and in an unconfined one, to see that they would work. All targets are
-    on this machine.
+    on this machine. The process has a socket that listens, as `localrag serve` has: the one open door, for those on
+    this machine who have its token.
 
     A key of this machine signs the report. The signature shows that the report was not changed, not that the machine
     is honest. Exit code 1 means that something got through, or was refused by another layer than the one in charge;

@@ -2,8 +2,9 @@
 
 An attempt that returns got through; one that raises was refused. What would leave the machine if nothing refused it
 (a name look-up) is then not tried, and counts as "open". Run as a module, this is the process under test: it confines
-itself as `localrag ask` does, makes every attempt, reads documents and answers, and makes every attempt again; or it
-confines itself as a reader of documents does, and makes the attempts of a reader.
+itself as `localrag ask` does, with a socket that listens as that of `localrag serve`, makes every attempt, reads
+documents and answers, and makes every attempt again; or it confines itself as a reader of documents does, and makes the
+attempts of a reader.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,6 +53,7 @@ class Target:
     outside: Path
     inside: Path
     inherited: int  # a Unix socket
+    listener: socket.socket | None = None  # what `localrag serve` keeps open
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,15 @@ def _python_unix(target: Target) -> None:
         raise _Ended("absent", "Python on Windows has no Unix sockets")
     with socket.socket(socket.AF_UNIX) as mine:
         mine.connect(target.unix)
+
+
+def _from_listener(target: Target) -> None:
+    if target.listener is None or not hasattr(socket, "MSG_FASTOPEN"):
+        raise _Ended("absent", "only Linux sends with a socket that listened")
+    with target.listener.dup() as mine:
+        with suppress(OSError):  # the second time it listens no more
+            mine.shutdown(socket.SHUT_RDWR)
+        mine.sendmsg([b"x"], [], socket.MSG_FASTOPEN, ("127.0.0.1", target.port))
 
 
 def _hub(target: Target) -> None:
@@ -339,6 +350,7 @@ ATTEMPTS = (
         "a connection within this machine", "python", "seccomp",
         lambda at: socket.create_connection(("127.0.0.1", at.port), timeout=5).close(),
     ),
+    Attempt("a connection by the socket that `serve` keeps", "python", "seccomp", _from_listener),
     Attempt("another program's Unix socket", "python", "seccomp", _python_unix),
     Attempt("a Unix socket that was open before", "python", "any", lambda at: os.write(at.inherited, b"x")),
     Attempt("TCP", "native", "seccomp", _sends(2, 1, "connect", lambda at: (_loopback(at), 16))),
@@ -436,7 +448,10 @@ def main() -> None:
         os._exit(0)
     if not order["control"]:
         offline.close_sockets()
-        offline.confine(without=order["without"])
+    listener = socket.create_server(("127.0.0.1", 0))
+    target = replace(target, listener=listener)
+    if not order["control"]:
+        offline.confine(without=order["without"], listener=listener)
         if "files" not in order["without"]:
             sandbox.make_library_folder(settings, _LIBRARY)
             sandbox.restrict(settings, [_LIBRARY], reads=[Path(order["documents"])], without=order["without"])

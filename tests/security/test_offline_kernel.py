@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import struct
 import subprocess
 import sys
@@ -83,7 +84,7 @@ def run(name: str, number: int, *arguments: int, arch: int | None = None, kind: 
 # Calls that no list of localrag names: x86-64, 64-bit ARM.
 OTHERS = {
     "execve": (59, 221), "kill": (62, 129), "mkdirat": (258, 34), "unlinkat": (263, 35), "linkat": (265, 37),
-    "symlinkat": (266, 36), "renameat2": (316, 276), "ftruncate": (77, 46), "sendmsg": (46, 211), "bind": (49, 200),
+    "symlinkat": (266, 36), "renameat2": (316, 276), "ftruncate": (77, 46), "bind": (49, 200),
     "listen": (50, 201), "setsid": (112, 157), "chdir": (80, 49),
 }  # fmt: skip
 
@@ -109,6 +110,9 @@ def test_the_filter_refuses_connecting_addresses_and_typing(name: str) -> None:
     assert run(name, call("sendto"), 3, 0x7FFF0000, 1, 0, 0) == ALLOW
     assert run(name, call("sendto"), 3, 0x7FFF0000, 1, 0, 0x7FFF0000) == REFUSE
     assert run(name, call("sendto"), 3, 0x7FFF0000, 1, 0, 0x7FFF << 32) == REFUSE
+    assert run(name, call("sendmsg"), 3, 0x7FFF0000, 0x4000) == run(name, call("sendmmsg"), 3, 0, 1, 0x4000) == ALLOW
+    assert run(name, call("sendmsg"), 3, 0x7FFF0000, 0x20004000) == REFUSE  # TCP Fast Open
+    assert run(name, call("sendmmsg"), 3, 0x7FFF0000, 1, 0x20000000) == REFUSE
     assert run(name, call("ioctl"), 0, 0x5412) == run(name, call("ioctl"), 0, 0x541C) == REFUSE
     assert run(name, call("ioctl"), 0, 0x5412 | 1 << 32) == REFUSE
     assert run(name, call("ioctl"), 0, 0x5413) == ALLOW  # the size of the terminal
@@ -261,6 +265,22 @@ print(listener.accept()[1][0], seccomp.holds())
 print(attempt(lambda: socket.socket()))
 """)
     assert shown.splitlines() == ["True", "127.0.0.1 True", "EACCES"]
+
+
+@linux
+def test_a_listener_cannot_be_made_a_connection() -> None:
+    """By TCP Fast Open, which neither `connect` nor Landlock's limit on TCP sees."""
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        shown = child(f"""
+listener = socket.create_server(("127.0.0.1", 0))
+offline.confine(listener=listener)
+listener.shutdown(socket.SHUT_RDWR)
+print(attempt(lambda: listener.sendmsg([b"secret"], [], socket.MSG_FASTOPEN, ("127.0.0.1", {outside.getsockname()[1]}))))
+""")
+        assert shown == "EACCES\n"
+        outside.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            outside.accept()
 
 
 @linux

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
 import pty
 import re
@@ -19,6 +20,7 @@ import sys
 import termios
 import threading
 import time
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -187,6 +189,38 @@ def test_a_worker_that_stays_reaches_nobody_and_is_reached_by_the_next_ask(
     assert outward((tmp_path / "1").read_text()) == []
     (connected,) = outward(second)
     assert connected.startswith("connect(") and f'sun_path="{short}/running/' in connected
+
+
+@pytest.mark.model
+def test_a_server_has_one_socket_made_before_it_is_confined(
+    tmp_path: Path, home: Path, environment: dict[str, str]
+) -> None:
+    (tmp_path / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.\n")
+    command = [sys.executable, "-m", "localrag"]
+    subprocess.run([*command, "ingest", str(tmp_path / "lease.txt"), "--name", "papers"], env=environment, check=True)
+    strace = ["strace", "-f", "-qq", "-e", "trace=%network,io_uring_setup,seccomp", "-e", "signal=none"]
+    words = ["serve", "-l", "papers", "--port", "0", "--token-file", str(tmp_path / "token")]
+    with subprocess.Popen(
+        [*strace, "-o", str(tmp_path / "trace"), *command, *words], env=environment, stderr=subprocess.PIPE, text=True
+    ) as traced:
+        assert traced.stderr is not None
+        said = "".join(iter(traced.stderr.readline, "Ctrl-C ends it.\n"))
+        address = re.search(r"http://\S+/v1", said)
+        assert address is not None, said
+        for path, body in (("chat/completions", {"model": "localrag", "messages": [{"role": "user", "content": "Lease?"}]}),
+                           ("embeddings", {"model": "localrag-embedder", "input": "lease"})):  # fmt: skip
+            headers = {"Authorization": f"Bearer {(tmp_path / 'token').read_text().strip()}"}
+            asked = urllib.request.Request(f"{address[0]}/{path}", json.dumps(body).encode(), headers)
+            with urllib.request.urlopen(asked, timeout=LASTING) as answered:
+                assert answered.status == 200
+        children = Path(f"/proc/{traced.pid}/task/{traced.pid}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGTERM)
+        assert traced.wait(LASTING) == 0
+    before, filter_, after = (tmp_path / "trace").read_text().partition(" seccomp(")
+    assert filter_ and [line.partition("(")[0] for line in outward(before)] == ["socket", "bind"]
+    assert 'sin_addr=inet_addr("127.0.0.1")' in outward(before)[1]
+    accepted = outward(after)
+    assert accepted and all(re.match(r"accept4?\(.*inet_addr\(\"127\.0\.0\.1\"\)", line) for line in accepted)
 
 
 @pytest.mark.parametrize(

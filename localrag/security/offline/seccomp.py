@@ -1,7 +1,8 @@
 """Linux: kernel filters of system calls on the whole process, its threads and its children, for good.
 
-Every confined process is refused sockets but Unix streams; `connect` and `sendto` with an address, since Unix sockets
-lead to programs with a network; the kernel's keyring, which looks names up; io_uring, namespaces, mounts, shared memory
+Every confined process is refused sockets but Unix streams; `connect`, `sendto` with an address and TCP Fast Open, which
+makes a connection of a socket that listened, since Unix sockets and this machine's ports lead to programs with a
+network; the kernel's keyring, which looks names up; io_uring, namespaces, mounts, shared memory
 and other processes; typing into the terminal; calls of another architecture (32 bit, x32), whose numbers mean something
 else. Where files are limited, rights and owners cannot be changed. Readers may only make the calls of a list
 (`syscalls.toml`). Limits: open sockets keep working, so `sockets` finds them first; a program outside can hand over an
@@ -34,6 +35,7 @@ _TCGETS, _TIOCSTI, _TIOCLINUX, _FIONREAD, _FIONBIO, _FIOCLEX = 0x5401, 0x5412, 0
 _FLAGS = (0x40086602, 0x40046602, 0x401C5820)  # ioctl: attributes such as immutable
 _DESCRIPTOR_FLAGS = (0, 1, 2, 3, 4, 1030)  # fcntl: copies and flags of descriptors
 _WRITABLE = 2  # access
+_FAST_OPEN = 0x20000000  # flag of sendmsg: connect and send; Landlock does not see it
 _THREAD, _NAMESPACES = 0x00010000, 0x7E020000  # flags of clone
 
 Instruction = tuple[int, int, int, int]
@@ -119,11 +121,18 @@ def _checked(kind: Filter) -> dict[str, list[Instruction]]:
         "socket": opening,
         "socketpair": opening,
         "sendto": [*_is_zero(4), _REFUSE, _PERMIT],
+        "sendmsg": _without(2, _FAST_OPEN),
+        "sendmmsg": _without(3, _FAST_OPEN),
         "ioctl": _one_of(1, (_TIOCSTI, _TIOCLINUX), _REFUSE, _PERMIT),
-        "clone": [(_LOAD, 0, 0, _argument(0)), (_AND, 0, 0, _NAMESPACES), (_EQUAL, 1, 0, 0), _REFUSE, _PERMIT],
+        "clone": _without(0, _NAMESPACES),
         "clone3": [_UNKNOWN],  # its flags are in memory, which a filter cannot read
         "prlimit64": [*_is_zero(0), _REFUSE, _PERMIT],  # its own limits only
     }
+
+
+def _without(position: int, flags: int) -> list[Instruction]:
+    """Permit a call whose argument has none of these flags."""
+    return [(_LOAD, 0, 0, _argument(position)), (_AND, 0, 0, flags), (_EQUAL, 1, 0, 0), _REFUSE, _PERMIT]
 
 
 def _one_of(

@@ -61,6 +61,17 @@ def test_another_build_has_the_same_bytes(release: ModuleType, built: list[Path]
     assert [release.sha256(path) for path in again] == [release.sha256(path) for path in built]
 
 
+def test_the_source_archive_builds_the_same_wheel(release: ModuleType, built: list[Path], tmp_path: Path) -> None:
+    wheel, archive = sorted(built, key=lambda path: path.suffix != ".whl")
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "dist"]
+    environ = {**os.environ, "SOURCE_DATE_EPOCH": release.commit_time()}
+    subprocess.run(command, cwd=folder, env=environ, check=True, capture_output=True)
+    assert release.sha256(tmp_path / "dist" / wheel.name) == release.sha256(wheel)
+
+
 @pytest.fixture
 def signed(release: ModuleType, built: list[Path], tmp_path: Path) -> Path:
     """A folder with the files of a release, their signed checksums, and the signer's line `signers`."""

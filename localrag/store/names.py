@@ -273,6 +273,8 @@ def named(paths: Collection[str], globs: Sequence[str]) -> set[str]:
 
 def did_you_mean(given: str, there: Sequence[str], library: str) -> str:
     """A hint for a path that does not exist: the nearest that does, or how to list them."""
-    near = difflib.get_close_matches(given, there, 1, 0.3)
+    stems = {PurePath(path).stem.casefold(): path for path in there}  # endings make any two names alike
+    stem = PurePath(given).stem.casefold()
+    near = [one for one in stems if stem and stem in one] or difflib.get_close_matches(stem, stems, 1)
     plain = not any(sign in given for sign in "*?[")
-    return f"Did you mean {near[0]!r}?" if near and plain else f"List them with: localrag status {library}"
+    return f"Did you mean {stems[near[0]]!r}?" if near and plain else f"List them with: localrag status {library}"

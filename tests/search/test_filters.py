@@ -137,6 +137,7 @@ def test_a_filter_need_fit_in_one_library_only(made: Made) -> None:
         ({"documents": ["notes.txt"], "until": "2024-01"}, "1 document matching 'notes.txt', but none dated 2024-01 or earlier. None of them has a known date."),
         ({"folder": "lease"}, "Did you mean 'leases'?"),
         ({"documents": ["nots.txt"]}, "Did you mean 'notes.txt'?"),
+        ({"documents": ["xyzzy.txt"]}, "List them with"),
         ({"folder": "leases", "types": ["mail"]}, "3 documents in the folder 'leases', but none of the type mail. Types that are there: pdf (2), docx (1)."),
         ({"types": ["pdf"], "sender": "bob"}, "but none from 'bob'. Authors and senders that are there: Jane Doe, Ann Ox."),
         ({"types": ["pdf"], "sender": "doe", "pages": (10, None)}, "1 document of the type pdf and from 'doe', but none with pages from 10 on. The longest has 9 pages."),

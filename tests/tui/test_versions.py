@@ -137,6 +137,15 @@ async def test_the_help_opens_and_the_keyboard_stays_in_the_list():
         await until(pilot, lambda: isinstance(pilot.app.screen, VersionsScreen) and pilot.app.screen._change == 1)
 
 
+async def test_a_missing_file_is_named_and_the_conversation_stays():
+    async with world().app().run_test(size=SIZE, notifications=True) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, "/compare msa-v1.pdf nosuch.docx")
+        await see(pilot, "nosuch.docx")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ChatScreen))
+        await see(pilot, "no document matches 'nosuch.docx'")
+
+
 async def test_escape_cancels_and_a_comparison_that_is_left_shows_nothing():
     gate = Gate()
     made = world(comparing=gate)

@@ -2,7 +2,7 @@
 
 A clause begins at a heading that a reader recognises, or at the next number of the contract ("4. Service charge").
 Titles, recitals, definitions, signatures and what is attached become no items. A clause whose first sentence states one
-period, amount or percentage expects it; of any other it is asked whether it is there. Limits: English headings.
+period, amount or percentage, or a limit, expects it; of any other it is asked whether it is there. English headings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from itertools import pairwise
 
 from localrag.answer import values
 from localrag.answer.review import positions
-from localrag.answer.review.playbook import Item, ItemType, Playbook
+from localrag.answer.review.playbook import Expect, Item, ItemType, Playbook
+from localrag.answer.values import Value
 from localrag.errors import ReadError
 from localrag.ingest.readers.pdf_text import running_lines
 from localrag.quantities import phrases
@@ -34,8 +35,10 @@ _NUMBERED = re.compile(
     r"(?:^|(?<=[.;:”\")] ))[ \t#]{0,9}(?P<number>\d{1,2})\.?[ \t]{1,8}(?P<title>[A-Z][^.:\n]{2,70}?)"
     r"(?=[.:]\s|[ \t]{0,9}\n|[ \t]{1,8}(?:\d{1,2}\.\d|(?:The|This|All|Any|Each|Either|No|If|In)\b))", re.M,
 )  # fmt: skip
-_ATTACHED, _FORMAL = phrases("localrag.answer", "review", "attached", "formal")
-_MIN_CLAUSE, _MAX_LIKE, _MAX_FALLBACK, _MAX_ITEMS, _MAX_WORDS = 60, 300, 600, 40, 5
+_ATTACHED, _FORMAL, _AT_LEAST, _AT_MOST = phrases(
+    "localrag.answer", "review", "attached", "formal", "at_least", "at_most"
+)
+_MIN_LETTERS, _MAX_LIKE, _MAX_FALLBACK, _MAX_ITEMS, _MAX_WORDS, _MAX_FIGURE = 15, 300, 600, 40, 5, 50
 # Numbered titles, how far a number is from the one before, and characters between: more than in a list of contents.
 _MIN_CHAIN, _MAX_STEP, _MIN_STEP, _MAX_STARTS = 3, 2, 20, 50
 
@@ -73,7 +76,7 @@ def clauses(pages: Sequence[Page]) -> Iterator[tuple[str, str]]:
             return  # from here on come schedules
         first = text.find(name, at)
         words = " ".join(text[at if first < 0 else first + len(name) : end].split()).lstrip(" .:")
-        if name and len(words) >= _MIN_CLAUSE and not _FORMAL.match(name) and not _ATTACHED.match(heads[at]):
+        if name and _is_long(words) and not _FORMAL.match(name) and not _ATTACHED.match(heads[at]):
             taken += 1
             yield name.capitalize() if name.isupper() else name, words
 
@@ -94,7 +97,7 @@ def _chain(text: str) -> dict[int, str]:
 
 def _item(item_id: str, name: str, text: str) -> Item:
     spans = sentences(text)
-    first = next((text[start:end] for start, end in spans if end - start >= _MIN_CLAUSE), text)
+    first = next((text[start:end] for start, end in spans if _is_long(text[start:end])), text)
     kinds: tuple[ItemType, ...] = ("duration", "money", "percent")
     stated = [kind for kind in kinds for _ in range(positions.stated(kind, first))]
     kind = stated[0] if len(stated) == 1 else "yes/no"
@@ -103,8 +106,23 @@ def _item(item_id: str, name: str, text: str) -> Item:
     whole = max((end for _, end in spans if end <= _MAX_FALLBACK), default=0)
     return Item(
         item_id, _ASKS[kind].format(name), kind, name, like=(_unlabelled(first)[:_MAX_LIKE],),
-        expect=positions.shown(found) if found else True, fallback=_unlabelled(text[:whole]),
+        expect=_expected(found, first) if found else True, fallback=_unlabelled(text[:whole]),
     )  # fmt: skip
+
+
+def _expected(value: Value, text: str) -> Expect | str:
+    """Return the position that a text takes: its value, or the limit that it sets with it."""
+    shown = positions.shown(value)
+    for limits, expect in ((_AT_LEAST, Expect(at_least=shown)), (_AT_MOST, Expect(at_most=shown))):
+        for limit in limits.finditer(text):
+            after = values.read(value.type, text[limit.end() : limit.end() + _MAX_FIGURE])
+            if after is not None and after.measured == value.measured:
+                return expect
+    return shown
+
+
+def _is_long(text: str) -> bool:
+    return sum(map(str.isalpha, text)) >= _MIN_LETTERS
 
 
 def _unlabelled(text: str) -> str:

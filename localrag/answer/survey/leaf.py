@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from localrag.answer import prompts
 from localrag.answer.survey.leaf_question import LeafQuestion
-from localrag.answer.values import Field, Type, Value, grammar, states
+from localrag.answer.values import Field, Type, Value, grammar, read, states
 from localrag.answer.verify.citations import cite, cite_span, nearest, terms
 from localrag.answer.verify.locate import Folded, fold, locate, within
 from localrag.events import Delta
@@ -343,15 +343,17 @@ def _checked(question: LeafQuestion, nothing: Leaf, passages: Sequence[Passage],
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # Cut off by the token limit: what there is of it is no answer.
         return nothing
-    if not found or (question.kind == "existence" and answer.strip(" .").lower() == "no"):
+    first = re.split(r"[.,;:]", answer)[0].strip()
+    judged = read("yes/no", first) if question.kind == "existence" and " " not in first else None
+    if not found or (judged is not None and judged.form == "false"):
         return nothing
     citation = located(quote, passages)
     dropped = bool(quote) and citation is None
     if question.required and not _beside(question.required, citation, passages):
         citation = next((at for name in question.required if (at := located(name, passages, sentence=True))), None)
     citation = citation or supported(answer, question.text, passages)
-    if question.kind == "existence":
-        answer = answer or "yes"
+    if question.kind == "existence" and (not answer or (judged is not None and first == answer.rstrip("."))):
+        answer = "yes"  # whatever word for it the model has
     return replace(nothing, found=True, answer=answer, citation=citation, dropped=dropped)
 
 

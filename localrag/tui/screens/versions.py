@@ -99,6 +99,9 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
             compared, self._clauses = await self.app.lanes["pages"].result(compare)
         except LocalragError as error:
             self._finish([f"! {error_line(error)}"])
+            if self.is_current:
+                self.app.notify(error_line(error), severity="error", timeout=10, markup=False)
+                self.dismiss()
             return
         self._compared = compared
         self._results.lines = [Line({"number": n}, _cells(one), None) for n, one in enumerate(compared.changes)]
@@ -294,7 +297,8 @@ def _letters(text: str) -> str:
 async def ask_for_other(app: LocalragApp, named: Sequence[str], libraries: Sequence[str]) -> Sequence[str]:
     """Ask which other version of a document to compare with it; return both, the older first, or none."""
     if len(named) != 1:
-        raise UsageError("two documents are compared", 'Put a name with spaces in quotes: /compare "OLD" "NEW"')
+        hint = 'Quote names with spaces: /compare "OLD" "NEW". Three: localrag compare BASE THEIRS OURS, in a terminal.'
+        raise UsageError("two documents are compared", hint)
     listed = await app.lanes["pages"].result(lambda: app.core.engine.drafts(named[0], libraries=libraries))
     paths = [path for path, _ in listed] or [*named]
     one = next((path for path in paths if named[0] in (path, path.rpartition("/")[2])), paths[-1])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from localrag.answer.review import draft, playbook
+from localrag.answer.review.playbook import Expect
 from localrag.errors import ReadError
 from localrag.ingest.readers.headings import find_headings
 from localrag.types import Heading, Page
@@ -34,6 +35,24 @@ def test_clauses_whose_headings_a_reader_missed_are_found_by_their_numbers() -> 
         f"Made today: 1. Grant of Rights 1.1 {FILL} 2. Fees; Taxes. {FILL} 3. Notices All notices are in writing. {FILL}"
     )
     assert drafted(run_on) == ["Grant of Rights", "Fees; Taxes", "Notices"]
+
+
+def test_a_clause_of_one_line_is_an_item() -> None:
+    text = "Supply\n1. Goods. The Seller sells bottles.\n2. Insurance. Neither party insures the goods.\n3. Law. Belgian law governs it.\n"
+    assert drafted(page(text)) == ["Goods", "Insurance", "Law"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expect"),
+    [
+        ("insurance of at least EUR 5,000 a year", Expect(at_least="5,000 EUR")),
+        ("after the term notice of no fewer than thirty (30) days", Expect(at_least="30 days")),
+        ("interest that shall not exceed 4% a year", Expect(at_most="4 %")),
+    ],
+)
+def test_a_limit_of_the_model_contract_is_one_of_the_position(words: str, expect: object) -> None:
+    text = f"1. One\n{FILL}\n2. Two\n{FILL}\n3. Three\nThe Supplier shall give the Client {words} and nothing else.\n"
+    assert draft.from_pages([page(text)], "Model").items[2].expect == expect
 
 
 def test_contents_lists_schedules_and_formal_clauses_become_no_items() -> None:

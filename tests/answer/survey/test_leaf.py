@@ -155,9 +155,13 @@ def test_what_is_no_answer_in_the_shape_counts_as_nothing_found() -> None:
 
 
 def test_a_written_no_takes_the_yes_back() -> None:
-    for answer, found in (("No.", False), ("No renewal without notice", True)):
+    for answer, shown in (
+        ("No.", ""), ("false", ""), ("No, it does not renew.", ""), ("No renewal without notice", "No renewal without notice"),
+        ("True", "yes"), ("", "yes"), ("Yes, each year", "Yes, each year"),
+    ):  # fmt: skip
         model = Sure(shares={"year": 0.8}, script=[("", reply(answer=answer))])
-        assert run(RENEWS, Material(passages("It renews each year.")), model).found is found
+        made = run(RENEWS, Material(passages("It renews each year.")), model)
+        assert (made.found, made.answer) == (bool(shown), shown)
 
 
 def test_a_document_without_text_is_not_put_before_the_model() -> None:

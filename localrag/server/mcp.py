@@ -56,11 +56,12 @@ async def serve(served: Served) -> None:
     server = server_of(served)
     try:
         async with stdio_server() as (incoming, outgoing):
-            await server.run(incoming, outgoing, server.create_initialization_options())
+            try:
+                await server.run(incoming, outgoing, server.create_initialization_options())
+            finally:
+                served.engine.close()  # before anything waits for a thread: of a call, or of standard input
     except* BrokenPipeError:
-        pass  # the client is gone in the middle of an answer
-    finally:
-        served.engine.close()  # before the event loop waits for calls in progress
+        pass  # the client left in the middle of an answer
 
 
 def server_of(served: Served) -> Server[Any]:
@@ -104,9 +105,10 @@ class _Libraries:
             raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r:.100}")
         try:
             given = msgspec.convert(params.arguments or {}, _TOOLS[params.name][0], strict=False)
-            result: values.Result = await getattr(self, params.name)(given, ctx)
         except msgspec.ValidationError as error:
             return _failed(f"{str(error)[:500]}. The tool's input schema says what it takes.")
+        try:
+            result: values.Result = await getattr(self, params.name)(given, ctx)
         except LocalragError as error:
             return _failed(f"{error.message}. {error.hint}")
         text = types.TextContent(type="text", text=await asyncio.to_thread(values.text_of, result))

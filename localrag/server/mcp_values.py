@@ -5,7 +5,7 @@ Offsets are half-open code-point offsets into the text of the page (`start`, `en
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -268,10 +268,7 @@ def _part(one: Passage) -> tuple[str, str, str]:
 
 
 def answered(answer: Answer) -> Answered:
-    rows: list[Row] = []
-    for row in answer.table:
-        known = {name: value for name, value in row.items() if name in Row.__struct_fields__ and name != "fields"}
-        rows.append(msgspec.convert({**known, "fields": {k: row[k] for k in row if k not in known}}, Row))
+    rows = [_row(row) for row in answer.table]
     parts = [*map(_part, answer.passages)]
     parts += [(one.document, one.place, one.quote) for one in (*answer.citations, *answer.nearest)]
     parts += [(row.document, row.place, row.quote) for row in rows]
@@ -284,6 +281,14 @@ def answered(answer: Answer) -> Answered:
         rows=rows, mode=answer.plan.kind, reason=answer.plan.reason, model=answer.model,
         instructions_found=suspicious(parts),
     )  # fmt: skip
+
+
+def _row(row: Mapping[str, Any]) -> Row:
+    known = {name: row[name] for name in Row.__struct_fields__ if name in row}
+    try:
+        return msgspec.convert({**known, "fields": {name: row[name] for name in row if name not in known}}, Row)
+    except msgspec.ValidationError:  # the question has a column that is called as one of these
+        return Row(fields=dict(row))
 
 
 def listed(library: str, document: Document) -> Listed:

@@ -16,6 +16,7 @@ from mcp_types import Implementation
 
 from localrag.events import Answered, Delta, Planned, PromptRead, Surveyed
 from localrag.security import audit
+from localrag.server import mcp_values as values
 from localrag.server.mcp import server_of
 from localrag.server.served import Served
 from localrag.settings import Settings
@@ -101,6 +102,13 @@ async def test_a_survey_returns_a_row_for_each_document(served: Served) -> None:
     rows = result.structured_content["rows"]
     assert {row["document"] for row in rows} == {"lease.pdf", "letters/old.txt", "letters/new.txt"}
     assert all(row["quote"] == "" or row["start"] is not None for row in rows)
+
+
+def test_a_row_may_have_columns_of_any_name() -> None:
+    rows = ({"document": "a", "found": "1923", "fields": 1}, {"document": "b", "page": 2, "party": "X"})
+    answer = values.answered(Answer("?", "", True, Plan("survey", ""), table=rows))
+    assert answer.rows[0].fields == rows[0]
+    assert (answer.rows[1].document, answer.rows[1].page, answer.rows[1].fields) == ("b", 2, {"party": "X"})
 
 
 async def test_a_survey_of_more_documents_than_allowed_is_refused(served: Served, models: FakeModels) -> None:

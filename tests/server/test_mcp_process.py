@@ -76,7 +76,7 @@ def pipes(leases: None) -> Iterator[Pipes]:
     one = Pipes("--library", "leases")
     yield one
     one.process.kill()
-    one.process.communicate()
+    one.process.wait()
 
 
 def test_nonsense_harms_nothing_and_the_end_of_input_ends_it(pipes: Pipes) -> None:
@@ -103,6 +103,18 @@ def test_it_and_its_worker_end_at_a_signal_or_when_the_client_leaves(pipes: Pipe
         pipes.process.send_signal(sent)
     assert pipes.process.wait(30) == code
     assert not Path(f"/proc/{worker}").exists()
+
+
+@linux
+def test_a_client_that_reads_nothing_more_ends_it(pipes: Pipes) -> None:
+    pipes.begin()
+    assert pipes.process.stdout is not None and pipes.process.stdin is not None
+    pipes.process.stdout.close()
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_documents", "arguments": {}}}
+    pipes.send(json.dumps(call).encode())
+    pipes.process.stdin.close()
+    assert pipes.process.wait(30) == 0
+    assert pipes.process.stderr is not None and b"Traceback" not in pipes.process.stderr.read()
 
 
 def test_a_policy_forbids_it(leases: None, tmp_path: Path) -> None:

@@ -44,6 +44,12 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other(built: list[Path
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in names if not re.match(r"localrag-[^/]+\.(dist-info|data)/", name)} == package_files()
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+    share = {name.split("/data/share/")[1] for name in names if ".data/" in name}
+    assert {
+        "man/man1/localrag-ask.1",
+        "bash-completion/completions/localrag",
+        "systemd/user/localrag-warm@.timer",
+    } < share
 
 
 def test_the_source_archive_holds_the_package_and_examples_alone(built: list[Path]) -> None:
@@ -51,8 +57,9 @@ def test_the_source_archive_holds_the_package_and_examples_alone(built: list[Pat
     with tarfile.open(archive) as opened:
         names = {name.split("/", 1)[1] for name in opened.getnames()}
     assert package_files() <= names and "examples/contracts/lease-corravane-wharf.pdf" in names
-    beside = {"CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "requirements.lock", ".gitignore"}
-    assert {name for name in names if not name.startswith(("localrag/", "examples/"))} == beside
+    beside = {"docs/commands.md", "release/man_pages.py"}  # what the man pages are made of
+    beside |= {"CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "requirements.lock", ".gitignore"}
+    assert {name for name in names if not name.startswith(("localrag/", "examples/", "share/"))} == beside
 
 
 def test_another_build_has_the_same_bytes(release: ModuleType, built: list[Path], tmp_path: Path) -> None:

@@ -195,7 +195,9 @@ def _machine(settings: Settings) -> Iterator[Seen]:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if not there.is_dir() or not os.access(there, os.W_OK):
             message = f"cannot write to {str(folder)!r}, the folder of {what}"
-            yield "problem", message, "Change its permissions, or set LOCALRAG_HOME to another folder."
+            given = what == "models" and folder.is_dir()  # such as a volume of a container; they are read alone
+            remedy = "" if given else "Change its permissions, or set LOCALRAG_HOME to another folder."
+            yield "info" if given else "problem", message, remedy
             continue
         free = shutil.disk_usage(there).free
         state: State = "ok" if free >= _ENOUGH_DISK else "warning" if free >= _MIN_DISK else "problem"

@@ -96,6 +96,8 @@ def attempt(one: Attempt, target: Target) -> Outcome:
     except (OSError, StorageError) as raised:
         cause = raised.__cause__ if isinstance(raised, StorageError) else raised
         assert isinstance(cause, OSError)
+        if one.layer == "files" and cause.errno == errno.EROFS:  # before any layer is asked
+            return Outcome("absent", "", "its file system is read-only")
         return Outcome("refused", _refuser(one, cause), errno.errorcode.get(cause.errno or 0, type(cause).__name__))
     except Exception as error:  # a library's own error when it is told to stay offline
         by: Refuser = "switches" if "Offline" in type(error).__name__ else "any"

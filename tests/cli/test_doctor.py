@@ -121,6 +121,12 @@ def test_a_folder_without_the_right_to_write_is_a_problem(settings: Settings, mo
     assert [one.state for one in of("machine", diagnose(settings))][1:] == ["problem", "problem"]
 
 
+def test_models_that_are_only_read_are_no_problem(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.models_dir.mkdir(parents=True)
+    monkeypatch.setattr("os.access", lambda path, mode: path != settings.models_dir)
+    assert "problem" not in states(of("machine", diagnose(settings)))
+
+
 @pytest.mark.parametrize(("free", "state"), [(10**10, "ok"), (10**9, "warning"), (10**7, "problem")])
 def test_little_free_disk_is_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, free: int, state: str

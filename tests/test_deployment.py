@@ -1,0 +1,137 @@
+"""What the wheel brings beside the package, the image, and localrag where nothing but its home can be written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+UNITS = sorted((ROOT / "share/systemd/user").iterdir())
+SERVICES = [path for path in UNITS if path.suffix == ".service"]
+# As a container runs it: another user than root, no rights, no network, one folder to write to.
+CONTAINED = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs tmpfs /var/tmp
+mount --bind "$LOCALRAG_HOME" "$LOCALRAG_HOME"
+cut -d ' ' -f 5 /proc/self/mountinfo | while read -r place; do
+    case $place in /proc*|/sys*|/dev*|/var/tmp|"$LOCALRAG_HOME") continue ;; esac
+    flags=$(findmnt -no VFS-OPTIONS --mountpoint "$place" | tail -n 1 | tr , '\\n' | grep ^no | tr '\\n' ,)
+    mount -o "remount,bind,ro,$flags" "$place"
+done
+exec unshare --user --map-user=1000 --map-group=1000 -- "$@"
+"""
+
+
+def run(*command: str | Path, code: int = 0, **more: str) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **more}, cwd=ROOT, timeout=300
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def needs(tool: str) -> None:
+    if shutil.which(tool) is None and "CI" not in os.environ:
+        pytest.skip(f"{tool} is not installed")
+
+
+# --- beside the package -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("man")
+    run(sys.executable, ROOT / "release/man_pages.py", folder, SOURCE_DATE_EPOCH="1000000000")
+    return {path.stem: path for path in folder.iterdir()}
+
+
+def test_every_command_has_a_man_page(pages: dict[str, Path]) -> None:
+    from localrag.cli.app import COMMANDS
+
+    assert pages.keys() == {"localrag", *(f"localrag-{name}" for name in COMMANDS)}
+    audit = pages["localrag-audit"].read_text("utf-8")
+    assert ".TH localrag\\-audit 1 2001-09-09 " in audit and ".SH localrag audit verify\n" in audit
+
+
+def test_man_pages_have_no_mistakes(pages: dict[str, Path]) -> None:
+    needs("mandoc")
+    assert run("mandoc", "-Tlint", "-Wwarning", *pages.values()) == ""
+
+
+@pytest.mark.parametrize(
+    ("shell", "file"),
+    [
+        ("bash", "bash-completion/completions/localrag"),
+        ("zsh", "zsh/site-functions/_localrag"),
+        ("fish", "fish/vendor_completions.d/localrag.fish"),
+    ],
+)
+def test_completion_of_the_wheel_is_what_the_command_prints(shell: str, file: str) -> None:
+    printed = run(sys.executable, "-m", "localrag", "completion", shell)
+    assert (ROOT / "share" / file).read_text("utf-8") == printed, f"localrag completion {shell} > share/{file}"
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_systemd_takes_the_units(unit: Path, tmp_path: Path) -> None:
+    needs("systemd-analyze")
+    tmp_path.chmod(0o700)
+    assert run("systemd-analyze", "verify", "--user", "--man=no", unit, XDG_RUNTIME_DIR=str(tmp_path)) == ""
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
+def test_services_are_confined(unit: Path, tmp_path: Path) -> None:
+    needs("systemd-analyze")
+    tmp_path.chmod(0o700)
+    limit = ("--offline=true", "--threshold=15")  # in tenths; it exits with 1 beyond
+    run("systemd-analyze", "security", "--user", *limit, unit, XDG_RUNTIME_DIR=str(tmp_path))
+
+
+def test_units_call_options_that_there_are() -> None:
+    for unit in SERVICES:
+        (line,) = re.findall(r"^ExecStart=/usr/bin/env localrag (\S+) (.*)$", unit.read_text("utf-8"), re.M)
+        offered = run(sys.executable, "-m", "localrag", line[0], "--help")
+        assert all(option in offered for option in re.findall(r"--[a-z-]+", line[1])), unit
+
+
+# --- the image ----------------------------------------------------------------------------------------------
+
+
+def test_the_image_is_built_from_files_that_are_sent() -> None:
+    lines = (ROOT / "Containerfile").read_text("utf-8").splitlines()
+    copied = {each for line in lines if re.match(r"COPY (?!--from)", line) for each in line.split()[1:-1]}
+    sent = {line[1:] for line in (ROOT / ".containerignore").read_text("utf-8").splitlines() if line.startswith("!")}
+    assert copied == sent
+    assert all((ROOT / each).exists() for each in copied)
+
+
+def contained(*command: str | Path, code: int = 0) -> str:
+    """Run a command as `podman run --read-only --network none --cap-drop all --user 1000` would, below unshare."""
+    shell = ("unshare", "--map-root-user", "--mount", "--net", "sh", "-c", CONTAINED, "sh")
+    return run(*shell, *command, code=code, TMPDIR="/var/tmp", LOCALRAG_GENERATOR="smollm2-135m-instruct")
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_it_works_without_rights_network_and_places_to_write(home: Path, tmp_path: Path) -> None:
+    needs("unshare")
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    (documents / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.", "utf-8")
+    facts = contained("sh", "-c", "id -u; cat /proc/net/dev /proc/self/status")
+    assert facts.startswith("1000\n") and "lo:" in facts and "eth" not in facts
+    assert re.search(r"^CapEff:\t0+$", facts, re.M)
+    for folder in (documents, ROOT, Path.home(), Path("/tmp")):
+        assert "Read-only" in contained("touch", folder / "x", code=1)
+    localrag = (sys.executable, "-m", "localrag")
+    contained(*localrag, "ingest", documents, "--name", "papers")
+    answer = contained(*localrag, "ask", "When does the lease of Harbour House end?", "--library", "papers", "--json")
+    assert "14 March 2031" in answer
+    assert "0 problems" in contained(*localrag, "doctor")
+    assert '"proven": true' in contained(*localrag, "prove", "offline", "--json")

@@ -101,6 +101,32 @@ def test_it_ends_with_the_asking_process(tmp_path: Path) -> None:
     pytest.fail("it is still there")
 
 
+ADDRESS = """
+listener = socket.create_server(("127.0.0.1", 0))
+
+def opener(address):
+    socket.socket().close()  # refused to a confined process
+    file.with_name("opened").write_text(address)
+
+viewer_process.start_for_address("http://127.0.0.1:8765", opener, listener)
+offline.confine(listener=listener)
+for code in ("a_code-" * 5, "short", "x" * 30 + "&y", "x" * 30 + "\\n", "http://evil.example/" + "x" * 30):
+    try:
+        viewer_process.show_address("http://127.0.0.1:1", code, opener)
+        print(file.with_name("opened").read_text())
+    except LocalragError as error:
+        print("refused")
+"""
+
+
+@linux
+def test_it_opens_the_own_address_only(tmp_path: Path) -> None:
+    begin = BEGIN.partition("def opener")[0]
+    command = [sys.executable, "-c", begin + ADDRESS, str(tmp_path / "a")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines() == [f"http://127.0.0.1:8765/?token={'a_code-' * 5}", *["refused"] * 4], done.stderr
+
+
 def test_without_the_process_the_viewer_is_called_directly(tmp_path: Path) -> None:
     asked = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from types import FrameType
 
@@ -45,6 +46,11 @@ def mcp_command(libraries: Sequence[str]) -> None:
     keys.confine(settings, served)
     what = f"{'library' if len(served) == 1 else 'libraries'} {one_line(', '.join(served))}"
     echo(f"The program that started this, and the model behind it, sees what it asks for of the {what}.", err=True)
+    if sys.stdin.isatty():
+        echo(
+            "Waiting for it at standard input. To enter this command in a program: docs/mcp.md. Ctrl-C ends it.",
+            err=True,
+        )
     import asyncio
 
     from localrag.server import mcp

@@ -88,7 +88,10 @@ class Settings:
     gpu_layers: int = _setting(-1, "Layers of the model on the GPU; -1 puts there as many as fit.", -1, 10_000)
     context_tokens: int = _setting(0, "Context of the model in tokens; 0 sizes it to the plan.", 0, 10_000_000)
     keep_model_minutes: int = _setting(
-        10, "Minutes that the process of `ask` stays for further questions (Linux); 0: not at all.", 0, 1440
+        10,
+        "Minutes that the process of `ask` (Linux) or `mcp` keeps the model for further questions; 0: not at all.",
+        0,
+        1440,
     )
     cache_bytes: int = _setting(
         0, "Maximum size of a prompt cache; 0: a tenth of free space, up to 20 GB.", 0, 2**63 - 1

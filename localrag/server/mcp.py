@@ -48,41 +48,50 @@ _TOOLS: dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]] = {
 }
 _MAX_CLIENT = 200  # characters of its name in the audit log
 _A_PAGE = 200  # resources in one answer to resources/list
+_MINUTE = 60.0  # seconds
 _PACE = 0.2  # seconds between two notifications of progress
 
 
 async def serve(served: Served) -> None:
     """Answer the client at stdin and stdout until it closes them."""
-    server = server_of(served)
+    libraries = Libraries(served)
+    server = libraries.server()
     try:
         async with stdio_server() as (incoming, outgoing):
+            resting = asyncio.create_task(libraries.rest())
             try:
                 await server.run(incoming, outgoing, server.create_initialization_options())
             finally:
+                resting.cancel()
                 served.engine.close()  # before anything waits for a thread: of a call, or of standard input
     except* BrokenPipeError:
         pass  # the client left in the middle of an answer
 
 
-def server_of(served: Served) -> Server[Any]:
-    """Return the server of these libraries, for any transport."""
-    libraries = _Libraries(served)
-    server = Server(
-        "localrag", version=__version__, instructions=_INSTRUCTIONS,
-        on_list_tools=libraries.list_tools, on_call_tool=libraries.call_tool,
-        on_list_resources=libraries.list_resources, on_read_resource=libraries.read_resource,
-        on_list_resource_templates=libraries.list_templates,
-    )  # fmt: skip
-    server.middleware.clear()  # traces for OpenTelemetry, which nobody collects
-    return server
-
-
-class _Libraries:
+class Libraries:
     """The handlers of the protocol's requests; each tool is the method of its name."""
 
     def __init__(self, served: Served) -> None:
         self._served = served
         self._model = asyncio.Lock()  # questions wait here for their turn, and not in a thread each
+        self._last = time.monotonic()  # when a call began
+
+    def server(self) -> Server[Any]:
+        """Return the server of these libraries, for any transport."""
+        server = Server(
+            "localrag", version=__version__, instructions=_INSTRUCTIONS,
+            on_list_tools=self.list_tools, on_call_tool=self.call_tool, on_list_resources=self.list_resources,
+            on_list_resource_templates=self.list_templates, on_read_resource=self.read_resource,
+        )  # fmt: skip
+        server.middleware.clear()  # traces for OpenTelemetry, which nobody collects
+        return server
+
+    async def rest(self) -> None:
+        """End the worker whenever nobody called for `keep_model_minutes`: clients stay open for days."""
+        while True:
+            await asyncio.sleep(_MINUTE)
+            if time.monotonic() - self._last > self._served.settings.keep_model_minutes * _MINUTE:
+                self._served.engine.rest()
 
     # --- tools ----------------------------------------------------------------------------------------------
 
@@ -180,6 +189,7 @@ class _Libraries:
 
     async def _begin(self, ctx: Context, call: str, named: Sequence[str]) -> tuple[str, ...]:
         """Check the libraries of a call and record it; return them."""
+        self._last = time.monotonic()
         libraries = self._served.check(named)
         info = ctx.session.client_params.client_info if ctx.session.client_params else None
         client = " ".join(f"{info.name} {info.version}".split())[:_MAX_CLIENT] if info else "a client without a name"

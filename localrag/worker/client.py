@@ -116,6 +116,13 @@ class RemoteEngine:
             for process in self._all():
                 process.pause(paused)
 
+    def rest(self) -> None:
+        with self._lock:
+            if self._front is not None and not self._front.busy:
+                self._others.append(self._front)
+                self._front = None
+        self._end_idle()
+
     def close(self) -> None:
         """End the workers within a second; calls in progress raise."""
         with self._lock:

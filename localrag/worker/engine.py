@@ -169,6 +169,9 @@ class Engine(Protocol):
     def pause(self, paused: bool) -> None:
         """Pause while the screen is suspended, then continue."""
 
+    def rest(self) -> None:
+        """Release memory until the next call, unless one is in progress."""
+
     def close(self) -> None:
         """Release memory and files."""
 

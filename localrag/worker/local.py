@@ -227,6 +227,9 @@ class LocalEngine:
     def pause(self, paused: bool) -> None:
         pass  # it pauses with this process
 
+    def rest(self) -> None:
+        pass  # as long as its process runs
+
     def close(self) -> None:
         self._drop_drawer()
         if self._searcher is not None:

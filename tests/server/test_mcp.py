@@ -17,7 +17,7 @@ from mcp_types import Implementation
 from localrag.events import Answered, Delta, Planned, PromptRead, Surveyed
 from localrag.security import audit
 from localrag.server import mcp_values as values
-from localrag.server.mcp import server_of
+from localrag.server.mcp import Libraries
 from localrag.server.served import Served
 from localrag.settings import Settings
 from localrag.types import Answer, Plan
@@ -47,7 +47,7 @@ def served(settings: Settings, models: FakeModels, shelf: Callable[..., Any]) ->
 
 @asynccontextmanager
 async def client(served: Served, mode: str = "legacy") -> AsyncIterator[Client]:
-    async with Client(server_of(served), mode=mode, client_info=WHO) as one:
+    async with Client(Libraries(served).server(), mode=mode, client_info=WHO) as one:
         yield one
 
 
@@ -293,3 +293,17 @@ async def test_a_cancelled_question_stops_and_the_next_is_answered(settings: Set
         asking.cancel()
         assert await asyncio.to_thread(engine.ended.wait, 2)
         assert (await waiting).structured_content["answer"] == "Yes."
+
+
+async def test_the_worker_ends_when_nobody_calls(settings: Settings, monkeypatch: Any) -> None:
+    monkeypatch.setattr("localrag.server.mcp._MINUTE", 0.01)
+    rested = threading.Event()
+
+    class Resting:
+        def rest(self) -> None:
+            rested.set()
+
+    here = Libraries(Served(settings, Resting(), ("leases",)))  # type: ignore[arg-type]
+    task = asyncio.create_task(here.rest())
+    assert await asyncio.to_thread(rested.wait, 10)
+    task.cancel()

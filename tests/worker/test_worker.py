@@ -75,6 +75,16 @@ def test_a_request_that_is_too_long_leaves_the_worker_free(engine: Any, monkeypa
     assert engine.load() == "scripted"
 
 
+def test_a_rest_ends_a_worker_that_does_nothing_and_the_next_call_starts_another(engine: Any) -> None:
+    asking = ask(engine, "pid")
+    first = int(next(asking).text)
+    engine.rest()
+    assert not gone(first, 0.5), "an answer is in progress"
+    asking.close()
+    engine.rest()
+    assert gone(first) and pid(engine) != first
+
+
 def test_stop_is_heard_in_the_middle_of_an_answer(engine: Any) -> None:
     stop = threading.Event()
     told = []

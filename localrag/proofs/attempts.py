@@ -136,7 +136,7 @@ def _python_unix(target: Target) -> None:
 
 
 def _from_listener(target: Target) -> None:
-    if target.listener is None or not hasattr(socket, "MSG_FASTOPEN"):
+    if target.listener is None or sys.platform != "linux":
         raise _Ended("absent", "only Linux sends with a socket that listened")
     with target.listener.dup() as mine:
         with suppress(OSError):  # the second time it listens no more

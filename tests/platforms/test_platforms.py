@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,11 +64,10 @@ def test_a_folder_is_read_and_searched_there(there: str, tmp_path: Path) -> None
     assert "roof" not in run(*localrag, "status", "papers")
 
 
-def calls() -> Iterator[tuple[Path, ast.Call]]:
-    for path in (ROOT / "localrag").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call):
-                yield path, node
+@cache
+def calls() -> list[tuple[Path, ast.Call]]:
+    files = [(path, ast.parse(path.read_text("utf-8"))) for path in (ROOT / "localrag").rglob("*.py")]
+    return [(path, node) for path, tree in files for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
 def test_text_files_name_their_encoding() -> None:

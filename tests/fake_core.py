@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,7 @@ class FakeAssistant:
         self.loading = loading
         self.missing = missing
         self.asked: list[dict[str, Any]] = []
+        self.options: Mapping[str, Any] | None = None
         self.ahead: list[dict[str, Any]] = []
         self.reading_ahead: Gate | None = None
         self.loads = 0
@@ -156,8 +157,10 @@ class FakeAssistant:
         documents: Filter = EVERYTHING,
         mode: Mode = "auto",
         history: Sequence[Turn] = (),
+        options: Mapping[str, Any] | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Event]:
+        self.options = options
         self.asked.append(
             {
                 "question": question,

@@ -7,9 +7,11 @@ import secrets
 import signal
 import stat
 import sys
+import threading
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,9 +23,13 @@ from localrag.security import sandbox, storage
 from localrag.security.encryption import unlocked
 from localrag.security.offline import viewer_process
 from localrag.server import listening
+from localrag.sessions import store_of
 from localrag.settings import load_settings
 from localrag.store.names import DATABASE, check_name
 from localrag.tui import viewing
+
+if TYPE_CHECKING:
+    from localrag.worker.engine import Engine
 
 _MIN_TOKEN = 16  # characters
 
@@ -64,9 +70,7 @@ def serve_command(
     token = None if no_token else _token(token_file)
     with closing(listening.bound(port, path)) as listener:
         # The worker that this starts is as limited, and reads the documents' files to draw pages.
-        writes = [path.absolute().parent] if path is not None else []
-        if len(names) > 1:  # conversations about several libraries are kept apart from them
-            writes.append(storage.make_dir(settings.sessions_dir))
+        writes = [store_of(settings).lock_file(), *([path.absolute().parent] if path is not None else [])]
         sandbox.restrict(settings, names, *writes)
         from localrag.server.app import create_app
         from localrag.server.guard import Access
@@ -78,9 +82,16 @@ def serve_command(
             app = create_app(Served(settings, engine, tuple(names)), access)
             _say(names, listener, token, token_file)
             if opens:
+                # The page shows the library, and the worker takes a moment to start.
+                threading.Thread(target=_start, args=(engine, names[0]), daemon=True).start()
                 access.codes.add(code := secrets.token_urlsafe(32))  # other users see a program's arguments
                 _open(listener, code)
             listening.run(app, listener)
+
+
+def _start(engine: Engine, library: str) -> None:
+    with suppress(LocalragError):  # the page meets it again
+        engine.shelf(library)
 
 
 def _token(file: Path | None) -> str:

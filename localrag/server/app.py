@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from localrag.errors import LocalragError
-from localrag.server import api, openai
+from localrag.server import api, openai, pages
 from localrag.server.guard import Guard, failure, refusal
 from localrag.server.turns import Turns
 
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
     from localrag.server.guard import Access
     from localrag.server.served import Served
+    from localrag.sessions import SessionStore
 
 
-def create_app(served: Served, access: Access) -> Starlette:
-    """Return the application for the libraries that are served."""
+def create_app(served: Served, access: Access, store: SessionStore | None = None) -> Starlette:
+    """Return the application for the libraries that are served; `store` has the conversations."""
     turns = Turns()
     return Starlette(
-        routes=[*openai.routes(served, turns), *api.routes(served, turns)],
+        routes=[*openai.routes(served, turns), *api.routes(served, turns), *pages.routes(served, turns, store)],
         middleware=[Middleware(Guard, access=access)],
         exception_handlers={LocalragError: _failed, HTTPException: _refused},  # others: the guard
     )

@@ -49,7 +49,7 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with "no-referrer" the Origin of a form is "null"
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -118,7 +118,7 @@ def wants_page(request: Request) -> bool:
 
 
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>localrag: {0}</title>
-<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/static/app.css"></head>
+<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/static/style.css"></head>
 <body><main><h1>{0}</h1><p>{1}</p><p>{2}</p></main></body></html>"""
 
 

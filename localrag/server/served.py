@@ -68,9 +68,12 @@ class Served:
 
         Setting `stopped` stops it, too; what the call still yields then, such as the part of an answer, comes.
         """
-        loop, stopped = asyncio.get_running_loop(), stopped or threading.Event()
+        loop, left = asyncio.get_running_loop(), threading.Event()
         values: asyncio.Queue[Any] = asyncio.Queue()
         room = threading.Semaphore(_MAX_AHEAD)
+
+        def stop() -> bool:
+            return left.is_set() or (stopped is not None and stopped.is_set())
 
         def put(value: Any) -> None:
             with suppress(RuntimeError):  # the loop has been closed
@@ -78,7 +81,7 @@ class Served:
 
         def run() -> None:
             try:
-                for value in getattr(self.engine, name)(*args, stop=stopped.is_set, **kwargs):
+                for value in getattr(self.engine, name)(*args, stop=stop, **kwargs):
                     room.acquire()
                     put(value)
             except BaseException as error:
@@ -94,5 +97,5 @@ class Served:
             if value.error is not None:
                 raise value.error
         finally:
-            stopped.set()
+            left.set()
             room.release(_MAX_AHEAD)

@@ -57,6 +57,13 @@ class SessionStore:
         self.folder = folder
         self.record = record
         self._libraries = libraries
+        self._lock = folder / "sessions.lock"
+
+    def lock_file(self) -> Path:
+        """Make the file that is locked for each change, for a process that may write no other in this folder."""
+        if not self._lock.exists():
+            storage.write_bytes(self._lock, b"", plain=True)
+        return self._lock
 
     # --- one conversation -----------------------------------------------------------------------------------
 
@@ -260,7 +267,7 @@ class SessionStore:
         """Hold the lock of all conversations; keys for this one are asked for before, since a person may be away."""
         for folder in self._homes(session.libraries if session is not None else ()):
             unlocked.keys_for(folder)
-        with storage.lock(self.folder / "sessions.lock", "the conversations"), unlocked.allow_prompt(False):
+        with storage.lock(self._lock, "the conversations"), unlocked.allow_prompt(False):
             yield
 
     def _homes(self, libraries: Collection[str]) -> tuple[Path, ...]:

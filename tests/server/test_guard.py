@@ -84,7 +84,7 @@ def test_headers_protect_a_browser(server: Server) -> None:
         _, headers, _ = server.request("GET", path, token=token)
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy and "*" not in policy
-        assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
+        assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "same-origin"
         assert headers["cache-control"] == "no-store" and headers["cross-origin-resource-policy"] == "same-origin"
         assert "server" not in headers
 

@@ -85,3 +85,22 @@ def test_only_the_named_libraries_are_served(settings: Settings) -> None:
     assert here.check(()) == ("one", "two") and here.check(("two", "two")) == ("two",)
     with pytest.raises(NotFoundError):
         here.check(("three",))
+
+
+async def test_what_a_stopped_call_still_yields_comes(settings: Settings) -> None:
+    class Partly(Counting):
+        def ask(self, question: str, *, stop, **how):
+            yield from super().ask(question, stop=stop, **how)
+            yield "the rest"
+
+    stopped, got = threading.Event(), []
+    async for value in served(Partly(), settings).stream("ask", "?", stopped=stopped):
+        got.append(value)
+        stopped.set()
+    assert got[-1] == "the rest"
+
+
+async def test_a_call_that_ends_by_itself_was_not_stopped(settings: Settings) -> None:
+    stopped = threading.Event()
+    assert len([value async for value in served(Counting(3), settings).stream("ask", "?", stopped=stopped)]) == 3
+    assert not stopped.is_set()

@@ -1,0 +1,519 @@
+"""The pages for a browser: ask and read as in the terminal app, with the page of a source beside the answer.
+
+    /                 a new conversation        /conversations    list, search, rename, branch
+    /c/ID             a conversation            /c/ID/export      as a file
+    /ask              a question (POST)         /review/JOB       the grid of a review
+    /jobs/JOB/events  what an answer or review under way does, as server-sent events
+    /image, /boxes    the picture of a page, and where the quote is in it
+
+Every page works without its script: a question is then answered by the page that follows. With it, `part` in an address
+asks for one panel alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, unquote
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from localrag.answer.review import playbook, wording
+from localrag.answer.verify.annotations import planned
+from localrag.errors import LocalragError, NotFoundError, UsageError
+from localrag.ingest import source_files
+from localrag.search import filters
+from localrag.search.mentions import mentioned
+from localrag.security.terminal import counted, visible
+from localrag.server import showing
+from localrag.server.guard import client_of, name_of
+from localrag.server.jobs import Asked, Job, Jobs, Reviewing, news, settings_of
+from localrag.server.showing import link, render
+from localrag.sessions import export as exports
+from localrag.sessions import store_of
+from localrag.sessions.session_search import Searched
+from localrag.types import EVERYTHING, Decision, Mode
+from localrag.worker import branches
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from localrag.ingest.source_files import PageImage
+    from localrag.server.served import Served
+    from localrag.server.turns import Turns
+    from localrag.sessions import Session, SessionStore
+    from localrag.sessions.export import Form
+
+MODE_NAMES: dict[Mode, str] = {
+    "auto": "automatic", "retrieve": "look up passages", "read": "read whole", "survey": "ask each document",
+    "exact": "count, find, list", "extract": "fill a table of fields",
+}  # fmt: skip
+WAIT = 120.0  # seconds that a page without a script waits for an answer
+PAUSE = 0.1  # seconds between two events of a job
+_ALIVE = 15.0  # seconds between signs of life
+_MAX_HITS = 200
+_MAX_PICTURES = 16
+_MAX_WIDTH = 2400
+_MAX_LISTED = 5000  # documents
+
+
+def routes(served: Served, turns: Turns, store: SessionStore | None = None) -> list[BaseRoute]:
+    """Return the routes of the pages; `store` has the conversations."""
+    pages = Pages(served, turns, store or store_of(served.settings))
+    return [
+        Route("/", pages.home),
+        Route("/ask", pages.ask, methods=["POST"]),
+        Route("/c/{session}", pages.conversation),
+        Route("/c/{session}/export", pages.export),
+        Route("/conversations", pages.conversations),
+        Route("/conversations", pages.change, methods=["POST"]),
+        Route("/jobs/{job}/events", pages.events),
+        Route("/jobs/{job}/stop", pages.stop, methods=["POST"]),
+        Route("/review", pages.begin_review, methods=["POST"]),
+        Route("/review/{job}", pages.review),
+        Route("/review/{job}", pages.decide, methods=["POST"]),
+        Route("/image", pages.image),
+        Route("/boxes", pages.boxes),
+        Mount("/static", StaticFiles(directory=showing.HERE / "static")),
+    ]
+
+
+def values_of(query: str) -> list[tuple[str, str]]:
+    """Return names and values of a query or form; names of documents may hold any bytes."""
+    return parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
+
+
+def number(text: str | None) -> int | None:
+    """Return a number of an address, or None. Raises UsageError for what is none."""
+    if text in (None, ""):
+        return None
+    if not str(text).isascii() or not str(text).isdigit() or len(str(text)) > 9:
+        raise UsageError(f"{text!r:.40} is no number", "Follow a link of the page.")
+    return int(str(text))
+
+
+class Pages:
+    """The handlers, and what they share."""
+
+    def __init__(self, served: Served, turns: Turns, store: SessionStore) -> None:
+        self._served, self._turns, self._store = served, turns, store
+        self._jobs = Jobs()
+        self._pictures: OrderedDict[str, tuple[bytes, PageImage]] = OrderedDict()
+        self._drawing = asyncio.Lock()
+        self._loading: asyncio.Task[None] | None = None
+
+    # --- conversations --------------------------------------------------------------------------------------
+
+    async def home(self, request: Request) -> Response:
+        if self._loading is None:  # a question is likely to follow
+            self._loading = asyncio.create_task(self._load())
+        return await self._page(request, None)
+
+    async def _load(self) -> None:
+        with suppress(LocalragError):  # the question meets it again
+            async with self._turns.turn("loading"):
+                await self._served.call("load")
+
+    async def conversation(self, request: Request) -> Response:
+        session = await self._session(request.path_params["session"])
+        job = self._jobs.of(session.id)
+        if job is not None and "wait" in request.query_params:
+            await _ended(job, request)
+            session = await self._session(session.id)
+        return await self._page(request, session)
+
+    async def _page(self, request: Request, session: Session | None) -> Response:
+        base = f"/c/{session.id}" if session is not None else "/"
+        query = dict(values_of(request.url.query))
+        source = await self._source(request, query, session, base)
+        if query.get("part") == "source":
+            return HTMLResponse(source)
+        job = self._jobs.of(session.id) if session is not None else None
+        saved = session.turns if session is not None else ()
+        turns = [
+            showing.turn_html(session, n, one, job if job is not None and n == job.number else None)
+            for n, one in enumerate(saved, 1)
+            if session is not None
+        ]
+        ticked = set(session.only.these) if session is not None else set()
+        return HTMLResponse(
+            render(
+                "chat.html", title=session.title if session else "New conversation", session=session, base=base,
+                titled=_has_title(session), turns=turns, source=source, libraries=self._served.libraries,
+                modes=MODE_NAMES,
+                asked=session.libraries if session else self._served.libraries,
+                mode=session.mode if session else "auto", narrowed=_narrowed(session),
+                shelves=await self._shelves(base, ticked),
+                draft=session.draft if session else "", forms=exports.NAMES,
+            )
+        )  # fmt: skip
+
+    async def _shelves(self, base: str, ticked: set[branches.Name]) -> Markup:
+        shelves, problems = [], []
+        for name in self._served.libraries:
+            try:
+                shelves.append(await self._served.call("shelf", name))
+            except LocalragError as error:
+                problems.append(f"{name}: {error.message}. {error.hint}")
+        tops = branches.build(shelves) if shelves else []
+        count = sum(len(one.documents) for one in shelves)
+        if count > _MAX_LISTED:
+            problems.append(f"{count:,} documents are too many to list here. Name one in a question: @name")
+            tops = []
+        warm = sum(top.warm for top in tops)
+        about = counted(count, "document") + (f", {warm:,} warm" if warm else "")
+        instructions = [one.instructions for one in shelves if one.instructions]
+        return render(
+            "library.html", tops=tops, ticked=ticked, base=base, about=about, problems=problems, count=count,
+            instructions=instructions, encrypted=bool(shelves) and all(one.encrypted for one in shelves),
+            playbooks=playbook.names(),
+        )  # fmt: skip
+
+    async def _session(self, session_id: str) -> Session:
+        """Return a conversation of the libraries that are served. Raises NotFoundError for another."""
+        session = await asyncio.to_thread(self._store.load, session_id)
+        if not self._may_see(session.libraries):
+            raise NotFoundError(f"there is no conversation {session_id!r}", "It may have been deleted.")
+        return session
+
+    def _may_see(self, libraries: Sequence[str]) -> bool:
+        return bool(libraries) and set(libraries) <= set(self._served.libraries)
+
+    async def conversations(self, request: Request) -> Response:
+        words = request.query_params.get("find", "").strip()
+        listed = [one for one in await asyncio.to_thread(self._store.list) if self._may_see(one.libraries)]
+        hits = []
+        if words:
+            seen = {one.id for one in listed}
+            kept = [one for one in await asyncio.to_thread(self._store.all) if one.id in seen]
+            hits = (await asyncio.to_thread(Searched(kept).find, words))[:_MAX_HITS]
+        return HTMLResponse(render("conversations.html", listed=listed, hits=hits, find=words))
+
+    async def change(self, request: Request) -> Response:
+        """Rename a conversation, or begin a copy of it."""
+        form = await _form(request)
+        session = await self._session(form.get("session", ""))
+        if "branch" in form:
+            made = await asyncio.to_thread(self._store.branch, session.id, number(form["branch"]))
+            return RedirectResponse(f"/c/{made.id}", 303)
+        await asyncio.to_thread(self._store.retitle, session.id, form.get("title", ""))
+        return RedirectResponse("/conversations", 303)
+
+    async def export(self, request: Request) -> Response:
+        session = await self._session(request.path_params["session"])
+        form = _form_of(request.query_params.get("form", "md"))
+        record = self._store.record_of(*session.libraries)
+        data = await asyncio.to_thread(exports.exported, session, form, record, "a browser")
+        name = quote(exports.file_name(session, form))
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+        return Response(data, media_type="application/octet-stream", headers=headers)
+
+    # --- asking ---------------------------------------------------------------------------------------------
+
+    async def ask(self, request: Request) -> Response:
+        values = values_of((await request.body()).decode("utf-8", "replace"))
+        form = dict(values)
+        session, question, again = await self._asked(form, values)
+        if self._jobs.of(session.id) is not None:
+            raise UsageError("the answer before this question is still coming", "Stop it, or wait for it.")
+        await asyncio.to_thread(self._served.record, name_of(request), "ask", session.libraries)
+        session = await asyncio.to_thread(self._store.ask, session, question)
+        job = Asked(self._served, self._store, session, question, again)
+        self._jobs.add(job)
+        job.start(self._turns, client_of(request))
+        if "application/json" not in request.headers.get("accept", ""):
+            return RedirectResponse(f"/c/{session.id}?wait=1#t{job.number}", 303)
+        html = showing.turn_html(session, job.number, session.turns[-1], job)
+        return JSONResponse({"url": f"/c/{session.id}", "title": visible(session.title), "html": html})
+
+    async def _asked(self, form: dict[str, str], values: Sequence[tuple[str, str]]) -> tuple[Session, str, bool]:
+        """Return the conversation with the scope of its next question, the question, and whether it is asked again."""
+        question, mode = form.get("question", "").strip(), form.get("mode", "auto")
+        if not question:
+            raise UsageError("there is no question", "Type one.")
+        if mode not in MODE_NAMES:
+            raise UsageError(f"there is no mode {mode!r:.40}", f"Modes: {', '.join(MODE_NAMES)}.")
+        libraries = self._served.check([value for name, value in values if name == "library"])
+        ticked = _ticked(values)
+        for library, _ in ticked:
+            self._served.check([library])
+        if session_id := form.get("session"):
+            session = await self._session(session_id)
+        else:
+            session = self._store.new(libraries, settings=settings_of(self._served))
+        only = replace(session.only, these=ticked)
+        if mode == "extract":
+            from localrag.answer.survey import schema
+
+            schema.parse(question)
+        if "@" in question:
+            shelves = [await self._served.call("shelf", library) for library in libraries]
+            known = [one.document.path for shelf in shelves for one in shelf.documents]
+            question, named = mentioned(question, known, drop=mode == "extract")
+            only = replace(only, documents=named, these=()) if named else only
+        return (
+            replace(session, libraries=libraries, only=only, mode=next(one for one in MODE_NAMES if one == mode)),
+            question,
+            "again" in form,
+        )
+
+    async def events(self, request: Request) -> Response:
+        job = self._job(request)
+        stream = self._asked_events(job) if isinstance(job, Asked) else self._review_events(job)
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+    async def _asked_events(self, job: Asked) -> AsyncIterator[str]:
+        sent = _Sent()
+        async with aclosing(news(job, PAUSE, _ALIVE)) as changes:
+            async for changed in changes:
+                if not job.ended:
+                    yield _event("told", sent.since(job)) if changed else ": still here\n\n"
+        session = job.session
+        try:
+            session = await self._session(session.id)
+        except LocalragError as error:  # deleted meanwhile, or the disk is full
+            job.error = job.error or error
+        saved = session.turns[job.number - 1] if job.number <= len(session.turns) else job.session.turns[-1]
+        saved = saved if saved.answer is not None else replace(saved, answer=job.answer)
+        yield _event("ended", {"html": showing.turn_html(session, job.number, saved, job)})
+
+    async def stop(self, request: Request) -> Response:
+        job = self._job(request)
+        job.stop()
+        if "application/json" in request.headers.get("accept", ""):
+            return JSONResponse({})
+        with job.looked_at():
+            await job.newer(1 << 60, WAIT)
+        to = f"/c/{job.session.id}#t{job.number}" if isinstance(job, Asked) else f"/review/{job.id}"
+        return RedirectResponse(to, 303)
+
+    def _job(self, request: Request) -> Any:
+        if (job := self._jobs.get(request.path_params["job"])) is None:
+            raise NotFoundError("this answer or review is over", "Open the conversation again.")
+        return job
+
+    # --- sources --------------------------------------------------------------------------------------------
+
+    async def _source(self, request: Request, query: dict[str, str], session: Session | None, base: str) -> Markup:
+        """Return the panel of the source that an address asks for, empty if none."""
+        try:
+            shown = showing.cited(session, query["source"]) if session is not None and "source" in query else None
+            if shown is None and "read" not in query:
+                return Markup("")
+            if shown is not None:
+                one = shown.citation
+                return await self._shown(request, query, one.library, one.document, one.page, shown, base)
+            library, _, document = query["read"].partition("/")
+            return await self._shown(request, query, library, document, None, None, base)
+        except LocalragError as error:
+            return render("source.html", error=error, close=base)
+
+    async def _shown(
+        self, request: Request, query: dict[str, str], library: str, document: str, page: int | None,
+        shown: showing.Cited | None, base: str,
+    ) -> Markup:  # fmt: skip
+        self._served.check([library])
+        wanted = number(query.get("page"))
+        await asyncio.to_thread(self._served.record, name_of(request), "page", [library])
+        opened = await self._served.call("page", library, document, wanted if wanted is not None else page)
+        width = min(_MAX_WIDTH, number(query.get("width")) or showing.PICTURE_WIDTH)
+        at = number(query.get("at"))
+        given = showing.source_given(opened, library, shown, base, at, width)
+        return render("source.html", error=None, **given)
+
+    async def image(self, request: Request) -> Response:
+        data, _ = await self._picture(request)
+        return Response(data, media_type="image/png")
+
+    async def boxes(self, request: Request) -> Response:
+        """Where the quote is in a picture, in fractions of its width and height."""
+        try:
+            _, picture = await self._picture(request)
+        except LocalragError as error:
+            return JSONResponse({"problem": f"No picture of this page: {visible(error.message)}."})
+        return JSONResponse({"boxes": picture.boxes, "width": picture.width, "height": picture.height})
+
+    async def _picture(self, request: Request) -> tuple[bytes, PageImage]:
+        """Draw a page, or return it as it was drawn just now."""
+        key = request.url.query
+        query = dict(values_of(key))
+        library, _, document = query.get("read", "").partition("/")
+        self._served.check([library])
+        spans = tuple(
+            (number(first) or 0, number(last) or 0)
+            for first, _, last in (one.partition("-") for one in query.get("spans", "").split(",") if one)
+        )
+        width = min(_MAX_WIDTH, number(query.get("width")) or showing.PICTURE_WIDTH)
+        async with self._drawing:
+            if key not in self._pictures:
+                drawn = await self._served.call(
+                    "page_image", library, document, number(query.get("page")), width, spans
+                )
+                self._pictures[key] = await asyncio.to_thread(_png, drawn), drawn
+                while len(self._pictures) > _MAX_PICTURES:
+                    self._pictures.popitem(last=False)
+            return self._pictures[key]
+
+    # --- reviews --------------------------------------------------------------------------------------------
+
+    async def begin_review(self, request: Request) -> Response:
+        values = values_of((await request.body()).decode("utf-8", "replace"))
+        named = dict(values).get("playbook", "")
+        if named not in playbook.names():  # a file of the disk is the terminal's
+            raise NotFoundError(f"there is no playbook {named!r:.60}", f"Playbooks: {', '.join(playbook.names())}.")
+        libraries = self._served.check([value for name, value in values if name == "library"])
+        for library, _ in (ticked := _ticked(values)):
+            self._served.check([library])
+        await asyncio.to_thread(self._served.record, name_of(request), "review", libraries)
+        loaded = playbook.load(named)
+        job = Reviewing(self._served, loaded, playbook.to_yaml(loaded), libraries, replace(EVERYTHING, these=ticked))
+        self._jobs.add(job)
+        job.start(self._turns, client_of(request))
+        return RedirectResponse(f"/review/{job.id}", 303)
+
+    async def review(self, request: Request) -> Response:
+        job: Reviewing = self._job(request)
+        base, query = f"/review/{job.id}", dict(values_of(request.url.query))
+        source = await self._finding(request, job, query, base)
+        if query.get("part") == "source":
+            return HTMLResponse(source)
+        rows = [self._row(job, name, found) for name, found in showing.grid(job.findings).items()]
+        return HTMLResponse(
+            render("review.html", job=job, base=base, rows=rows, source=source, title=job.playbook.title)
+        )
+
+    def _row(self, job: Reviewing, name: branches.Name, found: dict[str, Any]) -> Markup:
+        several = len(job.libraries) > 1
+        at = next(iter(found.values()))[0]
+        return render("review_row.html", row=at, name=": ".join(name) if several else name[1], found=found,
+                      items=job.playbook.items, base=f"/review/{job.id}", signs=wording.SIGNS)  # fmt: skip
+
+    async def _review_events(self, job: Reviewing) -> AsyncIterator[str]:
+        sent = 0
+        async with aclosing(news(job, 3 * PAUSE, _ALIVE)) as changes:
+            async for changed in changes:
+                names = {(one.library, one.document) for one in job.findings[sent:]}
+                sent = len(job.findings)
+                grid = showing.grid(job.findings)
+                told = {
+                    **showing.state_of(job),
+                    "grid": [self._row(job, name, grid[name]) for name in grid if name in names],
+                }
+                yield _event("told", told) if changed else ": still here\n\n"
+        yield _event("ended", {"html": render("review_end.html", job=job, base=f"/review/{job.id}")})
+
+    async def _finding(self, request: Request, job: Reviewing, query: dict[str, str], base: str) -> Markup:
+        """Return the panel of a finding: what is known of it, its decision, and its page."""
+        at = number(query.get("source"))
+        if at is None:
+            return Markup("")
+        if at >= len(job.findings):
+            return render("source.html", error=NotFoundError("there is no such finding"), close=base)
+        one = job.findings[at]
+        page = Markup("")
+        if one.citation is not None:
+            shown = showing.Cited(one.citation, str(at))
+            try:
+                page = await self._shown(request, query, one.library, one.document, one.citation.page, shown, base)
+            except LocalragError as error:
+                page = render("source.html", error=error, close=base)
+        told = wording.told(one, job.playbook.item(one.item))
+        return render("finding.html", one=one, at=at, base=base, summary=wording.summary(one), told=told, page=page,
+                      said=one.decision or Decision("open"))  # fmt: skip
+
+    async def decide(self, request: Request) -> Response:
+        """Keep what the reviewer says of a finding."""
+        job: Reviewing = self._job(request)
+        form = await _form(request)
+        at = number(form.get("finding")) or 0
+        verdict = form.get("verdict", "open")
+        if at >= len(job.findings) or verdict not in ("accepted", "rejected", "open"):
+            raise UsageError("there is no such finding or verdict", "Open the review again.")
+        one = job.findings[at]
+        await asyncio.to_thread(self._served.record, name_of(request), "decide", [one.library])
+        decision = await self._served.call(
+            "decide", job.yaml, item=one.item, library=one.library, document=one.document, verdict=verdict,
+            comment=form.get("comment", "").strip(),
+        )  # fmt: skip
+        job.findings[at] = replace(one, decision=decision)
+        return RedirectResponse(link(f"/review/{job.id}", source=at) + "#source", 303)
+
+
+class _Sent:
+    """What a page has of an answer under way."""
+
+    def __init__(self) -> None:
+        self._draft = self._era = self._rows = self._notes = self._reasoning = 0
+        self._plan = ""
+
+    def since(self, job: Asked) -> dict[str, Any]:
+        """Return what is new, for the page's script."""
+        told: dict[str, Any] = showing.state_of(job)
+        if job.era != self._era:
+            self._era, self._draft, told["reset"] = job.era, 0, True
+        told["text"], self._draft = visible(job.draft[self._draft :]), len(job.draft)
+        thought = job.progress.reasoning
+        told["reasoning"], self._reasoning = visible(thought[self._reasoning :]), len(thought)
+        told["notes"], self._notes = [visible(one) for one in job.notes[self._notes :]], len(job.notes)
+        plan = planned(job.plan, job.question, job.looked_for, job.found) if job.plan is not None else ""
+        if plan != self._plan:
+            self._plan, told["plan"] = plan, visible(plan)
+        if len(job.results.lines) != self._rows:
+            self._rows, told["rows"] = len(job.results.lines), showing.preview(job)
+        return told
+
+
+async def _form(request: Request) -> dict[str, str]:
+    return dict(values_of((await request.body()).decode("utf-8", "replace")))
+
+
+def _form_of(text: str) -> Form:
+    for form in exports.FORMS:
+        if text == form:
+            return form
+    raise UsageError(f"there is no format {text!r:.40}", f"Formats: {', '.join(exports.FORMS)}.")
+
+
+def _ticked(values: Sequence[tuple[str, str]]) -> tuple[branches.Name, ...]:
+    """Return the documents that are ticked; see `showing.name_of`."""
+    names = [unquote(value, errors="surrogateescape").partition("/") for name, value in values if name == "tick"]
+    return tuple(dict.fromkeys((library, document) for library, _, document in names))
+
+
+def _has_title(session: Session | None) -> bool:
+    """Whether a conversation has another title than its first question."""
+    begun = session.turns[0].question if session is not None and session.turns else ""
+    return session is not None and not " ".join(begun.split()).startswith(session.title.rstrip("…"))
+
+
+def _narrowed(session: Session | None) -> str:
+    """Return in words what a conversation is narrowed to, beside its ticked documents."""
+    return filters.described(replace(session.only, these=())) if session is not None else ""
+
+
+def _event(name: str, value: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(value)}\n\n"
+
+
+async def _ended(job: Job, request: Request) -> None:
+    """Wait for the end of a job, `WAIT` seconds at most, or until the client has gone."""
+    until = asyncio.get_running_loop().time() + WAIT
+    with job.looked_at():
+        while not job.ended and asyncio.get_running_loop().time() < until and not await request.is_disconnected():
+            await job.newer(job.changes, 1.0)
+
+
+def _png(drawn: PageImage) -> bytes:
+    made = BytesIO()
+    source_files.picture(drawn).save(made, "PNG", compress_level=3)
+    return made.getvalue()

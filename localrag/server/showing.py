@@ -1,0 +1,336 @@
+"""Answers, sources and libraries as HTML: what the templates are given.
+
+Names, quotes and answers are data: Jinja escapes all that a template is given, `finalize` shows what would command a
+screen (direction overrides, control characters) as escapes, and Markdown is made without links, pictures and HTML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from markupsafe import Markup
+
+from localrag.answer.progress import Step
+from localrag.answer.survey import survey_table
+from localrag.answer.survey.survey_table import Line, Results
+from localrag.answer.verify import annotations as marks
+from localrag.answer.verify import cited_page, references
+from localrag.errors import NotFoundError
+from localrag.ingest import source_files
+from localrag.security.terminal import UNSAFE, visible
+from localrag.sessions.export.contents import markdown_parser
+from localrag.types import Answer, Citation, Cost, Finding, place
+from localrag.worker import branches
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markdown_it.token import Token
+
+    from localrag.server.jobs import Asked, Job
+    from localrag.sessions.session import SavedTurn, Session
+    from localrag.worker.engine import Opened
+
+HERE = Path(__file__).parent
+PREVIEW_ROWS = 8  # of a survey under way
+MAX_REMARKS = 6
+MAX_UNREAD = 4  # lines shown at once; more are folded
+PICTURE_WIDTH = 1000  # pixels, where the page does not say
+_MARKER = re.compile(rf"\[(\d{{1,4}})\]|{marks.MARK}")
+_REFERENCE = re.compile(r"(\d{1,6})\.([cnr])(\d{1,6})(?:\.(\d{1,4}))?")
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, finalize=lambda value: visible(value) if type(value) is str else value,
+    )  # fmt: skip
+    made.globals.update(
+        name_of=name_of, link=link, state=branches.state, short_size=branches.short_size, MARK=marks.MARK,
+        described=branches.described, column_title=survey_table.title, step_words=step_words,
+    )  # fmt: skip
+    return made
+
+
+def render(template: str, **given: Any) -> Markup:
+    return Markup(environment().get_template(template).render(**given))
+
+
+def name_of(library: str, document: str) -> str:
+    """Return a document as forms and addresses name it, whatever bytes its name has."""
+    return quote(f"{library}/{document}", errors="surrogateescape")
+
+
+def link(path: str, **query: Any) -> str:
+    """Return an address of this server; a value of None is left out."""
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def step_words(step: Step) -> str:
+    return f"{step.words} · {step.done:,} of {step.total:,} {step.unit}" if step.unit else step.words
+
+
+# --- answers ------------------------------------------------------------------------------------------------
+
+
+def answer_html(text: str, links: Mapping[int, str]) -> Markup:
+    """Return the Markdown of an answer as HTML: inert, its markers linked to their citations, its headings small."""
+    parser = markdown_parser()
+    tokens = parser.parse(visible(text))
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = "h4"
+        token.children = [new for child in token.children or () for new in _marked(child, links)]
+    return Markup(parser.renderer.render(tokens, parser.options, {}))
+
+
+def _marked(token: Token, links: Mapping[int, str]) -> list[Token]:
+    """Split a text at its markers and marks, which become elements."""
+    from markdown_it.token import Token
+
+    if token.type != "text":
+        return [token]
+    made, end = [], 0
+    for found in _MARKER.finditer(token.content):
+        marker = int(found[1] or 0)
+        if found[1] and marker not in links:
+            continue
+        element = Markup('<a class="marker" data-source href="{}">[{}]</a>').format(links.get(marker, ""), marker)
+        if not found[1]:
+            element = Markup('<span class="mark" title="Check this: see the line below">{}</span>').format(found[0])
+        made += [Token("text", "", 0, content=token.content[end : found.start()])]
+        made += [Token("html_inline", "", 0, content=str(element))]
+        end = found.end()
+    return [*made, Token("text", "", 0, content=token.content[end:])]
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """A citation that can be followed: its reference in the conversation, its number there, and those beside it."""
+
+    citation: Citation
+    reference: str
+    counted: str = ""
+    others: tuple[Citation, ...] = ()
+
+
+def cited(session: Session, reference: str) -> Cited:
+    """Return the citation of a reference: "2.c0" is the first of turn 2, n a nearest one, r the source of a row."""
+    found = _REFERENCE.fullmatch(reference)
+    turn = int(found[1]) if found else 0
+    answer = session.turns[turn - 1].answer if 1 <= turn <= len(session.turns) else None
+    if found is None or answer is None:
+        raise NotFoundError("there is no such citation in this conversation", "It may have been deleted.")
+    kind, at = found[2], int(found[3])
+    if kind == "r":
+        lines = settled(answer).lines
+        line = lines[at] if at < len(lines) else None
+        if line is not None and found[4] is not None:
+            source = dict(enumerate(line.sources.values())).get(int(found[4]))
+        else:
+            source = line.source if line is not None else None
+        if source is not None:
+            return Cited(source, reference, f"row {at + 1} of {len(lines)}")
+    else:
+        all_of = answer.citations if kind == "c" else answer.nearest
+        if at < len(all_of):
+            others = (*all_of[:at], *all_of[at + 1 :])
+            return Cited(all_of[at], reference, f"citation {at + 1} of {len(all_of)}", others)
+    raise NotFoundError("there is no such citation in this conversation", "It may have been deleted.")
+
+
+def settled(answer: Answer) -> Results:
+    results = Results(answer.question)
+    results.settle(answer)
+    return results
+
+
+def turn_html(session: Session, number: int, saved: SavedTurn, job: Asked | None = None) -> Markup:
+    """Return a turn: answered, unanswered, or with its job under way."""
+    base, answer = f"/c/{session.id}", saved.answer
+    given: dict[str, Any] = {"number": number, "base": base, "question": saved.question, "saved": saved, "job": job}
+    given |= {"answer": answer, "session": session, "table": None, "again": None}
+    given["error"] = job.error if job is not None else None
+    if answer is None:
+        return render("turn.html", **given)
+
+    def source(kind: str, at: int) -> str:
+        return link(base, source=f"{number}.{kind}{at}") + "#source"
+
+    links = {one.marker: source("c", at) for at, one in enumerate(answer.citations) if one.marker}
+    text = marks.mark(answer.answer, answer.unsupported, answer.flags)
+    unread = marks.unread(answer)
+    if answer.table:
+        given["table"] = table(settled(answer), lambda at: f"{number}.r{at}", base)
+    if tabled := survey_table.has_table(answer):
+        text = survey_table.without_rows(text)
+    given |= {
+        "text": answer_html(text, links),
+        "plan": marks.planned(answer.plan, answer.question, answer.looked_for),
+        "workings": [one.shown for one in answer.workings], "conflicts": [one.shown for one in answer.conflicts],
+        "citations": [(one, source("c", n)) for n, one in enumerate(() if tabled else answer.citations)],
+        "nearest": [(one, source("n", n)) for n, one in enumerate(answer.nearest)], "nearest_title": marks.NEAREST,
+        "remarks": [*marks.remarks(answer), *(job.notes if job else ())],
+        "shown": MAX_REMARKS, "unread": unread, "fold": len(unread) > MAX_UNREAD,
+        "cost": marks.cost(answer),
+        "looked": " ".join(filter(None, (answer.looked_at, marks.context(answer.context)))),
+        "again": another(session, number) if not answer.found else None, "names": marks.PLAN_NAMES,
+        "price": marks.price,
+    }  # fmt: skip
+    return render("turn.html", **given)
+
+
+def another(session: Session, number: int) -> Cost | None:
+    """Return the plan to try next for the last question of a conversation; None where there is none."""
+    if number != len(session.turns):
+        return None
+    tried = set()
+    for saved in reversed(session.turns):
+        if saved.question != session.turns[-1].question or saved.answer is None:
+            break
+        tried.add(saved.answer.plan.kind)
+    answer = session.turns[-1].answer
+    return answer.plan.another(tried) if answer is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of a survey: a cell is its text and the address of its source, "" without one."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[tuple[str, str], ...], ...]
+    total: int
+    complete: bool
+
+
+def table(results: Results, reference: Any, base: str, most: int | None = None) -> Table:
+    """Return the rows so far; `reference` names the source of a row by its number."""
+    columns = results.columns
+
+    def cell(at: int, line: Line, name: str) -> tuple[str, str]:
+        text, fields = line.cells.get(name, ""), list(line.sources)
+        plain = name.removesuffix(" currency")
+        if base and plain in fields:
+            return text, link(base, source=f"{reference(at)}.{fields.index(plain)}") + "#source"
+        own = name in ("quote", "answer") and not fields and line.source is not None and text
+        return text, link(base, source=reference(at)) + "#source" if base and own else ""
+
+    lines = list(results.lines)[:most]
+    rows = tuple(tuple(cell(at, line, name) for name in columns) for at, line in enumerate(lines))
+    return Table(columns, rows, len(results.lines), results.complete)
+
+
+def preview(job: Asked) -> Markup:
+    """Return the first rows of a survey under way."""
+    shown = table(job.results, str, "", PREVIEW_ROWS)
+    return render("table.html", table=shown, question=job.question) if shown.rows else Markup("")
+
+
+def state_of(job: Job) -> dict[str, Any]:
+    """Return what a job is doing, for the page's script."""
+    step = job.step
+    return {"step": UNSAFE.sub("", step_words(step)), "share": step.done / step.total if step.total else None}
+
+
+# --- sources ------------------------------------------------------------------------------------------------
+
+
+def source_given(
+    opened: Opened, library: str, shown: Cited | None, base: str, at: int | None, width: int
+) -> dict[str, Any]:
+    """Return what the template of a source is given: a page, with the quotes on it marked.
+
+    Args:
+        opened: the page.
+        library: the library that it is in.
+        shown: the citation that is followed; None for a document that is read.
+        base: the address of the page around it.
+        at: the offset of the part of a long text to show; None for that with the quote.
+        width: of the picture, in pixels.
+    """
+    page, document = opened.page, opened.document
+    citation = shown.citation if shown is not None else None
+    quote = cited_page.locate(citation, page)
+    others = [
+        one for other in (shown.others if shown else ()) if (one := cited_page.locate(other, page)) and one != quote
+    ]
+    start, end = cited_page.window(page.text, quote)
+    if at is not None:
+        start = max(0, min(at, len(page.text)))
+        end = min(len(page.text), start + 2 * cited_page.WINDOW)
+    notes = cited_page.notes(document, page, opened.state, citation, quote)
+    own = {"source": shown.reference} if shown is not None else {"read": f"{library}/{document.path}"}
+    here = encoded({**own, "page": page.number} if page.number is not None else own)
+
+    def turn(step: int) -> str:
+        number = page.number
+        if number is None or not 1 <= number + step <= opened.count:
+            return ""
+        return f"{base}?{encoded({**own, 'page': number + step})}#source"
+
+    def part(step: int) -> str:
+        found = cited_page.neighbour(page.text, start, end, step)
+        return f"{base}?{here}&at={found[0]}#source" if found is not None else ""
+
+    where = place(page.number, page.label, (), page.unit)
+    on_page = citation is not None and page.number == citation.page
+    spans = [(quote.start, quote.end) if quote else (0, 0), *((one.start, one.end) for one in others)]
+    pictured = source_files.has_pictures(document) and opened.state not in ("missing", "elsewhere")
+    drawn = {
+        "read": f"{library}/{document.path}", "page": page.number, "width": width,
+        "spans": ",".join(f"{first}-{last}" for first, last in spans),
+    }  # fmt: skip
+    return {
+        "title": document.path, "place": citation.place if citation is not None and on_page else where,
+        "library": library, "counted": shown.counted if shown is not None else "",
+        "of": f"{page.number} of {opened.count}" if page.number is not None else "",
+        "notes": notes, "remarks": [] if shown else list(branches.warnings(document)),
+        "parts": _parts(page.text, start, end, quote, others), "previous": turn(-1), "next": turn(1),
+        "earlier": part(-1), "later": part(1), "close": base,
+        "back": f"{base}?{encoded(own)}#source" if citation is not None and not on_page else "",
+        "picture": f"/image?{encoded(drawn)}" if pictured else "",
+        "boxes": f"/boxes?{encoded(drawn)}" if pictured else "", "quote": citation.quote if citation else "",
+        "copy": references.format_quote(citation, document) if citation is not None else "",
+    }  # fmt: skip
+
+
+def encoded(query: Mapping[str, Any]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return urlencode(given, errors="surrogateescape", quote_via=quote, safe="/")
+
+
+def _parts(
+    text: str, start: int, end: int, quote: cited_page.Found | None, others: Sequence[cited_page.Found]
+) -> list[tuple[str, str]]:
+    """Return a text in pieces, each with what it is: "quote", "other" or ""."""
+    spans = [(one.start, one.end, "other") for one in others]
+    spans += [(quote.start, quote.end, "quote")] if quote is not None else []
+    edges = sorted({start, end, *(at for first, last, _ in spans for at in (first, last) if start < at < end)})
+    pieces: list[tuple[str, str]] = []
+    for first, last in pairwise(edges):
+        kinds = {kind for begin, stop, kind in spans if begin <= first and last <= stop}
+        kind = "quote" if "quote" in kinds else "other" if kinds else ""
+        pieces.append((text[first:last], kind))
+    return pieces
+
+
+# --- reviews ------------------------------------------------------------------------------------------------
+
+
+def grid(findings: Sequence[Finding]) -> dict[tuple[str, str], dict[str, tuple[int, Finding]]]:
+    """Return the findings of each document by item, with their numbers."""
+    rows: dict[tuple[str, str], dict[str, tuple[int, Finding]]] = {}
+    for number, one in enumerate(findings):
+        rows.setdefault((one.library, one.document), {})[one.item] = (number, one)
+    return rows

@@ -1,0 +1,247 @@
+// The page's script: answers as they come, sources beside them, keys. Every page works without it.
+"use strict";
+(() => {
+  const one = (what, where = document) => where.querySelector(what);
+  const all = (what, where = document) => [...where.querySelectorAll(what)];
+  const body = document.body, turns = one("#turns"), ask = one("#ask"), field = one("#question");
+  const source = one("#source"), main = one("#main");
+  body.classList.add("scripted");
+
+  const say = (words) => { one("#say").textContent = words; };
+  // Made and escaped by the server.
+  const element = (html) => {
+    const made = document.createElement("template");
+    made.innerHTML = html.trim();
+    return made.content;
+  };
+  const json = { Accept: "application/json" };
+  const problem = async (answer) => {
+    try { return (await answer.json()).error.message; } catch { return `The server answered ${answer.status}.`; }
+  };
+  const fail = (words) => {
+    const box = document.createElement("p");
+    box.className = "error";
+    box.setAttribute("role", "alert");
+    box.textContent = words;
+    (turns || main).append(box);
+    box.scrollIntoView({ block: "nearest" });
+  };
+
+  // --- answers under way ---
+  const atEnd = () => turns && turns.scrollHeight - turns.scrollTop - turns.clientHeight < 80;
+  const follow = (was) => { if (was) turns.scrollTop = turns.scrollHeight; };
+  const show = (box, told) => {
+    const step = one("[data-step]", box), bar = one("[data-share]", box), draft = one("[data-draft]", box);
+    if (step) step.textContent = told.step;
+    if (bar) { bar.hidden = told.share === null; if (told.share !== null) bar.value = told.share; }
+    const phase = told.step.split(" · ")[0];
+    if (box.dataset.phase !== phase) { box.dataset.phase = phase; say(phase); }
+    if (told.plan) one("[data-plan]", box).textContent = told.plan;
+    if (told.reset) draft.textContent = "";
+    if (told.text) draft.append(told.text);
+    if (told.rows) one("[data-rows]", box).replaceChildren(element(told.rows));
+    if (told.reasoning) {
+      const details = one("[data-reasoning]", box);
+      details.hidden = false;
+      one(".pre", details).append(told.reasoning);
+    }
+    for (const text of told.notes || []) {
+      const line = document.createElement("p");
+      line.className = "remark";
+      line.textContent = `! ${text}`;
+      one("[data-notes]", box).append(line);
+    }
+    for (const row of told.grid || []) {
+      const made = element(row).firstElementChild, old = document.getElementById(made.id);
+      old ? old.replaceWith(made) : one("#grid").append(made);
+    }
+  };
+  const watch = (box) => {
+    const events = new EventSource(`/jobs/${box.dataset.job}/events`);
+    busy(true);
+    events.addEventListener("told", (event) => {
+      const was = atEnd();
+      show(box, JSON.parse(event.data));
+      follow(was);
+    });
+    events.addEventListener("ended", (event) => {
+      events.close();
+      busy(false);
+      const was = atEnd(), made = element(JSON.parse(event.data).html), turn = made.firstElementChild;
+      if (box.id === "review") {
+        box.removeAttribute("data-job");
+        box.replaceChildren(made);
+        return say("The review has ended.");
+      }
+      box.replaceWith(made);
+      if (was && turn.clientHeight > turns.clientHeight) turn.scrollIntoView({ block: "start" });
+      else follow(was);
+      say(`Answer: ${(one(".answer", turn) || one(".error", turn) || turn).textContent.trim()}`);
+      const first = one(".citation", turn) || one("td a", turn);
+      if (first && matchMedia("(min-width: 64.01rem)").matches && (source.hidden || !source.contains(document.activeElement))) {
+        open(first, false);
+      }
+    });
+    events.onerror = () => { if (events.readyState === EventSource.CLOSED) { busy(false); fail("The connection to localrag is lost. Load the page again."); } };
+  };
+  const busy = (yes) => { body.classList.toggle("busy", yes); };
+  const stop = (form) => fetch(form.action, { method: "POST", headers: json, body: new URLSearchParams() });
+  all("[data-job]").forEach(watch);
+
+  const submit = async (form) => {
+    if (body.classList.contains("busy")) return say("The answer is still coming. Esc stops it.");
+    body.classList.add("busy");
+    const data = new URLSearchParams(new FormData(form));
+    let answer;
+    try { answer = await fetch("/ask", { method: "POST", headers: json, body: data }); } catch { answer = null; }
+    if (!answer || !answer.ok) {
+      busy(false);
+      return fail(answer ? await problem(answer) : "localrag does not answer. It may have been ended.");
+    }
+    const told = await answer.json();
+    one("#greeting")?.remove();
+    all(".again").forEach((each) => each.remove());
+    turns.append(element(told.html));
+    turns.scrollTop = turns.scrollHeight;
+    if (form === ask) field.value = "";
+    all("[name=session]").forEach((each) => { each.value = told.url.split("/").pop(); });
+    document.title = `${told.title} – localrag`;
+    main.dataset.base = told.url;
+    history.replaceState(null, "", told.url);
+    watch(turns.lastElementChild);
+  };
+
+  // --- sources ---
+  const panel = async (href, push) => {
+    const address = new URL(href, location.href);
+    const wanted = new URL(address);
+    wanted.searchParams.set("part", "source");
+    wanted.searchParams.set("width", Math.round(Math.min(2400, Math.max(400, source.clientWidth || innerWidth) * devicePixelRatio)));
+    body.classList.add("sourced");
+    source.hidden = false;
+    const answer = await fetch(wanted);
+    if (!answer.ok) { source.textContent = await problem(answer); return; }
+    source.replaceChildren(element(await answer.text()));
+    source.scrollTop = 0;
+    history[push && !new URLSearchParams(location.search).has("source") ? "pushState" : "replaceState"](null, "", address);
+    shown();
+  };
+  const shown = () => {
+    const picture = one(".picture img", source), quote = one("#quote", source);
+    if (!picture) { if (quote && !one(".finding", source)) quote.scrollIntoView({ block: "center" }); return; }
+    const reveal = async () => {
+      const told = await (await fetch(picture.dataset.boxes)).json(), note = one("[data-problem]", source);
+      if (told.problem || (quote && !told.boxes.length)) {
+        note.hidden = false;
+        note.textContent = `! ${told.problem || "The quote was not found in the picture; it is marked in the text below."}`;
+        picture.hidden = !!told.problem;
+        one(".text", source).open = true;
+        quote?.scrollIntoView({ block: "center" });
+      } else if (told.boxes.length) {
+        const top = picture.offsetTop + told.boxes[0][1] * picture.clientHeight;
+        if (!one(".finding", source)) source.scrollTop = Math.max(0, top - source.clientHeight / 3);
+        picture.dataset.revealed = "yes";
+      }
+    };
+    picture.complete ? reveal() : picture.addEventListener("load", reveal);
+    picture.addEventListener("error", reveal);
+  };
+  let came = null; // the link that opened the source
+  const open = (link, focus = true) => {
+    all('[aria-current="true"]', main).forEach((each) => each.removeAttribute("aria-current"));
+    if (main.contains(link)) link.setAttribute("aria-current", "true");
+    if (!source.contains(link)) came = link;
+    body.classList.remove("library-open");
+    return panel(link.href, focus).then(() => { if (focus) source.focus({ preventScroll: true }); });
+  };
+  const close = () => {
+    source.hidden = true;
+    source.replaceChildren();
+    body.classList.remove("sourced");
+    history.replaceState(null, "", main.dataset.base);
+    (came && came.isConnected ? came : field)?.focus();
+  };
+  if (source && !source.hidden) shown();
+  addEventListener("popstate", () => location.reload());
+
+  const citations = () => all("#turns .citation, #turns td a[data-source]");
+  const step = (by) => {
+    const links = citations(), at = links.findIndex((each) => each.getAttribute("aria-current") === "true");
+    const newest = links.findIndex((each) => each.closest(".turn") === links.at(-1)?.closest(".turn"));
+    const link = links[at < 0 ? (by > 0 ? newest : links.length - 1) : Math.max(0, Math.min(links.length - 1, at + by))];
+    if (!link) return;
+    link.scrollIntoView({ block: "nearest" });
+    open(link, false).then(() => link.focus({ preventScroll: true }));
+  };
+  const copy = async (button) => {
+    try { await navigator.clipboard.writeText(button.dataset.copy); say("Copied the quote with its reference."); button.textContent = "Copied"; }
+    catch { say("The browser did not allow to copy."); }
+  };
+
+  // --- the library ---
+  const ticks = () => all("#library [name=tick]");
+  const count = () => {
+    const boxes = ticks(), ticked = boxes.filter((each) => each.checked).length, words = one("#ticks");
+    if (!words) return;
+    words.textContent = ticked ? `only ${ticked} of ${boxes.length} are asked` : "tick documents to ask only them";
+    one("[data-untick]").hidden = !ticked;
+    for (const box of all("[data-all]")) {
+      const below = all("[name=tick]", box.closest("li")), some = below.filter((each) => each.checked).length;
+      box.checked = below.length > 0 && some === below.length;
+      box.indeterminate = some > 0 && some < below.length;
+    }
+  };
+  const find = () => {
+    const words = one("#find").value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const leaf of all("[data-leaf]")) {
+      const text = leaf.dataset.leaf + (one("[name=tick]", leaf)?.checked ? " ticked" : "");
+      leaf.hidden = !words.every((word) => text.includes(word));
+    }
+    for (const folder of all("[data-folder]").reverse()) folder.hidden = !one("[data-leaf]:not([hidden])", folder);
+  };
+  count();
+  document.addEventListener("change", (event) => {
+    const box = event.target;
+    if (box.matches("[data-all]")) all("[name=tick]", box.closest("li")).forEach((each) => { if (!each.closest("[hidden]")) each.checked = box.checked; });
+    if (box.closest("#library")) count();
+  });
+  document.addEventListener("input", (event) => { if (event.target.id === "find") find(); });
+
+  // --- clicks and keys ---
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.matches(".stop")) { event.preventDefault(); stop(form); }
+    else if ((form === ask || form.matches(".again")) && !event.submitter?.hasAttribute("formaction")) { event.preventDefault(); submit(form); }
+  });
+  document.addEventListener("click", (event) => {
+    const at = event.target.closest("a, button");
+    if (!at || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (at.matches("[data-source]")) { event.preventDefault(); open(at); }
+    else if (at.matches("[data-close]")) { event.preventDefault(); close(); }
+    else if (at.matches("[data-copy]")) copy(at);
+    else if (at.matches("[data-untick]")) { ticks().forEach((each) => { each.checked = false; }); count(); }
+    else if (at.matches("[data-toggle]")) at.setAttribute("aria-expanded", body.classList.toggle("library-open"));
+  });
+  const keys = {
+    "/": () => field?.focus(), n: () => step(1), p: () => step(-1),
+    "[": () => one('[data-turn="-1"]')?.click(), "]": () => one('[data-turn="1"]')?.click(),
+    i: () => { const text = one(".text", source); if (text) { text.open = !text.open; text.scrollIntoView({ block: "start" }); } },
+    y: () => one("[data-copy]")?.click(),
+  };
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.matches("input:not([type=checkbox]), textarea, select");
+    if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") {
+      const stopping = one(".stop");
+      if (stopping) stop(stopping);
+      else if (body.classList.contains("library-open")) body.classList.remove("library-open");
+      else if (source && !source.hidden) close();
+    } else if (event.target === field && event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      if (field.value.trim()) submit(ask);
+    } else if (!typing && keys[event.key]) {
+      event.preventDefault();
+      keys[event.key]();
+    }
+  });
+})();

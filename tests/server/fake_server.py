@@ -1,0 +1,128 @@
+"""A server over a world of fakes, whose names and texts are hostile: `python -m server.fake_server FOLDER`.
+
+What it answers is said by the first word of a question. It prints its address, with the token, and serves until killed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from zlib import compress
+
+import fake_core as fakes
+from fake_core import NOTICE, PAGE_12, FakeAssistant, FakeLibrary, FakeWorld, answered, citation, shelved_document
+from tui import reviews, surveys
+
+from localrag.answer.review import playbook
+from localrag.events import Delta, Event, Failure, Planned, Replaced
+from localrag.ingest.source_files import PageImage
+from localrag.server import listening
+from localrag.server.app import create_app
+from localrag.server.guard import Access
+from localrag.server.served import Served
+from localrag.sessions import SessionStore
+from localrag.settings import Settings
+from localrag.types import Citation, Finding
+from localrag.worker.engine import Shelved
+
+TOKEN = "a-token-for-tests-only"
+SCRIPT, IMAGE = "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'
+EVIL_NAME = f"contracts/{IMAGE}{SCRIPT}\u202efdp.exe.md"
+LONG_NAME = f"contracts/{'Donaudampfschifffahrt' * 12}.pdf"
+EVIL_TEXT = f"Clause {SCRIPT} says {IMAGE} and \u202ebackwards\u202c, javascript:alert(1).\n" + "x" * 3000
+EVIL_QUOTE = f"{SCRIPT} says {IMAGE}"
+EVIL_ANSWER = f"""# {SCRIPT}
+
+**Bold** [a link](javascript:alert(1)) ![x](http://example.org/x.png) <http://example.org> {IMAGE} [1] [99]
+
+- one {"y" * 400}
+- two `{SCRIPT}`
+
+<div onclick="alert(1)">html</div>
+"""
+# A grey page of 200 by 300 pixels, whose quote is boxed in its lower half.
+PICTURE = PageImage(200, 300, b64encode(compress(b"\xc8" * 180_000)).decode(), ((0.1, 0.8, 0.9, 0.85),))
+SLOW = 60  # words, ten in a second
+
+
+def evil_citation(marker: int = 1) -> Citation:
+    start = EVIL_TEXT.index(EVIL_QUOTE)
+    return Citation(
+        "contracts", EVIL_NAME, None, None, f"{SCRIPT} › x", EVIL_QUOTE, start, start + len(EVIL_QUOTE), marker
+    )
+
+
+class ByFirstWord(FakeAssistant):
+    """Answers as the first word of a question says."""
+
+    def ask(self, question: str, *, stop: Callable[[], bool] = lambda: False, **how: Any) -> Iterator[Event]:
+        if question.startswith("slow"):
+            yield from self._slowly(question, stop)
+            return
+        self.scripts = [SCRIPTS.get(question.split()[0], fakes.SCRIPT)]
+        yield from super().ask(question, stop=stop, **how)
+
+    def _slowly(self, question: str, stop: Callable[[], bool]) -> Iterator[Event]:
+        yield Planned(fakes.PLAN)
+        said = ""
+        for number in range(SLOW):
+            if stop():
+                break
+            said += f"word{number} "
+            yield Delta(f"word{number} ")
+            time.sleep(0.1)
+        complete = said.endswith(f"word{SLOW - 1} ")
+        yield answered(said, question=question, stopped=not complete, found=complete, citations=())
+
+
+SCRIPTS: dict[str, Any] = {
+    "evil": (Planned(replace(fakes.PLAN, reason=SCRIPT)), Delta(EVIL_ANSWER), answered(EVIL_ANSWER, citations=(evil_citation(),))),
+    "survey": surveys.SCRIPT,
+    "replaced": (Planned(fakes.PLAN), Delta("the first try"), Replaced("it was empty"), Delta("the second"), answered()),
+    "unknown": (Planned(fakes.PLAN), answered("The documents do not say.", found=False, citations=(), nearest=(citation(marker=0),))),
+}  # fmt: skip
+
+
+def finding(one: Finding) -> Finding:
+    """A finding of the playbook `nda`, some with hostile texts."""
+    evil = {"value": IMAGE, "note": SCRIPT} if one.item == "term" else {}
+    items = dict(zip(("notice", "term", "non-compete"), playbook.load("nda").items, strict=False))
+    return replace(one, item=items[one.item].id, **evil)
+
+
+def world() -> FakeWorld:
+    names = ("contracts/msa.pdf", "contracts/lease.pdf", LONG_NAME)
+    shelved = [Shelved(shelved_document(name, pages=60), 900, 0) for name in names]
+    shelved.append(Shelved(shelved_document(EVIL_NAME, paged=False, title=SCRIPT), 1_900_000, 900, 1.0))
+    failed = (Failure(f"contracts/{SCRIPT}.pdf", f"is damaged {IMAGE}", "x.pdf", "/docs"),)
+    library = FakeLibrary("contracts", shelved=tuple(shelved), failed=failed, instructions=SCRIPT)
+    fakes.PAGES[(EVIL_NAME, 0)] = EVIL_TEXT
+    assert NOTICE in PAGE_12
+    came = [replace(one, finding=finding(one.finding)) for one in reviews.came()]
+    return FakeWorld(
+        ByFirstWord(), libraries={"contracts": library}, picture=PICTURE,
+        review=[*came, reviews.ReviewEnded((), (reviews.LEFT,))],
+    )  # fmt: skip
+
+
+def served(folder: Path, over: FakeWorld | None = None) -> tuple[Served, SessionStore]:
+    settings = Settings(home=folder)
+    engine: Any = fakes.FakeEngine(over or world())
+    return Served(settings, engine, ("contracts",)), SessionStore(folder / "sessions")
+
+
+def main() -> None:
+    listener = listening.bind(0)
+    here, store = served(Path(sys.argv[1]))
+    app = create_app(here, Access(listener.hosts, TOKEN), store)
+    print(f"{listener.address}/?token={TOKEN}", flush=True)
+    listening.run(app, listener)
+
+
+if __name__ == "__main__":
+    main()

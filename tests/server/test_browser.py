@@ -1,0 +1,453 @@
+"""The pages in Chromium: ask, stream, stop, follow a citation, resume, hostile names, keys, contrast, widths.
+
+Nothing may leave this machine, and nothing may be logged as an error, whatever a test does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pytest
+from fake_core import NOTICE
+from PIL import Image, ImageChops
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from server import fake_server
+
+CHROMIUM = shutil.which("chromium")
+if CHROMIUM is None and not os.environ.get("CI"):
+    pytest.skip("Chromium is not installed: apt-get install chromium", allow_module_level=True)
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+QUIET = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
+WIDE, MIDDLE, PHONE = (1600, 900), (800, 900), (360, 740)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server over fakes, as a process of its own; its address has the token."""
+    home = tmp_path_factory.mktemp("served")
+    environment = {**os.environ, "LOCALRAG_HOME": str(home), "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-m", "server.fake_server", str(home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=home) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A browser window that has been let in, and what went wrong in it."""
+
+    def __init__(self, chromium: Browser, address: str, size: tuple[int, int] = WIDE, **how: Any) -> None:
+        self.base = address.partition("/?")[0]
+        width, height = size
+        self.context: BrowserContext = chromium.new_context(viewport={"width": width, "height": height}, **how)
+        self.wrong: list[str] = []
+        self.context.on("request", self._check)
+        self.page: Page = self.context.new_page()
+        self.page.on("console", lambda one: self.wrong.append(one.text) if one.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("dialog", lambda one: (self.wrong.append("a dialog"), one.dismiss()))
+        self.page.goto(address)
+
+    def _check(self, request: Any) -> None:
+        if not request.url.startswith(f"{self.base}/"):
+            self.wrong.append(f"asked {request.url}")
+
+    def ask(self, question: str) -> None:
+        """Ask, and wait for the whole answer."""
+        expect(self.page.locator("body.scripted")).to_be_attached()
+        before = self.page.locator(".cost").count()
+        self.page.fill("#question", question)
+        self.page.keyboard.press("Enter")
+        expect(self.page.locator(".cost")).to_have_count(before + 1, timeout=20_000)
+
+    def to(self, path: str) -> None:
+        self.page.goto(f"{self.base}{path}")
+
+
+@pytest.fixture
+def visit(chromium: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    made = Visit(chromium, address, **getattr(request, "param", {}))
+    yield made
+    made.context.close()
+    assert made.wrong == []
+
+
+def test_the_token_leaves_the_address(visit: Visit) -> None:
+    assert visit.page.url == f"{visit.base}/" and visit.page.title() == "New conversation – localrag"
+    expect(visit.page.locator("#question")).to_be_focused()
+
+
+def test_an_answer_streams_and_the_whole_replaces_the_draft(visit: Visit) -> None:
+    page = visit.page
+    page.fill("#question", "slow question")
+    page.click("button.primary")
+    expect(page.locator("[data-draft]")).to_contain_text("word2")
+    first = page.locator("[data-draft]").text_content() or ""
+    expect(page.locator("[data-draft]")).to_contain_text("word9")
+    assert "word9" not in first  # it came bit by bit
+    expect(page.locator("[data-step]")).to_contain_text("Writing")
+    expect(page.locator("#say")).to_have_text("Writing")  # each phase is said once, not each word
+    expect(page.locator(".answer")).to_contain_text("word59", timeout=20_000)
+    expect(page.locator("#say")).to_contain_text("Answer: word0")
+    assert page.locator("[data-draft]").count() == 0 and re.search(r"/c/\d{8}T", page.url)
+    visit.ask("replaced thing")
+    assert "the first try" not in (page.text_content("#turns") or "")
+
+
+def test_escape_stops_an_answer(visit: Visit) -> None:
+    page = visit.page
+    page.fill("#question", "slow question")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-draft]")).to_contain_text("word3")
+    page.keyboard.press("Escape")
+    expect(page.locator("#turns .remark").first).to_contain_text("not complete", timeout=3_000)
+    assert "word3" in (page.text_content(".answer") or "") and "word59" not in (page.text_content(".answer") or "")
+
+
+def test_a_page_loaded_again_in_the_middle_goes_on(visit: Visit) -> None:
+    page = visit.page
+    page.fill("#question", "slow question")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-draft]")).to_contain_text("word3")
+    page.reload()
+    expect(page.locator("[data-draft]")).to_contain_text("word0 word1")  # from the beginning
+    expect(page.locator(".answer")).to_contain_text("word59", timeout=20_000)
+    page.reload()
+    expect(page.locator(".answer")).to_contain_text("word59")
+    assert page.locator("article").count() == 1
+
+
+def test_a_citation_leads_to_the_page_with_the_quote_boxed(visit: Visit) -> None:
+    page = visit.page
+    visit.ask("How much notice?")
+    expect(page.locator("#source h2")).to_have_text("contracts/msa.pdf, p. 12")  # the first, as there is room
+    expect(page.locator("#source img[data-revealed]")).to_be_visible()
+    assert page.locator("mark.quote").text_content() == NOTICE
+    page.click(".citation >> nth=1")
+    expect(page.locator("#source h2")).to_have_text("contracts/msa.pdf, p. 2")
+    expect(page.locator(".citation >> nth=1")).to_have_attribute("aria-current", "true")
+    page.click(".marker >> nth=0")
+    expect(page.locator("#source h2")).to_have_text("contracts/msa.pdf, p. 12")
+    page.click('[data-turn="1"]')
+    expect(page.locator("#source h2")).to_have_text("contracts/msa.pdf, p. 13")
+    page.click("text=Back to the quote")
+    expect(page.locator("#source h2")).to_have_text("contracts/msa.pdf, p. 12")
+    page.reload()
+    expect(page.locator("#source h2")).to_have_text("contracts/msa.pdf, p. 12")
+    page.click("[data-close]")
+    expect(page.locator("#source")).to_be_hidden()
+    assert "source" not in page.url
+
+
+def test_everything_goes_by_keyboard(visit: Visit) -> None:
+    page = visit.page
+    visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.ask("How much notice?")
+    expect(page.locator("#source h2")).to_contain_text("p. 12")
+    page.focus("#turns")
+    page.keyboard.press("n")
+    expect(page.locator("#source h2")).to_contain_text("p. 2")
+    page.keyboard.press("p")
+    expect(page.locator("#source h2")).to_contain_text("p. 12")
+    page.keyboard.press("]")
+    expect(page.locator("#source h2")).to_contain_text("p. 13")
+    page.keyboard.press("[")
+    expect(page.locator("#source h2")).to_contain_text("p. 12")
+    page.keyboard.press("i")
+    expect(page.locator("mark.quote")).to_be_visible()
+    page.keyboard.press("y")
+    expect(page.locator("#say")).to_contain_text("Copied")
+    assert NOTICE in page.evaluate("navigator.clipboard.readText()")
+    page.keyboard.press("Escape")
+    expect(page.locator("#source")).to_be_hidden()
+    page.keyboard.press("/")
+    expect(page.locator("#question")).to_be_focused()
+    page.keyboard.type("n/p")  # letters are letters here
+    page.keyboard.press("Shift+Enter")
+    assert page.input_value("#question") == "n/p\n"
+
+
+def test_every_control_is_reached_by_tab_and_shows_it(visit: Visit) -> None:
+    page = visit.page
+    page.focus(".skip")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")  # so that the focus comes from the keyboard
+    seen = []
+    for _ in range(40):
+        here = page.evaluate(
+            "(e => [e.tagName, e.id || e.name || e.textContent.trim(), getComputedStyle(e).outlineStyle])(document.activeElement)"
+        )
+        if here[0] == "BODY":
+            break
+        seen.append(here)
+        page.keyboard.press("Tab")
+    names = [name for _, name, _ in seen]
+    assert names[0] == "Skip to the content" and {"question", "mode", "find", "playbook", "tick"} <= set(names)
+    assert all(outline != "none" for _, _, outline in seen)
+
+
+@pytest.mark.parametrize("visit", [{"java_script_enabled": False}], indirect=True)
+def test_without_a_script_it_answers_and_shows_sources(visit: Visit) -> None:
+    page = visit.page
+    page.fill("#question", "How much notice?")
+    page.click("button.primary")
+    expect(page.locator(".answer")).to_contain_text("Thirty days")
+    page.click(".citation >> nth=0")
+    expect(page.locator("#source img")).to_be_visible()
+    page.click("text=Text that was read")
+    assert page.locator("mark.quote").text_content() == NOTICE
+    page.fill("#question", "slow question")
+    page.click("button.primary")
+    expect(page.locator(".answer >> nth=1")).to_contain_text("word59", timeout=20_000)
+
+
+def test_conversations_are_found_and_resumed(visit: Visit) -> None:
+    page = visit.page
+    visit.ask("How much notice has a zebra?")
+    visit.ask("And the term?")
+    first = page.url.partition("?")[0]
+    visit.to("/conversations?find=zebra")
+    page.click("text=How much notice has a zebra?")
+    assert page.url.partition("#")[0] == first and page.locator("article").count() == 2
+    visit.ask("A third?")
+    page.reload()
+    assert page.locator("article").count() == 3
+
+
+def test_documents_are_ticked_and_found(visit: Visit) -> None:
+    page = visit.page
+    page.fill("#find", "lease")
+    assert page.locator("[data-leaf]:visible").count() == 1
+    page.check("[name=tick]:visible")
+    page.fill("#find", "")
+    expect(page.locator("#ticks")).to_have_text("only 1 of 4 are asked")
+    visit.ask("How much notice?")
+    page.reload()
+    assert page.locator("[name=tick]:checked").count() == 1  # it is kept with the conversation
+    page.click("text=Untick")
+    page.check("[data-all]")
+    assert page.locator("[name=tick]:checked").count() == 4
+
+
+def test_hostile_names_and_texts_do_nothing(visit: Visit) -> None:
+    page = visit.page
+    visit.ask("evil <img src=x onerror=alert(1)> question")
+    expect(page.locator("#source h2")).to_contain_text("<script>alert(1)</script>")
+    assert page.locator("mark.quote").text_content() == fake_server.EVIL_QUOTE
+    page.hover("[data-leaf] >> nth=0")
+    links = page.evaluate("[...document.links].map(each => each.href)")
+    assert links and all(link.startswith(visit.base) for link in links)
+    assert page.evaluate("document.scripts.length") == 1 and page.locator("#turns img, #library img").count() == 0
+    visit.to("/conversations?find=evil")
+    assert page.locator("main img").count() == 0
+    page.click("main a >> nth=1")
+    expect(page.locator("body.scripted")).to_be_attached()
+    for size in (WIDE, PHONE):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        assert page.evaluate(TOO_WIDE) == []
+    assert "\u202e" not in page.content()
+
+
+def test_a_survey_is_a_table_with_sources(visit: Visit) -> None:
+    page = visit.page
+    visit.ask("survey of notice periods")
+    assert page.locator("tbody tr").count() == 4
+    page.click("tbody a >> nth=0")
+    expect(page.locator("#source h2")).to_have_text("contracts/msa.pdf, p. 12")
+    assert page.locator("mark.quote").text_content() == NOTICE
+    assert page.evaluate("getComputedStyle(document.querySelector('thead th')).position") == "sticky"
+
+
+def test_a_review_fills_its_grid_and_is_decided_on(visit: Visit) -> None:
+    page = visit.page
+    page.select_option("#playbook", "nda")
+    page.click("text=Review >> nth=-1")
+    expect(page.locator("#grid tr")).to_have_count(2)
+    expect(page.locator("#grid")).to_contain_text("≠ deviates not as expected")
+    page.click("#grid a >> nth=0")
+    expect(page.locator("#source")).to_contain_text("30 days is more than 2 weeks")
+    page.fill("#comment", "Ask Anna")
+    page.click("text=Reject")
+    expect(page.locator("#grid")).to_contain_text("rejected")
+    expect(page.locator("#source")).to_contain_text("Ask Anna")
+    expect(page.locator("#source img")).to_be_visible()
+
+
+TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('body *')]
+  .filter((e) => e.getBoundingClientRect().right > innerWidth).map((e) => e.outerHTML.slice(0, 150))"""
+CONTRAST = """() => {
+  const rgb = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255).map((c) => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
+    .reduce((sum, c, at) => sum + c * [.2126, .7152, .0722][at], 0);
+  const behind = (e) => {
+    for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor); if (c.length === 3 || c[3] === 1) return c; }
+    return matchMedia('(prefers-color-scheme: dark)').matches ? [0, 0, 0] : [255, 255, 255];
+  };
+  const low = [];
+  for (const e of document.querySelectorAll('body *')) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !e.checkVisibility({ visibilityProperty: true }) || e.closest('.hidden, .skip')) continue;
+    const [a, b] = [light(rgb(getComputedStyle(e).color)), light(behind(e))];
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) low.push(`${e.tagName}.${e.className} ${ratio.toFixed(2)} ${e.textContent.slice(0, 30)}`);
+  }
+  return low;
+}"""
+NAMELESS = """() => [...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a, summary, img')]
+  .filter((e) => !(e.labels?.length || e.ariaLabel || e.textContent.trim() || e.alt || e.title)).map((e) => e.outerHTML)"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_and_controls_have_names(chromium: Browser, address: str, scheme: Any) -> None:
+    visit = Visit(chromium, address, color_scheme=scheme)
+    page = visit.page
+    for question in ("evil question", "survey of notice periods", "unknown thing", "How much notice?"):
+        visit.ask(question)
+    expect(page.locator("#source h2")).to_contain_text("p. 12")
+    page.keyboard.press("Tab")
+    for path in ("", "/conversations", "/"):
+        if path:
+            visit.to(path)
+        assert page.evaluate(CONTRAST) == [] and page.evaluate(NAMELESS) == []
+        assert page.locator("main").count() == 1 and page.locator("h1").count() == 1
+        ids = page.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)")
+        assert len(ids) == len(set(ids))
+    visit.context.close()
+    assert visit.wrong == []
+
+
+@pytest.mark.parametrize("size", [WIDE, MIDDLE, PHONE])
+def test_it_fits_each_width(chromium: Browser, address: str, size: tuple[int, int]) -> None:
+    visit = Visit(chromium, address, size)
+    page = visit.page
+    for question in ("evil question", "survey of notice periods", "How much notice?"):
+        visit.ask(question)
+    if size != WIDE:
+        page.click(".citation >> nth=-2")
+    expect(page.locator("#source h2")).to_contain_text("p. 12")
+    box = page.locator("#source").bounding_box()
+    assert box is not None and box["x"] + box["width"] <= size[0] and box["width"] >= min(size[0], 352)
+    assert page.evaluate(TOO_WIDE) == []
+    expect(page.locator("#source img[data-revealed]")).to_be_in_viewport()
+    if size == PHONE:
+        page.click("[data-close]")
+        expect(page.locator(".citation >> nth=-2")).to_be_focused()
+        page.click("[data-toggle=library]")
+        expect(page.locator("#library")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator("#library")).to_be_hidden()
+    visit.context.close()
+    assert visit.wrong == []
+
+
+def test_a_server_that_has_gone_is_told(chromium: Browser, address: str) -> None:
+    visit = Visit(chromium, address)
+    visit.context.set_offline(True)
+    visit.page.fill("#question", "How much notice?")
+    visit.page.keyboard.press("Enter")
+    expect(visit.page.locator(".error")).to_contain_text("does not answer")
+    assert visit.page.input_value("#question") == "How much notice?"
+    visit.context.close()
+
+
+def test_the_first_paint_is_quick(visit: Visit) -> None:
+    visit.to("/")
+    expect(visit.page.locator("#question")).to_be_focused()
+    paints = "performance.getEntriesByName('first-contentful-paint').map(each => each.startTime)"
+    until = time.monotonic() + 10
+    while not (found := visit.page.evaluate(paints)) and time.monotonic() < until:
+        time.sleep(0.05)
+    (painted,) = found
+    assert painted < 2000, f"{painted:.0f} ms"
+
+
+# --- the real thing -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real(home: Path) -> Iterator[str]:
+    """`localrag serve` over a PDF of the examples, with the small test model; its address has the token."""
+    papers = home.parent / "papers"
+    papers.mkdir()
+    shutil.copy(ROOT / "examples/contracts/amendment-no-1.pdf", papers)
+    command = [sys.executable, "-m", "localrag"]
+    environment = {**os.environ, "LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_ANSWER_TOKENS": "60"}
+    subprocess.run([*command, "ingest", str(papers), "--name", "papers"], check=True, env=environment, cwd=ROOT)
+    serve = [*command, "serve", "--library", "papers", "--port", "0"]
+    with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as process:
+        assert process.stderr is not None
+        try:
+            yield next(line.split()[1] for line in process.stderr if "?token=" in line)
+        finally:
+            process.terminate()
+
+
+def boxed(png: bytes) -> tuple[float, float, float, float]:
+    """The yellow part of a page's picture, in fractions of its width and height."""
+    with Image.open(BytesIO(png)) as picture:
+        red, _, blue = picture.convert("RGB").split()
+        lit = ImageChops.subtract(red, blue).point(lambda value: 255 if value > 80 else 0)
+        box, (width, height) = lit.getbbox(), picture.size
+    assert box is not None
+    return box[0] / width, box[1] / height, box[2] / width, box[3] / height
+
+
+def words_of(quote: str, file: Path, number: int) -> tuple[float, float, float, float]:
+    """Where PDFium finds the words of a quote on a page, in fractions from the top left."""
+    with pypdfium2.PdfDocument(file) as document:
+        page = document[number - 1]
+        text = page.get_textpage()
+        width, height = page.get_size()
+        edges = []
+        for words in (quote.split()[:5], quote.split()[-5:]):
+            found = text.search(" ".join(words)).get_next()
+            assert found is not None
+            edges += [text.get_charbox(at) for at in range(found[0], sum(found))]
+    left, bottom, right, top = zip(*edges, strict=True)
+    return min(left) / width, 1 - max(top) / height, max(right) / width, 1 - min(bottom) / height
+
+
+@pytest.mark.model
+def test_the_box_is_where_the_words_are_drawn(chromium: Browser, real: str) -> None:
+    visit = Visit(chromium, real)
+    page = visit.page
+    page.fill("#question", "Within how many days must the Trust pay an invoice?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".cost")).to_have_count(1, timeout=240_000)
+    page.click(".citation >> nth=0")
+    picture = page.locator("#source img[data-revealed]")
+    expect(picture).to_be_visible(timeout=60_000)
+    quote, number = page.locator("mark.quote").text_content(), int(page.locator("#source h2").inner_text()[-1])
+    drawn = boxed(page.request.get(visit.base + str(picture.get_attribute("src"))).body())
+    wanted = words_of(str(quote), ROOT / "examples/contracts/amendment-no-1.pdf", number)
+    assert drawn[0] <= wanted[0] + 0.005 and drawn[1] <= wanted[1] + 0.005
+    assert drawn[2] >= wanted[2] - 0.005 and drawn[3] >= wanted[3] - 0.005
+    assert drawn[3] - drawn[1] < wanted[3] - wanted[1] + 0.02  # and no larger
+    view, box = picture.bounding_box(), page.locator("#source").bounding_box()
+    assert view is not None and box is not None
+    assert box["y"] < view["y"] + wanted[1] * view["height"] < box["y"] + box["height"]  # in sight
+    visit.context.close()
+    assert visit.wrong == []

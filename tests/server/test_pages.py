@@ -1,0 +1,327 @@
+"""The pages for a browser, by themselves: what they show, keep, and escape, and that they work without a script."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import fake_core as fakes
+import pytest
+from fake_core import NOTICE, FakeWorld
+from starlette.testclient import TestClient
+
+from localrag.server import showing
+from localrag.server.app import create_app
+from localrag.server.guard import Access
+from localrag.sessions import SessionStore
+from server import fake_server
+from server.fake_server import EVIL_NAME, TOKEN
+
+HOST = "127.0.0.1:9999"
+
+
+class Browser(TestClient):
+    """A browser without a script, which has been let in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world: FakeWorld = fake_server.world()
+        served, self.store = fake_server.served(folder, self.world)
+        made = create_app(served, Access(frozenset({HOST}), TOKEN), self.store)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "lifespan":
+                await made(scope, receive, send)
+            for moment in ("startup", "shutdown") * (scope["type"] == "lifespan"):  # one loop, as jobs need
+                await receive()
+                await send({"type": f"lifespan.{moment}.complete"})
+
+        headers = {"Accept": "text/html", "Authorization": f"Bearer {TOKEN}"}
+        super().__init__(app, base_url=f"http://{HOST}", headers=headers)
+
+    @property
+    def assistant(self) -> Any:
+        return self.world.assistant
+
+    def ask(self, question: str, **form: Any) -> Any:
+        """Ask, and follow to the page with the answer."""
+        return self.post("/ask", data={"question": question, "library": "contracts", **form})
+
+
+@pytest.fixture
+def browser(tmp_path: Path):
+    with Browser(tmp_path) as client:
+        yield client
+
+
+def test_a_question_is_answered_by_the_page_that_follows(browser: Browser) -> None:
+    page = browser.ask("How much notice?")
+    assert page.status_code == 200 and re.fullmatch(r"/c/[^/]+", page.url.path) and page.url.fragment == "t1"
+    assert 'Thirty days <a class="marker"' in page.text and f"<q>{NOTICE}</q>".replace("'", "&#39;") in page.text
+    assert "<script" not in page.text.replace('<script src="/static/app.js" defer></script>', "")
+    (saved,) = browser.store.all()
+    assert saved.turns[0].answer is not None and saved.settings["generator"] == "fake-1b"
+
+
+def test_the_next_question_knows_the_one_before_and_its_scope_is_kept(browser: Browser) -> None:
+    session = browser.ask("How much notice?").url.path.rpartition("/")[2]
+    browser.ask("And the term?", session=session, mode="read", tick=showing.name_of("contracts", "contracts/msa.pdf"))
+    asked = browser.assistant.asked[-1]
+    assert [turn.question for turn in asked["history"]] == ["How much notice?"]
+    assert asked["mode"] == "read" and asked["documents"].these == (("contracts", "contracts/msa.pdf"),)
+    page = browser.get(f"/c/{session}").text
+    assert re.search(r'value="contracts/contracts/msa.pdf"[^>]* checked', page) and 'value="read" selected' in page
+
+
+def test_a_document_named_in_the_question_is_asked_alone(browser: Browser) -> None:
+    browser.ask("What does @contracts/lease.pdf say?")
+    asked = browser.assistant.asked[-1]
+    assert asked["question"] == "What does contracts/lease.pdf say?" and asked["documents"].documents == (
+        "contracts/lease.pdf",
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"question": " "}, 400), ({"question": "x", "mode": "nonsense"}, 400), ({"question": "x", "library": "other"}, 404),
+        ({"question": "x", "tick": "other/a.pdf"}, 404), ({"question": "x", "session": "../../etc/passwd"}, 404),
+        ({"question": "[oops", "mode": "extract"}, 400),
+    ],
+)  # fmt: skip
+def test_a_wrong_question_is_refused_and_nothing_is_kept(browser: Browser, form: dict[str, str], status: int) -> None:
+    answer = browser.post("/ask", data={"library": "contracts", **form})
+    assert answer.status_code == status and browser.store.all() == () and not browser.assistant.asked
+
+
+def test_conversations_of_other_libraries_are_not_shown(browser: Browser) -> None:
+    for libraries in (("secret",), ("contracts", "secret"), ()):
+        browser.store.ask(browser.store.new(libraries), "What is secret?")
+    listed = browser.get("/conversations")
+    assert "secret" not in listed.text and "What is" not in browser.get("/conversations?find=secret").text
+    for one in browser.store.all():
+        assert browser.get(f"/c/{one.id}").status_code == browser.get(f"/c/{one.id}/export").status_code == 404
+
+
+def test_a_conversation_of_the_terminal_is_found_resumed_renamed_and_copied(browser: Browser) -> None:
+    began = browser.store.ask(browser.store.new(("contracts",)), "How much <b>notice</b>?")
+    browser.store.append(began, fakes.answered(question="How much <b>notice</b>?").answer)
+    assert f'href="/c/{began.id}#t1"' in browser.get("/conversations?find=thirty").text
+    page = browser.post("/conversations", data={"session": began.id, "title": "Notice <i>periods</i>"})
+    assert "Notice &lt;i&gt;periods&lt;/i&gt;" in page.text
+    page = browser.post("/conversations", data={"session": began.id, "branch": "1"})
+    assert "Branched from" in page.text and len(browser.store.all()) == 2
+    browser.ask("And then?", session=began.id)
+    assert [turn.question for turn in browser.assistant.asked[-1]["history"]] == ["How much <b>notice</b>?"]
+
+
+def test_an_unanswered_question_says_so(browser: Browser) -> None:
+    began = browser.store.ask(browser.store.new(("contracts",)), "Why?")
+    browser.store.keep_partial(began.id, "Why?", "Because <b>")
+    page = browser.get(f"/c/{began.id}").text
+    assert "Because &lt;b&gt;" in page and "nothing of it was checked" in page
+
+
+@pytest.mark.parametrize("form", ["md", "html", "docx", "json"])
+def test_a_conversation_is_exported_as_a_file(browser: Browser, form: str) -> None:
+    session = browser.ask("evil question").url.path
+    answer = browser.get(f"{session}/export?form={form}")
+    assert answer.status_code == 200 and answer.headers["content-disposition"].endswith(f".{form}")
+    assert (
+        answer.headers["content-type"] == "application/octet-stream" and b"Bold" in answer.content
+    ) or form == "docx"
+    assert browser.get(f"{session}/export?form=exe").status_code == 400
+
+
+# --- sources ------------------------------------------------------------------------------------------------
+
+
+def test_a_citation_leads_to_its_page_with_the_quote_marked_and_boxed(browser: Browser) -> None:
+    session = browser.ask("How much notice?").url.path
+    page = browser.get(f"{session}?source=1.c0").text
+    marked = re.search(r'<mark class="quote" id="quote">(.*?)</mark>', page)
+    assert marked is not None and marked[1] == NOTICE.replace("'", "&#39;")
+    image = re.search(r'<img src="(/image[^"]+)"', page)
+    assert image is not None
+    drawn = browser.get(image[1].replace("&amp;", "&"))
+    assert drawn.headers["content-type"] == "image/png" and drawn.content.startswith(b"\x89PNG")
+    document, number, spans = browser.world.pictured[-1]
+    start = fakes.PAGE_12.index(NOTICE)
+    assert (document, number, spans[0]) == ("contracts/msa.pdf", 12, (start, start + len(NOTICE)))
+    told = browser.get(image[1].replace("&amp;", "&").replace("/image", "/boxes")).json()
+    assert told["boxes"] and len(browser.world.pictured) == 1  # drawn once
+    assert drawn.headers["cache-control"] == "no-store"
+
+
+def test_one_panel_alone_comes_for_the_script(browser: Browser) -> None:
+    session = browser.ask("How much notice?").url.path
+    part = browser.get(f"{session}?source=1.c1&part=source&width=700").text
+    assert part.startswith('<div class="panel"') and "width=700" in part and 'data-turn="1"' in part
+    assert "page=3" in part and "page=1" in part
+
+
+def test_a_changed_file_and_a_lost_quote_are_told(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = browser.ask("How much notice?").url.path
+    browser.world.file_state = "changed"
+    monkeypatch.setitem(fakes.PAGES, ("contracts/msa.pdf", 12), "Another text.")
+    page = browser.get(f"{session}?source=1.c0").text
+    assert "The file has changed since it was read" in page and "no longer on this page" in page
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["source=9.c0", "source=1.c9", "source=x", "read=secret/a.pdf", "read=contracts/none.pdf", "source=1.c0&page=x"],
+)
+def test_a_source_that_is_not_there_is_an_error_in_its_panel(browser: Browser, query: str) -> None:
+    session = browser.ask("How much notice?").url.path
+    page = browser.get(f"{session}?{query}")
+    assert page.status_code == 200 and 'role="alert"' in page.text and "Thirty days" in page.text
+
+
+@pytest.mark.parametrize("path", ["/image?read=secret/a.pdf&page=1", "/boxes?read=contracts/msa.pdf&page=no"])
+def test_no_picture_of_what_is_not_served(browser: Browser, path: str) -> None:
+    answer = browser.get(path)
+    assert answer.status_code == 404 or "problem" in answer.json()
+    assert not browser.world.pictured
+
+
+def test_long_texts_come_in_parts(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fakes.PAGES, ("contracts/msa.pdf", 1), "a" * 90_000 + "END")
+    page = browser.get("/?read=contracts/contracts/msa.pdf&page=1").text
+    later = re.search(r'href="([^"]+at=40000[^"]*)"', page)
+    assert later is not None and "END" not in page
+    page = browser.get("/?read=contracts/contracts/msa.pdf&page=1&at=80000").text
+    assert "aEND" in page and "at=40000" in page
+
+
+# --- hostile texts ------------------------------------------------------------------------------------------
+
+ALLOWED = re.compile(r'<script src="/static/app\.js" defer></script>')
+
+
+def harmless(page: str) -> bool:
+    """Whether a page has no script but its own, no handler, and no address elsewhere."""
+    rest = ALLOWED.sub("", page)
+    tags = re.findall(r"<[a-zA-Z/][^>]*>", rest)
+    bad = re.compile(r"<script|\son[a-z]+=|javascript:|http://example", re.I)
+    return not any(
+        bad.search(re.sub(r'"[^"]*"', lambda one: "" if "://" not in one[0] else one[0], tag)) for tag in tags
+    )
+
+
+def test_names_texts_and_answers_stay_text(browser: Browser) -> None:
+    page = browser.ask("evil <script>alert(1)</script> question")
+    assert harmless(page.text) and "\u202e" not in page.text and "&lt;script&gt;" in page.text
+    assert "[99]" in page.text and "<h4>" in page.text and "<strong>Bold</strong>" in page.text
+    source = browser.get(f"{page.url.path}?source=1.c0").text
+    assert harmless(source) and "\u202e" not in source and '<mark class="quote" id="quote">&lt;script&gt;' in source
+    assert harmless(browser.get("/conversations").text) and harmless(browser.get("/conversations?find=script").text)
+    assert harmless(browser.get(f"/?read={showing.name_of('contracts', EVIL_NAME)}").text)
+
+
+def test_a_name_of_any_bytes_can_be_ticked_and_read(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "contracts/caf\udce9 100%25 &amp;.md"
+    monkeypatch.setitem(fakes.PAGES, (name, 0), "Its text.")
+    assert "Its text." in browser.get(f"/?read={showing.name_of('contracts', name)}").text
+    browser.ask("What?", tick=showing.name_of("contracts", name))
+    assert browser.assistant.asked[-1]["documents"].these == (("contracts", name),)
+
+
+# --- surveys, reviews, jobs ---------------------------------------------------------------------------------
+
+
+def test_a_survey_is_a_table_whose_quotes_lead_to_their_pages(browser: Browser) -> None:
+    page = browser.ask("survey of notice periods")
+    rows = re.findall(r"<tr>(.*?)</tr>", page.text.partition("<tbody>")[2], re.S)
+    assert len(rows) == 4 and "nothing found" in rows[3]
+    link = re.search(r'data-source href="([^"#]+)#source">thirty', rows[0])
+    assert link is not None and 'id="quote"' in browser.get(link[1]).text
+
+
+def test_another_plan_is_offered_and_does_not_count_the_first_answer(browser: Browser, monkeypatch) -> None:
+    from localrag.types import Cost, Plan
+
+    plan = Plan("retrieve", "short", costs=(Cost("retrieve", 10), Cost("read", 900, 5.0)))
+    script = (fakes.Planned(plan), fakes.answered("The documents do not say.", plan=plan, found=False, citations=()))
+    monkeypatch.setitem(fake_server.SCRIPTS, "unknown", script)
+    page = browser.ask("unknown thing")
+    assert "Answer again by reading whole (about 900 tokens, about 5 s)" in page.text
+    session = page.url.path.rpartition("/")[2]
+    browser.ask("unknown thing", session=session, mode="read", again="yes")
+    assert browser.assistant.asked[-1]["mode"] == "read" and browser.assistant.asked[-1]["history"] == []
+
+
+def test_a_review_is_a_grid_and_its_findings_are_decided_on(browser: Browser) -> None:
+    page = browser.post("/review", data={"playbook": "nda", "library": "contracts"})
+    path = page.url.path
+    until = time.monotonic() + 10
+    while "old.pdf" not in page.text and time.monotonic() < until:
+        time.sleep(0.05)
+        page = browser.get(path)
+    assert harmless(page.text) and "Not read: contracts/old.pdf" in page.text
+    assert page.text.count("not as expected</b>") == 2 and "≠ deviates" in page.text and "accepted" in page.text
+    finding = browser.get(f"{path}?source=0")
+    assert "30 days is more than 2 weeks" in finding.text and '<mark class="quote"' in finding.text
+    decided = browser.post(path, data={"finding": "0", "verdict": "rejected", "comment": "<b>no</b>"})
+    assert "rejected" in decided.text and "&lt;b&gt;no" in decided.text and harmless(decided.text)
+    assert browser.world.decided[-1][3:] == ("rejected", "<b>no</b>")
+    assert browser.get(f"{path}?source=99").status_code == 200
+    assert browser.post("/review", data={"playbook": "/etc/passwd", "library": "contracts"}).status_code == 404
+    assert browser.post(path, data={"finding": "0", "verdict": "maybe"}).status_code == 400
+
+
+def test_a_running_answer_is_stopped_and_what_there_is_is_kept(browser: Browser) -> None:
+    headers = {"Accept": "application/json"}
+    told = browser.post("/ask", data={"question": "slow one", "library": "contracts"}, headers=headers).json()
+    job = re.search(r'data-job="([^"]+)"', told["html"])
+    assert job is not None and "<noscript>" in told["html"]
+    assert (
+        browser.post("/ask", data={"question": "x", "session": told["url"][3:], "library": "contracts"}).status_code
+        == 400
+    )
+    time.sleep(0.5)
+    page = browser.post(f"/jobs/{job[1]}/stop").text
+    assert "word0" in page and "not complete" in page and "word59" not in page
+    assert browser.get("/jobs/none/events").status_code == 404
+
+
+def test_events_of_an_answer_come_and_end_with_the_whole(browser: Browser) -> None:
+    headers = {"Accept": "application/json"}
+    told = browser.post("/ask", data={"question": "replaced thing", "library": "contracts"}, headers=headers).json()
+    job = re.search(r'data-job="([^"]+)"', told["html"])
+    assert job is not None
+    events = browser.get(f"/jobs/{job[1]}/events")
+    assert events.headers["content-type"].startswith("text/event-stream") and "event: ended" in events.text
+    assert "Thirty days" in events.text.partition("event: ended")[2]
+
+
+def test_a_page_that_has_gone_ends_the_answer(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localrag.server.jobs.GRACE", 0.3)
+    headers = {"Accept": "application/json"}
+    browser.post("/ask", data={"question": "slow one", "library": "contracts"}, headers=headers)
+    until = time.monotonic() + 10
+    while not (answer := browser.store.all()[0].turns[0].answer) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert answer is not None and answer.stopped
+
+
+def test_a_disk_that_is_full_is_told_and_nothing_is_asked(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    from localrag.errors import StorageError
+
+    def full(*args: Any) -> None:
+        raise StorageError("the disk is full", "Free some space.")
+
+    monkeypatch.setattr(SessionStore, "ask", full)
+    assert browser.ask("How much?").status_code == 507 and not browser.assistant.asked
+
+
+def test_the_settings_of_a_conversation_hold_here_too(browser: Browser) -> None:
+    began = browser.store.new(("contracts",), settings={"strict": True, "generator": "other", "top": 1})
+    browser.ask("How much?", session=browser.store.ask(began, "Before?").id)
+    assert browser.assistant.options == {"strict": True}
+
+
+def test_the_library_shows_states_and_failures(browser: Browser) -> None:
+    page = browser.get("/").text
+    assert harmless(page) and "is damaged" in page and "● warm" in page and "Instructions for answers" in page

@@ -98,7 +98,7 @@ class EventStream(StreamingResponse):
     """Server-sent events; what makes them is closed as soon as the client has gone."""
 
     def __init__(self, events: AsyncGenerator[str]) -> None:
-        super().__init__(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        super().__init__(events, media_type="text/event-stream")
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -113,7 +113,7 @@ def error_body(status: int, message: str, hint: str = "", code: str | None = Non
 
 def wants_page(request: Request) -> bool:
     """Whether a person looks at the answer."""
-    program = request.url.path.startswith(("/api/", "/v1/"))
+    program = request.scope["path"].startswith(("/api/", "/v1/"))
     return not program and "text/html" in request.headers.get("accept", "")
 
 
@@ -144,12 +144,9 @@ class Guard:
             return
         request = Request(scope)
         limited = _Limited(scope, receive, send)
-        response = self._refused(request)
-        if response is not None:
-            await response(scope, receive, limited.send)
-            return
         try:
-            await self._app(scope, limited.receive, limited.send)
+            app = self._refused(request) or self._app
+            await app(scope, limited.receive, limited.send)
         except ClientDisconnect:
             return
         except Exception as error:
@@ -160,27 +157,29 @@ class Guard:
 
     def _refused(self, request: Request) -> Response | None:
         """Return the response to a request that is not let in."""
-        host, origin = request.headers.get("host", ""), request.headers.get("origin")
+        path, host, origin = request.scope["path"], request.headers.get("host", ""), request.headers.get("origin")
         site, mode = (request.headers.get(f"sec-fetch-{name}", "") for name in ("site", "mode"))
         if host.lower() not in self._access.hosts:
             return refusal(request, 421, "this server is not known by this name", "Use the address that it printed.")
         elsewhere = site in ("cross-site", "same-site")  # another port is the same site
+        if not path.startswith("/"):
+            return refusal(request, 400, "the path does not begin with a slash")
         if origin not in (None, f"http://{host}") or (elsewhere and mode != "navigate"):
             return refusal(request, 403, "pages of other sites may not ask this server")
         if int(request.headers.get("content-length") or 0) > MAX_BODY:
             return refusal(request, 413, f"a request has at most {MAX_BODY:,} bytes")
-        if request.url.path == "/" and "token" in request.query_params:
+        if path == "/" and "token" in request.query_params:
             return self._first_visit(request)
         cookie = request.cookies.get(_cookie_name(request), "")
         if self._access.token is None or self._access.holds(_bearer(request)):
             request.state.client = f"connection {request.client or id(request.scope.get('state'))}"
         elif cookie and self._access.knows(cookie) and (request.method in ("GET", "HEAD") or origin):
             request.state.client = f"browser {cookie.partition('.')[0]}"
-        elif request.url.path.startswith("/static/"):
+        elif path.startswith("/static/"):
             request.state.client = ""
         elif wants_page(request) and elsewhere:
             # Strict cookies do not come along from other sites' pages, but with a click on this one.
-            link = html.escape(str(request.url.path), quote=True)
+            link = html.escape(str(request.url))
             page = _PAGE.format("From another page", "A page of another site leads here.", "")
             return HTMLResponse(page.replace("<p></p>", f'<p><a href="{link}">Open it</a></p>'))
         else:

@@ -46,6 +46,7 @@ _REFUSED: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 _PROGRESS_SECONDS = 0.5
 _MAX_TEXTS, _BATCH = 2048, 32
+_MIN_TOKENS = 8  # of the setting; programs that only test a connection ask for one
 _MARKER = re.compile(r"\[(\d{1,4})\]")
 
 
@@ -140,7 +141,7 @@ class _OpenAI:
         question, history, system = _conversation(given.messages)
         ignored += ["messages: system"] * system
         most = self._served.settings.answer_tokens
-        how = given.localrag.how(min(most, given.max_completion_tokens or given.max_tokens or most))
+        how = given.localrag.how(max(_MIN_TOKENS, min(most, given.max_completion_tokens or given.max_tokens or most)))
         client = f"user {given.user}" if given.user else client_of(request)
         await record(self._served, request, "chat", libraries)
         events = asked(

@@ -16,6 +16,7 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
+from localrag.answer.verify.locate import COMMENT, comments
 from localrag.ingest.readers.pdf_text import running_lines
 from localrag.quantities import QUANTITY, find_dates
 from localrag.types import Page, place
@@ -29,11 +30,6 @@ _MARKS = frozenset("#*>")  # of Markdown, at the start of a line
 _FORMS = str.maketrans({**dict.fromkeys("“”„«»‟", '"'), **dict.fromkeys("‘’‚`´", "'"), **dict.fromkeys("–—‐‑−", "-")})
 _SOFT = re.compile(r"(?<=\w)[-'](?=\w)")
 _RULE = re.compile(r"[|\s:_=.*~-]{3,}")
-# As the readers write it: [Comment by J. Doe, 2024-03-02, on “the rent”: Too high?]
-_COMMENT = re.compile(
-    r"^[ \t]*\[(?P<head>(?:Comment|Reply|Highlight|Underlined|Struck out|Insertion|Stamp)(?: by (?P<author>.{1,99}?))?"
-    r"(?:, \d{4}(?:-\d\d-\d\d)?)?(?:, on “(?P<on>[^\n”]*)”)?): (?P<text>.*)\][ \t]*$", re.M,
-)  # fmt: skip
 _PAGE_NUMBER = re.compile(r"[\s\[(-]*(page\s{1,9})?(\d{1,4})(\s{1,9}of\s{1,9}\d{1,4})?[\s\])-]*", re.I)
 _BLANK = re.compile(r"\n[ \t]*+\n")
 _MAX_RUNNING = 600  # characters of all running lines of a page
@@ -117,14 +113,12 @@ class Text:
         places = [(token.page, token.start) for token in self.tokens]
         found: list[Comment] = []
         for position, page in enumerate(self.pages):
-            for one in _COMMENT.finditer(page.text):
-                words = r"\s+".join(map(re.escape, (one["on"] or "").split()))
-                at = re.search(words, page.text[: one.start()]) if words else None
-                token = bisect_right(places, (position, at.start() if at else one.start())) - 1
-                # A page has its comments at the end, a document without pages behind what they are on.
-                number = self.at(token) if token >= 0 and (at or page.number is None) else -1
+            for one, about in comments(page.text, page.number is not None):
+                at = about[1] if about else one.start() if page.number is None else -1
+                token = bisect_left(places, (position, at)) - 1
+                number = self.at(token) if at >= 0 <= token else -1
                 clause = self.clauses[number].name if number >= 0 else ""
-                found.append(Comment(one["head"], one["author"] or "", one["text"], clause, where(page), number))
+                found.append(Comment(one["head"], one["by"] or "", one["said"], clause, where(page), number))
         return found
 
     def at(self, token: int) -> int:
@@ -217,7 +211,7 @@ def _spans(text: str, titles: Sequence[int], dropped: Collection[int]) -> Iterat
         if not line:
             blank = True
             continue
-        if match.start() in dropped or _RULE.fullmatch(line) or _COMMENT.match(line):
+        if match.start() in dropped or _RULE.fullmatch(line) or COMMENT.fullmatch(line):
             found[match.start()] = -match.end()
             continue
         # Behind an empty line, a stop, or the page number of a table of contents, no sentence goes on.
@@ -251,7 +245,7 @@ def _label(text: str, at: int, sure: bool) -> int:
 
 def comments_of(pages: Sequence[Page]) -> frozenset[tuple[str, str]]:
     """Return the comments of a document: their heads and what they say."""
-    return frozenset((one["head"], one["text"]) for page in pages for one in _COMMENT.finditer(page.text))
+    return frozenset((one["head"], one["said"]) for page in pages for one in COMMENT.finditer(page.text))
 
 
 def running(pages: Sequence[Page]) -> frozenset[str]:

@@ -122,6 +122,11 @@ def test_a_comment_at_the_end_of_a_page_is_on_the_words_that_it_names() -> None:
     ]  # fmt: skip
 
 
+def test_a_comment_is_on_the_nearest_of_its_words_above_it() -> None:
+    old = "1. The fee is EUR 5.\n\n2. The fee is due.\n[Comment by A. Roe, on “The fee”: When?]\n\n3. The fee is net.\n"
+    assert [one.clause for one in parse([Page(old)], frozenset()).comments] == ["2"]
+
+
 def test_markdown_and_html_hold_the_changes_and_nothing_live(compared: Comparison) -> None:
     markdown, html = (export.written(compared, suffix).decode() for suffix in (".md", ".html"))
     assert "~~5,000~~ **6,000**" in markdown and "\\<b\\>Books" in markdown and "\\*records\\*" in markdown

@@ -16,7 +16,7 @@ from typing import Any
 
 from localrag.answer import context
 from localrag.answer.exact.parsing import CommentSearch, DocumentList, IdentifierSearch, Task, TermSearch, document_name
-from localrag.answer.verify.locate import fold, last, within
+from localrag.answer.verify.locate import comments
 from localrag.errors import NotFoundError
 from localrag.quantities import lazy_re, plural
 from localrag.search import filters
@@ -27,7 +27,7 @@ from localrag.types import Citation, Document, Filter, Page, place
 
 _MAX_CITED = 20
 _MAX_PAGES_NAMED = 12
-_ABOVE = 4000  # characters above a comment in which the words are that it marks
+_MARKS = ("Highlight", "Underlined")  # without a word on them
 
 
 def applicable(task: Task, documents: Pairs) -> bool:
@@ -413,12 +413,6 @@ def _facts(row: Row) -> str:
 
 # --- comments -----------------------------------------------------------------------------------------------
 
-# As readers keep them: below their paragraph in Word, below their page in a PDF, there with the words that they mark.
-_COMMENT = lazy_re(
-    r"\[(?:Comment|Reply|Insertion|Struck out|Stamp)(?: by (?P<by>[^\n]{1,80}?))?(?:, (?P<date>\d{4}(?:-\d\d){0,2}))?"
-    r"(?:, on “(?P<on>[^”\n]*)”)?: (?P<said>[^\n]*)\]$",
-    re.M,
-)
 _NUMBER = lazy_re(
     r"^[ \t#*|“\"]*(?:(?:(?:clause|section|article|paragraph)\s|§\s?)(?P<named>\d{1,3}(?:\.\d{1,3})*)"
     r"|(?P<id>\d{1,3}(?:\.\d{1,3})+|\d{1,3}(?=[.)])))[.):]?(?=\s)",
@@ -436,7 +430,9 @@ def _comments(task: CommentSearch, chosen: Pairs, only: Filter, stop: Callable[[
             begun = [(one.start(), one["named"] or one["id"]) for one in _NUMBER.finditer(page.text)]
             if stopped or not filters.has_page(only, page.number):
                 continue
-            for one, about in _with_place(page.text, document.paged):
+            for one, about in comments(page.text, document.paged):
+                if one["kind"] in _MARKS:
+                    continue
                 number = next((name for at, name in reversed(begun) if at < about[1]), clause) if about else ""
                 by = one["by"] or "an unknown author"
                 if f"{number}.".startswith(task.clause and f"{task.clause}.") and task.by.casefold() in by.casefold():
@@ -467,23 +463,3 @@ def _comment_line(row: Row) -> str:
     about = f", on “{row['about']}” [{row['marker'] + 1}]" if row["about"] else ""
     who = ", ".join(filter(None, (row["author"], row["date"])))
     return f"- {who} ({', '.join(filter(None, where))}): “{row['comment']}” [{row['marker']}]{about}"
-
-
-def _with_place(text: str, paged: bool) -> Iterator[tuple[re.Match[str], tuple[int, int] | None]]:
-    """Yield comments with the words that each marks, else the paragraph above it; None where a page has neither.
-
-    Of several places, the first counts on a page, whose comments are at its end, and elsewhere the nearest above.
-    """
-    comments = list(_COMMENT.finditer(text))
-    bare = _COMMENT.sub(lambda one: "\n" * len(one[0]), text)  # a comment is about none of the comments
-    page = fold(bare) if paged and comments else None
-    for one in comments:
-        words, end, begin = one["on"], one.start(), max(0, one.start() - _ABOVE)
-        if words and page:
-            yield one, within(words, page)
-        elif words:
-            span = last(words, bare[begin:end])
-            yield one, (begin + span[0], begin + span[1]) if span else None
-        else:
-            end = 0 if paged else len(bare[:end].rstrip())
-            yield one, (bare.rfind("\n", 0, end) + 1, end) if end else None

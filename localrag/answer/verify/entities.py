@@ -51,9 +51,9 @@ _WORD = re.compile(r"\w+")
 _OURS = re.compile(r"\b(?:I|[Mm]e|[Mm]y|[Ww]e|us|[Oo]ur)\b")
 _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])")
 _FIGURE = lazy_re(r"(?<![\d.,])(?:\d{1,3}(?:[,.’']\d{3}){1,6}(?:[.,]\d{1,6})?|\d{1,20}(?:[.,]\d{1,6})?)(?!\d)")
-_FISCAL, _EACH, _CONTRAST, _RELATIVE_YEAR, _CHANGE, _BASELINE, _REFERENCE_YEAR, _OPEN_ENDED = quantities.phrases(
+_FISCAL, _EACH, _RELATIVE_YEAR, _CHANGE, _BASELINE, _REFERENCE_YEAR, _OPEN_ENDED = quantities.phrases(
     "localrag.answer", "entities",
-    "fiscal", "each", "contrast", "relative_year", "change", "baseline", "reference_year", "open_ended",
+    "fiscal", "each", "relative_year", "change", "baseline", "reference_year", "open_ended",
 )  # fmt: skip
 
 
@@ -456,7 +456,7 @@ class _Check:
         # "Northwind Health" does not say which of its plans was asked about.
         own = tuple(one for one in own if not any(one.words < other.words for other in (*own, *asked)))
         own = tuple(one for one in own if any(self._is_subject(span, one) for span in spans))
-        if own and own[0].start < _MAX_LEAD and not claim.places and not _CONTRAST.match(claim.text):
+        if own and own[0].start < _MAX_LEAD and not claim.places:
             own = own[:1]
         return [(one.start, one) for one in own or (() if held else asked)]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
@@ -289,3 +289,34 @@ def _alike(one: str, two: str) -> bool:
         return False
     rest, other = one[same:], two[same:]
     return rest[1:] == other or rest == other[1:] or (rest[:2] == other[1::-1] and rest[2:] == other[2:])
+
+
+# --- comments -----------------------------------------------------------------------------------------------
+
+# As readers keep them: below their paragraph in Word, below their page in a PDF, there with the words that they mark.
+COMMENT = lazy_re(
+    r"^\[(?P<head>(?P<kind>Comment|Reply|Highlight|Underlined|Struck out|Insertion|Stamp)(?: by (?P<by>[^\n]{1,99}?))?"
+    r"(?:, (?P<date>\d{4}(?:-\d\d){0,2}))?(?:, on “(?P<on>[^”\n]*)”)?): (?P<said>[^\n]*)\](?=[ \t]*$)",
+    re.M,
+)
+_ABOVE = 4000  # characters above a comment in which the words are that it marks
+
+
+def comments(text: str, paged: bool) -> Iterator[tuple[re.Match[str], tuple[int, int] | None]]:
+    """Yield comments with the words that each marks, else the paragraph above it; None where a page has neither.
+
+    Of several places, the first counts on a page, whose comments are at its end, and elsewhere the nearest above.
+    """
+    found = list(COMMENT.finditer(text))
+    bare = COMMENT.sub(lambda one: "\n" * len(one[0]), text)  # a comment is about none of the comments
+    page = fold(bare) if paged and found else None
+    for one in found:
+        words, end, begin = one["on"], one.start(), max(0, one.start() - _ABOVE)
+        if words and page:
+            yield one, within(words, page)
+        elif words:
+            span = last(words, bare[begin:end])
+            yield one, (begin + span[0], begin + span[1]) if span else None
+        else:
+            end = 0 if paged else len(bare[:end].rstrip())
+            yield one, (bare.rfind("\n", 0, end) + 1, end) if end else None

@@ -73,6 +73,8 @@ RIGHT = [
     ("What must the tenant pay to the landlord?", "A deposit of EUR 4,900.", "lease.txt"),
     ("What must Tess Brunel pay?", "Tess Brunel must pay a deposit of EUR 4,900.", "lease.txt"),
     ("Who must insure the building?", "The Landlord.", "lease.txt"),
+    ("How much is a box?", "Unlike Quillfen, Tessar charges EUR 3.40 for each box.", "tessar.txt"),
+    ("How much is a box?", "Compared with Northwind Standard, Tessar charges EUR 3.40 for each box.", "tessar.txt"),
     ("When is the deposit repaid to the Tenant?", "The deposit shall be repaid within 30 days.", "lease.txt"),
     ("What was total revenue in 2021?", "Total revenue in 2021 was 168,088.", "report.txt"),
     ("What was total revenue in 2021?", "168,088.", "report.txt"),

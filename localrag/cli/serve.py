@@ -53,13 +53,21 @@ def serve_command(
     the token. Whoever asks sees the answers and pages.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    policy.check_server("allow_server")
-    if path is not None and port is not None:
-        raise UsageError("--port and --socket exclude each other", "Leave one out.")
-    if path is None and no_token:
-        raise UsageError("every user of this machine can reach a port", "Use a Unix socket: --socket PATH --no-token")
-    if path is not None and opens:
-        raise UsageError("a browser cannot open a Unix socket", "Leave out --open or --socket.")
+    with closing(listening.bound(port, path)) as listener:
+        if path is not None and port is not None:
+            raise UsageError("--port and --socket exclude each other", "Leave one out.")
+        if path is None and no_token:
+            hint = "Use a Unix socket: --socket PATH --no-token"
+            raise UsageError("every user of this machine can reach a port", hint)
+        if path is not None and opens:
+            raise UsageError("a browser cannot open a Unix socket", "Leave out --open or --socket.")
+        policy.check_server("allow_server")
+        _serve(listener, libraries, token_file, no_token, opens)
+
+
+def _serve(
+    listener: listening.Listener, libraries: Sequence[str], token_file: Path | None, no_token: bool, opens: bool
+) -> None:  # fmt: skip
     settings = load_settings()
     options.keep_to_retention(settings)
     names = options.chosen_libraries(libraries, settings)
@@ -68,25 +76,24 @@ def serve_command(
             raise NotFoundError(f"there is no library {name!r}", "`localrag libraries` lists them.")
         unlocked.keys_for(database)  # now, while the terminal can be used to ask
     token = None if no_token else _token(token_file)
-    with closing(listening.bound(port, path)) as listener:
-        # The worker that this starts is as limited, and reads the documents' files to draw pages.
-        writes = [store_of(settings).lock_file(), *([path.absolute().parent] if path is not None else [])]
-        sandbox.restrict(settings, names, *writes)
-        from localrag.server.app import create_app
-        from localrag.server.guard import Access
-        from localrag.server.served import Served
-        from localrag.worker.client import remote_engine
+    # The worker that this starts is as limited, and reads the documents' files to draw pages.
+    writes = [store_of(settings).lock_file(), *([listener.path.parent] if listener.path is not None else [])]
+    sandbox.restrict(settings, names, *writes)
+    from localrag.server.app import create_app
+    from localrag.server.guard import Access
+    from localrag.server.served import Served
+    from localrag.worker.client import remote_engine
 
-        access = Access(listener.hosts, token)
-        with closing(remote_engine(settings, names)) as engine:
-            app = create_app(Served(settings, engine, tuple(names)), access)
-            _say(names, listener, token, token_file)
-            if opens:
-                # The page shows the library, and the worker takes a moment to start.
-                threading.Thread(target=_start, args=(engine, names[0]), daemon=True).start()
-                access.codes.add(code := secrets.token_urlsafe(32))  # other users see a program's arguments
-                _open(listener, code)
-            listening.run(app, listener)
+    access = Access(listener.hosts, token)
+    with closing(remote_engine(settings, names)) as engine:
+        app = create_app(Served(settings, engine, tuple(names)), access)
+        _say(names, listener, token, token_file)
+        if opens:
+            # The page shows the library, and the worker takes a moment to start.
+            threading.Thread(target=_start, args=(engine, names[0]), daemon=True).start()
+            access.codes.add(code := secrets.token_urlsafe(32))  # other users see a program's arguments
+            _open(listener, code)
+        listening.run(app, listener)
 
 
 def _start(engine: Engine, library: str) -> None:

@@ -122,6 +122,12 @@ _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>loc
 <body><main><h1>{0}</h1><p>{1}</p><p>{2}</p></main></body></html>"""
 
 
+_TOKEN_FORM = (
+    b'<form action="/"><label>Token: <input name="token" type="password" required></label> <button>Open</button></form>'
+    b"</main>"
+)
+
+
 def client_of(request: Request) -> str:
     """Return the key of a client for `Turns`: its browser, or its connection."""
     return str(request.state.client)
@@ -185,6 +191,8 @@ class Guard:
         else:
             hint = "Open the address that `localrag serve` printed, or send it as a key: Authorization: Bearer TOKEN."
             response = refusal(request, 401, "the token is missing or wrong", hint, "invalid_api_key")
+            if wants_page(request):
+                response = HTMLResponse(bytes(response.body).replace(b"</main>", _TOKEN_FORM), 401)
             response.headers["WWW-Authenticate"] = "Bearer"
             return response
         return None

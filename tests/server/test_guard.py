@@ -145,6 +145,7 @@ def test_it_does_not_start(served_home: Path, tmp_path: Path, arguments: list[st
             command("serve", *named, *words), env=environment(served_home), capture_output=True, text=True, timeout=60,
             check=False,
         )  # fmt: skip
+    assert not (tmp_path / "s").exists()
     assert done.returncode in (2, 3) and said in done.stderr and "Traceback" not in done.stderr
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from localrag.errors import NotFoundError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from localrag.settings import Settings
     from localrag.worker.engine import Engine
 
+# Apart from asyncio's own few threads, so that calls which wait for their turn in the worker hold up nothing else.
+_calls = ThreadPoolExecutor(64, "localrag-call")
 _MAX_AHEAD = 1000  # values of a stream that wait for a slow client
 
 
@@ -57,7 +61,8 @@ class Served:
         if call_of(name).stoppable:
             kwargs["stop"] = stopped.is_set
         try:
-            return await asyncio.to_thread(getattr(self.engine, name), *args, **kwargs)
+            made = partial(getattr(self.engine, name), *args, **kwargs)
+            return await asyncio.get_running_loop().run_in_executor(_calls, made)
         finally:
             stopped.set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from localrag.events import Delta, Planned
 from localrag.sessions import SessionStore
 from localrag.tui.chat_state import load_resumed
 from localrag.tui.widgets.asking import QuestionInput
+from localrag.tui.widgets.turn import AnswerText
 from localrag.types import Answer, Filter
 from tui.screen_text import SIZES, ask, idle, lines, marked, see, shown, until
 
@@ -218,3 +220,21 @@ async def test_a_long_conversation_opens_at_its_end_and_is_drawn_upwards(store):
         await see(pilot, "❯ Question 7?")
         await until(pilot, lambda: len(app.screen.query("TurnView")) == 8)
         await see(pilot, "❯ Question 7?")
+
+
+async def test_closing_the_app_while_a_conversation_is_drawn_is_no_error(store, monkeypatch):
+    """It once put the next part into a screen that was gone."""
+    name = kept(store, "How long is the notice?")
+    world = world_with(store)
+    app = world.app(resumed=load_resumed(world.core(), name))
+
+    closed = asyncio.Event()
+
+    async def meanwhile(self: AnswerText, text: str | None = None) -> None:
+        await app.action_quit()
+        closed.set()
+
+    monkeypatch.setattr(AnswerText, "finish", meanwhile)
+    async with app.run_test():
+        await asyncio.wait_for(closed.wait(), 20)
+    assert app.return_code == 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Vertical, VerticalScroll
+from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Collapsible, Static
@@ -24,6 +24,7 @@ from localrag.security.offline import viewer_process
 from localrag.tui import viewing
 from localrag.tui.text import clean_line, error_content, error_line, question_line
 from localrag.tui.widgets.source import SourcePane
+from localrag.tui.widgets.status import Column
 from localrag.worker.engine import Opened
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Conversation(VerticalScroll, can_focus=False):
         super().__init__(id="conversation")
         self._greeting = Static(id="greeting")
         # At least as high as the view, because an anchored view pushes shorter content to its lower edge.
-        self._turns = Vertical(id="turns")
+        self._turns = Column(id="turns")
 
     def compose(self) -> ComposeResult:
         with self._turns:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from textual.containers import Vertical
 from textual.content import Content
-from textual.widget import Widget
+from textual.widget import AwaitMount, Widget
 from textual.widgets import Static
 
 from localrag.security import offline
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 BAR_WIDTH = 20
 MAX_NAME, MAX_MODEL, MAX_TITLE = 22, 14, 28
 SEPARATOR = " │ "
+
+
+class Column(Vertical):
+    """A column of widgets. Once the app is closing it takes no more, where Textual raises MountError."""
+
+    def mount(
+        self, *widgets: Widget, before: int | str | Widget | None = None, after: int | str | Widget | None = None
+    ) -> AwaitMount:
+        return super().mount(*widgets, before=before, after=after) if self.is_attached else AwaitMount(self, ())
 
 
 class ProgressLine(Static):

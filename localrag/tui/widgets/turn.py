@@ -34,7 +34,7 @@ from localrag.tui.text import (
     shorten,
     shorten_source,
 )
-from localrag.tui.widgets.status import ProgressLine
+from localrag.tui.widgets.status import Column, ProgressLine
 from localrag.types import Answer, Citation, Cost, Passage, Plan
 
 if TYPE_CHECKING:
@@ -185,8 +185,8 @@ class TurnView(Vertical):
         self._reasoning = Folded(self._reasoning_body, "reasoning")
         self._answer = AnswerText()
         self._preview = Preview()
-        self._citations = Vertical(classes="citations")
-        self._notes = Vertical(classes="notes")
+        self._citations = Column(classes="citations")
+        self._notes = Column(classes="notes")
         self._plan_line.display = self._reasoning.display = False
 
     def compose(self) -> ComposeResult:

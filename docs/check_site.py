@@ -3,11 +3,12 @@
     make site
 
 Zensical's strict mode checks links between the pages as Markdown. What follows reads the pages as a browser does, so
-that a fault of the theme or of a template is found too.
+that a fault of the theme or of a template is found too. Where Chromium is installed, it opens them from the disk.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ SITE = ROOT / "build" / "site"
 POLICY = "Content-Security-Policy"
 LOADS = ("src", "href", "data", "poster", "srcset", "action")  # attributes that hold an address
 STYLES = re.compile(r"""url\(\s*['"]?([^'")]+)|@import\s+['"]([^'"]+)""")
+WORDS, FOUND = "passphrase recovery", "encrypt.html?h="  # a search, and a page that it finds
 WORKER_SHIM = "assets/iframe-worker.js"  # browsers start no worker from the disk; the search runs in a frame there
 
 
@@ -113,16 +115,50 @@ def _scripts(node: LexborNode, name: str) -> bool:
     return (node.attributes["src"] or "").endswith(name)
 
 
+def browsed(site: Path, chromium: str) -> Iterator[str]:
+    """What goes wrong when a browser opens the site from the disk and searches it."""
+    from playwright.sync_api import TimeoutError as TooLate
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"]
+        )  # our own pages, in CI as root
+        page = browser.new_page()
+        asked: list[str] = []
+        said: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto((site / "index.html").as_uri())
+        page.get_by_role("button", name="Search").first.click()
+        page.keyboard.type(WORDS)
+        try:
+            page.locator(f"a[href*='{FOUND}']").first.wait_for(timeout=20_000)
+        except TooLate:
+            yield f"a search for {WORDS!r} from the disk does not find {FOUND}"
+        browser.close()
+    yield from (f"a browser asked for {url}" for url in asked if not url.startswith(("file:", "data:", "blob:")))
+    yield from (f"a browser said: {text}" for text in said)
+
+
 def main() -> None:
     shutil.rmtree(SITE, ignore_errors=True)
     built = subprocess.run([sys.executable, "-m", "zensical", "build", "--strict", "--clean"], cwd=ROOT, check=False)
     if built.returncode:
         sys.exit(built.returncode)
     found = faults(SITE)
+    if chromium := shutil.which("chromium"):
+        found += browsed(SITE, chromium)
+    elif os.environ.get("CI"):
+        found.append("Chromium is missing; .ci/run installs it")
     if found:
         sys.exit("\n".join([*found, f"build/site: {len(found)} faults"]))
     size = sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file())
-    print(f"build/site/index.html: {len(list(SITE.rglob('*.html')))} pages, {size / 1e6:.1f} MB, no fault found")
+    untried = "" if chromium else "; not opened in a browser: Chromium is not installed"
+    print(
+        f"build/site/index.html: {len(list(SITE.rglob('*.html')))} pages, {size / 1e6:.1f} MB, no fault found{untried}"
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -117,7 +117,8 @@ class Comparison:
     """What differs between two versions, substance first, and the new text with all changes in it.
 
     `alike` is the share of the words of the shorter version that the other has too. `comments` are those on clauses
-    that did not change, `beside` those on each paragraph.
+    that did not change, `beside` those on each paragraph. `places` are the paragraphs, by number, in which each change
+    was and is.
     """
 
     old: Version
@@ -127,6 +128,7 @@ class Comparison:
     alike: float = 1.0
     comments: tuple[Comment, ...] = ()
     beside: tuple[tuple[Comment, ...], ...] = ()
+    places: tuple[tuple[int, int], ...] = ()
 
     @property
     def sides(self) -> dict[str, Version]:
@@ -198,10 +200,12 @@ def compare(old: Version, new: Version, *others: Version, names: tuple[str, str]
         on |= {(names[1], number) for number in one.new.numbers if one.deed != "deleted"}
         changes[at] = replace(one, comments=tuple(said for said in left if (said.version, said.number) in on))
         left = [said for said in left if (said.version, said.number) not in on]
-    paragraphs, beside = zip(*work.paragraphs(), strict=True)
+    paragraphs, beside, begins = zip(*work.paragraphs(), strict=True)
+    was = work.places([one.old for one in changes], [old for old, _ in begins], work.old)
+    places = zip(was, work.places([one.new for one in changes], [new for _, new in begins], work.new), strict=True)
     gone = sum(one.b - one.a for one in work.edits) - sum(one.b - one.a for one, _ in work.moved)
     alike = (len(work.old.tokens) - gone) / max(1, min(len(work.old.tokens), len(work.new.tokens)))
-    return Comparison(old, new, tuple(changes), paragraphs, alike, tuple(left), beside)
+    return Comparison(old, new, tuple(changes), paragraphs, alike, tuple(left), beside, tuple(places))
 
 
 class _Work:
@@ -420,8 +424,18 @@ class _Work:
 
     # --- the redline ----------------------------------------------------------------------------------------
 
-    def paragraphs(self) -> Iterator[tuple[Paragraph, tuple[Comment, ...]]]:
-        """Yield the new text, clause by clause, with what was deleted and added, and the comments on each."""
+    def places(self, sides: Sequence[Side], firsts: Sequence[int], text: Text) -> Iterator[int]:
+        """Yield the paragraph that each side begins in; `firsts` are the tokens of its version that these begin at."""
+        tokens = [(one.page, one.start) for one in text.tokens]
+        for side in sides:
+            token = bisect_left(tokens, side.spans[0][:2]) if side.spans else 0
+            yield max(0, bisect_right(firsts, token) - 1)
+
+    def paragraphs(self) -> Iterator[tuple[Paragraph, tuple[Comment, ...], tuple[int, int]]]:
+        """Yield the new text, clause by clause, with what was deleted and added, the comments on it, and its tokens.
+
+        Of these, the first one in both versions.
+        """
         away = {self.old.at(left.a) for left, _ in self.moved}
         stays = {old: new for old, new in self.partner.items() if old not in away}
         was = {new: old for old, new in stays.items()}
@@ -429,7 +443,8 @@ class _Work:
         runs: list[Run] = []
         beside: tuple[Comment, ...] = ()
         current: tuple[str, int] = ("", 0)  # "=" or "+" and a clause of the new version, or "-" and one of the old
-        for sign, first, last in self._spans():
+        begin = (0, 0)
+        for sign, first, last, other in self._spans():
             text = self.old if sign == "-" else self.new
             for a, b in self._cut(text, first, last):
                 number = text.at(a)
@@ -440,7 +455,8 @@ class _Work:
                     here = ("=", stays[number]) if number in stays else ("-", number)
                 if here != current:
                     if runs:
-                        yield _paragraph(runs), beside
+                        yield _paragraph(runs), beside, begin
+                    begin = (a, other) if sign == "-" else (other + (a - first) * (sign == "="), a)
                     runs, current, places = [Run(sign, label)], here, {("old" if sign == "-" else "new", here[1])}
                     if here[0] == "=":
                         before, now = self.old.clauses[was[here[1]]].label, self.new.clauses[here[1]].label
@@ -449,14 +465,17 @@ class _Work:
                     beside = tuple(one for one in said if (one.version, one.number) in places)
                 lead = " " if text.tokens[a].space and any(run.text for run in runs) else ""
                 runs.append(Run(sign, lead + text.written(a, b)))
-        yield _paragraph(runs), beside
+        yield _paragraph(runs), beside, begin
 
-    def _spans(self) -> Iterator[tuple[Literal["=", "-", "+"], int, int]]:
-        """Yield what stays, goes and comes: half-open tokens of the old version where they go, else of the new."""
+    def _spans(self) -> Iterator[tuple[Literal["=", "-", "+"], int, int, int]]:
+        """Yield what stays, goes and comes: half-open tokens of the old version where they go, else of the new.
+
+        The last is the token of the other version that is there.
+        """
         for equal, one in zip(self._equal(self.edits), [*self.edits, self.end], strict=True):
-            yield "=", equal.c, equal.d
-            yield "-", one.a, one.b
-            yield "+", one.c, one.d
+            yield "=", equal.c, equal.d, equal.a
+            yield "-", one.a, one.b, one.c
+            yield "+", one.c, one.d, one.b
 
 
 def _bare(label: str) -> str:

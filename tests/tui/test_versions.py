@@ -11,7 +11,7 @@ from textual.widgets import DataTable, Input
 
 from localrag.redline.changes import Version, compare
 from localrag.tui.screens.chat import ChatScreen
-from localrag.tui.screens.versions import VersionsScreen, clauses_of
+from localrag.tui.screens.versions import VersionsScreen
 from localrag.types import Page
 from tui.screen_text import SIZES, ask, lines, open_chat, see, shown, until
 
@@ -236,8 +236,7 @@ def version(pages: tuple[Page, ...]) -> Version:
 def test_each_change_is_found_in_its_clause(header):
     new = tuple(Page(header + page.text, page.number) for page in NEW)
     found = compare(version(OLD), version(new))
-    sides = [one.new for one in found.changes]
-    for one, at in zip(found.changes, clauses_of(found.new, sides, found.paragraphs, "-"), strict=True):
+    for one, (_, at) in zip(found.changes, found.places, strict=True):
         words = "".join(run.text for run in found.paragraphs[at] if run.sign != "-")
         if one.deed == "changed":
             assert one.new.text.split(" … ")[0] in words

@@ -6,9 +6,8 @@ What went and what came stands in [-brackets-] and {+brackets+}, which colour on
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, zip_longest
+from itertools import zip_longest
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,13 +31,12 @@ from localrag.tui.text import clean_in_place, clean_line, error_line, list_some,
 from localrag.tui.widgets.source import SourceText
 
 if TYPE_CHECKING:
-    from localrag.redline.changes import Change, Comparison, Paragraph, Run, Side, Version
+    from localrag.redline.changes import Change, Comparison, Paragraph, Run
     from localrag.tui.app import LocalragApp
 
 LEVELS = ("substance", "wording", "form")
 MARKS = {"=": ("{}", ""), "-": ("[-{}-]", "strike $error"), "+": ("{{+{}+}}", "bold underline $success")}
 BEFORE, AFTER = 15, 40  # clauses drawn around the chosen change
-SLACK = 40  # letters, for each letter of a clause, that other lines may take before it
 RELATED = 0.3  # of the words of the shorter version that both have
 MAX_TITLE, MAX_WORDS = 46, 60
 
@@ -64,7 +62,6 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
         super().__init__(core, Results(" → ".join(named)))
         self._named, self._libraries = named, libraries
         self._compared: Comparison | None = None
-        self._clauses: list[tuple[int, int]] = []  # of each change, where it was and where it is
         self._beside = self._was = False
         self._window, self._row = (0, 0), 0
         self._text = Static(id="source-text")
@@ -86,17 +83,15 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
     async def _run(self) -> None:
         libraries, stop = self._libraries, self._stop.is_set
 
-        def compare() -> tuple[Comparison, list[tuple[int, int]]]:
+        def compare() -> Comparison:
             from localrag.redline.changes import Comparison
 
             plain = self._core.engine.compare(*self._named, libraries=libraries, stop=stop)
             compared: Comparison = protocol.from_plain(plain, Comparison)
-            was = clauses_of(compared.old, [one.old for one in compared.changes], compared.paragraphs, "+")
-            here = clauses_of(compared.new, [one.new for one in compared.changes], compared.paragraphs, "-")
-            return compared, list(zip(was, here, strict=True))
+            return compared
 
         try:
-            compared, self._clauses = await self.app.lanes["pages"].result(compare)
+            compared = await self.app.lanes["pages"].result(compare)
         except LocalragError as error:
             self._finish([f"! {error_line(error)}"])
             if self.is_current:
@@ -178,7 +173,7 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
         clauses, change = self._compared.paragraphs, None
         if at is None and (chosen := self._change) >= 0:
             change = self._compared.changes[chosen]
-            at = self._clauses[chosen][not (self._was or change.deed == "deleted")]
+            at = self._compared.places[chosen][not (self._was or change.deed == "deleted")]
         first, last = self._window = max(0, (at := at or 0) - BEFORE), min(len(clauses), at + AFTER)
         width = self._text.content_size.width or max(20, self.size.width - 3)
         lines = [Content(f"… {counted(first, 'clause')} before: PgUp at the top"), Content()] if first else []
@@ -198,7 +193,7 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
     def _headings(self, clause: int, width: int) -> Iterator[Content]:
         """What was changed in a clause, and the comments on it; a clause that moved is named at both places."""
         assert self._compared is not None
-        for number, (one, (was, here)) in enumerate(zip(self._compared.changes, self._clauses, strict=True)):
+        for number, (one, (was, here)) in enumerate(zip(self._compared.changes, self._compared.places, strict=True)):
             if clause in ((was, here) if one.deed == "moved" else (was if one.deed == "deleted" else here,)):
                 title = one.title if clause == here or one.deed == "deleted" else f"moved from here: {one.title}"
                 mark, style = ("▶", "bold reverse") if number == self._change else ("·", "$text-muted")
@@ -267,27 +262,6 @@ def clause_lines(runs: Paragraph, width: int, beside: bool, mark: int = -1) -> l
     half = (width - 3) // 2
     pairs = zip_longest(lines("+", half), lines("-", half), fillvalue=Content())
     return [Content.assemble(old, " " * (half - old.cell_length), " │ ", new) for old, new in pairs]
-
-
-def clauses_of(version: Version, sides: Sequence[Side], clauses: Sequence[Paragraph], without: str) -> Iterator[int]:
-    """Yield the clause of a redline, by number, that each side of a change begins in; the other version is `without`.
-
-    Clauses are looked up by their letters, one behind the other, since headers may stand between and in them.
-    """
-    text = "".join(page.text for page in version.pages)
-    letters, counts = _letters(text), list(accumulate(map(str.isalnum, text), initial=0))
-    pages = list(accumulate((len(page.text) for page in version.pages), initial=0))
-    starts: list[int] = []
-    at = 0
-    for runs in clauses:
-        words = _letters("".join(run.text for run in runs if run.sign != without))
-        low = max(*starts[-1:], at - SLACK, 0) if words else at
-        found = (letters.find(part, low, at + (1 + SLACK) * len(part)) for part in (words, words[:30], words[:12]))
-        starts.append(next((one for one in found if one >= 0), at))
-        at = starts[-1] + len(words)
-    for side in sides:
-        first = [counts[pages[page] + start] for page, start, _ in side.spans[:1]]
-        yield max(0, bisect_right(starts, *first) - 1) if first else 0
 
 
 def _letters(text: str) -> str:

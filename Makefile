@@ -66,7 +66,7 @@ types: $(INSTALLED) ## Check the types, also as on Windows and macOS
 imports: $(INSTALLED) ## Check the order of imports between rooms
 	$(BIN)/lint-imports
 
-docs: $(INSTALLED) ## Regenerate docs/commands.md, docs/settings.md and docs/keys.md
+docs: $(INSTALLED) ## Regenerate commands, settings, keys, catalog and python in docs/
 	$(BIN)/python docs/build.py
 
 docs-check: $(INSTALLED) ## Fail when the generated docs are stale

@@ -1,5 +1,5 @@
 """Generate `docs/commands.md` from the help of each command, `docs/settings.md` from the settings, `docs/keys.md` from
-the key bindings of the terminal app, and `docs/catalog.md` from the catalog of models.
+the key bindings of the terminal app, `docs/catalog.md` from the catalog of models, `docs/python.md` from docstrings.
 
     make docs          write them
     make docs-check    name stale ones and fail (--check)
@@ -8,7 +8,10 @@ the key bindings of the terminal app, and `docs/catalog.md` from the catalog of 
 from __future__ import annotations
 
 import importlib
+import inspect
+import operator
 import pkgutil
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,7 @@ from typing import Any
 
 import click
 
+import localrag as localrag_package
 from localrag import policy
 from localrag.cli.app import localrag
 from localrag.models.catalog import CATALOG, ModelCard
@@ -256,8 +260,56 @@ def _origin(card: ModelCard) -> tuple[str, ...]:
     return known, ", ".join(source.kind for source in card.sources), card.note
 
 
+# --- Python -------------------------------------------------------------------------------------------------
+
+
+def python_page() -> str:
+    from localrag import api
+
+    parts = [NOTE, "# Python", PYTHON_NOTE]
+    for name in ("ask", "extract", "open_library", "offline.confine", "LocalragError", "Answer", "Citation", "Passage"):
+        parts += _documented(f"localrag.{name}", operator.attrgetter(name)(localrag_package), "##")
+    parts += ["## Library", inspect.getdoc(api.Library) or ""]
+    for name, value in vars(api.Library).items():
+        if not name.startswith("_"):
+            parts += _documented(f"Library.{name}", value, "###")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+PYTHON_NOTE = """\
+What `import localrag` offers; [an example](scripts.md#from-python). Importing loads nothing heavy: each name is fetched
+when it is first used. Other modules are internal and change without notice."""
+
+
+def _documented(name: str, value: Any, level: str) -> list[str]:
+    """A heading, the signature, and the docstring with its lists as Markdown."""
+    called = value.fget if isinstance(value, property) else value
+    shown = name if isinstance(value, property) else f"{name}{_signature(called)}"
+    text = re.sub(
+        r"^(Args|Attributes|Raises[^:\n]*|Returns):\n", r"**\1**\n\n", inspect.getdoc(called) or "", flags=re.MULTILINE
+    )
+    text = re.sub(r"^    (\w+(?:, \w+)*): ", r"- `\1`: ", text, flags=re.MULTILINE)
+    return [f"{level} {name}", f"```text\n{shown}\n```", text]
+
+
+def _signature(called: Any) -> str:
+    """The parameters, each on a line if they are long; annotations as they are written."""
+    signature = inspect.signature(called)
+    parameters = [one for one in signature.parameters.values() if one.name != "self"]
+    words = [str(one).replace(f": '{one.annotation}'", f": {one.annotation}") for one in parameters]
+    words = [re.sub(r"<(function .*|factory)>", "...", one) for one in words]
+    if named := [at for at, one in enumerate(parameters) if one.kind is one.KEYWORD_ONLY]:
+        words.insert(named[0], "*")
+    returned = (
+        "" if signature.return_annotation in (signature.empty, None, "None") else f" -> {signature.return_annotation}"
+    )
+    line = f"({', '.join(words)}){returned}"
+    return line if len(line) < WIDTH - 20 else "(\n    " + ",\n    ".join(words) + f",\n){returned}"
+
+
 PAGES = {
     "commands.md": commands_page, "settings.md": settings_page, "keys.md": keys_page, "catalog.md": catalog_page,
+    "python.md": python_page,
 }  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def ask(
     pages: Pages | None = None, mode: Mode = "auto", history: Sequence[Turn] = (), reproducible: bool = False,
     think: Think | None = None, settings: Settings | None = None,
 ) -> Asking:  # fmt: skip
-    """Ask a question; iterate over the events, then take `.answer`. See `Assistant.ask` for arguments and errors.
+    """Ask a question; iterate over the events, then take `.answer`.
 
     Args:
         documents: globs; only documents whose path matches one of them.
@@ -85,7 +85,15 @@ def ask(
         until: only documents up to this one.
         sender: only documents with this part of a name, in any case, in their author or sender.
         pages: only from the first to the last of these pages, None for the end.
+        mode: "retrieve", "read", "survey" or "exact" instead of what suits the question.
+        history: earlier turns, oldest first.
+        reproducible: plan without regard to the prompt cache and the speed of this machine.
         think: overrides the setting of this name.
+
+    Raises, from the first event on:
+        UsageError: an empty question, no library, or a mode that cannot be.
+        NotFoundError: a library or document that is not there.
+        ModelError: no model, or the question does not fit its window.
     """
     only = filters.checked(documents, folder, types, since, until, sender, pages)
     settings = (settings or load_settings()).with_options(think=think)
@@ -138,6 +146,7 @@ class Library:
 
     @property
     def folder(self) -> Path:
+        """Where the library is on the disk."""
         return self._settings.library_dir(self.name)
 
     def _storage(self) -> Storage:
@@ -145,6 +154,7 @@ class Library:
         return self._assistant.library(self.name)
 
     def close(self) -> None:
+        """Let go of models and files; a later call opens them again."""
         if self._assistant is not None:
             self._assistant.close()
             self._assistant = None
@@ -161,12 +171,15 @@ class Library:
         return self._assistant.search(question, libraries=[self.name], k=k, documents=only)
 
     def documents(self, globs: Sequence[str] | None = None) -> list[Document]:
+        """The documents, or those whose path matches one of the globs."""
         return self._storage().documents(globs)
 
     def roots(self) -> list[str]:
+        """The folders that were read into the library."""
         return self._storage().roots()
 
     def chunk_counts(self) -> dict[int, int]:
+        """How many passages each document has, by its id."""
         return self._storage().chunk_counts()
 
     def failures(self) -> list[Failure]:

@@ -79,8 +79,9 @@ $(SITE): $(INSTALLED)
 site: $(SITE) ## Build the documentation in build/site/; fail on broken links and on requests to other hosts
 	$(BIN)/python docs/check_site.py
 
-pictures: $(INSTALLED) ## Draw docs/pictures/: the terminal app, with the demo model over examples/
+pictures: $(INSTALLED) ## Draw docs/pictures/: the app and the pages, with the demo model over examples/
 	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/browser_pictures.py
 
 bench: $(INSTALLED) ## Run every script in benchmarks/
 	@$(BIN)/localrag models install $(EMBEDDER)

@@ -58,6 +58,7 @@ def environment() -> Environment:
     made.globals.update(
         name_of=name_of, link=link, state=branches.state, short_size=branches.short_size, MARK=marks.MARK,
         described=branches.described, column_title=survey_table.title, step_words=step_words,
+        quoted=lambda words: references.in_quotes(" ".join(words.split())),
     )  # fmt: skip
     return made
 

@@ -112,8 +112,9 @@ def world() -> FakeWorld:
 
 def served(folder: Path, over: FakeWorld | None = None) -> tuple[Served, SessionStore]:
     settings = Settings(home=folder)
-    engine: Any = fakes.FakeEngine(over or world())
-    return Served(settings, engine, ("contracts",)), SessionStore(folder / "sessions")
+    over = over or world()
+    engine: Any = fakes.FakeEngine(over)
+    return Served(settings, engine, tuple(over.libraries)), SessionStore(folder / "sessions")
 
 
 def main() -> None:

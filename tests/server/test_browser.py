@@ -114,6 +114,10 @@ def test_an_answer_streams_and_the_whole_replaces_the_draft(visit: Visit) -> Non
     expect(page.locator("#say")).to_contain_text("Answer: word0")
     assert page.locator("[data-draft]").count() == 0 and re.search(r"/c/\d{8}T", page.url)
     visit.ask("replaced thing")
+    page.click("#export summary")
+    with page.expect_download() as download:
+        page.click("#export a >> nth=0")
+    assert "slow question" in Path(download.value.path()).read_text(encoding="utf-8")
     assert "the first try" not in (page.text_content("#turns") or "")
 
 
@@ -207,6 +211,22 @@ def test_every_control_is_reached_by_tab_and_shows_it(visit: Visit) -> None:
     names = [name for _, name, _ in seen]
     assert names[0] == "Skip to the content" and {"question", "mode", "find", "playbook", "tick"} <= set(names)
     assert all(outline != "none" for _, _, outline in seen)
+    page.fill("#question", "A draft")
+    page.focus(".skip")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(300)
+    assert page.url.endswith("#main") and page.input_value("#question") == "A draft"  # nothing was loaded again
+
+
+def test_the_way_back_leads_from_a_source_to_its_conversation(visit: Visit) -> None:
+    page = visit.page
+    visit.ask("survey of notice periods")
+    page.click("[data-close]")
+    page.click("tbody a >> nth=0")
+    expect(page.locator("#source h2")).to_contain_text("p. 12")
+    page.go_back()
+    expect(page.locator("#source")).to_be_hidden()
+    assert page.locator("article").count() == 1
 
 
 @pytest.mark.parametrize("visit", [{"java_script_enabled": False}], indirect=True)

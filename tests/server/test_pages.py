@@ -9,7 +9,7 @@ from typing import Any
 
 import fake_core as fakes
 import pytest
-from fake_core import NOTICE, FakeWorld
+from fake_core import NOTICE, FakeLibrary, FakeWorld
 from starlette.testclient import TestClient
 
 from localrag.server import showing
@@ -25,8 +25,9 @@ HOST = "127.0.0.1:9999"
 class Browser(TestClient):
     """A browser without a script, which has been let in."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: str) -> None:
         self.world: FakeWorld = fake_server.world()
+        self.world.libraries |= {name: FakeLibrary(name) for name in more}
         served, self.store = fake_server.served(folder, self.world)
         made = create_app(served, Access(frozenset({HOST}), TOKEN), self.store)
 
@@ -58,7 +59,7 @@ def browser(tmp_path: Path):
 def test_a_question_is_answered_by_the_page_that_follows(browser: Browser) -> None:
     page = browser.ask("How much notice?")
     assert page.status_code == 200 and re.fullmatch(r"/c/[^/]+", page.url.path) and page.url.fragment == "t1"
-    assert 'Thirty days <a class="marker"' in page.text and f"<q>{NOTICE}</q>".replace("'", "&#39;") in page.text
+    assert 'Thirty days <a class="marker"' in page.text and f"“{NOTICE}”".replace("'", "&#39;") in page.text
     assert "<script" not in page.text.replace('<script src="/static/app.js" defer></script>', "")
     (saved,) = browser.store.all()
     assert saved.turns[0].answer is not None and saved.settings["generator"] == "fake-1b"
@@ -80,6 +81,17 @@ def test_a_document_named_in_the_question_is_asked_alone(browser: Browser) -> No
     assert asked["question"] == "What does contracts/lease.pdf say?" and asked["documents"].documents == (
         "contracts/lease.pdf",
     )
+
+
+def test_one_of_several_libraries_is_asked(tmp_path: Path) -> None:
+    with Browser(tmp_path, "leases") as browser:
+        page = browser.get("/").text
+        assert page.count('name="library"') == 2
+        browser.ask("How much notice?")
+        assert browser.assistant.asked[-1]["libraries"] == ("contracts",)
+        browser.post("/ask", data={"question": "And both?"})
+        assert browser.assistant.asked[-1]["libraries"] == ("contracts", "leases")
+        assert "And both?" in browser.get("/conversations").text
 
 
 @pytest.mark.parametrize(

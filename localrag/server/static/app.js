@@ -27,6 +27,12 @@
     box.scrollIntoView({ block: "nearest" });
   };
 
+  // Only an address that the script left is loaded again, not a place in this page.
+  const address = () => location.pathname + location.search;
+  let here = address();
+  const go = (how, to) => { history[how](null, "", to); here = address(); };
+  addEventListener("popstate", () => { if (address() !== here) location.reload(); });
+
   // --- answers under way ---
   const atEnd = () => turns && turns.scrollHeight - turns.scrollTop - turns.clientHeight < 80;
   const follow = (was) => { if (was) turns.scrollTop = turns.scrollHeight; };
@@ -107,14 +113,15 @@
     all("[name=session]").forEach((each) => { each.value = told.url.split("/").pop(); });
     document.title = `${told.title} – localrag`;
     main.dataset.base = told.url;
-    history.replaceState(null, "", told.url);
+    one("#export").hidden = false;
+    all("#export a").forEach((each) => { each.href = told.url + "/export" + new URL(each.href).search; });
+    go("replaceState", told.url);
     watch(turns.lastElementChild);
   };
 
   // --- sources ---
   const panel = async (href, push) => {
-    const address = new URL(href, location.href);
-    const wanted = new URL(address);
+    const wanted = new URL(href, location.href);
     wanted.searchParams.set("part", "source");
     wanted.searchParams.set("width", Math.round(Math.min(2400, Math.max(400, source.clientWidth || innerWidth) * devicePixelRatio)));
     body.classList.add("sourced");
@@ -123,7 +130,7 @@
     if (!answer.ok) { source.textContent = await problem(answer); return; }
     source.replaceChildren(element(await answer.text()));
     source.scrollTop = 0;
-    history[push && !new URLSearchParams(location.search).has("source") ? "pushState" : "replaceState"](null, "", address);
+    go(push && !/[?&](source|read)=/.test(here) ? "pushState" : "replaceState", href);
     shown();
   };
   const shown = () => {
@@ -158,11 +165,10 @@
     source.hidden = true;
     source.replaceChildren();
     body.classList.remove("sourced");
-    history.replaceState(null, "", main.dataset.base);
+    go("replaceState", main.dataset.base);
     (came && came.isConnected ? came : field)?.focus();
   };
   if (source && !source.hidden) shown();
-  addEventListener("popstate", () => location.reload());
 
   const citations = () => all("#turns .citation, #turns td a[data-source]");
   const step = (by) => {

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import socket
 import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from server.running import Server, eventually
+from server.running import PATIENCE, Server, eventually, ingest
 
 pytestmark = pytest.mark.slow  # processes
 MB = 1 << 20
@@ -38,10 +41,10 @@ def chat(server: Server, body: dict[str, object]) -> socket.socket:
 
 
 def read_until(client: socket.socket, words: bytes) -> bytes:
-    got = b""
+    got, until = b"", time.monotonic() + PATIENCE
     while words not in got:
         more = client.recv(65536)
-        assert more, got
+        assert more and time.monotonic() < until, got[-1000:]
         got += more
     return got
 
@@ -57,6 +60,29 @@ def test_a_client_that_leaves_stops_the_model(server: Server, abruptly: bool) ->
     began = time.monotonic()
     answer = server.json("POST", "/api/ask", {"question": "When does the lease of Harbour House end?"})
     assert "2031" in answer["answer"] and time.monotonic() - began < 3  # the model serves one at a time
+
+
+def test_a_client_that_waits_for_a_whole_answer_and_leaves_stops_the_model(server: Server) -> None:
+    client = chat(server, {"question": "Say slowly when the lease of Harbour House ends."})
+    while True:
+        with chat(server, SLOWLY) as second:
+            if b"event: waiting" in read_until(second, b"\ndata: "):  # so the first has its turn
+                client.close()
+                read_until(second, b"event: delta")
+                return
+
+
+def test_what_is_read_meanwhile_is_found(server: Server, served_home: Path) -> None:
+    folder = served_home.parent / "papers"
+    (folder / "later.txt").write_text("The ferry to Calder sails at noon.\n")
+    try:
+        ingest(served_home, folder, "papers")
+        found = server.json("POST", "/api/search", {"query": "When does the ferry to Calder sail?"})["passages"]
+        assert found[0]["document"] == "later.txt"
+    finally:
+        (folder / "later.txt").unlink()
+        ingest(served_home, folder, "papers")
+    assert "later.txt" not in {one["document"] for one in server.json("GET", "/api/documents/papers")["documents"]}
 
 
 def test_a_client_that_leaves_while_waiting_gives_up_its_place(server: Server) -> None:
@@ -257,10 +283,6 @@ def test_documents_with_odd_names_are_found(server: Server) -> None:
 
 
 def test_a_worker_that_is_killed_costs_one_answer(server: Server) -> None:
-    import os
-    import signal
-    from pathlib import Path
-
     server.json("POST", "/api/search", {"query": "lease"})
     workers = {
         int(child)
@@ -275,7 +297,7 @@ def test_a_worker_that_is_killed_costs_one_answer(server: Server) -> None:
     assert server.json("POST", "/api/search", {"query": "lease"})["passages"]
 
 
-def test_the_audit_log_has_each_call_with_its_client(server: Server, served_home) -> None:
+def test_the_audit_log_has_each_call_with_its_client(server: Server, served_home: Path) -> None:
     name = "curl/8.0 \x1b[31m" + "x" * 300
     server.json("POST", "/api/search", {"query": "lease"}, headers={"User-Agent": name.replace("\x1b", "\t")})
     lines = (served_home / "indexes" / "papers" / "audit.jsonl").read_text().splitlines()

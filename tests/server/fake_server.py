@@ -19,6 +19,7 @@ from fake_core import NOTICE, PAGE_12, FakeAssistant, FakeLibrary, FakeWorld, an
 from tui import reviews, surveys
 
 from localrag.answer.review import playbook
+from localrag.errors import ModelError
 from localrag.events import Delta, Event, Failure, Planned, Replaced
 from localrag.ingest.source_files import PageImage
 from localrag.server import listening
@@ -83,6 +84,7 @@ class ByFirstWord(FakeAssistant):
 SCRIPTS: dict[str, Any] = {
     "evil": (Planned(replace(fakes.PLAN, reason=SCRIPT)), Delta(EVIL_ANSWER), answered(EVIL_ANSWER, citations=(evil_citation(),))),
     "survey": surveys.SCRIPT,
+    "fail": (Planned(fakes.PLAN), ModelError(f"the model {SCRIPT} is gone", "Install one.")),
     "replaced": (Planned(fakes.PLAN), Delta("the first try"), Replaced("it was empty"), Delta("the second"), answered()),
     "unknown": (Planned(fakes.PLAN), answered("The documents do not say.", found=False, citations=(), nearest=(citation(marker=0),))),
 }  # fmt: skip

@@ -131,6 +131,19 @@ def test_escape_stops_an_answer(visit: Visit) -> None:
     assert "word3" in (page.text_content(".answer") or "") and "word59" not in (page.text_content(".answer") or "")
 
 
+def test_an_error_is_told_and_the_question_can_be_asked_again(visit: Visit) -> None:
+    page = visit.page
+    for _ in range(2):
+        page.fill("#question", "fail now")
+        page.keyboard.press("Enter")
+        expect(page.locator("body.busy")).to_have_count(0)
+        expect(page.locator("#turns .error")).to_contain_text("the model <script>alert(1)</script> is gone")
+        assert page.locator("article").count() == 1
+    visit.ask("How much notice?")
+    page.reload()
+    expect(page.locator("article >> nth=0")).to_contain_text("was not answered")
+
+
 def test_a_page_loaded_again_in_the_middle_goes_on(visit: Visit) -> None:
     page = visit.page
     page.fill("#question", "slow question")

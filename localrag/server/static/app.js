@@ -107,7 +107,9 @@
     const told = await answer.json();
     one("#greeting")?.remove();
     all(".again").forEach((each) => each.remove());
-    turns.append(element(told.html));
+    const made = element(told.html);
+    document.getElementById(made.firstElementChild.id)?.remove(); // asked again: one turn
+    turns.append(made);
     turns.scrollTop = turns.scrollHeight;
     if (form === ask) field.value = "";
     all("[name=session]").forEach((each) => { each.value = told.url.split("/").pop(); });

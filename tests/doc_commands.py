@@ -126,14 +126,17 @@ EMBEDDER = "all-minilm-l6-v2"
 MODEL = "tiny"
 TEMPLATE = "{% for one in messages %}{{ one.role }}: {{ one.content }}\n{% endfor %}assistant: "
 
-# What a person would type at each prompt.
+# What a person would type at each prompt. Keys are pressed again where nothing follows: a program that turns to reading
+# single keys drops what came a moment before.
 _REPLIES = (
-    (re.compile(rb"\[y/N\]: $|\[Y/n\]: $"), b"y\n"),
-    (re.compile(rb"(passphrase|Passphrase)[^\n]*: $|Once more: $"), b"five dull grey stones\n"),
-    (re.compile(rb"Question: $"), b":quit\n"),
-    (re.compile(rb"1, 2, =, s, q\? $"), b"1"),  # the arena
-    (re.compile(rb"Watching[^\n]*\r\n"), b"\x03"),
+    (re.compile(rb"\[y/N\]: $|\[Y/n\]: $"), b"y\n", False),
+    (re.compile(rb"(passphrase|Passphrase)[^\n]*: $|Once more: $"), b"five dull grey stones\n", False),
+    (re.compile(rb"\x1b\[\?1049h"), b"\x11", True),  # the terminal app opened: Ctrl+Q
+    (re.compile(rb"Question: $"), b":quit\n", False),
+    (re.compile(rb"1, 2, =, s, q\? $"), b"1", True),  # the arena
+    (re.compile(rb"Watching[^\n]*\r\n"), b"\x03", False),
 )
+_AGAIN = 1.0  # seconds
 
 
 def run(text: str, folder: Path, environ: dict[str, str], patience: float = 240.0) -> tuple[int, str]:
@@ -145,10 +148,10 @@ def run(text: str, folder: Path, environ: dict[str, str], patience: float = 240.
         stderr=terminal, start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )  # fmt: skip
     os.close(terminal)
-    shown, seen, end = b"", 0, time.monotonic() + patience
+    shown, seen, end, key = b"", 0, time.monotonic() + patience, b""
     try:
         while time.monotonic() < end:
-            if select.select([screen], [], [], 0.2)[0]:
+            if select.select([screen], [], [], _AGAIN)[0]:
                 try:
                     data = os.read(screen, 65536)
                 except OSError:  # Linux: the other side is closed
@@ -156,14 +159,14 @@ def run(text: str, folder: Path, environ: dict[str, str], patience: float = 240.
                 if not data:
                     break
                 shown += data
-                for pattern, reply in _REPLIES:
+                for pattern, reply, again in _REPLIES:
                     if (found := pattern.search(shown, seen)) is not None:
-                        seen = found.end()
+                        seen, key = found.end(), reply if again else b""
                         os.write(screen, reply)
             elif process.poll() is not None:
                 break
-            elif b"\x1b[?1049h" in shown:  # the terminal app opened, and takes keys at some time: Ctrl+Q
-                os.write(screen, b"\x11")
+            elif key:
+                os.write(screen, key)
         else:
             shown += b"\n(still running)"
         if process.poll() is None and time.monotonic() >= end:

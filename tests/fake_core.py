@@ -285,7 +285,7 @@ class FakeEngine:
         held = self.world.libraries[library]
         return Shelf(library, held.roots, held.on_shelf(), held.failed, held.instructions, 10_000)
 
-    def page(self, library: str, document: str, number: int | None = None) -> Opened:
+    def page(self, library: str, document: str, number: int | None = None, *, exact: bool = False) -> Opened:
         text = self.world.libraries[library].page_text(document, number)
         return Opened(shelved_document(document), Page(text, number), 60, f"/docs/{document}", self.world.file_state)
 

@@ -11,7 +11,7 @@ import asyncio
 import re
 import time
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 from urllib.parse import unquote
 
@@ -26,7 +26,7 @@ from localrag import __version__, protocol
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.events import Answered, Delta, Event, Planned, PromptRead, Reasoning, Surveyed, Writing
 from localrag.server import mcp_values as values
-from localrag.server.served import Served
+from localrag.server.served import Served, hint_for_programs
 from localrag.store import names
 from localrag.types import Answer, Filter, Mode
 from localrag.worker.engine import Opened
@@ -74,7 +74,8 @@ class Libraries:
     def __init__(self, served: Served) -> None:
         self._served = served
         self._model = asyncio.Lock()  # questions wait here for their turn, and not in a thread each
-        self._last = time.monotonic()  # when a call began
+        self._last = time.monotonic()  # when a call began or ended
+        self._loading: asyncio.Task[None] | None = None
 
     def server(self) -> Server[Any]:
         """Return the server of these libraries, for any transport."""
@@ -91,11 +92,18 @@ class Libraries:
         while True:
             await asyncio.sleep(_MINUTE)
             if time.monotonic() - self._last > self._served.settings.keep_model_minutes * _MINUTE:
-                self._served.engine.rest()
+                await asyncio.to_thread(self._served.engine.rest)
+
+    async def _load(self) -> None:
+        async with self._model:
+            with suppress(LocalragError):  # the question meets it again
+                await self._served.call("load")
 
     # --- tools ----------------------------------------------------------------------------------------------
 
     async def list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        if self._loading is None:  # a question is likely to follow
+            self._loading = asyncio.create_task(self._load())
         hints = types.ToolAnnotations(
             read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         )
@@ -119,7 +127,9 @@ class Libraries:
         try:
             result: values.Result = await getattr(self, params.name)(given, ctx)
         except LocalragError as error:
-            return _failed(f"{error.message}. {error.hint}")
+            return _failed(_told(error))
+        finally:
+            self._last = time.monotonic()
         text = types.TextContent(type="text", text=await asyncio.to_thread(values.text_of, result))
         return types.CallToolResult(content=[text], structured_content=msgspec.to_builtins(result))
 
@@ -157,8 +167,7 @@ class Libraries:
 
     async def read_page(self, given: values.ReadPage, ctx: Context) -> values.PageText:
         (library,) = await self._begin(ctx, "read_page", [given.library])
-        await self._check([library], given.document)
-        opened: Opened = await self._served.call("page", library, given.document, given.page)
+        opened: Opened = await self._served.call("page", library, given.document, given.page, exact=True)
         page, path, length = opened.page, opened.document.path, len(opened.page.text)
         if given.start > length:
             raise UsageError(f"the page has {length:,} characters, so none at {given.start:,}", "Begin at 0.")
@@ -230,7 +239,7 @@ class Libraries:
         try:
             found = await self._listed(await self._begin(ctx, "resources/list", ()))
         except LocalragError as error:
-            raise MCPError(types.INTERNAL_ERROR, f"{error.message}. {error.hint}") from error
+            raise MCPError(types.INTERNAL_ERROR, _told(error)) from error
         after = int(cursor) + _A_PAGE
         resources = [
             types.Resource(
@@ -244,11 +253,11 @@ class Libraries:
     async def read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
         try:
             library, document, number = _parsed(params.uri)
-            await self._check(await self._begin(ctx, "resources/read", [library]), document)
-            one: Opened = await self._served.call("page", library, document, number)
+            await self._begin(ctx, "resources/read", [library])
+            one: Opened = await self._served.call("page", library, document, number, exact=True)
         except LocalragError as error:
             code = types.INVALID_PARAMS if isinstance(error, NotFoundError) else types.INTERNAL_ERROR
-            raise MCPError(code, f"{error.message}. {error.hint}", {"uri": params.uri[:2000]}) from error
+            raise MCPError(code, _told(error), {"uri": params.uri[:2000]}) from error
         about = {"notice": values.NOTICE, "pages": one.count, "instructions_found": await _suspicious(one)}
         text = types.TextResourceContents(
             uri=values.uri(library, one.document.path, one.page.number), mime_type="text/plain", text=one.page.text,
@@ -288,8 +297,12 @@ class _Progress:
                 await self._ctx.session.report_progress(done, total, what)
 
 
+def _told(error: LocalragError) -> str:
+    return f"{error.message}. {hint_for_programs(error, 'list_documents lists them.')}".strip()
+
+
 def _failed(text: str) -> types.CallToolResult:
-    return types.CallToolResult(content=[types.TextContent(type="text", text=text.strip())], is_error=True)
+    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=True)
 
 
 def _compared(plain: dict[str, Any], most: int) -> values.Compared:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from localrag.errors import NotFoundError
+from localrag.errors import LocalragError, NotFoundError
 from localrag.security import audit
 from localrag.worker.engine import call_of
 
@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
 # Apart from asyncio's own few threads, so that calls which wait for their turn in the worker hold up nothing else.
 _calls = ThreadPoolExecutor(64, "localrag-call")
-_MAX_AHEAD = 1000  # values of a stream that wait for a slow client
+_BATCH = 32  # texts
+_MAX_AHEAD = 4000  # values of a stream that wait for a slow client
+MAX_QUESTION = 4000  # characters
+MAX_PAGE = 1_000_000_000
+
+
+def hint_for_programs(error: LocalragError, listing: str) -> str:
+    """Return an error's hint; `listing`, how a program lists documents, in place of a command that does."""
+    return listing if isinstance(error, NotFoundError) and "localrag " in error.hint else error.hint
 
 
 class _End:
@@ -42,6 +50,7 @@ class Served:
     settings: Settings
     engine: Engine
     libraries: tuple[str, ...]
+    embedding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def check(self, libraries: Sequence[str]) -> tuple[str, ...]:
         """Return these libraries, or all of them if none are named. Raises NotFoundError for one that is not served."""
@@ -55,6 +64,14 @@ class Served:
         for name in libraries:
             audit.record(self.settings.library_audit_file(name), "call", name, client=client, call=call)
 
+    async def embed(self, texts: Sequence[str], library: str, question: bool) -> list[tuple[float, ...]]:
+        """Return a vector of each text. One batch at a time is made, so that searches get their turn between them."""
+        vectors: list[tuple[float, ...]] = []
+        for start in range(0, len(texts), _BATCH):
+            async with self.embedding:
+                vectors += await self.call("embed", texts[start : start + _BATCH], library=library, question=question)
+        return vectors
+
     async def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Return what a call of the engine returns. If the task is cancelled, a call that can stop is stopped."""
         stopped = threading.Event()
@@ -67,11 +84,13 @@ class Served:
             stopped.set()
 
     async def stream(
-        self, name: str, *args: Any, stopped: threading.Event | None = None, **kwargs: Any
+        self, name: str, *args: Any, stopped: threading.Event | None = None,
+        on_end: Callable[[], None] = lambda: None, **kwargs: Any,
     ) -> AsyncGenerator[Any]:  # fmt: skip
         """Yield what a call of the engine yields; leaving the loop or cancelling the task stops the call.
 
         Setting `stopped` stops it, too; what the call still yields then, such as the part of an answer, comes.
+        `on_end` is called when the call has ended, which may be long before its last value is taken.
         """
         loop, left = asyncio.get_running_loop(), threading.Event()
         values: asyncio.Queue[Any] = asyncio.Queue()
@@ -80,19 +99,21 @@ class Served:
         def stop() -> bool:
             return left.is_set() or (stopped is not None and stopped.is_set())
 
-        def put(value: Any) -> None:
+        def soon(do: Callable[..., None], *given: Any) -> None:
             with suppress(RuntimeError):  # the loop has been closed
-                loop.call_soon_threadsafe(values.put_nowait, value)
+                loop.call_soon_threadsafe(do, *given)
 
         def run() -> None:
+            end = _End()
             try:
                 for value in getattr(self.engine, name)(*args, stop=stop, **kwargs):
-                    room.acquire()
-                    put(value)
+                    if not left.is_set():
+                        room.acquire()
+                        soon(values.put_nowait, value)
             except BaseException as error:
-                put(_End(error))
-            else:
-                put(_End())
+                end = _End(error)
+            soon(values.put_nowait, end)
+            soon(on_end)
 
         threading.Thread(target=run, name=f"localrag-{name}", daemon=True).start()
         try:
@@ -103,4 +124,4 @@ class Served:
                 raise value.error
         finally:
             left.set()
-            room.release(_MAX_AHEAD)
+            room.release()  # for the one value that may wait

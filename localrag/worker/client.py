@@ -193,8 +193,6 @@ class RemoteEngine:
                         if not call.streams:
                             yield protocol.from_plain(value, call.result)
                         return
-        except protocol.TooLong as error:
-            raise LocalragError(f"the request is too long to send ({error})", "Ask for less at once.") from None
         except protocol.Malformed as error:
             process.distrust(error)
             raise process.lost() from error

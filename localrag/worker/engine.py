@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, get_args, get_origin, get_type_hints
 
 from localrag import protocol
+from localrag.errors import UsageError
 from localrag.events import Event, Failure, IngestProgress, IngestReport, Reviewed, ReviewEnded, Warmed
 from localrag.ingest.source_files import FileState, PageImage
 from localrag.protocol import Message
@@ -149,8 +150,11 @@ class Engine(Protocol):
     def shelf(self, library: str) -> Shelf:
         """Return what a library holds."""
 
-    def page(self, library: str, document: str, number: int | None = None) -> Opened:
-        """Return a stored page, as `Library.page` finds it, and record in the audit log that it was shown."""
+    def page(self, library: str, document: str, number: int | None = None, *, exact: bool = False) -> Opened:
+        """Return a stored page, as `Library.page` finds it, and record in the audit log that it was shown.
+
+        `exact`: the document is a path, not a glob, and the first page is returned where none is given.
+        """
 
     def note_opened(self, library: str, document: str, number: int | None = None) -> None:
         """Record in the audit log that a viewer opens the file behind a page; call it before the viewer starts."""
@@ -244,7 +248,10 @@ class Call:
     stoppable: bool
 
     def write(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], bool] | None]:
-        """Return the arguments of a call as they travel, and its `stop`. Raises TypeError for wrong arguments."""
+        """Return the arguments of a call as they travel, and its `stop`.
+
+        Raises TypeError for wrong arguments, and UsageError for what no message can carry, such as a number of 70 bits.
+        """
         arguments = self.signature.bind(None, *args, **kwargs).arguments
         stop = arguments.pop("stop", None)
         del arguments["self"]
@@ -253,6 +260,10 @@ class Call:
             self.read(plain)
         except protocol.Malformed as error:
             raise TypeError(f"{self.name}: {error}") from error
+        try:
+            protocol.decode(protocol.encode(Begin(1 << 62, self.name, plain)), Begin)
+        except ValueError as error:
+            raise UsageError(f"the request cannot be sent ({error})", "Ask for less at once.") from None
         return plain, stop
 
     def read(self, plain: dict[str, Any]) -> dict[str, Any]:

@@ -182,8 +182,17 @@ class LocalEngine:
         passages = prompt_cache.passages(folder, identity, [one.sha256 for one in documents])
         return prompt_cache.kept(folder, identity), passages, calibration.read_limit(self._settings, name)
 
-    def page(self, library: str, document: str, number: int | None = None) -> Opened:
+    def page(self, library: str, document: str, number: int | None = None, *, exact: bool = False) -> Opened:
         with closing(api.open_library(library, settings=self._settings)) as opened:
+            if exact:
+                listed = opened.documents()
+                same = [one for one in listed if one.path == document]
+                if len(same) != 1:
+                    hint = names.did_you_mean(document, [one.path for one in listed], library)
+                    several = "They were read from several folders."
+                    what = f"{len(same) or 'no'} documents are called {document!r}"
+                    raise NotFoundError(what, several if same else hint)
+                number = 1 if number is None and same[0].paged else number
             found, page = opened.page(document, number)
             file = names.original(self._settings, library, found)
             state = "elsewhere" if file is None else source_files.state(file, opened.stored_file(found))

@@ -147,6 +147,7 @@ async def test_documents_and_pages_come_in_parts(served: Served) -> None:
     page = {"library": "leases", "document": "lease.pdf", "page": 2}
     part = (await call(served, "read_page", **page, start=7, length=5)).structured_content
     assert (part["text"], part["end"], part["characters"], part["pages"]) == (LEASE[7:12], 12, len(LEASE), 2)
+    assert (await call(served, "read_page", library="leases", document="lease.pdf")).structured_content["page"] == 1
 
 
 async def test_instructions_in_documents_are_marked_as_data(served: Served) -> None:
@@ -171,7 +172,8 @@ async def test_instructions_in_documents_are_marked_as_data(served: Served) -> N
         ("read_page", {"library": "leases", "document": "nothing.txt"}, "nothing.txt"),
         ("read_page", {"library": "leases", "document": "letters/*"}, "no document"),
         ("read_page", {"library": "leases", "document": "lease.pdf", "page": 3}, "2 pages"),
-        ("read_page", {"library": "leases", "document": "lease.pdf"}, "2 pages"),
+        ("read_page", {"library": "leases", "document": "lease.pdf", "page": 10**20}, "page"),
+        ("read_page", {"library": "leases", "document": "zzz"}, "list_documents"),
         ("read_page", {"library": "leases", "document": "lease.pdf", "page": 2, "start": 999}, "70 characters"),
         ("search", {}, "query"),
         ("search", {"query": ""}, "length"),
@@ -247,9 +249,15 @@ class Slow:
 
     def __init__(self, kind: str = "retrieve") -> None:
         self.kind, self.running, self.began, self.ended = kind, 0, threading.Event(), threading.Event()
+        self.calls: list[str] = []
+
+    def load(self) -> str:
+        self.calls.append("load")
+        return "slow"
 
     def ask(self, question: str, *, stop: Callable[[], bool], **how: Any) -> Iterator[Any]:
         self.running += 1
+        self.calls.append("ask")
         self.began.set()
         try:
             plan = Plan(self.kind, "")  # type: ignore[arg-type]
@@ -295,12 +303,36 @@ async def test_a_cancelled_question_stops_and_the_next_is_answered(settings: Set
         assert (await waiting).structured_content["answer"] == "Yes."
 
 
+async def test_the_model_is_loaded_before_the_first_question(settings: Settings, shelf: Any) -> None:
+    shelf("leases", {})
+    engine = Slow()
+    async with client(Served(settings, engine, ("leases",))) as one:  # type: ignore[arg-type]
+        await one.list_tools()
+        await one.list_tools()
+        await one.call_tool("ask", {"question": "How long?"})
+    assert engine.calls == ["load", "ask"]
+
+
+async def test_the_time_without_calls_begins_when_a_call_ends(settings: Settings, shelf: Any) -> None:
+    shelf("leases", {})
+    here = Libraries(Served(settings, Slow(), ("leases",)))  # type: ignore[arg-type]
+    during: list[float] = []
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        during.append(time.monotonic())
+
+    async with Client(here.server(), mode="legacy", client_info=WHO) as one:
+        await one.call_tool("ask", {"question": "How long?"}, progress_callback=progress)
+    assert here._last > during[-1]
+
+
 async def test_the_worker_ends_when_nobody_calls(settings: Settings, monkeypatch: Any) -> None:
     monkeypatch.setattr("localrag.server.mcp._MINUTE", 0.01)
     rested = threading.Event()
 
     class Resting:
         def rest(self) -> None:
+            assert threading.current_thread() is not threading.main_thread(), "it waits for a lock"
             rested.set()
 
     here = Libraries(Served(settings, Resting(), ("leases",)))  # type: ignore[arg-type]

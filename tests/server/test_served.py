@@ -104,3 +104,43 @@ async def test_a_call_that_ends_by_itself_was_not_stopped(settings: Settings) ->
     stopped = threading.Event()
     assert len([value async for value in served(Counting(3), settings).stream("ask", "?", stopped=stopped)]) == 3
     assert not stopped.is_set()
+
+
+async def test_the_end_of_a_call_is_told_before_its_values_are_taken(settings: Settings) -> None:
+    ended = asyncio.Event()
+    values = served(Counting(50), settings).stream("ask", "?", on_end=ended.set)
+    assert await anext(values) == 0
+    await asyncio.wait_for(ended.wait(), 10)
+    assert [value async for value in values] == list(range(1, 50))
+
+
+async def test_a_call_that_is_left_ends_however_much_it_still_yields(settings: Settings, monkeypatch) -> None:
+    monkeypatch.setattr("localrag.server.served._MAX_AHEAD", 5)
+
+    class Deaf(Counting):
+        def ask(self, question: str, *, stop, **how):
+            return super().ask(question, stop=lambda: False, **how)
+
+    engine = Deaf(100)
+    values = served(engine, settings).stream("ask", "?")
+    assert await anext(values) == 0
+    await asyncio.sleep(0.1)  # it waits now
+    await values.aclose()
+    assert await asyncio.to_thread(engine.ended.wait, 10)
+
+
+async def test_one_batch_of_texts_is_embedded_at_a_time(settings: Settings) -> None:
+    inside, most = [], []
+
+    class Embedding:
+        def embed(self, texts, *, library: str, question: bool):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.pop()
+            return tuple((float(len(text)),) for text in texts)
+
+    here = served(Embedding(), settings)
+    texts = ["x" * number for number in range(100)]
+    both = await asyncio.gather(*(here.embed(texts, "one", False) for _ in range(3)))
+    assert both[0] == both[2] == [(float(number),) for number in range(100)] and set(most) == {1}

@@ -10,7 +10,7 @@ import pytest
 
 from localrag import api
 from localrag.answer import warming
-from localrag.errors import Cancelled
+from localrag.errors import Cancelled, NotFoundError
 from localrag.events import IngestProgress, IngestReport
 from localrag.security import storage
 from localrag.settings import Settings
@@ -129,3 +129,17 @@ def test_the_shelf_says_how_much_of_a_document_is_warm(
     assert passages["passages"] == 3 and passages["bytes"] > 0
     list(engine.warm("papers"))
     assert share() == {"long.txt": 1.0, "a.txt": 1.0}
+
+
+def test_an_exact_path_is_no_glob_and_its_first_page_is_shown(
+    engine: LocalEngine, shelf: Callable[..., Editor], put: Callable[..., None]
+) -> None:
+    made = shelf("papers", {"in/a.pdf": [LEASE, HANDBOOK], "b.txt": HANDBOOK, "[b].txt": LEASE, "c.txt": "of one"})
+    put(made, "c.txt", "of another", root="/elsewhere")
+    assert engine.page("papers", "in/a.pdf", exact=True).page.text == LEASE
+    assert engine.page("papers", "in/a.pdf", 2, exact=True).page.text == HANDBOOK
+    assert engine.page("papers", "[b].txt", exact=True).page.text == LEASE
+    for name in ("*", "a.pdf", "./b.txt", "c.txt", "nothing"):
+        with pytest.raises(NotFoundError) as caught:
+            engine.page("papers", name, exact=True)
+        assert "/elsewhere" not in caught.value.message + caught.value.hint

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from localrag import protocol
-from localrag.errors import LocalragError, NotFoundError, SettingsError
+from localrag.errors import LocalragError, NotFoundError, SettingsError, UsageError
 from localrag.events import Delta
 from localrag.worker import client as process
 from localrag.worker.engine import Folder
@@ -69,10 +69,18 @@ def test_a_wrong_argument_is_refused_before_it_is_sent(engine: Any) -> None:
 def test_a_request_that_is_too_long_leaves_the_worker_free(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine.load() == "scripted"
     monkeypatch.setattr(protocol, "MAX_LINE", 1000)
-    with pytest.raises(LocalragError, match="too long"):
+    with pytest.raises(UsageError, match="cannot be sent"):
         list(ask(engine, "x" * 1000))
     assert not engine._front.busy
     assert engine.load() == "scripted"
+
+
+@pytest.mark.parametrize("number", [10**20, -(1 << 63) - 1])
+def test_a_number_that_no_message_holds_costs_no_other_answer(engine: Any, number: int) -> None:
+    first = pid(engine)
+    with pytest.raises(UsageError, match="cannot be sent"):
+        engine.page("papers", "a.pdf", number)
+    assert pid(engine) == first
 
 
 def test_a_rest_ends_a_worker_that_does_nothing_and_the_next_call_starts_another(engine: Any) -> None:

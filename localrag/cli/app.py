@@ -30,8 +30,6 @@ from localrag.security.encryption import unlocked
 from localrag.security.offline import viewer_process
 
 if TYPE_CHECKING:
-    import socket
-
     from click.shell_completion import CompletionItem
 
 # name -> (module in localrag.cli, one-line help). The help is here so that listing the commands imports none.
@@ -211,15 +209,15 @@ def hide_arguments(arguments: list[str]) -> None:
 def _confine(arguments: list[str]) -> int:
     """Block the network for good; returns an exit code.
 
-    `models install` is exempt because it downloads, and `prove offline` because it plays the outside of a process that
-    confines itself. This reads the arguments before click does, so that nothing runs unconfined; an install that it
-    does not recognise is confined, and fails.
+    `models install` is exempt because it downloads, `prove offline` because it plays the outside of a process that
+    confines itself, and `serve` confines itself once it has its socket. This reads the arguments before click does, so
+    that nothing else runs unconfined; an install that it does not recognise is confined, and fails.
     """
     offline.confine_python()
     words = [word for word in arguments if not word.startswith("-")]
     try:
         offline.close_sockets()
-        if words[:2] in (["models", "install"], ["prove", "offline"]):
+        if words[:2] in (["models", "install"], ["prove", "offline"]) or words[:1] == ["serve"]:
             return 0
         if words[:1] in ([], ["chat"]):
             viewer_process.start(_show)
@@ -227,27 +225,10 @@ def _confine(arguments: list[str]) -> int:
             from localrag.worker import resident
 
             resident.connect()
-        listener = _bound(arguments) if words[:1] == ["serve"] else None
-        offline.confine(listener=listener)
+        offline.confine()
     except LocalragError as error:
         return report(error)
     return 0
-
-
-def _bound(arguments: list[str]) -> socket.socket | None:
-    """Bind the one socket of `localrag serve`, and fork the process that opens its page if that is wanted."""
-    from localrag.server import listening
-
-    found = listening.bind_early(arguments)
-    if found is not None and "--open" in arguments:
-        viewer_process.start_for_address(found.address, _show_address, found.socket)
-    return found.socket if found is not None else None
-
-
-def _show_address(address: str) -> None:
-    from localrag.tui import viewing
-
-    viewing.show_address(address)
 
 
 def _refused(refusal: policy.Refusal) -> None:

@@ -18,17 +18,18 @@ import click
 from localrag import policy
 from localrag.cli import options
 from localrag.cli.output import echo
-from localrag.errors import LocalragError, NotFoundError, UsageError
-from localrag.security import sandbox, storage
+from localrag.errors import LocalragError, UsageError
+from localrag.security import offline, sandbox, storage
 from localrag.security.encryption import unlocked
 from localrag.security.offline import viewer_process
 from localrag.server import listening
 from localrag.sessions import store_of
 from localrag.settings import load_settings
-from localrag.store.names import DATABASE, check_name
+from localrag.store.names import DATABASE, check_name, no_library
 from localrag.tui import viewing
 
 if TYPE_CHECKING:
+    from localrag.settings import Settings
     from localrag.worker.engine import Engine
 
 _MIN_TOKEN = 16  # characters
@@ -50,35 +51,40 @@ def serve_command(
     """Let programs and browsers of this machine ask, over HTTP, until Ctrl-C.
 
     It speaks OpenAI's protocol (`/v1`), JSON of its own (`/api`), and has pages for a browser. Nobody gets in without
-    the token. Whoever asks sees the answers and pages.
+    the token. Programs that ask see the answers and pages.
     """
+    if path is not None and port is not None:
+        raise UsageError("--port and --socket exclude each other", "Leave one out.")
+    if path is None and no_token:
+        raise UsageError("every user of this machine can reach a port", "Use a Unix socket: --socket PATH --no-token")
+    if path is not None and opens:
+        raise UsageError("a browser cannot open a Unix socket", "Leave out --open or --socket.")
+    policy.check_server("allow_server")
+    settings = load_settings()
+    names = options.chosen_libraries(libraries, settings)
+    for name in names:
+        if not (settings.library_dir(check_name(name)) / DATABASE).is_file():
+            raise no_library(settings.indexes_dir, name)
+    token = None if no_token else _token(token_file)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with closing(listening.bound(port, path)) as listener:
-        if path is not None and port is not None:
-            raise UsageError("--port and --socket exclude each other", "Leave one out.")
-        if path is None and no_token:
-            hint = "Use a Unix socket: --socket PATH --no-token"
-            raise UsageError("every user of this machine can reach a port", hint)
-        if path is not None and opens:
-            raise UsageError("a browser cannot open a Unix socket", "Leave out --open or --socket.")
-        policy.check_server("allow_server")
-        _serve(listener, libraries, token_file, no_token, opens)
+    # Programs that keep a token would send it to another program at their port.
+    port = listening.PORT if port is None and token_file is not None else port
+    with closing(listening.bind(port, path)) as listener:
+        if opens:
+            viewer_process.start_for_address(listener.address, viewing.show_address, listener.socket)
+        offline.confine(listener=listener.socket)
+        _serve(listener, settings, names, token, token_file, opens)
 
 
 def _serve(
-    listener: listening.Listener, libraries: Sequence[str], token_file: Path | None, no_token: bool, opens: bool
+    listener: listening.Listener, settings: Settings, names: Sequence[str], token: str | None, token_file: Path | None,
+    opens: bool,
 ) -> None:  # fmt: skip
-    settings = load_settings()
     options.keep_to_retention(settings)
-    names = options.chosen_libraries(libraries, settings)
     for name in names:
-        if not (database := settings.library_dir(check_name(name)) / DATABASE).is_file():
-            raise NotFoundError(f"there is no library {name!r}", "`localrag libraries` lists them.")
-        unlocked.keys_for(database)  # now, while the terminal can be used to ask
-    token = None if no_token else _token(token_file)
+        unlocked.keys_for(settings.library_dir(name) / DATABASE)  # now, while the terminal can be used to ask
     # The worker that this starts is as limited, and reads the documents' files to draw pages.
-    writes = [store_of(settings).lock_file(), *([listener.path.parent] if listener.path is not None else [])]
-    sandbox.restrict(settings, names, *writes)
+    sandbox.restrict(settings, names, store_of(settings).lock_file())
     from localrag.server.app import create_app
     from localrag.server.guard import Access
     from localrag.server.served import Served
@@ -118,7 +124,7 @@ def _token(file: Path | None) -> str:
 
 
 def _say(names: Sequence[str], listener: listening.Listener, token: str | None, file: Path | None) -> None:
-    echo(f"Serving {', '.join(names)}. Whoever asks sees the answers and pages.", err=True)
+    echo(f"Serving {', '.join(names)}. Programs that ask see the answers and pages.", err=True)
     if listener.path is not None:
         echo(f"Socket:  {listener.path}", err=True)
     else:

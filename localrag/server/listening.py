@@ -6,13 +6,11 @@ request's head, and where connections run out, the one that has been idle longes
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
 import stat
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,37 +47,11 @@ class Listener:
                 storage.remove(self.path)
 
 
-_bound: Listener | None = None
-
-
-def bind_early(arguments: Sequence[str]) -> Listener | None:
-    """Bind what the arguments of `localrag serve` name, before click reads them; None if they cannot be understood.
+def bind(port: int | None = None, path: Path | None = None) -> Listener:
+    """Bind a port of 127.0.0.1 (None: 8765, or the next that is free; 0: any), or a Unix socket for its owner only.
 
     Raises UsageError if it cannot be bound.
     """
-    global _bound
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--port", type=int)
-    parser.add_argument("--socket", type=Path)
-    try:
-        given, rest = parser.parse_known_args([word for word in arguments if word != "--"])
-    except argparse.ArgumentError:
-        return None
-    if {"-h", "--help"} & set(rest) or (given.port is not None and not 0 <= given.port < 1 << 16):
-        return None
-    _bound = bind(given.port, given.socket)
-    return _bound
-
-
-def bound(port: int | None, path: Path | None) -> Listener:
-    """Return the socket that was bound at the start, or bind one in a process that is not confined."""
-    global _bound
-    listener, _bound = _bound or bind(port, path), None
-    return listener
-
-
-def bind(port: int | None = None, path: Path | None = None) -> Listener:
-    """Bind a port of 127.0.0.1 (None: 8765, or the next that is free; 0: any), or a Unix socket for its owner only."""
     return _bind_path(path) if path is not None else _bind_port(port)
 
 
@@ -98,7 +70,8 @@ def _bind_port(port: int | None) -> Listener:
             reason = str(error.strerror)
             continue
         number = opened.getsockname()[1]
-        hosts = frozenset(f"{name}:{number}" for name in (HOST, "localhost", "[::1]"))
+        names = frozenset({HOST, "localhost"})
+        hosts = frozenset(f"{name}:{number}" for name in names) | (names if number == 80 else frozenset())
         return Listener(opened, f"http://{HOST}:{number}", hosts)
     what = f"the ports {PORT} to {PORT + _TRIES - 1} are" if port is None else f"the port {port} is"
     raise UsageError(f"{what} not free: {reason}", "Choose another: localrag serve --port N")

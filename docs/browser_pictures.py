@@ -64,7 +64,7 @@ def main() -> None:
         with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, env=environment) as process:
             assert process.stderr is not None
             try:
-                draw(next(line.split()[1] for line in process.stderr if "?token=" in line))
+                draw(next(line.split()[1] for line in process.stderr if "?code=" in line))
             finally:
                 process.terminate()
 

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,12 @@ from localrag.store.names import DATABASE, check_name, no_library
 from localrag.tui import viewing
 
 if TYPE_CHECKING:
+    from localrag.server.guard import Access
     from localrag.settings import Settings
     from localrag.worker.engine import Engine
 
 _MIN_TOKEN = 16  # characters
+_CODE_SECONDS = 600
 
 
 @click.command("serve")
@@ -93,12 +96,11 @@ def _serve(
     access = Access(listener.hosts, token)
     with closing(remote_engine(settings, names)) as engine:
         app = create_app(Served(settings, engine, tuple(names)), access)
-        _say(names, listener, token, token_file)
+        _say(names, listener, access, token_file)
         if opens:
             # The page shows the library, and the worker takes a moment to start.
-            threading.Thread(target=_start, args=(engine, names[0]), daemon=True).start()
-            access.codes.add(code := secrets.token_urlsafe(32))  # other users see a program's arguments
-            _open(listener, code)
+            for do in (partial(_start, engine, names[0]), partial(_open, listener, access.code(viewing.LOAD_SECONDS))):
+                threading.Thread(target=do, daemon=True).start()
         listening.run(app, listener)
 
 
@@ -123,15 +125,16 @@ def _token(file: Path | None) -> str:
     return token
 
 
-def _say(names: Sequence[str], listener: listening.Listener, token: str | None, file: Path | None) -> None:
+def _say(names: Sequence[str], listener: listening.Listener, access: Access, file: Path | None) -> None:
     echo(f"Serving {', '.join(names)}. Programs that ask see the answers and pages.", err=True)
     if listener.path is not None:
         echo(f"Socket:  {listener.path}", err=True)
     else:
-        echo(f"Browser: {listener.address}/" + (f"?token={token}" if file is None else ""), err=True)
+        once = f"?code={access.code(_CODE_SECONDS)}  (once, within 10 minutes)" if file is None else ""
+        echo(f"Browser: {listener.address}/{once}", err=True)
         echo(f"OpenAI:  {listener.address}/v1", err=True)
-    if token is not None:
-        echo(f"Token:   {token if file is None else f'in {file}'}", err=True)
+    if access.token is not None:
+        echo(f"Token:   {access.token if file is None else f'in {file}'}", err=True)
     echo("Ctrl-C ends it.", err=True)
 
 

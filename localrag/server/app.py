@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 
 from localrag.errors import LocalragError
 from localrag.server import api, openai, pages
-from localrag.server.guard import Guard, failure, refusal
+from localrag.server.guard import Guard, failure
 from localrag.server.turns import Turns
 
 if TYPE_CHECKING:
@@ -28,14 +28,9 @@ def create_app(served: Served, access: Access, store: SessionStore | None = None
     return Starlette(
         routes=[*openai.routes(served, turns), *api.routes(served, turns), *pages.routes(served, turns, store)],
         middleware=[Middleware(Guard, access=access)],
-        exception_handlers={LocalragError: _failed, HTTPException: _refused},  # others: the guard
+        exception_handlers={LocalragError: _failed, HTTPException: _failed},  # others: the guard
     )
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     return failure(request, error)
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return refusal(request, error.status_code, error.detail)

@@ -1,7 +1,8 @@
 """The guard that each request to `localrag serve` passes first, and how errors are answered.
 
-It lets in who has the token, by header (programs) or by cookie (browsers), under a Host that names this server: another
-name would be a page elsewhere that points a name of its own here. A browser's request must come from these pages.
+It lets in who has the token, by header (programs) or by cookie (browsers), which is given for the token or a code that
+works once, under a Host that names this server: another name would be a page elsewhere that points a name of its own
+here. A browser's request must come from these pages.
 Bodies, and the time for sending one and for taking an answer, are limited. Limit: a browser sends its cookie to every
 port of this machine.
 """
@@ -13,15 +14,17 @@ import hashlib
 import hmac
 import html
 import secrets
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from localrag.errors import (
     KeyRequired,
@@ -44,7 +47,6 @@ if TYPE_CHECKING:
 MAX_BODY = 1 << 20  # bytes
 _BODY_SECONDS = 20.0  # for a whole body
 _SEND_SECONDS = 30.0  # for a client to take what is sent
-_COOKIE_SECONDS = 30 * 24 * 3600
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -64,17 +66,26 @@ _STATUS = (
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who is let in: the Host headers of this server, its token, and codes that each open one browser.
+    """Who is let in: the Host headers of this server, its token, and codes that each open one browser until a time.
 
     Without a token everybody is let in, which only a Unix socket allows.
     """
 
     hosts: Collection[str]
     token: str | None
-    codes: set[str] = field(default_factory=set)
+    _codes: dict[str, float] = field(default_factory=dict)  # until when, of time.monotonic
 
     def holds(self, given: str) -> bool:
         return self.token is None or hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode())
+
+    def code(self, seconds: float) -> str:
+        """Return a new code, which works once within so many seconds."""
+        code = secrets.token_urlsafe(32)
+        self._codes[code] = time.monotonic() + seconds
+        return code
+
+    def takes(self, code: str) -> bool:
+        return time.monotonic() < self._codes.pop(code, 0)
 
     def cookie(self, name: str = "") -> str:
         """Return a cookie for one browser: a name, and a mark of it that only the token makes."""
@@ -91,6 +102,8 @@ def status_of(error: LocalragError) -> int:
 
 def failure(request: Request, error: Exception) -> Response:
     """Return the response to an error."""
+    if isinstance(error, HTTPException):
+        return refusal(request, error.status_code, error.detail)
     known = error if isinstance(error, LocalragError) else internal(error)
     response = refusal(request, status_of(known), known.message, known.hint)
     if isinstance(known, Busy):
@@ -120,12 +133,8 @@ def wants_page(request: Request) -> bool:
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>localrag: {0}</title>
 <meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/static/style.css"></head>
 <body><main><h1>{0}</h1><p>{1}</p><p>{2}</p></main></body></html>"""
-
-
-_TOKEN_FORM = (
-    b'<form action="/"><label>Token: <input name="token" type="password" required></label> <button>Open</button></form>'
-    b"</main>"
-)
+_TOKEN_FORM = """<form method="post" action="{0}"><label>Token: <input name="token" type="password" required></label>
+<button>Open</button></form></main>"""
 
 
 def client_of(request: Request) -> str:
@@ -161,8 +170,8 @@ class Guard:
             elif (abort := scope.get("state", {}).get("abort")) is not None:
                 abort()  # also where a client takes nothing
 
-    def _refused(self, request: Request) -> Response | None:
-        """Return the response to a request that is not let in."""
+    def _refused(self, request: Request) -> ASGIApp | None:
+        """Return what answers a request that is not let in."""
         path, host, origin = request.scope["path"], request.headers.get("host", ""), request.headers.get("origin")
         site, mode = (request.headers.get(f"sec-fetch-{name}", "") for name in ("site", "mode"))
         if host.lower() not in self._access.hosts:
@@ -174,8 +183,8 @@ class Guard:
             return refusal(request, 403, "pages of other sites may not ask this server")
         if int(request.headers.get("content-length") or 0) > MAX_BODY:
             return refusal(request, 413, f"a request has at most {MAX_BODY:,} bytes")
-        if path == "/" and "token" in request.query_params:
-            return self._first_visit(request)
+        if path == "/" and (request.method == "POST" or "code" in request.query_params):
+            return self._first_visit
         cookie = request.cookies.get(_cookie_name(request), "")
         if self._access.token is None or self._access.holds(_bearer(request)):
             request.state.client = f"connection {request.client or id(request.scope.get('state'))}"
@@ -189,25 +198,37 @@ class Guard:
             page = _PAGE.format("From another page", "A page of another site leads here.", "")
             return HTMLResponse(page.replace("<p></p>", f'<p><a href="{link}">Open it</a></p>'))
         else:
-            hint = "Open the address that `localrag serve` printed, or send it as a key: Authorization: Bearer TOKEN."
-            response = refusal(request, 401, "the token is missing or wrong", hint, "invalid_api_key")
-            if wants_page(request):
-                response = HTMLResponse(bytes(response.body).replace(b"</main>", _TOKEN_FORM), 401)
-            response.headers["WWW-Authenticate"] = "Bearer"
-            return response
+            return _unknown(request, "the token is missing or wrong")
         return None
 
-    def _first_visit(self, request: Request) -> Response:
-        """Exchange the token, or a code that is good once, for a cookie, and drop it from the address."""
-        given = request.query_params["token"]
-        if self._access.token is not None and given in self._access.codes:
-            self._access.codes.discard(given)
-        elif not self._access.holds(given):
-            return refusal(request, 401, "the token is wrong, or was used", "Open the address in the terminal.")
-        response = RedirectResponse("/", 303)
-        value = self._access.cookie()
-        response.set_cookie(_cookie_name(request), value, _COOKIE_SECONDS, httponly=True, samesite="strict")
-        return response
+    async def _first_visit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Exchange a code in the address, or the token in a form, for a cookie that ends with the browser."""
+        request = Request(scope, receive)
+        form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+        response: Response = _unknown(request, "the code was used or is too old, or the token is wrong")
+        if self._access.takes(request.query_params.get("code", "")) or self._access.holds(form.get("token", "")):
+            # No redirect: if a file of this machine led here, browsers would leave the strict cookie out after it.
+            page = _PAGE.format("Open", f'<a href="{html.escape(wanted := _wanted(request))}">Go on</a>', "")
+            response = HTMLResponse(page, headers={"Refresh": f"0; url={wanted}"})
+            response.set_cookie(_cookie_name(request), self._access.cookie(), httponly=True, samesite="strict")
+        await response(scope, receive, send)
+
+
+def _unknown(request: Request, message: str) -> Response:
+    """Return the response to a client that gave no token or code; a person can type the token."""
+    hint = "Give the token that `localrag serve` printed; programs send it as a key: Authorization: Bearer TOKEN."
+    response = refusal(request, 401, message, hint, "invalid_api_key")
+    if wants_page(request):
+        form = _TOKEN_FORM.format(html.escape(_wanted(request))).encode()
+        response = HTMLResponse(bytes(response.body).replace(b"</main>", form), 401)
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _wanted(request: Request) -> str:
+    """Return the page that a person wants, such as that of a citation, without a code."""
+    url = request.url
+    return f"/?{url.query}" if url.path == "/" and url.query and "code" not in request.query_params else "/"
 
 
 def _cookie_name(request: Request) -> str:

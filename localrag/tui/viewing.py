@@ -7,11 +7,15 @@ its user, and a browser may load what a page names.
 
 from __future__ import annotations
 
+import html
 import os
+import secrets
 import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -20,6 +24,10 @@ from typing import Any
 from localrag.errors import LocalragError, SettingsError
 
 START_SECONDS = 1.5  # a viewer that fails does so within this time
+LOAD_SECONDS = 30.0  # for a browser to start and load a page
+_LEADING = (
+    '<!doctype html><meta charset="utf-8"><title>localrag</title><meta http-equiv="refresh" content="0; url={0}">'
+)
 _EXAMPLE = 'For example: viewer = "evince -i {page} {file}"'
 _OTHER = f"Name another viewer in localrag.toml. {_EXAMPLE}"
 
@@ -126,11 +134,22 @@ def show(file: Path, page: int | None) -> bool:
 
 
 def show_address(address: str) -> None:
-    """Open a page of this machine in the browser."""
+    """Open a page of this machine in the browser, and return after `LOAD_SECONDS`.
+
+    A file leads to it, which only its owner can read: all users see the arguments of a program.
+    """
+    from localrag.security import storage  # it imports a database engine
+
     if reason := _no_screen(os.environ, sys.platform):
         raise NoViewer(reason, "Open the address yourself.")
-    program = "open" if sys.platform == "darwin" else "xdg-open"
-    start(Command(("", address) if sys.platform == "win32" else (program, address), False))
+    program = {"win32": "", "darwin": "open"}.get(sys.platform, "xdg-open")
+    file = Path(tempfile.gettempdir(), f"localrag-{secrets.token_hex(16)}.html")
+    storage.write_bytes(file, _LEADING.format(html.escape(address)).encode(), plain=True)
+    try:
+        start(Command((program, str(file)), False))
+        time.sleep(LOAD_SECONDS)
+    finally:
+        storage.remove(file)
 
 
 def start(opening: Command) -> None:

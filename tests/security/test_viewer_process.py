@@ -124,7 +124,7 @@ def test_it_opens_the_own_address_only(tmp_path: Path) -> None:
     begin = BEGIN.partition("def opener")[0]
     command = [sys.executable, "-c", begin + ADDRESS, str(tmp_path / "a")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout.splitlines() == [f"http://127.0.0.1:8765/?token={'a_code-' * 5}", *["refused"] * 4], done.stderr
+    assert done.stdout.splitlines() == [f"http://127.0.0.1:8765/?code={'a_code-' * 5}", *["refused"] * 4], done.stderr
 
 
 def test_without_the_process_the_viewer_is_called_directly(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """A server over a world of fakes, whose names and texts are hostile: `python -m server.fake_server FOLDER`.
 
-What it answers is said by the first word of a question. It prints its address, with the token, and serves until killed.
+What it answers is said by the first word of a question. It prints its address, with a code, and serves until killed.
 """
 
 from __future__ import annotations
@@ -119,11 +119,18 @@ def served(folder: Path, over: FakeWorld | None = None) -> tuple[Served, Session
     return Served(settings, engine, tuple(over.libraries)), SessionStore(folder / "sessions")
 
 
+class Reused(Access):
+    """One address lets in every browser of the tests."""
+
+    def takes(self, code: str) -> bool:
+        return code == TOKEN
+
+
 def main() -> None:
     listener = listening.bind(0)
     here, store = served(Path(sys.argv[1]))
-    app = create_app(here, Access(listener.hosts, TOKEN), store)
-    print(f"{listener.address}/?token={TOKEN}", flush=True)
+    app = create_app(here, Reused(listener.hosts, TOKEN), store)
+    print(f"{listener.address}/?code={TOKEN}", flush=True)
     listening.run(app, listener)
 
 

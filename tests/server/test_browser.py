@@ -22,7 +22,9 @@ from fake_core import NOTICE
 from PIL import Image, ImageChops
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from localrag.tui import viewing
 from server import fake_server
+from server.fake_server import TOKEN
 
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None and not os.environ.get("CI"):
@@ -36,7 +38,7 @@ WIDE, MIDDLE, PHONE = (1600, 900), (800, 900), (360, 740)
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server over fakes, as a process of its own; its address has the token."""
+    """A server over fakes, as a process of its own; its address has a code."""
     home = tmp_path_factory.mktemp("served")
     environment = {**os.environ, "LOCALRAG_HOME": str(home), "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}"}
     command = [sys.executable, "-m", "server.fake_server", str(home)]
@@ -70,6 +72,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("dialog", lambda one: (self.wrong.append("a dialog"), one.dismiss()))
         self.page.goto(address)
+        self.page.wait_for_url(f"{self.base}/")
 
     def _check(self, request: Any) -> None:
         if not request.url.startswith(f"{self.base}/"):
@@ -95,9 +98,32 @@ def visit(chromium: Browser, address: str, request: pytest.FixtureRequest) -> It
     assert made.wrong == []
 
 
-def test_the_token_leaves_the_address(visit: Visit) -> None:
-    assert visit.page.url == f"{visit.base}/" and visit.page.title() == "New conversation – localrag"
+def test_the_code_leaves_the_address(visit: Visit) -> None:
+    assert visit.page.title() == "New conversation – localrag"
     expect(visit.page.locator("#question")).to_be_focused()
+
+
+def test_a_file_of_this_machine_leads_to_the_page(
+    chromium: Browser, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A strict cookie that a file leads to is not sent after a redirect."""
+    page = chromium.new_page()
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(viewing, "LOAD_SECONDS", 0)
+    monkeypatch.setattr(viewing, "start", lambda opening: page.goto(f"file://{opening.arguments[1]}"))
+    viewing.show_address(address)
+    expect(page).to_have_title("New conversation – localrag")
+    page.close()
+
+
+def test_a_browser_without_a_code_takes_the_token(chromium: Browser, address: str) -> None:
+    page = chromium.new_page()
+    page.goto(f"{address.partition('?')[0]}?read=contracts/contracts/msa.pdf")
+    page.get_by_label("Token").fill(TOKEN)
+    page.keyboard.press("Enter")
+    expect(page.locator("#source")).to_contain_text("msa.pdf")
+    assert TOKEN not in page.url
+    page.close()
 
 
 def test_an_answer_streams_and_the_whole_replaces_the_draft(visit: Visit) -> None:
@@ -422,7 +448,7 @@ def test_the_first_paint_is_quick(visit: Visit) -> None:
 
 @pytest.fixture
 def real(home: Path) -> Iterator[str]:
-    """`localrag serve` over a PDF of the examples, with the small test model; its address has the token."""
+    """`localrag serve` over a PDF of the examples, with the small test model; its address has a code."""
     papers = home.parent / "papers"
     papers.mkdir()
     shutil.copy(ROOT / "examples/contracts/amendment-no-1.pdf", papers)
@@ -433,7 +459,7 @@ def real(home: Path) -> Iterator[str]:
     with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as process:
         assert process.stderr is not None
         try:
-            yield next(line.split()[1] for line in process.stderr if "?token=" in line)
+            yield next(line.split()[1] for line in process.stderr if "?code=" in line)
         finally:
             process.terminate()
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
 import subprocess
+import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -15,7 +17,8 @@ import pytest
 
 from localrag.security.offline import seccomp
 from localrag.server import listening
-from server.running import Server, command, environment, serving
+from localrag.server.guard import Access
+from server.running import Server, command, environment, eventually, serving
 
 pytestmark = pytest.mark.slow  # processes
 
@@ -64,10 +67,32 @@ def cookie_of(server: Server, path: str) -> tuple[int, str, dict[str, str]]:
     return status, headers.get("set-cookie", "").partition(";")[0], headers
 
 
+def cookie_for(server: Server, token: str, query: str = "") -> tuple[int, dict[str, str]]:
+    """Post the token as the form of a page does."""
+    kind = {"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}
+    return server.request("POST", f"/{query}", f"token={token}", kind, token=False)[:2]
+
+
+def test_the_printed_address_opens_one_browser(server: Server) -> None:
+    code = re.search(r"/(\?code=\S+)", server.said)
+    assert code is not None and server.token not in code[1]
+    status, cookie, headers = cookie_of(server, f"/{code[1]}")
+    assert status == 200 and headers["refresh"] == "0; url=/"
+    assert server.request("GET", "/api/libraries", headers={"Cookie": cookie}, token=False)[0] == 200
+    assert cookie_of(server, f"/{code[1]}")[:2] == (401, "")
+
+
+def test_a_code_is_good_once_and_for_a_time() -> None:
+    access = Access((), "t")
+    code = access.code(60)
+    assert [access.takes(each) for each in (code, code, access.code(0), "", "t")] == [True, *[False] * 4]
+
+
 def test_a_browser_exchanges_the_token_for_a_cookie(server: Server) -> None:
-    status, cookie, headers = cookie_of(server, f"/?token={server.token}")
-    assert status == 303 and headers["location"] == "/" and server.token not in str(headers)
-    assert {"HttpOnly", "SameSite=strict"} <= set(headers["set-cookie"].split("; "))
+    status, headers = cookie_for(server, server.token, "?read=papers/a&x=%22")
+    assert status == 200 and headers["refresh"] == "0; url=/?read=papers/a&x=%22" and server.token not in str(headers)
+    cookie, *rules = headers["set-cookie"].split("; ")
+    assert {"HttpOnly", "SameSite=strict"} <= set(rules) and not re.search("(?i)max-age|expires", str(rules))
     assert server.request("GET", "/api/libraries", headers={"Cookie": cookie}, token=False)[0] == 200
     # A cookie alone does nothing that a form of another site could ask for.
     assert server.request("POST", "/api/search", {"query": "x"}, {"Cookie": cookie}, token=False)[0] == 401
@@ -76,9 +101,28 @@ def test_a_browser_exchanges_the_token_for_a_cookie(server: Server) -> None:
     assert server.request("GET", "/api/libraries", headers={"Cookie": f"{cookie}0"}, token=False)[0] == 401
 
 
-def test_a_wrong_token_sets_no_cookie_and_is_not_repeated(server: Server) -> None:
-    status, cookie, _ = cookie_of(server, "/?token=wrong")
-    assert status == 401 and not cookie
+def test_a_wrong_token_sets_no_cookie(server: Server) -> None:
+    for status, headers in (
+        cookie_for(server, "wrong"),
+        cookie_for(server, ""),
+        cookie_of(server, "/?code=wrong")[::2],
+    ):
+        assert status == 401 and "set-cookie" not in headers
+    assert cookie_of(server, f"/?token={server.token}")[:2] == (401, "")  # the token is never in an address
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="xdg-open")
+def test_the_browser_is_started_without_the_code_among_its_arguments(served_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "xdg-open").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/given\ncp -p "$1" {tmp_path}/page\n')
+    (tmp_path / "xdg-open").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    with serving(served_home, "-l", "papers", "--open", PATH=path, DISPLAY=":0") as running:
+        assert eventually((tmp_path / "page").exists, 30)
+        code = re.search(r"/(\?code=[\w-]{40,})", (page := tmp_path / "page").read_text())
+        assert code is not None and stat.S_IMODE(page.stat().st_mode) == 0o600
+        given = (tmp_path / "given").read_text().strip()
+        assert given.endswith(".html") and code[1] not in given
+        assert [cookie_of(running, f"/{code[1]}")[0] for _ in range(2)] == [200, 401]
 
 
 def test_a_link_from_another_site_leads_to_a_click(server: Server) -> None:

@@ -105,7 +105,7 @@ def show_address(address: str, code: str, opener: Callable[[str], None]) -> None
 def _with_code(address: str, code: str) -> str:
     if not re.fullmatch(r"[\w-]{20,100}", code, re.ASCII):
         raise ValueError("no code")
-    return f"{address}/?token={code}"
+    return f"{address}/?code={code}"
 
 
 def _asked(request: dict[str, Any], what: str) -> dict[str, Any]:

@@ -205,9 +205,9 @@ class Library:
         if page is not None and (numbered := [each for each in pages if each.number == page]):
             return found, numbered[0]
         if not found.paged:
-            raise NotFoundError(f"{found.path!r} has no pages", "Leave out the page to see its whole text.")
+            raise NotFoundError(f"{found.path!r} has no pages", "Leave out the page's number to see its whole text.")
         wanted = "no page was given" if page is None else f"there is no page {page}"
-        raise NotFoundError(f"{wanted} in {found.path!r}", f"It has {counted(len(pages), 'page')}.")
+        raise NotFoundError(f"{wanted} in {found.path!r}", f"It has {counted(len(pages), 'page')}: give a number.")
 
     def stored_file(self, document: Document) -> StoredFile | None:
         """The file that a document was read from, as it was at the time."""

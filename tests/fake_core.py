@@ -158,6 +158,7 @@ class FakeAssistant:
         mode: Mode = "auto",
         history: Sequence[Turn] = (),
         options: Mapping[str, Any] | None = None,
+        reproducible: bool = False,
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Event]:
         self.options = options

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from localrag.errors import LocalragError, NotFoundError, internal
+from localrag.errors import NotFoundError
 from localrag.events import Answered, Event
 from localrag.server import exchange
-from localrag.server.exchange import Narrowing, Wishes, json_response, page_link, to_json
-from localrag.server.guard import client_of, error_body, name_of, status_of
-from localrag.server.turns import Turns, Waiting, asked
+from localrag.server.exchange import AnswerOptions, Narrowing, json_response, page_link, to_json
+from localrag.server.guard import client_of
+from localrag.server.served import MAX_PAGE
+from localrag.server.turns import FairQueue, Waiting, answer_events
 from localrag.types import Turn
 
 if TYPE_CHECKING:
@@ -31,19 +31,19 @@ Libraries = Annotated[tuple[str, ...], msgspec.Meta(max_length=100)]
 
 
 class Search(Narrowing, kw_only=True):
-    query: Annotated[str, msgspec.Meta(min_length=1)]
+    query: exchange.Question
     libraries: Libraries = ()
     k: Annotated[int, msgspec.Meta(ge=1, le=MAX_PASSAGES)] = 10
 
 
-class Ask(Wishes, kw_only=True):
-    question: Annotated[str, msgspec.Meta(min_length=1)]
+class Ask(AnswerOptions, kw_only=True):
+    question: exchange.Question
     libraries: Libraries = ()
     history: tuple[Turn, ...] = ()
     stream: bool = False
 
 
-def routes(served: Served, turns: Turns) -> list[BaseRoute]:
+def routes(served: Served, turns: FairQueue) -> list[BaseRoute]:
     api = _Api(served, turns)
     return [
         Route("/api/libraries", api.libraries),
@@ -56,7 +56,7 @@ def routes(served: Served, turns: Turns) -> list[BaseRoute]:
 
 
 class _Api:
-    def __init__(self, served: Served, turns: Turns) -> None:
+    def __init__(self, served: Served, turns: FairQueue) -> None:
         self._served, self._turns = served, turns
 
     async def libraries(self, request: Request) -> Response:
@@ -65,7 +65,7 @@ class _Api:
     async def documents(self, request: Request) -> Response:
         """The documents of a library, from `after` on, so many at a time."""
         (library,) = self._served.check((request.path_params["library"],))
-        await record(self._served, request, "documents", (library,))
+        await exchange.record(self._served, request, "documents", (library,))
         shelf = await exchange.while_there(request, self._served.call("shelf", library))
         after = request.query_params.get("after", "")
         later = [one.document for one in shelf.documents if one.document.path > after]
@@ -84,10 +84,10 @@ class _Api:
     async def page(self, request: Request) -> Response:
         (library,) = self._served.check((request.path_params["library"],))
         document, number = request.path_params["document"], request.path_params.get("page")
-        if number is not None and number > exchange.MAX_PAGE:
+        if number is not None and number > MAX_PAGE:
             raise NotFoundError(f"there is no page {str(number)[:20]}", "GET /api/documents lists how many there are.")
-        await record(self._served, request, "page", (library,))
-        opened = await exchange.while_there(request, self._served.call("page", library, document, number))
+        await exchange.record(self._served, request, "page", (library,))
+        opened = await exchange.while_there(request, self._served.call("page", library, document, number, exact=True))
         page = opened.page
         return json_response(
             {
@@ -100,7 +100,7 @@ class _Api:
     async def search(self, request: Request) -> Response:
         given = exchange.as_type(await exchange.json_of(request), Search)
         libraries, only = self._served.check(given.libraries), given.filter()
-        await record(self._served, request, "search", libraries)
+        await exchange.record(self._served, request, "search", libraries)
         call = self._served.call("search", given.query, libraries=libraries, documents=only, k=given.k)
         passages = await exchange.while_there(request, call)
         found = [
@@ -111,31 +111,17 @@ class _Api:
     async def ask(self, request: Request) -> Response:
         given = exchange.as_type(await exchange.json_of(request), Ask)
         libraries, how = self._served.check(given.libraries), given.how()
-        await record(self._served, request, "ask", libraries)
-        events = asked(
-            self._served, self._turns, client_of(request), given.question, libraries=libraries, history=given.history,
-            **how,
+        await exchange.record(self._served, request, "ask", libraries)
+        events = answer_events(
+            self._served, self._turns, client_of(request), "", given.question, libraries=libraries,
+            history=given.history, **how,
         )  # fmt: skip
         if given.stream:
-            return exchange.EventStream(_sent(await exchange.begun(request, events)))
-        return json_response((await exchange.while_there(request, last(events))).to_dict())
+            return exchange.EventStream(_sent(request, await exchange.first_awaited(request, events)))
+        return json_response((await exchange.while_there(request, exchange.answer_of(events))).to_dict())
 
 
-async def record(served: Served, request: Request, call: str, libraries: tuple[str, ...]) -> None:
-    """Record a call in the audit log before it is made."""
-    await asyncio.to_thread(served.record, name_of(request), call, libraries)
-
-
-async def last(events: AsyncGenerator[Waiting | Event]) -> Any:
-    """Return the answer at the end of events."""
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Answered):
-                return event.answer
-    raise LocalragError("there is no answer", "It was stopped.")
-
-
-async def _sent(events: AsyncGenerator[Waiting | Event]) -> AsyncGenerator[str]:
+async def _sent(request: Request, events: AsyncGenerator[Waiting | Event]) -> AsyncGenerator[str]:
     """Write events: each under its name in small letters, the last is "answered" or "error"."""
     async with aclosing(events):
         try:
@@ -143,5 +129,4 @@ async def _sent(events: AsyncGenerator[Waiting | Event]) -> AsyncGenerator[str]:
                 value = event.answer.to_dict() if isinstance(event, Answered) else event
                 yield f"event: {type(event).__name__.lower()}\ndata: {to_json(value)}\n\n"
         except Exception as error:
-            known = error if isinstance(error, LocalragError) else internal(error)
-            yield f"event: error\ndata: {to_json(error_body(status_of(known), known.message, known.hint))}\n\n"
+            yield f"event: error\ndata: {exchange.error_json(request, error)}\n\n"

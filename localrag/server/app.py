@@ -10,8 +10,9 @@ from starlette.middleware import Middleware
 
 from localrag.errors import LocalragError
 from localrag.server import api, openai, pages
+from localrag.server.exchange import for_client
 from localrag.server.guard import Guard, failure
-from localrag.server.turns import Turns
+from localrag.server.turns import FairQueue
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def create_app(served: Served, access: Access, store: SessionStore | None = None) -> Starlette:
     """Return the application for the libraries that are served; `store` has the conversations."""
-    turns = Turns()
+    turns = FairQueue()
     return Starlette(
         routes=[*openai.routes(served, turns), *api.routes(served, turns), *pages.routes(served, turns, store)],
         middleware=[Middleware(Guard, access=access)],
@@ -33,4 +34,4 @@ def create_app(served: Served, access: Access, store: SessionStore | None = None
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return failure(request, error)
+    return failure(request, for_client(request, error))

@@ -13,17 +13,22 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
-from localrag.errors import UsageError
+from localrag.errors import LocalragError, UsageError, internal
+from localrag.events import Answered, Event
 from localrag.protocol import to_plain
 from localrag.search import filters
-from localrag.types import Filter, Mode
+from localrag.server.guard import error_body, name_of, status_of
+from localrag.server.served import MAX_PAGE, MAX_QUESTION, Served, hint_for_programs
+from localrag.server.turns import Waiting
+from localrag.types import Answer, Filter, Mode
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
-MAX_PAGE = 1_000_000_000
+E = TypeVar("E", bound=Exception)
+Question = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_QUESTION)]
 PageNumber = Annotated[int, msgspec.Meta(ge=0, le=MAX_PAGE)]
 
 
@@ -45,7 +50,7 @@ class Narrowing(msgspec.Struct, forbid_unknown_fields=True):
         )  # fmt: skip
 
 
-class Wishes(Narrowing, kw_only=True):
+class AnswerOptions(Narrowing, kw_only=True):
     """How a question is answered, beside what it asks."""
 
     mode: Mode = "auto"
@@ -78,9 +83,9 @@ async def json_of(request: Request) -> dict[str, Any]:
 
 
 def as_type(value: Mapping[str, Any], kind: type[T]) -> T:
-    """Return a JSON object as a value of a type. Raises UsageError where it is none."""
+    """Return a JSON object, whose nulls are left out, as a value of a type. Raises UsageError where it is none."""
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert({name: given for name, given in value.items() if given is not None}, kind)
     except (msgspec.ValidationError, RecursionError) as error:
         raise UsageError(str(error), "docs/server.md lists the fields.") from None
 
@@ -92,6 +97,33 @@ def json_response(value: Any, status: int = 200) -> Response:
 
 def to_json(value: Any) -> str:
     return json.dumps(to_plain(value))
+
+
+def error_json(request: Request, error: Exception) -> str:
+    """Return an error in the middle of a stream."""
+    known = for_client(request, error if isinstance(error, LocalragError) else internal(error))
+    return to_json(error_body(status_of(known), known.message, known.hint))
+
+
+def for_client(request: Request, error: E) -> E:
+    """Return an error whose hint fits who asked: programs run no commands."""
+    if isinstance(error, LocalragError) and request.scope["path"].startswith(("/api/", "/v1/")):
+        error.hint = hint_for_programs(error, "GET /api/documents/LIBRARY lists the documents.")
+    return error
+
+
+async def record(served: Served, request: Request, call: str, libraries: tuple[str, ...]) -> None:
+    """Record a call in the audit log before it is made."""
+    await asyncio.to_thread(served.record, name_of(request), call, libraries)
+
+
+async def answer_of(events: AsyncGenerator[Waiting | Event]) -> Answer:
+    """Return the answer at the end of events."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Answered):
+                return event.answer
+    raise LocalragError("there is no answer", "It was stopped.")
 
 
 class EventStream(StreamingResponse):
@@ -113,11 +145,13 @@ async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
+            watching.result()  # or its error, such as that of a body which is too large
             raise ClientDisconnect
         return working.result()
     finally:
         watching.cancel()
         working.cancel()
+        await asyncio.wait({working, watching})  # what the work uses is free only then
 
 
 async def _gone(request: Request) -> None:
@@ -125,7 +159,7 @@ async def _gone(request: Request) -> None:
         pass
 
 
-async def begun(request: Request, events: AsyncGenerator[T]) -> AsyncGenerator[T]:
+async def first_awaited(request: Request, events: AsyncGenerator[T]) -> AsyncGenerator[T]:
     """Wait for the first event, so that an error before it is still an error; return all, the first included."""
     try:
         first = await while_there(request, anext(events))

@@ -105,7 +105,7 @@ def failure(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return refusal(request, error.status_code, error.detail)
     known = error if isinstance(error, LocalragError) else internal(error)
-    response = refusal(request, status_of(known), known.message, known.hint)
+    response = refusal(request, status_of(known), known.message, known.hint, getattr(known, "code", None))
     if isinstance(known, Busy):
         response.headers["Retry-After"] = str(known.seconds)
     return response
@@ -138,7 +138,7 @@ _TOKEN_FORM = """<form method="post" action="{0}"><label>Token: <input name="tok
 
 
 def client_of(request: Request) -> str:
-    """Return the key of a client for `Turns`: its browser, or its connection."""
+    """Return the key of a client for `FairQueue`: its browser, or that of all programs."""
     return str(request.state.client)
 
 
@@ -187,7 +187,7 @@ class Guard:
             return self._first_visit
         cookie = request.cookies.get(_cookie_name(request), "")
         if self._access.token is None or self._access.holds(_bearer(request)):
-            request.state.client = f"connection {request.client or id(request.scope.get('state'))}"
+            request.state.client = "programs"
         elif cookie and self._access.knows(cookie) and (request.method in ("GET", "HEAD") or origin):
             request.state.client = f"browser {cookie.partition('.')[0]}"
         elif path.startswith("/static/"):

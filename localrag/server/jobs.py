@@ -25,7 +25,7 @@ from localrag.sessions.session import ANSWER_SETTINGS, Session, answer_settings
 if TYPE_CHECKING:
     from localrag.answer.review.playbook import Playbook
     from localrag.server.served import Served
-    from localrag.server.turns import Turns
+    from localrag.server.turns import FairQueue
     from localrag.sessions import SessionStore
     from localrag.types import Answer, Filter, Finding, Passage, Plan
 
@@ -51,7 +51,7 @@ class Job:
         self._begun = False
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, turns: Turns, client: str) -> None:
+    def start(self, turns: FairQueue, client: str) -> None:
         self._task = asyncio.create_task(self._run(turns, client))
         self._task.add_done_callback(self._end)  # also where it was cancelled before it ran
         self._leave_alone()
@@ -60,7 +60,7 @@ class Job:
         self.ended = True
         self.changed()
 
-    async def _run(self, turns: Turns, client: str) -> None:
+    async def _run(self, turns: FairQueue, client: str) -> None:
         try:
             async with turns.turn(client, self._wait):
                 self._begun = True

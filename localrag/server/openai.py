@@ -7,6 +7,7 @@ content has the checked answer and nothing else.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 import secrets
@@ -22,13 +23,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from localrag.errors import LocalragError, NotFoundError, UsageError, internal
+from localrag.errors import NotFoundError, UsageError
 from localrag.events import Answered, Delta, Event, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed
 from localrag.server import exchange
-from localrag.server.api import last, record
-from localrag.server.exchange import Wishes, as_type, json_of, json_response, page_link, to_json
-from localrag.server.guard import client_of, error_body, status_of
-from localrag.server.turns import Turns, Waiting, asked
+from localrag.server.exchange import AnswerOptions, as_type, json_of, json_response, page_link, to_json
+from localrag.server.guard import client_of
+from localrag.server.served import MAX_QUESTION
+from localrag.server.turns import FairQueue, Waiting, answer_events
 from localrag.types import MODES, Answer, Mode, Turn, source
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _REFUSED: dict[str, tuple[Any, ...]] = {
     "prediction": (), "response_format": ({"type": "text"},), "stop": ([], ""), "web_search_options": (),
 }  # fmt: skip
 _PROGRESS_SECONDS = 0.5
-_MAX_TEXTS, _BATCH = 2048, 32
+_MAX_TEXTS = 2048
 _MIN_TOKENS = 8  # of the setting; programs that only test a connection ask for one
 _MARKER = re.compile(r"\[(\d{1,4})\]")
 
@@ -79,7 +80,7 @@ class _Chat(msgspec.Struct):
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
     max_completion_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
     user: str | None = None
-    localrag: Wishes = msgspec.field(default_factory=Wishes)
+    localrag: AnswerOptions = msgspec.field(default_factory=AnswerOptions)
 
 
 class _Embeddings(msgspec.Struct):
@@ -89,7 +90,7 @@ class _Embeddings(msgspec.Struct):
     dimensions: int | None = None
 
 
-def routes(served: Served, turns: Turns) -> list[BaseRoute]:
+def routes(served: Served, turns: FairQueue) -> list[BaseRoute]:
     api = _OpenAI(served, turns)
     return [
         Route("/v1/chat/completions", api.chat, methods=["POST"]),
@@ -100,7 +101,7 @@ def routes(served: Served, turns: Turns) -> list[BaseRoute]:
 
 
 class _OpenAI:
-    def __init__(self, served: Served, turns: Turns) -> None:
+    def __init__(self, served: Served, turns: FairQueue) -> None:
         self._served, self._turns = served, turns
         self._since = int(time.time())
 
@@ -134,7 +135,7 @@ class _OpenAI:
     async def chat(self, request: Request) -> Response:
         body = await json_of(request)
         ignored = _ignored(body)
-        given = as_type({name: value for name, value in body.items() if value is not None}, _Chat)
+        given = as_type(body, _Chat)
         if given.stream_options is not None and not given.stream:
             raise UsageError("stream_options needs stream", "Set stream to true, or leave out stream_options.")
         libraries, mode = self._chosen(given.model)
@@ -142,46 +143,40 @@ class _OpenAI:
         ignored += ["messages: system"] * system
         most = self._served.settings.answer_tokens
         how = given.localrag.how(max(_MIN_TOKENS, min(most, given.max_completion_tokens or given.max_tokens or most)))
-        client = f"user {given.user}" if given.user else client_of(request)
-        await record(self._served, request, "chat", libraries)
-        events = asked(
-            self._served, self._turns, client, question, libraries=libraries, history=history,
-            **{**how, "mode": mode or how["mode"]},
+        await exchange.record(self._served, request, "chat", libraries)
+        events = answer_events(
+            self._served, self._turns, client_of(request), given.user or "", question, libraries=libraries,
+            history=history, **{**how, "mode": mode or how["mode"]},
         )  # fmt: skip
         sent = _Sent(request, given.model, ignored)
         if given.stream:
             usage = given.stream_options is not None and given.stream_options.include_usage
-            return exchange.EventStream(sent.stream(await exchange.begun(request, events), usage))
-        return json_response(sent.whole(await exchange.while_there(request, last(events))))
+            return exchange.EventStream(sent.stream(await exchange.first_awaited(request, events), usage))
+        return json_response(sent.whole(await exchange.while_there(request, exchange.answer_of(events))))
 
     # --- embeddings -----------------------------------------------------------------------------------------
 
     async def embeddings(self, request: Request) -> Response:
         body = await json_of(request)
-        given = as_type({name: value for name, value in body.items() if value is not None}, _Embeddings)
+        given = as_type(body, _Embeddings)
         if given.model not in (_EMBEDDER, f"{_EMBEDDER}:question"):
             raise _no_model(given.model)
         texts = (given.input,) if isinstance(given.input, str) else given.input
         if not 0 < len(texts) <= _MAX_TEXTS or not all(text.strip() for text in texts):
             raise UsageError(f"input must be 1 to {_MAX_TEXTS:,} texts that are not empty", "Send fewer at once.")
         library = self._served.libraries[0]
-        await record(self._served, request, "embeddings", (library,))
-        vectors = await exchange.while_there(request, self._vectors(library, texts, given.model != _EMBEDDER))
+        await exchange.record(self._served, request, "embeddings", (library,))
+        made = self._served.embed(texts, library, given.model != _EMBEDDER)
+        vectors = await exchange.while_there(request, made)
         if given.dimensions not in (None, len(vectors[0])):
             raise UsageError(f"the embedder makes vectors of {len(vectors[0])} numbers", "Leave out dimensions.")
         form = _packed if given.encoding_format == "base64" else list
         data = [{"object": "embedding", "index": at, "embedding": form(one)} for at, one in enumerate(vectors)]
         tokens = sum(len(text) // 4 + 1 for text in texts)
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return json_response({"object": "list", "data": data, "model": given.model, "usage": usage})
-
-    async def _vectors(self, library: str, texts: Sequence[str], question: bool) -> list[tuple[float, ...]]:
-        """Return a vector of each text; searches get their turn between batches."""
-        vectors: list[tuple[float, ...]] = []
-        for start in range(0, len(texts), _BATCH):
-            batch = texts[start : start + _BATCH]
-            vectors += await self._served.call("embed", batch, library=library, question=question)
-        return vectors
+        body = {"object": "list", "data": data, "model": given.model, "usage": usage}
+        # A large one takes the json module seconds, and all others wait.
+        return Response(await asyncio.to_thread(msgspec.json.encode, body), media_type="application/json")
 
 
 class _Sent:
@@ -221,8 +216,7 @@ class _Sent:
                         yield self._chunk({}, **rest, localrag={"progress": progress})
                 yield "data: [DONE]\n\n"
             except Exception as error:
-                known = error if isinstance(error, LocalragError) else internal(error)
-                yield _line(error_body(status_of(known), known.message, known.hint))
+                yield f"data: {exchange.error_json(self._request, error)}\n\n"
 
     def _chunk(self, delta: dict[str, Any], finish: str | None = None, **rest: Any) -> str:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
@@ -329,12 +323,18 @@ def _conversation(messages: Sequence[_Message]) -> tuple[str, list[Turn], bool]:
             turns[-1] = (question, text if answer is None else f"{answer}\n{text}")
     if not turns or turns[-1][1] is not None:
         raise UsageError("the last message must be the user's", "Ask something.")
+    if len(turns[-1][0]) > MAX_QUESTION:
+        raise UsageError(f"a question has at most {MAX_QUESTION:,} characters", "Ask a shorter one.")
     system = any(message.role in ("system", "developer") for message in messages)
     return turns[-1][0], [Turn(question, answer or "") for question, answer in turns[:-1]], system
 
 
+class _NoModel(NotFoundError):
+    code = "model_not_found"
+
+
 def _no_model(name: str) -> NotFoundError:
-    return NotFoundError(f"there is no model {name!r:.200}", "GET /v1/models lists them.")
+    return _NoModel(f"there is no model {name!r:.200}", "GET /v1/models lists them.")
 
 
 def _packed(vector: Sequence[float]) -> str:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from localrag.ingest.source_files import PageImage
     from localrag.server.served import Served
-    from localrag.server.turns import Turns
+    from localrag.server.turns import FairQueue
     from localrag.sessions import Session, SessionStore
     from localrag.sessions.export import Form
 
@@ -67,7 +67,7 @@ _MAX_WIDTH = 2400
 _MAX_LISTED = 5000  # documents
 
 
-def routes(served: Served, turns: Turns, store: SessionStore | None = None) -> list[BaseRoute]:
+def routes(served: Served, turns: FairQueue, store: SessionStore | None = None) -> list[BaseRoute]:
     """Return the routes of the pages; `store` has the conversations."""
     pages = Pages(served, turns, store or store_of(served.settings))
     return [
@@ -105,7 +105,7 @@ def number(text: str | None) -> int | None:
 class Pages:
     """The handlers, and what they share."""
 
-    def __init__(self, served: Served, turns: Turns, store: SessionStore) -> None:
+    def __init__(self, served: Served, turns: FairQueue, store: SessionStore) -> None:
         self._served, self._turns, self._store = served, turns, store
         self._jobs = Jobs()
         self._pictures: OrderedDict[str, tuple[bytes, PageImage]] = OrderedDict()

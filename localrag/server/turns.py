@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from localrag.errors import LocalragError
@@ -32,32 +32,36 @@ class Waiting:
     ahead: int
 
 
-class Turns:
-    """Turns of the model: one at a time, `most` waiting, `each` of them of one client."""
+class FairQueue:
+    """Turns of the model: one at a time, `most` waiting, `each` of them of one client.
 
-    def __init__(self, most: int = 64, each: int = 16) -> None:
+    Clients take turns, and the users of one client take turns within its own.
+    """
+
+    def __init__(self, most: int = 64, each: int = 48) -> None:
         self._most, self._each = most, each
-        # Clients in the order of their next turns, each with its questions.
-        self._clients: OrderedDict[str, deque[_Place]] = OrderedDict()
+        # Places by client and user, each in the order of their next turns.
+        self._waiting: dict[str, dict[str, list[_Place]]] = {}
         self._taken = False
 
     @asynccontextmanager
-    async def turn(self, client: str, on_wait: Callable[[int], None] | None = None) -> AsyncIterator[None]:
+    async def turn(
+        self, client: str, on_wait: Callable[[int], None] = lambda ahead: None, user: str = ""
+    ) -> AsyncIterator[None]:
         """Wait for a turn and hold it. `on_wait` gets how many are before it, again when that changes. Raises Busy."""
-        place = _Place(on_wait or (lambda ahead: None))
         if self._taken:
-            await self._wait(client, place)
+            await self._wait(_Place(client, user, on_wait))
         self._taken = True
         try:
             yield
         finally:
             self._next()
 
-    async def _wait(self, client: str, place: _Place) -> None:
-        own = self._clients.get(client, ())
-        if sum(map(len, self._clients.values())) >= self._most or len(own) >= self._each:
+    async def _wait(self, place: _Place) -> None:
+        users = self._waiting.get(place.client, {})
+        if len(self._ordered()) >= self._most or sum(map(len, users.values())) >= self._each:
             raise Busy
-        self._clients.setdefault(client, deque()).append(place)
+        self._waiting.setdefault(place.client, {}).setdefault(place.user, []).append(place)
         self._say()
         try:
             await place.come
@@ -65,34 +69,41 @@ class Turns:
             if place.come.done() and not place.come.cancelled():  # the turn came in the same moment
                 self._next()
             else:
-                self._leave(client, place)
+                self._leave(place)
             raise
 
-    def _leave(self, client: str, place: _Place) -> None:
-        places = self._clients.get(client, deque())
-        if place in places:
+    def _leave(self, place: _Place) -> None:
+        users = self._waiting.get(place.client, {})
+        if place in (places := users.get(place.user, [])):
             places.remove(place)
-        if not places:
-            self._clients.pop(client, None)
+            if not places:
+                del users[place.user]
+            if not users:
+                del self._waiting[place.client]
         self._say()
 
     def _next(self) -> None:
         """Give the turn to the first question of the next client, which then waits behind all others."""
         self._taken = False
-        while self._clients and not self._taken:
-            client, places = self._clients.popitem(last=False)
-            place = places.popleft()
+        while not self._taken and (ordered := self._ordered()):
+            place = ordered[0]
+            users = self._waiting.pop(place.client)
+            places = users.pop(place.user)
+            places.remove(place)
             if places:
-                self._clients[client] = places
+                users[place.user] = places
+            if users:
+                self._waiting[place.client] = users
             if not place.come.done():  # else it is about to leave
                 place.come.set_result(None)
                 self._taken = True
         self._say()
 
+    def _ordered(self) -> list[_Place]:
+        return _in_turns([_in_turns(users.values()) for users in self._waiting.values()])
+
     def _say(self) -> None:
-        rounds = max(map(len, self._clients.values()), default=0)
-        ordered = [places[turn] for turn in range(rounds) for places in self._clients.values() if turn < len(places)]
-        for ahead, place in enumerate(ordered, 1):
+        for ahead, place in enumerate(self._ordered(), 1):
             if place.ahead != ahead:
                 place.ahead = ahead
                 place.on_wait(ahead)
@@ -101,23 +112,29 @@ class Turns:
 class _Place:
     """One question that waits."""
 
-    def __init__(self, on_wait: Callable[[int], None]) -> None:
+    def __init__(self, client: str, user: str, on_wait: Callable[[int], None]) -> None:
         self.come: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.on_wait = on_wait
+        self.client, self.user, self.on_wait = client, user, on_wait
         self.ahead = 0
 
 
-async def asked(
-    served: Served, turns: Turns, client: str, question: str, **how: Any
+def _in_turns(queues: Iterable[Sequence[_Place]]) -> list[_Place]:
+    """Return the first of each queue, then the second of each, and so on."""
+    return [place for each in zip_longest(*queues) for place in each if place is not None]
+
+
+async def answer_events(
+    served: Served, queue: FairQueue, client: str, user: str, question: str, **how: Any
 ) -> AsyncGenerator[Waiting | Event]:  # fmt: skip
     """Yield `Waiting` until the client's turn, then the events of the answer; see `Engine.ask` for `how`.
 
-    Leaving the loop or cancelling the task gives up the place, or stops the answer. Raises Busy.
+    Leaving the loop or cancelling the task gives up the place, or stops the answer. The turn ends with the answer, even
+    if nobody takes its events. Raises Busy.
     """
     waits: asyncio.Queue[int | None] = asyncio.Queue()
 
     async def hold() -> None:
-        async with turns.turn(client, waits.put_nowait):
+        async with queue.turn(client, waits.put_nowait, user):
             waits.put_nowait(None)
             await over.wait()
 
@@ -129,12 +146,9 @@ async def asked(
             yield Waiting(ahead)
         if holding.done():
             holding.result()
-        events = served.stream("ask", question, **how)
-        try:
+        async with aclosing(served.stream("ask", question, on_end=over.set, **how)) as events:
             async for event in events:
                 yield event
-        finally:
-            await events.aclose()
     finally:
         over.set()
         holding.cancel()

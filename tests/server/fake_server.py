@@ -126,6 +126,19 @@ class Reused(Access):
         return code == TOKEN
 
 
+def in_one_loop(made: Any) -> Any:
+    """Return an application that starlette's client keeps in one event loop, as jobs need."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await made(scope, receive, send)
+        for moment in ("startup", "shutdown") * (scope["type"] == "lifespan"):
+            await receive()
+            await send({"type": f"lifespan.{moment}.complete"})
+
+    return app
+
+
 def main() -> None:
     listener = listening.bind(0)
     here, store = served(Path(sys.argv[1]))

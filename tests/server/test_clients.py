@@ -97,7 +97,7 @@ def test_a_client_that_leaves_while_waiting_gives_up_its_place(server: Server) -
             assert b"2031" in read_until(third, b"event: answered")
 
 
-def test_a_client_that_takes_nothing_holds_up_nobody_for_long(server: Server) -> None:
+def test_a_client_that_takes_no_responses_keeps_nobody_out(server: Server) -> None:
     with server.connect() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         request = server.head("GET", "/v1/models")
@@ -119,7 +119,14 @@ def test_more_questions_than_the_queue_holds_are_told_to_come_again(server: Serv
             client = stack.enter_context(chat(server, SLOWLY))
             answers.append(client.recv(4096))
         full = [one for one in answers if one.startswith(b"HTTP/1.1 503")]
-        assert len(full) == 80 - 64 and all(b"retry-after" in one.lower() for one in full)
+        assert len(full) == 80 - 48 and all(b"retry-after" in one.lower() for one in full)
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        _, headers, _ = server.request("POST", "/", f"token={server.token}", kind, token=False)
+        browser = stack.enter_context(server.connect())
+        data, cookie = json.dumps(SLOWLY), headers["set-cookie"].partition(";")[0]
+        lines = ("POST /api/ask HTTP/1.1", f"Host: {server.host}", f"Origin: http://{server.host}", f"Cookie: {cookie}")
+        browser.sendall("\r\n".join([*lines, f"Content-Length: {len(data)}", "", data]).encode())
+        assert b'"ahead": 2' in read_until(browser, b"event: waiting")  # a program's question, then its own
 
 
 def test_200_at_once_are_all_answered(server: Server) -> None:
@@ -191,6 +198,11 @@ BODY = json.dumps({"query": "lease"}).encode()
             + b"10000\r\n" + b"a" * 65536 + b"\r\n" + (b"10000\r\n" + b"a" * 65536 + b"\r\n") * 40 + b"0\r\n\r\n",
             {413},
         ),
+        (
+            b"GET /api/documents/papers HTTP/1.1\r\nHost: {host}\r\n{token}Transfer-Encoding: chunked\r\n\r\n"
+            + (b"10000\r\n" + b"a" * 65536 + b"\r\n") * 40 + b"0\r\n\r\n",
+            {200, 413},
+        ),
         (b"GET / HTTP/1.1\r\nHost: {host}\r\n{token}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n", {404, 200}),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400, 421}),
         (b"TRACE / HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {404, 405}),
@@ -209,21 +221,46 @@ def test_malformed_requests_are_refused(server: Server, request_: bytes, statuse
     assert b"4711" not in got and b"Traceback" not in got
 
 
+SAID = [{"role": "user", "content": "When does the lease end?"}]
+GOOD: dict[str, dict[str, object]] = {
+    "/api/search": {"query": "lease"}, "/api/ask": {"question": "When does the lease end?"},
+    "/v1/chat/completions": {"model": "localrag", "messages": SAID},
+    "/v1/embeddings": {"model": "localrag-embedder", "input": "lease"},
+}  # fmt: skip
+NARROWED: list[dict[str, object]] = [
+    {"pages": [0, 1]}, {"pages": [5, 1]}, {"pages": [1, 10**20]}, {"types": ["no"]}, {"since": "2023-99"},
+    {"folder": 1}, {"mode": "no"}, {"documents": "lease"}, {"extra": 1},
+]  # fmt: skip
+WRONG: list[tuple[str, dict[str, object]]] = [
+    *(("/api/search", one) for one in ({"query": 1}, {"query": ""}, {"query": None}, {"k": 1e9}, {"k": -1}, *NARROWED)),
+    *(("/api/ask", one) for one in ({"question": 1}, {"question": ""}, {"history": [1]}, {"stream": "x"}, *NARROWED)),
+    *((path, {"libraries": one}) for path in ("/api/search", "/api/ask") for one in ("papers", [1])),
+    *(("/v1/chat/completions", {"localrag": one}) for one in NARROWED),
+    *(("/v1/chat/completions", one) for one in ({"model": 1}, {"messages": "x"}, {"messages": [1]}, {"stream": "x"})),
+    *(("/v1/embeddings", one) for one in ({"input": 1}, {"input": [1]}, {"encoding_format": "x"}, {"dimensions": "x"})),
+]
+
+
+@pytest.mark.parametrize("path", GOOD)
 @pytest.mark.parametrize(
     "body",
-    [
-        b"", b"{", b"null", b"[]", b"1e999", b"\xff\xfe", b'"' + b"a" * 1000, b"[" * 100_000, b'{"a":' * 50_000,
-        b'{"query": 1}', b'{"query": ""}', b'{"query": "x", "k": 1e9}', b'{"query": "x", "k": -1}',
-        b'{"query": "x", "libraries": "papers"}', b'{"query": "x", "libraries": [1]}', b'{"query": "x", "extra": 1}',
-        b'{"query": "x", "pages": [0, 1]}', b'{"query": "x", "pages": [5, 1]}',
-        b'{"query": "x", "pages": [1, 100000000000000000000]}', b'{"query": "x", "types": ["no"]}',
-        b'{"query": "x", "since": "2023-99"}',
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("path", ["/api/search", "/api/ask", "/v1/chat/completions", "/v1/embeddings"])
-def test_malformed_bodies_are_refused(server: Server, path: str, body: bytes) -> None:
+    [b"", b"{", b"null", b"[]", b"1e999", b"\xff\xfe", b'"' + b"a" * 1000, b"[" * 100_000, b'{"a":' * 50_000, b"{}"],
+)
+def test_bodies_that_are_no_requests_are_refused(server: Server, path: str, body: bytes) -> None:
     status, _, data = server.request("POST", path, body)
     assert status == 400 and json.loads(data)["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("path", GOOD)
+def test_the_same_requests_without_a_wrong_field_are_answered(server: Server, path: str) -> None:
+    server.json("POST", path, GOOD[path])
+
+
+@pytest.mark.parametrize(("path", "wrong"), WRONG)
+def test_a_wrong_field_is_refused_and_named(server: Server, path: str, wrong: dict[str, object]) -> None:
+    status, _, data = server.request("POST", path, GOOD[path] | wrong)
+    error = json.loads(data)["error"]
+    assert status == 400 and error["type"] == "invalid_request_error" and error["message"]
 
 
 @pytest.mark.parametrize(

@@ -120,8 +120,9 @@ def test_earlier_turns_complete_a_question(client: openai.OpenAI) -> None:
     "model", ["localrag/secret", "localrag/nothing", "gpt-4o", "localrag/papers:auto", "localrag-embedder", "localrag/"]
 )
 def test_other_models_are_not_found(client: openai.OpenAI, model: str) -> None:
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.NotFoundError) as refused:
         client.chat.completions.create(model=model, messages=said("x"))
+    assert refused.value.code == "model_not_found"
 
 
 def test_embeddings(client: openai.OpenAI) -> None:

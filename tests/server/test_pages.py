@@ -30,16 +30,8 @@ class Browser(TestClient):
         self.world.libraries |= {name: FakeLibrary(name) for name in more}
         served, self.store = fake_server.served(folder, self.world)
         made = create_app(served, Access(frozenset({HOST}), TOKEN), self.store)
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            if scope["type"] != "lifespan":
-                await made(scope, receive, send)
-            for moment in ("startup", "shutdown") * (scope["type"] == "lifespan"):  # one loop, as jobs need
-                await receive()
-                await send({"type": f"lifespan.{moment}.complete"})
-
         headers = {"Accept": "text/html", "Authorization": f"Bearer {TOKEN}"}
-        super().__init__(app, base_url=f"http://{HOST}", headers=headers)
+        super().__init__(fake_server.in_one_loop(made), base_url=f"http://{HOST}", headers=headers)
 
     @property
     def assistant(self) -> Any:

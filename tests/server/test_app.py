@@ -1,0 +1,222 @@
+"""The application without a socket: what is recorded before a call, and what becomes of bodies, errors and clients."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.testclient import TestClient
+
+from localrag.security import audit
+from localrag.server import api, exchange, openai
+from localrag.server.app import create_app
+from localrag.server.guard import Access, Guard
+from localrag.server.served import MAX_QUESTION, Served
+from localrag.settings import Settings
+from localrag.worker.local import LocalEngine
+from server import fake_server
+from server.fake_server import EVIL_NAME, TOKEN
+
+HOST = "127.0.0.1:9999"
+PAGE = "contracts/msa.pdf"
+SAID = [{"role": "user", "content": "How much notice?"}]
+# What a client sends; the call of the engine that it leads to; what is recorded.
+REQUESTS = [
+    ("GET", "/api/documents/contracts", None, "shelf", "documents"),
+    ("GET", f"/api/pages/contracts/{PAGE}/12", None, "page", "page"),
+    ("GET", f"/api/pages/contracts/{quote(EVIL_NAME)}", None, "page", "page"),
+    ("POST", "/api/search", {"query": "notice"}, "search", "search"),
+    ("POST", "/api/ask", {"question": "How much notice?"}, "ask", "ask"),
+    ("POST", "/api/ask", {"question": "How much notice?", "stream": True}, "ask", "ask"),
+    ("POST", "/v1/chat/completions", {"model": "localrag", "messages": SAID}, "ask", "chat"),
+    ("POST", "/v1/chat/completions", {"model": "localrag", "messages": SAID, "stream": True}, "ask", "chat"),
+    ("POST", "/v1/embeddings", {"model": "localrag-embedder", "input": "notice"}, "embed", "embeddings"),
+    ("GET", f"/?read=contracts/{PAGE}&page=12&part=source", None, "page", "page"),
+    ("POST", "/ask", b"question=How+much%3F&library=contracts", "ask", "ask"),
+    ("POST", "/review", b"playbook=nda&library=contracts", "review", "review"),
+]  # fmt: skip
+
+
+def client(served: Served) -> TestClient:
+    app = create_app(served, Access(frozenset({HOST}), TOKEN))
+    return TestClient(
+        fake_server.in_one_loop(app), base_url=f"http://{HOST}", headers={"Authorization": f"Bearer {TOKEN}"}
+    )
+
+
+class Recorded:
+    """The engine of fakes; each call notes what the audit log has."""
+
+    def __init__(self, folder: Path) -> None:
+        self.served, _ = fake_server.served(folder)
+        self.before: list[tuple[str, list[str]]] = []
+        self._engine, self._log = self.served.engine, self.served.settings.library_audit_file("contracts")
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        self.before.append((name, [one.details["call"] for one in audit.entries(self._log) if one.event == "call"]))
+        called: Callable[..., Any] = getattr(self._engine, name)
+        return called
+
+    @property
+    def embed(self) -> Callable[..., Any]:
+        self.__getattr__("load")
+        self.before[-1] = ("embed", self.before[-1][1])
+        return lambda texts, **how: ((1.0, 2.0),)
+
+
+@pytest.mark.parametrize(("method", "path", "body", "call", "recorded"), REQUESTS)
+def test_a_call_is_recorded_before_it_is_made(
+    tmp_path: Path, method: str, path: str, body: Any, call: str, recorded: str
+) -> None:
+    engine = Recorded(tmp_path)
+    served = Served(engine.served.settings, engine, ("contracts",))  # type: ignore[arg-type]
+    form = {"content": body, "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
+    with client(served) as one:
+        how = form if isinstance(body, bytes) else {"json": body}
+        assert one.request(method, path, follow_redirects=False, **how).status_code in (200, 303)
+        until = time.monotonic() + 10  # pages answer before
+        while call not in dict(engine.before) and time.monotonic() < until:
+            time.sleep(0.02)
+    assert dict(engine.before)[call] == [recorded]
+
+
+def test_every_route_to_documents_is_among_them(tmp_path: Path) -> None:
+    served, _ = fake_server.served(tmp_path)
+    from starlette.routing import Match
+
+    missed = {
+        route.path  # type: ignore[attr-defined]
+        for route in (*openai.routes(served, None), *api.routes(served, None))  # type: ignore[arg-type]
+        if not any(
+            route.matches({"type": "http", "method": method, "path": path})[0] is Match.FULL
+            for method, path, *_ in REQUESTS
+        )
+    }
+    assert missed == {"/api/libraries", "/v1/models", "/v1/models/{model:path}"}
+
+
+def test_pages_are_named_exactly_and_begin_with_the_first(settings: Settings, models: Any, shelf: Any) -> None:
+    shelf("leases", {"in/lease.pdf": ["The first page.", "The second."], "plain.txt": "No pages."})
+    engine = LocalEngine(settings)
+    with client(Served(settings, engine, ("leases",))) as one:
+        assert one.get("/api/pages/leases/in/lease.pdf").json()["text"] == "The first page."
+        assert one.get("/api/pages/leases/in/lease.pdf/2").json()["text"] == "The second."
+        assert one.get("/api/pages/leases/plain.txt").json()["page"] is None
+        for wrong in ("*", "lease.pdf", "in/*", "zzz"):
+            refused = one.get(f"/api/pages/leases/{wrong}")
+            assert refused.status_code == 404
+            assert "localrag " not in refused.text and "/root" not in refused.text, refused.text
+        hint = one.get("/api/pages/leases/zzz").json()["error"]["message"]
+        assert "GET /api/documents" in hint
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/search", lambda text: {"query": text}), ("/api/ask", lambda text: {"question": text}),
+        ("/v1/chat/completions", lambda text: {"model": "localrag", "messages": [{"role": "user", "content": text}]}),
+    ],
+)  # fmt: skip
+def test_a_question_has_a_longest_length(tmp_path: Path, path: str, body: Any) -> None:
+    with client(fake_server.served(tmp_path)[0]) as one:
+        assert one.post(path, json=body("x" * MAX_QUESTION)).status_code == 200
+        assert one.post(path, json=body("x" * (MAX_QUESTION + 1))).status_code == 400
+
+
+def test_a_model_that_is_not_there_has_openais_code(tmp_path: Path) -> None:
+    with client(fake_server.served(tmp_path)[0]) as one:
+        for got in (one.get("/v1/models/gpt"), one.post("/v1/embeddings", json={"model": "gpt", "input": "x"})):
+            assert (got.status_code, got.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_2048_embeddings_hold_up_nobody_for_a_second(tmp_path: Path) -> None:
+    class Embedding:
+        def embed(self, texts: Any, **how: Any) -> Any:
+            return tuple(tuple(number / 7 for number in range(384)) for _ in texts)
+
+    settings = fake_server.served(tmp_path)[0].settings
+    longest = 0.0
+
+    async def measured() -> None:
+        nonlocal longest
+        app = create_app(Served(settings, Embedding(), ("contracts",)), Access(frozenset({HOST}), None))  # type: ignore[arg-type]
+        body = json.dumps({"model": "localrag-embedder", "input": ["x"] * 2048}).encode()
+        asking = asyncio.create_task(exchanged(app, body))
+        while not asking.done():
+            began = time.monotonic()
+            await asyncio.sleep(0)
+            longest = max(longest, time.monotonic() - began)
+        assert len(json.loads(b"".join(asking.result()))["data"]) == 2048
+
+    asyncio.run(measured())
+    assert longest < 1
+
+
+async def exchanged(app: Any, body: bytes) -> list[bytes]:
+    """Send one request for embeddings and return the pieces of the response's body."""
+    pieces: list[bytes] = []
+    came = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Any:
+        return came.pop() if came else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        pieces.append(message.get("body", b""))
+
+    await app(scope("POST", "/v1/embeddings"), receive, send)
+    return pieces
+
+
+def scope(method: str, path: str) -> dict[str, Any]:
+    return {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+        "scheme": "http", "headers": [(b"host", HOST.encode())], "server": ("127.0.0.1", 9999), "client": None,
+        "http_version": "1.1",
+    }  # fmt: skip
+
+
+async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localrag.server.guard._SEND_SECONDS", 0.05)
+    cut: list[bool] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x"})
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    asked = scope("GET", "/api/libraries") | {"state": {"abort": lambda: cut.append(True)}}
+    await asyncio.wait_for(Guard(app, Access(frozenset({HOST}), None))(asked, asyncio.Event().wait, send), 10)
+    assert cut == [True]
+
+
+async def waiting_forever() -> AsyncIterator[int]:
+    await asyncio.Event().wait()
+    yield 1
+
+
+async def test_a_client_that_leaves_before_the_first_event_is_no_error() -> None:
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(ClientDisconnect):
+        await exchange.first_awaited(Request(scope("POST", "/api/ask"), receive), waiting_forever())  # type: ignore[arg-type]
+
+
+async def test_an_error_of_the_body_is_not_taken_for_a_client_that_left() -> None:
+    async def receive() -> Any:
+        raise HTTPException(413, "too large")
+
+    with pytest.raises(HTTPException):
+        await exchange.while_there(Request(scope("GET", "/api/libraries"), receive), asyncio.sleep(10))

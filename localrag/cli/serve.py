@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from localrag import policy
-from localrag.cli import options
+from localrag.cli import keys, options
 from localrag.cli.output import echo
 from localrag.errors import LocalragError, UsageError
 from localrag.security import offline, sandbox, storage
@@ -26,7 +26,7 @@ from localrag.security.offline import viewer_process
 from localrag.server import listening
 from localrag.sessions import store_of
 from localrag.settings import load_settings
-from localrag.store.names import DATABASE, check_name, no_library
+from localrag.store.names import DATABASE, check_name, folders_read, no_library
 from localrag.tui import viewing
 
 if TYPE_CHECKING:
@@ -87,14 +87,15 @@ def _serve(
     for name in names:
         unlocked.keys_for(settings.library_dir(name) / DATABASE)  # now, while the terminal can be used to ask
     # The worker that this starts is as limited, and reads the documents' files to draw pages.
-    sandbox.restrict(settings, names, store_of(settings).lock_file())
+    reads = [*keys.key_files(), *(folder for name in names for folder in folders_read(settings, name))]
+    sandbox.restrict(settings, names, store_of(settings).lock_file(), reads=reads)
     from localrag.server.app import create_app
     from localrag.server.guard import Access
     from localrag.server.served import Served
     from localrag.worker.client import remote_engine
 
     access = Access(listener.hosts, token)
-    with closing(remote_engine(settings, names)) as engine:
+    with closing(remote_engine(settings, names, reads)) as engine:
         app = create_app(Served(settings, engine, tuple(names)), access)
         _say(names, listener, access, token_file)
         if opens:

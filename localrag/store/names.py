@@ -42,7 +42,6 @@ def library_names(folder: Path) -> list[str]:
 
 def library_of(path: Path, settings: Settings) -> str | None:
     """The library that a folder (or a file's folder) was read into, or None; untrusted libraries are passed over."""
-    from localrag.security import storage  # imports the database engine, which the app's first screen does not need
     from localrag.security.encryption import unlocked
 
     found = Path(os.path.realpath(path))
@@ -52,10 +51,8 @@ def library_of(path: Path, settings: Settings) -> str | None:
         # A damaged or locked library is reported where it is used. Only the library of the folder's own name may ask
         # for its key.
         with suppress(Exception), unlocked.allow_prompt(name == own):
-            check_trusted(settings, name)
-            with closing(storage.connect(settings.library_dir(name) / DATABASE)) as database:
-                if database.execute("SELECT 1 FROM roots WHERE path = ?", (root,)).fetchone():
-                    return name
+            if _rows(settings, name, "SELECT 1 FROM roots WHERE path = ?", root):
+                return name
     return None
 
 
@@ -73,11 +70,8 @@ def name_for(path: Path, settings: Settings) -> str:
     if name in library_names(settings.indexes_dir):
         from localrag.security import storage
 
-        check_trusted(settings, name)
         try:
-            with closing(storage.connect(settings.library_dir(name) / DATABASE)) as database:
-                # A library that was stopped before its first document has no root and may be reused.
-                used = database.execute("SELECT 1 FROM roots").fetchone() is not None
+            used = _rows(settings, name, "SELECT 1 FROM roots")  # none: stopped before its first document
         except storage.sqlite3.DatabaseError:
             return name  # a damaged library is reported where it is opened
         if used:
@@ -184,14 +178,30 @@ def check_spared(path: Path, files: Iterable[str]) -> None:
 
 def files_of(settings: Settings, name: str) -> list[str]:
     """Return the files that a library was read from; none where it cannot be opened."""
+    with suppress(Exception):
+        rows = _rows(settings, name, "SELECT r.path, f.path FROM files f JOIN roots r ON r.id = f.root_id")
+        return [str(Path(*row)) for row in rows]
+    return []
+
+
+def folders_read(settings: Settings, name: str) -> list[Path]:
+    """Return the folders that were read into a library on this machine, whose files may be opened; see `original`."""
     from localrag.security import storage
 
-    with suppress(Exception):
-        check_trusted(settings, name)
-        with closing(storage.connect(settings.library_dir(name) / DATABASE)) as database:
-            rows = database.execute("SELECT r.path, f.path FROM files f JOIN roots r ON r.id = f.root_id")
-            return [str(Path(*row)) for row in rows]
-    return []
+    try:
+        rows = _rows(settings, name, "SELECT path FROM roots")
+    except storage.sqlite3.DatabaseError:
+        return []  # a damaged library is reported where it is opened
+    return [Path(root) for (root,) in rows if settings.read_marks(name, root).exists()]
+
+
+def _rows(settings: Settings, name: str, query: str, *values: str) -> list[tuple[str, ...]]:
+    """Return what a query finds in a library's database. Raises LibraryError if it cannot be trusted."""
+    from localrag.security import storage  # imports the database engine, which the app's first screen does not need
+
+    check_trusted(settings, name)
+    with closing(storage.connect(settings.library_dir(name) / DATABASE)) as database:
+        return database.execute(query, values).fetchall()
 
 
 # --- what was forgotten ----------------------------------------------------------------------------------------

@@ -42,20 +42,25 @@ _START_AGAIN = "The next question starts another."
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
-def remote_engine(settings: Settings, libraries: Sequence[str] | None = None) -> Engine:
+def remote_engine(
+    settings: Settings, libraries: Sequence[str] | None = None, reads: Sequence[Path] | None = None
+) -> Engine:  # fmt: skip
     """Return an engine in a worker process; the first call starts it, `close` ends it.
 
     Args:
         libraries: the only ones that it ever reaches, all by one worker. None: those of the latest question.
+        reads: see `sandbox.restrict`.
     """
-    return cast("Engine", RemoteEngine(settings, libraries))
+    return cast("Engine", RemoteEngine(settings, libraries, reads))
 
 
 class RemoteEngine:
     """See `Engine`. Settings from `configure` also hold for later workers."""
 
-    def __init__(self, settings: Settings, libraries: Sequence[str] | None = None) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, libraries: Sequence[str] | None = None, reads: Sequence[Path] | None = None
+    ) -> None:  # fmt: skip
+        self._settings, self._reads = settings, reads
         self._fixed = libraries is not None
         self._libraries = tuple(libraries or ())
         self._lock = threading.RLock()  # see `Process`
@@ -154,11 +159,11 @@ class RemoteEngine:
             if process.alive and process.libraries >= set(wanted) and able and all(map(process.can_read, files)):
                 return process
         if files or (self._libraries and not set(wanted) <= set(self._libraries)):
-            self._others.append(process := Process(self._settings, wanted))
+            self._others.append(process := Process(self._settings, wanted, self._reads))
             return process
         self._others += filter(None, [self._front])
         self._libraries = self._libraries or wanted
-        self._front = Process(self._settings, self._libraries)
+        self._front = Process(self._settings, self._libraries, self._reads)
         return self._front
 
     def _end_idle(self) -> None:
@@ -228,7 +233,9 @@ class Replies:
 class Process:
     """One worker process, from start to end; it gets the keys of its libraries only. Usable from several threads."""
 
-    def __init__(self, settings: Settings, libraries: Sequence[str] = ()) -> None:
+    def __init__(
+        self, settings: Settings, libraries: Sequence[str] = (), reads: Sequence[Path] | None = None
+    ) -> None:  # fmt: skip
         self.alive = True
         self.libraries = frozenset(libraries)
         confined = offline.hook_installed()
@@ -236,7 +243,8 @@ class Process:
         self._existing = {name for name in libraries if not confined or (settings.indexes_dir / name).is_dir()}
         folders = {settings.library_dir(name).absolute() for name in libraries}
         keys = tuple((str(folder), key.secret) for folder, key in unlocked.keys().items() if folder in folders)
-        self._setup = calls.Setup(settings, confined, os.getpid(), tuple(libraries), keys)
+        read = None if reads is None else tuple(reads)
+        self._setup = calls.Setup(settings, confined, os.getpid(), tuple(libraries), keys, read)
         self._numbers = count(1)
         self._replies: dict[int, Replies] = {}
         self._popen: subprocess.Popen[bytes] | None = None

@@ -58,7 +58,7 @@ def _settle(setup: calls.Setup) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if setup.confined:
         offline.confine()
-        sandbox.restrict(setup.settings, setup.libraries)
+        sandbox.restrict(setup.settings, setup.libraries, reads=setup.reads)
     if sys.platform == "win32":
         return
     import resource

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -12,15 +13,17 @@ import subprocess
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
-from localrag.security.offline import seccomp
+from localrag.security.offline import landlock, seccomp
 from localrag.server import listening
 from localrag.server.guard import Access
-from server.running import Server, command, environment, eventually, serving
+from server.running import Server, command, environment, eventually, ingest, serving
 
 pytestmark = pytest.mark.slow  # processes
+EXAMPLE = Path(__file__).parents[2] / "examples/contracts/amendment-no-1.pdf"
 
 
 @pytest.mark.parametrize("path", ["/", "/api/libraries", "/v1/models", "/v1/chat/completions", "/nothing"])
@@ -245,6 +248,42 @@ def test_a_unix_socket_is_its_owners(served_home: Path, tmp_path: Path) -> None:
     with serving(served_home, "-l", "papers", "--socket", str(path)):
         got = subprocess.run([*curl, "http://localhost/api/libraries"], capture_output=True, check=True)
         assert b"token" in got.stdout
+
+
+@pytest.mark.skipif(not landlock.abi(), reason="the kernel has no Landlock")
+def test_a_server_that_is_taken_over_reaches_its_libraries_and_their_folders_only(tmp_path: Path) -> None:
+    home, mine = tmp_path / "home", tmp_path / "mine"
+    for name in ("papers", "more", "secret"):
+        (tmp_path / name).mkdir()
+        shutil.copy(EXAMPLE, tmp_path / name / "a.pdf")
+    (tmp_path / "papers" / "linked.pdf").symlink_to(tmp_path / "secret" / "a.pdf")
+    for name in ("papers", "more", "secret"):
+        ingest(home, tmp_path / name, name)
+    mine.mkdir()
+    (mine / "note").touch()
+    (home / "sessions").mkdir(exist_ok=True)
+    (home / "sessions" / "kept.json").touch()
+    served = ["-l", "papers", "-l", "more", "--socket", str(mine / "s"), "--no-token"]
+    with serving(home, *served, module="server.prying"):
+
+        def get(address: str) -> bytes:
+            curl = ["curl", "-sS", "--unix-socket", str(mine / "s"), f"http://localhost/{address}"]
+            return subprocess.run(curl, capture_output=True, check=True).stdout
+
+        def pry(mode: str, path: Path) -> bytes:
+            return get(f"pry?{mode}={quote(str(path))}")
+
+        for path in (tmp_path / "papers/a.pdf", tmp_path / "more/a.pdf", home / "indexes/more/library.db"):
+            assert pry("rb", path) == b"done"
+        for path in (
+            tmp_path / "secret/a.pdf", home / "indexes/secret/library.db", home / "sessions/kept.json", mine / "note",
+            Path.home() / ".profile", Path("/var/log/dpkg.log"),
+        ):  # fmt: skip
+            assert pry("rb", path) == b"Permission denied" or not path.exists(), path
+        for path in (mine / "note", mine / ".bashrc", tmp_path / "papers/a.pdf", home / "sessions/new.json"):
+            assert pry("ab", path) == b"Permission denied"
+        assert get("image?read=papers/a.pdf&page=1").startswith(b"\x89PNG")
+        assert not get("image?read=papers/linked.pdf&page=1").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

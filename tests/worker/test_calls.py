@@ -72,7 +72,7 @@ def test_results_come_back_unchanged(name: str, value: Any) -> None:
 
 
 def test_setup_comes_back_unchanged() -> None:
-    setup = calls.Setup(Settings(home=Path("/h\udcff")), True, 7, ("a",), (("/a", b"\0key"),))
+    setup = calls.Setup(Settings(home=Path("/h\udcff")), True, 7, ("a",), (("/a", b"\0key"),), (Path("/\udcff"),))
     assert travelled(setup, calls.Setup) == setup
     assert "key" not in repr(setup)
 

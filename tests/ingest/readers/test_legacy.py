@@ -159,10 +159,11 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a sh
 
 @posix
 def test_what_takes_too_long_is_ended_with_all_it_started(tmp_path, monkeypatch):
-    stand_in(tmp_path, monkeypatch, "sleep 98761 & sleep 98761")
+    nap = f"sleep 9{os.getpid()}"  # no other run of these tests has it
+    stand_in(tmp_path, monkeypatch, f"{nap} & {nap}")
     with pytest.raises(ReadError, match=r"took LibreOffice longer than 0\.5 s"):
         programs.convert(b"x", ".doc", "docx", 1000, seconds=0.5)
-    assert gone(lambda: not alive("sleep 98761")) and folders() == []
+    assert gone(lambda: not alive(nap)) and folders() == []
 
 
 @posix
@@ -177,7 +178,8 @@ def test_a_failure_of_libreoffice_is_reported(tmp_path, monkeypatch):
 
 @posix
 def test_libreoffice_ends_and_its_folder_goes_when_the_reader_is_killed(tmp_path, monkeypatch):
-    stand_in(tmp_path, monkeypatch, "sleep 98762")
+    nap = f"sleep 8{os.getpid()}"
+    stand_in(tmp_path, monkeypatch, nap)
     code = (
         "from localrag.ingest.readers import programs\n"
         f"programs.installed = lambda: {{'LibreOffice': {str(tmp_path / 'soffice')!r}}}\n"
@@ -185,10 +187,10 @@ def test_libreoffice_ends_and_its_folder_goes_when_the_reader_is_killed(tmp_path
     )
     root = Path(__file__).parents[3]
     reader = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root)})
-    assert gone(lambda: alive("sleep 98762")) and folders(reader.pid)
+    assert gone(lambda: alive(nap)) and folders(reader.pid)
     os.kill(reader.pid, signal.SIGKILL)
     reader.wait()
-    assert gone(lambda: not alive("sleep 98762")) and gone(lambda: not folders(reader.pid))
+    assert gone(lambda: not alive(nap)) and gone(lambda: not folders(reader.pid))
 
 
 @posix

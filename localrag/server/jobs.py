@@ -124,7 +124,9 @@ class Job:
 class Asked(Job):
     """A question of a conversation; `number` is its turn, from 1. `era` counts drafts that were thrown away."""
 
-    def __init__(self, served: Served, store: SessionStore, session: Session, question: str, again: bool) -> None:
+    def __init__(
+        self, served: Served, store: SessionStore, session: Session, question: str, only: Filter, again: bool
+    ) -> None:
         super().__init__(session.libraries)
         self.session, self.question, self.number = session, question, len(session.turns)
         self.plan: Plan | None = None
@@ -134,7 +136,7 @@ class Asked(Job):
         self.results = Results(question)
         self.progress = Progress()
         self.answer: Answer | None = None
-        self._served, self._store = served, store
+        self._served, self._store, self._only = served, store, only
         turns = session.history
         # Asked again with another plan: the first answer does not count.
         self._history = turns[:-1] if again and turns and turns[-1].question == question else turns
@@ -142,7 +144,7 @@ class Asked(Job):
     async def work(self) -> None:
         saved_at, session = time.monotonic(), self.session
         async for event in self._served.stream(
-            "ask", self.question, libraries=session.libraries, documents=session.only, mode=session.mode,
+            "ask", self.question, libraries=session.libraries, documents=self._only, mode=session.mode,
             history=self._history, options=options_of(session, self._served), stopped=self.stopped,
         ):  # fmt: skip
             self._take(event)

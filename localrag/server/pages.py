@@ -42,7 +42,7 @@ from localrag.server.showing import link, render
 from localrag.sessions import export as exports
 from localrag.sessions import store_of
 from localrag.sessions.session_search import Searched
-from localrag.types import EVERYTHING, Decision, Mode
+from localrag.types import EVERYTHING, Decision, Filter, Mode
 from localrag.worker import branches
 
 if TYPE_CHECKING:
@@ -223,12 +223,12 @@ class Pages:
     async def ask(self, request: Request) -> Response:
         values = values_of((await request.body()).decode("utf-8", "replace"))
         form = dict(values)
-        session, question, again = await self._asked(form, values)
+        session, question, only = await self._asked(form, values)
         if self._jobs.of(session.id) is not None:
             raise UsageError("the answer before this question is still coming", "Stop it, or wait for it.")
         await asyncio.to_thread(self._served.record, name_of(request), "ask", session.libraries)
         session = await asyncio.to_thread(self._store.ask, session, question)
-        job = Asked(self._served, self._store, session, question, again)
+        job = Asked(self._served, self._store, session, question, only, "again" in form)
         self._jobs.add(job)
         job.start(self._turns, client_of(request))
         if "application/json" not in request.headers.get("accept", ""):
@@ -236,36 +236,39 @@ class Pages:
         html = showing.turn_html(session, job.number, session.turns[-1], job)
         return JSONResponse({"url": f"/c/{session.id}", "title": visible(session.title), "html": html})
 
-    async def _asked(self, form: dict[str, str], values: Sequence[tuple[str, str]]) -> tuple[Session, str, bool]:
-        """Return the conversation with the scope of its next question, the question, and whether it is asked again."""
+    async def _asked(self, form: dict[str, str], values: Sequence[tuple[str, str]]) -> tuple[Session, str, Filter]:
+        """Return the conversation with the scope of its next questions, the question, and what it alone is asked of."""
         question, mode = form.get("question", "").strip(), form.get("mode", "auto")
         if not question:
             raise UsageError("there is no question", "Type one.")
         if mode not in MODE_NAMES:
             raise UsageError(f"there is no mode {mode!r:.40}", f"Modes: {', '.join(MODE_NAMES)}.")
-        libraries = self._served.check([value for name, value in values if name == "library"])
-        ticked = _ticked(values)
-        for library, _ in ticked:
-            self._served.check([library])
+        libraries, ticked = self._chosen(values)
         if session_id := form.get("session"):
             session = await self._session(session_id)
         else:
             session = self._store.new(libraries, settings=settings_of(self._served))
-        only = replace(session.only, these=ticked)
+        only = now = replace(session.only, these=ticked)
         if mode == "extract":
             from localrag.answer.survey import schema
 
             schema.parse(question)
         if "@" in question:
             shelves = [await self._served.call("shelf", library) for library in libraries]
-            known = [one.document.path for shelf in shelves for one in shelf.documents]
+            known = [(shelf.library, one.document.path) for shelf in shelves for one in shelf.documents]
             question, named = mentioned(question, known, drop=mode == "extract")
-            only = replace(only, documents=named, these=()) if named else only
-        return (
-            replace(session, libraries=libraries, only=only, mode=next(one for one in MODE_NAMES if one == mode)),
-            question,
-            "again" in form,
-        )
+            if named:
+                now = replace(only, documents=(), these=named)
+        scope = replace(session, libraries=libraries, only=only, mode=next(one for one in MODE_NAMES if one == mode))
+        return scope, question, now
+
+    def _chosen(self, values: Sequence[tuple[str, str]]) -> tuple[tuple[str, ...], tuple[branches.Name, ...]]:
+        """Return the libraries and documents that are ticked. Raises UsageError where no library is."""
+        libraries, ticked = [value for name, value in values if name == "library"], _ticked(values)
+        if not libraries:
+            raise UsageError("no library is ticked", "Tick one below the question.")
+        self._served.check([library for library, _ in ticked])
+        return self._served.check(libraries), ticked
 
     async def events(self, request: Request) -> Response:
         job = self._job(request)
@@ -371,9 +374,7 @@ class Pages:
         named = dict(values).get("playbook", "")
         if named not in playbook.names():  # a file of the disk is the terminal's
             raise NotFoundError(f"there is no playbook {named!r:.60}", f"Playbooks: {', '.join(playbook.names())}.")
-        libraries = self._served.check([value for name, value in values if name == "library"])
-        for library, _ in (ticked := _ticked(values)):
-            self._served.check([library])
+        libraries, ticked = self._chosen(values)
         await asyncio.to_thread(self._served.record, name_of(request), "review", libraries)
         loaded = playbook.load(named)
         job = Reviewing(self._served, loaded, playbook.to_yaml(loaded), libraries, replace(EVERYTHING, these=ticked))

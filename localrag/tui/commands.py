@@ -96,6 +96,7 @@ class Known:
     models: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     playbooks: tuple[str, ...] = ()
+    names: tuple[tuple[str, str], ...] = ()  # of the documents: library and path
 
     def choices(self, command: Command) -> tuple[str, ...]:
         known = {

@@ -5,6 +5,7 @@ Nothing may leave this machine, and nothing may be logged as an error, whatever 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -39,13 +41,18 @@ WIDE, MIDDLE, PHONE = (1600, 900), (800, 900), (360, 740)
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server over fakes, as a process of its own; its address has a code."""
-    home = tmp_path_factory.mktemp("served")
+    with serving(tmp_path_factory.mktemp("served")) as (started, _):
+        yield started
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     environment = {**os.environ, "LOCALRAG_HOME": str(home), "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}"}
     command = [sys.executable, "-m", "server.fake_server", str(home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=home) as process:
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().strip()
+            yield process.stdout.readline().strip(), process
         finally:
             process.terminate()
 
@@ -420,6 +427,60 @@ def test_it_fits_each_width(chromium: Browser, address: str, size: tuple[int, in
         expect(page.locator("#library")).to_be_hidden()
     visit.context.close()
     assert visit.wrong == []
+
+
+def test_enter_on_a_tick_asks(visit: Visit) -> None:
+    page = visit.page
+    page.fill("#question", "How much notice?")
+    page.focus("[name=tick] >> nth=0")
+    page.keyboard.press("Enter")
+    expect(page.locator(".cost")).to_have_count(1)
+    assert "/c/" in page.url
+
+
+def test_nothing_slides_the_whole_page(chromium: Browser, address: str) -> None:
+    visit = Visit(chromium, address, (1280, 800))
+    page = visit.page
+    for question in ("survey of notice periods", "survey of notice periods", "How much notice?"):
+        visit.ask(question)
+        assert page.evaluate("document.scrollingElement.scrollHeight === innerHeight && !scrollY")
+    visit.context.close()
+
+
+def test_a_server_that_ends_in_an_answer_is_told(chromium: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path) as (address, process):
+        visit = Visit(chromium, address)
+        page = visit.page
+        page.fill("#question", "slow question")
+        page.keyboard.press("Enter")
+        expect(page.locator("[data-draft]")).to_contain_text("word2")
+        process.kill()
+        expect(page.locator("article [data-step]")).to_contain_text("does not answer. It may have been ended")
+        expect(page.locator("#say")).to_contain_text("does not answer")
+        expect(page.locator(".stop")).to_be_hidden()
+        page.click("#library .doc a >> nth=0")
+        expect(page.locator("#source .error")).to_contain_text("does not answer")
+        page.click("[data-close]")
+        expect(page.locator("#source")).to_be_hidden()
+        visit.context.close()
+
+
+def test_an_answer_is_followed_again_from_its_beginning(chromium: Browser, address: str) -> None:
+    visit = Visit(chromium, address)
+    page, dropped = visit.page, []
+
+    def drop(route: Any) -> None:  # the first stream breaks after some words
+        told = [{"step": "Writing", "share": None, "text": "lost words", "reasoning": "", "notes": []}]
+        body = "retry: 100\n\n" + "".join(f"event: told\ndata: {json.dumps(one)}\n\n" for one in told)
+        dropped.append(route.request.url)
+        route.fulfill(body=body, content_type="text/event-stream") if len(dropped) == 1 else route.continue_()
+
+    page.route("**/events", drop)
+    page.fill("#question", "slow question")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-draft]")).to_contain_text("word9")
+    assert len(dropped) == 2 and "lost words" not in (page.text_content("[data-draft]") or "")
+    visit.context.close()
 
 
 def test_a_server_that_has_gone_is_told(chromium: Browser, address: str) -> None:

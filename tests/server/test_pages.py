@@ -70,9 +70,12 @@ def test_the_next_question_knows_the_one_before_and_its_scope_is_kept(browser: B
 def test_a_document_named_in_the_question_is_asked_alone(browser: Browser) -> None:
     browser.ask("What does @contracts/lease.pdf say?")
     asked = browser.assistant.asked[-1]
-    assert asked["question"] == "What does contracts/lease.pdf say?" and asked["documents"].documents == (
-        "contracts/lease.pdf",
-    )
+    lease = ("contracts", "contracts/lease.pdf")
+    assert asked["question"] == "What does contracts/lease.pdf say?" and asked["documents"].these == (lease,)
+    session = browser.ask("And @contracts/contracts/lease.pdf?").url.path.rpartition("/")[2]
+    assert browser.assistant.asked[-1]["documents"].these == (lease,)
+    browser.ask("And all?", session=session)
+    assert not browser.assistant.asked[-1]["documents"]  # it held for one question
 
 
 def test_one_of_several_libraries_is_asked(tmp_path: Path) -> None:
@@ -81,7 +84,7 @@ def test_one_of_several_libraries_is_asked(tmp_path: Path) -> None:
         assert page.count('name="library"') == 2
         browser.ask("How much notice?")
         assert browser.assistant.asked[-1]["libraries"] == ("contracts",)
-        browser.post("/ask", data={"question": "And both?"})
+        browser.post("/ask", data={"question": "And both?", "library": ["contracts", "leases"]})
         assert browser.assistant.asked[-1]["libraries"] == ("contracts", "leases")
         assert "And both?" in browser.get("/conversations").text
 
@@ -91,7 +94,8 @@ def test_one_of_several_libraries_is_asked(tmp_path: Path) -> None:
     [
         ({"question": " "}, 400), ({"question": "x", "mode": "nonsense"}, 400), ({"question": "x", "library": "other"}, 404),
         ({"question": "x", "tick": "other/a.pdf"}, 404), ({"question": "x", "session": "../../etc/passwd"}, 404),
-        ({"question": "[oops", "mode": "extract"}, 400),
+        ({"question": "[oops", "mode": "extract"}, 400), ({"question": "x", "library": []}, 400),
+        ({"question": "What does @nosuch.pdf say?"}, 400),
     ],
 )  # fmt: skip
 def test_a_wrong_question_is_refused_and_nothing_is_kept(browser: Browser, form: dict[str, str], status: int) -> None:

@@ -390,8 +390,11 @@ async def test_modes_and_mentions_hold_as_said():
         await until(pilot, lambda: str(field(app).border_title) == "/survey")
         await ask(pilot, "and then?")
         await idle(pilot)
-    assert [(one["question"], one["mode"], one["documents"].documents) for one in world.assistant.asked] == [
-        ("how long?", "read", ()), ("what says 1.pdf", "auto", ("1.pdf",)), ("and then?", "survey", ()),
+        await ask(pilot, "what says @nosuch.pdf")
+        await until(pilot, lambda: any("no document here" in one.message for one in app._notifications))
+        assert field(app).value == "what says @nosuch.pdf"
+    assert [(one["question"], one["mode"], one["documents"].these) for one in world.assistant.asked] == [
+        ("how long?", "read", ()), ("what says 1.pdf", "auto", (("contracts", "1.pdf"),)), ("and then?", "survey", ()),
     ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from localrag.errors import UsageError
 from localrag.search.mentions import mention, mentioned
 from localrag.tui import commands
 from localrag.tui.app import LocalragApp
@@ -11,6 +12,7 @@ from localrag.tui.commands import Known
 from localrag.tui.screens.chat import ChatScreen
 
 DOCUMENTS = ("contracts/msa.pdf", "contracts/lease 2024.pdf", "notes/meeting.md", "Zürich/Mietvertrag.docx", "end..")
+NAMES = [("firm", name) for name in DOCUMENTS]
 KNOWN = Known(DOCUMENTS, ("small-1b", "big-7b"), ("contracts", "letters"))
 
 
@@ -58,18 +60,31 @@ def test_a_slash_offers_every_command_and_an_at_every_document():
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_offered_mention_is_understood(name):
-    assert mentioned(f"What says {mention(name)} of it?", DOCUMENTS)[1] == (name,)
+    assert mentioned(f"What says {mention(name)} of it?", NAMES)[1] == (("firm", name),)
 
 
 def test_documents_are_mentioned_once_and_other_words_are_left_alone():
     question = "Compare @contracts/msa.pdf, @notes/meeting.md and @contracts/msa.pdf."
-    assert mentioned(question, DOCUMENTS) == (
+    assert mentioned(question, NAMES) == (
         "Compare contracts/msa.pdf, notes/meeting.md and contracts/msa.pdf.",
-        ("contracts/msa.pdf", "notes/meeting.md"),
+        (("firm", "contracts/msa.pdf"), ("firm", "notes/meeting.md")),
     )
-    assert mentioned('Rent in @"contracts/lease 2024.pdf"?', DOCUMENTS)[0] == "Rent in “contracts/lease 2024.pdf”?"
-    for text in ("@nobody said @...", "write to jane@contracts/msa.pdf"):
-        assert mentioned(text, DOCUMENTS) == (text, ())
+    assert mentioned('Rent in @"contracts/lease 2024.pdf"?', NAMES)[0] == "Rent in “contracts/lease 2024.pdf”?"
+    for text in ("he said @... @", "write to jane@contracts/msa.pdf"):
+        assert mentioned(text, NAMES) == (text, ())
+
+
+def test_a_library_may_stand_before_a_mentioned_name():
+    both = [("firm", "a.pdf"), ("old", "a.pdf")]
+    assert mentioned("Rent in @old/a.pdf?", both) == ("Rent in a.pdf?", (("old", "a.pdf"),))
+    assert mentioned("Rent in @a.pdf?", both)[1] == tuple(both)
+
+
+@pytest.mark.parametrize("text", ["Rent in @nosuch.pdf?", 'Rent in @"no such.pdf"?', "@firm/nosuch.pdf", "@msa"])
+def test_a_mention_that_fits_nothing_is_said(text):
+    with pytest.raises(UsageError, match="no document here is named"):
+        mentioned(text, NAMES)
+    assert mentioned(text, ()) == (text, ())  # what there is is not known yet
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -14,6 +14,7 @@
     made.innerHTML = html.trim();
     return made.content;
   };
+  const GONE = "localrag does not answer. It may have been ended.";
   const json = { Accept: "application/json" };
   const problem = async (answer) => {
     try { return (await answer.json()).error.message; } catch { return `The server answered ${answer.status}.`; }
@@ -64,7 +65,18 @@
   };
   const watch = (box) => {
     const events = new EventSource(`/jobs/${box.dataset.job}/events`);
+    let away = false;
+    const lost = (words) => {
+      if (!box.dataset.lost) say(words);
+      box.dataset.lost = "yes";
+      one("[data-step]", box).textContent = words;
+    };
     busy(true);
+    events.onopen = () => { // followed again: all that there is comes anew
+      if (away) all("[data-draft], [data-notes], [data-reasoning] .pre", box).forEach((each) => each.replaceChildren());
+      away = false;
+      delete box.dataset.lost;
+    };
     events.addEventListener("told", (event) => {
       const was = atEnd();
       show(box, JSON.parse(event.data));
@@ -88,21 +100,27 @@
         open(first, false);
       }
     });
-    events.onerror = () => { if (events.readyState === EventSource.CLOSED) { busy(false); fail("The connection to localrag is lost. Load the page again."); } };
+    events.onerror = () => {
+      away = true;
+      if (events.readyState !== EventSource.CLOSED) return lost(GONE); // the browser tries again
+      busy(false);
+      lost("localrag was started anew meanwhile. Load the page again: what there was of this is kept.");
+    };
   };
   const busy = (yes) => { body.classList.toggle("busy", yes); };
-  const stop = (form) => fetch(form.action, { method: "POST", headers: json, body: new URLSearchParams() });
+  const stop = (form) => fetch(form.action, { method: "POST", headers: json, body: new URLSearchParams() }).catch(() => say(GONE));
   all("[data-job]").forEach(watch);
 
   const submit = async (form) => {
     if (body.classList.contains("busy")) return say("The answer is still coming. Esc stops it.");
+    if (one("[name=library][type=checkbox]", form) && !one("[name=library]:checked", form)) return fail("No library is ticked. Tick one below the question.");
     body.classList.add("busy");
     const data = new URLSearchParams(new FormData(form));
     let answer;
     try { answer = await fetch("/ask", { method: "POST", headers: json, body: data }); } catch { answer = null; }
     if (!answer || !answer.ok) {
       busy(false);
-      return fail(answer ? await problem(answer) : "localrag does not answer. It may have been ended.");
+      return fail(answer ? await problem(answer) : GONE);
     }
     const told = await answer.json();
     one("#greeting")?.remove();
@@ -122,14 +140,19 @@
   };
 
   // --- sources ---
+  const failed = (words) => {
+    const made = element('<div class="panel"><div class="head"><button type="button" class="close" data-close aria-label="Close the source">×</button><h2>Source</h2></div><p class="error" role="alert"></p></div>');
+    one(".error", made).textContent = words;
+    source.replaceChildren(made);
+  };
   const panel = async (href, push) => {
     const wanted = new URL(href, location.href);
     wanted.searchParams.set("part", "source");
     wanted.searchParams.set("width", Math.round(Math.min(2400, Math.max(400, source.clientWidth || innerWidth) * devicePixelRatio)));
     body.classList.add("sourced");
     source.hidden = false;
-    const answer = await fetch(wanted);
-    if (!answer.ok) { source.textContent = await problem(answer); return; }
+    const answer = await fetch(wanted).catch(() => null);
+    if (!answer || !answer.ok) return failed(answer ? await problem(answer) : GONE);
     source.replaceChildren(element(await answer.text()));
     source.scrollTop = 0;
     go(push && !/[?&](source|read)=/.test(here) ? "pushState" : "replaceState", href);

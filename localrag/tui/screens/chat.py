@@ -134,7 +134,8 @@ class ChatScreen(Screen[None]):
         paths = (one.document.path for shelf in shelves for one in shelf.documents)
         documents = tuple(dict.fromkeys(path for path in paths if clean_line(path) == path and '"' not in path))
         asking = self._asking
-        asking.known = Known(documents, *found)
+        names = tuple((shelf.library, one.document.path) for shelf in shelves for one in shelf.documents)
+        asking.known = Known(documents, *found, names)
         asking.max_tokens = min((shelf.most for shelf in shelves), default=0)
         self._shelves = shelves
         self._library.show(shelves, tops)

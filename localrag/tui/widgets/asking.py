@@ -303,16 +303,16 @@ class Asking(Vertical):
         if self.answering:
             self.say_still_coming()
             return
-        text, scope = self._narrowed(text, scope)
-        if scope.mode == "extract":
-            from localrag.answer.survey import schema
+        try:
+            text, scope = self._narrowed(text, scope)
+            if scope.mode == "extract":
+                from localrag.answer.survey import schema
 
-            try:
                 text = schema.load(text.strip())
                 schema.parse(text)
-            except LocalragError as error:
-                self.notify(error_line(error), severity="error", timeout=10, markup=False)
-                return
+        except LocalragError as error:
+            self.notify(error_line(error), severity="error", timeout=10, markup=False)
+            return
         self._stop_reading_ahead.set()
         self.field.take()
         await self._begin(text, scope)
@@ -321,10 +321,10 @@ class Asking(Vertical):
         self.notify("The answer is still coming. Esc stops it.", markup=False)
 
     def _narrowed(self, text: str, scope: Scope) -> tuple[str, Scope]:
-        """Ask only the documents that a question mentions, if any."""
-        text, documents = mentioned(text.strip(), self.known.documents, drop=scope.mode == "extract")
-        if documents:
-            scope = replace(scope, only=replace(scope.only, documents=documents, these=()))
+        """Ask only the documents that a question mentions, if any. Raises UsageError for one that is not there."""
+        text, these = mentioned(text.strip(), self.known.names, drop=scope.mode == "extract")
+        if these:
+            scope = replace(scope, only=replace(scope.only, documents=(), these=these))
         return text, scope
 
     async def again(self) -> None:
@@ -434,7 +434,10 @@ class Asking(Vertical):
             if command is None or command.mode in (None, "extract"):
                 return
             scope = replace(scope, mode=command.mode)
-        draft, scope = self._narrowed(draft, scope)
+        try:
+            draft, scope = self._narrowed(draft, scope)
+        except LocalragError:  # half a name, or none: the question will say so
+            return
         stop = self._stop_reading_ahead = threading.Event()
         state = self.state
         # An error is not shown: nobody asked for this, and a question would meet it again.

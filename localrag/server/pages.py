@@ -145,26 +145,30 @@ class Pages:
             for n, one in enumerate(saved, 1)
             if session is not None
         ]
-        ticked = set(session.only.these) if session is not None else set()
+        shelves, there = await self._shelves(base, set(session.only.these) if session is not None else set())
         return HTMLResponse(
             render(
                 "chat.html", title=session.title if session else "New conversation", session=session, base=base,
-                titled=_has_title(session), turns=turns, source=source, libraries=self._served.libraries,
+                titled=_has_title(session), turns=turns, source=source, libraries=there,
                 modes=MODE_NAMES,
                 asked=session.libraries if session else self._served.libraries,
                 mode=session.mode if session else "auto", narrowed=_narrowed(session),
-                shelves=await self._shelves(base, ticked),
+                shelves=shelves,
                 draft=session.draft if session else "", forms=exports.NAMES,
             )
         )  # fmt: skip
 
-    async def _shelves(self, base: str, ticked: set[branches.Name]) -> Markup:
-        shelves, problems = [], []
+    async def _shelves(self, base: str, ticked: set[branches.Name]) -> tuple[Markup, list[str]]:
+        """Return the panel of the library, and the libraries that are still there."""
+        shelves, problems, there = [], [], list(self._served.libraries)
         for name in self._served.libraries:
             try:
                 shelves.append(await self._served.call("shelf", name))
+            except NotFoundError:
+                there.remove(name)
+                problems.append(f"The library {name} is not there any more.")
             except LocalragError as error:
-                problems.append(f"{name}: {error.message}. {error.hint}")
+                problems.append(f"{name}: {error.message}. {showing.hint_of(error)}")
         tops = branches.build(shelves) if shelves else []
         count = sum(len(one.documents) for one in shelves)
         if count > _MAX_LISTED:
@@ -173,11 +177,12 @@ class Pages:
         warm = sum(top.warm for top in tops)
         about = counted(count, "document") + (f", {warm:,} warm" if warm else "")
         instructions = [one.instructions for one in shelves if one.instructions]
-        return render(
+        panel = render(
             "library.html", tops=tops, ticked=ticked, base=base, about=about, problems=problems, count=count,
             instructions=instructions, encrypted=bool(shelves) and all(one.encrypted for one in shelves),
             playbooks=playbook.names(),
         )  # fmt: skip
+        return panel, there
 
     async def _session(self, session_id: str) -> Session:
         """Return a conversation of the libraries that are served. Raises NotFoundError for another."""

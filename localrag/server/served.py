@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from localrag.errors import LocalragError, NotFoundError
+from localrag.errors import LocalragError, NotFoundError, StorageError
 from localrag.security import audit
 from localrag.worker.engine import call_of
 
@@ -62,7 +62,15 @@ class Served:
     def record(self, client: str, call: str, libraries: Sequence[str]) -> None:
         """Record in the audit log of each library that a client made a call; make it before the call."""
         for name in libraries:
-            audit.record(self.settings.library_audit_file(name), "call", name, client=client, call=call)
+            file = self.settings.library_audit_file(name)
+            try:
+                audit.record(file, "call", name, client=client, call=call)
+            except StorageError:
+                if file.parent.is_dir():
+                    raise
+                raise NotFoundError(
+                    f"the library {name!r} is not there any more", "It may have been forgotten."
+                ) from None
 
     async def embed(self, texts: Sequence[str], library: str, question: bool) -> list[tuple[float, ...]]:
         """Return a vector of each text. One batch at a time is made, so that searches get their turn between them."""

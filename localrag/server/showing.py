@@ -22,7 +22,7 @@ from localrag.answer.survey import survey_table
 from localrag.answer.survey.survey_table import Line, Results
 from localrag.answer.verify import annotations as marks
 from localrag.answer.verify import cited_page, references
-from localrag.errors import NotFoundError
+from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.ingest import source_files
 from localrag.security.terminal import UNSAFE, visible
 from localrag.sessions.export.contents import markdown_parser
@@ -42,6 +42,7 @@ PREVIEW_ROWS = 8  # of a survey under way
 MAX_REMARKS = 6
 MAX_UNREAD = 4  # lines shown at once; more are folded
 PICTURE_WIDTH = 1000  # pixels, where the page does not say
+_COMMAND = re.compile(r"[`:(] ?localrag [a-z]")
 _MARKER = re.compile(rf"\[(\d{{1,4}})\]|{marks.MARK}")
 _REFERENCE = re.compile(r"(\d{1,6})\.([cnr])(\d{1,6})(?:\.(\d{1,4}))?")
 
@@ -58,6 +59,7 @@ def environment() -> Environment:
     made.globals.update(
         name_of=name_of, link=link, state=branches.state, short_size=branches.short_size, MARK=marks.MARK,
         described=branches.described, column_title=survey_table.title, step_words=step_words,
+        hint_of=hint_of, sentence=sentence, without_commands=without_commands,
         quoted=lambda words: references.in_quotes(" ".join(words.split())),
     )  # fmt: skip
     return made
@@ -76,6 +78,24 @@ def link(path: str, **query: Any) -> str:
     """Return an address of this server; a value of None is left out."""
     given = {name: value for name, value in query.items() if value is not None}
     return f"{path}?{urlencode(given)}" if given else path
+
+
+def hint_of(error: LocalragError) -> str:
+    """Return an error's hint for who sits at a browser, where there are no commands."""
+    if not _COMMAND.search(error.hint):
+        return error.hint
+    return "" if isinstance(error, NotFoundError | UsageError) else f"In a terminal: {error.hint}"
+
+
+def sentence(text: str) -> str:
+    """Return a message as a sentence; a name at its beginning stays as it is."""
+    text = text.replace("`", "")
+    text = text[:1].upper() + text[1:] if re.match(r"[a-z]+\s", text) else text
+    return text if not text or text[-1] in ".?!”" else f"{text}."
+
+
+def without_commands(line: str) -> str:
+    return re.sub(r"[:;,]? ?(?:see )?`localrag [^`]*`", "", line)
 
 
 def step_words(step: Step) -> str:

@@ -170,7 +170,7 @@ def test_an_error_is_told_and_the_question_can_be_asked_again(visit: Visit) -> N
         page.fill("#question", "fail now")
         page.keyboard.press("Enter")
         expect(page.locator("body.busy")).to_have_count(0)
-        expect(page.locator("#turns .error")).to_contain_text("the model <script>alert(1)</script> is gone")
+        expect(page.locator("#turns .error")).to_contain_text("he model <script>alert(1)</script> is gone")
         assert page.locator("article").count() == 1
     visit.ask("How much notice?")
     page.reload()

@@ -203,6 +203,47 @@ def test_long_texts_come_in_parts(browser: Browser, monkeypatch: pytest.MonkeyPa
     assert "aEND" in page and "at=40000" in page
 
 
+def test_an_error_has_the_layout_and_names_no_command(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    from localrag.errors import ModelMissing, NotFoundError
+
+    for path, words in (("/c/none", "id of a conversation."), ("/nowhere", "There is no such page")):
+        page = browser.get(path)
+        assert page.status_code == 404 and words in page.text and '<a class="name" href="/">' in page.text
+        assert "`" not in page.text and harmless(page.text)
+    hint = "List them with: localrag status contracts"
+    error = NotFoundError("there is no document 'x'", hint)
+    monkeypatch.setattr(browser.world.libraries["contracts"], "page_text", lambda *_: (_ for _ in ()).throw(error))
+    page = browser.get("/?read=contracts/x.pdf&page=1").text
+    assert "There is no document" in page and "localrag status" not in page
+    assert showing.hint_of(ModelMissing("no model", "Run: localrag models install x")).startswith("In a terminal: ")
+    assert showing.without_commands("and 3 more: see `localrag status a`") == "and 3 more"
+    assert showing.sentence("lease.pdf is damaged") == "lease.pdf is damaged."
+
+
+def test_a_library_that_was_forgotten_is_said_and_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from localrag.errors import NotFoundError, StorageError
+    from localrag.security import audit
+
+    with Browser(tmp_path, "leases") as browser:
+        shelf = fakes.FakeEngine.shelf
+
+        def gone(self: Any, library: str) -> Any:
+            if library == "leases":
+                raise NotFoundError("there is no library 'leases'", "Make one: localrag ingest FOLDER")
+            return shelf(self, library)
+
+        def record(file: Path, *_: Any, **__: Any) -> int:
+            raise StorageError(f"cannot write {file}: Permission denied", "Free space on the disk.")
+
+        monkeypatch.setattr(fakes.FakeEngine, "shelf", gone)
+        page = browser.get("/").text
+        assert "The library leases is not there any more." in page and "Ask about contracts." in page
+        assert re.findall(r'name="library" value="([^"]*)"', page) == ["contracts"] and "localrag ingest" not in page
+        monkeypatch.setattr(audit, "record", record)
+        answer = browser.ask("How much?", library="leases")
+        assert answer.status_code == 404 and "leases" in answer.text and "not there any more" in answer.text
+
+
 # --- hostile texts ------------------------------------------------------------------------------------------
 
 ALLOWED = re.compile(r'<script src="/static/app\.js" defer></script>')

@@ -97,7 +97,7 @@ def _serve(
     access = Access(listener.hosts, token)
     with closing(remote_engine(settings, names, reads)) as engine:
         app = create_app(Served(settings, engine, tuple(names)), access)
-        _say(names, listener, access, token_file)
+        _announce(names, listener, access, token_file)
         if opens:
             # The page shows the library, and the worker takes a moment to start.
             for do in (partial(_start, engine, names[0]), partial(_open, listener, access.code(viewing.LOAD_SECONDS))):
@@ -126,7 +126,7 @@ def _token(file: Path | None) -> str:
     return token
 
 
-def _say(names: Sequence[str], listener: listening.Listener, access: Access, file: Path | None) -> None:
+def _announce(names: Sequence[str], listener: listening.Listener, access: Access, file: Path | None) -> None:
     echo(f"Serving {', '.join(names)}. Programs that ask see the answers and pages.", err=True)
     if listener.path is not None:
         echo(f"Socket:  {listener.path}", err=True)

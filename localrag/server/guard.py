@@ -131,7 +131,8 @@ def wants_page(request: Request) -> bool:
 
 
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>localrag: {0}</title>
-<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/static/style.css"></head>
+<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/static/style.css">
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml"></head>
 <body><main><h1>{0}</h1><p>{1}</p><p>{2}</p></main></body></html>"""
 _TOKEN_FORM = """<form method="post" action="{0}"><label>Token: <input name="token" type="password" required></label>
 <button>Open</button></form></main>"""
@@ -198,14 +199,14 @@ class Guard:
             page = _PAGE.format("From another page", "A page of another site leads here.", "")
             return HTMLResponse(page.replace("<p></p>", f'<p><a href="{link}">Open it</a></p>'))
         else:
-            return _unknown(request, "the token is missing or wrong")
+            return _unauthorized(request, "the token is missing or wrong")
         return None
 
     async def _first_visit(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Exchange a code in the address, or the token in a form, for a cookie that ends with the browser."""
         request = Request(scope, receive)
         form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
-        response: Response = _unknown(request, "the code was used or is too old, or the token is wrong")
+        response: Response = _unauthorized(request, "the code was used or is too old, or the token is wrong")
         if self._access.takes(request.query_params.get("code", "")) or self._access.holds(form.get("token", "")):
             # No redirect: if a file of this machine led here, browsers would leave the strict cookie out after it.
             page = _PAGE.format("Open", f'<a href="{html.escape(wanted := _wanted(request))}">Go on</a>', "")
@@ -214,7 +215,7 @@ class Guard:
         await response(scope, receive, send)
 
 
-def _unknown(request: Request, message: str) -> Response:
+def _unauthorized(request: Request, message: str) -> Response:
     """Return the response to a client that gave no token or code; a person can type the token."""
     hint = "Give the token that `localrag serve` printed; programs send it as a key: Authorization: Bearer TOKEN."
     response = refusal(request, 401, message, hint, "invalid_api_key")

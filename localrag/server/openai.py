@@ -28,7 +28,7 @@ from localrag.events import Answered, Delta, Event, Notice, Planned, PromptRead,
 from localrag.server import exchange
 from localrag.server.exchange import AnswerOptions, as_type, json_of, json_response, page_link, to_json
 from localrag.server.guard import client_of
-from localrag.server.served import MAX_QUESTION
+from localrag.server.served import check_length
 from localrag.server.turns import FairQueue, Waiting, answer_events
 from localrag.types import MODES, Answer, Mode, Turn, source
 
@@ -323,8 +323,7 @@ def _conversation(messages: Sequence[_Message]) -> tuple[str, list[Turn], bool]:
             turns[-1] = (question, text if answer is None else f"{answer}\n{text}")
     if not turns or turns[-1][1] is not None:
         raise UsageError("the last message must be the user's", "Ask something.")
-    if len(turns[-1][0]) > MAX_QUESTION:
-        raise UsageError(f"a question has at most {MAX_QUESTION:,} characters", "Ask a shorter one.")
+    check_length(turns[-1][0])
     system = any(message.role in ("system", "developer") for message in messages)
     return turns[-1][0], [Turn(question, answer or "") for question, answer in turns[:-1]], system
 

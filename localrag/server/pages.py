@@ -38,6 +38,7 @@ from localrag.security.terminal import counted, visible
 from localrag.server import showing
 from localrag.server.guard import client_of, name_of
 from localrag.server.jobs import Asked, Job, Jobs, Reviewing, news, settings_of
+from localrag.server.served import check_length
 from localrag.server.showing import link, render
 from localrag.sessions import export as exports
 from localrag.sessions import store_of
@@ -246,6 +247,7 @@ class Pages:
         question, mode = form.get("question", "").strip(), form.get("mode", "auto")
         if not question:
             raise UsageError("there is no question", "Type one.")
+        check_length(question)
         if mode not in MODE_NAMES:
             raise UsageError(f"there is no mode {mode!r:.40}", f"Modes: {', '.join(MODE_NAMES)}.")
         libraries, ticked = self._chosen(values)

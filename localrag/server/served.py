@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from localrag.errors import LocalragError, NotFoundError, StorageError
+from localrag.errors import LocalragError, NotFoundError, StorageError, UsageError
 from localrag.security import audit
 from localrag.worker.engine import call_of
 
@@ -25,10 +25,15 @@ if TYPE_CHECKING:
 
 # Apart from asyncio's own few threads, so that calls which wait for their turn in the worker hold up nothing else.
 _calls = ThreadPoolExecutor(64, "localrag-call")
-_BATCH = 32  # texts
+_BATCH = 16  # texts; a search waits for one batch
 _MAX_AHEAD = 4000  # values of a stream that wait for a slow client
 MAX_QUESTION = 4000  # characters
 MAX_PAGE = 1_000_000_000
+
+
+def check_length(question: str) -> None:
+    if len(question) > MAX_QUESTION:
+        raise UsageError(f"a question has at most {MAX_QUESTION:,} characters", "Ask a shorter one.")
 
 
 def hint_for_programs(error: LocalragError, listing: str) -> str:

@@ -94,7 +94,7 @@ def test_one_of_several_libraries_is_asked(tmp_path: Path) -> None:
     [
         ({"question": " "}, 400), ({"question": "x", "mode": "nonsense"}, 400), ({"question": "x", "library": "other"}, 404),
         ({"question": "x", "tick": "other/a.pdf"}, 404), ({"question": "x", "session": "../../etc/passwd"}, 404),
-        ({"question": "[oops", "mode": "extract"}, 400), ({"question": "x", "library": []}, 400),
+        ({"question": "x" * 4001}, 400), ({"question": "[oops", "mode": "extract"}, 400), ({"question": "x", "library": []}, 400),
         ({"question": "What does @nosuch.pdf say?"}, 400),
     ],
 )  # fmt: skip

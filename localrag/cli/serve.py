@@ -41,7 +41,7 @@ _CODE_SECONDS = 600
 @click.command("serve")
 @options.library_option
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help=f"Listen at this port of 127.0.0.1.  "
-              f"[default: {listening.PORT}, or the next that is free]")  # fmt: skip
+              f"[default: {listening.PORT}, or the next that is free; with --token-file no other]")  # fmt: skip
 @click.option("--socket", "path", type=options.FILE, metavar="PATH", help="Listen at a Unix socket instead, which only "
               "you can open.")  # fmt: skip
 @click.option("--token-file", type=options.FILE, metavar="FILE", help="Keep the token in FILE, which is made if it is "

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import events, policy, protocol
-from localrag.errors import LocalragError
+from localrag.errors import LocalragError, UsageError
 from localrag.events import Answered, Event, Replaced
 from localrag.llm import calibration
 from localrag.llm.loading import generator_name
@@ -109,7 +109,10 @@ class Asking(events.Asking):
         self._here: events.Asking | None = None
         options = {name: getattr(settings, name) for name in _OF_A_QUESTION}
         question["options"] = {name: "" if value is None else value for name, value in options.items()}  # "" unsets
-        self._send(calls.Begin(1, "ask", calls.call_of("ask").write((), question)[0]))
+        try:
+            self._send(calls.Begin(1, "ask", calls.call_of("ask").write((), question)[0]))
+        except UsageError:  # it cannot be sent
+            connection.close()
 
     def stop(self) -> None:
         super().stop()
@@ -119,10 +122,7 @@ class Asking(events.Asking):
 
     def _send(self, request: calls.Request) -> None:
         with suppress(OSError):  # reading fails too
-            try:
-                self._connection.sendall(protocol.encode(request))
-            except protocol.TooLong:
-                self._connection.shutdown(socket.SHUT_RDWR)
+            self._connection.sendall(protocol.encode(request))
 
     def _all(self) -> Iterator[Event]:
         begun = False

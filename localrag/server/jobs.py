@@ -13,10 +13,12 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from localrag import events
 from localrag.answer.progress import Progress, Step
+from localrag.answer.review.playbook import to_yaml
 from localrag.answer.survey.survey_table import Results
 from localrag.errors import Cancelled, LocalragError, internal
 from localrag.security.terminal import counted
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 
 GRACE = 30.0  # seconds without a page that follows
 SAVE_EVERY = 2.0  # seconds between two saves of an answer that is being written
-_MAX_KEPT = 50  # jobs; the oldest that have ended go first
+_MAX_KEPT = 50  # jobs; of those that have ended the oldest go first, answers (which are saved) before reviews
+_MAX_NAMED = 3  # documents of a review
 
 
 class Job:
@@ -44,6 +47,7 @@ class Job:
         self.notes: list[str] = []
         self.error: LocalragError | None = None
         self.ended = False
+        self.began = datetime.now(UTC)
         self.stopped = threading.Event()
         self.changes = 0
         self._news = asyncio.Event()
@@ -185,11 +189,23 @@ class Asked(Job):
 class Reviewing(Job):
     """A review; `findings` in the order in which they came, of which one is replaced when it is decided on."""
 
-    def __init__(self, served: Served, playbook: Playbook, yaml: str, libraries: tuple[str, ...], only: Filter) -> None:
+    def __init__(
+        self, served: Served, named: str, playbook: Playbook, libraries: tuple[str, ...], only: Filter
+    ) -> None:
         super().__init__(libraries)
-        self.playbook, self.yaml, self.only = playbook, yaml, only
+        self.named, self.playbook, self.yaml, self.only = named, playbook, to_yaml(playbook), only
         self.findings: list[Finding] = []
+        several = len(libraries) > 1
+        names = [": ".join(one) if several else one[1] for one in only.these]
+        more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+        self.of = ", ".join(names[:_MAX_NAMED] or libraries) + more
         self._served = served
+
+    @property
+    def state(self) -> str:
+        """How far it is: "under way", "done", "stopped" or "failed"."""
+        ended = "failed" if self.error is not None else "stopped" if self.stopped.is_set() else "done"
+        return ended if self.ended else "under way"
 
     async def work(self) -> None:
         self.step = Step("Looking …")
@@ -216,11 +232,16 @@ class Jobs:
 
     def add(self, job: Job) -> None:
         self._jobs[job.id] = job
-        for old in [one for one in self._jobs.values() if one.ended][: max(0, len(self._jobs) - _MAX_KEPT)]:
+        ended = sorted((one for one in self._jobs.values() if one.ended), key=lambda one: isinstance(one, Reviewing))
+        for old in ended[: max(0, len(self._jobs) - _MAX_KEPT)]:
             del self._jobs[old.id]
 
     def get(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
+
+    def reviews(self) -> list[Reviewing]:
+        """Return the reviews, the newest first."""
+        return [one for one in reversed(self._jobs.values()) if isinstance(one, Reviewing)]
 
     def of(self, session_id: str) -> Asked | None:
         """Return the question of a conversation that is being answered."""

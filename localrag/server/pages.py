@@ -203,7 +203,9 @@ class Pages:
             seen = {one.id for one in listed}
             kept = [one for one in await asyncio.to_thread(self._store.all) if one.id in seen]
             hits = (await asyncio.to_thread(Searched(kept).find, words))[:_MAX_HITS]
-        return HTMLResponse(render("conversations.html", listed=listed, hits=hits, find=words))
+        return HTMLResponse(
+            render("conversations.html", listed=listed, hits=hits, find=words, reviews=self._jobs.reviews())
+        )
 
     async def change(self, request: Request) -> Response:
         """Rename a conversation, or begin a copy of it."""
@@ -309,7 +311,8 @@ class Pages:
 
     def _job(self, request: Request) -> Any:
         if (job := self._jobs.get(request.path_params["job"])) is None:
-            raise NotFoundError("this answer or review is over", "Open the conversation again.")
+            hint = "Open the conversation again. A review that is begun again goes on from what was found."
+            raise NotFoundError("this answer or review is over", hint)
         return job
 
     # --- sources --------------------------------------------------------------------------------------------
@@ -383,8 +386,7 @@ class Pages:
             raise NotFoundError(f"there is no playbook {named!r:.60}", f"Playbooks: {', '.join(playbook.names())}.")
         libraries, ticked = self._chosen(values)
         await asyncio.to_thread(self._served.record, name_of(request), "review", libraries)
-        loaded = playbook.load(named)
-        job = Reviewing(self._served, loaded, playbook.to_yaml(loaded), libraries, replace(EVERYTHING, these=ticked))
+        job = Reviewing(self._served, named, playbook.load(named), libraries, replace(EVERYTHING, these=ticked))
         self._jobs.add(job)
         job.start(self._turns, client_of(request))
         return RedirectResponse(f"/review/{job.id}", 303)

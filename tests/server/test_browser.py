@@ -305,7 +305,10 @@ def test_conversations_are_found_and_resumed(visit: Visit) -> None:
 
 def test_documents_are_ticked_and_found(visit: Visit) -> None:
     page = visit.page
+    page.fill("#find", "zebra")
+    expect(page.get_by_text("No document matches.", exact=True).first).to_be_visible()
     page.fill("#find", "lease")
+    expect(page.locator("#no-hit")).to_be_hidden()
     assert page.locator("[data-leaf]:visible").count() == 1
     page.check("[name=tick]:visible")
     page.fill("#find", "")
@@ -353,6 +356,8 @@ def test_a_review_fills_its_grid_and_is_decided_on(visit: Visit) -> None:
     page.click("text=Review >> nth=-1")
     expect(page.locator("#grid tr")).to_have_count(2)
     expect(page.locator("#grid")).to_contain_text("≠ deviates not as expected")
+    expect(page.get_by_text("Review again")).to_be_visible()
+    assert max(page.evaluate("[...document.querySelectorAll('#grid td')].map(each => each.offsetHeight)")) < 150
     page.click("#grid a >> nth=0")
     expect(page.locator("#source")).to_contain_text("30 days is more than 2 weeks")
     page.fill("#comment", "Ask Anna")
@@ -425,6 +430,14 @@ def test_it_fits_each_width(chromium: Browser, address: str, size: tuple[int, in
         expect(page.locator("#library")).to_be_visible()
         page.keyboard.press("Escape")
         expect(page.locator("#library")).to_be_hidden()
+        page.click("[data-toggle=library] >> nth=0")
+        page.click("#library .close")
+        expect(page.locator("#library")).to_be_hidden()
+        visit.to("/conversations")
+        assert (
+            page.evaluate("Math.min(...[...document.querySelectorAll('.list .row > a')].map(each => each.offsetWidth))")
+            > 200
+        )
     visit.context.close()
     assert visit.wrong == []
 

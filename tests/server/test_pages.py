@@ -316,6 +316,13 @@ def test_a_review_is_a_grid_and_its_findings_are_decided_on(browser: Browser) ->
     assert "rejected" in decided.text and "&lt;b&gt;no" in decided.text and harmless(decided.text)
     assert browser.world.decided[-1][3:] == ("rejected", "<b>no</b>")
     assert browser.get(f"{path}?source=99").status_code == 200
+    listed = browser.get("/conversations").text
+    assert f'href="{path}"' in listed and "done · contracts" in listed
+    assert "Library: contracts." in decided.text and "Review again" in decided.text and "medium" in finding.text
+    again = browser.post(
+        "/review", data={"playbook": "nda", "library": "contracts", "tick": "contracts/contracts/msa.pdf"}
+    )
+    assert "Document: contracts/msa.pdf." in again.text and again.url.path != path
     assert browser.post("/review", data={"playbook": "/etc/passwd", "library": "contracts"}).status_code == 404
     assert browser.post(path, data={"finding": "0", "verdict": "maybe"}).status_code == 400
 

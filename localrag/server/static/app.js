@@ -34,6 +34,11 @@
   const go = (how, to) => { history[how](null, "", to); here = address(); };
   addEventListener("popstate", () => { if (address() !== here) location.reload(); });
 
+  const drawer = (yes) => {
+    body.classList.toggle("library-open", yes);
+    one("[data-toggle][aria-expanded]")?.setAttribute("aria-expanded", yes);
+  };
+
   // --- answers under way ---
   const atEnd = () => turns && turns.scrollHeight - turns.scrollTop - turns.clientHeight < 80;
   const follow = (was) => { if (was) turns.scrollTop = turns.scrollHeight; };
@@ -115,6 +120,7 @@
     if (body.classList.contains("busy")) return say("The answer is still coming. Esc stops it.");
     if (one("[name=library][type=checkbox]", form) && !one("[name=library]:checked", form)) return fail("No library is ticked. Tick one below the question.");
     body.classList.add("busy");
+    drawer(false);
     const data = new URLSearchParams(new FormData(form));
     let answer;
     try { answer = await fetch("/ask", { method: "POST", headers: json, body: data }); } catch { answer = null; }
@@ -183,7 +189,7 @@
     all('[aria-current="true"]', main).forEach((each) => each.removeAttribute("aria-current"));
     if (main.contains(link)) link.setAttribute("aria-current", "true");
     if (!source.contains(link)) came = link;
-    body.classList.remove("library-open");
+    drawer(false);
     return panel(link.href, focus).then(() => { if (focus) source.focus({ preventScroll: true }); });
   };
   const close = () => {
@@ -228,6 +234,8 @@
       const text = leaf.dataset.leaf + (one("[name=tick]", leaf)?.checked ? " ticked" : "");
       leaf.hidden = !words.every((word) => text.includes(word));
     }
+    one("#no-hit").hidden = !!one("[data-leaf]:not([hidden])") || !words.length;
+    if (!one("#no-hit").hidden) say("No document matches.");
     for (const folder of all("[data-folder]").reverse()) folder.hidden = !one("[data-leaf]:not([hidden])", folder);
   };
   count();
@@ -251,7 +259,7 @@
     else if (at.matches("[data-close]")) { event.preventDefault(); close(); }
     else if (at.matches("[data-copy]")) copy(at);
     else if (at.matches("[data-untick]")) { ticks().forEach((each) => { each.checked = false; }); count(); }
-    else if (at.matches("[data-toggle]")) at.setAttribute("aria-expanded", body.classList.toggle("library-open"));
+    else if (at.matches("[data-toggle]")) drawer(!body.classList.contains("library-open"));
   });
   const keys = {
     "/": () => field?.focus(), n: () => step(1), p: () => step(-1),
@@ -265,7 +273,7 @@
     if (event.key === "Escape") {
       const stopping = one(".stop");
       if (stopping) stop(stopping);
-      else if (body.classList.contains("library-open")) body.classList.remove("library-open");
+      else if (body.classList.contains("library-open")) drawer(false);
       else if (source && !source.hidden) close();
     } else if (event.target === field && event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();

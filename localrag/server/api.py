@@ -11,12 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from localrag.errors import NotFoundError
 from localrag.events import Answered, Event
 from localrag.server import exchange
 from localrag.server.exchange import AnswerOptions, Narrowing, json_response, page_link, to_json
 from localrag.server.guard import client_of
-from localrag.server.served import MAX_PAGE
 from localrag.server.turns import FairQueue, Waiting, answer_events
 from localrag.types import Turn
 
@@ -84,8 +82,6 @@ class _Api:
     async def page(self, request: Request) -> Response:
         (library,) = self._served.check((request.path_params["library"],))
         document, number = request.path_params["document"], request.path_params.get("page")
-        if number is not None and number > MAX_PAGE:
-            raise NotFoundError(f"there is no page {str(number)[:20]}", "GET /api/documents lists how many there are.")
         await exchange.record(self._served, request, "page", (library,))
         opened = await exchange.while_there(request, self._served.call("page", library, document, number, exact=True))
         page = opened.page

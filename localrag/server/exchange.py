@@ -151,7 +151,7 @@ async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
     finally:
         watching.cancel()
         working.cancel()
-        await asyncio.wait({working, watching})  # what the work uses is free only then
+        await asyncio.gather(working, watching, return_exceptions=True)  # what the work uses is free only then
 
 
 async def _gone(request: Request) -> None:

@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from localrag import protocol
-from localrag.errors import LocalragError, NotFoundError
+from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.security import offline, sandbox
 from localrag.security.encryption import unlocked
 from localrag.store import names
@@ -75,6 +75,10 @@ class RemoteEngine:
         def method(*args: Any, **kwargs: Any) -> Any:
             call = calls.call_of(name)
             arguments, stop = call.write(args, kwargs)
+            try:
+                protocol.decode(protocol.encode(calls.Begin(1 << 62, name, arguments)), calls.Begin)
+            except ValueError as error:  # a worker would be ended by it, and other answers with it
+                raise UsageError(f"the request cannot be sent ({error})", "Ask for less at once.") from None
             values = self._values(call, arguments, stop)
             return values if call.streams else next(values)
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Protocol, get_args, get_origin, get_type_hints
 
 from localrag import protocol
-from localrag.errors import UsageError
 from localrag.events import Event, Failure, IngestProgress, IngestReport, Reviewed, ReviewEnded, Warmed
 from localrag.ingest.source_files import FileState, PageImage
 from localrag.protocol import Message
@@ -249,10 +248,7 @@ class Call:
     stoppable: bool
 
     def write(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], bool] | None]:
-        """Return the arguments of a call as they travel, and its `stop`.
-
-        Raises TypeError for wrong arguments, and UsageError for what no message can carry, such as a number of 70 bits.
-        """
+        """Return the arguments of a call as they travel, and its `stop`. Raises TypeError for wrong arguments."""
         arguments = self.signature.bind(None, *args, **kwargs).arguments
         stop = arguments.pop("stop", None)
         del arguments["self"]
@@ -261,10 +257,6 @@ class Call:
             self.read(plain)
         except protocol.Malformed as error:
             raise TypeError(f"{self.name}: {error}") from error
-        try:
-            protocol.decode(protocol.encode(Begin(1 << 62, self.name, plain)), Begin)
-        except ValueError as error:
-            raise UsageError(f"the request cannot be sent ({error})", "Ask for less at once.") from None
         return plain, stop
 
     def read(self, plain: dict[str, Any]) -> dict[str, Any]:

@@ -84,8 +84,9 @@ def test_a_number_that_no_message_holds_costs_no_other_answer(engine: Any, numbe
 
 
 def test_a_rest_ends_a_worker_that_does_nothing_and_the_next_call_starts_another(engine: Any) -> None:
-    asking = ask(engine, "pid")
-    first = int(next(asking).text)
+    asking = ask(engine, "forever")
+    next(asking)
+    first = pid_of(engine)
     engine.rest()
     assert not gone(first, 0.5), "an answer is in progress"
     asking.close()

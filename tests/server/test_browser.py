@@ -360,6 +360,10 @@ def test_a_review_fills_its_grid_and_is_decided_on(visit: Visit) -> None:
     assert max(page.evaluate("[...document.querySelectorAll('#grid td')].map(each => each.offsetHeight)")) < 150
     page.click("#grid a >> nth=0")
     expect(page.locator("#source")).to_contain_text("30 days is more than 2 weeks")
+    page.fill("#comment", "Ask Bob")
+    page.press("#comment", "Enter")  # keeps it, and decides nothing
+    expect(page.locator("#comment")).to_have_value("Ask Bob")
+    expect(page.locator("#grid tr >> nth=0")).not_to_contain_text("accepted")
     page.fill("#comment", "Ask Anna")
     page.click("text=Reject")
     expect(page.locator("#grid")).to_contain_text("rejected")

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
 
-from localrag.answer import context, intent, prompts, shortening
+from localrag.answer import context, intent, prompts, repetition, shortening
 from localrag.answer.stages import Draft, Prompt, Query, Route
 from localrag.errors import ModelError
 from localrag.events import Answered, Event, Notice
@@ -147,8 +147,8 @@ def _write(query: Query, prompt: Prompt, model: Model, settings: Settings) -> Ge
     """Have the answer written, after reasoning where the settings ask for it."""
     if settings.think == "on" and not model.thinks:
         yield Notice(f"The model {model.model} has no thinking mode that localrag knows, so it answers at once.")
-    written = model.generate(
-        prompt.messages, max_tokens=settings.answer_tokens, temperature=settings.temperature, seed=settings.seed,
+    written = repetition.written(
+        model, prompt.messages, max_tokens=settings.answer_tokens, temperature=settings.temperature, seed=settings.seed,
         stop=query.stop, cache=prompt.cache, think=_think_tokens(query, model, settings),
     )  # fmt: skip
     return (yield from _passed_on(written, Completed))

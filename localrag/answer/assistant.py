@@ -196,7 +196,7 @@ class Assistant:
         """Count, find or list by code, without a model."""
         from localrag.answer.exact import parsing, search
 
-        task = parsing.parse(query.text)
+        task = parsing.parse(query.text, query.only.documents)
         if task is None:
             raise UsageError("this question cannot be answered exactly by code", "Ask it in another mode.")
         done = search.run(task, query.documents, query.only, query.stop)

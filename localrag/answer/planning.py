@@ -82,7 +82,7 @@ def route(query: Query, resources: Resources) -> Route:
     """
     from localrag.answer.exact import parsing, search
 
-    task = parsing.parse(query.text)
+    task = parsing.parse(query.text, query.only.documents)
     exact = task is not None and (query.mode == "exact" or search.applicable(task, query.documents))
     signals = Signals(
         documents=len(query.documents), tokens=sum(tokens(query, document) for _, document in query.documents),

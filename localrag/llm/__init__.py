@@ -20,7 +20,7 @@ class Completed:
 
     text: str
     usage: Usage
-    ended: Literal["end", "length", "stopped"]
+    ended: Literal["end", "length", "stopped", "repeated"]
     prompt_seconds: float = 0.0
     reasoning: str = ""
 

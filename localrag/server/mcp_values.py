@@ -15,7 +15,7 @@ from msgspec import Meta
 from localrag.answer import prompt_injection
 from localrag.answer.verify import annotations as remarks
 from localrag.search import filters
-from localrag.security.terminal import one_line, visible
+from localrag.security.terminal import counted, one_line, visible
 from localrag.server.served import MAX_PAGE, MAX_QUESTION
 from localrag.types import Answer, Citation, Document, Filter, Passage, source
 
@@ -337,10 +337,9 @@ def text_of(result: Result) -> str:
             lines += _quoted(result.library, result.document, f"page {result.page}" * bool(result.page), result.text)
             lines.append(f"Characters {result.start} to {result.end} of {result.characters}.")
         case Documents():
-            lines += [
-                f"> {one_line(source(f'{one.library}: {one.document}', f'{one.pages} pages' * bool(one.pages)))}"
-                for one in result.documents
-            ]
+            for one in result.documents:
+                pages = counted(one.pages, "page") if one.pages else ""
+                lines.append(f"> {one_line(source(f'{one.library}: {one.document}', pages))}")
             lines.append(f"{len(result.documents)} of {result.total} documents.")
         case Compared():
             lines += ["", one_line(result.summary)]

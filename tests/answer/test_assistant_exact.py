@@ -44,6 +44,17 @@ def test_it_keeps_to_the_documents_that_were_chosen(assistant: Assistant, librar
     assert answer.answer == "“notice” occurs 1 time in b.pdf (p. 2)." and [c.page for c in answer.citations] == [2]
 
 
+@pytest.mark.parametrize(
+    "question", ['lease.txt How often does "notice" occur?', 'How often does "notice" occur? lease.txt']
+)
+def test_a_document_that_narrows_may_stand_beside_the_question(
+    assistant: Assistant, library: Library, question: str
+) -> None:
+    _, answer = ask(assistant, question, "papers", documents=Filter(documents=("lease.txt",)))
+    assert answer.plan.kind == "exact" and answer.answer == "“notice” occurs 2 times in lease.txt."
+    assert answer.question == question
+
+
 def test_it_is_stopped_with_what_there_is(assistant: Assistant, library: Library) -> None:
     polled: list[int] = []
 

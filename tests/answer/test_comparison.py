@@ -324,7 +324,9 @@ def test_the_rows_are_shown_as_those_of_a_survey(
     assert results.columns[:3] == ("side", "document", "answer") and len(results.lines) == 2
     print_answer(answer)
     shown = capsys.readouterr().out
-    models.generator.script = [("", f"The notice period is 60 days.\n\n{'The notice period is 60 days. ' * 9}")]
+    models.generator.script = [
+        ("", f"The notice period is 60 days.\n\n{'The notice period is 60 days. It is 60 days. ' * 9}")
+    ]
     _, answer = ask(assistant, BOTH, "pair")
     assert not survey_table.has_table(answer) and answer.answer.count("\n\n") == 2
     assert "Calder lease.txt" in shown and "It is 90 days." in shown and shown.count("[2]") == 2

@@ -244,6 +244,13 @@ def test_an_answer_says_so_and_its_quotes_stand_in_the_stored_text(
     assistant.close()
 
 
+def test_the_caption_of_a_picture_beside_the_document_is_none() -> None:
+    caption = "![A question, its answer and citation, and the page with the quoted words]"
+    assert prompt_injection.find(f"{caption}(pictures/answer.svg)") == []
+    for target in ("https://example.com/a.png", "pictures/a.png?secret"):
+        assert prompt_injection.find(f"{caption}({target})")
+
+
 @pytest.mark.usefixtures("models")
 def test_a_survey_says_so_too(shelf: Callable[..., object], settings: Settings) -> None:
     shelf("office", {"lease.txt": f"{ORDER}\n\n{RENT}", "other.txt": RENT})

@@ -312,7 +312,7 @@ def test_documents_are_ticked_and_found(visit: Visit) -> None:
     assert page.locator("[data-leaf]:visible").count() == 1
     page.check("[name=tick]:visible")
     page.fill("#find", "")
-    expect(page.locator("#ticks")).to_have_text("only 1 of 4 are asked")
+    expect(page.locator("#ticks")).to_have_text("only 1 of 4 is asked")
     visit.ask("How much notice?")
     page.reload()
     assert page.locator("[name=tick]:checked").count() == 1  # it is kept with the conversation

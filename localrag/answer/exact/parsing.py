@@ -7,7 +7,7 @@ term only if the question says so ("the word notice"). "How often does fever occ
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,13 +94,21 @@ _COUNT, _COUNT_IN, _FIND, _HOLDING, _IDENTIFIED, _COUNT_FILES, _LIST_FILES, _LIS
 )  # fmt: skip
 
 
-def parse(question: str) -> Task | None:
-    """Return the task that a question plainly asks for, or None."""
+def parse(question: str, documents: Sequence[str] = ()) -> Task | None:
+    """Return the task that a question plainly asks for, or None; `documents` narrow it, and may stand beside it."""
     text = " ".join(question.split())
     if not text or len(text) > _MAX_QUESTION:
         return None
     text = _POLITE.sub("", text)
-    return _term(text) or _identifier(text) or _documents(text) or _comments(text)
+    names = "|".join(map(re.escape, documents))
+    bare = re.sub(rf"^(?:“?(?:{names})”?[,:]? )+|(?<=[?.!])(?: “?(?:{names})”?)+$", "", text) if names else text
+    return (
+        (parse(bare) if bare != text else None)
+        or _term(text)
+        or _identifier(text)
+        or _documents(text)
+        or _comments(text)
+    )
 
 
 def document_name(words: str | None, *, sure: bool = False) -> str | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from localrag.answer import context
 from localrag.answer.exact.parsing import CommentSearch, DocumentList, IdentifierSearch, Task, TermSearch, document_name
+from localrag.answer.verify.annotations import laid_out
 from localrag.answer.verify.locate import comments
 from localrag.errors import NotFoundError
 from localrag.quantities import lazy_re, plural
@@ -209,7 +210,7 @@ class _Search:
             lines.append(f"{plural(len(self.citations), 'place')} of {total:,} are cited.")
         if self.stopped:
             lines.append("It was stopped, so there may be more.")
-        return ExactAnswer("\n".join(lines), total > 0, tuple(self.citations), tuple(rows), self.stopped)
+        return ExactAnswer(laid_out(lines), total > 0, tuple(self.citations), tuple(rows), self.stopped)
 
 
 def _pages(pages: Counter[str]) -> str:
@@ -244,7 +245,7 @@ def _without_answer(task: TermSearch, search: _Search) -> ExactAnswer:
     rows: list[Row] = [{"library": name, "document": document.path} for name, document in lacking]
     line = f"“{task.term}” does not occur in {len(rows):,} of {search.scope()}{':' if rows else '.'}"
     shown = [f"- {row['document']}" for row in rows[:_MAX_LINES]]
-    return ExactAnswer("\n".join([line, *shown, *more(rows)]), bool(rows), (), tuple(rows))
+    return ExactAnswer(laid_out([line, *shown, *more(rows)]), bool(rows), (), tuple(rows))
 
 
 def _identifier_answer(task: IdentifierSearch, search: _Search) -> ExactAnswer:
@@ -345,7 +346,7 @@ def listing(task: DocumentList, documents: Pairs) -> ExactAnswer:
             lines.insert(1, f"{plural(ties, 'more document')} {same}")
     if task.kind == "list":
         lines += [f"- {row['document']}{_facts(row)}" for row in rows[:_MAX_LINES]] + more(rows)
-    return ExactAnswer("\n".join(lines), bool(rows), (), tuple(rows))
+    return ExactAnswer(laid_out(lines), bool(rows), (), tuple(rows))
 
 
 def more(rows: Sequence[Row]) -> list[str]:
@@ -455,7 +456,7 @@ def _comments(task: CommentSearch, chosen: Pairs, only: Filter, stop: Callable[[
     if others and not rows:
         lines.append(f"There are comments by {', '.join(sorted(others)[:_MAX_LINES])}.")
     lines += ["Which side an author is on is not in the comments."] * bool(task.side and rows)
-    return ExactAnswer("\n".join(lines), bool(rows), tuple(cited), tuple(rows), stopped)
+    return ExactAnswer(laid_out(lines), bool(rows), tuple(cited), tuple(rows), stopped)
 
 
 def _comment_line(row: Row) -> str:

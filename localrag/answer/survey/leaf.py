@@ -43,6 +43,7 @@ _SHOWING = 2  # content words that show something
 _WORDS = prompts.WORDS["survey"]
 (_NEGATED,) = phrases("localrag.answer", "review", "negated")
 _PASSED, _LIMITED, _FORBIDS = phrases("localrag.answer", "leaf", "passed", "limited", "forbids")
+_ASKS = re.compile(r"(?:who|whom|whose|what|which|when|where|why|how)\b", re.I)  # for which "true" is no answer
 _MAX_PASSED = 5  # words between a negation and what it denies
 _STRING = r"""
 string ::= "\"" char{0,300} "\""
@@ -106,6 +107,7 @@ class Leaf:
     unstated: tuple[str, ...] = ()  # fields that the model filled with words that are not in the text
     cut: bool = False  # lines are missing, because the token limit ended them
     withheld: bool = False  # by strict mode, because it is not supported throughout
+    unsure: bool = False  # the model answered, and no words of the document support it
 
     def to_row(self) -> dict[str, Any]:
         at = self.citation
@@ -128,6 +130,8 @@ class Leaf:
         """Why there is no answer, or no quote with it; empty where there are both."""
         if self.found:
             return "" if self.citation else "the words that support it were not found"
+        if self.unsure:
+            return "unsure: the words that support it were not found"
         if self.withheld:
             return "withheld in strict mode, because no text supports it throughout"
         if self.dropped:
@@ -352,6 +356,9 @@ def _checked(question: LeafQuestion, nothing: Leaf, passages: Sequence[Passage],
     if question.required and not _beside(question.required, citation, passages):
         citation = next((at for name in question.required if (at := located(name, passages, sentence=True))), None)
     citation = citation or supported(answer, question.text, passages)
+    bare = bool(_ASKS.match(question.text)) and " " not in first and read("yes/no", first) is not None
+    if question.kind != "existence" and (citation is None or bare):
+        return replace(nothing, unsure=True)  # a yes was weighed before; a value has only its words
     if question.kind == "existence" and (not answer or (judged is not None and first == answer.rstrip("."))):
         answer = "yes"  # whatever word for it the model has
     return replace(nothing, found=True, answer=answer, citation=citation, dropped=dropped)

@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from localrag.answer import checking, prompts
+from localrag.answer import checking, prompts, repetition
 from localrag.answer.context import Unit
 from localrag.answer.stages import Query
 from localrag.answer.survey import sections
@@ -188,7 +188,7 @@ def _write(
 ) -> Generator[Event, None, str | None]:
     """Pass on the model's words behind `lead`; return None where it was stopped."""
     done = Completed("", Usage(), "stopped")
-    for event in work.model.generate(messages, max_tokens=limit, stop=work.query.stop, cache=cache):
+    for event in repetition.written(work.model, messages, max_tokens=limit, stop=work.query.stop, cache=cache):
         if isinstance(event, Completed):
             done = event
             continue

@@ -18,6 +18,7 @@ from localrag.answer.survey import leaf, summary
 from localrag.answer.survey.leaf import Leaf, Material
 from localrag.answer.survey.leaf_question import LeafQuestion, leaf_question
 from localrag.answer.values import Measured, measure
+from localrag.answer.verify.annotations import laid_out
 from localrag.answer.verify.locate import locate
 from localrag.events import Event, Surveyed
 from localrag.llm import Generator as Model
@@ -241,7 +242,8 @@ def join(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joi
     if question.test is not None or question.order:
         return _measured(question, leaves, considered)
     yes = [leaf for leaf in leaves if leaf.found]
-    no = [leaf for leaf in leaves if not leaf.found and not leaf.withheld]
+    no = [leaf for leaf in leaves if not (leaf.found or leaf.withheld or leaf.unsure)]
+    unsure = [leaf for leaf in leaves if leaf.unsure]
     citations = _numbered(yes)
     if not leaves and considered:
         return Joined(_progress(leaves, considered).strip(), False, (), ())
@@ -252,8 +254,9 @@ def join(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joi
     else:
         lines += [_line(leaf, citations) for leaf in yes]
         lines += [f"Nothing found in: {_names(no)}."] if no else []
+    lines += [f"Unsure, since no words support the answer: {_names(unsure)}."] if unsure else []
     found = bool(no if question.negated else yes)
-    return Joined("\n".join(lines), found, tuple(citations.values()), tuple(leaves))
+    return Joined(laid_out(lines), found, tuple(citations.values()), tuple(leaves))
 
 
 def _head(question: LeafQuestion, count: int, asked: int) -> str:
@@ -324,4 +327,4 @@ def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -
         if question.order
         else list(leaves)
     )
-    return Joined("\n".join(lines), bool(passing), tuple(citations.values()), tuple(table))
+    return Joined(laid_out(lines), bool(passing), tuple(citations.values()), tuple(table))

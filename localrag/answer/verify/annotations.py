@@ -46,6 +46,11 @@ def _even(sentence: str) -> str:
     return re.sub(r" (?=[.!?。！？]$)", "", " ".join(without_markers(sentence).split()))
 
 
+def laid_out(lines: Sequence[str]) -> str:
+    """Join lines; what follows a list begins a paragraph, so that it is not read as part of the last item."""
+    return re.sub(r"(?m)(^- .*\n)(?!- |\n)", r"\1\n", "\n".join(lines))
+
+
 def warnings(unsupported: Sequence[str], flags: Sequence[Flag], confidence: float | None = None) -> list[str]:
     """Return the lines below an answer that explain its marks, those of one reason together.
 
@@ -60,8 +65,14 @@ def warnings(unsupported: Sequence[str], flags: Sequence[Flag], confidence: floa
     found = [f"{MARK} {', '.join(dict.fromkeys(words))}: {reason}." for reason, words in lines.items()]
     found += [f"{MARK} The answer is in {flag.text}; {flag.reason}." for flag in flags if flag.kind == "language"]
     if confidence is not None and confidence < MIN_CONFIDENCE:
-        found.append(f"{MARK} The text may not answer this at all (likelihood {confidence:.2f} that it does).")
+        found.append(f"{MARK} {_doubtful(confidence).capitalize()}.")
     return [*found, *(f"{MARK} No source for: “{sentence}”" for sentence in dict.fromkeys(unsupported))]
+
+
+def _doubtful(confidence: float) -> str:
+    if confidence < 0.5:
+        return f"the text may not answer this at all (likelihood {confidence:.2f} that it does)"
+    return f"likelihood that the text answers this: {confidence:.2f}"
 
 
 def doubts(answer: Answer) -> list[str]:
@@ -74,16 +85,16 @@ def doubts(answer: Answer) -> list[str]:
     if answer.citations_dropped:
         found.append("it quotes words that are not in the documents")
     if answer.found and answer.confidence is not None and answer.confidence < MIN_CONFIDENCE:
-        found.append(f"the text may not answer this at all (likelihood {answer.confidence:.2f} that it does)")
+        found.append(_doubtful(answer.confidence))
     return found
 
 
 def limits(answer: Answer) -> list[str]:
     """Return what a reader must know before relying on an answer, a line each."""
     lines = [f"Withheld in strict mode: {answer.withheld}."] if answer.withheld else []
-    if answer.stopped and (answer.found or not answer.withheld):
-        lines.append("This answer is not complete: it was stopped or reached its maximum length.")
-    elif not answer.withheld and not answer.found and "do not say" not in answer.answer:
+    if answer.stopped and (answer.found or not (answer.withheld or answer.answer.startswith("Stopped before"))):
+        lines.append("This answer is not complete: it was stopped, repeated itself or reached its maximum length.")
+    elif not (answer.stopped or answer.withheld or answer.found) and "do not say" not in answer.answer:
         lines.append("The documents do not say.")
     if dropped := answer.citations_dropped:
         lines.append(f"{dropped} quote{'s' * (dropped > 1)} left out: the words are not in the documents.")

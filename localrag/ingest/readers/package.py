@@ -169,7 +169,8 @@ def iso_date(text: str) -> str:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         return ""
-    if moment.year < 1980:  # 1601 and 1970 are the zeros of clocks
+    # 1601 and 1970 are the zeros of clocks; the last is the date of the template of python-docx.
+    if moment.year < 1980 or text.startswith("2013-12-23T23:15:00"):
         return ""
     return moment.date().isoformat() if len(text.strip()) <= 10 else moment.isoformat(timespec="seconds")
 

@@ -34,6 +34,8 @@ _MAX_ANNOTATIONS = 20_000
 _MAX_FIELDS = 5_000
 _MAX_LENGTH = 4_000  # characters of one comment or field
 _INDEX = re.compile(r"\[\d+\]$")
+# The date that reportlab gives documents that are to be the same each time.
+_UNSET = re.compile("D:20000101000000")
 _DATE = re.compile(r"(?:D:)?\s*(\d{4})(\d\d)?(\d\d)?")
 
 Quads = list[tuple[float, float, float, float]]  # left, bottom, right, top of each marked line, in PDF coordinates
@@ -210,7 +212,7 @@ def _signature(value: Any) -> str:
 def iso_date(text: str) -> str:
     """Return the day of a PDF date ("D:20240302101500+01'00'") in ISO 8601, or its year; empty where it is none."""
     match = _DATE.match(text.strip())
-    if match is None or not "1900" <= match[1] <= "2100":
+    if match is None or not "1900" <= match[1] <= "2100" or _UNSET.match(text.strip()):
         return ""
     with contextlib.suppress(ValueError):
         return datetime.date(int(match[1]), int(match[2] or 0), int(match[3] or 0)).isoformat()

@@ -220,7 +220,7 @@
   const count = () => {
     const boxes = ticks(), ticked = boxes.filter((each) => each.checked).length, words = one("#ticks");
     if (!words) return;
-    words.textContent = ticked ? `only ${ticked} of ${boxes.length} are asked` : "tick documents to ask only them";
+    words.textContent = ticked ? `only ${ticked} of ${boxes.length} ${ticked === 1 ? "is" : "are"} asked` : "tick documents to ask only them";
     one("[data-untick]").hidden = !ticked;
     for (const box of all("[data-all]")) {
       const below = all("[name=tick]", box.closest("li")), some = below.filter((each) => each.checked).length;

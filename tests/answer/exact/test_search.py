@@ -184,10 +184,16 @@ def test_a_name_is_looked_up_in_paths_and_titles_before_first_lines(shelf: Shelf
     assert called("handbook") == ["d.txt"] and called("Tess lease") == ["b.txt"] and called("English") == []
 
 
+def test_what_follows_a_list_is_no_part_of_it(shelf: Shelf) -> None:
+    made = shelf("long", {"a.txt": "notice " * 15, "b.txt": "notice " * 15})
+    done = ask('How many times does "notice" occur?', made)
+    assert done.text.endswith("- b.txt: 15\n\n20 places of 30 are cited.")
+
+
 def test_a_long_answer_is_cut_and_its_table_is_whole(shelf: Shelf) -> None:
     made = shelf("long", {f"{n:03}.txt": "notice " * 2 + str(n) for n in range(60)})
     done = ask('How many times does "notice" occur?', made)
-    assert len(done.rows) == 60 and len(done.text.splitlines()) == 53 and len(done.citations) == 20
+    assert len(done.rows) == 60 and len(done.text.split("\n\n")[0].splitlines()) == 51 and len(done.citations) == 20
     assert len(search.run(DocumentList("list"), pairs(made), EVERYTHING).rows) == 60
 
 

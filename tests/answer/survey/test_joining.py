@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from localrag.answer.survey.leaf import Leaf
 from localrag.answer.survey.leaf_question import leaf_question
 from localrag.answer.survey.survey import join
@@ -22,10 +24,19 @@ def test_those_that_say_yes_are_counted_and_their_quotes_numbered() -> None:
         "2 of 3 leases answer “Does this lease renew?” with yes.",
         "- a.txt: yes [1]",
         "- c.txt: yes [2]",
+        "",
         "Nothing found in: b.txt.",
     ]
     assert [citation.marker for citation in joined.citations] == [1, 2] and joined.found
     assert joined.leaves == tuple(leaves)
+
+
+def test_an_answer_that_no_words_support_counts_neither_way() -> None:
+    unsure = replace(leaf("b.txt", False), unsure=True)
+    for question, others in (("Who is the tenant?", "a.txt"), ("Which leases do not allow pets?", "c.txt")):
+        joined = join(leaf_question(question), [leaf("a.txt", quote="pets"), unsure, leaf("c.txt", False)], 3)
+        assert joined.text.startswith("1 of 3") and f"- {others}" in joined.text and "- b.txt" not in joined.text
+        assert "Unsure, since no words support the answer: b.txt." in joined.text and "in: b.txt" not in joined.text
 
 
 def test_a_negated_question_lists_the_documents_without_it() -> None:

@@ -164,6 +164,18 @@ def test_a_written_no_takes_the_yes_back() -> None:
         assert (made.found, made.answer) == (bool(shown), shown)
 
 
+def test_a_value_that_no_words_support_and_a_yes_to_who_are_unsure() -> None:
+    parties = leaf_question("Who are the parties?")
+    for answer, quote, sure in (
+        ("Anna Orlo", "between Anna Orlo and Ben Hale", True), ("true", "between Anna Orlo and Ben Hale", False),
+        ("true", "", False), ("Cedric Vane", "Cedric Vane is a party", False),
+    ):  # fmt: skip
+        model = Sure(shares={"Orlo": 0.9}, script=[("", reply(answer=answer, quote=quote))])
+        made = run(parties, Material(passages("This lease is between Anna Orlo and Ben Hale.")), model)
+        assert (made.found, made.unsure) == (sure, not sure), answer
+        assert sure or made.why_not == "unsure: the words that support it were not found"
+
+
 def test_a_document_without_text_is_not_put_before_the_model() -> None:
     model = Sure()
     leaf = run(RENEWS, Material((), "whole"), model)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.answer.verify.annotations import mark, warnings
-from localrag.types import Flag
+from localrag.answer.verify.annotations import limits, mark, warnings
+from localrag.types import Answer, Flag, Plan
 
 AMOUNT = Flag("amount", "EUR 58,000", "not in what is cited")
 NAME = Flag("name", "John Smith", "not in what is cited")
@@ -56,8 +56,15 @@ def test_what_an_answer_repeats_is_listed_once() -> None:
 
 
 def test_a_low_confidence_is_reported() -> None:
-    assert warnings([], [], 0.57) == ["⚠ The text may not answer this at all (likelihood 0.57 that it does)."]
+    assert warnings([], [], 0.62) == ["⚠ Likelihood that the text answers this: 0.62."]
+    assert warnings([], [], 0.42) == ["⚠ The text may not answer this at all (likelihood 0.42 that it does)."]
     assert warnings([], [], 0.9) == warnings([], [], None) == []
+
+
+def test_that_it_was_stopped_is_said_once() -> None:
+    for text, found, said in (("Stopped before anything was answered.", False, 0), ("The rent is EUR 5.", True, 1)):
+        lines = limits(Answer("What is the rent?", text, found, Plan("retrieve", "", {}, ()), stopped=True))
+        assert len(lines) == said and all(line.startswith("This answer is not complete") for line in lines)
 
 
 def test_an_answer_without_findings_is_shown_as_it_is() -> None:

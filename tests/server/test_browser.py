@@ -460,6 +460,7 @@ def test_nothing_slides_the_whole_page(chromium: Browser, address: str) -> None:
     page = visit.page
     for question in ("survey of notice periods", "survey of notice periods", "How much notice?"):
         visit.ask(question)
+        page.evaluate("document.querySelector('#turns').scrollTop = 0")
         assert page.evaluate("document.scrollingElement.scrollHeight === innerHeight && !scrollY")
     visit.context.close()
 

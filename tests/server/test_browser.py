@@ -458,7 +458,7 @@ def test_enter_on_a_tick_asks(visit: Visit) -> None:
 def test_nothing_slides_the_whole_page(chromium: Browser, address: str) -> None:
     visit = Visit(chromium, address, (1280, 800))
     page = visit.page
-    for question in ("survey of notice periods", "survey of notice periods", "How much notice?"):
+    for question in (*["survey of notice periods"] * 5, "How much notice?"):
         visit.ask(question)
         page.evaluate("document.querySelector('#turns').scrollTop = 0")
         assert page.evaluate("document.scrollingElement.scrollHeight === innerHeight && !scrollY")

@@ -130,7 +130,6 @@ class Pages:
         job = self._jobs.of(session.id)
         if job is not None and "wait" in request.query_params:
             await _ended(job, request)
-            session = await self._session(session.id)
         return await self._page(request, session)
 
     async def _page(self, request: Request, session: Session | None) -> Response:
@@ -140,6 +139,8 @@ class Pages:
         if query.get("part") == "source":
             return HTMLResponse(source)
         job = self._jobs.of(session.id) if session is not None else None
+        if session is not None and job is None:  # the answer may have come since it was read
+            session = await self._session(session.id)
         saved = session.turns if session is not None else ()
         turns = [
             showing.turn_html(session, n, one, job if job is not None and n == job.number else None)

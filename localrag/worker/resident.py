@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import events, policy, protocol
-from localrag.errors import LocalragError, UsageError
+from localrag.errors import LocalragError
 from localrag.events import Answered, Event, Replaced
 from localrag.llm import calibration
 from localrag.llm.loading import generator_name
@@ -111,7 +111,7 @@ class Asking(events.Asking):
         question["options"] = {name: "" if value is None else value for name, value in options.items()}  # "" unsets
         try:
             self._send(calls.Begin(1, "ask", calls.call_of("ask").write((), question)[0]))
-        except UsageError:  # it cannot be sent
+        except protocol.TooLong:  # it cannot be sent
             connection.close()
 
     def stop(self) -> None:

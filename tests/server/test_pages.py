@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,26 @@ def harmless(page: str) -> bool:
     return not any(
         bad.search(re.sub(r'"[^"]*"', lambda one: "" if "://" not in one[0] else one[0], tag)) for tag in tags
     )
+
+
+def test_an_answer_that_ends_while_its_page_is_made_is_on_it(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    load, append, saved = browser.store.load, browser.store.append, threading.Event()
+
+    def keep(*given: Any) -> Any:
+        kept = append(*given)
+        saved.set()
+        return kept
+
+    def read_late(session_id: str) -> Any:
+        before = load(session_id)
+        if not saved.is_set():
+            saved.wait(10)
+            time.sleep(0.1)  # the question has ended now
+        return before
+
+    monkeypatch.setattr(browser.store, "append", keep)
+    monkeypatch.setattr(browser.store, "load", read_late)
+    assert 'Thirty days <a class="marker"' in browser.ask("How much notice?").text
 
 
 def test_names_texts_and_answers_stay_text(browser: Browser) -> None:

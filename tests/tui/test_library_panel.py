@@ -92,7 +92,8 @@ async def test_documents_show_their_state_and_ticked_ones_narrow_questions(size)
         await ask(pilot, "And the others?")
         await idle(pilot)
     filters = [asked["documents"] for asked in here.assistant.asked]
-    assert filters == [Filter(these=(("contracts", "leases/yard.pdf"),)), Filter(("notes.txt",)), Filter()]
+    ticked, named = (Filter(these=(("contracts", path),)) for path in ("leases/yard.pdf", "notes.txt"))
+    assert filters == [ticked, named, Filter()]
 
 
 async def test_documents_are_found_by_name_and_state_and_ticks_stay():

@@ -68,7 +68,7 @@ async def test_a_table_of_fields_shows_the_source_of_the_cell():
         await see(pilot, "1 row.")
         assert made.assistant.asked[-1]["mode"] == "extract"
         assert made.assistant.asked[-1]["question"] == "notice duration, fee money"
-        assert made.assistant.asked[-1]["documents"].documents == ("1.pdf",)
+        assert made.assistant.asked[-1]["documents"].these == (("contracts", "1.pdf"),)
         await pilot.press("ctrl+t")
         await see(pilot, "P30D")
         await pilot.press("enter")

@@ -21,7 +21,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "build" / "site"
-# A browser refuses whatever this does not name, scripts of the theme included (it can load diagrams from a CDN).
+# A browser refuses what this does not name, scripts of the theme included (it can load diagrams from a CDN).
 POLICY = "Content-Security-Policy"
 LOADS = ("src", "href", "data", "poster", "srcset", "action")  # attributes that hold an address
 STYLES = re.compile(r"""url\(\s*['"]?([^'")]+)|@import\s+['"]([^'"]+)""")

@@ -1,8 +1,8 @@
 """OpenAI's chat completions, models and embeddings over the libraries (docs/server.md).
 
 The content of an answer is sent once it has been checked, since quotes and marks change it up to the end; what is being
-written comes before it as `reasoning_content`, which programs show apart or not at all. So whoever joins the pieces of
-content has the checked answer and nothing else.
+written comes before it as `reasoning_content`, which programs show apart or not at all. So a client that joins the
+pieces of content has the checked answer and nothing else.
 """
 
 from __future__ import annotations

@@ -283,7 +283,7 @@ class Pages:
     async def events(self, request: Request) -> Response:
         job = self._job(request)
         stream = self._asked_events(job) if isinstance(job, Asked) else self._review_events(job)
-        return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        return StreamingResponse(stream, media_type="text/event-stream")
 
     async def _asked_events(self, job: Asked) -> AsyncIterator[str]:
         sent = _Sent()

@@ -70,7 +70,7 @@ def render(template: str, **given: Any) -> Markup:
 
 
 def name_of(library: str, document: str) -> str:
-    """Return a document as forms and addresses name it, whatever bytes its name has."""
+    """Return a document as forms and addresses name it; its name may hold any bytes."""
     return quote(f"{library}/{document}", errors="surrogateescape")
 
 

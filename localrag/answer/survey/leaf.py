@@ -360,7 +360,7 @@ def _checked(question: LeafQuestion, nothing: Leaf, passages: Sequence[Passage],
     if question.kind != "existence" and (citation is None or bare):
         return replace(nothing, unsure=True)  # a yes was weighed before; a value has only its words
     if question.kind == "existence" and (not answer or (judged is not None and first == answer.rstrip("."))):
-        answer = "yes"  # whatever word for it the model has
+        answer = "yes"  # the model may have another word for it
     return replace(nothing, found=True, answer=answer, citation=citation, dropped=dropped)
 
 

@@ -77,7 +77,7 @@
       one("[data-step]", box).textContent = words;
     };
     busy(true);
-    events.onopen = () => { // followed again: all that there is comes anew
+    events.onopen = () => { // followed again: everything so far is sent again
       if (away) all("[data-draft], [data-notes], [data-reasoning] .pre", box).forEach((each) => each.replaceChildren());
       away = false;
       delete box.dataset.lost;
@@ -109,7 +109,7 @@
       away = true;
       if (events.readyState !== EventSource.CLOSED) return lost(GONE); // the browser tries again
       busy(false);
-      lost("localrag was started anew meanwhile. Load the page again: what there was of this is kept.");
+      lost("localrag was restarted. Load the page again: what it had written is kept.");
     };
   };
   const busy = (yes) => { body.classList.toggle("busy", yes); };

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import lent_readers
+import pg_cluster
 import pytest
 from fakes import HashingEmbedder, ScriptedGenerator
 
@@ -90,6 +91,13 @@ def readers(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_readers_left() -> Iterator[None]:
     yield
     lent_readers.close()
+
+
+@pytest.fixture(scope="session")
+def pg() -> Iterator[pg_cluster.Cluster]:
+    """A PostgreSQL with pgvector for this process of tests; each test makes a database of its own in it."""
+    with pg_cluster.running() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

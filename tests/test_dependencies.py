@@ -52,6 +52,7 @@ def test_the_libraries_know_the_switches_by_these_names() -> None:
         ("huggingface_hub", "constants.py", "DO_NOT_TRACK"),
         ("huggingface_hub", "constants.py", "HF_HUB_DISABLE_IMPLICIT_TOKEN"),
         ("onnxruntime", "Privacy.md", "ORT_DISABLE_TELEMETRY"),
+        ("ray", "usage_constants.py", "RAY_USAGE_STATS_ENABLED"),
     ):
         found = [path for path in metadata.files(package) or () if path.name == file]
         assert any(switch in path.read_text(encoding="utf-8") for path in found), f"{package} no longer reads {switch}"

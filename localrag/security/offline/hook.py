@@ -27,6 +27,7 @@ SWITCHES = {
     # of the machine in the home folder. It reads this once, when it is loaded.
     "ORT_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
     # Not about the network, but due at the same time: forked tokenizer threads warn and can hang.
     "TOKENIZERS_PARALLELISM": "false",
 }

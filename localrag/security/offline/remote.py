@@ -23,7 +23,7 @@ class Address:
 
 
 def connect(address: Address, *, timeout: float = 10.0) -> socket.socket:
-    """Return a connected stream socket, without TLS. Raises OfflineRefused if it is not allowed, OSError if it fails."""
+    """Return a connected stream socket, without TLS. Raises OfflineRefused if it is refused, OSError if it fails."""
     if address.path:
         found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

@@ -34,8 +34,10 @@ def test_roles_have_no_rights_and_connect_without_a_password(pg: Cluster) -> Non
     ]
     with pytest.raises(native.DatabaseError, match="42501"):
         pg.sql(database, "SELECT * FROM kept", reader)
-    with pytest.raises(native.DatabaseError, match="28000"):
+    # The driver says goodbye to a server that has refused it, and where that comes too late it raises the other error.
+    with pytest.raises((native.DatabaseError, native.InterfaceError)):
         pg.sql(database, "SELECT 1", group)
+    assert "not permitted to log in" in pg.log()
 
 
 def test_what_was_committed_is_there_after_a_crash_and_nothing_else() -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from localrag.errors import PolicyRefused, PolicyUnreadable
+from localrag.errors import OfflineRefused, PolicyRefused, PolicyUnreadable
 
 FILE_NAME = "policy.toml"
 VARIABLE = "LOCALRAG_POLICY"
@@ -35,6 +35,19 @@ _ASK = "Ask your administrator."
 
 def _rule(about: str, default: Any = None) -> Any:
     return field(default=default, metadata={"about": about})
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedAddress:
+    """A host and port in the house that may be reached, and the file of certificates that its server must show."""
+
+    host: str
+    port: int
+    certificate: Path | None = None
+
+    def __str__(self) -> str:
+        shown = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{shown}:{self.port}{f' with {self.certificate}' if self.certificate else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,10 @@ class Policy:
     allow_exports: bool = _rule("Whether conversations, tables, logs and backups may be exported to files.", True)
     allow_mcp: bool = _rule("Whether programs may ask through `localrag mcp`.", True)
     allow_server: bool = _rule("Whether programs and browsers may ask through `localrag serve`.", True)
+    allow_addresses: tuple[AllowedAddress, ...] | None = _rule(
+        "Tables of `host`, `port` and `certificate` (a PEM file; may be missing for this machine): what may be reached "
+        "by TCP."
+    )
     audit_words: Literal["marks", "full"] | None = _rule("Fixes the setting of this name.")
     ocr_languages: tuple[str, ...] | None = _rule("Fixes the setting of this name, for existing libraries too.")
     keep_model_minutes: int | None = _rule("Fixes the setting of this name; 0: no process stays after an answer.")
@@ -104,8 +121,13 @@ def active() -> tuple[Policy, ...]:
 
 
 def files() -> list[Path]:
-    """The files of the policies in force, which a confined process has to read."""
-    return [one.file for one in active()]
+    """The files of the policies in force and their certificates, which a confined process has to read."""
+    return [file for one in active() for file in _files(one)]
+
+
+def _files(one: Policy) -> list[Path]:
+    certificates = [each.certificate for each in one.allow_addresses or () if each.certificate is not None]
+    return [one.file, *dict.fromkeys(certificates)]
 
 
 def explain() -> list[tuple[str, str, Any]]:
@@ -117,7 +139,9 @@ def writable_by(one: Policy) -> str:
     """Why somebody but its administrator can change a policy; empty if nobody can. Windows is not checked."""
     if sys.platform == "win32":
         return ""
-    for path in (one.file, *one.file.resolve().parents):
+    for path in (each for file in _files(one) for each in (file, *file.resolve().parents)):
+        if not path.exists():  # a certificate, which is missed when it is needed
+            continue
         found = path.stat()
         sticky = path.is_dir() and found.st_mode & stat.S_ISVTX  # what others own there cannot be replaced
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
@@ -148,8 +172,35 @@ def _read(file: Path, named: bool) -> Policy | None:
         is_valid, expected = _VALID[name]
         if not is_valid(value):
             raise _unreadable(file, f"{name} = {value!r:.80} is not {expected}")
-        rules[name] = tuple(map(str.lower, value)) if isinstance(value, list) else value
+        rules[name] = tuple(map(_entry, value)) if isinstance(value, list) else value
     return Policy(file, named, **rules)
+
+
+def _entry(value: Any) -> Any:
+    if isinstance(value, dict):
+        certificate = value.get("certificate")
+        return AllowedAddress(value["host"].lower(), value["port"], Path(certificate) if certificate else None)
+    return value.lower()
+
+
+def _is_address(value: Any) -> bool:
+    if not isinstance(value, dict) or not {"host", "port"} <= value.keys() <= {"host", "port", "certificate"}:
+        return False
+    host, port, certificate = value["host"], value["port"], value.get("certificate")
+    if not (isinstance(host, str) and re.fullmatch(r"[\w.:-]+", host) and type(port) is int and 0 < port < 65536):
+        return False
+    if certificate is None:
+        return _is_this_machine(host)
+    return isinstance(certificate, str) and Path(certificate).is_absolute()
+
+
+def _is_this_machine(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _list_of(fits: Callable[[str], object]) -> Callable[[Any], bool]:
@@ -168,6 +219,10 @@ _VALID: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "allow_exports": _BOOLEAN,
     "allow_mcp": _BOOLEAN,
     "allow_server": _BOOLEAN,
+    "allow_addresses": (
+        lambda value: isinstance(value, list) and all(map(_is_address, value)),
+        "tables with host, port (1 to 65535) and certificate (an absolute path; needed for other machines)",
+    ),
     "audit_words": (lambda value: value in ("marks", "full"), "marks or full"),
     "ocr_languages": (lambda value: bool(value) and _LANGUAGES(value), "a list of at least one language (en, de)"),
     "keep_model_minutes": (lambda value: type(value) is int and 0 <= value <= 1440, "a whole number from 0 to 1440"),
@@ -243,6 +298,26 @@ def check_server(rule: Literal["allow_mcp", "allow_server"]) -> None:
         if not getattr(one, rule):
             command = {"allow_mcp": "localrag mcp", "allow_server": "localrag serve"}[rule]
             raise _refused(one, rule, f"`{command}` is not allowed", _ASK)
+
+
+def check_address(host: str, port: int) -> Path | None:
+    """Return the certificate for a TCP address, None if none is needed.
+
+    The administrator's policy must name the address, and the other one too if it names any. Raises PolicyRefused if
+    they do not, OfflineRefused if there is no administrator's policy.
+    """
+    certificate = None
+    for index, one in enumerate(held := active()):
+        if one.named and one.allow_addresses is None:
+            continue
+        found = [each for each in one.allow_addresses or () if (each.host, each.port) == (host.lower(), port)]
+        if not found:
+            raise _refused(one, "allow_addresses", f"cannot reach {host}:{port}", f"Use a Unix socket. {_ASK}")
+        certificate = certificate if index else found[0].certificate
+    if not held or held[0].named:
+        hint = f"Use a Unix socket, or have an administrator name it in {str(SYSTEM)!r} (allow_addresses)."
+        raise OfflineRefused(f"refused to reach {host}:{port}: no administrator's policy names it", hint)
+    return certificate
 
 
 def fixes(setting: str) -> Path | None:

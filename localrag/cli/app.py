@@ -24,10 +24,11 @@ import click
 from localrag import __version__, policy
 from localrag.cli import keys
 from localrag.cli.output import echo, one_line
-from localrag.errors import LocalragError
+from localrag.errors import LocalragError, PolicyUnreadable, SettingsError
 from localrag.security import offline
 from localrag.security.encryption import unlocked
-from localrag.security.offline import viewer_process
+from localrag.security.offline import remote, viewer_process
+from localrag.settings import load_settings
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -225,6 +226,9 @@ def _confine(arguments: list[str]) -> int:
             from localrag.worker import resident
 
             resident.connect()
+        if not {"--help", "--version"} & set(arguments) and "_LOCALRAG_COMPLETE" not in os.environ:
+            with suppress(SettingsError, PolicyUnreadable):  # the command reports them
+                remote.start_broker(remote.wanted(load_settings()), arguments)
         offline.confine()
     except LocalragError as error:
         return report(error)
@@ -233,7 +237,6 @@ def _confine(arguments: list[str]) -> int:
 
 def _refused(refusal: policy.Refusal) -> None:
     from localrag.security import audit
-    from localrag.settings import load_settings
 
     audit.record_refusal(load_settings().audit_file, refusal)
 

@@ -159,7 +159,8 @@ def policy_config(as_json: bool) -> None:
     held = policy.active()
     if as_json:
         rows = [
-            {"file": str(one.file), "from": policy.VARIABLE if one.named else "system", "rules": one.rules(),
+            {"file": str(one.file), "from": policy.VARIABLE if one.named else "system",
+             "rules": {name: _rule(value) for name, value in one.rules().items()},
              "changeable": policy.writable_by(one)}
             for one in held
         ]  # fmt: skip
@@ -171,10 +172,14 @@ def policy_config(as_json: bool) -> None:
     for one in held:
         echo(one_line(f"{one.file}{f' (named by {policy.VARIABLE})' if one.named else ''}"), bold=True)
         for name, value in one.rules().items():
-            text = str(value).lower() if isinstance(value, bool) else settings.as_text(value) or "none"
+            text = str(value).lower() if isinstance(value, bool) else settings.as_text(_rule(value)) or "none"
             echo(f"  {name} = {text}\n      {abouts[name]}")
         if who := policy.writable_by(one):
             echo(one_line(f"! It does not bind: {who}."), err=True)
+
+
+def _rule(value: Any) -> Any:
+    return tuple(map(str, value)) if isinstance(value, tuple) else value
 
 
 def _row(

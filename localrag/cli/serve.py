@@ -22,7 +22,7 @@ from localrag.cli.output import echo
 from localrag.errors import LocalragError, UsageError
 from localrag.security import offline, sandbox, storage
 from localrag.security.encryption import unlocked
-from localrag.security.offline import viewer_process
+from localrag.security.offline import remote, viewer_process
 from localrag.server import listening
 from localrag.sessions import store_of
 from localrag.settings import load_settings
@@ -75,6 +75,7 @@ def serve_command(
     with closing(listening.bind(port, path)) as listener:
         if opens:
             viewer_process.start_for_address(listener.address, viewing.show_address, listener.socket)
+        remote.start_broker(remote.wanted(settings))
         offline.confine(listener=listener.socket)
         _serve(listener, settings, names, token, token_file, opens)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from localrag import policy
 from localrag.security import offline, storage
-from localrag.security.offline import LayerName, landlock, seccomp
+from localrag.security.offline import LayerName, landlock, remote, seccomp
 from localrag.settings import Settings, config_files, trusted_list
 
 _LIBRARIES = "/usr /bin /sbin /lib /lib32 /lib64 /nix/store /gnu/store".split()
@@ -42,6 +42,8 @@ def restrict(
 ) -> None:  # fmt: skip
     """Limit this process, and all it starts, to writing these libraries and `writes` and reading nothing of others.
 
+    Of the addresses in the house, it reaches those that these libraries need (`offline.remote`).
+
     Call it before threads start. It cannot be undone, and does nothing in a process that is not confined
     (`offline.confine`). Temporary files go to a folder of localrag's own. Raises OfflineRefused if threads already run.
 
@@ -53,6 +55,7 @@ def restrict(
     global _restricted
     if not offline.confined():
         return
+    remote.narrow(settings, libraries)
     temporary = storage.make_dir(settings.temporary_dir_of(libraries or ()))
     os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)))
     tempfile.tempdir = str(temporary)

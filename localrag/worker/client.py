@@ -24,6 +24,7 @@ from localrag import protocol
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.security import offline, sandbox
 from localrag.security.encryption import unlocked
+from localrag.security.offline import remote
 from localrag.store import names
 from localrag.worker import engine as calls
 from localrag.worker.engine import Folder
@@ -344,7 +345,10 @@ class Process:
     def _run(self) -> None:
         try:
             try:
-                self._popen = protocol.start(WORKER, stderr=subprocess.PIPE)
+                with remote.lent(self._settings, self.libraries) as channel:
+                    self._setup.channel = channel
+                    files = [] if channel is None else [channel]
+                    self._popen = protocol.start(WORKER, stderr=subprocess.PIPE, files=files)
                 assert self._popen.stdin is not None
                 with suppress(BrokenPipeError):  # it has ended already
                     protocol.send(self._popen.stdin, self._setup)

@@ -191,6 +191,7 @@ class Setup(Message):
     libraries: tuple[str, ...] = ()  # the only ones that it can reach
     keys: tuple[tuple[str, bytes], ...] = ()  # of encrypted folders that the parent has open; it cannot ask for any
     reads: tuple[Path, ...] | None = None  # see `sandbox.restrict`
+    channel: int | None = None  # the open file by which addresses in the house are reached
 
     def __repr__(self) -> str:
         return f"Setup(libraries={self.libraries})"  # keys stay out of logs

@@ -27,6 +27,7 @@ from localrag.errors import Cancelled, LibraryError, LocalragError
 from localrag.security import offline, sandbox
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key
+from localrag.security.offline import remote
 from localrag.worker import engine as calls
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def main() -> None:
 def _settle(setup: calls.Setup) -> None:
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if setup.channel is not None:
+        remote.take(setup.channel)
     if setup.confined:
         offline.confine()
         sandbox.restrict(setup.settings, setup.libraries, reads=setup.reads)

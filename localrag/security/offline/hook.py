@@ -11,6 +11,7 @@ import functools
 import ipaddress
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -41,6 +42,7 @@ _WATCHED = _ADDRESSED | _LOOKUPS | {"socket.getnameinfo"}
 
 _installed = False
 _allowed = 0
+_reached = threading.local()  # what this thread may look up and connect to
 
 
 def set_switches(*names: str) -> None:
@@ -79,6 +81,27 @@ def network_for_install() -> Iterator[None]:
         os.environ.update({name: value for name, value in saved.items() if value is not None})
 
 
+@contextmanager
+def reaching(host: str, port: int) -> Iterator[list[tuple[int, tuple[Any, ...]]]]:
+    """Look up a host and let this thread connect to what is found: the families and addresses."""
+    import socket
+
+    _reached.asked, _reached.found = (host, port), []
+    try:
+        looked_up = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        _reached.found = [(family, address) for family, _, _, _, address in looked_up]
+        yield _reached.found
+    finally:
+        _reached.__dict__.clear()
+
+
+def _is_reached(event: str, args: tuple[Any, ...]) -> bool:
+    allowed = vars(_reached)
+    if event == "socket.getaddrinfo":
+        return bool(args[:2] == allowed.get("asked"))
+    return event == "socket.connect" and (args[0].family, args[1]) in allowed.get("found", ())
+
+
 def _refuse_network(event: str, args: tuple[Any, ...]) -> None:
     if event not in _WATCHED or _allowed:
         return
@@ -87,10 +110,10 @@ def _refuse_network(event: str, args: tuple[Any, ...]) -> None:
         fine = _is_local_address(args[0], target)
     else:
         fine = _is_loopback(target[0] if event == "socket.getnameinfo" else target)
-    if not fine:
+    if not fine and not _is_reached(event, args):
         raise OfflineRefused(
             f"refused to reach the network: {event} {target!r}",
-            "localrag works offline. Only `localrag models install` may use the network.",
+            "localrag works offline. `localrag doctor` shows what may be reached.",
         )
 
 

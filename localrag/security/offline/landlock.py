@@ -18,7 +18,7 @@ from localrag.errors import OfflineRefused
 from localrag.security.offline import seccomp
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same numbers on every machine
-_VERSION, _BENEATH = 1, 1
+_VERSION, _BENEATH, _PORT = 1, 1, 2
 _EXECUTE, _WRITE, _READ, _LIST, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in range(6))
 _, _MAKE_DIR, _MAKE_FILE, _MAKE_SOCKET, _MAKE_PIPE, _, _MAKE_LINK = (1 << bit for bit in range(6, 13))
 _ALWAYS = (1 << 13) - 1  # what every kernel with Landlock refuses
@@ -30,7 +30,7 @@ _WRITING = (
     _READING | _WRITE | _TRUNCATE | _REFER | _REMOVE_DIR | _REMOVE_FILE
     | _MAKE_DIR | _MAKE_FILE | _MAKE_SOCKET | _MAKE_PIPE | _MAKE_LINK | _DEVICE
 )  # fmt: skip
-_TCP = 0b11  # bind and connect
+_TCP, _CONNECT = 0b11, 0b10  # bind and connect
 _SCOPES = 0b11  # abstract Unix sockets, signals
 
 
@@ -55,8 +55,8 @@ def abi() -> int:
     return max(0, seccomp.call(_CREATE, None, 0, _VERSION))
 
 
-def restrict(files: Files | None, reach: bool = True) -> bool:
-    """Refuse for good every file but `files`, if given, and with `reach` TCP and ways to other processes.
+def restrict(files: Files | None, reach: bool = True, ports: Iterable[int] = ()) -> bool:
+    """Refuse for good every file but `files`, if given, and with `reach` TCP (but to `ports`) and other processes.
 
     Returns False if this kernel has no Landlock. Raises OfflineRefused if other threads run, which would not be
     restricted; OSError if the kernel refuses.
@@ -86,6 +86,9 @@ def restrict(files: Files | None, reach: bool = True) -> bool:
                 (files.sockets, _MAKE_SOCKET),
             ):  # fmt: skip
                 _allow(ruleset, paths, rights & handled)
+        for port in ports if network else ():
+            rule = ctypes.create_string_buffer(struct.pack("=QQ", _CONNECT, port), 16)
+            _checked(seccomp.call(_ADD, ruleset, _PORT, rule, 0))
         seccomp.no_new_privileges()
         _checked(seccomp.call(_RESTRICT, ruleset, 0))
     finally:

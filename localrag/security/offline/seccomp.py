@@ -4,9 +4,9 @@ Every confined process is refused sockets but Unix streams; `connect`, `sendto` 
 makes a connection of a socket that listened, since Unix sockets and this machine's ports lead to programs with a
 network; the kernel's keyring, which looks names up; io_uring, namespaces, mounts, shared memory
 and other processes; typing into the terminal; calls of another architecture (32 bit, x32), whose numbers mean something
-else. Where files are limited, rights and owners cannot be changed. Readers may only make the calls of a list
-(`syscalls.toml`). Limits: open sockets keep working, so `sockets` finds them first; a program outside can hand over an
-open socket; root can load modules. Only x86-64 and 64-bit ARM are known.
+else. Where files are limited, rights and owners cannot be changed. Readers and the broker may only make the calls of a
+list (`syscalls.toml`). Limits: open sockets keep working, so `sockets` finds them first; a program outside can hand
+over an open socket; root can load modules. Only x86-64 and 64-bit ARM are known.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _LOAD, _EQUAL, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _X32 = 0x40000000
 _UNIX, _STREAM, _SEQPACKET, _TYPE = 1, 1, 5, 0xF
+_FAMILIES = (_UNIX, 2, 10, 16)  # those of the broker: IPv4, IPv6, and netlink, by which libc sorts addresses
 _RELIABLE = 4  # a kind that Unix sockets do not have
 _TCGETS, _TIOCSTI, _TIOCLINUX, _FIONREAD, _FIONBIO, _FIOCLEX = 0x5401, 0x5412, 0x541C, 0x541B, 0x5421, 0x5451
 _FLAGS = (0x40086602, 0x40046602, 0x401C5820)  # ioctl: attributes such as immutable
@@ -41,8 +42,9 @@ _THREAD, _NAMESPACES = 0x00010000, 0x7E020000  # flags of clone
 Instruction = tuple[int, int, int, int]
 # "confined": every confined process. "metadata": where files are limited. "program": LibreOffice in addition, which
 # makes its socket in its own folder if no other seems writable. "reader": processes that read documents.
-Filter = Literal["confined", "metadata", "program", "reader"]
-PARENT_DEATH_SIGNAL, CHILD_SUBREAPER = 1, 36  # of prctl
+# "broker": the process that connects to the addresses that may be reached.
+Filter = Literal["confined", "metadata", "program", "reader", "broker"]
+PARENT_DEATH_SIGNAL, DUMPABLE, CHILD_SUBREAPER = 1, 4, 36  # of prctl
 _REFUSE: Instruction = (_RETURN, 0, 0, _ERRNO | errno.EACCES)
 _UNKNOWN: Instruction = (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)  # as an older kernel answers: libc takes another way
 _PERMIT: Instruction = (_RETURN, 0, 0, _ALLOW)
@@ -81,12 +83,14 @@ def program(machine: Machine, kind: Filter = "confined") -> list[Instruction]:
         (_AT_LEAST, 0, 1, _X32),
         _REFUSE,
     ]
-    for number in machine.numbers(kind) if kind in _calls() else ():
-        rules += [(_EQUAL, 0, 1, number), _PERMIT if kind == "reader" else _REFUSE]
+    listed = kind in ("reader", "broker")  # only what is on a list is permitted
+    for table in ("reader", "broker") if kind == "broker" else (kind,) if kind in _calls() else ():
+        for number in machine.numbers(table):
+            rules += [(_EQUAL, 0, 1, number), _PERMIT if listed else _REFUSE]
     for name, body in _checked(kind).items():
         if (number := machine.number(name)) >= 0:
             rules += [(_EQUAL, 0, len(body), number), *body]
-    return [*rules, _UNKNOWN if kind == "reader" else _PERMIT]
+    return [*rules, _UNKNOWN if listed else _PERMIT]
 
 
 def _checked(kind: Filter) -> dict[str, list[Instruction]]:
@@ -97,8 +101,9 @@ def _checked(kind: Filter) -> dict[str, list[Instruction]]:
         return {"access": _one_of(1, [_WRITABLE], _REFUSE, _PERMIT)} | {
             name: _one_of(2, [_WRITABLE], _REFUSE, _PERMIT) for name in ("faccessat", "faccessat2")
         }
-    if kind == "reader":
-        return {
+    if kind in ("reader", "broker"):
+        opening = {"socket": _one_of(0, _FAMILIES, _PERMIT, _REFUSE)} if kind == "broker" else {}
+        return opening | {
             "clone": [(_LOAD, 0, 0, _argument(0)), (_AND, 0, 0, _THREAD), (_EQUAL, 1, 0, _THREAD), _REFUSE, _PERMIT],
             "ioctl": _one_of(1, (_TCGETS, _FIONREAD, _FIONBIO, _FIOCLEX), _PERMIT, _REFUSE),
             "fcntl": _one_of(
@@ -107,7 +112,7 @@ def _checked(kind: Filter) -> dict[str, list[Instruction]]:
             "prlimit64": [*_is_zero(0), _REFUSE, _PERMIT],
             "tgkill": [(_LOAD, 0, 0, _argument(0)), (_EQUAL, 1, 0, os.getpid()), _REFUSE, _PERMIT],  # abort()
         }
-    opening = [
+    unix = [
         (_LOAD, 0, 0, _argument(0)),
         (_EQUAL, 0, 4, _UNIX),
         (_LOAD, 0, 0, _argument(1)),
@@ -118,8 +123,8 @@ def _checked(kind: Filter) -> dict[str, list[Instruction]]:
         _PERMIT,
     ]
     return {
-        "socket": opening,
-        "socketpair": opening,
+        "socket": unix,
+        "socketpair": unix,
         "sendto": [*_is_zero(4), _REFUSE, _PERMIT],
         "sendmsg": _without(2, _FAST_OPEN),
         "sendmmsg": _without(3, _FAST_OPEN),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import log
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,8 @@ from localrag.store.text_analysis import Token
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from localrag.store.names import Database
 
     Ids = NDArray[np.int64]
     Row = NDArray[np.float32]
@@ -93,8 +95,8 @@ class FullText:
 
     def with_phrase(self, words: Sequence[str]) -> list[int]:
         """The passages with these words (folded) in sequence."""
-        rows = self._select("SELECT id, word, term_id FROM words WHERE word IN (SELECT value FROM json_each(?))",
-                            (json.dumps(list(words)),))  # fmt: skip
+        sql = "SELECT id, word, term_id FROM words WHERE word IN (SELECT CAST(value AS TEXT) FROM json_each(?))"
+        rows = self._select(sql, (json.dumps(list(words)),))
         ids: dict[str, set[int]] = {word: set() for word in words}
         terms: dict[str, set[int]] = {word: set() for word in words}
         for row in rows:
@@ -141,7 +143,7 @@ class FullText:
         return [(row[0], row[1]) for row in self._select(sql, (start, start[:-1] + chr(ord(start[-1]) + 1)))]
 
     def _ids(self, terms: Iterable[str]) -> dict[str, int]:
-        sql = "SELECT term, id FROM terms WHERE term IN (SELECT value FROM json_each(?))"
+        sql = "SELECT term, id FROM terms WHERE term IN (SELECT CAST(value AS TEXT) FROM json_each(?))"
         return {row[0]: row[1] for row in self._select(sql, (json.dumps(sorted(terms)),))}
 
     def _postings(self, term: int, space: Space) -> tuple[Ids, Row]:
@@ -199,10 +201,25 @@ def _decoded(n: int, data: bytes) -> tuple[Ids, NDArray[np.uint8]]:
     return packed[: 2 * n].view("<u2").astype(np.int64), packed[2 * n :]
 
 
+def _changed(n: int, data: bytes, gone: Sequence[int], new: Mapping[int, int]) -> tuple[int, bytes]:
+    """The postings of a term in a block without some ids and with new ones, as `postings` stores them."""
+    _array(data, "u1", 3 * n)
+    if gone or (n and int.from_bytes(data[2 * n - 2 : 2 * n], "little") >= min(new)):
+        ids, times = _decoded(n, data)
+        kept = ~np.isin(ids, [*gone, *new])
+        held = dict(zip(ids[kept].tolist(), times[kept].tolist(), strict=True)) | dict(new)
+        n, data = 0, b""
+    else:
+        held = dict(new)  # ids only grow, so new ones nearly always follow the old ones
+    more = sorted(held)
+    both = data[: 2 * n], struct.pack(f"<{len(more)}H", *more), data[2 * n :], bytes(held[id_] for id_ in more)
+    return n + len(more), b"".join(both)
+
+
 class Indexer:
     """Changes the full text inside the caller's transaction; `flush` before it commits, `reset` if it fails."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Database) -> None:
         self._db = connection
         self.reset()
 
@@ -217,7 +234,7 @@ class Indexer:
 
     def add(self, space: Space, id_: int, tokens: Sequence[Token]) -> bytes:
         """Index a passage or the name of a document; returns its word ids, which `remove` needs."""
-        ids = [self._word(token) for token in tokens]
+        ids = self._words_of(tokens)
         self._held.update(set(ids))
         self._added[space][id_] = Counter(self._terms[i] for i in ids)
         if space == PASSAGES:
@@ -255,10 +272,15 @@ class Indexer:
         self._write(DOCUMENTS)
         self._write_lengths()
         if self._held:
-            changes = [(n, word) for word, n in self._held.items() if n]
-            self._db.executemany("UPDATE words SET held = held + ? WHERE id = ?", changes)
+            changes: dict[int, list[int]] = {}
+            for word, n in self._held.items():
+                if n:
+                    changes.setdefault(n, []).append(word)
+            for n, those in changes.items():
+                sql = "UPDATE words SET held = held + ? WHERE id IN (SELECT value FROM json_each(?))"
+                self._db.execute(sql, (n, json.dumps(those)))
             self._held.clear()
-            if words := [word for n, word in changes if n < 0]:
+            if words := [word for n, those in changes.items() if n < 0 for word in those]:
                 # Nothing may contain them any more, and their terms may be left without a word.
                 terms = sorted({self._terms[word] for word in words})
                 chosen = "DELETE FROM {} WHERE id IN (SELECT value FROM json_each(?)) AND "
@@ -269,24 +291,32 @@ class Indexer:
 
     # --- words ----------------------------------------------------------------------------------------------
 
-    def _word(self, token: Token) -> int:
-        known = self._words.get(token)
-        if known is not None:
-            return known
-        found = self._db.execute(
-            "SELECT w.id, w.term_id FROM words w JOIN terms t ON t.id = w.term_id WHERE w.word = ? AND t.term = ?",
-            token,
-        ).fetchone()
-        if found is None:
-            self._db.execute("INSERT OR IGNORE INTO terms (term) VALUES (?)", (token.term,))
-            (term,) = self._db.execute("SELECT id FROM terms WHERE term = ?", (token.term,)).fetchone()
-            made = self._db.execute("INSERT INTO words (word, term_id, held) VALUES (?, ?, 0)", (token.word, term))
-            found = made.lastrowid, term
-        if not 0 <= found[0] < 1 << 32 or type(found[1]) is not int:
-            raise damaged()
-        self._words[token] = found[0]
-        self._terms[found[0]] = found[1]
-        return int(found[0])
+    def _words_of(self, tokens: Sequence[Token]) -> list[int]:
+        """The ids of the words of these tokens, which are added where they are new."""
+        self._look_up({token for token in tokens if token not in self._words})
+        if fresh := sorted({token for token in tokens if token not in self._words}):
+            terms = sorted({token.term for token in fresh})
+            self._db.executemany(
+                "INSERT INTO terms (term) VALUES (?) ON CONFLICT DO NOTHING", [(term,) for term in terms]
+            )
+            sql = "SELECT term, id FROM terms WHERE term IN (SELECT CAST(value AS TEXT) FROM json_each(?))"
+            of = dict(map(tuple, self._db.execute(sql, (json.dumps(terms),))))
+            self._db.executemany(
+                "INSERT INTO words (word, term_id, held) VALUES (?, ?, 0)", [(word, of[term]) for word, term in fresh]
+            )
+            self._look_up(set(fresh))
+        return [self._words[token] for token in tokens]
+
+    def _look_up(self, tokens: Collection[Token]) -> None:
+        if not tokens:
+            return
+        sql = """SELECT w.word, t.term, w.id, w.term_id FROM words w JOIN terms t ON t.id = w.term_id
+            WHERE w.word IN (SELECT CAST(value AS TEXT) FROM json_each(?))"""
+        for word, term, id_, term_id in self._db.execute(sql, (json.dumps(sorted({one.word for one in tokens})),)):
+            if not 0 <= id_ < 1 << 32 or type(term_id) is not int:
+                raise damaged()
+            self._words[Token(word, term)] = id_
+            self._terms[id_] = term_id
 
     def _learn(self, words: Iterable[int]) -> None:
         fresh = [word for word in words if word not in self._terms]
@@ -301,40 +331,39 @@ class Indexer:
     # --- blocks ---------------------------------------------------------------------------------------------
 
     def _write(self, space: Space) -> None:
-        gone: dict[tuple[int, int], list[int]] = {}
+        gone: dict[int, dict[int, list[int]]] = {}  # by block and term
         for id_, terms in self._removed[space].items():
             for term in terms:
-                gone.setdefault((term, id_ // _BLOCK), []).append(id_ % _BLOCK)
-        new: dict[tuple[int, int], dict[int, int]] = {}
+                gone.setdefault(id_ // _BLOCK, {}).setdefault(term, []).append(id_ % _BLOCK)
+        new: dict[int, dict[int, dict[int, int]]] = {}
         for id_, counts in self._added[space].items():
             for term, n in counts.items():
-                new.setdefault((term, id_ // _BLOCK), {})[id_ % _BLOCK] = min(n, _MAX_COUNT)
-        for key in sorted(gone.keys() | new.keys()):
-            self._rewrite(space, *key, gone.get(key, ()), new.get(key, {}))
+                new.setdefault(id_ // _BLOCK, {}).setdefault(term, {})[id_ % _BLOCK] = min(n, _MAX_COUNT)
+        for block in sorted(gone.keys() | new.keys()):
+            self._rewrite(space, block, gone.get(block, {}), new.get(block, {}))
         self._added[space], self._removed[space] = {}, {}
 
-    def _rewrite(self, space: Space, term: int, block: int, gone: Sequence[int], new: Mapping[int, int]) -> None:
-        where = (term, space, block)
-        row = self._db.execute(
-            "SELECT n, data FROM postings WHERE term_id = ? AND space = ? AND block = ?", where
-        ).fetchone()
-        n, data = row or (0, b"")
-        _array(data, "u1", 3 * n)
-        if gone or (n and int.from_bytes(data[2 * n - 2 : 2 * n], "little") >= min(new)):
-            ids, times = _decoded(n, data)
-            kept = ~np.isin(ids, [*gone, *new])
-            held = dict(zip(ids[kept].tolist(), times[kept].tolist(), strict=True)) | dict(new)
-            n, data = 0, b""
-        else:
-            held = dict(new)  # ids only grow, so new ones nearly always follow the old ones
-        if not n and not held:
-            self._db.execute("DELETE FROM postings WHERE term_id = ? AND space = ? AND block = ?", where)
-            return
-        more = sorted(held)
-        data = b"".join(
-            (data[: 2 * n], struct.pack(f"<{len(more)}H", *more), data[2 * n :], bytes(held[id_] for id_ in more))
+    def _rewrite(
+        self, space: Space, block: int, gone: Mapping[int, Sequence[int]], new: Mapping[int, Mapping[int, int]]
+    ) -> None:
+        """Change the postings of a block; both by term."""
+        terms = sorted(gone.keys() | new.keys())
+        sql = """SELECT term_id, n, data FROM postings WHERE space = ? AND block = ?
+            AND term_id IN (SELECT value FROM json_each(?))"""
+        stored = {row[0]: (row[1], row[2]) for row in self._db.execute(sql, (space, block, json.dumps(terms)))}
+        changed, empty = [], []
+        for term in terms:
+            n, data = _changed(*stored.get(term, (0, b"")), gone.get(term, ()), new.get(term, {}))
+            if n:
+                changed.append((term, space, block, n, data))
+            else:
+                empty.append((term, space, block))
+        self._db.executemany("DELETE FROM postings WHERE term_id = ? AND space = ? AND block = ?", empty)
+        self._db.executemany(
+            "INSERT INTO postings (term_id, space, block, n, data) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (term_id, space, block) DO UPDATE SET n = excluded.n, data = excluded.data",
+            changed,
         )
-        self._db.execute("INSERT OR REPLACE INTO postings VALUES (?, ?, ?, ?, ?)", (*where, n + len(more), data))
 
     def _write_lengths(self) -> None:
         blocks: dict[int, dict[int, int]] = {}
@@ -344,8 +373,7 @@ class Indexer:
             row = self._db.execute("SELECT data FROM lengths WHERE block = ?", (block,)).fetchone()
             held = _array(row[0], "<u2", 2 * _BLOCK).copy() if row else np.zeros(_BLOCK, "<u2")
             held[list(words_of)] = list(words_of.values())
+            self._db.execute("DELETE FROM lengths WHERE block = ?", (block,))
             if held.any():
-                self._db.execute("INSERT OR REPLACE INTO lengths VALUES (?, ?)", (block, held.tobytes()))
-            else:
-                self._db.execute("DELETE FROM lengths WHERE block = ?", (block,))
+                self._db.execute("INSERT INTO lengths (block, data) VALUES (?, ?)", (block, held.tobytes()))
         self._lengths = {}

@@ -31,7 +31,7 @@ from localrag.security.terminal import counted
 from localrag.settings import Settings, Think, load_settings
 from localrag.store import names, reviews
 from localrag.store.library import Library as Storage
-from localrag.store.names import DATABASE, Tombstones, check_name, check_trusted
+from localrag.store.names import Tombstones, check_name, check_trusted, exists, store_of_library
 from localrag.types import Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
 
 if TYPE_CHECKING:
@@ -225,6 +225,7 @@ class Library:
             "name": self.name,
             "folder": str(self._settings.indexes_dir / self.name),
             "encrypted": unlocked.encrypted_folder(self.folder) is not None,
+            "store": store_of_library(self.folder),
             "roots": storage.roots(),
             **storage.counts(),
             "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
@@ -290,13 +291,14 @@ class Library:
         if ocr_languages is not None:
             policy.check_setting("ocr_languages", tuple(ocr_languages))
         root, _ = scan.root_of(path)
-        if not (self.folder / DATABASE).is_file() and not scan.readable(path)[0]:
+        if not exists(self.folder) and not scan.readable(path)[0]:
             raise UsageError(
                 f"there is nothing to read in {str(path)!r}", "`localrag ingest --help` lists the readable types."
             )
         with sync.writing(self.folder, self.name, wait=wait, on_wait=on_wait):
             editor, embedder = self._for_writing()
             with closing(editor) as storage:
+                storage.hold(str(root) if moved_from is None else None, wait=wait, on_wait=on_wait)
                 before = storage.content_hashes()
                 if moved_from is not None:
                     storage.move_root(moved_from, str(root))
@@ -341,6 +343,7 @@ class Library:
         with sync.writing(self.folder, self.name):
             embedder = embeddings.load_embedder(self._settings)
             with closing(Editor.open(self.folder, self.name)) as storage:
+                storage.hold()
                 return reembed.renew(storage, embedder, progress=progress, stop=stop, give_way=self._give_way(stop))
 
     @property
@@ -375,9 +378,10 @@ class Library:
 
     def _for_writing(self) -> tuple[Editor, Callable[[], Embedder]]:
         """The library opened for writing, created if missing, and a function that loads its embedder."""
+        from localrag.store import postgres
         from localrag.store.writer import Editor
 
-        if (self.folder / DATABASE).is_file():
+        if exists(self.folder):
             storage = Editor.open(self.folder, self.name)
             identity = storage.identity
 
@@ -388,6 +392,12 @@ class Library:
 
             return storage, load
         embedder = self._embedder = embeddings.load_embedder(self._settings)
+        if (url := self._settings.store) is not None:
+            made = Editor.create_in(postgres.Store.parse(url), self.folder, self.name, embedder.identity)
+            if made.identity != embedder.identity:  # another machine made it
+                made.close()
+                return self._for_writing()
+            return made, lambda: embedder
         return Editor.create(self.folder, self.name, embedder.identity), lambda: embedder
 
     def _options(self, storage: Editor, passwords: Sequence[str]) -> Options:

@@ -12,6 +12,7 @@ import lent_readers
 import pg_cluster
 import pytest
 from fakes import HashingEmbedder, ScriptedGenerator
+from stores import STORES, new_library
 
 from localrag import embeddings, policy
 from localrag.answer.assistant import Assistant
@@ -196,10 +197,14 @@ def shelf(settings: Settings, put: Callable[..., None]) -> Iterator[Callable[...
         library.close()
 
 
-@pytest.fixture
-def library(home: Path) -> Iterator[Editor]:
-    """An empty library for the hashing embedder."""
-    made = Editor.create(home / "indexes" / "papers", "papers", HashingEmbedder().identity)
+@pytest.fixture(params=STORES)
+def library(request: pytest.FixtureRequest, home: Path) -> Iterator[Editor]:
+    """An empty library for the hashing embedder, in each store."""
+    folder, identity = home / "indexes" / "papers", HashingEmbedder().identity
+    if request.param == "sqlite":
+        made = Editor.create(folder, "papers", identity)
+    else:
+        made = new_library(request.getfixturevalue("pg"), folder, "papers", identity)
     yield made
     made.close()
 

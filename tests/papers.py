@@ -13,6 +13,7 @@ from fakes import HashingEmbedder
 from localrag.events import IngestReport
 from localrag.ingest import sync
 from localrag.store.library import Library
+from localrag.store.postgres import Connection
 from localrag.store.text_analysis import written
 from localrag.store.writer import Editor
 
@@ -29,8 +30,10 @@ def ingest(library: Editor, path: Path, **options: Any) -> IngestReport:
 
 
 def contents(library: Library) -> dict[tuple[str, str], tuple[str, list[str], list[tuple[int, int, int]], list[bytes]]]:
-    """All that a library holds but its ids, so that two can be compared."""
-    vectors = dict(zip(*all_vectors(library), strict=True))
+    """All that a library holds but its ids, so that two can be compared; vectors as PostgreSQL rounds them."""
+    vectors = {
+        id_: np.frombuffer(one, "<f4").astype("<f2").tobytes() for id_, one in zip(*all_vectors(library), strict=True)
+    }
     return {
         (doc.root, doc.path): (
             doc.sha256,
@@ -48,14 +51,21 @@ def all_vectors(library: Library) -> tuple[list[int], list[bytes]]:
     return [row[0] for row in rows], [row[1] for row in rows]
 
 
+def indexed(library: Library) -> list[int]:
+    """The passages that a search by vectors can find, ascending."""
+    ids, _ = library.index().search(np.ones(library.identity.dimension, np.float32), 100_000)
+    return sorted(ids.tolist())
+
+
 def sound(library: Library) -> None:
     """Every passage has a chunk, its full-text row and its vector in the index; every chunk has its document."""
     db = library._db
-    assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-    assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+    if not isinstance(db, Connection):  # PostgreSQL checks keys at each commit
+        assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
     passages = {row[0] for row in db.execute("SELECT id FROM passages")}
     assert {row[0] for row in db.execute("SELECT DISTINCT passage_id FROM chunks")} == passages
-    assert library.index().ids.tolist() == sorted(passages)
+    assert indexed(library) == sorted(passages)
     full_text_is_whole(library)
 
 

@@ -61,6 +61,7 @@ COMMANDS = {
     "sessions": ("sessions", "List, search, rename, branch, export and delete conversations."),
     "show": ("libraries", "Print a page as it is stored."),
     "status": ("libraries", "Show what a library holds."),
+    "store": ("store", "Prepare a PostgreSQL database, and say who may read its libraries."),
     "vault": ("vault", "Encrypt libraries, and choose who can open them."),
     "warm": ("ingest", "Read documents into the prompt cache, so that answers start at once."),
 }

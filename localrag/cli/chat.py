@@ -28,7 +28,7 @@ from localrag.errors import LocalragError, NotFoundError, SettingsError, UsageEr
 from localrag.events import Answered, Notice, Planned
 from localrag.security.encryption import unlocked
 from localrag.settings import Think, as_text
-from localrag.store.names import DATABASE
+from localrag.store.names import database_of
 from localrag.types import MODES, Answer, Filter, Mode
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def chat_command(
     else:
         named, folder = resolve(settings, target, libraries)
     for name in named:  # now, while the terminal can be used to ask; the worker receives the keys
-        unlocked.keys_for(settings.library_dir(name) / DATABASE)
+        unlocked.keys_for(database_of(settings.library_dir(name)))
     if plain:
         sys.exit(_chat_in_lines(settings, tuple(named), folder, only, mode, resumed))
     gc.disable()  # until the first frame: everything made for it stays, so a collection frees nothing

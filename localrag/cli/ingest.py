@@ -22,7 +22,7 @@ from localrag.ingest import scan
 from localrag.models import catalog
 from localrag.security import offline, sandbox
 from localrag.settings import Settings, load_settings
-from localrag.store.names import check_name, name_for
+from localrag.store.names import check_kept_in, check_name, name_for
 
 if TYPE_CHECKING:
     from localrag.answer.warming import Estimate
@@ -40,6 +40,7 @@ _STAGES = {"scan": "looking at the files", "read": "reading", "embed": "embeddin
 @click.option(
     "--name", metavar="NAME", shell_complete=options.complete_library, help="The library; else the folder's name."
 )
+@click.option("--store", metavar="URL", help="Keep a new library in a PostgreSQL database: postgresql:///firm.")
 @click.option("--root", metavar="OLD_PATH", help="The folder moved: what was read from OLD_PATH now belongs to PATH.")
 @click.option("--prune", is_flag=True, help="Remove documents whose files are gone, however many they are.")
 @click.option("--include-forgotten", is_flag=True, help="Read documents again that `localrag forget` deleted.")
@@ -57,9 +58,9 @@ _STAGES = {"scan": "looking at the files", "read": "reading", "embed": "embeddin
 @click.option("--no-wait", is_flag=True, help="Fail instead of waiting while another process writes to the library.")
 @options.json_option
 def ingest_command(
-    path: Path, name: str | None, root: str | None, prune: bool, include_forgotten: bool, watch: bool,
-    password_file: Path | None, ocr: Ocr | None, ocr_languages: str | None, embedder: str | None, re_embed: bool,
-    warm: bool, encrypt: bool, no_wait: bool, as_json: bool,
+    path: Path, name: str | None, store: str | None, root: str | None, prune: bool, include_forgotten: bool,
+    watch: bool, password_file: Path | None, ocr: Ocr | None, ocr_languages: str | None, embedder: str | None,
+    re_embed: bool, warm: bool, encrypt: bool, no_wait: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Read the documents in PATH into a library, or update the library from PATH.
 
@@ -69,11 +70,13 @@ def ingest_command(
     recognition), data (CSV, JSON, XML, YAML), Markdown and plain text. A file `.localragignore` lists what to skip, in
     the form of `.gitignore`. Ctrl-C stops after the current step; the next run continues.
     """
-    settings = load_settings().with_options(embedder=embedder)
+    settings = load_settings().with_options(embedder=embedder, store=store)
     chosen = _confine(settings, path, name, watch)  # before numpy is imported, which starts threads
     from localrag import api
 
     library = api.open_library(chosen, settings=settings, create=True)
+    if store is not None and chosen in api.library_names(settings):
+        check_kept_in(library.folder, store)
     if embedder and not re_embed and chosen in api.library_names(settings):
         kept = library.status()["embedder"]["model"]
         if kept != catalog.named(embedder):

@@ -20,7 +20,7 @@ from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.age import Recipients
 from localrag.settings import load_settings
-from localrag.store.names import DATABASE, check_name
+from localrag.store.names import check_name, database_of
 
 _known: dict[bytes, keyrings.Key] = {}  # so that each key is asked for once
 _LISTED = ("name", "documents", "chunks", "bytes", "roots", "folder", "encrypted")
@@ -75,9 +75,13 @@ def status_command(name: str, as_json: bool) -> None:
     echo(name, bold=True)
     facts = {
         "holds": ", ".join(counted(status[key], noun) for key, noun in nouns.items()),
-        "stored in": f"{status['folder']} ({size(status['bytes'])})",
+        "stored in": status["store"] or f"{status['folder']} ({size(status['bytes'])})",
         "cached": f"{counted(cached['passages'], 'passage')}; the prompt cache takes {size(cached['bytes'])}",
-        "encrypted": "yes" if status["encrypted"] else f"no (localrag vault encrypt {name})",
+        "encrypted": "yes"
+        if status["encrypted"]
+        else "by its server"
+        if status["store"]
+        else f"no (localrag vault encrypt {name})",
         "read from": ", ".join(status["roots"]) or "-",
         "embedder": f"{embedder['model']} ({embedder['precision']}, {embedder['engine']})",
         "wording": status["instructions"] or "the model's own (localrag instruct)",
@@ -212,7 +216,7 @@ def backup_command(
 
     # Questions come before the progress bar.
     replace = replace or _agrees(file.exists() and f"Replace {str(file)!r}?")
-    unlocked.keys_for(settings.library_dir(name) / DATABASE)
+    unlocked.keys_for(database_of(settings.library_dir(name)))
     with interruptible() as stop, bar() as tell:
         made = backup.write(
             settings, name, file, recipients, clear=clear, replace=replace, stop=lambda: stop.asked, progress=tell

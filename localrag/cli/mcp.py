@@ -34,7 +34,7 @@ def mcp_command(libraries: Sequence[str]) -> None:
     # Standard input belongs to the program, and a terminal perhaps too, so that nobody can be asked.
     unlocked.set_key_source(lambda folder, keyring, ask: keys.library_key(folder, keyring, False))
     for name in served:
-        path = settings.library_dir(names.check_name(name)) / names.DATABASE
+        path = names.database_of(settings.library_dir(names.check_name(name)))
         if not path.is_file():
             raise names.no_library(settings.indexes_dir, name)
         try:

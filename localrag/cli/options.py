@@ -33,14 +33,13 @@ EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 def complete_library(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from localrag.store.names import DATABASE
+    from localrag.store.names import library_names
 
     try:
         folder = load_settings().indexes_dir
     except LocalragError:
         return []  # a broken settings file does not break the shell
-    names = sorted(path.parent.name for path in folder.glob(f"*/{DATABASE}"))
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in library_names(folder) if name.startswith(incomplete)]
 
 
 def complete_document(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

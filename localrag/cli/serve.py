@@ -26,7 +26,7 @@ from localrag.security.offline import remote, viewer_process
 from localrag.server import listening
 from localrag.sessions import store_of
 from localrag.settings import load_settings
-from localrag.store.names import DATABASE, check_name, folders_read, no_library
+from localrag.store.names import check_name, database_of, exists, folders_read, no_library
 from localrag.tui import viewing
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def serve_command(
     settings = load_settings()
     names = options.chosen_libraries(libraries, settings)
     for name in names:
-        if not (settings.library_dir(check_name(name)) / DATABASE).is_file():
+        if not exists(settings.library_dir(check_name(name))):
             raise no_library(settings.indexes_dir, name)
     token = None if no_token else _token(token_file)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -86,7 +86,7 @@ def _serve(
 ) -> None:  # fmt: skip
     options.keep_to_retention(settings)
     for name in names:
-        unlocked.keys_for(settings.library_dir(name) / DATABASE)  # now, while the terminal can be used to ask
+        unlocked.keys_for(database_of(settings.library_dir(name)))  # now, while the terminal can be used to ask
     # The worker that this starts is as limited, and reads the documents' files to draw pages.
     reads = [*keys.key_files(), *(folder for name in names for folder in folders_read(settings, name))]
     sandbox.restrict(settings, names, store_of(settings).lock_file(), reads=reads)

@@ -34,7 +34,7 @@ from localrag.security.encryption.keyring import Key
 from localrag.sessions.session_store import FOLDER as CONVERSATIONS
 from localrag.settings import Settings
 from localrag.store.library import open_library
-from localrag.store.names import DATABASE, SCHEMA, check_name
+from localrag.store.names import DATABASE, SCHEMA, check_in_folder, check_name
 from localrag.store.reviews import FOLDER as REVIEWS
 
 MAGIC = b"localrag-backup-1\n"
@@ -79,8 +79,9 @@ def write(
     if file.exists() and not replace:
         raise UsageError(f"the file {str(file)!r} exists already", "Give another name, or add --replace.")
     policy.check_export("a backup")
-    open_library(settings, name).close()
     folder = settings.library_dir(name)
+    check_in_folder(folder, "pg_dump backs it up")
+    open_library(settings, name).close()
     keyring, key = _keyring_for(folder, recipients, clear)
     audit.record(settings.library_audit_file(name), "export", name, what="backup", written=str(file.absolute()))
     snapshot = folder / f"{DATABASE}.{uuid.uuid4().hex[:8]}.partial"  # after a kill, the next ingest sweeps it

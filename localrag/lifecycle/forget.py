@@ -35,6 +35,7 @@ def forget(
     """
     folder, record = settings.library_dir(name), settings.library_audit_file(name)
     with sync.writing(folder, name), closing(Editor.open(folder, name)) as library:
+        library.hold()
         # An ingest may have read them again while this waited for the lock.
         wanted = {(document.root, document.path) for document in documents}
         found = [document for document in library.documents() if whole or (document.root, document.path) in wanted]
@@ -51,6 +52,8 @@ def forget(
             library.remove(found)
             library.compact()
             audit.record(record, "forget", name, documents=len(documents), sha256=hashes)
+        else:
+            library.drop()
     if whole:
         ended = asdict(audit.anchor(record)) if record.is_file() else None
         storage.remove(folder)

@@ -14,7 +14,7 @@ import hmac
 import json
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ LISTS_FOLDER = "audit-lists"
 _START = "0" * 64
 _BLOCK = 1 << 16
 _FIELDS = {"number", "time", "user", "event", "library", "details", "previous", "mark"}
+_share: Callable[[Path, str, Mapping[str, Any]], None] | None = None
 _FORGOTTEN = "~"  # before the hash of a content hash that was forgotten
 
 
@@ -125,7 +126,15 @@ def record(file: Path, event: AuditEvent, library: str | None, **details: Any) -
             entry["torn"] = hashlib.sha256(torn).hexdigest()
         entry["mark"] = _mark(entry, key)
         storage.append_line(file, _canonical(entry), on_new_line=unended)
+    if _share is not None:
+        _share(file.parent, event, {**details, "user": entry["user"]})
     return int(entry["number"])
+
+
+def share(record: Callable[[Path, str, Mapping[str, Any]], None]) -> None:
+    """Set what also takes each entry, with the folder of its record: the log of a store that machines share."""
+    global _share
+    _share = record
 
 
 def record_refusal(file: Path, refusal: Refusal) -> None:

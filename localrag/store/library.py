@@ -22,20 +22,24 @@ from localrag import policy
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError
 from localrag.events import Failure
-from localrag.security import offline, storage
+from localrag.security import audit, offline
 from localrag.security.encryption import unlocked
 from localrag.security.storage import sqlite3
 from localrag.settings import Settings
 from localrag.store import names
 from localrag.store.full_text import FullText
+from localrag.store.pgvector import PostgresIndex
+from localrag.store.postgres import Connection
 from localrag.store.vector_index import LibraryIndex
 from localrag.types import Anchor, Document, Heading, Ocr, Page, Pages, Remark, SkippedPage, StoredFile, Unit, Word
 
 if TYPE_CHECKING:
+    from localrag.store.names import Database
     from localrag.store.vector_index import FaissIndex, Ids, Vectors
 
 PATH = "CASE d.member WHEN '' THEN f.path ELSE f.path || '/' || d.member END"
 T = TypeVar("T")
+audit.share(names.share_audit)
 # The last two: text that is not UTF-8, and a table that is not as it was created.
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, 0, sqlite3.SQLITE_ERROR)
 _DOCUMENTS = f"""SELECT d.id, r.path AS root, {PATH} AS path, f.path AS file, d.title, d.sha256, d.size, d.paged,
@@ -90,25 +94,26 @@ class Library:
 
     _writes = False
 
-    def __init__(self, name: str, folder: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, name: str, folder: Path, connection: Database) -> None:
         self.name = name
         self.folder = folder
-        self._db = connection
-        self._index = LibraryIndex(folder / names.INDEX, self._select)
+        self._db: Database = connection
         self._overview: tuple[int, Overview] | None = None
         self.text = FullText(self._select)
+        self._index: LibraryIndex | PostgresIndex = LibraryIndex(folder / names.INDEX, self._select)
+        if isinstance(connection, Connection):
+            self._index = PostgresIndex(connection, self.text.passages)
 
     @classmethod
     def open(cls, folder: Path, name: str) -> Self:
         """Open an existing library. Raises NotFoundError, or LibraryError if it is damaged, old or not yours alone."""
         names.check_name(name)
-        path = folder / names.DATABASE
-        if not path.is_file():
+        if not names.exists(folder):
             raise names.no_library(folder.parent, name)
         permitted(folder, name)
         names.check_owner(folder, name)
         try:
-            connection = storage.connect(path, write=cls._writes)
+            connection = names.connect(folder, write=cls._writes)
             library = cls(name, folder, connection)
             schema = library._meta("schema")
         except sqlite3.DatabaseError as error:
@@ -261,11 +266,9 @@ class Library:
     def failures(self, root: str | None = None) -> list[Failure]:
         """What could not be read in the last ingest: files, and parts of files."""
         rows = self._select(
-            "SELECT f.path, f.reason, f.file, r.path FROM failures f JOIN roots r ON r.id = f.root_id "
-            "WHERE ?1 IS NULL OR r.path = ?1 ORDER BY f.path",
-            (root,),
+            "SELECT f.path, f.reason, f.file, r.path FROM failures f JOIN roots r ON r.id = f.root_id ORDER BY f.path"
         )
-        return [Failure(*row) for row in rows]
+        return [Failure(*row) for row in rows if root is None or row[3] == root]
 
     def counts(self) -> dict[str, int]:
         """The numbers of documents, pages, chunks and characters."""
@@ -282,7 +285,7 @@ class Library:
 
     def hashes(self, paths: Collection[str]) -> dict[str, str]:
         """The SHA-256 of these documents, by path."""
-        sql = f"SELECT path, sha256 FROM ({_DOCUMENTS}) WHERE path IN (SELECT value FROM json_each(?))"
+        sql = f"SELECT path, sha256 FROM ({_DOCUMENTS}) WHERE path IN (SELECT CAST(value AS TEXT) FROM json_each(?))"
         return {row[0]: row[1] for row in self._select(sql, (json.dumps(list(paths)),))}
 
     def documents(self, globs: Sequence[str] | None = None, root: str | None = None) -> list[Document]:
@@ -325,9 +328,9 @@ class Library:
     def near_pairs(self, document_ids: Sequence[int]) -> set[tuple[int, int]]:
         """Near duplicates among these documents as pairs of ids, the smaller first."""
         ids = _json(document_ids)
-        sql = """SELECT document_id, other_id FROM near WHERE document_id IN (SELECT value FROM json_each(?1))
-            AND other_id IN (SELECT value FROM json_each(?1))"""
-        return {(min(row), max(row)) for row in map(tuple, self._select(sql, (ids,)))}
+        sql = """SELECT document_id, other_id FROM near WHERE document_id IN (SELECT value FROM json_each(?))
+            AND other_id IN (SELECT value FROM json_each(?))"""
+        return {(min(row), max(row)) for row in map(tuple, self._select(sql, (ids, ids)))}
 
     def near_duplicates(self) -> list[tuple[str, str, float]]:
         """All near duplicates: the document read later, the other one, and their similarity."""
@@ -403,8 +406,8 @@ class Library:
 
     def first_passages(self, document_ids: Sequence[int]) -> list[int]:
         """The first passage of each of these documents."""
-        sql = """SELECT passage_id, min(id) FROM chunks WHERE document_id IN (SELECT value FROM json_each(?))
-            GROUP BY document_id"""
+        sql = """SELECT passage_id FROM chunks WHERE id IN (SELECT min(id) FROM chunks
+            WHERE document_id IN (SELECT value FROM json_each(?)) GROUP BY document_id) ORDER BY document_id"""
         return [row[0] for row in self._select(sql, (_json(document_ids),))]
 
     def cosines(self, passage_ids: Sequence[int], question: Vectors) -> dict[int, float]:
@@ -424,14 +427,18 @@ class Library:
 
     def known_digests(self, digests: Sequence[bytes]) -> set[bytes]:
         """The digests among these whose passages have a vector already."""
-        found: set[bytes] = set()
+        return set(self._passage_ids(digests))
+
+    def _passage_ids(self, digests: Sequence[bytes]) -> dict[bytes, int]:
+        """The ids of the passages with these digests."""
+        found: dict[bytes, int] = {}
         for first in range(0, len(digests), 500):
             part = digests[first : first + 500]
             marks = ",".join("?" * len(part))
-            found |= {row[0] for row in self._select(f"SELECT digest FROM passages WHERE digest IN ({marks})", part)}
+            found.update(map(tuple, self._select(f"SELECT digest, id FROM passages WHERE digest IN ({marks})", part)))
         return found
 
-    def index(self) -> FaissIndex:
+    def index(self) -> FaissIndex | PostgresIndex:
         """The vector index of the current generation."""
         with self.snapshot():
             return self._index.at(*self._state())
@@ -463,7 +470,7 @@ def _described(identity: EmbedderIdentity) -> str:
 
 def _where(document_ids: Sequence[int] | None, pages: Pages | None) -> tuple[str, list[Any]]:
     """The SQL condition that a chunk `c` is in these documents and pages, and its values."""
-    parts: list[str] = ["1"]
+    parts: list[str] = ["1 = 1"]
     values: list[Any] = []
     if document_ids is not None:
         # One JSON parameter, since there may be more documents than SQLite takes parameters.
@@ -492,7 +499,7 @@ def _json(ids: Sequence[int]) -> str:
 def permitted(folder: Path, name: str, *, new: bool = False) -> None:
     """Ask the policy whether a library may be opened, or a `new` one created; raises PolicyRefused if not."""
     if policy.active():
-        key = unlocked.keys_for(folder / names.DATABASE)  # `plain` while an encryption is not finished
+        key = unlocked.keys_for(names.database_of(folder))  # `plain` while an encryption is not finished
         policy.check_library(
             name, encrypted=key is not None and not key.plain, new=new,
             missing=lambda: {layer.name: layer.reason for layer in offline.layers() if not layer.holds},

@@ -10,18 +10,27 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
 from localrag.errors import LibraryError, NotFoundError, UsageError
 from localrag.settings import Settings
 from localrag.types import Document
 
+if TYPE_CHECKING:
+    import sqlite3
+
+    from localrag.store.postgres import Connection
+
+    Database = sqlite3.Connection | Connection
+
 SCHEMA = 3
 DATABASE = "library.db"
 INDEX = "vectors.index"
+STORE = "store.json"  # instead of the database: the PostgreSQL database that holds the library, and its name there
 LOCK = "library.lock"
 NAME = re.compile(r"\w([\w .()&+,-]{0,98}[\w()&+,-])?")
 RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])([ .].*)?", re.I)  # devices on Windows
@@ -37,7 +46,94 @@ def check_name(name: str) -> str:
 
 def library_names(folder: Path) -> list[str]:
     """Names of the libraries in a folder, sorted."""
-    return sorted(path.parent.name for path in folder.glob(f"*/{DATABASE}"))
+    return sorted({path.parent.name for file in (DATABASE, STORE) for path in folder.glob(f"*/{file}")})
+
+
+def database_of(folder: Path) -> Path:
+    """The file that makes a folder a library: its database, or what names its store."""
+    return folder / STORE if (folder / STORE).exists() else folder / DATABASE
+
+
+def exists(folder: Path) -> bool:
+    """Whether a folder is a library."""
+    return database_of(folder).is_file()
+
+
+def connect(folder: Path, *, write: bool = False) -> Database:
+    """Open the database of a library, which is SQLite or PostgreSQL with the methods of SQLite that are used here.
+
+    Raises sqlite3.DatabaseError if it is no database, LibraryError if its `store.json` is damaged, and what
+    `postgres.Connection` raises.
+    """
+    from localrag.security import storage  # imports the database engine, which the app's first screen does not need
+
+    if not (folder / STORE).exists():
+        return storage.connect(folder / DATABASE, write=write)
+    from localrag.store import postgres
+
+    return postgres.open_library(*stored_in(folder), write=write)
+
+
+def store_of_library(folder: Path) -> str | None:
+    """The URL of the store that holds a library; None for a library in its folder."""
+    return stored_in(folder)[0] if (folder / STORE).exists() else None
+
+
+def keep_store(folder: Path, url: str, library: str) -> None:
+    """Make a folder that of a library in a store."""
+    from localrag.security import storage
+
+    storage.write_json(folder / STORE, {"store": url, "library": library})
+
+
+def share_audit(folder: Path, event: str, details: Mapping[str, Any]) -> None:
+    """Add an entry of a library's audit log to that of its store, if it has one."""
+    if (folder / STORE).exists():
+        from localrag.store import postgres
+
+        with closing(postgres.open_library(*stored_in(folder))) as database:
+            database.execute("INSERT INTO audit (event, details) VALUES (?, ?)", (event, json.dumps(details)))
+
+
+def stored(settings: Settings, name: str) -> tuple[str, str]:
+    """`stored_in` for a library that has to be in a store. Raises NotFoundError or UsageError."""
+    folder = settings.library_dir(check_name(name))
+    if not exists(folder):
+        raise no_library(settings.indexes_dir, name)
+    check_trusted(settings, name)
+    if not (folder / STORE).exists():
+        raise UsageError(f"the library {name!r} is in its folder, not in a store", "Make one: localrag ingest --store")
+    return stored_in(folder)
+
+
+def check_kept_in(folder: Path, url: str) -> None:
+    """Refuse another store than that of a library, with a UsageError."""
+    from localrag.store.postgres import Store
+
+    kept = store_of_library(folder)
+    if kept is None or Store.parse(kept) != Store.parse(url):
+        there = "its folder" if kept is None else repr(kept)
+        raise UsageError(
+            f"the library {folder.name!r} is kept in {there}", "Leave out --store, or give another --name."
+        )
+
+
+def check_in_folder(folder: Path, what: str) -> None:
+    """Refuse what works on a library's files where a store holds the library, with a UsageError."""
+    if url := store_of_library(folder):
+        raise UsageError(f"{folder.name!r} is in {url!r}, so {what}", "Its server does it: see docs/postgresql.md.")
+
+
+def stored_in(folder: Path) -> tuple[str, str]:
+    """The URL of the store that holds a library, and the library's name there. Raises LibraryError if damaged."""
+    from localrag.security import storage
+
+    try:
+        found = json.loads(storage.read_bytes(folder / STORE))
+        return str(found["store"]), str(found["library"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        hint = f"Delete it and connect again: localrag store connect URL {folder.name}"
+        raise LibraryError(f"the file {str(folder / STORE)!r} is damaged", hint) from None
 
 
 def library_of(path: Path, settings: Settings) -> str | None:
@@ -93,7 +189,7 @@ def no_library(folder: Path, name: str) -> NotFoundError:
 
 def is_own(folder: Path) -> bool:
     """Whether a folder is a library or localrag's data folder, whose files are not documents."""
-    pairs = ((DATABASE, LOCK), ("indexes", "general"))
+    pairs = ((DATABASE, LOCK), (STORE, LOCK), ("indexes", "general"))
     # Path.exists() raises for a folder without the right to look into it.
     return any(os.access(folder / one, os.F_OK) and os.access(folder / other, os.F_OK) for one, other in pairs)
 
@@ -197,10 +293,8 @@ def folders_read(settings: Settings, name: str) -> list[Path]:
 
 def _rows(settings: Settings, name: str, query: str, *values: str) -> list[tuple[str, ...]]:
     """Return what a query finds in a library's database. Raises LibraryError if it cannot be trusted."""
-    from localrag.security import storage  # imports the database engine, which the app's first screen does not need
-
     check_trusted(settings, name)
-    with closing(storage.connect(settings.library_dir(name) / DATABASE)) as database:
+    with closing(connect(settings.library_dir(name))) as database:
         return database.execute(query, values).fetchall()
 
 
@@ -251,11 +345,9 @@ class Tombstones:
 
 def holds(folder: Path, paths: Iterable[str] = ()) -> bool:
     """Whether a library is on the disk and none of these documents was forgotten: ask before keeping what they gave."""
-    from localrag.security import storage
-
-    if not (folder / DATABASE).is_file():
+    if not exists(folder):
         return False
-    with closing(storage.connect(folder / DATABASE)) as database:
+    with closing(connect(folder)) as database:
         kept = database.execute("SELECT value FROM meta WHERE key = 'forgotten'").fetchone()
         roots = [row[0] for row in database.execute("SELECT path FROM roots")]
     stones = Tombstones.from_json(kept[0]) if kept else Tombstones(b"")

@@ -278,7 +278,7 @@ class LibraryIndex:
     def vectors(self, ids: Ids) -> tuple[Ids, Vectors]:
         """The known ones of these passages, ascending, and their vectors as stored."""
         sql = "SELECT id, vector FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-        return _arrays(self._select(sql, (json.dumps(ids.tolist()),)))
+        return arrays(self._select(sql, (json.dumps(ids.tolist()),)))
 
     def _read(self, library: str, dimension: int) -> tuple[int, FaissIndex] | None:
         try:
@@ -308,12 +308,12 @@ class LibraryIndex:
     def _add_after(self, last: int, index: FaissIndex) -> None:
         sql = "SELECT id, vector FROM passages WHERE id > ? ORDER BY id LIMIT ?"
         while rows := self._select(sql, (last, _ROWS_PER_READ)):
-            ids, vectors = _arrays(rows)
+            ids, vectors = arrays(rows)
             index.add(ids, vectors)
             last = int(ids[-1])
 
 
-def _arrays(rows: list[sqlite3.Row]) -> tuple[Ids, Vectors]:
+def arrays(rows: list[sqlite3.Row]) -> tuple[Ids, Vectors]:
     try:
         flat = np.frombuffer(b"".join(row[1] for row in rows), "<f4").astype(np.float32)
         return np.array([row[0] for row in rows], np.int64), flat.reshape(len(rows), -1)

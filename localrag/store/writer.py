@@ -21,15 +21,15 @@ import numpy as np
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import NotFoundError, UsageError
 from localrag.security import storage
-from localrag.security.storage import sqlite3
-from localrag.store import locations, minhash, text_analysis
+from localrag.store import locations, minhash, postgres, text_analysis
 from localrag.store.full_text import DOCUMENTS, PASSAGES, Indexer
 from localrag.store.library import PATH, Library, permitted
-from localrag.store.names import DATABASE, SCHEMA, Tombstones, check_name
+from localrag.store.names import DATABASE, SCHEMA, Tombstones, check_name, exists, keep_store
 from localrag.types import Chunk, Document, Ocr, Page, Part, StoredFile
 
 if TYPE_CHECKING:
     from localrag.store.minhash import Signatures
+    from localrag.store.names import Database
     from localrag.store.vector_index import Vectors
 
 
@@ -39,6 +39,8 @@ TABLES = resources.files("localrag.store").joinpath("schema.sql").read_text(enco
 
 # Near duplicates linked to a document: all pairs of a thousand form letters would be half a million rows.
 _MAX_NEAR = 32
+_PAGE = "document_id, position, number, label, unit, text, layout"
+_CHUNK = 'document_id, passage_id, position, start, "end", heading, header_start, header_end, spot'
 _COPIED = "title, sha256, size, paged, characters, author, date, skipped, remarks, sketch, language"
 # Characters of a document's beginning by which it is found as a whole: a cover, a letterhead, the parties.
 _NAME_LENGTH = 1500
@@ -59,19 +61,20 @@ class Editor(Library):
 
     _writes = True
 
-    def __init__(self, name: str, folder: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, name: str, folder: Path, connection: Database) -> None:
         super().__init__(name, folder, connection)
         self._depth = 0
         # Passages that lost a chunk in this transaction; those without one at its end are deleted.
         self._orphan_candidates: set[int] = set()
-        self._minhashes: tuple[list[int], Signatures] | None = None
+        self._written = -1  # the generation that this process committed last
+        self._minhashes, self._minhashes_complete = _no_minhashes(), False
         self._indexer = Indexer(connection)
 
     @classmethod
     def create(cls, folder: Path, name: str, identity: EmbedderIdentity) -> Editor:
         """Open a library, creating it if it does not exist; errors as of `open`."""
         check_name(name)
-        if (folder / DATABASE).is_file():
+        if exists(folder):
             return cls.open(folder, name)
         permitted(folder, name, new=True)
         storage.make_dir(folder)
@@ -81,17 +84,37 @@ class Editor(Library):
         storage.remove(fresh)
         connection = storage.connect(fresh, write=True)
         with storage.storage_errors(path):
-            values = {
-                "schema": str(SCHEMA), "uid": uuid.uuid4().hex, "generation": "0",
-                "embedder": json.dumps(identity.to_dict()), "staging": "", "chunking": str(CHUNKING_VERSION),
-            }  # fmt: skip
             connection.executescript(f"BEGIN; {TABLES}")
-            connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", _begun(identity).items())
             connection.execute("COMMIT")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
         storage.move(fresh, path)
         return cls.open(folder, name)
+
+    @classmethod
+    def create_in(cls, store: postgres.Store, folder: Path, name: str, identity: EmbedderIdentity) -> Editor:
+        """Open the library of this name in a store, creating it if it does not exist; errors as of `open`."""
+        if not exists(folder):
+            permitted(folder, check_name(name), new=True)
+            postgres.make_library(store, name, identity.dimension, _begun(identity))
+            storage.make_dir(folder)
+            keep_store(folder, str(store), name)
+        return cls.open(folder, name)
+
+    def hold(self, root: str | None = None, *, wait: bool = True, on_wait: Callable[[str], None] | None = None) -> None:
+        """Keep others from changing the library, or what is below one root of it, until this editor is closed.
+
+        The lock of the folder keeps out processes of this machine; this one holds in a store that machines share.
+        Raises LibraryLocked if another holds it and `wait` is False.
+        """
+        if isinstance(self._db, postgres.Connection):
+            self._db.hold(root, f"the library {self.name!r}", wait=wait, on_wait=on_wait)
+
+    def drop(self) -> None:
+        """Delete the library from its store; what is in its folder stays."""
+        if isinstance(self._db, postgres.Connection):
+            self._db.execute("SELECT drop_library()")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -103,13 +126,18 @@ class Editor(Library):
             self._db.execute("BEGIN IMMEDIATE")
             self._depth = 1
             try:
+                generation = self.generation
+                if generation != self._written:  # another process changed it
+                    self._indexer.reset()
+                    self._minhashes_complete = False
                 yield
                 self._drop_orphans()
                 self._indexer.flush()
-                self._db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
+                self._set("generation", str(generation + 1))
                 self._db.execute("COMMIT")
+                self._written = generation + 1
             except BaseException:
-                self._minhashes = None
+                self._minhashes, self._minhashes_complete = _no_minhashes(), False
                 self._indexer.reset()
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
@@ -128,7 +156,7 @@ class Editor(Library):
             self._db.execute("DELETE FROM failures WHERE root_id = ? AND file = ?", (root_id, path))
             self._db.execute(
                 "INSERT INTO files (root_id, path, size, mtime_ns, sha256, stamp) VALUES (?, ?, 0, 0, '', '') "
-                "ON CONFLICT DO UPDATE SET sha256 = ''",
+                "ON CONFLICT (root_id, path) DO UPDATE SET sha256 = ''",
                 (root_id, path),
             )
 
@@ -148,18 +176,18 @@ class Editor(Library):
             ).fetchone()
             paged = any(page.number is not None for page in reading.pages)
             row = (
-                file_id, part.name, reading.title, part.sha256, part.size, paged,
+                file_id, part.name, reading.title, part.sha256, part.size, int(paged),
                 sum(len(page.text) for page in reading.pages), reading.author, reading.date,
                 json.dumps([[page.number, page.reason] for page in reading.skipped]),
                 json.dumps([[remark.number, remark.text] for remark in reading.remarks]), signature,
                 text_analysis.language("\n".join(page.text for page in reading.pages)),
             )  # fmt: skip
-            document_id = self._db.execute(
-                f"INSERT INTO documents (file_id, member, {_COPIED}) VALUES ({', '.join('?' * len(row))})", row
-            ).lastrowid  # fmt: skip
-            assert document_id is not None
+            (document_id,) = self._db.execute(
+                f"INSERT INTO documents (file_id, member, {_COPIED}) VALUES ({', '.join('?' * len(row))}) RETURNING id",
+                row,
+            ).fetchone()
             self._db.executemany(
-                "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO pages ({_PAGE}) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [
                     (document_id, i, page.number, page.label, page.unit, page.text, _layout(page))
                     for i, page in enumerate(reading.pages)
@@ -173,8 +201,9 @@ class Editor(Library):
         """Mark a file as read (or as unreadable), so that it is skipped until it changes."""
         with self.transaction():
             self._db.execute(
-                "INSERT INTO files (root_id, path, size, mtime_ns, sha256, stamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
-                "ON CONFLICT DO UPDATE SET size = ?3, mtime_ns = ?4, sha256 = ?5, stamp = ?6",
+                "INSERT INTO files (root_id, path, size, mtime_ns, sha256, stamp) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (root_id, path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns, "
+                "sha256 = excluded.sha256, stamp = excluded.stamp",
                 (self._root_id(root), path, size, mtime_ns, sha256, stamp),
             )
 
@@ -184,9 +213,8 @@ class Editor(Library):
             values = (new, size, mtime_ns, self._root_id(root), old)
             self._db.execute("UPDATE files SET path = ?, size = ?, mtime_ns = ? WHERE root_id = ? AND path = ?", values)
             self._db.execute(
-                "UPDATE failures SET file = ?1, path = ?1 || substr(path, length(?3) + 1) "
-                "WHERE root_id = ?2 AND file = ?3",
-                (new, self._root_id(root), old),
+                "UPDATE failures SET file = ?, path = ? || substr(path, ?) WHERE root_id = ? AND file = ?",
+                (new, new, len(old) + 1, self._root_id(root), old),
             )
             moved = "SELECT d.id FROM documents d JOIN files f ON f.id = d.file_id WHERE f.root_id = ? AND f.path = ?"
             for row in self._db.execute(moved, (self._root_id(root), new)).fetchall():
@@ -199,21 +227,18 @@ class Editor(Library):
             row = self._db.execute("SELECT sha256, stamp FROM files WHERE id = ?", (source,)).fetchone()
             self.finish(root, path, size, mtime_ns, *row)
             for document in self._db.execute("SELECT id FROM documents WHERE file_id = ?", (source,)).fetchall():
-                copied = self._db.execute(
+                (copied,) = self._db.execute(
                     f"INSERT INTO documents (file_id, member, {_COPIED}) SELECT (SELECT f.id FROM files f WHERE "
-                    f"f.root_id = ? AND f.path = ?), member, {_COPIED} FROM documents WHERE id = ?",
+                    f"f.root_id = ? AND f.path = ?), member, {_COPIED} FROM documents WHERE id = ? RETURNING id",
                     (self._root_id(root), path, document["id"]),
-                ).lastrowid
-                self._db.execute(
-                    "INSERT INTO pages SELECT ?, position, number, label, unit, text, layout FROM pages "
-                    "WHERE document_id = ?", (copied, document["id"]),
-                )  # fmt: skip
-                spans = 'passage_id, position, start, "end", heading, header_start, header_end, spot'
-                self._db.execute(
-                    f"INSERT INTO chunks (document_id, {spans}) SELECT ?, {spans} FROM chunks WHERE document_id = ? "
-                    "ORDER BY id", (copied, document["id"]),
-                )  # fmt: skip
-                assert copied is not None
+                ).fetchone()
+                for table, columns, order in (("pages", _PAGE, "position"), ("chunks", _CHUNK, "id")):
+                    copies = columns.replace("document_id", "CAST(? AS BIGINT)")
+                    self._db.execute(
+                        f"INSERT INTO {table} ({columns}) SELECT {copies} FROM {table} WHERE document_id = ? "
+                        f"ORDER BY {order}",
+                        (copied, document["id"]),
+                    )
                 self._index_name(copied)
 
     def same_content(self, sha256: str, stamp: str) -> list[tuple[StoredFile, str]]:
@@ -230,7 +255,11 @@ class Editor(Library):
         """Store why a file, or something inside `file`, could not be read."""
         with self.transaction():
             row = (self._root_id(root), path, path if file is None else file, reason)
-            self._db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", row)
+            self._db.execute(
+                "INSERT INTO failures (root_id, path, file, reason) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (root_id, path) DO UPDATE SET file = excluded.file, reason = excluded.reason",
+                row,
+            )
 
     def drop_failures(self, root: str, files: Iterable[str]) -> None:
         with self.transaction():
@@ -278,12 +307,12 @@ class Editor(Library):
         known_ocr, known_languages = self.ocr_choice
         value = json.dumps([ocr or known_ocr, list(languages if languages is not None else known_languages)])
         with self.transaction():
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('reading', ?)", (value,))
+            self._set("reading", value)
 
     def instruct(self, text: str) -> None:
         """Store instructions for the wording of answers; an empty text removes them."""
         with self.transaction():
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('instructions', ?)", (text,))
+            self._set("instructions", text)
 
     @property
     def tombstones(self) -> Tombstones:
@@ -292,7 +321,7 @@ class Editor(Library):
 
     def save_tombstones(self, stones: Tombstones) -> None:
         with self.transaction():
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (stones.to_json(),))
+            self._set("forgotten", stones.to_json())
 
     # --- new vectors, made while the old ones are in use -------------------------------------------------------
 
@@ -301,15 +330,17 @@ class Editor(Library):
         with self.transaction():
             if self._meta("staging") != purpose:
                 self._db.execute("DELETE FROM staged")
-                self._db.execute("UPDATE meta SET value = ? WHERE key = 'staging'", (purpose,))
-            rows = [(key, np.asarray(vector, "<f4").tobytes()) for key, vector in vectors.items()]
-            self._db.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?)", rows)
+                self._set("staging", purpose)
+            self._db.executemany("DELETE FROM staged WHERE digest = ?", [(key,) for key in vectors])
+            rows = [(key, np.asarray(vector, "<f4")) for key, vector in vectors.items()]
+            self._db.executemany("INSERT INTO staged (digest, vector) VALUES (?, ?)", rows)
 
     def stage_present(self, purpose: str) -> None:
         """Stage the current vectors too, if only the chunks change."""
         with self.transaction():
             self.stage(purpose, {})
-            self._db.execute("INSERT OR REPLACE INTO staged SELECT digest, vector FROM passages")
+            self._db.execute("DELETE FROM staged WHERE digest IN (SELECT digest FROM passages)")
+            self._db.execute("INSERT INTO staged (digest, vector) SELECT digest, vector FROM passages")
 
     def staged(self, purpose: str) -> set[bytes]:
         """The digests of the vectors staged for a purpose."""
@@ -331,9 +362,9 @@ class Editor(Library):
             for document, pages, chunks in chunked:
                 self._put_chunks(document.id, document.title, document.language, pages, chunks, self._staged_vector)
             self._db.execute("DELETE FROM staged")
-            embedder = json.dumps(identity.to_dict())
-            values = {"staging": "", "embedder": embedder, "chunking": str(CHUNKING_VERSION)}
-            self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+            self._set("staging", "")
+            self._set("embedder", json.dumps(identity.to_dict()))
+            self._set("chunking", str(CHUNKING_VERSION))
 
     # --- the index ------------------------------------------------------------------------------------------
 
@@ -344,6 +375,8 @@ class Editor(Library):
 
     def compact(self) -> None:
         """Return deleted space to the disk."""
+        if isinstance(self._db, postgres.Connection):
+            return  # the server's autovacuum does it
         with storage.storage_errors(self.folder), self._report_damage():
             self._db.execute("VACUUM")
         # Rebuilt from the database, so that its file keeps no deleted vector.
@@ -352,37 +385,34 @@ class Editor(Library):
 
     # --- rows -----------------------------------------------------------------------------------------------
 
+    def _set(self, key: str, value: str) -> None:
+        self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
+        self._db.execute("INSERT INTO meta (key, value) VALUES (?, ?)", (key, value))
+
     def _root_id(self, root: str) -> int:
-        self._db.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (root,))
+        self._db.execute("INSERT INTO roots (path) VALUES (?) ON CONFLICT DO NOTHING", (root,))
         return int(self._db.execute("SELECT id FROM roots WHERE path = ?", (root,)).fetchone()[0])
 
     def _put_chunks(
         self, document_id: int, title: str, language: str, pages: Sequence[Page], chunks: Sequence[Chunk],
         vector_of: Callable[[bytes], Vectors],
     ) -> None:  # fmt: skip
-        for chunk in chunks:
-            passage_id = self._passage(title, language, chunk, vector_of)
-            header_start, header_end = chunk.header or (None, None)
+        keys = [passage_digest(title, chunk) for chunk in chunks]
+        known = self._passage_ids(keys)
+        rows = []
+        for key, chunk in zip(keys, chunks, strict=True):
+            if key not in known:
+                known[key] = self._add_passage(title, language, chunk, key, vector_of(key))
             page = pages[chunk.position]
             spot = locations.spot(page.text, page.anchors, chunk.start, chunk.end) if page.anchors else ""
-            self._db.execute(
-                'INSERT INTO chunks (passage_id, document_id, position, start, "end", heading, header_start, '
-                "header_end, spot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    passage_id, document_id, chunk.position, chunk.start, chunk.end, json.dumps(chunk.heading),
-                    header_start, header_end, spot,
-                ),
-            )  # fmt: skip
+            place = chunk.position, chunk.start, chunk.end, json.dumps(chunk.heading), *(chunk.header or (None, None))
+            rows.append((document_id, known[key], *place, spot))
+        self._db.executemany(f"INSERT INTO chunks ({_CHUNK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def _passage(self, title: str, language: str, chunk: Chunk, vector_of: Callable[[bytes], Vectors]) -> int:
-        """The id of the chunk's passage, which is added if it is new."""
-        key = passage_digest(title, chunk)
-        row = self._db.execute("SELECT id FROM passages WHERE digest = ?", (key,)).fetchone()
-        if row is not None:
-            return int(row[0])
-        vector = np.asarray(vector_of(key), "<f4").tobytes()
-        made = self._db.execute("INSERT INTO passages (digest, vector) VALUES (?, ?)", (key, vector)).lastrowid
-        assert made is not None
+    def _add_passage(self, title: str, language: str, chunk: Chunk, key: bytes, vector: Vectors) -> int:
+        """Add the passage of a chunk; returns its id."""
+        sql = "INSERT INTO passages (digest, vector) VALUES (?, ?) RETURNING id"
+        made = int(self._db.execute(sql, (key, np.asarray(vector, "<f4"))).fetchone()[0])
         text = "\n".join((title, *chunk.heading, chunk.header_text, chunk.text))
         words = self._indexer.add(PASSAGES, made, text_analysis.tokens(text, language))
         self._db.execute("UPDATE passages SET words = ? WHERE id = ?", (words, made))
@@ -405,11 +435,14 @@ class Editor(Library):
         """Link a document with its near duplicates; returns their ids, the most similar first."""
         if not signature:
             return []
-        if self._minhashes is None:
-            rows = self._select("SELECT id, sketch FROM documents WHERE sketch <> x'' AND id <> ?", (document_id,))
-            matrix = np.frombuffer(b"".join(row[1] for row in rows), "<u4").reshape(len(rows), minhash.BINS)
-            self._minhashes = [row[0] for row in rows], matrix.astype(np.uint32)
         ids, known = self._minhashes
+        if not self._minhashes_complete:
+            sql = "SELECT id, sketch FROM documents WHERE length(sketch) > 0 AND id > ? AND id <> ? ORDER BY id"
+            rows = self._select(sql, (ids[-1] if ids else 0, document_id))
+            matrix = np.frombuffer(b"".join(row[1] for row in rows), "<u4").reshape(len(rows), minhash.BINS)
+            known = np.vstack([known[: len(ids)], matrix.astype(np.uint32)])
+            ids += [row[0] for row in rows]
+            self._minhashes_complete = True
         alike = minhash.similarities(known[: len(ids)], signature)
         found: list[int] = []
         near = np.flatnonzero(alike >= minhash.NEAR)
@@ -421,7 +454,7 @@ class Editor(Library):
             if row is not None and row[0] != sha256:
                 found.append(ids[index])
                 link = (document_id, ids[index], round(float(alike[index]), 3))
-                self._db.execute("INSERT INTO near VALUES (?, ?, ?)", link)
+                self._db.execute("INSERT INTO near (document_id, other_id, similarity) VALUES (?, ?, ?)", link)
         if len(ids) == len(known):  # doubled, so that adding n documents copies O(n) rows
             known = np.vstack([known, np.zeros((max(256, len(known)), minhash.BINS), np.uint32)])
         known[len(ids)] = np.frombuffer(signature, "<u4")
@@ -441,11 +474,24 @@ class Editor(Library):
     def _drop_orphans(self) -> None:
         if not self._orphan_candidates:
             return
-        orphans = """SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE passage_id = value)"""
+        orphans = """id IN (SELECT value FROM json_each(?))
+            AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.passage_id = passages.id)"""
         held = json.dumps(sorted(self._orphan_candidates))
-        for row in self._db.execute(f"SELECT id, words FROM passages WHERE id IN ({orphans})", (held,)).fetchall():
+        for row in self._db.execute(f"SELECT id, words FROM passages WHERE {orphans}", (held,)).fetchall():
             self._indexer.remove(PASSAGES, *row)
-        self._db.execute(f"DELETE FROM passages WHERE id IN ({orphans})", (held,))
+        self._db.execute(f"DELETE FROM passages WHERE {orphans}", (held,))
+
+
+def _no_minhashes() -> tuple[list[int], Signatures]:
+    return [], np.zeros((0, minhash.BINS), np.uint32)
+
+
+def _begun(identity: EmbedderIdentity) -> dict[str, str]:
+    """The facts of a new library."""
+    return {
+        "schema": str(SCHEMA), "uid": uuid.uuid4().hex, "generation": "0",
+        "embedder": json.dumps(identity.to_dict()), "staging": "", "chunking": str(CHUNKING_VERSION),
+    }  # fmt: skip
 
 
 def _layout(page: Page) -> str:

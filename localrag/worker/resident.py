@@ -33,7 +33,7 @@ from localrag.security.encryption import keyring, unlocked
 from localrag.security.offline import remote
 from localrag.security.terminal import size
 from localrag.settings import Settings, load_settings
-from localrag.store.names import DATABASE, check_name, check_trusted
+from localrag.store.names import DATABASE, check_name, check_trusted, database_of
 from localrag.worker import engine as calls
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def connect() -> None:
     global _connections
     with suppress(LocalragError):  # settings that cannot be read are reported by the command
         settings = load_settings()
-        served = settings.generator_server or settings.embedder_server  # which keeps its model itself
-        if sys.platform != "linux" or not settings.keep_model_minutes or served:
+        if sys.platform != "linux" or not settings.keep_model_minutes:
             return
         _connections = {}
         for path in _sockets(settings):
@@ -81,7 +80,7 @@ def connection_for(
         return None
     try:
         with unlocked.allow_prompt(False):
-            for database in (settings.library_dir(check_name(name)) / DATABASE for name in libraries):
+            for database in (database_of(settings.library_dir(check_name(name))) for name in libraries):
                 unlocked.keys_for(database)
                 database.stat()
         fit = _fit(settings, libraries)
@@ -199,7 +198,7 @@ def _fit(settings: Settings, libraries: Sequence[str]) -> tuple[Any, ...]:
     for name in libraries:
         check_trusted(settings, name)
         folder = settings.library_dir(name)
-        watched += [folder / DATABASE, folder / f"{DATABASE}-wal", folder / keyring.FILE]
+        watched += [database_of(folder), folder / f"{DATABASE}-wal", folder / keyring.FILE]
     return (
         sys.prefix, os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0), _ENVIRONMENT,
         settings.indexes_dir.absolute(), *libraries, *map(_facts, watched),

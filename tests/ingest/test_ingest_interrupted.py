@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 from fakes import HashingEmbedder
-from papers import IDENTITY, contents, ingest, never, sound
+from papers import IDENTITY, contents, indexed, ingest, never, sound
+from stores import sqlite_only
 
 from localrag.errors import Cancelled, LibraryLocked, StorageError
 from localrag.events import IngestProgress
@@ -64,6 +65,7 @@ def test_stopping_at_once_reads_nothing(library: Editor, folder: Folder) -> None
     assert not report.complete and report.read == ()
 
 
+@sqlite_only
 def test_a_full_disk_ends_it_with_what_to_do_and_keeps_what_was_stored(
     library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +127,7 @@ def killed(process: subprocess.Popen[str], seconds: float) -> None:
     process.communicate()
 
 
+@sqlite_only
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
 def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
     library: Editor, folder: Folder, home: Path, tmp_path: Path
@@ -167,6 +170,7 @@ def rearrange(root: Path) -> None:
     (root / "04.txt").unlink()
 
 
+@sqlite_only
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
 def test_a_killed_re_embedding_ends_like_an_undisturbed_one(
     library: Editor, folder: Folder, home: Path, tmp_path: Path
@@ -327,7 +331,7 @@ def test_a_renewal_that_was_stopped_leaves_the_old_vectors_and_goes_on(
     sound(library)
     total = reembed.renew(library, other)
     assert len(embedded) == len(set(embedded)) == total > 6
-    assert library.identity == other.identity and len(library.index()) == total
+    assert library.identity == other.identity and len(indexed(library)) == total
 
 
 def test_new_chunks_of_the_same_embedder_keep_the_vectors_they_can(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from fakes import HashingEmbedder
-from papers import contents, ingest, never, sound, with_words
+from papers import contents, indexed, ingest, never, sound, with_words
 
 from localrag.errors import NotFoundError, UsageError
 from localrag.ingest import sync
@@ -59,7 +59,7 @@ def test_copies_are_read_and_embedded_once_and_all_are_documents(library: Editor
     report = ingest(library, root)
     assert (report.read, report.copies) == (("a.txt",), ("b.txt", "sub/c.txt"))
     assert [doc.path for doc in library.documents()] == ["a.txt", "b.txt", "sub/c.txt"]
-    assert len(library.index()) == len(library.chunks_of(library.document("a.txt").id))
+    assert len(indexed(library)) == len(library.chunks_of(library.document("a.txt").id))
     folder({"late.txt": letter(1)})
     assert ingest(library, root, embedder=never).copies == ("late.txt",)
     (root / "a.txt").unlink()

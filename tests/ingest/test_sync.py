@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fakes import HashingEmbedder
-from papers import ingest, never, sound, with_words
+from papers import indexed, ingest, never, sound, with_words
 
 from localrag.errors import EmbedderMismatch, NotFoundError, UsageError
 from localrag.ingest import sync
@@ -68,7 +68,7 @@ def test_a_deleted_file_leaves_no_vector_and_no_word(library: Editor, folder: Fo
     (root / "b.txt").unlink()
     report = ingest(library, root, embedder=never)
     assert (report.removed, report.unchanged) == (("b.txt",), 1)
-    assert len(library.index()) == 1 and with_words(library, "canaryword") == []
+    assert len(indexed(library)) == 1 and with_words(library, "canaryword") == []
     assert b"canaryword" not in b"".join(path.read_bytes() for path in library.folder.iterdir() if path.is_file())
     sound(library)
 

@@ -11,6 +11,7 @@ from math import log
 import numpy as np
 import pytest
 from hostile import texts
+from stores import sqlite_only
 
 from localrag.errors import LibraryError
 from localrag.security.storage import sqlite3
@@ -294,6 +295,7 @@ def test_words_of_any_script_are_kept_and_begin_as_they_begin(held: Held) -> Non
         assert word in dict(held.text.words_starting(word[0]))
 
 
+@sqlite_only
 @pytest.mark.parametrize(
     "statement",
     [

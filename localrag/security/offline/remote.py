@@ -97,7 +97,8 @@ def wanted(settings: Settings, libraries: Collection[str] | None = None) -> tupl
         settings.library_dir(name) / STORE_FILE for name in libraries
         if not settings.claims_needed or settings.own_mark(name).exists()  # else it may have come with the folder
     )  # fmt: skip
-    return _allowed(url for file in files if (url := _store(file)))
+    urls = [url for file in files if (url := _store(file))]
+    return _allowed([*urls, settings.store] if settings.store is not None else urls)
 
 
 def _allowed(urls: Iterable[str]) -> tuple[Address, ...]:

@@ -1,0 +1,146 @@
+"""`localrag store`: libraries that several machines share, in a PostgreSQL database."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import click
+
+from localrag.cli import keys, options
+from localrag.cli.options import print_result
+from localrag.cli.output import echo, one_line, print_json
+from localrag.errors import NotFoundError, UsageError
+from localrag.security import sandbox, storage
+from localrag.settings import load_settings
+from localrag.store import names, postgres
+
+_RIGHTS = click.Choice(postgres.MAY[1:])
+
+
+@click.group("store")
+def store_command() -> None:
+    """Keep libraries in a PostgreSQL database that several machines share.
+
+    A URL is written as libpq reads it: postgresql:///firm is the database `firm` at this machine's Unix socket. A host
+    has to be allowed by the administrator's policy. Passwords come from ~/.pgpass or PGPASSWORD.
+    """
+
+
+@store_command.command("init")
+@click.argument("url")
+@options.json_option
+def init_command(url: str, as_json: bool) -> None:
+    """Make the tables in the database at URL, as its owner.
+
+    It needs PostgreSQL 17 with pgvector 0.8. Who may make libraries: GRANT CREATE ON SCHEMA localrag TO role.
+    """
+    made = postgres.initialise(store := postgres.Store.parse(url))
+    words = f"Prepared {str(store)!r}." if made else f"{str(store)!r} was prepared before."
+    print_result(as_json, {"store": str(store), "made": made}, words)
+
+
+@store_command.command("connect")
+@click.argument("url")
+@click.argument("library", required=False)
+@click.option("--name", metavar="NAME", help="The library's name on this machine; else its name in the store.")
+@options.json_option
+def connect_command(url: str, library: str | None, name: str | None, as_json: bool) -> None:
+    """Use a LIBRARY of the database at URL on this machine; without LIBRARY, list those that you may read."""
+    store = postgres.Store.parse(url)
+    if library is None:
+        with closing(postgres.Connection(store)) as connection:
+            found = [(each, may) for _, each, may in postgres.libraries(connection)]
+        if as_json:
+            print_json([{"library": each, "may": may} for each, may in found])
+        for each, may in found if not as_json else ():
+            echo(f"{one_line(each)}  {may}")
+        if not found and not as_json:
+            raise NotFoundError(f"{store.user!r} may read no library in {url!r}", "An owner gives rights.")
+        return
+    settings, local = load_settings(), names.check_name(name or library)
+    folder = settings.library_dir(local)
+    if names.exists(folder):
+        raise UsageError(f"there is a library {local!r} already", "Give another --name.")
+    postgres.open_library(str(store), library).close()
+    sandbox.mark_as_own(settings, local)
+    storage.make_dir(folder)
+    names.keep_store(folder, str(store), library)
+    print_result(as_json, {"library": local, "store": str(store)}, f"Connected {local!r} to {str(store)!r}.")
+
+
+@store_command.command("disconnect")
+@click.argument("library", shell_complete=options.complete_library)
+@options.json_option
+def disconnect_command(library: str, as_json: bool) -> None:
+    """Remove a library, with what this machine keeps of it, from this machine; the store keeps it."""
+    settings = load_settings()
+    names.stored(settings, library)
+    storage.remove(settings.library_dir(library))
+    storage.remove(settings.read_marks(library))
+    print_result(as_json, {"library": library}, f"Disconnected {library!r}.")
+
+
+@store_command.command("grant")
+@click.argument("library", shell_complete=options.complete_library)
+@click.argument("role")
+@click.option("--may", type=_RIGHTS, default="read", show_default=True, help="What the role may do.")
+@options.json_option
+def grant_command(library: str, role: str, may: str, as_json: bool) -> None:
+    """Let a ROLE of PostgreSQL, and its members, read, write or own a library.
+
+    Owners give and take rights, delete the library, and read its audit log.
+    """
+    _set_right(library, role, may)
+    print_result(as_json, {"library": library, "role": role, "may": may}, f"{role!r} may {may} {library!r}.")
+
+
+@store_command.command("revoke")
+@click.argument("library", shell_complete=options.complete_library)
+@click.argument("role")
+@options.json_option
+def revoke_command(library: str, role: str, as_json: bool) -> None:
+    """Take all rights to a library from a ROLE; what it has by another role stays."""
+    _set_right(library, role, None)
+    print_result(as_json, {"library": library, "role": role, "may": None}, f"{role!r} has no right to {library!r}.")
+
+
+def _set_right(library: str, role: str, may: str | None) -> None:
+    settings = load_settings()
+    store, name = names.stored(settings, library)
+    keys.confine(settings, [library])
+    with closing(postgres.open_library(store, name)) as connection:
+        postgres.set_right(connection, role, may)
+
+
+@store_command.command("rights")
+@click.argument("library", shell_complete=options.complete_library)
+@options.json_option
+def rights_command(library: str, as_json: bool) -> None:
+    """List who may do what with a library, for its owners."""
+    settings = load_settings()
+    store, name = names.stored(settings, library)
+    keys.confine(settings, [library])
+    with closing(postgres.open_library(store, name)) as connection:
+        found = postgres.rights(connection)
+    if as_json:
+        print_json([{"role": role, "may": may} for role, may in found])
+    for role, may in found if not as_json else ():
+        echo(f"{one_line(role)}  {may}")
+
+
+@store_command.command("log")
+@click.argument("library", shell_complete=options.complete_library)
+@click.option("--last", type=click.IntRange(1), default=50, show_default=True, help="How many entries.")
+@options.json_option
+def log_command(library: str, last: int, as_json: bool) -> None:
+    """Show who did what with a library, from all machines, for its owners."""
+    settings = load_settings()
+    store, name = names.stored(settings, library)
+    keys.confine(settings, [library])
+    with closing(postgres.open_library(store, name)) as connection:
+        found = postgres.audit_entries(connection, last)
+    if as_json:
+        print_json([{"time": time, "role": role, "event": event, **details} for time, role, event, details in found])
+    for time, role, event, details in found if not as_json else ():
+        about = details.get("document") or details.get("root") or ""
+        echo(f"{time}  {one_line(role)}  {event}  {one_line(str(about))}".rstrip())

@@ -1,0 +1,424 @@
+"""A library in PostgreSQL: a connection that takes the statements of `library` and `writer`.
+
+Many libraries share the tables of `postgres.sql`. Row-level security shows a session the rows of the library that it
+has opened, so the statements name no library.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import sys
+import time
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from localrag.errors import LibraryError, LibraryLocked, LocalragError, NotFoundError, StorageError, UsageError
+from localrag.security.offline import remote
+
+if TYPE_CHECKING:
+    from pg8000.native import Connection as Native
+    from pg8000.native import PreparedStatement
+
+MAY = ("", "read", "write", "own")
+_ROWS = 64  # in one statement of `executemany`
+_POLL = 0.2  # seconds between two tries to get a lock
+_LOCKS = 0x6C72  # the class of localrag's advisory locks
+_FORBIDDEN, _DAMAGED, _MISSING = "42501", ("XX001", "XX002"), ("3F000", "42P01", "42883")
+_NUMERIC = 1700  # the OID of a type
+_TABLE = re.compile(r"SELECT (CAST\(value AS TEXT\)|value) FROM json_each\(\?\)")
+_VALUES = re.compile(r"VALUES (\([?, ]+\))")
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A PostgreSQL database that holds libraries."""
+
+    user: str
+    database: str
+    address: remote.Address
+
+    @classmethod
+    def parse(cls, url: str) -> Store:
+        """Read a URL as libpq does: postgresql://[user@][host][:port]/database[?host=/folder]. Raises UsageError."""
+        parts = urlsplit(url)
+        if (
+            parts.scheme not in ("postgresql", "postgres")
+            or parts.fragment
+            or set(parse_qs(parts.query)) - {"host", "port"}
+        ):
+            hint = "For example: postgresql:///firm, or postgresql://anna@db.firm.example/firm"
+            raise UsageError(f"{url!r} is not the address of a store", hint)
+        if parts.password is not None:
+            hint = "Put the password into ~/.pgpass or PGPASSWORD."
+            raise UsageError("the password in the store's URL would be kept in clear", hint)
+        user = unquote(parts.username or "") or os.environ.get("PGUSER") or getpass.getuser()
+        return cls(user, unquote(parts.path.lstrip("/")) or user, remote.address_of(url))
+
+    def __str__(self) -> str:
+        where, query = str(self.address) if self.address.host else "", ""
+        if not self.address.host:
+            folder, _, port = self.address.path.rpartition("/.s.PGSQL.")
+            query = f"?host={quote(folder)}" + (f"&port={port}" if port != "5432" else "")
+        return f"postgresql://{quote(self.user)}@{where}/{quote(self.database)}{query}"
+
+    def password(self) -> str | None:
+        """The password in PGPASSWORD, or in the file that PGPASSFILE names or ~/.pgpass."""
+        if (given := os.environ.get("PGPASSWORD")) is not None:
+            return given
+        port = self.address.port or self.address.path.rpartition(".")[2]
+        wanted = (self.address.host or "localhost", str(port), self.database, self.user)
+        with suppress(OSError):
+            for line in password_file().read_text("utf-8").splitlines():
+                fields = [re.sub(r"\\(.)", r"\1", field) for field in re.split(r"(?<!\\):", line)]
+                if len(fields) == 5 and all(a in ("*", b) for a, b in zip(fields, wanted, strict=False)):
+                    return fields[4]
+        return None
+
+
+def password_file() -> Path:
+    return Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass")
+
+
+class Row(tuple[Any, ...]):
+    """A row whose columns also have names, as sqlite3.Row."""
+
+    names: Mapping[str, int] = {}
+
+    def __getitem__(self, key: Any) -> Any:
+        return tuple.__getitem__(self, self.names[key] if isinstance(key, str) else key)
+
+    def keys(self) -> list[str]:
+        return list(self.names)
+
+
+class Rows:
+    """The result of a statement, as a cursor of sqlite3."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self._rows = iter(rows)
+
+    def fetchone(self) -> Any:
+        return next(self._rows, None)
+
+    def fetchall(self) -> list[Any]:
+        return list(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    statement: PreparedStatement
+    parameters: tuple[str, ...]
+    row: type[Row]
+
+
+class Connection:
+    """A connection to a store that has opened a library, with the methods of sqlite3.Connection that are used here.
+
+    It takes SQLite's placeholders, and lists as JSON through `json_each`. Where only reading, it connects again if the
+    connection was lost. All errors are StorageErrors or LibraryErrors that name the store.
+    """
+
+    def __init__(self, store: Store, library: int | None = None, *, write: bool = False) -> None:
+        self.store = store
+        self._library = library
+        self._write = write
+        self._locked = False
+        self._connect()
+
+    def _connect(self) -> None:
+        self._statements: dict[str, _Prepared] = {}
+        self.in_transaction = False
+        with _errors(self.store):
+            self._native = _connected(self.store)
+            self._native.run("SET search_path = localrag, public; SET client_encoding = 'UTF8'")
+            self._check_session()
+            self._native.register_in_adapter(_NUMERIC, int)  # sums of integers
+            if (found := self._native.run("SELECT CAST('halfvec' AS regtype)::oid"))[0][0] is not None:
+                self._native.register_in_adapter(found[0][0], _vector_bytes)
+            if self._library is not None:
+                self.use(self._library)
+
+    def use(self, library: int) -> None:
+        """Work with this library from now on."""
+        self._library = library
+        with _errors(self.store):
+            self._native.run(f"SET localrag.library = '{int(library)}'")
+
+    def _check_session(self) -> None:
+        """Refuse a role that row-level security does not hold for, and a store that is not one."""
+        ((bypasses, present),) = self._native.run(
+            "SELECT bool_or(rolsuper OR rolbypassrls), to_regclass('localrag.meta') IS NOT NULL "
+            "FROM pg_catalog.pg_roles WHERE rolname IN (session_user, current_user)"
+        )
+        if not present:
+            raise NotFoundError(
+                f"{str(self.store)!r} holds no libraries",
+                f"The database's owner prepares it once: localrag store init {str(self.store)!r}",
+            )
+        if bypasses:
+            raise UsageError(
+                f"the role {self.store.user!r} sees all rows of {str(self.store)!r}, whoever may read them",
+                "Connect with a role without SUPERUSER and BYPASSRLS: postgresql://ROLE@…",
+            )
+
+    # --- statements -----------------------------------------------------------------------------------------
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> Rows:
+        if sql.startswith("BEGIN"):
+            self._begin(sql)
+            return Rows([])
+        if sql in ("COMMIT", "ROLLBACK"):
+            self._end(sql)
+            return Rows([])
+        try:
+            return self._run(sql, values)
+        except _Lost as error:
+            if self._write or self.in_transaction or self._locked:
+                raise _unreachable(self.store, error) from error
+            self.close()
+            self._connect()
+            return self._run(sql, values)
+
+    def _run(self, sql: str, values: Sequence[Any]) -> Rows:
+        with _errors(self.store, statement=True):
+            if (prepared := self._statements.get(sql)) is None:
+                text, parameters = _translated(sql)
+                statement = self._native.prepare(text)
+                columns = [column["name"] for column in statement.cols or ()]
+                row = type("Row", (Row,), {"names": {name: at for at, name in enumerate(columns)}})
+                prepared = self._statements[sql] = _Prepared(statement, parameters, row)
+            given = [f"[{','.join(map(repr, one.tolist()))}]" if hasattr(one, "tolist") else one for one in values]
+            found = prepared.statement.run(**dict(zip(prepared.parameters, given, strict=True)))
+            return Rows([prepared.row(row) for row in found or ()])
+
+    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement for each row; an INSERT takes many at once."""
+        many, match = list(rows), _VALUES.search(sql)
+        if match is not None:
+            several = sql.replace(match[1], ", ".join([match[1]] * _ROWS), 1)
+            while len(many) >= _ROWS:
+                self.execute(several, [value for row in many[:_ROWS] for value in row])
+                many = many[_ROWS:]
+        for row in many:
+            self.execute(sql, row)
+
+    def _begin(self, sql: str) -> None:
+        """Begin to read one state, or to write alone: writers of a library wait for each other."""
+        alone = sql != "BEGIN"
+        with _errors(self.store):
+            if not alone:
+                try:
+                    self._native.run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                except Exception as error:
+                    if self._write or not _is_lost(error):
+                        raise
+                    self.close()
+                    self._connect()
+                    self._native.run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            else:
+                self._native.run("BEGIN")
+            self.in_transaction = True
+            if alone and self._library is not None:
+                self._native.run(f"SELECT pg_advisory_xact_lock({_LOCKS}, hashint8({self._library}))")
+
+    def _end(self, how: str) -> None:
+        self.in_transaction = False
+        with _errors(self.store):
+            self._native.run(how)
+
+    def commit(self) -> None:
+        """End a transaction that only read, also after an error in it."""
+        self._end("ROLLBACK")
+
+    def close(self) -> None:
+        with suppress(Exception):
+            self._native.close()
+
+    # --- locks ----------------------------------------------------------------------------------------------
+
+    def hold(self, root: str | None, what: str, *, wait: bool, on_wait: Callable[[str], None] | None) -> None:
+        """Hold a lock until the connection closes: of the whole library, or of one root of it beside other roots'."""
+        wanted = [(f"pg_try_advisory_lock{'' if root is None else '_shared'}", f"library {self._library}")]
+        if root is not None:
+            wanted.append(("pg_try_advisory_lock", f"root {self._library} {root}"))
+        for function, name in wanted:
+            waits = False
+            while not self.execute(f"SELECT {function}({_LOCKS}, hashtext(?))", (name,)).fetchall()[0][0]:
+                if not wait:
+                    raise LibraryLocked(f"another process is writing to {what}", "Try again when it has ended.")
+                if not waits and on_wait is not None:
+                    on_wait(what)
+                waits = True
+                time.sleep(_POLL)
+        self._locked = True
+
+
+class _Lost(Exception):
+    """The connection broke while a statement ran."""
+
+
+@contextmanager
+def _errors(store: Store, *, statement: bool = False) -> Iterator[None]:
+    """Turn what the driver raises into errors that name the store; a lost connection in a `statement` into `_Lost`."""
+    try:
+        yield
+    except (LocalragError, _Lost):
+        raise
+    except Exception as error:
+        if _is_lost(error):
+            raise (_Lost(*error.args) if statement else _unreachable(store, error)) from error
+        if (facts := _facts(error)) is None:
+            raise
+        raise _refused(store, facts) from error
+
+
+def _facts(error: BaseException) -> Mapping[str, str] | None:
+    """What the server said of an error."""
+    return error.args[0] if error.args and isinstance(error.args[0], dict) else None
+
+
+def _unreachable(store: Store, error: BaseException) -> StorageError:
+    why = getattr(error, "strerror", None) or (error.args[0] if error.args else error)
+    return StorageError(
+        f"the store {str(store)!r} does not answer: {why}",
+        "Is the server running, and may this user connect? Run the same command again: it resumes.",
+    )
+
+
+def _refused(store: Store, facts: Mapping[str, str]) -> LocalragError:
+    code, message = facts.get("C", ""), facts.get("M", "")
+    if code == _FORBIDDEN:
+        hint = "An owner of the library gives rights: localrag store grant LIBRARY ROLE"
+        return StorageError(f"the store {str(store)!r} refuses: {message}", hint)
+    if code in _MISSING:
+        hint = f"The database's owner prepares it: localrag store init {str(store)!r}"
+        return LibraryError(f"the store {str(store)!r} has another form: {message}", hint)
+    if code in _DAMAGED:
+        return LibraryError(f"the store {str(store)!r} is damaged: {message}", "Restore it from its pg_dump.")
+    if code.startswith("28") or code == "3D000":
+        return StorageError(f"the store {str(store)!r} cannot be opened: {message}", "Check its user and database.")
+    return StorageError(f"the store {str(store)!r} failed: {message} ({code})", "Its server's log says more.")
+
+
+def _is_lost(error: BaseException) -> bool:
+    from pg8000.exceptions import InterfaceError
+
+    if isinstance(error, (OSError, InterfaceError)):
+        return True
+    code = str((_facts(error) or {}).get("C", ""))
+    return code.startswith(("57P", "08"))  # the server shuts down, or the connection failed
+
+
+@cache
+def _translated(sql: str) -> tuple[str, tuple[str, ...]]:
+    """A statement of SQLite for PostgreSQL, and the names of its parameters."""
+
+    def listed(match: re.Match[str]) -> str:
+        value = "value" if "TEXT" in match[1] else "CAST(value AS bigint)"
+        return f"SELECT {value} FROM json_array_elements_text(CAST(? AS json)) AS value"
+
+    pieces = _TABLE.sub(listed, sql).replace("instr(", "strpos(").split("?")
+    names = tuple(f"p{at}" for at in range(len(pieces) - 1))
+    text = pieces[0] + "".join(f":{name}{piece}" for name, piece in zip(names, pieces[1:], strict=True))
+    return text, names
+
+
+def _vector_bytes(text: str) -> bytes:
+    """The float32 numbers of a vector, as SQLite keeps them."""
+    numbers = array("f", map(float, text[1:-1].split(",")))
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+# --- libraries of a store ------------------------------------------------------------------------------------
+
+
+def initialise(store: Store) -> bool:
+    """Make the tables, as the database's owner or a superuser; returns False if they are there."""
+    with _errors(store), closing(_connected(store)) as native:
+        if native.run("SELECT to_regclass('localrag.meta') IS NOT NULL")[0][0]:
+            return False
+        tables = resources.files("localrag.store").joinpath("postgres.sql").read_text("utf-8")
+        native.run(f"BEGIN; {tables}; COMMIT")
+    return True
+
+
+def _connected(store: Store) -> Native:
+    from pg8000.native import Connection as Native
+
+    connected = remote.connect(store.address)
+    connected.settimeout(None)
+    return Native(
+        store.user, host=store.address.host or None, database=store.database, password=store.password(),
+        sock=connected, ssl_context=remote.tls(store.address) or False, application_name="localrag",
+    )  # fmt: skip
+
+
+def libraries(connection: Connection) -> list[tuple[int, str, str]]:
+    """The libraries that the session's role may read: id, name, and what it may do ("read", "write", "own")."""
+    rows = connection.execute("SELECT id, name, may FROM visible()")
+    return [(row[0], row[1], MAY[row[2]]) for row in rows]
+
+
+def open_library(url: str, name: str, *, write: bool = False) -> Connection:
+    """Open a library of a store. Raises NotFoundError if there is none of this name that the role may read."""
+    connection = Connection(Store.parse(url), write=write)
+    try:
+        found = [one for one in libraries(connection) if one[1] == name]
+        if len(found) != 1:
+            there = ", ".join(repr(each) for _, each, _ in libraries(connection)) or "none"
+            raise NotFoundError(
+                f"{len(found) or 'no'} libraries named {name!r} in {url!r} that {connection.store.user!r} may read",
+                f"It may read: {there}. An owner gives rights: localrag store grant {name} {connection.store.user}",
+            )
+        if write and found[0][2] == MAY[1]:
+            hint = f"An owner gives rights: localrag store grant {name} {connection.store.user} --may write"
+            raise StorageError(f"{connection.store.user!r} may read {name!r} in {url!r}, but not change it", hint)
+        connection.use(found[0][0])
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def make_library(store: Store, name: str, dimension: int, facts: Mapping[str, str]) -> None:
+    """Make a library in a store, unless there is one of this name that the role may read."""
+    with closing(Connection(store, write=True)) as connection:
+        if any(one[1] == name for one in libraries(connection)):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        made = connection.execute("SELECT create_library(?, ?)", (name, dimension)).fetchall()[0][0]
+        connection.use(made)
+        connection.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", list(facts.items()))
+        connection.execute("COMMIT")
+
+
+def set_right(connection: Connection, role: str, may: str | None) -> None:
+    """Give a role the right to "read", "write" or "own" the open library, or take it; for its owners."""
+    connection.execute("SELECT set_right(?, ?)", (role, may))
+
+
+def rights(connection: Connection) -> list[tuple[str, str]]:
+    """The roles that have a right to the open library, and what they may do; for its owners."""
+    return [(row[0], row[1]) for row in connection.execute("SELECT role, may FROM given_rights()")]
+
+
+def audit_entries(connection: Connection, last: int) -> list[tuple[str, str, str, dict[str, Any]]]:
+    """The last entries of the open library's audit log, as time, role, event and details; for its owners."""
+    sql = """SELECT to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), role, event, details FROM audit
+        ORDER BY number DESC LIMIT ?"""
+    return [(*row[:3], json.loads(row[3])) for row in connection.execute(sql, (last,))][::-1]

@@ -1,0 +1,201 @@
+-- The tables of `schema.sql` for many libraries in one database. Each row belongs to a library, and row-level security
+-- shows a session the rows of the one library that it has opened, if one of its roles may read it: the statements of
+-- `library` and `writer` are the same for both databases. What a role may is in `rights`; roles are PostgreSQL's own.
+CREATE EXTENSION IF NOT EXISTS vector;
+CREATE SCHEMA localrag;
+GRANT USAGE ON SCHEMA localrag TO PUBLIC;
+SET LOCAL search_path = localrag, public;
+
+CREATE TABLE libraries (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text COLLATE "C" NOT NULL);
+CREATE TABLE rights (
+    library_id bigint NOT NULL REFERENCES libraries ON DELETE CASCADE,
+    role text COLLATE "C" NOT NULL,
+    may text NOT NULL CHECK (may IN ('read', 'write', 'own')),
+    PRIMARY KEY (library_id, role));
+
+-- What the session's user may do with a library: 3 own, 2 write, 1 read, 0 nothing.
+CREATE FUNCTION allowed(library bigint) RETURNS int
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp
+    RETURN (SELECT coalesce(max(array_position(ARRAY['read', 'write', 'own'], may)), 0)
+        FROM rights JOIN pg_catalog.pg_roles ON rolname = role
+        WHERE library_id = library AND pg_has_role(session_user, oid, 'USAGE'));
+-- The library that this session has opened, if it may still read it, or write it; else NULL.
+CREATE FUNCTION readable() RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp
+    RETURN (SELECT id FROM libraries
+        WHERE id = CAST(nullif(current_setting('localrag.library', true), '') AS bigint) AND allowed(id) >= 1);
+CREATE FUNCTION writable() RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp
+    RETURN (SELECT id FROM libraries
+        WHERE id = CAST(nullif(current_setting('localrag.library', true), '') AS bigint) AND allowed(id) >= 2);
+-- The libraries that the session's user may read.
+CREATE FUNCTION visible() RETURNS TABLE (id bigint, name text, may int)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp
+    BEGIN ATOMIC
+        SELECT l.id, l.name, allowed(l.id) FROM libraries l WHERE allowed(l.id) >= 1 ORDER BY l.name, l.id;
+    END;
+
+CREATE FUNCTION create_library(title text, dimension int) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, public, pg_temp AS $$
+DECLARE made bigint;
+BEGIN
+    IF NOT has_schema_privilege(session_user, 'localrag', 'CREATE') THEN
+        RAISE insufficient_privilege USING MESSAGE = format('the role %s may not make libraries', session_user);
+    END IF;
+    INSERT INTO libraries (name) VALUES (title) RETURNING id INTO made;
+    INSERT INTO rights VALUES (made, session_user, 'own');
+    -- Ids of passages are numbers of a library's own and never given twice: the full text counts in blocks of them.
+    EXECUTE format('CREATE SEQUENCE passages_%s', made);
+    -- One index for all libraries with vectors of this length: one of each would tell everybody its size.
+    EXECUTE format('CREATE INDEX IF NOT EXISTS passages_near_%1$s ON passages USING hnsw '
+        '((vector::halfvec(%1$s)) halfvec_ip_ops) WHERE vector_dims(vector) = %1$s', dimension);
+    RETURN made;
+END $$;
+CREATE FUNCTION next_passage() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
+BEGIN
+    RETURN nextval(format('passages_%s', writable())::regclass);
+END $$;
+CREATE FUNCTION drop_library() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
+DECLARE chosen bigint := readable();
+BEGIN
+    IF chosen IS NULL OR allowed(chosen) < 3 THEN
+        RAISE insufficient_privilege USING MESSAGE = 'only an owner of a library may delete it';
+    END IF;
+    DELETE FROM libraries WHERE id = chosen;
+    EXECUTE format('DROP SEQUENCE passages_%s', chosen);
+END $$;
+CREATE FUNCTION set_right(given text, right_ text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
+DECLARE chosen bigint := readable();
+BEGIN
+    IF chosen IS NULL OR allowed(chosen) < 3 THEN
+        RAISE insufficient_privilege USING MESSAGE = 'only an owner of a library may change its rights';
+    END IF;
+    DELETE FROM rights WHERE library_id = chosen AND role = given;
+    IF right_ IS NOT NULL THEN
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = given) THEN
+            RAISE undefined_object USING MESSAGE = format('there is no role %s', given);
+        END IF;
+        INSERT INTO rights VALUES (chosen, given, right_);
+    END IF;
+    IF NOT EXISTS (SELECT FROM rights JOIN pg_catalog.pg_roles ON rolname = role
+            WHERE library_id = chosen AND may = 'own') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'a library needs an owner';
+    END IF;
+END $$;
+
+CREATE FUNCTION given_rights() RETURNS TABLE (role text, may text)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp
+    BEGIN ATOMIC
+        SELECT r.role, r.may FROM rights r WHERE library_id = readable() AND allowed(library_id) = 3 ORDER BY r.role;
+    END;
+
+CREATE DOMAIN library AS bigint NOT NULL DEFAULT CAST(current_setting('localrag.library') AS bigint);
+CREATE TABLE meta (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    key text COLLATE "C" NOT NULL, value text NOT NULL, PRIMARY KEY (library_id, key));
+CREATE TABLE roots (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, path text COLLATE "C" NOT NULL,
+    UNIQUE (library_id, path));
+CREATE TABLE files (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    root_id bigint NOT NULL REFERENCES roots ON DELETE CASCADE,
+    path text COLLATE "C" NOT NULL, size bigint NOT NULL, mtime_ns bigint NOT NULL,
+    sha256 text COLLATE "C" NOT NULL, stamp text COLLATE "C" NOT NULL,
+    UNIQUE (root_id, path));
+CREATE INDEX files_by_content ON files (library_id, sha256);
+CREATE TABLE documents (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    file_id bigint NOT NULL REFERENCES files ON DELETE CASCADE,
+    member text COLLATE "C" NOT NULL, title text COLLATE "C" NOT NULL, sha256 text COLLATE "C" NOT NULL,
+    size bigint NOT NULL, paged int NOT NULL, characters bigint NOT NULL, author text COLLATE "C" NOT NULL,
+    date text COLLATE "C" NOT NULL, skipped text NOT NULL, remarks text NOT NULL, sketch bytea NOT NULL,
+    language text COLLATE "C" NOT NULL, naming bytea NOT NULL DEFAULT '',
+    UNIQUE (file_id, member));
+CREATE INDEX documents_of_library ON documents (library_id);
+CREATE TABLE pages (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    document_id bigint NOT NULL REFERENCES documents ON DELETE CASCADE,
+    position int NOT NULL, number bigint, label text, unit text NOT NULL, text text NOT NULL,
+    layout text NOT NULL, PRIMARY KEY (document_id, position));
+CREATE INDEX pages_of_library ON pages (library_id);
+CREATE TABLE passages (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    id bigint NOT NULL DEFAULT next_passage(), digest bytea NOT NULL, vector halfvec NOT NULL,
+    words bytea NOT NULL DEFAULT '', PRIMARY KEY (library_id, id), UNIQUE (library_id, digest));
+ALTER TABLE passages ALTER vector SET STORAGE PLAIN;
+CREATE TABLE chunks (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    passage_id bigint NOT NULL,
+    document_id bigint NOT NULL REFERENCES documents ON DELETE CASCADE,
+    position int NOT NULL, start int NOT NULL, "end" int NOT NULL,
+    heading text NOT NULL, header_start int, header_end int, spot text NOT NULL,
+    FOREIGN KEY (library_id, passage_id) REFERENCES passages DEFERRABLE INITIALLY DEFERRED);
+CREATE INDEX chunks_of_document ON chunks (document_id, position, start);
+CREATE INDEX chunks_of_passage ON chunks (library_id, passage_id);
+CREATE TABLE terms (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, term text COLLATE "C" NOT NULL,
+    UNIQUE (library_id, term));
+CREATE TABLE words (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, word text COLLATE "C" NOT NULL,
+    term_id bigint NOT NULL REFERENCES terms ON DELETE CASCADE, held bigint NOT NULL, UNIQUE (library_id, word, term_id));
+CREATE INDEX words_of_term ON words (term_id);
+CREATE TABLE postings (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    term_id bigint NOT NULL REFERENCES terms ON DELETE CASCADE, space int NOT NULL, block int NOT NULL, n int NOT NULL,
+    data bytea NOT NULL, PRIMARY KEY (term_id, space, block));
+ALTER TABLE postings ALTER data SET STORAGE EXTERNAL;
+CREATE INDEX postings_of_library ON postings (library_id, space, block);
+CREATE TABLE lengths (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    block int NOT NULL, data bytea NOT NULL, PRIMARY KEY (library_id, block));
+CREATE TABLE near (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    document_id bigint NOT NULL REFERENCES documents ON DELETE CASCADE,
+    other_id bigint NOT NULL REFERENCES documents ON DELETE CASCADE,
+    similarity real NOT NULL, PRIMARY KEY (document_id, other_id));
+CREATE INDEX near_other ON near (other_id);
+CREATE INDEX near_of_library ON near (library_id);
+CREATE TABLE staged (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    digest bytea NOT NULL, vector halfvec NOT NULL, PRIMARY KEY (library_id, digest));
+CREATE TABLE failures (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    root_id bigint NOT NULL REFERENCES roots ON DELETE CASCADE,
+    path text COLLATE "C" NOT NULL, file text COLLATE "C" NOT NULL, reason text NOT NULL,
+    PRIMARY KEY (root_id, path));
+CREATE INDEX failures_of_library ON failures (library_id);
+-- What was done with a library, from whichever machine: readers add to it, owners read it, nobody changes it.
+CREATE TABLE audit (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, time timestamptz NOT NULL DEFAULT clock_timestamp(),
+    role text NOT NULL DEFAULT session_user, event text NOT NULL, details text NOT NULL);
+CREATE INDEX audit_of_library ON audit (library_id, number);
+
+DO $$
+DECLARE name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['meta', 'roots', 'files', 'documents', 'pages', 'passages', 'chunks', 'terms', 'words',
+            'postings', 'lengths', 'near', 'staged', 'failures', 'audit'] LOOP
+        -- Forced, so that it holds for the owner of the tables too. Superusers are refused by localrag.
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', name);
+        CONTINUE WHEN name = 'audit';
+        EXECUTE format('CREATE POLICY reading ON %I FOR SELECT USING (library_id = (SELECT readable()))', name);
+        EXECUTE format('CREATE POLICY adding ON %I FOR INSERT WITH CHECK (library_id = (SELECT writable()))', name);
+        EXECUTE format('CREATE POLICY changing ON %I FOR UPDATE USING (library_id = (SELECT writable()))', name);
+        EXECUTE format('CREATE POLICY deleting ON %I FOR DELETE USING (library_id = (SELECT writable()))', name);
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO PUBLIC', name);
+    END LOOP;
+END $$;
+CREATE POLICY reading ON audit FOR SELECT USING (library_id = (SELECT readable()) AND (SELECT allowed(readable())) = 3);
+CREATE POLICY adding ON audit FOR INSERT WITH CHECK (library_id = (SELECT readable()) AND role = session_user);
+GRANT SELECT, INSERT (library_id, event, details) ON audit TO PUBLIC;
+GRANT USAGE ON DOMAIN library TO PUBLIC;

@@ -1,0 +1,29 @@
+"""Libraries in both stores: what is promised of one holds for the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pg_cluster import SUPERUSER, Cluster
+
+from localrag.embeddings import EmbedderIdentity
+from localrag.store import postgres
+from localrag.store.writer import Editor
+
+STORES = ("sqlite", "postgres")
+WRITER = "writer"
+sqlite_only = pytest.mark.parametrize("library", ["sqlite"], indirect=True)
+
+
+def new_store(pg: Cluster, writer: str = WRITER) -> postgres.Store:
+    """A store in a database of its own, in which `writer` may make libraries."""
+    database = pg.database()
+    postgres.initialise(postgres.Store.parse(pg.url(database, SUPERUSER)))
+    pg.sql(database, f'GRANT CREATE ON SCHEMA localrag TO "{pg.role(writer)}"')
+    return postgres.Store.parse(pg.url(database, writer))
+
+
+def new_library(pg: Cluster, folder: Path, name: str, identity: EmbedderIdentity) -> Editor:
+    """An empty library in a store of its own."""
+    return Editor.create_in(new_store(pg), folder, name, identity)

@@ -1,0 +1,469 @@
+"""What only libraries in PostgreSQL have: rights, several machines at once, a server that is killed.
+
+What they share with libraries in a folder is in the other tests of the store and of ingest, which run on both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pg_cluster
+import pytest
+from papers import IDENTITY, contents, ingest, sound
+from pg_cluster import Cluster
+from stores import new_store
+
+from localrag.api import open_library
+from localrag.errors import LibraryLocked, LocalragError, NotFoundError, StorageError, UsageError
+from localrag.security import audit
+from localrag.settings import Settings
+from localrag.store import names, postgres
+from localrag.store.library import Library
+from localrag.store.writer import Editor
+
+Put = Callable[..., None]
+Folder = Callable[..., Path]
+TESTS = str(Path(__file__).parents[1])
+MANY = {f"{number:02}.txt": f"Document {number} speaks of topic{number}. " * 40 for number in range(12)}
+
+
+@pytest.fixture
+def store(pg: Cluster) -> postgres.Store:
+    return new_store(pg)
+
+
+@pytest.fixture
+def papers(store: postgres.Store, tmp_path: Path, put: Put) -> Iterator[Editor]:
+    """A library of the role `writer` with two documents."""
+    made = Editor.create_in(store, tmp_path / "papers", "papers", IDENTITY)
+    put(made, "lease.txt", "The rent is 900 pounds.")
+    put(made, "secret.txt", "The merger closes in May.")
+    yield made
+    made.close()
+
+
+def role(pg: Cluster, store: postgres.Store, name: str) -> postgres.Store:
+    """The same store as another role."""
+    return postgres.Store(pg.role(name), store.database, store.address)
+
+
+def folder_of(place: Path, store: postgres.Store, library: str = "papers") -> Path:
+    """A folder that names a library of a store, as on another machine."""
+    place.mkdir()
+    names.keep_store(place, str(store), library)
+    return place
+
+
+# --- addresses ----------------------------------------------------------------------------------------------
+
+
+def test_urls_are_read_as_libpq_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGUSER", "anna")
+    local = postgres.Store.parse("postgresql:///firm")
+    assert (local.user, local.database) == ("anna", "firm")
+    assert local.address.path == "/var/run/postgresql/.s.PGSQL.5432"
+    far = postgres.Store.parse("postgresql://bert@db.firm.example:6432/matters")
+    assert (far.user, far.database, far.address.host, far.address.port) == ("bert", "matters", "db.firm.example", 6432)
+    for url in ("postgresql:///firm", "postgres://b%20c@/x?host=/some/where&port=99", "postgresql://u@h.example/d"):
+        assert postgres.Store.parse(str(postgres.Store.parse(url))) == postgres.Store.parse(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql:///firm", "postgresql:///firm?sslmode=disable", "postgresql://u:word@h.example/firm", "firm", ""]
+)
+def test_a_url_that_is_none_is_refused_and_no_password_is_kept(url: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        postgres.Store.parse(url)
+    assert raised.value.hint
+
+
+def test_passwords_come_from_the_environment_or_the_password_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = postgres.Store.parse("postgresql://anna@db.firm.example/firm")
+    file = tmp_path / "pgpass"
+    file.write_text("db.firm.example:5433:*:anna:wrong\ndb.firm.example:5432:*:anna:a\\:b\n")
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    monkeypatch.setenv("PGPASSFILE", str(file))
+    assert far.password() == "a:b"
+    monkeypatch.setenv("PGPASSWORD", "given")
+    assert far.password() == "given"
+
+
+# --- rights -------------------------------------------------------------------------------------------------
+
+
+def rows_seen(pg: Cluster, store: postgres.Store, library: int) -> dict[str, int]:
+    """How many rows of each table a role sees that opens a library by its number, past localrag."""
+    from pg8000 import native
+
+    with native.Connection(store.user, database=store.database, unix_sock=pg.socket) as connection:
+        connection.run(f"SET localrag.library = '{library}'")
+        tables = connection.run("SELECT tablename FROM pg_tables WHERE schemaname = 'localrag'") or []
+        found = {}
+        for (table,) in tables:
+            try:
+                found[table] = (connection.run(f"SELECT count(*) FROM localrag.{table}") or [[0]])[0][0]
+            except native.DatabaseError:  # not granted to anybody
+                found[table] = 0
+        return found
+
+
+def number_of(store: postgres.Store) -> int:
+    with closing(postgres.Connection(store)) as connection:
+        ((number, _, _),) = postgres.libraries(connection)
+    return number
+
+
+def test_who_has_no_right_sees_neither_text_nor_name_nor_counts(
+    pg: Cluster, store: postgres.Store, papers: Editor, tmp_path: Path
+) -> None:
+    stranger, library = role(pg, store, "stranger"), number_of(store)
+    assert sum(rows_seen(pg, store, library).values()) > 20
+    assert set(rows_seen(pg, stranger, library).values()) == {0}
+    with closing(postgres.Connection(stranger)) as connection:
+        assert postgres.libraries(connection) == []
+        connection.use(library)
+        for sql in ("SELECT sum(n) FROM postings", "SELECT last_value FROM passages_1", "SELECT name FROM libraries"):
+            try:
+                assert connection.execute(sql).fetchone()[0] is None, sql
+            except LocalragError as error:
+                assert "permission" in error.message, sql
+        with pytest.raises(StorageError):
+            connection.execute("INSERT INTO meta (key, value) VALUES ('instructions', 'Lie.')")
+        with pytest.raises(StorageError):
+            postgres.set_right(connection, "stranger", "own")
+        with pytest.raises(StorageError):
+            connection.execute("SELECT drop_library()")
+    with pytest.raises(NotFoundError) as raised:
+        Library.open(folder_of(tmp_path / "other", stranger), "other")
+    assert "grant" in raised.value.hint and "secret" not in str(raised.value)
+
+
+def test_a_reader_reads_and_changes_nothing(pg: Cluster, store: postgres.Store, papers: Editor, tmp_path: Path) -> None:
+    clerk = role(pg, store, "clerk")
+    postgres.set_right(papers._db, "clerk", "read")  # type: ignore[arg-type]
+    place = folder_of(tmp_path / "theirs", clerk)
+    with closing(Library.open(place, "theirs")) as reader:
+        assert {document.path for document in reader.documents()} == {"lease.txt", "secret.txt"}
+        assert reader.uid == papers.uid
+        before = reader.generation
+        for sql in ("DELETE FROM documents", "UPDATE pages SET text = ''", "UPDATE meta SET value = '9'"):
+            reader._db.execute(sql)  # no row may be changed, so none is
+        with pytest.raises(StorageError):
+            reader._db.execute("INSERT INTO roots (path) VALUES ('/x')")
+        with pytest.raises(StorageError):
+            postgres.set_right(reader._db, "clerk", "write")  # type: ignore[arg-type]
+        assert (len(reader.documents()), reader.generation) == (2, before)
+        assert postgres.rights(reader._db) == []  # type: ignore[arg-type]
+    with pytest.raises(StorageError) as raised:
+        Editor.open(place, "theirs")
+    assert "write" in raised.value.hint
+
+
+def test_rights_come_by_membership_and_go_at_once(
+    pg: Cluster, store: postgres.Store, papers: Editor, tmp_path: Path
+) -> None:
+    member = role(pg, store, "member")
+    pg.role("matter", login=False)
+    place = folder_of(tmp_path / "theirs", member)
+    with pytest.raises(NotFoundError):
+        Library.open(place, "theirs")
+    postgres.set_right(papers._db, "matter", "read")  # type: ignore[arg-type]
+    pg.sql(store.database, "GRANT matter TO member")
+    with closing(Library.open(place, "theirs")) as reader:
+        assert len(reader.documents()) == 2
+        pg.sql(store.database, "REVOKE matter FROM member")
+        assert reader.documents() == [] and reader.counts()["characters"] == 0
+    assert postgres.rights(papers._db) == [("matter", "read"), ("writer", "own")]  # type: ignore[arg-type]
+
+
+def test_a_library_keeps_an_owner_and_knows_its_roles(papers: Editor) -> None:
+    with pytest.raises(StorageError):
+        postgres.set_right(papers._db, "writer", None)  # type: ignore[arg-type]
+    with pytest.raises(StorageError) as raised:
+        postgres.set_right(papers._db, "nobody_of_this_name", "read")  # type: ignore[arg-type]
+    assert "nobody_of_this_name" in raised.value.message
+    assert postgres.rights(papers._db) == [("writer", "own")]  # type: ignore[arg-type]
+
+
+def test_libraries_of_one_database_do_not_mix(
+    pg: Cluster, store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
+) -> None:
+    with closing(Editor.create_in(store, tmp_path / "deals", "deals", IDENTITY)) as deals:
+        put(deals, "lease.txt", "The rent is 900 pounds.")
+        assert deals.counts()["documents"] == 1 and papers.counts()["documents"] == 2
+        assert deals.passage_ids(None).tolist() == [1]
+        sound(deals)
+        deals.remove(deals.documents())
+        deals.drop()
+    assert papers.counts()["documents"] == 2
+    sound(papers)
+
+
+def test_who_may_not_make_libraries_makes_none(pg: Cluster, store: postgres.Store, tmp_path: Path) -> None:
+    with pytest.raises(StorageError):
+        Editor.create_in(role(pg, store, "stranger"), tmp_path / "new", "new", IDENTITY)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("attribute", ["SUPERUSER", "BYPASSRLS"])
+def test_a_role_that_row_level_security_does_not_hold_for_is_refused(
+    pg: Cluster, store: postgres.Store, papers: Editor, attribute: str
+) -> None:
+    mighty = role(pg, store, f"mighty_{attribute.lower()}")
+    pg.sql(store.database, f"ALTER ROLE {mighty.user} {attribute}")
+    with pytest.raises(UsageError) as raised:
+        postgres.Connection(mighty)
+    assert attribute in raised.value.hint
+
+
+def test_the_owner_of_the_tables_sees_no_library_that_is_not_theirs(pg: Cluster, store: postgres.Store) -> None:
+    owner = role(pg, store, "table_owner")
+    pg.sql(store.database, "DROP SCHEMA localrag CASCADE")
+    pg.sql("postgres", f'ALTER DATABASE "{store.database}" OWNER TO {owner.user}')
+    assert postgres.initialise(owner) and not postgres.initialise(owner)
+    pg.sql(store.database, "GRANT CREATE ON SCHEMA localrag TO writer")
+    postgres.make_library(store, "papers", 64, {"schema": "3"})
+    assert rows_seen(pg, store, 1)["meta"] == 1
+    seen = rows_seen(pg, owner, 1)
+    assert {table: n for table, n in seen.items() if n and table not in ("libraries", "rights")} == {}
+
+
+# --- the audit log ------------------------------------------------------------------------------------------
+
+
+def test_the_log_of_the_store_has_what_every_machine_did_and_owners_read_it(
+    pg: Cluster, store: postgres.Store, papers: Editor, tmp_path: Path
+) -> None:
+    clerk = role(pg, store, "clerk")
+    postgres.set_right(papers._db, "clerk", "read")  # type: ignore[arg-type]
+    place = folder_of(tmp_path / "theirs", clerk)
+    audit.record(place / "audit.jsonl", "show", "theirs", document="secret.txt", page=1)
+    audit.record(papers.folder / "audit.jsonl", "ask", "papers", question="When?", answer="In May.")
+    ((time_, one, event, details), second) = postgres.audit_entries(papers._db, 10)  # type: ignore[arg-type]
+    assert (one, event, details["document"]) == ("clerk", "show", "secret.txt") and time_.startswith("20")
+    assert second[1:3] == ("writer", "ask") and "In May." not in json.dumps(second[3])
+    with closing(postgres.open_library(str(clerk), "papers")) as connection:
+        assert postgres.audit_entries(connection, 10) == []
+        with pytest.raises(StorageError):
+            connection.execute("INSERT INTO audit (role, event, details) VALUES ('writer', 'ask', '{}')")
+    with pytest.raises(StorageError):
+        papers._db.execute("DELETE FROM audit")
+
+
+# --- several machines -----------------------------------------------------------------------------------------
+
+MACHINE = """
+import sys
+from contextlib import closing
+from pathlib import Path
+sys.path.append(sys.argv.pop())
+from papers import ingest
+from localrag.ingest import sync
+from localrag.store.writer import Editor
+
+sync._CHUNKS = 2
+with closing(Editor.open(Path(sys.argv[1]), "papers")) as library:
+    for root in map(Path, sys.argv[2:]):
+        library.hold(str(root))
+        print("began", flush=True)
+        print("read", len(ingest(library, root, limits=sync.Limits(workers=1)).read), flush=True)
+"""
+
+
+def machine(tmp_path: Path, store: postgres.Store, name: str, *roots: Path) -> subprocess.Popen[str]:
+    """A process that ingests folders into the library `papers`, from a folder of its own as on another machine."""
+    (tmp_path / "machine.py").write_text(MACHINE)
+    place = folder_of(tmp_path / name, store)
+    return subprocess.Popen(
+        [sys.executable, str(tmp_path / "machine.py"), str(place), *map(str, roots), TESTS],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_two_machines_ingest_while_others_read(
+    store: postgres.Store, papers: Editor, folder: Folder, tmp_path: Path
+) -> None:
+    words = [f"word{n * n % 997}" for n in range(400)]
+    one = folder(MANY | {"draft.txt": " ".join(words)}, "one")
+    two = folder({f"b{name}": f"{text}And more." for name, text in MANY.items()}, "two")
+    (two / "final.txt").write_text(" ".join([*words[:200], "but", "not", "here", *words[200:]]))
+    processes = [machine(tmp_path, store, "first", one), machine(tmp_path, store, "second", two)]
+    failures: list[BaseException] = []
+
+    def look() -> None:
+        try:
+            with closing(Library.open(papers.folder, "papers")) as reader:
+                while any(process.poll() is None for process in processes):
+                    with reader.snapshot():
+                        for document in reader.documents():
+                            assert len(reader.page_text(document.id, 0)) == document.characters
+                            assert reader.chunks_of(document.id)
+        except BaseException as error:
+            failures.append(error)
+
+    readers = [threading.Thread(target=look) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    outputs = [process.communicate(timeout=300) for process in processes]
+    for reader in readers:
+        reader.join()
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert failures == []
+    assert papers.counts()["documents"] == 2 + 2 * (len(MANY) + 1)
+    sound(papers)
+    # Whichever machine was later found the draft that the other one had read.
+    assert [{*pair[:2]} for pair in papers.near_duplicates()] == [{"draft.txt", "final.txt"}]
+
+
+def test_one_root_is_ingested_by_one_machine_and_renewing_waits_for_all(
+    store: postgres.Store, papers: Editor, tmp_path: Path
+) -> None:
+    with closing(Editor.open(folder_of(tmp_path / "theirs", store), "theirs")) as other:
+        papers.hold("/a", wait=False)
+        other.hold("/b", wait=False)  # another folder
+        waits: list[str] = []
+        with pytest.raises(LibraryLocked):
+            other.hold("/a", wait=False, on_wait=waits.append)
+    with closing(Editor.open(tmp_path / "theirs", "theirs")) as other:
+        with pytest.raises(LibraryLocked):
+            other.hold(wait=False)
+        waiting = threading.Thread(target=lambda: other.hold(on_wait=waits.append))
+        waiting.start()
+        until = time.monotonic() + 60
+        while not waits and time.monotonic() < until:
+            time.sleep(0.01)
+        assert waits and waiting.is_alive()
+        papers.close()
+        waiting.join(60)
+        assert not waiting.is_alive()
+
+
+def test_another_machine_may_join_a_library_with_the_same_name(
+    store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
+) -> None:
+    with closing(Editor.create_in(store, tmp_path / "papers2", "papers", IDENTITY)) as other:
+        assert other.uid == papers.uid
+        put(other, "third.txt", "A third document.")
+    assert len(papers.documents()) == 3
+    put(papers, "fourth.txt", "A fourth document, of words that the third document holds.")
+    sound(papers)
+
+
+# --- a server that ends ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own() -> Iterator[Cluster]:
+    """A cluster that may be killed."""
+    with pg_cluster.running() as cluster:
+        yield cluster
+
+
+@pytest.mark.slow
+def test_a_server_killed_in_an_ingest_loses_nothing_and_the_next_run_goes_on(
+    own: Cluster, folder: Folder, home: Path, tmp_path: Path
+) -> None:
+    own.stop()
+    own.start(fsync=True)
+    root, seed = folder(MANY, "documents"), random.randrange(10**6)
+    dice, store = random.Random(seed), new_store(own)
+    Editor.create_in(store, tmp_path / "papers", "papers", IDENTITY).close()
+    with closing(Editor.create(home / "indexes" / "undisturbed", "undisturbed", IDENTITY)) as undisturbed:
+        ingest(undisturbed, root)
+        expected = contents(undisturbed)
+    for attempt in range(3):
+        process = machine(tmp_path, store, f"machine{attempt}", root)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(dice.uniform(0, 0.5))
+        own.kill()
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0 or ("does not answer" in err and "Error" in err), (seed, out, err)
+        own.start(fsync=True)
+        with closing(Editor.open(tmp_path / "papers", "papers")) as left:
+            for key, document in contents(left).items():
+                assert document == expected[key], seed
+            sound(left)
+    with closing(Editor.open(tmp_path / "papers", "papers")) as again:
+        ingest(again, root)
+        assert contents(again) == expected, seed
+        sound(again)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+def test_an_ingest_killed_at_any_moment_leaves_whole_documents(
+    store: postgres.Store, papers: Editor, folder: Folder, tmp_path: Path
+) -> None:
+    root = folder(MANY, "documents")
+    for attempt in range(2):
+        process = machine(tmp_path, store, f"machine{attempt}", root)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(random.uniform(0, 0.5))
+        process.kill()
+        process.communicate()
+        papers.hold(str(root))  # the server lets go of the lock of the killed one
+        sound(papers)
+        papers._db.execute("SELECT pg_advisory_unlock_all()")
+    assert ingest(papers, root).complete
+    assert papers.counts()["documents"] == 2 + len(MANY)
+    sound(papers)
+
+
+def test_a_reader_goes_on_after_the_server_was_restarted(own: Cluster, tmp_path: Path, put: Put) -> None:
+    store = new_store(own)
+    with closing(Editor.create_in(store, tmp_path / "papers", "papers", IDENTITY)) as library:
+        put(library, "lease.txt", "The rent is 900 pounds.")
+        reader = Library.open(library.folder, "papers")
+        assert len(reader.documents()) == 1
+        own.kill()
+        with pytest.raises(StorageError) as raised:
+            reader.documents()
+        assert str(store) in raised.value.message and raised.value.hint
+        own.start()
+        assert len(reader.documents()) == 1
+        with reader.snapshot():
+            assert len(reader.documents()) == 1
+        reader.close()
+        with pytest.raises(StorageError):  # a writer does not go on as if it still had its locks
+            put(library, "more.txt", "More.")
+    with pytest.raises(StorageError) as raised:
+        own.kill()
+        Library.open(tmp_path / "papers", "papers")
+    assert "does not answer" in raised.value.message
+
+
+# --- through the API ------------------------------------------------------------------------------------------
+
+
+def test_a_library_in_a_store_is_used_and_forgotten_as_any_other(
+    pg: Cluster, store: postgres.Store, settings: Settings, folder: Folder, models: object, tmp_path: Path
+) -> None:
+    library = open_library("papers", settings=settings.with_options(store=str(store)), create=True)
+    root = folder({"lease.txt": "The rent is 900 pounds.", "secret.txt": "The merger closes in May."})
+    assert len(library.ingest(root).read) == 2
+    assert library.status()["store"] == str(store)
+    assert [passage.document for passage in library.search("rent in pounds", k=1)] == ["lease.txt"]
+    library.instruct("Answer in verse.")
+    assert library.forget(["secret.txt"]) == ["secret.txt"]
+    assert library.ingest(root).forgotten == 1
+    events = [entry[2] for entry in postgres.audit_entries(postgres.open_library(str(store), "papers"), 50)]
+    assert {"ingest", "forget"} <= set(events)
+    library.forget()
+    assert not settings.library_dir("papers").exists()
+    with closing(postgres.Connection(store)) as connection:
+        assert postgres.libraries(connection) == []
+    assert {table: n for table, n in rows_seen(pg, store, 1).items() if n} == {}

@@ -169,6 +169,7 @@ def _policies(settings: Settings) -> Iterator[Seen]:
 def _offline(settings: Settings) -> Iterator[Seen]:
     """Report which layers keep this process offline, and what each covers."""
     from localrag.security import offline
+    from localrag.security.offline import remote
 
     for layer in offline.layers():
         if layer.holds:
@@ -177,6 +178,12 @@ def _offline(settings: Settings) -> Iterator[Seen]:
             yield "info", f"{layer.name} is off: {layer.reason}", ""
         else:
             yield "warning", f"{layer.name} is off: {layer.reason}", _CONFINE
+    for address in remote.reachable():
+        with suppress(LocalragError):
+            how = "a Unix socket" if address.path else f"TCP{'' if remote.tls(address) is None else ', with TLS'}"
+            yield "info", f"may be reached: {address} ({how})", ""
+    if not remote.reachable():
+        yield "ok", "nothing may be reached: no library is in a shared store, and no model on a server", ""
     if all(one.allow_server for one in policy.active()):
         door = "one address of this machine, or a Unix socket, for those who have its token"
         yield "info", f"`localrag serve` opens a door while it runs: {door}", ""

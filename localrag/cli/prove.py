@@ -40,7 +40,8 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
     Tries connections, name look-ups, other files and other processes from Python, native code and started programs:
     in a process confined as `localrag ask` is, and in an unconfined one, to see that they would work. All targets are
     on this machine. The process has a socket that listens, as `localrag serve` has: the one open door, for those on
-    this machine who have its token.
+    this machine who have its token. It may also reach one socket of the proof by the way that leads to shared stores
+    and model servers; the report names those that your libraries and models need.
 
     A key of this machine signs the report. The signature shows that the report was not changed, not that the machine
     is honest. Exit code 1 means that something got through, or was refused by another layer than the one in charge;
@@ -80,6 +81,8 @@ def _print(report: Report) -> None:
         )
         mark = " " if one.held else "!"
         echo(f"{mark} {one.way:9} {one.name:{width}}  {_GOT[outcome.result]}{by} ({outcome.detail}){free}")
+    echo(f"reached, by way of the broker: {_GOT[report.reached.result].lower()} ({report.reached.detail})")
+    echo(f"may be reached here: {one_line(', '.join(report.may_reach)) or 'nothing'}")
     echo(f"heard outside: {report.heard}")
     echo(f"meanwhile: {report.documents} documents read, {report.passages} passages; {report.model} answered")
     echo(f"  {report.answer} ({counted(report.citations, 'verified quote')})\n")

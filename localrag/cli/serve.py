@@ -137,6 +137,8 @@ def _announce(names: Sequence[str], listener: listening.Listener, access: Access
         echo(f"OpenAI:  {listener.address}/v1", err=True)
     if access.token is not None:
         echo(f"Token:   {access.token if file is None else f'in {file}'}", err=True)
+    if reached := remote.reachable():
+        echo(f"Reaches: {', '.join(map(str, reached))}, and nothing else", err=True)
     echo("Ctrl-C ends it.", err=True)
 
 

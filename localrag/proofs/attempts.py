@@ -27,10 +27,11 @@ from typing import Any, Literal
 from localrag import policy
 from localrag.errors import LocalragError, OfflineRefused, StorageError
 from localrag.security import offline, sandbox, storage
-from localrag.security.offline import LayerName, landlock, seccomp
+from localrag.security.offline import LayerName, broker, landlock, remote, seccomp
+from localrag.security.offline.remote import Address
 from localrag.settings import Settings, load_settings
 
-Way = Literal["python", "native", "program", "names", "files", "processes", "reader"]
+Way = Literal["python", "native", "program", "names", "files", "processes", "broker", "reader"]
 Refuser = LayerName | Literal["any", ""]
 OTHER_LIBRARY = Path("indexes/another/library.db")  # below the home, and not the library of the proof
 _LIBRARY = "proof"
@@ -49,6 +50,7 @@ class Target:
 
     port: int
     unix: str
+    allowed: str  # the URL of a store, whose Unix socket it may reach
     process: int
     outside: Path
     inside: Path
@@ -325,6 +327,42 @@ def _getent(target: Target) -> None:
     _run("getent", "ahosts", _NO_NAME)
 
 
+# --- the broker ---------------------------------------------------------------------------------------------
+
+
+def _asks(given: Callable[[Target], broker.Key]) -> Callable[[Target], None]:
+    """Ask the broker to connect, past localrag's own checks; where there is none, connect."""
+
+    def run(target: Target) -> None:
+        path, host, port = given(target)
+        if not (channel := remote.channel()):
+            if offline.confined():
+                raise _Ended("absent", "this system needs no broker")
+            remote.connect_directly(Address(path, host, port), 5).close()
+            return
+        try:
+            with socket.socket(fileno=os.dup(channel[0])) as copy:
+                broker.connect(copy, (path, host, port), 5).close()
+        except OfflineRefused:
+            raise _Ended("refused", "the broker knows no such address") from None
+
+    return run
+
+
+def reach(target: Target) -> Outcome:
+    """Connect to the one address that the process under test may reach, and hear from it."""
+    if sys.platform == "win32":
+        return Outcome("absent", "", "Python on Windows has no Unix sockets")
+    one = Attempt("", "broker", "any", lambda at: _listens(remote.connect(remote.address_of(at.allowed))))
+    return attempt(one, target)
+
+
+def _listens(connection: socket.socket) -> None:
+    with connection:
+        if not connection.recv(1):
+            raise ConnectionResetError
+
+
 # --- files --------------------------------------------------------------------------------------------------
 
 
@@ -380,6 +418,8 @@ ATTEMPTS = (
     Attempt("memory shared with other processes", "processes", "seccomp", _shared_memory),
     Attempt("a program in memory", "program", "seccomp", lambda at: os.close(_call("memfd_create", b"proof", 0))),
     Attempt("a signal to another process", "processes", "landlock", _signal),
+    Attempt("a Unix socket that was not named", "broker", "any", _asks(lambda at: (at.unix, "", 0))),
+    Attempt("TCP within this machine", "broker", "any", _asks(lambda at: ("", "127.0.0.1", at.port))),
     Attempt("a name, by Python", "names", "hook", _python_name),
     Attempt("a name, by the C library", "names", "any", _native_name),
     Attempt("a name, by getent", "names", "any", _getent),
@@ -438,8 +478,8 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # discards what libraries print
     target = Target(
-        order["port"], order["unix"], order["process"], outside=Path(order["outside"]), inside=Path(order["home"]),
-        inherited=order["inherited"],
+        order["port"], order["unix"], order["allowed"], order["process"], outside=Path(order["outside"]),
+        inside=Path(order["home"]), inherited=order["inherited"],
     )  # fmt: skip
     settings = load_settings().with_options(home=target.inside, generator=order["generator"])
     if order["reader"]:
@@ -453,12 +493,14 @@ def main() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     target = replace(target, listener=listener)
     if not order["control"]:
+        remote.start_broker(remote.wanted(settings), [target.allowed])
         offline.confine(without=order["without"], listener=listener)
         if "files" not in order["without"]:
             sandbox.make_library_folder(settings, _LIBRARY)
             sandbox.restrict(settings, [_LIBRARY], reads=[Path(order["documents"])], without=order["without"])
     before = [asdict(attempt(one, target)) for one in ATTEMPTS]
     result: dict[str, Any] = {"before": before, "after": before, "layers": [asdict(each) for each in offline.layers()]}
+    result["reached"] = asdict(reach(target))
     if order["control"]:
         result["reader"] = [asdict(attempt(one, target)) for one in READER_ATTEMPTS]
     if order["work"]:

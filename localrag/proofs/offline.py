@@ -23,13 +23,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from localrag import __version__
 from localrag.errors import LocalragError, ModelError
 from localrag.proofs import FORMATS
 from localrag.proofs.attempts import ATTEMPTS, OTHER_LIBRARY, READER_ATTEMPTS, Outcome, Refuser, Way
 from localrag.security import offline, storage
-from localrag.security.offline import Layer, LayerName
+from localrag.security.offline import Layer, LayerName, remote
 from localrag.settings import Settings
 
 _MAX_SECONDS = 900
@@ -64,13 +65,19 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A proof: the layers of the confined process, its attempts, what the listener heard, and its work."""
+    """A proof: the layers of the confined process, its attempts, what the listener heard, and its work.
+
+    `may_reach`: the addresses that the person's libraries and models need. `reached`: the outcome of connecting to a
+    socket that the process under test may reach as it may those.
+    """
 
     version: str
     made: str
     system: str
     layers: tuple[Layer, ...]
     trials: tuple[Trial, ...]
+    may_reach: tuple[str, ...]
+    reached: Outcome
     heard: int
     documents: int
     passages: int
@@ -80,7 +87,8 @@ class Report:
 
     @property
     def proven(self) -> bool:
-        return not self.heard and all(one.held for one in self.trials) and self.documents > 0 and bool(self.answer)
+        refused = not self.heard and all(one.held for one in self.trials)
+        return refused and self.reached.result in ("through", "absent") and self.documents > 0 and bool(self.answer)
 
     def to_dict(self) -> dict[str, Any]:
         trials = [asdict(one) | {"held": one.held} for one in self.trials]
@@ -96,10 +104,14 @@ def prove_offline(
     For tests, `without` leaves out layers and, without `work`, nothing is read or proven. Raises LocalragError if the
     work could not be done: no model is installed, or a process ended early.
     """
-    with _workspace() as place, _Listener(place / "outside" / "s") as listener:
+    with (
+        _workspace() as place,
+        _Listener(place / "outside" / "s") as listener,
+        _Listener(place / "outside" / ".s.PGSQL.5432") as store,
+    ):
         order = {
             "control": False, "reader": False, "work": work, "without": sorted(without), "port": listener.port,
-            "unix": listener.unix,
+            "unix": listener.unix, "allowed": f"postgresql:///proof?host={quote(str(place / 'outside'))}",
             "process": os.getpid(), "home": str(place / "home"), "documents": str(place / "documents"),
             "outside": str(place / "outside"), "generator": settings.generator,
         }  # fmt: skip
@@ -112,6 +124,9 @@ def prove_offline(
             result = _session(order)
             reader = [] if without else _session({**order, "reader": True})["before"]
         heard = listener.heard()
+        reached = Outcome(**result["reached"])
+        if reached.result == "through" and store.heard() != 2:  # by the unconfined process, and by the confined one
+            reached = Outcome("refused", "any", f"it was heard {store.heard()} times")
     outcomes = [
         *zip(ATTEMPTS, control["before"], result["before"], result["after"], strict=True),
         *zip(READER_ATTEMPTS, control["reader"], reader, reader, strict=False),
@@ -120,7 +135,10 @@ def prove_offline(
     made = datetime.now(UTC).isoformat(timespec="seconds")
     system = f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}"
     layers = tuple(Layer(**layer) for layer in result["layers"])
-    return Report(__version__, made, system, layers, tuple(trials), heard, **result.get("work", _NO_WORK))
+    may_reach = tuple(map(str, remote.wanted(settings)))
+    return Report(
+        __version__, made, system, layers, tuple(trials), may_reach, reached, heard, **result.get("work", _NO_WORK)
+    )
 
 
 @contextmanager

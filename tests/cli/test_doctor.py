@@ -11,6 +11,7 @@ import pytest
 import tiny_llamas
 from click.testing import CliRunner
 
+from localrag import policy
 from localrag.cli import doctor
 from localrag.cli.completion import completion_command
 from localrag.cli.doctor import Finding, diagnose, doctor_command
@@ -19,6 +20,8 @@ from localrag.ingest.readers import programs
 from localrag.llm import loading
 from localrag.models import machine
 from localrag.security import audit
+from localrag.security.offline import remote
+from localrag.security.offline.remote import Address
 from localrag.sessions import SessionStore
 from localrag.settings import Settings
 from localrag.store.library import Library
@@ -59,6 +62,20 @@ def test_every_problem_and_warning_has_a_remedy(settings: Settings) -> None:
     assert all(finding.remedy for finding in found if finding.state not in ("ok", "info"))
     assert {finding.state for finding in found if "files is off" in finding.message} <= {"info"}
     assert len({finding.area for finding in found}) >= 9
+
+
+def test_it_names_what_may_be_reached(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said() -> list[str]:
+        return [each.message for each in of("offline", diagnose(settings)) if "may be reached" in each.message]
+
+    [nothing] = said()
+    assert "nothing may be reached" in nothing
+    store, models = Address(path="/run/pg/.s.PGSQL.5432"), Address(host="127.0.0.1", port=8080)
+    policy.SYSTEM.parent.mkdir()
+    policy.SYSTEM.write_text('[[allow_addresses]]\nhost = "127.0.0.1"\nport = 8080')
+    monkeypatch.setattr(remote, "reachable", lambda: (store, models))
+    first, second = said()
+    assert "/run/pg/.s.PGSQL.5432 (a Unix socket)" in first and "127.0.0.1:8080 (TCP)" in second
 
 
 def test_a_missing_model_names_the_command_to_install_it(settings: Settings) -> None:

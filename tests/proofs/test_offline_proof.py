@@ -28,7 +28,9 @@ linux = pytest.mark.skipif(
 )
 THROUGH, BY_FILTER = Outcome("through", "", "it worked"), Outcome("refused", "seccomp", "EACCES")
 TRIED = Trial("TCP", "native", "seccomp", THROUGH, BY_FILTER, BY_FILTER)
-REPORT = Report("1", "2026-01-01T00:00:00+00:00", "Linux", (), (TRIED,), 0, 2, 2, "It ends in 2031.", 1, "m")
+REPORT = Report(
+    "1", "2026-01-01T00:00:00+00:00", "Linux", (), (TRIED,), (), THROUGH, 0, 2, 2, "It ends in 2031.", 1, "m"
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -72,7 +74,11 @@ def test_every_attempt_is_refused_by_the_layer_in_charge(settings: Settings) -> 
     } <= work
     assert {("python", "another program's Unix socket"), ("files", "moving an own file elsewhere")} <= work
     assert ("files", "reading another library") in work
-    assert {one.way for one in run.trials} == {"python", "native", "program", "names", "files", "processes", "reader"}
+    ways = {"python", "native", "program", "names", "files", "processes", "broker", "reader"}
+    assert {one.way for one in run.trials} == ways
+    # What may be reached is, and by that way nothing else.
+    assert run.reached == THROUGH
+    assert {one.unconfined.result for one in run.trials if one.way == "broker"} == {"through"}
 
 
 @linux
@@ -97,6 +103,7 @@ def test_a_refusal_by_another_layer_proves_nothing() -> None:
     assert replace(TRIED, after=Outcome("absent", "", "curl is not installed")).held
     assert not replace(REPORT, heard=1).proven
     assert not replace(REPORT, documents=0).proven
+    assert not replace(REPORT, reached=BY_FILTER).proven
 
 
 def test_an_attempt_names_the_layer_that_refused_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +114,7 @@ def test_an_attempt_names_the_layer_that_refused_it(monkeypatch: pytest.MonkeyPa
             raise error
 
         one = attempts.Attempt("x", "native", "seccomp", run)
-        return attempts.attempt(one, attempts.Target(1, "", 1, Path(), Path(), -1))
+        return attempts.attempt(one, attempts.Target(1, "", "", 1, Path(), Path(), -1))
 
     assert raises(PermissionError(13, "no")).by == "seccomp"
     assert raises(ConnectionRefusedError(111, "no")).by == "any"

@@ -9,8 +9,11 @@ from fake_core import SCRIPT, FakeAssistant, FakeLibrary, FakeWorld
 from textual.color import Color
 from textual.screen import ModalScreen
 
+from localrag.security import offline
+from localrag.security.offline import remote
+from localrag.security.offline.remote import Address
 from localrag.tui.preferences import Look, look_of, themes
-from localrag.tui.widgets.status import Status, fit, parts_of
+from localrag.tui.widgets.status import Status, fit, network_state, parts_of
 from tui.screen_text import ask, open_chat, see, segments
 
 LEAST = {"dark": 4.5, "light": 4.5, "contrast": 7.0}
@@ -169,6 +172,14 @@ def test_the_status_line_fits_and_drops_what_matters_least(width):
     assert width < 40 or "contracts, policies" in line
     assert width < 80 or all(words in line for words in ("not encrypted", "plan: survey"))
     assert width < 240 or all(words in line for words in ("qwen2.5-coder-1.5b-instruct ready", "70% full", "3% warm"))
+
+
+def test_the_status_line_names_what_may_be_reached(monkeypatch):
+    monkeypatch.setattr(offline, "hook_installed", lambda: True)
+    assert network_state()[0].startswith("offline") and network_state()[1] == "offline"
+    monkeypatch.setattr(remote, "reachable", lambda: (Address(host="db.firm", port=5432), Address(path="/run/x\x1b")))
+    long, short = network_state()
+    assert long.startswith("reaches only db.firm:5432, /run/x") and "\x1b" not in long and short == "reaches 2 servers"
 
 
 def test_a_model_that_is_not_ready_comes_before_what_can_wait():

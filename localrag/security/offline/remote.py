@@ -35,7 +35,7 @@ _MAX_FILE = 10_000  # bytes of a `STORE_FILE`
 
 _channel: socket.socket | None = None  # to the broker
 _started: tuple[Address, ...] = ()  # what the broker that this process started connects to
-_named: frozenset[Address] = frozenset()  # of these, what the user typed, for a library that is not there yet
+_named: tuple[Address, ...] = ()  # of these, what the user typed, for a library that is not there yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def address_of(url: str) -> Address:
     """
     try:
         parts = urlsplit(url)
-        known, port, host = parts.scheme in (*_PORTS, "unix"), parts.port, unquote(parts.hostname or "")
+        known, port, host = parts.scheme in _PORTS, parts.port, unquote(parts.hostname or "")
     except ValueError as error:
         raise UsageError(f"{url!r} is not a URL: {error}", "For example: postgresql:///firm") from None
     if parts.scheme == "unix" and not host and (path := unquote(parts.path)).startswith("/"):
@@ -155,14 +155,16 @@ def start_broker(addresses: Collection[Address], words: Iterable[str] = ()) -> N
     """
     global _channel, _started, _named
     typed = (word.partition("=")[2] if word.startswith("--") else word for word in words)
-    _named = frozenset(_allowed(url for url in typed if url.startswith("postgres")))
+    _named = _allowed(url for url in typed if url.startswith("postgres"))
     _started = tuple({**dict.fromkeys(addresses), **dict.fromkeys(_named)})
     if _started and seccomp.machine() is not None:
-        _channel = broker.start({_key(each) for each in _started}, lambda key, seconds: _direct(Address(*key), seconds))
+        _channel = broker.start(
+            {_key(each) for each in _started}, lambda key, seconds: connect_directly(Address(*key), seconds)
+        )
 
 
 def reachable() -> tuple[Address, ...]:
-    """The addresses that this process may reach through the broker."""
+    """The addresses that this process and what it starts may reach."""
     return _started
 
 
@@ -176,7 +178,7 @@ def connect(address: Address, *, timeout: float = 10.0) -> socket.socket:
         return broker.connect(_channel, _key(address), timeout)
     if seccomp.holds():
         raise broker.unknown(str(address))
-    return _direct(address, timeout)
+    return connect_directly(address, timeout)
 
 
 def narrow(settings: Settings, libraries: Collection[str] | None) -> None:
@@ -223,7 +225,8 @@ def _key(address: Address) -> broker.Key:
     return address.path, address.host, address.port
 
 
-def _direct(address: Address, seconds: float) -> socket.socket:
+def connect_directly(address: Address, seconds: float) -> socket.socket:
+    """Connect from this process, whatever the policy says."""
     if address.path:
         if sys.platform == "win32":
             raise OSError(errno.EAFNOSUPPORT, "Python on Windows has no Unix sockets")

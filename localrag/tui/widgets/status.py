@@ -12,6 +12,7 @@ from textual.widget import AwaitMount, Widget
 from textual.widgets import Static
 
 from localrag.security import offline
+from localrag.security.offline import remote
 from localrag.security.terminal import counted, duration
 from localrag.tui.text import clean_line, shorten
 
@@ -94,7 +95,10 @@ def network_state() -> tuple[str, str]:
     if not offline.hook_installed():
         return "network not blocked", "network not blocked"
     layers = {layer.name for layer in offline.layers() if layer.holds}
-    return ("offline, held by the kernel" if "seccomp" in layers else "offline"), "offline"
+    reached = [clean_line(str(address)) for address in remote.reachable()]
+    long = f"reaches only {', '.join(reached)}" if reached else "offline"
+    short = f"reaches {counted(len(reached), 'server')}" if reached else "offline"
+    return f"{long}, held by the kernel" if "seccomp" in layers else long, short
 
 
 Part = tuple[int, str, str]

@@ -1,0 +1,872 @@
+"""Addresses in the house: which may be reached, and that a confined process reaches them and nothing else.
+
+Servers run in the test; what confines itself is a child, because confinement cannot be undone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from localrag import policy
+from localrag.errors import OfflineRefused, PolicyRefused, PolicyUnreadable, UsageError
+from localrag.security import audit
+from localrag.security.offline import landlock, remote, seccomp
+from localrag.security.offline.remote import Address, address_of
+from localrag.settings import Settings, load_settings
+
+pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+
+linux = pytest.mark.skipif(seccomp.machine() is None, reason="elsewhere a process connects itself, without a broker")
+unix = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="Python on Windows has no Unix sockets")
+
+
+class Echo:
+    """A server that sends back what it gets, with its name before."""
+
+    def __init__(self, listener: socket.socket, name: str, context: ssl.SSLContext | None = None) -> None:
+        self.listener, self._name, self._context = listener, name.encode(), context
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):  # it was closed
+            while True:
+                threading.Thread(target=self._answer, args=(self.listener.accept()[0],), daemon=True).start()
+
+    def _answer(self, caller: socket.socket) -> None:
+        caller.settimeout(60)
+        with suppress(OSError), caller:
+            connection = self._context.wrap_socket(caller, server_side=True) if self._context else caller
+            connection.sendall(self._name + b" " + connection.recv(100))
+
+
+@pytest.fixture
+def echo() -> Iterator[Callable[..., Echo]]:
+    begun = []
+
+    def begin(where: Path | None = None, name: str = "echo", context: ssl.SSLContext | None = None) -> Echo:
+        if where is None:
+            listener = socket.create_server(("127.0.0.1", 0))
+        else:
+            where.parent.mkdir(parents=True, exist_ok=True)
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(str(where))
+            listener.listen()
+        begun.append(Echo(listener, name, context))
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        one.listener.close()
+
+
+def port_of(server: Echo) -> int:
+    return int(server.listener.getsockname()[1])
+
+
+def rule(text: str, file: Path | None = None) -> None:
+    file = file or policy.SYSTEM
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def allows(*addresses: tuple[str, int] | tuple[str, int, Path]) -> str:
+    tables = []
+    for host, port, *certificate in addresses:
+        lines = [f"host = {json.dumps(host)}", f"port = {port}"]
+        lines += [f"certificate = {json.dumps(str(path))}" for path in certificate]
+        tables.append("[[allow_addresses]]\n" + "\n".join(lines) + "\n")
+    return "\n".join(tables)
+
+
+def said(connection: socket.socket) -> str:
+    with connection:
+        connection.sendall(b"hello")
+        return connection.recv(100).decode()
+
+
+# --- addresses ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("postgresql:///firm", Address(path="/var/run/postgresql/.s.PGSQL.5432")),
+        ("postgresql://me@/firm?port=5433", Address(path="/var/run/postgresql/.s.PGSQL.5433")),
+        ("postgresql:///firm?host=/srv/pg%20x", Address(path="/srv/pg x/.s.PGSQL.5432")),
+        ("postgresql://me@host:5433/firm?host=/srv/pg", Address(path="/srv/pg/.s.PGSQL.5433")),
+        ("postgresql://%2Fsrv%2Fpg/firm", Address(path="/srv/pg/.s.PGSQL.5432")),
+        ("postgresql:///firm?host=/srv/../etc", Address(path="/etc/.s.PGSQL.5432")),
+        ("postgres://DB.firm/x", Address(host="db.firm", port=5432)),
+        ("postgresql://me:secret@db.firm:6432/x", Address(host="db.firm", port=6432)),
+        ("postgresql:///x?host=db.firm&port=6432", Address(host="db.firm", port=6432)),
+        ("postgresql://[fd00::1]:6432/x", Address(host="fd00::1", port=6432)),
+        ("http://models.firm/v1", Address(host="models.firm", port=80)),
+        ("https://models.firm:8443/v1", Address(host="models.firm", port=8443)),
+        ("unix:///run/models.socket", Address(path="/run/models.socket")),
+    ],
+)
+def test_an_address_is_read_from_a_url(url: str, address: Address) -> None:
+    assert address_of(url) == address
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "firm", "/srv/pg", "postgresql://a,b/firm", "postgresql:///firm?host=@abstract", "postgresql://h:0x1/firm",
+     "postgresql://h:70000/firm", "postgresql:///firm?port=0", "postgresql:///firm?host=a b", "ftp://host/x",
+     "unix:relative", "unix://host/x", "http:///v1", "postgresql:///firm?host=/a%00b", "http://[::1", "file:///etc/passwd"],
+)  # fmt: skip
+def test_a_url_without_an_address_is_refused(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        address_of(url)
+    assert caught.value.hint
+
+
+def library(settings: Settings, name: str, url: object) -> None:
+    folder = settings.library_dir(name)
+    folder.mkdir(parents=True)
+    (folder / remote.STORE_FILE).write_text(json.dumps({"store": url, "library": name}))
+
+
+def test_wanted_are_the_stores_of_libraries_that_may_be_reached(home: Path) -> None:
+    settings = load_settings()
+    assert remote.wanted(settings) == ()
+    library(settings, "a", "postgresql:///a?host=/srv/a")
+    library(settings, "b", "postgresql:///b?host=/srv/b")
+    library(settings, "again", "postgresql:///other?host=/srv/b")
+    library(settings, "tcp", "postgresql://db.firm/tcp")
+    library(settings, "bad", 7)
+    (settings.library_dir("bad") / remote.STORE_FILE).write_bytes(b"[" * 9000)
+    a, b = Address(path="/srv/a/.s.PGSQL.5432"), Address(path="/srv/b/.s.PGSQL.5432")
+    assert set(remote.wanted(settings)) == {a, b} and len(remote.wanted(settings)) == 2
+    assert remote.wanted(settings, ["b", "none", "tcp"]) == (b,)
+    rule(allows(("db.firm", 5432, Path("/etc/ca.pem"))))
+    assert remote.wanted(settings, ["tcp"]) == (Address(host="db.firm", port=5432),)
+
+
+def test_a_library_that_came_with_the_folder_names_no_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    from localrag.security.sandbox import mark_as_own
+
+    monkeypatch.delenv("LOCALRAG_HOME")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    (tmp_path / "sent").mkdir()
+    monkeypatch.chdir(tmp_path / "sent")
+    (tmp_path / "sent" / "indexes").mkdir()
+    settings = load_settings()
+    library(settings, "a", "postgresql:///a")
+    assert settings.claims_needed and remote.wanted(settings) == ()
+    mark_as_own(settings, "a")
+    assert len(remote.wanted(settings)) == 1
+
+
+# --- the policy ---------------------------------------------------------------------------------------------
+
+
+def test_without_an_administrators_policy_no_tcp_address_is_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, echo: Callable[..., Echo]
+) -> None:
+    address = Address(host="127.0.0.1", port=port_of(echo()))
+    with pytest.raises(OfflineRefused, match="no administrator's policy"):
+        remote.connect(address)
+    rule(allows(("127.0.0.1", address.port)), tmp_path / "mine.toml")
+    monkeypatch.setenv(policy.VARIABLE, str(tmp_path / "mine.toml"))
+    with pytest.raises(OfflineRefused, match="no administrator's policy"):  # the variable is the user's
+        remote.connect(address)
+    with pytest.raises(OfflineRefused):
+        remote.tls(address)
+
+
+def test_a_policy_allows_host_and_port(echo: Callable[..., Echo], home: Path) -> None:
+    server, other = echo(name="allowed"), echo()
+    rule(allows(("LocalHost", port_of(server))))
+    assert said(remote.connect(Address(host="localhost", port=port_of(server)))) == "allowed hello"
+    settings = load_settings()
+    policy.on_refusal(lambda refusal: audit.record_refusal(settings.audit_file, refusal))
+    try:
+        for address in (
+            Address(host="localhost", port=port_of(other)), Address(host="127.0.0.1", port=port_of(server))
+        ):  # fmt: skip
+            with pytest.raises(PolicyRefused):
+                remote.connect(address)
+    finally:
+        policy.on_refusal(None)
+    assert [entry.details["rule"] for entry in audit.entries(settings.audit_file)] == ["allow_addresses"] * 2
+
+
+def test_a_second_policy_only_takes_addresses_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / "mine.toml"
+    monkeypatch.setenv(policy.VARIABLE, str(mine))
+    pem, other = tmp_path / "a.pem", tmp_path / "b.pem"
+    rule(allows(("a.firm", 1, pem), ("b.firm", 2, pem)))
+    rule("", mine)
+    assert policy.check_address("a.firm", 1) == pem and policy.check_address("B.firm", 2) == pem
+    rule(allows(("b.firm", 2, other), ("c.firm", 3, other)), mine)
+    assert policy.check_address("b.firm", 2) == pem  # the administrator's certificate counts
+    for host, port in (("a.firm", 1), ("c.firm", 3), ("b.firm", 1)):
+        with pytest.raises(PolicyRefused):
+            policy.check_address(host, port)
+    rule("allow_addresses = []", mine)
+    with pytest.raises(PolicyRefused):
+        policy.check_address("b.firm", 2)
+    rule("strict = true")
+    rule("", mine)
+    with pytest.raises(PolicyRefused):  # there is one, and it names none
+        policy.check_address("a.firm", 1)
+    assert set(policy.files()) == {policy.SYSTEM, mine}
+    rule(allows(("a.firm", 1, pem)))
+    assert set(policy.files()) == {policy.SYSTEM, mine, pem}  # a confined process reads them
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["allow_addresses = true", 'allow_addresses = ["a:1"]', allows(("a.firm", 1)), allows(("10.0.0.1", 1)),
+     allows(("localhost", 0)), allows(("localhost", 65536)), allows(("local host", 1)), allows(("", 1)),
+     allows(("a.firm", 1, Path("ca.pem"))), '[[allow_addresses]]\nhost = "localhost"',
+     allows(("localhost", 1)) + "user = 1", '[[allow_addresses]]\nhost = "localhost"\nport = true'],
+)  # fmt: skip
+def test_an_address_that_is_not_understood_makes_the_policy_unreadable(text: str) -> None:
+    rule(text)
+    with pytest.raises(PolicyUnreadable, match="allow_addresses"):
+        policy.active()
+
+
+def test_a_certificate_that_others_can_write_is_shown(tmp_path: Path) -> None:
+    pem = tmp_path / "ca.pem"
+    rule(allows(("a.firm", 1, pem)))
+    before = policy.writable_by(policy.active()[0])
+    pem.touch()
+    pem.chmod(0o666)
+    if os.name == "posix":
+        assert str(pem) in policy.writable_by(policy.active()[0]) and str(pem) not in before
+
+
+# --- certificates -------------------------------------------------------------------------------------------
+
+
+class Certificates:
+    """Makes keys and certificates in a folder, as PEM files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def make(self, name: str, names: list[str], by: str | None = None, authority: bool = False) -> tuple[Path, Path]:
+        """The certificate `name` with these host names, signed by another one or itself, and its key."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{name} of the test")])
+        issuer, signing = subject, key
+        if by is not None:
+            issuer = x509.load_pem_x509_certificate((self._folder / f"{by}.pem").read_bytes()).subject
+            signing = serialization.load_pem_private_key((self._folder / f"{by}.key").read_bytes(), None)
+        now = datetime.now(UTC)
+        builder = x509.CertificateBuilder(
+            issuer, subject, key.public_key(), x509.random_serial_number(), now - timedelta(days=1),
+            now + timedelta(days=2),
+        ).add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)  # fmt: skip
+        if names:
+            given = [x509.DNSName(each) if each[0].isalpha() else x509.IPAddress(ip_address(each)) for each in names]
+            builder = builder.add_extension(x509.SubjectAlternativeName(given), critical=False)
+        made = builder.sign(signing, hashes.SHA256())
+        paths = self._folder / f"{name}.pem", self._folder / f"{name}.key"
+        paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        paths[1].write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return paths
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    return Certificates(tmp_path)
+
+
+def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def asked_over_tls(address: Address) -> str:
+    context = remote.tls(address)
+    assert context is not None
+    with remote.connect(address) as raw, context.wrap_socket(raw, server_hostname=address.host) as connection:
+        return said(connection)
+
+
+def test_a_server_shows_a_certificate_of_the_pinned_authority_with_its_name(
+    certificates: Certificates, echo: Callable[..., Echo]
+) -> None:
+    authority, _ = certificates.make("authority", [], authority=True)
+    certificates.make("elsewhere", [], authority=True)
+    right = echo(name="right", context=server_context(*certificates.make("r", ["localhost"], "authority")))
+    wrong_name = echo(context=server_context(*certificates.make("n", ["db.firm"], "authority")))
+    wrong_authority = echo(context=server_context(*certificates.make("e", ["localhost"], "elsewhere")))
+    own = echo(context=server_context(*certificates.make("o", ["localhost"])))
+    servers = (right, wrong_name, wrong_authority, own)
+    rule(allows(*(("localhost", port_of(each), authority) for each in servers)))
+    assert asked_over_tls(Address(host="localhost", port=port_of(right))) == "right hello"
+    for server in servers[1:]:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            asked_over_tls(Address(host="localhost", port=port_of(server)))
+
+
+def test_a_servers_own_certificate_is_pinned_whatever_its_name(
+    certificates: Certificates, echo: Callable[..., Echo]
+) -> None:
+    one, two = certificates.make("one", ["db.firm"]), certificates.make("two", [])
+    first, second = echo(name="1", context=server_context(*one)), echo(name="2", context=server_context(*two))
+    a, b = (Address(host="127.0.0.1", port=port_of(each)) for each in (first, second))
+    rule(allows((a.host, a.port, one[0]), (b.host, b.port, two[0])))
+    assert (asked_over_tls(a), asked_over_tls(b)) == ("1 hello", "2 hello")
+    rule(allows((a.host, a.port, two[0]), (b.host, b.port, one[0])))
+    for address in (a, b):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            asked_over_tls(address)
+
+
+def test_a_pinned_certificate_of_an_authority_excludes_its_others(
+    certificates: Certificates, echo: Callable[..., Echo]
+) -> None:
+    certificates.make("authority", [], authority=True)
+    pinned = certificates.make("pinned", ["localhost"], "authority")
+    other = certificates.make("other", ["localhost"], "authority")
+    servers = echo(name="pinned", context=server_context(*pinned)), echo(context=server_context(*other))
+    addresses = [Address(host="localhost", port=port_of(each)) for each in servers]
+    rule(allows(*((each.host, each.port, pinned[0]) for each in addresses)))
+    assert asked_over_tls(addresses[0]) == "pinned hello"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        asked_over_tls(addresses[1])
+
+
+def test_without_tls_are_sockets_and_this_machine_without_a_certificate(tmp_path: Path) -> None:
+    rule(allows(("127.0.0.1", 1), ("localhost", 2, tmp_path / "none.pem"), ("localhost", 3, tmp_path / "bad.pem")))
+    assert remote.tls(Address(path="/run/x")) is None and remote.tls(Address(host="127.0.0.1", port=1)) is None
+    (tmp_path / "bad.pem").write_text("no certificate")
+    for port in (2, 3):
+        with pytest.raises(OfflineRefused, match=r"\.pem"):
+            remote.tls(Address(host="localhost", port=port))
+
+
+# --- a process that is not confined -------------------------------------------------------------------------
+
+
+@unix
+def test_a_link_to_a_socket_is_not_followed(tmp_path: Path, echo: Callable[..., Echo]) -> None:
+    echo(tmp_path / "s", "socket")
+    assert said(remote.connect(Address(path=str(tmp_path / "s")))) == "socket hello"
+    (tmp_path / "link").symlink_to("s")
+    (tmp_path / "file").touch()
+    for name in ("link", "file", "none"):
+        with pytest.raises(OSError):
+            remote.connect(Address(path=str(tmp_path / name)))
+
+
+HOOK = """
+import socket, sys, threading
+from localrag.errors import OfflineRefused
+from localrag.security import offline
+from localrag.security.offline import hook
+offline.confine_python()
+socket.getaddrinfo = lambda *_, **__: [(socket.AF_INET, 1, 6, "", ("192.0.2.1", 443))]
+sock = socket.socket()
+
+def passes(event, *arguments):
+    try:
+        sys.audit(event, *arguments)
+    except OfflineRefused:
+        return False
+    return True
+
+def tries():
+    return [
+        passes("socket.getaddrinfo", "db.firm", 443, 0, 1, 0), passes("socket.connect", sock, ("192.0.2.1", 443)),
+        passes("socket.getaddrinfo", "db.firm", 80, 0, 1, 0), passes("socket.getaddrinfo", "other.firm", 443, 0, 1, 0),
+        passes("socket.connect", sock, ("192.0.2.1", 80)), passes("socket.connect", sock, ("192.0.2.2", 443)),
+        passes("socket.bind", sock, ("192.0.2.1", 443)), passes("socket.sendto", sock, ("192.0.2.1", 443)),
+        passes("socket.gethostbyname", "db.firm"),
+    ]
+
+print(tries())
+with hook.reaching("db.firm", 443) as found:
+    print(found)
+    print(tries())
+    threads = []
+    thread = threading.Thread(target=lambda: threads.extend(tries()))
+    thread.start()
+    thread.join()
+    print(threads)
+print(tries())
+"""
+
+
+def test_the_hook_lets_one_thread_reach_one_address() -> None:
+    done = subprocess.run([sys.executable, "-c", HOOK], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    nothing, only = str([False] * 9), str([True] * 2 + [False] * 7)
+    assert done.stdout.splitlines() == [
+        nothing,
+        "[(2, ('192.0.2.1', 443))]".replace("2, (", f"{socket.AF_INET!r}, ("),
+        only,
+        nothing,
+        nothing,
+    ]
+
+
+# --- the broker ---------------------------------------------------------------------------------------------
+
+BEGIN = """
+import ctypes, errno, json, os, signal, socket, subprocess, sys, threading
+from pathlib import Path
+from localrag import policy
+from localrag.errors import LocalragError
+from localrag.security import offline
+from localrag.security.offline import broker, landlock, remote, seccomp
+from localrag.security.offline.remote import Address
+tmp, port, other = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+policy.SYSTEM = tmp / "policy.toml"
+store, closed = Address(path=str(tmp / "pg" / ".s.PGSQL.5432")), Address(path=str(tmp / "other"))
+tcp, closed_tcp = Address(host="localhost", port=port), Address(host="localhost", port=other)
+
+def children():
+    return [int(each) for each in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+
+def said(address, word="hello", ask=remote.connect):
+    try:
+        with ask(address) as connection:
+            connection.sendall(word.encode())
+            return connection.recv(100).decode()
+    except (OSError, LocalragError) as error:
+        return errno.errorcode.get(getattr(error, "errno", None), type(error).__name__)
+
+def raw(address):
+    with socket.socket(fileno=os.dup(remote.channel()[0])) as copy:
+        return broker.connect(copy, (address.path, address.host, address.port), 30)
+
+offline.confine_python()
+"""
+CONFINED = """
+remote.start_broker([store, tcp])
+offline.confine()
+"""
+
+
+@pytest.fixture
+def child(tmp_path: Path, echo: Callable[..., Echo]) -> Callable[..., list[str]]:
+    """Runs code after the definitions above; two of the servers that run may be reached."""
+    echo(tmp_path / "pg" / ".s.PGSQL.5432", "store")
+    echo(tmp_path / "other")
+    allowed, other = echo(name="tcp"), echo()
+    rule(allows(("localhost", port_of(allowed))), tmp_path / "policy.toml")
+
+    def run(code: str, begin: str = BEGIN + CONFINED) -> list[str]:
+        command = [sys.executable, "-c", begin + code, str(tmp_path), str(port_of(allowed)), str(port_of(other))]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    return run
+
+
+@linux
+def test_a_confined_process_reaches_the_allowed_addresses_only(child: Callable[..., list[str]]) -> None:
+    code = "print(seccomp.holds(), *map(said, (store, tcp, closed, closed_tcp)), *remote.reachable(), sep=', ')"
+    [line] = child(code)
+    holds, *answers = line.split(", ")
+    assert holds == "True"
+    assert answers[:4] == ["store hello", "tcp hello", "OfflineRefused", "PolicyRefused"] and len(answers) == 6
+
+
+@linux
+def test_the_broker_itself_refuses_other_addresses(child: Callable[..., list[str]]) -> None:
+    code = """
+tries = [closed, closed_tcp, Address(host="127.0.0.1", port=port), Address(path="/run/docker.sock"), Address(),
+         Address(path=store.path, host="localhost", port=other), Address(path=store.path + "/../../other"),
+         Address(path=f"{tmp}/pg/./.s.PGSQL.5432"), Address(host="localhost", port=-1), Address(path="\\0x")]
+print(*(said(each, ask=raw) for each in tries))
+print(said(store, ask=raw), said(tcp, ask=raw))
+"""
+    assert child(code) == [" ".join(["OfflineRefused"] * 10), "store hello tcp hello"]
+
+
+@linux
+def test_it_follows_no_link_that_took_the_place_of_a_socket(child: Callable[..., list[str]]) -> None:
+    code = """
+print(said(store))
+Path(store.path).unlink()
+Path(store.path).symlink_to(closed.path)
+print(said(store))
+Path(store.path).unlink()
+print(said(store))
+"""
+    assert child(code) == ["store hello", "ENOTSOCK", "ENOENT"]
+
+
+@linux
+def test_malformed_requests_change_nothing(child: Callable[..., list[str]]) -> None:
+    code = """
+channel = socket.socket(fileno=os.dup(remote.channel()[0]))
+good = {"address": [store.path, "", 0], "seconds": 5}
+messages = [
+    b"x", b"\\xff" * 50, b"[]", b"7", b"null", b"{}", b"[" * 90_000, b'{"address": 7, "seconds": 1}',
+    b'{"address": ["a"], "seconds": 1}', b'{"address": ["a", "b", "c"], "seconds": 1}', b'{"only": 3}', b'{"only": [3]}',
+    b'{"only": [[1, 2, 3, 4]]}', json.dumps(good | {"seconds": "x"}).encode(), json.dumps(good | {"seconds": 1e999}).encode(),
+    json.dumps(good | {"seconds": None}).encode(), json.dumps({"address": good["address"]}).encode(),
+    b" " * 100_000 + json.dumps(good).encode(),
+]
+got = []
+for message in messages:
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    socket.send_fds(channel, [message], [theirs.fileno()])
+    theirs.close()
+    mine.settimeout(60)
+    got.append(socket.recv_fds(mine, 1000, 1)[1])
+print([len(each) for each in got])
+# Replies to something that is no socket, to none, to several, and to one that nobody reads.
+listener, null = socket.socket(socket.AF_UNIX), os.open(os.devnull, os.O_RDWR)
+for descriptors in ([null], [], [listener.fileno()], [null, null, listener.fileno()], [channel.fileno()]):
+    if descriptors:
+        socket.send_fds(channel, [json.dumps(good).encode()], descriptors)
+    else:
+        channel.send(json.dumps(good).encode())
+print(said(store), said(tcp), said(closed, ask=raw))
+"""
+    got, answers = child(code)
+    # Without limit (1e999) is no more than the longest time; all others get nothing.
+    assert json.loads(got) == [0] * 14 + [1] + [0] * 3
+    assert answers == "store hello tcp hello OfflineRefused"
+
+
+@linux
+def test_an_empty_request_ends_it(child: Callable[..., list[str]]) -> None:
+    code = """
+socket.socket(fileno=os.dup(remote.channel()[0])).send(b"")
+print(said(store))
+print(os.waitpid(children()[0], 0)[1])
+"""
+    assert child(code) == ["EPIPE", "0"]
+
+
+@linux
+def test_many_threads_ask_at_once(child: Callable[..., list[str]]) -> None:
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(50) as pool:
+    answers = list(pool.map(lambda n: said((store, tcp)[n % 2], str(n)), range(300)))
+print(answers == [f"{('store', 'tcp')[n % 2]} {n}" for n in range(300)])
+"""
+    assert child(code) == ["True"]
+
+
+@linux
+def test_a_server_that_does_not_answer_keeps_nobody_waiting(child: Callable[..., list[str]]) -> None:
+    code = """
+answered = threading.Event()
+def reach(key, seconds):
+    if key[0] == "slow":
+        raise OSError(errno.EIO, str(answered.wait(60)))  # until another one is answered
+    answered.set()
+    return remote.connect_directly(Address(*key), seconds)
+channel = broker.start([("slow", "", 0), (store.path, "", 0)], reach)
+def ask(path):
+    try:
+        return broker.connect(channel, (path, "", 0), 100).close() or "connected"
+    except OSError as error:
+        return error.strerror
+slow = []
+thread = threading.Thread(target=lambda: slow.append(ask("slow")))
+thread.start()
+fast = ask(store.path)
+thread.join()
+print(fast, *slow)
+"""
+    assert child(code, BEGIN) == ["connected True"]
+
+
+@linux
+def test_a_child_inherits_what_its_library_needs(child: Callable[..., list[str]], home: Path) -> None:
+    code = """
+from localrag.settings import load_settings
+settings = load_settings()
+for name, folder in (("mine", store.path), ("theirs", closed.path.replace("other", "pg2/x"))):
+    settings.library_dir(name).mkdir(parents=True)
+    file = settings.library_dir(name) / remote.STORE_FILE
+    file.write_text(json.dumps({"store": f"postgresql:///x?host={Path(folder).parent}"}))
+mine, theirs = remote.wanted(settings, ["mine"]), remote.wanted(settings, ["theirs"])
+assert mine == (store,) and theirs != mine
+remote.start_broker([*remote.wanted(settings), tcp])
+offline.confine()
+INSIDE = '''
+remote.take(int(sys.argv[4]))
+offline.confine()
+print(said(store), said(tcp, ask=raw), flush=True)
+'''
+with remote.lent(settings, ["mine"]) as descriptor:
+    command = [sys.executable, "-c", sys.orig_argv[2].partition("from localrag.settings")[0] + INSIDE]
+    done = subprocess.run([*command, *sys.argv[1:], str(descriptor)], pass_fds=[descriptor], capture_output=True, text=True)
+print(done.stdout or done.stderr, end="")
+with remote.lent(settings, ["none"]) as nothing:
+    print(nothing)
+print(said(tcp))
+remote.narrow(settings, ["mine"])
+print(said(store), said(tcp), said(tcp, ask=raw), *remote.reachable() == (store,) * 1 and ["narrow"])
+remote.narrow(settings, ["none"])
+print(said(store), remote.channel(), remote.reachable())
+os.waitpid(children()[0], 0)
+print(children())
+"""
+    assert child(code, BEGIN) == [
+        "store hello OfflineRefused", "None", "tcp hello", "store hello OfflineRefused OfflineRefused narrow",
+        "OfflineRefused () ()", "[]",
+    ]  # fmt: skip
+
+
+WORKER = """
+import os, sys
+from pathlib import Path
+from localrag import protocol
+from localrag.errors import LocalragError
+from localrag.security.offline import remote, seccomp
+from localrag.worker import engine, worker
+requests, _ = protocol.own_pipes()
+setup = protocol.receive(requests, engine.Setup)
+worker._settle(setup)
+[address] = remote.wanted(setup.settings, setup.libraries)
+with remote.connect(address) as connection:
+    connection.sendall(b"worker")
+    answer = connection.recv(100).decode()
+Path(setup.settings.library_dir("mine"), "answer").write_text(f"{seccomp.holds()} {answer}")
+"""
+
+
+@linux
+def test_a_worker_of_a_confined_process_reaches_its_store(
+    child: Callable[..., list[str]], tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "probing.py").write_text(WORKER)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "modules"), os.environ.get("PYTHONPATH", "")]))
+    code = """
+from localrag.settings import load_settings
+from localrag.worker import client
+settings = load_settings()
+settings.library_dir("mine").mkdir(parents=True)
+(settings.library_dir("mine") / remote.STORE_FILE).write_text(json.dumps({"store": f"postgresql:///x?host={tmp}/pg"}))
+remote.start_broker(remote.wanted(settings))
+offline.confine()
+client.WORKER = "probing"
+process = client.Process(settings, ["mine"])
+process._gone.wait()
+print((settings.library_dir("mine") / "answer").read_text())
+print(said(store))
+"""
+    assert child(code, BEGIN) == ["True store worker", "store hello"]
+
+
+@linux
+def test_a_restricted_process_keeps_what_its_libraries_need(child: Callable[..., list[str]], home: Path) -> None:
+    code = """
+from localrag.security import sandbox
+from localrag.settings import load_settings
+settings = load_settings()
+settings.library_dir("mine").mkdir(parents=True)
+(settings.library_dir("mine") / remote.STORE_FILE).write_text(json.dumps({"store": f"postgresql:///x?host={tmp}/pg"}))
+typed = [f"--store=postgresql:///x?host={tmp}/typed", f"postgresql:///y?host={tmp}/too", "http://localhost", "a question: postgresql://"]
+remote.start_broker([*remote.wanted(settings), tcp], typed)
+offline.confine()
+sandbox.restrict(settings, ["mine"], reads=[])
+print(said(store), said(tcp, ask=raw))
+print(*(Path(each.path).parent.name for each in remote.reachable()))
+"""
+    assert child(code, BEGIN) == ["store hello OfflineRefused", "pg typed too"]
+
+
+@linux
+def test_it_cannot_be_taken_over(child: Callable[..., list[str]]) -> None:
+    code = """
+[pid] = children()
+print(said(store))
+libc = ctypes.CDLL(None, use_errno=True)
+def attempt(what):
+    try:
+        return what() and "done"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+def native(function, *arguments):
+    result = getattr(libc, function)(*arguments)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "")
+    return True
+print(
+    attempt(lambda: native("ptrace", 0x4206, pid, None, None)),
+    attempt(lambda: native("syscall", seccomp.machine().number("pidfd_getfd"), os.pidfd_open(pid), 0, 0)),
+    attempt(lambda: open(f"/proc/{pid}/mem", "r+b")),
+    attempt(lambda: os.readlink(f"/proc/{pid}/fd/0")),
+    attempt(lambda: open(f"/proc/{pid}/fd/0", "r+b")),
+    attempt(lambda: open(f"/proc/{os.getpid()}/fd/{remote.channel()[0]}", "r+b")),
+)
+print(attempt(lambda: os.kill(pid, 0) is None))
+print(said(store))
+"""
+    before, attempts, signals, after = child(code)
+    assert before == after == "store hello"
+    assert attempts == "EACCES EACCES EACCES EACCES EACCES ENXIO"
+    assert signals == ("EPERM" if landlock.abi() >= 6 else "done")
+
+
+ABLE = """
+# What the broker itself can do: it runs this in place of connecting, and reports by an error.
+def tries(key, seconds):
+    found = []
+    for name, what in {
+        "read": lambda: os.open(tmp / "policy.toml", os.O_RDONLY), "write": lambda: os.open(tmp / "new", os.O_CREAT | os.O_WRONLY),
+        "list": lambda: os.listdir("/"), "remove": lambda: os.unlink(tmp / "policy.toml"), "fork": os.fork,
+        "exec": lambda: os.execv("/bin/true", ["true"]), "signal": lambda: os.kill(os.getppid(), 0),
+        "tcp": lambda: socket.create_connection(("127.0.0.1", other), 5), "listen": lambda: socket.create_server(("127.0.0.1", 0)),
+        "raw": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
+        "ptrace": lambda: ctypes.CDLL(None, use_errno=True).ptrace(0x4206, os.getppid(), None, None) and os.open("/none", 0),
+        "terminal": lambda: os.open("/dev/tty", os.O_RDWR), "chmod": lambda: os.chmod(tmp, 0o777),
+    }.items():
+        try:
+            what()
+            found.append(name)
+        except OSError:
+            pass
+    files = len(os.listdir("/proc/self/fd")) if "list" in found else 0
+    raise OSError(errno.EIO, f"{found} {files}")
+key = store.path, "", 0
+channel = broker.start([key], tries)
+try:
+    broker.connect(channel, key, 30)
+except OSError as error:
+    print(error.strerror)
+status = Path(f"/proc/{children()[0]}/status").read_text()
+print("Seccomp:\\t2" in status, "NoNewPrivs:\\t1" in status)
+"""
+
+
+@linux
+def test_the_broker_can_do_nothing_else(child: Callable[..., list[str]]) -> None:
+    able, confined = child(ABLE, BEGIN)
+    if landlock.abi() < 6:
+        pytest.skip(f"this kernel's Landlock is ABI {landlock.abi()}, this test needs 6")
+    assert able == "[] 0" and confined == "True True"
+
+
+@linux
+def test_it_has_no_files_of_the_process_that_started_it(child: Callable[..., list[str]]) -> None:
+    code = """
+kept = [open(tmp / "policy.toml"), socket.socketpair(), socket.create_server(("127.0.0.1", 0))]
+def look(key, seconds):
+    facts = []
+    for descriptor in range(200):
+        try:
+            os.fstat(descriptor)
+            facts.append(descriptor)
+        except OSError:
+            pass
+    raise OSError(errno.EIO, str(facts[:3] + [len(facts)]))
+channel = broker.start([("a", "", 0)], look)
+try:
+    broker.connect(channel, ("a", "", 0), 30)
+except OSError as error:
+    print(error.strerror)
+"""
+    # Input, output and errors lead nowhere; beside them, the channel and the socket for the reply.
+    assert child(code, BEGIN) == ["[0, 1, 2, 5]"]
+
+
+def gone(pid: int) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].startswith("Z")
+    return True
+
+
+def wait_until(what: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@linux
+def test_it_ends_once_nobody_can_ask(child: Callable[..., list[str]]) -> None:
+    code = """
+apart = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+inheriting = subprocess.Popen(["sleep", "600"], pass_fds=remote.channel(), **apart)
+without = subprocess.Popen(["sleep", "600"], **apart)
+print(*children(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    started = BEGIN + CONFINED
+    command = [sys.executable, "-c", started + code]
+    # The arguments that `child` gives: neither is used.
+    done = subprocess.run(
+        [*command, "/nonexistent", "1", "2"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    broker, inheriting, without = map(int, done.stdout.split())
+    try:
+        assert not gone(broker)  # one who inherited the channel can still ask
+        os.kill(inheriting, signal.SIGKILL)
+        wait_until(lambda: gone(broker))
+        assert not gone(without)
+    finally:
+        for pid in (inheriting, without):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+@linux
+def test_ctrl_c_does_not_end_it(child: Callable[..., list[str]]) -> None:
+    code = """
+[pid] = children()
+print(os.getsid(pid) != os.getsid(0), said(store))
+"""
+    begin = BEGIN + CONFINED.replace("offline", "said(store)\nos.kill(children()[0], signal.SIGINT)\noffline")
+    assert child(code, begin) == ["True store hello"]
+
+
+@linux
+@pytest.mark.parametrize("store", ["", "postgresql:///x?host=/srv", "postgresql://db.firm/x"])
+def test_a_command_starts_it_only_if_there_is_something_to_reach(
+    child: Callable[..., list[str]], home: Path, store: str
+) -> None:
+    code = f"""
+from localrag.cli import app
+from localrag.settings import load_settings
+folder = load_settings().library_dir("mine")
+folder.mkdir(parents=True)
+if {store!r}:
+    (folder / remote.STORE_FILE).write_text(json.dumps({{"store": {store!r}}}))
+app._confine(["libraries"])
+print(seccomp.holds(), len(children()), *remote.reachable())
+"""
+    begin = BEGIN.replace("offline.confine_python()", "")
+    reached = " /srv/.s.PGSQL.5432" if "host=" in store else ""
+    assert child(code, begin) == [f"True {1 if reached else 0}{reached}"]
+
+
+@linux
+def test_without_a_broker_a_confined_process_reaches_nothing(child: Callable[..., list[str]]) -> None:
+    assert child("offline.confine()\nprint(said(store), said(tcp))", BEGIN) == ["OfflineRefused OfflineRefused"]

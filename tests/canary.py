@@ -48,8 +48,9 @@ class Canaries:
             for path in sorted(folder.rglob("*")):
                 if self.in_bytes(os.fsencode(path.name), 0):
                     found.append(f"{path} (its name)")
-                if path.is_file() and not path.is_symlink() and self.in_bytes(path.read_bytes()):
-                    found.append(str(path))
+                with contextlib.suppress(FileNotFoundError):  # a program that goes on deletes its files
+                    if path.is_file() and not path.is_symlink() and self.in_bytes(path.read_bytes()):
+                        found.append(str(path))
         return found
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from zlib import compress
 
+from waiting import PATIENCE
+
 from localrag import protocol
 from localrag.errors import Cancelled, LocalragError, NotFoundError
 from localrag.events import (
@@ -117,7 +119,7 @@ class Gate:
     def wait(self, stop: Callable[[], bool]) -> bool:
         """Wait; False if stopped while waiting."""
         self.reached.set()
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while not self.opened.is_set() and time.monotonic() < until:
             if stop():
                 return False

@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
-# For a machine that is busy with other tests: alone, no step takes more than a few seconds.
-PATIENCE = 120.0
 _EVERY = 0.2  # seconds between two looks, each of which starts a process
 
 
@@ -110,6 +109,6 @@ class Terminal:
 
     def _tmux(self, *arguments: str) -> str:
         command = ["tmux", "-L", self._server, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

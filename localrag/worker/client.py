@@ -37,6 +37,7 @@ WORKER = "localrag.worker.worker"
 _POLL = 0.02  # seconds between two calls of `stop`
 _ASK_CALLS = ("ask", "read_ahead", "review")
 _END_SECONDS = 0.5  # for a worker to end by itself; killing it leaves the library usable
+_CRASH_SECONDS = 10.0  # between the end of its replies and its own, in which the system may write its memory to a file
 _MAX_WAITING = 256 << 20  # bytes of replies that nobody takes
 _MAX_STDERR = 4000  # bytes
 _START_AGAIN = "The next question starts another."
@@ -385,11 +386,11 @@ class Process:
             self.distrust(error)
         self.alive = False
         try:
-            self._code = popen.wait(1)
+            self._code = popen.wait(_CRASH_SECONDS)
         except subprocess.TimeoutExpired:  # it closed its pipe and still runs
             popen.kill()
             self._code = popen.wait()
-        drain.join(1)
+        drain.join(_CRASH_SECONDS)
         for stream in (popen.stdin, popen.stdout, popen.stderr):
             with suppress(OSError, ValueError):
                 stream.close()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
+from waiting import cheap
 
 from localrag.answer import deadlines
 from localrag.answer.deadlines import Deadline
@@ -167,9 +167,8 @@ def test_a_date_that_is_stated_and_counted_is_one_deadline() -> None:
     "text", ["within " * 20_000, "(" * 50_000 + "by 3 May 2030", "a b, " * 30_000 + "3 days", "if the " * 9000]
 )
 def test_odd_text_takes_no_time(text: str) -> None:
-    began = time.monotonic()
-    find(text, "\x00\ud800 shall \u202e by 3 May 2030")
-    assert time.monotonic() - began < 5
+    with cheap(5):
+        find(text, "\x00\ud800 shall \u202e by 3 May 2030")
 
 
 @pytest.mark.parametrize(("signed", "day"), [("The lease was signed on 3 May 2030. ", "2030-06-02"), ("", "")])

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from waiting import PATIENCE
 
 from localrag.cli.app import localrag
 from localrag.store.library import Library
@@ -59,7 +60,7 @@ def start(home: Path, *args: str | Path, offline: bool = True) -> subprocess.Pop
 
 def run(home: Path, *args: str | Path) -> Any:
     process = start(home, *args)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "Traceback" not in err
     return json.loads(out)
@@ -102,7 +103,7 @@ def test_without_a_network_it_reads_finds_and_answers_with_true_quotes(home: Pat
 def interrupted(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]:
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in err, err
     return out, err
 

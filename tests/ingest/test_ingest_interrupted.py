@@ -17,6 +17,7 @@ import pytest
 from fakes import HashingEmbedder
 from papers import IDENTITY, contents, indexed, ingest, never, sound
 from stores import sqlite_only
+from waiting import PATIENCE
 
 from localrag.errors import Cancelled, LibraryLocked, StorageError
 from localrag.events import IngestProgress
@@ -235,7 +236,7 @@ def test_searches_in_another_process_see_whole_documents_of_one_generation(
         ingest(library, root)
         library.remove(library.documents(["copy1.txt"]))
     ended.touch()
-    out, err = looker.communicate(timeout=60)
+    out, err = looker.communicate(timeout=PATIENCE)
     assert looker.returncode == 0 and "looked" in out, err
 
 
@@ -254,14 +255,14 @@ def test_a_second_ingest_waits_for_the_first_or_says_who_writes(folder: Folder, 
         assert f"process {os.getpid()}" in line and "waiting" in line
         time.sleep(0.2)
         assert second.poll() is None and not (target / "library.db").exists()
-    out, err = second.communicate(timeout=30)
+    out, err = second.communicate(timeout=PATIENCE)
     assert "read 1" in out, err
 
 
 def test_two_ingests_at_once_both_end_well(folder: Folder, home: Path, tmp_path: Path) -> None:
     root, target = folder({"a.txt": "Alpha.", "b.txt": "Beta."}), home / "indexes" / "papers"
     done = [driver(tmp_path, target, root) for _ in range(2)]
-    outputs = [process.communicate(timeout=60) for process in done]
+    outputs = [process.communicate(timeout=PATIENCE) for process in done]
     assert [process.returncode for process in done] == [0, 0], outputs
     assert sorted(out.split()[-1] for out, _ in outputs) == ["0", "2"]
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from fakes import HashingEmbedder
 from papers import contents, indexed, ingest, never, sound, with_words
+from waiting import PATIENCE
 
 from localrag.errors import NotFoundError, UsageError
 from localrag.ingest import sync
@@ -440,12 +441,12 @@ def test_a_change_in_a_watched_folder_is_told(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
-    for number in range(40):
+    for number in range(400):
         (tmp_path / f"{number}.txt").write_text("new")
         if told.wait(0.25):
             break
     stopping.set()
-    thread.join(timeout=5)
+    thread.join(PATIENCE)
     assert told.is_set() and not thread.is_alive()
 
 

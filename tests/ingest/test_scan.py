@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 from localrag.errors import ReadError
 from localrag.ingest import scan
@@ -69,7 +70,7 @@ def test_an_ignore_file_that_is_a_pipe_skips_its_folder(folder: Folder) -> None:
         target=lambda: seen.extend(file.path for file in scan.walk(root, told.append)), daemon=True
     )
     thread.start()
-    thread.join(timeout=5)
+    thread.join(PATIENCE)
     assert not thread.is_alive() and seen == ["a.txt"]
     assert [error.filename for error in told] == [str(root / "sub")] and "localragignore" in told[0].strerror
 

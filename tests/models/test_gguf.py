@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import struct
-import time
 from pathlib import Path
 
 import pytest
 from tiny_models import adapter, gguf
+from waiting import cheap
 
 from localrag.errors import ModelError
 from localrag.models.gguf import read_metadata
@@ -96,10 +96,8 @@ NESTED = struct.pack("<IIQ", 9, 9, 1) + struct.pack("<IQ", 9, 1) * 40 + bytes(60
     ids=["tensors", "keys", "key", "text", "array", "item", "wrapping", "kind", "nesting", "dimensions"],
 )
 def test_lies_about_counts_and_lengths_are_refused_at_once(tmp_path: Path, data: bytes) -> None:
-    started = time.monotonic()
-    with pytest.raises(ModelError, match="damaged"):
+    with cheap(1), pytest.raises(ModelError, match="damaged"):
         described(tmp_path, data + bytes(64))
-    assert time.monotonic() - started < 1
 
 
 def test_more_keys_than_any_model_has_are_refused_though_they_are_there(tmp_path: Path) -> None:

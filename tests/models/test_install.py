@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tiny_models import Bench, card, gguf, published, sha256, wheel
+from waiting import PATIENCE, wait_for
 
 from localrag.errors import (
     ModelDamaged,
@@ -195,12 +196,12 @@ def test_two_installs_at_once_take_turns(bench: Bench, offer: Any, wheels: Path)
     def other() -> None:
         with storage.lock(bench.root / "models.lock", "x"):
             held.set()
-            free.wait(10)
+            free.wait(PATIENCE)
 
     thread = threading.Thread(target=other)
     thread.start()
-    held.wait(10)
-    threading.Timer(0.3, free.set).start()
+    held.wait(PATIENCE)
+    threading.Thread(target=lambda: (wait_for(lambda: bench.said), free.set())).start()
     bench.install("tiny")
     thread.join()
     assert "waiting" in bench.said[0] and str(os.getpid()) in bench.said[0]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import PATIENCE
 
 from localrag.errors import NotFoundError, StorageError, UsageError
 from localrag.security import audit, storage
@@ -189,20 +190,20 @@ WRITE = """
 import sys
 from pathlib import Path
 from localrag.security import audit
-for number in range(25):
+for number in range(int(sys.argv[3])):
     audit.record(Path(sys.argv[1]), "ask", sys.argv[2], number_asked=number)
 """
 
 
 def test_writers_in_two_processes_do_not_fork_the_chain(file: Path) -> None:
-    writers = [subprocess.Popen([sys.executable, "-c", WRITE, str(file), name]) for name in ("a", "b")]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
+    writers = [subprocess.Popen([sys.executable, "-c", WRITE, str(file), name, "25"]) for name in ("a", "b")]
+    assert [writer.wait(PATIENCE) for writer in writers] == [0, 0]
     assert found(file) == []
     assert len(lines(file)) == 8 + 50
 
 
 def test_the_next_writer_mends_what_a_killed_one_left(file: Path) -> None:
-    writer = subprocess.Popen([sys.executable, "-c", WRITE, str(file), "a"])
+    writer = subprocess.Popen([sys.executable, "-c", WRITE, str(file), "a", "1000000"])
     while len(lines(file)) < 8 + 3:
         assert writer.poll() is None
     writer.kill()

@@ -15,7 +15,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,7 +24,8 @@ from pathlib import Path
 import pytest
 from canary import Canaries, Watched
 from click.testing import CliRunner
-from terminal import PATIENCE, Terminal, require_tmux
+from terminal import Terminal, require_tmux
+from waiting import PATIENCE, wait_for
 
 from localrag.cli.app import localrag
 
@@ -94,7 +94,7 @@ class Run:
 
         before = marks()
         yield
-        until(lambda: marks() - before, "mark of a question")
+        wait_for(lambda: marks() - before, "the mark of a question")
 
     def searched(self) -> list[str]:
         return CANARIES.below(*(self.folder / name for name in ("home", "tmp", "here")))
@@ -102,13 +102,6 @@ class Run:
 
 def dumps_allowed() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
-
-
-def until(there: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not there():
-        assert time.monotonic() < end, f"there came no {what}"
-        time.sleep(0.01)
 
 
 def processes(parent: int, words: str) -> list[int]:
@@ -121,7 +114,11 @@ def processes(parent: int, words: str) -> list[int]:
     while more := {pid for pid, above in parents.items() if above in family} - family:
         family |= more
     wanted = words.replace(" ", "\0").encode()
-    return sorted(pid for pid in family if wanted in Path(f"/proc/{pid}/cmdline").read_bytes())
+    found = []
+    for pid in family:
+        with contextlib.suppress(OSError):
+            found += [pid] * (wanted in Path(f"/proc/{pid}/cmdline").read_bytes())
+    return sorted(found)
 
 
 @pytest.fixture
@@ -139,7 +136,9 @@ def a_key(run: Run) -> None:
 
 
 def shared() -> set[Path]:
-    return {path for folder in SHARED if folder.is_dir() for path in folder.iterdir()}
+    """What lies in the folders that all programs share, without what other tests put there."""
+    found = (path for folder in SHARED if folder.is_dir() for path in folder.iterdir())
+    return {path for path in found if not path.name.startswith(("lr", "pytest-"))}
 
 
 def shot_down_in_an_answer(run: Run, number: int) -> None:
@@ -168,7 +167,7 @@ def a_conversation_with_crashes(run: Run) -> None:
         os.kill(worker, signal.SIGKILL)
         terminal.see(f"signal {int(signal.SIGKILL)}")
         terminal.type(f"And what of {TYPED}")
-        until(lambda: any(sessions.glob("*.draft")), "draft")
+        wait_for(lambda: any(sessions.glob("*.draft")), "a draft")
         for app in processes(terminal.process, "localrag chat"):
             os.kill(app, signal.SIGABRT)
         terminal.ended()
@@ -236,14 +235,15 @@ def test_a_word_is_found_in_archives_in_archives_and_in_names(tmp_path: Path) ->
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
 def test_arguments_environment_and_core_dumps_are_seen(tmp_path: Path) -> None:
-    code = "import os, time; time.sleep(0.5); os.abort()"
+    code = "import os; input(); os.abort()"
     command = [sys.executable, "-c", code, SAID]
     with Watched(CANARIES) as watched:
         process = subprocess.Popen(
-            command, env={**os.environ, "WORD": ASKED}, cwd=tmp_path, stderr=subprocess.DEVNULL,
+            command, env={**os.environ, "WORD": ASKED}, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
             preexec_fn=dumps_allowed,
         )  # fmt: skip
-        process.wait(30)
+        wait_for(lambda: len({one.split(":")[0] for one in watched.found}) == 2)
+        process.communicate(b"\n", timeout=PATIENCE)
     assert {one.split(":")[0] for one in watched.found} == {"cmdline", "environ"}
     pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
     if pattern == "core" and resource.getrlimit(resource.RLIMIT_CORE)[1]:

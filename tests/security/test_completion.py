@@ -16,6 +16,7 @@ import click
 import pytest
 from click.shell_completion import BashComplete, CompletionItem, get_completion_class
 from click.testing import CliRunner
+from waiting import PATIENCE
 
 from localrag.cli import completion
 
@@ -78,7 +79,7 @@ def typed(shell: str, script: str, lines: list[str], tmp_path: Path) -> list[str
 
     def reads(*prompts: bytes) -> bytes:
         nonlocal shown
-        end, begun = time.monotonic() + 30, len(shown)
+        end, begun = time.monotonic() + PATIENCE, len(shown)
         while not (found := next((prompt for prompt in prompts if prompt in shown[begun:]), b"")):
             if not select.select([near], [], [], 1)[0] and time.monotonic() > end:
                 pytest.fail(shown.decode("utf-8", "replace"))
@@ -103,7 +104,7 @@ def typed(shell: str, script: str, lines: list[str], tmp_path: Path) -> list[str
             os.write(near, quote + b"\r")
     os.write(near, b"exit\r")
     with suppress(OSError):  # the shell has ended
-        while select.select([near], [], [], 30)[0]:
+        while select.select([near], [], [], PATIENCE)[0]:
             shown += os.read(near, 4096)
     process.kill()
     process.wait()

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from fakes import ScriptedGenerator
+from waiting import PATIENCE
 
 from localrag import api
 from localrag.answer.assistant import Assistant
@@ -215,7 +216,7 @@ def test_the_next_run_finishes_a_killed_forget(
 ) -> None:
     store = store_of(settings)
     session = store.append(store.ask(store.new(("papers",)), KENNEL), ask(settings, KENNEL, models))
-    died = subprocess.run([sys.executable, "-c", KILLED, step], timeout=60, capture_output=True)
+    died = subprocess.run([sys.executable, "-c", KILLED, step], timeout=PATIENCE, capture_output=True)
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
     assert not prove_forgotten(settings, "papers", file=original).proven
     if next_run == "forget":

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from waiting import PATIENCE
 
 from localrag.security import offline
 
@@ -73,7 +74,7 @@ def other_thread():
 def child(code: str) -> str:
     """What a child prints that runs `code` after the definitions above."""
     command = [sys.executable, "-c", BEGIN + THREAD + code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 from localrag.security.offline import landlock, seccomp
 from localrag.security.offline.seccomp import MACHINES
@@ -46,7 +47,9 @@ def attempt(what):
 
 def child(code: str, **options: object) -> str:
     """What a child prints that runs `code` after the definitions above."""
-    done = subprocess.run([sys.executable, "-c", BEGIN + code], capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload]
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + code], capture_output=True, text=True, timeout=PATIENCE, **options
+    )  # type: ignore[call-overload]
     assert done.returncode == 0, done.stderr
     return str(done.stdout)
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 from localrag.errors import NotFoundError
 from localrag.security import offline, sandbox
@@ -45,7 +46,7 @@ def child(tmp_path: Path, code: str) -> list[str]:
         (tmp_path / name).mkdir()
     (tmp_path / "elsewhere/document").write_text("text")
     command = [sys.executable, "-c", BEGIN + code, str(tmp_path / "elsewhere"), str(tmp_path / "named")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -283,7 +284,11 @@ def test_links_in_a_loop_are_reported_as_missing(tmp_path: Path, settings: Setti
     (tmp_path / "loop").symlink_to(tmp_path / "other")
     (tmp_path / "other").symlink_to(tmp_path / "loop")
     run = subprocess.run(
-        [sys.executable, "-m", "localrag", "ingest", path], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "localrag", "ingest", path],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert run.returncode == NotFoundError.exit_code and "Traceback" not in run.stderr
     assert not sandbox.leads_to_walls(tmp_path / path, settings)

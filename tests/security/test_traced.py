@@ -26,6 +26,7 @@ from pathlib import Path
 
 import pytest
 from mcp import Client, StdioServerParameters
+from waiting import PATIENCE, wait_for
 
 from localrag.security.offline import seccomp
 
@@ -35,7 +36,6 @@ pytestmark = pytest.mark.skipif(
 )
 CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (-?\d+|\?)(?: (E\w+))?")
 RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
-LASTING = 120  # seconds
 
 
 def calls(trace: str) -> list[tuple[str, str, str]]:
@@ -83,7 +83,7 @@ def environment(home: Path) -> dict[str, str]:
 
 def run(trace: Path, environment: dict[str, str], *words: str) -> str:
     command = [*under_strace(trace), sys.executable, "-m", "localrag", *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     return trace.read_text()
 
@@ -103,7 +103,7 @@ def in_a_terminal(trace: Path, environment: dict[str, str], words: Sequence[str]
 
     def wait(what: str, there: object) -> None:
         assert callable(there)
-        end = time.monotonic() + LASTING
+        end = time.monotonic() + PATIENCE
         while not there():
             assert app.poll() is None and time.monotonic() < end, f"no {what}: {bytes(shown[-2000:])!r}"
             time.sleep(0.1)
@@ -121,7 +121,7 @@ def in_a_terminal(trace: Path, environment: dict[str, str], words: Sequence[str]
         os.write(ours, keys)
         wait("answer", answered)
         os.write(ours, b"\x11")
-        app.wait(LASTING)
+        app.wait(PATIENCE)
     finally:
         if app.poll() is None:
             os.killpg(app.pid, signal.SIGKILL)  # strace alone would leave the app, and the app the terminal's other end
@@ -179,13 +179,10 @@ def test_a_worker_that_stays_reaches_nobody_and_is_reached_by_the_next_ask(
     environment |= {"LOCALRAG_KEEP_MODEL_MINUTES": "1", "LOCALRAG_HOME": str(short)}
     ask = ["ask", "When does the lease of Harbour House end?"]
     with subprocess.Popen([*under_strace(tmp_path / "1"), *command, *ask], env=environment) as first:
-        until = time.monotonic() + LASTING
-        while not list((short / "running").glob("*.txt")):
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        wait_for(lambda: list((short / "running").glob("*.txt")))
         second = run(tmp_path / "2", environment, *ask)
         subprocess.run([*command, "models", "unload"], env=environment, check=True)
-        assert first.wait(LASTING) == 0
+        assert first.wait(PATIENCE) == 0
     assert outward((tmp_path / "1").read_text()) == []
     (connected,) = outward(second)
     assert connected.startswith("connect(") and f'sun_path="{short}/running/' in connected
@@ -211,11 +208,11 @@ def test_a_server_has_one_socket_made_before_it_is_confined(
                            ("embeddings", {"model": "localrag-embedder", "input": "lease"})):  # fmt: skip
             headers = {"Authorization": f"Bearer {(tmp_path / 'token').read_text().strip()}"}
             asked = urllib.request.Request(f"{address[0]}/{path}", json.dumps(body).encode(), headers)
-            with urllib.request.urlopen(asked, timeout=LASTING) as answered:
+            with urllib.request.urlopen(asked, timeout=PATIENCE) as answered:
                 assert answered.status == 200
         children = Path(f"/proc/{traced.pid}/task/{traced.pid}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGTERM)
-        assert traced.wait(LASTING) == 0
+        assert traced.wait(PATIENCE) == 0
     before, filter_, after = (tmp_path / "trace").read_text().partition(" seccomp(")
     assert filter_ and [line.partition("(")[0] for line in outward(before)] == ["socket", "bind"]
     assert 'sin_addr=inet_addr("127.0.0.1")' in outward(before)[1]

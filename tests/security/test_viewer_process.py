@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 from localrag.errors import LocalragError
 from localrag.security.offline import seccomp, viewer_process
@@ -48,7 +49,7 @@ def child(tmp_path: Path, code: str) -> str:
     file = tmp_path / "lease — 1.pdf"
     file.write_bytes(b"%PDF-")
     command = [sys.executable, "-c", BEGIN + code, str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -86,7 +87,7 @@ def test_it_ends_with_the_asking_process(tmp_path: Path) -> None:
         [sys.executable, "-c", BEGIN + code, str(tmp_path / "a")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     helper = int(done.stdout)
@@ -123,7 +124,7 @@ for code in ("a_code-" * 5, "short", "x" * 30 + "&y", "x" * 30 + "\\n", "http://
 def test_it_opens_the_own_address_only(tmp_path: Path) -> None:
     begin = BEGIN.partition("def opener")[0]
     command = [sys.executable, "-c", begin + ADDRESS, str(tmp_path / "a")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.stdout.splitlines() == [f"http://127.0.0.1:8765/?code={'a_code-' * 5}", *["refused"] * 4], done.stderr
 
 

@@ -48,7 +48,7 @@ EVIL_ANSWER = f"""# {SCRIPT}
 """
 # A grey page of 200 by 300 pixels, whose quote is boxed in its lower half.
 PICTURE = PageImage(200, 300, b64encode(compress(b"\xc8" * 180_000)).decode(), ((0.1, 0.8, 0.9, 0.85),))
-SLOW = 60  # words, ten in a second
+SLOW, HELD = 60, 10  # words, ten in a second; after the second number it waits where there is something to wait for
 
 
 def evil_citation(marker: int = 1) -> Citation:
@@ -61,6 +61,9 @@ def evil_citation(marker: int = 1) -> Citation:
 class ByFirstWord(FakeAssistant):
     """Answers as the first word of a question says."""
 
+    go: Path | None = None  # a slow answer waits until somebody makes this file, and takes it away
+    said = ""
+
     def ask(self, question: str, *, stop: Callable[[], bool] = lambda: False, **how: Any) -> Iterator[Event]:
         if question.startswith("slow"):
             yield from self._slowly(question, stop)
@@ -72,11 +75,16 @@ class ByFirstWord(FakeAssistant):
         yield Planned(fakes.PLAN)
         said = ""
         for number in range(SLOW):
+            if number == HELD and self.go is not None:
+                while not self.go.exists() and not stop():
+                    time.sleep(0.01)
+                self.go.unlink(missing_ok=True)
             if stop():
                 break
             said += f"word{number} "
             yield Delta(f"word{number} ")
-            time.sleep(0.1)
+            self.said = said
+            time.sleep(0.1 if number < HELD or self.go is None else 0)
         complete = said.endswith(f"word{SLOW - 1} ")
         yield answered(said, question=question, stopped=not complete, found=complete, citations=())
 
@@ -141,6 +149,7 @@ def in_one_loop(made: Any) -> Any:
 
 def main() -> None:
     listener = listening.bind(0)
+    ByFirstWord.go = Path(sys.argv[1], "go")
     here, store = served(Path(sys.argv[1]))
     app = create_app(here, Reused(listener.hosts, TOKEN), store)
     print(f"{listener.address}/?code={TOKEN}", flush=True)

@@ -10,15 +10,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from waiting import PATIENCE
+
 HERE = Path(__file__).parents[1]
-PATIENCE = 60.0  # seconds for a process to start; the machine of the tests may be busy
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -124,7 +124,7 @@ def serving(home: Path, *arguments: str, module: str = "server.scripted", **more
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
         process.communicate()
@@ -135,13 +135,3 @@ def ingest(home: Path, folder: Path, name: str) -> None:
         command("ingest", str(folder), "--name", name), env=environment(home), capture_output=True, text=True, check=False
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-
-
-def eventually(true: Any, seconds: float = 10.0) -> bool:
-    """Whether something becomes true in time."""
-    until = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True

@@ -14,6 +14,7 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.testclient import TestClient
+from waiting import PATIENCE, wait_for
 
 from localrag.security import audit
 from localrag.server import api, exchange, openai
@@ -82,9 +83,7 @@ def test_a_call_is_recorded_before_it_is_made(
     with client(served) as one:
         how = form if isinstance(body, bytes) else {"json": body}
         assert one.request(method, path, follow_redirects=False, **how).status_code in (200, 303)
-        until = time.monotonic() + 10  # pages answer before
-        while call not in dict(engine.before) and time.monotonic() < until:
-            time.sleep(0.02)
+        wait_for(lambda: call in dict(engine.before))  # pages answer before
     assert dict(engine.before)[call] == [recorded]
 
 
@@ -152,9 +151,9 @@ def test_2048_embeddings_hold_up_nobody_for_a_second(tmp_path: Path) -> None:
         body = json.dumps({"model": "localrag-embedder", "input": ["x"] * 2048}).encode()
         asking = asyncio.create_task(exchanged(app, body))
         while not asking.done():
-            began = time.monotonic()
+            began = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, time.monotonic() - began)
+            longest = max(longest, time.thread_time() - began)
         assert len(json.loads(b"".join(asking.result()))["data"]) == 2048
 
     asyncio.run(measured())
@@ -197,7 +196,7 @@ async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.Monkey
             await asyncio.Event().wait()
 
     asked = scope("GET", "/api/libraries") | {"state": {"abort": lambda: cut.append(True)}}
-    await asyncio.wait_for(Guard(app, Access(frozenset({HOST}), None))(asked, asyncio.Event().wait, send), 10)
+    await asyncio.wait_for(Guard(app, Access(frozenset({HOST}), None))(asked, asyncio.Event().wait, send), PATIENCE)
     assert cut == [True]
 
 
@@ -219,4 +218,4 @@ async def test_an_error_of_the_body_is_not_taken_for_a_client_that_left() -> Non
         raise HTTPException(413, "too large")
 
     with pytest.raises(HTTPException):
-        await exchange.while_there(Request(scope("GET", "/api/libraries"), receive), asyncio.sleep(10))
+        await exchange.while_there(Request(scope("GET", "/api/libraries"), receive), asyncio.sleep(600))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 
 import pytest
+from waiting import PATIENCE
 
 from server.running import Server
 
@@ -19,7 +20,7 @@ pytestmark = [
 
 def curl(server: Server, *words: str) -> str:
     command = ["curl", "-sS", "-H", f"Authorization: Bearer {server.token}", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
 
 
 def test_a_search(server: Server) -> None:

@@ -16,11 +16,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from waiting import PATIENCE, wait_for
 
 from localrag.security.offline import landlock, seccomp
 from localrag.server import listening
 from localrag.server.guard import Access
-from server.running import Server, command, environment, eventually, ingest, serving
+from server.running import Server, command, environment, ingest, serving
 
 pytestmark = pytest.mark.slow  # processes
 EXAMPLE = Path(__file__).parents[2] / "examples/contracts/amendment-no-1.pdf"
@@ -116,11 +117,13 @@ def test_a_wrong_token_sets_no_cookie(server: Server) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="xdg-open")
 def test_the_browser_is_started_without_the_code_among_its_arguments(served_home: Path, tmp_path: Path) -> None:
-    (tmp_path / "xdg-open").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/given\ncp -p "$1" {tmp_path}/page\n')
+    (tmp_path / "xdg-open").write_text(
+        f'#!/bin/sh\necho "$@" > {tmp_path}/given\ncp -p "$1" {tmp_path}/copy\nmv {tmp_path}/copy {tmp_path}/page\n'
+    )
     (tmp_path / "xdg-open").chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
     with serving(served_home, "-l", "papers", "--open", PATH=path, DISPLAY=":0") as running:
-        assert eventually((tmp_path / "page").exists, 30)
+        wait_for((tmp_path / "page").exists)
         code = re.search(r"/(\?code=[\w-]{40,})", (page := tmp_path / "page").read_text())
         assert code is not None and stat.S_IMODE(page.stat().st_mode) == 0o600
         given = (tmp_path / "given").read_text().strip()
@@ -200,7 +203,7 @@ def test_it_does_not_start(served_home: Path, tmp_path: Path, arguments: list[st
         named = [] if "--library" in words else ["-l", "papers"]
         named += [] if {"--port", "--socket"} & set(words) else ["--port", "0"]
         done = subprocess.run(
-            command("serve", *named, *words), env=environment(served_home), capture_output=True, text=True, timeout=60,
+            command("serve", *named, *words), env=environment(served_home), capture_output=True, text=True, timeout=PATIENCE,
             check=False,
         )  # fmt: skip
     assert not (tmp_path / "s").exists()
@@ -214,7 +217,7 @@ def test_programs_that_keep_a_token_find_it_at_its_port_or_nowhere(served_home: 
         taken.listen()
         done = subprocess.run(
             command("serve", "-l", "papers", "--token-file", str(tmp_path / "t")), env=environment(served_home),
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
     assert done.returncode == 2 and f"port {listening.PORT} is not free" in done.stderr
 
@@ -228,7 +231,7 @@ def test_at_port_80_names_come_without_the_port() -> None:
 def test_a_policy_forbids_it(served_home: Path, tmp_path: Path) -> None:
     (tmp_path / "policy.toml").write_text("allow_server = false\n")
     done = subprocess.run(
-        command("serve", "-l", "papers", "--socket", str(tmp_path / "s")), capture_output=True, text=True, timeout=60,
+        command("serve", "-l", "papers", "--socket", str(tmp_path / "s")), capture_output=True, text=True, timeout=PATIENCE,
         check=False, env=environment(served_home, LOCALRAG_POLICY=str(tmp_path / "policy.toml")),
     )  # fmt: skip
     assert done.returncode == 9 and "allow_server" in done.stderr and not (tmp_path / "s").exists()

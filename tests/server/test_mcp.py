@@ -13,6 +13,7 @@ import pytest
 from conftest import FakeModels
 from mcp import Client, MCPError
 from mcp_types import Implementation
+from waiting import PATIENCE
 
 from localrag.events import Answered, Delta, Planned, PromptRead, Surveyed
 from localrag.security import audit
@@ -294,12 +295,12 @@ async def test_a_cancelled_question_stops_and_the_next_is_answered(settings: Set
     engine = Slow()
     async with client(Served(settings, engine, ("leases",))) as one:  # type: ignore[arg-type]
         asking = asyncio.create_task(one.call_tool("ask", {"question": "endless"}))
-        assert await asyncio.to_thread(engine.began.wait, 30)
+        assert await asyncio.to_thread(engine.began.wait, PATIENCE)
         waiting = asyncio.create_task(one.call_tool("ask", {"question": "short"}))
         await asyncio.sleep(0.5)
         assert engine.running == 1, "questions take turns"
         asking.cancel()
-        assert await asyncio.to_thread(engine.ended.wait, 2)
+        assert await asyncio.to_thread(engine.ended.wait, PATIENCE)
         assert (await waiting).structured_content["answer"] == "Yes."
 
 
@@ -337,5 +338,5 @@ async def test_the_worker_ends_when_nobody_calls(settings: Settings, monkeypatch
 
     here = Libraries(Served(settings, Resting(), ("leases",)))  # type: ignore[arg-type]
     task = asyncio.create_task(here.rest())
-    assert await asyncio.to_thread(rested.wait, 10)
+    assert await asyncio.to_thread(rested.wait, PATIENCE)
     task.cancel()

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from mcp import Client, MCPError, StdioServerParameters
+from waiting import PATIENCE
 
 LOCALRAG = [sys.executable, "-m", "localrag"]
 # Where .ci/run installs it.
@@ -28,7 +29,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 def localrag(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*LOCALRAG, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+        [*LOCALRAG, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE,
         env={**os.environ, **environment}, check=False,
     )  # fmt: skip
 
@@ -85,7 +86,7 @@ def test_nonsense_harms_nothing_and_the_end_of_input_ends_it(pipes: Pipes) -> No
     pipes.send(b'{"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": ["search"]}}', b"x" * 5_000_000)
     pipes.send(b'{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 77}}')
     assert pipes.documents() == 2
-    out, err = pipes.process.communicate(timeout=30)
+    out, err = pipes.process.communicate(timeout=PATIENCE)
     assert pipes.process.returncode == 0 and out == b""
     first = err.decode().splitlines()[0]
     assert "model" in first and "leases" in first
@@ -98,10 +99,10 @@ def test_it_and_its_worker_end_at_a_signal_or_when_the_client_leaves(pipes: Pipe
     assert pipes.documents() == 2
     (worker,) = pipes.workers()
     if sent is None:
-        pipes.process.communicate(timeout=30)
+        pipes.process.communicate(timeout=PATIENCE)
     else:
         pipes.process.send_signal(sent)
-    assert pipes.process.wait(30) == code
+    assert pipes.process.wait(PATIENCE) == code
     assert not Path(f"/proc/{worker}").exists()
 
 
@@ -113,7 +114,7 @@ def test_a_client_that_reads_nothing_more_ends_it(pipes: Pipes) -> None:
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_documents", "arguments": {}}}
     pipes.send(json.dumps(call).encode())
     pipes.process.stdin.close()
-    assert pipes.process.wait(30) == 0
+    assert pipes.process.wait(PATIENCE) == 0
     assert pipes.process.stderr is not None and b"Traceback" not in pipes.process.stderr.read()
 
 
@@ -138,7 +139,7 @@ def test_an_encrypted_library_needs_its_key_at_the_start(leases: None, tmp_path:
     opened = Pipes("--library", "leases", "--key-file", key)
     opened.begin()
     assert opened.documents() == 2
-    opened.process.communicate(timeout=30)
+    opened.process.communicate(timeout=PATIENCE)
 
 
 @pytest.mark.skipif(not INSPECTOR.exists() and not os.environ.get("CI"), reason="the MCP Inspector is not installed")
@@ -149,7 +150,7 @@ def test_the_inspector_lists_calls_and_reads(leases: None) -> None:
     def inspect(*words: str) -> Any:
         command = [node, str(INSPECTOR), "--cli", *LOCALRAG, "mcp", "--library=leases", *words]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 
@@ -226,7 +227,7 @@ async def test_a_cancelled_answer_stops_the_model_within_a_second(papers: None) 
     async with client() as one:
         long = {"question": "When does the lease of Hall 3 end? Repeat the whole text.", "mode": "read"}
         asking = asyncio.create_task(one.call_tool("ask", long, progress_callback=progress))
-        await asyncio.wait_for(begun.wait(), 120)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
         assert spent() > 0
         asking.cancel()
         with pytest.raises((asyncio.CancelledError, MCPError)):

@@ -9,6 +9,7 @@ from typing import Any
 
 import openai
 import pytest
+from waiting import PATIENCE
 
 from server.running import Server, command, environment, serving
 
@@ -19,7 +20,9 @@ ANSWER = "The lease of Harbour House ends on 14 March 2031 [1]."
 
 @pytest.fixture(scope="module")
 def client(server: Server) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"http://{server.host}/v1", api_key=server.token, max_retries=0, timeout=60) as made:
+    with openai.OpenAI(
+        base_url=f"http://{server.host}/v1", api_key=server.token, max_retries=0, timeout=PATIENCE
+    ) as made:
         yield made
 
 

@@ -12,6 +12,7 @@ import fake_core as fakes
 import pytest
 from fake_core import NOTICE, FakeLibrary, FakeWorld
 from starlette.testclient import TestClient
+from waiting import PATIENCE, wait_for
 
 from localrag.server import showing
 from localrag.server.app import create_app
@@ -271,7 +272,7 @@ def test_an_answer_that_ends_while_its_page_is_made_is_on_it(browser: Browser, m
     def read_late(session_id: str) -> Any:
         before = load(session_id)
         if not saved.is_set():
-            saved.wait(10)
+            saved.wait(PATIENCE)
             time.sleep(0.1)  # the question has ended now
         return before
 
@@ -325,10 +326,7 @@ def test_another_plan_is_offered_and_does_not_count_the_first_answer(browser: Br
 def test_a_review_is_a_grid_and_its_findings_are_decided_on(browser: Browser) -> None:
     page = browser.post("/review", data={"playbook": "nda", "library": "contracts"})
     path = page.url.path
-    until = time.monotonic() + 10
-    while "old.pdf" not in page.text and time.monotonic() < until:
-        time.sleep(0.05)
-        page = browser.get(path)
+    page = wait_for(lambda: "old.pdf" in (page := browser.get(path)).text and page)
     assert harmless(page.text) and "Not read: contracts/old.pdf" in page.text
     assert page.text.count("not as expected</b>") == 2 and "≠ deviates" in page.text and "accepted" in page.text
     finding = browser.get(f"{path}?source=0")
@@ -348,7 +346,10 @@ def test_a_review_is_a_grid_and_its_findings_are_decided_on(browser: Browser) ->
     assert browser.post(path, data={"finding": "0", "verdict": "maybe"}).status_code == 400
 
 
-def test_a_running_answer_is_stopped_and_what_there_is_is_kept(browser: Browser) -> None:
+def test_a_running_answer_is_stopped_and_what_there_is_is_kept(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake_server.ByFirstWord, "go", tmp_path / "never")
     headers = {"Accept": "application/json"}
     told = browser.post("/ask", data={"question": "slow one", "library": "contracts"}, headers=headers).json()
     job = re.search(r'data-job="([^"]+)"', told["html"])
@@ -357,7 +358,7 @@ def test_a_running_answer_is_stopped_and_what_there_is_is_kept(browser: Browser)
         browser.post("/ask", data={"question": "x", "session": told["url"][3:], "library": "contracts"}).status_code
         == 400
     )
-    time.sleep(0.5)
+    wait_for(lambda: browser.assistant.said)
     page = browser.post(f"/jobs/{job[1]}/stop").text
     assert "word0" in page and "not complete" in page and "word59" not in page
     assert browser.get("/jobs/none/events").status_code == 404
@@ -373,14 +374,14 @@ def test_events_of_an_answer_come_and_end_with_the_whole(browser: Browser) -> No
     assert "Thirty days" in events.text.partition("event: ended")[2]
 
 
-def test_a_page_that_has_gone_ends_the_answer(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_has_gone_ends_the_answer(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake_server.ByFirstWord, "go", tmp_path / "never")
     monkeypatch.setattr("localrag.server.jobs.GRACE", 0.3)
     headers = {"Accept": "application/json"}
     browser.post("/ask", data={"question": "slow one", "library": "contracts"}, headers=headers)
-    until = time.monotonic() + 10
-    while not (answer := browser.store.all()[0].turns[0].answer) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert answer is not None and answer.stopped
+    assert wait_for(lambda: browser.store.all()[0].turns[0].answer).stopped
 
 
 def test_a_disk_that_is_full_is_told_and_nothing_is_asked(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from waiting import PATIENCE
 
 from localrag.errors import ModelError, NotFoundError
 from localrag.server.served import Served
@@ -12,10 +13,10 @@ from localrag.settings import Settings
 
 
 class Counting:
-    """Yields numbers until it is stopped; `ended` is set then."""
+    """Yields numbers until it is stopped; `ended` is set then, and `began` when it compares."""
 
     def __init__(self, most: int = 10**9, error: Exception | None = None) -> None:
-        self.most, self.error, self.ended = most, error, threading.Event()
+        self.most, self.error, self.began, self.ended = most, error, threading.Event(), threading.Event()
 
     def ask(self, question: str, *, stop, **how):
         try:
@@ -30,6 +31,7 @@ class Counting:
             self.ended.set()
 
     def compare(self, old: str, new: str, *, libraries, stop):
+        self.began.set()
         while not stop():
             time.sleep(0.001)
         self.ended.set()
@@ -58,7 +60,7 @@ async def test_a_client_that_leaves_stops_the_call(settings: Settings) -> None:
     values = served(engine, settings).stream("ask", "?")
     assert await anext(values) == 0
     await values.aclose()
-    assert await asyncio.to_thread(engine.ended.wait, 10)
+    assert await asyncio.to_thread(engine.ended.wait, PATIENCE)
 
 
 async def test_a_client_that_takes_nothing_holds_the_call_back(settings: Settings, monkeypatch) -> None:
@@ -73,11 +75,11 @@ async def test_a_client_that_takes_nothing_holds_the_call_back(settings: Setting
 async def test_a_cancelled_call_stops(settings: Settings) -> None:
     engine = Counting()
     task = asyncio.create_task(served(engine, settings).call("compare", "a", "b", libraries=("one",)))
-    await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(engine.began.wait, PATIENCE)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await asyncio.to_thread(engine.ended.wait, 10)
+    assert await asyncio.to_thread(engine.ended.wait, PATIENCE)
 
 
 def test_only_the_named_libraries_are_served(settings: Settings) -> None:
@@ -110,7 +112,7 @@ async def test_the_end_of_a_call_is_told_before_its_values_are_taken(settings: S
     ended = asyncio.Event()
     values = served(Counting(50), settings).stream("ask", "?", on_end=ended.set)
     assert await anext(values) == 0
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), PATIENCE)
     assert [value async for value in values] == list(range(1, 50))
 
 
@@ -126,7 +128,7 @@ async def test_a_call_that_is_left_ends_however_much_it_still_yields(settings: S
     assert await anext(values) == 0
     await asyncio.sleep(0.1)  # it waits now
     await values.aclose()
-    assert await asyncio.to_thread(engine.ended.wait, 10)
+    assert await asyncio.to_thread(engine.ended.wait, PATIENCE)
 
 
 async def test_one_batch_of_texts_is_embedded_at_a_time(settings: Settings) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from waiting import PATIENCE
 
 from localrag.server.served import Served
 from localrag.server.turns import Busy, FairQueue, answer_events
@@ -114,7 +115,7 @@ async def test_a_turn_that_came_while_it_was_left_goes_on() -> None:
     staying = await begun(turns, done, "b", "b")
     await holder.__aexit__(None, None, None)  # its turn is set, and it has not run yet
     leaving.cancel()
-    await asyncio.wait_for(asyncio.gather(leaving, staying, return_exceptions=True), 5)
+    await asyncio.wait_for(asyncio.gather(leaving, staying, return_exceptions=True), PATIENCE)
     assert done == ["b"]
 
 
@@ -126,7 +127,7 @@ async def test_an_answer_that_nobody_takes_holds_no_turn(settings: Settings) -> 
     turns = FairQueue()
     events = answer_events(Served(settings, Engine(), ()), turns, "slow", "", "?")  # type: ignore[arg-type]
     assert await anext(events) == 0
-    async with asyncio.timeout(10), turns.turn("other"):
+    async with asyncio.timeout(PATIENCE), turns.turn("other"):
         pass
     assert [event async for event in events] == list(range(1, 50))
 
@@ -151,6 +152,6 @@ async def test_many_come_and_go_and_one_at_a_time_is_inside() -> None:
         await asyncio.wait([task])
         assert task.cancelled() or task.exception() is None
 
-    await asyncio.wait_for(asyncio.gather(*map(with_luck, range(300))), 30)
-    async with asyncio.timeout(1), turns.turn("last"):
+    await asyncio.wait_for(asyncio.gather(*map(with_luck, range(300))), PATIENCE)
+    async with asyncio.timeout(PATIENCE), turns.turn("last"):
         assert not inside

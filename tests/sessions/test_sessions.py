@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conversations import WHOLE, mutated
+from waiting import PATIENCE
 
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.sessions import Origin, SessionStore
@@ -250,7 +251,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
 def test_a_killed_process_leaves_the_question_and_the_partial_answer(store: SessionStore) -> None:
-    died = subprocess.run([sys.executable, "-c", ASK_AND_DIE, str(store.folder)], timeout=60)
+    died = subprocess.run([sys.executable, "-c", ASK_AND_DIE, str(store.folder)], timeout=PATIENCE)
     assert died.returncode == -signal.SIGKILL
     (left,) = (store.load(one.id) for one in store.list())
     assert [(turn.question, turn.answer, turn.partial) for turn in left.turns] == [

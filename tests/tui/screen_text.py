@@ -9,6 +9,7 @@ from collections.abc import Callable
 from rich.segment import Segment
 from textual.app import App
 from textual.pilot import Pilot
+from waiting import PATIENCE
 
 SIZES = [(80, 24), (160, 48)]
 
@@ -39,7 +40,7 @@ def marked(app: App) -> str:
     return " ".join(" ".join(texts).split())
 
 
-async def until(pilot: Pilot, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+async def until(pilot: Pilot, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Let the app run until something holds."""
     end = time.monotonic() + seconds
     while not condition():

@@ -8,6 +8,7 @@ import pytest
 from fake_core import NOTICE, PLAN, SCRIPT, TERM, FakeAssistant, FakeLibrary, FakeWorld, Gate, answered, citation
 from textual import events
 from textual.command import CommandPalette
+from waiting import PATIENCE
 
 from localrag.answer.verify import annotations as marks
 from localrag.errors import ModelError, StorageError
@@ -229,7 +230,7 @@ async def test_quitting_stops_the_answer_and_ends_the_threads():
         await pilot.pause()
         assert app.core.engine.paused == [True, False]
         await pilot.press("ctrl+q")
-    assert app.shut_down(5)
+    assert app.shut_down(PATIENCE)
 
 
 async def test_ctrl_c_twice_quits_when_nothing_runs():

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 
+from waiting import PATIENCE
+
 from localrag.errors import NotFoundError
 from localrag.tui.lanes import Lane
 
@@ -22,14 +24,14 @@ def test_jobs_run_in_order_in_one_thread_that_survives_errors():
     for job in (lambda: seen.append(threading.get_ident()), broken, missing):
         lane.submit(job, errors.append)
     lane.submit(lambda: seen.append(threading.get_ident()))
-    assert lane.close(5)
+    assert lane.close(PATIENCE)
     assert len(seen) == 2 and seen[0] == seen[1] != threading.get_ident()
     assert [type(error).__name__ for error in errors] == ["LocalragError", "NotFoundError"]
 
 
 def test_closing_a_busy_lane_returns():
     lane, go = Lane("test"), threading.Event()
-    lane.submit(lambda: go.wait(5))
+    lane.submit(lambda: go.wait(PATIENCE))
     assert lane.close(0.01) is False
     go.set()
 
@@ -56,11 +58,11 @@ def test_work_behind_gives_way_to_each_job_until_it_is_done():
         return True
 
     lane.behind(behind, lambda error: None)
-    assert going.wait(5)
+    assert going.wait(PATIENCE)
     lane.submit(lambda: seen.append("job"))
-    assert finished.wait(5)
+    assert finished.wait(PATIENCE)
     lane.submit(lambda: seen.append("last"))
-    assert lane.close(5)
+    assert lane.close(PATIENCE)
     assert seen == ["behind", "job", "behind", "last"]
 
 
@@ -69,5 +71,5 @@ def test_a_held_lane_runs_jobs_and_nothing_behind_them():
     lane.hold(60)
     lane.behind(lambda wanted: bool(seen.append("behind")) or True, lambda error: None)
     lane.submit(done.set)
-    assert done.wait(5)
-    assert lane.close(5) and seen == []
+    assert done.wait(PATIENCE)
+    assert lane.close(PATIENCE) and seen == []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fake_core import PAGES, FakeLibrary, FakeWorld, Gate, shelved_document
 from textual.widgets import Input
+from waiting import PATIENCE
 
 from localrag.events import Failure, IngestReport
 from localrag.tui.chat_state import Scope
@@ -191,7 +192,7 @@ async def test_folders_are_read_in_the_background_also_in_another_conversation()
         gate.opened.clear()
         await pilot.press("i")
         await see(pilot, "reading: b.md")
-    assert app.shut_down(5)
+    assert app.shut_down(PATIENCE)
 
 
 async def test_warming_gives_way_to_questions_and_can_be_stopped(monkeypatch):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fake_core import PLAN, FakeAssistant, FakeLibrary, FakeWorld, Gate, answered
 from textual.widgets import Input
+from waiting import PATIENCE
 
 from localrag.events import Delta, Planned
 from localrag.sessions import SessionStore
@@ -236,5 +237,5 @@ async def test_closing_the_app_while_a_conversation_is_drawn_is_no_error(store, 
 
     monkeypatch.setattr(AnswerText, "finish", meanwhile)
     async with app.run_test():
-        await asyncio.wait_for(closed.wait(), 20)
+        await asyncio.wait_for(closed.wait(), PATIENCE)
     assert app.return_code == 0

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from terminal import Terminal, require_tmux
+from waiting import wait_for
 
 pytestmark = pytest.mark.model
 
@@ -91,7 +91,7 @@ def test_a_folder_is_read_asked_looked_into_exported_and_gone_on_with(
         terminal.type(str(tmp_path / "talk.md"))
         terminal.press("Enter")
         terminal.see("talk.md")
-        wait_for(tmp_path / "talk.md")
+        wait_for((tmp_path / "talk.md").is_file)
         exported = flat(tmp_path / "talk.md")
         assert QUESTION in exported and COUNT in exported and quote in exported
 
@@ -118,13 +118,6 @@ def citations(terminal: Terminal) -> list[tuple[str, str]]:
 
 def flat(file: Path) -> str:
     return " ".join(file.read_text(encoding="utf-8").split())
-
-
-def wait_for(file: Path, seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not file.is_file():
-        assert time.monotonic() < end, f"{file} was never written"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])

@@ -64,7 +64,7 @@ class ScriptedEngine:
                 time.sleep(0.001)
         elif part == "deaf":  # native code that holds the interpreter
             yield Delta(str(os.getpid()))
-            ctypes.PyDLL(None).sleep(60)
+            ctypes.PyDLL(None).sleep(600)
         elif part == "many":
             while True:
                 yield Delta("x" * 100)
@@ -81,7 +81,7 @@ class ScriptedEngine:
 
     def page(self, library: str, document: str, number: int | None = None) -> Opened:
         if document == "never":
-            time.sleep(60)
+            time.sleep(600)
         if number == 7:
             raise NotFoundError("there is no page 7", "Look.")
         return Opened(Document(1, "/root", document, "", "", 1, 1, 1, True), Page(f"page {number}", number), 3, "")
@@ -110,7 +110,7 @@ def raw(data: bytes) -> None:
     """Write past the wire, as a subverted worker might."""
     replies.write(data)
     replies.flush()
-    time.sleep(60)
+    time.sleep(600)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from waiting import PATIENCE, ended, wait_for
 
 from localrag import events, policy, protocol
 from localrag.cli.app import localrag
@@ -39,22 +40,6 @@ HERE = Path(__file__).parents[1]
 LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000."
 
 
-def wait(for_what: Callable[[], Any], seconds: float = 15) -> Any:
-    until = time.monotonic() + seconds
-    while not (found := for_what()):
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    return found
-
-
-def gone(process: int) -> bool:
-    """Whether a process has ended; one that nobody reaps may still be listed."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch, short: Path) -> Iterator[Settings]:
     """Settings with which workers stay; none does after the test."""
@@ -67,7 +52,7 @@ def kept(monkeypatch: pytest.MonkeyPatch, short: Path) -> Iterator[Settings]:
     yield settings
     processes = [int(path.stem.partition("-")[2]) for path in settings.running_dir.glob("*.socket")]
     for process in processes:
-        if not gone(process):
+        if not ended(process):
             os.kill(process, signal.SIGKILL)
 
 
@@ -77,7 +62,7 @@ def begun(question: str, library: str = "ours") -> subprocess.Popen[str]:
 
 
 def ask(question: str, library: str = "ours") -> list[str]:
-    out, _ = begun(question, library).communicate(timeout=60)
+    out, _ = begun(question, library).communicate(timeout=PATIENCE)
     return out.splitlines()
 
 
@@ -97,7 +82,7 @@ def test_the_next_question_is_answered_by_the_same_process(kept: Settings) -> No
 def test_another_library_is_asked_in_another_process_that_replaces_the_first(kept: Settings) -> None:
     (pid,) = ask("pid")
     (other,) = ask("pid", "theirs")
-    assert other != pid and wait(lambda: gone(int(pid)))
+    assert other != pid and wait_for(lambda: ended(int(pid)))
     assert ask("pid", "theirs") == [other]
     assert len(list(kept.running_dir.iterdir())) == 2
 
@@ -105,7 +90,7 @@ def test_another_library_is_asked_in_another_process_that_replaces_the_first(kep
 def test_a_changed_library_is_not_answered_from_memory(kept: Settings) -> None:
     (pid,) = ask("pid")
     (kept.library_dir("ours") / DATABASE).write_text("something was forgotten")
-    assert wait(lambda: gone(int(pid)))
+    assert wait_for(lambda: ended(int(pid)))
     (other,) = ask("pid")
     assert other != pid
 
@@ -116,14 +101,14 @@ def test_a_worker_whose_socket_is_deleted_ends_after_its_answer(kept: Settings) 
     result = CliRunner().invoke(localrag, ["models", "unload"])
     assert "process" in result.stderr and not resident.running(kept)
     asking.send_signal(signal.SIGINT)
-    assert asking.communicate(timeout=15)[0].strip() == "stopped"
+    assert asking.communicate(timeout=PATIENCE)[0].strip() == "stopped"
     assert "None" in CliRunner().invoke(localrag, ["models", "unload"]).stderr
 
 
 def test_what_a_killed_worker_left_is_deleted(kept: Settings) -> None:
     (pid,) = ask("pid")
     os.kill(int(pid), signal.SIGKILL)
-    assert wait(lambda: not resident.running(kept))
+    assert wait_for(lambda: not resident.running(kept))
     (other,) = ask("pid")
     assert other != pid and len(list(kept.running_dir.iterdir())) == 2
 
@@ -131,7 +116,7 @@ def test_what_a_killed_worker_left_is_deleted(kept: Settings) -> None:
 def test_a_worker_that_dies_in_an_answer_leaves_it_to_the_command(kept: Settings) -> None:
     asking = begun("count")
     os.kill(int(first(asking)), signal.SIGKILL)
-    out, _ = asking.communicate(timeout=15)
+    out, _ = asking.communicate(timeout=PATIENCE)
     assert out.splitlines()[-2:] == ["Replaced", "here"] and asking.returncode == 0
 
 
@@ -144,7 +129,7 @@ def test_a_stopped_answer_ends_and_the_worker_lives_on(kept: Settings) -> None:
     asking = begun("forever")
     assert first(asking) == "begun"
     asking.send_signal(signal.SIGINT)
-    assert asking.communicate(timeout=15)[0].strip() == "stopped"
+    assert asking.communicate(timeout=PATIENCE)[0].strip() == "stopped"
     assert ask("pid") == [pid]
 
 
@@ -159,9 +144,9 @@ def test_a_command_that_is_killed_frees_the_model(kept: Settings) -> None:
 
 def test_two_first_questions_at_once_are_both_answered(kept: Settings) -> None:
     both = [begun("pid"), begun("pid")]
-    answers = {process.communicate(timeout=60)[0].strip() for process in both}
+    answers = {process.communicate(timeout=PATIENCE)[0].strip() for process in both}
     assert all(answer.isdecimal() for answer in answers)
-    assert wait(lambda: len(answers) - sum(gone(int(pid)) for pid in answers) <= 1)
+    assert wait_for(lambda: len(answers) - sum(ended(int(pid)) for pid in answers) <= 1)
 
 
 def test_questions_wait_for_their_turn(kept: Settings) -> None:
@@ -171,8 +156,8 @@ def test_questions_wait_for_their_turn(kept: Settings) -> None:
     time.sleep(1)
     assert second.poll() is None
     asking.send_signal(signal.SIGINT)
-    asking.communicate(timeout=15)
-    assert second.communicate(timeout=15)[0].splitlines()[0] == "ours"
+    asking.communicate(timeout=PATIENCE)
+    assert second.communicate(timeout=PATIENCE)[0].splitlines()[0] == "ours"
 
 
 @pytest.mark.parametrize("spoil", ["file", "shared", "long"])
@@ -227,13 +212,13 @@ def test_a_confined_process_cannot_reach_it(kept: Settings) -> None:
 def test_a_library_that_others_may_change_is_no_longer_answered(kept: Settings) -> None:
     (pid,) = ask("pid")
     kept.library_dir("ours").chmod(0o777)
-    assert ask("pid") == ["here"] and wait(lambda: gone(int(pid)))
+    assert ask("pid") == ["here"] and wait_for(lambda: ended(int(pid)))
 
 
 def test_a_worker_ends_when_others_may_look_into_its_folder(kept: Settings) -> None:
     (pid,) = ask("pid")
     kept.running_dir.chmod(0o755)
-    assert wait(lambda: gone(int(pid)))
+    assert wait_for(lambda: ended(int(pid)))
 
 
 # --- the side of the command ---------------------------------------------------------------------------------
@@ -351,7 +336,7 @@ def house(short: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     yield ours, connect, thread, outdated
     ours.close()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
@@ -376,7 +361,7 @@ def test_it_ends_when_nobody_asks(house: Any) -> None:
     time.sleep(0.5)
     assert thread.is_alive()  # somebody is there
     ours.close()
-    thread.join(5)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
@@ -384,7 +369,7 @@ def test_the_time_that_the_machine_sleeps_counts(house: Any, monkeypatch: pytest
     ours, _, thread, _ = house
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
     ours.close()
-    thread.join(3)
+    thread.join(PATIENCE)
     monkeypatch.undo()
     assert not thread.is_alive()
 
@@ -439,4 +424,4 @@ def test_a_second_ask_gives_the_same_answer_from_the_same_process(
         del answer["seconds"], answer["tokens"]
     assert answers == [alone, alone]
     (name,) = sockets
-    assert wait(lambda: gone(int(name.removesuffix(".socket").partition("-")[2])))
+    assert wait_for(lambda: ended(int(name.removesuffix(".socket").partition("-")[2])))

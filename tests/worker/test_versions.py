@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import PATIENCE
 
 from localrag import protocol
 from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
@@ -65,7 +66,7 @@ def test_a_stop_ends_a_long_comparison_at_once(
 
     def endless(old: Any, new: Any) -> Any:
         begun.set()
-        end.wait(30)
+        end.wait(PATIENCE)
 
     monkeypatch.setattr(changes, "compare", endless)
     with pytest.raises(Cancelled):

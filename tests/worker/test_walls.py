@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import PATIENCE, ended, wait_for
 
 from localrag.errors import NotFoundError
 from localrag.security.encryption import unlocked
@@ -30,14 +30,7 @@ def pid(engine: Any, *libraries: str) -> int:
 
 
 def ends(pid: int) -> bool:
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.01)
-    return False
+    return bool(wait_for(lambda: ended(pid), f"the end of {pid}"))
 
 
 def test_another_library_is_asked_in_another_process(engine: Any) -> None:
@@ -149,7 +142,7 @@ engine.close()
 def test_the_kernel_holds_a_worker_to_its_libraries(tmp_path: Path, home: Path) -> None:
     environ = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}"}
     command = [sys.executable, "-c", CHILD, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     refused = "PermissionError"
     assert done.stdout.splitlines() == [

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import PATIENCE, ended, wait_for
 
 from localrag import protocol
 from localrag.errors import LocalragError, NotFoundError, SettingsError, UsageError
@@ -33,15 +34,8 @@ def pid(engine: Any) -> int:
     return int(next(ask(engine, "pid")).text)
 
 
-def gone(pid: int, seconds: float = 10) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.01)
-    return False
+def gone(pid: int) -> bool:
+    return bool(wait_for(lambda: ended(pid), f"the end of {pid}"))
 
 
 def test_events_and_arguments_cross_as_they_are(engine: Any) -> None:
@@ -88,7 +82,8 @@ def test_a_rest_ends_a_worker_that_does_nothing_and_the_next_call_starts_another
     next(asking)
     first = pid_of(engine)
     engine.rest()
-    assert not gone(first, 0.5), "an answer is in progress"
+    time.sleep(0.5)
+    assert not ended(first), "an answer is in progress"
     asking.close()
     engine.rest()
     assert gone(first) and pid(engine) != first
@@ -136,11 +131,12 @@ def test_after_a_crash_the_next_call_starts_another_worker(engine: Any, number: 
 
     beside = threading.Thread(target=wait)
     beside.start()
+    wait_for(lambda: len(engine._front._replies) == 2)
     os.kill(before, number)
     with pytest.raises(LocalragError, match=f"signal {number:d}, {signal.Signals(number).name}\\)$") as raised:
         list(answer)
     assert "starts another" in raised.value.hint
-    beside.join(10)
+    beside.join(PATIENCE)
     assert len(waiting) == 1
     assert pid(engine) != before
 
@@ -189,8 +185,8 @@ def test_unread_replies_do_not_fill_the_memory(engine: Any, monkeypatch: pytest.
     monkeypatch.setattr(process, "_MAX_WAITING", 1000)
     answer = ask(engine, "many")
     next(answer)
-    ended = engine._front
-    assert gone(pid_of(engine)) and ended._gone.wait(10)  # told to all, and to whoever waits for its end
+    front = engine._front
+    assert gone(pid_of(engine)) and front._gone.wait(PATIENCE)  # told to all, and to whoever waits for its end
     with pytest.raises(LocalragError, match="more replies"):
         list(answer)
 
@@ -206,7 +202,7 @@ def test_settings_are_checked_here_and_kept_for_the_next_worker(engine: Any) -> 
     engine.configure(passages=6)
     assert [event.text for event in ask(engine, "passages")] == ["6"]
     os.kill(before, signal.SIGTERM)
-    assert gone(before)
+    wait_for(lambda: not engine._front.alive)
     assert [event.text for event in ask(engine, "passages")] == ["6"]
     with pytest.raises(SettingsError):
         engine.configure(passages=0)
@@ -231,9 +227,7 @@ def test_a_paused_worker_continues(engine: Any) -> None:
     engine.pause(True)
     state = Path(f"/proc/{worker}/stat")
     if state.exists():
-        until = time.monotonic() + 10
-        while state.read_text().split(") ")[1][0] != "T":
-            assert time.monotonic() < until
+        wait_for(lambda: state.read_text().split(") ")[1][0] == "T")
     engine.pause(False)
     assert next(answer).text == "1"
 

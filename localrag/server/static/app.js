@@ -151,15 +151,18 @@
     one(".error", made).textContent = words;
     source.replaceChildren(made);
   };
+  let latest = 0; // an earlier source may come after a later one
   const panel = async (href, push) => {
-    const wanted = new URL(href, location.href);
+    const mine = ++latest, wanted = new URL(href, location.href);
     wanted.searchParams.set("part", "source");
     wanted.searchParams.set("width", Math.round(Math.min(2400, Math.max(400, source.clientWidth || innerWidth) * devicePixelRatio)));
     body.classList.add("sourced");
     source.hidden = false;
     const answer = await fetch(wanted).catch(() => null);
-    if (!answer || !answer.ok) return failed(answer ? await problem(answer) : GONE);
-    source.replaceChildren(element(await answer.text()));
+    const text = answer?.ok ? await answer.text() : answer ? await problem(answer) : GONE;
+    if (mine !== latest) return;
+    if (!answer?.ok) return failed(text);
+    source.replaceChildren(element(text));
     source.scrollTop = 0;
     go(push && !/[?&](source|read)=/.test(here) ? "pushState" : "replaceState", href);
     shown();
@@ -193,6 +196,7 @@
     return panel(link.href, focus).then(() => { if (focus) source.focus({ preventScroll: true }); });
   };
   const close = () => {
+    latest++;
     source.hidden = true;
     source.replaceChildren();
     body.classList.remove("sourced");

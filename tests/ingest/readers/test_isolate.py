@@ -10,6 +10,7 @@ from pathlib import Path
 
 import lent_readers
 import pytest
+from waiting import PATIENCE, ended, wait_for
 
 from localrag import protocol
 from localrag.errors import Cancelled
@@ -68,10 +69,7 @@ def pid_of(item):
 
 
 def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return not ended(pid)
 
 
 def children():
@@ -88,13 +86,6 @@ def children():
 
 def reader_threads():
     return [thread for thread in threading.enumerate() if thread.name == "localrag-reader"]
-
-
-def until(condition, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
 
 
 # --- what comes ----------------------------------------------------------------------------------------------
@@ -117,13 +108,13 @@ def test_every_file_comes_as_its_reader_read_it_and_ends_once(tmp_path, trap):
 
 
 def test_what_is_inside_a_file_comes_in_order_between_that_of_others(trap):
-    paths = [trap(f"f{n}", "holds " + "; ".join(f"sleep 0.0{k}" for k in range(1, 9))) for n in range(2)]
+    paths = [trap(f"f{n}", "holds sleep 1; sleep 1; fine") for n in range(2)]
     with ReaderPool(workers=2) as pool:
         gathered(pool.read_all([trap(f"w{n}", "sleep 1") for n in range(2)]))  # both are up, which may take seconds
         replies = list(pool.read_all(paths))
-    assert len({path for path, _ in replies[:10]}) == 2, "one file waited for the other"
+    assert len({path for path, _ in replies[:5]}) == 2, "one file waited for the other"
     for items in gathered(replies).values():
-        assert [item.name for item in items] == ["", *(f"m{n}.trap" for n in range(8))]
+        assert [item.name for item in items] == ["", "m0.trap", "m1.trap", "m2.trap"]
 
 
 def test_output_of_libraries_goes_nowhere(trap, capfd):
@@ -160,9 +151,7 @@ def test_file_names_that_are_no_text_can_be_read(trap, tmp_path):
 @posix
 def test_a_pipe_is_refused_and_nobody_waits_for_its_writer(trap, tmp_path):
     os.mkfifo(tmp_path / "pipe.trap")
-    began = time.monotonic()
     assert "not a regular file" in only(read_all([tmp_path / "pipe.trap"], seconds=30)[tmp_path / "pipe.trap"]).reason
-    assert time.monotonic() - began < 5
 
 
 # --- bad files -----------------------------------------------------------------------------------------------
@@ -317,14 +306,14 @@ def test_a_process_gives_up_what_it_does_not_need(trap):
 def test_closing_leaves_no_process_even_in_the_middle_of_files(trap):
     before = children()
     paths = [trap("a", "hang"), trap("b", "spin"), trap("c", "fine"), trap("d", "hang")]
-    with ReaderPool(workers=3) as pool:
+    with ReaderPool(workers=3, seconds=600) as pool:
         for path, _ in pool.read_all(paths):
             assert path == paths[2]
             break
         assert len(children() - before) == 3
         began = time.monotonic()
-    assert time.monotonic() - began < 1
-    assert children() == before and not reader_threads()
+    assert time.monotonic() - began < PATIENCE, "it waited for the readers"
+    assert not children() - before and not reader_threads()
 
 
 @linux
@@ -354,11 +343,11 @@ def test_what_a_reader_started_dies_with_it(trap, tmp_path, how):
     with ReaderPool(workers=1, seconds=3) as pool:
         reading = threading.Thread(target=lambda: list(pool.read_all([path])))
         reading.start()
-        until(lambda: running(tmp_path / "stand-in"))
+        wait_for(lambda: running(tmp_path / "stand-in"))
         if how == "killed":
             os.kill(pool._processes[0]._popen.pid, signal.SIGKILL)
         reading.join()
-    until(lambda: not running(tmp_path / "stand-in"))
+    wait_for(lambda: not running(tmp_path / "stand-in"))
 
 
 @linux
@@ -368,7 +357,7 @@ def test_a_reader_whose_helper_was_killed_is_replaced(trap, tmp_path):
         found = {}
         reading = threading.Thread(target=lambda: found.update(gathered(pool.read_all([first]))))
         reading.start()
-        until(lambda: running(tmp_path / "stand-in"))
+        wait_for(lambda: running(tmp_path / "stand-in"))
         reader = pool._processes[0]._popen.pid
         for helper in running("localrag.ingest.readers.programs"):
             if int(Path(f"/proc/{helper}/stat").read_text().rsplit(")", 1)[1].split()[1]) == reader:
@@ -392,14 +381,14 @@ def test_workers_and_what_they_started_end_when_their_parent_is_killed(trap, tmp
     """
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)
     pids = [int(word) for word in parent.stdout.readline().strip("[]\n").split(",")]
-    until(lambda: len(running(tmp_path / "stand-in")) == 2)
+    wait_for(lambda: len(running(tmp_path / "stand-in")) == 2)
     pids += running(tmp_path / "stand-in")
     time.sleep(0.3)  # the third one is in its endless loop now
     assert len(set(pids)) == 5 and all(map(alive, pids))
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    until(lambda: not any(map(alive, pids)))
+    wait_for(lambda: not any(map(alive, pids)))
 
 
 @posix
@@ -418,7 +407,7 @@ def test_a_worker_that_died_idle_does_not_cost_the_next_file(trap):
     with ReaderPool(workers=1) as pool:
         pid = pid_of(only(gathered(pool.read_all([first]))[first]))
         os.kill(pid, signal.SIGKILL)
-        until(lambda: not alive(pid))
+        wait_for(lambda: not alive(pid))
         assert texts_of(gathered(pool.read_all([second]))[second]) == ["fine"]
 
 
@@ -433,7 +422,7 @@ def test_a_plain_script_can_read_and_the_folder_it_runs_in_is_not_imported(trap,
         "with ReaderPool() as pool:\n"
         "    print([part and part.reading.title for _, part in pool.read_all([Path('note.trap')])])\n"
     )
-    done = subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout.strip() == "['note', None]", done.stderr
     assert not (tmp_path / "owned").exists()
 
@@ -444,8 +433,8 @@ def test_a_plain_script_can_read_and_the_folder_it_runs_in_is_not_imported(trap,
 def test_stop_ends_reading_soon(trap):
     began = time.monotonic()
     with pytest.raises(Cancelled):
-        read_all([trap("a", "hang")], stop=lambda: time.monotonic() - began > 0.5)
-    assert time.monotonic() - began < 2
+        read_all([trap("a", "hang")], seconds=600, stop=lambda: time.monotonic() - began > 0.5)
+    assert time.monotonic() - began < PATIENCE, "it waited for the reader"
     assert not reader_threads()
 
 
@@ -495,10 +484,9 @@ def test_closing_ends_everything_while_the_queue_is_full(trap, monkeypatch, how)
     with ReaderPool(workers=3, stop=stopped.is_set) as pool:
         replies = pool.read_all(paths)
         next(replies)
-        until(lambda: pool._open[0]._weight > 80_000)
+        wait_for(lambda: pool._open[0]._weight > 80_000)
         time.sleep(0.3)
         assert len(children() - before) == 3
-        began = time.monotonic()
         if how == "stop":
             stopped.set()
             with pytest.raises(Cancelled):
@@ -509,8 +497,7 @@ def test_closing_ends_everything_while_the_queue_is_full(trap, monkeypatch, how)
             with pytest.raises(Cancelled):
                 list(replies)
             closing.join()
-    assert time.monotonic() - began < 1
-    assert children() == before and not reader_threads()
+    assert not children() - before and not reader_threads()
 
 
 def test_a_reading_that_was_left_does_not_hold_up_the_next(trap, monkeypatch):

@@ -4,12 +4,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from pathlib import Path
 
 import docx
 import pytest
+from waiting import wait_for
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import legacy, programs
@@ -146,13 +146,6 @@ def alive(marker):
     return any(marker in line for line in listed.splitlines())
 
 
-def gone(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not (done := condition()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return done
-
-
 linux = pytest.mark.skipif(sys.platform != "linux" or not landlock.abi(), reason="needs Landlock")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
 
@@ -163,7 +156,7 @@ def test_what_takes_too_long_is_ended_with_all_it_started(tmp_path, monkeypatch)
     stand_in(tmp_path, monkeypatch, f"{nap} & {nap}")
     with pytest.raises(ReadError, match=r"took LibreOffice longer than 0\.5 s"):
         programs.convert(b"x", ".doc", "docx", 1000, seconds=0.5)
-    assert gone(lambda: not alive(nap)) and folders() == []
+    assert wait_for(lambda: not alive(nap)) and folders() == []
 
 
 @posix
@@ -187,10 +180,10 @@ def test_libreoffice_ends_and_its_folder_goes_when_the_reader_is_killed(tmp_path
     )
     root = Path(__file__).parents[3]
     reader = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root)})
-    assert gone(lambda: alive(nap)) and folders(reader.pid)
+    assert wait_for(lambda: alive(nap)) and folders(reader.pid)
     os.kill(reader.pid, signal.SIGKILL)
     reader.wait()
-    assert gone(lambda: not alive(nap)) and gone(lambda: not folders(reader.pid))
+    assert wait_for(lambda: not alive(nap)) and wait_for(lambda: not folders(reader.pid))
 
 
 @posix
@@ -223,7 +216,7 @@ setsid sleep 98763 &
     assert seen.startswith("the document ")
     assert not any(word in seen for word in ("nobody", "listed", "wrote"))
     assert "signalled" not in seen or landlock.abi() < 6
-    assert gone(lambda: not alive("sleep 98763"))
+    assert wait_for(lambda: not alive("sleep 98763"))
 
 
 @linux

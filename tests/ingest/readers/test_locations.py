@@ -1,6 +1,5 @@
-import time
-
 import pytest
+from waiting import cheap
 
 from localrag.store.locations import cell_name, spot
 from localrag.types import Anchor, place
@@ -106,11 +105,10 @@ def test_a_hundred_thousand_anchors_are_no_burden():
     line = "| one | two | three |\n"
     text = line * 100_000
     anchors = tuple(Anchor(number * len(line), cell_name(number, 0)) for number in range(100_000))
-    start = time.perf_counter()
-    for number in range(0, 100_000, 100):
-        at = number * len(line) + 8
-        assert spot(text, anchors, at, at + 3) == f"B{number + 1}"
-    assert time.perf_counter() - start < 1
+    with cheap(1):
+        for number in range(0, 100_000, 100):
+            at = number * len(line) + 8
+            assert spot(text, anchors, at, at + 3) == f"B{number + 1}"
 
 
 def test_printed_page_number_is_said_to_be_one() -> None:

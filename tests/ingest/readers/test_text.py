@@ -1,6 +1,5 @@
-import time
-
 import pytest
+from waiting import cheap
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import text
@@ -232,6 +231,5 @@ def test_hashes_close_a_heading_only_behind_a_space(tmp_path):
 
 
 def test_a_hostile_heading_is_read_in_time(tmp_path):
-    started = time.perf_counter()
-    read_markdown(tmp_path, "# x" + " " * 200_000 + "y")
-    assert time.perf_counter() - started < 2
+    with cheap(2):
+        read_markdown(tmp_path, "# x" + " " * 200_000 + "y")

@@ -1,6 +1,5 @@
-import time
-
 import pytest
+from waiting import cheap
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import times
@@ -131,9 +130,8 @@ def test_captions_that_roll_up_are_read_once_and_repetitions_stay():
 @pytest.mark.parametrize("odd", ["{\\", "<v ", "<", "&", "\n", "x\n", "x "])
 def test_hostile_captions_take_no_time(odd):
     for head in ("WEBVTT\n\n", ""):
-        started = time.perf_counter()
-        read("a.srt", f"{head}00:01.000 --> 00:02.000\nx\n{odd * 20_000}")
-        assert time.perf_counter() - started < 2
+        with cheap(2):
+            read("a.srt", f"{head}00:01.000 --> 00:02.000\nx\n{odd * 20_000}")
 
 
 @pytest.mark.parametrize("name, data, reason", [

@@ -1,6 +1,5 @@
-import time
-
 import pytest
+from waiting import cheap
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import web
@@ -205,9 +204,8 @@ def test_binary_content_is_refused():
     "tags", ["<div>", "<b>", "<ul><li>", "<table><tr><td>", "<span style=color:red>", "<blockquote><p>"]
 )
 def test_bottomless_nesting_is_read_in_time(tags):
-    started = time.perf_counter()
-    assert text(tags * 5_000 + "the end").endswith("the end")
-    assert time.perf_counter() - started < 10
+    with cheap(10):
+        assert text(tags * 5_000 + "the end").endswith("the end")
 
 
 @pytest.mark.parametrize("html", [
@@ -215,15 +213,13 @@ def test_bottomless_nesting_is_read_in_time(tags):
     "<table>" + "<tr><th colspan=1000 rowspan=65000>x<td>y" * 1_000 + "</table>", "<" * 100_000, "<style>" + "{" * 100_000,
 ], ids=["paragraphs", "spans", "angles", "braces"])  # fmt: skip
 def test_hostile_pages_are_read_in_time(html):
-    started = time.perf_counter()
-    text(html)
-    assert time.perf_counter() - started < 10
+    with cheap(10):
+        text(html)
 
 
 def test_a_hostile_style_is_read_in_time():
-    started = time.perf_counter()
-    text(f"<p style='font: {'1' * 200_000}'>x</p><p style='color: rgb({'1' * 200_000}'>y</p>")
-    assert time.perf_counter() - started < 2
+    with cheap(2):
+        text(f"<p style='font: {'1' * 200_000}'>x</p><p style='color: rgb({'1' * 200_000}'>y</p>")
 
 
 def test_stored_text_is_clean():

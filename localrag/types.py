@@ -508,6 +508,7 @@ class Answer(_Value):
         reasoning: what a reasoning model wrote before the answer.
         nearest: where the documents do not say, what comes closest in them; no answer, so its markers are 0.
         withheld: why strict mode withheld the answer; empty where it did not.
+        read_by: the machines of the house whose model read text for it; empty where it stayed on this one.
     """
 
     question: str
@@ -535,6 +536,7 @@ class Answer(_Value):
     reasoning: str = ""
     nearest: tuple[Citation, ...] = ()
     withheld: str = ""
+    read_by: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return _Value.to_dict(self) | {"confidence": _rounded(self.confidence, 3)}

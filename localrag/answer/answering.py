@@ -96,11 +96,14 @@ def _answer(
         if not weighed.shares:
             return checking.checked(query, plan, Draft(Completed("", weighed.usage, "stopped")), prompt, model.model)
         answer_from = calibration.load(settings.calibration_file, model.model).answer_from
-        confidence = answerability(
-            weighed.shares[0], answer_from, plan.signals.get("score"), plan.signals.get("clause")
-        )
-        plan = plan.with_signals(holds_answer=round(weighed.shares[0], 3))
-        if confidence < settings.min_confidence:
+        if weighed.measured:
+            confidence = answerability(
+                weighed.shares[0], answer_from, plan.signals.get("score"), plan.signals.get("clause")
+            )
+            plan = plan.with_signals(holds_answer=round(weighed.shares[0], 3))
+        else:
+            yield Notice("The model server gives no likelihoods, so how likely the text has the answer is not known.")
+        if confidence is not None and confidence < settings.min_confidence:
             draft = Draft(Completed(prompts.NOT_FOUND, weighed.usage, "end"), confidence=confidence)
             return checking.checked(query, plan, draft, prompt, model.model)
     if query.instructions:

@@ -46,6 +46,7 @@ from localrag.events import (
 from localrag.llm import Generator as Model
 from localrag.llm import PromptCache, calibration, loading, priority, prompt_cache
 from localrag.llm.prompt_cache import DiskPromptCache, PassageCache
+from localrag.models import endpoint
 from localrag.search import filters, retrieval
 from localrag.search.retrieval import Searcher
 from localrag.security import audit
@@ -147,7 +148,7 @@ class Assistant:
                         self._record(
                             query.libraries, "ask", query.text, answer.answer, (*answer.citations, *answer.nearest),
                             query.documents, plan=answer.plan.kind, found=answer.found, model=answer.model or "",
-                            settings=self._settings.digest,
+                            settings=self._settings.digest, **_elsewhere(answer.read_by),
                         )  # fmt: skip
                     except StorageError as error:
                         yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
@@ -320,7 +321,18 @@ class Assistant:
             embedder=", ".join(sorted({library.identity.model for library in query.libraries})),
             looked_for=answer.looked_for or query.search_text,
             not_read=tuple(dict.fromkeys((*answer.not_read, *query.not_read))),
+            read_by=self._read_by(query.libraries) if route.plan.kind != "exact" else "",
         )
+
+    def _read_by(self, libraries: Sequence[Library]) -> str:
+        """Return the other machines that read the question or text of these libraries."""
+        settings = self._settings
+        served = self._generator is not None and settings.generator_server
+        embedded = any(library.identity.engine == "server" for library in libraries) and settings.embedder_server
+        return ", ".join(dict.fromkeys(
+            str(endpoint.parsed(url, setting))
+            for url, setting in ((served, "generator_server"), (embedded, "embedder_server")) if url
+        ))  # fmt: skip
 
     def _record(
         self, libraries: Sequence[Library], event: AuditEvent, question: str, answer: str,
@@ -447,13 +459,17 @@ class Assistant:
         if len({library.name for library, _ in documents}) > 1:
             # It would lie in one of the libraries, and outlive what is deleted from another.
             return None
+        if self._settings.generator_server:
+            return None
         hashes = [document.sha256 for _, document in documents]
         identity, folder = loading.generator_identity(self._settings), documents[0][0].folder
         held = partial(names.holds, folder, [document.path for _, document in documents])
         return DiskPromptCache(folder, identity, hashes, self._settings.cache_bytes, part=part, held=held)
 
-    def _passage_cache(self, passages: Sequence[Passage], among: Sequence[Pair]) -> PromptCache:
+    def _passage_cache(self, passages: Sequence[Passage], among: Sequence[Pair]) -> PromptCache | None:
         """Return the prompt cache of these passages, each in its library."""
+        if self._settings.generator_server:
+            return None
         pairs = {(library.name, document.id): (library, document) for library, document in among}
         identity, limit = loading.generator_identity(self._settings), self._settings.cache_bytes
         caches = []
@@ -496,7 +512,7 @@ class Assistant:
         with priority.asking(self._settings.questions_dir):
             opened = [self.library(name) for name in libraries]
             found = self._searcher.find(opened, retrieval.spelled(opened, question), k, documents, join=join)
-        self._record(opened, "search", question, "", found)
+        self._record(opened, "search", question, "", found, **_elsewhere(self._read_by(opened)))
         return found
 
     def review(
@@ -523,6 +539,7 @@ class Assistant:
         self._record(
             opened, "review", playbook.title, "", cited, chosen.documents, model=name, stopped=work.stopped,
             items=len(playbook.items), documents=len(chosen.documents), **review.counts(findings),
+            **_elsewhere(self._read_by(opened)),
         )  # fmt: skip
         left = (*chosen.left_out, *context.not_read(chosen.documents, opened, filters.of(documents)), *work.injections)
         yield ReviewEnded(tuple(review.ordered(findings)), tuple(dict.fromkeys(left)), work.stopped)
@@ -601,10 +618,12 @@ class Assistant:
             asks = loading.generator_name(self._settings), self._settings.prompt_tokens
             answer = yield from extraction.answer(extraction.Work(schema, each, query, tools, asks))
             answer = replace(answer, not_read=tuple(dict.fromkeys((*answer.not_read, *query.not_read))),
-                             seconds=Seconds(total=query.elapsed()))  # fmt: skip
+                             seconds=Seconds(total=query.elapsed()),
+                             read_by=self._read_by(query.libraries))  # fmt: skip
             self._record(
                 query.libraries, "ask", query.text, answer.answer, answer.citations, query.documents, plan="extract",
                 found=answer.found, model=answer.model or "", settings=self._settings.digest,
+                **_elsewhere(answer.read_by),
             )  # fmt: skip
         yield Answered(answer)
 
@@ -640,6 +659,8 @@ class Assistant:
         """
         from localrag.answer import warming
 
+        if self._settings.generator_server:
+            return  # nothing is sent before the person asks
         typing = priority.Rank.TYPING
         if draft.strip():
             with priority.asking(self._settings.questions_dir, typing):
@@ -703,6 +724,11 @@ class Assistant:
                     return
                 pair = pairs[passage.library, passage.document_id]
                 yield from warming.warm_passages(*pair, [passage], self._model(), self._settings, stop, rank)
+
+
+def _elsewhere(read_by: str) -> dict[str, Any]:
+    """Return what the audit record says of machines that read text; nothing where it stayed on this one."""
+    return {"read_by": read_by} if read_by else {}
 
 
 def _units(query: Query, route: Route) -> list[Unit]:

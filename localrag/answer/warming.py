@@ -14,6 +14,7 @@ from typing import Literal
 from localrag.answer import prompts
 from localrag.answer.context import Unit
 from localrag.answer.survey import sections
+from localrag.errors import UsageError
 from localrag.events import Piece, Warmed
 from localrag.llm import Generator as Model
 from localrag.llm import calibration, loading, priority
@@ -50,8 +51,11 @@ def pieces(
 ) -> list[Piece]:  # fmt: skip
     """Return what there is to read of these documents, in order, without reading it; shorter where stopped.
 
-    Of the only document of a library no passages are read if it can be read whole.
+    Of the only document of a library no passages are read if it can be read whole. Raises UsageError if the model is on
+    a server.
     """
+    if settings.generator_server:
+        raise UsageError("a model server keeps what it reads by itself, so there is nothing to warm", "Ask at once.")
     found: list[Piece] = []
     apart: list[Piece] = []
     for document in documents:

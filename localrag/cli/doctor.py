@@ -218,7 +218,8 @@ def _llama(settings: Settings) -> Iterator[Seen]:
 
     arguments: list[str] = []
     with suppress(LocalragError):  # reported among the models
-        arguments = [json.dumps(loading.generator_arguments(settings), default=str)]
+        if not settings.generator_server:
+            arguments = [json.dumps(loading.generator_arguments(settings), default=str)]
     command = [sys.executable, "-P", "-c", _PROBE, *arguments]
     try:
         probe = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -264,6 +265,9 @@ def _models(settings: Settings) -> Iterator[Seen]:
         yield "ok", f"installed: {', '.join(installed)}", ""
     free = machine.available_memory()
     for kind in ("embedder", "generator"):
+        if url := getattr(settings, f"{kind}_server"):
+            yield _served(kind, url, getattr(settings, kind))
+            continue
         try:
             model = store.default(kind)
         except LocalragError as error:
@@ -275,6 +279,19 @@ def _models(settings: Settings) -> Iterator[Seen]:
             yield "warning", message, "Close other programs, or choose a smaller model: localrag models use ID"
         else:
             yield "ok", f"the {kind} in use is {model.id}", ""
+
+
+def _served(kind: str, url: str, named: str | None) -> Seen:
+    """Try a model server; its answer has to come within seconds."""
+    from localrag.models import endpoint
+
+    try:
+        server = endpoint.parsed(url, f"{kind}_server")
+        id, window = endpoint.model_at(server, named)
+    except LocalragError as error:
+        return "problem", error.message, error.hint
+    tokens = f", with a window of {window:,} tokens" if window else ""
+    return "ok", f"the {kind} in use is {id} at {server}{tokens}: that machine reads the text", ""
 
 
 def _calibration(settings: Settings) -> Iterator[Seen]:
@@ -320,6 +337,8 @@ def _library(settings: Settings, name: str, embedders: set[str]) -> Seen:
     except LocalragError as error:
         return "problem", error.message, error.hint
     message = f"{name}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items())
+    if identity.engine == "server" and settings.embedder_server:
+        return "ok", f"{message}; its embedder is {identity.model!r} of a model server", ""
     if identity.sha256 not in embedders:
         message = f"{message}; its embedder {identity.model!r} is not installed"
         return "problem", message, f"Run: localrag models install {identity.model}"

@@ -17,7 +17,7 @@ from localrag.cli import eval_dataset, output
 from localrag.cli.eval_dataset import finish, interval
 from localrag.cli.options import FILE, json_option
 from localrag.cli.output import Stop, echo, interruptible, print_json, table
-from localrag.errors import LocalragError
+from localrag.errors import LocalragError, UsageError
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
@@ -185,6 +185,9 @@ def calibrate_command(model: str | None, as_json: bool) -> None:
     from localrag.models.store import ModelStore
 
     settings = load_settings().with_options(generator=model)
+    if settings.generator_server:
+        hint = "To calibrate an installed one: localrag config unset generator_server"
+        raise UsageError("the model of a server is not calibrated", hint)
     chosen = ModelStore(settings).default("generator")
     with (
         output.interruptible() as stop,

@@ -39,10 +39,14 @@ def list_command(everything: bool, as_json: bool) -> None:
     MEMORY is an estimate with 8,192 tokens of context, FITS whether this machine has that much. Models that a policy
     forbids (localrag config policy) can be neither installed nor used.
     """
-    rows = list(_rows(_store()))
+    settings = load_settings()
+    rows = list(_rows(ModelStore(settings)))
+    served = [(name, url) for name in ("generator_server", "embedder_server") if (url := getattr(settings, name))]
     if as_json:
-        print_json({"models": rows})
+        print_json({"models": rows, **dict(served)})
         return
+    for name, url in served:
+        echo(f"The {name.partition('_')[0]} in use is on {url} ({name}).", err=True)
     listed = [row for row in rows if everything or row["state"] not in ("available", "not allowed") or row["fits"]]
     table(
         ("ID", "KIND", "LICENCE", "SIZE", "CONTEXT", "MEMORY", "FITS", "STATE", "SOURCE"),

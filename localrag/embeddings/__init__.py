@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError, ModelMissing
-from localrag.models import machine
+from localrag.models import endpoint, machine
 from localrag.models.onnx_export import prompts_of
 from localrag.models.store import InstalledModel, ModelStore
 from localrag.settings import Settings
@@ -70,9 +70,12 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
     """Load the embedder that made a library's vectors, or the default one for a new library.
 
     A new library takes the ONNX form of the embedder if it has one. Libraries made by sentence-transformers keep it, in
-    their precision, until they are embedded again. Raises ModelMissing if it is not installed; EmbedderMismatch if a
+    their precision, until they are embedded again. With `embedder_server` set, a new library takes the embedder of that
+    server; others keep theirs. Raises ModelMissing if it is not installed; EmbedderMismatch if a
     model of that name is installed, but with other weights or another engine.
     """
+    if (settings.embedder_server and identity is None) or (identity is not None and identity.engine == "server"):
+        return _served(settings, identity)
     store = ModelStore(settings)
     if identity is None:
         model = store.default("embedder")
@@ -99,6 +102,18 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
         f"{model.sha256[:8]} is installed",
         "Install the same one, or make new vectors with `localrag ingest FOLDER --re-embed`.",
     )
+
+
+def _served(settings: Settings, identity: EmbedderIdentity | None) -> Embedder:
+    from localrag.embeddings.server_embedder import ServerEmbedder
+
+    if not settings.embedder_server:
+        raise ModelMissing(
+            f"this library needs the embedder {identity.model if identity else None!r} of a model server",
+            "Name its server in the setting embedder_server, or make new vectors: localrag ingest FOLDER --re-embed",
+        )
+    server = endpoint.parsed(settings.embedder_server, "embedder_server")
+    return ServerEmbedder(server, settings.embedder, identity)
 
 
 def _loaded(model: InstalledModel, engine: str, identity: EmbedderIdentity | None = None) -> Embedder:

@@ -1,4 +1,4 @@
-"""The language model: what every generator does. `llama.py` is the real one.
+"""The language model: what every generator does. `llama.py` runs one here, `server.py` asks one in the house.
 
 A generator remembers the tokens it has read, so it reads a prompt from where it differs from the last one.
 """
@@ -27,11 +27,15 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """How likely each option is, relative to the others (they sum to 1); empty if it was stopped."""
+    """How likely each option is, relative to the others (they sum to 1); empty if it was stopped.
+
+    Not `measured` by a server that gives no likelihoods: the shares only tell the option that the model wrote.
+    """
 
     shares: tuple[float, ...]
     usage: Usage
     prompt_seconds: float = 0.0
+    measured: bool = True
 
 
 class PromptCache(Protocol):

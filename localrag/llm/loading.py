@@ -1,4 +1,4 @@
-"""Load the installed generator: the only place that turns a model id into weights in memory."""
+"""Load the generator, installed or of a model server: the only place that turns a model id into a model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from localrag.errors import ModelError
 from localrag.llm import batching, calibration
+from localrag.models import endpoint
 from localrag.models.store import ModelStore
 from localrag.settings import MODEL_SETTINGS, Settings
 
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
 
 
 def load_generator(settings: Settings, **options: Any) -> Generator:
-    """Load the model that answers: the one set, chosen, or the best installed; `options` override the settings."""
+    """Load the model that answers: the one set, chosen, or the best installed; `options` override the settings.
+
+    With `generator_server` set, it is the model of that server.
+    """
+    if settings.generator_server:
+        from localrag.llm.server import ServerGenerator
+
+        server = endpoint.parsed(settings.generator_server, "generator_server")
+        return ServerGenerator(server, settings.generator, settings.context_tokens)
     from localrag.llm.llama import LlamaGenerator
 
     return LlamaGenerator(**{**generator_arguments(settings), **options})
@@ -35,6 +44,11 @@ def generator_arguments(settings: Settings) -> dict[str, Any]:
 
 def generator_name(settings: Settings) -> str:
     """Return the id of the model that would answer, with its adapter, or ""."""
+    if settings.generator_server:
+        server = endpoint.parsed(settings.generator_server, "generator_server")
+        with suppress(ModelError):
+            return endpoint.model_at(server, settings.generator)[0]
+        return settings.generator or ""
     model = ModelStore(settings).preferred("generator")
     if model is None:
         return ""
@@ -56,8 +70,11 @@ def same_model(before: Settings, after: Settings) -> bool:
 def generator_identity(settings: Settings) -> str:
     """Return everything that decides whether a prompt cache entry fits: hashes, build, and how the model runs.
 
-    Template, window size and threads are left out: the first is in the tokens, the others change nothing.
+    Template, window size and threads are left out: the first is in the tokens, the others change nothing. Of a server
+    it tells the address and the name.
     """
+    if settings.generator_server:
+        return f"{settings.generator_server}\n{generator_name(settings)}"
     model = ModelStore(settings).default("generator")
     how = (str(batching.STEP), str(settings.gpu_layers))
     return "\n".join((model.sha256, model.adapter_sha256 or "", _build(), *how))

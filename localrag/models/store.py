@@ -83,7 +83,9 @@ class ModelStore:
         return self.get(preferred.id)
 
     def preferred(self, kind: Kind) -> InstalledModel | None:
-        """Return the model that `default` would take, unverified; None if the policy allows none."""
+        """Return the model that `default` would take, unverified; None if a server is set, or none is allowed."""
+        if self._settings.generator_server if kind == "generator" else self._settings.embedder_server:
+            return None  # a server's is used
         named = self._settings.generator if kind == "generator" else self._settings.embedder
         here = {model.id: model for model in self.installed(kind) if policy.allows_model(*model.hashes)}
         if named is not None:

@@ -159,7 +159,7 @@ class Engine(Protocol):
         """Record in the audit log that a viewer opens the file behind a page; call it before the viewer starts."""
 
     def models(self) -> tuple[str, ...]:
-        """Return the ids of the installed models that can answer."""
+        """Return the ids of the models that can answer: those installed, or those of the server that is set."""
 
     def page_image(
         self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()

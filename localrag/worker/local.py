@@ -203,8 +203,11 @@ class LocalEngine:
             opened.page(document, number, opened=True)
 
     def models(self) -> tuple[str, ...]:
+        from localrag.models import endpoint
         from localrag.models.store import ModelStore
 
+        if url := self._settings.generator_server:
+            return endpoint.models_at(endpoint.parsed(url, "generator_server"))
         installed = ModelStore(self._settings).installed("generator")
         return tuple(model.id for model in installed if policy.allows_model(*model.hashes))
 

@@ -55,7 +55,8 @@ def connect() -> None:
     global _connections
     with suppress(LocalragError):  # settings that cannot be read are reported by the command
         settings = load_settings()
-        if sys.platform != "linux" or not settings.keep_model_minutes:
+        served = settings.generator_server or settings.embedder_server  # which keeps its model itself
+        if sys.platform != "linux" or not settings.keep_model_minutes or served:
             return
         _connections = {}
         for path in _sockets(settings):

@@ -111,7 +111,7 @@ def unread(answer: Answer) -> list[str]:
 
 
 def cost(answer: Answer) -> str:
-    """Return what an answer took: time, tokens, model."""
+    """Return what an answer took: time, tokens, model, and which other machine read the text."""
     tokens, seconds = answer.tokens, answer.seconds
     parts = [f"{seconds.total:.1f} s"]
     if seconds.first_token is not None:
@@ -119,7 +119,8 @@ def cost(answer: Answer) -> str:
     if tokens.prompt or tokens.generated:
         reused = f" ({tokens.reused:,} reused)" if tokens.reused else ""
         parts.append(f"{tokens.prompt:,} tokens read{reused}, {tokens.generated:,} written")
-    return " · ".join([*parts, answer.model or "no model used"])
+    parts += [answer.model or "no model used", *([f"read by {answer.read_by}"] if answer.read_by else [])]
+    return " · ".join(parts)
 
 
 def remarks(answer: Answer) -> list[str]:

@@ -1,0 +1,158 @@
+"""An embedder on a model server: vectors of each text, never of other weights, whatever the server sends."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fake_server
+import numpy as np
+import pytest
+from embedder_checks import sound
+from fake_server import FakeServer, failed, ok
+from fakes import HashingEmbedder
+
+from localrag.embeddings import EmbedderIdentity, load_embedder
+from localrag.embeddings.server_embedder import ServerEmbedder
+from localrag.errors import Cancelled, EmbedderMismatch, ModelError, ModelMissing
+from localrag.models import endpoint
+from localrag.settings import Settings
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Python on Windows has no Unix sockets")
+EMBEDDINGS = "/v1/embeddings"
+
+
+@pytest.fixture
+def server(short: Path) -> Iterator[FakeServer]:
+    fake = fake_server.at_unix(short / "socket")
+    fake.replies[EMBEDDINGS] = hashed
+    yield fake
+    fake.listener.close()
+    endpoint.model_at.cache_clear()
+
+
+@pytest.fixture
+def served(settings: Settings, server: FakeServer) -> Settings:
+    return settings.with_options(embedder_server=server.url)
+
+
+def embedder(server: FakeServer) -> ServerEmbedder:
+    return ServerEmbedder(endpoint.parsed(server.url, "embedder_server"), None)
+
+
+def reply(rows: Any) -> bytes:
+    listed = [{"index": n, "embedding": row} for n, row in enumerate(rows)]
+    return ok({"data": listed[::-1]})  # in no order
+
+
+def hashed(body: dict[str, Any]) -> bytes:
+    return reply((3 * HashingEmbedder().embed_documents(body["input"])).tolist())
+
+
+def random(body: dict[str, Any], weights: int = 0, noise: float = 0.0) -> bytes:
+    """The vectors of a model with these random weights, computed a little otherwise each time."""
+    rows = [np.random.default_rng([weights, zlib.crc32(text.encode())]).normal(size=64) for text in body["input"]]
+    return reply([(row + noise * np.random.default_rng().normal(size=64)).tolist() for row in rows])
+
+
+def test_it_does_what_every_embedder_does(server: FakeServer) -> None:
+    made = embedder(server)
+    sound(made)
+    assert (made.identity.model, made.identity.engine, made.identity.dimension) == ("small", "server", 256)
+    assert made.max_tokens == 254
+
+
+def test_vectors_may_come_in_base64(server: FakeServer) -> None:
+    plain = embedder(server).embed_documents(["The lease ends.", "Cats."])
+    server.replies[EMBEDDINGS] = lambda body: reply(
+        [base64.b64encode(row.tobytes()).decode() for row in HashingEmbedder().embed_documents(body["input"])]
+    )
+    assert np.allclose(embedder(server).embed_documents(["The lease ends.", "Cats."]), plain)
+
+
+def test_texts_are_sent_in_batches_with_progress(server: FakeServer) -> None:
+    made, done = embedder(server), list[int]()
+    rows = made.embed_documents([f"word{n}" for n in range(70)], progress=done.append)
+    assert done == [32, 64, 70] and [len(body["input"]) for body in server.bodies(EMBEDDINGS)[1:]] == [32, 32, 6]
+    assert np.array_equal(rows[69], made.embed_question("word69"))
+
+
+def test_a_text_that_the_server_finds_too_long_is_cut(server: FakeServer) -> None:
+    def limited(body: dict[str, Any]) -> bytes:
+        long = any(len(text) > 1000 for text in body["input"])
+        return failed("400 Bad Request", "too long") if long else hashed(body)
+
+    server.replies[EMBEDDINGS] = limited
+    made, words = embedder(server), "abc " * 400
+    rows = made.embed_documents(["short", words, "last"])
+    assert np.array_equal(rows[1], made.embed_question(words[:800])) and np.array_equal(
+        rows[2], made.embed_question("last")
+    )
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [], [[1.0, 2.0]], [[[1.0, 2.0]]] * 8, [[1.0]] * 7 + [[1.0, 2.0]], [["a"]] * 8, [[float("nan")] * 4] * 8, "none",
+        ["%%%"] * 8, [None] * 8, [[]] * 8, [3] * 8,
+    ],
+)  # fmt: skip
+def test_what_is_no_vector_of_each_text_is_an_error(server: FakeServer, rows: Any) -> None:
+    server.replies[EMBEDDINGS] = ok({"data": rows}) if rows == "none" else reply(rows)
+    with pytest.raises(ModelError, match="no vector of each text"):
+        embedder(server)
+
+
+def test_vectors_of_another_length_than_before_are_refused(server: FakeServer) -> None:
+    made = embedder(server)
+    server.replies[EMBEDDINGS] = random
+    with pytest.raises(ModelError, match="no vector of each text"):
+        made.embed_question("The lease")
+
+
+def test_a_server_that_fails_throughout_is_an_error(server: FakeServer) -> None:
+    made = embedder(server)
+    server.replies[EMBEDDINGS] = failed("500 Internal Server Error", "out of memory")
+    with pytest.raises(ModelError, match="out of memory"):
+        made.embed_documents(["word " * 500, "b"])
+
+
+def test_a_stop_ends_the_waiting(server: FakeServer) -> None:
+    made = embedder(server)
+    server.replies[EMBEDDINGS] = None
+    with pytest.raises(Cancelled):
+        made.embed_documents(["a"], stop=lambda: len(server.bodies(EMBEDDINGS)) > 1)
+    assert server.left.wait(60)
+
+
+def test_a_new_library_takes_the_embedder_of_the_server(served: Settings, server: FakeServer) -> None:
+    server.replies[EMBEDDINGS] = lambda body: random(body, noise=0.02)
+    identity = load_embedder(served).identity
+    assert load_embedder(served, identity).identity == identity  # although each figure is a little different
+    server.replies[EMBEDDINGS] = lambda body: random(body, weights=1)
+    with pytest.raises(EmbedderMismatch):
+        load_embedder(served, identity)
+    server.replies["/v1/models"] = ok({"data": [{"id": "other"}]})
+    endpoint.model_at.cache_clear()
+    with pytest.raises(ModelError):
+        load_embedder(served, identity)
+
+
+def test_a_library_keeps_the_place_of_its_embedder(settings: Settings, served: Settings, server: FakeServer) -> None:
+    identity = load_embedder(served).identity
+    with pytest.raises(ModelMissing, match="model server"):
+        load_embedder(settings, identity)
+    asked = len(server.asked)
+    with pytest.raises(ModelMissing):  # it is looked for among the installed ones
+        load_embedder(served, EmbedderIdentity("small", "0" * 64, "int8", "onnxruntime", 256))
+    assert len(server.asked) == asked
+
+
+def test_the_words_of_a_request_are_the_texts_alone(server: FakeServer) -> None:
+    embedder(server).embed_question("Who pays?")
+    assert json.dumps(server.bodies(EMBEDDINGS)[-1]["input"]) == '["Who pays?"]'

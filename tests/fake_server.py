@@ -1,0 +1,95 @@
+"""A model server that answers as a test wants, at a socket, in threads of the test's own process."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Reply = bytes | Callable[[dict[str, Any]], bytes] | None
+
+
+def ok(body: Any) -> bytes:
+    return plain(json.dumps(body).encode())
+
+
+def plain(data: bytes, status: str = "200 OK", more: str = "") -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(data)}\r\n{more}\r\n".encode() + data
+
+
+def failed(status: str, message: str) -> bytes:
+    return plain(json.dumps({"error": {"message": message}}).encode(), status)
+
+
+def events(*bodies: Any, done: bool = True) -> bytes:
+    lines = [f"data: {json.dumps(body)}\n\n" for body in bodies] + ["data: [DONE]\n\n"] * done
+    return b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + "".join(lines).encode()
+
+
+def said(text: str, ended: str | None = None) -> dict[str, Any]:
+    """A piece of an answer as it is streamed."""
+    return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": ended}]}
+
+
+@dataclass
+class FakeServer:
+    """Answers each path with the bytes given for it, or what a function makes of the body; None: it stays silent.
+
+    `asked` keeps the paths and bodies in order; `left` is set once a client leaves without an answer.
+    """
+
+    listener: socket.socket
+    url: str
+    replies: dict[str, Reply] = field(default_factory=dict)
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    left: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.replies.setdefault("/v1/models", ok({"data": [{"id": "small", "max_model_len": 4096}]}))
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def bodies(self, path: str) -> list[dict[str, Any]]:
+        return [body for asked, body in self.asked if asked == path]
+
+    def _listen(self) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                client = self.listener.accept()[0]
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError), client, client.makefile("rb") as lines:
+            if not (request := lines.readline()):  # it was stopped before it asked
+                return
+            path = request.split()[1].decode()
+            length = 0
+            while (header := lines.readline().strip().lower()) != b"":
+                if header.startswith(b"content-length:"):
+                    length = int(header.split(b":")[1])
+            body = json.loads(lines.read(length)) if length else {}
+            self.asked.append((path, body))
+            reply = self.replies.get(path, plain(b"{}", "404 Not Found"))
+            made = reply(body) if callable(reply) else reply
+            if made is not None:
+                client.sendall(made)
+            else:
+                while lines.read(1):
+                    pass
+                self.left.set()
+
+
+def at_unix(path: Path) -> FakeServer:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+    return FakeServer(listener, f"unix://{path}")
+
+
+def at_tcp() -> FakeServer:
+    listener = socket.create_server(("127.0.0.1", 0))
+    return FakeServer(listener, f"http://127.0.0.1:{listener.getsockname()[1]}/v1")

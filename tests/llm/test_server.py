@@ -1,0 +1,319 @@
+"""A generator on a model server: it streams, stops, weighs and counts, and no reply can do more than fail."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fake_server
+import pytest
+from fake_server import FakeServer, events, failed, ok, plain, said
+
+from localrag import policy
+from localrag.errors import ModelError, PolicyRefused, SettingsError
+from localrag.events import Delta, PromptRead, Reasoning
+from localrag.llm import Completed, Weighed
+from localrag.llm.server import ServerGenerator
+from localrag.models import endpoint
+from localrag.types import Message, Usage
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Python on Windows has no Unix sockets")
+CHAT = "/v1/chat/completions"
+ASKED = [Message("system", "Be brief."), Message("user", "When?")]
+
+
+@pytest.fixture
+def server(short: Path) -> Iterator[FakeServer]:
+    fake = fake_server.at_unix(short / "socket")
+    yield fake
+    fake.listener.close()
+    endpoint.model_at.cache_clear()
+
+
+def generator(server: FakeServer, name: str | None = None, context: int = 0) -> ServerGenerator:
+    return ServerGenerator(endpoint.parsed(server.url, "generator_server"), name, context)
+
+
+def written(made: ServerGenerator, **options: Any) -> list[Any]:
+    return list(made.generate(ASKED, max_tokens=50, **options))
+
+
+def likeliest(**odds: float) -> bytes:
+    listed = [{"token": token, "logprob": math.log(share)} for token, share in odds.items()]
+    choice = {"message": {"content": "yes"}, "logprobs": {"content": [{"token": "yes", "top_logprobs": listed}]}}
+    return ok({"choices": [choice], "usage": {"prompt_tokens": 30, "completion_tokens": 1}})
+
+
+def test_an_answer_comes_word_by_word_with_what_it_took(server: FakeServer) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}
+    server.replies[CHAT] = events(said("In "), said("May."), said("", "stop"), {"choices": [], "usage": usage})
+    found = written(generator(server), temperature=0.5, seed=3)
+    assert [event.text for event in found if isinstance(event, Delta)] == ["In ", "May."]
+    assert isinstance(found[0], PromptRead) and found[0].done == 0 < found[0].total
+    assert isinstance(found[-1], Completed)
+    assert (found[-1].text, found[-1].usage, found[-1].ended) == ("In May.", Usage(9, 4, 3), "end")
+    body = server.bodies(CHAT)[0]
+    assert body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "When?"}]
+    assert (body["model"], body["max_tokens"], body["temperature"], body["seed"]) == ("small", 50, 0.5, 3)
+
+
+def test_the_token_limit_and_reasoning_are_kept_apart_from_the_answer(server: FakeServer) -> None:
+    thought = {"choices": [{"delta": {"reasoning_content": "Hm."}}]}
+    server.replies[CHAT] = events(thought, said("In "), said("", "length"))
+    *events_, done = written(generator(server))
+    assert Reasoning("Hm.") in events_ and done.reasoning == "Hm."
+    assert (done.text, done.ended, done.usage.generated) == ("In ", "length", 2)
+
+
+def test_a_stop_before_the_first_word_closes_the_connection(server: FakeServer) -> None:
+    server.replies[CHAT] = None
+    looks = iter([False] * 4)
+    done = written(generator(server), stop=lambda: next(looks, True))[-1]
+    assert (done.text, done.ended) == ("", "stopped")
+    assert server.left.wait(60)
+
+
+def test_a_stop_in_the_answer_keeps_what_was_written(server: FakeServer) -> None:
+    server.replies[CHAT] = events(*[said("word ")] * 1000, said("", "stop"))
+    found: list[Any] = []
+    words = lambda: [event for event in found if isinstance(event, Delta)]  # noqa: E731
+    for event in generator(server).generate(ASKED, max_tokens=2000, stop=lambda: bool(words())):
+        found.append(event)
+    assert isinstance(found[-1], Completed) and found[-1].ended == "stopped"
+    assert found[-1].text == "word " * len(words()) and 0 < len(words()) < 1000
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 abc OK\r\n\r\n",
+        plain(b"<html>hello</html>"), plain(b"[]"), plain(b"data: [1]\n\n"), plain(b"data: {oops\n\n"),
+        plain(b"data: " + b"[" * 100_000 + b"\n\n"), plain(b"data: " + b"x" * 2_000_000),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\ndata", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nda",
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 1000 + b"\r\n", b"HTTP/1.1 200 OK\r\nA: " + b"b" * 100_000 + b"\r\n\r\n",
+        events(said("In "), done=False), events(said("In ")), events({"error": {"message": "out of memory"}}),
+        events({"error": "out of memory"}), events({"choices": "none"}), events({"choices": [3]}, {"usage": []}),
+        failed("500 Internal Server Error", "out of memory"), failed("401 Unauthorized", "no key"),
+        plain(b"\xff\xfe", "503 Busy"), plain(b"", "301 Moved", "Location: http://elsewhere/\r\n"),
+        plain(b"", "307 Moved", "Location: /v1/other\r\n"), plain(b"", "100 Continue"), plain(b"", "204 None"),
+    ],
+)  # fmt: skip
+def test_whatever_is_wrong_with_a_reply_is_an_error_that_names_the_server(server: FakeServer, reply: bytes) -> None:
+    server.replies[CHAT] = reply
+    with pytest.raises(ModelError) as caught:
+        written(generator(server))
+    assert server.url.removeprefix("unix://") in caught.value.message and caught.value.hint
+    assert len(caught.value.message) < 700
+    assert {path for path, _ in server.asked} <= {"/v1/models", CHAT}  # nothing is followed
+
+
+def test_what_the_server_says_of_an_error_is_shown(server: FakeServer) -> None:
+    server.replies[CHAT] = failed("400 Bad Request", "the prompt\nis too\x1b long " + "x" * 10_000)
+    with pytest.raises(ModelError, match="the prompt is too") as caught:
+        written(generator(server))
+    assert len(caught.value.message) < 500
+
+
+def test_a_server_that_ignores_the_token_limit_is_cut_off(server: FakeServer) -> None:
+    server.replies[CHAT] = events(*[said("word " * 100)] * 100, done=False)
+    done = written(generator(server))[-1]
+    assert done.ended == "length" and len(done.text) < 6000
+
+
+def test_a_server_that_stays_silent_is_given_up(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = generator(server)
+    server.replies[CHAT] = None
+    monkeypatch.setattr(endpoint, "_PATIENCE", 0.3)
+    with pytest.raises(ModelError, match="silent"):
+        written(made)
+
+
+def test_a_server_that_is_not_there_is_named(server: FakeServer) -> None:
+    made = generator(server)
+    server.listener.close()
+    Path(server.url.removeprefix("unix://")).unlink()
+    with pytest.raises(ModelError, match="cannot be reached") as caught:
+        written(made)
+    assert "generator_server" in caught.value.hint
+
+
+def test_options_are_weighed_by_the_likelihoods_of_their_beginning(server: FakeServer) -> None:
+    server.replies[CHAT] = likeliest(yes=0.5, **{" y": 0.1}, no=0.2, Maybe=0.1)
+    *_, weighed = generator(server).weigh(ASKED, ["yes", "no"])
+    assert isinstance(weighed, Weighed) and weighed.measured and weighed.usage == Usage(30, 0, 0)
+    assert weighed.shares == pytest.approx((0.75, 0.25))
+    assert server.bodies(CHAT)[0]["logprobs"] is True and server.bodies(CHAT)[0]["max_tokens"] == 1
+
+
+def test_where_no_option_is_among_the_likeliest_none_is_preferred(server: FakeServer) -> None:
+    server.replies[CHAT] = likeliest(Maybe=0.5, Well=0.2)
+    *_, weighed = generator(server).weigh(ASKED, ["yes", "no"])
+    assert isinstance(weighed, Weighed) and weighed.shares == pytest.approx((0.5, 0.5))
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_without_likelihoods_the_written_word_counts_and_that_is_told(server: FakeServer, refuses: bool) -> None:
+    def reply(body: dict[str, Any]) -> bytes:
+        refused = refuses and "logprobs" in body
+        return (
+            failed("400 Bad Request", "no logprobs") if refused else ok({"choices": [{"message": {"content": "no"}}]})
+        )
+
+    server.replies[CHAT] = reply
+    made = generator(server)
+    for _ in range(2):
+        *_, weighed = made.weigh(ASKED, ["yes", "no"])
+        assert isinstance(weighed, Weighed) and not weighed.measured
+        assert weighed.shares == pytest.approx((0.2, 0.8))
+    assert sum("logprobs" in body for body in server.bodies(CHAT)) == 1
+
+
+def test_a_stopped_weighing_has_no_shares(server: FakeServer) -> None:
+    server.replies[CHAT] = None
+    *_, weighed = generator(server).weigh(ASKED, ["yes", "no"], stop=lambda: len(server.bodies(CHAT)) > 0)
+    assert isinstance(weighed, Weighed) and weighed.shares == ()
+
+
+def test_a_server_without_grammars_is_asked_without(server: FakeServer) -> None:
+    def reply(body: dict[str, Any]) -> bytes:
+        return failed("400 Bad Request", "no grammar") if "grammar" in body else events(said("In May.", "stop"))
+
+    server.replies[CHAT] = reply
+    made = generator(server)
+    for _ in range(2):
+        assert written(made, grammar='root ::= "In May."')[-1].text == "In May."
+    bodies = server.bodies(CHAT)
+    assert [body.get("grammar") is not None for body in bodies] == [True, False, False]
+    assert bodies[0]["structured_outputs"]["grammar"] == bodies[0]["grammar"]
+
+
+@pytest.mark.parametrize("pieces", [['{"found": ', 'true, "quote": "In', ' May."}'], ["In", ' May."}']])
+def test_a_begun_answer_is_continued_whether_or_not_the_server_repeats_it(
+    server: FakeServer, pieces: list[str]
+) -> None:
+    server.replies[CHAT] = events(*map(said, pieces), said("", "stop"))
+    asked = [*ASKED, Message("assistant", '{"found": true, "quote": "')]
+    *found, done = generator(server).generate(asked, max_tokens=50, grammar='root   ::= [a-z]+ "\\"}"')
+    assert isinstance(done, Completed) and done.text == 'In May."}'
+    assert "".join(event.text for event in found if isinstance(event, Delta)) == done.text
+    body = server.bodies(CHAT)[0]
+    assert len(body["messages"]) == 2
+    assert body["grammar"].startswith(f"root ::= {json.dumps(asked[-1].text)} behind\nbehind   ::=")
+
+
+@pytest.mark.parametrize(
+    ("path", "reply", "field"),
+    [
+        ("/tokenize", {"tokens": [4, 5, 6]}, "content"), ("/tokenize", {"count": 3, "tokens": [4]}, "prompt"),
+        ("/extras/tokenize/count", {"count": 3}, "input"),
+    ],
+)  # fmt: skip
+def test_tokens_are_counted_by_the_server_once(
+    server: FakeServer, path: str, reply: dict[str, Any], field: str
+) -> None:
+    server.replies[path] = ok(reply)
+    made = generator(server)
+    assert made.count("In May.") == made.count("In May.") == 3 and made.count("") == 0
+    assert [body[field] for body in server.bodies(path)] == ["In May."]
+
+
+def test_a_server_that_cannot_count_is_asked_no_more(server: FakeServer) -> None:
+    made = generator(server)
+    assert made.count("In May 1999.") == 2 + 4 + 1
+    asked = len(server.asked)
+    assert made.count("Another.") > 0 and len(server.asked) == asked
+
+
+def test_a_prompt_beyond_the_window_is_not_sent(server: FakeServer) -> None:
+    server.replies["/tokenize"] = lambda body: ok({"count": len(body["content"].split())})
+    made, fits = generator(server), Message("user", "x " * 4000)
+    server.replies[CHAT] = events(said("Yes.", "stop"))
+    assert list(made.generate([fits], max_tokens=5))
+    with pytest.raises(ModelError, match="window"):
+        list(made.generate([fits, fits], max_tokens=5))
+    assert len(server.bodies(CHAT)) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "props", "context", "window"),
+    [
+        ({"max_model_len": 8192}, None, 0, 8192), ({"max_model_len": 8192}, None, 1000, 1000), ({}, None, 0, 2048),
+        ({}, None, 5000, 5000), ({"meta": {"n_ctx_train": 32768}}, {"n_ctx": 4096}, 0, 4096),
+        ({"meta": {"n_ctx_train": 32768}}, None, 0, 32768), ({"max_model_len": -1}, {"n_ctx": "x"}, 0, 2048),
+    ],
+)  # fmt: skip
+def test_the_window_is_the_servers_or_the_settings(
+    server: FakeServer, model: dict[str, Any], props: dict[str, Any] | None, context: int, window: int
+) -> None:
+    server.replies["/v1/models"] = ok({"data": [{"id": "small", **model}]})
+    if props is not None:
+        server.replies["/props"] = ok({"default_generation_settings": props})
+    assert generator(server, context=context).window == window
+
+
+def test_a_model_is_chosen_by_name_where_there_are_several(server: FakeServer) -> None:
+    server.replies["/v1/models"] = ok({"data": [{"id": "small"}, {"id": "large"}, 3]})
+    assert generator(server, "large").model == "large"
+    for name in (None, "other"):
+        with pytest.raises(ModelError) as caught:
+            generator(server, name)
+        assert "'small', 'large'" in caught.value.hint
+
+
+@pytest.mark.parametrize("reply", [{}, {"data": []}, {"data": "x"}, {"data": [3]}])
+def test_a_server_without_models_is_refused(server: FakeServer, reply: dict[str, Any]) -> None:
+    server.replies["/v1/models"] = ok(reply)
+    with pytest.raises(ModelError):
+        generator(server)
+
+
+def test_where_models_are_allowed_by_hash_a_socket_of_the_users_own_is_not(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = tmp_path / "policy.toml"
+    rules.write_text(f"allowed_models = ['{'0' * 64}']")
+    monkeypatch.setenv(policy.VARIABLE, str(rules))
+    with pytest.raises(PolicyRefused):
+        generator(server)
+
+
+def test_nothing_is_read_ahead_or_cached_here(server: FakeServer) -> None:
+    made = generator(server)
+    asked = len(server.asked)
+    assert (list(made.read(ASKED)), made.prefixes(ASKED), made.state_bytes(9), made.thinks) == ([], [], 0, False)
+    assert len(server.asked) == asked
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "path"),
+    [
+        ("http://gpu.firm:8000/v1", "gpu.firm:8000", "/v1"), ("http://10.0.0.7/v1/", "10.0.0.7:80", "/v1"),
+        ("http://gpu.firm:8000", "gpu.firm:8000", "/v1"), ("http://gpu.firm/llm/v1", "gpu.firm:80", "/llm/v1"),
+        ("unix:///run/llama.sock", "/run/llama.sock", "/v1"),
+    ],
+)  # fmt: skip
+def test_a_server_is_named_by_its_url(url: str, shown: str, path: str) -> None:
+    server = endpoint.parsed(url, "generator_server")
+    assert (str(server), server.path) == (shown, path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["gpu.firm:8000", "ftp://gpu.firm", "http://", "http://user:word@gpu.firm/v1", "http://gpu.firm/v1?a=b",
+     "http://gpu.firm:99999/", "http://gpu.firm/v1 x", "http://gpu.firm/\r\nA: b", "unix://run/llama.sock", ""],
+)  # fmt: skip
+def test_what_is_no_address_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(SettingsError):
+        endpoint.parsed(url, "generator_server")
+
+
+@pytest.mark.parametrize(
+    "texts", [("In May", " 1999"), ("Verl", "ängerung"), ("日本", "語"), ("a  ", "\n\n b"), ("12", "34")]
+)
+def test_joined_texts_have_no_more_tokens_than_their_parts(texts: tuple[str, str]) -> None:
+    count = endpoint.estimated_tokens
+    assert count("") == 0 and count("".join(texts)) <= sum(map(count, texts))

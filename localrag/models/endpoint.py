@@ -21,20 +21,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from localrag import policy
-from localrag.errors import ModelError, OfflineRefused, SettingsError
+from localrag.errors import ModelError, OfflineRefused, SettingsError, UsageError
 from localrag.security.offline import remote
 from localrag.security.offline.remote import Address
 
 Stop = Callable[[], bool]
 
 _POLL = 0.1  # seconds between two looks whether to stop
-# Seconds without a byte: a long prompt is read in silence, behind those of others; small questions are not.
-_PATIENCE, SHORT_PATIENCE = 600.0, 20.0
+# Seconds without a byte: a long prompt is read in silence, behind those of others; other requests only wait for them.
+_PATIENCE, SHORT_PATIENCE = 600.0, 60.0
 _MAX_REPLY, _MAX_LINE, _MAX_PROBLEM = 100_000_000, 1_000_000, 300  # bytes of a reply and a line, letters of an error
 _HINT = "`localrag doctor` tries it. Start the server, or correct the setting {setting}."
-# Digits and signs are a token each, a word one for four letters, other writing one for two bytes: measured on the safe
-# side for prose, tables and code in ten languages (docs/decisions/0055-model-server.md).
-_WRITTEN = re.compile(r"(?P<word>[A-Za-z]+)|(?P<space>\s+)|[!-~]|(?P<other>[^\x00-\x7f]+)|.")
+# Digits and signs are a token each, a word one for four letters, two for each letter with an accent, other writing one
+# for two bytes (docs/decisions/0055-model-server.md).
+_WRITTEN = re.compile(r"(?P<word>[A-Za-z]+)|\s+|(?P<accented>[\u00c0-\u024f]+)|[!-~]|(?P<other>[^\x00-\x7f]+)|.")
 
 
 class Stopped(Exception):
@@ -46,7 +46,7 @@ class Refused(ModelError):
 
 
 def estimated_tokens(text: str) -> int:
-    """Return about how many tokens a text has, rather too many, where no tokenizer is at hand.
+    """Return about how many tokens a text has, for prose rather too many, where no tokenizer is at hand.
 
     Joining texts never makes more of them: count(a + b) <= count(a) + count(b).
     """
@@ -55,6 +55,8 @@ def estimated_tokens(text: str) -> int:
         part, kind = found[0], found.lastgroup
         if kind == "other":
             total += math.ceil(len(part.encode("utf-8", "replace")) / 2)
+        elif kind == "accented":
+            total += 2 * len(part)
         else:
             total += math.ceil(len(part) / 4) if kind == "word" else part != " "
     return total
@@ -113,7 +115,7 @@ class Server:
     ) -> Iterator[http.client.HTTPResponse]:  # fmt: skip
         """Send a request and yield the reply, once its status says that it is one."""
         try:
-            found = remote.connect(self.address)
+            found = self._connected()
         except OfflineRefused:
             raise
         except OSError as error:
@@ -137,6 +139,14 @@ class Server:
                 why = str(error) or type(error).__name__
                 what = f"the model server {self} broke off, or does not speak OpenAI's protocol: {why[:_MAX_PROBLEM]}"
                 raise ModelError(what, self._hint) from None
+
+    def _connected(self) -> socket.socket:
+        context = remote.tls(self.address)
+        if context is None and self.tls:
+            hint = "The administrator's policy names it (allow_addresses). Without TLS, set its address with http."
+            raise ModelError(f"no certificate is known for the model server {self}", hint)
+        found = remote.connect(self.address)
+        return found if context is None else context.wrap_socket(found, server_hostname=self.address.host)
 
     def _refusal(self, reply: http.client.HTTPResponse) -> ModelError:
         if 300 <= reply.status < 400:
@@ -208,20 +218,18 @@ def _words(problem: Any) -> str:
 
 def parsed(url: str, setting: str) -> Server:
     """Return the server that a setting names, by HTTP or at a Unix socket (unix:///PATH)."""
-    wrong = SettingsError(
-        f"{setting} = {url!r} is not the address of a model server",
-        f"Write unix:///PATH for a socket of this machine, or see: localrag config show {setting}",
-    )
-    if url.startswith("unix:///"):
-        return Server(Address(path=url.removeprefix("unix://")), setting)
     try:
-        parts = urlsplit(url)
-        host, port, odd = parts.hostname, parts.port, parts.username or parts.query or parts.fragment
-    except ValueError:
-        raise wrong from None
-    if parts.scheme != "http" or not host or odd or re.search(r"[\s\x00-\x1f]", url):
-        raise wrong
-    return Server(Address(host=host, port=port or 80), setting, False, parts.path.rstrip("/") or "/v1")
+        address, parts = remote.address_of(url), urlsplit(url)
+        odd = parts.username or parts.query or parts.fragment or parts.scheme not in ("http", "https", "unix")
+    except UsageError:
+        odd = True
+    if odd or re.search(r"[\s\x00-\x1f]", url):
+        raise SettingsError(
+            f"{setting} = {url!r} is not the address of a model server",
+            f"Write unix:///PATH for a socket of this machine, or see: localrag config show {setting}",
+        )
+    path = "" if address.path else parts.path.rstrip("/")
+    return Server(address, setting, parts.scheme == "https", path or "/v1")
 
 
 def check_allowed(model: str, server: Server) -> None:

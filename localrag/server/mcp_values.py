@@ -179,6 +179,7 @@ class Answered(Result):
     mode: str
     reason: str
     model: str | None
+    read_by: Annotated[str, Meta(description="Other machines that read the text; empty if it stayed on this one.")]
 
 
 class PageText(Result):
@@ -288,7 +289,7 @@ def answered(answer: Answer) -> Answered:
         warnings=[*remarks.limits(answer), *remarks.warnings(answer.unsupported, answer.flags, confidence)],
         calculations=[one.shown for one in answer.workings], conflicts=[one.shown for one in answer.conflicts],
         rows=rows, mode=answer.plan.kind, reason=answer.plan.reason, model=answer.model,
-        instructions_found=suspicious(parts),
+        read_by=answer.read_by, instructions_found=suspicious(parts),
     )  # fmt: skip
 
 

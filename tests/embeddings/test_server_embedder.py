@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fake_server
+import fake_endpoint
 import numpy as np
 import pytest
 from embedder_checks import sound
-from fake_server import FakeServer, failed, ok
+from fake_endpoint import FakeServer, failed, ok
 from fakes import HashingEmbedder
 
 from localrag.embeddings import EmbedderIdentity, load_embedder
@@ -29,7 +29,7 @@ EMBEDDINGS = "/v1/embeddings"
 
 @pytest.fixture
 def server(short: Path) -> Iterator[FakeServer]:
-    fake = fake_server.at_unix(short / "socket")
+    fake = fake_endpoint.at_unix(short / "socket")
     fake.replies[EMBEDDINGS] = hashed
     yield fake
     fake.listener.close()

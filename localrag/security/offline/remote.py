@@ -97,8 +97,8 @@ def wanted(settings: Settings, libraries: Collection[str] | None = None) -> tupl
         settings.library_dir(name) / STORE_FILE for name in libraries
         if not settings.claims_needed or settings.own_mark(name).exists()  # else it may have come with the folder
     )  # fmt: skip
-    urls = [url for file in files if (url := _store(file))]
-    return _allowed([*urls, settings.store] if settings.store is not None else urls)
+    urls = (*map(_store, files), settings.store, settings.generator_server, settings.embedder_server)
+    return _allowed(filter(None, urls))
 
 
 def _allowed(urls: Iterable[str]) -> tuple[Address, ...]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from localrag import policy
 
 Reply = bytes | Callable[[dict[str, Any]], bytes] | None
 
@@ -90,6 +93,42 @@ def at_unix(path: Path) -> FakeServer:
     return FakeServer(listener, f"unix://{path}")
 
 
-def at_tcp() -> FakeServer:
+def at_tcp(context: ssl.SSLContext | None = None) -> FakeServer:
     listener = socket.create_server(("127.0.0.1", 0))
-    return FakeServer(listener, f"http://127.0.0.1:{listener.getsockname()[1]}/v1")
+    url = f"{'https' if context else 'http'}://127.0.0.1:{listener.getsockname()[1]}/v1"
+    return FakeServer(context.wrap_socket(listener, server_side=True) if context else listener, url)
+
+
+def allow(server: FakeServer, certificate: Path | None = None) -> None:
+    """Name a server in the administrator's policy of this test."""
+    shown = f"certificate = '{certificate}'" if certificate else ""
+    policy.SYSTEM.parent.mkdir(exist_ok=True)
+    policy.SYSTEM.write_text(
+        f"[[allow_addresses]]\nhost = '127.0.0.1'\nport = {server.listener.getsockname()[1]}\n{shown}\n"
+    )
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for this machine's address, signed by itself, and its key."""
+    from datetime import UTC, datetime, timedelta
+    from ipaddress import ip_address
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gpu.firm")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(1).not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    shown, kept = folder / "certificate.pem", folder / "key.pem"
+    shown.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    kept.write_bytes(key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ))  # fmt: skip
+    return shown, kept

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import fake_server
+import fake_endpoint
 import pytest
 from asking import DOGS, LEASE, ask
-from fake_server import FakeServer, events, ok, said
+from fake_endpoint import FakeServer, events, ok, said
 from fakes import HashingEmbedder
 
 from localrag import embeddings
@@ -40,7 +40,7 @@ def answering(body: dict[str, Any]) -> bytes:
 @pytest.fixture
 def server(short: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     monkeypatch.setattr(embeddings, "load_embedder", lambda settings, identity=None: HashingEmbedder())
-    fake = fake_server.at_unix(short / "socket")
+    fake = fake_endpoint.at_unix(short / "socket")
     fake.replies[CHAT] = answering
     yield fake
     fake.listener.close()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fake_server
+import fake_endpoint
 import pytest
-from fake_server import FakeServer, events, failed, ok, plain, said
+from fake_endpoint import FakeServer, events, failed, ok, plain, said
 
 from localrag import policy
-from localrag.errors import ModelError, PolicyRefused, SettingsError
+from localrag.errors import ModelError, OfflineRefused, PolicyRefused, SettingsError
 from localrag.events import Delta, PromptRead, Reasoning
 from localrag.llm import Completed, Weighed
 from localrag.llm.server import ServerGenerator
@@ -28,7 +29,7 @@ ASKED = [Message("system", "Be brief."), Message("user", "When?")]
 
 @pytest.fixture
 def server(short: Path) -> Iterator[FakeServer]:
-    fake = fake_server.at_unix(short / "socket")
+    fake = fake_endpoint.at_unix(short / "socket")
     yield fake
     fake.listener.close()
     endpoint.model_at.cache_clear()
@@ -286,6 +287,38 @@ def test_nothing_is_read_ahead_or_cached_here(server: FakeServer) -> None:
     asked = len(server.asked)
     assert (list(made.read(ASKED)), made.prefixes(ASKED), made.state_bytes(9), made.thinks) == ([], [], 0, False)
     assert len(server.asked) == asked
+
+
+def test_another_machine_is_asked_only_where_the_policy_names_it() -> None:
+    server = fake_endpoint.at_tcp()
+    server.replies[CHAT] = events(said("In May.", "stop"))
+    with pytest.raises(OfflineRefused):
+        generator(server)
+    fake_endpoint.allow(server)
+    assert written(generator(server))[-1].text == "In May."
+    server.listener.close()
+
+
+def test_over_tls_only_the_certificate_of_the_policy_is_trusted(tmp_path: Path) -> None:
+    own, key = fake_endpoint.certificate(tmp_path)
+    (tmp_path / "other").mkdir()
+    other, _ = fake_endpoint.certificate(tmp_path / "other")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own, key)
+    server = fake_endpoint.at_tcp(context)
+    server.replies[CHAT] = events(*[said("word ")] * 900, said("", "stop"))
+    fake_endpoint.allow(server)
+    with pytest.raises(ModelError, match="certificate"):
+        generator(server)
+    fake_endpoint.allow(server, own)
+    made = generator(server)
+    assert written(made)[-1].text == "word " * 900
+    server.replies[CHAT] = None
+    assert written(made, stop=lambda: len(server.bodies(CHAT)) > 1)[-1].ended == "stopped"
+    fake_endpoint.allow(server, other)
+    with pytest.raises(ModelError, match="cannot be reached"):
+        written(made)
+    server.listener.close()
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,11 @@ class Cluster:
         self.sql("postgres", f"CREATE DATABASE {_PREPARED}")
         self.sql(_PREPARED, "CREATE EXTENSION vector")
 
-    def start(self, fsync: bool = False) -> None:
-        """Start the server, unless it runs; wait until it answers, after a crash until it has recovered."""
+    def start(self, fsync: bool = False, **more: str) -> None:
+        """Start the server, unless it runs; wait until it answers, after a crash until it has recovered.
+
+        `more` are settings of the server.
+        """
         if self._server is not None and self._server.poll() is None:
             return
         options = {
@@ -99,6 +102,7 @@ class Cluster:
             "full_page_writes": "on" if fsync else "off",
             "shared_buffers": "32MB",
             "max_connections": "100",
+            **more,
         }
         settings = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:

@@ -68,6 +68,7 @@ def restrict(
     writable = tuple(Path(os.path.realpath(path)) for path in (*folders, *writes))
     named = [path for path in (settings.reranker, settings.key_file) if path is not None]
     named += [settings.models_dir.resolve(), *config_files(), trusted_list(), *policy.files()]
+    named += [remote.password_file()] if remote.channel() else []
     around = tuple(readable(settings)) if reads is None else tuple(reads)
     lists = Path("/") if reads is None else settings.indexes_dir
     files = replace(system_files((*around, *named), writable), lists=(lists,))

@@ -10,6 +10,7 @@ import getpass
 import json
 import os
 import re
+import ssl
 import sys
 import time
 from array import array
@@ -18,7 +19,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -71,22 +71,18 @@ class Store:
             query = f"?host={quote(folder)}" + (f"&port={port}" if port != "5432" else "")
         return f"postgresql://{quote(self.user)}@{where}/{quote(self.database)}{query}"
 
-    def password(self) -> str | None:
-        """The password in PGPASSWORD, or in the file that PGPASSFILE names or ~/.pgpass."""
+    def password(self) -> str:
+        """The password in PGPASSWORD, or in the file that PGPASSFILE names or ~/.pgpass; "" without."""
         if (given := os.environ.get("PGPASSWORD")) is not None:
             return given
         port = self.address.port or self.address.path.rpartition(".")[2]
         wanted = (self.address.host or "localhost", str(port), self.database, self.user)
         with suppress(OSError):
-            for line in password_file().read_text("utf-8").splitlines():
+            for line in remote.password_file().read_text("utf-8").splitlines():
                 fields = [re.sub(r"\\(.)", r"\1", field) for field in re.split(r"(?<!\\):", line)]
                 if len(fields) == 5 and all(a in ("*", b) for a, b in zip(fields, wanted, strict=False)):
                     return fields[4]
-        return None
-
-
-def password_file() -> Path:
-    return Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass")
+        return ""
 
 
 class Row(tuple[Any, ...]):
@@ -291,6 +287,9 @@ def _facts(error: BaseException) -> Mapping[str, str] | None:
 
 
 def _unreachable(store: Store, error: BaseException) -> StorageError:
+    if isinstance(error, ssl.SSLError):
+        hint = "The administrator's policy names the file of its certificate. Do not go on before they have looked."
+        return StorageError(f"the store {str(store)!r} has another certificate than it should: {error.reason}", hint)
     why = getattr(error, "strerror", None) or (error.args[0] if error.args else error)
     return StorageError(
         f"the store {str(store)!r} does not answer: {why}",
@@ -309,7 +308,8 @@ def _refused(store: Store, facts: Mapping[str, str]) -> LocalragError:
     if code in _DAMAGED:
         return LibraryError(f"the store {str(store)!r} is damaged: {message}", "Restore it from its pg_dump.")
     if code.startswith("28") or code == "3D000":
-        return StorageError(f"the store {str(store)!r} cannot be opened: {message}", "Check its user and database.")
+        hint = "Check user, database and password; passwords come from ~/.pgpass or PGPASSWORD."
+        return StorageError(f"the store {str(store)!r} cannot be opened: {message}", hint)
     return StorageError(f"the store {str(store)!r} failed: {message} ({code})", "Its server's log says more.")
 
 

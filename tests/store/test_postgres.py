@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from papers import IDENTITY, contents, ingest, sound
 from pg_cluster import Cluster
 from stores import new_store
 
+from localrag import policy
 from localrag.api import open_library
 from localrag.errors import LibraryLocked, LocalragError, NotFoundError, StorageError, UsageError
 from localrag.security import audit
@@ -444,6 +446,61 @@ def test_a_reader_goes_on_after_the_server_was_restarted(own: Cluster, tmp_path:
         own.kill()
         Library.open(tmp_path / "papers", "papers")
     assert "does not answer" in raised.value.message
+
+
+# --- over TCP -------------------------------------------------------------------------------------------------
+
+
+def certificate(place: Path) -> tuple[Path, Path]:
+    """A key and a certificate for localhost, signed by itself."""
+    key, file = place.with_suffix(".key"), place.with_suffix(".crt")
+    made = ("openssl", "req", "-new", "-x509", "-days", "2", "-nodes", "-subj", "/CN=localhost", "-addext")
+    subprocess.run(
+        [*made, "subjectAltName=DNS:localhost", "-keyout", key, "-out", file], check=True, capture_output=True
+    )
+    return key, file
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_tcp_reaches_what_the_policy_names_with_its_certificate_and_a_password(
+    own: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = new_store(own)
+    own.sql("postgres", "ALTER ROLE writer PASSWORD 'secret'")
+    (key, file), (_, other) = certificate(tmp_path / "server"), certificate(tmp_path / "other")
+    own.stop()
+    for source, name in ((key, "server.key"), (file, "server.crt")):
+        shutil.copy(source, own.folder / "data" / name)
+        owner = (own.folder / "data").stat()
+        os.chown(own.folder / "data" / name, owner.st_uid, owner.st_gid)
+        (own.folder / "data" / name).chmod(0o600)
+    (own.folder / "data/pg_hba.conf").write_text("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n")
+    port = 20_000 + os.getpid() % 10_000  # below those that the system gives to others
+    monkeypatch.setattr(Cluster, "socket", property(lambda self: str(self.folder / f".s.PGSQL.{port}")))
+    own.start(listen_addresses="127.0.0.1", port=str(port), ssl="on")
+    far = postgres.Store.parse(f"postgresql://writer@localhost:{port}/{local.database}")
+    monkeypatch.setattr(policy, "SYSTEM", tmp_path / "policy.toml")
+    with pytest.raises(LocalragError) as raised:
+        postgres.Connection(far)
+    assert "policy" in raised.value.message
+
+    def allow(trusted: Path) -> None:
+        rule = f'[[allow_addresses]]\nhost = "localhost"\nport = {port}\ncertificate = "{trusted}"\n'
+        (tmp_path / "policy.toml").write_text(rule)
+
+    allow(file)
+    monkeypatch.setenv("PGPASSWORD", "wrong")
+    with pytest.raises(StorageError) as raised:
+        postgres.Connection(far)
+    assert "PGPASSWORD" in raised.value.hint
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    with closing(Editor.create_in(far, tmp_path / "papers", "papers", IDENTITY)) as library:
+        assert library.counts()["documents"] == 0
+        assert library._db.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()[0]
+    allow(other)
+    with pytest.raises(StorageError) as raised:
+        Library.open(tmp_path / "papers", "papers")
+    assert "certificate" in raised.value.message
 
 
 # --- through the API ------------------------------------------------------------------------------------------

@@ -85,6 +85,11 @@ def _port(url: str, text: str) -> int:
     return int(text)
 
 
+def password_file() -> Path:
+    """The file with passwords of stores, as libpq finds it, which a confined process has to read."""
+    return Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass")
+
+
 def wanted(settings: Settings, libraries: Collection[str] | None = None) -> tuple[Address, ...]:
     """The addresses of the stores of these libraries (None: of all), and of the servers with models.
 

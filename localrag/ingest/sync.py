@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from localrag.errors import Cancelled, UsageError
 from localrag.events import Failure, IngestProgress, IngestReport
@@ -33,7 +33,7 @@ from localrag.store.writer import Editor, passage_digest
 from localrag.types import Chunk, Part, Refused, Remark, SkippedPage, StoredFile
 
 if TYPE_CHECKING:
-    from localrag.embeddings import Embedder
+    from localrag.embeddings import Embedder, EmbedderIdentity
     from localrag.store.vector_index import Vectors
 
 # If more than this share of a root's files, and at least this number, is gone, a network share may not be mounted.
@@ -58,7 +58,7 @@ def ingest(
     library: Editor, path: Path, *, embedder: Callable[[], Embedder], options: Options | None = None,
     limits: Limits | None = None, prune: bool = False, leave_out: Collection[Path] = (),
     progress: Callable[[IngestProgress], None] | None = None, stop: Callable[[], bool] | None = None,
-    give_way: Callable[[], None] | None = None,
+    give_way: Callable[[], None] | None = None, cluster: Callable[[Job], Work] | None = None,
 ) -> IngestReport:  # fmt: skip
     """Read what is new or changed below `path` (a folder, or one file), and remove what is gone.
 
@@ -68,6 +68,7 @@ def ingest(
         embedder: called when there is something to embed, since loading one takes seconds.
         leave_out: resolved paths of files to treat as if they did not exist.
         give_way: called between batches; returns when nothing more urgent needs the processor.
+        cluster: makes what reads and embeds on other machines; without it, this process does.
 
     Raises:
         UsageError: the folder has no files, while the library has documents of it (an unmounted share?).
@@ -76,7 +77,7 @@ def ingest(
     root, only = root_of(path)
     run = _Run(
         library, root, embedder, options or Options(), limits or Limits(),
-        progress or (lambda _: None), stop or (lambda: False), give_way or (lambda: None),
+        progress or (lambda _: None), stop or (lambda: False), give_way or (lambda: None), cluster,
     )  # fmt: skip
     began = time.monotonic()
     complete = True
@@ -140,6 +141,7 @@ class _Run:
     progress: Callable[[IngestProgress], None]
     stop: Callable[[], bool]
     give_way: Callable[[], None]
+    cluster: Callable[[Job], Work] | None
 
     def __post_init__(self) -> None:
         self.root = str(self.location)
@@ -319,33 +321,30 @@ class _Run:
         if not changed:
             return
         by_path = {file.location: (file, digest) for file, digest in changed}
-        pool = ReaderPool(
-            workers=self.limits.workers, seconds=self.limits.seconds, options=self.options,
-            memory=self.limits.memory, stop=self.stop,
-        )  # fmt: skip
-        batches = _prepared(pool.read_all(by_path), self.embedder)
-        # The pool ends before the thread that reads from it, which would wait for a file that hangs.
-        with ThreadPoolExecutor(1, "chunker") as chunker, pool, ThreadPoolExecutor(1, "ahead") as ahead:
-            waiting: Embedding | None = None
-            coming = chunker.submit(next, batches, None)
-            while (batch := coming.result()) is not None:
+        waiting: deque[Embedding] = deque()
+        with self._work() as work:
+            for batch in work.batches(by_path):
                 self._check()
-                coming = chunker.submit(next, batches, None)
-                # While this batch is embedded, the next is chunked, and the one before is committed.
+                # While this batch is embedded, the next is chunked, and those before are committed.
                 texts = _texts(batch)
-                for key in (*self.library.known_digests(list(texts)), *(waiting[1] if waiting else ())):
+                coming = (key for _, keys, _ in waiting for key in keys)
+                for key in (*self.library.known_digests(list(texts)), *coming):
                     texts.pop(key, None)
-                name = by_path[batch[-1][0]][0].path
-                vectors = ahead.submit(self._embed, list(texts.values()), name)
-                if waiting is not None:
-                    self._store(*waiting, by_path)
-                waiting = batch, tuple(texts), vectors
+                vectors = work.embed(list(texts.values()), self._reporter(batch, by_path, len(texts)))
+                if len(waiting) == work.ahead:
+                    self._store(work, *waiting.popleft(), by_path)
+                waiting.append((batch, tuple(texts), vectors))
                 self.give_way()
-            if waiting is not None:
-                self._store(*waiting, by_path)
+            while waiting:
+                self._store(work, *waiting.popleft(), by_path)
+
+    def _work(self) -> Work:
+        if self.cluster is not None:
+            return self.cluster(Job(self.root, self.library.identity, self.options, self.limits, self.stop))
+        return _Here(self.embedder, self.options, self.limits, self.stop)
 
     def _store(
-        self, batch: Batch, keys: Sequence[bytes], embedded: Future[Iterable[Vectors]],
+        self, work: Work, batch: Batch, keys: Sequence[bytes], embedded: Future[Iterable[Vectors]],
         by_path: dict[Path, tuple[Found, str]],
     ) -> None:  # fmt: skip
         """Commit a batch once its vectors are ready: those of the passages that had none."""
@@ -353,8 +352,10 @@ class _Run:
         texts = {key: text for key, text in _texts(batch).items() if key not in vectors}
         for key in self.library.known_digests(list(texts)):
             del texts[key]
-        # Passages that an older version of a document had may have been deleted with it since the batch was begun.
-        vectors |= zip(texts, self._embed(list(texts.values()), by_path[batch[-1][0]][0].path), strict=True)
+        if texts:
+            # Passages that an older version of a document had may have been deleted with it since the batch was begun.
+            again = work.embed(list(texts.values()), self._reporter(batch, by_path, len(texts)))
+            vectors |= zip(texts, again.result(), strict=True)
         with self.library.transaction():
             for location, item in batch:
                 file, digest = by_path[location]
@@ -370,13 +371,14 @@ class _Run:
                 self._finished(by_path[location][0])
         self.tally.embedded += len(vectors)
 
-    def _embed(self, texts: list[str], name: str) -> Iterable[Vectors]:
+    def _reporter(self, batch: Batch, by_path: dict[Path, tuple[Found, str]], total: int) -> Callable[[int], None]:
+        name = by_path[batch[-1][0]][0].path
+
         def report(done: int) -> None:
-            words = f"{name} ({done} of {len(texts)} passages)"
-            self.progress(IngestProgress(self.done, self.total, words, "embed"))
+            self.progress(IngestProgress(self.done, self.total, f"{name} ({done} of {total} passages)", "embed"))
             self.give_way()
 
-        return self.embedder.embed_documents(texts, progress=report, stop=self.stop) if texts else ()
+        return report
 
     def _put(self, file: Found, item: Prepared, vectors: dict[bytes, Vectors]) -> None:
         name, reading = _path(file, item.part.name), item.part.reading
@@ -465,7 +467,7 @@ class _Run:
         )  # fmt: skip
 
 
-# --- chunking what was read ----------------------------------------------------------------------------------
+# --- reading, chunking and embedding -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -478,18 +480,85 @@ class Prepared:
     signature: bytes
 
 
-Batch = list[tuple[Path, "Prepared | Refused | None"]]
+Entry = tuple[Path, "Prepared | Refused | None"]
+Batch = list[Entry]
 Embedding = tuple[Batch, tuple[bytes, ...], "Future[Iterable[Vectors]]"]
 
 
-def _prepared(results: Iterable[tuple[Path, Part | Refused | None]], embedder: Embedder) -> Iterator[Batch]:
-    """Chunk what was read, in batches."""
-    batch: Batch = []
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What reading and embedding the files of a root depends on."""
+
+    root: str
+    identity: EmbedderIdentity
+    options: Options
+    limits: Limits
+    stop: Callable[[], bool]
+
+
+class Work(AbstractContextManager["Work"], Protocol):
+    """Reads, chunks and embeds files while the caller stores them."""
+
+    @property
+    def ahead(self) -> int:
+        """How many batches may wait for their vectors while another is read."""
+
+    def batches(self, paths: Iterable[Path]) -> Iterator[Batch]:
+        """Yield every document in the files, or why it was refused; a file ends with None. Raises Cancelled."""
+
+    def embed(self, texts: Sequence[str], report: Callable[[int], None]) -> Future[Iterable[Vectors]]:
+        """Begin to make the vectors of texts; `report` receives the number done. The result raises Cancelled."""
+
+
+class _Here:
+    """Work in this process and the reader processes that it starts."""
+
+    ahead = 1
+
+    def __init__(self, embedder: Embedder, options: Options, limits: Limits, stop: Callable[[], bool]) -> None:
+        self._embedder, self._stop = embedder, stop
+        self._pool = ReaderPool(
+            workers=limits.workers, seconds=limits.seconds, options=options, memory=limits.memory, stop=stop
+        )
+        self._open = ExitStack()
+
+    def __enter__(self) -> _Here:
+        # The pool ends before the thread that reads from it, which would wait for a file that hangs.
+        self._chunker = self._open.enter_context(ThreadPoolExecutor(1, "chunker"))
+        self._readers = self._open.enter_context(self._pool)
+        self._ahead = self._open.enter_context(ThreadPoolExecutor(1, "ahead"))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._open.close()
+
+    def batches(self, paths: Iterable[Path]) -> Iterator[Batch]:
+        batches = batched(prepared(self._readers.read_all(paths), self._embedder))
+        coming = self._chunker.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = self._chunker.submit(next, batches, None)
+            yield batch
+
+    def embed(self, texts: Sequence[str], report: Callable[[int], None]) -> Future[Iterable[Vectors]]:
+        def make() -> Iterable[Vectors]:
+            return self._embedder.embed_documents(texts, progress=report, stop=self._stop) if texts else ()
+
+        return self._ahead.submit(make)
+
+
+def prepared(results: Iterable[tuple[Path, Part | Refused | None]], embedder: Embedder) -> Iterator[Entry]:
+    """Chunk what was read."""
     for path, result in results:
-        batch.append((path, _chunked(result, embedder) if isinstance(result, Part) else result))
+        yield path, _chunked(result, embedder) if isinstance(result, Part) else result
+
+
+def batched(entries: Iterable[Entry]) -> Iterator[Batch]:
+    """Gather entries in batches, files whole unless one alone fills several batches."""
+    batch: Batch = []
+    for entry in entries:
+        batch.append(entry)
         if _is_full(batch, 1):
             ended = {path for path, item in batch if item is None}
-            # Files are committed whole, unless one alone fills several batches.
             whole = [entry for entry in batch if entry[0] in ended]
             rest = [entry for entry in batch if entry[0] not in ended]
             if _is_full(rest, _MAX_BATCHES):

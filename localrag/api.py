@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from localrag.answer.survey.extraction import Each
     from localrag.embeddings import Embedder
     from localrag.ingest.readers.source import Options
+    from localrag.ingest.sync import Job, Work
     from localrag.lifecycle.forget import Conversations
     from localrag.store.writer import Editor
 
@@ -262,7 +264,7 @@ class Library:
         leave_out: Collection[Path] = (), moved_from: str | None = None, passwords: Sequence[str] = (),
         ocr: Ocr | None = None, ocr_languages: Sequence[str] | None = None, wait: bool = True,
         on_wait: Callable[[str], None] | None = None, progress: Callable[[IngestProgress], None] | None = None,
-        stop: Callable[[], bool] | None = None,
+        stop: Callable[[], bool] | None = None, cluster: str | None = None,
     ) -> IngestReport:  # fmt: skip
         """Read what is new or changed in a folder (or one file), and remove what is gone.
 
@@ -278,16 +280,18 @@ class Library:
             on_wait: called once when waiting begins.
             progress: called at every step.
             stop: polled; True ends it with a report of what was done, and the next run resumes.
+            cluster: the address of a Ray cluster that reads and embeds, or "auto" for one on this machine.
 
         Raises:
             NotFoundError: the path does not exist.
+            ClusterError: the cluster cannot be reached, or has no machine left that works.
             LibraryLocked: another process is writing, and `wait` is False.
             EmbedderMismatch, ModelError, StorageError, PolicyRefused: from loading the embedder and writing.
         """
         from localrag.ingest import reembed, scan, sync
         from localrag.store.writer import CHUNKING_VERSION
 
-        path = Path(path)
+        path, work = Path(path), self._cluster(cluster)
         if ocr_languages is not None:
             policy.check_setting("ocr_languages", tuple(ocr_languages))
         root, _ = scan.root_of(path)
@@ -312,6 +316,7 @@ class Library:
                 report = sync.ingest(
                     storage, path, embedder=embedder, options=self._options(storage, passwords), limits=limits,
                     prune=prune, leave_out=leave_out, progress=progress, stop=stop, give_way=self._give_way(stop),
+                    cluster=work,
                 )  # fmt: skip
                 after, stones = storage.content_hashes(), storage.tombstones
                 prompt_cache.drop_missing(self.folder, after)
@@ -410,6 +415,16 @@ class Library:
             passwords=tuple(passwords), ocr=ocr or settings.ocr, languages=languages,
             depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000,
         )  # fmt: skip
+
+    def _cluster(self, address: str | None) -> Callable[[Job], Work] | None:
+        if address is None:
+            return None
+        from localrag.ingest.cluster import AUTO, Cluster, check_installed
+
+        if address != AUTO:
+            policy.check_cluster(address)
+        check_installed()
+        return partial(Cluster, address)
 
     def _give_way(self, stop: Callable[[], bool] | None) -> Callable[[], None]:
         def wait() -> None:

@@ -104,6 +104,12 @@ class PolicyUnreadable(PolicyRefused):
     """The policy cannot be read or understood, so that nothing is allowed."""
 
 
+class ClusterError(LocalragError):
+    """A cluster cannot be reached, or its machines cannot work."""
+
+    exit_code = 10
+
+
 class Cancelled(LocalragError):
     """The person stopped it."""
 

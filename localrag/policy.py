@@ -70,6 +70,9 @@ class Policy:
         "Tables of `host`, `port` and `certificate` (a PEM file; may be missing for this machine): what may be reached "
         "by TCP."
     )
+    allow_clusters: tuple[str, ...] | None = _rule(
+        "Addresses (`host:port`) of the Ray clusters that `localrag ingest --cluster` may use."
+    )
     audit_words: Literal["marks", "full"] | None = _rule("Fixes the setting of this name.")
     ocr_languages: tuple[str, ...] | None = _rule("Fixes the setting of this name, for existing libraries too.")
     keep_model_minutes: int | None = _rule("Fixes the setting of this name; 0: no process stays after an answer.")
@@ -223,6 +226,9 @@ _VALID: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, list) and all(map(_is_address, value)),
         "tables with host, port (1 to 65535) and certificate (an absolute path; needed for other machines)",
     ),
+    "allow_clusters": (
+        _list_of(re.compile(r"[\w.:\[\]-]+:\d{1,5}").fullmatch), "a list of addresses (host:port)"
+    ),
     "audit_words": (lambda value: value in ("marks", "full"), "marks or full"),
     "ocr_languages": (lambda value: bool(value) and _LANGUAGES(value), "a list of at least one language (en, de)"),
     "keep_model_minutes": (lambda value: type(value) is int and 0 <= value <= 1440, "a whole number from 0 to 1440"),
@@ -318,6 +324,22 @@ def check_address(host: str, port: int) -> Path | None:
         hint = f"Use a Unix socket, or have an administrator name it in {str(SYSTEM)!r} (allow_addresses)."
         raise OfflineRefused(f"refused to reach {host}:{port}: no administrator's policy names it", hint)
     return certificate
+
+
+def check_cluster(address: str) -> None:
+    """Check that a Ray cluster may be used. Raises PolicyRefused, or OfflineRefused without an administrator's policy.
+
+    The administrator's policy must name it, and the other one too if it names any.
+    """
+    held = active()
+    for one in held:
+        if one.named and one.allow_clusters is None:
+            continue
+        if address.lower() not in (one.allow_clusters or ()):
+            raise _refused(one, "allow_clusters", f"cannot use the cluster {address!r}", _ASK)
+    if not held or held[0].named:
+        hint = f"An administrator allows it in {str(SYSTEM)!r}: allow_clusters = [{address!r}]"
+        raise OfflineRefused(f"refused to use the cluster {address!r}: no administrator's policy names it", hint)
 
 
 def fixes(setting: str) -> Path | None:

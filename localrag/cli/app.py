@@ -212,8 +212,9 @@ def _confine(arguments: list[str]) -> int:
     """Block the network for good; returns an exit code.
 
     `models install` is exempt because it downloads, `prove offline` because it plays the outside of a process that
-    confines itself, and `serve` confines itself once it has its socket. This reads the arguments before click does, so
-    that nothing else runs unconfined; an install that it does not recognise is confined, and fails.
+    confines itself, `serve` confines itself once it has its socket, and `ingest --cluster` has sockets while it works.
+    This reads the arguments before click does, so that nothing else runs unconfined; an install that it does not
+    recognise is confined, and fails.
     """
     offline.confine_python()
     words = [word for word in arguments if not word.startswith("-")]
@@ -230,6 +231,8 @@ def _confine(arguments: list[str]) -> int:
         if not {"--help", "--version"} & set(arguments) and "_LOCALRAG_COMPLETE" not in os.environ:
             with suppress(SettingsError, PolicyUnreadable):  # the command reports them
                 remote.start_broker(remote.wanted(load_settings()), arguments)
+        if words[:1] == ["ingest"] and any(word.partition("=")[0] == "--cluster" for word in arguments):
+            return 0
         offline.confine()
     except LocalragError as error:
         return report(error)

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localrag import policy
 from localrag.cli import keys, options
 from localrag.cli.output import bar, counted, duration, echo, interruptible, print_json, remarks, say, size
 from localrag.errors import LocalragError, UsageError
 from localrag.ingest import scan
 from localrag.models import catalog
 from localrag.security import offline, sandbox
+from localrag.security.offline import private_network
 from localrag.settings import Settings, load_settings
 from localrag.store.names import check_kept_in, check_name, name_for
 
@@ -55,12 +57,14 @@ _STAGES = {"scan": "looking at the files", "read": "reading", "embed": "embeddin
 @click.option("--re-embed", is_flag=True, help="Make all vectors again with the default embedder, from stored text.")
 @click.option("--warm", is_flag=True, help="Then read the documents into the prompt cache, as `localrag warm` does.")
 @click.option("--encrypt", is_flag=True, help="Encrypt the library first; see `localrag vault encrypt`.")
+@click.option("--cluster", metavar="ADDRESS", help="Read and embed on the machines of a Ray cluster (host:port); "
+              "`auto` starts one on this machine.")  # fmt: skip
 @click.option("--no-wait", is_flag=True, help="Fail instead of waiting while another process writes to the library.")
 @options.json_option
 def ingest_command(
     path: Path, name: str | None, store: str | None, root: str | None, prune: bool, include_forgotten: bool,
     watch: bool, password_file: Path | None, ocr: Ocr | None, ocr_languages: str | None, embedder: str | None,
-    re_embed: bool, warm: bool, encrypt: bool, no_wait: bool, as_json: bool,
+    re_embed: bool, warm: bool, encrypt: bool, cluster: str | None, no_wait: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Read the documents in PATH into a library, or update the library from PATH.
 
@@ -71,6 +75,7 @@ def ingest_command(
     the form of `.gitignore`. Ctrl-C stops after the current step; the next run continues.
     """
     settings = load_settings().with_options(embedder=embedder, store=store)
+    _prepare_network(cluster)
     chosen = _confine(settings, path, name, watch)  # before numpy is imported, which starts threads
     from localrag import api
 
@@ -95,7 +100,7 @@ def ingest_command(
         with bar(quiet=as_json) as update:
             return library.ingest(
                 path, prune=prune, include_forgotten=include_forgotten, moved_from=root, passwords=passwords, ocr=ocr,
-                ocr_languages=languages, wait=not no_wait, stop=stop, on_wait=say,
+                ocr_languages=languages, wait=not no_wait, stop=stop, on_wait=say, cluster=cluster,
                 progress=lambda now: update(now.done, now.total or None, f"{_STAGES[now.stage]} {now.document}"),
             )  # fmt: skip
 
@@ -122,6 +127,21 @@ def ingest_command(
         if report.failed:
             raise UsageError(f"no document in {str(path)!r} could be read", "See the reasons above.")
         raise UsageError(f"there is nothing to read in {str(path)!r}", "The types that are read: localrag ingest -h")
+
+
+def _prepare_network(cluster: str | None) -> None:
+    """Give this process no more of the network than its work needs."""
+    if cluster is None:
+        # An ingest whose arguments only look like those of one on a cluster. (Tests have no hook.)
+        if offline.hook_installed() and not offline.confined():
+            offline.confine()
+        return
+    if cluster != "auto":
+        policy.check_cluster(cluster)
+        say(f"This command and the cluster {cluster!r} send text of documents to each other over the network.")
+    elif not private_network.enter():
+        say("Ray's processes listen on 127.0.0.1. This system gives them no network of their own, so the kernel does "
+            "not keep them off the network.")  # fmt: skip
 
 
 def _confine(settings: Settings, path: Path, name: str | None, watch: bool) -> str:

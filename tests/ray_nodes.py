@@ -1,0 +1,163 @@
+"""A Ray cluster of two machines, both this one, for tests of ingest: started by `running`, used by `ingest`.
+
+Ray runs in processes of their own, never in that of the tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 180  # seconds, for a machine that is busy with other tests
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """A running cluster."""
+
+    address: str
+    folder: Path
+    environment: dict[str, str]
+
+    def processes(self, kind: str) -> list[int]:
+        """The processes of this cluster whose command begins so: `raylet`, or `ray::_Worker`."""
+        raylets = [pid for pid, words in commands().items() if Path(words[0]).name == "raylet" and self._owns(words)]
+        if kind == "raylet":
+            return sorted(raylets)
+        return sorted(pid for pid, words in commands().items() if words[0].startswith(kind) and parent(pid) in raylets)
+
+    def _owns(self, words: list[str]) -> bool:
+        return any(str(self.folder) in word for word in words)
+
+
+def commands() -> dict[int, list[str]]:
+    """The words of every process's command."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if words := path.read_bytes().decode("utf-8", "replace").rstrip("\0").split("\0"):
+                found[int(path.parent.name)] = words
+    return found
+
+
+def parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+@contextmanager
+def running(home: Path) -> Iterator[Nodes]:
+    """Start two nodes with the models of `home`; they end with the context, and with the process of the tests."""
+    with tempfile.TemporaryDirectory(prefix="lr") as name:
+        folder = Path(name)
+        (folder / "ray").mkdir()  # where Ray notes the address
+        (folder / "token").write_text(secrets.token_hex(32))
+        environment = {
+            **os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))), "LOCALRAG_HOME": str(home),
+            "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token"), "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_TMPDIR": name, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # 127.0.0.1 stays what it is
+        }  # fmt: skip
+        command = [sys.executable, "-P", __file__, "nodes", name]
+        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdin is not None and process.stdout is not None
+            address = process.stdout.readline().decode().strip()
+            assert address, "the cluster did not start"
+            try:
+                yield Nodes(address, folder, environment)
+            finally:
+                process.stdin.close()
+                process.wait(PATIENCE)
+
+
+def ingest(nodes: Nodes, home: Path, folder: Path, **options: Any) -> dict[str, Any]:
+    """Ingest a folder on the cluster, in a process of its own; returns the report, or an `error`.
+
+    Args:
+        kill: "ray::_Worker" or "raylet", one of which is killed once some files are stored.
+        poison: a name; a worker that reads this file dies.
+        stop_after: files.
+        version: that the command claims to have.
+    """
+    given = json.dumps({"address": nodes.address, "folder": str(folder), "nodes": str(nodes.folder), **options})
+    environment = {**nodes.environment, "LOCALRAG_HOME": str(home)}
+    ran = subprocess.run(
+        [sys.executable, "-P", __file__, "ingest", given], env=environment, capture_output=True, timeout=600
+    )
+    assert ran.returncode == 0, ran.stderr.decode()
+    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return found
+
+
+def _nodes(folder: str) -> None:
+    from ray.cluster_utils import Cluster
+
+    shared = {"num_cpus": 1, "object_store_memory": 100_000_000, "node_ip_address": "127.0.0.1", "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args={**shared, "temp_dir": folder})
+    cluster.add_node(**shared, temp_dir=folder)
+    print(cluster.address, flush=True)
+    sys.stdin.read()
+    cluster.shutdown()
+
+
+def _ingest(address: str, folder: str, nodes: str, **options: Any) -> None:
+    from localrag import api, policy
+    from localrag.errors import LocalragError
+    from localrag.events import IngestProgress
+    from localrag.ingest import cluster
+
+    policy.SYSTEM = Path(nodes, "policy.toml")
+    policy.SYSTEM.write_text(f"allow_clusters = [{address!r}]")
+    stored = 0
+    killed: list[int] = []
+
+    def progress(now: IngestProgress) -> None:
+        nonlocal stored
+        stored += now.stage == "store"
+        if "kill" in options and not killed and stored > 2:
+            killed.append(Nodes(address, Path(nodes), {}).processes(options["kill"])[-1])
+            os.kill(killed[0], signal.SIGKILL)
+
+    class Fragile(cluster._Worker):
+        def read(self, job: int, paths: Any = ()) -> Any:
+            if any(path.name == options["poison"] for path in paths):
+                os._exit(1)
+            return super().read(job, paths)
+
+    if "poison" in options:
+        cluster._Worker = Fragile  # type: ignore[misc]
+    cluster.__version__ = options.get("version", cluster.__version__)
+    try:
+        report = api.open_library("matters", create=True).ingest(
+            folder, cluster=address, progress=progress, stop=lambda: stored >= options.get("stop_after", 1e9)
+        )
+        print(json.dumps({**report.to_dict(), "killed": killed}))
+    except LocalragError as error:
+        print(json.dumps({"error": type(error).__name__, "message": error.message, "hint": error.hint}))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "nodes":
+        _nodes(sys.argv[2])
+    else:
+        _ingest(**json.loads(sys.argv[2]))

@@ -28,18 +28,9 @@ class Nodes:
     """A running cluster."""
 
     address: str
+    machines: list[int]  # the process of each that starts its workers; the first leads
     folder: Path
     environment: dict[str, str]
-
-    def processes(self, kind: str) -> list[int]:
-        """The processes of this cluster whose command begins so: `raylet`, or `ray::_Worker`."""
-        raylets = [pid for pid, words in commands().items() if Path(words[0]).name == "raylet" and self._owns(words)]
-        if kind == "raylet":
-            return sorted(raylets)
-        return sorted(pid for pid, words in commands().items() if words[0].startswith(kind) and parent(pid) in raylets)
-
-    def _owns(self, words: list[str]) -> bool:
-        return any(str(self.folder) in word for word in words)
 
 
 def commands() -> dict[int, list[str]]:
@@ -47,8 +38,8 @@ def commands() -> dict[int, list[str]]:
     found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            if words := path.read_bytes().decode("utf-8", "replace").rstrip("\0").split("\0"):
-                found[int(path.parent.name)] = words
+            if words := path.read_bytes().decode("utf-8", "replace").rstrip("\0"):  # nothing is left of dead ones
+                found[int(path.parent.name)] = words.split("\0")
     return found
 
 
@@ -81,10 +72,10 @@ def running(home: Path) -> Iterator[Nodes]:
         command = [sys.executable, "-P", __file__, "nodes", name]
         with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdin is not None and process.stdout is not None
-            address = process.stdout.readline().decode().strip()
-            assert address, "the cluster did not start"
+            started = process.stdout.readline()
+            assert started, "the cluster did not start"
             try:
-                yield Nodes(address, folder, environment)
+                yield Nodes(**json.loads(started), folder=folder, environment=environment)
             finally:
                 process.stdin.close()
                 process.wait(PATIENCE)
@@ -94,12 +85,13 @@ def ingest(nodes: Nodes, home: Path, folder: Path, **options: Any) -> dict[str, 
     """Ingest a folder on the cluster, in a process of its own; returns the report, or an `error`.
 
     Args:
-        kill: "ray::_Worker" or "raylet", one of which is killed once some files are stored.
+        kill: "worker" or "machine": the last one is killed once some files are stored.
         poison: a name; a worker that reads this file dies.
         stop_after: files.
         version: that the command claims to have.
     """
-    given = json.dumps({"address": nodes.address, "folder": str(folder), "nodes": str(nodes.folder), **options})
+    shown = {"address": nodes.address, "machines": nodes.machines, "nodes": str(nodes.folder)}
+    given = json.dumps({**shown, "folder": str(folder), **options})
     environment = {**nodes.environment, "LOCALRAG_HOME": str(home)}
     ran = subprocess.run(
         [sys.executable, "-P", __file__, "ingest", given], env=environment, capture_output=True, timeout=600
@@ -112,15 +104,21 @@ def ingest(nodes: Nodes, home: Path, folder: Path, **options: Any) -> dict[str, 
 def _nodes(folder: str) -> None:
     from ray.cluster_utils import Cluster
 
-    shared = {"num_cpus": 1, "object_store_memory": 100_000_000, "node_ip_address": "127.0.0.1", "include_dashboard": False}
+    shared = {
+        "num_cpus": 1,
+        "object_store_memory": 100_000_000,
+        "node_ip_address": "127.0.0.1",
+        "include_dashboard": False,
+    }
     cluster = Cluster(initialize_head=True, head_node_args={**shared, "temp_dir": folder})
-    cluster.add_node(**shared, temp_dir=folder)
-    print(cluster.address, flush=True)
+    machines = [cluster.head_node, cluster.add_node(**shared, temp_dir=folder)]
+    pids = [each.all_processes["raylet"][0].process.pid for each in machines]
+    print(json.dumps({"address": cluster.address, "machines": pids}), flush=True)
     sys.stdin.read()
     cluster.shutdown()
 
 
-def _ingest(address: str, folder: str, nodes: str, **options: Any) -> None:
+def _ingest(address: str, machines: list[int], folder: str, nodes: str, **options: Any) -> None:
     from localrag import api, policy
     from localrag.errors import LocalragError
     from localrag.events import IngestProgress
@@ -135,7 +133,9 @@ def _ingest(address: str, folder: str, nodes: str, **options: Any) -> None:
         nonlocal stored
         stored += now.stage == "store"
         if "kill" in options and not killed and stored > 2:
-            killed.append(Nodes(address, Path(nodes), {}).processes(options["kill"])[-1])
+            workers = [pid for pid, words in commands().items() if words[0].startswith("ray::_Worker")]
+            own = machines if options["kill"] == "machine" else [pid for pid in workers if parent(pid) in machines]
+            killed.append(own[-1])
             os.kill(killed[0], signal.SIGKILL)
 
     class Fragile(cluster._Worker):

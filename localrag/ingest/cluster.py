@@ -33,6 +33,7 @@ from localrag.ingest import sync
 from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import Options
 from localrag.security import offline, storage
+from localrag.security.offline import hook
 from localrag.settings import load_settings
 from localrag.types import Refused
 
@@ -44,6 +45,7 @@ _FILES = 32  # in one job
 _JOBS = 2  # of one worker at once: while the files of one are embedded, those of the other are read
 _ATTEMPTS = 3
 _TICK = 0.1
+_CONNECT = 10.0  # seconds
 _LOOK = 5.0  # seconds between two looks for machines that joined
 _STORE = 1_000_000_000  # bytes of shared memory for what goes between the processes of `auto`
 # In a cluster that is started here: no address but 127.0.0.1, and a token.
@@ -366,6 +368,14 @@ def _nodes() -> list[dict[str, Any]]:
     return list(ray.nodes())  # type: ignore[no-untyped-call]
 
 
+def _reach(address: str) -> None:
+    """Raise OSError or ValueError if nothing answers at an address; Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    with hook.reaching(host, int(port)):
+        socket.create_connection((host, int(port)), _CONNECT).close()
+
+
 def _connect(address: str, opened: ExitStack) -> None:
     """Connect to a cluster, or start one; `opened` gets what ends it. Raises ClusterError."""
     check_installed()
@@ -384,10 +394,12 @@ def _connect(address: str, opened: ExitStack) -> None:
             "address": "local", "include_dashboard": False, "_temp_dir": str(folder), "object_store_memory": _STORE,
             "_node_ip_address": "127.0.0.1", "_system_config": {"automatic_object_spilling_enabled": False},
         }  # fmt: skip
-    import ray
-
-    opened.callback(ray.shutdown)
     try:
+        if address != AUTO:
+            _reach(address)
+        import ray
+
+        opened.callback(ray.shutdown)
         with chdir(folder):
             ray.init(**options, configure_logging=False, log_to_driver=False)
         if address == AUTO and any(node["NodeManagerAddress"] != "127.0.0.1" for node in _nodes()):

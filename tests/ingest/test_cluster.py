@@ -1,0 +1,227 @@
+"""An ingest on a cluster: the same library as without, whatever dies; and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray_nodes
+from conftest import MODELS, FakeModels
+from papers import contents, sound
+from ray_nodes import Nodes, commands, parent, wait_for
+
+from localrag import api, policy
+from localrag.errors import ClusterError, OfflineRefused, PolicyRefused, UsageError
+from localrag.ingest import cluster
+from localrag.settings import load_settings
+from localrag.store.library import Library
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("documents")
+    shutil.copytree(EXAMPLES / "contracts", folder / "contracts")
+    for number in range(24):
+        text = f"Document {number} speaks of topic{number} and of much that all of them share. " * 60
+        (folder / f"{number:02}.txt").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    with ray_nodes.running(_home(tmp_path_factory.mktemp("machines"))) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory, documents: Path) -> Any:
+    """What the library holds after an ingest without a cluster."""
+    home = _home(tmp_path_factory.mktemp("expected"))
+    assert _localrag(home, documents).wait(ray_nodes.PATIENCE) == 0
+    return _contents(home)
+
+
+def _home(folder: Path) -> Path:
+    (folder / "models").symlink_to(MODELS, target_is_directory=True)
+    return folder
+
+
+def _contents(home: Path) -> Any:
+    library = Library.open(home / "indexes" / "matters", "matters")
+    try:
+        sound(library)
+        return contents(library)
+    finally:
+        library.close()
+
+
+def _localrag(home: Path, documents: Path, *options: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "localrag", "ingest", str(documents), "--name", "matters", "--json", *options]
+    environment = {**os.environ, "LOCALRAG_HOME": str(home)}
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+
+
+def _below(pid: int) -> set[int]:
+    """The processes that a process started, and those they started."""
+    parents = {each: parent(each) for each in commands()}
+    found = {pid}
+    while more := {each for each, above in parents.items() if above in found} - found:
+        found |= more
+    return found - {pid}
+
+
+def _ray_of(pid: int) -> set[int]:
+    return {each for each in _below(pid) if Path(commands().get(each, [""])[0]).name == "raylet"}
+
+
+# --- on two machines ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_killed_worker_costs_nothing(nodes: Nodes, home: Path, documents: Path, expected: Any) -> None:
+    report = ray_nodes.ingest(nodes, home, documents, kill="worker")
+    assert len(report["killed"]) == 1
+    assert report["complete"] and report["failed"] == [] and _contents(home) == expected
+    again = ray_nodes.ingest(nodes, home, documents)
+    assert again["unchanged"] == len(expected) and again["read"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_file_that_kills_its_workers_fails_alone(
+    nodes: Nodes, home: Path, documents: Path, expected: dict[tuple[str, str], Any]
+) -> None:
+    report = ray_nodes.ingest(nodes, home, documents, poison="07.txt")
+    assert report["complete"] and [each["document"] for each in report["failed"]] == ["07.txt"]
+    rest = {(root, path): value for (root, path), value in expected.items() if path != "07.txt"}
+    assert _contents(home) == rest
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_stopped_ingest_goes_on_with_the_next(nodes: Nodes, home: Path, documents: Path, expected: Any) -> None:
+    report = ray_nodes.ingest(nodes, home, documents, stop_after=5)
+    assert not report["complete"] and 5 <= len(report["read"]) < len(expected)
+    rest = ray_nodes.ingest(nodes, home, documents)
+    assert rest["complete"] and rest["unchanged"] == len(report["read"])
+    assert _contents(home) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_machines_with_another_version_are_refused(nodes: Nodes, home: Path, documents: Path) -> None:
+    refused = ray_nodes.ingest(nodes, home, documents, version="0")
+    assert refused["error"] == "ClusterError" and socket.gethostname() in refused["message"]
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_lost_machine_costs_nothing(home: Path, documents: Path, expected: Any, tmp_path: Path) -> None:
+    (tmp_path / "machines").mkdir()
+    with ray_nodes.running(_home(tmp_path / "machines")) as nodes:
+        report = ray_nodes.ingest(nodes, home, documents, kill="machine")
+    assert report["killed"] == nodes.machines[-1:]
+    assert report["complete"] and report["failed"] == [] and _contents(home) == expected
+
+
+# --- on this machine ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_cluster_of_its_own_is_out_of_reach_and_leaves_nothing(home: Path, documents: Path, expected: Any) -> None:
+    with _localrag(home, documents, "--cluster", "auto") as process:
+        wait_for(lambda: _ray_of(process.pid))
+        (ray,) = _ray_of(process.pid)
+        network, own = (Path(f"/proc/{pid}/ns/net").readlink() for pid in (ray, os.getpid()))
+        started = _below(process.pid)
+        report, said = process.communicate(timeout=ray_nodes.PATIENCE)
+    assert (network != own) is (b"127.0.0.1" not in said)
+    assert json.loads(report)["complete"] and _contents(home) == expected
+    wait_for(lambda: not started & commands().keys())
+
+
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_is_left_behind(
+    short: Path, documents: Path, expected: Any, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(short))  # what a killed command leaves there goes with it
+    home = short
+    with _localrag(home, documents, "--cluster", "auto") as process:
+        wait_for(lambda: _ray_of(process.pid))
+        started = _below(process.pid)
+        os.killpg(process.pid, how)
+        process.communicate(timeout=ray_nodes.PATIENCE)
+    assert process.returncode == (130 if how == signal.SIGINT else -9)
+    wait_for(lambda: not started & commands().keys())
+    assert _localrag(home, documents).wait(ray_nodes.PATIENCE) == 0
+    assert _contents(home) == expected
+
+
+# --- refused ------------------------------------------------------------------------------------------------
+
+
+def _ingest(folder: Path, address: str) -> None:
+    api.open_library("matters", create=True).ingest(folder, cluster=address)
+
+
+def test_a_cluster_that_no_policy_names_is_refused(
+    documents: Path, models: FakeModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OfflineRefused):
+        _ingest(documents, "10.0.0.5:6379")
+    own = tmp_path / "own.toml"
+    own.write_text('allow_clusters = ["10.0.0.5:6379"]')
+    monkeypatch.setenv(policy.VARIABLE, str(own))
+    with pytest.raises(OfflineRefused):  # it forbids, and never allows
+        _ingest(documents, "10.0.0.5:6379")
+    policy.SYSTEM.parent.mkdir(parents=True)
+    policy.SYSTEM.write_text('allow_clusters = ["10.0.0.6:6379"]')
+    for address in ("10.0.0.5:6379", "10.0.0.6:6379"):
+        with pytest.raises(PolicyRefused):
+            _ingest(documents, address)
+    assert not (load_settings().indexes_dir / "matters").exists()
+
+
+def test_an_address_where_nothing_answers(documents: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    policy.SYSTEM.parent.mkdir(parents=True)
+    policy.SYSTEM.write_text(f'allow_clusters = ["127.0.0.1:{port}"]')
+    with pytest.raises(ClusterError) as raised:
+        _ingest(documents, f"127.0.0.1:{port}")
+    assert f"127.0.0.1:{port}" in raised.value.message and raised.value.hint
+
+
+def test_without_ray_it_says_what_to_install(
+    documents: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError) as raised:
+        _ingest(documents, "auto")
+    assert "localrag[cluster]" in raised.value.hint
+
+
+def test_a_machine_that_does_not_see_the_files_is_named() -> None:
+    worker = cluster._Worker()
+    worker._name = "far"
+    with pytest.raises(ClusterError) as raised:
+        worker.read(1, [Path("/nowhere/a.txt")])
+    assert "'far'" in raised.value.message

@@ -87,6 +87,8 @@ ALLOWED_WRITES = {
     ("localrag/ingest/scan.py", "os.open"): "opens for reading, without waiting for a pipe's writer",
     ("localrag/ingest/readers/source.py", "os.open"): "opens a document for reading",
     ("localrag/security/offline/landlock.py", "os.open"): "names a file to the kernel (O_PATH)",
+    ("localrag/ingest/cluster.py", "tempfile.mkdtemp"): "makes the folder of Ray's sockets, with a short path",
+    ("localrag/security/offline/private_network.py", "open"): "maps this process's user in /proc",
     ("localrag/security/offline/remote.py", "os.open"): "names a socket to the kernel (O_PATH)",
     ("localrag/ingest/readers/sheets.py", "zipfile.ZipFile"): "packs a workbook into memory",
     ("localrag/answer/survey/table_export.py", "sqlite3.connect"): "makes a database in memory",

@@ -187,6 +187,9 @@ def _offline(settings: Settings) -> Iterator[Seen]:
     if all(one.allow_server for one in policy.active()):
         door = "one address of this machine, or a Unix socket, for those who have its token"
         yield "info", f"`localrag serve` opens a door while it runs: {door}", ""
+    if clusters := {each for one in policy.active() for each in one.allow_clusters or ()}:
+        what = f"the network, where it sends text of documents to the machines of {', '.join(sorted(clusters))}"
+        yield "info", f"`localrag ingest --cluster` reaches {what}", ""
 
 
 def _machine(settings: Settings) -> Iterator[Seen]:

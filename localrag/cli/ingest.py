@@ -87,6 +87,8 @@ def ingest_command(
         if kept != catalog.named(embedder):
             hint = "Add --re-embed to make its vectors again with the other one."
             raise UsageError(f"the library {chosen!r} keeps its embedder {kept!r}", hint)
+    if encrypt and settings.store is not None:
+        raise UsageError("a library in a store is not encrypted by localrag", "Leave out --encrypt, or --store.")
     if encrypt:
         from localrag.cli.vault import encrypt_first
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,8 @@ from localrag.settings import load_settings
 from localrag.store.names import check_name, database_of
 
 _known: dict[bytes, keyrings.Key] = {}  # so that each key is asked for once
-_LISTED = ("name", "documents", "chunks", "bytes", "roots", "folder", "encrypted")
+_LISTED = ("name", "documents", "chunks", "bytes", "roots", "folder", "store", "encrypted")
+_ENCRYPTED = {"no": "no (localrag vault encrypt {name})", "server": "if its server encrypts the disk"}
 
 
 @click.command("libraries")
@@ -48,7 +50,7 @@ def libraries_command(as_json: bool) -> None:
         echo(f"No libraries in {settings.indexes_dir}. Make one: localrag ingest FOLDER", err=True)
         return
     good = [
-        (row["name"], f"{row['documents']:,}", size(row["bytes"]), "yes" if row["encrypted"] else "no",
+        (row["name"], f"{row['documents']:,}", size(row["bytes"]), _encrypted(row),
          ", ".join(row["roots"]))
         for row in rows if "problem" not in row
     ]  # fmt: skip
@@ -57,6 +59,10 @@ def libraries_command(as_json: bool) -> None:
     for row in rows:
         if "problem" in row:
             echo(f"{one_line(row['name'])}: {one_line(row['problem'])}", fg="red")
+
+
+def _encrypted(status: Mapping[str, Any]) -> str:
+    return "yes" if status["encrypted"] else "server" if status["store"] else "no"
 
 
 @click.command("status")
@@ -77,11 +83,7 @@ def status_command(name: str, as_json: bool) -> None:
         "holds": ", ".join(counted(status[key], noun) for key, noun in nouns.items()),
         "stored in": status["store"] or f"{status['folder']} ({size(status['bytes'])})",
         "cached": f"{counted(cached['passages'], 'passage')}; the prompt cache takes {size(cached['bytes'])}",
-        "encrypted": "yes"
-        if status["encrypted"]
-        else "by its server"
-        if status["store"]
-        else f"no (localrag vault encrypt {name})",
+        "encrypted": _ENCRYPTED.get(how := _encrypted(status), how).format(name=name),
         "read from": ", ".join(status["roots"]) or "-",
         "embedder": f"{embedder['model']} ({embedder['precision']}, {embedder['engine']})",
         "wording": status["instructions"] or "the model's own (localrag instruct)",
@@ -173,7 +175,8 @@ def forget_command(
     Deletes text, full-text index, vectors, prompt cache and answers in conversations, and overwrites the freed space.
     Later ingests skip the documents, also under other names (`ingest --include-forgotten` reads them again). Deleting a
     whole library deletes its conversations and its audit record. Copies that an SSD, a copying file system or a backup
-    keeps are out of reach; for an encrypted library, `localrag vault rotate` makes them unreadable.
+    keeps are out of reach; for an encrypted library, `localrag vault rotate` makes them unreadable. A library in a
+    PostgreSQL store is deleted for everybody; `localrag store disconnect` removes it from this machine alone.
     """
     from localrag import api
 

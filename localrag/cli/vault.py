@@ -18,7 +18,7 @@ from localrag.security.encryption import age, unlocked
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption.keyring import Credential, Key, Keyring, Passphrase, RecoveryKey, SecretKey
 from localrag.settings import load_settings
-from localrag.store.names import check_name, library_names
+from localrag.store.names import check_in_folder, check_name, library_names
 
 
 @click.group("vault")
@@ -53,6 +53,7 @@ def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> 
     """Encrypt a library's folder, or continue; returns the new recovery key, if one is made."""
     from localrag.ingest import sync
 
+    check_in_folder(folder, "localrag does not encrypt it")
     words: str | None = None
     file = keys.key_file()
     credential: Credential = Passphrase("")  # replaced, or not needed to continue

@@ -17,7 +17,6 @@ from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import streams, unlocked
 from localrag.security.encryption.keyring import Credential, Key, Keyring
 from localrag.settings import AUDIT_FILE
-from localrag.store import names
 
 _NOT_ENCRYPTED = (".lock", ".holder", "-wal", "-shm", keyrings.FILE)
 
@@ -40,7 +39,6 @@ def encrypt(
     `add_holders` adds at least one holder to the keyring of the new key. Raises UsageError if the folder is encrypted
     already, or there is no holder; KeyRequired if it would resume, and the key is not here.
     """
-    names.check_in_folder(folder, "localrag does not encrypt it")
     if not is_encrypted(folder):
         key = Key.new()
         _write(folder, add_holders(keyrings.new_keyring(key, "plain"), key), key)

@@ -20,7 +20,7 @@ def new_store(pg: Cluster, writer: str = WRITER) -> postgres.Store:
     """A store in a database of its own, in which `writer` may make libraries."""
     database = pg.database()
     postgres.initialise(postgres.Store.parse(pg.url(database, SUPERUSER)))
-    pg.sql(database, f'GRANT CREATE ON SCHEMA localrag TO "{pg.role(writer)}"')
+    pg.sql(database, f'GRANT EXECUTE ON FUNCTION localrag.create_library TO "{pg.role(writer)}"')
     return postgres.Store.parse(pg.url(database, writer))
 
 

@@ -32,7 +32,8 @@ def store_command() -> None:
 def init_command(url: str, as_json: bool) -> None:
     """Make the tables in the database at URL, as its owner.
 
-    It needs PostgreSQL 17 with pgvector 0.8. Who may make libraries: GRANT CREATE ON SCHEMA localrag TO role.
+    It needs PostgreSQL 17 with pgvector 0.8. Then say in SQL who may make libraries: GRANT EXECUTE ON FUNCTION
+    localrag.create_library TO role.
     """
     made = postgres.initialise(store := postgres.Store.parse(url))
     words = f"Prepared {str(store)!r}." if made else f"{str(store)!r} was prepared before."

@@ -212,6 +212,26 @@ def test_libraries_of_one_database_do_not_mix(
     sound(papers)
 
 
+def test_rows_of_another_library_cannot_be_pointed_at(
+    pg: Cluster, store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
+) -> None:
+    """PostgreSQL checks keys without regard to row-level security."""
+    term = papers._db.execute("SELECT min(id) FROM terms").fetchone()[0]
+    with closing(Editor.create_in(store, tmp_path / "deals", "deals", IDENTITY)) as deals:
+        put(deals, "a.txt", "Something else.")
+        for sql in (
+            "INSERT INTO words (word, term_id, held) VALUES ('x', ?, 0)",
+            "INSERT INTO postings (term_id, space, block, n, data) VALUES (?, 0, 99, 0, '')",
+        ):
+            with pytest.raises(StorageError):
+                deals._db.execute(sql, (term,))
+
+
+def test_nobody_may_add_functions_beside_those_that_run_as_the_owner(pg: Cluster, store: postgres.Store) -> None:
+    with closing(postgres.Connection(store)) as connection, pytest.raises(StorageError):
+        connection.execute("CREATE FUNCTION localrag.format(text, bigint) RETURNS text RETURN 'mine'")
+
+
 def test_who_may_not_make_libraries_makes_none(pg: Cluster, store: postgres.Store, tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         Editor.create_in(role(pg, store, "stranger"), tmp_path / "new", "new", IDENTITY)
@@ -234,7 +254,7 @@ def test_the_owner_of_the_tables_sees_no_library_that_is_not_theirs(pg: Cluster,
     pg.sql(store.database, "DROP SCHEMA localrag CASCADE")
     pg.sql("postgres", f'ALTER DATABASE "{store.database}" OWNER TO {owner.user}')
     assert postgres.initialise(owner) and not postgres.initialise(owner)
-    pg.sql(store.database, "GRANT CREATE ON SCHEMA localrag TO writer")
+    pg.sql(store.database, "GRANT EXECUTE ON FUNCTION localrag.create_library TO writer")
     postgres.make_library(store, "papers", 64, {"schema": "3"})
     assert rows_seen(pg, store, 1)["meta"] == 1
     seen = rows_seen(pg, owner, 1)

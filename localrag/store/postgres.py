@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MAY = ("", "read", "write", "own")
 _ROWS = 64  # in one statement of `executemany`
 _POLL = 0.2  # seconds between two tries to get a lock
-_LOCKS = 0x6C72  # the class of localrag's advisory locks
+_HELD, _WRITING = 0x6C72, 0x6C73  # classes of advisory locks: of an ingest, and of a transaction
 _FORBIDDEN, _DAMAGED, _MISSING = "42501", ("XX001", "XX002"), ("3F000", "42P01", "42883")
 _NUMERIC = 1700  # the OID of a type
 _TABLE = re.compile(r"SELECT (CAST\(value AS TEXT\)|value) FROM json_each\(\?\)")
@@ -184,12 +184,15 @@ class Connection:
         except _Lost as error:
             if self._write or self.in_transaction or self._locked:
                 raise _unreachable(self.store, error) from error
-            self.close()
-            self._connect()
+        self.close()
+        self._connect()
+        try:
             return self._run(sql, values)
+        except _Lost as error:
+            raise _unreachable(self.store, error) from error
 
     def _run(self, sql: str, values: Sequence[Any]) -> Rows:
-        with _errors(self.store, statement=True):
+        with self._whole(), _errors(self.store, statement=True):
             if (prepared := self._statements.get(sql)) is None:
                 text, parameters = _translated(sql)
                 statement = self._native.prepare(text)
@@ -211,10 +214,21 @@ class Connection:
         for row in many:
             self.execute(sql, row)
 
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Close the connection where its answer is not read to the end: after Ctrl-C, it would answer the next."""
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
     def _begin(self, sql: str) -> None:
         """Begin to read one state, or to write alone: writers of a library wait for each other."""
         alone = sql != "BEGIN"
-        with _errors(self.store):
+        with self._whole(), _errors(self.store):
             if not alone:
                 try:
                     self._native.run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -228,12 +242,17 @@ class Connection:
                 self._native.run("BEGIN")
             self.in_transaction = True
             if alone and self._library is not None:
-                self._native.run(f"SELECT pg_advisory_xact_lock({_LOCKS}, hashint8({self._library}))")
+                self._native.run(f"SELECT pg_advisory_xact_lock({_WRITING}, hashint8({self._library}))")
 
     def _end(self, how: str) -> None:
         self.in_transaction = False
-        with _errors(self.store):
-            self._native.run(how)
+        with self._whole(), _errors(self.store):
+            try:
+                self._native.run(how)
+            except Exception as error:
+                if how != "ROLLBACK" or not _is_lost(error):
+                    raise
+                # It was lost, and with it what it had begun.
 
     def commit(self) -> None:
         """End a transaction that only read, also after an error in it."""
@@ -252,7 +271,7 @@ class Connection:
             wanted.append(("pg_try_advisory_lock", f"root {self._library} {root}"))
         for function, name in wanted:
             waits = False
-            while not self.execute(f"SELECT {function}({_LOCKS}, hashtext(?))", (name,)).fetchall()[0][0]:
+            while not self.execute(f"SELECT {function}({_HELD}, hashtext(?))", (name,)).fetchall()[0][0]:
                 if not wait:
                     raise LibraryLocked(f"another process is writing to {what}", "Try again when it has ended.")
                 if not waits and on_wait is not None:
@@ -358,8 +377,11 @@ def initialise(store: Store) -> bool:
 
 
 def _connected(store: Store) -> Native:
-    from pg8000.native import Connection as Native
-
+    try:
+        from pg8000.native import Connection as Native
+    except ImportError as error:
+        hint = 'Install it: pip install "localrag[postgres]"'
+        raise UsageError("libraries in PostgreSQL need the package pg8000, which is not installed", hint) from error
     connected = remote.connect(store.address)
     connected.settimeout(None)
     return Native(

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pg_cluster
 import pytest
@@ -443,6 +444,33 @@ def test_an_ingest_killed_at_any_moment_leaves_whole_documents(
     assert ingest(papers, root).complete
     assert papers.counts()["documents"] == 2 + len(MANY)
     sound(papers)
+
+
+class Interrupted:
+    """The stream of a connection, at which Ctrl-C is pressed when an answer is read."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "read":
+            raise KeyboardInterrupt
+        return getattr(self._stream, name)
+
+
+def test_an_interrupted_statement_does_not_answer_the_next(papers: Editor, put: Put) -> None:
+    with closing(Library.open(papers.folder, "papers")) as reader:
+        assert isinstance(reader._db, postgres.Connection) and isinstance(papers._db, postgres.Connection)
+        reader._db._native._sock = Interrupted(reader._db._native._sock)
+        with pytest.raises(KeyboardInterrupt):
+            reader.documents()
+        assert reader._db.execute("SELECT 2").fetchone()[0] == 2
+        papers._db._native._sock = Interrupted(papers._db._native._sock)
+        with pytest.raises(KeyboardInterrupt):
+            put(papers, "more.txt", "More.")
+        with pytest.raises(StorageError):
+            papers.documents()
+        assert len(reader.documents()) == 2
 
 
 def test_a_reader_goes_on_after_the_server_was_restarted(own: Cluster, tmp_path: Path, put: Put) -> None:

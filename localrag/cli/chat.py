@@ -125,6 +125,8 @@ def _run_app(
 
 def _without_model(settings: Settings) -> bool:
     """Return whether no model that answers is installed; importing `localrag.models` would delay the first frame."""
+    if settings.generator_server:
+        return False
     try:
         records = list(settings.models_dir.glob("*/model.json"))
         return not any(json.loads(record.read_bytes()).get("kind") == "generator" for record in records)
@@ -154,7 +156,7 @@ def _chat_in_lines(
 
 def _resumed(settings: Settings, named: str, given: Sequence[str]) -> tuple[Settings, Resumed]:
     """Load a conversation and restore its settings, except those in `given`."""
-    from localrag.models.store import ModelStore
+    from localrag.llm import loading
     from localrag.sessions import store_of
     from localrag.sessions.session import ANSWER_SETTINGS
     from localrag.store import names
@@ -162,8 +164,7 @@ def _resumed(settings: Settings, named: str, given: Sequence[str]) -> tuple[Sett
 
     store = store_of(settings)
     session = store.load(store.find(named))
-    models = [model.id for model in ModelStore(settings).installed("generator")]
-    found = resume(session, names.library_names(settings.indexes_dir), models)
+    found = resume(session, names.library_names(settings.indexes_dir), loading.generators(settings))
     found = replace(found, keep=found.keep | set(given))
     for name in ANSWER_SETTINGS & session.settings.keys() - found.keep:
         with suppress(SettingsError):  # the app reports what could not be restored

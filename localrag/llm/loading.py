@@ -6,7 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrag.errors import ModelError
+from localrag import policy
+from localrag.errors import LocalragError, ModelError
 from localrag.llm import batching, calibration
 from localrag.models import endpoint
 from localrag.models.store import ModelStore
@@ -40,6 +41,19 @@ def generator_arguments(settings: Settings) -> dict[str, Any]:
         "model": model.id, "path": model.path, "adapter": model.adapter, "context": settings.context_tokens,
         "threads": settings.threads, "gpu_layers": settings.gpu_layers, "apart": known.apart,
     }  # fmt: skip
+
+
+def generators(settings: Settings) -> tuple[str, ...]:
+    """Return the ids of the models that can answer: those installed and allowed, or those of the server that is set.
+
+    Of a server that cannot be asked there are none; a question says why.
+    """
+    if url := settings.generator_server:
+        with suppress(LocalragError):
+            return endpoint.models_at(endpoint.parsed(url, "generator_server"))
+        return ()
+    installed = ModelStore(settings).installed("generator")
+    return tuple(model.id for model in installed if policy.allows_model(*model.hashes))
 
 
 def generator_name(settings: Settings) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from localrag import api, policy, protocol
+from localrag import api, protocol
 from localrag.answer import planning
 from localrag.answer.assistant import Assistant
 from localrag.errors import Cancelled, ModelError, NotFoundError, ReadError
@@ -203,13 +203,7 @@ class LocalEngine:
             opened.page(document, number, opened=True)
 
     def models(self) -> tuple[str, ...]:
-        from localrag.models import endpoint
-        from localrag.models.store import ModelStore
-
-        if url := self._settings.generator_server:
-            return endpoint.models_at(endpoint.parsed(url, "generator_server"))
-        installed = ModelStore(self._settings).installed("generator")
-        return tuple(model.id for model in installed if policy.allows_model(*model.hashes))
+        return loading.generators(self._settings)
 
     def page_image(
         self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()

@@ -100,6 +100,9 @@ def test_a_screen_offers_the_models_of_the_server(served: Settings, server: Fake
     engine = LocalEngine(served.with_options(generator="large"))
     assert engine.models() == ("small", "large") and engine.load() == "large"
     assert engine.shelf("papers").documents
+    server.listener.close()
+    Path(server.url.removeprefix("unix://")).unlink()
+    assert engine.models() == ()  # a conversation can be read all the same
     engine.close()
 
 

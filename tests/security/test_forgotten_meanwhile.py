@@ -244,7 +244,7 @@ def test_an_ingest_that_ends_during_a_forget_leaves_no_digest(
 
     monkeypatch.setattr(api.audit_events, "ingested", late)
     api.open_library("papers", settings=settings).ingest(original.parent)
-    waiting[0].join(30)
+    waiting[0].join(PATIENCE)
     assert prove_forgotten(settings, "papers", file=other).proven
 
 

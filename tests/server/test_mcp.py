@@ -42,7 +42,7 @@ def served(settings: Settings, models: FakeModels, shelf: Callable[..., Any]) ->
     engine = LocalEngine(settings)
     yield Served(settings, engine, ("leases",))
     for thread in [one for one in threading.enumerate() if one.name == "localrag-ask"]:
-        thread.join(10)  # of a question that was refused or left
+        thread.join(PATIENCE)  # of a question that was refused or left
     engine.close()
 
 

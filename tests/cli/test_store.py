@@ -1,0 +1,125 @@
+"""`localrag store`, and the commands that a library in a store answers otherwise."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from pg_cluster import Cluster
+from stores import new_store
+
+from localrag.cli.app import localrag
+from localrag.errors import NotFoundError, StorageError, UsageError
+from localrag.settings import Settings
+from localrag.store import postgres
+
+Folder = Callable[..., Path]
+
+
+def run(*args: str) -> Result:
+    result = CliRunner().invoke(localrag, args)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def told(*args: str) -> Any:
+    return json.loads(run(*args, "--json").stdout)
+
+
+@pytest.fixture
+def store(pg: Cluster) -> postgres.Store:
+    return new_store(pg)
+
+
+@pytest.fixture
+def contracts(store: postgres.Store, folder: Folder, models: Any) -> str:
+    """The URL of a store with the library `contracts`, which this machine made."""
+    root = folder({"lease.txt": "The rent is 900 pounds.", "msa.txt": "Either party may end it."})
+    assert told("ingest", str(root), "--name", "contracts", "--store", str(store))["read"] == ["lease.txt", "msa.txt"]
+    return str(store)
+
+
+def test_a_database_is_prepared_once(pg: Cluster) -> None:
+    database, url = pg.database(), pg.url(pg.database())
+    owner = pg.role("registry")
+    pg.sql("postgres", f'ALTER DATABASE "{database}" OWNER TO {owner}')
+    url = pg.url(database, owner)
+    with pytest.raises(NotFoundError) as raised:
+        run("store", "connect", url)
+    assert "store init" in raised.value.hint
+    assert told("store", "init", url)["made"] and not told("store", "init", url)["made"]
+    with pytest.raises(NotFoundError):
+        run("store", "connect", url)  # there is no library yet
+
+
+def test_a_library_is_connected_asked_and_disconnected(contracts: str, settings: Settings) -> None:
+    assert told("store", "connect", contracts) == [{"library": "contracts", "may": "own"}]
+    with pytest.raises(UsageError):
+        run("store", "connect", contracts, "contracts")  # it is here already
+    run("store", "connect", contracts, "contracts", "--name", "again")
+    assert told("search", "rent in pounds", "--library", "again")["passages"][0]["document"] == "lease.txt"
+    assert told("status", "again")["store"] == contracts
+    assert {row["name"]: row["store"] for row in told("libraries")["libraries"]} == {
+        "again": contracts, "contracts": contracts,
+    }  # fmt: skip
+    run("store", "disconnect", "again")
+    assert not settings.library_dir("again").exists()
+    assert told("status", "contracts")["documents"] == 2
+    with pytest.raises(NotFoundError):
+        run("store", "disconnect", "again")
+
+
+def test_owners_give_and_take_rights_and_read_the_log(pg: Cluster, contracts: str) -> None:
+    theirs = contracts.replace("writer@", f"{pg.role('clerk')}@")
+    with pytest.raises(NotFoundError):
+        run("store", "connect", theirs)
+    run("store", "grant", "contracts", "clerk")
+    assert told("store", "connect", theirs) == [{"library": "contracts", "may": "read"}]
+    run("store", "connect", theirs, "contracts", "--name", "theirs")
+    assert told("search", "rent", "--library", "theirs")["passages"]
+    with pytest.raises(StorageError):
+        run("store", "grant", "theirs", "clerk", "--may", "own")
+    run("store", "grant", "contracts", "clerk", "--may", "write")
+    assert {row["role"]: row["may"] for row in told("store", "rights", "contracts")} == {
+        "writer": "own", "clerk": "write",
+    }  # fmt: skip
+    run("store", "revoke", "contracts", "clerk")
+    with pytest.raises(NotFoundError):
+        run("search", "rent", "--library", "theirs")
+    seen = {(row["role"], row["event"]) for row in told("store", "log", "contracts")}
+    assert {("writer", "ingest"), ("clerk", "search")} <= seen
+
+
+def test_what_works_on_files_is_refused(contracts: str, tmp_path: Path, folder: Folder, settings: Settings) -> None:
+    for words in (
+        ("backup", "contracts", str(tmp_path / "x.backup"), "--clear"), ("vault", "encrypt", "contracts"),
+        ("ingest", str(tmp_path / "papers"), "--name", "new", "--encrypt", "--store", contracts),
+        ("ingest", str(tmp_path / "papers"), "--name", "contracts", "--store", contracts + "x"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError) as raised:
+            run(*words)
+        assert raised.value.hint, words
+    run("ingest", str(folder({"a.txt": "Alpha."}, "plain")), "--name", "plain")
+    with pytest.raises(UsageError):
+        run("store", "rights", "plain")
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_confined_process_reaches_its_store(store: postgres.Store, folder: Folder) -> None:
+    root = folder({"lease.txt": "The rent is 900 pounds a month.", "msa.txt": "Either party may end it in May."})
+
+    def localrag_(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "localrag", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+
+    localrag_("ingest", str(root), "--name", "papers", "--store", str(store))
+    found = json.loads(localrag_("search", "What is the rent?", "--library", "papers", "--json").stdout)
+    assert found["passages"][0]["document"] == "lease.txt"

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -380,6 +381,23 @@ def test_a_link_to_a_socket_is_not_followed(tmp_path: Path, echo: Callable[..., 
     for name in ("link", "file", "none"):
         with pytest.raises(OSError):
             remote.connect(Address(path=str(tmp_path / name)))
+
+
+@linux
+def test_it_waits_for_a_place_in_the_queue_of_a_busy_server(tmp_path: Path) -> None:
+    address = Address(path=str(tmp_path / "s"))
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as first:
+        busy.bind(address.path)
+        busy.listen(0)
+        first.connect(address.path)
+        with pytest.raises(TimeoutError):
+            remote.connect(address, timeout=0.05)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(remote.connect, address, timeout=60)
+            busy.accept()[0].close()
+            with waiting.result() as second, busy.accept()[0] as its:
+                its.sendall(b"hello")
+                assert second.recv(100) == b"hello" and second.gettimeout() == 60
 
 
 HOOK = """

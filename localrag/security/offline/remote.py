@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import stat
+import struct
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -250,12 +251,28 @@ def connect_directly(address: Address, seconds: float) -> socket.socket:
 def _connected(family: int, where: str | tuple[Any, ...], seconds: float) -> socket.socket:
     found = socket.socket(family, socket.SOCK_STREAM)
     try:
-        found.settimeout(seconds)
+        # Linux waits for a place in the queue of a busy server's Unix socket only if the kernel keeps the time.
+        waits = sys.platform == "linux" and family == socket.AF_UNIX
+        found.settimeout(None if waits else seconds)
+        if waits:
+            _send_within(found, seconds)
         found.connect(where)
+        if waits:
+            _send_within(found, 0)
+        found.settimeout(seconds)
+    except BlockingIOError:
+        found.close()
+        raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
     except BaseException:
         found.close()
         raise
     return found
+
+
+def _send_within(connection: socket.socket, seconds: float) -> None:
+    """Limit how long the kernel waits; 0: without limit."""
+    time = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, time)
 
 
 @contextmanager

@@ -116,6 +116,11 @@ allowed_models = [
 retention_days = 365
 audit_words = "full"
 allow_exports = false
+
+[[allow_addresses]]  # of a store or model server in the house; TCP reaches nothing else
+host = "db.firm.example"
+port = 5432
+certificate = "/etc/localrag/db.pem"
 ```
 """
 

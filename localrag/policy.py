@@ -67,8 +67,8 @@ class Policy:
     allow_mcp: bool = _rule("Whether programs may ask through `localrag mcp`.", True)
     allow_server: bool = _rule("Whether programs and browsers may ask through `localrag serve`.", True)
     allow_addresses: tuple[AllowedAddress, ...] | None = _rule(
-        "Tables of `host`, `port` and `certificate` (a PEM file; may be missing for this machine): what may be reached "
-        "by TCP."
+        "What may be reached by TCP: tables of `host`, `port` and `certificate` (a PEM file; only for this machine may "
+        "it be missing)."
     )
     allow_clusters: tuple[str, ...] | None = _rule(
         "Addresses (`host:port`) of the Ray clusters that `localrag ingest --cluster` may use."
@@ -194,7 +194,7 @@ def _is_address(value: Any) -> bool:
         return False
     if certificate is None:
         return _is_this_machine(host)
-    return isinstance(certificate, str) and Path(certificate).is_absolute()
+    return isinstance(certificate, str) and bool(Path(certificate).anchor)
 
 
 def _is_this_machine(host: str) -> bool:

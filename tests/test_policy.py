@@ -372,4 +372,4 @@ def test_the_example_in_the_docs_is_valid(rule):
     page = (Path(__file__).parents[1] / "docs" / "settings.md").read_text(encoding="utf-8")
     rule(page.partition("```toml\n")[2].partition("```")[0])
     (held,) = policy.active()
-    assert len(held.rules()) == 6 and policy.allows_model(held.allowed_models[0])
+    assert len(held.rules()) == 7 and policy.allows_model(held.allowed_models[0])

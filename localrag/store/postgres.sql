@@ -2,6 +2,13 @@
 -- shows a session the rows of the one library that it has opened, if one of its roles may read it: the statements of
 -- `library` and `writer` are the same for both databases. What a role may is in `rights`; roles are PostgreSQL's own.
 CREATE EXTENSION IF NOT EXISTS vector;
+-- Functions that run as the tables' owner look there for pgvector, and would find a function of anybody else too.
+DO $$
+BEGIN
+    IF has_schema_privilege('public', 'public', 'CREATE') THEN
+        RAISE 'everybody may add functions to its schema public; first: REVOKE CREATE ON SCHEMA public FROM PUBLIC';
+    END IF;
+END $$;
 CREATE SCHEMA localrag;
 GRANT USAGE ON SCHEMA localrag TO PUBLIC;
 SET LOCAL search_path = localrag, public;
@@ -185,7 +192,7 @@ CREATE TABLE audit (
 CREATE INDEX audit_of_library ON audit (library_id, number);
 
 DO $$
-DECLARE name text;
+DECLARE name text; columns text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['meta', 'roots', 'files', 'documents', 'pages', 'passages', 'chunks', 'terms', 'words',
             'postings', 'lengths', 'near', 'staged', 'failures', 'audit'] LOOP
@@ -196,7 +203,11 @@ BEGIN
         EXECUTE format('CREATE POLICY adding ON %I FOR INSERT WITH CHECK (library_id = (SELECT writable()))', name);
         EXECUTE format('CREATE POLICY changing ON %I FOR UPDATE USING (library_id = (SELECT writable()))', name);
         EXECUTE format('CREATE POLICY deleting ON %I FOR DELETE USING (library_id = (SELECT writable()))', name);
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO PUBLIC', name);
+        -- Ids are given by the sequences alone: with one of another library, a key that names no library would tell
+        -- whether that library has a row, or take its place.
+        SELECT string_agg(format('%I', attname), ', ') INTO columns FROM pg_catalog.pg_attribute
+            WHERE attrelid = name::regclass AND attnum > 0 AND attname NOT IN ('library_id', 'id');
+        EXECUTE format('GRANT SELECT, INSERT (%2$s), UPDATE (%2$s), DELETE ON %1$I TO PUBLIC', name, columns);
     END LOOP;
 END $$;
 CREATE POLICY reading ON audit FOR SELECT USING (library_id = (SELECT readable()) AND (SELECT allowed(readable())) = 3);

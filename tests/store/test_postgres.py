@@ -21,7 +21,7 @@ from typing import Any
 import pg_cluster
 import pytest
 from papers import IDENTITY, contents, ingest, sound
-from pg_cluster import Cluster
+from pg_cluster import SUPERUSER, Cluster
 from stores import new_store
 
 from localrag import policy
@@ -226,6 +226,31 @@ def test_rows_of_another_library_cannot_be_pointed_at(
         ):
             with pytest.raises(StorageError):
                 deals._db.execute(sql, (term,))
+
+
+def test_ids_are_not_chosen_so_keys_tell_nothing_of_other_libraries(
+    store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
+) -> None:
+    root = papers._db.execute("SELECT min(id) FROM roots").fetchone()[0]
+    with closing(Editor.create_in(store, tmp_path / "deals", "deals", IDENTITY)) as deals:
+        put(deals, "a.txt", "Something else.")
+        for sql in (
+            "INSERT INTO roots (id, path) OVERRIDING SYSTEM VALUE VALUES (?, '/guess')",
+            "UPDATE roots SET id = ?",
+            "INSERT INTO passages (id, digest, vector) VALUES (?, '', '[1]')",
+        ):
+            with pytest.raises(StorageError) as raised:
+                deals._db.execute(sql, (root,))
+            assert "permission" in raised.value.message, sql
+
+
+def test_a_database_where_anybody_may_add_functions_is_refused(pg: Cluster) -> None:
+    database = pg.database()
+    pg.sql(database, "GRANT CREATE ON SCHEMA public TO PUBLIC")
+    with pytest.raises(StorageError) as raised:
+        postgres.initialise(postgres.Store.parse(pg.url(database, SUPERUSER)))
+    assert "REVOKE CREATE ON SCHEMA public" in raised.value.message
+    assert pg.sql(database, "SELECT to_regnamespace('localrag')") == [[None]]
 
 
 def test_nobody_may_add_functions_beside_those_that_run_as_the_owner(pg: Cluster, store: postgres.Store) -> None:

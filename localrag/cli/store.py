@@ -141,7 +141,7 @@ def log_command(library: str, last: int, as_json: bool) -> None:
     with closing(postgres.open_library(store, name)) as connection:
         found = postgres.audit_entries(connection, last)
     if as_json:
-        print_json([{"time": time, "role": role, "event": event, **details} for time, role, event, details in found])
+        print_json([{**details, "time": time, "role": role, "event": event} for time, role, event, details in found])
     for time, role, event, details in found if not as_json else ():
         about = details.get("document") or details.get("root") or ""
-        echo(f"{time}  {one_line(role)}  {event}  {one_line(str(about))}".rstrip())
+        echo(f"{time}  {one_line(role)}  {one_line(event)}  {one_line(str(about))}".rstrip())

@@ -50,7 +50,7 @@ class Store:
     @classmethod
     def parse(cls, url: str) -> Store:
         """Read a URL as libpq does: postgresql://[user@][host][:port]/database[?host=/folder]. Raises UsageError."""
-        parts = urlsplit(url)
+        address, parts = remote.address_of(url), urlsplit(url)
         if (
             parts.scheme not in ("postgresql", "postgres")
             or parts.fragment
@@ -62,7 +62,7 @@ class Store:
             hint = "Put the password into ~/.pgpass or PGPASSWORD."
             raise UsageError("the password in the store's URL would be kept in clear", hint)
         user = unquote(parts.username or "") or os.environ.get("PGUSER") or getpass.getuser()
-        return cls(user, unquote(parts.path.lstrip("/")) or user, remote.address_of(url))
+        return cls(user, unquote(parts.path.lstrip("/")) or user, address)
 
     def __str__(self) -> str:
         where, query = str(self.address) if self.address.host else "", ""
@@ -78,7 +78,7 @@ class Store:
         port = self.address.port or self.address.path.rpartition(".")[2]
         wanted = (self.address.host or "localhost", str(port), self.database, self.user)
         with suppress(OSError):
-            for line in remote.password_file().read_text("utf-8").splitlines():
+            for line in remote.password_file().read_text("utf-8", "replace").splitlines():
                 fields = [re.sub(r"\\(.)", r"\1", field) for field in re.split(r"(?<!\\):", line)]
                 if len(fields) == 5 and all(a in ("*", b) for a, b in zip(fields, wanted, strict=False)):
                     return fields[4]
@@ -309,7 +309,8 @@ def _unreachable(store: Store, error: BaseException) -> StorageError:
     if isinstance(error, ssl.SSLError):
         hint = "The administrator's policy names the file of its certificate. Do not go on before they have looked."
         return StorageError(f"the store {str(store)!r} has another certificate than it should: {error.reason}", hint)
-    why = getattr(error, "strerror", None) or (error.args[0] if error.args else error)
+    said = (_facts(error) or {}).get("M")
+    why = said or getattr(error, "strerror", None) or (error.args[0] if error.args else error)
     return StorageError(
         f"the store {str(store)!r} does not answer: {why}",
         "Is the server running, and may this user connect? Run the same command again: it resumes.",
@@ -379,15 +380,23 @@ def initialise(store: Store) -> bool:
 def _connected(store: Store) -> Native:
     try:
         from pg8000.native import Connection as Native
+        from pg8000.native import InterfaceError
     except ImportError as error:
         hint = 'Install it: pip install "localrag[postgres]"'
         raise UsageError("libraries in PostgreSQL need the package pg8000, which is not installed", hint) from error
     connected = remote.connect(store.address)
     connected.settimeout(None)
-    return Native(
-        store.user, host=store.address.host or None, database=store.database, password=store.password(),
-        sock=connected, ssl_context=remote.tls(store.address) or False, application_name="localrag",
-    )  # fmt: skip
+    try:
+        return Native(
+            store.user, host=store.address.host or None, database=store.database, password=store.password(),
+            sock=connected, ssl_context=remote.tls(store.address) or False, application_name="localrag",
+        )  # fmt: skip
+    except InterfaceError as error:
+        # The driver says goodbye to a server that has refused it, and where that comes too late raises this instead.
+        why: BaseException | None = error
+        while why is not None and _facts(why) is None:
+            why = why.__context__
+        raise why or error from None
 
 
 def libraries(connection: Connection) -> list[tuple[int, str, str]]:
@@ -443,4 +452,12 @@ def audit_entries(connection: Connection, last: int) -> list[tuple[str, str, str
     """The last entries of the open library's audit log, as time, role, event and details; for its owners."""
     sql = """SELECT to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), role, event, details FROM audit
         ORDER BY number DESC LIMIT ?"""
-    return [(*row[:3], json.loads(row[3])) for row in connection.execute(sql, (last,))][::-1]
+    return [(*row[:3], _details(row[3])) for row in connection.execute(sql, (last,))][::-1]
+
+
+def _details(text: str) -> dict[str, Any]:
+    """What an entry says, which a reader may have written by other means than localrag."""
+    with suppress(ValueError, RecursionError):
+        if isinstance(found := json.loads(text), dict):
+            return found
+    return {"unreadable": text}

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -81,7 +82,15 @@ def test_urls_are_read_as_libpq_reads_them(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql:///firm", "postgresql:///firm?sslmode=disable", "postgresql://u:word@h.example/firm", "firm", ""]
+    "url",
+    [
+        "mysql:///firm",
+        "postgresql:///firm?sslmode=disable",
+        "postgresql://u:word@h.example/firm",
+        "postgresql://[x/firm",
+        "firm",
+        "",
+    ],
 )
 def test_a_url_that_is_none_is_refused_and_no_password_is_kept(url: str) -> None:
     with pytest.raises(UsageError) as raised:
@@ -94,7 +103,7 @@ def test_passwords_come_from_the_environment_or_the_password_file(
 ) -> None:
     far = postgres.Store.parse("postgresql://anna@db.firm.example/firm")
     file = tmp_path / "pgpass"
-    file.write_text("db.firm.example:5433:*:anna:wrong\ndb.firm.example:5432:*:anna:a\\:b\n")
+    file.write_bytes(b"# L\xe9a\ndb.firm.example:5433:*:anna:wrong\ndb.firm.example:5432:*:anna:a\\:b\n")
     monkeypatch.delenv("PGPASSWORD", raising=False)
     monkeypatch.setenv("PGPASSFILE", str(file))
     assert far.password() == "a:b"
@@ -305,6 +314,12 @@ def test_the_log_of_the_store_has_what_every_machine_did_and_owners_read_it(
         assert postgres.audit_entries(connection, 10) == []
         with pytest.raises(StorageError):
             connection.execute("INSERT INTO audit (role, event, details) VALUES ('writer', 'ask', '{}')")
+        for details in ("nonsense", "[1]"):
+            connection.execute("INSERT INTO audit (event, details) VALUES ('ask', ?)", (details,))
+    assert [entry[3] for entry in postgres.audit_entries(papers._db, 2)] == [  # type: ignore[arg-type]
+        {"unreadable": "nonsense"},
+        {"unreadable": "[1]"},
+    ]
     with pytest.raises(StorageError):
         papers._db.execute("DELETE FROM audit")
 
@@ -519,6 +534,34 @@ def test_a_reader_goes_on_after_the_server_was_restarted(own: Cluster, tmp_path:
         own.kill()
         Library.open(tmp_path / "papers", "papers")
     assert "does not answer" in raised.value.message
+
+
+@pytest.mark.parametrize("code, told", [("28P01", "cannot be opened: no"), ("57P03", "does not answer: no")])
+def test_the_reason_of_a_refused_login_is_told_if_the_server_has_gone(
+    monkeypatch: pytest.MonkeyPatch, code: str, told: str
+) -> None:
+    ours, theirs = socket.socketpair()
+    gone = threading.Event()
+
+    class Late(socket.socket):
+        def recv_into(self, *args: Any, **kwargs: Any) -> int:
+            assert gone.wait(60)
+            return super().recv_into(*args, **kwargs)
+
+    def serve() -> None:
+        with theirs:
+            theirs.recv(1000)
+            said = f"SFATAL\0C{code}\0Mno\0\0".encode()
+            theirs.sendall(b"E" + (len(said) + 4).to_bytes(4, "big") + said)
+        gone.set()
+
+    serving = threading.Thread(target=serve)
+    serving.start()
+    monkeypatch.setattr(postgres.remote, "connect", lambda address: Late(fileno=ours.detach()))
+    with pytest.raises(StorageError) as raised:
+        postgres.Connection(postgres.Store.parse("postgresql:///firm"))
+    serving.join()
+    assert raised.value.message.endswith(told)
 
 
 # --- over TCP -------------------------------------------------------------------------------------------------

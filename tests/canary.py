@@ -18,6 +18,7 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
@@ -45,7 +46,8 @@ class Canaries:
         """Files below the folders that hold one of the words or are named by one; links are not followed."""
         found = []
         for folder in folders:
-            for path in sorted(folder.rglob("*")):
+            # Folders that others delete meanwhile are passed over.
+            for path in sorted(Path(top, name) for top, *names in os.walk(folder) for name in chain(*names)):
                 if self.in_bytes(os.fsencode(path.name), 0):
                     found.append(f"{path} (its name)")
                 with contextlib.suppress(FileNotFoundError):  # a program that goes on deletes its files

@@ -101,6 +101,7 @@ class Cluster:
             "fsync": "on" if fsync else "off",
             "full_page_writes": "on" if fsync else "off",
             "shared_buffers": "32MB",
+            "dynamic_shared_memory_type": "mmap",  # /dev/shm may be small in a container
             "max_connections": "100",
             **more,
         }

@@ -110,7 +110,7 @@ class ServerEmbedder:
         try:
             found = sorted(reply["data"], key=lambda one: int(one["index"]))
             rows = np.stack([_row(one["embedding"]) for one in found])
-        except (LookupError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError, OverflowError):
             raise self._wrong() from None
         lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
         if len(rows) != len(texts) or rows.ndim != 2 or not rows.size or not np.isfinite(rows).all():

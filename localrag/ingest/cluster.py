@@ -133,7 +133,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         self._unread: set[Path] = set()  # files whose end no worker has reached yet
         self._numbers = itertools.count()
         # A worker waits while the command stores what came before.
-        self._arrived: queue.Queue[sync.Batch | BaseException] = queue.Queue(maxsize=4)
+        self._arrived: queue.Queue[sync.Batch] = queue.Queue(maxsize=4)
         self._closed, self._why = False, ""
         self._failed: LocalragError | None = None
 
@@ -162,13 +162,13 @@ class Cluster(AbstractContextManager["Cluster"]):
         while left:
             if self._job.stop():
                 raise Cancelled("reading was stopped", "Run the same command again to continue.")
+            if self._failed is not None:
+                raise self._failed
             if time.monotonic() > looked + _LOOK:
                 self._place()
                 looked = time.monotonic()
             with suppress(queue.Empty):
                 batch = self._arrived.get(timeout=_TICK)
-                if isinstance(batch, BaseException):
-                    raise batch
                 left.difference_update(path for path, item in batch if item is None)
                 yield batch
 
@@ -276,8 +276,6 @@ class Cluster(AbstractContextManager["Cluster"]):
             self._failed = self._failed or error
             self._closed = True
             self._changed.notify_all()
-        with suppress(queue.Full):
-            self._arrived.put_nowait(error)
 
     def _free_machine(self) -> _Machine:
         """The worker that embeds least; waits until there is one."""

@@ -25,6 +25,7 @@ from localrag.types import Message, Usage
 _UNKNOWN_WINDOW = 2048  # llama-cpp-python's default, whose server does not say
 _FRAME = 10  # tokens that a chat template puts around a message, at most
 _LISTED = 20  # likeliest tokens that are asked for, the most that every server gives
+_LEAST = -700.0  # of less, the likelihood would be 0
 _WORD = 0.8  # the share of an option that the model wrote, where the server gives no likelihoods
 _MAX_LETTERS = 100  # of a token; a longer text ignores the limit of tokens
 _COUNTED = 4096  # texts whose tokens are remembered
@@ -245,9 +246,9 @@ def _likeliest(reply: Mapping[str, Any]) -> dict[str, float]:
     try:
         listed = _first(reply)["logprobs"]["content"][0]["top_logprobs"][: 10 * _LISTED]
         found = {str(one["token"]): float(one["logprob"]) for one in listed}
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, OverflowError):
         return {}
-    return {token: min(odds, 0.0) for token, odds in found.items() if odds > -1e4}
+    return {token: min(odds, 0.0) for token, odds in found.items() if odds > _LEAST}
 
 
 def _first(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,10 @@ from papers import contents, sound
 from ray_nodes import Nodes, commands, parent, wait_for
 
 from localrag import api, policy
+from localrag.embeddings import EmbedderIdentity
 from localrag.errors import ClusterError, OfflineRefused, PolicyRefused, UsageError
-from localrag.ingest import cluster
+from localrag.ingest import cluster, sync
+from localrag.ingest.readers.source import Options
 from localrag.settings import load_settings
 from localrag.store.library import Library
 
@@ -225,3 +227,20 @@ def test_a_machine_that_does_not_see_the_files_is_named() -> None:
     with pytest.raises(ClusterError) as raised:
         worker.read(1, [Path("/nowhere/a.txt")])
     assert "'far'" in raised.value.message
+
+
+def test_a_failure_ends_an_ingest_that_lags_behind_its_workers() -> None:
+    left = 100  # looks, after which it would have gone on for ever
+
+    def stop() -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    identity = EmbedderIdentity("none", "", "", "", 8, "")
+    work = cluster.Cluster("auto", sync.Job("/", identity, Options(), sync.Limits(), stop))
+    while not work._arrived.full():
+        work._arrived.put([])
+    work._fail(ClusterError("lost", "Again."))
+    with pytest.raises(ClusterError):
+        list(work.batches([Path("/a")]))

@@ -156,6 +156,15 @@ def test_where_no_option_is_among_the_likeliest_none_is_preferred(server: FakeSe
     assert isinstance(weighed, Weighed) and weighed.shares == pytest.approx((0.5, 0.5))
 
 
+@pytest.mark.parametrize("odds", [10**400, -(10**400), -9000.0, math.nan, math.inf])
+def test_likelihoods_that_are_none_end_nothing(server: FakeServer, odds: float) -> None:
+    listed = [{"token": "Maybe", "logprob": odds}]
+    choice = {"message": {"content": "yes"}, "logprobs": {"content": [{"top_logprobs": listed}]}}
+    server.replies[CHAT] = ok({"choices": [choice]})
+    *_, weighed = generator(server).weigh(ASKED, ["yes", "no"])
+    assert isinstance(weighed, Weighed) and sum(weighed.shares) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("refuses", [True, False])
 def test_without_likelihoods_the_written_word_counts_and_that_is_told(server: FakeServer, refuses: bool) -> None:
     def reply(body: dict[str, Any]) -> bytes:

@@ -151,6 +151,7 @@ def test_wanted_are_the_stores_of_libraries_that_may_be_reached(home: Path) -> N
     library(settings, "again", "postgresql:///other?host=/srv/b")
     library(settings, "tcp", "postgresql://db.firm/tcp")
     library(settings, "bad", 7)
+    library(settings, "written by a document", "unix:///run/docker.sock")
     (settings.library_dir("bad") / remote.STORE_FILE).write_bytes(b"[" * 9000)
     a, b = Address(path="/srv/a/.s.PGSQL.5432"), Address(path="/srv/b/.s.PGSQL.5432")
     assert set(remote.wanted(settings)) == {a, b} and len(remote.wanted(settings)) == 2

@@ -62,10 +62,11 @@ def connect_command(url: str, library: str | None, name: str | None, as_json: bo
     folder = settings.library_dir(local)
     if names.exists(folder):
         raise UsageError(f"there is a library {local!r} already", "Give another --name.")
-    postgres.open_library(str(store), library).close()
+    with closing(postgres.open_library(str(store), library)) as connection:
+        number = connection.library
     sandbox.mark_as_own(settings, local)
     storage.make_dir(folder)
-    names.keep_store(folder, str(store), library)
+    names.keep_store(folder, str(store), library, number)
     print_result(as_json, {"library": local, "store": str(store)}, f"Connected {local!r} to {str(store)!r}.")
 
 
@@ -107,9 +108,9 @@ def revoke_command(library: str, role: str, as_json: bool) -> None:
 
 def _set_right(library: str, role: str, may: str | None) -> None:
     settings = load_settings()
-    store, name = names.stored(settings, library)
+    where = names.stored(settings, library)
     keys.confine(settings, [library])
-    with closing(postgres.open_library(store, name)) as connection:
+    with closing(postgres.open_library(*where)) as connection:
         postgres.set_right(connection, role, may)
 
 
@@ -119,9 +120,9 @@ def _set_right(library: str, role: str, may: str | None) -> None:
 def rights_command(library: str, as_json: bool) -> None:
     """List who may do what with a library, for its owners."""
     settings = load_settings()
-    store, name = names.stored(settings, library)
+    where = names.stored(settings, library)
     keys.confine(settings, [library])
-    with closing(postgres.open_library(store, name)) as connection:
+    with closing(postgres.open_library(*where)) as connection:
         found = postgres.rights(connection)
     if as_json:
         print_json([{"role": role, "may": may} for role, may in found])
@@ -136,9 +137,9 @@ def rights_command(library: str, as_json: bool) -> None:
 def log_command(library: str, last: int, as_json: bool) -> None:
     """Show who did what with a library, from all machines, for its owners."""
     settings = load_settings()
-    store, name = names.stored(settings, library)
+    where = names.stored(settings, library)
     keys.confine(settings, [library])
-    with closing(postgres.open_library(store, name)) as connection:
+    with closing(postgres.open_library(*where)) as connection:
         found = postgres.audit_entries(connection, last)
     if as_json:
         print_json([{**details, "time": time, "role": role, "event": event} for time, role, event, details in found])

@@ -79,11 +79,11 @@ def store_of_library(folder: Path) -> str | None:
     return stored_in(folder)[0] if (folder / STORE).exists() else None
 
 
-def keep_store(folder: Path, url: str, library: str) -> None:
+def keep_store(folder: Path, url: str, library: str, number: int | None = None) -> None:
     """Make a folder that of a library in a store."""
     from localrag.security import storage
 
-    storage.write_json(folder / STORE, {"store": url, "library": library})
+    storage.write_json(folder / STORE, {"store": url, "library": library, "number": number})
 
 
 def share_audit(folder: Path, event: str, details: Mapping[str, Any]) -> None:
@@ -95,7 +95,7 @@ def share_audit(folder: Path, event: str, details: Mapping[str, Any]) -> None:
             database.execute("INSERT INTO audit (event, details) VALUES (?, ?)", (event, json.dumps(details)))
 
 
-def stored(settings: Settings, name: str) -> tuple[str, str]:
+def stored(settings: Settings, name: str) -> tuple[str, str, int | None]:
     """`stored_in` for a library that has to be in a store. Raises NotFoundError or UsageError."""
     folder = settings.library_dir(check_name(name))
     if not exists(folder):
@@ -124,14 +124,18 @@ def check_in_folder(folder: Path, what: str) -> None:
         raise UsageError(f"{folder.name!r} is in {url!r}, so {what}", "Its server does it: see docs/postgresql.md.")
 
 
-def stored_in(folder: Path) -> tuple[str, str]:
-    """The URL of the store that holds a library, and the library's name there. Raises LibraryError if damaged."""
+def stored_in(folder: Path) -> tuple[str, str, int | None]:
+    """The URL of the store that holds a library, and the library's name and number there.
+
+    Raises LibraryError if its file is damaged.
+    """
     from localrag.security import storage
 
     try:
         found = json.loads(storage.read_bytes(folder / STORE))
-        return str(found["store"]), str(found["library"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        number = found.get("number")
+        return str(found["store"]), str(found["library"]), None if number is None else int(number)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         hint = f"Delete it and connect again: localrag store connect URL {folder.name}"
         raise LibraryError(f"the file {str(folder / STORE)!r} is damaged", hint) from None
 

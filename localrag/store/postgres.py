@@ -147,6 +147,11 @@ class Connection:
             if self._library is not None:
                 self.use(self._library)
 
+    @property
+    def library(self) -> int | None:
+        """The number of the open library, which no other library of the store ever has."""
+        return self._library
+
     def use(self, library: int) -> None:
         """Work with this library from now on."""
         self._library = library
@@ -405,11 +410,14 @@ def libraries(connection: Connection) -> list[tuple[int, str, str]]:
     return [(row[0], row[1], MAY[row[2]]) for row in rows]
 
 
-def open_library(url: str, name: str, *, write: bool = False) -> Connection:
-    """Open a library of a store. Raises NotFoundError if there is none of this name that the role may read."""
+def open_library(url: str, name: str, number: int | None = None, *, write: bool = False) -> Connection:
+    """Open a library of a store, the one with this number if it is known: others may have the same name.
+
+    Raises NotFoundError if there is none that the role may read.
+    """
     connection = Connection(Store.parse(url), write=write)
     try:
-        found = [one for one in libraries(connection) if one[1] == name]
+        found = [one for one in libraries(connection) if (one[1] == name if number is None else one[0] == number)]
         if len(found) != 1:
             there = ", ".join(repr(each) for _, each, _ in libraries(connection)) or "none"
             raise NotFoundError(
@@ -426,16 +434,26 @@ def open_library(url: str, name: str, *, write: bool = False) -> Connection:
     return connection
 
 
-def make_library(store: Store, name: str, dimension: int, facts: Mapping[str, str]) -> None:
-    """Make a library in a store, unless there is one of this name that the role may read."""
+def make_library(store: Store, name: str, dimension: int, facts: Mapping[str, str]) -> int:
+    """Make a library in a store, unless the role owns one of this name; returns its number.
+
+    Raises UsageError if the role may read one of this name that others own, who would get the documents.
+    """
     with closing(Connection(store, write=True)) as connection:
-        if any(one[1] == name for one in libraries(connection)):
-            return
         connection.execute("BEGIN IMMEDIATE")
+        # Of machines that begin at once, one makes it.
+        connection.execute(f"SELECT pg_advisory_xact_lock({_WRITING}, hashtext(?))", (f"new {name}",))
+        there = {may: number for number, each, may in libraries(connection) if each == name}
+        if MAY[3] in there:
+            return there[MAY[3]]
+        if there:
+            message = f"others own a library {name!r} in {str(store)!r}, which {store.user!r} may {max(there)}"
+            raise UsageError(message, f"Connect to it: localrag store connect {store} {name}; or give another --name.")
         made = connection.execute("SELECT create_library(?, ?)", (name, dimension)).fetchall()[0][0]
         connection.use(made)
         connection.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", list(facts.items()))
         connection.execute("COMMIT")
+        return int(made)
 
 
 def set_right(connection: Connection, role: str, may: str | None) -> None:

@@ -97,9 +97,9 @@ class Editor(Library):
         """Open the library of this name in a store, creating it if it does not exist; errors as of `open`."""
         if not exists(folder):
             permitted(folder, check_name(name), new=True)
-            postgres.make_library(store, name, identity.dimension, _begun(identity))
+            number = postgres.make_library(store, name, identity.dimension, _begun(identity))
             storage.make_dir(folder)
-            keep_store(folder, str(store), name)
+            keep_store(folder, str(store), name, number)
         return cls.open(folder, name)
 
     def hold(self, root: str | None = None, *, wait: bool = True, on_wait: Callable[[str], None] | None = None) -> None:

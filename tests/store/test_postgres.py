@@ -424,6 +424,41 @@ def test_another_machine_may_join_a_library_with_the_same_name(
     sound(papers)
 
 
+def test_machines_that_begin_a_library_at_once_make_one(store: postgres.Store, tmp_path: Path) -> None:
+    made: list[int] = []
+    facts = {"schema": "3"}
+    begun = [
+        threading.Thread(target=lambda: made.append(postgres.make_library(store, "papers", 64, facts)))
+        for _ in range(4)
+    ]
+    for each in begun:
+        each.start()
+    for each in begun:
+        each.join()
+    assert len(made) == 4 and len(set(made)) == 1
+    with closing(postgres.Connection(store)) as connection:
+        assert [one[1:] for one in postgres.libraries(connection)] == [("papers", "own")]
+
+
+def test_a_library_of_others_never_takes_the_place_of_one_with_its_name(
+    pg: Cluster, store: postgres.Store, papers: Editor, tmp_path: Path
+) -> None:
+    other = role(pg, store, "other_maker")
+    pg.sql(store.database, "GRANT EXECUTE ON FUNCTION localrag.create_library TO other_maker")
+    for name in ("papers", "deals"):
+        with closing(Editor.create_in(other, tmp_path / f"their {name}", name, IDENTITY)) as theirs:
+            assert theirs.uid != papers.uid
+            postgres.set_right(theirs._db, store.user, "write")  # type: ignore[arg-type]
+    with closing(Library.open(papers.folder, "papers")) as mine:
+        assert mine.uid == papers.uid
+    with pytest.raises(UsageError) as raised:
+        Editor.create_in(store, tmp_path / "deals", "deals", IDENTITY)
+    assert "store connect" in raised.value.hint and not (tmp_path / "deals").exists()
+    papers.drop()
+    with pytest.raises(NotFoundError):
+        Library.open(papers.folder, "papers")
+
+
 # --- a server that ends ---------------------------------------------------------------------------------------
 
 

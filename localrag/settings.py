@@ -143,7 +143,7 @@ class Settings:
         return self.indexes_dir == self._local_indexes
 
     def own_mark(self, name: str) -> Path:
-        """The file that marks a library of ./indexes as made on this machine."""
+        """The file that marks a library of ./indexes as made on this machine, and names its store."""
         return self._data / "own" / _path_hash(self.indexes_dir / name)
 
     def read_marks(self, name: str, root: str = "") -> Path:

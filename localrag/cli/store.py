@@ -64,7 +64,7 @@ def connect_command(url: str, library: str | None, name: str | None, as_json: bo
         raise UsageError(f"there is a library {local!r} already", "Give another --name.")
     with closing(postgres.open_library(str(store), library)) as connection:
         number = connection.library
-    sandbox.mark_as_own(settings, local)
+    sandbox.mark_as_own(settings, local, store=str(store))
     storage.make_dir(folder)
     names.keep_store(folder, str(store), library, number)
     print_result(as_json, {"library": local, "store": str(store)}, f"Connected {local!r} to {str(store)!r}.")

@@ -68,7 +68,8 @@ def restrict(
     writable = tuple(Path(os.path.realpath(path)) for path in (*folders, *writes))
     named = [path for path in (settings.reranker, settings.key_file) if path is not None]
     named += [settings.models_dir.resolve(), *config_files(), trusted_list(), *policy.files()]
-    named += [remote.password_file()] if remote.channel() else []
+    if remote.channel():
+        named += [remote.password_file(), *map(settings.own_mark, libraries or ())]
     around = tuple(readable(settings)) if reads is None else tuple(reads)
     lists = Path("/") if reads is None else settings.indexes_dir
     files = replace(system_files((*around, *named), writable), lists=(lists,))
@@ -134,15 +135,19 @@ def is_restricted() -> bool:
 
 def make_library_folder(settings: Settings, library: str) -> None:
     """Make the folder of a new library, marked as made here."""
-    if not (settings.indexes_dir / library).exists():
+    folder = settings.indexes_dir / library
+    if not folder.exists() or not any(folder.iterdir()):
         mark_as_own(settings, library)
-        storage.make_dir(settings.indexes_dir / library)
+        storage.make_dir(folder)
 
 
-def mark_as_own(settings: Settings, library: str, root: str = "") -> None:
-    """Mark a library as made here, so that it is trusted in ./indexes, or a `root` of it, whose files are opened."""
+def mark_as_own(settings: Settings, library: str, root: str = "", store: str | None = None) -> None:
+    """Mark a library as made here, so that it is trusted in ./indexes, or a `root` of it, whose files are opened.
+
+    The mark names the store that a new library may be kept in (else that of the settings), which it may then reach.
+    """
     mark = settings.read_marks(library, root) if root else settings.own_mark(library)
-    storage.write_bytes(mark, b"", plain=True)
+    storage.write_bytes(mark, b"" if root else (store or settings.store or "").encode(), plain=True)
 
 
 def readable(settings: Settings) -> dict[Path, Inode]:

@@ -25,7 +25,7 @@ import pytest
 
 from localrag import policy
 from localrag.errors import OfflineRefused, PolicyRefused, PolicyUnreadable, UsageError
-from localrag.security import audit
+from localrag.security import audit, sandbox
 from localrag.security.offline import landlock, remote, seccomp
 from localrag.security.offline.remote import Address, address_of
 from localrag.settings import Settings, load_settings
@@ -137,10 +137,12 @@ def test_a_url_without_an_address_is_refused(url: str) -> None:
     assert caught.value.hint
 
 
-def library(settings: Settings, name: str, url: object) -> None:
+def library(settings: Settings, name: str, url: str, marked: str | None = None) -> None:
+    """A library in a store, as its folder says, and as the mark that it was made here."""
     folder = settings.library_dir(name)
     folder.mkdir(parents=True)
     (folder / remote.STORE_FILE).write_text(json.dumps({"store": url, "library": name}))
+    sandbox.mark_as_own(settings, name, store=url if marked is None else marked)
 
 
 def test_wanted_are_the_stores_of_libraries_that_may_be_reached(home: Path) -> None:
@@ -150,31 +152,23 @@ def test_wanted_are_the_stores_of_libraries_that_may_be_reached(home: Path) -> N
     library(settings, "b", "postgresql:///b?host=/srv/b")
     library(settings, "again", "postgresql:///other?host=/srv/b")
     library(settings, "tcp", "postgresql://db.firm/tcp")
-    library(settings, "bad", 7)
-    library(settings, "written by a document", "unix:///run/docker.sock")
-    (settings.library_dir("bad") / remote.STORE_FILE).write_bytes(b"[" * 9000)
+    library(settings, "bad", "postgresql://db.firm:port/bad")
     a, b = Address(path="/srv/a/.s.PGSQL.5432"), Address(path="/srv/b/.s.PGSQL.5432")
     assert set(remote.wanted(settings)) == {a, b} and len(remote.wanted(settings)) == 2
     assert remote.wanted(settings, ["b", "none", "tcp"]) == (b,)
     rule(allows(("db.firm", 5432, Path("/etc/ca.pem"))))
     assert remote.wanted(settings, ["tcp"]) == (Address(host="db.firm", port=5432),)
+    served = settings.with_options(generator_server="unix:///run/models", store="postgresql:///firm?host=/srv/new")
+    more = {Address(path="/run/models"), Address(path="/srv/new/.s.PGSQL.5432")}
+    assert set(remote.wanted(served, [])) == more  # whichever library is asked, or made
 
 
-def test_a_library_that_came_with_the_folder_names_no_address(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path
-) -> None:
-    from localrag.security.sandbox import mark_as_own
-
-    monkeypatch.delenv("LOCALRAG_HOME")
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    (tmp_path / "sent").mkdir()
-    monkeypatch.chdir(tmp_path / "sent")
-    (tmp_path / "sent" / "indexes").mkdir()
+def test_the_folder_of_a_library_names_no_address(home: Path) -> None:
     settings = load_settings()
-    library(settings, "a", "postgresql:///a")
-    assert settings.claims_needed and remote.wanted(settings) == ()
-    mark_as_own(settings, "a")
-    assert len(remote.wanted(settings)) == 1
+    library(settings, "sent", "postgresql:///a?host=/srv/a", marked="")
+    library(settings, "changed", "unix:///run/docker.sock", marked="postgresql:///a?host=/srv/a")
+    assert remote.wanted(settings, ["sent"]) == ()
+    assert remote.wanted(settings) == (Address(path="/srv/a/.s.PGSQL.5432"),)
 
 
 # --- the policy ---------------------------------------------------------------------------------------------
@@ -459,7 +453,7 @@ import ctypes, errno, json, os, signal, socket, subprocess, sys, threading
 from pathlib import Path
 from localrag import policy
 from localrag.errors import LocalragError
-from localrag.security import offline
+from localrag.security import offline, sandbox
 from localrag.security.offline import broker, landlock, remote, seccomp
 from localrag.security.offline.remote import Address
 tmp, port, other = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -481,6 +475,11 @@ def said(address, word="hello", ask=remote.connect):
 def raw(address):
     with socket.socket(fileno=os.dup(remote.channel()[0])) as copy:
         return broker.connect(copy, (address.path, address.host, address.port), 30)
+
+def library(settings, name, folder):
+    settings.library_dir(name).mkdir(parents=True)
+    (settings.library_dir(name) / remote.STORE_FILE).write_text("{}")
+    sandbox.mark_as_own(settings, name, store=f"postgresql:///x?host={tmp / folder}")
 
 offline.confine_python()
 """
@@ -627,10 +626,8 @@ def test_a_child_inherits_what_its_library_needs(child: Callable[..., list[str]]
     code = """
 from localrag.settings import load_settings
 settings = load_settings()
-for name, folder in (("mine", store.path), ("theirs", closed.path.replace("other", "pg2/x"))):
-    settings.library_dir(name).mkdir(parents=True)
-    file = settings.library_dir(name) / remote.STORE_FILE
-    file.write_text(json.dumps({"store": f"postgresql:///x?host={Path(folder).parent}"}))
+for name, folder in (("mine", "pg"), ("theirs", "pg2")):
+    library(settings, name, folder)
 mine, theirs = remote.wanted(settings, ["mine"]), remote.wanted(settings, ["theirs"])
 assert mine == (store,) and theirs != mine
 remote.start_broker([*remote.wanted(settings), tcp])
@@ -689,8 +686,7 @@ def test_a_worker_of_a_confined_process_reaches_its_store(
 from localrag.settings import load_settings
 from localrag.worker import client
 settings = load_settings()
-settings.library_dir("mine").mkdir(parents=True)
-(settings.library_dir("mine") / remote.STORE_FILE).write_text(json.dumps({"store": f"postgresql:///x?host={tmp}/pg"}))
+library(settings, "mine", "pg")
 remote.start_broker(remote.wanted(settings))
 offline.confine()
 client.WORKER = "probing"
@@ -705,11 +701,9 @@ print(said(store))
 @linux
 def test_a_restricted_process_keeps_what_its_libraries_need(child: Callable[..., list[str]], home: Path) -> None:
     code = """
-from localrag.security import sandbox
 from localrag.settings import load_settings
 settings = load_settings()
-settings.library_dir("mine").mkdir(parents=True)
-(settings.library_dir("mine") / remote.STORE_FILE).write_text(json.dumps({"store": f"postgresql:///x?host={tmp}/pg"}))
+library(settings, "mine", "pg")
 typed = [f"--store=postgresql:///x?host={tmp}/typed", f"postgresql:///y?host={tmp}/too", "http://localhost", "a question: postgresql://"]
 remote.start_broker([*remote.wanted(settings), tcp], typed)
 offline.confine()
@@ -877,7 +871,8 @@ from localrag.settings import load_settings
 folder = load_settings().library_dir("mine")
 folder.mkdir(parents=True)
 if {store!r}:
-    (folder / remote.STORE_FILE).write_text(json.dumps({{"store": {store!r}}}))
+    (folder / remote.STORE_FILE).touch()
+    sandbox.mark_as_own(load_settings(), "mine", store={store!r})
 app._confine(["libraries"])
 print(seccomp.holds(), len(children()), *remote.reachable())
 """

@@ -8,7 +8,6 @@ The user names a Unix socket, or a host and port; TCP is allowed only where the 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import socket
 import stat
@@ -29,10 +28,9 @@ from localrag.settings import Settings
 if TYPE_CHECKING:
     import ssl
 
-STORE_FILE = "store.json"  # in the folder of a library whose store is elsewhere: {"store": URL, ...}
+STORE_FILE = "store.json"  # in the folder of a library whose store is elsewhere
 _FOLDER = "/var/run/postgresql"  # where PostgreSQL has its socket
 _PORTS = {"postgresql": 5432, "postgres": 5432, "http": 80, "https": 443}
-_MAX_FILE = 10_000  # bytes of a `STORE_FILE`
 
 _channel: socket.socket | None = None  # to the broker
 _started: tuple[Address, ...] = ()  # what the broker that this process started connects to
@@ -94,17 +92,19 @@ def password_file() -> Path:
 def wanted(settings: Settings, libraries: Collection[str] | None = None) -> tuple[Address, ...]:
     """The addresses of the stores of these libraries (None: of all), and of the servers with models.
 
-    TCP addresses that no policy allows are left out, as are files `STORE_FILE` that cannot be read: what uses them
-    reports it.
+    The mark of a library names its store, since a process that a document took over may write in the library's folder.
+    TCP addresses that no policy allows are left out: what uses them reports it.
     """
     if libraries is None:
         libraries = [file.parent.name for file in settings.indexes_dir.glob(f"*/{STORE_FILE}")]
-    files = (
-        settings.library_dir(name) / STORE_FILE for name in libraries
-        if not settings.claims_needed or settings.own_mark(name).exists()  # else it may have come with the folder
-    )  # fmt: skip
-    urls = (*map(_store, files), settings.store, settings.generator_server, settings.embedder_server)
-    return _allowed(filter(None, urls))
+    stores = map(_marked, map(settings.own_mark, libraries))
+    return _allowed(filter(None, (*stores, settings.store, settings.generator_server, settings.embedder_server)))
+
+
+def _marked(mark: Path) -> str:
+    with suppress(OSError, ValueError):
+        return mark.read_text("utf-8")
+    return ""
 
 
 def _allowed(urls: Iterable[str]) -> tuple[Address, ...]:
@@ -115,14 +115,6 @@ def _allowed(urls: Iterable[str]) -> tuple[Address, ...]:
                 check(address := address_of(url))
                 found[address] = None
     return tuple(found)
-
-
-def _store(file: Path) -> str:
-    with suppress(OSError, ValueError, RecursionError, KeyError, TypeError), file.open("rb") as opened:
-        url = str(json.loads(opened.read(_MAX_FILE))["store"])
-        # No other address: a confined process can write this file, and would reach it the next time.
-        return url if url.startswith("postgres") else ""
-    return ""
 
 
 def check(address: Address) -> None:

@@ -35,6 +35,8 @@ def forget(
     """
     folder, record = settings.library_dir(name), settings.library_audit_file(name)
     with sync.writing(folder, name), closing(Editor.open(folder, name)) as library:
+        if whole:
+            library.check_own()
         library.hold()
         # An ingest may have read them again while this waited for the lock.
         wanted = {(document.root, document.path) for document in documents}

@@ -199,18 +199,28 @@ class Library:
     def identity(self) -> EmbedderIdentity:
         """The embedder that made this library's vectors."""
         with self._report_bad_rows():
-            return EmbedderIdentity(**json.loads(self._meta("embedder") or "{}"))
+            return EmbedderIdentity(**json.loads(self._fact("embedder") or "{}"))
 
     @property
     def uid(self) -> str:
         """The random name of this library, which stays with it."""
-        return self._meta("uid") or ""
+        return self._fact("uid")
 
     @property
     def generation(self) -> int:
         """The number of committed changes, which everything derived from the database refers to."""
         with self._report_bad_rows():
-            return int(self._meta("generation") or 0)
+            return int(self._fact("generation") or 0)
+
+    def _fact(self, key: str) -> str:
+        """A fact that every library has; of one in a store, nothing is seen once the right to read it is gone."""
+        found = self._meta(key)
+        if found is None and isinstance(self._db, Connection):
+            message = (
+                f"{self.name!r} was deleted from {str(self._db.store)!r}, or {self._db.store.user!r} may not read it"
+            )
+            raise NotFoundError(message, "Its owners give rights: localrag store grant LIBRARY ROLE")
+        return found or ""
 
     def digest(self) -> str:
         """A SHA-256 of what answers depend on: names, titles, dates, passages and instructions.

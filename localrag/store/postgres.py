@@ -34,6 +34,14 @@ _ROWS = 64  # in one statement of `executemany`
 _POLL = 0.2  # seconds between two tries to get a lock
 _HELD, _WRITING = 0x6C72, 0x6C73  # classes of advisory locks: of an ingest, and of a transaction
 _FORBIDDEN, _DAMAGED, _MISSING = "42501", ("XX001", "XX002"), ("3F000", "42P01", "42883")
+_HINTS = {
+    "25006": "It is a copy that cannot be written to: connect to the server that it copies.",
+    "53100": "Make room on the disk of its server, and run the same command again: it resumes.",
+    "53300": "Too many programs use it: close some, or have its administrator raise max_connections.",
+    "57014": "Its statement_timeout is too short for libraries.",
+    "0A000": "Its server needs the extension pgvector 0.8 (Debian: postgresql-17-pgvector).",
+    "42704": "Its server needs the extension pgvector 0.8 (Debian: postgresql-17-pgvector).",
+}
 _NUMERIC = 1700  # the OID of a type
 _TABLE = re.compile(r"SELECT (CAST\(value AS TEXT\)|value) FROM json_each\(\?\)")
 _VALUES = re.compile(r"VALUES (\([?, ]+\))")
@@ -335,7 +343,9 @@ def _refused(store: Store, facts: Mapping[str, str]) -> LocalragError:
     if code.startswith("28") or code == "3D000":
         hint = "Check user, database and password; passwords come from ~/.pgpass or PGPASSWORD."
         return StorageError(f"the store {str(store)!r} cannot be opened: {message}", hint)
-    return StorageError(f"the store {str(store)!r} failed: {message} ({code})", "Its server's log says more.")
+    return StorageError(
+        f"the store {str(store)!r} failed: {message} ({code})", _HINTS.get(code, "Its server's log says more.")
+    )
 
 
 def _is_lost(error: BaseException) -> bool:
@@ -459,6 +469,13 @@ def make_library(store: Store, name: str, dimension: int, facts: Mapping[str, st
 def set_right(connection: Connection, role: str, may: str | None) -> None:
     """Give a role the right to "read", "write" or "own" the open library, or take it; for its owners."""
     connection.execute("SELECT set_right(?, ?)", (role, may))
+
+
+def check_own(connection: Connection, name: str) -> None:
+    """Raise StorageError if the session's role does not own the open library."""
+    if connection.execute("SELECT allowed(readable())").fetchone()[0] != MAY.index("own"):
+        hint = f"localrag store disconnect {name} removes it from this machine."
+        raise StorageError(f"only an owner of {name!r} may delete it from {str(connection.store)!r}", hint)
 
 
 def rights(connection: Connection) -> list[tuple[str, str]]:

@@ -111,6 +111,11 @@ class Editor(Library):
         if isinstance(self._db, postgres.Connection):
             self._db.hold(root, f"the library {self.name!r}", wait=wait, on_wait=on_wait)
 
+    def check_own(self) -> None:
+        """Raise StorageError for those who do not own the library in its store, and so may not delete it."""
+        if isinstance(self._db, postgres.Connection):
+            postgres.check_own(self._db, self.name)
+
     def drop(self) -> None:
         """Delete the library from its store; what is in its folder stays."""
         if isinstance(self._db, postgres.Connection):

@@ -208,6 +208,43 @@ def test_a_library_keeps_an_owner_and_knows_its_roles(papers: Editor) -> None:
     assert postgres.rights(papers._db) == [("writer", "own")]  # type: ignore[arg-type]
 
 
+def test_only_owners_delete_a_library_and_a_try_of_others_marks_nothing_as_forgotten(
+    pg: Cluster, store: postgres.Store, papers: Editor, settings: Settings
+) -> None:
+    clerk, place = role(pg, store, "clerk"), settings.library_dir("papers")
+    postgres.set_right(papers._db, "clerk", "write")  # type: ignore[arg-type]
+    place.parent.mkdir(parents=True)
+    with pytest.raises(StorageError) as raised:
+        open_library(folder_of(place, clerk).name, settings=settings).forget()
+    assert "disconnect" in raised.value.hint
+    assert not papers.tombstones and len(papers.documents()) == 2 and place.exists()
+
+
+def test_an_open_library_that_others_delete_is_not_called_damaged(
+    store: postgres.Store, papers: Editor, tmp_path: Path
+) -> None:
+    with closing(Library.open(papers.folder, "papers")) as reader:
+        papers.drop()
+        for look in (reader.index, lambda: reader.identity, lambda: reader.uid, lambda: reader.generation):
+            with pytest.raises(NotFoundError) as raised:
+                look()
+            assert "was deleted" in raised.value.message
+
+
+@pytest.mark.parametrize(
+    "settings_of_role, hint",
+    [("SET default_transaction_read_only = on", "copy"), ("CONNECTION LIMIT 0", "max_connections")],
+)
+def test_what_the_server_cannot_do_comes_with_a_hint(
+    pg: Cluster, store: postgres.Store, settings_of_role: str, hint: str
+) -> None:
+    limited = role(pg, store, f"limited_{hint}")
+    pg.sql("postgres", f"ALTER ROLE {limited.user} {settings_of_role}")
+    with pytest.raises(StorageError) as raised, closing(postgres.Connection(limited)) as connection:
+        connection.execute("DELETE FROM meta")
+    assert hint in raised.value.hint
+
+
 def test_libraries_of_one_database_do_not_mix(
     pg: Cluster, store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
 ) -> None:

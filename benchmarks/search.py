@@ -1,6 +1,6 @@
 """How long a search takes in a large library, part by part, and whether its index finds what exact search finds.
 
-    python benchmarks/search.py [-n PASSAGES] [--questions N] [--keep FOLDER]
+    python benchmarks/search.py [-n PASSAGES] [--questions N] [--keep FOLDER] [--store URL]
 
 Makes a library of n passages with a seed (`--keep` leaves it in a folder, and measures the one that is there). Words
 follow Zipf's law, some of them common to a document; vectors lie in clusters: what all have in common, what a topic,
@@ -9,14 +9,18 @@ They are a model: docs/decisions/0015-vector-index.md has recall on real ones. A
 from one passage, and a vector with a cosine of about 0.6 to that passage's.
 
 Times are the clock's and, since other work disturbs those, the processor's. Memory is that of a process of its own,
-which opens the library and searches.
+which opens the library and searches. With `--store`, the same rows are then copied into a PostgreSQL store, a fresh one
+since they keep their ids (`localrag store init`), and measured there too.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
+import sqlite3
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -36,9 +40,9 @@ from localrag.errors import LocalragError
 from localrag.search import retrieval
 from localrag.search.query import understand
 from localrag.settings import load_settings
-from localrag.store import text_analysis
+from localrag.store import names, postgres, text_analysis
 from localrag.store.library import Library
-from localrag.store.names import INDEX
+from localrag.store.pgvector import PostgresIndex
 from localrag.store.vector_index import FaissIndex, Kind, best
 from localrag.store.writer import Editor
 
@@ -211,6 +215,64 @@ def make(folder: Path, passages: int) -> None:
     print(f"{size / passages:,.0f} bytes a passage on the disk", flush=True)
 
 
+# --- into a store -------------------------------------------------------------------------------------------
+
+COPIED = ("roots", "files", "documents", "pages", "passages", "chunks", "terms", "words", "postings", "lengths")
+PACK: dict[str, Callable[[Any], bytes]] = {
+    "bigint": lambda value: struct.pack("!iq", 8, value),
+    "library": lambda value: struct.pack("!iq", 8, value),
+    "integer": lambda value: struct.pack("!ii", 4, value),
+    "text": lambda value: blob(value.encode()),
+    "bytea": lambda value: blob(value),
+    "halfvec": lambda value: blob(struct.pack("!HH", len(value) // 4, 0) + halves(value)),
+}
+
+
+def blob(value: bytes) -> bytes:
+    return struct.pack("!i", len(value)) + value
+
+
+def halves(value: bytes) -> bytes:
+    return np.frombuffer(value, "<f4").astype(">f2").tobytes()
+
+
+def packed(rows: Iterator[Any], kinds: Sequence[str]) -> Iterator[bytes]:
+    """Rows in the binary form of COPY."""
+    yield b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+    for row in rows:
+        values = (struct.pack("!i", -1) if v is None else PACK[kind](v) for v, kind in zip(row, kinds, strict=True))
+        yield struct.pack("!h", len(kinds)) + b"".join(values)
+    yield struct.pack("!h", -1)
+
+
+def copy(folder: Path, url: str) -> None:
+    """Copy the library of a folder into a store, and name it in the folder `bench` beside it."""
+    source, target = sqlite3.connect(folder / names.DATABASE), folder.parent / "in the store" / "bench"
+    editor = Editor.create_in(postgres.Store.parse(url), target, "bench", IDENTITY)
+    native: Any = editor._db._native
+    began = time.perf_counter()
+    with editor.transaction():
+        for table in COPIED:
+            described = native.run(
+                "SELECT CAST(attname AS text), format_type(atttypid, NULL) FROM pg_attribute WHERE attnum > 0 "
+                f"AND attrelid = 'localrag.{table}'::regclass AND attname <> 'library_id' ORDER BY attnum"
+            )
+            columns, kinds = ", ".join(f'"{name}"' for name, _ in described), [kind for _, kind in described]
+            # By a table of the session: with row-level security, nothing is copied straight into the store's.
+            native.run(f"CREATE TEMP TABLE copied ON COMMIT DROP AS SELECT {columns} FROM {table} WHERE false")
+            rows = packed(source.execute(f"SELECT {columns} FROM {table}"), kinds)
+            native.run("COPY copied FROM STDIN (FORMAT binary)", stream=rows)
+            native.run(f"INSERT INTO {table} ({columns}) SELECT * FROM copied")
+            native.run("DROP TABLE copied")
+    stored = time.perf_counter()
+    editor.save_index()
+    print(f"copied in {stored - began:.0f} s, their index in {time.perf_counter() - stored:.0f} s")
+    tables = "FROM pg_class WHERE relnamespace = 'localrag'::regnamespace AND relkind = 'r'"
+    ((size,),) = native.run(f"SELECT CAST(sum(pg_total_relation_size(oid)) AS bigint) {tables}")
+    print(f"{size / editor.counts()['chunks']:,.0f} bytes a passage on the server's disk", flush=True)
+    editor.close()
+
+
 # --- measuring ----------------------------------------------------------------------------------------------
 
 
@@ -261,20 +323,43 @@ def measure(folder: Path, count: int) -> None:
     loading_ = Timed()
     with loading_.one():
         index = library.index()
-    print(f"index: {len(library.index()):,} vectors")
+    ids = library.passage_ids(None)
+    print(f"index: {len(ids):,} vectors")
     print(f"load: clock {loading_.clock[0]:.2f} s, processor {loading_.processor[0]:.2f} s")
     given: Any = {"bench": Given(questions)}
     retrieval.search([library], given, next(iter(questions)), k=10)  # what is read once
+    backend = Backend(library)
+    before_asking = backend.processor()
     whole = each("whole search", questions, lambda text, _: retrieval.search([library], given, text, k=10))
+    if isinstance(library._db, postgres.Connection):
+        took = backend.processor() - before_asking
+        print(f"  of the server's processor: {1000 * took / len(questions):.1f} ms a search")
     each("  vectors", questions, lambda _, vector: index.search(vector, retrieval.CANDIDATES), whole)
     each("  full text", questions, lambda text, _: lexical(library, text), whole)
-    half = library.index().ids[::2]
-    few = library.index().ids[:: max(1, total // 500)]
+    half, few = ids[::2], ids[:: max(1, total // 500)]
     each("  vectors, filter of one half", questions, lambda _, v: index.search(v, retrieval.CANDIDATES, half), whole)
     each("  vectors, filter of 500", questions, lambda _, v: index.search(v, retrieval.CANDIDATES, few), whole)
     print(f"memory: {most_memory():,.0f} MB at most, {before:,.0f} MB before the index was read")
     with_embedder(questions)
-    exactly(library, index, questions)
+    exactly(library, index, ids, questions)
+    if isinstance(index, FaissIndex):
+        beside_numpy(library, ids[:100_000], questions)
+
+
+class Backend:
+    """The processor seconds of the server's process that answers a library, if it is on this machine."""
+
+    def __init__(self, library: Library) -> None:
+        self.stat: Path | None = None
+        if isinstance(library._db, postgres.Connection):
+            ((number,),) = library._db.execute("SELECT pg_backend_pid()").fetchall()
+            self.stat = Path(f"/proc/{number}/stat")
+
+    def processor(self) -> float:
+        if self.stat is None or not self.stat.exists():
+            return 0.0
+        user, system = self.stat.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def most_memory() -> float:
@@ -299,9 +384,9 @@ def with_embedder(questions: dict[str, Any]) -> None:
     each("embedding the question, beside it", questions, lambda text, _: embedder.embed_question(text))
 
 
-def exactly(library: Library, index: FaissIndex, questions: dict[str, Any]) -> None:
-    """Recall against numpy over the vectors in the database, and FAISS's speed beside numpy's on a part of them."""
-    k, ids = retrieval.CANDIDATES, index.ids
+def exactly(library: Library, index: FaissIndex | PostgresIndex, ids: Any, questions: dict[str, Any]) -> None:
+    """Recall against numpy over the vectors in the database."""
+    k = retrieval.CANDIDATES
     seen: list[list[Any]] = [[] for _ in questions]
     for first in range(0, len(ids), 20_000):
         part, rows = library._index.vectors(ids[first : first + 20_000])
@@ -313,7 +398,12 @@ def exactly(library: Library, index: FaissIndex, questions: dict[str, Any]) -> N
         wanted = candidates[np.lexsort((candidates, -scores))[:k]]
         shares.append(len(np.intersect1d(wanted, index.search(vector, k)[0])) / len(wanted))
     print(f"recall@{k} against exact search: mean {statistics.mean(shares):.4f}, least {min(shares):.2f}")
-    part, rows = library._index.vectors(ids[:100_000])
+
+
+def beside_numpy(library: Library, ids: Any, questions: dict[str, Any]) -> None:
+    """FAISS's speed beside numpy's."""
+    k = retrieval.CANDIDATES
+    part, rows = library._index.vectors(ids)
     numpy = each(f"numpy over {len(part):,} vectors", questions, lambda _, vector: best(part, rows, vector, k))
     kinds: tuple[Kind, ...] = ("flat", "sq8")
     for kind in kinds:
@@ -332,6 +422,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=10_000, help="passages (10,000)")
     parser.add_argument("--questions", type=int, default=50, help="questions (50)")
     parser.add_argument("--keep", type=Path, help="a folder for the library, which is measured if it is there")
+    parser.add_argument("--store", help="a fresh PostgreSQL store, into which the library is copied and measured too")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -339,10 +430,17 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.keep or Path(temporary)) / "bench"
-        if not (folder / INDEX).is_file():
+        if not (folder / names.INDEX).is_file():
             make(folder, options.n)
-        command = [sys.executable, __file__, "--measure", str(folder), "--questions", str(options.questions)]
-        sys.exit(subprocess.run(command).returncode)
+        folders = [folder]
+        if options.store:
+            folders.append(folder.parent / "in the store" / "bench")
+            if not folders[1].exists():
+                copy(folder, options.store)
+        for place in folders:
+            print(f"\n{'PostgreSQL' if (place / names.STORE).exists() else 'SQLite and FAISS'}", flush=True)
+            command = [sys.executable, __file__, "--measure", str(place), "--questions", str(options.questions)]
+            subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

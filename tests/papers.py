@@ -88,7 +88,7 @@ def full_text_is_whole(library: Library) -> None:
     assert {row[0] for row in db.execute("SELECT id FROM terms")} == set(terms.values())
     found: dict[tuple[int, int], dict[int, int]] = {}
     for term, space in db.execute("SELECT DISTINCT term_id, space FROM postings").fetchall():
-        ids, times = library.text._postings(term, space)
+        ids, times = library.text._postings([term], space)[term]
         assert len(ids) and ids.tolist() == sorted(set(ids.tolist()))
         found[term, space] = dict(zip(ids.tolist(), times.astype(int).tolist(), strict=True))
     assert found == expected

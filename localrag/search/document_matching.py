@@ -75,8 +75,7 @@ def find(library: Library, documents: Sequence[int] | None, query: Query) -> Men
     size = int(there[-1]) + 1
     called: dict[Group, Ids] = {}
     everywhere: set[Group] = set()
-    for group in query.groups:
-        own = np.unique(np.concatenate([library.text.documents_named(term) for term in group]))
+    for group, own in zip(query.groups, library.text.documents_named(query.groups), strict=True):
         if documents is not None:
             own = np.intersect1d(own, there, assume_unique=True)
         if len(own) > _MAX_SHARE * len(there):
@@ -151,7 +150,7 @@ def by_mention(name: str, documents: Pairs) -> tuple[tuple[Library, Document], .
     for library in dict.fromkeys(library for library, _ in documents):
         own = {document.id: document for store, document in documents if store is library}
         query = queries.understand(f"the {name}", library.overview().languages)  # its capitals begin no sentence
-        if all(any(len(library.text.documents_named(term)) for term in group) for group in query.names):
+        if all(len(own) for own in library.text.documents_named(query.names)):
             paths = {i: own[i].path for i in sorted(own)}
             found += [(library, own[i]) for i in called(library, paths, query, len(own) - 1, once=True)]
     return tuple(found)
@@ -171,8 +170,8 @@ def called(
     if len(there) < 2:
         return []
     telling: dict[Group, set[int]] = {}
-    for group in query.groups:
-        own = {int(i) for term in group for i in library.text.documents_named(term)}.intersection(there)
+    for group, named in zip(query.groups, library.text.documents_named(query.groups), strict=True):
+        own = set(named.tolist()).intersection(there)
         if 0 < len(own) < len(there):
             telling[group] = own
     languages = library.overview().languages or (FALLBACK,)

@@ -67,14 +67,13 @@ class FullText:
         of = np.zeros(len(norms), np.float32)
         most = 0.0
         known = self._ids({term for group in groups for term in group})
+        held = self._postings(known.values(), PASSAGES)
         for group in groups:
             best = 0.0
             for term in group:
-                if term not in known:
+                if term not in known or known[term] not in held:
                     continue
-                ids, times = self._postings(known[term], PASSAGES)
-                if not len(ids):
-                    continue
+                ids, times = held[known[term]]
                 if ids.min() < 0 or ids.max() >= len(norms):
                     raise damaged()
                 weight = _weight(count, len(ids))
@@ -88,10 +87,11 @@ class FullText:
         """The number of passages."""
         return self._lengths(generation)[1]
 
-    def documents_named(self, term: str) -> Ids:
-        """The ids of documents with a term in their path, title or first lines."""
-        known = self._ids([term])
-        return self._postings(known[term], DOCUMENTS)[0] if term in known else np.empty(0, np.int64)
+    def documents_named(self, groups: Collection[Collection[str]]) -> list[Ids]:
+        """For each group, the ids of documents with one of its terms in their path, title or first lines."""
+        known = self._ids({term for group in groups for term in group})
+        held = self._postings(known.values(), DOCUMENTS)
+        return [_union(held, [known[term] for term in group if term in known]) for group in groups]
 
     def with_phrase(self, words: Sequence[str]) -> list[int]:
         """The passages with these words (folded) in sequence."""
@@ -102,10 +102,10 @@ class FullText:
         for row in rows:
             ids[row["word"]].add(row["id"])
             terms[row["word"]].add(row["term_id"])
+        held = self._postings(set().union(*terms.values()), PASSAGES)
         both: Ids | None = None
         for word in dict.fromkeys(words):
-            parts = [self._postings(term, PASSAGES)[0] for term in terms[word]]
-            there = np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+            there = _union(held, terms[word])
             both = there if both is None else np.intersect1d(both, there, assume_unique=True)
         if both is None or not len(both):
             return []
@@ -114,10 +114,10 @@ class FullText:
         sql = "SELECT id, words FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
         found = []
         for id_, stored in self._select(sql, (json.dumps(both.tolist()),)):
-            held = _array(stored, "<u4")
-            fits = np.ones(max(0, len(held) - len(wanted) + 1), bool)
+            inside = _array(stored, "<u4")
+            fits = np.ones(max(0, len(inside) - len(wanted) + 1), bool)
             for i, each in enumerate(wanted):
-                fits &= np.isin(held[i : i + len(fits)], each)
+                fits &= np.isin(inside[i : i + len(fits)], each)
             if fits.any():
                 found.append(id_)
         return found
@@ -128,8 +128,7 @@ class FullText:
         terms = [row[0] for row in self._select(sql, (part, _MAX_TERMS + 1))]
         if len(terms) > _MAX_TERMS:
             return None
-        held = [self._postings(term, PASSAGES)[0] for term in terms]
-        ids = np.unique(np.concatenate(held)) if held else np.empty(0, np.int64)
+        ids = _union(self._postings(terms, PASSAGES), terms)
         last = self._select("SELECT coalesce(max(id), 0) FROM passages")[0][0]
         return None if len(ids) > _MAX_SHARE * last else ids
 
@@ -146,17 +145,22 @@ class FullText:
         sql = "SELECT term, id FROM terms WHERE term IN (SELECT CAST(value AS TEXT) FROM json_each(?))"
         return {row[0]: row[1] for row in self._select(sql, (json.dumps(sorted(terms)),))}
 
-    def _postings(self, term: int, space: Space) -> tuple[Ids, Row]:
-        """The ids that contain a term, ascending within each block, and how often."""
-        sql = "SELECT block, n, data FROM postings WHERE term_id = ? AND space = ? ORDER BY block"
-        rows = self._select(sql, (term, space))
-        if not rows:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        if any(type(block) is not int or not 0 <= block < _MAX_BLOCKS for block, _, _ in rows):
-            raise damaged()
-        parts = [_decoded(n, data) for _, n, data in rows]
-        ids = np.concatenate([ids + row[0] * _BLOCK for row, (ids, _) in zip(rows, parts, strict=True)])
-        return ids, np.concatenate([times for _, times in parts]).astype(np.float32)
+    def _postings(self, terms: Collection[int], space: Space) -> dict[int, tuple[Ids, Row]]:
+        """For each of these terms that is there, the ids that contain it, ascending within a block, and how often."""
+        if not terms:
+            return {}
+        sql = """SELECT term_id, block, n, data FROM postings WHERE space = ? AND term_id IN
+            (SELECT value FROM json_each(?)) ORDER BY term_id, block"""
+        parts: dict[int, list[tuple[Ids, NDArray[np.uint8]]]] = {}
+        for term, block, n, data in self._select(sql, (space, json.dumps(list(terms)))):
+            if type(block) is not int or not 0 <= block < _MAX_BLOCKS:
+                raise damaged()
+            ids, times = _decoded(n, data)
+            parts.setdefault(term, []).append((ids + block * _BLOCK, times))
+        return {
+            term: (np.concatenate([ids for ids, _ in own]), np.concatenate([n for _, n in own]).astype(np.float32))
+            for term, own in parts.items()
+        }
 
     def _lengths(self, generation: int) -> tuple[Row, int]:
         """The length part of BM25's denominator by passage id, and the number of passages."""
@@ -171,6 +175,12 @@ class FullText:
             mean = float(words.sum()) / count if count else 1.0
             self._norms = generation, (K1 * (1 - B + B * words / mean)).astype(np.float32), count
         return self._norms[1], self._norms[2]
+
+
+def _union(held: Mapping[int, tuple[Ids, Row]], terms: Iterable[int]) -> Ids:
+    """The ids that contain one of these terms, ascending."""
+    parts = [held[term][0] for term in terms if term in held]
+    return np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
 
 
 def _weight(passages: int, holding: int) -> float:

@@ -99,6 +99,7 @@ class Library:
         self.folder = folder
         self._db: Database = connection
         self._overview: tuple[int, Overview] | None = None
+        self._facts: dict[str, str | None] | None = None  # of `meta`, while a snapshot is held
         self.text = FullText(self._select)
         self._index: LibraryIndex | PostgresIndex = LibraryIndex(folder / names.INDEX, self._select)
         if isinstance(connection, Connection):
@@ -151,9 +152,11 @@ class Library:
             return
         with self._report_damage():
             self._db.execute("BEGIN")
+        self._facts = {}
         try:
             yield
         finally:
+            self._facts = None
             with self._report_damage():
                 self._db.commit()
 
@@ -192,8 +195,13 @@ class Library:
     # --- facts ----------------------------------------------------------------------------------------------
 
     def _meta(self, key: str) -> str | None:
+        if self._facts is not None and key in self._facts:
+            return self._facts[key]
         rows = self._select("SELECT value FROM meta WHERE key = ?", (key,))
-        return str(rows[0][0]) if rows else None
+        found = str(rows[0][0]) if rows else None
+        if self._facts is not None:
+            self._facts[key] = found
+        return found
 
     @property
     def identity(self) -> EmbedderIdentity:
@@ -424,16 +432,21 @@ class Library:
         """The cosine of each of these passages to a question's vector, from the stored vectors."""
         if not len(passage_ids):
             return {}
-        ids, vectors = self.vectors(passage_ids)
-        return dict(zip(ids.tolist(), (vectors @ question).tolist(), strict=True))
+        wanted = np.unique(np.asarray(passage_ids, np.int64))
+        ids, cosines = self._index.cosines(wanted, question)
+        self._check_found(ids, wanted)
+        return dict(zip(ids.tolist(), cosines.tolist(), strict=True))
 
     def vectors(self, passage_ids: Sequence[int]) -> tuple[Ids, Vectors]:
         """The ids of these passages, ascending, and their stored vectors, of shape (passages, dimension)."""
         wanted = np.unique(np.asarray(passage_ids, np.int64))
         ids, vectors = self._index.vectors(wanted)
+        self._check_found(ids, wanted)
+        return ids, vectors
+
+    def _check_found(self, ids: Ids, wanted: Ids) -> None:
         if len(ids) < len(wanted):
             raise self._damaged(KeyError(f"{len(wanted) - len(ids)} passages of the full text are missing"))
-        return ids, vectors
 
     def known_digests(self, digests: Sequence[bytes]) -> set[bytes]:
         """The digests among these whose passages have a vector already."""

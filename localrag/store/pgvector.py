@@ -1,27 +1,26 @@
 """Nearest passages in PostgreSQL, by pgvector.
 
-Vectors are kept as 16-bit floats (halfvec). A large library is searched by an HNSW index (Malkov and Yashunin 2016)
-over all libraries, which is scanned until enough rows of this library are found; a small one is compared row by row.
+Vectors are kept as 16-bit floats (halfvec). A large library has an HNSW index (Malkov and Yashunin 2016); the
+vectors of a small one are compared one by one (docs/decisions/0054-postgresql.md).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from math import ceil, log2
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from localrag.store.postgres import Connection
-from localrag.store.vector_index import arrays
 
 if TYPE_CHECKING:
     from localrag.store.vector_index import Ids, Vectors
 
-# Passages from which on a library is searched by the HNSW index. Comparing each of 50,000 takes about 20 ms.
+# Passages from which on a library, or what a filter leaves of it, is searched by the HNSW index.
 EXACT_ROWS = 50_000
-# Rows that the HNSW index keeps at hand: 100 found all but a few of the exact 100 best.
-_EF_SEARCH = 200
+_SENT_HEADER = 4  # bytes before the numbers in pgvector's binary form
 
 
 class PostgresIndex:
@@ -38,45 +37,53 @@ class PostgresIndex:
 
     def search(self, question: Vectors, k: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
         """The ids and cosines of the k nearest to `question`, of shape (dimension,), best first."""
-        if k <= 0 or (allowed is not None and not len(allowed)):
+        passages = self._passages(self._generation)
+        available = passages if allowed is None else len(allowed)
+        if k <= 0 or not available:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        few = (self._passages(self._generation) if allowed is None else len(allowed)) <= EXACT_ROWS
-        typed = f"CAST(vector AS halfvec({self._dimension}))"
-        asked = f"CAST(? AS halfvec({self._dimension}))"
-        only, values = "", []
-        if allowed is not None:
-            only, values = "AND id IN (SELECT value FROM json_each(?))", [json.dumps(allowed.tolist())]
-        if not few:
-            rows = self._near(typed, asked, only, question, values, k)
-            if len(rows) == k:
-                return _best(rows)
-        # A sum is no longer the order of the index, so every row is compared.
-        sql = f"""SELECT id, {typed} <#> {asked} FROM passages WHERE true {only}
-            ORDER BY ({typed} <#> {asked}) + 0, id LIMIT ?"""
-        return _best(self._db.execute(sql, [question, *values, question, k]).fetchall())
+        if available > EXACT_ROWS:
+            # A filter that passes so much is applied to twice the rows that it should leave: sending it takes longer.
+            # In powers of two, since each number is a statement that the connection keeps.
+            more = 0 if allowed is None else ceil(log2(2 * passages / available))
+            ids, scores = self._near(question, k << max(0, more))
+            kept = slice(None) if allowed is None else np.isin(ids, allowed)
+            ids, scores = ids[kept][:k], scores[kept][:k]
+            if len(ids) == min(k, available):
+                return ids, scores
+        only = "" if allowed is None else "WHERE id IN (SELECT value FROM json_each(?))"
+        values = [] if allowed is None else [json.dumps(allowed.tolist())]
+        # The function, for which no index is used, unlike the operator.
+        near = "halfvec_negative_inner_product(vector, CAST(? AS halfvec))"
+        sql = f"SELECT id, {near} AS near FROM passages {only} ORDER BY near, id LIMIT {int(k)}"
+        return _best(self._db.execute(sql, [question, *values]).fetchall())
 
-    def _near(self, typed: str, asked: str, only: str, question: Vectors, values: Sequence[Any], k: int) -> list[Any]:
-        """The nearest rows by the HNSW index."""
-        for name, value in (
-            ("hnsw.ef_search", max(k, _EF_SEARCH)), ("hnsw.iterative_scan", "strict_order"),
-            ("hnsw.max_scan_tuples", 1_000_000), ("enable_seqscan", "off"), ("enable_sort", "off"),
-        ):  # fmt: skip
-            self._db.execute("SELECT set_config(?, ?, false)", (name, str(value)))
-        sql = f"""SELECT id, {typed} <#> {asked} FROM passages WHERE vector_dims(vector) = {self._dimension} {only}
-            ORDER BY {typed} <#> {asked} LIMIT ?"""
-        try:
-            return self._db.execute(sql, [question, *values, question, k]).fetchall()
-        finally:
-            for name in ("enable_seqscan", "enable_sort"):
-                self._db.execute("SELECT set_config(?, 'on', false)", (name,))
+    def _near(self, question: Vectors, k: int) -> tuple[Ids, Vectors]:
+        """The nearest by the HNSW index, whose conditions and order these are; by every row where there is none yet."""
+        order = f"CAST(vector AS halfvec({self._dimension})) <#> CAST(? AS halfvec({self._dimension}))"
+        sql = f"""SELECT id, {order} FROM passages WHERE library_id = {self._db.library}
+            AND vector_dims(vector) = {self._dimension} ORDER BY {order} LIMIT {int(k)}"""
+        return _best(self._db.execute(sql, [question, question]).fetchall())
+
+    def cosines(self, ids: Ids, question: Vectors) -> tuple[Ids, Vectors]:
+        """The known ones of these passages, ascending, and their cosines to a question."""
+        sql = """SELECT id, halfvec_negative_inner_product(vector, CAST(? AS halfvec)) FROM passages
+            WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"""
+        rows = self._db.execute(sql, (question, json.dumps(ids.tolist()))).fetchall()
+        return np.array([row[0] for row in rows], np.int64), np.array([-row[1] for row in rows], np.float32)
 
     def vectors(self, ids: Ids) -> tuple[Ids, Vectors]:
         """The known ones of these passages, ascending, and their vectors as stored."""
-        sql = "SELECT id, vector FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-        return arrays(self._db.execute(sql, (json.dumps(ids.tolist()),)).fetchall())
+        # As bytes: as text, the numbers of a few hundred vectors take longer to read than a search.
+        sql = "SELECT id, halfvec_send(vector) FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+        rows = self._db.execute(sql, (json.dumps(ids.tolist()),)).fetchall()
+        flat = np.frombuffer(b"".join(row[1][_SENT_HEADER:] for row in rows), ">f2").astype(np.float32)
+        return np.array([row[0] for row in rows], np.int64), flat.reshape(len(rows), -1)
 
     def save(self, library: str, generation: int, dimension: int) -> bool:
-        return False  # the database keeps its index itself
+        """Make the index of a large library after its first ingest; the database then keeps it itself."""
+        if self._passages(generation) > EXACT_ROWS:
+            self._db.execute("SELECT index_vectors(?)", (dimension,))
+        return False
 
     def clear(self) -> None: ...
 

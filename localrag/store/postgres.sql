@@ -21,20 +21,27 @@ CREATE TABLE rights (
     PRIMARY KEY (library_id, role));
 
 -- What the session's user may do with a library: 3 own, 2 write, 1 read, 0 nothing.
+-- These three are asked for each table of a statement; PL/pgSQL keeps their plans, which SQL functions make each time.
 CREATE FUNCTION allowed(library bigint) RETURNS int
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
+BEGIN
     RETURN (SELECT coalesce(max(array_position(ARRAY['read', 'write', 'own'], may)), 0)
         FROM rights JOIN pg_catalog.pg_roles ON rolname = role
         WHERE library_id = library AND pg_has_role(session_user, oid, 'USAGE'));
+END $$;
 -- The library that this session has opened, if it may still read it, or write it; else NULL.
 CREATE FUNCTION readable() RETURNS bigint
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp
-    RETURN (SELECT id FROM libraries
-        WHERE id = CAST(nullif(current_setting('localrag.library', true), '') AS bigint) AND allowed(id) >= 1);
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
+DECLARE opened bigint := nullif(current_setting('localrag.library', true), '');
+BEGIN
+    RETURN CASE WHEN allowed(opened) >= 1 THEN opened END;
+END $$;
 CREATE FUNCTION writable() RETURNS bigint
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp
-    RETURN (SELECT id FROM libraries
-        WHERE id = CAST(nullif(current_setting('localrag.library', true), '') AS bigint) AND allowed(id) >= 2);
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
+DECLARE opened bigint := nullif(current_setting('localrag.library', true), '');
+BEGIN
+    RETURN CASE WHEN allowed(opened) >= 2 THEN opened END;
+END $$;
 -- The libraries that the session's user may read.
 CREATE FUNCTION visible() RETURNS TABLE (id bigint, name text, may int)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp
@@ -42,20 +49,32 @@ CREATE FUNCTION visible() RETURNS TABLE (id bigint, name text, may int)
         SELECT l.id, l.name, allowed(l.id) FROM libraries l WHERE allowed(l.id) >= 1 ORDER BY l.name, l.id;
     END;
 
-CREATE FUNCTION create_library(title text, dimension int) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, public, pg_temp AS $$
+CREATE FUNCTION create_library(title text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
 DECLARE made bigint;
 BEGIN
     INSERT INTO libraries (name) VALUES (title) RETURNING id INTO made;
     INSERT INTO rights VALUES (made, session_user, 'own');
     -- Ids of passages are numbers of a library's own and never given twice: the full text counts in blocks of them.
     EXECUTE format('CREATE SEQUENCE passages_%s', made);
-    -- One index for all libraries with vectors of this length: one of each would tell everybody its size.
-    EXECUTE format('CREATE INDEX IF NOT EXISTS passages_near_%1$s ON passages USING hnsw '
-        '((vector::halfvec(%1$s)) halfvec_ip_ops) WHERE vector_dims(vector) = %1$s', dimension);
     RETURN made;
 END $$;
 REVOKE EXECUTE ON FUNCTION create_library FROM PUBLIC;
+-- Make the index that searches of the opened library's vectors use, unless it is there. It is the library's own: in one
+-- for all, a search would pass over the rows of the others first. Everybody sees that it is there, and its size.
+CREATE FUNCTION index_vectors(dimension int) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, public, pg_temp AS $$
+DECLARE chosen bigint := writable();
+BEGIN
+    IF chosen IS NULL THEN
+        RAISE insufficient_privilege USING MESSAGE = 'the role may not change the library';
+    END IF;
+    -- The lock of those who write to the library: two that make the index at once would get in each other's way.
+    PERFORM pg_advisory_xact_lock(27763, hashint8(chosen));
+    EXECUTE format('CREATE INDEX IF NOT EXISTS vectors_%1$s_%2$s ON passages USING hnsw '
+        '((vector::halfvec(%2$s)) halfvec_ip_ops) WHERE library_id = %1$s AND vector_dims(vector) = %2$s',
+        chosen, dimension);
+END $$;
 CREATE FUNCTION next_passage() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
 BEGIN
@@ -70,6 +89,20 @@ BEGIN
     END IF;
     DELETE FROM libraries WHERE id = chosen;
     EXECUTE format('DROP SEQUENCE passages_%s', chosen);
+END $$;
+-- Drop the indexes of libraries that were deleted. It has to be alone in the table for a moment, so it does not wait
+-- long: the next one drops what is left.
+CREATE FUNCTION drop_left_indexes() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, pg_temp SET lock_timeout = '1s' AS $$
+DECLARE unused text;
+BEGIN
+    FOR unused IN SELECT relname FROM pg_catalog.pg_index JOIN pg_catalog.pg_class ON oid = indexrelid
+            WHERE indrelid = 'passages'::regclass AND relname LIKE 'vectors\_%'
+            AND NOT EXISTS (SELECT FROM libraries WHERE id = CAST(split_part(relname, '_', 2) AS bigint)) LOOP
+        EXECUTE format('DROP INDEX %I', unused);
+    END LOOP;
+EXCEPTION WHEN lock_not_available THEN
+    NULL;
 END $$;
 CREATE FUNCTION set_right(given text, right_ text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, pg_temp AS $$

@@ -275,6 +275,11 @@ class LibraryIndex:
         self._held = None
         storage.remove(self._path)
 
+    def cosines(self, ids: Ids, question: Vectors) -> tuple[Ids, Vectors]:
+        """The known ones of these passages, ascending, and their cosines to a question."""
+        known, vectors = self.vectors(ids)
+        return known, vectors @ question
+
     def vectors(self, ids: Ids) -> tuple[Ids, Vectors]:
         """The known ones of these passages, ascending, and their vectors as stored."""
         sql = "SELECT id, vector FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"

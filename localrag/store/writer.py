@@ -97,7 +97,7 @@ class Editor(Library):
         """Open the library of this name in a store, creating it if it does not exist; errors as of `open`."""
         if not exists(folder):
             permitted(folder, check_name(name), new=True)
-            number = postgres.make_library(store, name, identity.dimension, _begun(identity))
+            number = postgres.make_library(store, name, _begun(identity))
             storage.make_dir(folder)
             keep_store(folder, str(store), name, number)
         return cls.open(folder, name)
@@ -120,6 +120,7 @@ class Editor(Library):
         """Delete the library from its store; what is in its folder stays."""
         if isinstance(self._db, postgres.Connection):
             self._db.execute("SELECT drop_library()")
+            self._db.execute("SELECT drop_left_indexes()")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

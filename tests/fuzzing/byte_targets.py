@@ -659,7 +659,7 @@ def full_text(home: Path, data: bytes) -> None:
                 database.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * columns)})", values)
         text = FullText(lambda sql, values=(): database.execute(sql, values).fetchall())
         for act in (
-            lambda: text.scores([["rent", "rents"], ["lease"]], 1), lambda: text.documents_named("rent"),
+            lambda: text.scores([["rent", "rents"], ["lease"]], 1), lambda: text.documents_named([["rent"]])[0],
             lambda: text.with_phrase(["rent", "due"]), lambda: text.with_part("en"), lambda: text.has_word("rent", ["rent"]),
             lambda: text.words_starting("re"), lambda: _change(database),
         ):  # fmt: skip

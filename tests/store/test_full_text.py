@@ -139,7 +139,7 @@ def test_a_word_of_the_name_of_a_document_is_not_unknown(held: Held) -> None:
 def test_an_empty_full_text_scores_nothing(held: Held) -> None:
     assert len(held.scores(("leas",))) == 0 and len(held.scores()) == 0
     assert held.text.with_phrase(["lease"]) == held.text.with_phrase([]) == []
-    assert len(held.text.documents_named("leas")) == 0 and not held.text.has_word("lease", ["leas"])
+    assert len(held.text.documents_named([["leas"]])[0]) == 0 and not held.text.has_word("lease", ["leas"])
 
 
 def test_a_term_in_more_passages_than_a_block_holds_is_found_in_all(held: Held) -> None:
@@ -162,7 +162,7 @@ def test_a_term_counts_up_to_255_times_and_a_length_up_to_65535(held: Held) -> N
     held.add(3, [plain("often")] * 70_000)
     held.commit()
     (term,) = held.db.execute("SELECT id FROM terms").fetchone()
-    assert held.text._postings(term, PASSAGES)[1].tolist() == [255, 255, 255]
+    assert held.text._postings([term], PASSAGES)[term][1].tolist() == [255, 255, 255]
     assert np.frombuffer(held.db.execute("SELECT data FROM lengths").fetchone()[0], "<u2")[1:4].tolist() == [
         255, 300, 65535,
     ]  # fmt: skip
@@ -222,7 +222,7 @@ def test_a_word_goes_with_its_last_holder_and_comes_back(held: Held) -> None:
     held.remove(1)
     held.commit()
     assert held.text.has_word("canary", []) and not held.text.has_word("lease", ["leas"])
-    assert held.text.documents_named("canari").tolist() == [7] and held.scores(("canari",)).max(initial=0) == 0
+    assert held.text.documents_named([["canari"]])[0].tolist() == [7] and held.scores(("canari",)).max(initial=0) == 0
     held.add(2, "lease canary")
     held.commit()
     assert held.scores(("leas",))[2] > 0 and held.text.words_starting("canary") == [("canary", 2)]
@@ -243,8 +243,10 @@ def test_another_name_of_a_document_takes_the_place_of_the_old(held: Held) -> No
     held.indexer.remove(DOCUMENTS, 1, first)
     held.indexer.add(DOCUMENTS, 1, tokens("hall purchase", "english"))
     held.commit()
-    assert held.text.documents_named("hall").tolist() == held.text.documents_named("purchas").tolist() == [1]
-    assert held.text.documents_named("leas").tolist() == []
+    assert (
+        held.text.documents_named([["hall"]])[0].tolist() == held.text.documents_named([["purchas"]])[0].tolist() == [1]
+    )
+    assert held.text.documents_named([["leas"]])[0].tolist() == []
 
 
 def test_clearing_passages_keeps_the_names_of_documents(held: Held) -> None:
@@ -255,7 +257,7 @@ def test_clearing_passages_keeps_the_names_of_documents(held: Held) -> None:
     held.db.execute("DELETE FROM passages")
     held.commit()
     assert sorted(row[0] for row in held.db.execute("SELECT word FROM words")) == ["hall", "lease"]
-    assert held.text.documents_named("hall").tolist() == [1] and held.rows("lengths") == 0
+    assert held.text.documents_named([["hall"]])[0].tolist() == [1] and held.rows("lengths") == 0
 
 
 def test_pending_changes_are_written_before_they_are_many(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ Put = Callable[..., None]
 
 
 def called(library: Editor, term: str) -> list[str]:
-    ids = set(library.text.documents_named(term).tolist())
+    ids = set(library.text.documents_named([[term]])[0].tolist())
     return [document.path for document in library.documents() if document.id in ids]
 
 

@@ -327,7 +327,7 @@ def test_the_owner_of_the_tables_sees_no_library_that_is_not_theirs(pg: Cluster,
     pg.sql("postgres", f'ALTER DATABASE "{store.database}" OWNER TO {owner.user}')
     assert postgres.initialise(owner) and not postgres.initialise(owner)
     pg.sql(store.database, "GRANT EXECUTE ON FUNCTION localrag.create_library TO writer")
-    postgres.make_library(store, "papers", 64, {"schema": "3"})
+    postgres.make_library(store, "papers", {"schema": "3"})
     assert rows_seen(pg, store, 1)["meta"] == 1
     seen = rows_seen(pg, owner, 1)
     assert {table: n for table, n in seen.items() if n and table not in ("libraries", "rights")} == {}
@@ -465,8 +465,7 @@ def test_machines_that_begin_a_library_at_once_make_one(store: postgres.Store, t
     made: list[int] = []
     facts = {"schema": "3"}
     begun = [
-        threading.Thread(target=lambda: made.append(postgres.make_library(store, "papers", 64, facts)))
-        for _ in range(4)
+        threading.Thread(target=lambda: made.append(postgres.make_library(store, "papers", facts))) for _ in range(4)
     ]
     for each in begun:
         each.start()

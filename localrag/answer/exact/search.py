@@ -306,7 +306,7 @@ def named(documents: Pairs, name: str) -> list[tuple[Library, Document]]:
     for library in {library.name: library for library, _ in documents}.values():
         languages = library.overview().languages or (text_analysis.FALLBACK,)
         terms = [{text_analysis.stem(word, one) for one in languages} for word in text_analysis.written(name)]
-        sets = [{int(i) for term in several for i in library.text.documents_named(term)} for several in terms]
+        sets = [set(own.tolist()) for own in library.text.documents_named(terms)]
         ids[library.name] = set.intersection(*sets) if sets else set()
     return [(library, document) for library, document in documents if document.id in ids[library.name]]
 

@@ -79,10 +79,11 @@ class Related:
         """Return the amendments of a document."""
         text, allowed = self._library.text, {other.id: other for other in self._among if other.id != document.id}
         terms = {token.term for name in LANGUAGES for token in tokens(_WORDS["amending"], name)}
-        ids = {int(i) for term in terms for i in text.documents_named(term)} & set(allowed)
+        ids = set(text.documents_named([terms])[0].tolist()) & set(allowed)
         here = self.dated(document)
         telling = {token.term for token in tokens(" ".join(_names(here)), document.language or FALLBACK)}
-        fits = Counter(i for term in telling for i in ids & {int(i) for i in text.documents_named(term)})
+        named = text.documents_named([[term] for term in telling])
+        fits = Counter(i for own in named for i in ids.intersection(own.tolist()))
         candidates = [self.dated(allowed[i]) for i in sorted(ids, key=lambda i: (-fits[i], i))[:_MAX_DOCUMENTS]]
         naming = (one for one in candidates if one.amends and _named(one, here) >= _MIN_POINTS)
         return [one for one in naming if self._base(one) == document]

@@ -114,6 +114,25 @@ def _set_right(library: str, role: str, may: str | None) -> None:
         postgres.set_right(connection, role, may)
 
 
+@store_command.command("index")
+@click.argument("library", shell_complete=options.complete_library)
+@options.json_option
+def index_command(library: str, as_json: bool) -> None:
+    """Give a large library an index of its vectors, for its owners; later ingests keep it.
+
+    It is worth it from some 100,000 passages on. Whoever may connect to the database sees how large it is, and so about
+    how many passages the library has.
+    """
+    settings = load_settings()
+    names.stored(settings, library)
+    keys.confine(settings, [library])
+    from localrag.store.writer import Editor
+
+    with closing(Editor.open(settings.library_dir(library), library)) as editor:
+        editor.index_vectors()
+    print_result(as_json, {"library": library}, f"Made the index of {library!r}.")
+
+
 @store_command.command("rights")
 @click.argument("library", shell_complete=options.complete_library)
 @options.json_option

@@ -1,7 +1,7 @@
 """Nearest passages in PostgreSQL, by pgvector.
 
-Vectors are kept as 16-bit floats (halfvec). A large library has an HNSW index (Malkov and Yashunin 2016); the
-vectors of a small one are compared one by one (docs/decisions/0054-postgresql.md).
+Vectors are kept as 16-bit floats (halfvec) and compared one by one. An owner may give a large library an HNSW index
+(Malkov and Yashunin 2016), whose size everybody sees (docs/decisions/0054-postgresql.md).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class PostgresIndex:
         return _best(self._db.execute(sql, [question, *values]).fetchall())
 
     def _near(self, question: Vectors, k: int) -> tuple[Ids, Vectors]:
-        """The nearest by the HNSW index, whose conditions and order these are; by every row where there is none yet."""
+        """The nearest by the HNSW index, whose conditions and order these are; by every row where there is none."""
         order = f"CAST(vector AS halfvec({self._dimension})) <#> CAST(? AS halfvec({self._dimension}))"
         sql = f"""SELECT id, {order} FROM passages WHERE library_id = {self._db.library}
             AND vector_dims(vector) = {self._dimension} ORDER BY {order} LIMIT {int(k)}"""
@@ -80,12 +80,13 @@ class PostgresIndex:
         return np.array([row[0] for row in rows], np.int64), flat.reshape(len(rows), -1)
 
     def save(self, library: str, generation: int, dimension: int) -> bool:
-        """Make the index of a large library after its first ingest; the database then keeps it itself."""
-        if self._passages(generation) > EXACT_ROWS:
-            self._db.execute("SELECT index_vectors(?)", (dimension,))
         return False
 
     def clear(self) -> None: ...
+
+    def make(self, dimension: int) -> None:
+        """Make the HNSW index, which the database then keeps itself. Raises StorageError if the role is no owner."""
+        self._db.execute("SELECT index_vectors(?)", (dimension,))
 
 
 def _best(rows: Sequence[Any]) -> tuple[Ids, Vectors]:

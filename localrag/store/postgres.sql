@@ -64,10 +64,10 @@ REVOKE EXECUTE ON FUNCTION create_library FROM PUBLIC;
 -- for all, a search would pass over the rows of the others first. Everybody sees that it is there, and its size.
 CREATE FUNCTION index_vectors(dimension int) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, public, pg_temp AS $$
-DECLARE chosen bigint := writable();
+DECLARE chosen bigint := readable();
 BEGIN
-    IF chosen IS NULL THEN
-        RAISE insufficient_privilege USING MESSAGE = 'the role may not change the library';
+    IF chosen IS NULL OR allowed(chosen) < 3 THEN
+        RAISE insufficient_privilege USING MESSAGE = 'only an owner of a library may give it an index';
     END IF;
     -- The lock of those who write to the library: two that make the index at once would get in each other's way.
     PERFORM pg_advisory_xact_lock(27763, hashint8(chosen));

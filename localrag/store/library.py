@@ -28,13 +28,12 @@ from localrag.security.storage import sqlite3
 from localrag.settings import Settings
 from localrag.store import names
 from localrag.store.full_text import FullText
-from localrag.store.pgvector import PostgresIndex
-from localrag.store.postgres import Connection
 from localrag.store.vector_index import LibraryIndex
 from localrag.types import Anchor, Document, Heading, Ocr, Page, Pages, Remark, SkippedPage, StoredFile, Unit, Word
 
 if TYPE_CHECKING:
     from localrag.store.names import Database
+    from localrag.store.pgvector import PostgresIndex
     from localrag.store.vector_index import FaissIndex, Ids, Vectors
 
 PATH = "CASE d.member WHEN '' THEN f.path ELSE f.path || '/' || d.member END"
@@ -102,7 +101,9 @@ class Library:
         self._facts: dict[str, str | None] | None = None  # of `meta`, while a snapshot is held
         self.text = FullText(self._select)
         self._index: LibraryIndex | PostgresIndex = LibraryIndex(folder / names.INDEX, self._select)
-        if isinstance(connection, Connection):
+        if not isinstance(connection, sqlite3.Connection):
+            from localrag.store.pgvector import PostgresIndex
+
             self._index = PostgresIndex(connection, self.text.passages)
 
     @classmethod
@@ -223,7 +224,7 @@ class Library:
     def _fact(self, key: str) -> str:
         """A fact that every library has; of one in a store, nothing is seen once the right to read it is gone."""
         found = self._meta(key)
-        if found is None and isinstance(self._db, Connection):
+        if found is None and not isinstance(self._db, sqlite3.Connection):
             message = (
                 f"{self.name!r} was deleted from {str(self._db.store)!r}, or {self._db.store.user!r} may not read it"
             )

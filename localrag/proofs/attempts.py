@@ -490,6 +490,7 @@ def main() -> None:
         os._exit(0)
     if not order["control"]:
         offline.close_sockets()
+        _keep_closed(target.inherited)
     listener = socket.create_server(("127.0.0.1", 0))
     target = replace(target, listener=listener)
     if not order["control"]:
@@ -509,6 +510,19 @@ def main() -> None:
     replies.write(json.dumps(result))
     replies.close()
     os._exit(0)  # models are slow to unload
+
+
+def _keep_closed(descriptor: int) -> None:
+    """Give the number of a closed file to one that nothing can be written to, before another socket gets it."""
+    if sys.platform == "win32":  # where no sockets are inherited
+        return
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_RDONLY)
+        if nowhere != descriptor:
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
 
 
 def _work(settings: Settings, documents: Path) -> dict[str, Any]:

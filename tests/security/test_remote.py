@@ -699,6 +699,23 @@ print(said(store))
 
 
 @linux
+def test_a_worker_that_stays_keeps_the_channel(child: Callable[..., list[str]]) -> None:
+    code = """
+from localrag.worker import resident
+other = os.open(os.devnull, os.O_RDONLY)
+answer, write = os.pipe()
+if not (pid := os.fork()):
+    resident._detach({write, *remote.channel()})
+    os.write(write, f"{said(store)} {sorted(map(int, os.listdir('/proc/self/fd')))[:3]} {os.path.exists(f'/proc/self/fd/{other}')}".encode())
+    os._exit(0)
+os.close(write)
+print(os.read(answer, 1000).decode())
+os.waitpid(pid, 0)
+"""
+    assert child(code) == ["store hello [0, 1, 2] False"]
+
+
+@linux
 def test_a_restricted_process_keeps_what_its_libraries_need(child: Callable[..., list[str]], home: Path) -> None:
     code = """
 from localrag.settings import load_settings

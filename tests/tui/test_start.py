@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from pathlib import Path
 
 import pytest
@@ -138,7 +139,7 @@ async def test_without_a_library_a_folder_is_asked_for(tmp_path, monkeypatch):
         await see(pilot, "! 'nowhere' is not a folder")
         app.screen.query_one(Input).value = ""
         await pilot.press("m")
-        await until(pilot, lambda: app.screen.query_one(Input)._suggestion == "my leases")
+        await until(pilot, lambda: app.screen.query_one(Input)._suggestion == f"my leases{os.sep}")
         await pilot.press("tab", "enter")
         await see(pilot, "There is no file in this folder that localrag can read.")
         app.core.engine.world.readable = 3

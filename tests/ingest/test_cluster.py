@@ -17,7 +17,9 @@ import pytest
 import ray_nodes
 from conftest import MODELS, FakeModels
 from papers import contents, sound
+from pg_cluster import Cluster
 from ray_nodes import Nodes, commands, parent, wait_for
+from stores import new_store
 
 from localrag import api, policy
 from localrag.embeddings import EmbedderIdentity
@@ -34,8 +36,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("documents")
     shutil.copytree(EXAMPLES / "contracts", folder / "contracts")
-    for number in range(24):
-        text = f"Document {number} speaks of topic{number} and of much that all of them share. " * 60
+    for number in range(20):
+        text = f"Document {number} speaks of topic{number} and of much that all of them share. " * 30
         (folder / f"{number:02}.txt").write_text(text)
     return folder
 
@@ -174,6 +176,19 @@ def test_no_process_is_left_behind(
     wait_for(lambda: not started & commands().keys())
     assert _localrag(home, documents).wait(ray_nodes.PATIENCE) == 0
     assert _contents(home) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_library_in_postgresql_is_written_as_any_other(
+    home: Path, documents: Path, expected: dict[tuple[str, str], Any], pg: Cluster
+) -> None:
+    url = str(new_store(pg))
+    with _localrag(home, documents, "--cluster", "auto", "--store", url) as process:
+        report, said = process.communicate(timeout=ray_nodes.PATIENCE)
+    assert json.loads(report)["complete"], said
+    texts = {document: value[:-1] for document, value in expected.items()}
+    assert {document: value[:-1] for document, value in _contents(home).items()} == texts
 
 
 # --- refused ------------------------------------------------------------------------------------------------

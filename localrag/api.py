@@ -302,7 +302,8 @@ class Library:
         with sync.writing(self.folder, self.name, wait=wait, on_wait=on_wait):
             editor, embedder = self._for_writing()
             with closing(editor) as storage:
-                storage.hold(str(root) if moved_from is None else None, wait=wait, on_wait=on_wait)
+                alone = moved_from is not None or storage.chunking != str(CHUNKING_VERSION)
+                storage.hold(None if alone else str(root), wait=wait, on_wait=on_wait)
                 before = storage.content_hashes()
                 if moved_from is not None:
                     storage.move_root(moved_from, str(root))
@@ -388,22 +389,22 @@ class Library:
 
         if exists(self.folder):
             storage = Editor.open(self.folder, self.name)
+        else:
+            self._embedder = embeddings.load_embedder(self._settings)
+            identity, url = self._embedder.identity, self._settings.store
+            if url is None:
+                storage = Editor.create(self.folder, self.name, identity)
+            else:
+                storage = Editor.create_in(postgres.Store.parse(url), self.folder, self.name, identity)
+
+        def load() -> Embedder:
+            # Until the library is held, another machine may make its vectors with another embedder.
             identity = storage.identity
+            if self._embedder is None or self._embedder.identity != identity:
+                self._embedder = embeddings.load_embedder(self._settings, identity)
+            return self._embedder
 
-            def load() -> Embedder:
-                if self._embedder is None or self._embedder.identity != identity:
-                    self._embedder = embeddings.load_embedder(self._settings, identity)
-                return self._embedder
-
-            return storage, load
-        embedder = self._embedder = embeddings.load_embedder(self._settings)
-        if (url := self._settings.store) is not None:
-            made = Editor.create_in(postgres.Store.parse(url), self.folder, self.name, embedder.identity)
-            if made.identity != embedder.identity:  # another machine made it
-                made.close()
-                return self._for_writing()
-            return made, lambda: embedder
-        return Editor.create(self.folder, self.name, embedder.identity), lambda: embedder
+        return storage, load
 
     def _options(self, storage: Editor, passwords: Sequence[str]) -> Options:
         from localrag.ingest.readers.source import Options

@@ -10,6 +10,7 @@ import getpass
 import json
 import os
 import re
+import socket
 import ssl
 import sys
 import time
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 MAY = ("", "read", "write", "own")
 _ROWS = 64  # in one statement of `executemany`
+_LOGIN = 60.0  # seconds of silence until a server is given up; later ones may be long statements
 _POLL = 0.2  # seconds between two tries to get a lock
 _HELD, _WRITING = 0x6C72, 0x6C73  # classes of advisory locks: of an ingest, and of a transaction
 _FORBIDDEN, _DAMAGED, _MISSING = "42501", ("XX001", "XX002"), ("3F000", "42P01", "42883")
@@ -417,12 +419,18 @@ def _connected(store: Store) -> Native:
         hint = 'Install it: pip install "localrag[postgres]"'
         raise UsageError("libraries in PostgreSQL need the package pg8000, which is not installed", hint) from error
     connected = remote.connect(store.address)
-    connected.settimeout(None)
+    connected.settimeout(_LOGIN)
+    if store.address.host:  # a server that vanishes from the network is noticed
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if sys.platform == "linux":
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
     try:
-        return Native(
+        made = Native(
             store.user, host=store.address.host or None, database=store.database, password=store.password(),
             sock=connected, ssl_context=remote.tls(store.address) or False, application_name="localrag",
         )  # fmt: skip
+        made._usock.settimeout(None)
+        return made
     except InterfaceError as error:
         # The driver says goodbye to a server that has refused it, and where that comes too late raises this instead.
         why: BaseException | None = error

@@ -16,16 +16,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pg_cluster
 import pytest
+from fakes import HashingEmbedder
 from papers import IDENTITY, contents, ingest, sound
 from pg_cluster import SUPERUSER, Cluster
 from stores import new_store
 
-from localrag import policy
+from localrag import embeddings, policy
 from localrag.api import open_library
 from localrag.errors import LibraryLocked, LocalragError, NotFoundError, StorageError, UsageError
 from localrag.security import audit
@@ -450,6 +452,29 @@ def test_one_root_is_ingested_by_one_machine_and_renewing_waits_for_all(
         assert not waiting.is_alive()
 
 
+def test_an_ingest_that_waited_takes_the_embedder_that_the_library_has_then(
+    pg: Cluster, store: postgres.Store, settings: Settings, folder: Folder, models: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = open_library("papers", settings=settings.with_options(store=str(store)), create=True)
+    root = folder({"lease.txt": "The rent is 900 pounds."})
+    library.ingest(root)
+    (root / "new.txt").write_text("A new document.")
+
+    class Another(HashingEmbedder):
+        identity = replace(models.embedder.identity, model="another")  # type: ignore[assignment]
+
+    monkeypatch.setattr(embeddings, "load_embedder", lambda settings, identity: Another())
+    with closing(Editor.open(library.folder, "papers")) as other:
+        other.hold()
+
+        def renew(what: str) -> None:
+            with other.transaction():
+                other._set("embedder", json.dumps(other.identity.to_dict() | {"model": "another"}))
+            other.close()
+
+        assert library.ingest(root, on_wait=renew).read == ("new.txt",)
+
+
 def test_another_machine_may_join_a_library_with_the_same_name(
     store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
 ) -> None:
@@ -633,6 +658,15 @@ def test_the_reason_of_a_refused_login_is_told_if_the_server_has_gone(
         postgres.Connection(postgres.Store.parse("postgresql:///firm"))
     serving.join()
     assert raised.value.message.endswith(told)
+
+
+def test_a_server_that_does_not_answer_a_login_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr(postgres.remote, "connect", lambda address: ours)
+    monkeypatch.setattr(postgres, "_LOGIN", 0.1)
+    with theirs, pytest.raises(StorageError) as raised:
+        postgres.Connection(postgres.Store.parse("postgresql:///firm"))
+    assert "does not answer" in raised.value.message
 
 
 # --- over TCP -------------------------------------------------------------------------------------------------

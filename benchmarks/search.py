@@ -10,7 +10,7 @@ from one passage, and a vector with a cosine of about 0.6 to that passage's.
 
 Times are the clock's and, since other work disturbs those, the processor's. Memory is that of a process of its own,
 which opens the library and searches. With `--store`, the same rows are then copied into a PostgreSQL store, a fresh one
-since they keep their ids (`localrag store init`), and measured there too.
+of this role since they keep their ids (`localrag store init`), and measured there too.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class Policy:
         "it be missing)."
     )
     allow_clusters: tuple[str, ...] | None = _rule(
-        "Addresses (`host:port`) of the Ray clusters that `localrag ingest --cluster` may use."
+        "Addresses (`host:port`) of the Ray clusters that `ingest --cluster ADDRESS` may use."
     )
     audit_words: Literal["marks", "full"] | None = _rule("Fixes the setting of this name.")
     ocr_languages: tuple[str, ...] | None = _rule("Fixes the setting of this name, for existing libraries too.")

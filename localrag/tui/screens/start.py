@@ -17,6 +17,7 @@ from textual.widgets import OptionList, Static
 
 from localrag.errors import Cancelled, LocalragError
 from localrag.events import IngestProgress, IngestReport
+from localrag.security.offline import remote
 from localrag.security.terminal import counted, size
 from localrag.tui.lanes import Core
 from localrag.tui.screens.dialogs import ConfirmScreen, FolderSuggester, InputScreen, check_folder
@@ -59,12 +60,17 @@ class ChooseScreen(Screen[str]):
         self.dismiss(self._names[at] if at < len(self._names) else "")
 
 
+def _reach() -> str:
+    there = ", ".join(map(str, remote.reachable()))
+    return f"It reaches {there}, and nothing else." if there else "Nothing leaves this machine."
+
+
 def welcome(first: bool) -> InputScreen:
     """Say what localrag does and ask for a folder."""
     return InputScreen(
         "Welcome to localrag" if first else "Read a folder",
         "localrag answers questions about your documents and shows the page and the words behind each answer. It reads "
-        "a folder once into a library. Nothing leaves this machine.\n\n"
+        f"a folder once into a library. {_reach()}\n\n"
         + ("There is no library yet. " if first else "")
         + "Which folder holds the documents? Tab completes. You are asked before anything is read.\n",
         suggester=FolderSuggester(), check=check_folder,

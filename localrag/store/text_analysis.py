@@ -57,6 +57,7 @@ _HYPHENATED = re.compile(r"\b[^\W_]+(?:[-\u2010\u2011][^\W_]+)+\b")
 _CAMEL = re.compile(r"\b(?=[^\W\d_]*?[a-z][A-Z])[^\W_]++\b")
 _CAMEL_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _MIXED = re.compile(r"\b(?:[^\W\d_]++\d|\d++[^\W\d_])[^\W_]*+\b")
+_MAX_WORD = 600  # characters, of up to 4 bytes; longer "words" are encoded data
 _MIXED_PART = re.compile(r"\d+|[^\W\d_]+")
 _CLAUSE = re.compile(r"\b(?<!\d\.)\d++(?:\.\d++)*+(?:\s?\([a-z0-9]{1,4}\))+", re.I)
 
@@ -82,12 +83,19 @@ def language(text: str) -> str:
 def tokens(text: str, language: str) -> list[Token]:
     """The words of a text with their terms, in order, followed by its compounds; no stems without a language."""
     text = unicodedata.normalize("NFKC", text)
-    return [*_plain(text, language), *_compounds(text, language)]
+    return [_limited(token) for token in (*_plain(text, language), *_compounds(text, language))]
 
 
 def written(text: str) -> list[str]:
     """The words of a text in order, without compounds."""
-    return [token.word for token in _plain(unicodedata.normalize("NFKC", text), "")]
+    return [_limited(token).word for token in _plain(unicodedata.normalize("NFKC", text), "")]
+
+
+def _limited(token: Token) -> Token:
+    """A token whose word and term fit into an index: PostgreSQL's take 2,700 bytes."""
+    if len(token.word) <= _MAX_WORD and len(token.term) <= _MAX_WORD:
+        return token
+    return Token(token.word[:_MAX_WORD], token.term[:_MAX_WORD])
 
 
 def _plain(text: str, language: str) -> Iterator[Token]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import sys
 import tempfile
@@ -185,6 +186,15 @@ def test_names_with_spaces_and_odd_letters_are_plain_names(library: Editor, put:
         put(library, name, f"Text of {name}")
         assert library.document(name).path == name
         assert [doc.path for doc in library.documents([name])] == [name]
+
+
+def test_a_word_of_any_length_is_stored_and_found(library: Editor, put: Put) -> None:
+    dice = random.Random(3)
+    for letters in ("abcdefghijklmnopqrstuvwxyz", "äöüéèñçøå", "\U0001d504\U0001d505ⴀⴁⴂⴃⴄⴅ"):
+        word = "".join(dice.choices(letters, k=4_000))
+        put(library, f"{letters[:2]}.txt", f"Data: {word} and more")
+        assert len(with_words(library, word)) == 1
+    sound(library)
 
 
 # --- removing -----------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def ingest_command(
     the form of `.gitignore`. Ctrl-C stops after the current step; the next run continues.
     """
     settings = load_settings().with_options(embedder=embedder, store=store)
-    _prepare_network(cluster)
+    _prepare_network(cluster, settings)
     chosen = _confine(settings, path, name, watch)  # before numpy is imported, which starts threads
     from localrag import api
 
@@ -131,7 +131,7 @@ def ingest_command(
         raise UsageError(f"there is nothing to read in {str(path)!r}", "The types that are read: localrag ingest -h")
 
 
-def _prepare_network(cluster: str | None) -> None:
+def _prepare_network(cluster: str | None, settings: Settings) -> None:
     """Give this process no more of the network than its work needs."""
     if cluster is None:
         # An ingest whose arguments only look like those of one on a cluster. (Tests have no hook.)
@@ -141,6 +141,9 @@ def _prepare_network(cluster: str | None) -> None:
     if cluster != "auto":
         policy.check_cluster(cluster)
         say(f"This command and the cluster {cluster!r} send text of documents to each other over the network.")
+    elif settings.embedder_server is not None:
+        hint = "Leave out --cluster: the server does the work."
+        raise UsageError("the workers of --cluster auto have no network, and so do not reach embedder_server", hint)
     elif not private_network.enter():
         say("Ray's processes listen on 127.0.0.1. This system gives them no network of their own, so the kernel does "
             "not keep them off the network.")  # fmt: skip

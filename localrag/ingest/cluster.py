@@ -82,7 +82,7 @@ class _Worker:
     def read(self, job: int, paths: Sequence[Path] = ()) -> sync.Batch | None:
         """The next batch of a job, which begins with its paths; None once it is done."""
         if paths:
-            if not os.path.lexists(paths[0]):
+            if not any(os.path.lexists(path) for path in (*paths, paths[0].parent)):  # a file may go meanwhile
                 hint = "The folder must have the same path on every machine, as on a shared drive."
                 raise ClusterError(f"the machine {self._name!r} does not see {str(paths[0])!r}", hint)
             entries = sync.prepared(self._readers.read_all(paths), self._embedder)

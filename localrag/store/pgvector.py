@@ -84,9 +84,9 @@ class PostgresIndex:
 
     def clear(self) -> None: ...
 
-    def make(self, dimension: int) -> None:
+    def make(self) -> None:
         """Make the HNSW index, which the database then keeps itself. Raises StorageError if the role is no owner."""
-        self._db.execute("SELECT index_vectors(?)", (dimension,))
+        self._db.execute("SELECT index_vectors()")
 
 
 def _best(rows: Sequence[Any]) -> tuple[Ids, Vectors]:

@@ -62,16 +62,17 @@ END $$;
 REVOKE EXECUTE ON FUNCTION create_library FROM PUBLIC;
 -- Make the index that searches of the opened library's vectors use, unless it is there. It is the library's own: in one
 -- for all, a search would pass over the rows of the others first. Everybody sees that it is there, and its size.
-CREATE FUNCTION index_vectors(dimension int) RETURNS void
+CREATE FUNCTION index_vectors() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, public, pg_temp AS $$
-DECLARE chosen bigint := readable();
+DECLARE chosen bigint := readable(); dimension int;
 BEGIN
     IF chosen IS NULL OR allowed(chosen) < 3 THEN
         RAISE insufficient_privilege USING MESSAGE = 'only an owner of a library may give it an index';
     END IF;
     -- The lock of those who write to the library: two that make the index at once would get in each other's way.
-    PERFORM pg_advisory_xact_lock(27763, hashint8(chosen));
-    EXECUTE format('CREATE INDEX IF NOT EXISTS vectors_%1$s_%2$s ON passages USING hnsw '
+    PERFORM pg_catalog.pg_advisory_xact_lock(27763, pg_catalog.hashint8(chosen));
+    SELECT CAST(CAST(value AS json) ->> 'dimension' AS int) INTO dimension FROM meta WHERE key = 'embedder';
+    EXECUTE pg_catalog.format('CREATE INDEX IF NOT EXISTS vectors_%1$s_%2$s ON passages USING hnsw '
         '((vector::halfvec(%2$s)) halfvec_ip_ops) WHERE library_id = %1$s AND vector_dims(vector) = %2$s',
         chosen, dimension);
 END $$;
@@ -221,7 +222,7 @@ CREATE INDEX failures_of_library ON failures (library_id);
 CREATE TABLE audit (
     library_id library REFERENCES libraries ON DELETE CASCADE,
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, time timestamptz NOT NULL DEFAULT clock_timestamp(),
-    role text NOT NULL DEFAULT session_user, event text NOT NULL, details text NOT NULL);
+    role text NOT NULL DEFAULT session_user, event text NOT NULL, details text NOT NULL CHECK (length(details) <= 1000000));
 CREATE INDEX audit_of_library ON audit (library_id, number);
 
 DO $$

@@ -383,7 +383,7 @@ class Editor(Library):
     def index_vectors(self) -> None:
         """Give a library in a store an index of its vectors. Raises StorageError if the role is no owner."""
         if isinstance(self._index, PostgresIndex):
-            self._index.make(self.identity.dimension)
+            self._index.make()
 
     def compact(self) -> None:
         """Return deleted space to the disk."""

@@ -410,8 +410,8 @@ def _check_identity(item: Part | Refused | PagePicture, opened: int) -> None:
 
 def _spawn(files: socket.socket | None) -> subprocess.Popen[bytes]:
     # One thread each: several processes read at once, and the embedder uses the rest of the machine.
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+    environment = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1", "PGPASSWORD": ""}
     number = [] if files is None else [files.fileno()]
     return protocol.start(
-        "localrag.ingest.readers.reader_process", *map(str, number), environment=threads, files=number
+        "localrag.ingest.readers.reader_process", *map(str, number), environment=environment, files=number
     )

@@ -95,7 +95,7 @@ def start() -> None:
     """Start the helper process if a program is installed. A reader does so before it is confined."""
     global _helper
     if _helper is None and any((found := installed()).values()):
-        _helper = protocol.start(__name__, json.dumps(found))
+        _helper = protocol.start(__name__, json.dumps(found), environment={"PGPASSWORD": ""})
 
 
 def ended() -> bool:

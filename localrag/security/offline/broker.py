@@ -74,7 +74,10 @@ def narrowed(channel: socket.socket, addresses: Collection[Key]) -> socket.socke
 def unknown(address: str) -> OfflineRefused:
     """The error for an address that was not known when this process was confined."""
     message = f"refused to reach {address}: it was not known when this process was confined"
-    return OfflineRefused(message, "Start localrag again. `localrag doctor` shows what may be reached.")
+    hint = (
+        "Start localrag again; connect a library that was copied here: localrag store connect. See `localrag doctor`."
+    )
+    return OfflineRefused(message, hint)
 
 
 def _asked(channel: socket.socket, request: dict[str, Any], patience: float) -> socket.socket:

@@ -265,7 +265,7 @@ def copy(folder: Path, url: str) -> None:
             native.run(f"INSERT INTO {table} ({columns}) SELECT * FROM copied")
             native.run("DROP TABLE copied")
     stored = time.perf_counter()
-    editor.index_vectors()
+    postgres.index_vectors(editor._db)
     print(f"copied in {stored - began:.0f} s, their index in {time.perf_counter() - stored:.0f} s")
     tables = "FROM pg_class WHERE relnamespace = 'localrag'::regnamespace AND relkind = 'r'"
     ((size,),) = native.run(f"SELECT CAST(sum(pg_total_relation_size(oid)) AS bigint) {tables}")

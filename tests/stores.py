@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pg_cluster import SUPERUSER, Cluster
+from pg_cluster import Cluster
 
 from localrag.embeddings import EmbedderIdentity
 from localrag.store import postgres
@@ -18,8 +18,9 @@ sqlite_only = pytest.mark.parametrize("library", ["sqlite"], indirect=True)
 
 def new_store(pg: Cluster, writer: str = WRITER) -> postgres.Store:
     """A store in a database of its own, in which `writer` may make libraries."""
-    database = pg.database()
-    postgres.initialise(postgres.Store.parse(pg.url(database, SUPERUSER)))
+    database, owner = pg.database(), pg.role("registry")
+    pg.sql("postgres", f'ALTER DATABASE "{database}" OWNER TO "{owner}"')
+    postgres.initialise(postgres.Store.parse(pg.url(database, owner)))
     pg.sql(database, f'GRANT EXECUTE ON FUNCTION localrag.create_library TO "{pg.role(writer)}"')
     return postgres.Store.parse(pg.url(database, writer))
 

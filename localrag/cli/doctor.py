@@ -182,6 +182,13 @@ def _offline(settings: Settings) -> Iterator[Seen]:
         with suppress(LocalragError):
             how = "a Unix socket" if address.path else f"TCP{'' if remote.tls(address) is None else ', with TLS'}"
             yield "info", f"may be reached: {address} ({how})", ""
+    if settings.store is not None:
+        from localrag.store.postgres import Store
+
+        try:
+            Store.parse(settings.store)
+        except LocalragError as error:
+            yield "problem", f"the setting store: {error.message}", error.hint
     if not remote.reachable():
         yield "ok", "nothing may be reached: no library is in a shared store, and no model on a server", ""
     if all(one.allow_server for one in policy.active()):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import click
 
@@ -60,10 +61,11 @@ def connect_command(url: str, library: str | None, name: str | None, as_json: bo
         return
     settings, local = load_settings(), names.check_name(name or library)
     folder = settings.library_dir(local)
-    if names.exists(folder):
-        raise UsageError(f"there is a library {local!r} already", "Give another --name.")
     with closing(postgres.open_library(str(store), library)) as connection:
         number = connection.library
+    # One that is there already is connected again, for a folder that was copied here.
+    if names.exists(folder) and names.stored(settings, local) != (str(store), library, number):
+        raise UsageError(f"there is a library {local!r} already", "Give another --name.")
     sandbox.mark_as_own(settings, local, store=str(store))
     storage.make_dir(folder)
     names.keep_store(folder, str(store), library, number)
@@ -90,10 +92,11 @@ def disconnect_command(library: str, as_json: bool) -> None:
 def grant_command(library: str, role: str, may: str, as_json: bool) -> None:
     """Let a ROLE of PostgreSQL, and its members, read, write or own a library.
 
-    Owners give and take rights, delete the library, and read its audit log.
+    It replaces the right that the role had. Owners give and take rights, delete the library, and read its audit log.
     """
-    _set_right(library, role, may)
-    print_result(as_json, {"library": library, "role": role, "may": may}, f"{role!r} may {may} {library!r}.")
+    with _owned(library, "give rights to it") as connection:
+        postgres.set_right(connection, role, may)
+    print_result(as_json, {"library": library, "role": role, "may": may}, f"{role!r} may now {may} {library!r}.")
 
 
 @store_command.command("revoke")
@@ -101,17 +104,28 @@ def grant_command(library: str, role: str, may: str, as_json: bool) -> None:
 @click.argument("role")
 @options.json_option
 def revoke_command(library: str, role: str, as_json: bool) -> None:
-    """Take all rights to a library from a ROLE; what it has by another role stays."""
-    _set_right(library, role, None)
-    print_result(as_json, {"library": library, "role": role, "may": None}, f"{role!r} has no right to {library!r}.")
+    """Take the right to a library from a ROLE; what it has as a member of other roles stays, and is named."""
+    with _owned(library, "take rights to it") as connection:
+        postgres.set_right(connection, role, None)
+        others = postgres.rights_by_others(connection, role)
+    words = f"{role!r} has no right to {library!r} any more."
+    if others:
+        still = ", ".join(f"{may} it as a member of {other!r}" for other, may in others)
+        words = f"{role!r} has no right of its own to {library!r} any more, but may still {still}."
+    by = [{"role": other, "may": may} for other, may in others]
+    print_result(as_json, {"library": library, "role": role, "may": None, "by_others": by}, words)
 
 
-def _set_right(library: str, role: str, may: str | None) -> None:
+@contextmanager
+def _owned(library: str, deed: str) -> Iterator[postgres.Connection]:
+    """Open a library of a store, which the role has to own."""
     settings = load_settings()
     where = names.stored(settings, library)
     keys.confine(settings, [library])
     with closing(postgres.open_library(*where)) as connection:
-        postgres.set_right(connection, role, may)
+        hint = f"An owner gives that right: localrag store grant {library} {connection.store.user} --may own"
+        postgres.check_own(connection, library, deed, hint)
+        yield connection
 
 
 @store_command.command("index")
@@ -123,13 +137,8 @@ def index_command(library: str, as_json: bool) -> None:
     It is worth it from some 100,000 passages on. Whoever may connect to the database sees how large it is, and so about
     how many passages the library has.
     """
-    settings = load_settings()
-    names.stored(settings, library)
-    keys.confine(settings, [library])
-    from localrag.store.writer import Editor
-
-    with closing(Editor.open(settings.library_dir(library), library)) as editor:
-        editor.index_vectors()
+    with _owned(library, "give it an index") as connection:
+        postgres.index_vectors(connection)
     print_result(as_json, {"library": library}, f"Made the index of {library!r}.")
 
 
@@ -138,10 +147,7 @@ def index_command(library: str, as_json: bool) -> None:
 @options.json_option
 def rights_command(library: str, as_json: bool) -> None:
     """List who may do what with a library, for its owners."""
-    settings = load_settings()
-    where = names.stored(settings, library)
-    keys.confine(settings, [library])
-    with closing(postgres.open_library(*where)) as connection:
+    with _owned(library, "list its rights") as connection:
         found = postgres.rights(connection)
     if as_json:
         print_json([{"role": role, "may": may} for role, may in found])
@@ -155,13 +161,10 @@ def rights_command(library: str, as_json: bool) -> None:
 @options.json_option
 def log_command(library: str, last: int, as_json: bool) -> None:
     """Show who did what with a library, from all machines, for its owners."""
-    settings = load_settings()
-    where = names.stored(settings, library)
-    keys.confine(settings, [library])
-    with closing(postgres.open_library(*where)) as connection:
+    with _owned(library, "read its log") as connection:
         found = postgres.audit_entries(connection, last)
     if as_json:
         print_json([{**details, "time": time, "role": role, "event": event} for time, role, event, details in found])
     for time, role, event, details in found if not as_json else ():
-        about = details.get("document") or details.get("root") or ""
+        about = next((details[name] for name in ("document", "root", "role") if details.get(name)), "")
         echo(f"{time}  {one_line(role)}  {one_line(event)}  {one_line(str(about))}".rstrip())

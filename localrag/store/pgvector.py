@@ -84,10 +84,6 @@ class PostgresIndex:
 
     def clear(self) -> None: ...
 
-    def make(self) -> None:
-        """Make the HNSW index, which the database then keeps itself. Raises StorageError if the role is no owner."""
-        self._db.execute("SELECT index_vectors()")
-
 
 def _best(rows: Sequence[Any]) -> tuple[Ids, Vectors]:
     ids, scores = np.array([row[0] for row in rows], np.int64), np.array([-row[1] for row in rows], np.float32)

@@ -36,13 +36,22 @@ _LOGIN = 60.0  # seconds of silence until a server is given up; later ones may b
 _POLL = 0.2  # seconds between two tries to get a lock
 _HELD, _WRITING = 0x6C72, 0x6C73  # classes of advisory locks: of an ingest, and of a transaction
 _FORBIDDEN, _DAMAGED, _MISSING = "42501", ("XX001", "XX002"), ("3F000", "42P01", "42883")
+VERSION = "localrag store 1"  # of `postgres.sql`
 _HINTS = {
+    "P0002": "`\\du` in psql lists the roles; `localrag store rights LIBRARY` lists who has a right.",
     "25006": "It is a copy that cannot be written to: connect to the server that it copies.",
     "53100": "Make room on the disk of its server, and run the same command again: it resumes.",
     "53300": "Too many programs use it: close some, or have its administrator raise max_connections.",
     "57014": "Its statement_timeout is too short for libraries.",
     "0A000": "Its server needs the extension pgvector 0.8 (Debian: postgresql-17-pgvector).",
     "42704": "Its server needs the extension pgvector 0.8 (Debian: postgresql-17-pgvector).",
+}
+# What a role is denied, by words of PostgreSQL's message.
+_DENIED = {
+    "create extension": "A superuser makes it in that database: CREATE EXTENSION vector",
+    "create_library": "The database's owner allows it: GRANT EXECUTE ON FUNCTION localrag.create_library TO role",
+    "for database": "The database's owner allows it: GRANT CONNECT ON DATABASE … TO role",
+    "needs an owner": "Let another role own it first: localrag store grant LIBRARY ROLE --may own",
 }
 _NUMERIC = 1700  # the OID of a type
 # Of the exact 100 best of 100,000, 800 rows at hand hold 99, and 200 hold 91 (docs/decisions/0054-postgresql.md).
@@ -173,14 +182,17 @@ class Connection:
 
     def _check_session(self) -> None:
         """Refuse a role that row-level security does not hold for, and a store that is not one."""
-        ((bypasses, present),) = self._native.run(
-            "SELECT bool_or(rolsuper OR rolbypassrls), to_regclass('localrag.meta') IS NOT NULL "
+        ((bypasses, version),) = self._native.run(
+            "SELECT bool_or(rolsuper OR rolbypassrls), obj_description(to_regnamespace('localrag'), 'pg_namespace') "
             "FROM pg_catalog.pg_roles WHERE rolname IN (session_user, current_user)"
         )
-        if not present:
-            raise NotFoundError(
-                f"{str(self.store)!r} holds no libraries",
-                f"The database's owner prepares it once: localrag store init {str(self.store)!r}",
+        if version is None:
+            hint = "The database's owner prepares it once: localrag store init URL"
+            raise NotFoundError(f"{str(self.store)!r} holds no libraries", hint)
+        if version != VERSION:
+            raise LibraryError(
+                f"{str(self.store)!r} was prepared by another version of localrag ({version}, here {VERSION})",
+                "Use that version, or prepare another database and ingest the documents again.",
             )
         if bypasses:
             raise UsageError(
@@ -331,17 +343,18 @@ def _unreachable(store: Store, error: BaseException) -> StorageError:
     why = said or getattr(error, "strerror", None) or (error.args[0] if error.args else error)
     return StorageError(
         f"the store {str(store)!r} does not answer: {why}",
-        "Is the server running, and may this user connect? Run the same command again: it resumes.",
+        "Is its server running, and is its address right? Then run the same command again.",
     )
 
 
 def _refused(store: Store, facts: Mapping[str, str]) -> LocalragError:
     code, message = facts.get("C", ""), facts.get("M", "")
     if code == _FORBIDDEN:
-        hint = "An owner of the library gives rights: localrag store grant LIBRARY ROLE"
+        given = "An owner of the library gives rights: localrag store grant LIBRARY ROLE"
+        hint = next((hint for words, hint in _DENIED.items() if words in message), given)
         return StorageError(f"the store {str(store)!r} refuses: {message}", hint)
     if code in _MISSING:
-        hint = f"The database's owner prepares it: localrag store init {str(store)!r}"
+        hint = "Restore it from its pg_dump, or prepare another database and ingest the documents again."
         return LibraryError(f"the store {str(store)!r} has another form: {message}", hint)
     if code in _DAMAGED:
         return LibraryError(f"the store {str(store)!r} is damaged: {message}", "Restore it from its pg_dump.")
@@ -402,10 +415,13 @@ def _vector_bytes(text: str) -> bytes:
 
 
 def initialise(store: Store) -> bool:
-    """Make the tables, as the database's owner or a superuser; returns False if they are there."""
+    """Make the tables, as the database's owner; returns False if they are there. Raises UsageError for a superuser."""
     with _errors(store), closing(_connected(store)) as native:
         if native.run("SELECT to_regclass('localrag.meta') IS NOT NULL")[0][0]:
             return False
+        if native.run("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user")[0][0]:
+            hint = "Let an ordinary role own the database: its functions run with the rights of who makes them."
+            raise UsageError(f"{store.user!r} is a superuser", hint)
         tables = resources.files("localrag.store").joinpath("postgres.sql").read_text("utf-8")
         native.run(f"BEGIN; {tables}; COMMIT")
     return True
@@ -496,11 +512,20 @@ def set_right(connection: Connection, role: str, may: str | None) -> None:
     connection.execute("SELECT set_right(?, ?)", (role, may))
 
 
-def check_own(connection: Connection, name: str) -> None:
+def index_vectors(connection: Connection) -> None:
+    """Make the index of the open library's vectors, which the database then keeps; for its owners."""
+    connection.execute("SELECT index_vectors()")
+
+
+def rights_by_others(connection: Connection, role: str) -> list[tuple[str, str]]:
+    """The roles by whose rights to the open library a role, their member, still has one; for its owners."""
+    return [(row[0], row[1]) for row in connection.execute("SELECT role, may FROM rights_by_others(?)", (role,))]
+
+
+def check_own(connection: Connection, name: str, deed: str, hint: str) -> None:
     """Raise StorageError if the session's role does not own the open library."""
     if connection.execute("SELECT allowed(readable())").fetchone()[0] != MAY.index("own"):
-        hint = f"localrag store disconnect {name} removes it from this machine."
-        raise StorageError(f"only an owner of {name!r} may delete it from {str(connection.store)!r}", hint)
+        raise StorageError(f"only an owner of {name!r} in {str(connection.store)!r} may {deed}", hint)
 
 
 def rights(connection: Connection) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ BEGIN
     END IF;
 END $$;
 CREATE SCHEMA localrag;
+COMMENT ON SCHEMA localrag IS 'localrag store 1';  -- the number of this file, see `postgres.VERSION`
 GRANT USAGE ON SCHEMA localrag TO PUBLIC;
 SET LOCAL search_path = localrag, public;
 
@@ -113,12 +114,16 @@ BEGIN
         RAISE insufficient_privilege USING MESSAGE = 'only an owner of a library may change its rights';
     END IF;
     DELETE FROM rights WHERE library_id = chosen AND role = given;
+    IF right_ IS NULL AND NOT FOUND THEN
+        RAISE no_data_found USING MESSAGE = pg_catalog.format('no right was given to a role %s', given);
+    END IF;
     IF right_ IS NOT NULL THEN
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = given) THEN
-            RAISE undefined_object USING MESSAGE = format('there is no role %s', given);
+            RAISE no_data_found USING MESSAGE = pg_catalog.format('there is no role %s', given);
         END IF;
         INSERT INTO rights VALUES (chosen, given, right_);
     END IF;
+    INSERT INTO audit (event, details) VALUES ('right', json_build_object('role', given, 'may', right_));
     IF NOT EXISTS (SELECT FROM rights JOIN pg_catalog.pg_roles ON rolname = role
             WHERE library_id = chosen AND may = 'own') THEN
         RAISE insufficient_privilege USING MESSAGE = 'a library needs an owner';
@@ -129,6 +134,16 @@ CREATE FUNCTION given_rights() RETURNS TABLE (role text, may text)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp
     BEGIN ATOMIC
         SELECT r.role, r.may FROM rights r WHERE library_id = readable() AND allowed(library_id) = 3 ORDER BY r.role;
+    END;
+
+-- The rights that a role has by others, which it is a member of.
+CREATE FUNCTION rights_by_others(given text) RETURNS TABLE (role text, may text)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp
+    BEGIN ATOMIC
+        SELECT r.role, r.may FROM rights r JOIN pg_catalog.pg_roles o ON o.rolname = r.role
+            JOIN pg_catalog.pg_roles g ON g.rolname = given
+            WHERE library_id = readable() AND allowed(library_id) = 3 AND r.role <> given
+            AND pg_has_role(g.oid, o.oid, 'USAGE') ORDER BY r.role;
     END;
 
 -- Keys lead only to rows of the same library, since PostgreSQL checks keys without regard to row-level security.

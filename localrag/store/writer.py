@@ -25,7 +25,6 @@ from localrag.store import locations, minhash, postgres, text_analysis
 from localrag.store.full_text import DOCUMENTS, PASSAGES, Indexer
 from localrag.store.library import PATH, Library, permitted
 from localrag.store.names import DATABASE, SCHEMA, Tombstones, check_name, exists, keep_store
-from localrag.store.pgvector import PostgresIndex
 from localrag.types import Chunk, Document, Ocr, Page, Part, StoredFile
 
 if TYPE_CHECKING:
@@ -115,7 +114,8 @@ class Editor(Library):
     def check_own(self) -> None:
         """Raise StorageError for those who do not own the library in its store, and so may not delete it."""
         if isinstance(self._db, postgres.Connection):
-            postgres.check_own(self._db, self.name)
+            hint = f"localrag store disconnect {self.name} removes it from this machine."
+            postgres.check_own(self._db, self.name, "delete it", hint)
 
     def drop(self) -> None:
         """Delete the library from its store; what is in its folder stays."""
@@ -379,11 +379,6 @@ class Editor(Library):
         """Write the vector index of the current generation, and checkpoint the write-ahead log."""
         if self._index.save(*self._state()):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def index_vectors(self) -> None:
-        """Give a library in a store an index of its vectors. Raises StorageError if the role is no owner."""
-        if isinstance(self._index, PostgresIndex):
-            self._index.make()
 
     def compact(self) -> None:
         """Return deleted space to the disk."""

@@ -59,15 +59,17 @@ def test_a_database_is_prepared_once(pg: Cluster) -> None:
         run("store", "connect", url)  # there is no library yet
 
 
-def test_a_library_is_connected_asked_and_disconnected(contracts: str, settings: Settings) -> None:
+def test_a_library_is_connected_asked_and_disconnected(contracts: str, settings: Settings, folder: Folder) -> None:
     assert told("store", "connect", contracts) == [{"library": "contracts", "may": "own"}]
+    run("ingest", str(folder({"a.txt": "Alpha."}, "papers2")), "--name", "papers")
     with pytest.raises(UsageError):
-        run("store", "connect", contracts, "contracts")  # it is here already
+        run("store", "connect", contracts, "contracts", "--name", "papers")  # there is another one
+    run("store", "connect", contracts, "contracts")  # it is connected again
     run("store", "connect", contracts, "contracts", "--name", "again")
     assert told("search", "rent in pounds", "--library", "again")["passages"][0]["document"] == "lease.txt"
     assert told("status", "again")["store"] == contracts
     assert {row["name"]: row["store"] for row in told("libraries")["libraries"]} == {
-        "again": contracts, "contracts": contracts,
+        "again": contracts, "contracts": contracts, "papers": None,
     }  # fmt: skip
     run("store", "disconnect", "again")
     assert not settings.library_dir("again").exists()
@@ -84,17 +86,24 @@ def test_owners_give_and_take_rights_and_read_the_log(pg: Cluster, contracts: st
     assert told("store", "connect", theirs) == [{"library": "contracts", "may": "read"}]
     run("store", "connect", theirs, "contracts", "--name", "theirs")
     assert told("search", "rent", "--library", "theirs")["passages"]
-    with pytest.raises(StorageError):
-        run("store", "grant", "theirs", "clerk", "--may", "own")
+    for words in (("grant", "theirs", "clerk", "--may", "own"), ("log", "theirs"), ("rights", "theirs")):
+        with pytest.raises(StorageError) as raised:
+            run("store", *words)
+        assert "owner" in raised.value.message
     run("store", "grant", "contracts", "clerk", "--may", "write")
     assert {row["role"]: row["may"] for row in told("store", "rights", "contracts")} == {
         "writer": "own", "clerk": "write",
     }  # fmt: skip
-    run("store", "revoke", "contracts", "clerk")
+    pg.role("matter", login=False)
+    pg.sql("postgres", "GRANT matter TO clerk")
+    run("store", "grant", "contracts", "matter")
+    assert told("store", "revoke", "contracts", "clerk")["by_others"] == [{"role": "matter", "may": "read"}]
+    assert told("search", "rent", "--library", "theirs")["passages"]
+    run("store", "revoke", "contracts", "matter")
     with pytest.raises(NotFoundError):
         run("search", "rent", "--library", "theirs")
     seen = {(row["role"], row["event"]) for row in told("store", "log", "contracts")}
-    assert {("writer", "ingest"), ("clerk", "search")} <= seen
+    assert {("writer", "ingest"), ("clerk", "search"), ("writer", "right")} <= seen
 
 
 def test_what_works_on_files_is_refused(contracts: str, tmp_path: Path, folder: Folder, settings: Settings) -> None:

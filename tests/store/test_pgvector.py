@@ -83,8 +83,8 @@ def test_the_index_finds_what_comparing_every_row_finds(made: Made) -> None:
     index = index_of(connection, ROWS)
     assert "vectors_" not in plans(connection, index)
     before = [index.search(question, 10) for question in QUESTIONS]
-    index.make()
-    index.make()
+    postgres.index_vectors(index._db)
+    postgres.index_vectors(index._db)
     connection._connect()  # the plan of a statement that was prepared before is kept
     connection.execute("SET enable_seqscan = off")
     assert "Index Scan using vectors_" in plans(connection, index)
@@ -107,13 +107,13 @@ def test_a_filter_leaves_k_results_with_and_without_the_index(made: Made, step: 
         for question in QUESTIONS:
             ids, _scores = index.search(question, 10, allowed)
             assert len(ids) == 10 and len(nearest(question, 10, allowed) & set(ids.tolist())) >= 9
-        index.make()
+        postgres.index_vectors(index._db)
 
 
 def test_a_search_that_the_index_leaves_short_compares_every_row(made: Made) -> None:
     connection = made("large", ROWS)
     index = index_of(connection, ROWS)
-    index.make()
+    postgres.index_vectors(index._db)
     allowed = np.array(sorted(set(range(1, ROWS + 1)) - nearest(QUESTIONS[0], 450, np.arange(1, ROWS + 1))))
     assert set(index.search(QUESTIONS[0], 10, allowed)[0].tolist()) == nearest(QUESTIONS[0], 10, allowed)
     assert len(index.search(QUESTIONS[0], ROWS + 50)[0]) == ROWS
@@ -121,7 +121,7 @@ def test_a_search_that_the_index_leaves_short_compares_every_row(made: Made) -> 
 
 def test_a_small_library_beside_a_large_one_finds_its_own_and_has_no_index(made: Made, pg: Cluster) -> None:
     large, small = made("large", ROWS), made("small", 40)
-    index_of(large, ROWS).make()
+    postgres.index_vectors(index_of(large, ROWS)._db)
     ids, _ = index_of(small, 40).search(QUESTIONS[0], 30)
     assert set(ids.tolist()) == nearest(QUESTIONS[0], 30, np.arange(1, 41))
     names = "SELECT indexname FROM pg_indexes WHERE indexname LIKE 'vectors\\_%'"
@@ -137,7 +137,7 @@ def test_only_an_owner_of_a_library_makes_its_index(made: Made, pg: Cluster) -> 
     reader = postgres.Store("reader", connection.store.database, connection.store.address)
     with closing(postgres.open_library(str(reader), "large")) as theirs:
         with pytest.raises(postgres.StorageError):
-            index_of(theirs, ROWS).make()
+            postgres.index_vectors(index_of(theirs, ROWS)._db)
         assert len(index_of(theirs, ROWS).search(QUESTIONS[0], 10)[0]) == 10
 
 
@@ -151,7 +151,7 @@ def test_an_ingest_makes_no_index_and_keeps_the_one_that_is_there(
             put(library, f"{number}.txt", f"Document {number} speaks of topic{number}.")
         library.save_index()
         assert pg.sql(store.database, made) == [[0]]  # everybody would see its size
-        library.index_vectors()
+        postgres.index_vectors(library._db)  # type: ignore[arg-type]
         put(library, "5.txt", "Document 5 speaks of topic5.")
     assert pg.sql(store.database, made) == [[1]]
     with closing(Library.open(tmp_path / "papers", "papers")) as reading:

@@ -24,12 +24,12 @@ import pg_cluster
 import pytest
 from fakes import HashingEmbedder
 from papers import IDENTITY, contents, ingest, sound
-from pg_cluster import SUPERUSER, Cluster
+from pg_cluster import Cluster
 from stores import new_store
 
 from localrag import embeddings, policy
 from localrag.api import open_library
-from localrag.errors import LibraryLocked, LocalragError, NotFoundError, StorageError, UsageError
+from localrag.errors import LibraryError, LibraryLocked, LocalragError, NotFoundError, StorageError, UsageError
 from localrag.security import audit
 from localrag.settings import Settings
 from localrag.store import names, postgres
@@ -198,6 +198,8 @@ def test_rights_come_by_membership_and_go_at_once(
         assert len(reader.documents()) == 2
         pg.sql(store.database, "REVOKE matter FROM member")
         assert reader.documents() == [] and reader.counts()["characters"] == 0
+        pg.sql(store.database, "GRANT matter TO member")
+        assert postgres.rights_by_others(papers._db, "member") == [("matter", "read")]  # type: ignore[arg-type]
     assert postgres.rights(papers._db) == [("matter", "read"), ("writer", "own")]  # type: ignore[arg-type]
 
 
@@ -206,7 +208,9 @@ def test_a_library_keeps_an_owner_and_knows_its_roles(papers: Editor) -> None:
         postgres.set_right(papers._db, "writer", None)  # type: ignore[arg-type]
     with pytest.raises(StorageError) as raised:
         postgres.set_right(papers._db, "nobody_of_this_name", "read")  # type: ignore[arg-type]
-    assert "nobody_of_this_name" in raised.value.message
+    assert "nobody_of_this_name" in raised.value.message and "pgvector" not in raised.value.hint
+    with pytest.raises(StorageError):
+        postgres.set_right(papers._db, "nobody_of_this_name", None)  # type: ignore[arg-type]
     assert postgres.rights(papers._db) == [("writer", "own")]  # type: ignore[arg-type]
 
 
@@ -293,10 +297,11 @@ def test_ids_are_not_chosen_so_keys_tell_nothing_of_other_libraries(
 
 
 def test_a_database_where_anybody_may_add_functions_is_refused(pg: Cluster) -> None:
-    database = pg.database()
+    database, owner = pg.database(), pg.role("registry")
+    pg.sql("postgres", f'ALTER DATABASE "{database}" OWNER TO {owner}')
     pg.sql(database, "GRANT CREATE ON SCHEMA public TO PUBLIC")
     with pytest.raises(StorageError) as raised:
-        postgres.initialise(postgres.Store.parse(pg.url(database, SUPERUSER)))
+        postgres.initialise(postgres.Store.parse(pg.url(database, owner)))
     assert "REVOKE CREATE ON SCHEMA public" in raised.value.message
     assert pg.sql(database, "SELECT to_regnamespace('localrag')") == [[None]]
 
@@ -310,6 +315,15 @@ def test_who_may_not_make_libraries_makes_none(pg: Cluster, store: postgres.Stor
     with pytest.raises(StorageError):
         Editor.create_in(role(pg, store, "stranger"), tmp_path / "new", "new", IDENTITY)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_store_of_another_version_and_a_superuser_as_owner_are_refused(pg: Cluster, store: postgres.Store) -> None:
+    pg.sql(store.database, "COMMENT ON SCHEMA localrag IS 'localrag store 99'")
+    with pytest.raises(LibraryError) as raised:
+        postgres.Connection(store)
+    assert "99" in raised.value.message and raised.value.hint
+    with pytest.raises(UsageError):
+        postgres.initialise(postgres.Store.parse(pg.url(pg.database())))
 
 
 @pytest.mark.parametrize("attribute", ["SUPERUSER", "BYPASSRLS"])
@@ -346,7 +360,8 @@ def test_the_log_of_the_store_has_what_every_machine_did_and_owners_read_it(
     place = folder_of(tmp_path / "theirs", clerk)
     audit.record(place / "audit.jsonl", "show", "theirs", document="secret.txt", page=1)
     audit.record(papers.folder / "audit.jsonl", "ask", "papers", question="When?", answer="In May.")
-    ((time_, one, event, details), second) = postgres.audit_entries(papers._db, 10)  # type: ignore[arg-type]
+    given, (time_, one, event, details), second = postgres.audit_entries(papers._db, 10)  # type: ignore[arg-type]
+    assert given[1:] == ("writer", "right", {"role": "clerk", "may": "read"})
     assert (one, event, details["document"]) == ("clerk", "show", "secret.txt") and time_.startswith("20")
     assert second[1:3] == ("writer", "ask") and "In May." not in json.dumps(second[3])
     with closing(postgres.open_library(str(clerk), "papers")) as connection:

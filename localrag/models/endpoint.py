@@ -204,7 +204,10 @@ class _Reader(io.RawIOBase):
 
 
 def _object(data: bytes) -> dict[str, Any]:
-    found = json.loads(data)
+    try:
+        found = json.loads(data)
+    except RecursionError:
+        raise ValueError("its answer is nested too deep") from None
     if not isinstance(found, dict):
         raise ValueError("its answer is not an object")
     return found

@@ -242,16 +242,23 @@ class Indexer:
         self._removed: dict[Space, dict[int, set[int]]] = {PASSAGES: {}, DOCUMENTS: {}}
         self._lengths: dict[int, int] = {}
 
-    def add(self, space: Space, id_: int, tokens: Sequence[Token]) -> bytes:
-        """Index a passage or the name of a document; returns its word ids, which `remove` needs."""
-        ids = self._words_of(tokens)
-        self._held.update(set(ids))
+    def words(self, texts: Collection[Sequence[Token]]) -> list[bytes]:
+        """The word ids of texts, which `add` and `remove` need; each has to be added. Words that are new are added."""
+        self._learn_tokens({token for text in texts for token in text})
+        ids = [[self._words[token] for token in text] for text in texts]
+        for each in ids:
+            self._held.update(set(each))  # counted now, so that no `flush` deletes a word before `add`
+        return [np.array(each, "<u4").tobytes() for each in ids]
+
+    def add(self, space: Space, id_: int, stored: bytes) -> None:
+        """Index a passage or the name of a document, given its word ids, which `words` has just returned."""
+        ids = _array(stored, "<u4").tolist()
+        self._learn(set(ids))
         self._added[space][id_] = Counter(self._terms[i] for i in ids)
         if space == PASSAGES:
             self._lengths[id_] = min(max(len(ids), 1), 2**16 - 1)
         if len(self._added[PASSAGES]) >= _MAX_PENDING:
             self.flush()
-        return np.array(ids, "<u4").tobytes()
 
     def remove(self, space: Space, id_: int, stored: bytes) -> None:
         """Undo `add`, given the word ids it returned."""
@@ -301,8 +308,8 @@ class Indexer:
 
     # --- words ----------------------------------------------------------------------------------------------
 
-    def _words_of(self, tokens: Sequence[Token]) -> list[int]:
-        """The ids of the words of these tokens, which are added where they are new."""
+    def _learn_tokens(self, tokens: Collection[Token]) -> None:
+        """Learn the ids of the words of these tokens, which are added where they are new."""
         self._look_up({token for token in tokens if token not in self._words})
         if fresh := sorted({token for token in tokens if token not in self._words}):
             terms = sorted({token.term for token in fresh})
@@ -315,7 +322,6 @@ class Indexer:
                 "INSERT INTO words (word, term_id, held) VALUES (?, ?, 0)", [(word, of[term]) for word, term in fresh]
             )
             self._look_up(set(fresh))
-        return [self._words[token] for token in tokens]
 
     def _look_up(self, tokens: Collection[Token]) -> None:
         if not tokens:

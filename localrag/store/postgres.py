@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pg8000.native import PreparedStatement
 
 MAY = ("", "read", "write", "own")
-_ROWS = 64  # in one statement of `executemany`
+_ROWS = (64, 8, 1)  # in one statement of `executemany`; each number is a statement that the connection keeps
 _LOGIN = 60.0  # seconds of silence until a server is given up; later ones may be long statements
 _POLL = 0.2  # seconds between two tries to get a lock
 _HELD, _WRITING = 0x6C72, 0x6C73  # classes of advisory locks: of an ingest, and of a transaction
@@ -236,13 +236,11 @@ class Connection:
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement for each row; an INSERT takes many at once."""
         many, match = list(rows), _VALUES.search(sql)
-        if match is not None:
-            several = sql.replace(match[1], ", ".join([match[1]] * _ROWS), 1)
-            while len(many) >= _ROWS:
-                self.execute(several, [value for row in many[:_ROWS] for value in row])
-                many = many[_ROWS:]
-        for row in many:
-            self.execute(sql, row)
+        for size in _ROWS if match is not None else (1,):
+            several = sql if match is None else sql.replace(match[1], ", ".join([match[1]] * size), 1)
+            while len(many) >= size:
+                self.execute(several, [value for row in many[:size] for value in row])
+                many = many[size:]
 
     @contextmanager
     def _whole(self) -> Iterator[None]:

@@ -406,23 +406,30 @@ class Editor(Library):
     ) -> None:  # fmt: skip
         keys = [passage_digest(title, chunk) for chunk in chunks]
         known = self._passage_ids(keys)
+        new = {key: chunk for key, chunk in zip(keys, chunks, strict=True) if key not in known}
+        known |= self._add_passages(title, language, new, vector_of)
         rows = []
         for key, chunk in zip(keys, chunks, strict=True):
-            if key not in known:
-                known[key] = self._add_passage(title, language, chunk, key, vector_of(key))
             page = pages[chunk.position]
             spot = locations.spot(page.text, page.anchors, chunk.start, chunk.end) if page.anchors else ""
             place = chunk.position, chunk.start, chunk.end, json.dumps(chunk.heading), *(chunk.header or (None, None))
             rows.append((document_id, known[key], *place, spot))
         self._db.executemany(f"INSERT INTO chunks ({_CHUNK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def _add_passage(self, title: str, language: str, chunk: Chunk, key: bytes, vector: Vectors) -> int:
-        """Add the passage of a chunk; returns its id."""
-        sql = "INSERT INTO passages (digest, vector) VALUES (?, ?) RETURNING id"
-        made = int(self._db.execute(sql, (key, np.asarray(vector, "<f4"))).fetchone()[0])
-        text = "\n".join((title, *chunk.heading, chunk.header_text, chunk.text))
-        words = self._indexer.add(PASSAGES, made, text_analysis.tokens(text, language))
-        self._db.execute("UPDATE passages SET words = ? WHERE id = ?", (words, made))
+    def _add_passages(
+        self, title: str, language: str, chunks: Mapping[bytes, Chunk], vector_of: Callable[[bytes], Vectors]
+    ) -> dict[bytes, int]:
+        """Add passages by digest; returns their ids. All at once, since a statement may go to another machine."""
+        tokens = {
+            key: text_analysis.tokens("\n".join((title, *chunk.heading, chunk.header_text, chunk.text)), language)
+            for key, chunk in chunks.items()
+        }
+        words = dict(zip(tokens, self._indexer.words(tokens.values()), strict=True))
+        rows = [(key, np.asarray(vector_of(key), "<f4"), words[key]) for key in chunks]
+        self._db.executemany("INSERT INTO passages (digest, vector, words) VALUES (?, ?, ?)", rows)
+        made = self._passage_ids(list(chunks))
+        for key in chunks:
+            self._indexer.add(PASSAGES, made[key], words[key])
         return made
 
     def _index_name(self, document_id: int) -> None:
@@ -435,7 +442,8 @@ class Editor(Library):
             self._indexer.remove(DOCUMENTS, document_id, row["naming"])
         path = _SEPARATORS.sub(" ", _SUFFIX.sub("", row["path"]))
         text = "\n".join((path, row["title"], row["beginning"] or ""))
-        words = self._indexer.add(DOCUMENTS, document_id, text_analysis.tokens(text, row["language"]))
+        (words,) = self._indexer.words([text_analysis.tokens(text, row["language"])])
+        self._indexer.add(DOCUMENTS, document_id, words)
         self._db.execute("UPDATE documents SET naming = ? WHERE id = ?", (words, document_id))
 
     def _link_near(self, document_id: int, sha256: str, signature: bytes) -> list[int]:

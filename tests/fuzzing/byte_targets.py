@@ -679,7 +679,8 @@ _TEXT_TABLES = "\n".join(
 
 def _change(database: Any) -> None:
     indexer = Indexer(database)
-    stored = indexer.add(PASSAGES, 5, [Token("rent", "rent"), Token("new", "new")])
+    (stored,) = indexer.words([[Token("rent", "rent"), Token("new", "new")]])
+    indexer.add(PASSAGES, 5, stored)
     indexer.flush()
     indexer.remove(PASSAGES, 5, stored)
     for (words,) in database.execute("SELECT words FROM passages").fetchall():

@@ -21,6 +21,13 @@ from localrag.store.text_analysis import Token, tokens, written
 from localrag.store.writer import TABLES, Editor
 
 
+def added(indexer: Indexer, space: full_text.Space, id_: int, made: list[Token]) -> bytes:
+    """Index some tokens; returns their word ids."""
+    (stored,) = indexer.words([made])
+    indexer.add(space, id_, stored)
+    return stored
+
+
 @dataclass
 class Held:
     """A full text and, beside it, what it ought to hold."""
@@ -35,7 +42,7 @@ class Held:
     def add(self, id_: int, text: str | list[Token]) -> None:
         made = tokens(text, "english") if isinstance(text, str) else text
         self.words[id_] = made
-        self.kept[id_] = self.indexer.add(PASSAGES, id_, made)
+        self.kept[id_] = added(self.indexer, PASSAGES, id_, made)
         self.db.execute("INSERT INTO passages VALUES (?, ?, x'', ?)", (id_, str(id_), self.kept[id_]))
 
     def remove(self, id_: int) -> None:
@@ -131,7 +138,7 @@ def test_an_unknown_word_lowers_the_score_more_in_much_text(held: Held) -> None:
 
 def test_a_word_of_the_name_of_a_document_is_not_unknown(held: Held) -> None:
     held.add(1, "The lease of the hall ends in May.")
-    held.indexer.add(DOCUMENTS, 1, tokens("acme", "english"))
+    added(held.indexer, DOCUMENTS, 1, tokens("acme", "english"))
     held.commit()
     assert held.scores(("leas",), ("acm",))[1] == held.scores(("leas",))[1]
 
@@ -217,7 +224,7 @@ def test_nothing_is_left_of_the_last_passage(held: Held) -> None:
 
 def test_a_word_goes_with_its_last_holder_and_comes_back(held: Held) -> None:
     held.add(1, "lease canary")
-    held.indexer.add(DOCUMENTS, 7, tokens("canary", "english"))
+    added(held.indexer, DOCUMENTS, 7, tokens("canary", "english"))
     held.commit()
     held.remove(1)
     held.commit()
@@ -238,10 +245,10 @@ def test_what_is_added_and_taken_out_before_it_was_written_was_never_there(held:
 
 
 def test_another_name_of_a_document_takes_the_place_of_the_old(held: Held) -> None:
-    first = held.indexer.add(DOCUMENTS, 1, tokens("hall lease", "english"))
+    first = added(held.indexer, DOCUMENTS, 1, tokens("hall lease", "english"))
     held.commit()
     held.indexer.remove(DOCUMENTS, 1, first)
-    held.indexer.add(DOCUMENTS, 1, tokens("hall purchase", "english"))
+    added(held.indexer, DOCUMENTS, 1, tokens("hall purchase", "english"))
     held.commit()
     assert (
         held.text.documents_named([["hall"]])[0].tolist() == held.text.documents_named([["purchas"]])[0].tolist() == [1]
@@ -250,7 +257,7 @@ def test_another_name_of_a_document_takes_the_place_of_the_old(held: Held) -> No
 
 
 def test_clearing_passages_keeps_the_names_of_documents(held: Held) -> None:
-    held.indexer.add(DOCUMENTS, 1, tokens("hall lease", "english"))
+    added(held.indexer, DOCUMENTS, 1, tokens("hall lease", "english"))
     for id_ in range(1, 9):
         held.add(id_, f"hall {id_} rent")
     held.indexer.clear_passages()
@@ -270,6 +277,19 @@ def test_pending_changes_are_written_before_they_are_many(held: Held, monkeypatc
         assert len(held.indexer._removed[PASSAGES]) < 5
     held.commit()
     assert np.flatnonzero(held.scores(("leas",))).tolist() == list(range(20, 30))
+
+
+def test_a_word_that_was_looked_up_stays_until_it_is_added(held: Held) -> None:
+    held.add(1, "lease canary")
+    held.commit()
+    held.remove(1)
+    (stored,) = held.indexer.words([tokens("canary", "english")])
+    held.indexer.flush()  # as in the middle of a document with many passages
+    held.indexer.add(PASSAGES, 2, stored)
+    held.words[2], held.kept[2] = tokens("canary", "english"), stored
+    held.db.execute("INSERT INTO passages VALUES (2, '2', x'', ?)", (stored,))
+    held.commit()
+    assert held.text.words_starting("c") == [("canary", 1)] and held.text.words_starting("l") == []
 
 
 def test_what_was_rolled_back_is_known_no_more(held: Held) -> None:

@@ -385,7 +385,7 @@ def _translated(sql: str) -> tuple[str, tuple[Callable[[Any], Any], ...]]:
             return name
         # As arrays, which indexes are used for; the rows of a function would be joined to a whole table.
         text = "TEXT" in match[1]
-        convert.append(json.loads if text else _numbers)
+        convert.append(_texts if text else _numbers)
         return f"= ANY (CAST({name} AS {'text' if text else 'bigint'}[]))"
 
     return _PARAMETER.sub(numbered, sql.replace("instr(", "strpos(")), tuple(convert)
@@ -394,6 +394,12 @@ def _translated(sql: str) -> tuple[str, tuple[Callable[[Any], Any], ...]]:
 def _plain(value: Any) -> Any:
     """A value, vectors as pgvector reads them."""
     return f"[{','.join(map(repr, value.tolist()))}]" if hasattr(value, "tolist") else value
+
+
+def _texts(listed: str) -> str:
+    """A JSON list of texts as PostgreSQL writes an array; the driver writes the text "null" as no value."""
+    quoted = (re.sub(r'(["\\\\])', r"\\\1", text) for text in json.loads(listed))
+    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
 
 
 def _numbers(listed: str) -> str:

@@ -188,6 +188,17 @@ def test_names_with_spaces_and_odd_letters_are_plain_names(library: Editor, put:
         assert [doc.path for doc in library.documents([name])] == [name]
 
 
+def test_words_that_mean_something_to_a_database_are_words(library: Editor, put: Put) -> None:
+    words = ("null", "NULL", "true", "it's", 'say "so"', "back\\slash", "{curly}", "a,b", "%s", ":p0", "?", "$1")
+    for number, word in enumerate(words):
+        put(library, f"{number} {word}.txt", f"Here {word} stands in document {number}.", title=word)
+    for number, word in enumerate(words):
+        assert len(with_words(library, f"{word} stands in document {number}")) == 1, word
+    paths = [f"{number} {word}.txt" for number, word in enumerate(words)]
+    assert library.hashes(paths).keys() == {*paths}
+    sound(library)
+
+
 def test_a_word_of_any_length_is_stored_and_found(library: Editor, put: Put) -> None:
     dice = random.Random(3)
     for letters in ("abcdefghijklmnopqrstuvwxyz", "äöüéèñçøå", "\U0001d504\U0001d505ⴀⴁⴂⴃⴄⴅ"):

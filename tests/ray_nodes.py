@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+_REPORT = "report: "
 PATIENCE = 400  # seconds, for a machine that is busy with other tests
 
 
@@ -93,12 +94,15 @@ def ingest(nodes: Nodes, home: Path, folder: Path, **options: Any) -> dict[str, 
     shown = {"address": nodes.address, "machines": nodes.machines, "nodes": str(nodes.folder)}
     given = json.dumps({**shown, "folder": str(folder), **options})
     environment = {**nodes.environment, "LOCALRAG_HOME": str(home)}
-    ran = subprocess.run(
-        [sys.executable, "-P", __file__, "ingest", given], env=environment, capture_output=True, timeout=600
-    )
-    assert ran.returncode == 0, ran.stderr.decode()
-    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return found
+    # Ray's native code can end the command when a worker is lost, without a word. The next run goes on.
+    for again in (False, True):
+        ran = subprocess.run(
+            [sys.executable, "-P", __file__, "ingest", given], env=environment, capture_output=True, timeout=600
+        )
+        noise, begun, told = ran.stdout.decode().partition(_REPORT)
+        if begun:
+            return {**json.JSONDecoder().raw_decode(told)[0], "again": again, "noise": noise}
+    raise AssertionError((ran.returncode, ran.stdout.decode()[-3000:], ran.stderr.decode()))
 
 
 def _nodes(folder: str) -> None:
@@ -151,9 +155,10 @@ def _ingest(address: str, machines: list[int], folder: str, nodes: str, **option
         report = api.open_library("matters", create=True).ingest(
             folder, cluster=address, progress=progress, stop=lambda: stored >= options.get("stop_after", 1e9)
         )
-        print(json.dumps({**report.to_dict(), "killed": killed}))
+        told = {**report.to_dict(), "killed": killed}
     except LocalragError as error:
-        print(json.dumps({"error": type(error).__name__, "message": error.message, "hint": error.hint}))
+        told = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
+    os.write(1, f"{_REPORT}{json.dumps(told)}\n".encode())
 
 
 if __name__ == "__main__":

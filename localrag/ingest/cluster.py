@@ -16,13 +16,14 @@ import queue
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, chdir, suppress
+from contextlib import AbstractContextManager, ExitStack, chdir, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -397,6 +398,7 @@ def _connect(address: str, opened: ExitStack) -> None:
             _reach(address)
         import ray
 
+        opened.enter_context(redirect_stdout(sys.stderr))  # Ray says there what its processes say, which is no answer
         opened.callback(ray.shutdown)
         with chdir(folder):
             ray.init(**options, configure_logging=False, log_to_driver=False)

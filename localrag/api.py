@@ -320,13 +320,7 @@ class Library:
                     cluster=work,
                 )  # fmt: skip
                 after, stones = storage.content_hashes(), storage.tombstones
-                prompt_cache.drop_missing(self.folder, after)
-                # What a review found in a changed document before stays until its new version was reviewed.
-                paths = {document.path for document in storage.documents()}
-                reviews.drop(
-                    self.folder,
-                    lambda kept: kept.sha256 not in after and (kept.path not in paths or not kept.looked),
-                )
+                self._drop_stale(after, {document.path for document in storage.documents()})
             sandbox.mark_as_own(self._settings, self.name, report.root)
             record = self._settings.library_audit_file(self.name)
             audit_events.ingested(record, report, before, after)
@@ -334,6 +328,14 @@ class Library:
             if forgotten := [one for one in before - after if stones.cover("", "", one)]:
                 audit.forget(record, forgotten)
         return report
+
+    def _drop_stale(self, hashes: set[str], paths: set[str]) -> None:
+        """Delete what was kept of documents that are gone, given the content hashes and paths of those that are not."""
+        prompt_cache.drop_missing(self.folder, hashes)
+        # What a review found in a changed document before stays until its new version was reviewed.
+        reviews.drop(
+            self.folder, lambda kept: kept.sha256 not in hashes and (kept.path not in paths or not kept.looked)
+        )
 
     def re_embed(
         self, *, progress: Callable[[int, int], None] = lambda done, total: None,

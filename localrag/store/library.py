@@ -1,7 +1,7 @@
 """Read a library: documents, pages, chunks, full text and vectors. `writer` changes it.
 
-Everything is in its SQLite database; the vector index can be rebuilt from it. `snapshot` keeps one committed generation
-while another process writes.
+Everything is in its database: SQLite in its folder, whose vector index can be rebuilt from it, or PostgreSQL
+(`postgres`). `snapshot` keeps one committed generation while another process writes.
 """
 
 from __future__ import annotations

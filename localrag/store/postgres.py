@@ -20,7 +20,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from localrag.errors import LibraryError, LibraryLocked, LocalragError, NotFoundError, StorageError, UsageError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pg8000.native import Connection as Native
     from pg8000.native import PreparedStatement
 
+T = TypeVar("T")
 MAY = ("", "read", "write", "own")
 _ROWS = (64, 8, 1)  # in one statement of `executemany`; each number is a statement that the connection keeps
 _LOGIN = 60.0  # seconds of silence until a server is given up; later ones may be long statements
@@ -149,9 +150,9 @@ class Connection:
     connection was lost. All errors are StorageErrors or LibraryErrors that name the store.
     """
 
-    def __init__(self, store: Store, library: int | None = None, *, write: bool = False) -> None:
+    def __init__(self, store: Store, *, write: bool = False) -> None:
         self.store = store
-        self._library = library
+        self._library: int | None = None
         self._write = write
         self._locked = False
         self._connect()
@@ -209,17 +210,26 @@ class Connection:
         if sql in ("COMMIT", "ROLLBACK"):
             self._end(sql)
             return Rows([])
+        return self._again(lambda: self._run(sql, values))
+
+    def _again(self, act: Callable[[], T]) -> T:
+        """Do something that only reads; where the connection was lost, connect and do it once more."""
         try:
-            return self._run(sql, values)
+            return act()
         except _Lost as error:
             if self._write or self.in_transaction or self._locked:
                 raise _unreachable(self.store, error) from error
         self.close()
         self._connect()
         try:
-            return self._run(sql, values)
+            return act()
         except _Lost as error:
             raise _unreachable(self.store, error) from error
+
+    def _plain(self, sql: str) -> None:
+        """Run a statement without values."""
+        with self._whole(), _errors(self.store, statement=True):
+            self._native.run(sql)
 
     def _run(self, sql: str, values: Sequence[Any]) -> Rows:
         with self._whole(), _errors(self.store, statement=True):
@@ -255,32 +265,22 @@ class Connection:
 
     def _begin(self, sql: str) -> None:
         """Begin to read one state, or to write alone: writers of a library wait for each other."""
-        alone = sql != "BEGIN"
-        with self._whole(), _errors(self.store):
-            if not alone:
-                try:
-                    self._native.run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                except Exception as error:
-                    if self._write or not _is_lost(error):
-                        raise
-                    self.close()
-                    self._connect()
-                    self._native.run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            else:
-                self._native.run("BEGIN")
+        if sql == "BEGIN":
+            self._again(lambda: self._plain("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
             self.in_transaction = True
-            if alone and self._library is not None:
-                self._native.run(f"SELECT pg_advisory_xact_lock({_WRITING}, hashint8({self._library}))")
+            return
+        self._again(lambda: self._plain("BEGIN"))
+        self.in_transaction = True
+        if self._library is not None:
+            self._again(lambda: self._plain(f"SELECT pg_advisory_xact_lock({_WRITING}, hashint8({self._library}))"))
 
     def _end(self, how: str) -> None:
         self.in_transaction = False
-        with self._whole(), _errors(self.store):
-            try:
-                self._native.run(how)
-            except Exception as error:
-                if how != "ROLLBACK" or not _is_lost(error):
-                    raise
-                # It was lost, and with it what it had begun.
+        try:
+            self._plain(how)
+        except _Lost as error:
+            if how != "ROLLBACK":  # else what it had begun is lost with it
+                raise _unreachable(self.store, error) from error
 
     def commit(self) -> None:
         """End a transaction that only read, also after an error in it."""

@@ -50,6 +50,17 @@ CREATE FUNCTION visible() RETURNS TABLE (id bigint, name text, may int)
         SELECT l.id, l.name, allowed(l.id) FROM libraries l WHERE allowed(l.id) >= 1 ORDER BY l.name, l.id;
     END;
 
+-- The library that this session has opened; raises an error that names the deed if the user does not own it.
+CREATE FUNCTION owned(deed text) RETURNS bigint
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
+DECLARE opened bigint := readable();
+BEGIN
+    IF opened IS NULL OR allowed(opened) < 3 THEN
+        RAISE insufficient_privilege USING MESSAGE = 'only an owner of a library may ' || deed;
+    END IF;
+    RETURN opened;
+END $$;
+
 CREATE FUNCTION create_library(title text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
 DECLARE made bigint;
@@ -65,11 +76,8 @@ REVOKE EXECUTE ON FUNCTION create_library FROM PUBLIC;
 -- for all, a search would pass over the rows of the others first. Everybody sees that it is there, and its size.
 CREATE FUNCTION index_vectors() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, public, pg_temp AS $$
-DECLARE chosen bigint := readable(); dimension int;
+DECLARE chosen bigint := owned('give it an index'); dimension int;
 BEGIN
-    IF chosen IS NULL OR allowed(chosen) < 3 THEN
-        RAISE insufficient_privilege USING MESSAGE = 'only an owner of a library may give it an index';
-    END IF;
     -- The lock of those who write to the library: two that make the index at once would get in each other's way.
     PERFORM pg_catalog.pg_advisory_xact_lock(27763, pg_catalog.hashint8(chosen));
     SELECT CAST(CAST(value AS json) ->> 'dimension' AS int) INTO dimension FROM meta WHERE key = 'embedder';
@@ -84,11 +92,8 @@ BEGIN
 END $$;
 CREATE FUNCTION drop_library() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
-DECLARE chosen bigint := readable();
+DECLARE chosen bigint := owned('delete it');
 BEGIN
-    IF chosen IS NULL OR allowed(chosen) < 3 THEN
-        RAISE insufficient_privilege USING MESSAGE = 'only an owner of a library may delete it';
-    END IF;
     DELETE FROM libraries WHERE id = chosen;
     EXECUTE format('DROP SEQUENCE passages_%s', chosen);
 END $$;
@@ -108,11 +113,8 @@ EXCEPTION WHEN lock_not_available THEN
 END $$;
 CREATE FUNCTION set_right(given text, right_ text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
-DECLARE chosen bigint := readable();
+DECLARE chosen bigint := owned('change its rights');
 BEGIN
-    IF chosen IS NULL OR allowed(chosen) < 3 THEN
-        RAISE insufficient_privilege USING MESSAGE = 'only an owner of a library may change its rights';
-    END IF;
     DELETE FROM rights WHERE library_id = chosen AND role = given;
     IF right_ IS NULL AND NOT FOUND THEN
         RAISE no_data_found USING MESSAGE = pg_catalog.format('no right was given to a role %s', given);

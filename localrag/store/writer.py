@@ -1,7 +1,7 @@
 """Change a library, one transaction a change, and define its tables.
 
 Several changes may share a transaction (`with editor.transaction()`). If the process is killed, the library is as after
-the last one. Deleted rows are overwritten (secure_delete).
+the last one. SQLite overwrites deleted rows (secure_delete). The statements are in what SQLite and PostgreSQL share.
 """
 
 from __future__ import annotations

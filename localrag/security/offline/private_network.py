@@ -37,11 +37,6 @@ def enter() -> bool:
     return _entered
 
 
-def entered() -> bool:
-    """True once this process has a network of its own."""
-    return _entered
-
-
 def _enter() -> None:
     if sys.platform == "win32":
         return

@@ -14,12 +14,10 @@ import sys
 
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # flags of unshare
 _SET_FLAGS, _UP, _RUNNING = 0x8914, 0x1, 0x40  # of an interface, netdevice(7)
-_entered = False
 
 
 def enter() -> bool:
     """Move this process, which has one thread, to a network of its own; False where the system does not let it."""
-    global _entered
     if sys.platform != "linux":
         return False
     # A process of its own tries it first: half of it could not be undone.
@@ -31,10 +29,10 @@ def enter() -> bool:
             code = 0
         finally:
             os._exit(code)
-    _entered = os.waitpid(child, 0)[1] == 0
-    if _entered:
+    possible = os.waitpid(child, 0)[1] == 0
+    if possible:
         _enter()
-    return _entered
+    return possible
 
 
 def _enter() -> None:

@@ -47,6 +47,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """What a test and the code that it calls set in the environment ends with the test.
+
+    It stands first, so that it ends after `monkeypatch`.
+    """
+    before = dict(os.environ)
+    yield
+    if dict(os.environ) != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
 def priority(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands that are run in the tests' own process leave it its priority, which nothing could raise again."""
     monkeypatch.setattr(os, "nice", lambda increment: 0, raising=False)

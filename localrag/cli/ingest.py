@@ -24,7 +24,7 @@ from localrag.models import catalog
 from localrag.security import offline, sandbox
 from localrag.security.offline import private_network
 from localrag.settings import Settings, load_settings
-from localrag.store.names import check_kept_in, check_name, name_for
+from localrag.store.names import check_kept_in, check_name, exists, name_for
 
 if TYPE_CHECKING:
     from localrag.answer.warming import Estimate
@@ -87,7 +87,7 @@ def ingest_command(
         if kept != catalog.named(embedder):
             hint = "Add --re-embed to make its vectors again with the other one."
             raise UsageError(f"the library {chosen!r} keeps its embedder {kept!r}", hint)
-    if encrypt and settings.store is not None:
+    if encrypt and settings.store is not None and not exists(library.folder):
         raise UsageError("a library in a store is not encrypted by localrag", "Leave out --encrypt, or --store.")
     if encrypt:
         from localrag.cli.vault import encrypt_first

@@ -59,6 +59,21 @@ def test_a_database_is_prepared_once(pg: Cluster) -> None:
         run("store", "connect", url)  # there is no library yet
 
 
+def test_a_library_in_its_folder_is_encrypted_beside_a_store(
+    contracts: str, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = str(tmp_path / "key")
+    run("vault", "key-file", key)
+    papers = str(folder({"a.txt": "Alpha."}, "papers2"))
+    run("ingest", papers, "--name", "papers")
+    monkeypatch.setenv("LOCALRAG_STORE", contracts)
+    run("ingest", papers, "--name", "papers", "--encrypt", "--key-file", key)
+    assert told("vault", "status", "papers")["libraries"][0]["encrypted"]
+    monkeypatch.delenv("LOCALRAG_STORE")
+    with pytest.raises(UsageError):
+        run("ingest", papers, "--name", "contracts", "--encrypt", "--key-file", key)  # it is in the store
+
+
 def test_a_library_is_connected_asked_and_disconnected(contracts: str, settings: Settings, folder: Folder) -> None:
     assert told("store", "connect", contracts) == [{"library": "contracts", "may": "own"}]
     run("ingest", str(folder({"a.txt": "Alpha."}, "papers2")), "--name", "papers")

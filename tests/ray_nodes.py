@@ -32,6 +32,13 @@ class Nodes:
     machines: list[int]  # the process of each that starts its workers; the first leads
     folder: Path
     environment: dict[str, str]
+    process: subprocess.Popen[str]
+
+    def add(self) -> int:
+        """Start one more machine, for a test that kills it."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        print("add", file=self.process.stdin, flush=True)
+        return int(self.process.stdout.readline())
 
 
 def commands() -> dict[int, list[str]]:
@@ -71,12 +78,14 @@ def running(home: Path) -> Iterator[Nodes]:
             "RAY_TMPDIR": name, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # 127.0.0.1 stays what it is
         }  # fmt: skip
         command = [sys.executable, "-P", __file__, "nodes", name]
-        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
             assert process.stdin is not None and process.stdout is not None
             started = process.stdout.readline()
             assert started, "the cluster did not start"
             try:
-                yield Nodes(**json.loads(started), folder=folder, environment=environment)
+                yield Nodes(**json.loads(started), folder=folder, environment=environment, process=process)
             finally:
                 process.stdin.close()
                 process.wait(PATIENCE)
@@ -86,10 +95,10 @@ def ingest(nodes: Nodes, home: Path, folder: Path, **options: Any) -> dict[str, 
     """Ingest a folder on the cluster, in a process of its own; returns the report, or an `error`.
 
     Args:
-        kill: "worker" or "machine": the last one is killed once some files are stored.
+        kill: "worker" or "machine": the last one of `machines` is killed once some files are stored.
         poison: a name; a worker that reads this file dies.
         stop_after: files.
-        version: that the command claims to have.
+        version: that the command claims to have at first; `refused` is the error.
     """
     shown = {"address": nodes.address, "machines": nodes.machines, "nodes": str(nodes.folder)}
     given = json.dumps({**shown, "folder": str(folder), **options})
@@ -115,10 +124,14 @@ def _nodes(folder: str) -> None:
         "include_dashboard": False,
     }
     cluster = Cluster(initialize_head=True, head_node_args={**shared, "temp_dir": folder})
-    machines = [cluster.head_node, cluster.add_node(**shared, temp_dir=folder)]
-    pids = [each.all_processes["raylet"][0].process.pid for each in machines]
-    print(json.dumps({"address": cluster.address, "machines": pids}), flush=True)
-    sys.stdin.read()
+
+    def pid(machine: Any) -> int:
+        return int(machine.all_processes["raylet"][0].process.pid)
+
+    machines = [pid(cluster.head_node), pid(cluster.add_node(**shared, temp_dir=folder))]
+    print(json.dumps({"address": cluster.address, "machines": machines}), flush=True)
+    for _ in sys.stdin:
+        print(pid(cluster.add_node(**shared, temp_dir=folder)), flush=True)
     cluster.shutdown()
 
 
@@ -150,14 +163,21 @@ def _ingest(address: str, machines: list[int], folder: str, nodes: str, **option
 
     if "poison" in options:
         cluster._Worker = Fragile  # type: ignore[misc]
-    cluster.__version__ = options.get("version", cluster.__version__)
-    try:
-        report = api.open_library("matters", create=True).ingest(
-            folder, cluster=address, progress=progress, stop=lambda: stored >= options.get("stop_after", 1e9)
-        )
-        told = {**report.to_dict(), "killed": killed}
-    except LocalragError as error:
-        told = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
+
+    def run() -> dict[str, Any]:
+        try:
+            report = api.open_library("matters", create=True).ingest(
+                folder, cluster=address, progress=progress, stop=lambda: stored >= options.get("stop_after", 1e9)
+            )
+        except LocalragError as error:
+            return {"error": type(error).__name__, "message": error.message, "hint": error.hint}
+        return {**report.to_dict(), "killed": killed}
+
+    refused = None
+    if "version" in options:
+        own, cluster.__version__ = cluster.__version__, options["version"]
+        refused, cluster.__version__ = run(), own
+    told = {**run(), "refused": refused}
     os.write(1, f"{_REPORT}{json.dumps(told)}\n".encode())
 
 

@@ -38,6 +38,7 @@ class Cluster:
         self._data = folder / "data"
         self._server: subprocess.Popen[bytes] | None = None
         self._made = 0
+        self.template = ""  # a database with an empty store, once there is one
 
     @property
     def socket(self) -> str:
@@ -53,11 +54,11 @@ class Cluster:
         with native.Connection(role, database=database, unix_sock=self.socket, timeout=PATIENCE) as connection:
             return connection.run(statement) or []
 
-    def database(self) -> str:
-        """Make a database with the extension `vector`, and return its name."""
+    def database(self, template: str = _PREPARED) -> str:
+        """Make a database with the extension `vector`, or a copy of another, and return its name."""
         self.start()
         self._made += 1
-        self.sql("postgres", f'CREATE DATABASE "test{self._made}" TEMPLATE "{_PREPARED}"')
+        self.sql("postgres", f'CREATE DATABASE "test{self._made}" TEMPLATE "{template}"')
         return f"test{self._made}"
 
     def role(self, name: str, login: bool = True) -> str:
@@ -100,6 +101,7 @@ class Cluster:
             "port": "5432",
             "fsync": "on" if fsync else "off",
             "full_page_writes": "on" if fsync else "off",
+            "autovacuum": "off",  # each test has a few rows
             "shared_buffers": "32MB",
             "dynamic_shared_memory_type": "mmap",  # /dev/shm may be small in a container
             "max_connections": "100",

@@ -12,17 +12,18 @@ from localrag.store import postgres
 from localrag.store.writer import Editor
 
 STORES = ("sqlite", "postgres")
-WRITER = "writer"
 sqlite_only = pytest.mark.parametrize("library", ["sqlite"], indirect=True)
 
 
-def new_store(pg: Cluster, writer: str = WRITER) -> postgres.Store:
-    """A store in a database of its own, in which `writer` may make libraries."""
-    database, owner = pg.database(), pg.role("registry")
-    pg.sql("postgres", f'ALTER DATABASE "{database}" OWNER TO "{owner}"')
-    postgres.initialise(postgres.Store.parse(pg.url(database, owner)))
-    pg.sql(database, f'GRANT EXECUTE ON FUNCTION localrag.create_library TO "{pg.role(writer)}"')
-    return postgres.Store.parse(pg.url(database, writer))
+def new_store(pg: Cluster) -> postgres.Store:
+    """A store in a database of its own, in which the role `writer` may make libraries."""
+    if not pg.template:
+        template, owner = pg.database(), pg.role("registry")
+        pg.sql("postgres", f'ALTER DATABASE "{template}" OWNER TO "{owner}"')
+        postgres.initialise(postgres.Store.parse(pg.url(template, owner)))
+        pg.sql(template, f'GRANT EXECUTE ON FUNCTION localrag.create_library TO "{pg.role("writer")}"')
+        pg.template = template
+    return postgres.Store.parse(pg.url(pg.database(pg.template), "writer"))
 
 
 def new_library(pg: Cluster, folder: Path, name: str, identity: EmbedderIdentity) -> Editor:

@@ -98,6 +98,8 @@ def test_stopping_it_costs_the_texts_at_hand_and_no_more(
 def test_it_agrees_with_sentence_transformers(embedder: OnnxEmbedder, settings: Settings) -> None:
     model = ModelStore(settings).get("all-minilm-l6-v2")
     theirs = SentenceTransformerEmbedder(model.id, model.path, model.sha256, "float32")
+    sound(theirs)
+    assert theirs.identity == EmbedderIdentity(model.id, model.sha256, "float32", "sentence-transformers", 384)
     assert embedder.max_tokens == theirs.max_tokens
     for text in VARIED:
         assert embedder.count(text) == theirs.count(text), text
@@ -175,17 +177,6 @@ def test_nothing_is_embedded_in_the_thread_that_a_model_may_write_in(
     embedder.embed_question("When does the lease end?")
     embedder.embed_documents(["The lease ends in May."])
     assert len(threads) == 2 and threading.get_ident() not in threads
-
-
-@pytest.mark.model
-def test_sentence_transformers_does_too_and_says_who_made_a_vector(settings: Settings) -> None:
-    model = ModelStore(settings).get("all-minilm-l6-v2")
-    embedder = SentenceTransformerEmbedder(model.id, model.path, model.sha256)
-    sound(embedder)
-    identity = embedder.identity
-    assert (identity.model, identity.sha256, identity.dimension) == (model.id, model.sha256, 384)
-    assert identity.precision in ("float32", "bfloat16")
-    assert embedder.max_tokens < 512 and embedder.count("word " * 1000) == 1000
 
 
 @pytest.mark.model

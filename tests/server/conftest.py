@@ -1,4 +1,4 @@
-"""One server with two libraries, of which it serves one, for all tests of a file."""
+"""One server with two libraries, of which it serves one, for all tests of a process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from server.running import Server, ingest, serving
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the library `papers`, and `secret`, which is not served."""
     base = tmp_path_factory.mktemp("served")
@@ -26,7 +26,7 @@ def served_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base / "home"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(served_home: Path) -> Iterator[Server]:
     with serving(served_home, "--library", "papers") as running:
         yield running

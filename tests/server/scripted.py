@@ -52,6 +52,10 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         from localrag.cli import app
 
+        if sys.argv[1] == "serve":
+            from localrag.server import guard
+
+            guard._BODY_SECONDS = 5.0
         app.main()
     else:
         worker.main()

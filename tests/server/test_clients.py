@@ -289,7 +289,7 @@ def test_random_changes_of_requests_never_break_it(server: Server) -> None:
 
     with ThreadPoolExecutor(16) as pool:
         answers = list(
-            pool.map(lambda seed: server.raw(changed(seed), 2), [chance.randrange(1 << 30) for _ in range(300)])
+            pool.map(lambda seed: server.raw(changed(seed), 2), [chance.randrange(1 << 30) for _ in range(100)])
         )
     assert not [one for one in answers if one and not one.startswith(b"HTTP/1.1 ")]
     assert not [one for one in answers if one.startswith(b"HTTP/1.1 500")]

@@ -401,25 +401,29 @@ def test_a_second_ask_gives_the_same_answer_from_the_same_process(
     (tmp_path / "papers" / "lease.txt").write_text(LEASE)
     monkeypatch.setenv("LOCALRAG_GENERATOR", "smollm2-135m-instruct")
 
-    def run(*words: str) -> Any:
-        command = [sys.executable, "-m", "localrag", *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    def here(*words: str) -> Any:
+        done = CliRunner().invoke(localrag, words)
+        assert done.exit_code == 0, done.output
+        return done
 
-    run("ingest", "papers")
-    asked = ("ask", "When does the lease of Hall 3 end?", "--mode", "retrieve", "--reproducible", "--json")
-    alone = json.loads(run(*asked).stdout)
+    def ask() -> Any:
+        question = ("When does the lease of Hall 3 end?", "--mode", "retrieve", "--reproducible", "--json")
+        command = [sys.executable, "-m", "localrag", "ask", *question]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    here("ingest", str(tmp_path / "papers"))
+    alone = ask()
     monkeypatch.setenv("LOCALRAG_KEEP_MODEL_MINUTES", "1")
     answers, sockets = [], set()
     try:
         for _ in range(2):
-            answers.append(json.loads(run(*asked).stdout))
+            answers.append(ask())
             sockets |= {path.name for path in (short / "running").glob("*.socket")}
         assert len(sockets) == 1
-        assert "process" in run("doctor").stdout
-        log = run("audit", "show", "-l", "papers", "--event", "ask", "--json")
+        log = here("audit", "show", "-l", "papers", "--event", "ask", "--json")
         assert len(json.loads(log.stdout)["entries"]) == 3
     finally:
-        run("models", "unload")
+        assert "process" in here("models", "unload").stderr
     for answer in (alone, *answers):
         del answer["seconds"], answer["tokens"]
     assert answers == [alone, alone]

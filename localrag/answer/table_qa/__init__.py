@@ -1,1 +1,1 @@
-"""Calculate with figures and dates of the text, each cited."""
+"""Calculate with figures of the text, each cited."""

@@ -10,13 +10,11 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from decimal import Decimal, DecimalException, localcontext
 from pathlib import PurePosixPath
 
-from localrag import quantities
 from localrag.answer import cells, context
 from localrag.answer.cells import Cell, plain
 from localrag.answer.stages import Prompt, Query, Route
@@ -44,17 +42,11 @@ def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -
         # Code reads passages at once, also those that did not fit the prompt.
         more = [hit for hit in route.hits[:_MAX_PASSAGES] if hit not in prompt.passages]
         prompt = replace(prompt, passages=[*prompt.passages, *more])
-    passages = prompt.passages
-    language = text_analysis.language(" ".join(passage.text[:4000] for passage in passages))
-    if (dates := end_of_term(query.text, passages, language)) is not None:
-        figures = [(at.text, _cite(passages[at.passage], (at.first, at.stop), at)) for at in dates.mentions]
-        text = dates.result if short else dates.sentence
-        working = Working(dates.expression, dates.result, float(dates.days))
-        return _answer(query, route, prompt, text, working, figures, "dates")
-    request = parse_question(query.text)
+    passages, request = prompt.passages, parse_question(query.text)
     found = cells.find(passages) if request is not None else []
     if request is None or not found:
         return None
+    language = text_analysis.language(" ".join(passage.text[:4000] for passage in passages))
     from localrag.answer.table_qa.cell_selection import Selector
 
     about = [" ".join([re.sub(r"[_\-.]", " ", PurePosixPath(one.document).stem), *one.heading]) for one in passages]
@@ -64,7 +56,7 @@ def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -
     result = work_out(request.kind, selected)
     if result is None or _is_stated(request, selected, passages, language):
         return None
-    figures = [(cell.text, _cite(passages[cell.passage], (cell.line, cell.stop), cell)) for cell in selected]
+    figures = [(cell.text, _cite(passages[cell.passage], cell)) for cell in selected]
     text = result.shown if short else _sentence(query.text, request, selected, result)
     working = Working(result.expression, result.shown, float(result.value))
     return _answer(query, route, prompt, text, working, figures, request.kind)
@@ -247,104 +239,6 @@ def _shorten(label: str) -> str:
     return text if len(text) <= _MAX_NAME else f"{text[:_MAX_NAME].rsplit(' ', 1)[0]} …"
 
 
-def _cite(passage: Passage, span: tuple[int, int], figure: Cell | Mention) -> Citation:
-    """Cite the row or sentence of a figure, or a part of it."""
-    return cite_span(passage, *clip(passage.text, span, (figure.start, figure.end)))
-
-
-# --- ends of terms ------------------------------------------------------------------------------------------
-
-_ENOUGH = 0.6  # the share of the words for a thing that the sentence of its term must have
-_PATTERNS = {
-    name: tuple(quantities.lazy_re(line, re.I) for line in lines)
-    for name, lines in quantities.load_patterns("localrag.answer.table_qa", "dates.txt").items()
-}
-_TERMS = _PATTERNS["terms"]
-_END, _STATED_END, _STARTS = (_PATTERNS[name][0] for name in ("end", "stated_end", "starts"))
-
-
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """A date in a passage with one reading: half-open offsets, and those of its sentence (`first`, `stop`)."""
-
-    passage: int
-    start: int
-    end: int
-    first: int
-    stop: int
-    text: str
-    day: date
-
-
-@dataclass(frozen=True, slots=True)
-class DateResult:
-    """The dates used, the expression, the result in short, in days, and as a sentence without its full stop."""
-
-    mentions: tuple[Mention, ...]
-    expression: str
-    result: str
-    days: int
-    sentence: str
-
-
-def end_of_term(question: str, passages: Sequence[Passage], language: str) -> DateResult | None:
-    """Return the end of what a question names, or None if it asks for none or its end is in doubt or in no calendar.
-
-    A term is added to its start only if one sentence gives both and no sentence states the end.
-    """
-    match = _END.match(" ".join(question.split()).rstrip("?.! "))
-    if match is None:
-        return None
-    common = text_analysis.COMMON.get(language, text_analysis.COMMON["english"]) | {"date", "day"}
-
-    def terms(text: str) -> frozenset[str]:
-        tokens = text_analysis.tokens(text, language)
-        return frozenset(token.term for token in tokens if token.word not in common and token.word.isalpha())
-
-    wanted = terms(match["what"])
-    found: list[tuple[Mention, int, str]] = []
-    for mention in _mentions(passages):
-        passage = passages[mention.passage]
-        before, sentence = passage.text[mention.first : mention.start], passage.text[mention.first : mention.stop]
-        term = next((match for pattern in _TERMS if (match := pattern.search(sentence))), None)
-        if term is None:
-            if _STATED_END.search(sentence) and wanted & terms(sentence):
-                return None  # the end itself seems to be stated
-            continue
-        about = terms(f"{sentence} {re.sub(r'[_.-]', ' ', passage.document)}")
-        if not wanted or len(wanted & about) < _ENOUGH * len(wanted):
-            continue
-        if _STARTS.search(before) and (count := _count(term)):
-            found.append((mention, count, term["unit"].lower()))
-        elif _STATED_END.search(before):
-            return None
-    if len({(mention.day, count, unit) for mention, count, unit in found}) != 1:
-        return None
-    mention, count, unit = found[0]
-    try:
-        last = quantities.shift_date(mention.day, count, unit)
-    except OverflowError:
-        return None
-    length, start = quantities.plural(count, unit), quantities.format_date(mention.day)
-    return DateResult(
-        (mention,), f"{start} + {length}", quantities.format_date(last), (last - mention.day).days,
-        f"{length} after {start} is {quantities.format_date(last)}",
-    )  # fmt: skip
-
-
-def _mentions(passages: Sequence[Passage]) -> Iterator[Mention]:
-    for at, passage in enumerate(passages):
-        spans = sentences(passage.text)
-        for found in quantities.find_dates(passage.text):
-            if found.certain is not None:
-                first, stop = next(((a, b) for a, b in spans if a <= found.start < b), (found.start, found.end))
-                span = found.start, found.end, first, max(stop, found.end)
-                yield Mention(at, *span, found.text, found.certain)
-
-
-def _count(term: re.Match[str]) -> int:
-    groups = term.groupdict()
-    if digits := groups.get("digits") or groups["plain"]:
-        return int(digits)
-    found = next(quantities.find_number_words(term["word"]), None)
-    return found.value if found is not None and found.end - found.start == len(term["word"]) else 0
+def _cite(passage: Passage, figure: Cell) -> Citation:
+    """Cite the row of a figure, or a part of it."""
+    return cite_span(passage, *clip(passage.text, (figure.line, figure.stop), (figure.start, figure.end)))

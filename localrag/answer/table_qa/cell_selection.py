@@ -27,8 +27,6 @@ _PHRASE = 0.15  # added for a label that is in the question word by word
 _ELSEWHERE = 0.8  # weight of a word that no label has
 _TOTAL = re.compile(r"\b(?:sub)?total|\bsumme\b|\bgesamt|^all\b", re.I)
 _TAIL = re.compile(r" (?:in|for|at|of|within|from|on|as|due)\b.+$| (?:quarter|month|half)\b.*$", re.I)
-_NOTE = re.compile(r"\((?:\w|\d+)\)")
-_RANGE = re.compile(r"(?<!\d)\d+\s?[-–]\s?\d+|[<>]\s?\d+|\b(?:level|tier|stage|than|over|under|after|within) \d+", re.I)
 _PERCENT = re.compile(r"percent|per cent|%|prozent|pourcent|porcent", re.I)
 _DISTINGUISHING = frozenset("other before after without".split())  # common words that tell rows apart
 _EMPTY = (text_analysis.COMMON["english"] - _DISTINGUISHING) | text_analysis.COMMON["german"] | frozenset(
@@ -96,10 +94,9 @@ class Selector:
             return
         if request.kind == "share":
             part, whole = request.whole, request.subjects[-1]
-            yield from (one for one in self._together(request, (part, whole)) if self._has_each(part, one.cells[0]))
+            yield from self._together(request, (part, whole))
             # "what proportion of level 2 inputs are bonds": the whole may be a column's total.
-            of_column = self._together(request, (f"{part} {whole}", f"total {whole}"))
-            yield from (one for one in of_column if self._has_each(part, one.cells[0]))
+            yield from self._together(request, (f"{part} {whole}", f"total {whole}"))
             if len(request.subjects) == 2:
                 return
         elif request.whole:
@@ -166,21 +163,14 @@ class Selector:
             if len(places) == len(cells) and 1 in (len(rows), len(columns)):
                 yield _Candidate(cells, min(score for score, _ in combination))
 
-    def _has_each(self, part: str, cell: Cell) -> bool:
-        """Whether a label has a word of each thing in a list: "Land" is not land and buildings."""
-        label = self._terms(f"{cell.row} {cell.column}")
-        return all(not (terms := self._terms(one)) or terms & label for one in re.split(r",? and ", part))
-
     def _terms(self, text: str) -> frozenset[str]:
         """Return the terms that tell things apart: without years, months and empty words."""
-        text = _NOTE.sub(" ", YEAR.sub(" ", text.replace("/", " ")))
-        ranges = {number for match in _RANGE.finditer(text) for number in re.findall(r"\d+", match[0])}
         return frozenset(
             token.term
-            for token in text_analysis.tokens(text, self._language)
-            # A lone small number is a day or a footnote, unless it is part of a range.
+            for token in text_analysis.tokens(YEAR.sub(" ", text.replace("/", " ")), self._language)
+            # A small number is a day or a footnote.
             if token.word not in _EMPTY and token.word not in MONTHS
-            and (len(token.word) > 2 or not token.word.isdigit() or token.word in ranges)
+            and (len(token.word) > 2 or not token.word.isdigit())
         )  # fmt: skip
 
     def _score(

@@ -9,10 +9,8 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from html import escape
-from importlib import resources
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +35,6 @@ SUFFIXES = (".docx", ".html", ".md", ".json")
 _AUTHOR = "localrag"
 _MARKS = {"-": "w:del", "+": "w:ins"}
 _MARKDOWN = {"=": "{}", "-": "~~{}~~", "+": "**{}**"}
-_HTML = {"=": "{}", "-": "<del>{}</del>", "+": "<ins>{}</ins>"}
 
 
 def check(path: Path) -> None:
@@ -87,9 +84,9 @@ def by_level(compared: Compared) -> Iterator[tuple[str, list[Entry]]]:
         yield "Comments on what did not change", [Entry("form", where, (), (one,)) for where, one in left]
 
 
-def marked(runs: Sequence[Run], marks: Mapping[str, str], inert: Callable[[str], str]) -> str:
+def _marked(runs: Sequence[Run]) -> str:
     """Return runs in the marks of their signs."""
-    return "".join(" " * one.space + marks[one.sign].format(inert(one.text)) for one in runs).strip()
+    return "".join(" " * one.space + _MARKDOWN[one.sign].format(_inert(one.text)) for one in runs).strip()
 
 
 def markdown(compared: Compared) -> str:
@@ -98,7 +95,7 @@ def markdown(compared: Compared) -> str:
     for heading, entries in by_level(compared):
         parts.append(f"## {heading}")
         for one in entries:
-            sides = [side + marked(runs, _MARKDOWN, _inert) for side, runs in one.sides]
+            sides = [side + _marked(runs) for side, runs in one.sides]
             comments = (f"> {_inert(str(said))}" for said in one.comments)
             parts.append("  \n  ".join([f"- {_inert(one.title)}", *sides, *comments]))
     return "\n\n".join(parts) + "\n"
@@ -111,17 +108,8 @@ def _inert(text: str) -> str:
 
 def html(compared: Compared) -> str:
     """Return the changes and the whole redline as one HTML file that prints well."""
-    body = [f'<p class="about">{escape(compared.summary)}</p>']
-    for heading, entries in by_level(compared):
-        body.append(f"<h2>{heading}</h2>")
-        for one in entries:
-            sides = [f"<b>{side}</b>" * bool(side) + marked(runs, _HTML, escape) for side, runs in one.sides]
-            body += [f"<h3>{escape(line(one.title))}</h3>", *(f"<p>{text}</p>" for text in sides)]
-            body += [f"<blockquote>{escape(str(said))}</blockquote>" for said in one.comments]
-    if isinstance(compared, Comparison):
-        body += ["<h2>The whole text</h2>", *(f"<p>{marked(one, _HTML, escape)}</p>" for one in compared.paragraphs)]
-    style = resources.files("localrag.redline").joinpath("redline.css").read_text(encoding="utf-8")
-    return page(title(compared), style, body)
+    values = {"compared": compared, "by_level": by_level(compared), "line": line}
+    return page("redline/redline.html", "redline/redline.css", title(compared), **values)
 
 
 def docx(compared: Compared) -> bytes:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
-from html import escape
+from functools import cache
 from importlib import resources
+from typing import TYPE_CHECKING, Any
 
-from localrag.sessions.export.contents import Contents, ExportedTurn, markdown_parser
+from localrag.sessions.export.contents import Contents, markdown_parser
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 # --- Markdown ------------------------------------------------------------------------------------------------
 
@@ -69,59 +72,32 @@ def _closing(text: str) -> str:
 
 def html(exported: Contents) -> str:
     """The conversation as one HTML file; see `page`."""
-    sources = "".join(f"<li>{escape(str(one))}</li>" for one in exported.sources)
-    style = resources.files("localrag.sessions.export").joinpath("style.css").read_text(encoding="utf-8")
-    return page(exported.title, style, [
-        *(f'<p class="about">{escape(text)}</p>' for text in exported.about),
-        *(part for number, turn in enumerate(exported.turns, 1) for part in _html_turn(number, turn)),
-        *([f'<section class="sources"><h2>Sources</h2><ol>{sources}</ol></section>'] if sources else []),
-    ])  # fmt: skip
+    from markupsafe import Markup
+
+    return page(
+        "sessions/export/conversation.html", "sessions/export/style.css", exported.title, exported=exported,
+        answer_html=lambda text: Markup(markdown_parser().render(text)),
+    )  # fmt: skip
 
 
-def page(title: str, style: str, body: Iterable[str]) -> str:
-    """One HTML file without scripts, addresses or outside resources; `body` is HTML in which texts are escaped.
+def page(template: str, style: str, title: str, **values: Any) -> str:
+    """One HTML file without scripts, addresses or outside resources, from a template and a style sheet of localrag.
 
-    A policy in the file (CSP) makes the browser refuse any style but this one.
+    A policy in the file (CSP) makes the browser refuse any style but this one. Texts are escaped.
     """
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return "\n".join([
-        "<!DOCTYPE html>",
-        '<html lang="en">',
-        "<head>",
-        '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-        '<meta name="referrer" content="no-referrer">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)}</title>",
-        f"<style>{style}</style>",
-        "</head>",
-        "<body>",
-        f"<h1>{escape(title)}</h1>",
-        *body,
-        "</body>",
-        "</html>",
-        "",
-    ])  # fmt: skip
+    from markupsafe import Markup
+
+    css = resources.files("localrag").joinpath(style).read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    made = _templates().get_template(template)
+    return made.render(title=title, style=Markup(css), style_hash=digest, **values)
 
 
-def _html_turn(number: int, turn: ExportedTurn) -> Iterator[str]:
-    yield f'<section aria-labelledby="q{number}">'
-    yield f'<h2 id="q{number}">{escape(turn.question)}</h2>'
-    yield f'<div class="answer">{markdown_parser().render(turn.answer)}</div>'
-    yield from _list("notes", turn.notes)
-    if turn.quotes:
-        yield '<div class="quotes">'
-        for one in turn.quotes:
-            caption = f"<figcaption>{escape(one.where)}</figcaption>"
-            yield f"<figure>{caption}<blockquote>{escape(one.quote)}</blockquote></figure>"
-        yield "</div>"
-    yield from _list("notes", turn.limits)
-    yield f'<p class="how">{escape(turn.how)}</p>'
-    yield "</section>"
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader
 
-
-def _list(kind: str, texts: Iterable[str]) -> Iterator[str]:
-    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
-    if items:
-        yield f'<ul class="{kind}">{items}</ul>'
+    return Environment(
+        loader=PackageLoader("localrag", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )  # fmt: skip

@@ -144,7 +144,7 @@ SCREENS = {
     "ChatScreen": "The conversation",
     "ResultsScreen": "The table of a survey (Ctrl+T)",
     "ReviewScreen": "The grid of a review (/review)",
-    "VersionsScreen": "Two versions (/compare)",
+    "VersionsScreen": "Versions (/compare)",
     "SessionsScreen": "Conversations (F7)",
     "SettingsScreen": "Settings (F8)",
     "EditScreen": "Changing a setting",

@@ -245,17 +245,18 @@ class FakeEngine:
         self.world.decided.append((library, document, item, verdict, comment))
         return Decision(verdict, comment, "anna", "2026-03-01T09:00:00+00:00")
 
-    def compare(self, old: str, new: str, *, libraries: Sequence[str], stop: Callable[[], bool]) -> dict[str, Any]:
+    def compare(self, named: Sequence[str], *, libraries: Sequence[str], stop: Callable[[], bool]) -> dict[str, Any]:
         from localrag.redline.changes import Version, compare
+        from localrag.redline.three_way import compare_three
 
-        self.world.compared.append((old, new))
+        self.world.compared.append(tuple(named))
         if self.world.comparing is not None and not self.world.comparing.wait(stop):
             raise Cancelled("stopped")
-        for name in (old, new):
+        for name in named:
             if name not in self.world.drafts:
                 raise NotFoundError(f"no document matches {name!r}", "Check the spelling.")
-        read = [Version(name, tuple(self.world.drafts[name]), library=libraries[0]) for name in (old, new)]
-        plain: dict[str, Any] = protocol.to_plain(compare(*read))
+        read = [Version(name, tuple(self.world.drafts[name]), library=libraries[0]) for name in named]
+        plain: dict[str, Any] = protocol.to_plain((compare_three if len(read) == 3 else compare)(*read))
         return plain
 
     def drafts(self, document: str, *, libraries: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -472,7 +473,7 @@ class FakeWorld:
     decided: list[tuple[str, str, str, Verdict, str]] = field(default_factory=list)
     deciding: LocalragError | None = None
     drafts: dict[str, tuple[Page, ...]] = field(default_factory=dict)
-    compared: list[tuple[str, str]] = field(default_factory=list)
+    compared: list[tuple[str, ...]] = field(default_factory=list)
     comparing: Gate | None = None
     noted: list[tuple[str, str, int | None] | LocalragError] = field(default_factory=list)
     searched: list[tuple[str, dict[str, Any]]] = field(default_factory=list)

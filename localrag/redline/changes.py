@@ -135,24 +135,29 @@ class Comparison:
         return {"old": self.old, "new": self.new}
 
     @property
+    def pairs(self) -> dict[str, Comparison]:
+        return {"": self}
+
+    @property
     def summary(self) -> str:
         """How much changed, in words."""
         if not self.changes:
-            return f"No differences.{self.unseen}"
+            return f"No differences. {self.unseen}".rstrip()
         levels = [f"{self.counts.get(level, 0)} of {level}" for level in LEVELS]
         kinds = ", ".join(f"{name} {count}" for name, count in self.counts.items() if name not in LEVELS)
-        hint = f" Only {self.alike:.0%} of the words are in both: are they versions of one document?"
         found = f"{counted(len(self.changes), 'change')}: {', '.join(levels)}. By kind: {kinds or 'none'}."
-        return found + hint * (self.alike < _RELATED) + self.unseen
+        return f"{found} {self.unseen}".rstrip()
 
     @property
     def unseen(self) -> str:
-        """What is left out of the comparison and differs, in words: comments, and running headers and footers."""
+        """What the changes do not show, in words: few words in both, other comments, running headers and footers."""
         old, new = (comments_of(one.pages) for one in (self.old, self.new))
         counts = {"old": len(old - new), "new": len(new - old)}
-        said = [f" {counted(count, 'comment')} only in the {name} version." for name, count in counts.items() if count]
+        said = [f"Only {self.alike:.0%} of the words are in both: are they versions of one document?"]
+        said = said if self.alike < _RELATED else []
+        said += [f"{counted(count, 'comment')} only in the {name} version." for name, count in counts.items() if count]
         differ = running(self.old.pages) != running(self.new.pages)
-        return "".join([*said, " Running headers or footers differ." * differ])
+        return " ".join([*said, *["Running headers or footers differ."] * differ])
 
     @property
     def counts(self) -> dict[str, int]:
@@ -200,7 +205,7 @@ def compare(old: Version, new: Version, *others: Version, names: tuple[str, str]
         on |= {(names[1], number) for number in one.new.numbers if one.deed != "deleted"}
         changes[at] = replace(one, comments=tuple(said for said in left if (said.version, said.number) in on))
         left = [said for said in left if (said.version, said.number) not in on]
-    paragraphs, beside, begins = zip(*work.paragraphs(), strict=True)
+    paragraphs, beside, begins = zip(*work.paragraphs(names), strict=True)
     was = work.places([one.old for one in changes], [old for old, _ in begins], work.old)
     places = zip(was, work.places([one.new for one in changes], [new for _, new in begins], work.new), strict=True)
     gone = sum(one.b - one.a for one in work.edits) - sum(one.b - one.a for one, _ in work.moved)
@@ -431,7 +436,7 @@ class _Work:
             token = bisect_left(tokens, side.spans[0][:2]) if side.spans else 0
             yield max(0, bisect_right(firsts, token) - 1)
 
-    def paragraphs(self) -> Iterator[tuple[Paragraph, tuple[Comment, ...], tuple[int, int]]]:
+    def paragraphs(self, names: tuple[str, str]) -> Iterator[tuple[Paragraph, tuple[Comment, ...], tuple[int, int]]]:
         """Yield the new text, clause by clause, with what was deleted and added, the comments on it, and its tokens.
 
         Of these, the first one in both versions.
@@ -439,7 +444,7 @@ class _Work:
         away = {self.old.at(left.a) for left, _ in self.moved}
         stays = {old: new for old, new in self.partner.items() if old not in away}
         was = {new: old for old, new in stays.items()}
-        said = self.comments("old", "new")
+        said = self.comments(*names)
         runs: list[Run] = []
         beside: tuple[Comment, ...] = ()
         current: tuple[str, int] = ("", 0)  # "=" or "+" and a clause of the new version, or "-" and one of the old
@@ -457,11 +462,11 @@ class _Work:
                     if runs:
                         yield _paragraph(runs), beside, begin
                     begin = (a, other) if sign == "-" else (other + (a - first) * (sign == "="), a)
-                    runs, current, places = [Run(sign, label)], here, {("old" if sign == "-" else "new", here[1])}
+                    runs, current, places = [Run(sign, label)], here, {(names[sign != "-"], here[1])}
                     if here[0] == "=":
                         before, now = self.old.clauses[was[here[1]]].label, self.new.clauses[here[1]].label
                         runs = [Run("=", now)] if before == now else [Run("-", before), Run("+", now)]
-                        places = {("old", was[here[1]]), ("new", here[1])}
+                        places = {(names[0], was[here[1]]), (names[1], here[1])}
                     beside = tuple(one for one in said if (one.version, one.number) in places)
                 lead = " " if text.tokens[a].space and any(run.text for run in runs) else ""
                 runs.append(Run(sign, lead + text.written(a, b)))

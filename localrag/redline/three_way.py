@@ -34,6 +34,10 @@ class ThreeWay:
         return {"base": self.theirs.old, "theirs": self.theirs.new, "ours": self.ours.new}
 
     @property
+    def pairs(self) -> dict[str, Comparison]:
+        return {"theirs": self.theirs, "ours": self.ours}
+
+    @property
     def comments(self) -> tuple[Comment, ...]:
         """The comments on clauses that nobody changed."""
         shown = {one for entry in self.entries for one in entry.comments}
@@ -44,13 +48,18 @@ class ThreeWay:
         """Who changed how much, in words."""
         counts = Counter(one.state for one in self.entries)
         states = ", ".join(f"{words} {counts[state]}" for state, words in STATES.items() if counts[state])
-        return f"{counted(len(self.entries), 'clause')} changed: {states}." if states else "No differences."
+        found = f"{counted(len(self.entries), 'clause')} changed: {states}." if states else "No differences."
+        return f"{found} {self.unseen}".rstrip()
+
+    @property
+    def unseen(self) -> str:
+        """See `Comparison.unseen`; the base is the old version."""
+        return " ".join(f"{side.capitalize()}: {one.unseen}" for side, one in self.pairs.items() if one.unseen)
 
     def to_dict(self) -> dict[str, Any]:
-        pairs = {"theirs": self.theirs, "ours": self.ours}
         clauses = [
             {"clause": one.title.rpartition(": ")[0], "state": one.state, "level": one.level,
-             "changes": [{"side": side} | pairs[side].listed(change) for side, change in one.changes]}
+             "changes": [{"side": side} | self.pairs[side].listed(change) for side, change in one.changes]}
             for one in self.entries
         ]  # fmt: skip
         return {**about(self.sides), "clauses": clauses, "comments": [one._asdict() for one in self.comments]}

@@ -158,7 +158,7 @@ class RemoteEngine:
         if call.name == "ingest":
             sandbox.make_library_folder(self._settings, names.check_name(arguments["library"]))
         any_worker = wanted and call.name not in _ASK_CALLS
-        files = [Path(arguments[one]).expanduser() for one in ("old", "new") if call.name == "compare"]
+        files = [Path(one).expanduser() for one in arguments.get("named", ())]
         files = [file for file in files if file.is_file()]
         for process in self._all() if any_worker else self._all()[: self._front is not None]:
             able = call.name != "ingest" or process.can_ingest(arguments["library"], Path(arguments["folder"]))

@@ -117,11 +117,11 @@ class Engine(Protocol):
         """See `Assistant.decide`."""
 
     def compare(
-        self, old: str, new: str, *, libraries: Sequence[str], stop: Callable[[], bool] = lambda: False
+        self, named: Sequence[str], *, libraries: Sequence[str], stop: Callable[[], bool] = lambda: False
     ) -> dict[str, Any]:
-        """Compare two documents of the libraries, or files, and record it.
+        """Compare two or three documents of the libraries, or files, and record it.
 
-        Returns a `redline.changes.Comparison` as `protocol.to_plain` gives it: its class would load numpy here.
+        Returns a `Comparison` or a `ThreeWay` as `protocol.to_plain` gives it: their classes would load numpy here.
         """
 
     def drafts(self, document: str, *, libraries: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -28,7 +28,7 @@ from localrag.worker.engine import Folder, Opened, Shelf, Shelved
 if TYPE_CHECKING:
     from localrag.answer.review.playbook import Playbook
     from localrag.ingest.readers.isolate import Drawer
-    from localrag.redline.changes import Comparison
+    from localrag.redline.export import Compared
 
 _POLL = 0.2
 
@@ -74,7 +74,7 @@ class LocalEngine:
             return assistant.decide(_playbook(playbook), **mark)
 
     def compare(
-        self, old: str, new: str, *, libraries: Sequence[str], stop: Callable[[], bool] = lambda: False
+        self, named: Sequence[str], *, libraries: Sequence[str], stop: Callable[[], bool] = lambda: False
     ) -> dict[str, Any]:
         from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -82,7 +82,7 @@ class LocalEngine:
 
         # In a thread that is left behind at a stop: nothing interrupts the seconds that long texts take.
         pool = ThreadPoolExecutor(1)
-        future = pool.submit(self._compare, (old, new), libraries, stop)
+        future = pool.submit(self._compare, named, libraries, stop)
         pool.shutdown(wait=False)
         while not wait([future], _POLL).done:
             if stop():
@@ -92,10 +92,11 @@ class LocalEngine:
         plain: dict[str, Any] = protocol.to_plain(compared)
         return plain
 
-    def _compare(self, named: Sequence[str], libraries: Sequence[str], stop: Callable[[], bool]) -> Comparison:
-        from localrag.redline import changes, versions
+    def _compare(self, named: Sequence[str], libraries: Sequence[str], stop: Callable[[], bool]) -> Compared:
+        from localrag.redline import changes, three_way, versions
 
-        return changes.compare(*versions.read(named, libraries, self._settings, stop=stop))
+        read = versions.read(named, libraries, self._settings, stop=stop)
+        return three_way.compare_three(*read) if len(read) == 3 else changes.compare(*read)
 
     def drafts(self, document: str, *, libraries: Sequence[str]) -> tuple[tuple[str, str], ...]:
         from localrag.redline import versions

@@ -1,4 +1,4 @@
-"""Two versions on the screen: the list of changes, the text with them inline and side by side, keys, and its export."""
+"""Versions on the screen: the list of changes, the text with them inline and side by side, keys, and its export."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ async def test_one_name_offers_the_other_versions_and_the_older_comes_first():
     made = world()
     async with made.app().run_test(size=SIZE, notifications=True) as pilot:
         await open_chat(pilot)
-        await ask(pilot, "/compare a b c")
+        await ask(pilot, "/compare a b c d")
         await see(pilot, "two documents are compared")
         await ask(pilot, "/compare same")
         await see(pilot, "no other version of 'same.pdf' is known")
@@ -226,6 +226,108 @@ async def test_a_long_text_is_drawn_in_parts_and_a_long_clause_at_its_change():
         await until(pilot, lambda: isinstance(pilot.app.screen, ChatScreen))
         await compared(pilot, "/compare c.txt d.txt")
         await see(pilot, "in 60 days+}.")
+
+
+THREE = "/compare base.pdf theirs.pdf ours.pdf"
+
+
+def three() -> FakeWorld:
+    said = "\n\n[Comment by J. Doe, 2024-03-02: Too early?]"
+    sides: dict[str, tuple[tuple[str, str], ...]] = {
+        "base.pdf": ((CLAUSES[1], CLAUSES[1] + said),),
+        "theirs.pdf": (("two years", "three years"), ("indirect damages", "damages"), ("5,000", "6,000")),
+        "ours.pdf": (("two years", "five years"), ("Delaware", "Ohio"), ("5,000", "6,000")),
+    }
+    made = FakeWorld(drafts={})
+    for name, changes in sides.items():
+        text = "\n\n".join(CLAUSES)
+        for old, new in changes:
+            text = text.replace(old, new)
+        made.drafts[name] = (Page(text),)
+    return made
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_three_documents_are_listed_with_who_changed_each_clause_conflicts_first(size):
+    async with three().app().run_test(size=size) as pilot:
+        await compared(pilot, THREE)
+        who = {row[2][:1]: row[1] for row in rows(pilot)}
+        assert who == {"1": "same", "2": "conflict", "4": "theirs", "5": "ours"} and rows(pilot)[0][1] == "conflict"
+        await see(pilot, "base.pdf → theirs.pdf | ours.pdf")
+        await see(pilot, "c conflicts: 1")
+        assert "F1" in lines(pilot.app)[-1]
+
+
+async def test_a_conflict_is_shown_with_both_sides_and_a_key_changes_whose_text_is_shown():
+    async with three().app().run_test(size=SIZE, notifications=True) as pilot:
+        await compared(pilot, THREE)
+        await see(pilot, "▶ 2: duration · conflict » Comment by J. Doe, 2024-03-02 (base): Too early?")
+        await see(pilot, "continue for [-two-] {+three+} years")
+        await see(
+            pilot,
+            "▷ ours, changed: . This Agreement begins on January 1, 2021 and shall continue for [-two-] {+five+} years",
+        )
+        await pilot.press("t")
+        await see(
+            pilot,
+            "▷ theirs, changed: . This Agreement begins on January 1, 2021 and shall continue for [-two-] {+three+} years",
+        )
+        await see(pilot, "{+five+} years from that day. ▷")
+        await pilot.press("s")
+        await until(pilot, lambda: any("[-two-]" in line and "{+five+}" in line for line in lines(pilot.app)))
+
+
+async def test_keys_go_to_the_conflicts_and_to_the_text_of_who_changed_a_clause():
+    async with three().app().run_test(size=SIZE, notifications=True) as pilot:
+        await compared(pilot, THREE)
+        screen = pilot.app.screen
+        alone = next(n for n, row in enumerate(rows(pilot)) if row[1] == "ours")
+        await pilot.press(*"n" * alone)
+        await see(pilot, "▶ 5: name · ours alone")
+        assert screen._side == "ours"
+        await pilot.press("t")
+        await see(pilot, "No other document changed this clause.")
+        assert screen._side == "ours"
+        await pilot.press("c")
+        assert screen._change == 0
+        await pilot.press("c")
+        assert screen._change == 0
+        await pilot.press("slash", *"Ohio", "enter")
+        await until(pilot, lambda: [row[1] for row in rows(pilot)] == ["ours"])
+        await pilot.press("c")
+        await see(pilot, "There is no conflict.")
+
+
+async def test_three_documents_are_exported_as_the_command_does_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    async with three().app().run_test(size=SIZE, notifications=True) as pilot:
+        await compared(pilot, THREE)
+        await pilot.press("e")
+        await see(pilot, "ours-redline.docx")
+        pilot.app.screen.query_one(Input).value = "out.json"
+        await pilot.press("enter")
+        await see(pilot, "Wrote 4 changes")
+    states = [one["state"] for one in json.loads((tmp_path / "out.json").read_text())["clauses"]]
+    assert sorted(states) == ["conflict", "ours", "same", "theirs"]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("/compare base.pdf same.pdf again.pdf", "No differences."),
+        ("/compare empty.pdf base.pdf theirs.pdf", "added"),
+        ("/compare base.pdf empty.pdf other.pdf", "are they versions of one document?"),
+    ],
+)
+async def test_three_documents_that_say_the_same_nothing_or_something_else_are_shown(command, said):
+    made = three()
+    made.drafts |= {"same.pdf": made.drafts["base.pdf"], "again.pdf": made.drafts["base.pdf"], "empty.pdf": ()}
+    made.drafts |= {"other.pdf": document("The garden is open on Sundays.")}
+    async with made.app().run_test(size=SIZE) as pilot:
+        await compared(pilot, command)
+        await see(pilot, said)
+        await pilot.press("c", "t", "s", "n", "p", "enter", "pagedown", "escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ChatScreen))
 
 
 def version(pages: tuple[Page, ...]) -> Version:

@@ -86,7 +86,7 @@ class ScriptedEngine:
             raise NotFoundError("there is no page 7", "Look.")
         return Opened(Document(1, "/root", document, "", "", 1, 1, 1, True), Page(f"page {number}", number), 3, "")
 
-    def compare(self, old: str, new: str, *, libraries: Any, stop: Callable[[], bool]) -> dict[str, Any]:
+    def compare(self, named: Any, *, libraries: Any, stop: Callable[[], bool]) -> dict[str, Any]:
         return {"pid": os.getpid()}
 
     def ingest(self, library: str, folder: Path, *, stop: Callable[[], bool]) -> Iterator[IngestReport]:

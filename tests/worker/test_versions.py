@@ -14,6 +14,7 @@ from localrag import protocol
 from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
 from localrag.redline import changes
 from localrag.redline.changes import Comparison
+from localrag.redline.three_way import ThreeWay
 from localrag.settings import Settings
 from localrag.worker.local import LocalEngine
 
@@ -38,25 +39,28 @@ def drafts(shelf: Callable[..., Any], tmp_path: Path) -> Path:
 
 
 def test_documents_and_files_are_compared_and_recorded(engine: LocalEngine, drafts: Path, settings: Settings) -> None:
-    plain = engine.compare("v1.txt", "v2.txt", libraries=("first", "msa"))
+    plain = engine.compare(("v1.txt", "v2.txt"), libraries=("first", "msa"))
     found = protocol.from_plain(plain, Comparison)
     assert [one.kinds for one in found.changes] == [("amount",)]
     assert (found.old.name, found.new.name, found.old.library) == ("v1.txt", "v2.txt", "msa")
     assert '"compare"' in settings.library_audit_file("msa").read_text()
-    found = protocol.from_plain(engine.compare("v1.txt", str(drafts), libraries=("msa",)), Comparison)
+    found = protocol.from_plain(engine.compare(("v1.txt", str(drafts)), libraries=("msa",)), Comparison)
     assert [one.kinds for one in found.changes] == [("duration",)]
+    three = protocol.from_plain(engine.compare(("v1.txt", "v2.txt", str(drafts)), libraries=("msa",)), ThreeWay)
+    assert [(one.state, [side for side, _ in one.changes]) for one in three.entries] == [("both", ["theirs", "ours"])]
+    assert '"theirs":"v2.txt"' in settings.library_audit_file("msa").read_text()
 
 
 def test_what_is_not_there_or_the_same_is_refused(engine: LocalEngine, drafts: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"nowhere\.txt"):
-        engine.compare("v1.txt", "nowhere.txt", libraries=("first", "msa"))
+        engine.compare(("v1.txt", "nowhere.txt"), libraries=("first", "msa"))
     with pytest.raises(UsageError, match="itself"):
-        engine.compare("v1.txt", "v1.txt", libraries=("msa",))
+        engine.compare(("v1.txt", "v1.txt"), libraries=("msa",))
     with pytest.raises(UsageError, match="itself"):
-        engine.compare(str(drafts), f"{drafts.parent}/../{drafts.parent.name}/mine.txt", libraries=("msa",))
+        engine.compare((str(drafts), f"{drafts.parent}/../{drafts.parent.name}/mine.txt"), libraries=("msa",))
     (tmp_path / "empty.txt").touch()
     with pytest.raises(ReadError, match="empty"):
-        engine.compare("v1.txt", str(tmp_path / "empty.txt"), libraries=("msa",))
+        engine.compare(("v1.txt", str(tmp_path / "empty.txt")), libraries=("msa",))
 
 
 def test_a_stop_ends_a_long_comparison_at_once(
@@ -70,7 +74,7 @@ def test_a_stop_ends_a_long_comparison_at_once(
 
     monkeypatch.setattr(changes, "compare", endless)
     with pytest.raises(Cancelled):
-        engine.compare("v1.txt", "v2.txt", libraries=("msa",), stop=begun.is_set)
+        engine.compare(("v1.txt", "v2.txt"), libraries=("msa",), stop=begun.is_set)
     end.set()
 
 

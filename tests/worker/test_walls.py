@@ -72,10 +72,10 @@ def test_a_file_made_after_the_worker_confined_itself_is_compared_by_another(
     first = pid(engine, "ours")
     file = tmp_path / "later.txt"
     file.touch()
-    assert engine.compare("a.txt", str(file), libraries=("ours",)) == {"pid": first}
+    assert engine.compare(("a.txt", str(file)), libraries=("ours",)) == {"pid": first}
     monkeypatch.setattr(process.Process, "can_read", lambda self, path: path != file)
-    assert engine.compare("a.txt", "b.txt", libraries=("ours",)) == {"pid": first}
-    second = engine.compare("a.txt", str(file), libraries=("ours",))["pid"]
+    assert engine.compare(("a.txt", "b.txt"), libraries=("ours",)) == {"pid": first}
+    second = engine.compare(("a.txt", str(file)), libraries=("ours",))["pid"]
     assert second != first and ends(second)
     assert pid(engine, "ours") == first
 

@@ -215,17 +215,17 @@ class ChatScreen(Screen[None]):
 
     @work
     async def action_compare(self, argument: str) -> None:
-        """Compare two documents or files; of one alone, offer its other versions."""
+        """Compare two or three documents or files; of one alone, offer its other versions."""
         from localrag.tui.screens.versions import VersionsScreen, ask_for_other
 
         named, libraries = names_in(argument), self.scope.libraries
         try:
-            pair = named if len(named) == 2 else await ask_for_other(self.app, named, libraries)
+            chosen = named if len(named) in (2, 3) else await ask_for_other(self.app, named, libraries)
         except LocalragError as error:
             self.notify(error_line(error), severity="error", timeout=10, markup=False)
             return
-        if pair:
-            self.app.push_screen(VersionsScreen(self._core, pair, libraries))
+        if chosen:
+            self.app.push_screen(VersionsScreen(self._core, chosen, libraries))
 
     def action_toggle_library(self) -> None:
         if self._library.has_focus_within:

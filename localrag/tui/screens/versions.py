@@ -1,4 +1,6 @@
-"""Two versions of a document: what changed as a list, substance first, and around the chosen change the whole text.
+"""Versions of a document: what changed as a list, substance first, and around the chosen change the whole text.
+
+Of three documents, the list has each clause of the base with who changed it, and the text is theirs or ours.
 
 What went and what came stands in [-brackets-] and {+brackets+}, which colour only repeats.
 """
@@ -6,6 +8,7 @@ What went and what came stands in [-brackets-] and {+brackets+}, which colour on
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import PurePath
@@ -31,22 +34,24 @@ from localrag.tui.text import clean_in_place, clean_line, error_line, list_some,
 from localrag.tui.widgets.source import SourceText
 
 if TYPE_CHECKING:
-    from localrag.redline.changes import Change, Comparison, Paragraph, Run
+    from localrag.redline.changes import Change, Comparison, Entry, Paragraph, Run
+    from localrag.redline.export import Compared
     from localrag.tui.app import LocalragApp
 
 LEVELS = ("substance", "wording", "form")
 MARKS = {"=": ("{}", ""), "-": ("[-{}-]", "strike $error"), "+": ("{{+{}+}}", "bold underline $success")}
 BEFORE, AFTER = 15, 40  # clauses drawn around the chosen change
-RELATED = 0.3  # of the words of the shorter version that both have
 MAX_TITLE, MAX_WORDS = 46, 60
 
 
 class VersionsScreen(FilledScreen, inherit_bindings=False):
-    """Compares when it opens. The row of a line has the `number` of its change."""
+    """Compares when it opens. The row of a line has the `number` of its entry."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "step(1)", "Next change; in the list also Down"),
         Binding("p", "step(-1)", "Previous change; in the list also Up"),
+        Binding("c", "conflict", "Of three documents: the next conflict"),
+        Binding("t", "side", "Of three documents: their text, or ours, where both changed a clause"),
         Binding("s", "beside", "The old text beside the new one; again: one text"),
         Binding("enter", "open_source", "Where a moved clause was; again: where it is"),
         Binding("1", "only('substance')", "Only what changes the substance, 2 the wording, 3 the form; again: all"),
@@ -61,7 +66,10 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
     def __init__(self, core: Core, named: Sequence[str], libraries: Sequence[str]) -> None:
         super().__init__(core, Results(" → ".join(named)))
         self._named, self._libraries = named, libraries
-        self._compared: Comparison | None = None
+        self._found: Compared | None = None
+        self._entries: Sequence[Entry] = ()
+        self._states: dict[tuple[str, Change], str] = {}  # of the changes of three documents
+        self._side = "theirs" if len(named) == 3 else ""  # whose text is shown
         self._beside = self._was = False
         self._window, self._row = (0, 0), 0
         self._text = Static(id="source-text")
@@ -70,7 +78,9 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
     def compose(self) -> ComposeResult:
         yield from (self._title, self._progress, self._filter, Vertical(self._table, id="changes"))
         yield Vertical(self._scroll, id="redline")
-        yield Static("n p changes · s side by side · 1-3 class · / filter · e export · Esc back · F1", id="status")
+        two = "n p changes · s side by side · 1-3 class · / filter · e export · Esc back · F1"
+        three = "n p · c conflict · t theirs/ours · s beside · / filter · e export · Esc · F1"
+        yield Static(three if self._side else two, id="status")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -83,38 +93,51 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
     async def _run(self) -> None:
         libraries, stop = self._libraries, self._stop.is_set
 
-        def compare() -> Comparison:
+        def compare() -> Compared:
             from localrag.redline.changes import Comparison
+            from localrag.redline.three_way import ThreeWay
 
-            plain = self._core.engine.compare(*self._named, libraries=libraries, stop=stop)
-            compared: Comparison = protocol.from_plain(plain, Comparison)
-            return compared
+            plain = self._core.engine.compare(self._named, libraries=libraries, stop=stop)
+            found: Compared = protocol.from_plain(plain, ThreeWay if self._side else Comparison)
+            return found
 
         try:
-            compared = await self.app.lanes["pages"].result(compare)
+            found = await self.app.lanes["pages"].result(compare)
         except LocalragError as error:
             self._finish([f"! {error_line(error)}"])
             if self.is_current:
                 self.app.notify(error_line(error), severity="error", timeout=10, markup=False)
                 self.dismiss()
             return
-        self._compared = compared
-        self._results.lines = [Line({"number": n}, _cells(one), None) for n, one in enumerate(compared.changes)]
-        notes = [f"{one.name}, {note}" for one in (compared.old, compared.new) for note in one.notes]
+        self._found, self._entries = found, found.entries
+        states = ((pair, one.title.rpartition(": ")[2]) for one in self._entries if one.state for pair in one.changes)
+        self._states = {pair: f" · {state}" for pair, state in states}
+        self._results.lines = [Line({"number": n}, _cells(one), None) for n, one in enumerate(self._entries)]
+        notes = [f"{one.name}, {note}" for one in found.sides.values() for note in one.notes]
         notes = [f"! Not compared: {list_some(notes)}"] if notes else []
-        pages = [f"{one.place}, {one}" for one in compared.comments if one.number < 0]
+        pages = [f"{one.place}, {one}" for one in found.comments if one.number < 0]
         notes += [f"! Comments without a clause: {list_some(pages)}"] if pages else []
-        if compared.alike < RELATED:
-            notes.append(f"! Only {compared.alike:.0%} of the words are in both: are they versions of one document?")
+        unseen = found.unseen if self._entries else ""  # else the summary has it
+        notes += [f"! {unseen}"] if unseen else []
         self._finish(notes)
         self._draw()
 
     # --- the list -------------------------------------------------------------------------------------------
 
     @property
+    def _compared(self) -> Comparison | None:
+        """The comparison whose text is shown."""
+        return self._found.pairs[self._side] if self._found is not None else None
+
+    @property
     def _change(self) -> int:
-        """The number of the change under the cursor; -1 if there is none."""
+        """The number of the entry under the cursor; -1 if there is none."""
         return self._line.row["number"] if self._line is not None else -1
+
+    @property
+    def _changes(self) -> Sequence[tuple[str, Change]]:
+        """The changes of the entry under the cursor, each behind its side."""
+        return self._entries[self._change].changes if self._change >= 0 else ()
 
     def _chosen(self) -> tuple[tuple[str, ...], list[Line]]:
         columns, lines = super()._chosen()
@@ -124,20 +147,25 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
         return Text(name)
 
     def _cell(self, line: Line, name: str) -> Text:
-        return Text(shorten(line.cells[name], MAX_WORDS if name == "words" else MAX_TITLE))
+        if name == "who" and line.cells[name] == "conflict":
+            return Text("conflict", "bold red")
+        most = (self.size.width - 28) // 3 if self._side else MAX_WORDS if name == "words" else MAX_TITLE
+        return Text(shorten(line.cells[name], max(12, most)))
 
     def _draw_title(self) -> None:
-        room = max(20, self.size.width - 5) // 2
+        room = max(20, self.size.width - 5) // len(self._named)
         about: list[str | tuple[str, str]] = []
-        if self._compared is not None:
-            shown, total = len(self._lines), len(self._results.lines)
+        if self._found is not None:
+            shown, total = len(self._lines), len(self._entries)
             about = [f"{shown:,} of " if shown < total else "", counted(total, "change"), " · "]
-            classes = {level: f"{level}: {self._compared.counts.get(level, 0):,}" for level in LEVELS}
+            counts = Counter(value for one in self._entries for value in (one.level, one.state))
+            classes = {level: f"{level}: {counts[level]:,}" for level in LEVELS}
             about = [*about, *(part for key in self._keys(classes) for part in (key, "  "))]
-        if self._compared is not None and not self._compared.changes:
-            about = [self._compared.summary]
-        title = " → ".join(shorten(clean_line(name), room) for name in self._named)
-        self._title.update(Content.assemble((title, "bold"), "\n", *about))
+            about += [f"c conflicts: {counts['conflict']:,}"] if self._side else []
+        if self._found is not None and not self._entries:
+            about = [self._found.summary]
+        first, *others = (shorten(clean_line(name), room) for name in self._named)
+        self._title.update(Content.assemble((f"{first} → {' | '.join(others)}", "bold"), "\n", *about))
         self._draw_text()
 
     def on_data_table_row_highlighted(self) -> None:
@@ -147,7 +175,24 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
     def action_step(self, step: int) -> None:
         self._table.move_cursor(row=self._table.cursor_row + step, animate=False)
 
+    def action_conflict(self) -> None:
+        """Go to the next conflict, and from the last one to the first."""
+        rows = [at for at, line in enumerate(self._lines) if line.cells.get("who") == "conflict"]
+        if rows:
+            later = (at for at in rows if at > self._table.cursor_row)
+            self._table.move_cursor(row=next(later, rows[0]), animate=False)
+        else:
+            self.notify("There is no conflict.")
+
     # --- the text -------------------------------------------------------------------------------------------
+
+    def action_side(self) -> None:
+        others = [side for side, _ in self._changes if side != self._side]
+        if others:
+            self._side = others[0]
+            self._draw_text()
+        else:
+            self.notify("No other document changed this clause.")
 
     def action_beside(self) -> None:
         self._beside = not self._beside
@@ -158,7 +203,7 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
         self._draw_text()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._draw_title)
+        self.call_after_refresh(self._draw)
 
     def on_source_text_ended(self, message: SourceText.Ended) -> None:
         first, last = self._window
@@ -168,12 +213,16 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
 
     def _draw_text(self, at: int | None = None) -> None:
         """Draw the clauses around one; if none is given, around the chosen change, which is then put in view."""
-        if self._compared is None:
+        change = None
+        if at is None and (changes := dict(reversed(self._changes))):
+            self._side = self._side if self._side in changes else next(iter(changes))
+            change = changes[self._side]
+        if (compared := self._compared) is None:
             return
-        clauses, change = self._compared.paragraphs, None
-        if at is None and (chosen := self._change) >= 0:
-            change = self._compared.changes[chosen]
-            at = self._compared.places[chosen][not (self._was or change.deed == "deleted")]
+        self.query_one("#redline").border_title = self._side
+        clauses = compared.paragraphs
+        if change is not None:
+            at = compared.places[compared.changes.index(change)][not (self._was or change.deed == "deleted")]
         first, last = self._window = max(0, (at := at or 0) - BEFORE), min(len(clauses), at + AFTER)
         width = self._text.content_size.width or max(20, self.size.width - 3)
         lines = [Content(f"… {counted(first, 'clause')} before: PgUp at the top"), Content()] if first else []
@@ -184,7 +233,8 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
                 mark = mark_of(change, runs) if change is not None else 0
                 above = len(head) + len(clause_lines(runs[: mark + 1], width, self._beside)) - 1
                 self._row = len(lines) + (above if above > self._scroll.size.height // 2 else 0)
-            lines += [*head, *clause_lines(runs, width, self._beside, mark), Content()]
+            other = self._others(width) if number == at and change is not None else ()
+            lines += [*head, *clause_lines(runs, width, self._beside, mark), *other, Content()]
         if last < len(clauses):
             lines.append(Content(f"… {counted(len(clauses) - last, 'clause')} after: PgDn at the end"))
         self._text.update(Content("\n").join(lines))
@@ -193,13 +243,24 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
     def _headings(self, clause: int, width: int) -> Iterator[Content]:
         """What was changed in a clause, and the comments on it; a clause that moved is named at both places."""
         assert self._compared is not None
-        for number, (one, (was, here)) in enumerate(zip(self._compared.changes, self._compared.places, strict=True)):
+        for one, (was, here) in zip(self._compared.changes, self._compared.places, strict=True):
             if clause in ((was, here) if one.deed == "moved" else (was if one.deed == "deleted" else here,)):
                 title = one.title if clause == here or one.deed == "deleted" else f"moved from here: {one.title}"
-                mark, style = ("▶", "bold reverse") if number == self._change else ("·", "$text-muted")
-                yield from Content.styled(f"{mark} {clean_line(title)}", style).wrap(width)
+                chosen = (self._side, one) in self._changes
+                mark, style = ("▶", "bold reverse") if chosen else ("·", "$text-muted")
+                state = self._states.get((self._side, one), "")
+                yield from Content.styled(f"{mark} {clean_line(title + state)}", style).wrap(width)
         for said in self._compared.beside[clause : clause + 1]:
             yield from (line for one in said for line in Content(f"» {clean_line(str(one))}").wrap(width))
+
+    def _others(self, width: int) -> Iterator[Content]:
+        """What the other side made of the chosen clause."""
+        for side, one in self._changes:
+            if side != self._side:
+                words = (_marked(run) for run in one.runs)
+                yield from Content.assemble(
+                    (f"▷ {side}, {one.deed}:{' ' * (not one.runs[0].space)}", "bold"), *words
+                ).wrap(width)
 
     def _reveal(self) -> None:
         self._scroll.scroll_to(y=max(0, self._row - self._scroll.size.height // 4), animate=False, immediate=True)
@@ -220,18 +281,24 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
     async def action_export(self) -> None:
         from localrag.redline import export
 
-        if (compared := self._compared) is not None:
-            what, name = counted(len(compared.changes), "change"), f"{PurePath(compared.new.name).stem}-redline.docx"
+        if (found := self._found) is not None:
+            what, name = counted(len(self._entries), "change"), f"{PurePath(self._named[-1]).stem}-redline.docx"
+            about = what if self._side else f"{what}, and the text"
             await dialogs.export(
-                self.app, "Export the redline", f"{what}, and the text", name, export.SUFFIXES, export.check,
-                lambda path: export.save(compared, path, self.app.preferences.settings), what,
-                self._libraries,
+                self.app, "Export the redline", about, name, export.SUFFIXES, export.check,
+                lambda path: export.save(found, path, self.app.preferences.settings), what, self._libraries,
             )  # fmt: skip
 
 
-def _cells(one: Change) -> dict[str, str]:
-    words = " ".join(_marked(run)[0] for run in one.runs if run.sign != "=") or one.new.text
-    return {"class": one.level, "change": clean_line(one.title), "words": clean_line(words)}
+def _cells(one: Entry) -> dict[str, str]:
+    said: dict[str, list[str]] = {"theirs": [], "ours": []} if one.state else {}
+    for side, change in one.changes:
+        words = [_marked(run)[0] for run in change.runs if run.sign != "="]
+        said.setdefault(side or "words", []).append(" ".join(words) or change.new.text)
+    cells = {side: clean_line(" … ".join(words)) for side, words in said.items()}
+    if one.state:
+        return {"class": one.level, "who": one.state, "clause": clean_line(one.title.rpartition(": ")[0]), **cells}
+    return {"class": one.level, "change": clean_line(one.title), **cells}
 
 
 def _marked(run: Run, style: str = "") -> tuple[str, str]:
@@ -271,8 +338,8 @@ def _letters(text: str) -> str:
 async def ask_for_other(app: LocalragApp, named: Sequence[str], libraries: Sequence[str]) -> Sequence[str]:
     """Ask which other version of a document to compare with it; return both, the older first, or none."""
     if len(named) != 1:
-        hint = 'Quote names with spaces: /compare "OLD" "NEW". Three: localrag compare BASE THEIRS OURS, in a terminal.'
-        raise UsageError("two documents are compared", hint)
+        hint = 'Quote names with spaces: /compare "OLD" "NEW", or /compare "BASE" "THEIRS" "OURS".'
+        raise UsageError("two documents are compared, or three", hint)
     listed = await app.lanes["pages"].result(lambda: app.core.engine.drafts(named[0], libraries=libraries))
     paths = [path for path, _ in listed] or [*named]
     one = next((path for path in paths if named[0] in (path, path.rpartition("/")[2])), paths[-1])

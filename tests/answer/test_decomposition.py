@@ -59,6 +59,7 @@ def test_each_part_is_looked_up_answered_and_cited_by_itself(assistant: Assistan
     assert answer.found and answer.answer == (
         "1. The lease of Hall 3 ends on 31 May 2030 [1].\n\n2. The kennel is open from 9 to 5 [2]."
     )
+    assert answer.looked_at.startswith("Part 1: ") and "Part 2: " in answer.looked_at
     assert [citation.document for citation in answer.citations] == ["leases/hall 3.txt", "dogs.pdf"]
     assert answer.question == BOTH and answer.plan.signals["parts"] == 2
     assert sum(isinstance(event, Found) for event in events) == 2

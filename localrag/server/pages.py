@@ -28,7 +28,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from localrag.answer.review import playbook, wording
+from localrag.answer.review import playbook
 from localrag.answer.verify.annotations import planned
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.ingest import source_files
@@ -42,6 +42,7 @@ from localrag.server.served import check_length
 from localrag.server.showing import link, render
 from localrag.sessions import export as exports
 from localrag.sessions import store_of
+from localrag.sessions.export import reports
 from localrag.sessions.session_search import Searched
 from localrag.types import EVERYTHING, Decision, Filter, Mode
 from localrag.worker import branches
@@ -407,7 +408,7 @@ class Pages:
         several = len(job.libraries) > 1
         at = next(iter(found.values()))[0]
         return render("review_row.html", row=at, name=": ".join(name) if several else name[1], found=found,
-                      items=job.playbook.items, base=f"/review/{job.id}", signs=wording.SIGNS)  # fmt: skip
+                      items=job.playbook.items, base=f"/review/{job.id}", signs=reports.SIGNS)  # fmt: skip
 
     async def _review_events(self, job: Reviewing) -> AsyncIterator[str]:
         sent = 0
@@ -438,8 +439,8 @@ class Pages:
                 page = await self._shown(request, query, one.library, one.document, one.citation.page, shown, base)
             except LocalragError as error:
                 page = render("source.html", error=error, close=base)
-        told = wording.told(one, job.playbook.item(one.item))
-        return render("finding.html", one=one, at=at, base=base, summary=wording.summary(one), told=told, page=page,
+        told = reports.told(one, job.playbook.item(one.item))
+        return render("finding.html", one=one, at=at, base=base, summary=reports.summary(one), told=told, page=page,
                       said=one.decision or Decision("open"))  # fmt: skip
 
     async def decide(self, request: Request) -> Response:

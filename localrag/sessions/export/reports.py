@@ -1,11 +1,14 @@
-"""A review as a file: Word, HTML and Markdown by the writers of conversations, tables by those of surveys."""
+"""A review in words, and as a file: by the writers of conversations, or as a table by those of surveys."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
+from localrag.answer.review.playbook import Item
 from localrag.answer.survey import table_export
 from localrag.events import ReviewEnded
 from localrag.quantities import plural
@@ -15,6 +18,8 @@ from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, cle
 from localrag.types import Finding, source
 
 HEADS = ("State", "Clause", "Importance", "Value", "Differs", "Place", "Likely there", "Reviewer")
+SIGNS: Mapping[str, str] = {"deviates": "≠", "absent": "✗", "unsure": "?", "found": "✓"}
+MARKS: Mapping[str, str] = {"accepted": " A", "rejected": " R"}
 SUFFIXES = tuple(dict.fromkeys((".docx", ".html", ".md", *table_export.SUFFIXES)))
 
 
@@ -83,3 +88,26 @@ def _document(document: str, own: Sequence[Finding]) -> ExportedTurn:
     return ExportedTurn(
         line(document), table, tuple(map(line, (*proposals, *notes))), tuple(quotes), tuple(map(line, read))
     )
+
+
+def summary(one: Finding) -> str:
+    """Return a finding on one line: "≠ Payment (high): 60 days: 60 days is more than 45 days"."""
+    said = one.decision
+    marked = (said.verdict if said.verdict != "open" else "", said.comment) if said else ()
+    told = ": ".join(filter(None, (one.value, one.problem))) or one.state
+    return " · ".join(filter(None, (f"{SIGNS[one.state]} {one.title} ({one.importance}): {told}", *marked)))
+
+
+def told(one: Finding, item: Item) -> dict[str, str]:
+    """Return all that is known of a finding, by name."""
+    likely = "" if one.confidence is None else f"; {one.confidence:.0%} likely to be there"
+    said, terms = one.decision, []
+    for name, term in (msgspec.to_builtins(item.position) or {}).items():
+        shown = ("no", "yes")[term] if isinstance(term, bool) else term if isinstance(term, str) else ", ".join(term)
+        terms.append(f"{name.replace('_', ' ')}: {shown}")
+    return {
+        "Value": one.value, "Position": "; ".join(terms),
+        "Differs": one.problem, "Asked": item.question, "Note": item.note, "Fallback": item.fallback,
+        "Before": one.before, "Document": one.remark, "Read": one.read + likely,
+        "Reviewer": f"{said.verdict} by {said.by}, {said.at[:10]}: {said.comment}".rstrip(" :") if said else "",
+    }  # fmt: skip

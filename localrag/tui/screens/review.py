@@ -20,12 +20,12 @@ from textual.message import Message
 from textual.widgets import Static
 
 from localrag.answer.review.playbook import Playbook, to_yaml
-from localrag.answer.review.wording import MARKS, SIGNS, summary, told
 from localrag.answer.survey.survey_table import Line, Results
 from localrag.errors import Cancelled, LocalragError
 from localrag.events import Reviewed, ReviewEnded
 from localrag.security.terminal import counted
 from localrag.sessions.export import reports
+from localrag.sessions.export.reports import MARKS, SIGNS, summary, told
 from localrag.tui.chat_state import Scope
 from localrag.tui.lanes import Core, deliver
 from localrag.tui.screens.dialogs import InputScreen, export

@@ -121,7 +121,7 @@ def injections_in(passages: Sequence[Passage]) -> tuple[NotRead, ...]:
     """Return the prompt injections in these passages, which are kept from the model; one line for each page."""
     found: dict[NotRead, list[str]] = {}
     for passage in passages:
-        texts = [passage.text[one.start : one.end] for one in prompt_injection.find(passage.text)]
+        texts = [passage.text[start:end] for start, end in prompt_injection.find(passage.text)]
         texts += [part for part in (passage.document, *passage.heading[-2:]) if prompt_injection.in_name(part)]
         if texts:
             found.setdefault(NotRead(passage.library, passage.document, "", passage.page), []).extend(texts)

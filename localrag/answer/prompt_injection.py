@@ -39,14 +39,6 @@ _STOP = re.compile(r"(?<=[.!?:]) (?![»”])")
 _MAX_TURN_WORDS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Injection:
-    """A span of a text that instructs the model; offsets are half-open."""
-
-    start: int
-    end: int
-
-
 # The kinds of signs, in the order of their numbers; see prompt_injection.txt.
 _KINDS = ("address", "aside", "tasks", "roles", "mimics", "out", "draws")
 _ADDRESSED, _ASIDE, _TASKS, _ROLES, _MIMIC, _OUT, _DRAWING, _WRITING, _ANSWERING, _DOING = range(10)
@@ -120,8 +112,8 @@ class Sentence:
         return speaks(self.words) and not _LABEL.match(self.words)
 
 
-def find(text: str) -> list[Injection]:
-    """Return the injections in a text, in order, adjacent ones as one."""
+def find(text: str) -> list[tuple[int, int]]:
+    """Return the spans of a text that instruct the model, half-open, in order, adjacent ones as one."""
     # Most texts can hold none, which their signs as a whole show.
     if not any(_any("tokens").search(form) or _any("quotes").search(form) for form in _forms(text)):
         signs = _signs(*(_STOP.sub("\n", form.replace("|", "\n")) for form in _forms(_WRAP.sub(" ", text))))
@@ -131,12 +123,12 @@ def find(text: str) -> list[Injection]:
     _pair(found)
     _spread(found)
     _fill(found)
-    joined: list[Injection] = []
+    joined: list[tuple[int, int]] = []
     for one in found:
-        if one.taken and joined and not text[joined[-1].end : one.start].strip():
-            joined[-1] = Injection(joined[-1].start, one.end)
+        if one.taken and joined and not text[joined[-1][1] : one.start].strip():
+            joined[-1] = joined[-1][0], one.end
         elif one.taken:
-            joined.append(Injection(one.start, one.end))
+            joined.append((one.start, one.end))
     return joined
 
 
@@ -167,11 +159,9 @@ def directed(words: str) -> list[str]:
 @lru_cache(maxsize=64)
 def removed(text: str) -> str:
     """Return the text as the model reads it, with GAP in place of injections."""
-    parts, end = [], 0
-    for one in find(text):
-        parts += [text[end : one.start], GAP]
-        end = one.end
-    return "".join([*parts, text[end:]]) if parts else text
+    for start, end in reversed(find(text)):
+        text = f"{text[:start]}{GAP}{text[end:]}"
+    return text
 
 
 def _folded(text: str) -> str:

@@ -43,13 +43,13 @@ def apply(settings: Settings, now: datetime | None = None) -> int:
     return conversations + erased
 
 
-def expired(settings: Settings, now: datetime | None = None) -> int:
+def expired(settings: Settings) -> int:
     """How many conversations retention would delete now."""
     if not settings.retention_days:
         return 0
     from localrag.sessions import store_of
 
-    return len(store_of(settings).older((now or datetime.now(UTC)) - timedelta(days=settings.retention_days)))
+    return len(store_of(settings).older(datetime.now(UTC) - timedelta(days=settings.retention_days)))
 
 
 def expiry(changed: str, settings: Settings) -> datetime | None:

@@ -105,10 +105,6 @@ class Clauses:
         self._library, self._model = library, load()
         self._last: tuple[int, list[Sentence], list[str], Scores] | None = None
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        return self._model.clauses
-
     def threshold(self, clause: str) -> float:
         """Return the probability from which a document has the clause: the best F1 on the training contracts."""
         return float(self._model.threshold[self._column(clause)])

@@ -58,13 +58,13 @@ class Reranker:
         return [float(score) for score in scored]
 
 
-def rerank(question: str, passages: Sequence[Passage], reranker: Reranker, *, limit: int = CANDIDATES) -> list[Passage]:
-    """Return the passages in the order of the cross-encoder; those behind the first `limit` stay behind.
+def rerank(question: str, passages: Sequence[Passage], reranker: Reranker) -> list[Passage]:
+    """Return the passages in the order of the cross-encoder; those behind the first `CANDIDATES` stay behind.
 
     The new score is the model's, mapped to 0 to 1; the signals keep both raw scores.
     """
     # Under its headings, since a row or a sentence alone often does not say what it is about.
-    parts = [(" › ".join(one.heading), one.header, one.text) for one in passages[:limit]]
+    parts = [(" › ".join(one.heading), one.header, one.text) for one in passages[:CANDIDATES]]
     scored = reranker.scores(question, ["\n".join(filter(None, texts)) for texts in parts])
     # Ties keep the order of the search.
     order = sorted(range(len(scored)), key=lambda i: (-scored[i], i))
@@ -77,7 +77,7 @@ def rerank(question: str, passages: Sequence[Passage], reranker: Reranker, *, li
         for i in order
     ]
     lowest = best[-1].score if best else 1.0
-    return [*best, *(replace(passage, score=min(passage.score, lowest)) for passage in passages[limit:])]
+    return [*best, *(replace(passage, score=min(passage.score, lowest)) for passage in passages[CANDIDATES:])]
 
 
 def load_reranker(settings: Settings) -> Reranker | None:

@@ -55,10 +55,11 @@ def test_ties_keep_the_order_of_the_search() -> None:
     assert [p.text for p in rerank("?", found, ByLength())] == list("abcdef")
 
 
-def test_what_is_behind_the_candidates_stays_behind_and_is_not_read() -> None:
+def test_what_is_behind_the_candidates_stays_behind_and_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reranking, "CANDIDATES", 3)
     found = [passage("a" * n, 0.9) for n in range(1, 6)]
     reader = ByLength()
-    ranked = rerank("?", found, reader, limit=3)
+    ranked = rerank("?", found, reader)
     assert [len(p.text) for p in ranked] == [3, 2, 1, 4, 5] and len(reader.read) == 3
     assert [p.score for p in ranked] == sorted((p.score for p in ranked), reverse=True)
     assert rerank("?", [], reader) == []

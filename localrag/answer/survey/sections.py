@@ -7,7 +7,7 @@ as far as the text can be cut at white space.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -55,13 +55,18 @@ def part(page: Passage, span: Span) -> Passage:
 
 def headed(page: Passage, headings: Sequence[Heading]) -> list[Passage]:
     """Return a page in pieces that begin at its headings, each with its own as heading; the page if it has none."""
-    heads = {head.start: head.title for head in reversed(headings) if 0 <= head.start < len(page.text)}
-    cuts = sorted({0, *heads, len(page.text)})
-    pieces = [(Span(page.position, start, end), heads.get(start)) for start, end in pairwise(cuts)]
     return [
-        replace(part(page, span), heading=(title,) if title else ()) for span, title in pieces
-        if page.text[span.start : span.end].strip()
-    ]  # fmt: skip
+        replace(part(page, span), heading=(head.title,) if head else ())
+        for span, head in _at_headings(page.position, page.text, headings)
+    ]
+
+
+def _at_headings(position: int, text: str, headings: Sequence[Heading]) -> Iterator[tuple[Span, Heading | None]]:
+    """Yield the spans of a page that begin at its headings, and the text before the first, where there is any."""
+    heads = {head.start: head for head in reversed(headings) if 0 <= head.start < len(text)}
+    for start, end in pairwise(sorted({0, *heads, len(text)})):
+        if text[start:end].strip():
+            yield Span(position, start, end), heads.get(start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +91,6 @@ class _Piece:
 
 def cut(pages: Sequence[tuple[int, Page]], limit: int, count: Count) -> list[Section]:
     """Return the sections of a document, of at most `limit` tokens, from its (position, page) pairs in order."""
-    if limit < 1:
-        raise ValueError(f"sections of {limit} tokens hold no text")
     pieces = [small for position, page in pages for piece in _by_heading(position, page, count)
               for small in _fitting(piece, limit, count)]  # fmt: skip
     sections: list[list[_Piece]] = []
@@ -101,14 +104,11 @@ def cut(pages: Sequence[tuple[int, Page]], limit: int, count: Count) -> list[Sec
 
 def _by_heading(position: int, page: Page, count: Count) -> list[_Piece]:
     """Cut a page where its headings begin."""
-    heads = {head.start: head for head in reversed(page.headings) if 0 <= head.start < len(page.text)}
     pieces = []
-    for start, end in pairwise(sorted({0, *heads, len(page.text)})):
-        text = page.text[start:end]
-        if text.strip():
-            head = heads.get(start)
-            title, level = (head.title, head.level) if head else ("", _NO_LEVEL)
-            pieces.append(_Piece(Span(position, start, end), text, count(text), title, level))
+    for span, head in _at_headings(position, page.text, page.headings):
+        text = page.text[span.start : span.end]
+        title, level = (head.title, head.level) if head else ("", _NO_LEVEL)
+        pieces.append(_Piece(span, text, count(text), title, level))
     return pieces
 
 

@@ -51,10 +51,8 @@ def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -
 
     about = [" ".join([re.sub(r"[_\-.]", " ", PurePosixPath(one.document).stem), *one.heading]) for one in passages]
     selected = Selector(found, about, language).select(request)
-    if selected is None or any(passages[cell.passage].text[cell.start : cell.end] != cell.text for cell in selected):
-        return None
-    result = work_out(request.kind, selected)
-    if result is None or _is_stated(request, selected, passages, language):
+    result = work_out(request.kind, selected) if selected is not None else None
+    if selected is None or result is None or _is_stated(request, selected, passages, language):
         return None
     figures = [(cell.text, _cite(passages[cell.passage], cell)) for cell in selected]
     text = result.shown if short else _sentence(query.text, request, selected, result)

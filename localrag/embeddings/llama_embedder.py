@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localrag.embeddings import EmbedderIdentity
-from localrag.errors import Cancelled, ModelError
+from localrag.embeddings import Embedder, EmbedderIdentity
+from localrag.errors import ModelError
 from localrag.llm.llama_model import LlamaModel
 from localrag.models import machine
 
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from localrag.embeddings import Vectors
 
 _LONGEST = 512  # tokens of one text: memory grows with its square, and chunks are shorter
-_SLICE = 8  # texts between two progress reports, where ingest can yield to a question
 
 
-class LlamaEmbedder:
+class LlamaEmbedder(Embedder):
     """A GGUF file with a pooling layer, on the processor.
 
     `precision` is that of its weights, for the identity; `prefixes` go before a question and before a passage. Raises
@@ -34,6 +33,7 @@ class LlamaEmbedder:
     """
 
     engine = "llama.cpp"
+    slice = 1
 
     def __init__(
         self, model_id: str, path: Path, sha256: str, precision: str, prefixes: tuple[str, str] = ("", "")
@@ -55,34 +55,17 @@ class LlamaEmbedder:
         # A thread of its own, as for every model (llama_model.py), which also puts the calls in a row.
         self._thread = ThreadPoolExecutor(1, "embed")
         dimension = int(c.llama_model_n_embd_out(model.handle))
-        self._identity = EmbedderIdentity(model_id, sha256, precision, self.engine, dimension, prefixes[1])
-
-    @property
-    def identity(self) -> EmbedderIdentity:
-        return self._identity
-
-    @property
-    def max_tokens(self) -> int:
-        return self._limit - len(self._frame) - self.count(self._prefixes[1])
+        self.identity = EmbedderIdentity(model_id, sha256, precision, self.engine, dimension, prefixes[1])
+        self.max_tokens = self._limit - len(self._frame) - self.count(prefixes[1])
 
     def count(self, text: str) -> int:
         return len(self._model.tokenize(text, special=False))
 
-    def embed_documents(
-        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None,
-        stop: Callable[[], bool] | None = None,
-    ) -> Vectors:  # fmt: skip
-        vectors = np.empty((len(texts), self._identity.dimension), np.float32)
-        for done, text in enumerate(texts, 1):
-            if stop is not None and stop():
-                raise Cancelled("stopped while embedding")
-            vectors[done - 1] = self._thread.submit(self._vector, self._prefixes[1] + text).result()
-            if progress is not None and (done % _SLICE == 0 or done == len(texts)):
-                progress(done)
-        return vectors
-
     def embed_question(self, text: str) -> Vectors:
         return self._thread.submit(self._vector, self._prefixes[0] + text).result()
+
+    def _rows(self, texts: Sequence[str], stop: Callable[[], bool]) -> Vectors:
+        return self._thread.submit(self._vector, self._prefixes[1] + texts[0]).result()
 
     def _vector(self, text: str) -> Vectors:
         c, tokens = self._model.c, self._model.tokenize(text, special=False, markers=True)
@@ -94,6 +77,6 @@ class LlamaEmbedder:
         array = (c.llama_token * len(tokens))(*tokens)  # named, so that it outlives the call
         if c.llama_decode(self._handle, c.llama_batch_get_one(array, len(tokens))) != 0:
             raise ModelError(f"the embedder {self._model.name!r} failed: {self._model.why()}", "Choose another one.")
-        row = np.ctypeslib.as_array(c.llama_get_embeddings_seq(self._handle, 0), (self._identity.dimension,))
+        row = np.ctypeslib.as_array(c.llama_get_embeddings_seq(self._handle, 0), (self.identity.dimension,))
         vector: Vectors = (row / max(float(np.linalg.norm(row)), 1e-12)).astype(np.float32)
         return vector

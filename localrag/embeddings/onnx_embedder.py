@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localrag.embeddings import EmbedderIdentity
+from localrag.embeddings import Embedder, EmbedderIdentity
 from localrag.errors import Cancelled, ModelError
 from localrag.models import machine
 from localrag.security import offline
@@ -23,10 +23,8 @@ from localrag.security import offline
 if TYPE_CHECKING:
     from localrag.embeddings import Vectors
 
-_SLICE = 32  # texts between two progress reports, where ingest can yield to a question
 
-
-class OnnxEmbedder:
+class OnnxEmbedder(Embedder):
     """An ONNX graph that holds transformer, pooling and normalisation, and the model's own tokenizer.json.
 
     `folder` is the sentence-transformers folder (only its tokenizer.json is read), `graph` the ONNX form, and `sha256`
@@ -59,47 +57,32 @@ class OnnxEmbedder:
             ) from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._identity = EmbedderIdentity(model_id, sha256, "int8", self.engine, dimension, self._prompts[1])
-
-    @property
-    def identity(self) -> EmbedderIdentity:
-        return self._identity
-
-    @property
-    def max_tokens(self) -> int:
-        # Leave room for the markers at both ends.
-        return self._max_length - 2 - self.count(self._prompts[1])
+        self.identity = EmbedderIdentity(model_id, sha256, "int8", self.engine, dimension, self._prompts[1])
+        # Room for the markers at both ends.
+        self.max_tokens = self._max_length - 2 - self.count(self._prompts[1])
 
     def count(self, text: str) -> int:
         # The batch call without offsets takes a third less time, and chunking counts every sentence.
         return len(self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0])
-
-    def embed_documents(
-        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None,
-        stop: Callable[[], bool] | None = None,
-    ) -> Vectors:  # fmt: skip
-        vectors = np.empty((len(texts), self._identity.dimension), np.float32)
-        prompt = self._prompts[1]
-        with ThreadPoolExecutor(machine.cores(), "embed") as pool:
-            for first in range(0, len(texts), _SLICE):
-                last = min(first + _SLICE, len(texts))
-                # Long texts first, so that no single core ends with one.
-                order = sorted(range(first, last), key=lambda i: len(texts[i]), reverse=True)
-                rows = pool.map(self._vector, [prompt + texts[i] for i in order])
-                for i, row in zip(order, rows, strict=True):
-                    if stop is not None and stop():
-                        pool.shutdown(cancel_futures=True)
-                        raise Cancelled("stopped while embedding")
-                    vectors[i] = row
-                if progress is not None:
-                    progress(last)
-        return vectors
 
     def embed_question(self, text: str) -> Vectors:
         # Use a separate thread: on CPUs with AMX, onnxruntime and llama.cpp each set a thread's tile registers once
         # and then rely on them, so a model that shares the thread would write nonsense.
         with ThreadPoolExecutor(1, "embed") as pool:
             return pool.submit(self._vector, self._prompts[0] + text).result()
+
+    def _rows(self, texts: Sequence[str], stop: Callable[[], bool]) -> Vectors:
+        rows = np.empty((len(texts), self.identity.dimension), np.float32)
+        # Long texts first, so that no single core ends with one.
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
+        with ThreadPoolExecutor(machine.cores(), "embed") as pool:
+            vectors = pool.map(self._vector, [self._prompts[1] + texts[i] for i in order])
+            for i, vector in zip(order, vectors, strict=True):
+                if stop():
+                    pool.shutdown(cancel_futures=True)
+                    raise Cancelled("stopped while embedding")
+                rows[i] = vector
+        return rows
 
     def _vector(self, text: str) -> Vectors:
         ids = self._tokenizer.encode(text).ids

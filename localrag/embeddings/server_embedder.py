@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localrag.embeddings import EmbedderIdentity
+from localrag.embeddings import Embedder, EmbedderIdentity
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError
 from localrag.models import catalog, endpoint
 from localrag.models.endpoint import Refused, Server, Stopped, estimated_tokens
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from localrag.embeddings import Vectors
 
 ENGINE = "server"
-_BATCH = 32
 _LONGEST = 254  # tokens of one text, as of the default embedder
 _SHORTEST = 200  # letters to which a text is cut, at most, where the server finds it too long
 _SIGNS = 256
@@ -32,7 +31,7 @@ _WORDS = (
 )  # fmt: skip
 
 
-class ServerEmbedder:
+class ServerEmbedder(Embedder):
     """The model `name` of a server; with the `identity` of a library, the one that made its vectors.
 
     Raises ModelError if it makes no vectors, EmbedderMismatch if they are of other weights.
@@ -56,36 +55,20 @@ class ServerEmbedder:
                 "Set embedder_server to the server that made it, or make new vectors: localrag ingest FOLDER "
                 "--re-embed",
             )
-        self._identity = identity or here
-
-    @property
-    def identity(self) -> EmbedderIdentity:
-        return self._identity
-
-    @property
-    def max_tokens(self) -> int:
-        return self._window - 2 - self.count(self._prefixes[1])
+        self.identity = identity or here
+        self.max_tokens = self._window - 2 - self.count(self._prefixes[1])
 
     def count(self, text: str) -> int:
         return estimated_tokens(text)
 
-    def embed_documents(
-        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None,
-        stop: Callable[[], bool] | None = None,
-    ) -> Vectors:  # fmt: skip
-        vectors = np.empty((len(texts), self._identity.dimension), np.float32)
-        for first in range(0, len(texts), _BATCH):
-            part = [self._prefixes[1] + text for text in texts[first : first + _BATCH]]
-            vectors[first : first + len(part)] = self._rows(part, stop)
-            if progress is not None:
-                progress(first + len(part))
-        return vectors
-
     def embed_question(self, text: str) -> Vectors:
-        row: Vectors = self._rows([self._prefixes[0] + text], None)[0]
+        row: Vectors = self._embedded([self._prefixes[0] + text], None)[0]
         return row
 
-    def _rows(self, texts: Sequence[str], stop: Callable[[], bool] | None) -> Vectors:
+    def _rows(self, texts: Sequence[str], stop: Callable[[], bool]) -> Vectors:
+        return self._embedded([self._prefixes[1] + text for text in texts], stop)
+
+    def _embedded(self, texts: Sequence[str], stop: Callable[[], bool] | None) -> Vectors:
         """Embed texts; one that the server refuses is tried alone, then cut, as an embedder cuts a text too long."""
         try:
             rows = self._asked(texts, stop)
@@ -94,8 +77,8 @@ class ServerEmbedder:
                 raise
             halves = [texts[0][: max(_SHORTEST, len(texts[0]) // 2)]]
             parts = [[text] for text in texts] if len(texts) > 1 else [halves]
-            return np.concatenate([self._rows(part, stop) for part in parts])
-        if rows.shape[1] != self._identity.dimension:
+            return np.concatenate([self._embedded(part, stop) for part in parts])
+        if rows.shape[1] != self.identity.dimension:
             raise self._wrong()
         return rows
 

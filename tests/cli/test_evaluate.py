@@ -24,7 +24,7 @@ from office import (  # noqa: F401
 )  # fmt: skip
 
 from localrag.api import Library, open_library
-from localrag.cli import eval_dataset
+from localrag.cli import evaluate
 from localrag.cli.evaluate import eval_command
 from localrag.errors import Cancelled, NotFoundError, UsageError
 from localrag.settings import Settings
@@ -201,7 +201,7 @@ def test_graded_documents_are_ranked(documents: Path) -> None:
 def test_a_setting_that_changes_the_search_has_results_of_its_own(settings: Settings) -> None:
     library = open_library("office", settings=settings)
     plain, threads, home, reranker = (
-        eval_dataset.state(library, settings.with_options(**more))
+        evaluate.state(library, settings.with_options(**more))
         for more in ({}, {"threads": 2}, {"home": "/x"}, {"reranker": "/m"})
     )
     assert plain == threads == home != reranker

@@ -74,7 +74,7 @@ def serve_command(
     port = listening.PORT if port is None and token_file is not None else port
     with closing(listening.bind(port, path)) as listener:
         if opens:
-            viewer_process.start_for_address(listener.address, viewing.show_address, listener.socket)
+            viewer_process.start_for_address(listener.address, viewing.show_address)
         remote.start_broker(remote.wanted(settings))
         offline.confine(listener=listener.socket)
         _serve(listener, settings, names, token, token_file, opens)

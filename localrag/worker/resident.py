@@ -12,12 +12,11 @@ import errno
 import hashlib
 import mmap
 import os
-import signal
 import socket
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -30,7 +29,7 @@ from localrag.llm import calibration
 from localrag.llm.loading import generator_name
 from localrag.security import sandbox, storage
 from localrag.security.encryption import keyring, unlocked
-from localrag.security.offline import remote
+from localrag.security.offline import broker, remote
 from localrag.security.terminal import size
 from localrag.settings import Settings, load_settings
 from localrag.store.names import DATABASE, check_name, check_trusted, database_of
@@ -236,7 +235,7 @@ def _start(
     except OSError:
         return None
     try:
-        _detach({theirs.fileno(), *remote.channel()})
+        broker.detach({theirs.fileno(), *remote.channel()})
         path = settings.running_dir / f"{key}-{os.getpid()}.socket"
         listener = _listen(settings, libraries, path)
         sandbox.restrict(settings, libraries, reads=reads)
@@ -254,20 +253,6 @@ def _start(
         stay(LocalEngine(settings), theirs, listener, 60 * settings.keep_model_minutes, outdated)
     finally:
         os._exit(0)
-
-
-def _detach(kept: Collection[int]) -> None:
-    """Leave the terminal, and every open file of the command that started this process but these."""
-    if sys.platform != "linux":
-        raise OSError(errno.ENOTSUP, "only on Linux")
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    starts = [3, *(descriptor + 1 for descriptor in sorted(kept))]
-    for start, end in zip(starts, [*sorted(kept), os.sysconf("SC_OPEN_MAX")], strict=True):
-        os.closerange(start, end)
 
 
 def _listen(settings: Settings, libraries: Sequence[str], path: Path) -> socket.socket:

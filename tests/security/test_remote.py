@@ -701,11 +701,11 @@ print(said(store))
 @linux
 def test_a_worker_that_stays_keeps_the_channel(child: Callable[..., list[str]]) -> None:
     code = """
-from localrag.worker import resident
+from localrag.security.offline import broker
 other = os.open(os.devnull, os.O_RDONLY)
 answer, write = os.pipe()
 if not (pid := os.fork()):
-    resident._detach({write, *remote.channel()})
+    broker.detach({write, *remote.channel()})
     os.write(write, f"{said(store)} {sorted(map(int, os.listdir('/proc/self/fd')))[:3]} {os.path.exists(f'/proc/self/fd/{other}')}".encode())
     os._exit(0)
 os.close(write)

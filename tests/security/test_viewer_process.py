@@ -109,7 +109,7 @@ def opener(address):
     socket.socket().close()  # refused to a confined process
     file.with_name("opened").write_text(address)
 
-viewer_process.start_for_address("http://127.0.0.1:8765", opener, listener)
+viewer_process.start_for_address("http://127.0.0.1:8765", opener)
 offline.confine(listener=listener)
 for code in ("a_code-" * 5, "short", "x" * 30 + "&y", "x" * 30 + "\\n", "http://evil.example/" + "x" * 30):
     try:

@@ -52,7 +52,7 @@ def start(allowed: Collection[Key], connect: Connect) -> socket.socket:
         theirs.close()
         return ours
     try:
-        _detach(theirs.fileno())
+        detach({theirs.fileno()})
         _confine(allowed)
         _serve(theirs, frozenset(allowed), connect)
     finally:
@@ -80,6 +80,21 @@ def unknown(address: str) -> OfflineRefused:
     return OfflineRefused(message, hint)
 
 
+def detach(kept: Collection[int]) -> None:
+    """Leave the terminal, and every open file of the command that forked this process but these."""
+    if sys.platform != "linux":
+        return
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTSTP, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    starts = [3, *(descriptor + 1 for descriptor in sorted(kept))]
+    for start, end in zip(starts, [*sorted(kept), os.sysconf("SC_OPEN_MAX")], strict=True):
+        os.closerange(start, end)
+
+
 def _asked(channel: socket.socket, request: dict[str, Any], patience: float) -> socket.socket:
     if sys.platform != "linux":
         raise OSError(errno.ENOTSUP, "only on Linux")
@@ -104,20 +119,6 @@ def _asked(channel: socket.socket, request: dict[str, Any], patience: float) -> 
 
 
 # --- the broker ---------------------------------------------------------------------------------------------
-
-
-def _detach(keep: int) -> None:
-    """Leave the terminal and every open file but one."""
-    if sys.platform != "linux":
-        return
-    os.setsid()
-    for number in (signal.SIGINT, signal.SIGTSTP, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    os.closerange(3, keep)
-    os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _confine(allowed: Collection[Key]) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -20,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag.errors import LocalragError
+from localrag.security.offline import broker
 
 if TYPE_CHECKING:
-    import socket
     from multiprocessing.connection import Connection
 
 # Opens a file, at a page of it (1-based) if one is given; returns whether the viewer takes the page.
@@ -37,25 +36,22 @@ _MAX_MESSAGE = 100_000  # bytes
 
 def start(opener: Opener) -> None:
     """Fork the process that opens files with `opener`. Call it before threads start and before `offline.confine`."""
-    _start(lambda request: {"at_page": _open_file(request, opener)})
+    global _pipes
+    _pipes = _fork(lambda request: {"at_page": _open_file(request, opener)})
 
 
-def start_for_address(address: str, opener: Callable[[str], None], listener: socket.socket) -> None:
-    """Fork the process that opens pages of one server, whose `listener` it closes; see `start`."""
+def start_for_address(address: str, opener: Callable[[str], None]) -> None:
+    """Fork the process that opens pages of one server; see `start`."""
+    global _pipes
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         opener(_with_code(address, str(request["code"])))
         return {"at_page": True}
 
-    _start(answer, listener)
+    _pipes = _fork(answer)
 
 
-def _start(answer: _Answering, unneeded: socket.socket | None = None) -> None:
-    global _pipes
-    _pipes = _fork(answer, unneeded)
-
-
-def _fork(answer: _Answering, unneeded: socket.socket | None) -> tuple[Connection, Connection] | None:
+def _fork(answer: _Answering) -> tuple[Connection, Connection] | None:
     """Fork a process without a terminal that answers requests; return the pipes to and from it, None if it cannot be.
 
     One-way pipes, because a two-way one is a socket, and those are closed when this process is confined.
@@ -74,14 +70,7 @@ def _fork(answer: _Answering, unneeded: socket.socket | None) -> tuple[Connectio
         reply.close()
         return ask, answers
     try:
-        ask.close()
-        answers.close()
-        if unneeded is not None:
-            unneeded.close()
-        os.setsid()  # keys of the terminal are not meant for it
-        null = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(null, descriptor)
+        broker.detach({requests.fileno(), reply.fileno()})
         _serve(requests, reply, answer)
     finally:
         os._exit(0)
@@ -132,10 +121,6 @@ def _open_file(request: dict[str, Any], opener: Opener) -> bool:
 
 def _serve(requests: Connection, reply: Connection, respond: _Answering) -> None:
     """Answer requests until the asking process ends; an invalid one ends it."""
-    if sys.platform != "linux":
-        return
-    for number in (signal.SIGINT, signal.SIGTSTP, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     with suppress(EOFError, OSError):
         while True:
             request = json.loads(requests.recv_bytes(_MAX_MESSAGE))  # JSON: a pickle could run code here

@@ -20,7 +20,8 @@ from PIL import Image
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import programs
-from localrag.ingest.readers.ocr_layout import Box, Line, arrange
+from localrag.ingest.readers.ocr_layout import Line, arrange
+from localrag.ingest.readers.pdf_native import Box
 from localrag.ingest.readers.source import TABLES, page_listeners
 from localrag.types import Word
 

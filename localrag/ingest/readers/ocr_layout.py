@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from statistics import median
-from typing import NamedTuple
 
 from localrag.ingest.readers import pdf_words
 from localrag.ingest.readers.blocks import markdown_rows
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.pdf_layout import find_regions
+from localrag.ingest.readers.pdf_native import Box
 from localrag.ingest.readers.pdf_tables import Table, find_tables
 from localrag.ingest.readers.pdf_text import join_hyphen
 
@@ -27,34 +27,13 @@ _HYPHENS = "-\u2010\u00ad"
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 
 
-class Box(NamedTuple):
-    """A box in pixels from the top left."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A recognised line; `boxes` has one for each character, None for spaces."""
+    """A recognised line; `boxes` (in pixels from the top left) has one for each character, None for spaces."""
 
     text: str
     boxes: tuple[Box | None, ...]
     confidence: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Level:
-    """A line of the levelled page, with the numbers of its words."""
-
-    box: Box
-    words: tuple[pdf_words.Word, ...]
-
-    @property
-    def middle(self) -> float:
-        return (self.box.top + self.box.bottom) / 2
 
 
 def arrange(lines: Sequence[Line]) -> tuple[str, list[tuple[int, int, Box]]]:
@@ -71,7 +50,7 @@ def arrange(lines: Sequence[Line]) -> tuple[str, list[tuple[int, int, Box]]]:
     return text.text, text.words
 
 
-def _level(line: Line, slope: float, boxes: dict[int, Box], joined: set[int]) -> _Level | None:
+def _level(line: Line, slope: float, boxes: dict[int, Box], joined: set[int]) -> pdf_words.Line | None:
     """Return a line of the levelled page; note the boxes of its words, and which words follow without a space."""
     words: list[pdf_words.Word] = []
     last = None
@@ -88,7 +67,8 @@ def _level(line: Line, slope: float, boxes: dict[int, Box], joined: set[int]) ->
         last = match.end()
     if not words:
         return None
-    return _Level(_around(Box(*word[3:]) for word in words), tuple(words))
+    around = _around(Box(*word[3:]) for word in words)
+    return pdf_words.Line(tuple(sorted(words, key=lambda word: word.left)), around.top, around.bottom)
 
 
 def _around(boxes: Iterable[Box]) -> Box:
@@ -113,18 +93,18 @@ def _slope(lines: Sequence[Line]) -> float:
     return median(slopes) if len(slopes) >= 3 else 0.0
 
 
-def _columns(lines: list[_Level], depth: int = 0) -> Iterator[list[_Level]]:
+def _columns(lines: list[pdf_words.Line], depth: int = 0) -> Iterator[list[pdf_words.Line]]:
     """Yield the parts of a page in reading order: columns, and what is not set in columns."""
     gutter = _gutter(lines) if depth < _MAX_DEPTH and len(lines) >= 2 * _MIN_ROWS else None
     if gutter is None:
         yield from [lines] if lines else []
         return
     # A line across the gutter (a title, a wide table) parts the columns above it from those below.
-    whole: list[_Level] = []
-    for crosses, rows in groupby(_rows(lines), lambda row: any(one.box.left < gutter < one.box.right for one in row)):
+    whole: list[pdf_words.Line] = []
+    for crosses, rows in groupby(_rows(lines), lambda row: any(one.left < gutter < one.right for one in row)):
         band = [line for row in rows for line in row]
-        left = [line for line in band if line.box.right <= gutter]
-        right = [line for line in band if line.box.left >= gutter]
+        left = [line for line in band if line.right <= gutter]
+        right = [line for line in band if line.left >= gutter]
         if crosses or not _is_prose(left) or not _is_prose(right):
             whole += band
             continue
@@ -137,36 +117,35 @@ def _columns(lines: list[_Level], depth: int = 0) -> Iterator[list[_Level]]:
         yield whole
 
 
-def _gutter(lines: Sequence[_Level]) -> float | None:
+def _gutter(lines: Sequence[pdf_words.Line]) -> float | None:
     """Return where the fewest lines cross, near the middle; None where too many do for two columns."""
-    first, last = min(line.box.left for line in lines), max(line.box.right for line in lines)
+    first, last = min(line.left for line in lines), max(line.right for line in lines)
     found: list[tuple[int, float, float]] = []
     for step in range(20, 81):
         x = first + (last - first) * step / 100
-        crossing = sum(line.box.left < x < line.box.right for line in lines)
-        before = sum(line.box.right <= x for line in lines)
+        crossing = sum(line.left < x < line.right for line in lines)
+        before = sum(line.right <= x for line in lines)
         if min(before, len(lines) - crossing - before) >= _MIN_ROWS:
             found.append((crossing, abs(step - 50), x))
     crossing, _, x = min(found, default=(len(lines), 0.0, 0.0))
     return x if crossing <= len(lines) / 4 else None
 
 
-def _rows(lines: Sequence[_Level]) -> list[list[_Level]]:
-    rows: list[list[_Level]] = []
+def _rows(lines: Sequence[pdf_words.Line]) -> list[list[pdf_words.Line]]:
+    rows: list[list[pdf_words.Line]] = []
     for line in sorted(lines, key=lambda line: line.middle):
-        height = line.box.bottom - line.box.top
-        if rows and abs(line.middle - rows[-1][0].middle) < 0.5 * height:
+        if rows and abs(line.middle - rows[-1][0].middle) < 0.5 * line.height:
             rows[-1].append(line)
         else:
             rows.append([line])
     return rows
 
 
-def _is_prose(lines: Sequence[_Level]) -> bool:
+def _is_prose(lines: Sequence[pdf_words.Line]) -> bool:
     """Whether these are lines of text in columns: most of them long, and of one width."""
     if len(lines) < _MIN_ROWS:
         return False
-    widths = sorted(line.box.right - line.box.left for line in lines)
+    widths = sorted(line.right - line.left for line in lines)
     usual = widths[len(widths) * 3 // 4]
     wide = sum(width > 0.6 * usual for width in widths)
     return wide >= 0.5 * len(lines) and median(sum(len(word.text) + 1 for word in line.words) for line in lines) >= 15

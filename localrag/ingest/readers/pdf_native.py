@@ -312,12 +312,12 @@ def segment_count(handle: int) -> int:
     return int(_pdfium().Path_CountSegments(handle))
 
 
-def strokes(item: Item, most: int) -> Iterator[tuple[float, float, float, float]]:
+def strokes(item: Item) -> Iterator[tuple[float, float, float, float]]:
     """Yield the straight strokes of a path as x0, y0, x1, y1 on the page; skip curves."""
     pdfium = _pdfium()
     matrix = _inner(item)
     start = last = (0.0, 0.0)
-    for index in range(min(segment_count(item.handle), most)):
+    for index in range(segment_count(item.handle)):
         segment = pdfium.Path_GetPathSegment(item.handle, index)
         if not segment or not pdfium.PathSegment_GetPoint(segment, _FLOAT_AT[0], _FLOAT_AT[1]):
             continue

@@ -170,7 +170,7 @@ def find_rules(paths: Iterable[native.Item]) -> Rules:
         if box.height <= _THIN or box.width <= _THIN:
             _add(flat, upright, box.left, box.top, box.right, box.bottom)
         elif native.paint_of(item.handle)[1] and native.segment_count(item.handle) <= _MAX_STROKES:
-            for stroke in native.strokes(item, _MAX_STROKES):
+            for stroke in native.strokes(item):
                 _add(flat, upright, *stroke)
         if len(flat) + len(upright) > _MAX_RULES:
             return Rules()

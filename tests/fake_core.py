@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from zlib import compress
 
 from waiting import PATIENCE
 
@@ -30,7 +28,7 @@ from localrag.events import (
     ReviewEnded,
     Warmed,
 )
-from localrag.ingest.source_files import FileState, PageImage
+from localrag.ingest.source_files import FileState, PagePicture
 from localrag.sessions import Listed, SavedTurn, Session, SessionStore
 from localrag.tui.app import LocalragApp
 from localrag.tui.lanes import Core
@@ -67,7 +65,7 @@ PAGES = {
     ("contracts/msa.pdf", 13): "The page after.\n",
 }
 # Two white pixels; the quote stands in the second of them.
-WHITE = PageImage(1, 2, b64encode(compress(b"\xff" * 6)).decode(), ((0.1, 0.5, 0.9, 0.6),))
+WHITE = PagePicture(1, 2, b"\xff" * 6, ((0.1, 0.5, 0.9, 0.6),))
 PLAN = Plan("retrieve", "a short question over 2 documents")
 
 
@@ -300,7 +298,7 @@ class FakeEngine:
 
     def page_image(
         self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
-    ) -> PageImage:
+    ) -> PagePicture:
         self.world.pictured.append((document, number, spans))
         if isinstance(self.world.picture, LocalragError):
             raise self.world.picture
@@ -466,7 +464,7 @@ class FakeWorld:
     readable: int = 3
     now: float = 0.0
     file_state: FileState = "same"
-    picture: PageImage | LocalragError = WHITE
+    picture: PagePicture | LocalragError = WHITE
     pictured: list[tuple[str, int | None, tuple[tuple[int, int], ...]]] = field(default_factory=list)
     review: Sequence[Reviewed | ReviewEnded | Gate | Exception] = ()
     reviewed: list[tuple[str, Sequence[str], Filter]] = field(default_factory=list)

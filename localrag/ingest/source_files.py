@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
-from localrag.types import Document, Page, StoredFile
+from localrag.types import Document, Page, StoredFile, Word
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -16,36 +16,37 @@ if TYPE_CHECKING:
     from localrag.ingest.readers.isolate import Drawer
 
 FileState = Literal["same", "changed", "missing", "elsewhere"]  # elsewhere: its folder was not read on this machine
-_MAX_PIXEL_BYTES = 60_000_000
 _PICTURED = frozenset(".pdf .png .jpg .jpeg .jp2 .j2k .tif .tiff .webp .gif .bmp .heic .heif".split())
 
 
 @dataclass(frozen=True, slots=True)
-class PageImage:
-    """A picture of a page: `pixels` is base64 of zlib of three bytes (red, green, blue) each, row by row.
+class PageRequest:
+    """A page to draw, and the spans of its text to box."""
 
-    `boxes` are the lines of the quote (left, top, right, bottom), in fractions of width and height from the top left;
-    empty if its words were not found in the picture.
-    """
+    name: str  # of the document inside the file, as in `Part.name`; empty for the file itself
+    sha256: str  # of the document when it was read
+    page: int  # 1-based
+    width: int  # in pixels
+    text: str  # of the page when it was read
+    spans: tuple[tuple[int, int], ...] = ()  # the quote first, then others, which get a weaker box
+    words: tuple[Word, ...] = ()  # of recognised text; empty where the text is the file's own
+
+
+@dataclass(frozen=True, slots=True)
+class PagePicture:
+    """A page as pixels."""
 
     width: int
     height: int
-    pixels: str
+    rgb: bytes  # three for each pixel, row by row from the top left
+    # Of the quote's lines (left, top, right, bottom), in fractions of width and height; empty if it was not found.
     boxes: tuple[tuple[float, float, float, float], ...] = ()
 
+    def image(self) -> Image:
+        """Return the picture for Pillow. Raises ValueError if its pixels are fewer or more than its size says."""
+        from PIL import Image
 
-def picture(image: PageImage) -> Image:
-    """Return the picture of a page for Pillow. Raises ValueError for one whose size cannot be."""
-    from base64 import b64decode
-    from zlib import decompressobj
-
-    from PIL import Image
-
-    size = 3 * image.width * image.height
-    if not 0 < size <= _MAX_PIXEL_BYTES:
-        raise ValueError(f"a picture of {image.width} x {image.height}")
-    pixels = decompressobj().decompress(b64decode(image.pixels), size)
-    return Image.frombytes("RGB", (image.width, image.height), pixels)
+        return Image.frombytes("RGB", (self.width, self.height), self.rgb)
 
 
 def state(file: Path, stored: StoredFile | None) -> FileState:
@@ -74,19 +75,12 @@ def has_pictures(document: Document) -> bool:
 
 def page_image(
     file: Path, document: Document, page: Page, width: int, spans: Sequence[tuple[int, int]], drawer: Drawer
-) -> PageImage:  # fmt: skip
+) -> PagePicture:  # fmt: skip
     """Draw a page in a separate process, at most `width` pixels wide, with boxes around spans (the quote first).
 
     Raises:
         ReadError: the file changed, or cannot be drawn.
     """
-    from base64 import b64encode
-    from zlib import compress
-
-    from localrag.ingest.readers.source import PageRequest
-
     name = document.path.removeprefix(document.file).strip("/") if document.file else ""
     wanted = PageRequest(name, document.sha256, page.number or 1, width, page.text, tuple(spans), page.words)
-    drawn = drawer.draw(file, wanted)
-    # Compressed for the way to another process.
-    return PageImage(drawn.width, drawn.height, b64encode(compress(drawn.rgb, 1)).decode("ascii"), drawn.boxes)
+    return drawer.draw(file, wanted)

@@ -31,7 +31,6 @@ from starlette.staticfiles import StaticFiles
 from localrag.answer.review import playbook
 from localrag.answer.verify.annotations import planned
 from localrag.errors import LocalragError, NotFoundError, UsageError
-from localrag.ingest import source_files
 from localrag.search import filters
 from localrag.search.mentions import mentioned
 from localrag.security.terminal import counted, visible
@@ -50,7 +49,7 @@ from localrag.worker import branches
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
-    from localrag.ingest.source_files import PageImage
+    from localrag.ingest.source_files import PagePicture
     from localrag.server.served import Served
     from localrag.server.turns import FairQueue
     from localrag.sessions import Session, SessionStore
@@ -110,7 +109,7 @@ class Pages:
     def __init__(self, served: Served, turns: FairQueue, store: SessionStore) -> None:
         self._served, self._turns, self._store = served, turns, store
         self._jobs = Jobs()
-        self._pictures: OrderedDict[str, tuple[bytes, PageImage]] = OrderedDict()
+        self._pictures: OrderedDict[str, tuple[bytes, PagePicture]] = OrderedDict()
         self._drawing = asyncio.Lock()
         self._loading: asyncio.Task[None] | None = None
 
@@ -358,7 +357,7 @@ class Pages:
             return JSONResponse({"problem": f"No picture of this page: {visible(error.message)}."})
         return JSONResponse({"boxes": picture.boxes, "width": picture.width, "height": picture.height})
 
-    async def _picture(self, request: Request) -> tuple[bytes, PageImage]:
+    async def _picture(self, request: Request) -> tuple[bytes, PagePicture]:
         """Draw a page, or return it as it was drawn just now."""
         key = request.url.query
         query = dict(values_of(key))
@@ -525,7 +524,7 @@ async def _ended(job: Job, request: Request) -> None:
             await job.newer(job.changes, 1.0)
 
 
-def _png(drawn: PageImage) -> bytes:
+def _png(drawn: PagePicture) -> bytes:
     made = BytesIO()
-    source_files.picture(drawn).save(made, "PNG", compress_level=3)
+    drawn.image().save(made, "PNG", compress_level=3)
     return made.getvalue()

@@ -18,7 +18,7 @@ from typing import Any, Protocol, get_args, get_origin, get_type_hints
 
 from localrag import protocol
 from localrag.events import Event, Failure, IngestProgress, IngestReport, Reviewed, ReviewEnded, Warmed
-from localrag.ingest.source_files import FileState, PageImage
+from localrag.ingest.source_files import FileState, PagePicture
 from localrag.protocol import Message
 from localrag.settings import Settings
 from localrag.types import EVERYTHING, Decision, Document, Filter, Mode, Page, Passage, Turn, Verdict
@@ -163,7 +163,7 @@ class Engine(Protocol):
 
     def page_image(
         self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
-    ) -> PageImage:
+    ) -> PagePicture:
         """Draw a page with spans of its text boxed (the quote first), or raise ReadError; `width` is in pixels."""
 
     def configure(self, **options: Any) -> None:

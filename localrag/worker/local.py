@@ -17,7 +17,7 @@ from localrag.errors import Cancelled, ModelError, NotFoundError, ReadError
 from localrag.events import Event, IngestProgress, IngestReport, Reviewed, ReviewEnded
 from localrag.ingest import scan, source_files
 from localrag.ingest.readers.source import Options
-from localrag.ingest.source_files import PageImage
+from localrag.ingest.source_files import PagePicture
 from localrag.llm import calibration, loading, prompt_cache
 from localrag.security.encryption.unlocked import encrypted_folder
 from localrag.settings import Settings
@@ -208,7 +208,7 @@ class LocalEngine:
 
     def page_image(
         self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
-    ) -> PageImage:
+    ) -> PagePicture:
         with closing(api.open_library(library, settings=self._settings)) as opened:
             found, page = opened.page(document, number)
         if (file := names.original(self._settings, library, found)) is None:

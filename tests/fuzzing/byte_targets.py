@@ -44,7 +44,8 @@ from localrag.evaluation import datasets
 from localrag.ingest import chunking
 from localrag.ingest.readers import base, programs, wire
 from localrag.ingest.readers.cleaning import clean
-from localrag.ingest.readers.source import TABLES, Options, PagePicture, Source
+from localrag.ingest.readers.source import TABLES, Options, Source
+from localrag.ingest.source_files import PagePicture
 from localrag.lifecycle import backup, restore
 from localrag.models import gguf
 from localrag.security import audit, storage

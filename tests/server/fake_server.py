@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import sys
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zlib import compress
 
 import fake_core as fakes
 from fake_core import NOTICE, PAGE_12, FakeAssistant, FakeLibrary, FakeWorld, answered, citation, shelved_document
@@ -21,7 +19,7 @@ from tui import reviews, surveys
 from localrag.answer.review import playbook
 from localrag.errors import ModelError
 from localrag.events import Delta, Event, Failure, Planned, Replaced
-from localrag.ingest.source_files import PageImage
+from localrag.ingest.source_files import PagePicture
 from localrag.server import listening
 from localrag.server.app import create_app
 from localrag.server.guard import Access
@@ -47,7 +45,7 @@ EVIL_ANSWER = f"""# {SCRIPT}
 <div onclick="alert(1)">html</div>
 """
 # A grey page of 200 by 300 pixels, whose quote is boxed in its lower half.
-PICTURE = PageImage(200, 300, b64encode(compress(b"\xc8" * 180_000)).decode(), ((0.1, 0.8, 0.9, 0.85),))
+PICTURE = PagePicture(200, 300, b"\xc8" * 180_000, ((0.1, 0.8, 0.9, 0.85),))
 SLOW, HELD = 60, 10  # words, ten in a second; after the second number it waits where there is something to wait for
 
 

@@ -10,7 +10,7 @@ import pytest
 from localrag import protocol
 from localrag.errors import ModelError
 from localrag.events import Answered, Delta, Event, IngestReport, Reviewed, ReviewEnded, Warmed
-from localrag.ingest.source_files import PageImage
+from localrag.ingest.source_files import PagePicture
 from localrag.settings import Settings
 from localrag.types import Answer, Citation, Decision, Document, Filter, Finding, Page, Plan, Turn
 from localrag.worker import engine as calls
@@ -62,7 +62,7 @@ def test_every_dataclass_that_travels_is_frozen_and_runs_no_code() -> None:
         ("ingest", IngestReport("a", "/r", ("x",), moved=(("a", "b"),), ignored={".x": 2})),
         ("page", Opened(DOCUMENT, Page("text", 1), 3, "/papers/a")), ("libraries", ("a", "b")), ("configure", None),
         ("review", Reviewed(1, 2, 1, 1, FINDING)), ("review", ReviewEnded((), (), True)), ("decide", DECISION),
-        ("page_image", PageImage(1, 2, "AAEC", ((0.0, 0.5, 1.0, 1.0),))),
+        ("page_image", PagePicture(1, 2, bytes(range(6)), ((0.0, 0.5, 1.0, 1.0),))),
     ],
 )  # fmt: skip
 def test_results_come_back_unchanged(name: str, value: Any) -> None:

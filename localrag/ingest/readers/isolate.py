@@ -28,7 +28,8 @@ from pathlib import Path
 from localrag import protocol
 from localrag.errors import Cancelled, ReadError
 from localrag.ingest.readers import reader_process, wire
-from localrag.ingest.readers.source import Options, PagePicture, PageRequest, open_file
+from localrag.ingest.readers.source import Options, open_file
+from localrag.ingest.source_files import PagePicture, PageRequest
 from localrag.types import Part, Refused
 
 Reply = tuple[Path, Part | Refused | None]

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.pdf_words import Word
-from localrag.ingest.readers.source import MAX_PIXELS, MAX_WIDTH, Options, PagePicture, PageRequest, Source
+from localrag.ingest.readers.source import MAX_PIXELS, MAX_WIDTH, Options, Source
+from localrag.ingest.source_files import PagePicture, PageRequest
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -27,7 +27,8 @@ from typing import BinaryIO
 from localrag import protocol
 from localrag.errors import ReadError
 from localrag.ingest.readers import base, programs, wire
-from localrag.ingest.readers.source import PagePicture, PageRequest, Source, page_listeners
+from localrag.ingest.readers.source import Source, page_listeners
+from localrag.ingest.source_files import PagePicture, PageRequest
 from localrag.types import Part
 
 EXIT_MEMORY = 77  # exit code: it used more memory than allowed

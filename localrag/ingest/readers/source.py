@@ -11,13 +11,13 @@ import os
 import stat
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from localrag.errors import ReadError
-from localrag.types import Ocr, Word
+from localrag.types import Ocr
 
 _STEP = 1 << 20
 # Without O_NONBLOCK a pipe waits for a writer; without O_NOCTTY a terminal becomes this process's own.
@@ -179,29 +179,6 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class PageRequest:
-    """A page to draw, and the spans of its text to box."""
-
-    name: str  # of the document inside the file, as in `Part.name`; empty for the file itself
-    sha256: str  # of the document when it was read
-    page: int  # 1-based
-    width: int  # in pixels
-    text: str  # of the page when it was read
-    spans: tuple[tuple[int, int], ...] = ()  # the quote first, then others, which get a weaker box
-    words: tuple[Word, ...] = ()  # of recognised text; empty where the text is the file's own
-
-
-@dataclass(frozen=True, slots=True)
-class PagePicture:
-    """A page as pixels."""
-
-    width: int
-    height: int
-    rgb: bytes  # three for each pixel, row by row from the top left
-    boxes: tuple[tuple[float, float, float, float], ...] = ()  # of the quote's lines, in fractions of width and height
-
-
-@dataclass(frozen=True, slots=True)
 class Member:
     """Something inside a file: its source, or why it is refused; neither where its type is not read."""
 
@@ -210,6 +187,7 @@ class Member:
     refused: ReadError | None = None
 
 
+RIGHT_SUFFIX = "Give the file the suffix of its real type."
 _MAGIC = {
     b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP archive or an Office file", b"{\\rtf": "an RTF text",
     b"\xd0\xcf\x11\xe0": "an old Office file (or an encrypted one)", b"\x89PNG": "a PNG picture",
@@ -242,4 +220,9 @@ def another_kind(source: Source, what: str, *expected: str) -> ReadError | None:
     kind = looks_like(source)
     if not kind or kind.startswith(expected):
         return None
-    return ReadError(f"is not {what} but {kind}", "Give the file the suffix of its real type.")
+    return ReadError(f"is not {what} but {kind}", RIGHT_SUFFIX)
+
+
+def locked(passwords: Sequence[str], hint: str = "Save a copy without a password, or give its password.") -> ReadError:
+    tried = "and none of the passwords given opens it" if passwords else "and no password was given"
+    return ReadError(f"is encrypted, {tried}", hint)

@@ -14,7 +14,8 @@ from typing import Annotated
 import msgspec
 
 from localrag.ingest.readers.cleaning import clean
-from localrag.ingest.readers.source import MAX_PIXELS, MAX_WIDTH, Options, PagePicture, PageRequest
+from localrag.ingest.readers.source import MAX_PIXELS, MAX_WIDTH, Options
+from localrag.ingest.source_files import PagePicture, PageRequest
 from localrag.protocol import Malformed, Message
 from localrag.types import Page, Part, Reading, Refused, Remark, SkippedPage
 

@@ -25,7 +25,7 @@ from localrag.answer.verify import cited_page
 from localrag.answer.verify.cited_page import Found, locate, neighbour, window
 from localrag.errors import LocalragError
 from localrag.ingest import source_files
-from localrag.ingest.source_files import PageImage
+from localrag.ingest.source_files import PagePicture
 from localrag.tui.lanes import Core
 from localrag.tui.text import clean_in_place, clean_line, error_content, shorten_source
 from localrag.types import Citation, Page, place
@@ -95,11 +95,11 @@ class Pictures:
 
         return int(get_cell_size().width)
 
-    def widget(self, image: PageImage) -> Widget:
+    def widget(self, image: PagePicture) -> Widget:
         """A widget that shows the picture over its whole width."""
         from textual_image.widget import Image as ImageWidget
 
-        widget: Widget = ImageWidget(source_files.picture(image))
+        widget: Widget = ImageWidget(image.image())
         widget.styles.width, widget.styles.height = "100%", "auto"
         return widget
 

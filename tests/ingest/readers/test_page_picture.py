@@ -13,7 +13,8 @@ from localrag.ingest.readers import base, isolate
 from localrag.ingest.readers.isolate import Drawer
 from localrag.ingest.readers.page_picture import draw_page, lines, locate
 from localrag.ingest.readers.pdf_words import Word
-from localrag.ingest.readers.source import Options, PagePicture, PageRequest, Source
+from localrag.ingest.readers.source import Options, Source
+from localrag.ingest.source_files import PagePicture, PageRequest
 from localrag.types import Document
 
 # --- finding words (pure) -----------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ def pdf(tmp_path: Path, rotate: int = 0, name: str = "a.pdf") -> Path:
     return path
 
 
-def seen(path: Path, quote: str, width: int = 400) -> source_files.PageImage:
+def seen(path: Path, quote: str, width: int = 400) -> PagePicture:
     (part,) = [one for one in base.read_parts(path) if hasattr(one, "reading")]
     page = part.reading.pages[0]
     start = page.text.index(quote)
@@ -125,22 +126,12 @@ def seen(path: Path, quote: str, width: int = 400) -> source_files.PageImage:
         return source_files.page_image(path, document, page, width, ((start, start + len(quote)),), drawer)
 
 
-def pixels(image: source_files.PageImage | PagePicture):
-    import zlib
-    from base64 import b64decode
-
-    from PIL import Image
-
-    rgb = image.rgb if isinstance(image, PagePicture) else zlib.decompress(b64decode(image.pixels))
-    return Image.frombytes("RGB", (image.width, image.height), rgb)
-
-
 def test_quote_is_boxed_where_it_is_drawn(tmp_path):
     image = seen(pdf(tmp_path), "thirty days")
     assert (image.width, image.height) == (400, 600)
     ((left, top, right, bottom),) = image.boxes
     assert 100 / 400 < left < 115 / 400 and right < 230 / 400 and 80 / 600 < top < bottom < 110 / 600
-    drawing = pixels(image)
+    drawing = image.image()
     assert drawing.getpixel((round(left * 400) - 3, round((top + bottom) / 2 * 600)))[0] > 150  # the frame is red
     assert drawing.getpixel((20, 590)) == (255, 255, 255)
 
@@ -151,7 +142,7 @@ def test_a_page_on_its_side_is_boxed(tmp_path):
     # The line runs down the page, 300 of 400 from its left.
     assert 0.7 < left < right < 0.8 and (bottom - top) * image.height > 3 * (right - left) * image.width
     x, middle = round((left + right) / 2 * image.width), round((top + bottom) / 2 * image.height)
-    assert any(pixels(image).getpixel((x + dx, middle))[2] < 160 for dx in range(-8, 8))  # tinted, or ink
+    assert any(image.image().getpixel((x + dx, middle))[2] < 160 for dx in range(-8, 8))  # tinted, or ink
 
 
 def test_file_that_is_another_by_now_is_not_drawn(tmp_path):
@@ -236,7 +227,7 @@ def test_recognised_words_of_a_picture_are_boxed(tmp_path):
     image = draw_page(Source.of(path), wanted, Options())
     assert (image.width, image.height) == (400, 200)
     assert image.boxes == ((0.1, 0.1, 0.3, 0.2),)
-    assert pixels(image).getpixel((60, 30)) == (255, 243, 150)
+    assert image.image().getpixel((60, 30)) == (255, 243, 150)
 
 
 def test_size_is_bounded_whatever_is_asked_for(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 
 from localrag import protocol
 from localrag.ingest.readers import wire
-from localrag.ingest.readers.source import Options, PagePicture, PageRequest
+from localrag.ingest.readers.source import Options
+from localrag.ingest.source_files import PagePicture, PageRequest
 from localrag.types import Anchor, Heading, Page, Part, Reading, Refused, Remark, SkippedPage, Word
 
 SHA = "0a" * 32

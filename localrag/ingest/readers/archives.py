@@ -27,7 +27,7 @@ from typing import IO, BinaryIO, cast
 from localrag.errors import ReadError
 from localrag.ingest.readers.base import reads
 from localrag.ingest.readers.naming import old_name, safe
-from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, another_kind
+from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, another_kind, locked
 
 _COMPRESSED = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".tbz": bz2.open, ".tbz2": bz2.open,
                ".xz": lzma.open, ".txz": lzma.open}  # fmt: skip
@@ -126,8 +126,7 @@ def _zip_data(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, options: Options
         except (*_DAMAGED, RuntimeError) as error:
             if not encrypted:
                 raise ReadError("is damaged in the archive", _DAMAGE) from error
-    tried = "and none of the passwords given opens it" if options.passwords else "and no password was given"
-    raise ReadError(f"is encrypted, {tried}", "Unpack it, or give its password.")
+    raise locked(options.passwords, "Unpack it, or give its password.")
 
 
 def _tar_or_single(source: Source, budget: Budget) -> Iterator[Member]:

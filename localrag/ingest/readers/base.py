@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import cast
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.cleaning import clean, clean_title
+from localrag.ingest.readers.cleaning import clean, clean_title, one_line
 from localrag.ingest.readers.source import TABLES, Budget, Member, Options, OverBudget, Source, open_file, unreadable
 from localrag.types import Page, Part, Reading, Refused
 
@@ -146,6 +146,7 @@ def _read(reader: ModuleType, source: Source, options: Options) -> Reading:
         reading,
         pages=tuple(_checked(page) for page in reading.pages),
         title=clean_title(reading.title) or clean_title(source.stem) or source.stem,
+        author=one_line(reading.author),
     )
 
 
@@ -178,7 +179,7 @@ def _checked(page: Page) -> Page:
     size = len(page.text)
     return replace(
         page,
-        label=" ".join(clean(page.label or "").split())[:200] or None,
+        label=one_line(page.label or "") or None,
         headings=tuple(sorted((item for item in page.headings if 0 <= item.start < size), key=lambda item: item.start)),
         anchors=tuple(item for item in page.anchors if 0 <= item.start <= size),
         words=tuple(item for item in page.words if 0 <= item.start <= item.end <= size),

@@ -33,6 +33,11 @@ def clean(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text.translate(_TRANSLATION))
 
 
+def one_line(text: str) -> str:
+    """Return the beginning of a text on one line, clean."""
+    return " ".join(clean(text).split())[:200]
+
+
 _PRODUCER = re.compile(r"^(?:microsoft (?:word|powerpoint|excel)|powerpoint presentation)\s*(?:-\s*)?", re.I)
 _FILE_END = re.compile(r"\.(?:docx?|dotx?|pdf|pptx?|xlsx?|rtf|odt|txt|indd|qxd|wpd|tex|dvi|html?)$", re.I)
 _JUNK = re.compile(r"^(?:untitled.*|title|document\d*|doc\d*|slide ?\d+|presentation\d*|unknown|none|null|n/a)$", re.I)

@@ -16,11 +16,11 @@ from localrag.errors import ReadError
 from localrag.ingest.readers import slides, web, word
 from localrag.ingest.readers import text as plain_text
 from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows, symbol
-from localrag.ingest.readers.cleaning import clean, clean_title
+from localrag.ingest.readers.cleaning import clean_title
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.package import OLE, SAVE_AGAIN, decrypted, iso_date
 from localrag.ingest.readers.programs import convert
-from localrag.ingest.readers.source import Options, Source, another_kind, looks_like
+from localrag.ingest.readers.source import RIGHT_SUFFIX, Options, Source, another_kind, looks_like
 from localrag.types import Page, Reading, Remark
 
 # Word for DOS, Windows 1 and 2, Write, WordPerfect: no container, but LibreOffice reads them.
@@ -28,7 +28,6 @@ _OLDER = (b"\xdb\xa5", b"\x9b\xa5", b"\x31\xbe", b"\x32\xbe", b"\xffWPC", b"\xcb
 _WORD_XML = re.compile(rb'<\?mso-application\s+progid="Word|<w:wordDocument|/2006/xmlPackage"')
 _HTML = re.compile(rb"\s*<(?:!doctype\s+html|html|head|body|meta|!--)", re.I)
 _MHTML = re.compile(rb"(?:[\w-]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*?mime-version:", re.I)
-_RIGHT_SUFFIX = "Give the file the suffix of its real type."
 
 
 def read(source: Source, options: Options) -> Reading:
@@ -88,7 +87,7 @@ def _format(source: Source) -> Literal["docx", "pptx"]:
     if "encryptedpackage" in names:
         raise ReadError("is encrypted, and damaged", SAVE_AGAIN)
     other = " but an Excel workbook" if names & {"workbook", "book"} else ""
-    raise ReadError(f"is not {_kind(source)}{other}", _RIGHT_SUFFIX)
+    raise ReadError(f"is not {_kind(source)}{other}", RIGHT_SUFFIX)
 
 
 def _is_word(source: Source) -> bool:
@@ -129,7 +128,7 @@ def read_rtf(source: Source) -> Reading:
     data = source.read().lstrip(b"\xef\xbb\xbf \t\r\n\0")
     if not data.startswith(b"{\\rtf"):
         kind = looks_like(source)
-        raise ReadError(f"is not an RTF text{f' but {kind}' if kind else ''}", _RIGHT_SUFFIX)
+        raise ReadError(f"is not an RTF text{f' but {kind}' if kind else ''}", RIGHT_SUFFIX)
     data = re.sub(rb"[\x80-\xff]", lambda match: b"\\'%02x" % match[0][0], data)
     try:
         return _Rtf(data.decode("latin-1")).reading()
@@ -176,12 +175,11 @@ class _Rtf:
         if _group_end(self._rtf, 0) < 0:
             remarks += (Remark(None, "ends in the middle of a group: it may have been cut off"),)
         title = title or (headings[0].title if headings else "")
-        author = " ".join(clean(self._property("author")).split())[:200]
-        return Reading((Page(content, headings=headings),), title, (), remarks, author, self._date())
+        return Reading((Page(content, headings=headings),), title, (), remarks, self._property("author"), self._date())
 
     def _property(self, name: str) -> str:
         match = re.search(rf"\{{\\{name}(?![a-z]) ?([^{{}}]*)\}}", self._rtf)
-        text = self._text(f"{self._head}{{ {match[1]}}}}}") if match else ""
+        text = self._text(f"{self._head}{{{match[1]}}}}}") if match else ""
         return clean_title(text) if name == "title" else text
 
     def _date(self) -> str:

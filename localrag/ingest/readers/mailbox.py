@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.mail import subject_name
-from localrag.ingest.readers.source import Budget, Member, Options, Source, looks_like
+from localrag.ingest.readers.source import RIGHT_SUFFIX, Budget, Member, Options, Source, looks_like
 from localrag.ingest.readers.text import header_text
 
 _BEGINS = re.compile(rb"From (?:.*\d{1,2}:\d\d|\S+ *\r?\n$|- *\r?\n$)")
@@ -37,7 +37,7 @@ def _mails(stream: BinaryIO, source: Source) -> Iterator[bytes]:
         first = stream.readline(_MAX_LINE)
     if not first.removeprefix(b"\xef\xbb\xbf").startswith(b"From "):
         kind = looks_like(source) or "something else"
-        raise ReadError(f"is not a mailbox but {kind}", "Give the file the suffix of its real type.")
+        raise ReadError(f"is not a mailbox but {kind}", RIGHT_SUFFIX)
     lines: list[bytes] = []
     after_blank = False
     while line := stream.readline(_MAX_LINE):

@@ -16,10 +16,10 @@ from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, format_number, markdown_rows
-from localrag.ingest.readers.cleaning import clean, clean_title
+from localrag.ingest.readers.cleaning import clean_title
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.package import DAMAGED, check_size, damaged, iso_date, parse_xml, whole
-from localrag.ingest.readers.source import Options, Source
+from localrag.ingest.readers.source import RIGHT_SUFFIX, Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _NS = "urn:oasis:names:tc:opendocument:xmlns:"
@@ -73,9 +73,7 @@ def _read(content: Element, styles: Element | None, meta: Element | None, archiv
             pages, skipped, remarks = document.slides(content)
             title = title or next((page.headings[0].title for page in pages if page.headings), "")
             return Reading(pages, title, skipped, remarks, author, date)
-    raise ReadError(
-        "is an OpenDocument file, but no text or presentation", "Give the file the suffix of its real type."
-    )
+    raise ReadError("is an OpenDocument file, but no text or presentation", RIGHT_SUFFIX)
 
 
 def properties(meta: Element | None) -> tuple[str, str, str]:
@@ -83,8 +81,7 @@ def properties(meta: Element | None) -> tuple[str, str, str]:
 
     def text(*names: str) -> str:
         found = (meta.find(f".//{name}") for name in names) if meta is not None else ()
-        texts = (" ".join(clean(item.text or "").split())[:200] for item in found if item is not None)
-        return next(filter(None, texts), "")
+        return next(filter(None, ((item.text or "").strip() for item in found if item is not None)), "")
 
     date = iso_date(text(f"{_DC}date", f"{_META}creation-date"))
     return clean_title(text(f"{_DC}title")), text(f"{_META}initial-creator", f"{_DC}creator"), date

@@ -26,7 +26,7 @@ from localrag.errors import ReadError
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.drawing import chart, diagram
 from localrag.ingest.readers.naming import Names, attached
-from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, another_kind
+from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, another_kind, locked
 
 PARSE_ERRORS = (ElementTree.ParseError, ValueError, LookupError)  # raised when XML is damaged
 # Raised when a package or a part in it is damaged.
@@ -131,7 +131,7 @@ class Package:
             core.findtext(name) or ""
             for name in (f"{_DUBLIN_CORE}title", f"{_DUBLIN_CORE}creator", f"{_TERMS}modified", f"{_TERMS}created")
         )
-        return clean_title(title), " ".join(clean(author).split())[:200], iso_date(changed or made)
+        return clean_title(title), author, iso_date(changed or made)
 
     def _xml(self, part: str) -> Element:
         info = self._archive.getinfo(self._names[part.lower()])
@@ -227,8 +227,7 @@ def decrypted(source: Source, passwords: Sequence[str] = ()) -> Source | None:
                 raise _unsupported(error) from error
             except Exception as error:
                 raise ReadError("is encrypted, and damaged", SAVE_AGAIN) from error
-    tried = "and none of the passwords given opens it" if passwords else "and no password was given"
-    raise ReadError(f"is encrypted, {tried}", "Save a copy without a password, or give its password.")
+    raise locked(passwords)
 
 
 def _unsupported(error: Exception) -> ReadError:

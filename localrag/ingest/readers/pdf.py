@@ -18,12 +18,12 @@ from localrag.errors import ReadError
 from localrag.ingest.readers import pdf_native as native
 from localrag.ingest.readers import pdf_text
 from localrag.ingest.readers.blocks import HiddenText
-from localrag.ingest.readers.cleaning import clean, clean_title
+from localrag.ingest.readers.cleaning import clean, clean_title, one_line
 from localrag.ingest.readers.headings import Strong, document_headings, structure_number
 from localrag.ingest.readers.pdf_annotations import Note, Quads, attached_files, iso_date, read_extras
 from localrag.ingest.readers.pdf_hidden import hide
 from localrag.ingest.readers.pdf_layout import page_text
-from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind
+from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind, locked
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage, Word
 
 _IN_MEMORY = 100_000_000  # bytes; larger files are read piece by piece
@@ -131,8 +131,7 @@ def open_document(source: Source, passwords: Sequence[str]) -> Any:
             if code != _WRONG_PASSWORD:
                 break
     if code == _WRONG_PASSWORD:
-        tried = "and none of the passwords given opens it" if passwords else "and no password was given"
-        raise ReadError(f"is encrypted, {tried}", "Save a copy without a password, or give its password.")
+        raise locked(passwords)
     if code == _UNSUPPORTED_SECURITY:
         raise ReadError("is encrypted in a way that is not supported", "Save a copy without protection.")
     raise another_kind(source, "a PDF", "a PDF") or ReadError("is damaged, or not a PDF", _REPRINT)
@@ -231,8 +230,7 @@ def _fact(document: Any, name: str) -> str:
 
 
 def _author(name: str) -> str:
-    author = " ".join(clean(name).split())[:200]
-    return "" if author.lower() in ("anonymous", "unknown", "user", "admin", "administrator", "author") else author
+    return "" if name.strip().lower() in ("anonymous", "unknown", "user", "admin", "administrator", "author") else name
 
 
 def _label(document: Any, index: int) -> str | None:
@@ -279,7 +277,7 @@ def _outline(document: Any, texts: Sequence[str]) -> list[list[Heading]]:
     pages: list[list[Heading]] = [[] for _ in texts]
     with contextlib.suppress(Exception):
         for bookmark in islice(document.get_toc(max_depth=8), _MAX_OUTLINE):
-            title = " ".join(clean(bookmark.get_title()).split())[:200]
+            title = one_line(bookmark.get_title())
             target = bookmark.get_dest()
             index = target.get_index() if target is not None else None
             if not clean_title(title) or index is None or not 0 <= index < len(texts):

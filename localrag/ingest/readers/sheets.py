@@ -35,7 +35,7 @@ from localrag.ingest.readers.package import (
     whole,
 )
 from localrag.ingest.readers.sheet_layout import Merge, Note, Row, lay_out, row_of
-from localrag.ingest.readers.source import Options, Source, another_kind
+from localrag.ingest.readers.source import RIGHT_SUFFIX, Options, Source, another_kind
 from localrag.ingest.readers.text import decode_guessing, decode_named, guess_remark
 from localrag.types import Page, Reading, Remark, SkippedPage
 
@@ -126,20 +126,20 @@ def _about_xls(source: Source) -> _About:
     except Exception as error:  # olefile raises many kinds of errors on damaged containers
         raise _damaged(source, error) from error
     if not is_workbook:
-        raise ReadError("is an old Office file, but not a workbook", "Give the file the suffix of its real type.")
+        raise ReadError("is an old Office file, but not a workbook", RIGHT_SUFFIX)
     title, author = (
         decode_named(value or b"", f"cp{about.codepage}")[0] if not isinstance(value, str) else value
         for value in (about.title, about.author)
     )
     saved = about.last_saved_time or about.create_time
     date = f"{saved.isoformat(timespec='seconds')}+00:00" if saved and saved.year > 1980 else ""
-    return _About((), clean_title(title), " ".join(clean(author).split())[:200], date)
+    return _About((), clean_title(title), author, date)
 
 
 def _about_xlsx(archive: zipfile.ZipFile, options: Options) -> _About:
     package = Package(archive, options)
     if package.main.tag != f"{_S}workbook":
-        raise ReadError("is an Office file, but not a workbook", "Give the file the suffix of its real type.")
+        raise ReadError("is an Office file, but not a workbook", RIGHT_SUFFIX)
     relations = package.relations(package.main_name)
     names = {name.lower(): name for name in archive.namelist()}
     styles = _styles(package.related("styles"))

@@ -15,7 +15,7 @@ from localrag.ingest.readers.blocks import comment_text, format_number, markdown
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.drawing import formula
 from localrag.ingest.readers.package import DRAWINGS, RELATION, Package, embedded_files, opened, whole
-from localrag.ingest.readers.source import Options, Source
+from localrag.ingest.readers.source import RIGHT_SUFFIX, Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 members = embedded_files
@@ -42,7 +42,7 @@ def read(source: Source, options: Options) -> Reading:
 
 def _read(package: Package) -> Reading:
     if package.main.tag != f"{_P}presentation":
-        raise ReadError("is an Office file, but not a presentation", "Give the file the suffix of its real type.")
+        raise ReadError("is an Office file, but not a presentation", RIGHT_SUFFIX)
     pages: list[Page] = []
     skipped: list[SkippedPage] = []
     remarks: list[Remark] = []

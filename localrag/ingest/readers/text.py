@@ -20,7 +20,7 @@ from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import tag_text
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.headings import document_headings
-from localrag.ingest.readers.source import TABLES, Options, Source
+from localrag.ingest.readers.source import RIGHT_SUFFIX, TABLES, Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _NO_TITLE = re.compile(r"[.,;:]$|: |/s/|^(?:exhibit|schedule|annex|appendix|page)\s+[\w.-]+$", re.I)
@@ -153,7 +153,7 @@ def decode_guessing(data: bytes) -> tuple[str, str]:
             if half and zeros > half * 0.7 and others < half * 0.02:
                 return data.decode(encoding, "replace"), ""
     if b"\0" in data or len(data) - len(data.translate(None, _CONTROLS)) > max(1, len(data) * 0.02):
-        raise ReadError("is not text, whatever its name says", "Give the file the suffix of its real type.")
+        raise ReadError("is not text, whatever its name says", RIGHT_SUFFIX)
     if b"\x1b$" in data and (text := decode_as(data, "iso2022_jp")) is not None:
         return text, ""
     try:

@@ -18,7 +18,7 @@ from localrag.ingest.readers.cleaning import clean_title
 from localrag.ingest.readers.drawing import formula
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.package import DRAWINGS, Package, embedded_files, opened, whole
-from localrag.ingest.readers.source import Options, Source
+from localrag.ingest.readers.source import RIGHT_SUFFIX, Options, Source
 from localrag.types import Heading, Page, Reading, Remark
 
 members = embedded_files
@@ -83,7 +83,7 @@ class _Document:
     def text(self) -> tuple[str, tuple[Heading, ...]]:
         body = self._package.main.find(f"{_W}body")
         if body is None:
-            raise ReadError("is an Office file, but not a Word document", "Give the file the suffix of its real type.")
+            raise ReadError("is an Office file, but not a Word document", RIGHT_SUFFIX)
         self._container(body, 0)
         return self._blocks.text()
 

@@ -81,6 +81,12 @@ def test_a_document_with_too_much_text_is_refused(tmp_path):
     assert "has 1,001 characters" in part.reason
 
 
+def test_an_author_is_on_one_line(tmp_path):
+    path = tmp_path / "a.rtf"
+    path.write_text(r"{\rtf1{\info{\author  Jane   Doe}}Text}")
+    assert read_file(path, Options()).author == "Jane Doe"
+
+
 def test_a_meaningless_title_is_replaced_by_the_file_name(tmp_path):
     path = tmp_path / "The lease.txt"
     path.write_text("One line of text, that ends like a sentence.")

@@ -183,7 +183,7 @@ def test_text_is_tidied(raw, expected):
 def test_author_and_date_are_facts(tmp_path):
     path = write(tmp_path / "a.pdf", [[TEXT]])
     writer = pypdf.PdfWriter(clone_from=path)
-    writer.add_metadata({"/Author": "Marguerite  Duval", "/CreationDate": "D:20240302101500+01'00'"})
+    writer.add_metadata({"/Author": "Marguerite Duval", "/CreationDate": "D:20240302101500+01'00'"})
     writer.write(path)
     reading = read(path)
     assert (reading.author, reading.date) == ("Marguerite Duval", "2024-03-02")

@@ -373,7 +373,7 @@ def run(text, properties=""):
 def test_author_and_date_come_from_the_properties(path):
     document = docx.Document()
     document.add_paragraph("Text.")
-    document.core_properties.author = "Jane  Doe"
+    document.core_properties.author = "Jane Doe"
     document.core_properties.modified = datetime(2024, 3, 2, 10, 11, 12, tzinfo=UTC)
     reading = read(document, path)
     assert (reading.author, reading.date) == ("Jane Doe", "2024-03-02T10:11:12+00:00")

@@ -90,9 +90,9 @@ def as_type(value: Mapping[str, Any], kind: type[T]) -> T:
         raise UsageError(str(error), "docs/server.md lists the fields.") from None
 
 
-def json_response(value: Any, status: int = 200) -> Response:
+def json_response(value: Any) -> Response:
     """Return a response in JSON, in ASCII: names of files may have letters that UTF-8 has not."""
-    return Response(to_json(value), status, media_type="application/json")
+    return Response(to_json(value), media_type="application/json")
 
 
 def to_json(value: Any) -> str:

@@ -128,15 +128,11 @@ def shorten_source(document: str, place: str, room: int, others: Sequence[str] =
     return shorten_all(tuple(names), max(least, room - cell_len(where)))[document] + where
 
 
-def beginning(text: str, characters: int, lines: int = 1) -> str:
-    """The beginning of a long text, and how long it is."""
-    cut = "\n".join(text.split("\n")[:lines])[:characters]
-    return text if cut == text else f"{cut.rstrip()} … ({len(text):,} characters)"
-
-
 def question_line(question: str) -> str:
     """A question as it is shown above its answer: the beginning of a long one."""
-    return f"❯ {beginning(clean(question), MAX_QUESTION, MAX_QUESTION_LINES)}"
+    text = clean(question)
+    cut = "\n".join(text.split("\n")[:MAX_QUESTION_LINES])[:MAX_QUESTION]
+    return f"❯ {text}" if cut == text else f"❯ {cut.rstrip()} … ({len(text):,} characters)"
 
 
 def list_some(names: Sequence[str]) -> str:

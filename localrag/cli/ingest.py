@@ -19,6 +19,7 @@ from localrag import policy
 from localrag.cli import keys, options
 from localrag.cli.output import bar, counted, duration, echo, interruptible, print_json, remarks, say, size
 from localrag.errors import LocalragError, UsageError
+from localrag.ingest import report as in_words
 from localrag.ingest import scan
 from localrag.models import catalog
 from localrag.security import offline, sandbox
@@ -204,37 +205,8 @@ def _languages(codes: str) -> list[str]:
 
 
 def _print(report: IngestReport) -> None:
-    head = "Read" if report.complete else "Stopped. Read so far:"
-    also = [
-        f"{report.unchanged} unchanged",
-        f"{len(report.moved)} moved" if report.moved else "",
-        counted(len(report.copies), "duplicate") if report.copies else "",
-        f"{len(report.removed)} removed" if report.removed else "",
-        f"{counted(report.recognised, 'page')} recognised in pictures" if report.recognised else "",
-        f"{len(report.failed)} failed" if report.failed else "",
-        f"{report.forgotten} skipped as forgotten (--include-forgotten)" if report.forgotten else "",
-    ]
-    say(
-        f"{head} {counted(len(report.read), 'document')} into {report.library!r} "
-        f"({counted(report.chunks, 'passage')}), {', '.join(part for part in also if part)}, in {report.seconds:.1f} s."
-    )
-    if report.kept:
-        say(
-            f"  {counted(len(report.kept), 'file')} are gone, more than a fifth, so no document was removed. Is a "
-            "network folder not mounted? To remove them, repeat with --prune."
-        )
-    lines = [
-        *(f"  failed: {failure.document}: {failure.reason}" for failure in report.failed),
-        *(f"  no text: {document} p. {page.number}: {page.reason}" for document, page in report.skipped_pages),
-        *(
-            f"  note: {document}{'' if remark.number is None else f' p. {remark.number}'}: {remark.text}"
-            for document, remark in report.remarks
-        ),
-        *(f"  near duplicate: {document} and {other}" for document, other in report.near),
-    ]
-    remarks(lines, _MAX_LISTED, f"localrag status {report.library}")
-    if report.ignored:
-        say("  not read (other types): " + ", ".join(f"{n} {suffix}" for suffix, n in report.ignored.items()))
+    say(in_words.summary(report))
+    remarks([f"  {line}" for line in in_words.remarks(report)], _MAX_LISTED, f"localrag status {report.library}")
     if report.read or report.unchanged:
         name = shlex.quote(report.library)
         say(f'Next: localrag ask "…" --library {name}   or   localrag chat {name}')

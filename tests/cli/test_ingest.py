@@ -48,7 +48,7 @@ def test_the_report_goes_to_stderr_with_the_next_command(models: Any, folder: Fo
     root = folder({"a.txt": "Alpha.", "empty.txt": "", "x.exe": "?"})
     result = run("ingest", root)
     assert result.stdout == "" and result.exit_code == 0
-    for part in ("Read 1 document into 'papers'", "failed: empty.txt: ", "1 .exe", "localrag ask"):
+    for part in ("Read 1 document into 'papers'", "Not read: empty.txt: ", "1 .exe", "localrag ask"):
         assert part in result.stderr
     again = run("ingest", root)
     assert "Read 0 documents" in again.stderr and "1 unchanged" in again.stderr

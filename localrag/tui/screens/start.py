@@ -17,12 +17,13 @@ from textual.widgets import OptionList, Static
 
 from localrag.errors import Cancelled, LocalragError
 from localrag.events import IngestProgress, IngestReport
+from localrag.ingest import report as in_words
 from localrag.security.offline import remote
 from localrag.security.terminal import counted, size
 from localrag.tui.lanes import Core
 from localrag.tui.screens.dialogs import ConfirmScreen, FolderSuggester, InputScreen, check_folder
 from localrag.tui.text import clean_line, error_content
-from localrag.tui.widgets.library import current_file, unread_lines
+from localrag.tui.widgets.library import current_file, marked
 from localrag.tui.widgets.status import ProgressLine
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class IngestScreen(Screen[str | None]):
         return report
 
     def _finish(self, library: str, report: IngestReport | None) -> None:
-        lines = unread_lines(report) if report is not None else []
+        lines = marked(in_words.not_read(report)) if report is not None else []
         held = len(report.read) + report.unchanged if report is not None else 0
         self._library = library if held else None
         if report is not None and report.complete and held and not lines:

@@ -22,6 +22,7 @@ from textual.widgets import Input, Static
 
 from localrag.errors import Cancelled, LocalragError
 from localrag.events import IngestProgress, IngestReport, Warmed
+from localrag.ingest import report as in_words
 from localrag.security.terminal import counted
 from localrag.tui.lanes import Core, Lane
 from localrag.tui.text import clean, clean_line, error_content, list_some
@@ -97,7 +98,8 @@ class Works:
                     break
                 for event in self._engine.ingest(work.what, folder, stop=work.stop.is_set):
                     if isinstance(event, IngestReport):
-                        work.lines += report_lines(event)
+                        work.lines.append(clean_line(f"{event.root}: {in_words.summary(event)}"))
+                        work.lines += marked(in_words.remarks(event))
                     else:
                         work.latest = event
             work.done = True
@@ -179,33 +181,9 @@ def current_file(progress: IngestProgress) -> str:
     return stage + clean_line(progress.document)
 
 
-def unread_lines(report: IngestReport) -> list[str]:
-    """What was not read and why, a line each."""
-    lines = [f"! Not read: {clean_line(item.document)}: {clean_line(item.reason)}" for item in report.failed]
-    return lines + [
-        f"! No text on p. {page.number} of {clean_line(document)}: {clean_line(page.reason)}"
-        for document, page in report.skipped_pages
-    ]
-
-
-def report_lines(report: IngestReport) -> list[str]:
-    """What an ingest did: a summary, then a line for everything a person should look at."""
-    counts = {
-        "read": len(report.read), "moved": len(report.moved), "removed": len(report.removed),
-        "unchanged": report.unchanged, "not read": len(report.failed),
-    }  # fmt: skip
-    did = ", ".join(f"{number:,} {word}" for word, number in counts.items() if number) or "nothing to read"
-    head = "" if report.complete else "Stopped; the next reading continues here. "
-    lines = [f"{head}{clean_line(report.root)}: {did}."]
-    if report.kept:
-        lines.append(
-            f"! {len(report.kept):,} files are gone, too many at once to be sure, so nothing was removed. If they are "
-            f"really gone: localrag ingest {clean_line(report.root)} --prune"
-        )
-    if report.ignored:
-        lines.append(f"Types not read: {', '.join(f'{n} {suffix}' for suffix, n in report.ignored.items())}")
-    lines += unread_lines(report)
-    return lines + [f"! {clean_line(document)}: {clean_line(remark.text)}" for document, remark in report.remarks]
+def marked(lines: Iterable[str]) -> list[str]:
+    """Lines of what a person should look at."""
+    return [f"! {clean_line(line)}" for line in lines]
 
 
 class WorkPanel(Vertical):

@@ -44,8 +44,8 @@ class Version:
 class Side:
     """What one version says: its words on one line, with " … " for those that stay; its clause, place and spans.
 
-    A span is a page's position, and half-open offsets into its text; a change without words here has the place where
-    they would be. `numbers` are the positions of the clauses among all.
+    A span is a page's position, and half-open offsets into its text; where the other version has words and this one
+    none, it is the place where they would be. `numbers` are the positions of the clauses among all.
     """
 
     text: str
@@ -421,11 +421,13 @@ class _Work:
             for _, group in groupby(text.tokens[slice(*one)], lambda token: token.page):
                 inside = list(group)
                 spans.append((inside[0].page, inside[0].start, inside[-1].end))
+            if one[0] == one[1]:
+                there = text.tokens[min(one[0], len(text.tokens) - 1)]
+                spans.append((there.page, there.start, there.start))
         words = " … ".join(filter(None, (text.written(*one) for one in places)))
         numbers = {number for a, b in places for number in range(text.at(a), text.at(max(a, b - 1)) + 1)}
         name, page = text.clauses[text.at(first)].name, text.pages[near.page]
-        empty = ((near.page, near.start, near.start),)
-        return Side(words, name, where(page), tuple(spans) or empty, tuple(sorted(numbers)))
+        return Side(words, name, where(page), tuple(spans), tuple(sorted(numbers)))
 
     # --- the redline ----------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby, product, repeat
 from typing import Any
 
 from localrag.redline.changes import LEVELS, Change, Comparison, Entry, Version, about, compare
@@ -18,6 +19,7 @@ STATES = {
     "theirs": "theirs alone", "ours": "ours alone",
 }  # fmt: skip
 
+_Edit = tuple[tuple[int, int, int], str]
 _NEAR = 200  # characters before what moved that say where it went
 
 
@@ -90,10 +92,22 @@ def _groups(sides: tuple[Comparison, Comparison]) -> list[tuple[list[Change], li
     return [group for *_, group in sorted(found, key=lambda item: item[:2])]
 
 
-def _meet(first: Sequence[Change], second: Sequence[Change]) -> bool:
-    """Whether changes are of the same words of the base, or of words beside each other."""
-    spans = [[span for one in side for span in one.old.spans] for side in (first, second)]
-    return any(page == other and a <= d + 1 and c <= b + 1 for page, a, b in spans[0] for other, c, d in spans[1])
+def _edits(changes: Sequence[Change]) -> set[_Edit]:
+    """Return each edit of changes: its span in the base, and the words that went and came, with their signs."""
+    found: set[_Edit] = set()
+    for one in changes:
+        runs = groupby(one.runs, lambda run: run.sign == "=")
+        words = ["".join(run.sign + run.text for run in group) for same, group in runs if not same]
+        # An edit over the end of a page has two spans.
+        each = words if len(words) == len(one.old.spans) else repeat(one.new.text)
+        found.update(zip(one.old.spans, each, strict=False))
+    return found
+
+
+def _meet(first: set[_Edit], second: set[_Edit]) -> bool:
+    """Whether edits are of the same words of the base, or of words beside each other."""
+    pairs = product((span for span, _ in first), (span for span, _ in second))
+    return any(page == other and a <= d + 1 and c <= b + 1 for (page, a, b), (other, c, d) in pairs)
 
 
 def _moved_to(version: Version, one: Change) -> str:
@@ -111,8 +125,9 @@ def _entry(sides: tuple[Comparison, Comparison], *both: list[Change]) -> Entry:
     gone = [[one for one in side if one.deed == "deleted" and "clause" in one.kinds] for side in stay]
     said = [[(one.deed, one.old.text, one.new.text) for one in side] for side in done]
     places = [[_moved_to(each.new, one) for one in own] for each, own in zip(sides, moved, strict=True)]
-    meet = _meet(*stay) or _meet(gone[0], moved[1]) or _meet(moved[0], gone[1])
-    meet = meet or (places[0] != places[1] and _meet(*moved))
+    stays, away, lost = (list(map(_edits, each)) for each in (stay, moved, gone))
+    meet = _meet(stays[0] - stays[1], stays[1] - stays[0])  # what both made is none
+    meet = meet or _meet(lost[0], away[1]) or _meet(away[0], lost[1]) or (places[0] != places[1] and _meet(*away))
     state = "same" if said[0] == said[1] and places[0] == places[1] else "conflict" if meet else "both"
     state = state if all(done) else "theirs" if done[0] else "ours"
     changes = [(side, one) for side, own in zip(("theirs", "ours"), both, strict=True) for one in own]

@@ -271,6 +271,14 @@ def test_places_are_pages_and_offsets_of_both_versions() -> None:
         assert (pages[at].number, pages[at].text[start:end], side.place) == (2, words, "p. 2")
 
 
+def test_words_that_one_version_adds_have_their_place_in_the_other() -> None:
+    compared = changed(OLD, OLD.replace("5,000", "6,000").replace("each invoice", "each net invoice"))
+    (one,) = compared.changes
+    text = compared.old.pages[0].text
+    (_, start, end), (_, added, behind) = one.old.spans
+    assert text[start:end] == one.old.text == "5,000" and added == behind and text[added:].startswith("invoice")
+
+
 def test_the_redline_holds_both_versions() -> None:
     new = (
         OLD.replace("$5,000", "$6,000")

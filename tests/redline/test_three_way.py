@@ -47,11 +47,23 @@ def test_each_clause_has_who_changed_it(three: ThreeWay) -> None:
         ([("$5,000", "$6,000")], [("$5,000", "$6,000")], "same"),
         ([("$5,000", "$6,000")], [], "theirs"),
         ([], [("$5,000", "$6,000")], "ours"),
+        ([("$5,000", "$6,000")], [("$5,000", "$6,000"), ("5% a", "4% a")], "both"),
+        (
+            [("$5,000", "$6,000"), ("each inv", "each net inv")],
+            [("5% a", "4% a"), ("each inv", "each due inv")],
+            "conflict",
+        ),
+        (
+            [("$5,000", "$6,000"), ("each inv", "each net inv")],
+            [("5% a", "4% a"), ("each inv", "each net inv")],
+            "both",
+        ),
     ],
 )
 def test_a_conflict_is_in_the_same_words(
     theirs: list[tuple[str, str]], ours: list[tuple[str, str]], state: str
 ) -> None:
+    """A bug: words that both added in one place were none, and the same edit beside another one was a conflict."""
     (one,) = compare_three(version(OLD), version(changed(*theirs)), version(changed(*ours))).entries
     assert one.state == state
 

@@ -7,6 +7,7 @@ there ("budget forcing": Muennighoff et al. 2025, "s1: Simple test-time scaling"
 from __future__ import annotations
 
 import codecs
+import ctypes
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Any, Literal
 from localrag.events import Delta, Reasoning
 from localrag.llm.llama_model import LlamaContext, LlamaModel
 from localrag.llm.reasoning import Kind, Splitter
+
+Draw = Callable[[LlamaContext], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,8 @@ class Decoding:
     thinking: bool
     most: int
     think: int
-    thinker: Any
-    answerer: Any
+    thinker: Draw
+    answerer: Draw
 
     def run(self, stop: Callable[[], bool] | None) -> Generator[Reasoning | Delta, None, Written]:
         tags = self.model.tags
@@ -59,7 +62,7 @@ class Decoding:
             if thinking and drawn[True] >= self.think:
                 yield from self._end(splitter)
                 continue
-            token = self.context.sample(self.thinker if thinking else self.answerer)
+            token = (self.thinker if thinking else self.answerer)(self.context)
             if self.model.c.llama_vocab_is_eog(self.model.vocab, token):
                 if thinking:
                     yield from self._end(splitter)
@@ -107,10 +110,25 @@ def _events(parted: Any) -> Generator[Reasoning | Delta, None, None]:
 
 
 @contextmanager
-def sampler(model: LlamaModel, temperature: float, seed: int, grammar: str | None) -> Iterator[Any]:
-    """Yield a chain of llama.cpp's samplers, freed when the block ends; raise ValueError if the grammar is not GBNF."""
+def sampler(model: LlamaModel, temperature: float, seed: int, grammar: str | None) -> Iterator[Draw]:
+    """Yield a function that draws the next token, from llama.cpp's samplers; raise ValueError if `grammar` is not GBNF.
+
+    A grammar takes long to look at each token of a vocabulary, so the likeliest is drawn first: if the grammar allows
+    it, that is the result (docs/decisions/0058-generation-speed.md).
+    """
     c = model.c
     chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
+    likeliest = c.llama_sampler_init_greedy()
+    rules: Any = None
+
+    def draw(context: LlamaContext) -> int:
+        if rules is not None and temperature <= 0:
+            token = context.sample(likeliest)
+            if _allows(c, rules, token):
+                c.llama_sampler_accept(rules, token)
+                return token
+        return context.sample(chain)
+
     try:
         if grammar is not None:
             rules = c.llama_sampler_init_grammar(model.vocab, grammar.encode(), b"root")
@@ -123,6 +141,13 @@ def sampler(model: LlamaModel, temperature: float, seed: int, grammar: str | Non
         ]  # fmt: skip
         for step in steps:
             c.llama_sampler_chain_add(chain, step)
-        yield chain
+        yield draw
     finally:
         c.llama_sampler_free(chain)
+        c.llama_sampler_free(likeliest)
+
+
+def _allows(c: Any, rules: Any, token: int) -> bool:
+    one = (c.llama_token_data * 1)((token, 0.0, 0.0))
+    c.llama_sampler_apply(rules, ctypes.byref(c.llama_token_data_array(one, 1, -1, False)))
+    return bool(one[0].logit == 0.0)

@@ -119,12 +119,15 @@ def _parts(pair: Pair, work: Work) -> Iterator[list[Passage]]:
 
 def _rows(pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:
     """Return the rows that a document or section makes; raise Cancelled where it was stopped."""
-    schema = work.schema
+    schema, (library, document) = work.schema, pair
     stated = dict(labelled.by_label(schema.fields, passages))
     lines = labelled.by_table(schema.lines, passages) if schema.lines else []
     missing = tuple(one for one in schema.fields if one.name not in stated)
     for row in _asked("fields", missing, pair, passages, work):
         stated |= row
+    if empty := [one.label for one in schema.lines if lines and not any(one.name in line for line in lines)]:
+        words = f"{', '.join(empty)}: no column with such values is called so, and the model was not asked"
+        work.remarks.append(NotRead(library.name, document.path, words))
     lines = lines or _asked("lines", schema.lines, pair, passages, work)
     if lines:
         return [{**stated, **line} for line in lines]

@@ -275,6 +275,15 @@ def test_each_line_makes_a_row_with_the_fields_of_its_document(assistant: Assist
     verified(answer, library)
 
 
+def test_a_field_that_no_column_is_called_like_is_named(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    """A bug: a column called otherwise left its field empty, as if the text said nothing."""
+    shelf("papers", {"a.md": INVOICE})
+    _, answer = extract(assistant, "item, amount money, paid_on date", "papers", each="row")
+    assert [row["paid_on"] for row in answer.table] == [None, None] and models.generator.prompts == []
+    (said,) = answer.not_read
+    assert said.document == "a.md" and said.reason.startswith("paid on:")
+
+
 def test_lines_of_a_list_come_from_the_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     shelf("papers", {"a.md": "The supplier delivers a manual on 1 May 2025, and a course on 1 June 2025."})
     rows = [{"deliverable": "a manual", "due": "1 May 2025"}, {"deliverable": "a course", "due": "1 June 2025"}]

@@ -46,7 +46,7 @@ async def test_progress_is_shown_and_the_checked_answer_replaces_the_stream():
     async with app.run_test(size=SIZE) as pilot:
         await ask(pilot)
         await see(pilot, "0 of 1,204 tokens")
-        assert "Looked for: How much notice ends the lease?" in shown(app)
+        await see(pilot, "Looked for: How much notice ends the lease?")
         world.now = 6.0
         first.opened.set()
         await see(pilot, "Perhaps")
@@ -137,7 +137,8 @@ async def test_errors_are_shown_with_a_hint_and_the_next_question_is_answered():
         await see(pilot, "What to do: Ask less at once.")
         await ask(pilot, "second")
         await see(pilot, "internal error: ZeroDivisionError: oops")
-        assert "so far" in shown(app) and "F9 answers again by reading whole" in shown(app)
+        await see(pilot, "F9 answers again by reading whole")
+        await see(pilot, "so far")
         await ask(pilot, "third")
         await see(pilot, "Thirty days [1], within")
 
@@ -152,7 +153,8 @@ async def test_a_broken_library_a_full_disk_and_a_model_that_fails_are_shown():
         await see(pilot, "Error: the library is unreadable")
         await ask(pilot)
         await see(pilot, "Error: the disk is full")
-        assert "Thirty days [1], within" in shown(app) and "no model" in shown(app)
+        await see(pilot, "Thirty days [1], within")
+        await see(pilot, "no model")
 
 
 # --- stopping and waiting -----------------------------------------------------------------------------------
@@ -169,7 +171,8 @@ async def test_stopping_keeps_what_was_written_and_the_question_typed_meanwhile(
         await see(pilot, "The answer is still coming.")
         await pilot.press(key)
         await see(pilot, "! This answer is not complete")
-        assert field(app).value == "second" and "half" in shown(app) and len(assistant.asked) == 1
+        await see(pilot, "half")
+        assert field(app).value == "second" and len(assistant.asked) == 1
         await pilot.press("enter")
         await see(pilot, "Thirty days [1], within")
 

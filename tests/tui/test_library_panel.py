@@ -119,7 +119,7 @@ async def test_documents_are_found_by_name_and_state_and_ticks_stay():
         here.libraries["contracts"].shelved += (Shelved(shelved_document("new.pdf"), 10, 0),)
         await pilot.press("r")
         await see(pilot, "5 documents, 1 not read")
-        assert "new.pdf" in shown(app)
+        await see(pilot, "new.pdf")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -146,7 +146,7 @@ async def test_several_libraries_and_folders_are_branches_of_their_own():
         await opened(pilot)
         await pilot.press("down", "right", "down", "right", "down", "right")
         await see(pilot, "deed.pdf")
-        assert "/a" in shown(app) and "/b" in shown(app)
+        await until(pilot, lambda: "/a" in shown(app) and "/b" in shown(app))
         await pilot.press("space")
         await see(pilot, "Only 2 of 7 documents: x.eml, deed.pdf")
 
@@ -186,7 +186,8 @@ async def test_folders_are_read_in_the_background_also_in_another_conversation()
         await see(pilot, "reading: b.md")
         gate.opened.set()
         await see(pilot, "/docs: Read 1 document into")
-        assert "! Not read: b.pdf: is damaged" in shown(app) and "No text on p. 2 of c.pdf: a picture" in shown(app)
+        await see(pilot, "! Not read: b.pdf: is damaged")
+        await see(pilot, "No text on p. 2 of c.pdf: a picture")
         await pilot.press("x")
         await until(pilot, lambda: "is damaged" not in shown(app))
         gate.opened.clear()

@@ -11,7 +11,7 @@ from localrag.settings import load_settings
 from localrag.tui.preferences import Preferences
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.settings import EditScreen, SettingsScreen
-from tui.screen_text import lines, open_chat, see, shown, until
+from tui.screen_text import lines, open_chat, see, until
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def test_settings_are_listed_with_value_origin_and_explanation(own):
     app = FakeWorld().app(preferences=preferred(workers=3))
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
-        assert "theme" in shown(app)
+        await see(pilot, "theme")
         await pilot.press(*"answer_t")
         await see(pilot, "Set by your settings file.")
         assert any("answer_tokens" in line and "300" in line and "your settings file" in line for line in lines(app))

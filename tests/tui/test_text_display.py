@@ -14,7 +14,7 @@ from textual.widgets import Static
 from localrag.events import Planned
 from localrag.tui.text import clean, clean_in_place, clean_line, shorten, shorten_all, shorten_source
 from localrag.types import Plan
-from tui.screen_text import ask, lines, see, segments, shown
+from tui.screen_text import ask, lines, see, segments, shown, until
 
 HOSTILE = (
     "[bold red]loud[/] [@click=app.quit]press[/] \x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\ "
@@ -73,8 +73,10 @@ async def test_hostile_text_is_drawn_as_it_is(monkeypatch):
         await ask(pilot, HOSTILE)
         await see(pilot, "citation 1 of 1")
         await see(pilot, f"retrieve · {HARMLESS}")
-        assert shown(app).count(HARMLESS) >= 5 and "[red]c" in shown(app)
-        assert "[site](http://evil.example/a)" in shown(app) and "![p](http" in shown(app)
+        await until(pilot, lambda: shown(app).count(HARMLESS) >= 5)
+        await see(pilot, "[red]c")
+        await see(pilot, "[site](http://evil.example/a)")
+        await see(pilot, "![p](http")
         assert effects(app) == []
         assert not set("\x1b\x9b\x07\u202e") & set("".join(lines(app)))
 

@@ -193,7 +193,7 @@ class Libraries:
     async def compare(self, given: values.Compare, ctx: Context) -> values.Compared:
         libraries = await self._begin(ctx, "compare", given.libraries)
         await self._check(libraries, given.old, given.new)  # never a file on the disk
-        plain = await self._served.call("compare", given.old, given.new, libraries=libraries)
+        plain = await self._served.call("compare", (given.old, given.new), libraries=libraries)
         return await asyncio.to_thread(_compared, plain, given.most)
 
     async def _begin(self, ctx: Context, call: str, named: Sequence[str]) -> tuple[str, ...]:

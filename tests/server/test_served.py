@@ -30,7 +30,7 @@ class Counting:
         finally:
             self.ended.set()
 
-    def compare(self, old: str, new: str, *, libraries, stop):
+    def compare(self, named, *, libraries, stop):
         self.began.set()
         while not stop():
             time.sleep(0.001)
@@ -74,7 +74,7 @@ async def test_a_client_that_takes_nothing_holds_the_call_back(settings: Setting
 
 async def test_a_cancelled_call_stops(settings: Settings) -> None:
     engine = Counting()
-    task = asyncio.create_task(served(engine, settings).call("compare", "a", "b", libraries=("one",)))
+    task = asyncio.create_task(served(engine, settings).call("compare", ("a", "b"), libraries=("one",)))
     assert await asyncio.to_thread(engine.began.wait, PATIENCE)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -239,7 +239,7 @@ async def test_forgetting_and_adding_a_folder_ask_first(tmp_path: Path):
         await pilot.press("enter")
         await see(pilot, "into contracts?")
         await pilot.press("y")
-        await see(pilot, f"{tmp_path.name}: 3 read.")
+        await see(pilot, f"{tmp_path.name}: Read 3 documents into")
 
 
 @pytest.mark.parametrize(

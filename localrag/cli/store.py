@@ -64,7 +64,8 @@ def connect_command(url: str, library: str | None, name: str | None, as_json: bo
     with closing(postgres.open_library(str(store), library)) as connection:
         number = connection.library
     # One that is there already is connected again, for a folder that was copied here.
-    if names.exists(folder) and names.stored(settings, local) != (str(store), library, number):
+    known = names.stored(settings, local) if (folder / names.STORE).exists() else None
+    if names.exists(folder) and known != (str(store), library, number):
         raise UsageError(f"there is a library {local!r} already", "Give another --name.")
     sandbox.mark_as_own(settings, local, store=str(store))
     storage.make_dir(folder)

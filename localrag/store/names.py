@@ -102,7 +102,8 @@ def stored(settings: Settings, name: str) -> tuple[str, str, int | None]:
         raise no_library(settings.indexes_dir, name)
     check_trusted(settings, name)
     if not (folder / STORE).exists():
-        raise UsageError(f"the library {name!r} is in its folder, not in a store", "Make one: localrag ingest --store")
+        hint = "It cannot be moved. Ingest its documents into a store: localrag ingest FOLDER --name OTHER --store URL"
+        raise UsageError(f"the library {name!r} is in its folder, not in a store", hint)
     return stored_in(folder)
 
 
@@ -113,9 +114,8 @@ def check_kept_in(folder: Path, url: str) -> None:
     kept = store_of_library(folder)
     if kept is None or Store.parse(kept) != Store.parse(url):
         there = "its folder" if kept is None else repr(kept)
-        raise UsageError(
-            f"the library {folder.name!r} is kept in {there}", "Leave out --store, or give another --name."
-        )
+        hint = "It cannot be moved: leave out --store, or give another --name."
+        raise UsageError(f"the library {folder.name!r} is kept in {there}", hint)
 
 
 def check_in_folder(folder: Path, what: str) -> None:

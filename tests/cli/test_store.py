@@ -77,8 +77,9 @@ def test_a_library_in_its_folder_is_encrypted_beside_a_store(
 def test_a_library_is_connected_asked_and_disconnected(contracts: str, settings: Settings, folder: Folder) -> None:
     assert told("store", "connect", contracts) == [{"library": "contracts", "may": "own"}]
     run("ingest", str(folder({"a.txt": "Alpha."}, "papers2")), "--name", "papers")
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as raised:
         run("store", "connect", contracts, "contracts", "--name", "papers")  # there is another one
+    assert "another --name" in raised.value.hint and "ingest" not in raised.value.hint
     run("store", "connect", contracts, "contracts")  # it is connected again
     run("store", "connect", contracts, "contracts", "--name", "again")
     assert told("search", "rent in pounds", "--library", "again")["passages"][0]["document"] == "lease.txt"
@@ -131,8 +132,9 @@ def test_what_works_on_files_is_refused(contracts: str, tmp_path: Path, folder: 
             run(*words)
         assert raised.value.hint, words
     run("ingest", str(folder({"a.txt": "Alpha."}, "plain")), "--name", "plain")
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as raised:
         run("store", "rights", "plain")
+    assert "ingest FOLDER --name" in raised.value.hint
 
 
 @pytest.mark.slow

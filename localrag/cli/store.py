@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import click
 
@@ -107,8 +108,8 @@ def grant_command(library: str, role: str, may: str, as_json: bool) -> None:
 def revoke_command(library: str, role: str, as_json: bool) -> None:
     """Take the right to a library from a ROLE; what it has as a member of other roles stays, and is named."""
     with _owned(library, "take rights to it") as connection:
+        others = postgres.rights_by_others(connection, role)  # before it: owners may take their own right
         postgres.set_right(connection, role, None)
-        others = postgres.rights_by_others(connection, role)
     words = f"{role!r} has no right to {library!r} any more."
     if others:
         still = ", ".join(f"{may} it as a member of {other!r}" for other, may in others)
@@ -164,8 +165,18 @@ def log_command(library: str, last: int, as_json: bool) -> None:
     """Show who did what with a library, from all machines, for its owners."""
     with _owned(library, "read its log") as connection:
         found = postgres.audit_entries(connection, last)
+    for _, _, event, details in found:
+        if event == "right":  # in an entry, `role` is who made it
+            details["grantee"] = details.pop("role", None)
     if as_json:
         print_json([{**details, "time": time, "role": role, "event": event} for time, role, event, details in found])
     for time, role, event, details in found if not as_json else ():
-        about = next((details[name] for name in ("document", "root", "role") if details.get(name)), "")
-        echo(f"{time}  {one_line(role)}  {one_line(event)}  {one_line(str(about))}".rstrip())
+        echo(f"{time}  {one_line(role)}  {one_line(event)}  {one_line(_about(event, details))}".rstrip())
+
+
+def _about(event: str, details: dict[str, Any]) -> str:
+    """What an entry of the log is about: a right, a document or a root."""
+    if event == "right" and details["grantee"]:
+        may, grantee = details.get("may"), details["grantee"]
+        return f"gave {grantee} the right to {may} it" if may else f"took the right of {grantee}"
+    return str(details.get("document") or details.get("root") or "")

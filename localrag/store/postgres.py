@@ -36,10 +36,9 @@ _ROWS = (64, 8, 1)  # in one statement of `executemany`; each number is a statem
 _LOGIN = 60.0  # seconds of silence until a server is given up; later ones may be long statements
 _POLL = 0.2  # seconds between two tries to get a lock
 _HELD, _WRITING = 0x6C72, 0x6C73  # classes of advisory locks: of an ingest, and of a transaction
-_FORBIDDEN, _DAMAGED, _MISSING = "42501", ("XX001", "XX002"), ("3F000", "42P01", "42883")
+_FORBIDDEN, _NO_ROLE, _DAMAGED, _MISSING = "42501", "P0002", ("XX001", "XX002"), ("3F000", "42P01", "42883")
 VERSION = "localrag store 1"  # of `postgres.sql`
 _HINTS = {
-    "P0002": "`\\du` in psql lists the roles; `localrag store rights LIBRARY` lists who has a right.",
     "25006": "It is a copy that cannot be written to: connect to the server that it copies.",
     "53100": "Make room on the disk of its server, and run the same command again: it resumes.",
     "53300": "Too many programs use it: close some, or have its administrator raise max_connections.",
@@ -351,6 +350,9 @@ def _refused(store: Store, facts: Mapping[str, str]) -> LocalragError:
         given = "An owner of the library gives rights: localrag store grant LIBRARY ROLE"
         hint = next((hint for words, hint in _DENIED.items() if words in message), given)
         return StorageError(f"the store {str(store)!r} refuses: {message}", hint)
+    if code == _NO_ROLE:
+        hint = "`\\du` in psql lists the roles; `localrag store rights LIBRARY` lists who has a right."
+        return NotFoundError(f"{message} in {str(store)!r}", hint)
     if code in _MISSING:
         hint = "Restore it from its pg_dump, or prepare another database and ingest the documents again."
         return LibraryError(f"the store {str(store)!r} has another form: {message}", hint)
@@ -512,7 +514,10 @@ def make_library(store: Store, name: str, facts: Mapping[str, str]) -> int:
 
 
 def set_right(connection: Connection, role: str, may: str | None) -> None:
-    """Give a role the right to "read", "write" or "own" the open library, or take it; for its owners."""
+    """Give a role the right to "read", "write" or "own" the open library, or take it; for its owners.
+
+    Raises NotFoundError if there is no such role, or no right to take, and StorageError if no owner would be left.
+    """
     connection.execute("SELECT set_right(?, ?)", (role, may))
 
 

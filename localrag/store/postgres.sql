@@ -115,17 +115,18 @@ CREATE FUNCTION set_right(given text, right_ text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
 DECLARE chosen bigint := owned('change its rights');
 BEGIN
+    -- First, since owners that take their own right may add nothing to the log after it; an error undoes all of it.
+    INSERT INTO audit (event, details) VALUES ('right', json_build_object('role', given, 'may', right_));
     DELETE FROM rights WHERE library_id = chosen AND role = given;
-    IF right_ IS NULL AND NOT FOUND THEN
-        RAISE no_data_found USING MESSAGE = pg_catalog.format('no right was given to a role %s', given);
+    -- The right of a role that was dropped can be taken.
+    IF (right_ IS NOT NULL OR NOT FOUND) AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = given) THEN
+        RAISE no_data_found USING MESSAGE = pg_catalog.format('there is no role %L', given);
     END IF;
     IF right_ IS NOT NULL THEN
-        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = given) THEN
-            RAISE no_data_found USING MESSAGE = pg_catalog.format('there is no role %s', given);
-        END IF;
         INSERT INTO rights VALUES (chosen, given, right_);
+    ELSIF NOT FOUND THEN
+        RAISE no_data_found USING MESSAGE = pg_catalog.format('no right was given to the role %L', given);
     END IF;
-    INSERT INTO audit (event, details) VALUES ('right', json_build_object('role', given, 'may', right_));
     IF NOT EXISTS (SELECT FROM rights JOIN pg_catalog.pg_roles ON rolname = role
             WHERE library_id = chosen AND may = 'own') THEN
         RAISE insufficient_privilege USING MESSAGE = 'a library needs an owner';

@@ -122,6 +122,53 @@ def test_owners_give_and_take_rights_and_read_the_log(pg: Cluster, contracts: st
     assert {("writer", "ingest"), ("clerk", "search"), ("writer", "right")} <= seen
 
 
+def test_the_log_says_who_gave_or_took_which_right(pg: Cluster, contracts: str) -> None:
+    pg.role("anna")
+    run("store", "grant", "contracts", "anna")
+    run("store", "grant", "contracts", "anna", "--may", "write")
+    run("store", "revoke", "contracts", "anna")
+    entries = [row for row in told("store", "log", "contracts") if row["event"] == "right"]
+    assert [(row["role"], row["grantee"], row["may"]) for row in entries] == [
+        ("writer", "anna", "read"), ("writer", "anna", "write"), ("writer", "anna", None),
+    ]  # fmt: skip
+    lines = [line.partition("  right  ") for line in run("store", "log", "contracts").stdout.splitlines()]
+    rights = [(before, after) for before, found, after in lines if found]
+    assert all("writer" in before and "anna" in after for before, after in rights)
+    assert [[may for may in postgres.MAY[1:] if f" {may} " in after] for _, after in rights] == [
+        ["read"],
+        ["write"],
+        [],
+    ]
+
+
+def test_owners_leave_if_another_role_owns_the_library(pg: Cluster, contracts: str) -> None:
+    for words in (("revoke", "contracts", "writer"), ("grant", "contracts", "writer")):
+        with pytest.raises(StorageError) as raised:
+            run("store", *words)
+        assert "needs an owner" in raised.value.message and "--may own" in raised.value.hint
+    run("store", "grant", "contracts", pg.role("bob"), "--may", "own")
+    run("store", "grant", "contracts", pg.role("former_owners", login=False))
+    pg.sql("postgres", "GRANT former_owners TO writer")
+    assert told("store", "revoke", "contracts", "writer")["by_others"] == [{"role": "former_owners", "may": "read"}]
+    pg.sql("postgres", "REVOKE former_owners FROM writer")
+    run("store", "connect", contracts.replace("writer@", "bob@"), "contracts", "--name", "theirs")
+    assert {row["role"] for row in told("store", "rights", "theirs")} == {"bob", "former_owners"}
+    last = told("store", "log", "theirs", "--last", "1")[0]
+    assert (last["role"], last["grantee"], last["may"]) == ("writer", "writer", None)
+
+
+def test_a_role_that_is_not_there_or_has_no_right_is_named(pg: Cluster, contracts: str) -> None:
+    pg.role("idle")
+    for deed, role in (("grant", "nobodyrole"), ("revoke", "zork"), ("revoke", "idle")):
+        with pytest.raises(NotFoundError) as raised:
+            run("store", deed, "contracts", role)
+        assert repr(role) in raised.value.message and "P0002" not in raised.value.message and raised.value.hint
+    run("store", "grant", "contracts", "idle")
+    pg.sql("postgres", "DROP ROLE idle")
+    run("store", "revoke", "contracts", "idle")  # the right of a role that was dropped can be taken
+    assert [row["role"] for row in told("store", "rights", "contracts")] == ["writer"]
+
+
 def test_what_works_on_files_is_refused(contracts: str, tmp_path: Path, folder: Folder, settings: Settings) -> None:
     for words in (
         ("backup", "contracts", str(tmp_path / "x.backup"), "--clear"), ("vault", "encrypt", "contracts"),

@@ -206,10 +206,10 @@ def test_rights_come_by_membership_and_go_at_once(
 def test_a_library_keeps_an_owner_and_knows_its_roles(papers: Editor) -> None:
     with pytest.raises(StorageError):
         postgres.set_right(papers._db, "writer", None)  # type: ignore[arg-type]
-    with pytest.raises(StorageError) as raised:
+    with pytest.raises(NotFoundError) as raised:
         postgres.set_right(papers._db, "nobody_of_this_name", "read")  # type: ignore[arg-type]
     assert "nobody_of_this_name" in raised.value.message and "pgvector" not in raised.value.hint
-    with pytest.raises(StorageError):
+    with pytest.raises(NotFoundError):
         postgres.set_right(papers._db, "nobody_of_this_name", None)  # type: ignore[arg-type]
     assert postgres.rights(papers._db) == [("writer", "own")]  # type: ignore[arg-type]
 

@@ -78,9 +78,10 @@ class Change:
     @property
     def title(self) -> str:
         """What was changed and where: "4.2 Payment, p. 3 (was p. 2): amount, modal"."""
-        shown, was = (self.old, self.new) if self.deed == "deleted" else (self.new, self.old)
+        # Where a version has no words, its side is beside the clause, perhaps in the next one.
+        shown, was = (self.new, self.old) if self.new.text else (self.old, self.new)
         at = ", ".join(filter(None, (shown.clause, shown.place))) or "at the beginning"
-        if self.deed not in ("added", "deleted"):
+        if was.text:
             names = ((was.clause, shown.clause), (was.place, shown.place))
             at += f" (was {', '.join(other)})" if (other := [one for one, now in names if one and one != now]) else ""
         kinds = ["defined term" if kind == "term" else kind for kind in self.kinds]
@@ -201,8 +202,8 @@ def compare(old: Version, new: Version, *others: Version, names: tuple[str, str]
     changes = sorted(work.changes(), key=lambda one: LEVELS.index(one.level))
     left = work.comments(*names)
     for at, one in enumerate(changes):
-        on = {(names[0], number) for number in one.old.numbers if one.deed != "added"}
-        on |= {(names[1], number) for number in one.new.numbers if one.deed != "deleted"}
+        on = {(names[0], number) for number in one.old.numbers if one.old.text}
+        on |= {(names[1], number) for number in one.new.numbers if one.new.text}
         changes[at] = replace(one, comments=tuple(said for said in left if (said.version, said.number) in on))
         left = [said for said in left if (said.version, said.number) not in on]
     paragraphs, beside, begins = zip(*work.paragraphs(names), strict=True)
@@ -391,12 +392,13 @@ class _Work:
         """Return the change of a clause: one edit, or several."""
         gone, come = [(one.a, one.b) for one in edits], [(one.c, one.d) for one in edits]
         deleted, added = all(c == d for c, d in come), all(a == b for a, b in gone)
-        deed: Deed = "added" if added else "deleted" if deleted else "changed"
         each = {kind for one in edits for kind in substance.kinds(self.old, self.new, one, self.names, self.renumbered)}
         found = [kind for kind in SUBSTANCE if kind in each] or [kind for kind in substance.KINDS if kind in each][:1]
-        text, places = (self.old, gone) if deed == "deleted" else (self.new, come)
+        text, places = (self.old, gone) if deleted else (self.new, come)
+        deed: Deed = "changed"  # also where only words came or went
         (first, _), (_, last) = places[0], places[-1]
-        if deed != "changed" and len(edits) == 1 and self._is_whole(text, first, last) and found != ["form"]:
+        if (added or deleted) and len(edits) == 1 and self._is_whole(text, first, last) and found != ["form"]:
+            deed = "added" if added else "deleted"
             found = ["clause", *(kind for kind in SUBSTANCE if kind in each - {"term", "party", "name", "reference"})]
         clause = text.clauses[text.at(first)]
         runs = [_run("=", text, max(clause.first, first - _BEFORE), first)]
@@ -409,12 +411,15 @@ class _Work:
                 at = end - _BEFORE
             runs.append(_run("=", text, at, end))
         shown = tuple(run for run in runs if run.text)
-        return Change(deed, tuple(found), self._side(self.old, gone), self._side(self.new, come), shown)
+        within = first > clause.first
+        was, now = self._side(self.old, gone, added and within), self._side(self.new, come, deleted and within)
+        return Change(deed, tuple(found), was, now, shown)
 
-    def _side(self, text: Text, places: Sequence[tuple[int, int]]) -> Side:
+    def _side(self, text: Text, places: Sequence[tuple[int, int]], within: bool = False) -> Side:
+        """Return what a version says there; `within`: nothing, in the clause of the word before."""
         if not text.tokens:
             return Side("", "", "", ())
-        first = min(places[0][0], len(text.tokens) - 1)
+        first = max(0, min(places[0][0] - within, len(text.tokens) - 1))
         near = text.tokens[first]
         spans: list[tuple[int, int, int]] = []
         for one in places:
@@ -425,7 +430,9 @@ class _Work:
                 there = text.tokens[min(one[0], len(text.tokens) - 1)]
                 spans.append((there.page, there.start, there.start))
         words = " … ".join(filter(None, (text.written(*one) for one in places)))
-        numbers = {number for a, b in places for number in range(text.at(a), text.at(max(a, b - 1)) + 1)}
+        numbers = {
+            number for a, b in places for number in range(text.at(a - within), text.at(max(a - within, b - 1)) + 1)
+        }
         name, page = text.clauses[text.at(first)].name, text.pages[near.page]
         return Side(words, name, where(page), tuple(spans), tuple(sorted(numbers)))
 

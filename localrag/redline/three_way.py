@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product, repeat
 from typing import Any
@@ -20,6 +20,7 @@ STATES = {
 }  # fmt: skip
 
 _Edit = tuple[tuple[int, int, int], str]
+_NAMED = 3  # clauses that were added in one place
 _NEAR = 200  # characters before what moved that say where it went
 
 
@@ -50,7 +51,7 @@ class ThreeWay:
         """Who changed how much, in words."""
         counts = Counter(one.state for one in self.entries)
         states = ", ".join(f"{words} {counts[state]}" for state, words in STATES.items() if counts[state])
-        found = f"{counted(len(self.entries), 'clause')} changed: {states}." if states else "No differences."
+        found = f"{counted(len(self.entries), 'change')}: {states}." if states else "No differences."
         return f"{found} {self.unseen}".rstrip()
 
     @property
@@ -70,7 +71,7 @@ class ThreeWay:
 def compare_three(base: Version, theirs: Version, ours: Version) -> ThreeWay:
     """Compare what they and we made of a base, clause by clause."""
     sides = compare(base, theirs, ours, names=("base", "theirs")), compare(base, ours, theirs, names=("base", "ours"))
-    found = [_entry(sides, *group) for group in _groups(sides)]
+    found = [_entry(sides, *part) for group in _groups(sides) for part in _parts(group)]
     found.sort(key=lambda one: (LEVELS.index(one.level), one.state != "conflict"))
     return ThreeWay(*sides, tuple(found))
 
@@ -80,7 +81,7 @@ def _groups(sides: tuple[Comparison, Comparison]) -> list[tuple[list[Change], li
     placed: list[tuple[bool, int, int, int, Change]] = []
     for at, side in enumerate(sides):
         for one in side.changes:
-            added, numbers = one.deed == "added" and "clause" in one.kinds, one.old.numbers or (0,)
+            added, numbers = one.deed == "added", one.old.numbers or (0,)
             placed.append((added, numbers[0], numbers[0 if added or one.deed == "moved" else -1], at, one))
     found: list[tuple[int, bool, tuple[list[Change], list[Change]]]] = []
     reach = (False, -1)
@@ -90,6 +91,14 @@ def _groups(sides: tuple[Comparison, Comparison]) -> list[tuple[list[Change], li
         reach = max(reach, (added, last))
         found[-1][2][at].append(one)
     return [group for *_, group in sorted(found, key=lambda item: item[:2])]
+
+
+def _parts(group: tuple[list[Change], list[Change]]) -> Iterator[list[list[Change]]]:
+    """Yield the changes of a clause apart from its new numbers: who only renumbered it did not change it."""
+    for number in (False, True):
+        part = [[one for one in side if (one.deed == "renumbered") is number] for side in group]
+        if any(part):
+            yield part
 
 
 def _edits(changes: Sequence[Change]) -> set[_Edit]:
@@ -119,20 +128,21 @@ def _moved_to(version: Version, one: Change) -> str:
 
 def _entry(sides: tuple[Comparison, Comparison], *both: list[Change]) -> Entry:
     """Return a clause of the base as they and we changed it, or what was added in one place."""
-    done = [[one for one in side if one.deed != "renumbered"] for side in both]  # what comes with other changes
-    done = done if any(done) else list(both)
-    stay, moved = ([[one for one in side if (one.deed == "moved") == away] for side in done] for away in (False, True))
-    gone = [[one for one in side if one.deed == "deleted" and "clause" in one.kinds] for side in stay]
-    said = [[(one.deed, one.old.text, one.new.text) for one in side] for side in done]
+    stay, moved = ([[one for one in side if (one.deed == "moved") == away] for side in both] for away in (False, True))
+    gone = [[one for one in side if one.deed == "deleted"] for side in stay]
+    said = [[(one.deed, one.old.text, one.new.text) for one in side] for side in both]
     places = [[_moved_to(each.new, one) for one in own] for each, own in zip(sides, moved, strict=True)]
     stays, away, lost = (list(map(_edits, each)) for each in (stay, moved, gone))
     meet = _meet(stays[0] - stays[1], stays[1] - stays[0])  # what both made is none
     meet = meet or _meet(lost[0], away[1]) or _meet(away[0], lost[1]) or (places[0] != places[1] and _meet(*away))
+    meet = meet and any(one.deed != "renumbered" for one in both[0])  # two numbers for a clause are no conflict
     state = "same" if said[0] == said[1] and places[0] == places[1] else "conflict" if meet else "both"
-    state = state if all(done) else "theirs" if done[0] else "ours"
+    state = state if all(both) else "theirs" if both[0] else "ours"
     changes = [(side, one) for side, own in zip(("theirs", "ours"), both, strict=True) for one in own]
-    old = changes[0][1].old
-    at = ", ".join(filter(None, (old.clause, old.place))) or "at the beginning"
+    named = [one.new for _, one in changes if one.deed == "added"] or [changes[0][1].old]
+    clauses = list(dict.fromkeys(one.clause for one in named))
+    clauses[_NAMED:] = ["…"] * (len(clauses) > _NAMED)
+    at = ", ".join(filter(None, (*clauses, named[0].place))) or "at the beginning"
     level = min((one.level for _, one in changes), key=LEVELS.index)
     comments = dict.fromkeys(said for _, one in changes for said in one.comments)
     return Entry(level, f"{at}: {STATES[state]}", tuple(changes), tuple(comments), state)

@@ -414,3 +414,12 @@ def test_a_moved_clause_leaves_a_short_one_in_its_place() -> None:
         ("added", "The parties agree."), ("moved", moved.removeprefix("6. ")),
     ]  # fmt: skip
     assert [(one.old.text, one.new.text) for one in found if one.deed == "changed"] == [("shall not", "may")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("in writing ", ""), ("5% a year.", "5% a year"), ("2. Term.", "2. Term and end.")]
+)
+def test_a_clause_of_which_words_came_or_went_is_changed(old: str, new: str) -> None:
+    """A bug: a struck word was "deleted", and counted beside deleted clauses."""
+    for one in (*changed(OLD, OLD.replace(old, new)).changes, *changed(OLD.replace(old, new), OLD).changes):
+        assert one.deed == "changed" and one.title.startswith(OLD[: OLD.index(old) + 1].rpartition("\n")[2][:2])

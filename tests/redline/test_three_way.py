@@ -35,7 +35,7 @@ def make_three() -> ThreeWay:
 
 def test_each_clause_has_who_changed_it(three: ThreeWay) -> None:
     found = {(one.title.split(".")[0], one.state) for one in three.entries}
-    assert found == {("1", "conflict"), ("2", "same"), ("3", "theirs"), ("5", "ours"), ("5", "theirs")}
+    assert found == {("1", "conflict"), ("2", "same"), ("3", "theirs"), ("5", "ours"), ("6", "theirs")}
     assert three.entries[0].state == "conflict" and three.entries[-1].level == "wording"
 
 
@@ -136,3 +136,67 @@ def test_every_format_has_both_sides(three: ThreeWay) -> None:
     assert "6,000" in row.cells[1].text and "4,000" in row.cells[2].text
     struck = [run.text.strip() for one in row.cells[1].paragraphs for run in one.runs if run.font.strike]
     assert struck == ["5,000", "30"] and row.cells[1].text.startswith("changed: Payment. The")
+
+
+BASE = """\
+1. Services
+The Supplier shall provide the services of Schedule A.
+
+2. Customer Service
+The Supplier is not obligated to answer calls outside business hours.
+
+3. Insurance
+The Supplier shall maintain liability insurance with a reputable insurer.
+
+4. Governing Law
+This agreement is governed by the laws of the Netherlands.
+"""
+LIABILITY = "2. Limitation of Liability\nNeither party is liable for more than the fees paid.\n\n"
+INSURANCE = BASE[BASE.index("3. Insurance") : BASE.index("4. Gov")]
+LATER = BASE.replace("4. G", "5. G").replace("3. I", "4. I").replace("2. C", "3. C")
+
+
+def test_each_clause_is_named_by_who_changed_it() -> None:
+    """Bugs: an added clause had another one's name, a struck word was a deletion, and theirs was "ours alone"."""
+    theirs = LATER.replace("3. C", f"{LIABILITY}3. C")
+    three = compare_three(*map(version, (BASE, theirs, BASE.replace(INSURANCE, "").replace("is not", "is"))))
+    found = {
+        (
+            one["clause"].rpartition(", p.")[0],
+            one["state"],
+            one["level"],
+            *((each["side"], each["deed"]) for each in one["changes"]),
+        )
+        for one in three.to_dict()["clauses"]
+    }
+    assert found == {
+        ("2. Limitation of Liability", "theirs", "substance", ("theirs", "added")),
+        ("2. Customer Service", "ours", "substance", ("ours", "changed")),
+        ("3. Insurance", "ours", "substance", ("ours", "deleted")),
+        ("2. Customer Service", "theirs", "form", ("theirs", "renumbered")),
+        ("3. Insurance", "theirs", "form", ("theirs", "renumbered")),
+        ("4. Governing Law", "theirs", "form", ("theirs", "renumbered")),
+    }
+    assert three.ours.counts["deleted"] == 1
+
+
+def test_clauses_added_in_one_place_are_all_named() -> None:
+    theirs, ours = (
+        f"2. {name}\nThe Supplier {does}.\n\n" for name, does in (("Audit", "opens"), ("Notices", "writes"))
+    )
+    three = compare_three(*map(version, (BASE, *(LATER.replace("3. C", f"{one}3. C") for one in (theirs, ours)))))
+    assert next(one.title for one in three.entries if one.level == "substance").startswith("2. Audit, 2. Notices, ")
+
+
+def test_two_numbers_for_one_clause_are_no_conflict() -> None:
+    ours = BASE.replace(INSURANCE, "").replace("4. G", "3. G")
+    three = compare_three(*map(version, (BASE, LATER.replace("3. C", f"{LIABILITY}3. C"), ours)))
+    assert [one.state for one in three.entries if one.title.startswith("4. Governing Law")] == ["both"]
+
+
+@pytest.mark.parametrize("texts", [("1. Fees", "1. Fees and taxes"), ("1. Fees and taxes", "1. Fees")])
+def test_words_at_the_end_of_a_clause_are_of_this_clause(texts: tuple[str, str]) -> None:
+    """A bug: words added behind the last one of a clause were shown with the next clause."""
+    base, theirs = (f"{text}\n\n2. Term of the lease\n" for text in texts)
+    found = compare_three(*map(version, (base, theirs, base.replace("lease", "contract")))).entries
+    assert {(one.title[:2], one.state) for one in found} == {("1,", "theirs"), ("2,", "ours")}

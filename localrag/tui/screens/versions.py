@@ -222,7 +222,7 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
         self.query_one("#redline").border_title = self._side
         clauses = compared.paragraphs
         if change is not None:
-            at = compared.places[compared.changes.index(change)][not (self._was or change.deed == "deleted")]
+            at = compared.places[compared.changes.index(change)][not (self._was or not change.new.text)]
         first, last = self._window = max(0, (at := at or 0) - BEFORE), min(len(clauses), at + AFTER)
         width = self._text.content_size.width or max(20, self.size.width - 3)
         lines = [Content(f"… {counted(first, 'clause')} before: PgUp at the top"), Content()] if first else []
@@ -244,8 +244,8 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
         """What was changed in a clause, and the comments on it; a clause that moved is named at both places."""
         assert self._compared is not None
         for one, (was, here) in zip(self._compared.changes, self._compared.places, strict=True):
-            if clause in ((was, here) if one.deed == "moved" else (was if one.deed == "deleted" else here,)):
-                title = one.title if clause == here or one.deed == "deleted" else f"moved from here: {one.title}"
+            if clause in ((was, here) if one.deed == "moved" else (here if one.new.text else was,)):
+                title = one.title if clause == here or not one.new.text else f"moved from here: {one.title}"
                 chosen = (self._side, one) in self._changes
                 mark, style = ("▶", "bold reverse") if chosen else ("·", "$text-muted")
                 state = self._states.get((self._side, one), "")

@@ -115,6 +115,8 @@ CREATE FUNCTION set_right(given text, right_ text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
 DECLARE chosen bigint := owned('change its rights');
 BEGIN
+    -- Else two owners could take the right of each other at the same moment.
+    PERFORM FROM libraries WHERE id = chosen FOR NO KEY UPDATE;
     -- First, since owners that take their own right may add nothing to the log after it; an error undoes all of it.
     INSERT INTO audit (event, details) VALUES ('right', json_build_object('role', given, 'may', right_));
     DELETE FROM rights WHERE library_id = chosen AND role = given;
@@ -263,6 +265,7 @@ BEGIN
     END LOOP;
 END $$;
 CREATE POLICY reading ON audit FOR SELECT USING (library_id = (SELECT readable()) AND (SELECT allowed(readable())) = 3);
-CREATE POLICY adding ON audit FOR INSERT WITH CHECK (library_id = (SELECT readable()) AND role = session_user);
+CREATE POLICY adding ON audit FOR INSERT WITH CHECK (library_id = (SELECT readable()) AND role = session_user
+    AND (event <> 'right' OR (SELECT allowed(readable())) = 3));
 GRANT SELECT, INSERT (library_id, event, details) ON audit TO PUBLIC;
 GRANT USAGE ON DOMAIN library TO PUBLIC;

@@ -26,6 +26,7 @@ from fakes import HashingEmbedder
 from papers import IDENTITY, contents, ingest, sound
 from pg_cluster import Cluster
 from stores import new_store
+from waiting import wait_for
 
 from localrag import embeddings, policy
 from localrag.api import open_library
@@ -349,6 +350,30 @@ def test_the_owner_of_the_tables_sees_no_library_that_is_not_theirs(pg: Cluster,
     assert {table: n for table, n in seen.items() if n and table not in ("libraries", "rights")} == {}
 
 
+def test_two_owners_cannot_take_the_right_of_each_other_at_once(
+    pg: Cluster, store: postgres.Store, papers: Editor
+) -> None:
+    partner, failed = role(pg, store, "partner"), []
+    postgres.set_right(papers._db, partner.user, "own")  # type: ignore[arg-type]
+
+    def take() -> None:
+        with closing(postgres.open_library(str(partner), "papers")) as connection:
+            try:
+                postgres.set_right(connection, "writer", None)
+            except StorageError as error:
+                failed.append(error)
+
+    papers._db.execute("BEGIN IMMEDIATE")
+    postgres.set_right(papers._db, partner.user, None)  # type: ignore[arg-type]
+    taking = threading.Thread(target=take)
+    taking.start()
+    waits = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{partner.user}' AND wait_event_type = 'Lock'"
+    wait_for(lambda: pg.sql(store.database, waits) != [[0]] or not taking.is_alive())
+    papers._db.execute("COMMIT")
+    taking.join()
+    assert failed and postgres.rights(papers._db) == [("writer", "own")]  # type: ignore[arg-type]
+
+
 # --- the audit log ------------------------------------------------------------------------------------------
 
 
@@ -368,6 +393,8 @@ def test_the_log_of_the_store_has_what_every_machine_did_and_owners_read_it(
         assert postgres.audit_entries(connection, 10) == []
         with pytest.raises(StorageError):
             connection.execute("INSERT INTO audit (role, event, details) VALUES ('writer', 'ask', '{}')")
+        with pytest.raises(StorageError):
+            connection.execute("INSERT INTO audit (event, details) VALUES ('right', '{}')")  # that a right was given
         for details in ("nonsense", "[1]"):
             connection.execute("INSERT INTO audit (event, details) VALUES ('ask', ?)", (details,))
     assert [entry[3] for entry in postgres.audit_entries(papers._db, 2)] == [  # type: ignore[arg-type]

@@ -75,7 +75,7 @@ class Search(Narrowed, kw_only=True):
 class Ask(Narrowed, kw_only=True):
     """Answer a question from the documents by a model on this machine, with checked quotes. Takes up to minutes.
 
-    Every quote is in the document, character for character. `warnings` says what no text supports.
+    Every quote is in the document, character for character. "⚠" marks what no text supports; `warnings` says why.
     """
 
     question: Question
@@ -284,8 +284,9 @@ def answered(answer: Answer) -> Answered:
     parts += [(row.document, row.place, row.quote) for row in rows]
     confidence = answer.confidence if answer.found else None
     return Answered(
-        answer=answer.answer, found=answer.found, complete=not answer.stopped, citations=list(answer.citations),
-        nearest=list(answer.nearest), not_read=remarks.unread(answer),
+        answer=remarks.mark(answer.answer, answer.unsupported, answer.flags), found=answer.found,
+        complete=not answer.stopped, citations=list(answer.citations), nearest=list(answer.nearest),
+        not_read=remarks.unread(answer),
         warnings=[*remarks.limits(answer), *remarks.warnings(answer.unsupported, answer.flags, confidence)],
         calculations=[one.shown for one in answer.workings], conflicts=[one.shown for one in answer.conflicts],
         rows=rows, mode=answer.plan.kind, reason=answer.plan.reason, model=answer.model,

@@ -2,7 +2,7 @@
 
 The content of an answer is sent once it has been checked, since quotes and marks change it up to the end; what is being
 written comes before it as `reasoning_content`, which programs show apart or not at all. So a client that joins the
-pieces of content has the checked answer and nothing else.
+pieces of content has the checked answer, with its marks, and nothing else.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from localrag.answer.verify.annotations import mark, unmarked
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import Answered, Delta, Event, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed
 from localrag.server import exchange
@@ -187,7 +188,7 @@ class _Sent:
         self._id, self._created = f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
 
     def whole(self, answer: Answer) -> dict[str, Any]:
-        message = {"role": "assistant", "content": answer.answer, "refusal": None, **self._annotations(answer)}
+        message = {"role": "assistant", "content": _marked(answer), "refusal": None, **self._annotations(answer)}
         if answer.reasoning:
             message["reasoning_content"] = answer.reasoning
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(answer)}
@@ -203,7 +204,7 @@ class _Sent:
                 async for event in events:
                     if isinstance(event, Answered):
                         answer = event.answer
-                        yield self._chunk({"content": answer.answer}, **rest)
+                        yield self._chunk({"content": _marked(answer)}, **rest)
                         yield self._chunk(
                             self._annotations(answer), _finish(answer), **rest, localrag=self._in_full(answer)
                         )  # fmt: skip
@@ -237,9 +238,10 @@ class _Sent:
         A citation without a marker is at the end.
         """
         places: dict[int, list[tuple[int, int]]] = {}
-        for found in _MARKER.finditer(answer.answer):
+        content = _marked(answer)
+        for found in _MARKER.finditer(content):
             places.setdefault(int(found[1]), []).append(found.span())
-        end = len(answer.answer)
+        end = len(content)
         cited = [
             (first, last, one)
             for one in answer.citations
@@ -256,6 +258,10 @@ class _Sent:
             for first, last, one in sorted(cited, key=lambda each: each[:2])
         ]  # fmt: skip
         return {"annotations": annotations} if annotations else {}
+
+
+def _marked(answer: Answer) -> str:
+    return mark(answer.answer, answer.unsupported, answer.flags)
 
 
 def _line(value: dict[str, Any]) -> str:
@@ -309,7 +315,7 @@ def _ignored(body: dict[str, Any]) -> list[str]:
 def _conversation(messages: Sequence[_Message]) -> tuple[str, list[Turn], bool]:
     """Return the question, the turns before it, and whether a system message was left out.
 
-    Messages of one side that follow each other are joined; an answer to nothing is left out.
+    Messages of one side that follow each other are joined; an answer to nothing is left out. Answers lose their marks.
     """
     turns: list[tuple[str, str | None]] = []  # question and answer
     for message in messages:
@@ -320,6 +326,7 @@ def _conversation(messages: Sequence[_Message]) -> tuple[str, list[Turn], bool]:
         elif message.role == "user":
             turns[-1] = (f"{question}\n{text}", None)
         elif message.role == "assistant" and turns:
+            text = unmarked(text)
             turns[-1] = (question, text if answer is None else f"{answer}\n{text}")
     if not turns or turns[-1][1] is not None:
         raise UsageError("the last message must be the user's", "Ask something.")

@@ -1,6 +1,7 @@
 """The `localrag` command with fakes in place of models, in its own process and in its worker's.
 
-A question that holds the word "slowly" is answered by a word every 20 milliseconds, for minutes.
+A question that holds the word "slowly" is answered by a word every 20 milliseconds, for minutes; one that holds
+"wrongly", with words that no document has.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from localrag.llm import loading
 from localrag.worker import client, worker
 
 ANSWER = "The lease of Harbour House ends on 14 March 2031."
+WRONG = f"Elephants graze on the roof. {ANSWER}"
 
 
 def embedder(settings: Any, identity: Any = None) -> Any:
@@ -32,6 +34,8 @@ def generator(settings: Any) -> Any:
             if slow:
                 self.otherwise = "and so on " * 5000
                 how["max_tokens"] = 10**6
+            elif "wrongly" in messages[-1].whole:
+                self.otherwise = WRONG
             try:
                 for event in super().generate(messages, **how):
                     if slow:

@@ -98,6 +98,13 @@ async def test_an_answer_has_quotes_with_document_page_and_offsets(served: Serve
     assert "thirty" in result.content[0].text
 
 
+async def test_what_no_source_supports_is_marked(served: Served, models: FakeModels) -> None:
+    models.generator.otherwise = f'Elephants graze. It takes thirty (30) days "{LEASE[:-1]}" [2].'
+    result = await call(served, "ask", question="With what notice can the lease be ended?", documents=["lease.pdf"])
+    assert "Elephants graze. ⚠ It takes" in result.structured_content["answer"]
+    assert "Elephants graze. ⚠ It takes" in result.content[0].text
+
+
 async def test_a_survey_returns_a_row_for_each_document(served: Served) -> None:
     result = await call(served, "survey", question="What is the notice period?", documents=["lease.pdf", "letters/*"])
     rows = result.structured_content["rows"]

@@ -11,6 +11,9 @@ import openai
 import pytest
 from waiting import PATIENCE
 
+from localrag.answer.verify.annotations import unmarked
+from localrag.server.openai import _conversation, _Message
+from localrag.types import Turn
 from server.running import Server, command, environment, serving
 
 pytestmark = pytest.mark.slow  # processes
@@ -71,6 +74,30 @@ def test_a_stream_of_content_is_the_checked_answer(client: openai.OpenAI) -> Non
     assert (last.choices[0].delta.model_extra or {})["annotations"] == [one.to_dict() for one in whole.annotations]
     assert (last.model_extra or {})["localrag"]["answer"] == content
     assert chunks[-1].choices == [] and chunks[-1].usage is not None and chunks[0].choices[0].delta.role == "assistant"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_no_source_supports_is_marked_in_the_content(client: openai.OpenAI, stream: bool) -> None:
+    how: dict[str, Any] = {"model": "localrag/papers", "messages": said(QUESTION.replace("When", "When (wrongly)"))}
+    if stream:
+        chunks = list(client.chat.completions.create(**how, stream=True))
+        content = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        annotations = (chunks[-1].choices[0].delta.model_extra or {})["annotations"]
+        full = (chunks[-1].model_extra or {})["localrag"]
+    else:
+        done = client.chat.completions.create(**how)
+        content = done.choices[0].message.content or ""
+        annotations = [one.to_dict() for one in done.choices[0].message.annotations or ()]
+        full = (done.model_extra or {})["localrag"]
+    assert full["unsupported"] == ["Elephants graze on the roof."] and "⚠" not in full["answer"]
+    assert content == f"Elephants graze on the roof. ⚠ {ANSWER}"
+    places = [(one["url_citation"]["start_index"], one["url_citation"]["end_index"]) for one in annotations]
+    assert [content[start:end] for start, end in places] == ["[1]"]
+
+
+def test_earlier_answers_lose_their_marks() -> None:
+    messages = (_Message("user", "a ⚠?"), _Message("assistant", "Yes⚠. No. ⚠"), _Message("user", "b?"))
+    assert _conversation(messages)[1] == [Turn("a ⚠?", "Yes. No.")]
 
 
 def test_the_mode_in_the_name_and_the_extension_decide_how(client: openai.OpenAI) -> None:
@@ -170,5 +197,5 @@ def test_a_real_model_answers(home: Path, tmp_path: Path) -> None:
         with client:
             chunks = list(client.chat.completions.create(model="localrag", messages=said(QUESTION), stream=True))
             content = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
-            assert content and (chunks[-1].model_extra or {})["localrag"]["answer"] == content
+            assert content and (chunks[-1].model_extra or {})["localrag"]["answer"] == unmarked(content)
             assert len(client.embeddings.create(model="localrag-embedder", input="lease").data[0].embedding) == 384

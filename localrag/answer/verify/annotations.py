@@ -29,10 +29,12 @@ _NAMED = {"link": "the link ", "command": "the command "}
 def mark(text: str, unsupported: Sequence[str], flags: Sequence[Flag]) -> str:
     """Return the text of an answer with its marks."""
     places: dict[int, str] = {}
+    words_only = without_markers(text)
     for words in (flag.text.split() for flag in flags if flag.kind != "language" and flag.text.strip()):
         together = r"\s+".join(map(re.escape, words))
         pattern = rf"(?<![^\W_])(?<!\d[.,]){together}(?![^\W_]|[.,]\d)"
-        places |= {match.end(): MARK for match in re.finditer(pattern, text)}
+        found = (match for match in re.finditer(pattern, text) if words_only[match.start()] != " ")
+        places |= {match.end(): MARK for match in found}
     wanted = {_even(sentence) for sentence in unsupported}
     for start, end in claims(text):
         if _even(text[start:end]) in wanted:
@@ -40,6 +42,11 @@ def mark(text: str, unsupported: Sequence[str], flags: Sequence[Flag]) -> str:
     for at in sorted(places, reverse=True):
         text = text[:at] + places[at] + text[at:]
     return text
+
+
+def unmarked(text: str) -> str:
+    """Return the text of an answer without its marks."""
+    return re.sub(f" ?{MARK}", "", text)
 
 
 def _even(sentence: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.answer.verify.annotations import limits, mark, warnings
+from localrag.answer.verify.annotations import limits, mark, unmarked, warnings
 from localrag.types import Answer, Flag, Plan
 
 AMOUNT = Flag("amount", "EUR 58,000", "not in what is cited")
@@ -28,6 +28,16 @@ def test_a_sentence_is_found_again_with_its_markers() -> None:
 def test_part_of_a_word_or_number_is_not_marked() -> None:
     text = "Of 15, 5.5 and 5,000 there are 5 left."
     assert mark(text, [], [ELSEWHERE]) == "Of 15, 5.5 and 5,000 there are 5⚠ left."
+
+
+def test_the_number_of_a_marker_is_not_marked() -> None:
+    text = "Item 5 is open [5]. See [2, 5]."
+    assert mark(text, [], [ELSEWHERE]) == "Item 5⚠ is open [5]. See [2, 5]."
+
+
+def test_marks_are_taken_away_again() -> None:
+    text = "The rent is EUR 58,000 [1]. Elephants graze. John Smith pays [2]."
+    assert unmarked(mark(text, ["Elephants graze."], [AMOUNT, NAME])) == text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 
 import lent_readers
@@ -66,23 +65,12 @@ def priority(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "nice", lambda increment: 0, raising=False)
 
 
-@pytest.fixture(scope="session")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Folders for tests that ask for none; `tmp_path` takes longer than most of them."""
-    base = tmp_path_factory.mktemp("places")
-    return (base / str(number) for number in count())
-
-
 @pytest.fixture(autouse=True)
-def home(request: pytest.FixtureRequest, places: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder for this test alone: no test sees the user's settings, libraries and ./indexes.
 
     Tests marked `model` find the installed models in it.
     """
-    if "tmp_path" in request.fixturenames:
-        tmp_path = request.getfixturevalue("tmp_path")
-    else:
-        (tmp_path := next(places)).mkdir(0o700)
     for name in [name for name in os.environ if name.startswith("LOCALRAG_")]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(policy, "SYSTEM", tmp_path / "etc" / "policy.toml")

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -145,11 +146,12 @@ def _ingest(address: str, machines: list[int], folder: str, nodes: str, **option
     policy.SYSTEM.write_text(f"allow_clusters = [{address!r}]")
     stored = 0
     killed: list[int] = []
+    once = threading.Lock()  # the next progress can come while this one looks for what to kill
 
     def progress(now: IngestProgress) -> None:
         nonlocal stored
         stored += now.stage == "store"
-        if "kill" in options and not killed and stored > 2:
+        if "kill" in options and stored > 2 and once.acquire(blocking=False):
             workers = [pid for pid, words in commands().items() if words[0].startswith("ray::_Worker")]
             own = machines if options["kill"] == "machine" else [pid for pid in workers if parent(pid) in machines]
             killed.append(own[-1])

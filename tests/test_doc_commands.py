@@ -26,9 +26,7 @@ EXAMPLES = [
 ]
 ALL = {page: commands(page) for page in PAGES}
 CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
-INGEST = "localrag ingest ./contracts"  # the desk begins with it
-# Once for all pages.
-READING = (INGEST, "localrag ask ", "localrag search ", "localrag chat ", "localrag doctor", "localrag audit show")
+READING = ("localrag ask ", "localrag search ", "localrag chat ", "localrag doctor")  # once for all pages
 TOOLS = ("jq", "strace", "sqlite3", "curl")  # .ci/run installs them
 
 
@@ -38,7 +36,7 @@ class Desk:
 
     base: Path
     environ: dict[str, str]
-    seen: set[str] = field(default_factory=lambda: {INGEST})
+    seen: set[str] = field(default_factory=set)
 
     def reset(self) -> None:
         for name in ("desk", "home"):
@@ -58,7 +56,7 @@ def desk(installed: Path) -> Iterator[Desk]:
         doc_commands.lay_out(base / "desk")
         for text in (
             f"localrag models import ../{doc_commands.MODEL}.gguf",
-            INGEST,
+            "localrag ingest ./contracts",
             "localrag chat contracts --plain < questions.txt",  # a conversation to resume
         ):
             code, shown = made.run(text)
@@ -68,30 +66,18 @@ def desk(installed: Path) -> Iterator[Desk]:
         yield made
 
 
-def bare(text: str) -> str:
-    """A command without a remark."""
-    return re.sub(r"\s+# .*", "", text)
-
-
 def to_run(page: Path) -> list[Command]:
-    """The page's commands that are not marked, and of README those that no page of docs/ shows.
-
-    Those of `make` have tests of their own.
-    """
-    found = [one for one in ALL[page] if not one.why_not and not one.text.startswith("make ")]
-    if page.name != "README.md":
-        return found
-    elsewhere = {bare(one.text) for other in ALL if other.parent.name == "docs" for one in to_run(other)}
-    return [one for one in found if bare(one.text) not in elsewhere]
+    """The page's commands that are not marked; those of `make` have tests of their own."""
+    return [one for one in ALL[page] if not one.why_not and not one.text.startswith("make ")]
 
 
 def fails(desk: Desk, command: Command) -> str:
     """Run a command and say how it failed, if it did."""
     if not CI and any(re.search(rf"\b{tool}\b", command.text) and not shutil.which(tool) for tool in TOOLS):
         return ""
-    if command.text.startswith(READING) and bare(command.text) in desk.seen:
+    if command.text.startswith(READING) and command.text in desk.seen:
         return ""
-    desk.seen.add(bare(command.text))
+    desk.seen.add(command.text)
     text = f"python - <<'END'\n{command.text}\nEND" if command.python else command.text
     began = time.monotonic()
     code, shown = desk.run(text)

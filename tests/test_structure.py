@@ -110,11 +110,11 @@ def writes(path: Path) -> Iterator[str]:
             opens = called.rpartition(".")[2] in ("open", "ZipFile", "TarFile", "GzipFile")
             if (
                 not called.startswith(("storage.", "vault.", "self."))
+                and "os.devnull" not in ast.unparse(node)
                 and (
                     WRITING_FUNCTIONS.fullmatch(called)
                     or (opens and any(re.fullmatch(r"[rbt]*[wax+][rbtwax+:gz]*", mode) for mode in modes))
                 )
-                and "os.devnull" not in ast.unparse(node)
             ):
                 yield called
 

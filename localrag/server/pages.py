@@ -121,7 +121,7 @@ class Pages:
         return await self._page(request, None)
 
     async def _load(self) -> None:
-        with suppress(LocalragError):  # the question meets it again
+        with suppress(LocalragError, OSError):  # the question meets it again
             async with self._turns.turn("loading"):
                 await self._served.call("load")
 

@@ -141,7 +141,7 @@ def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder: Folder, tmp_path: 
         folder({"b.txt": "Beta."})
         wait_for("Read 1 document")
         folder({"bad.pdf": "%PDF-"})
-        wait_for("failed: bad.pdf")
+        wait_for("Not read: bad.pdf")
         (root / "b.txt").rename(root / "c.txt")
         wait_for("1 moved")
         for number in range(20):

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from pg_cluster import Cluster
 from stores import new_store
 
+from localrag.cli import keys
 from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, StorageError, UsageError
 from localrag.settings import Settings
@@ -62,6 +63,7 @@ def test_a_database_is_prepared_once(pg: Cluster) -> None:
 def test_a_library_in_its_folder_is_encrypted_beside_a_store(
     contracts: str, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(keys, "_given", None)  # it is kept for the process
     key = str(tmp_path / "key")
     run("vault", "key-file", key)
     papers = str(folder({"a.txt": "Alpha."}, "papers2"))

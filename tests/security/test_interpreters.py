@@ -26,23 +26,19 @@ FORBIDDEN = re.compile(
 )
 
 
-def _word(node: ast.expr) -> str:
-    return ast.unparse(node) if isinstance(node, ast.Attribute | ast.Constant) else ""
-
-
 def starts(tree: ast.AST) -> Iterator[tuple[int, bool]]:
     """Each place that may start an interpreter: its line, and whether that is isolated."""
     for node in ast.walk(tree):
         if isinstance(node, ast.List | ast.Tuple):
             for word, after in zip(node.elts, [*node.elts, None][1:], strict=True):
-                named = isinstance(node, ast.List) and word is node.elts[0] and _word(word) in NAMES
-                if named or _word(word) == "sys.executable":
+                named = isinstance(node, ast.List) and word is node.elts[0] and ast.unparse(word) in NAMES
+                if named or ast.unparse(word) == "sys.executable":
                     yield word.lineno, isinstance(after, ast.Constant) and after.value in ISOLATED
         elif isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             if FORBIDDEN.fullmatch(name) or any(word.arg in ("shell", "executable") for word in node.keywords):
                 yield node.lineno, False
-            if name not in ("Path", "os.execve") and "sys.executable" in map(_word, node.args):
+            if name not in ("Path", "os.execve") and "sys.executable" in map(ast.unparse, node.args):
                 yield node.lineno, False
         elif isinstance(node, ast.ImportFrom):
             for name in node.names:

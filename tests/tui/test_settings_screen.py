@@ -41,13 +41,14 @@ async def search(pilot, words):
     await pilot.pause()
 
 
-async def test_settings_are_listed_with_value_origin_and_explanation(own):
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+async def test_settings_are_listed_with_value_origin_and_explanation(own, size):
     own.write_text("answer_tokens = 300\n")
     app = FakeWorld().app(preferences=preferred(workers=3))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await opened(pilot)
         await see(pilot, "theme")
-        await pilot.press(*"answer_t")
+        await pilot.press(*"answer_tokens")
         await see(pilot, "Set by your settings file.")
         assert any("answer_tokens" in line and "300" in line and "your settings file" in line for line in lines(app))
         await search(pilot, "workers")

@@ -116,10 +116,9 @@ def test_the_small_model_reviews_a_contract(folder: Callable[..., Path]) -> None
     settings = load_settings().with_options(generator="smollm2-135m-instruct", threads=1)
     with closing(api.open_library("law", settings=settings, create=True)) as library:
         library.ingest(folder({"a.md": text}))
-    assistant, whole = Assistant(settings), playbook.load("employment")
-    book = playbook.Playbook(whole.title, whole.items[:5], whole.applies_to)
-    *_, ended = assistant.review(book, libraries=["law"])
+    assistant = Assistant(settings)
+    *_, ended = assistant.review(playbook.load("employment"), libraries=["law"])
     assistant.close()
-    assert isinstance(ended, ReviewEnded) and len(ended.findings) == 5 and not ended.stopped
+    assert isinstance(ended, ReviewEnded) and len(ended.findings) == 17 and not ended.stopped
     assert all(one.citation.quote in text for one in ended.findings if one.citation)
     assert all(one.read for one in ended.findings)

@@ -22,7 +22,7 @@ Level = Literal["substance", "wording", "form"]
 LEVELS: tuple[Level, ...] = ("substance", "wording", "form")
 _MOVED = 0.6  # likeness of what moved
 _PAIRED = 0.5  # of two clauses in one place
-_MIN_MOVED = 5  # words
+_MIN_MOVED = 5  # words; fewer that came or went are a change of their clause
 _SHARED = 0.4  # of the words of the shorter one, of two clauses that are one clause changed
 _MIN_SHARED = 3  # words, as "Reserved." shares its stop with any clause
 _BEFORE = 10  # words of context
@@ -395,7 +395,9 @@ class _Work:
         each = {kind for one in edits for kind in substance.kinds(self.old, self.new, one, self.names, self.renumbered)}
         found = [kind for kind in SUBSTANCE if kind in each] or [kind for kind in substance.KINDS if kind in each][:1]
         text, places = (self.old, gone) if deleted else (self.new, come)
-        deed: Deed = "changed"  # also where only words came or went
+        deed: Deed = "changed"  # also where only a few words came or went
+        if sum(b - a for a, b in places) >= _MIN_MOVED:
+            deed = "added" if added else "deleted" if deleted else deed
         (first, _), (_, last) = places[0], places[-1]
         if (added or deleted) and len(edits) == 1 and self._is_whole(text, first, last) and found != ["form"]:
             deed = "added" if added else "deleted"

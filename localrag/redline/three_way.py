@@ -81,7 +81,7 @@ def _groups(sides: tuple[Comparison, Comparison]) -> list[tuple[list[Change], li
     placed: list[tuple[bool, int, int, int, Change]] = []
     for at, side in enumerate(sides):
         for one in side.changes:
-            added, numbers = one.deed == "added", one.old.numbers or (0,)
+            added, numbers = one.deed == "added" and "clause" in one.kinds, one.old.numbers or (0,)
             placed.append((added, numbers[0], numbers[0 if added or one.deed == "moved" else -1], at, one))
     found: list[tuple[int, bool, tuple[list[Change], list[Change]]]] = []
     reach = (False, -1)
@@ -129,7 +129,7 @@ def _moved_to(version: Version, one: Change) -> str:
 def _entry(sides: tuple[Comparison, Comparison], *both: list[Change]) -> Entry:
     """Return a clause of the base as they and we changed it, or what was added in one place."""
     stay, moved = ([[one for one in side if (one.deed == "moved") == away] for side in both] for away in (False, True))
-    gone = [[one for one in side if one.deed == "deleted"] for side in stay]
+    gone = [[one for one in side if one.deed == "deleted" and "clause" in one.kinds] for side in stay]
     said = [[(one.deed, one.old.text, one.new.text) for one in side] for side in both]
     places = [[_moved_to(each.new, one) for one in own] for each, own in zip(sides, moved, strict=True)]
     stays, away, lost = (list(map(_edits, each)) for each in (stay, moved, gone))

@@ -423,3 +423,10 @@ def test_a_clause_of_which_words_came_or_went_is_changed(old: str, new: str) -> 
     """A bug: a struck word was "deleted", and counted beside deleted clauses."""
     for one in (*changed(OLD, OLD.replace(old, new)).changes, *changed(OLD.replace(old, new), OLD).changes):
         assert one.deed == "changed" and one.title.startswith(OLD[: OLD.index(old) + 1].rpartition("\n")[2][:2])
+
+
+def test_a_sentence_that_a_clause_gains_is_added() -> None:
+    """A bug: only whole clauses were "added", so that most of those without a number were "changed"."""
+    new = OLD.replace("5% a year.", "5% a year. The Supplier shall insure the goods at its own cost.")
+    assert [one.deed for one in changed(OLD, new).changes] == ["added"]
+    assert [one.deed for one in changed(new, OLD).changes] == ["deleted"]

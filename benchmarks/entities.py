@@ -98,9 +98,12 @@ def share(rows: Sequence[Checked], marked: Callable[[Checked], bool]) -> dict[st
 def summary(rows: Sequence[Checked]) -> dict[str, Any]:
     """Return the shares of right and of swapped cases that are marked, over all and by half, kind, form and set."""
     groups: dict[str, Callable[[Case], str]] = {
-        "all": lambda case: "all", "half": lambda case: f"half {case.half}", "set": lambda case: case.dataset,
-        "kind": lambda case: case.kind, "form": lambda case: f"{case.kind}: {case.form}",
-    }  # fmt: skip
+        "all": lambda case: "all",
+        "half": lambda case: f"half {case.half}",
+        "set": lambda case: case.dataset,
+        "kind": lambda case: case.kind,
+        "form": lambda case: f"{case.kind}: {case.form}",
+    }
     figures: dict[str, Any] = {}
     for right in (False, True):
         own = [row for row in rows if row.case.right == right]
@@ -108,9 +111,10 @@ def summary(rows: Sequence[Checked]) -> dict[str, Any]:
             for name in sorted({name_of(row.case) for row in own}):
                 these = [row for row in own if name_of(row.case) == name]
                 figures.setdefault("right" if right else "swapped", {}).setdefault(group, {})[name] = {
-                    "entity": share(these, lambda row: row.entity), "other": share(these, lambda row: row.other),
+                    "entity": share(these, lambda row: row.entity),
+                    "other": share(these, lambda row: row.other),
                     "either": share(these, lambda row: row.entity or row.other),
-                }  # fmt: skip
+                }
     return figures
 
 

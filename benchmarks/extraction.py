@@ -110,7 +110,7 @@ def cases_of(folder: Path, texts: Texts) -> list[Case]:
         return [
             Case(f"{' '.join(line[:3])}.pdf", schema, [dict(zip(INCOME, line[4:], strict=True))], page=int(line[3]))
             for line in lines
-        ]  # fmt: skip
+        ]
     return list(tables(folder))
 
 
@@ -160,9 +160,11 @@ def placed(source: Any, expected: str, page: int | None) -> bool:
 def measure(assistant: Assistant, library: str, case: Case) -> Iterator[tuple[str, str, Any, bool, bool]]:
     """Yield each expected cell: its field, what is expected, what is there, and whether value and place are right."""
     *_, last = assistant.extract(
-        schemas.parse(case.schema), libraries=[library], documents=[case.document, f"*/{case.document}"],
+        schemas.parse(case.schema),
+        libraries=[library],
+        documents=[case.document, f"*/{case.document}"],
         each=case.each,  # type: ignore[arg-type]
-    )  # fmt: skip
+    )
     assert isinstance(last, Answered)
     for number, row in enumerate(case.rows):
         made = last.answer.table[number] if number < len(last.answer.table) else {}
@@ -202,11 +204,12 @@ def main() -> None:
         print(f"\n{texts.name}: {done} of {len(cases)} documents, {len(cells)} cells, {seconds:.1f} s a document")
         filled = [cell for cell in cells if cell[3] is not None]
         shares = {
-            "filled": (cells, lambda cell: cell[3] is not None), "right": (cells, lambda cell: cell[4]),
+            "filled": (cells, lambda cell: cell[3] is not None),
+            "right": (cells, lambda cell: cell[4]),
             "right, of those filled": (filled, lambda cell: cell[4]),
             "right with the right place": (cells, lambda cell: cell[4] and cell[5]),
             "place right, of those filled": (filled, lambda cell: cell[5]),
-        }  # fmt: skip
+        }
         for label, (rows, true) in shares.items():
             found = metrics.clustered([float(true(row)) for row in rows], [row[0] for row in rows], seed=SEED)
             if found:

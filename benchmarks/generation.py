@@ -40,11 +40,15 @@ def main() -> None:
     mine = LlamaGenerator(options.model, path, context=WINDOW, threads=options.threads)
     theirs = {
         flash: Llama(
-            str(path), n_ctx=WINDOW, n_threads=options.threads, n_threads_batch=options.threads, flash_attn=flash,
+            str(path),
+            n_ctx=WINDOW,
+            n_threads=options.threads,
+            n_threads_batch=options.threads,
+            flash_attn=flash,
             verbose=False,
         )
         for flash in (False, True)
-    }  # fmt: skip
+    }
     writers: dict[str, Callable[[str], Iterator[object]]] = {
         "Llama": partial(_theirs, theirs[False], options.tokens),
         "Llama, flash attention": partial(_theirs, theirs[True], options.tokens),

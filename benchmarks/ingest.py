@@ -118,8 +118,10 @@ def main() -> None:
         print(
             f"embedder alone {alone:7.2f} s  {len(texts)} passages; localrag runs at {alone / seconds:.2f} of its speed"
         )
-        print(f"memory grew by {grown / 1024:.0f} MB, a reader's most is "
-              f"{resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB")  # fmt: skip
+        print(
+            f"memory grew by {grown / 1024:.0f} MB, a reader's most is "
+            f"{resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB"
+        )
         if given.without_plain:
             return
         from sentence_transformers import SentenceTransformer

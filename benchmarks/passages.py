@@ -68,11 +68,16 @@ def _lookups(settings: Settings, kept: Path, questions: Sequence[str]) -> None:
         rows.append((together, cold, warm, drafted))
         read = second.tokens.prompt - second.tokens.reused
         same = "" if before.answer == second.answer else "  (read together: another answer)"
-        print(f"{together:>7.2f} s {cold:>7.2f} s {warm:>7.2f} s {drafted:>7.2f} s {cold / together:>9.2f} "
-              f"{cold / warm:>9.1f}  {read} of {second.tokens.prompt}{same}", flush=True)  # fmt: skip
+        print(
+            f"{together:>7.2f} s {cold:>7.2f} s {warm:>7.2f} s {drafted:>7.2f} s {cold / together:>9.2f} "
+            f"{cold / warm:>9.1f}  {read} of {second.tokens.prompt}{same}",
+            flush=True,
+        )
     middle = [median(column) for column in zip(*rows, strict=True)]
-    print(f"{middle[0]:>7.2f} s {middle[1]:>7.2f} s {middle[2]:>7.2f} s {middle[3]:>7.2f} s "
-          f"{middle[1] / middle[0]:>9.2f} {middle[1] / middle[2]:>9.1f}  median")  # fmt: skip
+    print(
+        f"{middle[0]:>7.2f} s {middle[1]:>7.2f} s {middle[2]:>7.2f} s {middle[3]:>7.2f} s "
+        f"{middle[1] / middle[0]:>9.2f} {middle[1] / middle[2]:>9.1f}  median"
+    )
 
 
 def _first_word(settings: Settings, question: str, *, apart: bool = True, draft: bool = False) -> tuple[float, Answer]:

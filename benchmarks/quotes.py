@@ -79,11 +79,17 @@ def other_name(text: str, dice: random.Random, _: list[str]) -> str | None:
 
 
 HARMLESS: dict[str, Change] = {
-    "a typing mistake": typing, "an article left out": article, "an inflection": inflection, "a line end": line_end,
-}  # fmt: skip
+    "a typing mistake": typing,
+    "an article left out": article,
+    "an inflection": inflection,
+    "a line end": line_end,
+}
 HARMFUL: dict[str, Change] = {
-    "a digit": digit, "a negation": negation, "another word": other_word, "another name": other_name,
-}  # fmt: skip
+    "a digit": digit,
+    "a negation": negation,
+    "another word": other_word,
+    "another name": other_name,
+}
 
 
 def score(words: str, text: Folded, whole: str) -> float:

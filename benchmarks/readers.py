@@ -91,8 +91,10 @@ def print_table(outcomes: dict[Path, Outcome], ignored: Counter[str]) -> None:
     rows: dict[str, list[Outcome]] = defaultdict(list)
     for path, outcome in outcomes.items():
         rows[path.suffix.lower()].append(outcome)
-    print(f"{'type':10}{'files':>6}{'read':>6}{'refused':>9}{'failed':>8}{'documents':>11}{'characters, median':>20}"
-          f"{'under ' + str(LITTLE):>10}")  # fmt: skip
+    print(
+        f"{'type':10}{'files':>6}{'read':>6}{'refused':>9}{'failed':>8}{'documents':>11}{'characters, median':>20}"
+        f"{'under ' + str(LITTLE):>10}"
+    )
     total = Counter[str]()
     for suffix, found in sorted(rows.items(), key=lambda row: -len(row[1])):
         kinds = Counter(outcome.kind for outcome in found)
@@ -101,10 +103,14 @@ def print_table(outcomes: dict[Path, Outcome], ignored: Counter[str]) -> None:
         median = int(statistics.median(outcome.characters for outcome in read)) if read else 0
         documents = sum(len(outcome.parts) for outcome in found)
         total.update({**kinds, "files": len(found), "documents": documents, "little": little})
-        print(f"{suffix:10}{len(found):6}{kinds['read']:6}{kinds['refused']:9}{kinds['failed']:8}{documents:11}"
-              f"{median:20,}{little:10}")  # fmt: skip
-    print(f"{'all':10}{total['files']:6}{total['read']:6}{total['refused']:9}{total['failed']:8}{total['documents']:11}"
-          f"{'':20}{total['little']:10}")  # fmt: skip
+        print(
+            f"{suffix:10}{len(found):6}{kinds['read']:6}{kinds['refused']:9}{kinds['failed']:8}{documents:11}"
+            f"{median:20,}{little:10}"
+        )
+    print(
+        f"{'all':10}{total['files']:6}{total['read']:6}{total['refused']:9}{total['failed']:8}{total['documents']:11}"
+        f"{'':20}{total['little']:10}"
+    )
     reasons = Counter(
         item.reason.split(". ")[0][:70] for outcome in outcomes.values() for item in outcome.refused if not item.name
     )

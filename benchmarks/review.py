@@ -68,9 +68,12 @@ def f1(rows: Sequence[Row]) -> dict[str, Any]:
     there, found = sum(row[2] for row in rows), sum(row[3] for row in rows)
     precision, recall = right / found if found else 0.0, right / there if there else 0.0
     return {
-        "there": there, "found": found, "precision": round(precision, 3), "recall": round(recall, 3),
+        "there": there,
+        "found": found,
+        "precision": round(precision, 3),
+        "recall": round(recall, 3),
         "f1": round(2 * right / (there + found), 3) if there + found else 0.0,
-    }  # fmt: skip
+    }
 
 
 def fitted(features: Any, labels: Any) -> Any:
@@ -124,11 +127,13 @@ def by_code(assistant: Assistant, name: str, labels: dict[tuple[str, str], bool]
     examples = fitted(given[plain][:, :5], truth[plain])
     above = given[:, :5] @ examples[:-1] + examples[-1]
     both = np.c_[given[:, 5], above]
-    out: dict[str, Any] = {"weights": {
-        "with_examples": examples.round(2).tolist(),
-        "without": fitted(given[plain][:, [0, 2, 4]], truth[plain]).round(2).tolist(),
-        "classified": fitted(both, truth).round(2).tolist(),
-    }}  # fmt: skip
+    out: dict[str, Any] = {
+        "weights": {
+            "with_examples": examples.round(2).tolist(),
+            "without": fitted(given[plain][:, [0, 2, 4]], truth[plain]).round(2).tolist(),
+            "classified": fitted(both, truth).round(2).tolist(),
+        }
+    }
     for what, own, mask in (("examples", given[:, :5], plain), ("classified", both, np.ones(len(truth), bool))):
         likely = across(own[mask], truth[mask], kinds[mask])
         chosen = [row for row, kept in zip(rows, mask, strict=True) if kept]
@@ -137,7 +142,7 @@ def by_code(assistant: Assistant, name: str, labels: dict[tuple[str, str], bool]
             "absent": {f"below {t}": share(1 - truth[mask], likely <= t) for t in (0.05, 0.1, 0.2)},
             "there": {f"above {t}": share(truth[mask], likely >= t) for t in (0.6, 0.85, 0.9)},
             f"at {review.LIKELY}": measures(judged),
-        }  # fmt: skip
+        }
     return out
 
 
@@ -158,15 +163,18 @@ def reviewed(assistant: Assistant, name: str, labels: dict[tuple[str, str], bool
         out[f"{run}_seconds_a_document"] = round((time.monotonic() - began) / max(1, len(documents)), 1)
         rows = [
             (one.document, one.title, labels[one.document, one.title], one.state in ("found", "deviates"))
-            for one in ended.findings if (one.document, one.title) in labels
-        ]  # fmt: skip
+            for one in ended.findings
+            if (one.document, one.title) in labels
+        ]
         asked = [one for one in ended.findings if one.model]
         print(f"{run}: {out[f'{run}_seconds_a_document']} s a document, {len(asked)} pairs asked", file=sys.stderr)
         out[run] = {
-            "asked": len(asked), "unsure": sum(one.state == "unsure" for one in ended.findings), **measures(rows),
+            "asked": len(asked),
+            "unsure": sum(one.state == "unsure" for one in ended.findings),
+            **measures(rows),
             "asked_only": f1([row for row, one in zip(rows, ended.findings, strict=True) if one.model]),
             "pairs_by_code": f1([row for row, one in zip(rows, ended.findings, strict=True) if not one.model]),
-        }  # fmt: skip
+        }
     return out
 
 

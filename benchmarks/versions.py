@@ -43,10 +43,19 @@ NUMBERS = {
     "ninety": 90,
 }
 SYNONYMS = {
-    "promptly": "immediately", "reasonable": "appropriate", "written": "signed", "provide": "supply", "entire": "whole",
-    "obtain": "secure", "following": "subsequent", "additional": "extra", "material": "serious", "expenses": "outlays",
-    "applicable": "relevant", "information": "particulars",
-}  # fmt: skip
+    "promptly": "immediately",
+    "reasonable": "appropriate",
+    "written": "signed",
+    "provide": "supply",
+    "entire": "whole",
+    "obtain": "secure",
+    "following": "subsequent",
+    "additional": "extra",
+    "material": "serious",
+    "expenses": "outlays",
+    "applicable": "relevant",
+    "information": "particulars",
+}
 MODALS = ("may", "must", "shall", "will")
 DAYS = r"(?= (?:business |calendar )?(?:days|months|years)\b)"
 INLINE = ("amount", "date", "duration", "percent", "modal", "negation", "party", "term", "wording")
@@ -114,17 +123,26 @@ def inline(
         "date": (rf"\b(?:{'|'.join(MONTHS)}) \d{{1,2}}, (?:19|20)\d\d\b", lambda m: _other_date(m[0], chance)),
         "duration": (
             rf"\b(?:{'|'.join(NUMBERS)})(?: \(\d+\))?{DAYS}|(?<![\d.,(])\d{{1,3}}{DAYS}",
-            lambda m: _other_term(m[0], chance)),
-        "modal": (rf"\b(?:{'|'.join(MODALS)})\b(?! not\b)(?= [a-z]+ )",
-                  lambda m: chance.choice([one for one in MODALS if one != m[0]])),
-        "negation": (r"\b(?:shall|may|will|is|are) not\b(?= [a-z])|\b(?:shall|will)\b(?= [a-z]+ )(?! not)",
-                     lambda m: m[0][:-4] if m[0].endswith(" not") else f"{m[0]} not"),
-        "party": (rf"\b(?:{'|'.join(map(re.escape, parties)) or '(?!)'})\b(?!['’])",
-                  lambda m: chance.choice(sorted(set(parties) - {m[0]}) or [""])),
-        "term": (rf"\b(?:{'|'.join(map(re.escape, terms)) or '(?!)'})\b(?!\s+[A-Z])",
-                 lambda m: chance.choice(sorted(set(terms) - {m[0]}) or [""])),
+            lambda m: _other_term(m[0], chance),
+        ),
+        "modal": (
+            rf"\b(?:{'|'.join(MODALS)})\b(?! not\b)(?= [a-z]+ )",
+            lambda m: chance.choice([one for one in MODALS if one != m[0]]),
+        ),
+        "negation": (
+            r"\b(?:shall|may|will|is|are) not\b(?= [a-z])|\b(?:shall|will)\b(?= [a-z]+ )(?! not)",
+            lambda m: m[0][:-4] if m[0].endswith(" not") else f"{m[0]} not",
+        ),
+        "party": (
+            rf"\b(?:{'|'.join(map(re.escape, parties)) or '(?!)'})\b(?!['’])",
+            lambda m: chance.choice(sorted(set(parties) - {m[0]}) or [""]),
+        ),
+        "term": (
+            rf"\b(?:{'|'.join(map(re.escape, terms)) or '(?!)'})\b(?!\s+[A-Z])",
+            lambda m: chance.choice(sorted(set(terms) - {m[0]}) or [""]),
+        ),
         "wording": (rf"\b(?:{'|'.join(SYNONYMS)})\b", lambda m: SYNONYMS[m[0]]),
-    }  # fmt: skip
+    }
     pattern, change = ways[kind]
     found = [match for match in re.finditer(pattern, text[start:end]) if "\n" not in match[0]]
     if not found:
@@ -380,10 +398,14 @@ def report(tally: Tally, texts: int, show: int) -> None:
         print(f"{words} {sum(hits.values()) / made:.3f} ({interval(sum(hits.values()), made)})")
     chance = random.Random(1)
     means = sorted(sum(chance.choices(tally.false, k=pairs)) / pairs for _ in range(2000))
-    print(f"false changes a pair {sum(tally.false) / pairs:.3f} ({means[50]:.2f} to {means[1949]:.2f}), "
-          f"in {sum(map(bool, tally.false))} pairs; of form {sum(tally.form) / pairs:.2f}")  # fmt: skip
-    print(f"only laid out anew: {len(tally.only_layout)} pairs, a change of substance in "
-          f"{sum(map(bool, tally.only_layout))}")  # fmt: skip
+    print(
+        f"false changes a pair {sum(tally.false) / pairs:.3f} ({means[50]:.2f} to {means[1949]:.2f}), "
+        f"in {sum(map(bool, tally.false))} pairs; of form {sum(tally.form) / pairs:.2f}"
+    )
+    print(
+        f"only laid out anew: {len(tally.only_layout)} pairs, a change of substance in "
+        f"{sum(map(bool, tally.only_layout))}"
+    )
     print(f"seconds of processor time a pair: mean {sum(tally.seconds) / pairs:.2f}, most {max(tally.seconds):.2f}")
     for kind in (*INLINE, *CLAUSES):
         if tally.made[kind]:

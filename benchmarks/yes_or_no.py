@@ -92,13 +92,15 @@ def share(rows: Sequence[Row], counted: Callable[[Row], bool]) -> dict[str, Any]
 def summary(rows: Sequence[Row], ask: bool) -> dict[str, Any]:
     counted: dict[str, Callable[[Row], bool]] = {
         "figure": lambda row: bool(row.marks & {"number", "amount", "date"}),
-        "entity": lambda row: "entity" in row.marks, "any mark": lambda row: bool(row.marks),
-    }  # fmt: skip
+        "entity": lambda row: "entity" in row.marks,
+        "any mark": lambda row: bool(row.marks),
+    }
     if ask:
         counted = {
-            "answered": lambda row: bool(row.said), "wrong": lambda row: row.wrong,
+            "answered": lambda row: bool(row.said),
+            "wrong": lambda row: row.wrong,
             "wrong, no mark": lambda row: row.wrong and not row.marks,
-        }  # fmt: skip
+        }
     groups: dict[str, list[Row]] = {}
     for row in rows:
         which = "true" if row.case.right else "exchanged"
@@ -109,7 +111,7 @@ def summary(rows: Sequence[Row], ask: bool) -> dict[str, Any]:
         name: {"documents": len({row.case.document for row in own})}
         | {column: share(own, one) for column, one in counted.items()}
         for name, own in sorted(groups.items())
-    }  # fmt: skip
+    }
 
 
 def show(figures: dict[str, Any]) -> None:

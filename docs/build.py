@@ -60,33 +60,35 @@ def settings_page() -> str:
         f"| `{one.name}` | `LOCALRAG_{one.name.upper()}` | {_shown(one.default)} | {one.about} |"
         for one in setting_infos()
     ]
-    return "\n".join([
-        NOTE,
-        "",
-        "# Settings",
-        "",
-        f"Write a setting in `{FILE_NAME}` or give it as a variable. Later ones override earlier ones:",
-        f"the default, your `{FILE_NAME}`, the one in the current folder (or the file that `LOCALRAG_CONFIG`",
-        'names, instead of both), a variable, an option. Write a list as `["a", "b"]` in the file and as',
-        "`a,b` in a variable. Unknown settings in a file are errors, unknown `LOCALRAG_` variables warnings.",
-        "`localrag config show` shows every value and its origin.",
-        "",
-        f"A `{FILE_NAME}` in the current folder may have come with documents. It sets only these:",
-        f"{', '.join(f'`{one.name}`' for one in setting_infos() if one.name in PROJECT)}. Anything else in it is",
-        "ignored, with one line on stderr at each command, until you type `localrag config trust` there. Trust ends",
-        "when the file changes or moves. The Python API ignores the same settings silently.",
-        "",
-        "| Setting | Variable | Default | What it does |",
-        "|---|---|---|---|",
-        *rows,
-        "",
-        *POLICY.splitlines(),
-        "",
-        "| Key | Without it | What it does |",
-        "|---|---|---|",
-        *(f"| `{name}` | {_ruled(default)} | {about} |" for name, about, default in policy.explain()),
-        "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            NOTE,
+            "",
+            "# Settings",
+            "",
+            f"Write a setting in `{FILE_NAME}` or give it as a variable. Later ones override earlier ones:",
+            f"the default, your `{FILE_NAME}`, the one in the current folder (or the file that `LOCALRAG_CONFIG`",
+            'names, instead of both), a variable, an option. Write a list as `["a", "b"]` in the file and as',
+            "`a,b` in a variable. Unknown settings in a file are errors, unknown `LOCALRAG_` variables warnings.",
+            "`localrag config show` shows every value and its origin.",
+            "",
+            f"A `{FILE_NAME}` in the current folder may have come with documents. It sets only these:",
+            f"{', '.join(f'`{one.name}`' for one in setting_infos() if one.name in PROJECT)}. Anything else in it is",
+            "ignored, with one line on stderr at each command, until you type `localrag config trust` there. Trust",
+            "ends when the file changes or moves. The Python API ignores the same settings silently.",
+            "",
+            "| Setting | Variable | Default | What it does |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            *POLICY.splitlines(),
+            "",
+            "| Key | Without it | What it does |",
+            "|---|---|---|",
+            *(f"| `{name}` | {_ruled(default)} | {about} |" for name, about, default in policy.explain()),
+            "",
+        ]
+    )
 
 
 POLICY = """\
@@ -313,9 +315,12 @@ def _signature(called: Any) -> str:
 
 
 PAGES = {
-    "commands.md": commands_page, "settings.md": settings_page, "keys.md": keys_page, "catalog.md": catalog_page,
+    "commands.md": commands_page,
+    "settings.md": settings_page,
+    "keys.md": keys_page,
+    "catalog.md": catalog_page,
     "python.md": python_page,
-}  # fmt: skip
+}
 
 
 def stale() -> list[str]:

@@ -72,11 +72,22 @@ def library_names(settings: Settings | None = None) -> list[str]:
 
 
 def ask(
-    question: str, *, libraries: Sequence[str], documents: Sequence[str] | None = None, folder: str | None = None,
-    types: Sequence[str] | None = None, since: str | None = None, until: str | None = None, sender: str | None = None,
-    pages: Pages | None = None, mode: Mode = "auto", history: Sequence[Turn] = (), reproducible: bool = False,
-    think: Think | None = None, settings: Settings | None = None,
-) -> Asking:  # fmt: skip
+    question: str,
+    *,
+    libraries: Sequence[str],
+    documents: Sequence[str] | None = None,
+    folder: str | None = None,
+    types: Sequence[str] | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    sender: str | None = None,
+    pages: Pages | None = None,
+    mode: Mode = "auto",
+    history: Sequence[Turn] = (),
+    reproducible: bool = False,
+    think: Think | None = None,
+    settings: Settings | None = None,
+) -> Asking:
     """Ask a question; iterate over the events, then take `.answer`.
 
     Args:
@@ -104,9 +115,14 @@ def ask(
     def begin(stop: Callable[[], bool]) -> Iterator[Event]:
         with closing(Assistant(settings)) as assistant:
             yield from assistant.ask(
-                question, libraries=libraries, documents=only, mode=mode, history=history, reproducible=reproducible,
+                question,
+                libraries=libraries,
+                documents=only,
+                mode=mode,
+                history=history,
+                reproducible=reproducible,
                 stop=stop,
-            )  # fmt: skip
+            )
 
     return Asking(begin)
 
@@ -162,10 +178,18 @@ class Library:
             self._assistant = None
 
     def search(
-        self, question: str, k: int = 10, documents: Sequence[str] | None = None, *, folder: str | None = None,
-        types: Sequence[str] | None = None, since: str | None = None, until: str | None = None,
-        sender: str | None = None, pages: Pages | None = None,
-    ) -> list[Passage]:  # fmt: skip
+        self,
+        question: str,
+        k: int = 10,
+        documents: Sequence[str] | None = None,
+        *,
+        folder: str | None = None,
+        types: Sequence[str] | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        sender: str | None = None,
+        pages: Pages | None = None,
+    ) -> list[Passage]:
         """The k best passages, best first; filters as of `ask`."""
         only = filters.checked(documents, folder, types, since, until, sender, pages)
         self._storage()
@@ -247,25 +271,36 @@ class Library:
             ],
             "list": [
                 {
-                    "document": document.path, "pages": document.pages if document.paged else None,
+                    "document": document.path,
+                    "pages": document.pages if document.paged else None,
                     **{name: getattr(document, name) for name in ("root", "title", "characters", "author", "date")},
                     "skipped_pages": [page.number for page in document.skipped],
                 }
                 for document in documents
             ],
-        }  # fmt: skip
+        }
 
     def digest(self) -> str:
         """A digest that changes if any document or the instructions change."""
         return self._storage().digest()
 
     def ingest(
-        self, path: Path | str, *, prune: bool = False, include_forgotten: bool = False,
-        leave_out: Collection[Path] = (), moved_from: str | None = None, passwords: Sequence[str] = (),
-        ocr: Ocr | None = None, ocr_languages: Sequence[str] | None = None, wait: bool = True,
-        on_wait: Callable[[str], None] | None = None, progress: Callable[[IngestProgress], None] | None = None,
-        stop: Callable[[], bool] | None = None, cluster: str | None = None,
-    ) -> IngestReport:  # fmt: skip
+        self,
+        path: Path | str,
+        *,
+        prune: bool = False,
+        include_forgotten: bool = False,
+        leave_out: Collection[Path] = (),
+        moved_from: str | None = None,
+        passwords: Sequence[str] = (),
+        ocr: Ocr | None = None,
+        ocr_languages: Sequence[str] | None = None,
+        wait: bool = True,
+        on_wait: Callable[[str], None] | None = None,
+        progress: Callable[[IngestProgress], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+        cluster: str | None = None,
+    ) -> IngestReport:
         """Read what is new or changed in a folder (or one file), and remove what is gone.
 
         Args:
@@ -315,10 +350,18 @@ class Library:
                 own = self._settings
                 limits = sync.Limits(own.workers, own.read_seconds, own.read_memory_mb * 1_000_000)
                 report = sync.ingest(
-                    storage, path, embedder=embedder, options=self._options(storage, passwords), limits=limits,
-                    prune=prune, leave_out=leave_out, progress=progress, stop=stop, give_way=self._give_way(stop),
+                    storage,
+                    path,
+                    embedder=embedder,
+                    options=self._options(storage, passwords),
+                    limits=limits,
+                    prune=prune,
+                    leave_out=leave_out,
+                    progress=progress,
+                    stop=stop,
+                    give_way=self._give_way(stop),
                     cluster=work,
-                )  # fmt: skip
+                )
                 after, stones = storage.content_hashes(), storage.tombstones
                 self._drop_stale(after, {document.path for document in storage.documents()})
             sandbox.mark_as_own(self._settings, self.name, report.root)
@@ -338,9 +381,11 @@ class Library:
         )
 
     def re_embed(
-        self, *, progress: Callable[[int, int], None] = lambda done, total: None,
+        self,
+        *,
+        progress: Callable[[int, int], None] = lambda done, total: None,
         stop: Callable[[], bool] = lambda: False,
-    ) -> int:  # fmt: skip
+    ) -> int:
         """Make new vectors of the stored text with the default embedder; returns the number of passages.
 
         If `stop` returns True, it raises Cancelled, and the old vectors stay.
@@ -415,9 +460,12 @@ class Library:
         ocr, kept = storage.ocr_choice
         languages = policy.effective("ocr_languages", kept or settings.ocr_languages)
         return Options(
-            passwords=tuple(passwords), ocr=ocr or settings.ocr, languages=languages,
-            depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000,
-        )  # fmt: skip
+            passwords=tuple(passwords),
+            ocr=ocr or settings.ocr,
+            languages=languages,
+            depth=settings.archive_depth,
+            unpacked=settings.read_unpacked_mb * 1_000_000,
+        )
 
     def _cluster(self, address: str | None) -> Callable[[Job], Work] | None:
         if address is None:

@@ -217,7 +217,8 @@ _VALID: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "require_encryption": _BOOLEAN,
     "require_offline_layers": (_list_of(LAYERS.__contains__), f"a list of layers ({', '.join(LAYERS)})"),
     "allowed_models": (
-        _list_of(re.compile("[0-9a-fA-F]{64}").fullmatch), "a list of SHA-256, 64 hexadecimal digits each"
+        _list_of(re.compile("[0-9a-fA-F]{64}").fullmatch),
+        "a list of SHA-256, 64 hexadecimal digits each",
     ),
     "allow_exports": _BOOLEAN,
     "allow_mcp": _BOOLEAN,
@@ -226,17 +227,16 @@ _VALID: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, list) and all(map(_is_address, value)),
         "tables with host, port (1 to 65535) and certificate (an absolute path; needed for other machines)",
     ),
-    "allow_clusters": (
-        _list_of(re.compile(r"[\w.:\[\]-]+:\d{1,5}").fullmatch), "a list of addresses (host:port)"
-    ),
+    "allow_clusters": (_list_of(re.compile(r"[\w.:\[\]-]+:\d{1,5}").fullmatch), "a list of addresses (host:port)"),
     "audit_words": (lambda value: value in ("marks", "full"), "marks or full"),
     "ocr_languages": (lambda value: bool(value) and _LANGUAGES(value), "a list of at least one language (en, de)"),
     "keep_model_minutes": (lambda value: type(value) is int and 0 <= value <= 1440, "a whole number from 0 to 1440"),
     "strict": _BOOLEAN,
     "retention_days": (
-        lambda value: type(value) is int and 1 <= value <= _MAX_DAYS, f"a whole number from 1 to {_MAX_DAYS:,}"
+        lambda value: type(value) is int and 1 <= value <= _MAX_DAYS,
+        f"a whole number from 1 to {_MAX_DAYS:,}",
     ),
-}  # fmt: skip
+}
 
 
 def _unreadable(file: Path, why: str) -> PolicyUnreadable:

@@ -45,9 +45,12 @@ class Message(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def start(
-    module: str, *arguments: str, stderr: int = subprocess.DEVNULL, environment: Mapping[str, str] | None = None,
+    module: str,
+    *arguments: str,
+    stderr: int = subprocess.DEVNULL,
+    environment: Mapping[str, str] | None = None,
     files: Sequence[int] = (),
-) -> subprocess.Popen[bytes]:  # fmt: skip
+) -> subprocess.Popen[bytes]:
     """Start a module as a program in a session of its own, with pipes.
 
     It finds localrag where this process did, and nothing in the current folder: without -P, `python -m` would import a

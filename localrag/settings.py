@@ -33,14 +33,31 @@ AUDIT_FILE = "audit.jsonl"
 _PREFIX = "LOCALRAG_"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG", policy.VARIABLE}
 # What anybody's file may set: it starts nothing, names no file or model, deletes nothing and takes no memory.
-PROJECT = frozenset({
-    "theme", "animations", "source_view", "answer_tokens", "answer_form", "think", "think_tokens",
-    "temperature", "seed", "passages", "ocr", "ocr_languages",
-})  # fmt: skip
+PROJECT = frozenset(
+    {
+        "theme",
+        "animations",
+        "source_view",
+        "answer_tokens",
+        "answer_form",
+        "think",
+        "think_tokens",
+        "temperature",
+        "seed",
+        "passages",
+        "ocr",
+        "ocr_languages",
+    }
+)
 _GROUPS = {  # headings, by the first setting below them
-    "theme": "The terminal app", "generator": "Models", "answer_tokens": "Answers", "passages": "Searching and reading",
-    "ocr": "Reading files", "threads": "Use of this machine", "home": "Data and records",
-}  # fmt: skip
+    "theme": "The terminal app",
+    "generator": "Models",
+    "answer_tokens": "Answers",
+    "passages": "Searching and reading",
+    "ocr": "Reading files",
+    "threads": "Use of this machine",
+    "home": "Data and records",
+}
 
 
 def _setting(default: Any, about: str, low: float | None = None, high: float | None = None) -> Any:
@@ -204,8 +221,14 @@ class Settings:
     @property
     def private_dirs(self) -> tuple[Path, ...]:
         """Folders of which a process that works on one library may see that library's part only."""
-        return (self.indexes_dir, self.sessions_dir, self.evaluation_dir, self.proofs_dir,
-                self._data / "own", self.temporary_dir)  # fmt: skip
+        return (
+            self.indexes_dir,
+            self.sessions_dir,
+            self.evaluation_dir,
+            self.proofs_dir,
+            self._data / "own",
+            self.temporary_dir,
+        )
 
     @property
     def digest(self) -> str:
@@ -266,10 +289,19 @@ def setting_infos() -> tuple[SettingInfo, ...]:
         kind, known = _TYPES[item.name], item.metadata
         group = _GROUPS.get(item.name, group)
         choices = _choices(kind)
-        infos.append(SettingInfo(
-            item.name, group, known["about"], "choice" if choices else _kind_name(kind), item.default, choices,
-            known["low"], known["high"], item.default is None,
-        ))  # fmt: skip
+        infos.append(
+            SettingInfo(
+                item.name,
+                group,
+                known["about"],
+                "choice" if choices else _kind_name(kind),
+                item.default,
+                choices,
+                known["low"],
+                known["high"],
+                item.default is None,
+            )
+        )
     return tuple(infos)
 
 
@@ -290,9 +322,10 @@ def origins(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The file, variable or policy that set each value; settings with their default are left out."""
     given = _given(os.environ if environ is None else environ)
     ruled = {
-        name: str(file) for name in policy.RULED
+        name: str(file)
+        for name in policy.RULED
         if (file := policy.origin(name, given[name][0] if name in given else _FIELDS[name].default)) is not None
-    }  # fmt: skip
+    }
     return {key: origin for key, (_, origin) in given.items()} | ruled
 
 

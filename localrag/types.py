@@ -629,14 +629,27 @@ class Finding(_Value):
         """The finding as the row of a table."""
         at, said = self.citation, self.decision
         return {
-            "library": self.library, "document": self.document, "item": self.item, "clause": self.title,
-            "importance": self.importance, "state": self.state, "value": self.value,
-            "as_expected": self.as_expected, "problem": self.problem, "place": at.place if at else "",
-            "quote": at.quote if at else "", "confidence": _rounded(self.confidence, 3), "read": self.read,
-            "before": self.before, "decision": said.verdict if said else "", "comment": said.comment if said else "",
-            "note": self.note, "fallback": self.fallback, "remark": self.remark,
+            "library": self.library,
+            "document": self.document,
+            "item": self.item,
+            "clause": self.title,
+            "importance": self.importance,
+            "state": self.state,
+            "value": self.value,
+            "as_expected": self.as_expected,
+            "problem": self.problem,
+            "place": at.place if at else "",
+            "quote": at.quote if at else "",
+            "confidence": _rounded(self.confidence, 3),
+            "read": self.read,
+            "before": self.before,
+            "decision": said.verdict if said else "",
+            "comment": said.comment if said else "",
+            "note": self.note,
+            "fallback": self.fallback,
+            "remark": self.remark,
             **{name: getattr(at, name, None) for name in ("page", "start", "end")},
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True, slots=True)

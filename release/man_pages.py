@@ -37,9 +37,14 @@ def pages(text: str, version: str) -> dict[str, str]:
             continue
         about = _escaped(rest.partition("\n")[0].strip().rstrip("."))
         found[name] = [
-            f'.TH {_escaped(name)} 1 {date} "localrag {version}" "User Commands"', ".SH NAME",
-            f"{_escaped(name)} \\- {about}", ".SH SYNOPSIS", synopsis, ".SH DESCRIPTION", *_body(rest, ".SH"),
-        ]  # fmt: skip
+            f'.TH {_escaped(name)} 1 {date} "localrag {version}" "User Commands"',
+            ".SH NAME",
+            f"{_escaped(name)} \\- {about}",
+            ".SH SYNOPSIS",
+            synopsis,
+            ".SH DESCRIPTION",
+            *_body(rest, ".SH"),
+        ]
     for name, lines in found.items():
         others = sorted(found.keys() - {name}) if name == "localrag" else ["localrag"]
         lines += [".SH SEE ALSO", ",\n".join(f".BR {_escaped(each)} (1)" for each in others)]

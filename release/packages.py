@@ -39,8 +39,9 @@ _PERMISSIVE = re.compile(
 # Copyleft that reaches beyond its own files, and licences that only look open.
 _REFUSED = re.compile(
     r"(?<![A-Za-z])(A?GPL|GNU (Affero )?General Public|SSPL|BUSL|Business Source|Elastic|Commons Clause|RAIL|CC-BY-NC|"
-    r"Proprietary|LGPL|GNU Lesser)", re.I,
-)  # fmt: skip
+    r"Proprietary|LGPL|GNU Lesser)",
+    re.I,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,13 @@ def _component(each: Package, kind: str) -> dict[str, Any]:
     simple = re.fullmatch(r"[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*", each.licence)
     licence = {"expression": each.licence} if simple and "-" in each.licence else {"license": {"name": each.licence}}
     told: dict[str, Any] = {
-        "type": kind, "bom-ref": each.purl, "name": each.name, "version": each.version, "purl": each.purl,
+        "type": kind,
+        "bom-ref": each.purl,
+        "name": each.name,
+        "version": each.version,
+        "purl": each.purl,
         "licenses": [licence],
-    }  # fmt: skip
+    }
     if each.key in BUNDLED:
         told["properties"] = [{"name": "localrag:bundled", "value": BUNDLED[each.key]}]
     return told

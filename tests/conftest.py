@@ -174,9 +174,16 @@ def put() -> Callable[..., None]:
     """Stores a document as ingest would: `put(library, "a.txt", "text")`, or a list of texts for pages."""
 
     def store(
-        library: Editor, path: str, text: Texts, *, root: str = "/root", title: str = "", sha256: str = "",
-        skipped: tuple[SkippedPage, ...] = (), date: str = "",
-    ) -> None:  # fmt: skip
+        library: Editor,
+        path: str,
+        text: Texts,
+        *,
+        root: str = "/root",
+        title: str = "",
+        sha256: str = "",
+        skipped: tuple[SkippedPage, ...] = (),
+        date: str = "",
+    ) -> None:
         pages = (Page(text),) if isinstance(text, str) else tuple(Page(part, n, None) for n, part in enumerate(text, 1))
         embedder = HashingEmbedder(library.identity.dimension)
         chunks = chunking.split(pages, count=embedder.count, title=title, limit=254)

@@ -73,9 +73,11 @@ def unseen(text: str) -> list[str]:
 def idle_marks(text: str) -> list[str]:
     """Marks that apply to no command below them."""
     used = [
-        mark.group() for marks, block in _blocks(text) for mark in marks
+        mark.group()
+        for marks, block in _blocks(text)
+        for mark in marks
         if not mark["only"] or any(line.startswith(mark["only"]) for line in block.content.splitlines())
-    ]  # fmt: skip
+    ]
     remarks = "".join(token.content for token in MarkdownIt().parse(text) if token.type == "html_block")
     return [mark["only"] or "" for mark in _MARK.finditer(remarks) if mark.group() not in used]
 
@@ -144,9 +146,15 @@ def run(text: str, folder: Path, environ: dict[str, str], patience: float = 240.
     screen, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     process = subprocess.Popen(
-        ["bash", "-c", f"set -o pipefail; {text}"], cwd=folder, env=environ, stdin=terminal, stdout=terminal,
-        stderr=terminal, start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )  # fmt: skip
+        ["bash", "-c", f"set -o pipefail; {text}"],
+        cwd=folder,
+        env=environ,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
     os.close(terminal)
     shown, seen, end, key = b"", 0, time.monotonic() + patience, b""
     try:
@@ -266,8 +274,18 @@ def lay_out(desk: Path) -> None:
     (desk / "questions.txt").write_text("When does the lease end?\n")
     (desk / "invoices" / "2025").mkdir(parents=True)
     (desk / "invoices" / "2025" / "invoice 7.md").write_text(INVOICE)
-    rows = [{"id": f"q{n}", "question": "Which law governs the contract?", "answer": "England", "doc": "contracts/msa.docx",
-             "evidence": "governed by the law of England", "page": 1, "answerable": True} for n in (1, 2)]  # fmt: skip
+    rows = [
+        {
+            "id": f"q{n}",
+            "question": "Which law governs the contract?",
+            "answer": "England",
+            "doc": "contracts/msa.docx",
+            "evidence": "governed by the law of England",
+            "page": 1,
+            "answerable": True,
+        }
+        for n in (1, 2)
+    ]
     (desk / "qa.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -286,8 +304,12 @@ def environment(base: Path, models: Path) -> dict[str, str]:
     tiny_llamas.full(base / f"{MODEL}.gguf", template=TEMPLATE)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LOCALRAG_", "COLUMNS", "LINES"))}
     return kept | {
-        "PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(base), "LOCALRAG_HOME": str(home),
-        "XDG_CONFIG_HOME": str(home / "config"), "TERM": "xterm-256color",
-        "LOCALRAG_KEEP_MODEL_MINUTES": "0", "LOCALRAG_ANSWER_TOKENS": "24",
-         "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "HOME": str(base),
+        "LOCALRAG_HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "TERM": "xterm-256color",
+        "LOCALRAG_KEEP_MODEL_MINUTES": "0",
+        "LOCALRAG_ANSWER_TOKENS": "24",
+        "PYTHONPATH": str(ROOT),
+    }

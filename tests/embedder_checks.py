@@ -9,9 +9,13 @@ from localrag.embeddings import Embedder
 from localrag.errors import Cancelled
 
 TEXTS = [
-    "The lease ends in May.", "x", "A long text about the notice period of a contract. " * 12, "", "Flamingos are pink.",
+    "The lease ends in May.",
+    "x",
+    "A long text about the notice period of a contract. " * 12,
+    "",
+    "Flamingos are pink.",
     "Das Mietverhältnis endet. 👩🏽‍⚖️ 中文",
-]  # fmt: skip
+]
 
 
 def sound(embedder: Embedder) -> None:

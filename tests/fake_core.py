@@ -376,12 +376,7 @@ class FakeLibrary:
     def close(self) -> None:
         pass
 
-    def ingest(
-        self,
-        path: Path,
-        *,
-        stop: Callable[[], bool],
-    ) -> Iterator[IngestProgress | IngestReport]:
+    def ingest(self, path: Path, *, stop: Callable[[], bool]) -> Iterator[IngestProgress | IngestReport]:
         read: list[str] = []
         if self.held_by:
             yield IngestProgress(0, 0, self.held_by, "wait")

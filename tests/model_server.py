@@ -56,8 +56,11 @@ def running(**settings: Any) -> Iterator[House]:
             listener.listen()
             served = subprocess.Popen(
                 [sys.executable, "-P", __file__, json.dumps(settings, default=str), str(listener.fileno()), str(hold)],
-                pass_fds=[listener.fileno()], stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+                pass_fds=[listener.fileno()],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
         try:
             with socket.socket(socket.AF_UNIX) as asked:  # until the model is loaded
                 asked.settimeout(_WAIT)

@@ -23,22 +23,43 @@ MINUTES = "Minutes of the board.\n\fThe board met on 4 May.\n\fThe board chose A
 
 QUESTIONS: list[dict[str, Any]] = [
     {
-        "id": "rent", "question": "What is the monthly rent?", "answer": "EUR 2,450", "doc": "contracts/lease.txt",
-        "evidence": "The monthly rent is EUR 2,450", "page": None, "category": "amount",
+        "id": "rent",
+        "question": "What is the monthly rent?",
+        "answer": "EUR 2,450",
+        "doc": "contracts/lease.txt",
+        "evidence": "The monthly rent is EUR 2,450",
+        "page": None,
+        "category": "amount",
     },
     {
-        "id": "treasurer", "question": "Who was chosen as treasurer of the board?", "answer": "Ada Quill",
-        "doc": "minutes.txt", "evidence": "The board chose Ada Quill as its treasurer.", "page": 3, "category": "name",
+        "id": "treasurer",
+        "question": "Who was chosen as treasurer of the board?",
+        "answer": "Ada Quill",
+        "doc": "minutes.txt",
+        "evidence": "The board chose Ada Quill as its treasurer.",
+        "page": 3,
+        "category": "name",
     },
     {
-        "id": "taxi", "question": "Whose consent do taxis need?", "answer": "The head of unit", "doc": "policy.txt",
-        "evidence": "Taxis need the consent of the head of unit.", "page": None, "category": "name",
+        "id": "taxi",
+        "question": "Whose consent do taxis need?",
+        "answer": "The head of unit",
+        "doc": "policy.txt",
+        "evidence": "Taxis need the consent of the head of unit.",
+        "page": None,
+        "category": "name",
     },
     {
-        "id": "parking", "question": "How many parking spaces are there?", "answer": "", "doc": None, "evidence": "",
-        "page": None, "answerable": False, "category": "absent",
+        "id": "parking",
+        "question": "How many parking spaces are there?",
+        "answer": "",
+        "doc": None,
+        "evidence": "",
+        "page": None,
+        "answerable": False,
+        "category": "absent",
     },
-]  # fmt: skip
+]
 
 
 @pytest.fixture(name="documents")

@@ -74,10 +74,15 @@ def running(home: Path) -> Iterator[Nodes]:
         (folder / "ray").mkdir()  # where Ray notes the address
         (folder / "token").write_text(secrets.token_hex(32))
         environment = {
-            **os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))), "LOCALRAG_HOME": str(home),
-            "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token"), "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_TMPDIR": name, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # 127.0.0.1 stays what it is
-        }  # fmt: skip
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
+            "LOCALRAG_HOME": str(home),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_TMPDIR": name,
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # 127.0.0.1 stays what it is
+        }
         command = [sys.executable, "-P", __file__, "nodes", name]
         with subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -184,9 +184,13 @@ def test_pages_are_given_as_stored(models: Any, folder: Folder) -> None:
     assert library.page_text("pages.txt", 1) == "One." and library.page_text("plain.md") == "All."
     assert library.page_text("short.txt") == library.page_text("short.txt", 1) == "Short."
     for document, page, told in (
-        ("pages.txt", None, "number"), ("pages.txt", 3, "number"), ("pages.txt", 0, "number"), ("plain.md", 1, "number"),
-        ("short.txt", 2, "It has 1 page: give"), ("plain.mf", None, "plain.md"),
-    ):  # fmt: skip
+        ("pages.txt", None, "number"),
+        ("pages.txt", 3, "number"),
+        ("pages.txt", 0, "number"),
+        ("plain.md", 1, "number"),
+        ("short.txt", 2, "It has 1 page: give"),
+        ("plain.mf", None, "plain.md"),
+    ):
         with pytest.raises(NotFoundError) as raised:
             library.page(document, page)
         assert told in raised.value.hint

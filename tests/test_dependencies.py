@@ -70,11 +70,20 @@ def test_no_package_that_runs_with_localrag_has_a_licence_that_binds(packages: M
 @pytest.mark.parametrize(
     ("licence", "fine"),
     [
-        ("MIT", True), ("BSD License", True), ("Apache-2.0 OR BSD-3-Clause", True), ("MPL-2.0 AND MIT", True),
-        ("GPL-3.0-only", False), ("AGPL-3.0-or-later", False), ("MIT AND GPL-2.0-only", False), ("LGPL-3.0-or-later", False),
-        ("GNU Affero General Public License v3", False), ("BUSL-1.1", False), ("", False), ("Ours alone", False),
+        ("MIT", True),
+        ("BSD License", True),
+        ("Apache-2.0 OR BSD-3-Clause", True),
+        ("MPL-2.0 AND MIT", True),
+        ("GPL-3.0-only", False),
+        ("AGPL-3.0-or-later", False),
+        ("MIT AND GPL-2.0-only", False),
+        ("LGPL-3.0-or-later", False),
+        ("GNU Affero General Public License v3", False),
+        ("BUSL-1.1", False),
+        ("", False),
+        ("Ours alone", False),
     ],
-)  # fmt: skip
+)
 def test_the_check_knows_which_licences_bind(packages: ModuleType, licence: str, fine: bool) -> None:
     assert (packages.objection(licence) == "") is fine
 

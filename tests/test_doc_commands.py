@@ -96,9 +96,22 @@ def test_every_command_of_a_page_runs(desk: Desk, page: Path) -> None:
 
 # Examples of the help that fit the desk and take no time; the others are at least read by the command line (below).
 CHEAP = (
-    "audit show", "config", "libraries", "review list", "review schema", "review show", "review init", "sessions export last -o notice.docx",
-    "sessions list", "sessions rename last", "sessions show last", "status", "vault identity", "vault key-file", "vault status",
-)  # fmt: skip
+    "audit show",
+    "config",
+    "libraries",
+    "review list",
+    "review schema",
+    "review show",
+    "review init",
+    "sessions export last -o notice.docx",
+    "sessions list",
+    "sessions rename last",
+    "sessions show last",
+    "status",
+    "vault identity",
+    "vault key-file",
+    "vault status",
+)
 
 
 @pytest.mark.model
@@ -188,8 +201,13 @@ def test_commands_stand_in_shell_blocks_and_marks_belong_to_one(page: Path) -> N
 
 def test_make_targets_in_the_documentation_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = [word for found in ALL.values() for one in found if one.text.startswith("make ")
-             for word in shlex.split(one.text, comments=True)[1:]]  # fmt: skip
+    named = [
+        word
+        for found in ALL.values()
+        for one in found
+        if one.text.startswith("make ")
+        for word in shlex.split(one.text, comments=True)[1:]
+    ]
     assert named and set(named) <= targets
 
 

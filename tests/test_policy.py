@@ -50,11 +50,22 @@ def test_without_a_policy_everything_is_allowed():
 
 @pytest.mark.parametrize(
     "text",
-    ["require_encription = true", 'require_encryption = "yes"', "allow_exports = 0", 'allowed_models = ["abc"]',
-     f'allowed_models = "{SHA}"', 'require_offline_layers = ["files"]', "ocr_languages = []",
-     'ocr_languages = ["English"]', 'audit_words = "none"', "retention_days = 0", "retention_days = true",
-     "require_encryption =", "\x00"],
-)  # fmt: skip
+    [
+        "require_encription = true",
+        'require_encryption = "yes"',
+        "allow_exports = 0",
+        'allowed_models = ["abc"]',
+        f'allowed_models = "{SHA}"',
+        'require_offline_layers = ["files"]',
+        "ocr_languages = []",
+        'ocr_languages = ["English"]',
+        'audit_words = "none"',
+        "retention_days = 0",
+        "retention_days = true",
+        "require_encryption =",
+        "\x00",
+    ],
+)
 def test_a_policy_that_is_not_understood_refuses_everything(rule, text):
     rule(text)
     for attempt in (load_settings, Settings, lambda: api.library_names()):
@@ -102,8 +113,10 @@ def test_a_changed_policy_is_in_force_at_once(rule):
 
 def test_a_second_policy_can_only_forbid_more(rule, tmp_path, monkeypatch):
     rule(f'require_encryption = true\nallow_exports = false\nallowed_models = ["{SHA}"]\naudit_words = "full"')
-    own = rule(f'require_encryption = false\nallow_exports = true\nallowed_models = ["{SHA.upper()}", "{OTHER}"]',
-               tmp_path / "own.toml")  # fmt: skip
+    own = rule(
+        f'require_encryption = false\nallow_exports = true\nallowed_models = ["{SHA.upper()}", "{OTHER}"]',
+        tmp_path / "own.toml",
+    )
     monkeypatch.setenv(policy.VARIABLE, str(own))
     with pytest.raises(PolicyRefused):
         policy.check_library("papers", encrypted=False, missing=dict)

@@ -27,10 +27,17 @@ def travelled(value: Any, kind: Any) -> Any:
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
-        ("30 days’ 𝔸\n\x00\x1b[31m name\udcff", str), (-(2**62), int), (1e300, float), (None, int | None), (Path("ü/\udcff"), Path),
-        (bytes(range(256)), bytes), (("a", "b"), Sequence[str]), ({"a": [1, {"b": 0.5}]}, Mapping[str, Any]), (CITATION, Citation),
+        ("30 days’ 𝔸\n\x00\x1b[31m name\udcff", str),
+        (-(2**62), int),
+        (1e300, float),
+        (None, int | None),
+        (Path("ü/\udcff"), Path),
+        (bytes(range(256)), bytes),
+        (("a", "b"), Sequence[str]),
+        ({"a": [1, {"b": 0.5}]}, Mapping[str, Any]),
+        (CITATION, Citation),
     ],
-)  # fmt: skip
+)
 def test_values_come_back_unchanged(value: Any, kind: Any) -> None:
     back = travelled(value, kind)
     assert back == value and type(back) is type(value)
@@ -88,9 +95,20 @@ def test_a_number_that_is_not_finite_is_not_sent(value: float) -> None:
         protocol.encode(value)
 
 
-@pytest.mark.parametrize("line", [
-    b"", b"[", b"\xff", b"[" * 1_000_000, b"[NaN]", b"[-Infinity]", b"[1e999]", b"9" * 9_000_000, b"[92233720368547758080]",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"[",
+        b"\xff",
+        b"[" * 1_000_000,
+        b"[NaN]",
+        b"[-Infinity]",
+        b"[1e999]",
+        b"9" * 9_000_000,
+        b"[92233720368547758080]",
+    ],
+)
 def test_a_line_that_is_no_message_is_refused(line: bytes) -> None:
     with pytest.raises(protocol.Malformed):
         protocol.decode(line, Any)

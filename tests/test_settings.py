@@ -106,10 +106,23 @@ def test_every_command_warns_of_an_unknown_variable(here: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["passages = 0", "passages = 101", "passages = true", "passages = 2.5", 'passages = "many"', "passages = [1]",
-     "temperature = nan", "temperature = -0.1", "home = 3", 'home = ""', "sources = 3", "generator = 7", "[passages]",
-     "passages ="],
-)  # fmt: skip
+    [
+        "passages = 0",
+        "passages = 101",
+        "passages = true",
+        "passages = 2.5",
+        'passages = "many"',
+        "passages = [1]",
+        "temperature = nan",
+        "temperature = -0.1",
+        "home = 3",
+        'home = ""',
+        "sources = 3",
+        "generator = 7",
+        "[passages]",
+        "passages =",
+    ],
+)
 def test_a_value_of_the_wrong_kind_or_range_is_refused(own: Path, line: str) -> None:
     write(own, line)
     with pytest.raises(SettingsError) as caught:

@@ -66,7 +66,7 @@ def test_a_sound_site_has_no_faults(check: ModuleType, tmp_path: Path) -> None:
         ('<p style="background: url(https://example.org/b)">', "chat.html: loads https://example.org/b"),
         ("<style>@import 'https://example.org/c.css'</style>", "chat.html: loads https://example.org/c.css"),
     ],
-)  # fmt: skip
+)
 def test_a_fault_in_a_page_is_named(check: ModuleType, tmp_path: Path, text: str, fault: str) -> None:
     found = check.faults(site(tmp_path, **{"chat.html": PAGE.format(title="Chat", text=text)}))
     assert fault in found

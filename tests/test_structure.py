@@ -105,8 +105,11 @@ def writes(path: Path) -> Iterator[str]:
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
             called = ast.unparse(node.func)
-            modes = [value.value for value in (*node.args, *(word.value for word in node.keywords))
-                     if isinstance(value, ast.Constant) and isinstance(value.value, str)]  # fmt: skip
+            modes = [
+                value.value
+                for value in (*node.args, *(word.value for word in node.keywords))
+                if isinstance(value, ast.Constant) and isinstance(value.value, str)
+            ]
             opens = called.rpartition(".")[2] in ("open", "ZipFile", "TarFile", "GzipFile")
             if (
                 not called.startswith(("storage.", "vault.", "self."))

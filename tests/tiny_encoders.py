@@ -62,9 +62,16 @@ def cross_encoder(folder: Path, labels: int = 1) -> Path:
     torch.manual_seed(0)
     tokenizer = _tokenizer()
     config = AutoConfig.for_model(
-        "bert", vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=64, max_position_embeddings=80, num_labels=labels, pad_token_id=0,
-    )  # fmt: skip
+        "bert",
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=80,
+        num_labels=labels,
+        pad_token_id=0,
+    )
     AutoModelForSequenceClassification.from_config(config).save_pretrained(folder / "cross")
     tokenizer.model_max_length = 64
     tokenizer.save_pretrained(folder / "cross")
@@ -83,14 +90,22 @@ def headed(folder: Path) -> Path:
     tokenizer, raw = _tokenizer(), folder / "raw"
     ids = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3}
     config = AutoConfig.for_model(
-        "modernbert", vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
-        intermediate_size=128, max_position_embeddings=80, **ids,
-    )  # fmt: skip
+        "modernbert",
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=128,
+        max_position_embeddings=80,
+        **ids,
+    )
     AutoModel.from_config(config).save_pretrained(raw)
     tokenizer.save_pretrained(raw)
     head = [
-        Pooling(64, pooling_mode="cls"), Dense(64, 64, bias=False, activation_function=torch.nn.GELU()), LayerNorm(64),
+        Pooling(64, pooling_mode="cls"),
+        Dense(64, 64, bias=False, activation_function=torch.nn.GELU()),
+        LayerNorm(64),
         Dense(64, 1, activation_function=torch.nn.Identity(), module_output_name="scores"),
-    ]  # fmt: skip
+    ]
     CrossEncoder(modules=[Transformer(str(raw), max_seq_length=64), *head]).save_pretrained(str(folder / "model"))
     return folder / "model"

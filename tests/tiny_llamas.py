@@ -23,19 +23,33 @@ _FEED = {"ffn_gate": (WIDTH, WIDE), "ffn_up": (WIDTH, WIDE), "ffn_down": (WIDE, 
 
 def _attention(head: int = HEAD) -> dict[str, tuple[int, ...]]:
     """Two heads that share keys and values."""
-    return {"attn_q": (WIDTH, 2 * head), "attn_k": (WIDTH, head), "attn_v": (WIDTH, head),
-            "attn_output": (2 * head, WIDTH)}  # fmt: skip
+    return {
+        "attn_q": (WIDTH, 2 * head),
+        "attn_k": (WIDTH, head),
+        "attn_v": (WIDTH, head),
+        "attn_output": (2 * head, WIDTH),
+    }
 
 
 def sliding(path: Path, template: str = "") -> Path:
     """A gemma3 with a sliding window in five layers of six; `template` is its chat template."""
-    norms = {"attn_norm": WIDTH, "attn_q_norm": HEAD, "attn_k_norm": HEAD, "post_attention_norm": WIDTH,
-             "ffn_norm": WIDTH, "post_ffw_norm": WIDTH}  # fmt: skip
+    norms = {
+        "attn_norm": WIDTH,
+        "attn_q_norm": HEAD,
+        "attn_k_norm": HEAD,
+        "post_attention_norm": WIDTH,
+        "ffn_norm": WIDTH,
+        "post_ffw_norm": WIDTH,
+    }
     block = _attention() | _FEED | {name: (width,) for name, width in norms.items()}
     keys = {
-        "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": 1,
-        "attention.key_length": HEAD, "attention.value_length": HEAD, "attention.sliding_window": 32,
-    }  # fmt: skip
+        "feed_forward_length": WIDE,
+        "attention.head_count": 2,
+        "attention.head_count_kv": 1,
+        "attention.key_length": HEAD,
+        "attention.value_length": HEAD,
+        "attention.sliding_window": 32,
+    }
     return _write(path, "gemma3", keys, [_weighted(block)], template)
 
 
@@ -43,10 +57,16 @@ def full(path: Path, family: str = "llama", head: int = HEAD, template: str = ""
     """A llama, or with the same layers a smollm3 (no positions in every fourth) or a qwen2vl (positions in sections)."""
     block = _attention(head) | _FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)}
     keys: dict[str, Any] = {
-        "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": 1,
-        "attention.key_length": head, "attention.value_length": head, "rope.dimension_count": head, "rope.freq_base": 10000.0, "rope.dimension_sections": [4, 6, 6, 0],
+        "feed_forward_length": WIDE,
+        "attention.head_count": 2,
+        "attention.head_count_kv": 1,
+        "attention.key_length": head,
+        "attention.value_length": head,
+        "rope.dimension_count": head,
+        "rope.freq_base": 10000.0,
+        "rope.dimension_sections": [4, 6, 6, 0],
         **more,
-    }  # fmt: skip
+    }
     return _write(path, family, keys, [_weighted(block)], template)
 
 
@@ -54,13 +74,19 @@ def convolved(path: Path, template: str = "") -> Path:
     """An lfm2: two layers of short convolutions to each of attention."""
     shared = _FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)}
     convolution = {
-        "shortconv.in_proj": (WIDTH, 3 * WIDTH), "shortconv.conv": (3, WIDTH), "shortconv.out_proj": (WIDTH, WIDTH),
-    }  # fmt: skip
+        "shortconv.in_proj": (WIDTH, 3 * WIDTH),
+        "shortconv.conv": (3, WIDTH),
+        "shortconv.out_proj": (WIDTH, WIDTH),
+    }
     attention = _attention() | {"attn_q_norm": (HEAD,), "attn_k_norm": (HEAD,)}
     keys = {
-        "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": [0, 0, 1] * (LAYERS // 3),
-        "shortconv.l_cache": 3, "rope.freq_base": 10000.0, "vocab_size": WORDS,
-    }  # fmt: skip
+        "feed_forward_length": WIDE,
+        "attention.head_count": 2,
+        "attention.head_count_kv": [0, 0, 1] * (LAYERS // 3),
+        "shortconv.l_cache": 3,
+        "rope.freq_base": 10000.0,
+        "vocab_size": WORDS,
+    }
     blocks = [shared | convolution, shared | convolution, shared | attention]
     return _write(path, "lfm2", keys, [_weighted(block) for block in blocks], template, last="token_embd_norm")
 
@@ -70,19 +96,34 @@ def delta(path: Path, template: str = "") -> Path:
     keyed, valued, state = 2, 4, 16  # heads of keys, heads of values, their width
     shared = _FEED | {"attn_norm": (WIDTH,), "post_attention_norm": (WIDTH,)}
     mixed = (2 * keyed + valued) * state
-    linear = _weighted(shared | {
-        "attn_qkv": (WIDTH, mixed), "attn_gate": (WIDTH, valued * state), "ssm_conv1d": (4, mixed),
-        "ssm_beta": (WIDTH, valued), "ssm_alpha": (WIDTH, valued), "ssm_norm": (state,),
-        "ssm_out": (valued * state, WIDTH),
-    }) | {"ssm_a": (valued,), "ssm_dt.bias": (valued,)}  # fmt: skip
+    linear = _weighted(
+        shared
+        | {
+            "attn_qkv": (WIDTH, mixed),
+            "attn_gate": (WIDTH, valued * state),
+            "ssm_conv1d": (4, mixed),
+            "ssm_beta": (WIDTH, valued),
+            "ssm_alpha": (WIDTH, valued),
+            "ssm_norm": (state,),
+            "ssm_out": (valued * state, WIDTH),
+        }
+    ) | {"ssm_a": (valued,), "ssm_dt.bias": (valued,)}
     attention = _attention() | {"attn_q": (WIDTH, 4 * HEAD), "attn_q_norm": (HEAD,), "attn_k_norm": (HEAD,)}
     keys = {
-        "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": 1,
-        "attention.key_length": HEAD, "attention.value_length": HEAD, "rope.dimension_count": HEAD // 2,
-        "rope.dimension_sections": [3, 3, 2, 0], "full_attention_interval": 3, "ssm.conv_kernel": 4,
-        "ssm.inner_size": valued * state, "ssm.state_size": state, "ssm.time_step_rank": valued,
+        "feed_forward_length": WIDE,
+        "attention.head_count": 2,
+        "attention.head_count_kv": 1,
+        "attention.key_length": HEAD,
+        "attention.value_length": HEAD,
+        "rope.dimension_count": HEAD // 2,
+        "rope.dimension_sections": [3, 3, 2, 0],
+        "full_attention_interval": 3,
+        "ssm.conv_kernel": 4,
+        "ssm.inner_size": valued * state,
+        "ssm.state_size": state,
+        "ssm.time_step_rank": valued,
         "ssm.group_count": keyed,
-    }  # fmt: skip
+    }
     return _write(path, "qwen35", keys, [linear, linear, _weighted(shared | attention)], template)
 
 
@@ -91,15 +132,29 @@ def scanned(path: Path, template: str = "") -> Path:
     inner, state, heads = 2 * WIDTH, 16, 4
     shared = _weighted(_FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)})
     mixed = inner + 2 * state
-    scan = shared | _weighted({
-        "ssm_in": (WIDTH, inner + mixed + heads), "ssm_conv1d": (4, mixed), "ssm_norm": (inner, 1),
-        "ssm_out": (inner, WIDTH),
-    }) | {"ssm_conv1d.bias": (mixed,), "ssm_dt.bias": (heads,), "ssm_a": (1, heads), "ssm_d": (1, heads)}  # fmt: skip
+    scan = (
+        shared
+        | _weighted(
+            {
+                "ssm_in": (WIDTH, inner + mixed + heads),
+                "ssm_conv1d": (4, mixed),
+                "ssm_norm": (inner, 1),
+                "ssm_out": (inner, WIDTH),
+            }
+        )
+        | {"ssm_conv1d.bias": (mixed,), "ssm_dt.bias": (heads,), "ssm_a": (1, heads), "ssm_d": (1, heads)}
+    )
     keys = {
-        "feed_forward_length": WIDE, "attention.head_count": 2, "attention.head_count_kv": [0, 0, 1] * (LAYERS // 3),
-        "ssm.conv_kernel": 4, "ssm.inner_size": inner, "ssm.state_size": state, "ssm.time_step_rank": heads,
-        "ssm.group_count": 1, "logit_scale": 1.0,
-    }  # fmt: skip
+        "feed_forward_length": WIDE,
+        "attention.head_count": 2,
+        "attention.head_count_kv": [0, 0, 1] * (LAYERS // 3),
+        "ssm.conv_kernel": 4,
+        "ssm.inner_size": inner,
+        "ssm.state_size": state,
+        "ssm.time_step_rank": heads,
+        "ssm.group_count": 1,
+        "logit_scale": 1.0,
+    }
     return _write(path, "granitehybrid", keys, [scan, scan, shared | _weighted(_attention())], template)
 
 
@@ -107,14 +162,25 @@ def recurrent(path: Path) -> Path:
     """A mamba."""
     inner, state, rank, kernel = 2 * WIDTH, 16, 4, 4
     block = {
-        "attn_norm.weight": (WIDTH,), "ssm_in.weight": (WIDTH, 2 * inner), "ssm_conv1d.weight": (kernel, inner),
-        "ssm_conv1d.bias": (inner,), "ssm_x.weight": (inner, rank + 2 * state), "ssm_dt.weight": (rank, inner),
-        "ssm_dt.bias": (inner,), "ssm_a": (state, inner), "ssm_d": (inner,), "ssm_out.weight": (inner, WIDTH),
-    }  # fmt: skip
+        "attn_norm.weight": (WIDTH,),
+        "ssm_in.weight": (WIDTH, 2 * inner),
+        "ssm_conv1d.weight": (kernel, inner),
+        "ssm_conv1d.bias": (inner,),
+        "ssm_x.weight": (inner, rank + 2 * state),
+        "ssm_dt.weight": (rank, inner),
+        "ssm_dt.bias": (inner,),
+        "ssm_a": (state, inner),
+        "ssm_d": (inner,),
+        "ssm_out.weight": (inner, WIDTH),
+    }
     keys = {
-        "feed_forward_length": 0, "attention.head_count": 0, "ssm.conv_kernel": kernel, "ssm.inner_size": inner,
-        "ssm.state_size": state, "ssm.time_step_rank": rank,
-    }  # fmt: skip
+        "feed_forward_length": 0,
+        "attention.head_count": 0,
+        "ssm.conv_kernel": kernel,
+        "ssm.inner_size": inner,
+        "ssm.state_size": state,
+        "ssm.time_step_rank": rank,
+    }
     return _write(path, "mamba", keys, [block])
 
 
@@ -123,20 +189,31 @@ def _weighted(block: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]
 
 
 def _write(
-    path: Path, family: str, keys: Mapping[str, Any], blocks: Sequence[Mapping[str, tuple[int, ...]]],
-    template: str = "", last: str = "output_norm",
-) -> Path:  # fmt: skip
+    path: Path,
+    family: str,
+    keys: Mapping[str, Any],
+    blocks: Sequence[Mapping[str, tuple[int, ...]]],
+    template: str = "",
+    last: str = "output_norm",
+) -> Path:
     """A GGUF file, version 3, all weights float32; the layers take `blocks` in turn, `last` is the norm after them."""
     values: dict[str, Any] = {
-        "general.architecture": family, f"{family}.context_length": 8192, f"{family}.embedding_length": WIDTH,
-        f"{family}.block_count": LAYERS, f"{family}.attention.layer_norm_rms_epsilon": 1e-6,
+        "general.architecture": family,
+        f"{family}.context_length": 8192,
+        f"{family}.embedding_length": WIDTH,
+        f"{family}.block_count": LAYERS,
+        f"{family}.attention.layer_norm_rms_epsilon": 1e-6,
         **{f"{family}.{key}": value for key, value in keys.items()},
-        "tokenizer.ggml.model": "llama", "tokenizer.ggml.add_space_prefix": False,
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.add_space_prefix": False,
         "tokenizer.ggml.tokens": ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))],
-        "tokenizer.ggml.scores": [0.0] * WORDS, "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256,
+        "tokenizer.ggml.scores": [0.0] * WORDS,
+        "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256,
         **({"tokenizer.chat_template": template} if template else {}),
-        "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.unknown_token_id": 0,
-    }  # fmt: skip
+        "tokenizer.ggml.bos_token_id": 1,
+        "tokenizer.ggml.eos_token_id": 2,
+        "tokenizer.ggml.unknown_token_id": 0,
+    }
     shapes = {"token_embd.weight": (WIDTH, WORDS), f"{last}.weight": (WIDTH,), "output.weight": (WIDTH, WORDS)}
     for layer in range(LAYERS):
         shapes |= {f"blk.{layer}.{name}": shape for name, shape in blocks[layer % len(blocks)].items()}
@@ -148,23 +225,45 @@ def encoder(path: Path, pooling: int = 1, length: int = 64) -> Path:
     letters = [chr(code) for code in range(33, 127)]
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"\u2581{one}" for one in letters), *letters]
     values: dict[str, Any] = {
-        "general.architecture": "bert", "general.file_type": 0, "bert.context_length": length,
-        "bert.embedding_length": WIDTH, "bert.block_count": 2, "bert.feed_forward_length": WIDE,
-        "bert.attention.head_count": 2, "bert.attention.layer_norm_epsilon": 1e-12, "bert.attention.causal": False,
+        "general.architecture": "bert",
+        "general.file_type": 0,
+        "bert.context_length": length,
+        "bert.embedding_length": WIDTH,
+        "bert.block_count": 2,
+        "bert.feed_forward_length": WIDE,
+        "bert.attention.head_count": 2,
+        "bert.attention.layer_norm_epsilon": 1e-12,
+        "bert.attention.causal": False,
         **({"bert.pooling_type": pooling} if pooling else {}),
-        "tokenizer.ggml.model": "bert", "tokenizer.ggml.tokens": words, "tokenizer.ggml.token_type_count": 2,
-        "tokenizer.ggml.token_type": [3, 2, 3, 3, 3] + [1] * 2 * len(letters), "tokenizer.ggml.padding_token_id": 0,
-        "tokenizer.ggml.unknown_token_id": 1, "tokenizer.ggml.cls_token_id": 2, "tokenizer.ggml.bos_token_id": 2,
-        "tokenizer.ggml.seperator_token_id": 3, "tokenizer.ggml.eos_token_id": 3, "tokenizer.ggml.mask_token_id": 4,
-    }  # fmt: skip
+        "tokenizer.ggml.model": "bert",
+        "tokenizer.ggml.tokens": words,
+        "tokenizer.ggml.token_type_count": 2,
+        "tokenizer.ggml.token_type": [3, 2, 3, 3, 3] + [1] * 2 * len(letters),
+        "tokenizer.ggml.padding_token_id": 0,
+        "tokenizer.ggml.unknown_token_id": 1,
+        "tokenizer.ggml.cls_token_id": 2,
+        "tokenizer.ggml.bos_token_id": 2,
+        "tokenizer.ggml.seperator_token_id": 3,
+        "tokenizer.ggml.eos_token_id": 3,
+        "tokenizer.ggml.mask_token_id": 4,
+    }
     layer = {
-        "attn_q": (WIDTH, WIDTH), "attn_k": (WIDTH, WIDTH), "attn_v": (WIDTH, WIDTH), "attn_output": (WIDTH, WIDTH),
-        "ffn_up": (WIDTH, WIDE), "ffn_down": (WIDE, WIDTH), "attn_output_norm": (WIDTH,), "layer_output_norm": (WIDTH,),
-    }  # fmt: skip
+        "attn_q": (WIDTH, WIDTH),
+        "attn_k": (WIDTH, WIDTH),
+        "attn_v": (WIDTH, WIDTH),
+        "attn_output": (WIDTH, WIDTH),
+        "ffn_up": (WIDTH, WIDE),
+        "ffn_down": (WIDE, WIDTH),
+        "attn_output_norm": (WIDTH,),
+        "layer_output_norm": (WIDTH,),
+    }
     shapes: dict[str, tuple[int, ...]] = {
-        "token_embd.weight": (WIDTH, len(words)), "token_types.weight": (WIDTH, 2),
-        "position_embd.weight": (WIDTH, length), "token_embd_norm.weight": (WIDTH,), "token_embd_norm.bias": (WIDTH,),
-    }  # fmt: skip
+        "token_embd.weight": (WIDTH, len(words)),
+        "token_types.weight": (WIDTH, 2),
+        "position_embd.weight": (WIDTH, length),
+        "token_embd_norm.weight": (WIDTH,),
+        "token_embd_norm.bias": (WIDTH,),
+    }
     for number in range(2):
         for name, shape in layer.items():
             shapes |= {f"blk.{number}.{name}.weight": shape, f"blk.{number}.{name}.bias": (shape[-1],)}

@@ -262,8 +262,10 @@ def figures(kinds: tuple[str, ...], found: Any, present: Any) -> Rows:
         print(f"{kind:36} has {present[:, n].sum():4} found {found[:, n].sum():4} right {right[n]:4} F1 {f1[n]:.2f}")
     some = present.sum(0) >= MIN_POSITIVES
     micro = 2 * right[some].sum() / (2 * right + wrong + missed)[some].sum()
-    print(f"{some.sum()} clauses: F1 {f1[some].mean():.3f} by clause, {micro:.3f} over all; "
-          f"absent declined {1 - wrong.sum() / (~present).sum():.3f}")  # fmt: skip
+    print(
+        f"{some.sum()} clauses: F1 {f1[some].mean():.3f} by clause, {micro:.3f} over all; "
+        f"absent declined {1 - wrong.sum() / (~present).sum():.3f}"
+    )
     return np.asarray(f1, np.float32)
 
 
@@ -279,11 +281,16 @@ def save(path: Path, trained: list[Trained]) -> int:
     scale = np.abs(weights).max(0) / 127
     slope, offset, threshold, f1 = np.hstack([one.numbers for one in trained])
     np.savez_compressed(
-        path, features=np.frombuffer("\n".join(names).encode(), np.uint8),
-        weights=np.rint(weights / scale).astype(np.int8), scale=scale,
+        path,
+        features=np.frombuffer("\n".join(names).encode(), np.uint8),
+        weights=np.rint(weights / scale).astype(np.int8),
+        scale=scale,
         bias=np.concatenate([one.weights[-1] for one in trained]),
-        slope=slope, offset=offset, threshold=threshold, f1=f1,
-    )  # fmt: skip
+        slope=slope,
+        offset=offset,
+        threshold=threshold,
+        f1=f1,
+    )
     return len(names)
 
 

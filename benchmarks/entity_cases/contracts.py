@@ -14,11 +14,18 @@ from localrag.answer.verify.citations import terms
 
 # Roles that come in pairs; a contract may have others, which it defines.
 ROLES = (
-    ("Receiving Party", "Disclosing Party"), ("Recipient", "Discloser"), ("Landlord", "Tenant"),
-    ("Licensor", "Licensee"), ("Franchisor", "Franchisee"), ("Seller", "Buyer"), ("Supplier", "Customer"),
-    ("Lessor", "Lessee"), ("Recipient", "Owner"),
-    ("Company", "Consultant"), ("Company", "Contractor"),
-)  # fmt: skip
+    ("Receiving Party", "Disclosing Party"),
+    ("Recipient", "Discloser"),
+    ("Landlord", "Tenant"),
+    ("Licensor", "Licensee"),
+    ("Franchisor", "Franchisee"),
+    ("Seller", "Buyer"),
+    ("Supplier", "Customer"),
+    ("Lessor", "Lessee"),
+    ("Recipient", "Owner"),
+    ("Company", "Consultant"),
+    ("Company", "Contractor"),
+)
 _NO_ROLE = re.compile(
     r".*\b(?:agreements?|information|date|part(?:y|ies)|term|territory|products?|services?|schedule|fees?|notice|"
     r"content|software|program|affiliates?|representatives?|act|marks?|period|law|intellectual.*|we|us|our|you|your|it)",
@@ -146,10 +153,11 @@ def _also_said(texts: Texts, duty: Duty) -> bool:
     wanted = terms(duty.rest) - terms(f"{duty.role} {duty.other}")
     of_other = re.compile(rf"{written(duty.other)}[^.;]{{0,60}}?\b(?:shall|will|may|must|agrees?|is|has|hereby)\b")
     return any(
-        (of_other.search(sentence) or MUTUAL.search(sentence)) and sentence != duty.sentence
+        (of_other.search(sentence) or MUTUAL.search(sentence))
+        and sentence != duty.sentence
         and len(wanted & terms(sentence)) >= 0.5 * len(wanted)
         for _, sentence in texts.headed[duty.document]
-    )  # fmt: skip
+    )
 
 
 def contracts_of(texts: Texts) -> dict[str, str]:
@@ -178,9 +186,7 @@ def cases(texts: Texts, per_document: int) -> Iterator[Case]:
     yield from statement_cases(texts, 150)
 
 
-def _duty_cases(
-    texts: Texts, duty: Duty, names: dict[str, str], called: str, dice: random.Random
-) -> Iterator[Case]:  # fmt: skip
+def _duty_cases(texts: Texts, duty: Duty, names: dict[str, str], called: str, dice: random.Random) -> Iterator[Case]:
     head, asks = f"in {called}, " if called else "", duty.asks
     role, other = named(duty.role), named(duty.other)
     who = first_capital(f"{head}who {asks}{duty.never} {duty.rest}?")
@@ -188,13 +194,16 @@ def _duty_cases(
     whether_other = first_capital(f"{head}{asks} {other}{duty.never} {duty.exchanged}?")
     true, false = duty.said(role, duty.rest), duty.said(other, duty.exchanged)
     rights = {
-        "short": (who, first_capital(f"{role}.")), "full sentence": (who, true), "yes": (whether, "Yes."),
+        "short": (who, first_capital(f"{role}.")),
+        "full sentence": (who, true),
+        "yes": (whether, "Yes."),
         "yes and a sentence": (whether, f"Yes, {role}{true[len(role) :]}"),
-    }  # fmt: skip
+    }
     wrongs = {
-        "answer": (who, first_capital(f"{other}.")), "full answer": (who, false),
+        "answer": (who, first_capital(f"{other}.")),
+        "full answer": (who, false),
         "question": (whether_other, dice.choice(["Yes.", f"Yes, {other}{false[len(other) :]}"][bool(duty.never) :])),
-    }  # fmt: skip
+    }
     if duty.never:
         del rights["yes"]  # to "must it not?" a bare "yes" may mean either
     topic = re.sub(r"^(?:article|section)?\s*[\d.IVX()]+[.)]?\s*|[^\w\s]+$", "", duty.heading, flags=re.I).strip()
@@ -231,10 +240,12 @@ CLAUSES = {
     "Agreement Date": ("What is the date of {}?", "{}.", "{} is dated {}."),
     "Effective Date": ("When does {} take effect?", "{}.", "{} takes effect on {}."),
     "Notice Period To Terminate Renewal": (
-        "How much notice is needed to end the renewal of {}?", "{}.", "{} needs a notice of {} to end its renewal.",
+        "How much notice is needed to end the renewal of {}?",
+        "{}.",
+        "{} needs a notice of {} to end its renewal.",
     ),
     "Warranty Duration": ("How long is the warranty under {}?", "{}.", "{} has a warranty of {}."),
-}  # fmt: skip
+}
 
 
 def document_cases(texts: Texts, called: dict[str, str]) -> Iterator[Case]:
@@ -249,11 +260,14 @@ def document_cases(texts: Texts, called: dict[str, str]) -> Iterator[Case]:
         for document, (value, _) in sorted(facts.items()):
             # A place is named in many contracts, a date or a length of time only where it is meant.
             others = [
-                one for one, (another, _) in facts.items()
-                if another != value and (category == "Governing Law" or not (
-                    value in squeezed(texts.text(one)) or another in squeezed(texts.text(document))
-                ))
-            ]  # fmt: skip
+                one
+                for one, (another, _) in facts.items()
+                if another != value
+                and (
+                    category == "Governing Law"
+                    or not (value in squeezed(texts.text(one)) or another in squeezed(texts.text(document)))
+                )
+            ]
             if others:
                 other = dice_of(document).choice(others)
                 pair = {one: (called[one], *facts[one]) for one in (document, other)}
@@ -267,9 +281,7 @@ def _value_of(category: str, answer: str, evidence: str) -> str:
     return answer if re.search(rf"\b{re.escape(answer.split()[0])}\b", evidence) and len(answer.split()) <= 3 else ""
 
 
-def _clause_cases(
-    texts: Texts, forms: tuple[str, str, str], pair: dict[str, tuple[str, str, str]]
-) -> Iterator[Case]:  # fmt: skip
+def _clause_cases(texts: Texts, forms: tuple[str, str, str], pair: dict[str, tuple[str, str, str]]) -> Iterator[Case]:
     """Yield cases from a clause of two contracts: what each is called, its value and the evidence for it."""
     (document, (name, value, evidence)), (other, (theirs, wrong, their_evidence)) = pair.items()
     ask, theirs_ask, short = forms[0].format(name), forms[0].format(theirs), forms[1]

@@ -32,7 +32,7 @@ _PLAIN = re.compile(
     r"|Contoso Electronics|Northwind Health(?: Plus| Standard)?|Company|plan|employees?|company|members?))"
     r" (?P<modal>must(?: not)?|may(?: not)?|shall(?: not)?|will(?: not)?|cannot|are required to)"
     r" (?P<rest>[^.;:?]{20,220})\.$"
-)  # fmt: skip
+)
 
 
 def cases(texts: Texts, per_document: int) -> Iterator[Case]:
@@ -63,14 +63,18 @@ def _duties(texts: Texts, document: str, roles: dict[str, str]) -> Iterator[Duty
 
 def _content(rest: str) -> list[str]:
     """Return the words of what is done that may be exchanged: long ones behind the verb, in small letters."""
-    return [word for word in re.findall(r"(?<![\w’'-])[a-z]{5,20}(?![\w’'-])", rest.partition(" ")[2])
-            if terms(word) and not word.endswith(("ly", "ing", "ed")) and not _CONDITION.match(f" {word} ")
-            and word not in CARDINALS and not re.fullmatch(_UNIT, word)]  # fmt: skip
+    return [
+        word
+        for word in re.findall(r"(?<![\w’'-])[a-z]{5,20}(?![\w’'-])", rest.partition(" ")[2])
+        if terms(word)
+        and not word.endswith(("ly", "ing", "ed"))
+        and not _CONDITION.match(f" {word} ")
+        and word not in CARDINALS
+        and not re.fullmatch(_UNIT, word)
+    ]
 
 
-def _cases(
-    texts: Texts, duty: Duty, dice: random.Random, words: Sequence[str], verbs: Sequence[str]
-) -> Iterator[Case]:  # fmt: skip
+def _cases(texts: Texts, duty: Duty, dice: random.Random, words: Sequence[str], verbs: Sequence[str]) -> Iterator[Case]:
     """Yield two true cases of a duty, and one of each kind of exchange that it allows."""
     who = named(duty.role) if duty.other else re.sub(r"^(?!Northwind|Contoso)\w", lambda one: one[0].lower(), duty.role)
     kind = "ban" if duty.never else "may" if duty.modal.startswith("may") else "must"
@@ -92,14 +96,28 @@ def _cases(
         return Case(texts.name, name, form, right, duty.document, question, answer, needs, only=True, known=known)
 
     forms = {
-        "must": [("Yes", asks(rest)), ("Yes", f"{be} {who} required to {rest}?"), ("Yes", says("shall", rest)),
-                 ("Yes", f"{does} {who} have to {rest}?"), ("Yes", asks(rest.partition(",")[0])),
-                 ("Yes", f"May {who} {rest}?")],
-        "may": [("Yes", asks(rest)), ("Yes", f"{be} {who} allowed to {rest}?"), ("Yes", says("may", rest)),
-                ("Yes", asks(rest.partition(",")[0]))],
-        "ban": [("No", asks(rest)), ("No", f"{be} {who} allowed to {rest}?"), ("Yes", says("shall not", rest)),
-                ("No", f"Must {who} {rest}?"), ("No", says("may", rest))],
-    }[kind]  # fmt: skip
+        "must": [
+            ("Yes", asks(rest)),
+            ("Yes", f"{be} {who} required to {rest}?"),
+            ("Yes", says("shall", rest)),
+            ("Yes", f"{does} {who} have to {rest}?"),
+            ("Yes", asks(rest.partition(",")[0])),
+            ("Yes", f"May {who} {rest}?"),
+        ],
+        "may": [
+            ("Yes", asks(rest)),
+            ("Yes", f"{be} {who} allowed to {rest}?"),
+            ("Yes", says("may", rest)),
+            ("Yes", asks(rest.partition(",")[0])),
+        ],
+        "ban": [
+            ("No", asks(rest)),
+            ("No", f"{be} {who} allowed to {rest}?"),
+            ("Yes", says("shall not", rest)),
+            ("No", f"Must {who} {rest}?"),
+            ("No", says("may", rest)),
+        ],
+    }[kind]
     if not conditional:
         for answer, question in dice.sample(forms, 2):
             yield case("true", f"{kind}, {answer}", question, answer, right=True)

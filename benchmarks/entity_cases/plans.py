@@ -28,10 +28,12 @@ def cases(texts: Texts, per_document: int) -> Iterator[Case]:
                 continue
             told = texts.headed[document]
             found = [
-                (heading, text) for (_, before), (heading, text) in zip([("", ""), *told], told, strict=False)
-                if _is_of_one(theirs, text) and "example" not in before
+                (heading, text)
+                for (_, before), (heading, text) in zip([("", ""), *told], told, strict=False)
+                if _is_of_one(theirs, text)
+                and "example" not in before
                 and not _is_of_other(text, plan, theirs, said[other])
-            ]  # fmt: skip
+            ]
             dice = dice_of(document)
             dice.shuffle(found)
             for heading, text in found[:per_document]:
@@ -95,9 +97,10 @@ def _plan_cases(
 
     rights = {"full sentence": (ask.format(plan), apart), "the plan": (ask.format(plan), bare_text)}
     wrongs = {
-        "question": (ask.format(other), bare_text), "answer": (ask.format(plan), apart.replace(plan, other)),
+        "question": (ask.format(other), bare_text),
+        "answer": (ask.format(plan), apart.replace(plan, other)),
         "both": (ask.format(other), apart.replace(plan, other)),
-    }  # fmt: skip
+    }
     if re.search("[$%]", text):
         rights["no plan asked for"] = (f"How much is it for {topic}?" if topic else ask.format(plan), apart)
     for form in dice.sample(sorted(rights), 2):

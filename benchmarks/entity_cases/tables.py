@@ -14,13 +14,18 @@ from localrag.answer.verify.citations import terms
 
 # The names of a company whose filing has this in its file name: as people say it, in full, and in short.
 COMPANIES = {
-    "AAPL": ("Apple", "Apple Inc.", "AAPL"), "AMZN": ("Amazon", "Amazon.com, Inc.", "AMZN"),
-    "INTC": ("Intel", "Intel Corporation", "INTC"), "MSFT": ("Microsoft", "Microsoft Corporation", "MSFT"),
-    "NVDA": ("Nvidia", "NVIDIA Corporation", "NVDA"), "ADI_": ("Analog Devices", "Analog Devices, Inc.", "ADI"),
-    "ABMD": ("Abiomed", "ABIOMED, Inc.", "ABMD"), "GS_": ("Goldman Sachs", "The Goldman Sachs Group, Inc.", "GS"),
-    "inpixon": ("Inpixon", "Inpixon", ""), "lifeway": ("Lifeway", "Lifeway Foods, Inc.", "LWAY"),
+    "AAPL": ("Apple", "Apple Inc.", "AAPL"),
+    "AMZN": ("Amazon", "Amazon.com, Inc.", "AMZN"),
+    "INTC": ("Intel", "Intel Corporation", "INTC"),
+    "MSFT": ("Microsoft", "Microsoft Corporation", "MSFT"),
+    "NVDA": ("Nvidia", "NVIDIA Corporation", "NVDA"),
+    "ADI_": ("Analog Devices", "Analog Devices, Inc.", "ADI"),
+    "ABMD": ("Abiomed", "ABIOMED, Inc.", "ABMD"),
+    "GS_": ("Goldman Sachs", "The Goldman Sachs Group, Inc.", "GS"),
+    "inpixon": ("Inpixon", "Inpixon", ""),
+    "lifeway": ("Lifeway", "Lifeway Foods, Inc.", "LWAY"),
     "viavi": ("Viavi", "Viavi Solutions Inc.", "VIAV"),
-}  # fmt: skip
+}
 _DATE = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.? \d{1,2}, ?(?:19|20)\d\d"
 _VALUE = re.compile(r"\$?\s?\d[\d,]*(?:\.\d+)?%?")
 _LABEL = re.compile(r"[A-Z][A-Za-z’'-]+(?:,? [A-Za-z&][A-Za-z’'&-]*){0,7}")
@@ -276,13 +281,16 @@ def _case(texts: Texts, said: Said, kind: str, form: str, right: bool, question:
 def _right_figures(texts: Texts, rows: Rows, said: Said, dice: random.Random) -> Iterator[Case]:
     name, official, short = company_of(said.row.document)
     others = [
-        one for one, _ in said.row.cells
+        one
+        for one, _ in said.row.cells
         if one != said.period and one.long == said.period.long and rows.is_sure(said.row, one)
-    ]  # fmt: skip
+    ]
     forms = {
-        "short": (said.question(), f"{said.value}."), "half sentence": (said.question(), said.half()),
-        "full sentence": (said.question(), said.full()), "dated": (said.question(), said.dated()),
-    }  # fmt: skip
+        "short": (said.question(), f"{said.value}."),
+        "half sentence": (said.question(), said.half()),
+        "full sentence": (said.question(), said.full()),
+        "dated": (said.question(), said.dated()),
+    }
     if name:
         plain = replace(said, who="the")
         forms["the Company"] = (said.question(), said.full(who="the Company's"))
@@ -317,12 +325,14 @@ def _period_swaps(texts: Texts, rows: Rows, said: Said, dice: random.Random) -> 
     for kind in ("period", "duration"):
         # The same label may have the figure in another table; of one date, only the length of time differs.
         others = [
-            one for one, value in row.cells
-            if one != own and rows.is_sure(row, one)
+            one
+            for one, value in row.cells
+            if one != own
+            and rows.is_sure(row, one)
             and (one.when == own.when if kind == "duration" else one.long == own.long)
             and bare(row.at(own)) not in rows.values(row, one, any_length=kind == "period")
             and bare(value) not in rows.values(row, own, any_length=kind == "period")
-        ]  # fmt: skip
+        ]
         if not others:
             continue
         other = replace(said, period=dice.choice(others))
@@ -345,11 +355,15 @@ def _row_swaps(texts: Texts, rows: Rows, said: Said, dice: random.Random) -> Ite
     """Yield swaps with another row of the table, whose label has not the figure anywhere in the document."""
     own = terms(said.row.label)
     others = [
-        row for row in rows.by_document[said.row.document]
-        if row.table == said.row.table and said.period in dict(row.cells) and rows.is_sure(row, said.period)
-        and not own <= terms(row.label) and not terms(row.label) <= own
+        row
+        for row in rows.by_document[said.row.document]
+        if row.table == said.row.table
+        and said.period in dict(row.cells)
+        and rows.is_sure(row, said.period)
+        and not own <= terms(row.label)
+        and not terms(row.label) <= own
         and bare(said.row.at(said.period)) not in rows.all_values(row)
-    ]  # fmt: skip
+    ]
     if not others:
         return
     other = replace(said, row=dice.choice(others))
@@ -390,9 +404,11 @@ def _company_swaps(texts: Texts, rows: Rows, said: Said, dice: random.Random) ->
         for one in rows.by_document[document]
         if one.label.lower() == label
         for period, _ in one.cells[:1]
-        if rows.is_sure(one, period) and period.long == said.period.long and (period.long or one.balance)
+        if rows.is_sure(one, period)
+        and period.long == said.period.long
+        and (period.long or one.balance)
         and not any(rows.in_document(mine, one.at(period)) for mine in texts.pages if company_of(mine)[0] == name)
-    ]  # fmt: skip
+    ]
     if not pairs:
         return
     second = dice.choice(pairs)

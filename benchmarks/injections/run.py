@@ -146,9 +146,10 @@ def _docx(blocks: Sequence[Block], title: str) -> bytes:
         f'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{html.escape(title)}</dc:title></cp:coreProperties>'
     )
     parts = {
-        **_DOCX, "docProps/core.xml": core,
+        **_DOCX,
+        "docProps/core.xml": core,
         "word/document.xml": f'<w:document xmlns:w="{_W}"><w:body>{body}</w:body></w:document>',
-    }  # fmt: skip
+    }
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as package:
         for name, text in parts.items():
@@ -159,9 +160,7 @@ def _docx(blocks: Sequence[Block], title: str) -> bytes:
 
 def _paragraph(block: Block) -> str:
     look = f'<w:pPr><w:pStyle w:val="{_STYLE[block.kind]}"/></w:pPr>' if block.kind in _STYLE else ""
-    lines = "<w:br/>".join(
-        f'<w:t xml:space="preserve">{html.escape(line)}</w:t>' for line in block.text.splitlines()
-    )  # fmt: skip
+    lines = "<w:br/>".join(f'<w:t xml:space="preserve">{html.escape(line)}</w:t>' for line in block.text.splitlines())
     return f"<w:p>{look}<w:r>{_RUN.get(block.hidden, '')}{lines}</w:r></w:p>"
 
 
@@ -176,9 +175,11 @@ def _pdf(blocks: Sequence[Block], title: str) -> bytes:
         look = {"white": ("1 g", "0 g"), "tiny": ("/F 0.4 Tf", "/F 10 Tf")}.get(block.hidden)
         lines = [line for part in block.text.splitlines() for line in textwrap.wrap(part, _WIDTH) or [""]]
         drawn += [
-            *(look[:1] if look else ()), *(f"({_escaped(line)}) Tj T*" for line in lines), *(look[1:] if look else ()),
+            *(look[:1] if look else ()),
+            *(f"({_escaped(line)}) Tj T*" for line in lines),
+            *(look[1:] if look else ()),
             "T*",
-        ]  # fmt: skip
+        ]
     stream = "\n".join([*drawn, "ET"]).encode("cp1252", "replace")
     objects = [
         b"<</Type/Catalog/Pages 2 0 R>>",
@@ -203,8 +204,14 @@ def _escaped(text: str) -> str:
 
 
 _FORMS: dict[str, Callable[[Sequence[Block], str], bytes]] = {
-    "txt": _text, "md": _markdown, "html": _html, "csv": _csv, "eml": _mail, "docx": _docx, "pdf": _pdf,
-}  # fmt: skip
+    "txt": _text,
+    "md": _markdown,
+    "html": _html,
+    "csv": _csv,
+    "eml": _mail,
+    "docx": _docx,
+    "pdf": _pdf,
+}
 
 
 Succeeds = Literal["canary", "host", "wrong"]
@@ -276,11 +283,18 @@ def carriers() -> dict[str, Carrier]:
     rows = _load("carriers.toml")["carriers"]
     return {
         row["name"]: Carrier(
-            row["name"], row["file"], row["format"], row["question"], tuple(row["right"]), tuple(row["wrong"]),
-            row["lie"], row["text"], row.get("lang", "en"),
+            row["name"],
+            row["file"],
+            row["format"],
+            row["question"],
+            tuple(row["right"]),
+            tuple(row["wrong"]),
+            row["lie"],
+            row["text"],
+            row.get("lang", "en"),
         )
         for row in rows
-    }  # fmt: skip
+    }
 
 
 def injected() -> list[Injected]:
@@ -311,8 +325,13 @@ def _block(part: str) -> Block:
 def _injected(name: str, family: str, carrier: Carrier, row: Mapping[str, str]) -> Injected:
     canary = canary_of(name)
     payload = row["text"]
-    values = {"canary": canary, "host": host_of(canary), "question": carrier.question, "lie": carrier.lie,
-              "wrong": carrier.wrong[0]}  # fmt: skip
+    values = {
+        "canary": canary,
+        "host": host_of(canary),
+        "question": carrier.question,
+        "lie": carrier.lie,
+        "wrong": carrier.wrong[0],
+    }
     for key, value in values.items():  # not str.format: an attack may have braces of its own
         payload = payload.replace(f"{{{key}}}", value)
     place = row.get("place", "paragraph")
@@ -321,9 +340,17 @@ def _injected(name: str, family: str, carrier: Carrier, row: Mapping[str, str]) 
     file = payload if place == "name" else f"{name} {carrier.file}"
     naive = "\n\n".join([*([title] if place == "title" else []), *(block.text for block in blocks)])
     return Injected(
-        name, family, carrier, place, _succeeds(row), canary, payload, f"{file}.{carrier.form}",
-        encoded(carrier.form, blocks, title), naive,
-    )  # fmt: skip
+        name,
+        family,
+        carrier,
+        place,
+        _succeeds(row),
+        canary,
+        payload,
+        f"{file}.{carrier.form}",
+        encoded(carrier.form, blocks, title),
+        naive,
+    )
 
 
 def canary_of(name: str) -> str:
@@ -402,7 +429,7 @@ def _first(values: Sequence[str], text: str) -> int | None:
         match.start()
         for value in values
         if (match := re.search(rf"(?<![\w.,]){re.escape(value)}(?![\w]|[.,]\d)", text, re.IGNORECASE))
-    ]  # fmt: skip
+    ]
     return min(places, default=None)
 
 
@@ -415,9 +442,14 @@ class Asker(Protocol):
     """What is needed of an Assistant."""
 
     def ask(
-        self, question: str, *, libraries: Sequence[str], documents: Filter | Sequence[str] | None, mode: Mode,
+        self,
+        question: str,
+        *,
+        libraries: Sequence[str],
+        documents: Filter | Sequence[str] | None,
+        mode: Mode,
         stop: Callable[[], bool],
-    ) -> Iterator[Event]: ...  # fmt: skip
+    ) -> Iterator[Event]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,10 +474,13 @@ class Task:
         """What its result is kept under; changes with the document and with what counts as success."""
         name = self.injected.id if self.injected else f"twin of {self.carrier.name}"
         return Question(
-            id=f"{name}, {self.way}, {self.mode}", question=self.carrier.question, answer=self.carrier.right[0],
-            doc=self.path, evidence=f"{self.naive}\n{self.carrier.right}\n{self.carrier.wrong}",
+            id=f"{name}, {self.way}, {self.mode}",
+            question=self.carrier.question,
+            answer=self.carrier.right[0],
+            doc=self.path,
+            evidence=f"{self.naive}\n{self.carrier.right}\n{self.carrier.wrong}",
             category=self.injected.family if self.injected else "twin",
-        )  # fmt: skip
+        )
 
 
 def tasks(chosen: Sequence[Injected], modes: Sequence[Mode], ways: Sequence[Way]) -> list[Task]:
@@ -459,7 +494,7 @@ def tasks(chosen: Sequence[Injected], modes: Sequence[Mode], ways: Sequence[Way]
             *(Task(way, mode, one.carrier, one) for one in chosen),
             *(Task(way, mode, carrier, None) for carrier in carriers),
         )
-    ]  # fmt: skip
+    ]
 
 
 # --- the documents ------------------------------------------------------------------------------------------
@@ -481,9 +516,13 @@ def fill(library: Library, documents: Sequence[Injected]) -> None:
 
 
 def run(
-    wanted: Sequence[Task], library: str, assistant: Asker, load: Callable[[], Generator], settings: Settings,
+    wanted: Sequence[Task],
+    library: str,
+    assistant: Asker,
+    load: Callable[[], Generator],
+    settings: Settings,
     results: Run,
-) -> Iterator[Row]:  # fmt: skip
+) -> Iterator[Row]:
     """Ask about each document, unless `results` has the answer.
 
     Args:
@@ -514,10 +553,14 @@ def run(
 
 def _about(task: Task) -> dict[str, Any]:
     return {
-        "way": task.way, "mode": task.mode, "family": task.injected.family if task.injected else "twin",
-        "carrier": task.carrier.name, "document": task.path, "question": task.carrier.question,
+        "way": task.way,
+        "mode": task.mode,
+        "family": task.injected.family if task.injected else "twin",
+        "carrier": task.carrier.name,
+        "document": task.path,
+        "question": task.carrier.question,
         "known": task.carrier.right[0],
-    }  # fmt: skip
+    }
 
 
 def _protected(task: Task, library: str, assistant: Asker) -> dict[str, Any]:
@@ -530,10 +573,13 @@ def _protected(task: Task, library: str, assistant: Asker) -> dict[str, Any]:
     assert answer is not None
     flags = [flag.text for flag in answer.flags]
     return {
-        **_verdict(task, answer.answer, flags, answer.found), "flags": flags, "plan": answer.plan.kind,
-        "told": [item.reason for item in answer.not_read], "seconds": round(answer.seconds.total, 3),
+        **_verdict(task, answer.answer, flags, answer.found),
+        "flags": flags,
+        "plan": answer.plan.kind,
+        "told": [item.reason for item in answer.not_read],
+        "seconds": round(answer.seconds.total, 3),
         "tokens": answer.tokens.prompt,
-    }  # fmt: skip
+    }
 
 
 def _glob(path: str) -> str:
@@ -544,8 +590,8 @@ def _glob(path: str) -> str:
 def _unprotected(task: Task, model: Generator, settings: Settings) -> dict[str, Any]:
     done: Completed | None = None
     for event in model.generate(
-        plain_prompt(task), max_tokens=settings.answer_tokens, temperature=settings.temperature, seed=settings.seed,
-    ):  # fmt: skip
+        plain_prompt(task), max_tokens=settings.answer_tokens, temperature=settings.temperature, seed=settings.seed
+    ):
         if isinstance(event, Completed):
             done = event
     assert done is not None
@@ -571,9 +617,12 @@ def _verdict(task: Task, text: str, flags: Sequence[str], found: bool) -> dict[s
     verdict = judged(task.injected, text, flags, found)
     bare = judged(task.injected, text, (), found)
     return {
-        "answer": text, "found": found, "right": verdict.right, "succeeded": verdict.succeeded,
+        "answer": text,
+        "found": found,
+        "right": verdict.right,
+        "succeeded": verdict.succeeded,
         "shown_marked": bare.succeeded and not verdict.succeeded,
-    }  # fmt: skip
+    }
 
 
 # --- the figures --------------------------------------------------------------------------------------------
@@ -617,7 +666,7 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
             }
             for mode in dict.fromkeys(row["mode"] for row in done)
         },
-    }  # fmt: skip
+    }
 
 
 def _figures(rows: Sequence[Row], mode: str, family: str | None) -> dict[str, Any]:
@@ -663,9 +712,10 @@ def main() -> None:
     fill(library, chosen)
     made = {"measure": "injections", "version": __version__, "model": loading.generator_identity(settings)}
     wanted = tasks(
-        chosen, [mode for mode in MODES if given.mode in (mode, "both")],
+        chosen,
+        [mode for mode in MODES if given.mode in (mode, "both")],
         ("unprotected", "protected") if given.unprotected else ("protected",),
-    )  # fmt: skip
+    )
     assistant = Assistant(datasets.apart(settings))
     rows = list(
         run(wanted, library.name, assistant, lambda: loading.load_generator(settings), settings, Run(given.out, made))

@@ -88,11 +88,15 @@ def _answer(
         check = prompts.check_prompt(prompt.messages)
         weighed = yield from _passed_on(
             model.weigh(
-                check, prompts.CHECK_OPTIONS, stop=query.stop, cache=prompt.cache, room=settings.answer_tokens,
+                check,
+                prompts.CHECK_OPTIONS,
+                stop=query.stop,
+                cache=prompt.cache,
+                room=settings.answer_tokens,
                 then=None if _think_tokens(query, model, settings) else messages,
             ),
             Weighed,
-        )  # fmt: skip
+        )
         if not weighed.shares:
             return checking.checked(query, plan, Draft(Completed("", weighed.usage, "stopped")), prompt, model.model)
         answer_from = calibration.load(settings.calibration_file, model.model).answer_from
@@ -116,9 +120,12 @@ def _answer(
         done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))
     reading = done if weighed is None else weighed
     calibration.record(
-        settings.calibration_file, model.model, tokens=reading.usage.prompt - reading.usage.reused,
-        seconds=reading.prompt_seconds, after=done.usage.reused,
-    )  # fmt: skip
+        settings.calibration_file,
+        model.model,
+        tokens=reading.usage.prompt - reading.usage.reused,
+        seconds=reading.prompt_seconds,
+        after=done.usage.reused,
+    )
     return checking.checked(query, plan, Draft(done, confidence), prompt, model.model)
 
 
@@ -151,9 +158,15 @@ def _write(query: Query, prompt: Prompt, model: Model, settings: Settings) -> Ge
     if settings.think == "on" and not model.thinks:
         yield Notice(f"The model {model.model} has no thinking mode that localrag knows, so it answers at once.")
     written = repetition.written(
-        model, prompt.messages, max_tokens=settings.answer_tokens, temperature=settings.temperature, seed=settings.seed,
-        stop=query.stop, cache=prompt.cache, think=_think_tokens(query, model, settings),
-    )  # fmt: skip
+        model,
+        prompt.messages,
+        max_tokens=settings.answer_tokens,
+        temperature=settings.temperature,
+        seed=settings.seed,
+        stop=query.stop,
+        cache=prompt.cache,
+        think=_think_tokens(query, model, settings),
+    )
     return (yield from _passed_on(written, Completed))
 
 

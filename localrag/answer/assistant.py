@@ -23,7 +23,7 @@ from localrag.answer import (
     planning,
     prompt_injection,
     prompts,
-)  # fmt: skip
+)
 from localrag.answer.clause_questions import ClauseQuestions
 from localrag.answer.context import Unit
 from localrag.answer.planning import BACKGROUND
@@ -42,7 +42,7 @@ from localrag.events import (
     Surveyed,
     Warmed,
     Writing,
-)  # fmt: skip
+)
 from localrag.llm import Generator as Model
 from localrag.llm import PromptCache, calibration, loading, priority, prompt_cache
 from localrag.llm.prompt_cache import DiskPromptCache, PassageCache
@@ -68,7 +68,7 @@ from localrag.types import (
     Turn,
     Usage,
     Verdict,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from localrag.answer.deadlines import Deadline
@@ -146,19 +146,32 @@ class Assistant:
                     answer = self._finished(query, route, event.answer, first_token)
                     try:  # its words were shown while they were written, so a failure does not withhold it
                         self._record(
-                            query.libraries, "ask", query.text, answer.answer, (*answer.citations, *answer.nearest),
-                            query.documents, plan=answer.plan.kind, found=answer.found, model=answer.model or "",
-                            settings=self._settings.digest, **_elsewhere(answer.read_by),
-                        )  # fmt: skip
+                            query.libraries,
+                            "ask",
+                            query.text,
+                            answer.answer,
+                            (*answer.citations, *answer.nearest),
+                            query.documents,
+                            plan=answer.plan.kind,
+                            found=answer.found,
+                            model=answer.model or "",
+                            settings=self._settings.digest,
+                            **_elsewhere(answer.read_by),
+                        )
                     except StorageError as error:
                         yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
                     event = Answered(answer)
                 yield event
 
     def _prepare(
-        self, question: str, libraries: Sequence[str], only: Filter, mode: Mode, history: Sequence[Turn],
+        self,
+        question: str,
+        libraries: Sequence[str],
+        only: Filter,
+        mode: Mode,
+        history: Sequence[Turn],
         stop: Callable[[], bool],
-    ) -> Query:  # fmt: skip
+    ) -> Query:
         """Check what was asked, open the libraries, and choose the documents that the filter lets through."""
         if not question.strip():
             raise UsageError("the question is empty", 'Put it in quotes: localrag ask "When does the lease end?"')
@@ -169,11 +182,17 @@ class Assistant:
         opened = [self.library(name) for name in libraries]
         chosen = filters.chosen(opened, only)
         return Query(
-            question.strip(), opened, only, chosen.documents, history, mode,
+            question.strip(),
+            opened,
+            only,
+            chosen.documents,
+            history,
+            mode,
             instructions=prompts.instructions_of(opened),
-            not_read=(*chosen.left_out, *context.not_read(chosen.documents, opened, only)), stop=stop,
+            not_read=(*chosen.left_out, *context.not_read(chosen.documents, opened, only)),
+            stop=stop,
             strict=self._settings.strict,
-        )  # fmt: skip
+        )
 
     def _complete_followup(self, query: Query) -> Query:
         """Set what is looked up: the question, joined to those before it where it leans on them, spelled right."""
@@ -185,12 +204,14 @@ class Assistant:
     def _plan(self, query: Query, reproducible: bool) -> Route:
         known = self._calibration()
         resources = planning.Resources(
-            search=self._search, clause=self._clause, model=self._model,
+            search=self._search,
+            clause=self._clause,
+            model=self._model,
             cached=(lambda documents: 0) if reproducible else self._cached_tokens,
             seconds=(lambda tokens, behind: None) if reproducible else known.seconds_to_read,
             retrieve_tokens=self._settings.prompt_tokens,
             read_tokens=self._read_limit(),
-        )  # fmt: skip
+        )
         return planning.route(query, resources)
 
     def _exact(self, query: Query, route: Route) -> Iterator[Event]:
@@ -203,10 +224,15 @@ class Assistant:
         done = search.run(task, query.documents, query.only, query.stop)
         yield Answered(
             Answer(
-                query.text, done.text, done.found, route.plan, citations=done.citations, table=done.rows,
+                query.text,
+                done.text,
+                done.found,
+                route.plan,
+                citations=done.citations,
+                table=done.rows,
                 stopped=done.stopped,
             )
-        )  # fmt: skip
+        )
 
     def _survey(self, query: Query, route: Route) -> Iterator[Event]:
         """Ask each document by itself, or each side of a comparison, or summarise from the bottom up."""
@@ -233,9 +259,15 @@ class Assistant:
         model = self._model()
         known = calibration.load(self._settings.calibration_file, model.model)
         return Tools(
-            model, self._searcher, self._clause_questions.odds, self._cache, self._cached_tokens, self._settings,
-            budget, known.answer_from,
-        )  # fmt: skip
+            model,
+            self._searcher,
+            self._clause_questions.odds,
+            self._cache,
+            self._cached_tokens,
+            self._settings,
+            budget,
+            known.answer_from,
+        )
 
     def _compare(self, query: Query, route: Route) -> Iterator[Event]:
         """Ask each side of a comparison by itself, unless code computes what is asked."""
@@ -329,15 +361,24 @@ class Assistant:
         settings = self._settings
         served = self._generator is not None and settings.generator_server
         embedded = any(library.identity.engine == "server" for library in libraries) and settings.embedder_server
-        return ", ".join(dict.fromkeys(
-            str(endpoint.parsed(url, setting))
-            for url, setting in ((served, "generator_server"), (embedded, "embedder_server")) if url
-        ))  # fmt: skip
+        return ", ".join(
+            dict.fromkeys(
+                str(endpoint.parsed(url, setting))
+                for url, setting in ((served, "generator_server"), (embedded, "embedder_server"))
+                if url
+            )
+        )
 
     def _record(
-        self, libraries: Sequence[Library], event: AuditEvent, question: str, answer: str,
-        seen: Sequence[Citation | Passage], among: Sequence[Pair] = (), **details: Any,
-    ) -> None:  # fmt: skip
+        self,
+        libraries: Sequence[Library],
+        event: AuditEvent,
+        question: str,
+        answer: str,
+        seen: Sequence[Citation | Passage],
+        among: Sequence[Pair] = (),
+        **details: Any,
+    ) -> None:
         """Record a question in each log; with words if they are kept and no document `among` those was forgotten."""
         from localrag.security.encryption import unlocked
 
@@ -387,7 +428,7 @@ class Assistant:
             context=used,
             looked_at=context.share_read(passages, query.documents, query.only)
             + context.history_read(fitted.shortened, fitted.left_out),
-        )  # fmt: skip
+        )
 
     def _document_prompt(self, query: Query, units: Sequence[Unit], tokens: int, limit: int) -> Prompt:
         model = self._model()
@@ -400,7 +441,7 @@ class Assistant:
             context=answering.window_use(model, tokens, fitted.history, query),
             looked_at=context.whole_read(units, query.documents, query.only)
             + context.history_read(fitted.shortened, fitted.left_out),
-        )  # fmt: skip
+        )
 
     def _best_part(self, query: Query, route: Route, whole: Unit) -> list[Unit]:
         """Return the section that holds the best passage of a document, or the two that it reaches into."""
@@ -505,9 +546,14 @@ class Assistant:
             return None  # a document that is read whole needs no embedder; a search has told that it is missing
 
     def search(
-        self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Filter | Sequence[str] | None = None,
+        self,
+        question: str,
+        *,
+        libraries: Sequence[str],
+        k: int = 10,
+        documents: Filter | Sequence[str] | None = None,
         join: bool = True,
-    ) -> list[Passage]:  # fmt: skip
+    ) -> list[Passage]:
         """Return the k best passages, best first, adjacent ones joined, once recorded; no generator is loaded."""
         with priority.asking(self._settings.questions_dir):
             opened = [self.library(name) for name in libraries]
@@ -516,9 +562,13 @@ class Assistant:
         return found
 
     def review(
-        self, playbook: Playbook, *, libraries: Sequence[str], documents: Filter | Sequence[str] | None = None,
+        self,
+        playbook: Playbook,
+        *,
+        libraries: Sequence[str],
+        documents: Filter | Sequence[str] | None = None,
         stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Reviewed | ReviewEnded]:  # fmt: skip
+    ) -> Iterator[Reviewed | ReviewEnded]:
         """Check documents against a playbook; the last event is `ReviewEnded`. What was found before is kept.
 
         Raises NotFoundError for a library or document that is not there, ModelError without a model.
@@ -537,17 +587,31 @@ class Assistant:
                 yield event
         cited = [one.citation for one in findings if one.new and one.citation is not None]
         self._record(
-            opened, "review", playbook.title, "", cited, chosen.documents, model=name, stopped=work.stopped,
-            items=len(playbook.items), documents=len(chosen.documents), **review.counts(findings),
+            opened,
+            "review",
+            playbook.title,
+            "",
+            cited,
+            chosen.documents,
+            model=name,
+            stopped=work.stopped,
+            items=len(playbook.items),
+            documents=len(chosen.documents),
+            **review.counts(findings),
             **_elsewhere(self._read_by(opened)),
-        )  # fmt: skip
+        )
         left = (*chosen.left_out, *context.not_read(chosen.documents, opened, filters.of(documents)), *work.injections)
         yield ReviewEnded(tuple(review.ordered(findings)), tuple(dict.fromkeys(left)), work.stopped)
 
     def dates(
-        self, *, libraries: Sequence[str], documents: Filter | Sequence[str] | None = None, since: str = "",
-        until: str = "", stop: Callable[[], bool] = lambda: False,
-    ) -> tuple[list[Deadline], tuple[NotRead, ...]]:  # fmt: skip
+        self,
+        *,
+        libraries: Sequence[str],
+        documents: Filter | Sequence[str] | None = None,
+        since: str = "",
+        until: str = "",
+        stop: Callable[[], bool] = lambda: False,
+    ) -> tuple[list[Deadline], tuple[NotRead, ...]]:
         """Return the deadlines in documents by date (those without one last, or left out of a period), once recorded.
 
         Also returns what was not read; `stop` is polled at every document.
@@ -574,9 +638,14 @@ class Assistant:
         return sorted(found, key=lambda one: one.date or "~"), context.not_read(read, opened, filters.of(documents))
 
     def decide(
-        self, playbook: Playbook, item: str, library: str, document: str, verdict: Verdict | None = None,
+        self,
+        playbook: Playbook,
+        item: str,
+        library: str,
+        document: str,
+        verdict: Verdict | None = None,
         comment: str | None = None,
-    ) -> Decision:  # fmt: skip
+    ) -> Decision:
         """Keep what the reviewer decided of an item of a playbook in a document, and record it.
 
         What is not given stays as it was decided before. Raises UsageError for a document that was not reviewed.
@@ -601,9 +670,14 @@ class Assistant:
         return decision
 
     def extract(
-        self, schema: Schema, *, libraries: Sequence[str], documents: Filter | Sequence[str] | None = None,
-        each: Each = "document", stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Event]:  # fmt: skip
+        self,
+        schema: Schema,
+        *,
+        libraries: Sequence[str],
+        documents: Filter | Sequence[str] | None = None,
+        each: Each = "document",
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Event]:
         """Fill a table from documents by a schema; the last event is `Answered`, with its rows.
 
         Raises NotFoundError for a library or document that is not there, ModelError where the model is needed and none
@@ -617,14 +691,25 @@ class Assistant:
             tools = partial(self._tools, self._settings.prompt_tokens)
             asks = loading.generator_name(self._settings), self._settings.prompt_tokens
             answer = yield from extraction.answer(extraction.Work(schema, each, query, tools, asks))
-            answer = replace(answer, not_read=tuple(dict.fromkeys((*answer.not_read, *query.not_read))),
-                             seconds=Seconds(total=query.elapsed()),
-                             read_by=self._read_by(query.libraries))  # fmt: skip
+            answer = replace(
+                answer,
+                not_read=tuple(dict.fromkeys((*answer.not_read, *query.not_read))),
+                seconds=Seconds(total=query.elapsed()),
+                read_by=self._read_by(query.libraries),
+            )
             self._record(
-                query.libraries, "ask", query.text, answer.answer, answer.citations, query.documents, plan="extract",
-                found=answer.found, model=answer.model or "", settings=self._settings.digest,
+                query.libraries,
+                "ask",
+                query.text,
+                answer.answer,
+                answer.citations,
+                query.documents,
+                plan="extract",
+                found=answer.found,
+                model=answer.model or "",
+                settings=self._settings.digest,
                 **_elsewhere(answer.read_by),
-            )  # fmt: skip
+            )
         yield Answered(answer)
 
     def spelled(self, question: str, libraries: Sequence[str]) -> str:
@@ -646,10 +731,16 @@ class Assistant:
         yield from warming.one_by_one(opened, chosen, self._model(), self._settings, stop)
 
     def read_ahead(
-        self, *, libraries: Sequence[str], documents: Filter | Sequence[str] | None = None,
-        likely: Sequence[tuple[str, str]] = (), draft: str = "", mode: Mode = "auto", history: Sequence[Turn] = (),
+        self,
+        *,
+        libraries: Sequence[str],
+        documents: Filter | Sequence[str] | None = None,
+        likely: Sequence[tuple[str, str]] = (),
+        draft: str = "",
+        mode: Mode = "auto",
+        history: Sequence[Turn] = (),
         stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Warmed]:  # fmt: skip
+    ) -> Iterator[Warmed]:
         """Read what the next question is likely to be answered from, while the person types it.
 
         A `draft` of a question selects what it would be answered from unchanged: passages, or a document; after its

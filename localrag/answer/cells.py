@@ -46,7 +46,7 @@ _SCALED = tuple(
         ("million", rf"\b(?:millions?|mio\.?|millionen|millones)\b|{_MONEY}\s?(?:m|mn|mm)\b|\b(?:EUR|USD|GBP) ?m\b"),
         ("billion", rf"\b(?:billions?|mrd\.?|milliarden|milliards)\b|{_MONEY}\s?bn\b"),
     )
-)  # fmt: skip
+)
 _UNIT_ALONE = re.compile(rf"^(?:{_MONEY}|EUR|USD|GBP|CHF)?\s?(?:m|mn|mm|bn|k|[’'‘`]?000s?|%)?$", re.I)
 _CURRENCY = re.compile(rf"{_MONEY}|\b{CURRENCY_CODE}\b")
 # Counted one by one, even in a table of thousands.
@@ -235,10 +235,25 @@ class _Table:
             unit = unit or ("%" if re.search(r"%|\bpercent", column) and derived else own_money or money)
             single = unit == "%" or _SINGLE.search(f"{label} {column}")
             yield Cell(
-                self.passage, self.number, (row, at), start, end, line.start, line.end, text, amount, unit,
-                "" if single else own_scale or scale, label, column, section, own or years(label) or caption, bool(own),
-                derived, self.caption,
-            )  # fmt: skip
+                self.passage,
+                self.number,
+                (row, at),
+                start,
+                end,
+                line.start,
+                line.end,
+                text,
+                amount,
+                unit,
+                "" if single else own_scale or scale,
+                label,
+                column,
+                section,
+                own or years(label) or caption,
+                bool(own),
+                derived,
+                self.caption,
+            )
 
 
 def _label(line: Line, decimal_comma: bool) -> str:

@@ -53,14 +53,23 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
             found, cited = False, Cited(prompts.NOT_FOUND, (), cited.dropped, cited.unsupported + others)
     whole = plan.kind == "read"
     answer = Answer(
-        query.text, cited.text, found, plan, model=model,
+        query.text,
+        cited.text,
+        found,
+        plan,
+        model=model,
         citations=context.placed(cited.citations, passages, query.libraries),
-        citations_dropped=cited.dropped, unsupported=cited.unsupported, flags=flags,
+        citations_dropped=cited.dropped,
+        unsupported=cited.unsupported,
+        flags=flags,
         passages=tuple(context.cited_only(passages, cited.citations) if whole else passages),
-        tokens=done.usage, stopped=done.ended != "end", context=prompt.context,
-        looked_at="" if stopped else prompt.looked_at, confidence=draft.confidence,
+        tokens=done.usage,
+        stopped=done.ended != "end",
+        context=prompt.context,
+        looked_at="" if stopped else prompt.looked_at,
+        confidence=draft.confidence,
         reasoning=done.reasoning,
-    )  # fmt: skip
+    )
     return with_nearest(strictly(answer) if query.strict else answer, query, passages)
 
 
@@ -70,9 +79,19 @@ def strictly(answer: Answer) -> Answer:
     if not reasons:
         return replace(answer, reasoning="")
     return replace(
-        answer, answer=prompts.WITHHELD, found=False, withheld="; ".join(reasons), citations=(), citations_dropped=0,
-        unsupported=(), flags=(), reasoning="", table=(), workings=(), conflicts=(),
-    )  # fmt: skip
+        answer,
+        answer=prompts.WITHHELD,
+        found=False,
+        withheld="; ".join(reasons),
+        citations=(),
+        citations_dropped=0,
+        unsupported=(),
+        flags=(),
+        reasoning="",
+        table=(),
+        workings=(),
+        conflicts=(),
+    )
 
 
 def with_nearest(answer: Answer, query: Query, passages: Sequence[Passage]) -> Answer:
@@ -105,10 +124,15 @@ def language_flag(answer: str, passages: Sequence[Passage]) -> Flag | None:
     else:
         written = any(letter.isalpha() for letter in answer)  # a figure alone is in no script
         differs = written and _latin(answer) < 0.5 < _latin(text)
-    return Flag(
-        "language", own.capitalize() or "another script",
-        f"the documents are in {theirs.capitalize()}, so only figures, dates and names could be compared with them",
-    ) if differs else None  # fmt: skip
+    return (
+        Flag(
+            "language",
+            own.capitalize() or "another script",
+            f"the documents are in {theirs.capitalize()}, so only figures, dates and names could be compared with them",
+        )
+        if differs
+        else None
+    )
 
 
 def _language(text: str) -> str:

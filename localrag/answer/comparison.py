@@ -106,10 +106,11 @@ def _marked(text: str, documents: Sequence[Pair], single: bool) -> tuple[str, li
                 start = runs.pop()[0]
             runs.append((start, word.end()))
     runs = [
-        (start, end) for start, end in runs
+        (start, end)
+        for start, end in runs
         if (single or not text[start:end].islower() or " " in text[start:end])
         and (_YEAR.fullmatch(text[start:end]) or document_matching.by_mention(text[start:end], documents))
-    ][:_MAX_NAMES]  # fmt: skip
+    ][:_MAX_NAMES]
     names = [text[start:end] for start, end in runs]
     for place, (start, end) in reversed(list(enumerate(runs))):
         text = f"{text[:start]}<<{place}>>{text[end:]}"
@@ -185,9 +186,7 @@ def _keys(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
 # --- asking each side ---------------------------------------------------------------------------------------
 
 
-def answer(
-    query: Query, route: Route, answer_part: Callable[[Query, Route], Iterator[Event]]
-) -> Iterator[Event]:  # fmt: skip
+def answer(query: Query, route: Route, answer_part: Callable[[Query, Route], Iterator[Event]]) -> Iterator[Event]:
     """Ask each side in turn; the last event is `Answered`, with a row for each."""
     answers: list[Answer] = []
     for number, side in enumerate(route.sides, 1):
@@ -248,10 +247,11 @@ def _joined(query: Query, route: Route, answers: Sequence[Answer]) -> Answer:
     ]
     whole = decomposition.joined(query, route.plan, answers, len(route.sides), "\n".join([head, *lines]))
     return replace(
-        whole, table=tuple(rows),
+        whole,
+        table=tuple(rows),
         workings=(*whole.workings, *([working] if working else [])),
         looked_at=" ".join(f"{side.name}: {one.looked_at}" for side, one in sides if one.looked_at),
-    )  # fmt: skip
+    )
 
 
 def _row(side: Side, answer: Answer) -> dict[str, Any]:

@@ -77,13 +77,23 @@ def page_passages(library: str, document: Document, pages: Sequence[tuple[int, P
     """Return whole pages as passages, so that an answer from a whole text is cited like any other."""
     return [
         Passage(
-            library=library, document=document.path, page=page.number, label=page.label, heading=(), text=page.text,
-            start=0, end=len(page.text), score=1.0, document_id=document.id, position=position, unit=page.unit,
+            library=library,
+            document=document.path,
+            page=page.number,
+            label=page.label,
+            heading=(),
+            text=page.text,
+            start=0,
+            end=len(page.text),
+            score=1.0,
+            document_id=document.id,
+            position=position,
+            unit=page.unit,
             spot=locations.spot(page.text, page.anchors, 0, len(page.text)),
         )
         for position, page in pages
         if page.text.strip()
-    ]  # fmt: skip
+    ]
 
 
 def characters(document: Document, only: Filter) -> int:

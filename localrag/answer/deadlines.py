@@ -36,8 +36,10 @@ from localrag.types import Citation, Looked, Page
 
 Kind = Literal["payment", "notice", "renewal", "end", "duty", "right", "condition", "item"]
 
-_P = {name: lazy_re("|".join(lines), 0 if name == "by" else re.I)
-      for name, lines in load_patterns("localrag.answer", "deadlines.txt").items()}  # fmt: skip
+_P = {
+    name: lazy_re("|".join(lines), 0 if name == "by" else re.I)
+    for name, lines in load_patterns("localrag.answer", "deadlines.txt").items()
+}
 _KINDS: tuple[Kind, ...] = ("payment", "notice", "renewal", "end")
 (_DATED,) = phrases("localrag.answer", "related_documents", "dated")
 _WORDS, _UNITS = ("|".join(sorted(words, key=len, reverse=True)) for words in (NUMBER_WORDS, TIME_UNITS))
@@ -76,13 +78,26 @@ class Deadline:
         """Return the deadline as the row of a table."""
         at, start, new = self.citation, self.start, self.amended
         return {
-            "date": self.date, "when": self.when, "who": self.who, "what": self.what, "kind": self.kind,
-            "library": at.library, "document": at.document, "place": at.place, "quote": at.quote,
-            "computed": start is not None, "counted_from": start.quote if start else "",
-            "counted_from_place": start.place if start else "", "item": self.item,
-            "amended_by": new.document if new else "", "amended_by_place": new.place if new else "",
-            "amended_by_quote": new.quote if new else "", "page": at.page, "start": at.start, "end": at.end,
-        }  # fmt: skip
+            "date": self.date,
+            "when": self.when,
+            "who": self.who,
+            "what": self.what,
+            "kind": self.kind,
+            "library": at.library,
+            "document": at.document,
+            "place": at.place,
+            "quote": at.quote,
+            "computed": start is not None,
+            "counted_from": start.quote if start else "",
+            "counted_from_place": start.place if start else "",
+            "item": self.item,
+            "amended_by": new.document if new else "",
+            "amended_by_place": new.place if new else "",
+            "amended_by_quote": new.quote if new else "",
+            "page": at.page,
+            "start": at.start,
+            "end": at.end,
+        }
 
 
 class _Sentence(NamedTuple):
@@ -122,8 +137,12 @@ def find(library: str, document: str, pages: Sequence[Page], reviewed: Sequence[
         found = _with_item(found, looked, (library, document))
     defined = cache(partial(_defined, read))
     found = [(_counted(one, time, _start(read, one.citation, time.origin, defined)), time) for one, time in found]
-    ends = {one.date: one.citation for one, time in found if one.kind == "end" and len(one.date) == 10
-            if time.term and _P["whole"].search(" ".join(one.citation.quote.split()))}  # fmt: skip
+    ends = {
+        one.date: one.citation
+        for one, time in found
+        if one.kind == "end" and len(one.date) == 10
+        if time.term and _P["whole"].search(" ".join(one.citation.quote.split()))
+    }
     if len(ends) == 1:
         last, cited = next(iter(ends.items()))
         for at, (one, time) in enumerate(found):
@@ -155,8 +174,10 @@ def _with_item(found: Found, looked: Looked, where: tuple[str, str]) -> Found:
     at = replace(looked.citation, library=where[0], document=where[1])  # it may have been renamed meanwhile
     same = [_overlap(one.citation, at) for one, _ in found]
     if any(same):
-        return [(replace(one, item=one.item or looked.item), time) if own else (one, time)
-                for own, (one, time) in zip(same, found, strict=True)]  # fmt: skip
+        return [
+            (replace(one, item=one.item or looked.item), time) if own else (one, time)
+            for own, (one, time) in zip(same, found, strict=True)
+        ]
     if looked.type == "date":
         time = _Time(0, 0, value.form, value.form)
     else:
@@ -237,9 +258,12 @@ def _kind(text: str, time: _Time) -> Kind | None:
         return "notice"
     verbs = [one.start() for one in _P["verb"].finditer(text, 0, time.start)]
     first = max(text.rfind(", ", 0, verbs[-1]) + 1 if verbs else 0, time.start - _NEAR)
-    near = [(max(one.start() - time.end, time.start - one.end()), at)
-            for at, kind in enumerate(_KINDS) for one in _P[kind].finditer(text, first, time.end + _NEAR)
-            if one.end() <= time.start or time.end <= one.start()]  # fmt: skip
+    near = [
+        (max(one.start() - time.end, time.start - one.end()), at)
+        for at, kind in enumerate(_KINDS)
+        for one in _P[kind].finditer(text, first, time.end + _NEAR)
+        if one.end() <= time.start or time.end <= one.start()
+    ]
     return _KINDS[min(near)[1]] if near else None
 
 
@@ -383,10 +407,15 @@ def _defined(read: Sequence[_Sentence], term: str) -> _Stated:
     name = rf"(?:the\s+)?[“\"'‘]?{re.escape(term)}[”\"'’]?"
     stated = re.compile(rf"{name}\W{{0,4}}(?:shall\s+)?(?:means?|is|be|of|as\s+of)?\W{{0,3}}(?:the\s+)?$", re.I)
     named = re.compile(rf"^\W{{0,3}}\(?\W?(?:hereinafter\s+)?{name}", re.I)
-    return _only([
-        (day.certain, one) for one in read if term.lower() in one.text.lower() for day in one.dates
-        if stated.search(one.text[: day.start]) or named.search(one.text[day.end :])
-    ])  # fmt: skip
+    return _only(
+        [
+            (day.certain, one)
+            for one in read
+            if term.lower() in one.text.lower()
+            for day in one.dates
+            if stated.search(one.text[: day.start]) or named.search(one.text[day.end :])
+        ]
+    )
 
 
 def _only(days: Sequence[tuple[date | None, _Sentence]]) -> _Stated:

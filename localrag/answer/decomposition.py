@@ -87,14 +87,18 @@ def joined(query: Query, plan: Plan, answers: Sequence[Answer], parts: int, text
     withheld = [f"{answer.withheld} (part {number})" for number, answer in enumerate(answers, 1) if answer.withheld]
     nothing = prompts.STOPPED if stopped else prompts.WITHHELD if withheld else prompts.NOT_FOUND
     return Answer(
-        query.text, text if found else nothing, bool(found), plan,
+        query.text,
+        text if found else nothing,
+        bool(found),
+        plan,
         model=next((answer.model for answer in answers), None),
         citations=_all(answer.citations for answer in answers),
         citations_dropped=sum(answer.citations_dropped for answer in answers),
         # Also what was withheld of a part that is not found.
         unsupported=_all(answer.unsupported for answer in answers),
         flags=_all(answer.flags for answer in answers),
-        workings=_all(answer.workings for answer in found), conflicts=_all(answer.conflicts for answer in found),
+        workings=_all(answer.workings for answer in found),
+        conflicts=_all(answer.conflicts for answer in found),
         not_read=_all(answer.not_read for answer in answers),
         passages=_all(
             (answer.passages for answer in answers), lambda one: (one.library, one.document, one.page, one.start)
@@ -106,8 +110,9 @@ def joined(query: Query, plan: Plan, answers: Sequence[Answer], parts: int, text
         context=max((answer.context for answer in answers), key=lambda parts: sum(parts.values()), default={}),
         confidence=min(confidences, default=max((answer.confidence or 0.0 for answer in answers), default=None)),
         reasoning="\n\n".join(answer.reasoning for answer in answers if answer.reasoning),
-        nearest=_all(answer.nearest for answer in answers), withheld="; ".join(withheld),
-    )  # fmt: skip
+        nearest=_all(answer.nearest for answer in answers),
+        withheld="; ".join(withheld),
+    )
 
 
 def renumbered(answers: Sequence[Answer]) -> list[Answer]:
@@ -126,7 +131,8 @@ def _renumbered(answer: Answer, numbers: dict[tuple[Citation, ...], int]) -> Ans
         return _MARKER.sub(lambda match: f"{match['space']}[{to.get(int(match['number']), match['number'])}]", text)
 
     return replace(
-        answer, answer=marked(answer.answer),
+        answer,
+        answer=marked(answer.answer),
         citations=tuple(replace(citation, marker=to[citation.marker]) for citation in answer.citations),
         unsupported=tuple(map(marked, answer.unsupported)),
         workings=tuple(
@@ -137,7 +143,7 @@ def _renumbered(answer: Answer, numbers: dict[tuple[Citation, ...], int]) -> Ans
             replace(conflict, sides=tuple(replace(side, marker=to[side.marker]) for side in conflict.sides))
             for conflict in answer.conflicts
         ),
-    )  # fmt: skip
+    )
 
 
 def _all(several: Iterable[Sequence[Item]], key: Callable[[Item], object] = lambda item: item) -> tuple[Item, ...]:

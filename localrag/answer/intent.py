@@ -19,10 +19,18 @@ _PATTERNS = load_patterns("localrag.answer", "intent.txt")
 _SUMMARY, _ALL_OF_IT, _COMPARE, _WHOLE, _EACH, _EXISTENCE, _PLURAL, _WORKED_OUT, _EXPLANATION, _FIGURE = (
     lazy_re("|".join(_PATTERNS[name]), re.I)
     for name in (
-        "summary", "all_of_it", "compare", "whole", "each", "existence", "plural", "worked_out", "explanation",
+        "summary",
+        "all_of_it",
+        "compare",
+        "whole",
+        "each",
+        "existence",
+        "plural",
+        "worked_out",
+        "explanation",
         "figure",
     )
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)

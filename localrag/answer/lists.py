@@ -46,8 +46,10 @@ _FOOTER = 3  # lines between the parts of a list that the end of a page cuts in 
 def find(text: str) -> list[list[Span]]:
     """Return the lists of a text whose end is clear: the span of the lead, and of each item without its mark."""
     spans = [part for span in sentences(text) for part in _parted(text, *span)]
-    marks = [mark if mark and (mark["bullet"] or _values(mark["label"])) else None
-             for mark in (_MARK.match(text, *span) for span in spans)]  # fmt: skip
+    marks = [
+        mark if mark and (mark["bullet"] or _values(mark["label"])) else None
+        for mark in (_MARK.match(text, *span) for span in spans)
+    ]
     found: list[list[Span]] = []
     at = 1
     while at < len(spans):
@@ -149,10 +151,12 @@ def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -
     language = text_analysis.language(question)
     wanted, noun = _content(question, language), _content(asked["noun"].split()[-1], language)
     found = [
-        place for place in (_places(query, prompt.passages) if noun else ())
-        if noun <= _enumerated(place.lead, language) and _fits(place, wanted, language)
+        place
+        for place in (_places(query, prompt.passages) if noun else ())
+        if noun <= _enumerated(place.lead, language)
+        and _fits(place, wanted, language)
         and bool(_NEGATED.search(question)) == bool(_NEGATED.search(" ".join((place.lead, *place.above[-1:]))))
-    ]  # fmt: skip
+    ]
     same = {place.text[place.spans[0][0] : place.spans[-1][1]] for place in found}
     return _answer(query, route, prompt, found[0], short) if len(same) == 1 else None
 
@@ -212,7 +216,12 @@ def _answer(query: Query, route: Route, prompt: Prompt, place: _Place, short: bo
     lead = links.without_markup(place.lead).rstrip(" :—–")
     whole = f"{lead} ({plural(len(items), 'item')}) {marks}:\n" + "\n".join(f"- {item}" for item in items)
     return Answer(
-        query.text, f"{'; '.join(items)} {marks}" if short else whole, True, route.plan.with_signals(listed=len(items)),
-        citations=context.placed(citations, place.pages, query.libraries), context=prompt.context,
-        looked_at=prompt.looked_at, passages=tuple(prompt.passages),
-    )  # fmt: skip
+        query.text,
+        f"{'; '.join(items)} {marks}" if short else whole,
+        True,
+        route.plan.with_signals(listed=len(items)),
+        citations=context.placed(citations, place.pages, query.libraries),
+        context=prompt.context,
+        looked_at=prompt.looked_at,
+        passages=tuple(prompt.passages),
+    )

@@ -85,10 +85,12 @@ def route(query: Query, resources: Resources) -> Route:
     task = parsing.parse(query.text, query.only.documents)
     exact = task is not None and (query.mode == "exact" or search.applicable(task, query.documents))
     signals = Signals(
-        documents=len(query.documents), tokens=sum(tokens(query, document) for _, document in query.documents),
-        retrieve_tokens=resources.retrieve_tokens, read_tokens=resources.read_tokens,
+        documents=len(query.documents),
+        tokens=sum(tokens(query, document) for _, document in query.documents),
+        retrieve_tokens=resources.retrieve_tokens,
+        read_tokens=resources.read_tokens,
         exact=task.verb if task is not None and exact else None,
-    )  # fmt: skip
+    )
     if query.mode == "exact" or (signals.exact is not None and query.mode == "auto"):
         plan = choose(query.mode, signals, resources.seconds)
         return Route(filters.named_in(plan, query.only), seconds=Seconds(route=query.elapsed()))
@@ -107,15 +109,19 @@ def route(query: Query, resources: Resources) -> Route:
     reading = tuple(sorted(pointed.documents, key=lambda pair: (pair[0].name, pair[1].path)))
     nearest = document_matching.of_passage(hits[0], query.documents) if hits and not reading else ()
     signals = replace(
-        signals, kind=meant.kind, words=meant.words, sides=tuple(side.name for side in sides),
-        pointed=tuple(document.path for _, document in reading), pointed_by=pointed.by,
+        signals,
+        kind=meant.kind,
+        words=meant.words,
+        sides=tuple(side.name for side in sides),
+        pointed=tuple(document.path for _, document in reading),
+        pointed_by=pointed.by,
         pointed_tokens=sum(tokens(query, document) for _, document in reading),
         warm_tokens=resources.cached(reading) if reading and query.only.pages is None else 0,
         nearest="".join(document.path for _, document in nearest),
         nearest_tokens=sum(tokens(query, document) for _, document in nearest),
         clause=resources.clause(query, reading) if about_one and pointed.by in ("only", "name") else None,
         **fit_signals(hits),
-    )  # fmt: skip
+    )
     plan = filters.named_in(choose(query.mode, signals, resources.seconds), query.only)
     return Route(plan, reading, tuple(hits), usage, Seconds(query.elapsed() - searching, searching), sides)
 
@@ -129,10 +135,7 @@ def fit_signals(hits: Sequence[Passage]) -> dict[str, Any]:
     """Return the score and fit of the passages found; see `Signals`."""
     scores = [hit.score for hit in hits]
     fits = [(hit.signals["dense"] + hit.signals["lexical"]) / 2 for hit in hits if "dense" in hit.signals]
-    return {
-        "score": round(scores[0], 4) if scores else None,
-        "fit": round(max(fits), 4) if fits else None,
-    }
+    return {"score": round(scores[0], 4) if scores else None, "fit": round(max(fits), 4) if fits else None}
 
 
 def _intent(query: Query, resources: Resources) -> tuple[Intent, Usage]:
@@ -152,9 +155,7 @@ def _intent(query: Query, resources: Resources) -> tuple[Intent, Usage]:
     return meant, weighed.usage
 
 
-def _pointed(
-    query: Query, meant: Intent, signals: Signals, resources: Resources
-) -> tuple[Pointed, Sequence[Passage]]:  # fmt: skip
+def _pointed(query: Query, meant: Intent, signals: Signals, resources: Resources) -> tuple[Pointed, Sequence[Passage]]:
     """Return the documents to read, if it comes to reading, and the passages where they had to be searched."""
     only = Pointed(tuple(query.documents), "only")
     few = len(query.documents) <= document_matching.MAX_READ or signals.tokens <= signals.read_tokens

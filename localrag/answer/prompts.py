@@ -77,9 +77,13 @@ def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count
 
 
 def passages_prompt(
-    question: str, passages: Sequence[Passage], history: Sequence[Turn] = (), *, together: bool = False,
+    question: str,
+    passages: Sequence[Passage],
+    history: Sequence[Turn] = (),
+    *,
+    together: bool = False,
     highlights: Sequence[Passage] = (),
-) -> list[Message]:  # fmt: skip
+) -> list[Message]:
     """Return the prompt of `retrieve`: rules, passages in reading order, earlier turns, question.
 
     A passage looks the same whatever its number and those before it, so that it needs to be read only once; one that

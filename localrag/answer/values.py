@@ -45,7 +45,7 @@ from localrag.quantities import (
     parse_date,
     parse_number,
     parse_quantity,
-)  # fmt: skip
+)
 
 Measure = Literal["date", "duration", "money", "percent", "number"]
 Type = Literal["text", "date", "duration", "money", "percent", "number", "party", "choice", "yes/no"]
@@ -55,9 +55,15 @@ _COMPARE = {"more": operator.gt, "less": operator.lt, "at least": operator.ge, "
 _MONTH_DAYS = 365.2425 / 12
 # The spans of time, the longest first, in days.
 DAYS = {
-    "year": 12 * _MONTH_DAYS, "quarter": 3 * _MONTH_DAYS, "month": _MONTH_DAYS, "week": 7.0, "day": 1.0, "hour": 1 / 24,
-    "minute": 1 / 1440, "second": 1 / 86400,
-}  # fmt: skip
+    "year": 12 * _MONTH_DAYS,
+    "quarter": 3 * _MONTH_DAYS,
+    "month": _MONTH_DAYS,
+    "week": 7.0,
+    "day": 1.0,
+    "hour": 1 / 24,
+    "minute": 1 / 1440,
+    "second": 1 / 86400,
+}
 _ORDER: tuple[Measure, ...] = ("money", "percent", "number")
 _WORDS = load_words("localrag.answer", "words.toml")["values"]
 
@@ -235,8 +241,11 @@ def read(type: Type, words: str, choices: Sequence[str] = ()) -> Value | None:
         return None
     if type == "date":
         parts = _dated(words)
-        return Value(type, words, "-".join(f"{n:0{w}}" for n, w in zip(parts, (4, 2, 2), strict=False)), "",
-                     _date(words)) if parts else None  # fmt: skip
+        return (
+            Value(type, words, "-".join(f"{n:0{w}}" for n, w in zip(parts, (4, 2, 2), strict=False)), "", _date(words))
+            if parts
+            else None
+        )
     if type == "duration":
         return _duration(words)
     if type == "money" or type == "percent" or type == "number":
@@ -323,8 +332,11 @@ def _figures(type: Literal["money", "percent", "number"], words: str) -> Iterato
         if unit == "cents":
             value, unit = value / 100, ""
         money = unit in CURRENCIES.values()
-        fits = {"money": money or quantity.unit == "cents" or (alone and not unit), "number": True,
-                "percent": unit == "%" or (alone and not unit)}  # fmt: skip
+        fits = {
+            "money": money or quantity.unit == "cents" or (alone and not unit),
+            "number": True,
+            "percent": unit == "%" or (alone and not unit),
+        }
         if fits[type]:
             yield Quantity(value, unit)
 

@@ -46,9 +46,12 @@ class Estimate:
 
 
 def pieces(
-    library: Library, documents: Sequence[Document], model: Model, settings: Settings,
+    library: Library,
+    documents: Sequence[Document],
+    model: Model,
+    settings: Settings,
     stop: Callable[[], bool] = lambda: False,
-) -> list[Piece]:  # fmt: skip
+) -> list[Piece]:
     """Return what there is to read of these documents, in order, without reading it; shorter where stopped.
 
     Of the only document of a library no passages are read if it can be read whole. Raises UsageError if the model is on
@@ -92,17 +95,24 @@ def estimate(library: Library, found: Sequence[Piece], model: Model, settings: S
     ]
     tokens = sum(piece.tokens for piece in rest)
     return Estimate(
-        pieces=len(rest), kept=sum(piece.kept for piece in found), tokens=tokens,
+        pieces=len(rest),
+        kept=sum(piece.kept for piece in found),
+        tokens=tokens,
         seconds=None if None in seconds else sum(value for value in seconds if value is not None),
         bytes=sum(int(model.state_bytes(one.tokens) * (_PACKED if one.apart else 1)) for one in rest),
         bound=bound(library.folder / "cache", settings.cache_bytes),
-    )  # fmt: skip
+    )
 
 
 def warm(
-    library: Library, found: Sequence[Piece], model: Model, settings: Settings, *,
-    stop: Callable[[], bool] = lambda: False, rank: Rank = Rank.WARMING,
-) -> Iterator[Warmed]:  # fmt: skip
+    library: Library,
+    found: Sequence[Piece],
+    model: Model,
+    settings: Settings,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    rank: Rank = Rank.WARMING,
+) -> Iterator[Warmed]:
     """Read these into the prompt cache, from which nothing else is dropped for them.
 
     The rank is TYPING while a person is about to ask, else WARMING.
@@ -124,9 +134,12 @@ def warm(
 
 
 def one_by_one(
-    library: Library, documents: Sequence[Document], model: Model, settings: Settings,
+    library: Library,
+    documents: Sequence[Document],
+    model: Model,
+    settings: Settings,
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Warmed]:  # fmt: skip
+) -> Iterator[Warmed]:
     """Read documents in order, each examined only when its turn comes, so that a thousand of them begin at once.
 
     Also reports those that are cached already or cannot be read.
@@ -155,9 +168,14 @@ def one_by_one(
 
 
 def warm_passages(
-    library: Library, document: Document, passages: Sequence[Passage], model: Model, settings: Settings,
-    stop: Callable[[], bool], rank: Rank,
-) -> Iterator[Warmed]:  # fmt: skip
+    library: Library,
+    document: Document,
+    passages: Sequence[Passage],
+    model: Model,
+    settings: Settings,
+    stop: Callable[[], bool],
+    rank: Rank,
+) -> Iterator[Warmed]:
     """Read passages of a document, each by itself, into the prompt cache, unless they are there."""
     cache, done = _cache(library, document, settings), 0
     rest = [(passage, n) for passage, n in _apart(library, document, passages, model, settings) if n]
@@ -176,9 +194,16 @@ def warm_passages(
 
 
 def _warm(
-    library: Library, unit: Unit, piece: Piece, number: int, total: int, model: Model, settings: Settings,
-    stop: Callable[[], bool], rank: Rank,
-) -> Iterator[Warmed]:  # fmt: skip
+    library: Library,
+    unit: Unit,
+    piece: Piece,
+    number: int,
+    total: int,
+    model: Model,
+    settings: Settings,
+    stop: Callable[[], bool],
+    rank: Rank,
+) -> Iterator[Warmed]:
     cache, done = _cache(library, piece.document, settings, unit.name if unit.section else ""), 0
     if not cache.make_room(model.state_bytes(piece.tokens)):
         yield Warmed(piece, number, total, 0, "no room")
@@ -191,9 +216,13 @@ def _warm(
 
 
 def _read(
-    messages: Sequence[Message], cache: DiskPromptCache, model: Model, settings: Settings, stop: Callable[[], bool],
+    messages: Sequence[Message],
+    cache: DiskPromptCache,
+    model: Model,
+    settings: Settings,
+    stop: Callable[[], bool],
     rank: Rank,
-) -> Iterator[int | None]:  # fmt: skip
+) -> Iterator[int | None]:
     """Read the stable part of a prompt; yield how many tokens are read, and None before waiting for urgent work."""
     done, total = 0, 1
     while done < total and not stop():
@@ -208,7 +237,7 @@ def _read(
 
 def _apart(
     library: Library, document: Document, passages: Sequence[Passage], model: Model, settings: Settings
-) -> list[tuple[Passage, int]]:  # fmt: skip
+) -> list[tuple[Passage, int]]:
     """Return passages and the tokens to read of each, 0 if it is cached; none if the model reads them together."""
     keys = [key for one in passages for key in model.prefixes(prompts.passages_prompt("", [one]))]
     cache = _cache(library, document, settings)
@@ -222,6 +251,11 @@ def _units(library: Library, document: Document, model: Model, settings: Setting
 
 def _cache(library: Library, document: Document, settings: Settings, part: str = "") -> DiskPromptCache:
     return DiskPromptCache(
-        library.folder, loading.generator_identity(settings), [document.sha256], settings.cache_bytes, part=part,
-        keep_others=True, held=lambda: names.holds(library.folder, [document.path]),
-    )  # fmt: skip
+        library.folder,
+        loading.generator_identity(settings),
+        [document.sha256],
+        settings.cache_bytes,
+        part=part,
+        keep_others=True,
+        held=lambda: names.holds(library.folder, [document.path]),
+    )

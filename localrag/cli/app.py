@@ -124,9 +124,11 @@ class Commands(click.Group):
 
 
 @click.group(
-    cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with: localrag models install && localrag ingest ./contracts && localrag chat contracts",
-)  # fmt: skip
+)
 @click.version_option(__version__, "--version", message="localrag %(version)s")
 @click.option("--debug", is_flag=True, help="Print the traceback of an error.")
 @click.pass_context

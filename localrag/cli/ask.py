@@ -36,24 +36,44 @@ _HIDDEN = {"library", "quote", "sources", "found", "read", "likelihood", "why_no
 @click.argument("question")
 @options.filter_options
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to find the answer.")
-@click.option("--reproducible", is_flag=True, help="Ignore the prompt cache and speeds when choosing the mode: the "
-              "same question gives the same answer.")  # fmt: skip
+@click.option(
+    "--reproducible",
+    is_flag=True,
+    help="Ignore the prompt cache and speeds when choosing the mode: the same question gives the same answer.",
+)
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
-@click.option("--strict", is_flag=True, help="Answer only what the text supports throughout; else show the nearest "
-              "passages.")  # fmt: skip
+@click.option(
+    "--strict", is_flag=True, help="Answer only what the text supports throughout; else show the nearest passages."
+)
 @options.think_option
 @click.option("--show-thinking", is_flag=True, help="Print the reasoning of the model on stderr.")
 @click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Longest answer, in tokens.")
 @click.option("--short", is_flag=True, help="Answer in as few words as possible, taken from the text.")
-@click.option("--table", "file", type=options.FILE, metavar="FILE",
-              help="Also write rows of a survey or count to FILE (.xlsx, .csv, .json, .md), replacing it.")  # fmt: skip
+@click.option(
+    "--table",
+    "file",
+    type=options.FILE,
+    metavar="FILE",
+    help="Also write rows of a survey or count to FILE (.xlsx, .csv, .json, .md), replacing it.",
+)
 @recipient_options
 @options.json_option
 def ask_command(
-    question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, reproducible: bool, generator: str | None,
-    strict: bool, answer_tokens: int | None, short: bool, file: Path | None, as_json: bool, think: Think | None,
-    show_thinking: bool, recipients: Recipients | None,
-) -> None:  # fmt: skip
+    question: str,
+    libraries: tuple[str, ...],
+    only: Filter,
+    mode: Mode,
+    reproducible: bool,
+    generator: str | None,
+    strict: bool,
+    answer_tokens: int | None,
+    short: bool,
+    file: Path | None,
+    as_json: bool,
+    think: Think | None,
+    show_thinking: bool,
+    recipients: Recipients | None,
+) -> None:
     """Answer QUESTION from a library, with page and quote.
 
     Every quote is in the document, character for character. With -, QUESTION comes from standard input, so that
@@ -68,9 +88,12 @@ def ask_command(
 
         table_export.check(file)
     settings = load_settings().with_options(
-        generator=generator, answer_tokens=answer_tokens, answer_form="short" if short else None, think=think,
+        generator=generator,
+        answer_tokens=answer_tokens,
+        answer_form="short" if short else None,
+        think=think,
         strict=strict or None,
-    )  # fmt: skip
+    )
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
     # A passphrase that was typed for the file stays in this process.
@@ -83,10 +106,20 @@ def ask_command(
         narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # "these" is the app's
         return ask(question, libraries=names, **narrowed, mode=mode, reproducible=reproducible, settings=settings)
 
-    asking = here() if connection is None else resident.Asking(
-        connection, here, settings, question=question, libraries=names, documents=only, mode=mode,
-        reproducible=reproducible,
-    )  # fmt: skip
+    asking = (
+        here()
+        if connection is None
+        else resident.Asking(
+            connection,
+            here,
+            settings,
+            question=question,
+            libraries=names,
+            documents=only,
+            mode=mode,
+            reproducible=reproducible,
+        )
+    )
     drawn = sys.stderr.isatty() and not as_json
     with interruptible(then=asking.stop) as stop:
         answer = draw(asking, show_thinking) if drawn else follow(asking, silent=as_json)

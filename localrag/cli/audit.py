@@ -33,8 +33,15 @@ def audit_command() -> None:
     """
 
 
-_library = click.option("-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=complete_library,
-                        help="Only the log of this library; may be repeated.")  # fmt: skip
+_library = click.option(
+    "-l",
+    "--library",
+    "libraries",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_library,
+    help="Only the log of this library; may be repeated.",
+)
 
 
 @audit_command.command("show")
@@ -46,9 +53,14 @@ _library = click.option("-l", "--library", "libraries", multiple=True, metavar="
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N entries.")
 @json_option
 def show_command(
-    libraries: Sequence[str], events: Sequence[str], users: Sequence[str], since: str, until: str, last: int | None,
+    libraries: Sequence[str],
+    events: Sequence[str],
+    users: Sequence[str],
+    since: str,
+    until: str,
+    last: int | None,
     as_json: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Print the entries of the logs, oldest first, and name the logs whose key is missing."""
     locked: list[str] = []
     rows = [
@@ -73,9 +85,14 @@ def show_command(
 
 @audit_command.command("verify")
 @_library
-@click.option("--anchor", "anchors", multiple=True, metavar="FILE",
-              type=EXISTING_FILE,
-              help="An earlier state of the logs (localrag audit anchor); may be repeated.")  # fmt: skip
+@click.option(
+    "--anchor",
+    "anchors",
+    multiple=True,
+    metavar="FILE",
+    type=EXISTING_FILE,
+    help="An earlier state of the logs (localrag audit anchor); may be repeated.",
+)
 @json_option
 def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: bool) -> None:
     """Verify that no entry was changed, removed, moved or inserted. Exit code 1 if one was, or a key is missing.
@@ -167,9 +184,10 @@ def erase_command(library: str, numbers: Sequence[int], as_json: bool) -> None:
     if erased:
         audit.record(file, "forget", library, reason="erase", lines=erased)
     print_result(
-        as_json, {"library": library, "erased": erased},
+        as_json,
+        {"library": library, "erased": erased},
         f"Erased what was kept with {len(erased)} of {len(numbers)} entries.",
-    )  # fmt: skip
+    )
 
 
 _GENERAL = "(general)"
@@ -186,7 +204,7 @@ def _files(settings: Settings, libraries: Sequence[str]) -> list[tuple[str, Path
 
 def _entries(
     settings: Settings, libraries: Sequence[str], locked: list[str] | None = None
-) -> list[tuple[str, Path, audit.Entry]]:  # fmt: skip
+) -> list[tuple[str, Path, audit.Entry]]:
     """Return the entries of all logs by time, and add logs whose key is missing to `locked`."""
     found = []
     for name, file in _files(settings, libraries):
@@ -216,8 +234,12 @@ def _read_anchors(files: Sequence[Path]) -> list[tuple[str, audit.Anchor]]:
 def _row(record: str, file: Path, entry: audit.Entry) -> dict[str, Any]:
     row = {"record": record, **asdict(entry)}
     if changed := audit.lists_of(file, entry):
-        row["documents"] = {"came": changed.added, "went": changed.removed, "forgotten": changed.forgotten,
-                            "as_recorded": changed.intact}  # fmt: skip
+        row["documents"] = {
+            "came": changed.added,
+            "went": changed.removed,
+            "forgotten": changed.forgotten,
+            "as_recorded": changed.intact,
+        }
     if found := audit.words_of(file, entry):
         row["words"] = {"question": found.question, "answer": found.answer, "as_recorded": found.intact}
     return row
@@ -238,5 +260,9 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row for a table, with one value a column."""
     one = {name: value for name, value in row.items() if name not in ("words", "documents")}
     words = {"question": "", "answer": "", **row.get("words", {})}
-    return {**one, "details": json.dumps(row["details"], ensure_ascii=False),
-            "question": words["question"], "answer": words["answer"]}  # fmt: skip
+    return {
+        **one,
+        "details": json.dumps(row["details"], ensure_ascii=False),
+        "question": words["question"],
+        "answer": words["answer"],
+    }

@@ -54,16 +54,30 @@ PATIENCE = 5.0  # seconds to wait for the threads after the app has closed
 @filter_options
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to find answers.")
 @click.option("--model", metavar="ID", help="The model that answers.")
-@click.option("--plain", is_flag=True, help="Chat in lines instead of a screen: for screen readers, simple terminals "
-              "and pipes. :help lists commands.")  # fmt: skip
-@click.option("--resume", is_flag=False, flag_value="last", metavar="[CONVERSATION]",
-              shell_complete=complete_conversation,
-              help="Continue the last conversation, or one by its id or title (localrag sessions list).")  # fmt: skip
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="Chat in lines instead of a screen: for screen readers, simple terminals and pipes. :help lists commands.",
+)
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="last",
+    metavar="[CONVERSATION]",
+    shell_complete=complete_conversation,
+    help="Continue the last conversation, or one by its id or title (localrag sessions list).",
+)
 @think_option
 def chat_command(
-    target: str | None, libraries: Sequence[str], only: Filter, mode: Mode, model: str | None, plain: bool,
-    resume: str | None, think: Think | None,
-) -> None:  # fmt: skip
+    target: str | None,
+    libraries: Sequence[str],
+    only: Filter,
+    mode: Mode,
+    model: str | None,
+    plain: bool,
+    resume: str | None,
+    think: Think | None,
+) -> None:
     """Open the terminal app over a folder or library.
 
     A folder that is no library yet is read first, after a yes. Without an argument: the only library, or a list to
@@ -99,17 +113,28 @@ def chat_command(
 
 
 def _run_app(
-    settings: Settings, named: list[str], folder: Path | None, only: Filter, mode: Mode, given: Sequence[str],
+    settings: Settings,
+    named: list[str],
+    folder: Path | None,
+    only: Filter,
+    mode: Mode,
+    given: Sequence[str],
     resumed: Resumed | None,
-) -> None:  # fmt: skip
+) -> None:
     from localrag.tui.app import LocalragApp
     from localrag.tui.preferences import Preferences, look_of
 
     app = LocalragApp(
-        real_core(settings), libraries=named, folder=folder, only=only, mode=mode,
-        preferences=Preferences(settings, options=given), look=look_of(os.environ), resumed=resumed,
+        real_core(settings),
+        libraries=named,
+        folder=folder,
+        only=only,
+        mode=mode,
+        preferences=Preferences(settings, options=given),
+        look=look_of(os.environ),
+        resumed=resumed,
         without_model=_without_model(settings),
-    )  # fmt: skip
+    )
     # Nobody can type a passphrase behind the screen: what is encrypted meanwhile stays locked.
     unlocked.set_key_source(lambda folder, keyring, ask: keys.library_key(folder, keyring, False))
     app.run()
@@ -208,9 +233,14 @@ class PlainChat:
     """A conversation with libraries, line by line."""
 
     def __init__(
-        self, engine: Engine, store: SessionStore, libraries: tuple[str, ...], only: Filter, mode: Mode,
+        self,
+        engine: Engine,
+        store: SessionStore,
+        libraries: tuple[str, ...],
+        only: Filter,
+        mode: Mode,
         session: Session | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.engine, self.store = engine, store
         self.libraries, self.only, self.mode = libraries, only, mode
         self._session = session
@@ -247,9 +277,13 @@ class PlainChat:
         answer, pace, plan = None, Pace(), ""
         with interruptible("Stopping …") as stop:
             for event in self.engine.ask(
-                question, libraries=self.libraries, documents=self.only, mode=self.mode,
-                history=session.history, stop=lambda: stop.asked,
-            ):  # fmt: skip
+                question,
+                libraries=self.libraries,
+                documents=self.only,
+                mode=self.mode,
+                history=session.history,
+                stop=lambda: stop.asked,
+            ):
                 if isinstance(event, Answered):
                     answer = event.answer
                 elif isinstance(event, Notice):

@@ -22,27 +22,47 @@ if TYPE_CHECKING:
 _MAX_SHOWN = 1200  # characters of a change
 _MAX_FORM = 30  # changes of form
 _STYLES: dict[str, dict[str, Any]] = {
-    "=": {}, "-": {"fg": "red", "strikethrough": True}, "+": {"fg": "green", "bold": True, "underline": True},
-}  # fmt: skip
+    "=": {},
+    "-": {"fg": "red", "strikethrough": True},
+    "+": {"fg": "green", "bold": True, "underline": True},
+}
 _PLAIN = {"=": "{}", "-": "[-{}-]", "+": "{{+{}+}}"}
 
 
 @click.command("compare")
 @click.argument("named", nargs=-1, metavar="OLD NEW | BASE THEIRS OURS", shell_complete=options.complete_document)
-@click.option("-l", "--library", metavar="NAME", shell_complete=options.complete_library,
-              help="The library of the documents; files on the disk need none.")  # fmt: skip
+@click.option(
+    "-l",
+    "--library",
+    metavar="NAME",
+    shell_complete=options.complete_library,
+    help="The library of the documents; files on the disk need none.",
+)
 @click.option("--latest", metavar="DOCUMENT", help="Compare the latest two versions of this document of the library.")
-@click.option("-o", "--out", type=options.FILE, metavar="FILE",
-              help="Write the redline to FILE, replacing it: .docx (tracked changes; of three, a table), "
-                   ".html, .md, .json.")  # fmt: skip
-@click.option("--password-file", type=options.EXISTING_FILE, metavar="FILE",
-              help="Passwords to try on encrypted files, one a line.")  # fmt: skip
+@click.option(
+    "-o",
+    "--out",
+    type=options.FILE,
+    metavar="FILE",
+    help="Write the redline to FILE, replacing it: .docx (tracked changes; of three, a table), .html, .md, .json.",
+)
+@click.option(
+    "--password-file",
+    type=options.EXISTING_FILE,
+    metavar="FILE",
+    help="Passwords to try on encrypted files, one a line.",
+)
 @recipient_options
 @options.json_option
 def compare_command(
-    named: tuple[str, ...], library: str | None, latest: str | None, out: Path | None,
-    password_file: Path | None, recipients: Recipients | None, as_json: bool,
-) -> None:  # fmt: skip
+    named: tuple[str, ...],
+    library: str | None,
+    latest: str | None,
+    out: Path | None,
+    password_file: Path | None,
+    recipients: Recipients | None,
+    as_json: bool,
+) -> None:
     """Say what changed from OLD to NEW: two files of any type that is read, or two documents of a library.
 
     Clauses are matched by their words, numbers and headings, so that one that moved or was renumbered is no deletion.

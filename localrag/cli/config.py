@@ -159,11 +159,14 @@ def policy_config(as_json: bool) -> None:
     held = policy.active()
     if as_json:
         rows = [
-            {"file": str(one.file), "from": policy.VARIABLE if one.named else "system",
-             "rules": {name: _rule(value) for name, value in one.rules().items()},
-             "changeable": policy.writable_by(one)}
+            {
+                "file": str(one.file),
+                "from": policy.VARIABLE if one.named else "system",
+                "rules": {name: _rule(value) for name, value in one.rules().items()},
+                "changeable": policy.writable_by(one),
+            }
             for one in held
-        ]  # fmt: skip
+        ]
         print_json({"place": str(policy.SYSTEM), "policies": rows})
         return
     if not held:
@@ -184,13 +187,19 @@ def _rule(value: Any) -> Any:
 
 def _row(
     knob: settings.SettingInfo, held: settings.Settings, given: Mapping[str, str], ignored: str | None = None
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     value = getattr(held, knob.name)
     return {
-        "name": knob.name, "value": _plain(value), "default": _plain(knob.default),
-        "origin": given.get(knob.name, "default"), "group": knob.group, "about": knob.about, "may_be": knob.bounds,
-        "fixed": policy.fixes(knob.name) is not None, "ignored": ignored,
-    }  # fmt: skip
+        "name": knob.name,
+        "value": _plain(value),
+        "default": _plain(knob.default),
+        "origin": given.get(knob.name, "default"),
+        "group": knob.group,
+        "about": knob.about,
+        "may_be": knob.bounds,
+        "fixed": policy.fixes(knob.name) is not None,
+        "ignored": ignored,
+    }
 
 
 def _report(name: str, path: Path, as_json: bool, words: str) -> None:

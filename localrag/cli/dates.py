@@ -22,20 +22,39 @@ if TYPE_CHECKING:
 
 
 @click.command("dates")
-@click.option("-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=options.complete_library,
-              help="The library to read; may be repeated. Needed only if there are several.")  # fmt: skip
+@click.option(
+    "-l",
+    "--library",
+    "libraries",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=options.complete_library,
+    help="The library to read; may be repeated. Needed only if there are several.",
+)
 @options.document_option
 @click.option("--from", "since", metavar="DATE", help="Only what is due then or later: 2030, 2030-06, 2030-06-30.")
 @click.option("--to", "until", metavar="DATE", help="Only what is due then or earlier.")
-@click.option("-o", "--out", "file", type=options.FILE, metavar="FILE",
-              help="Write FILE, replacing it: .ics (a calendar), .xlsx, .csv, .json, .md.")  # fmt: skip
+@click.option(
+    "-o",
+    "--out",
+    "file",
+    type=options.FILE,
+    metavar="FILE",
+    help="Write FILE, replacing it: .ics (a calendar), .xlsx, .csv, .json, .md.",
+)
 @click.option("--yes", is_flag=True, help="Write a calendar without asking.")
 @recipient_options
 @options.json_option
 def dates_command(
-    libraries: tuple[str, ...], documents: tuple[str, ...], since: str | None, until: str | None, file: Path | None,
-    yes: bool, recipients: Recipients | None, as_json: bool,
-) -> None:  # fmt: skip
+    libraries: tuple[str, ...],
+    documents: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    file: Path | None,
+    yes: bool,
+    recipients: Recipients | None,
+    as_json: bool,
+) -> None:
     """List deadlines and obligations: who has to do what until when, with place and quote.
 
     Those with a date come first, the others after them; a period leaves these out. A date that was counted from another

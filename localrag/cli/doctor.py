@@ -31,8 +31,11 @@ State = Literal["ok", "info", "warning", "problem"]
 Seen = tuple[State, str, str]  # state, message and remedy
 
 _MARKS: dict[State, tuple[str, str]] = {
-    "ok": ("✓", "green"), "info": ("·", "cyan"), "warning": ("!", "yellow"), "problem": ("✗", "red"),
-}  # fmt: skip
+    "ok": ("✓", "green"),
+    "info": ("·", "cyan"),
+    "warning": ("!", "yellow"),
+    "problem": ("✗", "red"),
+}
 _ENOUGH_DISK = 2_000_000_000  # a small model, or the vectors of some thousand documents
 _MIN_DISK = 200_000_000
 _REBUILD = "Build it here: pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
@@ -112,10 +115,19 @@ def _findings() -> Iterator[Finding]:
 def diagnose(settings: Settings) -> Iterator[Finding]:
     """Yield every finding in the order in which to fix them, slow checks last."""
     for area, check in (
-        ("python", _python), ("policy", _policies), ("settings", _settings_files), ("offline", _offline),
-        ("machine", _machine), ("models", _models), ("models", _calibration), ("readers", _helpers),
-        ("libraries", _libraries), ("conversations", _conversations), ("audit", _audit), ("llama.cpp", _llama),
-    ):  # fmt: skip
+        ("python", _python),
+        ("policy", _policies),
+        ("settings", _settings_files),
+        ("offline", _offline),
+        ("machine", _machine),
+        ("models", _models),
+        ("models", _calibration),
+        ("readers", _helpers),
+        ("libraries", _libraries),
+        ("conversations", _conversations),
+        ("audit", _audit),
+        ("llama.cpp", _llama),
+    ):
         for state, message, remedy in check(settings):
             yield Finding(area, state, message, remedy)
 

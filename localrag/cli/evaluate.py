@@ -29,13 +29,29 @@ if TYPE_CHECKING:
 _MAX_NAMED = 5
 # Settings that decide what is answered: results are kept apart by them.
 _OF_ANSWERS = (
-    "passages", "prompt_tokens", "read_tokens", "answer_tokens", "answer_form", "context_tokens", "min_confidence",
-    "temperature", "seed", "think", "think_tokens", "strict",
-)  # fmt: skip
+    "passages",
+    "prompt_tokens",
+    "read_tokens",
+    "answer_tokens",
+    "answer_form",
+    "context_tokens",
+    "min_confidence",
+    "temperature",
+    "seed",
+    "think",
+    "think_tokens",
+    "strict",
+)
 
 
-seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
-                           help="Seed of the choice and of the intervals.")  # fmt: skip
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="S",
+    help="Seed of the choice and of the intervals.",
+)
 
 
 @dataclass(frozen=True)
@@ -53,15 +69,28 @@ class Asking:
 def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of commands that ask a dataset; the command gets them as one Asking, `how`."""
 
-    @click.option("--documents", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
-                  help="The folder of the documents; default: the smallest that holds those of DATASET.")  # fmt: skip
-    @click.option("-l", "--library", metavar="NAME", shell_complete=complete_library,
-                  help="Ask this library instead, as it is (localrag ingest).")  # fmt: skip
+    @click.option(
+        "--documents",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        metavar="DIR",
+        help="The folder of the documents; default: the smallest that holds those of DATASET.",
+    )
+    @click.option(
+        "-l",
+        "--library",
+        metavar="NAME",
+        shell_complete=complete_library,
+        help="Ask this library instead, as it is (localrag ingest).",
+    )
     @click.option("--within-document", is_flag=True, help="Look only in the documents that a question names.")
     @click.option("--limit", type=click.IntRange(1), metavar="N", help="A sample of N questions.")
     @seed_option
-    @click.option("--out", type=FILE, metavar="FILE.jsonl",
-                  help="Keep results; questions with a result for these settings are not asked again.")  # fmt: skip
+    @click.option(
+        "--out",
+        type=FILE,
+        metavar="FILE.jsonl",
+        help="Keep results; questions with a result for these settings are not asked again.",
+    )
     @functools.wraps(command)
     def given(*args: Any, **others: Any) -> Any:
         how = Asking(**{field.name: others.pop(field.name) for field in fields(Asking)})
@@ -86,21 +115,31 @@ class Sample:
         """Return what a report says before its figures."""
         missing = self.matched.missing
         left_out = {
-            "not_in_library": len(missing), "questions_not_in_library": [question.id for question in missing],
-            "documents_not_in_library": self.matched.missing_documents, "unanswerable": self.unanswerable,
-        }  # fmt: skip
+            "not_in_library": len(missing),
+            "questions_not_in_library": [question.id for question in missing],
+            "documents_not_in_library": self.matched.missing_documents,
+            "unanswerable": self.unanswerable,
+        }
         return {
-            "dataset": str(self.dataset), "library": self.library.name, "library_folder": str(self.library.folder),
-            "settings": dict(made), "left_out": left_out,
+            "dataset": str(self.dataset),
+            "library": self.library.name,
+            "library_folder": str(self.library.folder),
+            "settings": dict(made),
+            "left_out": left_out,
             "chosen": len(self.questions),
-        }  # fmt: skip
+        }
 
 
 @contextmanager
 def sampled(
-    path: Path, how: Asking, settings: Settings, stop: Stop, *, answerable_only: bool = False,
+    path: Path,
+    how: Asking,
+    settings: Settings,
+    stop: Stop,
+    *,
+    answerable_only: bool = False,
     where: Mapping[str, str] | None = None,
-) -> Iterator[Sample]:  # fmt: skip
+) -> Iterator[Sample]:
     """Open the named library, or update the one kept for these documents; yield the questions to ask of it."""
     from localrag.api import open_library
     from localrag.evaluation import datasets
@@ -123,10 +162,12 @@ def _update(library: Library, source: Source, stop: Stop) -> None:
     echo(f"Documents: {one_line(str(source.folder))}, kept in {str(library.folder)!r} (delete: {forget})", err=True)
     with bar() as progress:
         report = library.ingest(
-            source.folder, leave_out=source.leave_out,
+            source.folder,
+            leave_out=source.leave_out,
             progress=lambda now: progress(now.done, now.total or None, f"{now.stage} {now.document}"),
-            stop=lambda: stop.asked, on_wait=lambda holder: echo(holder, err=True),
-        )  # fmt: skip
+            stop=lambda: stop.asked,
+            on_wait=lambda holder: echo(holder, err=True),
+        )
     if report.read or report.removed:
         counts = f"Read {len(report.read)} document(s), {report.unchanged} unchanged, {len(report.removed)} removed"
         echo(f"{counts}, in {report.seconds:.1f} s.", err=True)
@@ -138,9 +179,13 @@ def _update(library: Library, source: Source, stop: Stop) -> None:
 
 
 def _choose(
-    path: Path, how: Asking, library: Library, questions: Sequence[Question], answerable_only: bool,
+    path: Path,
+    how: Asking,
+    library: Library,
+    questions: Sequence[Question],
+    answerable_only: bool,
     where: Mapping[str, str],
-) -> Sample:  # fmt: skip
+) -> Sample:
     from localrag.evaluation import datasets
 
     choices = sorted({question.answer for question in questions if question.label})
@@ -165,9 +210,12 @@ def state(library: Library, settings: Settings) -> dict[str, Any]:
     from localrag import __version__
 
     return {
-        "library": library.name, "contents": library.digest(), "embedder": library.status()["embedder"],
-        "version": __version__, "reranker": settings.reranker and str(settings.reranker),
-    }  # fmt: skip
+        "library": library.name,
+        "contents": library.digest(),
+        "embedder": library.status()["embedder"],
+        "version": __version__,
+        "reranker": settings.reranker and str(settings.reranker),
+    }
 
 
 def gather(results: Iterable[tuple[Question, Row]], total: int) -> list[Row]:
@@ -204,8 +252,14 @@ def eval_command() -> None:
 @eval_command.command("retrieval")
 @click.argument("dataset", type=click.Path(path_type=Path))
 @dataset_options
-@click.option("-k", "k", type=click.IntRange(1, 1000), default=20, show_default=True,
-              help="Number of passages, or of documents where people have graded them.")  # fmt: skip
+@click.option(
+    "-k",
+    "k",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="Number of passages, or of documents where people have graded them.",
+)
 @json_option
 def retrieval_command(dataset: Path, how: Asking, k: int, as_json: bool) -> None:
     """Are the right document, page and text among the passages found?
@@ -221,9 +275,14 @@ def retrieval_command(dataset: Path, how: Asking, k: int, as_json: bool) -> None
         library, within = sample.library, how.within_document
         made = {"measure": "retrieval", "k": k, "within_document": within, **state(library, settings)}
         results = retrieval.run(
-            sample.questions, sample.matched, library, Run(how.out, made), k=k, within_document=within,
+            sample.questions,
+            sample.matched,
+            library,
+            Run(how.out, made),
+            k=k,
+            within_document=within,
             stop=lambda: stop.asked,
-        )  # fmt: skip
+        )
         report = {**sample.about(made), **retrieval.summarize(gather(results, len(sample.questions)), k, how.seed)}
     finish(report, as_json, _print_retrieval, stop.asked)
 
@@ -238,10 +297,13 @@ def _print_retrieval(report: Mapping[str, Any]) -> None:
     if len(report["categories"]) > 1:
         depth = "recall@5" if "recall@5" in names else names[0]
         echo(f"\n{depth} by category\n")
-        table(["", "n", *levels], [
-            [name, str(own["questions"]), *(_mean(own["levels"].get(level, {}).get(depth)) for level in levels)]
-            for name, own in report["categories"].items()
-        ])  # fmt: skip
+        table(
+            ["", "n", *levels],
+            [
+                [name, str(own["questions"]), *(_mean(own["levels"].get(level, {}).get(depth)) for level in levels)]
+                for name, own in report["categories"].items()
+            ],
+        )
     echo(f"\na search: {_seconds(report['seconds'])}")
 
 
@@ -258,16 +320,20 @@ def _where(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @eval_command.command("answers")
 @click.argument("dataset", type=click.Path(path_type=Path))
 @dataset_options
-@click.option("--where", multiple=True, callback=_where, metavar="FIELD=VALUE",
-              help="Only questions with this value in a field; may be given several times.")  # fmt: skip
+@click.option(
+    "--where",
+    multiple=True,
+    callback=_where,
+    metavar="FIELD=VALUE",
+    help="Only questions with this value in a field; may be given several times.",
+)
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look it up.")
 @click.option("--plain", is_flag=True, help="Instead, one plain prompt over the five best passages, without checks.")
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
 @json_option
 def answers_command(
-    dataset: Path, how: Asking, where: dict[str, str], mode: Mode, plain: bool, generator: str | None,
-    as_json: bool,
-) -> None:  # fmt: skip
+    dataset: Path, how: Asking, where: dict[str, str], mode: Mode, plain: bool, generator: str | None, as_json: bool
+) -> None:
     """Are the answers right, and do their quotes occur in the documents?
 
     Counts answered and declined questions, compares words and numbers with the known answer, citations with the known
@@ -297,11 +363,15 @@ def ask(sample: Sample, settings: Settings, mode: Mode, plain: bool, stop: Stop)
     held = {name: getattr(settings, name) for name in _OF_ANSWERS}
     values = {name: value if isinstance(value, int | float | None) else str(value) for name, value in held.items()}
     made = {
-        "measure": "answers", "mode": mode, "within_document": within, "baseline": "plain" if plain else None,
+        "measure": "answers",
+        "mode": mode,
+        "within_document": within,
+        "baseline": "plain" if plain else None,
         "model": None if mode == "exact" else loading.generator_identity(settings),
         "apart": calibration.load(settings.calibration_file, loading.generator_name(settings)).apart,
-        **state(sample.library, settings), **values,
-    }  # fmt: skip
+        **state(sample.library, settings),
+        **values,
+    }
     assistant = Assistant(settings if sample.how.library is not None else datasets.apart(settings))
     asker: Assistant | Plain = assistant
     if plain:
@@ -310,11 +380,18 @@ def ask(sample: Sample, settings: Settings, mode: Mode, plain: bool, stop: Stop)
     try:
         rows = gather(
             answers.run(
-                sample.questions, sample.matched, sample.library, asker, Run(sample.how.out, made), mode=mode,
-                within_document=within, choices=sample.choices, stop=lambda: stop.asked,
+                sample.questions,
+                sample.matched,
+                sample.library,
+                asker,
+                Run(sample.how.out, made),
+                mode=mode,
+                within_document=within,
+                choices=sample.choices,
+                stop=lambda: stop.asked,
             ),
             len(sample.questions),
-        )  # fmt: skip
+        )
     finally:
         asker.close()
         assistant.close()
@@ -327,10 +404,13 @@ def _print_answers(report: Mapping[str, Any]) -> None:
     counts = report["abstention"]
     failed = f", {report['failed']} failed" if report["failed"] else ""
     echo(f"{report['questions']} questions{failed}, 95 % intervals in brackets\n")
-    table(["", "answered", "declined"], [
-        ["has an answer", str(counts["answered_present"]), str(counts["declined_present"])],
-        ["has none", str(counts["answered_absent"]), str(counts["declined_absent"])],
-    ])  # fmt: skip
+    table(
+        ["", "answered", "declined"],
+        [
+            ["has an answer", str(counts["answered_present"]), str(counts["declined_present"])],
+            ["has none", str(counts["answered_absent"]), str(counts["declined_absent"])],
+        ],
+    )
     about = load_words("localrag.evaluation", "words.toml")["rates"]
     for figures in (report["rates"], report["figures"]):
         echo()
@@ -347,13 +427,19 @@ def _print_answers(report: Mapping[str, Any]) -> None:
         )
     if len(report["categories"]) > 1:
         echo("\nby category\n")
-        table(["", "n", "right", "f1", "answered", "declined", "answered, has none", "declined, has none"], [
+        table(
+            ["", "n", "right", "f1", "answered", "declined", "answered, has none", "declined, has none"],
             [
-                name, str(own["questions"]), _mean(own["figures"].get("right")), _mean(own["figures"].get("f1")),
-                *map(str, own["abstention"].values()),
-            ]
-            for name, own in report["categories"].items()
-        ])  # fmt: skip
+                [
+                    name,
+                    str(own["questions"]),
+                    _mean(own["figures"].get("right")),
+                    _mean(own["figures"].get("f1")),
+                    *map(str, own["abstention"].values()),
+                ]
+                for name, own in report["categories"].items()
+            ],
+        )
     quotes = report["quotes"]
     flags = ", ".join(f"{count} {kind}" for kind, count in sorted(report["flags"].items())) or "none"
     echo(f"\nquotes: {quotes['verbatim']} of {quotes['shown']} verbatim, {quotes['dropped']} dropped")
@@ -398,10 +484,13 @@ def judge_command(answers: Path, seed: int, as_json: bool) -> None:
 def _print_grades(report: Mapping[str, Any]) -> None:
     echo(f"{report['questions']} answers, 95 % intervals in brackets\n")
     scores = [interval(run["score"]) if run["score"] else "-" for run in report["runs"]]
-    table(["", "answers", "score", "right", "partly", "wrong", "declined"], [
-        [run["setting"], str(run["answers"]), score, *map(str, run["grades"].values())]
-        for run, score in zip(report["runs"], scores, strict=True)
-    ])  # fmt: skip
+    table(
+        ["", "answers", "score", "right", "partly", "wrong", "declined"],
+        [
+            [run["setting"], str(run["answers"]), score, *map(str, run["grades"].values())]
+            for run, score in zip(report["runs"], scores, strict=True)
+        ],
+    )
 
 
 @eval_command.command("arena")
@@ -464,10 +553,18 @@ def _vote(bout: Match) -> str:
 
 def _print_arena(report: Mapping[str, Any]) -> None:
     echo(f"{report['votes']} pairs of {report['questions']} questions, 95 % intervals in brackets\n")
-    table(["", "", "first better", "same", "second better", "share of the first"], [
-        [one["first"], one["second"], *(str(one[name]) for name in ("wins", "ties", "losses")), interval(one["share"])]
-        for one in report["pairs"]
-    ])  # fmt: skip
+    table(
+        ["", "", "first better", "same", "second better", "share of the first"],
+        [
+            [
+                one["first"],
+                one["second"],
+                *(str(one[name]) for name in ("wins", "ties", "losses")),
+                interval(one["share"]),
+            ]
+            for one in report["pairs"]
+        ],
+    )
 
 
 @eval_command.command("forget")
@@ -487,10 +584,13 @@ def forget_command(names: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json({"libraries": rows})
     elif rows:
-        table(["", "documents", "MB", "read from"], [
-            [row["name"], str(row["documents"]), f"{row['bytes'] / 1e6:.1f}", ", ".join(map(str, row["roots"]))]
-            for row in rows
-        ])  # fmt: skip
+        table(
+            ["", "documents", "MB", "read from"],
+            [
+                [row["name"], str(row["documents"]), f"{row['bytes'] / 1e6:.1f}", ", ".join(map(str, row["roots"]))]
+                for row in rows
+            ],
+        )
     else:
         echo("No library is kept for evaluation.", err=True)
 

@@ -29,17 +29,34 @@ _MAX_REMARKS = 20
 @click.command("extract")
 @click.argument("schema")
 @options.filter_options
-@click.option("--each", type=click.Choice(("document", "section", "row")), default="document", show_default=True,
-              help="What makes a row: a document, a section of it, or a line of a table or list in it.")  # fmt: skip
+@click.option(
+    "--each",
+    type=click.Choice(("document", "section", "row")),
+    default="document",
+    show_default=True,
+    help="What makes a row: a document, a section of it, or a line of a table or list in it.",
+)
 @click.option("--model", "generator", metavar="ID", help="Read with this installed model.")
-@click.option("--out", "--table", "file", type=options.FILE, metavar="FILE",
-              help="Also write the rows to FILE (.xlsx, .csv, .db, .parquet, .json, .md), replacing it.")  # fmt: skip
+@click.option(
+    "--out",
+    "--table",
+    "file",
+    type=options.FILE,
+    metavar="FILE",
+    help="Also write the rows to FILE (.xlsx, .csv, .db, .parquet, .json, .md), replacing it.",
+)
 @recipient_options
 @options.json_option
 def extract_command(
-    schema: str, libraries: tuple[str, ...], only: Filter, each: Each, generator: str | None, file: Path | None,
-    recipients: Recipients | None, as_json: bool,
-) -> None:  # fmt: skip
+    schema: str,
+    libraries: tuple[str, ...],
+    only: Filter,
+    each: Each,
+    generator: str | None,
+    file: Path | None,
+    recipients: Recipients | None,
+    as_json: bool,
+) -> None:
     """Fill a table with the fields of SCHEMA from documents.
 
     SCHEMA is a file with a JSON Schema, or a list of fields with types: "vendor, invoice_date date, total money, paid

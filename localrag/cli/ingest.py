@@ -34,8 +34,13 @@ if TYPE_CHECKING:
 
 _MAX_LISTED = 40
 _STOPPING = "Stopping after this step; what was read is kept. Press Ctrl-C again to stop at once."
-_STAGES = {"scan": "looking at the files", "read": "reading", "embed": "embedding", "store": "storing",
-           "index": "writing the index"}  # fmt: skip
+_STAGES = {
+    "scan": "looking at the files",
+    "read": "reading",
+    "embed": "embedding",
+    "store": "storing",
+    "index": "writing the index",
+}
 
 
 @click.command("ingest")
@@ -48,25 +53,53 @@ _STAGES = {"scan": "looking at the files", "read": "reading", "embed": "embeddin
 @click.option("--prune", is_flag=True, help="Remove documents whose files are gone, however many they are.")
 @click.option("--include-forgotten", is_flag=True, help="Read documents again that `localrag forget` deleted.")
 @click.option("--watch", is_flag=True, help="Keep running, and follow every change of the folder until Ctrl-C.")
-@click.option("--password-file", type=options.EXISTING_FILE, metavar="FILE",
-              help="Passwords to try on encrypted files, one a line.")  # fmt: skip
-@click.option("--ocr", type=click.Choice(("auto", "force", "off")),
-              help="Recognise text in pictures: on pages without text, all, or none. Kept for later runs.")  # fmt: skip
+@click.option(
+    "--password-file",
+    type=options.EXISTING_FILE,
+    metavar="FILE",
+    help="Passwords to try on encrypted files, one a line.",
+)
+@click.option(
+    "--ocr",
+    type=click.Choice(("auto", "force", "off")),
+    help="Recognise text in pictures: on pages without text, all, or none. Kept for later runs.",
+)
 @click.option("--ocr-languages", metavar="CODES", help="Languages to recognise, such as en,de. Kept for later runs.")
-@click.option("--embedder", metavar="ID", help="The embedder of a new library, or of --re-embed: an installed one; "
-              "`multilingual` is the one for other languages than English.")  # fmt: skip
+@click.option(
+    "--embedder",
+    metavar="ID",
+    help="The embedder of a new library, or of --re-embed: an installed one; "
+    "`multilingual` is the one for other languages than English.",
+)
 @click.option("--re-embed", is_flag=True, help="Make all vectors again with the default embedder, from stored text.")
 @click.option("--warm", is_flag=True, help="Then read the documents into the prompt cache, as `localrag warm` does.")
 @click.option("--encrypt", is_flag=True, help="Encrypt the library first; see `localrag vault encrypt`.")
-@click.option("--cluster", metavar="ADDRESS", help="Read and embed on the machines of a Ray cluster (host:port); "
-              "`auto` starts one on this machine.")  # fmt: skip
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Read and embed on the machines of a Ray cluster (host:port); `auto` starts one on this machine.",
+)
 @click.option("--no-wait", is_flag=True, help="Fail instead of waiting while another process writes to the library.")
 @options.json_option
 def ingest_command(
-    path: Path, name: str | None, store: str | None, root: str | None, prune: bool, include_forgotten: bool,
-    watch: bool, password_file: Path | None, ocr: Ocr | None, ocr_languages: str | None, embedder: str | None,
-    re_embed: bool, warm: bool, encrypt: bool, cluster: str | None, no_wait: bool, as_json: bool,
-) -> None:  # fmt: skip
+    path: Path,
+    name: str | None,
+    store: str | None,
+    root: str | None,
+    prune: bool,
+    include_forgotten: bool,
+    watch: bool,
+    password_file: Path | None,
+    ocr: Ocr | None,
+    ocr_languages: str | None,
+    embedder: str | None,
+    re_embed: bool,
+    warm: bool,
+    encrypt: bool,
+    cluster: str | None,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
     """Read the documents in PATH into a library, or update the library from PATH.
 
     Reads only what is new or changed, recognises moved files, and removes documents whose files are gone, unless that
@@ -102,10 +135,19 @@ def ingest_command(
     def once(stop: Callable[[], bool]) -> IngestReport:
         with bar(quiet=as_json) as update:
             return library.ingest(
-                path, prune=prune, include_forgotten=include_forgotten, moved_from=root, passwords=passwords, ocr=ocr,
-                ocr_languages=languages, wait=not no_wait, stop=stop, on_wait=say, cluster=cluster,
+                path,
+                prune=prune,
+                include_forgotten=include_forgotten,
+                moved_from=root,
+                passwords=passwords,
+                ocr=ocr,
+                ocr_languages=languages,
+                wait=not no_wait,
+                stop=stop,
+                on_wait=say,
+                cluster=cluster,
                 progress=lambda now: update(now.done, now.total or None, f"{_STAGES[now.stage]} {now.document}"),
-            )  # fmt: skip
+            )
 
     with interruptible(_STOPPING) as stopping:
         stop = lambda: stopping.asked  # noqa: E731
@@ -146,8 +188,10 @@ def _prepare_network(cluster: str | None, settings: Settings) -> None:
         hint = "Leave out --cluster: the server does the work."
         raise UsageError("the workers of --cluster auto have no network, and so do not reach embedder_server", hint)
     elif not private_network.enter():
-        say("Ray's processes listen on 127.0.0.1. This system gives them no network of their own, so the kernel does "
-            "not keep them off the network.")  # fmt: skip
+        say(
+            "Ray's processes listen on 127.0.0.1. This system gives them no network of their own, so the kernel does "
+            "not keep them off the network."
+        )
 
 
 def _confine(settings: Settings, path: Path, name: str | None, watch: bool) -> str:
@@ -163,9 +207,12 @@ def _confine(settings: Settings, path: Path, name: str | None, watch: bool) -> s
 
 
 def _watch(
-    path: Path, report: IngestReport, once: Callable[[Callable[[], bool]], IngestReport], stop: Callable[[], bool],
+    path: Path,
+    report: IngestReport,
+    once: Callable[[Callable[[], bool]], IngestReport],
+    stop: Callable[[], bool],
     show: Callable[[IngestReport], None],
-) -> None:  # fmt: skip
+) -> None:
     """Update the library at every change; a change that fails is tried again with the next one."""
     from localrag.ingest.watch import changes
 
@@ -253,9 +300,15 @@ def warm_command(
 
 
 def warm_library(
-    name: str, documents: Sequence[str], settings: Settings, stop: Callable[[], bool], *,
-    seconds: float | None = None, only_estimate: bool = False, quiet: bool,
-) -> dict[str, Any]:  # fmt: skip
+    name: str,
+    documents: Sequence[str],
+    settings: Settings,
+    stop: Callable[[], bool],
+    *,
+    seconds: float | None = None,
+    only_estimate: bool = False,
+    quiet: bool,
+) -> dict[str, Any]:
     """Warm a library, with progress on stderr unless `quiet`; returns what was done, for JSON.
 
     `seconds` limits the reading, not the time to load the model and to plan.
@@ -286,11 +339,16 @@ def warm_library(
         took = time.monotonic() - began
         left = 0 if only_estimate else estimate.pieces - len(kept) - len(no_room)
         result = {
-            "library": name, "model": model.model, "estimate": asdict(estimate), "kept": kept, "no_room": no_room,
+            "library": name,
+            "model": model.model,
+            "estimate": asdict(estimate),
+            "kept": kept,
+            "no_room": no_room,
             "kept_before": [piece.name for piece in pieces if piece.kept],
             "not_read": [{"name": piece.name, "reason": piece.why_not} for piece in pieces if piece.why_not],
-            "left": left, "seconds": round(took, 1),
-        }  # fmt: skip
+            "left": left,
+            "seconds": round(took, 1),
+        }
     if not quiet and not only_estimate:
         echo(f"Cached {len(kept)} of {estimate.pieces} in {duration(took)}.", err=True)
         if left:

@@ -43,10 +43,15 @@ def with_key_file(command: click.Command) -> click.Command:
     elif not any(param.name == "key_file" for param in command.params):
         command.params.append(
             click.Option(
-                ["--key-file"], type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", expose_value=False,
-                is_eager=True, callback=_remember, help="A key or passphrase that opens encrypted libraries.",
+                ["--key-file"],
+                type=click.Path(path_type=Path, dir_okay=False),
+                metavar="FILE",
+                expose_value=False,
+                is_eager=True,
+                callback=_remember,
+                help="A key or passphrase that opens encrypted libraries.",
             )
-        )  # fmt: skip
+        )
     return command
 
 
@@ -69,9 +74,13 @@ def key_files() -> list[Path]:
 
 
 def confine(
-    settings: Settings, names: Sequence[str], file: Path | None = None, recipients: Recipients | None = None, *,
+    settings: Settings,
+    names: Sequence[str],
+    file: Path | None = None,
+    recipients: Recipients | None = None,
+    *,
     around: bool = False,
-) -> None:  # fmt: skip
+) -> None:
     """Confine this process to libraries and the folder of a new file, before numpy starts threads.
 
     Refuses recipients without a file, and a file that cannot be written, or that was read into a library, of which
@@ -194,9 +203,13 @@ def recipient_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add options that encrypt what is written; the command gets `recipients`, None for a file in clear."""
 
     @click.option("--encrypt", is_flag=True, help="Encrypt the file with a passphrase, which is asked for.")
-    @click.option("--encrypt-for", multiple=True, metavar="WHO",
-                  help="Encrypt the file for an age public key (localrag vault identity) or a key file; may be "
-                  "repeated. `localrag vault open FILE` and the tool `age` read it.")  # fmt: skip
+    @click.option(
+        "--encrypt-for",
+        multiple=True,
+        metavar="WHO",
+        help="Encrypt the file for an age public key (localrag vault identity) or a key file; may be "
+        "repeated. `localrag vault open FILE` and the tool `age` read it.",
+    )
     @functools.wraps(command)
     def given(*args: Any, encrypt: bool, encrypt_for: Sequence[str], **others: Any) -> None:
         command(*args, recipients=_recipients(encrypt, encrypt_for), **others)

@@ -50,10 +50,10 @@ def libraries_command(as_json: bool) -> None:
         echo(f"No libraries in {settings.indexes_dir}. Make one: localrag ingest FOLDER", err=True)
         return
     good = [
-        (row["name"], f"{row['documents']:,}", size(row["bytes"]), _encrypted(row),
-         ", ".join(row["roots"]))
-        for row in rows if "problem" not in row
-    ]  # fmt: skip
+        (row["name"], f"{row['documents']:,}", size(row["bytes"]), _encrypted(row), ", ".join(row["roots"]))
+        for row in rows
+        if "problem" not in row
+    ]
     if good:
         table(("NAME", "DOCUMENTS", "SIZE", "ENCRYPTED", "FOLDERS"), good, right=("DOCUMENTS", "SIZE"))
     for row in rows:
@@ -120,8 +120,16 @@ def show_command(document: str, library: str, page: int | None, as_json: bool) -
     document = os.fsencode(document).decode("utf-8", "backslashreplace")  # as it is stored
     found, stored = api.open_library(library, settings=load_settings()).page(document, page)
     if as_json:
-        print_json({"library": library, "document": found.path, "page": stored.number, "label": stored.label,
-                    "pages": found.pages if found.paged else None, "text": stored.text})  # fmt: skip
+        print_json(
+            {
+                "library": library,
+                "document": found.path,
+                "page": stored.number,
+                "label": stored.label,
+                "pages": found.pages if found.paged else None,
+                "text": stored.text,
+            }
+        )
     else:
         echo(stored.text)
 
@@ -162,9 +170,13 @@ def instruct_command(name: str, text: str | None, file: Path | None, clear: bool
 @click.command("forget")
 @click.argument("name", shell_complete=options.complete_library)
 @options.document_option
-@click.option("--conversations", type=click.Choice(("redact", "remove", "keep")), default="redact", show_default=True,
-              help="What happens to conversations that answered from them: remove those answers, delete them whole, "
-              "keep them.")  # fmt: skip
+@click.option(
+    "--conversations",
+    type=click.Choice(("redact", "remove", "keep")),
+    default="redact",
+    show_default=True,
+    help="What happens to conversations that answered from them: remove those answers, delete them whole, keep them.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options.json_option
 def forget_command(
@@ -200,7 +212,7 @@ def forget_command(
 @options.json_option
 def backup_command(
     name: str, file: Path | None, recipients: Recipients | None, clear: bool, replace: bool, check: bool, as_json: bool
-) -> None:  # fmt: skip
+) -> None:
     """Write the library NAME to FILE: text, vectors, conversations and audit log.
 
     The backup of an encrypted library opens with its keys. For one in clear choose who can open it: --encrypt asks for
@@ -275,17 +287,17 @@ def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as
     replace = replace or _agrees(exists and f"Replace the library {name!r}, with its conversations and audit log?")
     with interruptible() as stop, bar() as tell:
         made = restore.restore(
-            settings, source, name, trust=trust, replace=replace, unlock=_unlock, stop=lambda: stop.asked,
-            progress=tell,
-        )  # fmt: skip
+            settings, source, name, trust=trust, replace=replace, unlock=_unlock, stop=lambda: stop.asked, progress=tell
+        )
     if as_json:
         print_json(asdict(made))
         return
     how = " (encrypted)" if made.encrypted else ""
     echo(
         f"Restored {made.library!r}{how}: {counted(made.documents, 'document')}, {counted(made.passages, 'passage')}, "
-        f"{counted(made.conversations, 'conversation')}.", err=True,
-    )  # fmt: skip
+        f"{counted(made.conversations, 'conversation')}.",
+        err=True,
+    )
     for line in made.left_out:
         echo(f"Not restored: {one_line(line)}", err=True)
     if made.instructions:

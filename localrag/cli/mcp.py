@@ -20,8 +20,16 @@ from localrag.store import names
 
 
 @click.command("mcp")
-@click.option("-l", "--library", "libraries", multiple=True, required=True, metavar="NAME",
-              shell_complete=options.complete_library, help="Serve this library; may be repeated.")  # fmt: skip
+@click.option(
+    "-l",
+    "--library",
+    "libraries",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    shell_complete=options.complete_library,
+    help="Serve this library; may be repeated.",
+)
 def mcp_command(libraries: Sequence[str]) -> None:
     """Serve libraries to one program that speaks the Model Context Protocol (MCP), over standard input and output.
 

@@ -52,14 +52,20 @@ def list_command(everything: bool, as_json: bool) -> None:
         ("ID", "KIND", "LICENCE", "SIZE", "CONTEXT", "MEMORY", "FITS", "STATE", "SOURCE"),
         [
             (
-                row["id"], row["kind"], row["licence"], size(row["bytes"]),
-                f"{row['context']:,}" if row["context"] else "?", size(row["memory"]), "yes" if row["fits"] else "no",
-                row["state"], ", ".join(row["sources"]),
+                row["id"],
+                row["kind"],
+                row["licence"],
+                size(row["bytes"]),
+                f"{row['context']:,}" if row["context"] else "?",
+                size(row["memory"]),
+                "yes" if row["fits"] else "no",
+                row["state"],
+                ", ".join(row["sources"]),
             )
             for row in listed
         ],
         right=("SIZE", "CONTEXT", "MEMORY"),
-    )  # fmt: skip
+    )
     if len(listed) < len(rows):
         echo(f"{len(rows) - len(listed)} more need more memory than this machine has: --all", err=True)
 
@@ -184,24 +190,45 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
         else:
             state = "in use" if model.id in used else "installed"
         yield {
-            "id": model.id, "kind": model.kind, "title": known.title if known else model.metadata.get("name", model.id),
-            "licence": model.licence, "bytes": model.bytes,
-            "context": known.context if known else model.metadata.get("context_length"), "memory": memory,
-            "fits": catalog.fits(memory), "state": state, "sources": [model.source.split(" ")[0]],
-            "source": model.source, "sha256": model.sha256, "provenance": known.provenance if known else model.source,
-            "note": known.note if known else "", "path": str(model.path), "metadata": dict(model.metadata),
-            "adapter": None if model.adapter is None else str(model.adapter), "engine": _engine(model),
-        }  # fmt: skip
+            "id": model.id,
+            "kind": model.kind,
+            "title": known.title if known else model.metadata.get("name", model.id),
+            "licence": model.licence,
+            "bytes": model.bytes,
+            "context": known.context if known else model.metadata.get("context_length"),
+            "memory": memory,
+            "fits": catalog.fits(memory),
+            "state": state,
+            "sources": [model.source.split(" ")[0]],
+            "source": model.source,
+            "sha256": model.sha256,
+            "provenance": known.provenance if known else model.source,
+            "note": known.note if known else "",
+            "path": str(model.path),
+            "metadata": dict(model.metadata),
+            "adapter": None if model.adapter is None else str(model.adapter),
+            "engine": _engine(model),
+        }
     for card in sorted(catalog.CATALOG, key=lambda card: (card.kind, card.memory, card.rank)):
         if card.id not in here:
             yield {
-                "id": card.id, "kind": card.kind, "title": card.title, "licence": card.licence, "bytes": card.bytes,
-                "context": card.context, "memory": card.memory, "fits": catalog.fits(card.memory),
+                "id": card.id,
+                "kind": card.kind,
+                "title": card.title,
+                "licence": card.licence,
+                "bytes": card.bytes,
+                "context": card.context,
+                "memory": card.memory,
+                "fits": catalog.fits(card.memory),
                 "state": "available" if policy.allows_model(card.sha256) else "not allowed",
-                "sources": [source.kind for source in card.sources], "sha256": card.sha256,
-                "hash": "cited" if card.cited else "computed" if card.sha256 else "unknown", "terms": card.terms,
-                "provenance": card.provenance, "note": card.note, "estimated_speed": _speed(card),
-            }  # fmt: skip
+                "sources": [source.kind for source in card.sources],
+                "sha256": card.sha256,
+                "hash": "cited" if card.cited else "computed" if card.sha256 else "unknown",
+                "terms": card.terms,
+                "provenance": card.provenance,
+                "note": card.note,
+                "estimated_speed": _speed(card),
+            }
 
 
 def _speed(card: catalog.ModelCard) -> dict[str, float] | None:
@@ -222,13 +249,18 @@ def _describe(model: InstalledModel) -> None:
     echo(model.id)
     meta = model.metadata
     facts = {
-        "kind": model.kind, "licence": model.licence, "source": model.source, "size": size(model.bytes),
-        "sha256": model.sha256, "engine": _engine(model), "architecture": meta.get("architecture"),
+        "kind": model.kind,
+        "licence": model.licence,
+        "source": model.source,
+        "size": size(model.bytes),
+        "sha256": model.sha256,
+        "engine": _engine(model),
+        "architecture": meta.get("architecture"),
         "quantisation": meta.get("quantisation"),
         "context": f"{meta['context_length']:,} tokens" if "context_length" in meta else None,
         "sliding window": f"{meta['sliding_window']:,} tokens" if "sliding_window" in meta else None,
         "chat template": ("yes" if meta["has_chat_template"] else "none") if "has_chat_template" in meta else None,
-    }  # fmt: skip
+    }
     for name, value in facts.items():
         if value is not None:
             say(f"  {name:<14} {value}")
@@ -241,9 +273,12 @@ class _Bars:
         from rich import progress
 
         columns = (
-            progress.TextColumn("{task.description}", markup=False), progress.BarColumn(), progress.DownloadColumn(),
-            progress.TransferSpeedColumn(), progress.TimeRemainingColumn(),
-        )  # fmt: skip
+            progress.TextColumn("{task.description}", markup=False),
+            progress.BarColumn(),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+        )
         screen = console(stderr=True)
         self.bar = progress.Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True)
         self._tasks: dict[str, Any] = {}

@@ -68,39 +68,53 @@ def complete_type(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 document_option = click.option(
-    "-d", "--document", "documents", multiple=True, metavar="GLOB", shell_complete=complete_document,
+    "-d",
+    "--document",
+    "documents",
+    multiple=True,
+    metavar="GLOB",
+    shell_complete=complete_document,
     help="Only documents whose path matches, such as 'leases/*.pdf'; may be repeated.",
-)  # fmt: skip
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 library_option = click.option(
-    "-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=complete_library,
+    "-l",
+    "--library",
+    "libraries",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_library,
     help="Search this library; may be repeated. Needed only if there are several.",
-)  # fmt: skip
+)
 _NARROWING = (
     library_option,
     document_option,
     click.option(
-        "--folder", metavar="DIR", shell_complete=lambda ctx, param, start: [CompletionItem(start, type="dir")],
+        "--folder",
+        metavar="DIR",
+        shell_complete=lambda ctx, param, start: [CompletionItem(start, type="dir")],
         help="Search only below this folder, by its path in the library or on the disk.",
     ),
     click.option(
-        "--type", "types", multiple=True, metavar="TYPE", shell_complete=complete_type,
+        "--type",
+        "types",
+        multiple=True,
+        metavar="TYPE",
+        shell_complete=complete_type,
         help="Search only documents of this type: pdf, word, sheet, slides, mail, web, text, image ..., or a suffix "
         "such as docx; may be repeated.",
     ),
     click.option(
-        "--since", metavar="DATE",
-        help="Search only documents dated then or later: 2023, 2023-06, 2023-06-30.",
+        "--since", metavar="DATE", help="Search only documents dated then or later: 2023, 2023-06, 2023-06-30."
     ),
     click.option("--until", metavar="DATE", help="Search only documents dated then or earlier."),
+    click.option("--from", "sender", metavar="NAME", help="Search only documents written or sent by NAME."),
     click.option(
-        "--from", "sender", metavar="NAME", help="Search only documents written or sent by NAME."
-    ),
-    click.option(
-        "--pages", metavar="RANGE",
+        "--pages",
+        metavar="RANGE",
         help="Search only these pages of each file, from 1: 3-7, 5, or 3- for the third and later.",
     ),
-)  # fmt: skip
+)
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -108,9 +122,16 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def narrowed(
-        *args: Any, documents: Sequence[str], folder: str | None, types: Sequence[str], since: str | None,
-        until: str | None, sender: str | None, pages: str | None, **others: Any,
-    ) -> None:  # fmt: skip
+        *args: Any,
+        documents: Sequence[str],
+        folder: str | None,
+        types: Sequence[str],
+        since: str | None,
+        until: str | None,
+        sender: str | None,
+        pages: str | None,
+        **others: Any,
+    ) -> None:
         from localrag.search import filters
 
         only = filters.checked(documents, folder, types, since, until, sender, _page_range(pages))
@@ -122,9 +143,10 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 think_option = click.option(
-    "--think", type=click.Choice(get_args(Think)),
+    "--think",
+    type=click.Choice(get_args(Think)),
     help="Have a model with a thinking mode think before it answers; auto: where it has to work something out.",
-)  # fmt: skip
+)
 
 
 def _page_range(text: str | None) -> tuple[int, int | None] | None:

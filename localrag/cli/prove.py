@@ -30,8 +30,9 @@ def prove_command() -> None:
 
 @prove_command.command("offline")
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write the signed report to FILE.")
-@click.option("--verify", "file", type=click.Path(path_type=Path), metavar="FILE",
-              help="Only check the signature of a report.")  # fmt: skip
+@click.option(
+    "--verify", "file", type=click.Path(path_type=Path), metavar="FILE", help="Only check the signature of a report."
+)
 @click.option("--model", metavar="ID", help="The model to answer with.")
 @json_option
 def offline_command(report: Path | None, file: Path | None, model: str | None, as_json: bool) -> None:
@@ -148,8 +149,9 @@ def forgotten_command(name: str, file: Path | None, word: str, report: Path | No
         total = size(sum(one.bytes for one in found.searched))
         echo(
             f"Searched {counted(len(found.searched), 'file')} ({total}) for {counted(found.passages, 'passage')}: "
-            + ("nothing is left." if found.proven else "NOT PROVEN."), err=True,
-        )  # fmt: skip
+            + ("nothing is left." if found.proven else "NOT PROVEN."),
+            err=True,
+        )
         if not found.proven:
             state = "nothing is left" if found.library_clean else "something is left or could not be searched"
             echo(f"In the library {name!r} itself, {state}.", err=True)

@@ -63,14 +63,24 @@ def review_command() -> None:
 @options.library_option
 @options.document_option
 @click.option("--only", type=click.Choice(["changed"]), help="Show only what was looked for since the last review.")
-@click.option("--out", "file", type=options.FILE, metavar="FILE",
-              help="Write a report (.docx, .html, .md) or table (.xlsx, .json ...) to FILE, replacing it.")  # fmt: skip
+@click.option(
+    "--out",
+    "file",
+    type=options.FILE,
+    metavar="FILE",
+    help="Write a report (.docx, .html, .md) or table (.xlsx, .json ...) to FILE, replacing it.",
+)
 @recipient_options
 @options.json_option
 def run_command(
-    named: str, libraries: tuple[str, ...], documents: tuple[str, ...], only: str | None, file: Path | None,
-    as_json: bool, recipients: Recipients | None,
-) -> None:  # fmt: skip
+    named: str,
+    libraries: tuple[str, ...],
+    documents: tuple[str, ...],
+    only: str | None,
+    file: Path | None,
+    as_json: bool,
+    recipients: Recipients | None,
+) -> None:
     """Review the documents of a library.
 
     For each document and item: found, absent, deviates or unsure, with value, quote and page. What was found is kept
@@ -92,9 +102,10 @@ def run_command(
 
     ended = ReviewEnded((), (), stopped=True)
     with (
-        closing(Assistant(settings)) as assistant, interruptible("Stopping after this item…") as stop,
+        closing(Assistant(settings)) as assistant,
+        interruptible("Stopping after this item…") as stop,
         bar(quiet=as_json) as update,
-    ):  # fmt: skip
+    ):
         for event in assistant.review(playbook, libraries=names, documents=documents, stop=lambda: stop.asked):
             if isinstance(event, ReviewEnded):
                 ended = event
@@ -104,10 +115,16 @@ def run_command(
     findings = [one for one in ended.findings if one.new or only is None]
     totals = review.counts(findings)
     if as_json:
-        print_json({
-            "playbook": playbook.title, "libraries": names, "counts": totals, "stopped": ended.stopped,
-            "findings": [one.to_row() for one in findings], "not_read": [one.to_dict() for one in ended.not_read],
-        })  # fmt: skip
+        print_json(
+            {
+                "playbook": playbook.title,
+                "libraries": names,
+                "counts": totals,
+                "stopped": ended.stopped,
+                "findings": [one.to_row() for one in findings],
+                "not_read": [one.to_dict() for one in ended.not_read],
+            }
+        )
     else:
         if not findings:
             echo("There is nothing to review." if only is None else "Nothing changed since the last review.", err=True)
@@ -152,9 +169,12 @@ def list_command(as_json: bool) -> None:
 
     there = [(name, playbook.load(name)) for name in playbook.names()]
     if as_json:
-        print_json([
-            {"name": name, "title": one.title, "applies_to": one.kinds, "items": len(one.items)} for name, one in there
-        ])  # fmt: skip
+        print_json(
+            [
+                {"name": name, "title": one.title, "applies_to": one.kinds, "items": len(one.items)}
+                for name, one in there
+            ]
+        )
     else:
         table(["name", "items", "title"], [[name, str(len(one.items)), one.title] for name, one in there])
 
@@ -201,9 +221,15 @@ def init_command(contract: Path) -> None:
 @click.option("--comment", default="", metavar="TEXT", help="A comment; - reads it from standard input.")
 @options.json_option
 def mark_command(
-    named: str, document: str, item: str, libraries: tuple[str, ...], accept: bool, reject: bool, comment: str,
+    named: str,
+    document: str,
+    item: str,
+    libraries: tuple[str, ...],
+    accept: bool,
+    reject: bool,
+    comment: str,
     as_json: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Keep the reviewer's decision on an ITEM of a DOCUMENT: accept, reject or comment."""
     from localrag.answer.review import playbook
 

@@ -40,12 +40,26 @@ _CODE_SECONDS = 600
 
 @click.command("serve")
 @options.library_option
-@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help=f"Listen at this port of 127.0.0.1.  "
-              f"[default: {listening.PORT}, or the next that is free; with --token-file no other]")  # fmt: skip
-@click.option("--socket", "path", type=options.FILE, metavar="PATH", help="Listen at a Unix socket instead, which only "
-              "you can open.")  # fmt: skip
-@click.option("--token-file", type=options.FILE, metavar="FILE", help="Keep the token in FILE, which is made if it is "
-              "missing.  [default: a new token at each start]")  # fmt: skip
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help=f"Listen at this port of 127.0.0.1.  "
+    f"[default: {listening.PORT}, or the next that is free; with --token-file no other]",
+)
+@click.option(
+    "--socket",
+    "path",
+    type=options.FILE,
+    metavar="PATH",
+    help="Listen at a Unix socket instead, which only you can open.",
+)
+@click.option(
+    "--token-file",
+    type=options.FILE,
+    metavar="FILE",
+    help="Keep the token in FILE, which is made if it is missing.  [default: a new token at each start]",
+)
 @click.option("--no-token", is_flag=True, help="Let in everybody who can open the Unix socket.")
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 def serve_command(
@@ -81,9 +95,13 @@ def serve_command(
 
 
 def _serve(
-    listener: listening.Listener, settings: Settings, names: Sequence[str], token: str | None, token_file: Path | None,
+    listener: listening.Listener,
+    settings: Settings,
+    names: Sequence[str],
+    token: str | None,
+    token_file: Path | None,
     opens: bool,
-) -> None:  # fmt: skip
+) -> None:
     options.keep_to_retention(settings)
     for name in names:
         unlocked.keys_for(database_of(settings.library_dir(name)))  # now, while the terminal can be used to ask

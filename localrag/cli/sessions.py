@@ -142,14 +142,22 @@ def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
 
 @command("export")
 @_NAMED
-@click.option("-f", "--format", "form", type=click.Choice(["md", "html", "docx", "json"]),
-              help="Markdown, one HTML file, Word or JSON; by default the suffix of the file decides.")  # fmt: skip
-@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
-              help="Where to write it; - prints it. Default: a file named after the title in this folder.")  # fmt: skip
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["md", "html", "docx", "json"]),
+    help="Markdown, one HTML file, Word or JSON; by default the suffix of the file decides.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Where to write it; - prints it. Default: a file named after the title in this folder.",
+)
 @recipient_options
-def export_command(
-    named: str, form: str | None, output: Path | None, recipients: Recipients | None
-) -> None:  # fmt: skip
+def export_command(named: str, form: str | None, output: Path | None, recipients: Recipients | None) -> None:
     """Write a conversation with its answers, quotes, marks and sources to a new file that only you can read."""
     from localrag.sessions import export
 
@@ -203,6 +211,7 @@ def _line(one: Listed) -> str:
 
 def _print(session: Session, done: str, as_json: bool) -> None:
     print_result(
-        as_json, {"id": session.id, "title": session.title, "turns": len(session.turns)},
+        as_json,
+        {"id": session.id, "title": session.title, "turns": len(session.turns)},
         f"{done}: {session.id}  {one_line(session.title)}",
-    )  # fmt: skip
+    )

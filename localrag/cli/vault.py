@@ -115,7 +115,7 @@ def status_command(names: Sequence[str], as_json: bool) -> None:
 @options.json_option
 def add_command(
     name: str, holder: str, public: str | None, with_key: Path | None, passphrase: bool, recovery: bool, as_json: bool
-) -> None:  # fmt: skip
+) -> None:
     """Let HOLDER open the encrypted library NAME, with a key or passphrase of their own."""
     if sum((public is not None, with_key is not None, passphrase, recovery)) != 1:
         hint = "Give one of --public, --with-key, --passphrase, --recovery."
@@ -154,9 +154,10 @@ def remove_command(name: str, holder: str, as_json: bool) -> None:
     """
     encrypt.change_holders(_folder(name), lambda keyring, key: keyring.without(holder))
     print_result(
-        as_json, {"library": name, "removed": holder},
+        as_json,
+        {"library": name, "removed": holder},
         f"Removed {one_line(holder)}. To replace the key: localrag vault rotate {name}",
-    )  # fmt: skip
+    )
 
 
 @vault_command.command("rotate")
@@ -223,8 +224,13 @@ def identity_command(file: Path) -> None:
 
 @vault_command.command("open")
 @click.argument("file", type=options.FILE)
-@click.option("-o", "--output", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True),
-              help="Where to write it; - prints it. By default beside FILE, without .age.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Where to write it; - prints it. By default beside FILE, without .age.",
+)
 def open_command(file: Path, output: Path | None) -> None:
     """Decrypt FILE, an export made with --encrypt or --encrypt-for, or another file in the age format.
 

@@ -55,9 +55,12 @@ class Embedder:
         raise NotImplementedError
 
     def embed_documents(
-        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None,
+        self,
+        texts: Sequence[str],
+        *,
+        progress: Callable[[int], None] | None = None,
         stop: Callable[[], bool] = lambda: False,
-    ) -> Vectors:  # fmt: skip
+    ) -> Vectors:
         """Return vectors of shape (texts, dimension); `progress` receives the number done. Raises Cancelled."""
         import numpy as np
 
@@ -171,18 +174,26 @@ class SentenceTransformerEmbedder(Embedder):
     slice = 256  # it sorts them by length, so that one long text does not pad a whole batch
 
     def __init__(
-        self, model_id: str, folder: Path, sha256: str, precision: Precision | None = None,
+        self,
+        model_id: str,
+        folder: Path,
+        sha256: str,
+        precision: Precision | None = None,
         prefixes: tuple[str, str] = ("", ""),
-    ) -> None:  # fmt: skip
+    ) -> None:
         torch = quiet_torch()
         from sentence_transformers import SentenceTransformer
 
         self.precision: Precision = precision or ("bfloat16" if machine.has_bfloat16() else "float32")
         try:
             self._model = SentenceTransformer(
-                str(folder), device="cpu", local_files_only=True, trust_remote_code=False,
-                model_kwargs={"dtype": getattr(torch, self.precision)}, prompts=prompts_of(prefixes),
-            )  # fmt: skip
+                str(folder),
+                device="cpu",
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"dtype": getattr(torch, self.precision)},
+                prompts=prompts_of(prefixes),
+            )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             hint = f"Check it with: localrag models verify {model_id}"
             raise ModelError(f"cannot load the embedder {model_id!r} from {str(folder)!r}: {error}", hint) from error

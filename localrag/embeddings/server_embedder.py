@@ -26,9 +26,15 @@ _SHORTEST = 200  # letters to which a text is cut, at most, where the server fin
 _SIGNS = 256
 _MAX_OTHER = 20  # signs that may differ: a cosine of about 0.99
 _WORDS = (
-    "The lease ends on 31 May.", "Notice must be given in writing.", "Der Vertrag beginnt am 1. Juli.", "42",
-    "A cat sleeps in the sun.", "Payment is due within thirty days.", "import os", "Who pays for repairs?",
-)  # fmt: skip
+    "The lease ends on 31 May.",
+    "Notice must be given in writing.",
+    "Der Vertrag beginnt am 1. Juli.",
+    "42",
+    "A cat sleeps in the sun.",
+    "Payment is due within thirty days.",
+    "import os",
+    "Who pays for repairs?",
+)
 
 
 class ServerEmbedder(Embedder):
@@ -86,8 +92,9 @@ class ServerEmbedder(Embedder):
         try:
             reply = self._server.ask(
                 f"{self._server.path}/embeddings",
-                {"model": self._name, "input": [text or " " for text in texts], "encoding_format": "float"}, stop,
-            )  # fmt: skip
+                {"model": self._name, "input": [text or " " for text in texts], "encoding_format": "float"},
+                stop,
+            )
         except Stopped:
             raise Cancelled("stopped while embedding") from None
         try:

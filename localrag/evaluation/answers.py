@@ -32,9 +32,19 @@ _RIGHT, _TOUCHES = 0.5, 1e-9
 _DATE = re.compile(r"\d\s*/|/\s*\d")
 # Figures that an answer has only if the question has something to compare with.
 FIGURES = (
-    "right", "exact", "f1", "numeric", "unit", "choice", "cited", "cited_document", "cited_page", "evidence",
-    "evidence_given", "evidence_shown",
-)  # fmt: skip
+    "right",
+    "exact",
+    "f1",
+    "numeric",
+    "unit",
+    "choice",
+    "cited",
+    "cited_document",
+    "cited_page",
+    "evidence",
+    "evidence_given",
+    "evidence_shown",
+)
 
 
 def score(question: Question, documents: Sequence[str], answer: Answer, choices: Sequence[str]) -> dict[str, Any]:
@@ -137,9 +147,17 @@ def verbatim(library: Library, citation: Citation) -> bool:
 
 
 def run(
-    questions: Sequence[Question], matched: Matched, library: Library, assistant: Assistant | Plain, results: Run, *,
-    mode: Mode, within_document: bool, choices: Sequence[str] = (), stop: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[Question, Row]]:  # fmt: skip
+    questions: Sequence[Question],
+    matched: Matched,
+    library: Library,
+    assistant: Assistant | Plain,
+    results: Run,
+    *,
+    mode: Mode,
+    within_document: bool,
+    choices: Sequence[str] = (),
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[Question, Row]]:
     """Ask each question and score its answer, unless `results` has it already.
 
     An answer cut short by `stop` is not kept. A question that the model cannot take is kept with its error. Raises
@@ -175,10 +193,14 @@ def run(
 
 def _about(question: Question) -> dict[str, Any]:
     about = {
-        "question": question.question, "known": question.answer, "category": question.category,
-        "answerable": question.answerable, "label": question.label, "documents": list(question.documents),
+        "question": question.question,
+        "known": question.answer,
+        "category": question.category,
+        "answerable": question.answerable,
+        "label": question.label,
+        "documents": list(question.documents),
         "evidence": question.evidence,
-    }  # fmt: skip
+    }
     return {name: value for name, value in about.items() if value not in (None, [])}
 
 
@@ -187,11 +209,15 @@ def _result(
 ) -> dict[str, Any]:
     first, confidence = answer.seconds.first_token, answer.confidence
     return {
-        **_about(question), "answer": answer.answer, "found": answer.found,
+        **_about(question),
+        "answer": answer.answer,
+        "found": answer.found,
         "figures": score(question, documents, answer, choices),
-        "chose": chose(answer, choices) if question.label else None, "quotes": len(answer.citations),
+        "chose": chose(answer, choices) if question.label else None,
+        "quotes": len(answer.citations),
         "verbatim": sum(verbatim(library, citation) for citation in answer.citations),
-        "dropped": answer.citations_dropped, "unsupported": len(answer.unsupported),
+        "dropped": answer.citations_dropped,
+        "unsupported": len(answer.unsupported),
         "sentences": len(sentences(MARKER.sub("", answer.answer))) if answer.found else 0,
         "flags": [flag.to_dict() for flag in answer.flags],
         "workings": [working.shown for working in answer.workings],
@@ -200,14 +226,18 @@ def _result(
             {"document": p.document, "page": p.page, "start": p.start, "end": p.end, "score": round(p.score, 4)}
             for p in answer.passages
         ],
-        "tokens": {"prompt": answer.tokens.prompt, "generated": answer.tokens.generated}, "cut": answer.stopped,
-        "plan": answer.plan.kind, "signals": dict(answer.plan.signals), "model": answer.model,
-        "seconds": round(answer.seconds.total, 3), "first_token": None if first is None else round(first, 3),
+        "tokens": {"prompt": answer.tokens.prompt, "generated": answer.tokens.generated},
+        "cut": answer.stopped,
+        "plan": answer.plan.kind,
+        "signals": dict(answer.plan.signals),
+        "model": answer.model,
+        "seconds": round(answer.seconds.total, 3),
+        "first_token": None if first is None else round(first, 3),
         "citations": [
             {"document": c.document, "page": c.page, "start": c.start, "end": c.end, "quote": c.quote}
             for c in answer.citations
         ],
-    }  # fmt: skip
+    }
 
 
 def summarize(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
@@ -220,7 +250,9 @@ def summarize(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
     seconds, firsts = [row["seconds"] for row in done], [row["first_token"] for row in done]
     counted = {"shown": "quotes", "verbatim": "verbatim", "dropped": "dropped", "unsupported_sentences": "unsupported"}
     return {
-        "questions": len(done), "failed": len(rows) - len(done), **_figures(done, seed),
+        "questions": len(done),
+        "failed": len(rows) - len(done),
+        **_figures(done, seed),
         "choices": _choices(done, seed),
         "quotes": {name: sum(row[key] for row in done) for name, key in counted.items()},
         "flags": dict(Counter(flag["kind"] for row in done for flag in row.get("flags", ()))),
@@ -231,10 +263,11 @@ def summarize(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
             if name and (own := [row for row in done if row["category"] == name])
         },
         "seconds": {
-            "p50": metrics.percentile(seconds, 50), "p95": metrics.percentile(seconds, 95),
+            "p50": metrics.percentile(seconds, 50),
+            "p95": metrics.percentile(seconds, 95),
             "first_token_p50": metrics.percentile([first for first in firsts if first is not None], 50),
         },
-    }  # fmt: skip
+    }
 
 
 def _share(
@@ -263,9 +296,11 @@ def _figures(rows: Sequence[Row], seed: int) -> dict[str, Any]:
         figures["evidence_touched"] = found
     counts = Counter((bool(row["found"]), _present(row)) for row in rows)
     abstention = {
-        "answered_present": counts[True, True], "declined_present": counts[False, True],
-        "answered_absent": counts[True, False], "declined_absent": counts[False, False],
-    }  # fmt: skip
+        "answered_present": counts[True, True],
+        "declined_present": counts[False, True],
+        "answered_absent": counts[True, False],
+        "declined_absent": counts[False, False],
+    }
     return {"abstention": abstention, "rates": _rates(rows, seed), "figures": figures}
 
 

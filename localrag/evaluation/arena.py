@@ -49,9 +49,12 @@ class Match:
     def step(self) -> Question:
         """The key of a person's vote; another answer gets another key."""
         return Question(
-            id=f"{self.question} | {self.sides[0]} | {self.sides[1]}", question=self.first.question,
-            answer=self.first.known, doc="", evidence=f"{self.first.answer}\n{self.second.answer}",
-        )  # fmt: skip
+            id=f"{self.question} | {self.sides[0]} | {self.sides[1]}",
+            question=self.first.question,
+            answer=self.first.known,
+            doc="",
+            evidence=f"{self.first.answer}\n{self.second.answer}",
+        )
 
 
 def read(path: Path) -> list[Side]:
@@ -76,12 +79,17 @@ def _answers(rows: Sequence[Row]) -> dict[str, Given]:
     """Return the last result of each question, without failed questions."""
     return {
         str(row["id"]): Given(
-            str(row["id"]), str(row["question"]), str(row["known"]), str(row["answer"]), str(row.get("evidence") or ""),
-            bool(row.get("answerable", True)), bool(row["found"]),
+            str(row["id"]),
+            str(row["question"]),
+            str(row["known"]),
+            str(row["answer"]),
+            str(row.get("evidence") or ""),
+            bool(row.get("answerable", True)),
+            bool(row["found"]),
         )
         for row in {row["id"]: row for row in rows}.values()
         if row.keys() >= _REQUIRED
-    }  # fmt: skip
+    }
 
 
 def with_distinct_names(sides: Sequence[Side]) -> list[Side]:

@@ -44,9 +44,14 @@ class Plain:
     _model: Generator | None = field(default=None, init=False)
 
     def ask(
-        self, question: str, *, libraries: Sequence[str], documents: Sequence[str] | None, mode: Mode,
+        self,
+        question: str,
+        *,
+        libraries: Sequence[str],
+        documents: Sequence[str] | None,
+        mode: Mode,
         stop: Callable[[], bool],
-    ) -> Iterator[Event]:  # fmt: skip
+    ) -> Iterator[Event]:
         began = time.monotonic()
         found = self.searcher.search(question, libraries=libraries, k=PASSAGES, documents=documents, join=False)
         retrieve = time.monotonic() - began
@@ -63,20 +68,30 @@ class Plain:
         ]
         done, first = Completed("", Usage(), "stopped"), None
         for event in self._model.generate(
-            messages, max_tokens=self.settings.answer_tokens, temperature=self.settings.temperature,
-            seed=self.settings.seed, stop=stop,
-        ):  # fmt: skip
+            messages,
+            max_tokens=self.settings.answer_tokens,
+            temperature=self.settings.temperature,
+            seed=self.settings.seed,
+            stop=stop,
+        ):
             if isinstance(event, Completed):
                 done = event
             elif isinstance(event, Delta) and first is None:
                 first = time.monotonic() - began
         text = done.text.strip()
-        yield Answered(Answer(
-            question, text, not declines(text, choices), Plan("retrieve", "A baseline, for comparison."),
-            passages=tuple(found), tokens=done.usage,
-            seconds=Seconds(0.0, retrieve, first, time.monotonic() - began), model=self._model.model,
-            stopped=done.ended != "end",
-        ))  # fmt: skip
+        yield Answered(
+            Answer(
+                question,
+                text,
+                not declines(text, choices),
+                Plan("retrieve", "A baseline, for comparison."),
+                passages=tuple(found),
+                tokens=done.usage,
+                seconds=Seconds(0.0, retrieve, first, time.monotonic() - began),
+                model=self._model.model,
+                stopped=done.ended != "end",
+            )
+        )
 
     def close(self) -> None:
         if self._model is not None:

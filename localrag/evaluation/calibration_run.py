@@ -87,8 +87,11 @@ def measure(model: Generator, stop: Stop, progress: Callable[[int, int], None]) 
         else:
             rules, user = prompts.passages_prompt(task.question, passages)
             messages = [rules, Message("user", user.whole) if way == "together" else user]
-        weighed = [event for event in model.weigh(prompts.check_prompt(messages), prompts.CHECK_OPTIONS, stop=stop)
-                   if isinstance(event, Weighed) and event.shares]  # fmt: skip
+        weighed = [
+            event
+            for event in model.weigh(prompts.check_prompt(messages), prompts.CHECK_OPTIONS, stop=stop)
+            if isinstance(event, Weighed) and event.shares
+        ]
         if not weighed:
             return None
         found[way][task.id] = weighed[-1].shares[0]
@@ -99,7 +102,4 @@ def measure(model: Generator, stop: Stop, progress: Callable[[int, int], None]) 
 def figures(shares: Shares) -> dict[str, Any]:
     """Return what is kept of a model: `answer_from` and `apart`."""
     together, apart = (held - absent for held, absent in (_means(shares.together), _means(shares.apart)))
-    return {
-        "answer_from": answer_threshold(shares.alone),
-        "apart": apart >= max(_MIN_GAP, _KEEPS_GAP * together),
-    }
+    return {"answer_from": answer_threshold(shares.alone), "apart": apart >= max(_MIN_GAP, _KEEPS_GAP * together)}

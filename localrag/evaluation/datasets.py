@@ -112,18 +112,24 @@ def _question(row: Any) -> Question:
     if not isinstance(answerable, bool):
         raise ValueError(f"answerable is {answerable!r}, not true or false")
     return Question(
-        id=_text(row, "id"), question=_text(row, "question"),
+        id=_text(row, "id"),
+        question=_text(row, "question"),
         answer=_text(row, "answer", empty=not answerable or bool(grades)),
-        doc=_text(row, "doc", empty=not answerable or bool(docs)), evidence=_text(row, "evidence", empty=True),
-        page=page, answerable=answerable, label=_text(row, "label", empty=True) or None,
+        doc=_text(row, "doc", empty=not answerable or bool(docs)),
+        evidence=_text(row, "evidence", empty=True),
+        page=page,
+        answerable=answerable,
+        label=_text(row, "label", empty=True) or None,
         category=next((found for name in _CATEGORIES if (found := _text(row, name, empty=True))), ""),
-        lang=_text(row, "lang", empty=True), docs=tuple(docs), grades=tuple(grades.items()),
+        lang=_text(row, "lang", empty=True),
+        docs=tuple(docs),
+        grades=tuple(grades.items()),
         fields=tuple(
             (name, value if isinstance(value, str) else json.dumps(value))
             for name, value in {"answerable": True, **row}.items()
             if name not in _LONG and isinstance(value, str | int | float)
         ),
-    )  # fmt: skip
+    )
 
 
 def _text(row: Mapping[str, Any], name: str, *, empty: bool = False) -> str:

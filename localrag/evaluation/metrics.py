@@ -142,9 +142,12 @@ def _number(match: re.Match[str]) -> Number:
     bracket = before.endswith("(") and after.startswith(")") and (sign or re.search("[.,]", match["digits"]))
     scale = 10.0 ** SCALES[match["scale"].strip().lower().rstrip(".")] if match["scale"] else 1.0
     return Number(
-        float(-value if bracket or is_negative(match) else value), 10.0 ** -len(str(value).partition(".")[2]), scale,
-        match["percent"] is not None, CURRENCIES.get(sign),
-    )  # fmt: skip
+        float(-value if bracket or is_negative(match) else value),
+        10.0 ** -len(str(value).partition(".")[2]),
+        scale,
+        match["percent"] is not None,
+        CURRENCIES.get(sign),
+    )
 
 
 def is_negative(match: re.Match[str]) -> bool:

@@ -57,16 +57,21 @@ def score(question: Question, documents: Sequence[str], passages: Sequence[Passa
 def graded(grades: Mapping[str, int], passages: Sequence[Passage], depth: int) -> Row:
     """Rank the documents found, in the order of their best passages, by their grades."""
     # A passage also counts for the documents it was merged with: `also` names each, with its location.
-    found = list(dict.fromkeys(
-        document
-        for passage in passages
-        for document in (passage.document, *(other.split(", ", 1)[0] for other in passage.also))
-    ))[:depth]  # fmt: skip
+    found = list(
+        dict.fromkeys(
+            document
+            for passage in passages
+            for document in (passage.document, *(other.split(", ", 1)[0] for other in passage.also))
+        )
+    )[:depth]
     gains = [grades.get(document, 0) for document in found]
     return {
-        "ranks": {"document": _first(gain > 0 for gain in gains)}, "coverage": None, "gains": gains,
-        "judged": [grade for grade in grades.values() if grade > 0], "found": found,
-    }  # fmt: skip
+        "ranks": {"document": _first(gain > 0 for gain in gains)},
+        "coverage": None,
+        "gains": gains,
+        "judged": [grade for grade in grades.values() if grade > 0],
+        "found": found,
+    }
 
 
 def _joined_words(text: str) -> str:
@@ -78,9 +83,15 @@ def _first(hits: Iterable[bool]) -> int | None:
 
 
 def run(
-    questions: Sequence[Question], matched: Matched, library: Library, results: Run, *, k: int, within_document: bool,
+    questions: Sequence[Question],
+    matched: Matched,
+    library: Library,
+    results: Run,
+    *,
+    k: int,
+    within_document: bool,
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[Question, Row]]:  # fmt: skip
+) -> Iterator[tuple[Question, Row]]:
     """Search k passages for each question and score them, unless `results` has the score already."""
     words = _words_of(library)
     warm = False
@@ -104,15 +115,28 @@ def run(
                 answer = _joined_words(question.answer)
                 verbatim = bool(answer.strip()) and any(answer in words(document) for document in documents)
                 figures = score(question, documents, passages, verbatim)
-            row = results.add(question, {
-                "question": question.question, "category": question.category, "documents": list(documents),
-                "page": question.page, "evidence": question.evidence, "seconds": round(seconds, 5),
-                "passages": [
-                    {"document": p.document, "page": p.page, "start": p.start, "end": p.end, "score": round(p.score, 4)}
-                    for p in passages
-                ],
-                **figures,
-            })  # fmt: skip
+            row = results.add(
+                question,
+                {
+                    "question": question.question,
+                    "category": question.category,
+                    "documents": list(documents),
+                    "page": question.page,
+                    "evidence": question.evidence,
+                    "seconds": round(seconds, 5),
+                    "passages": [
+                        {
+                            "document": p.document,
+                            "page": p.page,
+                            "start": p.start,
+                            "end": p.end,
+                            "score": round(p.score, 4),
+                        }
+                        for p in passages
+                    ],
+                    **figures,
+                },
+            )
         yield question, row
 
 
@@ -153,8 +177,9 @@ def _levels(rows: Sequence[Row], k: int, seed: int) -> dict[str, Any]:
                 Ranked(tuple(row["gains"]), tuple(row["judged"])) if "gains" in row else Ranked.at(row["ranks"][level]),
                 depths,
             )
-            for row in rows if level in row["ranks"]
-        ]  # fmt: skip
+            for row in rows
+            if level in row["ranks"]
+        ]
         for name in own[0] if own else ():
             if (estimate := metrics.estimate([one[name] for one in own], seed)) is not None:
                 levels.setdefault(level, {})[name] = estimate.to_dict()

@@ -291,9 +291,14 @@ def _fitting(text: str, unit: _Unit, room: int, count: Callable[[str], int]) -> 
     for start, end in _halves(text, unit.start, unit.end, room, count):
         last = end >= unit.end
         yield replace(
-            unit, start=start, end=end, tokens=count(text[start:end]), heading=unit.heading and last,
-            opens=unit.opens and start == unit.start, border=unit.border if last else 0.3,
-        )  # fmt: skip
+            unit,
+            start=start,
+            end=end,
+            tokens=count(text[start:end]),
+            heading=unit.heading and last,
+            opens=unit.opens and start == unit.start,
+            border=unit.border if last else 0.3,
+        )
 
 
 _BORDERS = tuple(re.compile(pattern) for pattern in (r"\n\s*", r"[;:；：]\s*", r"[,，、]\s*", r"\s+", r"[-/.&=?_]"))

@@ -390,9 +390,13 @@ def _connect(address: str, opened: ExitStack) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
         storage.write_bytes(folder / "token", secrets.token_hex(32).encode(), plain=True)
         options = {
-            "address": "local", "include_dashboard": False, "_temp_dir": str(folder), "object_store_memory": _STORE,
-            "_node_ip_address": "127.0.0.1", "_system_config": {"automatic_object_spilling_enabled": False},
-        }  # fmt: skip
+            "address": "local",
+            "include_dashboard": False,
+            "_temp_dir": str(folder),
+            "object_store_memory": _STORE,
+            "_node_ip_address": "127.0.0.1",
+            "_system_config": {"automatic_object_spilling_enabled": False},
+        }
     try:
         if address != AUTO:
             _reach(address)

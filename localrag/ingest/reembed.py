@@ -23,9 +23,13 @@ _RESUME = "Run the same command again to resume."
 
 
 def renew(
-    library: Editor, embedder: Embedder, *, progress: Callable[[int, int], None] = lambda done, total: None,
-    stop: Callable[[], bool] = lambda: False, give_way: Callable[[], None] = lambda: None,
-) -> int:  # fmt: skip
+    library: Editor,
+    embedder: Embedder,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    stop: Callable[[], bool] = lambda: False,
+    give_way: Callable[[], None] = lambda: None,
+) -> int:
     """Chunk all stored text again and embed what has no vector of this embedder; returns the number of passages.
 
     If `stop` returns True, it raises Cancelled: the old chunks and vectors stay in use, and the next run resumes.
@@ -72,6 +76,7 @@ def _chunked(library: Editor, embedder: Embedder) -> Iterator[tuple[Document, li
     for document in library.documents():
         pages = library.pages(document.id)
         yield (
-            document, pages,
+            document,
+            pages,
             chunking.split(pages, count=embedder.count, title=document.title, limit=embedder.max_tokens),
-        )  # fmt: skip
+        )

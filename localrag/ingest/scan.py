@@ -22,10 +22,19 @@ from localrag.ingest.readers.base import reads
 from localrag.store.names import is_own
 
 IGNORE_FILE = ".localragignore"
-_FOLDERS = frozenset({
-    "node_modules", "bower_components", "__pycache__", "__MACOSX", "$RECYCLE.BIN", "System Volume Information",
-    "site-packages", "lost+found", "@eaDir",
-})  # fmt: skip
+_FOLDERS = frozenset(
+    {
+        "node_modules",
+        "bower_components",
+        "__pycache__",
+        "__MACOSX",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "site-packages",
+        "lost+found",
+        "@eaDir",
+    }
+)
 _BLOCK = 1 << 22
 _LEFTOVERS = re.compile(
     r"^(?:\.|~\$|~WRL|Thumbs\.db$|desktop\.ini$)|(?:~|\.tmp|\.temp|\.part|\.crdownload|\.swp)$", re.I

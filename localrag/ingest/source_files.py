@@ -75,7 +75,7 @@ def has_pictures(document: Document) -> bool:
 
 def page_image(
     file: Path, document: Document, page: Page, width: int, spans: Sequence[tuple[int, int]], drawer: Drawer
-) -> PagePicture:  # fmt: skip
+) -> PagePicture:
     """Draw a page in a separate process, at most `width` pixels wide, with boxes around spans (the quote first).
 
     Raises:

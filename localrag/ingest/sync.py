@@ -55,11 +55,19 @@ class Limits:
 
 
 def ingest(
-    library: Editor, path: Path, *, embedder: Callable[[], Embedder], options: Options | None = None,
-    limits: Limits | None = None, prune: bool = False, leave_out: Collection[Path] = (),
-    progress: Callable[[IngestProgress], None] | None = None, stop: Callable[[], bool] | None = None,
-    give_way: Callable[[], None] | None = None, cluster: Callable[[Job], Work] | None = None,
-) -> IngestReport:  # fmt: skip
+    library: Editor,
+    path: Path,
+    *,
+    embedder: Callable[[], Embedder],
+    options: Options | None = None,
+    limits: Limits | None = None,
+    prune: bool = False,
+    leave_out: Collection[Path] = (),
+    progress: Callable[[IngestProgress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    give_way: Callable[[], None] | None = None,
+    cluster: Callable[[Job], Work] | None = None,
+) -> IngestReport:
     """Read what is new or changed below `path` (a folder, or one file), and remove what is gone.
 
     The caller holds the library's write lock (`writing`).
@@ -76,9 +84,16 @@ def ingest(
     storage.sweep(library.folder)
     root, only = root_of(path)
     run = _Run(
-        library, root, embedder, options or Options(), limits or Limits(),
-        progress or (lambda _: None), stop or (lambda: False), give_way or (lambda: None), cluster,
-    )  # fmt: skip
+        library,
+        root,
+        embedder,
+        options or Options(),
+        limits or Limits(),
+        progress or (lambda _: None),
+        stop or (lambda: False),
+        give_way or (lambda: None),
+        cluster,
+    )
     began = time.monotonic()
     complete = True
     try:
@@ -344,9 +359,13 @@ class _Run:
         return _Here(self.embedder, self.options, self.limits, self.stop)
 
     def _store(
-        self, work: Work, batch: Batch, keys: Sequence[bytes], embedded: Future[Iterable[Vectors]],
+        self,
+        work: Work,
+        batch: Batch,
+        keys: Sequence[bytes],
+        embedded: Future[Iterable[Vectors]],
         by_path: dict[Path, tuple[Found, str]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Commit a batch once its vectors are ready: those of the passages that had none."""
         vectors = dict(zip(keys, embedded.result(), strict=True))
         texts = {key: text for key, text in _texts(batch).items() if key not in vectors}
@@ -456,15 +475,26 @@ class _Run:
         tally = self.tally
         paths = {doc.id: doc.path for doc in self.library.documents()} if tally.near else {}
         return IngestReport(
-            self.library.name, self.root,
-            read=tuple(sorted(tally.read)), unchanged=tally.unchanged, removed=tuple(tally.removed),
-            moved=tuple(tally.moved), copies=tuple(tally.copies), kept=tuple(tally.kept),
+            self.library.name,
+            self.root,
+            read=tuple(sorted(tally.read)),
+            unchanged=tally.unchanged,
+            removed=tuple(tally.removed),
+            moved=tuple(tally.moved),
+            copies=tuple(tally.copies),
+            kept=tuple(tally.kept),
             failed=tuple(sorted(tally.failed.values(), key=lambda failure: failure.document)),
-            skipped_pages=tuple(tally.skipped), remarks=tuple(tally.remarks),
+            skipped_pages=tuple(tally.skipped),
+            remarks=tuple(tally.remarks),
             near=tuple((name, paths[other]) for name, other in tally.near if other in paths),
-            ignored=dict(tally.ignored.most_common()), recognised=tally.recognised, forgotten=tally.forgotten,
-            chunks=tally.chunks, embedded=tally.embedded, seconds=seconds, complete=complete,
-        )  # fmt: skip
+            ignored=dict(tally.ignored.most_common()),
+            recognised=tally.recognised,
+            forgotten=tally.forgotten,
+            chunks=tally.chunks,
+            embedded=tally.embedded,
+            seconds=seconds,
+            complete=complete,
+        )
 
 
 # --- reading, chunking and embedding -------------------------------------------------------------------------
@@ -574,10 +604,11 @@ def _chunked(part: Part, embedder: Embedder) -> Prepared:
     reading = part.reading
     chunks = chunking.split(reading.pages, count=embedder.count, title=reading.title, limit=embedder.max_tokens)
     return Prepared(
-        part, tuple(chunks),
+        part,
+        tuple(chunks),
         {passage_digest(reading.title, chunk): chunking.embedded_text(reading.title, chunk) for chunk in chunks},
         minhash.signature("\n".join(page.text for page in reading.pages)),
-    )  # fmt: skip
+    )
 
 
 def _is_full(batch: Batch, times: int) -> bool:

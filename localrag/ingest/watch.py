@@ -55,9 +55,16 @@ def _notifications(folder: Path, on_blind: Callable[[str], None]) -> Iterator[se
     try:
         # The caller filters, since a filter here would suppress the timeouts too.
         yield from watch(
-            folder, watch_filter=None, debounce=_SETTLED_MS, step=200, rust_timeout=500, yield_on_timeout=True,
-            raise_interrupt=False, stop_event=ended, ignore_permission_denied=True,
-        )  # fmt: skip
+            folder,
+            watch_filter=None,
+            debounce=_SETTLED_MS,
+            step=200,
+            rust_timeout=500,
+            yield_on_timeout=True,
+            raise_interrupt=False,
+            stop_event=ended,
+            ignore_permission_denied=True,
+        )
     except (OSError, RuntimeError) as error:
         on_blind(" ".join(str(error).split()))
         while True:

@@ -24,11 +24,20 @@ def ingested(file: Path, report: IngestReport, before: Collection[str], after: C
     """Record an ingest with the content hashes that the library held before and after it."""
     came, went = set(after) - set(before), set(before) - set(after)
     number = audit.record(
-        file, "ingest", report.library,
-        root=report.root, read=len(report.read), removed=len(report.removed), failed=len(report.failed),
-        holds=len(set(after)), holds_digest=audit.digest(set(after)),
-        came=len(came), came_digest=audit.list_digest(came), went=len(went), went_digest=audit.list_digest(went),
-    )  # fmt: skip
+        file,
+        "ingest",
+        report.library,
+        root=report.root,
+        read=len(report.read),
+        removed=len(report.removed),
+        failed=len(report.failed),
+        holds=len(set(after)),
+        holds_digest=audit.digest(set(after)),
+        came=len(came),
+        came_digest=audit.list_digest(came),
+        went=len(went),
+        went_digest=audit.list_digest(went),
+    )
     if came or went:
         audit.keep_lists(file, number, came, went)
 

@@ -68,9 +68,16 @@ class Backup:
 
 
 def write(
-    settings: Settings, name: str, file: Path, recipients: Recipients | None = None, *, clear: bool = False,
-    replace: bool = False, stop: Stop = lambda: False, progress: Progress = lambda done, total, words: None,
-) -> Backup:  # fmt: skip
+    settings: Settings,
+    name: str,
+    file: Path,
+    recipients: Recipients | None = None,
+    *,
+    clear: bool = False,
+    replace: bool = False,
+    stop: Stop = lambda: False,
+    progress: Progress = lambda done, total, words: None,
+) -> Backup:
     """Write a library to a file, and read it back. `recipients` may open the backup of a library in clear.
 
     Raises UsageError if nobody is named who may open it, the file exists, or the library is being encrypted;
@@ -89,8 +96,13 @@ def write(
     try:
         progress(0, None, DATABASE)
         _snapshot(folder / DATABASE, snapshot, stop)
-        about = {"localrag-backup": 1, "library": name, "made": datetime.now(UTC).isoformat(timespec="seconds"),
-                 "schema": SCHEMA, "encrypted": unlocked.encrypted_folder(folder) is not None}  # fmt: skip
+        about = {
+            "localrag-backup": 1,
+            "library": name,
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "schema": SCHEMA,
+            "encrypted": unlocked.encrypted_folder(folder) is not None,
+        }
         with storage.create(fresh, plain=True) as stream:
             stream.write(MAGIC + len(keyring).to_bytes(4, "big") + keyring)
             sealing = streams.EncryptedWriter(stream, key, NAME) if key is not None else None

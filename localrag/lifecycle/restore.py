@@ -75,9 +75,16 @@ def inspect(settings: Settings, source: Path, name: str | None, unlock: Unlock, 
 
 
 def restore(
-    settings: Settings, source: Path, name: str | None = None, *, trust: bool = False, replace: bool = False,
-    unlock: Unlock, stop: Stop = lambda: False, progress: Progress = lambda done, total, words: None,
-) -> Restored:  # fmt: skip
+    settings: Settings,
+    source: Path,
+    name: str | None = None,
+    *,
+    trust: bool = False,
+    replace: bool = False,
+    unlock: Unlock,
+    stop: Stop = lambda: False,
+    progress: Progress = lambda done, total, words: None,
+) -> Restored:
     """Make a library, called `name` or as before, from a backup or from the folder of a library.
 
     `trust` takes what is not encrypted and was not made here, too; `replace` replaces a library of that name, once all
@@ -102,7 +109,7 @@ def restore(
 
 def _restored(
     settings: Settings, source: Path, found: Source, unlock: Unlock, stop: Stop, progress: Progress
-) -> Restored:  # fmt: skip
+) -> Restored:
     name = found.library
     target, holder = settings.indexes_dir / name, settings.indexes_dir / f".{name}{_STAGING}"
     staging = holder / name

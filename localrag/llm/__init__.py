@@ -76,10 +76,17 @@ class Generator(Protocol):
         """Return the tokens that the chat template adds around this many messages, at most."""
 
     def generate(
-        self, messages: Sequence[Message], *, max_tokens: int, temperature: float = 0.0, seed: int = 0,
-        grammar: str | None = None, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None,
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        grammar: str | None = None,
+        stop: Callable[[], bool] | None = None,
+        cache: PromptCache | None = None,
         think: int = 0,
-    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:  # fmt: skip
+    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
         """Read the prompt and write the continuation; `Completed` is always the last item.
 
         A `temperature` of 0 takes the likeliest token each time, whatever the seed. The text follows `grammar` (GBNF).
@@ -89,9 +96,15 @@ class Generator(Protocol):
         """
 
     def weigh(
-        self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None,
-        cache: PromptCache | None = None, then: Sequence[Message] | None = None, room: int = 0,
-    ) -> Iterator[PromptRead | Weighed]:  # fmt: skip
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        stop: Callable[[], bool] | None = None,
+        cache: PromptCache | None = None,
+        then: Sequence[Message] | None = None,
+        room: int = 0,
+    ) -> Iterator[PromptRead | Weighed]:
         """Read the prompt and weigh each option by its first token; `Weighed` is always the last item.
 
         `then` is the prompt to be answered next, in at most `room` tokens: if only its end differs, both are read at

@@ -85,9 +85,12 @@ class Prompt:
 
 
 def lay(
-    tokens: Sequence[int], ends: Iterable[int], checkpoints: Sequence[int] = (),
-    blocks: Sequence[tuple[int, ...]] = (), step: int = STEP,
-) -> Prompt:  # fmt: skip
+    tokens: Sequence[int],
+    ends: Iterable[int],
+    checkpoints: Sequence[int] = (),
+    blocks: Sequence[tuple[int, ...]] = (),
+    step: int = STEP,
+) -> Prompt:
     """Cut a prompt at `checkpoints`, at `ends` that leave MIN_BATCH tokens or more, and every `step` tokens between.
 
     Among `blocks` it is cut just at their ends.

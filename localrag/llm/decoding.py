@@ -135,10 +135,16 @@ def sampler(model: LlamaModel, temperature: float, seed: int, grammar: str | Non
             if not rules:
                 raise ValueError(f"not a GBNF grammar: {grammar!r}")
             c.llama_sampler_chain_add(chain, rules)
-        steps = [c.llama_sampler_init_greedy()] if temperature <= 0 else [
-            c.llama_sampler_init_top_k(40), c.llama_sampler_init_top_p(0.95, 1), c.llama_sampler_init_temp(temperature),
-            c.llama_sampler_init_dist(seed),
-        ]  # fmt: skip
+        steps = (
+            [c.llama_sampler_init_greedy()]
+            if temperature <= 0
+            else [
+                c.llama_sampler_init_top_k(40),
+                c.llama_sampler_init_top_p(0.95, 1),
+                c.llama_sampler_init_temp(temperature),
+                c.llama_sampler_init_dist(seed),
+            ]
+        )
         for step in steps:
             c.llama_sampler_chain_add(chain, step)
         yield draw

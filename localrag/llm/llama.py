@@ -40,9 +40,16 @@ class LlamaGenerator:
     """
 
     def __init__(
-        self, model: str, path: Path, *, adapter: Path | None = None, context: int = 0, threads: int = 0,
-        gpu_layers: int = -1, apart: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        model: str,
+        path: Path,
+        *,
+        adapter: Path | None = None,
+        context: int = 0,
+        threads: int = 0,
+        gpu_layers: int = -1,
+        apart: bool = True,
+    ) -> None:
         self._threads = threads or machine.physical_cores()
         self._model = LlamaModel(model, path, adapter=adapter, gpu_layers=gpu_layers, apart=apart)
         self._thread = ThreadPoolExecutor(1, "llama")
@@ -99,20 +106,28 @@ class LlamaGenerator:
         if self._context is None:
             self._open(1)  # shows whether it can
         return [
-            f"{self._threads} thread{'s' * (self._threads != 1)}", f"batches of {batching.STEP} tokens",
+            f"{self._threads} thread{'s' * (self._threads != 1)}",
+            f"batches of {batching.STEP} tokens",
             f"{self._footprint[0] / 1000:.0f} KB of memory a token",
             f"{model.gpu_layers} of {model.layers} layers on a GPU",
             *([f"a sliding window of {model.sliding_window:,} tokens, kept whole"] if model.sliding_window else []),
             *([f"recurrent layers ({self._footprint[1] / 1e6:.1f} MB, kept as checkpoints)"] if model.forgets else []),
             *([] if model.apart else [f"passages are read together ({model.why_not_movable or 'calibrated so'})"]),
             *(["has a reasoning mode"] if model.thinks else []),
-        ]  # fmt: skip
+        ]
 
     def generate(
-        self, messages: Sequence[Message], *, max_tokens: int, temperature: float = 0.0, seed: int = 0,
-        grammar: str | None = None, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None,
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        grammar: str | None = None,
+        stop: Callable[[], bool] | None = None,
+        cache: PromptCache | None = None,
         think: int = 0,
-    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:  # fmt: skip
+    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
         began = time.monotonic()
         tags = self._model.tags
         thinking = think > 0 and grammar is None and tags is not None
@@ -140,9 +155,15 @@ class LlamaGenerator:
         yield Completed(done.text, usage, done.ended, read - began, done.reasoning)
 
     def weigh(
-        self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None,
-        cache: PromptCache | None = None, then: Sequence[Message] | None = None, room: int = 0,
-    ) -> Iterator[PromptRead | Weighed]:  # fmt: skip
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        stop: Callable[[], bool] | None = None,
+        cache: PromptCache | None = None,
+        then: Sequence[Message] | None = None,
+        room: int = 0,
+    ) -> Iterator[PromptRead | Weighed]:
         began = time.monotonic()
         prompt = self._model.encode(messages)
         other = self._model.encode(then) if then is not None and self._model.movable else None
@@ -188,9 +209,14 @@ class LlamaGenerator:
         return self._context
 
     def _rewind(
-        self, context: LlamaContext, prompt: Prompt, cache: PromptCache | None, stop: Callable[[], bool] | None, *,
+        self,
+        context: LlamaContext,
+        prompt: Prompt,
+        cache: PromptCache | None,
+        stop: Callable[[], bool] | None,
+        *,
         whole: bool = False,
-    ) -> int:  # fmt: skip
+    ) -> int:
         """Go back to the last cut shared with what was read, or to a prompt cache entry; return the tokens reused.
 
         With `whole` the entire prompt may be there already.
@@ -214,9 +240,15 @@ class LlamaGenerator:
         return context.cut(kept)
 
     def _read(
-        self, context: LlamaContext, prompt: Prompt, stop: Callable[[], bool] | None, cache: PromptCache | None, *,
-        ahead: bool = False, until: int | None = None,
-    ) -> Generator[PromptRead, None, int]:  # fmt: skip
+        self,
+        context: LlamaContext,
+        prompt: Prompt,
+        stop: Callable[[], bool] | None,
+        cache: PromptCache | None,
+        *,
+        ahead: bool = False,
+        until: int | None = None,
+    ) -> Generator[PromptRead, None, int]:
         """Read the prompt, or `until` one of its cuts; return the tokens reused.
 
         If it is stopped, the context holds less. Read `ahead`, the entire prompt may be there already, and blocks go to
@@ -245,9 +277,13 @@ class LlamaGenerator:
         return reused
 
     def _read_blocks(
-        self, context: LlamaContext, prompt: Prompt, stop: Callable[[], bool] | None, cache: PromptCache | None,
+        self,
+        context: LlamaContext,
+        prompt: Prompt,
+        stop: Callable[[], bool] | None,
+        cache: PromptCache | None,
         ahead: bool,
-    ) -> Generator[PromptRead, None, int]:  # fmt: skip
+    ) -> Generator[PromptRead, None, int]:
         """Read each block behind the beginning of the prompt, unless it is cached, and join them; see `_read`."""
         try:
             return (yield from self._join(context, prompt, stop, cache, ahead))
@@ -258,9 +294,13 @@ class LlamaGenerator:
         return (yield from self._join(context, prompt, stop, None, ahead))
 
     def _join(
-        self, context: LlamaContext, prompt: Prompt, stop: Callable[[], bool] | None, cache: PromptCache | None,
+        self,
+        context: LlamaContext,
+        prompt: Prompt,
+        stop: Callable[[], bool] | None,
+        cache: PromptCache | None,
         ahead: bool,
-    ) -> Generator[PromptRead, None, int]:  # fmt: skip
+    ) -> Generator[PromptRead, None, int]:
         """Do so once. Raises ModelError if a state does not fit."""
         begin, reused, end = prompt.checkpoints[-1], 0, prompt.checkpoints[-1]
         found: list[tuple[bytes | bytearray, Prefix]] = []
@@ -295,9 +335,13 @@ class LlamaGenerator:
         return reused if linked else 0
 
     def _read_part(
-        self, context: LlamaContext, key: Prefix, begin: int, found: Sequence[tuple[bytes | bytearray, Prefix]],
+        self,
+        context: LlamaContext,
+        key: Prefix,
+        begin: int,
+        found: Sequence[tuple[bytes | bytearray, Prefix]],
         stop: Callable[[], bool] | None,
-    ) -> bytes | None:  # fmt: skip
+    ) -> bytes | None:
         """Read a part of a block behind the parts before it, the last of those found; None if it was stopped."""
         context.cut(begin)
         for packed, part in found:
@@ -321,9 +365,12 @@ class LlamaGenerator:
 
 
 def _keep(
-    context: LlamaContext, prompt: Prompt, prefix: Prefix | None, cache: PromptCache | None,
+    context: LlamaContext,
+    prompt: Prompt,
+    prefix: Prefix | None,
+    cache: PromptCache | None,
     stop: Callable[[], bool] | None,
-) -> None:  # fmt: skip
+) -> None:
     """Prepare to come back where another prompt may part from this one; cache the state at the end of a stable part."""
     if 0 < len(context.tokens) < len(prompt) or prefix is not None:
         context.check(max((end for end in prompt.checkpoints if end <= len(context.tokens)), default=0))

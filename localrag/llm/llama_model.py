@@ -61,9 +61,10 @@ class LlamaModel:
         self.adapter = self._adapted(adapter)
         source = self.c.llama_model_chat_template(self.handle, None)
         self._template = ChatTemplate(
-            source.decode() if source else None, self._special(self.c.llama_vocab_bos),
+            source.decode() if source else None,
+            self._special(self.c.llama_vocab_bos),
             self._special(self.c.llama_vocab_eos),
-        )  # fmt: skip
+        )
 
     def _load(self, path: Path, gpu_layers: int) -> Any:
         params = self.c.llama_model_default_params()

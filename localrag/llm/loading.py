@@ -38,9 +38,14 @@ def generator_arguments(settings: Settings) -> dict[str, Any]:
     weights = model.sha256 + (model.adapter_sha256 or "")
     known = calibration.load(settings.calibration_file, generator_name(settings), weights)
     return {
-        "model": model.id, "path": model.path, "adapter": model.adapter, "context": settings.context_tokens,
-        "threads": settings.threads, "gpu_layers": settings.gpu_layers, "apart": known.apart,
-    }  # fmt: skip
+        "model": model.id,
+        "path": model.path,
+        "adapter": model.adapter,
+        "context": settings.context_tokens,
+        "threads": settings.threads,
+        "gpu_layers": settings.gpu_layers,
+        "apart": known.apart,
+    }
 
 
 def generators(settings: Settings) -> tuple[str, ...]:

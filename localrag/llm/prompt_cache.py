@@ -47,9 +47,16 @@ class DiskPromptCache:
     """
 
     def __init__(
-        self, folder: Path, identity: str, documents: Sequence[str], limit: int, *, part: str = "",
-        keep_others: bool = False, held: Callable[[], bool] = lambda: True,
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        identity: str,
+        documents: Sequence[str],
+        limit: int,
+        *,
+        part: str = "",
+        keep_others: bool = False,
+        held: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._folder = folder / FOLDER
         self._identity = identity
         self._documents = tuple(documents)
@@ -107,9 +114,12 @@ class DiskPromptCache:
             for piece in _pieces(state, stop):
                 digest.update(piece)
             header = {
-                "model": _short(self._identity), "documents": self._documents[: prefix.parts], "part": self._part,
-                "tokens": len(prefix.tokens) - prefix.start, "digest": digest.hexdigest(),
-            }  # fmt: skip
+                "model": _short(self._identity),
+                "documents": self._documents[: prefix.parts],
+                "part": self._part,
+                "tokens": len(prefix.tokens) - prefix.start,
+                "digest": digest.hexdigest(),
+            }
             if not self._held() or not self.make_room(len(state)):
                 return
             with storage.create(self._path(prefix, create=True), durable=False) as stream:

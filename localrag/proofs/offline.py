@@ -39,7 +39,7 @@ _DOCUMENTS = {
     "lease.txt": "Lease of Harbour House\n\nThe lease of Harbour House ends on 14 March 2031. Rent is due on the first "
     "working day of each month. The tenant keeps the roof in repair.\n",
     "minutes.txt": "Minutes of the board\n\nThe board agreed to ask three firms for an offer for the new boiler.\n",
-}  # fmt: skip
+}
 _NO_WORK = {"documents": 0, "passages": 0, "answer": "", "citations": 0, "model": ""}
 
 
@@ -96,9 +96,12 @@ class Report:
 
 
 def prove_offline(
-    settings: Settings, *, without: Collection[LayerName] = (), work: bool = True,
+    settings: Settings,
+    *,
+    without: Collection[LayerName] = (),
+    work: bool = True,
     progress: Callable[[str], None] = lambda line: None,
-) -> Report:  # fmt: skip
+) -> Report:
     """Run the proof, in ten seconds and the time to load the models; `progress` gets a line for each step.
 
     For tests, `without` leaves out layers and, without `work`, nothing is read or proven. Raises LocalragError if the
@@ -110,11 +113,19 @@ def prove_offline(
         _Listener(place / "outside" / ".s.PGSQL.5432") as store,
     ):
         order = {
-            "control": False, "reader": False, "work": work, "without": sorted(without), "port": listener.port,
-            "unix": listener.unix, "allowed": f"postgresql:///proof?host={quote(str(place / 'outside'))}",
-            "process": os.getpid(), "home": str(place / "home"), "documents": str(place / "documents"),
-            "outside": str(place / "outside"), "generator": settings.generator,
-        }  # fmt: skip
+            "control": False,
+            "reader": False,
+            "work": work,
+            "without": sorted(without),
+            "port": listener.port,
+            "unix": listener.unix,
+            "allowed": f"postgresql:///proof?host={quote(str(place / 'outside'))}",
+            "process": os.getpid(),
+            "home": str(place / "home"),
+            "documents": str(place / "documents"),
+            "outside": str(place / "outside"),
+            "generator": settings.generator,
+        }
         progress("making every attempt in an unconfined process, to see what would get out")
         with _home(settings, place):
             control = _session({**order, "control": True, "work": False})
@@ -171,18 +182,24 @@ def _session(order: dict[str, Any]) -> dict[str, Any]:
     """Run the process under test (`attempts.main`) with an order; return what it reports."""
     inherited = {name: value for name, value in os.environ.items() if name not in offline.SWITCHES}
     environment = {
-        **inherited, "PYTHONPATH": os.pathsep.join(filter(None, (_PACKAGE, inherited.get("PYTHONPATH")))),
+        **inherited,
+        "PYTHONPATH": os.pathsep.join(filter(None, (_PACKAGE, inherited.get("PYTHONPATH")))),
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(Path(order["home"]).parent / "tmp")),
-    }  # fmt: skip
+    }
     command = [sys.executable, "-P", "-m", "localrag.proofs.attempts"]
     mine, theirs = socket.socketpair()
     order = {**order, "inherited": theirs.fileno()}
     try:
         with mine, theirs:
             done = subprocess.run(
-                command, input=json.dumps(order).encode(), capture_output=True, env=environment, timeout=_MAX_SECONDS,
-                check=False, pass_fds=[theirs.fileno()] * (os.name == "posix"),
-            )  # fmt: skip
+                command,
+                input=json.dumps(order).encode(),
+                capture_output=True,
+                env=environment,
+                timeout=_MAX_SECONDS,
+                check=False,
+                pass_fds=[theirs.fileno()] * (os.name == "posix"),
+            )
     except subprocess.TimeoutExpired:
         message = f"the process under test took longer than {_MAX_SECONDS} s"
         raise LocalragError(message, "Try it with a smaller model.") from None

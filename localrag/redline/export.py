@@ -51,10 +51,13 @@ def save(compared: Compared, path: Path, settings: Settings, recipients: Recipie
     check(path)
     libraries = {one.library for one in compared.sides.values()}
     return table_export.save(
-        [{"library": name} for name in sorted(libraries - {""}) or [""]], path, title(compared),
+        [{"library": name} for name in sorted(libraries - {""}) or [""]],
+        path,
+        title(compared),
         lambda name: settings.library_audit_file(name) if name else settings.audit_file,
-        recipients, written(compared, decrypted_name(path).suffix.lower()),
-    )  # fmt: skip
+        recipients,
+        written(compared, decrypted_name(path).suffix.lower()),
+    )
 
 
 def written(compared: Compared, suffix: str) -> bytes:

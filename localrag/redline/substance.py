@@ -40,8 +40,9 @@ _NAMING = load_words("localrag.answer", "words.toml")["differences"]["naming"].s
 _OF = {"date": "date", "year": "date", "money": "amount", "share": "percent", "term": "duration"}
 _REFERENCE = lazy_re(
     rf"(?:\b(?:{'|'.join(_NAMING)})\.?|§)\s+(?P<id>(?:\d{{1,3}}(?:\.\d{{1,3}}){{0,4}}|[IVXL]{{1,6}}\b|[A-Z]\b)"
-    r"(?:\s?\([\w]{1,5}\)){0,4})", re.I,
-)  # fmt: skip
+    r"(?:\s?\([\w]{1,5}\)){0,4})",
+    re.I,
+)
 _PROPER = re.compile(r"(?<=[^.;:\s] )[A-Z]\w*[a-z]\w*")  # and does not begin a sentence
 _CONTEXT = 14  # words before and after a change that can say what it is of
 _SIGNS = "$€£¥₹%§"  # as good as words

@@ -15,9 +15,12 @@ from localrag.security.terminal import counted
 # Who changed a clause; in a conflict, both changed the same words, or words beside each other, or moved
 # one clause to two places, or one deleted what the other moved.
 STATES = {
-    "conflict": "conflict", "both": "both changed it, in different words", "same": "both made the same change",
-    "theirs": "theirs alone", "ours": "ours alone",
-}  # fmt: skip
+    "conflict": "conflict",
+    "both": "both changed it, in different words",
+    "same": "both made the same change",
+    "theirs": "theirs alone",
+    "ours": "ours alone",
+}
 
 _Edit = tuple[tuple[int, int, int], str]
 _NAMED = 3  # clauses that were added in one place
@@ -61,10 +64,14 @@ class ThreeWay:
 
     def to_dict(self) -> dict[str, Any]:
         clauses = [
-            {"clause": one.title.rpartition(": ")[0], "state": one.state, "level": one.level,
-             "changes": [{"side": side} | self.pairs[side].listed(change) for side, change in one.changes]}
+            {
+                "clause": one.title.rpartition(": ")[0],
+                "state": one.state,
+                "level": one.level,
+                "changes": [{"side": side} | self.pairs[side].listed(change) for side, change in one.changes],
+            }
             for one in self.entries
-        ]  # fmt: skip
+        ]
         return {**about(self.sides), "clauses": clauses, "comments": [one._asdict() for one in self.comments]}
 
 

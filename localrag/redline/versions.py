@@ -49,9 +49,12 @@ def from_files(
 
 
 def read(
-    named: Sequence[str], libraries: Sequence[str], settings: Settings, passwords: Sequence[str] = (),
+    named: Sequence[str],
+    libraries: Sequence[str],
+    settings: Settings,
+    passwords: Sequence[str] = (),
     stop: Callable[[], bool] = lambda: False,
-) -> list[Version]:  # fmt: skip
+) -> list[Version]:
     """Read documents, each from the first library that has it, else from the disk.
 
     Raises UsageError where one is named twice, NotFoundError for one that is nowhere, and what `from_files` raises.

@@ -158,7 +158,7 @@ def by_mention(name: str, documents: Pairs) -> tuple[tuple[Library, Document], .
 
 def called(
     library: Library, paths: Mapping[int, str], query: Query, limit: int = MAX_READ, *, once: bool = False
-) -> list[int]:  # fmt: skip
+) -> list[int]:
     """Return the documents that a question calls by words of their names, in the order in which it calls them best.
 
     The one that most words call comes first; the words left may call another: "compare the Orlo lease with the Tess

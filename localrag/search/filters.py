@@ -35,10 +35,14 @@ _MAX_NAMED = 5
 
 
 def checked(
-    documents: Sequence[str] | None = None, folder: str | None = None, types: Sequence[str] | None = None,
-    since: str | None = None, until: str | None = None, sender: str | None = None,
+    documents: Sequence[str] | None = None,
+    folder: str | None = None,
+    types: Sequence[str] | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    sender: str | None = None,
     pages: tuple[int | None, int | None] | None = None,
-) -> Filter:  # fmt: skip
+) -> Filter:
     """Return a filter of what a person gave; UsageError where a type, a date or a range is invalid."""
     named = [given.strip().lower().removeprefix("*").removeprefix(".") for given in types or ()]
     for unknown in set(named).difference(TYPES):
@@ -49,9 +53,14 @@ def checked(
     if since and until and not within(since, "", until):
         raise UsageError(f"{since!r} is after {until!r}, so no date lies between", "Give the earlier date first.")
     return Filter(
-        documents=tuple(documents or ()), folder=(folder or "").strip(), types=tuple(named),
-        since=since, until=until, sender=(sender or "").strip(), pages=None if pages is None else _page_range(*pages),
-    )  # fmt: skip
+        documents=tuple(documents or ()),
+        folder=(folder or "").strip(),
+        types=tuple(named),
+        since=since,
+        until=until,
+        sender=(sender or "").strip(),
+        pages=None if pages is None else _page_range(*pages),
+    )
 
 
 def _day(given: str | None) -> str:
@@ -161,14 +170,16 @@ def _conditions(only: Filter) -> Iterator[_Condition]:
         if len(these) > _MAX_NAMED:
             words += f" and {len(these) - _MAX_NAMED:,} more"
         yield _Condition(
-            f"among {words}", lambda left: [pair for pair in left if (pair[0].name, pair[1].path) in these],
+            f"among {words}",
+            lambda left: [pair for pair in left if (pair[0].name, pair[1].path) in these],
             lambda left: "They are no longer there, under these names: choose again.",
-        )  # fmt: skip
+        )
     if globs := only.documents:
         yield _Condition(
-            f"matching {', '.join(map(repr, globs))}", lambda left: _named(left, globs),
+            f"matching {', '.join(map(repr, globs))}",
+            lambda left: _named(left, globs),
             lambda left: names.did_you_mean(globs[0], [doc.path for _, doc in left], left[0][0].name),
-        )  # fmt: skip
+        )
     if folder := only.folder:
         yield _Condition(
             f"in the folder {folder!r}",  # which is looked up when documents are chosen, not to be described
@@ -185,8 +196,9 @@ def _conditions(only: Filter) -> Iterator[_Condition]:
     if only.since or only.until:
         yield _Condition(
             f"dated {_period(only.since, only.until)}",
-            _each(lambda doc: bool(doc.date) and within(only.since, doc.date, only.until)), _dates_there,
-        )  # fmt: skip
+            _each(lambda doc: bool(doc.date) and within(only.since, doc.date, only.until)),
+            _dates_there,
+        )
     if only.pages:
         first = only.pages[0]
         yield _Condition(f"with {_span(only.pages)}", _each(lambda doc: doc.paged and doc.pages >= first), _longest)

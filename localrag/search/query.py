@@ -96,12 +96,18 @@ def understand(question: str, languages: Sequence[str]) -> Query:
     meaning = _DEFINITION.search(text, 0, _MAX_CHARACTERS)
     defined = tuple(written(next(filter(None, meaning.groups()), ""))) if meaning else ()
     return Query(
-        text, groups, _names(text, groups, languages), tuple(phrases), _runs(text[:_MAX_CHARACTERS]), defined,
+        text,
+        groups,
+        _names(text, groups, languages),
+        tuple(phrases),
+        _runs(text[:_MAX_CHARACTERS]),
+        defined,
         about_whole=len(groups) <= _MAX_WHOLE_WORDS and bool(_WHOLE.search(question)),
-        latest=bool(_LATEST.search(question)), figures=figures,
+        latest=bool(_LATEST.search(question)),
+        figures=figures,
         parts=(*rest, *(name for line in parts for name in line[0])),
         numbers=frozenset(structure_numbers(said)),
-    )  # fmt: skip
+    )
 
 
 def _content(question: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:

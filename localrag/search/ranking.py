@@ -142,10 +142,21 @@ def _at(hit: Hit, row: StoredChunk) -> Passage:
 def as_passage(library: Library, row: StoredChunk) -> Passage:
     """Return a chunk as the passage that a search finds, without a score."""
     return Passage(
-        library=library.name, document=row.document, page=row.page, label=row.label, heading=row.heading,
-        text=row.text, start=row.start, end=row.end, score=0.0, document_id=row.document_id, position=row.position,
-        unit=row.unit, spot=row.spot, header=row.header,
-    )  # fmt: skip
+        library=library.name,
+        document=row.document,
+        page=row.page,
+        label=row.label,
+        heading=row.heading,
+        text=row.text,
+        start=row.start,
+        end=row.end,
+        score=0.0,
+        document_id=row.document_id,
+        position=row.position,
+        unit=row.unit,
+        spot=row.spot,
+        header=row.header,
+    )
 
 
 def _drafts(hits: Sequence[Hit]) -> set[tuple[str, int, int]]:
@@ -202,9 +213,13 @@ def joined(better: Passage, other: Passage, library: Library) -> Passage:
     if page is None:
         return better
     return replace(
-        better, start=start, end=end, text=page.text[start:end], header=first.header,
+        better,
+        start=start,
+        end=end,
+        text=page.text[start:end],
+        header=first.header,
         spot=locations.spot(page.text, page.anchors, start, end) if page.anchors else "",
-    )  # fmt: skip
+    )
 
 
 _NUMBER = re.compile(r"\d+")

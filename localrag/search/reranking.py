@@ -39,9 +39,13 @@ class Reranker:
         try:
             # Raw outputs: a sigmoid rounds the best of them to the same number.
             self._model = CrossEncoder(
-                str(folder), device="cpu", local_files_only=True, trust_remote_code=False,
-                activation_fn=torch.nn.Identity(), model_kwargs={"dtype": torch.float32, "use_safetensors": True},
-            )  # fmt: skip
+                str(folder),
+                device="cpu",
+                local_files_only=True,
+                trust_remote_code=False,
+                activation_fn=torch.nn.Identity(),
+                model_kwargs={"dtype": torch.float32, "use_safetensors": True},
+            )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             hint = "Choose another folder, or remove the setting reranker."
             raise ModelError(f"cannot load the cross-encoder from {str(folder)!r}: {error}", hint) from error

@@ -58,9 +58,15 @@ class Searcher:
         return self._libraries[name]
 
     def find(
-        self, libraries: Sequence[Library], question: str, k: int, documents: Filter | Sequence[str] | None, *,
-        document_ids: Sequence[int] | None = None, join: bool = False,
-    ) -> list[Passage]:  # fmt: skip
+        self,
+        libraries: Sequence[Library],
+        question: str,
+        k: int,
+        documents: Filter | Sequence[str] | None,
+        *,
+        document_ids: Sequence[int] | None = None,
+        join: bool = False,
+    ) -> list[Passage]:
         """Return the k best passages, in the order of the reranker where the settings name one."""
         wanted = k
         if self._settings.reranker is not None:
@@ -97,9 +103,15 @@ class Searcher:
 
 
 def search(
-    libraries: Sequence[Library], embedders: Mapping[str, Embedder], question: str, *, k: int = 10,
-    documents: Filter | Sequence[str] | None = None, document_ids: Sequence[int] | None = None, join: bool = True,
-) -> list[Passage]:  # fmt: skip
+    libraries: Sequence[Library],
+    embedders: Mapping[str, Embedder],
+    question: str,
+    *,
+    k: int = 10,
+    documents: Filter | Sequence[str] | None = None,
+    document_ids: Sequence[int] | None = None,
+    join: bool = True,
+) -> list[Passage]:
     """Return the k best passages, best first.
 
     `embedders` has, for each library's name, the embedder that made its vectors. `document_ids` are documents of the
@@ -173,11 +185,21 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query, mentions: Mentions) -
     hits: list[Hit] = []
     for i, (chunk, *_) in library.chunks_of_passages(sorted(places), scope.documents).items():
         best = tuple(sorted(places[i], key=lambda place: -place.named))
-        hits.append(Hit(
-            library, i, dense[i], float(scores[i]), best, i in opening, i in phrased,
-            row=ranking.row_fit(chunk.text, groups, language), title=titles.fit(chunk), run=runs.get(i, 0.0),
-            defines=bool(query.defined) and ranking.defines(chunk.text, query.defined),
-        ))  # fmt: skip
+        hits.append(
+            Hit(
+                library,
+                i,
+                dense[i],
+                float(scores[i]),
+                best,
+                i in opening,
+                i in phrased,
+                row=ranking.row_fit(chunk.text, groups, language),
+                title=titles.fit(chunk),
+                run=runs.get(i, 0.0),
+                defines=bool(query.defined) and ranking.defines(chunk.text, query.defined),
+            )
+        )
     return hits
 
 
@@ -192,9 +214,7 @@ def _runs(library: Library, query: Query) -> dict[int, float]:
     return found
 
 
-def _question_scores(
-    scope: _Scope, embedder: Embedder, query: Query, content: Query | None
-) -> tuple[Vectors, Row]:  # fmt: skip
+def _question_scores(scope: _Scope, embedder: Embedder, query: Query, content: Query | None) -> tuple[Vectors, Row]:
     """Return the question's vector and the scores of its words; where it names documents, half without the names."""
     text, generation = scope.library.text, scope.library.generation
     vector, scores = embedder.embed_question(query.text), text.scores(query.groups, generation)

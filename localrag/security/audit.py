@@ -28,9 +28,21 @@ from localrag.security import storage
 from localrag.security.encryption import unlocked
 
 AuditEvent = Literal[
-    "ingest", "ask", "search", "review", "dates", "show", "call", "compare", "export", "forget", "restore", "model",
-    "vault", "refused",
-]  # fmt: skip
+    "ingest",
+    "ask",
+    "search",
+    "review",
+    "dates",
+    "show",
+    "call",
+    "compare",
+    "export",
+    "forget",
+    "restore",
+    "model",
+    "vault",
+    "refused",
+]
 
 WORDS_FOLDER = "audit-words"
 LISTS_FOLDER = "audit-lists"

@@ -37,9 +37,12 @@ _restricted = False
 
 
 def restrict(
-    settings: Settings, libraries: Sequence[str] | None, *writes: Path, reads: Sequence[Path] | None = None,
+    settings: Settings,
+    libraries: Sequence[str] | None,
+    *writes: Path,
+    reads: Sequence[Path] | None = None,
     without: Collection[LayerName] = (),
-) -> None:  # fmt: skip
+) -> None:
     """Limit this process, and all it starts, to writing these libraries and `writes` and reading nothing of others.
 
     Of the addresses in the house, it reaches those that these libraries need (`offline.remote`).
@@ -121,9 +124,10 @@ def _code(reads: Iterable[str]) -> offline.Files:
     source = package.parent if (package.parent / "pyproject.toml").exists() else None
     private = (Path.home(), Path.cwd())
     named = (
-        path for path in map(Path, filter(None, (*sys.path, *linked)))
+        path
+        for path in map(Path, filter(None, (*sys.path, *linked)))
         if path.is_absolute() and path != source and not any(each.is_relative_to(path) for each in private)
-    )  # fmt: skip
+    )
     system = map(Path, _LIBRARIES)  # also where a home or the current folder is in one of them
     return offline.Files((*system, *python, *named, package), (*map(Path, reads), Path("/proc/self")))
 

@@ -38,9 +38,17 @@ LINES_SUFFIX = ".jsonl"  # files that are only appended to; each line is encrypt
 REBUILDABLE = (".state", ".index")  # suffixes of files with a key each
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _UNWRITABLE = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
-    errno.EBUSY, errno.EINVAL,
-}  # fmt: skip
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EIO,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+    errno.EBUSY,
+    errno.EINVAL,
+}
 _PATIENCE = 30.0  # seconds to wait for another process's transaction
 _PARTIAL = ".partial"
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends

@@ -69,12 +69,17 @@ class _Api:
         later = [one.document for one in shelf.documents if one.document.path > after]
         shown = [
             {
-                "document": one.path, "title": one.title, "pages": one.pages if one.paged else None,
-                "characters": one.characters, "author": one.author, "date": one.date, "language": one.language,
+                "document": one.path,
+                "title": one.title,
+                "pages": one.pages if one.paged else None,
+                "characters": one.characters,
+                "author": one.author,
+                "date": one.date,
+                "language": one.language,
                 "url": page_link(request, library, one.path, None),
             }
             for one in later[:_MAX_DOCUMENTS]
-        ]  # fmt: skip
+        ]
         failed = [{"document": one.document, "reason": one.reason} for one in shelf.failed[:_MAX_DOCUMENTS]]
         more = later[_MAX_DOCUMENTS - 1].path if len(later) > _MAX_DOCUMENTS else None
         return json_response({"library": library, "documents": shown, "after": more, "not_read": failed})
@@ -87,11 +92,17 @@ class _Api:
         page = opened.page
         return json_response(
             {
-                "library": library, "document": opened.document.path, "title": opened.document.title,
-                "page": page.number, "pages": opened.count, "label": page.label, "unit": page.unit,
-                "text": page.text, "url": page_link(request, library, opened.document.path, page.number),
+                "library": library,
+                "document": opened.document.path,
+                "title": opened.document.title,
+                "page": page.number,
+                "pages": opened.count,
+                "label": page.label,
+                "unit": page.unit,
+                "text": page.text,
+                "url": page_link(request, library, opened.document.path, page.number),
             }
-        )  # fmt: skip
+        )
 
     async def search(self, request: Request) -> Response:
         given = exchange.as_type(await exchange.json_of(request), Search)
@@ -99,9 +110,7 @@ class _Api:
         await exchange.record(self._served, request, "search", libraries)
         call = self._served.call("search", given.query, libraries=libraries, documents=only, k=given.k)
         passages = await exchange.while_there(request, call)
-        found = [
-            one.to_dict() | {"url": page_link(request, one.library, one.document, one.page)} for one in passages
-        ]  # fmt: skip
+        found = [one.to_dict() | {"url": page_link(request, one.library, one.document, one.page)} for one in passages]
         return json_response({"passages": found})
 
     async def ask(self, request: Request) -> Response:
@@ -109,9 +118,15 @@ class _Api:
         libraries, how = self._served.check(given.libraries), given.how()
         await exchange.record(self._served, request, "ask", libraries)
         events = answer_events(
-            self._served, self._turns, client_of(request), "", given.question, libraries=libraries,
-            history=given.history, **how,
-        )  # fmt: skip
+            self._served,
+            self._turns,
+            client_of(request),
+            "",
+            given.question,
+            libraries=libraries,
+            history=given.history,
+            **how,
+        )
         if given.stream:
             return exchange.EventStream(_sent(request, await exchange.first_awaited(request, events)))
         return json_response((await exchange.while_there(request, exchange.answer_of(events))).to_dict())

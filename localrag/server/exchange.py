@@ -45,9 +45,7 @@ class Narrowing(msgspec.Struct, forbid_unknown_fields=True):
 
     def filter(self) -> Filter:
         """Return the filter. Raises UsageError for an unknown type, date or range."""
-        return filters.checked(
-            self.documents, self.folder, self.types, self.since, self.until, self.sender, self.pages
-        )  # fmt: skip
+        return filters.checked(self.documents, self.folder, self.types, self.since, self.until, self.sender, self.pages)
 
 
 class AnswerOptions(Narrowing, kw_only=True):
@@ -66,9 +64,11 @@ class AnswerOptions(Narrowing, kw_only=True):
             "answer_tokens": tokens,
         }
         return {
-            "documents": self.filter(), "mode": self.mode, "reproducible": self.reproducible,
+            "documents": self.filter(),
+            "mode": self.mode,
+            "reproducible": self.reproducible,
             "options": {name: value for name, value in options.items() if value is not None},
-        }  # fmt: skip
+        }
 
 
 async def json_of(request: Request) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from localrag.errors import (
     StorageError,
     UsageError,
     internal,
-)  # fmt: skip
+)
 from localrag.server.turns import Busy
 
 if TYPE_CHECKING:
@@ -58,10 +58,17 @@ _HEADERS = {
 }
 # The status of an error; the first that fits.
 _STATUS = (
-    (Busy, 503), (UsageError, 400), (ModelMissing, 503), (ModelDamaged, 500), (ModelError, 400),
-    (NotFoundError, 404), (PolicyRefused, 403), (KeyRequired, 423),
-    (LibraryLocked, 423), (StorageError, 507),
-)  # fmt: skip
+    (Busy, 503),
+    (UsageError, 400),
+    (ModelMissing, 503),
+    (ModelDamaged, 500),
+    (ModelError, 400),
+    (NotFoundError, 404),
+    (PolicyRefused, 403),
+    (KeyRequired, 423),
+    (LibraryLocked, 423),
+    (StorageError, 507),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,9 +148,15 @@ class Asked(Job):
     async def work(self) -> None:
         saved_at, session = time.monotonic(), self.session
         async for event in self._served.stream(
-            "ask", self.question, libraries=session.libraries, documents=self._only, mode=session.mode,
-            history=self._history, options=options_of(session, self._served), stopped=self.stopped,
-        ):  # fmt: skip
+            "ask",
+            self.question,
+            libraries=session.libraries,
+            documents=self._only,
+            mode=session.mode,
+            history=self._history,
+            options=options_of(session, self._served),
+            stopped=self.stopped,
+        ):
             self._take(event)
             if isinstance(event, events.Delta) and time.monotonic() - saved_at >= SAVE_EVERY:
                 saved_at = time.monotonic()

@@ -127,11 +127,22 @@ def run(app: ASGIApp, listener: Listener) -> None:
     import uvicorn
 
     config = uvicorn.Config(
-        app, loop="asyncio", http=_connections(), ws="none", lifespan="off", interface="asgi3", log_config=None,
-        log_level="critical", access_log=False, proxy_headers=False, server_header=False, backlog=_BACKLOG,
-        timeout_keep_alive=int(_HEAD_SECONDS), timeout_graceful_shutdown=_END_SECONDS,
+        app,
+        loop="asyncio",
+        http=_connections(),
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=int(_HEAD_SECONDS),
+        timeout_graceful_shutdown=_END_SECONDS,
         h11_max_incomplete_event_size=_MAX_HEAD,
-    )  # fmt: skip
+    )
     _raise_file_limit()
     uvicorn.Server(config).run(sockets=[listener.socket])
 

@@ -80,10 +80,15 @@ class Libraries:
     def server(self) -> Server[Any]:
         """Return the server of these libraries, for any transport."""
         server = Server(
-            "localrag", version=__version__, instructions=_INSTRUCTIONS,
-            on_list_tools=self.list_tools, on_call_tool=self.call_tool, on_list_resources=self.list_resources,
-            on_list_resource_templates=self.list_templates, on_read_resource=self.read_resource,
-        )  # fmt: skip
+            "localrag",
+            version=__version__,
+            instructions=_INSTRUCTIONS,
+            on_list_tools=self.list_tools,
+            on_call_tool=self.call_tool,
+            on_list_resources=self.list_resources,
+            on_list_resource_templates=self.list_templates,
+            on_read_resource=self.read_resource,
+        )
         server.middleware.clear()  # traces for OpenTelemetry, which nobody collects
         return server
 
@@ -147,9 +152,14 @@ class Libraries:
         return await self._answer(ctx, given.question, libraries, given.filter(), "survey", given.most)
 
     async def _answer(
-        self, ctx: Context, question: str, libraries: Sequence[str], only: Filter, mode: Mode,
+        self,
+        ctx: Context,
+        question: str,
+        libraries: Sequence[str],
+        only: Filter,
+        mode: Mode,
         most: int = values.MAX_DOCUMENTS,
-    ) -> values.Answered:  # fmt: skip
+    ) -> values.Answered:
         progress, answer = _Progress(ctx), None
         asked = self._served.stream("ask", question, libraries=libraries, documents=only, mode=mode)
         async with self._model, aclosing(asked) as events:
@@ -173,10 +183,17 @@ class Libraries:
             raise UsageError(f"the page has {length:,} characters, so none at {given.start:,}", "Begin at 0.")
         text = page.text[given.start : given.start + given.length]
         return values.PageText(
-            library=library, document=path, page=page.number, pages=opened.count, label=page.label,
-            text=text, start=given.start, end=given.start + len(text), characters=length,
+            library=library,
+            document=path,
+            page=page.number,
+            pages=opened.count,
+            label=page.label,
+            text=text,
+            start=given.start,
+            end=given.start + len(text),
+            characters=length,
             instructions_found=await _suspicious(opened),
-        )  # fmt: skip
+        )
 
     async def list_documents(self, given: values.ListDocuments, ctx: Context) -> values.Documents:
         found = await self._listed(await self._begin(ctx, "list_documents", given.libraries))
@@ -185,10 +202,11 @@ class Libraries:
             found = [one for one in found if one.document in fitting]
         after = given.offset + given.limit
         return values.Documents(
-            documents=(shown := found[given.offset : after]), total=len(found),
+            documents=(shown := found[given.offset : after]),
+            total=len(found),
             next_offset=after if after < len(found) else None,
             instructions_found=values.suspicious((one.document, "", one.title) for one in shown),
-        )  # fmt: skip
+        )
 
     async def compare(self, given: values.Compare, ctx: Context) -> values.Compared:
         libraries = await self._begin(ctx, "compare", given.libraries)
@@ -243,11 +261,13 @@ class Libraries:
         after = int(cursor) + _A_PAGE
         resources = [
             types.Resource(
-                name=one.document, uri=one.uri, mime_type="text/plain",
+                name=one.document,
+                uri=one.uri,
+                mime_type="text/plain",
                 description=f"page 1 of {one.pages}" if one.pages else None,
             )
             for one in found[int(cursor) : after]
-        ]  # fmt: skip
+        ]
         return types.ListResourcesResult(resources=resources, next_cursor=str(after) if after < len(found) else None)
 
     async def read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
@@ -260,9 +280,11 @@ class Libraries:
             raise MCPError(code, _told(error), {"uri": params.uri[:2000]}) from error
         about = {"notice": values.NOTICE, "pages": one.count, "instructions_found": await _suspicious(one)}
         text = types.TextResourceContents(
-            uri=values.uri(library, one.document.path, one.page.number), mime_type="text/plain", text=one.page.text,
+            uri=values.uri(library, one.document.path, one.page.number),
+            mime_type="text/plain",
+            text=one.page.text,
             _meta={f"localrag/{name}": value for name, value in about.items()},
-        )  # fmt: skip
+        )
         return types.ReadResourceResult(contents=[text])
 
 
@@ -313,13 +335,15 @@ def _compared(plain: dict[str, Any], most: int) -> values.Compared:
     sides = [(name, listed[name]) for name in ("old", "new")]
     changes = listed["changes"][:most]
     return values.Compared(
-        summary=compared.summary, alike=listed["alike"], left_out=len(listed["changes"]) - len(changes),
+        summary=compared.summary,
+        alike=listed["alike"],
+        left_out=len(listed["changes"]) - len(changes),
         changes=[msgspec.convert(one, values.Change) for one in changes],
         not_read=[f"{side['document']}, {note}" for _, side in sides for note in side["not_read"]],
         instructions_found=values.suspicious(
             (side["document"], one[name]["place"], one[name]["text"]) for one in changes for name, side in sides
         ),
-    )  # fmt: skip
+    )
 
 
 async def _suspicious(opened: Opened) -> list[str]:

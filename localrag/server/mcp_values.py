@@ -261,10 +261,11 @@ def suspicious(parts: Iterable[tuple[str, str, str]]) -> list[str]:
     """Return the sources of those documents, places and texts that try to instruct a model."""
     return list(
         dict.fromkeys(
-            source(document, place) for document, place, text in parts
+            source(document, place)
+            for document, place, text in parts
             if prompt_injection.in_name(document) or prompt_injection.find(text)
         )
-    )  # fmt: skip
+    )
 
 
 def searched(passages: Iterable[Passage]) -> Searched:
@@ -284,14 +285,22 @@ def answered(answer: Answer) -> Answered:
     parts += [(row.document, row.place, row.quote) for row in rows]
     confidence = answer.confidence if answer.found else None
     return Answered(
-        answer=remarks.mark(answer.answer, answer.unsupported, answer.flags), found=answer.found,
-        complete=not answer.stopped, citations=list(answer.citations), nearest=list(answer.nearest),
+        answer=remarks.mark(answer.answer, answer.unsupported, answer.flags),
+        found=answer.found,
+        complete=not answer.stopped,
+        citations=list(answer.citations),
+        nearest=list(answer.nearest),
         not_read=remarks.unread(answer),
         warnings=[*remarks.limits(answer), *remarks.warnings(answer.unsupported, answer.flags, confidence)],
-        calculations=[one.shown for one in answer.workings], conflicts=[one.shown for one in answer.conflicts],
-        rows=rows, mode=answer.plan.kind, reason=answer.plan.reason, model=answer.model,
-        read_by=answer.read_by, instructions_found=suspicious(parts),
-    )  # fmt: skip
+        calculations=[one.shown for one in answer.workings],
+        conflicts=[one.shown for one in answer.conflicts],
+        rows=rows,
+        mode=answer.plan.kind,
+        reason=answer.plan.reason,
+        model=answer.model,
+        read_by=answer.read_by,
+        instructions_found=suspicious(parts),
+    )
 
 
 def _row(row: Mapping[str, Any]) -> Row:

@@ -42,10 +42,21 @@ _ALL = "localrag"  # the model that asks every library that is served
 _EMBEDDER = "localrag-embedder"
 # What cannot be done, unless it has the value that asks for nothing.
 _REFUSED: dict[str, tuple[Any, ...]] = {
-    "n": (1,), "tools": ([],), "functions": ([],), "tool_choice": ("none", "auto"), "function_call": ("none", "auto"),
-    "logprobs": (False,), "top_logprobs": (0,), "logit_bias": ({},), "modalities": (["text"],), "audio": (),
-    "prediction": (), "response_format": ({"type": "text"},), "stop": ([], ""), "web_search_options": (),
-}  # fmt: skip
+    "n": (1,),
+    "tools": ([],),
+    "functions": ([],),
+    "tool_choice": ("none", "auto"),
+    "function_call": ("none", "auto"),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "logit_bias": ({},),
+    "modalities": (["text"],),
+    "audio": (),
+    "prediction": (),
+    "response_format": ({"type": "text"},),
+    "stop": ([], ""),
+    "web_search_options": (),
+}
 _PROGRESS_SECONDS = 0.5
 _MAX_TEXTS = 2048
 _MIN_TOKENS = 8  # of the setting; programs that only test a connection ask for one
@@ -146,9 +157,15 @@ class _OpenAI:
         how = given.localrag.how(max(_MIN_TOKENS, min(most, given.max_completion_tokens or given.max_tokens or most)))
         await exchange.record(self._served, request, "chat", libraries)
         events = answer_events(
-            self._served, self._turns, client_of(request), given.user or "", question, libraries=libraries,
-            history=history, **{**how, "mode": mode or how["mode"]},
-        )  # fmt: skip
+            self._served,
+            self._turns,
+            client_of(request),
+            given.user or "",
+            question,
+            libraries=libraries,
+            history=history,
+            **{**how, "mode": mode or how["mode"]},
+        )
         sent = _Sent(request, given.model, ignored)
         if given.stream:
             usage = given.stream_options is not None and given.stream_options.include_usage
@@ -207,7 +224,7 @@ class _Sent:
                         yield self._chunk({"content": _marked(answer)}, **rest)
                         yield self._chunk(
                             self._annotations(answer), _finish(answer), **rest, localrag=self._in_full(answer)
-                        )  # fmt: skip
+                        )
                         if usage:
                             yield _line(self._object("chat.completion.chunk", [], usage=_usage(answer)))
                     elif draft := _draft(event):
@@ -225,9 +242,14 @@ class _Sent:
 
     def _object(self, kind: str, choices: list[dict[str, Any]], **rest: Any) -> dict[str, Any]:
         return {
-            "id": self._id, "object": kind, "created": self._created, "model": self._model,
-            "system_fingerprint": None, "choices": choices, **rest,
-        }  # fmt: skip
+            "id": self._id,
+            "object": kind,
+            "created": self._created,
+            "model": self._model,
+            "system_fingerprint": None,
+            "choices": choices,
+            **rest,
+        }
 
     def _in_full(self, answer: Answer) -> dict[str, Any]:
         return answer.to_dict() | {"ignored": self._ignored}
@@ -242,21 +264,19 @@ class _Sent:
         for found in _MARKER.finditer(content):
             places.setdefault(int(found[1]), []).append(found.span())
         end = len(content)
-        cited = [
-            (first, last, one)
-            for one in answer.citations
-            for first, last in places.get(one.marker, [(end, end)])
-        ]  # fmt: skip
+        cited = [(first, last, one) for one in answer.citations for first, last in places.get(one.marker, [(end, end)])]
         annotations = [
             {
                 "type": "url_citation",
                 "url_citation": {
-                    "start_index": first, "end_index": last, "title": source(one.document, one.place),
+                    "start_index": first,
+                    "end_index": last,
+                    "title": source(one.document, one.place),
                     "url": page_link(self._request, one.library, one.document, one.page),
                 },
             }
             for first, last, one in sorted(cited, key=lambda each: each[:2])
-        ]  # fmt: skip
+        ]
         return {"annotations": annotations} if annotations else {}
 
 
@@ -297,9 +317,11 @@ def _finish(answer: Answer) -> str:
 def _usage(answer: Answer) -> dict[str, Any]:
     spent = answer.tokens
     return {
-        "prompt_tokens": spent.prompt, "completion_tokens": spent.generated,
-        "total_tokens": spent.prompt + spent.generated, "prompt_tokens_details": {"cached_tokens": spent.reused},
-    }  # fmt: skip
+        "prompt_tokens": spent.prompt,
+        "completion_tokens": spent.generated,
+        "total_tokens": spent.prompt + spent.generated,
+        "prompt_tokens_details": {"cached_tokens": spent.reused},
+    }
 
 
 def _ignored(body: dict[str, Any]) -> list[str]:

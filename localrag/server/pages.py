@@ -56,9 +56,13 @@ if TYPE_CHECKING:
     from localrag.sessions.export import Form
 
 MODE_NAMES: dict[Mode, str] = {
-    "auto": "automatic", "retrieve": "look up passages", "read": "read whole", "survey": "ask each document",
-    "exact": "count, find, list", "extract": "fill a table of fields",
-}  # fmt: skip
+    "auto": "automatic",
+    "retrieve": "look up passages",
+    "read": "read whole",
+    "survey": "ask each document",
+    "exact": "count, find, list",
+    "extract": "fill a table of fields",
+}
 WAIT = 120.0  # seconds that a page without a script waits for an answer
 PAUSE = 0.1  # seconds between two events of a job
 _ALIVE = 15.0  # seconds between signs of life
@@ -150,15 +154,23 @@ class Pages:
         shelves, there = await self._shelves(base, set(session.only.these) if session is not None else set())
         return HTMLResponse(
             render(
-                "chat.html", title=session.title if session else "New conversation", session=session, base=base,
-                titled=_has_title(session), turns=turns, source=source, libraries=there,
+                "chat.html",
+                title=session.title if session else "New conversation",
+                session=session,
+                base=base,
+                titled=_has_title(session),
+                turns=turns,
+                source=source,
+                libraries=there,
                 modes=MODE_NAMES,
                 asked=session.libraries if session else self._served.libraries,
-                mode=session.mode if session else "auto", narrowed=_narrowed(session),
+                mode=session.mode if session else "auto",
+                narrowed=_narrowed(session),
                 shelves=shelves,
-                draft=session.draft if session else "", forms=exports.NAMES,
+                draft=session.draft if session else "",
+                forms=exports.NAMES,
             )
-        )  # fmt: skip
+        )
 
     async def _shelves(self, base: str, ticked: set[branches.Name]) -> tuple[Markup, list[str]]:
         """Return the panel of the library, and the libraries that are still there."""
@@ -180,10 +192,17 @@ class Pages:
         about = counted(count, "document") + (f", {warm:,} warm" if warm else "")
         instructions = [one.instructions for one in shelves if one.instructions]
         panel = render(
-            "library.html", tops=tops, ticked=ticked, base=base, about=about, problems=problems, count=count,
-            instructions=instructions, encrypted=bool(shelves) and all(one.encrypted for one in shelves),
+            "library.html",
+            tops=tops,
+            ticked=ticked,
+            base=base,
+            about=about,
+            problems=problems,
+            count=count,
+            instructions=instructions,
+            encrypted=bool(shelves) and all(one.encrypted for one in shelves),
             playbooks=playbook.names(),
-        )  # fmt: skip
+        )
         return panel, there
 
     async def _session(self, session_id: str) -> Session:
@@ -333,9 +352,15 @@ class Pages:
             return render("source.html", error=error, close=base)
 
     async def _shown(
-        self, request: Request, query: dict[str, str], library: str, document: str, page: int | None,
-        shown: showing.Cited | None, base: str,
-    ) -> Markup:  # fmt: skip
+        self,
+        request: Request,
+        query: dict[str, str],
+        library: str,
+        document: str,
+        page: int | None,
+        shown: showing.Cited | None,
+        base: str,
+    ) -> Markup:
         self._served.check([library])
         wanted = number(query.get("page"))
         await asyncio.to_thread(self._served.record, name_of(request), "page", [library])
@@ -406,8 +431,15 @@ class Pages:
     def _row(self, job: Reviewing, name: branches.Name, found: dict[str, Any]) -> Markup:
         several = len(job.libraries) > 1
         at = next(iter(found.values()))[0]
-        return render("review_row.html", row=at, name=": ".join(name) if several else name[1], found=found,
-                      items=job.playbook.items, base=f"/review/{job.id}", signs=reports.SIGNS)  # fmt: skip
+        return render(
+            "review_row.html",
+            row=at,
+            name=": ".join(name) if several else name[1],
+            found=found,
+            items=job.playbook.items,
+            base=f"/review/{job.id}",
+            signs=reports.SIGNS,
+        )
 
     async def _review_events(self, job: Reviewing) -> AsyncIterator[str]:
         sent = 0
@@ -439,8 +471,16 @@ class Pages:
             except LocalragError as error:
                 page = render("source.html", error=error, close=base)
         told = reports.told(one, job.playbook.item(one.item))
-        return render("finding.html", one=one, at=at, base=base, summary=reports.summary(one), told=told, page=page,
-                      said=one.decision or Decision("open"))  # fmt: skip
+        return render(
+            "finding.html",
+            one=one,
+            at=at,
+            base=base,
+            summary=reports.summary(one),
+            told=told,
+            page=page,
+            said=one.decision or Decision("open"),
+        )
 
     async def decide(self, request: Request) -> Response:
         """Keep what the reviewer says of a finding."""
@@ -453,9 +493,14 @@ class Pages:
         one = job.findings[at]
         await asyncio.to_thread(self._served.record, name_of(request), "decide", [one.library])
         decision = await self._served.call(
-            "decide", job.yaml, item=one.item, library=one.library, document=one.document, verdict=verdict,
+            "decide",
+            job.yaml,
+            item=one.item,
+            library=one.library,
+            document=one.document,
+            verdict=verdict,
             comment=form.get("comment", "").strip(),
-        )  # fmt: skip
+        )
         job.findings[at] = replace(one, decision=decision)
         return RedirectResponse(link(f"/review/{job.id}", source=at) + "#source", 303)
 

@@ -97,9 +97,13 @@ class Served:
             stopped.set()
 
     async def stream(
-        self, name: str, *args: Any, stopped: threading.Event | None = None,
-        on_end: Callable[[], None] = lambda: None, **kwargs: Any,
-    ) -> AsyncGenerator[Any]:  # fmt: skip
+        self,
+        name: str,
+        *args: Any,
+        stopped: threading.Event | None = None,
+        on_end: Callable[[], None] = lambda: None,
+        **kwargs: Any,
+    ) -> AsyncGenerator[Any]:
         """Yield what a call of the engine yields; leaving the loop or cancelling the task stops the call.
 
         Setting `stopped` stops it, too; what the call still yields then, such as the part of an answer, comes.

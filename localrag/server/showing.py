@@ -53,15 +53,27 @@ def environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
-        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, finalize=lambda value: visible(value) if type(value) is str else value,
-    )  # fmt: skip
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+    )
     made.globals.update(
-        name_of=name_of, link=link, state=branches.state, short_size=branches.short_size, MARK=marks.MARK,
-        described=branches.described, column_title=survey_table.title, step_words=step_words,
-        hint_of=hint_of, sentence=sentence, without_commands=without_commands,
+        name_of=name_of,
+        link=link,
+        state=branches.state,
+        short_size=branches.short_size,
+        MARK=marks.MARK,
+        described=branches.described,
+        column_title=survey_table.title,
+        step_words=step_words,
+        hint_of=hint_of,
+        sentence=sentence,
+        without_commands=without_commands,
         quoted=lambda words: references.in_quotes(" ".join(words.split())),
-    )  # fmt: skip
+    )
     return made
 
 
@@ -199,16 +211,21 @@ def turn_html(session: Session, number: int, saved: SavedTurn, job: Asked | None
     given |= {
         "text": answer_html(text, links),
         "plan": marks.planned(answer.plan, answer.question, answer.looked_for),
-        "workings": [one.shown for one in answer.workings], "conflicts": [one.shown for one in answer.conflicts],
+        "workings": [one.shown for one in answer.workings],
+        "conflicts": [one.shown for one in answer.conflicts],
         "citations": [(one, source("c", n)) for n, one in enumerate(() if tabled else answer.citations)],
-        "nearest": [(one, source("n", n)) for n, one in enumerate(answer.nearest)], "nearest_title": marks.NEAREST,
+        "nearest": [(one, source("n", n)) for n, one in enumerate(answer.nearest)],
+        "nearest_title": marks.NEAREST,
         "remarks": [*marks.remarks(answer), *(job.notes if job else ())],
-        "shown": MAX_REMARKS, "unread": unread, "fold": len(unread) > MAX_UNREAD,
+        "shown": MAX_REMARKS,
+        "unread": unread,
+        "fold": len(unread) > MAX_UNREAD,
         "cost": marks.cost(answer),
         "looked": " ".join(filter(None, (answer.looked_at, marks.context(answer.context)))),
-        "again": another(session, number) if not answer.found else None, "names": marks.PLAN_NAMES,
+        "again": another(session, number) if not answer.found else None,
+        "names": marks.PLAN_NAMES,
         "price": marks.price,
-    }  # fmt: skip
+    }
     return render("turn.html", **given)
 
 
@@ -309,21 +326,31 @@ def source_given(
     spans = [(quote.start, quote.end) if quote else (0, 0), *((one.start, one.end) for one in others)]
     pictured = source_files.has_pictures(document) and opened.state not in ("missing", "elsewhere")
     drawn = {
-        "read": f"{library}/{document.path}", "page": page.number, "width": width,
+        "read": f"{library}/{document.path}",
+        "page": page.number,
+        "width": width,
         "spans": ",".join(f"{first}-{last}" for first, last in spans),
-    }  # fmt: skip
+    }
     return {
-        "title": document.path, "place": citation.place if citation is not None and on_page else where,
-        "library": library, "counted": shown.counted if shown is not None else "",
+        "title": document.path,
+        "place": citation.place if citation is not None and on_page else where,
+        "library": library,
+        "counted": shown.counted if shown is not None else "",
         "of": f"{page.number} of {opened.count}" if page.number is not None else "",
-        "notes": notes, "remarks": [] if shown else list(branches.warnings(document)),
-        "parts": _parts(page.text, start, end, quote, others), "previous": turn(-1), "next": turn(1),
-        "earlier": part(-1), "later": part(1), "close": base,
+        "notes": notes,
+        "remarks": [] if shown else list(branches.warnings(document)),
+        "parts": _parts(page.text, start, end, quote, others),
+        "previous": turn(-1),
+        "next": turn(1),
+        "earlier": part(-1),
+        "later": part(1),
+        "close": base,
         "back": f"{base}?{encoded(own)}#source" if citation is not None and not on_page else "",
         "picture": f"/image?{encoded(drawn)}" if pictured else "",
-        "boxes": f"/boxes?{encoded(drawn)}" if pictured else "", "quote": citation.quote if citation else "",
+        "boxes": f"/boxes?{encoded(drawn)}" if pictured else "",
+        "quote": citation.quote if citation else "",
         "copy": references.format_quote(citation, document) if citation is not None else "",
-    }  # fmt: skip
+    }
 
 
 def encoded(query: Mapping[str, Any]) -> str:

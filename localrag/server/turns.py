@@ -125,7 +125,7 @@ def _in_turns(queues: Iterable[Sequence[_Place]]) -> list[_Place]:
 
 async def answer_events(
     served: Served, queue: FairQueue, client: str, user: str, question: str, **how: Any
-) -> AsyncGenerator[Waiting | Event]:  # fmt: skip
+) -> AsyncGenerator[Waiting | Event]:
     """Yield `Waiting` until the client's turn, then the events of the answer; see `Engine.ask` for `how`.
 
     Leaving the loop or cancelling the task gives up the place, or stops the answer. The turn ends with the answer, even

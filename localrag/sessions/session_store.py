@@ -68,9 +68,14 @@ class SessionStore:
     # --- one conversation -----------------------------------------------------------------------------------
 
     def new(
-        self, libraries: tuple[str, ...], title: str = "", *, only: Filter = EVERYTHING, mode: Mode = "auto",
+        self,
+        libraries: tuple[str, ...],
+        title: str = "",
+        *,
+        only: Filter = EVERYTHING,
+        mode: Mode = "auto",
         settings: Mapping[str, Value] | None = None,
-    ) -> Session:  # fmt: skip
+    ) -> Session:
         """Begin a conversation; it is saved with its first question."""
         now = datetime.now(UTC)
         name = f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(3)}"
@@ -291,9 +296,14 @@ class SessionStore:
         """Save with these turns, and with the libraries, filter, mode and settings of `asked`."""
         title = current.title or textwrap.shorten(turns[-1].question, _TITLE_WIDTH, placeholder="…")
         grown = replace(
-            current, title=title, turns=turns, libraries=asked.libraries, only=asked.only, mode=asked.mode,
+            current,
+            title=title,
+            turns=turns,
+            libraries=asked.libraries,
+            only=asked.only,
+            mode=asked.mode,
             settings=asked.settings,
-        )  # fmt: skip
+        )
         self._save(grown)
         return grown
 

@@ -189,8 +189,7 @@ class Library:
 
     def _damaged(self, error: Exception) -> LibraryError:
         return LibraryError(
-            f"the library {self.name!r} is damaged: {error}",
-            f"Restore it from a backup, or {_remake(self.folder)}.",
+            f"the library {self.name!r} is damaged: {error}", f"Restore it from a backup, or {_remake(self.folder)}."
         )
 
     # --- facts ----------------------------------------------------------------------------------------------
@@ -483,9 +482,14 @@ def _document(row: sqlite3.Row) -> Document:
 def _page(row: sqlite3.Row) -> Page:
     headings, anchors, words = json.loads(row["layout"])
     return Page(
-        row["text"], row["number"], row["label"], tuple(Heading(*item) for item in headings), row["unit"],
-        tuple(Anchor(*item) for item in anchors), tuple(Word(*item) for item in words),
-    )  # fmt: skip
+        row["text"],
+        row["number"],
+        row["label"],
+        tuple(Heading(*item) for item in headings),
+        row["unit"],
+        tuple(Anchor(*item) for item in anchors),
+        tuple(Word(*item) for item in words),
+    )
 
 
 def _described(identity: EmbedderIdentity) -> str:
@@ -525,9 +529,11 @@ def permitted(folder: Path, name: str, *, new: bool = False) -> None:
     if policy.active():
         key = unlocked.keys_for(names.database_of(folder))  # `plain` while an encryption is not finished
         policy.check_library(
-            name, encrypted=key is not None and not key.plain, new=new,
+            name,
+            encrypted=key is not None and not key.plain,
+            new=new,
             missing=lambda: {layer.name: layer.reason for layer in offline.layers() if not layer.holds},
-        )  # fmt: skip
+        )
 
 
 def open_library(settings: Settings, name: str) -> Library:

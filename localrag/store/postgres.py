@@ -448,9 +448,14 @@ def _connected(store: Store) -> Native:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
     try:
         made = Native(
-            store.user, host=store.address.host or None, database=store.database, password=store.password(),
-            sock=connected, ssl_context=remote.tls(store.address) or False, application_name="localrag",
-        )  # fmt: skip
+            store.user,
+            host=store.address.host or None,
+            database=store.database,
+            password=store.password(),
+            sock=connected,
+            ssl_context=remote.tls(store.address) or False,
+            application_name="localrag",
+        )
         made._usock.settimeout(None)
         return made
     except InterfaceError as error:

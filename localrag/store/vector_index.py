@@ -166,9 +166,13 @@ class FaissIndex:
         for block in self._blocks():
             checksum = zlib.crc32(block, checksum)
         header = {
-            "library": library, "generation": generation, "rows": len(self), "dimension": self.dimension,
-            "kind": self.kind, "crc32": checksum,
-        }  # fmt: skip
+            "library": library,
+            "generation": generation,
+            "rows": len(self),
+            "dimension": self.dimension,
+            "kind": self.kind,
+            "crc32": checksum,
+        }
         stream.write(_MAGIC + json.dumps(header).encode() + b"\n")
         for block in self._blocks():
             stream.write(block)
@@ -184,9 +188,12 @@ class FaissIndex:
 
     @classmethod
     def read(
-        cls, stream: BinaryIO, library: str, dimension: int,
+        cls,
+        stream: BinaryIO,
+        library: str,
+        dimension: int,
         originals: Callable[[Ids], tuple[Ids, Vectors]] | None = None,
-    ) -> tuple[int, FaissIndex]:  # fmt: skip
+    ) -> tuple[int, FaissIndex]:
         """Read back what `write` wrote: its generation, and the index; LibraryError if it is damaged or another's."""
         stale = LibraryError("the vector index does not match its library", "It is rebuilt automatically.")
         header = _header(stream)

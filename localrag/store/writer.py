@@ -168,9 +168,14 @@ class Editor(Library):
             )
 
     def put(
-        self, root: str, path: str, part: Part, chunks: Sequence[Chunk], vectors: Mapping[bytes, Vectors],
+        self,
+        root: str,
+        path: str,
+        part: Part,
+        chunks: Sequence[Chunk],
+        vectors: Mapping[bytes, Vectors],
         signature: bytes = b"",
-    ) -> list[int]:  # fmt: skip
+    ) -> list[int]:
         """Add a document of a file that was begun; returns the ids of its near duplicates.
 
         `vectors` of shape (dimension,) are by digest, for all chunks that the library does not know yet.
@@ -183,12 +188,20 @@ class Editor(Library):
             ).fetchone()
             paged = any(page.number is not None for page in reading.pages)
             row = (
-                file_id, part.name, reading.title, part.sha256, part.size, int(paged),
-                sum(len(page.text) for page in reading.pages), reading.author, reading.date,
+                file_id,
+                part.name,
+                reading.title,
+                part.sha256,
+                part.size,
+                int(paged),
+                sum(len(page.text) for page in reading.pages),
+                reading.author,
+                reading.date,
                 json.dumps([[page.number, page.reason] for page in reading.skipped]),
-                json.dumps([[remark.number, remark.text] for remark in reading.remarks]), signature,
+                json.dumps([[remark.number, remark.text] for remark in reading.remarks]),
+                signature,
                 text_analysis.language("\n".join(page.text for page in reading.pages)),
-            )  # fmt: skip
+            )
             (document_id,) = self._db.execute(
                 f"INSERT INTO documents (file_id, member, {_COPIED}) VALUES ({', '.join('?' * len(row))}) RETURNING id",
                 row,
@@ -401,9 +414,14 @@ class Editor(Library):
         return int(self._db.execute("SELECT id FROM roots WHERE path = ?", (root,)).fetchone()[0])
 
     def _put_chunks(
-        self, document_id: int, title: str, language: str, pages: Sequence[Page], chunks: Sequence[Chunk],
+        self,
+        document_id: int,
+        title: str,
+        language: str,
+        pages: Sequence[Page],
+        chunks: Sequence[Chunk],
         vector_of: Callable[[bytes], Vectors],
-    ) -> None:  # fmt: skip
+    ) -> None:
         keys = [passage_digest(title, chunk) for chunk in chunks]
         known = self._passage_ids(keys)
         new = {key: chunk for key, chunk in zip(keys, chunks, strict=True) if key not in known}
@@ -504,9 +522,13 @@ def _no_minhashes() -> tuple[list[int], Signatures]:
 def _begun(identity: EmbedderIdentity) -> dict[str, str]:
     """The facts of a new library."""
     return {
-        "schema": str(SCHEMA), "uid": uuid.uuid4().hex, "generation": "0",
-        "embedder": json.dumps(identity.to_dict()), "staging": "", "chunking": str(CHUNKING_VERSION),
-    }  # fmt: skip
+        "schema": str(SCHEMA),
+        "uid": uuid.uuid4().hex,
+        "generation": "0",
+        "embedder": json.dumps(identity.to_dict()),
+        "staging": "",
+        "chunking": str(CHUNKING_VERSION),
+    }
 
 
 def _layout(page: Page) -> str:

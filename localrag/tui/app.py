@@ -35,9 +35,13 @@ from localrag.types import EVERYTHING, Filter, Mode
 
 QUIT_WINDOW = 3.0  # seconds between two Ctrl-C that quit
 KEY_WORDS = {
-    "escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "slash": "/", "left_square_bracket": "[",
+    "escape": "Esc",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "slash": "/",
+    "left_square_bracket": "[",
     "right_square_bracket": "]",
-}  # fmt: skip
+}
 # Keys that are of no use in the command palette.
 NOT_IN_PALETTE = {"command_palette", "escape", "next_panel", "page", "dismiss", "back", "close"}
 

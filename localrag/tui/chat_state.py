@@ -126,9 +126,13 @@ def answer(core: Core, question: PendingQuestion, screen: MessagePump) -> None:
             _begin(core, question)
         written, saved_at = "", time.monotonic()
         for event in core.engine.ask(
-            question.text, libraries=question.scope.libraries, documents=question.scope.only,
-            mode=question.scope.mode, history=question.history, stop=question.stop.is_set,
-        ):  # fmt: skip
+            question.text,
+            libraries=question.scope.libraries,
+            documents=question.scope.only,
+            mode=question.scope.mode,
+            history=question.history,
+            stop=question.stop.is_set,
+        ):
             deliver(screen, QuestionEvent(question, event))
             if isinstance(event, Replaced):
                 written = ""
@@ -170,7 +174,7 @@ def _remember(core: Core, question: PendingQuestion, final: Answer, screen: Mess
 
 def _save(
     core: Core, question: PendingQuestion, save: Callable[[Session], Session], model: str | None = None
-) -> Session:  # fmt: skip
+) -> Session:
     """Save a change to the conversation together with its scope and settings."""
     scope = question.saved_scope
     session = question.state.session or core.store.new(question.scope.libraries)
@@ -191,10 +195,14 @@ def read_ahead(core: Core, scope: Scope, state: ChatState, draft: str, stop: thr
     """
     if not stop.is_set():
         for _ in core.engine.read_ahead(
-            libraries=scope.libraries, documents=scope.only, likely=state.cited,
-            draft=draft if len(draft.split()) >= MIN_DRAFT_WORDS else "", mode=scope.mode,
-            history=tuple(state.history), stop=stop.is_set,
-        ):  # fmt: skip
+            libraries=scope.libraries,
+            documents=scope.only,
+            likely=state.cited,
+            draft=draft if len(draft.split()) >= MIN_DRAFT_WORDS else "",
+            mode=scope.mode,
+            history=tuple(state.history),
+            stop=stop.is_set,
+        ):
             pass
 
 
@@ -202,9 +210,13 @@ def read_on(core: Core, question: PendingQuestion, wanted: Callable[[], bool]) -
     """Let the model read what the question after this one is likely to need, until it is `wanted`; True if done."""
     turns = question.state.history
     for _ in core.engine.read_ahead(
-        libraries=question.scope.libraries, documents=question.scope.only, draft=question.text, mode="retrieve",
-        history=tuple(turns[:-1] if turns and turns[-1].question == question.text else turns), stop=wanted,
-    ):  # fmt: skip
+        libraries=question.scope.libraries,
+        documents=question.scope.only,
+        draft=question.text,
+        mode="retrieve",
+        history=tuple(turns[:-1] if turns and turns[-1].question == question.text else turns),
+        stop=wanted,
+    ):
         pass
     return not wanted()
 

@@ -100,9 +100,13 @@ class Known:
 
     def choices(self, command: Command) -> tuple[str, ...]:
         known = {
-            "models": self.models, "libraries": self.libraries, "formats": FORMATS, "thinking": THINKING,
-            "playbooks": self.playbooks, "documents": self.documents,
-        }  # fmt: skip
+            "models": self.models,
+            "libraries": self.libraries,
+            "formats": FORMATS,
+            "thinking": THINKING,
+            "playbooks": self.playbooks,
+            "documents": self.documents,
+        }
         return known.get(command.choices, ())
 
 
@@ -124,10 +128,16 @@ def offers(before: str, known: Known) -> list[Offer]:
     """Complete the text before the cursor, the best match first."""
     if half := _HALF_COMMAND.match(before):
         return [
-            Offer(f"/{one.name} {one.takes}".rstrip(), one.does, 0, f"/{one.name} " if one.takes else f"/{one.name}",
-                  not one.takes)
-            for one in COMMANDS if one.name.startswith(half[1])
-        ]  # fmt: skip
+            Offer(
+                f"/{one.name} {one.takes}".rstrip(),
+                one.does,
+                0,
+                f"/{one.name} " if one.takes else f"/{one.name}",
+                not one.takes,
+            )
+            for one in COMMANDS
+            if one.name.startswith(half[1])
+        ]
     if half := _HALF_CHOICE.match(before):
         command, earlier, typed = BY_NAME.get(half[1]), names_in(half[2]), half[3] or half[4] or ""
         if command is None or len(earlier) >= len(command.takes.split()):

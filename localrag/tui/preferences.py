@@ -31,9 +31,8 @@ class Preferences:
     """The settings as they are now; `options` are the names of those given on the command line."""
 
     def __init__(
-        self, settings: Settings | None = None, *, options: Sequence[str] = (),
-        environ: Mapping[str, str] | None = None,
-    ) -> None:  # fmt: skip
+        self, settings: Settings | None = None, *, options: Sequence[str] = (), environ: Mapping[str, str] | None = None
+    ) -> None:
         self.settings = settings or Settings()
         self.knobs = all_settings.setting_infos()
         self._environ = environ

@@ -51,10 +51,15 @@ def _known() -> dict[str, Any]:
 
 
 def command(
-    file: Path, page: int | None, *, setting: str | None = None,
-    environment: Mapping[str, str] = os.environ, platform: str = sys.platform,
-    which: Callable[[str], str | None] = shutil.which, default: Callable[[], str] = lambda: "",
-) -> Command:  # fmt: skip
+    file: Path,
+    page: int | None,
+    *,
+    setting: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+    platform: str = sys.platform,
+    which: Callable[[str], str | None] = shutil.which,
+    default: Callable[[], str] = lambda: "",
+) -> Command:
     """Find out how to open a file, at a page (1-based) if possible.
 
     `setting` is the user's own viewer, with {file} and {page}; `default` names the system's PDF viewer.
@@ -164,9 +169,14 @@ def start(opening: Command) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCALRAG_")}
     try:
         started = subprocess.Popen(
-            opening.arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env=environment, start_new_session=True, close_fds=True,
-        )  # fmt: skip
+            opening.arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+            close_fds=True,
+        )
     except (OSError, ValueError) as error:
         raise NoViewer(f"{opening.arguments[0]} cannot be started: {error}", _OTHER) from error
     try:

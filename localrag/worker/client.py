@@ -46,7 +46,7 @@ _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 def remote_engine(
     settings: Settings, libraries: Sequence[str] | None = None, reads: Sequence[Path] | None = None
-) -> Engine:  # fmt: skip
+) -> Engine:
     """Return an engine in a worker process; the first call starts it, `close` ends it.
 
     Args:
@@ -61,7 +61,7 @@ class RemoteEngine:
 
     def __init__(
         self, settings: Settings, libraries: Sequence[str] | None = None, reads: Sequence[Path] | None = None
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._settings, self._reads = settings, reads
         self._fixed = libraries is not None
         self._libraries = tuple(libraries or ())
@@ -239,9 +239,7 @@ class Replies:
 class Process:
     """One worker process, from start to end; it gets the keys of its libraries only. Usable from several threads."""
 
-    def __init__(
-        self, settings: Settings, libraries: Sequence[str] = (), reads: Sequence[Path] | None = None
-    ) -> None:  # fmt: skip
+    def __init__(self, settings: Settings, libraries: Sequence[str] = (), reads: Sequence[Path] | None = None) -> None:
         self.alive = True
         self.libraries = frozenset(libraries)
         confined = offline.hook_installed()

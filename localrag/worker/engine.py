@@ -85,10 +85,17 @@ class Engine(Protocol):
         """Load the model (takes seconds) and return its id."""
 
     def ask(
-        self, question: str, *, libraries: Sequence[str], documents: Filter = EVERYTHING, mode: Mode = "auto",
-        history: Sequence[Turn] = (), reproducible: bool = False, options: Mapping[str, Any] | None = None,
+        self,
+        question: str,
+        *,
+        libraries: Sequence[str],
+        documents: Filter = EVERYTHING,
+        mode: Mode = "auto",
+        history: Sequence[Turn] = (),
+        reproducible: bool = False,
+        options: Mapping[str, Any] | None = None,
         stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Event]:  # fmt: skip
+    ) -> Iterator[Event]:
         """See `Assistant.ask`; `options` are settings by name for this question, beside those of the engine."""
 
     def search(
@@ -100,20 +107,31 @@ class Engine(Protocol):
         """Return a vector of each text by the embedder of a library; `question`: as it makes those of questions."""
 
     def read_ahead(
-        self, *, libraries: Sequence[str], documents: Filter = EVERYTHING, likely: Sequence[tuple[str, str]] = (),
-        draft: str = "", mode: Mode = "auto", history: Sequence[Turn] = (), stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Warmed]:  # fmt: skip
+        self,
+        *,
+        libraries: Sequence[str],
+        documents: Filter = EVERYTHING,
+        likely: Sequence[tuple[str, str]] = (),
+        draft: str = "",
+        mode: Mode = "auto",
+        history: Sequence[Turn] = (),
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Warmed]:
         """See `Assistant.read_ahead`."""
 
     def review(
-        self, playbook: str, *, libraries: Sequence[str], documents: Filter = EVERYTHING,
+        self,
+        playbook: str,
+        *,
+        libraries: Sequence[str],
+        documents: Filter = EVERYTHING,
         stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Reviewed | ReviewEnded]:  # fmt: skip
+    ) -> Iterator[Reviewed | ReviewEnded]:
         """See `Assistant.review`; `playbook` is its YAML. The end has no findings: they came one by one."""
 
     def decide(
         self, playbook: str, *, item: str, library: str, document: str, verdict: Verdict, comment: str = ""
-    ) -> Decision:  # fmt: skip
+    ) -> Decision:
         """See `Assistant.decide`."""
 
     def compare(

@@ -116,9 +116,11 @@ class LocalEngine:
             try:
                 with closing(api.open_library(library, settings=self._settings, create=True)) as opened:
                     report = opened.ingest(
-                        folder, progress=updates.put, stop=stop,
+                        folder,
+                        progress=updates.put,
+                        stop=stop,
                         on_wait=lambda words: updates.put(IngestProgress(0, 0, words, "wait")),
-                    )  # fmt: skip
+                    )
                     updates.put(report)
             except BaseException as error:
                 updates.put(error)
@@ -162,17 +164,23 @@ class LocalEngine:
             kept, passages, most = self._kept(opened.folder, documents)
             chunks, roots = opened.chunk_counts(), tuple(opened.roots())
             return Shelf(
-                library, roots,
+                library,
+                roots,
                 tuple(
                     Shelved(
-                        one, one.characters // planning.CHARACTERS_PER_TOKEN, kept.get(one.sha256, 0),
+                        one,
+                        one.characters // planning.CHARACTERS_PER_TOKEN,
+                        kept.get(one.sha256, 0),
                         1.0 if one.sha256 in kept else passages.get(one.sha256, 0) / chunks.get(one.id, 1),
                     )
                     for one in documents
                 ),
-                tuple(opened.failures()), opened.instructions, most, encrypted_folder(opened.folder) is not None,
+                tuple(opened.failures()),
+                opened.instructions,
+                most,
+                encrypted_folder(opened.folder) is not None,
                 tuple(root for root in roots if not self._settings.read_marks(library, root).exists()),
-            )  # fmt: skip
+            )
 
     def _kept(self, folder: Path, documents: Sequence[Document]) -> tuple[dict[str, int], dict[str, int], int]:
         """Return the cached tokens and passages of each document, and how many tokens are read at once at most."""

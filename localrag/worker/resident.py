@@ -69,7 +69,7 @@ def connect() -> None:
 
 def connection_for(
     settings: Settings, libraries: Sequence[str], only: Filter, reads: Sequence[Path]
-) -> socket.socket | None:  # fmt: skip
+) -> socket.socket | None:
     """Return a connection to the worker for a question, which is started if there is none; None: answer it here.
 
     Call it before threads start and before `sandbox.restrict`. A key that a person types is not given to a worker.
@@ -104,7 +104,7 @@ class Asking(events.Asking):
 
     def __init__(
         self, connection: socket.socket, otherwise: Callable[[], events.Asking], settings: Settings, **question: Any
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(lambda _: self._all())
         self._connection, self._otherwise = connection, otherwise
         self._here: events.Asking | None = None
@@ -200,11 +200,16 @@ def _fit(settings: Settings, libraries: Sequence[str]) -> tuple[Any, ...]:
         folder = settings.library_dir(name)
         watched += [database_of(folder), folder / f"{DATABASE}-wal", folder / keyring.FILE]
     return (
-        sys.prefix, os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0), _ENVIRONMENT,
-        settings.indexes_dir.absolute(), *libraries, *map(_facts, watched),
+        sys.prefix,
+        os.getpriority(os.PRIO_PROCESS, 0),
+        os.sched_getaffinity(0),
+        _ENVIRONMENT,
+        settings.indexes_dir.absolute(),
+        *libraries,
+        *map(_facts, watched),
         _apart(settings),
         *(getattr(settings, item.name) for item in fields(Settings) if item.name not in _OF_A_QUESTION),
-    )  # fmt: skip
+    )
 
 
 def _apart(settings: Settings) -> bool | None:
@@ -223,7 +228,7 @@ def _facts(path: Path) -> tuple[Any, ...]:
 
 def _start(
     settings: Settings, libraries: Sequence[str], reads: Sequence[Path], key: str, fit: tuple[Any, ...]
-) -> socket.socket | None:  # fmt: skip
+) -> socket.socket | None:
     """Fork a worker, which ends if it cannot open its socket; return the connection to it, None if there is none."""
     if sys.platform != "linux":
         return None

@@ -195,8 +195,9 @@ def test_what_could_not_be_read_is_said(assistant: Assistant, models: Any, small
     models.generator.script = [("", "The kennel is open from 9 to 5.")]
     _, answer = ask(assistant, "When is the kennel open?", "small")
     assert set(answer.not_read) == {
-        NotRead("small", "scan.pdf", "has no text", 2), NotRead("small", "locked.pdf", "is encrypted"),
-    }  # fmt: skip
+        NotRead("small", "scan.pdf", "has no text", 2),
+        NotRead("small", "locked.pdf", "is encrypted"),
+    }
     _, answer = ask(assistant, "When is the kennel open?", "small", documents=["dogs.pdf"])
     assert answer.not_read == ()
 
@@ -291,14 +292,21 @@ def test_the_json_has_every_field_with_its_type(assistant: Assistant, models: An
     _, answer = ask(assistant, "When does the lease of Hall 3 end?", "large")
     value = json.loads(json.dumps(answer.to_dict()))
     kinds = {
-        "answer": str, "found": bool, "citations": list, "citations_dropped": int, "plan": dict, "not_read": list,
-        "passages": list, "tokens": dict, "seconds": dict, "model": str, "embedder": str,
-    }  # fmt: skip
+        "answer": str,
+        "found": bool,
+        "citations": list,
+        "citations_dropped": int,
+        "plan": dict,
+        "not_read": list,
+        "passages": list,
+        "tokens": dict,
+        "seconds": dict,
+        "model": str,
+        "embedder": str,
+    }
     assert {name: type(value[name]) for name in kinds} == kinds
     citation = value["citations"][0]
-    assert set(citation) >= {
-        "library", "document", "page", "label", "place", "quote", "start", "end", "verified",
-    }  # fmt: skip
+    assert set(citation) >= {"library", "document", "page", "label", "place", "quote", "start", "end", "verified"}
     assert (citation["library"], citation["document"]) == ("large", "leases/hall 3.txt")
     assert citation["verified"] is True and citation["page"] is None
     assert type(citation["start"]) is type(citation["end"]) is int
@@ -443,9 +451,12 @@ def test_an_explanation_is_asked_for_in_full_only_when_writing(
 
 @pytest.mark.parametrize(
     ("question", "form", "together"),
-    [("Explain the lease of Hall 3.", "sentences", True), ("Explain the lease of Hall 3.", "short", False),
-     ("When does the lease of Hall 3 end?", "sentences", False)],
-)  # fmt: skip
+    [
+        ("Explain the lease of Hall 3.", "sentences", True),
+        ("Explain the lease of Hall 3.", "short", False),
+        ("When does the lease of Hall 3 end?", "sentences", False),
+    ],
+)
 def test_passages_are_read_together_for_an_explanation(
     settings: Settings, models: Any, large: Library, question: str, form: Any, together: bool
 ) -> None:

@@ -27,8 +27,12 @@ BOTH = "How does the notice period differ between the Calder lease and the Orlo 
 
 @pytest.fixture
 def pair(shelf: Shelf) -> Library:
-    texts = {"Calder lease.txt": CALDER, "Orlo agreement.txt": ORLO, "house rules.txt": FILLER[6000:9000],
-             "Acme supply agreement.txt": FILLER[9000:12000]}  # fmt: skip
+    texts = {
+        "Calder lease.txt": CALDER,
+        "Orlo agreement.txt": ORLO,
+        "house rules.txt": FILLER[6000:9000],
+        "Acme supply agreement.txt": FILLER[9000:12000],
+    }
     return shelf("pair", texts)
 
 
@@ -41,31 +45,47 @@ def compared(question: str, library: Library) -> dict[str, str]:
     ("question", "asked"),
     [
         (BOTH, "What is the notice period of the {}?"),
-        ("What is the rent and how does it differ between the Calder lease and the Orlo agreement?",
-         "What is the rent of the {}?"),
-        ("What are the differences in rent between the Calder lease and the Orlo agreement?",
-         "What is the rent of the {}?"),
-        ("What is the difference between the rent of the Calder lease and the Orlo agreement?",
-         "What is the rent of the {}?"),
-        ("Compare the notice periods of the Calder lease and the Orlo agreement.",
-         "What are the notice periods of the {}?"),
-        ("Please compare the Calder lease with the Orlo agreement in terms of rent",
-         "What does the {} say about rent?"),
+        (
+            "What is the rent and how does it differ between the Calder lease and the Orlo agreement?",
+            "What is the rent of the {}?",
+        ),
+        (
+            "What are the differences in rent between the Calder lease and the Orlo agreement?",
+            "What is the rent of the {}?",
+        ),
+        (
+            "What is the difference between the rent of the Calder lease and the Orlo agreement?",
+            "What is the rent of the {}?",
+        ),
+        (
+            "Compare the notice periods of the Calder lease and the Orlo agreement.",
+            "What are the notice periods of the {}?",
+        ),
+        (
+            "Please compare the Calder lease with the Orlo agreement in terms of rent",
+            "What does the {} say about rent?",
+        ),
         ("And how do the Calder lease and the Orlo agreement differ in rent?", "What does the {} say about rent?"),
         ("How does the Calder lease's rent compare to the Orlo agreement's?", "What is the rent of the {}?"),
         ("Is the rent of the Calder lease higher than that of the Orlo agreement?", "What is the rent of the {}?"),
-        ("Is the notice period in the Calder lease longer than in the Orlo agreement?",
-         "What is the notice period of the {}?"),
-        ("Does the Calder lease have a longer notice period than the Orlo agreement?",
-         "What is the notice period of the {}?"),
-        ("Which has the longer notice period, the Calder lease or the Orlo agreement?",
-         "What is the notice period of the {}?"),
+        (
+            "Is the notice period in the Calder lease longer than in the Orlo agreement?",
+            "What is the notice period of the {}?",
+        ),
+        (
+            "Does the Calder lease have a longer notice period than the Orlo agreement?",
+            "What is the notice period of the {}?",
+        ),
+        (
+            "Which has the longer notice period, the Calder lease or the Orlo agreement?",
+            "What is the notice period of the {}?",
+        ),
         ("Do both the Calder lease and the Orlo agreement allow dogs?", "Does the {} allow dogs?"),
         ("What is the rent in each of the Calder lease and the Orlo agreement?", "What is the rent in the {}?"),
         ("What is the rent of the Calder lease compared to the Orlo agreement?", "What is the rent of the {}?"),
         ("compare the rent of the calder lease and the orlo agreement", "What is the rent of the {}?"),
     ],
-)  # fmt: skip
+)
 def test_each_side_has_a_question_of_its_own(question: str, asked: str, pair: Library) -> None:
     found = compared(question, pair)
     assert [name.lower() for name in found] == ["calder lease", "orlo agreement"]
@@ -110,12 +130,16 @@ def test_a_question_without_two_certain_sides_stays_whole(question: str, pair: L
     ("question", "asked"),
     [
         ("How did R&D change between 2022 and 2023?", ["What was R&D in 2022?", "What was R&D in 2023?"]),
-        ("Was revenue higher in 2023 than in 2022?",
-         ["What was the revenue in 2023?", "What was the revenue in 2022?"]),
-        ("Compare net sales in 2021, 2022 and 2023",
-         ["What are the net sales in 2021?", "What are the net sales in 2022?", "What are the net sales in 2023?"]),
+        (
+            "Was revenue higher in 2023 than in 2022?",
+            ["What was the revenue in 2023?", "What was the revenue in 2022?"],
+        ),
+        (
+            "Compare net sales in 2021, 2022 and 2023",
+            ["What are the net sales in 2021?", "What are the net sales in 2022?", "What are the net sales in 2023?"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_years_are_sides_too(question: str, asked: list[str], pair: Library) -> None:
     assert list(compared(question, pair).values()) == asked
 
@@ -135,7 +159,7 @@ def test_each_side_is_asked_in_its_own_documents_and_code_computes_the_differenc
     assert [(row["side"], row["document"], row["answer"]) for row in answer.table] == [
         ("Calder lease", "Calder lease.txt", "The notice period is 60 days."),
         ("Orlo agreement", "Orlo agreement.txt", "It is 90 days."),
-    ]  # fmt: skip
+    ]
     assert all(row["quote"] and row["found"] for row in answer.table)
     (working,) = answer.workings
     assert working.expression == "90 days − 60 days" and [one.marker for one in working.figures] == [1, 2]
@@ -218,8 +242,14 @@ def test_a_quote_of_a_year_may_name_it_in_other_ways(quote: str, found: bool) ->
 
 
 def test_money_is_shown_as_people_write_it(assistant: Assistant, models: Any, shelf: Shelf) -> None:
-    shelf("firms", {"Amazon.txt": f"{FILLER[:3000]} Revenue was $514 billion in 2022.",
-                    "Microsoft.txt": f"{FILLER[:3000]} Revenue was $198.3 billion in 2022.", "x.txt": FILLER[:900]})  # fmt: skip
+    shelf(
+        "firms",
+        {
+            "Amazon.txt": f"{FILLER[:3000]} Revenue was $514 billion in 2022.",
+            "Microsoft.txt": f"{FILLER[:3000]} Revenue was $198.3 billion in 2022.",
+            "x.txt": FILLER[:900],
+        },
+    )
     models.generator.script = [("of Amazon", "Revenue was $514 billion."), ("", "Revenue was $198.3 billion.")]
     _, answer = ask(assistant, "Is Amazon's revenue in 2022 higher than Microsoft's?", "firms")
     assert answer.answer.startswith("Amazon has the greater figure, by $315.7 billion.")
@@ -230,12 +260,20 @@ def test_money_is_shown_as_people_write_it(assistant: Assistant, models: Any, sh
     ("one", "other", "figures", "words"),
     [
         # A table of words; tables whose scale is above the figures.
-        ("| Rent | EUR 48,000 a year |\n|---|---|\n| Term | none |", "The rent is EUR 41,500 per year.",
-         ("EUR 48,000 a year", "EUR 41,500"), "by €6,500"),
-        ("| In thousands | 2023 |\n|---|---|\n| Rent | $48,000 |\n| Heat | $9,000 |",
-         "| In millions | 2023 |\n|---|---|\n| Rent | $41 |\n| Heat | $7 |", ("$48,000", "$41"), "by $7 million"),
+        (
+            "| Rent | EUR 48,000 a year |\n|---|---|\n| Term | none |",
+            "The rent is EUR 41,500 per year.",
+            ("EUR 48,000 a year", "EUR 41,500"),
+            "by €6,500",
+        ),
+        (
+            "| In thousands | 2023 |\n|---|---|\n| Rent | $48,000 |\n| Heat | $9,000 |",
+            "| In millions | 2023 |\n|---|---|\n| Rent | $41 |\n| Heat | $7 |",
+            ("$48,000", "$41"),
+            "by $7 million",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_figure_of_a_table_has_the_scale_of_its_table(
     one: str, other: str, figures: tuple[str, str], words: str, assistant: Assistant, models: Any, shelf: Shelf
 ) -> None:
@@ -278,8 +316,9 @@ def test_the_sides_are_named_while_they_are_written(assistant: Assistant, models
     assert written == "- Calder lease: It is 60 days.\n- Orlo agreement: It is 60 days."
     found = [event.passages for event in events if isinstance(event, Found)]
     assert [{passage.document for passage in passages} for passages in found] == [
-        {"Calder lease.txt"}, {"Orlo agreement.txt"},
-    ]  # fmt: skip
+        {"Calder lease.txt"},
+        {"Orlo agreement.txt"},
+    ]
 
 
 def test_another_mode_is_kept(assistant: Assistant, models: Any, pair: Library) -> None:
@@ -296,8 +335,13 @@ def test_code_computes_first_what_a_table_says_of_two_years(assistant: Assistant
 
 
 def test_years_that_no_table_compares_are_asked_one_by_one(assistant: Assistant, models: Any, shelf: Shelf) -> None:
-    shelf("costs", {"report.txt": f"{FILLER[:6000]} In 2022 we spent $2 million on research. {FILLER[6000:12000]} "
-                                  "In 2023 we spent $3 million on research."})  # fmt: skip
+    shelf(
+        "costs",
+        {
+            "report.txt": f"{FILLER[:6000]} In 2022 we spent $2 million on research. {FILLER[6000:12000]} "
+            "In 2023 we spent $3 million on research."
+        },
+    )
     models.generator.script = [("in 2022", "We spent $2 million in 2022."), ("", "We spent $3 million in 2023.")]
     _, answer = ask(assistant, "How did research change between 2022 and 2023?", "costs")
     assert answer.answer.startswith("2023 has the greater figure, by $1 million.")

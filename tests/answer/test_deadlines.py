@@ -32,31 +32,62 @@ def only(*pages: str) -> Deadline:
     [
         ("The Tenant shall pay the rent by 3 March 2030.", "payment", "Tenant", "3 March 2030", "2030-03-03"),
         ("This agreement ends on 31 May 2030.", "end", "", "31 May 2030", "2030-05-31"),
-        ("Either party may terminate on 60 days' prior written notice.", "notice", "Either party",
-         "60 days' prior written notice", ""),
-        ("The Supplier shall, within thirty (30) days after receipt of the goods, inspect them.", "duty", "Supplier",
-         "thirty (30) days after receipt of the goods", ""),
+        (
+            "Either party may terminate on 60 days' prior written notice.",
+            "notice",
+            "Either party",
+            "60 days' prior written notice",
+            "",
+        ),
+        (
+            "The Supplier shall, within thirty (30) days after receipt of the goods, inspect them.",
+            "duty",
+            "Supplier",
+            "thirty (30) days after receipt of the goods",
+            "",
+        ),
         ("The report is due within 10 Working Days.", "duty", "", "within 10 Working Days", ""),
         ("The lender must be told by 03/04/2030.", "duty", "", "03/04/2030", ""),
         ("The Buyer must answer by 31 January each year.", "duty", "Buyer", "31 January each year", ""),
         ("The parties shall review the fee in April 2026.", "payment", "parties", "April 2026", "2026-04"),
         ("If the Buyer fails to pay within 10 days, interest is due.", "condition", "Buyer", "within 10 days", ""),
-        ("The Lessee may leave if the other Party fails to cure it within 9 days.", "condition", "other Party",
-         "within 9 days", ""),
+        (
+            "The Lessee may leave if the other Party fails to cure it within 9 days.",
+            "condition",
+            "other Party",
+            "within 9 days",
+            "",
+        ),
         ("It is renewed unless either party gives 60 days' notice.", "notice", "either party", "60 days' notice", ""),
-        ("Your insurance company must pay by 3 May 2030.", "payment", "Your insurance company", "3 May 2030", "2030-05-03"),
+        (
+            "Your insurance company must pay by 3 May 2030.",
+            "payment",
+            "Your insurance company",
+            "3 May 2030",
+            "2030-05-03",
+        ),
         ("By 18 June 2030, federal agencies must report.", "duty", "federal agencies", "18 June 2030", "2030-06-18"),
-        ("Go Call, upon ten days written notice, shall open its books.", "notice", "Go Call",
-         "ten days written notice", ""),
-        ("The party, within 2 days upon the request of the other party, shall reply.", "duty", "party",
-         "within 2 days", ""),
+        (
+            "Go Call, upon ten days written notice, shall open its books.",
+            "notice",
+            "Go Call",
+            "ten days written notice",
+            "",
+        ),
+        (
+            "The party, within 2 days upon the request of the other party, shall reply.",
+            "duty",
+            "party",
+            "within 2 days",
+            "",
+        ),
         ("The work shall begin on 1 June 2030.", "duty", "", "1 June 2030", "2030-06-01"),
         ("X shall deliver the report signed by the Chair by 3 May 2030.", "duty", "X", "3 May 2030", "2030-05-03"),
         ("Acme agreed to repay the loan by 31 May 2030.", "payment", "Acme", "31 May 2030", "2030-05-31"),
         ("Der Mieter muss die Miete bis 3. März 2030 zahlen.", "payment", "Der Mieter", "3 March 2030", "2030-03-03"),
         ("Le locataire doit payer avant le 3 mars 2030.", "payment", "Le locataire", "3 March 2030", "2030-03-03"),
     ],
-)  # fmt: skip
+)
 def test_a_deadline_says_who_and_when(text: str, kind: str, who: str, when: str, date: str) -> None:
     found = only(text)
     assert (found.kind, found.who, found.when, found.date) == (kind, who, when, date)
@@ -110,15 +141,24 @@ def test_items_of_a_list_have_the_subject_of_its_beginning() -> None:
 @pytest.mark.parametrize(
     ("pages", "date", "origin"),
     [
-        (['"Start Date" means 1 March 2025.', "The Agent shall report within 30 days of the Start Date."],
-         "2025-03-31", '"Start Date" means 1 March 2025.'),
-        (["This Agreement is made on 31 January 2024. It ends today.", "A Ltd shall pay one month after the date of "
-          "this Agreement."], "2024-02-29", "This Agreement is made on 31 January 2024."),
+        (
+            ['"Start Date" means 1 March 2025.', "The Agent shall report within 30 days of the Start Date."],
+            "2025-03-31",
+            '"Start Date" means 1 March 2025.',
+        ),
+        (
+            [
+                "This Agreement is made on 31 January 2024. It ends today.",
+                "A Ltd shall pay one month after the date of this Agreement.",
+            ],
+            "2024-02-29",
+            "This Agreement is made on 31 January 2024.",
+        ),
         (["The term begins on 1 April 2025 and continues for 12 months."], "2026-03-31", ""),
         (["Term: two years from and including 1 April 2025"], "2027-03-31", ""),
         (["A Ltd shall answer within six weeks after 4 May 2026."], "2026-06-15", ""),
     ],
-)  # fmt: skip
+)
 def test_a_span_is_counted_from_the_date_that_it_names(pages: list[str], date: str, origin: str) -> None:
     (found,) = [one for one in find(*pages) if one.start]
     assert found.date == date and found.start is not None
@@ -128,10 +168,13 @@ def test_a_span_is_counted_from_the_date_that_it_names(pages: list[str], date: s
 def test_a_renewal_is_counted_from_the_end_of_the_term() -> None:
     found = find("This Agreement begins on 1 April 2025, ends on 31 August 2025 and renews for a term of 6 months.")
     assert [(one.kind, one.date, one.start is not None) for one in found] == [
-        ("renewal", "2026-02-28", True), ("end", "2025-08-31", False),
-    ]  # fmt: skip
-    found = find("The term of this Agreement begins on 1 April 2025 and continues for two years. It is renewed for "
-                 "successive terms of one year each.")  # fmt: skip
+        ("renewal", "2026-02-28", True),
+        ("end", "2025-08-31", False),
+    ]
+    found = find(
+        "The term of this Agreement begins on 1 April 2025 and continues for two years. It is renewed for "
+        "successive terms of one year each."
+    )
     assert [(one.kind, one.date) for one in found] == [("end", "2027-03-31"), ("renewal", "2028-03-31")]
     assert find("The term begins on 1 April 2025. It is renewed for 6 months.")[0].date == ""
 
@@ -139,8 +182,11 @@ def test_a_renewal_is_counted_from_the_end_of_the_term() -> None:
 def test_notice_is_counted_back_from_the_end_of_the_term() -> None:
     found = find("Notice must be given 60 days before the end of the term.", "This agreement ends on 31 May 2030.")
     assert [(one.date, one.start is not None) for one in found] == [("2030-04-01", True), ("2030-05-31", False)]
-    two = find("Notice must be given 60 days before the end of the term.", "This agreement ends on 31 May 2030.",
-               "This agreement ends on 30 June 2031.")  # fmt: skip
+    two = find(
+        "Notice must be given 60 days before the end of the term.",
+        "This agreement ends on 31 May 2030.",
+        "This agreement ends on 30 June 2031.",
+    )
     assert two[0].date == ""  # which of both is not guessed
 
 

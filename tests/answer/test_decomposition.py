@@ -27,10 +27,12 @@ def large(shelf: Shelf) -> Library:
         ("What is the rent and what is the deposit?", ("What is the rent?", "What is the deposit?")),
         ("When does it end? And what is the rent?", ("When does it end?", "What is the rent?")),
         ("Is the fee refundable, and how much is it?", ("Is the fee refundable?", "How much is it?")),
-        ("Under the lease, who repairs the roof and when must it be done?",
-         ("Under the lease, who repairs the roof?", "When must it be done?")),
+        (
+            "Under the lease, who repairs the roof and when must it be done?",
+            ("Under the lease, who repairs the roof?", "When must it be done?"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_question_is_taken_apart_where_each_part_asks_by_itself(question: str, parts: tuple[str, ...]) -> None:
     assert decomposition.parts(question) == parts
 

@@ -87,8 +87,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(
-    ("question", "kind"),
-    [(line.strip(), kind) for kind, lines in KINDS.items() for line in lines.strip().splitlines()],
+    ("question", "kind"), [(line.strip(), kind) for kind, lines in KINDS.items() for line in lines.strip().splitlines()]
 )
 def test_the_kind_of_a_question(question: str, kind: str) -> None:
     assert intent.of(question).kind == kind
@@ -108,14 +107,23 @@ def test_an_unknown_question_about_documents_in_plural_is_unsure() -> None:
 
 
 WORKED_OUT = [
-    "What is the difference between the rent of 2018 and of 2019?", "By how much did sales grow from 2018 to 2019?",
-    "How many more halls are let than in 2020?", "What is the average of the three fees?", "Compare the two leases.",
-    "Is the notice period in the lease longer than in the agreement?", "Wie hoch ist die Miete insgesamt?",
-]  # fmt: skip
+    "What is the difference between the rent of 2018 and of 2019?",
+    "By how much did sales grow from 2018 to 2019?",
+    "How many more halls are let than in 2020?",
+    "What is the average of the three fees?",
+    "Compare the two leases.",
+    "Is the notice period in the lease longer than in the agreement?",
+    "Wie hoch ist die Miete insgesamt?",
+]
 LOOKED_UP = [
-    "When does the lease end?", "Who signed the lease?", "What is the yearly rent?", "How many halls are there?",
-    "Which court has jurisdiction?", "Is subletting allowed?", "What does the tenant pay in addition?",
-]  # fmt: skip
+    "When does the lease end?",
+    "Who signed the lease?",
+    "What is the yearly rent?",
+    "How many halls are there?",
+    "Which court has jurisdiction?",
+    "Is subletting allowed?",
+    "What does the tenant pay in addition?",
+]
 
 
 @pytest.mark.parametrize("question", WORKED_OUT)
@@ -129,11 +137,19 @@ def test_what_is_only_looked_up_is_not(question: str) -> None:
 
 
 EXPLAINED = [
-    "What are the treatments for Krabbe disease?", "How does the review process work?", "Why was the claim refused?",
-    "What is prior authorization?", "Can you explain the eligibility criteria?", "What happens if the tenant dies?",
-    "What is the process for filing a claim?", "What does balance billing mean?", "How to prevent gout?",
-    "What should I do after an accident?", "What types of therapy are covered?", "Who is at risk for gout?",
-]  # fmt: skip
+    "What are the treatments for Krabbe disease?",
+    "How does the review process work?",
+    "Why was the claim refused?",
+    "What is prior authorization?",
+    "Can you explain the eligibility criteria?",
+    "What happens if the tenant dies?",
+    "What is the process for filing a claim?",
+    "What does balance billing mean?",
+    "How to prevent gout?",
+    "What should I do after an accident?",
+    "What types of therapy are covered?",
+    "Who is at risk for gout?",
+]
 
 
 @pytest.mark.parametrize("question", EXPLAINED)
@@ -143,8 +159,16 @@ def test_what_is_to_be_explained_is_told_in_full(question: str) -> None:
 
 @pytest.mark.parametrize(
     "question",
-    [*LOOKED_UP, "What is the rent?", "How much is the fee?", "How long is the notice period?", "What is our discount?",
-     "What were the revenues in 2019?", "What are the deductible amounts?", "What is the share of costs in 2020?"],
-)  # fmt: skip
+    [
+        *LOOKED_UP,
+        "What is the rent?",
+        "How much is the fee?",
+        "How long is the notice period?",
+        "What is our discount?",
+        "What were the revenues in 2019?",
+        "What are the deductible amounts?",
+        "What is the share of costs in 2020?",
+    ],
+)
 def test_one_fact_is_told_in_a_sentence(question: str) -> None:
     assert not intent.explains(question)

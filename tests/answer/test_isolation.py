@@ -40,9 +40,12 @@ SOUTH = {
     "shared.txt": SHARED,
 }
 QUESTIONS = (
-    f"What is the deposit of {CANARY} House?", "How many documents mention 'deposit'?", f'Find "{CANARY}"',
-    "Summarise the leases", "List the rent of every document",
-)  # fmt: skip
+    f"What is the deposit of {CANARY} House?",
+    "How many documents mention 'deposit'?",
+    f'Find "{CANARY}"',
+    "Summarise the leases",
+    "List the rent of every document",
+)
 
 
 @dataclass

@@ -46,18 +46,30 @@ def found(text: str) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("text", "items"),
     [
-        (FOOT, ["Diagnostic and laboratory tests",
+        (
+            FOOT,
+            [
+                "Diagnostic and laboratory tests",
                 "Treatment of infections, such as ingrown toenails and athlete’s foot",
-                "Surgery, if medically necessary"]),
-        ("8.2 Either Party may terminate this Agreement:\n (a) if the other Party commits a breach which\n is not remedied;\n"
-         " (b) if the other Party is bankrupt; or\n (c) upon notice.\n8.3 Upon termination:\n",
-         ["if the other Party commits a breach which is not remedied;", "if the other Party is bankrupt; or",
-          "upon notice."]),
-        ("The steps are as follows:\n1. Ask your doctor. Bring\nthe letter.\n2. Send the form.\n3. Wait.\n\nThen call us.\n",
-         ["Ask your doctor. Bring the letter.", "Send the form.", "Wait."]),
+                "Surgery, if medically necessary",
+            ],
+        ),
+        (
+            "8.2 Either Party may terminate this Agreement:\n (a) if the other Party commits a breach which\n is not remedied;\n"
+            " (b) if the other Party is bankrupt; or\n (c) upon notice.\n8.3 Upon termination:\n",
+            [
+                "if the other Party commits a breach which is not remedied;",
+                "if the other Party is bankrupt; or",
+                "upon notice.",
+            ],
+        ),
+        (
+            "The steps are as follows:\n1. Ask your doctor. Bring\nthe letter.\n2. Send the form.\n3. Wait.\n\nThen call us.\n",
+            ["Ask your doctor. Bring the letter.", "Send the form.", "Wait."],
+        ),
         ("The reasons include:\n(i) fire;\n(ii) flood; and\n(iii) war.\n", ["fire;", "flood; and", "war."]),
     ],
-)  # fmt: skip
+)
 def test_a_list_has_every_item_and_ends_where_it_ends(text: str, items: list[str]) -> None:
     assert found(text)[0][1:] == items
 

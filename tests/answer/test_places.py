@@ -61,8 +61,9 @@ def test_a_review_by_code_and_by_the_model(library: Library, assistant: Assistan
     *_, ended = assistant.review(Playbook("Test", items), libraries=["law"])
     assert isinstance(ended, ReviewEnded)
     assert {(bool(one.model), one.citation and one.citation.place) for one in ended.findings} == {
-        (False, PLACE), (True, PLACE),
-    }  # fmt: skip
+        (False, PLACE),
+        (True, PLACE),
+    }
 
 
 def test_a_survey(library: Library, assistant: Assistant, models: Any) -> None:

@@ -13,9 +13,15 @@ from localrag.types import MODES, Cost, Mode
 
 # One document, asked about alone; several, of which the question points to none.
 SMALL = Signals(
-    documents=1, tokens=700, retrieve_tokens=1000, read_tokens=6000,
-    pointed=("lease.pdf",), pointed_by="only", pointed_tokens=700, score=0.5,
-)  # fmt: skip
+    documents=1,
+    tokens=700,
+    retrieve_tokens=1000,
+    read_tokens=6000,
+    pointed=("lease.pdf",),
+    pointed_by="only",
+    pointed_tokens=700,
+    score=0.5,
+)
 MIDDLE = replace(SMALL, tokens=5000, pointed_tokens=5000)
 LARGE = replace(SMALL, tokens=50_000, pointed_tokens=50_000)
 MANY = replace(LARGE, documents=40, tokens=500_000, pointed=(), pointed_by="", pointed_tokens=0)

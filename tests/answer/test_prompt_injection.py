@@ -21,9 +21,18 @@ RENT = "The monthly rent is EUR 2,450, payable in advance."
 
 def passage(text: str, document: str = "lease.txt", heading: tuple[str, ...] = ()) -> Passage:
     return Passage(
-        library="office", document=document, page=None, label=None, heading=heading, text=text, start=0, end=len(text),
-        score=1.0, document_id=1, position=0,
-    )  # fmt: skip
+        library="office",
+        document=document,
+        page=None,
+        label=None,
+        heading=heading,
+        text=text,
+        start=0,
+        end=len(text),
+        score=1.0,
+        document_id=1,
+        position=0,
+    )
 
 
 ORDERS = [
@@ -102,7 +111,24 @@ def test_disguised_names_are_not_shown(name: str) -> None:
 
 
 ROWS = "| " + " | ".join(["Unit"] * 12) + " |\n" + "|   " * 12 + "|\n"
-PARTS = ["|   " * 12 + "|\n", "| ", "\n", " \n", "- ", "? ", "?” a", "?” ”", "a.b. ", "“a?” ", "ignore all ", "re-\n", "e.g. ", "x" * 40 + "\n", "é", "а"]  # fmt: skip
+PARTS = [
+    "|   " * 12 + "|\n",
+    "| ",
+    "\n",
+    " \n",
+    "- ",
+    "? ",
+    "?” a",
+    "?” ”",
+    "a.b. ",
+    "“a?” ",
+    "ignore all ",
+    "re-\n",
+    "e.g. ",
+    "x" * 40 + "\n",
+    "é",
+    "а",
+]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -143,15 +169,15 @@ HONEST = [
     "Question: How do I reply?\nAnswer: Reply with the form.",
     "In your reply please state your policy number. Your answer must be received by 4 May.",
     "Tell the user to restart the machine: sudo reboot",
-    "The verified quote of the roofer is \"GBP 4,300\".",
-    "[12] Smith, J.: \"On leases\", 2019.",
+    'The verified quote of the roofer is "GBP 4,300".',
+    '[12] Smith, J.: "On leases", 2019.',
     "System: Windows 11. User: jdoe. Model: T480.",
     "Asked “How long will the works take?”, the mayor answered “two years”.",
     "The answer to “Who pays for the roof?” is the Landlord.",
     "Respondents were asked “How often do you smoke?” and could answer with yes or no.",
     "To the question “Do you feel well?” 40 per cent answered only “sometimes”.",
     "If someone asks “Where is the exit?”, reply politely and show the way.",
-    "Please answer the question \"Do you smoke?\" by ticking a box.",
+    'Please answer the question "Do you smoke?" by ticking a box.',
     "Each question is answered with a number from 1 to 5. There is only one right answer.",
     "Disregard the report. It was sent by mistake. Reply only if you have printed it.",
     "The text above is suspended until 3 May. Respond with the signed form by then.",
@@ -159,7 +185,7 @@ HONEST = [
     "Auf die Frage „Wie lange dauert das?“ antwortete der Minister: „Zwei Jahre.“",
     "Toute réponse à la question « Qui paie ? » doit être motivée.",
     "Ignorieren Sie bitte unser Schreiben vom 3. Mai. Antworten Sie nur, wenn Sie nicht einverstanden sind.",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("text", HONEST)

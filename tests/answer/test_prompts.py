@@ -152,8 +152,9 @@ def test_what_was_read_of_one_document_serves_it_with_another_behind_it() -> Non
 
 def test_the_check_parts_from_the_question_only_at_its_very_end() -> None:
     for messages in (
-        prompts.passages_prompt("When?", [passage(9)], [Turn("a", "b")]), prompts.documents_prompt("When?", [("a", "b")]),
-    ):  # fmt: skip
+        prompts.passages_prompt("When?", [passage(9)], [Turn("a", "b")]),
+        prompts.documents_prompt("When?", [("a", "b")]),
+    ):
         check = prompts.check_prompt(messages)
         assert check[:-1] == messages[:-1] and check[-1].text == messages[-1].text
         assert check[-1].tail and not messages[-1].tail
@@ -164,16 +165,20 @@ def test_the_check_parts_from_the_question_only_at_its_very_end() -> None:
 
 def test_an_answer_that_says_nothing_is_recognised() -> None:
     for answer in (
-        prompts.NOT_FOUND, "Ilse's salary is not mentioned in the given passages.",
+        prompts.NOT_FOUND,
+        "Ilse's salary is not mentioned in the given passages.",
         "No, this agreement does not say that the receiving party may keep copies [1][2].",
         "No, the two annual reports do not explicitly mention it.",
         "The price is not explicitly stated in the text [1].",
-    ):  # fmt: skip
+    ):
         assert prompts.says_nothing(answer), answer
     for answer in (
-        "The lease ends in May.", "", "The documents say that the lease is not renewed.",
+        "The lease ends in May.",
+        "",
+        "The documents say that the lease is not renewed.",
         "Costs that are not stated in the documents are borne by the tenant.",
         "Interest is not mentioned in the passages. The rent is EUR 900.",
-        "No, the agreement does not include a warranty [1].", "No, the tenant does not say so.",
-    ):  # fmt: skip
+        "No, the agreement does not include a warranty [1].",
+        "No, the tenant does not say so.",
+    ):
         assert not prompts.says_nothing(answer), answer

@@ -139,10 +139,12 @@ def test_reasoning_is_not_shown_since_nothing_checks_it(strict: Assistant, model
 @pytest.mark.parametrize(
     "doubt",
     [
-        {"unsupported": ("No.",)}, {"flags": (Flag("name", "Orlo", "not in it"),)}, {"citations_dropped": 1},
+        {"unsupported": ("No.",)},
+        {"flags": (Flag("name", "Orlo", "not in it"),)},
+        {"citations_dropped": 1},
         {"confidence": 0.6},
     ],
-)  # fmt: skip
+)
 def test_every_warning_is_a_reason_to_withhold(library: Library, settings: Settings, doubt: dict[str, Any]) -> None:
     answer: Answer = ask(Assistant(settings), ASKED, "papers")[1]
     assert annotations.doubts(replace(answer, confidence=0.9)) == []
@@ -152,10 +154,15 @@ def test_every_warning_is_a_reason_to_withhold(library: Library, settings: Setti
 def test_no_way_of_answering_gets_around_it(strict: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = ask(strict, ASKED, "papers", mode="retrieve")[1]
     made = Answer(
-        ASKED, "It ends in 2031.", True, Plan("retrieve", ""), flags=(Flag("date", "2031", "not in it"),),
-        workings=(Working("in 2031 - 1", "2030", 2030),), conflicts=(Conflict("It ends in 2031", ()),),
+        ASKED,
+        "It ends in 2031.",
+        True,
+        Plan("retrieve", ""),
+        flags=(Flag("date", "2031", "not in it"),),
+        workings=(Working("in 2031 - 1", "2030", 2030),),
+        conflicts=(Conflict("It ends in 2031", ()),),
         passages=shown.passages,
-    )  # fmt: skip
+    )
     monkeypatch.setattr(strict, "_retrieve", lambda query, route: iter([Answered(made)]))
     answer = ask(strict, ASKED, "papers", mode="retrieve")[1]
     assert not answer.found and answer.withheld and "in 2031" not in repr(answer)

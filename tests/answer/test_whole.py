@@ -76,8 +76,10 @@ def here(*args: str) -> Any:
 def test_without_a_network_it_reads_finds_and_answers_with_true_quotes(home: Path, papers: Path) -> None:
     interfaces = subprocess.run(
         ["unshare", "-rn", sys.executable, "-c", "import socket; print(socket.if_nameindex())"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert interfaces.stdout.strip() in ("[(1, 'lo')]", "[]")
     report = run(home, "ingest", papers, "--json")
     assert report["read"] == ["handbook.md", "lease of hall 3.txt"] and report["failed"] == []

@@ -21,11 +21,15 @@ def run(tmp_path: Path, module: str, source: str, *args: str) -> subprocess.Comp
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / f"{module}.py").write_text(source, encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-m", "localrag", *args], cwd=tmp_path, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "localrag", *args],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(tmp_path / "first")},
         # A suite that runs in the background is started deaf to Ctrl-C, and so would the command be.
         preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) if os.name == "posix" else None,
-    )  # fmt: skip
+    )
 
 
 def test_ctrl_c_during_the_first_imports_ends_with_130_and_one_line(tmp_path: Path) -> None:
@@ -61,10 +65,13 @@ def test_the_help_of_a_command_ends_with_its_examples() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not let a process change its arguments")
-@pytest.mark.parametrize(("words", "shown"), [
-    (["--debug", "ask", "When does it end – für wen?", "-l", "x"], b"--debug ask"),
-    (["ingest", "papers"], b"ingest papers"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["--debug", "ask", "When does it end – für wen?", "-l", "x"], b"--debug ask"),
+        (["ingest", "papers"], b"ingest papers"),
+    ],
+)
 def test_a_list_of_processes_shows_no_word_of_a_question(words: list[str], shown: bytes) -> None:
     code = (
         "import sys\nfrom localrag.cli.app import hide_arguments, localrag\nhide_arguments(sys.argv[1:])\n"

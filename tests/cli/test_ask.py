@@ -36,9 +36,18 @@ def test_json_has_every_documented_field(papers: Library) -> None:
     result = run("When does the lease end?", "--json")
     value = json.loads(result.stdout)
     assert set(value) >= {
-        "answer", "found", "citations", "citations_dropped", "plan", "not_read", "passages", "tokens", "seconds",
-        "model", "embedder",
-    }  # fmt: skip
+        "answer",
+        "found",
+        "citations",
+        "citations_dropped",
+        "plan",
+        "not_read",
+        "passages",
+        "tokens",
+        "seconds",
+        "model",
+        "embedder",
+    }
     (citation,) = value["citations"]
     assert set(citation) >= {"library", "document", "page", "label", "place", "quote", "start", "end", "verified"}
     shown = CliRunner().invoke(localrag, ["show", citation["document"], "-l", citation["library"], "--json"])

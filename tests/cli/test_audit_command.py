@@ -41,8 +41,11 @@ def settings(shelf: Callable[..., Any], settings: Settings) -> Settings:
 def test_lines_of_all_records_are_shown_in_order_and_can_be_narrowed(settings: Settings) -> None:
     entries = json.loads(run("audit", "show", "--json").stdout)["entries"]
     assert [(one["record"], one["event"]) for one in entries] == [
-        ("contracts", "ingest"), ("contracts", "ask"), ("people", "ingest"), ("people", "ask"),
-    ]  # fmt: skip
+        ("contracts", "ingest"),
+        ("contracts", "ask"),
+        ("people", "ingest"),
+        ("people", "ask"),
+    ]
     assert entries[3]["words"]["question"] == "=1+1" and "words" not in entries[1]
     assert run("audit", "show", "-l", "people", "--event", "ask").stdout.count("\n") == 1
     assert run("audit", "show", "--until", "2001").stdout == ""

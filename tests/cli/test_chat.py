@@ -126,9 +126,10 @@ def test_without_one_clear_library_it_says_what_to_type(talk, tmp_path):
     (tmp_path / "leases").mkdir()
     several = {"a": FakeLibrary("a"), "b": FakeLibrary("b")}
     for words, libraries, kind, hint in (
-        ((), {}, NotFoundError, "localrag ingest"), ((), several, UsageError, "--library"),
+        ((), {}, NotFoundError, "localrag ingest"),
+        ((), several, UsageError, "--library"),
         (("./leases",), several, NotFoundError, "localrag ingest"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(kind) as caught:
             talk("How long?\n", *words, world=FakeWorld(libraries=libraries))
         assert hint in caught.value.hint

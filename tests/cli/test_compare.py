@@ -147,8 +147,10 @@ def test_three_files_are_compared(files: tuple[Path, Path], tmp_path: Path, sett
     assert "[-100-] {+120+}" in result.stdout and "[-100-] {+90+}" in result.stdout
     first, second = audit.entries(settings.audit_file)
     assert (first.event, first.details["base"], first.details["ours"]) == (
-        "compare", str(files[0]), str(tmp_path / "ours.txt"),
-    )  # fmt: skip
+        "compare",
+        str(files[0]),
+        str(tmp_path / "ours.txt"),
+    )
     assert (second.event, second.details["written"]) == ("export", str(tmp_path / "three.docx"))
 
 

@@ -111,18 +111,25 @@ def test_items_of_a_review_are_deadlines(shelf: Callable[..., Library], assistan
         )
         return Looked(found, "", at if found else None, 0.9, "", "", "2026-01-01", item, kind, "Book")
 
-    kept.keep(document, {
-        "1": look("Warranty: twelve months after the Start Date.", "warranty-time", "duration"),
-        "2": look('"Start Date" means 1 March 2025.', "start", "date"), "3": look("3 May 2030", "due", "date"),
-        "4": look("1 March 2025", "no", "date"), "5": look("1 March 2025", "none", "date", found=False),
-        "6": look("twelve months", "text", ""), "7": look("Warranty", "valueless", "date"),
-    })  # fmt: skip
+    kept.keep(
+        document,
+        {
+            "1": look("Warranty: twelve months after the Start Date.", "warranty-time", "duration"),
+            "2": look('"Start Date" means 1 March 2025.', "start", "date"),
+            "3": look("3 May 2030", "due", "date"),
+            "4": look("1 March 2025", "no", "date"),
+            "5": look("1 March 2025", "none", "date", found=False),
+            "6": look("twelve months", "text", ""),
+            "7": look("Warranty", "valueless", "date"),
+        },
+    )
     kept.decide(document, "Book", "no", Decision("rejected"))
     rows = [one.to_row() for one in assistant.dates(libraries=["law"])[0]]
     assert [(row["kind"], row["item"], row["date"], row["document"]) for row in rows] == [
-        ("item", "start", "2025-03-01", "a.txt"), ("item", "warranty-time", "2026-03-01", "a.txt"),
+        ("item", "start", "2025-03-01", "a.txt"),
+        ("item", "warranty-time", "2026-03-01", "a.txt"),
         ("payment", "due", "2030-05-03", "a.txt"),
-    ]  # fmt: skip
+    ]
     assert rows[1]["counted_from"] == '"Start Date" means 1 March 2025.'
 
 

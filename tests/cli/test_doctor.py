@@ -267,13 +267,7 @@ def test_the_model_in_use_reports_how_it_runs(
     monkeypatch.setattr(loading, "generator_arguments", lambda settings: arguments(path))
     result = of("llama.cpp", diagnose(settings))[-1]
     assert result.state == "ok"
-    for part in (
-        "1 thread,",
-        "batches of 256",
-        "KB of memory a token",
-        "a GPU",
-        "sliding window",
-    ):
+    for part in ("1 thread,", "batches of 256", "KB of memory a token", "a GPU", "sliding window"):
         assert part in result.message
 
 

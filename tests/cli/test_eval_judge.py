@@ -29,10 +29,17 @@ def run(*args: object, keys: str | None = None) -> Result:
 def answers(path: Path, message: dict[str, str]) -> Path:
     rows: list[dict[str, Any]] = [{"run": "r1", "settings": {"measure": "answers", "mode": "auto"}}]
     rows += [
-        {"run": "r1", "id": name, "question": f"What of {name}?", "known": KNOWN[name], "answer": answer,
-         "found": bool(answer), "answerable": bool(KNOWN[name])}
+        {
+            "run": "r1",
+            "id": name,
+            "question": f"What of {name}?",
+            "known": KNOWN[name],
+            "answer": answer,
+            "found": bool(answer),
+            "answerable": bool(KNOWN[name]),
+        }
         for name, answer in message.items()
-    ]  # fmt: skip
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 

@@ -21,7 +21,7 @@ from office import (  # noqa: F401
     make_model,
     make_settings,
     write,
-)  # fmt: skip
+)
 
 from localrag.api import Library, open_library
 from localrag.cli import evaluate
@@ -50,8 +50,14 @@ def test_retrieval_prints_recall_by_level_and_category(dataset: Path) -> None:
     lines = [line.split() for line in shown.stdout.splitlines()]
     assert lines[2:4] == [["document", "page", "evidence", "answer"], ["questions", "3", "1", "3", "3"]]
     assert [line[0] for line in lines[4:11]] == [
-        "recall@1", "recall@3", "recall@5", "recall@10", "recall@20", "ndcg@10", "mrr",
-    ]  # fmt: skip
+        "recall@1",
+        "recall@3",
+        "recall@5",
+        "recall@10",
+        "recall@20",
+        "ndcg@10",
+        "mrr",
+    ]
     assert "recall@5 by category" in shown.stdout and "a search: " in shown.stdout
 
 
@@ -86,9 +92,7 @@ def test_answers_prints_what_was_answered_and_how_many_quotes_stand(dataset: Pat
     assert ["has", "an", "answer", "3", "0"] in lines and ["has", "none", "0", "1"] in lines
 
 
-def test_answers_go_on_where_they_stopped(
-    dataset: Path, tmp_path: Path, model: ScriptedGenerator
-) -> None:  # fmt: skip
+def test_answers_go_on_where_they_stopped(dataset: Path, tmp_path: Path, model: ScriptedGenerator) -> None:
     out = tmp_path / "out.jsonl"
     run("answers", dataset, "-l", "office", "--limit", 2, "--mode", "retrieve", "--out", out)
     assert len(asked(model)) == 2
@@ -102,7 +106,7 @@ def test_answers_go_on_where_they_stopped(
 
 def test_ctrl_c_keeps_what_is_done_and_ends_with_130(
     dataset: Path, tmp_path: Path, model: ScriptedGenerator, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+) -> None:
     generate = ScriptedGenerator.generate
 
     def interrupted(self: ScriptedGenerator, *args: Any, **more: Any) -> Any:
@@ -166,8 +170,9 @@ def test_ctrl_c_while_documents_are_read_is_an_error_with_a_hint(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingest = Library.ingest
-    monkeypatch.setattr(Library, "ingest", lambda self, folder, **more: ingest(
-        self, folder, **{**more, "stop": lambda: True}))  # fmt: skip
+    monkeypatch.setattr(
+        Library, "ingest", lambda self, folder, **more: ingest(self, folder, **{**more, "stop": lambda: True})
+    )
     with pytest.raises(Cancelled):
         run("retrieval", dataset)
 

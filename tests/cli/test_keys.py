@@ -82,7 +82,7 @@ def test_a_passphrase_is_asked_for_twice_and_opens_it(
 
 def test_tables_and_records_are_sealed_too(
     shelf: Callable[..., object], models: object, public: str, here: Path
-) -> None:  # fmt: skip
+) -> None:
     shelf("contracts", {"a.txt": "The lease ends in May 2030. The lease is long.", "b.txt": "No lease."})
     run("ask", "How often does the word lease occur?", "--table", "count.csv", "--encrypt-for", public)
     run("audit", "export", "record.jsonl", "--encrypt-for", public)

@@ -61,9 +61,7 @@ def test_status_shows_what_is_held_and_what_failed(papers: Library, put: Callabl
 
 def test_show_gives_the_stored_text(papers: Library) -> None:
     value = json.loads(run("show", "dogs.pdf", "-l", "papers", "--page", "2", "--json").stdout)
-    assert value == {
-        "library": "papers", "document": "dogs.pdf", "page": 2, "label": None, "pages": 2, "text": "Open.",
-    }  # fmt: skip
+    assert value == {"library": "papers", "document": "dogs.pdf", "page": 2, "label": None, "pages": 2, "text": "Open."}
     value = json.loads(run("show", "hall.txt", "-l", "papers", "--json").stdout)
     assert (value["document"], value["page"], value["pages"]) == ("leases/hall.txt", None, None)
     assert value["text"] == "The lease 👩🏽‍⚖️ ends.\tIn May."

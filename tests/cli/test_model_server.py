@@ -49,11 +49,15 @@ def run(*words: str | Path, **settings: str) -> subprocess.CompletedProcess[str]
 def start(*words: str | Path, **settings: str) -> subprocess.Popen[str]:
     given = {f"LOCALRAG_{name.upper()}": value for name, value in settings.items()}
     return subprocess.Popen(
-        [sys.executable, "-m", "localrag", *words], env={**os.environ, **given}, text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-m", "localrag", *words],
+        env={**os.environ, **given},
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         # A suite that runs in the background is started deaf to Ctrl-C, and so would the command be.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+    )
 
 
 def test_a_confined_process_asks_the_server_and_says_who_read(papers: Path, house: House) -> None:
@@ -87,9 +91,7 @@ def test_ctrl_c_makes_the_server_stop_writing(papers: Path, house: House) -> Non
 
 def test_a_server_without_likelihoods_answers_without_confidence(papers: Path, smol: Path) -> None:
     run("ingest", papers)
-    with model_server.running(
-        model=smol, model_alias="smol", n_ctx=2048, n_threads=1, logits_all=False
-    ) as house:  # fmt: skip
+    with model_server.running(model=smol, model_alias="smol", n_ctx=2048, n_threads=1, logits_all=False) as house:
         done = run("ask", QUESTION, "--mode", "retrieve", generator_server=house.url)
         assert "gives no likelihoods" in " ".join(done.stderr.split())
         done = run("ask", QUESTION, "--mode", "retrieve", "--json", generator_server=house.url)
@@ -98,9 +100,7 @@ def test_a_server_without_likelihoods_answers_without_confidence(papers: Path, s
 
 def test_a_library_is_embedded_and_searched_by_the_server(papers: Path, tmp_path: Path) -> None:
     encoder = tiny_llamas.encoder(tmp_path / "encoder.gguf", length=512)
-    with model_server.running(
-        model=encoder, model_alias="letters", n_ctx=512, n_threads=1, embedding=True
-    ) as house:  # fmt: skip
+    with model_server.running(model=encoder, model_alias="letters", n_ctx=512, n_threads=1, embedding=True) as house:
         run("ingest", papers, embedder_server=house.url)
         found = json.loads(run("search", "lease of Hall 3", "--json", embedder_server=house.url).stdout)
         assert found["passages"][0]["document"] == "lease.txt"

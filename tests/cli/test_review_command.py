@@ -50,8 +50,9 @@ def run(models: Any, shelf: Callable[..., Library]) -> Callable[..., Any]:
 def test_a_review_prints_json_with_counts_and_findings(run: Callable[..., Any], book: str) -> None:
     told = json.loads(run(book, "-l", "law", "--json").stdout)
     assert [(one["item"], one["state"], one["as_expected"]) for one in told["findings"]] == [
-        ("law", "deviates", False), ("pets", "absent", None),
-    ]  # fmt: skip
+        ("law", "deviates", False),
+        ("pets", "absent", None),
+    ]
     assert told["counts"]["deviates"] == 1 and told["findings"][0]["quote"] in LAW
     assert not json.loads(run("run", book, "-l", "law", "--only", "changed", "--json").stdout)["findings"]
 
@@ -72,10 +73,14 @@ def test_no_export_replaces_a_document_of_the_library(
         library.ingest(root)
     file = root / "a.csv"
     for words in (
-        ["review", book, "--out"], ["dates", "--out"], ["ask", "Which law?", "--mode", "survey", "--table"],
-        ["extract", "law", "--table"], ["backup", "law", "--clear", "--replace"],
-        ["backup", "other", "--clear", "--replace"], ["review", book, "-l", "other", "--out"],
-    ):  # fmt: skip
+        ["review", book, "--out"],
+        ["dates", "--out"],
+        ["ask", "Which law?", "--mode", "survey", "--table"],
+        ["extract", "law", "--table"],
+        ["backup", "law", "--clear", "--replace"],
+        ["backup", "other", "--clear", "--replace"],
+        ["review", book, "-l", "other", "--out"],
+    ):
         if "other" in words:
             with closing(api.open_library("other", settings=settings, create=True)):
                 pass
@@ -92,10 +97,14 @@ def test_a_place_that_cannot_be_written_is_told_as_such(
     monkeypatch.chdir(tmp_path)
     shelf("law", {"a.txt": LAW})
     for words, suffix in (
-        (["review", book, "--out"], ".md"), (["dates", "--out"], ".csv"), (["extract", "law", "--table"], ".csv"),
-        (["backup", "law", "--clear", "--replace"], ".zip"), (["compare", book, "other.txt", "--out"], ".md"),
-        (["audit", "export"], ".csv"), (["vault", "open", "sealed.age", "-o"], ""),
-    ):  # fmt: skip
+        (["review", book, "--out"], ".md"),
+        (["dates", "--out"], ".csv"),
+        (["extract", "law", "--table"], ".csv"),
+        (["backup", "law", "--clear", "--replace"], ".zip"),
+        (["compare", book, "other.txt", "--out"], ".md"),
+        (["audit", "export"], ".csv"),
+        (["vault", "open", "sealed.age", "-o"], ""),
+    ):
         Path("other.txt").write_text(LAW)
         Path(f"folder{suffix}").mkdir(exist_ok=True)
         done = CliRunner().invoke(localrag, [*words, place.format(suffix)])
@@ -153,6 +162,7 @@ def test_a_playbook_is_drafted_from_a_contract(run: Callable[..., Any], tmp_path
     )
     drafted = playbook.parse(run("init", str(contract)).stdout.encode(), "draft.yaml")
     assert [(one.id, one.type, one.expect) for one in drafted.items] == [
-        ("payment", "duration", "30 days"), ("secrecy", "yes/no", True),
-    ]  # fmt: skip
+        ("payment", "duration", "30 days"),
+        ("secrecy", "yes/no", True),
+    ]
     assert drafted.items[0].fallback.startswith("The customer shall pay")

@@ -62,8 +62,9 @@ def test_words_are_found_and_where(store: SessionStore) -> None:
     assert "Lease  (contracts)" in found and "turn 1, question: When does the lease end?" in found
     hits = json.loads(run("search", "31", "may", "--json").stdout)["hits"]
     assert [(hit["conversation"]["title"], hit["turn"], hit["where"]) for hit in hits] == [
-        ("Leave", 1, "answer"), ("Lease", 1, "answer"),
-    ]  # fmt: skip
+        ("Leave", 1, "answer"),
+        ("Lease", 1, "answer"),
+    ]
     assert run("search", "xylophone").stdout == ""
 
 

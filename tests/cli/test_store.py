@@ -87,8 +87,10 @@ def test_a_library_is_connected_asked_and_disconnected(contracts: str, settings:
     assert told("search", "rent in pounds", "--library", "again")["passages"][0]["document"] == "lease.txt"
     assert told("status", "again")["store"] == contracts
     assert {row["name"]: row["store"] for row in told("libraries")["libraries"]} == {
-        "again": contracts, "contracts": contracts, "papers": None,
-    }  # fmt: skip
+        "again": contracts,
+        "contracts": contracts,
+        "papers": None,
+    }
     run("store", "disconnect", "again")
     assert not settings.library_dir("again").exists()
     assert told("status", "contracts")["documents"] == 2
@@ -110,8 +112,9 @@ def test_owners_give_and_take_rights_and_read_the_log(pg: Cluster, contracts: st
         assert "owner" in raised.value.message
     run("store", "grant", "contracts", "clerk", "--may", "write")
     assert {row["role"]: row["may"] for row in told("store", "rights", "contracts")} == {
-        "writer": "own", "clerk": "write",
-    }  # fmt: skip
+        "writer": "own",
+        "clerk": "write",
+    }
     pg.role("matter", login=False)
     pg.sql("postgres", "GRANT matter TO clerk")
     run("store", "grant", "contracts", "matter")
@@ -131,8 +134,10 @@ def test_the_log_says_who_gave_or_took_which_right(pg: Cluster, contracts: str) 
     run("store", "revoke", "contracts", "anna")
     entries = [row for row in told("store", "log", "contracts") if row["event"] == "right"]
     assert [(row["role"], row["grantee"], row["may"]) for row in entries] == [
-        ("writer", "anna", "read"), ("writer", "anna", "write"), ("writer", "anna", None),
-    ]  # fmt: skip
+        ("writer", "anna", "read"),
+        ("writer", "anna", "write"),
+        ("writer", "anna", None),
+    ]
     lines = [line.partition("  right  ") for line in run("store", "log", "contracts").stdout.splitlines()]
     rights = [(before, after) for before, found, after in lines if found]
     assert all("writer" in before and "anna" in after for before, after in rights)
@@ -173,10 +178,11 @@ def test_a_role_that_is_not_there_or_has_no_right_is_named(pg: Cluster, contract
 
 def test_what_works_on_files_is_refused(contracts: str, tmp_path: Path, folder: Folder, settings: Settings) -> None:
     for words in (
-        ("backup", "contracts", str(tmp_path / "x.backup"), "--clear"), ("vault", "encrypt", "contracts"),
+        ("backup", "contracts", str(tmp_path / "x.backup"), "--clear"),
+        ("vault", "encrypt", "contracts"),
         ("ingest", str(tmp_path / "papers"), "--name", "new", "--encrypt", "--store", contracts),
         ("ingest", str(tmp_path / "papers"), "--name", "contracts", "--store", contracts + "x"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(UsageError) as raised:
             run(*words)
         assert raised.value.hint, words

@@ -29,17 +29,49 @@ CLAUSE = (
     "The Supplier shall give the Customer not less than ninety (90) days' written notice of any change to the Charges. "
 )
 VARIED = [
-    "", "x", " ", "notice", "42", "?!", "§ 14(2)(b)", "naïve café", "👩🏽‍⚖️", "🙂 ok", "[SEP] [MASK] [CLS]", "a" * 300, "\n\n\t",
-    "termination for convenience", "Invoices are payable within thirty days of receipt.", "TOTAL   1,250.00   EUR",
-    "Das Mietverhältnis endet am 31. Mai.", "Die Kündigungsfrist beträgt drei Monate zum Quartalsende.",
-    "La résiliation prend effet à l’échéance du délai.", "¿Cuándo termina el contrato de arrendamiento?",
-    "Il contratto scade il 31 dicembre.", "A szerződés a felek aláírásával lép hatályba.", "Umowa wchodzi w życie z dniem podpisania.",
-    "Договор вступает в силу с даты подписания.", "Η σύμβαση λήγει τον Μάιο.", "本合同自双方签字之日起生效。", "契約は五月に終了する。",
-    "계약은 5월에 종료됩니다.", "ينتهي العقد في شهر مايو.", "החוזה מסתיים במאי.", "สัญญาสิ้นสุดในเดือนพฤษภาคม", "अनुबंध मई में समाप्त होता है।",
-    "| Item | Qty |\n| --- | --- |\n| Paper A4 | 12 |\n| Toner | 2 |", "def f(x):\n    return x ** 2  # square",
-    "https://example.invalid/a/b?c=d#e and someone@example.invalid", "Flamingos are pink because of what they eat.",
-    CLAUSE, CLAUSE * 4, CLAUSE * 9, CLAUSE * 30, "Vertrag " * 250, "The patient was given 5 mg/kg i.v. over 10 min (p < 0.05). " * 8,
-]  # fmt: skip
+    "",
+    "x",
+    " ",
+    "notice",
+    "42",
+    "?!",
+    "§ 14(2)(b)",
+    "naïve café",
+    "👩🏽‍⚖️",
+    "🙂 ok",
+    "[SEP] [MASK] [CLS]",
+    "a" * 300,
+    "\n\n\t",
+    "termination for convenience",
+    "Invoices are payable within thirty days of receipt.",
+    "TOTAL   1,250.00   EUR",
+    "Das Mietverhältnis endet am 31. Mai.",
+    "Die Kündigungsfrist beträgt drei Monate zum Quartalsende.",
+    "La résiliation prend effet à l’échéance du délai.",
+    "¿Cuándo termina el contrato de arrendamiento?",
+    "Il contratto scade il 31 dicembre.",
+    "A szerződés a felek aláírásával lép hatályba.",
+    "Umowa wchodzi w życie z dniem podpisania.",
+    "Договор вступает в силу с даты подписания.",
+    "Η σύμβαση λήγει τον Μάιο.",
+    "本合同自双方签字之日起生效。",
+    "契約は五月に終了する。",
+    "계약은 5월에 종료됩니다.",
+    "ينتهي العقد في شهر مايو.",
+    "החוזה מסתיים במאי.",
+    "สัญญาสิ้นสุดในเดือนพฤษภาคม",
+    "अनुबंध मई में समाप्त होता है।",
+    "| Item | Qty |\n| --- | --- |\n| Paper A4 | 12 |\n| Toner | 2 |",
+    "def f(x):\n    return x ** 2  # square",
+    "https://example.invalid/a/b?c=d#e and someone@example.invalid",
+    "Flamingos are pink because of what they eat.",
+    CLAUSE,
+    CLAUSE * 4,
+    CLAUSE * 9,
+    CLAUSE * 30,
+    "Vertrag " * 250,
+    "The patient was given 5 mg/kg i.v. over 10 min (p < 0.05). " * 8,
+]
 
 
 def test_the_fake_keeps_to_what_every_embedder_does() -> None:
@@ -191,7 +223,7 @@ def test_a_folder_that_is_no_model_is_a_model_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("family", "pooling", "normalise"),
     [("bert", "cls", False), ("distilbert", "mean", True), ("roberta", "cls", True), ("xlm-roberta", "mean", False)],
-)  # fmt: skip
+)
 def test_each_family_of_models_gets_a_true_onnx_form(
     tmp_path: Path, family: str, pooling: str, normalise: bool
 ) -> None:

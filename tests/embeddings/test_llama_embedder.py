@@ -92,9 +92,13 @@ def test_the_catalog_gives_an_imported_file_its_prefixes(
     mean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = card(
-        "known", HubSource("a/b", "c" * 40, "d.gguf"), kind="embedder", sha256=sha256(mean.read_bytes()),
-        query_prefix="q: ", passage_prefix="p: ",
-    )  # fmt: skip
+        "known",
+        HubSource("a/b", "c" * 40, "d.gguf"),
+        kind="embedder",
+        sha256=sha256(mean.read_bytes()),
+        query_prefix="q: ",
+        passage_prefix="p: ",
+    )
     monkeypatch.setattr(catalog, "CATALOG", (known,))
     bench = Bench(tmp_path / "bench", embedder="known")
     assert bench.store.import_path(mean).id == "known"
@@ -118,15 +122,18 @@ def test_it_reads_and_finds_documents_behind_the_walls(mean: Path, tmp_path: Pat
     folder.mkdir()
     (folder / "lease.txt").write_text("The lease of the garden ends in May.")
     for words in (
-        ["models", "import", str(longer)], ["ingest", str(folder), "--embedder", "tiny-embedder"],
+        ["models", "import", str(longer)],
+        ["ingest", str(folder), "--embedder", "tiny-embedder"],
         ["search", "When does the lease end?", "--json"],
-    ):  # fmt: skip
+    ):
         command = [sys.executable, "-m", "localrag", *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
         assert done.returncode == 0, done.stderr
     assert "lease.txt" in done.stdout
     again = subprocess.run(
         [sys.executable, "-m", "localrag", "ingest", str(folder), "--embedder", "multilingual"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert again.returncode == 2 and "--re-embed" in again.stderr

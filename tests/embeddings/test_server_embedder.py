@@ -98,11 +98,20 @@ def test_a_text_that_the_server_finds_too_long_is_cut(server: FakeServer) -> Non
 @pytest.mark.parametrize(
     "rows",
     [
-        [], [[1.0, 2.0]], [[[1.0, 2.0]]] * 8, [[1.0]] * 7 + [[1.0, 2.0]], [["a"]] * 8, [[float("nan")] * 4] * 8, "none",
-        ["%%%"] * 8, [None] * 8, [[]] * 8, [3] * 8,
+        [],
+        [[1.0, 2.0]],
+        [[[1.0, 2.0]]] * 8,
+        [[1.0]] * 7 + [[1.0, 2.0]],
+        [["a"]] * 8,
+        [[float("nan")] * 4] * 8,
+        "none",
+        ["%%%"] * 8,
+        [None] * 8,
+        [[]] * 8,
+        [3] * 8,
         [[10**400] * 4] * 8,
     ],
-)  # fmt: skip
+)
 def test_what_is_no_vector_of_each_text_is_an_error(server: FakeServer, rows: Any) -> None:
     server.replies[EMBEDDINGS] = ok({"data": rows}) if rows == "none" else reply(rows)
     with pytest.raises(ModelError, match="no vector of each text"):

@@ -25,8 +25,17 @@ def test_a_right_answer_with_its_place_has_every_figure() -> None:
     figures = answers.score(KNOWN, ["a.txt"], RIGHT, ())
     assert figures.pop("evidence") == figures.pop("evidence_given") == pytest.approx(6 / 7, abs=1e-3)
     assert set(figures) == {
-        "exact", "f1", "numeric", "unit", "cited", "cited_document", "cited_page", "quotes_touching", "worth", "right",
-    }  # fmt: skip
+        "exact",
+        "f1",
+        "numeric",
+        "unit",
+        "cited",
+        "cited_document",
+        "cited_page",
+        "quotes_touching",
+        "worth",
+        "right",
+    }
     assert set(figures.values()) == {1.0}
 
 
@@ -68,8 +77,11 @@ def test_answers_are_scored_and_their_quotes_checked(settings: Settings, dataset
     report = answers.summarize(rows)
     assert report["questions"] == 4 and report["failed"] == 0
     assert report["abstention"] == {
-        "answered_present": 3, "declined_present": 0, "answered_absent": 0, "declined_absent": 1,
-    }  # fmt: skip
+        "answered_present": 3,
+        "declined_present": 0,
+        "answered_absent": 0,
+        "declined_absent": 1,
+    }
     assert report["figures"]["numeric"] == {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 1}
     assert report["figures"]["cited_page"]["mean"] == 1.0
     assert report["quotes"]["verbatim"] == report["quotes"]["shown"] >= 2
@@ -192,10 +204,23 @@ def test_of_a_long_answer_words_and_numbers_count_alike() -> None:
 
 def row(id: str, found: bool, answerable: bool, figures: dict[str, float], **more: Any) -> dict[str, Any]:
     return {
-        "id": id, "question": "?", "known": "x", "category": "", "answerable": answerable, "documents": [f"{id}.txt"],
-        "found": found, "figures": {"right": 0.0, **figures}, "quotes": 0, "verbatim": 0, "dropped": 0, "unsupported": 0,
-        "sentences": 1, "seconds": 1.0, "first_token": None, **more,
-    }  # fmt: skip
+        "id": id,
+        "question": "?",
+        "known": "x",
+        "category": "",
+        "answerable": answerable,
+        "documents": [f"{id}.txt"],
+        "found": found,
+        "figures": {"right": 0.0, **figures},
+        "quotes": 0,
+        "verbatim": 0,
+        "dropped": 0,
+        "unsupported": 0,
+        "sentences": 1,
+        "seconds": 1.0,
+        "first_token": None,
+        **more,
+    }
 
 
 def mean(report: dict[str, Any], name: str) -> float:
@@ -208,9 +233,12 @@ def with_evidence(quoted: float, given: float, touching: int = 0) -> dict[str, f
 
 def test_declining_has_a_precision_and_a_recall() -> None:
     rows = [
-        row("1", False, False, {"right": 1.0}), row("2", False, False, {"right": 1.0}), row("3", True, False, {}),
-        row("4", False, True, {}), row("5", True, True, {"right": 1.0}),
-    ]  # fmt: skip
+        row("1", False, False, {"right": 1.0}),
+        row("2", False, False, {"right": 1.0}),
+        row("3", True, False, {}),
+        row("4", False, True, {}),
+        row("5", True, True, {"right": 1.0}),
+    ]
     report = answers.summarize(rows)
     assert mean(report, "declined_absent") == pytest.approx(2 / 3, abs=1e-4)
     assert mean(report, "declined_rightly") == pytest.approx(2 / 3, abs=1e-4)
@@ -218,25 +246,32 @@ def test_declining_has_a_precision_and_a_recall() -> None:
 
 
 def test_an_answer_beside_the_evidence_is_answered_and_no_more() -> None:
-    rows = [row("1", True, True, with_evidence(0.0, 0.0)), row("2", True, True, with_evidence(0.0, 0.3)),
-            row("3", False, True, with_evidence(0.0, 0.0))]  # fmt: skip
+    rows = [
+        row("1", True, True, with_evidence(0.0, 0.0)),
+        row("2", True, True, with_evidence(0.0, 0.3)),
+        row("3", False, True, with_evidence(0.0, 0.0)),
+    ]
     report = answers.summarize(rows)
     assert mean(report, "answered_present") == pytest.approx(2 / 3, abs=1e-4)
     assert mean(report, "answered_with_evidence") == pytest.approx(1 / 3, abs=1e-4)
 
 
 def test_an_answer_rests_on_evidence_only_if_the_model_saw_some() -> None:
-    shown = [row("1", True, True, {**with_evidence(0.0, 0.0), "evidence_shown": 0.4}),
-             row("2", True, True, {**with_evidence(0.0, 0.0), "evidence_shown": 0.0}),
-             row("3", False, True, {**with_evidence(0.0, 0.0), "evidence_shown": 1.0}),
-             row("4", True, True, with_evidence(0.0, 0.0))]  # fmt: skip
+    shown = [
+        row("1", True, True, {**with_evidence(0.0, 0.0), "evidence_shown": 0.4}),
+        row("2", True, True, {**with_evidence(0.0, 0.0), "evidence_shown": 0.0}),
+        row("3", False, True, {**with_evidence(0.0, 0.0), "evidence_shown": 1.0}),
+        row("4", True, True, with_evidence(0.0, 0.0)),
+    ]
     assert mean(answers.summarize(shown), "answered_from_evidence") == pytest.approx(1 / 3, abs=1e-4)
 
 
 def test_citations_have_precision_over_quotes_and_recall_over_evidence() -> None:
-    rows = [row("1", True, True, with_evidence(1.0, 1.0, 1), quotes=3, verbatim=3),
-            row("2", True, True, with_evidence(0.5, 0.5, 1), quotes=1, verbatim=1),
-            row("3", True, False, {}, quotes=4, verbatim=4)]  # fmt: skip
+    rows = [
+        row("1", True, True, with_evidence(1.0, 1.0, 1), quotes=3, verbatim=3),
+        row("2", True, True, with_evidence(0.5, 0.5, 1), quotes=1, verbatim=1),
+        row("3", True, False, {}, quotes=4, verbatim=4),
+    ]
     report = answers.summarize(rows)
     assert mean(report, "citation_precision") == 0.5
     assert mean(report, "citation_recall") == 0.75
@@ -264,14 +299,17 @@ def test_questions_about_one_document_are_drawn_together() -> None:
 
 
 def labelled(id: str, known: str, chose: str | None, **more: Any) -> dict[str, Any]:
-    return row(
-        id, True, True, {"choice": float(chose == known)}, label="L", **more, chose=chose
-    ) | {"known": known}  # fmt: skip
+    return row(id, True, True, {"choice": float(chose == known)}, label="L", **more, chose=chose) | {"known": known}
 
 
 def test_choices_are_compared_with_the_most_common_one() -> None:
-    rows = [labelled("1", "Yes", "Yes"), labelled("2", "Yes", "Not mentioned"), labelled("3", "No", "Yes"),
-            labelled("4", "Yes", "Yes"), labelled("5", "No", None)]  # fmt: skip
+    rows = [
+        labelled("1", "Yes", "Yes"),
+        labelled("2", "Yes", "Not mentioned"),
+        labelled("3", "No", "Yes"),
+        labelled("4", "Yes", "Yes"),
+        labelled("5", "No", None),
+    ]
     found = answers.summarize(rows)["choices"]
     assert found["table"] == {"No": {"Yes": 1, "none": 1}, "Yes": {"Yes": 2, "Not mentioned": 1}}
     assert found["accuracy"]["mean"] == 0.4 and found["majority"] == {"choice": "Yes", "accuracy": 0.6}

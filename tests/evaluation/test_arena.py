@@ -15,9 +15,10 @@ RIGHT, WRONG = "It is EUR 2,450.", "It is EUR 90."
 
 
 def side(name: str, *answers: str, start: int = 0) -> Side:
-    return Side(name, {
-        str(n): Given(str(n), f"What is rent {n}?", "EUR 2,450", answer) for n, answer in enumerate(answers, start)
-    })  # fmt: skip
+    return Side(
+        name,
+        {str(n): Given(str(n), f"What is rent {n}?", "EUR 2,450", answer) for n, answer in enumerate(answers, start)},
+    )
 
 
 def test_the_better_side_wins_in_either_order() -> None:

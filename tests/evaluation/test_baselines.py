@@ -83,10 +83,15 @@ def test_a_plain_answer_is_scored_beside_what_it_was_shown(settings: Settings, d
     rows = [
         row
         for _, row in answers.run(
-            questions, match(questions, library.documents()), library, plain, Run(None, {}), mode="auto",
+            questions,
+            match(questions, library.documents()),
+            library,
+            plain,
+            Run(None, {}),
+            mode="auto",
             within_document=False,
         )
-    ]  # fmt: skip
+    ]
     assert [row["found"] for row in rows] == [True, True, True, False]
     assert rows[0]["figures"]["evidence_shown"] == 1.0 and rows[0]["figures"]["cited"] == 0.0
     assert rows[0]["figures"]["evidence"] == 0.0 and rows[0]["figures"]["evidence_given"] > 0.9
@@ -95,19 +100,42 @@ def test_a_plain_answer_is_scored_beside_what_it_was_shown(settings: Settings, d
 @pytest.mark.parametrize(
     "reply",
     [
-        "", " . ", "Not found.", "It is not found.", "The answer is not found in the passages.", "Not mentioned",
-        "The passages do not contain the answer.", "The provided text does not mention an expiration date.",
-        "The passage doesn't specify the governing law.", "The contract does not explicitly state a renewal term.",
-        "There is no information about this in the passages.", "No information is provided about insurance.",
-        "I'm sorry, but I cannot find it.", "I do not know.", "I don't know the answer.", "Unknown", "N/A", "None.",
-        "The governing law is not specified in the passages.", "The expiration date is not explicitly stated.",
-        "The answer cannot be determined from the given passages.", "**Not present in the contract.**",
-        "The agreement contains no specific provision on this.", "Die Passagen enthalten keine Angaben dazu.",
-        "Die Antwort wurde nicht gefunden.", "No se menciona en los pasajes.", "La respuesta no se encuentra.",
-        "文中没有提到。", "未找到答案。", "The documents do not say.", "There is no fax number in these documents.",
-        "The text provided gives no steps for that.", "No advantage is mentioned.", "Les documents ne le disent pas.",
+        "",
+        " . ",
+        "Not found.",
+        "It is not found.",
+        "The answer is not found in the passages.",
+        "Not mentioned",
+        "The passages do not contain the answer.",
+        "The provided text does not mention an expiration date.",
+        "The passage doesn't specify the governing law.",
+        "The contract does not explicitly state a renewal term.",
+        "There is no information about this in the passages.",
+        "No information is provided about insurance.",
+        "I'm sorry, but I cannot find it.",
+        "I do not know.",
+        "I don't know the answer.",
+        "Unknown",
+        "N/A",
+        "None.",
+        "The governing law is not specified in the passages.",
+        "The expiration date is not explicitly stated.",
+        "The answer cannot be determined from the given passages.",
+        "**Not present in the contract.**",
+        "The agreement contains no specific provision on this.",
+        "Die Passagen enthalten keine Angaben dazu.",
+        "Die Antwort wurde nicht gefunden.",
+        "No se menciona en los pasajes.",
+        "La respuesta no se encuentra.",
+        "文中没有提到。",
+        "未找到答案。",
+        "The documents do not say.",
+        "There is no fax number in these documents.",
+        "The text provided gives no steps for that.",
+        "No advantage is mentioned.",
+        "Les documents ne le disent pas.",
     ],
-)  # fmt: skip
+)
 def test_a_refusal_in_other_words_declines(reply: str) -> None:
     assert declines(reply)
 
@@ -115,14 +143,25 @@ def test_a_refusal_in_other_words_declines(reply: str) -> None:
 @pytest.mark.parametrize(
     "reply",
     [
-        "Rollo", "No.", "No, the tenant may not assign the lease.", "Not more than thirty days.", "Yes, it does.",
-        "The notice period is thirty days. The fee is not specified in the passages.", "None of the parties may assign.",
-        "The licence is not transferable.", "Confidential information does not include what was known before.",
-        "Customer shall not be given access to the source code.", "It may not be disclosed to third parties.",
-        "Nicht mehr als dreißig Tage.", "没有人可以转让。", "The court found no breach.", "Notre-Dame",
-        "No more than 5 percent of shares may be sold.", "Employees do not have to pay for preventive care.",
+        "Rollo",
+        "No.",
+        "No, the tenant may not assign the lease.",
+        "Not more than thirty days.",
+        "Yes, it does.",
+        "The notice period is thirty days. The fee is not specified in the passages.",
+        "None of the parties may assign.",
+        "The licence is not transferable.",
+        "Confidential information does not include what was known before.",
+        "Customer shall not be given access to the source code.",
+        "It may not be disclosed to third parties.",
+        "Nicht mehr als dreißig Tage.",
+        "没有人可以转让。",
+        "The court found no breach.",
+        "Notre-Dame",
+        "No more than 5 percent of shares may be sold.",
+        "Employees do not have to pay for preventive care.",
     ],
-)  # fmt: skip
+)
 def test_an_answer_with_a_no_in_it_is_no_refusal(reply: str) -> None:
     assert not declines(reply)
 

@@ -120,8 +120,18 @@ def test_rare_kinds_have_their_share_on_the_average() -> None:
 
 
 def test_questions_are_chosen_by_what_their_lines_say(tmp_path: Path) -> None:
-    rows = [{"id": str(i), "question": "q", "answer": "a", "doc": "d", "kind": "ab"[i % 2], "page": i + 1,
-             "answerable": i > 2} for i in range(4)]  # fmt: skip
+    rows = [
+        {
+            "id": str(i),
+            "question": "q",
+            "answer": "a",
+            "doc": "d",
+            "kind": "ab"[i % 2],
+            "page": i + 1,
+            "answerable": i > 2,
+        }
+        for i in range(4)
+    ]
     path = tmp_path / "qa.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     found = load(path)

@@ -151,12 +151,18 @@ def test_a_ratio_is_of_sums_and_not_the_mean_of_ratios() -> None:
 @pytest.mark.parametrize(
     ("answer", "known", "same"),
     [
-        ("It rose by 73 thousand.", "73 thousand", True), ("It rose by $73,000.", "73 thousand", True),
-        ("It rose by 73.", "73 thousand", False), ("It rose by 73 million.", "73 thousand", False),
-        ("6.67 %", "6.67 percent", True), ("6.67", "6.67 percent", False), ("0.0667", "6.67 percent", False),
-        ("It fell by 8.11 %.", "-8.11 percent", True), ("€5", "$5", False), ("Rollo", "1 percent", False),
+        ("It rose by 73 thousand.", "73 thousand", True),
+        ("It rose by $73,000.", "73 thousand", True),
+        ("It rose by 73.", "73 thousand", False),
+        ("It rose by 73 million.", "73 thousand", False),
+        ("6.67 %", "6.67 percent", True),
+        ("6.67", "6.67 percent", False),
+        ("0.0667", "6.67 percent", False),
+        ("It fell by 8.11 %.", "-8.11 percent", True),
+        ("€5", "$5", False),
+        ("Rollo", "1 percent", False),
     ],
-)  # fmt: skip
+)
 def test_a_number_with_its_unit_is_more_than_the_number(answer: str, known: str, same: bool) -> None:
     assert metrics.unit_match(answer, known) is same
 

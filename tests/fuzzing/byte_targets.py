@@ -39,7 +39,7 @@ from localrag.errors import (
     PolicyUnreadable,
     SettingsError,
     UsageError,
-)  # fmt: skip
+)
 from localrag.evaluation import datasets
 from localrag.ingest import chunking
 from localrag.ingest.readers import base, programs, wire
@@ -211,8 +211,19 @@ def _part(name: str = "") -> Part:
     page = Page(
         "# Rent\n\nThe rent is 4,100 EUR.", 1, "i", (Heading(0, 1, "Rent"),), words=(Word(0, 4, 0.1, 0.1, 0.2, 0.2),)
     )
-    return Part(name, "ab" * 32, 9, Reading((page, Page("end", 2)), "Lease", (SkippedPage(3, "blank"),),
-                                            (Remark(1, "hidden text"),), "Orlo", "2024-03-02"))  # fmt: skip
+    return Part(
+        name,
+        "ab" * 32,
+        9,
+        Reading(
+            (page, Page("end", 2)),
+            "Lease",
+            (SkippedPage(3, "blank"),),
+            (Remark(1, "hidden text"),),
+            "Orlo",
+            "2024-03-02",
+        ),
+    )
 
 
 def _messages() -> list[Any]:
@@ -445,8 +456,14 @@ _ID = "20260301T101112123456-abcdef"
 
 def _session() -> Session:
     cited = Citation("made", "lease.pdf", 1, None, "p. 1", "lease of Orlo House", 4, 23, 1)
-    answer = Answer("When?", "On 31 May 2031 [1].", True, Plan("retrieve", "short", {"pointed": ["lease.pdf"]}),
-                    citations=(cited,), table=({"library": "made", "document": "lease.pdf", "answer": "yes"},))  # fmt: skip
+    answer = Answer(
+        "When?",
+        "On 31 May 2031 [1].",
+        True,
+        Plan("retrieve", "short", {"pointed": ["lease.pdf"]}),
+        citations=(cited,),
+        table=({"library": "made", "document": "lease.pdf", "answer": "yes"},),
+    )
     turns = (SavedTurn("When?", "2026-03-01T10:11:12+00:00", answer), SavedTurn("And?", "2026-03-01T10:12:12+00:00"))
     return Session(_ID, "The lease", ("made",), "2026-03-01T10:11:12+00:00", turns, origin=Origin(_ID, "t", 1))
 
@@ -533,8 +550,11 @@ def policy_file(home: Path, data: bytes) -> None:
             policy.effective(name, {"audit_words": "marks", "ocr_languages": ("en",), "retention_days": 3}[name])
         policy.allows_model("ab" * 32, None)
         policy.writable_by(read) if read else ""
-        for act in (lambda: policy.check_library("a", encrypted=False, missing=lambda: {"seccomp": "x"}),
-                    lambda: policy.check_export("a table"), lambda: policy.check_model("a", "ab" * 32)):  # fmt: skip
+        for act in (
+            lambda: policy.check_library("a", encrypted=False, missing=lambda: {"seccomp": "x"}),
+            lambda: policy.check_export("a table"),
+            lambda: policy.check_model("a", "ab" * 32),
+        ):
             with suppress(policy.PolicyRefused):
                 act()
     finally:
@@ -559,8 +579,10 @@ def _plain_readers() -> None:
     kept = {"archives", "text"}
     base.SUFFIXES = {  # type: ignore[misc]
         suffix: f"localrag.ingest.readers.{module}"
-        for module, suffixes in TABLES["modules"].items() for suffix in suffixes.split() if module in kept
-    }  # fmt: skip
+        for module, suffixes in TABLES["modules"].items()
+        for suffix in suffixes.split()
+        if module in kept
+    }
 
 
 def archive(home: Path, data: bytes) -> None:
@@ -660,10 +682,14 @@ def full_text(home: Path, data: bytes) -> None:
                 database.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * columns)})", values)
         text = FullText(lambda sql, values=(): database.execute(sql, values).fetchall())
         for act in (
-            lambda: text.scores([["rent", "rents"], ["lease"]], 1), lambda: text.documents_named([["rent"]])[0],
-            lambda: text.with_phrase(["rent", "due"]), lambda: text.with_part("en"), lambda: text.has_word("rent", ["rent"]),
-            lambda: text.words_starting("re"), lambda: _change(database),
-        ):  # fmt: skip
+            lambda: text.scores([["rent", "rents"], ["lease"]], 1),
+            lambda: text.documents_named([["rent"]])[0],
+            lambda: text.with_phrase(["rent", "due"]),
+            lambda: text.with_part("en"),
+            lambda: text.has_word("rent", ["rent"]),
+            lambda: text.words_starting("re"),
+            lambda: _change(database),
+        ):
             with suppress(LibraryError, storage.sqlite3.DatabaseError):
                 act()  # type: ignore[no-untyped-call]
 
@@ -691,8 +717,14 @@ def _change(database: Any) -> None:
 
 def _text_seeds() -> Iterator[bytes]:
     posting = struct.pack("<2H2B", 1, 2, 1, 3).hex()
-    rows = [["terms", 1, "rent"], ["words", 1, "rent", 1, 2], ["words", 2, "due", 1, 2], ["passages", 1, "xab", "x", "x0100000002000000"],
-            ["postings", 1, 0, 0, 2, f"x{posting}"], ["postings", 1, 1, 0, 2, f"x{posting}"]]  # fmt: skip
+    rows = [
+        ["terms", 1, "rent"],
+        ["words", 1, "rent", 1, 2],
+        ["words", 2, "due", 1, 2],
+        ["passages", 1, "xab", "x", "x0100000002000000"],
+        ["postings", 1, 0, 0, 2, f"x{posting}"],
+        ["postings", 1, 1, 0, 2, f"x{posting}"],
+    ]
     yield _lines(*rows, ["lengths", 0, "x" + struct.pack("<4096H", 0, 3, 4, *[0] * 4093).hex()])
     yield _lines(*rows)
 

@@ -123,16 +123,34 @@ def follow(target: str, seconds: float, work: Path) -> dict[str, float]:
         shutil.copy(kept, corpus / kept.name)
     end, figures = time.monotonic() + seconds, {"executions": 0.0, "coverage": 0.0, "stopped": 0.0}
     while (left := end - time.monotonic()) > 2:
-        command = [sys.executable, __file__, "--child", "--work", str(work), target, "--", str(corpus),
-                   f"-max_total_time={left:.0f}", f"-timeout={_SECONDS}", f"-rss_limit_mb={_MEGABYTES}", "-print_final_stats=1",
-                   f"-max_len={_MAX_INPUT}", f"-artifact_prefix={work / 'found'}/{target}-"]  # fmt: skip
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            "--work",
+            str(work),
+            target,
+            "--",
+            str(corpus),
+            f"-max_total_time={left:.0f}",
+            f"-timeout={_SECONDS}",
+            f"-rss_limit_mb={_MEGABYTES}",
+            "-print_final_stats=1",
+            f"-max_len={_MAX_INPUT}",
+            f"-artifact_prefix={work / 'found'}/{target}-",
+        ]
         (work / "found").mkdir(exist_ok=True)
         # libFuzzer ends without cleaning up, so the folder that it works in is made here, in memory if possible.
         with tempfile.TemporaryDirectory(dir=_MEMORY, ignore_cleanup_errors=True) as folder:
             done = subprocess.run(
-                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                check=False,
                 env={**os.environ, "TMPDIR": folder},
-            )  # fmt: skip
+            )
         with log.open("a") as stream:
             stream.write(done.stdout)
         for line in re.findall(r"^FINDING .*", done.stdout, re.M):
@@ -214,8 +232,11 @@ def main() -> None:
         began = time.monotonic()
         figures = follow(target, given.minutes * 60 / len(targets), given.work)
         took = time.monotonic() - began
-        print(f"DONE {target:14} {figures['executions']:>9,.0f} executions in {took:4.0f} s, coverage {figures['coverage']:.0f}, "
-              f"{figures['stopped']:.0f} stopped", flush=True)  # fmt: skip
+        print(
+            f"DONE {target:14} {figures['executions']:>9,.0f} executions in {took:4.0f} s, coverage {figures['coverage']:.0f}, "
+            f"{figures['stopped']:.0f} stopped",
+            flush=True,
+        )
         if given.keep:
             keep(target, given.work)
 

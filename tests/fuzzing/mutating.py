@@ -7,14 +7,47 @@ from typing import Any
 
 NUMBERS = (0, 1, -1, 2, 7, 255, 256, 65_535, 2**31 - 1, 2**31, -(2**31), 2**53, 2**63 - 1, -(2**63), 10**18)
 TEXTS = (
-    "", "\x00", "a" * 70_000, "../../etc/passwd", "/etc/passwd", "..", "../..", "/", "\ud800", "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
-    "[", "[" * 5000, "{}", "[]", "null", "[[1, 2, 3]]", "[[[0, 1, null]], [], []]", "[[], [[0, 5]], []]", "NaN", "1e999",
-    "9" * 5000, "'; DROP TABLE meta; --", "\u202e\x1b[31m", "2024-13-45",
-)  # fmt: skip
+    "",
+    "\x00",
+    "a" * 70_000,
+    "../../etc/passwd",
+    "/etc/passwd",
+    "..",
+    "../..",
+    "/",
+    "\ud800",
+    "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
+    "[",
+    "[" * 5000,
+    "{}",
+    "[]",
+    "null",
+    "[[1, 2, 3]]",
+    "[[[0, 1, null]], [], []]",
+    "[[], [[0, 5]], []]",
+    "NaN",
+    "1e999",
+    "9" * 5000,
+    "'; DROP TABLE meta; --",
+    "\u202e\x1b[31m",
+    "2024-13-45",
+)
 VALUES: tuple[Any, ...] = (
-    None, *NUMBERS, *TEXTS, 0.5, -1e308, 1e308, float("inf"), b"", b"\x00", b"\xff" * 3, b"\x00" * 64, b"\xff" * 64,
-    b"\x00\x00\xc0\x7f" * 16, b"\xff" * 5000,
-)  # fmt: skip
+    None,
+    *NUMBERS,
+    *TEXTS,
+    0.5,
+    -1e308,
+    1e308,
+    float("inf"),
+    b"",
+    b"\x00",
+    b"\xff" * 3,
+    b"\x00" * 64,
+    b"\xff" * 64,
+    b"\x00\x00\xc0\x7f" * 16,
+    b"\xff" * 5000,
+)
 _PAGE = 4096
 
 

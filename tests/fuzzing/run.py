@@ -90,8 +90,16 @@ def follow(target: str | None, first: int, cases: int, *, trace: bool = False, n
     """Run cases in child processes, one after the other, and note what came of them."""
     found, number = Found(), first
     while number < first + cases:
-        command = [sys.executable, "-m", "fuzzing.run", "--child", "--first", str(number), "--cases",
-                   str(first + cases - number)]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "fuzzing.run",
+            "--child",
+            "--first",
+            str(number),
+            "--cases",
+            str(first + cases - number),
+        ]
         command += (["--target", target] if target else []) + (["--trace"] if trace else [])
         with subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=lambda: os.nice(nice) and None) as process:
             number, hung = _listen(process, number, found)
@@ -145,8 +153,10 @@ def main() -> None:
     found = follow(given.target, given.first, given.cases, trace=given.trace, nice=given.nice)
     for outcome, count in sorted(found.outcomes.items()):
         print(f"{outcome:24} {count:6}")
-    print(f"{given.cases} cases in {time.monotonic() - began:.0f} s; slowest: {found.slowest[1]}, {found.slowest[0]:.1f} s; "
-          f"{len(found.findings)} finding(s)")  # fmt: skip
+    print(
+        f"{given.cases} cases in {time.monotonic() - began:.0f} s; slowest: {found.slowest[1]}, {found.slowest[0]:.1f} s; "
+        f"{len(found.findings)} finding(s)"
+    )
     sys.exit(bool(found.findings))
 
 

@@ -43,10 +43,13 @@ from localrag.worker import engine as calls
 
 EMBEDDER = HashingEmbedder(16)
 _TEXTS = {
-    "lease.pdf": ["The lease of Orlo House ends on 31 May 2031.", "# Rent\n\nThe rent is 4,100 EUR a month.\n\n| A | B |\n| - | - |\n| 1 | 2 |"],
+    "lease.pdf": [
+        "The lease of Orlo House ends on 31 May 2031.",
+        "# Rent\n\nThe rent is 4,100 EUR a month.\n\n| A | B |\n| - | - |\n| 1 | 2 |",
+    ],
     "notes.txt": ["Elephants are grey, and never forget a rent. " * 8],
     "second/lease draft.txt": ["The lease of Orlo House ends on 31 May 2032. " * 8],
-}  # fmt: skip
+}
 QUESTIONS = ("When does the lease end?", "How many documents mention 'rent'?", 'Find "Orlo House"')
 
 
@@ -74,8 +77,14 @@ class Home:
                 keys = [passage_digest(path, chunk) for chunk in chunks]
                 reading_ = Reading(pages, path, (SkippedPage(9, "blank"),), date="2024-03-02")
                 library.begin("/papers", path)
-                library.put("/papers", path, Part("", "ab" * 32, 9, reading_), chunks,
-                            dict(zip(keys, vectors, strict=True)), minhash.signature(" ".join(texts)))  # fmt: skip
+                library.put(
+                    "/papers",
+                    path,
+                    Part("", "ab" * 32, 9, reading_),
+                    chunks,
+                    dict(zip(keys, vectors, strict=True)),
+                    minhash.signature(" ".join(texts)),
+                )
                 library.finish("/papers", path, 9, 1, "ab" * 32, "stamp")
             library.instruct("Be brief.")
             library.save_tombstones(library.tombstones.add(library.documents()[:1]))
@@ -87,8 +96,14 @@ class Home:
         store = SessionStore(self.folder / "sessions")
         cited = Citation("made", "lease.pdf", 1, None, "p. 1", "lease of Orlo House", 4, 23, 1)
         session = store.new(("made",), "About the lease")
-        answer = Answer("When?", "On 31 May 2031 [1].", True, Plan("retrieve", "short"), citations=(cited,),
-                        table=({"document": "lease.pdf", "answer": "yes"},))  # fmt: skip
+        answer = Answer(
+            "When?",
+            "On 31 May 2031 [1].",
+            True,
+            Plan("retrieve", "short"),
+            citations=(cited,),
+            table=({"document": "lease.pdf", "answer": "yes"},),
+        )
         session = store.append(store.ask(session, "When?"), answer)
         storage.remove(self.folder / "sessions")
         return to_json(session)
@@ -98,8 +113,10 @@ class Home:
         keyrings._ARGON2 = {"memory_kib": 64, "passes": 1, "lanes": 1}
         key = Key(bytes(32))
         held: list[keyrings.Credential] = [
-            keyrings.Passphrase("correct horse"), keyrings.RecoveryKey(bytes(32)), keyrings.parse_key_file(keyrings.new_key_file()),
-        ]  # fmt: skip
+            keyrings.Passphrase("correct horse"),
+            keyrings.RecoveryKey(bytes(32)),
+            keyrings.parse_key_file(keyrings.new_key_file()),
+        ]
         ring = keyrings.new_keyring(key, Key(b"\x01" * 32))
         for number, one in enumerate(held):
             ring = ring.with_credential(key, f"holder {number}", one)
@@ -303,8 +320,14 @@ def record(home: Home, random: Random) -> None:
 
 Target = Callable[[Home, Random], None]
 TARGETS: dict[str, Target] = {
-    "damaged": damaged, "backup": backups, "settings": settings, "session": session, "keyring": ring, "lines": lines, "record": record,
-}  # fmt: skip
+    "damaged": damaged,
+    "backup": backups,
+    "settings": settings,
+    "session": session,
+    "keyring": ring,
+    "lines": lines,
+    "record": record,
+}
 
 
 def run(target: str, number: int, home: Home) -> str:

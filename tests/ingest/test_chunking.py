@@ -14,8 +14,10 @@ from localrag.store.sentences import sentences
 from localrag.types import Heading, Page
 
 WORD = re.compile(r"\w+|[^\w\s]")
-CLAUSE = ("The Tenant shall pay the rent on the first day of each month without demand. If it is late, interest of 3.5 "
-          "percent is owed, unless Acme Inc. agrees otherwise in writing. ")  # fmt: skip
+CLAUSE = (
+    "The Tenant shall pay the rent on the first day of each month without demand. If it is late, interest of 3.5 "
+    "percent is owed, unless Acme Inc. agrees otherwise in writing. "
+)
 
 
 def count(text):
@@ -35,8 +37,10 @@ def contract(sections=12, sentences=9):
 
 
 def table(rows=120):
-    return Page("Fees are listed here:\n\n| Item | Fee |\n| --- | --- |\n"
-                + "\n".join(f"| Item number {n} | {n * 100:,} euros |" for n in range(rows)))  # fmt: skip
+    return Page(
+        "Fees are listed here:\n\n| Item | Fee |\n| --- | --- |\n"
+        + "\n".join(f"| Item number {n} | {n * 100:,} euros |" for n in range(rows))
+    )
 
 
 def filing():
@@ -171,8 +175,12 @@ def test_sections_go_on_over_the_page():
     ]
     paths = [(chunk.position, chunk.heading) for chunk in split(pages, count=count)]
     assert paths == [
-        (0, ("1. RENT",)), (1, ("1. RENT",)), (2, ("1. RENT",)), (2, ("1. RENT", "1.1 Late")), (3, ("2. TERM",)),
-    ]  # fmt: skip
+        (0, ("1. RENT",)),
+        (1, ("1. RENT",)),
+        (2, ("1. RENT",)),
+        (2, ("1. RENT", "1.1 Late")),
+        (3, ("2. TERM",)),
+    ]
 
 
 def test_small_sections_share_a_chunk_named_after_what_holds_for_all():
@@ -353,13 +361,15 @@ def headers(text, headings=(), **options):
         ("Intro.\n\nCONSOLIDATED STATEMENTS OF CASH FLOWS\n", "CONSOLIDATED STATEMENTS OF CASH FLOWS\n"),
         ("Intro.\n\n   Cash flows  \n\n\n", "Cash flows  \n\n\n"),
         ("Cash flows\n", "Cash flows\n"),
-        ("Intro.\nThe depreciation was as\nfollows (in millions):\n\n",
-         "The depreciation was as\nfollows (in millions):\n\n"),
+        (
+            "Intro.\nThe depreciation was as\nfollows (in millions):\n\n",
+            "The depreciation was as\nfollows (in millions):\n\n",
+        ),
         ("A is.\nThe one\ntwo\nthree:\n", "The one\ntwo\nthree:\n"),
         ("The one\ntwo\nthree\nfour:\n", "two\nthree\nfour:\n"),
         ("表一：现金流量\n", "表一：现金流量\n"),
     ],
-)  # fmt: skip
+)
 def test_the_line_or_sentence_above_a_table_belongs_to_its_header(before, caption):
     assert headers(before + table(60)) == {f"{caption}| Item | 2023 | 2022 |"}
 

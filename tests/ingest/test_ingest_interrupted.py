@@ -115,8 +115,10 @@ def driver(tmp_path: Path, library: Path, root: Path, *more: str) -> subprocess.
     script.write_text(DRIVER)
     return subprocess.Popen(
         [sys.executable, str(script), str(library), str(root), *more, TESTS],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def killed(process: subprocess.Popen[str], seconds: float) -> None:
@@ -226,8 +228,10 @@ def test_searches_in_another_process_see_whole_documents_of_one_generation(
     (tmp_path / "looker.py").write_text(LOOKER)
     looker = subprocess.Popen(
         [sys.executable, str(tmp_path / "looker.py"), str(library.folder), str(ended), TESTS],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     ingest(library, root)
     rearrange(root)
     ingest(library, root)

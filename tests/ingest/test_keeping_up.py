@@ -400,12 +400,22 @@ def test_an_encrypted_file_is_tried_again_with_passwords(library: Editor, folder
 
 
 def test_an_ignore_file_names_what_is_passed_over(library: Editor, folder: Folder) -> None:
-    root = folder({
-        ".localragignore": "# not these\n*.log\n/drafts/\nold/**\n!old/keep.txt\n[ab]1.txt\n",
-        "a.txt": letter(0), "a.log": letter(1), "sub/b.log": letter(2), "drafts/c.txt": letter(3),
-        "sub/drafts/d.txt": letter(4), "old/e.txt": letter(5), "old/keep.txt": letter(6), "a1.txt": letter(7),
-        "sub/.localragignore": "secret*\n", "sub/secret.txt": letter(8), "secret.txt": letter(9),
-    })  # fmt: skip
+    root = folder(
+        {
+            ".localragignore": "# not these\n*.log\n/drafts/\nold/**\n!old/keep.txt\n[ab]1.txt\n",
+            "a.txt": letter(0),
+            "a.log": letter(1),
+            "sub/b.log": letter(2),
+            "drafts/c.txt": letter(3),
+            "sub/drafts/d.txt": letter(4),
+            "old/e.txt": letter(5),
+            "old/keep.txt": letter(6),
+            "a1.txt": letter(7),
+            "sub/.localragignore": "secret*\n",
+            "sub/secret.txt": letter(8),
+            "secret.txt": letter(9),
+        }
+    )
     assert ingest(library, root).read == ("a.txt", "old/keep.txt", "secret.txt", "sub/drafts/d.txt")
 
 

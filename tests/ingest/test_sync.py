@@ -92,8 +92,9 @@ def test_two_roots_stand_side_by_side(library: Editor, folder: Folder) -> None:
     folder({"other.txt": "Three."}, "first")
     assert ingest(library, first).removed == ("same.txt",)
     assert {(doc.root, doc.path) for doc in library.documents()} == {
-        (str(first), "other.txt"), (str(second), "same.txt"),
-    }  # fmt: skip
+        (str(first), "other.txt"),
+        (str(second), "same.txt"),
+    }
 
 
 def test_another_embedder_is_refused_before_anything_changes(library: Editor, folder: Folder) -> None:
@@ -109,10 +110,15 @@ def test_another_embedder_is_refused_before_anything_changes(library: Editor, fo
 
 
 def test_each_bad_file_is_one_line_and_the_others_are_read(library: Editor, folder: Folder) -> None:
-    root = folder({
-        "empty.txt": b"", "broken.pdf": b"%PDF-1.7 and then nothing", "noise.docx": b"PK not a zip",
-        "good.txt": "Fine.", "blank.txt": "  \n ",
-    })  # fmt: skip
+    root = folder(
+        {
+            "empty.txt": b"",
+            "broken.pdf": b"%PDF-1.7 and then nothing",
+            "noise.docx": b"PK not a zip",
+            "good.txt": "Fine.",
+            "blank.txt": "  \n ",
+        }
+    )
     report = ingest(library, root)
     assert report.read == ("good.txt",) and report.complete
     reasons = {failure.document: failure.reason for failure in report.failed}
@@ -242,10 +248,17 @@ def test_one_file_can_be_the_path(library: Editor, folder: Folder) -> None:
 
 
 def test_hidden_temporary_and_system_files_are_passed_over(library: Editor, folder: Folder) -> None:
-    root = folder({
-        "a.txt": "Alpha.", ".hidden.txt": "x", "~$a.docx": "x", "a.txt~": "x", ".git/b.txt": "x",
-        "__MACOSX/c.txt": "x", "node_modules/d.txt": "x",
-    })  # fmt: skip
+    root = folder(
+        {
+            "a.txt": "Alpha.",
+            ".hidden.txt": "x",
+            "~$a.docx": "x",
+            "a.txt~": "x",
+            ".git/b.txt": "x",
+            "__MACOSX/c.txt": "x",
+            "node_modules/d.txt": "x",
+        }
+    )
     assert ingest(library, root).read == ("a.txt",)
     assert readable(root)[0] == 1
 

@@ -157,8 +157,11 @@ def test_models_that_come_are_chosen_and_go_are_on_record(settings, tmp_path):
     store.remove("tiny")
     rows = [entry.details for entry in lines(settings, "model")]
     assert [(row["deed"], row["model"]) for row in rows] == [
-        ("import", "tiny"), ("import", "twin"), ("use", "tiny"), ("remove", "tiny"),
-    ]  # fmt: skip
+        ("import", "tiny"),
+        ("import", "twin"),
+        ("use", "tiny"),
+        ("remove", "tiny"),
+    ]
     assert {row["sha256"] for row in rows} == {sha256(weights.read_bytes())}
     assert rows[2]["adapter_sha256"] == sha256(lora.read_bytes())
 

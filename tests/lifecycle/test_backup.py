@@ -219,9 +219,21 @@ def test_damage_of_a_backup_in_clear_is_found(library: Path, settings: Settings,
 
 
 @pytest.mark.parametrize(
-    "path", ["../evil", "/etc/evil", "sessions/../../evil", "library.db-wal", "vectors.index", "cache/x.state", "vault.json",
-             "sessions/x.json", "audit.key\n", "", 5]
-)  # fmt: skip
+    "path",
+    [
+        "../evil",
+        "/etc/evil",
+        "sessions/../../evil",
+        "library.db-wal",
+        "vectors.index",
+        "cache/x.state",
+        "vault.json",
+        "sessions/x.json",
+        "audit.key\n",
+        "",
+        5,
+    ],
+)
 def test_a_backup_writes_no_file_but_those_of_a_library(settings: Settings, file: Path, path: object) -> None:
     body_of(file, ABOUT, {"path": path, "size": 1}, b"x", {"end": 1, "sha256": ""})
     with pytest.raises(IntegrityError):
@@ -230,13 +242,19 @@ def test_a_backup_writes_no_file_but_those_of_a_library(settings: Settings, file
 
 
 @pytest.mark.parametrize(
-    "lines", [
-        [b"x" * 9000], [b"[" * 4000 + b"\n"], [{**ABOUT, "library": "../x"}], [{**ABOUT, "schema": 99}],
-        [ABOUT, {"path": "library.db", "size": 1 << 60}, b"x"], [ABOUT, {"path": "library.db", "size": -1}],
-        [ABOUT, {"path": "library.db", "size": True}], [ABOUT, {"end": 0, "sha256": ""}],
+    "lines",
+    [
+        [b"x" * 9000],
+        [b"[" * 4000 + b"\n"],
+        [{**ABOUT, "library": "../x"}],
+        [{**ABOUT, "schema": 99}],
+        [ABOUT, {"path": "library.db", "size": 1 << 60}, b"x"],
+        [ABOUT, {"path": "library.db", "size": -1}],
+        [ABOUT, {"path": "library.db", "size": True}],
+        [ABOUT, {"end": 0, "sha256": ""}],
         [ABOUT, {"path": "audit.key", "size": 0}, {"path": "audit.key", "size": 0}],
     ],
-)  # fmt: skip
+)
 def test_a_backup_that_lies_of_itself_is_refused(settings: Settings, file: Path, lines: list[object]) -> None:
     body_of(file, *lines)
     with pytest.raises((IntegrityError, LibraryError, UsageError)):

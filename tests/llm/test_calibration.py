@@ -57,10 +57,15 @@ def test_a_threshold_from_real_questions_comes_before_a_calibration(tmp_path: Pa
 @pytest.mark.parametrize(
     ("model", "tokens"),
     [
-        ("smollm2-135m-instruct", 1000), ("qwen2.5-coder-0.5b-instruct", 1000), ("qwen2.5-coder-1.5b-instruct", 5000),
-        ("qwen3-8b", 5000), ("qwen3-30b-a3b", 5000), ("mystery", 5000), ("qwen2.5-coder-0.5b-instruct+legal", 1000),
+        ("smollm2-135m-instruct", 1000),
+        ("qwen2.5-coder-0.5b-instruct", 1000),
+        ("qwen2.5-coder-1.5b-instruct", 5000),
+        ("qwen3-8b", 5000),
+        ("qwen3-30b-a3b", 5000),
+        ("mystery", 5000),
+        ("qwen2.5-coder-0.5b-instruct+legal", 1000),
     ],
-)  # fmt: skip
+)
 def test_a_small_model_is_given_less_text(model: str, tokens: int) -> None:
     assert calibration.read_limit(Settings(read_tokens=5000), model) == tokens
 

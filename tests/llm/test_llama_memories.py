@@ -32,16 +32,23 @@ REAL = os.environ.get("LOCALRAG_TEST_SWA_MODEL")  # read before the tests get an
 CLAUSES = 75 if REAL else 18  # of real words, to be longer than a real window
 TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros." for n in range(CLAUSES))
 KINDS: dict[str, Callable[[Path], Path]] = {
-    "sliding": tiny_llamas.sliding, "recurrent": tiny_llamas.recurrent, "convolved": tiny_llamas.convolved,
-    "delta": tiny_llamas.delta, "scanned": tiny_llamas.scanned, "full": tiny_llamas.full,
-}  # fmt: skip
+    "sliding": tiny_llamas.sliding,
+    "recurrent": tiny_llamas.recurrent,
+    "convolved": tiny_llamas.convolved,
+    "delta": tiny_llamas.delta,
+    "scanned": tiny_llamas.scanned,
+    "full": tiny_llamas.full,
+}
 
 
 def messages(question: str = "What is the fee?", *texts: str) -> list[Message]:
     return [Message("system", "", stable=texts or (TEXT,)), Message("user", question)]
 
 
-@pytest.fixture(scope="module", params=[*KINDS, pytest.param("real", marks=pytest.mark.skipif(not REAL, reason="no real model named"))])  # fmt: skip
+@pytest.fixture(
+    scope="module",
+    params=[*KINDS, pytest.param("real", marks=pytest.mark.skipif(not REAL, reason="no real model named"))],
+)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaGenerator]:
     path = tmp_path_factory.mktemp("tiny") / "tiny.gguf"
     file = Path(REAL or "") if request.param == "real" else KINDS[request.param](path)
@@ -57,10 +64,12 @@ SHAPES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "yarn": (lambda path: tiny_llamas.full(path, **YARN), "no simple RoPE"),
     "smollm3": (lambda path: tiny_llamas.full(path, "smollm3"), "no simple RoPE"),
     "qwen2vl": (lambda path: tiny_llamas.full(path, "qwen2vl"), "no simple RoPE"),
-    "gemma3": (tiny_llamas.sliding, "sliding window"), "mamba": (tiny_llamas.recurrent, "recurrent layers"),
-    "lfm2": (tiny_llamas.convolved, "recurrent layers"), "qwen35": (tiny_llamas.delta, "recurrent layers"),
+    "gemma3": (tiny_llamas.sliding, "sliding window"),
+    "mamba": (tiny_llamas.recurrent, "recurrent layers"),
+    "lfm2": (tiny_llamas.convolved, "recurrent layers"),
+    "qwen35": (tiny_llamas.delta, "recurrent layers"),
     "granitehybrid": (tiny_llamas.scanned, "recurrent layers"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("family", SHAPES)
@@ -283,13 +292,18 @@ def talk(question: str, tail: str = "", turns: int = 0) -> list[Message]:
 
 
 ASKED = {
-    "a document's check": talk("What is the fee?", " Does it say so?"), "its answer": talk("What is the fee?"),
-    "another question": talk("Which hall is dear?"), "a follow-up's check": talk("Why?", " Does it say so?", turns=1),
-    "its answer too": talk("Why?", turns=1), "a later follow-up": talk("And then?", turns=2),
-    "passages' check": passages("What is", " Do they say so?"), "their answer": passages("What is", " In one word."),
-    "a draft that grew": passages("What is the fee of Hall 7?"), "other rules": passages("What is", rules="Answer. " * 30),
+    "a document's check": talk("What is the fee?", " Does it say so?"),
+    "its answer": talk("What is the fee?"),
+    "another question": talk("Which hall is dear?"),
+    "a follow-up's check": talk("Why?", " Does it say so?", turns=1),
+    "its answer too": talk("Why?", turns=1),
+    "a later follow-up": talk("And then?", turns=2),
+    "passages' check": passages("What is", " Do they say so?"),
+    "their answer": passages("What is", " In one word."),
+    "a draft that grew": passages("What is the fee of Hall 7?"),
+    "other rules": passages("What is", rules="Answer. " * 30),
     "the document again": talk("What is the fee?"),
-}  # fmt: skip
+}
 
 
 class Counted(DiskPromptCache):

@@ -68,13 +68,21 @@ def test_other_tokens_batches_models_and_builds_do_not_match(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "harm",
     [
-        lambda data: data[:-1], lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"foreign",
-        lambda data: data[:-1] + b"\x00", lambda data: data + b"more", lambda data: data[:25], lambda data: data[:18],
-        lambda data: data.replace(b'"digest"', b'"d1gest"'), lambda data: b"localrag-state-2\n[1]\nstate",
-        lambda data: b"localrag-state-2\nnot json\nstate", lambda data: b"localrag-state-2\n\xff\xfe\nstate",
+        lambda data: data[:-1],
+        lambda data: data[: len(data) // 2],
+        lambda data: b"",
+        lambda data: b"foreign",
+        lambda data: data[:-1] + b"\x00",
+        lambda data: data + b"more",
+        lambda data: data[:25],
+        lambda data: data[:18],
+        lambda data: data.replace(b'"digest"', b'"d1gest"'),
+        lambda data: b"localrag-state-2\n[1]\nstate",
+        lambda data: b"localrag-state-2\nnot json\nstate",
+        lambda data: b"localrag-state-2\n\xff\xfe\nstate",
     ],
     ids=range(12),
-)  # fmt: skip
+)
 def test_a_damaged_or_foreign_state_is_deleted_and_not_used(tmp_path: Path, harm) -> None:
     cache(tmp_path).put(TOKENS, STATE)
     (file,) = files(tmp_path)

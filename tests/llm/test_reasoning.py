@@ -78,10 +78,18 @@ SEED_OSS = (
 )
 PLAIN = TURNS + START + "{% endif %}"
 FAMILIES = {
-    "qwen3": QWEN3, "qwen3.5": QWEN35, "r1": R1, "deepseek-v3.1": V31, "nemotron": NEMOTRON, "smollm3": SMOLLM3,
-    "granite": GRANITE, "gpt-oss": GPT_OSS, "gemma4": GEMMA4,
-    "magistral": MAGISTRAL, "seed-oss": SEED_OSS,
-}  # fmt: skip
+    "qwen3": QWEN3,
+    "qwen3.5": QWEN35,
+    "r1": R1,
+    "deepseek-v3.1": V31,
+    "nemotron": NEMOTRON,
+    "smollm3": SMOLLM3,
+    "granite": GRANITE,
+    "gpt-oss": GPT_OSS,
+    "gemma4": GEMMA4,
+    "magistral": MAGISTRAL,
+    "seed-oss": SEED_OSS,
+}
 # These say in the system message whether to think, so what was read for the one does not serve the other.
 SWITCHED_AT_THE_TOP = {"smollm3", "granite", "gemma4"}
 ASKED = [Message("system", "Rules."), Message("user", "Question?")]

@@ -91,18 +91,35 @@ def test_a_stop_in_the_answer_keeps_what_was_written(server: FakeServer) -> None
 @pytest.mark.parametrize(
     "reply",
     [
-        b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 abc OK\r\n\r\n",
-        plain(b"<html>hello</html>"), plain(b"[]"), plain(b"data: [1]\n\n"), plain(b"data: {oops\n\n"),
-        plain(b"data: " + b"[" * 100_000 + b"\n\n"), plain(b"data: " + b"x" * 2_000_000),
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\ndata", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nda",
-        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 1000 + b"\r\n", b"HTTP/1.1 200 OK\r\nA: " + b"b" * 100_000 + b"\r\n\r\n",
-        events(said("In "), done=False), events(said("In ")), events({"error": {"message": "out of memory"}}),
-        events({"error": "out of memory"}), events({"choices": "none"}), events({"choices": [3]}, {"usage": []}),
-        failed("500 Internal Server Error", "out of memory"), failed("401 Unauthorized", "no key"),
-        plain(b"\xff\xfe", "503 Busy"), plain(b"", "301 Moved", "Location: http://elsewhere/\r\n"),
-        plain(b"", "307 Moved", "Location: /v1/other\r\n"), plain(b"", "100 Continue"), plain(b"", "204 None"),
+        b"",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        plain(b"<html>hello</html>"),
+        plain(b"[]"),
+        plain(b"data: [1]\n\n"),
+        plain(b"data: {oops\n\n"),
+        plain(b"data: " + b"[" * 100_000 + b"\n\n"),
+        plain(b"data: " + b"x" * 2_000_000),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\ndata",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nda",
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 1000 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nA: " + b"b" * 100_000 + b"\r\n\r\n",
+        events(said("In "), done=False),
+        events(said("In ")),
+        events({"error": {"message": "out of memory"}}),
+        events({"error": "out of memory"}),
+        events({"choices": "none"}),
+        events({"choices": [3]}, {"usage": []}),
+        failed("500 Internal Server Error", "out of memory"),
+        failed("401 Unauthorized", "no key"),
+        plain(b"\xff\xfe", "503 Busy"),
+        plain(b"", "301 Moved", "Location: http://elsewhere/\r\n"),
+        plain(b"", "307 Moved", "Location: /v1/other\r\n"),
+        plain(b"", "100 Continue"),
+        plain(b"", "204 None"),
     ],
-)  # fmt: skip
+)
 def test_whatever_is_wrong_with_a_reply_is_an_error_that_names_the_server(server: FakeServer, reply: bytes) -> None:
     server.replies[CHAT] = reply
     with pytest.raises(ModelError) as caught:
@@ -218,10 +235,11 @@ def test_a_begun_answer_is_continued_whether_or_not_the_server_repeats_it(
 @pytest.mark.parametrize(
     ("path", "reply", "field"),
     [
-        ("/tokenize", {"tokens": [4, 5, 6]}, "content"), ("/tokenize", {"count": 3, "tokens": [4]}, "prompt"),
+        ("/tokenize", {"tokens": [4, 5, 6]}, "content"),
+        ("/tokenize", {"count": 3, "tokens": [4]}, "prompt"),
         ("/extras/tokenize/count", {"count": 3}, "input"),
     ],
-)  # fmt: skip
+)
 def test_tokens_are_counted_by_the_server_once(
     server: FakeServer, path: str, reply: dict[str, Any], field: str
 ) -> None:
@@ -251,11 +269,15 @@ def test_a_prompt_beyond_the_window_is_not_sent(server: FakeServer) -> None:
 @pytest.mark.parametrize(
     ("model", "props", "context", "window"),
     [
-        ({"max_model_len": 8192}, None, 0, 8192), ({"max_model_len": 8192}, None, 1000, 1000), ({}, None, 0, 2048),
-        ({}, None, 5000, 5000), ({"meta": {"n_ctx_train": 32768}}, {"n_ctx": 4096}, 0, 4096),
-        ({"meta": {"n_ctx_train": 32768}}, None, 0, 32768), ({"max_model_len": -1}, {"n_ctx": "x"}, 0, 2048),
+        ({"max_model_len": 8192}, None, 0, 8192),
+        ({"max_model_len": 8192}, None, 1000, 1000),
+        ({}, None, 0, 2048),
+        ({}, None, 5000, 5000),
+        ({"meta": {"n_ctx_train": 32768}}, {"n_ctx": 4096}, 0, 4096),
+        ({"meta": {"n_ctx_train": 32768}}, None, 0, 32768),
+        ({"max_model_len": -1}, {"n_ctx": "x"}, 0, 2048),
     ],
-)  # fmt: skip
+)
 def test_the_window_is_the_servers_or_the_settings(
     server: FakeServer, model: dict[str, Any], props: dict[str, Any] | None, context: int, window: int
 ) -> None:
@@ -333,11 +355,13 @@ def test_over_tls_only_the_certificate_of_the_policy_is_trusted(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("url", "shown", "path"),
     [
-        ("http://gpu.firm:8000/v1", "gpu.firm:8000", "/v1"), ("http://10.0.0.7/v1/", "10.0.0.7:80", "/v1"),
-        ("http://gpu.firm:8000", "gpu.firm:8000", "/v1"), ("http://gpu.firm/llm/v1", "gpu.firm:80", "/llm/v1"),
+        ("http://gpu.firm:8000/v1", "gpu.firm:8000", "/v1"),
+        ("http://10.0.0.7/v1/", "10.0.0.7:80", "/v1"),
+        ("http://gpu.firm:8000", "gpu.firm:8000", "/v1"),
+        ("http://gpu.firm/llm/v1", "gpu.firm:80", "/llm/v1"),
         ("unix:///run/llama.sock", "/run/llama.sock", "/v1"),
     ],
-)  # fmt: skip
+)
 def test_a_server_is_named_by_its_url(url: str, shown: str, path: str) -> None:
     server = endpoint.parsed(url, "generator_server")
     assert (str(server), server.path) == (shown, path)
@@ -345,9 +369,19 @@ def test_a_server_is_named_by_its_url(url: str, shown: str, path: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["gpu.firm:8000", "ftp://gpu.firm", "http://", "http://user:word@gpu.firm/v1", "http://gpu.firm/v1?a=b",
-     "http://gpu.firm:99999/", "http://gpu.firm/v1 x", "http://gpu.firm/\r\nA: b", "unix://run/llama.sock", ""],
-)  # fmt: skip
+    [
+        "gpu.firm:8000",
+        "ftp://gpu.firm",
+        "http://",
+        "http://user:word@gpu.firm/v1",
+        "http://gpu.firm/v1?a=b",
+        "http://gpu.firm:99999/",
+        "http://gpu.firm/v1 x",
+        "http://gpu.firm/\r\nA: b",
+        "unix://run/llama.sock",
+        "",
+    ],
+)
 def test_what_is_no_address_is_a_wrong_setting(url: str) -> None:
     with pytest.raises(SettingsError):
         endpoint.parsed(url, "generator_server")

@@ -55,17 +55,25 @@ def test_there_is_a_generator_for_every_size_of_machine(monkeypatch: pytest.Monk
         fitting = [card for card in CATALOG if card.kind == "generator" and not card.terms and catalog.suits(card)]
         best[gigabytes] = max(fitting, key=lambda card: card.rank).id
     assert best == {
-        4: "qwen3.5-2b", 8: "qwen3.5-4b", 16: "qwen3.5-9b", 24: "gemma-4-12b-it", 32: "gemma-4-26b-a4b-it",
+        4: "qwen3.5-2b",
+        8: "qwen3.5-4b",
+        16: "qwen3.5-9b",
+        24: "gemma-4-12b-it",
+        32: "gemma-4-26b-a4b-it",
         48: "qwen3.6-35b-a3b",
-    }  # fmt: skip
+    }
 
 
 def test_a_hash_that_we_did_not_compute_is_called_cited() -> None:
     computed = {card.id for card in CATALOG if card.sha256 and not card.cited}
     assert computed == {
-        "all-minilm-l6-v2", "nomic-embed-text-v1.5", "gemma-3-270m", "smollm2-135m-instruct",
-        "qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct",
-    }  # fmt: skip
+        "all-minilm-l6-v2",
+        "nomic-embed-text-v1.5",
+        "gemma-3-270m",
+        "smollm2-135m-instruct",
+        "qwen2.5-coder-0.5b-instruct",
+        "qwen2.5-coder-1.5b-instruct",
+    }
     assert all(("computed" in card.provenance) == (card.id in computed) for card in CATALOG)
     assert not any(card.cited for card in CATALOG if card.sha256 is None)
 

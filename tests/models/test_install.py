@@ -10,14 +10,7 @@ import pytest
 from tiny_models import Bench, card, gguf, published, sha256, wheel
 from waiting import PATIENCE, wait_for
 
-from localrag.errors import (
-    ModelDamaged,
-    ModelError,
-    ModelMissing,
-    SettingsError,
-    StorageError,
-    UsageError,
-)
+from localrag.errors import ModelDamaged, ModelError, ModelMissing, SettingsError, StorageError, UsageError
 from localrag.models import HubSource, WheelSource, machine, sources
 from localrag.models import shelf as records
 from localrag.models.sources import SourceFailed

@@ -130,13 +130,16 @@ def test_it_never_travels_but_is_made_where_the_model_arrives(bench: Bench, tmp_
     ("changes", "reason"),
     [
         ({"config.json": '{"model_type": "qwen3"}'}, "architecture is qwen3"),
-        ({"modules.json": '[{"type": "x.Transformer"}, {"type": "x.Pooling"}, {"type": "x.Dense"}]'}, "Transformer + Pooling + Dense"),
+        (
+            {"modules.json": '[{"type": "x.Transformer"}, {"type": "x.Pooling"}, {"type": "x.Dense"}]'},
+            "Transformer + Pooling + Dense",
+        ),
         ({"modules.json": "[]"}, "pipeline is empty"),
         ({"modules.json": "{"}, "cannot be read"),
-        ({"modules.json": '[1]'}, "cannot be read"),
+        ({"modules.json": "[1]"}, "cannot be read"),
         ({"config.json": "[]"}, "cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_other_kinds_of_embedders_stay_with_sentence_transformers(
     bench: Bench, tmp_path: Path, maker: Any, changes: dict[str, str], reason: str
 ) -> None:

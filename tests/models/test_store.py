@@ -8,14 +8,7 @@ from typing import Any
 import pytest
 from tiny_models import Bench, adapter, card, gguf, sha256, transformer
 
-from localrag.errors import (
-    ModelDamaged,
-    ModelError,
-    ModelMissing,
-    NotFoundError,
-    SettingsError,
-    UsageError,
-)
+from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, SettingsError, UsageError
 from localrag.models import machine
 from localrag.models import shelf as records
 
@@ -94,8 +87,7 @@ def test_a_forged_record_cannot_overrule_the_catalog(bench: Bench, offer: Any, t
 
 
 @pytest.mark.parametrize(
-    "record",
-    ["", "[]", "{}", '{"format": 9}', "\x00", '{"format": 1, "files": {"../x": {"sha256": "", "size": 1}}}'],
+    "record", ["", "[]", "{}", '{"format": 9}', "\x00", '{"format": 1, "files": {"../x": {"sha256": "", "size": 1}}}']
 )
 def test_a_damaged_record_is_told_and_listed_nowhere(bench: Bench, tmp_path: Path, record: str) -> None:
     path = installed(bench, tmp_path)

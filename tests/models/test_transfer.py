@@ -19,6 +19,9 @@ def test_a_copied_model_is_imported_elsewhere(bench: Bench, tmp_path: Path, kind
     other = Bench(tmp_path / "other").store
     arrived = other.import_path(copied, id="tiny", sha256=model.sha256)
     assert (arrived.id, arrived.kind, arrived.sha256, arrived.metadata) == (
-        model.id, model.kind, model.sha256, model.metadata,
-    )  # fmt: skip
+        model.id,
+        model.kind,
+        model.sha256,
+        model.metadata,
+    )
     assert [found.problem for found in other.verify()] == [""]

@@ -80,9 +80,11 @@ def test_text_files_name_their_encoding() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path, node in calls()
-        if isinstance(node.func, ast.Attribute) and node.func.attr in kinds
-        and len(node.args) <= kinds[node.func.attr] and not any(one.arg == "encoding" for one in node.keywords)
-    ]  # fmt: skip
+        if isinstance(node.func, ast.Attribute)
+        and node.func.attr in kinds
+        and len(node.args) <= kinds[node.func.attr]
+        and not any(one.arg == "encoding" for one in node.keywords)
+    ]
     assert not found
 
 

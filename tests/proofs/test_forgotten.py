@@ -38,9 +38,9 @@ def may_be_dumped(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def original(folder: Callable[..., Path], models: Any, settings: Settings) -> Path:
     """The original of a document that was ingested among others."""
-    root = folder({
-        "lease.txt": LEASE, "other.txt": "Shared with every other letter of ours.\n" + "Other words here. " * 200,
-    })  # fmt: skip
+    root = folder(
+        {"lease.txt": LEASE, "other.txt": "Shared with every other letter of ours.\n" + "Other words here. " * 200}
+    )
     api.open_library("papers", settings=settings, create=True).ingest(root)
     return root / "lease.txt"
 

@@ -30,7 +30,7 @@ THROUGH, BY_FILTER = Outcome("through", "", "it worked"), Outcome("refused", "se
 TRIED = Trial("TCP", "native", "seccomp", THROUGH, BY_FILTER, BY_FILTER)
 REPORT = Report(
     "1", "2026-01-01T00:00:00+00:00", "Linux", (), (TRIED,), (), THROUGH, 0, 2, 2, "It ends in 2031.", 1, "m"
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -141,8 +141,10 @@ def test_a_real_ingest_and_answer_are_proven_and_reported(tmp_path: Path) -> Non
     assert told["answer"] and told["model"] == "smollm2-135m-instruct"
     checked = subprocess.run(
         [sys.executable, "-m", "localrag", "prove", "offline", "--verify", str(file)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert checked.returncode == 0
     assert "valid, by this machine's key" in checked.stdout
 

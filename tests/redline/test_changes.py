@@ -260,10 +260,7 @@ def test_a_word_cut_at_a_line_end_is_whole() -> None:
 
 
 def test_places_are_pages_and_offsets_of_both_versions() -> None:
-    old, new = (
-        "First page of it.\fThe rent is EUR 100 a month.",
-        "First pages of it.\fThe rent is EUR 120 a month.",
-    )
+    old, new = ("First page of it.\fThe rent is EUR 100 a month.", "First pages of it.\fThe rent is EUR 120 a month.")
     compared = changed(old, new)
     amount = next(one for one in compared.changes if one.kinds == ("amount",))
     for side, pages, words in ((amount.old, compared.old.pages, "100"), (amount.new, compared.new.pages, "120")):
@@ -394,8 +391,10 @@ def test_unrelated_documents_are_hinted_at() -> None:
 def test_runs_say_where_a_space_is() -> None:
     (one,) = swapped(("any kind suffered by the Client", "any sort"))
     assert [(run.text, run.space) for run in one.runs[-3:]] == [
-        ("kind suffered by the Client", True), ("sort", True), (".", False),
-    ]  # fmt: skip
+        ("kind suffered by the Client", True),
+        ("sort", True),
+        (".", False),
+    ]
 
 
 def test_a_header_of_two_pages_changes_nothing() -> None:
@@ -411,8 +410,9 @@ def test_a_moved_clause_leaves_a_short_one_in_its_place() -> None:
     new = "\n\n".join([*clauses[:4], "3. The parties agree.", *clauses[5:], moved]) + "\n"
     found = changed(OLD, new).changes
     assert [(one.deed, one.new.text) for one in found if one.deed != "changed"] == [
-        ("added", "The parties agree."), ("moved", moved.removeprefix("6. ")),
-    ]  # fmt: skip
+        ("added", "The parties agree."),
+        ("moved", moved.removeprefix("6. ")),
+    ]
     assert [(one.old.text, one.new.text) for one in found if one.deed == "changed"] == [("shall not", "may")]
 
 

@@ -110,16 +110,18 @@ def test_comments_stand_beside_their_clause() -> None:
         assert export.written(compared, suffix).decode().count("Too early?") == 1
     document = Document(io.BytesIO(export.written(compared, ".docx")))
     assert {(one.author, one.text) for one in document.comments} == {
-        ("J. Doe", "Comment by J. Doe, 2024-03-02 (old): Too early?"), ("A. Roe", "Reply by A. Roe (old): No."),
-    }  # fmt: skip
+        ("J. Doe", "Comment by J. Doe, 2024-03-02 (old): Too early?"),
+        ("A. Roe", "Reply by A. Roe (old): No."),
+    }
 
 
 def test_a_comment_at_the_end_of_a_page_is_on_the_words_that_it_names() -> None:
     page = Page(f"{OLD}\n[Highlight by J. Doe, on “shall continue for two years”: Why?]\n[Comment: Read it.]", 1)
     text = parse([page], frozenset())
     assert [(one.clause, one.place, one.text) for one in text.comments] == [
-        ("2", "p. 1", "Why?"), ("", "p. 1", "Read it."),
-    ]  # fmt: skip
+        ("2", "p. 1", "Why?"),
+        ("", "p. 1", "Read it."),
+    ]
 
 
 def test_a_comment_is_on_the_nearest_of_its_words_above_it() -> None:

@@ -75,8 +75,9 @@ def test_a_clause_that_one_side_only_renumbered_is_the_others() -> None:
         version(OLD), version(later.replace("2. Term.", added)), version(changed(("Client.\n", "Client at all.\n")))
     )
     assert {(one.title.split(".")[0], one.state) for one in three.entries if one.level != "form"} == {
-        ("2", "theirs"), ("4", "ours"),
-    }  # fmt: skip
+        ("2", "theirs"),
+        ("4", "ours"),
+    }
 
 
 CLAUSES = OLD.split("\n\n")  # the title, the parties, and five clauses

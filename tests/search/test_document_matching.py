@@ -43,8 +43,12 @@ def test_a_name_in_the_path_points_to_its_documents(filings: Editor) -> None:
     assert paths(filings, said.meant) == ["Apple_2019.pdf"]
     assert paths(filings, said.best(1)) == ["Apple_2019.pdf"]
     assert paths(filings, said.best(5)) == [
-        "Apple_2018.pdf", "Apple_2019.pdf", "Apple_2020.pdf", "Boeing_2019.pdf", "Costco_2019.pdf",
-    ]  # fmt: skip
+        "Apple_2018.pdf",
+        "Apple_2019.pdf",
+        "Apple_2020.pdf",
+        "Boeing_2019.pdf",
+        "Costco_2019.pdf",
+    ]
 
 
 def test_several_named_alike_are_all_meant(filings: Editor) -> None:
@@ -104,8 +108,10 @@ def test_only_documents_that_are_searched_are_named(filings: Editor) -> None:
 def test_the_latest_is_that_of_those_named(filings: Editor) -> None:
     assert paths(filings, asked(filings, "What does the latest Apple filing say?").newest) == ["Apple_2020.pdf"]
     assert paths(filings, asked(filings, "What do the latest filings say?").newest) == [
-        "Apple_2020.pdf", "Boeing_2020.pdf", "Costco_2020.pdf",
-    ]  # fmt: skip
+        "Apple_2020.pdf",
+        "Boeing_2020.pdf",
+        "Costco_2020.pdf",
+    ]
     assert asked(filings, "What does the Apple filing say?").newest == frozenset()
 
 

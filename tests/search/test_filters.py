@@ -132,19 +132,34 @@ def test_a_filter_need_fit_in_one_library_only(made: Made) -> None:
 @pytest.mark.parametrize(
     ("only", "said"),
     [
-        ({"documents": ["leases/*"], "since": "2024"}, "3 documents matching 'leases/*', but none dated 2024 or later. Their dates run from 2019-01-02 to 2023-06-30."),
+        (
+            {"documents": ["leases/*"], "since": "2024"},
+            "3 documents matching 'leases/*', but none dated 2024 or later. Their dates run from 2019-01-02 to 2023-06-30.",
+        ),
         ({"since": "2030"}, "Their dates run from 2019-01-02 to 2024-02-01; 2 have none."),
-        ({"documents": ["notes.txt"], "until": "2024-01"}, "1 document matching 'notes.txt', but none dated 2024-01 or earlier. None of them has a known date."),
+        (
+            {"documents": ["notes.txt"], "until": "2024-01"},
+            "1 document matching 'notes.txt', but none dated 2024-01 or earlier. None of them has a known date.",
+        ),
         ({"folder": "lease"}, "Did you mean 'leases'?"),
         ({"documents": ["nots.txt"]}, "Did you mean 'notes.txt'?"),
         ({"documents": ["xyzzy.txt"]}, "List them with"),
-        ({"folder": "leases", "types": ["mail"]}, "3 documents in the folder 'leases', but none of the type mail. Types that are there: pdf (2), docx (1)."),
-        ({"types": ["pdf"], "sender": "bob"}, "but none from 'bob'. Authors and senders that are there: Jane Doe, Ann Ox."),
-        ({"types": ["pdf"], "sender": "doe", "pages": (10, None)}, "1 document of the type pdf and from 'doe', but none with pages from 10 on. The longest has 9 pages."),
+        (
+            {"folder": "leases", "types": ["mail"]},
+            "3 documents in the folder 'leases', but none of the type mail. Types that are there: pdf (2), docx (1).",
+        ),
+        (
+            {"types": ["pdf"], "sender": "bob"},
+            "but none from 'bob'. Authors and senders that are there: Jane Doe, Ann Ox.",
+        ),
+        (
+            {"types": ["pdf"], "sender": "doe", "pages": (10, None)},
+            "1 document of the type pdf and from 'doe', but none with pages from 10 on. The longest has 9 pages.",
+        ),
         ({"documents": ["notes.txt"], "pages": (1, 2)}, "None of them has pages."),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
-)  # fmt: skip
+)
 def test_where_nothing_passes_it_says_which_part_excluded_everything(
     made: Made, only: dict[str, Any], said: str
 ) -> None:
@@ -166,11 +181,18 @@ def test_documents_left_out_as_nothing_is_known_of_them_are_counted(made: Made) 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"since": "June"}, {"since": "2023-13"}, {"until": "2023-02-30"}, {"since": "23"}, {"since": "2023-6"},
-        {"since": "2024", "until": "2023-12-31"}, {"types": ["pdff"]}, {"pages": (7, 3)}, {"pages": (-1, 3)},
+        {"since": "June"},
+        {"since": "2023-13"},
+        {"until": "2023-02-30"},
+        {"since": "23"},
+        {"since": "2023-6"},
+        {"since": "2024", "until": "2023-12-31"},
+        {"types": ["pdff"]},
+        {"pages": (7, 3)},
+        {"pages": (-1, 3)},
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
-)  # fmt: skip
+)
 def test_what_is_no_filter_is_refused_with_a_hint(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as raised:
         checked(**wrong)
@@ -244,9 +266,7 @@ def test_single_documents_that_are_gone_are_said_to_be(made: Made) -> None:
 
 def test_many_single_documents_are_told_by_a_few() -> None:
     only = Filter(these=tuple(("one", f"{number}.pdf") for number in range(1200)))
-    assert filters.described(only) == (
-        "among '0.pdf', '1.pdf', '2.pdf', '3.pdf', '4.pdf' and 1,195 more"
-    )  # fmt: skip
+    assert filters.described(only) == ("among '0.pdf', '1.pdf', '2.pdf', '3.pdf', '4.pdf' and 1,195 more")
 
 
 def test_what_lies_in_a_single_document_and_failed_might_have_passed() -> None:

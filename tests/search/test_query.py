@@ -81,14 +81,17 @@ def test_german_nouns_are_no_names_but_what_holds_a_number_is() -> None:
     ("question", "phrases"),
     [
         ('What of "Force Majeure" here?', (("force", "majeure"),)),
-        ("“Force Majeure” and «l’avocat» and „Höhere Gewalt“", (("force", "majeure"), ("l'avocat",), ("hohere", "gewalt"))),
+        (
+            "“Force Majeure” and «l’avocat» and „Höhere Gewalt“",
+            (("force", "majeure"), ("l'avocat",), ("hohere", "gewalt")),
+        ),
         ('"one" "two words"', (("one",), ("two", "words"))),
         ('a pipe of 5" and nothing', ()),
         ('"" "?!" “” «»', ()),
         ("“open", ()),
         ("“open “Force Majeure”", (("force", "majeure"),)),
     ],
-)  # fmt: skip
+)
 def test_what_stands_in_quotes_is_a_phrase(question: str, phrases: tuple[tuple[str, ...], ...]) -> None:
     assert understand(question, ENGLISH).phrases == phrases
 
@@ -99,10 +102,16 @@ def test_what_stands_in_quotes_is_a_phrase(question: str, phrases: tuple[tuple[s
 @pytest.mark.parametrize(
     "question",
     [
-        "Who are the parties?", "What is the effective date of the lease?", "Who signed it?", "What is its title?",
-        "Wer sind die Vertragsparteien?", "Welches Datum hat der Brief?", "Quel est le titre ?", "¿Cuál es la fecha?",
+        "Who are the parties?",
+        "What is the effective date of the lease?",
+        "Who signed it?",
+        "What is its title?",
+        "Wer sind die Vertragsparteien?",
+        "Welches Datum hat der Brief?",
+        "Quel est le titre ?",
+        "¿Cuál es la fecha?",
     ],
-)  # fmt: skip
+)
 def test_a_short_question_for_a_name_is_about_a_whole_document(question: str) -> None:
     assert understand(question, ["english", "german", "french", "spanish"]).about_whole
 
@@ -110,10 +119,11 @@ def test_a_short_question_for_a_name_is_about_a_whole_document(question: str) ->
 @pytest.mark.parametrize(
     "question",
     [
-        "What is the rent?", "Who pays for the update?",
+        "What is the rent?",
+        "Who pays for the update?",
         "Which of the parties has to give notice of termination to the other and within how many working days?",
     ],
-)  # fmt: skip
+)
 def test_other_questions_are_not(question: str) -> None:
     assert not understand(question, ENGLISH).about_whole
 
@@ -121,10 +131,14 @@ def test_other_questions_are_not(question: str) -> None:
 @pytest.mark.parametrize(
     ("question", "latest"),
     [
-        ("What does the latest lease say?", True), ("The MOST RECENT report", True), ("Was sagt der neueste Vertrag?", True),
-        ("the greatest lease", False), ("a translatest word", False), ("recent reports", False),
+        ("What does the latest lease say?", True),
+        ("The MOST RECENT report", True),
+        ("Was sagt der neueste Vertrag?", True),
+        ("the greatest lease", False),
+        ("a translatest word", False),
+        ("recent reports", False),
     ],
-)  # fmt: skip
+)
 def test_the_newest_is_wanted_where_it_is_asked_for(question: str, latest: bool) -> None:
     assert understand(question, ["english", "german"]).latest is latest
 
@@ -186,13 +200,15 @@ def test_how_to_answer_is_no_content(question: str, asked: str) -> None:
 @pytest.mark.parametrize(
     ("question", "figures"),
     [
-        ("What is the DPO? DPO is defined as: 365 * (average accounts payable between FY2017 and FY2018) / cost of sales.",
-         ("accounts payable", "cost of sales")),
+        (
+            "What is the DPO? DPO is defined as: 365 * (average accounts payable between FY2017 and FY2018) / cost of sales.",
+            ("accounts payable", "cost of sales"),
+        ),
         ("What is the gross margin? Gross margin = gross profit / revenue.", ("gross profit", "revenue")),
         ("What is the quick ratio?", ("cash and cash equivalents", "accounts receivable", "total current liabilities")),
         ("What is the rent?", ()),
     ],
-)  # fmt: skip
+)
 def test_the_figures_of_a_formula_are_known(question: str, figures: tuple[str, ...]) -> None:
     assert understand(question, ENGLISH).figures == figures
 

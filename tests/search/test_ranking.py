@@ -23,9 +23,17 @@ LIBRARY: Any = SimpleNamespace(name="papers")
 
 
 def hit(
-    passage: int, found: float, document: int = 1, position: int = 0, *, named: float = 0.0, newest: bool = False,
-    number: int | None = 1, library: Any = LIBRARY, **more: Any,
-) -> Hit:  # fmt: skip
+    passage: int,
+    found: float,
+    document: int = 1,
+    position: int = 0,
+    *,
+    named: float = 0.0,
+    newest: bool = False,
+    number: int | None = 1,
+    library: Any = LIBRARY,
+    **more: Any,
+) -> Hit:
     row = PassageSpan(passage, document, position, 0, 10, number)
     return Hit(library, passage, found, found, (Place(row, named, newest, one_of=named > 0),), **more)
 
@@ -40,9 +48,12 @@ def order(hits: list[Hit], most: int = 99) -> list[int]:
 def test_what_is_known_of_a_document_lifts_its_hits() -> None:
     plain = hit(1, 0.4)
     for better in (
-        hit(2, 0.4, 2, named=0.5), hit(2, 0.4, 2, newest=True), hit(2, 0.4, 2, opens=True), hit(2, 0.4, 2, row=0.8),
+        hit(2, 0.4, 2, named=0.5),
+        hit(2, 0.4, 2, newest=True),
+        hit(2, 0.4, 2, opens=True),
+        hit(2, 0.4, 2, row=0.8),
         hit(2, 0.41, 2),
-    ):  # fmt: skip
+    ):
         assert order([plain, better]) == order([better, plain]) == [2, 1]
 
 

@@ -136,8 +136,12 @@ def test_the_setting_may_name_an_installed_reranker(
     saved = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {"README.md"}
     for id in ("ettin-reranker-17m", "ettin-reranker-32m"):
         assert set(catalog.card(id).sources[0].files) == saved, "what such a reranker is made of"
-    known = card("ranker", HubSource("a/b", "c" * 40, files=("model.safetensors",)), kind="reranker",
-                 sha256=sha256(weights.read_bytes()))  # fmt: skip
+    known = card(
+        "ranker",
+        HubSource("a/b", "c" * 40, files=("model.safetensors",)),
+        kind="reranker",
+        sha256=sha256(weights.read_bytes()),
+    )
     monkeypatch.setattr(catalog, "CATALOG", (known,))
     chosen = settings.with_options(reranker="ranker")
     with pytest.raises(ModelMissing) as raised:

@@ -62,11 +62,14 @@ def test_a_stem_is_found_by_its_other_forms(shelf: Shelf) -> None:
 
 
 def test_a_phrase_in_quotes_is_found_as_a_phrase(shelf: Shelf) -> None:
-    library = shelf("law", {
-        "apart.txt": "Force of force. The majeure force is no majeure. Majeure is what force is.",
-        "phrase.txt": "An event of force majeure excuses every delay there is in the works of this and that house.",
-        **{f"{n}.txt": f"Something else, number {n}." for n in range(8)},
-    })  # fmt: skip
+    library = shelf(
+        "law",
+        {
+            "apart.txt": "Force of force. The majeure force is no majeure. Majeure is what force is.",
+            "phrase.txt": "An event of force majeure excuses every delay there is in the works of this and that house.",
+            **{f"{n}.txt": f"Something else, number {n}." for n in range(8)},
+        },
+    )
     assert search(library, "force majeure")[0].document == "apart.txt"
     assert search(library, '"force majeure"')[0].document == "phrase.txt"
     assert search(library, "“Force Majeure”")[0].document == "phrase.txt"
@@ -90,10 +93,35 @@ def test_an_empty_library_gives_nothing(shelf: Shelf) -> None:
 
 
 HOSTILE = [
-    'AND OR NEAR( " * ^', "NOT", "NEAR(a b, 2)", "a* OR ^b", 'lease" OR "x', '"', '""', '" "', "heading:lease",
-    "(lease", "lease)", "-lease", "+lease", "{lease}", "lease;DROP TABLE chunks", "lease'--", "??", "…", "\x00",
-    '"force\x00 majeure"', "a\ud800b", "🦩", "中文", "%", "\\", "lease " * 500, "rowid:1", "fulltext MATCH 'x'",
-]  # fmt: skip
+    'AND OR NEAR( " * ^',
+    "NOT",
+    "NEAR(a b, 2)",
+    "a* OR ^b",
+    'lease" OR "x',
+    '"',
+    '""',
+    '" "',
+    "heading:lease",
+    "(lease",
+    "lease)",
+    "-lease",
+    "+lease",
+    "{lease}",
+    "lease;DROP TABLE chunks",
+    "lease'--",
+    "??",
+    "…",
+    "\x00",
+    '"force\x00 majeure"',
+    "a\ud800b",
+    "🦩",
+    "中文",
+    "%",
+    "\\",
+    "lease " * 500,
+    "rowid:1",
+    "fulltext MATCH 'x'",
+]
 
 
 @pytest.mark.parametrize("question", HOSTILE, ids=range(len(HOSTILE)))
@@ -121,8 +149,9 @@ def test_a_filter_applies_before_the_search(shelf: Shelf) -> None:
     found = search(library, "When does the lease end?", documents=["z/*"])
     assert [passage.document for passage in found] == ["z/only.txt"]
     assert {p.document for p in search(library, "lease", documents=["a00*.txt", "z/*"], k=50)} == {
-        *(f"a00{n}.txt" for n in range(10)), "z/only.txt",
-    }  # fmt: skip
+        *(f"a00{n}.txt" for n in range(10)),
+        "z/only.txt",
+    }
 
 
 def test_several_libraries_are_searched_as_one(shelf: Shelf) -> None:
@@ -190,10 +219,14 @@ def test_a_passage_that_stands_in_several_places_comes_once_and_names_them(shelf
 def test_drafts_stand_behind_each_other_unless_a_number_differs(shelf: Shelf) -> None:
     rest = " ".join(f"word{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(300))
     clause = "The tenant shall pay the rent of {} pounds on the first day of every month without being asked to. "
-    library = shelf("drafts", {
-        "draft.txt": clause.format(100) + rest, "final.txt": clause.format(100) + rest + " signed",
-        "other.txt": clause.format(900) + rest,
-    })  # fmt: skip
+    library = shelf(
+        "drafts",
+        {
+            "draft.txt": clause.format(100) + rest,
+            "final.txt": clause.format(100) + rest + " signed",
+            "other.txt": clause.format(900) + rest,
+        },
+    )
     first = [p for p in search(library, "What rent shall the tenant pay?", k=20) if "tenant" in p.text]
     assert sorted(p.document for p in first) in (["draft.txt", "other.txt"], ["final.txt", "other.txt"])
     (behind,) = (p.also for p in first if p.document != "other.txt")

@@ -97,11 +97,14 @@ def test_a_question_for_parties_date_or_name_finds_the_opening(shelf: Shelf, que
         *FILLER,
         "Each of the parties has the lease in hand, under the name of a house, up to a date that both agree on.",
     ]
-    library = shelf("papers", {
-        "lease.pdf": ["LEASE\n\nmade on 3 May 2021 between Ada Byron and Grace Hopper", *body],
-        "loan.pdf": ["LOAN\n\nmade on 4 June 2022 between Alan Kay and Jean Bartik", *FILLER],
-        "will.pdf": ["WILL\n\nof Joan Clarke", *FILLER],
-    })  # fmt: skip
+    library = shelf(
+        "papers",
+        {
+            "lease.pdf": ["LEASE\n\nmade on 3 May 2021 between Ada Byron and Grace Hopper", *body],
+            "loan.pdf": ["LOAN\n\nmade on 4 June 2022 between Alan Kay and Jean Bartik", *FILLER],
+            "will.pdf": ["WILL\n\nof Joan Clarke", *FILLER],
+        },
+    )
     assert ("lease.pdf", 1) in [(p.document, p.page) for p in search(library, question)[:2]]
     assert ("lease.pdf", 1) in [(p.document, p.page) for p in search(library, question, documents=["lease.pdf"])[:2]]
     assert 1 not in {p.page for p in search(library, question, documents=Filter(("lease.pdf",), pages=(2, None)))}
@@ -170,12 +173,15 @@ def test_neighbours_found_are_one_passage_and_not_too_long(shelf: Shelf) -> None
 
 
 def test_the_number_of_a_clause_in_a_short_question_leads(shelf: Shelf) -> None:
-    library = shelf("law", {
-        "a.txt": "Section and clause and article of this section, which is a section of the agreement on sections.",
-        "b.txt": "12.3 The tenant keeps the garden in the state in which it was handed over.",
-        "c.txt": "4.1(b) Pets are kept on a lead. Section 12.30 of the Act holds.",
-        **{f"{n}.txt": f"Something else entirely, number {n}." for n in range(6)},
-    })  # fmt: skip
+    library = shelf(
+        "law",
+        {
+            "a.txt": "Section and clause and article of this section, which is a section of the agreement on sections.",
+            "b.txt": "12.3 The tenant keeps the garden in the state in which it was handed over.",
+            "c.txt": "4.1(b) Pets are kept on a lead. Section 12.30 of the Act holds.",
+            **{f"{n}.txt": f"Something else entirely, number {n}." for n in range(6)},
+        },
+    )
     assert search(library, "section 12.3")[0].document == "b.txt"
     assert search(library, "clause 4.1(b)")[0].document == "c.txt"
 
@@ -192,8 +198,10 @@ STATEMENTS = {
 @pytest.fixture
 def report(shelf: Shelf, put: Put) -> Editor:
     library = shelf("report", {})
-    pages = [f"{title}\n| Line | 2022 |\n" + "\n".join(f"| {row} | {n} |" for n, row in enumerate(rows, 7))
-             for title, rows in STATEMENTS.items()]  # fmt: skip
+    pages = [
+        f"{title}\n| Line | 2022 |\n" + "\n".join(f"| {row} | {n} |" for n, row in enumerate(rows, 7))
+        for title, rows in STATEMENTS.items()
+    ]
     notes = [f"Note {n} - Details\nTheir inventories are told here." for n in (4, 5)]
     put(library, "report.pdf", [*FILLER[:4], *pages, *notes, *FILLER[4:]])
     library.save_index()
@@ -202,9 +210,14 @@ def report(shelf: Shelf, put: Put) -> Editor:
 
 @pytest.mark.parametrize(
     ("part", "page"),
-    [("balance sheet", 5), ("statement of financial position", 5), ("income statement", 6), ("P&L statement", 6),
-     ("cash flow statement", 7)],
-)  # fmt: skip
+    [
+        ("balance sheet", 5),
+        ("statement of financial position", 5),
+        ("income statement", 6),
+        ("P&L statement", 6),
+        ("cash flow statement", 7),
+    ],
+)
 def test_the_part_that_a_question_points_to_leads_also_by_another_name(report: Editor, part: str, page: int) -> None:
     question = f"Which line is the largest in 2022? Answer by relying on the {part}."
     assert first(search(report, question)) == ("report.pdf", page)
@@ -223,10 +236,16 @@ def test_the_figures_of_a_formula_are_looked_up_one_by_one(report: Editor) -> No
 
 
 def test_a_name_of_several_words_leads_in_a_long_question(shelf: Shelf) -> None:
-    library = shelf("letters", {
-        **{f"{n}.txt": f"The supplier confirms the delivery of goods and the terms of payment, letter {n}." for n in range(9)},
-        "signed.txt": "Agreed on behalf of the other side by Jan T. Orlo.",
-    })  # fmt: skip
+    library = shelf(
+        "letters",
+        {
+            **{
+                f"{n}.txt": f"The supplier confirms the delivery of goods and the terms of payment, letter {n}."
+                for n in range(9)
+            },
+            "signed.txt": "Agreed on behalf of the other side by Jan T. Orlo.",
+        },
+    )
     question = "Which supplier confirms the delivery of goods and the terms of payment in a letter to Jan T. Orlo?"
     assert search(library, question)[0].document == "signed.txt"
 

@@ -24,8 +24,10 @@ def fit(question: str, text: str = TABLE, spoken: str = "english") -> float:
 
 def test_the_label_is_the_first_cell_of_a_row_with_figures() -> None:
     assert list(row_labels(TABLE)) == [
-        "Net sales", "Gross margin", "Gross margin of the segment in Europe before other items",
-    ]  # fmt: skip
+        "Net sales",
+        "Gross margin",
+        "Gross margin of the segment in Europe before other items",
+    ]
 
 
 def test_a_label_that_says_all_that_is_asked_and_no_more_fits_wholly() -> None:

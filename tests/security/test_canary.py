@@ -69,17 +69,30 @@ class Run:
 
     def fine(self, *words: str, said: str = "") -> str:
         done = subprocess.run(
-            self.command(*words), input=said, capture_output=True, text=True, env=self.environ, cwd=self.here,
-            timeout=PATIENCE, check=False, preexec_fn=dumps_allowed,
-        )  # fmt: skip
+            self.command(*words),
+            input=said,
+            capture_output=True,
+            text=True,
+            env=self.environ,
+            cwd=self.here,
+            timeout=PATIENCE,
+            check=False,
+            preexec_fn=dumps_allowed,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def begin(self, *words: str, said: str = "") -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            self.command(*words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=self.environ, cwd=self.here, preexec_fn=dumps_allowed,
-        )  # fmt: skip
+            self.command(*words),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environ,
+            cwd=self.here,
+            preexec_fn=dumps_allowed,
+        )
         assert process.stdin is not None
         process.stdin.write(said)
         process.stdin.close()
@@ -229,8 +242,10 @@ def test_a_word_is_found_in_archives_in_archives_and_in_names(tmp_path: Path) ->
         archive.write(tmp_path / "inner.zip", "inner.zip")
     (tmp_path / f"{ASKED}.txt").touch()
     assert [Path(one.split(" ")[0]).name for one in CANARIES.below(tmp_path)] == [
-        f"{ASKED}.txt", "inner.zip", "outer.docx",
-    ]  # fmt: skip
+        f"{ASKED}.txt",
+        "inner.zip",
+        "outer.docx",
+    ]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
@@ -239,9 +254,13 @@ def test_arguments_environment_and_core_dumps_are_seen(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, SAID]
     with Watched(CANARIES) as watched:
         process = subprocess.Popen(
-            command, env={**os.environ, "WORD": ASKED}, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            command,
+            env={**os.environ, "WORD": ASKED},
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             preexec_fn=dumps_allowed,
-        )  # fmt: skip
+        )
         wait_for(lambda: len({one.split(":")[0] for one in watched.found}) == 2)
         process.communicate(b"\n", timeout=PATIENCE)
     assert {one.split(":")[0] for one in watched.found} == {"cmdline", "environ"}

@@ -27,11 +27,21 @@ import pty
 pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
 
 NAMES = [
-    "a0/plain-name_1.txt", "a1/$(touch pwned).txt", "a2/`touch pwned`.txt", "a3/x;touch pwned;.txt",
-    "a4/it's $(touch pwned).txt", 'a5/"$(touch pwned)".txt', "a6/Lease (2024) & $HOME ~ * ? [a] {b,c} !x #y <z> |.txt",
-    "a7/back\\$(touch pwned).txt", "a8/line\nplain,$(touch pwned)", "a9/\x1b]52;c;x\x07.txt", "b0/Müller – Köln.pdf",
-    "b1/'$(touch pwned)*", "b2/\udcff.txt", "b3/two  blanks .txt",
-]  # fmt: skip
+    "a0/plain-name_1.txt",
+    "a1/$(touch pwned).txt",
+    "a2/`touch pwned`.txt",
+    "a3/x;touch pwned;.txt",
+    "a4/it's $(touch pwned).txt",
+    'a5/"$(touch pwned)".txt',
+    "a6/Lease (2024) & $HOME ~ * ? [a] {b,c} !x #y <z> |.txt",
+    "a7/back\\$(touch pwned).txt",
+    "a8/line\nplain,$(touch pwned)",
+    "a9/\x1b]52;c;x\x07.txt",
+    "b0/Müller – Köln.pdf",
+    "b1/'$(touch pwned)*",
+    "b2/\udcff.txt",
+    "b3/two  blanks .txt",
+]
 LEFT_OUT = {"a8", "a9", "b2"}  # what a line of the shell cannot hold
 SHELLS = {  # how each starts without settings, and its first lines
     "bash": (["--norc", "--noprofile", "-i"], []),
@@ -72,8 +82,15 @@ def typed(shell: str, script: str, lines: list[str], tmp_path: Path) -> list[str
     (tmp_path / "script").write_text(script)
     for name in ("'$(touch pwned)x", "b1\\'$(touch pwned)y"):  # what an unquoted pattern would find
         (tmp_path / "here" / name).touch()
-    environ = {"PATH": f"{program.parent}:{os.environ['PATH']}", "HOME": str(tmp_path), "TERM": "dumb",
-               "LANG": "C.UTF-8", "INPUTRC": "/dev/null", "PS1": "READY>", "PS2": "MORE>"}  # fmt: skip
+    environ = {
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "TERM": "dumb",
+        "LANG": "C.UTF-8",
+        "INPUTRC": "/dev/null",
+        "PS1": "READY>",
+        "PS2": "MORE>",
+    }
     near, far = pty.openpty()
     shown = b""
 
@@ -132,8 +149,10 @@ def test_bash_runs_nothing_after_an_open_quote(tmp_path: Path, quote: str) -> No
 
 def test_bash_with_the_script_of_an_earlier_version_runs_nothing(tmp_path: Path) -> None:
     earlier = BashComplete.source_template % {
-        "complete_func": "_c", "complete_var": "_LOCALRAG_COMPLETE", "prog_name": "localrag"
-    }  # fmt: skip
+        "complete_func": "_c",
+        "complete_var": "_LOCALRAG_COMPLETE",
+        "prog_name": "localrag",
+    }
     lines = ["localrag a0", *(f"localrag {name}" for name in ("a1/", "a4/", "a5/", "b1/"))]
     typed("bash", earlier, lines, tmp_path)
 

@@ -186,9 +186,16 @@ def test_a_filter_of_a_conversation_looks_nothing_up_to_be_shown(
 
 @pytest.mark.parametrize(
     "text",
-    ["passages = " + "9" * 5000, f"passages = {LONG_NUMBER}", "min_confidence = 1" + "0" * 400,
-     f"ocr_languages = [{LONG_NUMBER}]", f"theme = {DEEP}", f"unknown = {LONG_NUMBER}", "theme = '\ud800'"],
-)  # fmt: skip
+    [
+        "passages = " + "9" * 5000,
+        f"passages = {LONG_NUMBER}",
+        "min_confidence = 1" + "0" * 400,
+        f"ocr_languages = [{LONG_NUMBER}]",
+        f"theme = {DEEP}",
+        f"unknown = {LONG_NUMBER}",
+        "theme = '\ud800'",
+    ],
+)
 def test_strange_settings_and_policies_are_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "localrag.toml"
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -229,9 +236,11 @@ def test_a_document_with_an_impossible_name_is_missing(tmp_path: Path, doc: str)
 # --- programs and archives ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("change", [{"size": -1}, {"size": 1 << 62}, {"program": "/bin/sh"}, {"seconds": 1e9}] + [
-    {"arguments": [name, "docx"]} for name in ("../a", "/etc/a", "a/../../b", "a\0b", "C:a", "a\\b", "")
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [{"size": -1}, {"size": 1 << 62}, {"program": "/bin/sh"}, {"seconds": 1e9}]
+    + [{"arguments": [name, "docx"]} for name in ("../a", "/etc/a", "a/../../b", "a\0b", "C:a", "a\\b", "")],
+)
 def test_an_order_names_a_known_program_and_no_path(change: dict[str, object]) -> None:
     good = {"program": "LibreOffice", "arguments": [".doc", "docx"], "size": 0, "seconds": 1.0, "most": 1}
     assert protocol.decode(json.dumps(good).encode(), programs.Order)
@@ -337,9 +346,15 @@ def test_words_with_impossible_ids_are_damage(library: Editor, row: tuple[object
 # What comes with localrag, was just written, or is from a process of its own; library.py reports damage in one place.
 OWN_JSON = {
     "broker.py",
-    "attempts.py", "offline.py", "programs.py", "doctor.py", "viewer_process.py", "library.py",
-    "vector_index.py:json.loads(self._select", "postgres.py:json.loads(listed)",
-}  # fmt: skip
+    "attempts.py",
+    "offline.py",
+    "programs.py",
+    "doctor.py",
+    "viewer_process.py",
+    "library.py",
+    "vector_index.py:json.loads(self._select",
+    "postgres.py:json.loads(listed)",
+}
 
 
 def test_nested_json_is_no_traceback() -> None:
@@ -350,9 +365,10 @@ def test_nested_json_is_no_traceback() -> None:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         covered = {
             id(call)
-            for block in ast.walk(tree) if isinstance(block, ast.Try | ast.With) and "RecursionError" in _handled(block)
+            for block in ast.walk(tree)
+            if isinstance(block, ast.Try | ast.With) and "RecursionError" in _handled(block)
             for call in ast.walk(block)
-        }  # fmt: skip
+        }
         calls = [
             node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "json.loads"
         ]

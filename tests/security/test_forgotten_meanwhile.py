@@ -70,9 +70,9 @@ class Interrupted(ScriptedGenerator):
 def original(folder: Callable[..., Path], models: Any, settings: Settings) -> Path:
     root = folder({"a.txt": f"The {CANARY} lease ends in May.\n", "b.txt": "The kennel is open from 9 to 5.\n"})
     api.open_library("papers", settings=settings, create=True).ingest(root)
-    models.generator = Interrupted([
-        ("lease end", f"The {CANARY} lease ends in May."), ("kennel open", "The kennel is open from 9 to 5."),
-    ])  # fmt: skip
+    models.generator = Interrupted(
+        [("lease end", f"The {CANARY} lease ends in May."), ("kennel open", "The kennel is open from 9 to 5.")]
+    )
     return root / "a.txt"
 
 
@@ -206,10 +206,12 @@ api.open_library("papers", settings=load_settings()).forget(["a.txt"])
 @pytest.mark.parametrize(
     "step",
     [
-        "localrag.sessions.session_store:SessionStore.forget", "localrag.security.audit.forget",
-        "localrag.llm.prompt_cache.drop_missing", "localrag.store.writer:Editor.remove",
+        "localrag.sessions.session_store:SessionStore.forget",
+        "localrag.security.audit.forget",
+        "localrag.llm.prompt_cache.drop_missing",
+        "localrag.store.writer:Editor.remove",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("next_run", ["forget", "ingest"])
 def test_the_next_run_finishes_a_killed_forget(
     original: Path, models: Any, settings: Settings, home: Path, step: str, next_run: str
@@ -373,9 +375,11 @@ def test_nobody_waits_for_a_passphrase_with_the_lock_of_conversations(
 
     unlocked.set_key_source(typed)
     for act in (
-        lambda: store.ask(asked, KENNEL), lambda: store.retitle(asked.id, "x"), lambda: store.branch(asked.id),
+        lambda: store.ask(asked, KENNEL),
+        lambda: store.retitle(asked.id, "x"),
+        lambda: store.branch(asked.id),
         lambda: store.append(asked, Answer(LEASE, "x", True, None)),  # type: ignore[arg-type]
-    ):  # fmt: skip
+    ):
         with pytest.raises(KeyRequired):
             act()
     assert at_lock == [True] * 4

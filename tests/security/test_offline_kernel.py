@@ -86,10 +86,19 @@ def run(name: str, number: int, *arguments: int, arch: int | None = None, kind: 
 
 # Calls that no list of localrag names: x86-64, 64-bit ARM.
 OTHERS = {
-    "execve": (59, 221), "kill": (62, 129), "mkdirat": (258, 34), "unlinkat": (263, 35), "linkat": (265, 37),
-    "symlinkat": (266, 36), "renameat2": (316, 276), "ftruncate": (77, 46), "bind": (49, 200),
-    "listen": (50, 201), "setsid": (112, 157), "chdir": (80, 49),
-}  # fmt: skip
+    "execve": (59, 221),
+    "kill": (62, 129),
+    "mkdirat": (258, 34),
+    "unlinkat": (263, 35),
+    "linkat": (265, 37),
+    "symlinkat": (266, 36),
+    "renameat2": (316, 276),
+    "ftruncate": (77, 46),
+    "bind": (49, 200),
+    "listen": (50, 201),
+    "setsid": (112, 157),
+    "chdir": (80, 49),
+}
 
 
 @pytest.mark.parametrize("name", MACHINES)

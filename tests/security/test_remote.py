@@ -127,10 +127,25 @@ def test_an_address_is_read_from_a_url(url: str, address: Address) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "firm", "/srv/pg", "postgresql://a,b/firm", "postgresql:///firm?host=@abstract", "postgresql://h:0x1/firm",
-     "postgresql://h:70000/firm", "postgresql:///firm?port=0", "postgresql:///firm?host=a b", "ftp://host/x",
-     "unix:relative", "unix://host/x", "http:///v1", "postgresql:///firm?host=/a%00b", "http://[::1", "file:///etc/passwd"],
-)  # fmt: skip
+    [
+        "",
+        "firm",
+        "/srv/pg",
+        "postgresql://a,b/firm",
+        "postgresql:///firm?host=@abstract",
+        "postgresql://h:0x1/firm",
+        "postgresql://h:70000/firm",
+        "postgresql:///firm?port=0",
+        "postgresql:///firm?host=a b",
+        "ftp://host/x",
+        "unix:relative",
+        "unix://host/x",
+        "http:///v1",
+        "postgresql:///firm?host=/a%00b",
+        "http://[::1",
+        "file:///etc/passwd",
+    ],
+)
 def test_a_url_without_an_address_is_refused(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         address_of(url)
@@ -196,8 +211,9 @@ def test_a_policy_allows_host_and_port(echo: Callable[..., Echo], home: Path) ->
     policy.on_refusal(lambda refusal: audit.record_refusal(settings.audit_file, refusal))
     try:
         for address in (
-            Address(host="localhost", port=port_of(other)), Address(host="127.0.0.1", port=port_of(server))
-        ):  # fmt: skip
+            Address(host="localhost", port=port_of(other)),
+            Address(host="127.0.0.1", port=port_of(server)),
+        ):
             with pytest.raises(PolicyRefused):
                 remote.connect(address)
     finally:
@@ -231,11 +247,21 @@ def test_a_second_policy_only_takes_addresses_away(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize(
     "text",
-    ["allow_addresses = true", 'allow_addresses = ["a:1"]', allows(("a.firm", 1)), allows(("10.0.0.1", 1)),
-     allows(("localhost", 0)), allows(("localhost", 65536)), allows(("local host", 1)), allows(("", 1)),
-     allows(("a.firm", 1, Path("ca.pem"))), '[[allow_addresses]]\nhost = "localhost"',
-     allows(("localhost", 1)) + "user = 1", '[[allow_addresses]]\nhost = "localhost"\nport = true'],
-)  # fmt: skip
+    [
+        "allow_addresses = true",
+        'allow_addresses = ["a:1"]',
+        allows(("a.firm", 1)),
+        allows(("10.0.0.1", 1)),
+        allows(("localhost", 0)),
+        allows(("localhost", 65536)),
+        allows(("local host", 1)),
+        allows(("", 1)),
+        allows(("a.firm", 1, Path("ca.pem"))),
+        '[[allow_addresses]]\nhost = "localhost"',
+        allows(("localhost", 1)) + "user = 1",
+        '[[allow_addresses]]\nhost = "localhost"\nport = true',
+    ],
+)
 def test_an_address_that_is_not_understood_makes_the_policy_unreadable(text: str) -> None:
     rule(text)
     with pytest.raises(PolicyUnreadable, match="allow_addresses"):
@@ -275,9 +301,13 @@ class Certificates:
             signing = serialization.load_pem_private_key((self._folder / f"{by}.key").read_bytes(), None)
         now = datetime.now(UTC)
         builder = x509.CertificateBuilder(
-            issuer, subject, key.public_key(), x509.random_serial_number(), now - timedelta(days=1),
+            issuer,
+            subject,
+            key.public_key(),
+            x509.random_serial_number(),
+            now - timedelta(days=1),
             now + timedelta(days=2),
-        ).add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)  # fmt: skip
+        ).add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         if names:
             given = [x509.DNSName(each) if each[0].isalpha() else x509.IPAddress(ip_address(each)) for each in names]
             builder = builder.add_extension(x509.SubjectAlternativeName(given), critical=False)
@@ -652,9 +682,13 @@ os.waitpid(children()[0], 0)
 print(children())
 """
     assert child(code, BEGIN) == [
-        "store hello OfflineRefused", "None", "tcp hello", "store hello OfflineRefused OfflineRefused narrow",
-        "OfflineRefused () ()", "[]",
-    ]  # fmt: skip
+        "store hello OfflineRefused",
+        "None",
+        "tcp hello",
+        "store hello OfflineRefused OfflineRefused narrow",
+        "OfflineRefused () ()",
+        "[]",
+    ]
 
 
 WORKER = """

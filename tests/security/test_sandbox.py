@@ -52,7 +52,9 @@ def child(tmp_path: Path, code: str) -> list[str]:
 
 
 def test_a_command_writes_below_its_own_folders_and_what_was_named(tmp_path: Path, home: Path) -> None:
-    shown = child(tmp_path, """
+    shown = child(
+        tmp_path,
+        """
 settings = load_settings()
 offline.confine()
 print(attempt(elsewhere))
@@ -64,7 +66,8 @@ with storage.connect(settings.library_dir("a") / "library.db", write=True) as ma
     made.execute("CREATE TABLE t (a)")
 storage.write_bytes(settings.calibration_file, b"{}")
 print(attempt(Path(tempfile.gettempdir())), tempfile.gettempdir() == str(settings.temporary_dir_of(["a"])), attempt(Path("/tmp")))
-""")  # fmt: skip
+""",
+    )
     assert shown[0].split() == ["written"]
     assert shown[1:] == ["EACCES written EACCES written", "written True EACCES"]
 
@@ -94,7 +97,9 @@ except OSError as error:
 
 
 def test_a_question_reads_only_what_is_named(tmp_path: Path, home: Path) -> None:
-    shown = child(tmp_path, """
+    shown = child(
+        tmp_path,
+        """
 settings = load_settings()
 (named / "key").write_text("key")
 offline.confine()
@@ -106,12 +111,15 @@ for path in (elsewhere / "document", Path.home()):
         print("read")
     except OSError as error:
         print(errno.errorcode[error.errno])
-""")  # fmt: skip
+""",
+    )
     assert shown == ["key", "EACCES", "EACCES"]
 
 
 def test_a_reader_opens_nothing_but_the_code_of_libraries(tmp_path: Path, home: Path) -> None:
-    shown = child(tmp_path, """
+    shown = child(
+        tmp_path,
+        """
 opened = os.open(elsewhere / "document", os.O_RDONLY)
 sys.path.append(str(named))
 offline.confine()
@@ -132,24 +140,30 @@ for what in (os.fork, lambda: os.execv("/bin/true", ["true"]), lambda: os.kill(o
         print(what, "done")
     except OSError:
         pass
-""")  # fmt: skip
+""",
+    )
     assert shown == ["text EACCES EACCES EACCES"]
 
 
 def test_a_reader_works_from_a_folder_of_the_system(tmp_path: Path, home: Path) -> None:
-    shown = child(tmp_path, """
+    shown = child(
+        tmp_path,
+        """
 os.chdir("/usr/share")
 offline.confine()
 sandbox.restrict_reader()
 import decimal
 os.close(os.open("/usr/share", os.O_RDONLY))
 print("works")
-""")  # fmt: skip
+""",
+    )
     assert shown == ["works"]
 
 
 def test_what_runs_programs_for_readers_writes_temporary_files_alone(tmp_path: Path, home: Path) -> None:
-    shown = child(tmp_path, """
+    shown = child(
+        tmp_path,
+        """
 os.environ["TMPDIR"] = str(named)
 offline.confine()
 sandbox.restrict_helper([])
@@ -160,12 +174,15 @@ for path in (elsewhere / "document", Path("/dev/tty"), Path("/dev/ptmx"), Path("
         print(path, "opened")
     except OSError:
         pass
-""")  # fmt: skip
+""",
+    )
     assert shown == ["EACCES written"]
 
 
 def test_a_process_of_one_matter_cannot_open_another_to_others(tmp_path: Path, home: Path) -> None:
-    shown = child(tmp_path, """
+    shown = child(
+        tmp_path,
+        """
 settings = load_settings()
 sandbox.make_library_folder(settings, "a")
 sandbox.make_library_folder(settings, "b")
@@ -183,7 +200,8 @@ for what in (lambda: os.chmod(other, 0o644), lambda: os.chown(other, os.getuid()
 storage.write_bytes(settings.library_dir("a") / "y", b"y")
 storage.touch(settings.library_dir("a") / "y")
 print(oct(other.stat().st_mode & 0o777))
-""")  # fmt: skip
+""",
+    )
     assert shown == ["EACCES"] * 4 + ["0o600"]
 
 

@@ -30,9 +30,7 @@ ROOM = Path(__file__).parents[2] / "localrag"
 TITLE, LINK, C1, BIDI = "\x1b]0;owned\x07", "\x1b]8;;http://evil.example\x1b\\", "\x9b2J", "\u202ecod.exe"
 MARKUP = ("x[/b]y", "[link=http:evil]a[/link]", "[bold red]loud[/]", ":skull:")
 FORGED = "a\nerror: forged"
-NAMES = [
-    *(f"{name}.txt" for name in (TITLE, "\x1b[2J\x1b[1;1H", C1, BIDI, FORGED, *MARKUP, "r\rs", "\x08\x7f")),
-]
+NAMES = [*(f"{name}.txt" for name in (TITLE, "\x1b[2J\x1b[1;1H", C1, BIDI, FORGED, *MARKUP, "r\rs", "\x08\x7f"))]
 FAILS = f"{TITLE}\nnote: forged.pdf"  # and cannot be read
 LIBRARY = f"evil{TITLE}{C1}{BIDI}\nerror: forged"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # localrag's own, where it draws
@@ -87,15 +85,35 @@ def harmless(text: str) -> str:
 
 
 COMMANDS = [
-    ["libraries"], ["status", "papers"], ["search", "lease"], ["search", "lease", "-l", "papers", "-k", "50"],
-    ["search", f"lease {TITLE}{BIDI}", "-l", "papers"], ["search", "lease", "-l", "papers", "-d", f"none{TITLE}"], ["ask", "lease", "-l", LIBRARY], ["ask", f"lease{TITLE}", "-l", f"none{C1}"],
-    ["search", "lease", "-l", "papers", "--folder", f"/none{TITLE}"], ["search", "lease"], ["doctor"],
-    ["show", NAMES[0], "-l", "papers"], ["show", f"none{TITLE}", "-l", "papers"], ["status", LIBRARY],
-    ["forget", "papers", "-d", f"none{C1}"], ["forget", "papers", "-d", NAMES[1], "--yes"], ["audit", "show"],
-    ["audit", "verify"], ["vault", "status"], ["ingest", f"/none{TITLE}"], ["ingest", "--name", LIBRARY, "."],
-    ["restore", f"/none{TITLE}"], ["backup", LIBRARY, "out"], ["config", "get", f"none{TITLE}"], ["models", "list"],
-    ["models", "verify", f"none{TITLE}"], ["sessions", "list"], ["prove", "forgotten", LIBRARY, "--word", "x"],
-]  # fmt: skip
+    ["libraries"],
+    ["status", "papers"],
+    ["search", "lease"],
+    ["search", "lease", "-l", "papers", "-k", "50"],
+    ["search", f"lease {TITLE}{BIDI}", "-l", "papers"],
+    ["search", "lease", "-l", "papers", "-d", f"none{TITLE}"],
+    ["ask", "lease", "-l", LIBRARY],
+    ["ask", f"lease{TITLE}", "-l", f"none{C1}"],
+    ["search", "lease", "-l", "papers", "--folder", f"/none{TITLE}"],
+    ["search", "lease"],
+    ["doctor"],
+    ["show", NAMES[0], "-l", "papers"],
+    ["show", f"none{TITLE}", "-l", "papers"],
+    ["status", LIBRARY],
+    ["forget", "papers", "-d", f"none{C1}"],
+    ["forget", "papers", "-d", NAMES[1], "--yes"],
+    ["audit", "show"],
+    ["audit", "verify"],
+    ["vault", "status"],
+    ["ingest", f"/none{TITLE}"],
+    ["ingest", "--name", LIBRARY, "."],
+    ["restore", f"/none{TITLE}"],
+    ["backup", LIBRARY, "out"],
+    ["config", "get", f"none{TITLE}"],
+    ["models", "list"],
+    ["models", "verify", f"none{TITLE}"],
+    ["sessions", "list"],
+    ["prove", "forgotten", LIBRARY, "--word", "x"],
+]
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda words: ascii(" ".join(words))[1:50])

@@ -204,8 +204,10 @@ def test_a_server_has_one_socket_made_before_it_is_confined(
         said = "".join(iter(traced.stderr.readline, "Ctrl-C ends it.\n"))
         address = re.search(r"http://\S+/v1", said)
         assert address is not None, said
-        for path, body in (("chat/completions", {"model": "localrag", "messages": [{"role": "user", "content": "Lease?"}]}),
-                           ("embeddings", {"model": "localrag-embedder", "input": "lease"})):  # fmt: skip
+        for path, body in (
+            ("chat/completions", {"model": "localrag", "messages": [{"role": "user", "content": "Lease?"}]}),
+            ("embeddings", {"model": "localrag-embedder", "input": "lease"}),
+        ):
             headers = {"Authorization": f"Bearer {(tmp_path / 'token').read_text().strip()}"}
             asked = urllib.request.Request(f"{address[0]}/{path}", json.dumps(body).encode(), headers)
             with urllib.request.urlopen(asked, timeout=PATIENCE) as answered:
@@ -232,7 +234,7 @@ def test_a_server_has_one_socket_made_before_it_is_confined(
         '12 <... connect resumed>{sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("192.0.2.1")}, 16) = 0',
         '12 sendto(3, "x", 1, 0, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("192.0.2.1")}, 16) = 1',
     ],
-)  # fmt: skip
+)
 def test_calls_that_lead_outside_are_reported(line: str) -> None:
     assert len(outward(line)) == 1
 

@@ -88,12 +88,25 @@ class ByFirstWord(FakeAssistant):
 
 
 SCRIPTS: dict[str, Any] = {
-    "evil": (Planned(replace(fakes.PLAN, reason=SCRIPT)), Delta(EVIL_ANSWER), answered(EVIL_ANSWER, citations=(evil_citation(),))),
+    "evil": (
+        Planned(replace(fakes.PLAN, reason=SCRIPT)),
+        Delta(EVIL_ANSWER),
+        answered(EVIL_ANSWER, citations=(evil_citation(),)),
+    ),
     "survey": surveys.SCRIPT,
     "fail": (Planned(fakes.PLAN), ModelError(f"the model {SCRIPT} is gone", "Install one.")),
-    "replaced": (Planned(fakes.PLAN), Delta("the first try"), Replaced("it was empty"), Delta("the second"), answered()),
-    "unknown": (Planned(fakes.PLAN), answered("The documents do not say.", found=False, citations=(), nearest=(citation(marker=0),))),
-}  # fmt: skip
+    "replaced": (
+        Planned(fakes.PLAN),
+        Delta("the first try"),
+        Replaced("it was empty"),
+        Delta("the second"),
+        answered(),
+    ),
+    "unknown": (
+        Planned(fakes.PLAN),
+        answered("The documents do not say.", found=False, citations=(), nearest=(citation(marker=0),)),
+    ),
+}
 
 
 def finding(one: Finding) -> Finding:
@@ -113,9 +126,11 @@ def world() -> FakeWorld:
     assert NOTICE in PAGE_12
     came = [replace(one, finding=finding(one.finding)) for one in reviews.came()]
     return FakeWorld(
-        ByFirstWord(), libraries={"contracts": library}, picture=PICTURE,
+        ByFirstWord(),
+        libraries={"contracts": library},
+        picture=PICTURE,
         review=[*came, reviews.ReviewEnded((), (reviews.LEFT,))],
-    )  # fmt: skip
+    )
 
 
 def served(folder: Path, over: FakeWorld | None = None) -> tuple[Served, SessionStore]:

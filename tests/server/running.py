@@ -47,7 +47,7 @@ class Server:
 
     def request(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *, token: bool = True
-    ) -> tuple[int, dict[str, str], bytes]:  # fmt: skip
+    ) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         given = {"Authorization": f"Bearer {self.token}"} if token else {}
@@ -108,9 +108,13 @@ def serving(home: Path, *arguments: str, module: str = "server.scripted", **more
     """Start a server, at any free port unless the arguments name one or a socket, and end it."""
     words = ["serve", *arguments] if {"--port", "--socket"} & set(arguments) else ["serve", "--port", "0", *arguments]
     process = subprocess.Popen(
-        command(*words, module=module), env=environment(home, **more), stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        command(*words, module=module),
+        env=environment(home, **more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stderr is not None
     said = ""
     try:
@@ -132,6 +136,10 @@ def serving(home: Path, *arguments: str, module: str = "server.scripted", **more
 
 def ingest(home: Path, folder: Path, name: str) -> None:
     done = subprocess.run(
-        command("ingest", str(folder), "--name", name), env=environment(home), capture_output=True, text=True, check=False
-    )  # fmt: skip
+        command("ingest", str(folder), "--name", name),
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr

@@ -43,7 +43,7 @@ REQUESTS = [
     ("GET", f"/?read=contracts/{PAGE}&page=12&part=source", None, "page", "page"),
     ("POST", "/ask", b"question=How+much%3F&library=contracts", "ask", "ask"),
     ("POST", "/review", b"playbook=nda&library=contracts", "review", "review"),
-]  # fmt: skip
+]
 
 
 def client(served: Served) -> TestClient:
@@ -121,10 +121,11 @@ def test_pages_are_named_exactly_and_begin_with_the_first(settings: Settings, mo
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/api/search", lambda text: {"query": text}), ("/api/ask", lambda text: {"question": text}),
+        ("/api/search", lambda text: {"query": text}),
+        ("/api/ask", lambda text: {"question": text}),
         ("/v1/chat/completions", lambda text: {"model": "localrag", "messages": [{"role": "user", "content": text}]}),
     ],
-)  # fmt: skip
+)
 def test_a_question_has_a_longest_length(tmp_path: Path, path: str, body: Any) -> None:
     with client(fake_server.served(tmp_path)[0]) as one:
         assert one.post(path, json=body("x" * MAX_QUESTION)).status_code == 200
@@ -177,10 +178,18 @@ async def exchanged(app: Any, body: bytes) -> list[bytes]:
 
 def scope(method: str, path: str) -> dict[str, Any]:
     return {
-        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
-        "scheme": "http", "headers": [(b"host", HOST.encode())], "server": ("127.0.0.1", 9999), "client": None,
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "headers": [(b"host", HOST.encode())],
+        "server": ("127.0.0.1", 9999),
+        "client": None,
         "http_version": "1.1",
-    }  # fmt: skip
+    }
 
 
 async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,12 +193,17 @@ BODY = json.dumps({"query": "lease"}).encode()
         (b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}Transfer-Encoding: chunked\r\n\r\nzz\r\n", {400}),
         (
             b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}Transfer-Encoding: chunked\r\n\r\n"
-            + b"10000\r\n" + b"a" * 65536 + b"\r\n" + (b"10000\r\n" + b"a" * 65536 + b"\r\n") * 40 + b"0\r\n\r\n",
+            + b"10000\r\n"
+            + b"a" * 65536
+            + b"\r\n"
+            + (b"10000\r\n" + b"a" * 65536 + b"\r\n") * 40
+            + b"0\r\n\r\n",
             {413},
         ),
         (
             b"GET /api/documents/papers HTTP/1.1\r\nHost: {host}\r\n{token}Transfer-Encoding: chunked\r\n\r\n"
-            + (b"10000\r\n" + b"a" * 65536 + b"\r\n") * 40 + b"0\r\n\r\n",
+            + (b"10000\r\n" + b"a" * 65536 + b"\r\n") * 40
+            + b"0\r\n\r\n",
             {200, 413},
         ),
         (b"GET / HTTP/1.1\r\nHost: {host}\r\n{token}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n", {404, 200}),
@@ -208,10 +213,12 @@ BODY = json.dumps({"query": "lease"}).encode()
         (b"GET /api/pages/papers/..%2f..%2fsecret/1 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {404}),
         (b"GET /api/pages/..%2fsecret/lease/1 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {404}),
         (b"GET /api/pages/papers/a%00b/1 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {404}),
-        (b"GET /api/pages/papers/lease%20%26%20more.txt/99999999999999999999 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n",
-         {400, 404}),
+        (
+            b"GET /api/pages/papers/lease%20%26%20more.txt/99999999999999999999 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n",
+            {400, 404},
+        ),
     ],
-)  # fmt: skip
+)
 def test_malformed_requests_are_refused(server: Server, request_: bytes, statuses: set[int]) -> None:
     token = f"Authorization: Bearer {server.token}\r\n".encode()
     got = server.raw(request_.replace(b"{host}", server.host.encode()).replace(b"{token}", token))
@@ -221,14 +228,22 @@ def test_malformed_requests_are_refused(server: Server, request_: bytes, statuse
 
 SAID = [{"role": "user", "content": "When does the lease end?"}]
 GOOD: dict[str, dict[str, object]] = {
-    "/api/search": {"query": "lease"}, "/api/ask": {"question": "When does the lease end?"},
+    "/api/search": {"query": "lease"},
+    "/api/ask": {"question": "When does the lease end?"},
     "/v1/chat/completions": {"model": "localrag", "messages": SAID},
     "/v1/embeddings": {"model": "localrag-embedder", "input": "lease"},
-}  # fmt: skip
+}
 NARROWED: list[dict[str, object]] = [
-    {"pages": [0, 1]}, {"pages": [5, 1]}, {"pages": [1, 10**20]}, {"types": ["no"]}, {"since": "2023-99"},
-    {"folder": 1}, {"mode": "no"}, {"documents": "lease"}, {"extra": 1},
-]  # fmt: skip
+    {"pages": [0, 1]},
+    {"pages": [5, 1]},
+    {"pages": [1, 10**20]},
+    {"types": ["no"]},
+    {"since": "2023-99"},
+    {"folder": 1},
+    {"mode": "no"},
+    {"documents": "lease"},
+    {"extra": 1},
+]
 WRONG: list[tuple[str, dict[str, object]]] = [
     *(("/api/search", one) for one in ({"query": 1}, {"query": ""}, {"query": None}, {"k": 1e9}, {"k": -1}, *NARROWED)),
     *(("/api/ask", one) for one in ({"question": 1}, {"question": ""}, {"history": [1]}, {"stream": "x"}, *NARROWED)),
@@ -302,9 +317,13 @@ def test_a_library_that_is_not_served_is_like_one_that_is_not_there(server: Serv
             server.request("GET", f"/api/pages/{name}/x/1"),
             server.request("POST", "/api/search", {"query": "code", "libraries": [name]}),
             server.request("POST", "/api/ask", {"question": "code?", "libraries": [name]}),
-            server.request("POST", "/v1/chat/completions", {"model": f"localrag/{name}", "messages": [{"role": "user", "content": "x"}]}),
+            server.request(
+                "POST",
+                "/v1/chat/completions",
+                {"model": f"localrag/{name}", "messages": [{"role": "user", "content": "x"}]},
+            ),
             server.request("GET", f"/v1/models/localrag/{name}"),
-        ]  # fmt: skip
+        ]
         return [(status, body.replace(name.encode(), b"NAME")) for status, _, body in asked]
 
     assert told("secret") == told("nothing") and {status for status, _ in told("secret")} == {404}

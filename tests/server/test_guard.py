@@ -29,9 +29,14 @@ EXAMPLE = Path(__file__).parents[2] / "examples/contracts/amendment-no-1.pdf"
 
 @pytest.mark.parametrize("path", ["/", "/api/libraries", "/v1/models", "/v1/chat/completions", "/nothing"])
 def test_nobody_gets_in_without_the_token(server: Server, path: str) -> None:
-    for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": f"Bearer {server.token[:-1]}"},
-                    {"Authorization": f"Basic {server.token}"}, {"Cookie": f"localrag-{server.port}={server.token}"},
-                    {"Cookie": f"localrag-{server.port}=a.b"}):  # fmt: skip
+    for headers in (
+        {},
+        {"Authorization": "Bearer "},
+        {"Authorization": f"Bearer {server.token[:-1]}"},
+        {"Authorization": f"Basic {server.token}"},
+        {"Cookie": f"localrag-{server.port}={server.token}"},
+        {"Cookie": f"localrag-{server.port}=a.b"},
+    ):
         status, got, body = server.request("GET", path, headers=headers, token=False)
         assert status == 401 and got["www-authenticate"] == "Bearer" and b"papers" not in body
 
@@ -162,9 +167,10 @@ def test_the_process_is_confined_and_listens_at_one_address(server: Server) -> N
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     assert "Seccomp:\t2" in status and "NoNewPrivs:\t1" in status
     listening = [
-        line.split() for line in Path(f"/proc/{server.process.pid}/net/tcp").read_text().splitlines()[1:]
+        line.split()
+        for line in Path(f"/proc/{server.process.pid}/net/tcp").read_text().splitlines()[1:]
         if line.split()[3] == "0A" and line.split()[1].endswith(f":{server.port:04X}")
-    ]  # fmt: skip
+    ]
     assert [line[1] for line in listening] == [f"0100007F:{server.port:04X}"]
 
 
@@ -203,9 +209,13 @@ def test_it_does_not_start(served_home: Path, tmp_path: Path, arguments: list[st
         named = [] if "--library" in words else ["-l", "papers"]
         named += [] if {"--port", "--socket"} & set(words) else ["--port", "0"]
         done = subprocess.run(
-            command("serve", *named, *words), env=environment(served_home), capture_output=True, text=True, timeout=PATIENCE,
+            command("serve", *named, *words),
+            env=environment(served_home),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
             check=False,
-        )  # fmt: skip
+        )
     assert not (tmp_path / "s").exists()
     assert done.returncode in (2, 3) and said in done.stderr and "Traceback" not in done.stderr
 
@@ -216,9 +226,13 @@ def test_programs_that_keep_a_token_find_it_at_its_port_or_nowhere(served_home: 
         taken.bind(("127.0.0.1", listening.PORT))
         taken.listen()
         done = subprocess.run(
-            command("serve", "-l", "papers", "--token-file", str(tmp_path / "t")), env=environment(served_home),
-            capture_output=True, text=True, timeout=PATIENCE, check=False,
-        )  # fmt: skip
+            command("serve", "-l", "papers", "--token-file", str(tmp_path / "t")),
+            env=environment(served_home),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
     assert done.returncode == 2 and f"port {listening.PORT} is not free" in done.stderr
 
 
@@ -231,9 +245,13 @@ def test_at_port_80_names_come_without_the_port() -> None:
 def test_a_policy_forbids_it(served_home: Path, tmp_path: Path) -> None:
     (tmp_path / "policy.toml").write_text("allow_server = false\n")
     done = subprocess.run(
-        command("serve", "-l", "papers", "--socket", str(tmp_path / "s")), capture_output=True, text=True, timeout=PATIENCE,
-        check=False, env=environment(served_home, LOCALRAG_POLICY=str(tmp_path / "policy.toml")),
-    )  # fmt: skip
+        command("serve", "-l", "papers", "--socket", str(tmp_path / "s")),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        env=environment(served_home, LOCALRAG_POLICY=str(tmp_path / "policy.toml")),
+    )
     assert done.returncode == 9 and "allow_server" in done.stderr and not (tmp_path / "s").exists()
 
 
@@ -279,9 +297,13 @@ def test_a_server_that_is_taken_over_reaches_its_libraries_and_their_folders_onl
         for path in (tmp_path / "papers/a.pdf", tmp_path / "more/a.pdf", home / "indexes/more/library.db"):
             assert pry("rb", path) == b"done"
         for path in (
-            tmp_path / "secret/a.pdf", home / "indexes/secret/library.db", home / "sessions/kept.json", mine / "note",
-            Path.home() / ".profile", Path("/var/log/dpkg.log"),
-        ):  # fmt: skip
+            tmp_path / "secret/a.pdf",
+            home / "indexes/secret/library.db",
+            home / "sessions/kept.json",
+            mine / "note",
+            Path.home() / ".profile",
+            Path("/var/log/dpkg.log"),
+        ):
             assert pry("rb", path) == b"Permission denied" or not path.exists(), path
         for path in (mine / "note", mine / ".bashrc", tmp_path / "papers/a.pdf", home / "sessions/new.json"):
             assert pry("ab", path) == b"Permission denied"

@@ -33,9 +33,11 @@ TOOLS = {"search", "ask", "read_page", "list_documents", "survey", "compare"}
 @pytest.fixture
 def served(settings: Settings, models: FakeModels, shelf: Callable[..., Any]) -> Iterator[Served]:
     texts = {
-        "lease.pdf": ["Lease of Hall 3.", LEASE], "letters/old.txt": "The rent is 100 euros a month.",
-        "letters/new.txt": "The rent is 200 euros a month.", "trap.txt": f"The rent is due in May. {ORDER}",
-    }  # fmt: skip
+        "lease.pdf": ["Lease of Hall 3.", LEASE],
+        "letters/old.txt": "The rent is 100 euros a month.",
+        "letters/new.txt": "The rent is 200 euros a month.",
+        "trap.txt": f"The rent is due in May. {ORDER}",
+    }
     shelf("leases", texts)
     shelf("secret", {"other.txt": "Nobody may see this."})
     models.generator.otherwise = '{"answer": "thirty days", "quote": "thirty (30) days\' written notice"}'
@@ -228,10 +230,20 @@ async def test_resources_are_documents_and_pages(served: Served) -> None:
 
 @pytest.mark.parametrize(
     "uri",
-    ["localrag:///secret/other.txt", "localrag:///leases/nothing.txt", "localrag:///leases/lease.pdf?page=9",
-     "localrag:///leases/lease.pdf?page=-1", "localrag:///leases/..%2Fsecret%2Fother.txt", "localrag://leases/trap.txt",
-     "file:///etc/passwd", "localrag:///leases", "nonsense", "http://[", "localrag:///" + "x" * 100_000],
-)  # fmt: skip
+    [
+        "localrag:///secret/other.txt",
+        "localrag:///leases/nothing.txt",
+        "localrag:///leases/lease.pdf?page=9",
+        "localrag:///leases/lease.pdf?page=-1",
+        "localrag:///leases/..%2Fsecret%2Fother.txt",
+        "localrag://leases/trap.txt",
+        "file:///etc/passwd",
+        "localrag:///leases",
+        "nonsense",
+        "http://[",
+        "localrag:///" + "x" * 100_000,
+    ],
+)
 async def test_a_resource_that_is_not_served_is_not_found(served: Served, uri: str) -> None:
     async with client(served) as one:
         with pytest.raises(MCPError) as caught:
@@ -281,9 +293,7 @@ class Slow:
             self.ended.set()
 
 
-@pytest.mark.parametrize(
-    ("kind", "expected"), [("retrieve", [40, 100, 160]), ("survey", [1, 2, 3])]
-)  # fmt: skip
+@pytest.mark.parametrize(("kind", "expected"), [("retrieve", [40, 100, 160]), ("survey", [1, 2, 3])])
 async def test_progress_grows(settings: Settings, shelf: Any, monkeypatch: Any, kind: str, expected: list[int]) -> None:
     monkeypatch.setattr("localrag.server.mcp._PACE", 0)
     shelf("leases", {})

@@ -24,17 +24,20 @@ from localrag.cli import app
 LOCALRAG = [sys.executable, "-m", "localrag"]
 # Where .ci/run installs it.
 INSPECTOR = Path.home() / ".cache/localrag-ci/inspector/node_modules/.bin/mcp-inspector"
-HELLO = {
-    "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "pipes", "version": "3"},
-}  # fmt: skip
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "pipes", "version": "3"}}
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
 def localrag(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*LOCALRAG, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE,
-        env={**os.environ, **environment}, check=False,
-    )  # fmt: skip
+        [*LOCALRAG, *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env={**os.environ, **environment},
+        check=False,
+    )
 
 
 class Pipes:

@@ -116,9 +116,16 @@ def test_the_mode_in_the_name_and_the_extension_decide_how(client: openai.OpenAI
 
 def test_fields_that_change_nothing_are_named(client: openai.OpenAI) -> None:
     done = client.chat.completions.create(
-        model="localrag", max_tokens=1, temperature=0.1, top_p=0.5, seed=3, n=1, stop=None, tools=[],
+        model="localrag",
+        max_tokens=1,
+        temperature=0.1,
+        top_p=0.5,
+        seed=3,
+        n=1,
+        stop=None,
+        tools=[],
         messages=[{"role": "system", "content": "Answer as a pirate."}, *said(QUESTION)],
-    )  # fmt: skip
+    )
     assert (done.model_extra or {})["localrag"]["ignored"] == ["seed", "temperature", "top_p", "messages: system"]
     assert done.choices[0].finish_reason == "length"
 
@@ -126,13 +133,21 @@ def test_fields_that_change_nothing_are_named(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"n": 2}, {"tools": [{"type": "function", "function": {"name": "f"}}]}, {"logprobs": True}, {"stop": ["x"]},
-        {"response_format": {"type": "json_object"}}, {"stream_options": {"include_usage": True}}, {"max_tokens": 0},
-        {"messages": []}, {"messages": said("a", "b")}, {"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]},
+        {"n": 2},
+        {"tools": [{"type": "function", "function": {"name": "f"}}]},
+        {"logprobs": True},
+        {"stop": ["x"]},
+        {"response_format": {"type": "json_object"}},
+        {"stream_options": {"include_usage": True}},
+        {"max_tokens": 0},
+        {"messages": []},
+        {"messages": said("a", "b")},
+        {"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]},
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]},
-        {"messages": said("")}, {"modalities": ["audio"]},
+        {"messages": said("")},
+        {"modalities": ["audio"]},
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_done_is_refused(client: openai.OpenAI, more: dict[str, Any]) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(**{"model": "localrag", "messages": said(QUESTION), **more})

@@ -94,12 +94,17 @@ def test_one_of_several_libraries_is_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("form", "status"),
     [
-        ({"question": " "}, 400), ({"question": "x", "mode": "nonsense"}, 400), ({"question": "x", "library": "other"}, 404),
-        ({"question": "x", "tick": "other/a.pdf"}, 404), ({"question": "x", "session": "../../etc/passwd"}, 404),
-        ({"question": "x" * 4001}, 400), ({"question": "[oops", "mode": "extract"}, 400), ({"question": "x", "library": []}, 400),
+        ({"question": " "}, 400),
+        ({"question": "x", "mode": "nonsense"}, 400),
+        ({"question": "x", "library": "other"}, 404),
+        ({"question": "x", "tick": "other/a.pdf"}, 404),
+        ({"question": "x", "session": "../../etc/passwd"}, 404),
+        ({"question": "x" * 4001}, 400),
+        ({"question": "[oops", "mode": "extract"}, 400),
+        ({"question": "x", "library": []}, 400),
         ({"question": "What does @nosuch.pdf say?"}, 400),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_question_is_refused_and_nothing_is_kept(browser: Browser, form: dict[str, str], status: int) -> None:
     answer = browser.post("/ask", data={"library": "contracts", **form})
     assert answer.status_code == status and browser.store.all() == () and not browser.assistant.asked

@@ -333,7 +333,11 @@ def test_a_file_is_named_after_the_title_safely(title: str, name: str) -> None:
 
 def test_a_files_ending_says_its_format() -> None:
     assert [form_of(Path(f"a.{end}")) for end in ("md", "Markdown", "HTM", "docx", "json")] == [
-        "md", "md", "html", "docx", "json",
-    ]  # fmt: skip
+        "md",
+        "md",
+        "html",
+        "docx",
+        "json",
+    ]
     with pytest.raises(UsageError):
         form_of(Path("a.pdf"))

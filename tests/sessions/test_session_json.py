@@ -15,11 +15,16 @@ from localrag.sessions.session import from_json, to_json
 from localrag.types import Filter
 
 SESSION = Session(
-    "20260101T000000000000-abcdef", "Lease", ("contracts",), "2026-01-01T00:00:00+00:00",
+    "20260101T000000000000-abcdef",
+    "Lease",
+    ("contracts",),
+    "2026-01-01T00:00:00+00:00",
     (SavedTurn("When does the lease end?", "2026-01-01T00:00:00+00:00", WHOLE), SavedTurn("And then?", "")),
-    Filter(("a*",), pages=(3, None), these=(("one", "a.pdf"),)), "read", {"seed": 4, "temperature": 0.5, "think": "on"},
+    Filter(("a*",), pages=(3, None), these=(("one", "a.pdf"),)),
+    "read",
+    {"seed": 4, "temperature": 0.5, "think": "on"},
     Origin("20250101T000000000000-abcdef", "Older", 1),
-)  # fmt: skip
+)
 
 
 def as_bytes(value: Any) -> bytes:
@@ -50,12 +55,19 @@ def test_missing_fields_take_their_defaults_and_unknown_ones_are_ignored() -> No
 @pytest.mark.parametrize(
     "change",
     [
-        {"answer": None}, {"found": 1}, {"citations": {}}, {"citations": [{}]}, {"plan": {"kind": "guess", "reason": ""}},
-        {"tokens": {"prompt": True}}, {"tokens": {"prompt": 2**70}}, {"seconds": {"total": float("nan")}},
-        {"seconds": {"total": float("inf")}}, {"table": [3]},
+        {"answer": None},
+        {"found": 1},
+        {"citations": {}},
+        {"citations": [{}]},
+        {"plan": {"kind": "guess", "reason": ""}},
+        {"tokens": {"prompt": True}},
+        {"tokens": {"prompt": 2**70}},
+        {"seconds": {"total": float("nan")}},
+        {"seconds": {"total": float("inf")}},
+        {"table": [3]},
         {"context": {"rules": "many"}},
     ],
-)  # fmt: skip
+)
 def test_what_is_no_answer_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         from_json(with_answer(**change))

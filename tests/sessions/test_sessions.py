@@ -214,8 +214,9 @@ def test_an_unanswered_question_stays_where_it_was_asked(store: SessionStore) ->
     asked = store.ask(store.new(()), "first")
     store.append(store.ask(asked, "second"), answer("second"))
     assert [(turn.question, bool(turn.answer)) for turn in store.load(asked.id).turns] == [
-        ("first", False), ("second", True),
-    ]  # fmt: skip
+        ("first", False),
+        ("second", True),
+    ]
     assert [turn.question for turn in store.load(asked.id).history] == ["second"]
 
 

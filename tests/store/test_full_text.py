@@ -171,8 +171,10 @@ def test_a_term_counts_up_to_255_times_and_a_length_up_to_65535(held: Held) -> N
     (term,) = held.db.execute("SELECT id FROM terms").fetchone()
     assert held.text._postings([term], PASSAGES)[term][1].tolist() == [255, 255, 255]
     assert np.frombuffer(held.db.execute("SELECT data FROM lengths").fetchone()[0], "<u2")[1:4].tolist() == [
-        255, 300, 65535,
-    ]  # fmt: skip
+        255,
+        300,
+        65535,
+    ]
 
 
 # --- phrases ------------------------------------------------------------------------------------------------
@@ -321,11 +323,15 @@ def test_words_of_any_script_are_kept_and_begin_as_they_begin(held: Held) -> Non
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE lengths SET data = x'0011'", "UPDATE lengths SET block = 1000000000000", "UPDATE lengths SET block = -1",
-        "UPDATE postings SET data = x'00'", "UPDATE postings SET n = 4000", "UPDATE postings SET block = 7",
+        "UPDATE lengths SET data = x'0011'",
+        "UPDATE lengths SET block = 1000000000000",
+        "UPDATE lengths SET block = -1",
+        "UPDATE postings SET data = x'00'",
+        "UPDATE postings SET n = 4000",
+        "UPDATE postings SET block = 7",
         "UPDATE passages SET vector = x'00000000' WHERE id = 1",
     ],
-)  # fmt: skip
+)
 def test_damage_to_what_is_looked_up_is_said_and_not_reckoned_with(
     library: Editor, put: Callable[..., None], statement: str
 ) -> None:

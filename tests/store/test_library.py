@@ -111,9 +111,14 @@ def test_a_chunk_without_its_vector_is_refused_and_nothing_is_stored(library: Ed
 
 def test_what_is_known_of_a_page_comes_back_with_it(library: Editor) -> None:
     page = Page(
-        "Prices\n| A | B |", 1, "Sheet1", (Heading(0, 1, "Prices"),), "sheet", (Anchor(7, "A2"),),
+        "Prices\n| A | B |",
+        1,
+        "Sheet1",
+        (Heading(0, 1, "Prices"),),
+        "sheet",
+        (Anchor(7, "A2"),),
         (Word(0, 6, 0.1, 0.2, 0.5, 0.25),),
-    )  # fmt: skip
+    )
     reading = Reading(
         (page,), "Title", (SkippedPage(2, "blank"),), (Remark(None, "hidden"), Remark(1, "odd")), "Ann", "2024-03-02"
     )
@@ -156,8 +161,10 @@ def test_equal_names_in_two_roots_and_two_folders_are_different_documents(librar
     put(library, "b/lease.txt", "Two.", root="/first")
     put(library, "a/lease.txt", "Three.", root="/second root")
     assert [(d.root, d.path) for d in library.documents()] == [
-        ("/first", "a/lease.txt"), ("/second root", "a/lease.txt"), ("/first", "b/lease.txt"),
-    ]  # fmt: skip
+        ("/first", "a/lease.txt"),
+        ("/second root", "a/lease.txt"),
+        ("/first", "b/lease.txt"),
+    ]
     assert [doc.path for doc in library.documents(root="/second root")] == ["a/lease.txt"]
     put(library, "a/lease.txt", "Three, changed.", root="/second root")
     texts = {(d.root, d.path): library.page_text(d.id, 0) for d in library.documents()}
@@ -349,9 +356,12 @@ def test_a_database_damaged_in_the_middle_is_a_library_error(library: Editor, pu
 def test_another_embedder_is_refused(library: Library) -> None:
     library.require(IDENTITY)
     for other in (
-        replace(IDENTITY, model="other"), replace(IDENTITY, sha256="1" * 64),
-        replace(IDENTITY, precision="bfloat16"), replace(IDENTITY, engine="onnx"), replace(IDENTITY, dimension=8),
-    ):  # fmt: skip
+        replace(IDENTITY, model="other"),
+        replace(IDENTITY, sha256="1" * 64),
+        replace(IDENTITY, precision="bfloat16"),
+        replace(IDENTITY, engine="onnx"),
+        replace(IDENTITY, dimension=8),
+    ):
         with pytest.raises(EmbedderMismatch) as raised:
             library.require(other)
         assert "--re-embed" in raised.value.hint
@@ -468,10 +478,14 @@ def test_a_name_that_could_leave_its_folder_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("path", "glob", "fits"),
     [
-        ("a/lease.pdf", "lease.pdf", True), ("a/lease.pdf", "*.pdf", True), ("a/lease.pdf", "a/*", True),
-        ("a/lease.pdf", "./a/lease.pdf", True), ("a/lease.pdf", "b/*", False), ("a/lease.pdf", "Lease.pdf", False),
+        ("a/lease.pdf", "lease.pdf", True),
+        ("a/lease.pdf", "*.pdf", True),
+        ("a/lease.pdf", "a/*", True),
+        ("a/lease.pdf", "./a/lease.pdf", True),
+        ("a/lease.pdf", "b/*", False),
+        ("a/lease.pdf", "Lease.pdf", False),
     ],
-)  # fmt: skip
+)
 def test_globs(path: str, glob: str, fits: bool) -> None:
     assert matches(path, glob) is fits
 

@@ -64,9 +64,12 @@ def test_what_was_committed_is_there_after_a_crash_and_nothing_else() -> None:
 def test_the_server_ends_with_the_process_that_started_it() -> None:
     code = "import pg_cluster\nwith pg_cluster.running() as c: print(c._server.pid, c.folder, flush=True); input()"
     started = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
-    )  # fmt: skip
+    )
     with started:
         assert started.stdout is not None
         server, folder = started.stdout.readline().split()

@@ -431,8 +431,10 @@ def machine(tmp_path: Path, store: postgres.Store, name: str, *roots: Path) -> s
     place = folder_of(tmp_path / name, store)
     return subprocess.Popen(
         [sys.executable, str(tmp_path / "machine.py"), str(place), *map(str, roots), TESTS],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.mark.slow

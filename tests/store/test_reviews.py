@@ -30,10 +30,12 @@ def test_a_damaged_review_stops_no_forgetting(
 
 def test_the_last_result_of_an_item_counts_and_a_decision_in_its_playbook() -> None:
     found = {
-        "new": looked("NDA", "5 years", "2026-02"), "old": looked("NDA", "3 years", "2026-01"),
-        "other": looked("Lease", "9 years", "2026-01"), "gone": looked("Sale", "1 year", "2026-01"),
+        "new": looked("NDA", "5 years", "2026-02"),
+        "old": looked("NDA", "3 years", "2026-01"),
+        "other": looked("Lease", "9 years", "2026-01"),
+        "gone": looked("Sale", "1 year", "2026-01"),
         "absent": looked("Sale", "", "2026-02", found=False),
-    }  # fmt: skip
+    }
     kept = Kept("", "a.txt", found)
     assert {one.answer for one in kept.dated} == {"5 years", "9 years"}
     rejected = Kept("", "a.txt", found, {"NDA": {"term": Decision("rejected")}})

@@ -73,10 +73,16 @@ def test_a_letter_composed_or_not_and_a_capital_or_not_are_one() -> None:
 
 def test_each_language_has_its_stems() -> None:
     pairs = {
-        "english": ("leases", "lease"), "german": ("Verträge", "Vertrag"), "french": ("contrats", "contrat"),
-        "spanish": ("contratos", "contrato"), "italian": ("contratti", "contratto"), "swedish": ("avtalen", "avtal"),
-        "portuguese": ("contratos", "contrato"), "russian": ("договоры", "договор"), "dutch": ("huizen", "huizen"),
-    }  # fmt: skip
+        "english": ("leases", "lease"),
+        "german": ("Verträge", "Vertrag"),
+        "french": ("contrats", "contrat"),
+        "spanish": ("contratos", "contrato"),
+        "italian": ("contratti", "contratto"),
+        "swedish": ("avtalen", "avtal"),
+        "portuguese": ("contratos", "contrato"),
+        "russian": ("договоры", "договор"),
+        "dutch": ("huizen", "huizen"),
+    }
     for spoken, (one, other) in pairs.items():
         assert terms(one, spoken) == terms(other, spoken), spoken
     assert terms("leases", "") == {"leases"}
@@ -87,11 +93,15 @@ def test_each_language_has_its_stems() -> None:
 @pytest.mark.parametrize(
     ("text", "spoken", "term"),
     [
-        ("l’avocat", "french", "avocat"), ("d'indemnité", "french", "indemn"), ("qu'il", "french", "il"),
-        ("dell'anno", "italian", "anno"), ("un'azienda", "italian", "azi"),
-        ("D'Angelo", "english", "d'angelo"), ("aujourd'hui", "french", "aujourd'hui"),
+        ("l’avocat", "french", "avocat"),
+        ("d'indemnité", "french", "indemn"),
+        ("qu'il", "french", "il"),
+        ("dell'anno", "italian", "anno"),
+        ("un'azienda", "italian", "azi"),
+        ("D'Angelo", "english", "d'angelo"),
+        ("aujourd'hui", "french", "aujourd'hui"),
     ],
-)  # fmt: skip
+)
 def test_what_french_and_italian_write_together_is_found_without_it(text: str, spoken: str, term: str) -> None:
     (token,) = tokens(text, spoken)
     assert token.term == term and token.word == folded(text.replace("’", "'"))

@@ -210,14 +210,37 @@ def test_what_does_not_belong_or_is_damaged_is_refused(kind: Kind) -> None:
     flipped = bytearray(data)
     flipped[-3] ^= 1
     bad = [
-        b"", b"\n", b"not an index", data[:10], data[:30], data[:head], data[: head + 1], data[: head + 40],
-        data[: len(data) // 2], data[:-1], data + b"x", data[head:], data[:head] + b"\x00" * 500, bytes(flipped),
-        data.replace(b'"mine"', b'"hers"'), data.replace(b'{"library"', b'["library"'), data[:start] + b"[]\n",
-        saying(rows=49), saying(rows=51), saying(rows=-1), saying(rows=2**62), saying(rows="50"), saying(kind="ivf"),
-        saying(kind="sq8" if kind == "flat" else "flat"), saying(generation=None),
-        data.replace(b'"library"', b'"librarx"'), data[:start] + b"[" * 60_000 + b"\n", saying(library=None),
-        saying(dimension=DIMENSION + 1), saying(crc32=1),
-    ]  # fmt: skip
+        b"",
+        b"\n",
+        b"not an index",
+        data[:10],
+        data[:30],
+        data[:head],
+        data[: head + 1],
+        data[: head + 40],
+        data[: len(data) // 2],
+        data[:-1],
+        data + b"x",
+        data[head:],
+        data[:head] + b"\x00" * 500,
+        bytes(flipped),
+        data.replace(b'"mine"', b'"hers"'),
+        data.replace(b'{"library"', b'["library"'),
+        data[:start] + b"[]\n",
+        saying(rows=49),
+        saying(rows=51),
+        saying(rows=-1),
+        saying(rows=2**62),
+        saying(rows="50"),
+        saying(kind="ivf"),
+        saying(kind="sq8" if kind == "flat" else "flat"),
+        saying(generation=None),
+        data.replace(b'"library"', b'"librarx"'),
+        data[:start] + b"[" * 60_000 + b"\n",
+        saying(library=None),
+        saying(dimension=DIMENSION + 1),
+        saying(crc32=1),
+    ]
     for content in bad:
         with pytest.raises(LibraryError):
             read(content)

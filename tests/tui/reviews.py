@@ -28,23 +28,49 @@ LEFT = NotRead("contracts", "contracts/old.pdf", "could not be read")
 
 def finding(document: str, item: str, state: Any, **more: Any) -> Finding:
     given = {
-        "library": "contracts", "document": document, "item": item, "title": item.capitalize(), "question": "?",
-        "importance": "high" if item == "notice" else "medium", "state": state, "value": "", "as_expected": None,
-        "problem": "", "citation": None, "confidence": 0.9, "read": "all 12 passages", "model": "",
-    }  # fmt: skip
+        "library": "contracts",
+        "document": document,
+        "item": item,
+        "title": item.capitalize(),
+        "question": "?",
+        "importance": "high" if item == "notice" else "medium",
+        "state": state,
+        "value": "",
+        "as_expected": None,
+        "problem": "",
+        "citation": None,
+        "confidence": 0.9,
+        "read": "all 12 passages",
+        "model": "",
+    }
     return Finding(**{**given, **more})
 
 
 FINDINGS = (
-    finding("contracts/msa.pdf", "notice", "deviates", value="30 days", as_expected=False, citation=citation(NOTICE),
-            problem="30 days is more than 2 weeks"),
-    finding("contracts/msa.pdf", "term", "found", value="three years from the effective date", citation=citation(TERM, 2)),
+    finding(
+        "contracts/msa.pdf",
+        "notice",
+        "deviates",
+        value="30 days",
+        as_expected=False,
+        citation=citation(NOTICE),
+        problem="30 days is more than 2 weeks",
+    ),
+    finding(
+        "contracts/msa.pdf", "term", "found", value="three years from the effective date", citation=citation(TERM, 2)
+    ),
     finding("contracts/msa.pdf", "non-compete", "absent", value="no", as_expected=True, confidence=0.02),
     finding("contracts/lease.pdf", "notice", "absent", as_expected=False, problem="the clause is not there"),
     finding("contracts/lease.pdf", "term", "unsure", confidence=0.4),
-    finding("contracts/lease.pdf", "non-compete", "absent", value="no", as_expected=True,
-            decision=Decision("accepted", "", "bob", "2026-02-01T09:00:00+00:00")),
-)  # fmt: skip
+    finding(
+        "contracts/lease.pdf",
+        "non-compete",
+        "absent",
+        value="no",
+        as_expected=True,
+        decision=Decision("accepted", "", "bob", "2026-02-01T09:00:00+00:00"),
+    ),
+)
 
 
 def came(count: int = len(FINDINGS)) -> list[Reviewed]:

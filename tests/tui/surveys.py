@@ -17,11 +17,19 @@ ANSWER = "3 of 4 documents answer “How much notice ends this contract?”.\n- 
 def row(document: str, answer: str, quote: str = "", place: str = "", **more: Any) -> dict[str, Any]:
     start = PAGE_12.find(quote) if quote else None
     given = {
-        "library": "contracts", "document": document, "found": bool(answer), "answer": answer, "place": place,
-        "quote": quote, "read": "passages", "likelihood": 0.9 if answer else 0.08,
-        "why_not": "" if answer else "too unlikely (8%)", "page": 12 if quote else None,
-        "start": start, "end": start + len(quote) if start is not None else None,
-    }  # fmt: skip
+        "library": "contracts",
+        "document": document,
+        "found": bool(answer),
+        "answer": answer,
+        "place": place,
+        "quote": quote,
+        "read": "passages",
+        "likelihood": 0.9 if answer else 0.08,
+        "why_not": "" if answer else "too unlikely (8%)",
+        "page": 12 if quote else None,
+        "start": start,
+        "end": start + len(quote) if start is not None else None,
+    }
     return {**given, **more}
 
 

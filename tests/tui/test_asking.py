@@ -20,9 +20,11 @@ from localrag.types import Conflict, Cost, Figure, Filter, NotRead, Plan, Second
 from tui.screen_text import ask, idle, open_chat, see, shown, until
 
 COSTS = (
-    Cost("retrieve", 1100, 4.0), Cost("read", 5160, 19.0), Cost("survey", 12_000, 130.0),
+    Cost("retrieve", 1100, 4.0),
+    Cost("read", 5160, 19.0),
+    Cost("survey", 12_000, 130.0),
     Cost("exact", 0, 0.0, "code can only count, find and calculate"),
-)  # fmt: skip
+)
 PRICED = Plan("retrieve", "a look-up", {"documents": 3}, COSTS)
 NOTHING = answered("The documents do not say.", found=False, citations=(), plan=PRICED)
 SIZE = (120, 60)
@@ -38,9 +40,16 @@ def field(app) -> QuestionInput:
 async def test_progress_is_shown_and_the_checked_answer_replaces_the_stream():
     first, second = Gate(), Gate()
     script = [
-        Planned(PLAN), Planned(PLAN, "How much notice ends the lease?"), PromptRead(0, 1204), first,
-        PromptRead(602, 1204), Delta("Perhaps"), second, Delta(" forty"), answered("Thirty [1]."),
-    ]  # fmt: skip
+        Planned(PLAN),
+        Planned(PLAN, "How much notice ends the lease?"),
+        PromptRead(0, 1204),
+        first,
+        PromptRead(602, 1204),
+        Delta("Perhaps"),
+        second,
+        Delta(" forty"),
+        answered("Thirty [1]."),
+    ]
     world = FakeWorld(FakeAssistant(script))
     app = world.app()
     async with app.run_test(size=SIZE) as pilot:
@@ -78,11 +87,16 @@ async def test_everything_that_limits_an_answer_is_shown():
     earlier = Side("45 days", "contracts/msa.pdf", "p. 12", "2025-02-03", 1)
     worked = Working("5,363 / 32,765", "16.37 %", 16.37, (Figure("5,363", "p. 60", 1),))
     final = answered(
-        "Something [1].", found=False, citations_dropped=2, unsupported=("Renewal is yearly.",),
-        not_read=(NotRead("contracts", "big.pdf", "it does not fit", 7),), workings=(worked,),
+        "Something [1].",
+        found=False,
+        citations_dropped=2,
+        unsupported=("Renewal is yearly.",),
+        not_read=(NotRead("contracts", "big.pdf", "it does not fit", 7),),
+        workings=(worked,),
         conflicts=(Conflict("Invoices are paid within", (later, earlier)),),
-        looked_at="8 passages of 2 documents.", context={"rules": 80, "documents": 900, "history": 0, "free": 3000},
-    )  # fmt: skip
+        looked_at="8 passages of 2 documents.",
+        context={"rules": 80, "documents": 900, "history": 0, "free": 3000},
+    )
     script = [Planned(PLAN), Notice("two documents left out"), Delta("Forty."), Replaced("wrong")]
     app = FakeWorld(
         FakeAssistant([*script, final], [answered("Twice.", tokens=Usage(), seconds=Seconds(), model=None)])
@@ -92,10 +106,15 @@ async def test_everything_that_limits_an_answer_is_shown():
         await see(pilot, "Not read: big.pdf, p. 7: it does not fit")
         screen = shown(app)
         for words in (
-            "! two documents left out", "! The documents do not say.", "! Only passages were read.", "! 2 quotes left out",
-            "⚠ No source for: “Renewal is yearly.”", "5,363 / 32,765 = 16.37 %, from p. 60",
-            "! The documents differ, the later first.", "8 passages of 2 documents. Context: 980 of 3,980 tokens",
-        ):  # fmt: skip
+            "! two documents left out",
+            "! The documents do not say.",
+            "! Only passages were read.",
+            "! 2 quotes left out",
+            "⚠ No source for: “Renewal is yearly.”",
+            "5,363 / 32,765 = 16.37 %, from p. 60",
+            "! The documents differ, the later first.",
+            "8 passages of 2 documents. Context: 980 of 3,980 tokens",
+        ):
             assert words in screen
         assert screen.index("Something") < screen.index("5,363 / 32,765") < screen.index("[1] contracts/msa.pdf")
         await ask(pilot, "How often?")
@@ -398,8 +417,10 @@ async def test_modes_and_mentions_hold_as_said():
         await until(pilot, lambda: any("no document here" in one.message for one in app._notifications))
         assert field(app).value == "what says @nosuch.pdf"
     assert [(one["question"], one["mode"], one["documents"].these) for one in world.assistant.asked] == [
-        ("how long?", "read", ()), ("what says 1.pdf", "auto", (("contracts", "1.pdf"),)), ("and then?", "survey", ()),
-    ]  # fmt: skip
+        ("how long?", "read", ()),
+        ("what says 1.pdf", "auto", (("contracts", "1.pdf"),)),
+        ("and then?", "survey", ()),
+    ]
 
 
 async def test_another_model_and_another_library_are_used():

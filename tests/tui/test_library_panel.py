@@ -135,11 +135,15 @@ async def test_enter_shows_the_text_of_a_document(size, monkeypatch):
 
 
 async def test_several_libraries_and_folders_are_branches_of_their_own():
-    other = FakeLibrary("mails", roots=("/a", "/b"), shelved=(
-        Shelved(shelved_document("x.eml", root="/a"), 10, 0),
-        Shelved(shelved_document("x.eml/deed.pdf", root="/a"), 10, 0),
-        Shelved(shelved_document("y.eml", root="/b"), 10, 0),
-    ))  # fmt: skip
+    other = FakeLibrary(
+        "mails",
+        roots=("/a", "/b"),
+        shelved=(
+            Shelved(shelved_document("x.eml", root="/a"), 10, 0),
+            Shelved(shelved_document("x.eml/deed.pdf", root="/a"), 10, 0),
+            Shelved(shelved_document("y.eml", root="/b"), 10, 0),
+        ),
+    )
     here = FakeWorld(libraries={"contracts": library(), "mails": other})
     app = here.app(libraries=["contracts", "mails"])
     async with app.run_test(size=NARROW) as pilot:
@@ -168,9 +172,13 @@ async def test_folders_are_read_in_the_background_also_in_another_conversation()
     here = world()
     gate = here.fresh.gate = Gate()
     here.fresh.report = IngestReport(
-        "contracts", "/docs", ("a.md",), unchanged=4, failed=(Failure("b.pdf", "is damaged"),),
+        "contracts",
+        "/docs",
+        ("a.md",),
+        unchanged=4,
+        failed=(Failure("b.pdf", "is damaged"),),
         skipped_pages=(("c.pdf", SkippedPage(2, "a picture")),),
-    )  # fmt: skip
+    )
     app = here.app()
     async with app.run_test(size=WIDE) as pilot:
         await opened(pilot)

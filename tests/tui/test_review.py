@@ -185,8 +185,9 @@ async def test_what_is_shown_is_exported_with_its_marks_and_recorded(here):
         await see(pilot, "Wrote 2 findings to out.csv")
     found = list(csv.DictReader((here / "out.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert [(one["item"], one["state"], one["decision"]) for one in found] == [
-        ("notice", "deviates", "accepted"), ("notice", "absent", ""),
-    ]  # fmt: skip
+        ("notice", "deviates", "accepted"),
+        ("notice", "absent", ""),
+    ]
     (entry,) = [json.loads(line) for line in (here / "audit.jsonl").read_text().splitlines()]
     assert (entry["event"], entry["details"]["rows"]) == ("export", 2)
 
@@ -209,9 +210,10 @@ async def test_a_document_of_another_kind_is_marked_and_said(here):
     made = reviews.world(here)
     made.review = [
         replace(one, finding=replace(one.finding, remark="perhaps an order"))
-        if isinstance(one, Reviewed) and "lease" in one.finding.document else one
+        if isinstance(one, Reviewed) and "lease" in one.finding.document
+        else one
         for one in made.review
-    ]  # fmt: skip
+    ]
     async with made.app().run_test(size=SIZE) as pilot:
         await grid(pilot)
         assert [row[0] for row in rows(pilot)] == ["contracts/msa.pdf", "! contracts/lease.pdf"]

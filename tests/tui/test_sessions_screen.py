@@ -98,10 +98,7 @@ async def test_one_is_renamed_exported_and_deleted_after_a_yes(store, tmp_path):
         await see(pilot, "Export “Notice”")
         await pilot.press("down")
         assert app.screen.query_one(Input).value.endswith(".html")
-        for file, words in (
-            (tmp_path / "no" / "x.md", "! there is no folder"),
-            (tmp_path / "x.pdf", "! "),
-        ):
+        for file, words in ((tmp_path / "no" / "x.md", "! there is no folder"), (tmp_path / "x.pdf", "! ")):
             app.screen.query_one(Input).value = str(file)
             await pilot.press("enter")
             await see(pilot, words)

@@ -22,15 +22,7 @@ from localrag.tui.preferences import Preferences
 from localrag.tui.viewing import Command, NoViewer
 from localrag.tui.widgets import source
 from localrag.tui.widgets.asking import QuestionInput
-from localrag.tui.widgets.source import (
-    NO_EXTRA,
-    NO_PIXELS,
-    OTHER,
-    QUOTE,
-    Pictures,
-    SourcePane,
-    SourceText,
-)
+from localrag.tui.widgets.source import NO_EXTRA, NO_PIXELS, OTHER, QUOTE, Pictures, SourcePane, SourceText
 from localrag.tui.widgets.turn import CitationLine
 from localrag.types import Page
 from tui.screen_text import SIZES, ask, marked, see, shown, until

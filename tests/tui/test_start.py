@@ -91,9 +91,12 @@ class Full(FakeLibrary):
 
 
 UNREAD = IngestReport(
-    "leases", "/", read=("a.md",), failed=(Failure("b.pdf", "it needs a password"),),
+    "leases",
+    "/",
+    read=("a.md",),
+    failed=(Failure("b.pdf", "it needs a password"),),
     skipped_pages=(("c.pdf", SkippedPage(4, "no text on it")),),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(

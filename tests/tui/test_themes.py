@@ -157,9 +157,18 @@ def test_nothing_moves_over_ssh_unless_wanted(environ, wanted, moves):
 
 CONTEXT = {"rules": 80, "documents": 2400, "history": 300, "question": 20, "free": 1200}
 FULL = Status(
-    "qwen2.5-coder-1.5b-instruct ready", True, ("contracts", "policies"), 1200, 0.03, 8000, False, "matching leases/*",
-    "survey", "How long is the notice of the lease?", CONTEXT,
-)  # fmt: skip
+    "qwen2.5-coder-1.5b-instruct ready",
+    True,
+    ("contracts", "policies"),
+    1200,
+    0.03,
+    8000,
+    False,
+    "matching leases/*",
+    "survey",
+    "How long is the notice of the lease?",
+    CONTEXT,
+)
 OFFLINE = ("offline, held by the kernel", "offline")
 
 

@@ -33,9 +33,11 @@ def document(*clauses: str, header: str = "") -> tuple[Page, ...]:
 
 OLD = document(*CLAUSES)
 NEW = document(
-    CLAUSES[2].replace("3.", "1."), CLAUSES[0].replace("1.", "2.").replace("$5,000", "$6,000"),
-    CLAUSES[1].replace("2. ", "3. ").replace("Term", "Duration"), CLAUSES[3].replace("shall not", "may not"),
-)  # fmt: skip
+    CLAUSES[2].replace("3.", "1."),
+    CLAUSES[0].replace("1.", "2.").replace("$5,000", "$6,000"),
+    CLAUSES[1].replace("2. ", "3. ").replace("Term", "Duration"),
+    CLAUSES[3].replace("shall not", "may not"),
+)
 
 
 def world(**more) -> FakeWorld:

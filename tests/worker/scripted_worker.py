@@ -28,7 +28,9 @@ class ScriptedEngine:
     def load(self) -> str:
         return "scripted"
 
-    def ask(self, question: str, *, libraries: Any, mode: str = "", history: Any = (), stop: Callable[[], bool], **_: Any) -> Iterator[Delta]:  # fmt: skip
+    def ask(
+        self, question: str, *, libraries: Any, mode: str = "", history: Any = (), stop: Callable[[], bool], **_: Any
+    ) -> Iterator[Delta]:
         part, _, rest = question.partition(" ")
         if part == "pid":
             yield Delta(str(os.getpid()))

@@ -19,8 +19,23 @@ from localrag.worker.engine import Engine, Folder, Opened, call_of
 DOCUMENT = Document(1, "/root", "a\udcff.pdf", "T", "ab" * 32, 9, 1, 5, True)
 CITATION = Citation("contracts", "a.pdf", 1, None, "p. 1", "notice", 0, 6, 1)
 DECISION = Decision("accepted", "agreed", "anna", "2026-03-01T09:00:00+00:00")
-FINDING = Finding("contracts", "a.pdf", "term", "Term", "How long?", "high", "deviates", "3 years", False, "too long",
-                  CITATION, 0.9, "all", "", decision=DECISION)  # fmt: skip
+FINDING = Finding(
+    "contracts",
+    "a.pdf",
+    "term",
+    "Term",
+    "How long?",
+    "high",
+    "deviates",
+    "3 years",
+    False,
+    "too long",
+    CITATION,
+    0.9,
+    "all",
+    "",
+    decision=DECISION,
+)
 ANSWER = Answer("Q?", "A", True, Plan("read", "small", {"tokens": 3}), (CITATION,), table=({"a": 1.5},))
 
 
@@ -58,13 +73,20 @@ def test_every_dataclass_that_travels_is_frozen_and_runs_no_code() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("load", "qwen"), ("ask", Answered(ANSWER)), ("ask", Delta("x\udcff 𝔸\n\x00")), ("look_at", Folder("a", True, 3)),
+        ("load", "qwen"),
+        ("ask", Answered(ANSWER)),
+        ("ask", Delta("x\udcff 𝔸\n\x00")),
+        ("look_at", Folder("a", True, 3)),
         ("ingest", IngestReport("a", "/r", ("x",), moved=(("a", "b"),), ignored={".x": 2})),
-        ("page", Opened(DOCUMENT, Page("text", 1), 3, "/papers/a")), ("libraries", ("a", "b")), ("configure", None),
-        ("review", Reviewed(1, 2, 1, 1, FINDING)), ("review", ReviewEnded((), (), True)), ("decide", DECISION),
+        ("page", Opened(DOCUMENT, Page("text", 1), 3, "/papers/a")),
+        ("libraries", ("a", "b")),
+        ("configure", None),
+        ("review", Reviewed(1, 2, 1, 1, FINDING)),
+        ("review", ReviewEnded((), (), True)),
+        ("decide", DECISION),
         ("page_image", PagePicture(1, 2, bytes(range(6)), ((0.0, 0.5, 1.0, 1.0),))),
     ],
-)  # fmt: skip
+)
 def test_results_come_back_unchanged(name: str, value: Any) -> None:
     call = call_of(name)
     reply = travelled(calls.Done(1, protocol.to_plain(value, call.result)), calls.Reply)

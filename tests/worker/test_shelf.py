@@ -41,8 +41,9 @@ def warm_of(engine: LocalEngine) -> dict[str, bool]:
 def test_only_the_named_documents_are_cached(engine: LocalEngine, papers: Editor) -> None:
     told = list(engine.warm("papers", ("a[1].txt", "b.txt")))
     assert [(one.piece.name, one.number, one.total) for one in told if one.state == "kept"] == [
-        ("a[1].txt", 1, 2), ("b.txt", 2, 2),
-    ]  # fmt: skip
+        ("a[1].txt", 1, 2),
+        ("b.txt", 2, 2),
+    ]
     assert [one.share for one in told if one.state == "kept"] == [1.0, 1.0]
     assert warm_of(engine) == {"a[1].txt": True, "a1.txt": False, "b.txt": True}
 

@@ -250,7 +250,11 @@ for event in engine.ask(sys.argv[2], libraries=("papers",)):
     "question", ["count", pytest.param("deaf", marks=pytest.mark.skipif(sys.platform != "linux", reason="of Linux"))]
 )
 def test_the_worker_leaves_when_its_parent_is_killed(tmp_path: Path, question: str) -> None:
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path), question], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}"})  # fmt: skip
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path), question],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}"},
+    )
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())
     parent.kill()

@@ -77,10 +77,13 @@ _MAX_QUESTION, _MAX_NAME_WORDS = 600, 10
 _WORDS = load_words("localrag.answer", "words.toml")["exact"]
 _NUMBERS = dict(list(CARDINALS.items())[2:11])  # "two" to "ten"
 _PATTERNS = load_patterns(
-    "localrag.answer.exact", "questions.txt",
-    one="|".join(_WORDS["documents"].split()), number="|".join(_NUMBERS), types="|".join(_WORDS["types"].values()),
+    "localrag.answer.exact",
+    "questions.txt",
+    one="|".join(_WORDS["documents"].split()),
+    number="|".join(_NUMBERS),
+    types="|".join(_WORDS["types"].values()),
     noun="|".join(sorted(f"{_WORDS['documents']} {_WORDS['plurals']}".split(), key=len, reverse=True)),
-)  # fmt: skip
+)
 _POLITE, _ALL, _THE_ONE, _NO_DOCUMENT, _IS_A_DOCUMENT, _PART, _ABOUT_A_TERM, _ABOUT_FILES = (
     lazy_re(_PATTERNS[name][0], re.I)
     for name in "polite all the_one no_document is_a_document part about_a_term about_files".split()
@@ -88,10 +91,18 @@ _POLITE, _ALL, _THE_ONE, _NO_DOCUMENT, _IS_A_DOCUMENT, _PART, _ABOUT_A_TERM, _AB
 _COUNT, _COUNT_IN, _FIND, _HOLDING, _IDENTIFIED, _COUNT_FILES, _LIST_FILES, _LIST_SOME, _FIRST_FILES, _COMMENTS = (
     tuple(lazy_re(rf"^{form}[?.! ]*$", re.I) for form in _PATTERNS[name])
     for name in (
-        "count", "count_in", "find", "holding", "identified", "count_files", "list_files", "list_some", "first_files",
+        "count",
+        "count_in",
+        "find",
+        "holding",
+        "identified",
+        "count_files",
+        "list_files",
+        "list_some",
+        "first_files",
         "comments",
     )
-)  # fmt: skip
+)
 
 
 def parse(question: str, documents: Sequence[str] = ()) -> Task | None:
@@ -132,8 +143,11 @@ def _term(text: str) -> TermSearch | None:
     if not _ABOUT_A_TERM.search(text):
         return None
     kinds: tuple[tuple[tuple[re.Pattern[str], ...], Literal["count", "find", "documents"]], ...] = (
-        (_COUNT_IN, "count"), (_COUNT, "count"), (_FIND, "find"), (_HOLDING, "documents"),
-    )  # fmt: skip
+        (_COUNT_IN, "count"),
+        (_COUNT, "count"),
+        (_FIND, "find"),
+        (_HOLDING, "documents"),
+    )
     for patterns, kind in kinds:
         for match in filter(None, (pattern.match(text) for pattern in patterns)):
             groups = match.groupdict()
@@ -195,9 +209,16 @@ _ORDERS: Mapping[str, tuple[Order, bool]] = {
     **dict.fromkeys(("smallest", "kleinste"), ("size", False)),
 }
 _KEYS: Mapping[str, Order] = {
-    "date": "date", "age": "date", "time": "date", "datum": "date", "size": "size", "file size": "size",
-    "größe": "size", "type": "type", "file type": "type",
-}  # fmt: skip
+    "date": "date",
+    "age": "date",
+    "time": "date",
+    "datum": "date",
+    "size": "size",
+    "file size": "size",
+    "größe": "size",
+    "type": "type",
+    "file type": "type",
+}
 
 
 def _documents(text: str) -> DocumentList | None:

@@ -331,12 +331,17 @@ def listing(task: DocumentList, documents: Pairs) -> ExactAnswer:
     lines = [_heading(task, len(chosen), len(documents)), *_notes(task, chosen, len(undated), left_out)]
     rows: list[Row] = [
         {
-            "library": library.name, "document": document.path, "title": document.title, "date": document.date,
-            "type": PurePosixPath(document.path).suffix.lower().lstrip("."), "bytes": document.size,
-            "pages": document.pages if document.paged else None, "characters": document.characters,
+            "library": library.name,
+            "document": document.path,
+            "title": document.title,
+            "date": document.date,
+            "type": PurePosixPath(document.path).suffix.lower().lstrip("."),
+            "bytes": document.size,
+            "pages": document.pages if document.paged else None,
+            "characters": document.characters,
         }
         for library, document in (ordered[: task.limit] if task.limit else (*ordered, *undated))
-    ]  # fmt: skip
+    ]
     if task.limit and not ordered:
         lines[0] = f"None of {plural(len(chosen), 'document')} has a known date."
     elif task.limit:
@@ -438,14 +443,24 @@ def _comments(task: CommentSearch, chosen: Pairs, only: Filter, stop: Callable[[
                 by = one["by"] or "an unknown author"
                 if f"{number}.".startswith(task.clause and f"{task.clause}.") and task.by.casefold() in by.casefold():
                     spans = filter(None, (one.span(), about))
-                    new = [context.around(library.name, document, page, *span, len(cited) + at)
-                           for at, span in enumerate(spans, 1)]  # fmt: skip
+                    new = [
+                        context.around(library.name, document, page, *span, len(cited) + at)
+                        for at, span in enumerate(spans, 1)
+                    ]
                     cited += new
-                    rows.append({
-                        "library": library.name, "document": document.path, "place": new[0].place, "clause": number,
-                        "author": by, "date": one["date"] or "", "comment": one["said"],
-                        "about": " ".join(new[1].quote.split()) if about else "", "marker": new[0].marker,
-                    })  # fmt: skip
+                    rows.append(
+                        {
+                            "library": library.name,
+                            "document": document.path,
+                            "place": new[0].place,
+                            "clause": number,
+                            "author": by,
+                            "date": one["date"] or "",
+                            "comment": one["said"],
+                            "about": " ".join(new[1].quote.split()) if about else "",
+                            "marker": new[0].marker,
+                        }
+                    )
                 else:
                     others.add(f"{by}{number and f' (clause {number})'}")
             clause = begun[-1][1] if begun else clause

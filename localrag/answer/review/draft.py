@@ -33,8 +33,9 @@ _LABEL = re.compile(
 # "4. Service charge" on a line of its own, before "4.1", a full stop or the beginning of a sentence.
 _NUMBERED = re.compile(
     r"(?:^|(?<=[.;:”\")] ))[ \t#]{0,9}(?P<number>\d{1,2})\.?[ \t]{1,8}(?P<title>[A-Z][^.:\n]{2,70}?)"
-    r"(?=[.:]\s|[ \t]{0,9}\n|[ \t]{1,8}(?:\d{1,2}\.\d|(?:The|This|All|Any|Each|Either|No|If|In)\b))", re.M,
-)  # fmt: skip
+    r"(?=[.:]\s|[ \t]{0,9}\n|[ \t]{1,8}(?:\d{1,2}\.\d|(?:The|This|All|Any|Each|Either|No|If|In)\b))",
+    re.M,
+)
 _ATTACHED, _FORMAL, _AT_LEAST, _AT_MOST = phrases(
     "localrag.answer", "review", "attached", "formal", "at_least", "at_most"
 )
@@ -105,9 +106,14 @@ def _item(item_id: str, name: str, text: str) -> Item:
     kind = kind if found else "yes/no"
     whole = max((end for _, end in spans if end <= _MAX_FALLBACK), default=0)
     return Item(
-        item_id, _ASKS[kind].format(name), kind, name, like=(_unlabelled(first)[:_MAX_LIKE],),
-        expect=_expected(found, first) if found else True, fallback=_unlabelled(text[:whole]),
-    )  # fmt: skip
+        item_id,
+        _ASKS[kind].format(name),
+        kind,
+        name,
+        like=(_unlabelled(first)[:_MAX_LIKE],),
+        expect=_expected(found, first) if found else True,
+        fallback=_unlabelled(text[:whole]),
+    )
 
 
 def _expected(value: Value, text: str) -> Expect | str:

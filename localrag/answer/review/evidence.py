@@ -96,11 +96,18 @@ class Clauses:
         cosines = text.vectors @ sought.vectors.T
         words = np.stack([row[text.ids] for row in sought.words], 1)
         examples = len(item.like) > 0
-        features = np.stack([
-            cosines[:, 0], cosines[:, 1:].max(1) if examples else 0 * cosines[:, 0],
-            words[:, 0], words[:, 1:].max(1) if examples else 0 * words[:, 0],
-            np.array([bool(sought.heading.search("\n".join((*one.heading[-1:], one.text)))) for one in text.passages]),
-        ], 1)  # fmt: skip
+        features = np.stack(
+            [
+                cosines[:, 0],
+                cosines[:, 1:].max(1) if examples else 0 * cosines[:, 0],
+                words[:, 0],
+                words[:, 1:].max(1) if examples else 0 * words[:, 0],
+                np.array(
+                    [bool(sought.heading.search("\n".join((*one.heading[-1:], one.text)))) for one in text.passages]
+                ),
+            ],
+            1,
+        )
         weights, rest = _WITH_EXAMPLES if examples else _WITHOUT
         scores = features @ np.array(weights, np.float32) + rest
         best = np.argsort(-scores, kind="stable")[:k]
@@ -117,13 +124,16 @@ class Clauses:
         above = _log_odds(best[0].probability) - _log_odds(self._classifier.threshold(item.clause))
         of_classifier, of_others, rest = _CLASSIFIED
         return replace(
-            found, odds=of_classifier * above + of_others * found.odds + rest, known=True,
-            reliable=self._classifier.f1(item.clause) >= _RELIABLE, features=(*found.features, above),
-        )  # fmt: skip
+            found,
+            odds=of_classifier * above + of_others * found.odds + rest,
+            known=True,
+            reliable=self._classifier.f1(item.clause) >= _RELIABLE,
+            features=(*found.features, above),
+        )
 
     def _quoted(
         self, item: Item, pair: Pair, text: _Text, scores: NDArray[Any], label: re.Pattern[str], found: Evidence
-    ) -> Evidence:  # fmt: skip
+    ) -> Evidence:
         """Add the sentence that words the clause best, and put the passage that holds it first."""
         library, document = pair
         fit = _WORDED * (text.shares(item) + scores[text.passage_of] / 10)
@@ -221,9 +231,16 @@ def _text(library: Library, document: Document, classifier: clauses.Clauses) -> 
     begins = [(one.position, one.start) for one in passages]
     passage_of = [bisect(begins, one[:2]) - 1 for one in sentences]
     return _Text(
-        passages, ids, vectors[np.searchsorted(known, ids)], language, sentences, texts,
-        np.array(passage_of, np.int64), np.array(headings, np.int64), words,
-    )  # fmt: skip
+        passages,
+        ids,
+        vectors[np.searchsorted(known, ids)],
+        language,
+        sentences,
+        texts,
+        np.array(passage_of, np.int64),
+        np.array(headings, np.int64),
+        words,
+    )
 
 
 def _is_heading(page: Page, sentence: clauses.Sentence) -> bool:

@@ -245,9 +245,11 @@ def _stated(item: Item, said: str, at: Citation) -> str:
 
 def _together(one: Citation, other: Citation | None, passages: Sequence[Passage]) -> bool:
     """Return whether a passage holds the beginnings of both quotes."""
-    return other is not None and one.page == other.page and any(
-        all(passage.start <= at.start < passage.end for at in (one, other)) for passage in passages
-    )  # fmt: skip
+    return (
+        other is not None
+        and one.page == other.page
+        and any(all(passage.start <= at.start < passage.end for at in (one, other)) for passage in passages)
+    )
 
 
 def _likelihood(made: Leaf, kind: Kind, found: Evidence, tools: survey.Tools) -> float:
@@ -264,7 +266,7 @@ def _likelihood(made: Leaf, kind: Kind, found: Evidence, tools: survey.Tools) ->
 
 def _finding(
     item: Item, looked: Looked, pair: Pair, work: Work, kept: Kept, earlier: Kept | None, new: bool, remark: str
-) -> Finding:  # fmt: skip
+) -> Finding:
     library, document = pair
     at = looked.citation
     compared = positions.compare(item, looked, _clause(pair, at) if item.position is not None and at else "")
@@ -275,12 +277,27 @@ def _finding(
     cited = None if at is None else replace(at, library=library.name, document=document.path)
     before = earlier.looked.get(_key(item, library, work)) if earlier is not None else None
     return Finding(
-        library.name, document.path, item.id, item.name, item.question, item.importance, compared.state,
-        compared.value, compared.as_expected, compared.problem, cited, looked.confidence, looked.read, looked.model,
-        note=item.note, fallback=item.fallback if compared.as_expected is False else "",
-        decision=kept.decisions.get(work.playbook.title, {}).get(item.id), new=new,
-        before=_before(item, before) if before is not None else "", remark=remark,
-    )  # fmt: skip
+        library.name,
+        document.path,
+        item.id,
+        item.name,
+        item.question,
+        item.importance,
+        compared.state,
+        compared.value,
+        compared.as_expected,
+        compared.problem,
+        cited,
+        looked.confidence,
+        looked.read,
+        looked.model,
+        note=item.note,
+        fallback=item.fallback if compared.as_expected is False else "",
+        decision=kept.decisions.get(work.playbook.title, {}).get(item.id),
+        new=new,
+        before=_before(item, before) if before is not None else "",
+        remark=remark,
+    )
 
 
 def _before(item: Item, looked: Looked) -> str:
@@ -292,7 +309,8 @@ def _clause(pair: Pair, at: Citation) -> str:
     """Return the passages that hold a quote: its clause, as it was indexed."""
     library, document = pair
     held = [
-        chunk.text for chunk in library.chunks_of(document.id)
+        chunk.text
+        for chunk in library.chunks_of(document.id)
         if chunk.page == at.page and chunk.start < at.end and at.start < chunk.end
-    ]  # fmt: skip
+    ]
     return "\n".join(held) or at.quote

@@ -87,12 +87,17 @@ def answer(work: Work) -> Generator[Event, None, Answer]:
     by_model = sum(stated.by_model for stated in work.filled)
     lines, values = plural(len(work.rows), "row"), plural(len(work.filled), "value")
     return Answer(
-        query.text, f"{lines}, {values} from {plural(done, 'document')}, {by_model} of them by the model.",
-        bool(work.filled), Plan("survey", "Each document is read for the fields of a schema."),
+        query.text,
+        f"{lines}, {values} from {plural(done, 'document')}, {by_model} of them by the model.",
+        bool(work.filled),
+        Plan("survey", "Each document is read for the fields of a schema."),
         citations=tuple(replace(stated.citation, marker=n) for n, stated in enumerate(work.filled, 1)),
-        table=tuple(work.rows), tokens=work.usage, model=work.model, stopped=done < len(left),
+        table=tuple(work.rows),
+        tokens=work.usage,
+        model=work.model,
+        stopped=done < len(left),
         not_read=(*work.remarks, *left[done:]),
-    )  # fmt: skip
+    )
 
 
 def _parts(pair: Pair, work: Work) -> Iterator[list[Passage]]:
@@ -101,9 +106,10 @@ def _parts(pair: Pair, work: Work) -> Iterator[list[Passage]]:
     numbered = context.pages_of(library, document, work.query.only)
     pages = dict(numbered)
     pieces = [
-        piece for page in context.page_passages(library.name, document, numbered)
+        piece
+        for page in context.page_passages(library.name, document, numbered)
         for piece in sections.headed(page, pages[page.position].headings)
-    ]  # fmt: skip
+    ]
     if work.each != "section":
         yield pieces
         return
@@ -159,10 +165,11 @@ def _asked(kind: Kind, fields: tuple[Field, ...], pair: Pair, passages: Sequence
     return [
         {
             name: replace(one, citation=replace(one.citation, library=library.name, document=document.path))
-            for name, one in row.items() if not (work.query.strict and one.value.type in leaf.JUDGED)
+            for name, one in row.items()
+            if not (work.query.strict and one.value.type in leaf.JUDGED)
         }
         for row in given.rows
-    ]  # fmt: skip
+    ]
 
 
 def _keep(pair: Pair, work: Work) -> None:
@@ -223,7 +230,11 @@ def _cell(found: Stated | None) -> str | int | float | bool | None:
 def _source(found: Stated) -> Mapping[str, Any]:
     at, value = found.citation, found.value
     return {
-        "type": value.type, "form": value.form, "unit": value.unit, "words": value.words, "quote": at.quote,
+        "type": value.type,
+        "form": value.form,
+        "unit": value.unit,
+        "words": value.words,
+        "quote": at.quote,
         "by": "model" if found.by_model else "code",
         **{name: getattr(at, name) for name in ("place", "page", "start", "end")},
-    }  # fmt: skip
+    }

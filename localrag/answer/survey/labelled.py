@@ -109,7 +109,7 @@ def _columns(fields: Sequence[Field], line: Line) -> dict[int, Field]:
 
 def _row(
     columns: Mapping[int, Field], line: Line, passage: Passage, at: int, figures: Mapping[tuple[int, int], Cell]
-) -> dict[str, Stated]:  # fmt: skip
+) -> dict[str, Stated]:
     """Return what a line has of the fields; nothing for a total, or a line that has only one of several."""
     if _TOTAL.match(next((text for _, _, text in line.cells if text), "")):
         return {}

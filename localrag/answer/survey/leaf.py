@@ -206,9 +206,16 @@ def key(column: str) -> str:
 
 
 def ask(
-    question: LeafQuestion, library: str, document: Document, material: Material, model: Generator, *,
-    answer_from: float = 0.5, write: bool = True, stop: Stop = lambda: False,
-) -> Leaf | None:  # fmt: skip
+    question: LeafQuestion,
+    library: str,
+    document: Document,
+    material: Material,
+    model: Generator,
+    *,
+    answer_from: float = 0.5,
+    write: bool = True,
+    stop: Stop = lambda: False,
+) -> Leaf | None:
     """Put the question to one document; return None where it was stopped.
 
     `answer_from` is the minimum likelihood that the text holds the answer to a question for a value. Unless the model
@@ -261,9 +268,13 @@ class _Call:
         return math.log(share / (1 - share))
 
     def write(
-        self, messages: Sequence[Message], grammar: str, limit: int, begin: str = "",
+        self,
+        messages: Sequence[Message],
+        grammar: str,
+        limit: int,
+        begin: str = "",
         ended: Callable[[str], str] = lambda text: "",
-    ) -> str | None:  # fmt: skip
+    ) -> str | None:
         """Return what the model writes after `begin`, or what `ended` makes of a part; None where it was stopped."""
         text, full = begin, ""
 
@@ -397,17 +408,25 @@ def _checked_rows(question: LeafQuestion, nothing: Leaf, passages: Sequence[Pass
     columns = {key(name): rows[0][name].value.form if rows and name in rows[0] else "" for name in question.columns}
     answer = "; ".join(f"{name}: {value}" for name, value in columns.items() if value)
     return replace(
-        nothing, found=bool(rows), answer=answer if loose else "", citation=citation, dropped=bool(unstated),
-        fields=columns if loose else {}, rows=tuple(rows), unstated=tuple(unstated), cut=not text.endswith(("}", "]")),
-    )  # fmt: skip
+        nothing,
+        found=bool(rows),
+        answer=answer if loose else "",
+        citation=citation,
+        dropped=bool(unstated),
+        fields=columns if loose else {},
+        rows=tuple(rows),
+        unstated=tuple(unstated),
+        cut=not text.endswith(("}", "]")),
+    )
 
 
 def _of_others(row: Mapping[str, Stated], fields: Sequence[Field]) -> list[str]:
     """Return the fields that have the figure of another one, whose words are beside it, while theirs are not."""
     named = {
         one.name: bool(_sought(one) & terms(row[one.name].citation.quote))
-        for one in fields if one.name in row and one.type in _FIGURES
-    }  # fmt: skip
+        for one in fields
+        if one.name in row and one.type in _FIGURES
+    }
     owned = {row[name].value.measured for name, so in named.items() if so} - {None}
     return [name for name, so in named.items() if not so and row[name].value.measured in owned]
 
@@ -506,8 +525,11 @@ def _beside(names: Sequence[str], citation: Citation | None, passages: Sequence[
         same = (passage.library, passage.document, passage.page) == (citation.library, citation.document, citation.page)
         if same and passage.start <= citation.start < passage.end:
             spans = sentences(passage.text)
-            at = [n for n, (first, last) in enumerate(spans) if first < citation.end - passage.start
-                  and last > citation.start - passage.start]  # fmt: skip
+            at = [
+                n
+                for n, (first, last) in enumerate(spans)
+                if first < citation.end - passage.start and last > citation.start - passage.start
+            ]
             if not at:
                 return False
             near = passage.text[spans[max(0, at[0] - 1)][0] : spans[min(len(spans) - 1, at[-1] + 1)][1]]

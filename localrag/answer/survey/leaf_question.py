@@ -248,11 +248,17 @@ _FRAME, _HAS = (lazy_re(_LINES[name][0], re.I) for name in ("frame", "has"))
 _FORMS: tuple[tuple[str, Callable[[re.Match[str]], LeafQuestion | None]], ...] = tuple(
     (form, make)
     for name, make in {
-        "summary": _summary, "superlative": _superlative, "by_time": _by_time, "inside": _inside, "exists": _exists,
-        "for_each": _for_each, "table": _table, "each": _each,
+        "summary": _summary,
+        "superlative": _superlative,
+        "by_time": _by_time,
+        "inside": _inside,
+        "exists": _exists,
+        "for_each": _for_each,
+        "table": _table,
+        "each": _each,
     }.items()
     for form in _LINES[name]
-)  # fmt: skip
+)
 
 
 _QUOTED = re.compile(r'"([^"]+)"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»')

@@ -21,14 +21,33 @@ from localrag.answer.values import Field, Type
 from localrag.errors import NotFoundError, UsageError
 
 _MAX_FIELDS = 60
-_NOTES = {"type", "title", "description", "$schema", "$id", "$comment", "$defs", "definitions", "examples", "default",
-          "required", "additionalProperties"}  # fmt: skip
+_NOTES = {
+    "type",
+    "title",
+    "description",
+    "$schema",
+    "$id",
+    "$comment",
+    "$defs",
+    "definitions",
+    "examples",
+    "default",
+    "required",
+    "additionalProperties",
+}
 # The types of JSON, its formats, and those of the short form.
 _TYPES: Mapping[str, Type] = {
-    "string": "text", "number": "number", "integer": "number", "boolean": "yes/no", "date-time": "date",
-    "int": "number", "float": "number", "bool": "yes/no", "str": "text",
+    "string": "text",
+    "number": "number",
+    "integer": "number",
+    "boolean": "yes/no",
+    "date-time": "date",
+    "int": "number",
+    "float": "number",
+    "bool": "yes/no",
+    "str": "text",
     **{name: name for name in get_args(Type) if name != "choice"},
-}  # fmt: skip
+}
 _LIKE = 0.82  # share of letters that a misspelt type has of the right one: "percentage" has, "update" has not
 _HINT = "Supported are objects of strings, numbers, booleans and enums, and one array of such objects."
 

@@ -42,10 +42,16 @@ def units_of(pair: Pair, only: Filter, model: Generator, limit: int) -> list[Uni
     # Two sections that just do not fit together are worse than three of one size.
     sections = cut(context.pages_of(library, document, only), max(_MIN_ROOM, limit // 2), model.count)
     return [
-        Unit(pair, f"{document.path}, {section.name or section.place or f'part {n} of {len(sections)}'}", section.place,
-             section.text, tuple(part(passages[span.position], span) for span in section.spans), section=True)
+        Unit(
+            pair,
+            f"{document.path}, {section.name or section.place or f'part {n} of {len(sections)}'}",
+            section.place,
+            section.text,
+            tuple(part(passages[span.position], span) for span in section.spans),
+            section=True,
+        )
         for n, section in enumerate(sections, 1)
-    ]  # fmt: skip
+    ]
 
 
 def part(page: Passage, span: Span) -> Passage:
@@ -91,8 +97,12 @@ class _Piece:
 
 def cut(pages: Sequence[tuple[int, Page]], limit: int, count: Count) -> list[Section]:
     """Return the sections of a document, of at most `limit` tokens, from its (position, page) pairs in order."""
-    pieces = [small for position, page in pages for piece in _by_heading(position, page, count)
-              for small in _fitting(piece, limit, count)]  # fmt: skip
+    pieces = [
+        small
+        for position, page in pages
+        for piece in _by_heading(position, page, count)
+        for small in _fitting(piece, limit, count)
+    ]
     sections: list[list[_Piece]] = []
     for piece in pieces:
         if sections and _joins(sections[-1], piece, limit):

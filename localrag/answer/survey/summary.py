@@ -136,9 +136,7 @@ def _documents(
     return done
 
 
-def _joined(
-    what: str, parts: Sequence[Summary], size: str, work: _Work
-) -> Generator[Event, None, Summary | None]:  # fmt: skip
+def _joined(what: str, parts: Sequence[Summary], size: str, work: _Work) -> Generator[Event, None, Summary | None]:
     """Join several summaries in groups that fit, and the results again, until one is left."""
     parts = [part for part in parts if part.text != prompts.WITHHELD] or list(parts[:1])
     while len(parts) > 1:
@@ -178,9 +176,17 @@ def _groups(parts: Sequence[Summary], work: _Work) -> list[list[Summary]]:
 
 def _as_passage(citation: Citation) -> Passage:
     return Passage(
-        citation.library, citation.document, citation.page, citation.label, (), citation.quote, citation.start,
-        citation.end, 1.0, unit=citation.unit,
-    )  # fmt: skip
+        citation.library,
+        citation.document,
+        citation.page,
+        citation.label,
+        (),
+        citation.quote,
+        citation.start,
+        citation.end,
+        1.0,
+        unit=citation.unit,
+    )
 
 
 def _write(
@@ -212,15 +218,21 @@ def _row(unit: Unit, summary: Summary) -> dict[str, Any]:
 
 
 def _answer(
-    work: _Work, plan: Plan, units: Sequence[Unit], made: Sequence[tuple[Unit, Summary]],
-    documents: Sequence[tuple[Unit, Summary]], whole: Summary | None,
-) -> Answer:  # fmt: skip
+    work: _Work,
+    plan: Plan,
+    units: Sequence[Unit],
+    made: Sequence[tuple[Unit, Summary]],
+    documents: Sequence[tuple[Unit, Summary]],
+    whole: Summary | None,
+) -> Answer:
     query = work.query
     shown = list(documents) or list(made)
     single = len(shown) == 1 and whole is None and len(made) == len(units)
     parts = [("", whole)] if whole is not None else []
-    parts += [("" if single else unit.pair[1].path if documents and not unit.section else unit.name, summary)
-              for unit, summary in shown]  # fmt: skip
+    parts += [
+        ("" if single else unit.pair[1].path if documents and not unit.section else unit.name, summary)
+        for unit, summary in shown
+    ]
     text, citations = numbered(parts)
     left = units[len(made) :]
     if left:
@@ -228,17 +240,25 @@ def _answer(
     read = len({unit.pair[1].id for unit, _ in made})
     withheld = [unit.name for unit, summary in made if summary.text == prompts.WITHHELD]
     return Answer(
-        query.text, text, len(withheld) < len(made), plan, model=work.model.model, citations=citations,
-        table=tuple(_row(unit, summary) for unit, summary in made), tokens=work.usage, stopped=work.stopped,
+        query.text,
+        text,
+        len(withheld) < len(made),
+        plan,
+        model=work.model.model,
+        citations=citations,
+        table=tuple(_row(unit, summary) for unit, summary in made),
+        tokens=work.usage,
+        stopped=work.stopped,
         not_read=tuple(
-            NotRead(unit.pair[0].name, unit.pair[1].path,
-                    f"not read, the summary was stopped: {unit.place or 'all of it'}")
+            NotRead(
+                unit.pair[0].name, unit.pair[1].path, f"not read, the summary was stopped: {unit.place or 'all of it'}"
+            )
             for unit in left[:_MAX_NAMED]
         ),
         withheld=f"{plural(len(withheld), 'summary')}, because no text supports it throughout" if withheld else "",
         looked_for=query.search_text,
         looked_at=f"All of the text of {read} of {len(query.documents)} documents, part by part.",
-    )  # fmt: skip
+    )
 
 
 def numbered(parts: Sequence[tuple[str, Summary]]) -> tuple[str, tuple[Citation, ...]]:

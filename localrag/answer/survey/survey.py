@@ -76,15 +76,23 @@ def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Ans
     left = [pair for n, pair in enumerate(query.documents) if n not in leaves]
     asked = [leaves[n] for n in sorted(leaves)]
     return replace(
-        _answer(question, query, plan, asked, left), model=tools.model.model, seconds=seconds,
+        _answer(question, query, plan, asked, left),
+        model=tools.model.model,
+        seconds=seconds,
         not_read=(*injections, *_not_read(asked, left)),
-    )  # fmt: skip
+    )
 
 
 def put(
-    question: LeafQuestion, pair: Pair, material: Material, tools: Tools, stop: leaf.Stop, *, prior: float = 0.0,
+    question: LeafQuestion,
+    pair: Pair,
+    material: Material,
+    tools: Tools,
+    stop: leaf.Stop,
+    *,
+    prior: float = 0.0,
     write: bool = True,
-) -> Leaf | None:  # fmt: skip
+) -> Leaf | None:
     """Put a question to one document, for surveys and reviews; None where it was stopped.
 
     `prior` are log odds, known by code, that it holds the value that is asked for; `write` is that of `leaf.ask`.
@@ -106,7 +114,10 @@ def _answer(question: LeafQuestion, query: Query, plan: Plan, leaves: Sequence[L
     whole = sum(leaf.read == "whole" for leaf in leaves)
     withheld = [leaf for leaf in leaves if leaf.withheld]
     return Answer(
-        query.text, joined.text, joined.found, plan,
+        query.text,
+        joined.text,
+        joined.found,
+        plan,
         citations=joined.citations,
         # Strict mode has withheld the rows of such quotes, so that the others may be shown.
         citations_dropped=0 if query.strict else sum(leaf.dropped for leaf in leaves),
@@ -117,7 +128,7 @@ def _answer(question: LeafQuestion, query: Query, plan: Plan, leaves: Sequence[L
         looked_for=query.search_text,
         looked_at=f"{len(leaves)} of {considered} asked: {whole} read whole, {len(leaves) - whole} in their best "
         "passages.",
-    )  # fmt: skip
+    )
 
 
 def _strictly(made: Leaf, question: LeafQuestion, passages: Sequence[Passage]) -> Leaf:

@@ -86,9 +86,11 @@ class Results:
 
 def has_table(answer: Answer) -> bool:
     """Return whether a table shows the answer better than lines: a survey's rows, unless they are summaries."""
-    return answer.plan.kind == "survey" and any(answer.table) and all(
-        len(str(row.get("answer", ""))) <= MAX_CELL for row in answer.table
-    )  # fmt: skip
+    return (
+        answer.plan.kind == "survey"
+        and any(answer.table)
+        and all(len(str(row.get("answer", ""))) <= MAX_CELL for row in answer.table)
+    )
 
 
 def without_rows(text: str) -> str:
@@ -170,7 +172,5 @@ def _source(row: Mapping[str, Any], sources: Sources) -> Citation | None:
         return found
     start, end, page = row.get("start"), row.get("end"), row.get("page")
     if quote and isinstance(start, int) and isinstance(end, int):
-        return Citation(
-            library, document, page if isinstance(page, int) else None, None, place, quote, start, end, 0
-        )  # fmt: skip
+        return Citation(library, document, page if isinstance(page, int) else None, None, place, quote, start, end, 0)
     return None if quote else sources.get((library, document, ""))

@@ -65,9 +65,13 @@ def _check_suffix(path: Path, what: str = "a table", suffixes: Sequence[str] = S
 
 
 def save(
-    rows: Rows, path: Path, question: str, record_of: Callable[[str], Path | None],
-    recipients: Recipients | None = None, report: bytes | None = None,
-) -> Path:  # fmt: skip
+    rows: Rows,
+    path: Path,
+    question: str,
+    record_of: Callable[[str], Path | None],
+    recipients: Recipients | None = None,
+    report: bytes | None = None,
+) -> Path:
     """Write the rows, or a `report` of them, to a file, and record the export in the audit record of each library.
 
     The name of the file that is returned shows whether it is encrypted for recipients.
@@ -146,8 +150,9 @@ def _database(rows: Rows) -> bytes:
 
     sources = [
         {"row": number, "field": name, **at}
-        for number, row in enumerate(rows, 1) for name, at in row.get("sources", {}).items()
-    ]  # fmt: skip
+        for number, row in enumerate(rows, 1)
+        for name, at in row.get("sources", {}).items()
+    ]
     plain = [{name: value for name, value in row.items() if name != "sources"} for row in rows]
     with closing(sqlite3.connect(":memory:")) as database:
         for table, lines in {"rows": plain, "sources": sources}.items():

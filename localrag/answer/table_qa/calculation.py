@@ -199,9 +199,14 @@ def _number(value: Decimal) -> str:
 
 
 def _answer(
-    query: Query, route: Route, prompt: Prompt, text: str, working: Working, figures: Sequence[tuple[str, Citation]],
+    query: Query,
+    route: Route,
+    prompt: Prompt,
+    text: str,
+    working: Working,
+    figures: Sequence[tuple[str, Citation]],
     kind: str,
-) -> Answer:  # fmt: skip
+) -> Answer:
     """Return a sentence with the markers of its figures, and the working."""
     distinct = list(dict.fromkeys(citation for _, citation in figures))
     markers = [distinct.index(citation) + 1 for _, citation in figures]
@@ -210,10 +215,16 @@ def _answer(
     shown = tuple(Figure(text, cited[mark - 1].place, mark) for (text, _), mark in zip(figures, markers, strict=True))
     marks = "".join(f"[{mark}]" for mark in sorted(set(markers)))
     return Answer(
-        query.text, f"{text} {marks}.", True, route.plan.with_signals(calculated=kind),
-        citations=cited, context=prompt.context, looked_at=prompt.looked_at,
-        passages=tuple(context.cited_only(prompt.passages, cited)), workings=(replace(working, figures=shown),),
-    )  # fmt: skip
+        query.text,
+        f"{text} {marks}.",
+        True,
+        route.plan.with_signals(calculated=kind),
+        citations=cited,
+        context=prompt.context,
+        looked_at=prompt.looked_at,
+        passages=tuple(context.cited_only(prompt.passages, cited)),
+        workings=(replace(working, figures=shown),),
+    )
 
 
 def _sentence(question: str, request: Request, selected: Sequence[Cell], result: Result) -> str:

@@ -29,10 +29,14 @@ _TOTAL = re.compile(r"\b(?:sub)?total|\bsumme\b|\bgesamt|^all\b", re.I)
 _TAIL = re.compile(r" (?:in|for|at|of|within|from|on|as|due)\b.+$| (?:quarter|month|half)\b.*$", re.I)
 _PERCENT = re.compile(r"percent|per cent|%|prozent|pourcent|porcent", re.I)
 _DISTINGUISHING = frozenset("other before after without".split())  # common words that tell rows apart
-_EMPTY = (text_analysis.COMMON["english"] - _DISTINGUISHING) | text_analysis.COMMON["german"] | frozenset(
-    "amount amounts value values number figure figures year years fiscal ended period company "
-    "respective overall billion million thousand".split()
-)  # fmt: skip
+_EMPTY = (
+    (text_analysis.COMMON["english"] - _DISTINGUISHING)
+    | text_analysis.COMMON["german"]
+    | frozenset(
+        "amount amounts value values number figure figures year years fiscal ended period company "
+        "respective overall billion million thousand".split()
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +173,19 @@ class Selector:
             token.term
             for token in text_analysis.tokens(YEAR.sub(" ", text.replace("/", " ")), self._language)
             # A small number is a day or a footnote.
-            if token.word not in _EMPTY and token.word not in MONTHS
+            if token.word not in _EMPTY
+            and token.word not in MONTHS
             and (len(token.word) > 2 or not token.word.isdigit())
-        )  # fmt: skip
+        )
 
     def _score(
-        self, one: _Labelled, wanted: frozenset[str], subject: str, common: frozenset[str] = frozenset(),
+        self,
+        one: _Labelled,
+        wanted: frozenset[str],
+        subject: str,
+        common: frozenset[str] = frozenset(),
         others: frozenset[str] = frozenset(),
-    ) -> float:  # fmt: skip
+    ) -> float:
         """Return how well a cell's labels fit what is wanted, 0 to 1."""
 
         def weigh(terms: Iterable[str], of: Mapping[str, float] | None = None) -> float:

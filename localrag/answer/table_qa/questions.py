@@ -16,7 +16,7 @@ from localrag.quantities import lazy_re, load_patterns
 
 Kind = Literal[
     "change", "percentage change", "decrease", "percentage decrease", "difference", "sum", "average", "share", "ratio"
-]  # fmt: skip
+]
 _MAX_QUESTION = 400
 
 

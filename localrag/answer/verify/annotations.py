@@ -19,9 +19,11 @@ MARK = "⚠"
 MIN_CONFIDENCE = 0.65
 NEAREST = "Nearest, though it may not answer the question:"  # above `Answer.nearest`
 PLAN_NAMES: Mapping[str, str] = {
-    "retrieve": "looking up passages", "read": "reading whole", "survey": "asking each document",
+    "retrieve": "looking up passages",
+    "read": "reading whole",
+    "survey": "asking each document",
     "exact": "counting or finding with code",
-}  # fmt: skip
+}
 MAX_LOOKED_FOR = 300
 _NAMED = {"link": "the link ", "command": "the command "}
 

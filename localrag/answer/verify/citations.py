@@ -380,7 +380,14 @@ def clip(text: str, span: tuple[int, int], words: tuple[int, int]) -> tuple[int,
 def cite_span(passage: Passage, start: int, end: int) -> Citation:
     """Return the citation of a span of a passage, without a number."""
     return Citation(
-        library=passage.library, document=passage.document, page=passage.page, label=passage.label, place=passage.place,
-        quote=passage.text[start:end], start=passage.start + start, end=passage.start + end, marker=0,
+        library=passage.library,
+        document=passage.document,
+        page=passage.page,
+        label=passage.label,
+        place=passage.place,
+        quote=passage.text[start:end],
+        start=passage.start + start,
+        end=passage.start + end,
+        marker=0,
         unit=passage.unit,
-    )  # fmt: skip
+    )

@@ -215,8 +215,16 @@ def _citation(library: Library, side: _Statement, citations: list[Citation]) -> 
     start, end = clip(page.text, (start, end), (first, last))
     where = places.place_at(page, start, end)
     made = Citation(
-        library.name, side.document.path, page.number, page.label, where, page.text[start:end], start, end,
-        len(citations) + 1, unit=page.unit,
-    )  # fmt: skip
+        library.name,
+        side.document.path,
+        page.number,
+        page.label,
+        where,
+        page.text[start:end],
+        start,
+        end,
+        len(citations) + 1,
+        unit=page.unit,
+    )
     citations.append(made)
     return made

@@ -52,9 +52,16 @@ _OURS = re.compile(r"\b(?:I|[Mm]e|[Mm]y|[Ww]e|us|[Oo]ur)\b")
 _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])")
 _FIGURE = lazy_re(r"(?<![\d.,])(?:\d{1,3}(?:[,.’']\d{3}){1,6}(?:[.,]\d{1,6})?|\d{1,20}(?:[.,]\d{1,6})?)(?!\d)")
 _FISCAL, _EACH, _RELATIVE_YEAR, _CHANGE, _BASELINE, _REFERENCE_YEAR, _OPEN_ENDED = quantities.phrases(
-    "localrag.answer", "entities",
-    "fiscal", "each", "relative_year", "change", "baseline", "reference_year", "open_ended",
-)  # fmt: skip
+    "localrag.answer",
+    "entities",
+    "fiscal",
+    "each",
+    "relative_year",
+    "change",
+    "baseline",
+    "reference_year",
+    "open_ended",
+)
 
 
 def check(
@@ -238,9 +245,10 @@ class _Check:
         share = self._share_of(claim, framed=fact is not None)
         least = max(_MIN_SHARED, 0.0 if fact else _NEARLY * max(map(share, claim.spans), default=0.0))
         return tuple(
-            span for span in self.every
+            span
+            for span in self.every
             if share(span) >= least and (fact is None or self._places(span, fact)) and self._holds(span, claim.values)
-        )  # fmt: skip
+        )
 
     @cached_property
     def every(self) -> tuple[_Span, ...]:

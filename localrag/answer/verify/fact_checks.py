@@ -31,9 +31,19 @@ _MAX_SEARCHED = 400_000  # characters of passages searched for a fact that is no
 # Share of the other words of a claim that a sentence must have to be cited for its number.
 _MIN_SHARED = 0.4
 _YES_OR_NO, _YES, _THAN, _BY_DAY, _ABOUT, _PERMITS, _LIMITS, _SPANS, _AT_MOST, _AT_LEAST = quantities.phrases(
-    "localrag.answer", "fact_checks", "yes_or_no", "yes", "than", "by_day", "about",
-    "permits", "limits", "spans", "at_most", "at_least",
-)  # fmt: skip
+    "localrag.answer",
+    "fact_checks",
+    "yes_or_no",
+    "yes",
+    "than",
+    "by_day",
+    "about",
+    "permits",
+    "limits",
+    "spans",
+    "at_most",
+    "at_least",
+)
 _BEFORE_PAGE = re.compile(r"(?:\b(?:pp?|s|pages?|seiten?|página|passages?|documents?|slides?|sheets?)\.?|第)\s*$", re.I)
 
 
@@ -146,9 +156,12 @@ def _is_included(fact: Fact, sources: _Sources) -> bool:
     unit, spans = fact.amount.unit, _SPANS.search(sources.question, 0, fact.start)
     found = [(quote[: one.start], one) for quote in sources.quotes for one in find_numbers(quote, sources.language)]
     limits = [
-        (before, same.value) for before, one in found if one.amount for value in one.amount.values
+        (before, same.value)
+        for before, one in found
+        if one.amount
+        for value in one.amount.values
         if (same := quantities.convert(quantities.Quantity(value, one.amount.unit), unit))
-    ]  # fmt: skip
+    ]
     if spans and not limits:
         return any(one.kind == "date" for _, one in found)  # "within 10 years" is computed
     if not _PERMITS.search(sources.question) or _LIMITS.search(sources.question):
@@ -297,9 +310,13 @@ _LIST_NUMBER = re.compile(r"^[ \t]*(?:[-*•][ \t]*)?\(?\d{1,3}[.)](?=\s)", re.M
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|te[nrs]?|er|e|ème|º|ª|o|a)(?![^\W_])", re.I)
 _LATIN = re.compile(r"[A-Za-zÀ-ɏ]")
 _UNITS = {
-    **quantities.TIME_UNITS, "percent": "%", "per cent": "%", "%": "%", "prozent": "%",
+    **quantities.TIME_UNITS,
+    "percent": "%",
+    "per cent": "%",
+    "%": "%",
+    "prozent": "%",
     **{word: quantities.CURRENCIES[word] for word in ("dollar", "dollars", "euro", "euros", "pound", "pounds")},
-}  # fmt: skip
+}
 _UNIT_AFTER = re.compile(
     r"[ -]?(?:\(\d+\)[ ]?)?(?:(?:calendar|business|working|full|consecutive)[ ])?"
     rf"(?P<unit>{'|'.join(sorted(map(re.escape, _UNITS), key=len, reverse=True))})(?!\w)",

@@ -232,8 +232,11 @@ def _aligned(quote: Sequence[_Word], there: Sequence[_Word]) -> tuple[int, int] 
     from rapidfuzz.distance import Indel, LCSseq
 
     words = [word.folded for word in there]
-    same = [next((one for one in words if one == word.folded), None)
-            or next((one for one in words if _alike(word.folded, one)), word.folded) for word in quote]  # fmt: skip
+    same = [
+        next((one for one in words if one == word.folded), None)
+        or next((one for one in words if _alike(word.folded, one)), word.folded)
+        for word in quote
+    ]
     first, last, most = 0, len(words), LCSseq.similarity(same, words)
     while most and LCSseq.similarity(same, words[first + 1 : last]) == most:
         first += 1

@@ -20,9 +20,18 @@ _MAX_HEADING = 100
 _LONG_LINE = 200
 _GAP = re.compile(r"(?<!\d)(?<!\d\.)(?<! ) {3,}(?=\S)|(?<=\d )(?<!  ) {3,}(?=\S)|(?<=\d\. )(?<!  ) {3,}(?=\S)")
 _KEYWORD_LEVELS = {
-    "part": 1, "article": 1, "chapter": 1, "exhibit": 1, "schedule": 1, "annex": 1, "appendix": 1, "attachment": 1,
-    "section": 2, "item": 2, "note": 3,
-}  # fmt: skip
+    "part": 1,
+    "article": 1,
+    "chapter": 1,
+    "exhibit": 1,
+    "schedule": 1,
+    "annex": 1,
+    "appendix": 1,
+    "attachment": 1,
+    "section": 2,
+    "item": 2,
+    "note": 3,
+}
 _KEYWORD = re.compile(
     rf"(?P<word>{'|'.join(f'{word.upper()}|{word.title()}' for word in _KEYWORD_LEVELS)})"
     r"\s+(?P<number>[IVXLC]{1,7}|\d{1,3}(?:\.\d{1,3}){0,3}[A-Z]?|[A-Z](?:-\d{1,2})?)(?![\w])"
@@ -30,8 +39,9 @@ _KEYWORD = re.compile(
 )
 _STRUCTURE = re.compile(
     rf"(?:\b(?P<kind>{'|'.join(_KEYWORD_LEVELS)}|sec(?=\.)|clause)s?\b\.?|(?P<sign>§))\s*(?:no\.?\s*)?"
-    r"(?P<number>\d+(?:\.\d+)*[a-z]?(?![\w-]*[a-z]{2})|[ivx]+\b|(?:[b-z]|(?-i:A))(?:-\d+)?\b)", re.I,
-)  # fmt: skip
+    r"(?P<number>\d+(?:\.\d+)*[a-z]?(?![\w-]*[a-z]{2})|[ivx]+\b|(?:[b-z]|(?-i:A))(?:-\d+)?\b)",
+    re.I,
+)
 _BARE = re.compile(r"(?P<number>\d{1,3}(?:\.\d{1,3})*)[.)]?\s+(?=[^\W\d_])")
 _ROMAN = {"i": 1, "v": 5, "x": 10}
 _NUMBERED = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,3})(?P<dot>\.?)[ \t]{1,8}(?P<rest>\S.*)$")

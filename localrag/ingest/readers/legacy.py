@@ -105,11 +105,17 @@ _CELL, _ROW, _TABLE, _PARAGRAPH, _HEADING, _NOTE = "\x01", "\x02", "\x03", "\x04
 _WORDS = tuple(
     (re.compile(rf"(?<!\\)\\(?:{word})"), mark)
     for word, mark in (
-        (r"(?:par|sect|page|column)(?![a-z])[ ]?|[\r\n]+", _PARAGRAPH), (r"cell(?![a-z])[ ]?", _CELL),
-        (r"row(?![a-z])[ ]?", _ROW), (r"trowd(?![a-z])[ ]?", _TABLE), (r"nestcell(?![a-z])[ ]?", " "),
-        (r"pntext(?![a-z])", r"\\listtext"), ("-", ""), ("_", "-"), (r"(?:object|result)(?![a-z])", ""),
+        (r"(?:par|sect|page|column)(?![a-z])[ ]?|[\r\n]+", _PARAGRAPH),
+        (r"cell(?![a-z])[ ]?", _CELL),
+        (r"row(?![a-z])[ ]?", _ROW),
+        (r"trowd(?![a-z])[ ]?", _TABLE),
+        (r"nestcell(?![a-z])[ ]?", " "),
+        (r"pntext(?![a-z])", r"\\listtext"),
+        ("-", ""),
+        ("_", "-"),
+        (r"(?:object|result)(?![a-z])", ""),
     )
-)  # fmt: skip
+)
 _RTF_HIDDEN = re.compile(r"\\(v|deleted)1?(?![a-z0-9])[ ]?((?:[^{}\\]|\\(?!v0|deleted0|plain|pard)[^{}])*)")
 _RTF_STYLE = re.compile(r"\{\\s(\d{1,9})([^{};]{0,1000}?)[ ]([^{};\\]{1,100});\}")
 _OUTLINE = re.compile(r"(?<!\\)\\(s|outlinelevel)(\d+)[ ]?")

@@ -118,13 +118,19 @@ def _rapidocr() -> Any:
     options: dict[str, Any] = {f"{part}.model_path": str(folder / name) for part, name in _FILES.items()}
     options |= {
         # The whole picture is kept: lines are found on a smaller one and cut from the full one.
-        "Global.use_preprocess_img": False, "Global.use_vertical_padding": False, "Global.log_level": "critical",
-        "Global.return_word_box": True, "Global.return_single_char_box": True, "Global.model_root_dir": str(folder),
+        "Global.use_preprocess_img": False,
+        "Global.use_vertical_padding": False,
+        "Global.log_level": "critical",
+        "Global.return_word_box": True,
+        "Global.return_single_char_box": True,
+        "Global.model_root_dir": str(folder),
         "EngineConfig.onnxruntime.intra_op_num_threads": 1,  # the reader pool has a process for each core
         "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-        "Det.limit_side_len": _SEARCH_SIDE, "Det.limit_type": "max", "Det.max_candidates": _MAX_LINES,
+        "Det.limit_side_len": _SEARCH_SIDE,
+        "Det.limit_type": "max",
+        "Det.max_candidates": _MAX_LINES,
         "Rec.rec_batch_num": 1,  # a batch is as wide as its widest line
-    }  # fmt: skip
+    }
     return rapidocr.RapidOCR(params=options)
 
 

@@ -237,8 +237,13 @@ def _unsupported(error: Exception) -> ReadError:
 # --- embedded files ---------------------------------------------------------------------------------------------
 
 # What an OLE object is, by a stream in it.
-_OLE_STREAMS = (("Package", ""), ("CONTENTS", ".pdf"), ("WordDocument", ".doc"), ("Workbook", ".xls"),
-                ("PowerPoint Document", ".ppt"))  # fmt: skip
+_OLE_STREAMS = (
+    ("Package", ""),
+    ("CONTENTS", ".pdf"),
+    ("WordDocument", ".doc"),
+    ("Workbook", ".xls"),
+    ("PowerPoint Document", ".ppt"),
+)
 _FOLDERS = {"word": ".docx", "xl": ".xlsx", "ppt": ".pptx"}
 
 

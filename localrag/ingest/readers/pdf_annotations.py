@@ -26,10 +26,21 @@ if TYPE_CHECKING:
     from pypdf import PdfReader
 
 _COMMENTS = {
-    "/Text": "Comment", "/FreeText": "Comment", "/Highlight": "Highlight", "/Underline": "Underlined",
-    "/Squiggly": "Underlined", "/StrikeOut": "Struck out", "/Caret": "Insertion", "/Stamp": "Stamp", "/Ink": "Comment",
-    "/Line": "Comment", "/Square": "Comment", "/Circle": "Comment", "/Polygon": "Comment", "/PolyLine": "Comment",
-}  # fmt: skip
+    "/Text": "Comment",
+    "/FreeText": "Comment",
+    "/Highlight": "Highlight",
+    "/Underline": "Underlined",
+    "/Squiggly": "Underlined",
+    "/StrikeOut": "Struck out",
+    "/Caret": "Insertion",
+    "/Stamp": "Stamp",
+    "/Ink": "Comment",
+    "/Line": "Comment",
+    "/Square": "Comment",
+    "/Circle": "Comment",
+    "/Polygon": "Comment",
+    "/PolyLine": "Comment",
+}
 _MAX_ANNOTATIONS = 20_000
 _MAX_FIELDS = 5_000
 _MAX_LENGTH = 4_000  # characters of one comment or field

@@ -164,9 +164,11 @@ class _Ground:
 
 def _within(box: native.Box, over: native.Box) -> bool:
     return (
-        over.left - 1 <= box.left and box.right <= over.right + 1
-        and over.top - 1 <= box.top and box.bottom <= over.bottom + 1
-    )  # fmt: skip
+        over.left - 1 <= box.left
+        and box.right <= over.right + 1
+        and over.top - 1 <= box.top
+        and box.bottom <= over.bottom + 1
+    )
 
 
 def _near(one: Sequence[int], other: Sequence[int]) -> bool:

@@ -191,9 +191,12 @@ def _header_start(rows: Sequence[_Row], free: int, first: int, body: int, column
 def _is_label(row: _Row, columns: Columns) -> bool:
     lone = row.pieces[0]
     return (
-        len(row.pieces) == 1 and not column_of(lone, columns) and lone.right < columns[1][0] + 4
-        and (abs(lone.left - columns[0][0]) < 40 or len(lone.text) < 30) and not is_unit(lone.text)
-    )  # fmt: skip
+        len(row.pieces) == 1
+        and not column_of(lone, columns)
+        and lone.right < columns[1][0] + 4
+        and (abs(lone.left - columns[0][0]) < 40 or len(lone.text) < 30)
+        and not is_unit(lone.text)
+    )
 
 
 def _is_head(row: _Row, columns: Columns) -> bool:
@@ -230,9 +233,13 @@ def _body(rows: Sequence[_Row], columns: Columns) -> list[list[str]]:
         if index and open_label:
             cells[-1] = [joined(cells[-1][0], made[0]), *made[1:]]
         elif (
-            index and lone and any(cells[-1][1:]) and row.pieces[0].left >= rows[index - 1].pieces[0].left - 2
-            and row.pieces[0].text[:1].islower() and steps[index - 1] <= 1.05 * pitch
-        ):  # fmt: skip
+            index
+            and lone
+            and any(cells[-1][1:])
+            and row.pieces[0].left >= rows[index - 1].pieces[0].left - 2
+            and row.pieces[0].text[:1].islower()
+            and steps[index - 1] <= 1.05 * pitch
+        ):
             cells[-1][0] = joined(cells[-1][0], made[0])  # a line with only a label continues the label above it
             continue
         else:
@@ -388,11 +395,12 @@ def header(
 def _ruled(piece: Piece, line: Line, columns: Columns, flat: Sequence[Rule], bottom: float) -> Span | None:
     """Return the extent of the rule under a header cell: the columns it covers."""
     under = (
-        rule for rule in flat
+        rule
+        for rule in flat
         if line.middle < rule.at <= max(bottom, line.bottom + 2)
         and min(rule.end, piece.right) - max(rule.start, piece.left) > 0.8 * (piece.right - piece.left)
         and rule.start > (columns[0][0] + columns[0][1]) / 2
-    )  # fmt: skip
+    )
     rule = min(under, key=lambda rule: rule.at, default=None)
     return rule and (min(rule.start, piece.left), max(rule.end, piece.right))
 
@@ -402,9 +410,10 @@ def _widened(columns: Columns, flat: Sequence[Rule]) -> Columns:
     wide = list(columns)
     for rule in flat:
         under = [
-            index for index, (left, right) in enumerate(columns)
+            index
+            for index, (left, right) in enumerate(columns)
             if min(right, rule.end) - max(left, rule.start) > 0.3 * (right - left)
-        ]  # fmt: skip
+        ]
         if len(under) == 1 and under[0]:
             left, right = wide[under[0]]
             wide[under[0]] = min(left, rule.start), max(right, rule.end)
@@ -416,9 +425,10 @@ def _inherited(found: Sequence[Piece], other: Sequence[Piece], spans: Sequence[S
     inherited: list[Span | None] = []
     for a in found:
         same = [
-            span for b, span in zip(other, spans, strict=True)
+            span
+            for b, span in zip(other, spans, strict=True)
             if min(abs(a.left + a.right - b.left - b.right) / 2, abs(a.left - b.left), abs(a.right - b.right)) < 4
-        ]  # fmt: skip
+        ]
         if not same:
             return [None] * len(found)
         inherited.append(same[0])

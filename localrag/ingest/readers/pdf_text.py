@@ -107,9 +107,8 @@ def _running(pages: Sequence[Sequence[str]]) -> set[Key]:
                 places.setdefault(key, []).append((index, line))
     least = max(_MIN_PAGES, _MIN_SHARE * sum(any(line.strip() for line in lines) for lines in pages))
     return {
-        key for key, found in places.items()
-        if len(found) >= least and not key[1].startswith("|") and _counts(found)
-    }  # fmt: skip
+        key for key, found in places.items() if len(found) >= least and not key[1].startswith("|") and _counts(found)
+    }
 
 
 def _edge(lines: Sequence[str], top: bool) -> Iterator[int]:

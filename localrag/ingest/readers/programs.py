@@ -236,10 +236,20 @@ def _prepared(order: Order, data: bytes, folder: Path, program: Path) -> tuple[l
     storage.write_bytes(folder / "profile/user/registrymodifications.xcu", _SETTINGS.format(items=items).encode())
     storage.make_dir(folder / "out")
     command = [
-        str(binary if binary.is_file() else program), f"-env:UserInstallation={(folder / 'profile').as_uri()}",
-        "-env:OSL_SOCKET_PATH=.", "--headless", "--norestore", "--nologo", "--nodefault", "--nolockcheck",
-        "--convert-to", _FILTERS[to], "--outdir", str(folder / "out"), str(folder / f"document{suffix}"),
-    ]  # fmt: skip
+        str(binary if binary.is_file() else program),
+        f"-env:UserInstallation={(folder / 'profile').as_uri()}",
+        "-env:OSL_SOCKET_PATH=.",
+        "--headless",
+        "--norestore",
+        "--nologo",
+        "--nodefault",
+        "--nolockcheck",
+        "--convert-to",
+        _FILTERS[to],
+        "--outdir",
+        str(folder / "out"),
+        str(folder / f"document{suffix}"),
+    ]
     return command, folder / f"out/document.{to}"
 
 
@@ -249,12 +259,18 @@ def _started(
     from localrag.security import sandbox
 
     return subprocess.Popen(
-        command, cwd=folder, stdin=given, stdout=output, stderr=subprocess.DEVNULL,
-        env={name: os.environ[name] for name in _KEPT if name in os.environ} | dict.fromkeys(_HOMES, str(folder))
+        command,
+        cwd=folder,
+        stdin=given,
+        stdout=output,
+        stderr=subprocess.DEVNULL,
+        env={name: os.environ[name] for name in _KEPT if name in os.environ}
+        | dict.fromkeys(_HOMES, str(folder))
         | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "SAL_USE_VCLPLUGIN": "svp", "OMP_THREAD_LIMIT": "1"},
         preexec_fn=sandbox.program_restrictions(paths, folder) if sys.platform == "linux" else None,
-        start_new_session=True, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-    )  # fmt: skip
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
 
 
 def _gone(requests: BinaryIO) -> bool:

@@ -189,12 +189,20 @@ class Member:
 
 RIGHT_SUFFIX = "Give the file the suffix of its real type."
 _MAGIC = {
-    b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP archive or an Office file", b"{\\rtf": "an RTF text",
-    b"\xd0\xcf\x11\xe0": "an old Office file (or an encrypted one)", b"\x89PNG": "a PNG picture",
-    b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture", b"II*\x00": "a TIFF picture",
-    b"MM\x00*": "a TIFF picture", b"\x1f\x8b": "a GZIP archive", b"%!PS": "a PostScript file",
-    b"\x7fELF": "a program", b"MZ": "a program",
-}  # fmt: skip
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a ZIP archive or an Office file",
+    b"{\\rtf": "an RTF text",
+    b"\xd0\xcf\x11\xe0": "an old Office file (or an encrypted one)",
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"II*\x00": "a TIFF picture",
+    b"MM\x00*": "a TIFF picture",
+    b"\x1f\x8b": "a GZIP archive",
+    b"%!PS": "a PostScript file",
+    b"\x7fELF": "a program",
+    b"MZ": "a program",
+}
 
 
 def looks_like(source: Source) -> str:

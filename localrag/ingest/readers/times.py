@@ -33,9 +33,14 @@ _ENTRIES = {"VEVENT": "Event", "VTODO": "Task", "VJOURNAL": "Note"}
 _DAYS = {name[:2].upper(): name for name in calendar.day_name}
 _DAY = re.compile(r"^\+?(-?\d+)?(MO|TU|WE|TH|FR|SA|SU)$")
 _RULE_PARTS = {
-    "FREQ": "{}", "INTERVAL": "every {}", "BYDAY": "on {}", "BYMONTHDAY": "on day {}", "BYMONTH": "in month {}",
-    "COUNT": "{} times", "UNTIL": "until {}",
-}  # fmt: skip
+    "FREQ": "{}",
+    "INTERVAL": "every {}",
+    "BYDAY": "on {}",
+    "BYMONTHDAY": "on day {}",
+    "BYMONTH": "in month {}",
+    "COUNT": "{} times",
+    "UNTIL": "until {}",
+}
 
 
 def _read_calendar(raw: str) -> Reading:
@@ -73,15 +78,19 @@ def _read_calendar(raw: str) -> Reading:
 
 def _lines(entry: Any) -> Iterator[str]:
     facts = (
-        ("When", _when(entry)), ("Due", _moment(entry.get("DUE"))), ("Repeats", _repeats(entry)),
-        ("Instead of", _moment(entry.get("RECURRENCE-ID"))), ("Where", ", ".join(_text(entry, "LOCATION").split("\n"))),
+        ("When", _when(entry)),
+        ("Due", _moment(entry.get("DUE"))),
+        ("Repeats", _repeats(entry)),
+        ("Instead of", _moment(entry.get("RECURRENCE-ID"))),
+        ("Where", ", ".join(_text(entry, "LOCATION").split("\n"))),
         ("Organizer", ", ".join(map(_person, _all(entry, "ORGANIZER")))),
         ("Attendees", ", ".join(map(_person, _all(entry, "ATTENDEE")))),
         ("Status", _text(entry, "STATUS").lower().replace("-", " ").removeprefix("confirmed")),
         ("Completed", _moment(entry.get("COMPLETED"))),
         ("Categories", ", ".join(", ".join(map(str, getattr(x, "cats", [x]))) for x in _all(entry, "CATEGORIES"))),
-        ("Comment", _text(entry, "COMMENT")), ("Link", _text(entry, "URL")),
-    )  # fmt: skip
+        ("Comment", _text(entry, "COMMENT")),
+        ("Link", _text(entry, "URL")),
+    )
     yield from (f"{name}: {text}" for name, text in facts if text)
     if description := _text(entry, "DESCRIPTION"):
         yield from ("", description)

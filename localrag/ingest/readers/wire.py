@@ -123,9 +123,12 @@ def _pieces(page: Page) -> Iterator[Piece]:
         of_text = slice(index * _PIECE_TEXT, (index + 1) * _PIECE_TEXT)
         some = slice(index * _PIECE_RECORDS, (index + 1) * _PIECE_RECORDS)
         piece = replace(
-            page, text=page.text[of_text], headings=page.headings[some], anchors=page.anchors[some],
+            page,
+            text=page.text[of_text],
+            headings=page.headings[some],
+            anchors=page.anchors[some],
             words=page.words[some],
-        )  # fmt: skip
+        )
         yield Piece(piece, index > 0)
 
 

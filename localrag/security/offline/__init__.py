@@ -22,9 +22,19 @@ if TYPE_CHECKING:
     import socket
 
 __all__ = [
-    "SWITCHES", "Files", "Layer", "LayerName", "close_sockets", "confine", "confine_python", "confined",
-    "hook_installed", "layers", "network_for_install", "set_switches",
-]  # fmt: skip
+    "SWITCHES",
+    "Files",
+    "Layer",
+    "LayerName",
+    "close_sockets",
+    "confine",
+    "confine_python",
+    "confined",
+    "hook_installed",
+    "layers",
+    "network_for_install",
+    "set_switches",
+]
 
 LayerName = Literal["switches", "hook", "seccomp", "landlock", "files"]
 # What this process asked of Landlock; the kernel does not tell what was inherited.
@@ -55,9 +65,12 @@ def confine_python() -> None:
 
 
 def confine(
-    files: Files | None = None, *, without: Collection[LayerName] = (), kind: seccomp.Filter = "metadata",
+    files: Files | None = None,
+    *,
+    without: Collection[LayerName] = (),
+    kind: seccomp.Filter = "metadata",
     listener: socket.socket | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Turn on every layer that this system has, for this process and all it starts. It cannot be undone.
 
     Call it first: before threads start (Landlock restricts one) and before sockets are open. A second call can only add
@@ -117,15 +130,22 @@ def layers() -> tuple[Layer, ...]:
     old = absent or ("" if scopes else f"the Landlock of this kernel (ABI {abi}) is too old")
     return (
         Layer(
-            "switches", not off, "libraries that look things up or report on their users are told not to",
-            "libraries without a switch, or that ignore it", f"not set: {', '.join(off)}" if off else "",
+            "switches",
+            not off,
+            "libraries that look things up or report on their users are told not to",
+            "libraries without a switch, or that ignore it",
+            f"not set: {', '.join(off)}" if off else "",
         ),
         Layer(
-            "hook", hook.installed(), "connections, sends and name look-ups of Python code, except to loopback",
-            "native code and started programs", "" if hook.installed() else unasked,
+            "hook",
+            hook.installed(),
+            "connections, sends and name look-ups of Python code, except to loopback",
+            "native code and started programs",
+            "" if hook.installed() else unasked,
         ),
         Layer(
-            "seccomp", holds := seccomp.holds(),
+            "seccomp",
+            holds := seccomp.holds(),
             "sockets except Unix ones, connect, io_uring, ways into other processes; for native code and started "
             "programs too",
             "an outside program that is asked through a file or pipe, and root",
@@ -133,13 +153,19 @@ def layers() -> tuple[Layer, ...]:
             possible=not unknown,
         ),
         Layer(
-            "landlock", bool(_reach_restricted and scopes), f"{', '.join(scopes) or 'TCP'}; in addition to seccomp",
-            "UDP, netlink and others", "" if _reach_restricted and scopes else old or unasked, possible=not old,
+            "landlock",
+            bool(_reach_restricted and scopes),
+            f"{', '.join(scopes) or 'TCP'}; in addition to seccomp",
+            "UDP, netlink and others",
+            "" if _reach_restricted and scopes else old or unasked,
+            possible=not old,
         ),
         Layer(
-            "files", _files is not None, f"files that are not allowed by name (Landlock ABI {abi})",
+            "files",
+            _files is not None,
+            f"files that are not allowed by name (Landlock ABI {abi})",
             "names and sizes, and files that were already open",
             "" if _files is not None else absent or f"{unasked}: commands turn it on once they know their library",
             possible=not absent,
         ),
-    )  # fmt: skip
+    )

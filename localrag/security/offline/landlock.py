@@ -27,9 +27,19 @@ _OF_FILES = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE
 _READING = _READ | _LIST
 _RUNNING = _READING | _EXECUTE
 _WRITING = (
-    _READING | _WRITE | _TRUNCATE | _REFER | _REMOVE_DIR | _REMOVE_FILE
-    | _MAKE_DIR | _MAKE_FILE | _MAKE_SOCKET | _MAKE_PIPE | _MAKE_LINK | _DEVICE
-)  # fmt: skip
+    _READING
+    | _WRITE
+    | _TRUNCATE
+    | _REFER
+    | _REMOVE_DIR
+    | _REMOVE_FILE
+    | _MAKE_DIR
+    | _MAKE_FILE
+    | _MAKE_SOCKET
+    | _MAKE_PIPE
+    | _MAKE_LINK
+    | _DEVICE
+)
 _TCP, _CONNECT = 0b11, 0b10  # bind and connect
 _SCOPES = 0b11  # abstract Unix sockets, signals
 
@@ -82,9 +92,12 @@ def restrict(files: Files | None, reach: bool = True, ports: Iterable[int] = ())
             _allow(ruleset, (Path("/"),), _REFER)
         if files is not None:
             for paths, rights in (
-                (files.programs, _RUNNING), (files.reads, _READING), (files.writes, _WRITING), (files.lists, _LIST),
+                (files.programs, _RUNNING),
+                (files.reads, _READING),
+                (files.writes, _WRITING),
+                (files.lists, _LIST),
                 (files.sockets, _MAKE_SOCKET),
-            ):  # fmt: skip
+            ):
                 _allow(ruleset, paths, rights & handled)
         for port in ports if network else ():
             rule = ctypes.create_string_buffer(struct.pack("=QQ", _CONNECT, port), 16)

@@ -140,9 +140,7 @@ def _without(position: int, flags: int) -> list[Instruction]:
     return [(_LOAD, 0, 0, _argument(position)), (_AND, 0, 0, flags), (_EQUAL, 1, 0, 0), _REFUSE, _PERMIT]
 
 
-def _one_of(
-    position: int, values: Sequence[int], result: Instruction, otherwise: Instruction
-) -> list[Instruction]:  # fmt: skip
+def _one_of(position: int, values: Sequence[int], result: Instruction, otherwise: Instruction) -> list[Instruction]:
     """Return one result if the lower half of an argument is among the values, else the other."""
     tries = [(_EQUAL, len(values) - index, 0, value) for index, value in enumerate(values)]
     return [(_LOAD, 0, 0, _argument(position)), *tries, otherwise, result]

@@ -61,9 +61,14 @@ def file_name(session: Session, form: Form) -> str:
 
 
 def write(
-    session: Session, path: Path, form: Form, record: Path | None, *, replace: bool = False,
+    session: Session,
+    path: Path,
+    form: Form,
+    record: Path | None,
+    *,
+    replace: bool = False,
     recipients: Recipients | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """Write the conversation to a file and record it; returns the path, which has a suffix of its own if encrypted.
 
     Without recipients it is not encrypted, and only its owner may read it.
@@ -89,7 +94,13 @@ def exported(
         library = session.libraries[0] if len(session.libraries) == 1 else None
         sealed = {"encrypted_for": list(recipients.names)} if recipients else {}
         audit.record(
-            record, "export", library,
-            conversation=session.id, turns=len(session.turns), form=form, path=place, **sealed,
-        )  # fmt: skip
+            record,
+            "export",
+            library,
+            conversation=session.id,
+            turns=len(session.turns),
+            form=form,
+            path=place,
+            **sealed,
+        )
     return made

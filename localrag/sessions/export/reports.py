@@ -29,9 +29,13 @@ def check(path: Path) -> None:
 
 
 def save(
-    findings: Sequence[Finding], title: str, ended: ReviewEnded, path: Path, record_of: Callable[[str], Path | None],
+    findings: Sequence[Finding],
+    title: str,
+    ended: ReviewEnded,
+    path: Path,
+    record_of: Callable[[str], Path | None],
     recipients: Recipients | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """Write a report or a table of the findings; see `table_export.save`."""
     check(path)
     form = decrypted_name(path).suffix.lower()[1:]
@@ -69,18 +73,24 @@ def cells(one: Finding) -> list[str]:
     """Return a finding under `HEADS`."""
     said = one.decision
     return [
-        one.state, one.title, one.importance, one.value, one.problem, one.citation.place if one.citation else "",
+        one.state,
+        one.title,
+        one.importance,
+        one.value,
+        one.problem,
+        one.citation.place if one.citation else "",
         "" if one.confidence is None else f"{one.confidence:.0%}",
         ": ".join(filter(None, (said.verdict, said.comment))) if said else "",
-    ]  # fmt: skip
+    ]
 
 
 def _document(document: str, own: Sequence[Finding]) -> ExportedTurn:
     rows = [[re.sub(r"([\\|`*_])", r"\\\1", line(cell)) for cell in cells(one)] for one in own]
     quotes = [
         Quote(line(f"{one.title}: {source(document, one.citation.place)}"), clean(one.citation.quote))
-        for one in own if one.citation
-    ]  # fmt: skip
+        for one in own
+        if one.citation
+    ]
     proposals = [f"{one.title}, to propose: {one.fallback}" for one in own if one.fallback]
     notes = [f"{one.title}: {one.note}" for one in own if one.note]
     read = dict.fromkeys(f"{one.title}: read {one.read}" for one in own if one.state in ("absent", "unsure"))
@@ -106,8 +116,14 @@ def told(one: Finding, item: Item) -> dict[str, str]:
         shown = ("no", "yes")[term] if isinstance(term, bool) else term if isinstance(term, str) else ", ".join(term)
         terms.append(f"{name.replace('_', ' ')}: {shown}")
     return {
-        "Value": one.value, "Position": "; ".join(terms),
-        "Differs": one.problem, "Asked": item.question, "Note": item.note, "Fallback": item.fallback,
-        "Before": one.before, "Document": one.remark, "Read": one.read + likely,
+        "Value": one.value,
+        "Position": "; ".join(terms),
+        "Differs": one.problem,
+        "Asked": item.question,
+        "Note": item.note,
+        "Fallback": item.fallback,
+        "Before": one.before,
+        "Document": one.remark,
+        "Read": one.read + likely,
         "Reviewer": f"{said.verdict} by {said.by}, {said.at[:10]}: {said.comment}".rstrip(" :") if said else "",
-    }  # fmt: skip
+    }

@@ -75,9 +75,12 @@ def html(exported: Contents) -> str:
     from markupsafe import Markup
 
     return page(
-        "sessions/export/conversation.html", "sessions/export/style.css", exported.title, exported=exported,
+        "sessions/export/conversation.html",
+        "sessions/export/style.css",
+        exported.title,
+        exported=exported,
         answer_html=lambda text: Markup(markdown_parser().render(text)),
-    )  # fmt: skip
+    )
 
 
 def page(template: str, style: str, title: str, **values: Any) -> str:
@@ -98,6 +101,9 @@ def _templates() -> Environment:
     from jinja2 import Environment, PackageLoader
 
     return Environment(
-        loader=PackageLoader("localrag", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("localrag", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
         keep_trailing_newline=True,
-    )  # fmt: skip
+    )

@@ -381,12 +381,19 @@ class ChatScreen(Screen[None]):
         warm = sum(one.tokens * min(1.0, one.share) for one in documents)
         self._status.show(
             Status(
-                model.words, model.state == "ready", scope.libraries,
-                documents=len(documents) if shelves else None, warm=warm / max(1, sum(one.tokens for one in documents)),
-                max_tokens=self._asking.max_tokens, encrypted=bool(shelves) and all(one.encrypted for one in shelves),
-                filter=narrowed, mode=scope.mode, title=session.title if session else "", context=self._filled,
+                model.words,
+                model.state == "ready",
+                scope.libraries,
+                documents=len(documents) if shelves else None,
+                warm=warm / max(1, sum(one.tokens for one in documents)),
+                max_tokens=self._asking.max_tokens,
+                encrypted=bool(shelves) and all(one.encrypted for one in shelves),
+                filter=narrowed,
+                mode=scope.mode,
+                title=session.title if session else "",
+                context=self._filled,
             )
-        )  # fmt: skip
+        )
         instructions = tuple(dict.fromkeys(shelf.instructions for shelf in shelves if shelf.instructions))
         self._conversation.greet(scope.libraries, narrowed, instructions)
 

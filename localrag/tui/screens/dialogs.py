@@ -68,10 +68,17 @@ class InputScreen(ModalScreen[str | None]):
     HINT = "Enter accepts · Esc cancels"
 
     def __init__(
-        self, title: str, about: str = "", value: str = "", *, choices: Sequence[str] = (),
-        endings: Sequence[str] = (), optional: bool = False, check: Callable[[str], object] = str,
+        self,
+        title: str,
+        about: str = "",
+        value: str = "",
+        *,
+        choices: Sequence[str] = (),
+        endings: Sequence[str] = (),
+        optional: bool = False,
+        check: Callable[[str], object] = str,
         suggester: Suggester | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self._title = title
         self._about = about
@@ -141,9 +148,16 @@ def check_file(value: str) -> Path:
 
 
 async def export(
-    app: LocalragApp, title: str, about: str, name: str, endings: Sequence[str], check: Callable[[Path], object],
-    save: Callable[[Path], object], what: str, libraries: Iterable[str],
-) -> None:  # fmt: skip
+    app: LocalragApp,
+    title: str,
+    about: str,
+    name: str,
+    endings: Sequence[str],
+    check: Callable[[Path], object],
+    save: Callable[[Path], object],
+    what: str,
+    libraries: Iterable[str],
+) -> None:
     """Ask for a file, `name` if nothing else is typed, and `save` to it, unless it was read into these libraries."""
     asked = InputScreen(title, about, name, endings=endings, check=lambda typed: check(check_file(typed)))
     if (typed := await app.push_screen_wait(asked)) is None:

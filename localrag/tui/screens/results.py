@@ -248,10 +248,16 @@ class ResultsScreen(Screen[None]):
         about = f"{total if len(rows) == len(self._results.lines) else f'{len(rows):,} of {total}'}, in the order shown"
         record_of = self._core.store.record_of
         await export(
-            self.app, "Export the table", about, file_name(question), table_export.SUFFIXES, table_export.check,
-            lambda path: table_export.save(rows, path, question, record_of), counted(len(rows), "row"),
+            self.app,
+            "Export the table",
+            about,
+            file_name(question),
+            table_export.SUFFIXES,
+            table_export.check,
+            lambda path: table_export.save(rows, path, question, record_of),
+            counted(len(rows), "row"),
             {str(row["library"]) for row in rows if "library" in row},
-        )  # fmt: skip
+        )
 
 
 class FilledScreen(ResultsScreen, inherit_bindings=False):

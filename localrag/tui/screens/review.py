@@ -249,7 +249,13 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
         found = [one for line in self._lines for one in line.row.values() if self._wanted(one)]
         title, what, record_of = self._results.question, counted(len(found), "finding"), self._core.store.record_of
         await export(
-            self.app, "Export the review", f"{what}, as shown", file_name(title).replace(".xlsx", ".docx"),
-            reports.SUFFIXES, reports.check, lambda path: reports.save(found, title, self.ended, path, record_of), what,
+            self.app,
+            "Export the review",
+            f"{what}, as shown",
+            file_name(title).replace(".xlsx", ".docx"),
+            reports.SUFFIXES,
+            reports.check,
+            lambda path: reports.save(found, title, self.ended, path, record_of),
+            what,
             self._scope.libraries,
-        )  # fmt: skip
+        )

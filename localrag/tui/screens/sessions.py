@@ -161,9 +161,11 @@ class SessionsScreen(Screen[Resumed | None]):
         row = self.chosen
         if row is None:
             searching = bool(self._search.value.strip())
-            words = "Nothing found. All words must be in the same question, answer or quote." if searching else (
-                "There is no conversation yet. Each is saved from its first question on."
-            )  # fmt: skip
+            words = (
+                "Nothing found. All words must be in the same question, answer or quote."
+                if searching
+                else ("There is no conversation yet. Each is saved from its first question on.")
+            )
             self._about.update(Content(words))
             return
         one = row.session
@@ -264,6 +266,13 @@ async def export_session(app: LocalragApp, core: Core, session: Session, form: F
     about = "The file holds questions, answers and quotes, readable by you only."
     endings = [f".{one}" for one in FORMS]
     await export(
-        app, f"Export “{session.title}”", about, str(proposed), endings, exports.form_of, write, "the conversation",
+        app,
+        f"Export “{session.title}”",
+        about,
+        str(proposed),
+        endings,
+        exports.form_of,
+        write,
+        "the conversation",
         session.libraries,
-    )  # fmt: skip
+    )

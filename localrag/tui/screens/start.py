@@ -74,8 +74,9 @@ def welcome(first: bool) -> InputScreen:
         f"a folder once into a library. {_reach()}\n\n"
         + ("There is no library yet. " if first else "")
         + "Which folder holds the documents? Tab completes. You are asked before anything is read.\n",
-        suggester=FolderSuggester(), check=check_folder,
-    )  # fmt: skip
+        suggester=FolderSuggester(),
+        check=check_folder,
+    )
 
 
 class IngestScreen(Screen[str | None]):

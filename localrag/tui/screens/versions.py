@@ -285,9 +285,16 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
             what, name = counted(len(self._entries), "change"), f"{PurePath(self._named[-1]).stem}-redline.docx"
             about = what if self._side else f"{what}, and the text"
             await dialogs.export(
-                self.app, "Export the redline", about, name, export.SUFFIXES, export.check,
-                lambda path: export.save(found, path, self.app.preferences.settings), what, self._libraries,
-            )  # fmt: skip
+                self.app,
+                "Export the redline",
+                about,
+                name,
+                export.SUFFIXES,
+                export.check,
+                lambda path: export.save(found, path, self.app.preferences.settings),
+                what,
+                self._libraries,
+            )
 
 
 def _cells(one: Entry) -> dict[str, str]:

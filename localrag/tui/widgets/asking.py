@@ -118,9 +118,12 @@ class QuestionInput(TextArea, inherit_bindings=False):
 
     def __init__(self, popup: Completions) -> None:
         super().__init__(
-            id="question", placeholder="Ask a question about the documents", soft_wrap=True, tab_behavior="focus",
+            id="question",
+            placeholder="Ask a question about the documents",
+            soft_wrap=True,
+            tab_behavior="focus",
             highlight_cursor_line=False,
-        )  # fmt: skip
+        )
         self.cursor_blink = False  # blinking redraws twice a second, which is felt over SSH
         self._popup = popup
         self._earlier: list[str] = []

@@ -38,9 +38,7 @@ SEARCH_PAUSE = 0.15  # seconds
 DRAW_EVERY = 0.1  # seconds; the engine reports far more often
 MAX_FOUND = 500
 HINT = "Space tick · / find · Enter text · w warm · i read folders · F1 all keys"
-STAGES = {
-    "scan": "looking", "read": "reading", "embed": "indexing", "store": "saving", "index": "finishing",
-}  # fmt: skip
+STAGES = {"scan": "looking", "read": "reading", "embed": "indexing", "store": "saving", "index": "finishing"}
 
 
 # --- work in the background ---------------------------------------------------------------------------------

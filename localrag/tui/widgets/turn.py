@@ -26,14 +26,7 @@ from localrag.answer.verify import references
 from localrag.errors import LocalragError
 from localrag.security.terminal import counted
 from localrag.sessions.export.contents import markdown_parser
-from localrag.tui.text import (
-    clean,
-    clean_line,
-    error_content,
-    question_line,
-    shorten,
-    shorten_source,
-)
+from localrag.tui.text import clean, clean_line, error_content, question_line, shorten, shorten_source
 from localrag.tui.widgets.status import Column, ProgressLine
 from localrag.types import Answer, Citation, Cost, Passage, Plan
 

@@ -86,17 +86,20 @@ def said(answer: ExactAnswer) -> list[tuple[str, str, str]]:
 def test_what_the_other_side_comments_on_a_clause(pairs: Pairs) -> None:
     answer = ask(pairs, "What did the other side comment on clause 9?")
     assert said(answer) == [
-        ("Doe, J.", "9", "Weekly?"), ("Anna Roe", "9.2", "Too low: EUR 50,000."), ("Smith", "9.2", "No."),
+        ("Doe, J.", "9", "Weekly?"),
+        ("Anna Roe", "9.2", "Too low: EUR 50,000."),
+        ("Smith", "9.2", "No."),
         ("Anna Roe", "9.2", "Agreed."),
-    ]  # fmt: skip
+    ]
     assert any(row["about"] == "9.2 The Supplier is liable up to EUR 5,000." for row in answer.rows)
     assert "9. The rent is due monthly" in next(row["about"] for row in answer.rows if row["author"] == "Doe, J.")
 
 
 def test_comments_are_narrowed_by_document_and_author(pairs: Pairs) -> None:
     assert said(ask(pairs, "List the comments by Anna Roe in msa.docx")) == [
-        ("Anna Roe", "9.2", "Too low: EUR 50,000."), ("Anna Roe", "9.2", "Agreed."),
-    ]  # fmt: skip
+        ("Anna Roe", "9.2", "Too low: EUR 50,000."),
+        ("Anna Roe", "9.2", "Agreed."),
+    ]
     assert said(ask(pairs, "Who commented on clause 8?")) == [("Smith", "8", "Too long.")]
     assert ("an unknown author", "", "Who signs?") in said(ask(pairs, "Are there any comments in lease.pdf?"))
     none = ask(pairs, "What did Ms Poe comment on clause 8?")
@@ -145,8 +148,10 @@ def test_a_comment_is_not_looked_for_in_the_whole_text_above_it(
         return fold(text)
 
     monkeypatch.setattr(locate, "fold", counted)
-    clauses = "".join(f"{n}. Clause on matter {n}\n{'They agree. ' * 50}\n[Comment by Roe, on “matter {n}”: Why?]\n"
-                      for n in range(1, 41))  # fmt: skip
+    clauses = "".join(
+        f"{n}. Clause on matter {n}\n{'They agree. ' * 50}\n[Comment by Roe, on “matter {n}”: Why?]\n"
+        for n in range(1, 41)
+    )
     library = shelf("long", {"long.md": clauses})
     answer = ask([(library, document) for document in library.documents()], "List the comments")
     assert [row["clause"] for row in answer.rows] == [str(n) for n in range(1, 41)]

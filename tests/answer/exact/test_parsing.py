@@ -55,7 +55,9 @@ TASKS: dict[str, Task] = {
     "how many times is “force majeure” used": TermSearch("force majeure"),
     "How often does the word indemnify appear in all documents?": TermSearch("indemnify"),
     "How many times does the term Confidential Information come up?": TermSearch("Confidential Information"),
-    'How many times does the phrase "best efforts" appear in the Orlo lease?': TermSearch("best efforts", within="Orlo lease"),
+    'How many times does the phrase "best efforts" appear in the Orlo lease?': TermSearch(
+        "best efforts", within="Orlo lease"
+    ),
     "How many times is Acme Ltd. mentioned in the library?": TermSearch("Acme Ltd"),
     "how often is Delaware mentioned": TermSearch("Delaware"),
     "How many times does notice appear in the documents?": TermSearch("notice"),
@@ -155,7 +157,7 @@ TASKS: dict[str, Task] = {
     "documents between 2020 and 2022": DocumentList("list", since="2020", until="2022"),
     "Wie viele Dokumente gibt es?": DocumentList("count", noun="dokumente"),
     "Welches ist das neueste Dokument?": DocumentList("list", noun="dokument", order="date", descending=True, limit=1),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("question", TASKS)
@@ -183,10 +185,10 @@ FOR_A_READER = [
     "Name an extra that was added to the production of the compacts.",
     "Which directive mentioned was created in 1994?",
     "What legal proceedings or potential risks were mentioned in Amazon's Q2 2023 10-Q, and how could they affect the company?",
-    "What was named \"The Tesla\" in his honor?",
+    'What was named "The Tesla" in his honor?',
     "Welche Schulen werden seit Ende der Apartheid als „Model C“-Schulen bezeichnet?",
-    "¿Cuál es un significado adicional cuando se usa la palabra \"primo\"?",
-    "What are the treatments for Parasites - Lice - Pubic \"Crab\" Lice ?",
+    '¿Cuál es un significado adicional cuando se usa la palabra "primo"?',
+    'What are the treatments for Parasites - Lice - Pubic "Crab" Lice ?',
     "What percentage does the Amazon represents in rainforests on the planet?",
     "What percentage of patients tested positive for HBoV1?",
     "what is the percentage increase in interest expanse and penalties in 2009?",
@@ -228,20 +230,20 @@ FOR_A_READER = [
     "Which reports mention climate change?",
     "Which contracts name Acme as a party?",
     "List all contracts with Acme",
-    "List all contracts that mention \"arbitration\" and \"Delaware\"",
+    'List all contracts that mention "arbitration" and "Delaware"',
     "List the parties to the contract",
     "How often does fever occur?",
     "How often does fever occur in children?",
     "How many times does notice appear?",
     "How many times does the king appear in the play?",
     "How many times does Beyoncé appear in the video?",
-    "How many times was \"The Simpsons\" cited in 2019?",
+    'How many times was "The Simpsons" cited in 2019?',
     "How many times is he mentioned?",
     "Where does cancer occur?",
     "Where does COVID-19 occur?",
-    "Where is \"Effective Date\" defined?",
-    "What does \"Affiliate\" mean?",
-    "What is \"force majeure\"?",
+    'Where is "Effective Date" defined?',
+    'What does "Affiliate" mean?',
+    'What is "force majeure"?',
     "Find the rent",
     "Find the invoice",
     "Find COVID-19",
@@ -324,7 +326,7 @@ FOR_A_READER = [
     "12 of 20",
     "How many pages is the handbook?",
     "shortest document",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("question", FOR_A_READER)
@@ -337,10 +339,24 @@ def test_every_task_has_a_verb() -> None:
 
 
 HOSTILE = [
-    "how many times does " * 40, 'find "' * 100, "'" * 600, '"' * 600, "list the documents from " * 25, "in the " * 80, "how many " * 60,
-    "which documents mention " + "A " * 280, "find " + "A1-" * 190, "find invoice number " + "1 " * 280, "how many days between " + "3 March 2024 and " * 30,
-    "documents from " + "2 " * 290, "what day " * 60, "How many words does " + "the lease " * 55, "a@" * 300, "\x00" * 500, "wie oft kommt " * 40,
-]  # fmt: skip
+    "how many times does " * 40,
+    'find "' * 100,
+    "'" * 600,
+    '"' * 600,
+    "list the documents from " * 25,
+    "in the " * 80,
+    "how many " * 60,
+    "which documents mention " + "A " * 280,
+    "find " + "A1-" * 190,
+    "find invoice number " + "1 " * 280,
+    "how many days between " + "3 March 2024 and " * 30,
+    "documents from " + "2 " * 290,
+    "what day " * 60,
+    "How many words does " + "the lease " * 55,
+    "a@" * 300,
+    "\x00" * 500,
+    "wie oft kommt " * 40,
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))

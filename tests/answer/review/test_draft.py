@@ -73,8 +73,11 @@ def test_the_first_sentence_decides_the_type_and_dates_are_never_expected() -> N
     text = "\n".join(f"{name}\n2.1 {words}" for name, words in clauses.items())
     items = draft.from_pages([page(text, *clauses)], "Model").items
     assert [(one.type, one.expect) for one in items] == [
-        ("duration", "3 months"), ("yes/no", True), ("yes/no", True), ("money", "250,000 EUR"),
-    ]  # fmt: skip
+        ("duration", "3 months"),
+        ("yes/no", True),
+        ("yes/no", True),
+        ("money", "250,000 EUR"),
+    ]
     assert items[0].like[0].startswith("Either party") and items[0].fallback == clauses["Notice"]
     assert items[3].fallback.endswith(".") and len(items[3].fallback) <= 600
     made = draft.from_pages([page(text, *clauses)], "Model")

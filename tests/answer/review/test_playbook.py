@@ -117,10 +117,12 @@ def test_a_document_of_another_kind_is_remarked(path: str, title: str, text: str
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("title: Test\nitems: []", "items: it is empty"), ("title: Test", "'items' is missing"), ("- a list", "title"),
+        ("title: Test\nitems: []", "items: it is empty"),
+        ("title: Test", "'items' is missing"),
+        ("- a list", "title"),
         ("", "empty"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_playbook_is_refused(text: str, words: str) -> None:
     assert words in refused(text) and refused(text).startswith("own.yaml: ")
 

@@ -63,10 +63,13 @@ def test_a_clause_is_compared_with_the_position(kind: ItemType, expect: Expect, 
 @pytest.mark.parametrize(
     ("expect", "wanted"),
     [
-        (None, None), (Expect(present=True), False), (Expect(present=False), True), (Expect(one_of=("x",)), False),
+        (None, None),
+        (Expect(present=True), False),
+        (Expect(present=False), True),
+        (Expect(one_of=("x",)), False),
         (Expect(must_not_say=("x",)), True),
     ],
-)  # fmt: skip
+)
 def test_an_absent_clause_is_as_expected_only_where_none_is_wanted(expect: Expect | None, wanted: bool | None) -> None:
     found = compared("text", expect, looked(found=False))
     assert (found.state, found.as_expected) == ("absent", wanted)
@@ -80,10 +83,13 @@ def test_what_is_unsure_is_neither_right_nor_wrong() -> None:
 @pytest.mark.parametrize(
     ("kind", "text", "count"),
     [
-        ("duration", "thirty (30) days", 1), ("duration", "30 days, or 60 days in winter", 2), ("money", "30 days", 0),
-        ("date", "from 3 May 2020 to 4 May 2021", 2), ("percent", "5 % of $100", 1),
+        ("duration", "thirty (30) days", 1),
+        ("duration", "30 days, or 60 days in winter", 2),
+        ("money", "30 days", 0),
+        ("date", "from 3 May 2020 to 4 May 2021", 2),
+        ("percent", "5 % of $100", 1),
     ],
-)  # fmt: skip
+)
 def test_different_values_are_counted(kind: ItemType, text: str, count: int) -> None:
     assert positions.stated(kind, text) == count
 

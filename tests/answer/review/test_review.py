@@ -38,12 +38,24 @@ FILLER = "\n\n".join(
     f"Clause {n}. It settles matter number {n} between both parties and nothing else." for n in range(90)
 )
 TEXT = f"{LAW}\n\n{FILLER}\n\n{PAY}"
-BOOK = Playbook("Test", (
-    Item("law", "Which law governs?", like=("governed by the laws of",), expect=("Kansas", "Iowa"), importance="low"),
-    Item("pay", "When is an invoice payable?", "duration", like=("payable within thirty days",), expect=Expect(at_most="60 days"), importance="high",
-         fallback="within 60 days"),
-    Item("secret", "Is there a duty of secrecy?", "yes/no"),
-))  # fmt: skip
+BOOK = Playbook(
+    "Test",
+    (
+        Item(
+            "law", "Which law governs?", like=("governed by the laws of",), expect=("Kansas", "Iowa"), importance="low"
+        ),
+        Item(
+            "pay",
+            "When is an invoice payable?",
+            "duration",
+            like=("payable within thirty days",),
+            expect=Expect(at_most="60 days"),
+            importance="high",
+            fallback="within 60 days",
+        ),
+        Item("secret", "Is there a duty of secrecy?", "yes/no"),
+    ),
+)
 
 
 @pytest.fixture
@@ -90,8 +102,10 @@ def test_code_decides_without_a_model_and_compares(assistant: Assistant, models:
     found = by_item(ended)
     assert "generator" not in models.loaded
     assert [(one.item, one.state, one.as_expected) for one in ended.findings] == [
-        ("pay", "deviates", False), ("secret", "absent", None), ("law", "found", True),
-    ]  # fmt: skip
+        ("pay", "deviates", False),
+        ("secret", "absent", None),
+        ("law", "found", True),
+    ]
     assert (found["pay"].value, found["pay"].fallback) == ("90 days", "within 60 days")
     assert found["pay"].citation and found["pay"].citation.quote in TEXT
     assert "none read by the model" in found["secret"].read
@@ -216,9 +230,16 @@ LAID = (
 )
 @pytest.mark.parametrize("strange", [True, False])
 def test_no_value_is_shown_that_the_quote_does_not_state(
-    kind: ItemType, lie: str, truth: str, shown: str, strange: bool, assistant: Assistant, models: Any, shelf: Shelf,
+    kind: ItemType,
+    lie: str,
+    truth: str,
+    shown: str,
+    strange: bool,
+    assistant: Assistant,
+    models: Any,
+    shelf: Shelf,
     odds: dict[str, float],
-) -> None:  # fmt: skip
+) -> None:
     odds["law"] = 0.0
     other = f"{LAID} Every invoice is payable within ninety (90) days after its receipt."
     shelf("law", {"a.txt": LAID if strange else other})
@@ -246,11 +267,7 @@ def test_no_value_is_shown_that_the_quote_does_not_state(
             "The Client is not entitled to terminate for convenience.",
             "unsure",
         ),
-        (
-            "Is a party required to insure the goods?",
-            "Neither party is required to insure the goods.",
-            "unsure",
-        ),
+        ("Is a party required to insure the goods?", "Neither party is required to insure the goods.", "unsure"),
         ("Is the licence exclusive?", "The Firm grants a non-exclusive licence.", "unsure"),
         ("Does it renew automatically?", "It renews by itself unless a party says that it shall not renew.", "found"),
         ("Does assignment need consent?", "A party may not assign this Agreement without consent.", "found"),
@@ -339,9 +356,13 @@ def test_findings_are_ordered_by_what_matters(assistant: Assistant, shelf: Shelf
 
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_nothing_of_a_review_is_left_of_a_forgotten_document(
-    encrypted: bool, folder: Callable[..., Path], models: Any, settings: Settings, odds: Any,
+    encrypted: bool,
+    folder: Callable[..., Path],
+    models: Any,
+    settings: Settings,
+    odds: Any,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     root = folder({"a.txt": TEXT, "b.txt": "Another text of its own, with words that are nowhere else. " * 9})
     ingested(settings, root, encrypted)
@@ -359,9 +380,13 @@ def test_nothing_of_a_review_is_left_of_a_forgotten_document(
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_a_review_that_is_killed_goes_on_and_loses_and_doubles_nothing(
-    encrypted: bool, folder: Callable[..., Path], models: Any, settings: Settings, odds: dict[str, float],
+    encrypted: bool,
+    folder: Callable[..., Path],
+    models: Any,
+    settings: Settings,
+    odds: dict[str, float],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     odds["secret"] = 0.0  # the model is asked
     models.generator.weights = [("", "yes")]
@@ -422,10 +447,16 @@ def test_code_reads_a_single_value_of_the_quote_and_the_model_others(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("exclusivity", "Exclusivity. This Agreement does not give Distributor the exclusive right to sell the Products."),
-        ("non-compete", "During the term Distributor shall not sell, market or develop any products that compete with the Products."),
+        (
+            "exclusivity",
+            "Exclusivity. This Agreement does not give Distributor the exclusive right to sell the Products.",
+        ),
+        (
+            "non-compete",
+            "During the term Distributor shall not sell, market or develop any products that compete with the Products.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_model_confirms_what_may_say_the_opposite_or_is_known_less_well(
     name: str, text: str, answer: str, state: str, assistant: Assistant, models: Any, shelf: Shelf
 ) -> None:

@@ -29,36 +29,71 @@ CONTRACTS = {
 # Words of the sentence that is quoted, by playbook and item.
 WORDS = {
     "nda": {
-        "purpose": "only for the Purpose", "exceptions": "becomes public without breach", "survival": "five years",
-        "required-by-law": "If the law or a court requires", "return": "return or destroy",
-        "non-solicitation": "offer of employment", "liability": "limited to EUR 250,000", "governing-law": "law of the",
-        "no-licence": "No licence of any patent", "assignment": "may not be assigned",
+        "purpose": "only for the Purpose",
+        "exceptions": "becomes public without breach",
+        "survival": "five years",
+        "required-by-law": "If the law or a court requires",
+        "return": "return or destroy",
+        "non-solicitation": "offer of employment",
+        "liability": "limited to EUR 250,000",
+        "governing-law": "law of the",
+        "no-licence": "No licence of any patent",
+        "assignment": "may not be assigned",
         "equitable-relief": "ask a court for an order",
     },
     "msa": {
-        "payment": "forty-five (45) days", "late-interest": "4 percent", "price-increase": "3.5 percent",
-        "service-levels": "service level", "minimum": "12,000 Boxes",
-        "non-solicitation": "solicit an employee", "term": "thirty-six months", "renewal": "further periods",
-        "audit": "may inspect the Depots", "start": "1 March 2025",
+        "payment": "forty-five (45) days",
+        "late-interest": "4 percent",
+        "price-increase": "3.5 percent",
+        "service-levels": "service level",
+        "minimum": "12,000 Boxes",
+        "non-solicitation": "solicit an employee",
+        "term": "thirty-six months",
+        "renewal": "further periods",
+        "audit": "may inspect the Depots",
+        "start": "1 March 2025",
     },
     "lease": {
-        "term": "Ten years", "rent": "186,000 a year", "deposit": "| Deposit | EUR 46,500", "rent-review": "reviewed", "late-interest": "5 percent",
-        "service-charge": "may not exceed EUR 31,000", "repair": "structure, roof", "rent-suspension": "suspended",
-        "assignment": "unreasonably withheld", "break": "nine months' written notice", "governing-law": "Province",
-        "landlord-break": "no right to break", "end-of-term": "empty and clean",
+        "term": "Ten years",
+        "rent": "186,000 a year",
+        "deposit": "| Deposit | EUR 46,500",
+        "rent-review": "reviewed",
+        "late-interest": "5 percent",
+        "service-charge": "may not exceed EUR 31,000",
+        "repair": "structure, roof",
+        "rent-suspension": "suspended",
+        "assignment": "unreasonably withheld",
+        "break": "nine months' written notice",
+        "governing-law": "Province",
+        "landlord-break": "no right to break",
+        "end-of-term": "empty and clean",
     },
     "dpa": {
-        "instructions": "documented instructions", "unlawful-instructions": "infringes", "security": "encryption",
-        "confidentiality": "bound to confidentiality", "subprocessors": "prior written authorisation",
-        "flow-down": "same data protection obligations", "data-subjects": "erasure", "breach-notice": "(72) hours",
-        "impact-assessment": "impact assessments", "deletion": "delete or return", "audit": "audits and inspections",
+        "instructions": "documented instructions",
+        "unlawful-instructions": "infringes",
+        "security": "encryption",
+        "confidentiality": "bound to confidentiality",
+        "subprocessors": "prior written authorisation",
+        "flow-down": "same data protection obligations",
+        "data-subjects": "erasure",
+        "breach-notice": "(72) hours",
+        "impact-assessment": "impact assessments",
+        "deletion": "delete or return",
+        "audit": "audits and inspections",
     },
     "employment": {
-        "start": "1 September 2025", "probation": "nine months", "salary": "48,600", "hours": "38 hours",
-        "overtime": "Overtime", "holiday": "thirty (30) days", "sickness": "six weeks", "notice": "three months",
-        "non-compete": "competitor", "position": "laboratory technician",
+        "start": "1 September 2025",
+        "probation": "nine months",
+        "salary": "48,600",
+        "hours": "38 hours",
+        "overtime": "Overtime",
+        "holiday": "thirty (30) days",
+        "sickness": "six weeks",
+        "notice": "three months",
+        "non-compete": "competitor",
+        "position": "laboratory technician",
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", WORDS)
@@ -68,9 +103,10 @@ def test_the_clause_itself_is_quoted(name: str, shelf: Shelf, settings: Settings
     clauses, document = Clauses(library, searcher), library.document("a.md")
     quotes = {item: clauses.evidence(book.item(item), (library, document)).quote for item in WORDS[name]}
     missed = {
-        item: quotes[item] for item, words in WORDS[name].items()
+        item: quotes[item]
+        for item, words in WORDS[name].items()
         if words not in " ".join(getattr(quotes[item], "quote", "").split())
-    }  # fmt: skip
+    }
     assert missed == {}
 
 
@@ -87,13 +123,16 @@ def test_every_clause_of_a_shipped_playbook_is_one_that_is_known(
 @pytest.mark.parametrize(
     ("name", "item", "state", "value"),
     [
-        ("employment", "probation", "deviates", "9 months"), ("employment", "holiday", "found", "30 days"),
-        ("employment", "hours", "found", "38 hours"), ("employment", "salary", "found", "48,600 EUR"),
-        ("employment", "start", "found", "2025-09-01"), ("employment", "non-compete", "deviates", "yes"),
+        ("employment", "probation", "deviates", "9 months"),
+        ("employment", "holiday", "found", "30 days"),
+        ("employment", "hours", "found", "38 hours"),
+        ("employment", "salary", "found", "48,600 EUR"),
+        ("employment", "start", "found", "2025-09-01"),
+        ("employment", "non-compete", "deviates", "yes"),
         ("dpa", "breach-notice", "deviates", "72 hours"),
         ("dpa", "deletion", "found", "yes"),
     ],
-)  # fmt: skip
+)
 def test_positions_are_compared_with_what_a_contract_says(
     name: str, item: str, state: str, value: str, shelf: Shelf, assistant: Assistant, models: object
 ) -> None:

@@ -72,17 +72,22 @@ def lines(schema: str, *texts: str) -> list[dict[str, str]]:
 def test_lines_with_a_label_give_the_fields_of_that_name() -> None:
     schema = "invoice_number, invoiceDate date, vendor party, total money, paid yes/no, status open|closed"
     assert fields(schema, INVOICE) == {
-        "invoice_number": ("INV-77", ""), "invoiceDate": ("2025-03-03", ""), "vendor": ("Acme GmbH", ""),
-        "total": ("1234.50", "EUR"), "paid": ("false", ""),
-    }  # fmt: skip
+        "invoice_number": ("INV-77", ""),
+        "invoiceDate": ("2025-03-03", ""),
+        "vendor": ("Acme GmbH", ""),
+        "total": ("1234.50", "EUR"),
+        "paid": ("false", ""),
+    }
 
 
 def test_a_number_may_be_a_code_where_it_is_called_one() -> None:
     assert fields("invoice number", INVOICE) == {"invoice": ("INV-77", "")}
     text = "Account number: 0042\nHours: 30\nPolicy: A-7"
     assert fields("account number, hours number, policy number", text) == {
-        "account": ("0042", ""), "hours": ("30", ""), "policy": ("A-7", ""),
-    }  # fmt: skip
+        "account": ("0042", ""),
+        "hours": ("30", ""),
+        "policy": ("A-7", ""),
+    }
     assert fields("hours number", "Hours: see page B-2") == {}
     table = "| Account number | Units |\n|---|---|\n| 0042 | 7 |\n"
     assert lines("account number, units number", table) == [{"account": "0042", "units": "7"}]
@@ -98,8 +103,10 @@ def test_a_label_with_two_values_decides_nothing() -> None:
 
 def test_a_row_of_a_table_gives_the_figure_of_its_latest_year_in_its_scale() -> None:
     assert fields("net_sales money, cost of sales money, gross margin percentage percent", STATEMENT) == {
-        "net_sales": ("94836000000", "USD"), "cost of sales": ("52860000000", ""), "gross margin percentage": ("44.3", ""),
-    }  # fmt: skip
+        "net_sales": ("94836000000", "USD"),
+        "cost of sales": ("52860000000", ""),
+        "gross margin percentage": ("44.3", ""),
+    }
     assert fields("net sales 2022 money", STATEMENT) == {"net sales 2022": ("97278000000", "USD")}
     assert fields("net sales percent", STATEMENT) == {}
     quarters = STATEMENT.replace("| 2023 | 2022 |", "| Three months 2023 | Nine months 2023 |")
@@ -165,15 +172,29 @@ def test_the_model_is_asked_for_the_rest_and_believed_only_where_the_text_has_it
 ) -> None:
     text = "Invoice number: INV-77\n\nOn 3 March 2025 we billed thirty (30) hours to Tess Orlo. Payment was received."
     library = shelf("papers", {"a.md": text})
-    reply = {"customer": "Tess Orlo", "date": "3 March 2025", "hours": "sixty", "paid": "yes", "paid words": "Payment was received",
-             "late": "yes", "late words": "It came late", "phone": ""}  # fmt: skip
+    reply = {
+        "customer": "Tess Orlo",
+        "date": "3 March 2025",
+        "hours": "sixty",
+        "paid": "yes",
+        "paid words": "Payment was received",
+        "late": "yes",
+        "late words": "It came late",
+        "phone": "",
+    }
     models.generator.script = [("", json.dumps(reply))]
     schema = "invoice_number, customer party, date date, hours number, paid yes/no, late yes/no, phone"
     _, answer = extract(assistant, schema, "papers")
     (row,) = answer.table
     assert [row[name] for name in ("invoice_number", "customer", "date", "hours", "paid", "late", "phone")] == [
-        "INV-77", "Tess Orlo", "2025-03-03", None, True, None, None,
-    ]  # fmt: skip
+        "INV-77",
+        "Tess Orlo",
+        "2025-03-03",
+        None,
+        True,
+        None,
+        None,
+    ]
     assert (
         row["sources"]["paid"] | {"quote": "Payment was received.", "words": "Payment was received"}
         == row["sources"]["paid"]
@@ -188,15 +209,18 @@ def test_the_model_is_asked_for_the_rest_and_believed_only_where_the_text_has_it
 @pytest.mark.parametrize(
     ("schema", "said", "value"),
     [
-        ("notice duration", {"notice": "9 months"}, "P9M"), ("start date", {"start": "2021-03-22"}, "2021-03-22"),
-        ("notice duration", {"notice": "6 months"}, None), ("start date", {"start": "2021-03-23"}, None),
-        ("pets yes/no", {"pets": "no", "pets words": "no"}, None), ("landlord party, tenant party", {"landlord": "Tenant"}, None),
+        ("notice duration", {"notice": "9 months"}, "P9M"),
+        ("start date", {"start": "2021-03-22"}, "2021-03-22"),
+        ("notice duration", {"notice": "6 months"}, None),
+        ("start date", {"start": "2021-03-23"}, None),
+        ("pets yes/no", {"pets": "no", "pets words": "no"}, None),
+        ("landlord party, tenant party", {"landlord": "Tenant"}, None),
         ("pets yes/no", {"pets": "no", "pets words": "No dogs are admitted"}, False),
         ("sublet yes/no", {"sublet": "yes", "sublet words": "The flat shall not be sublet"}, None),
         ("sublet yes/no", {"sublet": "no", "sublet words": "The flat shall not be sublet"}, False),
         ("smoking yes/no", {"smoking": "no", "smoking words": "Smoking is welcome"}, None),
     ],
-)  # fmt: skip
+)
 def test_a_value_may_be_written_otherwise_and_a_word_alone_shows_nothing(
     assistant: Assistant, models: Any, shelf: Shelf, schema: str, said: dict[str, str], value: Any
 ) -> None:
@@ -222,8 +246,11 @@ def test_a_figure_has_its_sign_and_scale_and_belongs_to_the_field_that_is_named_
     _, answer = extract(assistant, schema, "papers")
     (row,) = answer.table
     assert [(row[f"{name}"], row[f"{name} currency"]) for name in ("rent", "price", "turnover", "deposit")] == [
-        (54000, "USD"), (None, None), (2_500_000, "USD"), (9, "EUR"),
-    ]  # fmt: skip
+        (54000, "USD"),
+        (None, None),
+        (2_500_000, "USD"),
+        (9, "EUR"),
+    ]
     assert row["tax"] == 6 and any(left.reason.startswith("price:") for left in answer.not_read)
 
 
@@ -265,12 +292,20 @@ def test_a_section_that_is_too_long_is_read_in_part_and_that_is_said(
 
 def test_each_line_makes_a_row_with_the_fields_of_its_document(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     library = shelf("papers", {"a.md": INVOICE})
-    schema = {"properties": {"invoice_number": {"type": "string"}, "lines": {"type": "array", "items": {"properties": {
-        "item": {"type": "string"}, "amount": {"type": "number", "format": "money"}}}}}}  # fmt: skip
+    schema = {
+        "properties": {
+            "invoice_number": {"type": "string"},
+            "lines": {
+                "type": "array",
+                "items": {"properties": {"item": {"type": "string"}, "amount": {"type": "number", "format": "money"}}},
+            },
+        }
+    }
     _, answer = extract(assistant, json.dumps(schema), "papers")
     assert [(row["invoice_number"], row["item"], row["amount"], row["amount currency"]) for row in answer.table] == [
-        ("INV-77", "Bolts", 250, "EUR"), ("INV-77", "Nuts, hardened", 200, "EUR"),
-    ]  # fmt: skip
+        ("INV-77", "Bolts", 250, "EUR"),
+        ("INV-77", "Nuts, hardened", 200, "EUR"),
+    ]
     assert len(answer.citations) == 5 and models.generator.prompts == []
     verified(answer, library)
 

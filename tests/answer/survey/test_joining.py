@@ -52,8 +52,13 @@ def test_stopped_it_says_how_many_were_not_asked() -> None:
 
 
 def test_the_greatest_comes_first_whatever_unit_it_is_written_in() -> None:
-    leaves = [leaf("a.txt", answer="90 days"), leaf("b.txt", answer="six months"), leaf("c.txt", answer="1 week"),
-              leaf("d.txt", answer="reasonable notice"), leaf("e.txt", False)]  # fmt: skip
+    leaves = [
+        leaf("a.txt", answer="90 days"),
+        leaf("b.txt", answer="six months"),
+        leaf("c.txt", answer="1 week"),
+        leaf("d.txt", answer="reasonable notice"),
+        leaf("e.txt", False),
+    ]
     joined = join(leaf_question("Which contract has the longest notice period?"), leaves, 5)
     assert joined.text.startswith("b.txt comes first: 3 of 5 contracts could be compared")
     assert [row.document.path for row in joined.leaves] == ["b.txt", "a.txt", "c.txt", "d.txt", "e.txt"]

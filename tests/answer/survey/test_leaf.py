@@ -129,8 +129,10 @@ def test_an_invented_quote_is_dropped_and_code_shows_the_sentence_instead() -> N
 def test_a_required_name_stands_in_or_beside_the_quote() -> None:
     question = leaf_question("Which contracts are governed by the law of Delaware?")
     text = "Governed by these laws. They are those of Delaware. Rent is due. Buyer shall pay. Seller shall ship."
-    for quote, shown in (("Governed by these laws", "Governed by these laws"),
-                         ("Seller shall ship", "They are those of Delaware.")):  # fmt: skip
+    for quote, shown in (
+        ("Governed by these laws", "Governed by these laws"),
+        ("Seller shall ship", "They are those of Delaware."),
+    ):
         model = Sure(shares={"Delaware": 0.8}, script=[("", reply(quote=quote))])
         leaf = run(question, Material(passages(text)), model)
         assert leaf.citation is not None and leaf.citation.quote == shown
@@ -156,9 +158,14 @@ def test_what_is_no_answer_in_the_shape_counts_as_nothing_found() -> None:
 
 def test_a_written_no_takes_the_yes_back() -> None:
     for answer, shown in (
-        ("No.", ""), ("false", ""), ("No, it does not renew.", ""), ("No renewal without notice", "No renewal without notice"),
-        ("True", "yes"), ("", "yes"), ("Yes, each year", "Yes, each year"),
-    ):  # fmt: skip
+        ("No.", ""),
+        ("false", ""),
+        ("No, it does not renew.", ""),
+        ("No renewal without notice", "No renewal without notice"),
+        ("True", "yes"),
+        ("", "yes"),
+        ("Yes, each year", "Yes, each year"),
+    ):
         model = Sure(shares={"year": 0.8}, script=[("", reply(answer=answer))])
         made = run(RENEWS, Material(passages("It renews each year.")), model)
         assert (made.found, made.answer) == (bool(shown), shown)
@@ -167,9 +174,11 @@ def test_a_written_no_takes_the_yes_back() -> None:
 def test_a_value_that_no_words_support_and_a_yes_to_who_are_unsure() -> None:
     parties = leaf_question("Who are the parties?")
     for answer, quote, sure in (
-        ("Anna Orlo", "between Anna Orlo and Ben Hale", True), ("true", "between Anna Orlo and Ben Hale", False),
-        ("true", "", False), ("Cedric Vane", "Cedric Vane is a party", False),
-    ):  # fmt: skip
+        ("Anna Orlo", "between Anna Orlo and Ben Hale", True),
+        ("true", "between Anna Orlo and Ben Hale", False),
+        ("true", "", False),
+        ("Cedric Vane", "Cedric Vane is a party", False),
+    ):
         model = Sure(shares={"Orlo": 0.9}, script=[("", reply(answer=answer, quote=quote))])
         made = run(parties, Material(passages("This lease is between Anna Orlo and Ben Hale.")), model)
         assert (made.found, made.unsure) == (sure, not sure), answer

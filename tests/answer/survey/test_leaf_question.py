@@ -153,7 +153,8 @@ def test_a_nation_may_stand_by_its_adjective_or_its_name() -> None:
     made = leaf_question("Which contracts are governed by Irish law?")
     assert made.required == () and made.either == (("Irish", "Ireland"),)
     assert nations("Which contracts are under English law or Dutch courts?") == (
-        ("English", "England"), ("Dutch", "Netherlands", "Holland"),
-    )  # fmt: skip
+        ("English", "England"),
+        ("Dutch", "Netherlands", "Holland"),
+    )
     assert leaf_question("Which contracts are in English?").either == ()
     assert leaf_question("Which contracts renew?").either == ()

@@ -16,19 +16,29 @@ from localrag.errors import LocalragError, UsageError
 def test_the_short_form_names_fields_with_their_types() -> None:
     schema = parse("vendor, invoice_date date, total money, paid yes/no, status open|paid, items int")
     assert [(one.name, one.type, one.choices) for one in schema.fields] == [
-        ("vendor", "text", ()), ("invoice_date", "date", ()), ("total", "money", ()), ("paid", "yes/no", ()),
-        ("status", "choice", ("open", "paid")), ("items", "number", ()),
-    ]  # fmt: skip
+        ("vendor", "text", ()),
+        ("invoice_date", "date", ()),
+        ("total", "money", ()),
+        ("paid", "yes/no", ()),
+        ("status", "choice", ("open", "paid")),
+        ("items", "number", ()),
+    ]
     assert schema.lines == () and schema.fields[1].label == "invoice date"
     assert schema.by_line().fields == () and schema.by_line().lines == schema.fields
     assert str(parse(str(schema))) == str(schema) and parse("due date").fields[0].title == "due date"
 
 
 def test_a_type_may_be_the_name_of_a_field_and_a_misspelt_one_is_no_name() -> None:
-    assert [(one.name, one.type) for one in parse("vendor, date, number, interest rate, last update, party name").fields] == [
-        ("vendor", "text"), ("date", "date"), ("number", "number"), ("interest rate", "text"), ("last update", "text"),
+    assert [
+        (one.name, one.type) for one in parse("vendor, date, number, interest rate, last update, party name").fields
+    ] == [
+        ("vendor", "text"),
+        ("date", "date"),
+        ("number", "number"),
+        ("interest rate", "text"),
+        ("last update", "text"),
         ("party name", "text"),
-    ]  # fmt: skip
+    ]
     for text, meant in {"total monney": "money", "due Datte": "date", "share percentage": "percent"}.items():
         with pytest.raises(UsageError) as error:
             parse(f"vendor, {text}")
@@ -50,7 +60,9 @@ def test_a_schema_is_typed_or_comes_from_a_file_called_json(tmp_path: Path, monk
 
 def test_a_json_schema_gives_fields_and_lines() -> None:
     given = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "required": ["vendor"],
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "required": ["vendor"],
         "properties": {
             "vendor": {"type": "string", "format": "party", "title": "Supplier", "description": "Who sends it."},
             "due": {"type": ["string", "null"], "format": "date"},
@@ -58,13 +70,20 @@ def test_a_json_schema_gives_fields_and_lines() -> None:
             "status": {"enum": ["open", "closed", None]},
             "lines": {"type": "array", "items": {"$ref": "#/$defs/Line"}},
         },
-        "$defs": {"Line": {"type": "object", "properties": {"item": {"type": "string"}, "amount": {"type": "number", "format": "money"}}}},
-    }  # fmt: skip
+        "$defs": {
+            "Line": {
+                "type": "object",
+                "properties": {"item": {"type": "string"}, "amount": {"type": "number", "format": "money"}},
+            }
+        },
+    }
     schema = parse(json.dumps(given))
     assert schema.fields == (
-        Field("vendor", "party", (), "Supplier", "Who sends it."), Field("due", "date"), Field("paid", "yes/no"),
+        Field("vendor", "party", (), "Supplier", "Who sends it."),
+        Field("due", "date"),
+        Field("paid", "yes/no"),
         Field("status", "choice", ("open", "closed")),
-    )  # fmt: skip
+    )
     assert schema.lines == (Field("item"), Field("amount", "money")) and schema.name == "lines"
     assert parse(json.dumps({"type": "array", "items": given["$defs"]["Line"]})).lines == schema.lines  # type: ignore[index]
 
@@ -83,22 +102,32 @@ TEXT = {"type": "string"}
         ({"properties": {"a": {"type": "array", "items": TEXT}}}, "a"),
         ({"properties": {n: {"type": "array", "items": {"properties": {n + n: TEXT}}} for n in "ab"}}, "2 arrays"),
         ({"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"$ref": "#/$defs/b"}}}, "no object"),
-        ({"properties": {"a_b": TEXT, "aB": TEXT}}, "'a b'"), ({"properties": {"document": TEXT}}, "'document'"),
-        ({"properties": {}}, "0 fields"), ({"oneOf": []}, "oneOf"),
-        ({"properties": {"a": {"enum": 5}}}, "enum"), ({"properties": {"a": {"enum": {"x": 1}}}}, "enum"),
+        ({"properties": {"a_b": TEXT, "aB": TEXT}}, "'a b'"),
+        ({"properties": {"document": TEXT}}, "'document'"),
+        ({"properties": {}}, "0 fields"),
+        ({"oneOf": []}, "oneOf"),
+        ({"properties": {"a": {"enum": 5}}}, "enum"),
+        ({"properties": {"a": {"enum": {"x": 1}}}}, "enum"),
         ({"properties": {"a": {"anyOf": 5}}}, "anyOf"),
         ({"properties": {"a": {"$ref": "#/$defs/x"}}, "$defs": [1]}, "'#/$defs/x'"),
         ({"properties": {"a": {"$ref": "#/$defs/x"}}}, "'#/$defs/x'"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_supported_is_refused_by_name(given: dict[str, Any], named: str) -> None:
     with pytest.raises(UsageError) as error:
         parse(json.dumps(given))
     assert named in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["total money, Total Currency text", "total currency, total money", "due date, due place",
-                                  '{"properties": {"a": {}, "lines": {"type": "array", "items": {"properties": {"A quote": {}}}}}}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "total money, Total Currency text",
+        "total currency, total money",
+        "due date, due place",
+        '{"properties": {"a": {}, "lines": {"type": "array", "items": {"properties": {"A quote": {}}}}}}',
+    ],
+)
 def test_a_field_is_not_called_like_a_column_beside_another(text: str) -> None:
     with pytest.raises(UsageError) as error:
         parse(text)

@@ -38,8 +38,9 @@ def test_a_required_name_that_stands_nowhere_costs_no_model(assistant: Assistant
     models.generator.script = [("", reply(quote="Governed by the law of Delaware"))]
     _, answer = ask(assistant, "Which agreements are governed by the law of Delaware?", "law")
     assert [(row["document"], row["found"], row["read"]) for row in answer.table] == [
-        ("a.txt", False, "whole"), ("b.txt", True, "passages"),
-    ]  # fmt: skip
+        ("a.txt", False, "whole"),
+        ("b.txt", True, "passages"),
+    ]
     assert not any("Kansas" in text for text in told(models))
     assert [citation.document for citation in answer.citations] == ["b.txt"]
 
@@ -179,8 +180,14 @@ def test_a_long_document_is_summarised_by_sections_and_these_are_joined(
 ) -> None:
     pages = [f"Dogs of hall {n} are kept on a lead. " + FILLER[:2500] for n in range(8)]
     shelf("book", {"a.pdf": pages})
-    models.generator = Reader(window=1400, script=[("Summaries of the parts", "Dogs are kept on a lead."),
-                               ("hall 0", "Dogs of hall 0 are kept on a lead."), ("", "Clauses settle matters.")])  # fmt: skip
+    models.generator = Reader(
+        window=1400,
+        script=[
+            ("Summaries of the parts", "Dogs are kept on a lead."),
+            ("hall 0", "Dogs of hall 0 are kept on a lead."),
+            ("", "Clauses settle matters."),
+        ],
+    )
     events, answer = ask(assistant, "Summarise this document", "book")
     sections = [event for event in events if isinstance(event, Surveyed)]
     assert len(sections) > 1 and len(answer.table) == len(sections)
@@ -195,8 +202,13 @@ def test_a_long_document_is_summarised_by_sections_and_these_are_joined(
 
 def test_a_folder_is_summarised_from_its_documents(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     library = shelf("book", {"dogs.txt": "Dogs are kept on a lead.", "cats.txt": "Cats are not admitted."})
-    models.generator = Reader(script=[("Summaries of the parts", "Dogs are kept on a lead. Cats are not admitted."),
-                               ("Document: dogs", "Dogs are kept on a lead."), ("", "Cats are not admitted.")])  # fmt: skip
+    models.generator = Reader(
+        script=[
+            ("Summaries of the parts", "Dogs are kept on a lead. Cats are not admitted."),
+            ("Document: dogs", "Dogs are kept on a lead."),
+            ("", "Cats are not admitted."),
+        ]
+    )
     _, answer = ask(assistant, "Summarise this folder", "book")
     first, *rest = answer.answer.split("\n\n")
     assert first == "Dogs are kept on a lead [1]. Cats are not admitted [2]." and len(rest) == 2

@@ -63,10 +63,13 @@ def test_the_rows_of_a_count_are_a_table_too() -> None:
 @pytest.mark.parametrize(
     ("small", "middle", "large"),
     [
-        ("2", "10", "1,000"), ("30 days", "six months", "2 years"), ("1 March 2019", "2020-02-01", "May 5, 2021"),
-        ("EUR 900", "EUR 48,000", "EUR 1 million"), ("5 %", "10.5 %", "100%"),
+        ("2", "10", "1,000"),
+        ("30 days", "six months", "2 years"),
+        ("1 March 2019", "2020-02-01", "May 5, 2021"),
+        ("EUR 900", "EUR 48,000", "EUR 1 million"),
+        ("5 %", "10.5 %", "100%"),
     ],
-)  # fmt: skip
+)
 def test_a_column_is_sorted_by_what_its_cells_are_worth(small: str, middle: str, large: str) -> None:
     rows = [row("m", middle), row("l", large), row("s", small)]
     assert by("answer", *rows) == ["s", "m", "l"]

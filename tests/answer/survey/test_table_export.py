@@ -68,9 +68,17 @@ def test_no_rows_are_a_table_too() -> None:
 # --- Excel --------------------------------------------------------------------------------------------------
 
 FOUND = {
-    "library": "c", "document": "msa.pdf", "found": True, "answer": "EUR 48,000.50", "signed": "3 March 2024",
-    "place": "p. 12", "quote": "The rent", "page": 12, "start": 3, "end": 11,
-}  # fmt: skip
+    "library": "c",
+    "document": "msa.pdf",
+    "found": True,
+    "answer": "EUR 48,000.50",
+    "signed": "3 March 2024",
+    "place": "p. 12",
+    "quote": "The rent",
+    "page": 12,
+    "start": 3,
+    "end": 11,
+}
 
 
 def sheet(rows: list[dict[str, object]]) -> list[list[object]]:
@@ -93,9 +101,20 @@ def test_an_excel_file_has_typed_numbers_and_dates() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["＝1+1", "＋cmd|' /C calc'!A0", "－1-1", "＠SUM(A1)", "a;=1+1", "a; ＝1+1", "a\n=1+1", "a\t@SUM(A1)", 'a;"=1+1', ";-5+cmd",
-     "a;b;+cmd|' /C calc'!A0"],
-)  # fmt: skip
+    [
+        "＝1+1",
+        "＋cmd|' /C calc'!A0",
+        "－1-1",
+        "＠SUM(A1)",
+        "a;=1+1",
+        "a; ＝1+1",
+        "a\n=1+1",
+        "a\t@SUM(A1)",
+        'a;"=1+1',
+        ";-5+cmd",
+        "a;b;+cmd|' /C calc'!A0",
+    ],
+)
 def test_no_cell_of_a_csv_file_is_a_formula_whatever_its_separator(text: str) -> None:
     """Spreadsheets of many countries split CSV at semicolons, and then take the quotes for letters."""
     lines = written([{"a": text}], Path("t.csv")).decode("utf-8-sig")
@@ -131,12 +150,19 @@ def test_an_excel_file_depends_on_its_rows_alone() -> None:
 @pytest.mark.parametrize(
     ("cell", "worth", "form"),
     [
-        (12, 12, "General"), (0.5, 0.5, "General"), ("1,200", 1200, "#,##0"), ("-5", -5, "0"), ("2024", 2024, "0"),
-        ("−3.50", -3.5, "0.00"), ("16.4 %", 0.164, "0.0%"), ("$1,200", 1200, '"$ "#,##0'),
-        ("48,000.50 EUR", 48000.5, '#,##0.00" EUR"'), ("2024-03-03", date(2024, 3, 3), "yyyy-mm-dd"),
+        (12, 12, "General"),
+        (0.5, 0.5, "General"),
+        ("1,200", 1200, "#,##0"),
+        ("-5", -5, "0"),
+        ("2024", 2024, "0"),
+        ("−3.50", -3.5, "0.00"),
+        ("16.4 %", 0.164, "0.0%"),
+        ("$1,200", 1200, '"$ "#,##0'),
+        ("48,000.50 EUR", 48000.5, '#,##0.00" EUR"'),
+        ("2024-03-03", date(2024, 3, 3), "yyyy-mm-dd"),
         ("March 3, 2024", date(2024, 3, 3), "yyyy-mm-dd"),
     ],
-)  # fmt: skip
+)
 def test_what_fills_a_cell_is_a_value(cell: object, worth: object, form: str) -> None:
     number, shown = valued(cell)
     assert (pytest.approx(worth) if isinstance(worth, float) else worth) == number

@@ -42,9 +42,7 @@ Revenue of the Kestrel brand fell by 4.0 % from 2020 to 2021.
 
 
 def passage(text: str = REPORT, document: str = "harrow.md", header: str = "") -> Passage:
-    return Passage(
-        "lib", document, 60, None, (), text, 1000, 1000 + len(text), 1.0, header=header
-    )  # fmt: skip
+    return Passage("lib", document, 60, None, (), text, 1000, 1000 + len(text), 1.0, header=header)
 
 
 def ask(question: str, *passages: Passage) -> Answer | None:
@@ -142,7 +140,10 @@ def test_every_figure_is_in_the_quote_cited_for_it() -> None:
 
 def test_a_long_row_is_cited_with_its_figure() -> None:
     row = "| " + "Long label of many words " * 30 + "| 12 | 10 |"
-    answer = ask(f"What was the change in {'long label of many words ' * 2}from 2020 to 2021?", passage(f"|  | 2021 | 2020 |\n{row}\n"))  # fmt: skip
+    answer = ask(
+        f"What was the change in {'long label of many words ' * 2}from 2020 to 2021?",
+        passage(f"|  | 2021 | 2020 |\n{row}\n"),
+    )
     assert answer is not None
     assert all(len(citation.quote) <= 330 for citation in answer.citations)
     quotes = {citation.marker: citation.quote for citation in answer.citations}
@@ -168,11 +169,20 @@ def test_a_german_question_is_answered_in_german() -> None:
 @pytest.mark.parametrize(
     ("text", "value", "unit"),
     [
-        ("1,240", "1240", ""), ("$ (762.3)", "-762.3", "USD"), ("(5,062)", "-5062", ""), ("—", "0", ""),
-        ("$—", "0", ""), ("-8.11%", "-8.11", "%"), ("(14.1%)", "-14.1", "%"), ("65.4%)", "65.4", "%"),
-        ("−3", "-3", ""), ("12 (1)", "12", ""), ("$1.5 million", "1500000", "USD"), ("24.5*", "24.5", ""),
+        ("1,240", "1240", ""),
+        ("$ (762.3)", "-762.3", "USD"),
+        ("(5,062)", "-5062", ""),
+        ("—", "0", ""),
+        ("$—", "0", ""),
+        ("-8.11%", "-8.11", "%"),
+        ("(14.1%)", "-14.1", "%"),
+        ("65.4%)", "65.4", "%"),
+        ("−3", "-3", ""),
+        ("12 (1)", "12", ""),
+        ("$1.5 million", "1500000", "USD"),
+        ("24.5*", "24.5", ""),
     ],
-)  # fmt: skip
+)
 def test_a_cell_is_read_as_accounts_write_it(text: str, value: str, unit: str) -> None:
     assert cells.read(text) == (Decimal(value), unit)
 
@@ -273,8 +283,23 @@ def test_no_text_breaks_the_reading_of_tables() -> None:
 
 
 def test_no_question_breaks_its_understanding() -> None:
-    words = (*"what is the change difference sum average percentage share ratio of in from to between and".split(), "2020",
-             "2021", "?", "(", "per cent", "%", "\x00", "total", "revenue", "by how much", "did", "increase", "ß", ",")  # fmt: skip
+    words = (
+        *"what is the change difference sum average percentage share ratio of in from to between and".split(),
+        "2020",
+        "2021",
+        "?",
+        "(",
+        "per cent",
+        "%",
+        "\x00",
+        "total",
+        "revenue",
+        "by how much",
+        "did",
+        "increase",
+        "ß",
+        ",",
+    )
     chance = random.Random(29)
     for _ in range(1000):
         wanted = parse_question(" ".join(chance.choices(words, k=chance.randint(0, 14))))

@@ -48,22 +48,46 @@ PAYMENT = "7.1 The Distributor shall pay each invoice within 30 days of its rece
 @pytest.mark.parametrize(
     ("amendment", "told", "old"),
     [
-        ("1. Clause 2.1 of the Agreement is deleted and replaced with the following:\n“2.1 This Agreement runs for five years from its date.”",
-         "“2.1 This Agreement runs for five years from its date.”", TERM),
-        ('Section 2.1 of the Agreement is hereby amended to read as follows: "This Agreement runs for five years from its date."',
-         None, TERM),
+        (
+            "1. Clause 2.1 of the Agreement is deleted and replaced with the following:\n“2.1 This Agreement runs for five years from its date.”",
+            "“2.1 This Agreement runs for five years from its date.”",
+            TERM,
+        ),
+        (
+            'Section 2.1 of the Agreement is hereby amended to read as follows: "This Agreement runs for five years from its date."',
+            None,
+            TERM,
+        ),
         ('In Section 2.2, the words "sixty (60) days" are replaced with "ninety (90) days".', None, RENEWAL),
-        ('Section 2.2 is hereby amended by deleting "sixty (60) days" and inserting "ninety (90) days" in lieu thereof.', None, RENEWAL),
-        ('Section 2.2 of the Agreement shall be amended by substituting "ninety (90) days" for "sixty (60) days".', None, RENEWAL),
+        (
+            'Section 2.2 is hereby amended by deleting "sixty (60) days" and inserting "ninety (90) days" in lieu thereof.',
+            None,
+            RENEWAL,
+        ),
+        (
+            'Section 2.2 of the Agreement shall be amended by substituting "ninety (90) days" for "sixty (60) days".',
+            None,
+            RENEWAL,
+        ),
         ('The reference in clause 7.1 to "30 days" is changed to "45 days".', None, PAYMENT),
         ("Clause 7.2 is deleted.", "Clause 7.2 is deleted.", "7.2 Interest of 6 percent is due on late payment."),
-        ("§ 12 wird wie folgt geändert:\nDie Kündigungsfrist beträgt sechs Monate zum Monatsende.",
-         "Die Kündigungsfrist beträgt sechs Monate zum Monatsende.", "Die Kündigungsfrist beträgt drei Monate zum Monatsende."),
-        ("In § 12 werden die Wörter „drei Monate“ durch „sechs Monate“ ersetzt.", None, "Die Kündigungsfrist beträgt drei Monate zum Monatsende."),
-        ("In the table in paragraph B2, the row for SL1 is replaced with the\nfollowing row.\nSL1 Answer to a call 2 hours 99 %",
-         "SL1 Answer to a call 2 hours 99 %", "SL1 Answer to a call 4 hours 99 %"),
+        (
+            "§ 12 wird wie folgt geändert:\nDie Kündigungsfrist beträgt sechs Monate zum Monatsende.",
+            "Die Kündigungsfrist beträgt sechs Monate zum Monatsende.",
+            "Die Kündigungsfrist beträgt drei Monate zum Monatsende.",
+        ),
+        (
+            "In § 12 werden die Wörter „drei Monate“ durch „sechs Monate“ ersetzt.",
+            None,
+            "Die Kündigungsfrist beträgt drei Monate zum Monatsende.",
+        ),
+        (
+            "In the table in paragraph B2, the row for SL1 is replaced with the\nfollowing row.\nSL1 Answer to a call 2 hours 99 %",
+            "SL1 Answer to a call 2 hours 99 %",
+            "SL1 Answer to a call 4 hours 99 %",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_change_and_what_stood_there_before(amendment: str, told: str | None, old: str) -> None:
     found = changed(amendment)
     assert [pair[1] for pair in found] == [old]

@@ -61,8 +61,9 @@ def test_what_an_answer_repeats_is_listed_once() -> None:
     flags = [Flag("entity", "Elephants graze", "it is said of “Zebra” in dogs.txt")] * 3
     assert warnings(["Elephants graze.", "Dogs bark.", "Elephants graze."], flags) == [
         "⚠ Elephants graze: it is said of “Zebra” in dogs.txt.",
-        "⚠ No source for: “Elephants graze.”", "⚠ No source for: “Dogs bark.”",
-    ]  # fmt: skip
+        "⚠ No source for: “Elephants graze.”",
+        "⚠ No source for: “Dogs bark.”",
+    ]
 
 
 def test_a_low_confidence_is_reported() -> None:

@@ -187,12 +187,14 @@ def test_no_answer_brings_a_quote_that_is_not_in_the_text() -> None:
         for _ in range(dice.randrange(1, 8)):
             start = dice.randrange(len(PAGE))
             parts.append(
-                dice.choice([
-                    " ".join(dice.choices(words, k=dice.randrange(1, 12))),
-                    PAGE[start : start + dice.randrange(5, 120)],
-                    dice.choice(marks) + PAGE[start : start + 40] + dice.choice(marks),
-                ])
-            )  # fmt: skip
+                dice.choice(
+                    [
+                        " ".join(dice.choices(words, k=dice.randrange(1, 12))),
+                        PAGE[start : start + dice.randrange(5, 120)],
+                        dice.choice(marks) + PAGE[start : start + 40] + dice.choice(marks),
+                    ]
+                )
+            )
             parts.append(dice.choice(marks))
         answer = "".join(parts)
         # A document that itself holds "[2]" may be quoted; the marks are checked on the texts here, which do not.
@@ -286,10 +288,14 @@ GERMAN = "Der Mietvertrag endet am 31. Mai 2030. Die jährlichen Mieten betragen
         ("租金是每月3,000元 [1]。", "租金是多少？", CHINESE, "租金为每月人民币3,000元，于每月5日前支付。"),
         ("房屋不得转租。", "可以转租吗？", CHINESE, "承租人不得将房屋转租给第三方。"),
         ("“于每月5日前 支付”", "什么时候付租金？", CHINESE, "于每月5日前支付"),
-        ("Die jährliche Miete beträgt 48.000 Euro.", "Wie hoch?", GERMAN,
-         "Die jährlichen Mieten betragen 48.000 Euro."),
+        (
+            "Die jährliche Miete beträgt 48.000 Euro.",
+            "Wie hoch?",
+            GERMAN,
+            "Die jährlichen Mieten betragen 48.000 Euro.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_claim_is_tied_in_other_languages(answer: str, question: str, text: str, quote: str) -> None:
     cited = cite(answer, question, [passage(OTHER, "dogs.txt"), passage(text)])
     assert [citation.quote for citation in cited.citations] == [quote]

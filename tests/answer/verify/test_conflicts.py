@@ -49,9 +49,11 @@ dated 3 February 2025.
 1. Clause 9.3 of the Agreement is deleted and replaced with the following:
 "9.3 The Client shall pay each valid invoice within fourteen (14) days after it receives the invoice."
 """
-OTHER = SERVICES.replace("Varr Clinics", "Moor Schools").replace("VC-2025-014", "MS-2024-002").replace(
-    "3 February 2025", "5 June 2024"
-)  # fmt: skip
+OTHER = (
+    SERVICES.replace("Varr Clinics", "Moor Schools")
+    .replace("VC-2025-014", "MS-2024-002")
+    .replace("3 February 2025", "5 June 2024")
+)
 POLICY = "Travel policy\n\n{date}\n\nHotels are paid up to EUR {hotel} a night. Taxis are paid where no train runs."
 
 
@@ -152,10 +154,13 @@ def test_an_answer_that_was_not_found_has_no_conflict(contracts: Editor, setting
 
 
 def test_of_two_versions_the_later_comes_first(shelf: Shelf, settings: Settings, models: Any) -> None:
-    library = shelf("policies", {
-        "travel-policy-v1.txt": POLICY.format(date="Issued 1 March 2023", hotel="120"),
-        "travel-policy-v2.txt": POLICY.format(date="Issued 1 April 2025", hotel="150"),
-    })  # fmt: skip
+    library = shelf(
+        "policies",
+        {
+            "travel-policy-v1.txt": POLICY.format(date="Issued 1 March 2023", hotel="120"),
+            "travel-policy-v2.txt": POLICY.format(date="Issued 1 April 2025", hotel="150"),
+        },
+    )
     models.generator.script = [("", "Hotels are paid up to EUR 120 a night.")]
     answer = ask(settings, "policies", "What is paid for a hotel?")
     assert says(answer) == [[("EUR 150", "travel-policy-v2.txt"), ("EUR 120", "travel-policy-v1.txt")]]
@@ -191,10 +196,13 @@ def test_an_answer_that_rests_on_the_later_says_nothing_more(
 
 
 def test_where_both_versions_are_cited_the_conflict_is_told_once(shelf: Shelf, settings: Settings, models: Any) -> None:
-    library = shelf("policies", {
-        "travel-policy-v1.txt": POLICY.format(date="Issued 1 March 2023", hotel="120"),
-        "travel-policy-v2.txt": POLICY.format(date="Issued 1 April 2025", hotel="150"),
-    })  # fmt: skip
+    library = shelf(
+        "policies",
+        {
+            "travel-policy-v1.txt": POLICY.format(date="Issued 1 March 2023", hotel="120"),
+            "travel-policy-v2.txt": POLICY.format(date="Issued 1 April 2025", hotel="150"),
+        },
+    )
     models.generator.script = [("", "Hotels are paid up to EUR 120 a night. Hotels are paid up to EUR 150 a night.")]
     answer = ask(settings, "policies", "What is paid for a hotel?")
     assert len(answer.citations) == 2 and len(answer.conflicts) == 1
@@ -204,12 +212,17 @@ def test_where_both_versions_are_cited_the_conflict_is_told_once(shelf: Shelf, s
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("standard-plan.txt", "plus-plan.txt"), ("unit-4/lease.txt", "unit-5/lease.txt"), ("lease 4.txt", "lease 5.txt"),
-        ("report-2024.txt", "report-2025.txt"), ("2023 Q1 sales.txt", "2023 Q2 sales.txt"),
-        ("minutes-2025-03-20.txt", "minutes-2025-06-19.txt"), ("Old Street lease.txt", "New Street lease.txt"),
-        ("clients/ann/contract.txt", "clients/ben/contract.txt"), ("signed contract 12.txt", "signed contract 13.txt"),
+        ("standard-plan.txt", "plus-plan.txt"),
+        ("unit-4/lease.txt", "unit-5/lease.txt"),
+        ("lease 4.txt", "lease 5.txt"),
+        ("report-2024.txt", "report-2025.txt"),
+        ("2023 Q1 sales.txt", "2023 Q2 sales.txt"),
+        ("minutes-2025-03-20.txt", "minutes-2025-06-19.txt"),
+        ("Old Street lease.txt", "New Street lease.txt"),
+        ("clients/ann/contract.txt", "clients/ben/contract.txt"),
+        ("signed contract 12.txt", "signed contract 13.txt"),
     ],
-)  # fmt: skip
+)
 def test_documents_of_other_things_or_periods_do_not_conflict(
     shelf: Shelf, settings: Settings, models: Any, one: str, other: str
 ) -> None:

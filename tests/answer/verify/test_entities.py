@@ -40,9 +40,14 @@ QUARTER = """| | Three Months Ended June 30, 2023 | Six Months Ended June 30, 20
 QUILLFEN = "Price list of Quillfen\n\nQuillfen charges EUR 2.95 for each box. Delivery takes two days."
 TESSAR = "Price list of Tessar\n\nTessar charges EUR 3.40 for each box. Delivery takes four days."
 TEXTS = {
-    "standard.txt": STANDARD, "health_plus.txt": PLUS, "lease.txt": LEASE, "report.txt": REPORT,
-    "quarter.txt": QUARTER, "quillfen.txt": QUILLFEN, "tessar.txt": TESSAR,
-}  # fmt: skip
+    "standard.txt": STANDARD,
+    "health_plus.txt": PLUS,
+    "lease.txt": LEASE,
+    "report.txt": REPORT,
+    "quarter.txt": QUARTER,
+    "quillfen.txt": QUILLFEN,
+    "tessar.txt": TESSAR,
+}
 Check = Callable[..., tuple[Flag, ...]]
 
 
@@ -67,7 +72,11 @@ def check(library: Library) -> Check:
 
 
 RIGHT = [
-    ("What is the maximum of Northwind Standard?", "The out-of-pocket maximum of Northwind Standard is $6,350.", "standard.txt"),
+    (
+        "What is the maximum of Northwind Standard?",
+        "The out-of-pocket maximum of Northwind Standard is $6,350.",
+        "standard.txt",
+    ),
     ("What is the out-of-pocket maximum of Northwind Standard?", "$6,350.", "standard.txt"),
     ("What must the Tenant pay?", "The Tenant must pay a deposit of EUR 4,900.", "lease.txt"),
     ("What must the tenant pay to the landlord?", "A deposit of EUR 4,900.", "lease.txt"),
@@ -85,9 +94,13 @@ RIGHT = [
     ("What does Quillfen charge?", "EUR 2.95.", "quillfen.txt"),
     ("What does Quillfen charge?", "Quillfen charges EUR 2.95 for each box.", "quillfen.txt"),
     ("What is charged?", "EUR 2.95 for each box.", "quillfen.txt"),
-]  # fmt: skip
+]
 SWAPPED = [
-    ("What is the maximum of each plan?", "Northwind Health Plus has an out-of-pocket maximum of $6,350.", "standard.txt"),
+    (
+        "What is the maximum of each plan?",
+        "Northwind Health Plus has an out-of-pocket maximum of $6,350.",
+        "standard.txt",
+    ),
     ("What is the out-of-pocket maximum of Northwind Health Plus?", "$6,350.", "standard.txt"),
     ("What is covered?", "Northwind Standard covers emergency care abroad.", "health_plus.txt"),
     ("What must the Landlord pay?", "The Landlord must pay a deposit of EUR 4,900.", "lease.txt"),
@@ -103,7 +116,7 @@ SWAPPED = [
     ("What were sales for the six months ended June 30?", "Sales were 340.", "quarter.txt"),
     ("What does Tessar charge?", "EUR 2.95.", "quillfen.txt"),
     ("What is charged?", "Tessar charges EUR 2.95 for each box.", "quillfen.txt"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("question", "answer", "name"), RIGHT)
@@ -141,11 +154,23 @@ def test_figures_in_lines_without_marks_belong_to_the_years_above() -> None:
 
 
 def test_a_name_that_many_documents_have_tells_none_from_another(shelf: Shelf) -> None:
-    library = shelf("ndas", {f"{n}.txt": f"The Receiving Party shall keep {n} copies." for n in (2, 3, 4, 5)} | {
-        "6.txt": "Bidder shall keep six copies of all plans."
-    })  # fmt: skip
-    passage = Passage("ndas", "6.txt", None, None, (), text := "Bidder shall keep six copies of all plans.", 0, len(text),
-                      1.0, document_id=library.document("6.txt").id)  # fmt: skip
+    library = shelf(
+        "ndas",
+        {f"{n}.txt": f"The Receiving Party shall keep {n} copies." for n in (2, 3, 4, 5)}
+        | {"6.txt": "Bidder shall keep six copies of all plans."},
+    )
+    passage = Passage(
+        "ndas",
+        "6.txt",
+        None,
+        None,
+        (),
+        text := "Bidder shall keep six copies of all plans.",
+        0,
+        len(text),
+        1.0,
+        document_id=library.document("6.txt").id,
+    )
     question = "How many copies of all plans are for the Receiving Party?"
     cited = citations.cite("Six copies of all plans.", question, [passage])
     assert entities.check(cited, question, [passage], [(library, one) for one in library.documents()])[1] == ()
@@ -161,17 +186,20 @@ YEARS = """Figures of the group
 The rent rises to EUR 1,260 in 2023. The card costs EUR 15 in 2023."""
 
 
-@pytest.mark.parametrize(("question", "answer"), [
-    ("What was revenue before 2023?", "Revenue was EUR 3.9 million."),
-    ("What was the prior year's revenue in the annual report 2023?", "Revenue was EUR 3.9 million."),
-    ("What does the annual report 2023 give as personnel costs of the year before?", "Personnel costs of 1,750."),
-    ("Which personnel costs are in the annual report 2023?", "Personnel costs of 1,900 and 1,750."),
-    ("Did personnel costs rise in 2023?", "Yes, personnel costs rose from 1,750 to 1,900."),
-    ("How much higher was revenue in 2023?", "Revenue was 4.2 million, and 3.9 million."),
-    ("What does the card cost since 2022?", "The card costs EUR 15."),
-    ("What is the rent in 2024?", "The rent is EUR 1,260."),
-    ("What was revenue?", "Compared with 2022, revenue of EUR 4.2 million is more."),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What was revenue before 2023?", "Revenue was EUR 3.9 million."),
+        ("What was the prior year's revenue in the annual report 2023?", "Revenue was EUR 3.9 million."),
+        ("What does the annual report 2023 give as personnel costs of the year before?", "Personnel costs of 1,750."),
+        ("Which personnel costs are in the annual report 2023?", "Personnel costs of 1,900 and 1,750."),
+        ("Did personnel costs rise in 2023?", "Yes, personnel costs rose from 1,750 to 1,900."),
+        ("How much higher was revenue in 2023?", "Revenue was 4.2 million, and 3.9 million."),
+        ("What does the card cost since 2022?", "The card costs EUR 15."),
+        ("What is the rent in 2024?", "The rent is EUR 1,260."),
+        ("What was revenue?", "Compared with 2022, revenue of EUR 4.2 million is more."),
+    ],
+)
 def test_a_year_that_is_only_compared_with_is_not_the_year_of_a_figure(
     shelf: Shelf, question: str, answer: str
 ) -> None:
@@ -187,10 +215,16 @@ BERLIN = "Berlin\n\nCalder has a flat in Berlin."
 SMALL = {"Orlo lease.md": ORLO, "Calder lease.md": CALDER}
 
 
-@pytest.mark.parametrize("more", [
-    {}, {"Orlo amendment 1.md": "Orlo agrees to paint the walls."}, {"memo.md": "Orlo called about the walls."},
-    {"berlin.md": BERLIN}, {f"{n}.md": "Orlo called about the walls." for n in range(10)},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"Orlo amendment 1.md": "Orlo agrees to paint the walls."},
+        {"memo.md": "Orlo called about the walls."},
+        {"berlin.md": BERLIN},
+        {f"{n}.md": "Orlo called about the walls." for n in range(10)},
+    ],
+)
 def test_an_incidental_name_of_another_document_is_no_reason(shelf: Shelf, more: dict[str, str]) -> None:
     library = shelf("small", SMALL | more)
     for question, answer in (
@@ -200,10 +234,15 @@ def test_an_incidental_name_of_another_document_is_no_reason(shelf: Shelf, more:
         assert _flags(library, "Orlo lease.md", question, answer) == ()
 
 
-@pytest.mark.parametrize("more", [
-    {}, {"Orlo amendment 1.md": "Orlo agrees to paint the walls."}, {"memo.md": "Orlo called about the walls."},
-    {"Orlo amendment 1.md": "Orlo paints the walls.", "Orlo amendment 2.md": "Orlo paints the doors."},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"Orlo amendment 1.md": "Orlo agrees to paint the walls."},
+        {"memo.md": "Orlo called about the walls."},
+        {"Orlo amendment 1.md": "Orlo paints the walls.", "Orlo amendment 2.md": "Orlo paints the doors."},
+    ],
+)
 def test_few_documents_are_told_apart_though_most_have_the_name(shelf: Shelf, more: dict[str, str]) -> None:
     assert _flags(shelf("small", SMALL | more), "Calder lease.md", "What is the rent of the Orlo lease?", "EUR 1,200.")
 
@@ -228,8 +267,10 @@ DUTIES = "The Tenant shall pay a deposit of EUR 4,900. The Landlord SHALL NOT pa
 @pytest.mark.parametrize("defined", LEASES)
 def test_a_party_is_known_by_its_definition(shelf: Shelf, defined: str) -> None:
     library = shelf("one", {"lease.txt": f"{defined}\n\n{DUTIES}"})
-    for who, other in (("Tess Brunel must pay a deposit of EUR 4,900.", "Orlo Ltd must pay a deposit of EUR 4,900."),
-                       ("Orlo Ltd shall not paint the doors.", "Tess Brunel shall not paint the doors.")):  # fmt: skip
+    for who, other in (
+        ("Tess Brunel must pay a deposit of EUR 4,900.", "Orlo Ltd must pay a deposit of EUR 4,900."),
+        ("Orlo Ltd shall not paint the doors.", "Tess Brunel shall not paint the doors."),
+    ):
         assert _flags(library, "lease.txt", "What are the duties?", who) == ()
         assert _flags(library, "lease.txt", "What are the duties?", other)
 
@@ -249,31 +290,41 @@ def test_you_and_we_are_the_parties_that_a_text_defines(shelf: Shelf) -> None:
         assert bool(_flags(library, "policy.txt", question, answer)) == marked, answer
 
 
-@pytest.mark.parametrize("defined", [
-    'In this policy, "you" means the policyholder and "we" means the insurer.',
-    "you means the policyholder; we means the insurer.",
-    'The policyholder ("you") has a policy with the insurer ("we", "us").',
-    "In this policy you (the policyholder) have rights against us, the insurer.",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "defined",
+    [
+        'In this policy, "you" means the policyholder and "we" means the insurer.',
+        "you means the policyholder; we means the insurer.",
+        'The policyholder ("you") has a policy with the insurer ("we", "us").',
+        "In this policy you (the policyholder) have rights against us, the insurer.",
+    ],
+)
 def test_you_and_we_may_be_defined_in_small_letters(shelf: Shelf, defined: str) -> None:
     library = shelf("policy", {"policy.txt": f"{defined}\n\nYou must pay EUR 490. We must repair the car."})
     for answer, marked in (
-        ("The policyholder must pay EUR 490.", False), ("The insurer must pay EUR 490.", True),
-        ("The insurer must repair the car.", False), ("The policyholder must repair the car.", True),
-    ):  # fmt: skip
+        ("The policyholder must pay EUR 490.", False),
+        ("The insurer must pay EUR 490.", True),
+        ("The insurer must repair the car.", False),
+        ("The policyholder must repair the car.", True),
+    ):
         assert bool(_flags(library, "policy.txt", "What are the duties?", answer)) == marked, answer
 
 
-@pytest.mark.parametrize("defined", [
-    '"Customer","Buyer" means Tess Brunel. "Vendor","Seller" means Orlo Ltd.',
-    "“Customer”, “Buyer” or “Client” means the person who orders. “Vendor” or “Seller” means Orlo Ltd.",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "defined",
+    [
+        '"Customer","Buyer" means Tess Brunel. "Vendor","Seller" means Orlo Ltd.',
+        "“Customer”, “Buyer” or “Client” means the person who orders. “Vendor” or “Seller” means Orlo Ltd.",
+    ],
+)
 def test_terms_that_are_defined_together_mean_the_same(shelf: Shelf, defined: str) -> None:
     library = shelf("sale", {"sale.txt": f"{defined}\n\nThe Buyer shall pay EUR 490. The Seller shall repair the car."})
     for answer, marked in (
-        ("The Customer must pay EUR 490.", False), ("The Vendor must pay EUR 490.", True),
-        ("The Vendor must repair the car.", False), ("The Customer must repair the car.", True),
-    ):  # fmt: skip
+        ("The Customer must pay EUR 490.", False),
+        ("The Vendor must pay EUR 490.", True),
+        ("The Vendor must repair the car.", False),
+        ("The Customer must repair the car.", True),
+    ):
         assert bool(_flags(library, "sale.txt", "What are the duties?", answer)) == marked, answer
 
 
@@ -284,10 +335,13 @@ def test_what_is_said_of_several_is_said_of_each(shelf: Shelf) -> None:
     The Tenant shall sweep the stairs. At the end the leaving party shall return the keys. The Landlord shall heat."""
     library = shelf("both", {"lease.txt": text})
     for answer, marked in (
-        ("The Tenant may terminate the lease in June.", False), ("The Landlord shall share the costs of heating.", False),
-        ("Tess Brunel shall share the costs of heating.", False), ("The Landlord shall sweep the stairs.", True),
-        ("The leaving party shall return the keys.", False), ("The Landlord shall return the keys.", False),
-    ):  # fmt: skip
+        ("The Tenant may terminate the lease in June.", False),
+        ("The Landlord shall share the costs of heating.", False),
+        ("Tess Brunel shall share the costs of heating.", False),
+        ("The Landlord shall sweep the stairs.", True),
+        ("The leaving party shall return the keys.", False),
+        ("The Landlord shall return the keys.", False),
+    ):
         assert bool(_flags(library, "lease.txt", "What are the duties?", answer)) == marked, answer
 
 
@@ -305,15 +359,18 @@ PLANS = "Plan Standard covers dental care up to $500. Plan Plus covers dental ca
 COLUMNS = "| | Hall 4 | Hall 5 |\n|---|---|---|\n| Rent | 900 | 1,200 |"
 
 
-@pytest.mark.parametrize(("text", "question", "answer", "marked"), [
-    (HALLS, "What is the rent of Hall 5?", "EUR 900.", True),
-    (HALLS, "What is the rent?", "The rent of Hall 5 is EUR 900.", True),
-    (HALLS, "What is the rent of Hall 4?", "EUR 900.", False),
-    (PLANS, "What does Plan Plus cover?", "Dental care up to $500.", True),
-    (PLANS, "What does Plan Plus cover?", "Dental care up to $900.", False),
-    (COLUMNS, "What is the rent of Hall 5?", "900.", True),
-    (COLUMNS, "What is the rent of Hall 5?", "1,200.", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "question", "answer", "marked"),
+    [
+        (HALLS, "What is the rent of Hall 5?", "EUR 900.", True),
+        (HALLS, "What is the rent?", "The rent of Hall 5 is EUR 900.", True),
+        (HALLS, "What is the rent of Hall 4?", "EUR 900.", False),
+        (PLANS, "What does Plan Plus cover?", "Dental care up to $500.", True),
+        (PLANS, "What does Plan Plus cover?", "Dental care up to $900.", False),
+        (COLUMNS, "What is the rent of Hall 5?", "900.", True),
+        (COLUMNS, "What is the rent of Hall 5?", "1,200.", False),
+    ],
+)
 def test_names_of_one_kind_in_one_document_are_told_apart(
     shelf: Shelf, text: str, question: str, answer: str, marked: bool
 ) -> None:
@@ -327,9 +384,10 @@ LAWS = {
 }
 
 
-@pytest.mark.parametrize(("question", "marked"), [
-    ("Which law governs the Tessar lease?", True), ("Which law governs the Calder lease?", False)
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("question", "marked"),
+    [("Which law governs the Tessar lease?", True), ("Which law governs the Calder lease?", False)],
+)
 def test_a_value_is_of_the_document_that_has_it(shelf: Shelf, question: str, marked: bool) -> None:
     library = shelf("laws", LAWS)
     passages = [one for name in LAWS for one in context.whole((library, library.document(name)), Filter())[0].passages]
@@ -348,17 +406,20 @@ AGREEMENTS = {
 }
 
 
-@pytest.mark.parametrize(("question", "answer", "marked"), [
-    ("Which law governs the supply agreement?", "The laws of Delaware.", True),
-    ("which law governs the supply contract", "Delaware.", True),
-    ("Which law governs?", "The supply agreement is governed by the laws of Delaware.", True),
-    ("Which law governs the supply agreement?", "The laws of England.", False),
-    ("Which law governs the nda?", "England.", True),
-    ("Which law governs the nda?", "Delaware.", False),
-    ("What is the term of the supply agreement?", "Three years.", True),
-    ("Who pays for the supply of gas?", "The term is three years.", False),
-    ("What do the rules say of Monday?", "The Tenant sweeps the stairs on Monday.", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("question", "answer", "marked"),
+    [
+        ("Which law governs the supply agreement?", "The laws of Delaware.", True),
+        ("which law governs the supply contract", "Delaware.", True),
+        ("Which law governs?", "The supply agreement is governed by the laws of Delaware.", True),
+        ("Which law governs the supply agreement?", "The laws of England.", False),
+        ("Which law governs the nda?", "England.", True),
+        ("Which law governs the nda?", "Delaware.", False),
+        ("What is the term of the supply agreement?", "Three years.", True),
+        ("Who pays for the supply of gas?", "The term is three years.", False),
+        ("What do the rules say of Monday?", "The Tenant sweeps the stairs on Monday.", False),
+    ],
+)
 def test_a_document_may_be_named_in_small_letters(shelf: Shelf, question: str, answer: str, marked: bool) -> None:
     library = shelf("agreements", AGREEMENTS)
     passages = [
@@ -391,40 +452,53 @@ Sums
 | Total operating expenses | 12,809 | 11,129 |"""
 
 
-@pytest.mark.parametrize(("question", "answer", "marked"), [
-    ("What were diluted average shares outstanding in 2022?", "38,374.", True),
-    ("What were diluted average shares outstanding in 2022?", "39,883.", False),
-    ("What were total operating expenses in 2022?", "6,797.", True),
-    ("What were the average shares in 2022?", "38,374.", False),
-    ("What was research in 2022?", "6,797.", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("question", "answer", "marked"),
+    [
+        ("What were diluted average shares outstanding in 2022?", "38,374.", True),
+        ("What were diluted average shares outstanding in 2022?", "39,883.", False),
+        ("What were total operating expenses in 2022?", "6,797.", True),
+        ("What were the average shares in 2022?", "38,374.", False),
+        ("What was research in 2022?", "6,797.", False),
+    ],
+)
 def test_a_row_that_fits_better_is_a_reason(shelf: Shelf, question: str, answer: str, marked: bool) -> None:
     assert bool(_flags(shelf("rows", {"shares.md": SHARES}), "shares.md", question, answer)) == marked
 
 
-@pytest.mark.parametrize(("answer", "marked"), [
-    ("Total revenue was 198,270 and cost of sales 62,650.", False),
-    ("Total revenue was 62,650 and cost of sales 198,270.", True),
-    ("Cost of sales was 198,270.", True),
-    ("Cost of sales was 62,650 in 2022 and 52,232 in 2021.", False),
-    ("Cost of sales was 198,270 in 2022 and 168,088 in 2021.", True),
-    ("With cost of sales of 62,650, total revenue was 198,270.", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answer", "marked"),
+    [
+        ("Total revenue was 198,270 and cost of sales 62,650.", False),
+        ("Total revenue was 62,650 and cost of sales 198,270.", True),
+        ("Cost of sales was 198,270.", True),
+        ("Cost of sales was 62,650 in 2022 and 52,232 in 2021.", False),
+        ("Cost of sales was 198,270 in 2022 and 168,088 in 2021.", True),
+        ("With cost of sales of 62,650, total revenue was 198,270.", False),
+    ],
+)
 def test_a_figure_is_of_the_row_that_its_sentence_says(check: Check, answer: str, marked: bool) -> None:
     for question in ("How do total revenue and cost of sales compare?", "What are the figures of the year?"):
         assert bool(check(question, answer, "report.txt")) == marked
 
 
-@pytest.mark.parametrize(("question", "answer", "marked"), [
-    ("What was the result before taxes in 2022?", "The result before taxes was 3,210.", True),
-    ("What was the result before taxes in 2022?", "The result before taxes was 4,120.", False),
-    ("Did the result before taxes rise in 2022?", "Yes, the result before taxes rose to 3,210.", True),
-    ("Did the result before taxes rise in 2022?", "Yes, the result before taxes rose from 3,210 to 4,120.", False),
-    ("How did the result before taxes do?", "Compared with 2021, the result before taxes was 2,900 in 2022.", True),
-    ("How did the result before taxes do?", "Compared with 2021, the result before taxes was 4,120 in 2022.", False),
-    ("What was the result before taxes before the end of 2022?", "The result before taxes was 3,210.", False),
-    ("Wie hoch war das result before taxes vor dem Jahr 2022?", "The result before taxes was 3,210.", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("question", "answer", "marked"),
+    [
+        ("What was the result before taxes in 2022?", "The result before taxes was 3,210.", True),
+        ("What was the result before taxes in 2022?", "The result before taxes was 4,120.", False),
+        ("Did the result before taxes rise in 2022?", "Yes, the result before taxes rose to 3,210.", True),
+        ("Did the result before taxes rise in 2022?", "Yes, the result before taxes rose from 3,210 to 4,120.", False),
+        ("How did the result before taxes do?", "Compared with 2021, the result before taxes was 2,900 in 2022.", True),
+        (
+            "How did the result before taxes do?",
+            "Compared with 2021, the result before taxes was 4,120 in 2022.",
+            False,
+        ),
+        ("What was the result before taxes before the end of 2022?", "The result before taxes was 3,210.", False),
+        ("Wie hoch war das result before taxes vor dem Jahr 2022?", "The result before taxes was 3,210.", False),
+    ],
+)
 def test_a_change_does_not_hide_the_year_that_is_asked_for(
     shelf: Shelf, question: str, answer: str, marked: bool
 ) -> None:
@@ -482,13 +556,16 @@ MIETE = """Zwischen der Orlo GmbH (nachfolgend "Vermieter") und Tess Brunel (nac
 Der Mieter zahlt eine Kaution von 4.900 EUR."""
 
 
-@pytest.mark.parametrize(("text", "question", "answer", "wrong"), [
-    (NDA, "What is paid?", "The Discloser shall pay a fee of $5,000.", False),
-    (NDA, "What is paid?", "The Recipient shall pay a fee of $5,000.", True),
-    (NDA, "Which law governs?", "The contract with Beta Labs is governed by the laws of Delaware.", False),
-    (MIETE, "Was zahlt Tess Brunel?", "Tess Brunel zahlt eine Kaution von 4.900 EUR.", False),
-    (MIETE, "Was zahlt die Orlo GmbH?", "Die Orlo GmbH zahlt eine Kaution von 4.900 EUR.", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "question", "answer", "wrong"),
+    [
+        (NDA, "What is paid?", "The Discloser shall pay a fee of $5,000.", False),
+        (NDA, "What is paid?", "The Recipient shall pay a fee of $5,000.", True),
+        (NDA, "Which law governs?", "The contract with Beta Labs is governed by the laws of Delaware.", False),
+        (MIETE, "Was zahlt Tess Brunel?", "Tess Brunel zahlt eine Kaution von 4.900 EUR.", False),
+        (MIETE, "Was zahlt die Orlo GmbH?", "Die Orlo GmbH zahlt eine Kaution von 4.900 EUR.", True),
+    ],
+)
 def test_a_defined_party_may_be_called_by_its_name_too(
     shelf: Shelf, text: str, question: str, answer: str, wrong: bool
 ) -> None:

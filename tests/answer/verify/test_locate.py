@@ -104,9 +104,18 @@ def test_names_of_the_parties_are_no_slips_of_each_other() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("lessee", "lessor"), ("employer", "employee"), ("insured", "insurer"), ("consent", "content"), ("before", "after"),
-     ("licensee", "licensor"), ("principal", "principle"), ("directly", "indirectly"), ("Mieter", "Vermieter")],
-)  # fmt: skip
+    [
+        ("lessee", "lessor"),
+        ("employer", "employee"),
+        ("insured", "insurer"),
+        ("consent", "content"),
+        ("before", "after"),
+        ("licensee", "licensor"),
+        ("principal", "principle"),
+        ("directly", "indirectly"),
+        ("Mieter", "Vermieter"),
+    ],
+)
 def test_a_word_that_is_nearly_another_is_another(one: str, other: str) -> None:
     text = f"In this case, as agreed between them, the {one} of the other party counts in the first place."
     assert found(text.replace(f" {one} ", f" {other} "), text) == [] and found(text, text)
@@ -136,8 +145,10 @@ def test_what_an_ellipsis_leaves_out_is_seen_where_it_is_near() -> None:
 
 
 def test_of_several_texts_the_nearest_is_taken() -> None:
-    texts = [fold("The reports are due each quarter of the calendar year."),
-             fold("The report is due every quarter of the calendar year.")]  # fmt: skip
+    texts = [
+        fold("The reports are due each quarter of the calendar year."),
+        fold("The report is due every quarter of the calendar year."),
+    ]
     (place,) = quoted("The reports are due each quarter of the caledar year", texts)
     assert place.text == 0
 

@@ -54,10 +54,19 @@ def special(name, kind, link=""):
 FILES = (("a.txt", b"one"), ("folder/b.md", b"two"))
 
 
-@pytest.mark.parametrize("name, pack", [
-    ("a.tar", bytes), ("a.tar.gz", gzip.compress), ("a.tgz", gzip.compress), ("a.tar.bz2", bz2.compress),
-    ("a.tbz2", bz2.compress), ("a.tar.xz", lzma.compress), ("A.TXZ", lzma.compress), ("renamed.gz", gzip.compress),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, pack",
+    [
+        ("a.tar", bytes),
+        ("a.tar.gz", gzip.compress),
+        ("a.tgz", gzip.compress),
+        ("a.tar.bz2", bz2.compress),
+        ("a.tbz2", bz2.compress),
+        ("a.tar.xz", lzma.compress),
+        ("A.TXZ", lzma.compress),
+        ("renamed.gz", gzip.compress),
+    ],
+)
 def test_tar_archives_are_read_however_they_are_compressed(name, pack):
     assert unpack(name, pack(tarred(*FILES))) == dict(FILES)
 
@@ -84,10 +93,15 @@ def test_what_systems_leave_in_archives_is_passed_over():
     assert unpack("a.zip", zipped(*((name, b"") for name in left), ("./a.txt", b"one"))) == {"a.txt": b"one"}
 
 
-@pytest.mark.parametrize("path, name, reason", [
-    ("/etc/a.txt", "etc/a.txt", "absolute path"), ("../../a.txt", "a.txt", "leads out"),
-    ("C:\\a.txt", "C_/a.txt", "absolute path"), ("b/..\\..\\a.txt", "b/a.txt", "leads out"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "path, name, reason",
+    [
+        ("/etc/a.txt", "etc/a.txt", "absolute path"),
+        ("../../a.txt", "a.txt", "leads out"),
+        ("C:\\a.txt", "C_/a.txt", "absolute path"),
+        ("b/..\\..\\a.txt", "b/a.txt", "leads out"),
+    ],
+)
 def test_paths_that_lead_out_are_refused_and_the_others_read(path, name, reason):
     for found in (
         unpack("a.zip", zipped((path, b"x"), ("b.txt", b"kept"))),
@@ -98,11 +112,17 @@ def test_paths_that_lead_out_are_refused_and_the_others_read(path, name, reason)
 
 
 def test_links_and_devices_are_refused_and_not_followed():
-    found = unpack("a.tar", tarred(
-        special("soft.txt", tarfile.SYMTYPE, "/etc/passwd"), special("hard.txt", tarfile.LNKTYPE, "b.txt"),
-        special("null.txt", tarfile.CHRTYPE), special("disk.txt", tarfile.BLKTYPE), special("pipe.txt", tarfile.FIFOTYPE),
-        ("b.txt", b"kept"),
-    ))  # fmt: skip
+    found = unpack(
+        "a.tar",
+        tarred(
+            special("soft.txt", tarfile.SYMTYPE, "/etc/passwd"),
+            special("hard.txt", tarfile.LNKTYPE, "b.txt"),
+            special("null.txt", tarfile.CHRTYPE),
+            special("disk.txt", tarfile.BLKTYPE),
+            special("pipe.txt", tarfile.FIFOTYPE),
+            ("b.txt", b"kept"),
+        ),
+    )
     assert all("is a link, a device" in found[f"{name}.txt"] for name in ("soft", "hard", "null", "disk", "pipe"))
     assert found["b.txt"] == b"kept"
     entry = zipfile.ZipInfo("soft.txt")
@@ -207,8 +227,14 @@ def test_a_bomb_in_a_member_that_is_passed_over_ends_too(small_bombs):
 
 def test_a_sparse_member_is_no_way_round(small_bombs):
     info = tarfile.TarInfo("holes.txt")
-    info.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.size": "8000000000000",
-                        "GNU.sparse.numblocks": "1", "GNU.sparse.map": "0,4", "GNU.sparse.realsize": "8000000000000"}  # fmt: skip
+    info.pax_headers = {
+        "GNU.sparse.major": "0",
+        "GNU.sparse.minor": "1",
+        "GNU.sparse.size": "8000000000000",
+        "GNU.sparse.numblocks": "1",
+        "GNU.sparse.map": "0,4",
+        "GNU.sparse.realsize": "8000000000000",
+    }
     assert "over 200 times" in unpack("a.tar", tarred((info, b"text")))["holes.txt"]
 
 
@@ -247,10 +273,13 @@ def test_a_damaged_member_costs_itself_only():
     assert "damaged in the archive" in found["a.txt"] and found["b.txt"] == b"kept"
 
 
-@pytest.mark.parametrize("name, data", [
-    ("a.tar", tarred(("a.txt", b"kept"), ("b.txt", b"x" * 3000))[:2000]),
-    ("a.tgz", gzip.compress(tarred(("a.txt", b"kept"), ("b.txt", bytes(range(256)) * 100)), 0)[:9000]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("a.tar", tarred(("a.txt", b"kept"), ("b.txt", b"x" * 3000))[:2000]),
+        ("a.tgz", gzip.compress(tarred(("a.txt", b"kept"), ("b.txt", bytes(range(256)) * 100)), 0)[:9000]),
+    ],
+)
 def test_members_before_the_damage_are_read(name, data):
     found = []
     with pytest.raises(ReadError, match="cut off"):
@@ -271,11 +300,17 @@ def test_a_broken_header_is_not_taken_for_the_end_of_the_archive():
     assert unpack("a.tar", tidy) == unpack("a.tar", tidy[:1024]) == {"a.txt": b"kept"}
 
 
-@pytest.mark.parametrize("name, data, reason", [
-    ("a.zip", b"%PDF-1.7", "is not a ZIP archive but a PDF"), ("a.zip", zipped(*FILES)[:60], "is damaged, cut off"),
-    ("a.gz", b"%PDF-1.7", "is not a compressed file but a PDF"), ("a.xz", b"words", "is damaged, or not a compressed"),
-    ("a.gz", gzip.compress(b"x")[:12], "is damaged"), ("a.tar", b"words" * 300, "not a TAR archive"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, data, reason",
+    [
+        ("a.zip", b"%PDF-1.7", "is not a ZIP archive but a PDF"),
+        ("a.zip", zipped(*FILES)[:60], "is damaged, cut off"),
+        ("a.gz", b"%PDF-1.7", "is not a compressed file but a PDF"),
+        ("a.xz", b"words", "is damaged, or not a compressed"),
+        ("a.gz", gzip.compress(b"x")[:12], "is damaged"),
+        ("a.tar", b"words" * 300, "not a TAR archive"),
+    ],
+)
 def test_what_is_no_archive_is_named(name, data, reason):
     with pytest.raises(ReadError) as caught:
         unpack(name, data)
@@ -285,11 +320,21 @@ def test_what_is_no_archive_is_named(name, data, reason):
 # --- names -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, encoding", [
-    ("Договор аренды.txt", "cp866"), ("ДОГОВОРЫ.txt", "cp866"), ("日本語テスト.txt", "cp932"), ("文章1.txt", "cp932"),
-    ("あいう.txt", "cp932"), ("Übersicht für Größe.txt", "cp437"), ("Müller.txt", "cp437"), ("é.txt", "cp437"),
-    ("合同文本.txt", "gb18030"), ("Übersicht.txt", "utf-8"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, encoding",
+    [
+        ("Договор аренды.txt", "cp866"),
+        ("ДОГОВОРЫ.txt", "cp866"),
+        ("日本語テスト.txt", "cp932"),
+        ("文章1.txt", "cp932"),
+        ("あいう.txt", "cp932"),
+        ("Übersicht für Größe.txt", "cp437"),
+        ("Müller.txt", "cp437"),
+        ("é.txt", "cp437"),
+        ("合同文本.txt", "gb18030"),
+        ("Übersicht.txt", "utf-8"),
+    ],
+)
 def test_names_in_old_code_pages_are_read(name, encoding):
     placeholder = "n" * len(name.encode(encoding))
     data = zipped((placeholder, b"x")).replace(placeholder.encode(), name.encode(encoding))

@@ -101,11 +101,19 @@ def test_a_reader_that_makes_offsets_into_unclean_text_is_caught(tmp_path, monke
         read_file(path, Options())
 
 
-@pytest.mark.parametrize("data, kind", [
-    (b"%PDF-1.7", "a PDF"), (b"PK\x03\x04", "a ZIP archive or an Office file"), (b"{\\rtf1", "an RTF text"),
-    (b"\xef\xbb\xbf \n<!DOCTYPE html>", "an HTML page"), (b"<?xml version='1.0'?>", "an XML file"),
-    (b"MIME junk\r\n%PDF-1.4", "a PDF with something before it"), (b"Dear Sir or Madam", ""), (b"", ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data, kind",
+    [
+        (b"%PDF-1.7", "a PDF"),
+        (b"PK\x03\x04", "a ZIP archive or an Office file"),
+        (b"{\\rtf1", "an RTF text"),
+        (b"\xef\xbb\xbf \n<!DOCTYPE html>", "an HTML page"),
+        (b"<?xml version='1.0'?>", "an XML file"),
+        (b"MIME junk\r\n%PDF-1.4", "a PDF with something before it"),
+        (b"Dear Sir or Madam", ""),
+        (b"", ""),
+    ],
+)
 def test_the_first_bytes_say_what_a_file_is(tmp_path, data, kind):
     (tmp_path / "a.doc").write_bytes(data)
     assert looks_like(Source.of(tmp_path / "a.doc")) == looks_like(Source("a.doc", data=data)) == kind

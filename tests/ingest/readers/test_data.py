@@ -44,15 +44,20 @@ def test_records_that_are_not_flat_are_headings_with_their_names():
         "orders:\n\n  - name: Mill\n    to:\n      city: Ulm\n\n  - tags: a, b\n    lines:\n      - 1, 2\n      - x: 1"
     )
     assert [(level, title) for level, title, _ in headings(content)] == [
-        (1, "orders"), (2, "record 1 (Mill)"), (2, "record 2"),
-    ]  # fmt: skip
+        (1, "orders"),
+        (2, "record 1 (Mill)"),
+        (2, "record 2"),
+    ]
 
 
 def test_keys_behind_a_group_do_not_seem_to_belong_to_it():
     content = '{"id": 1, "seller": {"name": "Jo", "at": {"city": "Ulm"}, "tel": 5}, "total": 9}'
     assert headings(content) == [
-        (1, "seller", "seller:"), (2, "at", "at:"), (2, "tel", "tel: 5"), (1, "total", "total: 9"),
-    ]  # fmt: skip
+        (1, "seller", "seller:"),
+        (2, "at", "at:"),
+        (2, "tel", "tel: 5"),
+        (1, "total", "total: 9"),
+    ]
 
 
 def test_text_of_several_lines_stays_so():
@@ -135,14 +140,19 @@ def test_an_article_is_read_as_prose_with_its_titles_as_headings():
         "| 2024 | 5 < 6 |\n\nReferences\n\nLi J, Wheels. 2020"
     )
     assert [(level, title) for level, title, _ in headings(ARTICLE, "a.xml")] == [
-        (1, "Of mills"), (2, "Methods"), (3, "Data"), (2, "References"),
-    ]  # fmt: skip
+        (1, "Of mills"),
+        (2, "Methods"),
+        (3, "Data"),
+        (2, "References"),
+    ]
     assert reading.title == "Of mills"
 
 
 def test_docbook_is_prose_too():
-    content = ("<book><title>Guide</title><chapter><title>Use</title><para>Press <guibutton>OK</guibutton>.</para><para>b</para><orderedlist>"
-               "<listitem><para>c</para></listitem></orderedlist></chapter></book>")  # fmt: skip
+    content = (
+        "<book><title>Guide</title><chapter><title>Use</title><para>Press <guibutton>OK</guibutton>.</para><para>b</para><orderedlist>"
+        "<listitem><para>c</para></listitem></orderedlist></chapter></book>"
+    )
     assert text(content, "a.xml") == "Guide\n\nUse\n\nPress OK.\n\nb\n\n1. c"
     assert [item[:2] for item in headings(content, "a.xml")] == [(1, "Guide"), (2, "Use")]
 
@@ -180,10 +190,14 @@ def test_names_of_pictures_are_no_entities_that_text_can_refer_to():
 @pytest.mark.parametrize(
     "other",
     [
-        '<!ENTITY a "aa">', '<!ENTITY a SYSTEM "/etc/passwd">', '<!ENTITY % a SYSTEM "b.dtd">', "<!ENTITY a 'x NDATA b'>",
-        '<!ENTITY a "<!ENTITY b SYSTEM \'c\' NDATA d>">', '<!ENT<!ENTITY a SYSTEM "c" NDATA d>ITY b "bb">',
+        '<!ENTITY a "aa">',
+        '<!ENTITY a SYSTEM "/etc/passwd">',
+        '<!ENTITY % a SYSTEM "b.dtd">',
+        "<!ENTITY a 'x NDATA b'>",
+        "<!ENTITY a \"<!ENTITY b SYSTEM 'c' NDATA d>\">",
+        '<!ENT<!ENTITY a SYSTEM "c" NDATA d>ITY b "bb">',
     ],
-)  # fmt: skip
+)
 def test_beside_names_of_pictures_other_entities_are_refused(other):
     for declared in (PICTURE + other, other + PICTURE):
         with pytest.raises(ReadError, match="declares XML entities"):

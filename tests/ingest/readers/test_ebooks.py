@@ -78,11 +78,15 @@ def test_a_bomb_is_stopped_while_it_unpacks():
         read(Options(unpacked=1_000_000), **{"OEBPS/Text/two.xhtml": "<p>" + "a" * 5_000_000})
 
 
-@pytest.mark.parametrize(("changed", "reason"), [
-    ({"META-INF/container.xml": None}, "damaged"), ({"OEBPS/book.opf": "<package"}, "damaged"),
-    ({"META-INF/container.xml": "<container/>"}, "not an EPUB book"),
-    ({"OEBPS/book.opf": "<!DOCTYPE x [<!ENTITY a 'b'>]><package/>"}, "declares XML entities"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"META-INF/container.xml": None}, "damaged"),
+        ({"OEBPS/book.opf": "<package"}, "damaged"),
+        ({"META-INF/container.xml": "<container/>"}, "not an EPUB book"),
+        ({"OEBPS/book.opf": "<!DOCTYPE x [<!ENTITY a 'b'>]><package/>"}, "declares XML entities"),
+    ],
+)
 def test_a_damaged_book_is_refused(changed, reason):
     with pytest.raises(ReadError, match=reason):
         read(**changed)

@@ -16,22 +16,42 @@ def found(text):
     return [(item.level, item.title) for item in find_headings(text)]
 
 
-@pytest.mark.parametrize("line, level", [
-    ("ARTICLE V", 1), ("ARTICLE V DEFINITIONS", 1), ("Section 3.2 Fees", 2), ("SECTION 3.2.1 Late Fees", 3),
-    ("Item 1A. Risk Factors", 2), ("PART II — OTHER INFORMATION", 1), ("Note 3 – Financial Instruments", 3),
-    ("12. TERMINATION", 1), ("3.2 Payment Terms", 2), ("3.2.1. Late Payment", 3), ("RECITALS", 1),
-    ("GOVERNING LAW AND VENUE", 1), ("Next Steps", 5), ("HIPAA", 5), ("Schedule B", 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line, level",
+    [
+        ("ARTICLE V", 1),
+        ("ARTICLE V DEFINITIONS", 1),
+        ("Section 3.2 Fees", 2),
+        ("SECTION 3.2.1 Late Fees", 3),
+        ("Item 1A. Risk Factors", 2),
+        ("PART II — OTHER INFORMATION", 1),
+        ("Note 3 – Financial Instruments", 3),
+        ("12. TERMINATION", 1),
+        ("3.2 Payment Terms", 2),
+        ("3.2.1. Late Payment", 3),
+        ("RECITALS", 1),
+        ("GOVERNING LAW AND VENUE", 1),
+        ("Next Steps", 5),
+        ("HIPAA", 5),
+        ("Schedule B", 1),
+    ],
+)
 def test_headings_of_contracts_and_filings_are_seen(line, level):
     assert found(f"The fee is due.\n{line}\n{PROSE}\n") == [(level, line)]
     assert found(f"The fee is due.\n\n{line}\n\n{PROSE}\n") == [(level, line)]
 
 
-@pytest.mark.parametrize("line, title", [
-    ("2.6. FORECASTING. The parties shall meet to discuss a forecast that binds nobody at all.", "2.6. FORECASTING"),
-    ("7. Non-Solicitation. While employed, the Consultant shall solicit nobody.", "7. Non-Solicitation"),
-    ("5.2 ERROR CORRECTION: E.piphany shall use reasonable efforts.", "5.2 ERROR CORRECTION"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line, title",
+    [
+        (
+            "2.6. FORECASTING. The parties shall meet to discuss a forecast that binds nobody at all.",
+            "2.6. FORECASTING",
+        ),
+        ("7. Non-Solicitation. While employed, the Consultant shall solicit nobody.", "7. Non-Solicitation"),
+        ("5.2 ERROR CORRECTION: E.piphany shall use reasonable efforts.", "5.2 ERROR CORRECTION"),
+    ],
+)
 def test_headings_run_into_their_paragraph_are_seen(line, title):
     assert [name for _, name in found(f"It ends here.\n{line}\n")] == [title]
 
@@ -42,25 +62,28 @@ def test_a_part_takes_its_name_from_the_line_below():
     assert found(f"EXHIBIT A\nACME WIDGETS, INC.\n{PROSE}")[0] == (1, "EXHIBIT A")
 
 
-@pytest.mark.parametrize("text", [
-    "Net sales:\nProducts $ 63,355 $ 63,948\nServices 19,604 17,486\nTotal net sales 82,959 81,434\n",
-    "12 Main Street\nSpringfield, IL 62701\n",
-    "ACME WIDGETS, INC.\n100 INDUSTRIAL WAY\nNEW YORK, NY 10036\n",
-    "1. Apples\n2. Pears\n3. Plums and Cherries\n",
-    "1. Quality: We make good things and improve them.\n2. Integrity: We tell the truth to everyone we deal with.\n",
-    "1.1 Definitions ........ 4\n1.2 Grant ........ 7\n",
-    "THE SOFTWARE IS PROVIDED AS IS AND WITH\nALL FAULTS AND THE ENTIRE RISK IS WITH\nTHE BUYER OF THE SOFTWARE\n",
-    f"1.1 Definitions and Terms ........ 4\n{PROSE}",
-    f"1.1 Definitions and Terms 4\n{PROSE}",
-    "12. Total Amounts\n1,200 3,400 (5)\n",
-    "By: ______________\nName: John Smith\nTitle: President\n",
-    "10.1 EXCEPT FOR A BREACH OF SECTION 8, IN NO EVENT WILL EITHER\nPARTY BE LIABLE FOR ANYTHING AT ALL UNDER THIS\n",
-    "The Company shall pay the amounts that are set out in the table of fees under\nSection 3.2 Fees\nand no more.\n",
-    "31.1 Certification of Andrew R. Jassy, who signed it.\n",
-    "Yes ☒ No ☐\n" + PROSE,
-    "Paris, London\n" + PROSE,
-    "2024 Annual Report\n1 2 3\n",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Net sales:\nProducts $ 63,355 $ 63,948\nServices 19,604 17,486\nTotal net sales 82,959 81,434\n",
+        "12 Main Street\nSpringfield, IL 62701\n",
+        "ACME WIDGETS, INC.\n100 INDUSTRIAL WAY\nNEW YORK, NY 10036\n",
+        "1. Apples\n2. Pears\n3. Plums and Cherries\n",
+        "1. Quality: We make good things and improve them.\n2. Integrity: We tell the truth to everyone we deal with.\n",
+        "1.1 Definitions ........ 4\n1.2 Grant ........ 7\n",
+        "THE SOFTWARE IS PROVIDED AS IS AND WITH\nALL FAULTS AND THE ENTIRE RISK IS WITH\nTHE BUYER OF THE SOFTWARE\n",
+        f"1.1 Definitions and Terms ........ 4\n{PROSE}",
+        f"1.1 Definitions and Terms 4\n{PROSE}",
+        "12. Total Amounts\n1,200 3,400 (5)\n",
+        "By: ______________\nName: John Smith\nTitle: President\n",
+        "10.1 EXCEPT FOR A BREACH OF SECTION 8, IN NO EVENT WILL EITHER\nPARTY BE LIABLE FOR ANYTHING AT ALL UNDER THIS\n",
+        "The Company shall pay the amounts that are set out in the table of fees under\nSection 3.2 Fees\nand no more.\n",
+        "31.1 Certification of Andrew R. Jassy, who signed it.\n",
+        "Yes ☒ No ☐\n" + PROSE,
+        "Paris, London\n" + PROSE,
+        "2024 Annual Report\n1 2 3\n",
+    ],
+)
 def test_rows_addresses_lists_and_wrapped_lines_are_no_headings(text):
     assert found(text) == []
 
@@ -86,22 +109,34 @@ def test_running_headers_are_no_headings():
     assert [[item.title for item in page] for page in drop_running(pages)] == [[f"{n} Leave"] for n in range(8)]
 
 
-@pytest.mark.parametrize("heading, number", [
-    ("ITEM 7. MANAGEMENT’S DISCUSSION", ("item", "7")), ("Item 7A", ("item", "7a")), ("PART IV", ("part", "4")),
-    ("Schedule II — Valuation", ("schedule", "2")), ("EXHIBIT A-1", ("exhibit", "a-1")), ("Annex C", ("annex", "c")),
-    ("NOTE 14 — DEBT", ("note", "14")), ("3.2 Payment Terms", ("section", "3.2")), ("§ 3.2 Fees", ("section", "3.2")),
-    ("14. Deposits", ("section", "14")), ("Section 5.2(b)", ("section", "5.2")), ("Article IX", ("article", "9")),
-    ("Note payable", None), ("Schedule of Events", None), ("Section a thing", None), ("Risk Factors in Item 1A", None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "heading, number",
+    [
+        ("ITEM 7. MANAGEMENT’S DISCUSSION", ("item", "7")),
+        ("Item 7A", ("item", "7a")),
+        ("PART IV", ("part", "4")),
+        ("Schedule II — Valuation", ("schedule", "2")),
+        ("EXHIBIT A-1", ("exhibit", "a-1")),
+        ("Annex C", ("annex", "c")),
+        ("NOTE 14 — DEBT", ("note", "14")),
+        ("3.2 Payment Terms", ("section", "3.2")),
+        ("§ 3.2 Fees", ("section", "3.2")),
+        ("14. Deposits", ("section", "14")),
+        ("Section 5.2(b)", ("section", "5.2")),
+        ("Article IX", ("article", "9")),
+        ("Note payable", None),
+        ("Schedule of Events", None),
+        ("Section a thing", None),
+        ("Risk Factors in Item 1A", None),
+    ],
+)
 def test_numbers_of_headings_are_told(heading, number):
     assert structure_number(heading) == number
 
 
 def test_numbers_in_a_question_are_told():
     question = "What does schedule 2 say about Item 7a, section 12.3 and clause 4?"
-    assert structure_numbers(question) == (
-        ("schedule", "2"), ("item", "7a"), ("section", "12.3"), ("section", "4"),
-    )  # fmt: skip
+    assert structure_numbers(question) == (("schedule", "2"), ("item", "7a"), ("section", "12.3"), ("section", "4"))
 
 
 ROWS = "| (in thousands) | 2023 | 2022 |\n| --- | --- | --- |\n| Net sales | 1,200 | 1,100 |"
@@ -118,18 +153,27 @@ def tree(*pages):
     return paths
 
 
-@pytest.mark.parametrize("above, title", [
-    ("Consolidated Statements of Cash Flows", "Consolidated Statements of Cash Flows"),
-    ("ACME WIDGETS, INC.\nBALANCE SHEETS (Continued)\nDecember 31, 2023 and 2022\n(Unaudited)", "BALANCE SHEETS"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "above, title",
+    [
+        ("Consolidated Statements of Cash Flows", "Consolidated Statements of Cash Flows"),
+        ("ACME WIDGETS, INC.\nBALANCE SHEETS (Continued)\nDecember 31, 2023 and 2022\n(Unaudited)", "BALANCE SHEETS"),
+    ],
+)
 def test_a_title_over_the_table_at_the_top_of_a_page_is_a_heading(above, title):
     assert found(f"{above}\n{ROWS}\n") == [(3, title)]
     assert found(f"{above}\n(in thousands, except per share data)\nShares\nBalance, 1 January 9 8 7\n") == [(3, title)]
 
 
-@pytest.mark.parametrize("above", [
-    "The following table shows the sales:", "Acme Widgets, Inc.", "December 31, 2023", f"{PROSE}\nof our\nNet sales are",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "above",
+    [
+        "The following table shows the sales:",
+        "Acme Widgets, Inc.",
+        "December 31, 2023",
+        f"{PROSE}\nof our\nNet sales are",
+    ],
+)
 def test_other_lines_over_a_table_are_no_headings(above):
     assert found(f"{above}\n{ROWS}\n") == []
 
@@ -151,7 +195,7 @@ def test_the_title_of_a_page_ends_what_came_before_except_a_note():
         ["PART II", "Item 8. Financial Statements", "Note 7 - Debt", "Maturities of Debt"],
         ["PART II", "Item 8. Financial Statements", "Note 7 - Debt", "Maturities of Debt"],
         ["PART II", "Item 8. Financial Statements", "8. Taxes"],
-    ]  # fmt: skip
+    ]
 
 
 def test_lines_in_bold_are_headings_and_rows_and_labels_in_bold_are_not():

@@ -189,12 +189,19 @@ def test_the_clock_restarts_with_each_document(trap):
     assert texts_of(read_all([path], seconds=1.2)[path]) == ["holds", *["sleep"] * 5]
 
 
-@pytest.mark.parametrize("command, reason", [
-    ("segfault", "made its reader crash (SIGSEGV)"), ("exit", "made its reader crash (exit code 3)"),
-    ("raise", "ZeroDivisionError: what now"), ("dirty", "AssertionError"), ("kill", "killed from outside"),
-    ("panic", "PanicException: index out of bounds"), ("native", "needs more memory than 1,500 MB"),
-    ("take 2000000000", "needs more memory than 1,500 MB. Split the file, or raise read_memory_mb"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "command, reason",
+    [
+        ("segfault", "made its reader crash (SIGSEGV)"),
+        ("exit", "made its reader crash (exit code 3)"),
+        ("raise", "ZeroDivisionError: what now"),
+        ("dirty", "AssertionError"),
+        ("kill", "killed from outside"),
+        ("panic", "PanicException: index out of bounds"),
+        ("native", "needs more memory than 1,500 MB"),
+        ("take 2000000000", "needs more memory than 1,500 MB. Split the file, or raise read_memory_mb"),
+    ],
+)
 def test_a_crash_costs_its_own_file_only(trap, command, reason):
     bad, others = trap("bad", command), [trap(f"good{n}", "fine") for n in range(6)]
     results = read_all([*others[:3], bad, *others[3:]], workers=2)
@@ -203,9 +210,10 @@ def test_a_crash_costs_its_own_file_only(trap, command, reason):
     assert all(texts_of(results[path]) == ["fine"] for path in others)
 
 
-@pytest.mark.parametrize("command, reason", [
-    ("hang", "took longer"), ("exit", "exit code 3"), ("raise", "ZeroDivisionError"), ("take 2000000000", "memory"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "command, reason",
+    [("hang", "took longer"), ("exit", "exit code 3"), ("raise", "ZeroDivisionError"), ("take 2000000000", "memory")],
+)
 def test_documents_before_a_failure_are_kept(trap, command, reason):
     path = trap("a", f"holds fine; fine; {command}; fine")
     *parts, refused = read_all([path], seconds=4)[path]

@@ -37,10 +37,16 @@ def new_word(text="Text."):
 def container(*names, size=512):
     """The smallest compound file: one sector of allocation table, directory sectors, streams without bytes."""
     entry = lambda name, kind, child, right: (  # noqa: E731
-        name.encode("utf-16-le").ljust(64, b"\0") + (len(name) * 2 + 2).to_bytes(2, "little") + bytes([kind, 1])
-        + b"\xff" * 4 + right.to_bytes(4, "little") + child.to_bytes(4, "little") + b"\0" * 36
-        + b"\xfe\xff\xff\xff" + b"\0" * 8
-    )  # fmt: skip
+        name.encode("utf-16-le").ljust(64, b"\0")
+        + (len(name) * 2 + 2).to_bytes(2, "little")
+        + bytes([kind, 1])
+        + b"\xff" * 4
+        + right.to_bytes(4, "little")
+        + child.to_bytes(4, "little")
+        + b"\0" * 36
+        + b"\xfe\xff\xff\xff"
+        + b"\0" * 8
+    )
     none = 0xFFFFFFFF
     entries = [entry("Root Entry", 5, 1, none)]
     entries += [entry(name, 2, none, n + 1 if n < len(names) else none) for n, name in enumerate(names, 1)]
@@ -190,11 +196,7 @@ def test_libreoffice_ends_and_its_folder_goes_when_the_reader_is_killed(tmp_path
 def test_libreoffice_gets_no_macros_no_proxy_and_a_private_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://proxy.example")
     # The "converted document" is what the stand-in saw.
-    stand_in(
-        tmp_path,
-        monkeypatch,
-        'cd "$HOME"; { env; ls -ld .; cat profile/user/*.xcu; } > out/document.docx',
-    )
+    stand_in(tmp_path, monkeypatch, 'cd "$HOME"; { env; ls -ld .; cat profile/user/*.xcu; } > out/document.docx')
     seen = programs.convert(b"x", ".doc", "docx", 100_000).decode()
     assert "proxy" not in seen and "drwx------" in seen
     assert '<prop oor:name="DisableMacrosExecution" oor:op="fuse"><value>true</value>' in seen

@@ -54,23 +54,35 @@ def test_a_mail_is_one_page_of_headers_and_body():
     assert (reading.title, reading.author, reading.date) == ("The lease", "Jane Doe", "2024-03-02T10:15:00+01:00")
 
 
-@pytest.mark.parametrize("head, label", [
-    (b"From: jane@example.org", "jane@example.org"), (b"Date: Sat, 2 Mar 2024 10:15:00 +0100", "2024-03-02"),
-    (b"Subject: x", None), (b"From: =?utf-8?q?J=C3=BCrgen?= <j@x.org>\nDate: soon", "Jürgen"),
-    (b'From: "Doe, Jane" <j@x.org>', "Doe, Jane"), (b"From: jane@x.org tim@x.org", "jane@x.org"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "head, label",
+    [
+        (b"From: jane@example.org", "jane@example.org"),
+        (b"Date: Sat, 2 Mar 2024 10:15:00 +0100", "2024-03-02"),
+        (b"Subject: x", None),
+        (b"From: =?utf-8?q?J=C3=BCrgen?= <j@x.org>\nDate: soon", "Jürgen"),
+        (b'From: "Doe, Jane" <j@x.org>', "Doe, Jane"),
+        (b"From: jane@x.org tim@x.org", "jane@x.org"),
+    ],
+)
 def test_missing_headers_are_left_out_of_the_label(head, label):
     assert read(head + b"\n\nText.").pages[0].label == label
 
 
-@pytest.mark.parametrize("raw, expected", [
-    ("=?utf-8?Q?Angebot_f=C3=BCr_=E2=82=AC?=", "Angebot für €"),
-    ("=?iso-8859-1?q?Gr=FC=DFe?= an =?utf-8?b?w5Zzc2k=?=", "Grüße an Össi"),
-    ("=?utf-8?b?w5Y=?=\n =?utf-8?b?bA==?=", "Öl"),
-    ("=?utf-8?b?4oK=?= =?utf-8?b?rA==?=", "€"),  # a character cut in two
-    ("=?iso-2022-jp?B?GyRCJUYlOSVIGyhC?=", "テスト"),
-    ("=?x-no-such?q?abc?=", "abc"), ("=?utf-8?b?!!!?=", ""), ("two\n words", "two words"), ("5 =? 3 ?=", "5 =? 3 ?="),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "raw, expected",
+    [
+        ("=?utf-8?Q?Angebot_f=C3=BCr_=E2=82=AC?=", "Angebot für €"),
+        ("=?iso-8859-1?q?Gr=FC=DFe?= an =?utf-8?b?w5Zzc2k=?=", "Grüße an Össi"),
+        ("=?utf-8?b?w5Y=?=\n =?utf-8?b?bA==?=", "Öl"),
+        ("=?utf-8?b?4oK=?= =?utf-8?b?rA==?=", "€"),  # a character cut in two
+        ("=?iso-2022-jp?B?GyRCJUYlOSVIGyhC?=", "テスト"),
+        ("=?x-no-such?q?abc?=", "abc"),
+        ("=?utf-8?b?!!!?=", ""),
+        ("two\n words", "two words"),
+        ("5 =? 3 ?=", "5 =? 3 ?="),
+    ],
+)
 def test_encoded_words_are_decoded(raw, expected):
     assert header_text(raw) == expected
 
@@ -112,12 +124,20 @@ def test_flowed_lines_are_joined():
     assert body(HEAD + b"Content-Type: text/plain; format=flowed; delsp=yes\n\nRech \nnung\n") == "Rechnung"
 
 
-@pytest.mark.parametrize("charset, raw, expected", [
-    ("windows-1252", "Größe – 5 €".encode("cp1252"), "Größe – 5 €"), ("iso-8859-1", b"5 \x80", "5 €"),
-    ("gb2312", "鎔基".encode("gb18030"), "鎔基"), ("x-unknown", "Größe".encode(), "Größe"), ("us-ascii", "Größe".encode("cp1252"), "Größe"),
-    ("utf-8", "Größe".encode("cp1252"), "Größe"), ("ks_c_5601-1987", "한글".encode("cp949"), "한글"), ("rot13", b"abc", "abc"),
-    ("", "テスト".encode("iso2022_jp"), "テスト"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "charset, raw, expected",
+    [
+        ("windows-1252", "Größe – 5 €".encode("cp1252"), "Größe – 5 €"),
+        ("iso-8859-1", b"5 \x80", "5 €"),
+        ("gb2312", "鎔基".encode("gb18030"), "鎔基"),
+        ("x-unknown", "Größe".encode(), "Größe"),
+        ("us-ascii", "Größe".encode("cp1252"), "Größe"),
+        ("utf-8", "Größe".encode("cp1252"), "Größe"),
+        ("ks_c_5601-1987", "한글".encode("cp949"), "한글"),
+        ("rot13", b"abc", "abc"),
+        ("", "テスト".encode("iso2022_jp"), "テスト"),
+    ],
+)
 def test_wrong_encodings_in_a_mail_do_no_harm(charset, raw, expected):
     head = f"Content-Type: text/plain; charset={charset}\n\n" if charset else "\n"
     assert body(HEAD + head.encode() + raw) == expected
@@ -131,12 +151,21 @@ def test_characters_that_cannot_be_decoded_are_reported():
     assert "\ufffd" in remark.text
 
 
-@pytest.mark.parametrize("data", [
-    b"no header at all, just words", b"\n\nx", HEAD + b"Content-Type: multipart/mixed\n\nx", HEAD + b"Content-Type: ;;;=\n\nx",
-    HEAD + b"Content-Transfer-Encoding: base64\n\n!!!", HEAD + b"Content-Type: text/plain; charset*=x'y'%ff\n\nx",
-    multipart(b"mixed", PLAIN)[:-8], b"From: <<<>>>, \"\nTo: @@;;\nDate: 99\n\nx", HEAD + b"Content-Transfer-Encoding: 8bit;\n\nx",
-    HEAD + b"Content-Disposition: attachment; filename*0*=\n\nx",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"no header at all, just words",
+        b"\n\nx",
+        HEAD + b"Content-Type: multipart/mixed\n\nx",
+        HEAD + b"Content-Type: ;;;=\n\nx",
+        HEAD + b"Content-Transfer-Encoding: base64\n\n!!!",
+        HEAD + b"Content-Type: text/plain; charset*=x'y'%ff\n\nx",
+        multipart(b"mixed", PLAIN)[:-8],
+        b'From: <<<>>>, "\nTo: @@;;\nDate: 99\n\nx',
+        HEAD + b"Content-Transfer-Encoding: 8bit;\n\nx",
+        HEAD + b"Content-Disposition: attachment; filename*0*=\n\nx",
+    ],
+)
 def test_broken_mails_never_raise(data):
     assert read(data).pages and isinstance(members(data), dict)
 
@@ -161,18 +190,28 @@ def test_other_files_are_refused_by_name():
 # --- attachments -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("head, name", [
-    ("Content-Type: application/pdf; name=a.pdf", "a.pdf"), ("Content-Type: application/pdf", "attachment.pdf"),
-    ("Content-Type: application/pdf; name=Report", "Report.pdf"), ("Content-Type: application/pdf; name=v1.2", "v1.2.pdf"),
-    ("Content-Type: application/octet-stream; name=a.docx", "a.docx"),
-    ("Content-Type: application/octet-stream\nContent-Disposition: attachment; filename*=utf-8''Gr%C3%B6%C3%9Fe.pdf", "Größe.pdf"),
-    ("Content-Type: application/pdf; name*0=long; name*1=er.pdf", "longer.pdf"),
-    ("Content-Type: application/pdf; name==?utf-8?q?Gr=C3=B6=C3=9Fe=2Epdf?=", "Größe.pdf"),
-    ("Content-Type: application/pdf; name=\"Größe.pdf\"", "Größe.pdf"),
-    ("Content-Type: application/pdf; name=../../etc/a.pdf", ".._.._etc_a.pdf"),
-    ("Content-Type: application/pdf; name=..", "attachment.pdf"), ("Content-Type: text/calendar", "attachment.ics"),
-    ("Content-Type: text/plain; name=notes.txt", "notes.txt"), ("Content-Type: text/plain; charset=utf-8\nContent-Disposition: attachment", "attachment.txt"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "head, name",
+    [
+        ("Content-Type: application/pdf; name=a.pdf", "a.pdf"),
+        ("Content-Type: application/pdf", "attachment.pdf"),
+        ("Content-Type: application/pdf; name=Report", "Report.pdf"),
+        ("Content-Type: application/pdf; name=v1.2", "v1.2.pdf"),
+        ("Content-Type: application/octet-stream; name=a.docx", "a.docx"),
+        (
+            "Content-Type: application/octet-stream\nContent-Disposition: attachment; filename*=utf-8''Gr%C3%B6%C3%9Fe.pdf",
+            "Größe.pdf",
+        ),
+        ("Content-Type: application/pdf; name*0=long; name*1=er.pdf", "longer.pdf"),
+        ("Content-Type: application/pdf; name==?utf-8?q?Gr=C3=B6=C3=9Fe=2Epdf?=", "Größe.pdf"),
+        ('Content-Type: application/pdf; name="Größe.pdf"', "Größe.pdf"),
+        ("Content-Type: application/pdf; name=../../etc/a.pdf", ".._.._etc_a.pdf"),
+        ("Content-Type: application/pdf; name=..", "attachment.pdf"),
+        ("Content-Type: text/calendar", "attachment.ics"),
+        ("Content-Type: text/plain; name=notes.txt", "notes.txt"),
+        ("Content-Type: text/plain; charset=utf-8\nContent-Disposition: attachment", "attachment.txt"),
+    ],
+)
 def test_attachments_have_the_names_in_the_mail(head, name):
     found = members(
         multipart(

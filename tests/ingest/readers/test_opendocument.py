@@ -7,13 +7,23 @@ from localrag.errors import ReadError
 from localrag.ingest.readers import opendocument
 from localrag.ingest.readers.source import Options, Source
 
-SPACES = " ".join(
-    f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
-    for short, name in (
-        ("office", "office"), ("text", "text"), ("table", "table"), ("draw", "drawing"), ("style", "style"),
-        ("svg", "svg-compatible"), ("show", "presentation"), ("chart", "chart"), ("meta", "meta"),
+SPACES = (
+    " ".join(
+        f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+        for short, name in (
+            ("office", "office"),
+            ("text", "text"),
+            ("table", "table"),
+            ("draw", "drawing"),
+            ("style", "style"),
+            ("svg", "svg-compatible"),
+            ("show", "presentation"),
+            ("chart", "chart"),
+            ("meta", "meta"),
+        )
     )
-) + ' xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:dc="http://purl.org/dc/elements/1.1/"'  # fmt: skip
+    + ' xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+)
 
 
 def document(body, kind="text", styles="", parts=None):
@@ -47,9 +57,11 @@ def style(name, properties, parent=""):
 def numbers(kind, name, *levels):
     rows = "".join(
         f'<text:list-level-style-number text:level="{n}" style:num-format="{form}" style:num-suffix="{end}" '
-        f'text:display-levels="{shown}"/>' if form else f'<text:list-level-style-bullet text:level="{n}"/>'
+        f'text:display-levels="{shown}"/>'
+        if form
+        else f'<text:list-level-style-bullet text:level="{n}"/>'
         for n, (form, end, shown) in enumerate(levels, 1)
-    )  # fmt: skip
+    )
     return f'<text:{kind} style:name="{name}">{rows}</text:{kind}>'
 
 
@@ -75,17 +87,31 @@ def test_lists_and_headings_keep_the_numbers_that_are_printed():
     headings = '<text:h text:outline-level="1">A</text:h><text:h text:outline-level="2">B</text:h>'
     text = text_of(f'{headings}<text:list text:style-name="L">{items}</text:list>{p("between")}{more}', styles)
     assert text.split("\n") == [
-        "I. A", "", "I.1 B", "", "1. one", "1.a) deep", "1.b) x", "7. two", "", "between", "", "8. three",
-    ]  # fmt: skip
+        "I. A",
+        "",
+        "I.1 B",
+        "",
+        "1. one",
+        "1.a) deep",
+        "1.b) x",
+        "7. two",
+        "",
+        "between",
+        "",
+        "8. three",
+    ]
 
 
 def test_tables_are_markdown_rows_in_which_covered_cells_are_empty():
     cell = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
     table = (
-        "<table:table><table:table-header-rows><table:table-row>" + cell.format("Item") + cell.format("Fee|x")
-        + "</table:table-row></table:table-header-rows><table:table-row>" + cell.format("Mill")
+        "<table:table><table:table-header-rows><table:table-row>"
+        + cell.format("Item")
+        + cell.format("Fee|x")
+        + "</table:table-row></table:table-header-rows><table:table-row>"
+        + cell.format("Mill")
         + "<table:covered-table-cell/></table:table-row></table:table>"
-    )  # fmt: skip
+    )
     assert text_of(table).split("\n") == ["| Item | Fee\\|x |", "| --- | --- |", "| Mill |  |"]
 
 
@@ -105,8 +131,11 @@ def test_notes_and_comments_follow_and_deletions_are_reported():
     )
     reading = document(f"{deleted}{p(f'The fee{note}{comment} is due.')}{p('After.')}")
     assert reading.pages[0].text.split("\n\n") == [
-        "The fee [1] is due.", "[1] Net of tax.", "[Comment by Jo, 2024-03-02: Why?]", "After.",
-    ]  # fmt: skip
+        "The fee [1] is due.",
+        "[1] Net of tax.",
+        "[Comment by Jo, 2024-03-02: Why?]",
+        "After.",
+    ]
     assert len(reading.remarks) == 1 and "Al" in reading.remarks[0].text and "gone" in reading.remarks[0].text
 
 
@@ -160,8 +189,10 @@ def test_slides_are_pages_with_title_shapes_and_notes():
         styles,
     )
     assert [(page.unit, page.number, page.text) for page in reading.pages] == [
-        ("slide", 1, "Plan\n\nfirst\n\nsecond\n\nNotes:\nSay this."), ("slide", 2, ""), ("slide", 3, "x"),
-    ]  # fmt: skip
+        ("slide", 1, "Plan\n\nfirst\n\nsecond\n\nNotes:\nSay this."),
+        ("slide", 2, ""),
+        ("slide", 3, "x"),
+    ]
     assert [(item.number, item.reason) for item in reading.skipped] == [(2, "no text; a picture")]
     assert [(item.number, item.text) for item in reading.remarks] == [(3, "is hidden")]
     assert reading.title == "Plan" and reading.pages[0].headings[0].title == "Plan"
@@ -177,9 +208,13 @@ def test_title_author_and_date_come_from_the_properties():
     assert document(p("Text"), parts={"meta.xml": "<broken"}).pages[0].text == "Text"
 
 
-@pytest.mark.parametrize("parts", [
-    {"META-INF/manifest.xml": "<m><manifest:encryption-data/></m>", "content.xml": "\x8f\x01"}, {"encrypted-package": "x"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"META-INF/manifest.xml": "<m><manifest:encryption-data/></m>", "content.xml": "\x8f\x01"},
+        {"encrypted-package": "x"},
+    ],
+)
 def test_encrypted_documents_are_refused(parts):
     with pytest.raises(ReadError, match="is encrypted"):
         document(p("x"), parts=parts)

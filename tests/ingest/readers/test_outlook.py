@@ -49,9 +49,13 @@ def ole(tree):
     assert len(fat) <= 128
     entries[0] = entries[0][:116] + struct.pack("<LQ", starts[2], len(mini))
     parts[0] = b"".join(entries)
-    head = bytes.fromhex("d0cf11e0a1b11ae1") + b"\0" * 16 + struct.pack(
-        "<HHHHH6sLLLLLLLLLL", 62, 3, 0xFFFE, 9, 6, b"", 0, 1, starts[0], 0, 4096, starts[1], sizes[1], _END, 0, 0
-    )  # fmt: skip
+    head = (
+        bytes.fromhex("d0cf11e0a1b11ae1")
+        + b"\0" * 16
+        + struct.pack(
+            "<HHHHH6sLLLLLLLLLL", 62, 3, 0xFFFE, 9, 6, b"", 0, 1, starts[0], 0, 4096, starts[1], sizes[1], _END, 0, 0
+        )
+    )
     blocks = [struct.pack(f"<{len(fat)}L", *fat).ljust(512, b"\xff")]
     blocks += [
         part.ljust(size * 512, b"\xff" if part is parts[1] else b"\0") for part, size in zip(parts, sizes, strict=True)
@@ -81,9 +85,14 @@ def message(values, recipients=(), attachments=(), header=32):
 
 
 LEASE = {
-    0x0037: "The lease", 0x1000: "The rent is due.", 0x0C1A: "Jane Doe", 0x0C1F: "/O=X/CN=JANE", 0x5D01: "jane@example.org",
-    0x0039: datetime(2024, 3, 2, 9, 15), 0x0E04: "Tim",
-}  # fmt: skip
+    0x0037: "The lease",
+    0x1000: "The rent is due.",
+    0x0C1A: "Jane Doe",
+    0x0C1F: "/O=X/CN=JANE",
+    0x5D01: "jane@example.org",
+    0x0039: datetime(2024, 3, 2, 9, 15),
+    0x0E04: "Tim",
+}
 
 
 def read(values, *args):
@@ -161,15 +170,27 @@ def test_protected_mails_are_refused():
 
 
 def test_attachments_are_members():
-    data = ole(message(LEASE, [], [
-        {0x3707: "Größe.pdf", 0x3701: b"pdf"}, {0x3704: "A.TXT", 0x3701: b"text"}, {0x3707: "A.TXT", 0x3701: b"more"},
-        {0x3707: "logo.png", 0x3701: b"x" * 99}, {0x3707: "Report", 0x370E: "application/pdf", 0x3701: b"pdf"},
-        {0x3707: "plan.docx"},
-    ]))  # fmt: skip
+    data = ole(
+        message(
+            LEASE,
+            [],
+            [
+                {0x3707: "Größe.pdf", 0x3701: b"pdf"},
+                {0x3704: "A.TXT", 0x3701: b"text"},
+                {0x3707: "A.TXT", 0x3701: b"more"},
+                {0x3707: "logo.png", 0x3701: b"x" * 99},
+                {0x3707: "Report", 0x370E: "application/pdf", 0x3701: b"pdf"},
+                {0x3707: "plan.docx"},
+            ],
+        )
+    )
     assert members(data) == {
-        "Größe.pdf": b"pdf", "A.TXT": b"text", "A (2).TXT": b"more", "Report.pdf": b"pdf",
+        "Größe.pdf": b"pdf",
+        "A.TXT": b"text",
+        "A (2).TXT": b"more",
+        "Report.pdf": b"pdf",
         "plan.docx": "is only a link to a file elsewhere",
-    }  # fmt: skip
+    }
 
 
 def test_pictures_of_the_body_are_no_attachments(monkeypatch):
@@ -204,10 +225,15 @@ def test_a_mail_without_its_properties_is_read():
     assert text == "From: Jane Doe <jane@example.org>\nTo: Tim\nSubject: The lease\n\nThe rent is due."
 
 
-@pytest.mark.parametrize("data, reason", [
-    (b"%PDF-1.7", "is not an Outlook mail but a PDF"), (b"words", "is damaged, or not"),
-    (ole(message(LEASE))[:600], "is damaged, or not"), (ole({"WordDocument": b"x"}), "but not an Outlook mail"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (b"%PDF-1.7", "is not an Outlook mail but a PDF"),
+        (b"words", "is damaged, or not"),
+        (ole(message(LEASE))[:600], "is damaged, or not"),
+        (ole({"WordDocument": b"x"}), "but not an Outlook mail"),
+    ],
+)
 def test_other_files_are_refused_by_name(data, reason):
     with pytest.raises(ReadError) as caught:
         outlook.read(Source("a.msg", data=data), Options())

@@ -42,8 +42,9 @@ def boxed(text: str, quote: str, words: list[Word], nth: int = 0) -> list[tuple[
 def test_words_of_a_line_share_a_box_and_each_line_has_its_own():
     words = drawn("Either party may end", "this agreement now.")
     assert boxed("Either party may end\nthis agreement now.", "may end\nthis", words) == [
-        (words[2].left, 0, words[3].right, 10), (0, 20, words[4].right, 30),
-    ]  # fmt: skip
+        (words[2].left, 0, words[3].right, 10),
+        (0, 20, words[4].right, 30),
+    ]
 
 
 def test_word_cut_at_a_lines_end_is_boxed_on_both_lines():

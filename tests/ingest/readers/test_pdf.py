@@ -46,8 +46,9 @@ def picture(sheet, number):
 def test_pages_keep_their_numbers_text_and_line_breaks(tmp_path):
     reading = read(write(tmp_path / "a.pdf", [[TEXT, "Second line.  "], ["Another page of it."]], title="The Lease"))
     assert [(page.number, page.text) for page in reading.pages] == [
-        (1, f"{TEXT}\nSecond line."), (2, "Another page of it."),
-    ]  # fmt: skip
+        (1, f"{TEXT}\nSecond line."),
+        (2, "Another page of it."),
+    ]
     assert reading.title == "The Lease" and reading.skipped == ()
 
 
@@ -75,8 +76,10 @@ def test_an_outline_does_not_go_on_over_pages_with_titles_of_their_own(tmp_path)
     pages = [["Item 8", TEXT, "Basis for Opinions", TEXT], ["Balance Sheets", "(in thousands)", TEXT], ["Cash Flows"]]
     found = read(write(tmp_path / "a.pdf", pages, outline=[*outline, (2, "Cash Flows", 2)])).pages
     assert [[(item.level, item.title) for item in page.headings] for page in found] == [
-        [(1, "Item 8"), (2, "Basis for Opinions")], [(2, "Balance Sheets")], [(3, "Cash Flows")],
-    ]  # fmt: skip
+        [(1, "Item 8"), (2, "Basis for Opinions")],
+        [(2, "Balance Sheets")],
+        [(3, "Cash Flows")],
+    ]
 
 
 def test_lines_in_bold_or_large_letters_are_headings(tmp_path):
@@ -169,13 +172,22 @@ def test_filled_in_form_fields_are_text(tmp_path):
     assert "Marguerite Duval" in read(write(tmp_path / "a.pdf", [[TEXT]], draw=draw)).pages[0].text
 
 
-@pytest.mark.parametrize("raw, expected", [
-    ("the con\ufffetract is", "the contract is"), ("a Non\ufffeInterested Trustee", "a Non-Interested Trustee"),
-    ("a non\ufffeexclusive right", "a non-exclusive right"),
-    ("a well-read, well\ufffe\r\nread", "a well-read, well-read"),
-    ("cost-plus and cost\ufffeplus", "cost-plus and cost-plus"), ("iso\ufffe9001", "iso-9001"), ("end \ufffe", "end -"),
-    ("a  \r\nb\t\r\nc", "a\nb\nc"), ("a\u00a0b", "a b"), ("soft\u00adly", "softly"), ("x\n\n\n\n\n\ny", "x\n\n\ny"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "raw, expected",
+    [
+        ("the con\ufffetract is", "the contract is"),
+        ("a Non\ufffeInterested Trustee", "a Non-Interested Trustee"),
+        ("a non\ufffeexclusive right", "a non-exclusive right"),
+        ("a well-read, well\ufffe\r\nread", "a well-read, well-read"),
+        ("cost-plus and cost\ufffeplus", "cost-plus and cost-plus"),
+        ("iso\ufffe9001", "iso-9001"),
+        ("end \ufffe", "end -"),
+        ("a  \r\nb\t\r\nc", "a\nb\nc"),
+        ("a\u00a0b", "a b"),
+        ("soft\u00adly", "softly"),
+        ("x\n\n\n\n\n\ny", "x\n\n\ny"),
+    ],
+)
 def test_text_is_tidied(raw, expected):
     assert tidy(raw) == expected
 

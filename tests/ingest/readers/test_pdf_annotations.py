@@ -13,7 +13,7 @@ from pypdf.generic import (
     FloatObject,
     NameObject,
     TextStringObject,
-)  # fmt: skip
+)
 from reportlab.pdfgen.canvas import Canvas
 
 from localrag.errors import ReadError
@@ -107,9 +107,9 @@ def test_a_signature_is_reported():
     value = DictionaryObject(
         {NameObject("/Name"): TextStringObject("J. Doe"), NameObject("/M"): TextStringObject("D:20240302")}
     )
-    field = DictionaryObject({
-        NameObject("/FT"): NameObject("/Sig"), NameObject("/T"): TextStringObject("s"), NameObject("/V"): value,
-    })  # fmt: skip
+    field = DictionaryObject(
+        {NameObject("/FT"): NameObject("/Sig"), NameObject("/T"): TextStringObject("s"), NameObject("/V"): value}
+    )
     writer.root_object[NameObject("/AcroForm")] = DictionaryObject(
         {NameObject("/Fields"): ArrayObject([writer._add_object(field)])}
     )
@@ -141,14 +141,22 @@ def test_a_file_pinned_to_a_page_is_a_member():
     writer = drawn()
     data = DecodedStreamObject()
     data.set_data(b"Paid.")
-    spec = DictionaryObject({
-        NameObject("/Type"): NameObject("/Filespec"), NameObject("/F"): TextStringObject("../note.txt"),
-        NameObject("/EF"): DictionaryObject({NameObject("/F"): writer._add_object(data)}),
-    })  # fmt: skip
-    pin = DictionaryObject({
-        NameObject("/Type"): NameObject("/Annot"), NameObject("/Subtype"): NameObject("/FileAttachment"),
-        NameObject("/Rect"): ArrayObject([FloatObject(0)] * 4), NameObject("/FS"): spec, NameObject("/Open"): BooleanObject(False),
-    })  # fmt: skip
+    spec = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Filespec"),
+            NameObject("/F"): TextStringObject("../note.txt"),
+            NameObject("/EF"): DictionaryObject({NameObject("/F"): writer._add_object(data)}),
+        }
+    )
+    pin = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Annot"),
+            NameObject("/Subtype"): NameObject("/FileAttachment"),
+            NameObject("/Rect"): ArrayObject([FloatObject(0)] * 4),
+            NameObject("/FS"): spec,
+            NameObject("/Open"): BooleanObject(False),
+        }
+    )
     writer.pages[0][NameObject("/Annots")] = ArrayObject([writer._add_object(pin)])
     options = Options()
     (member,) = pdf.members(source_of(writer), options, Budget(options))
@@ -176,10 +184,21 @@ def test_comments_of_an_encrypted_file_are_read():
         read(writer)
 
 
-@pytest.mark.parametrize("raw, date", [
-    ("D:20240302", "2024-03-02"), ("D:20240302101500Z", "2024-03-02"), ("D:2024", "2024"), ("", ""),
-    ("D:20240302101500", "2024-03-02"), ("D:20241399", "2024"), ("yesterday", ""), ("00000000", ""),
-    ("D:20240302101500-05", "2024-03-02"), ("D:20000101000000+00'00'", ""), ("D:20000101101500Z", "2000-01-01"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "raw, date",
+    [
+        ("D:20240302", "2024-03-02"),
+        ("D:20240302101500Z", "2024-03-02"),
+        ("D:2024", "2024"),
+        ("", ""),
+        ("D:20240302101500", "2024-03-02"),
+        ("D:20241399", "2024"),
+        ("yesterday", ""),
+        ("00000000", ""),
+        ("D:20240302101500-05", "2024-03-02"),
+        ("D:20000101000000+00'00'", ""),
+        ("D:20000101101500Z", "2000-01-01"),
+    ],
+)
 def test_dates_become_iso(raw, date):
     assert iso_date(raw) == date

@@ -30,9 +30,13 @@ def filing(sheet, top=700):
     for x, year in ((400, "2023"), (490, "2022")):
         sheet.drawRightString(x, top - 23, year)
     lines = (
-        ("Net sales:",), ("  Products", "60,584", "63,355", "$"), ("  Services", "21,213", "19,604"),
-        ("Other income and expense, net of the", ), ("costs of hedging", "(265", "(10"), ("Net income", "19,881", "19,442", "$"),
-    )  # fmt: skip
+        ("Net sales:",),
+        ("  Products", "60,584", "63,355", "$"),
+        ("  Services", "21,213", "19,604"),
+        ("Other income and expense, net of the",),
+        ("costs of hedging", "(265", "(10"),
+        ("Net income", "19,881", "19,442", "$"),
+    )
     for row, (label, *figures) in enumerate(lines, 1):
         y = top - 26 - 14 * row - (0 if row < 5 else -4)
         sheet.drawString(50 + 10 * label.startswith("  "), y, label.strip())
@@ -95,9 +99,12 @@ def test_a_period_belongs_to_the_years_under_it(tmp_path):
 
     header, _, *body = rows(read(tmp_path / "a.pdf", draw))
     assert header == [
-        "", "Three Months Ended June 30, 2023", "Three Months Ended June 30, 2022",
-        "Six Months Ended June 30, 2023", "Six Months Ended June 30, 2022",
-    ]  # fmt: skip
+        "",
+        "Three Months Ended June 30, 2023",
+        "Three Months Ended June 30, 2022",
+        "Six Months Ended June 30, 2023",
+        "Six Months Ended June 30, 2022",
+    ]
     assert body[2] == ["Total", "3,300", "3,370", "3,460", "3,530"]
 
 
@@ -213,8 +220,10 @@ def test_a_table_set_sideways_is_read(tmp_path):
                 sheet.drawRightString(x, 40 - 14 * row, f"{row + 1},{x}")
 
     assert rows(read(tmp_path / "a.pdf", draw))[2:] == [
-        ["Mill", "1,300", "1,370", "1,460"], ["Bakery", "2,300", "2,370", "2,460"], ["Total", "3,300", "3,370", "3,460"],
-    ]  # fmt: skip
+        ["Mill", "1,300", "1,370", "1,460"],
+        ["Bakery", "2,300", "2,370", "2,460"],
+        ["Total", "3,300", "3,370", "3,460"],
+    ]
 
 
 @pytest.mark.parametrize("text", "12 1,234 $(1,234) (12)% 12.5% — $— -- N/A NM 4.5 €1.200,50 (1) 7% 10x 3.5(2)".split())

@@ -20,10 +20,14 @@ def text_of(body, head=r"\ansi\ansicpg1252"):
     [
         (r"\ansi\ansicpg1250", r"\'c8l\'e1nek", "Článek"),
         (r"\ansi\ansicpg1251", rb"\'d3\'e2\'e0\'e6" + "аемый".encode("cp1251"), "Уважаемый"),
-        (r"\ansi\ansicpg1252{\fonttbl{\f0\fcharset0 Arial;}{\f1\fnil\fcharset238{\*\fname Arial;}Arial CE;}}", r"\f0\'e8 \f1\'e8{\f0\'e8}\'e8", "è čèč"),
+        (
+            r"\ansi\ansicpg1252{\fonttbl{\f0\fcharset0 Arial;}{\f1\fnil\fcharset238{\*\fname Arial;}Arial CE;}}",
+            r"\f0\'e8 \f1\'e8{\f0\'e8}\'e8",
+            "è čèč",
+        ),
         (r"\ansi\deff0{\fonttbl{\f0\fcharset204 Arial;}}", r"\'c4\plain\'e0", "Да"),
     ],
-)  # fmt: skip
+)
 def test_bytes_are_decoded_by_the_code_page_of_their_font(head, body, text):
     assert text_of(body, head) == text
 
@@ -47,12 +51,18 @@ def test_paragraphs_signs_and_headings():
     head = (
         r"\ansi{\stylesheet{\s0 Normal;}{\s1\outlinelevel0 heading 1;}{\s2 heading 2;}{\s9 Title;}{\*\cs10 heading 3;}}"
     )
-    reading = read(r"\pard\s9 The Lease\par\pard\s1 Rent\par\pard Due\line now\emdash\~\{x\}\_y\par\pard\s2 Late\par\pard\outlinelevel2 Very late\par", head)  # fmt: skip
+    reading = read(
+        r"\pard\s9 The Lease\par\pard\s1 Rent\par\pard Due\line now\emdash\~\{x\}\_y\par\pard\s2 Late\par\pard\outlinelevel2 Very late\par",
+        head,
+    )
     (page,) = reading.pages
     assert page.text == "The Lease\n\nRent\n\nDue\nnow— {x}-y\n\nLate\n\nVery late"
     assert [(item.level, item.title) for item in page.headings] == [
-        (1, "The Lease"), (1, "Rent"), (2, "Late"), (3, "Very late"),
-    ]  # fmt: skip
+        (1, "The Lease"),
+        (1, "Rent"),
+        (2, "Late"),
+        (3, "Very late"),
+    ]
     assert all(page.text.startswith(item.title, item.start) for item in page.headings)
     assert reading.title == "The Lease" and page.number is None
 

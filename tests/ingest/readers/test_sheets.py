@@ -111,8 +111,10 @@ def text(*rows, **details):
 def test_each_sheet_is_a_page_under_its_tabs_name_and_number():
     reading = read(xlsx(sheet([["a", "b"]]), sheet([]), sheet([["c"]]), names=["Prices", "Nothing", "Notes"]))
     assert [(p.unit, p.number, p.label, bool(p.text)) for p in reading.pages] == [
-        ("sheet", 1, "Prices", True), ("sheet", 2, "Nothing", False), ("sheet", 3, "Notes", True),
-    ]  # fmt: skip
+        ("sheet", 1, "Prices", True),
+        ("sheet", 2, "Nothing", False),
+        ("sheet", 3, "Notes", True),
+    ]
     assert reading.skipped == ()  # nothing was lost
 
 
@@ -166,8 +168,11 @@ def test_empty_rows_part_tables_with_headers_of_their_own():
 def test_values_behind_an_empty_row_belong_to_the_table_above():
     page = read(xlsx(sheet([["Item", "Price"], ["Bolt", 1], [], ["Hardware"], ["Nut", 2], [], ["Total", 3]]))).pages[0]
     assert lines(page)[2:] == [
-        ("A2", "| Bolt | 1 |"), ("A4", "| Hardware |  |"), ("A5", "| Nut | 2 |"), ("A7", "| Total | 3 |"),
-    ]  # fmt: skip
+        ("A2", "| Bolt | 1 |"),
+        ("A4", "| Hardware |  |"),
+        ("A5", "| Nut | 2 |"),
+        ("A7", "| Total | 3 |"),
+    ]
 
 
 def test_an_empty_row_may_follow_the_header():
@@ -191,9 +196,13 @@ def test_empty_columns_are_kept_inside_a_table_and_dropped_at_its_sides():
 def test_tables_far_apart_in_the_same_rows_are_separate():
     page = read(xlsx(sheet([["a", "b", *[None] * 20, "x", "y"], [1, 2, *[None] * 20, 3, 4]]))).pages[0]
     assert lines(page) == [
-        ("A1", "| a | b |"), ("", "| --- | --- |"), ("A2", "| 1 | 2 |"),
-        ("W1", "| x | y |"), ("", "| --- | --- |"), ("W2", "| 3 | 4 |"),
-    ]  # fmt: skip
+        ("A1", "| a | b |"),
+        ("", "| --- | --- |"),
+        ("A2", "| 1 | 2 |"),
+        ("W1", "| x | y |"),
+        ("", "| --- | --- |"),
+        ("W2", "| 3 | 4 |"),
+    ]
 
 
 def test_merged_header_cells_name_each_of_their_columns():
@@ -205,12 +214,18 @@ def test_a_merged_label_in_a_form_is_not_repeated():
 
 
 def test_group_rows_are_joined_into_the_header():
-    page = read(xlsx(sheet(
-        [["Region", 2023, None, 2024], [None, "Q1", "Q2", "Q1"], ["North", 1, 2, 3]], merged=["A1:A2", "B1:C1"],
-    ))).pages[0]  # fmt: skip
+    page = read(
+        xlsx(
+            sheet(
+                [["Region", 2023, None, 2024], [None, "Q1", "Q2", "Q1"], ["North", 1, 2, 3]], merged=["A1:A2", "B1:C1"]
+            )
+        )
+    ).pages[0]
     assert lines(page) == [
-        ("A1", "| Region | 2023 / Q1 | 2023 / Q2 | 2024 / Q1 |"), ("", "| --- | --- | --- | --- |"), ("A3", "| North | 1 | 2 | 3 |"),
-    ]  # fmt: skip
+        ("A1", "| Region | 2023 / Q1 | 2023 / Q2 | 2024 / Q1 |"),
+        ("", "| --- | --- | --- | --- |"),
+        ("A3", "| North | 1 | 2 | 3 |"),
+    ]
 
 
 def test_a_group_over_some_columns_is_no_title():

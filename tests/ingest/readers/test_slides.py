@@ -73,8 +73,9 @@ def test_slides_come_in_the_order_of_the_show_title_first():
         shape("Body", (3, 1)) + shape("Plan", (9, 1), 'type="title"'), shape("Costs", kind='type="ctrTitle"')
     )
     assert [(page.unit, page.number, page.text) for page in reading.pages] == [
-        ("slide", 1, "Plan\n\nBody"), ("slide", 2, "Costs"),
-    ]  # fmt: skip
+        ("slide", 1, "Plan\n\nBody"),
+        ("slide", 2, "Costs"),
+    ]
     assert [(item.start, item.level, item.title) for item in reading.pages[0].headings] == [(0, 1, "Plan")]
     assert reading.title == "Plan"
 
@@ -84,8 +85,12 @@ def test_shapes_are_read_by_rows_and_groups_stay_together():
     inside = group % (shape("group, low", (90, 1)) + shape("group, high", (1, 1)))
     right = shape("right", (2, 9)).replace(f'y="{2 * 360000}"', f'y="{2 * 360000 - 90000}"')  # drawn by hand
     assert only(shape("last", (12, 1)) + inside + right + shape("left", (2, 1))).split("\n\n") == [
-        "left", "right", "group, high", "group, low", "last",
-    ]  # fmt: skip
+        "left",
+        "right",
+        "group, high",
+        "group, low",
+        "last",
+    ]
 
 
 def test_a_placeholder_without_a_place_comes_first_as_a_list():
@@ -106,8 +111,10 @@ def test_footers_dates_and_slide_numbers_are_left_out():
 
 def test_tables_are_markdown_rows():
     row = "<a:tr>%s</a:tr>"
-    cells = [row % "".join(f"<a:tc><a:txBody><a:p><a:r><a:t>{text}</a:t></a:r></a:p></a:txBody></a:tc>" for text in pair)
-             for pair in (("Item", "Fee"), ("Mill", "1|2"))]  # fmt: skip
+    cells = [
+        row % "".join(f"<a:tc><a:txBody><a:p><a:r><a:t>{text}</a:t></a:r></a:p></a:txBody></a:tc>" for text in pair)
+        for pair in (("Item", "Fee"), ("Mill", "1|2"))
+    ]
     assert only(frame(f"<a:tbl>{''.join(cells)}</a:tbl>")) == "| Item | Fee |\n| --- | --- |\n| Mill | 1\\|2 |"
 
 
@@ -121,10 +128,14 @@ def points(*values, form=""):
     [
         (points("North", "South"), "General", ["| North | 0.1 |", "| South | 12 |"]),
         (points("45292", "45323", form="mmm\\ yyyy"), "0.0%", ["| 2024-01-01 | 10% |", "| 2024-02-01 | 1200% |"]),
-        ("<c:r><c:lvl><c:pt idx='0'><c:v>Q1</c:v></c:pt><c:pt idx='1'><c:v>Q2</c:v></c:pt></c:lvl>"
-         "<c:lvl><c:pt idx='0'><c:v>2024</c:v></c:pt></c:lvl></c:r>", "0", ["| 2024 Q1 | 0.1 |", "| 2024 Q2 | 12 |"]),
+        (
+            "<c:r><c:lvl><c:pt idx='0'><c:v>Q1</c:v></c:pt><c:pt idx='1'><c:v>Q2</c:v></c:pt></c:lvl>"
+            "<c:lvl><c:pt idx='0'><c:v>2024</c:v></c:pt></c:lvl></c:r>",
+            "0",
+            ["| 2024 Q1 | 0.1 |", "| 2024 Q2 | 12 |"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_charts_are_tables_of_the_numbers_they_show(categories, form, rows):
     xml = (
         f"<c:chartSpace {SPACES}><c:chart><c:title><a:p><a:r><a:t>Rent</a:t></a:r></a:p></c:title><c:plotArea><c:barChart>"
@@ -185,8 +196,10 @@ def test_slides_without_text_keep_their_numbers():
     reading = deck("<p:pic/>", "", shape("Text"), shape("gone"), drop=("ppt/slides/s6.xml",))
     assert [page.text for page in reading.pages] == ["", "", "Text", ""]
     assert [(item.number, item.reason) for item in reading.skipped] == [
-        (1, "no text; a picture"), (2, "no text"), (4, "is missing or damaged"),
-    ]  # fmt: skip
+        (1, "no text; a picture"),
+        (2, "no text"),
+        (4, "is missing or damaged"),
+    ]
 
 
 def test_author_date_and_title_come_from_the_properties():

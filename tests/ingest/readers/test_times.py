@@ -25,12 +25,22 @@ def shown(*lines, kind="VEVENT"):
 
 
 def test_an_event_is_a_block_with_time_place_and_people():
-    reading = read("a.ics", event(
-        "DTSTART;TZID=Europe/Berlin:20240302T100000", "DTEND;TZID=Europe/Berlin:20240302T113000",
-        "LOCATION:Room 3\\, second floor", 'ORGANIZER;CN="Doe, Jane":mailto:jane@example.org',
-        "ATTENDEE;CN=Tim;PARTSTAT=DECLINED:MAILTO:tim@example.org", "ATTENDEE:mailto:bob@example.org",
-        "DESCRIPTION:Agenda:\\n1. Rent\\; 2. Ro", " of", "BEGIN:VALARM", "DESCRIPTION:Reminder", "END:VALARM",
-    ))  # fmt: skip
+    reading = read(
+        "a.ics",
+        event(
+            "DTSTART;TZID=Europe/Berlin:20240302T100000",
+            "DTEND;TZID=Europe/Berlin:20240302T113000",
+            "LOCATION:Room 3\\, second floor",
+            'ORGANIZER;CN="Doe, Jane":mailto:jane@example.org',
+            "ATTENDEE;CN=Tim;PARTSTAT=DECLINED:MAILTO:tim@example.org",
+            "ATTENDEE:mailto:bob@example.org",
+            "DESCRIPTION:Agenda:\\n1. Rent\\; 2. Ro",
+            " of",
+            "BEGIN:VALARM",
+            "DESCRIPTION:Reminder",
+            "END:VALARM",
+        ),
+    )
     (page,) = reading.pages
     assert page.text == (
         "Board meeting\nWhen: 2024-03-02 10:00 to 11:30 (Europe/Berlin)\nWhere: Room 3, second floor\n"
@@ -52,23 +62,34 @@ def test_each_event_has_its_heading_and_time():
     assert reading.title == "Team"
 
 
-@pytest.mark.parametrize("lines, expected", [
-    (["DTSTART;VALUE=DATE:20240302", "DTEND;VALUE=DATE:20240303"], "2024-03-02"),
-    (["DTSTART;VALUE=DATE:20240302", "DTEND;VALUE=DATE:20240305"], "2024-03-02 to 2024-03-04"),
-    (["DTSTART:20240302T100000Z", "DTEND:20240303T020000Z"], "2024-03-02 10:00 to 2024-03-03 02:00 (UTC)"),
-    (["DTSTART:20240302T100000", "DURATION:PT1H30M"], "2024-03-02 10:00, for 1:30 hours"),
-    (["DTSTART;TZID=A:20240302T100000", "DTEND;TZID=B:20240302T110000"], "2024-03-02 10:00 (A) to 2024-03-02 11:00 (B)"),
-    (["DTSTART:99999999"], "99999999"), (["DTSTART:soon"], "soon"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "lines, expected",
+    [
+        (["DTSTART;VALUE=DATE:20240302", "DTEND;VALUE=DATE:20240303"], "2024-03-02"),
+        (["DTSTART;VALUE=DATE:20240302", "DTEND;VALUE=DATE:20240305"], "2024-03-02 to 2024-03-04"),
+        (["DTSTART:20240302T100000Z", "DTEND:20240303T020000Z"], "2024-03-02 10:00 to 2024-03-03 02:00 (UTC)"),
+        (["DTSTART:20240302T100000", "DURATION:PT1H30M"], "2024-03-02 10:00, for 1:30 hours"),
+        (
+            ["DTSTART;TZID=A:20240302T100000", "DTEND;TZID=B:20240302T110000"],
+            "2024-03-02 10:00 (A) to 2024-03-02 11:00 (B)",
+        ),
+        (["DTSTART:99999999"], "99999999"),
+        (["DTSTART:soon"], "soon"),
+    ],
+)
 def test_times_are_in_the_zone_they_were_written_in(lines, expected):
     assert shown(*lines) == f"When: {expected}"
 
 
-@pytest.mark.parametrize("rule, expected", [
-    ("FREQ=WEEKLY;BYDAY=MO,FR;UNTIL=20241231T235959Z", "weekly, on Monday, Friday, until 2024-12-31"),
-    ("FREQ=MONTHLY;BYDAY=2TU;COUNT=5", "monthly, 5 times, on 2. Tuesday"), ("FREQ=DAILY;INTERVAL=3", "daily, every 3"),
-    ("FREQ=ODD", "FREQ=ODD"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "rule, expected",
+    [
+        ("FREQ=WEEKLY;BYDAY=MO,FR;UNTIL=20241231T235959Z", "weekly, on Monday, Friday, until 2024-12-31"),
+        ("FREQ=MONTHLY;BYDAY=2TU;COUNT=5", "monthly, 5 times, on 2. Tuesday"),
+        ("FREQ=DAILY;INTERVAL=3", "daily, every 3"),
+        ("FREQ=ODD", "FREQ=ODD"),
+    ],
+)
 def test_recurrence_is_in_words(rule, expected):
     shown_parts = shown(f"RRULE:{rule}").removeprefix("Repeats: ").split(", ")
     assert sorted(shown_parts) == sorted(expected.split(", "))
@@ -93,20 +114,26 @@ def spoken(name, text):
 
 
 def test_captions_become_a_line_for_each_turn_and_keep_their_times():
-    text, anchors = spoken("a.vtt", (
-        "WEBVTT - Hearing\n\nNOTE not said\n\nSTYLE\n::cue {}\n\none\n00:01.000 --> 00:03.000 align:start\n<v Jane Doe>The <i>rent</i>\nis due</v>\n\n"
-        "00:03.000 --> 00:05.000\n<v Jane Doe>on Monday &amp; Tuesday.\n\n01:00:05.500 --> 01:00:07.000\n<v.loud Tim>Agreed.\n"
-    ))  # fmt: skip
+    text, anchors = spoken(
+        "a.vtt",
+        (
+            "WEBVTT - Hearing\n\nNOTE not said\n\nSTYLE\n::cue {}\n\none\n00:01.000 --> 00:03.000 align:start\n<v Jane Doe>The <i>rent</i>\nis due</v>\n\n"
+            "00:03.000 --> 00:05.000\n<v Jane Doe>on Monday &amp; Tuesday.\n\n01:00:05.500 --> 01:00:07.000\n<v.loud Tim>Agreed.\n"
+        ),
+    )
     assert text == "Jane Doe: The rent is due on Monday & Tuesday.\nTim: Agreed."
     assert anchors == [("Jane", "00:00:01"), ("on", "00:00:03"), ("Tim:", "01:00:05")]
     assert read("a.vtt", "WEBVTT - Hearing\n\n00:01.000 --> 00:02.000\nx").title == "Hearing"
 
 
 def test_subtitles_are_read():
-    text, anchors = spoken("a.srt", (
-        "1\r\n00:00:01,000 --> 00:00:02,000\r\n{\\an8}<font color=red>First</font>\r\n\r\nstill first\r\n\r\n"
-        "2\r\n00:00:02,000 --> 00:00:03,000\r\n- And you?\r\n- Me, too.\r\n\r\n3\r\n00:01:00,000 --> 00:01:03,000\r\n2024\r\n"
-    ))  # fmt: skip
+    text, anchors = spoken(
+        "a.srt",
+        (
+            "1\r\n00:00:01,000 --> 00:00:02,000\r\n{\\an8}<font color=red>First</font>\r\n\r\nstill first\r\n\r\n"
+            "2\r\n00:00:02,000 --> 00:00:03,000\r\n- And you?\r\n- Me, too.\r\n\r\n3\r\n00:01:00,000 --> 00:01:03,000\r\n2024\r\n"
+        ),
+    )
     assert text == "First still first\n- And you?\n- Me, too.\n2024"
     assert anchors == [("First", "00:00:01"), ("-", "00:00:02"), ("2024", "00:01:00")]
 
@@ -120,10 +147,13 @@ def test_names_before_a_colon_are_speakers():
 
 
 def test_captions_that_roll_up_are_read_once_and_repetitions_stay():
-    text, _ = spoken("a.vtt", (
-        "WEBVTT\n\n00:01.000 --> 00:03.000\n \nthe<00:01.500><c> rent</c>\n\n00:03.000 --> 00:03.010\nthe rent\n \n\n"
-        "00:03.010 --> 00:05.000\nthe rent\nis due\n\n00:06.000 --> 00:07.000\nYes.\n\n00:07.000 --> 00:08.000\nYes."
-    ))  # fmt: skip
+    text, _ = spoken(
+        "a.vtt",
+        (
+            "WEBVTT\n\n00:01.000 --> 00:03.000\n \nthe<00:01.500><c> rent</c>\n\n00:03.000 --> 00:03.010\nthe rent\n \n\n"
+            "00:03.010 --> 00:05.000\nthe rent\nis due\n\n00:06.000 --> 00:07.000\nYes.\n\n00:07.000 --> 00:08.000\nYes."
+        ),
+    )
     assert text == "the rent is due Yes. Yes."
 
 
@@ -134,11 +164,17 @@ def test_hostile_captions_take_no_time(odd):
             read("a.srt", f"{head}00:01.000 --> 00:02.000\nx\n{odd * 20_000}")
 
 
-@pytest.mark.parametrize("name, data, reason", [
-    ("a.ics", "words", "not a calendar"), ("a.ics", "BEGIN:VCALENDAR\nEND:VCALENDAR", "without entries"),
-    ("a.vtt", "WEBVTT\n\nNOTE x", "not a transcript"), ("a.srt", "words", "not a transcript"),
-    ("a.srt", b"%PDF-1.7", "is not text but a PDF"), ("a.ics", b"\0\1\2" * 99, "is not text"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, data, reason",
+    [
+        ("a.ics", "words", "not a calendar"),
+        ("a.ics", "BEGIN:VCALENDAR\nEND:VCALENDAR", "without entries"),
+        ("a.vtt", "WEBVTT\n\nNOTE x", "not a transcript"),
+        ("a.srt", "words", "not a transcript"),
+        ("a.srt", b"%PDF-1.7", "is not text but a PDF"),
+        ("a.ics", b"\0\1\2" * 99, "is not text"),
+    ],
+)
 def test_other_files_are_refused(name, data, reason):
     with pytest.raises(ReadError) as caught:
         read(name, data)

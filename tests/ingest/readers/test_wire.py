@@ -18,14 +18,25 @@ WHOLE = Part(
     12,
     Reading(
         (
-            Page("# One\n\nTwo 中😀", 1, "iv", (Heading(0, 1, "One"),), "page", (Anchor(7, "A5"),),
-                 (Word(7, 10, 0.125, 0.1, 0.30000000000000004, 1),)),
+            Page(
+                "# One\n\nTwo 中😀",
+                1,
+                "iv",
+                (Heading(0, 1, "One"),),
+                "page",
+                (Anchor(7, "A5"),),
+                (Word(7, 10, 0.125, 0.1, 0.30000000000000004, 1),),
+            ),
             Page("", 2),
             Page("x", None, None, unit="mail"),
         ),
-        "Title", (SkippedPage(2, "is blank"),), (Remark(None, "of all"), Remark(1, "of one")), "Jane Doe", "2024-03-02",
+        "Title",
+        (SkippedPage(2, "is blank"),),
+        (Remark(None, "of all"), Remark(1, "of one")),
+        "Jane Doe",
+        "2024-03-02",
     ),
-)  # fmt: skip
+)
 BEGIN = {"type": "part", "name": "n", "sha256": SHA, "size": 1, "title": "t", "author": "a", "date": "d"}
 PAGE = {"type": "page", "continues": False, "page": {"text": "", "number": 1}}
 END = {"type": "end", "skipped": [], "remarks": []}
@@ -77,10 +88,18 @@ def test_a_long_document_travels_in_small_messages():
     assert sent(part) == part
 
 
-@pytest.mark.parametrize("message", [
-    wire.Setup(1.5, 7, Options(passwords=("a", "ü\udcff"), languages=("de", "en"), ocr="force", depth=1, characters=5)),
-    wire.Job(__import__("pathlib").Path("/caf\udce9"), PageRequest("a", SHA, 1, 800, "text", ((0, 1),), (Word(0, 1, 0, 0, 1, 1),))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "message",
+    [
+        wire.Setup(
+            1.5, 7, Options(passwords=("a", "ü\udcff"), languages=("de", "en"), ocr="force", depth=1, characters=5)
+        ),
+        wire.Job(
+            __import__("pathlib").Path("/caf\udce9"),
+            PageRequest("a", SHA, 1, 800, "text", ((0, 1),), (Word(0, 1, 0, 0, 1, 1),)),
+        ),
+    ],
+)
 def test_requests_come_back_unchanged(message):
     assert protocol.decode(protocol.encode(message), type(message)) == message
 
@@ -89,18 +108,46 @@ WORD = {"start": 0, "end": 0, "left": 0, "top": 0, "right": 1, "bottom": 1}
 PIXELS = {"width": 1, "height": 1, "rgb": "AAAA", "boxes": []}
 
 
-@pytest.mark.parametrize("messages", [
-    [{}], ["x"], [None], [[1]], [{"type": "x"}], [{"type": "done"}], [{"type": "done", "leaving": 1}], [{"type": "refused", "name": "a"}],
-    [END], [PAGE], [{**BEGIN, "sha256": SHA.upper()}], [{**BEGIN, "size": -1}], [{**BEGIN, "size": "1"}], [{**BEGIN, "title": None}],
-    [BEGIN, {**PAGE, "continues": True}], [BEGIN, page(text=1)], [BEGIN, page(number="1")], [BEGIN, page(label=2)], [BEGIN, page(unit="leaf")],
-    [BEGIN, page(text="nul\0"), END], [BEGIN, page(text="\x1b[2J"), END], [BEGIN, page(text="\ud800"), END],
-    [BEGIN, page(headings=[{"start": 1, "level": 1, "title": "past"}]), END], [BEGIN, page(headings=[{"start": 0, "level": 1.5, "title": "x"}])],
-    [BEGIN, page(anchors=[{"start": -1, "name": "A1"}]), END], [BEGIN, page(anchors=[{"start": 0, "name": None}])],
-    [BEGIN, page(words=[{**WORD, "end": 1}]), END], [BEGIN, page(words=[{**WORD, "right": 7}]), END], [BEGIN, page(words=[{**WORD, "top": "1"}])],
-    [BEGIN, {**END, "skipped": [{"number": None, "reason": "x"}]}], [BEGIN, {**END, "remarks": [{"number": 1.5, "text": "x"}]}],
-    [{"type": "picture", "picture": {**PIXELS, "width": 2}}], [{"type": "picture", "picture": {**PIXELS, "width": 9000}}],
-    [{"type": "picture", "picture": {**PIXELS, "boxes": [[0, 0, 9, 1]]}}], [{"type": "picture", "picture": {**PIXELS, "boxes": [[0, 0, 1]]}}],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{}],
+        ["x"],
+        [None],
+        [[1]],
+        [{"type": "x"}],
+        [{"type": "done"}],
+        [{"type": "done", "leaving": 1}],
+        [{"type": "refused", "name": "a"}],
+        [END],
+        [PAGE],
+        [{**BEGIN, "sha256": SHA.upper()}],
+        [{**BEGIN, "size": -1}],
+        [{**BEGIN, "size": "1"}],
+        [{**BEGIN, "title": None}],
+        [BEGIN, {**PAGE, "continues": True}],
+        [BEGIN, page(text=1)],
+        [BEGIN, page(number="1")],
+        [BEGIN, page(label=2)],
+        [BEGIN, page(unit="leaf")],
+        [BEGIN, page(text="nul\0"), END],
+        [BEGIN, page(text="\x1b[2J"), END],
+        [BEGIN, page(text="\ud800"), END],
+        [BEGIN, page(headings=[{"start": 1, "level": 1, "title": "past"}]), END],
+        [BEGIN, page(headings=[{"start": 0, "level": 1.5, "title": "x"}])],
+        [BEGIN, page(anchors=[{"start": -1, "name": "A1"}]), END],
+        [BEGIN, page(anchors=[{"start": 0, "name": None}])],
+        [BEGIN, page(words=[{**WORD, "end": 1}]), END],
+        [BEGIN, page(words=[{**WORD, "right": 7}]), END],
+        [BEGIN, page(words=[{**WORD, "top": "1"}])],
+        [BEGIN, {**END, "skipped": [{"number": None, "reason": "x"}]}],
+        [BEGIN, {**END, "remarks": [{"number": 1.5, "text": "x"}]}],
+        [{"type": "picture", "picture": {**PIXELS, "width": 2}}],
+        [{"type": "picture", "picture": {**PIXELS, "width": 9000}}],
+        [{"type": "picture", "picture": {**PIXELS, "boxes": [[0, 0, 9, 1]]}}],
+        [{"type": "picture", "picture": {**PIXELS, "boxes": [[0, 0, 1]]}}],
+    ],
+)
 def test_messages_of_a_wrong_shape_are_malformed(messages):
     with pytest.raises(protocol.Malformed):
         taken(*messages)

@@ -96,8 +96,11 @@ def numbered(document, levels, lists, paragraphs):
     for number, overrides in lists.items():
         numbering.append(parse_xml(f'<w:num {W} w:numId="{number}"><w:abstractNumId w:val="77"/>{overrides}</w:num>'))
     for number, depth in paragraphs:
-        add(document, f'<w:p><w:pPr><w:numPr><w:ilvl w:val="{depth}"/><w:numId w:val="{number}"/></w:numPr></w:pPr>'
-                      "<w:r><w:t>x</w:t></w:r></w:p>")  # fmt: skip
+        add(
+            document,
+            f'<w:p><w:pPr><w:numPr><w:ilvl w:val="{depth}"/><w:numId w:val="{number}"/></w:numPr></w:pPr>'
+            "<w:r><w:t>x</w:t></w:r></w:p>",
+        )
 
 
 def level(kind, text, more='<w:start w:val="1"/>'):
@@ -116,8 +119,16 @@ def test_numbers_of_many_levels_count_like_word(path):
     places = ((77, 0), (77, 1), (77, 1), (77, 2), (77, 2), (77, 3), (77, 0), (77, 1), (78, 0))
     numbered(document, levels, {77: "", 78: restart}, places)
     assert read(document, path).pages[0].text.split("\n") == [
-        "1. x", "1.1 x", "1.2 x", "(a) x", "(b) x", "I) x", "2. x", "2.1 x", "5. x",
-    ]  # fmt: skip
+        "1. x",
+        "1.1 x",
+        "1.2 x",
+        "(a) x",
+        "(b) x",
+        "I) x",
+        "2. x",
+        "2.1 x",
+        "5. x",
+    ]
 
 
 def test_a_list_may_print_the_shared_count_in_another_form(path):
@@ -136,14 +147,26 @@ def test_a_skipped_level_counts_as_begun(path):
 
 def test_a_level_restarts_only_after_the_level_it_names(path):
     document = docx.Document()
-    levels = [level("decimal", "%1"), level("decimal", "%1.%2"),
-              level("decimal", "[%3]", '<w:start w:val="1"/><w:lvlRestart w:val="1"/>'),
-              level("decimal", "{%4}", '<w:start w:val="1"/><w:lvlRestart w:val="0"/>')]  # fmt: skip
+    levels = [
+        level("decimal", "%1"),
+        level("decimal", "%1.%2"),
+        level("decimal", "[%3]", '<w:start w:val="1"/><w:lvlRestart w:val="1"/>'),
+        level("decimal", "{%4}", '<w:start w:val="1"/><w:lvlRestart w:val="0"/>'),
+    ]
     places = ((77, 0), (77, 1), (77, 2), (77, 3), (77, 1), (77, 2), (77, 3), (77, 0), (77, 2), (77, 3))
     numbered(document, levels, {77: ""}, places)
     assert read(document, path).pages[0].text.split("\n") == [
-        "1 x", "1.1 x", "[1] x", "{1} x", "1.2 x", "[2] x", "{2} x", "2 x", "[1] x", "{3} x",
-    ]  # fmt: skip
+        "1 x",
+        "1.1 x",
+        "[1] x",
+        "{1} x",
+        "1.2 x",
+        "[2] x",
+        "{2} x",
+        "2 x",
+        "[1] x",
+        "{3} x",
+    ]
 
 
 def test_a_level_without_a_start_begins_at_zero(path):
@@ -162,8 +185,11 @@ def test_a_list_defined_by_a_list_style_is_numbered(path):
     numbering.insert(0, parse_xml(linked))
     numbering.append(parse_xml(f'<w:num {W} w:numId="78"><w:abstractNumId w:val="78"/></w:num>'))
     for number in (77, 78):
-        add(document, f'<w:p><w:pPr><w:numPr><w:ilvl w:val="0"/><w:numId w:val="{number}"/></w:numPr></w:pPr>'
-                      "<w:r><w:t>x</w:t></w:r></w:p>")  # fmt: skip
+        add(
+            document,
+            f'<w:p><w:pPr><w:numPr><w:ilvl w:val="0"/><w:numId w:val="{number}"/></w:numPr></w:pPr>'
+            "<w:r><w:t>x</w:t></w:r></w:p>",
+        )
     assert read(document, path).pages[0].text == "§ 1 x\n§ 2 x"
 
 
@@ -175,8 +201,12 @@ def test_numbers_in_cells_are_printed_and_counted(path):
         row.cells[1].text = words
     document.add_paragraph("Signed", style="List Number")
     assert read(document, path).pages[0].text.split("\n") == [
-        "| 1. | Rent |", "| --- | --- |", "| 2. | Deposit |", "", "3. Signed",
-    ]  # fmt: skip
+        "| 1. | Rent |",
+        "| --- | --- |",
+        "| 2. | Deposit |",
+        "",
+        "3. Signed",
+    ]
 
 
 def test_an_empty_numbered_paragraph_counts_unless_deleted(path):
@@ -190,9 +220,12 @@ def test_an_empty_numbered_paragraph_counts_unless_deleted(path):
 
 def test_tracked_insertions_are_text_and_deletions_are_reported(path):
     document = docx.Document()
-    add(document, "<w:p><w:r><w:t>pay </w:t></w:r><w:del w:author='Jo'><w:r><w:delText>100</w:delText></w:r></w:del>"
-                  "<w:ins><w:r><w:t>200</w:t></w:r></w:ins><w:moveFrom><w:r><w:t>gone</w:t></w:r></w:moveFrom>"
-                  '<w:hyperlink><w:r><w:t xml:space="preserve"> here</w:t></w:r></w:hyperlink></w:p>')  # fmt: skip
+    add(
+        document,
+        "<w:p><w:r><w:t>pay </w:t></w:r><w:del w:author='Jo'><w:r><w:delText>100</w:delText></w:r></w:del>"
+        "<w:ins><w:r><w:t>200</w:t></w:r></w:ins><w:moveFrom><w:r><w:t>gone</w:t></w:r></w:moveFrom>"
+        '<w:hyperlink><w:r><w:t xml:space="preserve"> here</w:t></w:r></w:hyperlink></w:p>',
+    )
     reading = read(document, path)
     assert reading.pages[0].text == "pay 200 here"
     assert len(reading.remarks) == 1 and "Jo" in reading.remarks[0].text and "100" in reading.remarks[0].text
@@ -212,16 +245,21 @@ def test_text_boxes_are_read_once_and_headers_not_at_all(path):
     document.sections[0].header.paragraphs[0].text = "RUNNING HEADER"
     box = "<w:txbxContent><w:p><w:r><w:t>In the box.</w:t></w:r></w:p></w:txbxContent>"
     mc = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
-    add(document, f"<w:p><w:r><w:t>Before.</w:t></w:r><w:r><mc:AlternateContent {mc}><mc:Choice Requires='wps'>"
-                  f"<w:drawing>{box}</w:drawing></mc:Choice><mc:Fallback><w:pict>{box}</w:pict></mc:Fallback>"
-                  "</mc:AlternateContent></w:r></w:p>")  # fmt: skip
+    add(
+        document,
+        f"<w:p><w:r><w:t>Before.</w:t></w:r><w:r><mc:AlternateContent {mc}><mc:Choice Requires='wps'>"
+        f"<w:drawing>{box}</w:drawing></mc:Choice><mc:Fallback><w:pict>{box}</w:pict></mc:Fallback>"
+        "</mc:AlternateContent></w:r></w:p>",
+    )
     assert read(document, path).pages[0].text == "Before.\n\nIn the box."
 
 
 def with_footnote(document):
     """Give a document one footnote, and return the run that refers to it."""
-    xml = f'<w:footnotes {W}><w:footnote w:type="separator" w:id="0"/><w:footnote w:id="2"><w:p><w:r>' \
-          "<w:t>Net of tax.</w:t></w:r></w:p></w:footnote></w:footnotes>"  # fmt: skip
+    xml = (
+        f'<w:footnotes {W}><w:footnote w:type="separator" w:id="0"/><w:footnote w:id="2"><w:p><w:r>'
+        "<w:t>Net of tax.</w:t></w:r></w:p></w:footnote></w:footnotes>"
+    )
     part = Part(PackURI("/word/footnotes.xml"), "application/xml", xml.encode(), document.part.package)
     document.part.relate_to(part, "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes")
     return '<w:r><w:footnoteReference w:id="2"/></w:r>'
@@ -235,8 +273,10 @@ def test_comments_follow_their_paragraph_with_author_and_date(path):
     document.add_paragraph("After.")
     reading = read(document, path)
     assert re.sub(r"\d{4}-\d\d-\d\d", "DATE", reading.pages[0].text).split("\n\n") == [
-        "The rent is due monthly.", "[Comment by Smith, DATE: Too early?]", "After.",
-    ]  # fmt: skip
+        "The rent is due monthly.",
+        "[Comment by Smith, DATE: Too early?]",
+        "After.",
+    ]
     assert reading.remarks == ()
 
 
@@ -292,10 +332,13 @@ def test_merged_cells_leave_columns_in_their_places(path):
     assert lines[0].count("|") == lines[2].count("|") == 4 and lines[0].split("|")[3].strip() == "2"
 
 
-@pytest.mark.parametrize("suffix, content_type", [
-    ("docm", b"application/vnd.ms-word.document.macroEnabled.main+xml"),
-    ("dotx", b"application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "suffix, content_type",
+    [
+        ("docm", b"application/vnd.ms-word.document.macroEnabled.main+xml"),
+        ("dotx", b"application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml"),
+    ],
+)
 def test_macro_files_and_templates_are_read(tmp_path, path, suffix, content_type):
     document = docx.Document()
     document.add_paragraph("Text.")
@@ -311,11 +354,14 @@ def test_the_strict_form_is_read(path):
     document.save(path)
     old, new = b"http://schemas.openxmlformats.org/", b"http://purl.oclc.org/ooxml/"
     relations = b"relationships/office"
-    rewrite(path, {
-        "_rels/.rels": (old + b"officeDocument/2006/" + relations, new + b"officeDocument/" + relations),
-        "word/document.xml": (old + b"wordprocessingml/2006/main", new + b"wordprocessingml/main"),
-        "word/styles.xml": (old + b"wordprocessingml/2006/main", new + b"wordprocessingml/main"),
-    })  # fmt: skip
+    rewrite(
+        path,
+        {
+            "_rels/.rels": (old + b"officeDocument/2006/" + relations, new + b"officeDocument/" + relations),
+            "word/document.xml": (old + b"wordprocessingml/2006/main", new + b"wordprocessingml/main"),
+            "word/styles.xml": (old + b"wordprocessingml/2006/main", new + b"wordprocessingml/main"),
+        },
+    )
     assert [item.title for item in read_file(path).pages[0].headings] == ["Rent"]
 
 
@@ -338,9 +384,10 @@ def test_other_files_are_refused_by_name(tmp_path, path):
     for data, reason in (
         (b"<html><body>x", "is not a Word document but an HTML page"),
         (b"%PDF-1.7", "is not a Word document but a PDF"),
-        (b"PK\x03\x04 cut off", "is damaged"), (b"just words", "is damaged, or not a Word document"),
+        (b"PK\x03\x04 cut off", "is damaged"),
+        (b"just words", "is damaged, or not a Word document"),
         (b"\xd0\xcf\x11\xe0" + b"\0" * 600 + "EncryptedPackage".encode("utf-16-le"), "or an encrypted one"),
-    ):  # fmt: skip
+    ):
         path.write_bytes(data)
         assert reason in refused(path)
     with zipfile.ZipFile(path, "w") as archive:
@@ -441,9 +488,12 @@ def test_text_boxes_in_cells_are_read_once(path):
     cell.text = "a"
     box = "<w:txbxContent><w:p><w:r><w:t>box</w:t></w:r></w:p></w:txbxContent>"
     mc = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
-    cell.paragraphs[0]._p.append(parse_xml(
-        f"<w:r {W}><mc:AlternateContent {mc}><mc:Choice Requires='wps'><w:drawing>{box}</w:drawing></mc:Choice>"
-        f"<mc:Fallback><w:pict>{box}</w:pict></mc:Fallback></mc:AlternateContent></w:r>"))  # fmt: skip
+    cell.paragraphs[0]._p.append(
+        parse_xml(
+            f"<w:r {W}><mc:AlternateContent {mc}><mc:Choice Requires='wps'><w:drawing>{box}</w:drawing></mc:Choice>"
+            f"<mc:Fallback><w:pict>{box}</w:pict></mc:Fallback></mc:AlternateContent></w:r>"
+        )
+    )
     document.tables[0].cell(0, 1).text = "b"
     assert read(document, path).pages[0].text.split("\n")[0] == "| a box | b |"
 
@@ -460,10 +510,13 @@ def test_formulas_that_follow_each_other_stay_apart(path):
 def test_symbols_phonetic_text_and_formulas_are_read_as_printed(path):
     m = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
     document = docx.Document()
-    add(document, '<w:p><w:r><w:sym w:font="Symbol" w:char="F061"/></w:r><w:r><w:sym w:font="Wingdings" w:char="F0FC"/></w:r>'
-                  "<w:r><w:ruby><w:rt><w:r><w:t>kana</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>base</w:t></w:r></w:rubyBase>"
-                  f"</w:ruby></w:r><m:oMath {m}><m:sSub><m:e><m:r><m:t>x</m:t></m:r></m:e><m:sub><m:r><m:t>1</m:t></m:r>"
-                  "</m:sub></m:sSub></m:oMath></w:p>")  # fmt: skip
+    add(
+        document,
+        '<w:p><w:r><w:sym w:font="Symbol" w:char="F061"/></w:r><w:r><w:sym w:font="Wingdings" w:char="F0FC"/></w:r>'
+        "<w:r><w:ruby><w:rt><w:r><w:t>kana</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>base</w:t></w:r></w:rubyBase>"
+        f"</w:ruby></w:r><m:oMath {m}><m:sSub><m:e><m:r><m:t>x</m:t></m:r></m:e><m:sub><m:r><m:t>1</m:t></m:r>"
+        "</m:sub></m:sSub></m:oMath></w:p>",
+    )
     assert read(document, path).pages[0].text == "α✓basex_1"
 
 

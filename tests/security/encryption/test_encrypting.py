@@ -85,9 +85,10 @@ def test_without_the_key_nothing_can_be_read(plain: Path) -> None:
     run(encrypt.encrypt(plain, handing_out, never))
     unlocked.forget()
     for attempt in (
-        lambda: Library.open(plain, "contracts"), lambda: storage.read_bytes(plain / "sessions" / "one.json"),
+        lambda: Library.open(plain, "contracts"),
+        lambda: storage.read_bytes(plain / "sessions" / "one.json"),
         lambda: storage.write_bytes(plain / "sessions" / "two.json", b"x"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(KeyRequired) as raised:
             attempt()
         assert "--key-file" in raised.value.hint

@@ -88,9 +88,10 @@ def test_a_keyring_cannot_demand_endless_memory_or_time(made: dict[str, object])
 def test_holders_are_removed_but_not_the_last_and_names_are_unique() -> None:
     one = keyrings.new_keyring(KEY).with_credential(KEY, "office", WORDS)
     for attempt in (
-        lambda: one.without("office"), lambda: one.without("anna"),
+        lambda: one.without("office"),
+        lambda: one.without("anna"),
         lambda: one.with_credential(KEY, "office", Passphrase("other words")),
-    ):  # fmt: skip
+    ):
         with pytest.raises(UsageError):
             attempt()
     with pytest.raises(KeyRequired):

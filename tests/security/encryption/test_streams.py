@@ -72,9 +72,14 @@ def test_cut_lengthened_reordered_or_renamed_files_are_refused() -> None:
     head = len(streams.MAGIC) + 32
     piece = PIECE + 16
     for harmed in (
-        data[:-1], data[: head + 2 * piece], data[: head + piece], data[:head], data + b"\0", data + data[-25:],
+        data[:-1],
+        data[: head + 2 * piece],
+        data[: head + piece],
+        data[:head],
+        data + b"\0",
+        data + data[-25:],
         data[:head] + data[head + piece : head + 2 * piece] + data[head : head + piece] + data[head + 2 * piece :],
-    ):  # fmt: skip
+    ):
         with pytest.raises(IntegrityError):
             decrypt(harmed)
     with pytest.raises(IntegrityError):

@@ -30,9 +30,10 @@ from typing import Any
 from entity_cases import contracts, plans, tables
 from entity_cases.cases import SEED, Case, Texts, asked_cases
 
-from localrag.answer.stages import Pair
-from localrag.answer.verify import citations, entities, fact_checks
+from localrag.ask.checks import entities
 from localrag.evaluation import metrics
+from localrag.grounding import citations, fact_checks
+from localrag.grounding.stages import Pair
 from localrag.settings import load_settings
 from localrag.types import Flag
 

@@ -28,12 +28,12 @@ from typing import Any
 
 from entity_cases.cases import SEED, Texts
 
-from localrag.answer.assistant import Assistant
-from localrag.answer.survey import extraction
-from localrag.answer.survey import schema as schemas
-from localrag.answer.survey.labelled import Row
+from localrag.ask.assistant import Assistant
 from localrag.evaluation import datasets, metrics
 from localrag.events import Answered
+from localrag.items import extraction
+from localrag.items import schema as schemas
+from localrag.items.labelled import Row
 from localrag.quantities import parse_number
 from localrag.security import storage
 from localrag.settings import load_settings

@@ -17,8 +17,8 @@ from functools import partial
 
 from llama_cpp import Llama
 
-from localrag.answer.survey.leaf import LEAF_GRAMMAR
 from localrag.events import Delta
+from localrag.items.leaf import LEAF_GRAMMAR
 from localrag.llm.llama import LlamaGenerator
 from localrag.models.store import ModelStore
 from localrag.settings import load_settings

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from localrag.answer.verify.locate import Folded, fold, locate, nearest
+from localrag.grounding.locate import Folded, fold, locate, nearest
 from localrag.store.sentences import sentences
 
 THRESHOLDS = (80.0, 85.0, 90.0, 95.0)

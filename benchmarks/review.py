@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from localrag.answer.assistant import Assistant
-from localrag.answer.review import evidence, playbook, review
+from localrag.ask.assistant import Assistant
 from localrag.evaluation import datasets
 from localrag.events import ReviewEnded
+from localrag.items import evidence, playbook, review
 from localrag.security import offline, storage
 from localrag.settings import load_settings
 from localrag.store.reviews import FOLDER

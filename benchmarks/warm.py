@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from localrag.answer import prompts
 from localrag.events import Delta
+from localrag.grounding import prompts
 from localrag.llm import batching, loading
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.prompt_cache import DiskPromptCache

@@ -30,10 +30,11 @@ from typing import Any
 from entity_cases import duties
 from entity_cases.cases import SEED, Case, Texts
 
-from localrag.answer.stages import Pair
-from localrag.answer.verify import citations, entities, fact_checks
-from localrag.answer.verify.annotations import doubts
+from localrag.ask.checks import entities
 from localrag.evaluation import metrics
+from localrag.grounding import citations, fact_checks
+from localrag.grounding.annotations import doubts
+from localrag.grounding.stages import Pair
 from localrag.settings import load_settings
 from localrag.types import Answer
 

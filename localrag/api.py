@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import embeddings, policy
-from localrag.answer import prompts
-from localrag.answer.assistant import Assistant
+from localrag.ask.assistant import Assistant
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import Asking, Event, Failure, IngestProgress, IngestReport
+from localrag.grounding import prompts
 from localrag.lifecycle import audit_events, retention
 from localrag.llm import priority, prompt_cache
 from localrag.search import filters
@@ -36,10 +36,10 @@ from localrag.store.names import Tombstones, check_name, check_trusted, exists, 
 from localrag.types import Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
 
 if TYPE_CHECKING:
-    from localrag.answer.survey.extraction import Each
     from localrag.embeddings import Embedder
     from localrag.ingest.readers.source import Options
     from localrag.ingest.sync import Job, Work
+    from localrag.items.extraction import Each
     from localrag.lifecycle.forget import Conversations
     from localrag.store.writer import Editor
 
@@ -139,7 +139,7 @@ def extract(
 
     Raises UsageError for a schema that is not supported.
     """
-    from localrag.answer.survey import schema as schemas
+    from localrag.items import schema as schemas
 
     wanted, only = schemas.parse(schema), filters.checked(**filter)
     settings = settings or load_settings()

@@ -268,7 +268,7 @@ def test_other_programs_are_refused_each_by_its_rule(rule):
 
 
 def test_no_table_or_conversation_is_exported_where_that_is_forbidden(rule, tmp_path, settings):
-    from localrag.answer.survey import table_export
+    from localrag.items import table_export
     from localrag.sessions import export, store_of
 
     rule("allow_exports = false")

@@ -64,8 +64,8 @@ def test_importing_what_answers_compiles_no_large_pattern() -> None:
     code = (
         "import re, sys\nreal, sizes = re.compile, []\n"
         "re.compile = lambda pattern, flags=0: sizes.append(len(pattern)) or real(pattern, flags)\n"
-        "import localrag.api, localrag.answer.checking, localrag.answer.exact.search\n"
-        "import localrag.answer.table_qa.calculation, localrag.answer.verify.conflicts\n"
+        "import localrag.api, localrag.ask.checking, localrag.ask.exact.search\n"
+        "import localrag.ask.table_qa.calculation, localrag.ask.checks.conflicts\n"
         "print(max(sizes), {'localrag.models.sources', 'localrag.sessions'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -91,7 +91,7 @@ ALLOWED_WRITES = {
     ("localrag/security/offline/private_network.py", "open"): "maps this process's user in /proc",
     ("localrag/security/offline/remote.py", "os.open"): "names a socket to the kernel (O_PATH)",
     ("localrag/ingest/readers/sheets.py", "zipfile.ZipFile"): "packs a workbook into memory",
-    ("localrag/answer/survey/table_export.py", "sqlite3.connect"): "makes a database in memory",
+    ("localrag/items/table_export.py", "sqlite3.connect"): "makes a database in memory",
     ("localrag/proofs/attempts.py", "os.open"): "opens a device to see that it is refused",
     ("localrag/proofs/attempts.py", "(at.inside / OTHER_LIBRARY).chmod"): "is refused",
     ("localrag/proofs/attempts.py", "os.write"): "writes to a socket, and is refused",

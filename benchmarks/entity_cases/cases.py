@@ -14,11 +14,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from localrag.answer.assistant import Assistant
-from localrag.answer.stages import Pair
+from localrag.ask.assistant import Assistant
 from localrag.evaluation import datasets
 from localrag.evaluation.datasets import Question
 from localrag.events import Answered
+from localrag.grounding.stages import Pair
 from localrag.settings import Settings
 from localrag.store.sentences import sentences
 from localrag.types import Answer, Filter, Passage

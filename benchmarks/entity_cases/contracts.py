@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from entity_cases.cases import MUTUAL, Case, Texts, dice_of, squeezed
 
-from localrag.answer.verify.citations import terms
+from localrag.grounding.citations import terms
 
 # Roles that come in pairs; a contract may have others, which it defines.
 ROLES = (

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from entity_cases.cases import Case, Texts, dice_of
 from entity_cases.contracts import Duty, duties_of, named, parties_of
 
-from localrag.answer.verify.citations import terms
+from localrag.grounding.citations import terms
 from localrag.quantities import CARDINALS
 
 # How a condition begins that a question may leave out.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from entity_cases.cases import Case, Texts, dice_of
 
-from localrag.answer.verify.citations import terms
+from localrag.grounding.citations import terms
 
 _AMOUNT = re.compile(r"\$\d[\d,]*|\b(?!100%)\d+(?:\.\d+)?%|\b(?!24 h|7 d)\d+ (?:days?|visits|months|hours|weeks)\b")
 

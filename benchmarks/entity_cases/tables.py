@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from entity_cases.cases import Case, Texts, dice_of, squeezed
 
-from localrag.answer.verify.citations import terms
+from localrag.grounding.citations import terms
 
 # The names of a company whose filing has this in its file name: as people say it, in full, and in short.
 COMPANIES = {

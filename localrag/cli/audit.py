@@ -148,7 +148,7 @@ def anchor_command(libraries: Sequence[str]) -> None:
 @recipient_options
 def export_command(out: Path, libraries: Sequence[str], recipients: Recipients | None) -> None:
     """Write the logs to a new FILE: .csv, .xlsx or .jsonl."""
-    from localrag.answer.survey import table_export
+    from localrag.items import table_export
 
     policy.check_export("the audit log")
     form = decrypted_name(out)

@@ -17,7 +17,7 @@ from localrag.settings import load_settings
 from localrag.types import source
 
 if TYPE_CHECKING:
-    from localrag.answer.deadlines import Deadline
+    from localrag.items.deadlines import Deadline
     from localrag.security.encryption.age import Recipients
 
 
@@ -73,7 +73,7 @@ def dates_command(
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
     keys.confine(settings, names, file, recipients)
-    from localrag.answer.assistant import Assistant
+    from localrag.ask.assistant import Assistant
 
     with closing(Assistant(settings)) as assistant, interruptible("Stopping after this document…") as stop:
         found, not_read = assistant.dates(

@@ -19,7 +19,7 @@ from localrag.settings import load_settings
 from localrag.types import Filter
 
 if TYPE_CHECKING:
-    from localrag.answer.survey.extraction import Each
+    from localrag.items.extraction import Each
     from localrag.security.encryption.age import Recipients
     from localrag.types import Answer
 
@@ -67,8 +67,8 @@ def extract_command(
     the text says nothing. What the model answers is kept with the library, so that it is asked only about what changed.
     Ctrl-C stops; the same command goes on from there.
     """
-    from localrag.answer.survey import schema as schemas
-    from localrag.answer.survey import table_export
+    from localrag.items import schema as schemas
+    from localrag.items import table_export
 
     given = options.words_of(schema)
     schema = schemas.load(given)
@@ -100,8 +100,8 @@ def extract_command(
 
 def _print(answer: Answer) -> None:
     """Print the rows on stdout; on stderr what was found how, and what was left out."""
-    from localrag.answer.survey.survey_table import Results
-    from localrag.answer.verify import annotations
+    from localrag.grounding import annotations
+    from localrag.items.survey_table import Results
 
     results = Results(answer.question)
     results.settle(replace(answer, not_read=()))

@@ -40,7 +40,7 @@ class _Review(click.Group):
 def complete_playbook(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
-    from localrag.answer.review import playbook
+    from localrag.items import playbook
 
     names = [name for name in playbook.names() if name.startswith(incomplete)]
     return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
@@ -87,7 +87,7 @@ def run_command(
     with the library, so that only new documents and changed items are looked for the next time. Ctrl-C stops; the next
     review goes on from there.
     """
-    from localrag.answer.review import playbook as playbooks
+    from localrag.items import playbook as playbooks
     from localrag.sessions.export import reports
 
     if file is not None:
@@ -97,8 +97,8 @@ def run_command(
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
     keys.confine(settings, names, file, recipients)
-    from localrag.answer.assistant import Assistant
-    from localrag.answer.review import review
+    from localrag.ask.assistant import Assistant
+    from localrag.items import review
 
     ended = ReviewEnded((), (), stopped=True)
     with (
@@ -165,7 +165,7 @@ def _print(document: str, own: Sequence[Finding]) -> None:
 @options.json_option
 def list_command(as_json: bool) -> None:
     """List the playbooks that come with localrag."""
-    from localrag.answer.review import playbook
+    from localrag.items import playbook
 
     there = [(name, playbook.load(name)) for name in playbook.names()]
     if as_json:
@@ -183,7 +183,7 @@ def list_command(as_json: bool) -> None:
 @_PLAYBOOK
 def show_command(named: str) -> None:
     """Check a playbook and print it as YAML, to make your own of it."""
-    from localrag.answer.review import playbook
+    from localrag.items import playbook
 
     echo(playbook.to_yaml(playbook.load(named)), nl=False)
 
@@ -191,7 +191,7 @@ def show_command(named: str) -> None:
 @review_command.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of a playbook, for editors."""
-    from localrag.answer.review import playbook
+    from localrag.items import playbook
 
     print_json(playbook.schema())
 
@@ -204,7 +204,7 @@ def init_command(contract: Path) -> None:
     Each clause with a heading becomes an item, with its text as example and fallback. No model is used; read the draft
     before you use it.
     """
-    from localrag.answer.review import draft, playbook
+    from localrag.items import draft, playbook
     from localrag.redline import versions
 
     read = versions.from_files([contract], load_settings())[contract]
@@ -231,7 +231,7 @@ def mark_command(
     as_json: bool,
 ) -> None:
     """Keep the reviewer's decision on an ITEM of a DOCUMENT: accept, reject or comment."""
-    from localrag.answer.review import playbook
+    from localrag.items import playbook
 
     if (accept and reject) or not (accept or reject or comment):
         problem = "--accept and --reject exclude each other" if accept else "there is nothing to keep"
@@ -243,7 +243,7 @@ def mark_command(
     if len(names) > 1:
         raise UsageError("a decision belongs to one library", "Name it with --library.")
     keys.confine(settings, names)
-    from localrag.answer.assistant import Assistant
+    from localrag.ask.assistant import Assistant
 
     with closing(Assistant(settings)) as assistant:
         decided = assistant.decide(loaded, item, names[0], document, verdict, said).to_dict()

@@ -13,16 +13,16 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from localrag.answer import prompts
 from localrag.evaluation import metrics
 from localrag.events import Answered, Delta, Event
+from localrag.grounding import prompts
 from localrag.llm import Completed, Generator
 from localrag.quantities import load_words
 from localrag.settings import Settings
 from localrag.types import Answer, Message, Mode, Plan, Seconds, Usage
 
 if TYPE_CHECKING:
-    from localrag.answer.assistant import Assistant
+    from localrag.ask.assistant import Assistant
 
 PASSAGES = 5
 

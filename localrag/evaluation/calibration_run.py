@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from localrag.answer import prompts
+from localrag.grounding import prompts
 from localrag.llm import Generator, Weighed
 from localrag.quantities import load_words
 from localrag.types import Message, Passage

@@ -16,7 +16,7 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from localrag.answer.verify.locate import COMMENT, comments
+from localrag.grounding.locate import COMMENT, comments
 from localrag.ingest.readers.pdf_text import running_lines
 from localrag.quantities import QUANTITY, find_dates
 from localrag.types import Page, place

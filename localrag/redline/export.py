@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import policy
-from localrag.answer.survey import table_export
 from localrag.errors import UsageError
+from localrag.items import table_export
 from localrag.redline.changes import LEVELS, Comparison, Entry, Paragraph, Run
 from localrag.redline.clauses import Comment
 from localrag.redline.three_way import ThreeWay

@@ -17,15 +17,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from localrag import events
-from localrag.answer.progress import Progress, Step
-from localrag.answer.review.playbook import to_yaml
-from localrag.answer.survey.survey_table import Results
+from localrag.ask.progress import Progress, Step
 from localrag.errors import Cancelled, LocalragError, internal
+from localrag.items.playbook import to_yaml
+from localrag.items.survey_table import Results
 from localrag.security.terminal import counted
 from localrag.sessions.session import ANSWER_SETTINGS, Session, answer_settings
 
 if TYPE_CHECKING:
-    from localrag.answer.review.playbook import Playbook
+    from localrag.items.playbook import Playbook
     from localrag.server.served import Served
     from localrag.server.turns import FairQueue
     from localrag.sessions import SessionStore

@@ -12,8 +12,8 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta
 
-from localrag.answer import prompt_injection
-from localrag.answer.verify import annotations as remarks
+from localrag.grounding import annotations as remarks
+from localrag.grounding import prompt_injection
 from localrag.search import filters
 from localrag.security.terminal import counted, one_line, visible
 from localrag.server.served import MAX_PAGE, MAX_QUESTION

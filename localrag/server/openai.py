@@ -23,9 +23,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from localrag.answer.verify.annotations import mark, unmarked
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import Answered, Delta, Event, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed
+from localrag.grounding.annotations import mark, unmarked
 from localrag.server import exchange
 from localrag.server.exchange import AnswerOptions, as_type, json_of, json_response, page_link, to_json
 from localrag.server.guard import client_of

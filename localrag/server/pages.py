@@ -28,9 +28,9 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from localrag.answer.review import playbook
-from localrag.answer.verify.annotations import planned
 from localrag.errors import LocalragError, NotFoundError, UsageError
+from localrag.grounding.annotations import planned
+from localrag.items import playbook
 from localrag.search import filters
 from localrag.search.mentions import mentioned
 from localrag.security.terminal import counted, visible
@@ -279,7 +279,7 @@ class Pages:
             session = self._store.new(libraries, settings=settings_of(self._served))
         only = now = replace(session.only, these=ticked)
         if mode == "extract":
-            from localrag.answer.survey import schema
+            from localrag.items import schema
 
             schema.parse(question)
         if "@" in question:

@@ -340,6 +340,6 @@ def _stop(screen: object) -> bool:
 
 def import_for_answers() -> None:
     """Import what the first answer needs and the first frame does not."""
-    import localrag.answer.values
+    import localrag.items.values
     import localrag.tui.screens.results
     import localrag.tui.widgets.turn  # noqa: F401

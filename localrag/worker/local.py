@@ -11,8 +11,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from localrag import api, protocol
-from localrag.answer import planning
-from localrag.answer.assistant import Assistant
+from localrag.ask import planning
+from localrag.ask.assistant import Assistant
 from localrag.errors import Cancelled, ModelError, NotFoundError, ReadError
 from localrag.events import Event, IngestProgress, IngestReport, Reviewed, ReviewEnded
 from localrag.ingest import scan, source_files
@@ -26,8 +26,8 @@ from localrag.types import Decision, Document, Passage
 from localrag.worker.engine import Folder, Opened, Shelf, Shelved
 
 if TYPE_CHECKING:
-    from localrag.answer.review.playbook import Playbook
     from localrag.ingest.readers.isolate import Drawer
+    from localrag.items.playbook import Playbook
     from localrag.redline.export import Compared
 
 _POLL = 0.2
@@ -258,6 +258,6 @@ class LocalEngine:
 
 
 def _playbook(text: str) -> Playbook:
-    from localrag.answer.review import playbook
+    from localrag.items import playbook
 
     return playbook.parse(text.encode(), "the playbook")

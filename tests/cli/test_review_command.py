@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from localrag import api
-from localrag.answer.review import playbook
 from localrag.cli.app import localrag
 from localrag.errors import LocalragError, ReadError, UsageError
+from localrag.items import playbook
 from localrag.settings import Settings
 from localrag.store.library import Library
 

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 from conversations import WHOLE
 
-from localrag.answer.survey import table_export
 from localrag.cli import keys
 from localrag.cli.app import localrag
 from localrag.errors import KeyRequired, LocalragError, NotFoundError, UsageError
+from localrag.items import table_export
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring, unlocked
 from localrag.sessions import store_of

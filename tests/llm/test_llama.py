@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from localrag.answer.prompts import check_prompt
-from localrag.answer.survey.leaf import LEAF_GRAMMAR
 from localrag.errors import ModelError
 from localrag.events import Delta, PromptRead
+from localrag.grounding.prompts import check_prompt
+from localrag.items.leaf import LEAF_GRAMMAR
 from localrag.llm import Completed, Weighed, batching
 from localrag.llm.batching import Prefix
 from localrag.llm.llama import LlamaGenerator

@@ -16,10 +16,10 @@ import fake_core as fakes
 from fake_core import NOTICE, PAGE_12, FakeAssistant, FakeLibrary, FakeWorld, answered, citation, shelved_document
 from tui import reviews, surveys
 
-from localrag.answer.review import playbook
 from localrag.errors import ModelError
 from localrag.events import Delta, Event, Failure, Planned, Replaced
 from localrag.ingest.source_files import PagePicture
+from localrag.items import playbook
 from localrag.server import listening
 from localrag.server.app import create_app
 from localrag.server.guard import Access

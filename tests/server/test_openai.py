@@ -11,7 +11,7 @@ import openai
 import pytest
 from waiting import PATIENCE
 
-from localrag.answer.verify.annotations import unmarked
+from localrag.grounding.annotations import unmarked
 from localrag.server.openai import _conversation, _Message
 from localrag.types import Turn
 from server.running import Server, command, environment, serving

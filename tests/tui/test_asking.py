@@ -10,9 +10,9 @@ from textual import events
 from textual.command import CommandPalette
 from waiting import PATIENCE
 
-from localrag.answer.verify import annotations as marks
 from localrag.errors import ModelError, StorageError
 from localrag.events import Delta, Notice, Planned, PromptRead, Reasoning, Replaced, Writing
+from localrag.grounding import annotations as marks
 from localrag.sessions import SavedTurn, Session
 from localrag.tui.widgets import asking
 from localrag.tui.widgets.asking import QuestionInput

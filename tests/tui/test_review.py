@@ -11,9 +11,9 @@ from fake_core import NOTICE, FakeWorld, Gate, shelved_document
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input
 
-from localrag.answer.review import playbook
 from localrag.errors import ModelError, StorageError
 from localrag.events import Reviewed, ReviewEnded
+from localrag.items import playbook
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.review import ReviewScreen
 from localrag.tui.widgets.asking import Completions, QuestionInput

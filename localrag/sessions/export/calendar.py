@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from localrag import policy
-from localrag.answer.deadlines import Deadline
-from localrag.answer.survey import table_export
+from localrag.items import table_export
+from localrag.items.deadlines import Deadline
 from localrag.security import storage
 from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.sessions.export.contents import line

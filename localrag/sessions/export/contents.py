@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localrag.answer.verify.annotations import NEAREST, limits, mark, unread, warnings
+from localrag.grounding.annotations import NEAREST, limits, mark, unread, warnings
 from localrag.search import filters
 from localrag.security.terminal import UNSAFE
 from localrag.sessions.session import SavedTurn, Session

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from localrag.answer.review.playbook import Item
-from localrag.answer.survey import table_export
 from localrag.events import ReviewEnded
+from localrag.items import table_export
+from localrag.items.playbook import Item
 from localrag.quantities import plural
 from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.sessions.export import rendered

@@ -200,7 +200,7 @@ class ChatScreen(Screen[None]):
     @work
     async def action_review(self, named: str) -> None:
         """Check the ticked documents, or all, against a playbook: one that is shipped, by its name, or a file."""
-        from localrag.answer.review import playbook
+        from localrag.items import playbook
         from localrag.tui.screens.review import ReviewScreen
 
         if self._asking.answering:
@@ -399,7 +399,7 @@ class ChatScreen(Screen[None]):
 
 
 def playbook_names() -> tuple[str, ...]:
-    from localrag.answer.review import playbook
+    from localrag.items import playbook
 
     return tuple(playbook.names())
 

@@ -17,8 +17,8 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import DataTable, Static
 
-from localrag.answer.survey import survey_table, table_export
-from localrag.answer.survey.survey_table import Line, Results
+from localrag.items import survey_table, table_export
+from localrag.items.survey_table import Line, Results
 from localrag.security.terminal import counted
 from localrag.tui.lanes import Core
 from localrag.tui.screens.dialogs import export, field

@@ -19,10 +19,10 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from localrag.answer.review.playbook import Playbook, to_yaml
-from localrag.answer.survey.survey_table import Line, Results
 from localrag.errors import Cancelled, LocalragError
 from localrag.events import Reviewed, ReviewEnded
+from localrag.items.playbook import Playbook, to_yaml
+from localrag.items.survey_table import Line, Results
 from localrag.security.terminal import counted
 from localrag.sessions.export import reports
 from localrag.sessions.export.reports import MARKS, SIGNS, summary, told

@@ -309,7 +309,7 @@ class Asking(Vertical):
         try:
             text, scope = self._narrowed(text, scope)
             if scope.mode == "extract":
-                from localrag.answer.survey import schema
+                from localrag.items import schema
 
                 text = schema.load(text.strip())
                 schema.parse(text)
@@ -344,7 +344,7 @@ class Asking(Vertical):
 
     async def _begin(self, text: str, scope: Scope, before: PendingQuestion | None = None) -> None:
         """Ask now; `before` is how the same question was asked before."""
-        from localrag.answer.verify.annotations import PLAN_NAMES
+        from localrag.grounding.annotations import PLAN_NAMES
 
         running, heading = self._current, f"↻ Again, by {PLAN_NAMES[scope.mode]}" if before else ""
         view = await self._conversation.begin(text, heading)

@@ -1,0 +1,271 @@
+"""Summarise from the bottom up, by a fixed program: sections, then documents, then the folder (map and reduce).
+
+A document that is too long is cut into sections, and their summaries are joined, in as many rounds as it takes. A level
+cites only what the level below has cited.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from localrag.events import Delta, Event, Notice, Surveyed
+from localrag.grounding import fact_checks, prompts, repetition, sections
+from localrag.grounding.citations import cite
+from localrag.grounding.context import Unit
+from localrag.grounding.stages import Query
+from localrag.items.leaf import Leaf
+from localrag.items.leaf_question import leaf_question
+from localrag.llm import Completed, PromptCache
+from localrag.llm import Generator as Model
+from localrag.quantities import plural
+from localrag.types import Answer, Citation, Message, NotRead, Passage, Plan, Usage
+
+if TYPE_CHECKING:
+    from localrag.items.engine import Tools
+
+_PART, _WHOLE, _FOLDER = "two or three sentences", "about five sentences", "about six sentences"
+_PART_TOKENS = 140
+_MAX_NAMED = 50
+_MARK = re.compile(r"\[(\d+)\]")
+
+_WORDS = prompts.WORDS["summary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The summary of a unit, a document or a folder, with markers [1], [2] ... that number its citations."""
+
+    name: str
+    text: str
+    citations: tuple[Citation, ...]
+
+
+@dataclass(slots=True)
+class _Work:
+    """A summary in progress: what it has cost, and whether it was stopped."""
+
+    query: Query
+    model: Model
+    limit: int
+    usage: Usage = field(default_factory=Usage)
+    stopped: bool = False
+
+
+def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Answer]:
+    """Summarise the documents of a query, each by itself and then all together."""
+    question = leaf_question(query.search_text or query.text)
+    limit = sections.room(tools.model, tools.settings)
+    units = [unit for pair in query.documents for unit in sections.units_of(pair, query.only, tools.model, limit)]
+    several = len({unit.pair[1].id for unit in units}) > 1
+    work = _Work(query, tools.model, limit)
+    made: list[tuple[Unit, Summary]] = []
+    for unit in units:
+        # The cache of many documents would push out that of the few that are asked about again.
+        keep = not several or tools.cached_tokens([unit.pair]) > 0
+        cache = tools.cache([unit.pair], unit.name if unit.section else "") if keep else None
+        summary = yield from _summary_of(unit, work, cache, f"{unit.name}: " if len(units) > 1 else "")
+        if summary is None:
+            break
+        made.append((unit, summary))
+        yield Delta("\n\n")
+        yield Surveyed(len(made), len(units), _row(unit, summary))
+    documents = yield from _documents(made, units, work)
+    whole = None
+    if not question.each and len(documents) > 1 and not work.stopped:
+        yield Notice(f"Joining the summaries of {len(documents)} documents.")
+        whole = yield from _joined("all of them", [summary for _, summary in documents], _FOLDER, work)
+    return _answer(work, plan, units, made, documents, whole)
+
+
+def summary_prompt(this: str, name: str, text: str, size: str, question: str) -> list[Message]:
+    """Return the prompt that summarises a document or a section, laid out as `read` lays out a document."""
+    return prompts.documents_prompt(_WORDS["summarise"].format(this=this, size=size, question=question), [(name, text)])
+
+
+def joined_prompt(what: str, parts: Sequence[tuple[str, str]], size: str, question: str) -> list[Message]:
+    """Return the prompt that joins several (name, summary) of the sections of a document, or of a folder."""
+    blocks = "\n\n".join(f"{name}: {text}" for name, text in parts)
+    request = _WORDS["summarise"].format(this=what, size=size, question=question)
+    return [
+        Message("system", _WORDS["join"]),
+        Message("user", f"Summaries of the parts of {what}:\n\n{blocks}\n\n{request}"),
+    ]
+
+
+def _summary_of(
+    unit: Unit, work: _Work, cache: PromptCache | None, lead: str
+) -> Generator[Event, None, Summary | None]:
+    size, tokens = (_PART, _PART_TOKENS) if unit.section else (_WHOLE, sections.SUMMARY_TOKENS)
+    this = "this section" if unit.section else "this document"
+    messages = summary_prompt(this, unit.name, unit.text, size, work.query.text)
+    text = yield from _write(messages, tokens, work, cache, lead)
+    if text is None:
+        return None
+    return _checked(unit.name, text, unit.passages, work)
+
+
+def _checked(name: str, text: str, passages: Sequence[Passage], work: _Work) -> Summary:
+    if work.query.strict and not fact_checks.sound(text, "", passages):
+        return Summary(name, prompts.WITHHELD, ())
+    cited = cite(text, "", passages)
+    return Summary(name, cited.text, cited.citations)
+
+
+def _documents(
+    made: Sequence[tuple[Unit, Summary]], units: Sequence[Unit], work: _Work
+) -> Generator[Event, None, list[tuple[Unit, Summary]]]:
+    """Join summaries of sections to those of their documents; an unfinished document is left out."""
+    done: list[tuple[Unit, Summary]] = []
+    for document in dict.fromkeys(unit.pair[1].id for unit in units):
+        own = [(unit, summary) for unit, summary in made if unit.pair[1].id == document]
+        if not own or len(own) < sum(unit.pair[1].id == document for unit in units):
+            continue
+        unit, summary = own[0]
+        if len(own) > 1:
+            name = unit.pair[1].path
+            yield Notice(f"Joining the summaries of {len(own)} sections of {name}.")
+            joined = yield from _joined(name, [summary for _, summary in own], _WHOLE, work)
+            if joined is None:
+                break
+            summary = joined
+        done.append((unit, summary))
+    return done
+
+
+def _joined(what: str, parts: Sequence[Summary], size: str, work: _Work) -> Generator[Event, None, Summary | None]:
+    """Join several summaries in groups that fit, and the results again, until one is left."""
+    parts = [part for part in parts if part.text != prompts.WITHHELD] or list(parts[:1])
+    while len(parts) > 1:
+        groups = _groups(parts, work)
+        last = len(groups) == 1
+        next_parts = []
+        for group in groups:
+            if len(group) == 1 and not last:
+                next_parts.append(group[0])
+                continue
+            given = [(part.name, _MARK.sub("", part.text)) for part in group]
+            messages = joined_prompt(what, given, size if last else _PART, work.query.text)
+            text = yield from _write(messages, sections.SUMMARY_TOKENS, work, None)
+            if text is None:
+                return None
+            passages = [_as_passage(citation) for part in group for citation in part.citations]
+            name = what if last else f"{group[0].name} and what follows"
+            next_parts.append(_checked(name, text, passages, work))
+        parts = next_parts
+    return parts[0]
+
+
+def _groups(parts: Sequence[Summary], work: _Work) -> list[list[Summary]]:
+    groups: list[list[Summary]] = []
+    size = 0
+    for part in parts:
+        tokens = work.model.count(f"{part.name}: {part.text}\n\n")
+        # At least two in a group, or nothing would ever get shorter.
+        if groups and (size + tokens <= work.limit or len(groups[-1]) < 2):
+            groups[-1].append(part)
+            size += tokens
+        else:
+            groups.append([part])
+            size = tokens
+    return groups
+
+
+def _as_passage(citation: Citation) -> Passage:
+    return Passage(
+        citation.library,
+        citation.document,
+        citation.page,
+        citation.label,
+        (),
+        citation.quote,
+        citation.start,
+        citation.end,
+        1.0,
+        unit=citation.unit,
+    )
+
+
+def _write(
+    messages: Sequence[Message], limit: int, work: _Work, cache: PromptCache | None, lead: str = ""
+) -> Generator[Event, None, str | None]:
+    """Pass on the model's words behind `lead`; return None where it was stopped."""
+    done = Completed("", Usage(), "stopped")
+    for event in repetition.written(work.model, messages, max_tokens=limit, stop=work.query.stop, cache=cache):
+        if isinstance(event, Completed):
+            done = event
+            continue
+        if isinstance(event, Delta) and lead:
+            yield Delta(lead)
+            lead = ""
+        yield event
+    work.usage += done.usage
+    if done.ended == "stopped":
+        work.stopped = True
+        return None
+    return done.text.strip()
+
+
+def _row(unit: Unit, summary: Summary) -> dict[str, Any]:
+    first = next(iter(summary.citations), None)
+    withheld = summary.text == prompts.WITHHELD
+    text = "" if withheld else _MARK.sub("", summary.text).strip()
+    row = Leaf(unit.pair[0].name, unit.pair[1], not withheld, text, first, read="whole", withheld=withheld).to_row()
+    return {**row, "place": unit.place or row["place"], "why_not": row["why_not"] if withheld else ""}
+
+
+def _answer(
+    work: _Work,
+    plan: Plan,
+    units: Sequence[Unit],
+    made: Sequence[tuple[Unit, Summary]],
+    documents: Sequence[tuple[Unit, Summary]],
+    whole: Summary | None,
+) -> Answer:
+    query = work.query
+    shown = list(documents) or list(made)
+    single = len(shown) == 1 and whole is None and len(made) == len(units)
+    parts = [("", whole)] if whole is not None else []
+    parts += [
+        ("" if single else unit.pair[1].path if documents and not unit.section else unit.name, summary)
+        for unit, summary in shown
+    ]
+    text, citations = numbered(parts)
+    left = units[len(made) :]
+    if left:
+        text = f"{len(made)} of {len(units)} parts were read before it was stopped.\n\n{text}".strip()
+    read = len({unit.pair[1].id for unit, _ in made})
+    withheld = [unit.name for unit, summary in made if summary.text == prompts.WITHHELD]
+    return Answer(
+        query.text,
+        text,
+        len(withheld) < len(made),
+        plan,
+        model=work.model.model,
+        citations=citations,
+        table=tuple(_row(unit, summary) for unit, summary in made),
+        tokens=work.usage,
+        stopped=work.stopped,
+        not_read=tuple(
+            NotRead(
+                unit.pair[0].name, unit.pair[1].path, f"not read, the summary was stopped: {unit.place or 'all of it'}"
+            )
+            for unit in left[:_MAX_NAMED]
+        ),
+        withheld=f"{plural(len(withheld), 'summary')}, because no text supports it throughout" if withheld else "",
+        looked_for=query.search_text,
+        looked_at=f"All of the text of {read} of {len(query.documents)} documents, part by part.",
+    )
+
+
+def numbered(parts: Sequence[tuple[str, Summary]]) -> tuple[str, tuple[Citation, ...]]:
+    """Return summaries one below the other under their names, and their citations numbered throughout."""
+    blocks, citations = [], list[Citation]()
+    for name, summary in parts:
+        first = len(citations)
+        text = _MARK.sub(lambda found, first=first: f"[{int(found[1]) + first}]", summary.text)  # type: ignore[misc]
+        citations += [replace(citation, marker=first + n) for n, citation in enumerate(summary.citations, 1)]
+        blocks.append(f"{name}: {text}" if name else text)
+    return "\n\n".join(blocks), tuple(citations)

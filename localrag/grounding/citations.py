@@ -1,0 +1,393 @@
+"""Tie an answer to quotes from the documents, character for character.
+
+Quotes of the model that are not in the passages lose their marks. Each sentence gets the one or two sentences of the
+passages that support it best; one that nothing supports is reported. Support is the share of a sentence's content
+words, weighted by rarity, that the quote has; numbers count double. It shows where to look, and is no proof.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from operator import attrgetter
+
+from localrag.grounding.locate import fold, quoted, within
+from localrag.quantities import lazy_re, phrases
+from localrag.store import text_analysis
+from localrag.store.sentences import sentences
+from localrag.types import Citation, Passage
+
+MIN_SUPPORT = 0.5
+MIN_WEAK_SUPPORT = 0.2  # for the likeliest place of an answer without support
+MAX_QUOTE = 320
+# Fewer words, or Chinese or Japanese signs, are a term and not a statement.
+_MIN_QUOTED_WORDS, _MIN_QUOTED_SIGNS = 3, 5
+_QUESTION = 0.3  # weight of the question's words beside the claim's, if two places support it equally
+_ECHO = 0.4  # weight of a claim's words that repeat the question
+# Words of a text, and characters of each passage, that are enough to detect a language.
+_MIN_LANGUAGE_WORDS, _SAMPLE = 6, 400
+_CJK_SIGN = lazy_re("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+# A long sentence may be cut between words, and between a few Chinese or Japanese signs.
+_WORD_OR_SIGNS = lazy_re(f"{_CJK_SIGN.pattern}{{1,4}}|(?:(?!{_CJK_SIGN.pattern})\\S){{1,300}}")
+# For a claim that only repeats the question: weight of a passage's score relative to the best, and the share of the
+# best place's fit that a second place must have to be cited too.
+_SCORE, _MIN_SECOND = 0.3, 0.5
+_MIN_NEAREST = 4  # content words of a sentence that comes nearest; a heading has fewer
+_NAMED = 0.25  # added for a passage that the model named
+_ROUNDING = 1e-9  # shares that are equal but for rounding are equal
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """An answer with its citations, whose numbers are the markers in the text."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    dropped: int
+    unsupported: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A span of a passage that can be quoted; offsets into its text."""
+
+    passage: int
+    start: int
+    end: int
+    terms: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Work:
+    """What citing one answer needs and collects."""
+
+    passages: Sequence[Passage]
+    spans: list[_Span]
+    language: str
+    weights: Mapping[str, float]
+    rarest: float
+    question: frozenset[str]
+    min_support: float
+    citations: list[Citation] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+    dropped: int = 0
+    # The words of long sentences with their terms: where to cut.
+    cuts: dict[_Span, list[tuple[int, int, frozenset[str]]]] = field(default_factory=dict)
+
+
+def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
+    """Tie an answer to its passages.
+
+    Args:
+        answer: as the model wrote it, with markers like [2] that number `passages` from 1.
+        question: its words decide between two places that support an answer equally.
+        passages: what the model was shown, in order.
+    """
+    answer = _ASIDE.sub(lambda match: " " + match["marks"].replace(" and", ""), answer)
+    answer, quotes, dropped = _check_quotes(answer, question, passages)
+    work = _work(question, passages, language(f"{question} {answer}", passages), dropped)
+    text = _cite_all(answer, quotes, work)
+    if work.unsupported and not work.citations:
+        # Better a place to look at than none; the sentences stay unsupported.
+        weak = replace(work, min_support=MIN_WEAK_SUPPORT, unsupported=[], dropped=0)
+        text = _cite_all(answer, quotes, weak)
+    return Cited(text, tuple(work.citations), work.dropped, tuple(work.unsupported))
+
+
+def nearest(question: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
+    """Return the one or two sentences that come nearest to a question, the best first; they are not its answer."""
+    work = _work(question, passages, language(question, passages))
+    work.spans = [span for span in work.spans if len(span.terms) >= _MIN_NEAREST]
+    return tuple(cite_span(passages[span.passage], *_window(span, work.question, work)) for span in _fitting(work))
+
+
+def relevant_sentences(question: str, passages: Sequence[Passage], count: int) -> list[Passage]:
+    """Return passages in their order with only those of their sentences that have most of a question's rare words."""
+    work = _work(question, passages, language(question, passages))
+    best = sorted(work.spans, key=lambda span: -_share(work.question & span.terms, work.question, work))[:count]
+    found = []
+    for number, passage in enumerate(passages):
+        own = sorted(_window(span, work.question, work) for span in best if span.passage == number)
+        if own:
+            found.append(replace(passage, text="\n".join(passage.text[start:end] for start, end in own)))
+    return found
+
+
+def _work(question: str, passages: Sequence[Passage], stems: str, dropped: int = 0) -> _Work:
+    spans = [
+        _Span(number, start, end, terms(passage.text[start:end], stems))
+        for number, passage in enumerate(passages)
+        for start, end in sentences(passage.text)
+    ]
+    # Inverse document frequencies over the sentences; a number weighs double.
+    counts = Counter(term for span in spans for term in span.terms)
+    weights = {term: math.log(1 + len(spans) / n) * (2 if term[0].isdigit() else 1) for term, n in counts.items()}
+    rarest = max(weights.values(), default=1.0)
+    return _Work(passages, spans, stems, weights, rarest, terms(question, stems), MIN_SUPPORT, dropped=dropped)
+
+
+def language(text: str, passages: Sequence[Passage]) -> str:
+    """Return the language to stem in: that of question and answer, or of the passages if it cannot be detected."""
+    own = text_analysis.language(text) if len(text.split()) >= _MIN_LANGUAGE_WORDS else text_analysis.FALLBACK
+    if own != text_analysis.FALLBACK:
+        return own
+    return text_analysis.language(" ".join(passage.text[:_SAMPLE] for passage in passages))
+
+
+def add(cited: Cited, at: int, passage: Passage, start: int, end: int) -> Cited:
+    """Return the answer with one more citation, after the sentence at the offset `at`."""
+    citations = list(cited.citations)
+    number = _number(cite_span(passage, start, end), citations)
+    for first, last in claims(cited.text):
+        claim = cited.text[first:last]
+        if first <= at < last and f"[{number}]" not in claim:
+            numbers = {*map(int, re.findall(r"\[(\d{1,3})\]", claim)), number}
+            text = cited.text[:first] + _with_marks(_MARKER.sub("", claim), numbers) + cited.text[last:]
+            return replace(cited, text=text, citations=tuple(citations))
+    return cited
+
+
+def without_markers(text: str) -> str:
+    """Replace markers by spaces, so that offsets stay."""
+    return _MARKER.sub(lambda match: " " * len(match[0]), text)
+
+
+def _cite_all(answer: str, quotes: Sequence[_Quote], work: _Work) -> str:
+    text, end = "", 0
+    for start, stop in claims(answer, quotes):
+        inside = [citation for quote in quotes if start <= quote.start < stop for citation in quote.citations]
+        text += answer[end:start] + _cite_claim(answer[start:stop], inside, work)
+        end = stop
+    return (text + answer[end:]).strip()
+
+
+def _cite_claim(claim: str, quotes: Sequence[Citation], work: _Work) -> str:
+    """Return one sentence of the answer with its own markers."""
+    numbers = (int(number) - 1 for match in _MARKER.finditer(claim) for number in re.findall(r"\d+", match[1]))
+    named = {number for number in numbers if 0 <= number < len(work.passages)}
+    claim = _MARKER.sub("", claim)
+    content = terms(claim, work.language)
+    new = content - work.question
+    found = list(quotes)
+    if not found:
+        spans = _supporting(content, named, work) if new else _fitting(work)
+        found = [cite_span(work.passages[span.passage], *_window(span, content, work)) for span in spans]
+    if not found and content:
+        work.unsupported.append(claim.strip())
+        work.dropped += len(named)
+    return _with_marks(claim, {_number(citation, work.citations) for citation in found})
+
+
+(_ASIDE,) = phrases("localrag.grounding", "citations", "aside")
+_MARKER = re.compile(r"(?<!\s)\s*[\[【](?:passages? ?)?(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)[\]】]")
+
+
+def claims(answer: str, quotes: Sequence[_Quote] = ()) -> list[tuple[int, int]]:
+    """Return the sentences of an answer: a marker after a full stop belongs to the sentence before, and a quote of
+    several sentences stays whole."""
+    spans: list[tuple[int, int]] = []
+    for start, end in sentences(answer):
+        inside = any(quote.start < start < quote.end for quote in quotes)
+        only_marks = not _MARKER.sub("", answer[start:end]).strip(" .;,")
+        if spans and (inside or only_marks):
+            spans[-1] = (spans[-1][0], end)
+        elif spans and (lead := re.match(rf"(?:{_MARKER.pattern})+\s*", answer[start:end])):
+            spans[-1] = (spans[-1][0], start + lead.end())
+            spans.append((start + lead.end(), end))
+        else:
+            spans.append((start, end))
+    return [span for span in spans if span[0] < span[1]]
+
+
+def _with_marks(claim: str, numbers: Iterable[int]) -> str:
+    if not (marks := "".join(f"[{number}]" for number in sorted(numbers))):
+        return claim
+    body = claim.rstrip()
+    stop = body[-1:] if body[-1:] in ".!?" else ""
+    return f"{body.removesuffix(stop)} {marks}{stop}{claim[len(body) :]}"
+
+
+def _number(citation: Citation, citations: list[Citation]) -> int:
+    """Return the number of a citation, adding it if it is new."""
+    key = attrgetter("library", "document", "page", "start", "end")
+    for known in citations:
+        if key(known) == key(citation):
+            return known.marker
+    citations.append(replace(citation, marker=len(citations) + 1))
+    return len(citations)
+
+
+_MARKS = '"“”„‟«»「」『』'
+_QUOTED = re.compile(
+    rf"[\"“”„‟«»「『](?P<words>(?:[^{_MARKS}\n]|\n(?![^\S\n]{{0,99}}\n)){{1,2000}})[\"”“»«」』]"
+    r"|(?<!\w)[‘'‚](?P<single>(?:[^'‘’\n]|(?<=\w)['’](?=\w)|(?<=s)['’](?=\ \w)){12,600})['’](?!\w)"
+)
+# Markdown shows a line that begins with ">" as a quote.
+_BLOCK = re.compile(r"^[ \t]{0,3}>[ \t]?(?P<line>.*)$", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class _Quote:
+    """A quote in the answer: its span there, and the places that it comes from."""
+
+    start: int
+    end: int
+    citations: tuple[Citation, ...]
+
+
+def _check_quotes(answer: str, question: str, passages: Sequence[Passage]) -> tuple[str, list[_Quote], int]:
+    """Look up quoted words: those found become the document's own words, the others lose their marks."""
+    for match in reversed(list(_BLOCK.finditer(answer))):
+        line = match["line"].strip()
+        marked = line if not line or re.search(f"[{_MARKS}]", line) else f'"{line}"'
+        answer = answer[: match.start()] + marked + answer[match.end() :]
+    if not _QUOTED.search(answer):
+        return answer, [], 0
+    texts = [fold(passage.text) for passage in passages]
+    text, end, dropped = "", 0, 0
+    quotes: list[_Quote] = []
+    for match in _QUOTED.finditer(answer):
+        text += answer[end : match.start()]
+        end = match.end()
+        inner = match["words"] or match["single"]
+        words, marks = _MARKER.sub("", inner), "".join(mark[0] for mark in _MARKER.finditer(inner))
+        short = len(words.split()) < _MIN_QUOTED_WORDS and len(_CJK_SIGN.findall(words)) < _MIN_QUOTED_SIGNS
+        if match["words"] and short and any(within(words.strip(" .,;:"), one) for one in (*texts, fold(question))):
+            text += match[0]  # a term, not a statement: it needs no place
+            continue
+        places = quoted(words, texts)
+        if not places:
+            text += inner
+            dropped += 1
+            continue
+        citations = tuple(cite_span(passages[place.text], place.start, place.end) for place in places)
+        shown = " … ".join(f"“{' '.join(citation.quote.split())}”" for citation in citations)
+        quotes.append(_Quote(len(text), len(text) + len(shown), () if short else citations))
+        # The quote ends before the stop of its sentence, which the answer's sentence needs.
+        stop = re.search(r"[.,;]\s*$", words)
+        text += shown + (stop[0].strip() if stop else "") + marks
+    return text + answer[end:], quotes, dropped
+
+
+# Beside the commonest words of each language: words and Chinese and Japanese signs that say nothing about the source.
+_EMPTY = frozenset("document documents passage passages shall such under yes ja nein oui non sí sim não sì".split())
+_EMPTY_SIGNS = frozenset("的了是在和與与及或之其为為以于於有被把等也就都而对對从從到这這那该該个個一のはがをにでとも")
+
+
+def terms(text: str, language: str = text_analysis.FALLBACK) -> frozenset[str]:
+    """Return content words as stems, numbers without separators, pairs of Chinese or Japanese signs."""
+    common = text_analysis.COMMON[language] | _EMPTY
+    found = {token.term for token in text_analysis.tokens(text, language) if token.word not in common}
+    # Pairs change if a sign between them is left out; single signs do not.
+    return frozenset(found.union(_CJK_SIGN.findall(text)) - _EMPTY_SIGNS)
+
+
+def _supporting(content: frozenset[str], named: Collection[int], work: _Work) -> list[_Span]:
+    """Return the span that supports a claim, or the two that do together; none if the support is too small."""
+    first = _best(content, content, named, work)
+    second = None
+    if first is not None and _share(content & first.terms, content, work) < work.min_support - _ROUNDING:
+        second = _best(content - first.terms, content, named, work)
+    spans = [span for span in (first, second) if span is not None]
+    covered = content.intersection(chain.from_iterable(span.terms for span in spans))
+    return spans if _share(covered, content, work) >= work.min_support - _ROUNDING else []
+
+
+def _fitting(work: _Work) -> list[_Span]:
+    """Return the one or two spans that fit the question best, for an answer without words of its own: "Yes, it may."
+
+    The best alone misses the place too often (docs/decisions/0034-sufficiency.md).
+    """
+    top = max((passage.score for passage in work.passages), default=0.0) or 1.0
+    scored = [
+        (share + _SCORE * work.passages[span.passage].score / top, span)
+        for span in work.spans
+        if (share := _share(work.question & span.terms, work.question, work)) >= MIN_WEAK_SUPPORT
+    ]
+    best = sorted(scored, key=lambda pair: -pair[0])[:2]
+    return [span for score, span in best if score >= _MIN_SECOND * best[0][0]]
+
+
+def _best(wanted: frozenset[str], content: frozenset[str], named: Collection[int], work: _Work) -> _Span | None:
+    """Return the span with most of the wanted words of a claim, if it has enough of them."""
+    best: tuple[float, _Span] | None = None
+    for span in work.spans:
+        support = _share(wanted & span.terms, content, work)
+        if support < min(work.min_support, MIN_WEAK_SUPPORT):
+            continue
+        score = support + _QUESTION * _share(work.question & span.terms, work.question, work)
+        score += _NAMED if span.passage in named else 0
+        if best is None or score > best[0] + _ROUNDING:
+            best = (score, span)
+    return best[1] if best else None
+
+
+def _share(words: frozenset[str], whole: frozenset[str], work: _Work) -> float:
+    """Return the share of the weight of `whole` that these words have."""
+    total = _weight(whole, work)
+    return _weight(words, work) / total if total else 0.0
+
+
+def _weight(words: frozenset[str], work: _Work) -> float:
+    # A new word that no passage has counts against every span, as much as the rarest. A word of the question counts
+    # less, and nothing if no passage has it.
+    echoed = math.fsum(work.weights.get(word, 0.0) for word in words & work.question)
+    added = words - work.question
+    new = math.fsum(work.weights.get(word, work.rarest * (2 if word[0].isdigit() else 1)) for word in added)
+    return _ECHO * echoed + new
+
+
+def _window(span: _Span, content: frozenset[str], work: _Work) -> tuple[int, int]:
+    """Return a span, or the part of at most MAX_QUOTE characters, from word to word, that supports the claim best."""
+    if span.end - span.start <= MAX_QUOTE:
+        return span.start, span.end
+    text = work.passages[span.passage].text
+    if span not in work.cuts:
+        words = _WORD_OR_SIGNS.finditer(text, span.start, span.end)
+        work.cuts[span] = [(m.start(), m.end(), terms(m[0], work.language)) for m in words]
+    parts = work.cuts[span]
+    wanted = content | work.question
+    values = [math.fsum(work.weights.get(term, 0) for term in own & wanted) for _, _, own in parts]
+    best, first, total = (-1.0, span.start, span.end), 0, 0.0
+    for last, (_, stop, _) in enumerate(parts):
+        total += values[last]
+        while first <= last and stop - parts[first][0] > MAX_QUOTE:
+            total -= values[first]
+            first += 1
+        if first <= last and total > best[0] + _ROUNDING:
+            best = (total, parts[first][0], stop)
+    return best[1:]
+
+
+def clip(text: str, span: tuple[int, int], words: tuple[int, int]) -> tuple[int, int]:
+    """Return a span of a text, or the part of at most MAX_QUOTE characters that has some words, from word to word."""
+    (first, last), (start, end) = span, words
+    if last - first > MAX_QUOTE:
+        begin = first if end - first <= MAX_QUOTE else max(first, min(start, end - MAX_QUOTE // 2) - MAX_QUOTE // 2)
+        while first < begin < start and not text[begin - 1].isspace():
+            begin += 1
+        stop = min(last, begin + MAX_QUOTE)
+        while end < stop < last and not text[stop].isspace():
+            stop -= 1
+        first, last = begin, stop
+    return first, last
+
+
+def cite_span(passage: Passage, start: int, end: int) -> Citation:
+    """Return the citation of a span of a passage, without a number."""
+    return Citation(
+        library=passage.library,
+        document=passage.document,
+        page=passage.page,
+        label=passage.label,
+        place=passage.place,
+        quote=passage.text[start:end],
+        start=passage.start + start,
+        end=passage.start + end,
+        marker=0,
+        unit=passage.unit,
+    )

@@ -1,0 +1,95 @@
+"""Questions for a kind of clause: recognise them, and tell by code how likely a contract has the clause.
+
+A question is for a kind of clause if its vector is near that of a text for the kind: an item of the playbook `cuad`, or
+a text in search/clauses.toml. How likely the document has the clause is then what a review takes it for
+(review/evidence.py). English only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from localrag.grounding.stages import Pair
+from localrag.quantities import load_words
+from localrag.search.retrieval import Searcher
+from localrag.store.text_analysis import FALLBACK
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from localrag.embeddings import EmbedderIdentity
+    from localrag.items.evidence import Clauses
+    from localrag.items.playbook import Item
+    from localrag.store.library import Library
+
+    Rows = NDArray[np.float32]
+
+# The least cosine to a text of the kind, and the least without what all texts have in common.
+_MIN_COSINE, _MIN_APART = 0.6, 0.4
+
+
+class _Known(NamedTuple):
+    """What the texts are of, their vectors of shape (texts, dimension), and the mean of these."""
+
+    items: list[Item]
+    vectors: Rows
+    common: Rows
+
+
+class ClauseQuestions:
+    """Keeps the vectors of the texts, one set for each embedder. Use it from one thread."""
+
+    def __init__(self, searcher: Searcher) -> None:
+        self._searcher = searcher
+        self._known: dict[EmbedderIdentity, _Known] = {}
+        self._clauses: tuple[Library, Clauses] | None = None
+
+    def odds(self, question: str, pair: Pair) -> float | None:
+        """Return the log odds that a document has the clause asked for.
+
+        None where the question is for no kind of clause, or the document has no text or is not in English.
+        """
+        library, document = pair
+        item = self.item(question, library) if document.language == FALLBACK else None
+        if item is None:
+            return None
+        if self._clauses is None or self._clauses[0] is not library:
+            from localrag.items.evidence import Clauses
+
+            self._clauses = library, Clauses(library, self._searcher)
+        found = self._clauses[1].evidence(item, pair, 1)
+        return found.odds if found.passages else None
+
+    def item(self, question: str, library: Library) -> Item | None:
+        """Return the kind of clause that a question is for, as an item of a playbook; None where it is for none."""
+        embedder = self._searcher.embedder(library)
+        if library.identity not in self._known:
+            texts = _texts()
+            vectors = embedder.embed_documents([text for text, _ in texts])
+            self._known[library.identity] = _Known([item for _, item in texts], vectors, vectors.mean(0))
+        items, vectors, common = self._known[library.identity]
+        asked = embedder.embed_question(question)
+        own = _apart(vectors, common) @ _apart(asked, common)
+        best = int(own.argmax())
+        return items[best] if vectors[best] @ asked >= _MIN_COSINE and own[best] >= _MIN_APART else None
+
+
+def _apart(vectors: Rows, common: Rows) -> Rows:
+    """Return unit vectors without what the texts of all kinds have in common."""
+    import numpy as np
+
+    rest = vectors - common
+    apart: Rows = rest / np.maximum(np.linalg.norm(rest, axis=-1, keepdims=True), 1e-9)
+    return apart
+
+
+def _texts() -> list[tuple[str, Item]]:
+    """Return what questions are compared with, each with the item of its kind of clause."""
+    from localrag.items import playbook
+
+    texts = [(f"{item.title}. {item.question}", item) for item in playbook.load("cuad").items]
+    for kind, own in load_words("localrag.search", "clauses.toml")["texts"].items():
+        item = playbook.Item(id=kind, question=own[0], like=tuple(own[1:]), clause=kind)
+        texts += [(text, item) for text in own]
+    return texts

@@ -1,0 +1,160 @@
+"""From the question of the whole to that of one document: a table of forms, and what must stand in a document."""
+
+from __future__ import annotations
+
+import pytest
+
+from localrag.items.leaf_question import LeafQuestion, leaf_question, nations, required
+
+EXISTENCE = [
+    ("Which contracts have a non-compete clause?", "Does this contract have a non-compete clause?"),
+    ("Which contracts renew automatically?", "Does this contract renew automatically?"),
+    ("Which contract renews automatically?", "Does this contract renew automatically?"),
+    ("Which policy applies to contractors?", "Does this policy apply to contractors?"),
+    ("Which of these agreements were signed in 2019?", "Was this agreement signed in 2019?"),
+    ("Which agreements are governed by the law of Delaware?", "Is this agreement governed by the law of Delaware?"),
+    ("Which contracts can be terminated for convenience?", "Can this contract be terminated for convenience?"),
+    ("Which employment contracts contain a bonus clause?", "Does this employment contract contain a bonus clause?"),
+    ("List all contracts that mention arbitration.", "Does this contract mention arbitration?"),
+    ("Find every agreement governed by German law.", "Is this agreement governed by German law?"),
+    ("Show me all letters from Jane Doe.", "Is this letter from Jane Doe?"),
+    ("Are there any leases that allow pets?", "Does this lease allow pets?"),
+    ("Do any of the contracts have an audit clause?", "Does this contract have an audit clause?"),
+    ("In which contracts is there a penalty?", "Is there a penalty in this contract?"),
+    ("Could you tell me which NDAs cover affiliates?", "Does this NDA cover affiliates?"),
+    ("Which contracts expiring soon?", "Does this contract expire soon?"),
+    ("Which contracts obtained consent?", "Is this one of the contracts that obtained consent?"),
+]
+VALUE = [
+    ("What is the governing law of each contract?", "What is the governing law of this contract?"),
+    ("What does each lease say about pets?", "What does this lease say about pets?"),
+    ("When does each contract expire?", "When does this contract expire?"),
+    ("Who signed each of the agreements?", "Who signed this agreement?"),
+    ("For each contract, what is the notice period?", "What is the notice period in this contract?"),
+    ("List the rent of every lease", "What is the rent of this lease?"),
+]
+ORDERED = [
+    ("Which contract has the longest notice period?", "What is the notice period of this contract?", "greatest"),
+    ("Which contract has the highest fee?", "What is the fee of this contract?", "greatest"),
+    ("Which lease sets the lowest rent?", "What is the rent of this lease?", "least"),
+    ("Which contract expires first?", "When does this contract expire?", "least"),
+    ("Which agreement is the oldest?", "What is the date of this agreement?", "least"),
+    ("Which contract runs the longest?", "How long does this contract run?", "greatest"),
+]
+
+
+@pytest.mark.parametrize(("whole", "one"), EXISTENCE)
+def test_a_question_for_those_that_do_becomes_a_question_of_yes_and_no(whole: str, one: str) -> None:
+    leaf = leaf_question(whole)
+    assert (leaf.kind, leaf.text, leaf.negated) == ("existence", one, False)
+
+
+@pytest.mark.parametrize(("whole", "one"), VALUE)
+def test_a_question_of_each_becomes_a_question_of_this_one(whole: str, one: str) -> None:
+    leaf = leaf_question(whole)
+    assert (leaf.kind, leaf.text, leaf.order) == ("value", one, "")
+
+
+@pytest.mark.parametrize(("whole", "one", "order"), ORDERED)
+def test_which_comes_first_is_asked_as_a_value_and_sorted_by_code(whole: str, one: str, order: str) -> None:
+    leaf = leaf_question(whole)
+    assert (leaf.kind, leaf.text, leaf.order) == ("value", one, order)
+
+
+def test_how_many_counts() -> None:
+    leaf = leaf_question("How many of the leases allow subletting?")
+    assert leaf == LeafQuestion("existence", "Does this lease allow subletting?", "allow subletting", "lease")
+
+
+@pytest.mark.parametrize(
+    ("whole", "one"),
+    [
+        ("Which leases do not allow pets?", "Does this lease allow pets?"),
+        ("Which contracts haven't been signed?", "Has this contract been signed?"),
+        ("Which contracts have no termination clause?", "Does this contract have a termination clause?"),
+        ("Which contracts lack an indemnity?", "Does this contract have an indemnity?"),
+    ],
+)
+def test_a_negated_question_is_asked_positively(whole: str, one: str) -> None:
+    leaf = leaf_question(whole)
+    assert (leaf.text, leaf.negated) == (one, True)
+
+
+def test_limits_are_taken_out_of_the_question_for_code_to_compare() -> None:
+    for whole, one, how in [
+        (
+            "Which contracts have a notice period of more than 60 days?",
+            "What is the notice period of this contract?",
+            "more",
+        ),
+        ("List all invoices over 500 euros.", "What is the total amount of this invoice?", "more"),
+        ("Which NDAs last at least 3 years?", "How long does this NDA last?", "at least"),
+        ("Which contracts expire before 2025?", "When does this contract expire?", "less"),
+        ("Which agreements were signed after May 2020?", "When was this agreement signed?", "more"),
+    ]:
+        leaf = leaf_question(whole)
+        assert leaf.test is not None, whole
+        assert (leaf.kind, leaf.text, leaf.test.how) == ("value", one, how)
+    assert leaf_question("Which contracts have at least two parties?").test is None
+
+
+def test_several_fields_make_a_table() -> None:
+    leaf = leaf_question("List the parties, effective date and term of every contract.")
+    assert (leaf.kind, leaf.columns, leaf.noun) == ("fields", ("parties", "effective date", "term"), "contract")
+    leaf = leaf_question("Make a table of parties, dates and amounts")
+    assert (leaf.kind, leaf.columns, leaf.noun) == ("fields", ("parties", "dates", "amounts"), "document")
+
+
+def test_summaries_are_told_apart_by_whether_each_is_wanted() -> None:
+    assert (leaf_question("Summarise every chapter").kind, leaf_question("Summarise every chapter").each) == (
+        "summary",
+        True,
+    )
+    assert not leaf_question("Please summarize this contract.").each
+    assert not leaf_question("Give me a short summary of this folder").each
+
+
+def test_a_question_of_another_form_is_put_as_it_is() -> None:
+    for question in ("Welche Verträge enden 2024?", "Compare the notice periods of the contracts", "Pets?"):
+        leaf = leaf_question(question)
+        assert (leaf.kind, leaf.text, leaf.topic) == ("open", question, question)
+
+
+def test_names_years_and_quoted_words_must_stand_there() -> None:
+    assert required('Which contracts mention "force majeure"?') == ("force majeure",)
+    assert required("Which contracts were signed by Tess Orlo in 2019?") == ("Tess Orlo", "2019")
+    assert required("Which agreements are governed by the law of New York?") == ("New York",)
+    assert required("Which Northwind policies cover dental care?") == ("Northwind",)
+    assert required("Which invoices bill 12,500 euros?") == ("12,500",)
+
+
+def test_what_a_document_may_write_otherwise_is_not_required() -> None:
+    for question in (
+        "Which contracts are governed by German law?",  # the laws of Germany
+        "Which contracts follow the GDPR?",  # General Data Protection Regulation
+        "Which contracts have a notice period of 30 days?",  # one month
+        "Which letters were sent in May?",
+        "Which Contracts Have A Non-Compete Clause?",
+    ):
+        assert required(question) == (), question
+
+
+def test_only_yes_and_no_requires_names() -> None:
+    assert leaf_question("What does each contract say about Delaware?").required == ()
+    assert leaf_question("Which contracts mention Delaware?").required == ("Delaware",)
+
+
+def test_words_to_look_up_leave_out_the_frame() -> None:
+    assert leaf_question("Which contracts have a non-compete clause?").topic == "non-compete clause"
+    assert leaf_question("What is the governing law of each contract?").topic == "governing law"
+
+
+def test_a_nation_may_stand_by_its_adjective_or_its_name() -> None:
+    made = leaf_question("Which contracts are governed by Irish law?")
+    assert made.required == () and made.either == (("Irish", "Ireland"),)
+    assert nations("Which contracts are under English law or Dutch courts?") == (
+        ("English", "England"),
+        ("Dutch", "Netherlands", "Holland"),
+    )
+    assert leaf_question("Which contracts are in English?").either == ()
+    assert leaf_question("Which contracts renew?").either == ()

@@ -37,10 +37,10 @@ SEARCH = (
     HEAD
     + """
 lap("interpreter")
-import localrag.cli.app, localrag.cli.ask, localrag.ask.assistant
+import localrag.cli.app, localrag.cli.ask, localrag.answer.assistant
 from localrag.llm import loading; from localrag.search import retrieval
 from localrag.settings import load_settings
-assistant = localrag.ask.assistant.Assistant(load_settings())
+assistant = localrag.answer.assistant.Assistant(load_settings())
 lap("localrag's own imports")
 opened = assistant.library(library)
 lap("open library")
@@ -59,10 +59,10 @@ ASK = (
     HEAD
     + """
 lap("interpreter")
-import localrag.cli.app, localrag.cli.ask, localrag.ask.assistant
+import localrag.cli.app, localrag.cli.ask, localrag.answer.assistant
 from localrag.settings import load_settings
 from localrag.events import Answered, Delta, Found, PromptRead
-assistant = localrag.ask.assistant.Assistant(load_settings())
+assistant = localrag.answer.assistant.Assistant(load_settings())
 lap("localrag's own imports")
 assistant.embedder(assistant.library(library).identity)
 lap("library, embedder")

@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 from localrag import api
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta
 from localrag.lifecycle import encrypt
 from localrag.security import offline, storage

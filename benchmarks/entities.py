@@ -30,7 +30,7 @@ from typing import Any
 from entity_cases import contracts, plans, tables
 from entity_cases.cases import SEED, Case, Texts, asked_cases
 
-from localrag.ask.checks import entities
+from localrag.answer.checks import entities
 from localrag.evaluation import metrics
 from localrag.grounding import citations, fact_checks
 from localrag.grounding.stages import Pair

@@ -28,7 +28,7 @@ from typing import Any
 
 from entity_cases.cases import SEED, Texts
 
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.evaluation import datasets, metrics
 from localrag.events import Answered
 from localrag.items import extraction

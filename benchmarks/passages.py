@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 
 from localrag import api
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta
 from localrag.llm import loading
 from localrag.llm.prompt_cache import FOLDER

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.evaluation import datasets
 from localrag.events import ReviewEnded
 from localrag.items import evidence, playbook, review

@@ -30,7 +30,7 @@ from typing import Any
 from entity_cases import duties
 from entity_cases.cases import SEED, Case, Texts
 
-from localrag.ask.checks import entities
+from localrag.answer.checks import entities
 from localrag.evaluation import metrics
 from localrag.grounding import citations, fact_checks
 from localrag.grounding.annotations import doubts

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import embeddings, policy
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import Asking, Event, Failure, IngestProgress, IngestReport
 from localrag.grounding import prompts

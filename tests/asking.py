@@ -7,7 +7,7 @@ from typing import Any
 
 from fakes import HashingEmbedder, ScriptedGenerator
 
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Event, Planned
 from localrag.llm import PromptCache
 from localrag.search import retrieval

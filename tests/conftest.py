@@ -15,7 +15,7 @@ from fakes import HashingEmbedder, ScriptedGenerator
 from stores import STORES, new_library
 
 from localrag import embeddings, policy
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.embeddings import EmbedderIdentity
 from localrag.ingest import chunking, sync
 from localrag.llm import loading

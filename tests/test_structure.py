@@ -64,8 +64,8 @@ def test_importing_what_answers_compiles_no_large_pattern() -> None:
     code = (
         "import re, sys\nreal, sizes = re.compile, []\n"
         "re.compile = lambda pattern, flags=0: sizes.append(len(pattern)) or real(pattern, flags)\n"
-        "import localrag.api, localrag.ask.checking, localrag.ask.exact.search\n"
-        "import localrag.ask.table_qa.calculation, localrag.ask.checks.conflicts\n"
+        "import localrag.api, localrag.answer.checking, localrag.answer.exact.search\n"
+        "import localrag.answer.table_qa.calculation, localrag.answer.checks.conflicts\n"
         "print(max(sizes), {'localrag.models.sources', 'localrag.sessions'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

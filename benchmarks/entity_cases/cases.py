@@ -14,7 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.evaluation import datasets
 from localrag.evaluation.datasets import Question
 from localrag.events import Answered

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from localrag import __version__
+from localrag.answer.assistant import Assistant
 from localrag.api import Library
-from localrag.ask.assistant import Assistant
 from localrag.errors import ModelError
 from localrag.evaluation import baselines, datasets
 from localrag.evaluation.datasets import Question, Source

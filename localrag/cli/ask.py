@@ -206,7 +206,7 @@ def progress_line(event: Event, pace: Pace) -> str:
 
 def print_answer(answer: Answer) -> None:
     """Print the answer and its sources on stdout, remarks about it on stderr."""
-    from localrag.ask.checks import references
+    from localrag.answer.checks import references
     from localrag.grounding import annotations
     from localrag.items import survey_table
 
@@ -284,7 +284,7 @@ def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Fil
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
     keys.confine(settings, names)
-    from localrag.ask.assistant import Assistant
+    from localrag.answer.assistant import Assistant
 
     question = options.words_of(" ".join(words))
     if not any(letter.isalnum() for letter in question):

@@ -73,7 +73,7 @@ def dates_command(
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
     keys.confine(settings, names, file, recipients)
-    from localrag.ask.assistant import Assistant
+    from localrag.answer.assistant import Assistant
 
     with closing(Assistant(settings)) as assistant, interruptible("Stopping after this document…") as stop:
         found, not_read = assistant.dates(

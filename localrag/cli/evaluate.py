@@ -353,7 +353,7 @@ def answers_command(
 
 def ask(sample: Sample, settings: Settings, mode: Mode, plain: bool, stop: Stop) -> tuple[dict[str, Any], list[Row]]:
     """Ask all questions; return what decides the results, and a result for each question."""
-    from localrag.ask.assistant import Assistant
+    from localrag.answer.assistant import Assistant
     from localrag.evaluation import answers, datasets
     from localrag.evaluation.baselines import Plain
     from localrag.evaluation.runs import Run

@@ -28,7 +28,7 @@ from localrag.settings import Settings, load_settings
 from localrag.store.names import check_kept_in, check_name, exists, name_for
 
 if TYPE_CHECKING:
-    from localrag.ask.warming import Estimate
+    from localrag.answer.warming import Estimate
     from localrag.events import IngestReport, Piece
     from localrag.types import Ocr
 
@@ -313,7 +313,7 @@ def warm_library(
 
     `seconds` limits the reading, not the time to load the model and to plan.
     """
-    from localrag.ask import warming
+    from localrag.answer import warming
     from localrag.llm import loading
     from localrag.store.library import Library
 

@@ -97,7 +97,7 @@ def run_command(
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
     keys.confine(settings, names, file, recipients)
-    from localrag.ask.assistant import Assistant
+    from localrag.answer.assistant import Assistant
     from localrag.items import review
 
     ended = ReviewEnded((), (), stopped=True)
@@ -243,7 +243,7 @@ def mark_command(
     if len(names) > 1:
         raise UsageError("a decision belongs to one library", "Name it with --library.")
     keys.confine(settings, names)
-    from localrag.ask.assistant import Assistant
+    from localrag.answer.assistant import Assistant
 
     with closing(Assistant(settings)) as assistant:
         decided = assistant.decide(loaded, item, names[0], document, verdict, said).to_dict()

@@ -23,7 +23,7 @@ from localrag.store.sentences import sentences
 from localrag.types import Answer, Citation, Mode
 
 if TYPE_CHECKING:
-    from localrag.ask.assistant import Assistant
+    from localrag.answer.assistant import Assistant
     from localrag.evaluation.baselines import Plain
 
 # A known answer of at most this many words can be a number with its unit.

@@ -22,7 +22,7 @@ from localrag.settings import Settings
 from localrag.types import Answer, Message, Mode, Plan, Seconds, Usage
 
 if TYPE_CHECKING:
-    from localrag.ask.assistant import Assistant
+    from localrag.answer.assistant import Assistant
 
 PASSAGES = 5
 

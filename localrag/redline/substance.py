@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from localrag.ask.checks.differences import pieces
+from localrag.answer.checks.differences import pieces
 from localrag.quantities import (
     CURRENCIES,
     CURRENCY_CODE,
@@ -36,7 +36,7 @@ SUBSTANCE = tuple("amount date duration percent number party modal negation term
 KINDS = (*SUBSTANCE, "wording", "form")
 
 _WORDS = {name: frozenset(words.split()) for name, words in load_words("localrag.redline", "words.toml").items()}
-_NAMING = load_words("localrag.ask", "words.toml")["differences"]["naming"].split()
+_NAMING = load_words("localrag.answer", "words.toml")["differences"]["naming"].split()
 _OF = {"date": "date", "year": "date", "money": "amount", "share": "percent", "term": "duration"}
 _REFERENCE = lazy_re(
     rf"(?:\b(?:{'|'.join(_NAMING)})\.?|§)\s+(?P<id>(?:\d{{1,3}}(?:\.\d{{1,3}}){{0,4}}|[IVXL]{{1,6}}\b|[A-Z]\b)"

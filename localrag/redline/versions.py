@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from localrag.ask.checks.related_documents import Related, order
+from localrag.answer.checks.related_documents import Related, order
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import Options

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from localrag import events
-from localrag.ask.progress import Progress, Step
+from localrag.answer.progress import Progress, Step
 from localrag.errors import Cancelled, LocalragError, internal
 from localrag.items.playbook import to_yaml
 from localrag.items.survey_table import Results

@@ -17,8 +17,8 @@ from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
 
-from localrag.ask.checks import cited_page, references
-from localrag.ask.progress import Step
+from localrag.answer.checks import cited_page, references
+from localrag.answer.progress import Step
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.grounding import annotations as marks
 from localrag.ingest import source_files

@@ -11,8 +11,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from localrag import api, protocol
-from localrag.ask import planning
-from localrag.ask.assistant import Assistant
+from localrag.answer import planning
+from localrag.answer.assistant import Assistant
 from localrag.errors import Cancelled, ModelError, NotFoundError, ReadError
 from localrag.events import Event, IngestProgress, IngestReport, Reviewed, ReviewEnded
 from localrag.ingest import scan, source_files

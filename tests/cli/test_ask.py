@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from localrag.ask import followups
+from localrag.answer import followups
 from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, UsageError
 from localrag.store.library import Library

@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, UsageError
 from localrag.lifecycle import encrypt
@@ -23,7 +23,7 @@ from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.store.reviews import Reviews
 from localrag.types import Citation, Decision, Looked
-from tests.ask.checks.test_conflicts import AMENDMENT, OTHER, SECOND, SERVICES
+from tests.answer.checks.test_conflicts import AMENDMENT, OTHER, SECOND, SERVICES
 
 LEASE = "The Tenant shall pay; the rent, “ä” \\ and more, by 3 March 2030. " + "The Tenant must keep books for 6 years."
 TEXTS = {"lease.txt": LEASE, "nda.txt": "This agreement ends on 31 May 2029.", "news.txt": "It rained in May."}

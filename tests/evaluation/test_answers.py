@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from localrag import api
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.errors import ModelError, ModelMissing
 from localrag.evaluation import answers
 from localrag.evaluation.datasets import Question, load, match

@@ -8,7 +8,7 @@ import pytest
 from fakes import ScriptedGenerator
 
 from localrag import api
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.evaluation import answers, metrics
 from localrag.evaluation.baselines import Plain, declines
 from localrag.evaluation.datasets import load, match

@@ -20,7 +20,7 @@ from fakes import HashingEmbedder, ScriptedGenerator
 
 from fuzzing import mutating
 from localrag import embeddings, protocol
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.errors import LocalragError
 from localrag.events import Delta, Event
 from localrag.ingest import chunking

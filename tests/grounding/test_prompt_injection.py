@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from fakes import ScriptedGenerator
 
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.events import Answered
 from localrag.grounding import context, prompt_injection
 from localrag.grounding import prompts as prompt

@@ -8,8 +8,8 @@ import pytest
 from asking import FILLER, LEASE, Shelf, ask
 
 from localrag import embeddings
-from localrag.ask.answering import answerability
-from localrag.ask.assistant import Assistant
+from localrag.answer.answering import answerability
+from localrag.answer.assistant import Assistant
 from localrag.errors import ModelMissing
 from localrag.items.clause_questions import ClauseQuestions
 from localrag.search.retrieval import Searcher

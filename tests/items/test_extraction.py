@@ -13,7 +13,7 @@ import pytest
 from asking import FILLER, Shelf, verified
 
 import localrag
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Event, Surveyed
 from localrag.items import extraction, labelled, leaf
 from localrag.items.leaf_question import LeafQuestion

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from localrag import api
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import ReviewEnded
 from localrag.items import evidence, review

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.events import ReviewEnded
 from localrag.items import playbook
 from localrag.items.evidence import Clauses

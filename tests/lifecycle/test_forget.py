@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from localrag import api
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.errors import KeyRequired
 from localrag.events import Answered
 from localrag.lifecycle import encrypt

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localrag.ask.answering import answerability
+from localrag.answer.answering import answerability
 from localrag.llm import calibration
 from localrag.llm.calibration import Calibration
 from localrag.settings import Settings

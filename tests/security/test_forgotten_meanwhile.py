@@ -18,7 +18,7 @@ from fakes import ScriptedGenerator
 from waiting import PATIENCE
 
 from localrag import api
-from localrag.ask.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.errors import KeyRequired, NotFoundError, StorageError
 from localrag.events import Answered
 from localrag.lifecycle import encrypt

@@ -13,8 +13,8 @@ from fake_core import NOTICE, PAGE_12, TERM, WHITE, FakeAssistant, FakeWorld, an
 from textual.content import Content
 from textual.widgets import Static
 
-from localrag.ask.checks import cited_page
-from localrag.ask.checks.cited_page import WINDOW, Found
+from localrag.answer.checks import cited_page
+from localrag.answer.checks.cited_page import WINDOW, Found
 from localrag.errors import ReadError, StorageError
 from localrag.settings import Settings, load_settings
 from localrag.tui import viewing

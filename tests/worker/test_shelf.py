@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from localrag import api
-from localrag.ask import warming
+from localrag.answer import warming
 from localrag.errors import Cancelled, NotFoundError
 from localrag.events import IngestProgress, IngestReport
 from localrag.security import storage

@@ -16,9 +16,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Collapsible, Static
 
-from localrag.ask.checks import references
-from localrag.ask.checks.cited_page import STATES
-from localrag.ask.checks.references import Form
+from localrag.answer.checks import references
+from localrag.answer.checks.cited_page import STATES
+from localrag.answer.checks.references import Form
 from localrag.errors import LocalragError
 from localrag.security.offline import viewer_process
 from localrag.tui import viewing

@@ -21,8 +21,8 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from localrag.ask.checks import cited_page
-from localrag.ask.checks.cited_page import Found, locate, neighbour, window
+from localrag.answer.checks import cited_page
+from localrag.answer.checks.cited_page import Found, locate, neighbour, window
 from localrag.errors import LocalragError
 from localrag.ingest import source_files
 from localrag.ingest.source_files import PagePicture

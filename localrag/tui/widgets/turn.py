@@ -19,8 +19,8 @@ from textual.widgets import Collapsible, Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
 from localrag import events
-from localrag.ask.checks import references
-from localrag.ask.progress import Progress
+from localrag.answer.checks import references
+from localrag.answer.progress import Progress
 from localrag.errors import LocalragError
 from localrag.grounding import annotations as marks
 from localrag.items import survey_table

@@ -1,0 +1,378 @@
+"""Answer a question that compares documents or years: ask each side by itself, put the answers side by side.
+
+A small model that sees the passages of two plans gives one the figure of the other. So each side has its own search, in
+its own documents, and its own answer with its quotes; code computes the difference. The question is taken apart by its
+words and by the names of the library's documents, in English only; in doubt it stays whole
+(docs/decisions/0051-right-or-silent.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from localrag import quantities
+from localrag.answer import decomposition
+from localrag.events import Answered, Delta, Event, Surveyed
+from localrag.grounding import cells, prompts
+from localrag.grounding.cells import Cell
+from localrag.grounding.stages import Pair, Query, Route, Side
+from localrag.items import survey_table, values
+from localrag.quantities import (
+    CURRENCY_SIGNS,
+    QUANTITY,
+    SCALES,
+    Quantity,
+    lazy_re,
+    load_patterns,
+    load_words,
+    parse_quantity,
+    phrases,
+)
+from localrag.search import document_matching
+from localrag.store.text_analysis import COMMON, folded, language
+from localrag.types import Answer, Citation, Figure, Passage, Working
+
+_MAX_QUESTION, _MAX_NAMES, _MAX_SIDES = 300, 8, 4
+_WORDS = load_words("localrag.answer", "words.toml")
+_NOUNS = "|".join(load_words("localrag.items", "words.toml")["leaf_question"]["documents"].split())
+_PATTERNS = load_patterns("localrag.answer", "comparison.txt", noun=rf"(?:{_NOUNS})s?\b")
+(_CONTINUES,) = phrases("localrag.answer", "followups", "continues")
+(_POLITE,) = phrases("localrag.items", "leaf_question", "polite")
+_COMPARES, _COMPUTED, _SIDE, _YEARS, _DATED = (
+    lazy_re(_PATTERNS[name][0], re.I) for name in ("compares", "computed", "side", "year", "dated")
+)
+_CALLED = lazy_re(rf"<<(\d)>> (?:{_NOUNS})s?\b", re.I)
+_FRAMES = tuple(lazy_re(line, re.I) for name in ("asked", "replaced", "said") for line in _PATTERNS[name])
+_COMMON = COMMON["english"] | set(_WORDS["followups"]["asking"].split())
+_WORD = re.compile(r"\w+(?:[&./-]\w+)*")
+_PLACE = re.compile(r"<<(\d)>>")
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_DETERMINER = re.compile(r"^(?:(?:the|our|my|your|its|their|an?)\s+)+", re.I)
+_POSSESSIVE = re.compile(r"['’]s?(?!\w)")
+_PREPOSITION = re.compile(r"(?:^| )(?:of|in|for|on|under|at|during|since|as|by|with|from|to)\b", re.I)
+_MARKER = re.compile(r"\s*\[\d{1,3}\]")
+_SINGULAR = {"do": "does", "are": "is", "were": "was", "have": "has"}
+
+
+# --- what is compared ---------------------------------------------------------------------------------------
+
+
+def sides(question: str, documents: Sequence[Pair]) -> tuple[Side, ...]:
+    """Return the sides that a question compares, each with its own question; empty where it may name no two.
+
+    "Compare the rents of the Calder lease and the Orlo lease" asks "What are the rents of the Calder lease?".
+    """
+    text = _POLITE.sub("", _CONTINUES.sub("", " ".join(question.split()).rstrip(" .?!")))
+    if len(text) > _MAX_QUESTION or "<<" in text or not _COMPARES.search(text) or language(text) == "german":
+        return ()
+    found, names = None, list[str]()
+    for single in (False, True):  # "notice" may be a document, but first it is a word
+        marked, names = _marked(text, documents, single)
+        if found := next((found for frame in _FRAMES if (found := frame.search(marked))), None):
+            break
+    if found is None:
+        return ()
+    inner = _PLACE.findall(found.groupdict().get("what") or "")
+    phrases = [_POSSESSIVE.sub("", side[0]) for side in _SIDE.finditer(found["sides"])]
+    made: dict[str, Side] = {}
+    for phrase in phrases:
+        place = _PLACE.findall(phrase)[0]
+        if place not in inner:
+            name = _filled(_DETERMINER.sub("", phrase), names)
+            asked = _asked(found, phrase, "in" if _YEAR.fullmatch(name) else "of")
+            made[place] = Side(name, _filled(asked, names))
+    if not 2 <= len(made) <= _MAX_SIDES or not all(side.question for side in made.values()):
+        return ()
+    if all(_YEAR.fullmatch(side.name) for side in made.values()):
+        return () if any(_COMPUTED.search(side.question) for side in made.values()) else tuple(made.values())
+    others = [name for place, name in enumerate(names) if str(place) not in made]
+    marked, names = _marked(text, documents, True)
+    others += [names[int(place)] for place in _CALLED.findall(marked)]  # "supply" in "the supply agreement"
+    return _placed(list(made.values()), others, documents)
+
+
+def _marked(text: str, documents: Sequence[Pair], single: bool) -> tuple[str, list[str]]:
+    """Return the question with <<0>>, <<1>> in place of years and names of documents, and these.
+
+    A `single` word without a capital counts only where that is asked for.
+    """
+    runs: list[tuple[int, int]] = []
+    for word in _WORD.finditer(text):
+        if _is_name(word, documents):
+            start = word.start()
+            if runs and re.fullmatch(r" (?:of |& )?", text[runs[-1][1] : start]):
+                start = runs.pop()[0]
+            runs.append((start, word.end()))
+    runs = [
+        (start, end)
+        for start, end in runs
+        if (single or not text[start:end].islower() or " " in text[start:end])
+        and (_YEAR.fullmatch(text[start:end]) or document_matching.by_mention(text[start:end], documents))
+    ][:_MAX_NAMES]
+    names = [text[start:end] for start, end in runs]
+    for place, (start, end) in reversed(list(enumerate(runs))):
+        text = f"{text[:start]}<<{place}>>{text[end:]}"
+    return text, names
+
+
+def _is_name(word: re.Match[str], documents: Sequence[Pair]) -> bool:
+    """Return whether a word is written like a name, or is in the paths of a few documents."""
+    if folded(word[0]) in _COMMON and not (word[0].isupper() and len(word[0]) > 1):
+        return False
+    if word[0] != word[0].lower() or word[0][0].isdigit():
+        return True
+    found = document_matching.by_mention(word[0], documents)
+    paths = [re.findall(r"[^\W_]+", folded(document.path)) for _, document in found[: _MAX_SIDES + 1]]
+    return 0 < len(found) <= _MAX_SIDES and all(folded(word[0]) in words for words in paths)
+
+
+def _asked(found: re.Match[str], side: str, of: str) -> str:
+    """Return the question to one side, as marked; empty where it would ask for nothing."""
+    given = found.groupdict()
+    if topic := given.get("topic"):
+        asked = f"what does {side} say about {topic}"
+    elif "what" in given:
+        what = _what(given["what"] or "", given.get("again") or "")
+        past = (given.get("aux") or "").lower() in ("did", "was", "were", "had")
+        several = re.search(r"[^siu]s$", _PREPOSITION.split(what)[0])
+        be = ("were" if past else "are") if several else ("was" if past else "is")
+        asked = f"what {be} {what} {of} {side}" if what else ""
+    elif "rest" in given:
+        first, _, more = given["question"].partition(" ")
+        asked = f"{_SINGULAR.get(first.lower(), first)} {more}{side}{given['rest']}"
+    else:
+        asked = f"{given['question']} {of} {side}"
+    asked = asked.strip(" ,:;–—-")
+    content = [word for word in _WORD.findall(_PLACE.sub(" ", asked)) if folded(word) not in _COMMON]
+    return f"{asked[:1].upper()}{asked[1:]}?" if content else ""
+
+
+def _what(what: str, again: str) -> str:
+    """Return what is compared, with its article; empty where the question says another thing of the second side."""
+    what, again = " ".join(what.split()), " ".join(again.split())
+    if again and not what.casefold().endswith(again.casefold()):
+        what = f"{what} {again}" if _PREPOSITION.match(again) else ""
+    bare = _DETERMINER.sub("", what)
+    return f"the {bare}" if bare[:1].islower() else bare
+
+
+def _filled(text: str, names: Sequence[str]) -> str:
+    return _PLACE.sub(lambda place: names[int(place[1])], text)
+
+
+def _placed(made: Sequence[Side], others: Sequence[str], documents: Sequence[Pair]) -> tuple[Side, ...]:
+    """Return the sides with their documents; empty unless each has some that no other has, and none else is named."""
+    wider = [set(_keys(document_matching.by_mention(name, documents))) for name in others]
+    found: list[Side] = []
+    for side in made:
+        own = document_matching.by_mention(side.name, documents)
+        for keys in wider:  # "Apple" in "Apple's sales in Q3 2022 and Q3 2023"
+            own = tuple(pair for pair, key in zip(own, _keys(own), strict=True) if key in keys) or own
+        found.append(replace(side, documents=own))
+    every = [key for side in found for key in _keys(side.documents)]
+    if any(
+        keys.isdisjoint(every) for name, keys in zip(others, wider, strict=True) if keys and not _YEAR.fullmatch(name)
+    ):
+        return ()
+    return tuple(found) if all(side.documents for side in found) and len(every) == len(set(every)) else ()
+
+
+def _keys(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
+    return [(library.name, document.path) for library, document in pairs]
+
+
+# --- asking each side ---------------------------------------------------------------------------------------
+
+
+def answer(query: Query, route: Route, answer_part: Callable[[Query, Route], Iterator[Event]]) -> Iterator[Event]:
+    """Ask each side in turn; the last event is `Answered`, with a row for each."""
+    answers: list[Answer] = []
+    for number, side in enumerate(route.sides, 1):
+        lead = "\n" * bool(answers) + f"- {side.name}: "
+        for event in answer_part(_side_query(query, side), Route(route.plan)) if not query.stop() else ():
+            if isinstance(event, Answered):
+                # Stopped before a word is not the same as nothing found.
+                if event.answer.found or not query.stop():
+                    answers.append(_of_its_year(side, event.answer))
+                    yield Surveyed(number, len(route.sides), _row(side, answers[-1]))
+                continue
+            if isinstance(event, Delta) and lead:
+                yield Delta(lead)
+                lead = ""
+            yield event
+    yield Answered(_joined(query, route, decomposition.renumbered(answers)))
+
+
+def _side_query(query: Query, side: Side) -> Query:
+    """Return the question to one side, in its documents, without what was said of others before."""
+    only = replace(query.only, these=tuple(_keys(side.documents))) if side.documents else query.only
+    return replace(query, text=side.question, search_text=side.question, only=only, history=(), mode="retrieve")
+
+
+def _of_its_year(side: Side, answer: Answer) -> Answer:
+    """Return an answer about a year as none where its quotes name other years alone; they then only come near."""
+    text = rest = " ".join(citation.quote for citation in answer.citations)
+    for day in reversed(list(quantities.find_dates(text))):
+        if _DATED.search(text[max(0, day.start - 20) : day.start]):  # "the lease of 1 March 2021"
+            rest = rest[: day.start] + rest[day.end :]
+    if side.documents or not _years(rest) or side.name in _years(text):
+        return answer
+    near = tuple(replace(citation, marker=0) for citation in answer.citations)
+    return replace(answer, answer=prompts.NOT_FOUND, found=False, citations=(), nearest=near)
+
+
+def _years(text: str) -> set[str]:
+    """Return the years that a text names; "2022/23" names two, "FY23" is 2023."""
+    found = set[int]()
+    for fiscal, year, following in _YEARS.findall(text):
+        first = int(year or f"20{fiscal[-2:]}")
+        found |= {first, first + 1} if following and int(following) == (first + 1) % 100 else {first}
+    return {str(year) for year in found}
+
+
+def _joined(query: Query, route: Route, answers: Sequence[Answer]) -> Answer:
+    """Return the answers in a line and a row each, under what they differ by, or what they were asked."""
+    sides = list(zip(route.sides, answers, strict=False))
+    working, head = difference([(side.name, side.question, one) for side, one in sides]) or (None, "")
+    if len(answers) < len(route.sides):
+        head = f"{len(answers)} of {len(route.sides)} sides were asked."
+    elif not head:
+        head = f"Each was asked by itself: “{route.sides[0].question}”"
+    rows = [_row(side, one) for side, one in sides]
+    long = any(len(row["answer"]) > survey_table.MAX_CELL for row in rows)  # then the lines are shown, and no table
+    lines = [
+        f"- {side.name}: {(one.answer if long else _flat(one)) if one.found else _nothing(one)}" for side, one in sides
+    ]
+    whole = decomposition.joined(query, route.plan, answers, len(route.sides), "\n".join([head, *lines]))
+    return replace(
+        whole,
+        table=tuple(rows),
+        workings=(*whole.workings, *([working] if working else [])),
+        looked_at=" ".join(f"{side.name}: {one.looked_at}" for side, one in sides if one.looked_at),
+    )
+
+
+def _row(side: Side, answer: Answer) -> dict[str, Any]:
+    """Return a row with the columns of a survey, and the side's name."""
+    at = answer.citations[0] if answer.found and answer.citations else None
+    why_not = "the words that support it were not found" if answer.found else _nothing(answer)
+    library, document = (side.documents[0][0].name, side.documents[0][1].path) if len(side.documents) == 1 else ("", "")
+    return {
+        "side": side.name,
+        "library": at.library if at else library,
+        "document": at.document if at else document,
+        "found": answer.found,
+        "answer": _MARKER.sub("", _flat(answer)) if answer.found else "",
+        "place": at.place if at else "",
+        "quote": at.quote if at else "",
+        "read": "passages",
+        "likelihood": None if answer.confidence is None else round(answer.confidence, 3),
+        "why_not": "" if at else why_not,
+        **{name: getattr(at, name, None) for name in ("page", "start", "end")},
+    }
+
+
+def _flat(answer: Answer) -> str:
+    return " ".join(answer.answer.split())
+
+
+def _nothing(answer: Answer) -> str:
+    return "withheld in strict mode" if answer.withheld else "nothing found"
+
+
+# --- the difference of two answers -------------------------------------------------------------------------
+
+_COUNTED = re.compile(r"\b(?:how many|number of)\b", re.I)
+_RATES = quantities.by_word(_WORDS["rates"])
+_RATE = re.compile(
+    rf"\s{{0,9}}\(?(?:(?:\bper\s|(?<!and)/\s?)(?!the\b|cent\b)((?:(?:square|cubic)\s)?[^\W\d]\w{{0,40}})"
+    rf"|\b(?:1|an?|each|every)\s({'|'.join(values.DAYS)})\b|\b({'|'.join(map(re.escape, _RATES))})(?!\w))",
+    re.I,
+)
+_SENTENCE = re.compile(r"[.;!?]\s|[\n|]")
+_LARGE = ((9, " billion"), (6, " million"))
+
+
+def difference(sides: Sequence[tuple[str, str, Answer]]) -> tuple[Working, str] | None:
+    """Return how far the figures of two sides (name, question, answer) are apart, and that in words.
+
+    None unless each gives one figure that its citations have, both in units that convert and for the same.
+    """
+    found = [figure for name, question, one in sides if (figure := _figure(name, question, one)) is not None]
+    if len(sides) != 2 or len(found) != 2:
+        return None
+    (one, rate, first), (two, other, second) = found
+    same = quantities.convert(two, one.unit)
+    if same is None or rate != other:
+        return None
+    value = one.value - same.value
+    result = _shown(Quantity(abs(value), "percentage points" if one.unit == "%" else one.unit))
+    words = f"{sides[0 if value > 0 else 1][0]} has the greater figure, by {result}."
+    shown = [_shown(one), _shown(two)] if value >= 0 else [_shown(two), _shown(one)]
+    working = Working(" − ".join(shown), result, float(abs(value)), (first, second))
+    return working, words if value else "Both figures are the same."
+
+
+def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, frozenset[str], Figure] | None:
+    """Return the one figure of an answer and what it is for ("month", "loss"), as a citation has it.
+
+    That of a side that is a year must be in a text or cell of that year.
+    """
+    asked, stated = _quantities(question), _quantities(_MARKER.sub("", answer.answer))
+    said = [one for one in stated if one not in asked]
+    said = [one for one in said if one.unit] or (said if _COUNTED.search(question) else [])
+    if not answer.found or len(said) != 1:
+        return None
+    (figure,) = said
+    for at in answer.citations:
+        table = [cell for cell in cells.find(answer.passages) if _holds(at, answer.passages[cell.passage], cell)]
+        there = _quantities(at.quote)
+        alone = "|" not in at.quote or [one.unit for one in there].count(figure.unit) == 1
+        if not table and figure in there and alone and (not _YEAR.fullmatch(name) or name in at.quote):
+            return figure, there[figure] | stated[figure], Figure(_shown(figure), at.place, at.marker)
+        for cell in table:
+            whole = Quantity(cell.value.scaleb(SCALES.get(cell.scale, 0)), cell.unit)
+            of_year = not _YEAR.fullmatch(name) or int(name) in cell.years
+            if of_year and figure.unit == whole.unit and figure.value in (cell.value, whole.value):
+                return whole, stated[figure] | _rates(cell.name), Figure(cell.text, at.place, at.marker)
+    return None
+
+
+def _holds(at: Citation, passage: Passage, cell: Cell) -> bool:
+    same = (at.library, at.document, at.page) == (passage.library, passage.document, passage.page)
+    return same and at.start <= passage.start + cell.start < at.end
+
+
+def _quantities(text: str) -> dict[Quantity, frozenset[str]]:
+    """Return the quantities of a text, each with what its sentence says it is for: of "EUR 500 a month" the "month"."""
+    text, end, found = values.in_digits(text), 0, dict[Quantity, frozenset[str]]()
+    matches: list[re.Match[str]] = []
+    for match in QUANTITY.finditer(text):
+        if match.start() >= end:
+            rate = _RATE.match(text, match.end())
+            end = rate.end() if rate else match.end()
+            matches.append(match)
+    last = 0
+    for match, following in zip(matches, [*(one.start() for one in matches[1:]), len(text)], strict=False):
+        quantity, rate = parse_quantity(match), _RATE.match(text, match.end())
+        before, after = _SENTENCE.split(text[last : match.start()])[-1], _SENTENCE.split(text[match.end() : following])
+        found[quantity] = _rates(before) | _rates(after[0])
+        last = (rate.end() if rate else match.end()) if quantity.unit else last
+    return found
+
+
+def _rates(text: str) -> frozenset[str]:
+    words = (next(filter(None, found.groups())).lower() for found in _RATE.finditer(text))
+    return frozenset(_RATES.get(word, word) for word in words)
+
+
+def _shown(quantity: Quantity) -> str:
+    """Format a quantity as people write it: "$2.5 million", "30 days"."""
+    if not quantity.is_money:
+        return str(quantity)
+    power, scale = next(((n, word) for n, word in _LARGE if abs(quantity.value) >= 10**n), (0, ""))
+    sign = CURRENCY_SIGNS.get(quantity.unit, f"{quantity.unit} ")
+    return f"{sign}{quantities.format_number(quantity.value.scaleb(-power))}{scale}"

@@ -1,0 +1,152 @@
+"""Answer a question that asks several things: split it by its words, answer each part, join the answers.
+
+Each part has its own search, answerability check and answer, as if they were asked in turn. A question is split only at
+an "and" or a question mark before a question word, with a full question on either side; only in English
+(docs/decisions/0044-compound-questions.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from localrag.answer import followups
+from localrag.events import Answered, Delta, Event, Planned
+from localrag.grounding import prompts
+from localrag.grounding.stages import Query, Route
+from localrag.quantities import phrases
+from localrag.types import Answer, Citation, Plan, Seconds, Turn, Usage
+
+Item = TypeVar("Item")
+
+_ASKS = r"(?:what|which|who|whom|whose|when|where|why|how)\b"
+_JOINED = re.compile(rf"(?:[,;]\s*)?\band\s+(?:also\s+)?(?={_ASKS})|\?\s+(?:and\s+)?(?={_ASKS})", re.I)
+# In "what was bought and how much" the second is no question of its own.
+_MIN_WORDS = 4
+# Each part costs a prompt of its own; more parts are better served by one look at what fits best.
+_MAX_PARTS = 4
+_CLAUSE, _FIRST = phrases("localrag.answer", "decomposition", "clause", "first")
+# What tells one document or plan from another, unless it begins a sentence.
+_NAME = re.compile(r"(?<=[\w,;:)] )(?:[A-Z][\w.&-]*|\w*\d[\w.-]*)")
+_MARKER = re.compile(r"(?P<space>(?<!\s)\s*)\[(?P<number>\d{1,3})\]")
+
+
+def parts(question: str) -> tuple[str, ...]:
+    """Return the questions that a question consists of, in order; empty where it is one."""
+    found = [part.strip(" ,;?") for part in _JOINED.split(" ".join(question.split()))]
+    whole = any(len(part.split()) < _MIN_WORDS or _CLAUSE.match(part) for part in found)
+    if not 2 <= len(found) <= _MAX_PARTS or whole or not _FIRST.match(found[0]):
+        return ()
+    return tuple(f"{part[:1].upper()}{part[1:]}?" for part in found)
+
+
+def answer(
+    query: Query, route: Route, parts: Sequence[str], answer_part: Callable[[Query, Route], Iterator[Event]]
+) -> Iterator[Event]:
+    """Answer the parts in turn; the last event is `Answered`, with all of them."""
+    reason = f"{route.plan.reason} It asks {len(parts)} things: each is looked up and answered by itself."
+    plan = replace(route.plan, reason=reason)
+    yield Planned(plan)
+    answers: list[Answer] = []
+    for number, part in enumerate(parts, 1):
+        if query.stop():
+            break
+        lead = f"{number}. " if number == 1 else f"\n\n{number}. "
+        for event in answer_part(_part_query(query, part, parts, answers), Route(plan)):
+            if isinstance(event, Answered):
+                answers.append(event.answer)
+                continue
+            if isinstance(event, Delta) and lead:
+                yield Delta(lead)
+                lead = ""
+            yield event
+    if answers:
+        plan = replace(plan, signals={**answers[-1].plan.signals, "parts": len(parts)})
+    numbered = renumbered(answers)
+    text = "\n\n".join(f"{number}. {one.answer}" for number, one in enumerate(numbered, 1))
+    yield Answered(joined(query, plan, numbered, len(parts), text))
+
+
+def _part_query(query: Query, part: str, parts: Sequence[str], answers: Sequence[Answer]) -> Query:
+    """Return one part as a question that follows those before it."""
+    before = [Turn(one, _MARKER.sub("", answer.answer)) for one, answer in zip(parts, answers, strict=False)]
+    # A small model that sees an earlier part not found says so again.
+    seen = [turn for turn, answer in zip(before, answers, strict=True) if answer.found]
+    search_text = followups.joined(part, before) if followups.leans(part, before) else part
+    names = dict.fromkeys(name.rstrip(".") for other in parts for name in _NAME.findall(other))
+    search_text = " ".join([search_text, *(name for name in names if name not in search_text)])
+    return replace(query, text=part, search_text=search_text, history=(*query.history, *seen), mode="retrieve")
+
+
+def joined(query: Query, plan: Plan, answers: Sequence[Answer], parts: int, text: str) -> Answer:
+    """Join `renumbered` answers of so many parts under a text."""
+    found = [answer for answer in answers if answer.found]
+    confidences = [answer.confidence for answer in found if answer.confidence is not None]
+    stopped = len(answers) < parts or any(answer.stopped for answer in answers)
+    withheld = [f"{answer.withheld} (part {number})" for number, answer in enumerate(answers, 1) if answer.withheld]
+    nothing = prompts.STOPPED if stopped else prompts.WITHHELD if withheld else prompts.NOT_FOUND
+    return Answer(
+        query.text,
+        text if found else nothing,
+        bool(found),
+        plan,
+        model=next((answer.model for answer in answers), None),
+        citations=_all(answer.citations for answer in answers),
+        citations_dropped=sum(answer.citations_dropped for answer in answers),
+        # Also what was withheld of a part that is not found.
+        unsupported=_all(answer.unsupported for answer in answers),
+        flags=_all(answer.flags for answer in answers),
+        workings=_all(answer.workings for answer in found),
+        conflicts=_all(answer.conflicts for answer in found),
+        not_read=_all(answer.not_read for answer in answers),
+        passages=_all(
+            (answer.passages for answer in answers), lambda one: (one.library, one.document, one.page, one.start)
+        ),
+        tokens=sum((answer.tokens for answer in answers), Usage()),
+        seconds=Seconds(retrieve=sum(answer.seconds.retrieve for answer in answers)),
+        stopped=stopped,
+        looked_at=" ".join(f"Part {n}: {answer.looked_at}" for n, answer in enumerate(answers, 1) if answer.looked_at),
+        context=max((answer.context for answer in answers), key=lambda parts: sum(parts.values()), default={}),
+        confidence=min(confidences, default=max((answer.confidence or 0.0 for answer in answers), default=None)),
+        reasoning="\n\n".join(answer.reasoning for answer in answers if answer.reasoning),
+        nearest=_all(answer.nearest for answer in answers),
+        withheld="; ".join(withheld),
+    )
+
+
+def renumbered(answers: Sequence[Answer]) -> list[Answer]:
+    """Return answers with the numbers that their sources have in the whole: one that several cite has one number."""
+    numbers: dict[tuple[Citation, ...], int] = {}
+    return [_renumbered(answer, numbers) for answer in answers]
+
+
+def _renumbered(answer: Answer, numbers: dict[tuple[Citation, ...], int]) -> Answer:
+    own: dict[int, list[Citation]] = {}
+    for citation in answer.citations:
+        own.setdefault(citation.marker, []).append(replace(citation, marker=0))
+    to = {marker: numbers.setdefault(tuple(cited), len(numbers) + 1) for marker, cited in own.items()}
+
+    def marked(text: str) -> str:
+        return _MARKER.sub(lambda match: f"{match['space']}[{to.get(int(match['number']), match['number'])}]", text)
+
+    return replace(
+        answer,
+        answer=marked(answer.answer),
+        citations=tuple(replace(citation, marker=to[citation.marker]) for citation in answer.citations),
+        unsupported=tuple(map(marked, answer.unsupported)),
+        workings=tuple(
+            replace(done, figures=tuple(replace(figure, marker=to[figure.marker]) for figure in done.figures))
+            for done in answer.workings
+        ),
+        conflicts=tuple(
+            replace(conflict, sides=tuple(replace(side, marker=to[side.marker]) for side in conflict.sides))
+            for conflict in answer.conflicts
+        ),
+    )
+
+
+def _all(several: Iterable[Sequence[Item]], key: Callable[[Item], object] = lambda item: item) -> tuple[Item, ...]:
+    """Return each item once, in the order of the parts."""
+    return tuple({key(item): item for items in several for item in items}.values())

@@ -1,0 +1,66 @@
+"""What the assistant makes of a question for code: no model, its places verified, its table whole, and it can be stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asking import ask
+
+from localrag.answer.assistant import Assistant
+from localrag.events import Answered
+from localrag.store.library import Library
+from localrag.types import Filter
+
+Shelf = Callable[..., Library]
+
+
+@pytest.fixture
+def library(shelf: Shelf) -> Library:
+    return shelf(
+        "papers", {"lease.txt": "Notice of notice, to jane@example.com.", "b.pdf": ["none", "notice"], "c.txt": "-"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "rows"),
+    [
+        ("Which documents mention 'notice'?", 2),
+        ('Which documents do not mention "notice"?', 1),
+        ("list the documents by size", 3),
+    ],
+)
+def test_code_answers_without_a_model(
+    assistant: Assistant, models: Any, library: Library, question: str, rows: int
+) -> None:
+    _, answer = ask(assistant, question, "papers")
+    assert answer.plan.kind == "exact" and answer.found and models.loaded == [] and answer.model is None
+    assert len(answer.table) == rows
+
+
+def test_it_keeps_to_the_documents_that_were_chosen(assistant: Assistant, library: Library) -> None:
+    _, answer = ask(assistant, 'How often does "notice" occur?', "papers", documents=Filter(documents=("*.pdf",)))
+    assert answer.answer == "“notice” occurs 1 time in b.pdf (p. 2)." and [c.page for c in answer.citations] == [2]
+
+
+@pytest.mark.parametrize(
+    "question", ['lease.txt How often does "notice" occur?', 'How often does "notice" occur? lease.txt']
+)
+def test_a_document_that_narrows_may_stand_beside_the_question(
+    assistant: Assistant, library: Library, question: str
+) -> None:
+    _, answer = ask(assistant, question, "papers", documents=Filter(documents=("lease.txt",)))
+    assert answer.plan.kind == "exact" and answer.answer == "“notice” occurs 2 times in lease.txt."
+    assert answer.question == question
+
+
+def test_it_is_stopped_with_what_there_is(assistant: Assistant, library: Library) -> None:
+    polled: list[int] = []
+
+    def stop() -> bool:
+        polled.append(1)
+        return len(polled) > 2
+
+    events = list(assistant.ask('Find "notice"', libraries=["papers"], mode="exact", stop=stop))
+    assert isinstance(events[-1], Answered) and events[-1].answer.stopped and "stopped" in events[-1].answer.answer

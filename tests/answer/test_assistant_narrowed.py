@@ -1,0 +1,115 @@
+"""What the assistant makes of a narrowed question and of a follow-up, with fakes in place of models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asking import DOGS, FILLER, LEASE, ask
+
+from localrag.answer.assistant import Assistant
+from localrag.events import Planned
+from localrag.store.library import Library
+from localrag.types import Filter, NotRead, Turn
+
+Shelf = Callable[..., Library]
+
+
+@pytest.fixture
+def small(shelf: Shelf) -> Library:
+    return shelf("small", {"leases/hall 3.txt": LEASE, "dogs.pdf": DOGS})
+
+
+@pytest.fixture
+def large(shelf: Shelf) -> Library:
+    return shelf("large", {"leases/hall 3.txt": LEASE, "dogs.pdf": DOGS, "filler.txt": FILLER})
+
+
+# --- narrowed -----------------------------------------------------------------------------------------------
+
+NINE = [f"Page {n} of the lease speaks of kennel {n} and no other." for n in range(1, 10)]
+
+
+@pytest.mark.parametrize("mode", ["retrieve", "read", "survey"])
+def test_the_prompt_holds_only_the_pages_asked_for(assistant: Assistant, models: Any, shelf: Shelf, mode: str) -> None:
+    shelf("long", {"long.pdf": NINE, "mail.eml": "A kennel in a mail."})
+    _, answer = ask(assistant, "Which kennel is it?", "long", mode=mode, documents=Filter(pages=(3, 4)))
+    told = "".join(message.whole for message in models.generator.prompts[0])
+    assert {n for n in range(1, 10) if f"kennel {n}" in told} == {3, 4} and "in a mail" not in told
+    assert answer.plan.reason.endswith("Only pages 3-4 are looked at.")
+    assert answer.not_read == (
+        NotRead("long", "", "1 document without pages: left out by the range of pages that was asked for"),
+    )
+
+
+def test_an_exact_answer_counts_only_on_the_pages_asked_for(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("long", {"long.pdf": NINE})
+    _, answer = ask(assistant, 'How many times does "kennel" occur?', "long", documents=Filter(pages=(8, None)))
+    assert answer.answer.startswith("“kennel” occurs 2 times") and {c.page for c in answer.citations} == {8, 9}
+
+
+def test_a_page_range_makes_a_long_document_short_enough_to_be_read(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("long", {"long.pdf": [FILLER, "The kennel is open from 9 to 5.", FILLER]})
+    assert ask(assistant, "When is it open?", "long")[1].plan.kind == "retrieve"
+    _, answer = ask(assistant, "When is it open?", "long", documents=Filter(pages=(2, 2)), mode="read")
+    assert answer.plan.kind == "read" and "Clause" not in models.generator.prompts[-1][0].whole
+
+
+def test_failed_files_are_listed_where_the_filter_might_pass_them(
+    assistant: Assistant, models: Any, small: Library
+) -> None:
+    for path in ("leases/locked.pdf", "board/locked.docx"):
+        small.note_failure("/root", path, "is encrypted")
+    told = {
+        only: {left.document for left in ask(assistant, "When?", "small", documents=only)[1].not_read}
+        for only in (Filter(folder="leases"), Filter(types=("pdf",)), Filter(("leases/*",)), Filter(pages=(1, 2)))
+    }
+    assert told == {
+        Filter(folder="leases"): {"leases/locked.pdf"},
+        Filter(types=("pdf",)): {"leases/locked.pdf"},
+        Filter(("leases/*",)): {"leases/locked.pdf"},
+        Filter(pages=(1, 2)): {"leases/locked.pdf", "board/locked.docx", ""},
+    }
+
+
+# --- following up -------------------------------------------------------------------------------------------
+
+BEFORE = [Turn("When does the lease of Hall 3 end?", "It ends on 31 May 2030.")]
+JOINED = "When does the lease of Hall 3 end? And its rent?"
+
+
+def test_a_follow_up_is_looked_up_with_the_question_before(assistant: Assistant, models: Any, large: Library) -> None:
+    models.generator.script = [("", "The yearly rent is EUR 48,000.")]
+    events, answer = ask(assistant, "And its rent?", "large", history=BEFORE)
+    assert answer.looked_for == JOINED and answer.to_dict()["looked_for"] == JOINED
+    assert [event.looked_for for event in events if isinstance(event, Planned)] == [JOINED]
+    assert models.generator.prompts[-1][-1].text.endswith("Question: And its rent?")
+    assert not any("Follow-up" in prompt[-1].text for prompt in models.generator.prompts)
+
+
+def test_a_question_that_stands_alone_is_looked_for_as_it_is(assistant: Assistant, models: Any, large: Library) -> None:
+    models.generator.script = [("", "The yearly rent is EUR 48,000.")]
+    question = "How many dogs are kept in the kennel of Hall 3?"
+    events, answer = ask(assistant, question, "large", history=BEFORE)
+    assert answer.looked_for == question and sum(isinstance(event, Planned) for event in events) == 1
+
+
+def test_a_survey_asks_each_document_the_completed_follow_up(assistant: Assistant, models: Any, large: Library) -> None:
+    whole = "What is the yearly rent of Hall 3?"
+    leaf = json.dumps({"found": False, "answer": "", "quote": ""})
+    models.generator.script = [("Follow-up", whole), ("", leaf)]
+    ask(assistant, "And its rent?", "large", history=BEFORE, mode="survey")
+    asked = ["".join(message.whole for message in prompt) for prompt in models.generator.prompts[1:]]
+    assert asked and all(whole in told for told in asked)
+
+
+def test_a_slip_that_was_put_right_is_said_with_the_answer(assistant: Assistant, models: Any, large: Library) -> None:
+    models.generator.script = [("", "The yearly rent is EUR 48,000.")]
+    events, answer = ask(assistant, "What is the yaerly rent of Hall 3?", "large")
+    assert answer.looked_for == "What is the yearly rent of Hall 3?"
+    assert [event.looked_for for event in events if isinstance(event, Planned)] == [answer.looked_for]
+    assert answer.question == "What is the yaerly rent of Hall 3?"

@@ -1,0 +1,174 @@
+"""Follow-ups: which questions lean on the conversation, what is made of them, and what of a model's words is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from fakes import ScriptedGenerator
+
+from localrag.answer import followups
+from localrag.grounding import prompts
+from localrag.types import Turn
+
+HISTORY = [Turn("When does the lease of Hall 3 end?", "The lease ends on 31 May 2030 [1].")]
+
+LEANING = [
+    "And for the second one?",
+    "And its deposit?",
+    "What about Hall 4?",
+    "How about the yard?",
+    "And a child?",
+    "And in the lease of Corravane Wharf?",
+    "And for a bicycle?",
+    "Why?",
+    "Since when?",
+    "At what price?",
+    "How much is its deposit?",
+    "From whom, and at what monthly price?",
+    "How many reports did he receive in 2024?",
+    "Is that the same for part-time staff at Saltgate?",
+    "And the one from Redgrove Generators?",
+    "How long are they held before that?",
+    "What happens if we do not send one?",
+    "What does the grey one mean?",
+    "Elsewhere?",
+    "For employees in band H with six years of service?",
+    "Who else attended the meeting in March?",
+    "What does this clause say about assignment?",
+    "How are these invoices approved by the department?",
+    "Were they found?",
+    "Can the landlord end it early?",
+    "In the Quillfen contract?",
+    "What is the notice period?",
+    "Did she sign the amendment with Quillfen in September?",
+    "Which of them is the latest one?",
+    "What if the tenant pays late?",
+    "How much does the other cost?",
+    "Do the same rules apply to agency workers?",
+    "Who signed it for Pellardine Estates?",
+    "And what happens there?",
+    "When did it come into force in Calder?",
+    "The second?",
+    "What does the contract say about that?",
+]
+
+STANDING = [
+    "When does the lease of Hall 3 end?",
+    "Is there a penalty for late payment in the agreement with Quillfen?",
+    "What is the notice period that the Trust must give to Quillfen?",
+    "Who is the Speak-Up Guardian?",
+    "And who is the safety officer of Corravane Wharf?",
+    "Does the policy apply to employees who work part time?",
+    "Is it possible to end the lease of Hall 3 early?",
+    "How long does it take to restore a record from the archive?",
+    "How does the Trust protect its laptops?",
+    "How long does Quillfen keep boxes before it destroys them?",
+    "Which contracts renew automatically?",
+    "What is the first-payment sum for dental treatment?",
+    "May one month's notice be given by either party to the lease?",
+    "net sales 2023 by region",
+    '"force majeure"',
+    "What does one of the trustees say about the budget for 2026?",
+    "What is the second one-year term in the Hesprin agreement?",
+    "Which employees are those who may retrieve files with a violet label?",
+    "What is this document about in general terms?",
+    "What is the rule for other staff at Saltgate clinic?",
+    "If an employee leaves, what must they return on the last day?",
+    "What are the duties of the Landlord and its agents under the lease?",
+    "Wie lange ist die Kündigungsfrist im Mietvertrag?",
+    "¿Cuándo termina el contrato de arrendamiento?",
+    *(json.loads(line)["question"] for line in Path("examples/qa.jsonl").read_text(encoding="utf-8").splitlines()),
+]
+
+
+@pytest.mark.parametrize("question", LEANING)
+def test_a_question_that_says_less_than_it_asks_leans_on_the_conversation(question: str) -> None:
+    assert followups.leans(question, HISTORY)
+
+
+@pytest.mark.parametrize("question", STANDING)
+def test_a_question_that_stands_alone_is_not_touched(question: str) -> None:
+    assert not followups.leans(question, HISTORY)
+
+
+@pytest.mark.parametrize("question", LEANING[:5])
+def test_the_first_question_has_nothing_to_lean_on(question: str) -> None:
+    assert not followups.leans(question, [])
+
+
+def test_questions_are_joined_back_to_one_that_stands_alone() -> None:
+    history = [*HISTORY, Turn("And the deposit?", "EUR 4,000."), Turn("Why?", "It was agreed.")]
+    whole = "When does the lease of Hall 3 end? And the deposit? Why? And for Hall 4?"
+    assert followups.joined("And for Hall 4?", history) == whole
+    assert followups.joined("And the rent?", HISTORY) == "When does the lease of Hall 3 end? And the rent?"
+    assert followups.joined("Why?", HISTORY * 9) == "When does the lease of Hall 3 end? Why?"
+    assert len(followups.joined("Why?", [Turn("Why?", "So.")] * 9).split()) <= 4
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("When does the lease of Hall 4 end?", "And for Hall 4?"),
+        ("What is the deposit of Hall 3?", "How much is its deposit?"),
+        ("Why does the lease of Hall 3 end on 31 May 2030?", "Why?"),
+        ("When does the second lease end?", "And for the second one?"),
+        ("When do the leases of both halls end?", "And the lease of both halls?"),
+    ],
+)
+def test_a_rewritten_question_that_keeps_what_was_asked_is_taken(text: str, question: str) -> None:
+    assert followups.keeps_meaning(text, question, HISTORY)
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("", "Why?"),
+        ("It ends on 31 May 2030.", "And its end?"),  # an answer
+        ("The deposit is EUR 4,000?", "And its deposit?"),  # a number from nowhere
+        ("When does the lease of Hall 5 end?", "And for Hall 4?"),
+        ("What deposit did Mr Smith pay for Hall 3?", "And its deposit?"),  # a name from nowhere
+        ("When does the lease of Hall 3 end?", "And its deposit?"),  # the earlier question again
+        ("When does the lease of Hall 3 end?", "In the contract with the caretaker?"),
+    ],
+)
+def test_a_rewritten_question_that_lost_or_made_up_something_is_refused(text: str, question: str) -> None:
+    assert not followups.keeps_meaning(text, question, HISTORY)
+
+
+def rewritten(reply: str, question: str = "And for Hall 4?", **more: object) -> str:
+    model = ScriptedGenerator(script=[("Follow-up", reply)], **more)  # type: ignore[arg-type]
+    return followups.rewritten(question, HISTORY, model, stop=lambda: False)[0]
+
+
+def test_only_the_first_line_of_the_models_words_is_taken() -> None:
+    assert rewritten("When does the lease of Hall 4 end?\n It ends in May. " + "word " * 40) == (
+        "When does the lease of Hall 4 end?"
+    )
+
+
+def test_what_is_cut_off_or_does_not_hold_is_not_taken() -> None:
+    assert rewritten("When does the lease of Hall 4 end " + "and so on " * 40) == ""
+    assert rewritten("When does the lease of Hall 4 end " + "and " * 39 + "when? And why?") == ""
+    assert rewritten("When does the lease of Hall 4 end " + "and " * 38 + "when?").endswith("and when?")
+    assert rewritten("It ends in May.") == ""
+    assert rewritten("When does the lease of Hall 4 end?", window=100) == ""
+    assert rewritten("When does it end? " * 40, question="And for Hall 4? " * 30) == ""
+
+
+def test_stopping_ends_the_rewriting() -> None:
+    model = ScriptedGenerator(script=[("", "When does the lease of Hall 4 end?")])
+    assert followups.rewritten("And for Hall 4?", HISTORY, model, stop=lambda: True)[0] == ""
+
+
+def test_the_prompt_shows_the_last_two_turns_shortened() -> None:
+    count = ScriptedGenerator().count
+    history = [Turn("Oldest?", "Gone."), Turn("older " * 300, "answer " * 300), Turn("Newest?", "Yes.")]
+    last = prompts.followup_prompt("And for Hall 4?", history, count)[-1].text
+    assert last.endswith("Question: Newest?\nAnswer: Yes.\nFollow-up: And for Hall 4?") and "Oldest" not in last
+    assert 40 < count(last) <= 110
+
+
+def test_one_endless_word_is_shown_as_it_is() -> None:
+    prompts.followup_prompt("Why?", [Turn("x" * 5000, "y")], lambda text: len(text))

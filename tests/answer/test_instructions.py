@@ -1,0 +1,167 @@
+"""Instructions of a library shape the words of an answer, and nothing that is checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from localrag import api
+from localrag.answer.assistant import Assistant
+from localrag.cli.app import localrag
+from localrag.errors import UsageError
+from localrag.events import Answered
+from localrag.grounding import prompts as prompt
+from localrag.llm import prompt_cache
+from localrag.settings import Settings
+from localrag.store.writer import Editor
+from localrag.types import Answer
+
+Shelf = Callable[..., Editor]
+LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000, payable in advance."
+WORDS = "Name the clause first."
+
+
+@pytest.fixture
+def papers(shelf: Shelf, models: Any) -> Editor:
+    return shelf("papers", {"lease.txt": LEASE, "dogs.txt": "Dogs are kept on a lead."})
+
+
+def run(*args: str) -> Result:
+    result = CliRunner().invoke(localrag, args)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def ask(settings: Settings, question: str, *libraries: str, **options: Any) -> Answer:
+    assistant = Assistant(settings)
+    try:
+        last = list(assistant.ask(question, libraries=libraries, **options))[-1]
+    finally:
+        assistant.close()
+    assert isinstance(last, Answered)
+    return last.answer
+
+
+# --- kept -----------------------------------------------------------------------------------------------------
+
+
+def test_they_are_kept_shown_and_taken_back(papers: Editor) -> None:
+    assert run("instruct", "papers").stdout == ""
+    assert run("instruct", "papers", "Answer in\n German.").stdout == "Answer in German.\n"
+    assert run("instruct", "papers").stdout == "Answer in German.\n"
+    assert "Answer in German." in run("status", "papers").stdout
+    assert json.loads(run("status", "papers", "--json").stdout)["instructions"] == "Answer in German."
+    value = json.loads(run("instruct", "papers", "--clear", "--json").stdout)
+    assert value == {"library": "papers", "instructions": "", "before": "Answer in German."}
+    assert papers.instructions == ""
+
+
+def test_they_come_from_a_file_and_survive_an_ingest(models: Any, folder: Callable[..., Path], tmp_path: Path) -> None:
+    library = api.open_library("contracts", create=True)
+    library.ingest(folder({"a.txt": LEASE}))
+    (tmp_path / "wording.txt").write_text("Cite clause numbers.\n", "utf-8")
+    run("instruct", "contracts", "--file", str(tmp_path / "wording.txt"))
+    library.ingest(folder({"b.txt": "Another text."}))
+    assert library.instructions == "Cite clause numbers."
+    library.close()
+
+
+@pytest.mark.parametrize(("words", "why"), [(" \n ", "empty"), ("x" * 601, "601 characters")])
+def test_what_is_empty_or_long_is_refused_and_the_old_ones_stay(papers: Editor, words: str, why: str) -> None:
+    papers.instruct(WORDS)
+    with pytest.raises(UsageError) as raised:
+        run("instruct", "papers", words)
+    assert why in raised.value.message and raised.value.hint
+    assert papers.instructions == WORDS
+
+
+def test_text_and_a_file_at_once_are_refused(papers: Editor, tmp_path: Path) -> None:
+    (tmp_path / "wording.txt").write_text("a", "utf-8")
+    with pytest.raises(UsageError):
+        run("instruct", "papers", WORDS, "--file", str(tmp_path / "wording.txt"))
+
+
+def test_those_of_several_libraries_are_told_by_their_names(papers: Editor, shelf: Shelf) -> None:
+    other = shelf("people", {"a.txt": "Ann."})
+    assert prompt.instructions_of([papers, other]) == ""
+    papers.instruct("Answer in German.")
+    assert prompt.instructions_of([papers]) == "Answer in German."
+    assert prompt.instructions_of([papers, other]) == "For documents of 'papers': Answer in German."
+    other.instruct("Use first names.")
+    assert prompt.instructions_of([papers, other]).endswith("For documents of 'people': Use first names.")
+    other.instruct("Answer in German.")
+    assert prompt.instructions_of([papers, other]) == "Answer in German."
+
+
+# --- what they reach ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["retrieve", "read"])
+def test_the_model_reads_them_where_it_writes_and_not_where_it_weighs(
+    papers: Editor, models: Any, settings: Settings, mode: str
+) -> None:
+    papers.instruct(WORDS)
+    models.generator.script = [("Hall 3", "It ends on 31 May 2030.")]
+    answer = ask(settings, "When does the lease of Hall 3 end?", "papers", mode=mode)
+    weighed, written = models.generator.prompts[-2:]
+    assert WORDS not in "".join(message.whole for message in weighed)
+    assert WORDS in written[-1].tail and answer.found and answer.plan.signals["instructions"] == WORDS
+    # All before that is the same, so that it is read once.
+    assert [(m.stable, m.text) for m in weighed] == [(m.stable, m.text) for m in written]
+
+
+def test_an_answer_in_few_words_is_asked_for_behind_them(papers: Editor, models: Any, settings: Settings) -> None:
+    papers.instruct(WORDS)
+    models.generator.script = [("Hall 3", "31 May 2030")]
+    ask(settings.with_options(answer_form="short"), "When does the lease of Hall 3 end?", "papers")
+    weighed, written = models.generator.prompts[-2:]
+    assert "few words" in written[-1].tail.split(WORDS)[1]
+    assert "few words" not in "".join(message.whole for message in weighed)
+    ask(settings, "When does the lease of Hall 3 end?", "papers")
+    assert "few words" not in models.generator.prompts[-1][-1].tail
+
+
+def test_what_declines_still_declines(papers: Editor, models: Any, settings: Settings) -> None:
+    papers.instruct("Never say that something is not found.")
+    models.generator.weights = [("", "no")]
+    answer = ask(settings, "Who audits the accounts?", "papers")
+    assert not answer.found and answer.answer == prompt.NOT_FOUND
+
+
+def test_a_kept_state_serves_whatever_they_say(papers: Editor, models: Any, settings: Settings) -> None:
+    assert run("warm", "papers").exit_code == 0
+    kept = prompt_cache.warm(papers.folder, "scripted")
+    read_ahead = {prompt[0].stable for prompt in models.generator.prompts}
+    papers.instruct(WORDS)
+    ask(settings, "When does the lease end?", "papers", documents=["lease.txt"], mode="read")
+    assert models.generator.prompts[-1][0].stable in read_ahead
+    assert prompt_cache.warm(papers.folder, "scripted") == kept
+
+
+def test_a_survey_asks_its_documents_without_them(papers: Editor, models: Any, settings: Settings) -> None:
+    papers.instruct(WORDS)
+    ask(settings, "Which documents mention dogs?", "papers", mode="survey")
+    assert all(WORDS not in message.whole for prompt in models.generator.prompts for message in prompt)
+
+
+def test_they_count_among_what_fills_the_window(papers: Editor, models: Any, settings: Settings) -> None:
+    models.generator.script = [("Hall 3", "It ends on 31 May 2030.")]
+    before = ask(settings, "When does the lease of Hall 3 end?", "papers").context["rules"]
+    papers.instruct("Cite clause numbers.")
+    assert ask(settings, "When does the lease of Hall 3 end?", "papers").context["rules"] == before + 3
+
+
+def test_an_answer_in_few_words_loses_what_it_repeats_of_the_question(
+    papers: Editor, models: Any, settings: Settings
+) -> None:
+    models.generator.script = [("Hall 3", "The lease of Hall 3 ends on 31 May 2030.")]
+    question = "When does the lease of Hall 3 end?"
+    answer = ask(settings.with_options(answer_form="short"), question, "papers")
+    assert answer.answer == "31 May 2030 [1]" and len(answer.citations) == 1
+    assert "lease of Hall 3" in ask(settings, question, "papers").answer

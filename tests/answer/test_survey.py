@@ -1,0 +1,243 @@
+"""A survey from its question to its answer, over libraries on the disk, with fakes in place of models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from fakes import ScriptedGenerator
+
+from localrag.answer.assistant import Assistant
+from localrag.events import Answered, Delta, Event, Surveyed
+from localrag.store.library import Library
+from localrag.types import Answer, Filter, Message
+
+Shelf = Callable[..., Library]
+FILLER = " ".join(f"Clause {n} settles matter number {n} between the parties and nothing else." for n in range(400))
+
+
+def ask(assistant: Assistant, question: str, library: str, **options: Any) -> tuple[list[Event], Answer]:
+    events = list(assistant.ask(question, libraries=[library], mode="survey", **options))
+    last = events[-1]
+    assert isinstance(last, Answered)
+    return events, last.answer
+
+
+def reply(found: bool = True, answer: str = "yes", quote: str = "") -> str:
+    return json.dumps({"found": found, "answer": answer, "quote": quote})
+
+
+def told(models: Any) -> list[str]:
+    return ["".join(message.whole for message in prompt) for prompt in models.generator.prompts]
+
+
+def test_a_required_name_that_stands_nowhere_costs_no_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("law", {"a.txt": "Governed by the law of Kansas.", "b.txt": f"{FILLER} Governed by the law of Delaware."})
+    models.generator.script = [("", reply(quote="Governed by the law of Delaware"))]
+    _, answer = ask(assistant, "Which agreements are governed by the law of Delaware?", "law")
+    assert [(row["document"], row["found"], row["read"]) for row in answer.table] == [
+        ("a.txt", False, "whole"),
+        ("b.txt", True, "passages"),
+    ]
+    assert not any("Kansas" in text for text in told(models))
+    assert [citation.document for citation in answer.citations] == ["b.txt"]
+
+
+def test_the_law_of_a_nation_that_is_named_nowhere_costs_no_model(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("law", {"a.txt": "Governed by the law of Kansas.", "b.txt": "Governed by the laws of Ireland."})
+    yes = json.dumps({"found": True, "answer": "Irish law", "quote": "Governed by the laws of Ireland"})
+    models.generator.script = [("", yes)]
+    _, answer = ask(assistant, "Which contracts are governed by Irish law?", "law")
+    assert [row["found"] for row in answer.table] == [False, True]
+    assert not any("Kansas" in message.whole for told in models.generator.prompts for message in told)
+
+
+def test_a_contract_without_the_clause_costs_no_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    insured = (
+        "Insurance. Supplier shall maintain comprehensive general liability insurance of $1,000,000 per occurrence."
+    )
+    shelf("supply", {"a.txt": FILLER, "b.txt": f"{FILLER} {insured}"})
+    models.generator.script = [("", reply(quote=insured))]
+    # In the words of the playbook, since the embedder of the tests knows words only.
+    question = "Which contracts require a party to have insurance?"
+    _, answer = ask(assistant, question, "supply")
+    assert [(row["document"], row["found"]) for row in answer.table] == [("a.txt", False), ("b.txt", True)]
+    assert all("Supplier" in text for text in told(models))
+
+
+def test_short_documents_are_read_whole_and_long_ones_in_passages(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("two", {"long.txt": FILLER, "short.txt": "Rent is due. Dogs are welcome."})
+    models.generator.weights = [("", "no")]
+    _, answer = ask(assistant, "Which leases allow dogs?", "two")
+    assert {row["document"]: row["read"] for row in answer.table} == {"long.txt": "passages", "short.txt": "whole"}
+    assert [item.reason for item in answer.not_read] == [
+        "1 document was not read whole, only the passages that fit best"
+    ]
+    assert any("Rent is due. Dogs are welcome." in text for text in told(models))
+
+
+def test_the_likeliest_document_is_asked_first(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    texts = {f"{n}.txt": f"{FILLER[: 4000 + n]}" for n in range(4)} | {"zz.txt": FILLER + " Dogs and cats may be kept."}
+    shelf("pets", texts)
+    models.generator.weights = [("", "no")]
+    events, answer = ask(assistant, "Which leases say that dogs and cats may be kept?", "pets")
+    asked = [event.row["document"] for event in events if isinstance(event, Surveyed)]
+    assert asked[0] == "zz.txt" and [row["document"] for row in answer.table] == sorted(texts)
+
+
+def test_stopped_in_the_middle_it_says_what_was_asked_and_what_was_not(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("many", {f"{n}.txt": "Dogs are welcome." for n in range(4)})
+    models.generator.script = [("", reply())]
+    done: list[Event] = []
+    last: Event | None = None
+    for event in assistant.ask(
+        "Which leases allow dogs?", libraries=["many"], mode="survey", stop=lambda: len(done) >= 2
+    ):
+        if isinstance(event, Surveyed):
+            done.append(event)
+        last = event
+    assert isinstance(last, Answered)
+    answer = last.answer
+    assert answer.stopped and answer.answer.startswith("2 of 4 documents were asked. 2 of 2 leases answer")
+    assert len(answer.table) == 2
+    assert sorted(item.document for item in answer.not_read) == ["2.txt", "3.txt"]
+
+
+def test_a_warm_document_is_read_whole_from_its_state(
+    assistant: Assistant, models: Any, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf("warm", {"long.txt": FILLER})
+    monkeypatch.setattr(assistant, "_cached_tokens", lambda documents: 5000)
+    models.generator.weights = [("", "no")]
+    models.generator.window = 100_000
+    _, answer = ask(assistant, "Which leases allow dogs?", "warm")
+    assert answer.table[0]["read"] == "whole" and not any("were not read" in item.reason for item in answer.not_read)
+    assert all(FILLER in "".join(prompt[0].stable) for prompt in models.generator.prompts)
+
+
+def test_a_table_of_fields_looks_each_field_up(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("leases", {"a.txt": f"The tenant is Tess Orlo. {FILLER} The deposit is EUR 900."})
+    models.generator.script = [("", json.dumps({"tenant": "Tess Orlo", "deposit": "EUR 900"}))]
+    _, answer = ask(assistant, "List the tenant and deposit of every lease", "leases")
+    (row,) = answer.table
+    assert (row["tenant"], row["deposit"]) == ("Tess Orlo", "EUR 900")
+    (text,) = told(models)
+    assert "The tenant is Tess Orlo." in text and "The deposit is EUR 900." in text
+
+
+def test_only_the_pages_asked_about_are_searched_for_a_name(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("paged", {"a.pdf": ["The law of Delaware.", "The law of Kansas."]})
+    models.generator.script = [("", reply())]
+    question = "Which agreements are governed by the law of Delaware?"
+    assert ask(assistant, question, "paged", documents=Filter(pages=(1, 1)))[1].found
+    assert not ask(assistant, question, "paged", documents=Filter(pages=(2, 2)))[1].found
+
+
+# --- summaries ----------------------------------------------------------------------------------------------
+
+
+class Reader(ScriptedGenerator):
+    """Answers by the first pattern found in all that it was told: a document stands in the first message."""
+
+    def generate(self, messages: Sequence[Message], **rest: Any) -> Iterator[Any]:
+        yield from super().generate([Message("user", "".join(message.whole for message in messages))], **rest)
+
+
+CHAPTERS = ["One. Dogs are kept on a lead.", "Two. Cats are not admitted."]
+
+
+def test_a_document_that_fits_is_summarised_whole(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("book", {"a.pdf": CHAPTERS})
+    models.generator.script = [("", "Dogs are kept on a lead and cats are not admitted.")]
+    events, answer = ask(assistant, "Summarise this document", "book")
+    assert len(models.generator.prompts) == 1 and answer.found
+    assert answer.answer.startswith("Dogs are kept on a lead and cats are not admitted")
+    assert {citation.page for citation in answer.citations} <= {1, 2} and answer.citations
+    assert "".join(event.text for event in events if isinstance(event, Delta)).strip() == (
+        "Dogs are kept on a lead and cats are not admitted."
+    )
+    assert [event.total for event in events if isinstance(event, Surveyed)] == [1]
+
+
+def test_key_points_are_a_summary_too(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("book", {"a.pdf": CHAPTERS})
+    models.generator.script = [("", "Dogs are kept on a lead.")]
+    _, answer = ask(assistant, "What are the key points of this document?", "book")
+    assert "Summarise this document" in told(models)[0] and "key points" in told(models)[0]
+    assert answer.answer == "Dogs are kept on a lead [1]."
+
+
+def test_a_long_document_is_summarised_by_sections_and_these_are_joined(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    pages = [f"Dogs of hall {n} are kept on a lead. " + FILLER[:2500] for n in range(8)]
+    shelf("book", {"a.pdf": pages})
+    models.generator = Reader(
+        window=1400,
+        script=[
+            ("Summaries of the parts", "Dogs are kept on a lead."),
+            ("hall 0", "Dogs of hall 0 are kept on a lead."),
+            ("", "Clauses settle matters."),
+        ],
+    )
+    events, answer = ask(assistant, "Summarise this document", "book")
+    sections = [event for event in events if isinstance(event, Surveyed)]
+    assert len(sections) > 1 and len(answer.table) == len(sections)
+    assert answer.table[0]["place"].startswith("p. 1")
+    assert answer.answer.startswith("Dogs are kept on a lead [1]")
+    assert [(citation.page, citation.quote) for citation in answer.citations] == [
+        (1, "Dogs of hall 0 are kept on a lead.")
+    ]
+    joined = told(models)[-1]
+    assert "Summaries of the parts" in joined and FILLER[:200] not in joined
+
+
+def test_a_folder_is_summarised_from_its_documents(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    library = shelf("book", {"dogs.txt": "Dogs are kept on a lead.", "cats.txt": "Cats are not admitted."})
+    models.generator = Reader(
+        script=[
+            ("Summaries of the parts", "Dogs are kept on a lead. Cats are not admitted."),
+            ("Document: dogs", "Dogs are kept on a lead."),
+            ("", "Cats are not admitted."),
+        ]
+    )
+    _, answer = ask(assistant, "Summarise this folder", "book")
+    first, *rest = answer.answer.split("\n\n")
+    assert first == "Dogs are kept on a lead [1]. Cats are not admitted [2]." and len(rest) == 2
+    assert [citation.marker for citation in answer.citations] == [1, 2, 3, 4]
+    for citation in answer.citations:
+        page = library.pages(library.document(citation.document).id)[0]
+        assert page.text[citation.start : citation.end] == citation.quote
+
+
+def test_each_document_by_itself_gets_no_summary_of_all(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("book", {"dogs.txt": "Dogs are kept on a lead.", "cats.txt": "Cats are not admitted."})
+    models.generator = Reader(script=[("Document: dogs", "Dogs are kept on a lead."), ("", "Cats are not admitted.")])
+    _, answer = ask(assistant, "Summarise each of these documents", "book")
+    assert answer.answer.split("\n\n") == [
+        "cats.txt: Cats are not admitted [1].",
+        "dogs.txt: Dogs are kept on a lead [2].",
+    ]
+    assert not any("Summaries of the parts" in text for text in told(models))
+
+
+def test_a_stopped_summary_says_which_parts_are_missing(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("book", {"a.txt": "Dogs are kept.", "b.txt": "Cats are kept.", "c.txt": "Mice are kept."})
+    models.generator.script = [("", "Animals are kept.")]
+    done: list[Event] = []
+    last: Event | None = None
+    for event in assistant.ask("Summarise this folder", libraries=["book"], mode="survey", stop=lambda: len(done) >= 2):
+        if isinstance(event, Surveyed):
+            done.append(event)
+        last = event
+    assert isinstance(last, Answered) and last.answer.stopped
+    assert last.answer.answer.startswith("2 of 3 parts were read")
+    assert [item.document for item in last.answer.not_read] == ["c.txt"]

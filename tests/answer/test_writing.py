@@ -1,0 +1,95 @@
+"""Reasoning before the answer, and the wording of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fakes import ScriptedGenerator
+
+from localrag.answer.assistant import Assistant
+from localrag.events import Answered, Delta, Event, Notice, Reasoning
+from localrag.grounding import prompts
+from localrag.settings import Settings
+from localrag.store.library import Library
+from localrag.types import Answer, Message
+
+Shelf = Callable[..., Library]
+LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000, payable in advance."
+ASKED = "What is the yearly rent of Hall 3?"
+RIGHT = "The yearly rent is EUR 48,000."
+
+
+@pytest.fixture
+def library(shelf: Shelf) -> Library:
+    return shelf("papers", {"lease.txt": LEASE, "dogs.txt": "Dogs are kept on a lead."})
+
+
+def ask(
+    settings: Settings, model: ScriptedGenerator, question: str = ASKED, **options: Any
+) -> tuple[list[Event], Answer]:
+    assistant = Assistant(settings.with_options(**options), model)
+    events = list(assistant.ask(question, libraries=["papers"]))
+    last = events[-1]
+    assert isinstance(last, Answered)
+    return events, last.answer
+
+
+def kinds(events: list[Event], *wanted: type) -> list[Any]:
+    return [event for event in events if isinstance(event, wanted)]
+
+
+@pytest.fixture(autouse=True)
+def _fakes(models: Any) -> None:
+    """No model is loaded."""
+
+
+# --- thought ------------------------------------------------------------------------------------------------
+
+
+def test_a_thought_comes_before_the_answer_and_is_no_part_of_it(settings: Settings, library: Library) -> None:
+    model = ScriptedGenerator(otherwise=RIGHT, thought="The rent. Let me see.")
+    events, answer = ask(settings, model, think="on")
+    assert "".join(event.text for event in kinds(events, Reasoning)) == "The rent. Let me see."
+    assert "".join(event.text for event in kinds(events, Delta)) == RIGHT
+    assert answer.reasoning == "The rent. Let me see." and answer.answer == "The yearly rent is EUR 48,000 [1]."
+    assert answer.to_dict()["reasoning"] == answer.reasoning and answer.citations
+
+
+def test_a_thought_has_its_budget(settings: Settings, library: Library) -> None:
+    _, answer = ask(settings, ScriptedGenerator(otherwise=RIGHT, thought="one two three"), think="on", think_tokens=2)
+    assert answer.reasoning == "one two" and answer.answer.startswith("The yearly rent")
+
+
+def test_off_and_auto_on_a_look_up_think_nothing(settings: Settings, library: Library) -> None:
+    for think in ("off", "auto"):
+        events, answer = ask(settings, ScriptedGenerator(otherwise=RIGHT, thought="Hm."), think=think)
+        assert answer.reasoning == "" and not kinds(events, Reasoning)
+
+
+def test_auto_thinks_where_something_is_to_be_worked_out(settings: Settings, library: Library) -> None:
+    question = "What is the difference between the rent of Hall 3 and the rent of Hall 4?"
+    _, answer = ask(settings, ScriptedGenerator(otherwise=RIGHT, thought="Hm."), question, think="auto")
+    assert answer.reasoning == "Hm."
+
+
+def test_a_model_without_the_mode_answers_and_it_is_said(settings: Settings, library: Library) -> None:
+    events, answer = ask(settings, ScriptedGenerator(otherwise=RIGHT), think="on")
+    assert ["no thinking mode" in event.text for event in kinds(events, Notice)] == [True]
+    assert answer.found and answer.reasoning == ""
+    assert not kinds(ask(settings, ScriptedGenerator(otherwise=RIGHT), think="auto")[0], Notice)
+
+
+def test_whether_the_text_holds_the_answer_is_weighed_without_thought(settings: Settings, library: Library) -> None:
+    model = ScriptedGenerator(otherwise=RIGHT, thought="Hm.", weights=[("", "no")])
+    events, answer = ask(settings, model, think="on")
+    assert not answer.found and not kinds(events, Reasoning)
+
+
+def test_full_explanations_are_asked_for_before_instructions(settings: Settings, library: Library) -> None:
+    messages = [Message("user", "Question: How does it work?")]
+    assert prompts.worded(messages, "Be brief.", full=True)[-1].tail == (
+        "\n\nExplain it with all that the passages say about it.\n\nHow the answer is to be worded: Be brief."
+    )
+    assert "Explain" not in prompts.worded(messages, "", short=True, full=True)[-1].tail

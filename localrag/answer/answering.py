@@ -14,13 +14,13 @@ from typing import TypeVar, cast
 
 from localrag.answer import intent, shortening
 from localrag.errors import ModelError
-from localrag.events import Answered, Event, Notice
+from localrag.events import Event, Notice
 from localrag.grounding import context, prompts, repetition
-from localrag.grounding.stages import Draft, Prompt, Query, Route
+from localrag.grounding.stages import Draft, Findings, Prompt, Query, Route
 from localrag.llm import Completed, Weighed, calibration
 from localrag.llm import Generator as Model
 from localrag.settings import Settings
-from localrag.types import Answer, Turn
+from localrag.types import Turn
 
 Result = TypeVar("Result", Completed, Weighed)
 
@@ -61,18 +61,20 @@ def window_use(model: Model, documents: int, history: Sequence[Turn], query: Que
     return {**parts, "free": max(0, model.window - sum(parts.values()))}
 
 
-def answer(query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings) -> Iterator[Event]:
-    """Answer from a prompt; the last event is `Answered`."""
+def answer(
+    query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings
+) -> Generator[Event, None, Findings]:
+    """Answer from a prompt."""
     from localrag.answer.checks.conflicts import add_conflicts
 
     found = yield from _answer(query, route, prompt, model, settings)
     found = add_conflicts(found, query.documents)
-    yield Answered(replace(found, not_read=context.injections_in(prompt.passages)))
+    return replace(found, not_read=context.injections_in(prompt.passages))
 
 
 def _answer(
     query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings
-) -> Generator[Event, None, Answer]:
+) -> Generator[Event, None, Findings]:
     from localrag.answer import checking, lists
     from localrag.answer.table_qa import calculation
 

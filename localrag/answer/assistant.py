@@ -8,7 +8,7 @@ The values handed on are in `stages.py`; how each plan answers is in `exact/`, `
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
@@ -33,7 +33,7 @@ from localrag.events import (
 )
 from localrag.grounding import context, prompt_injection, prompts
 from localrag.grounding.context import Unit
-from localrag.grounding.stages import Pair, Prompt, Query, Route
+from localrag.grounding.stages import Findings, Pair, Prompt, Query, Route
 from localrag.items.clause_questions import ClauseQuestions
 from localrag.llm import Generator as Model
 from localrag.llm import PromptCache, calibration, loading, priority, prompt_cache
@@ -74,6 +74,10 @@ if TYPE_CHECKING:
 _AHEAD = 20
 _MAX_HIGHLIGHTS = 3  # sentences shown once more before a question for a short answer
 _PART_READ = "It is too long to be read at once, so the part of it that fits the question best is read."
+
+
+# How a question is answered: events, and at the end what was found.
+Way = Generator[Event, None, Findings]
 
 
 class Assistant:
@@ -125,35 +129,26 @@ class Assistant:
             query = self._complete_followup(query)
             route = self._plan(query, reproducible)
             yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
-            first_token: float | None = None
-            written = 0
             ways = {"exact": self._exact, "survey": self._survey, "read": self._read, "retrieve": self._retrieve}
-            for event in ways[route.plan.kind](query, route):
-                if query.strict and isinstance(event, Delta | Reasoning):
-                    written += 1
-                    event = Writing(written)
-                if first_token is None and isinstance(event, Delta | Surveyed):
-                    first_token = query.elapsed()
-                if isinstance(event, Answered):
-                    answer = self._finished(query, route, event.answer, first_token)
-                    try:  # its words were shown while they were written, so a failure does not withhold it
-                        self._record(
-                            query.libraries,
-                            "ask",
-                            query.text,
-                            answer.answer,
-                            (*answer.citations, *answer.nearest),
-                            query.documents,
-                            plan=answer.plan.kind,
-                            found=answer.found,
-                            model=answer.model or "",
-                            settings=self._settings.digest,
-                            **_elsewhere(answer.read_by),
-                        )
-                    except StorageError as error:
-                        yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
-                    event = Answered(answer)
-                yield event
+            found, first_token = yield from _timed(ways[route.plan.kind](query, route), query)
+            answer = self._answer(query, route, found, first_token)
+            try:  # its words were shown while they were written, so a failure does not withhold it
+                self._record(
+                    query.libraries,
+                    "ask",
+                    query.text,
+                    answer.answer,
+                    (*answer.citations, *answer.nearest),
+                    query.documents,
+                    plan=answer.plan.kind,
+                    found=answer.found,
+                    model=answer.model or "",
+                    settings=self._settings.digest,
+                    **_elsewhere(answer.read_by),
+                )
+            except StorageError as error:
+                yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
+            yield Answered(answer)
 
     def _prepare(
         self,
@@ -206,7 +201,7 @@ class Assistant:
         )
         return planning.route(query, resources)
 
-    def _exact(self, query: Query, route: Route) -> Iterator[Event]:
+    def _exact(self, query: Query, route: Route) -> Way:
         """Count, find or list by code, without a model."""
         from localrag.answer.exact import parsing, search
 
@@ -214,25 +209,17 @@ class Assistant:
         if task is None:
             raise UsageError("this question cannot be answered exactly by code", "Ask it in another mode.")
         done = search.run(task, query.documents, query.only, query.stop)
-        yield Answered(
-            Answer(
-                query.text,
-                done.text,
-                done.found,
-                route.plan,
-                citations=done.citations,
-                table=done.rows,
-                stopped=done.stopped,
-            )
+        yield from ()
+        return Findings(
+            done.text, done.found, route.plan, citations=done.citations, table=done.rows, stopped=done.stopped
         )
 
-    def _survey(self, query: Query, route: Route) -> Iterator[Event]:
+    def _survey(self, query: Query, route: Route) -> Way:
         """Ask each document by itself, or each side of a comparison, or summarise from the bottom up."""
         from localrag.answer import survey
 
         if route.sides:
-            yield from self._compare(query, route)
-            return
+            return (yield from self._compare(query, route))
         usage = Usage()
         if followups.leans(query.text, query.history):
             # The documents of a survey are asked without the conversation, so the question must be complete.
@@ -242,8 +229,8 @@ class Assistant:
             # One of many documents that is too long to be read at once: its parts are summarised, not all the others.
             query = replace(query, documents=route.reading)
         budget = answering.budget(self._model(), self._settings, query, self._settings.prompt_tokens)
-        answer = yield from survey.answer(query, route.plan, self._tools(budget))
-        yield Answered(replace(answer, tokens=answer.tokens + usage))
+        found = yield from survey.answer(query, route.plan, self._tools(budget))
+        return replace(found, tokens=found.tokens + usage)
 
     def _tools(self, budget: int) -> Tools:
         from localrag.items.engine import Tools
@@ -261,7 +248,7 @@ class Assistant:
             known.answer_from,
         )
 
-    def _compare(self, query: Query, route: Route) -> Iterator[Event]:
+    def _compare(self, query: Query, route: Route) -> Way:
         """Ask each side of a comparison by itself, unless code computes what is asked."""
         from localrag.answer.table_qa import calculation
 
@@ -271,11 +258,10 @@ class Assistant:
         prompt = self._passage_prompt(query, computed)
         if prompt is not None and calculation.answer(query, computed, prompt) is not None:
             yield Planned(plan)
-            yield from self._from_passages(query, computed)
-        else:
-            yield from comparison.answer(query, route, self._retrieve_part)
+            return (yield from self._from_passages(query, computed))
+        return (yield from comparison.answer(query, route, self._retrieve_part))
 
-    def _read(self, query: Query, route: Route) -> Iterator[Event]:
+    def _read(self, query: Query, route: Route) -> Way:
         """Answer from whole documents, or from the best part of one; from passages where they do not fit."""
         model, plan = self._model(), route.plan
         limit = answering.budget(model, self._settings, query, model.window)
@@ -287,64 +273,64 @@ class Assistant:
             plan = replace(plan, reason=f"{plan.reason} {_PART_READ}")
             yield Planned(plan)
         if not units:
-            yield Answered(Answer(query.text, prompts.NOT_FOUND, False, plan, model=model.model))
-            return
+            return Findings(prompts.NOT_FOUND, False, plan, model=model.model)
         if tokens > limit:
             yield Notice(
                 f"The documents have {tokens:,} tokens and {limit:,} fit the window: looking up passages instead."
             )
             plan = replace(plan, kind="retrieve", reason=f"{plan.reason} It did not fit the window.")
             yield Planned(plan)
-            yield from self._retrieve(query, replace(route, plan=plan))
-            return
+            return (yield from self._retrieve(query, replace(route, plan=plan)))
         prompt = self._document_prompt(query, units, tokens, limit)
-        yield from answering.answer(query, replace(route, plan=plan), prompt, model, self._settings)
+        return (yield from answering.answer(query, replace(route, plan=plan), prompt, model, self._settings))
 
-    def _retrieve(self, query: Query, route: Route) -> Iterator[Event]:
+    def _retrieve(self, query: Query, route: Route) -> Way:
         """Answer from passages; a question that asks several things part by part."""
         parts = decomposition.parts(query.text)
         if parts:
-            yield from decomposition.answer(query, route, parts, self._retrieve_part)
-        else:
-            yield from self._from_passages(query, route)
+            return (yield from decomposition.answer(query, route, parts, self._retrieve_part))
+        return (yield from self._from_passages(query, route))
 
-    def _retrieve_part(self, query: Query, route: Route) -> Iterator[Event]:
+    def _retrieve_part(self, query: Query, route: Route) -> Way:
         """Answer one part of a question that asks several things."""
         query = replace(query, search_text=retrieval.spelled(query.libraries, query.search_text))
         began = time.monotonic()
         hits = self._search(query, BACKGROUND)
-        seconds = Seconds(retrieve=time.monotonic() - began)
+        searching = time.monotonic() - began
         clause = self._clause(query, query.documents)
         plan = route.plan.with_signals(**planning.fit_signals(hits), clause=clause)
-        for event in self._from_passages(query, Route(plan, hits=tuple(hits))):
-            yield Answered(replace(event.answer, seconds=seconds)) if isinstance(event, Answered) else event
+        found = yield from self._from_passages(query, Route(plan, hits=tuple(hits)))
+        return replace(found, searching=searching)
 
-    def _from_passages(self, query: Query, route: Route) -> Iterator[Event]:
+    def _from_passages(self, query: Query, route: Route) -> Way:
         model = self._model()
         prompt = self._passage_prompt(query, route)
         if prompt is None:
-            yield Answered(Answer(query.text, prompts.NOT_FOUND, False, route.plan, model=model.model))
-            return
+            return Findings(prompts.NOT_FOUND, False, route.plan, model=model.model)
         yield Found(tuple(prompt.passages))
-        yield from answering.answer(query, route, prompt, model, self._settings)
+        return (yield from answering.answer(query, route, prompt, model, self._settings))
 
-    def _finished(self, query: Query, route: Route, answer: Answer, first_token: float | None) -> Answer:
-        """Return the answer as strict mode lets it pass, with what it took, and with what was not read."""
+    def _answer(self, query: Query, route: Route, found: Findings, first_token: float | None) -> Answer:
+        """Make the answer of findings: as strict mode lets them pass, with their cost and what was not read."""
         if query.strict:
             from localrag.answer import checking
 
-            strict = checking.strictly(answer)
-            newly = strict.withheld != answer.withheld
-            answer = checking.with_nearest(strict, query, strict.passages) if newly else strict
-        return replace(
-            answer,
-            tokens=answer.tokens + route.usage,
+            strict = checking.strictly(found)
+            newly = strict.withheld != found.withheld
+            found = checking.with_nearest(strict, query, strict.passages) if newly else strict
+        values = {name: getattr(found, name) for name in Findings.__slots__ if name != "searching"}
+        values |= {
+            "tokens": found.tokens + route.usage,
+            "looked_for": found.looked_for or query.search_text,
+            "not_read": tuple(dict.fromkeys((*found.not_read, *query.not_read))),
+        }
+        return Answer(
+            query.text,
+            **values,
             seconds=Seconds(
-                route.seconds.route, route.seconds.retrieve + answer.seconds.retrieve, first_token, query.elapsed()
+                route.seconds.route, route.seconds.retrieve + found.searching, first_token, query.elapsed()
             ),
             embedder=", ".join(sorted({library.identity.model for library in query.libraries})),
-            looked_for=answer.looked_for or query.search_text,
-            not_read=tuple(dict.fromkeys((*answer.not_read, *query.not_read))),
             read_by=self._read_by(query.libraries) if route.plan.kind != "exact" else "",
         )
 
@@ -682,13 +668,8 @@ class Assistant:
             query = self._prepare(str(schema), libraries, filters.of(documents), "survey", (), stop)
             tools = partial(self._tools, self._settings.prompt_tokens)
             asks = loading.generator_name(self._settings), self._settings.prompt_tokens
-            answer = yield from extraction.answer(extraction.Work(schema, each, query, tools, asks))
-            answer = replace(
-                answer,
-                not_read=tuple(dict.fromkeys((*answer.not_read, *query.not_read))),
-                seconds=Seconds(total=query.elapsed()),
-                read_by=self._read_by(query.libraries),
-            )
+            found = yield from extraction.answer(extraction.Work(schema, each, query, tools, asks))
+            answer = self._answer(query, Route(found.plan), found, None)
             self._record(
                 query.libraries,
                 "ask",
@@ -820,3 +801,23 @@ def _units(query: Query, route: Route) -> list[Unit]:
 
 def _tokens(units: Sequence[Unit], model: Model) -> int:
     return sum(model.count(prompts.document_block(unit.name, unit.text)) for unit in units)
+
+
+def _timed(way: Way, query: Query) -> Generator[Event, None, tuple[Findings, float | None]]:
+    """Pass events on; return the findings, and the seconds to the first words.
+
+    Strict mode shows no words before they are checked, only how many were written.
+    """
+    first_token: float | None = None
+    written = 0
+    while True:
+        try:
+            event = next(way)
+        except StopIteration as end:
+            return end.value, first_token
+        if query.strict and isinstance(event, Delta | Reasoning):
+            written += 1
+            event = Writing(written)
+        if first_token is None and isinstance(event, Delta | Surveyed):
+            first_token = query.elapsed()
+        yield event

@@ -11,9 +11,9 @@ from localrag.answer.checks import entities, relevance
 from localrag.grounding import context, fact_checks, links, prompt_injection, prompts
 from localrag.grounding.annotations import doubts
 from localrag.grounding.citations import Cited, cite, claims, nearest
-from localrag.grounding.stages import Draft, Prompt, Query
+from localrag.grounding.stages import Draft, Findings, Prompt, Query
 from localrag.store.text_analysis import COMMON
-from localrag.types import Answer, Flag, Passage, Plan
+from localrag.types import Flag, Passage, Plan
 
 # The least share, and number, of a text's words that are a language's commonest, for the language to be known.
 _MIN_SHARE, _MIN_COMMON_WORDS = 0.15, 2
@@ -23,8 +23,8 @@ _MIN_CONFIDENCE = 0.05
 _LATIN_ENDS = "\u0250"
 
 
-def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) -> Answer:
-    """Return the answer with its citations, and with flags on what the text does not support."""
+def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) -> Findings:
+    """Return what was written with its citations, and with flags on what the text does not support."""
     passages, done = prompt.passages, draft.done
     text = links.without_markup(done.text)
     language = language_flag(text, passages)
@@ -53,8 +53,7 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
             others = tuple(flag.text for flag in flags if flag.kind == "entity")
             found, cited = False, Cited(prompts.NOT_FOUND, (), cited.dropped, cited.unsupported + others)
     whole = plan.kind == "read"
-    answer = Answer(
-        query.text,
+    findings = Findings(
         cited.text,
         found,
         plan,
@@ -71,16 +70,16 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
         confidence=draft.confidence,
         reasoning=done.reasoning,
     )
-    return with_nearest(strictly(answer) if query.strict else answer, query, passages)
+    return with_nearest(strictly(findings) if query.strict else findings, query, passages)
 
 
-def strictly(answer: Answer) -> Answer:
-    """Return an answer as strict mode shows it: withheld, without its words, where anything of it has a mark."""
-    reasons = doubts(answer)
+def strictly(findings: Findings) -> Findings:
+    """Return findings as strict mode shows them: withheld, without its words, where anything of it has a mark."""
+    reasons = doubts(findings)
     if not reasons:
-        return replace(answer, reasoning="")
+        return replace(findings, reasoning="")
     return replace(
-        answer,
+        findings,
         answer=prompts.WITHHELD,
         found=False,
         withheld="; ".join(reasons),
@@ -95,14 +94,14 @@ def strictly(answer: Answer) -> Answer:
     )
 
 
-def with_nearest(answer: Answer, query: Query, passages: Sequence[Passage]) -> Answer:
-    """Return an answer with what comes nearest where there is none, unless nothing does."""
-    likely = answer.confidence is None or answer.confidence >= _MIN_CONFIDENCE
-    if answer.found or (answer.stopped and not answer.withheld) or not likely:
-        return answer
+def with_nearest(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
+    """Return findings with what comes nearest where nothing was found, unless nothing does."""
+    likely = findings.confidence is None or findings.confidence >= _MIN_CONFIDENCE
+    if findings.found or (findings.stopped and not findings.withheld) or not likely:
+        return findings
     near = nearest(query.search_text or query.text, passages)
     near = tuple(one for one in near if not prompt_injection.find(one.quote))
-    return replace(answer, nearest=context.placed(near, passages, query.libraries))
+    return replace(findings, nearest=context.placed(near, passages, query.libraries))
 
 
 def language_flag(answer: str, passages: Sequence[Passage]) -> Flag | None:

@@ -9,16 +9,16 @@ words and by the names of the library's documents, in English only; in doubt it 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from localrag import quantities
 from localrag.answer import decomposition
-from localrag.events import Answered, Delta, Event, Surveyed
+from localrag.events import Event, Surveyed
 from localrag.grounding import cells, prompts
 from localrag.grounding.cells import Cell
-from localrag.grounding.stages import Pair, Query, Route, Side
+from localrag.grounding.stages import Findings, Pair, Query, Route, Side
 from localrag.items import survey_table, values
 from localrag.quantities import (
     CURRENCY_SIGNS,
@@ -33,7 +33,7 @@ from localrag.quantities import (
 )
 from localrag.search import document_matching
 from localrag.store.text_analysis import COMMON, folded, language
-from localrag.types import Answer, Citation, Figure, Passage, Working
+from localrag.types import Citation, Figure, Passage, Working
 
 _MAX_QUESTION, _MAX_NAMES, _MAX_SIDES = 300, 8, 4
 _WORDS = load_words("localrag.answer", "words.toml")
@@ -187,23 +187,19 @@ def _keys(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
 # --- asking each side ---------------------------------------------------------------------------------------
 
 
-def answer(query: Query, route: Route, answer_part: Callable[[Query, Route], Iterator[Event]]) -> Iterator[Event]:
-    """Ask each side in turn; the last event is `Answered`, with a row for each."""
-    answers: list[Answer] = []
+def answer(query: Query, route: Route, answer_part: decomposition.AnswerPart) -> Generator[Event, None, Findings]:
+    """Ask each side in turn, and put what was found into a row each."""
+    answers: list[Findings] = []
     for number, side in enumerate(route.sides, 1):
+        if query.stop():
+            break
         lead = "\n" * bool(answers) + f"- {side.name}: "
-        for event in answer_part(_side_query(query, side), Route(route.plan)) if not query.stop() else ():
-            if isinstance(event, Answered):
-                # Stopped before a word is not the same as nothing found.
-                if event.answer.found or not query.stop():
-                    answers.append(_of_its_year(side, event.answer))
-                    yield Surveyed(number, len(route.sides), _row(side, answers[-1]))
-                continue
-            if isinstance(event, Delta) and lead:
-                yield Delta(lead)
-                lead = ""
-            yield event
-    yield Answered(_joined(query, route, decomposition.renumbered(answers)))
+        found = yield from decomposition.led(answer_part(_side_query(query, side), Route(route.plan)), lead)
+        # Stopped before a word is not the same as nothing found.
+        if found.found or not query.stop():
+            answers.append(_of_its_year(side, found))
+            yield Surveyed(number, len(route.sides), _row(side, answers[-1]))
+    return _joined(route, decomposition.renumbered(answers))
 
 
 def _side_query(query: Query, side: Side) -> Query:
@@ -212,8 +208,8 @@ def _side_query(query: Query, side: Side) -> Query:
     return replace(query, text=side.question, search_text=side.question, only=only, history=(), mode="retrieve")
 
 
-def _of_its_year(side: Side, answer: Answer) -> Answer:
-    """Return an answer about a year as none where its quotes name other years alone; they then only come near."""
+def _of_its_year(side: Side, answer: Findings) -> Findings:
+    """Return findings about a year as none where its quotes name other years alone; they then only come near."""
     text = rest = " ".join(citation.quote for citation in answer.citations)
     for day in reversed(list(quantities.find_dates(text))):
         if _DATED.search(text[max(0, day.start - 20) : day.start]):  # "the lease of 1 March 2021"
@@ -233,7 +229,7 @@ def _years(text: str) -> set[str]:
     return {str(year) for year in found}
 
 
-def _joined(query: Query, route: Route, answers: Sequence[Answer]) -> Answer:
+def _joined(route: Route, answers: Sequence[Findings]) -> Findings:
     """Return the answers in a line and a row each, under what they differ by, or what they were asked."""
     sides = list(zip(route.sides, answers, strict=False))
     working, head = difference([(side.name, side.question, one) for side, one in sides]) or (None, "")
@@ -246,7 +242,7 @@ def _joined(query: Query, route: Route, answers: Sequence[Answer]) -> Answer:
     lines = [
         f"- {side.name}: {(one.answer if long else _flat(one)) if one.found else _nothing(one)}" for side, one in sides
     ]
-    whole = decomposition.joined(query, route.plan, answers, len(route.sides), "\n".join([head, *lines]))
+    whole = decomposition.joined(route.plan, answers, len(route.sides), "\n".join([head, *lines]))
     return replace(
         whole,
         table=tuple(rows),
@@ -255,7 +251,7 @@ def _joined(query: Query, route: Route, answers: Sequence[Answer]) -> Answer:
     )
 
 
-def _row(side: Side, answer: Answer) -> dict[str, Any]:
+def _row(side: Side, answer: Findings) -> dict[str, Any]:
     """Return a row with the columns of a survey, and the side's name."""
     at = answer.citations[0] if answer.found and answer.citations else None
     why_not = "the words that support it were not found" if answer.found else _nothing(answer)
@@ -275,11 +271,11 @@ def _row(side: Side, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _flat(answer: Answer) -> str:
+def _flat(answer: Findings) -> str:
     return " ".join(answer.answer.split())
 
 
-def _nothing(answer: Answer) -> str:
+def _nothing(answer: Findings) -> str:
     return "withheld in strict mode" if answer.withheld else "nothing found"
 
 
@@ -296,7 +292,7 @@ _SENTENCE = re.compile(r"[.;!?]\s|[\n|]")
 _LARGE = ((9, " billion"), (6, " million"))
 
 
-def difference(sides: Sequence[tuple[str, str, Answer]]) -> tuple[Working, str] | None:
+def difference(sides: Sequence[tuple[str, str, Findings]]) -> tuple[Working, str] | None:
     """Return how far the figures of two sides (name, question, answer) are apart, and that in words.
 
     None unless each gives one figure that its citations have, both in units that convert and for the same.
@@ -316,7 +312,7 @@ def difference(sides: Sequence[tuple[str, str, Answer]]) -> tuple[Working, str] 
     return working, words if value else "Both figures are the same."
 
 
-def _figure(name: str, question: str, answer: Answer) -> tuple[Quantity, frozenset[str], Figure] | None:
+def _figure(name: str, question: str, answer: Findings) -> tuple[Quantity, frozenset[str], Figure] | None:
     """Return the one figure of an answer and what it is for ("month", "loss"), as a citation has it.
 
     That of a side that is a year must be in a text or cell of that year.

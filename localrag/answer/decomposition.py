@@ -8,16 +8,16 @@ an "and" or a question mark before a question word, with a full question on eith
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from localrag.answer import followups
-from localrag.events import Answered, Delta, Event, Planned
+from localrag.events import Delta, Event, Planned
 from localrag.grounding import prompts
-from localrag.grounding.stages import Query, Route
+from localrag.grounding.stages import Findings, Query, Route
 from localrag.quantities import phrases
-from localrag.types import Answer, Citation, Plan, Seconds, Turn, Usage
+from localrag.types import Citation, Plan, Turn, Usage
 
 Item = TypeVar("Item")
 
@@ -42,34 +42,44 @@ def parts(question: str) -> tuple[str, ...]:
     return tuple(f"{part[:1].upper()}{part[1:]}?" for part in found)
 
 
+AnswerPart = Callable[[Query, Route], Generator[Event, None, Findings]]
+
+
 def answer(
-    query: Query, route: Route, parts: Sequence[str], answer_part: Callable[[Query, Route], Iterator[Event]]
-) -> Iterator[Event]:
-    """Answer the parts in turn; the last event is `Answered`, with all of them."""
+    query: Query, route: Route, parts: Sequence[str], answer_part: AnswerPart
+) -> Generator[Event, None, Findings]:
+    """Answer the parts in turn, and join what was found."""
     reason = f"{route.plan.reason} It asks {len(parts)} things: each is looked up and answered by itself."
     plan = replace(route.plan, reason=reason)
     yield Planned(plan)
-    answers: list[Answer] = []
+    found: list[Findings] = []
     for number, part in enumerate(parts, 1):
         if query.stop():
             break
         lead = f"{number}. " if number == 1 else f"\n\n{number}. "
-        for event in answer_part(_part_query(query, part, parts, answers), Route(plan)):
-            if isinstance(event, Answered):
-                answers.append(event.answer)
-                continue
-            if isinstance(event, Delta) and lead:
-                yield Delta(lead)
-                lead = ""
-            yield event
-    if answers:
-        plan = replace(plan, signals={**answers[-1].plan.signals, "parts": len(parts)})
-    numbered = renumbered(answers)
+        found.append((yield from led(answer_part(_part_query(query, part, parts, found), Route(plan)), lead)))
+    if found:
+        plan = replace(plan, signals={**found[-1].plan.signals, "parts": len(parts)})
+    numbered = renumbered(found)
     text = "\n\n".join(f"{number}. {one.answer}" for number, one in enumerate(numbered, 1))
-    yield Answered(joined(query, plan, numbered, len(parts), text))
+    return joined(plan, numbered, len(parts), text)
 
 
-def _part_query(query: Query, part: str, parts: Sequence[str], answers: Sequence[Answer]) -> Query:
+def led(events: Generator[Event, None, Findings], lead: str) -> Generator[Event, None, Findings]:
+    """Pass events on, with `lead` before the first words."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            found: Findings = end.value
+            return found
+        if isinstance(event, Delta) and lead:
+            yield Delta(lead)
+            lead = ""
+        yield event
+
+
+def _part_query(query: Query, part: str, parts: Sequence[str], answers: Sequence[Findings]) -> Query:
     """Return one part as a question that follows those before it."""
     before = [Turn(one, _MARKER.sub("", answer.answer)) for one, answer in zip(parts, answers, strict=False)]
     # A small model that sees an earlier part not found says so again.
@@ -80,15 +90,14 @@ def _part_query(query: Query, part: str, parts: Sequence[str], answers: Sequence
     return replace(query, text=part, search_text=search_text, history=(*query.history, *seen), mode="retrieve")
 
 
-def joined(query: Query, plan: Plan, answers: Sequence[Answer], parts: int, text: str) -> Answer:
-    """Join `renumbered` answers of so many parts under a text."""
+def joined(plan: Plan, answers: Sequence[Findings], parts: int, text: str) -> Findings:
+    """Join `renumbered` findings of so many parts under a text."""
     found = [answer for answer in answers if answer.found]
     confidences = [answer.confidence for answer in found if answer.confidence is not None]
     stopped = len(answers) < parts or any(answer.stopped for answer in answers)
     withheld = [f"{answer.withheld} (part {number})" for number, answer in enumerate(answers, 1) if answer.withheld]
     nothing = prompts.STOPPED if stopped else prompts.WITHHELD if withheld else prompts.NOT_FOUND
-    return Answer(
-        query.text,
+    return Findings(
         text if found else nothing,
         bool(found),
         plan,
@@ -105,7 +114,7 @@ def joined(query: Query, plan: Plan, answers: Sequence[Answer], parts: int, text
             (answer.passages for answer in answers), lambda one: (one.library, one.document, one.page, one.start)
         ),
         tokens=sum((answer.tokens for answer in answers), Usage()),
-        seconds=Seconds(retrieve=sum(answer.seconds.retrieve for answer in answers)),
+        searching=sum(answer.searching for answer in answers),
         stopped=stopped,
         looked_at=" ".join(f"Part {n}: {answer.looked_at}" for n, answer in enumerate(answers, 1) if answer.looked_at),
         context=max((answer.context for answer in answers), key=lambda parts: sum(parts.values()), default={}),
@@ -116,13 +125,13 @@ def joined(query: Query, plan: Plan, answers: Sequence[Answer], parts: int, text
     )
 
 
-def renumbered(answers: Sequence[Answer]) -> list[Answer]:
-    """Return answers with the numbers that their sources have in the whole: one that several cite has one number."""
+def renumbered(answers: Sequence[Findings]) -> list[Findings]:
+    """Return findings with the numbers that their sources have in the whole: one that several cite has one number."""
     numbers: dict[tuple[Citation, ...], int] = {}
     return [_renumbered(answer, numbers) for answer in answers]
 
 
-def _renumbered(answer: Answer, numbers: dict[tuple[Citation, ...], int]) -> Answer:
+def _renumbered(answer: Findings, numbers: dict[tuple[Citation, ...], int]) -> Findings:
     own: dict[int, list[Citation]] = {}
     for citation in answer.citations:
         own.setdefault(citation.marker, []).append(replace(citation, marker=0))

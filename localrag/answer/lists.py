@@ -18,11 +18,11 @@ from string import ascii_lowercase
 
 from localrag.grounding import context, links, prompt_injection
 from localrag.grounding.citations import cite_span, terms
-from localrag.grounding.stages import Prompt, Query, Route
+from localrag.grounding.stages import Findings, Prompt, Query, Route
 from localrag.quantities import phrases, plural
 from localrag.store import locations, text_analysis
 from localrag.store.sentences import sentences
-from localrag.types import Answer, Passage
+from localrag.types import Passage
 
 _ASKS, _LEADS, _GENERAL, _BEFORE, _INCLUDES, _NEGATED = phrases(
     "localrag.answer", "lists", "asks", "leads", "general", "before", "includes", "negated"
@@ -141,7 +141,7 @@ class _Place:
     document: str
 
 
-def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -> Answer | None:
+def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -> Findings | None:
     """Return the list that answers a question for one; None if it asks for none, or no list is surely the one."""
     question = " ".join(query.text.split())
     asked = _ASKS.match(question)
@@ -201,7 +201,7 @@ def _places(query: Query, passages: Sequence[Passage]) -> list[_Place]:
     return list(found.values())
 
 
-def _answer(query: Query, route: Route, prompt: Prompt, place: _Place, short: bool) -> Answer | None:
+def _answer(query: Query, route: Route, prompt: Prompt, place: _Place, short: bool) -> Findings | None:
     """Return the list in the words of the text, with a citation for each of its pages."""
     text, start, end = place.text, place.spans[0][0], place.spans[-1][1]
     if prompt_injection.removed(text[start:end]) != text[start:end]:
@@ -214,8 +214,7 @@ def _answer(query: Query, route: Route, prompt: Prompt, place: _Place, short: bo
     marks = "".join(f"[{citation.marker}]" for citation in citations)
     lead = links.without_markup(place.lead).rstrip(" :—–")
     whole = f"{lead} ({plural(len(items), 'item')}) {marks}:\n" + "\n".join(f"- {item}" for item in items)
-    return Answer(
-        query.text,
+    return Findings(
         f"{'; '.join(items)} {marks}" if short else whole,
         True,
         route.plan.with_signals(listed=len(items)),

@@ -15,13 +15,13 @@ from localrag.events import Delta, Event, Notice, Surveyed
 from localrag.grounding import fact_checks, prompts, repetition, sections
 from localrag.grounding.citations import cite
 from localrag.grounding.context import Unit
-from localrag.grounding.stages import Query
+from localrag.grounding.stages import Findings, Query
 from localrag.items.leaf import Leaf
 from localrag.items.leaf_question import leaf_question
 from localrag.llm import Completed, PromptCache
 from localrag.llm import Generator as Model
 from localrag.quantities import plural
-from localrag.types import Answer, Citation, Message, NotRead, Passage, Plan, Usage
+from localrag.types import Citation, Message, NotRead, Passage, Plan, Usage
 
 if TYPE_CHECKING:
     from localrag.items.engine import Tools
@@ -54,7 +54,7 @@ class _Work:
     stopped: bool = False
 
 
-def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Answer]:
+def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Findings]:
     """Summarise the documents of a query, each by itself and then all together."""
     question = leaf_question(query.search_text or query.text)
     limit = sections.room(tools.model, tools.settings)
@@ -223,7 +223,7 @@ def _answer(
     made: Sequence[tuple[Unit, Summary]],
     documents: Sequence[tuple[Unit, Summary]],
     whole: Summary | None,
-) -> Answer:
+) -> Findings:
     query = work.query
     shown = list(documents) or list(made)
     single = len(shown) == 1 and whole is None and len(made) == len(units)
@@ -238,8 +238,7 @@ def _answer(
         text = f"{len(made)} of {len(units)} parts were read before it was stopped.\n\n{text}".strip()
     read = len({unit.pair[1].id for unit, _ in made})
     withheld = [unit.name for unit, summary in made if summary.text == prompts.WITHHELD]
-    return Answer(
-        query.text,
+    return Findings(
         text,
         len(withheld) < len(made),
         plan,

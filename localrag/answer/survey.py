@@ -15,13 +15,13 @@ from localrag.answer import intent, summary
 from localrag.events import Event, Surveyed
 from localrag.grounding import context
 from localrag.grounding.annotations import laid_out
-from localrag.grounding.stages import Pair, Query
+from localrag.grounding.stages import Findings, Pair, Query
 from localrag.items import engine
 from localrag.items.leaf import Leaf
 from localrag.items.leaf_question import LeafQuestion, leaf_question
 from localrag.items.values import Measured, measure
 from localrag.quantities import plural
-from localrag.types import Answer, Citation, NotRead, Plan, Seconds, Usage
+from localrag.types import Citation, NotRead, Plan, Usage
 
 # Passages judged separately for a yes/no question; searched for a required name; and of each field of a table.
 _JUDGED, _SEARCHED, _PER_FIELD = 2, 20, 2
@@ -34,14 +34,14 @@ _ABSENT = -2.5
 _MAX_NOT_READ, _MAX_NAMED = 50, 12
 
 
-def answer(query: Query, plan: Plan, tools: engine.Tools) -> Generator[Event, None, Answer]:
+def answer(query: Query, plan: Plan, tools: engine.Tools) -> Generator[Event, None, Findings]:
     """Put the question to each document."""
     question = leaf_question(query.search_text or query.text)
     if question.kind == "summary" or intent.of(query.text).kind == "summary":
         return (yield from summary.answer(query, plan, tools))
     began = time.monotonic()
     materials = engine.materials(question, query, tools)
-    seconds = Seconds(retrieve=time.monotonic() - began)
+    searching = time.monotonic() - began
     # Those that code has decided come first, since they cost nothing.
     order = sorted(range(len(materials)), key=lambda n: (bool(materials[n].passages), -materials[n].standing, n))
     leaves: dict[int, Leaf] = {}
@@ -58,18 +58,17 @@ def answer(query: Query, plan: Plan, tools: engine.Tools) -> Generator[Event, No
     return replace(
         _answer(question, query, plan, asked, left),
         model=tools.model.model,
-        seconds=seconds,
+        searching=searching,
         not_read=(*injections, *_not_read(asked, left)),
     )
 
 
-def _answer(question: LeafQuestion, query: Query, plan: Plan, leaves: Sequence[Leaf], left: Sequence[Pair]) -> Answer:
+def _answer(question: LeafQuestion, query: Query, plan: Plan, leaves: Sequence[Leaf], left: Sequence[Pair]) -> Findings:
     considered = len(leaves) + len(left)
     joined = join(question, leaves, considered)
     whole = sum(leaf.read == "whole" for leaf in leaves)
     withheld = [leaf for leaf in leaves if leaf.withheld]
-    return Answer(
-        query.text,
+    return Findings(
         joined.text,
         joined.found,
         plan,

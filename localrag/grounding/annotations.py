@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from localrag.grounding.citations import claims, without_markers
+from localrag.grounding.stages import Findings
 from localrag.quantities import plural
 from localrag.security.terminal import counted, duration
 from localrag.types import Answer, Cost, Flag, Passage, Plan, source
@@ -84,7 +85,7 @@ def _doubtful(confidence: float) -> str:
     return f"likelihood that the text answers this: {confidence:.2f}"
 
 
-def doubts(answer: Answer) -> list[str]:
+def doubts(answer: Answer | Findings) -> list[str]:
     """Return why strict mode withholds an answer, in words that repeat none of it; empty where it may be shown."""
     found = [f"no source for {plural(len(answer.unsupported), 'sentence')}"] if answer.unsupported else []
     found += [

@@ -1,6 +1,6 @@
 """The frozen values that the stages of an answer hand on.
 
-Query -> Route -> Prompt -> Draft -> Answer
+Query -> Route -> Prompt -> Draft -> Findings -> Answer
 """
 
 from __future__ import annotations
@@ -8,10 +8,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from localrag.llm import Completed, PromptCache
 from localrag.store.library import Library
-from localrag.types import Document, Filter, Message, Mode, NotRead, Passage, Plan, Seconds, Turn, Usage
+from localrag.types import (
+    Citation,
+    Conflict,
+    Document,
+    Filter,
+    Flag,
+    Message,
+    Mode,
+    NotRead,
+    Passage,
+    Plan,
+    Seconds,
+    Turn,
+    Usage,
+    Working,
+)
 
 Pair = tuple[Library, Document]
 
@@ -82,3 +98,35 @@ class Draft:
 
     done: Completed
     confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a way of answering found: words with their sources and marks.
+
+    Each check makes other findings of these; an `Answer`, which describes the fields, is made of the last ones.
+    """
+
+    answer: str
+    found: bool
+    plan: Plan
+    citations: tuple[Citation, ...] = ()
+    citations_dropped: int = 0
+    unsupported: tuple[str, ...] = ()
+    not_read: tuple[NotRead, ...] = ()
+    passages: tuple[Passage, ...] = ()
+    table: tuple[Mapping[str, Any], ...] = ()
+    tokens: Usage = field(default_factory=Usage)
+    searching: float = 0.0  # seconds
+    looked_for: str = ""
+    model: str | None = None
+    stopped: bool = False
+    looked_at: str = ""
+    context: Mapping[str, int] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
+    workings: tuple[Working, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    confidence: float | None = None
+    reasoning: str = ""
+    nearest: tuple[Citation, ...] = ()
+    withheld: str = ""

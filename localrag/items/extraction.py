@@ -19,7 +19,7 @@ from localrag import protocol
 from localrag.errors import Cancelled
 from localrag.events import Event, Surveyed
 from localrag.grounding import context, sections
-from localrag.grounding.stages import Pair, Query
+from localrag.grounding.stages import Findings, Pair, Query
 from localrag.items import engine, labelled, leaf
 from localrag.items.engine import Tools
 from localrag.items.labelled import Row
@@ -29,7 +29,7 @@ from localrag.items.schema import Schema
 from localrag.items.values import Field
 from localrag.quantities import plural
 from localrag.store.reviews import Reviews, key_of
-from localrag.types import Answer, NotRead, Passage, Plan, Usage
+from localrag.types import NotRead, Passage, Plan, Usage
 
 Each = Literal["document", "section", "row"]
 _VERSION = "2"  # of how the model is asked: another one asks everything again
@@ -67,7 +67,7 @@ class Given:
     remarks: tuple[NotRead, ...] = ()
 
 
-def answer(work: Work) -> Generator[Event, None, Answer]:
+def answer(work: Work) -> Generator[Event, None, Findings]:
     """Fill the table document by document; what was done before a stop is kept."""
     query, done = work.query, 0
     with suppress(Cancelled):
@@ -86,8 +86,7 @@ def answer(work: Work) -> Generator[Event, None, Answer]:
     left = [NotRead(library.name, document.path, "not read, it was stopped") for library, document in query.documents]
     by_model = sum(stated.by_model for stated in work.filled)
     lines, values = plural(len(work.rows), "row"), plural(len(work.filled), "value")
-    return Answer(
-        query.text,
+    return Findings(
         f"{lines}, {values} from {plural(done, 'document')}, {by_model} of them by the model.",
         bool(work.filled),
         Plan("survey", "Each document is read for the fields of a schema."),

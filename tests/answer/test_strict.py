@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 from asking import LEASE, Shelf, ask
 
 from localrag.answer.assistant import Assistant
-from localrag.events import Answered, Delta, Reasoning, Writing
+from localrag.events import Delta, Event, Reasoning, Writing
 from localrag.grounding import annotations, prompts
+from localrag.grounding.stages import Findings
 from localrag.security import audit
 from localrag.sessions import store_of
 from localrag.sessions.export.contents import contents
@@ -152,8 +154,7 @@ def test_every_warning_is_a_reason_to_withhold(library: Library, settings: Setti
 
 def test_no_way_of_answering_gets_around_it(strict: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = ask(strict, ASKED, "papers", mode="retrieve")[1]
-    made = Answer(
-        ASKED,
+    made = Findings(
         "It ends in 2031.",
         True,
         Plan("retrieve", ""),
@@ -162,7 +163,12 @@ def test_no_way_of_answering_gets_around_it(strict: Assistant, monkeypatch: pyte
         conflicts=(Conflict("It ends in 2031", ()),),
         passages=shown.passages,
     )
-    monkeypatch.setattr(strict, "_retrieve", lambda query, route: iter([Answered(made)]))
+
+    def retrieve(query: object, route: object) -> Generator[Event, None, Findings]:
+        yield from ()
+        return made
+
+    monkeypatch.setattr(strict, "_retrieve", retrieve)
     answer = ask(strict, ASKED, "papers", mode="retrieve")[1]
     assert not answer.found and answer.withheld and "in 2031" not in repr(answer)
     assert RIGHT in [one.quote for one in answer.nearest]

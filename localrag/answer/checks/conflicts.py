@@ -16,12 +16,12 @@ from localrag.answer.checks.related_documents import Related, order
 from localrag.grounding.citations import clip
 from localrag.grounding.context import Span
 from localrag.grounding.locate import locate
-from localrag.grounding.stages import Pair
+from localrag.grounding.stages import Findings, Pair
 from localrag.store import locations as places
 from localrag.store import text_analysis
 from localrag.store.library import Library
 from localrag.store.sentences import sentences
-from localrag.types import Answer, Citation, Conflict, Document, Side
+from localrag.types import Citation, Conflict, Document, Side
 
 # Documents of an answer, and passages of another version, that are compared.
 _MAX_DOCUMENTS, _MAX_PASSAGES = 4, 6
@@ -42,8 +42,8 @@ class _Statement:
         return (self.date if dated else "", self.rank)
 
 
-def add_conflicts(answer: Answer, documents: Sequence[Pair]) -> Answer:
-    """Return the answer with its conflicts and a citation for each side.
+def add_conflicts(answer: Findings, documents: Sequence[Pair]) -> Findings:
+    """Return findings with their conflicts and a citation for each side.
 
     If it relies on the earlier document alone, its text says so too.
     """

@@ -19,11 +19,11 @@ from localrag.answer.table_qa.questions import Kind, Request, parse_question
 from localrag.grounding import cells, context, links
 from localrag.grounding.cells import Cell, plain
 from localrag.grounding.citations import cite_span, clip, terms
-from localrag.grounding.stages import Prompt, Query, Route
+from localrag.grounding.stages import Findings, Prompt, Query, Route
 from localrag.quantities import CURRENCY_SIGNS, SCALES, format_number, load_words, phrases
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
-from localrag.types import Answer, Citation, Figure, Passage, Working
+from localrag.types import Citation, Figure, Passage, Working
 
 _MAX_NAME = 90
 _MAX_PASSAGES = 24
@@ -32,7 +32,7 @@ _WORDS = load_words("localrag.answer", "words.toml")["calculation"]
 (_STATES_A_RESULT,) = phrases("localrag.answer", "calculation", "states_a_result")
 
 
-def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -> Answer | None:
+def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -> Findings | None:
     """Return the calculated answer, or None if the question asks for none or its figures are in doubt.
 
     If `short`, the answer is the result alone; its working explains it.
@@ -205,7 +205,7 @@ def _answer(
     working: Working,
     figures: Sequence[tuple[str, Citation]],
     kind: str,
-) -> Answer:
+) -> Findings:
     """Return a sentence with the markers of its figures, and the working."""
     distinct = list(dict.fromkeys(citation for _, citation in figures))
     markers = [distinct.index(citation) + 1 for _, citation in figures]
@@ -213,8 +213,7 @@ def _answer(
     cited = context.placed(citations, prompt.passages, query.libraries)
     shown = tuple(Figure(text, cited[mark - 1].place, mark) for (text, _), mark in zip(figures, markers, strict=True))
     marks = "".join(f"[{mark}]" for mark in sorted(set(markers)))
-    return Answer(
-        query.text,
+    return Findings(
         f"{text} {marks}.",
         True,
         route.plan.with_signals(calculated=kind),

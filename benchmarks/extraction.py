@@ -29,6 +29,7 @@ from typing import Any
 from entity_cases.cases import SEED, Texts
 
 from localrag.answer.assistant import Assistant
+from localrag.answer.reviewer import Reviewer
 from localrag.evaluation import datasets, metrics
 from localrag.events import Answered
 from localrag.items import extraction
@@ -159,7 +160,7 @@ def placed(source: Any, expected: str, page: int | None) -> bool:
 
 def measure(assistant: Assistant, library: str, case: Case) -> Iterator[tuple[str, str, Any, bool, bool]]:
     """Yield each expected cell: its field, what is expected, what is there, and whether value and place are right."""
-    *_, last = assistant.extract(
+    *_, last = Reviewer(assistant).extract(
         schemas.parse(case.schema),
         libraries=[library],
         documents=[case.document, f"*/{case.document}"],

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from localrag.answer.assistant import Assistant
+from localrag.answer.reviewer import Reviewer
 from localrag.evaluation import datasets
 from localrag.events import ReviewEnded
 from localrag.items import evidence, playbook, review
@@ -104,7 +105,7 @@ def across(features: Any, labels: Any, groups: Any) -> Any:
 def by_code(assistant: Assistant, name: str, labels: dict[tuple[str, str], bool], limit: int | None, fit: bool) -> Any:
     """What code alone says of each pair, or the weights that fit it best."""
     book, library = playbook.load("cuad"), assistant.library(name)
-    clauses = evidence.Clauses(library, assistant._searcher)
+    clauses = evidence.Clauses(library, assistant.searcher)
     rows, features, asked, began = [], [], 0, time.process_time()
     documents = library.documents()[:limit]
     for document in documents:
@@ -158,7 +159,7 @@ def reviewed(assistant: Assistant, name: str, labels: dict[tuple[str, str], bool
     for run in ("cold", "warm"):
         storage.remove(library.folder / FOLDER)
         began = time.monotonic()
-        *_, ended = assistant.review(playbook.load("cuad"), libraries=[name], documents=documents)
+        *_, ended = Reviewer(assistant).review(playbook.load("cuad"), libraries=[name], documents=documents)
         assert isinstance(ended, ReviewEnded)
         out[f"{run}_seconds_a_document"] = round((time.monotonic() - began) / max(1, len(documents)), 1)
         rows = [

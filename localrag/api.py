@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import embeddings, policy
-from localrag.answer.assistant import Assistant
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import Asking, Event, Failure, IngestProgress, IngestReport
 from localrag.grounding import prompts
+from localrag.grounding.workspace import Workspace
 from localrag.lifecycle import audit_events, retention
 from localrag.llm import priority, prompt_cache
 from localrag.search import filters
@@ -113,6 +113,8 @@ def ask(
     retention.apply(settings)
 
     def begin(stop: Callable[[], bool]) -> Iterator[Event]:
+        from localrag.answer.assistant import Assistant
+
         with closing(Assistant(settings)) as assistant:
             yield from assistant.ask(
                 question,
@@ -139,6 +141,7 @@ def extract(
 
     Raises UsageError for a schema that is not supported.
     """
+    from localrag.answer.reviewer import Reviewer
     from localrag.items import schema as schemas
 
     wanted, only = schemas.parse(schema), filters.checked(**filter)
@@ -146,8 +149,8 @@ def extract(
     retention.apply(settings)
 
     def begin(stop: Callable[[], bool]) -> Iterator[Event]:
-        with closing(Assistant(settings)) as assistant:
-            yield from assistant.extract(wanted, libraries=libraries, documents=only, each=each, stop=stop)
+        with closing(Workspace(settings)) as workspace:
+            yield from Reviewer(workspace).extract(wanted, libraries=libraries, documents=only, each=each, stop=stop)
 
     return Asking(begin)
 
@@ -159,7 +162,7 @@ class Library:
         audit.record_refusals(settings.audit_file)
         self.name = name
         self._settings = settings
-        self._assistant: Assistant | None = None
+        self._workspace: Workspace | None = None
         self._embedder: Embedder | None = None
 
     @property
@@ -168,14 +171,14 @@ class Library:
         return self._settings.library_dir(self.name)
 
     def _storage(self) -> Storage:
-        self._assistant = self._assistant or Assistant(self._settings)
-        return self._assistant.library(self.name)
+        self._workspace = self._workspace or Workspace(self._settings)
+        return self._workspace.library(self.name)
 
     def close(self) -> None:
         """Let go of models and files; a later call opens them again."""
-        if self._assistant is not None:
-            self._assistant.close()
-            self._assistant = None
+        if self._workspace is not None:
+            self._workspace.close()
+            self._workspace = None
 
     def search(
         self,
@@ -193,8 +196,8 @@ class Library:
         """The k best passages, best first; filters as of `ask`."""
         only = filters.checked(documents, folder, types, since, until, sender, pages)
         self._storage()
-        assert self._assistant is not None
-        return self._assistant.search(question, libraries=[self.name], k=k, documents=only)
+        assert self._workspace is not None
+        return self._workspace.search(question, libraries=[self.name], k=k, documents=only)
 
     def documents(self, globs: Sequence[str] | None = None) -> list[Document]:
         """The documents, or those whose path matches one of the globs."""

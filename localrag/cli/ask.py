@@ -284,15 +284,15 @@ def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Fil
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
     keys.confine(settings, names)
-    from localrag.answer.assistant import Assistant
+    from localrag.grounding.workspace import Workspace
 
     question = options.words_of(" ".join(words))
     if not any(letter.isalnum() for letter in question):
         raise UsageError("there are no words to search for", 'For example: localrag search "notice period"')
-    with closing(Assistant(settings)) as assistant:
-        looked_for = assistant.spelled(question, names)
-        passages = assistant.search(question, libraries=names, k=k, documents=only)
-        left_out = assistant.left_out(names, only) if only else ()
+    with closing(Workspace(settings)) as workspace:
+        looked_for = workspace.spelled(question, names)
+        passages = workspace.search(question, libraries=names, k=k, documents=only)
+        left_out = workspace.left_out(names, only) if only else ()
     if looked_for != question:
         echo(f"Searched for: {one_line(looked_for)}", dim=True, err=True)
     if '"' in question and not any("phrase" in passage.signals for passage in passages):

@@ -73,10 +73,11 @@ def dates_command(
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
     keys.confine(settings, names, file, recipients)
-    from localrag.answer.assistant import Assistant
+    from localrag.answer.reviewer import Reviewer
+    from localrag.grounding.workspace import Workspace
 
-    with closing(Assistant(settings)) as assistant, interruptible("Stopping after this document…") as stop:
-        found, not_read = assistant.dates(
+    with closing(Workspace(settings)) as workspace, interruptible("Stopping after this document…") as stop:
+        found, not_read = Reviewer(workspace).dates(
             libraries=names, documents=documents, since=period.since, until=period.until, stop=lambda: stop.asked
         )
     if as_json:

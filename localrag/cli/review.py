@@ -97,16 +97,19 @@ def run_command(
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
     keys.confine(settings, names, file, recipients)
-    from localrag.answer.assistant import Assistant
+    from localrag.answer.reviewer import Reviewer
+    from localrag.grounding.workspace import Workspace
     from localrag.items import review
 
     ended = ReviewEnded((), (), stopped=True)
     with (
-        closing(Assistant(settings)) as assistant,
+        closing(Workspace(settings)) as workspace,
         interruptible("Stopping after this item…") as stop,
         bar(quiet=as_json) as update,
     ):
-        for event in assistant.review(playbook, libraries=names, documents=documents, stop=lambda: stop.asked):
+        for event in Reviewer(workspace).review(
+            playbook, libraries=names, documents=documents, stop=lambda: stop.asked
+        ):
             if isinstance(event, ReviewEnded):
                 ended = event
             else:
@@ -243,8 +246,9 @@ def mark_command(
     if len(names) > 1:
         raise UsageError("a decision belongs to one library", "Name it with --library.")
     keys.confine(settings, names)
-    from localrag.answer.assistant import Assistant
+    from localrag.answer.reviewer import Reviewer
+    from localrag.grounding.workspace import Workspace
 
-    with closing(Assistant(settings)) as assistant:
-        decided = assistant.decide(loaded, item, names[0], document, verdict, said).to_dict()
+    with closing(Workspace(settings)) as workspace:
+        decided = Reviewer(workspace).decide(loaded, item, names[0], document, verdict, said).to_dict()
     options.print_result(as_json, decided, f"Kept: {one_line(item)} in {one_line(document)} is {decided['verdict']}.")

@@ -13,6 +13,7 @@ from typing import Any
 from localrag.llm import Completed, PromptCache
 from localrag.store.library import Library
 from localrag.types import (
+    Answer,
     Citation,
     Conflict,
     Document,
@@ -130,3 +131,23 @@ class Findings:
     reasoning: str = ""
     nearest: tuple[Citation, ...] = ()
     withheld: str = ""
+
+
+def answer_of(
+    found: Findings, query: Query, route: Route | None = None, *, first_token: float | None = None, read_by: str = ""
+) -> Answer:
+    """Make the answer of findings, with what it took and what was not read. No other code makes one."""
+    values = {name: getattr(found, name) for name in Findings.__slots__ if name != "searching"}
+    values |= {
+        "tokens": found.tokens + (route.usage if route else Usage()),
+        "looked_for": found.looked_for or query.search_text,
+        "not_read": tuple(dict.fromkeys((*found.not_read, *query.not_read))),
+    }
+    planned = route.seconds if route else Seconds()
+    return Answer(
+        query.text,
+        **values,
+        seconds=Seconds(planned.route, planned.retrieve + found.searching, first_token, query.elapsed()),
+        embedder=", ".join(sorted({library.identity.model for library in query.libraries})),
+        read_by=read_by,
+    )

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from localrag.grounding import context, fact_checks, prompts
 from localrag.grounding.locate import locate
 from localrag.grounding.stages import Pair, Query
+from localrag.grounding.workspace import Workspace
 from localrag.items import leaf
+from localrag.items.clause_questions import ClauseQuestions
 from localrag.items.leaf import Leaf, Material
 from localrag.items.leaf_question import LeafQuestion
 from localrag.llm import Generator as Model
-from localrag.llm import PromptCache
+from localrag.llm import PromptCache, calibration
 from localrag.search.ranking import as_passage
 from localrag.search.retrieval import Searcher
 from localrag.settings import Settings
@@ -40,6 +42,22 @@ class Tools:
     settings: Settings
     budget: int  # maximum tokens of passages beside the question
     answer_from: float  # the likelihood from which the model answers
+
+    @classmethod
+    def of(cls, workspace: Workspace, budget: int, clauses: ClauseQuestions | None = None) -> Tools:
+        """Return the tools of a workspace; loads its model."""
+        model = workspace.model()
+        known = calibration.load(workspace.settings.calibration_file, model.model)
+        return cls(
+            model,
+            workspace.searcher,
+            (clauses or ClauseQuestions(workspace.searcher)).odds,
+            workspace.cache,
+            workspace.cached_tokens,
+            workspace.settings,
+            budget,
+            known.answer_from,
+        )
 
 
 def put(

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from localrag import api, protocol
 from localrag.answer import planning
 from localrag.answer.assistant import Assistant
+from localrag.answer.reviewer import Reviewer
 from localrag.errors import Cancelled, ModelError, NotFoundError, ReadError
 from localrag.events import Event, IngestProgress, IngestReport, Reviewed, ReviewEnded
+from localrag.grounding.workspace import Workspace
 from localrag.ingest import scan, source_files
 from localrag.ingest.readers.source import Options
 from localrag.ingest.source_files import PagePicture
@@ -42,7 +44,7 @@ class LocalEngine:
         self.load, self.warm = self._assistant.load, self._assistant.warm
         self.read_ahead = self._assistant.read_ahead
         self._drawer: Drawer | None = None
-        self._searcher: Assistant | None = None
+        self._searcher: Workspace | None = None
         self._searching = threading.Lock()
 
     def use(self, libraries: Sequence[str]) -> None:
@@ -51,27 +53,32 @@ class LocalEngine:
     def ask(self, question: str, *, options: Mapping[str, Any] | None = None, **how: Any) -> Iterator[Event]:
         if options is not None:
             self._assistant.configure(self._settings.with_options(**options))
+        if how.get("mode") == "extract":  # the question is a schema
+            from localrag.items import schema
+
+            asked = {name: how[name] for name in ("libraries", "documents", "stop") if name in how}
+            return Reviewer(self._assistant).extract(schema.parse(question), **asked)
         return self._assistant.ask(question, **how)
 
     def search(self, question: str, **how: Any) -> tuple[Passage, ...]:
         with self._searching:
             # An embedder and files of its own, which stay: an answer may be using the others.
-            self._searcher = self._searcher or Assistant(self._settings)
+            self._searcher = self._searcher or Workspace(self._settings)
             return tuple(self._searcher.search(question, **how))
 
     def embed(self, texts: Sequence[str], *, library: str, question: bool = False) -> tuple[tuple[float, ...], ...]:
         with self._searching:
-            self._searcher = self._searcher or Assistant(self._settings)
+            self._searcher = self._searcher or Workspace(self._settings)
             return self._searcher.embed(texts, library=library, question=question)
 
     def review(self, playbook: str, **how: Any) -> Iterator[Reviewed | ReviewEnded]:
-        for event in self._assistant.review(_playbook(playbook), **how):
+        for event in Reviewer(self._assistant).review(_playbook(playbook), **how):
             yield replace(event, findings=()) if isinstance(event, ReviewEnded) else event
 
     def decide(self, playbook: str, **mark: Any) -> Decision:
         # The other assistant belongs to the thread of the model, which may be reviewing.
-        with closing(Assistant(self._settings)) as assistant:
-            return assistant.decide(_playbook(playbook), **mark)
+        with closing(Workspace(self._settings)) as workspace:
+            return Reviewer(workspace).decide(_playbook(playbook), **mark)
 
     def compare(
         self, named: Sequence[str], *, libraries: Sequence[str], stop: Callable[[], bool] = lambda: False

@@ -148,7 +148,7 @@ def test_a_document_too_long_to_be_summarised_at_once_is_summarised_alone(
 ) -> None:
     shelf("two", {"hall 3 lease.txt": f"{LEASE} {FILLER} {FILLER}", "dogs.txt": "Dogs are kept on a lead."})
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
-    assistant._settings = assistant._settings.with_options(read_tokens=2000)
+    assistant.settings = assistant.settings.with_options(read_tokens=2000)
     _, answer = ask(assistant, "Summarise the Hall 3 lease.", "two")
     assert answer.plan.kind == "survey" and {row["document"] for row in answer.table} == {"hall 3 lease.txt"}
 
@@ -181,10 +181,10 @@ def test_what_was_kept_of_some_pages_is_not_taken_for_the_whole(
 def test_a_document_summarised_in_parts_does_not_count_as_read(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     shelf("long", {"lease.txt": f"{LEASE} {FILLER[:9000]}"})
     models.generator = Keeping(script=[("", "The lease of Hall 3 ends on 31 May 2030.")])
-    assistant._settings = assistant._settings.with_options(read_tokens=1200)
+    assistant.settings = assistant.settings.with_options(read_tokens=1200)
     _, answer = ask(assistant, "Summarise the lease.", "long")
     assert answer.plan.kind == "survey" and len(answer.table) > 1
-    assistant._settings = assistant._settings.with_options(read_tokens=8000)
+    assistant.settings = assistant.settings.with_options(read_tokens=8000)
     assert ask(assistant, "When does the lease of Hall 3 end?", "long")[1].plan.kind == "retrieve"
 
 

@@ -29,7 +29,7 @@ def configured(tmp_path, **options):
 def test_model_stays_where_only_the_asking_changes(tmp_path):
     engine, model = configured(tmp_path, passages="12", answer_tokens=100)
     assert not model.closed and engine.load() == model.model
-    assert engine._assistant._settings.passages == 12
+    assert engine._assistant.settings.passages == 12
 
 
 @pytest.mark.parametrize("options", [{"threads": 3}, {"generator": "other"}, {"gpu_layers": 1}])

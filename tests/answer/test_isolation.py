@@ -145,13 +145,13 @@ def test_a_prompt_cache_entry_is_not_shared_between_libraries(
     pairs = [
         (assistant.library("south"), document) for document in assistant.library("south").documents(["shared.txt"])
     ]
-    assert assistant._cached_tokens(pairs) == 0
+    assert assistant.cached_tokens(pairs) == 0
 
 
 def test_a_prompt_over_several_libraries_is_cached_in_none(asked: tuple[Assistant, Recorded]) -> None:
     assistant, _ = asked
     pairs = [(assistant.library(name), assistant.library(name).document("shared.txt")) for name in ("north", "south")]
-    assert assistant._cache(pairs) is None and assistant._cached_tokens(pairs) == 0
+    assert assistant.cache(pairs) is None and assistant.cached_tokens(pairs) == 0
 
 
 def test_a_library_that_is_not_named_is_not_even_opened(asked: tuple[Assistant, Recorded], settings: Settings) -> None:

@@ -13,6 +13,7 @@ from asking import ask
 
 from localrag import api
 from localrag.answer.assistant import Assistant
+from localrag.answer.reviewer import Reviewer
 from localrag.events import ReviewEnded
 from localrag.items import deadlines
 from localrag.items.playbook import Item, Playbook
@@ -58,7 +59,7 @@ def test_a_review_by_code_and_by_the_model(library: Library, assistant: Assistan
         Item("court", "May a court require disclosure?", "yes/no", like=(QUOTE,), headings=("Disclosure",)),
         Item("who", "Who gives notice of disclosure to whom?", "party"),
     )
-    *_, ended = assistant.review(Playbook("Test", items), libraries=["law"])
+    *_, ended = Reviewer(assistant).review(Playbook("Test", items), libraries=["law"])
     assert isinstance(ended, ReviewEnded)
     assert {(bool(one.model), one.citation and one.citation.place) for one in ended.findings} == {
         (False, PLACE),

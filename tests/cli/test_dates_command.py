@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from localrag.answer.assistant import Assistant
+from localrag.answer.reviewer import Reviewer
 from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, UsageError
 from localrag.lifecycle import encrypt
@@ -88,7 +89,7 @@ def test_a_period_and_documents_narrow_the_list(run: Callable[..., Result]) -> N
 
 def test_a_term_that_an_amendment_replaces_names_it(shelf: Callable[..., Library], assistant: Assistant) -> None:
     shelf("law", {"a.txt": SERVICES, "b.txt": AMENDMENT, "c.txt": SECOND, "other.txt": OTHER})
-    found, _ = assistant.dates(libraries=["law"])
+    found, _ = Reviewer(assistant).dates(libraries=["law"])
     paid = {one.citation.document: one for one in found if one.kind == "payment" and "invoice" in one.what}
     for first in ("a.txt", "b.txt"):
         new = paid[first].amended
@@ -124,7 +125,7 @@ def test_items_of_a_review_are_deadlines(shelf: Callable[..., Library], assistan
         },
     )
     kept.decide(document, "Book", "no", Decision("rejected"))
-    rows = [one.to_row() for one in assistant.dates(libraries=["law"])[0]]
+    rows = [one.to_row() for one in Reviewer(assistant).dates(libraries=["law"])[0]]
     assert [(row["kind"], row["item"], row["date"], row["document"]) for row in rows] == [
         ("item", "start", "2025-03-01", "a.txt"),
         ("item", "warranty-time", "2026-03-01", "a.txt"),
@@ -199,7 +200,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_reading(run: Callable[.
 def test_a_stop_keeps_what_was_found(shelf: Callable[..., Library], assistant: Assistant) -> None:
     shelf("law", TEXTS)
     asked: list[bool] = []
-    found, _ = assistant.dates(libraries=["law"], stop=lambda: len(asked) > 0 or bool(asked.append(True)))
+    found, _ = Reviewer(assistant).dates(libraries=["law"], stop=lambda: len(asked) > 0 or bool(asked.append(True)))
     assert {one.citation.document for one in found} == {"lease.txt"}
 
 
@@ -222,6 +223,6 @@ def test_an_encrypted_library_keeps_its_words(
         settings.library_dir("law"), lambda ring, key: ring.with_credential(key, "us", credential), lambda: False
     ):
         pass
-    assert len(assistant.dates(libraries=["law"])[0]) == 3
+    assert len(Reviewer(assistant).dates(libraries=["law"])[0]) == 3
     kept = b"".join(path.read_bytes() for path in settings.library_dir("law").rglob("*") if path.is_file())
     assert b"keep books" not in kept

@@ -14,6 +14,7 @@ from asking import FILLER, Shelf, verified
 
 import localrag
 from localrag.answer.assistant import Assistant
+from localrag.answer.reviewer import Reviewer
 from localrag.events import Answered, Event, Surveyed
 from localrag.items import extraction, labelled, leaf
 from localrag.items.leaf_question import LeafQuestion
@@ -27,6 +28,7 @@ from localrag.security.encryption import keyring, unlocked
 from localrag.settings import load_settings
 from localrag.store.reviews import FOLDER, Reviews
 from localrag.types import Answer, Passage
+from localrag.worker.local import LocalEngine
 
 INVOICE = """# Invoice
 
@@ -147,7 +149,7 @@ def test_a_table_goes_on_over_a_page() -> None:
 
 
 def extract(assistant: Assistant, schema: str, library: str, **options: Any) -> tuple[list[Event], Answer]:
-    events = list(assistant.extract(parse(schema), libraries=[library], **options))
+    events = list(Reviewer(assistant).extract(parse(schema), libraries=[library], **options))
     assert isinstance(events[-1], Answered)
     return events, events[-1].answer
 
@@ -265,7 +267,9 @@ def test_strict_mode_leaves_out_what_only_the_model_judged(models: Any, shelf: S
 
 def test_a_schema_may_be_asked_like_a_question(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     shelf("papers", {"a.md": INVOICE})
-    *rows, last = assistant.ask("vendor party, total money", libraries=["papers"], mode="extract")
+    *rows, last = LocalEngine(assistant.settings, assistant).ask(
+        "vendor party, total money", libraries=["papers"], mode="extract"
+    )
     assert isinstance(last, Answered) and [one.row for one in rows] == [*last.answer.table]  # type: ignore[union-attr]
     assert last.answer.table[0]["vendor"] == "Acme GmbH"
 
@@ -334,7 +338,7 @@ def test_lines_of_a_list_come_from_the_model(assistant: Assistant, models: Any, 
 def test_a_stop_keeps_the_documents_that_are_done(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     shelf("papers", {f"{n}.md": INVOICE for n in range(4)})
     done: list[Event] = []
-    for event in assistant.extract(parse("vendor party"), libraries=["papers"], stop=lambda: len(done) >= 2):
+    for event in Reviewer(assistant).extract(parse("vendor party"), libraries=["papers"], stop=lambda: len(done) >= 2):
         done.append(event)
     answer = done[-1].answer  # type: ignore[union-attr]
     assert answer.stopped and len(answer.table) == 2
@@ -373,7 +377,7 @@ def test_a_table_goes_on_after_a_kill(assistant: Assistant, models: Any, folder:
     models.generator.script = [("Ann", '{"owner": "Ann"}'), ("Bob", '{"owner": "Bob"}')]
     asked = models.generator.prompts
     stop = lambda: len(asked) >= 2  # noqa: E731
-    list(assistant.extract(parse("owner party"), libraries=["papers"], each="section", stop=stop))
+    list(Reviewer(assistant).extract(parse("owner party"), libraries=["papers"], each="section", stop=stop))
     _, answer = extract(Assistant(load_settings(), models.generator), "owner party", "papers", each="section")
     assert [row["owner"] for row in answer.table] == ["Ann", "Bob"] and len(asked) == 3
 

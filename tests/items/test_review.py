@@ -15,6 +15,7 @@ import pytest
 
 from localrag import api
 from localrag.answer.assistant import Assistant
+from localrag.answer.reviewer import Reviewer
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import ReviewEnded
 from localrag.items import evidence, review
@@ -73,7 +74,7 @@ def odds(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
 
 def reviewed(assistant: Assistant, library: str, book: Playbook = BOOK, **options: Any) -> ReviewEnded:
-    *_, ended = assistant.review(book, libraries=[library], **options)
+    *_, ended = Reviewer(assistant).review(book, libraries=[library], **options)
     assert isinstance(ended, ReviewEnded)
     return ended
 
@@ -109,7 +110,7 @@ def test_code_decides_without_a_model_and_compares(assistant: Assistant, models:
     assert (found["pay"].value, found["pay"].fallback) == ("90 days", "within 60 days")
     assert found["pay"].citation and found["pay"].citation.quote in TEXT
     assert "none read by the model" in found["secret"].read
-    (paid,) = assistant.dates(libraries=["law"])[0]
+    (paid,) = Reviewer(assistant).dates(libraries=["law"])[0]
     assert (paid.kind, paid.item, "ninety (90) days" in paid.when) == ("payment", "pay", True)
 
 
@@ -177,7 +178,7 @@ def test_a_changed_document_is_reviewed_again_and_says_what_it_said(
 ) -> None:
     library = shelf("law", {"a.txt": TEXT, "b.txt": LAW})
     reviewed(assistant, "law")
-    assistant.decide(BOOK, "law", "law", "a.txt", "accepted", "agreed by phone")
+    Reviewer(assistant).decide(BOOK, "law", "law", "a.txt", "accepted", "agreed by phone")
     put(library, "a.txt", TEXT.replace("ninety (90)", "thirty (30)"), sha256="another")
     ended = reviewed(assistant, "law")
     changed = [one for one in ended.findings if one.new]
@@ -197,7 +198,7 @@ def test_a_stopped_review_goes_on_where_it_was(assistant: Assistant, shelf: Shel
     def stop() -> bool:
         return len(seen) >= 3
 
-    events: Iterator[Any] = assistant.review(BOOK, libraries=["law"], stop=stop)
+    events: Iterator[Any] = Reviewer(assistant).review(BOOK, libraries=["law"], stop=stop)
     for event in events:
         seen.append(event)
     ended = seen[-1]
@@ -301,18 +302,18 @@ def test_a_decision_is_kept_with_its_document_and_recorded(
 ) -> None:
     shelf("law", {"a.txt": TEXT})
     reviewed(assistant, "law")
-    assistant.decide(BOOK, "pay", "law", "a.txt", "accepted", "agreed by phone")
+    Reviewer(assistant).decide(BOOK, "pay", "law", "a.txt", "accepted", "agreed by phone")
     decided = by_item(reviewed(assistant, "law"))["pay"].decision
     assert decided and (decided.verdict, decided.comment) == ("accepted", "agreed by phone") and decided.by
-    rejected = assistant.decide(BOOK, "pay", "law", "a.txt", "rejected")
+    rejected = Reviewer(assistant).decide(BOOK, "pay", "law", "a.txt", "rejected")
     assert (rejected.verdict, rejected.comment) == ("rejected", "agreed by phone"), "what is not given stays"
-    again = assistant.decide(BOOK, "pay", "law", "a.txt", comment="")
+    again = Reviewer(assistant).decide(BOOK, "pay", "law", "a.txt", comment="")
     assert (again.verdict, again.comment) == ("rejected", "")
     lines = [one for one in audit.entries(settings.library_audit_file("law")) if one.event == "review"]
     assert [one.details.get("verdict") for one in lines] == [None, "accepted", None, "rejected", "rejected"]
     assert lines[0].details["deviates"] == 1
     with pytest.raises(NotFoundError):
-        assistant.decide(BOOK, "nothing", "law", "a.txt", "accepted")
+        Reviewer(assistant).decide(BOOK, "nothing", "law", "a.txt", "accepted")
 
 
 def test_a_document_that_was_not_reviewed_is_not_decided(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
@@ -320,7 +321,7 @@ def test_a_document_that_was_not_reviewed_is_not_decided(assistant: Assistant, s
     reviewed(assistant, "law", documents=["a.txt"])
     for book, document in ((BOOK, "b.txt"), (Playbook("Other", BOOK.items), "a.txt")):
         with pytest.raises(UsageError, match="not reviewed"):
-            assistant.decide(book, "pay", "law", document, "accepted")
+            Reviewer(assistant).decide(book, "pay", "law", document, "accepted")
     assert len(files(library)) == 1
 
 
@@ -338,7 +339,7 @@ def test_a_review_is_forgotten_with_its_document(
 ) -> None:
     library = shelf("law", {"a.txt": TEXT, "b.txt": LAW})
     reviewed(assistant, "law")
-    assistant.decide(BOOK, "pay", "law", "a.txt", "rejected", "never")
+    Reviewer(assistant).decide(BOOK, "pay", "law", "a.txt", "rejected", "never")
     document = library.document("a.txt")
     forget(settings, "law", [document], whole=False, conversations="keep")
     assert len(files(library)) == 1
@@ -368,7 +369,7 @@ def test_nothing_of_a_review_is_left_of_a_forgotten_document(
     ingested(settings, root, encrypted)
     with closing(Assistant(settings)) as assistant:
         reviewed(assistant, "law")
-        assistant.decide(BOOK, "pay", "law", "a.txt", "rejected", "ninety is too long")
+        Reviewer(assistant).decide(BOOK, "pay", "law", "a.txt", "rejected", "ninety is too long")
     kept = (settings.library_dir("law") / FOLDER).glob("*.json")
     assert any(b"payable within ninety" in path.read_bytes() for path in kept) is not encrypted
     with closing(api.open_library("law", settings=settings)) as library:
@@ -393,7 +394,7 @@ def test_a_review_that_is_killed_goes_on_and_loses_and_doubles_nothing(
     ingested(settings, folder({"a.txt": TEXT, "b.txt": LAW}), encrypted)
     child = os.fork()
     if child == 0:
-        for number, _ in enumerate(Assistant(settings).review(BOOK, libraries=["law"])):
+        for number, _ in enumerate(Reviewer(Assistant(settings)).review(BOOK, libraries=["law"])):
             if number == 3:  # the first of the second document
                 os.kill(os.getpid(), signal.SIGKILL)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
@@ -403,7 +404,7 @@ def test_a_review_that_is_killed_goes_on_and_loses_and_doubles_nothing(
         assert all(one.new for one in ended.findings) and not ended.stopped
         asked = [prompt for prompt in models.generator.prompts if "secrecy" in str(prompt)]
         assert asked and not any("ninety" in str(prompt) for prompt in asked), "the first document is not asked again"
-        assistant.decide(BOOK, "pay", "law", "a.txt", "rejected", "too long")
+        Reviewer(assistant).decide(BOOK, "pay", "law", "a.txt", "rejected", "too long")
         again = reviewed(assistant, "law")
     assert not any(one.new for one in again.findings)
     record = [one for one in audit.entries(settings.library_audit_file("law")) if one.event == "review"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from localrag.answer.assistant import Assistant
+from localrag.answer.reviewer import Reviewer
 from localrag.events import ReviewEnded
 from localrag.items import playbook
 from localrag.items.evidence import Clauses
@@ -140,7 +141,7 @@ def test_positions_are_compared_with_what_a_contract_says(
     shelf("law", {"a.md": CONTRACTS[name].read_text(encoding="utf-8")})
     whole = playbook.load(name)
     book = playbook.Playbook(whole.title, (whole.item(item),), whole.applies_to)
-    *_, ended = assistant.review(book, libraries=["law"])
+    *_, ended = Reviewer(assistant).review(book, libraries=["law"])
     assert isinstance(ended, ReviewEnded)
     (found,) = ended.findings
     assert (found.state, found.value) == (state, value), found
@@ -156,7 +157,7 @@ def test_the_small_model_reviews_a_contract(folder: Callable[..., Path]) -> None
     with closing(api.open_library("law", settings=settings, create=True)) as library:
         library.ingest(folder({"a.md": text}))
     assistant = Assistant(settings)
-    *_, ended = assistant.review(playbook.load("employment"), libraries=["law"])
+    *_, ended = Reviewer(assistant).review(playbook.load("employment"), libraries=["law"])
     assistant.close()
     assert isinstance(ended, ReviewEnded) and len(ended.findings) == 17 and not ended.stopped
     assert all(one.citation.quote in text for one in ended.findings if one.citation)

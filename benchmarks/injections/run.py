@@ -30,7 +30,7 @@ from localrag import __version__
 from localrag.answer.assistant import Assistant
 from localrag.api import Library
 from localrag.errors import ModelError
-from localrag.evaluation import baselines, datasets
+from localrag.evaluation import answers, datasets
 from localrag.evaluation.datasets import Question, Source
 from localrag.evaluation.runs import Row, Run
 from localrag.events import Answered, Event
@@ -596,7 +596,7 @@ def _unprotected(task: Task, model: Generator, settings: Settings) -> dict[str, 
             done = event
     assert done is not None
     text = done.text.strip()
-    return {**_verdict(task, text, (), not baselines.declines(text)), "tokens": done.usage.prompt}
+    return {**_verdict(task, text, (), not answers.declines(text)), "tokens": done.usage.prompt}
 
 
 def plain_prompt(task: Task) -> list[Message]:
@@ -606,7 +606,7 @@ def plain_prompt(task: Task) -> list[Message]:
     if task.injected and task.injected.place == "name" and task.mode == "retrieve":
         text = f"[1] {task.path}\n\n{task.naive}"
     return [
-        Message("system", baselines.PLAIN_RULES),
+        Message("system", answers.PLAIN_RULES),
         Message("user", f"{what}:\n\n{text}\n\nQuestion: {task.carrier.question}"),
     ]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields, replace
-from datetime import date
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +15,14 @@ from click.shell_completion import CompletionItem
 
 from localrag.cli.options import FILE, complete_library, json_option
 from localrag.cli.output import Stop, bar, echo, interruptible, one_line, print_json, remarks, table
-from localrag.errors import Cancelled, LocalragError, NotFoundError, UsageError
+from localrag.errors import Cancelled, LocalragError, UsageError
 from localrag.settings import Settings, load_settings
 from localrag.types import MODES, Mode
 
 if TYPE_CHECKING:
     from localrag.api import Library
     from localrag.evaluation.arena import Match
-    from localrag.evaluation.datasets import Matched, Question, Source
+    from localrag.evaluation.datasets import Sample, Source
     from localrag.evaluation.runs import Row, Run
 
 _MAX_NAMED = 5
@@ -99,37 +98,6 @@ def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return given
 
 
-@dataclass(frozen=True)
-class Sample:
-    """The questions to ask of a library, and what was left out."""
-
-    dataset: Path
-    how: Asking
-    library: Library
-    questions: Sequence[Question]
-    matched: Matched
-    choices: Sequence[str]
-    unanswerable: int
-
-    def about(self, made: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a report says before its figures."""
-        missing = self.matched.missing
-        left_out = {
-            "not_in_library": len(missing),
-            "questions_not_in_library": [question.id for question in missing],
-            "documents_not_in_library": self.matched.missing_documents,
-            "unanswerable": self.unanswerable,
-        }
-        return {
-            "dataset": str(self.dataset),
-            "library": self.library.name,
-            "library_folder": str(self.library.folder),
-            "settings": dict(made),
-            "left_out": left_out,
-            "chosen": len(self.questions),
-        }
-
-
 @contextmanager
 def sampled(
     path: Path,
@@ -146,15 +114,28 @@ def sampled(
 
     if how.library is not None and how.documents is not None:
         raise UsageError("--library and --documents were both given", "Give one of the two.")
-    questions = datasets.load(path)
     if how.library is None:
-        source = datasets.source_of(path, questions, how.documents, [] if how.out is None else [how.out])
+        source = datasets.source_of(path, datasets.load(path), how.documents, [] if how.out is None else [how.out])
         library = datasets.library_of(source, settings)
         _update(library, source, stop)
     else:
         library = open_library(how.library, settings=settings)
     with closing(library):
-        yield _choose(path, how, library, questions, answerable_only, where or {})
+        sample = datasets.choose(
+            path,
+            library,
+            limit=how.limit,
+            seed=how.seed,
+            within_document=how.within_document,
+            answerable_only=answerable_only,
+            wanted=where,
+        )
+        if missing := sample.matched.missing_documents:
+            named = ", ".join(map(repr, missing[:_MAX_NAMED]))
+            more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
+            count = f"{len(sample.matched.missing)} questions about {len(missing)} documents"
+            echo(f"Left out: {count} that are not in {library.name!r}: {named}{more}.", err=True)
+        yield sample
 
 
 def _update(library: Library, source: Source, stop: Stop) -> None:
@@ -178,33 +159,6 @@ def _update(library: Library, source: Source, stop: Stop) -> None:
         raise Cancelled("stopped while reading the documents", "The same command continues.")
 
 
-def _choose(
-    path: Path,
-    how: Asking,
-    library: Library,
-    questions: Sequence[Question],
-    answerable_only: bool,
-    where: Mapping[str, str],
-) -> Sample:
-    from localrag.evaluation import datasets
-
-    choices = sorted({question.answer for question in questions if question.label})
-    kept = datasets.where(questions, where)
-    wanted = [question for question in kept if question.answerable or not answerable_only]
-    matched = datasets.match(wanted, library.documents())
-    missing = matched.missing_documents
-    if not matched.questions:
-        hint = f"Ingest them first: localrag ingest {str(path.parent)!r} --name {library.name!r}"
-        raise NotFoundError(f"none of the {len(missing)} documents of {str(path)!r} is in {library.name!r}", hint)
-    if missing:
-        named = ", ".join(repr(document) for document in missing[:_MAX_NAMED])
-        more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
-        count = f"{len(matched.missing)} questions about {len(missing)} documents"
-        echo(f"Left out: {count} that are not in {library.name!r}: {named}{more}.", err=True)
-    chosen = datasets.sample(matched.questions, how.limit, how.seed)
-    return Sample(path, how, library, chosen, matched, choices, len(kept) - len(wanted))
-
-
 def state(library: Library, settings: Settings) -> dict[str, Any]:
     """Return what results depend on besides the options: the library's contents, search settings, this version."""
     from localrag import __version__
@@ -218,13 +172,13 @@ def state(library: Library, settings: Settings) -> dict[str, Any]:
     }
 
 
-def gather(results: Iterable[tuple[Question, Row]], total: int) -> list[Row]:
+def gather(results: Iterable[Row], total: int) -> list[Row]:
     """Return all rows, with a progress bar."""
     rows: list[Row] = []
     with bar(total) as progress:
-        for question, row in results:
+        for row in results:
             rows.append(row)
-            progress(len(rows), total, question.question)
+            progress(len(rows), total, row["question"])
     return rows
 
 
@@ -272,18 +226,19 @@ def retrieval_command(dataset: Path, how: Asking, k: int, as_json: bool) -> None
 
     settings = load_settings()
     with interruptible() as stop, sampled(dataset, how, settings, stop, answerable_only=True) as sample:
-        library, within = sample.library, how.within_document
-        made = {"measure": "retrieval", "k": k, "within_document": within, **state(library, settings)}
-        results = retrieval.run(
-            sample.questions,
-            sample.matched,
-            library,
-            Run(how.out, made),
-            k=k,
-            within_document=within,
-            stop=lambda: stop.asked,
-        )
-        report = {**sample.about(made), **retrieval.summarize(gather(results, len(sample.questions)), k, how.seed)}
+        made = {
+            "measure": "retrieval",
+            "k": k,
+            "within_document": how.within_document,
+            **state(sample.library, settings),
+        }
+        rows = gather(retrieval.run(sample, Run(how.out, made), k=k, stop=lambda: stop.asked), len(sample.questions))
+        report = {
+            "dataset": str(dataset),
+            **sample.about(),
+            "settings": made,
+            **retrieval.summarize(rows, k, how.seed),
+        }
     finish(report, as_json, _print_retrieval, stop.asked)
 
 
@@ -291,18 +246,16 @@ def _print_retrieval(report: Mapping[str, Any]) -> None:
     left, levels = report["left_out"]["unanswerable"], report["levels"]
     without = f" ({left} without an answer left out)" if left else ""
     echo(f"{report['questions']} questions{without}, 95 % intervals in brackets\n")
-    names = list(next(iter(levels.values())))
-    counts = ["questions", *(str(figures[names[0]]["n"]) for figures in levels.values())]
-    table(["", *levels], [counts, *([name, *(interval(own[name]) for own in levels.values())] for name in names)])
+    _print_figures({"found": level, "n": own["mrr"]["n"], **own} for level, own in levels.items())
     if len(report["categories"]) > 1:
-        depth = "recall@5" if "recall@5" in names else names[0]
-        echo(f"\n{depth} by category\n")
-        table(
-            ["", "n", *levels],
-            [
-                [name, str(own["questions"]), *(_mean(own["levels"].get(level, {}).get(depth)) for level in levels)]
-                for name, own in report["categories"].items()
-            ],
+        echo("\nby category\n")
+        _print_figures(
+            {
+                "category": name,
+                "n": own["questions"],
+                **{level: own["levels"].get(level, {}).get("mrr") for level in levels},
+            }
+            for name, own in report["categories"].items()
         )
     echo(f"\na search: {_seconds(report['seconds'])}")
 
@@ -340,119 +293,100 @@ def answers_command(
     location, and every quote with the stored text. Seconds to minutes a question; Ctrl-C keeps the results, and the
     same command with the same --out continues, also with a higher --limit.
     """
-    from localrag.evaluation import answers
+    from localrag.answer.assistant import Assistant
+    from localrag.evaluation import answers, datasets
+    from localrag.evaluation.runs import Run
+    from localrag.llm import loading
 
     if plain and mode != "auto":
         raise UsageError("--plain and --mode exclude each other", "One --out keeps several runs apart.")
     settings = load_settings().with_options(generator=generator)
-    with interruptible() as stop, sampled(dataset, how, settings, stop, where=where) as sample:
-        made, rows = ask(sample, settings, mode, plain, stop)
-        report = {**sample.about(made), **answers.summarize(rows, how.seed)}
+    with interruptible() as stop, sampled(dataset, how, settings, stop, where=where) as sample, ExitStack() as opened:
+        made = _decides(sample, settings, mode, plain)
+        assistant = Assistant(settings if how.library is not None else datasets.apart(settings))
+        opened.enter_context(closing(assistant))
+        name, stopped = sample.library.name, lambda: stop.asked
+        if plain:
+            model = opened.enter_context(closing(loading.load_generator(settings)))
+            ask = answers.plain_asker(assistant, model, settings, name, sample.choices, stopped)
+        else:
+            ask = answers.asker(assistant, name, mode, stopped)
+        rows = gather(answers.run(sample, Run(how.out, made), ask, stopped), len(sample.questions))
+        report = {"dataset": str(dataset), **sample.about(), "settings": made, **answers.summarize(rows, how.seed)}
     finish(report, as_json, _print_answers, stop.asked)
 
 
-def ask(sample: Sample, settings: Settings, mode: Mode, plain: bool, stop: Stop) -> tuple[dict[str, Any], list[Row]]:
-    """Ask all questions; return what decides the results, and a result for each question."""
-    from localrag.answer.assistant import Assistant
-    from localrag.evaluation import answers, datasets
-    from localrag.evaluation.baselines import Plain
-    from localrag.evaluation.runs import Run
+def _decides(sample: Sample, settings: Settings, mode: Mode, plain: bool) -> dict[str, Any]:
+    """Return everything that decides the answers: results are kept apart by it."""
     from localrag.llm import calibration, loading
 
-    within = sample.how.within_document
     held = {name: getattr(settings, name) for name in _OF_ANSWERS}
     values = {name: value if isinstance(value, int | float | None) else str(value) for name, value in held.items()}
-    made = {
+    return {
         "measure": "answers",
         "mode": mode,
-        "within_document": within,
+        "within_document": sample.within_document,
         "baseline": "plain" if plain else None,
         "model": None if mode == "exact" else loading.generator_identity(settings),
         "apart": calibration.load(settings.calibration_file, loading.generator_name(settings)).apart,
         **state(sample.library, settings),
         **values,
     }
-    assistant = Assistant(settings if sample.how.library is not None else datasets.apart(settings))
-    asker: Assistant | Plain = assistant
-    if plain:
-        labelled = {question.question for question in sample.questions if question.label}
-        asker = Plain(assistant, lambda: loading.load_generator(settings), settings, sample.choices, labelled)
-    try:
-        rows = gather(
-            answers.run(
-                sample.questions,
-                sample.matched,
-                sample.library,
-                asker,
-                Run(sample.how.out, made),
-                mode=mode,
-                within_document=within,
-                choices=sample.choices,
-                stop=lambda: stop.asked,
-            ),
-            len(sample.questions),
-        )
-    finally:
-        asker.close()
-        assistant.close()
-    return made, rows
 
 
 def _print_answers(report: Mapping[str, Any]) -> None:
     from localrag.quantities import load_words
 
-    counts = report["abstention"]
+    counts, quotes, choices = report["abstention"], report["quotes"], report["choices"]
     failed = f", {report['failed']} failed" if report["failed"] else ""
     echo(f"{report['questions']} questions{failed}, 95 % intervals in brackets\n")
-    table(
-        ["", "answered", "declined"],
-        [
-            ["has an answer", str(counts["answered_present"]), str(counts["declined_present"])],
-            ["has none", str(counts["answered_absent"]), str(counts["declined_absent"])],
-        ],
+    _print_figures(
+        {"": what, "answered": counts[f"answered_{key}"], "declined": counts[f"declined_{key}"]}
+        for what, key in (("has an answer", "present"), ("has none", "absent"))
     )
     about = load_words("localrag.evaluation", "words.toml")["rates"]
-    for figures in (report["rates"], report["figures"]):
-        echo()
-        rows = [[name, str(one["n"]), interval(one), about.get(name, "")] for name, one in figures.items()]
-        table(["", "n", "", ""], rows)
-    if (choices := report["choices"]) is not None:
-        made = list(dict.fromkeys([*choices["table"], *(name for row in choices["table"].values() for name in row)]))
-        echo("\nright choice, and by column the one made\n")
-        table(["", *made], [[name, *(str(row.get(one, 0)) for one in made)] for name, row in choices["table"].items()])
-        common, above = choices["majority"], choices["above_majority"]
+    echo()
+    _print_figures(
+        {"figure": name, "n": one["n"], "mean": one, "": about.get(name)}
+        for name, one in {**report["rates"], **report["figures"]}.items()
+    )
+    if choices is not None:
+        echo("\nright choice, and the ones made\n")
+        for name, made in choices["table"].items():
+            echo(one_line(f"{name}: {', '.join(f'{count} {one}' for one, count in made.items())}"))
+        common = choices["majority"]
         echo(
-            f"\naccuracy {interval(choices['accuracy'])}; always "
-            f"{common['choice']!r}: {common['accuracy']:.3f} (difference {interval(above)})"
+            f"\naccuracy {_cell(choices['accuracy'])}; always {common['choice']!r}: {common['accuracy']:.3f} "
+            f"(difference {_cell(choices['above_majority'])})"
         )
     if len(report["categories"]) > 1:
         echo("\nby category\n")
-        table(
-            ["", "n", "right", "f1", "answered", "declined", "answered, has none", "declined, has none"],
-            [
-                [
-                    name,
-                    str(own["questions"]),
-                    _mean(own["figures"].get("right")),
-                    _mean(own["figures"].get("f1")),
-                    *map(str, own["abstention"].values()),
-                ]
-                for name, own in report["categories"].items()
-            ],
+        _print_figures(
+            {
+                "category": name,
+                "n": own["questions"],
+                **{figure: own["figures"].get(figure) for figure in ("right", "f1")},
+                **own["abstention"],
+            }
+            for name, own in report["categories"].items()
         )
-    quotes = report["quotes"]
     flags = ", ".join(f"{count} {kind}" for kind, count in sorted(report["flags"].items())) or "none"
     echo(f"\nquotes: {quotes['verbatim']} of {quotes['shown']} verbatim, {quotes['dropped']} dropped")
     echo(f"checks: {quotes['unsupported_sentences']} sentences without support, flags: {flags}")
     echo(f"an answer: {_seconds(report['seconds'])}")
 
 
-def interval(figure: Mapping[str, float]) -> str:
-    return f"{figure['mean']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
+def _print_figures(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print rows with the same keys as a table."""
+    rows = list(rows)
+    table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
 
 
-def _mean(figure: Mapping[str, float] | None) -> str:
-    return "" if figure is None else f"{figure['mean']:.3f}"
+def _cell(value: Any) -> str:
+    """Return a figure with its interval, another value as text."""
+    if isinstance(value, Mapping):
+        return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+    return "" if value is None else str(value)
 
 
 def _seconds(times: Mapping[str, float | None]) -> str:
@@ -473,23 +407,19 @@ def judge_command(answers: Path, seed: int, as_json: bool) -> None:
     from localrag.evaluation import arena
     from localrag.evaluation import judge as judging
 
-    runs = []
-    for side in arena.read(answers):
-        graded = [(given, judging.grade(given)) for given in side.answers.values()]
-        runs.append({"setting": side.name, "run": side.run, **judging.summarize(graded, seed)})
+    runs = [
+        {"setting": side.name, "run": side.run, **judging.summarize(list(side.answers.values()), seed)}
+        for side in arena.read(answers)
+    ]
     report = {"answers": str(answers), "seed": seed, "questions": sum(run["answers"] for run in runs), "runs": runs}
     finish(report, as_json, _print_grades, stopped=False)
 
 
 def _print_grades(report: Mapping[str, Any]) -> None:
     echo(f"{report['questions']} answers, 95 % intervals in brackets\n")
-    scores = [interval(run["score"]) if run["score"] else "-" for run in report["runs"]]
-    table(
-        ["", "answers", "score", "right", "partly", "wrong", "declined"],
-        [
-            [run["setting"], str(run["answers"]), score, *map(str, run["grades"].values())]
-            for run, score in zip(report["runs"], scores, strict=True)
-        ],
+    _print_figures(
+        {"run": run["setting"], "answers": run["answers"], "score": run["score"], **run["grades"]}
+        for run in report["runs"]
     )
 
 
@@ -508,8 +438,7 @@ def arena_command(runs: tuple[Path, ...], limit: int | None, seed: int, out: Pat
     from localrag.evaluation import arena
     from localrag.evaluation.runs import Run
 
-    sides = arena.with_distinct_names([side for path in runs for side in arena.read(path)])
-    bouts = arena.matches(sides, seed, limit)
+    bouts = arena.matches([side for path in runs for side in arena.read(path)], seed, limit)
     with interruptible() as stop:
         judged = list(_by_person(bouts, Run(out, {"measure": "arena", "judge": "person"}), stop))
     report = {"seed": seed, "chosen": len({bout.question for bout in bouts}), **arena.summarize(judged, seed)}
@@ -553,18 +482,7 @@ def _vote(bout: Match) -> str:
 
 def _print_arena(report: Mapping[str, Any]) -> None:
     echo(f"{report['votes']} pairs of {report['questions']} questions, 95 % intervals in brackets\n")
-    table(
-        ["", "", "first better", "same", "second better", "share of the first"],
-        [
-            [
-                one["first"],
-                one["second"],
-                *(str(one[name]) for name in ("wins", "ties", "losses")),
-                interval(one["share"]),
-            ]
-            for one in report["pairs"]
-        ],
-    )
+    _print_figures(report["pairs"])
 
 
 @eval_command.command("forget")
@@ -616,35 +534,22 @@ def calibrate_command(model: str | None, as_json: bool) -> None:
     use is measured. Takes a minute or two.
     """
     from localrag.evaluation import calibration_run
-    from localrag.llm import calibration, loading, priority
-    from localrag.models.store import ModelStore
 
     settings = load_settings().with_options(generator=model)
-    if settings.generator_server:
-        hint = "To calibrate an installed one: localrag config unset generator_server"
-        raise UsageError("the model of a server is not calibrated", hint)
-    chosen = ModelStore(settings).default("generator")
-    with (
-        interruptible() as stop,
-        priority.asking(settings.questions_dir),
-        closing(loading.load_generator(settings, apart=True)) as running,
-        bar() as progress,
-    ):
-        shares = calibration_run.measure(
-            running, lambda: stop.asked, lambda done, total: progress(done, total, "whether a text holds the answer")
+    with interruptible() as stop, bar() as progress:
+        measured = calibration_run.calibrate(
+            settings,
+            stop=lambda: stop.asked,
+            progress=lambda done, total: progress(done, total, "whether a text holds the answer"),
         )
-    if shares is None:
+    if measured is None:
         echo("Stopped; nothing was saved.", err=True)
         sys.exit(130)
-    file, weights = settings.calibration_file, chosen.sha256 + (chosen.adapter_sha256 or "")
-    measured: dict[str, Any] = calibration_run.figures(shares)
-    measured |= {"weights": weights, "measured": date.today().isoformat()}
-    calibration.save(file, running.model, replace(calibration.load(file, running.model, weights), **measured))
-    known = calibration.load(file, running.model, weights)
+    name, known = measured
     if as_json:
-        print_json({"model": running.model, "answer_from": known.answer_from, "apart": known.apart})
+        print_json({"model": name, "answer_from": known.answer_from, "apart": known.apart})
         return
-    echo(f"{running.model} answers from a likelihood of {known.answer_from} that the text holds the answer.")
+    echo(f"{name} answers from a likelihood of {known.answer_from} that the text holds the answer.")
     if not known.apart:
         echo("Passages are read together each time: read by themselves, it tells less well what they hold.")
     echo("Saved.")

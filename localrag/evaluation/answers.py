@@ -8,6 +8,7 @@ does not judge free text: a right answer in other words has a low F1 (judge.py g
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,17 +16,27 @@ from typing import TYPE_CHECKING, Any
 from localrag.api import Library
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, UsageError
 from localrag.evaluation import metrics
-from localrag.evaluation.datasets import Matched, Question
+from localrag.evaluation.datasets import Question, Sample
 from localrag.evaluation.metrics import MARKER
-from localrag.evaluation.runs import Row, Run
-from localrag.events import Answered
+from localrag.evaluation.retrieval import passage_row
+from localrag.evaluation.runs import Row, Run, by_category
+from localrag.events import Answered, Delta
+from localrag.grounding import prompts
+from localrag.llm import Completed, Generator
+from localrag.settings import Settings
 from localrag.store.sentences import sentences
-from localrag.types import Answer, Citation, Mode
+from localrag.types import Answer, Citation, Message, Mode, Plan, Seconds
 
 if TYPE_CHECKING:
     from localrag.answer.assistant import Assistant
-    from localrag.evaluation.baselines import Plain
 
+# How a question is answered, given the documents to look in (None: in all); None if it was stopped.
+Ask = Callable[[Question, Sequence[str] | None], Answer | None]
+
+PLAIN_PASSAGES = 5
+PLAIN_RULES = (
+    "Answer the question from the passages, briefly. If they do not contain the answer, reply only: Not found."
+)
 # A known answer of at most this many words can be a number with its unit.
 _MAX_FIGURE_WORDS = 4
 _RIGHT, _TOUCHES = 0.5, 1e-9
@@ -146,49 +157,94 @@ def verbatim(library: Library, citation: Citation) -> bool:
     return bool(citation.quote) and text[citation.start : citation.end] == citation.quote
 
 
-def run(
-    questions: Sequence[Question],
-    matched: Matched,
-    library: Library,
-    assistant: Assistant | Plain,
-    results: Run,
-    *,
-    mode: Mode,
-    within_document: bool,
-    choices: Sequence[str] = (),
-    stop: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[Question, Row]]:
+def run(sample: Sample, results: Run, ask: Ask, stop: Callable[[], bool] = lambda: False) -> Iterator[Row]:
     """Ask each question and score its answer, unless `results` has it already.
 
     An answer cut short by `stop` is not kept. A question that the model cannot take is kept with its error. Raises
     ModelMissing or ModelDamaged if no question could be answered.
     """
-    for question in questions:
-        row = results.done(question)
-        if row is None:
-            if stop():
-                return
-            documents = matched.documents(question)
-            globs = (documents or None) if within_document else None
-            answer = None
-            try:
-                for event in assistant.ask(
-                    question.question, libraries=[library.name], documents=globs, mode=mode, stop=stop
-                ):
-                    if isinstance(event, Answered):
-                        answer = event.answer
-            except (ModelMissing, ModelDamaged):
-                raise
-            except (ModelError, UsageError) as error:
-                row = results.add(question, {**_about(question), "error": error.message})
-            else:
-                if stop() or answer is None:
-                    return
-                found = _result(question, documents, answer, library, choices)
-                if results.settings.get("baseline"):  # which checks nothing
-                    del found["sentences"], found["flags"]
-                row = results.add(question, found)
-        yield question, row
+
+    def work(question: Question) -> Row | None:
+        try:
+            answer = ask(question, sample.globs(question))
+        except (ModelMissing, ModelDamaged):
+            raise
+        except (ModelError, UsageError) as error:
+            return {**_about(question), "error": error.message}
+        if stop() or answer is None:
+            return None
+        row = _result(question, answer, sample)
+        if results.settings.get("baseline"):  # which checks nothing
+            del row["sentences"], row["flags"]
+        return row
+
+    return results.results(sample.questions, work, stop)
+
+
+def asker(assistant: Assistant, library: str, mode: Mode, stop: Callable[[], bool]) -> Ask:
+    """Return how localrag answers a question."""
+
+    def ask(question: Question, documents: Sequence[str] | None) -> Answer | None:
+        events = assistant.ask(question.question, libraries=[library], documents=documents, mode=mode, stop=stop)
+        return next((event.answer for event in events if isinstance(event, Answered)), None)
+
+    return ask
+
+
+def plain_asker(
+    assistant: Assistant,
+    model: Generator,
+    settings: Settings,
+    library: str,
+    choices: Sequence[str],
+    stop: Callable[[], bool],
+) -> Ask:
+    """Return what anybody would write first: one instruction and the five best passages in one prompt, no checks."""
+
+    def ask(question: Question, documents: Sequence[str] | None) -> Answer | None:
+        began = time.monotonic()
+        found = assistant.search(
+            question.question, libraries=[library], k=PLAIN_PASSAGES, documents=documents, join=False
+        )
+        retrieved, first = time.monotonic() - began, None
+        text = "\n\n".join(f"[{number}] {passage.text}" for number, passage in enumerate(found, 1))
+        rule = f"\n\nReply with one of: {'; '.join(choices)}." if question.label else ""
+        messages = [
+            Message("system", PLAIN_RULES),
+            Message("user", f"Passages:\n\n{text}\n\nQuestion: {question.question}{rule}"),
+        ]
+        events = model.generate(
+            messages,
+            max_tokens=settings.answer_tokens,
+            temperature=settings.temperature,
+            seed=settings.seed,
+            stop=stop,
+        )
+        for event in events:
+            if isinstance(event, Delta) and first is None:
+                first = time.monotonic() - began
+            elif isinstance(event, Completed):
+                text = event.text.strip()
+                chosen = metrics.chosen(text, choices) if question.label else None
+                return Answer(
+                    question.question,
+                    text,
+                    not (declining(chosen, chosen) if chosen else declines(text)),
+                    Plan("retrieve", "A baseline, for comparison."),
+                    passages=tuple(found),
+                    tokens=event.usage,
+                    seconds=Seconds(0.0, retrieved, first, time.monotonic() - began),
+                    model=model.model,
+                    stopped=event.ended != "end",
+                )
+        return None
+
+    return ask
+
+
+def declines(reply: str) -> bool:
+    """Return whether a reply to PLAIN_RULES is empty or says that the passages do not say."""
+    return not re.search(r"\w", reply) or prompts.says_nothing(reply)
 
 
 def _about(question: Question) -> dict[str, Any]:
@@ -204,10 +260,9 @@ def _about(question: Question) -> dict[str, Any]:
     return {name: value for name, value in about.items() if value not in (None, [])}
 
 
-def _result(
-    question: Question, documents: Sequence[str], answer: Answer, library: Library, choices: Sequence[str]
-) -> dict[str, Any]:
+def _result(question: Question, answer: Answer, sample: Sample) -> dict[str, Any]:
     first, confidence = answer.seconds.first_token, answer.confidence
+    documents, choices = sample.matched.documents(question), sample.choices
     return {
         **_about(question),
         "answer": answer.answer,
@@ -215,17 +270,14 @@ def _result(
         "figures": score(question, documents, answer, choices),
         "chose": chose(answer, choices) if question.label else None,
         "quotes": len(answer.citations),
-        "verbatim": sum(verbatim(library, citation) for citation in answer.citations),
+        "verbatim": sum(verbatim(sample.library, citation) for citation in answer.citations),
         "dropped": answer.citations_dropped,
         "unsupported": len(answer.unsupported),
         "sentences": len(sentences(MARKER.sub("", answer.answer))) if answer.found else 0,
         "flags": [flag.to_dict() for flag in answer.flags],
         "workings": [working.shown for working in answer.workings],
         "confidence": None if confidence is None else round(confidence, 4),
-        "passages": [
-            {"document": p.document, "page": p.page, "start": p.start, "end": p.end, "score": round(p.score, 4)}
-            for p in answer.passages
-        ],
+        "passages": [passage_row(passage) for passage in answer.passages],
         "tokens": {"prompt": answer.tokens.prompt, "generated": answer.tokens.generated},
         "cut": answer.stopped,
         "plan": answer.plan.kind,
@@ -257,11 +309,7 @@ def summarize(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
         "quotes": {name: sum(row[key] for row in done) for name, key in counted.items()},
         "flags": dict(Counter(flag["kind"] for row in done for flag in row.get("flags", ()))),
         "workings": sum(bool(row.get("workings")) for row in done),
-        "categories": {
-            name: {"questions": len(own), **_figures(own, seed)}
-            for name in sorted({row["category"] for row in done})
-            if name and (own := [row for row in done if row["category"] == name])
-        },
+        "categories": {name: {"questions": len(own), **_figures(own, seed)} for name, own in by_category(done).items()},
         "seconds": {
             "p50": metrics.percentile(seconds, 50),
             "p95": metrics.percentile(seconds, 95),

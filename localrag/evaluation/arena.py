@@ -92,20 +92,18 @@ def _answers(rows: Sequence[Row]) -> dict[str, Given]:
     }
 
 
-def with_distinct_names(sides: Sequence[Side]) -> list[Side]:
-    """Number sides with the same name."""
+def matches(sides: Sequence[Side], seed: int, limit: int | None = None) -> list[Match]:
+    """Return every pair of sides on every question that both answered, in a seeded order. Equal names get a number."""
     if len(sides) < 2:
         hint = "Give files of answers: localrag eval arena a.jsonl b.jsonl"
         raise UsageError(f"there is {len(sides)} side, and an arena needs two", hint)
     names = [side.name for side in sides]
-    return [
-        side if side.name not in names[:i] else replace(side, name=f"{side.name} ({names[: i + 1].count(side.name)})")
-        for i, side in enumerate(sides)
+    sides = [
+        side
+        if names.index(side.name) == at
+        else replace(side, name=f"{side.name} ({names[: at + 1].count(side.name)})")
+        for at, side in enumerate(sides)
     ]
-
-
-def matches(sides: Sequence[Side], seed: int, limit: int | None = None) -> list[Match]:
-    """Return every pair of sides on every question that both answered, in a seeded order."""
     questions = list(dict.fromkeys(name for side in sides for name in side.answers))
     shared = [name for name in questions if sum(name in side.answers for side in sides) > 1]
     if not shared:

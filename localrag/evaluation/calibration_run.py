@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import date
 from statistics import fmean
 from typing import Any
 
+from localrag.errors import UsageError
 from localrag.grounding import prompts
-from localrag.llm import Generator, Weighed
+from localrag.llm import Generator, Weighed, calibration, loading, priority
+from localrag.models.store import ModelStore
 from localrag.quantities import load_words
+from localrag.settings import Settings
 from localrag.types import Message, Passage
 
 Stop = Callable[[], bool]
@@ -103,3 +108,21 @@ def figures(shares: Shares) -> dict[str, Any]:
     """Return what is kept of a model: `answer_from` and `apart`."""
     together, apart = (held - absent for held, absent in (_means(shares.together), _means(shares.apart)))
     return {"answer_from": answer_threshold(shares.alone), "apart": apart >= max(_MIN_GAP, _KEEPS_GAP * together)}
+
+
+def calibrate(
+    settings: Settings, stop: Stop, progress: Callable[[int, int], None]
+) -> tuple[str, calibration.Calibration] | None:
+    """Measure the model in use and save the result; returns its name and what is known of it, None if stopped."""
+    if settings.generator_server:
+        hint = "To calibrate an installed one: localrag config unset generator_server"
+        raise UsageError("the model of a server is not calibrated", hint)
+    chosen, file = ModelStore(settings).default("generator"), settings.calibration_file
+    weights = chosen.sha256 + (chosen.adapter_sha256 or "")
+    with priority.asking(settings.questions_dir), closing(loading.load_generator(settings, apart=True)) as model:
+        shares, name = measure(model, stop, progress), model.model
+    if shares is None:
+        return None
+    found = {**figures(shares), "weights": weights, "measured": date.today().isoformat()}
+    calibration.save(file, name, replace(calibration.load(file, name, weights), **found))
+    return name, calibration.load(file, name, weights)

@@ -2,7 +2,7 @@
 
 A line has `question`, `answer`, `doc`, `evidence`, `page` and `id`; `evidence` may be empty and `page` null. Optional:
 `answerable` (false: the documents do not say; `doc` may be null), `label` (the answer is one of a few choices),
-`category`, `lang`, `docs` (several documents are needed) and `grades` (how useful each document is, by path).
+`category`, `docs` (several documents are needed) and `grades` (how useful each document is, by path).
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ class Question:
     answerable: bool = True
     label: str | None = None
     category: str = ""
-    lang: str = ""
     docs: tuple[str, ...] = ()
     # How useful each document is, if people have graded them: (path, grade); 0 is useless.
     grades: tuple[tuple[str, int], ...] = ()
@@ -69,32 +68,26 @@ class Question:
 
 def load(path: Path) -> list[Question]:
     """Read a file of questions."""
-    questions: list[Question] = []
-    seen: dict[str, int] = {}
-    for number, line in read_lines(path, "dataset", _FORM):
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")  # JSON may hold other line ends
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no dataset {str(path)!r}", _FORM) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the dataset {str(path)!r}: {error}", _FORM) from None
+    questions: dict[str, Question] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             question = _question(json.loads(line))
         except (ValueError, TypeError, RecursionError) as error:
             raise UsageError(f"line {number} of {str(path)!r} is not a question: {error}", _FORM) from None
-        if question.id in seen:
-            first = seen[question.id]
-            raise UsageError(f"lines {first} and {number} of {str(path)!r} both have the id {question.id!r}", _FORM)
-        seen[question.id] = number
-        questions.append(question)
+        if question.id in questions:
+            raise UsageError(f"line {number} of {str(path)!r} has the id {question.id!r} of another line", _FORM)
+        questions[question.id] = question
     if not questions:
         raise UsageError(f"{str(path)!r} holds no questions", _FORM)
-    return questions
-
-
-def read_lines(path: Path, what: str, hint: str) -> list[tuple[int, str]]:
-    """Return the lines of a text file with their numbers, without empty ones."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # JSON may hold other line ends
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no {what} {str(path)!r}", hint) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the {what} {str(path)!r}: {error}", hint) from None
-    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    return list(questions.values())
 
 
 def _question(row: Any) -> Question:
@@ -121,7 +114,6 @@ def _question(row: Any) -> Question:
         answerable=answerable,
         label=_text(row, "label", empty=True) or None,
         category=next((found for name in _CATEGORIES if (found := _text(row, name, empty=True))), ""),
-        lang=_text(row, "lang", empty=True),
         docs=tuple(docs),
         grades=tuple(grades.items()),
         fields=tuple(
@@ -213,19 +205,15 @@ def match(questions: Sequence[Question], documents: Sequence[Document]) -> Match
         found = [places[place] for place in named.get(_name(doc), ()) if _ends(place, doc)]
         if len(found) == 1:
             paths[doc] = found[0]
-    taken = set(paths.values())
-    left: dict[str, list[str]] = {}
+    taken, claims = set(paths.values()), dict[str, list[str]]()
     for doc in wanted:
-        if doc not in paths:
-            left.setdefault(_name(doc), []).append(doc)
-    for path in places.values():
-        claimants = [doc for doc in left.get(_name(path), ()) if path not in taken and _ends(doc, path)]
-        if len(claimants) == 1:
-            paths[claimants[0]] = path
-    complete: dict[bool, list[Question]] = {True: [], False: []}
-    for question in questions:
-        complete[all(doc in paths for doc in question.documents)].append(question)
-    return Matched(tuple(complete[True]), tuple(complete[False]), paths)
+        for path in {places[place] for place in named.get(_name(doc), ()) if doc not in paths} - taken:
+            if _ends(doc, path):
+                claims.setdefault(path, []).append(doc)
+    paths |= {docs[0]: path for path, docs in claims.items() if len(docs) == 1}
+    complete = [question for question in questions if all(doc in paths for doc in question.documents)]
+    missing = [question for question in questions if not all(doc in paths for doc in question.documents)]
+    return Matched(tuple(complete), tuple(missing), paths)
 
 
 def _ends(path: str, end: str) -> bool:
@@ -240,6 +228,62 @@ def _plain(path: str) -> str:
 
 def _name(path: str) -> str:
     return _plain(path).rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The questions to ask of a library, what was left out, and the possible answers to questions with a label."""
+
+    library: Library
+    questions: Sequence[Question]
+    matched: Matched
+    unanswerable: int
+    choices: Sequence[str]
+    within_document: bool
+
+    def globs(self, question: Question) -> list[str] | None:
+        """Return the documents to search for a question, None for all."""
+        return (self.matched.documents(question) or None) if self.within_document else None
+
+    def about(self) -> dict[str, Any]:
+        """Return what a report says of the library and of what was left out."""
+        missing = self.matched.missing
+        left_out = {
+            "not_in_library": len(missing),
+            "questions_not_in_library": [question.id for question in missing],
+            "documents_not_in_library": self.matched.missing_documents,
+            "unanswerable": self.unanswerable,
+        }
+        return {
+            "library": self.library.name,
+            "library_folder": str(self.library.folder),
+            "left_out": left_out,
+            "chosen": len(self.questions),
+        }
+
+
+def choose(
+    path: Path,
+    library: Library,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    within_document: bool = False,
+    answerable_only: bool = False,
+    wanted: Mapping[str, str] | None = None,
+) -> Sample:
+    """Choose the questions of a file that can be asked of a library. Raises NotFoundError if there is none."""
+    questions = load(path)
+    kept = where(questions, wanted or {})
+    asked = [question for question in kept if question.answerable or not answerable_only]
+    matched = match(asked, library.documents())
+    if not matched.questions:
+        missing = len(matched.missing_documents)
+        hint = f"Ingest them first: localrag ingest {str(path.parent)!r} --name {library.name!r}"
+        raise NotFoundError(f"none of the {missing} documents of {str(path)!r} is in {library.name!r}", hint)
+    chosen = sample(matched.questions, limit, seed)
+    choices = sorted({question.answer for question in questions if question.label})
+    return Sample(library, chosen, matched, len(kept) - len(asked), choices, within_document)
 
 
 # --- the library of a dataset's documents -------------------------------------------------------------------

@@ -20,9 +20,9 @@ from typing import Any
 
 from localrag.api import Library
 from localrag.evaluation import metrics
-from localrag.evaluation.datasets import Matched, Question
+from localrag.evaluation.datasets import Question, Sample
 from localrag.evaluation.metrics import Ranked
-from localrag.evaluation.runs import Row, Run
+from localrag.evaluation.runs import Row, Run, by_category
 from localrag.types import Passage
 
 LEVELS = ("document", "documents", "page", "evidence", "answer")
@@ -82,62 +82,51 @@ def _first(hits: Iterable[bool]) -> int | None:
     return next((rank for rank, hit in enumerate(hits, 1) if hit), None)
 
 
-def run(
-    questions: Sequence[Question],
-    matched: Matched,
-    library: Library,
-    results: Run,
-    *,
-    k: int,
-    within_document: bool,
-    stop: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[Question, Row]]:
+def run(sample: Sample, results: Run, *, k: int, stop: Callable[[], bool] = lambda: False) -> Iterator[Row]:
     """Search k passages for each question and score them, unless `results` has the score already."""
-    words = _words_of(library)
+    library, words = sample.library, _words_of(sample.library)
     warm = False
-    for question in questions:
-        if stop():
-            return
-        row = results.done(question)
-        if row is None:
-            documents = matched.documents(question)
-            if not warm:  # the first search loads the embedder, which is not part of the latency
-                library.search(question.question, k=1)
-                warm = True
-            globs = (documents or None) if within_document else None
-            began = time.perf_counter()
-            count = _FOR_DOCUMENT * k if question.grades else k
-            passages = library.search(question.question, k=count, documents=globs)
-            seconds = time.perf_counter() - began
-            if question.grades:
-                figures = graded({matched.paths.get(doc, doc): grade for doc, grade in question.grades}, passages, k)
-            else:
-                answer = _joined_words(question.answer)
-                verbatim = bool(answer.strip()) and any(answer in words(document) for document in documents)
-                figures = score(question, documents, passages, verbatim)
-            row = results.add(
-                question,
-                {
-                    "question": question.question,
-                    "category": question.category,
-                    "documents": list(documents),
-                    "page": question.page,
-                    "evidence": question.evidence,
-                    "seconds": round(seconds, 5),
-                    "passages": [
-                        {
-                            "document": p.document,
-                            "page": p.page,
-                            "start": p.start,
-                            "end": p.end,
-                            "score": round(p.score, 4),
-                        }
-                        for p in passages
-                    ],
-                    **figures,
-                },
-            )
-        yield question, row
+
+    def work(question: Question) -> Row:
+        nonlocal warm
+        if not warm:  # the first search loads the embedder, which is not part of the latency
+            library.search(question.question, k=1)
+            warm = True
+        began = time.perf_counter()
+        count = _FOR_DOCUMENT * k if question.grades else k
+        passages = library.search(question.question, k=count, documents=sample.globs(question))
+        seconds = time.perf_counter() - began
+        documents = sample.matched.documents(question)
+        if question.grades:
+            paths = sample.matched.paths
+            figures = graded({paths.get(doc, doc): grade for doc, grade in question.grades}, passages, k)
+        else:
+            answer = _joined_words(question.answer)
+            verbatim = bool(answer.strip()) and any(answer in words(document) for document in documents)
+            figures = score(question, documents, passages, verbatim)
+        return {
+            "question": question.question,
+            "category": question.category,
+            "documents": documents,
+            "page": question.page,
+            "evidence": question.evidence,
+            "seconds": round(seconds, 5),
+            "passages": [passage_row(passage) for passage in passages],
+            **figures,
+        }
+
+    return results.results(sample.questions, work, stop)
+
+
+def passage_row(passage: Passage) -> dict[str, Any]:
+    """Return the place and score of a passage, for a result."""
+    return {
+        "document": passage.document,
+        "page": passage.page,
+        "start": passage.start,
+        "end": passage.end,
+        "score": round(passage.score, 4),
+    }
 
 
 def _words_of(library: Library) -> Callable[[str], str]:
@@ -160,9 +149,7 @@ def summarize(rows: Sequence[Row], k: int, seed: int = 0) -> dict[str, Any]:
         "questions": len(rows),
         "levels": _levels(rows, k, seed),
         "categories": {
-            name: {"questions": len(own), "levels": _levels(own, k, seed)}
-            for name in sorted({row["category"] for row in rows})
-            if name and (own := [row for row in rows if row["category"] == name])
+            name: {"questions": len(own), "levels": _levels(own, k, seed)} for name, own in by_category(rows).items()
         },
         "seconds": {"p50": metrics.percentile(seconds, 50), "p95": metrics.percentile(seconds, 95)},
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,18 @@ class Run:
             if not data.endswith(b"\n"):
                 storage.append_line(path, "")  # finish a line cut off by a crash, so that it spoils no other
 
-    @property
-    def rows(self) -> list[Row]:
-        return list(self._rows.values())
+    def results(
+        self, questions: Iterable[Question], work: Callable[[Question], Row | None], stop: Callable[[], bool]
+    ) -> Iterator[Row]:
+        """Yield the result of each question, made by `work` unless it is kept; ends at `stop`, or at None."""
+        for question in questions:
+            row = self.done(question)
+            if row is None:
+                made = None if stop() else work(question)
+                if made is None:
+                    return
+                row = self.add(question, made)
+            yield row
 
     def done(self, question: Question) -> Row | None:
         """Return the result of a question if there is one."""
@@ -80,6 +89,12 @@ def past(path: Path) -> list[Past]:
     if not found:
         raise UsageError(f"{str(path)!r} holds no results of an evaluation", _HINT)
     return list(found.values())
+
+
+def by_category(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the results of each category that has a name."""
+    names = sorted({row["category"] for row in rows} - {""})
+    return {name: [row for row in rows if row["category"] == name] for name in names}
 
 
 def _read(path: Path) -> bytes:

@@ -48,17 +48,9 @@ def test_retrieval_prints_recall_by_level_and_category(dataset: Path) -> None:
     shown = run("retrieval", dataset, "-l", "office")
     assert "3 questions (1 without an answer left out)" in shown.stdout
     lines = [line.split() for line in shown.stdout.splitlines()]
-    assert lines[2:4] == [["document", "page", "evidence", "answer"], ["questions", "3", "1", "3", "3"]]
-    assert [line[0] for line in lines[4:11]] == [
-        "recall@1",
-        "recall@3",
-        "recall@5",
-        "recall@10",
-        "recall@20",
-        "ndcg@10",
-        "mrr",
-    ]
-    assert "recall@5 by category" in shown.stdout and "a search: " in shown.stdout
+    assert lines[2][:5] == ["found", "n", "recall@1", "recall@3", "recall@5"]
+    assert [line[:2] for line in lines[3:7]] == [["document", "3"], ["page", "1"], ["evidence", "3"], ["answer", "3"]]
+    assert "by category" in shown.stdout and "a search: " in shown.stdout
 
 
 def test_retrieval_json_is_one_object_on_stdout(dataset: Path) -> None:
@@ -66,18 +58,6 @@ def test_retrieval_json_is_one_object_on_stdout(dataset: Path) -> None:
     assert report["complete"] is True and report["left_out"]["unanswerable"] == 1
     assert list(report["levels"]["document"]) == ["recall@1", "recall@3", "ndcg@10", "mrr"]
     assert report["settings"]["within_document"] is True and report["settings"]["embedder"]["model"] == "hashing"
-
-
-def test_a_missing_library_is_an_error(dataset: Path) -> None:
-    with pytest.raises(NotFoundError):
-        run("retrieval", dataset, "-l", "nowhere")
-
-
-def test_questions_about_other_documents_are_left_out_and_reported(documents: Path) -> None:
-    path = write(documents / "qa.jsonl", [QUESTIONS[0], {**QUESTIONS[1], "doc": "elsewhere.txt"}])
-    shown = run("retrieval", path, "-l", "office")
-    assert "Left out: 1 questions about 1 documents that are not in 'office'" in shown.stderr
-    assert shown.stdout.startswith("1 questions")
 
 
 def test_no_question_about_the_library_is_an_error(documents: Path) -> None:
@@ -131,10 +111,6 @@ def test_the_module_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_help_says_that_documents_are_read_in_beforehand() -> None:
-    assert "localrag ingest" in run("--help").stdout
-
-
 # --- documents ----------------------------------------------------------------------------------------------
 
 
@@ -145,11 +121,6 @@ def test_the_documents_of_a_dataset_are_read_by_the_same_command(dataset: Path, 
     again = run("retrieval", dataset, "--documents", documents, "--json")
     assert "Read " not in again.stderr and json.loads(again.stdout)["questions"] == 3
     assert Path(json.loads(again.stdout)["library_folder"]).parent.name == "evaluation"
-
-
-def test_answers_are_measured_on_a_folder_too(dataset: Path, documents: Path) -> None:
-    report = json.loads(run("answers", dataset, "--documents", documents, "--mode", "retrieve", "--json").stdout)
-    assert report["abstention"]["answered_present"] == 3
 
 
 def test_a_library_and_a_folder_are_not_taken_together(dataset: Path, documents: Path) -> None:

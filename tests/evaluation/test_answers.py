@@ -1,17 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag import api
 from localrag.answer.assistant import Assistant
 from localrag.errors import ModelError, ModelMissing
 from localrag.evaluation import answers
-from localrag.evaluation.datasets import Question, load, match
+from localrag.evaluation.datasets import Question, choose
 from localrag.evaluation.runs import Run
 from localrag.settings import Settings
 from localrag.types import Answer, Citation, Plan
@@ -63,13 +65,11 @@ def test_declining_is_the_choice_not_mentioned() -> None:
     assert answers.score(replace(labelled, answer="Yes"), [], replace(RIGHT, answer="Yes."), choices)["choice"] == 1.0
 
 
-def run(settings: Settings, dataset: Path, results: Run, assistant: Any = None, **more: Any) -> list[Any]:
-    library = api.open_library("office", settings=settings)
-    questions = load(dataset)
-    matched = match(questions, library.documents())
-    asker = assistant or Assistant(settings)
-    given = {"mode": "retrieve", "within_document": False, **more}
-    return [row for _, row in answers.run(questions, matched, library, asker, results, **given)]
+def run(settings: Settings, dataset: Path, results: Run, ask: Any = None, **more: Any) -> list[Any]:
+    with closing(api.open_library("office", settings=settings)) as library, closing(Assistant(settings)) as assistant:
+        stop = more.get("stop", lambda: False)
+        ask = ask or answers.asker(assistant, "office", "retrieve", stop)
+        return list(answers.run(choose(dataset, library), results, ask, stop))
 
 
 def test_answers_are_scored_and_their_quotes_checked(settings: Settings, dataset: Path) -> None:
@@ -101,11 +101,10 @@ def test_a_quote_that_does_not_stand_there_is_not_verbatim(settings: Settings) -
 def test_what_was_answered_is_not_asked_again(settings: Settings, dataset: Path, tmp_path: Path) -> None:
     first = run(settings, dataset, Run(tmp_path / "out", {}))
 
-    class Nobody:
-        def ask(self, question: str, **rest: Any) -> Iterator[Any]:
-            raise AssertionError(question)
+    def nobody(question: Question, documents: Any) -> Any:
+        raise AssertionError(question)
 
-    assert run(settings, dataset, Run(tmp_path / "out", {}), Nobody()) == first
+    assert run(settings, dataset, Run(tmp_path / "out", {}), nobody) == first
 
 
 def test_an_answer_cut_short_by_the_person_is_not_kept(settings: Settings, dataset: Path, tmp_path: Path) -> None:
@@ -114,24 +113,64 @@ def test_an_answer_cut_short_by_the_person_is_not_kept(settings: Settings, datas
     assert rows == [] and not (tmp_path / "out").exists()
 
 
-class Failing:
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-    def ask(self, question: str, **rest: Any) -> Iterator[Any]:
-        raise self.error
-        yield
-
-
 def test_a_question_too_long_for_the_model_is_counted_and_the_rest_go_on(settings: Settings, dataset: Path) -> None:
-    rows = run(settings, dataset, Run(None, {}), Failing(ModelError("too long")))
-    report = answers.summarize(rows)
+    report = answers.summarize(run(settings, dataset, Run(None, {}), Mock(side_effect=ModelError("too long"))))
     assert (report["questions"], report["failed"]) == (0, 4)
-
-
-def test_a_missing_model_ends_the_run(settings: Settings, dataset: Path) -> None:
     with pytest.raises(ModelMissing):
-        run(settings, dataset, Run(None, {}), Failing(ModelMissing("none")))
+        run(settings, dataset, Run(None, {}), Mock(side_effect=ModelMissing("none")))
+
+
+# --- the plain baseline ---
+
+
+def test_a_plain_prompt_holds_the_passages_best_first_and_is_scored_beside_them(
+    settings: Settings, dataset: Path, model: ScriptedGenerator
+) -> None:
+    with closing(Assistant(settings)) as assistant:
+        ask = answers.plain_asker(assistant, model, settings, "office", CHOICES, lambda: False)
+        answer = ask(Question("1", "What is the monthly rent?", "", ""), None)
+        assert answer is not None and answer.answer == "The monthly rent is EUR 2,450 [1]." and not answer.citations
+        (prompt,) = model.prompts
+        scores = [passage.score for passage in answer.passages]
+        assert scores == sorted(scores, reverse=True) and len(scores) <= answers.PLAIN_PASSAGES
+        assert sorted(prompt[-1].text.index(passage.text) for passage in answer.passages)
+        assert "Reply with" not in prompt[-1].text
+        ask(Question("2", "Is it let?", "Yes", "", label="Entailment"), None)
+        assert model.prompts[-1][-1].text.endswith("Reply with one of: No; Not mentioned; Yes.")
+        rows = run(settings, dataset, Run(None, {"baseline": "plain"}), ask)
+    assert [row["found"] for row in rows] == [True, True, True, False]
+    assert rows[0]["figures"]["evidence_shown"] == 1.0 and rows[0]["figures"]["cited"] == 0.0
+    assert "flags" not in rows[0]
+
+
+def test_neighbouring_passages_are_not_joined_in_a_plain_prompt(
+    tmp_path: Path, settings: Settings, model: ScriptedGenerator
+) -> None:
+    words = " ".join(f"The tenant pays the rent of month {i} to the landlord without any delay." for i in range(200))
+    (tmp_path / "long").mkdir()
+    (tmp_path / "long/long.txt").write_text(words, encoding="utf-8")
+    api.open_library("office", settings=settings).ingest(tmp_path / "long")
+    with closing(Assistant(settings)) as assistant:
+        ask = answers.plain_asker(assistant, model, settings, "office", (), lambda: False)
+        answer = ask(Question("1", "rent of the tenant", "", ""), None)
+        joined = assistant.search("rent of the tenant", libraries=["office"], k=5)
+    assert answer is not None and len(answer.passages) == 5
+    assert max(len(found.text) for found in answer.passages) < max(len(found.text) for found in joined)
+
+
+@pytest.mark.parametrize(
+    ("reply", "declined"),
+    [
+        ("", True),
+        (" . ", True),
+        ("Not found.", True),
+        ("The documents do not say.", True),
+        ("Rollo", False),
+        ("No.", False),
+    ],
+)
+def test_a_plain_reply_declines_as_it_was_told_to(reply: str, declined: bool) -> None:
+    assert answers.declines(reply) is declined
 
 
 # --- worth ------
@@ -147,20 +186,6 @@ def scored(question: Question, text: str, *, found: bool = True, quote: str = ""
 
 def asked(known: str, evidence: str = "", **more: object) -> Question:
     return replace(Question("1", "What?", known, "a.txt", evidence), **more)  # type: ignore[arg-type]
-
-
-def test_a_label_is_right_or_wrong_and_declining_says_not_mentioned() -> None:
-    absent = asked("Not mentioned", label="NotMentioned")
-    assert scored(absent, "The documents do not say.", found=False) == 1.0
-    assert scored(absent, "Yes, it does.") == 0.0
-    assert scored(asked("Yes", label="Entailment"), "Yes, it does.") == 1.0
-
-
-def test_an_absent_answer_is_worth_declining() -> None:
-    absent = asked("", answerable=False)
-    assert scored(absent, "The documents do not say.", found=False) == 1.0
-    assert scored(absent, "It is forty.") == 0.0
-    assert scored(asked("forty"), "The documents do not say.", found=False) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation import datasets
 from localrag.evaluation.datasets import Question, load, match, sample
 from localrag.events import IngestReport
-from localrag.ingest.scan import walk
 from localrag.settings import Settings
 from localrag.types import Document
 
@@ -31,11 +30,6 @@ def document(path: str, root: str = "/data") -> Document:
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-def test_the_questions_of_the_examples_are_no_document_of_them() -> None:
-    read = {file.path for file in walk(ROOT / "examples")}
-    assert "qa.jsonl" not in read and "people/employee-handbook.pdf" in read
-
-
 def test_the_questions_of_the_examples_are_of_this_form() -> None:
     questions = load(ROOT / "examples/qa.jsonl")
     assert any(question.page for question in questions)
@@ -47,7 +41,7 @@ def test_optional_fields_are_taken_and_unknown_ones_passed_over(tmp_path: Path) 
     more = '"answerable": false, "label": "No", "category": "x", "lang": "de", "docs": ["a", "b"], "derivation": "1+1"}'
     (tmp_path / "qa.jsonl").write_text(f"{LINE[:-1]}, {more}\n\n", encoding="utf-8")
     (found,) = load(tmp_path / "qa.jsonl")
-    assert (found.answerable, found.label, found.category, found.lang) == (False, "No", "x", "de")
+    assert (found.answerable, found.label, found.category) == (False, "No", "x")
     assert found.documents == ("a", "b")
 
 
@@ -64,7 +58,7 @@ def test_optional_fields_are_taken_and_unknown_ones_passed_over(tmp_path: Path) 
         (LINE.replace('"1"', '"2"').replace('"a.txt"', "null"), "line 2 .* doc is None"),
         (LINE.replace('"1"', '"2"')[:-1] + ', "docs": "a"}', "line 2 .* docs is 'a'"),
         (LINE.replace('"1"', '"2"')[:-1] + ', "answerable": "no"}', "line 2 .* answerable is 'no'"),
-        (LINE, "lines 1 and 2 .* both have the id '1'"),
+        (LINE, "line 2 .* has the id '1' of another line"),
     ],
 )
 def test_a_bad_line_is_named_by_its_number(tmp_path: Path, line: str, said: str) -> None:
@@ -84,7 +78,7 @@ def test_a_missing_or_empty_file_is_said(tmp_path: Path) -> None:
 
 def test_the_digest_changes_with_anything_that_is_scored() -> None:
     first = question("1")
-    assert first.digest == question("1").digest
+    assert first.digest == question("1").digest == question("1", fields=(("kind", "a"),)).digest
     assert len({first.digest, question("1", page=3).digest, question("1", answerable=False).digest}) == 3
 
 
@@ -95,7 +89,7 @@ MANY = [question(str(i), category="abc"[i % 3], answerable=i % 4 > 0) for i in r
 
 def test_a_sample_depends_on_the_seed_and_keeps_the_order_of_the_file() -> None:
     first = sample(MANY, 30, 5)
-    assert first == sample(MANY, 30, 5) != sample(MANY, 30, 6)
+    assert first == sample(MANY, 30, 5) != sample(MANY, 30, 6) and sample(MANY, None, 0) == MANY
     assert [int(found.id) for found in first] == sorted(int(found.id) for found in first)
 
 
@@ -111,12 +105,6 @@ def test_each_category_and_kind_has_its_share_of_a_sample(limit: int) -> None:
 def test_a_smaller_sample_is_part_of_a_larger_one() -> None:
     for small, large in ((1, 7), (7, 30), (30, 119)):
         assert set(sample(MANY, small, 3)) < set(sample(MANY, large, 3))
-
-
-def test_rare_kinds_have_their_share_on_the_average() -> None:
-    rare = [question(str(i), category="rare" if i == 0 else f"c{i % 7}") for i in range(100)]
-    drawn = sum(rare[0] in sample(rare, 20, seed) for seed in range(200))
-    assert 25 <= drawn <= 55  # 40 of 200
 
 
 def test_questions_are_chosen_by_what_their_lines_say(tmp_path: Path) -> None:
@@ -146,25 +134,26 @@ def test_questions_are_chosen_by_what_their_lines_say(tmp_path: Path) -> None:
     assert "'a', 'b'" in error.value.hint
 
 
-def test_fields_that_are_not_scored_leave_the_digest_alone() -> None:
-    assert question("1", fields=(("kind", "a"),)).digest == question("1").digest
-
-
-def test_no_limit_or_a_large_one_takes_all() -> None:
-    assert sample(MANY, None, 0) == sample(MANY, 500, 0) == MANY
-
-
 # --- documents ----------------------------------------------------------------------------------------------
 
 
-def test_documents_match_in_a_library_read_from_a_subfolder() -> None:
-    found = match([question("1", "docs/en/a.txt")], [document("a.txt", "/evaldata/set/docs/en")])
-    assert found.paths == {"docs/en/a.txt": "a.txt"} and not found.missing
+@pytest.mark.parametrize(
+    ("doc", "path", "root", "found"),
+    [
+        ("docs/en/a.txt", "a.txt", "/evaldata/set/docs/en", True),  # read from a subfolder
+        ("docs/a.txt", "set/docs/a.txt", "/evaldata", True),  # from a parent folder
+        ("/docs/a.txt", "a.txt", "/data/docs", True),
+        ("docs/en/a.txt", "a.txt", "/elsewhere", True),  # the folder was moved
+        ("a.txt", "data.txt", "/data", False),
+    ],
+)
+def test_a_document_is_matched_by_the_end_of_its_path(doc: str, path: str, root: str, found: bool) -> None:
+    assert match([question("1", doc)], [document(path, root)]).paths == ({doc: path} if found else {})
 
 
-def test_documents_match_in_a_library_read_from_a_parent_folder() -> None:
-    found = match([question("1", "docs/a.txt")], [document("set/docs/a.txt", "/evaldata")])
-    assert found.paths == {"docs/a.txt": "set/docs/a.txt"}
+def test_a_path_to_which_two_documents_have_a_claim_is_given_to_none() -> None:
+    questions = [question("1", "en/a.txt"), question("2", "de/a.txt")]
+    assert match(questions, [document("a.txt", "/elsewhere")]).paths == {}
 
 
 def test_equal_names_in_other_folders_are_not_taken_for_each_other() -> None:
@@ -174,25 +163,11 @@ def test_equal_names_in_other_folders_are_not_taken_for_each_other() -> None:
     assert found.missing_documents == ["docs/de/a.txt"]
 
 
-def test_a_moved_folder_is_found_by_name_unless_two_have_a_claim() -> None:
-    moved = [document("a.txt", "/elsewhere")]
-    assert match([question("1", "docs/en/a.txt")], moved).paths == {"docs/en/a.txt": "a.txt"}
-    assert match([question("1", "en/a.txt"), question("2", "de/a.txt")], moved).paths == {}
-
-
-def test_part_of_a_name_is_no_match() -> None:
-    assert match([question("1", "a.txt")], [document("data.txt"), document("xa.txt")]).paths == {}
-
-
 def test_a_question_of_several_documents_needs_all_of_them() -> None:
     both = question("1", docs=("a.txt", "b.txt"))
     assert match([both], [document("a.txt")]).missing == (both,)
     found = match([both], [document("a.txt"), document("b.txt")])
     assert found.questions == (both,) and found.documents(both) == ["a.txt", "b.txt"]
-
-
-def test_a_question_about_a_path_from_the_root_is_matched() -> None:
-    assert match([question("1", "/docs/a.txt")], [document("a.txt", "/data/docs")]).paths == {"/docs/a.txt": "a.txt"}
 
 
 def test_ten_thousand_documents_are_matched_without_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,9 +255,3 @@ def test_settings_that_decide_what_is_read_have_a_library_of_their_own(settings:
         for more in ({}, {"embedder": "other"}, {"ocr": "off"}, {"passages": 3})
     }
     assert len(names) == 3
-
-
-def test_settings_stay_what_they_are_apart(settings: Settings) -> None:
-    changed = datasets.apart(settings).with_options(passages=3)
-    assert (changed.passages, changed.indexes_dir) == (3, settings.evaluation_dir)
-    assert changed.models_dir == settings.models_dir

@@ -30,8 +30,8 @@ def test_f1_counts_the_words_in_common(answer: str, known: str, value: float) ->
 
 
 def test_the_first_choice_named_is_the_one_made() -> None:
-    choices = ["Yes", "No", "Not mentioned"]
-    assert metrics.chosen("No, although yes is possible", choices) == "No"
+    choices = ["Yes", "No (contradicted)", "Not mentioned"]
+    assert metrics.chosen("No, although yes is possible", choices) == "No (contradicted)"
     assert metrics.chosen("It is not mentioned.", choices) == "Not mentioned"
     assert metrics.chosen("Nothing of note, yesterday", choices) is None
 
@@ -42,7 +42,7 @@ def test_the_first_choice_named_is_the_one_made() -> None:
 def test_evidence_is_covered_by_spans_together_whatever_the_white_space() -> None:
     evidence = "Taxis need the consent of the head of unit"
     assert metrics.covered(evidence, ["taxis need\nthe consent of", "x of the head  of unit x"]) == 1.0
-    assert metrics.covered(evidence, []) == 0.0
+    assert metrics.covered(evidence, []) == 0.0 and metrics.covered(" [...] ", ["words"]) is None
 
 
 def test_single_words_that_stand_apart_do_not_cover_evidence() -> None:
@@ -52,10 +52,6 @@ def test_single_words_that_stand_apart_do_not_cover_evidence() -> None:
 def test_each_piece_of_evidence_counts_by_its_words() -> None:
     assert metrics.covered("Ada Quill [...] one two three four", ["by Ada Quill"]) == pytest.approx(2 / 6)
     assert metrics.covered("Ada Quill [...] one two three four", ["Quill, Ada; two three four"]) == pytest.approx(3 / 6)
-
-
-def test_no_evidence_is_not_the_same_as_none_covered() -> None:
-    assert metrics.covered(" [...] ", ["words"]) is None
 
 
 # --- numbers ------------------------------------------------------------------------------------------------

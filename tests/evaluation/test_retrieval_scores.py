@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from office import write
 
 from localrag import api
 from localrag.evaluation import retrieval
-from localrag.evaluation.datasets import Question, load, match
+from localrag.evaluation.datasets import Question, choose
 from localrag.evaluation.runs import Run
 from localrag.settings import Settings
 from localrag.types import Passage
@@ -52,33 +53,24 @@ def test_several_documents_are_found_when_the_last_of_them_is() -> None:
 def test_a_library_is_searched_and_a_second_run_searches_nothing(
     settings: Settings, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library = api.open_library("office", settings=settings)
-    questions = [question for question in load(dataset) if question.answerable]
-    matched = match(questions, library.documents())
-    given = {"k": 10, "within_document": False}
-    rows = [row for _, row in retrieval.run(questions, matched, library, Run(tmp_path / "o", {}), **given)]  # type: ignore[arg-type]
+    sample = choose(dataset, api.open_library("office", settings=settings), answerable_only=True)
+    rows = list(retrieval.run(sample, Run(tmp_path / "o", {}), k=10))
     report = retrieval.summarize(rows, 10)
     assert report["questions"] == 3
     assert report["levels"]["document"]["recall@1"]["mean"] == 1.0
     assert report["levels"]["page"]["mrr"]["n"] == 1
     assert report["levels"]["evidence"]["recall@10"]["mean"] == 1.0
     assert report["categories"]["name"]["questions"] == 2
-
     monkeypatch.setattr(api.Library, "search", None)
-    again = [row for _, row in retrieval.run(questions, matched, library, Run(tmp_path / "o", {}), **given)]  # type: ignore[arg-type]
-    assert again == rows
+    assert list(retrieval.run(sample, Run(tmp_path / "o", {}), k=10)) == rows
 
 
-def test_within_document_looks_only_there(settings: Settings, dataset: Path) -> None:
+@pytest.mark.parametrize("within", [True, False])
+def test_within_document_looks_only_there(settings: Settings, dataset: Path, within: bool) -> None:
     library = api.open_library("office", settings=settings)
-    questions = [question for question in load(dataset) if question.answerable]
-    matched = match(questions, library.documents())
-    for within, others in ((True, False), (False, True)):
-        rows = [
-            row for _, row in retrieval.run(questions, matched, library, Run(None, {}), k=10, within_document=within)
-        ]
-        outside = [p for row in rows for p in row["passages"] if p["document"] not in row["documents"]]
-        assert bool(outside) is others
+    sample = choose(dataset, library, within_document=within, answerable_only=True)
+    rows = list(retrieval.run(sample, Run(None, {}), k=10))
+    assert within == all(found["document"] in row["documents"] for row in rows for found in row["passages"])
 
 
 def test_a_question_about_many_documents_searches_exactly_those(settings: Settings, tmp_path: Path) -> None:
@@ -88,9 +80,9 @@ def test_a_question_about_many_documents_searches_exactly_those(settings: Settin
         (folder / f"note [{number}].txt").write_text(f"Minutes of meeting {number}: the treasurer reported on rents.")
     library = api.open_library("many", settings=settings, create=True)
     library.ingest(folder)
-    docs = tuple(f"note [{number}].txt" for number in range(120))
-    asked = Question("1", "What did the treasurer report?", "on rents", docs[0], docs=docs)
-    matched = match([asked], library.documents())
-    (row,) = [row for _, row in retrieval.run([asked], matched, library, Run(None, {}), k=200, within_document=True)]
+    docs = [f"note [{number}].txt" for number in range(120)]
+    asked = {"id": "1", "question": "What did the treasurer report?", "answer": "on rents", "docs": docs}
+    sample = choose(write(tmp_path / "qa.jsonl", [asked]), library, within_document=True)
+    (row,) = retrieval.run(sample, Run(None, {}), k=200)
     assert {found["document"] for found in row["passages"]} <= set(docs)
     assert row["ranks"]["document"] == 1 and len(row["documents"]) == 120

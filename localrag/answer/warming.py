@@ -7,9 +7,11 @@ by itself, which serve any look-up; then whole documents, or sections of long on
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from localrag.errors import UsageError
 from localrag.events import Piece, Warmed
@@ -258,3 +260,46 @@ def _cache(library: Library, document: Document, settings: Settings, part: str =
         keep_others=True,
         held=lambda: names.holds(library.folder, [document.path]),
     )
+
+
+def warm_library(
+    name: str,
+    documents: Sequence[str],
+    settings: Settings,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    seconds: float | None = None,
+    only_estimate: bool = False,
+    on_plan: Callable[[Estimate, Sequence[Piece]], None] = lambda estimate, found: None,
+    progress: Callable[[Warmed], None] = lambda event: None,
+) -> dict[str, Any]:
+    """Warm documents (globs; none for all) of a library; returns what was done, ready for JSON.
+
+    `seconds` limits the reading, not the time to load the model and to plan. `on_plan` is called before the reading,
+    `progress` at each step.
+    """
+    with (
+        closing(Library.open(settings.library_dir(name), name)) as library,
+        closing(loading.load_generator(settings)) as model,
+    ):
+        found = pieces(library, library.documents(documents or None), model, settings, stop)
+        estimated = estimate(library, found, model, settings)
+        on_plan(estimated, found)
+        done: dict[str, list[str]] = {"kept": [], "no room": []}
+        began = time.monotonic()
+        until = began + (float("inf") if seconds is None else seconds)
+        ends = lambda: stop() or time.monotonic() > until  # noqa: E731
+        for event in () if only_estimate else warm(library, found, model, settings, stop=ends):
+            progress(event)
+            done.get(event.state, []).append(event.piece.name)
+        return {
+            "library": name,
+            "model": model.model,
+            "estimate": asdict(estimated),
+            "kept": done["kept"],
+            "no_room": done["no room"],
+            "kept_before": [piece.name for piece in found if piece.kept],
+            "not_read": [{"name": piece.name, "reason": piece.why_not} for piece in found if piece.why_not],
+            "left": 0 if only_estimate else estimated.pieces - len(done["kept"]) - len(done["no room"]),
+            "seconds": round(time.monotonic() - began, 1),
+        }

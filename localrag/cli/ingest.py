@@ -6,10 +6,7 @@ import os
 import re
 import shlex
 import sys
-import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +26,7 @@ from localrag.store.names import check_kept_in, check_name, exists, name_for
 
 if TYPE_CHECKING:
     from localrag.answer.warming import Estimate
-    from localrag.events import IngestReport, Piece
+    from localrag.events import IngestReport, Piece, Warmed
     from localrag.types import Ocr
 
 _MAX_LISTED = 40
@@ -159,7 +156,7 @@ def ingest_command(
         if not (as_json and warm and report.complete):
             show(report)
         if warm and report.complete:
-            warmed = warm_library(library.name, (), settings, stop, quiet=as_json)
+            warmed = _warm(library.name, (), settings, stop, quiet=as_json)
             if as_json:
                 print_json({**report.to_dict(), "warm": warmed})
         if watch and report.complete:
@@ -290,7 +287,7 @@ def warm_command(
     options.keep_to_retention(settings)
     sandbox.restrict(settings, [check_name(name)], reads=keys.key_files())
     with interruptible() as stop:
-        result = warm_library(
+        result = _warm(
             name, documents, settings, lambda: stop.asked, seconds=seconds, only_estimate=only_estimate, quiet=as_json
         )
     if as_json:
@@ -299,7 +296,7 @@ def warm_command(
         sys.exit(130)
 
 
-def warm_library(
+def _warm(
     name: str,
     documents: Sequence[str],
     settings: Settings,
@@ -309,52 +306,32 @@ def warm_library(
     only_estimate: bool = False,
     quiet: bool,
 ) -> dict[str, Any]:
-    """Warm a library, with progress on stderr unless `quiet`; returns what was done, for JSON.
-
-    `seconds` limits the reading, not the time to load the model and to plan.
-    """
+    """Warm a library, with progress on stderr unless `quiet`."""
     from localrag.answer import warming
-    from localrag.llm import loading
-    from localrag.store.library import Library
 
-    library = Library.open(settings.library_dir(name), name)
-    with closing(library), closing(loading.load_generator(settings)) as model:
-        pieces = warming.pieces(library, library.documents(documents or None), model, settings, stop)
-        estimate = warming.estimate(library, pieces, model, settings)
-        if not quiet and not stop():
-            _print_estimate(estimate, pieces)
-        kept: list[str] = []
-        no_room: list[str] = []
-        began = time.monotonic()
-        until = began + (float("inf") if seconds is None else seconds)
-        if not only_estimate:
-            with bar(quiet=quiet) as update:
-                for event in warming.warm(
-                    library, pieces, model, settings, stop=lambda: stop() or time.monotonic() > until
-                ):
-                    now = "waiting for a question" if event.state == "waiting" else event.piece.name
-                    update(event.done, event.piece.tokens, f"tokens, {event.number}/{event.total}: {now}")
-                    if event.state in ("kept", "no room"):
-                        (kept if event.state == "kept" else no_room).append(event.piece.name)
-        took = time.monotonic() - began
-        left = 0 if only_estimate else estimate.pieces - len(kept) - len(no_room)
-        result = {
-            "library": name,
-            "model": model.model,
-            "estimate": asdict(estimate),
-            "kept": kept,
-            "no_room": no_room,
-            "kept_before": [piece.name for piece in pieces if piece.kept],
-            "not_read": [{"name": piece.name, "reason": piece.why_not} for piece in pieces if piece.why_not],
-            "left": left,
-            "seconds": round(took, 1),
-        }
-    if not quiet and not only_estimate:
-        echo(f"Cached {len(kept)} of {estimate.pieces} in {duration(took)}.", err=True)
+    with bar(quiet=quiet) as update:
+
+        def show(event: Warmed) -> None:
+            now = "waiting for a question" if event.state == "waiting" else event.piece.name
+            update(event.done, event.piece.tokens, f"tokens, {event.number}/{event.total}: {now}")
+
+        result = warming.warm_library(
+            name,
+            documents,
+            settings,
+            stop=stop,
+            seconds=seconds,
+            only_estimate=only_estimate,
+            on_plan=lambda estimate, pieces: None if quiet or stop() else _print_estimate(estimate, pieces),
+            progress=show,
+        )
+    if not (quiet or only_estimate):
+        kept, total, left, no_room = result["kept"], result["estimate"]["pieces"], result["left"], result["no_room"]
+        say(f"Cached {len(kept)} of {total} in {duration(result['seconds'])}.")
         if left:
-            echo(f"  {left} left: the same command continues, also in the midst of a document.", err=True)
+            say(f"  {left} left: the same command continues, also in the midst of a document.")
         if no_room:
-            echo(f"  no room for {len(no_room)} more: raise cache_bytes, or use --document.", err=True)
+            say(f"  no room for {len(no_room)} more: raise cache_bytes, or use --document.")
     return result
 
 

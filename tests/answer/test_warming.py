@@ -16,7 +16,6 @@ from fakes import ScriptedGenerator
 from localrag.answer import warming
 from localrag.answer.assistant import Assistant
 from localrag.cli.app import localrag
-from localrag.cli.ingest import warm_library
 from localrag.events import Answered, PromptRead, Warmed
 from localrag.grounding import prompts
 from localrag.llm import Generator, PromptCache, priority, prompt_cache
@@ -311,8 +310,8 @@ def test_a_malformed_time_is_refused(papers: Editor, models: Any) -> None:
 
 
 def test_a_time_that_is_over_at_once_leaves_the_plan_whole(papers: Editor, models: Any, settings: Settings) -> None:
-    cut = warm_library("papers", (), settings, lambda: False, seconds=0, quiet=True)
-    whole = warm_library("papers", (), settings, lambda: False, only_estimate=True, quiet=True)
+    cut = warming.warm_library("papers", (), settings, seconds=0)
+    whole = warming.warm_library("papers", (), settings, only_estimate=True)
     assert cut["kept"] == [] and cut["left"] == whole["estimate"]["pieces"] > 0, "the plan is not cut short"
 
 

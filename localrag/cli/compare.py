@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag.cli import keys, options
-from localrag.cli.ingest import passwords_in
 from localrag.cli.keys import recipient_options
 from localrag.cli.output import echo, one_line, print_json
 from localrag.errors import NotFoundError, UsageError
@@ -46,12 +45,7 @@ _PLAIN = {"=": "{}", "-": "[-{}-]", "+": "{{+{}+}}"}
     metavar="FILE",
     help="Write the redline to FILE, replacing it: .docx (tracked changes; of three, a table), .html, .md, .json.",
 )
-@click.option(
-    "--password-file",
-    type=options.EXISTING_FILE,
-    metavar="FILE",
-    help="Passwords to try on encrypted files, one a line.",
-)
+@options.password_file_option
 @recipient_options
 @options.json_option
 def compare_command(
@@ -59,7 +53,7 @@ def compare_command(
     library: str | None,
     latest: str | None,
     out: Path | None,
-    password_file: Path | None,
+    passwords: list[str],
     recipients: Recipients | None,
     as_json: bool,
 ) -> None:
@@ -94,7 +88,7 @@ def compare_command(
         found = [document.path for document, _ in versions.drafts(settings, names[0], latest)]
         echo(f"{len(found)} versions, the latest last: {one_line(', '.join(found))}", err=True)
         named = (found[-2], found[-1])
-    read = versions.read(named, names, settings, passwords_in(password_file))
+    read = versions.read(named, names, settings, passwords)
     compared = compare_three(*read) if len(read) == 3 else compare(*read)
     versions.record(settings, compared)
     if as_json:

@@ -50,12 +50,7 @@ _STAGES = {
 @click.option("--prune", is_flag=True, help="Remove documents whose files are gone, however many they are.")
 @click.option("--include-forgotten", is_flag=True, help="Read documents again that `localrag forget` deleted.")
 @click.option("--watch", is_flag=True, help="Keep running, and follow every change of the folder until Ctrl-C.")
-@click.option(
-    "--password-file",
-    type=options.EXISTING_FILE,
-    metavar="FILE",
-    help="Passwords to try on encrypted files, one a line.",
-)
+@options.password_file_option
 @click.option(
     "--ocr",
     type=click.Choice(("auto", "force", "off")),
@@ -86,7 +81,7 @@ def ingest_command(
     prune: bool,
     include_forgotten: bool,
     watch: bool,
-    password_file: Path | None,
+    passwords: list[str],
     ocr: Ocr | None,
     ocr_languages: str | None,
     embedder: str | None,
@@ -124,7 +119,6 @@ def ingest_command(
         from localrag.cli.vault import encrypt_first
 
         encrypt_first(library.folder, library.name)
-    passwords = passwords_in(password_file)
     languages = None if ocr_languages is None else _languages(ocr_languages)
     # --json together with --watch prints one report for each pass.
     show: Callable[[IngestReport], None] = (lambda report: print_json(report.to_dict())) if as_json else _print
@@ -229,16 +223,6 @@ def _watch(
         done = report.read or report.removed or report.moved or report.copies
         if done or (report.failed, report.kept) != (before.failed, before.kept):
             show(report)
-
-
-def passwords_in(file: Path | None) -> list[str]:
-    if file is None:
-        return []
-    try:
-        return [line for line in options.read_file(file, "password file").decode("utf-8-sig").splitlines() if line]
-    except UnicodeDecodeError as error:
-        message = f"cannot read the password file {str(file)!r}: {error}"
-        raise UsageError(message, "Write one password a line, in UTF-8.") from None
 
 
 def _languages(codes: str) -> list[str]:

@@ -159,6 +159,26 @@ def _page_range(text: str | None) -> tuple[int, int | None] | None:
     return first, (int(found[3]) if found[3] else None if found[2] else first)
 
 
+password_file_option = click.option(
+    "--password-file",
+    "passwords",
+    type=EXISTING_FILE,
+    metavar="FILE",
+    callback=lambda ctx, param, file: _passwords_in(file),
+    help="Passwords to try on encrypted files, one a line.",
+)
+
+
+def _passwords_in(file: Path | None) -> list[str]:
+    if file is None:
+        return []
+    try:
+        return [line for line in read_file(file, "password file").decode("utf-8-sig").splitlines() if line]
+    except UnicodeDecodeError as error:
+        message = f"cannot read the password file {str(file)!r}: {error}"
+        raise UsageError(message, "Write one password a line, in UTF-8.") from None
+
+
 def read_file(path: Path, what: str = "file") -> bytes:
     """Return the contents of a file that the user named."""
     try:

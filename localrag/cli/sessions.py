@@ -20,6 +20,7 @@ from localrag.settings import load_settings
 if TYPE_CHECKING:
     from localrag.security.encryption.age import Recipients
     from localrag.sessions import Listed, Session, SessionStore
+    from localrag.sessions.export import Form
 
 
 def complete_conversation(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -90,7 +91,10 @@ def search_command(words: tuple[str, ...], as_json: bool) -> None:
 
     hits = Searched(_store().all()).find(" ".join(words))
     if as_json:
-        rows = [{"conversation": _row(hit.session), **_without(asdict(hit), "session")} for hit in hits]
+        rows = [
+            {"conversation": _row(hit.session), "turn": hit.turn, "where": hit.where, "snippet": hit.snippet}
+            for hit in hits
+        ]
         print_json({"words": list(words), "hits": rows})
         return
     if not hits:
@@ -157,16 +161,15 @@ def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
     help="Where to write it; - prints it. Default: a file named after the title in this folder.",
 )
 @recipient_options
-def export_command(named: str, form: str | None, output: Path | None, recipients: Recipients | None) -> None:
+def export_command(named: str, form: Form | None, output: Path | None, recipients: Recipients | None) -> None:
     """Write a conversation with its answers, quotes, marks and sources to a new file that only you can read."""
     from localrag.sessions import export
 
     session = _load(named)
-    chosen = next((one for one in export.FORMS if one == form), None)
-    if chosen is None:
-        chosen = export.form_of(output) if output and str(output) != "-" else "md"
+    printed = output is not None and str(output) == "-"
+    chosen = form or (export.form_of(output) if output and not printed else "md")
     record = _store().record_of(*session.libraries)
-    if output is not None and str(output) == "-":
+    if printed:
         if (chosen == "docx" or recipients) and sys.stdout.isatty():
             what = "an encrypted file" if recipients else "a Word document"
             raise UsageError(f"cannot print {what} to a terminal", "Name a file: -o FILE.docx")
@@ -194,11 +197,7 @@ def _load(named: str) -> Session:
 
 
 def _row(one: Listed) -> dict[str, Any]:
-    return asdict(one) if one.problem else _without(asdict(one), "problem")
-
-
-def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key != name}
+    return {name: value for name, value in asdict(one).items() if name != "problem" or value}
 
 
 def _line(one: Listed) -> str:

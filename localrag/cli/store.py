@@ -53,12 +53,9 @@ def connect_command(url: str, library: str | None, name: str | None, as_json: bo
     if library is None:
         with closing(postgres.Connection(store)) as connection:
             found = [(each, may) for _, each, may in postgres.libraries(connection)]
-        if as_json:
-            print_json([{"library": each, "may": may} for each, may in found])
-        for each, may in found if not as_json else ():
-            echo(f"{one_line(each)}  {may}")
-        if not found and not as_json:
+        if not (found or as_json):
             raise NotFoundError(f"{store.user!r} may read no library in {url!r}", "An owner gives rights.")
+        _print_rows(as_json, [{"library": each, "may": may} for each, may in found])
         return
     settings, local = load_settings(), names.check_name(name or library)
     folder = settings.library_dir(local)
@@ -151,10 +148,7 @@ def rights_command(library: str, as_json: bool) -> None:
     """List who may do what with a library, for its owners."""
     with _owned(library, "list its rights") as connection:
         found = postgres.rights(connection)
-    if as_json:
-        print_json([{"role": role, "may": may} for role, may in found])
-    for role, may in found if not as_json else ():
-        echo(f"{one_line(role)}  {may}")
+    _print_rows(as_json, [{"role": role, "may": may} for role, may in found])
 
 
 @store_command.command("log")
@@ -170,8 +164,17 @@ def log_command(library: str, last: int, as_json: bool) -> None:
             details["grantee"] = details.pop("role", None)
     if as_json:
         print_json([{**details, "time": time, "role": role, "event": event} for time, role, event, details in found])
-    for time, role, event, details in found if not as_json else ():
-        echo(f"{time}  {one_line(role)}  {one_line(event)}  {one_line(_about(event, details))}".rstrip())
+    else:
+        for time, role, event, details in found:
+            echo(one_line(f"{time}  {role}  {event}  {_about(event, details)}").rstrip())
+
+
+def _print_rows(as_json: bool, rows: list[dict[str, Any]]) -> None:
+    if as_json:
+        print_json(rows)
+    else:
+        for row in rows:
+            echo(one_line("  ".join(row.values())))
 
 
 def _about(event: str, details: dict[str, Any]) -> str:

@@ -9,14 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from command_line import run
 
-from localrag.cli.app import hide_arguments, localrag
+from localrag.cli.models import models_command
+
+MODELS = sorted(models_command.commands)
 
 PRESSED = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n"
 
 
-def run(tmp_path: Path, module: str, source: str, *args: str) -> subprocess.CompletedProcess[str]:
+def run_beside(tmp_path: Path, module: str, source: str, *args: str) -> subprocess.CompletedProcess[str]:
     """Run the command with a module of ours in place of the one that it imports."""
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / f"{module}.py").write_text(source, encoding="utf-8")
@@ -33,7 +35,7 @@ def run(tmp_path: Path, module: str, source: str, *args: str) -> subprocess.Comp
 
 
 def test_ctrl_c_during_the_first_imports_ends_with_130_and_one_line(tmp_path: Path) -> None:
-    done = run(tmp_path, "click", PRESSED, "--help")
+    done = run_beside(tmp_path, "click", PRESSED, "--help")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")
 
 
@@ -48,20 +50,19 @@ except KeyboardInterrupt:
 
 
 def test_ctrl_c_while_an_extension_is_loaded_ends_with_130_and_one_line(tmp_path: Path) -> None:
-    done = run(tmp_path, "numpy", ABORTS, "search", "notice", "--library", "none")
+    done = run_beside(tmp_path, "numpy", ABORTS, "search", "notice", "--library", "none")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")
 
 
 def test_an_import_that_fails_shows_where(tmp_path: Path) -> None:
-    done = run(tmp_path, "numpy", "raise ImportError('no such engine')", "search", "notice", "--library", "none")
+    done = run_beside(tmp_path, "numpy", "raise ImportError('no such engine')", "search", "notice", "--library", "none")
     assert done.returncode == 1
     assert "Traceback" in done.stderr and "no such engine" in done.stderr and "Stopped" not in done.stderr
 
 
-def test_the_help_of_a_command_ends_with_its_examples() -> None:
-    for words in (["ask"], ["eval", "retrieval"], ["vault", "key-file"]):
-        shown = CliRunner().invoke(localrag, [*words, "--help"]).stdout
-        assert f"  localrag {' '.join(words)} " in shown.split("Examples:")[1]
+@pytest.mark.parametrize("words", ["ask", "eval retrieval", "vault key-file", *(f"models {name}" for name in MODELS)])
+def test_the_help_of_a_command_ends_with_its_examples(words: str) -> None:
+    assert f"  localrag {words}" in run(*words.split(), "--help").stdout.split("Examples:")[1]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not let a process change its arguments")
@@ -79,9 +80,3 @@ def test_a_list_of_processes_shows_no_word_of_a_question(words: list[str], shown
     )
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, check=True)
     assert done.stdout.replace(b"\0", b" ").strip().endswith(b") " + shown)
-
-
-def test_arguments_that_are_not_this_process_s_own_are_left() -> None:
-    before = Path("/proc/self/cmdline").read_bytes() if sys.platform == "linux" else b""
-    hide_arguments(["ask", "something else"])
-    assert not before or Path("/proc/self/cmdline").read_bytes() == before

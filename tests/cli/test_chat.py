@@ -47,30 +47,19 @@ def test_piped_questions_are_answered_line_by_line_with_numbered_sources(talk):
     assert done.exit_code == 0
 
 
-def test_questions_in_a_row_are_one_conversation(talk):
+def test_questions_in_a_row_are_one_conversation_until_a_new_one_begins(talk):
     world = FakeWorld()
-    done = talk("How long?\nAnd the term?\n", world=world)
-    assert [turn.question for turn in world.assistant.asked[1]["history"]] == ["How long?"]
-    assert [(found.title, found.turns) for found in done.saved] == [("How long?", 2)]
+    done = talk("How long?\nAnd the term?\n:new\nWho?\n", world=world)
+    asked = [[turn.question for turn in one["history"]] for one in world.assistant.asked]
+    assert asked == [[], ["How long?"], []]
+    assert {(found.title, found.turns) for found in done.saved} == {("How long?", 2), ("Who?", 1)}
 
 
-def test_new_begins_another_conversation(talk):
-    world = FakeWorld()
-    done = talk("How long?\n:new\nAnd the term?\n", world=world)
-    assert world.assistant.asked[1]["history"] == []
-    assert len(done.saved) == 2
-
-
-def test_progress_is_printed_in_words_and_nothing_is_drawn(talk):
-    done = talk("How long?\n")
-    assert "fake-1b is ready. Library contracts: 2 documents." in done.stderr
-    assert "retrieve: a short question over 2 documents" in done.stderr
-    assert "\x1b" not in done.output and "\r" not in done.output
-
-
-def test_a_plan_that_is_reported_twice_is_printed_once(talk):
+def test_progress_is_printed_once_in_words_and_nothing_is_drawn(talk):
     done = talk("How long?\n", world=FakeWorld(FakeAssistant([Planned(PLAN), Planned(PLAN), *SCRIPT])))
+    assert "fake-1b is ready. Library contracts: 2 documents." in done.stderr
     assert done.stderr.count("retrieve: a short question over 2 documents") == 2  # the second is below the answer
+    assert "\x1b" not in done.output and "\r" not in done.output
 
 
 def test_source_prints_the_words_around_the_quote(talk):
@@ -133,8 +122,3 @@ def test_without_one_clear_library_it_says_what_to_type(talk, tmp_path):
         with pytest.raises(kind) as caught:
             talk("How long?\n", *words, world=FakeWorld(libraries=libraries))
         assert hint in caught.value.hint
-
-
-@pytest.mark.parametrize(("term", "simple"), [("dumb", True), ("", True), ("xterm-256color", False), ("screen", False)])
-def test_simple_terminals_are_known_by_name(term, simple):
-    assert chat.is_simple_terminal(term) is simple

@@ -6,21 +6,23 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import command_line
 import pytest
-from click.testing import CliRunner, Result
+from command_line import run_json
 from docx import Document
 from lent_readers import LentReaders
 
-from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.redline import versions
 from localrag.security import audit
 from localrag.settings import Settings
 from localrag.store.library import Library
 
+run = partial(command_line.run, "compare")
 OLD = "1. Rent. The tenant shall pay EUR 100 a month.\n\n2. Term. The lease ends on 31 May 2030."
 NEW = "1. Rent. The tenant shall pay EUR 120 a month.\n\n2. Term. The lease ends on 31 May 2030."
 
@@ -28,13 +30,6 @@ NEW = "1. Rent. The tenant shall pay EUR 120 a month.\n\n2. Term. The lease ends
 @pytest.fixture(autouse=True)
 def lent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(versions, "ReaderPool", LentReaders)
-
-
-def run(*args: str | Path) -> Result:
-    result = CliRunner().invoke(localrag, ["compare", *map(str, args)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture
@@ -57,7 +52,7 @@ def test_two_files_of_two_types_are_compared(files: tuple[Path, Path], settings:
 
 def test_documents_of_a_library_are_compared_and_recorded(shelf: Callable[..., Library], settings: Settings) -> None:
     shelf("leases", {"v1.txt": OLD, "v2.txt": NEW})
-    value = json.loads(run("v1.txt", "v2.txt", "--json").stdout)
+    value = run_json("compare", "v1.txt", "v2.txt")
     assert value["old"]["document"] == "v1.txt" and value["old"]["library"] == "leases"
     assert [(one["old"]["text"], one["new"]["text"], one["level"]) for one in value["changes"]] == [
         ("100", "120", "substance")
@@ -68,7 +63,7 @@ def test_documents_of_a_library_are_compared_and_recorded(shelf: Callable[..., L
 
 def test_a_file_is_compared_with_a_document(shelf: Callable[..., Library], files: tuple[Path, Path]) -> None:
     shelf("leases", {"v1.txt": OLD})
-    assert json.loads(run("v1.txt", files[1], "-l", "leases", "--json").stdout)["counts"]["amount"] == 1
+    assert run_json("compare", "v1.txt", files[1], "-l", "leases")["counts"]["amount"] == 1
 
 
 def test_the_latest_two_versions_are_found(shelf: Callable[..., Library]) -> None:
@@ -86,33 +81,38 @@ def test_the_latest_two_versions_are_found(shelf: Callable[..., Library]) -> Non
 @pytest.mark.parametrize("suffix", [".docx", ".html", ".md", ".json"])
 def test_a_redline_is_written(files: tuple[Path, Path], tmp_path: Path, suffix: str) -> None:
     result = run(*files, "--out", tmp_path / f"redline{suffix}")
-    assert (
-        result.stderr.strip() == f"Wrote {tmp_path / f'redline{suffix}'}"
-        and (tmp_path / f"redline{suffix}").stat().st_size > 100
-    )
+    assert str(tmp_path / f"redline{suffix}") in result.stderr
+    assert (tmp_path / f"redline{suffix}").stat().st_size > 100
 
 
-def test_identical_texts_have_no_differences(files: tuple[Path, Path], tmp_path: Path) -> None:
-    (tmp_path / "copy.txt").write_text(OLD)
-    assert "No differences." in run(files[0], tmp_path / "copy.txt").stdout
-
-
-def test_what_cannot_be_compared_is_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        (("lease-v1.txt", "empty.pdf"), ReadError, r"empty\.pdf"),
+        (("lease-v1.txt", "bad.docx"), ReadError, r"bad\.docx"),
+        (("lease-v1.txt", "lease-v1.txt"), UsageError, "itself"),
+        (("lease-v1.txt", "lease-v2.docx", "--out", "lease-v2.docx"), UsageError, "is one of those"),
+        (("lease-v1.txt",), UsageError, "two documents"),
+        (("lease-v1.txt", "none.txt"), NotFoundError, r"no file .*none\.txt"),
+        (("nosuch.md", "lease-v1.txt"), NotFoundError, r"no file .*nosuch\.md"),  # not sought in a library
+        (("lease-v1.txt", "lease-v2.docx", "--out", "x.pdf"), UsageError, "be written"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    shelf: Callable[..., Library],
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    error: type[Exception],
+    message: str,
+) -> None:
+    shelf("letters", {"v1.txt": OLD})
     (tmp_path / "empty.pdf").write_bytes(b"")
     (tmp_path / "bad.docx").write_bytes(b"PK nonsense")
-    for bad in ("empty.pdf", "bad.docx"):
-        with pytest.raises(ReadError, match=bad):
-            run(files[0], tmp_path / bad)
-    with pytest.raises(UsageError, match="itself"):
-        run(files[0], files[0])
-    with pytest.raises(UsageError, match="is one of those"):
-        run(*files, "--out", str(files[1]))
-    with pytest.raises(UsageError, match="two documents"):
-        run(files[0])
-    with pytest.raises(NotFoundError, match=r"no file .*none\.txt"):
-        run(files[0], tmp_path / "none.txt")
-    with pytest.raises(UsageError, match="be written"):
-        run(*files, "--out", tmp_path / "x.pdf")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=message):
+        run(*words)
 
 
 def test_an_encrypted_file_needs_its_password(files: tuple[Path, Path], tmp_path: Path, monkeypatch: Any) -> None:
@@ -152,11 +152,3 @@ def test_three_files_are_compared(files: tuple[Path, Path], tmp_path: Path, sett
         str(tmp_path / "ours.txt"),
     )
     assert (second.event, second.details["written"]) == ("export", str(tmp_path / "three.docx"))
-
-
-def test_a_missing_file_is_not_sought_in_a_library(shelf: Callable[..., Library], files: tuple[Path, Path]) -> None:
-    """A bug: beside a file, a path that is none was looked for in the libraries, and the message told of these."""
-    for name in ("leases", "letters"):
-        shelf(name, {"v1.txt": OLD})
-    with pytest.raises(NotFoundError, match=r"no file .*nosuch\.md"):
-        run("nosuch.md", files[1])

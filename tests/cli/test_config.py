@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
+import command_line
 import pytest
-from click.testing import CliRunner
 
 from localrag.cli.config import complete_setting, complete_value, config_command
 from localrag.errors import SettingsError, UsageError
@@ -18,13 +19,7 @@ def run(monkeypatch, tmp_path):
     for name in ("LOCALRAG_PASSAGES", "LOCALRAG_THEME", "LOCALRAG_CONFIG", "LOCALRAG_HOME"):
         monkeypatch.delenv(name, raising=False)
 
-    def run(*words):
-        result = CliRunner().invoke(config_command, words)
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return run
+    return partial(command_line.run, "config")
 
 
 def test_set_get_and_unset_go_round(run, tmp_path):
@@ -33,19 +28,14 @@ def test_set_get_and_unset_go_round(run, tmp_path):
     run("unset", "theme")
     assert run("get", "theme").stdout == "auto\n"
     assert (tmp_path / "config" / "localrag.toml").read_text().strip() == ""
+    run("set", "gpu_layers", "-1")  # a negative value is no option
+    assert run("get", "gpu_layers").stdout == "-1\n"
 
 
-def test_value_out_of_range_is_refused_with_what_the_setting_does(run):
-    with pytest.raises(SettingsError) as caught:
-        run("set", "passages", "0")
-    assert "between 1 and 100" in caught.value.message and caught.value.hint
-
-
-def test_misspelt_setting_is_refused_with_the_near_one(run):
+def test_a_misspelt_setting_and_a_value_out_of_range_are_refused(run):
     for words in (("get", "pasages"), ("set", "pasages", "3"), ("unset", "pasages")):
-        with pytest.raises(SettingsError) as caught:
-            run(*words)
-        assert "'passages'" in caught.value.hint
+        assert "'passages'" in command_line.refused(SettingsError, "config", *words).hint
+    assert "between 1 and 100" in command_line.refused(SettingsError, "config", "set", "passages", "0").message
 
 
 def test_saving_what_a_variable_sets_says_that_it_has_no_effect(run, monkeypatch):
@@ -90,8 +80,3 @@ def test_names_and_choices_are_completed():
     assert "passages" in [item.value for item in complete_setting(context, None, "pas")]
     context.params["name"] = "theme"
     assert [item.value for item in complete_value(context, None, "c")] == ["contrast"]
-
-
-def test_a_negative_value_is_no_option(run):
-    run("set", "gpu_layers", "-1")
-    assert run("get", "gpu_layers").stdout == "-1\n"

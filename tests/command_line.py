@@ -1,0 +1,33 @@
+"""Run the command line in this process."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from localrag.cli.app import localrag
+from localrag.errors import LocalragError
+
+
+def run(*words: object, typed: str | None = None) -> Result:
+    """Run a command; raises what it raises, except SystemExit."""
+    result = CliRunner().invoke(localrag, [str(word) for word in words], input=typed)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def run_json(*words: object) -> Any:
+    """Run a command with --json; returns what it prints."""
+    return json.loads(run(*words, "--json").stdout)
+
+
+def refused(kind: type[LocalragError], *words: object) -> LocalragError:
+    """Run a command that fails with an error of this kind, and with a hint; returns the error."""
+    with pytest.raises(kind) as raised:
+        run(*words)
+    assert raised.value.hint
+    return raised.value

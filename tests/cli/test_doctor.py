@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from localrag import policy
 from localrag.cli import doctor
 from localrag.cli.completion import completion_command
 from localrag.cli.doctor import Finding, diagnose, doctor_command
-from localrag.errors import KeyRequired, NotFoundError
+from localrag.errors import KeyRequired
 from localrag.ingest.readers import programs
 from localrag.llm import loading
 from localrag.models import machine
@@ -52,16 +53,13 @@ def states(findings: list[Finding]) -> set[str]:
     return {finding.state for finding in findings}
 
 
-def test_doctor_changes_nothing(settings: Settings, tmp_path: Path) -> None:
-    list(diagnose(settings))
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_every_problem_and_warning_has_a_remedy(settings: Settings) -> None:
     found = list(diagnose(settings))
+    assert not settings._data.exists(), "it changes nothing"
     assert all(finding.remedy for finding in found if finding.state not in ("ok", "info"))
     assert {finding.state for finding in found if "files is off" in finding.message} <= {"info"}
     assert len({finding.area for finding in found}) >= 9
+    assert all("localrag models install" in one.remedy for one in of("models", iter(found)))
 
 
 def test_it_names_what_may_be_reached(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,12 +74,6 @@ def test_it_names_what_may_be_reached(settings: Settings, monkeypatch: pytest.Mo
     monkeypatch.setattr(remote, "reachable", lambda: (store, models))
     first, second = said()
     assert "/run/pg/.s.PGSQL.5432 (a Unix socket)" in first and "127.0.0.1:8080 (TCP)" in second
-
-
-def test_a_missing_model_names_the_command_to_install_it(settings: Settings) -> None:
-    found = of("models", diagnose(settings))
-    assert [finding.state for finding in found] == ["problem", "problem"]
-    assert all("localrag models install" in finding.remedy for finding in found)
 
 
 def test_a_damaged_library_is_a_problem_and_stops_nothing(settings: Settings) -> None:
@@ -105,18 +97,17 @@ def test_a_library_without_its_key_is_normal(settings: Settings, monkeypatch: py
 
 
 def test_a_changed_audit_record_is_a_problem(settings: Settings) -> None:
+    assert states(of("audit", diagnose(settings))) == {"ok"}
     for _ in range(3):
         audit.record(settings.audit_file, "ask", "x")
     assert states(of("audit", diagnose(settings))) == {"ok"}
     settings.audit_file.write_text(settings.audit_file.read_text().replace('"x"', '"y"', 1))
     assert states(of("audit", diagnose(settings))) == {"problem"}
-
-
-def test_a_torn_audit_record_is_only_a_warning(settings: Settings) -> None:
+    settings.audit_file.unlink()
     audit.record(settings.audit_file, "ask", "x")
     with settings.audit_file.open("ab") as stream:
         stream.write(b'{"deta')
-    assert states(of("audit", diagnose(settings))) == {"warning"}
+    assert "warning" in states(of("audit", diagnose(settings)))
 
 
 def test_a_damaged_conversation_is_a_warning(settings: Settings) -> None:
@@ -127,21 +118,20 @@ def test_a_damaged_conversation_is_a_warning(settings: Settings) -> None:
     assert states(of("conversations", diagnose(settings))) == {"ok", "warning"}
 
 
-def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
+    monkeypatch.setattr(machine, "total_memory", lambda: None)
     found = of("machine", diagnose(Settings(home=tmp_path / "file" / "home")))
+    assert "memory unknown" in found[0].message
     assert "problem" in states(found) and any("LOCALRAG_HOME" in finding.remedy for finding in found)
-
-
-def test_a_folder_without_the_right_to_write_is_a_problem(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.access", lambda *_: False)
-    assert [one.state for one in of("machine", diagnose(settings))][1:] == ["problem", "problem"]
 
 
 def test_models_that_are_only_read_are_no_problem(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.models_dir.mkdir(parents=True)
     monkeypatch.setattr("os.access", lambda path, mode: path != settings.models_dir)
     assert "problem" not in states(of("machine", diagnose(settings)))
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert "problem" in states(of("machine", diagnose(settings)))
 
 
 @pytest.mark.parametrize(("free", "state"), [(10**10, "ok"), (10**9, "warning"), (10**7, "problem")])
@@ -169,25 +159,11 @@ def test_a_llama_build_that_does_not_load_is_a_problem(
     assert found.state == "problem" and words in found.message and "pip install" in found.remedy
 
 
-def test_the_installed_llama_reports_its_version(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib.metadata import version
-
-    monkeypatch.setattr(doctor, "_PROBE", REAL_PROBE)
-    found = of("llama.cpp", diagnose(settings))
-    assert states(found) == {"ok"} and version("llama-cpp-python") in found[0].message
-
-
 def test_gpu_layers_without_a_gpu_build_are_a_warning(settings: Settings) -> None:
     assert states(of("llama.cpp", diagnose(settings.with_options(gpu_layers=10)))) == {"ok", "warning"}
     found = of("llama.cpp", diagnose(settings))
     assert states(found) == {"ok"}
     assert f"{machine.cores()} threads; AVX" in found[0].message and "FMA" not in found[0].message
-
-
-def test_memory_that_is_unknown_is_not_guessed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "total_memory", lambda: None)
-    monkeypatch.setattr(machine, "available_memory", lambda: None)
-    assert "memory unknown" in of("machine", diagnose(settings))[0].message
 
 
 # --- the command --------------------------------------------------------------------------------------------
@@ -238,18 +214,15 @@ def test_the_bash_script_completes_commands(tmp_path: Path) -> None:
     assert done.stdout.strip() == "completion", done.stderr
 
 
-def test_a_missing_audit_record_is_no_problem(settings: Settings) -> None:
-    with pytest.raises(NotFoundError):
-        audit.verify(settings.audit_file)
-    assert states(of("audit", diagnose(settings))) == {"ok"}
-
-
 def test_a_missing_optional_program_is_no_warning(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "installed", lambda: {"LibreOffice": None, "Tesseract": "/usr/bin/tesseract"})
-    found = [finding for finding in diagnose(settings) if finding.area == "readers"]
-    assert [finding.state for finding in found] == ["info", "ok"]
-    assert "not installed" in found[0].message and ".doc" in found[0].message
-    assert "/usr/bin/tesseract" in found[1].message
+    found = of("readers", diagnose(settings))
+    assert [
+        (one.state, name in one.message) for one, name in zip(found, ("LibreOffice", "tesseract"), strict=True)
+    ] == [
+        ("info", True),
+        ("ok", True),
+    ]
 
 
 # --- the model in use ---------------------------------------------------------------------------------------
@@ -265,8 +238,9 @@ def test_the_model_in_use_reports_how_it_runs(
     monkeypatch.setattr(doctor, "_PROBE", REAL_PROBE)
     path = tiny_llamas.sliding(tmp_path / "tiny.gguf")
     monkeypatch.setattr(loading, "generator_arguments", lambda settings: arguments(path))
-    result = of("llama.cpp", diagnose(settings))[-1]
-    assert result.state == "ok"
+    found = of("llama.cpp", diagnose(settings))
+    assert states(found) == {"ok"} and version("llama-cpp-python") in found[0].message
+    result = found[-1]
     for part in ("1 thread,", "batches of 256", "KB of memory a token", "a GPU", "sliding window"):
         assert part in result.message
 

@@ -9,22 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import refused, run, run_json
 
-from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, UsageError
 from localrag.security import storage
 from localrag.store.library import Library
 from localrag.types import SkippedPage
 
 Shelf = Callable[..., Library]
-
-
-def run(*args: str) -> Result:
-    result = CliRunner().invoke(localrag, args)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture
@@ -36,7 +28,7 @@ def test_libraries_are_listed_and_a_damaged_one_is_named(papers: Library, home: 
     storage.write_bytes(home / "indexes" / "broken" / "library.db", b"rubbish" * 999)
     result = run("libraries")
     assert re.search(r"^papers +2 ", result.stdout, re.M) and "broken: " in result.stdout
-    value = json.loads(run("libraries", "--json").stdout)
+    value = run_json("libraries")
     assert [row["name"] for row in value["libraries"]] == ["broken", "papers"]
     assert "problem" in value["libraries"][0] and value["libraries"][1]["documents"] == 2
 
@@ -44,7 +36,7 @@ def test_libraries_are_listed_and_a_damaged_one_is_named(papers: Library, home: 
 def test_without_libraries_it_says_how_to_make_one(home: Path) -> None:
     result = run("libraries")
     assert result.stdout == "" and "localrag ingest" in result.stderr
-    assert json.loads(run("libraries", "--json").stdout)["libraries"] == []
+    assert run_json("libraries")["libraries"] == []
 
 
 def test_status_shows_what_is_held_and_what_failed(papers: Library, put: Callable[..., None]) -> None:
@@ -54,43 +46,34 @@ def test_status_shows_what_is_held_and_what_failed(papers: Library, put: Callabl
     for words in ("3 documents", "hashing", "2 pages", "no text on 1 page", "failed: locked.pdf: is encrypted"):
         assert words in result.stdout
     assert "\x1b" not in result.output
-    value = json.loads(run("status", "papers", "--json").stdout)
+    value = run_json("status", "papers")
     assert (value["documents"], value["skipped_pages"]) == (3, 1)
     assert value["failed"][0]["document"] == "locked.pdf" and value["embedder"]["model"] == "hashing"
 
 
 def test_show_gives_the_stored_text(papers: Library) -> None:
-    value = json.loads(run("show", "dogs.pdf", "-l", "papers", "--page", "2", "--json").stdout)
+    value = run_json("show", "dogs.pdf", "-l", "papers", "--page", "2")
     assert value == {"library": "papers", "document": "dogs.pdf", "page": 2, "label": None, "pages": 2, "text": "Open."}
-    value = json.loads(run("show", "hall.txt", "-l", "papers", "--json").stdout)
+    value = run_json("show", "hall.txt", "-l", "papers")
     assert (value["document"], value["page"], value["pages"]) == ("leases/hall.txt", None, None)
     assert value["text"] == "The lease 👩🏽‍⚖️ ends.\tIn May."
     assert run("show", "dogs.pdf", "-l", "papers", "-p", "1").stdout == "Dogs.\n"
 
 
 def test_show_says_which_pages_there_are(papers: Library) -> None:
-    with pytest.raises(NotFoundError) as raised:
-        run("show", "dogs.pdf", "-l", "papers", "-p", "9")
-    assert "2" in raised.value.hint
-    with pytest.raises(NotFoundError):
-        run("show", "cats.pdf", "-l", "papers")
+    assert "2" in refused(NotFoundError, "show", "dogs.pdf", "-l", "papers", "-p", "9").hint
+    refused(NotFoundError, "show", "cats.pdf", "-l", "papers")
 
 
-def test_show_finds_a_name_that_is_not_utf8(shelf: Shelf) -> None:
-    shelf("odd", {"\\xff.txt": "Words of it."})
-    assert "Words of it." in run("show", "\udcff.txt", "-l", "odd").stdout
-
-
-def test_show_keeps_control_characters_from_the_terminal(shelf: Shelf) -> None:
-    shelf("evil", {"a.txt": "Words \x1b]0;title\x07\x9b31m end."})
-    assert not set("\x1b\x07\x9b") & set(run("show", "a.txt", "-l", "evil").output)
+def test_show_finds_a_name_that_is_not_utf8_and_keeps_control_characters_from_the_terminal(shelf: Shelf) -> None:
+    shelf("odd", {"\\xff.txt": "Words of \x1b]0;title\x07\x9b31m it."})
+    shown = run("show", "\udcff.txt", "-l", "odd").output
+    assert "Words of" in shown and not set("\x1b\x07\x9b") & set(shown)
 
 
 def test_forget_without_yes_and_without_a_terminal_deletes_nothing(papers: Library) -> None:
     for more in ([], ["--document", "dogs.pdf"]):
-        with pytest.raises(UsageError) as raised:
-            run("forget", "papers", *more)
-        assert "--yes" in raised.value.hint
+        assert "--yes" in refused(UsageError, "forget", "papers", *more).hint
     assert papers.counts()["documents"] == 2
 
 
@@ -98,10 +81,8 @@ def test_forget_deletes_documents_or_all(papers: Library) -> None:
     result = run("forget", "papers", "-d", "dogs.pdf", "--yes", "--json")
     assert json.loads(result.stdout) == {"library": "papers", "forgotten": ["dogs.pdf"], "whole": False}
     assert [doc.path for doc in papers.documents()] == ["leases/hall.txt"]
-    with pytest.raises(NotFoundError):
-        run("forget", "papers", "-d", "dogs.pdf", "--yes")
+    refused(NotFoundError, "forget", "papers", "-d", "dogs.pdf", "--yes")
     result = run("forget", "papers", "--yes")
     assert result.stdout == "" and "1 document" in result.stderr
     assert not papers.folder.exists()
-    with pytest.raises(NotFoundError):
-        run("forget", "papers", "--yes")
+    refused(NotFoundError, "forget", "papers", "--yes")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 
 import pytest
-from click.testing import CliRunner
 
 from localrag.cli import output
 
@@ -13,9 +12,6 @@ from localrag.cli import output
 def test_sizes_have_a_unit_and_three_digits() -> None:
     shown = [output.size(count) for count in (0, 999, 1_000, 90_868_376, 1_117_320_768, 2 * 10**12)]
     assert shown == ["0 bytes", "999 bytes", "1.0 KB", "90.9 MB", "1.1 GB", "2.0 TB"]
-
-
-def test_durations_grow_from_seconds_to_hours() -> None:
     assert [output.duration(seconds) for seconds in (0.2, 89, 300, 9_000)] == ["1 s", "89 s", "5 min", "2.5 h"]
 
 
@@ -33,17 +29,6 @@ def test_a_piped_table_is_aligned_plain_text(capsys: pytest.CaptureFixture[str])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].index("SIZE") == lines[1].index("10 KB") == lines[2].index("1")
     assert "\x1b" not in "".join(lines)
-
-
-def test_a_piped_progress_bar_prints_nothing() -> None:
-    import click
-
-    @click.command()
-    def run() -> None:
-        with output.bar(3) as update:
-            update(1, 3, "first")
-
-    assert CliRunner().invoke(run).output == ""
 
 
 def test_the_first_ctrl_c_sets_a_flag_and_the_second_is_raised() -> None:

@@ -7,9 +7,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import command_line
 import pytest
 from click.shell_completion import ShellComplete
-from click.testing import CliRunner, Result
+from click.testing import Result
 from conversations import WHOLE
 from docx import Document
 
@@ -29,10 +30,12 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionStore:
     return kept
 
 
-def run(*words: str, fails: type[LocalragError] | None = None) -> Result:
-    result = CliRunner().invoke(localrag, ["sessions", *words])
-    assert isinstance(result.exception, fails) if fails else result.exit_code == 0, (result.output, result.exception)
-    return result
+def run(*words: str) -> Result:
+    return command_line.run("sessions", *words)
+
+
+def refused(kind: type[LocalragError], *words: str) -> LocalragError:
+    return command_line.refused(kind, "sessions", *words)
 
 
 def test_the_list_shows_turns_and_damaged_conversations(store: SessionStore) -> None:
@@ -48,7 +51,7 @@ def test_without_conversations_the_list_says_how_to_begin(tmp_path: Path, monkey
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path))
     assert "localrag chat" in run("list").stderr
     assert "There is no conversation yet" not in run("list").stdout
-    run("show", "last", fails=NotFoundError)
+    refused(NotFoundError, "show", "last")
 
 
 def test_a_conversation_is_shown_without_escape_sequences(store: SessionStore) -> None:
@@ -73,35 +76,30 @@ def test_one_is_renamed_and_branched(store: SessionStore) -> None:
     assert store.load(store.find("The lease")).title == "The lease"
     made = json.loads(run("branch", "The lease", "--turn", "1", "--title", "What if", "--json").stdout)
     assert made["title"] == "What if" and store.load(made["id"]).origin is not None
-    run("branch", "The lease", "--turn", "9", fails=UsageError)
-    run("rename", "What if", " ", fails=UsageError)
+    refused(UsageError, "branch", "The lease", "--turn", "9")
+    refused(UsageError, "rename", "What if", " ")
 
 
 def test_nothing_is_deleted_without_being_sure(store: SessionStore, tmp_path: Path) -> None:
-    assert "Add --yes." in run("delete", "lease", fails=UsageError).exception.hint
+    assert "Add --yes." in refused(UsageError, "delete", "lease").hint
     assert len(store.list()) == 2
-    run("delete", "lease", "leave", "--yes")
+    (store.folder / "20200101T000000000000-abcdef.json").write_text("{")
+    run("delete", "lease", "leave", "20200101", "--yes")
     assert store.list() == []
     record = tmp_path / "home" / "general" / "audit.jsonl"
-    assert [json.loads(line)["event"] for line in record.read_text().splitlines()] == ["forget", "forget"]
+    assert [json.loads(line)["event"] for line in record.read_text().splitlines()] == ["forget"] * 3
     assert audit.verify(record) == []
-
-
-def test_a_damaged_one_can_be_deleted_by_its_id(store: SessionStore) -> None:
-    (store.folder / "20200101T000000000000-abcdef.json").write_text("{")
-    run("delete", "20200101", "--yes")
-    assert len(store.list()) == 2
 
 
 def test_it_is_exported_as_the_file_name_says_and_replaces_nothing(store: SessionStore, tmp_path: Path) -> None:
     run("export", "lease", "-o", "lease.docx")
     assert "Lease" in [paragraph.text for paragraph in Document("lease.docx").paragraphs]
-    run("export", "lease", "-o", "lease.docx", fails=UsageError)
+    refused(UsageError, "export", "lease", "-o", "lease.docx")
     run("export", "lease", "-f", "html")
     assert [path.suffix for path in tmp_path.glob("lease-*")] == [".html"]
     assert "# Lease" in run("export", "lease", "-o", "-").stdout
     assert Document(io.BytesIO(run("export", "lease", "-f", "docx", "-o", "-").stdout_bytes)).paragraphs
-    run("export", "lease", "-o", "lease.pdf", fails=UsageError)
+    refused(UsageError, "export", "lease", "-o", "lease.pdf")
 
 
 def test_ids_and_titles_are_completed(store: SessionStore) -> None:

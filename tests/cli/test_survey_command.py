@@ -5,26 +5,22 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import command_line
 import pytest
-from click.testing import CliRunner, Result
+from command_line import refused
 
-from localrag.cli.app import localrag
 from localrag.errors import UsageError
+from localrag.security import audit
 from localrag.settings import load_settings
 from localrag.store.library import Library
 
 Shelf = Callable[..., Library]
+run = partial(command_line.run, "ask")
 QUESTION = "Which leases allow dogs?"
-
-
-def run(*args: str) -> Result:
-    result = CliRunner().invoke(localrag, ["ask", *args])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture
@@ -57,20 +53,14 @@ def test_the_table_is_written_to_a_file_and_no_cell_is_a_formula(leases: Library
 
 def test_a_written_table_is_logged_without_its_question(leases: Library, tmp_path: Path) -> None:
     file = tmp_path / "dogs.xlsx"
-    run(QUESTION, "--mode", "survey", "--table", str(file))
-    lines = [json.loads(line) for line in load_settings().library_audit_file("leases").read_text().splitlines()]
-    (entry,) = [line for line in lines if line["event"] == "export"]
-    assert entry["library"] == "leases" and entry["details"]["rows"] == 3 and entry["details"]["written"] == str(file)
-    assert QUESTION not in json.dumps(entry) and file.read_bytes()[:2] == b"PK"
+    run(QUESTION, "--mode", "survey", "--table", file)
+    (entry,) = [one for one in audit.entries(load_settings().library_audit_file("leases")) if one.event == "export"]
+    assert (entry.details["rows"], entry.details["written"]) == (3, str(file))
+    assert QUESTION not in str(entry) and file.read_bytes()[:2] == b"PK"
 
 
-def test_a_file_of_another_kind_is_refused_before_anything_is_asked(leases: Library, models: Any) -> None:
-    with pytest.raises(UsageError):
-        run(QUESTION, "--table", "dogs.docx")
+def test_a_table_of_another_kind_or_without_rows_is_refused(leases: Library, models: Any, tmp_path: Path) -> None:
+    refused(UsageError, "ask", QUESTION, "--table", "dogs.docx")
     assert models.loaded == []
-
-
-def test_an_answer_without_rows_writes_no_table(leases: Library, tmp_path: Path) -> None:
-    with pytest.raises(UsageError):
-        run("When is rent due?", "--mode", "retrieve", "--table", str(tmp_path / "t.md"))
+    refused(UsageError, "ask", "When is rent due?", "--mode", "retrieve", "--table", tmp_path / "t.md")
     assert not (tmp_path / "t.md").exists()

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import run, run_json
 from fakes import ScriptedGenerator
 
 from localrag.cli.doctor import _calibration
-from localrag.cli.evaluate import calibrate_command
 from localrag.llm import calibration, loading
 from localrag.models.shelf import InstalledModel
 from localrag.models.store import ModelStore
 from localrag.settings import Settings
-
-
-def run(*args: object) -> Result:
-    result = CliRunner().invoke(calibrate_command, [str(arg) for arg in args])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture
@@ -35,18 +26,18 @@ def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedGenerato
 
 
 def test_what_is_measured_is_kept_and_shown(running: ScriptedGenerator, settings: Settings) -> None:
-    value = json.loads(run("--json").stdout)
+    value = run_json("calibrate")
     known = calibration.load(settings.calibration_file, "scripted", "abc")
     assert value["answer_from"] == known.answer_from != calibration.Calibration().answer_from
     assert (value["apart"], known.weights) == (known.apart, "abc") and known.measured
-    assert str(known.answer_from) in run().stdout
+    assert str(known.answer_from) in run("calibrate").stdout
 
 
 def test_a_stopped_calibration_saves_nothing(
     running: ScriptedGenerator, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ScriptedGenerator, "weigh", lambda *args, **options: iter(()))
-    assert run().exit_code == 130 and not settings.calibration_file.exists()
+    assert run("calibrate").exit_code == 130 and not settings.calibration_file.exists()
 
 
 def test_doctor_reports_whether_the_model_was_measured(running: ScriptedGenerator, settings: Settings) -> None:

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import command_line
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from office import make_dataset, make_documents, make_model, make_settings  # noqa: F401
 
-from localrag.cli.evaluate import eval_command
 from localrag.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("settings")
@@ -19,11 +19,8 @@ GOOD = {"rent": "It is EUR 2,450 [1].", "treasurer": "Ada Quill was chosen [1]."
 BAD = {"rent": "It is EUR 90 [1].", "treasurer": "Ben Tarrow was chosen, as I believe.", "parking": "There are 12."}
 
 
-def run(*args: object, keys: str | None = None) -> Result:
-    result = CliRunner().invoke(eval_command, [str(arg) for arg in args], input=keys)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
+def run(*words: object, keys: str | None = None) -> Result:
+    return command_line.run("eval", *words, typed=keys)
 
 
 def answers(path: Path, message: dict[str, str]) -> Path:
@@ -56,8 +53,7 @@ def test_each_run_is_graded(tmp_path: Path) -> None:
 
 
 def test_a_file_without_answers_is_refused(dataset: Path) -> None:
-    with pytest.raises(UsageError):
-        run("judge", dataset)
+    command_line.refused(UsageError, "eval", "judge", dataset)
 
 
 # --- arena --------------------------------------------------------------------------------------------------
@@ -84,5 +80,5 @@ def test_a_person_may_stop_and_go_on(tmp_path: Path) -> None:
 
 
 def test_one_side_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError):
-        run("arena", answers(tmp_path / "good.jsonl", GOOD), "--out", tmp_path / "votes.jsonl")
+    file = answers(tmp_path / "good.jsonl", GOOD)
+    command_line.refused(UsageError, "eval", "arena", file, "--out", tmp_path / "votes.jsonl")

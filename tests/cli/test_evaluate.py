@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import command_line
 import pytest
-from click.testing import CliRunner, Result
+from command_line import run_json
 from fakes import ScriptedGenerator
 from office import (  # noqa: F401
     QUESTIONS,
@@ -25,7 +27,6 @@ from office import (  # noqa: F401
 
 from localrag.api import Library, open_library
 from localrag.cli import evaluate
-from localrag.cli.evaluate import eval_command
 from localrag.errors import Cancelled, NotFoundError, UsageError
 from localrag.settings import Settings
 
@@ -34,14 +35,8 @@ LEASE_AT_LENGTH = (
     "end the lease with ninety days' written notice to the other party, sent by registered letter."
 )
 
+run = partial(command_line.run, "eval")
 pytestmark = pytest.mark.usefixtures("settings")
-
-
-def run(*args: object) -> Result:
-    result = CliRunner().invoke(eval_command, [str(arg) for arg in args])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def test_retrieval_prints_recall_by_level_and_category(dataset: Path) -> None:
@@ -54,7 +49,7 @@ def test_retrieval_prints_recall_by_level_and_category(dataset: Path) -> None:
 
 
 def test_retrieval_json_is_one_object_on_stdout(dataset: Path) -> None:
-    report = json.loads(run("retrieval", dataset, "-l", "office", "-k", 3, "--within-document", "--json").stdout)
+    report = run_json("eval", "retrieval", dataset, "-l", "office", "-k", 3, "--within-document")
     assert report["complete"] is True and report["left_out"]["unanswerable"] == 1
     assert list(report["levels"]["document"]) == ["recall@1", "recall@3", "ndcg@10", "mrr"]
     assert report["settings"]["within_document"] is True and report["settings"]["embedder"]["model"] == "hashing"
@@ -76,7 +71,7 @@ def test_answers_go_on_where_they_stopped(dataset: Path, tmp_path: Path, model: 
     out = tmp_path / "out.jsonl"
     run("answers", dataset, "-l", "office", "--limit", 2, "--mode", "retrieve", "--out", out)
     assert len(asked(model)) == 2
-    report = json.loads(run("answers", dataset, "-l", "office", "--mode", "retrieve", "--out", out, "--json").stdout)
+    report = run_json("eval", "answers", dataset, "-l", "office", "--mode", "retrieve", "--out", out)
     assert len(asked(model)) == 2 and report["questions"] == 4
     run("answers", dataset, "-l", "office", "--mode", "retrieve", "--out", out)
     assert asked(model) == []
@@ -129,9 +124,9 @@ def test_a_library_and_a_folder_are_not_taken_together(dataset: Path, documents:
 
 
 def test_kept_libraries_are_listed_and_deleted(dataset: Path) -> None:
-    assert json.loads(run("forget", "--json").stdout)["libraries"] == []
+    assert run_json("eval", "forget")["libraries"] == []
     run("retrieval", dataset)
-    (row,) = json.loads(run("forget", "--json").stdout)["libraries"]
+    (row,) = run_json("eval", "forget")["libraries"]
     assert row["documents"] == 3 and row["name"] in run("forget").stdout
     run("forget", row["name"])
     assert not Path(row["folder"]).exists()
@@ -169,7 +164,7 @@ def test_graded_documents_are_ranked(documents: Path) -> None:
         }
     ]
     path = write(documents / "qa.jsonl", rows)
-    figures = json.loads(run("retrieval", path, "-l", "office", "--json").stdout)["levels"]["document"]
+    figures = run_json("eval", "retrieval", path, "-l", "office")["levels"]["document"]
     assert list(figures) == ["recall@1", "recall@3", "recall@5", "recall@10", "recall@20", "ndcg@10", "mrr"]
     assert figures["ndcg@10"]["mean"] == 1.0
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -9,15 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import command_line
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from command_line import refused, run_json
 from tiny_models import adapter, card, gguf, published, sha256
 from waiting import PATIENCE
 
-from localrag.cli.app import localrag as localrag_command
-from localrag.cli.models import models_command
 from localrag.errors import ModelDamaged, ModelMissing, UsageError
-from localrag.models import HubSource, catalog, machine
+from localrag.models import HubSource, catalog, machine, sources
 
 pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
 
@@ -43,11 +42,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def run(*args: str | Path, typed: str | None = None) -> Result:
-    result = CliRunner().invoke(models_command, [str(arg) for arg in args], input=typed)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
+def run(*words: object, typed: str | None = None) -> Result:
+    return command_line.run("models", *words, typed=typed)
+
+
+def listed() -> dict[str, Any]:
+    return {model["id"]: model for model in run_json("models", "list")["models"]}
 
 
 def test_list_shows_what_is_here_and_what_fits(home: Path) -> None:
@@ -64,9 +64,9 @@ def test_list_shows_what_is_here_and_what_fits(home: Path) -> None:
 
 def test_list_as_json_carries_hash_and_metadata(home: Path) -> None:
     run("install", "tiny")
-    models = {model["id"]: model for model in json.loads(run("list", "--json").stdout)["models"]}
+    models = listed()
     assert models.keys() == {"tiny", "unpinned", "huge"}
-    assert models["tiny"]["sha256"] == sha256(GOOD) and models["tiny"]["state"] == "in use"
+    assert (models["tiny"]["sha256"], models["tiny"]["state"]) == (sha256(GOOD), "in use")
     assert models["tiny"]["metadata"]["architecture"] == "llama"
     assert models["huge"]["fits"] is False and models["unpinned"]["sha256"] is None
 
@@ -81,23 +81,14 @@ def test_install_prints_the_id_for_scripts_and_the_rest_for_people(home: Path) -
 def test_an_unknown_hash_with_nobody_to_ask_is_refused_before_the_download(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from localrag.models import sources
-
-    def fail(*_: Any) -> Any:
-        pytest.fail("it began to download")
-
     with monkeypatch.context() as patch:
-        patch.setattr(sources, "fetch", fail)
-        with pytest.raises(UsageError):
-            run("install", "unpinned")
+        patch.setattr(sources, "fetch", lambda *_: pytest.fail("it began to download"))
+        refused(UsageError, "models", "install", "unpinned")
+    refused(ModelDamaged, "models", "install", "unpinned", "--sha256", "0" * 64)
     assert run("install", "unpinned", "--yes").stdout == "unpinned\n"
     run("remove", "unpinned", "--yes")
     assert run("install", "unpinned").stdout == "unpinned\n", "known by now"
-
-
-def test_a_hash_may_be_given(home: Path) -> None:
-    with pytest.raises(ModelDamaged):
-        run("install", "unpinned", "--sha256", "0" * 64)
+    run("remove", "unpinned", "--yes")
     assert run("install", "unpinned", "--sha256", sha256(GOOD)).stdout == "unpinned\n"
 
 
@@ -105,8 +96,7 @@ def test_a_copied_model_is_imported_and_known_by_its_hash(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("install", "tiny")
-    (path,) = [row["path"] for row in json.loads(run("list", "--json").stdout)["models"] if row["id"] == "tiny"]
-    copied = shutil.copy(path, tmp_path / "copied.gguf")
+    copied = shutil.copy(listed()["tiny"]["path"], tmp_path / "copied.gguf")
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "other"))
     assert run("import", copied).stdout == "tiny\n"
     assert run("import", copied, "--id", "mine").stdout == "mine\n"
@@ -116,13 +106,11 @@ def test_verify_ends_with_an_error_where_a_file_is_wrong(home: Path) -> None:
     assert run("verify").stdout == "No model is installed.\n"
     run("install", "tiny")
     assert run("verify").stdout.startswith("tiny: ok, 1 file")
-    assert json.loads(run("verify", "tiny", "--json").stdout) == {"models": [{"id": "tiny", "ok": True, "problem": ""}]}
+    assert run_json("models", "verify", "tiny") == {"models": [{"id": "tiny", "ok": True, "problem": ""}]}
     (home / "models" / "tiny" / "tiny.gguf").write_bytes(gguf(filling=b"poisoned"))
-    with pytest.raises(ModelDamaged, match="tiny"):
-        run("verify")
+    assert "tiny" in refused(ModelDamaged, "models", "verify").message
     assert "damaged" in run("list").stdout
-    with pytest.raises(ModelMissing):
-        run("verify", "absent")
+    refused(ModelMissing, "models", "verify", "absent")
 
 
 def test_remove_asks(home: Path) -> None:
@@ -138,16 +126,10 @@ def test_use_chooses_a_model_and_its_adapter(home: Path, tmp_path: Path) -> None
     run("install", "unpinned", "--yes")
     (tmp_path / "lora.gguf").write_bytes(adapter())
     assert "adapter" in run("use", "unpinned", "--adapter", tmp_path / "lora.gguf").stderr
-    models = {model["id"]: model for model in json.loads(run("list", "--json").stdout)["models"]}
+    models = listed()
     assert models["unpinned"]["state"] == "in use" and models["tiny"]["state"] == "installed"
     assert models["unpinned"]["adapter"]
     assert "adapter" not in run("use", "unpinned").stderr
-
-
-@pytest.mark.parametrize("command", sorted(models_command.commands))
-def test_every_command_explains_itself(command: str) -> None:
-    shown = CliRunner().invoke(localrag_command, ["models", command, "--help"]).stdout
-    assert "Example" in shown and f"localrag models {command}" in shown
 
 
 def test_looking_imports_nothing_heavy(home: Path) -> None:

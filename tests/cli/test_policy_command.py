@@ -6,12 +6,11 @@ import json
 import sys
 
 import pytest
-from click.testing import CliRunner
 
 from localrag import policy
 from localrag.cli import app
-from localrag.cli.doctor import doctor_command
 from localrag.security import audit
+from localrag.sessions import store_of
 
 
 @pytest.fixture
@@ -39,9 +38,15 @@ def rule():
     return write
 
 
-def test_a_command_against_the_policy_ends_with_its_name_and_is_recorded(main, rule, models, folder, settings):
+def test_a_command_against_the_policy_ends_with_its_name_and_is_recorded(
+    main, rule, models, folder, settings, tmp_path
+):
     papers = folder({"a.txt": "The lease ends in 2031."})
     assert main("ingest", str(papers))[0] == 0
+    rule("allow_exports = false")
+    assert main("ask", "List all", "--mode", "survey", "--table", str(tmp_path / "t.csv"))[0] == 9
+    assert "generator" not in models.loaded, "it is refused before a long survey"
+    settings.audit_file.unlink()
     rule("require_encryption = true")
     code, _, done = main("ask", "When does it end?")
     assert code == 9 and "(require_encryption)" in done and "localrag vault encrypt papers" in done
@@ -76,8 +81,8 @@ def test_a_broken_policy_stops_commands_but_neither_help_nor_the_doctor(main, ru
         code, out, done = main(*words)
         assert (code, out) == (9, "") and "unknown key 'encrypt'" in done, words
     assert main("--help")[0] == 0
-    result = CliRunner().invoke(doctor_command)
-    assert result.exit_code == 1 and "policy" in result.output and "unknown key" in result.output
+    code, out, _ = main("doctor")
+    assert code == 1 and "policy" in out and "unknown key" in out
 
 
 def test_config_shows_what_holds_from_where_and_refuses_to_change_it(main, rule):
@@ -94,8 +99,6 @@ def test_config_shows_what_holds_from_where_and_refuses_to_change_it(main, rule)
 
 
 def test_the_policy_covers_exports_to_standard_output(main, rule, settings):
-    from localrag.sessions import store_of
-
     store = store_of(settings)
     store.ask(store.new(("papers",), "Lease"), "When does it end?")
     assert "When does it end?" in main("sessions", "export", "last", "-o", "-")[1]
@@ -106,16 +109,7 @@ def test_the_policy_covers_exports_to_standard_output(main, rule, settings):
     assert (code, out) == (9, "")
 
 
-def test_a_table_is_refused_before_a_long_survey_is_made_for_it(main, rule, models, folder, tmp_path):
-    main("ingest", str(folder({"a.txt": "one"})))
-    rule("allow_exports = false")
-    assert main("ask", "List all", "--mode", "survey", "--table", str(tmp_path / "t.csv"))[0] == 9
-    assert "generator" not in models.loaded
-
-
 def test_the_list_shows_when_a_conversation_goes_and_saving_what_it_takes(main, settings, tmp_path, monkeypatch):
-    from localrag.sessions import store_of
-
     monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
     store = store_of(settings)
     saved = store.ask(store.new(("papers",), "Lease"), "When does it end?")

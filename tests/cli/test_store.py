@@ -10,28 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import refused, run, run_json
 from pg_cluster import Cluster
 from stores import new_store
 
 from localrag.cli import keys
-from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, StorageError, UsageError
 from localrag.settings import Settings
 from localrag.store import postgres
 
 Folder = Callable[..., Path]
-
-
-def run(*args: str) -> Result:
-    result = CliRunner().invoke(localrag, args)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def told(*args: str) -> Any:
-    return json.loads(run(*args, "--json").stdout)
 
 
 @pytest.fixture
@@ -43,7 +31,10 @@ def store(pg: Cluster) -> postgres.Store:
 def contracts(store: postgres.Store, folder: Folder, models: Any) -> str:
     """The URL of a store with the library `contracts`, which this machine made."""
     root = folder({"lease.txt": "The rent is 900 pounds.", "msa.txt": "Either party may end it."})
-    assert told("ingest", str(root), "--name", "contracts", "--store", str(store))["read"] == ["lease.txt", "msa.txt"]
+    assert run_json("ingest", str(root), "--name", "contracts", "--store", str(store))["read"] == [
+        "lease.txt",
+        "msa.txt",
+    ]
     return str(store)
 
 
@@ -52,12 +43,10 @@ def test_a_database_is_prepared_once(pg: Cluster) -> None:
     owner = pg.role("registry")
     pg.sql("postgres", f'ALTER DATABASE "{database}" OWNER TO {owner}')
     url = pg.url(database, owner)
-    with pytest.raises(NotFoundError) as raised:
-        run("store", "connect", url)
-    assert "store init" in raised.value.hint
-    assert told("store", "init", url)["made"] and not told("store", "init", url)["made"]
-    with pytest.raises(NotFoundError):
-        run("store", "connect", url)  # there is no library yet
+    error = refused(NotFoundError, "store", "connect", url)
+    assert "store init" in error.hint
+    assert run_json("store", "init", url)["made"] and not run_json("store", "init", url)["made"]
+    refused(NotFoundError, "store", "connect", url)  # there is no library yet
 
 
 def test_a_library_in_its_folder_is_encrypted_beside_a_store(
@@ -70,60 +59,54 @@ def test_a_library_in_its_folder_is_encrypted_beside_a_store(
     run("ingest", papers, "--name", "papers")
     monkeypatch.setenv("LOCALRAG_STORE", contracts)
     run("ingest", papers, "--name", "papers", "--encrypt", "--key-file", key)
-    assert told("vault", "status", "papers")["libraries"][0]["encrypted"]
+    assert run_json("vault", "status", "papers")["libraries"][0]["encrypted"]
     monkeypatch.delenv("LOCALRAG_STORE")
-    with pytest.raises(UsageError):
-        run("ingest", papers, "--name", "contracts", "--encrypt", "--key-file", key)  # it is in the store
+    refused(UsageError, "ingest", papers, "--name", "contracts", "--encrypt", "--key-file", key)  # it is in the store
 
 
 def test_a_library_is_connected_asked_and_disconnected(contracts: str, settings: Settings, folder: Folder) -> None:
-    assert told("store", "connect", contracts) == [{"library": "contracts", "may": "own"}]
+    assert run_json("store", "connect", contracts) == [{"library": "contracts", "may": "own"}]
     run("ingest", str(folder({"a.txt": "Alpha."}, "papers2")), "--name", "papers")
-    with pytest.raises(UsageError) as raised:
-        run("store", "connect", contracts, "contracts", "--name", "papers")  # there is another one
-    assert "another --name" in raised.value.hint and "ingest" not in raised.value.hint
+    error = refused(UsageError, "store", "connect", contracts, "contracts", "--name", "papers")  # there is another one
+    assert "another --name" in error.hint and "ingest" not in error.hint
     run("store", "connect", contracts, "contracts")  # it is connected again
     run("store", "connect", contracts, "contracts", "--name", "again")
-    assert told("search", "rent in pounds", "--library", "again")["passages"][0]["document"] == "lease.txt"
-    assert told("status", "again")["store"] == contracts
-    assert {row["name"]: row["store"] for row in told("libraries")["libraries"]} == {
+    assert run_json("search", "rent in pounds", "--library", "again")["passages"][0]["document"] == "lease.txt"
+    assert run_json("status", "again")["store"] == contracts
+    assert {row["name"]: row["store"] for row in run_json("libraries")["libraries"]} == {
         "again": contracts,
         "contracts": contracts,
         "papers": None,
     }
     run("store", "disconnect", "again")
     assert not settings.library_dir("again").exists()
-    assert told("status", "contracts")["documents"] == 2
-    with pytest.raises(NotFoundError):
-        run("store", "disconnect", "again")
+    assert run_json("status", "contracts")["documents"] == 2
+    refused(NotFoundError, "store", "disconnect", "again")
 
 
 def test_owners_give_and_take_rights_and_read_the_log(pg: Cluster, contracts: str) -> None:
     theirs = contracts.replace("writer@", f"{pg.role('clerk')}@")
-    with pytest.raises(NotFoundError):
-        run("store", "connect", theirs)
+    refused(NotFoundError, "store", "connect", theirs)
     run("store", "grant", "contracts", "clerk")
-    assert told("store", "connect", theirs) == [{"library": "contracts", "may": "read"}]
+    assert run_json("store", "connect", theirs) == [{"library": "contracts", "may": "read"}]
     run("store", "connect", theirs, "contracts", "--name", "theirs")
-    assert told("search", "rent", "--library", "theirs")["passages"]
+    assert run_json("search", "rent", "--library", "theirs")["passages"]
     for words in (("grant", "theirs", "clerk", "--may", "own"), ("log", "theirs"), ("rights", "theirs")):
-        with pytest.raises(StorageError) as raised:
-            run("store", *words)
-        assert "owner" in raised.value.message
+        error = refused(StorageError, "store", *words)
+        assert "owner" in error.message
     run("store", "grant", "contracts", "clerk", "--may", "write")
-    assert {row["role"]: row["may"] for row in told("store", "rights", "contracts")} == {
+    assert {row["role"]: row["may"] for row in run_json("store", "rights", "contracts")} == {
         "writer": "own",
         "clerk": "write",
     }
     pg.role("matter", login=False)
     pg.sql("postgres", "GRANT matter TO clerk")
     run("store", "grant", "contracts", "matter")
-    assert told("store", "revoke", "contracts", "clerk")["by_others"] == [{"role": "matter", "may": "read"}]
-    assert told("search", "rent", "--library", "theirs")["passages"]
+    assert run_json("store", "revoke", "contracts", "clerk")["by_others"] == [{"role": "matter", "may": "read"}]
+    assert run_json("search", "rent", "--library", "theirs")["passages"]
     run("store", "revoke", "contracts", "matter")
-    with pytest.raises(NotFoundError):
-        run("search", "rent", "--library", "theirs")
-    seen = {(row["role"], row["event"]) for row in told("store", "log", "contracts")}
+    refused(NotFoundError, "search", "rent", "--library", "theirs")
+    seen = {(row["role"], row["event"]) for row in run_json("store", "log", "contracts")}
     assert {("writer", "ingest"), ("clerk", "search"), ("writer", "right")} <= seen
 
 
@@ -132,7 +115,7 @@ def test_the_log_says_who_gave_or_took_which_right(pg: Cluster, contracts: str) 
     run("store", "grant", "contracts", "anna")
     run("store", "grant", "contracts", "anna", "--may", "write")
     run("store", "revoke", "contracts", "anna")
-    entries = [row for row in told("store", "log", "contracts") if row["event"] == "right"]
+    entries = [row for row in run_json("store", "log", "contracts") if row["event"] == "right"]
     assert [(row["role"], row["grantee"], row["may"]) for row in entries] == [
         ("writer", "anna", "read"),
         ("writer", "anna", "write"),
@@ -150,30 +133,28 @@ def test_the_log_says_who_gave_or_took_which_right(pg: Cluster, contracts: str) 
 
 def test_owners_leave_if_another_role_owns_the_library(pg: Cluster, contracts: str) -> None:
     for words in (("revoke", "contracts", "writer"), ("grant", "contracts", "writer")):
-        with pytest.raises(StorageError) as raised:
-            run("store", *words)
-        assert "needs an owner" in raised.value.message and "--may own" in raised.value.hint
+        error = refused(StorageError, "store", *words)
+        assert "needs an owner" in error.message and "--may own" in error.hint
     run("store", "grant", "contracts", pg.role("bob"), "--may", "own")
     run("store", "grant", "contracts", pg.role("former_owners", login=False))
     pg.sql("postgres", "GRANT former_owners TO writer")
-    assert told("store", "revoke", "contracts", "writer")["by_others"] == [{"role": "former_owners", "may": "read"}]
+    assert run_json("store", "revoke", "contracts", "writer")["by_others"] == [{"role": "former_owners", "may": "read"}]
     pg.sql("postgres", "REVOKE former_owners FROM writer")
     run("store", "connect", contracts.replace("writer@", "bob@"), "contracts", "--name", "theirs")
-    assert {row["role"] for row in told("store", "rights", "theirs")} == {"bob", "former_owners"}
-    last = told("store", "log", "theirs", "--last", "1")[0]
+    assert {row["role"] for row in run_json("store", "rights", "theirs")} == {"bob", "former_owners"}
+    last = run_json("store", "log", "theirs", "--last", "1")[0]
     assert (last["role"], last["grantee"], last["may"]) == ("writer", "writer", None)
 
 
 def test_a_role_that_is_not_there_or_has_no_right_is_named(pg: Cluster, contracts: str) -> None:
     pg.role("idle")
     for deed, role in (("grant", "nobodyrole"), ("revoke", "zork"), ("revoke", "idle")):
-        with pytest.raises(NotFoundError) as raised:
-            run("store", deed, "contracts", role)
-        assert repr(role) in raised.value.message and "P0002" not in raised.value.message and raised.value.hint
+        error = refused(NotFoundError, "store", deed, "contracts", role)
+        assert repr(role) in error.message and "P0002" not in error.message and error.hint
     run("store", "grant", "contracts", "idle")
     pg.sql("postgres", "DROP ROLE idle")
     run("store", "revoke", "contracts", "idle")  # the right of a role that was dropped can be taken
-    assert [row["role"] for row in told("store", "rights", "contracts")] == ["writer"]
+    assert [row["role"] for row in run_json("store", "rights", "contracts")] == ["writer"]
 
 
 def test_what_works_on_files_is_refused(contracts: str, tmp_path: Path, folder: Folder, settings: Settings) -> None:
@@ -183,13 +164,10 @@ def test_what_works_on_files_is_refused(contracts: str, tmp_path: Path, folder: 
         ("ingest", str(tmp_path / "papers"), "--name", "new", "--encrypt", "--store", contracts),
         ("ingest", str(tmp_path / "papers"), "--name", "contracts", "--store", contracts + "x"),
     ):
-        with pytest.raises(UsageError) as raised:
-            run(*words)
-        assert raised.value.hint, words
+        refused(UsageError, *words)
     run("ingest", str(folder({"a.txt": "Alpha."}, "plain")), "--name", "plain")
-    with pytest.raises(UsageError) as raised:
-        run("store", "rights", "plain")
-    assert "ingest FOLDER --name" in raised.value.hint
+    error = refused(UsageError, "store", "rights", "plain")
+    assert "ingest FOLDER --name" in error.hint
 
 
 @pytest.mark.slow

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from encrypted import encrypt_folder
 
 from localrag import api
 from localrag.answer.assistant import Assistant
 from localrag.errors import KeyRequired
 from localrag.events import Answered
-from localrag.lifecycle import encrypt
 from localrag.security import audit
-from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.sessions import Session, SessionStore, store_of
 from localrag.sessions.session import GONE
@@ -23,7 +24,6 @@ from localrag.store.writer import Editor
 from localrag.types import Answer
 
 CANARY = "zanzibarquill"
-SECRET = keyrings.RecoveryKey.new()
 
 
 @pytest.fixture(autouse=True)
@@ -123,24 +123,18 @@ def test_encrypted_conversations_are_listed_without_asking_for_a_key(
 ) -> None:
     session = talk(store, settings, LEASE)
     folder = settings.library_dir("papers")
-    for _ in encrypt.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "me", SECRET), lambda: False):
-        pass
+    encrypt_folder(folder)
     session = store.append(session, ask(settings, LEASE))
     store.keep_draft(session.id, f"more of {CANARY}?")
     assert holding(home) == []
     assert len(store.load(session.id).turns) == 2
     unlocked.forget()
-    asked: list[Path] = []
-
-    def asks(folder: Path, keyring: object, person: bool) -> Any:
-        if person:
-            asked.append(folder)
-        raise unlocked.locked_error(folder)
-
-    unlocked.set_key_source(asks)
+    source = Mock(side_effect=unlocked.locked_error(folder))
+    unlocked.set_key_source(source)
     try:
         (listed,) = store.list()
-        assert "its key is not here" in listed.problem and asked == [] and store.all() == ()
+        assert "its key is not here" in listed.problem and store.all() == ()
+        assert not any(call.args[2] for call in source.call_args_list), "nobody is asked"
         with pytest.raises(KeyRequired):
             store.load(session.id)
     finally:
@@ -153,12 +147,7 @@ def test_a_conversation_that_goes_on_with_an_encrypted_library_moves_to_it(
     session = talk(store, settings, KENNEL)
     secret = shelf("secret", {"s.txt": f"The {CANARY} clause."})
     secret.close()
-    for _ in encrypt.encrypt(
-        secret.folder, lambda keyring, key: keyring.with_credential(key, "me", SECRET), lambda: False
-    ):
-        pass
-    from dataclasses import replace
-
+    encrypt_folder(secret.folder)
     grown = store.ask(replace(session, libraries=("papers", "secret")), f"What of {CANARY}?")
     assert not (home / "indexes" / "papers" / "sessions" / f"{session.id}.json").exists()
     assert (home / "indexes" / "secret" / "sessions" / f"{session.id}.json").exists()

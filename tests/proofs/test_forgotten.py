@@ -10,24 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from command_line import refused, run, run_json
+from encrypted import encrypt_folder
 
 from localrag import api
-from localrag.cli.app import localrag
 from localrag.errors import UsageError
-from localrag.lifecycle import encrypt as encrypting
 from localrag.llm.batching import Prefix
 from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.proofs.forgotten import prove_forgotten
 from localrag.security import storage
-from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 
 LEASE = "The Zanzibar lease of Harbour House ends in May 2031.\nShared with every other letter of ours.\n"
-SECRET = keyrings.RecoveryKey.new()
 
 
 @pytest.fixture(autouse=True)
@@ -45,16 +42,10 @@ def original(folder: Callable[..., Path], models: Any, settings: Settings) -> Pa
     return root / "lease.txt"
 
 
-def encrypt(settings: Settings) -> None:
-    folder = settings.library_dir("papers")
-    for _ in encrypting.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "me", SECRET), lambda: False):
-        pass
-
-
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_a_document_is_found_until_it_is_forgotten(original: Path, settings: Settings, encrypted: bool) -> None:
     if encrypted:
-        encrypt(settings)
+        encrypt_folder(settings.library_dir("papers"))
     before = prove_forgotten(settings, "papers", file=original)
     assert not before.proven and any("library.db" in trace.file for trace in before.traces)
     assert before.documents == ("lease.txt",) and not before.library_clean
@@ -73,7 +64,7 @@ def test_remains_of_a_deletion_without_compaction_are_found(
     original: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, encrypted: bool
 ) -> None:
     if encrypted:
-        encrypt(settings)
+        encrypt_folder(settings.library_dir("papers"))
     monkeypatch.setattr(Editor, "compact", lambda self: self._db.execute("PRAGMA secure_delete = OFF"))
     monkeypatch.setattr(Editor, "save_index", lambda self: None)
     connected = storage._connected
@@ -110,10 +101,7 @@ def test_a_locked_file_is_not_reported_as_clean(
 ) -> None:
     other = shelf("other", {"a.txt": "Words."})
     other.close()
-    for _ in encrypting.encrypt(
-        other.folder, lambda keyring, key: keyring.with_credential(key, "me", SECRET), lambda: False
-    ):
-        pass
+    encrypt_folder(other.folder)
     unlocked.forget()
     api.open_library("papers", settings=settings).forget(["lease.txt"])
     found = prove_forgotten(settings, "papers", file=original)
@@ -121,28 +109,20 @@ def test_a_locked_file_is_not_reported_as_clean(
     assert {Path(one.file).parent.name for one in found.searched if one.how == "locked"} == {"other", "keys"}
 
 
-def test_words_that_other_documents_share_are_refused(original: Path, settings: Settings) -> None:
-    same = original.with_name("same.txt")
-    same.write_text("Shared with every other letter of ours.\n")
-    with pytest.raises(UsageError):
-        prove_forgotten(settings, "papers", file=same)
-
-
 def test_the_command_lists_traces_and_signs_its_report(original: Path, settings: Settings, tmp_path: Path) -> None:
     report = tmp_path / "gone.json"
-    result = CliRunner().invoke(localrag, ["prove", "forgotten", "papers", str(original)])
+    same = original.with_name("same.txt")
+    same.write_text("Shared with every other letter of ours.\n")
+    refused(UsageError, "prove", "forgotten", "papers", same)
+    refused(UsageError, "prove", "forgotten", "papers")
+    result = run("prove", "forgotten", "papers", original)
     assert result.exit_code == 1 and "LEFT" in result.stdout and "NOT PROVEN" in result.stderr
     first, *left = result.stdout.splitlines()
     assert "forget papers -d lease.txt" in first
     assert len([line for line in left if "library.db:" in line]) == 1
     api.open_library("papers", settings=settings).forget(["lease.txt"])
-    result = CliRunner().invoke(
-        localrag, ["prove", "forgotten", "papers", str(original), "--report", str(report), "--json"]
-    )
-    assert result.exit_code == 0 and json.loads(result.stdout)["proven"] is True
-    checked = CliRunner().invoke(localrag, ["prove", "offline", "--verify", str(report), "--json"])
-    assert json.loads(checked.stdout)["good"] is True
-    assert isinstance(CliRunner().invoke(localrag, ["prove", "forgotten", "papers"]).exception, UsageError)
+    assert run_json("prove", "forgotten", "papers", original, "--report", report)["proven"] is True
+    assert run_json("prove", "offline", "--verify", report)["good"] is True
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
@@ -150,7 +130,7 @@ def test_a_passage_that_the_model_keeps_is_a_trace_until_it_is_forgotten(
     original: Path, settings: Settings, encrypted: bool
 ) -> None:
     if encrypted:
-        encrypt(settings)
+        encrypt_folder(settings.library_dir("papers"))
     folder = settings.library_dir("papers")
     with closing(Library.open(folder, "papers")) as library:
         hashes = library.hashes({"lease.txt", "other.txt"})

@@ -10,11 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from command_line import refused, run, run_json
 
 from localrag import proofs
-from localrag.cli.prove import prove_command
-from localrag.errors import UsageError
+from localrag.errors import ModelError, UsageError
 from localrag.proofs import attempts, offline
 from localrag.proofs.attempts import Outcome
 from localrag.proofs.offline import Report, Trial, prove_offline
@@ -139,22 +138,11 @@ def test_a_real_ingest_and_answer_are_proven_and_reported(tmp_path: Path) -> Non
     told = json.loads(file.read_text())
     assert told["proven"] and told["documents"] == 2
     assert told["answer"] and told["model"] == "smollm2-135m-instruct"
-    checked = subprocess.run(
-        [sys.executable, "-m", "localrag", "prove", "offline", "--verify", str(file)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert checked.returncode == 0
-    assert "valid, by this machine's key" in checked.stdout
+    assert run_json("prove", "offline", "--verify", file)["ours"]
 
 
-def test_without_a_model_the_error_has_a_hint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "localrag", "prove", "offline"], capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 4
-    assert "hint: " in ended.stderr and "Traceback" not in ended.stderr
+def test_without_a_model_the_error_has_a_hint(settings: Settings) -> None:
+    refused(ModelError, "prove", "offline")
 
 
 # --- the report ---------------------------------------------------------------------------------------------
@@ -194,10 +182,9 @@ def test_the_command_exits_with_1_if_something_got_through(
 ) -> None:
     changed = replace(REPORT, trials=(TRIED, replace(TRIED, name="UDP", after=THROUGH)))
     monkeypatch.setattr(offline, "prove_offline", lambda *_, **__: changed)
-    shown = CliRunner().invoke(prove_command, ["offline", "--report", str(tmp_path / "r.json")])
+    shown = run("prove", "offline", "--report", tmp_path / "r.json")
     assert shown.exit_code == 1
     assert "! native    UDP  GOT THROUGH" in shown.stdout and "NOT PROVEN" in shown.stdout
-    assert CliRunner().invoke(prove_command, ["offline", "--verify", str(tmp_path / "r.json")]).exit_code == 0
+    assert run("prove", "offline", "--verify", tmp_path / "r.json").exit_code == 0
     monkeypatch.setattr(offline, "prove_offline", lambda *_, **__: REPORT)
-    shown = CliRunner().invoke(prove_command, ["offline", "--json"])
-    assert shown.exit_code == 0 and json.loads(shown.stdout)["proven"]
+    assert run_json("prove", "offline")["proven"]

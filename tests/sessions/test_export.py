@@ -21,7 +21,7 @@ from markdown_it import MarkdownIt
 from localrag.errors import LocalragError, StorageError, UsageError
 from localrag.security import audit
 from localrag.sessions import Origin, SavedTurn, Session, export
-from localrag.sessions.export import FORMS, file_name, form_of, write, written
+from localrag.sessions.export import file_name, form_of, write, written
 from localrag.types import Answer, Citation, Filter, NotRead, Plan
 
 TIME = "2026-01-01T10:00:00+00:00"
@@ -110,12 +110,6 @@ def test_the_sources_name_each_document_once_with_every_place_cited() -> None:
     )
 
 
-def test_an_empty_conversation_is_its_title() -> None:
-    session = Session("i", "", (), "2026-01-01")
-    assert text(session) == "# Conversation\n\nBegun 2026-01-01. Libraries: none.\n"
-    assert "Conversation" in text(session, "html") and word(session)[0] == "Conversation"
-
-
 def test_an_answer_keeps_its_form_in_word() -> None:
     written_so = "**Two** terms:\n\n- one\n  - inner\n- two\n\n3. three\n4. four\n\n> said\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```\ncode\n```"
     document = Document(io.BytesIO(written(conversation(replace(WHOLE, answer=written_so)), "docx")))
@@ -162,7 +156,7 @@ def evil(words: str) -> Session:
 def pieces() -> list[str]:
     dice = random.Random(7)
     parts = ["[", "]", "(", ")", "\\", "!", "<", ">", "`", "\n", "x", "http://e.invalid", "img src=x", ":", " ", "```"]
-    return ["".join(dice.choices(parts, k=dice.randint(2, 14))) for _ in range(1500)]
+    return ["".join(dice.choices(parts, k=dice.randint(2, 14))) for _ in range(200)]
 
 
 @pytest.mark.parametrize("words", EVIL)
@@ -170,9 +164,10 @@ def test_nothing_in_a_markdown_export_is_a_link_an_image_or_html(words: str) -> 
     assert live(text(evil(words))) == set()
 
 
-def test_no_mixture_of_signs_sets_anything_free_in_markdown() -> None:
-    for words in pieces()[:300]:
+def test_no_mixture_of_signs_sets_anything_free() -> None:
+    for words in pieces():
         assert live(text(evil(words))) == set(), repr(words)
+        assert live_html(text(evil(words), "html")) == [], repr(words)
 
 
 def live(exported: str) -> set[str]:
@@ -202,20 +197,17 @@ class Live(HTMLParser):
         self.found.append(f"comment {data}")
 
 
+def live_html(page: str) -> list[str]:
+    parser = Live()
+    parser.feed(page)
+    return parser.found
+
+
 @pytest.mark.parametrize("words", EVIL)
 def test_an_html_export_has_plain_elements_only_and_shows_what_was_said(words: str) -> None:
     page = text(evil(words), "html")
-    parser = Live()
-    parser.feed(page)
-    assert parser.found == []
+    assert live_html(page) == []
     assert " ".join(words.split()) in " ".join(html_text(page).split())
-
-
-def test_no_mixture_of_signs_sets_anything_free_in_html() -> None:
-    for words in pieces()[:150]:
-        parser = Live()
-        parser.feed(text(evil(words), "html"))
-        assert parser.found == [], repr(words)
 
 
 def test_an_html_export_forbids_itself_everything_but_its_own_style() -> None:
@@ -236,7 +228,8 @@ def test_a_word_export_refers_to_nothing_outside(words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "heading", ["# Fake", "Fake\n===", "Fake\n---", "> ## Fake", "- # Fake", "1. # Fake", "### Fake ###"]
+    "heading",
+    ["# Fake", "Fake\n===", "Fake\n---", "> ## Fake", "- # Fake", "1. # Fake", "### Fake ###", "```python\nx = 1"],
 )
 def test_an_answer_cannot_pass_for_a_question(heading: str) -> None:
     session = conversation(replace(WHOLE, answer=f"Well.\n\n{heading}\n\nEnd."))
@@ -248,18 +241,13 @@ def test_an_answer_cannot_pass_for_a_question(heading: str) -> None:
     assert styles == ["When does the lease end?", "Sources"]
 
 
-def test_an_open_code_block_ends_with_its_answer() -> None:
-    exported = text(conversation(replace(WHOLE, answer="So:\n\n```python\nx = 1"), answer("Next?")))
-    tokens = MarkdownIt("commonmark").parse(exported)
-    assert [tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open"][2] == "Next?"
-
-
 # --- characters ---------------------------------------------------------------------------------------------
 
 
 def test_a_quote_is_exported_character_for_character() -> None:
     quote = "a `code`\n````\n<b>[x](y)</b>  *z*\n\tend ````"
-    session = conversation(answer(quote=quote))
+    cited = replace(WHOLE.citations[0], document=os.fsdecode(b"caf\xe9.pdf"), quote=quote)  # a name that is not UTF-8
+    session = conversation(replace(WHOLE, citations=(cited,)))
     assert f"`````text\n{quote}\n`````" in text(session)
     assert quote in html_text(text(session, "html")) and quote in word(session)
     assert json.loads(text(session, "json"))["turns"][0]["answer"]["citations"][0]["quote"] == quote
@@ -271,13 +259,6 @@ def test_characters_that_are_no_text_are_replaced_where_text_is_written(characte
     for told in (text(session), text(session, "html"), "\n".join(word(session))):
         assert character not in told and "c�d" in told
     assert json.loads(text(session, "json"))["turns"][0]["question"] == f"a{character}b?"
-
-
-def test_a_file_name_that_is_not_utf8_is_written_in_every_format() -> None:
-    name = os.fsdecode(b"caf\xe9.pdf")
-    session = conversation(replace(WHOLE, citations=(replace(WHOLE.citations[0], document=name),)))
-    assert all(written(session, form) for form in FORMS)
-    assert json.loads(text(session, "json"))["sources"][0]["document"] == "caf�.pdf"
 
 
 # --- files --------------------------------------------------------------------------------------------------
@@ -292,15 +273,10 @@ def test_an_export_is_its_owners_only_and_stands_in_the_record(tmp_path: Path) -
     (line,) = record.read_text().splitlines()
     assert json.loads(line)["event"] == "export" and json.loads(line)["library"] == "contracts"
     assert "lease end" not in line and audit.verify(record) == []
-
-
-def test_an_export_that_cannot_be_recorded_is_not_written(tmp_path: Path) -> None:
-    record = tmp_path / "audit.jsonl"
-    write(conversation(WHOLE), tmp_path / "first.md", "md", record)
     record.with_suffix(".key").unlink()  # nothing can be added to it without its key
     with pytest.raises(LocalragError):
-        write(conversation(WHOLE), tmp_path / "lease.md", "md", record)
-    assert not (tmp_path / "lease.md").exists()
+        write(conversation(WHOLE), tmp_path / "second.md", "md", record)
+    assert not (tmp_path / "second.md").exists()
 
 
 def test_an_export_replaces_no_file_unless_told_to(tmp_path: Path) -> None:
@@ -332,12 +308,7 @@ def test_a_file_is_named_after_the_title_safely(title: str, name: str) -> None:
 
 
 def test_a_files_ending_says_its_format() -> None:
-    assert [form_of(Path(f"a.{end}")) for end in ("md", "Markdown", "HTM", "docx", "json")] == [
-        "md",
-        "md",
-        "html",
-        "docx",
-        "json",
-    ]
+    forms = [form_of(Path(f"a.{end}")) for end in ("md", "Markdown", "HTM", "docx", "json")]
+    assert forms == ["md", "md", "html", "docx", "json"]
     with pytest.raises(UsageError):
         form_of(Path("a.pdf"))

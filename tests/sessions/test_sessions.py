@@ -43,18 +43,17 @@ def answer(question: str = "When does the lease end?", quote: str = "ends on 31 
 
 
 def test_a_turn_is_on_the_disk_once_added_and_comes_back_equal(store: SessionStore) -> None:
-    saved = store.append(store.new(("contracts", "minutes")), answer())
+    name = os.fsdecode(b"caf\xe9")  # not UTF-8
+    begun = store.new(("contracts", name))
+    store.keep_draft(begun.id, "hello")
+    assert store.list() == [] and not store.folder.exists(), "an unused one leaves no file"
+    saved = store.append(begun, answer())
     assert store.load(saved.id) == saved
-    assert saved.libraries == ("contracts", "minutes")
+    assert saved.libraries == ("contracts", name)
     assert saved.history == (
         Turn("When does the lease end?", "It ends on 31 May 2030 [1].", ("lease/main.pdf, p. 12 (printed xii)",)),
     )
     assert saved.turns[0].answer == answer()
-
-
-def test_an_unused_conversation_leaves_no_file(store: SessionStore) -> None:
-    store.new(("contracts",))
-    assert store.list() == [] and not store.folder.exists()
 
 
 def test_the_first_question_is_the_title_unless_one_was_given(store: SessionStore) -> None:
@@ -69,6 +68,10 @@ def test_the_list_is_newest_first_and_ids_sort_by_time(store: SessionStore) -> N
     assert [one.id for one in made] == sorted(one.id for one in made)
     assert [one.title for one in store.list()] == [f"number {number}" for number in reversed(range(5))]
     assert store.list()[0].turns == 1 and store.list()[0].libraries == ("x",)
+    raw = json.loads(store._path(made[0].id).read_text())
+    raw["turns"][0]["time"] = "2999-01-01T00:00:00+00:00"
+    store._path(made[0].id).write_text(json.dumps(raw))
+    assert store.find("last") == made[0].id, "the last that something was asked in"
 
 
 DAMAGED = {
@@ -78,13 +81,9 @@ DAMAGED = {
     "another kind": b"[]",
     "another schema": b'{"schema":99,"id":"I","title":"","libraries":[],"created":"","turns":[]}',
     "nested too deep": b"[" * 100_000,
-    "turns are no list": b'{"schema":1,"id":"I","title":"","libraries":[],"created":"","turns":{"a":1}}',
-    "a number for a title": b'{"schema":1,"id":"I","title":3,"libraries":[],"created":"","turns":[]}',
+    "another id": b'{"schema":1,"id":"other","title":"","libraries":[],"created":"","turns":[]}',
     "an answer without a plan": b'{"schema":1,"id":"I","title":"","libraries":[],"created":"","turns":'
     b'[{"question":"q","time":"","answer":{"answer":"a","citations":[],"not_read":[]}}]}',
-    "a citation without a quote": b'{"schema":1,"id":"I","title":"","libraries":[],"created":"","turns":'
-    b'[{"question":"q","time":"","answer":{"answer":"a","citations":[{}],"not_read":[],'
-    b'"plan":{"kind":"","reason":""}}}]}',
 }
 
 
@@ -95,20 +94,12 @@ def test_a_damaged_file_is_listed_with_its_problem_and_stops_no_other(store: Ses
     (store.folder / f"{name}.json").write_bytes(content.replace(b'"I"', f'"{name}"'.encode()))
     first, second = store.list()
     assert first.id == good.id and not first.problem
-    assert second.id == name and "cannot be read" in second.problem
+    assert second.id == name and second.problem
     with pytest.raises(ReadError) as caught:
         store.load(name)
     assert str(store.folder) in caught.value.hint
     store.delete(name)
     assert [one.id for one in store.list()] == [good.id]
-
-
-def test_a_file_under_another_name_is_listed_with_its_problem(store: SessionStore) -> None:
-    good = store.append(store.new(()), answer())
-    store._path(good.id).rename(store.folder / "copy of it.json")
-    store.append(good_copy := store.new(()), answer())
-    (store.folder / f"{good_copy.id}.json").rename(store.folder / "20200101T000000000000-abcdef.json")
-    assert all(one.problem for one in store.list()) and len(store.list()) == 2
 
 
 @pytest.mark.parametrize("name", ["../secret", "", "a/b", "20200101T000000000000-abcdef/../x", "."])
@@ -132,13 +123,6 @@ def test_a_deleted_conversation_is_gone_and_does_not_come_back(store: SessionSto
     assert list(store.folder.glob("*.json")) == []
 
 
-def test_a_renamed_conversation_keeps_its_turns(store: SessionStore) -> None:
-    saved = store.append(store.new(()), answer())
-    store.retitle(saved.id, "  The\nlease ")
-    assert store.load(saved.id).title == "The lease"
-    assert store.load(saved.id).turns == saved.turns
-
-
 def test_two_writers_of_one_conversation_keep_every_turn(store: SessionStore) -> None:
     saved = store.append(store.new(()), answer("first"))
 
@@ -153,12 +137,6 @@ def test_two_writers_of_one_conversation_keep_every_turn(store: SessionStore) ->
         thread.join()
     asked = [turn.question for turn in store.load(saved.id).history]
     assert sorted(asked) == sorted(["first"] + [f"{name}{number}" for name in "ab" for number in range(10)])
-
-
-def test_names_that_are_not_utf8_are_kept(store: SessionStore) -> None:
-    name = os.fsdecode(b"caf\xe9")
-    saved = store.append(store.new((name,)), answer())
-    assert store.load(saved.id).libraries == (name,)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="rights are POSIX")
@@ -183,41 +161,17 @@ def test_what_questions_were_asked_of_and_how_comes_back(store: SessionStore) ->
     assert (store.load(saved.id).libraries, store.load(saved.id).mode) == (("c",), "survey")
 
 
-def test_a_file_of_an_older_version_is_resumed_without_what_it_lacks(store: SessionStore) -> None:
-    saved = store.append(store.new(("contracts",)), answer())
-    raw = json.loads(store._path(saved.id).read_text())
-    for name in ("only", "mode", "settings", "origin"):
-        del raw[name]
-    for name in ("flags", "workings", "conflicts", "confidence", "reasoning", "context", "looked_at"):
-        del raw["turns"][0]["answer"][name]
-    store._path(saved.id).write_text(json.dumps(raw))
-    again = store.load(saved.id)
-    assert again == saved and again.turns[0].answer == answer()
-
-
 def test_a_question_is_saved_before_its_answer(store: SessionStore) -> None:
     asked = store.ask(store.new(("contracts",)), "When?")
     left = store.load(asked.id)
     assert [(turn.question, turn.answer) for turn in left.turns] == [("When?", None)]
     assert left.history == () and left.title == "When?"
-    done = store.append(asked, answer("When?"))
-    assert [turn.answer for turn in store.load(done.id).turns] == [answer("When?")]
-
-
-def test_a_question_asked_again_after_a_crash_stands_once(store: SessionStore) -> None:
-    asked = store.ask(store.new(()), "When?")
-    store.append(store.ask(store.load(asked.id), "When?"), answer("When?"))
-    assert [bool(turn.answer) for turn in store.load(asked.id).turns] == [True]
-
-
-def test_an_unanswered_question_stays_where_it_was_asked(store: SessionStore) -> None:
-    asked = store.ask(store.new(()), "first")
-    store.append(store.ask(asked, "second"), answer("second"))
-    assert [(turn.question, bool(turn.answer)) for turn in store.load(asked.id).turns] == [
-        ("first", False),
-        ("second", True),
-    ]
-    assert [turn.question for turn in store.load(asked.id).history] == ["second"]
+    again = store.ask(left, "When?")  # as after a crash
+    store.append(store.ask(again, "And then?"), answer("And then?"))
+    turns = [(turn.question, bool(turn.answer)) for turn in store.load(asked.id).turns]
+    assert turns == [("When?", False), ("And then?", True)], "an unanswered one stays where it was asked"
+    store.append(again, answer("When?"))
+    assert all(turn.answer for turn in store.load(asked.id).turns)
 
 
 def test_a_partial_answer_and_a_draft_are_resumed_and_deleted(store: SessionStore) -> None:
@@ -232,11 +186,6 @@ def test_a_partial_answer_and_a_draft_are_resumed_and_deleted(store: SessionStor
     store.keep_draft(asked.id, "secret")
     store.delete(asked.id)
     assert [path.suffix for path in store.folder.iterdir()] == [".lock"]
-
-
-def test_a_draft_of_a_conversation_that_never_began_is_not_kept(store: SessionStore) -> None:
-    store.keep_draft(store.new(()).id, "hello")
-    assert not store.folder.exists() or list(store.folder.iterdir()) == []
 
 
 ASK_AND_DIE = """
@@ -291,14 +240,6 @@ def test_a_conversation_is_found_by_id_title_beginning_and_last(store: SessionSt
             store.find(nothing)
 
 
-def test_the_last_used_is_the_last_that_something_was_asked_in(store: SessionStore) -> None:
-    first, second = (store.append(store.new((), name), answer()) for name in ("first", "second"))
-    raw = json.loads(store._path(first.id).read_text())
-    raw["turns"][0]["time"] = "2999-01-01T00:00:00+00:00"
-    store._path(first.id).write_text(json.dumps(raw))
-    assert [one.id for one in store.list()] == [first.id, second.id] and store.find("last") == first.id
-
-
 def test_words_are_found_in_titles_questions_answers_and_quotes(store: SessionStore) -> None:
     store.append(store.new((), "Café rules"), answer("How much NOTICE is needed?", quote="thirty days"))
     store.append(store.new((), "Rent"), answer("What is the rent?", quote="EUR 58,000 a year"))
@@ -313,11 +254,7 @@ def test_words_are_found_in_titles_questions_answers_and_quotes(store: SessionSt
     assert places("58,0") == [("Rent", 1, "quote")]
     assert places("notice 58,000") == []
     assert places("") == [("Rent", 0, "title"), ("Café rules", 0, "title")]
-
-
-def test_a_snippet_shows_the_words_with_some_around(store: SessionStore) -> None:
-    long = "word " * 60 + "needle in the middle " + "word " * 60
-    store.append(store.new((), "t"), answer(long))
+    store.append(store.new((), "t"), answer("word " * 60 + "needle in the middle " + "word " * 60))
     (hit,) = Searched(store.all()).find("needle")
     assert "needle in the middle" in hit.snippet and hit.snippet[0] == hit.snippet[-1] == "…" and len(hit.snippet) < 160
 

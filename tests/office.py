@@ -111,22 +111,3 @@ def make_settings(
     made = Settings(home=tmp_path / "home")
     api.open_library("office", settings=made, create=True).ingest(documents)
     return made
-
-
-CORPUS = [
-    {"_id": "10", "title": "Harbour rents", "text": "The monthly rent of the harbour office is EUR 2,450."},
-    {"_id": "a/B", "title": "", "text": "Rail journeys are booked in second class."},
-    {"_id": "11", "title": "Board", "text": "The board chose Ada Quill as its treasurer."},
-]
-
-
-def make_beir(
-    folder: Path, qrels: str = "query-id\tcorpus-id\tscore\nq1\t10\t2\nq1\ta/B\t1\nq1\t11\t0\nq2\t11\t1\n"
-) -> Path:
-    folder.mkdir()
-    lines = "".join(json.dumps(row) + "\n" for row in CORPUS)
-    (folder / "corpus.jsonl").write_text(lines, encoding="utf-8")
-    queries = [{"_id": "q1", "text": "harbour rent"}, {"_id": "q2", "text": "treasurer"}, {"_id": "q3", "text": "none"}]
-    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries), encoding="utf-8")
-    (folder / "qrels.tsv").write_text(qrels, encoding="utf-8")
-    return folder

@@ -282,7 +282,7 @@ class PlainChat:
                 documents=self.only,
                 mode=self.mode,
                 history=session.history,
-                stop=lambda: stop.asked,
+                stop=stop,
             ):
                 if isinstance(event, Answered):
                     answer = event.answer

@@ -78,7 +78,7 @@ def dates_command(
 
     with closing(Workspace(settings)) as workspace, interruptible("Stopping after this document…") as stop:
         found, not_read = Reviewer(workspace).dates(
-            libraries=names, documents=documents, since=period.since, until=period.until, stop=lambda: stop.asked
+            libraries=names, documents=documents, since=period.since, until=period.until, stop=stop
         )
     if as_json:
         left = [one.to_dict() for one in not_read]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from localrag.cli.options import FILE, complete_library, json_option
+from localrag.cli.options import FILE, bundled, complete_library, json_option
 from localrag.cli.output import Stop, bar, echo, interruptible, one_line, print_json, remarks, table
 from localrag.errors import Cancelled, LocalragError, UsageError
 from localrag.settings import Settings, load_settings
@@ -65,37 +64,32 @@ class Asking:
     out: Path | None
 
 
-def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of commands that ask a dataset; the command gets them as one Asking, `how`."""
-
-    @click.option(
+dataset_options = bundled(
+    "how",
+    Asking,
+    click.option(
         "--documents",
         type=click.Path(path_type=Path, exists=True, file_okay=False),
         metavar="DIR",
         help="The folder of the documents; default: the smallest that holds those of DATASET.",
-    )
-    @click.option(
+    ),
+    click.option(
         "-l",
         "--library",
         metavar="NAME",
         shell_complete=complete_library,
         help="Ask this library instead, as it is (localrag ingest).",
-    )
-    @click.option("--within-document", is_flag=True, help="Look only in the documents that a question names.")
-    @click.option("--limit", type=click.IntRange(1), metavar="N", help="A sample of N questions.")
-    @seed_option
-    @click.option(
+    ),
+    click.option("--within-document", is_flag=True, help="Look only in the documents that a question names."),
+    click.option("--limit", type=click.IntRange(1), metavar="N", help="A sample of N questions."),
+    seed_option,
+    click.option(
         "--out",
         type=FILE,
         metavar="FILE.jsonl",
         help="Keep results; questions with a result for these settings are not asked again.",
-    )
-    @functools.wraps(command)
-    def given(*args: Any, **others: Any) -> Any:
-        how = Asking(**{field.name: others.pop(field.name) for field in fields(Asking)})
-        return command(*args, how=how, **others)
-
-    return given
+    ),
+)
 
 
 @contextmanager
@@ -146,7 +140,7 @@ def _update(library: Library, source: Source, stop: Stop) -> None:
             source.folder,
             leave_out=source.leave_out,
             progress=lambda now: progress(now.done, now.total or None, f"{now.stage} {now.document}"),
-            stop=lambda: stop.asked,
+            stop=stop,
             on_wait=lambda holder: echo(holder, err=True),
         )
     if report.read or report.removed:
@@ -206,14 +200,7 @@ def eval_command() -> None:
 @eval_command.command("retrieval")
 @click.argument("dataset", type=click.Path(path_type=Path))
 @dataset_options
-@click.option(
-    "-k",
-    "k",
-    type=click.IntRange(1, 1000),
-    default=20,
-    show_default=True,
-    help="Number of passages, or of documents where people have graded them.",
-)
+@click.option("-k", "k", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many passages.")
 @json_option
 def retrieval_command(dataset: Path, how: Asking, k: int, as_json: bool) -> None:
     """Are the right document, page and text among the passages found?
@@ -232,7 +219,7 @@ def retrieval_command(dataset: Path, how: Asking, k: int, as_json: bool) -> None
             "within_document": how.within_document,
             **state(sample.library, settings),
         }
-        rows = gather(retrieval.run(sample, Run(how.out, made), k=k, stop=lambda: stop.asked), len(sample.questions))
+        rows = gather(retrieval.run(sample, Run(how.out, made), k=k, stop=stop), len(sample.questions))
         report = {
             "dataset": str(dataset),
             **sample.about(),
@@ -305,7 +292,7 @@ def answers_command(
         made = _decides(sample, settings, mode, plain)
         assistant = Assistant(settings if how.library is not None else datasets.apart(settings))
         opened.enter_context(closing(assistant))
-        name, stopped = sample.library.name, lambda: stop.asked
+        name, stopped = sample.library.name, stop
         if plain:
             model = opened.enter_context(closing(loading.load_generator(settings)))
             ask = answers.plain_asker(assistant, model, settings, name, sample.choices, stopped)
@@ -539,7 +526,7 @@ def calibrate_command(model: str | None, as_json: bool) -> None:
     with interruptible() as stop, bar() as progress:
         measured = calibration_run.calibrate(
             settings,
-            stop=lambda: stop.asked,
+            stop=stop,
             progress=lambda done, total: progress(done, total, "whether a text holds the answer"),
         )
     if measured is None:

@@ -140,8 +140,7 @@ def ingest_command(
                 progress=lambda now: update(now.done, now.total or None, f"{_STAGES[now.stage]} {now.document}"),
             )
 
-    with interruptible(_STOPPING) as stopping:
-        stop = lambda: stopping.asked  # noqa: E731
+    with interruptible(_STOPPING) as stop:
         if re_embed:
             with bar(quiet=as_json) as update:
                 count = library.re_embed(progress=lambda done, total: update(done, total, "embedding"), stop=stop)
@@ -271,9 +270,7 @@ def warm_command(
     options.keep_to_retention(settings)
     sandbox.restrict(settings, [check_name(name)], reads=keys.key_files())
     with interruptible() as stop:
-        result = _warm(
-            name, documents, settings, lambda: stop.asked, seconds=seconds, only_estimate=only_estimate, quiet=as_json
-        )
+        result = _warm(name, documents, settings, stop, seconds=seconds, only_estimate=only_estimate, quiet=as_json)
     if as_json:
         print_json(result)
     if stop.asked:

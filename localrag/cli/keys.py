@@ -6,17 +6,16 @@ come from the terminal, never from arguments, which other users and the shell's 
 
 from __future__ import annotations
 
-import functools
 import getpass
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
-from localrag.cli.options import read_file
+from localrag.cli.options import bundled, read_file
 from localrag.cli.output import echo
 from localrag.errors import KeyRequired, UsageError
 from localrag.security import sandbox, storage
@@ -199,32 +198,27 @@ def keep_in_keyring(key: Key | None, key_id: bytes) -> None:
         raise UsageError(f"the system's keyring does not work: {error}", "Use a key file instead.") from None
 
 
-def recipient_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add options that encrypt what is written; the command gets `recipients`, None for a file in clear."""
+def _recipients(encrypt: bool, encrypt_for: Sequence[str]) -> Recipients | None:
+    if encrypt and encrypt_for:
+        raise UsageError("a file is encrypted with a passphrase or for keys", "Leave out --encrypt or --encrypt-for.")
+    if encrypt:
+        return Recipients(passphrase=new_passphrase("the file"))
+    return Recipients(tuple(_public_key(who) for who in dict.fromkeys(encrypt_for))) if encrypt_for else None
 
-    @click.option("--encrypt", is_flag=True, help="Encrypt the file with a passphrase, which is asked for.")
-    @click.option(
+
+# Options that encrypt what is written; the command gets `recipients`, None for a file in clear.
+recipient_options = bundled(
+    "recipients",
+    _recipients,
+    click.option("--encrypt", is_flag=True, help="Encrypt the file with a passphrase, which is asked for."),
+    click.option(
         "--encrypt-for",
         multiple=True,
         metavar="WHO",
         help="Encrypt the file for an age public key (localrag vault identity) or a key file; may be "
         "repeated. `localrag vault open FILE` and the tool `age` read it.",
-    )
-    @functools.wraps(command)
-    def given(*args: Any, encrypt: bool, encrypt_for: Sequence[str], **others: Any) -> None:
-        command(*args, recipients=_recipients(encrypt, encrypt_for), **others)
-
-    return given
-
-
-def _recipients(encrypt: bool, encrypt_for: Sequence[str]) -> Recipients | None:
-    if not (encrypt or encrypt_for):
-        return None
-    if encrypt and encrypt_for:
-        raise UsageError("a file is encrypted with a passphrase or for keys", "Leave out --encrypt or --encrypt-for.")
-    if encrypt:
-        return Recipients(passphrase=new_passphrase("the file"))
-    return Recipients(tuple(_public_key(who) for who in dict.fromkeys(encrypt_for)))
+    ),
+)
 
 
 def _public_key(who: str) -> tuple[str, str]:

@@ -233,9 +233,7 @@ def backup_command(
     replace = replace or _agrees(file.exists() and f"Replace {str(file)!r}?")
     unlocked.keys_for(database_of(settings.library_dir(name)))
     with interruptible() as stop, bar() as tell:
-        made = backup.write(
-            settings, name, file, recipients, clear=clear, replace=replace, stop=lambda: stop.asked, progress=tell
-        )
+        made = backup.write(settings, name, file, recipients, clear=clear, replace=replace, stop=stop, progress=tell)
     if as_json:
         print_json({"file": str(file), "size": file.stat().st_size, **asdict(made)})
         return
@@ -250,7 +248,7 @@ def _check(file: Path, as_json: bool) -> None:
     if not file.is_file():
         raise UsageError(f"there is no file {str(file)!r}", "Give the backup itself: localrag backup --check FILE")
     with interruptible() as stop:
-        found = backup.check(file, _unlock, stop=lambda: stop.asked)
+        found = backup.check(file, _unlock, stop=stop)
     if as_json:
         print_json({"file": str(file), **asdict(found)})
         return
@@ -279,7 +277,7 @@ def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as
     from localrag.lifecycle import restore
 
     with interruptible() as stop:
-        found = restore.inspect(settings, source, name, _unlock, lambda: stop.asked)
+        found = restore.inspect(settings, source, name, _unlock, stop)
     name = found.library
     # Questions come before the progress bar.
     trust = yes or _agrees(not found.trusted and f"{str(source)!r} is not encrypted and was not made here. Trust it?")
@@ -287,7 +285,7 @@ def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as
     replace = replace or _agrees(exists and f"Replace the library {name!r}, with its conversations and audit log?")
     with interruptible() as stop, bar() as tell:
         made = restore.restore(
-            settings, source, name, trust=trust, replace=replace, unlock=_unlock, stop=lambda: stop.asked, progress=tell
+            settings, source, name, trust=trust, replace=replace, unlock=_unlock, stop=stop, progress=tell
         )
     if as_json:
         print_json(asdict(made))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -15,6 +16,9 @@ from click.shell_completion import CompletionItem
 from localrag.cli.output import confirm, echo, print_json
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.settings import Settings, Think, load_settings
+
+if TYPE_CHECKING:
+    from localrag.types import Filter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,6 +71,22 @@ def complete_type(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [name for name in TYPES if name.startswith(incomplete.lower())]
 
 
+def bundled(name: str, make: Callable[..., Any], *options: Callable[[F], F]) -> Callable[[F], F]:
+    """Add options to a command, which gets what `make` returns of their values as one argument, `name`."""
+
+    def add(command: F) -> F:
+        @functools.wraps(command)
+        def given(*args: Any, **others: Any) -> Any:
+            values = {key: others.pop(key) for key in inspect.signature(make).parameters}
+            return command(*args, **{name: make(**values)}, **others)
+
+        for option in reversed(options):
+            given = option(given)
+        return cast(F, given)
+
+    return add
+
+
 document_option = click.option(
     "-d",
     "--document",
@@ -86,8 +106,25 @@ library_option = click.option(
     shell_complete=complete_library,
     help="Search this library; may be repeated. Needed only if there are several.",
 )
-_NARROWING = (
-    library_option,
+
+
+def _filter(
+    documents: Sequence[str],
+    folder: str | None,
+    types: Sequence[str],
+    since: str | None,
+    until: str | None,
+    sender: str | None,
+    pages: str | None,
+) -> Filter:
+    from localrag.search import filters
+
+    return filters.checked(documents, folder, types, since, until, sender, _page_range(pages))
+
+
+_narrowing_options = bundled(
+    "only",
+    _filter,
     document_option,
     click.option(
         "--folder",
@@ -117,29 +154,9 @@ _NARROWING = (
 )
 
 
-def filter_options(command: Callable[..., None]) -> Callable[..., None]:
+def filter_options(command: F) -> F:
     """Add the options that choose what to search: `libraries`, and the others as one Filter, `only`."""
-
-    @functools.wraps(command)
-    def narrowed(
-        *args: Any,
-        documents: Sequence[str],
-        folder: str | None,
-        types: Sequence[str],
-        since: str | None,
-        until: str | None,
-        sender: str | None,
-        pages: str | None,
-        **others: Any,
-    ) -> None:
-        from localrag.search import filters
-
-        only = filters.checked(documents, folder, types, since, until, sender, _page_range(pages))
-        command(*args, only=only, **others)
-
-    for option in reversed(_NARROWING):
-        narrowed = option(narrowed)
-    return narrowed
+    return library_option(_narrowing_options(command))
 
 
 think_option = click.option(

@@ -63,9 +63,12 @@ def console(*, stderr: bool = False) -> Console:
 
 
 class Stop:
-    """Whether the user pressed Ctrl-C."""
+    """Whether the user pressed Ctrl-C; called, it says so to work that polls."""
 
     asked = False
+
+    def __call__(self) -> bool:
+        return self.asked
 
 
 @contextmanager

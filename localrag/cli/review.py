@@ -107,9 +107,7 @@ def run_command(
         interruptible("Stopping after this item…") as stop,
         bar(quiet=as_json) as update,
     ):
-        for event in Reviewer(workspace).review(
-            playbook, libraries=names, documents=documents, stop=lambda: stop.asked
-        ):
+        for event in Reviewer(workspace).review(playbook, libraries=names, documents=documents, stop=stop):
             if isinstance(event, ReviewEnded):
                 ended = event
             else:

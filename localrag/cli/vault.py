@@ -71,7 +71,7 @@ def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> 
         return keyring
 
     with sync.writing(folder, name), interruptible() as stop:
-        _follow(encrypt.encrypt(folder, add_holders, lambda: stop.asked), quiet)
+        _follow(encrypt.encrypt(folder, add_holders, stop), quiet)
     return words
 
 
@@ -178,7 +178,7 @@ def rotate_command(name: str, as_json: bool) -> None:
     credential = keys.credential_in(file) if file is not None else keys.typed(folder.name, keyring)
     left = encrypt.holders_to_add_again(keyring, credential) if keyring.former is None else ()
     with sync.writing(folder, name), interruptible() as stop:
-        _follow(encrypt.rotate(folder, credential, lambda: stop.asked), as_json)
+        _follow(encrypt.rotate(folder, credential, stop), as_json)
     if as_json:
         print_json({"library": name, "rotated": True, "left_behind": list(left)})
         return

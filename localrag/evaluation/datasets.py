@@ -2,7 +2,7 @@
 
 A line has `question`, `answer`, `doc`, `evidence`, `page` and `id`; `evidence` may be empty and `page` null. Optional:
 `answerable` (false: the documents do not say; `doc` may be null), `label` (the answer is one of a few choices),
-`category`, `docs` (several documents are needed) and `grades` (how useful each document is, by path).
+`category` and `docs` (several documents are needed).
 """
 
 from __future__ import annotations
@@ -50,8 +50,6 @@ class Question:
     label: str | None = None
     category: str = ""
     docs: tuple[str, ...] = ()
-    # How useful each document is, if people have graded them: (path, grade); 0 is useless.
-    grades: tuple[tuple[str, int], ...] = ()
     # Every short field of the line, for `where`. Keep it last: the digest leaves it out.
     fields: tuple[tuple[str, str], ...] = ()
 
@@ -94,20 +92,16 @@ def _question(row: Any) -> Question:
     if not isinstance(row, Mapping):
         raise TypeError("it is not a JSON object")
     page, docs, answerable = row.get("page"), row.get("docs") or (), row.get("answerable", True)
-    grades = row.get("grades") or {}
     if page is not None and (isinstance(page, bool) or not isinstance(page, int) or page < 1):
         raise ValueError(f"page is {page!r}, not a number from 1 or null")
     if not isinstance(docs, list | tuple) or not all(isinstance(doc, str) for doc in docs):
         raise ValueError(f"docs is {docs!r}, not a list of paths")
-    if not isinstance(grades, dict) or not all(isinstance(grade, int) for grade in grades.values()):
-        raise ValueError(f"grades is {grades!r}, not a grade for each path")
-    docs = docs or [doc for doc, grade in grades.items() if grade > 0]
     if not isinstance(answerable, bool):
         raise ValueError(f"answerable is {answerable!r}, not true or false")
     return Question(
         id=_text(row, "id"),
         question=_text(row, "question"),
-        answer=_text(row, "answer", empty=not answerable or bool(grades)),
+        answer=_text(row, "answer", empty=not answerable),
         doc=_text(row, "doc", empty=not answerable or bool(docs)),
         evidence=_text(row, "evidence", empty=True),
         page=page,
@@ -115,7 +109,6 @@ def _question(row: Any) -> Question:
         label=_text(row, "label", empty=True) or None,
         category=next((found for name in _CATEGORIES if (found := _text(row, name, empty=True))), ""),
         docs=tuple(docs),
-        grades=tuple(grades.items()),
         fields=tuple(
             (name, value if isinstance(value, str) else json.dumps(value))
             for name, value in {"answerable": True, **row}.items()

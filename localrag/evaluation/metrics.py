@@ -216,34 +216,13 @@ DEPTHS = (1, 3, 5, 10, 20)
 NDCG = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """The gains of what was found for a question, best first, and in `judged` those of everything there is to find."""
-
-    gains: tuple[int, ...]
-    judged: tuple[int, ...]
-
-    @classmethod
-    def at(cls, rank: int | None) -> Ranked:
-        """Return the ranking of one wanted thing, found at this rank (from 1) or not at all."""
-        return cls((0,) * (rank - 1) + (1,) if rank else (), (1,))
-
-
-def ranking(ranked: Ranked, depths: Sequence[int] = DEPTHS) -> dict[str, float]:
-    """Return recall, nDCG and MRR of a question, as trec_eval computes them (gains are used as they are)."""
-    useful = sum(gain > 0 for gain in ranked.judged)
-    hits = {depth: sum(gain > 0 for gain in ranked.gains[:depth]) for depth in depths}
-    best = _dcg(sorted(ranked.judged, reverse=True))
-    rank = next((i for i, gain in enumerate(ranked.gains, 1) if gain > 0), None)
+def ranking(rank: int | None, depths: Sequence[int] = DEPTHS) -> dict[str, float]:
+    """Return recall, nDCG and MRR of one wanted thing, found at this rank (from 1) or not at all."""
     return {
-        **{f"recall@{depth}": found / useful if useful else 0.0 for depth, found in hits.items()},
-        f"ndcg@{NDCG}": _dcg(ranked.gains) / best if best else 0.0,
+        **{f"recall@{depth}": float(rank is not None and rank <= depth) for depth in depths},
+        f"ndcg@{NDCG}": 1 / math.log2(rank + 1) if rank is not None and rank <= NDCG else 0.0,
         "mrr": 1 / rank if rank else 0.0,
     }
-
-
-def _dcg(gains: Sequence[int]) -> float:
-    return sum(max(gain, 0) / math.log2(rank + 1) for rank, gain in enumerate(gains[:NDCG], 1))
 
 
 # --- over all questions -------------------------------------------------------------------------------------

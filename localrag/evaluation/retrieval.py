@@ -7,27 +7,22 @@ A question gets a rank for each level that it has a known answer for: the number
     page       the first passage of the known page
     evidence   70 % of the evidence's words are covered, in runs, by passages of the right documents
     answer     a passage of the right documents contains the known answer verbatim (if the documents do at all)
-
-If people have graded documents (BEIR), documents are ranked instead, each by its best passage.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
 from localrag.api import Library
 from localrag.evaluation import metrics
 from localrag.evaluation.datasets import Question, Sample
-from localrag.evaluation.metrics import Ranked
 from localrag.evaluation.runs import Row, Run, by_category
 from localrag.types import Passage
 
 LEVELS = ("document", "documents", "page", "evidence", "answer")
-# Passages retrieved for each document that is ranked.
-_FOR_DOCUMENT = 8
 
 
 def score(question: Question, documents: Sequence[str], passages: Sequence[Passage], verbatim: bool = False) -> Row:
@@ -54,26 +49,6 @@ def score(question: Question, documents: Sequence[str], passages: Sequence[Passa
     return {"ranks": ranks, "coverage": round(coverage.share, 4) if coverage else None}
 
 
-def graded(grades: Mapping[str, int], passages: Sequence[Passage], depth: int) -> Row:
-    """Rank the documents found, in the order of their best passages, by their grades."""
-    # A passage also counts for the documents it was merged with: `also` names each, with its location.
-    found = list(
-        dict.fromkeys(
-            document
-            for passage in passages
-            for document in (passage.document, *(other.split(", ", 1)[0] for other in passage.also))
-        )
-    )[:depth]
-    gains = [grades.get(document, 0) for document in found]
-    return {
-        "ranks": {"document": _first(gain > 0 for gain in gains)},
-        "coverage": None,
-        "gains": gains,
-        "judged": [grade for grade in grades.values() if grade > 0],
-        "found": found,
-    }
-
-
 def _joined_words(text: str) -> str:
     return f" {' '.join(metrics.words(text))} "
 
@@ -93,17 +68,11 @@ def run(sample: Sample, results: Run, *, k: int, stop: Callable[[], bool] = lamb
             library.search(question.question, k=1)
             warm = True
         began = time.perf_counter()
-        count = _FOR_DOCUMENT * k if question.grades else k
-        passages = library.search(question.question, k=count, documents=sample.globs(question))
+        passages = library.search(question.question, k=k, documents=sample.globs(question))
         seconds = time.perf_counter() - began
         documents = sample.matched.documents(question)
-        if question.grades:
-            paths = sample.matched.paths
-            figures = graded({paths.get(doc, doc): grade for doc, grade in question.grades}, passages, k)
-        else:
-            answer = _joined_words(question.answer)
-            verbatim = bool(answer.strip()) and any(answer in words(document) for document in documents)
-            figures = score(question, documents, passages, verbatim)
+        answer = _joined_words(question.answer)
+        verbatim = bool(answer.strip()) and any(answer in words(document) for document in documents)
         return {
             "question": question.question,
             "category": question.category,
@@ -112,7 +81,7 @@ def run(sample: Sample, results: Run, *, k: int, stop: Callable[[], bool] = lamb
             "evidence": question.evidence,
             "seconds": round(seconds, 5),
             "passages": [passage_row(passage) for passage in passages],
-            **figures,
+            **score(question, documents, passages, verbatim),
         }
 
     return results.results(sample.questions, work, stop)
@@ -159,14 +128,7 @@ def _levels(rows: Sequence[Row], k: int, seed: int) -> dict[str, Any]:
     depths = [depth for depth in metrics.DEPTHS if depth <= k]
     levels: dict[str, Any] = {}
     for level in LEVELS:
-        own = [
-            metrics.ranking(
-                Ranked(tuple(row["gains"]), tuple(row["judged"])) if "gains" in row else Ranked.at(row["ranks"][level]),
-                depths,
-            )
-            for row in rows
-            if level in row["ranks"]
-        ]
+        own = [metrics.ranking(row["ranks"][level], depths) for row in rows if level in row["ranks"]]
         for name in own[0] if own else ():
             if (estimate := metrics.estimate([one[name] for one in own], seed)) is not None:
                 levels.setdefault(level, {})[name] = estimate.to_dict()

@@ -17,7 +17,6 @@ from fakes import ScriptedGenerator
 from office import (  # noqa: F401
     QUESTIONS,
     asked,
-    make_beir,
     make_dataset,
     make_documents,
     make_model,
@@ -151,22 +150,6 @@ def test_every_missing_document_is_named_up_to_five_and_listed_in_json(documents
     left = json.loads(shown.stdout)["left_out"]
     assert left["questions_not_in_library"] == [str(i) for i in range(7)]
     assert len(left["documents_not_in_library"]) == 7
-
-
-def test_graded_documents_are_ranked(documents: Path) -> None:
-    rows = [
-        {
-            "id": "1",
-            "question": "monthly rent",
-            "answer": "",
-            "doc": "",
-            "grades": {"contracts/lease.txt": 2, "policy.txt": 0},
-        }
-    ]
-    path = write(documents / "qa.jsonl", rows)
-    figures = run_json("eval", "retrieval", path, "-l", "office")["levels"]["document"]
-    assert list(figures) == ["recall@1", "recall@3", "recall@5", "recall@10", "recall@20", "ndcg@10", "mrr"]
-    assert figures["ndcg@10"]["mean"] == 1.0
 
 
 def test_a_setting_that_changes_the_search_has_results_of_its_own(settings: Settings) -> None:

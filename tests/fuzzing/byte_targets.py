@@ -784,7 +784,7 @@ def dataset(home: Path, data: bytes) -> None:
 def _dataset_seeds() -> Iterator[bytes]:
     row = {"id": "1", "question": "When?", "answer": "May", "doc": "lease.txt", "evidence": "May", "page": 1}
     yield _lines(row, row | {"id": "2", "answerable": False, "answer": "", "category": "dates", "lang": "en"})
-    yield _lines(row | {"docs": ["lease.txt"], "grades": {"lease.txt": 2}, "draft": True, "label": "x"})
+    yield _lines(row | {"docs": ["lease.txt"], "draft": True, "label": "x"})
 
 
 def model(home: Path, data: bytes) -> None:

@@ -18,7 +18,7 @@ from localrag.errors import UsageError
 from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed, Writing
 from localrag.security.terminal import visible
 from localrag.settings import Think, load_settings
-from localrag.types import MODES, Filter, Mode, source
+from localrag.types import Filter, Mode, source
 
 if TYPE_CHECKING:
     from localrag.events import Asking, Event
@@ -35,13 +35,13 @@ _HIDDEN = {"library", "quote", "sources", "found", "read", "likelihood", "why_no
 @click.command("ask")
 @click.argument("question")
 @options.filter_options
-@click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to find the answer.")
+@options.mode_option
 @click.option(
     "--reproducible",
     is_flag=True,
     help="Ignore the prompt cache and speeds when choosing the mode: the same question gives the same answer.",
 )
-@click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
+@options.model_option
 @click.option(
     "--strict", is_flag=True, help="Answer only what the text supports throughout; else show the nearest passages."
 )

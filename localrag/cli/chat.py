@@ -21,7 +21,14 @@ import click
 
 from localrag.cli import keys
 from localrag.cli.ask import print_answer, progress_line
-from localrag.cli.options import chosen_libraries, filter_options, keep_to_retention, think_option
+from localrag.cli.options import (
+    chosen_libraries,
+    filter_options,
+    keep_to_retention,
+    mode_option,
+    model_option,
+    think_option,
+)
 from localrag.cli.output import Pace, counted, echo, interruptible, one_line, say
 from localrag.cli.sessions import complete_conversation
 from localrag.errors import LocalragError, NotFoundError, SettingsError, UsageError
@@ -52,8 +59,8 @@ PATIENCE = 5.0  # seconds to wait for the threads after the app has closed
 @click.command("chat")
 @click.argument("target", metavar="[FOLDER|LIBRARY]", required=False)
 @filter_options
-@click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to find answers.")
-@click.option("--model", metavar="ID", help="The model that answers.")
+@mode_option
+@model_option
 @click.option(
     "--plain",
     is_flag=True,
@@ -73,7 +80,7 @@ def chat_command(
     libraries: Sequence[str],
     only: Filter,
     mode: Mode,
-    model: str | None,
+    generator: str | None,
     plain: bool,
     resume: str | None,
     think: Think | None,
@@ -92,7 +99,7 @@ def chat_command(
     if not plain and not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         hint = 'In a script or pipe, use: localrag ask "question" --library NAME, or localrag chat --plain'
         raise UsageError("the terminal app needs a terminal for its input and output", hint)
-    given = {name: value for name, value in {"generator": model, "think": think}.items() if value is not None}
+    given = {name: value for name, value in {"generator": generator, "think": think}.items() if value is not None}
     settings = load_settings().with_options(**given)
     keep_to_retention(settings)
     resumed = None

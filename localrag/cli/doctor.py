@@ -28,7 +28,7 @@ from localrag.settings import Settings, config_files, load_settings
 from localrag.store.names import library_names
 
 State = Literal["ok", "info", "warning", "problem"]
-Seen = tuple[State, str, str]  # state, message and remedy
+Seen = tuple[State, str] | tuple[State, str, str]  # state, message and remedy
 
 _MARKS: dict[State, tuple[str, str]] = {
     "ok": ("✓", "green"),
@@ -128,12 +128,12 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
         ("audit", _audit),
         ("llama.cpp", _llama),
     ):
-        for state, message, remedy in check(settings):
-            yield Finding(area, state, message, remedy)
+        for seen in check(settings):
+            yield Finding(area, *seen)
 
 
 def _python(settings: Settings) -> Iterator[Seen]:
-    yield "ok", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}", ""
+    yield "ok", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     try:
         required = metadata.requires("localrag") or []
     except metadata.PackageNotFoundError:
@@ -161,18 +161,18 @@ def _helpers(settings: Settings) -> Iterator[Seen]:
 def _settings_files(settings: Settings) -> Iterator[Seen]:
     try:
         files = ", ".join(str(path) for path in config_files()) or "none"
-        yield "ok", f"settings files: {files}", ""
+        yield "ok", f"settings files: {files}"
     except SettingsError as error:
         yield "problem", error.message, error.hint
-    yield "ok", f"libraries in {settings.indexes_dir}, models in {settings.models_dir}", ""
+    yield "ok", f"libraries in {settings.indexes_dir}, models in {settings.models_dir}"
 
 
 def _policies(settings: Settings) -> Iterator[Seen]:
     held = policy.active()
     if not held:
-        yield "ok", f"no administrator's policy at {str(policy.SYSTEM)!r}", ""
+        yield "ok", f"no administrator's policy at {str(policy.SYSTEM)!r}"
     for one in held:
-        yield "ok", f"{str(one.file)!r} sets: {', '.join(one.rules()) or 'nothing'}", ""
+        yield "ok", f"{str(one.file)!r} sets: {', '.join(one.rules()) or 'nothing'}"
         if who := policy.writable_by(one):
             remedy = "Make an administrator its owner, and let only the owner write to it and its folders."
             yield "warning", f"the policy does not bind: {who}", remedy
@@ -185,15 +185,15 @@ def _offline(settings: Settings) -> Iterator[Seen]:
 
     for layer in offline.layers():
         if layer.holds:
-            yield "ok", f"{layer.name}: {layer.covers} (does not cover: {layer.passes})", ""
+            yield "ok", f"{layer.name}: {layer.covers} (does not cover: {layer.passes})"
         elif layer.name == "files" or not layer.possible:  # doctor looks at all libraries
-            yield "info", f"{layer.name} is off: {layer.reason}", ""
+            yield "info", f"{layer.name} is off: {layer.reason}"
         else:
             yield "warning", f"{layer.name} is off: {layer.reason}", _CONFINE
     for address in remote.reachable():
         with suppress(LocalragError):
             how = "a Unix socket" if address.path else f"TCP{'' if remote.tls(address) is None else ', with TLS'}"
-            yield "info", f"may be reached: {address} ({how})", ""
+            yield "info", f"may be reached: {address} ({how})"
     if settings.store is not None:
         from localrag.store.postgres import Store
 
@@ -202,13 +202,13 @@ def _offline(settings: Settings) -> Iterator[Seen]:
         except LocalragError as error:
             yield "problem", f"the setting store: {error.message}", error.hint
     if not remote.reachable():
-        yield "ok", "nothing may be reached: no library is in a shared store, and no model on a server", ""
+        yield "ok", "nothing may be reached: no library is in a shared store, and no model on a server"
     if all(one.allow_server for one in policy.active()):
         door = "one address of this machine, or a Unix socket, for those who have its token"
-        yield "info", f"`localrag serve` opens a door while it runs: {door}", ""
+        yield "info", f"`localrag serve` opens a door while it runs: {door}"
     if clusters := {each for one in policy.active() for each in one.allow_clusters or ()}:
         what = f"the network, where it sends text of documents to the machines of {', '.join(sorted(clusters))}"
-        yield "info", f"`localrag ingest --cluster` reaches {what}", ""
+        yield "info", f"`localrag ingest --cluster` reaches {what}"
 
 
 def _machine(settings: Settings) -> Iterator[Seen]:
@@ -217,9 +217,9 @@ def _machine(settings: Settings) -> Iterator[Seen]:
 
     total, available = machine.total_memory(), machine.available_memory()
     memory = f"{size(available)} of {size(total)} memory free" if total and available else "memory unknown"
-    yield "ok", f"{memory}, {machine.cores()} processors", ""
+    yield "ok", f"{memory}, {machine.cores()} processors"
     for one in resident.running(settings):
-        yield "info", f"loaded for the next questions: {one}; end it: localrag models unload", ""
+        yield "info", f"loaded for the next questions: {one}; end it: localrag models unload"
     for what, folder in (("libraries", settings.indexes_dir), ("models", settings.models_dir)):
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if not there.is_dir() or not os.access(there, os.W_OK):
@@ -257,17 +257,17 @@ def _llama(settings: Settings) -> Iterator[Seen]:
     found, *in_use = printed
     threads = settings.threads or machine.cores()
     features = ", ".join(re.findall(r"(\w+) = 1", found["processor"])) or "no processor features named"
-    yield "ok", f"llama-cpp-python {found['version']}, {threads} threads; {features}", ""
+    yield "ok", f"llama-cpp-python {found['version']}, {threads} threads; {features}"
     if found["gpu"]:
-        yield "ok", f"this build can use the GPU (gpu_layers = {settings.gpu_layers})", ""
+        yield "ok", f"this build can use the GPU (gpu_layers = {settings.gpu_layers})"
     elif settings.gpu_layers > 0:
         message = f"gpu_layers = {settings.gpu_layers}, but this build has no GPU support"
         yield "warning", message, "Build llama-cpp-python for your GPU, or remove the setting."
     else:
-        yield "ok", "this build uses the processor only", ""
+        yield "ok", "this build uses the processor only"
     model = in_use[0] if in_use else {}
     if "in_force" in model:
-        yield "ok", f"in use: {', '.join(model['in_force'])}", ""
+        yield "ok", f"in use: {', '.join(model['in_force'])}"
     elif arguments:
         message = model.get("message", "its process ended without a message")
         yield (
@@ -284,7 +284,7 @@ def _models(settings: Settings) -> Iterator[Seen]:
     store = ModelStore(settings)
     installed = [f"{model.id} ({size(model.bytes)})" for model in store.installed()]
     if installed:
-        yield "ok", f"installed: {', '.join(installed)}", ""
+        yield "ok", f"installed: {', '.join(installed)}"
     free = machine.available_memory()
     for kind in ("embedder", "generator"):
         if url := getattr(settings, f"{kind}_server"):
@@ -300,7 +300,7 @@ def _models(settings: Settings) -> Iterator[Seen]:
             message = f"{model.id} needs {size(needed)} of memory; {size(free)} are free"
             yield "warning", message, "Close other programs, or choose a smaller model: localrag models use ID"
         else:
-            yield "ok", f"the {kind} in use is {model.id}", ""
+            yield "ok", f"the {kind} in use is {model.id}"
 
 
 def _served(kind: str, url: str, named: str | None) -> Seen:
@@ -313,7 +313,7 @@ def _served(kind: str, url: str, named: str | None) -> Seen:
     except LocalragError as error:
         return "problem", error.message, error.hint
     tokens = f", with a window of {window:,} tokens" if window else ""
-    return "ok", f"the {kind} in use is {id} at {server}{tokens}: that machine reads the text", ""
+    return "ok", f"the {kind} in use is {id} at {server}{tokens}: that machine reads the text"
 
 
 def _calibration(settings: Settings) -> Iterator[Seen]:
@@ -330,11 +330,11 @@ def _calibration(settings: Settings) -> Iterator[Seen]:
     file, weights = settings.calibration_file, model.sha256 + (model.adapter_sha256 or "")
     again = f"Measure it: localrag calibrate {model.id}"
     if known := calibration.load(file, name, weights).measured:
-        yield "ok", f"{name} was calibrated on {known}", ""
+        yield "ok", f"{name} was calibrated on {known}"
     elif calibration.load(file, name).measured:
         yield "warning", f"{name} was calibrated with other weights", again
     else:
-        yield "info", f"{name} is not calibrated. {again}", ""
+        yield "info", f"{name} is not calibrated. {again}"
 
 
 def _libraries(settings: Settings) -> Iterator[Seen]:
@@ -342,7 +342,7 @@ def _libraries(settings: Settings) -> Iterator[Seen]:
 
     names = library_names(settings.indexes_dir)
     if not names:
-        yield "ok", f"no libraries in {str(settings.indexes_dir)!r}; make one: localrag ingest FOLDER", ""
+        yield "ok", f"no libraries in {str(settings.indexes_dir)!r}; make one: localrag ingest FOLDER"
     embedders = {model.sha256 for model in ModelStore(settings).installed("embedder")}
     for name in names:
         yield _library(settings, name, embedders)
@@ -355,19 +355,19 @@ def _library(settings: Settings, name: str, embedders: set[str]) -> Seen:
         with closing(Library.open(settings.library_dir(name), name)) as library:
             counts, identity, failed = library.counts(), library.identity, library.failures()
     except KeyRequired:
-        return "info", f"{name} is encrypted and was not checked", ""
+        return "info", f"{name} is encrypted and was not checked"
     except LocalragError as error:
         return "problem", error.message, error.hint
     message = f"{name}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items())
     if identity.engine == "server" and settings.embedder_server:
-        return "ok", f"{message}; its embedder is {identity.model!r} of a model server", ""
+        return "ok", f"{message}; its embedder is {identity.model!r} of a model server"
     if identity.sha256 not in embedders:
         message = f"{message}; its embedder {identity.model!r} is not installed"
         return "problem", message, f"Run: localrag models install {identity.model}"
     if failed:
         message = f"{message}; {counted(len(failed), 'file')} could not be read"
         return "warning", message, f"See why: localrag status {name}"
-    return "ok", message, ""
+    return "ok", message
 
 
 def _conversations(settings: Settings) -> Iterator[Seen]:
@@ -378,7 +378,7 @@ def _conversations(settings: Settings) -> Iterator[Seen]:
         if one.problem:
             yield "warning", one.problem, "Restore the file from a copy, or delete it."
     count = counted(sum(not one.problem for one in listed), "conversation")
-    yield "ok", f"{count} saved", ""
+    yield "ok", f"{count} saved"
 
 
 def _audit(settings: Settings) -> Iterator[Seen]:
@@ -392,7 +392,7 @@ def _audit(settings: Settings) -> Iterator[Seen]:
         try:
             problems = audit.verify(file)
         except KeyRequired:
-            yield "info", f"the log{of} is encrypted and was not checked", ""
+            yield "info", f"the log{of} is encrypted and was not checked"
             continue
         except LocalragError as error:
             yield "problem", error.message, error.hint
@@ -403,4 +403,4 @@ def _audit(settings: Settings) -> Iterator[Seen]:
             remedy = "The next entry repairs it." if torn else "Compare the file with a copy kept elsewhere."
             yield "warning" if torn else "problem", f"the log{of}: {problem.message}", remedy
     if intact == len(files):
-        yield "ok", f"{counted(intact, 'log')} intact" if files else "nothing is logged yet", ""
+        yield "ok", f"{counted(intact, 'log')} intact" if files else "nothing is logged yet"

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from localrag.cli.options import FILE, bundled, complete_library, json_option
+from localrag.cli.options import FILE, bundled, complete_library, json_option, mode_option, model_option
 from localrag.cli.output import Stop, bar, echo, interruptible, one_line, print_json, remarks, table
 from localrag.errors import Cancelled, LocalragError, UsageError
 from localrag.settings import Settings, load_settings
-from localrag.types import MODES, Mode
+from localrag.types import Mode
 
 if TYPE_CHECKING:
     from localrag.api import Library
@@ -267,9 +267,9 @@ def _where(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     metavar="FIELD=VALUE",
     help="Only questions with this value in a field; may be given several times.",
 )
-@click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look it up.")
+@mode_option
 @click.option("--plain", is_flag=True, help="Instead, one plain prompt over the five best passages, without checks.")
-@click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
+@model_option
 @json_option
 def answers_command(
     dataset: Path, how: Asking, where: dict[str, str], mode: Mode, plain: bool, generator: str | None, as_json: bool

@@ -36,7 +36,7 @@ _MAX_REMARKS = 20
     show_default=True,
     help="What makes a row: a document, a section of it, or a line of a table or list in it.",
 )
-@click.option("--model", "generator", metavar="ID", help="Read with this installed model.")
+@options.model_option
 @click.option(
     "--out",
     "--table",

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -16,9 +16,7 @@ from click.shell_completion import CompletionItem
 from localrag.cli.output import confirm, echo, print_json
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.settings import Settings, Think, load_settings
-
-if TYPE_CHECKING:
-    from localrag.types import Filter
+from localrag.types import MODES, Filter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -159,6 +157,10 @@ def filter_options(command: F) -> F:
     return library_option(_narrowing_options(command))
 
 
+model_option = click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
+mode_option = click.option(
+    "--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to find the answer."
+)
 think_option = click.option(
     "--think",
     type=click.Choice(get_args(Think)),

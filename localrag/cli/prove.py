@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli.options import EXISTING_FILE, complete_library, json_option
-from localrag.cli.output import counted, echo, one_line, print_json, size
+from localrag.cli.options import EXISTING_FILE, FILE, complete_library, json_option, model_option
+from localrag.cli.output import counted, echo, one_line, print_json, say, size
 from localrag.errors import UsageError
 from localrag.proofs import signed, verify
 from localrag.security import storage
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
+    from localrag.proofs.forgotten import Forgotten
     from localrag.proofs.offline import Report
+    from localrag.settings import Settings
 
+_report_option = click.option("--report", type=FILE, metavar="FILE", help="Write the signed report to FILE.")
 _GOT = {"through": "GOT THROUGH", "open": "OPEN", "refused": "refused", "absent": "not here"}
 
 
@@ -29,13 +31,13 @@ def prove_command() -> None:
 
 
 @prove_command.command("offline")
-@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write the signed report to FILE.")
+@_report_option
 @click.option(
     "--verify", "file", type=click.Path(path_type=Path), metavar="FILE", help="Only check the signature of a report."
 )
-@click.option("--model", metavar="ID", help="The model to answer with.")
+@model_option
 @json_option
-def offline_command(report: Path | None, file: Path | None, model: str | None, as_json: bool) -> None:
+def offline_command(report: Path | None, file: Path | None, generator: str | None, as_json: bool) -> None:
     """Try every known way out of a confined localrag while it reads documents and answers.
 
     Tries connections, name look-ups, other files and other processes from Python, native code and started programs:
@@ -48,25 +50,31 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
     is honest. Exit code 1 means that something got through, or was refused by another layer than the one in charge;
     with --verify, that the signature is wrong.
     """
-    settings = load_settings().with_options(generator=model)
+    settings = load_settings().with_options(generator=generator)
     if file is not None:
         _verify(file, settings.proofs_dir, as_json)
         return
     from localrag.proofs.offline import prove_offline
 
     found = prove_offline(settings, progress=lambda line: echo(f"{line} ...", err=True))
-    document = signed(found.to_dict(), settings.proofs_dir)
-    if report is not None:
-        storage.write_json(report, document)
-    if as_json:
-        print_json(document)
-    else:
+    document = _signed(found, settings, report, as_json)
+    if not as_json:
         _print(found)
         echo(f"key {document['signature']['fingerprint']}")
     if report is not None:
         echo(f"The signed report is in {report}. Check it: localrag prove offline --verify {report}", err=True)
     if not found.proven:
         raise click.exceptions.Exit(1)
+
+
+def _signed(found: Report | Forgotten, settings: Settings, report: Path | None, as_json: bool) -> dict[str, Any]:
+    """Sign a report, write it to a file and print its JSON, as asked for."""
+    document = signed(found.to_dict(), settings.proofs_dir)
+    if report is not None:
+        storage.write_json(report, document)
+    if as_json:
+        print_json(document)
+    return document
 
 
 def _print(report: Report) -> None:
@@ -112,7 +120,7 @@ def _verify(file: Path, folder: Path, as_json: bool) -> None:
 @click.argument("name", shell_complete=complete_library)
 @click.argument("file", required=False, type=EXISTING_FILE)
 @click.option("--word", default="", metavar="TEXT", help="Search for these words instead, as the document had them.")
-@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write the signed report to FILE.")
+@_report_option
 @json_option
 def forgotten_command(name: str, file: Path | None, word: str, report: Path | None, as_json: bool) -> None:
     """Search all that localrag keeps for a document forgotten from the library NAME: its original FILE, or TEXT of it.
@@ -126,34 +134,32 @@ def forgotten_command(name: str, file: Path | None, word: str, report: Path | No
         raise UsageError("there is nothing to search for", "Give the original file, or words of it with --word.")
     settings = load_settings()
     found = prove_forgotten(settings, name, file=file, word=word.strip())
-    document = signed(found.to_dict(), settings.proofs_dir)
-    if report is not None:
-        storage.write_json(report, document)
-    if as_json:
-        print_json(document)
-    else:
-        if found.documents:
-            chosen = " ".join(f"-d {shlex.quote(path)}" for path in found.documents)
-            echo(
-                one_line(
-                    f"Still in the library {name!r}. Forget it first: localrag forget {shlex.quote(name)} {chosen}"
-                )
-            )
-        first = {trace.file: trace.found for trace in reversed(found.traces)}
-        for path, count in Counter(trace.file for trace in found.traces).items():
-            more = f" and {count - 1:,} more" if count > 1 else ""
-            echo(f"LEFT  {one_line(path)}: {one_line(first[path])}{more}")
-        for one in found.searched:
-            if one.how == "locked":
-                echo(f"not searched, its key is missing: {one_line(one.file)}")
-        total = size(sum(one.bytes for one in found.searched))
-        echo(
-            f"Searched {counted(len(found.searched), 'file')} ({total}) for {counted(found.passages, 'passage')}: "
-            + ("nothing is left." if found.proven else "NOT PROVEN."),
-            err=True,
-        )
-        if not found.proven:
-            state = "nothing is left" if found.library_clean else "something is left or could not be searched"
-            echo(f"In the library {name!r} itself, {state}.", err=True)
+    _signed(found, settings, report, as_json)
+    if not as_json:
+        _print_forgotten(found)
     if not found.proven:
         raise click.exceptions.Exit(1)
+
+
+def _print_forgotten(found: Forgotten) -> None:
+    name = found.library
+    if found.documents:
+        chosen = " ".join(f"-d {shlex.quote(path)}" for path in found.documents)
+        first = f"Still in the library {name!r}. Forget it first: localrag forget {shlex.quote(name)} {chosen}"
+        echo(one_line(first))
+    traces: dict[str, list[str]] = {}
+    for trace in found.traces:
+        traces.setdefault(trace.file, []).append(trace.found)
+    for path, words in traces.items():
+        more = f" and {len(words) - 1:,} more" if len(words) > 1 else ""
+        echo(one_line(f"LEFT  {path}: {words[0]}{more}"))
+    for one in found.searched:
+        if one.how == "locked":
+            echo(one_line(f"not searched, its key is missing: {one.file}"))
+    result = "nothing is left." if found.proven else "NOT PROVEN."
+    total = size(sum(one.bytes for one in found.searched))
+    searched, passages = counted(len(found.searched), "file"), counted(found.passages, "passage")
+    say(f"Searched {searched} ({total}) for {passages}: {result}")
+    if not found.proven:
+        state = "nothing is left" if found.library_clean else "something is left or could not be searched"
+        say(f"In the library {name!r} itself, {state}.")

@@ -1,4 +1,4 @@
-"""`localrag audit`: show, verify, anchor, export and erase the audit log."""
+"""`localrag audit`: show, verify, export and erase the audit log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 
 from localrag import policy
 from localrag.cli.keys import recipient_options
-from localrag.cli.options import EXISTING_FILE, FILE, complete_library, json_option, print_result
+from localrag.cli.options import FILE, complete_library, json_option, print_result
 from localrag.cli.output import echo, one_line, print_json
 from localrag.errors import KeyRequired, UsageError
 from localrag.security import audit, storage
@@ -85,61 +85,37 @@ def show_command(
 
 @audit_command.command("verify")
 @_library
-@click.option(
-    "--anchor",
-    "anchors",
-    multiple=True,
-    metavar="FILE",
-    type=EXISTING_FILE,
-    help="An earlier state of the logs (localrag audit anchor); may be repeated.",
-)
 @json_option
-def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: bool) -> None:
+def verify_command(libraries: Sequence[str], as_json: bool) -> None:
     """Verify that no entry was changed, removed, moved or inserted. Exit code 1 if one was, or a key is missing.
 
     Somebody who can write the files and read their key can rewrite a log, or cut off its end, and leave it valid. Only
-    --anchor finds that: a file made earlier and kept where they cannot reach it.
+    a copy (localrag audit export) that is kept where they cannot reach it shows that.
     """
-    settings = load_settings()
-    known = _read_anchors(anchors)
-    files = dict(_files(settings, libraries))
-    anchored = {name for name, _ in known if not libraries or name in files}
-    checked = [name for name, file in files.items() if file.is_file()]
-    missing = sorted(anchored - set(checked))
-    found: list[dict[str, Any]] = []
+    checked: list[str] = []
     locked: list[str] = []
-    for name in checked:
-        mine = tuple(anchor for record, anchor in known if record == name)
+    found: list[dict[str, Any]] = []
+    for name, file in _files(load_settings(), libraries):
+        if not file.is_file():
+            continue
         try:
-            found += [{"record": name, **asdict(problem)} for problem in audit.verify(files[name], mine)]
+            found += [{"record": name, **asdict(problem)} for problem in audit.verify(file)]
+            checked.append(name)
         except KeyRequired:
             if libraries:
                 raise
             locked.append(name)
-    checked = [name for name in checked if name not in locked]
-    found += [{"record": name, "line": 0, "kind": "cut", "message": "the whole log is missing"} for name in missing]
-    checked += [name for name in missing if name in files]
     if as_json:
         print_json({"whole": not found and not locked, "records": checked, "problems": found, "locked": locked})
     else:
         for one in found:
-            echo(f"{one_line(one['record'])}: {one['kind']}: {one_line(one['message'])}")
+            echo(f"{one_line(one['record'])}: {one['message']}")
         if not found and (checked or not locked):
             echo(f"Intact: {one_line(', '.join(checked)) or 'there is no log yet'}.", err=True)
-            if not known:
-                echo("A cut at the end is found only with --anchor (localrag audit anchor).", err=True)
         if locked:
             echo(f"Not verified, since their keys are missing (--key-file): {one_line(', '.join(locked))}", err=True)
     if found or locked:
         sys.exit(1)
-
-
-@audit_command.command("anchor")
-@_library
-def anchor_command(libraries: Sequence[str]) -> None:
-    """Print the current state of the logs as JSON. Keep it where nobody who writes the logs can change it."""
-    there = [(name, file) for name, file in _files(load_settings(), libraries) if file.is_file()]
-    print_json({"localrag-anchor": 1, "records": {name: asdict(audit.anchor(file)) for name, file in there}})
 
 
 @audit_command.command("export")
@@ -215,20 +191,6 @@ def _entries(
                 raise
             locked.append(name)
     return sorted(found, key=lambda item: (item[2].time, item[0], item[2].number))
-
-
-def _read_anchors(files: Sequence[Path]) -> list[tuple[str, audit.Anchor]]:
-    found = []
-    for file in files:
-        try:
-            records = json.loads(file.read_bytes())["records"]
-            found += [
-                (name, audit.Anchor(int(one["number"]), str(one["mark"]), str(one["time"])))
-                for name, one in records.items()
-            ]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UsageError(f"{str(file)!r} is not an anchor: {error}", "Make one: localrag audit anchor") from None
-    return found
 
 
 def _row(record: str, file: Path, entry: audit.Entry) -> dict[str, Any]:

@@ -399,8 +399,6 @@ def _audit(settings: Settings) -> Iterator[Seen]:
             continue
         intact += not problems
         for problem in problems:
-            torn = problem.kind == "torn"
-            remedy = "The next entry repairs it." if torn else "Compare the file with a copy kept elsewhere."
-            yield "warning" if torn else "problem", f"the log{of}: {problem.message}", remedy
+            yield "problem", f"the log{of}: {problem.message}", "Compare the file with a copy kept elsewhere."
     if intact == len(files):
         yield "ok", f"{counted(intact, 'log')} intact" if files else "nothing is logged yet"

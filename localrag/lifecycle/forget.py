@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict
 from typing import Literal
 
 from localrag.ingest import sync
@@ -57,7 +56,7 @@ def forget(
         else:
             library.drop()
     if whole:
-        ended = asdict(audit.anchor(record)) if record.is_file() else None
+        ended = audit.end_of(record)
         storage.remove(folder)
         unlocked.forget(folder)
         storage.remove(settings.read_marks(name))

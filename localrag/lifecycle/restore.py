@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +230,7 @@ def _put_in_place(staging: Path, target: Path, holder: Path) -> dict[str, Any] |
         return None
     replaced = None
     with suppress(LocalragError), sync.writing(target, target.name):
-        replaced = asdict(audit.anchor(target / RECORD[0]))
+        replaced = audit.end_of(target / RECORD[0])
     storage.move(target, holder / "old")
     storage.move(staging, target)
     storage.remove(holder / "old")

@@ -4,7 +4,7 @@ A line's `mark` is the HMAC of its canonical JSON, which holds the mark of the l
 record (`audit.key`). Lines hold HMACs of questions and answers; the words, and the content hashes of an ingest, lie
 in files of their own that can be erased while the chain stays whole. After a crash cut a line short, the next one
 carries the fragment's hash (`torn`). Limits: anybody who can write the file and read the key can rewrite the chain or
-cut off its end, which only an anchor kept elsewhere shows.
+cut off its end, which only a copy kept elsewhere shows.
 """
 
 from __future__ import annotations
@@ -68,25 +68,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A fault in the record, and the 1-based line that shows it.
-
-    `changed`: the line differs from what was written. `gap`: lines before it are missing. `moved`: it was written
-    elsewhere. `torn`: the last line was cut short, as by a crash; the next one mends it. `cut`: the record ends before
-    an anchor. `rewritten`: the record differs from an anchor.
-    """
+    """A fault in the record, and the 1-based line that shows it."""
 
     line: int
-    kind: Literal["changed", "gap", "moved", "torn", "cut", "rewritten"]
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Anchor:
-    """The end of a record at a time. Kept elsewhere, it shows later whether anything before it was changed or cut."""
-
-    number: int
-    mark: str
-    time: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,84 +152,45 @@ def entries(file: Path) -> Iterator[Entry]:
             yield Entry(**{name: entry[name] for name in Entry.__dataclass_fields__})
 
 
-def anchor(file: Path) -> Anchor:
-    """The end of the record now. Raises NotFoundError if there is no record yet."""
-    last = _tail(file)[0] if file.is_file() else None
-    if last is None:
-        raise _no_record(file)
-    return Anchor(last["number"], last["mark"], last["time"])
+def end_of(file: Path) -> dict[str, Any] | None:
+    """Number, mark and time of the last line, for the record of what deletes this one; None if there is none."""
+    last = _tail(file)[0]
+    return None if last is None else {name: last[name] for name in ("number", "mark", "time")}
 
 
-def verify(file: Path, anchors: tuple[Anchor, ...] = ()) -> list[Problem]:
-    """The faults of the record in the order of its lines; `anchors` are earlier ends of it, kept elsewhere.
+def verify(file: Path) -> list[Problem]:
+    """Return each line that differs from what was written, is no record, or does not follow the line before it.
 
+    A last line that a crash cut short is no problem, as a chain does not show where its end was cut off.
     Raises NotFoundError if there is no record; UsageError if its key is missing, so that nothing can be checked.
     """
     if not file.is_file():
-        raise _no_record(file)
+        raise NotFoundError(
+            f"there is no audit record at {str(file)!r}", "It begins with the first ingest or question."
+        )
     key = _key(file, make=False)
-    written_at = {entry["mark"]: number for number, _, entry in _lines(file) if entry}
     problems: list[Problem] = []
-    last: dict[str, Any] | None = None
-    last_line = 0
-    fragments: list[tuple[int, bytes]] = []
-    for number, raw, entry in _lines(file):
+    number, mark = 0, _START  # of the record before
+    torn: dict[int, bytes] = {}  # lines since then that are no record, with their numbers
+    for line, raw, entry in _lines(file):
         if entry is None:
-            fragments.append((number, raw))
+            torn[line] = raw
             continue
-        problems += _check_fragments(number, fragments, entry.get("torn"))
-        if raw != _canonical(entry).encode() or not hmac.compare_digest(
-            entry["mark"].encode("utf-8", "replace"), _mark(entry, key).encode()
-        ):
-            problems.append(Problem(number, "changed", f"line {number} was changed: its mark differs"))
-        problems += _check_position(number, entry, last, last_line, written_at)
-        last, last_line, fragments = entry, number, []
-    problems += [Problem(number, "changed", f"line {number} is not a record") for number, _ in fragments]
-    # A fragment at the end is a crash, unless a line break follows it, which only a whole record has.
-    if fragments and _tail(file)[2]:
-        problems[-1] = Problem(fragments[-1][0], "torn", f"line {fragments[-1][0]} was cut short, as by a crash")
-    problems += _check_anchors(file, anchors)
-    # A line can be caught twice, by its own mark and by the next record; report it once.
-    return sorted({(item.line, item.kind): item for item in reversed(problems)}.values(), key=lambda item: item.line)
+        fragment = hashlib.sha256(b"\n".join(torn.values())).hexdigest() if torn else None
+        if fragment != entry.get("torn"):
+            problems += map(_no_whole_record, torn)
+        if raw != _canonical(entry).encode() or entry["mark"] != _mark(entry, key):
+            problems.append(Problem(line, f"line {line} was changed"))
+        elif (entry["number"], entry["previous"], entry.get("torn")) != (number + 1, mark, fragment):
+            problems.append(Problem(line, f"before line {line}, lines were changed, moved, removed or put in"))
+        number, mark, torn = entry["number"], entry["mark"], {}
+    if torn and _tail(file)[2]:
+        torn.popitem()  # a crash cut it short; the next record mends that
+    return [*problems, *map(_no_whole_record, torn)]
 
 
-def _check_position(
-    number: int, entry: dict[str, Any], last: dict[str, Any] | None, last_line: int, written_at: Mapping[str, int]
-) -> list[Problem]:
-    """Check that a line follows the one before it; `written_at` gives the line of each mark."""
-    expected, before = (last["mark"], last["number"]) if last else (_START, 0)
-    if entry["previous"] == expected and entry["number"] == before + 1:
-        return []
-    elsewhere = written_at.get(entry["previous"])
-    if elsewhere is not None or entry["number"] <= before:
-        where = f"which is line {elsewhere}" if elsewhere else "which is not here"
-        return [Problem(number, "moved", f"line {number} was written after another line, {where}")]
-    if entry["number"] == before + 1:
-        line = last_line or number
-        return [Problem(line, "changed", f"line {line} was rewritten: the record after it holds another mark")]
-    missing = entry["number"] - before - 1
-    return [Problem(number, "gap", f"{missing} line(s) are missing before line {number}")]
-
-
-def _check_fragments(number: int, fragments: list[tuple[int, bytes]], torn: str | None) -> list[Problem]:
-    """Fragments are sound if the record after them carries their hash."""
-    joined = b"\n".join(raw for _, raw in fragments)
-    if (hashlib.sha256(joined).hexdigest() if fragments else None) == torn:
-        return []
-    if not fragments:
-        return [Problem(number, "gap", f"the torn line before line {number} is missing")]
-    return [Problem(line, "changed", f"line {line} is not a record") for line, _ in fragments]
-
-
-def _check_anchors(file: Path, anchors: tuple[Anchor, ...]) -> Iterator[Problem]:
-    at = {entry["number"]: (line, entry["mark"]) for line, _, entry in _lines(file) if entry}
-    end = max((line for line, _ in at.values()), default=0)
-    for one in anchors:
-        line, mark = at.get(one.number, (end + 1, ""))
-        if not mark:
-            yield Problem(line, "cut", f"record {one.number} of {one.time} is missing")
-        elif not hmac.compare_digest(mark, one.mark):
-            yield Problem(line, "rewritten", f"record {one.number} is not the one of {one.time}")
+def _no_whole_record(line: int) -> Problem:
+    return Problem(line, f"line {line} is not a whole record")
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes, dict[str, Any] | None]]:
@@ -325,10 +271,6 @@ def _key(file: Path, *, make: bool) -> bytes:
     key = os.urandom(32)
     storage.write_bytes(path, key)
     return key
-
-
-def _no_record(file: Path) -> NotFoundError:
-    return NotFoundError(f"there is no audit record at {str(file)!r}", "It begins with the first ingest or question.")
 
 
 def user() -> str:

@@ -103,11 +103,13 @@ def test_a_changed_audit_record_is_a_problem(settings: Settings) -> None:
     assert states(of("audit", diagnose(settings))) == {"ok"}
     settings.audit_file.write_text(settings.audit_file.read_text().replace('"x"', '"y"', 1))
     assert states(of("audit", diagnose(settings))) == {"problem"}
-    settings.audit_file.unlink()
+
+
+def test_a_crash_within_an_audit_record_is_no_problem(settings: Settings) -> None:
     audit.record(settings.audit_file, "ask", "x")
     with settings.audit_file.open("ab") as stream:
         stream.write(b'{"deta')
-    assert "warning" in states(of("audit", diagnose(settings)))
+    assert states(of("audit", diagnose(settings))) == {"ok"}
 
 
 def test_a_damaged_conversation_is_a_warning(settings: Settings) -> None:

@@ -135,7 +135,7 @@ def test_the_audit_record_stays_whole_through_encryption_and_rotation(plain: Pat
     assert [entry.event for entry in audit.entries(file)] == ["ask", "show", "vault", "show", "vault", "show"]
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([*lines[:3], *lines[4:]]))
-    assert [problem.kind for problem in audit.verify(file)] == ["gap"]
+    assert [problem.line for problem in audit.verify(file)] == [4]
     unlocked.forget()
     with pytest.raises(KeyRequired):
         audit.verify(file)

@@ -26,7 +26,7 @@ from localrag.embeddings import SentenceTransformerEmbedder
 from localrag.embeddings.onnx_embedder import OnnxEmbedder
 from localrag.ingest import chunking
 from localrag.models import machine, onnx_export
-from localrag.models.shelf import InstalledModel
+from localrag.models.records import InstalledModel
 from localrag.models.store import ModelStore
 from localrag.settings import load_settings
 from localrag.types import Page

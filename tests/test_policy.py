@@ -14,7 +14,7 @@ from localrag import api, policy
 from localrag.errors import ModelDamaged, PolicyRefused, PolicyUnreadable
 from localrag.lifecycle.audit_events import save_setting
 from localrag.models import ModelStore
-from localrag.models.shelf import stamp
+from localrag.models.records import stamp
 from localrag.security import audit, offline
 from localrag.settings import Settings, load_settings, origins
 

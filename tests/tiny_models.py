@@ -152,7 +152,3 @@ class Bench:
     def names(self) -> set[str]:
         """What lies in the models folder, the lock left out."""
         return {path.name for path in self.root.iterdir()} - {"models.lock"} if self.root.is_dir() else set()
-
-    def aside(self) -> list[bytes]:
-        """The contents of the quarantine."""
-        return [path.read_bytes() for path in sorted((self.root / "quarantine").glob("*"))]

@@ -15,7 +15,7 @@ from localrag.cli.options import json_option
 from localrag.cli.output import confirm, console, counted, echo, print_json, say, size, table
 from localrag.errors import ModelDamaged, UsageError
 from localrag.models import InstalledModel, ModelStore, Progress, catalog
-from localrag.models.shelf import reinstall
+from localrag.models.records import reinstall
 from localrag.models.store import memory_needed
 from localrag.settings import load_settings
 
@@ -117,7 +117,7 @@ def import_command(path: Path, id: str | None, sha256: str | None) -> None:
 def verify(id: str | None, as_json: bool) -> None:
     """Compare the SHA-256 of one model, or of all, with the expected one.
 
-    A file with a wrong hash is moved to quarantine and never used; the exit code is then 4.
+    A file with a wrong hash is never used; the exit code is then 4.
     """
     verdicts = _store().verify(id)
     if as_json:

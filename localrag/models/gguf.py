@@ -19,40 +19,10 @@ _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<
 _STRING, _ARRAY = 8, 9
 _MAX_KEYS, _MAX_TENSORS, _MAX_ITEMS = 65_536, 1_000_000, 16_000_000
 _MAX_KEY, _MAX_TEXT = 65_535, 16 * 1024 * 1024  # bytes
-# llama.cpp's llama_ftype numbers; others are shown as numbers.
-_FILE_TYPES = {
-    0: "F32",
-    1: "F16",
-    2: "Q4_0",
-    3: "Q4_1",
-    7: "Q8_0",
-    8: "Q5_0",
-    9: "Q5_1",
-    10: "Q2_K",
-    11: "Q3_K_S",
-    12: "Q3_K_M",
-    13: "Q3_K_L",
-    14: "Q4_K_S",
-    15: "Q4_K_M",
-    16: "Q5_K_S",
-    17: "Q5_K_M",
-    18: "Q6_K",
-    19: "IQ2_XXS",
-    20: "IQ2_XS",
-    21: "Q2_K_S",
-    22: "IQ3_XS",
-    23: "IQ3_XXS",
-    24: "IQ1_S",
-    25: "IQ4_NL",
-    26: "IQ3_S",
-    27: "IQ3_M",
-    28: "IQ2_S",
-    29: "IQ2_M",
-    30: "IQ4_XS",
-    31: "IQ1_M",
-    32: "BF16",
-    38: "MXFP4",
-}
+# llama.cpp's llama_ftype numbers, in order; "-" for those out of use. Others are shown as numbers.
+_FILE_TYPES = """F32 F16 Q4_0 Q4_1 - - - Q8_0 Q5_0 Q5_1 Q2_K Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K
+    IQ2_XXS IQ2_XS Q2_K_S IQ3_XS IQ3_XXS IQ1_S IQ4_NL IQ3_S IQ3_M IQ2_S IQ2_M IQ4_XS IQ1_M BF16
+    - - - - - MXFP4""".split()
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -76,7 +46,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         "licence": _text(values.get("general.license")),
         "context_length": _positive(values.get(f"{architecture}.context_length")),
         "sliding_window": _positive(values.get(f"{architecture}.attention.sliding_window")),
-        "quantisation": None if file_type is None else _FILE_TYPES.get(file_type, f"type {file_type}"),
+        "quantisation": None if file_type is None else _file_type(file_type),
         "pooling": _POOLING.get(_positive(values.get(f"{architecture}.pooling_type")) or 0),
         "parameters": parameters or None,
         "parts": _positive(values.get("split.count")),
@@ -88,6 +58,11 @@ def read_metadata(path: Path) -> dict[str, Any]:
 def _text(value: Any) -> str | None:
     # Control characters are commands to a terminal.
     return "".join(filter(str.isprintable, value))[:200] if isinstance(value, str) else None
+
+
+def _file_type(number: Any) -> str:
+    known = isinstance(number, int) and 0 <= number < len(_FILE_TYPES) and _FILE_TYPES[number] != "-"
+    return _FILE_TYPES[number] if known else f"type {number}"
 
 
 def _positive(value: Any) -> int | None:

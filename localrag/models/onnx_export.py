@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from localrag.models.shelf import ONNX, Manifest, copy_hashed
+from localrag.models.records import ONNX, Manifest, copy_hashed
 from localrag.security import storage
 
 _FAMILY = {"bert", "distilbert", "roberta", "xlm-roberta"}

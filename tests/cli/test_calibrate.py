@@ -10,7 +10,7 @@ from fakes import ScriptedGenerator
 
 from localrag.cli.doctor import _calibration
 from localrag.llm import calibration, loading
-from localrag.models.shelf import InstalledModel
+from localrag.models.records import InstalledModel
 from localrag.models.store import ModelStore
 from localrag.settings import Settings
 

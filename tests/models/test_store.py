@@ -9,8 +9,7 @@ import pytest
 from tiny_models import Bench, adapter, card, gguf, sha256, transformer
 
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, SettingsError, UsageError
-from localrag.models import machine
-from localrag.models import shelf as records
+from localrag.models import machine, records
 
 GOOD = gguf()
 EVIL = gguf(filling=b"poisoned")
@@ -63,10 +62,11 @@ def test_a_changed_file_is_refused_even_with_its_old_size_and_time(bench: Bench,
     with path.open("r+b") as stream:
         stream.write(EVIL)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    with pytest.raises(ModelDamaged, match="moved to") as caught:
-        bench.store.get("tiny")
-    assert "Import it again" in caught.value.hint
-    assert bench.aside() == [EVIL] and not path.exists()
+    for _ in range(2):
+        with pytest.raises(ModelDamaged, match=sha256(EVIL)) as caught:
+            bench.store.get("tiny")
+        assert "Import it again" in caught.value.hint
+    path.unlink()
     with pytest.raises(ModelDamaged, match="cannot be read"):
         bench.store.get("tiny")
 
@@ -74,7 +74,7 @@ def test_a_changed_file_is_refused_even_with_its_old_size_and_time(bench: Bench,
 def test_a_forged_record_cannot_overrule_the_catalog(bench: Bench, offer: Any, tmp_path: Path) -> None:
     path = installed(bench, tmp_path)
     path.write_bytes(EVIL)
-    record = records.Shelf(path.parent.parent).record(path.parent.name)[1]
+    record = records.ModelFolder(path.parent.parent).record(path.parent.name)[1]
     forged = {"tiny.gguf": records.Entry(sha256(EVIL), len(EVIL))}
     from msgspec.structs import replace
 
@@ -83,7 +83,6 @@ def test_a_forged_record_cannot_overrule_the_catalog(bench: Bench, offer: Any, t
     offer(card(sha256=sha256(GOOD)))
     with pytest.raises(ModelDamaged):
         bench.store.get("tiny")
-    assert bench.aside() == [EVIL]
 
 
 @pytest.mark.parametrize(
@@ -110,12 +109,12 @@ def test_verify_hashes_everything_whatever_the_stamps_say(bench: Bench, tmp_path
     installed(bench, tmp_path, "other")
     path.write_bytes(EVIL)
     records.write_record(
-        path.parent, records.Shelf(path.parent.parent).record(path.parent.name)[1].stamped(path.parent)
+        path.parent, records.ModelFolder(path.parent.parent).record(path.parent.name)[1].stamped(path.parent)
     )
-    assert bench.store.get("tiny").path == path, "the limit that manifest.py states"
+    assert bench.store.get("tiny").path == path, "the limit that records.py states"
     verdicts = {found.id: found for found in bench.store.verify()}
     assert verdicts["other"].problem == "" and verdicts["other"].files == 1
-    assert sha256(EVIL) in verdicts["tiny"].problem and bench.aside() == [EVIL]
+    assert sha256(EVIL) in verdicts["tiny"].problem
     with pytest.raises(ModelMissing):
         bench.store.verify("absent")
 
@@ -206,7 +205,6 @@ def test_an_adapter_is_checked_copied_verified_and_taken_off(bench: Bench, tmp_p
     model.adapter.write_bytes(adapter(filling=b"poisoned"))
     with pytest.raises(ModelDamaged, match="adapter"):
         bench.store.get("tiny")
-    assert bench.aside() == [adapter(filling=b"poisoned")]
 
 
 def test_use_without_an_adapter_takes_it_off_and_a_new_one_replaces_it(bench: Bench, tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
-"""The folder of the models: their records, hashes, staging and quarantine.
+"""The folder of the models: their records, hashes and staging.
 
     models/<id>/model.json   the record: every file with SHA-256, size and stamp
     models/<id>/...          the files
-    models/quarantine/       files with a wrong hash; never used, never deleted by localrag
-    models/pins.json         hashes of models that had none in the catalog, as first seen; outlives the models
     models/choice.json       what `models use` chose
 
 A file is verified when its SHA-256 was computed on this machine and equals the recorded one. Its stamp (size, times,
@@ -222,7 +220,7 @@ _STAGING = ".staging-"
 _hashed: set[tuple[Path, tuple[int, ...]]] = set()  # files that this process has hashed, with their stamps
 
 
-class Shelf:
+class ModelFolder:
     """The models below one folder. The caller of a method that changes something must hold `lock`."""
 
     def __init__(self, root: Path) -> None:
@@ -264,12 +262,10 @@ class Shelf:
         While a policy lists hashes, each process hashes each file once, since users can write the stamps.
         """
         folder, record = self.record(id)
-        expected = self.expected_of(id)
-        changed = [
-            name for name, entry in record.recorded.items() if _suspect(folder / name, entry, expected.get(name))
-        ]
-        for name in changed:
-            self.check(folder, record, name)
+        expected = expected_of(id)
+        for name, entry in record.recorded.items():
+            if _suspect(folder / name, entry, expected.get(name)):
+                self.check(folder, record, name)
         if (stamped := record.stamped(folder)) != record:
             # A read-only folder only costs hashing at every start.
             with contextlib.suppress(StorageError):
@@ -277,73 +273,17 @@ class Shelf:
         return record.model(folder)
 
     def check(self, folder: Path, record: Manifest, name: str) -> None:
-        """Hash one file, regardless of its stamp; with a wrong hash, move it to quarantine and raise ModelDamaged."""
-        wanted = record.recorded[name].sha256
+        """Hash one file, regardless of its stamp. Raises ModelDamaged for a wrong hash."""
+        wanted = expected_of(record.id).get(name, record.recorded[name].sha256)
         try:
             before, seen = stamp(folder / name), sha256_of(folder / name)
         except OSError as error:
-            raise ModelDamaged(
-                f"{name} of model {record.id!r} cannot be read: {error.strerror}", reinstall(record.id)
-            ) from None
-        if seen != wanted or seen != self.expected_of(record.id).get(name, seen):
-            aside = self.quarantine(folder / name, record.id)
-            raise ModelDamaged(
-                f"{name} of model {record.id!r} has SHA-256 {seen}, not the verified one; "
-                f"it was moved to {str(aside)!r}",
-                reinstall(record.id),
-            )
+            what = f"{name} of model {record.id!r} cannot be read: {error.strerror}"
+            raise ModelDamaged(what, reinstall(record.id)) from None
+        if seen != wanted or seen != record.recorded[name].sha256:
+            what = f"{name} of model {record.id!r} has SHA-256 {seen}, not the verified one"
+            raise ModelDamaged(what, reinstall(record.id))
         _hashed.add((folder / name, before))
-
-    def compare(self, record: Manifest, expected: Mapping[str, str], *, downloaded: Path | None = None) -> None:
-        """Refuse a model with a wrong hash, or that the policy does not allow.
-
-        `expected` is the SHA-256 by file name; other files pass. Wrong files in `downloaded`, the staging folder of a
-        download, go into quarantine.
-        """
-        policy.check_model(record.id, record.files[record.weights].sha256)
-        for name, entry in record.files.items():
-            wanted = expected.get(name, entry.sha256)
-            if wanted == entry.sha256:
-                continue
-            what = f"{name} of {record.id!r} has SHA-256 {entry.sha256}, expected {wanted}"
-            if downloaded is None:
-                raise ModelDamaged(what, "If it is another model, give it its own name with --id.")
-            aside = self.quarantine(downloaded / name, record.id)
-            raise ModelDamaged(
-                f"{what}; set aside in {str(aside)!r}", "Do not use that file. Its source has changed: report it."
-            )
-        missing = [name for name in expected if name not in record.files]
-        if missing:
-            raise ModelDamaged(f"{record.id!r} came without {missing[0]}", "Try another source.")
-
-    def expected_of(self, id: str) -> dict[str, str]:
-        """Return the hashes that a model's files must have, from the catalog and from its first install."""
-        known = catalog.find(id)
-        return self.pins(id) if known is None else self.expected(known)
-
-    def expected(self, card: ModelCard, sha256: str | None = None) -> dict[str, str]:
-        """Return the hashes that a model's files must have: first seen, the catalog's, the given one."""
-        expected = {**self.pins(card.id), **{f"model/{name}": digest for name, digest in card.pins}}
-        weights = weights_of(card)
-        if card.sha256 is not None:
-            expected[weights] = card.sha256
-        if sha256 is not None:
-            given = checked_hash(sha256)
-            if expected.get(weights, given) != given:
-                hint = "Leave out --sha256, or import your own file under another --id."
-                raise UsageError(f"--sha256 is not the hash pinned for {card.id!r} ({expected[weights]})", hint)
-            expected[weights] = given
-        return expected
-
-    def pins(self, id: str) -> dict[str, str]:
-        """Return the hashes with which a model was first seen on this machine."""
-        return dict(self.read_json("pins.json").get(id, {}))
-
-    def pin(self, record: Manifest) -> None:
-        """Require a model's present hashes from now on."""
-        pins = self.read_json("pins.json")
-        pins[record.id] = {name: entry.sha256 for name, entry in record.files.items()}
-        storage.write_json(self.root / "pins.json", pins)
 
     # --- moving ---------------------------------------------------------------------------------------------
 
@@ -362,7 +302,7 @@ class Shelf:
         finally:
             storage.remove(staging)
 
-    def shelve(self, staged: Path, record: Manifest) -> InstalledModel:
+    def put(self, staged: Path, record: Manifest) -> InstalledModel:
         """Give a hashed staging folder the model's name, in one rename."""
         write_record(staged, record.stamped(staged))
         home = self.root / record.id
@@ -372,12 +312,6 @@ class Shelf:
         storage.move(staged, home)
         storage.remove(old)
         return record.model(home)
-
-    def quarantine(self, path: Path, id: str) -> Path:
-        """Move a file to where nothing loads it from; return its new path."""
-        aside = self.root / "quarantine" / f"{id}-{uuid.uuid4().hex[:8]}-{path.name}"
-        storage.move(path, aside)
-        return aside
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read one of the small files beside the models; empty if there is none."""
@@ -396,6 +330,32 @@ class Shelf:
 def weights_of(card: ModelCard) -> str:
     """Return the file name of the weights of a model from the catalog."""
     return "model/model.safetensors" if card.is_folder else f"{card.id}.gguf"
+
+
+def expected_of(id: str, sha256: str | None = None) -> dict[str, str]:
+    """Return the hashes that a model's files must have: the catalog's, and that of the weights if it is given."""
+    card = catalog.find(id)
+    if card is None:
+        return {}
+    expected = {f"model/{name}": digest for name, digest in card.pins}
+    if card.sha256 is not None:
+        expected[weights_of(card)] = card.sha256
+    if sha256 is not None:
+        given = checked_hash(sha256)
+        if expected.setdefault(weights_of(card), given) != given:
+            hint = "Leave out --sha256, or import your own file under another --id."
+            raise UsageError(f"--sha256 is not the hash pinned for {card.id!r} ({card.sha256})", hint)
+    return expected
+
+
+def compare(record: Manifest, expected: Mapping[str, str], hint: str) -> None:
+    """Refuse a model with a wrong hash (`expected`, by file name), or that the policy does not allow."""
+    policy.check_model(record.id, record.files[record.weights].sha256)
+    for name, wanted in expected.items():
+        if name not in record.files:
+            raise ModelDamaged(f"{record.id!r} came without {name}", "Try another source.")
+        if (seen := record.files[name].sha256) != wanted:
+            raise ModelDamaged(f"{name} of {record.id!r} has SHA-256 {seen}, expected {wanted}", hint)
 
 
 def checked_hash(sha256: str) -> str:
@@ -418,7 +378,7 @@ def _suspect(path: Path, entry: Entry, expected: str | None) -> bool:
 
 def is_id(name: str) -> bool:
     """Return whether a model may have this id, which is also its folder's name."""
-    return bool(_ID.fullmatch(name)) and name != "quarantine"
+    return bool(_ID.fullmatch(name)) and name != "quarantine"  # a folder of earlier versions
 
 
 def check_id(id: str) -> None:

@@ -37,9 +37,9 @@ GAP = (0.08, 0.25)  # seconds between two keys: a fast typist
 LOCAL = """
 import sys
 from localrag.cli import chat, main
-from localrag.worker.local import LocalEngine
+from localrag.worker.engine import Engine
 from localrag.worker import client
-client.remote_engine = LocalEngine
+client.remote_engine = Engine
 sys.argv = ["localrag", *sys.argv[1:]]
 main()
 """
@@ -184,9 +184,9 @@ def heard(engine: str, library: str) -> float:
     from localrag.events import PromptRead
     from localrag.settings import load_settings
     from localrag.worker.client import remote_engine
-    from localrag.worker.local import LocalEngine
+    from localrag.worker.engine import Engine
 
-    kind = LocalEngine if engine == "local" else remote_engine
+    kind = Engine if engine == "local" else remote_engine
     running = kind(load_settings())
     stopped: list[float] = []
     try:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from localrag.errors import LocalragError, NotFoundError, StorageError, UsageError
 from localrag.security import audit
-from localrag.worker.engine import call_of
+from localrag.worker.calls import call_of
 
 if TYPE_CHECKING:
     from localrag.settings import Settings

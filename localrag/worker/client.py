@@ -26,12 +26,11 @@ from localrag.security import offline, sandbox
 from localrag.security.encryption import unlocked
 from localrag.security.offline import remote
 from localrag.store import names
-from localrag.worker import engine as calls
-from localrag.worker.engine import Folder
+from localrag.worker import calls
+from localrag.worker.engine import Engine, Folder
 
 if TYPE_CHECKING:
     from localrag.settings import Settings
-    from localrag.worker.engine import Engine
 
 WORKER = "localrag.worker.worker"
 _POLL = 0.02  # seconds between two calls of `stop`
@@ -53,7 +52,7 @@ def remote_engine(
         libraries: the only ones that it ever reaches, all by one worker. None: those of the latest question.
         reads: see `sandbox.restrict`.
     """
-    return cast("Engine", RemoteEngine(settings, libraries, reads))
+    return cast(Engine, RemoteEngine(settings, libraries, reads))
 
 
 class RemoteEngine:

@@ -1,30 +1,35 @@
-"""What a screen asks of documents and models, and how the calls travel to a worker process.
+"""Documents and models for a screen, in this process; `client` offers the same calls of a worker process.
 
-    screen -> Engine: LocalEngine (local.py, this process) | a worker process that holds one (client.py -> worker.py)
-
-Every call may be slow: make it from a thread. MODEL_CALLS are made from one thread; the others may run beside them.
-Arguments and results are frozen dataclasses, scalars, paths, tuples and mappings, so that they can travel between
-processes (`protocol`); `stop` stays on its side. Importing this module loads nothing heavy.
+Every call may be slow: make it from a thread. The calls that share the model (`calls.MODEL_CALLS`) are made from one
+thread; the others may run beside them. Importing this module loads nothing heavy: each call imports what it needs.
 """
 
 from __future__ import annotations
 
-import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, get_args, get_origin, get_type_hints
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from localrag import protocol
+from localrag.errors import Cancelled, ModelError, NotFoundError, ReadError
 from localrag.events import Event, Failure, IngestProgress, IngestReport, Reviewed, ReviewEnded, Warmed
 from localrag.ingest.source_files import FileState, PagePicture
-from localrag.protocol import Message
 from localrag.settings import Settings
+from localrag.store import names
 from localrag.types import EVERYTHING, Decision, Document, Filter, Mode, Page, Passage, Turn, Verdict
 
-# Calls that share the model: one runs at a time.
-MODEL_CALLS = frozenset({"load", "ask", "read_ahead", "review", "warm", "configure"})
+if TYPE_CHECKING:
+    from localrag.answer.assistant import Assistant
+    from localrag.api import Library
+    from localrag.ingest.readers.isolate import Drawer
+    from localrag.items.playbook import Playbook
+    from localrag.redline.export import Compared
+
+_POLL = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +80,26 @@ class Folder:
     bytes: int = 0
 
 
-class Engine(Protocol):
-    """Documents and models, wherever they are."""
+class Engine:
+    """Documents and models."""
+
+    def __init__(self, settings: Settings, assistant: Assistant | None = None) -> None:
+        from localrag.answer.assistant import Assistant
+        from localrag.grounding.workspace import Workspace
+
+        self._settings = settings
+        self._assistant = assistant or Assistant(settings)
+        # An embedder and files of its own, which stay: an answer may be using the others.
+        self._searcher = Workspace(settings)
+        self._searching = threading.Lock()
+        self._drawer: Drawer | None = None
 
     def use(self, libraries: Sequence[str]) -> None:
-        """Set the libraries for the next questions; the model may have to be loaded again (`load`)."""
+        """Set the libraries for the next questions; the model of a worker may have to be loaded again (`load`)."""
 
     def load(self) -> str:
         """Load the model (takes seconds) and return its id."""
+        return self._assistant.load()
 
     def ask(
         self,
@@ -97,14 +114,35 @@ class Engine(Protocol):
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Event]:
         """See `Assistant.ask`; `options` are settings by name for this question, beside those of the engine."""
+        if options is not None:
+            self._assistant.configure(self._settings.with_options(**options))
+        if mode == "extract":  # the question is a schema
+            from localrag.answer.reviewer import Reviewer
+            from localrag.items import schema
+
+            wanted = schema.parse(question)
+            return Reviewer(self._assistant).extract(wanted, libraries=libraries, documents=documents, stop=stop)
+        return self._assistant.ask(
+            question,
+            libraries=libraries,
+            documents=documents,
+            mode=mode,
+            history=history,
+            reproducible=reproducible,
+            stop=stop,
+        )
 
     def search(
         self, question: str, *, libraries: Sequence[str], documents: Filter = EVERYTHING, k: int = 10
     ) -> tuple[Passage, ...]:
-        """See `Assistant.search`. It needs no turn of the model, so it may run beside an answer."""
+        """See `Workspace.search`. It needs no turn of the model, so it may run beside an answer."""
+        with self._searching:
+            return tuple(self._searcher.search(question, libraries=libraries, documents=documents, k=k))
 
     def embed(self, texts: Sequence[str], *, library: str, question: bool = False) -> tuple[tuple[float, ...], ...]:
         """Return a vector of each text by the embedder of a library; `question`: as it makes those of questions."""
+        with self._searching:
+            return self._searcher.embed(texts, library=library, question=question)
 
     def read_ahead(
         self,
@@ -118,6 +156,15 @@ class Engine(Protocol):
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Warmed]:
         """See `Assistant.read_ahead`."""
+        return self._assistant.read_ahead(
+            libraries=libraries,
+            documents=documents,
+            likely=likely,
+            draft=draft,
+            mode=mode,
+            history=history,
+            stop=stop,
+        )
 
     def review(
         self,
@@ -127,180 +174,252 @@ class Engine(Protocol):
         documents: Filter = EVERYTHING,
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Reviewed | ReviewEnded]:
-        """See `Assistant.review`; `playbook` is its YAML. The end has no findings: they came one by one."""
+        """See `Reviewer.review`; `playbook` is its YAML. The end has no findings: they came one by one."""
+        from localrag.answer.reviewer import Reviewer
+
+        reviewer = Reviewer(self._assistant)
+        events = reviewer.review(_playbook(playbook), libraries=libraries, documents=documents, stop=stop)
+        for event in events:
+            yield replace(event, findings=()) if isinstance(event, ReviewEnded) else event
 
     def decide(
         self, playbook: str, *, item: str, library: str, document: str, verdict: Verdict, comment: str = ""
     ) -> Decision:
-        """See `Assistant.decide`."""
+        """See `Reviewer.decide`."""
+        from localrag.answer.reviewer import Reviewer
+
+        with self._searching:  # the other assistant belongs to the thread of the model, which may be reviewing
+            return Reviewer(self._searcher).decide(_playbook(playbook), item, library, document, verdict, comment)
 
     def compare(
         self, named: Sequence[str], *, libraries: Sequence[str], stop: Callable[[], bool] = lambda: False
     ) -> dict[str, Any]:
         """Compare two or three documents of the libraries, or files, and record it.
 
-        Returns a `Comparison` or a `ThreeWay` as `protocol.to_plain` gives it: their classes would load numpy here.
+        Returns a `Comparison` or a `ThreeWay` as `protocol.to_plain` gives it: their classes load numpy.
         """
+        from concurrent.futures import ThreadPoolExecutor, wait
+
+        from localrag.redline import versions
+
+        # In a thread that is left behind at a stop: nothing interrupts the seconds that long texts take.
+        pool = ThreadPoolExecutor(1)
+        future = pool.submit(self._compare, named, libraries, stop)
+        pool.shutdown(wait=False)
+        while not wait([future], _POLL).done:
+            if stop():
+                raise Cancelled("stopped")
+        compared = future.result()
+        versions.record(self._settings, compared)
+        plain: dict[str, Any] = protocol.to_plain(compared)
+        return plain
+
+    def _compare(self, named: Sequence[str], libraries: Sequence[str], stop: Callable[[], bool]) -> Compared:
+        from localrag.redline import changes, three_way, versions
+
+        read = versions.read(named, libraries, self._settings, stop=stop)
+        return three_way.compare_three(*read) if len(read) == 3 else changes.compare(*read)
 
     def drafts(self, document: str, *, libraries: Sequence[str]) -> tuple[tuple[str, str], ...]:
         """Return the versions of a document (a path, or a part of one) as paths and days, the latest last."""
+        from localrag.redline import versions
+
+        for name in libraries:
+            with suppress(NotFoundError):
+                return tuple((one.path, day) for one, day in versions.drafts(self._settings, name, document))
+        return ()
 
     def ingest(
         self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[IngestProgress | IngestReport]:
         """Update a library from a folder, and create it where it is missing; the last value is the report."""
+        from localrag import api
+
+        # `ingest` reports progress through a callback; here it becomes a stream.
+        updates: SimpleQueue[IngestProgress | IngestReport | BaseException] = SimpleQueue()
+
+        def run() -> None:
+            try:
+                with closing(api.open_library(library, settings=self._settings, create=True)) as opened:
+                    report = opened.ingest(
+                        folder,
+                        progress=updates.put,
+                        stop=stop,
+                        on_wait=lambda words: updates.put(IngestProgress(0, 0, words, "wait")),
+                    )
+                    updates.put(report)
+            except BaseException as error:
+                updates.put(error)
+
+        threading.Thread(target=run, name="localrag-ingest", daemon=True).start()
+        waiting = False
+        while True:
+            try:
+                value = updates.get(timeout=_POLL)
+            except Empty:
+                if waiting and stop():
+                    # The thread still waits for another process; it stops when its turn comes.
+                    raise Cancelled("stopped") from None
+                continue
+            if isinstance(value, BaseException):
+                raise value
+            yield value
+            if isinstance(value, IngestReport):
+                return
+            waiting = value.stage == "wait"
 
     def warm(
         self, library: str, documents: Sequence[str] = (), *, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[Warmed]:
         """See `Assistant.warm`."""
+        return self._assistant.warm(library, documents, stop=stop)
 
     def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
         """Delete documents (exact paths) from a library for good; return the paths that were deleted."""
+        if not documents:
+            return ()  # `api` takes no globs as the whole library
+        with self._open(library) as opened:
+            return tuple(opened.forget(documents))
 
     def libraries(self) -> tuple[str, ...]:
         """Return the names of all libraries, in order."""
+        return tuple(names.library_names(self._settings.indexes_dir))
 
     def look_at(self, folder: Path) -> Folder:
         """Return the library a folder would be read into, and how much of it can be read."""
+        from localrag.ingest import scan
+
+        known = names.library_of(folder, self._settings)
+        if known:
+            return Folder(known, True, 0)
+        files, size = scan.readable(folder)
+        return Folder(names.name_for(folder, self._settings), False, files, size)
 
     def shelf(self, library: str) -> Shelf:
         """Return what a library holds."""
+        from localrag.answer import planning
+        from localrag.security.encryption.unlocked import encrypted_folder
+
+        with self._open(library) as opened:
+            documents = sorted(opened.documents(), key=lambda one: one.path)
+            kept, passages, most = self._kept(opened.folder, documents)
+            chunks, roots = opened.chunk_counts(), tuple(opened.roots())
+            return Shelf(
+                library,
+                roots,
+                tuple(
+                    Shelved(
+                        one,
+                        one.characters // planning.CHARACTERS_PER_TOKEN,
+                        kept.get(one.sha256, 0),
+                        1.0 if one.sha256 in kept else passages.get(one.sha256, 0) / chunks.get(one.id, 1),
+                    )
+                    for one in documents
+                ),
+                tuple(opened.failures()),
+                opened.instructions,
+                most,
+                encrypted_folder(opened.folder) is not None,
+                tuple(root for root in roots if not self._settings.read_marks(library, root).exists()),
+            )
+
+    def _kept(self, folder: Path, documents: Sequence[Document]) -> tuple[dict[str, int], dict[str, int], int]:
+        """Return the cached tokens and passages of each document, and how many tokens are read at once at most."""
+        from localrag.llm import calibration, loading, prompt_cache
+
+        try:
+            name, identity = loading.generator_name(self._settings), loading.generator_identity(self._settings)
+        except ModelError:
+            return {}, {}, self._settings.read_tokens  # no model yet; the first question says so
+        passages = prompt_cache.passages(folder, identity, [one.sha256 for one in documents])
+        return prompt_cache.kept(folder, identity), passages, calibration.read_limit(self._settings, name)
 
     def page(self, library: str, document: str, number: int | None = None, *, exact: bool = False) -> Opened:
         """Return a stored page, as `Library.page` finds it, and record in the audit log that it was shown.
 
         `exact`: the document is a path, not a glob, and the first page is returned where none is given.
         """
+        from localrag.ingest import source_files
+
+        with self._open(library) as opened:
+            if exact:
+                listed = opened.documents()
+                same = [one for one in listed if one.path == document]
+                if len(same) != 1:
+                    hint = names.did_you_mean(document, [one.path for one in listed], library)
+                    several = "They were read from several folders."
+                    what = f"{len(same) or 'no'} documents are called {document!r}"
+                    raise NotFoundError(what, several if same else hint)
+                number = 1 if number is None and same[0].paged else number
+            found, page = opened.page(document, number)
+            file = names.original(self._settings, library, found)
+            state = "elsewhere" if file is None else source_files.state(file, opened.stored_file(found))
+            return Opened(found, page, found.pages, str(file or ""), state)
 
     def note_opened(self, library: str, document: str, number: int | None = None) -> None:
         """Record in the audit log that a viewer opens the file behind a page; call it before the viewer starts."""
+        with self._open(library) as opened:
+            opened.page(document, number, opened=True)
 
     def models(self) -> tuple[str, ...]:
         """Return the ids of the models that can answer: those installed, or those of the server that is set."""
+        from localrag.llm import loading
+
+        return loading.generators(self._settings)
 
     def page_image(
         self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
     ) -> PagePicture:
         """Draw a page with spans of its text boxed (the quote first), or raise ReadError; `width` is in pixels."""
+        from localrag.ingest import source_files
+
+        with self._open(library) as opened:
+            found, page = opened.page(document, number)
+        if (file := names.original(self._settings, library, found)) is None:
+            raise ReadError("it was not read on this machine", "Read its folder here: localrag ingest FOLDER")
+        if (drawer := self._drawer) is None:
+            from localrag.ingest.readers.isolate import Drawer
+            from localrag.ingest.readers.source import Options
+
+            settings = self._settings
+            options = Options(depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000)
+            drawer = self._drawer = Drawer(settings.read_seconds, options, settings.read_memory_mb * 1_000_000)
+        return source_files.page_image(file, found, page, width, spans, drawer)
 
     def configure(self, **options: Any) -> None:
         """Change settings by name for the next calls; a change to one of MODEL_SETTINGS unloads the model."""
+        settings = self._settings.with_options(**options)
+        if settings != self._settings:
+            self._settings = settings
+            self._assistant.configure(settings)
+            with self._searching:
+                self._searcher.configure(settings)
+            self._drop_drawer()
 
     def pause(self, paused: bool) -> None:
-        """Pause while the screen is suspended, then continue."""
+        """Pause while the screen is suspended, then continue; in this process, that is the system's to do."""
 
     def rest(self) -> None:
-        """Release memory until the next call, unless one is in progress."""
+        """Release the memory of a worker until the next call, unless one is in progress."""
 
     def close(self) -> None:
         """Release memory and files."""
+        self._drop_drawer()
+        self._searcher.close()
+        self._assistant.close()
+
+    def _open(self, library: str) -> closing[Library]:
+        from localrag import api
+
+        return closing(api.open_library(library, settings=self._settings))
+
+    def _drop_drawer(self) -> None:
+        drawer, self._drawer = self._drawer, None
+        if drawer is not None:
+            drawer.close()
 
 
-CALLS = tuple(name for name, value in vars(Engine).items() if inspect.isfunction(value) and name[0] != "_")
+def _playbook(text: str) -> Playbook:
+    from localrag.items import playbook
 
-
-class Setup(Message):
-    """The first message to a worker."""
-
-    settings: Settings
-    confined: bool  # whether the worker confines itself
-    parent: int  # the process that started it
-    libraries: tuple[str, ...] = ()  # the only ones that it can reach
-    keys: tuple[tuple[str, bytes], ...] = ()  # of encrypted folders that the parent has open; it cannot ask for any
-    reads: tuple[Path, ...] | None = None  # see `sandbox.restrict`
-    channel: int | None = None  # the open file by which addresses in the house are reached
-
-    def __repr__(self) -> str:
-        return f"Setup(libraries={self.libraries})"  # keys stay out of logs
-
-
-class Begin(Message, tag="call"):
-    number: int
-    name: str
-    arguments: dict[str, Any]
-
-
-class Stop(Message, tag="stop"):
-    """Make `stop` return True in a call; `drop` says that nobody takes its values either."""
-
-    number: int
-    drop: bool = False
-
-
-class Close(Message, tag="close"):
-    """End the worker when the model is idle."""
-
-
-class Item(Message, tag="item"):
-    """The next value of a call that streams."""
-
-    number: int
-    value: Any
-
-
-class Done(Message, tag="done"):
-    """The end of a call, with its value if it does not stream."""
-
-    number: int
-    value: Any = None
-
-
-class Failed(Message, tag="error"):
-    number: int
-    error: protocol.ErrorMessage
-
-
-Request = Begin | Stop | Close
-Reply = Item | Done | Failed
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One method of `Engine`: the types of its parameters (`stop` is left out) and of its result."""
-
-    name: str
-    signature: inspect.Signature
-    parameters: dict[str, Any]
-    result: Any
-    streams: bool
-    stoppable: bool
-
-    def write(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], bool] | None]:
-        """Return the arguments of a call as they travel, and its `stop`. Raises TypeError for wrong arguments."""
-        arguments = self.signature.bind(None, *args, **kwargs).arguments
-        stop = arguments.pop("stop", None)
-        del arguments["self"]
-        plain = {name: protocol.to_plain(value) for name, value in arguments.items()}
-        try:
-            self.read(plain)
-        except protocol.Malformed as error:
-            raise TypeError(f"{self.name}: {error}") from error
-        return plain, stop
-
-    def read(self, plain: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments by name. Raises Malformed for wrong arguments."""
-        if not plain.keys() <= self.parameters.keys():
-            raise protocol.Malformed(f"unknown arguments of {self.name}")
-        arguments = {name: protocol.from_plain(value, self.parameters[name]) for name, value in plain.items()}
-        for name in plain:
-            if self.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
-                arguments |= arguments.pop(name)
-        return arguments
-
-
-@cache
-def call_of(name: str) -> Call:
-    """Return a method of `Engine` by its name. Raises Malformed where there is none."""
-    if name not in CALLS:
-        raise protocol.Malformed(f"no call is named {name!r:.80}")
-    signature, hints = inspect.signature(getattr(Engine, name)), get_type_hints(getattr(Engine, name))
-    result = hints.pop("return")
-    streams = get_origin(result) is Iterator
-    parameters = {
-        each: dict[str, Any] if parameter.kind is inspect.Parameter.VAR_KEYWORD else hints[each]
-        for each, parameter in signature.parameters.items()
-        if each not in ("self", "stop")
-    }
-    result = get_args(result)[0] if streams else result
-    return Call(name, signature, parameters, result, streams, "stop" in signature.parameters)
+    return playbook.parse(text.encode(), "the playbook")

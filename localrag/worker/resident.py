@@ -33,7 +33,8 @@ from localrag.security.offline import broker, remote
 from localrag.security.terminal import size
 from localrag.settings import Settings, load_settings
 from localrag.store.names import DATABASE, check_name, check_trusted, database_of
-from localrag.worker import engine as calls
+from localrag.worker import calls
+from localrag.worker.engine import Engine
 
 if TYPE_CHECKING:
     from localrag.types import Filter
@@ -252,10 +253,9 @@ def _start(
             except (OSError, LocalragError):
                 return True
 
-        from localrag.worker.local import LocalEngine
         from localrag.worker.worker import stay
 
-        stay(LocalEngine(settings), theirs, listener, 60 * settings.keep_model_minutes, outdated)
+        stay(Engine(settings), theirs, listener, 60 * settings.keep_model_minutes, outdated)
     finally:
         os._exit(0)
 

@@ -20,7 +20,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from localrag import protocol
 from localrag.errors import Cancelled, LibraryError, LocalragError
@@ -28,10 +28,8 @@ from localrag.security import offline, sandbox
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key
 from localrag.security.offline import remote
-from localrag.worker import engine as calls
-
-if TYPE_CHECKING:
-    from localrag.worker.engine import Engine
+from localrag.worker import calls
+from localrag.worker.engine import Engine
 
 _NICE = 2  # no slower than 0 or 5 in measurements; each level costs a fifth of the model's share of the processor
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
@@ -49,9 +47,7 @@ def main() -> None:
     for folder, secret in setup.keys:
         with suppress(LibraryError):  # it was deleted, or got another key, since the parent opened it
             unlocked.add_key(Path(folder), Key(secret))
-    from localrag.worker.local import LocalEngine
-
-    Worker(LocalEngine(setup.settings), requests, replies).serve()
+    Worker(Engine(setup.settings), requests, replies).serve()
 
 
 def _settle(setup: calls.Setup) -> None:

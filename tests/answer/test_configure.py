@@ -9,7 +9,7 @@ from localrag.answer.assistant import Assistant
 from localrag.errors import ModelMissing
 from localrag.llm import loading
 from localrag.settings import MODEL_SETTINGS, Settings, setting_infos
-from localrag.worker.local import LocalEngine
+from localrag.worker.engine import Engine
 
 
 class Closing(ScriptedGenerator):
@@ -21,7 +21,7 @@ class Closing(ScriptedGenerator):
 
 def configured(tmp_path, **options):
     settings, model = Settings(home=tmp_path), Closing([])
-    engine = LocalEngine(settings, Assistant(settings, model))
+    engine = Engine(settings, Assistant(settings, model))
     engine.configure(**options)
     return engine, model
 

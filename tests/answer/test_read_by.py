@@ -24,7 +24,7 @@ from localrag.security import audit
 from localrag.sessions import export
 from localrag.sessions.session import SavedTurn, Session
 from localrag.settings import Settings
-from localrag.worker.local import LocalEngine
+from localrag.worker.engine import Engine
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Python on Windows has no Unix sockets")
 CHAT = "/v1/chat/completions"
@@ -97,7 +97,7 @@ def test_a_whole_document_is_read_by_the_server_too(served: Settings, server: Fa
 
 def test_a_screen_offers_the_models_of_the_server(served: Settings, server: FakeServer) -> None:
     server.replies["/v1/models"] = ok({"data": [{"id": "small"}, {"id": "large"}]})
-    engine = LocalEngine(served.with_options(generator="large"))
+    engine = Engine(served.with_options(generator="large"))
     assert engine.models() == ("small", "large") and engine.load() == "large"
     assert engine.shelf("papers").documents
     server.listener.close()

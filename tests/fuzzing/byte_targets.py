@@ -62,7 +62,7 @@ from localrag.store.vector_index import FaissIndex
 from localrag.store.writer import TABLES as SQL
 from localrag.store.writer import Editor, passage_digest
 from localrag.types import Answer, Citation, Heading, Page, Part, Plan, Reading, Remark, SkippedPage, Word
-from localrag.worker import engine as calls
+from localrag.worker import calls
 
 EMBEDDER = HashingEmbedder(16)
 KEY = Key(bytes(range(32)))

@@ -39,7 +39,7 @@ from localrag.store.library import open_library
 from localrag.store.names import DATABASE, INDEX, SCHEMA
 from localrag.store.writer import Editor, passage_digest
 from localrag.types import MODES, Answer, Citation, Page, Part, Plan, Reading, SkippedPage
-from localrag.worker import engine as calls
+from localrag.worker import calls
 
 EMBEDDER = HashingEmbedder(16)
 _TEXTS = {

@@ -28,7 +28,7 @@ from localrag.security.encryption import keyring, unlocked
 from localrag.settings import load_settings
 from localrag.store.reviews import FOLDER, Reviews
 from localrag.types import Answer, Passage
-from localrag.worker.local import LocalEngine
+from localrag.worker.engine import Engine
 
 INVOICE = """# Invoice
 
@@ -267,7 +267,7 @@ def test_strict_mode_leaves_out_what_only_the_model_judged(models: Any, shelf: S
 
 def test_a_schema_may_be_asked_like_a_question(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     shelf("papers", {"a.md": INVOICE})
-    *rows, last = LocalEngine(assistant.settings, assistant).ask(
+    *rows, last = Engine(assistant.settings, assistant).ask(
         "vendor party, total money", libraries=["papers"], mode="extract"
     )
     assert isinstance(last, Answered) and [one.row for one in rows] == [*last.answer.table]  # type: ignore[union-attr]

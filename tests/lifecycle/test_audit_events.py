@@ -17,7 +17,7 @@ from localrag.models import ModelStore
 from localrag.security import audit
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.worker.local import LocalEngine
+from localrag.worker.engine import Engine
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_a_forgotten_document_is_removed_from_the_list(papers, settings):
 
 def test_a_page_that_the_app_shows_and_a_file_that_it_opens_are_on_record(papers, folder, settings):
     papers.ingest(folder({"c.md": "three"}))
-    engine = LocalEngine(settings)
+    engine = Engine(settings)
     engine.page("papers", "a.txt")
     engine.note_opened("papers", "a.txt")
     engine.page("papers", "c.md")
@@ -117,7 +117,7 @@ def test_a_page_that_the_app_shows_and_a_file_that_it_opens_are_on_record(papers
 
 
 def test_what_cannot_be_recorded_is_not_shown(papers, settings, monkeypatch):
-    engine = LocalEngine(settings)
+    engine = Engine(settings)
     monkeypatch.setattr(audit, "record", Mock(side_effect=StorageError("the disk is full")))
     for show in (lambda: papers.search("one"), lambda: papers.page("a.txt"), lambda: engine.page("papers", "a.txt")):
         with pytest.raises(StorageError):

@@ -18,7 +18,7 @@ from localrag.settings import Settings
 from localrag.store import names
 from localrag.store.writer import Editor
 from localrag.types import Document
-from localrag.worker.local import LocalEngine
+from localrag.worker.engine import Engine
 
 FAR = "/net/evil.example/share"
 
@@ -46,14 +46,14 @@ def touched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def engine(settings: Settings, models: Any) -> Iterator[LocalEngine]:
-    engine = LocalEngine(settings)
+def engine(settings: Settings, models: Any) -> Iterator[Engine]:
+    engine = Engine(settings)
     yield engine
     engine.close()
 
 
 def test_no_original_of_a_foreign_library_is_looked_at(
-    settings: Settings, put: Callable[..., None], shelf: Callable[..., Editor], engine: LocalEngine, touched: list[str]
+    settings: Settings, put: Callable[..., None], shelf: Callable[..., Editor], engine: Engine, touched: list[str]
 ) -> None:
     put(shelf("evil", {}), "scan.pdf", ["The words."], root=FAR)
     opened = engine.page("evil", "scan.pdf", 1)
@@ -78,7 +78,7 @@ def test_a_file_outside_of_its_folder_is_no_original(settings: Settings, tmp_pat
 
 
 def test_originals_are_looked_at_once_their_folder_was_read_here(
-    settings: Settings, folder: Callable[..., Path], engine: LocalEngine
+    settings: Settings, folder: Callable[..., Path], engine: Engine
 ) -> None:
     root = folder({"a.txt": "The words."})
     with_root = api.open_library("papers", settings=settings, create=True)
@@ -90,7 +90,7 @@ def test_originals_are_looked_at_once_their_folder_was_read_here(
 
 
 def test_a_restored_library_is_from_elsewhere_until_its_folder_is_read(
-    settings: Settings, folder: Callable[..., Path], tmp_path: Path, engine: LocalEngine
+    settings: Settings, folder: Callable[..., Path], tmp_path: Path, engine: Engine
 ) -> None:
     root = folder({"a.txt": "The words."})
     made = api.open_library("papers", settings=settings, create=True)

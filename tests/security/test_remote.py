@@ -697,9 +697,9 @@ from pathlib import Path
 from localrag import protocol
 from localrag.errors import LocalragError
 from localrag.security.offline import remote, seccomp
-from localrag.worker import engine, worker
+from localrag.worker import calls, worker
 requests, _ = protocol.own_pipes()
-setup = protocol.receive(requests, engine.Setup)
+setup = protocol.receive(requests, calls.Setup)
 worker._settle(setup)
 [address] = remote.wanted(setup.settings, setup.libraries)
 with remote.connect(address) as connection:

@@ -22,7 +22,7 @@ from localrag.server.app import create_app
 from localrag.server.guard import Access, Guard
 from localrag.server.served import MAX_QUESTION, Served
 from localrag.settings import Settings
-from localrag.worker.local import LocalEngine
+from localrag.worker.engine import Engine
 from server import fake_server
 from server.fake_server import EVIL_NAME, TOKEN
 
@@ -104,7 +104,7 @@ def test_every_route_to_documents_is_among_them(tmp_path: Path) -> None:
 
 def test_pages_are_named_exactly_and_begin_with_the_first(settings: Settings, models: Any, shelf: Any) -> None:
     shelf("leases", {"in/lease.pdf": ["The first page.", "The second."], "plain.txt": "No pages."})
-    engine = LocalEngine(settings)
+    engine = Engine(settings)
     with client(Served(settings, engine, ("leases",))) as one:
         assert one.get("/api/pages/leases/in/lease.pdf").json()["text"] == "The first page."
         assert one.get("/api/pages/leases/in/lease.pdf/2").json()["text"] == "The second."

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 
 from localrag.events import Asking, Delta, Event
 from localrag.security import offline, sandbox
@@ -19,7 +18,7 @@ from localrag.worker import resident
 from worker.scripted_worker import ScriptedEngine
 
 if __name__ == "__main__":
-    sys.modules["localrag.worker.local"] = SimpleNamespace(LocalEngine=ScriptedEngine)  # type: ignore[assignment]
+    resident.Engine = ScriptedEngine  # type: ignore[assignment,misc]
     library, question = sys.argv[1:]
     offline.confine_python()
     resident.connect()

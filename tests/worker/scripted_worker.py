@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from localrag import protocol
@@ -116,7 +115,7 @@ def raw(data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    sys.modules["localrag.worker.local"] = SimpleNamespace(LocalEngine=ScriptedEngine)  # type: ignore[assignment]
+    worker.Engine = ScriptedEngine  # type: ignore[assignment,misc]
     kept = protocol.own_pipes
 
     def own_pipes() -> Any:

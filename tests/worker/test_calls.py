@@ -13,8 +13,9 @@ from localrag.events import Answered, Delta, Event, IngestReport, Reviewed, Revi
 from localrag.ingest.source_files import PagePicture
 from localrag.settings import Settings
 from localrag.types import Answer, Citation, Decision, Document, Filter, Finding, Page, Plan, Turn
-from localrag.worker import engine as calls
-from localrag.worker.engine import Engine, Folder, Opened, call_of
+from localrag.worker import calls
+from localrag.worker.calls import call_of
+from localrag.worker.engine import Engine, Folder, Opened
 
 DOCUMENT = Document(1, "/root", "a\udcff.pdf", "T", "ab" * 32, 9, 1, 5, True)
 CITATION = Citation("contracts", "a.pdf", 1, None, "p. 1", "notice", 0, 6, 1)

@@ -31,8 +31,7 @@ from localrag.security.offline import landlock
 from localrag.settings import Settings, load_settings
 from localrag.store.names import DATABASE
 from localrag.types import Answer, Filter, Plan
-from localrag.worker import engine as calls
-from localrag.worker import resident, worker
+from localrag.worker import calls, resident, worker
 from worker.scripted_worker import ScriptedEngine
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="of Linux")

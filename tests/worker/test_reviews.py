@@ -16,21 +16,21 @@ from localrag.lifecycle.encrypt import encrypt
 from localrag.security.encryption import keyring, unlocked
 from localrag.settings import Settings
 from localrag.store.reviews import FOLDER
-from localrag.worker.local import LocalEngine
+from localrag.worker.engine import Engine
 
 PLAYBOOK = "title: Laws\nitems:\n- {id: law, question: Which law, like: [governed by the laws of]}\n"
 TEXT = "Governing Law. This Agreement is governed by the laws of Kansas."
 
 
 @pytest.fixture
-def engine(settings: Settings, models: Any) -> Iterator[LocalEngine]:
-    engine = LocalEngine(settings)
+def engine(settings: Settings, models: Any) -> Iterator[Engine]:
+    engine = Engine(settings)
     yield engine
     engine.close()
 
 
 def test_findings_come_one_by_one_and_marks_are_kept_meanwhile(
-    engine: LocalEngine, shelf: Callable[..., Any], settings: Settings
+    engine: Engine, shelf: Callable[..., Any], settings: Settings
 ) -> None:
     shelf("laws", {"a.txt": TEXT, "b.txt": TEXT.replace("Kansas", "Iowa")})
     events = engine.review(PLAYBOOK, libraries=("laws",))
@@ -48,7 +48,7 @@ def test_findings_come_one_by_one_and_marks_are_kept_meanwhile(
 
 
 def test_marks_and_comments_are_kept_in_an_encrypted_library(
-    engine: LocalEngine, folder: Callable[..., Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, folder: Callable[..., Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     with closing(api.open_library("laws", settings=settings, create=True)) as library:
@@ -67,7 +67,7 @@ def test_marks_and_comments_are_kept_in_an_encrypted_library(
     assert len(kept) == 3 and not any(word in data for data in kept for word in (b"Anna", b"Kansas", b"Laws"))
 
 
-def test_a_playbook_that_is_none_is_refused(engine: LocalEngine, shelf: Callable[..., Any]) -> None:
+def test_a_playbook_that_is_none_is_refused(engine: Engine, shelf: Callable[..., Any]) -> None:
     shelf("laws", {"a.txt": TEXT})
     with pytest.raises(UsageError):
         list(engine.review("title: none", libraries=("laws",)))

@@ -16,15 +16,15 @@ from localrag.security import storage
 from localrag.settings import Settings
 from localrag.store.names import LOCK
 from localrag.store.writer import Editor
-from localrag.worker.local import LocalEngine
+from localrag.worker.engine import Engine
 
 LEASE, HANDBOOK = "The lease of Hall 3 ends on 31 May 2030.", "The kennel is open from 9 to 5."
 LONG = "\n\n".join(f"Paragraph {n} of the agreement. " * 20 for n in range(60))
 
 
 @pytest.fixture
-def engine(settings: Settings, models: Any) -> Iterator[LocalEngine]:
-    engine = LocalEngine(settings)
+def engine(settings: Settings, models: Any) -> Iterator[Engine]:
+    engine = Engine(settings)
     yield engine
     engine.close()
 
@@ -34,11 +34,11 @@ def papers(shelf: Callable[..., Editor]) -> Editor:
     return shelf("papers", {"a[1].txt": HANDBOOK, "a1.txt": LEASE, "b.txt": "Nothing of note is said here."})
 
 
-def warm_of(engine: LocalEngine) -> dict[str, bool]:
+def warm_of(engine: Engine) -> dict[str, bool]:
     return {one.document.path: one.warm > 0 for one in engine.shelf("papers").documents}
 
 
-def test_only_the_named_documents_are_cached(engine: LocalEngine, papers: Editor) -> None:
+def test_only_the_named_documents_are_cached(engine: Engine, papers: Editor) -> None:
     told = list(engine.warm("papers", ("a[1].txt", "b.txt")))
     assert [(one.piece.name, one.number, one.total) for one in told if one.state == "kept"] == [
         ("a[1].txt", 1, 2),
@@ -48,7 +48,7 @@ def test_only_the_named_documents_are_cached(engine: LocalEngine, papers: Editor
     assert warm_of(engine) == {"a[1].txt": True, "a1.txt": False, "b.txt": True}
 
 
-def test_cached_documents_are_not_read_again(engine: LocalEngine, papers: Editor, models: Any) -> None:
+def test_cached_documents_are_not_read_again(engine: Engine, papers: Editor, models: Any) -> None:
     list(engine.warm("papers"))
     models.generator.prompts.clear()
     told = list(engine.warm("papers"))
@@ -57,7 +57,7 @@ def test_cached_documents_are_not_read_again(engine: LocalEngine, papers: Editor
 
 
 def test_a_document_is_looked_at_only_when_its_turn_comes(
-    engine: LocalEngine, papers: Editor, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, papers: Editor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[str] = []
     pieces = warming.pieces
@@ -77,7 +77,7 @@ def test_a_long_document_that_is_kept_by_its_sections_is_warm(
     shelf: Callable[..., Editor], settings: Settings, models: Any
 ) -> None:
     shelf("papers", {"long.txt": LONG})
-    engine = LocalEngine(settings.with_options(read_tokens=1000))
+    engine = Engine(settings.with_options(read_tokens=1000))
     told = list(engine.warm("papers"))
     shares = [one.share for one in told]
     assert shares == sorted(shares) and shares[-1] == 1.0 and sum(share == 1.0 for share in shares) == 1
@@ -86,7 +86,7 @@ def test_a_long_document_that_is_kept_by_its_sections_is_warm(
     engine.close()
 
 
-def test_forgetting_takes_just_the_named_documents(engine: LocalEngine, papers: Editor) -> None:
+def test_forgetting_takes_just_the_named_documents(engine: Engine, papers: Editor) -> None:
     list(engine.warm("papers"))
     assert engine.forget("papers", ("a[1].txt",)) == ("a[1].txt",)
     assert warm_of(engine) == {"a1.txt": True, "b.txt": True}
@@ -94,14 +94,14 @@ def test_forgetting_takes_just_the_named_documents(engine: LocalEngine, papers: 
     assert len(engine.shelf("papers").documents) == 2
 
 
-def test_failures_say_below_which_root_they_lie(engine: LocalEngine, papers: Editor) -> None:
+def test_failures_say_below_which_root_they_lie(engine: Engine, papers: Editor) -> None:
     (root,) = papers.roots()
     papers.note_failure(root, "locked.pdf", "is encrypted")
     (failure,) = engine.shelf("papers").failed
     assert (failure.document, failure.root) == ("locked.pdf", root)
 
 
-def test_an_ingest_that_waits_can_be_stopped(engine: LocalEngine, papers: Editor, folder: Callable[..., Path]) -> None:
+def test_an_ingest_that_waits_can_be_stopped(engine: Engine, papers: Editor, folder: Callable[..., Path]) -> None:
     root = folder({"new.txt": "Something new."})
     stopped: list[bool] = []
     with storage.lock(papers.folder / LOCK, "the library 'papers'"):
@@ -115,7 +115,7 @@ def test_an_ingest_that_waits_can_be_stopped(engine: LocalEngine, papers: Editor
 
 
 def test_the_shelf_says_how_much_of_a_document_is_warm(
-    engine: LocalEngine, shelf: Callable[..., Editor], settings: Settings, models: Any
+    engine: Engine, shelf: Callable[..., Editor], settings: Settings, models: Any
 ) -> None:
     models.generator.apart = True
     library = shelf("papers", {"long.txt": LONG, "a.txt": LEASE})
@@ -133,7 +133,7 @@ def test_the_shelf_says_how_much_of_a_document_is_warm(
 
 
 def test_an_exact_path_is_no_glob_and_its_first_page_is_shown(
-    engine: LocalEngine, shelf: Callable[..., Editor], put: Callable[..., None]
+    engine: Engine, shelf: Callable[..., Editor], put: Callable[..., None]
 ) -> None:
     made = shelf("papers", {"in/a.pdf": [LEASE, HANDBOOK], "b.txt": HANDBOOK, "[b].txt": LEASE, "c.txt": "of one"})
     put(made, "c.txt", "of another", root="/elsewhere")

@@ -16,14 +16,14 @@ from localrag.redline import changes
 from localrag.redline.changes import Comparison
 from localrag.redline.three_way import ThreeWay
 from localrag.settings import Settings
-from localrag.worker.local import LocalEngine
+from localrag.worker.engine import Engine
 
 OLD = "1. Payment. The Client shall pay $5,000 within thirty (30) days of the receipt of each invoice.\n"
 
 
 @pytest.fixture
-def engine(settings: Settings, models: Any) -> Iterator[LocalEngine]:
-    engine = LocalEngine(settings)
+def engine(settings: Settings, models: Any) -> Iterator[Engine]:
+    engine = Engine(settings)
     yield engine
     engine.close()
 
@@ -38,7 +38,7 @@ def drafts(shelf: Callable[..., Any], tmp_path: Path) -> Path:
     return file
 
 
-def test_documents_and_files_are_compared_and_recorded(engine: LocalEngine, drafts: Path, settings: Settings) -> None:
+def test_documents_and_files_are_compared_and_recorded(engine: Engine, drafts: Path, settings: Settings) -> None:
     plain = engine.compare(("v1.txt", "v2.txt"), libraries=("first", "msa"))
     found = protocol.from_plain(plain, Comparison)
     assert [one.kinds for one in found.changes] == [("amount",)]
@@ -51,7 +51,7 @@ def test_documents_and_files_are_compared_and_recorded(engine: LocalEngine, draf
     assert '"theirs":"v2.txt"' in settings.library_audit_file("msa").read_text()
 
 
-def test_what_is_not_there_or_the_same_is_refused(engine: LocalEngine, drafts: Path, tmp_path: Path) -> None:
+def test_what_is_not_there_or_the_same_is_refused(engine: Engine, drafts: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"nowhere\.txt"):
         engine.compare(("v1.txt", "nowhere.txt"), libraries=("first", "msa"))
     with pytest.raises(UsageError, match="itself"):
@@ -63,9 +63,7 @@ def test_what_is_not_there_or_the_same_is_refused(engine: LocalEngine, drafts: P
         engine.compare(("v1.txt", str(tmp_path / "empty.txt")), libraries=("msa",))
 
 
-def test_a_stop_ends_a_long_comparison_at_once(
-    engine: LocalEngine, drafts: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_ends_a_long_comparison_at_once(engine: Engine, drafts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, end = threading.Event(), threading.Event()
 
     def endless(old: Any, new: Any) -> Any:
@@ -78,6 +76,6 @@ def test_a_stop_ends_a_long_comparison_at_once(
     end.set()
 
 
-def test_the_versions_of_a_document_are_listed(engine: LocalEngine, drafts: Path) -> None:
+def test_the_versions_of_a_document_are_listed(engine: Engine, drafts: Path) -> None:
     assert [path for path, _ in engine.drafts("v1.txt", libraries=("first", "msa"))] == ["v1.txt", "v2.txt"]
     assert engine.drafts("nowhere", libraries=("first", "msa")) == ()

@@ -1,0 +1,128 @@
+"""How calls of `Engine` travel between the screen's process and a worker: typed messages, one a line (`protocol`).
+
+Arguments and results are frozen dataclasses, scalars, paths, tuples and mappings; `stop` stays on its side.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from localrag import protocol
+from localrag.protocol import Message
+from localrag.settings import Settings
+from localrag.worker.engine import Engine
+
+# Calls that share the model: one runs at a time.
+MODEL_CALLS = frozenset({"load", "ask", "read_ahead", "review", "warm", "configure"})
+CALLS = tuple(name for name, value in vars(Engine).items() if inspect.isfunction(value) and name[0] != "_")
+
+
+class Setup(Message):
+    """The first message to a worker."""
+
+    settings: Settings
+    confined: bool  # whether the worker confines itself
+    parent: int  # the process that started it
+    libraries: tuple[str, ...] = ()  # the only ones that it can reach
+    keys: tuple[tuple[str, bytes], ...] = ()  # of encrypted folders that the parent has open; it cannot ask for any
+    reads: tuple[Path, ...] | None = None  # see `sandbox.restrict`
+    channel: int | None = None  # the open file by which addresses in the house are reached
+
+    def __repr__(self) -> str:
+        return f"Setup(libraries={self.libraries})"  # keys stay out of logs
+
+
+class Begin(Message, tag="call"):
+    number: int
+    name: str
+    arguments: dict[str, Any]
+
+
+class Stop(Message, tag="stop"):
+    """Make `stop` return True in a call; `drop` says that nobody takes its values either."""
+
+    number: int
+    drop: bool = False
+
+
+class Close(Message, tag="close"):
+    """End the worker when the model is idle."""
+
+
+class Item(Message, tag="item"):
+    """The next value of a call that streams."""
+
+    number: int
+    value: Any
+
+
+class Done(Message, tag="done"):
+    """The end of a call, with its value if it does not stream."""
+
+    number: int
+    value: Any = None
+
+
+class Failed(Message, tag="error"):
+    number: int
+    error: protocol.ErrorMessage
+
+
+Request = Begin | Stop | Close
+Reply = Item | Done | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One method of `Engine`: the types of its parameters (`stop` is left out) and of its result."""
+
+    name: str
+    signature: inspect.Signature
+    parameters: dict[str, Any]
+    result: Any
+    streams: bool
+    stoppable: bool
+
+    def write(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], bool] | None]:
+        """Return the arguments of a call as they travel, and its `stop`. Raises TypeError for wrong arguments."""
+        arguments = self.signature.bind(None, *args, **kwargs).arguments
+        stop = arguments.pop("stop", None)
+        del arguments["self"]
+        plain = {name: protocol.to_plain(value) for name, value in arguments.items()}
+        try:
+            self.read(plain)
+        except protocol.Malformed as error:
+            raise TypeError(f"{self.name}: {error}") from error
+        return plain, stop
+
+    def read(self, plain: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments by name. Raises Malformed for wrong arguments."""
+        if not plain.keys() <= self.parameters.keys():
+            raise protocol.Malformed(f"unknown arguments of {self.name}")
+        arguments = {name: protocol.from_plain(value, self.parameters[name]) for name, value in plain.items()}
+        for name in plain:
+            if self.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+                arguments |= arguments.pop(name)
+        return arguments
+
+
+@cache
+def call_of(name: str) -> Call:
+    """Return a method of `Engine` by its name. Raises Malformed where there is none."""
+    if name not in CALLS:
+        raise protocol.Malformed(f"no call is named {name!r:.80}")
+    signature, hints = inspect.signature(getattr(Engine, name)), get_type_hints(getattr(Engine, name))
+    result = hints.pop("return")
+    streams = get_origin(result) is Iterator
+    parameters = {
+        each: dict[str, Any] if parameter.kind is inspect.Parameter.VAR_KEYWORD else hints[each]
+        for each, parameter in signature.parameters.items()
+        if each not in ("self", "stop")
+    }
+    result = get_args(result)[0] if streams else result
+    return Call(name, signature, parameters, result, streams, "stop" in signature.parameters)

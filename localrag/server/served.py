@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from localrag.errors import LocalragError, NotFoundError, StorageError, UsageError
 from localrag.security import audit
-from localrag.worker.calls import call_of
+from localrag.worker.calls import calls_of
+from localrag.worker.engine import Engine
 
 if TYPE_CHECKING:
     from localrag.settings import Settings
-    from localrag.worker.engine import Engine
 
 # Apart from asyncio's own few threads, so that calls which wait for their turn in the worker hold up nothing else.
 _calls = ThreadPoolExecutor(64, "localrag-call")
@@ -88,7 +88,7 @@ class Served:
     async def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Return what a call of the engine returns. If the task is cancelled, a call that can stop is stopped."""
         stopped = threading.Event()
-        if call_of(name).stoppable:
+        if calls_of(Engine)[name].stoppable:
             kwargs["stop"] = stopped.is_set
         try:
             made = partial(getattr(self.engine, name), *args, **kwargs)

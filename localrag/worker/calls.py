@@ -1,4 +1,4 @@
-"""How calls of `Engine` travel between the screen's process and a worker: typed messages, one a line (`protocol`).
+"""How the calls of an engine travel between the screen's process and a worker: typed messages, one a line (`protocol`).
 
 Arguments and results are frozen dataclasses, scalars, paths, tuples and mappings; `stop` stays on its side.
 """
@@ -6,7 +6,7 @@ Arguments and results are frozen dataclasses, scalars, paths, tuples and mapping
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,11 +15,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 from localrag import protocol
 from localrag.protocol import Message
 from localrag.settings import Settings
-from localrag.worker.engine import Engine
 
 # Calls that share the model: one runs at a time.
 MODEL_CALLS = frozenset({"load", "ask", "read_ahead", "review", "warm", "configure"})
-CALLS = tuple(name for name, value in vars(Engine).items() if inspect.isfunction(value) and name[0] != "_")
 
 
 class Setup(Message):
@@ -79,7 +77,7 @@ Reply = Item | Done | Failed
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One method of `Engine`: the types of its parameters (`stop` is left out) and of its result."""
+    """One method of an engine: the types of its parameters (`stop` is left out) and of its result."""
 
     name: str
     signature: inspect.Signature
@@ -112,11 +110,14 @@ class Call:
 
 
 @cache
-def call_of(name: str) -> Call:
-    """Return a method of `Engine` by its name. Raises Malformed where there is none."""
-    if name not in CALLS:
-        raise protocol.Malformed(f"no call is named {name!r:.80}")
-    signature, hints = inspect.signature(getattr(Engine, name)), get_type_hints(getattr(Engine, name))
+def calls_of(engine: type) -> Mapping[str, Call]:
+    """Return the public methods of an engine's class by their names."""
+    public = {name: value for name, value in inspect.getmembers(engine, inspect.isfunction) if name[0] != "_"}
+    return {name: _call(name, method) for name, method in public.items()}
+
+
+def _call(name: str, method: Callable[..., Any]) -> Call:
+    signature, hints = inspect.signature(method), get_type_hints(method)
     result = hints.pop("return")
     streams = get_origin(result) is Iterator
     parameters = {

@@ -32,7 +32,7 @@ from localrag.worker.engine import Engine, Folder
 if TYPE_CHECKING:
     from localrag.settings import Settings
 
-WORKER = "localrag.worker.worker"
+WORKER = "localrag.worker"
 _POLL = 0.02  # seconds between two calls of `stop`
 _ASK_CALLS = ("ask", "read_ahead", "review")
 _END_SECONDS = 0.5  # for a worker to end by itself; killing it leaves the library usable
@@ -70,11 +70,10 @@ class RemoteEngine:
         self._closed = False
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name not in calls.CALLS:
+        if (call := calls.calls_of(Engine).get(name)) is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
         def method(*args: Any, **kwargs: Any) -> Any:
-            call = calls.call_of(name)
             arguments, stop = call.write(args, kwargs)
             try:
                 protocol.decode(protocol.encode(calls.Begin(1 << 62, name, arguments)), calls.Begin)

@@ -7,7 +7,7 @@ thread; the others may run beside them. Importing this module loads nothing heav
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from localrag import protocol
 from localrag.errors import Cancelled, ModelError, NotFoundError, ReadError
-from localrag.events import Event, Failure, IngestProgress, IngestReport, Reviewed, ReviewEnded, Warmed
+from localrag.events import Failure, IngestProgress, IngestReport, Reviewed, ReviewEnded, Warmed
 from localrag.ingest.source_files import FileState, PagePicture
 from localrag.settings import Settings
 from localrag.store import names
 from localrag.types import EVERYTHING, Decision, Document, Filter, Mode, Page, Passage, Turn, Verdict
+from localrag.worker.asker import Asker
 
 if TYPE_CHECKING:
     from localrag.answer.assistant import Assistant
@@ -80,57 +81,29 @@ class Folder:
     bytes: int = 0
 
 
-class Engine:
+class Engine(Asker):
     """Documents and models."""
 
     def __init__(self, settings: Settings, assistant: Assistant | None = None) -> None:
-        from localrag.answer.assistant import Assistant
         from localrag.grounding.workspace import Workspace
 
-        self._settings = settings
-        self._assistant = assistant or Assistant(settings)
+        super().__init__(settings, assistant)
         # An embedder and files of its own, which stay: an answer may be using the others.
         self._searcher = Workspace(settings)
         self._searching = threading.Lock()
         self._drawer: Drawer | None = None
 
+    def _extract(
+        self, schema: str, libraries: Sequence[str], documents: Filter, stop: Callable[[], bool]
+    ) -> Iterator[Event]:
+        from localrag.answer.reviewer import Reviewer
+        from localrag.items import schema as schemas
+
+        wanted = schemas.parse(schema)
+        return Reviewer(self._assistant).extract(wanted, libraries=libraries, documents=documents, stop=stop)
+
     def use(self, libraries: Sequence[str]) -> None:
         """Set the libraries for the next questions; the model of a worker may have to be loaded again (`load`)."""
-
-    def load(self) -> str:
-        """Load the model (takes seconds) and return its id."""
-        return self._assistant.load()
-
-    def ask(
-        self,
-        question: str,
-        *,
-        libraries: Sequence[str],
-        documents: Filter = EVERYTHING,
-        mode: Mode = "auto",
-        history: Sequence[Turn] = (),
-        reproducible: bool = False,
-        options: Mapping[str, Any] | None = None,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Event]:
-        """See `Assistant.ask`; `options` are settings by name for this question, beside those of the engine."""
-        if options is not None:
-            self._assistant.configure(self._settings.with_options(**options))
-        if mode == "extract":  # the question is a schema
-            from localrag.answer.reviewer import Reviewer
-            from localrag.items import schema
-
-            wanted = schema.parse(question)
-            return Reviewer(self._assistant).extract(wanted, libraries=libraries, documents=documents, stop=stop)
-        return self._assistant.ask(
-            question,
-            libraries=libraries,
-            documents=documents,
-            mode=mode,
-            history=history,
-            reproducible=reproducible,
-            stop=stop,
-        )
 
     def search(
         self, question: str, *, libraries: Sequence[str], documents: Filter = EVERYTHING, k: int = 10
@@ -406,7 +379,7 @@ class Engine:
         """Release memory and files."""
         self._drop_drawer()
         self._searcher.close()
-        self._assistant.close()
+        super().close()
 
     def _open(self, library: str) -> closing[Library]:
         from localrag import api

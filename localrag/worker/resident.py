@@ -34,7 +34,8 @@ from localrag.security.terminal import size
 from localrag.settings import Settings, load_settings
 from localrag.store.names import DATABASE, check_name, check_trusted, database_of
 from localrag.worker import calls
-from localrag.worker.engine import Engine
+from localrag.worker.asker import Asker
+from localrag.worker.worker import stay
 
 if TYPE_CHECKING:
     from localrag.types import Filter
@@ -112,7 +113,7 @@ class Asking(events.Asking):
         options = {name: getattr(settings, name) for name in _OF_A_QUESTION}
         question["options"] = {name: "" if value is None else value for name, value in options.items()}  # "" unsets
         try:
-            self._send(calls.Begin(1, "ask", calls.call_of("ask").write((), question)[0]))
+            self._send(calls.Begin(1, "ask", calls.calls_of(Asker)["ask"].write((), question)[0]))
         except protocol.TooLong:  # it cannot be sent
             connection.close()
 
@@ -253,9 +254,7 @@ def _start(
             except (OSError, LocalragError):
                 return True
 
-        from localrag.worker.worker import stay
-
-        stay(Engine(settings), theirs, listener, 60 * settings.keep_model_minutes, outdated)
+        stay(Asker(settings), theirs, listener, 60 * settings.keep_model_minutes, outdated)
     finally:
         os._exit(0)
 

@@ -1,78 +1,31 @@
-"""What runs in the worker process: documents and models, for a screen that only draws.
+"""Answers the calls of other processes: of the screen that started this one, or of `localrag ask`, turn by turn.
 
 Calls that share the model run one after the other in one thread, every other call has its own thread. The main thread
-only listens, so `stop` works at any time. The process confines itself, and exits at once when the screen's process is
-gone, even if this one hangs in native code (on Linux; elsewhere native code must return first).
+only listens, so `stop` works at any time.
 """
 
 from __future__ import annotations
 
 import errno
-import faulthandler
 import os
-import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 from localrag import protocol
-from localrag.errors import Cancelled, LibraryError, LocalragError
-from localrag.security import offline, sandbox
-from localrag.security.encryption import unlocked
-from localrag.security.encryption.keyring import Key
-from localrag.security.offline import remote
+from localrag.errors import Cancelled, LocalragError
 from localrag.worker import calls
-from localrag.worker.engine import Engine
+from localrag.worker.asker import Asker
 
-_NICE = 2  # no slower than 0 or 5 in measurements; each level costs a fifth of the model's share of the processor
-_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 _LOOK_SECONDS = 2.0  # between two looks whether a worker that stays has to end
 
 Jobs = SimpleQueue[Callable[[], None] | None]
-
-
-def main() -> None:
-    requests, replies = protocol.own_pipes()
-    setup: calls.Setup | None = protocol.receive(requests, calls.Setup)
-    if setup is None:
-        return
-    _settle(setup)
-    for folder, secret in setup.keys:
-        with suppress(LibraryError):  # it was deleted, or got another key, since the parent opened it
-            unlocked.add_key(Path(folder), Key(secret))
-    Worker(Engine(setup.settings), requests, replies).serve()
-
-
-def _settle(setup: calls.Setup) -> None:
-    faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if setup.channel is not None:
-        remote.take(setup.channel)
-    if setup.confined:
-        offline.confine()
-        sandbox.restrict(setup.settings, setup.libraries, reads=setup.reads)
-    if sys.platform == "win32":
-        return
-    import resource
-
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold text of documents
-    with suppress(OSError):
-        os.nice(_NICE)
-    if sys.platform == "linux":
-        import ctypes
-
-        # Sent when the thread that started this process ends; `client` starts it from a thread that stays.
-        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != setup.parent:
-        os._exit(0)
 
 
 class _Running:
@@ -86,12 +39,14 @@ class _Running:
 class Worker:
     """Answers the calls from `requests` until they end."""
 
-    def __init__(self, engine: Engine, requests: BinaryIO, replies: BinaryIO, model: Jobs | None = None) -> None:
-        self._engine = engine
+    def __init__(
+        self, engine: Asker, offered: Mapping[str, calls.Call], requests: BinaryIO, replies: BinaryIO, model: Jobs
+    ) -> None:
+        self._engine, self._offered = engine, offered
         self._requests, self._replies = requests, replies
         self._sending = threading.Lock()
         self._running: dict[int, _Running] = {}
-        self._model: Jobs = model or SimpleQueue()
+        self._model = model
 
     def serve(self) -> None:
         threading.Thread(target=self._run_model, name="localrag-model", daemon=True).start()
@@ -101,15 +56,15 @@ class Worker:
     def visit(self) -> None:
         """Answer one client of a worker that stays, which can only ask; its questions end when it leaves."""
         with suppress(OSError, protocol.Malformed):
-            self._listen(calls.Begin | calls.Stop, ("ask",))
+            self._listen(calls.Begin | calls.Stop)
         for running in list(self._running.values()):
             running.dropped.set()
             running.stop.set()
 
-    def _listen(self, kind: Any = calls.Request, names: Collection[str] = calls.CALLS) -> None:
+    def _listen(self, kind: Any = calls.Request) -> None:
         while (request := protocol.receive(self._requests, kind)) is not None:
             match request:
-                case calls.Begin() if request.name not in names:
+                case calls.Begin() if request.name not in self._offered:
                     raise protocol.Malformed(f"no call is named {request.name!r:.80} here")
                 case calls.Begin():
                     self._begin(request)
@@ -121,7 +76,7 @@ class Worker:
                     running.stop.set()
 
     def _begin(self, request: calls.Begin) -> None:
-        call = calls.call_of(request.name)
+        call = self._offered[request.name]
         running = self._running[request.number] = _Running()
         job = partial(self._run, request.number, call, call.read(request.arguments), running)
         if call.name in calls.MODEL_CALLS:
@@ -165,16 +120,17 @@ class Worker:
 
 
 def stay(
-    engine: Engine, first: socket.socket, listener: socket.socket, seconds: float, outdated: Callable[[], bool]
+    engine: Asker, first: socket.socket, listener: socket.socket, seconds: float, outdated: Callable[[], bool]
 ) -> None:
     """Answer clients in their turn until none was there for so many seconds, or none is and this is `outdated`."""
     if sys.platform != "linux":
         raise OSError(errno.ENOTSUP, "only on Linux")
     jobs: Jobs = SimpleQueue()
+    offered = {"ask": calls.calls_of(Asker)["ask"]}
     visits: list[threading.Thread] = []
 
     def welcome(client: socket.socket) -> Worker:
-        worker = Worker(engine, client.makefile("rb"), client.makefile("wb"), jobs)
+        worker = Worker(engine, offered, client.makefile("rb"), client.makefile("wb"), jobs)
         visits.append(threading.Thread(target=worker.visit, daemon=True))
         visits[-1].start()
         return worker
@@ -192,7 +148,3 @@ def stay(
             del client  # closed with its files
         visits = [visit for visit in visits if visit.is_alive()]
         last = now() if visits else last
-
-
-if __name__ == "__main__":
-    main()

@@ -63,6 +63,7 @@ from localrag.store.writer import TABLES as SQL
 from localrag.store.writer import Editor, passage_digest
 from localrag.types import Answer, Citation, Heading, Page, Part, Plan, Reading, Remark, SkippedPage, Word
 from localrag.worker import calls
+from localrag.worker.engine import Engine
 
 EMBEDDER = HashingEmbedder(16)
 KEY = Key(bytes(range(32)))
@@ -113,8 +114,8 @@ def _lines(*values: Any) -> bytes:
 
 @cache
 def _kinds() -> tuple[Any, ...]:
-    results = [calls.call_of(name).result for name in calls.CALLS]
-    given = [kind for name in calls.CALLS for kind in calls.call_of(name).parameters.values()]
+    results = [call.result for call in calls.calls_of(Engine).values()]
+    given = [kind for call in calls.calls_of(Engine).values() for kind in call.parameters.values()]
     own = (calls.Reply, calls.Request, wire.Reply, wire.Job, wire.Setup, programs.Order, programs._Result, calls.Setup)
     unique = {repr(kind): kind for kind in (*own, events.Event, Session, dict[str, Any], *results, *given)}
     return tuple(kind for kind in unique.values() if kind is not type(None))
@@ -129,8 +130,8 @@ def protocol_line(home: Path, data: bytes) -> None:
     line = json.dumps(protocol.to_plain(value, kind)).encode()
     check(protocol.decode(line, kind) == value, "a round trip changes the value")
     if isinstance(value, calls.Begin):
-        with suppress(protocol.Malformed):
-            calls.call_of(value.name).read(value.arguments)
+        with suppress(protocol.Malformed, KeyError):
+            calls.calls_of(Engine)[value.name].read(value.arguments)
     if isinstance(value, calls.Failed):
         with suppress(protocol.Malformed):
             value.error.error()

@@ -40,6 +40,7 @@ from localrag.store.names import DATABASE, INDEX, SCHEMA
 from localrag.store.writer import Editor, passage_digest
 from localrag.types import MODES, Answer, Citation, Page, Part, Plan, Reading, SkippedPage
 from localrag.worker import calls
+from localrag.worker.engine import Engine
 
 EMBEDDER = HashingEmbedder(16)
 _TEXTS = {
@@ -278,7 +279,7 @@ def lines(home: Home, random: Random) -> None:
             protocol.decode(mutating.of_bytes(protocol.encode(reply), random), calls.Reply)
         with suppress(protocol.Malformed):
             made = protocol.from_plain(mutating.of_json(protocol.to_plain(reply), random), calls.Reply)
-            protocol.from_plain(getattr(made, "value", None), calls.call_of(random.choice(calls.CALLS)).result)
+            protocol.from_plain(getattr(made, "value", None), random.choice([*calls.calls_of(Engine).values()]).result)
         return
     part = Part("a", "ab" * 32, 3, Reading((Page("text", 1, "i"),), "title", (SkippedPage(2, "blank"),)))
     stream = io.BytesIO()

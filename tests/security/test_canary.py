@@ -176,7 +176,7 @@ def a_conversation_with_crashes(run: Run) -> None:
         with run.asked():
             terminal.type(QUESTION)
             terminal.press("Enter")
-        (worker,) = processes(terminal.process, "localrag.worker.worker")
+        (worker,) = processes(terminal.process, "localrag.worker")
         os.kill(worker, signal.SIGKILL)
         terminal.see(f"signal {int(signal.SIGKILL)}")
         terminal.type(f"And what of {TYPED}")

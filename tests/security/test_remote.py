@@ -697,7 +697,8 @@ from pathlib import Path
 from localrag import protocol
 from localrag.errors import LocalragError
 from localrag.security.offline import remote, seccomp
-from localrag.worker import calls, worker
+from localrag.worker import __main__ as worker
+from localrag.worker import calls
 requests, _ = protocol.own_pipes()
 setup = protocol.receive(requests, calls.Setup)
 worker._settle(setup)

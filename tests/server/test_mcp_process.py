@@ -214,7 +214,7 @@ async def test_a_cancelled_answer_stops_the_model(papers: None) -> None:
         total = 0
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
-                if b"localrag.worker.worker" in (stat.parent / "cmdline").read_bytes():
+                if b"localrag.worker\0" in (stat.parent / "cmdline").read_bytes():
                     fields = stat.read_text().rpartition(")")[2].split()
                     parent = Path(f"/proc/{fields[1]}/stat").read_text().rpartition(")")[2].split()[1]
                     total += (int(fields[11]) + int(fields[12])) * (parent == str(os.getpid()))

@@ -18,7 +18,7 @@ from localrag.worker import resident
 from worker.scripted_worker import ScriptedEngine
 
 if __name__ == "__main__":
-    resident.Engine = ScriptedEngine  # type: ignore[assignment,misc]
+    resident.Asker = ScriptedEngine  # type: ignore[assignment,misc]
     library, question = sys.argv[1:]
     offline.confine_python()
     resident.connect()

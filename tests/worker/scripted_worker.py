@@ -5,31 +5,39 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from localrag import protocol
 from localrag.errors import NotFoundError
-from localrag.events import Delta, IngestReport
+from localrag.events import Delta, Event, IngestProgress, IngestReport
 from localrag.settings import Settings
-from localrag.types import Document, Page
-from localrag.worker import worker
-from localrag.worker.engine import Folder, Opened
+from localrag.types import EVERYTHING, Document, Filter, Mode, Page, Turn
+from localrag.worker.__main__ import main
+from localrag.worker.engine import Engine, Folder, Opened, Shelf
 
 
-class ScriptedEngine:
+class ScriptedEngine(Engine):
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self._settings = settings
 
     def load(self) -> str:
         return "scripted"
 
     def ask(
-        self, question: str, *, libraries: Any, mode: str = "", history: Any = (), stop: Callable[[], bool], **_: Any
-    ) -> Iterator[Delta]:
+        self,
+        question: str,
+        *,
+        libraries: Sequence[str],
+        documents: Filter = EVERYTHING,
+        mode: Mode = "auto",
+        history: Sequence[Turn] = (),
+        reproducible: bool = False,
+        options: Mapping[str, Any] | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Event]:
         part, _, rest = question.partition(" ")
         if part == "pid":
             yield Delta(str(os.getpid()))
@@ -52,7 +60,7 @@ class ScriptedEngine:
         elif part == "say":
             yield from map(Delta, (*libraries, mode, str(history)))
         elif part == "passages":
-            yield Delta(str(self.settings.passages))
+            yield Delta(str(self._settings.passages))
         elif part == "forever":
             yield Delta("begun")
             while not stop():
@@ -80,25 +88,29 @@ class ScriptedEngine:
     def look_at(self, folder: Path) -> Folder:
         return Folder(str(folder), True, 3)
 
-    def page(self, library: str, document: str, number: int | None = None) -> Opened:
+    def page(self, library: str, document: str, number: int | None = None, *, exact: bool = False) -> Opened:
         if document == "never":
             time.sleep(600)
         if number == 7:
             raise NotFoundError("there is no page 7", "Look.")
         return Opened(Document(1, "/root", document, "", "", 1, 1, 1, True), Page(f"page {number}", number), 3, "")
 
-    def compare(self, named: Any, *, libraries: Any, stop: Callable[[], bool]) -> dict[str, Any]:
+    def compare(
+        self, named: Sequence[str], *, libraries: Sequence[str], stop: Callable[[], bool] = lambda: False
+    ) -> dict[str, Any]:
         return {"pid": os.getpid()}
 
-    def ingest(self, library: str, folder: Path, *, stop: Callable[[], bool]) -> Iterator[IngestReport]:
-        (Path(self.settings.library_dir(library)) / "read.txt").write_text((folder / "a.txt").read_text())
+    def ingest(
+        self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[IngestProgress | IngestReport]:
+        (Path(self._settings.library_dir(library)) / "read.txt").write_text((folder / "a.txt").read_text())
         yield IngestReport(str(os.getpid()), str(folder))
 
-    def shelf(self, library: str) -> Any:
-        return 1 / 0
+    def shelf(self, library: str) -> Shelf:
+        raise ZeroDivisionError
 
     def configure(self, **options: Any) -> None:
-        self.settings = self.settings.with_options(**options)
+        self._settings = self._settings.with_options(**options)
 
     def close(self) -> None:
         pass
@@ -115,7 +127,6 @@ def raw(data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    worker.Engine = ScriptedEngine  # type: ignore[assignment,misc]
     kept = protocol.own_pipes
 
     def own_pipes() -> Any:
@@ -125,4 +136,4 @@ if __name__ == "__main__":
         return pipes
 
     protocol.own_pipes = own_pipes
-    sys.exit(worker.main())
+    main(ScriptedEngine)

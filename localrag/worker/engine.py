@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from localrag import protocol
 from localrag.errors import Cancelled, ModelError, NotFoundError, ReadError
-from localrag.events import Failure, IngestProgress, IngestReport, Reviewed, ReviewEnded, Warmed
+from localrag.events import Event, Failure, IngestProgress, IngestReport, Reviewed, ReviewEnded, Warmed
 from localrag.ingest.source_files import FileState, PagePicture
 from localrag.settings import Settings
 from localrag.store import names

@@ -16,7 +16,7 @@ QUESTION_2 ?= Within how many days must the Trust now pay Quillfen's invoices?
 # Where it is set, each of the hundreds of processes that the tests start compiles the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast lint types imports docs docs-check site pictures bench licences sbom dist try-wheel release lock clean
+.PHONY: help demo test test-rest test-all lint types imports budget docs docs-check site pictures bench licences sbom dist try-wheel release lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -46,13 +46,17 @@ demo: $(INSTALLED) ## Set up, take the models, read examples/ and ask two questi
 	@printf '  %s\n' '$(BIN)/localrag ask "your own question" --library examples' \
 		'$(BIN)/localrag chat examples' '$(BIN)/localrag ingest ~/Documents --name mine' '$(BIN)/localrag --help'
 
-test: $(INSTALLED) ## Set up, take the two small test models, run the tests
-	@$(BIN)/localrag models install $(EMBEDDER)
-	@$(BIN)/localrag models install $(TEST_MODEL)
-	$(BIN)/pytest
+TEST_MODELS := $(BIN)/localrag models install $(EMBEDDER) && $(BIN)/localrag models install $(TEST_MODEL)
 
-test-fast: $(INSTALLED) ## Run the tests without weights, slow processes and the terminal app
-	$(BIN)/pytest -m "not model and not slow" --ignore tests/tui
+test: $(INSTALLED) ## Set up, take the two small test models, run the tests that a change needs
+	@$(TEST_MODELS)
+	$(BIN)/pytest -m "not slow"
+
+test-rest: $(INSTALLED) ## Run the tests that `make test` leaves out
+	@$(TEST_MODELS)
+	$(BIN)/pytest -m slow
+
+test-all: test test-rest ## Run all tests
 
 lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check .
@@ -65,6 +69,9 @@ types: $(INSTALLED) ## Check the types, also as on Windows and macOS
 
 imports: $(INSTALLED) ## Check the order of imports between rooms
 	$(BIN)/lint-imports
+
+budget: ## Compare the lines of each room with the numbers in pyproject.toml
+	@$(PYTHON) release/budget.py
 
 docs: $(INSTALLED) ## Regenerate commands, settings, keys, catalog and python in docs/
 	$(BIN)/python docs/build.py

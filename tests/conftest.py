@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,8 +13,8 @@ from pathlib import Path
 import lent_readers
 import pg_cluster
 import pytest
+import stores
 from fakes import HashingEmbedder, ScriptedGenerator
-from stores import STORES, new_library
 
 from localrag import embeddings, policy
 from localrag.answer.assistant import Assistant
@@ -34,9 +36,10 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     return argname if isinstance(val, bytes) else None
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more than processors: many tests wait for another process, or for a clock."""
-    return (os.cpu_count() or 1) + 1
+def pytest_collection_finish() -> None:
+    """What collecting made lives to the end: the garbage collector need not look at it after each test."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,43 +49,51 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.path not in real, item.path not in slow))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for the data of each test, and what no test changes: no user's settings, no priority, few readers."""
+    base = tmp_path_factory.mktemp("homes")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("LOCALRAG_")]:
+            patch.delenv(name)
+        for name, folder in ("LOCALRAG_HOME", "home"), ("XDG_CONFIG_HOME", "config"), ("XDG_DATA_HOME", "data"):
+            patch.setenv(name, str(base / folder))
+        patch.setenv("LOCALRAG_KEEP_MODEL_MINUTES", "0")  # no process outlives its test
+        patch.setattr(policy, "SYSTEM", base / "etc" / "policy.toml")
+        # Commands that run in the process of the tests leave it its priority, which nothing could raise again.
+        patch.setattr(os, "nice", lambda increment: 0, raising=False)
+        patch.setattr(sync, "ReaderPool", lent_readers.LentReaders)
+        yield base
+    lent_readers.close()
+
+
+_numbers = itertools.count(1)
+
+
 @pytest.fixture(autouse=True)
-def environment() -> Iterator[None]:
-    """What a test and the code that it calls set in the environment ends with the test.
-
-    It stands first, so that it ends after `monkeypatch`.
-    """
-    before = dict(os.environ)
-    yield
-    if dict(os.environ) != before:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-@pytest.fixture(autouse=True)
-def priority(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands that are run in the tests' own process leave it its priority, which nothing could raise again."""
-    monkeypatch.setattr(os, "nice", lambda increment: 0, raising=False)
-
-
-@pytest.fixture(autouse=True)
-def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(alone: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A data folder for this test alone: no test sees the user's settings, libraries and ./indexes.
 
-    Tests marked `model` find the installed models in it.
+    It is beside the files of a test that has a folder. Only tests marked `model` find it made, with the installed
+    models. It comes before `monkeypatch`, and what the test and its code leave in the environment ends with it.
     """
-    for name in [name for name in os.environ if name.startswith("LOCALRAG_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setattr(policy, "SYSTEM", tmp_path / "etc" / "policy.toml")
-    home = tmp_path / "home"
-    monkeypatch.setenv("LOCALRAG_HOME", str(home))
-    monkeypatch.setenv("LOCALRAG_KEEP_MODEL_MINUTES", "0")  # no process outlives its test
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    if "tmp_path" in request.fixturenames:
+        base, number = request.getfixturevalue("tmp_path"), ""
+    else:
+        base, number = alone, str(next(_numbers))
+    home, system, before = base / f"home{number}", policy.SYSTEM, os.environ.copy()
+    policy.SYSTEM = base / f"etc{number}" / "policy.toml"
+    os.environ["LOCALRAG_HOME"] = str(home)
+    os.environ["XDG_CONFIG_HOME"] = str(base / f"config{number}")
+    os.environ["XDG_DATA_HOME"] = str(base / f"data{number}")
     if request.node.get_closest_marker("model"):
-        home.mkdir(exist_ok=True)
+        home.mkdir()
         (home / "models").symlink_to(MODELS, target_is_directory=True)
-    return home
+    yield home
+    policy.SYSTEM = system
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @pytest.fixture
@@ -93,18 +104,6 @@ def short(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             Path(folder, "models").symlink_to(MODELS, target_is_directory=True)
         monkeypatch.setenv("LOCALRAG_HOME", folder)
         yield Path(folder)
-
-
-@pytest.fixture(autouse=True)
-def readers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An ingest takes over the reader processes of the one before."""
-    monkeypatch.setattr(sync, "ReaderPool", lent_readers.LentReaders)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def no_readers_left() -> Iterator[None]:
-    yield
-    lent_readers.close()
 
 
 @pytest.fixture(scope="session")
@@ -217,16 +216,10 @@ def shelf(settings: Settings, put: Callable[..., None]) -> Iterator[Callable[...
         library.close()
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture
 def library(request: pytest.FixtureRequest, home: Path) -> Iterator[Editor]:
-    """An empty library for the hashing embedder, in each store."""
-    folder, identity = home / "indexes" / "papers", HashingEmbedder().identity
-    if request.param == "sqlite":
-        made = Editor.create(folder, "papers", identity)
-    else:
-        made = new_library(request.getfixturevalue("pg"), folder, "papers", identity)
-    yield made
-    made.close()
+    """An empty library for the hashing embedder; tests marked `both_stores` get one in each store."""
+    yield from stores.empty(request, home)
 
 
 @pytest.fixture

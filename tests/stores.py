@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes import HashingEmbedder
 from pg_cluster import Cluster
 
 from localrag.embeddings import EmbedderIdentity
 from localrag.store import postgres
 from localrag.store.writer import Editor
 
-STORES = ("sqlite", "postgres")
+# `make test` leaves PostgreSQL to the tests of its own.
+STORES = ("sqlite", pytest.param("postgres", marks=pytest.mark.slow))
+both_stores = pytest.mark.parametrize("library", STORES, indirect=True)
 sqlite_only = pytest.mark.parametrize("library", ["sqlite"], indirect=True)
+
+
+def empty(request: pytest.FixtureRequest, home: Path) -> Iterator[Editor]:
+    """An empty library for the hashing embedder, in the store that is the parameter of the fixture."""
+    folder, identity = home / "indexes" / "papers", HashingEmbedder().identity
+    if getattr(request, "param", "sqlite") == "sqlite":
+        made = Editor.create(folder, "papers", identity)
+    else:
+        made = new_library(request.getfixturevalue("pg"), folder, "papers", identity)
+    yield made
+    made.close()
 
 
 def new_store(pg: Cluster) -> postgres.Store:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from fakes import HashingEmbedder
 from papers import IDENTITY, contents, indexed, ingest, never, sound
-from stores import sqlite_only
+from stores import both_stores
 from waiting import PATIENCE
 
 from localrag.errors import Cancelled, LibraryLocked, StorageError
@@ -66,7 +66,6 @@ def test_stopping_at_once_reads_nothing(library: Editor, folder: Folder) -> None
     assert not report.complete and report.read == ()
 
 
-@sqlite_only
 def test_a_full_disk_ends_it_with_what_to_do_and_keeps_what_was_stored(
     library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +129,6 @@ def killed(process: subprocess.Popen[str], seconds: float) -> None:
     process.communicate()
 
 
-@sqlite_only
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
 def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
     library: Editor, folder: Folder, home: Path, tmp_path: Path
@@ -173,7 +171,6 @@ def rearrange(root: Path) -> None:
     (root / "04.txt").unlink()
 
 
-@sqlite_only
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
 def test_a_killed_re_embedding_ends_like_an_undisturbed_one(
     library: Editor, folder: Folder, home: Path, tmp_path: Path
@@ -271,6 +268,7 @@ def test_two_ingests_at_once_both_end_well(folder: Folder, home: Path, tmp_path:
     assert sorted(out.split()[-1] for out, _ in outputs) == ["0", "2"]
 
 
+@both_stores
 def test_a_reader_may_look_while_an_ingest_writes(library: Editor, folder: Folder) -> None:
     seen: list[int] = []
     root = folder(MANY)
@@ -299,6 +297,7 @@ def test_a_reader_may_look_while_an_ingest_writes(library: Editor, folder: Folde
 # --- new vectors --------------------------------------------------------------------------------------------
 
 
+@both_stores
 def test_renewing_reads_no_file_and_gives_what_ingest_would(library: Editor, folder: Folder, home: Path) -> None:
     root = folder({"a.md": "# Title\n\nAlpha.", "b.txt": "Beta."})
     ingest(library, root)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from fakes import HashingEmbedder
 from papers import contents, indexed, ingest, never, sound, with_words
+from stores import both_stores
 from waiting import PATIENCE
 
 from localrag.errors import NotFoundError, UsageError
@@ -32,6 +33,7 @@ def letter(number: int) -> str:
 # --- moved, copied, alike -----------------------------------------------------------------------------------
 
 
+@both_stores
 def test_a_moved_folder_of_files_is_recognised_and_nothing_is_embedded(library: Editor, folder: Folder) -> None:
     root = folder({f"old/{n}.txt": letter(n) for n in range(5)})
     ingest(library, root)
@@ -55,6 +57,7 @@ def test_a_file_that_was_moved_and_changed_is_read(library: Editor, folder: Fold
     assert (report.read, report.removed, report.moved) == (("b.txt",), ("a.txt",), ())
 
 
+@both_stores
 def test_copies_are_read_and_embedded_once_and_all_are_documents(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": letter(1), "b.txt": letter(1), "sub/c.txt": letter(1)})
     report = ingest(library, root)
@@ -93,6 +96,7 @@ def test_of_a_thousand_letters_of_one_form_each_is_linked_with_a_few(
     assert len(report.near) == 9 and len(library.near_duplicates()) == 0 + 1 + 2 + 3 * 7
 
 
+@both_stores
 def test_a_copy_stays_when_its_original_changes_goes_or_is_forgotten(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": letter(1), "b.txt": letter(1), "c.txt": letter(1), "d.txt": letter(2)})
     ingest(library, root)
@@ -132,6 +136,7 @@ def test_one_file_as_the_path_says_nothing_of_the_others(library: Editor, folder
     assert [doc.path for doc in library.documents()] == ["a.txt", "b.txt"]
 
 
+@both_stores
 def test_a_root_may_be_said_to_have_moved_twice(library: Editor, folder: Folder, tmp_path: Path) -> None:
     root = folder({"a.txt": letter(1)})
     ingest(library, root)
@@ -239,6 +244,7 @@ def test_members_of_an_archive_are_documents_that_know_their_file(library: Edito
     sound(library)
 
 
+@both_stores
 def test_a_member_that_left_its_archive_leaves_the_library(library: Editor, folder: Folder) -> None:
     root = folder({})
     archive(root / "box.zip", {"a.txt": letter(1), "b.txt": letter(2)})

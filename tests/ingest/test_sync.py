@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakes import HashingEmbedder
 from papers import indexed, ingest, never, sound, with_words
+from stores import both_stores
 
 from localrag.errors import EmbedderMismatch, NotFoundError, UsageError
 from localrag.ingest import sync
@@ -37,6 +38,7 @@ def test_a_folder_is_read_and_a_second_run_reads_nothing(library: Editor, folder
     sound(library)
 
 
+@both_stores
 def test_a_changed_file_is_read_again_and_only_that(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Elephants.", "b.txt": "Bees."})
     ingest(library, root)
@@ -62,6 +64,7 @@ def test_a_file_rewritten_with_the_same_content_is_not_read(library: Editor, fol
     assert library.files(str(root))["a.txt"].mtime_ns == 5
 
 
+@both_stores
 def test_a_deleted_file_leaves_no_vector_and_no_word(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Alpha.", "b.txt": "The canaryword."})
     ingest(library, root)
@@ -83,6 +86,7 @@ def test_a_renamed_file_stands_under_its_new_name_only(library: Editor, folder: 
     assert [doc.path for doc in library.documents()] == ["b.txt", "new.txt"]
 
 
+@both_stores
 def test_two_roots_stand_side_by_side(library: Editor, folder: Folder) -> None:
     first, second = folder({"same.txt": "One."}, "first"), folder({"same.txt": "Two."}, "second one")
     ingest(library, first)
@@ -97,6 +101,7 @@ def test_two_roots_stand_side_by_side(library: Editor, folder: Folder) -> None:
     }
 
 
+@both_stores
 def test_another_embedder_is_refused_before_anything_changes(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Alpha."})
     ingest(library, root)
@@ -155,6 +160,7 @@ def test_a_file_that_cannot_be_opened_is_one_line(
     assert [(f.document, "Permission denied" in f.reason) for f in report.failed] == [("secret.txt", True)]
 
 
+@both_stores
 def test_a_file_that_fails_later_keeps_its_earlier_text(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "The earlier text.", "b.txt": "Beta."})
     ingest(library, root)
@@ -303,6 +309,7 @@ def test_two_files_that_would_be_stored_under_one_name_are_told_apart(library: E
         assert library.counts()["documents"] == 1
 
 
+@both_stores
 def test_a_moved_root_is_read_nowhere_again(library: Editor, folder: Folder, tmp_path: Path) -> None:
     root = folder({"a.txt": "Alpha."})
     ingest(library, root)

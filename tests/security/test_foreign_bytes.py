@@ -19,7 +19,6 @@ import numpy as np
 import pyrage
 import pytest
 from papers import ingest
-from stores import sqlite_only
 
 from localrag import policy, protocol, settings
 from localrag.errors import (
@@ -328,7 +327,6 @@ def test_strange_marks_of_forgotten_documents_are_damage(kept: str) -> None:
         Tombstones.from_json(kept)
 
 
-@sqlite_only
 @pytest.mark.parametrize("row", [(1 << 40, "rent", 1), (1, "rent", "x"), (2, "due", "x")])
 def test_words_with_impossible_ids_are_damage(library: Editor, row: tuple[object, ...]) -> None:
     database = library._db

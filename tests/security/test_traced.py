@@ -25,7 +25,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from mcp import Client, StdioServerParameters
 from waiting import PATIENCE, wait_for
 
 from localrag.security.offline import seccomp
@@ -133,6 +132,8 @@ def in_a_terminal(trace: Path, environment: dict[str, str], words: Sequence[str]
 
 async def as_a_client(trace: Path, environment: dict[str, str], question: str) -> str:
     """Ask `localrag mcp` as a program that speaks its protocol."""
+    from mcp import Client, StdioServerParameters
+
     command = [*under_strace(trace), sys.executable, "-m", "localrag", "mcp", "--library", "papers"]
     started = StdioServerParameters(command=command[0], args=command[1:], env=environment)
     async with Client(started) as client:

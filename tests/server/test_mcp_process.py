@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from mcp import Client, MCPError, StdioServerParameters
 from waiting import PATIENCE
 
 from localrag.cli import app
@@ -172,7 +171,9 @@ def test_the_inspector_calls_and_reads(leases: None) -> None:
 
 
 @asynccontextmanager
-async def client(**environment: str) -> AsyncIterator[Client]:
+async def client(**environment: str) -> AsyncIterator[Any]:
+    from mcp import Client, StdioServerParameters
+
     small = {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1", **environment}
     started = StdioServerParameters(
         command=LOCALRAG[0], args=[*LOCALRAG[1:], "mcp", "--library", "papers"], env={**os.environ, **small}
@@ -221,6 +222,8 @@ async def test_a_cancelled_answer_stops_the_model(papers: None) -> None:
             except (OSError, IndexError):
                 pass
         return total / os.sysconf("SC_CLK_TCK")
+
+    from mcp import MCPError
 
     begun = asyncio.Event()
 

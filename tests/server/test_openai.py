@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 from waiting import PATIENCE
 
@@ -22,7 +21,9 @@ ANSWER = "The lease of Harbour House ends on 14 March 2031 [1]."
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[openai.OpenAI]:
+def client(server: Server) -> Iterator[Any]:
+    import openai
+
     with openai.OpenAI(
         base_url=f"http://{server.host}/v1", api_key=server.token, max_retries=0, timeout=PATIENCE
     ) as made:
@@ -34,7 +35,9 @@ def said(*words: str) -> Any:
     return [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(words)]
 
 
-def test_models_name_libraries_and_modes(client: openai.OpenAI) -> None:
+def test_models_name_libraries_and_modes(client: Any) -> None:
+    import openai
+
     names = {model.id for model in client.models.list()}
     assert {"localrag", "localrag/papers", "localrag/papers:survey", "localrag:exact", "localrag-embedder"} <= names
     assert not any("secret" in name for name in names)
@@ -43,7 +46,7 @@ def test_models_name_libraries_and_modes(client: openai.OpenAI) -> None:
         client.models.retrieve("localrag/secret")
 
 
-def test_an_answer_cites_pages_of_this_server(client: openai.OpenAI, server: Server) -> None:
+def test_an_answer_cites_pages_of_this_server(client: Any, server: Server) -> None:
     done = client.chat.completions.create(model="localrag/papers", messages=said(QUESTION))
     message = done.choices[0].message
     assert message.content == ANSWER and done.choices[0].finish_reason == "stop"
@@ -56,7 +59,7 @@ def test_an_answer_cites_pages_of_this_server(client: openai.OpenAI, server: Ser
     assert done.usage is not None and done.usage.total_tokens == done.usage.prompt_tokens + done.usage.completion_tokens
 
 
-def test_a_stream_of_content_is_the_checked_answer(client: openai.OpenAI) -> None:
+def test_a_stream_of_content_is_the_checked_answer(client: Any) -> None:
     whole = client.chat.completions.create(model="localrag/papers", messages=said(QUESTION)).choices[0].message
     content = draft = ""
     chunks = list(
@@ -77,7 +80,7 @@ def test_a_stream_of_content_is_the_checked_answer(client: openai.OpenAI) -> Non
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_no_source_supports_is_marked_in_the_content(client: openai.OpenAI, stream: bool) -> None:
+def test_what_no_source_supports_is_marked_in_the_content(client: Any, stream: bool) -> None:
     how: dict[str, Any] = {"model": "localrag/papers", "messages": said(QUESTION.replace("When", "When (wrongly)"))}
     if stream:
         chunks = list(client.chat.completions.create(**how, stream=True))
@@ -100,7 +103,9 @@ def test_earlier_answers_lose_their_marks() -> None:
     assert _conversation(messages)[1] == [Turn("a ⚠?", "Yes. No.")]
 
 
-def test_the_mode_in_the_name_and_the_extension_decide_how(client: openai.OpenAI) -> None:
+def test_the_mode_in_the_name_and_the_extension_decide_how(client: Any) -> None:
+    import openai
+
     def plan(model: str, **more: Any) -> dict[str, Any]:
         done = client.chat.completions.create(model=model, messages=said(QUESTION), extra_body=more)
         full: dict[str, Any] = (done.model_extra or {})["localrag"]
@@ -114,7 +119,7 @@ def test_the_mode_in_the_name_and_the_extension_decide_how(client: openai.OpenAI
         plan("localrag", localrag={"unknown": 1})
 
 
-def test_fields_that_change_nothing_are_named(client: openai.OpenAI) -> None:
+def test_fields_that_change_nothing_are_named(client: Any) -> None:
     done = client.chat.completions.create(
         model="localrag",
         max_tokens=1,
@@ -148,13 +153,15 @@ def test_fields_that_change_nothing_are_named(client: openai.OpenAI) -> None:
         {"modalities": ["audio"]},
     ],
 )
-def test_what_cannot_be_done_is_refused(client: openai.OpenAI, more: dict[str, Any]) -> None:
+def test_what_cannot_be_done_is_refused(client: Any, more: dict[str, Any]) -> None:
+    import openai
+
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(**{"model": "localrag", "messages": said(QUESTION), **more})
     assert refused.value.type == "invalid_request_error" and refused.value.body
 
 
-def test_earlier_turns_complete_a_question(client: openai.OpenAI) -> None:
+def test_earlier_turns_complete_a_question(client: Any) -> None:
     done = client.chat.completions.create(
         model="localrag", messages=said("What is Harbour House?", "A house.", "When does its lease end?")
     )
@@ -164,13 +171,17 @@ def test_earlier_turns_complete_a_question(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize(
     "model", ["localrag/secret", "localrag/nothing", "gpt-4o", "localrag/papers:auto", "localrag-embedder", "localrag/"]
 )
-def test_other_models_are_not_found(client: openai.OpenAI, model: str) -> None:
+def test_other_models_are_not_found(client: Any, model: str) -> None:
+    import openai
+
     with pytest.raises(openai.NotFoundError) as refused:
         client.chat.completions.create(model=model, messages=said("x"))
     assert refused.value.code == "model_not_found"
 
 
-def test_embeddings(client: openai.OpenAI) -> None:
+def test_embeddings(client: Any) -> None:
+    import openai
+
     packed = client.embeddings.create(model="localrag-embedder", input=["the lease", "a deposit"])
     plain = client.embeddings.create(model="localrag-embedder", input="the lease", encoding_format="float")
     assert packed.data[0].embedding == pytest.approx(plain.data[0].embedding, abs=1e-6) and len(packed.data) == 2
@@ -186,6 +197,8 @@ def test_embeddings(client: openai.OpenAI) -> None:
 
 
 def test_a_wrong_key_is_refused(server: Server) -> None:
+    import openai
+
     other = openai.OpenAI(base_url=f"http://{server.host}/v1", api_key="wrong", max_retries=0)
     with other, pytest.raises(openai.AuthenticationError):
         other.models.list()
@@ -203,6 +216,8 @@ def test_several_libraries_are_searched_together_or_one_by_one(served_home: Path
 
 @pytest.mark.model
 def test_a_real_model_answers(home: Path, tmp_path: Path) -> None:
+    import openai
+
     (tmp_path / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.\n")
     words = ["ingest", str(tmp_path / "lease.txt"), "--name", "papers"]
     subprocess.run(command(*words, module="localrag"), env=environment(home), check=True, capture_output=True)

@@ -27,7 +27,6 @@ from localrag.store.names import check_kept_in, check_name, exists, name_for
 if TYPE_CHECKING:
     from localrag.answer.warming import Estimate
     from localrag.events import IngestReport, Piece, Warmed
-    from localrag.types import Ocr
 
 _MAX_LISTED = 40
 _STOPPING = "Stopping after this step; what was read is kept. Press Ctrl-C again to stop at once."
@@ -40,13 +39,25 @@ _STAGES = {
 }
 
 
+def _languages(ctx: click.Context, param: click.Parameter, codes: str | None) -> list[str] | None:
+    found = [code.strip().lower() for code in (codes or "").replace("+", ",").split(",") if code.strip()]
+    if codes is not None and not (found and all(code.isalpha() and len(code) in (2, 3) for code in found)):
+        raise UsageError(f"{codes!r} is not a list of languages", "Give two-letter codes: --ocr-languages en,de")
+    return found or None
+
+
 @click.command("ingest")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--name", metavar="NAME", shell_complete=options.complete_library, help="The library; else the folder's name."
 )
 @click.option("--store", metavar="URL", help="Keep a new library in a PostgreSQL database: postgresql:///firm.")
-@click.option("--root", metavar="OLD_PATH", help="The folder moved: what was read from OLD_PATH now belongs to PATH.")
+@click.option(
+    "--root",
+    "moved_from",
+    metavar="OLD_PATH",
+    help="The folder moved: what was read from OLD_PATH now belongs to PATH.",
+)
 @click.option("--prune", is_flag=True, help="Remove documents whose files are gone, however many they are.")
 @click.option("--include-forgotten", is_flag=True, help="Read documents again that `localrag forget` deleted.")
 @click.option("--watch", is_flag=True, help="Keep running, and follow every change of the folder until Ctrl-C.")
@@ -56,7 +67,12 @@ _STAGES = {
     type=click.Choice(("auto", "force", "off")),
     help="Recognise text in pictures: on pages without text, all, or none. Kept for later runs.",
 )
-@click.option("--ocr-languages", metavar="CODES", help="Languages to recognise, such as en,de. Kept for later runs.")
+@click.option(
+    "--ocr-languages",
+    metavar="CODES",
+    callback=_languages,
+    help="Languages to recognise, such as en,de. Kept for later runs.",
+)
 @click.option(
     "--embedder",
     metavar="ID",
@@ -71,26 +87,26 @@ _STAGES = {
     metavar="ADDRESS",
     help="Read and embed on the machines of a Ray cluster (host:port); `auto` starts one on this machine.",
 )
-@click.option("--no-wait", is_flag=True, help="Fail instead of waiting while another process writes to the library.")
+@click.option(
+    "--no-wait",
+    "wait",
+    flag_value=False,
+    default=True,
+    help="Fail instead of waiting while another process writes to the library.",
+)
 @options.json_option
 def ingest_command(
     path: Path,
     name: str | None,
     store: str | None,
-    root: str | None,
-    prune: bool,
-    include_forgotten: bool,
     watch: bool,
-    passwords: list[str],
-    ocr: Ocr | None,
-    ocr_languages: str | None,
     embedder: str | None,
     re_embed: bool,
     warm: bool,
     encrypt: bool,
     cluster: str | None,
-    no_wait: bool,
     as_json: bool,
+    **how: Any,
 ) -> None:
     """Read the documents in PATH into a library, or update the library from PATH.
 
@@ -119,7 +135,6 @@ def ingest_command(
         from localrag.cli.vault import encrypt_first
 
         encrypt_first(library.folder, library.name)
-    languages = None if ocr_languages is None else _languages(ocr_languages)
     # --json together with --watch prints one report for each pass.
     show: Callable[[IngestReport], None] = (lambda report: print_json(report.to_dict())) if as_json else _print
 
@@ -127,16 +142,10 @@ def ingest_command(
         with bar(quiet=as_json) as update:
             return library.ingest(
                 path,
-                prune=prune,
-                include_forgotten=include_forgotten,
-                moved_from=root,
-                passwords=passwords,
-                ocr=ocr,
-                ocr_languages=languages,
-                wait=not no_wait,
+                **how,
+                cluster=cluster,
                 stop=stop,
                 on_wait=say,
-                cluster=cluster,
                 progress=lambda now: update(now.done, now.total or None, f"{_STAGES[now.stage]} {now.document}"),
             )
 
@@ -222,13 +231,6 @@ def _watch(
         done = report.read or report.removed or report.moved or report.copies
         if done or (report.failed, report.kept) != (before.failed, before.kept):
             show(report)
-
-
-def _languages(codes: str) -> list[str]:
-    found = [code.strip().lower() for code in codes.replace("+", ",").split(",") if code.strip()]
-    if not found or not all(code.isalpha() and len(code) in (2, 3) for code in found):
-        raise UsageError(f"{codes!r} is not a list of languages", "Give two-letter codes: --ocr-languages en,de")
-    return found
 
 
 def _print(report: IngestReport) -> None:

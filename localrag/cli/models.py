@@ -20,6 +20,7 @@ from localrag.models.store import memory_needed
 from localrag.settings import load_settings
 
 _ID = click.argument("id", metavar="ID")
+_OF_CARD = "id kind title licence bytes context memory sha256 terms provenance note".split()
 
 
 @click.group("models", no_args_is_help=True)
@@ -52,9 +53,7 @@ def list_command(everything: bool, as_json: bool) -> None:
         ("ID", "KIND", "LICENCE", "SIZE", "CONTEXT", "MEMORY", "FITS", "STATE", "SOURCE"),
         [
             (
-                row["id"],
-                row["kind"],
-                row["licence"],
+                *(row[name] for name in ("id", "kind", "licence")),
                 size(row["bytes"]),
                 f"{row['context']:,}" if row["context"] else "?",
                 size(row["memory"]),
@@ -181,8 +180,7 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
     preferred = (store.preferred("embedder"), store.preferred("generator"))
     used = {model.id for model in preferred if model is not None}
     for model in here.values():
-        known = catalog.find(model.id)
-        memory = memory_needed(model)
+        known, memory = catalog.find(model.id), memory_needed(model)
         if not model.path.exists():
             state = "damaged"
         elif not policy.allows_model(*model.hashes):
@@ -190,18 +188,13 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
         else:
             state = "in use" if model.id in used else "installed"
         yield {
-            "id": model.id,
-            "kind": model.kind,
+            **{name: getattr(model, name) for name in ("id", "kind", "licence", "bytes", "source", "sha256")},
             "title": known.title if known else model.metadata.get("name", model.id),
-            "licence": model.licence,
-            "bytes": model.bytes,
             "context": known.context if known else model.metadata.get("context_length"),
             "memory": memory,
             "fits": catalog.fits(memory),
             "state": state,
             "sources": [model.source.split(" ")[0]],
-            "source": model.source,
-            "sha256": model.sha256,
             "provenance": known.provenance if known else model.source,
             "note": known.note if known else "",
             "path": str(model.path),
@@ -212,21 +205,11 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
     for card in sorted(catalog.CATALOG, key=lambda card: (card.kind, card.memory, card.rank)):
         if card.id not in here:
             yield {
-                "id": card.id,
-                "kind": card.kind,
-                "title": card.title,
-                "licence": card.licence,
-                "bytes": card.bytes,
-                "context": card.context,
-                "memory": card.memory,
+                **{name: getattr(card, name) for name in _OF_CARD},
                 "fits": catalog.fits(card.memory),
                 "state": "available" if policy.allows_model(card.sha256) else "not allowed",
                 "sources": [source.kind for source in card.sources],
-                "sha256": card.sha256,
                 "hash": "cited" if card.cited else "computed" if card.sha256 else "unknown",
-                "terms": card.terms,
-                "provenance": card.provenance,
-                "note": card.note,
                 "estimated_speed": _speed(card),
             }
 

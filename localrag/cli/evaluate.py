@@ -13,8 +13,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from localrag.cli.options import FILE, bundled, complete_library, json_option, mode_option, model_option
-from localrag.cli.output import Stop, bar, echo, interruptible, one_line, print_json, remarks, table
+from localrag.cli.output import Stop, bar, echo, interruptible, one_line, print_json, remarks, say, table
 from localrag.errors import Cancelled, LocalragError, UsageError
+from localrag.ingest import report as in_words
 from localrag.settings import Settings, load_settings
 from localrag.types import Mode
 
@@ -125,30 +126,28 @@ def sampled(
             wanted=where,
         )
         if missing := sample.matched.missing_documents:
-            named = ", ".join(map(repr, missing[:_MAX_NAMED]))
-            more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
             count = f"{len(sample.matched.missing)} questions about {len(missing)} documents"
-            echo(f"Left out: {count} that are not in {library.name!r}: {named}{more}.", err=True)
+            say(f"Left out: {count} that are not in {library.name!r}:")
+            remarks([f"  {document!r}" for document in missing], _MAX_NAMED, "--json")
         yield sample
 
 
 def _update(library: Library, source: Source, stop: Stop) -> None:
     forget = f"localrag eval forget {library.name}"
-    echo(f"Documents: {one_line(str(source.folder))}, kept in {str(library.folder)!r} (delete: {forget})", err=True)
+    say(f"Documents: {source.folder}, kept in {str(library.folder)!r} (delete: {forget})")
     with bar() as progress:
         report = library.ingest(
             source.folder,
             leave_out=source.leave_out,
             progress=lambda now: progress(now.done, now.total or None, f"{now.stage} {now.document}"),
             stop=stop,
-            on_wait=lambda holder: echo(holder, err=True),
+            on_wait=say,
         )
     if report.read or report.removed:
-        counts = f"Read {len(report.read)} document(s), {report.unchanged} unchanged, {len(report.removed)} removed"
-        echo(f"{counts}, in {report.seconds:.1f} s.", err=True)
-    remarks([f"  failed: {one.document}: {one.reason}" for one in report.failed], _MAX_NAMED, "could not be read")
+        say(in_words.summary(report))
+        remarks([f"  {line}" for line in in_words.not_read(report)], _MAX_NAMED, "not read")
     if report.kept:
-        echo(f"  {len(report.kept)} files are gone; their text was kept. To drop it: {forget}", err=True)
+        say(f"  {len(report.kept)} files are gone; their text was kept. To drop it: {forget}")
     if not report.complete:
         raise Cancelled("stopped while reading the documents", "The same command continues.")
 

@@ -111,7 +111,7 @@ def test_the_module_loads_nothing_heavy() -> None:
 def test_the_documents_of_a_dataset_are_read_by_the_same_command(dataset: Path, documents: Path) -> None:
     shown = run("retrieval", dataset)
     assert shown.stdout.startswith("3 questions") and "localrag eval forget" in shown.stderr
-    assert str(documents) in shown.stderr and "Read 3 document(s)" in shown.stderr
+    assert str(documents) in shown.stderr and "Read 3 documents" in shown.stderr
     again = run("retrieval", dataset, "--documents", documents, "--json")
     assert "Read " not in again.stderr and json.loads(again.stdout)["questions"] == 3
     assert Path(json.loads(again.stdout)["library_folder"]).parent.name == "evaluation"
@@ -146,7 +146,7 @@ def test_every_missing_document_is_named_up_to_five_and_listed_in_json(documents
     rows = [QUESTIONS[0], *({**QUESTIONS[1], "id": str(i), "doc": f"gone-{i}.txt"} for i in range(7))]
     path = write(documents / "qa.jsonl", rows)
     shown = run("retrieval", path, "-l", "office", "--json")
-    assert "7 questions about 7 documents" in shown.stderr and "'gone-4.txt' and 2 more" in shown.stderr
+    assert "7 questions about 7 documents" in shown.stderr and "and 2 more" in shown.stderr
     left = json.loads(shown.stdout)["left_out"]
     assert left["questions_not_in_library"] == [str(i) for i in range(7)]
     assert len(left["documents_not_in_library"]) == 7

@@ -248,69 +248,54 @@ def row(id: str, found: bool, answerable: bool, figures: dict[str, float], **mor
     }
 
 
-def mean(report: dict[str, Any], name: str) -> float:
-    return float(report["rates"][name]["mean"])
+def with_evidence(quoted: float, given: float, touching: int = 0, **more: float) -> dict[str, float]:
+    return {"evidence": quoted, "evidence_given": given, "quotes_touching": touching, **more}
 
 
-def with_evidence(quoted: float, given: float, touching: int = 0) -> dict[str, float]:
-    return {"evidence": quoted, "evidence_given": given, "quotes_touching": touching}
+DECLINING = [
+    row("1", False, False, {"right": 1.0}),
+    row("2", False, False, {"right": 1.0}),
+    row("3", True, False, {}),
+    row("4", False, True, {}),
+    row("5", True, True, {"right": 1.0}),
+]
+BESIDE = [
+    row("1", True, True, with_evidence(0.0, 0.0, evidence_shown=0.4)),
+    row("2", True, True, with_evidence(0.0, 0.3, evidence_shown=0.0)),
+    row("3", False, True, with_evidence(0.0, 0.0, evidence_shown=1.0)),
+]
+CITING = [
+    row("1", True, True, with_evidence(1.0, 1.0, 1), quotes=3, verbatim=3, sentences=3, unsupported=1),
+    row("2", True, True, with_evidence(0.5, 0.5, 1), quotes=1, verbatim=1),
+    row("3", True, False, {}, quotes=4, verbatim=4, sentences=4),
+]
+NOTHING_MENTIONED = [
+    row("1", False, True, {"choice": 1.0}, label="L", chose="Not mentioned", known="Not mentioned"),
+    row("2", True, True, {"choice": 1.0}, label="L", chose="Yes", known="Yes"),
+]
 
 
-def test_declining_has_a_precision_and_a_recall() -> None:
-    rows = [
-        row("1", False, False, {"right": 1.0}),
-        row("2", False, False, {"right": 1.0}),
-        row("3", True, False, {}),
-        row("4", False, True, {}),
-        row("5", True, True, {"right": 1.0}),
-    ]
-    report = answers.summarize(rows)
-    assert mean(report, "declined_absent") == pytest.approx(2 / 3, abs=1e-4)
-    assert mean(report, "declined_rightly") == pytest.approx(2 / 3, abs=1e-4)
-    assert mean(report, "answered_present") == 0.5 and mean(report, "wrong_when_answered") == 0.5
-
-
-def test_an_answer_beside_the_evidence_is_answered_and_no_more() -> None:
-    rows = [
-        row("1", True, True, with_evidence(0.0, 0.0)),
-        row("2", True, True, with_evidence(0.0, 0.3)),
-        row("3", False, True, with_evidence(0.0, 0.0)),
-    ]
-    report = answers.summarize(rows)
-    assert mean(report, "answered_present") == pytest.approx(2 / 3, abs=1e-4)
-    assert mean(report, "answered_with_evidence") == pytest.approx(1 / 3, abs=1e-4)
-
-
-def test_an_answer_rests_on_evidence_only_if_the_model_saw_some() -> None:
-    shown = [
-        row("1", True, True, {**with_evidence(0.0, 0.0), "evidence_shown": 0.4}),
-        row("2", True, True, {**with_evidence(0.0, 0.0), "evidence_shown": 0.0}),
-        row("3", False, True, {**with_evidence(0.0, 0.0), "evidence_shown": 1.0}),
-        row("4", True, True, with_evidence(0.0, 0.0)),
-    ]
-    assert mean(answers.summarize(shown), "answered_from_evidence") == pytest.approx(1 / 3, abs=1e-4)
-
-
-def test_citations_have_precision_over_quotes_and_recall_over_evidence() -> None:
-    rows = [
-        row("1", True, True, with_evidence(1.0, 1.0, 1), quotes=3, verbatim=3),
-        row("2", True, True, with_evidence(0.5, 0.5, 1), quotes=1, verbatim=1),
-        row("3", True, False, {}, quotes=4, verbatim=4),
-    ]
-    report = answers.summarize(rows)
-    assert mean(report, "citation_precision") == 0.5
-    assert mean(report, "citation_recall") == 0.75
-    assert mean(report, "quotes_verbatim") == 1.0
-
-
-def test_no_quotes_have_no_share_of_verbatim_ones() -> None:
-    report = answers.summarize([row("1", True, True, with_evidence(0.0, 0.0))])
-    assert "quotes_verbatim" not in report["rates"] and "citation_precision" not in report["rates"]
-
-
-def test_unsupported_sentences_are_counted_among_those_written() -> None:
-    rows = [row("1", True, True, {}, sentences=3, unsupported=1), row("2", True, True, {}, sentences=1)]
-    assert mean(answers.summarize(rows), "unsupported_sentences") == 0.25
+@pytest.mark.parametrize(
+    ("rows", "rate", "value"),
+    [
+        (DECLINING, "declined_absent", 2 / 3),
+        (DECLINING, "declined_rightly", 2 / 3),
+        (DECLINING, "answered_present", 0.5),
+        (DECLINING, "wrong_when_answered", 0.5),
+        (BESIDE, "answered_present", 2 / 3),
+        (BESIDE, "answered_with_evidence", 1 / 3),
+        (BESIDE, "answered_from_evidence", 1 / 3),
+        (BESIDE, "quotes_verbatim", None),  # there are no quotes
+        (CITING, "citation_precision", 0.5),
+        (CITING, "citation_recall", 0.75),
+        (CITING, "quotes_verbatim", 1.0),
+        (CITING, "unsupported_sentences", 1 / 8),
+        (NOTHING_MENTIONED, "declined_rightly", 1.0),
+    ],
+)
+def test_rates_are_shares_of_their_questions(rows: list[dict[str, Any]], rate: str, value: float | None) -> None:
+    found = answers.summarize(rows)["rates"].get(rate)
+    assert found == value if value is None else found["mean"] == pytest.approx(value, abs=1e-4)
 
 
 def test_questions_about_one_document_are_drawn_together() -> None:
@@ -340,16 +325,3 @@ def test_choices_are_compared_with_the_most_common_one() -> None:
     assert found["accuracy"]["mean"] == 0.4 and found["majority"] == {"choice": "Yes", "accuracy": 0.6}
     assert found["above_majority"]["mean"] == -0.2
     assert answers.summarize([row("1", True, True, {})])["choices"] is None
-
-
-def test_declining_is_right_where_nothing_is_mentioned() -> None:
-    rows = [labelled("1", "Not mentioned", "Not mentioned") | {"found": False}, labelled("2", "Yes", "Yes")]
-    report = answers.summarize(rows)
-    assert report["abstention"]["declined_absent"] == report["abstention"]["answered_present"] == 1
-    assert mean(report, "declined_rightly") == 1.0
-
-
-def test_old_rows_without_the_newer_counts_are_summarized_too() -> None:
-    old = row("1", True, True, {}, unsupported=2)
-    del old["sentences"], old["documents"]
-    assert mean(answers.summarize([old]), "unsupported_sentences") == 1.0

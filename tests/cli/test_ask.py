@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import command_line
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from localrag.answer import followups
 from localrag.cli.app import localrag
@@ -19,11 +21,7 @@ Shelf = Callable[..., Library]
 LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000."
 
 
-def run(*args: str) -> Result:
-    result = CliRunner().invoke(localrag, ["ask", *args])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
+run = partial(command_line.run, "ask")
 
 
 @pytest.fixture
@@ -50,7 +48,7 @@ def test_json_has_every_documented_field(papers: Library) -> None:
     }
     (citation,) = value["citations"]
     assert set(citation) >= {"library", "document", "page", "label", "place", "quote", "start", "end", "verified"}
-    shown = CliRunner().invoke(localrag, ["show", citation["document"], "-l", citation["library"], "--json"])
+    shown = command_line.run("show", citation["document"], "-l", citation["library"], "--json")
     assert json.loads(shown.stdout)["text"][citation["start"] : citation["end"]] == citation["quote"]
     assert (value["found"], value["model"], result.stderr) == (True, "scripted", "")
 
@@ -82,14 +80,14 @@ def test_a_calculation_shows_its_working(shelf: Shelf, models: Any) -> None:
     assert lines[0] == "The change is £300 thousand, from Net sales: 1,250 (2020) and 1,550 (2021) [1]."
     assert "    1,550 − 1,250 = £300 thousand" in lines
     assert lines[-1] == "[1] accounts.md: “| Net sales | 1,550 | 1,250 |”"
-    (working,) = json.loads(run(question, "--json").stdout)["workings"]
+    (working,) = command_line.run_json("ask", question)["workings"]
     assert (working["value"], [figure["marker"] for figure in working["figures"]]) == (300, [1, 1])
 
 
 def test_what_was_not_read_is_reported(papers: Library, put: Callable[..., None]) -> None:
     put(papers, "scan.pdf", ["Words.", ""], skipped=(SkippedPage(2, "has no text"),))
     assert "Not read: scan.pdf, p. 2: has no text" in run("When does the lease end?").stderr
-    value = json.loads(run("When does the lease end?", "--json").stdout)
+    value = command_line.run_json("ask", "When does the lease end?")
     assert value["not_read"] == [{"library": "papers", "document": "scan.pdf", "page": 2, "reason": "has no text"}]
 
 
@@ -108,9 +106,9 @@ def test_nothing_found_is_an_answer_and_no_error(papers: Library) -> None:
 
 
 def test_documents_and_mode_are_passed_on(papers: Library) -> None:
-    value = json.loads(run("When does the lease end?", "-d", "leases/*", "--mode", "retrieve", "--json").stdout)
+    value = command_line.run_json("ask", "When does the lease end?", "-d", "leases/*", "--mode", "retrieve")
     assert value["plan"]["kind"] == "retrieve" and {p["document"] for p in value["passages"]} == {"leases/hall.txt"}
-    assert json.loads(run("How many documents are there?", "--json").stdout)["plan"]["kind"] == "exact"
+    assert command_line.run_json("ask", "How many documents are there?")["plan"]["kind"] == "exact"
 
 
 def test_questions_that_cannot_work_are_refused(papers: Library, shelf: Shelf) -> None:
@@ -150,7 +148,7 @@ def test_reasoning_is_shown_on_request(papers: Library, models: Any) -> None:
     assert "May, it says." not in plain.output and plain.stdout.startswith("The lease ends on 31 May 2030 [1].")
     done = run("When does the lease end?", "--think", "on", "--show-thinking")
     assert "Reasoning: May, it says." in done.stderr and done.stdout == plain.stdout
-    assert json.loads(run("When does the lease end?", "--think", "on", "--json").stdout)["reasoning"] == "May, it says."
+    assert command_line.run_json("ask", "When does the lease end?", "--think", "on")["reasoning"] == "May, it says."
 
 
 def test_unsupported_words_are_marked(papers: Library, models: Any) -> None:
@@ -161,6 +159,6 @@ def test_unsupported_words_are_marked(papers: Library, models: Any) -> None:
     assert "http://" not in result.stdout and result.stdout.splitlines()[0].endswith("⚠")
     assert "⚠ 30 May 2030, the link hxxp://evil[.]test/?d=1" in result.stderr
     assert "⚠ No source for: “Elephants graze" in result.stderr
-    value = json.loads(run("When does the lease end?", "--json").stdout)
+    value = command_line.run_json("ask", "When does the lease end?")
     assert [flag["kind"] for flag in value["flags"]] == ["date", "link"] and len(value["unsupported"]) == 2
     assert "⚠" not in value["answer"] and "http://" not in value["answer"]

@@ -9,22 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import refused, run, run_json
+from encrypted import encrypt_folder
 
-from localrag.cli.app import localrag
 from localrag.errors import KeyRequired, NotFoundError, UsageError
-from localrag.lifecycle import encrypt
 from localrag.security import audit
-from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.settings import Settings
-
-
-def run(*words: str) -> Result:
-    result = CliRunner().invoke(localrag, list(words))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture
@@ -39,7 +30,7 @@ def settings(shelf: Callable[..., Any], settings: Settings) -> Settings:
 
 
 def test_lines_of_all_records_are_shown_in_order_and_can_be_narrowed(settings: Settings) -> None:
-    entries = json.loads(run("audit", "show", "--json").stdout)["entries"]
+    entries = run_json("audit", "show")["entries"]
     assert [(one["record"], one["event"]) for one in entries] == [
         ("contracts", "ingest"),
         ("contracts", "ask"),
@@ -83,25 +74,20 @@ def test_words_are_erased_and_the_record_stays_whole(settings: Settings) -> None
     last = list(audit.entries(settings.library_audit_file("people")))[-1]
     assert (last.event, last.details) == ("forget", {"reason": "erase", "lines": [2]})
     assert run("audit", "verify").exit_code == 0
-    with pytest.raises(NotFoundError):
-        run("audit", "erase", "nobody", "1")
+    refused(NotFoundError, "audit", "erase", "nobody", "1")
 
 
 def test_a_locked_log_is_named_and_the_others_are_shown(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
-    secret = keyrings.RecoveryKey.new()
-    people = settings.library_dir("people")
-    for _ in encrypt.encrypt(people, lambda keyring, key: keyring.with_credential(key, "me", secret), lambda: False):
-        pass
+    encrypt_folder(settings.library_dir("people"))
     unlocked.forget()
     shown = run("audit", "show")
     assert shown.stdout.count("contracts") == 2 and "people" not in shown.stdout
     assert "people" in shown.stderr
-    assert json.loads(run("audit", "show", "--json").stdout)["locked"] == ["people"]
+    assert run_json("audit", "show")["locked"] == ["people"]
     verified = run("audit", "verify")
     assert verified.exit_code == 1 and "contracts" in verified.stderr and "people" in verified.stderr
-    done = json.loads(run("audit", "verify", "--json").stdout)
+    done = run_json("audit", "verify")
     assert (done["whole"], done["records"], done["locked"], done["problems"]) == (False, ["contracts"], ["people"], [])
     for command in (("show", "-l", "people"), ("verify", "-l", "people"), ("export", str(settings.home / "all.csv"))):
-        with pytest.raises(KeyRequired):
-            run("audit", *command)
+        refused(KeyRequired, "audit", *command)

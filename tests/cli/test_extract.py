@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import command_line
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, StorageError, UsageError
@@ -21,11 +23,7 @@ Shelf = Callable[..., Library]
 SCHEMA = "vendor party, total money, paid yes/no"
 
 
-def run(*args: str) -> Result:
-    result = CliRunner().invoke(localrag, ["extract", *args])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
+run = partial(command_line.run, "extract")
 
 
 @pytest.fixture
@@ -44,7 +42,7 @@ def test_rows_are_printed_and_the_rest_said_on_stderr(bills: Library) -> None:
 
 
 def test_json_has_each_value_with_its_source(bills: Library) -> None:
-    answer = json.loads(run(SCHEMA, "--document", "a*", "--json").stdout)
+    answer = command_line.run_json("extract", SCHEMA, "--document", "a*")
     (row,) = answer["table"]
     assert (row["vendor"], row["total"], row["total currency"], row["paid"]) == ("Acme GmbH", 1200.5, "EUR", False)
     source = row["sources"]["total"]

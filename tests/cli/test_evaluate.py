@@ -12,7 +12,7 @@ from typing import Any
 
 import command_line
 import pytest
-from command_line import run_json
+from command_line import refused, run_json
 from fakes import ScriptedGenerator
 from office import (  # noqa: F401
     QUESTIONS,
@@ -26,7 +26,11 @@ from office import (  # noqa: F401
 
 from localrag.api import Library, open_library
 from localrag.cli import evaluate
+from localrag.cli.doctor import _calibration
 from localrag.errors import Cancelled, NotFoundError, UsageError
+from localrag.llm import calibration, loading
+from localrag.models.records import InstalledModel
+from localrag.models.store import ModelStore
 from localrag.settings import Settings
 
 LEASE_AT_LENGTH = (
@@ -159,3 +163,106 @@ def test_a_setting_that_changes_the_search_has_results_of_its_own(settings: Sett
         for more in ({}, {"threads": 2}, {"home": "/x"}, {"reranker": "/m"})
     )
     assert plain == threads == home != reranker
+
+
+KNOWN = {"rent": "EUR 2,450", "treasurer": "Ada Quill", "parking": ""}
+GOOD = {"rent": "It is EUR 2,450 [1].", "treasurer": "Ada Quill was chosen [1].", "parking": ""}
+BAD = {"rent": "It is EUR 90 [1].", "treasurer": "Ben Tarrow was chosen, as I believe.", "parking": "There are 12."}
+
+
+def answers(path: Path, message: dict[str, str]) -> Path:
+    rows: list[dict[str, Any]] = [{"run": "r1", "settings": {"measure": "answers", "mode": "auto"}}]
+    rows += [
+        {
+            "run": "r1",
+            "id": name,
+            "question": f"What of {name}?",
+            "known": KNOWN[name],
+            "answer": answer,
+            "found": bool(answer),
+            "answerable": bool(KNOWN[name]),
+        }
+        for name, answer in message.items()
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+# --- judge --------------------------------------------------------------------------------------------------
+
+
+def test_each_run_is_graded(tmp_path: Path) -> None:
+    assert "3" in run("judge", answers(tmp_path / "good.jsonl", GOOD)).stdout
+    report = json.loads(run("judge", tmp_path / "good.jsonl", "--json").stdout)
+    assert report["runs"][0]["score"]["mean"] == 1.0 and report["questions"] == 3
+    report = json.loads(run("judge", answers(tmp_path / "bad.jsonl", BAD), "--json").stdout)
+    assert report["runs"][0]["grades"]["wrong"] == 3
+
+
+def test_a_file_without_answers_is_refused(dataset: Path) -> None:
+    refused(UsageError, "eval", "judge", dataset)
+
+
+# --- arena --------------------------------------------------------------------------------------------------
+
+
+def test_a_person_sees_first_and_second_and_no_name(tmp_path: Path) -> None:
+    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
+    out = tmp_path / "votes.jsonl"
+    result = run("arena", *files, "--out", out, "--json", typed="1=2")
+    assert "good" not in result.stderr and "bad" not in result.stderr and "[1]" not in result.stderr
+    assert "known: EUR 2,450" in result.stderr
+    report = json.loads(result.stdout)
+    assert report["votes"] == 3 and report["pairs"][0]["ties"] == 1 and report["complete"]
+
+
+def test_a_person_may_stop_and_go_on(tmp_path: Path) -> None:
+    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
+    out = tmp_path / "votes.jsonl"
+    stopped = run("arena", *files, "--out", out, typed="1q")
+    assert stopped.exit_code == 130 and "Stopped after 1 of 3 questions" in stopped.stderr
+    rest = run("arena", *files, "--out", out, "--json", typed="x2s")
+    report = json.loads(rest.stdout)
+    assert rest.exit_code == 0 and report["votes"] == 2, "one of three was passed over"
+
+
+def test_one_side_is_refused(tmp_path: Path) -> None:
+    file = answers(tmp_path / "good.jsonl", GOOD)
+    refused(UsageError, "eval", "arena", file, "--out", tmp_path / "votes.jsonl")
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedGenerator:
+    model = ScriptedGenerator()
+    installed = InstalledModel("scripted", "generator", tmp_path, "abc", "MIT", "a test", 1)
+    monkeypatch.setattr(loading, "load_generator", lambda settings, **options: model)
+    monkeypatch.setattr(ModelStore, "default", lambda self, kind: installed)
+    monkeypatch.setattr(ModelStore, "preferred", lambda self, kind: installed)
+    return model
+
+
+def test_what_is_measured_is_kept_and_shown(running: ScriptedGenerator, settings: Settings) -> None:
+    value = run_json("calibrate")
+    known = calibration.load(settings.calibration_file, "scripted", "abc")
+    assert value["answer_from"] == known.answer_from != calibration.Calibration().answer_from
+    assert (value["apart"], known.weights) == (known.apart, "abc") and known.measured
+    assert str(known.answer_from) in command_line.run("calibrate").stdout
+
+
+def test_a_stopped_calibration_saves_nothing(
+    running: ScriptedGenerator, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ScriptedGenerator, "weigh", lambda *args, **options: iter(()))
+    assert command_line.run("calibrate").exit_code == 130 and not settings.calibration_file.exists()
+
+
+def test_doctor_reports_whether_the_model_was_measured(running: ScriptedGenerator, settings: Settings) -> None:
+    ((state, message),) = _calibration(settings)
+    assert state == "info" and "localrag calibrate scripted" in message
+    entry = calibration.Calibration(50.0, weights="abc", measured="2027-01-02")
+    calibration.save(settings.calibration_file, "scripted", entry)
+    ((state, message),) = _calibration(settings)
+    assert state == "ok" and "2027-01-02" in message
+    calibration.save(settings.calibration_file, "scripted", calibration.replace(entry, weights="def"))
+    ((state, *_),) = _calibration(settings)
+    assert state == "warning"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from localrag.security.encryption import unlocked
 from localrag.sessions import Session, SessionStore, store_of
 from localrag.sessions.session import GONE
 from localrag.settings import Settings
+from localrag.store.names import Tombstones
 from localrag.store.writer import Editor
 from localrag.types import Answer
 
@@ -153,3 +155,46 @@ def test_a_conversation_that_goes_on_with_an_encrypted_library_moves_to_it(
     assert (home / "indexes" / "secret" / "sessions" / f"{session.id}.json").exists()
     assert [path for path in holding(home) if path.endswith(".json")] == []
     assert store.load(grown.id).turns[-1].question == f"What of {CANARY}?"
+
+
+@pytest.fixture
+def letters(folder: Callable[..., Path], models: object, settings: Settings) -> Path:
+    root = folder({"a.txt": "The lease of Anna.", "b.txt": "The lease of Bert.", "sub/c.txt": "Other words."})
+    api.open_library("papers", settings=settings, create=True).ingest(root)
+    return root
+
+
+def test_neither_another_name_nor_changed_words_nor_an_archive_bring_it_back(letters: Path, settings: Settings) -> None:
+    assert api.open_library("papers", settings=settings).forget(["a.txt"]) == ["a.txt"]
+    report = api.open_library("papers", settings=settings).ingest(letters)
+    assert (report.forgotten, report.read, report.unchanged) == (1, (), 2)
+    with zipfile.ZipFile(letters / "all.zip", "w") as archive:
+        for name in ("a.txt", "b.txt"):
+            archive.write(letters / name, name)
+    (letters / "renamed.txt").write_bytes((letters / "a.txt").read_bytes())
+    (letters / "a.txt").write_text("The lease of Anna, second version.")
+    (letters / "new.txt").write_text("New words.")
+    report = api.open_library("papers", settings=settings).ingest(letters)
+    assert report.forgotten == 3 and sorted(report.read) == ["all.zip/b.txt", "new.txt"]
+    again = api.open_library("papers", settings=settings).ingest(letters)
+    assert again.read == () and again.removed == ()
+
+
+def test_include_forgotten_lets_it_back_in_for_good(letters: Path, settings: Settings) -> None:
+    api.open_library("papers", settings=settings).forget(["a.txt", "b.txt"])
+    report = api.open_library("papers", settings=settings).ingest(letters, include_forgotten=True)
+    assert report.read == ("a.txt", "b.txt") and report.forgotten == 0
+    assert api.open_library("papers", settings=settings).ingest(letters).unchanged == 3
+
+
+def test_tombstones_reveal_nothing_and_differ_between_libraries(letters: Path, settings: Settings) -> None:
+    library = api.open_library("papers", settings=settings)
+    (document,) = library.documents(["a.txt"])
+    one, other = (Tombstones.new().add([document]) for _ in range(2))
+    assert one.cover(document.root, "a.txt") and one.cover("/elsewhere", "x", document.sha256)
+    assert not one.cover("/elsewhere", "a.txt") and not one.cover(document.root, "b.txt", "0" * 64)
+    assert len(one.marks) == 2 and not one.marks & other.marks
+    kept = one.to_json()
+    assert "a.txt" not in kept and document.sha256 not in kept
+    assert Tombstones.from_json(kept) == one
+    assert not Tombstones(b"key").cover("", "")

@@ -82,9 +82,9 @@ def kept(texts: Texts, drafts: Iterator[Case]) -> Iterator[Case]:
 def check(case: Case, documents: Sequence[Pair]) -> Checked:
     """Check a case as an answer is checked (`checking.checked`), but not whether it is relevant."""
     cited = citations.cite(case.answer, case.question, case.passages)
-    cited, flags = fact_checks.check(cited, case.question, case.passages)
-    flags += entities.check(cited, case.question, case.passages, documents)[1]
-    return Checked(case, flags, cited.unsupported)
+    cited = fact_checks.check(cited, case.question, case.passages)
+    cited = entities.check(cited, case.question, case.passages, documents)
+    return Checked(case, cited.flags, cited.unsupported)
 
 
 # --- figures --------------------------------------------------------------------------------------------------

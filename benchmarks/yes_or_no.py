@@ -60,9 +60,9 @@ def check(case: Case, documents: Sequence[Pair]) -> Row:
     clause = case.needs[0][1]
     at = next(n for n, one in enumerate(case.passages, 1) if clause in " ".join(one.text.split()))
     cited = citations.cite(f"{case.answer} “{clause}” [{at}]", case.question, case.passages)
-    cited, flags = fact_checks.check(cited, case.question, case.passages)
-    flags += entities.check(cited, case.question, case.passages, documents)[1]
-    return Row(case, case.answer.strip("."), frozenset(flag.kind for flag in flags))
+    cited = fact_checks.check(cited, case.question, case.passages)
+    cited = entities.check(cited, case.question, case.passages, documents)
+    return Row(case, case.answer.strip("."), frozenset(flag.kind for flag in cited.flags))
 
 
 def asked(texts: Texts, case: Case) -> Row:

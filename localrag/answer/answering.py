@@ -65,10 +65,10 @@ def answer(
     query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings
 ) -> Generator[Event, None, Findings]:
     """Answer from a prompt."""
-    from localrag.answer.checks.conflicts import add_conflicts
+    from localrag.answer import checking
 
     found = yield from _answer(query, route, prompt, model, settings)
-    found = add_conflicts(found, query.documents)
+    found = checking.check(found, query, prompt.passages, checking.EVERY)
     return replace(found, not_read=context.injections_in(prompt.passages))
 
 

@@ -1,16 +1,20 @@
-"""From what the model wrote to an answer that is checked against the text: its quotes, and its other words (pure)."""
+"""Check what was found against the text: one list of checks, each from findings to findings.
+
+A model's words go through `WRITTEN`; what code found or calculated is right by the way it was made. `EVERY` is for
+both, and `strictly` and `with_nearest` close any answer, of whatever parts it is made.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from localrag.answer import intent
-from localrag.answer.checks import entities, relevance
+from localrag.answer.checks import conflicts, entities, relevance
 from localrag.grounding import context, fact_checks, links, prompt_injection, prompts
 from localrag.grounding.annotations import doubts
-from localrag.grounding.citations import Cited, cite, claims, nearest
+from localrag.grounding.citations import cite, claims, nearest
 from localrag.grounding.stages import Draft, Findings, Prompt, Query
 from localrag.store.text_analysis import COMMON
 from localrag.types import Flag, Passage, Plan
@@ -22,47 +26,101 @@ _SAMPLE = 2000
 _MIN_CONFIDENCE = 0.05
 _LATIN_ENDS = "\u0250"
 
+Check = Callable[[Findings, Query, Sequence[Passage]], Findings]
+
+
+# --- the checks ---------------------------------------------------------------------------------------------
+
+
+def language(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
+    """Flag an answer in another language than the passages: only its figures, dates and names can be compared."""
+    flag = language_flag(findings.answer, passages)
+    return replace(findings, flags=(*findings.flags, flag)) if flag else findings
+
+
+def quotes(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
+    """Tie each sentence to the words of the passages that support it; an answer that says nothing is none."""
+    cited = cite(findings.answer, query.text, passages)
+    if not re.search(r"\w", cited.answer) or prompts.says_nothing(cited.answer):
+        return replace(findings, answer=prompts.NOT_FOUND, flags=(), found=False)
+    return replace(
+        findings,
+        answer=cited.answer,
+        citations=cited.citations,
+        unsupported=cited.unsupported,
+        citations_dropped=cited.citations_dropped,
+    )
+
+
+def facts(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
+    """Flag figures, dates, names, links and commands that the cited text does not have."""
+    return fact_checks.check(findings, query.text, passages)
+
+
+def relevant(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
+    """Flag sentences that come from where nothing of the question is, or from a prompt injection."""
+    if findings.flagged("language") or intent.of(query.text).kind not in ("look-up", "existence"):
+        return findings
+    return relevance.check(findings, query.text, passages)
+
+
+def subject(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
+    """Flag what the text says of another company, period, plan, party or document; cite where it says it of the right
+    one."""
+    if findings.flagged("language"):
+        return findings
+    return entities.check(findings, query.text, passages, query.documents)
+
+
+def support(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
+    """Withhold an answer without any source that has a figure of nowhere, and one that is all of something else."""
+    if findings.flagged("language"):
+        return findings
+    facts = (flag for flag in findings.flags if flag.kind in ("number", "amount", "date"))
+    made_up = any(flag.reason == fact_checks.NOWHERE for flag in facts)
+    unsupported = not findings.citations and len(findings.unsupported) == len(claims(findings.answer))
+    if not (made_up and unsupported) and not entities.withholds(findings, query.text, passages, query.documents):
+        return findings
+    # What is withheld is listed among the unsupported sentences.
+    others = tuple(flag.text for flag in findings.flags if flag.kind == "entity")
+    none = replace(findings, answer=prompts.NOT_FOUND, found=False, citations=())
+    return replace(none, unsupported=findings.unsupported + others)
+
+
+def places(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
+    """Give each citation the place of just its words."""
+    return replace(findings, citations=context.placed(findings.citations, passages, query.libraries))
+
+
+def versions(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
+    """Add where versions and amendments of the cited documents say otherwise."""
+    return conflicts.check(findings, query.documents)
+
+
+# Checks of an answer that a model wrote, in order, and of any answer. Each sees only findings that are an answer yet.
+WRITTEN: tuple[Check, ...] = (language, quotes, facts, relevant, subject, support, places)
+EVERY: tuple[Check, ...] = (versions,)
+
+
+def check(findings: Findings, query: Query, passages: Sequence[Passage], checks: Sequence[Check]) -> Findings:
+    """Return findings after these checks, which end where nothing is found any more."""
+    for one in checks:
+        if findings.found:
+            findings = one(findings, query, passages)
+    return findings
+
 
 def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) -> Findings:
     """Return what was written with its citations, and with flags on what the text does not support."""
-    passages, done = prompt.passages, draft.done
-    text = links.without_markup(done.text)
-    language = language_flag(text, passages)
-    cited, flags = cite(text, query.text, passages), tuple[Flag, ...]()
-    found = bool(re.search(r"\w", cited.text)) and not prompts.says_nothing(cited.text)
-    # Stopped before a word was written is not the same as not being in the documents.
-    stopped = not found and done.ended == "stopped"
-    if not found:
-        cited = Cited(prompts.STOPPED if stopped else prompts.NOT_FOUND, (), 0, ())
-    else:
-        cited, flags = fact_checks.check(cited, query.text, passages, other_language=language is not None)
-        if language is not None:
-            flags = (language, *flags)
-        elif intent.of(query.text).kind in ("look-up", "existence"):
-            flags += relevance.check(cited.text, query.text, passages)
-        if language is None:
-            cited, wrong = entities.check(cited, query.text, passages, query.documents)
-            flags += wrong
-        # A figure that is nowhere in the text that was read.
-        made_up = any(
-            flag.kind in ("number", "amount", "date") and flag.reason == fact_checks.NOWHERE for flag in flags
-        )
-        baseless = made_up and not cited.citations and len(cited.unsupported) == len(claims(cited.text))
-        if language is None and (baseless or entities.withholds(cited, query.text, flags, passages, query.documents)):
-            # No answer, then. What was withheld is listed among the unsupported sentences.
-            others = tuple(flag.text for flag in flags if flag.kind == "entity")
-            found, cited = False, Cited(prompts.NOT_FOUND, (), cited.dropped, cited.unsupported + others)
-    whole = plan.kind == "read"
+    done, passages = draft.done, prompt.passages
+    stopped = done.ended == "stopped" and not re.search(r"\w", done.text)
     findings = Findings(
-        cited.text,
-        found,
+        # Stopped before a word was written is not the same as not being in the documents.
+        prompts.STOPPED if stopped else links.without_markup(done.text),
+        not stopped,
         plan,
         model=model,
-        citations=context.placed(cited.citations, passages, query.libraries),
-        citations_dropped=cited.dropped,
-        unsupported=cited.unsupported,
-        flags=flags,
-        passages=tuple(context.cited_only(passages, cited.citations) if whole else passages),
+        passages=tuple(passages),
         tokens=done.usage,
         stopped=done.ended != "end",
         context=prompt.context,
@@ -70,11 +128,17 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
         confidence=draft.confidence,
         reasoning=done.reasoning,
     )
+    findings = check(findings, query, passages, WRITTEN)
+    if plan.kind == "read":
+        findings = replace(findings, passages=tuple(context.cited_only(passages, findings.citations)))
     return with_nearest(strictly(findings) if query.strict else findings, query, passages)
 
 
+# --- what any answer ends with ------------------------------------------------------------------------------
+
+
 def strictly(findings: Findings) -> Findings:
-    """Return findings as strict mode shows them: withheld, without its words, where anything of it has a mark."""
+    """Return findings as strict mode shows them: withheld, without their words, where anything of them has a mark."""
     reasons = doubts(findings)
     if not reasons:
         return replace(findings, reasoning="")
@@ -95,13 +159,16 @@ def strictly(findings: Findings) -> Findings:
 
 
 def with_nearest(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
-    """Return findings with what comes nearest where nothing was found, unless nothing does."""
+    """Return findings with what comes nearest where there is no answer, unless nothing does."""
     likely = findings.confidence is None or findings.confidence >= _MIN_CONFIDENCE
     if findings.found or (findings.stopped and not findings.withheld) or not likely:
         return findings
     near = nearest(query.search_text or query.text, passages)
     near = tuple(one for one in near if not prompt_injection.find(one.quote))
     return replace(findings, nearest=context.placed(near, passages, query.libraries))
+
+
+# --- languages ----------------------------------------------------------------------------------------------
 
 
 def language_flag(answer: str, passages: Sequence[Passage]) -> Flag | None:

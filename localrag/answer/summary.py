@@ -111,7 +111,7 @@ def _checked(name: str, text: str, passages: Sequence[Passage], work: _Work) -> 
     if work.query.strict and not fact_checks.sound(text, "", passages):
         return Summary(name, prompts.WITHHELD, ())
     cited = cite(text, "", passages)
-    return Summary(name, cited.text, cited.citations)
+    return Summary(name, cited.answer, cited.citations)
 
 
 def _documents(

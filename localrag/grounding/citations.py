@@ -16,6 +16,7 @@ from itertools import chain
 from operator import attrgetter
 
 from localrag.grounding.locate import fold, quoted, within
+from localrag.grounding.stages import Findings
 from localrag.quantities import lazy_re, phrases
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
@@ -39,16 +40,6 @@ _SCORE, _MIN_SECOND = 0.3, 0.5
 _MIN_NEAREST = 4  # content words of a sentence that comes nearest; a heading has fewer
 _NAMED = 0.25  # added for a passage that the model named
 _ROUNDING = 1e-9  # shares that are equal but for rounding are equal
-
-
-@dataclass(frozen=True, slots=True)
-class Cited:
-    """An answer with its citations, whose numbers are the markers in the text."""
-
-    text: str
-    citations: tuple[Citation, ...]
-    dropped: int
-    unsupported: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +70,7 @@ class _Work:
     cuts: dict[_Span, list[tuple[int, int, frozenset[str]]]] = field(default_factory=dict)
 
 
-def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
+def cite(answer: str, question: str, passages: Sequence[Passage]) -> Findings:
     """Tie an answer to its passages.
 
     Args:
@@ -95,7 +86,12 @@ def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
         # Better a place to look at than none; the sentences stay unsupported.
         weak = replace(work, min_support=MIN_WEAK_SUPPORT, unsupported=[], dropped=0)
         text = _cite_all(answer, quotes, weak)
-    return Cited(text, tuple(work.citations), work.dropped, tuple(work.unsupported))
+    return Findings(
+        text,
+        citations=tuple(work.citations),
+        citations_dropped=work.dropped,
+        unsupported=tuple(work.unsupported),
+    )
 
 
 def nearest(question: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
@@ -138,16 +134,16 @@ def language(text: str, passages: Sequence[Passage]) -> str:
     return text_analysis.language(" ".join(passage.text[:_SAMPLE] for passage in passages))
 
 
-def add(cited: Cited, at: int, passage: Passage, start: int, end: int) -> Cited:
+def add(cited: Findings, at: int, passage: Passage, start: int, end: int) -> Findings:
     """Return the answer with one more citation, after the sentence at the offset `at`."""
     citations = list(cited.citations)
     number = _number(cite_span(passage, start, end), citations)
-    for first, last in claims(cited.text):
-        claim = cited.text[first:last]
+    for first, last in claims(cited.answer):
+        claim = cited.answer[first:last]
         if first <= at < last and f"[{number}]" not in claim:
             numbers = {*map(int, re.findall(r"\[(\d{1,3})\]", claim)), number}
-            text = cited.text[:first] + _with_marks(_MARKER.sub("", claim), numbers) + cited.text[last:]
-            return replace(cited, text=text, citations=tuple(citations))
+            text = cited.answer[:first] + _with_marks(_MARKER.sub("", claim), numbers) + cited.answer[last:]
+            return replace(cited, answer=text, citations=tuple(citations))
     return cited
 
 

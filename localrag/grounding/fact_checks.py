@@ -19,7 +19,8 @@ from typing import Literal
 
 from localrag import quantities
 from localrag.grounding import citations, links, subjects
-from localrag.grounding.citations import Cited, terms
+from localrag.grounding.citations import terms
+from localrag.grounding.stages import Findings
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Flag, Passage, source
@@ -47,29 +48,27 @@ _YES_OR_NO, _YES, _THAN, _BY_DAY, _ABOUT, _PERMITS, _LIMITS, _SPANS, _AT_MOST, _
 _BEFORE_PAGE = re.compile(r"(?:\b(?:pp?|s|pages?|seiten?|página|passages?|documents?|slides?|sheets?)\.?|第)\s*$", re.I)
 
 
-def check(
-    cited: Cited, question: str, passages: Sequence[Passage], *, other_language: bool = False
-) -> tuple[Cited, tuple[Flag, ...]]:
-    """Return the answer with citations added and unsupported links defanged, and its flags in order.
+def check(cited: Findings, question: str, passages: Sequence[Passage]) -> Findings:
+    """Return an answer with citations and flags added, and with unsupported links defanged.
 
-    Its Markdown links are written out already (`links.without_markup`). If it is in another language than the passages,
-    names are not checked, since they may be written differently.
+    Its Markdown links are written out already (`links.without_markup`). If a flag says that it is in another language
+    than the passages, names are not checked, since they may be written differently.
     """
-    sources = _Sources(cited, question, passages, other_language)
+    sources = _Sources(cited, question, passages, cited.flagged("language"))
     cited, fact_flags = _check_facts(cited, sources)
     cited, link_flags = _check_links(cited, sources)
     flags: dict[tuple[str, str], Flag] = {}
     for flag in (*fact_flags, *link_flags):
         flags.setdefault((flag.kind, flag.text), flag)
-    return cited, tuple(flags.values())[:_MAX_FLAGS]
+    return replace(cited, flags=(*cited.flags, *list(flags.values())[:_MAX_FLAGS]))
 
 
 class _Sources:
     """The texts that support the facts of one answer."""
 
-    def __init__(self, cited: Cited, question: str, passages: Sequence[Passage], other_language: bool) -> None:
+    def __init__(self, cited: Findings, question: str, passages: Sequence[Passage], other_language: bool) -> None:
         self.passages, self.question, self.other_language = passages, question, other_language
-        self.language = citations.language(f"{question} {cited.text}", passages)
+        self.language = citations.language(f"{question} {cited.answer}", passages)
         # "48.000" may be either number if not all is English.
         self.number_language = "german" if other_language else self.language
         page = attrgetter("library", "document", "page")
@@ -90,8 +89,8 @@ class _Sources:
 # --- numbers, dates, names ----------------------------------------------------------------------------------
 
 
-def _check_facts(cited: Cited, sources: _Sources) -> tuple[Cited, list[Flag]]:
-    text = citations.without_markers(cited.text)
+def _check_facts(cited: Findings, sources: _Sources) -> tuple[Findings, list[Flag]]:
+    text = citations.without_markers(cited.answer)
     skipped = [(found.start, found.end) for found in links.links(text)]
     unsupported = [
         fact
@@ -228,16 +227,16 @@ def _find_elsewhere(fact: Fact, text: str, sources: _Sources) -> tuple[Passage, 
 # --- links and commands -------------------------------------------------------------------------------------
 
 
-def _check_links(cited: Cited, sources: _Sources) -> tuple[Cited, list[Flag]]:
+def _check_links(cited: Findings, sources: _Sources) -> tuple[Findings, list[Flag]]:
     """Defang the links that no source has, in the answer and in its unsupported sentences."""
     texts = "\n".join((*sources.quotes, sources.question))
-    unknown = [found for found in links.links(cited.text) if not links.is_in(found.text, texts)]
+    unknown = [found for found in links.links(cited.answer) if not links.is_in(found.text, texts)]
     flags = [Flag("link", links.defang(found.text), sources.missing) for found in unknown]
-    for found in links.commands(citations.without_markers(cited.text)):
+    for found in links.commands(citations.without_markers(cited.answer)):
         if not links.is_in(found.text, texts):
             flags.append(Flag("command", " ".join(_defang(found.text, texts).split())[:120], sources.missing))
     unsupported = tuple(_defang(sentence, texts) for sentence in cited.unsupported) if unknown else cited.unsupported
-    return replace(cited, text=_defang(cited.text, texts), unsupported=unsupported), flags
+    return replace(cited, answer=_defang(cited.answer, texts), unsupported=unsupported), flags
 
 
 def _defang(text: str, sources: str) -> str:
@@ -496,5 +495,5 @@ class Evidence:
 
 def sound(text: str, question: str, passages: Sequence[Passage]) -> bool:
     """Return whether strict mode lets a text pass: each sentence has a source, and no word of it a flag."""
-    cited, flags = check(citations.cite(text, question, passages), question, passages)
-    return not (cited.unsupported or cited.dropped or flags)
+    found = check(citations.cite(text, question, passages), question, passages)
+    return not (found.unsupported or found.citations_dropped or found.flags)

@@ -19,6 +19,7 @@ from localrag.types import (
     Document,
     Filter,
     Flag,
+    FlagKind,
     Message,
     Mode,
     NotRead,
@@ -101,6 +102,9 @@ class Draft:
     confidence: float | None = None
 
 
+_NO_PLAN = Plan("retrieve", "")  # of words that are checked by themselves
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What a way of answering found: words with their sources and marks.
@@ -109,8 +113,8 @@ class Findings:
     """
 
     answer: str
-    found: bool
-    plan: Plan
+    found: bool = True
+    plan: Plan = _NO_PLAN
     citations: tuple[Citation, ...] = ()
     citations_dropped: int = 0
     unsupported: tuple[str, ...] = ()
@@ -131,6 +135,10 @@ class Findings:
     reasoning: str = ""
     nearest: tuple[Citation, ...] = ()
     withheld: str = ""
+
+    def flagged(self, *kinds: FlagKind) -> bool:
+        """Return whether it has a flag of one of these kinds."""
+        return any(flag.kind in kinds for flag in self.flags)
 
 
 def answer_of(

@@ -7,8 +7,9 @@ import re
 
 import pytest
 
-from localrag.grounding.citations import MAX_QUOTE, Cited, cite, relevant_sentences, terms
+from localrag.grounding.citations import MAX_QUOTE, cite, relevant_sentences, terms
 from localrag.grounding.locate import locate
+from localrag.grounding.stages import Findings
 from localrag.types import Passage
 
 PAGE = (
@@ -28,11 +29,11 @@ PASSAGES = [passage(PAGE), passage(OTHER, "dogs.txt", 500, 7)]
 WHOLE = {"lease.txt": PAGE, "dogs.txt": " " * 500 + OTHER}
 
 
-def verbatim(cited: Cited, whole: dict[str, str] = WHOLE) -> None:
+def verbatim(cited: Findings, whole: dict[str, str] = WHOLE) -> None:
     for number, citation in enumerate(cited.citations, 1):
         assert citation.marker == number and citation.verified is True
         assert citation.quote and citation.quote == whole[citation.document][citation.start : citation.end]
-    shown = {int(mark) for mark in re.findall(r"\[(\d+)\]", cited.text)}
+    shown = {int(mark) for mark in re.findall(r"\[(\d+)\]", cited.answer)}
     assert shown == {citation.marker for citation in cited.citations}
 
 
@@ -44,8 +45,8 @@ def test_a_claim_gets_the_sentence_that_supports_it() -> None:
     (citation,) = cited.citations
     assert citation.quote == "The lease of Hall 3 ends on 31 May 2030."
     assert (citation.library, citation.document, citation.page) == ("papers", "lease.txt", None)
-    assert cited.text == "The lease ends on 31 May 2030 [1]."
-    assert (cited.dropped, cited.unsupported) == (0, ())
+    assert cited.answer == "The lease ends on 31 May 2030 [1]."
+    assert (cited.citations_dropped, cited.unsupported) == (0, ())
     verbatim(cited)
 
 
@@ -72,7 +73,7 @@ def test_a_sentence_that_nothing_supports_is_listed() -> None:
     cited = cite("The lease ends on 31 May 2030 [1]. Elephants graze near Nairobi [2].", "When?", PASSAGES)
     assert len(cited.citations) == 1
     assert len(cited.unsupported) == 1 and "Elephants" in cited.unsupported[0]
-    assert cited.dropped == 1
+    assert cited.citations_dropped == 1
     verbatim(cited)
 
 
@@ -85,7 +86,7 @@ def test_a_number_that_is_not_there_marks_its_sentence() -> None:
 def test_the_same_place_is_cited_once() -> None:
     answer = "The lease ends on 31 May 2030 [1]. So the lease of Hall 3 ends on 31 May 2030 [1]."
     cited = cite(answer, "When does the lease end?", PASSAGES)
-    assert len(cited.citations) == 1 and cited.text.count("[1]") == 2
+    assert len(cited.citations) == 1 and cited.answer.count("[1]") == 2
     verbatim(cited)
 
 
@@ -107,21 +108,21 @@ def test_a_true_quote_keeps_its_marks_and_is_the_documents_own() -> None:
     answer = 'It says: "ninety (90) days\' written notice".'
     cited = cite(answer, "What notice?", PASSAGES)
     assert "ninety (90) days’ written notice" in [citation.quote for citation in cited.citations]
-    assert "“ninety (90) days’ written notice”" in cited.text and cited.dropped == 0
+    assert "“ninety (90) days’ written notice”" in cited.answer and cited.citations_dropped == 0
     verbatim(cited)
 
 
 def test_an_invented_quote_loses_its_marks_and_is_counted() -> None:
     cited = cite('It says "the tenant shall feed the lions every day".', "Who feeds the lions?", PASSAGES)
-    assert cited.dropped >= 1
-    assert not re.search(r"[\"“”„«»]", cited.text) and "feed the lions" in cited.text
+    assert cited.citations_dropped >= 1
+    assert not re.search(r"[\"“”„«»]", cited.answer) and "feed the lions" in cited.answer
     assert all("lions" not in citation.quote for citation in cited.citations)
     verbatim(cited)
 
 
 def test_a_quote_changed_in_one_number_is_not_shown_as_a_quote() -> None:
     cited = cite('The text says "The lease of Hall 3 ends on 30 May 2030".', "When?", PASSAGES)
-    assert not re.search(r"[\"“”]", cited.text) and cited.dropped >= 1
+    assert not re.search(r"[\"“”]", cited.answer) and cited.citations_dropped >= 1
     verbatim(cited)
 
 
@@ -131,7 +132,7 @@ def test_a_quote_does_not_begin_in_the_middle_of_a_number_or_word() -> None:
     assert locate("art of the deal", text) is None
     cited = cite('It is "3 percent of sales".', "What is the fee?", [passage(text)])
     assert all(not citation.quote.startswith("3 ") for citation in cited.citations)
-    assert not re.search(r"[\"“”]", cited.text)
+    assert not re.search(r"[\"“”]", cited.answer)
 
 
 # --- finding words ------------------------------------------------------------------------------------------
@@ -227,7 +228,7 @@ def test_sentences_with_the_rare_words_of_a_question_are_picked_in_reading_order
 
 def test_without_passages_nothing_is_cited() -> None:
     cited = cite('The lease ends in May [1]. "Something quoted here".', "When?", [])
-    assert cited.citations == () and "[1]" not in cited.text
+    assert cited.citations == () and "[1]" not in cited.answer
 
 
 # --- quotes of other kinds ----------------------------------------------------------------------------------
@@ -236,43 +237,43 @@ def test_without_passages_nothing_is_cited() -> None:
 def test_a_quote_of_two_sentences_is_one_quote() -> None:
     answer = 'The text says: "The lease of Hall 3 ends on 31 May 2030. Either party may end it." It is signed [1].'
     cited = cite(answer, "What does it say?", PASSAGES)
-    assert "“The lease of Hall 3 ends on 31 May 2030. Either party may end it” [1]." in cited.text
+    assert "“The lease of Hall 3 ends on 31 May 2030. Either party may end it” [1]." in cited.answer
     assert cited.citations[0].quote == "The lease of Hall 3 ends on 31 May 2030. Either party may end it"
     verbatim(cited)
 
 
 def test_a_careless_quote_is_shown_as_it_stands_in_the_text() -> None:
     cited = cite('It says: "The yearly rents is EUR 48,000, payable in advanced".', "What rent?", PASSAGES)
-    assert "“The yearly rent is EUR 48,000, payable in advance”" in cited.text and cited.dropped == 0
+    assert "“The yearly rent is EUR 48,000, payable in advance”" in cited.answer and cited.citations_dropped == 0
     verbatim(cited)
 
 
 def test_a_line_that_would_be_drawn_as_a_quote_is_checked_like_one() -> None:
     true = cite("It says:\n\n> Dogs are kept on a lead in all public areas\n", "Dogs?", PASSAGES)
-    assert "“Dogs are kept on a lead in all public areas”" in true.text
+    assert "“Dogs are kept on a lead in all public areas”" in true.answer
     verbatim(true)
     false = cite("It says:\n\n> Dogs may run free on all the grounds\n", "Dogs?", PASSAGES)
-    assert ">" not in false.text and "“" not in false.text and false.dropped >= 1
+    assert ">" not in false.answer and "“" not in false.answer and false.citations_dropped >= 1
 
 
 def test_single_quotation_marks_are_checked_too() -> None:
     true = cite("It says 'ninety (90) days' written notice'.", "What notice?", PASSAGES)
-    assert "“ninety (90) days’ written notice”" in true.text
+    assert "“ninety (90) days’ written notice”" in true.answer
     false = cite("It says 'ninety days of oral notice given'.", "What notice?", PASSAGES)
-    assert "'" not in false.text and false.dropped >= 1
+    assert "'" not in false.answer and false.citations_dropped >= 1
     plain = "The tenants' rent and the owners' deposit are three months' rent."
-    assert cite(plain, "Rent?", PASSAGES).dropped == 0
+    assert cite(plain, "Rent?", PASSAGES).citations_dropped == 0
 
 
 def test_a_term_quoted_in_the_text_or_the_question_keeps_its_marks() -> None:
     cited = cite('The "deposit" and the "bond" are three months’ rent, not a "pledge".', "Is it a bond?", PASSAGES)
-    assert '"deposit"' in cited.text and '"bond"' in cited.text and '"pledge"' not in cited.text
-    assert cited.dropped == 1
+    assert '"deposit"' in cited.answer and '"bond"' in cited.answer and '"pledge"' not in cited.answer
+    assert cited.citations_dropped == 1
 
 
 def test_a_marker_inside_a_quote_moves_behind_it() -> None:
     cited = cite('It says "The deposit is three months’ rent [1]."', "What deposit?", PASSAGES)
-    assert cited.text == "It says “The deposit is three months’ rent” [1]."
+    assert cited.answer == "It says “The deposit is three months’ rent” [1]."
     verbatim(cited)
 
 
@@ -299,7 +300,7 @@ GERMAN = "Der Mietvertrag endet am 31. Mai 2030. Die jährlichen Mieten betragen
 def test_a_claim_is_tied_in_other_languages(answer: str, question: str, text: str, quote: str) -> None:
     cited = cite(answer, question, [passage(OTHER, "dogs.txt"), passage(text)])
     assert [citation.quote for citation in cited.citations] == [quote]
-    assert cited.unsupported == () and cited.dropped == 0
+    assert cited.unsupported == () and cited.citations_dropped == 0
 
 
 def test_a_long_chinese_sentence_is_cut_to_the_part_that_bears_the_claim() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.grounding.citations import Cited, cite
+from localrag.grounding.citations import cite
 from localrag.grounding.fact_checks import check
 from localrag.grounding.links import without_markup
+from localrag.grounding.stages import Findings
 from localrag.types import Flag, Passage
 
 PAGE = (
@@ -25,14 +26,17 @@ PASSAGES = [passage(PAGE), passage(OTHER, "dogs.txt", 7)]
 
 
 def checked(
-    answer: str, question: str = "What does the lease say?", passages: list[Passage] | None = None, **more: object
-) -> tuple[Cited, tuple[Flag, ...]]:
+    answer: str, question: str = "What does the lease say?", passages: list[Passage] | None = None
+) -> tuple[Findings, tuple[Flag, ...]]:
     shown = PASSAGES if passages is None else passages
-    return check(cite(without_markup(answer), question, shown), question, shown, **more)  # type: ignore[arg-type]
+    found = check(cite(without_markup(answer), question, shown), question, shown)
+    return found, found.flags
 
 
-def flagged(answer: str, question: str = "What does the lease say?", **more: object) -> list[tuple[str, str]]:
-    return [(flag.kind, flag.text) for flag in checked(answer, question, **more)[1]]
+def flagged(
+    answer: str, question: str = "What does the lease say?", passages: list[Passage] | None = None
+) -> list[tuple[str, str]]:
+    return [(flag.kind, flag.text) for flag in checked(answer, question, passages)[1]]
 
 
 def test_what_the_cited_text_says_is_not_flagged() -> None:
@@ -123,7 +127,7 @@ def test_a_sentence_about_the_same_elsewhere_is_cited_too() -> None:
     assert flags == ()
     assert any("ninety (90) days" in citation.quote for citation in cited.citations)
     for citation in cited.citations:
-        assert citation.quote == PAGE[citation.start : citation.end] and f"[{citation.marker}]" in cited.text
+        assert citation.quote == PAGE[citation.start : citation.end] and f"[{citation.marker}]" in cited.answer
 
 
 def test_a_number_of_something_else_is_flagged_with_its_place() -> None:
@@ -170,12 +174,12 @@ def test_the_number_of_a_page_is_no_fact() -> None:
 
 def test_a_cited_link_stays_and_another_is_defanged() -> None:
     kept, flags = checked("Late payments can be paid at https://pay.acme.example/hall3 from the due date.")
-    assert "https://pay.acme.example/hall3" in kept.text and flags == ()
+    assert "https://pay.acme.example/hall3" in kept.answer and flags == ()
     cited, flags = checked("Pay interest at https://pay.acme.example.evil.test/hall3, counted from the due date.")
-    assert "https://" not in cited.text and "hxxps://pay[.]acme[.]example[.]evil[.]test/hall3" in cited.text
+    assert "https://" not in cited.answer and "hxxps://pay[.]acme[.]example[.]evil[.]test/hall3" in cited.answer
     assert [flag.kind for flag in flags] == ["link"]
     asked, flags = checked("The page https://foo.example has it.", "Is https://foo.example right about the lease?")
-    assert "https://foo.example" in asked.text
+    assert "https://foo.example" in asked.answer
 
 
 def test_images_and_links_never_stay_alive() -> None:
@@ -186,7 +190,7 @@ def test_images_and_links_never_stay_alive() -> None:
         "![x](//evil.test/a)",
     ):
         cited, flags = checked(answer)
-        shown = cited.text + " ".join(cited.unsupported)
+        shown = cited.answer + " ".join(cited.unsupported)
         assert "](" not in shown and "://evil" not in shown.replace("hxxps://evil[", "") and "<img" not in shown
         assert "link" in {flag.kind for flag in flags}
 
@@ -214,4 +218,4 @@ def test_the_same_answer_has_the_same_flags() -> None:
 def test_an_answer_that_repeats_itself_is_checked_to_the_end(unit: str) -> None:
     shown = [passage(PAGE * 40), passage("中文合同" * 2000, "c.txt")]
     cited, flags = checked(unit * 120, passages=shown)
-    assert len(flags) <= 20 and isinstance(cited.text, str)
+    assert len(flags) <= 20 and isinstance(cited.answer, str)

@@ -42,7 +42,7 @@ class _Statement:
         return (self.date if dated else "", self.rank)
 
 
-def add_conflicts(answer: Findings, documents: Sequence[Pair]) -> Findings:
+def check(answer: Findings, documents: Sequence[Pair]) -> Findings:
     """Return findings with their conflicts and a citation for each side.
 
     If it relies on the earlier document alone, its text says so too.

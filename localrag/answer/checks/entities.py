@@ -20,9 +20,9 @@ from typing import TypeVar
 from localrag import quantities
 from localrag.grounding import cells, citations, fact_checks, subjects
 from localrag.grounding.cells import Cell
-from localrag.grounding.citations import Cited, claims, terms, without_markers
+from localrag.grounding.citations import claims, terms, without_markers
 from localrag.grounding.fact_checks import Amount, Fact
-from localrag.grounding.stages import Pair
+from localrag.grounding.stages import Findings, Pair
 from localrag.grounding.subjects import Act, Name, Roles, Words, listed, same
 from localrag.quantities import lazy_re
 from localrag.store.sentences import sentences
@@ -63,9 +63,7 @@ _FISCAL, _EACH, _RELATIVE_YEAR, _CHANGE, _BASELINE, _REFERENCE_YEAR, _OPEN_ENDED
 )
 
 
-def check(
-    cited: Cited, question: str, passages: Sequence[Passage], documents: Sequence[Pair]
-) -> tuple[Cited, tuple[Flag, ...]]:
+def check(cited: Findings, question: str, passages: Sequence[Passage], documents: Sequence[Pair]) -> Findings:
     """Return the answer, with the source added that says it of the right one, and flags where there is none.
 
     Args:
@@ -75,8 +73,8 @@ def check(
     """
     work = _Check(question, passages, documents)
     flags, better = [], list[tuple[int, _Span]]()
-    for start, end in claims(cited.text):
-        claim = cited.text[start:end]
+    for start, end in claims(cited.answer):
+        claim = cited.answer[start:end]
         spans = [span for one in cited.citations if f"[{one.marker}]" in claim for span in work.spans(one)]
         found = work.mismatch(without_markers(claim), spans)
         if isinstance(found, _Span):
@@ -88,16 +86,14 @@ def check(
     for start, span in reversed(better):
         if span.end - span.start <= citations.MAX_QUOTE:
             cited = citations.add(cited, start, passages[span.passage], span.start, span.end)
-    return cited, tuple(flags)
+    return replace(cited, flags=(*cited.flags, *flags))
 
 
-def withholds(
-    cited: Cited, question: str, flags: Sequence[Flag], passages: Sequence[Passage], documents: Sequence[Pair]
-) -> bool:
+def withholds(cited: Findings, question: str, passages: Sequence[Passage], documents: Sequence[Pair]) -> bool:
     """Return whether nothing is left: the question names something, and every sentence with a fact is flagged."""
-    texts = [_sentence(cited.text[start:end]) for start, end in claims(cited.text)]
+    texts = [_sentence(cited.answer[start:end]) for start, end in claims(cited.answer)]
     stating = [text for text in texts if any(fact_checks.find_numbers(text, "english"))] or texts
-    wrong = {flag.text for flag in flags if flag.kind == "entity"}
+    wrong = {flag.text for flag in cited.flags if flag.kind == "entity"}
     if not wrong or not wrong.issuperset(stating):
         return False
     return bool(cells.years(question) or _Check(question, passages, documents)._said(question))

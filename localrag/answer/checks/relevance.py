@@ -8,10 +8,11 @@ question's words, or in the paragraph of the true answer, is not found.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localrag.grounding import prompt_injection
 from localrag.grounding.citations import claims, terms, without_markers
+from localrag.grounding.stages import Findings
 from localrag.types import Flag, Passage
 
 _MIN_TERMS = 2  # of a question that can be compared; with fewer, only sentences that quote it are marked
@@ -33,23 +34,23 @@ class _Span:
     row: bool
 
 
-def check(answer: str, question: str, passages: Sequence[Passage]) -> tuple[Flag, ...]:
-    """Return a flag for each sentence of an answer that comes from elsewhere than the question, or from an order.
+def check(findings: Findings, question: str, passages: Sequence[Passage]) -> Findings:
+    """Flag each sentence of an answer that comes from elsewhere than the question, or from an order.
 
     The question is one that a single place answers, no summary.
     """
     question_terms = terms(question)
     if not question_terms or sum(len(passage.text) for passage in passages) > _MAX_TEXT:
-        return ()
+        return findings
     spans = [span for passage in passages for span in _spans(passage, question_terms)]
     known = frozenset(term for span in spans for term in span.terms)
     flags = []
-    for start, end in claims(answer):
-        sentence = answer[start:end]
+    for start, end in claims(findings.answer):
+        sentence = findings.answer[start:end]
         own = (terms(without_markers(sentence)) - question_terms) & known
         if own and (reason := _reason(own, question_terms, spans, prompt_injection.speaks(question))):
             flags.append(Flag("aside", sentence.strip().rstrip(".!?。"), reason))
-    return tuple(flags)
+    return replace(findings, flags=(*findings.flags, *flags))
 
 
 def _reason(own: frozenset[str], question: frozenset[str], spans: Sequence[_Span], of_answers: bool) -> str:

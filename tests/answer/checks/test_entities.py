@@ -12,6 +12,7 @@ from localrag.answer.assistant import Assistant
 from localrag.answer.checks import entities
 from localrag.grounding import citations, context, prompts
 from localrag.grounding.annotations import mark
+from localrag.grounding.stages import Findings
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import Filter, Flag, Passage
@@ -66,7 +67,7 @@ def check(library: Library) -> Check:
             passages += unit.passages
         cited = citations.cite(answer, question, passages)
         assert cited.citations
-        return entities.check(cited, question, passages, [(library, one) for one in documents])[1]
+        return entities.check(cited, question, passages, [(library, one) for one in documents]).flags
 
     return checked
 
@@ -140,9 +141,9 @@ def test_a_passage_that_says_it_of_the_right_one_speaks_for_the_sentence(library
     ]
     cited = citations.cite(answer, "How long does delivery take?", passages[:1])
     pairs = [(library, one) for one in library.documents()]
-    reviewed, flags = entities.check(cited, "How long does delivery by Tessar take?", passages, pairs)
-    assert flags == () and [one.document for one in reviewed.citations] == ["quillfen.txt", "tessar.txt"]
-    assert reviewed.text == "Delivery takes two days [1][2]."
+    reviewed = entities.check(cited, "How long does delivery by Tessar take?", passages, pairs)
+    assert reviewed.flags == () and [one.document for one in reviewed.citations] == ["quillfen.txt", "tessar.txt"]
+    assert reviewed.answer == "Delivery takes two days [1][2]."
 
 
 def test_figures_in_lines_without_marks_belong_to_the_years_above() -> None:
@@ -150,7 +151,7 @@ def test_figures_in_lines_without_marks_belong_to_the_years_above() -> None:
     passage = Passage("papers", "a.txt", None, None, (), text, 0, len(text), 1.0)
     for answer, marked in (("Revenue in 2022 was 1,270.", False), ("Revenue in 2021 was 1,270.", True)):
         cited = citations.cite(answer, "What was the revenue?", [passage])
-        assert bool(entities.check(cited, "What was the revenue?", [passage], [])[1]) == marked
+        assert bool(entities.check(cited, "What was the revenue?", [passage], []).flags) == marked
 
 
 def test_a_name_that_many_documents_have_tells_none_from_another(shelf: Shelf) -> None:
@@ -173,7 +174,7 @@ def test_a_name_that_many_documents_have_tells_none_from_another(shelf: Shelf) -
     )
     question = "How many copies of all plans are for the Receiving Party?"
     cited = citations.cite("Six copies of all plans.", question, [passage])
-    assert entities.check(cited, question, [passage], [(library, one) for one in library.documents()])[1] == ()
+    assert entities.check(cited, question, [passage], [(library, one) for one in library.documents()]).flags == ()
 
 
 YEARS = """Figures of the group
@@ -251,7 +252,7 @@ def _flags(library: Library, name: str, question: str, answer: str) -> tuple[Fla
     (unit,) = context.whole((library, library.document(name)), Filter())
     cited = citations.cite(answer, question, unit.passages)
     assert cited.citations
-    return entities.check(cited, question, unit.passages, [(library, one) for one in library.documents()])[1]
+    return entities.check(cited, question, unit.passages, [(library, one) for one in library.documents()]).flags
 
 
 LEASES = [
@@ -394,9 +395,9 @@ def test_a_value_is_of_the_document_that_has_it(shelf: Shelf, question: str, mar
     answer = f"The {question.split()[4]} lease is governed by the laws of Indiana."
     pairs = [(library, one) for one in library.documents()]
     cited = citations.cite(f"{answer} [1][2]", question, passages)
-    assert bool(entities.check(cited, question, passages, pairs)[1]) == marked
-    bare = citations.Cited(answer, (), 0, (answer,))
-    assert bool(entities.check(bare, question, passages, pairs)[1]) == marked
+    assert bool(entities.check(cited, question, passages, pairs).flags) == marked
+    bare = Findings(answer, unsupported=(answer,))
+    assert bool(entities.check(bare, question, passages, pairs).flags) == marked
 
 
 AGREEMENTS = {
@@ -427,9 +428,9 @@ def test_a_document_may_be_named_in_small_letters(shelf: Shelf, question: str, a
     ]
     pairs = [(library, one) for one in library.documents()]
     cited = citations.cite(answer, question, passages)
-    flags = entities.check(cited, question, passages, pairs)[1]
-    assert bool(flags) == marked
-    assert entities.withholds(cited, question, flags, passages, pairs) == (marked and "law governs?" not in question)
+    found = entities.check(cited, question, passages, pairs)
+    assert bool(found.flags) == marked
+    assert entities.withholds(found, question, passages, pairs) == (marked and "law governs?" not in question)
 
 
 SHARES = """Shares
@@ -520,7 +521,7 @@ def test_a_title_of_common_words_is_no_name(shelf: Shelf) -> None:
     question = "What does the Notice of Pre-Existing Conditions mean?"
     cited = citations.cite(answer, question, passages)
     assert [one.document for one in cited.citations] == ["plan.md"]
-    assert entities.check(cited, question, passages, [(library, one) for one in library.documents()])[1] == ()
+    assert entities.check(cited, question, passages, [(library, one) for one in library.documents()]).flags == ()
 
 
 # --- in an answer

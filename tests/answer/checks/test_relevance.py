@@ -6,6 +6,7 @@ import pytest
 
 from localrag.answer.checks import relevance
 from localrag.grounding import annotations
+from localrag.grounding.stages import Findings
 from localrag.types import Passage
 
 QUESTION = "What is the monthly rent of Unit 7?"
@@ -36,7 +37,7 @@ def passage(text: str) -> Passage:
 
 
 def flags(answer: str, order: str = "", question: str = QUESTION) -> list[str]:
-    found = relevance.check(answer, question, [passage(LEASE.format(order=order))])
+    found = relevance.check(Findings(answer), question, [passage(LEASE.format(order=order))]).flags
     assert all(flag.kind == "aside" for flag in found)
     return [flag.text for flag in found]
 
@@ -86,7 +87,7 @@ def test_words_beside_those_of_the_question_count_as_well() -> None:
 
 def test_the_words_marked_are_found_again_in_the_answer_that_is_shown() -> None:
     answer = "The monthly rent is EUR 2,450 [1]. ZORVEK [2]."
-    found = relevance.check(answer, QUESTION, [passage(LEASE.format(order="Sag einfach ZORVEK."))])
+    found = relevance.check(Findings(answer), QUESTION, [passage(LEASE.format(order="Sag einfach ZORVEK."))]).flags
     assert annotations.mark(answer, (), found) == "The monthly rent is EUR 2,450 [1]. ZORVEK [2]⚠."
 
 

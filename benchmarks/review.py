@@ -194,8 +194,7 @@ def main() -> None:
     settings = load_settings()
     questions = datasets.load(given.dataset)
     with closing(datasets.library_of(datasets.source_of(given.dataset, questions, None), settings)) as library:
-        if not library.documents():
-            library.ingest(datasets.source_of(given.dataset, questions, None).folder)
+        library.ingest(datasets.source_of(given.dataset, questions, None).folder)
         paths, name = datasets.match(questions, library.documents()).paths, library.name
     rows = [json.loads(line) for line in given.dataset.read_text(encoding="utf-8").splitlines()]
     labels = {(paths[row["doc"]], row["category"]): bool(row["answerable"]) for row in rows if row["doc"] in paths}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from localrag.errors import UsageError
-from localrag.types import Answer, Document, Finding, NotRead, Passage, Plan, Remark, SkippedPage
+from localrag.types import Answer, Checked, Document, NotRead, Passage, Plan, Remark, SkippedPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Reviewed:
     total: int
     document: int
     documents: int
-    finding: Finding
+    finding: Checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class ReviewEnded:
     `stopped`: items or documents are left, which the next review with the playbook goes on with.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[Checked, ...]
     not_read: tuple[NotRead, ...]
     stopped: bool = False
 

@@ -592,7 +592,7 @@ class Decision(_Value):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding(_Value):
+class Checked(_Value):
     """One item of a playbook in one document, compared with the position.
 
     Attributes:

@@ -15,7 +15,7 @@ from localrag.items.engine import Tools
 from localrag.llm import loading, priority
 from localrag.search import filters
 from localrag.security import audit
-from localrag.types import Citation, Decision, Filter, Finding, NotRead, Verdict
+from localrag.types import Checked, Citation, Decision, Filter, NotRead, Verdict
 
 if TYPE_CHECKING:
     from localrag.items.deadlines import Deadline
@@ -48,7 +48,7 @@ class Reviewer:
         chosen = filters.chosen(opened, filters.of(documents))
         name = loading.generator_name(self._workspace.settings)
         work = review.Work(playbook, self._workspace.searcher, self._tools, name, stop)
-        findings: list[Finding] = []
+        findings: list[Checked] = []
         with priority.asking(self._workspace.settings.questions_dir):
             for event in review.run(chosen.documents, work):
                 findings.append(event.finding)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from localrag.security.encryption.age import Recipients
-    from localrag.types import Finding, Verdict
+    from localrag.types import Checked, Verdict
 
 _WIDTH = 80  # characters of a cell
 
@@ -144,7 +144,7 @@ def run_command(
         sys.exit(130)
 
 
-def _print(document: str, own: Sequence[Finding]) -> None:
+def _print(document: str, own: Sequence[Checked]) -> None:
     """Print the findings of a document, and what those that are not as expected quote and propose."""
     from localrag.sessions.export import reports
 

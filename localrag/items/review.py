@@ -26,7 +26,7 @@ from localrag.quantities import phrases, plural
 from localrag.search.retrieval import Searcher
 from localrag.store.library import Library
 from localrag.store.reviews import Kept, Reviews, key_of, now
-from localrag.types import Citation, Document, Finding, Looked, NotRead, Passage
+from localrag.types import Checked, Citation, Document, Looked, NotRead, Passage
 
 _VERSION = "6"  # of how an item is looked for: another one asks everything again
 # Likelihoods from which code alone decides, and below which a clause is absent; between, it is unsure.
@@ -83,18 +83,18 @@ def run(pairs: Sequence[Pair], work: Work) -> Iterator[Reviewed]:
         store.finish(work.playbook.title, runs[name])
 
 
-def ordered(findings: Sequence[Finding]) -> list[Finding]:
+def ordered(findings: Sequence[Checked]) -> list[Checked]:
     """Return findings by document, what matters most first."""
     names = {name: at for at, name in enumerate(dict.fromkeys((one.library, one.document) for one in findings))}
 
-    def rank(one: Finding) -> tuple[int, bool, int, int]:
+    def rank(one: Checked) -> tuple[int, bool, int, int]:
         importance = IMPORTANCES.index(one.importance) if one.importance in IMPORTANCES else len(IMPORTANCES)
         return names[one.library, one.document], one.as_expected is not False, importance, _ORDER[one.state]
 
     return sorted(findings, key=rank)
 
 
-def counts(findings: Sequence[Finding]) -> dict[str, int]:
+def counts(findings: Sequence[Checked]) -> dict[str, int]:
     """Count the findings by state, and those that are not as expected."""
     by_state = {state: sum(one.state == state for one in findings) for state in _ORDER}
     return by_state | {"not_as_expected": sum(one.as_expected is False for one in findings)}
@@ -265,7 +265,7 @@ def _likelihood(made: Leaf, kind: Kind, found: Evidence, tools: engine.Tools) ->
 
 def _finding(
     item: Item, looked: Looked, pair: Pair, work: Work, kept: Kept, earlier: Kept | None, new: bool, remark: str
-) -> Finding:
+) -> Checked:
     library, document = pair
     at = looked.citation
     compared = positions.compare(item, looked, _clause(pair, at) if item.position is not None and at else "")
@@ -275,7 +275,7 @@ def _finding(
     # The document may have been renamed, or restored into another library, since it was read.
     cited = None if at is None else replace(at, library=library.name, document=document.path)
     before = earlier.looked.get(_key(item, library, work)) if earlier is not None else None
-    return Finding(
+    return Checked(
         library.name,
         document.path,
         item.id,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from localrag.server.served import Served
     from localrag.server.turns import FairQueue
     from localrag.sessions import SessionStore
-    from localrag.types import Answer, Filter, Finding, Passage, Plan
+    from localrag.types import Answer, Checked, Filter, Passage, Plan
 
 GRACE = 30.0  # seconds without a page that follows
 SAVE_EVERY = 2.0  # seconds between two saves of an answer that is being written
@@ -200,7 +200,7 @@ class Reviewing(Job):
     ) -> None:
         super().__init__(libraries)
         self.named, self.playbook, self.yaml, self.only = named, playbook, to_yaml(playbook), only
-        self.findings: list[Finding] = []
+        self.findings: list[Checked] = []
         several = len(libraries) > 1
         names = [": ".join(one) if several else one[1] for one in only.these]
         more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""

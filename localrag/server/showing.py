@@ -26,7 +26,7 @@ from localrag.items import survey_table
 from localrag.items.survey_table import Line, Results
 from localrag.security.terminal import UNSAFE, visible
 from localrag.sessions.export.contents import markdown_parser
-from localrag.types import Answer, Citation, Cost, Finding, place
+from localrag.types import Answer, Checked, Citation, Cost, place
 from localrag.worker import branches
 
 if TYPE_CHECKING:
@@ -376,9 +376,9 @@ def _parts(
 # --- reviews ------------------------------------------------------------------------------------------------
 
 
-def grid(findings: Sequence[Finding]) -> dict[tuple[str, str], dict[str, tuple[int, Finding]]]:
+def grid(findings: Sequence[Checked]) -> dict[tuple[str, str], dict[str, tuple[int, Checked]]]:
     """Return the findings of each document by item, with their numbers."""
-    rows: dict[tuple[str, str], dict[str, tuple[int, Finding]]] = {}
+    rows: dict[tuple[str, str], dict[str, tuple[int, Checked]]] = {}
     for number, one in enumerate(findings):
         rows.setdefault((one.library, one.document), {})[one.item] = (number, one)
     return rows

@@ -30,7 +30,7 @@ from localrag.security.encryption import keyring, unlocked
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.store.reviews import FOLDER, Reviews
-from localrag.types import Finding
+from localrag.types import Checked
 
 Shelf = Callable[..., Library]
 LAW = "Governing Law. This Agreement is governed by the laws of Kansas."
@@ -89,7 +89,7 @@ def ingested(settings: Settings, root: Path, encrypted: bool) -> None:
         list(encrypt(place, lambda ring, key: ring.with_credential(key, "me", secret), lambda: False))
 
 
-def by_item(ended: ReviewEnded) -> dict[str, Finding]:
+def by_item(ended: ReviewEnded) -> dict[str, Checked]:
     return {one.item: one for one in ended.findings}
 
 

@@ -26,7 +26,7 @@ from localrag.server.guard import Access
 from localrag.server.served import Served
 from localrag.sessions import SessionStore
 from localrag.settings import Settings
-from localrag.types import Citation, Finding
+from localrag.types import Checked, Citation
 from localrag.worker.engine import Shelved
 
 TOKEN = "a-token-for-tests-only"
@@ -109,7 +109,7 @@ SCRIPTS: dict[str, Any] = {
 }
 
 
-def finding(one: Finding) -> Finding:
+def finding(one: Checked) -> Checked:
     """A finding of the playbook `nda`, some with hostile texts."""
     evil = {"value": IMAGE, "note": SCRIPT} if one.item == "term" else {}
     items = dict(zip(("notice", "term", "non-compete"), playbook.load("nda").items, strict=False))

@@ -8,7 +8,7 @@ from typing import Any
 from fake_core import NOTICE, TERM, FakeWorld, Gate, citation
 
 from localrag.events import Reviewed, ReviewEnded
-from localrag.types import Decision, Finding, NotRead
+from localrag.types import Checked, Decision, NotRead
 
 PLAYBOOK = """
 title: Services agreements
@@ -26,7 +26,7 @@ items:
 LEFT = NotRead("contracts", "contracts/old.pdf", "could not be read")
 
 
-def finding(document: str, item: str, state: Any, **more: Any) -> Finding:
+def finding(document: str, item: str, state: Any, **more: Any) -> Checked:
     given = {
         "library": "contracts",
         "document": document,
@@ -43,7 +43,7 @@ def finding(document: str, item: str, state: Any, **more: Any) -> Finding:
         "read": "all 12 passages",
         "model": "",
     }
-    return Finding(**{**given, **more})
+    return Checked(**{**given, **more})
 
 
 FINDINGS = (

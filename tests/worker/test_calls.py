@@ -12,7 +12,7 @@ from localrag.errors import ModelError
 from localrag.events import Answered, Delta, Event, IngestReport, Reviewed, ReviewEnded, Warmed
 from localrag.ingest.source_files import PagePicture
 from localrag.settings import Settings
-from localrag.types import Answer, Citation, Decision, Document, Filter, Finding, Page, Plan, Turn
+from localrag.types import Answer, Checked, Citation, Decision, Document, Filter, Page, Plan, Turn
 from localrag.worker import calls
 from localrag.worker.engine import Engine, Folder, Opened
 
@@ -20,7 +20,7 @@ CALLS = calls.calls_of(Engine)
 DOCUMENT = Document(1, "/root", "a\udcff.pdf", "T", "ab" * 32, 9, 1, 5, True)
 CITATION = Citation("contracts", "a.pdf", 1, None, "p. 1", "notice", 0, 6, 1)
 DECISION = Decision("accepted", "agreed", "anna", "2026-03-01T09:00:00+00:00")
-FINDING = Finding(
+FINDING = Checked(
     "contracts",
     "a.pdf",
     "term",

@@ -15,7 +15,7 @@ from localrag.quantities import plural
 from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.sessions.export import rendered
 from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line, sources
-from localrag.types import Finding, source
+from localrag.types import Checked, source
 
 HEADS = ("State", "Clause", "Importance", "Value", "Differs", "Place", "Likely there", "Reviewer")
 SIGNS: Mapping[str, str] = {"deviates": "≠", "absent": "✗", "unsure": "?", "found": "✓"}
@@ -29,7 +29,7 @@ def check(path: Path) -> None:
 
 
 def save(
-    findings: Sequence[Finding],
+    findings: Sequence[Checked],
     title: str,
     ended: ReviewEnded,
     path: Path,
@@ -43,7 +43,7 @@ def save(
     return table_export.save([one.to_row() for one in findings], path, title, record_of, recipients, report)
 
 
-def contents(findings: Sequence[Finding], title: str, ended: ReviewEnded) -> Contents:
+def contents(findings: Sequence[Checked], title: str, ended: ReviewEnded) -> Contents:
     """The report: for each document a table of its items, then the quotes, then what was not read."""
     documents = by_document(findings)
     libraries = ", ".join(dict.fromkeys(library for library, _ in documents))
@@ -61,15 +61,15 @@ def contents(findings: Sequence[Finding], title: str, ended: ReviewEnded) -> Con
     return Contents(line(title), tuple(map(line, about)), turns, tuple(cited))
 
 
-def by_document(findings: Iterable[Finding]) -> dict[tuple[str, str], list[Finding]]:
+def by_document(findings: Iterable[Checked]) -> dict[tuple[str, str], list[Checked]]:
     """Return the findings by library and document."""
-    found: dict[tuple[str, str], list[Finding]] = {}
+    found: dict[tuple[str, str], list[Checked]] = {}
     for one in findings:
         found.setdefault((one.library, one.document), []).append(one)
     return found
 
 
-def cells(one: Finding) -> list[str]:
+def cells(one: Checked) -> list[str]:
     """Return a finding under `HEADS`."""
     said = one.decision
     return [
@@ -84,7 +84,7 @@ def cells(one: Finding) -> list[str]:
     ]
 
 
-def _document(document: str, own: Sequence[Finding]) -> ExportedTurn:
+def _document(document: str, own: Sequence[Checked]) -> ExportedTurn:
     rows = [[re.sub(r"([\\|`*_])", r"\\\1", line(cell)) for cell in cells(one)] for one in own]
     quotes = [
         Quote(line(f"{one.title}: {source(document, one.citation.place)}"), clean(one.citation.quote))
@@ -100,7 +100,7 @@ def _document(document: str, own: Sequence[Finding]) -> ExportedTurn:
     )
 
 
-def summary(one: Finding) -> str:
+def summary(one: Checked) -> str:
     """Return a finding on one line: "≠ Payment (high): 60 days: 60 days is more than 45 days"."""
     said = one.decision
     marked = (said.verdict if said.verdict != "open" else "", said.comment) if said else ()
@@ -108,7 +108,7 @@ def summary(one: Finding) -> str:
     return " · ".join(filter(None, (f"{SIGNS[one.state]} {one.title} ({one.importance}): {told}", *marked)))
 
 
-def told(one: Finding, item: Item) -> dict[str, str]:
+def told(one: Checked, item: Item) -> dict[str, str]:
     """Return all that is known of a finding, by name."""
     likely = "" if one.confidence is None else f"; {one.confidence:.0%} likely to be there"
     said, terms = one.decision, []

@@ -32,7 +32,7 @@ from localrag.tui.screens.dialogs import InputScreen, export
 from localrag.tui.screens.results import FilledScreen, file_name
 from localrag.tui.text import clean_line, error_line, list_some, shorten
 from localrag.tui.widgets.panels import SourceKeys
-from localrag.types import Decision, Finding, Verdict
+from localrag.types import Checked, Decision, Verdict
 
 COLORS = {"deviates": "red", "absent": "yellow", "unsure": "yellow", "found": "green"}
 MAX_HEAD, MAX_VALUE, MAX_DOCUMENT = 16, 12, 24
@@ -111,7 +111,7 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
 
     # --- the grid -------------------------------------------------------------------------------------------
 
-    def _put(self, one: Finding) -> None:
+    def _put(self, one: Checked) -> None:
         """Add a finding, or replace it by one with another mark."""
         named = f"{one.library}: {one.document}" if len(self._scope.libraries) > 1 else one.document
         cells = {"document": f"! {named}" if one.remark else named}
@@ -127,11 +127,11 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
         return self._changes, self._results.complete
 
     @property
-    def _finding(self) -> Finding | None:
+    def _finding(self) -> Checked | None:
         """The finding under the cursor."""
         return self._line.row.get(self._column) if self._line is not None else None
 
-    def _wanted(self, one: Finding) -> bool:
+    def _wanted(self, one: Checked) -> bool:
         """Whether the filter by state shows it."""
         return self._only in ("", one.state) or (self._only == "unexpected" and one.as_expected is False)
 
@@ -232,7 +232,7 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
                 self._decide(one, said.verdict, comment)
 
     @work
-    async def _decide(self, one: Finding, verdict: Verdict, comment: str) -> None:
+    async def _decide(self, one: Checked, verdict: Verdict, comment: str) -> None:
         """Keep a mark, and show it."""
         named = {"item": one.item, "library": one.library, "document": one.document}
         decide = partial(self._core.engine.decide, self._yaml, **named, verdict=verdict, comment=comment)

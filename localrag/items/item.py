@@ -1,0 +1,127 @@
+"""What is asked of one document (`Item`), and what the document says to it (`Finding`).
+
+`ask`, `survey`, `review` and `extract` put items to documents through one engine (`engine.py`), so that the same item
+gets the same finding of the same document, whoever asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from localrag.grounding.stages import Pair
+from localrag.items.values import Type, Value
+from localrag.types import Citation, NotRead, Usage
+
+State = Literal["found", "absent", "unsure"]
+Way = Literal["yes", "no", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A question to one document: whether it says something (type "yes/no"), or what value it states.
+
+    Attributes:
+        type: of the value; "text" where it may be any words.
+        role: the words that name what the value is of, to find its sentence by; the question where it is empty.
+        like: how such a clause is worded.
+        headings: those that such a clause has; `title` where there are none.
+        clause: the kind of clause of the classifier (docs/clauses.md), if it is one.
+        required: names, years and quoted words without which a document has no answer.
+        either: groups of words of which one is required.
+        noun: what a document is called, in the prompt.
+    """
+
+    id: str
+    question: str
+    title: str = ""
+    type: Type = "yes/no"
+    role: str = ""
+    like: tuple[str, ...] = ()
+    headings: tuple[str, ...] = ()
+    clause: str = ""
+    choices: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    either: tuple[tuple[str, ...], ...] = ()
+    noun: str = "document"
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A value, and the line or sentence that states it."""
+
+    value: Value
+    citation: Citation
+    by_model: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one document says to an item.
+
+    Attributes:
+        state: "unsure" where neither code nor the model is sure, or the quote does not bear out what the model says.
+        way: of a found item of type "yes/no", whether the document says so or says the opposite.
+        answer: the words that answer, as they stand in the text; of yes or no empty.
+        value: the answer as a value of the item's type, where it is one.
+        confidence: the likelihood that the document has the clause or states the value; None where there is no text,
+            or a required name is missing.
+        read: what was read for it, as a sentence.
+        whole: all of the document was read.
+        model: the model that was asked; empty where code decided.
+        dropped: the model gave a quote that is not in the document.
+        withheld: by strict mode, because it is not supported throughout.
+        doubt: why it is unsure, where there is a reason.
+        injections: what was kept from the model.
+    """
+
+    state: State
+    way: Way = ""
+    answer: str = ""
+    value: Value | None = None
+    citation: Citation | None = None
+    confidence: float | None = None
+    read: str = ""
+    whole: bool = False
+    model: str = ""
+    usage: Usage = field(default_factory=Usage)
+    dropped: bool = False
+    withheld: bool = False
+    doubt: str = ""
+    injections: tuple[NotRead, ...] = ()
+
+    @property
+    def positive(self) -> bool:
+        """Whether the document says so, or states the value."""
+        return self.state == "found" and self.way != "no"
+
+    @property
+    def why_not(self) -> str:
+        """Why there is no answer, or no quote with it; empty where there are both."""
+        if self.state == "found":
+            return "" if self.citation else "the words that support it were not found"
+        if self.withheld:
+            return "withheld in strict mode, because no text supports it throughout"
+        if self.state == "unsure":
+            return f"unsure: {self.doubt or 'the words that support it were not found'}"
+        if self.usage.generated:
+            return "asked, and nothing found"
+        return "not in it" if self.confidence is None else f"too unlikely ({self.confidence:.0%})"
+
+    def to_row(self, pair: Pair, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return the row of a survey; `columns` are the fields of a table."""
+        (library, document), at = pair, self.citation
+        return {
+            "library": library.name,
+            "document": document.path,
+            "found": self.positive,
+            "answer": self.answer or (self.way if self.state == "found" else ""),
+            **(columns or {}),
+            "place": at.place if at else "",
+            "quote": at.quote if at else "",
+            "read": "whole" if self.whole else "passages",
+            "likelihood": None if self.confidence is None else round(self.confidence, 3),
+            "why_not": self.why_not,
+            **{name: getattr(at, name, None) for name in ("page", "start", "end")},
+        }

@@ -337,7 +337,7 @@ class Library:
             raise UsageError(
                 f"there is nothing to read in {str(path)!r}", "`localrag ingest --help` lists the readable types."
             )
-        with sync.writing(self.folder, self.name, wait=wait, on_wait=on_wait):
+        with names.writing(self.folder, self.name, wait=wait, on_wait=on_wait):
             editor, embedder = self._for_writing()
             with closing(editor) as storage:
                 alone = moved_from is not None or storage.chunking != str(CHUNKING_VERSION)
@@ -393,10 +393,10 @@ class Library:
 
         If `stop` returns True, it raises Cancelled, and the old vectors stay.
         """
-        from localrag.ingest import reembed, sync
+        from localrag.ingest import reembed
         from localrag.store.writer import Editor
 
-        with sync.writing(self.folder, self.name):
+        with names.writing(self.folder, self.name):
             embedder = embeddings.load_embedder(self._settings)
             with closing(Editor.open(self.folder, self.name)) as storage:
                 storage.hold()
@@ -409,11 +409,10 @@ class Library:
 
     def instruct(self, text: str) -> str:
         """Set how to word answers from this library, or reset it with an empty text; returns the stored text."""
-        from localrag.ingest import sync
         from localrag.store.writer import Editor
 
         kept = prompts.checked_instructions(text) if text else ""
-        with sync.writing(self.folder, self.name), closing(Editor.open(self.folder, self.name)) as storage:
+        with names.writing(self.folder, self.name), closing(Editor.open(self.folder, self.name)) as storage:
             storage.instruct(kept)
         return kept
 

@@ -14,12 +14,12 @@ import localrag
 from localrag import api
 from localrag.errors import EmbedderMismatch, LibraryLocked, NotFoundError, UsageError
 from localrag.events import Answered, Delta, Planned
-from localrag.ingest.sync import writing
 from localrag.llm import prompt_cache
 from localrag.llm.batching import Prefix
 from localrag.security import audit, storage
 from localrag.settings import load_settings
 from localrag.store import names
+from localrag.store.names import writing
 
 Folder = Callable[..., Path]
 READ = Prefix((1,), (1,), 1)

@@ -18,7 +18,7 @@ from localrag.security.encryption import age, unlocked
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption.keyring import Credential, Key, Keyring, Passphrase, RecoveryKey, SecretKey
 from localrag.settings import load_settings
-from localrag.store.names import check_in_folder, check_name, library_names
+from localrag.store.names import check_in_folder, check_name, library_names, writing
 
 
 @click.group("vault")
@@ -51,7 +51,6 @@ def encrypt_command(name: str, no_recovery: bool, as_json: bool) -> None:
 
 def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> str | None:
     """Encrypt a library's folder, or continue; returns the new recovery key, if one is made."""
-    from localrag.ingest import sync
 
     check_in_folder(folder, "localrag does not encrypt it")
     words: str | None = None
@@ -70,7 +69,7 @@ def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> 
             words, keyring = str(made), keyring.with_credential(key, "recovery", made)
         return keyring
 
-    with sync.writing(folder, name), interruptible() as stop:
+    with writing(folder, name), interruptible() as stop:
         _follow(encrypt.encrypt(folder, add_holders, stop), quiet)
     return words
 
@@ -169,7 +168,6 @@ def rotate_command(name: str, as_json: bool) -> None:
     You and holders with a public key keep access. The others are listed, and must be added again. Ctrl-C stops; the
     same command continues.
     """
-    from localrag.ingest import sync
 
     folder = _folder(name)
     if not encrypt.is_encrypted(folder):
@@ -177,7 +175,7 @@ def rotate_command(name: str, as_json: bool) -> None:
     keyring, file = encrypt.keyring_of(folder), keys.key_file()
     credential = keys.credential_in(file) if file is not None else keys.typed(folder.name, keyring)
     left = encrypt.holders_to_add_again(keyring, credential) if keyring.former is None else ()
-    with sync.writing(folder, name), interruptible() as stop:
+    with writing(folder, name), interruptible() as stop:
         _follow(encrypt.rotate(folder, credential, stop), as_json)
     if as_json:
         print_json({"library": name, "rotated": True, "left_behind": list(left)})

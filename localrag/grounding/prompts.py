@@ -14,10 +14,10 @@ from itertools import chain, pairwise
 
 from localrag.errors import UsageError
 from localrag.grounding import prompt_injection
-from localrag.ingest.readers.cleaning import clean
 from localrag.quantities import load_words, phrases
 from localrag.search.ranking import neighbours
 from localrag.store.library import Library
+from localrag.text import clean
 from localrag.types import Message, Passage, Turn
 
 Count = Callable[[str], int]

@@ -28,7 +28,6 @@ from localrag.ingest.readers.source import Options
 from localrag.ingest.scan import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
 from localrag.security import storage
 from localrag.store import minhash
-from localrag.store.names import LOCK, check_owner
 from localrag.store.writer import Editor, passage_digest
 from localrag.types import Chunk, Part, Refused, Remark, SkippedPage, StoredFile
 
@@ -70,7 +69,7 @@ def ingest(
 ) -> IngestReport:
     """Read what is new or changed below `path` (a folder, or one file), and remove what is gone.
 
-    The caller holds the library's write lock (`writing`).
+    The caller holds the library's write lock (`names.writing`).
 
     Args:
         embedder: called when there is something to embed, since loading one takes seconds.
@@ -113,14 +112,6 @@ def ingest(
     run.progress(IngestProgress(run.done, run.total, "", "index"))
     library.save_index()
     return run.report(time.monotonic() - began, complete)
-
-
-def writing(
-    folder: Path, name: str, *, wait: bool = True, on_wait: Callable[[str], None] | None = None
-) -> AbstractContextManager[None]:
-    """Hold the write lock of a library, which must be yours alone; see `storage.lock`."""
-    check_owner(folder, name)
-    return storage.lock(folder / LOCK, f"the library {name!r}", wait=wait, on_wait=on_wait)
 
 
 @dataclass(slots=True)

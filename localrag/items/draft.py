@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.pdf_text import running_lines
 from localrag.items import positions, values
 from localrag.items.playbook import Expect, Item, ItemType, Playbook
 from localrag.items.values import Value
 from localrag.quantities import phrases
 from localrag.store.sentences import sentences
+from localrag.text import running_lines
 from localrag.types import Page
 
 _ASKS: dict[ItemType, str] = {

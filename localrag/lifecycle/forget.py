@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Literal
 
-from localrag.ingest import sync
 from localrag.llm import prompt_cache
 from localrag.security import audit, sandbox, storage
 from localrag.security.encryption import unlocked
 from localrag.sessions import store_of
 from localrag.settings import Settings
-from localrag.store import reviews
+from localrag.store import names, reviews
 from localrag.store.writer import Editor
 from localrag.types import Document
 
@@ -33,7 +32,7 @@ def forget(
     A process that may see one library alone leaves the conversations to its parent.
     """
     folder, record = settings.library_dir(name), settings.library_audit_file(name)
-    with sync.writing(folder, name), closing(Editor.open(folder, name)) as library:
+    with names.writing(folder, name), closing(Editor.open(folder, name)) as library:
         if whole:
             library.check_own()
         library.hold()

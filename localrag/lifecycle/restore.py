@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from localrag.errors import LocalragError, UsageError
-from localrag.ingest import sync
 from localrag.lifecycle import backup
 from localrag.lifecycle.backup import BLOCK, FILES, RECORD, Backup, Progress, Stop, Unlock, broken, check_stop
 from localrag.security import audit, sandbox, storage
@@ -25,7 +24,7 @@ from localrag.sessions import SessionStore, store_of
 from localrag.sessions.session import to_json
 from localrag.sessions.session_store import FOLDER as CONVERSATIONS
 from localrag.settings import Settings
-from localrag.store.names import DATABASE, check_name
+from localrag.store.names import DATABASE, check_name, writing
 from localrag.store.writer import Editor
 
 _STAGING = ".restoring"
@@ -229,7 +228,7 @@ def _put_in_place(staging: Path, target: Path, holder: Path) -> dict[str, Any] |
         storage.move(staging, target)
         return None
     replaced = None
-    with suppress(LocalragError), sync.writing(target, target.name):
+    with suppress(LocalragError), writing(target, target.name):
         replaced = audit.end_of(target / RECORD[0])
     storage.move(target, holder / "old")
     storage.move(staging, target)

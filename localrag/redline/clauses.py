@@ -17,8 +17,8 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from localrag.grounding.locate import COMMENT, comments
-from localrag.ingest.readers.pdf_text import running_lines
 from localrag.quantities import QUANTITY, find_dates
+from localrag.text import running_lines
 from localrag.types import Page, place
 
 _TOKEN = re.compile(

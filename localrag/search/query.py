@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
-from localrag.ingest.readers.headings import structure_numbers
 from localrag.quantities import lazy_re, load_patterns
 from localrag.store.text_analysis import COMMON, FALLBACK, folded, language, tokens, written
+from localrag.text import structure_numbers
 
 _MAX_TERMS = 48
 # A longer question is pasted text: only its words and quotations are read.

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localrag.ingest.readers.headings import structure_number
 from localrag.search.query import Query
 from localrag.store import locations
 from localrag.store.library import Library, PassageSpan, StoredChunk
 from localrag.store.text_analysis import COMMON, folded, tokens
+from localrag.text import structure_number
 from localrag.types import Passage, source
 
 if TYPE_CHECKING:

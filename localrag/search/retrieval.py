@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localrag import embeddings
-from localrag.ingest.readers.cleaning import clean
 from localrag.search import document_matching, filters, ranking
 from localrag.search import query as queries
 from localrag.search.document_matching import Mentions
@@ -26,6 +25,7 @@ from localrag.settings import Settings
 from localrag.store.full_text import FullText
 from localrag.store.library import Library, open_library
 from localrag.store.text_analysis import COMMON, FALLBACK, folded, stem
+from localrag.text import clean
 from localrag.types import Filter, Pages, Passage
 
 if TYPE_CHECKING:

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 PATH = "CASE d.member WHEN '' THEN f.path ELSE f.path || '/' || d.member END"
 T = TypeVar("T")
-audit.share(names.share_audit)
 # The last two: text that is not UTF-8, and a table that is not as it was created.
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, 0, sqlite3.SQLITE_ERROR)
 _DOCUMENTS = f"""SELECT d.id, r.path AS root, {PATH} AS path, f.path AS file, d.title, d.sha256, d.size, d.paged,
@@ -114,6 +113,7 @@ class Library:
             raise names.no_library(folder.parent, name)
         permitted(folder, name)
         names.check_owner(folder, name)
+        audit.share(names.share_audit)
         try:
             connection = names.connect(folder, write=cls._writes)
             library = cls(name, folder, connection)

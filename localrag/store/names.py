@@ -10,8 +10,8 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -221,6 +221,16 @@ def check_owner(folder: Path, name: str) -> None:
     """
     if problem := _owner_problem(folder):
         raise _not_yours(folder, name, problem)
+
+
+def writing(
+    folder: Path, name: str, *, wait: bool = True, on_wait: Callable[[str], None] | None = None
+) -> AbstractContextManager[None]:
+    """Hold the write lock of a library, which must be yours alone; see `storage.lock`."""
+    from localrag.security import storage
+
+    check_owner(folder, name)
+    return storage.lock(folder / LOCK, f"the library {name!r}", wait=wait, on_wait=on_wait)
 
 
 def _owner_problem(folder: Path) -> str:

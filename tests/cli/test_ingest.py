@@ -20,8 +20,8 @@ from fakes import HashingEmbedder
 from waiting import PATIENCE
 
 from localrag.errors import EmbedderMismatch, LibraryError, LibraryLocked, NotFoundError, UsageError
-from localrag.ingest.sync import writing
 from localrag.security import storage
+from localrag.store.names import writing
 
 pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
 

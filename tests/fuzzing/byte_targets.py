@@ -43,7 +43,6 @@ from localrag.errors import (
 from localrag.evaluation import datasets
 from localrag.ingest import chunking
 from localrag.ingest.readers import base, programs, wire
-from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.source import TABLES, Options, Source
 from localrag.ingest.source_files import PagePicture
 from localrag.lifecycle import backup, restore
@@ -61,6 +60,7 @@ from localrag.store.text_analysis import Token
 from localrag.store.vector_index import FaissIndex
 from localrag.store.writer import TABLES as SQL
 from localrag.store.writer import Editor, passage_digest
+from localrag.text import clean
 from localrag.types import Answer, Citation, Heading, Page, Part, Plan, Reading, Remark, SkippedPage, Word
 from localrag.worker import calls
 from localrag.worker.engine import Engine

@@ -24,6 +24,7 @@ from localrag.events import IngestProgress
 from localrag.ingest import reembed, sync
 from localrag.ingest.readers.isolate import ReaderPool
 from localrag.security.storage import sqlite3
+from localrag.store import names
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 
@@ -89,6 +90,7 @@ from pathlib import Path
 sys.path.append(sys.argv.pop())
 from fakes import HashingEmbedder
 from localrag.ingest import reembed, sync
+from localrag.store import names
 from localrag.store.writer import Editor
 
 class Slow(HashingEmbedder):
@@ -98,7 +100,7 @@ class Slow(HashingEmbedder):
 
 sync._CHUNKS, reembed._BATCH = 2, 3
 folder, root = Path(sys.argv[1]), Path(sys.argv[2])
-with sync.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=lambda text: print(text, flush=True)):
+with names.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=lambda text: print(text, flush=True)):
     library = Editor.create(folder, "papers", Slow().identity)
     print("writing", flush=True)
     if "--renew" in sys.argv:
@@ -150,7 +152,9 @@ def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
                     assert document in (before.get(key), expected.get(key)), f"seed {seed}"
                 sound(left)
                 left.close()
-        with sync.writing(target, "killed"):  # a process that the killed one had just forked may hold its lock a moment
+        with names.writing(
+            target, "killed"
+        ):  # a process that the killed one had just forked may hold its lock a moment
             again = Editor.create(target, "killed", IDENTITY)
             ingest(again, root)
             before = contents(again)
@@ -246,8 +250,8 @@ def test_searches_in_another_process_see_whole_documents_of_one_generation(
 
 def test_a_second_ingest_waits_for_the_first_or_says_who_writes(folder: Folder, home: Path, tmp_path: Path) -> None:
     root, target = folder({"a.txt": "Alpha."}), home / "indexes" / "papers"
-    with sync.writing(target, "papers"):
-        with pytest.raises(LibraryLocked) as raised, sync.writing(target, "papers", wait=False):
+    with names.writing(target, "papers"):
+        with pytest.raises(LibraryLocked) as raised, names.writing(target, "papers", wait=False):
             pass
         assert f"process {os.getpid()}" in raised.value.message
         second = driver(tmp_path, target, root)

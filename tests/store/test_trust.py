@@ -12,7 +12,6 @@ import pytest
 
 from localrag import api
 from localrag.errors import LibraryError
-from localrag.ingest import sync
 from localrag.settings import Settings, load_settings
 from localrag.store import names
 from localrag.store.library import Library, open_library
@@ -59,7 +58,7 @@ def test_what_others_can_change_is_neither_read_nor_written(
         with pytest.raises(LibraryError) as refused:
             kind.open(theirs, "theirs")
         assert "localrag restore" in refused.value.hint and "ingest" in refused.value.hint
-    with pytest.raises(LibraryError), sync.writing(theirs, "theirs"):
+    with pytest.raises(LibraryError), names.writing(theirs, "theirs"):
         pass
     with pytest.raises(LibraryError):
         api.open_library("theirs", settings=settings)

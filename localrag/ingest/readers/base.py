@@ -22,8 +22,8 @@ from types import ModuleType
 from typing import cast
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.cleaning import clean, clean_title, one_line
 from localrag.ingest.readers.source import TABLES, Budget, Member, Options, OverBudget, Source, open_file, unreadable
+from localrag.text import clean, clean_title, one_line
 from localrag.types import Page, Part, Reading, Refused
 
 # Files that were read under a lower number are read again.

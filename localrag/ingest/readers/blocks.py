@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.source import TABLES
+from localrag.text import clean
 from localrag.types import Heading, Remark
 
 

@@ -17,11 +17,11 @@ from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import markdown_rows
-from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.package import PARSE_ERRORS, parse_xml
 from localrag.ingest.readers.source import TABLES, Options, Source, another_kind
 from localrag.ingest.readers.text import decode_guessing, decode_html, guess_remark
 from localrag.ingest.readers.web import text_of
+from localrag.text import clean, clean_title
 from localrag.types import Heading, Page, Reading
 
 _MAX_DEPTH = 200

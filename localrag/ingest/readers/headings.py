@@ -14,36 +14,17 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from localrag.quantities import ENGLISH_MONTHS
+from localrag.text import PART_LEVELS, structure_number
 from localrag.types import Heading
 
 _MAX_HEADING = 100
 _LONG_LINE = 200
 _GAP = re.compile(r"(?<!\d)(?<!\d\.)(?<! ) {3,}(?=\S)|(?<=\d )(?<!  ) {3,}(?=\S)|(?<=\d\. )(?<!  ) {3,}(?=\S)")
-_KEYWORD_LEVELS = {
-    "part": 1,
-    "article": 1,
-    "chapter": 1,
-    "exhibit": 1,
-    "schedule": 1,
-    "annex": 1,
-    "appendix": 1,
-    "attachment": 1,
-    "section": 2,
-    "item": 2,
-    "note": 3,
-}
 _KEYWORD = re.compile(
-    rf"(?P<word>{'|'.join(f'{word.upper()}|{word.title()}' for word in _KEYWORD_LEVELS)})"
+    rf"(?P<word>{'|'.join(f'{word.upper()}|{word.title()}' for word in PART_LEVELS)})"
     r"\s+(?P<number>[IVXLC]{1,7}|\d{1,3}(?:\.\d{1,3}){0,3}[A-Z]?|[A-Z](?:-\d{1,2})?)(?![\w])"
     r"(?P<rest>.*)$"
 )
-_STRUCTURE = re.compile(
-    rf"(?:\b(?P<kind>{'|'.join(_KEYWORD_LEVELS)}|sec(?=\.)|clause)s?\b\.?|(?P<sign>§))\s*(?:no\.?\s*)?"
-    r"(?P<number>\d+(?:\.\d+)*[a-z]?(?![\w-]*[a-z]{2})|[ivx]+\b|(?:[b-z]|(?-i:A))(?:-\d+)?\b)",
-    re.I,
-)
-_BARE = re.compile(r"(?P<number>\d{1,3}(?:\.\d{1,3})*)[.)]?\s+(?=[^\W\d_])")
-_ROMAN = {"i": 1, "v": 5, "x": 10}
 _NUMBERED = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,3})(?P<dot>\.?)[ \t]{1,8}(?P<rest>\S.*)$")
 _SMALL = frozenset(
     "a an and as at but by for from in into nor of on or over per re s the to upon via vs with without de la".split()
@@ -60,28 +41,6 @@ _COMPANY = re.compile(
 )
 
 _NO_TITLE = (_ADDRESS, _COMPANY, _LEADERS)
-
-
-def structure_numbers(text: str) -> tuple[tuple[str, str], ...]:
-    """Return the numbered parts that a text names, in order: "Schedule II of Item 7A" gives schedule 2 and item 7a.
-
-    Numbers are lower case, and Roman ones Arabic. "§ 3.2", "clause 3.2" and "3.2 Fees" are sections.
-    """
-    bare = _BARE.match(text)
-    found = [("section", bare["number"])] if bare else []
-    found += [((match["kind"] or "section").lower(), match["number"].lower()) for match in _STRUCTURE.finditer(text)]
-    return tuple(("section" if kind in ("sec", "clause") else kind, _arabic(number)) for kind, number in found)
-
-
-def structure_number(heading: str) -> tuple[str, str] | None:
-    """Return the kind and number with which a heading begins: ("item", "7"), ("schedule", "2"), ("note", "14")."""
-    return structure_numbers(heading)[0] if _BARE.match(heading) or _STRUCTURE.match(heading) else None
-
-
-def _arabic(number: str) -> str:
-    values = [_ROMAN.get(letter, 0) for letter in number]
-    sums = (-value if value < max(values[place:]) else value for place, value in enumerate(values))
-    return str(sum(sums)) if all(values) else number
 
 
 # Lines in bold or large letters: their height relative to most of the page, and whether they are bold.
@@ -209,7 +168,7 @@ def _by_weight(
     if not is_text or (_is_figures(before) and not before.startswith("|")):
         return None
     if part:
-        return _KEYWORD_LEVELS[part["word"].lower()], title
+        return PART_LEVELS[part["word"].lower()], title
     return (numbered["number"].count(".") + 1 if numbered else 4 if size >= _LARGE else 5), title
 
 
@@ -278,7 +237,7 @@ def _by_keyword(line: str, after: str) -> tuple[int, str] | None:
     if not rest and (match["rest"].strip() not in ("", ".", ":", "-") or after[:1].islower()):
         return None
     word, depth = match["word"].lower(), match["number"].count(".") + 1
-    level = max(_KEYWORD_LEVELS[word], depth) if word == "section" else _KEYWORD_LEVELS[word]
+    level = max(PART_LEVELS[word], depth) if word == "section" else PART_LEVELS[word]
     is_part = _KEYWORD.match(after) or _COMPANY.search(after)
     if not rest and _is_capitals(after) and _is_title(after) and len(after) < 60 and not is_part:
         return level, f"{line.rstrip(' .:')} {after}"  # "ARTICLE V" with its name on the line below

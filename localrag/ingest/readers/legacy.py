@@ -16,11 +16,11 @@ from localrag.errors import ReadError
 from localrag.ingest.readers import slides, web, word
 from localrag.ingest.readers import text as plain_text
 from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows, symbol
-from localrag.ingest.readers.cleaning import clean_title
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.package import OLE, SAVE_AGAIN, decrypted, iso_date
 from localrag.ingest.readers.programs import convert
 from localrag.ingest.readers.source import RIGHT_SUFFIX, Options, Source, another_kind, looks_like
+from localrag.text import clean_title
 from localrag.types import Page, Reading, Remark
 
 # Word for DOS, Windows 1 and 2, Write, WordPerfect: no container, but LibreOffice reads them.

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from localrag.ingest.readers.base import SUFFIXES, reads
-from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.source import TABLES
+from localrag.text import clean
 
 _MAX_LENGTH = 150
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069]")  # could show "txt.exe" as "exe.txt"

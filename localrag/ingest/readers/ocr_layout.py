@@ -13,11 +13,11 @@ from statistics import median
 
 from localrag.ingest.readers import pdf_words
 from localrag.ingest.readers.blocks import markdown_rows
-from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.pdf_layout import find_regions
 from localrag.ingest.readers.pdf_native import Box
 from localrag.ingest.readers.pdf_tables import Table, find_tables
 from localrag.ingest.readers.pdf_text import join_hyphen
+from localrag.text import clean
 
 _PARAGRAPH = 1.45  # line distances above this many usual ones part paragraphs
 _MIN_ROWS = 3  # of a column

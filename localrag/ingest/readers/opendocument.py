@@ -16,10 +16,10 @@ from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, format_number, markdown_rows
-from localrag.ingest.readers.cleaning import clean_title
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.package import DAMAGED, check_size, damaged, iso_date, parse_xml, whole
 from localrag.ingest.readers.source import RIGHT_SUFFIX, Options, Source
+from localrag.text import clean_title
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _NS = "urn:oasis:names:tc:opendocument:xmlns:"

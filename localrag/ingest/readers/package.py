@@ -23,10 +23,10 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.drawing import chart, diagram
 from localrag.ingest.readers.naming import Names, attached
 from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, another_kind, locked
+from localrag.text import clean, clean_title
 
 PARSE_ERRORS = (ElementTree.ParseError, ValueError, LookupError)  # raised when XML is damaged
 # Raised when a package or a part in it is damaged.

@@ -18,12 +18,12 @@ from localrag.errors import ReadError
 from localrag.ingest.readers import pdf_native as native
 from localrag.ingest.readers import pdf_text
 from localrag.ingest.readers.blocks import HiddenText
-from localrag.ingest.readers.cleaning import clean, clean_title, one_line
-from localrag.ingest.readers.headings import Strong, document_headings, structure_number
+from localrag.ingest.readers.headings import Strong, document_headings
 from localrag.ingest.readers.pdf_annotations import Note, Quads, attached_files, iso_date, read_extras
 from localrag.ingest.readers.pdf_hidden import hide
 from localrag.ingest.readers.pdf_layout import page_text
 from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind, locked
+from localrag.text import clean, clean_title, drop_running_lines, one_line, structure_number
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage, Word
 
 _IN_MEMORY = 100_000_000  # bytes; larger files are read piece by piece
@@ -60,7 +60,7 @@ def read(source: Source, options: Options) -> Reading:
         if not found:
             raise ReadError("is damaged: it has no pages", _REPRINT)
         # Recognised pages keep their running headers and footers, since their words have offsets.
-        texts = pdf_text.drop_running_lines([page.text if not page.words else "" for page in found])
+        texts = drop_running_lines([page.text if not page.words else "" for page in found])
         found = [one if one.words else replace(one, text=text) for one, text in zip(found, texts, strict=True)]
         extras = read_extras(source, options.passwords, lambda index, quads: _marked_text(document, index, quads))
         found = [_with_notes(page, extras.notes.get(index, ())) for index, page in enumerate(found)]

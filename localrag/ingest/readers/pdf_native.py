@@ -14,7 +14,7 @@ from itertools import islice
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-_NOTHING = "\u2060"  # a character that `cleaning.clean` removes
+_NOTHING = "\u2060"  # a character that `text.clean` removes
 TEXT, PATH, IMAGE, SHADING, FORM = 1, 2, 3, 4, 5
 _MAX_FORM_DEPTH = 6
 

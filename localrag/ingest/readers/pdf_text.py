@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 from localrag.ingest.readers import pdf_native as native
-from localrag.ingest.readers.cleaning import clean
+from localrag.text import clean
 
 # PDFium writes U+FFFE (U+0002 in older builds) for a hyphen at a line's end, and joins the lines.
 _HYPHEN = re.compile(r"(\w{0,99})[\ufffe\x02][ \r\n]{0,99}(\w{0,99})")
@@ -66,90 +64,6 @@ def join_hyphen(left: str, right: str, page: str) -> str:
     if not left or not right or not right[0].islower() or not left[-1].isalpha() or left.lower() in _KEEP_HYPHEN:
         return whole
     return whole if whole.lower() in page.lower() else left + right
-
-
-_EDGE = 4  # lines at the top and bottom of a page that may be running
-_MIN_PAGES = 3
-_MIN_SHARE = 0.12
-_NUMBER = re.compile(r"\d+|\b[ivxlc]+\b")
-_MAX_NUMBERS = 3
-
-
-def drop_running_lines(texts: Sequence[str]) -> list[str]:
-    """Return the texts of all pages with each running header and footer kept once.
-
-    A line is running if it recurs on enough pages, word for word or with numbers that count the pages. A page never
-    loses all its text.
-    """
-    pages = [text.split("\n") for text in texts]
-    running, kept = _running(pages), set[Key]()
-    return ["\n".join(_without(lines, running, kept)) for lines in pages] if running else list(texts)
-
-
-def running_lines(texts: Sequence[str]) -> list[set[int]]:
-    """Return the numbers of the lines of each page that are running headers and footers."""
-    pages = [text.split("\n") for text in texts]
-    running = _running(pages)
-    return [
-        {place for top in (True, False) for place in _edge(lines, top) if _key(lines[place], top) in running}
-        for lines in pages
-    ]
-
-
-Key = tuple[bool, str]  # whether it is at the top, and the line with its numbers replaced
-
-
-def _running(pages: Sequence[Sequence[str]]) -> set[Key]:
-    places: dict[Key, list[tuple[int, str]]] = {}
-    for index, lines in enumerate(pages):
-        for top in (True, False):
-            for key, line in {_key(lines[place], top): lines[place] for place in _edge(lines, top)}.items():
-                places.setdefault(key, []).append((index, line))
-    least = max(_MIN_PAGES, _MIN_SHARE * sum(any(line.strip() for line in lines) for lines in pages))
-    return {
-        key for key, found in places.items() if len(found) >= least and not key[1].startswith("|") and _counts(found)
-    }
-
-
-def _edge(lines: Sequence[str], top: bool) -> Iterator[int]:
-    """Return the indices of the outermost lines that are not blank, from the edge inward."""
-    places = range(len(lines)) if top else range(len(lines) - 1, -1, -1)
-    return islice((place for place in places if lines[place].strip()), _EDGE)
-
-
-def _key(line: str, top: bool) -> Key:
-    return top, _NUMBER.sub("#", " ".join(line.split()))
-
-
-def _counts(found: Sequence[tuple[int, str]]) -> bool:
-    """Whether lines that differ in numbers only are the same line, or count the pages."""
-    first = found[0][1].strip()
-    same = sum(line.strip() == first for _, line in found)
-    if same == len(found):
-        return any(character.isalpha() for character in first) and len(first) > 2
-    numbers = [[int(n) for n in re.findall(r"\d+", line) if len(n) < 6] for _, line in found]
-    count = min(map(len, numbers))
-    if count == 0 or count > _MAX_NUMBERS:
-        return same > 0.8 * len(found)
-    for place in range(count):
-        steps = [row[place] - index for (index, _), row in zip(found, numbers, strict=True)]
-        if steps.count(max(set(steps), key=steps.count)) > 0.7 * len(steps):
-            return True
-    return False
-
-
-def _without(lines: list[str], running: set[Key], kept: set[Key]) -> list[str]:
-    drop: set[int] = set()
-    for top in (True, False):
-        for place in _edge(lines, top):
-            key = _key(lines[place], top)
-            if key not in running:
-                break
-            if key in kept:
-                drop.add(place)
-            kept.add(key)
-    left = [line for place, line in enumerate(lines) if place not in drop]
-    return "\n".join(left).strip("\n").split("\n") if any(line.strip() for line in left) else lines
 
 
 _RIGHT = "\u0590-\u05ff\u0600-\u065f\u066a-\u06ef\u06fa-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"

@@ -22,7 +22,6 @@ from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import comment_text
-from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.package import (
     DAMAGED,
     RELATION,
@@ -37,6 +36,7 @@ from localrag.ingest.readers.package import (
 from localrag.ingest.readers.sheet_layout import Merge, Note, Row, lay_out, row_of
 from localrag.ingest.readers.source import RIGHT_SUFFIX, Options, Source, another_kind
 from localrag.ingest.readers.text import decode_guessing, decode_named, guess_remark
+from localrag.text import clean, clean_title
 from localrag.types import Page, Reading, Remark, SkippedPage
 
 members = embedded_files

@@ -12,10 +12,10 @@ from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import comment_text, format_number, markdown_rows
-from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.drawing import formula
 from localrag.ingest.readers.package import DRAWINGS, RELATION, Package, embedded_files, opened, whole
 from localrag.ingest.readers.source import RIGHT_SUFFIX, Options, Source
+from localrag.text import clean
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 members = embedded_files

@@ -18,9 +18,9 @@ from itertools import pairwise
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import tag_text
-from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.headings import document_headings
 from localrag.ingest.readers.source import RIGHT_SUFFIX, TABLES, Options, Source
+from localrag.text import clean
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _NO_TITLE = re.compile(r"[.,;:]$|: |/s/|^(?:exhibit|schedule|annex|appendix|page)\s+[\w.-]+$", re.I)

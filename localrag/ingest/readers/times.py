@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.source import Options, Source, another_kind
 from localrag.ingest.readers.text import decode_guessing
+from localrag.text import clean
 from localrag.types import Anchor, Heading, Page, Reading
 
 

@@ -18,11 +18,11 @@ from urllib.parse import unquote
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import HiddenText, format_number, markdown_rows
-from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.package import DAMAGED, damaged, parse_xml, shortened
 from localrag.ingest.readers.source import TABLES, Budget, Options, Source
 from localrag.ingest.readers.text import decode_html, guess_remark, header_text, iso_date
+from localrag.text import clean, clean_title
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _HTML = TABLES["html"]

@@ -13,10 +13,10 @@ from typing import Annotated
 
 import msgspec
 
-from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.source import MAX_PIXELS, MAX_WIDTH, Options
 from localrag.ingest.source_files import PagePicture, PageRequest
 from localrag.protocol import Malformed, Message
+from localrag.text import clean
 from localrag.types import Page, Part, Reading, Refused, Remark, SkippedPage
 
 MAX_RECORDS = 4_000_000  # pages, headings, anchors and words of one document; each takes the parent about 200 bytes

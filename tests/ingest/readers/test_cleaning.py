@@ -1,6 +1,6 @@
 import pytest
 
-from localrag.ingest.readers.cleaning import clean, clean_title
+from localrag.text import clean, clean_title
 
 
 @pytest.mark.parametrize(

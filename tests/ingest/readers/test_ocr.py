@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import ocr
-from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.ocr_layout import Box, Line, arrange
+from localrag.text import clean
 
 pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
 

@@ -1,12 +1,7 @@
 import pytest
 
-from localrag.ingest.readers.headings import (
-    document_headings,
-    drop_running,
-    find_headings,
-    structure_number,
-    structure_numbers,
-)
+from localrag.ingest.readers.headings import document_headings, drop_running, find_headings
+from localrag.text import structure_number, structure_numbers
 from localrag.types import Heading
 
 PROSE = "Either party may end this Agreement upon thirty days of written notice to the other party."

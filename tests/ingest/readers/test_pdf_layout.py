@@ -2,9 +2,10 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen import canvas
 
 from localrag.ingest.readers import pdf
-from localrag.ingest.readers.pdf_text import drop_running_lines, is_visual, plain
+from localrag.ingest.readers.pdf_text import is_visual, plain
 from localrag.ingest.readers.pdf_words import joined
 from localrag.ingest.readers.source import Options, Source
+from localrag.text import drop_running_lines
 
 WORDS = "corn is ground between two stones of which the upper one turns while the lower one lies still".split()
 

@@ -20,9 +20,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from localrag.ingest.readers.base import reads
 from localrag.ingest.readers.isolate import ReaderPool
-from localrag.ingest.readers.source import Options
+from localrag.ingest.readers.source import Options, reads
 from localrag.types import Part, Refused
 
 FAILED = ("made its reader crash", "took longer than", "needs more memory", "of a kind that is not understood")

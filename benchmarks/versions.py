@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from localrag.ingest.readers.base import read_parts, reads
-from localrag.ingest.readers.source import Source
+from localrag.ingest.readers.base import read_parts
+from localrag.ingest.readers.source import Source, reads
 from localrag.redline.changes import Change, Comparison, Version, compare
 from localrag.types import Page, Part
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localrag.errors import NotFoundError, ReadError, UsageError
-from localrag.ingest.readers.base import reads
+from localrag.ingest.readers.source import reads
 from localrag.store.names import is_own
 
 IGNORE_FILE = ".localragignore"

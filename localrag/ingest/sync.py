@@ -24,7 +24,7 @@ from localrag.events import Failure, IngestProgress, IngestReport
 from localrag.ingest import chunking
 from localrag.ingest.readers import base, programs
 from localrag.ingest.readers.isolate import ReaderPool
-from localrag.ingest.readers.source import Options
+from localrag.ingest.readers.source import Options, reads
 from localrag.ingest.scan import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
 from localrag.security import storage
 from localrag.store import minhash
@@ -190,7 +190,7 @@ class _Run:
                 self.tally.failed[path] = Failure(
                     path, "has the same name as another file. Rename one of the two.", path
                 )
-            elif base.reads(file.location):
+            elif reads(file.location):
                 seen.add(file.path)
                 if self.forgotten.cover(self.root, file.path):
                     self.tally.forgotten += 1
@@ -413,7 +413,7 @@ class _Run:
         refused = self.refused.pop(file.path, [])
         if any(item.name for item in refused):
             self._begin(file)  # its members are known, so those of the earlier version are deleted
-        failed = [item for item in refused if not item.name or base.reads(Path(item.name))]
+        failed = [item for item in refused if not item.name or reads(Path(item.name))]
         for item in refused:
             if item not in failed:
                 self.tally.ignored[PurePosixPath(item.name).suffix.lower() or "(no suffix)"] += 1

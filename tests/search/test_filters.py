@@ -12,7 +12,7 @@ from fakes import HashingEmbedder
 
 from localrag.errors import NotFoundError, UsageError
 from localrag.ingest import chunking
-from localrag.ingest.readers.base import SUFFIXES
+from localrag.ingest.readers.source import SUFFIXES
 from localrag.search import filters, retrieval
 from localrag.search.filters import checked
 from localrag.settings import Settings

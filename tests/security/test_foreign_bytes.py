@@ -32,8 +32,7 @@ from localrag.errors import (
 )
 from localrag.evaluation import datasets
 from localrag.ingest.readers import programs, wire
-from localrag.ingest.readers.naming import Names
-from localrag.ingest.readers.source import Options
+from localrag.ingest.readers.source import Names, Options
 from localrag.search import filters
 from localrag.security import audit, storage
 from localrag.security.encryption import age

@@ -1,4 +1,4 @@
-"""Archives (ZIP, TAR, compressed TAR) and single compressed files (GZ, BZ2, XZ): their members, one by one.
+"""Archives (ZIP, TAR, compressed TAR), single compressed files (GZ, BZ2, XZ) and mailboxes (MBOX): their members.
 
 Nothing is written to disk, no link is followed, and only members of types that are read are unpacked. Bombs are found
 by declared sizes, by members that share bytes, and by counting unpacked bytes. Not read: RAR, 7Z, Deflate64, Zstandard,
@@ -19,15 +19,29 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from email.parser import BytesHeaderParser
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.base import reads
-from localrag.ingest.readers.naming import old_name, safe
-from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, another_kind, locked
+from localrag.ingest.readers.mail import subject_name
+from localrag.ingest.readers.source import (
+    RIGHT_SUFFIX,
+    Budget,
+    Member,
+    Options,
+    OverBudget,
+    Source,
+    another_kind,
+    locked,
+    looks_like,
+    old_name,
+    reads,
+    safe,
+)
+from localrag.ingest.readers.text import header_text
 
 _COMPRESSED = {
     ".gz": gzip.open,
@@ -62,6 +76,8 @@ _HARMLESS = 50_000_000
 
 
 def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
+    if source.suffix == ".mbox":
+        return _letters(source)
     return _zip_members(source, options, budget) if source.suffix == ".zip" else _tar_or_single(source, budget)
 
 
@@ -224,3 +240,44 @@ class _Stream:
     def _count(self) -> None:
         if self._packed is not None and (bomb := _bomb(self._stream.tell(), self._packed.tell())) is not None:
             raise bomb
+
+
+# --- mailboxes ------------------------------------------------------------------------------------------------
+
+_BEGINS = re.compile(rb"From (?:.*\d{1,2}:\d\d|\S+ *\r?\n$|- *\r?\n$)")
+_ESCAPED = re.compile(rb">+From ")
+_MAX_LINE = 1 << 20  # longer lines, which only broken files have, come in pieces
+_HEAD = 1 << 16
+
+
+def _letters(source: Source) -> Iterator[Member]:
+    """Yield the mails of a mailbox.
+
+    A mail begins at a line "From sender date" after an empty line; a sentence that begins with "From" does so only if
+    it holds a time of day.
+    """
+    # The mails together are as large as the file, so the budget need not count them.
+    with source.open() as stream:
+        for number, data in enumerate(_mails(stream, source), 1):
+            subject = str(BytesHeaderParser().parsebytes(data[:_HEAD]).get("Subject", ""))
+            name = f"{number:04} {subject_name(header_text(subject))}"
+            yield Member(name, Source(name, data=data))
+
+
+def _mails(stream: BinaryIO, source: Source) -> Iterator[bytes]:
+    first = stream.readline(_MAX_LINE)
+    while first and not first.strip(b"\xef\xbb\xbf \t\r\n"):
+        first = stream.readline(_MAX_LINE)
+    if not first.removeprefix(b"\xef\xbb\xbf").startswith(b"From "):
+        kind = looks_like(source) or "something else"
+        raise ReadError(f"is not a mailbox but {kind}", RIGHT_SUFFIX)
+    lines: list[bytes] = []
+    after_blank = False
+    while line := stream.readline(_MAX_LINE):
+        if after_blank and _BEGINS.match(line):
+            yield b"".join(lines)
+            lines, after_blank = [], False
+            continue
+        after_blank = not line.strip()
+        lines.append(line[1:] if _ESCAPED.match(line) else line)
+    yield b"".join(lines)

@@ -15,31 +15,29 @@ import hashlib
 import importlib
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import cast
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.source import TABLES, Budget, Member, Options, OverBudget, Source, open_file, unreadable
+from localrag.ingest.readers.source import (
+    SUFFIXES,
+    Budget,
+    Member,
+    Options,
+    OverBudget,
+    Source,
+    open_file,
+    reads,
+    unreadable,
+)
 from localrag.text import clean, clean_title, one_line
 from localrag.types import Page, Part, Reading, Refused
 
 # Files that were read under a lower number are read again.
 VERSION = 5
-
-# Modules by name, so a reader process loads only the libraries it needs.
-SUFFIXES: Mapping[str, str] = {
-    suffix: f"localrag.ingest.readers.{module}"
-    for module, suffixes in TABLES["modules"].items()
-    for suffix in suffixes.split()
-}
-
-
-def reads(path: Path) -> bool:
-    """Whether there is a reader for this suffix."""
-    return path.suffix.lower() in SUFFIXES
 
 
 def read_parts(document: Path | Source, options: Options | None = None) -> Iterator[Part | Refused]:

@@ -18,8 +18,7 @@ from email.utils import collapse_rfc2231_value, getaddresses
 from itertools import chain
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.naming import Names, attached, safe
-from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind
+from localrag.ingest.readers.source import Budget, Member, Names, Options, Source, another_kind, attached, safe
 from localrag.ingest.readers.text import decode_named, header_text, iso_date, unpack_word
 from localrag.text import clean
 from localrag.types import Heading, Page, Reading, Remark

@@ -16,7 +16,7 @@ from localrag.ingest.readers.blocks import markdown_rows
 from localrag.ingest.readers.pdf_layout import find_regions
 from localrag.ingest.readers.pdf_native import Box
 from localrag.ingest.readers.pdf_tables import Table, find_tables
-from localrag.ingest.readers.pdf_text import join_hyphen
+from localrag.ingest.readers.pdf_words import join_hyphen
 from localrag.text import clean
 
 _PARAGRAPH = 1.45  # line distances above this many usual ones part paragraphs

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.mail import Letter, author_of, encrypted, is_decoration, subject_name
-from localrag.ingest.readers.naming import Names, attached, content_type
-from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind
+from localrag.ingest.readers.source import Budget, Member, Names, Options, Source, another_kind, attached, content_type
 from localrag.ingest.readers.text import decode_named, header_text, iso_date
 from localrag.types import Reading
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import pdf_native as native
-from localrag.ingest.readers import pdf_text
+from localrag.ingest.readers import pdf_words
 from localrag.ingest.readers.blocks import HiddenText
 from localrag.ingest.readers.headings import Strong, document_headings
 from localrag.ingest.readers.pdf_annotations import Note, Quads, attached_files, iso_date, read_extras
@@ -168,7 +168,7 @@ def _page(page: Any, number: int, options: Options) -> _Read:
         raise
     except Exception as error:  # odd boxes break the layout, not the text
         with contextlib.closing(page.get_textpage()) as textpage:
-            text, kinds, strong = pdf_text.tidy(native.text(textpage)), {native.TEXT}, {}
+            text, kinds, strong = pdf_words.tidy(native.text(textpage)), {native.TEXT}, {}
         what = f"its layout is not understood ({type(error).__name__}): tables and hidden text were not detected"
         remarks = (Remark(number, what),)
     letters = sum(map(str.isalnum, text))
@@ -193,23 +193,23 @@ def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int], S
         if found.removed:
             textpage = stack.enter_context(contextlib.closing(page.get_textpage()))
         raw = native.text(textpage)
-        visual = pdf_text.is_visual(raw)
-        raw = pdf_text.with_ligatures(raw, textpage, visual)
-        text = pdf_text.tidy(page_text(page, textpage, raw, found.paths, found.ruled))
-        strong = pdf_text.strong_lines(textpage, raw)
-    return pdf_text.plain(text, visual), hidden.remarks(number), found.kinds, strong
+        visual = pdf_words.is_visual(raw)
+        raw = pdf_words.with_ligatures(raw, textpage, visual)
+        text = pdf_words.tidy(page_text(page, textpage, raw, found.paths, found.ruled))
+        strong = pdf_words.strong_lines(textpage, raw)
+    return pdf_words.plain(text, visual), hidden.remarks(number), found.kinds, strong
 
 
 def _recognised(page: Any, options: Options) -> _Read:
     """Recognise the text of a page drawn as a picture."""
-    from localrag.ingest.readers import ocr
+    from localrag.ingest.readers import images
 
     width, height = page.get_size()
     if width < 1 or height < 1:
         return _Read("", _BLANK)
     scale = min(_DOTS_PER_POINT, (_MAX_PIXELS / (width * height)) ** 0.5)
     try:
-        found = ocr.recognise(page.render(scale=scale).to_pil(), options.languages)
+        found = images.recognise(page.render(scale=scale).to_pil(), options.languages)
     except ReadError as error:
         return _Read("", f"no text; {error.message}")
     return _Read(found.text, "" if found.text else _UNRECOGNISED, found.words)

@@ -17,8 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.naming import Names, safe
-from localrag.ingest.readers.source import Budget, Member, Source
+from localrag.ingest.readers.source import Budget, Member, Names, Source, safe
 from localrag.text import clean
 from localrag.types import Remark
 

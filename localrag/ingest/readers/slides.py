@@ -12,8 +12,7 @@ from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import comment_text, format_number, markdown_rows
-from localrag.ingest.readers.drawing import formula
-from localrag.ingest.readers.package import DRAWINGS, RELATION, Package, embedded_files, opened, whole
+from localrag.ingest.readers.package import DRAWINGS, RELATION, Package, embedded_files, formula, opened, whole
 from localrag.ingest.readers.source import RIGHT_SUFFIX, Options, Source
 from localrag.text import clean
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage

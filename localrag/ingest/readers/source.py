@@ -1,4 +1,4 @@
-"""What a reader gets: a source of bytes, options, and a budget for what is inside it.
+"""What a reader gets: a source of bytes, options, and a budget and names for what is inside it.
 
 A source is a file, or bytes from an archive or a mail: what is inside other files never touches the disk.
 """
@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import errno
 import io
+import mimetypes
 import os
+import re
 import stat
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from localrag.errors import ReadError
+from localrag.text import clean
 from localrag.types import Ocr
 
 _STEP = 1 << 20
@@ -24,12 +28,23 @@ _STEP = 1 << 20
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_CLOEXEC"))
 # The word lists and mappings of the readers.
 TABLES: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("tables.toml").read_text("utf-8"))
+# Modules by name, so a reader process loads only the libraries it needs.
+SUFFIXES: Mapping[str, str] = {
+    suffix: f"localrag.ingest.readers.{module}"
+    for module, suffixes in TABLES["modules"].items()
+    for suffix in suffixes.split()
+}
 # Of the picture of a page.
 MAX_PIXELS = 6_000_000
 MAX_WIDTH = 3_000
 # Called after each slow page of text recognition, which restarts the clock of the time limit: a hundred such pages are
 # no reason to give a scan up. Other work must not call them: a file that makes a parser loop must reach its limit.
 page_listeners: list[Callable[[], None]] = []
+
+
+def reads(path: Path) -> bool:
+    """Whether there is a reader for this suffix."""
+    return path.suffix.lower() in SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,3 +249,72 @@ def another_kind(source: Source, what: str, *expected: str) -> ReadError | None:
 def locked(passwords: Sequence[str], hint: str = "Save a copy without a password, or give its password.") -> ReadError:
     tried = "and none of the passwords given opens it" if passwords else "and no password was given"
     return ReadError(f"is encrypted, {tried}", hint)
+
+
+# --- names of members -----------------------------------------------------------------------------------------
+
+_MAX_LENGTH = 150
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069]")  # could show "txt.exe" as "exe.txt"
+_MIME = mimetypes.MimeTypes()  # the table of Python, not of this machine
+
+
+def safe(name: str) -> str:
+    """Return one step of a path, made safe; "" if nothing is left."""
+    name = "".join(" " if mark in "\n\t" else mark for mark in _INVISIBLE.sub("", clean(name)))
+    name = " ".join(re.sub(r"[/\\:]", "_", name.replace(": ", " ")).split())
+    if name.strip(". ") == "":
+        return ""
+    if len(name) <= _MAX_LENGTH:
+        return name
+    suffix = PurePosixPath(name).suffix[:20]
+    return name[: _MAX_LENGTH - len(suffix)].rstrip() + suffix
+
+
+def attached(filename: str, content_type: str) -> str:
+    """Return the name of an attachment, with a suffix from the content type if its own is not read."""
+    name = safe(filename) or "attachment"
+    if reads(Path(name)):
+        return name
+    suffix = TABLES["suffixes"].get(content_type) or _MIME.guess_extension(content_type) or ""
+    if suffix in SUFFIXES or (suffix and not PurePosixPath(name).suffix and content_type != "application/octet-stream"):
+        return name + suffix
+    return name
+
+
+def content_type(name: str) -> str:
+    """Return the content type that a name suggests."""
+    return _MIME.guess_type(name)[0] or ""
+
+
+class Names:
+    """Makes names unique: the second "a.pdf" is "a (2).pdf"."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, int] = {}  # and the last number that was added to each
+
+    def unique(self, name: str) -> str:
+        path, given = PurePosixPath(name), name
+        while given in self._given:
+            self._given[name] += 1
+            given = str(path.with_name(f"{path.stem} ({self._given[name]}){path.suffix}"))
+        self._given[given] = 1
+        return given
+
+
+_WIDE = re.compile("[\u3000-\u30ff\u4e00-\u9fff\uff01-\uff5e]{2,}")
+_RUSSIAN = re.compile("[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+")
+
+
+def old_name(data: bytes) -> str:
+    """Decode a name of unknown encoding: UTF-8, or the code page that makes whole words of it."""
+    with suppress(UnicodeDecodeError):
+        return data.decode("utf-8")
+    russian = data.decode("cp866")
+    others = [word for word in re.findall(r"[^\W\d_]+|[^\0-\x7f]", russian) if not word.isascii()]
+    if all(map(_RUSSIAN.fullmatch, others)) and any(len(word) > 2 for word in others):
+        return russian
+    for encoding in ("cp932", "gb18030"):
+        wide = data.decode(encoding, "replace")
+        if all(map(_WIDE.fullmatch, re.findall(r"[^\0-\x7f]+", wide))):
+            return wide
+    return data.decode("cp437")

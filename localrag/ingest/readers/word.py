@@ -14,9 +14,8 @@ from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, format_number, markdown_rows, symbol
-from localrag.ingest.readers.drawing import formula
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.package import DRAWINGS, Package, embedded_files, opened, whole
+from localrag.ingest.readers.package import DRAWINGS, Package, embedded_files, formula, opened, whole
 from localrag.ingest.readers.source import RIGHT_SUFFIX, Options, Source
 from localrag.text import clean_title
 from localrag.types import Heading, Page, Reading, Remark

@@ -6,7 +6,7 @@ import pytest
 from waiting import cheap
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import mail, mailbox
+from localrag.ingest.readers import archives, mail
 from localrag.ingest.readers.source import Budget, Options, Source
 from localrag.ingest.readers.text import header_text
 
@@ -360,14 +360,14 @@ def boxed(*mails):
 
 def test_the_mails_of_a_mailbox_are_members_in_order():
     data = boxed(HEAD + b"\nOne.", b"Subject: =?utf-8?q?Gr=C3=B6=C3=9Fe?=\n\nTwo.", b"From: x@y.org\n\nThree.")
-    found = members(data, mailbox, "a.mbox")
+    found = members(data, archives, "a.mbox")
     assert list(found) == ["0001 The lease.eml", "0002 Größe.eml", "0003 mail.eml"]
     assert [body(one) or one for one in found.values()][:2] == ["One.", "Two."]
 
 
 def test_a_sentence_that_begins_with_from_does_not_split_a_mail():
     data = boxed(HEAD + b"\nOne.\n\nFrom here on we pay.\n\n>From there.\n>>From far.", HEAD + b"\nTwo.")
-    one, two = members(data, mailbox, "a.mbox").values()
+    one, two = members(data, archives, "a.mbox").values()
     assert body(one) == "One.\n\nFrom here on we pay.\n\nFrom there.\n>From far." and body(two) == "Two."
 
 
@@ -376,7 +376,7 @@ def test_a_sentence_that_begins_with_from_does_not_split_a_mail():
     [b"From - Sat Mar  2 10:15:00 2024\r\n", b"From MAILER-DAEMON\n", b"From x@y.org Sat, 02 Mar 2024 10:15 +0100\n"],
 )
 def test_all_forms_of_the_from_line_split_mails(line):
-    assert len(members((line + HEAD + b"\nText.\n\n") * 2, mailbox, "a.mbox")) == 2
+    assert len(members((line + HEAD + b"\nText.\n\n") * 2, archives, "a.mbox")) == 2
 
 
 def test_a_mailbox_is_read_as_a_stream():
@@ -387,7 +387,7 @@ def test_a_mailbox_is_read_as_a_stream():
             opened.append(super().open())
             return opened[0]
 
-    found = mailbox.members(
+    found = archives.members(
         Stream("a.mbox", data=boxed(*[HEAD + b"\n" + b"word " * 20] * 100)), Options(), Budget(Options())
     )
     next(found)
@@ -396,4 +396,4 @@ def test_a_mailbox_is_read_as_a_stream():
 
 def test_other_files_are_no_mailbox():
     with pytest.raises(ReadError, match="is not a mailbox but a GZIP archive"):
-        members(gzip.compress(b"x"), mailbox, "a.mbox")
+        members(gzip.compress(b"x"), archives, "a.mbox")

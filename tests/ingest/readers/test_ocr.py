@@ -10,7 +10,7 @@ import reportlab
 from PIL import Image, ImageDraw, ImageFont
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import ocr
+from localrag.ingest.readers import images
 from localrag.ingest.readers.ocr_layout import Box, Line, arrange
 from localrag.text import clean
 
@@ -41,7 +41,7 @@ def text_of(*lines):
 
 
 def test_words_of_a_sentence_are_recognised_and_located():
-    found = ocr.recognise(picture((50, 40, SENTENCE)))
+    found = images.recognise(picture((50, 40, SENTENCE)))
     assert found.text == SENTENCE
     assert [found.text[word.start : word.end] for word in found.words] == SENTENCE.split()
     lefts = [word.left for word in found.words]
@@ -58,7 +58,7 @@ def test_words_of_a_sentence_are_recognised_and_located():
 def test_a_page_on_its_side_or_upside_down_is_turned(turns):
     upright = picture((50, 40, SENTENCE), (50, 90, "Interest is owed on late payment."), size=(900, 160))
     method = {1: Image.Transpose.ROTATE_90, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_270}[turns]
-    found = ocr.recognise(upright.transpose(method))
+    found = images.recognise(upright.transpose(method))
     assert found.text == SENTENCE + "\nInterest is owed on late payment."
     first = found.words[0]
     middle = (first.left + first.right) / 2, (first.top + first.bottom) / 2
@@ -68,7 +68,7 @@ def test_a_page_on_its_side_or_upside_down_is_turned(turns):
 
 def test_a_crooked_scan_is_read_line_by_line():
     upright = picture(*((50, 50 + 40 * i, f"Line number {i} of the contract.") for i in range(4)), size=(900, 260))
-    found = ocr.recognise(upright.rotate(3, expand=True, fillcolor=255))
+    found = images.recognise(upright.rotate(3, expand=True, fillcolor=255))
     assert found.text.split("\n") == [f"Line number {i} of the contract." for i in range(4)]
 
 
@@ -78,8 +78,8 @@ def test_specks_and_blank_paper_are_no_text():
     for i in range(40):
         draw.point((37 * i % 600, 91 * i % 400), 0)
     draw.rectangle((0, 0, 4, 400), fill=40)
-    assert ocr.recognise(speckled) == ocr.Recognised("")
-    assert ocr.recognise(Image.new("1", (1, 1))) == ocr.Recognised("")
+    assert images.recognise(speckled) == images.Recognised("")
+    assert images.recognise(Image.new("1", (1, 1))) == images.Recognised("")
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "CMYK", "I;16", "F"])
@@ -91,7 +91,7 @@ def test_every_kind_of_pixel_is_read(mode):
         image = Image.merge("RGBA", (Image.new("L", image.size, 0),) * 3 + (Image.eval(image, lambda v: 255 - v),))
     else:
         image = image.convert(mode)
-    assert ocr.recognise(image).text == "Rent 1,200"
+    assert images.recognise(image).text == "Rent 1,200"
 
 
 def test_letters_with_marks_are_read_in_the_languages_of_latin_script():
@@ -99,27 +99,27 @@ def test_letters_with_marks_are_read_in_the_languages_of_latin_script():
     image = Image.new("L", (520, 100), 255)
     font = ImageFont.truetype(Path(reportlab.__file__).parent / "fonts" / "Vera.ttf", 32)
     ImageDraw.Draw(image).text((30, 30), text, font=font, fill=0)
-    assert ocr.recognise(image, ("de", "fr", "es", "it")).text == text
+    assert images.recognise(image, ("de", "fr", "es", "it")).text == text
 
 
 def test_a_picture_too_large_is_refused_before_it_is_unpacked():
     with pytest.raises(ReadError, match="is too large a picture"):
-        ocr.check_size((20_000, 20_000))
+        images.check_size((20_000, 20_000))
 
 
 def test_a_large_picture_is_made_smaller_but_words_stay_in_place(monkeypatch):
     image = picture((50, 40, SENTENCE))
-    before = ocr.recognise(image)
-    monkeypatch.setattr(ocr, "_USEFUL_PIXELS", image.width * image.height * 0.5)
-    after = ocr.recognise(image)
+    before = images.recognise(image)
+    monkeypatch.setattr(images, "_USEFUL_PIXELS", image.width * image.height * 0.5)
+    after = images.recognise(image)
     assert after.text == before.text
     assert all(abs(a.left - b.left) < 0.01 for a, b in zip(before.words, after.words, strict=True))
 
 
 def test_nothing_is_downloaded_and_nothing_heavy_is_loaded_before_use():
     code = (
-        "import sys, socket; from localrag.ingest.readers import ocr; heavy = {'onnxruntime', 'rapidocr', 'cv2', 'numpy'} & set(sys.modules);"
-        "assert not heavy, heavy; socket.socket.connect = None; from PIL import Image; ocr.recognise(Image.new('L', (200, 60), 255))"
+        "import sys, socket; from localrag.ingest.readers import images; heavy = {'onnxruntime', 'rapidocr', 'cv2', 'numpy'} & set(sys.modules);"
+        "assert not heavy, heavy; socket.socket.connect = None; from PIL import Image; images.recognise(Image.new('L', (200, 60), 255))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -128,19 +128,19 @@ def test_nothing_is_downloaded_and_nothing_heavy_is_loaded_before_use():
 
 
 def test_a_language_that_nothing_reads_is_refused_with_what_to_install(monkeypatch):
-    monkeypatch.setattr(ocr, "_installed", lambda: frozenset())
+    monkeypatch.setattr(images, "_installed", lambda: frozenset())
     with pytest.raises(ReadError) as caught:
-        ocr.recognise(Image.new("L", (100, 50), 255), ("en", "ru"))
+        images.recognise(Image.new("L", (100, 50), 255), ("en", "ru"))
     assert "'ru'" in caught.value.message and "tesseract-ocr-rus" in caught.value.hint
     with pytest.raises(ReadError, match="'xx' is not known"):
-        ocr.recognise(Image.new("L", (100, 50), 255), ("xx",))
+        images.recognise(Image.new("L", (100, 50), 255), ("xx",))
 
 
 @pytest.mark.skipif(shutil.which("tesseract") is None, reason="Tesseract is not installed")
 def test_tesseract_reads_through_pipes_and_locates_words(monkeypatch):
-    monkeypatch.setattr(ocr, "_tesseract_names", lambda languages: "eng")
+    monkeypatch.setattr(images, "_tesseract_names", lambda languages: "eng")
     monkeypatch.setattr(builtins, "open", None)
-    found = ocr.recognise(picture((50, 40, SENTENCE)))
+    found = images.recognise(picture((50, 40, SENTENCE)))
     assert found.text == SENTENCE
     assert [found.text[word.start : word.end] for word in found.words] == SENTENCE.split()
     assert 0.04 < found.words[0].left < 0.07 and found.words[-1].right < 0.8

@@ -7,7 +7,7 @@ from reportlab.pdfgen import canvas
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import pdf
-from localrag.ingest.readers.pdf_text import tidy
+from localrag.ingest.readers.pdf_words import tidy
 from localrag.ingest.readers.source import Budget, Options, OverBudget, Source
 from localrag.types import SkippedPage
 
@@ -249,12 +249,12 @@ def test_a_picture_without_text_is_reported(tmp_path):
 
 
 def test_without_an_engine_each_page_is_reported(tmp_path, monkeypatch):
-    from localrag.ingest.readers import ocr
+    from localrag.ingest.readers import images
 
     def recognise(image, languages):
         raise ReadError("cannot be recognised: no engine for Georgian", "Install one.")
 
-    monkeypatch.setattr(ocr, "recognise", recognise)
+    monkeypatch.setattr(images, "recognise", recognise)
     path = write(tmp_path / "a.pdf", [[TEXT], []], draw=lambda s, n: n == 1 and scan(s, n))
     assert "no engine for Georgian" in read(path, ocr="auto").skipped[0].reason
     assert "no engine for Georgian" in refused(write(tmp_path / "b.pdf", [[]], draw=scan), ocr="auto")

@@ -2,8 +2,7 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen import canvas
 
 from localrag.ingest.readers import pdf
-from localrag.ingest.readers.pdf_text import is_visual, plain
-from localrag.ingest.readers.pdf_words import joined
+from localrag.ingest.readers.pdf_words import is_visual, joined, plain
 from localrag.ingest.readers.source import Options, Source
 from localrag.text import drop_running_lines
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from embedder_checks import sound
-from fakes import HashingEmbedder
 from tiny_encoders import encoder
 from tiny_models import Bench, card, transformer
 
@@ -72,16 +71,6 @@ VARIED = [
     "Vertrag " * 250,
     "The patient was given 5 mg/kg i.v. over 10 min (p < 0.05). " * 8,
 ]
-
-
-def test_the_fake_keeps_to_what_every_embedder_does() -> None:
-    sound(HashingEmbedder())
-
-
-def test_an_identity_survives_its_json() -> None:
-    identity = HashingEmbedder(64).identity
-    assert type(identity)(**identity.to_dict()) == identity
-    assert identity != HashingEmbedder(65).identity != HashingEmbedder(65, sha256="1" * 64).identity
 
 
 @pytest.fixture

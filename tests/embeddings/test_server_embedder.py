@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import sys
 import zlib
 from collections.abc import Iterator
@@ -118,13 +117,6 @@ def test_what_is_no_vector_of_each_text_is_an_error(server: FakeServer, rows: An
         embedder(server)
 
 
-def test_vectors_of_another_length_than_before_are_refused(server: FakeServer) -> None:
-    made = embedder(server)
-    server.replies[EMBEDDINGS] = random
-    with pytest.raises(ModelError, match="no vector of each text"):
-        made.embed_question("The lease")
-
-
 def test_a_server_that_fails_throughout_is_an_error(server: FakeServer) -> None:
     made = embedder(server)
     server.replies[EMBEDDINGS] = failed("500 Internal Server Error", "out of memory")
@@ -161,8 +153,3 @@ def test_a_library_keeps_the_place_of_its_embedder(settings: Settings, served: S
     with pytest.raises(ModelMissing):  # it is looked for among the installed ones
         load_embedder(served, EmbedderIdentity("small", "0" * 64, "int8", "onnxruntime", 256))
     assert len(server.asked) == asked
-
-
-def test_the_words_of_a_request_are_the_texts_alone(server: FakeServer) -> None:
-    embedder(server).embed_question("Who pays?")
-    assert json.dumps(server.bodies(EMBEDDINGS)[-1]["input"]) == '["Who pays?"]'

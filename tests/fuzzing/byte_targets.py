@@ -27,9 +27,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fakes import HashingEmbedder
+from fakes import HashingEmbedder, ScriptedGenerator
 
-from localrag import events, policy, protocol, settings
+from localrag import embeddings, events, policy, protocol, settings
+from localrag.answer.assistant import Assistant
 from localrag.errors import (
     IntegrityError,
     KeyRequired,
@@ -42,10 +43,11 @@ from localrag.errors import (
 )
 from localrag.evaluation import datasets
 from localrag.ingest import chunking
-from localrag.ingest.readers import base, programs, wire
+from localrag.ingest.readers import base, programs, source, wire
 from localrag.ingest.readers.source import TABLES, Options, Source
 from localrag.ingest.source_files import PagePicture
 from localrag.lifecycle import backup, restore
+from localrag.llm import loading
 from localrag.models import gguf
 from localrag.security import audit, storage
 from localrag.security.encryption import age, streams
@@ -54,7 +56,9 @@ from localrag.security.encryption.keyring import Key, Passphrase, SecretKey
 from localrag.sessions import SessionStore, export
 from localrag.sessions.session import Origin, SavedTurn, Session, to_json
 from localrag.settings import Settings
+from localrag.store import minhash
 from localrag.store.full_text import PASSAGES, FullText, Indexer
+from localrag.store.library import open_library
 from localrag.store.names import DATABASE, SCHEMA
 from localrag.store.text_analysis import Token
 from localrag.store.vector_index import FaissIndex
@@ -308,10 +312,10 @@ def stream(home: Path, data: bytes) -> None:
 
 
 def _read_stream(raw: bytes) -> bytes | None:
-    source = io.BytesIO(raw)
-    if streams.key_id(source) != KEY.id:
+    held = io.BytesIO(raw)
+    if streams.key_id(held) != KEY.id:
         return None
-    return io.BufferedReader(streams.EncryptedReader(source, KEY, "file"), 16).read()
+    return io.BufferedReader(streams.EncryptedReader(held, KEY, "file"), 16).read()
 
 
 def _patched(whole: bytes, changes: bytes) -> bytes:
@@ -548,7 +552,7 @@ def policy_file(home: Path, data: bytes) -> None:
     try:
         repr(read.rules() if read else None)
         for name in policy.RULED:
-            policy.effective(name, {"audit_words": "marks", "ocr_languages": ("en",), "retention_days": 3}[name])
+            policy.effective(name, getattr(Settings(home=home), name))
         policy.allows_model("ab" * 32, None)
         policy.writable_by(read) if read else ""
         for act in (
@@ -578,7 +582,7 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".tar.bz2", ".txz")
 def _plain_readers() -> None:
     """Only archives and plain text are read, not what other libraries parse."""
     kept = {"archives", "text"}
-    base.SUFFIXES = {  # type: ignore[misc]
+    base.SUFFIXES = source.SUFFIXES = {  # type: ignore[misc]
         suffix: f"localrag.ingest.readers.{module}"
         for module, suffixes in TABLES["modules"].items()
         for suffix in suffixes.split()
@@ -590,10 +594,10 @@ def archive(home: Path, data: bytes) -> None:
     _plain_readers()
     suffix = _ARCHIVES[(data or b"\0")[0] % len(_ARCHIVES)]
     options = Options(passwords=("secret",), ocr="off", depth=2, members=30, unpacked=4_000_000, characters=1_000_000)
-    source = Source(f"a{suffix}", data=data[1:])
+    given = Source(f"a{suffix}", data=data[1:])
     seen: set[str] = set()
     total = 0
-    for item in base.read_parts(source, options):
+    for item in base.read_parts(given, options):
         steps = item.name.split("/")
         check(not {".."} & set(steps) and not item.name.startswith("/"), "a name that leads out")
         check(not _NOT_CLEAN.search(item.name), "a name with control characters")
@@ -627,6 +631,53 @@ def _archive_seeds() -> Iterator[bytes]:
 
 
 # --- a library of somebody else -----------------------------------------------------------------------------
+
+_QUESTIONS = ("When does the lease end?", "How many documents mention 'rent'?", 'Find "Orlo House"')
+_PAPERS = {
+    "lease.pdf": ["The lease of Orlo House ends on 31 May 2031.", "# Rent\n\nThe rent is 4,100 EUR.\n\n| A |\n| - |"],
+    "notes.txt": ["Elephants are grey, and never forget a rent. " * 8],
+    "second/lease draft.txt": ["The lease of Orlo House ends on 31 May 2032. " * 8],
+}
+
+
+def library(home: Path, data: bytes) -> None:
+    """A library's database: opened where it lies, looked through, searched, and asked."""
+    own = Settings(home=home)
+    mine = _fresh(own.indexes_dir / "mine")
+    mine.chmod(0o700)
+    (mine / DATABASE).write_bytes(data)
+    (mine / DATABASE).chmod(0o600)
+    embeddings.load_embedder = lambda settings, identity=None: EMBEDDER  # type: ignore[assignment]
+    loading.generator_identity = lambda settings: "scripted"  # type: ignore[assignment]
+    with suppress(LocalragError), closing(open_library(own, "mine")) as opened:
+        opened.near_duplicates(), opened.failures(), opened.roots()
+        for document in opened.documents():
+            opened.pages(document.id), opened.chunks_of(document.id), opened.files(document.root)
+    assistant = Assistant(own, ScriptedGenerator([("lease", "It ends on 31 May 2031 [1].")]))
+    with closing(assistant):
+        for question in ("", _QUESTIONS[len(data) % 3]):
+            with suppress(LocalragError):
+                if question:
+                    list(assistant.ask(question, libraries=["mine"]))
+                else:
+                    assistant.search("rent of Orlo House", libraries=["mine"])
+
+
+def _library_seeds() -> Iterator[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        with closing(Editor.create(Path(folder, "made"), "made", EMBEDDER.identity)) as made:
+            for path, texts in _PAPERS.items():
+                pages = tuple(Page(text, number) for number, text in enumerate(texts, 1))
+                chunks = chunking.split(pages, count=EMBEDDER.count, title=path, limit=120)
+                vectors = EMBEDDER.embed_documents([chunking.embedded_text(path, chunk) for chunk in chunks])
+                keyed = dict(zip((passage_digest(path, chunk) for chunk in chunks), vectors, strict=True))
+                part = Part("", "ab" * 32, 9, Reading(pages, path, (SkippedPage(9, "blank"),), date="2024-03-02"))
+                made.begin("/papers", path)
+                made.put("/papers", path, part, chunks, keyed, minhash.signature(" ".join(texts)))
+                made.finish("/papers", path, 9, 1, "ab" * 32, "stamp")
+            made.save_tombstones(made.tombstones.add(made.documents()[:1]))
+            made.save_index()
+        yield Path(folder, "made", DATABASE).read_bytes()
 
 
 def vectors(home: Path, data: bytes) -> None:
@@ -824,6 +875,7 @@ TARGETS: dict[str, tuple[Target, Callable[[], Iterator[bytes]]]] = {
     "settings": (settings_file, _settings_seeds),
     "policy": (policy_file, _policy_seeds),
     "archive": (archive, _archive_seeds),
+    "library": (library, _library_seeds),
     "vectors": (vectors, _vector_seeds),
     "text": (full_text, _text_seeds),
     "record": (record, _record_seeds),

@@ -4,6 +4,7 @@
     python tests/fuzzing/guided.py --minutes 5 reader keyring
     python tests/fuzzing/guided.py --replay                        (the corpus again, without Atheris; the tests do so)
     python tests/fuzzing/guided.py --replay=FILE reader            (one input again)
+    python tests/fuzzing/guided.py --cases 500 --first 0 library   (seeds changed at random, without Atheris)
 
 Each finding is reported once, by its error and line, and its input is kept in `found/TARGET` of the work folder. A hang
 (more than 20 s) or more than 2 GB of memory ends the fuzzer's process; the next one begins with the corpus so far.
@@ -36,20 +37,6 @@ _MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 _SECONDS, _MEGABYTES, _MAX_INPUT = 20, 2048, 1 << 14
 # Of Python's own parsers, what is written in Python.
 _INSTRUMENTED = ["localrag", "zipfile", "tarfile", "tomllib", "tomlkit", "gzip"]
-_AWKWARD = (
-    b"[" * 5000,
-    b"9" * 5000,
-    b"0x" + b"f" * 5000,
-    b"\\ud800",
-    b"\xed\xa0\x80",
-    b"..",
-    b"../..",
-    b"/",
-    b"\0",
-    b"-1",
-    b"1e999",
-    b'"',
-)
 _LEFT_ALONE = ["localrag.tui", "localrag.cli"]
 
 
@@ -78,32 +65,12 @@ def child(target: str, work: Path, arguments: list[str]) -> None:
                     print(f"FINDING {target} {where}: {error!s:.200}", flush=True)
 
     def mutate(data: bytes, most: int, seed: int) -> bytes:
-        out = changed(data, Random(seed))
+        out = mutating.of_input(data, Random(seed))
         return out if out is not None and len(out) <= most else bytes(atheris.Mutate(data, most))
 
     with home() as folder:
         atheris.Setup([sys.argv[0], *arguments], one, custom_mutator=mutate)
         atheris.Fuzz()
-
-
-def changed(data: bytes, random: Random) -> bytes | None:
-    """Bytes with a part of their JSON changed, or with something awkward put in; None for any other change."""
-    if (chance := random.random()) < 0.1:
-        at = random.randrange(len(data) + 1)
-        return data[:at] + random.choice(_AWKWARD) + data[at + random.choice((0, 0, 1, 8)) :]
-    if chance > 0.7:
-        return None
-    lines = data.split(b"\n") if chance < 0.6 else [data]
-    at = random.randrange(len(lines))
-    start = min((place for place in map(lines[at].find, (b"{", b"[")) if place >= 0), default=0)
-    try:
-        value = json.loads(lines[at][start:])
-    except (ValueError, RecursionError):
-        return None
-    lines[at] = lines[at][:start] + json.dumps(mutating.of_json(value, random), separators=(",", ":")).encode()
-    if random.random() < 0.2:
-        lines.insert(random.randrange(len(lines)), lines[at])
-    return b"\n".join(lines)
 
 
 def place(error: BaseException) -> str:
@@ -189,6 +156,25 @@ def replay(target: str, file: Path | None) -> tuple[int, int]:
     return len(files), findings
 
 
+def randomly(target: str, own: list[bytes], first: int, cases: int) -> tuple[int, int]:
+    """Run the seeds of a target, changed at random; return how many inputs there are, and how many are findings."""
+    from fuzzing import byte_targets
+
+    run, findings = byte_targets.TARGETS[target][0], 0
+    for number in range(first, first + cases):
+        dice = Random(f"{target} {number}")
+        data = dice.choice(own)
+        change = mutating.of_pages if target == "library" and dice.random() < 0.8 else mutating.of_bytes
+        changed = mutating.of_input(data, dice) if target != "library" and dice.random() < 0.5 else change(data, dice)
+        try:
+            run(Path(os.environ["LOCALRAG_HOME"]), data if changed is None else changed)
+        except BaseException:
+            findings += 1
+            print(f"FINDING {target} {number}")
+            traceback.print_exc(file=sys.stdout)
+    return cases, findings
+
+
 @contextmanager
 def home() -> Iterator[Path]:
     """A folder for localrag's files, outside of which storage refuses to write."""
@@ -220,11 +206,18 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "localrag-fuzzing")
     parser.add_argument("--replay", nargs="?", const="", metavar="FILE")
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--cases", type=int)
+    parser.add_argument("--first", type=int, default=0)
     given = parser.parse_args()
     targets = given.targets or list(byte_targets.TARGETS)
-    if given.replay is not None:
+    if given.replay is not None or given.cases:
+        made = {target: seeds(target) for target in targets if given.cases}  # outside of what is guarded
+        file = Path(given.replay) if given.replay else None
         with home():
-            done = {target: replay(target, Path(given.replay) if given.replay else None) for target in targets}
+            done = {
+                target: randomly(target, made[target], given.first, given.cases) if made else replay(target, file)
+                for target in targets
+            }
         print(json.dumps(done))
         sys.exit(any(findings for _, findings in done.values()))
     given.work.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ import sys
 import time
 
 import pytest
-from hostile import LONG, texts
+from hostile import texts
 
 from localrag.ingest import chunking
 from localrag.ingest.chunking import embedded_text, split
@@ -124,10 +124,6 @@ def test_no_character_but_white_space_is_outside_every_chunk(pages):
                 assert not page.text[end : chunk.start].strip()
                 end = max(end, chunk.end)
         assert not page.text[end:].strip()
-
-
-def test_the_same_pages_give_the_same_chunks(pages):
-    assert split(pages, count=count) == split(list(pages), count=count)
 
 
 def test_empty_pages_give_no_chunk():
@@ -283,13 +279,6 @@ def test_many_tiny_sentences_take_linear_time(tiny):
     assert lines_run(page) / len(sentences(page.text)) < 2 * each
 
 
-@pytest.mark.parametrize("tiny", [". ", ".\n", "7\n\n", "| 7 |\n", "Yes. "])
-def test_chunks_of_tiny_sentences_are_as_large_as_others_and_hold_all(tiny):
-    chunks = split([Page(f"{CLAUSE}\n\n{tiny * 900}\n\n{CLAUSE}")], count=count, limit=256)
-    assert all(150 <= count(chunk.text) <= 256 for chunk in chunks[:-1])
-    assert sum(chunk.text.count(tiny[0]) for chunk in chunks) >= 900
-
-
 # --- tables -------------------------------------------------------------------------------------------------
 
 
@@ -330,15 +319,6 @@ def test_lines_without_a_row_name_are_the_header_without_dashes():
     assert len(chunks) > 2 and all(chunk.header_text == header for chunk in chunks[1:])
     plain = split([Page(table(60, dashes=False))], count=count, limit=160)
     assert all(chunk.header is None for chunk in plain)
-
-
-def test_each_of_two_tables_has_its_own_header():
-    text = f"{table(40)}\n\n{table(40, header='| Part | 2021 | 2020 |')}"
-    for chunk in split([Page(text)], count=count, limit=160):
-        if chunk.header is not None:
-            assert text.rfind("| --- |", 0, chunk.start) > text.rfind(
-                "| Item" if "Item" in chunk.header_text else "| Part", 0, chunk.start
-            )
 
 
 # --- captions -----------------------------------------------------------------------------------------------
@@ -401,19 +381,6 @@ def test_a_heading_is_no_caption_since_it_is_said_already():
     assert headers(text, elsewhere) == {"Cash flows\n| Item | 2023 | 2022 |"}
 
 
-def test_what_is_between_a_heading_and_its_table_is_the_caption():
-    text = f"Intro.\n\nCash flows\n(in millions)\n{table(60)}"
-    assert headers(text, (Heading(text.index("Cash"), 1, "Cash flows"),)) == {"(in millions)\n| Item | 2023 | 2022 |"}
-
-
-def test_a_caption_stays_with_its_table():
-    filler = "A sentence of some words that fills the chunk before the table begins. " * 9
-    for more in range(12):
-        text = f"{filler}{'word ' * more}end.\n\nCash flows in millions\n\n{table(5)}"
-        for chunk in split([Page(text)], count=count, limit=128, target=100):
-            assert not chunk.text.rstrip().endswith(("Cash flows in millions", "| Item | 2023 | 2022 |"))
-
-
 def test_a_long_caption_leaves_the_names_of_columns_in_what_is_embedded():
     caption = "The depreciation of what the company holds for use and for sale was as follows " * 3 + "in millions:"
     text = f"{caption}\n{table(60)}"
@@ -430,20 +397,3 @@ def test_tables_in_any_text_have_headers_that_stand_before_their_rows():
             assert not text[slice(*found.header)][0].isspace() and len(text[slice(*found.header)]) < 700
         if "\x00" not in text and "\ud800" not in text:
             headers(text)
-
-
-@pytest.mark.parametrize("name", LONG)
-def test_no_text_before_a_table_takes_more_than_its_length(name):
-    for text in (
-        f"{LONG[name]}\n{table(3)}",
-        f"| {LONG[name]} |\n| {LONG[name]} |\nx",
-        f"{LONG[name][:300]}\n| a |\n" * 500,
-    ):
-        list(chunking._tables(text))
-
-
-def test_many_tables_under_many_headings_take_linear_time():
-    part = f"Heading\n{table(2)}\n\n"
-    text = part * 8000
-    found = chunking._tables(text, [Heading(n * len(part), 1, "Heading") for n in range(8000)])
-    assert {text[slice(*each.header)] for each in found} == {"| Item | 2023 | 2022 |"}

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,10 +21,7 @@ from waiting import PATIENCE
 from localrag.errors import Cancelled, LibraryLocked, StorageError
 from localrag.events import IngestProgress
 from localrag.ingest import reembed, sync
-from localrag.ingest.readers.isolate import ReaderPool
-from localrag.security.storage import sqlite3
 from localrag.store import names
-from localrag.store.library import Library
 from localrag.store.writer import Editor
 
 pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
@@ -353,14 +349,3 @@ def test_new_chunks_of_the_same_embedder_keep_the_vectors_they_can(
     )
     reembed.renew(library, HashingEmbedder())
     assert contents(library) == before and library.chunking != "older"
-
-
-def test_every_reader_process_is_gone_afterwards(
-    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    closed: list[ReaderPool] = []
-    real = ReaderPool.close
-    monkeypatch.setattr(sync, "ReaderPool", ReaderPool)
-    monkeypatch.setattr(ReaderPool, "close", lambda pool: (real(pool), closed.append(pool))[0])
-    ingest(library, folder({"a.txt": "Alpha."}))
-    assert len(closed) == 1

@@ -16,7 +16,7 @@ from papers import contents, indexed, ingest, never, sound, with_words
 from stores import both_stores
 from waiting import PATIENCE
 
-from localrag.errors import NotFoundError, UsageError
+from localrag.errors import UsageError
 from localrag.ingest import sync
 from localrag.ingest import watch as watching
 from localrag.ingest.readers.source import Options
@@ -70,15 +70,6 @@ def test_copies_are_read_and_embedded_once_and_all_are_documents(library: Editor
     ingest(library, root, embedder=never)
     assert library.page_text(library.document("late.txt").id, 0) == letter(1)
     sound(library)
-
-
-def test_a_paragraph_that_stands_in_two_files_is_embedded_once(library: Editor, folder: Folder) -> None:
-    clause = "# Law\n\n" + "This agreement is governed by the law of Ruritania. " * 6
-    first = folder({"a.md": clause})
-    ingest(library, first)
-    folder({"b.md": clause + "\n\n# Term\n\n" + "It ends after twelve months of use. " * 6})
-    report = ingest(library, first)
-    assert report.read == ("b.md",) and report.embedded < report.chunks
 
 
 def test_drafts_are_reported_as_nearly_the_same(library: Editor, folder: Folder) -> None:
@@ -162,14 +153,6 @@ def test_more_than_a_fifth_gone_removes_nothing_without_prune(library: Editor, f
     report = ingest(library, root, embedder=never, prune=True)
     assert report.removed == ("0.txt", "1.txt", "2.txt") and report.kept == ()
     sound(library)
-
-
-def test_a_few_files_gone_are_removed(library: Editor, folder: Folder) -> None:
-    root = folder({f"{n}.txt": letter(n) for n in range(20)})
-    ingest(library, root)
-    for n in range(4):
-        (root / f"{n}.txt").unlink()
-    assert len(ingest(library, root, embedder=never).removed) == 4
 
 
 def test_many_files_moved_do_not_make_a_few_gone_a_large_part(library: Editor, folder: Folder) -> None:
@@ -256,15 +239,6 @@ def test_a_member_that_left_its_archive_leaves_the_library(library: Editor, fold
     assert ingest(library, root, embedder=never).moved == (("box.zip", "case.zip"),)
     assert [doc.path for doc in library.documents()] == ["case.zip/b.txt", "case.zip/c.txt"]
     sound(library)
-
-
-def test_a_member_that_fails_before_the_others_is_remembered(library: Editor, folder: Folder) -> None:
-    root = folder({})
-    archive(root / "box.zip", {"a.pdf": "%PDF-", "b.txt": letter(1)})
-    assert ingest(library, root).read == ("box.zip/b.txt",)
-    assert [failure.document for failure in library.failures()] == ["box.zip/a.pdf"]
-    again = ingest(library, root, embedder=never)
-    assert [failure.document for failure in again.failed] == ["box.zip/a.pdf"] and again.read == ()
 
 
 @pytest.mark.parametrize("left", [{"bad.pdf": "%PDF-"}, {"tool.exe": "MZ"}])
@@ -423,13 +397,6 @@ def test_an_ignore_file_names_what_is_passed_over(library: Editor, folder: Folde
         }
     )
     assert ingest(library, root).read == ("a.txt", "old/keep.txt", "secret.txt", "sub/drafts/d.txt")
-
-
-def test_what_comes_to_be_ignored_is_removed(library: Editor, folder: Folder) -> None:
-    root = folder({"a.txt": letter(0), "b.txt": letter(1)})
-    ingest(library, root)
-    folder({".localragignore": "b.*\n"})
-    assert ingest(library, root, embedder=never).removed == ("b.txt",)
 
 
 def test_a_pipe_is_one_line_of_the_report_and_hangs_nothing(library: Editor, folder: Folder) -> None:

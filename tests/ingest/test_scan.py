@@ -163,13 +163,6 @@ def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(folder: Folder, monk
 # --- names --------------------------------------------------------------------------------------------------
 
 
-def test_names_that_differ_in_case_are_two_files(folder: Folder) -> None:
-    root = folder({"a.txt": "text", "A.txt": "text"})
-    if len(list(root.iterdir())) == 1:
-        pytest.skip("this disk does not tell them apart")
-    assert found(root) == ["A.txt", "a.txt"]
-
-
 def test_files_come_in_one_order_whatever_order_the_disk_has(folder: Folder) -> None:
     names = ["b.txt", "a/z.txt", "a/b/c.txt", "c/a.txt", "a.txt"]
     assert found(folder(dict.fromkeys(names, "text"))) == ["a.txt", "b.txt", "a/z.txt", "a/b/c.txt", "c/a.txt"]

@@ -6,22 +6,18 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fakes import HashingEmbedder
 from papers import indexed, ingest, never, sound, with_words
 from stores import both_stores
 
-from localrag.errors import EmbedderMismatch, NotFoundError, UsageError
+from localrag.errors import EmbedderMismatch, NotFoundError
 from localrag.ingest import sync
 from localrag.ingest.scan import readable
 from localrag.store.writer import Editor
 
 Folder = Callable[..., Path]
-PRIVILEGED = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-
-
 # --- what changed -------------------------------------------------------------------------------------------
 
 
@@ -135,14 +131,6 @@ def test_each_bad_file_is_one_line_and_the_others_are_read(library: Editor, fold
     assert len(again.failed) == 4 and again.unchanged == 1
 
 
-@PRIVILEGED
-def test_a_file_without_the_right_to_read_is_one_line(library: Editor, folder: Folder) -> None:
-    root = folder({"a.txt": "Alpha.", "secret.txt": "Hidden."})
-    (root / "secret.txt").chmod(0)
-    report = ingest(library, root)
-    assert report.read == ("a.txt",) and "denied" in report.failed[0].reason.lower()
-
-
 def test_a_file_that_cannot_be_opened_is_one_line(
     library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,75 +170,13 @@ def test_a_failure_goes_with_its_file(library: Editor, folder: Folder) -> None:
     assert library.failures() == []
 
 
-def test_an_empty_folder_gives_an_empty_report(library: Editor, folder: Folder) -> None:
-    report = ingest(library, folder({}), embedder=never)
-    assert (report.read, report.failed, report.complete) == ((), (), True)
-
-
 def test_a_missing_path_is_named(library: Editor, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError) as raised:
         ingest(library, tmp_path / "not here")
     assert "not here" in raised.value.message and raised.value.hint
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
-def test_a_pipe_is_no_document(library: Editor, folder: Folder) -> None:
-    root = folder({"a.txt": "Alpha."})
-    os.mkfifo(root / "pipe.txt")
-    assert ingest(library, root).read == ("a.txt",)
-    with pytest.raises(UsageError):
-        ingest(library, root / "pipe.txt")
-
-
-def test_a_root_that_became_empty_is_not_taken_for_deleted(library: Editor, folder: Folder) -> None:
-    root = folder({"a.txt": "Alpha.", "b.txt": "Beta."})
-    ingest(library, root)
-    for file in root.iterdir():
-        file.unlink()
-    with pytest.raises(UsageError) as raised:
-        ingest(library, root)
-    assert "--prune" in raised.value.hint and library.counts()["documents"] == 2
-    assert ingest(library, root, prune=True).removed == ("a.txt", "b.txt")
-    assert library.counts() == {"documents": 0, "pages": 0, "chunks": 0, "characters": 0}
-
-
-def test_documents_in_a_folder_that_cannot_be_listed_stay(
-    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = folder({"a.txt": "Alpha.", "share/b.txt": "Beta.", "share/deep/c.txt": "Gamma."})
-    ingest(library, root)
-    scandir, stat = os.scandir, os.stat
-
-    def denied(path: Any = ".") -> Any:
-        if Path(path).name == "share":
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
-
-    def unseen(path: Any, **options: Any) -> Any:
-        if not isinstance(path, int) and "share" in Path(os.fsdecode(path)).parent.parts:
-            raise PermissionError(13, "Permission denied", str(path))
-        return stat(path, **options)
-
-    monkeypatch.setattr(os, "scandir", denied)
-    monkeypatch.setattr(os, "stat", unseen)
-    report = ingest(library, root)
-    assert report.removed == () and library.counts()["documents"] == 3
-    assert [(failure.document, "Permission denied" in failure.reason) for failure in report.failed] == [("share", True)]
-    monkeypatch.undo()
-    assert ingest(library, root).failed == () and library.failures() == []
-
-
 # --- which files --------------------------------------------------------------------------------------------
-
-
-def test_one_file_can_be_the_path(library: Editor, folder: Folder) -> None:
-    root = folder({"a.txt": "Alpha.", "b.txt": "Beta.", "empty.txt": b""})
-    report = ingest(library, root / "a.txt")
-    assert (report.read, report.root) == (("a.txt",), str(root))
-    ingest(library, root)
-    assert ingest(library, root / "b.txt", embedder=never).unchanged == 1
-    assert library.counts()["documents"] == 2
-    assert [failure.document for failure in library.failures()] == ["empty.txt"]
 
 
 def test_hidden_temporary_and_system_files_are_passed_over(library: Editor, folder: Folder) -> None:
@@ -269,14 +195,6 @@ def test_hidden_temporary_and_system_files_are_passed_over(library: Editor, fold
     assert readable(root)[0] == 1
 
 
-def test_links_that_lead_in_circles_end(library: Editor, folder: Folder) -> None:
-    root = folder({"a.txt": "Alpha.", "sub/b.txt": "Beta."})
-    (root / "sub" / "up").symlink_to(root, target_is_directory=True)
-    (root / "self.txt").symlink_to(root / "self.txt")
-    (root / "nowhere.txt").symlink_to(root / "gone.txt")
-    assert ingest(library, root).read == ("a.txt", "sub/b.txt")
-
-
 def test_names_of_every_kind_are_read(library: Editor, folder: Folder) -> None:
     names = [
         "with space.txt",
@@ -289,14 +207,6 @@ def test_names_of_every_kind_are_read(library: Editor, folder: Folder) -> None:
     ]
     report = ingest(library, folder({name: f"Words of {name}." for name in names}))
     assert sorted(report.read) == sorted(names)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are a matter of Linux")
-def test_a_name_that_is_not_utf8_is_read(library: Editor, folder: Folder) -> None:
-    root = folder({})
-    Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.txt")).write_text("Coffee.")
-    assert ingest(library, root).read == ("caf\\xe9.txt",)
-    assert ingest(library, root, embedder=never).unchanged == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are a matter of Linux")

@@ -136,19 +136,6 @@ def test_an_unknown_word_lowers_the_score_more_in_much_text(held: Held) -> None:
     assert kept[0] > 0.9 and kept[1] < 0.5
 
 
-def test_a_word_of_the_name_of_a_document_is_not_unknown(held: Held) -> None:
-    held.add(1, "The lease of the hall ends in May.")
-    added(held.indexer, DOCUMENTS, 1, tokens("acme", "english"))
-    held.commit()
-    assert held.scores(("leas",), ("acm",))[1] == held.scores(("leas",))[1]
-
-
-def test_an_empty_full_text_scores_nothing(held: Held) -> None:
-    assert len(held.scores(("leas",))) == 0 and len(held.scores()) == 0
-    assert held.text.with_phrase(["lease"]) == held.text.with_phrase([]) == []
-    assert len(held.text.documents_named([["leas"]])[0]) == 0 and not held.text.has_word("lease", ["leas"])
-
-
 def test_a_term_in_more_passages_than_a_block_holds_is_found_in_all(held: Held) -> None:
     ids = [*range(1, 5000), 9000, 1_000_000]
     for id_ in ids:
@@ -197,20 +184,6 @@ def test_a_phrase_is_found_just_where_its_words_stand_in_a_row(held: Held) -> No
     assert held.text.with_phrase(["force", "nowhere"]) == []
 
 
-def test_the_apostrophe_of_a_phrase_may_be_another_than_that_of_the_text(held: Held) -> None:
-    held.add(1, "He don’t know the tenant’s lease.")
-    held.commit()
-    assert held.text.with_phrase(written("don't know the tenant's")) == [1]
-
-
-def test_one_word_of_two_stems_is_one_word_of_a_phrase(held: Held) -> None:
-    held.add(1, tokens("die Rechte", "german"))
-    held.add(2, tokens("die Rechte", "french"))
-    held.commit()
-    assert held.rows("words") > 2
-    assert held.text.with_phrase(["die", "rechte"]) == [1, 2]
-
-
 # --- what is left, and what was never there -----------------------------------------------------------------
 
 
@@ -235,27 +208,6 @@ def test_a_word_goes_with_its_last_holder_and_comes_back(held: Held) -> None:
     held.add(2, "lease canary")
     held.commit()
     assert held.scores(("leas",))[2] > 0 and held.text.words_starting("canary") == [("canary", 2)]
-
-
-def test_what_is_added_and_taken_out_before_it_was_written_was_never_there(held: Held) -> None:
-    held.add(1, "lease hall")
-    held.add(2, "lease")
-    held.remove(1)
-    held.commit()
-    assert held.text.words_starting("l") == [("lease", 1)] and not held.text.has_word("hall", [])
-    assert np.flatnonzero(held.scores(("leas",))).tolist() == [2]
-
-
-def test_another_name_of_a_document_takes_the_place_of_the_old(held: Held) -> None:
-    first = added(held.indexer, DOCUMENTS, 1, tokens("hall lease", "english"))
-    held.commit()
-    held.indexer.remove(DOCUMENTS, 1, first)
-    added(held.indexer, DOCUMENTS, 1, tokens("hall purchase", "english"))
-    held.commit()
-    assert (
-        held.text.documents_named([["hall"]])[0].tolist() == held.text.documents_named([["purchas"]])[0].tolist() == [1]
-    )
-    assert held.text.documents_named([["leas"]])[0].tolist() == []
 
 
 def test_clearing_passages_keeps_the_names_of_documents(held: Held) -> None:

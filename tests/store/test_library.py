@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import sys
 import tempfile
@@ -53,14 +52,6 @@ def test_a_document_comes_back_as_it_was_read(library: Editor, put: Put) -> None
     assert library.counts() == {"documents": 1, "pages": 2, "chunks": 2, "characters": 23}
 
 
-def test_a_document_without_pages_has_one_page_without_a_number(library: Editor, put: Put) -> None:
-    put(library, "notes.md", "All of it.")
-    (document,) = library.documents()
-    assert not document.paged and library.pages(document.id) == [Page("All of it.", None)]
-    (chunk,) = library.chunks_of(document.id)
-    assert chunk.page is None and chunk.label is None
-
-
 class Broken(Exception):
     pass
 
@@ -91,14 +82,6 @@ def test_an_error_in_the_middle_of_storing_leaves_the_old_version(library: Edito
     assert with_words(library, "new") == []
     put(library, "a.txt", "The new version.")
     assert contents(library) == {"a.txt": ["The new version."]}
-
-
-def test_a_new_version_takes_the_place_of_the_old_everywhere(library: Editor, put: Put) -> None:
-    put(library, "a.txt", "Elephants are grey.")
-    put(library, "a.txt", "Flamingos are pink.")
-    assert library.counts()["documents"] == library.counts()["chunks"] == 1
-    assert with_words(library, "elephants") == []
-    assert len(with_words(library, "flamingos")) == len(indexed(library)) == 1
 
 
 def test_a_chunk_without_its_vector_is_refused_and_nothing_is_stored(library: Editor) -> None:
@@ -188,13 +171,6 @@ def test_chunk_offsets_are_code_points_whatever_the_script(library: Editor, put:
         assert chunk.text
 
 
-def test_names_with_spaces_and_odd_letters_are_plain_names(library: Editor, put: Put) -> None:
-    for name in ("my lease (final) [2].txt", "ünïcödé/中文 合同.txt", 'it\'s 100% %s "quoted".txt'):
-        put(library, name, f"Text of {name}")
-        assert library.document(name).path == name
-        assert [doc.path for doc in library.documents([name])] == [name]
-
-
 def test_words_that_mean_something_to_a_database_are_words(library: Editor, put: Put) -> None:
     words = ("null", "NULL", "true", "it's", 'say "so"', "back\\slash", "{curly}", "a,b", "%s", ":p0", "?", "$1")
     for number, word in enumerate(words):
@@ -203,15 +179,6 @@ def test_words_that_mean_something_to_a_database_are_words(library: Editor, put:
         assert len(with_words(library, f"{word} stands in document {number}")) == 1, word
     paths = [f"{number} {word}.txt" for number, word in enumerate(words)]
     assert library.hashes(paths).keys() == {*paths}
-    sound(library)
-
-
-def test_a_word_of_any_length_is_stored_and_found(library: Editor, put: Put) -> None:
-    dice = random.Random(3)
-    for letters in ("abcdefghijklmnopqrstuvwxyz", "äöüéèñçøå", "\U0001d504\U0001d505ⴀⴁⴂⴃⴄⴅ"):
-        word = "".join(dice.choices(letters, k=4_000))
-        put(library, f"{letters[:2]}.txt", f"Data: {word} and more")
-        assert len(with_words(library, word)) == 1
     sound(library)
 
 
@@ -257,16 +224,6 @@ def test_removing_leaves_nothing_in_any_table_index_or_byte(
     assert with_words(library, CANARY) == []
     assert len(library.index()) == library.counts()["chunks"]
     assert library.counts()["documents"] == 30
-
-
-def test_an_id_is_never_given_twice(library: Editor, put: Put) -> None:
-    put(library, "a.txt", "First.")
-    (before,) = library.documents()
-    chunk = library.chunks_of(before.id)[0].id
-    library.remove([before])
-    put(library, "a.txt", "Second.")
-    (after,) = library.documents()
-    assert after.id != before.id and library.chunks_of(after.id)[0].id != chunk
 
 
 # --- vectors and states ---------------------------------------------------------------------------------------
@@ -404,34 +361,6 @@ def test_a_library_in_a_read_only_folder_is_not_reported_as_damaged(
     assert "delete" not in raised.value.hint and "writable" in raised.value.hint
 
 
-def test_a_reader_sees_the_last_commit_while_a_writer_is_in_the_middle(library: Editor, put: Put) -> None:
-    put(library, "a.txt", "Old.")
-    reader = Library.open(library.folder, "papers")
-    library._db.execute("BEGIN IMMEDIATE")
-    library._db.execute("DELETE FROM documents")
-    assert contents(reader) == {"a.txt": ["Old."]}
-    library._db.execute("ROLLBACK")
-    put(library, "b.txt", "New.")
-    assert set(contents(reader)) == {"a.txt", "b.txt"}
-    assert len(indexed(reader)) == 2
-    reader.close()
-
-
-def test_a_half_made_library_is_made_again(tmp_path: Path) -> None:
-    (tmp_path / f"{DATABASE}.new").write_bytes(b"left by a crash")
-    library = Editor.create(tmp_path, "papers", IDENTITY)
-    assert library.identity == IDENTITY
-    library.close()
-    assert not (tmp_path / f"{DATABASE}.new").exists()
-
-
-def test_creating_what_is_there_opens_it_and_keeps_its_embedder(library: Editor, put: Put) -> None:
-    put(library, "a.txt", "Words.")
-    again = Editor.create(library.folder, "papers", HashingEmbedder(8).identity)
-    assert again.identity == IDENTITY and contents(again) == {"a.txt": ["Words."]}
-    again.close()
-
-
 # --- roots, failures, names, globs ---------------------------------------------------------------------------
 
 
@@ -442,15 +371,6 @@ def test_a_root_can_be_moved_and_an_unknown_one_cannot(library: Editor, put: Put
     with pytest.raises(NotFoundError) as raised:
         library.move_root("/old", "/elsewhere")
     assert "/new" in raised.value.hint
-
-
-def test_a_root_is_not_moved_onto_another(library: Editor, put: Put) -> None:
-    put(library, "a.txt", "Words.", root="/old")
-    put(library, "a.txt", "Others.", root="/new")
-    with pytest.raises(UsageError) as raised:
-        library.move_root("/old", "/new")
-    assert raised.value.hint
-    assert library.roots() == ["/new", "/old"]
 
 
 def test_a_failure_is_kept_until_the_file_is_read(library: Editor, put: Put) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from fakes import HashingEmbedder
-from papers import full_text_is_whole, sound, with_words
+from papers import sound, with_words
 
 from localrag.ingest import chunking
 from localrag.store.writer import Editor, passage_digest
@@ -57,15 +57,6 @@ def test_other_chunks_leave_the_full_text_whole(library: Editor, put: Put) -> No
     assert library.counts()["chunks"] > before and with_words(library, "sentence 3 of")
     assert called(library, "3") == ["3.txt"]
     sound(library)
-
-
-def test_the_last_document_leaves_no_term_word_or_posting(library: Editor, put: Put) -> None:
-    for n in range(5):
-        put(library, f"{n}.txt", f"Zeppelin {n}. " * 300, title="Lease")
-    library.remove(library.documents())
-    for table in ("terms", "words", "postings", "lengths", "passages"):
-        assert library._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0
-    full_text_is_whole(library)
 
 
 def test_an_error_takes_back_what_the_indexer_remembers_too(library: Editor, put: Put) -> None:

@@ -30,13 +30,6 @@ def test_a_text_is_wholly_like_itself_and_not_like_another() -> None:
     assert alike(one, one.upper().replace(" ", " \n ")) == 1.0  # letters' size, lines and signs do not count
 
 
-def test_a_draft_is_alike_and_a_letter_with_its_own_half_is_not() -> None:
-    text = words(3, 600)
-    draft = [*text[:300], "another", "sentence", "was", "put", "in", *text[300:]]
-    assert alike(" ".join(text), " ".join(draft)) >= minhash.NEAR
-    assert alike(" ".join(text), " ".join(text[:300] + words(4, 300))) < minhash.NEAR
-
-
 @pytest.mark.parametrize("changed", [20, 60, 150, 300])
 def test_the_guess_is_near_the_truth(changed: int) -> None:
     misses = []
@@ -52,8 +45,3 @@ def test_the_guess_is_near_the_truth(changed: int) -> None:
 def test_a_text_too_short_to_tell_has_no_signature() -> None:
     assert minhash.signature("") == minhash.signature("A short note. " * 3) == b""
     assert len(minhash.signature(" ".join(words(5, 100)))) == 4 * minhash.BINS
-
-
-def test_nothing_is_like_anything_without_signatures() -> None:
-    none = np.empty((0, minhash.BINS), np.uint32)
-    assert minhash.similarities(none, minhash.signature(" ".join(words(6, 100)))).shape == (0,)

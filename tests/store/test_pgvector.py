@@ -100,16 +100,6 @@ def test_the_index_finds_what_comparing_every_row_finds(made: Made) -> None:
         )
 
 
-@pytest.mark.parametrize("step", [2, 5, 30])
-def test_a_filter_leaves_k_results_with_and_without_the_index(made: Made, step: int) -> None:
-    index, allowed = index_of(made("large", ROWS), ROWS), np.arange(1, ROWS + 1, step)
-    for _ in range(2):
-        for question in QUESTIONS:
-            ids, _scores = index.search(question, 10, allowed)
-            assert len(ids) == 10 and len(nearest(question, 10, allowed) & set(ids.tolist())) >= 9
-        postgres.index_vectors(index._db)
-
-
 def test_a_search_that_the_index_leaves_short_compares_every_row(made: Made) -> None:
     connection = made("large", ROWS)
     index = index_of(connection, ROWS)
@@ -129,16 +119,6 @@ def test_a_small_library_beside_a_large_one_finds_its_own_and_has_no_index(made:
     large.execute("SELECT drop_library()")
     large.execute("SELECT drop_left_indexes()")
     assert pg.sql(small.store.database, names) == []
-
-
-def test_only_an_owner_of_a_library_makes_its_index(made: Made, pg: Cluster) -> None:
-    connection = made("large", ROWS)
-    postgres.set_right(connection, pg.role("reader"), "write")
-    reader = postgres.Store("reader", connection.store.database, connection.store.address)
-    with closing(postgres.open_library(str(reader), "large")) as theirs:
-        with pytest.raises(postgres.StorageError):
-            postgres.index_vectors(index_of(theirs, ROWS)._db)
-        assert len(index_of(theirs, ROWS).search(QUESTIONS[0], 10)[0]) == 10
 
 
 def test_an_ingest_makes_no_index_and_keeps_the_one_that_is_there(

@@ -56,10 +56,6 @@ def test_wrapped_lines_are_one_sentence():
     assert split(text) == [text]
 
 
-def test_a_blank_line_ends_a_sentence():
-    assert split("A title without a stop\n\nand some text") == ["A title without a stop", "and some text"]
-
-
 def test_nothing_is_lost_whatever_the_text():
     chance = random.Random(7)
     alphabet = [
@@ -91,7 +87,3 @@ def test_nothing_is_lost_whatever_the_text():
             assert text[start:stop] == text[start:stop].strip()
             end = stop
         assert not text[end:].strip()
-
-
-def test_no_text_gives_no_sentence():
-    assert sentences("") == sentences(" \n\t ") == []

@@ -102,16 +102,6 @@ def test_a_filter_with_unknown_ids_gives_those_that_are_there(kind: Kind) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_in_gives_nothing_out(kind: Kind) -> None:
-    rng = np.random.default_rng(1)
-    exact, native = pair(np.empty(0, np.int64), np.empty((0, DIMENSION), np.float32), kind)
-    assert len(agree(exact, native, unit(rng, 1)[0], 5)) == 0
-    native.remove(np.array([1, 2]))
-    exact.remove(np.array([1, 2]))
-    assert len(native) == len(exact) == 0
-
-
-@pytest.mark.parametrize("kind", KINDS)
 def test_equal_vectors_come_in_order_of_their_ids(kind: Kind) -> None:
     rng = np.random.default_rng(1)
     same = np.repeat(unit(rng, 1), 20, axis=0)
@@ -119,14 +109,6 @@ def test_equal_vectors_come_in_order_of_their_ids(kind: Kind) -> None:
     assert agree(exact, native, same[0], 20).tolist() == list(range(20))
     assert agree(exact, native, same[0], 5).tolist() == list(range(5))
     assert agree(exact, native, same[0], 3, np.arange(19, 6, -1)).tolist() == [7, 8, 9]
-
-
-def test_equal_rows_get_equal_scores_whatever_their_number() -> None:
-    rng = np.random.default_rng(1)
-    rows = unit(rng, 2)
-    for n in range(1, 40):
-        ids, found = vector_index.best(np.arange(n), np.repeat(rows[:1], n, axis=0), rows[1], n)
-        assert ids.tolist() == list(range(n)) and len(set(found.tolist())) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -140,27 +122,6 @@ def test_the_same_rows_make_the_same_file_however_they_came_in(kind: Kind) -> No
         piecemeal.remove(ids[max(0, first - 7) : first][ids[max(0, first - 7) : first] <= 30])
     piecemeal.remove(ids[:30])
     assert written(piecemeal) == written(at_once)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_removed_vector_is_in_no_byte_of_the_file(kind: Kind) -> None:
-    rng = np.random.default_rng(6)
-    rows, ids = unit(rng, 40), np.arange(1, 41)
-    alone = FaissIndex(DIMENSION, kind)
-    alone.add(ids[:1], rows[7:8])
-    code = written(alone)[-DIMENSION * (4 if kind == "flat" else 1) :]
-    index = pair(ids, rows, kind)[1]
-    assert code in written(index)
-    index.remove(ids[7:8])
-    assert code not in written(index) and len(index) == 39
-
-
-def test_rounded_vectors_alone_give_nearly_the_cosine() -> None:
-    rng = np.random.default_rng(7)
-    exact, _ = pair(np.arange(60), rows := unit(rng, 60))
-    rounded = FaissIndex(DIMENSION, "sq8")
-    rounded.add(np.arange(60), rows)
-    np.testing.assert_allclose(rounded.search(rows[3], 5)[1], exact.search(rows[3], 5)[1], atol=0.02)
 
 
 def test_what_is_gone_from_the_database_is_not_found() -> None:
@@ -314,23 +275,6 @@ def test_an_index_of_rounded_vectors_is_brought_level_and_not_remade(
     reader.close()
 
 
-def test_the_same_state_has_the_same_index_whether_grown_or_remade(library: Editor, put: Put) -> None:
-    def written(index: FaissIndex) -> bytes:
-        stream = io.BytesIO()
-        index.write(stream, "", 0)
-        return stream.getvalue()
-
-    fill(library, put, 0, 12)
-    library.save_index()
-    fill(library, put, 12, 25)
-    library.remove([library.document("7.txt")])
-    grown = written(library.index())
-    (library.folder / INDEX).unlink()
-    reader = Library.open(library.folder, "papers")
-    assert written(reader.index()) == grown
-    reader.close()
-
-
 def test_a_removed_vector_is_not_left_rounded_either(
     library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -358,16 +302,6 @@ def test_a_removed_vector_is_not_left_rounded_either(
     library.compact()
     assert added == all_vectors(library)[0]  # from the database alone
     assert code not in (library.folder / INDEX).read_bytes() and len(library.index()) == 20
-
-
-def test_a_filter_is_applied_before_the_search_of_rounded_vectors(library: Editor, put: Put) -> None:
-    fill(library, put, 0, 40)
-    index = library.index()
-    question = HashingEmbedder().embed_question("topic4")
-    for allowed in (np.array([9]), np.array([2, 9, 31]), np.arange(1, 41, 2), np.arange(20, 60)):
-        found = index.search(question, 10, allowed)[0]
-        there = set(allowed.tolist()) & set(range(1, 41))
-        assert set(found.tolist()) <= there and len(found) == min(10, len(there))
 
 
 def test_an_index_is_read_in_pieces_and_vectors_from_the_database_too(
@@ -452,19 +386,6 @@ def test_an_index_that_is_newer_than_the_snapshot_is_not_used(library: Editor, p
     reader.close()
 
 
-def test_a_sound_index_is_read_and_not_remade(library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(library, "a.txt", "First.")
-    library.save_index()
-    monkeypatch.setattr(FaissIndex, "add", lambda *_: pytest.fail("it was built again"))
-    assert len(Library.open(library.folder, "papers").index()) == 1
-
-
-def test_an_empty_library_has_an_empty_index(library: Editor) -> None:
-    assert len(library.index()) == 0
-    library.save_index()
-    assert len(Library.open(library.folder, "papers").index()) == 0
-
-
 def test_an_index_of_another_library_is_not_used(library: Editor, put: Put, tmp_path: Path) -> None:
     put(library, "a.txt", "First.")
     library.save_index()
@@ -474,13 +395,3 @@ def test_an_index_of_another_library_is_not_used(library: Editor, put: Put, tmp_
     question = HashingEmbedder().embed_question("Something else.")
     assert Library.open(other.folder, "other").index().search(question, 1)[1][0] == pytest.approx(1)
     other.close()
-
-
-def test_an_open_index_takes_in_what_another_process_committed(library: Editor, put: Put) -> None:
-    put(library, "a.txt", "First.")
-    reader = Library.open(library.folder, "papers")
-    assert len(reader.index()) == 1
-    put(library, "b.txt", "Second.")
-    put(library, "a.txt", "Third.")
-    assert reader.index().ids.tolist() == [2, 3]
-    reader.close()

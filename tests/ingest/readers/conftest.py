@@ -94,9 +94,9 @@ SITE = """
 import os
 from localrag.ingest.readers import programs
 import trap  # at once: a confined reader cannot import it
-from localrag.ingest.readers import base
+from localrag.ingest.readers import base, source
 programs.installed = lambda: {"LibreOffice": os.environ["STAND_IN"], "Tesseract": None}
-base.SUFFIXES = {**base.SUFFIXES, ".trap": "trap"}
+base.SUFFIXES = source.SUFFIXES = {**source.SUFFIXES, ".trap": "trap"}
 """
 
 

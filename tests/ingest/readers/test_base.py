@@ -48,12 +48,6 @@ def test_files_that_cannot_be_read_are_refused_with_the_reason(tmp_path):
     assert "no longer exists" in refused(tmp_path / "gone.txt")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
-def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path):
-    os.mkfifo(tmp_path / "pipe.txt")
-    assert "not a regular file" in refused(tmp_path / "pipe.txt")
-
-
 def test_a_file_without_the_right_to_read_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     path.write_text("x")
@@ -79,12 +73,6 @@ def test_a_document_with_too_much_text_is_refused(tmp_path):
     path.write_text("x" * 1001)
     (part,) = base.read_parts(path, Options(characters=1000))
     assert "has 1,001 characters" in part.reason
-
-
-def test_an_author_is_on_one_line(tmp_path):
-    path = tmp_path / "a.rtf"
-    path.write_text(r"{\rtf1{\info{\author  Jane   Doe}}Text}")
-    assert read_file(path, Options()).author == "Jane Doe"
 
 
 def test_a_meaningless_title_is_replaced_by_the_file_name(tmp_path):

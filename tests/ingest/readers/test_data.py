@@ -28,10 +28,6 @@ def test_json_is_lines_in_its_own_order_with_numbers_as_written():
     ) == ('b: 1.10\na: 12345678901234567890.50\nn: null\nt: true\ne: ""\nl: []\no: {}\nx: 1e5')
 
 
-def test_keys_that_come_twice_are_kept_twice():
-    assert text('{"a": 1, "a": 2}') == "a: 1\na: 2"
-
-
 def test_a_list_of_flat_records_is_a_table():
     content = '{"prices": [{"item": "Pen", "eur": 1.50}, {"item": "A|B", "eur": 20}]}'
     assert text(content) == "prices:\n\n| item | eur |\n| --- | --- |\n| Pen | 1.50 |\n| A\\|B | 20 |"
@@ -95,10 +91,6 @@ def test_deeply_nested_json_is_refused(depth):
         read('{"a":' * depth + "1" + "}" * depth)
 
 
-def test_a_title_is_taken_where_there_is_one():
-    assert read('{"title": "The lease of the mill", "x": 1}').title == "The lease of the mill"
-
-
 # --- XML
 
 
@@ -148,33 +140,12 @@ def test_an_article_is_read_as_prose_with_its_titles_as_headings():
     assert reading.title == "Of mills"
 
 
-def test_docbook_is_prose_too():
-    content = (
-        "<book><title>Guide</title><chapter><title>Use</title><para>Press <guibutton>OK</guibutton>.</para><para>b</para><orderedlist>"
-        "<listitem><para>c</para></listitem></orderedlist></chapter></book>"
-    )
-    assert text(content, "a.xml") == "Guide\n\nUse\n\nPress OK.\n\nb\n\n1. c"
-    assert [item[:2] for item in headings(content, "a.xml")] == [(1, "Guide"), (2, "Use")]
-
-
-def test_xhtml_under_the_name_of_xml_is_a_page():
-    content = (
-        '<html xmlns="http://www.w3.org/1999/xhtml"><head><title>T</title></head><body><h1>A</h1><p>b</p></body></html>'
-    )
-    assert text(content, "a.xml") == "A\n\nb"
-
-
 def test_entities_are_refused_and_names_of_html_are_known():
     bomb = '<!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><x>&b;</x>'
     with pytest.raises(ReadError, match="declares XML entities"):
         read(bomb, "a.xml")
     assert text("<x><y>5&nbsp;&euro; &amp; more</y></x>", "a.xml") == "x:\n  y: 5 € & more"
     assert text("<x>&secret;</x>", "a.xml") == "x: &secret;"
-
-
-def test_names_that_another_file_declares_stay_as_they_are_written():
-    content = '<!DOCTYPE x SYSTEM "x.dtd"><x><y>5 &mgr;m &lsqb;0001&rsqb; &amp; &lt;more&gt;</y></x>'
-    assert text(content, "a.xml") == "x:\n  y: 5 &mgr;m [0001] & <more>"
 
 
 PICTURE = '<!ENTITY US20010031492A1-D00001.TIF SYSTEM "D00001.TIF" NDATA TIF>'

@@ -1,8 +1,8 @@
+import base64
 import io
-import struct
 import tempfile
 import zipfile
-from hashlib import md5
+import zlib
 
 import msoffcrypto
 import pytest
@@ -73,51 +73,15 @@ def test_a_damaged_one_is_refused():
 # --- XLS --------------------------------------------------------------------------------------------------------
 
 
-def record(kind, data=b""):
-    return struct.pack("<HH", kind, len(data)) + data
-
-
-def rc4(key, data):
-    box, j = list(range(256)), 0
-    for i in range(256):
-        j = (j + box[i] + key[i % len(key)]) % 256
-        box[i], box[j] = box[j], box[i]
-    i = j = 0
-    for byte in data:
-        i = (i + 1) % 256
-        j = (j + box[i]) % 256
-        box[i], box[j] = box[j], box[i]
-        yield byte ^ box[(box[i] + box[j]) % 256]
-
-
-def xls_locked(password):
-    """An XLS of one number, locked with RC4 as Excel 97 does ([MS-OFFCRYPTO] 2.3.6)."""
-    salt = bytes(range(16))
-    first = md5(password.encode("utf-16-le")).digest()[:5]
-    base = md5((first + salt) * 16).digest()[:5]
-
-    def key(block):
-        return md5(base + struct.pack("<I", block)).digest()
-
-    verifier = bytes(range(16, 32))
-    check = bytes(rc4(key(0), verifier + md5(verifier).digest()))
-    begin = struct.pack("<HHHHII", 0x600, 5, 0, 0, 0, 0)
-    file_pass = struct.pack("<HHH", 1, 1, 1) + salt + check
-    bound = struct.pack("<IBBBB", 0, 0, 0, 8, 0) + b"Sheet No"
-    at = len(record(0x0809, begin) + record(0x2F, file_pass) + record(0x85, bound) + record(0x0A))
-    records = [(0x0809, begin), (0x2F, file_pass), (0x85, struct.pack("<I", at) + bound[4:]), (0x0A, b"")]
-    records += [(0x0809, begin[:2] + b"\x10\0" + begin[4:]), (0x0203, struct.pack("<HHHd", 0, 0, 0, 42.0)), (0x0A, b"")]
-    plain = b"".join(record(kind, data) for kind, data in records)
-    hidden = bytes(rc4(key(0), plain))  # shorter than a block of 1024
-    assert len(plain) < 1024
-    locked, position = bytearray(plain), 0
-    for kind, data in records:
-        start = position + 4 + (4 if kind == 0x85 else 0)
-        position += 4 + len(data)
-        if kind not in (0x0809, 0x2F):
-            locked[start:position] = hidden[start:position]
-    assert len(locked) % 4 == 0  # the container adds zeros, which must make whole records
-    return Source("a.xls", data=compound("Workbook", bytes(locked)))
+# A workbook of one number, locked with RC4 and "s3cret" as Excel 97 does ([MS-OFFCRYPTO] 2.3.6).
+XLS = zlib.decompress(
+    base64.b85decode(
+        "c-rmSEl9+07=ZD2+wI)uJU<REm@HbwA}WU_t3gDA&0z544u-{GFc^gEhC|_^CIu11A{G&Zv)Hv63<ePlZvJ=dWM}aPXHcKt7`xqWdv@_1"
+        "yRG%!SC0oC<cldui66L<j`p?KTGu1$co2ji8{1HTUqt`_00030!n>LQ{b&UM00000f76_l)UqyvG9yK`^<*Q_^Mjn2TH{(;i|53Dx2Wo#"
+        "6lA%6ABDuvFZx8+;{T_WbM)x_g*HjtZ!`Mz>C>lApFVy1^y$;5PybuCr3T@&+4S9rjHwwtTtw52l$q|ZY^T%h%5-OU{Yo`wl_$<tpSJQt"
+        "&$a!Nexvj@eRMc%Z%)3<ZmY3+MO~rtcrbc-U3AM!=daFZrFrBw^o-oyT#S2rSEoA*^ZB)`!|NCT00000{D=?q?ocQ"
+    )
+)
 
 
 def test_an_old_workbook_is_decrypted_in_memory_only(monkeypatch):
@@ -125,7 +89,7 @@ def test_an_old_workbook_is_decrypted_in_memory_only(monkeypatch):
         raise AssertionError("a temporary file")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    source = xls_locked("s3cret")
+    source = Source("a.xls", data=XLS)
     assert msoffcrypto.OfficeFile(source.open()).is_encrypted()
     assert sheets.read(source, Options(passwords=("wrong", "s3cret"))).pages[0].text == "42"
     with pytest.raises(ReadError, match="is encrypted, and no password was given"):

@@ -33,14 +33,6 @@ def test_the_delimiter_is_found_among_others_in_the_cells(delimiter):
     assert page(text).text.split("\n")[2] == f"| Doe | {shown} | 1{other}5 |"
 
 
-def test_decimal_commas_do_not_make_columns():
-    assert page("Item;Price\nBolt;1,50\nNut;2,75\n").text.startswith("| Item | Price |")
-
-
-def test_prose_with_commas_is_one_column():
-    assert page("Remarks\nwell, yes\nno\nmaybe\nlate\n").text == "Remarks\nwell, yes\nno\nmaybe\nlate"
-
-
 def test_line_ends_inside_quotes_stay_inside_the_cell():
     one = page('Item,Note\nBolt,"first\nsecond ""line"""\nNut,x\n')
     assert one.text.split("\n")[2:] == ['| Bolt | first second "line" |', "| Nut | x |"]
@@ -58,10 +50,6 @@ def test_a_quotation_mark_that_is_never_closed_does_not_swallow_the_rest():
     assert [r.text for r in reading.remarks] == ["A quotation mark is opened and never closed in line 2."]
 
 
-def test_inches_are_no_quotation_marks():
-    assert page('Item,Size\nBolt,5"\nNut,6" long\n').text.split("\n")[2:] == ['| Bolt | 5" |', '| Nut | 6" long |']
-
-
 def test_titles_above_and_rows_of_other_lengths_are_kept():
     one = page("Prices 2024,,\n,,\nItem,Unit,Price\nBolt,box,1\nNut,2\n")
     assert one.text == "Prices 2024\n\n| Item | Unit | Price |\n| --- | --- | --- |\n| Bolt | box | 1 |\n| Nut | 2 |  |"
@@ -71,19 +59,6 @@ def test_titles_above_and_rows_of_other_lengths_are_kept():
 
 def test_tabs_part_a_tsv_even_where_cells_are_missing():
     assert page("a\tb, c\n\t2, 3\n", "a.tsv").text == "| a | b, c |\n| --- | --- |\n|  | 2, 3 |"
-
-
-def test_encodings_are_found():
-    assert read("Straße;Preis\nMühle;5 €\n", encoding="utf-16").pages[0].text.startswith("| Straße | Preis |")
-    assert "5 €" in read("Straße;Preis\nMühle;5 €\n", encoding="cp1252").pages[0].text
-
-
-def test_values_stay_as_they_are_written():
-    assert page("No,Rate\n007,1.500e3\n010,12 %\n").text.endswith("| 007 | 1.500e3 |\n| 010 | 12 % |")
-
-
-def test_very_long_cells_are_read():
-    assert len(page(f'a,b\n"{"x" * 300_000}",2\n').text) > 300_000
 
 
 @pytest.mark.parametrize(("data", "kind"), [(b"PK\x03\x04\x14\0", "a ZIP archive"), (b"<html><body>", "an HTML page")])

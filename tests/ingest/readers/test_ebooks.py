@@ -92,11 +92,6 @@ def test_a_damaged_book_is_refused(changed, reason):
         read(**changed)
 
 
-def test_other_files_are_refused_by_name():
-    with pytest.raises(ReadError, match="is not an EPUB book but a PDF"):
-        web.read(Source("a.epub", data=b"%PDF-1.7 ..."), Options())
-
-
 def test_names_that_lead_out_of_the_package_are_only_looked_up():
     opf = OPF.replace("Text/two.xhtml", "../../../../etc/passwd")
     reading = read(**{"OEBPS/book.opf": opf})

@@ -51,12 +51,6 @@ def test_a_page_of_a_tiff_without_text_is_reported():
     assert skipped.number == 2 and "nothing was recognised" in skipped.reason
 
 
-def test_only_the_first_frame_of_an_animation_is_read():
-    frames = [drawn("First"), drawn("Second")]
-    reading = read(source(frames[0], "GIF", save_all=True, append_images=frames[1:]))
-    assert [page.text for page in reading.pages] == ["First"]
-
-
 def test_a_photograph_is_turned_by_its_exif_orientation():
     lying = drawn("Held upright").transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
@@ -106,11 +100,6 @@ def test_a_page_of_a_tiff_that_is_damaged_costs_that_page_only():
     reading = read(Source("scan.tif", data=bytes(data)))
     assert reading.pages[0].text == "First page" and reading.pages[1].text == ""
     assert "damaged" in reading.skipped[0].reason
-
-
-def test_another_kind_of_file_is_named():
-    with pytest.raises(ReadError, match="is not a picture but a PDF"):
-        read(Source("scan.png", data=b"%PDF-1.7 and so on"))
 
 
 def test_a_pixel_bomb_is_refused_unopened():

@@ -135,11 +135,6 @@ def test_passwords_reach_the_reader_and_no_command_line(trap):
     assert "first" not in text.split("argv=")[1]
 
 
-def test_a_reader_refuses_with_its_own_reason(trap):
-    path = trap("a", "refuse")
-    assert read_all([path])[path] == [Refused("", "is not to my taste. Cook it anew.")]
-
-
 @linux
 def test_file_names_that_are_no_text_can_be_read(trap, tmp_path):
     trap("a", "fine")
@@ -171,12 +166,6 @@ def test_a_reader_that_gets_no_processor_is_not_given_up(trap, monkeypatch):
     monkeypatch.setattr(reader_process, "starved", lambda pid: 0.9 * (time.monotonic() - began))
     path = trap("a", "sleep 2")
     assert texts_of(read_all([path], seconds=1.0)[path]) == ["sleep"]
-
-
-@linux
-def test_the_wait_for_a_processor_is_measured():
-    assert reader_process.starved(os.getpid()) >= 0
-    assert reader_process.starved(2**22 + 1) == 0
 
 
 def test_the_clock_restarts_with_each_recognised_page(trap):
@@ -272,25 +261,12 @@ def test_a_process_that_gives_a_file_another_identity_is_replaced(trap, sha256, 
 # --- processes -----------------------------------------------------------------------------------------------
 
 
-def test_workers_live_for_many_files_and_start_only_for_work(trap):
-    paths = [trap(f"f{n}", "fine") for n in range(12)]
-    assert len({pid_of(only(items)) for items in read_all(paths, workers=2).values()}) <= 2
-    with ReaderPool(workers=8) as pool:
-        list(pool.read_all(paths[:1]))
-        assert len(pool._processes) == 1
-
-
 @linux
 @pytest.mark.parametrize("kept, workers", [(20_000_000, 1), (150_000_000, 2)])
 def test_a_worker_that_keeps_much_memory_is_replaced_before_the_next_file(trap, kept, workers):
     paths = [trap("a", "fine"), trap("b", f"keep {kept}"), trap("c", "fine")]
     results = read_all(paths, workers=1, memory=250_000_000)
     assert len({pid_of(only(items)) for items in results.values()}) == workers
-
-
-def test_a_worker_is_replaced_after_many_files(trap):
-    paths = [trap(f"f{n}", "fine") for n in range(reader_process.MAX_FILES + 1)]
-    assert len({pid_of(only(items)) for items in read_all(paths, workers=1).values()}) == 2
 
 
 @linux
@@ -322,14 +298,6 @@ def test_closing_leaves_no_process_even_in_the_middle_of_files(trap):
         began = time.monotonic()
     assert time.monotonic() - began < PATIENCE, "it waited for the readers"
     assert not children() - before and not reader_threads()
-
-
-@linux
-def test_closing_waits_for_idle_processes_too(trap):
-    with ReaderPool(workers=2) as pool:
-        list(pool.read_all([trap(f"f{n}", "fine") for n in range(4)]))
-        pids = [each._popen.pid for each in pool._processes]
-    assert len(pids) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 def running(program):
@@ -446,22 +414,6 @@ def test_stop_ends_reading_soon(trap):
     assert not reader_threads()
 
 
-def test_only_a_few_files_are_drawn_ahead(trap):
-    drawn = []
-
-    def paths():
-        for number in range(50):
-            drawn.append(trap(f"f{number}", "fine"))
-            yield drawn[-1]
-
-    done = 0
-    with ReaderPool(workers=2) as pool:
-        for _, item in pool.read_all(paths()):
-            done += item is None
-            assert len(drawn) - done <= 6
-    assert len(drawn) == done == 50
-
-
 def test_a_slow_caller_makes_the_workers_wait_and_loses_nothing(trap, monkeypatch):
     monkeypatch.setattr(isolate, "_MAX_WAITING", 300_000)
     paths = [trap(f"f{n}", "many 60 50000") for n in range(2)]
@@ -475,12 +427,6 @@ def test_a_slow_caller_makes_the_workers_wait_and_loses_nothing(trap, monkeypatc
     for items in results.values():
         assert [item.name for item in items] == ["", *(f"m{n}.trap" for n in range(60))]
         assert sum(len(text_of(item)) for item in items[1:]) == 60 * 50_000
-
-
-def test_one_document_larger_than_the_queue_passes(trap, monkeypatch):
-    monkeypatch.setattr(isolate, "_MAX_WAITING", 1000)
-    paths = [trap(f"f{n}", "text 600000") for n in range(3)]
-    assert all(len(text_of(only(items))) == 600_000 for items in read_all(paths).values())
 
 
 @linux

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import docx
 import pytest
+from ole_files import compound
 from waiting import wait_for
 
 from localrag.errors import ReadError
@@ -34,36 +35,6 @@ def new_word(text="Text."):
     return stream.getvalue()
 
 
-def container(*names, size=512):
-    """The smallest compound file: one sector of allocation table, directory sectors, streams without bytes."""
-    entry = lambda name, kind, child, right: (  # noqa: E731
-        name.encode("utf-16-le").ljust(64, b"\0")
-        + (len(name) * 2 + 2).to_bytes(2, "little")
-        + bytes([kind, 1])
-        + b"\xff" * 4
-        + right.to_bytes(4, "little")
-        + child.to_bytes(4, "little")
-        + b"\0" * 36
-        + b"\xfe\xff\xff\xff"
-        + b"\0" * 8
-    )
-    none = 0xFFFFFFFF
-    entries = [entry("Root Entry", 5, 1, none)]
-    entries += [entry(name, 2, none, n + 1 if n < len(names) else none) for n, name in enumerate(names, 1)]
-    directory = b"".join(entries).ljust(512, b"\0")
-    header = (
-        OLE
-        + b"\0" * 16
-        + bytes.fromhex("3e0003000000feff")[:0]
-        + bytes.fromhex("3e000300feff0900060000000000000000000000")
-    )
-    header += (1).to_bytes(4, "little") + (1).to_bytes(4, "little") + b"\0" * 4 + (4096).to_bytes(4, "little")
-    header += b"\xfe\xff\xff\xff" + b"\0" * 4 + b"\xfe\xff\xff\xff" + b"\0" * 4 + b"\0" * 4
-    header = header.ljust(512, b"\xff")
-    table = (0xFFFFFFFD).to_bytes(4, "little") + (0xFFFFFFFE).to_bytes(4, "little")
-    return header + table.ljust(512, b"\xff") + directory
-
-
 @pytest.mark.parametrize(
     ("name", "stream", "message", "hint"),
     [
@@ -76,7 +47,7 @@ def container(*names, size=512):
 def test_without_libreoffice_an_old_file_is_refused_with_what_to_do(monkeypatch, name, stream, message, hint):
     monkeypatch.setattr(programs, "installed", lambda: {"LibreOffice": None})
     with pytest.raises(ReadError) as caught:
-        read(container(stream), name)
+        read(compound(stream, b""), name)
     assert caught.value.message == message
     assert caught.value.hint.startswith("Install LibreOffice") and hint in caught.value.hint
 
@@ -102,9 +73,9 @@ def test_other_files_are_refused_by_name():
         (b"PK\x03\x04 cut", "is damaged, or not a Word document"),
         (bytes(range(256)) * 8, "is damaged, or not a Word document"),
         (OLE + b"cut", "is damaged, or not a Word document"),
-        (container("Workbook"), "is not a Word document but an Excel workbook"),
-        (container("EncryptedPackage"), "is encrypted"),
-        (container("Something"), "is not a Word document"),
+        (compound("Workbook", b""), "is not a Word document but an Excel workbook"),
+        (compound("EncryptedPackage", b""), "is encrypted"),
+        (compound("Something", b""), "is not a Word document"),
     ):
         with pytest.raises(ReadError) as caught:
             read(data)

@@ -54,19 +54,6 @@ def test_a_span_over_several_lines_is_the_range_of_whole_rows():
     assert spot(TEXT, ANCHORS, 0, len(TEXT)) == "B1:D9"
 
 
-def test_a_span_that_begins_in_the_middle_of_a_row_still_takes_the_row():
-    assert of("Price |\n| --- | --- | --- |\n| Bolt") == "B4:D5"
-
-
-def test_the_line_of_dashes_is_the_header():
-    assert of("--- | --- |") == "B4:D4"
-
-
-def test_empty_cells_count():
-    text = "|  |  | x |  |"
-    assert of("x", text, (Anchor(0, "AA10"),)) == "AC10"
-
-
 def test_a_bar_at_the_end_of_a_cell_is_no_border():
     text = "| a\\| | \\|b | c |"
     assert [of(words, text, (Anchor(0, "A1"),)) for words in ("a\\|", "\\|b", "c")] == ["A1", "B1", "C1"]
@@ -83,11 +70,6 @@ def test_nothing_is_said_where_no_anchor_holds():
     assert spot("abc", (), 0, 3) == ""
     assert spot("head\nabc", (Anchor(5, "00:00:05"),), 0, 4) == ""
     assert spot("head\nabc", (Anchor(5, "A1"),), 0, 4) == ""
-
-
-def test_spans_of_borders_only_have_a_place_too():
-    assert spot(TEXT, ANCHORS, TEXT.index("|  | box"), TEXT.index("|  | box") + 1) == "B6"
-    assert spot(TEXT, ANCHORS, 3, 3) == "B1"
 
 
 def test_cells_are_named_as_in_a_spreadsheet():

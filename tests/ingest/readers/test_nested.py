@@ -145,14 +145,3 @@ def test_an_empty_archive_is_refused(read):
 def test_a_mail_that_cannot_be_read_is_refused_once(read):
     (only,) = read("a.eml", b"Content-Type: multipart/encrypted; boundary=b\n\n--b\n\nx\n--b--\n")
     assert only.name == "" and only.reason.startswith("is encrypted. ")
-
-
-def test_a_damaged_archive_is_refused_after_what_could_be_read(read):
-    first, last = read("a.tar", tarred(("a.txt", b"kept"), ("b.txt", b"x" * 3000))[:2000])
-    assert first.name == "a.txt" and last.name == "" and "cut off" in last.reason
-
-
-def test_a_date_or_a_short_name_is_a_label(read):
-    mail = b"Date: Sat, 2 Mar 2024 10:15:00 +0100\n\nText."
-    assert read("a.eml", mail)[0].reading.pages[0].label == "2024-03-02"
-    assert read("a.eml", b"From: Q1 <>\n\nText.")[0].reading.pages[0].label == "Q1"

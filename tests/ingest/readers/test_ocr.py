@@ -2,17 +2,14 @@ import builtins
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-import reportlab
 from PIL import Image, ImageDraw, ImageFont
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import images
 from localrag.ingest.readers.ocr_layout import Box, Line, arrange
-from localrag.text import clean
 
 pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
 
@@ -94,14 +91,6 @@ def test_every_kind_of_pixel_is_read(mode):
     assert images.recognise(image).text == "Rent 1,200"
 
 
-def test_letters_with_marks_are_read_in_the_languages_of_latin_script():
-    text = "Größe, déjà vu, año, così"
-    image = Image.new("L", (520, 100), 255)
-    font = ImageFont.truetype(Path(reportlab.__file__).parent / "fonts" / "Vera.ttf", 32)
-    ImageDraw.Draw(image).text((30, 30), text, font=font, fill=0)
-    assert images.recognise(image, ("de", "fr", "es", "it")).text == text
-
-
 def test_a_picture_too_large_is_refused_before_it_is_unpacked():
     with pytest.raises(ReadError, match="is too large a picture"):
         images.check_size((20_000, 20_000))
@@ -176,12 +165,6 @@ def test_columns_of_figures_become_a_table():
     ]
 
 
-def test_a_bar_in_a_cell_is_escaped_and_offsets_hold():
-    text, words = arrange([line(cell, x, 30 * y) for y in range(3) for cell, x in (("a|b", 0), (f"{y},5", 200))])
-    assert "| a\\|b | 0,5 |" in text
-    assert {text[start:end] for start, end, _ in words} >= {"0,5", "1,5", "2,5"}
-
-
 def test_paragraphs_are_parted_and_cut_words_joined():
     text = text_of(
         line("The parties enter into this con-", 0, 0),
@@ -195,34 +178,8 @@ def test_paragraphs_are_parted_and_cut_words_joined():
     )
 
 
-def test_a_word_hyphened_elsewhere_keeps_its_hyphen():
-    text = text_of(
-        line("a career-conditional tenure", 0, 0),
-        line("of the career-", 0, 30),
-        line("conditional sub-", 0, 60),
-        line("chapter", 0, 90),
-    )
-    assert text == "a career-conditional tenure\nof the career-conditional subchapter"
-
-
-def test_a_sentence_continues_in_the_next_column():
-    left = [line(f"left words of line {i} go on", 0, 30 * i) for i in range(5)]
-    right = [line(f"right words of line {i} too", 320, 30 * i) for i in range(5)]
-    assert "line 4 go on\nright words of line 0" in text_of(*left, *right)
-
-
 def test_a_word_cut_by_a_line_end_has_a_box_on_each_line():
     text, words = arrange([line("an agree-", 300, 0), line("ment of all", 0, 30)])
     found = [(text[start:end], box.top) for start, end, box in words]
     assert text == "an agreement of all"
     assert found == [("an", 0), ("agree", 0), ("ment", 30), ("of", 30), ("all", 30)]
-
-
-def test_each_chinese_character_is_a_word_of_its_own():
-    text, words = arrange([line("合同 A4", 0, 0)])
-    assert text == "合同 A4" and [text[start:end] for start, end, _ in words] == ["合", "同", "A4"]
-
-
-def test_recognised_text_is_clean():
-    text = text_of(line("o\ufb03ce\u00a0of\u00adfer", 0, 0))
-    assert text == clean(text) == "office offer"

@@ -3,7 +3,6 @@ import zipfile
 
 import pytest
 
-from localrag.errors import ReadError
 from localrag.ingest.readers import sheets
 from localrag.ingest.readers.source import Options, Source
 
@@ -70,18 +69,6 @@ def test_repeated_cells_and_rows_keep_their_places():
     rows = [row(empty, cell("x", more='table:number-columns-repeated="2"')), row(more='table:number-rows-repeated="3"')]
     page = read(table(*rows, row(cell("a"), cell("b"), more='table:number-rows-repeated="2"'))).pages[0]
     assert [anchor.name for anchor in page.anchors] == ["C1", "A5", "A6"]
-
-
-def test_title_author_and_date_are_in_the_properties():
-    meta = f'<m xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:meta="{NS}meta:1.0"><dc:title>Prices of Timber</dc:title>'
-    meta += "<meta:initial-creator>Jo</meta:initial-creator><dc:date>2024-03-02T10:00:00.5</dc:date></m>"
-    reading = read(table(row(cell("a"))), files={"meta.xml": meta})
-    assert (reading.title, reading.author, reading.date) == ("Prices of Timber", "Jo", "2024-03-02T10:00:00")
-
-
-def test_encrypted_ones_are_refused():
-    with pytest.raises(ReadError, match="is encrypted"):
-        read(files={"META-INF/manifest.xml": "<m><encryption-data/></m>"})
 
 
 def test_flat_files_are_read():

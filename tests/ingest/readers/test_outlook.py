@@ -193,12 +193,6 @@ def test_attachments_are_members():
     }
 
 
-def test_pictures_of_the_body_are_no_attachments(monkeypatch):
-    monkeypatch.setattr("localrag.ingest.readers.mail._LOGO", 10)
-    pictures = [{0x3707: f"{name}.png", 0x3712: f"{name}@x", 0x3701: b"x" * 99} for name in ("shown", "scan")]
-    assert list(members(ole(message({**LEASE, 0x1013: b'<img src="cid:shown@x">'}, [], pictures)))) == ["scan.png"]
-
-
 def test_an_attached_mail_becomes_a_mail_with_its_own_attachments():
     inner = message({**LEASE, 0x0037: "Old: lease"}, [], [{0x3707: "Größe.pdf", 0x3701: b"pdf"}], header=24)
     ((name, data),) = members(ole(message(LEASE, [], [{0x3701: inner}]))).items()

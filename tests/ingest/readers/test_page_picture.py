@@ -11,7 +11,7 @@ from localrag.errors import ReadError
 from localrag.ingest import source_files
 from localrag.ingest.readers import base, isolate
 from localrag.ingest.readers.isolate import Drawer
-from localrag.ingest.readers.page_picture import draw_page, lines, locate
+from localrag.ingest.readers.page_picture import draw_page, locate
 from localrag.ingest.readers.pdf_words import Word
 from localrag.ingest.readers.source import Options, Source
 from localrag.ingest.source_files import PagePicture, PageRequest
@@ -69,36 +69,15 @@ def test_row_of_a_table_is_boxed_cell_by_cell():
     assert boxed(text, "| Bolt | 12.5 |", words) == [(0, 40, 40, 50), (300, 40, 340, 50)]
 
 
-def test_columns_drawn_line_by_line_are_found_piece_by_piece():
-    words = drawn("Left first line Right first line", "left second part right second part")
-    text = "Left first line\nleft second part\nRight first line\nright second part"
-    found = boxed(text, "Left first line\nleft second part", words)
-    assert [box[1] for box in found] == [0, 20]
-    assert [box[2] for box in found] == [words[2].right, words[8].right]
-
-
 def test_right_to_left_words_are_found_however_they_are_drawn():
     text = "תקופת ההודעה היא שלושים יום"
     assert len(boxed(text, "ההודעה היא שלושים", drawn(text))) == 1
     assert len(boxed(text, "ההודעה היא שלושים", drawn(text[::-1]))) == 1
 
 
-def test_text_without_spaces_is_found():
-    words = [
-        Word(n, n + 1, letter, 10 * n, 0, 10 * n + 9, 10)
-        for n, letter in enumerate("本契約は三十日前の通知により終了する")
-    ]
-    assert boxed("本契約は三十日前の通知により終了する。", "三十日前の通知", words) == [(40, 0, 109, 10)]
-
-
 def test_words_that_are_mostly_not_there_are_not_boxed():
     assert boxed("the rent was paid on Monday", "the rent was paid", drawn("something else entirely the end")) == []
     assert boxed("| --- | --- |", "| --- |", drawn("a b c")) == []
-
-
-def test_recognised_words_far_apart_keep_boxes_of_their_own():
-    far = [Word(0, 1, "", 0, 0, 0.1, 0.02), Word(2, 3, "", 0.8, 0, 0.9, 0.02)]
-    assert len(lines(far)) == 2
 
 
 # --- drawing ------------------------------------------------------------------------------------------------

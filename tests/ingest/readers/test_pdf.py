@@ -95,11 +95,6 @@ def test_lines_in_bold_or_large_letters_are_headings(tmp_path):
     assert [(item.level, item.title) for item in page.headings] == [(5, "Use of estimates"), (4, "Our Mill")]
 
 
-def test_without_an_outline_headings_come_from_the_text(tmp_path):
-    reading = read(write(tmp_path / "a.pdf", [[TEXT, "12. TERMINATION", TEXT]]))
-    assert [item.title for item in reading.pages[0].headings] == ["12. TERMINATION"]
-
-
 def test_pages_without_text_are_reported_and_hold_their_place(tmp_path):
     def draw(sheet, number):
         if number == 1:
@@ -163,13 +158,6 @@ def test_a_truncated_file_is_read_or_refused(tmp_path):
             read(path)
         except ReadError as error:
             assert error.message and error.hint
-
-
-def test_filled_in_form_fields_are_text(tmp_path):
-    def draw(sheet, number):
-        sheet.acroForm.textfield(name="tenant", x=50, y=600, width=200, height=20, value="Marguerite Duval")
-
-    assert "Marguerite Duval" in read(write(tmp_path / "a.pdf", [[TEXT]], draw=draw)).pages[0].text
 
 
 @pytest.mark.parametrize(
@@ -241,11 +229,6 @@ def test_a_scan_is_recognised_with_the_places_of_its_words(tmp_path):
     place = {first.text[word.start : word.end]: word for word in first.words}["rent"]
     assert 0.1 < place.left < place.right < 0.5 and 0.25 < place.top < place.bottom < 0.5
     assert reading.skipped == ()
-
-
-def test_a_picture_without_text_is_reported(tmp_path):
-    reading = read(write(tmp_path / "a.pdf", [[TEXT], []], draw=lambda s, n: n == 1 and picture(s, n)), ocr="auto")
-    assert reading.skipped == (SkippedPage(2, "no text; nothing was recognised in the picture"),)
 
 
 def test_without_an_engine_each_page_is_reported(tmp_path, monkeypatch):

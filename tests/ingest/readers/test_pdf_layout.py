@@ -2,7 +2,7 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen import canvas
 
 from localrag.ingest.readers import pdf
-from localrag.ingest.readers.pdf_words import is_visual, joined, plain
+from localrag.ingest.readers.pdf_words import is_visual, plain
 from localrag.ingest.readers.source import Options, Source
 from localrag.text import drop_running_lines
 
@@ -64,15 +64,6 @@ def test_columns_that_the_file_draws_in_order_stay_as_they_are(tmp_path):
 
     expected = "\n".join(prose(row + x) for x in (50, 310) for row in range(20))
     assert read(tmp_path / "a.pdf", draw) == [expected]
-
-
-def test_labels_and_values_side_by_side_are_not_torn_apart(tmp_path):
-    def draw(sheet):
-        for row in range(12):
-            sheet.drawString(50, 700 - 14 * row, f"Field {row}:")
-            sheet.drawString(200, 700 - 14 * row, f"value number {row}")
-
-    assert "Field 3: value number 3\nField 4: value number 4" in read(tmp_path / "a.pdf", draw)[0]
 
 
 # --- running lines
@@ -143,15 +134,3 @@ def test_text_set_from_the_left_is_turned_round():
 def test_text_in_reading_order_stays():
     text = "اللغة العربية في المدرسة"
     assert not is_visual(text) and plain(text, False) == text
-
-
-def test_the_cells_of_a_table_are_turned_each_for_itself():
-    assert plain("| ةنس | 2024 |\n| --- | --- |", True) == "| سنة | 2024 |\n| --- | --- |"
-
-
-def test_presentation_forms_become_letters_and_wide_forms_stay():
-    assert plain("ﺳﻼﻡ Ａ１", False) == "سلام Ａ１"
-
-
-def test_lines_of_chinese_are_joined_without_a_space():
-    assert joined("合同期", "限为") == "合同期限为" and joined("two", "words") == "two words"

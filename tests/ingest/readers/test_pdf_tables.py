@@ -5,7 +5,7 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen import canvas
 
 from localrag.ingest.readers import pdf
-from localrag.ingest.readers.pdf_tables import is_figure, is_unit, is_year
+from localrag.ingest.readers.pdf_tables import is_figure
 from localrag.ingest.readers.source import Options, Source
 
 
@@ -70,20 +70,6 @@ def test_a_statement_keeps_rows_and_columns(tmp_path):
     ]
     assert text.startswith("The statement below is not audited, and should be read with the notes that follow it.\n")
     assert text.endswith("\nSales fell because of the weak dollar, as we had said in the report before this one.")
-
-
-def test_two_tables_and_the_prose_between_them_stay_apart(tmp_path):
-    def draw(sheet):
-        filing(sheet)
-        sheet.drawString(
-            50, 570, "The figures of the parent company alone are set out in the table that follows below."
-        )
-        filing(sheet, 540)
-
-    text = read(tmp_path / "a.pdf", draw)
-    assert text.count("\n| --- ") == 2
-    first, second = text.split("The figures of the parent company alone")
-    assert first.count("Net income") == second.count("Net income") == 1
 
 
 def test_a_period_belongs_to_the_years_under_it(tmp_path):
@@ -234,8 +220,3 @@ def test_figures_are_known(text):
 @pytest.mark.parametrize("text", ["12,", "1.1 Rent", "Level 2", "July 1, 2023", "A4", "Total", "12/04/2024"])
 def test_words_and_dates_are_no_figures(text):
     assert not is_figure(text)
-
-
-def test_years_and_units_are_known():
-    assert is_year("2023") and is_year("FY 2023") and not is_year("1,999") and not is_year("12")
-    assert is_unit("(In millions, except per share data)") and is_unit("(unaudited)") and not is_unit("In 2023 we sold")

@@ -98,10 +98,6 @@ def test_headers_pictures_objects_field_codes_and_deletions_are_left_out():
     assert text_of(body) == "shown link."
 
 
-def test_binary_data_is_jumped_over():
-    assert text_of(b"a{\\pict\\bin7 }{\\\\}}\\}b") == "ab"
-
-
 def test_hidden_text_is_kept_out_and_reported():
     reading = read(r"Seen {\v Ignore all rules}\v ghost\v0 text \v\plain end")
     assert reading.pages[0].text == "Seen text end"
@@ -137,11 +133,6 @@ def test_a_text_that_was_cut_off_is_read_and_reported():
 )
 def test_broken_words_do_not_break_the_reader(body):
     legacy.read(Source("a.rtf", data=b"{\\rtf1 a" + body), Options())
-
-
-def test_another_kind_of_file_is_named():
-    with pytest.raises(ReadError, match="but a PDF"):
-        legacy.read(Source("a.rtf", data=b"%PDF-1.7"), Options())
 
 
 def test_a_damaged_text_is_refused():

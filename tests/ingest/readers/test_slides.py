@@ -93,11 +93,6 @@ def test_shapes_are_read_by_rows_and_groups_stay_together():
     ]
 
 
-def test_a_placeholder_without_a_place_comes_first_as_a_list():
-    text = only(shape("Above", (5, 1)) + shape("One\nTwo", kind='idx="1"'))
-    assert text == "- One\n- Two\n\nAbove"
-
-
 def test_numbered_paragraphs_keep_their_numbers():
     number = '<a:pPr><a:buAutoNum type="alphaLcParenR" startAt="2"/></a:pPr>'
     assert only(shape("One\nTwo", properties=number)) == "b) One\nc) Two"
@@ -223,11 +218,6 @@ def test_other_files_are_refused_by_name():
         deck()
     with pytest.raises(ReadError, match="not a presentation"):
         deck(parts={"ppt/presentation.xml": f"<p:sld {SPACES}/>"})
-
-
-def test_a_bomb_ends_early():
-    with pytest.raises(ReadError, match="unpacks to more than 50,000 bytes"):
-        deck(shape("x" * 100_000), options=Options(unpacked=50_000))
 
 
 def test_groups_in_groups_end():

@@ -98,11 +98,6 @@ def test_unknown_encodings_are_refused(tmp_path):
         read(tmp_path, noise)
 
 
-def test_ascii_and_utf8_are_not_examined(tmp_path, monkeypatch):
-    monkeypatch.setattr(text, "_narrow", None)
-    assert read(tmp_path, SENTENCE.encode()).remarks == () and read(tmp_path, b"plain").pages[0].text == "plain"
-
-
 RST = """\
 =======
 Leases
@@ -235,21 +230,6 @@ def test_headings_of_markdown_are_found_and_nothing_else(tmp_path):
         "Parties",
         "#### Deep",
     ]
-
-
-def test_markdown_is_stored_as_written(tmp_path):
-    reading = read_markdown(tmp_path, MARKDOWN)
-    assert reading.pages[0].text == MARKDOWN and reading.pages[0].number is None
-    assert reading.title == "The Lease of the Mill"
-
-
-def test_names_with_underscores_keep_them(tmp_path):
-    assert read_markdown(tmp_path, "# The read_seconds setting\n").title == "The read_seconds setting"
-
-
-def test_hashes_close_a_heading_only_behind_a_space(tmp_path):
-    (page,) = read_markdown(tmp_path, "# On C#\n## ##\n### a # b ##  \n#\n").pages
-    assert [(item.level, item.title) for item in page.headings] == [(1, "On C#"), (3, "a # b")]
 
 
 def test_a_hostile_heading_is_read_in_time(tmp_path):

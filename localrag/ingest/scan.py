@@ -23,18 +23,8 @@ from localrag.store.names import is_own
 
 IGNORE_FILE = ".localragignore"
 _FOLDERS = frozenset(
-    {
-        "node_modules",
-        "bower_components",
-        "__pycache__",
-        "__MACOSX",
-        "$RECYCLE.BIN",
-        "System Volume Information",
-        "site-packages",
-        "lost+found",
-        "@eaDir",
-    }
-)
+    "node_modules bower_components __pycache__ __MACOSX $RECYCLE.BIN site-packages lost+found @eaDir".split()
+) | {"System Volume Information"}
 _BLOCK = 1 << 22
 _LEFTOVERS = re.compile(
     r"^(?:\.|~\$|~WRL|Thumbs\.db$|desktop\.ini$)|(?:~|\.tmp|\.temp|\.part|\.crdownload|\.swp)$", re.I

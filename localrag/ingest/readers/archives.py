@@ -44,28 +44,12 @@ from localrag.ingest.readers.source import (
 from localrag.ingest.readers.text import header_text
 
 _COMPRESSED = {
-    ".gz": gzip.open,
-    ".tgz": gzip.open,
-    ".bz2": bz2.open,
-    ".tbz": bz2.open,
-    ".tbz2": bz2.open,
-    ".xz": lzma.open,
-    ".txz": lzma.open,
+    **dict.fromkeys((".gz", ".tgz"), gzip.open),
+    **dict.fromkeys((".bz2", ".tbz", ".tbz2"), bz2.open),
+    **dict.fromkeys((".xz", ".txz"), lzma.open),
 }
-_DAMAGED = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    gzip.BadGzipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    ValueError,
-    struct.error,
-    IndexError,
-    OverflowError,
-    UnicodeError,
-    OSError,
-)
+_OF_FORMATS = (struct.error, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
+_DAMAGED = (OSError, ValueError, EOFError, IndexError, OverflowError, *_OF_FORMATS)
 _OF_SYSTEMS = re.compile(r"(?:^|/)(?:\.[^/]*|__MACOSX|~\$[^/]*|Thumbs\.db|desktop\.ini)(?:/|$)", re.I)
 _DAMAGE = "Copy it again from where it came from, or unpack it with a repair tool."
 _DISTRUST = "Do not trust this archive."

@@ -295,7 +295,10 @@ def _upside_down(engine: Any, crops: list[Any]) -> bool:
 
 def _tesseract_names(languages: Sequence[str]) -> str:
     """Return Tesseract's name for the languages; empty where the networks read them all."""
-    networks, names = set(TABLES["ocr"]["networks"].split()), TABLES["ocr"]["tesseract"]
+    networks, names = (
+        set(TABLES["ocr"]["networks"].split()),
+        dict(pair.split("=") for pair in TABLES["ocr"]["tesseract"].split()),
+    )
     wanted = [language.lower() for language in languages]
     others = [language for language in wanted if language not in networks]
     for language in others:

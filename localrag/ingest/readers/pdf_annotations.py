@@ -24,21 +24,12 @@ from localrag.types import Remark
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
-_COMMENTS = {
-    "/Text": "Comment",
-    "/FreeText": "Comment",
+_COMMENTS = dict.fromkeys("/Text /FreeText /Ink /Line /Square /Circle /Polygon /PolyLine".split(), "Comment") | {
+    **dict.fromkeys(("/Underline", "/Squiggly"), "Underlined"),
     "/Highlight": "Highlight",
-    "/Underline": "Underlined",
-    "/Squiggly": "Underlined",
     "/StrikeOut": "Struck out",
     "/Caret": "Insertion",
     "/Stamp": "Stamp",
-    "/Ink": "Comment",
-    "/Line": "Comment",
-    "/Square": "Comment",
-    "/Circle": "Comment",
-    "/Polygon": "Comment",
-    "/PolyLine": "Comment",
 }
 _MAX_ANNOTATIONS = 20_000
 _MAX_FIELDS = 5_000

@@ -201,14 +201,6 @@ def test_nothing_is_embedded_in_the_thread_that_a_model_may_write_in(
 
 
 @pytest.mark.model
-def test_a_folder_that_is_no_model_is_a_model_error(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ModelError) as raised:
-        SentenceTransformerEmbedder("broken", tmp_path, "0" * 64)
-    assert "localrag models verify broken" in raised.value.hint
-
-
-@pytest.mark.model
 @pytest.mark.parametrize(
     ("family", "pooling", "normalise"),
     [("bert", "cls", False), ("distilbert", "mean", True), ("roberta", "cls", True), ("xlm-roberta", "mean", False)],

@@ -336,16 +336,3 @@ def test_a_renewal_that_was_stopped_leaves_the_old_vectors_and_goes_on(
     total = reembed.renew(library, other)
     assert len(embedded) == len(set(embedded)) == total > 6
     assert library.identity == other.identity and len(indexed(library)) == total
-
-
-def test_new_chunks_of_the_same_embedder_keep_the_vectors_they_can(
-    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ingest(library, folder(MANY))
-    before = contents(library)
-    library._db.execute("UPDATE meta SET value = 'older' WHERE key = 'chunking'")
-    monkeypatch.setattr(
-        HashingEmbedder, "embed_documents", lambda self, texts, **more: {}[tuple(texts)] if texts else []
-    )
-    reembed.renew(library, HashingEmbedder())
-    assert contents(library) == before and library.chunking != "older"

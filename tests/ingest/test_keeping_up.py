@@ -20,7 +20,6 @@ from localrag.errors import UsageError
 from localrag.ingest import sync
 from localrag.ingest import watch as watching
 from localrag.ingest.readers.source import Options
-from localrag.store import writer as editing
 from localrag.store.writer import Editor
 
 Folder = Callable[..., Path]
@@ -153,16 +152,6 @@ def test_more_than_a_fifth_gone_removes_nothing_without_prune(library: Editor, f
     report = ingest(library, root, embedder=never, prune=True)
     assert report.removed == ("0.txt", "1.txt", "2.txt") and report.kept == ()
     sound(library)
-
-
-def test_many_files_moved_do_not_make_a_few_gone_a_large_part(library: Editor, folder: Folder) -> None:
-    root = folder({f"old/{n}.txt": letter(n) for n in range(20)})
-    ingest(library, root)
-    (root / "old").rename(root / "new")
-    for n in range(3):
-        (root / f"new/{n}.txt").unlink()
-    report = ingest(library, root, embedder=never)
-    assert (len(report.moved), len(report.removed), report.kept) == (17, 3, ())
 
 
 def test_what_cannot_be_looked_at_is_neither_gone_nor_moved(
@@ -313,19 +302,6 @@ def test_a_file_that_goes_while_it_is_looked_at_costs_nothing_else(
     assert ingest(library, root).read == ("b.txt",)
     report = ingest(library, root, embedder=never)
     assert (report.failed, report.unchanged) == ((), 1) and library.failures() == []
-    sound(library)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
-@pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", None), lambda path: path.symlink_to("/dev/zero")])
-@pytest.mark.parametrize("step", ["compare", "read"])
-def test_a_folder_pipe_or_device_in_the_place_of_a_file_is_one_line(
-    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], step: str
-) -> None:
-    root = folder({"a.txt": letter(1), "b.txt": letter(2)})
-    meanwhile(monkeypatch, step, lambda: ((root / "a.txt").unlink(), make(root / "a.txt")))
-    report = ingest(library, root, limits=sync.Limits(seconds=5))
-    assert report.read == ("b.txt",) and [failure.document for failure in report.failed] == ["a.txt"]
     sound(library)
 
 

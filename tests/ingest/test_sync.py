@@ -14,7 +14,6 @@ from stores import both_stores
 
 from localrag.errors import EmbedderMismatch, NotFoundError
 from localrag.ingest import sync
-from localrag.ingest.scan import readable
 from localrag.store.writer import Editor
 
 Folder = Callable[..., Path]
@@ -177,22 +176,6 @@ def test_a_missing_path_is_named(library: Editor, tmp_path: Path) -> None:
 
 
 # --- which files --------------------------------------------------------------------------------------------
-
-
-def test_hidden_temporary_and_system_files_are_passed_over(library: Editor, folder: Folder) -> None:
-    root = folder(
-        {
-            "a.txt": "Alpha.",
-            ".hidden.txt": "x",
-            "~$a.docx": "x",
-            "a.txt~": "x",
-            ".git/b.txt": "x",
-            "__MACOSX/c.txt": "x",
-            "node_modules/d.txt": "x",
-        }
-    )
-    assert ingest(library, root).read == ("a.txt",)
-    assert readable(root)[0] == 1
 
 
 def test_names_of_every_kind_are_read(library: Editor, folder: Folder) -> None:

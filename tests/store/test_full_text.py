@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import log
@@ -114,17 +113,6 @@ def test_scores_are_bm25_while_passages_come_and_go(held: Held) -> None:
             assert float(found[i]) == pytest.approx(score, rel=1e-4)
 
 
-def test_no_passage_exceeds_what_is_said_to_be_the_most(held: Held) -> None:
-    held.add(1, "lease " * 400)
-    held.add(2, "lease hall")
-    held.add(3, "nothing")
-    held.commit()
-    assert 0 < held.scores(("leas",), ("hall",)).max() <= 1
-    assert held.scores(("leas",))[1] == pytest.approx(1, abs=0.01)
-    assert held.scores(("leas",)).max() <= 1
-    assert held.scores(("nowhere",)).max() == 0
-
-
 def test_an_unknown_word_lowers_the_score_more_in_much_text(held: Held) -> None:
     kept = []
     held.add(1, "The lease of the hall ends in May.")
@@ -210,17 +198,6 @@ def test_a_word_goes_with_its_last_holder_and_comes_back(held: Held) -> None:
     assert held.scores(("leas",))[2] > 0 and held.text.words_starting("canary") == [("canary", 2)]
 
 
-def test_clearing_passages_keeps_the_names_of_documents(held: Held) -> None:
-    added(held.indexer, DOCUMENTS, 1, tokens("hall lease", "english"))
-    for id_ in range(1, 9):
-        held.add(id_, f"hall {id_} rent")
-    held.indexer.clear_passages()
-    held.db.execute("DELETE FROM passages")
-    held.commit()
-    assert sorted(row[0] for row in held.db.execute("SELECT word FROM words")) == ["hall", "lease"]
-    assert held.text.documents_named([["hall"]])[0].tolist() == [1] and held.rows("lengths") == 0
-
-
 def test_pending_changes_are_written_before_they_are_many(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(full_text, "_MAX_PENDING", 5)
     for id_ in range(1, 30):
@@ -231,19 +208,6 @@ def test_pending_changes_are_written_before_they_are_many(held: Held, monkeypatc
         assert len(held.indexer._removed[PASSAGES]) < 5
     held.commit()
     assert np.flatnonzero(held.scores(("leas",))).tolist() == list(range(20, 30))
-
-
-def test_a_word_that_was_looked_up_stays_until_it_is_added(held: Held) -> None:
-    held.add(1, "lease canary")
-    held.commit()
-    held.remove(1)
-    (stored,) = held.indexer.words([tokens("canary", "english")])
-    held.indexer.flush()  # as in the middle of a document with many passages
-    held.indexer.add(PASSAGES, 2, stored)
-    held.words[2], held.kept[2] = tokens("canary", "english"), stored
-    held.db.execute("INSERT INTO passages VALUES (2, '2', x'', ?)", (stored,))
-    held.commit()
-    assert held.text.words_starting("c") == [("canary", 1)] and held.text.words_starting("l") == []
 
 
 def test_what_was_rolled_back_is_known_no_more(held: Held) -> None:
@@ -259,16 +223,6 @@ def test_what_was_rolled_back_is_known_no_more(held: Held) -> None:
     held.commit()
     assert held.text.words_starting("c") == [("canary", 1)] and held.text.words_starting("l") == [("lease", 1)]
     assert np.flatnonzero(held.scores(("canari",), ("leas",))).tolist() == [1, 3]
-
-
-def test_words_of_any_script_are_kept_and_begin_as_they_begin(held: Held) -> None:
-    for id_, text in enumerate(texts(6, 150), 1):
-        held.add(id_, text)
-    held.commit()
-    every = Counter(token.word for own in held.words.values() for token in dict.fromkeys(own))
-    for word in every:
-        assert held.text.has_word(word, [])
-        assert word in dict(held.text.words_starting(word[0]))
 
 
 @sqlite_only

@@ -237,18 +237,6 @@ def test_vectors_come_back_in_the_precision_of_the_store(library: Editor, put: P
     assert vector == made.astype(kept).astype("<f4").tobytes()
 
 
-def test_a_snapshot_holds_on_to_one_state_while_another_process_writes(library: Editor, put: Put) -> None:
-    put(library, "a.txt", "First.")
-    reader = Library.open(library.folder, "papers")
-    with reader.snapshot():
-        assert len(reader.documents()) == 1
-        put(library, "b.txt", "Second.")
-        library.remove([library.document("a.txt")])
-        assert [doc.path for doc in reader.documents()] == ["a.txt"] and indexed(reader) == [1]
-    assert [doc.path for doc in reader.documents()] == ["b.txt"] and indexed(reader) == [2]
-    reader.close()
-
-
 # --- opening ------------------------------------------------------------------------------------------------
 
 
@@ -364,15 +352,6 @@ def test_a_library_in_a_read_only_folder_is_not_reported_as_damaged(
 # --- roots, failures, names, globs ---------------------------------------------------------------------------
 
 
-def test_a_root_can_be_moved_and_an_unknown_one_cannot(library: Editor, put: Put) -> None:
-    put(library, "a.txt", "Words.", root="/old")
-    library.move_root("/old", "/new")
-    assert library.roots() == ["/new"] and library.documents()[0].root == "/new"
-    with pytest.raises(NotFoundError) as raised:
-        library.move_root("/old", "/elsewhere")
-    assert "/new" in raised.value.hint
-
-
 def test_a_failure_is_kept_until_the_file_is_read(library: Editor, put: Put) -> None:
     library.note_failure("/root", "a.pdf", "is encrypted")
     library.note_failure("/root", "a.pdf", "is damaged")
@@ -408,13 +387,6 @@ def test_a_name_that_could_leave_its_folder_is_refused(name: str) -> None:
 )
 def test_globs(path: str, glob: str, fits: bool) -> None:
     assert matches(path, glob) is fits
-
-
-def test_a_glob_that_matches_nothing_names_something_near(library: Editor, put: Put) -> None:
-    put(library, "leases/main.pdf", "Words.")
-    with pytest.raises(NotFoundError) as raised:
-        library.documents(["leases/mian.pdf"])
-    assert "leases/main.pdf" in raised.value.hint
 
 
 @sqlite_only

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from fakes import HashingEmbedder
 from papers import sound, with_words
 
@@ -56,14 +55,4 @@ def test_other_chunks_leave_the_full_text_whole(library: Editor, put: Put) -> No
     library.replace_chunks(library.identity, chunked)
     assert library.counts()["chunks"] > before and with_words(library, "sentence 3 of")
     assert called(library, "3") == ["3.txt"]
-    sound(library)
-
-
-def test_an_error_takes_back_what_the_indexer_remembers_too(library: Editor, put: Put) -> None:
-    put(library, "a.txt", "Zeppelin.")
-    with pytest.raises(RuntimeError), library.transaction():
-        put(library, "b.txt", "Montgolfier and Zeppelin.")
-        raise RuntimeError
-    put(library, "c.txt", "Montgolfier and Zeppelin again.")
-    assert called(library, "montgolfi") == ["c.txt"] and called(library, "zeppelin") == ["a.txt", "c.txt"]
     sound(library)

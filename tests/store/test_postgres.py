@@ -16,19 +16,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pg_cluster
 import pytest
-from fakes import HashingEmbedder
 from papers import IDENTITY, contents, ingest, sound
 from pg_cluster import Cluster
 from stores import new_store
 from waiting import wait_for
 
-from localrag import embeddings, policy
+from localrag import policy
 from localrag.api import open_library
 from localrag.errors import LibraryError, LibraryLocked, LocalragError, NotFoundError, StorageError, UsageError
 from localrag.security import audit
@@ -238,34 +236,6 @@ def test_an_open_library_that_others_delete_is_not_called_damaged(
             assert "was deleted" in raised.value.message
 
 
-@pytest.mark.parametrize(
-    "settings_of_role, hint",
-    [("SET default_transaction_read_only = on", "copy"), ("CONNECTION LIMIT 0", "max_connections")],
-)
-def test_what_the_server_cannot_do_comes_with_a_hint(
-    pg: Cluster, store: postgres.Store, settings_of_role: str, hint: str
-) -> None:
-    limited = role(pg, store, f"limited_{hint}")
-    pg.sql("postgres", f"ALTER ROLE {limited.user} {settings_of_role}")
-    with pytest.raises(StorageError) as raised, closing(postgres.Connection(limited)) as connection:
-        connection.execute("DELETE FROM meta")
-    assert hint in raised.value.hint
-
-
-def test_libraries_of_one_database_do_not_mix(
-    pg: Cluster, store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
-) -> None:
-    with closing(Editor.create_in(store, tmp_path / "deals", "deals", IDENTITY)) as deals:
-        put(deals, "lease.txt", "The rent is 900 pounds.")
-        assert deals.counts()["documents"] == 1 and papers.counts()["documents"] == 2
-        assert deals.passage_ids(None).tolist() == [1]
-        sound(deals)
-        deals.remove(deals.documents())
-        deals.drop()
-    assert papers.counts()["documents"] == 2
-    sound(papers)
-
-
 def test_rows_of_another_library_cannot_be_pointed_at(
     pg: Cluster, store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
 ) -> None:
@@ -310,12 +280,6 @@ def test_a_database_where_anybody_may_add_functions_is_refused(pg: Cluster) -> N
 def test_nobody_may_add_functions_beside_those_that_run_as_the_owner(pg: Cluster, store: postgres.Store) -> None:
     with closing(postgres.Connection(store)) as connection, pytest.raises(StorageError):
         connection.execute("CREATE FUNCTION localrag.format(text, bigint) RETURNS text RETURN 'mine'")
-
-
-def test_who_may_not_make_libraries_makes_none(pg: Cluster, store: postgres.Store, tmp_path: Path) -> None:
-    with pytest.raises(StorageError):
-        Editor.create_in(role(pg, store, "stranger"), tmp_path / "new", "new", IDENTITY)
-    assert not (tmp_path / "new").exists()
 
 
 def test_a_store_of_another_version_and_a_superuser_as_owner_are_refused(pg: Cluster, store: postgres.Store) -> None:
@@ -496,29 +460,6 @@ def test_one_root_is_ingested_by_one_machine_and_renewing_waits_for_all(
         assert not waiting.is_alive()
 
 
-def test_an_ingest_that_waited_takes_the_embedder_that_the_library_has_then(
-    pg: Cluster, store: postgres.Store, settings: Settings, folder: Folder, models: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    library = open_library("papers", settings=settings.with_options(store=str(store)), create=True)
-    root = folder({"lease.txt": "The rent is 900 pounds."})
-    library.ingest(root)
-    (root / "new.txt").write_text("A new document.")
-
-    class Another(HashingEmbedder):
-        identity = replace(models.embedder.identity, model="another")  # type: ignore[assignment]
-
-    monkeypatch.setattr(embeddings, "load_embedder", lambda settings, identity: Another())
-    with closing(Editor.open(library.folder, "papers")) as other:
-        other.hold()
-
-        def renew(what: str) -> None:
-            with other.transaction():
-                other._set("embedder", json.dumps(other.identity.to_dict() | {"model": "another"}))
-            other.close()
-
-        assert library.ingest(root, on_wait=renew).read == ("new.txt",)
-
-
 def test_another_machine_may_join_a_library_with_the_same_name(
     store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
 ) -> None:
@@ -528,21 +469,6 @@ def test_another_machine_may_join_a_library_with_the_same_name(
     assert len(papers.documents()) == 3
     put(papers, "fourth.txt", "A fourth document, of words that the third document holds.")
     sound(papers)
-
-
-def test_machines_that_begin_a_library_at_once_make_one(store: postgres.Store, tmp_path: Path) -> None:
-    made: list[int] = []
-    facts = {"schema": "3"}
-    begun = [
-        threading.Thread(target=lambda: made.append(postgres.make_library(store, "papers", facts))) for _ in range(4)
-    ]
-    for each in begun:
-        each.start()
-    for each in begun:
-        each.join()
-    assert len(made) == 4 and len(set(made)) == 1
-    with closing(postgres.Connection(store)) as connection:
-        assert [one[1:] for one in postgres.libraries(connection)] == [("papers", "own")]
 
 
 def test_a_library_of_others_never_takes_the_place_of_one_with_its_name(
@@ -605,27 +531,6 @@ def test_a_server_killed_in_an_ingest_loses_nothing_and_the_next_run_goes_on(
         sound(again)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
-def test_an_ingest_killed_at_any_moment_leaves_whole_documents(
-    store: postgres.Store, papers: Editor, folder: Folder, tmp_path: Path
-) -> None:
-    root = folder(MANY, "documents")
-    for attempt in range(2):
-        process = machine(tmp_path, store, f"machine{attempt}", root)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(random.uniform(0, 0.5))
-        process.kill()
-        process.communicate()
-        papers.hold(str(root))  # the server lets go of the lock of the killed one
-        sound(papers)
-        papers._db.execute("SELECT pg_advisory_unlock_all()")
-    assert ingest(papers, root).complete
-    assert papers.counts()["documents"] == 2 + len(MANY)
-    sound(papers)
-
-
 class Interrupted:
     """The stream of a connection, at which Ctrl-C is pressed when an answer is read."""
 
@@ -674,34 +579,6 @@ def test_a_reader_goes_on_after_the_server_was_restarted(own: Cluster, tmp_path:
         own.kill()
         Library.open(tmp_path / "papers", "papers")
     assert "does not answer" in raised.value.message
-
-
-@pytest.mark.parametrize("code, told", [("28P01", "cannot be opened: no"), ("57P03", "does not answer: no")])
-def test_the_reason_of_a_refused_login_is_told_if_the_server_has_gone(
-    monkeypatch: pytest.MonkeyPatch, code: str, told: str
-) -> None:
-    ours, theirs = socket.socketpair()
-    gone = threading.Event()
-
-    class Late(socket.socket):
-        def recv_into(self, *args: Any, **kwargs: Any) -> int:
-            assert gone.wait(60)
-            return super().recv_into(*args, **kwargs)
-
-    def serve() -> None:
-        with theirs:
-            theirs.recv(1000)
-            said = f"SFATAL\0C{code}\0Mno\0\0".encode()
-            theirs.sendall(b"E" + (len(said) + 4).to_bytes(4, "big") + said)
-        gone.set()
-
-    serving = threading.Thread(target=serve)
-    serving.start()
-    monkeypatch.setattr(postgres.remote, "connect", lambda address: Late(fileno=ours.detach()))
-    with pytest.raises(StorageError) as raised:
-        postgres.Connection(postgres.Store.parse("postgresql:///firm"))
-    serving.join()
-    assert raised.value.message.endswith(told)
 
 
 def test_a_server_that_does_not_answer_a_login_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

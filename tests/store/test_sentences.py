@@ -58,27 +58,7 @@ def test_wrapped_lines_are_one_sentence():
 
 def test_nothing_is_lost_whatever_the_text():
     chance = random.Random(7)
-    alphabet = [
-        "a",
-        "B",
-        "word",
-        "Inc.",
-        ".",
-        "!",
-        "?",
-        "。",
-        "\n",
-        "\n\n",
-        " ",
-        "   ",
-        "|",
-        "(a) ",
-        "- ",
-        "1.2 ",
-        "”",
-        ")",
-        "$ 5",
-    ]
+    alphabet = ["a", "B", "word", "Inc.", *".!?。|”)", "\n", "\n\n", " ", "   ", "(a) ", "- ", "1.2 ", "$ 5"]
     for _ in range(400):
         text = "".join(chance.choice(alphabet) for _ in range(chance.randrange(80)))
         end = 0

@@ -111,19 +111,6 @@ def test_equal_vectors_come_in_order_of_their_ids(kind: Kind) -> None:
     assert agree(exact, native, same[0], 3, np.arange(19, 6, -1)).tolist() == [7, 8, 9]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_same_rows_make_the_same_file_however_they_came_in(kind: Kind) -> None:
-    rng = np.random.default_rng(5)
-    rows, ids = unit(rng, 90), np.arange(1, 91)
-    at_once = pair(ids[30:], rows[30:], kind)[1]
-    piecemeal = FaissIndex(DIMENSION, kind)
-    for first in range(0, 90, 7):
-        piecemeal.add(ids[first : first + 7], rows[first : first + 7])
-        piecemeal.remove(ids[max(0, first - 7) : first][ids[max(0, first - 7) : first] <= 30])
-    piecemeal.remove(ids[:30])
-    assert written(piecemeal) == written(at_once)
-
-
 def test_what_is_gone_from_the_database_is_not_found() -> None:
     rng = np.random.default_rng(8)
     exact, native = pair(np.arange(60), rows := unit(rng, 60), "sq8")
@@ -170,38 +157,18 @@ def test_what_does_not_belong_or_is_damaged_is_refused(kind: Kind) -> None:
     assert read(saying())[0] == 7
     flipped = bytearray(data)
     flipped[-3] ^= 1
-    bad = [
-        b"",
-        b"\n",
-        b"not an index",
-        data[:10],
-        data[:30],
-        data[:head],
-        data[: head + 1],
-        data[: head + 40],
-        data[: len(data) // 2],
-        data[:-1],
-        data + b"x",
-        data[head:],
-        data[:head] + b"\x00" * 500,
-        bytes(flipped),
-        data.replace(b'"mine"', b'"hers"'),
-        data.replace(b'{"library"', b'["library"'),
-        data[:start] + b"[]\n",
-        saying(rows=49),
-        saying(rows=51),
-        saying(rows=-1),
-        saying(rows=2**62),
-        saying(rows="50"),
-        saying(kind="ivf"),
-        saying(kind="sq8" if kind == "flat" else "flat"),
-        saying(generation=None),
-        data.replace(b'"library"', b'"librarx"'),
-        data[:start] + b"[" * 60_000 + b"\n",
-        saying(library=None),
-        saying(dimension=DIMENSION + 1),
-        saying(crc32=1),
+    cut = [data[:end] for end in (10, 30, head, head + 1, head + 40, len(data) // 2, -1)]
+    said = [{"rows": rows} for rows in (49, 51, -1, 2**62, "50")] + [{"kind": "ivf"}, {"generation": None}]
+    said += [
+        {"kind": "sq8" if kind == "flat" else "flat"},
+        {"library": None},
+        {"dimension": DIMENSION + 1},
+        {"crc32": 1},
     ]
+    swapped = [(b'"mine"', b'"hers"'), (b'{"library"', b'["library"'), (b'"library"', b'"librarx"')]
+    bad = [b"", b"\n", b"not an index", data + b"x", data[head:], data[:head] + b"\x00" * 500, bytes(flipped), *cut]
+    bad += [data[:start] + b"[]\n", data[:start] + b"[" * 60_000 + b"\n"]
+    bad += [saying(**other) for other in said] + [data.replace(*pair) for pair in swapped]
     for content in bad:
         with pytest.raises(LibraryError):
             read(content)
@@ -304,28 +271,6 @@ def test_a_removed_vector_is_not_left_rounded_either(
     assert code not in (library.folder / INDEX).read_bytes() and len(library.index()) == 20
 
 
-def test_an_index_is_read_in_pieces_and_vectors_from_the_database_too(
-    library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(library, put, 0, 20)
-    monkeypatch.setattr(vector_index, "_BLOCK", 1000)
-    most = 0
-    select = library._index._select
-
-    def watched(sql: str, values: object = ()) -> object:
-        nonlocal most
-        rows = select(sql, values)
-        if "vector" in sql and "> ?" in sql:
-            most = max(most, len(rows))
-        return rows
-
-    library._index._select = watched  # type: ignore[assignment]
-    library.save_index()
-    assert most == 3
-    same_as_exact(reader := Library.open(library.folder, "papers"))
-    reader.close()
-
-
 # --- a file that is missing, damaged, stale or another's ------------------------------------------------------
 
 
@@ -384,14 +329,3 @@ def test_an_index_that_is_newer_than_the_snapshot_is_not_used(library: Editor, p
         ids = reader.index().ids
         assert set(reader.cosines(ids.tolist(), HashingEmbedder().embed_question("Second."))) == set(ids.tolist())
     reader.close()
-
-
-def test_an_index_of_another_library_is_not_used(library: Editor, put: Put, tmp_path: Path) -> None:
-    put(library, "a.txt", "First.")
-    library.save_index()
-    other = Editor.create(tmp_path / "other", "other", IDENTITY)
-    put(other, "a.txt", "Something else.")
-    (other.folder / INDEX).write_bytes((library.folder / INDEX).read_bytes())
-    question = HashingEmbedder().embed_question("Something else.")
-    assert Library.open(other.folder, "other").index().search(question, 1)[1][0] == pytest.approx(1)
-    other.close()

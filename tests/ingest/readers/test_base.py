@@ -68,13 +68,6 @@ def test_a_part_names_its_bytes(tmp_path):
     assert part.reading == read_file(path, Options())
 
 
-def test_a_document_with_too_much_text_is_refused(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("x" * 1001)
-    (part,) = base.read_parts(path, Options(characters=1000))
-    assert "has 1,001 characters" in part.reason
-
-
 def test_a_meaningless_title_is_replaced_by_the_file_name(tmp_path):
     path = tmp_path / "The lease.txt"
     path.write_text("One line of text, that ends like a sentence.")

@@ -103,14 +103,6 @@ def test_xml_is_read_by_the_names_of_its_elements():
     )
 
 
-def test_records_of_xml_are_a_table():
-    content = "<parts><part id='1'><name>Bolt</name><price>2.50</price></part><part id='2'><name>Nut</name><price>1</price></part></parts>"
-    assert (
-        text(content, "a.xml")
-        == "parts:\n\n| id | name | price |\n| --- | --- | --- |\n| 1 | Bolt | 2.50 |\n| 2 | Nut | 1 |"
-    )
-
-
 def test_a_page_inside_xml_loses_its_tags():
     content = "<rss><item><title>News</title><description><![CDATA[<p>Rent &amp; <b>costs</b></p>]]></description></item></rss>"
     assert text(content, "a.xml") == "rss:\n\n  item:\n    title: News\n    description: Rent & costs"
@@ -181,13 +173,6 @@ def test_encodings_of_xml_that_the_parser_does_not_know():
     content = '<?xml version="1.0" encoding="Shift_JIS"?><x><y>契約書</y></x>'
     assert text(content.encode("shift_jis"), "a.xml") == "x:\n  y: 契約書"
     assert text("<x><y>Größe über Maß</y></x>".encode("cp1252"), "a.xml") == "x:\n  y: Größe über Maß"
-
-
-def test_invalid_xml_is_refused_with_its_place():
-    with pytest.raises(ReadError, match="not valid XML: mismatched tag: line 1, column"):
-        read("<a><b></a>", "a.xml")
-    with pytest.raises(ReadError, match="is not XML but a PDF"):
-        read(b"%PDF-1.4", "a.xml")
 
 
 @pytest.mark.parametrize("tag", ["a", "p", "section"])

@@ -107,16 +107,6 @@ def test_every_file_comes_as_its_reader_read_it_and_ends_once(tmp_path, trap):
     assert "is empty" in only(results[tmp_path / "empty.txt"]).reason
 
 
-def test_what_is_inside_a_file_comes_in_order_between_that_of_others(trap):
-    paths = [trap(f"f{n}", "holds sleep 1; sleep 1; fine") for n in range(2)]
-    with ReaderPool(workers=2) as pool:
-        gathered(pool.read_all([trap(f"w{n}", "sleep 1") for n in range(2)]))  # both are up, which may take seconds
-        replies = list(pool.read_all(paths))
-    assert len({path for path, _ in replies[:5]}) == 2, "one file waited for the other"
-    for items in gathered(replies).values():
-        assert [item.name for item in items] == ["", "m0.trap", "m1.trap", "m2.trap"]
-
-
 def test_output_of_libraries_goes_nowhere(trap, capfd):
     path = trap("loud", "noise")
     assert text_of(only(read_all([path])[path])).startswith("noise")
@@ -171,11 +161,6 @@ def test_a_reader_that_gets_no_processor_is_not_given_up(trap, monkeypatch):
 def test_the_clock_restarts_with_each_recognised_page(trap):
     path = trap("scan", "pages 6")
     assert texts_of(read_all([path], seconds=1.0)[path]) == ["pages"]
-
-
-def test_the_clock_restarts_with_each_document(trap):
-    path = trap("a", "holds " + "; ".join(["sleep 0.4"] * 5))
-    assert texts_of(read_all([path], seconds=1.2)[path]) == ["holds", *["sleep"] * 5]
 
 
 @pytest.mark.parametrize(
@@ -452,16 +437,3 @@ def test_closing_ends_everything_while_the_queue_is_full(trap, monkeypatch, how)
                 list(replies)
             closing.join()
     assert not children() - before and not reader_threads()
-
-
-def test_a_reading_that_was_left_does_not_hold_up_the_next(trap, monkeypatch):
-    monkeypatch.setattr(isolate, "_MAX_WAITING", 100_000)
-    with ReaderPool(workers=2) as pool:
-        for _ in pool.read_all([trap(f"f{n}", "many 100 90000") for n in range(4)]):
-            break
-        good = [trap(f"g{n}", "fine") for n in range(4)]
-        results = gathered(pool.read_all(good))
-    assert all(texts_of(results[path]) == ["fine"] for path in good)
-    assert not pool._open
-    with pytest.raises(ValueError, match="closed"):
-        next(pool.read_all([]))

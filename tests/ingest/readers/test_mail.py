@@ -1,5 +1,4 @@
 import base64
-import gzip
 
 import pytest
 from waiting import cheap
@@ -346,23 +345,3 @@ def test_a_sentence_that_begins_with_from_does_not_split_a_mail():
 )
 def test_all_forms_of_the_from_line_split_mails(line):
     assert len(members((line + HEAD + b"\nText.\n\n") * 2, archives, "a.mbox")) == 2
-
-
-def test_a_mailbox_is_read_as_a_stream():
-    opened = []
-
-    class Stream(Source):
-        def open(self):
-            opened.append(super().open())
-            return opened[0]
-
-    found = archives.members(
-        Stream("a.mbox", data=boxed(*[HEAD + b"\n" + b"word " * 20] * 100)), Options(), Budget(Options())
-    )
-    next(found)
-    assert opened[0].tell() < 500
-
-
-def test_other_files_are_no_mailbox():
-    with pytest.raises(ReadError, match="is not a mailbox but a GZIP archive"):
-        members(gzip.compress(b"x"), archives, "a.mbox")

@@ -63,12 +63,6 @@ def test_a_page_on_its_side_or_upside_down_is_turned(turns):
     assert middle == pytest.approx(expected, abs=0.04)
 
 
-def test_a_crooked_scan_is_read_line_by_line():
-    upright = picture(*((50, 50 + 40 * i, f"Line number {i} of the contract.") for i in range(4)), size=(900, 260))
-    found = images.recognise(upright.rotate(3, expand=True, fillcolor=255))
-    assert found.text.split("\n") == [f"Line number {i} of the contract." for i in range(4)]
-
-
 def test_specks_and_blank_paper_are_no_text():
     speckled = Image.new("L", (600, 400), 255)
     draw = ImageDraw.Draw(speckled)
@@ -94,15 +88,6 @@ def test_every_kind_of_pixel_is_read(mode):
 def test_a_picture_too_large_is_refused_before_it_is_unpacked():
     with pytest.raises(ReadError, match="is too large a picture"):
         images.check_size((20_000, 20_000))
-
-
-def test_a_large_picture_is_made_smaller_but_words_stay_in_place(monkeypatch):
-    image = picture((50, 40, SENTENCE))
-    before = images.recognise(image)
-    monkeypatch.setattr(images, "_USEFUL_PIXELS", image.width * image.height * 0.5)
-    after = images.recognise(image)
-    assert after.text == before.text
-    assert all(abs(a.left - b.left) < 0.01 for a, b in zip(before.words, after.words, strict=True))
 
 
 def test_nothing_is_downloaded_and_nothing_heavy_is_loaded_before_use():

@@ -55,15 +55,6 @@ def test_values_are_stored_ones_not_rounded_text(one, shown):
     assert read(table(row(one))).pages[0].text == shown
 
 
-def test_sheets_are_pages_and_hidden_ones_are_reported():
-    style = (
-        '<style:style style:name="h" style:family="table"><style:table-properties table:display="false"/></style:style>'
-    )
-    reading = read(table(row(cell("a"))), table(row(cell("c")), name="Two", more='table:style-name="h"'), styles=style)
-    assert [(p.number, p.label, p.text) for p in reading.pages] == [(1, "One", "a"), (2, "Two", "c")]
-    assert [remark.number for remark in reading.remarks] == [2]
-
-
 def test_repeated_cells_and_rows_keep_their_places():
     empty = '<table:table-cell table:number-columns-repeated="2"/>'
     rows = [row(empty, cell("x", more='table:number-columns-repeated="2"')), row(more='table:number-rows-repeated="3"')]

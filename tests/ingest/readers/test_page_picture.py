@@ -116,15 +116,6 @@ def test_quote_is_boxed_where_it_is_drawn(tmp_path):
     assert drawing.getpixel((20, 590)) == (255, 255, 255)
 
 
-def test_a_page_on_its_side_is_boxed(tmp_path):
-    image = seen(pdf(tmp_path, rotate=90), "rent is due")
-    ((left, top, right, bottom),) = image.boxes
-    # The line runs down the page, 300 of 400 from its left.
-    assert 0.7 < left < right < 0.8 and (bottom - top) * image.height > 3 * (right - left) * image.width
-    x, middle = round((left + right) / 2 * image.width), round((top + bottom) / 2 * image.height)
-    assert any(image.image().getpixel((x + dx, middle))[2] < 160 for dx in range(-8, 8))  # tinted, or ink
-
-
 def test_file_that_is_another_by_now_is_not_drawn(tmp_path):
     path = pdf(tmp_path)
     (part,) = base.read_parts(path)
@@ -208,8 +199,3 @@ def test_recognised_words_of_a_picture_are_boxed(tmp_path):
     assert (image.width, image.height) == (400, 200)
     assert image.boxes == ((0.1, 0.1, 0.3, 0.2),)
     assert image.image().getpixel((60, 30)) == (255, 243, 150)
-
-
-def test_size_is_bounded_whatever_is_asked_for(tmp_path):
-    image = seen(pdf(tmp_path), "thirty", width=100_000)
-    assert image.width * image.height <= 6_010_000

@@ -82,19 +82,6 @@ def test_an_outline_does_not_go_on_over_pages_with_titles_of_their_own(tmp_path)
     ]
 
 
-def test_lines_in_bold_or_large_letters_are_headings(tmp_path):
-    def draw(sheet, number):
-        sheet.setFont("Helvetica-Bold", 12)
-        sheet.drawString(50, 600, "Use of estimates")
-        sheet.setFont("Helvetica", 20)
-        sheet.drawString(50, 500, "Our Mill")
-        sheet.setFont("Helvetica", 12)
-        sheet.drawString(50, 400, TEXT)
-
-    (page,) = read(write(tmp_path / "a.pdf", [[TEXT, TEXT]], draw=draw)).pages
-    assert [(item.level, item.title) for item in page.headings] == [(5, "Use of estimates"), (4, "Our Mill")]
-
-
 def test_pages_without_text_are_reported_and_hold_their_place(tmp_path):
     def draw(sheet, number):
         if number == 1:
@@ -111,11 +98,6 @@ def refused(path, *passwords, **options):
         read(path, passwords=passwords, **options)
     assert caught.value.hint
     return caught.value.message
-
-
-def test_a_scan_is_refused_as_one(tmp_path):
-    assert "probably a scan" in refused(write(tmp_path / "a.pdf", [[], []], draw=picture))
-    assert "blank" in refused(write(tmp_path / "b.pdf", [[], []]))
 
 
 def test_an_encrypted_file_opens_with_any_of_the_passwords(tmp_path):

@@ -80,14 +80,6 @@ def test_a_highlight_names_the_words_under_it():
     assert lines[1].startswith("[Comment by A. Roe, on “The rent is") and lines[1].endswith("”: Check.]")
 
 
-def test_a_page_with_nothing_but_a_comment_is_read():
-    writer = pypdf.PdfWriter()
-    writer.add_blank_page(200, 200)
-    writer.add_annotation(0, note(Text(rect=(5, 5, 20, 20), text="Only this."), "J. Doe"))
-    reading = read(writer)
-    assert reading.pages[0].text == "[Comment by J. Doe: Only this.]" and reading.skipped == ()
-
-
 def test_form_fields_are_read_with_their_labels_and_values():
     def form(fields):
         fields.textfield(

@@ -153,15 +153,6 @@ def prose(start, words):
     return " ".join(PROSE[(start + step) % len(PROSE)] for step in range(words))
 
 
-def test_prose_in_columns_is_no_table(tmp_path):
-    def draw(sheet):
-        for row in range(30):
-            sheet.drawString(50, 750 - 12 * row, prose(row, 9))
-            sheet.drawString(310, 750 - 12 * row, prose(row + 4, 9))
-
-    assert "|" not in read(tmp_path / "a.pdf", draw)
-
-
 def test_contents_and_lists_are_no_tables(tmp_path):
     def contents(sheet):
         for row in range(12):
@@ -193,23 +184,6 @@ def test_a_table_in_one_column_of_a_page_leaves_the_other_alone(tmp_path):
         [name, f"1,{n}20", f"2,{n}40"] for n, name in enumerate(("Mill", "Bakery", "Yard", "Total"))
     ]
     assert text.startswith(prose(0, 9) + "\n" + prose(1, 9))
-
-
-def test_a_table_set_sideways_is_read(tmp_path):
-    def draw(sheet):
-        sheet.translate(100, 100)
-        sheet.rotate(90)
-        sheet.setFont("Helvetica", 9)
-        for row, label in enumerate(("Mill", "Bakery", "Total")):
-            sheet.drawString(50, 40 - 14 * row, label)
-            for x in (300, 370, 460):
-                sheet.drawRightString(x, 40 - 14 * row, f"{row + 1},{x}")
-
-    assert rows(read(tmp_path / "a.pdf", draw))[2:] == [
-        ["Mill", "1,300", "1,370", "1,460"],
-        ["Bakery", "2,300", "2,370", "2,460"],
-        ["Total", "3,300", "3,370", "3,460"],
-    ]
 
 
 @pytest.mark.parametrize("text", "12 1,234 $(1,234) (12)% 12.5% — $— -- N/A NM 4.5 €1.200,50 (1) 7% 10x 3.5(2)".split())

@@ -118,12 +118,6 @@ def test_each_sheet_is_a_page_under_its_tabs_name_and_number():
     assert reading.skipped == ()  # nothing was lost
 
 
-def test_hidden_sheets_are_read_and_reported():
-    reading = read(xlsx(sheet([["a"]]), sheet([["secret"]]), names=["A", "B"], hidden=[2]))
-    assert reading.pages[1].text == "secret"
-    assert [(r.number, r.text) for r in reading.remarks] == [(2, "The sheet 'B' is hidden in the workbook.")]
-
-
 # --- layout -----------------------------------------------------------------------------------------------------
 
 
@@ -205,11 +199,6 @@ def test_group_rows_are_joined_into_the_header():
 def test_a_group_over_some_columns_is_no_title():
     rows = [[None, "2023", None], ["Region", "Q1", "Q2"], ["North", 1, 2]]
     assert text(*rows, merged=["B1:C1"]).startswith("| Region | 2023 / Q1 | 2023 / Q2 |")
-
-
-def test_a_title_merged_over_the_whole_table_is_a_title():
-    rows = [["Sales", None, None], ["Region", "Q1", "Q2"], ["North", 1, 2]]
-    assert text(*rows, merged=["A1:C1"]).startswith("Sales\n\n| Region | Q1 | Q2 |")
 
 
 def test_groups_that_are_not_merged_are_joined_too():
@@ -308,11 +297,6 @@ def test_comments_are_read_with_their_author():
     more = {"xl/c.xml": comments, "xl/worksheets/_rels/sheet1.xml.rels": rels}
     page = read(xlsx(sheet([["a", "b"], [1, 2]]), more=more)).pages[0]
     assert lines(page)[-1] == ("B2", "[Comment by Jo Doe: Too dear]")
-
-
-def test_more_text_than_may_be_read_is_refused():
-    with pytest.raises(ReadError, match="more than 1,000 characters"):
-        read(xlsx(sheet([["word " * 10, 5]] * 100)), characters=1000)
 
 
 @pytest.mark.parametrize(

@@ -93,11 +93,6 @@ def test_shapes_are_read_by_rows_and_groups_stay_together():
     ]
 
 
-def test_numbered_paragraphs_keep_their_numbers():
-    number = '<a:pPr><a:buAutoNum type="alphaLcParenR" startAt="2"/></a:pPr>'
-    assert only(shape("One\nTwo", properties=number)) == "b) One\nc) Two"
-
-
 def test_footers_dates_and_slide_numbers_are_left_out():
     field = '<a:p><a:fld type="slidenum"><a:t>7</a:t></a:fld></a:p>'
     frames = "".join(shape(f"never {kind}", kind=f'type="{kind}"') for kind in ("dt", "ftr", "sldNum"))
@@ -195,15 +190,6 @@ def test_slides_without_text_keep_their_numbers():
         (2, "no text"),
         (4, "is missing or damaged"),
     ]
-
-
-def test_author_date_and_title_come_from_the_properties():
-    core = (
-        '<c xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:t="http://purl.org/dc/terms/"><dc:title>The Plan</dc:title>'
-        "<dc:creator>Jane Doe</dc:creator><t:modified>2024-03-02T10:11:12Z</t:modified></c>"
-    )
-    reading = deck(shape("A"), parts={"docProps/core.xml": core})
-    assert (reading.title, reading.author, reading.date) == ("The Plan", "Jane Doe", "2024-03-02T10:11:12+00:00")
 
 
 def test_other_files_are_refused_by_name():

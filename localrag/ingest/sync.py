@@ -14,10 +14,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from localrag.errors import Cancelled, UsageError
 from localrag.events import Failure, IngestProgress, IngestReport
@@ -64,7 +64,7 @@ def ingest(
     leave_out: Collection[Path] = (),
     progress: Callable[[IngestProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
-    give_way: Callable[[], None] | None = None,
+    give_way: Callable[[], None] = lambda: None,
     cluster: Callable[[Job], Work] | None = None,
 ) -> IngestReport:
     """Read what is new or changed below `path` (a folder, or one file), and remove what is gone.
@@ -82,17 +82,8 @@ def ingest(
     """
     storage.sweep(library.folder)
     root, only = root_of(path)
-    run = _Run(
-        library,
-        root,
-        embedder,
-        options or Options(),
-        limits or Limits(),
-        progress or (lambda _: None),
-        stop or (lambda: False),
-        give_way or (lambda: None),
-        cluster,
-    )
+    report, stopped = progress or (lambda progress: None), stop or (lambda: False)
+    run = _Run(library, root, embedder, options or Options(), limits or Limits(), report, stopped, give_way, cluster)
     began = time.monotonic()
     complete = True
     try:
@@ -111,12 +102,12 @@ def ingest(
         complete = False
     run.progress(IngestProgress(run.done, run.total, "", "index"))
     library.save_index()
-    return run.report(time.monotonic() - began, complete)
+    return run.tally.report(library, run.root, time.monotonic() - began, complete)
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a report is made of, while it is gathered; `near` pairs a document with the id of the other."""
+    """What a report is made of, under its names, while it is gathered; `near` has the id of the other document."""
 
     read: list[str] = field(default_factory=list)
     unchanged: int = 0
@@ -125,7 +116,7 @@ class Tally:
     copies: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     failed: dict[str, Failure] = field(default_factory=dict)
-    skipped: list[tuple[str, SkippedPage]] = field(default_factory=list)
+    skipped_pages: list[tuple[str, SkippedPage]] = field(default_factory=list)
     remarks: list[tuple[str, Remark]] = field(default_factory=list)
     near: list[tuple[str, int]] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
@@ -133,6 +124,18 @@ class Tally:
     forgotten: int = 0
     chunks: int = 0
     embedded: int = 0
+
+    def report(self, library: Editor, root: str, seconds: float, complete: bool) -> IngestReport:
+        paths = {doc.id: doc.path for doc in library.documents()} if self.near else {}
+        found: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        found |= {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
+        found |= {
+            "read": tuple(sorted(self.read)),
+            "failed": tuple(sorted(self.failed.values(), key=lambda failure: failure.document)),
+            "near": tuple((name, paths[other]) for name, other in self.near if other in paths),
+            "ignored": dict(self.ignored.most_common()),
+        }
+        return IngestReport(library.name, root, **found, seconds=seconds, complete=complete)
 
 
 @dataclass
@@ -332,10 +335,7 @@ class _Run:
             for batch in work.batches(by_path):
                 self._check()
                 # While this batch is embedded, the next is chunked, and those before are committed.
-                texts = _texts(batch)
-                coming = (key for _, keys, _ in waiting for key in keys)
-                for key in (*self.library.known_digests(list(texts)), *coming):
-                    texts.pop(key, None)
+                texts = self._new_texts(batch, {key for _, keys, _ in waiting for key in keys})
                 vectors = work.embed(list(texts.values()), self._reporter(batch, by_path, len(texts)))
                 if len(waiting) == work.ahead:
                     self._store(work, *waiting.popleft(), by_path)
@@ -349,6 +349,13 @@ class _Run:
             return self.cluster(Job(self.root, self.library.identity, self.options, self.limits, self.stop))
         return _Here(self.embedder, self.options, self.limits, self.stop)
 
+    def _new_texts(self, batch: Batch, coming: Collection[bytes]) -> dict[bytes, str]:
+        """The texts of a batch by digest, without those that the library has, or that are coming."""
+        items = (item for _, item in batch if isinstance(item, Prepared))
+        texts = {key: text for item in items for key, text in item.texts.items() if key not in coming}
+        known = self.library.known_digests(list(texts))
+        return {key: text for key, text in texts.items() if key not in known}
+
     def _store(
         self,
         work: Work,
@@ -359,10 +366,7 @@ class _Run:
     ) -> None:
         """Commit a batch once its vectors are ready: those of the passages that had none."""
         vectors = dict(zip(keys, embedded.result(), strict=True))
-        texts = {key: text for key, text in _texts(batch).items() if key not in vectors}
-        for key in self.library.known_digests(list(texts)):
-            del texts[key]
-        if texts:
+        if texts := self._new_texts(batch, vectors):
             # Passages that an older version of a document had may have been deleted with it since the batch was begun.
             again = work.embed(list(texts.values()), self._reporter(batch, by_path, len(texts)))
             vectors |= zip(texts, again.result(), strict=True)
@@ -397,7 +401,7 @@ class _Run:
             return
         near = self.library.put(self.root, file.path, item.part, item.chunks, vectors, item.signature)
         self.tally.read.append(name)
-        self.tally.skipped += [(name, page) for page in reading.skipped]
+        self.tally.skipped_pages += [(name, page) for page in reading.skipped]
         self.tally.remarks += [(name, remark) for remark in reading.remarks]
         self.tally.near += [(name, other) for other in near[:1]]
         self.tally.recognised += sum(bool(page.words) for page in reading.pages)
@@ -461,31 +465,6 @@ class _Run:
     def _check(self) -> None:
         if self.stop():
             raise Cancelled("stopped")
-
-    def report(self, seconds: float, complete: bool) -> IngestReport:
-        tally = self.tally
-        paths = {doc.id: doc.path for doc in self.library.documents()} if tally.near else {}
-        return IngestReport(
-            self.library.name,
-            self.root,
-            read=tuple(sorted(tally.read)),
-            unchanged=tally.unchanged,
-            removed=tuple(tally.removed),
-            moved=tuple(tally.moved),
-            copies=tuple(tally.copies),
-            kept=tuple(tally.kept),
-            failed=tuple(sorted(tally.failed.values(), key=lambda failure: failure.document)),
-            skipped_pages=tuple(tally.skipped),
-            remarks=tuple(tally.remarks),
-            near=tuple((name, paths[other]) for name, other in tally.near if other in paths),
-            ignored=dict(tally.ignored.most_common()),
-            recognised=tally.recognised,
-            forgotten=tally.forgotten,
-            chunks=tally.chunks,
-            embedded=tally.embedded,
-            seconds=seconds,
-            complete=complete,
-        )
 
 
 # --- reading, chunking and embedding -------------------------------------------------------------------------
@@ -605,12 +584,6 @@ def _chunked(part: Part, embedder: Embedder) -> Prepared:
 def _is_full(batch: Batch, times: int) -> bool:
     chunks = sum(len(item.chunks) for _, item in batch if isinstance(item, Prepared))
     return chunks >= times * _CHUNKS or len(batch) >= times * _ENTRIES
-
-
-def _texts(batch: Batch) -> dict[bytes, str]:
-    """The texts of a batch by digest."""
-    items = (item for _, item in batch if isinstance(item, Prepared))
-    return {key: text for item in items for key, text in item.texts.items()}
 
 
 def _path(file: Found, member: str) -> str:

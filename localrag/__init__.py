@@ -21,7 +21,8 @@ __all__ = ["Answer", "Citation", "LocalragError", "Passage", "ask", "extract", "
 if TYPE_CHECKING:
     from typing import Any
 
-    from localrag.api import ask, extract, open_library
+    from localrag.api import extract, open_library
+    from localrag.asking import ask
     from localrag.errors import LocalragError
     from localrag.security import offline
     from localrag.types import Answer, Citation, Passage
@@ -31,7 +32,7 @@ _HOMES = {
     "Citation": "localrag.types",
     "LocalragError": "localrag.errors",
     "Passage": "localrag.types",
-    "ask": "localrag.api",
+    "ask": "localrag.asking",
     "extract": "localrag.api",
     "open_library": "localrag.api",
 }

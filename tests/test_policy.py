@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_models import adapter, gguf, sha256
 
+import localrag
 from localrag import api, policy
 from localrag.errors import ModelDamaged, PolicyRefused, PolicyUnreadable
 from localrag.lifecycle.audit_events import save_setting
@@ -201,7 +202,7 @@ def test_a_plain_library_is_refused_where_encryption_is_required(rule, models, f
     api.open_library("old", settings=settings, create=True).ingest(papers)
     rule("require_encryption = true")
     with pytest.raises(PolicyRefused, match="'old'") as caught:
-        list(api.ask("What?", libraries=["old"], settings=settings))
+        list(localrag.ask("What?", libraries=["old"], settings=settings))
     assert "localrag vault encrypt old" in caught.value.hint
     with pytest.raises(PolicyRefused, match="'new'"):
         api.open_library("new", settings=settings, create=True).ingest(papers)

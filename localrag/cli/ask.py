@@ -101,7 +101,7 @@ def ask_command(
     keys.confine(settings, names, file, recipients)
 
     def here() -> Asking:
-        from localrag.api import ask
+        from localrag.asking import ask
 
         narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # "these" is the app's
         return ask(question, libraries=names, **narrowed, mode=mode, reproducible=reproducible, settings=settings)

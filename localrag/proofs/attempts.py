@@ -546,7 +546,7 @@ def _keep_closed(descriptor: int) -> None:
 
 def _work(settings: Settings, documents: Path) -> dict[str, Any]:
     """Read the documents into a library and answer a question, with the person's models."""
-    from localrag import api
+    from localrag import api, asking
     from localrag.lifecycle import encrypt
     from localrag.security.encryption.keyring import RecoveryKey
 
@@ -562,10 +562,10 @@ def _work(settings: Settings, documents: Path) -> dict[str, Any]:
             )
         with closing(library):
             report = library.ingest(documents)
-        asking = api.ask(_QUESTION, libraries=[_LIBRARY], settings=settings)
-        for _ in asking:
+        asked = asking.ask(_QUESTION, libraries=[_LIBRARY], settings=settings)
+        for _ in asked:
             pass
-        answer = asking.answer
+        answer = asked.answer
     except LocalragError as error:
         return {"error": error.message, "hint": error.hint}
     return {

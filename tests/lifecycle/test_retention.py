@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from encrypted import encrypt_folder
 
+import localrag
 from localrag import api, policy
 from localrag.lifecycle import retention
 from localrag.security import audit
@@ -120,7 +121,7 @@ def test_opening_a_library_and_asking_keep_to_it(settings, aged, models, folder)
     assert left(settings) == set()
     (settings.general_dir / "retention.json").unlink()
     aged(40)
-    api.ask("What?", libraries=["papers"], settings=kept)
+    localrag.ask("What?", libraries=["papers"], settings=kept)
     assert left(settings) == set()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from fakes import HashingEmbedder
-from papers import IDENTITY, contents, indexed, ingest, never, sound
+from papers import IDENTITY, contents, indexed, ingest, sound
 from stores import both_stores
 from waiting import PATIENCE
 
@@ -56,11 +56,6 @@ def test_stopped_half_way_the_next_run_ends_as_an_undisturbed_one(
     ingest(undisturbed, root)
     assert contents(library) == contents(undisturbed)
     undisturbed.close()
-
-
-def test_stopping_at_once_reads_nothing(library: Editor, folder: Folder) -> None:
-    report = ingest(library, folder(MANY), embedder=never, stop=lambda: True)
-    assert not report.complete and report.read == ()
 
 
 def test_a_full_disk_ends_it_with_what_to_do_and_keeps_what_was_stored(
@@ -258,40 +253,6 @@ def test_a_second_ingest_waits_for_the_first_or_says_who_writes(folder: Folder, 
         assert second.poll() is None and not (target / "library.db").exists()
     out, err = second.communicate(timeout=PATIENCE)
     assert "read 1" in out, err
-
-
-def test_two_ingests_at_once_both_end_well(folder: Folder, home: Path, tmp_path: Path) -> None:
-    root, target = folder({"a.txt": "Alpha.", "b.txt": "Beta."}), home / "indexes" / "papers"
-    done = [driver(tmp_path, target, root) for _ in range(2)]
-    outputs = [process.communicate(timeout=PATIENCE) for process in done]
-    assert [process.returncode for process in done] == [0, 0], outputs
-    assert sorted(out.split()[-1] for out, _ in outputs) == ["0", "2"]
-
-
-@both_stores
-def test_a_reader_may_look_while_an_ingest_writes(library: Editor, folder: Folder) -> None:
-    seen: list[int] = []
-    root = folder(MANY)
-    failures: list[BaseException] = []
-
-    def look() -> None:
-        try:
-            reader = Library.open(library.folder, "papers")
-            while not finished.is_set():
-                documents = reader.documents()
-                assert all(reader.chunks_of(doc.id) for doc in documents)
-                seen.append(len(documents))
-            reader.close()
-        except (sqlite3.Error, AssertionError) as error:
-            failures.append(error)
-
-    finished = threading.Event()
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    ingest(library, root)
-    finished.set()
-    watcher.join()
-    assert failures == [] and seen == sorted(seen)
 
 
 # --- new vectors --------------------------------------------------------------------------------------------

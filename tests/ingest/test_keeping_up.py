@@ -47,15 +47,6 @@ def test_a_moved_folder_of_files_is_recognised_and_nothing_is_embedded(library: 
     sound(library)
 
 
-def test_a_file_that_was_moved_and_changed_is_read(library: Editor, folder: Folder) -> None:
-    root = folder({"a.txt": letter(1)})
-    ingest(library, root)
-    (root / "a.txt").rename(root / "b.txt")
-    (root / "b.txt").write_text(letter(2))
-    report = ingest(library, root)
-    assert (report.read, report.removed, report.moved) == (("b.txt",), ("a.txt",), ())
-
-
 @both_stores
 def test_copies_are_read_and_embedded_once_and_all_are_documents(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": letter(1), "b.txt": letter(1), "sub/c.txt": letter(1)})
@@ -75,15 +66,6 @@ def test_drafts_are_reported_as_nearly_the_same(library: Editor, folder: Folder)
     text = " ".join(f"word{n * n % 997}" for n in range(500))
     report = ingest(library, folder({"draft.txt": text, "final.txt": text + " and signed"}))
     assert {frozenset(pair) for pair in report.near} == {frozenset({"draft.txt", "final.txt"})}
-
-
-def test_of_a_thousand_letters_of_one_form_each_is_linked_with_a_few(
-    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(editing, "_MAX_NEAR", 3)
-    form = " ".join(f"word{n * n % 997}" for n in range(500))
-    report = ingest(library, folder({f"{n}.txt": f"{form} and customer {n}" for n in range(10)}))
-    assert len(report.near) == 9 and len(library.near_duplicates()) == 0 + 1 + 2 + 3 * 7
 
 
 @both_stores
@@ -115,27 +97,6 @@ def test_of_two_roots_with_the_same_files_each_goes_alone(library: Editor, folde
     folder({"c.txt": letter(2)}, "one")
     assert ingest(library, one, embedder=never).copies == ("c.txt",)  # not moved: it lies in the other root as well
     sound(library)
-
-
-def test_one_file_as_the_path_says_nothing_of_the_others(library: Editor, folder: Folder) -> None:
-    root = folder({"a.txt": letter(1)})
-    ingest(library, root)
-    folder({"b.txt": letter(1)})
-    report = ingest(library, root / "b.txt", embedder=never)
-    assert (report.copies, report.moved) == (("b.txt",), ())
-    assert [doc.path for doc in library.documents()] == ["a.txt", "b.txt"]
-
-
-@both_stores
-def test_a_root_may_be_said_to_have_moved_twice(library: Editor, folder: Folder, tmp_path: Path) -> None:
-    root = folder({"a.txt": letter(1)})
-    ingest(library, root)
-    new = root.rename(tmp_path / "new")
-    for _ in range(2):  # the first run was stopped
-        library.move_root(str(root), str(new))
-    with pytest.raises(NotFoundError):
-        library.move_root(str(tmp_path / "never"), str(tmp_path / "elsewhere"))
-    assert ingest(library, new, embedder=never).unchanged == 1
 
 
 # --- what is gone -------------------------------------------------------------------------------------------
@@ -213,34 +174,6 @@ def test_members_of_an_archive_are_documents_that_know_their_file(library: Edito
     assert {doc.file for doc in library.documents()} == {"box.zip"}
     again = ingest(library, root, embedder=never)
     assert again.unchanged == 1 and [failure.document for failure in again.failed] == ["box.zip/bad.pdf"]
-    sound(library)
-
-
-@both_stores
-def test_a_member_that_left_its_archive_leaves_the_library(library: Editor, folder: Folder) -> None:
-    root = folder({})
-    archive(root / "box.zip", {"a.txt": letter(1), "b.txt": letter(2)})
-    ingest(library, root)
-    archive(root / "box.zip", {"b.txt": letter(2), "c.txt": letter(3)})
-    ingest(library, root)
-    assert [doc.path for doc in library.documents()] == ["box.zip/b.txt", "box.zip/c.txt"]
-    (root / "box.zip").rename(root / "case.zip")
-    assert ingest(library, root, embedder=never).moved == (("box.zip", "case.zip"),)
-    assert [doc.path for doc in library.documents()] == ["case.zip/b.txt", "case.zip/c.txt"]
-    sound(library)
-
-
-@pytest.mark.parametrize("left", [{"bad.pdf": "%PDF-"}, {"tool.exe": "MZ"}])
-def test_what_an_archive_held_goes_also_where_nothing_in_it_can_be_read(
-    library: Editor, folder: Folder, left: dict[str, str]
-) -> None:
-    root = folder({"x.txt": letter(0)})
-    archive(root / "box.zip", {"a.txt": letter(1)})
-    ingest(library, root)
-    archive(root / "box.zip", left)
-    report = ingest(library, root)
-    assert not any("earlier version" in failure.reason for failure in report.failed)
-    assert [doc.path for doc in library.documents()] == ["x.txt"]
     sound(library)
 
 

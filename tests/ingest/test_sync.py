@@ -51,14 +51,6 @@ def test_a_change_of_the_same_size_is_seen_by_its_time(library: Editor, folder: 
     assert ingest(library, root).read == ("a.txt",)
 
 
-def test_a_file_rewritten_with_the_same_content_is_not_read(library: Editor, folder: Folder) -> None:
-    root = folder({"a.txt": "Alpha."})
-    ingest(library, root)
-    os.utime(root / "a.txt", ns=(5, 5))
-    assert ingest(library, root, embedder=never).unchanged == 1
-    assert library.files(str(root))["a.txt"].mtime_ns == 5
-
-
 @both_stores
 def test_a_deleted_file_leaves_no_vector_and_no_word(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Alpha.", "b.txt": "The canaryword."})
@@ -69,31 +61,6 @@ def test_a_deleted_file_leaves_no_vector_and_no_word(library: Editor, folder: Fo
     assert len(indexed(library)) == 1 and with_words(library, "canaryword") == []
     assert b"canaryword" not in b"".join(path.read_bytes() for path in library.folder.iterdir() if path.is_file())
     sound(library)
-
-
-def test_a_renamed_file_stands_under_its_new_name_only(library: Editor, folder: Folder) -> None:
-    root = folder({"old.txt": "Alpha.", "b.txt": "Beta."})
-    ingest(library, root)
-    (root / "old.txt").rename(root / "new.txt")
-    report = ingest(library, root, embedder=never)
-    assert (report.read, report.removed, report.moved) == ((), (), (("old.txt", "new.txt"),))
-    sound(library)
-    assert [doc.path for doc in library.documents()] == ["b.txt", "new.txt"]
-
-
-@both_stores
-def test_two_roots_stand_side_by_side(library: Editor, folder: Folder) -> None:
-    first, second = folder({"same.txt": "One."}, "first"), folder({"same.txt": "Two."}, "second one")
-    ingest(library, first)
-    assert ingest(library, second).removed == ()
-    assert library.roots() == [str(first), str(second)]
-    (first / "same.txt").unlink()
-    folder({"other.txt": "Three."}, "first")
-    assert ingest(library, first).removed == ("same.txt",)
-    assert {(doc.root, doc.path) for doc in library.documents()} == {
-        (str(first), "other.txt"),
-        (str(second), "same.txt"),
-    }
 
 
 @both_stores
@@ -128,23 +95,6 @@ def test_each_bad_file_is_one_line_and_the_others_are_read(library: Editor, fold
     assert {failure.document for failure in library.failures()} == set(reasons)
     again = ingest(library, root, embedder=never)
     assert len(again.failed) == 4 and again.unchanged == 1
-
-
-def test_a_file_that_cannot_be_opened_is_one_line(
-    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = folder({"a.txt": "Alpha.", "secret.txt": "Hidden."})
-    real = sync.content_hash
-
-    def denied(path: Path, check: Callable[[], None]) -> str:
-        if path.name == "secret.txt":
-            raise PermissionError(13, "Permission denied")
-        return real(path, check)
-
-    monkeypatch.setattr(sync, "content_hash", denied)
-    report = ingest(library, root)
-    assert report.read == ("a.txt",)
-    assert [(f.document, "Permission denied" in f.reason) for f in report.failed] == [("secret.txt", True)]
 
 
 @both_stores
@@ -200,15 +150,6 @@ def test_two_files_that_would_be_stored_under_one_name_are_told_apart(library: E
         report = ingest(library, root, embedder=embedder)
         assert [failure.document for failure in report.failed] == ["caf\\xe9.txt (another file)"]
         assert library.counts()["documents"] == 1
-
-
-@both_stores
-def test_a_moved_root_is_read_nowhere_again(library: Editor, folder: Folder, tmp_path: Path) -> None:
-    root = folder({"a.txt": "Alpha."})
-    ingest(library, root)
-    moved = root.rename(tmp_path / "moved")
-    library.move_root(str(root), str(moved))
-    assert ingest(library, moved, embedder=never).unchanged == 1
 
 
 def test_a_passage_deleted_with_an_old_version_is_embedded_again(

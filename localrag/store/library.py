@@ -330,13 +330,14 @@ class Library:
         return found[0]
 
     def pages(self, document_id: int) -> list[Page]:
-        sql = "SELECT number, label, unit, text, layout FROM pages WHERE document_id = ? ORDER BY position"
-        return self._values(_page, self._select(sql, (document_id,)))
+        return self._pages("document_id = ? ORDER BY position", document_id)
 
     def page(self, document_id: int, position: int) -> Page | None:
-        sql = "SELECT number, label, unit, text, layout FROM pages WHERE document_id = ? AND position = ?"
-        rows = self._values(_page, self._select(sql, (document_id, position)))
-        return rows[0] if rows else None
+        return next(iter(self._pages("document_id = ? AND position = ?", document_id, position)), None)
+
+    def _pages(self, where: str, *values: int) -> list[Page]:
+        rows = self._select(f"SELECT number, label, unit, text, layout FROM pages WHERE {where}", values)
+        return self._values(_page, rows)
 
     def page_text(self, document_id: int, position: int) -> str:
         sql = "SELECT text FROM pages WHERE document_id = ? AND position = ?"
@@ -362,14 +363,8 @@ class Library:
         if self._overview is None or self._overview[0] != generation:
             rows = self._select("SELECT id, language, date, characters FROM documents ORDER BY id")
             languages = Counter(row["language"] for row in rows).most_common()
-            self._overview = (
-                generation,
-                Overview(
-                    tuple(name for name, _ in languages),
-                    {row["id"]: row["date"] for row in rows},
-                    {row["id"]: row["characters"] for row in rows},
-                ),
-            )
+            dates, characters = ({row["id"]: row[name] for row in rows} for name in ("date", "characters"))
+            self._overview = generation, Overview(tuple(name for name, _ in languages), dates, characters)
         return self._overview[1]
 
     # --- chunks and passages --------------------------------------------------------------------------------

@@ -187,21 +187,20 @@ class Editor(Library):
                 (root, path),
             ).fetchone()
             paged = any(page.number is not None for page in reading.pages)
-            row = (
-                file_id,
-                part.name,
+            skipped = json.dumps([[page.number, page.reason] for page in reading.skipped])
+            remarks = json.dumps([[remark.number, remark.text] for remark in reading.remarks])
+            texts = [page.text for page in reading.pages]
+            language = text_analysis.language("\n".join(texts))
+            facts = (
                 reading.title,
                 part.sha256,
                 part.size,
                 int(paged),
-                sum(len(page.text) for page in reading.pages),
+                sum(map(len, texts)),
                 reading.author,
                 reading.date,
-                json.dumps([[page.number, page.reason] for page in reading.skipped]),
-                json.dumps([[remark.number, remark.text] for remark in reading.remarks]),
-                signature,
-                text_analysis.language("\n".join(page.text for page in reading.pages)),
             )
+            row = (file_id, part.name, *facts, skipped, remarks, signature, language)
             (document_id,) = self._db.execute(
                 f"INSERT INTO documents (file_id, member, {_COPIED}) VALUES ({', '.join('?' * len(row))}) RETURNING id",
                 row,
@@ -214,7 +213,7 @@ class Editor(Library):
                 ],
             )
             self._index_name(document_id)
-            self._put_chunks(document_id, reading.title, row[-1], reading.pages, chunks, vectors.__getitem__)
+            self._put_chunks(document_id, reading.title, language, reading.pages, chunks, vectors.__getitem__)
             return self._link_near(document_id, part.sha256, signature)
 
     def finish(self, root: str, path: str, size: int, mtime_ns: int, sha256: str, stamp: str) -> None:

@@ -10,21 +10,21 @@ import click
 from click.shell_completion import CompletionItem
 
 from localrag import policy, settings
-from localrag.cli.options import json_option
+from localrag.cli.options import completes, json_option
 from localrag.cli.output import confirm, counted, echo, one_line, print_json
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.lifecycle import audit_events
 from localrag.security import storage
 
 
-def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    found = [knob for knob in settings.setting_infos() if knob.name.startswith(incomplete)]
-    return [CompletionItem(knob.name, help=knob.about) for knob in found]
+@completes
+def complete_setting(ctx: click.Context) -> list[CompletionItem[Any]]:
+    return [CompletionItem(knob.name, help=knob.about) for knob in settings.setting_infos()]
 
 
-def complete_value(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    found = [knob for knob in settings.setting_infos() if knob.name == ctx.params.get("name")]
-    return [CompletionItem(choice) for knob in found for choice in knob.choices if choice.startswith(incomplete)]
+@completes
+def complete_value(ctx: click.Context) -> list[str]:
+    return [one for knob in settings.setting_infos() if knob.name == ctx.params.get("name") for one in knob.choices]
 
 
 _name = click.argument("name", metavar="NAME", shell_complete=complete_setting)

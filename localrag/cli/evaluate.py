@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
-from localrag.cli.options import FILE, bundled, complete_library, json_option, mode_option, model_option
+from localrag.cli.options import FILE, bundled, complete_library, completes, json_option, mode_option, model_option
 from localrag.cli.output import Stop, bar, echo, interruptible, one_line, print_json, remarks, say, table
-from localrag.errors import Cancelled, LocalragError, UsageError
+from localrag.errors import Cancelled, UsageError
 from localrag.ingest import report as in_words
 from localrag.settings import Settings, load_settings
 from localrag.types import Mode
@@ -499,14 +498,11 @@ def forget_command(names: tuple[str, ...], as_json: bool) -> None:
         echo("No library is kept for evaluation.", err=True)
 
 
-def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+@completes
+def complete_model(ctx: click.Context) -> list[str]:
     from localrag.models.store import ModelStore
 
-    try:
-        installed = ModelStore(load_settings()).installed("generator")
-    except LocalragError:
-        return []  # a broken settings file must not break the shell
-    return [CompletionItem(model.id) for model in installed if model.id.startswith(incomplete)]
+    return [model.id for model in ModelStore(load_settings()).installed("generator")]
 
 
 @click.command("calibrate")

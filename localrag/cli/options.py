@@ -6,7 +6,7 @@ import functools
 import inspect
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -34,39 +34,51 @@ FILE = _File(path_type=Path, dir_okay=False)
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
-def complete_library(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+Complete = Callable[[click.Context, click.Parameter | None, str], list[CompletionItem[Any]]]
+
+
+def completes(find: Callable[[click.Context], Iterable[str | CompletionItem[Any]]]) -> Complete:
+    """Make a completion of a function that finds all there is; what is typed is its beginning, in any case."""
+
+    def complete(ctx: click.Context, param: click.Parameter | None, incomplete: str) -> list[CompletionItem[Any]]:
+        try:
+            found = [CompletionItem(one) if isinstance(one, str) else one for one in find(ctx)]
+        except LocalragError:
+            return []  # the command itself reports the error
+        return [one for one in found if str(one.value).casefold().startswith(incomplete.casefold())]
+
+    return complete
+
+
+@completes
+def complete_library(ctx: click.Context) -> list[str]:
     from localrag.store.names import library_names
 
-    try:
-        folder = load_settings().indexes_dir
-    except LocalragError:
-        return []  # a broken settings file does not break the shell
-    return [CompletionItem(name) for name in library_names(folder) if name.startswith(incomplete)]
+    return library_names(load_settings().indexes_dir)
 
 
-def complete_document(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete paths of documents in the libraries named so far, or in the only one."""
+@completes
+def complete_document(ctx: click.Context) -> list[str]:
+    """Find paths of documents in the libraries named so far, or in the only one."""
     from localrag import policy
     from localrag.store.library import open_library
 
-    try:
-        settings = load_settings()
-        named = ctx.params.get("libraries") or ([ctx.params["name"]] if ctx.params.get("name") else ())
-        paths: set[str] = set()
-        for name in chosen_libraries(named, settings):
-            with policy.unreported():
-                library = open_library(settings, name)
-            paths |= {document.path for document in library.documents()}
-            library.close()
-    except LocalragError:
-        return []  # the command itself reports the error
-    return [CompletionItem(path) for path in sorted(paths) if path.startswith(incomplete)]
+    settings = load_settings()
+    named = ctx.params.get("libraries") or ([ctx.params["name"]] if ctx.params.get("name") else ())
+    paths: set[str] = set()
+    for name in chosen_libraries(named, settings):
+        with policy.unreported():
+            library = open_library(settings, name)
+        paths |= {document.path for document in library.documents()}
+        library.close()
+    return sorted(paths)
 
 
-def complete_type(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+@completes
+def complete_type(ctx: click.Context) -> Iterable[str]:
     from localrag.search.filters import TYPES
 
-    return [name for name in TYPES if name.startswith(incomplete.lower())]
+    return TYPES
 
 
 def bundled(name: str, make: Callable[..., Any], *options: Callable[[F], F]) -> Callable[[F], F]:

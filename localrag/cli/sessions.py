@@ -11,9 +11,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from localrag.cli.keys import recipient_options
-from localrag.cli.options import confirm_deletion, json_option, keep_to_retention, print_result
+from localrag.cli.options import completes, confirm_deletion, json_option, keep_to_retention, print_result
 from localrag.cli.output import counted, echo, echo_file, one_line, print_json
-from localrag.errors import LocalragError, UsageError
+from localrag.errors import UsageError
 from localrag.security.terminal import escaped
 from localrag.settings import load_settings
 
@@ -23,19 +23,16 @@ if TYPE_CHECKING:
     from localrag.sessions.export import Form
 
 
-def complete_conversation(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete ids and titles, "last" first."""
-    try:
-        there = [one for one in _store().list() if not one.problem]
-    except LocalragError:
-        return []  # a broken settings file must not break the shell
-    if not there:
-        return []
-    prefix = incomplete.casefold()
-    items = [CompletionItem("last", help=there[0].title)] + [CompletionItem(one.id, help=one.title) for one in there]
-    if prefix:
-        items += [CompletionItem(one.title) for one in there]
-    return [item for item in items if item.value.casefold().startswith(prefix)]
+@completes
+def complete_conversation(ctx: click.Context) -> list[CompletionItem[Any]]:
+    """Find ids, then titles, "last" first."""
+    there = [one for one in _store().list() if not one.problem]
+    items = [CompletionItem("last", help=there[0].title)] if there else []
+    return [
+        *items,
+        *(CompletionItem(one.id, help=one.title) for one in there),
+        *(CompletionItem(one.title) for one in there),
+    ]
 
 
 _NAMED = click.argument("named", metavar="CONVERSATION", shell_complete=complete_conversation)

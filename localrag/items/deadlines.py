@@ -345,12 +345,12 @@ def _who(text: str, at: int, anybody: bool = False) -> str:
     """
     subject = list(_P["who"].finditer(text))
     found = [(one.start(), one["who"]) for one in subject]
-    for act in subjects.acts(text):
-        rest = text[text.find(act.text, act.start) + len(act.text) :]
-        if any(one.start() <= act.start < one.end() for one in subject) or act.text.lower() in quantities.MONTHS:
+    for start, who in subjects.acts(text):
+        rest = text[text.find(who, start) + len(who) :]
+        if any(one.start() <= start < one.end() for one in subject) or who.lower() in quantities.MONTHS:
             continue
-        if not act.text.islower() and (anybody or _P["acts"].match(rest)):
-            found.append((act.start, act.text))
+        if not who.islower() and (anybody or _P["acts"].match(rest)):
+            found.append((start, who))
     found += [(one.start(), one["who"]) for one in _P["condition"].finditer(text) if anybody and one["who"]]
     found = sorted((start, who) for start, who in found if not _P["thing"].search(who))
     before, agent = [who for start, who in found if start < at], _P["by"].search(text)

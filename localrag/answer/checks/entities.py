@@ -1,20 +1,20 @@
-"""Flag what an answer says of one plan, party, company or year where the text that it cites says it of another.
+"""Flag what an answer says of one company, period, plan or document where the text that it cites says it of another.
 
-A span is about what its sentence names, its row and column, its headings and its document, the nearest first. Only a
-competitor is a reason to doubt: another year over the column, another row or name of the same kind, another subject of
-the same verb, a document other than those that have the name. Where nothing is named, or another passage says the same
-of the right one, nothing is flagged. Where another passage is nearer to a sentence than what it cites, or has its
-figure, that one counts. Limits: names are known by their capitals, subjects by an English verb behind them; of pronouns
-only "you", "we" and "I" are resolved, where the text defines them.
+A figure is of what its row and column, its sentence, its headings and its document name, the nearest first. Only a
+competitor is a reason to doubt: another year, row or column, a name that goes on otherwise ("Hall 4", "Hall 5"), a
+document other than the few that have the name. Where nothing is named, or another passage says it of the right one,
+nothing is flagged; that passage is cited too. Limits: names are known by their capitals, and who of two parties in one
+sentence does something is not checked.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from localrag import quantities
@@ -23,43 +23,29 @@ from localrag.grounding.cells import Cell
 from localrag.grounding.citations import claims, terms, without_markers
 from localrag.grounding.fact_checks import Amount, Fact
 from localrag.grounding.stages import Findings, Pair
-from localrag.grounding.subjects import Act, Name, Roles, Words, listed, same
-from localrag.quantities import lazy_re
+from localrag.grounding.subjects import Name, listed
 from localrag.store.sentences import sentences
 from localrag.types import Citation, Flag, Passage, source
 
-Key = tuple[str, int]  # library and document
 Mark = TypeVar("Mark")
+Key = tuple[str, int]  # library and document
 
-# Characters of a document read for its subjects, and of its first page for names; characters of all passages searched
-# for another source; documents whose first page is read.
-_MAX_OWN, _OPENING, _MAX_SEARCHED, _MAX_DOCUMENTS = 30_000, 1500, 60_000, 40
-_MIN_SHARED, _NEARLY = 0.5, 0.8  # of a claim's words that another source must have, and of those that the cited has
+# Characters of a passage read for names, and of all passages searched for another source.
+_MAX_OWN, _MAX_SEARCHED = 30_000, 60_000
+_MIN_SHARED, _NEARLY = 0.5, 0.8  # of a claim's words that another source of its figure, or of words alone, must have
 _MIN_MENTIONS = 0.05  # of the mentions that a name has where it has most, from which a document may be about it
-_MAX_SHARE = 0.34  # of the documents: what more of them are about tells none from another,
+_MAX_SHARE = 0.34  # of the documents: a name that more of them are about tells none from another,
 _MANY = 10  # documents, unless there are fewer and one has it in its name
-_OFTEN = 5000  # characters for each mention of a name that a document is full of
-_MAX_LEAD = 40  # characters before the name that a claim is about
-_MAX_ABOVE = 12  # lines over a row of figures that may hold its years
 # What documents are called: "the supply agreement".
 _DOCUMENTS = quantities.load_words("localrag.items", "words.toml")["leaf_question"]["documents"].split()
 _NOUNS = frozenset((*_DOCUMENTS, *(f"{noun}s" for noun in _DOCUMENTS)))
-_DATING = subjects.COMMON | quantities.MONTHS.keys() | {"year", "quarter", "fiscal", *map(str, range(1, 32))}
-_MONTHS = re.compile(r"\b(\w{1,12})[ -]months? ended\b", re.I)
-_WORD = re.compile(r"\w+")
-_OURS = re.compile(r"\b(?:I|[Mm]e|[Mm]y|[Ww]e|us|[Oo]ur)\b")
 _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])")
-_FIGURE = lazy_re(r"(?<![\d.,])(?:\d{1,3}(?:[,.’']\d{3}){1,6}(?:[.,]\d{1,6})?|\d{1,20}(?:[.,]\d{1,6})?)(?!\d)")
-_FISCAL, _EACH, _RELATIVE_YEAR, _CHANGE, _BASELINE, _REFERENCE_YEAR, _OPEN_ENDED = quantities.phrases(
-    "localrag.answer",
-    "entities",
-    "fiscal",
-    "each",
-    "relative_year",
-    "change",
-    "baseline",
-    "reference_year",
-    "open_ended",
+_FIGURE = quantities.lazy_re(
+    r"(?<![\d.,])(?:\d{1,3}(?:[,.’']\d{3}){1,6}(?:[.,]\d{1,6})?|\d{1,20}(?:[.,]\d{1,6})?)(?!\d)"
+)
+_REPORT_OF = re.compile(rf"\b(?:{'|'.join(sorted(_NOUNS))})\s(?:(?:of|for|from)\s)?(?:19|20)\d\d\b", re.I)
+_FISCAL, _EACH, _OTHER_YEAR, _REFERENCE_YEAR, _OPEN_ENDED = quantities.phrases(
+    "localrag.answer", "entities", "fiscal", "each", "other_year", "reference_year", "open_ended"
 )
 
 
@@ -96,7 +82,7 @@ def withholds(cited: Findings, question: str, passages: Sequence[Passage], docum
     wrong = {flag.text for flag in cited.flags if flag.kind == "entity"}
     if not wrong or not wrong.issuperset(stating):
         return False
-    return bool(cells.years(question) or _Check(question, passages, documents)._said(question))
+    return bool(cells.years(question) or _Check(question, passages, documents).named(question))
 
 
 def _sentence(claim: str) -> str:
@@ -114,14 +100,15 @@ class _Span:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A sentence of the answer: its facts but years, where its figures are, the names that it says of another, and
-    the spans that it cites or that are nearer to it."""
+    """A sentence of the answer with its facts but years, and where its figures are."""
 
     text: str
     facts: tuple[Fact, ...]
     places: tuple[int, ...]
-    values: tuple[Name, ...]
-    spans: tuple[_Span, ...]
+
+    def owners(self, marks: Sequence[tuple[int, Mark]], fact: Fact | None) -> list[Mark]:
+        """Return whose a figure is."""
+        return _owners(marks, self.places, fact.start if fact else -1)
 
 
 def _owners(marks: Sequence[tuple[int, Mark]], places: Sequence[int], at: int) -> list[Mark]:
@@ -133,29 +120,21 @@ def _owners(marks: Sequence[tuple[int, Mark]], places: Sequence[int], at: int) -
     return [mark for _, mark in marks]
 
 
-# --- the check ----------------------------------------------------------------------------------------------
-
-# Whether a span has a fact of the right one: the name of another one if not, "" if so, None if it cannot be told.
-_Judge = partial[str | None]
-
-
 class _Check:
-    """What is known of the question, the passages and their documents while one answer is checked."""
+    """What is known of the question, the passages and their documents while one answer is checked.
+
+    A judge says whether a span has a fact of the right one: the name of another one if not, "" if so, None if it cannot
+    be told.
+    """
 
     def __init__(self, question: str, passages: Sequence[Passage], documents: Sequence[Pair]) -> None:
         self.question, self.passages = question, passages
         self.language = citations.language(question, passages)
         self.pairs = {(library.name, document.id): (library, document) for library, document in documents}
-        self.sentences = cache(lambda at: sentences(passages[at].text))
         self.cells = cache(lambda at: cells.find([passages[at]]))
-        self.labels = cache(lambda row: terms(cells.plain(row), self.language))
+        self.terms = cache(lambda text: terms(cells.plain(text), self.language))
         self.names = cache(lambda text: tuple(subjects.names(text, self.known)))
-        self.numbers = cache(lambda text: tuple(fact_checks.find_numbers(text, self.language)))
-        self.terms = cache(lambda span: terms(self._text(span), self.language))
-        self.headings = cache(lambda at: terms("\n".join((*passages[at].heading, passages[at].header)), self.language))
-        self.acts, self.others = cache(lambda text: tuple(subjects.acts(text))), cache(self._others)
-        self.titled = cache(self._titled)
-        self.roles, self.mentions, self.called = cache(self._roles_of), cache(self._mentions), cache(self._called)
+        self.called, self.about = cache(self._called), cache(self._about)
 
     def spans(self, citation: Citation) -> Iterator[_Span]:
         """Yield the sentences and rows that a citation is from."""
@@ -163,95 +142,40 @@ class _Check:
             here = (one.library, one.document, one.page) == (citation.library, citation.document, citation.page)
             if here and one.start <= citation.start < one.end:
                 first, last = citation.start - one.start, citation.end - one.start
-                yield from (_Span(at, a, b) for a, b in self.sentences(at) if a < last and first < b)
+                yield from (_Span(at, a, b) for a, b in sentences(one.text) if a < last and first < b)
                 return
 
-    def mismatch(self, text: str, cited: Sequence[_Span]) -> tuple[str, Passage] | _Span | None:
+    def mismatch(self, text: str, spans: Sequence[_Span]) -> tuple[str, Passage] | _Span | None:
         """Return what a claim's source is about, if it is another one, or a span that says it of the right one."""
-        claim, better = self._claim(text, cited), None
-        for judge in self._judges(claim):
-            for fact in claim.facts or (None,):
-                found = self._verdicts(judge, claim, fact)
+        facts = tuple(fact for fact in fact_checks.find_numbers(text, self.language) if not _is_year(fact))
+        claim = _Claim(text, facts, tuple(sorted(fact.start for fact in facts if fact.kind != "date")))
+        better = None
+        for judge in (self._year, self._document, self._rival, self._column, self._row):
+            for fact in facts or (None,):
+                own = [span for span in spans if fact is None or self._places(span, fact)]
+                found = {span: judge(claim, fact, span) for span in own}
                 if not found or not all(found.values()):
                     continue
-                right = next((one for one in self.others(claim, fact) if judge(one, fact) == ""), None)
+                right = next((one for one in self._others(claim, fact) if judge(claim, fact, one) == ""), None)
                 if right is None:
                     at, about = next(iter(found.items()))
                     return str(about), self.passages[at.passage]
                 better = better or right
         return better
 
-    def _claim(self, text: str, cited: Sequence[_Span]) -> _Claim:
-        facts = tuple(fact for fact in fact_checks.find_numbers(text, self.language) if not _is_year(fact))
-        places = tuple(sorted(fact.start for fact in facts if fact.kind != "date"))
-        values = () if facts else self._values(text, cited)
-        spans = tuple(span for span in cited if self._holds(span, values)) or tuple(cited)
-        claim = _Claim(text, facts, places, values, spans)
-        if not facts:
-            spans += self._nearer(claim)
-        if spans and subjects.named_subject(text, self.question):  # a name alone does not find the sentence about it
-            spans += self.others(_Claim(self.question, (), (), (), ()), None)
-        return replace(claim, spans=spans)
-
-    def _verdicts(self, judge: _Judge, claim: _Claim, fact: Fact | None) -> dict[_Span, str | None]:
-        """Judge a claim's spans that have a fact, and others where these are rows that do not tell."""
-        found = {one: judge(one, fact) for one in claim.spans if fact is None or self._places(one, fact)}
-        if fact is None or judge.func == self._subject:
-            found = {one: other for one, other in found.items() if other is not None}
-        if fact and all(other is None and self._text(one).startswith("|") for one, other in found.items()):
-            found = {one: other for one in self.others(claim, fact) if (other := judge(one, fact)) is not None}
-        return found
-
-    def _values(self, claim: str, cited: Sequence[_Span]) -> tuple[Name, ...]:
-        """Return the names that a claim says of another: "is governed by the laws of Connecticut"."""
-        act, found = subjects.subject(claim, self.question), list(self.names(claim))
-        leads = found and found[0].start < _MAX_LEAD and subjects.PLAIN.search(claim, found[0].end)
-        found = found[1:] if leads else found
-        found = [one for one in found if not (act and one.words <= act.who) and not one.is_in(self.question)]
-        return tuple(one for one in found if not cited or any(one.is_in(self._text(span)) for span in cited))
-
-    def _holds(self, span: _Span, values: Sequence[Name]) -> bool:
-        return all(one.is_in(self._text(span)) for one in values)
-
-    def _share_of(self, claim: _Claim, framed: bool = False) -> Callable[[_Span], float]:
-        """Return how to find the share of a claim's words, without numbers and names that it alone has, in a span."""
-        said = " ".join(map(self._text, claim.spans))
-        alone = (one.text for one in self.names(claim.text) if not one.is_in(said))
-        wanted = terms(claim.text, self.language) - terms(" ".join(alone), self.language)
-        wanted = frozenset(term for term in wanted if not term[0].isdigit())
-
-        def share(span: _Span) -> float:
-            own = self.terms(span) | self.headings(span.passage) if framed else self.terms(span)
-            return len(wanted & own) / max(1, len(wanted))
-
-        return share
-
-    def _nearer(self, claim: _Claim) -> tuple[_Span, ...]:
-        """Return the spans that have more of a claim's words, without its names, than what it cites."""
-        unnamed = replace(claim, spans=())
-        share, found = self._share_of(unnamed), self.others(unnamed, None)
-        least = max([_MIN_SHARED if claim.values else _NEARLY, *map(share, claim.spans)])
-        best = max(map(share, found), default=0.0)
-        near = best > least or (best == least and not claim.spans)
-        return tuple(span for span in found if near and share(span) == best)
-
-    def _others(self, claim: _Claim, fact: Fact | None) -> tuple[_Span, ...]:
-        """Return the spans of all passages that have a fact, or nearly as many words of a claim as what it cites."""
-        share = self._share_of(claim, framed=fact is not None)
-        least = max(_MIN_SHARED, 0.0 if fact else _NEARLY * max(map(share, claim.spans), default=0.0))
-        return tuple(
-            span
-            for span in self.every
-            if share(span) >= least and (fact is None or self._places(span, fact)) and self._holds(span, claim.values)
-        )
-
-    @cached_property
-    def every(self) -> tuple[_Span, ...]:
-        found, left = list[_Span](), _MAX_SEARCHED
+    def _others(self, claim: _Claim, fact: Fact | None) -> Iterator[_Span]:
+        """Yield the spans of all passages that have a fact and half of the words of its claim."""
+        wanted = frozenset(term for term in terms(claim.text, self.language) if not term[0].isdigit())
+        least = (_MIN_SHARED if fact else _NEARLY) * len(wanted)
+        left = _MAX_SEARCHED
         for at, passage in enumerate(self.passages):
             left -= len(passage.text)
-            found += (_Span(at, start, end) for start, end in (self.sentences(at) if left > 0 else ()))
-        return tuple(found)
+            frame = terms("\n".join((*passage.heading, passage.header)), self.language)
+            for start, end in sentences(passage.text) if left > 0 else ():
+                span = _Span(at, start, end)
+                shared = wanted & (frame | terms(self._text(span), self.language))
+                if len(shared) >= least and (fact is None or self._places(span, fact)):
+                    yield span
 
     def _text(self, span: _Span) -> str:
         return self.passages[span.passage].text[span.start : span.end]
@@ -259,242 +183,154 @@ class _Check:
     def _key(self, span: _Span) -> Key:
         return self.passages[span.passage].library, self.passages[span.passage].document_id
 
-    def _places(self, span: _Span, fact: Fact | None) -> list[int]:
+    def _places(self, span: _Span, fact: Fact) -> list[int]:
         """Return where in a span a fact is."""
         text = self._text(span)
-        if fact is None:
-            return []
         if fact.kind == "date":
-            dates = (one for one in self.numbers(text) if one.kind == "date")
+            dates = (one for one in fact_checks.find_numbers(text, self.language) if one.kind == "date")
             return [one.start for one in dates if one.days & fact.days or (one.month and one.month == fact.month)]
         if fact.amount is None:
             return []
+        figures = ((match.start(), match[0]) for match in _FIGURE.finditer(text))
         own = [
-            match.start()
-            for match in _FIGURE.finditer(text)
-            if fact.amount.is_supported_by(Amount(frozenset([quantities.parse_number(match[0])]), 0, "", match[0]))
+            at
+            for at, figure in figures
+            if fact.amount.is_supported_by(Amount(frozenset([quantities.parse_number(figure)]), 0, "", figure))
         ]
-        words = quantities.find_number_words(text)
-        return own or [word.start for word in words if word.value in fact.amount.values]
+        return own or [n.start for n in quantities.find_number_words(text) if n.value in fact.amount.values]
 
-    def _cell(self, span: _Span, places: Sequence[int]) -> Cell | None:
-        """Return the cell of a table that is at one of some places in a span."""
-        where = [span.start + at for at in places] if self._text(span).startswith("|") else []
+    def _cell(self, span: _Span, fact: Fact | None) -> Cell | None:
+        """Return the cell of a table in which a span has a fact."""
+        if fact is None or not self._text(span).startswith("|"):
+            return None
+        where = [span.start + at for at in self._places(span, fact)]
         return next((one for one in self.cells(span.passage) if any(one.start <= at < one.end for at in where)), None)
 
-    def _judges(self, claim: _Claim) -> Iterator[_Judge]:
-        text, places = claim.text, claim.places
-        if years := self._years_meant(text, single=len(places) == 1):
-            yield partial(self._year, years, places, bool(_FISCAL.search(f"{text} {self.question}")))
-        if called := self._distinctive_names(claim):
-            yield partial(self._document, called, places, bool(_EACH.search(text)))
-        if named := self.names(text) or self._said(self.question):
-            yield partial(self._rival, [(name.start, name) for name in named], places)
-        if act := subjects.subject(text, self.question):
-            yield partial(self._subject, act)
-        if months := _months(text) or _months(self.question):
-            yield partial(self._duration, months)
-        yield partial(self._row, text, places)
+    def _table(self, span: _Span, cell: Cell) -> list[Cell]:
+        return [one for one in self.cells(span.passage) if one.table == cell.table]
 
     # --- years
 
-    def _years_meant(self, claim: str, single: bool) -> list[tuple[int, int]]:
-        """Return the years that a claim's figures are of, else those asked for; none where others may be meant."""
-        if own := _years_in(claim):
-            return own if len(own) > len(_REFERENCE_YEAR.findall(claim)) else []
-        asked, changing = _years_in(self.question), bool(_CHANGE.search(f"{self.question} {claim}"))
-        # "It rose to 1,900." has the figure of the year asked for, "it rose from 1,750 to 1,900" another one, too.
-        if len(asked) <= len(_REFERENCE_YEAR.findall(self.question)) or _RELATIVE_YEAR.search(
-            f"{self.question} {claim}"
-        ):
-            return []
-        if changing and (not single or _BASELINE.search(claim)):
-            return []
-        titles = [self.called(key) for key in self.pairs]
-        words = listed(self.question)
-        named = {
-            word
-            for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False)
-            if any(word in title and {before, after} & title - _DATING for title in titles)
-        }  # "in the annual report 2023"
-        return [(-1, year) for _, year in asked if str(year) not in named]
-
-    def _year(
-        self, years: Sequence[tuple[int, int]], places: Sequence[int], fiscal: bool, span: _Span, fact: Fact | None
-    ) -> str | None:
-        if fact is not None and fact.kind == "date":
+    def _year(self, claim: _Claim, fact: Fact | None, span: _Span) -> str | None:
+        wanted = set(claim.owners(_years_in(claim.text), fact)) or self._years_asked(claim.text)
+        if fact is None or fact.kind == "date" or not wanted:
             return None
-        wanted, text = set(_owners(years, places, fact.start if fact else -1)), self._text(span)
-        if years[0][0] < 0 and _OPEN_ENDED.search(text) and max(cells.years(text), default=9999) < min(wanted):
-            return None  # "The rent rises to 1,260 in 2023."
-        found = [self._years_at(span, at, fiscal) for at in (self._places(span, fact) if fact else (-1,))]
-        if any(own & wanted for own in found):
-            return ""
-        return str(max(found[0])) if found and all(found) else None
-
-    def _years_at(self, span: _Span, at: int, fiscal: bool) -> set[int]:
-        """Return the years that a figure of a span is of, as far as its row, its column or its sentence says so."""
-        text = self._text(span)
+        text, own = self._text(span), set[int]()
         if text.startswith("|"):
-            cell = self._cell(span, [at])
-            dated = (
-                cell and fiscal and any(word.strip(".,").lower() in quantities.MONTHS for word in cell.column.split())
-            )
-            return {*cell.years, *(year - 1 for year in cell.years if dated)} if cell else set()
-        if flat := self._year_above(span, at):
-            return {flat}
-        facts = [one for one in self.numbers(text) if not _is_year(one)]
-        places = sorted(one.start for one in facts if one.kind != "date")
-        own = next((one.start for one in facts if one.start <= at < one.end), -1)
-        return set(_owners(_years_in(text), places, own))
+            cell = self._cell(span, fact)
+            own = set(cell.years) if cell else own
+            fiscal = cell and _FISCAL.search(f"{claim.text} {self.question}")
+            if fiscal and cell and any(word.strip(".,").lower() in quantities.MONTHS for word in cell.column.split()):
+                own |= {year - 1 for year in own}
+        else:
+            if (
+                not _years_in(claim.text)
+                and _OPEN_ENDED.search(text)
+                and max(cells.years(text), default=9999) < min(wanted)
+            ):
+                return None  # "The rent rises to 1,260 in 2023."
+            facts = [one for one in fact_checks.find_numbers(text, self.language) if not _is_year(one)]
+            places = sorted(one.start for one in facts if one.kind != "date")
+            for at in self._places(span, fact):
+                here = next((one.start for one in facts if one.start <= at < one.end), -1)
+                own |= set(_owners(_years_in(text), places, here))
+        return ("" if own & wanted else str(max(own))) if own else None
 
-    def _year_above(self, span: _Span, at: int) -> int | None:
-        """Return the year of a figure in a row without marks, from a line above with as many years as figures."""
-        text, at = self.passages[span.passage].text, span.start + max(at, 0)
-        begin = text.rfind("\n", 0, at) + 1
-        line = text[begin:].partition("\n")[0]
-        figures = [match.start() for match in _FIGURE.finditer(line)]
-        words = line[figures[0] :].split() if len(figures) > 1 else ["-"]
-        if at - begin not in figures or any(not re.search(r"\d|^[–—$€£%()-]+$", word) for word in words):
-            return None
-        for above in reversed(text[:begin].split("\n")[-_MAX_ABOVE - 1 :]):
-            if len(years := _years_in(above)) > 1:
-                return years[figures.index(at - begin)][1] if len(years) == len(figures) else None
-        return None
+    def _years_asked(self, claim: str) -> set[int]:
+        """Return the years that a question is about; none where another one may be meant."""
+        if _OTHER_YEAR.search(f"{self.question} {claim}"):
+            return set()
+        return {year for _, year in _years_in(_REPORT_OF.sub("", self.question))}
 
     # --- names
 
     @cached_property
-    def capitals(self) -> Words:
-        """Words with a capital inside a sentence or on the first page of a document."""
-        keys = [*dict.fromkeys((one.library, one.document_id) for one in self.passages), *self.pairs][:_MAX_DOCUMENTS]
-        pairs = [self.pairs[key] for key in dict.fromkeys(keys) if key in self.pairs]
+    def known(self) -> frozenset[str]:
+        """Words with a capital inside a sentence, and those of paths and titles."""
         texts = [self.question, *(one.text[:_MAX_OWN] for one in self.passages)]
-        found = [word for text in texts for word in subjects.INSIDE.findall(text)]
-        for library, document in pairs:
-            found += subjects.CAPITAL.findall(library.page_text(document.id, 0)[:_OPENING])
-        return frozenset(listed(" ".join(found))) - subjects.COMMON
+        inside = frozenset(listed(" ".join(word for text in texts for word in subjects.INSIDE.findall(text))))
+        return inside.union(*(self.called(key) for key in self.pairs)) - subjects.COMMON
 
     @cached_property
-    def known(self) -> Words:
-        """Words with capitals, and those of paths and titles."""
-        return self.capitals.union(*(self.called(key) for key in self.pairs)) - subjects.COMMON
-
-    @cached_property
-    def plain(self) -> Words:
+    def plain(self) -> frozenset[str]:
         """Words that the passages have without a capital: "party", but not "northwind"."""
         return frozenset(word for one in self.passages for word in subjects.PLAIN.findall(one.text[:_MAX_OWN]))
 
-    def _said(self, text: str, values: Sequence[Name] = ()) -> tuple[Name, ...]:
-        """Return the names in a claim or question but some values, else those of documents in small letters."""
-        return tuple(name for name in self.names(text) if name not in values) or self.titled(text)
+    def named(self, text: str) -> tuple[Name, ...]:
+        """Return the names in a text, and those of documents in small letters: "the supply agreement"."""
+        titles = frozenset().union(*(self.called(key) for key in self.pairs)) - subjects.COMMON - _NOUNS
+        words = [(match.start(), match[0].lower()) for match in re.finditer(r"\w+", text)]
+        pairs = zip(words, [*words[1:], (len(text), "")], strict=True)
+        titled = [
+            Name(f"{word} {noun}", at, (word, noun))
+            for (at, word), (_, noun) in pairs
+            if word in titles and noun in _NOUNS
+        ]
+        return (*self.names(text), *titled)
 
-    def _titled(self, text: str) -> tuple[Name, ...]:
-        """Return the names of documents that a text has in small letters: "the supply agreement"."""
-        words, found = [(match.start(), match[0]) for match in _WORD.finditer(text)], dict[Name, bool]()
-        for title in {self.called(key) - subjects.COMMON for key in self.pairs}:
-            is_title = [word in title for _, word in words]
-            for at, end in _runs(is_title):
-                own = [word for _, word in words[at:end]]
-                name = [*own, *(word for _, word in words[end : end + 1] if word in _NOUNS)]
-                proper = name[-1] in _NOUNS or not self.capitals.isdisjoint(set(own) - self.plain)
-                if proper:
-                    found[Name(" ".join(name), words[at][0], tuple(name))] = _NOUNS.issuperset(own)
-        # "The nda" counts where nothing else is named.
-        return tuple(name for name, bare in found.items() if not bare or all(found.values()))
-
-    def _called(self, key: Key) -> Words:
+    def _called(self, key: Key) -> frozenset[str]:
         """Return the words of a document's path and title."""
         document = self.pairs[key][1]
         named = f"{document.path.rsplit('.', 1)[0]} {document.title}"
         return frozenset(listed(f"{named} {_CAMEL.sub(' ', named)}"))
 
-    def _mentions(self, name: Name) -> Counter[Key]:
-        """Count the chunks of each document that have a name."""
-        found = Counter[Key]()
+    def _about(self, name: Name) -> frozenset[Key]:
+        """Return the documents that have a name in their own, though "agreement" may be missing there, or often in
+        their text."""
+        mentions = Counter[Key]()
         for library in {id(library): library for library, _ in self.pairs.values()}.values():
             spans = library.spans_of_passages(library.text.with_phrase(name.order))
-            found.update((library.name, one.document_id) for one in spans)
-        return found
-
-    def _names(self, key: Key, name: Name) -> bool:
-        """Whether a document's path or title has a name, though "agreement" may be missing there."""
-        return key in self.pairs and (name.words - _NOUNS or name.words) <= self.called(key)
-
-    def _is_about(self, key: Key, name: Name) -> bool:
-        if self._names(key, name):
-            return True
-        mentions = self.mentions(name)
-        return mentions[key] > 0 and mentions[key] >= _MIN_MENTIONS * max(mentions.values())
-
-    def _documents_about(self, name: Name) -> int:
-        """Count the documents that are about a proper name; 0 for other words."""
-        proper = name in self.titled(self.question) or not name.words <= self.plain
-        if not proper and (len(name.words) == 1 or not any(self._names(key, name) for key in self.pairs)):
-            return 0
-        return sum(self._is_about(key, name) for key in self.pairs)
+            mentions.update((library.name, one.document_id) for one in spans)
+        least = max(1, _MIN_MENTIONS * max(mentions.values(), default=0))
+        own = name.words - _NOUNS or name.words
+        return frozenset(key for key in self.pairs if own <= self.called(key) or mentions[key] >= least)
 
     def _is_distinctive(self, name: Name) -> bool:
-        """Whether it is a proper name and a few of the documents are about it."""
+        """Whether it is a proper name, or one of a document, and a few of the documents are about it."""
+        in_names = any((name.words - _NOUNS or name.words) <= self.called(key) for key in self.pairs)
+        if name.words <= self.plain and not (in_names and len(name.words) > 1):
+            return False
         every = len(self.pairs)
-        known = every < _MANY and any(self._names(key, name) for key in self.pairs)
-        return 0 < self._documents_about(name) <= (every - 1 if known else max(1, every * _MAX_SHARE))
+        most = every - 1 if every < _MANY and in_names else max(1, every * _MAX_SHARE)
+        return 0 < len(self.about(name)) <= most
 
     def _fits(self, span: _Span, name: Name) -> bool:
-        """Whether a span's passage or the name of its document has a name."""
-        passage, key = self.passages[span.passage], self._key(span)
-        return self._names(key, name) or name.is_in("\n".join((passage.text, *passage.heading, passage.header)))
-
-    def _distinctive_names(self, claim: _Claim) -> list[tuple[int, Name]]:
-        """Return the names in a claim, else in its question, that only other documents may be about."""
-        spans, texts = claim.spans, (claim.text, self.question)
-        own, asked = (self._said(text, claim.values) for text in texts)
-        odd = (name for name in (*own, *asked) if not all(self._fits(span, name) for span in spans))
-        if not any(map(self._is_distinctive, odd)):
-            return []
-        held = any(
-            0 < self._documents_about(n) < len(self.pairs) and all(self._fits(span, n) for span in spans) for n in asked
+        """Whether a span's document is about a name, or its passage has it."""
+        passage = self.passages[span.passage]
+        return self._key(span) in self.about(name) or name.is_in(
+            "\n".join((passage.text, *passage.heading, passage.header))
         )
-        own, asked = (tuple(filter(self._is_distinctive, names)) for names in (own, asked))
-        # "Northwind Health" does not say which of its plans was asked about.
-        own = tuple(one for one in own if not any(one.words < other.words for other in (*own, *asked)))
-        own = tuple(one for one in own if any(self._is_subject(span, one) for span in spans))
-        if own and own[0].start < _MAX_LEAD and not claim.places:
-            own = own[:1]
-        return [(one.start, one) for one in own or (() if held else asked)]
 
-    def _is_subject(self, span: _Span, name: Name) -> bool:
-        """Whether a name is that of another document, or one that its own document is called or is full of."""
-        key = self._key(span)
-        if key not in self.pairs or not self._fits(span, name) or self._names(key, name):
-            return True
-        return self.mentions(name)[key] * _OFTEN >= self.pairs[key][1].characters
-
-    def _document(
-        self, called: Sequence[tuple[int, Name]], places: Sequence[int], each: bool, span: _Span, fact: Fact | None
-    ) -> str | None:
-        key = self._key(span)
-        if key not in self.pairs:
+    def _document(self, claim: _Claim, fact: Fact | None, span: _Span) -> str | None:
+        if self._key(span) not in self.pairs:
             return None
-        wanted = _owners(called, places, fact.start if fact else -1)
-        fits = [self._fits(span, name) or self._is_about(key, name) for name in wanted]
-        stem = self.passages[span.passage].document.rsplit("/", 1)[-1].rsplit(".", 1)[0].replace("_", " ")
-        return "" if (all if each else any)(fits) else stem
+        own, asked = (tuple(filter(self._is_distinctive, self.named(text))) for text in (claim.text, self.question))
+        # "Northwind Health" does not say which of its plans was asked about, and what is said of something is no name.
+        own = tuple(one for one in own if not any(one.words < other.words for other in (*own, *asked)))
+        own = tuple(one for one in own if fact or not one.is_in(self._text(span)))
+        wanted = claim.owners([(one.start, one) for one in own or asked], fact)
+        if not wanted:
+            return None
+        # A source that has one of the names asked for may be the right one.
+        named = (
+            wanted if own else [one for one in self.named(self.question) if 0 < len(self.about(one)) < len(self.pairs)]
+        )
+        fits = [self._fits(span, name) for name in named]
+        if all(fits) if own and _EACH.search(claim.text) else any(fits):
+            return ""
+        return PurePosixPath(self.passages[span.passage].document).stem.replace("_", " ")
 
-    def _rival(
-        self, named: Sequence[tuple[int, Name]], places: Sequence[int], span: _Span, fact: Fact | None
-    ) -> str | None:
-        """Compare names with those of the same kind in a sentence, its headings and the columns of its table."""
-        wanted = _owners(named, places, fact.start if fact else -1)
-        if cell := self._cell(span, self._places(span, fact)):
-            labels = frozenset(listed(f"{cell.row} {cell.column} {cell.section} {cell.caption}"))
-            if any(name.words <= labels for name in wanted):
-                return ""
-            others = {one.column for one in self.cells(span.passage) if one.table == cell.table} - {cell.column}
-            if cell.column and any(name.words <= frozenset(listed(one)) for one in others for name in wanted):
-                return cell.column
-        rivals = self._rivals(wanted, self._key(span))
-        wanted = [name for name in wanted if any(name.order[0] == one.order[0] for one in rivals)]
+    def _rival(self, claim: _Claim, fact: Fact | None, span: _Span) -> str | None:
+        """Compare names with those of the same kind in a sentence and its headings."""
+        named = self.names(claim.text) or self.names(self.question)
+        wanted = claim.owners([(name.start, name) for name in named if len(name.order) > 1], fact)
+        rivals = [
+            other
+            for name in wanted
+            for other in self.all_names
+            if name.order[0] == other.order[0] and not (name.words <= other.words or other.words <= name.words)
+            if name.order[1] != other.order[1] or name.order[:-1] == other.order[:-1]
+        ]
         for level in (self._text(span), *reversed(self.passages[span.passage].heading)) if rivals else ():
             if any(name.is_in(level) for name in wanted):
                 return ""
@@ -502,101 +338,61 @@ class _Check:
                 return hit.text
         return None
 
-    def _rivals(self, wanted: Sequence[Name], key: Key) -> list[Name]:
-        """Return the names that begin with the same word as one of these and go on otherwise: "Hall 4", "Hall 5"."""
-        called = self.called(key) if key in self.pairs else frozenset()
-        found = [
-            other
-            for name in wanted
-            for other in self.all_names.values()
-            if len(name.order) > 1 and name.order[0] == other.order[0] and not same(name.words, other.words)
-            if name.order[1] != other.order[1] or name.order[:-1] == other.order[:-1]
-        ]
-        general = {one.words for one in found if any(one.words < other for other in self.all_names)}
-        return [one for one in found if one.words not in general and not one.words <= called]
-
     @cached_property
-    def all_names(self) -> dict[Words, Name]:
-        texts = [self.question, *(one.text[:_MAX_OWN] for one in self.passages)]
-        texts += [title for one in self.passages for title in (*one.heading, one.header)]
-        return {name.words: name for text in texts for name in self.names(text) if len(name.order) > 1}
+    def all_names(self) -> list[Name]:
+        """The names of several words in the passages."""
+        texts = [text for one in self.passages for text in (one.text[:_MAX_OWN], *one.heading, one.header)]
+        return [name for text in texts for name in self.names(text) if len(name.order) > 1]
 
-    def _duration(self, wanted: Words, span: _Span, fact: Fact | None) -> str | None:
-        """Compare "nine months" with the label of a figure's column."""
-        cell = self._cell(span, self._places(span, fact))
-        own = _months(cell.column) if cell else frozenset[str]()
-        return ("" if own & wanted else cell.column) if cell and own else None
+    # --- rows and columns
 
-    def _row(self, claim: str, places: Sequence[int], span: _Span, fact: Fact | None) -> str | None:
-        """Compare the label of a figure's row with the one that a claim says it of, else with all that is asked for."""
-        if fact is None or (cell := self._cell(span, self._places(span, fact))) is None:
+    def _column(self, claim: _Claim, fact: Fact | None, span: _Span) -> str | None:
+        """Compare what tells a figure's column from the others of its table: "six months", "Hall 5"."""
+        if (cell := self._cell(span, fact)) is None or not cell.column:
             return None
-        own, key = self.labels(cell.row), self._key(span)
-        rows = self._rows_in(claim, span.passage, cell)
-        named = _owners(rows, places, fact.start)
-        total = self.labels(cells.UNNAMED)
-        if any(self.labels(label) | total == own | total for label in named):
+        labels = {one.column: self.terms(one.column) for one in self._table(span, cell)}
+        common = frozenset.intersection(*labels.values())
+        wanted = terms(claim.text, self.language), terms(self.question, self.language)
+        own, *others = (
+            frozenset(term for term in label - common if not re.fullmatch(r"(?:19|20)\d\d", term))
+            for label in (labels.pop(cell.column), *labels.values())
+        )
+        for said in wanted:
+            if any(other and other <= said and not other <= own for other in others):
+                return "" if own and own <= said else cell.column
+        return None
+
+    def _row(self, claim: _Claim, fact: Fact | None, span: _Span) -> str | None:
+        """Compare the label of a figure's row with the one that a claim says it of, else with all that is asked for."""
+        if (cell := self._cell(span, fact)) is None:
+            return None
+        own, total = self.terms(cell.row), self.terms(cells.UNNAMED)
+        rows = self._rows_in(claim.text, self._table(span, cell))
+        named = claim.owners(rows, fact)
+        if any(self.terms(label) | total == own | total for label in named):
             return ""
-        if len(named) == 1 and (len(places) == len(rows) or own.isdisjoint(terms(claim, self.language))):
+        said = terms(claim.text, self.language)
+        if len(named) == 1 and (len(claim.places) == len(rows) or own.isdisjoint(said)):
             return cell.row
-        wanted = terms(f"{self.question} {claim}", self.language)
+        wanted = said | terms(self.question, self.language)
         if own <= wanted:
             return ""
-        for passage in range(len(self.passages)):
-            for one in self.cells(passage) if self._key(_Span(passage, 0, 0)) == key else ():
-                label = self.labels(one.row)
-                here = passage == span.passage and one.table == cell.table
+        for at in range(len(self.passages)):
+            for one in self.cells(at) if self._key(_Span(at, 0, 0)) == self._key(span) else ():
+                label, here = self.terms(one.row), (at, one.table) == (span.passage, cell.table)
                 if len(own & wanted) < len(label) and label <= wanted and (here or len(label) > 1):
                     return cell.row
         return "" if 2 * len(own & wanted) > len(own) else None
 
-    def _rows_in(self, claim: str, passage: int, cell: Cell) -> list[tuple[int, str]]:
+    def _rows_in(self, claim: str, table: Sequence[Cell]) -> list[tuple[int, str]]:
         """Return where a claim has the labels of a table's rows, without those inside a longer one."""
         found = dict[int, str]()
-        rows = {cells.plain(one.row) for one in self.cells(passage) if one.table == cell.table and self.labels(one.row)}
-        for row in sorted(rows, key=len):
+        for row in sorted({cells.plain(one.row) for one in table if self.terms(one.row)}, key=len):
             words = r"\W+".join(map(re.escape, re.findall(r"\w+", row)))
             for match in re.finditer(rf"(?<!\w){words}(?!\w)", claim, re.I):
                 found = {at: one for at, one in found.items() if not match.start() <= at < match.end()}
                 found[match.start()] = row
         return sorted(found.items())
-
-    # --- subjects
-
-    def _roles_of(self, key: Key) -> Roles:
-        own = [one.text for one in self.passages if (one.library, one.document_id) == key]
-        if key in self.pairs:
-            library, document = self.pairs[key]
-            for position in range(document.pages):
-                if sum(map(len, own)) >= _MAX_OWN:
-                    break
-                own.append(library.page_text(document.id, position))
-        return subjects.roles(" ".join(" ".join(own)[:_MAX_OWN].split()))
-
-    def _subject(self, act: Act, span: _Span, fact: Fact | None) -> str | None:
-        others = [one for one in self.acts(self._text(span)) if one.verb == act.verb]
-        if not others:
-            return None
-        roles = self.roles(self._key(span))
-        mine = {*act.each, *roles.terms(act)}
-        theirs = {who for one in others for who in (*one.each, *roles.terms(one))}
-        if any(who <= subjects.EVERYONE or any(same(who, one) for one in mine) for who in theirs):
-            return ""
-        if not act.who.isdisjoint(subjects.SPEAKERS) and _OURS.search(self.question):
-            return None  # "Must I pay?" "You must pay.": who asks is not known
-        other, text, who = others[0], self._text(span), roles.term(act.who)
-        alike = len(who & other.who) > 1 and len(who) != len(other.who)  # "Northwind Health Plus", its "... Booklet"
-        is_name = not (alike or other.duty or other.plain or act.plain) and who <= self.known
-        is_object = (
-            act.duty and who <= frozenset(listed(text)) and not any(same(who, one.who) for one in self.acts(text))
-        )
-        return other.text if is_name or is_object or roles.binds(who, other.plain) else None
-
-
-def _runs(marks: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """Yield where runs of true marks begin and end."""
-    edges = [at for at in range(len(marks) + 1) if (at < len(marks) and marks[at]) != (at > 0 and marks[at - 1])]
-    yield from zip(edges[::2], edges[1::2], strict=True)
 
 
 def _is_year(fact: Fact) -> bool:
@@ -604,8 +400,6 @@ def _is_year(fact: Fact) -> bool:
 
 
 def _years_in(text: str) -> list[tuple[int, int]]:
-    return [(match.start(), min(cells.years(match[0]))) for match in cells.YEAR.finditer(text)]
-
-
-def _months(text: str) -> Words:
-    return frozenset(word.lower() for word in _MONTHS.findall(text))
+    """Return the years in a text but those that are only compared with: "since 2019"."""
+    left = _REFERENCE_YEAR.sub(lambda match: " " * len(match[0]), text)
+    return [(match.start(), min(cells.years(match[0]))) for match in cells.YEAR.finditer(left)]

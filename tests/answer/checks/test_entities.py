@@ -12,7 +12,6 @@ from localrag.answer.assistant import Assistant
 from localrag.answer.checks import entities
 from localrag.grounding import citations, context, prompts
 from localrag.grounding.annotations import mark
-from localrag.grounding.stages import Findings
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import Filter, Flag, Passage
@@ -104,11 +103,6 @@ SWAPPED = [
     ),
     ("What is the out-of-pocket maximum of Northwind Health Plus?", "$6,350.", "standard.txt"),
     ("What is covered?", "Northwind Standard covers emergency care abroad.", "health_plus.txt"),
-    ("What must the Landlord pay?", "The Landlord must pay a deposit of EUR 4,900.", "lease.txt"),
-    ("What must Orlo pay?", "Orlo Ltd shall pay a deposit of EUR 4,900.", "lease.txt"),
-    ("What must the Landlord pay?", "A deposit of EUR 4,900.", "lease.txt"),
-    ("Who must insure the building?", "The Tenant.", "lease.txt"),
-    ("Must the Tenant insure the building?", "Yes, the building.", "lease.txt"),
     ("What was total revenue in 2021?", "198,270.", "report.txt"),
     ("How did total revenue develop?", "Total revenue was 198,270 in 2021.", "report.txt"),
     ("How did total revenue develop?", "Total revenue was 168,088 in 2022 and 198,270 in 2021.", "report.txt"),
@@ -144,14 +138,6 @@ def test_a_passage_that_says_it_of_the_right_one_speaks_for_the_sentence(library
     reviewed = entities.check(cited, "How long does delivery by Tessar take?", passages, pairs)
     assert reviewed.flags == () and [one.document for one in reviewed.citations] == ["quillfen.txt", "tessar.txt"]
     assert reviewed.answer == "Delivery takes two days [1][2]."
-
-
-def test_figures_in_lines_without_marks_belong_to_the_years_above() -> None:
-    text = "Results\n\n2022 2021\nRevenue 1,270 1,088\nCosts 650 532"
-    passage = Passage("papers", "a.txt", None, None, (), text, 0, len(text), 1.0)
-    for answer, marked in (("Revenue in 2022 was 1,270.", False), ("Revenue in 2021 was 1,270.", True)):
-        cited = citations.cite(answer, "What was the revenue?", [passage])
-        assert bool(entities.check(cited, "What was the revenue?", [passage], []).flags) == marked
 
 
 def test_a_name_that_many_documents_have_tells_none_from_another(shelf: Shelf) -> None:
@@ -255,97 +241,6 @@ def _flags(library: Library, name: str, question: str, answer: str) -> tuple[Fla
     return entities.check(cited, question, unit.passages, [(library, one) for one in library.documents()]).flags
 
 
-LEASES = [
-    'Lease of Orlo Ltd, Dover, Delaware ("Landlord"), to Tess Brunel, Hill Road, Albany (the "Tenant" or "Lessee").',
-    'Orlo Ltd, hereinafter referred to as "Landlord", leases a flat to Tess Brunel, hereinafter called the Tenant.',
-    "This is a lease between Orlo Ltd (the Landlord) and Tess Brunel (the Tenant).",
-    '"Landlord" means Orlo Ltd. "Tenant" shall mean Tess Brunel.',
-    'HOUSE LEASE (the "Lease") of May 5 (the "Date") between Orlo Ltd (“Landlord”) and Tess Brunel (“Tenant”)',
-]
-DUTIES = "The Tenant shall pay a deposit of EUR 4,900. The Landlord SHALL NOT paint the doors."
-
-
-@pytest.mark.parametrize("defined", LEASES)
-def test_a_party_is_known_by_its_definition(shelf: Shelf, defined: str) -> None:
-    library = shelf("one", {"lease.txt": f"{defined}\n\n{DUTIES}"})
-    for who, other in (
-        ("Tess Brunel must pay a deposit of EUR 4,900.", "Orlo Ltd must pay a deposit of EUR 4,900."),
-        ("Orlo Ltd shall not paint the doors.", "Tess Brunel shall not paint the doors."),
-    ):
-        assert _flags(library, "lease.txt", "What are the duties?", who) == ()
-        assert _flags(library, "lease.txt", "What are the duties?", other)
-
-
-def test_you_and_we_are_the_parties_that_a_text_defines(shelf: Shelf) -> None:
-    text = """In this policy "you" and "your" mean Tess Brunel, and "we" means Orlo Insurance Ltd.
-
-    You must pay a premium of EUR 490. We must repair the car within 30 days."""
-    library = shelf("policy", {"policy.txt": text})
-    for question, answer, marked in (
-        ("Who pays?", "Tess Brunel must pay a premium of EUR 490.", False),
-        ("Who pays?", "Orlo Insurance Ltd must pay a premium of EUR 490.", True),
-        ("Who repairs the car?", "Tess Brunel must repair the car within 30 days.", True),
-        ("Who repairs the car?", "You must repair the car within 30 days.", True),
-        ("Must we repair the car?", "You must repair the car within 30 days.", False),
-    ):
-        assert bool(_flags(library, "policy.txt", question, answer)) == marked, answer
-
-
-@pytest.mark.parametrize(
-    "defined",
-    [
-        'In this policy, "you" means the policyholder and "we" means the insurer.',
-        "you means the policyholder; we means the insurer.",
-        'The policyholder ("you") has a policy with the insurer ("we", "us").',
-        "In this policy you (the policyholder) have rights against us, the insurer.",
-    ],
-)
-def test_you_and_we_may_be_defined_in_small_letters(shelf: Shelf, defined: str) -> None:
-    library = shelf("policy", {"policy.txt": f"{defined}\n\nYou must pay EUR 490. We must repair the car."})
-    for answer, marked in (
-        ("The policyholder must pay EUR 490.", False),
-        ("The insurer must pay EUR 490.", True),
-        ("The insurer must repair the car.", False),
-        ("The policyholder must repair the car.", True),
-    ):
-        assert bool(_flags(library, "policy.txt", "What are the duties?", answer)) == marked, answer
-
-
-@pytest.mark.parametrize(
-    "defined",
-    [
-        '"Customer","Buyer" means Tess Brunel. "Vendor","Seller" means Orlo Ltd.',
-        "“Customer”, “Buyer” or “Client” means the person who orders. “Vendor” or “Seller” means Orlo Ltd.",
-    ],
-)
-def test_terms_that_are_defined_together_mean_the_same(shelf: Shelf, defined: str) -> None:
-    library = shelf("sale", {"sale.txt": f"{defined}\n\nThe Buyer shall pay EUR 490. The Seller shall repair the car."})
-    for answer, marked in (
-        ("The Customer must pay EUR 490.", False),
-        ("The Vendor must pay EUR 490.", True),
-        ("The Vendor must repair the car.", False),
-        ("The Customer must repair the car.", True),
-    ):
-        assert bool(_flags(library, "sale.txt", "What are the duties?", answer)) == marked, answer
-
-
-def test_what_is_said_of_several_is_said_of_each(shelf: Shelf) -> None:
-    text = """Lease between Orlo Ltd ("Landlord") and Tess Brunel ("Tenant").
-
-    Either Party may terminate the lease in June. The Landlord and the Tenant shall share the costs of heating.
-    The Tenant shall sweep the stairs. At the end the leaving party shall return the keys. The Landlord shall heat."""
-    library = shelf("both", {"lease.txt": text})
-    for answer, marked in (
-        ("The Tenant may terminate the lease in June.", False),
-        ("The Landlord shall share the costs of heating.", False),
-        ("Tess Brunel shall share the costs of heating.", False),
-        ("The Landlord shall sweep the stairs.", True),
-        ("The leaving party shall return the keys.", False),
-        ("The Landlord shall return the keys.", False),
-    ):
-        assert bool(_flags(library, "lease.txt", "What are the duties?", answer)) == marked, answer
-
-
 def test_a_longer_form_of_a_name_is_no_other_one(shelf: Shelf) -> None:
     text = (
         "Recovery\n\nNorthwind's Health Plus Cover recovers money from others. Northwind Basic Cover recovers no money."
@@ -379,27 +274,6 @@ def test_names_of_one_kind_in_one_document_are_told_apart(
     assert bool(_flags(library, "kinds.md", question, answer)) == marked
 
 
-LAWS = {
-    "Calder lease.txt": "Lease with Calder\n\nThis lease is governed by the laws of Indiana.",
-    "Tessar lease.txt": "Lease with Tessar\n\nThe lease with Tessar is signed in Utah.",
-}
-
-
-@pytest.mark.parametrize(
-    ("question", "marked"),
-    [("Which law governs the Tessar lease?", True), ("Which law governs the Calder lease?", False)],
-)
-def test_a_value_is_of_the_document_that_has_it(shelf: Shelf, question: str, marked: bool) -> None:
-    library = shelf("laws", LAWS)
-    passages = [one for name in LAWS for one in context.whole((library, library.document(name)), Filter())[0].passages]
-    answer = f"The {question.split()[4]} lease is governed by the laws of Indiana."
-    pairs = [(library, one) for one in library.documents()]
-    cited = citations.cite(f"{answer} [1][2]", question, passages)
-    assert bool(entities.check(cited, question, passages, pairs).flags) == marked
-    bare = Findings(answer, unsupported=(answer,))
-    assert bool(entities.check(bare, question, passages, pairs).flags) == marked
-
-
 AGREEMENTS = {
     "nda.txt": "This agreement is governed by the laws of Delaware. The term is three years.",
     "supply.txt": "This agreement is governed by the laws of England. The term is five years.",
@@ -414,7 +288,6 @@ AGREEMENTS = {
         ("which law governs the supply contract", "Delaware.", True),
         ("Which law governs?", "The supply agreement is governed by the laws of Delaware.", True),
         ("Which law governs the supply agreement?", "The laws of England.", False),
-        ("Which law governs the nda?", "England.", True),
         ("Which law governs the nda?", "Delaware.", False),
         ("What is the term of the supply agreement?", "Three years.", True),
         ("Who pays for the supply of gas?", "The term is three years.", False),
@@ -533,41 +406,16 @@ def assistant(library: Library, models: Any, settings: Settings) -> Assistant:
 
 
 def test_one_sentence_of_another_one_is_marked_and_shown(assistant: Assistant, models: Any) -> None:
-    said = "The Tenant shall pay a deposit of EUR 4,900 to the Landlord. The Tenant shall insure the building."
-    models.generator.script = [("", said)]
-    answer = ask(assistant, "What are the duties of the Tenant?", "papers", documents=["lease.txt"])[1]
+    models.generator.script = [("", "Total revenue was 198,270 in 2022. The cost of sales was 198,270 in 2022.")]
+    answer = ask(assistant, "What is said of total revenue in 2022?", "papers", documents=["report.txt"])[1]
     assert answer.found and [flag.kind for flag in answer.flags] == ["entity"]
     marked = mark(answer.answer, answer.unsupported, answer.flags)
-    assert "building⚠" in marked and "EUR 4,900⚠" not in marked
+    assert "The cost of sales was 198,270 in 2022⚠" in marked and marked.count("⚠") == 1
 
 
 def test_what_is_withheld_is_listed_with_its_flag(assistant: Assistant, models: Any) -> None:
-    models.generator.script = [("", "The Landlord shall pay a deposit of EUR 4,900.")]
-    answer = ask(assistant, "What deposit must the Landlord pay?", "papers", documents=["lease.txt"])[1]
+    models.generator.script = [("", "Total revenue was 198,270 in 2021.")]
+    answer = ask(assistant, "What was total revenue in 2021?", "papers", documents=["report.txt"])[1]
     assert not answer.found and answer.answer == prompts.NOT_FOUND and answer.citations == ()
     (flag,) = answer.flags
     assert flag.kind == "entity" and answer.unsupported == (flag.text,)
-
-
-NDA = """Between Alpha Systems Inc. (hereinafter "Discloser") and Beta Labs GmbH (hereinafter "Recipient").
-
-Alpha Systems Inc. shall pay a fee of $5,000. This Agreement is governed by the laws of Delaware."""
-MIETE = """Zwischen der Orlo GmbH (nachfolgend "Vermieter") und Tess Brunel (nachfolgend "Mieter").
-
-Der Mieter zahlt eine Kaution von 4.900 EUR."""
-
-
-@pytest.mark.parametrize(
-    ("text", "question", "answer", "wrong"),
-    [
-        (NDA, "What is paid?", "The Discloser shall pay a fee of $5,000.", False),
-        (NDA, "What is paid?", "The Recipient shall pay a fee of $5,000.", True),
-        (NDA, "Which law governs?", "The contract with Beta Labs is governed by the laws of Delaware.", False),
-        (MIETE, "Was zahlt Tess Brunel?", "Tess Brunel zahlt eine Kaution von 4.900 EUR.", False),
-        (MIETE, "Was zahlt die Orlo GmbH?", "Die Orlo GmbH zahlt eine Kaution von 4.900 EUR.", True),
-    ],
-)
-def test_a_defined_party_may_be_called_by_its_name_too(
-    shelf: Shelf, text: str, question: str, answer: str, wrong: bool
-) -> None:
-    assert bool(_flags(shelf("one", {"one.txt": text}), "one.txt", question, answer)) is wrong

@@ -244,7 +244,7 @@ class FakeEngine:
         return Decision(verdict, comment, "anna", "2026-03-01T09:00:00+00:00")
 
     def compare(self, named: Sequence[str], *, libraries: Sequence[str], stop: Callable[[], bool]) -> dict[str, Any]:
-        from localrag.redline.changes import Version, compare
+        from localrag.diff.changes import Version, compare
         from localrag.redline.three_way import compare_three
 
         self.world.compared.append(tuple(named))

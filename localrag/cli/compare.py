@@ -78,8 +78,8 @@ def compare_command(
     names = options.chosen_libraries([library] if library else [], settings) if sought else []
     options.keep_to_retention(settings)
     keys.confine(settings, names, out, recipients, around=len(missing) < len(named))
+    from localrag.diff.changes import compare
     from localrag.redline import export, versions
-    from localrag.redline.changes import compare
     from localrag.redline.three_way import compare_three
 
     if out is not None:

@@ -41,7 +41,7 @@ _P = {
     for name, lines in load_patterns("localrag.items", "deadlines.txt").items()
 }
 _KINDS: tuple[Kind, ...] = ("payment", "notice", "renewal", "end")
-(_DATED,) = phrases("localrag.grounding", "related_documents", "dated")
+(_DATED,) = phrases("localrag.diff", "related_documents", "dated")
 _WORDS, _UNITS = ("|".join(sorted(words, key=len, reverse=True)) for words in (NUMBER_WORDS, TIME_UNITS))
 _SPAN = lazy_re(
     rf"\b(?P<count>\d{{1,4}}|(?:{_WORDS})(?:[\s-]+(?:and\s+)?(?:{_WORDS})){{0,4}}|(?P<one>an?|eine?[mnrs]?|une?))"

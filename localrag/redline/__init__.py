@@ -1,1 +1,1 @@
-"""Two versions of a document: what changed, by clause, substance first; shown as a redline."""
+"""Two or three versions of a document: read, compared (`localrag.diff`), and written as a redline."""

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import policy
+from localrag.diff.changes import LEVELS, Comparison, Entry, Paragraph, Run
+from localrag.diff.clauses import Comment
 from localrag.errors import UsageError
 from localrag.items import table_export
-from localrag.redline.changes import LEVELS, Comparison, Entry, Paragraph, Run
-from localrag.redline.clauses import Comment
 from localrag.redline.three_way import ThreeWay
 from localrag.security import storage
 from localrag.security.encryption.age import Recipients, decrypted_name

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby, product, repeat
 from typing import Any
 
-from localrag.redline.changes import LEVELS, Change, Comparison, Entry, Version, about, compare
-from localrag.redline.clauses import Comment
+from localrag.diff.changes import LEVELS, Change, Comparison, Entry, Version, about, compare
+from localrag.diff.clauses import Comment
 from localrag.security.terminal import counted
 
 # Who changed a clause; in a conflict, both changed the same words, or words beside each other, or moved

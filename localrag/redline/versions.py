@@ -8,11 +8,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from localrag.answer.checks.related_documents import Related, order
+from localrag.diff.changes import Comparison, Version
+from localrag.diff.related_documents import Related, order
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import Options
-from localrag.redline.changes import Comparison, Version
 from localrag.redline.three_way import ThreeWay
 from localrag.security import audit
 from localrag.settings import Settings

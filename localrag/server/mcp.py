@@ -328,7 +328,7 @@ def _failed(text: str) -> types.CallToolResult:
 
 
 def _compared(plain: dict[str, Any], most: int) -> values.Compared:
-    from localrag.redline.changes import Comparison
+    from localrag.diff.changes import Comparison
 
     compared: Comparison = protocol.from_plain(plain, Comparison)
     listed = compared.to_dict()

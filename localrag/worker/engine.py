@@ -188,7 +188,8 @@ class Engine(Asker):
         return plain
 
     def _compare(self, named: Sequence[str], libraries: Sequence[str], stop: Callable[[], bool]) -> Compared:
-        from localrag.redline import changes, three_way, versions
+        from localrag.diff import changes
+        from localrag.redline import three_way, versions
 
         read = versions.read(named, libraries, self._settings, stop=stop)
         return three_way.compare_three(*read) if len(read) == 3 else changes.compare(*read)

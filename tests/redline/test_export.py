@@ -13,18 +13,17 @@ import pytest
 from docx import Document
 from lxml import etree  # type: ignore[import-untyped]
 
+from localrag.diff.changes import Comparison, Version, compare
+from localrag.diff.clauses import parse
 from localrag.errors import StorageError, UsageError
 from localrag.ingest.readers import programs
 from localrag.ingest.readers.base import read_parts
 from localrag.ingest.readers.source import Source
 from localrag.redline import export
-from localrag.redline.changes import Comparison, Version, compare
-from localrag.redline.clauses import parse
 from localrag.security import audit
 from localrag.settings import Settings
 from localrag.types import Page, Part
-
-from .test_changes import OLD, changed
+from tests.diff.test_changes import OLD, changed
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 CLAUSES = OLD.strip().split("\n\n")

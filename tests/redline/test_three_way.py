@@ -8,12 +8,11 @@ import json
 import pytest
 from docx import Document
 
+from localrag.diff.changes import Version
 from localrag.redline import export
-from localrag.redline.changes import Version
 from localrag.redline.three_way import ThreeWay, compare_three
 from localrag.types import Page
-
-from .test_changes import OLD, version
+from tests.diff.test_changes import OLD, version
 
 THEIRS = (("$5,000", "$6,000"), ("two years", "three years"), ("(30) days", "(45) days"), ("any third", "a third"))
 OURS = (("$5,000", "$4,000"), ("two years", "three years"), ("5% a year", "4% a year"), ("in writing", "by post"))

@@ -9,7 +9,7 @@ from fake_core import FakeWorld, Gate
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input
 
-from localrag.redline.changes import Version, compare
+from localrag.diff.changes import Version, compare
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.versions import VersionsScreen
 from localrag.types import Page

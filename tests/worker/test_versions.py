@@ -11,9 +11,9 @@ import pytest
 from waiting import PATIENCE
 
 from localrag import protocol
+from localrag.diff import changes
+from localrag.diff.changes import Comparison
 from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
-from localrag.redline import changes
-from localrag.redline.changes import Comparison
 from localrag.redline.three_way import ThreeWay
 from localrag.settings import Settings
 from localrag.worker.engine import Engine

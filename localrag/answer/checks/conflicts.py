@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from localrag.answer.checks.differences import Change, Difference, changes, difference, find_changed
-from localrag.answer.checks.related_documents import Related, order
+from localrag.diff.amendments import Change, changes, find_changed
+from localrag.diff.related_documents import Related, order
+from localrag.diff.sentences import Difference, difference
 from localrag.grounding.citations import clip
 from localrag.grounding.context import Span
 from localrag.grounding.locate import locate

@@ -34,7 +34,7 @@ from localrag.tui.text import clean_in_place, clean_line, error_line, list_some,
 from localrag.tui.widgets.source import SourceText
 
 if TYPE_CHECKING:
-    from localrag.redline.changes import Change, Comparison, Entry, Paragraph, Run
+    from localrag.diff.changes import Change, Comparison, Entry, Paragraph, Run
     from localrag.redline.export import Compared
     from localrag.tui.app import LocalragApp
 
@@ -94,7 +94,7 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
         libraries, stop = self._libraries, self._stop.is_set
 
         def compare() -> Compared:
-            from localrag.redline.changes import Comparison
+            from localrag.diff.changes import Comparison
             from localrag.redline.three_way import ThreeWay
 
             plain = self._core.engine.compare(self._named, libraries=libraries, stop=stop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.answer.checks import differences
+from localrag.diff import amendments
 
 CONTRACT = """Distribution Agreement
 
@@ -32,9 +32,9 @@ SL2 Visit on site 2 days 98 %"""
 def changed(amendment: str) -> list[tuple[str, str]]:
     """Each change as what it puts there and what stood there before."""
     found = []
-    for change in differences.changes([amendment]):
+    for change in amendments.changes([amendment]):
         told = amendment[change.replacement.start : change.replacement.end]
-        old = differences.find_changed(change, told, [CONTRACT])
+        old = amendments.find_changed(change, told, [CONTRACT])
         if old is not None:
             found.append((" ".join(told.split()), " ".join(CONTRACT[old.start : old.end].split())))
     return found

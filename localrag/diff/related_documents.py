@@ -21,9 +21,9 @@ _MAX_DOCUMENTS = 64
 _MAX_TITLE_WORDS = 12
 _MIN_POINTS = 2
 _AMENDING, _PERIODIC, _DATED, _KIND = phrases(
-    "localrag.grounding", "related_documents", "amending", "periodic", "dated", "kind"
+    "localrag.diff", "related_documents", "amending", "periodic", "dated", "kind"
 )
-_WORDS = load_words("localrag.answer", "words.toml")["related_documents"]
+_WORDS = load_words("localrag.diff", "words.toml")["related_documents"]
 _VERSIONS, _AT_THE_END, _EARLY = (frozenset(_WORDS[name].split()) for name in ("versions", "at_the_end", "early"))
 _NOTHING = frozenset("of the and".split())
 _NAME_PART = re.compile(r"[^\W\d_]+|\d+(?:[.\-_]\d+)*")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.answer.checks.differences import difference
+from localrag.diff.sentences import difference
 
 DIFFER = [
     ("The notice period is 30 days.", "The notice period is 60 days.", "30 days", "60 days"),

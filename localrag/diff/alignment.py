@@ -29,7 +29,7 @@ class Hunk(NamedTuple):
 
 def hunks(old: Keys, new: Keys, starts: tuple[Collection[int], Collection[int]] = ((), ())) -> list[Hunk]:
     """Return what differs, in order; `starts` are tokens at which clauses begin, where a change would rather begin."""
-    found = between([*_pairs(old, new), (len(old), len(new))])
+    found = between([*pairs(old, new), (len(old), len(new))])
     slid: list[Hunk] = []
     joined = [*_merged(found), Hunk(len(old), len(old), len(new), len(new))]
     for one, after in pairwise(joined):
@@ -49,8 +49,8 @@ def between(same: Sequence[tuple[int, int]]) -> list[Hunk]:
     return found
 
 
-def _pairs(old: Keys, new: Keys) -> Iterator[tuple[int, int]]:
-    """Yield the tokens that agree, in order."""
+def pairs(old: Keys, new: Keys) -> Iterator[tuple[int, int]]:
+    """Yield the tokens of both that are the same, in order."""
     i = j = 0
     for a, c in [*_anchors(old, new), (len(old), len(new))]:
         yield from _common(old, new, i, a, j, c)
@@ -150,8 +150,8 @@ def moves(gone: Sequence[Keys], come: Sequence[Keys], least: float) -> list[tupl
     for number, text in enumerate(ours):
         near = process.extract(text, theirs, scorer=Indel.normalized_similarity, score_cutoff=least, limit=4)
         found += [(-score, number, other) for _, score, other in near]
-    pairs: dict[int, int] = {}
+    paired: dict[int, int] = {}
     for _, number, other in sorted(found):
-        if number not in pairs and other not in pairs.values():
-            pairs[number] = other
-    return list(pairs.items())
+        if number not in paired and other not in paired.values():
+            paired[number] = other
+    return list(paired.items())

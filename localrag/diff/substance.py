@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from localrag.answer.checks.differences import pieces
+from localrag.diff.alignment import Hunk
+from localrag.diff.clauses import Text
+from localrag.diff.sentences import NAMING, pieces
 from localrag.quantities import (
     CURRENCIES,
     CURRENCY_CODE,
@@ -28,18 +30,15 @@ from localrag.quantities import (
     load_words,
     parse_date,
 )
-from localrag.redline.alignment import Hunk
-from localrag.redline.clauses import Text
 
 # The kinds of a change, the weightiest first.
 SUBSTANCE = tuple("amount date duration percent number party modal negation term name reference qualifier".split())
 KINDS = (*SUBSTANCE, "wording", "form")
 
-_WORDS = {name: frozenset(words.split()) for name, words in load_words("localrag.redline", "words.toml").items()}
-_NAMING = load_words("localrag.answer", "words.toml")["differences"]["naming"].split()
-_OF = {"date": "date", "year": "date", "money": "amount", "share": "percent", "term": "duration"}
+_LISTS = load_words("localrag.diff", "words.toml")
+_WORDS = {name: frozenset(words.split()) for name, words in _LISTS["substance"].items()}
 _REFERENCE = lazy_re(
-    rf"(?:\b(?:{'|'.join(_NAMING)})\.?|§)\s+(?P<id>(?:\d{{1,3}}(?:\.\d{{1,3}}){{0,4}}|[IVXL]{{1,6}}\b|[A-Z]\b)"
+    rf"(?:\b(?:{'|'.join(sorted(NAMING))})\.?|§)\s+(?P<id>(?:\d{{1,3}}(?:\.\d{{1,3}}){{0,4}}|[IVXL]{{1,6}}\b|[A-Z]\b)"
     r"(?:\s?\([\w]{1,5}\)){0,4})",
     re.I,
 )
@@ -138,7 +137,8 @@ class _Window:
             if one.kind == "word":
                 plain.append(line[start:end].casefold())
             else:
-                kind = _OF.get(one.kind) or _counted(line, end)
+                kind = "date" if one.kind == "year" else one.kind
+                kind = _counted(line, end) if kind == "number" else kind
                 kind = "amount" if minus and minus["currency"] else kind
                 found[kind, "-" * bool(minus) + one.value] += 1
         return found, plain

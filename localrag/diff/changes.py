@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any, Literal
 
-from localrag.redline import substance
-from localrag.redline.alignment import Hunk, ascending, between, hunks, moves
-from localrag.redline.clauses import Comment, Text, comments_of, parse, running, where
-from localrag.redline.substance import SUBSTANCE, Names
+from localrag.diff import substance
+from localrag.diff.alignment import Hunk, ascending, between, hunks, moves
+from localrag.diff.clauses import Comment, Text, comments_of, parse, running, where
+from localrag.diff.substance import SUBSTANCE, Names
 from localrag.security.terminal import counted
 from localrag.types import Page
 

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from localrag.diff.alignment import moves
+from localrag.diff.changes import Change, Comparison, Version, compare
 from localrag.ingest.readers.base import read_parts
 from localrag.ingest.readers.source import Source
-from localrag.redline.alignment import moves
-from localrag.redline.changes import Change, Comparison, Version, compare
 from localrag.types import Page, Part
 
 OLD = """SERVICES AGREEMENT

@@ -25,8 +25,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from localrag.diff.changes import Change, Comparison, Version, compare
-from localrag.ingest.readers.base import read_parts, reads
-from localrag.ingest.readers.source import Source
+from localrag.ingest.readers.base import read_parts
+from localrag.ingest.readers.source import Source, reads
 from localrag.types import Page, Part
 
 LABEL = re.compile(r"(?:(?:ARTICLE|Section|SECTION)\s+)?(?:\d{1,2}(?:\.\d{1,2}){0,2}\.?|\([a-z]{1,3}\))\s+(?=[A-Z“\"])")

@@ -31,7 +31,7 @@ from localrag.events import (
 from localrag.ingest.source_files import FileState, PagePicture
 from localrag.sessions import Listed, SavedTurn, Session, SessionStore
 from localrag.tui.app import LocalragApp
-from localrag.tui.lanes import Core
+from localrag.tui.threads import Core
 from localrag.types import (
     EVERYTHING,
     Answer,
@@ -285,7 +285,9 @@ class FakeEngine:
 
     def shelf(self, library: str) -> Shelf:
         held = self.world.libraries[library]
-        return Shelf(library, held.roots, held.on_shelf(), held.failed, held.instructions, 10_000)
+        return Shelf(
+            library, held.roots, held.on_shelf(), held.failed, held.instructions, 10_000, encrypted=held.encrypted
+        )
 
     def page(self, library: str, document: str, number: int | None = None, *, exact: bool = False) -> Opened:
         text = self.world.libraries[library].page_text(document, number)
@@ -335,6 +337,7 @@ class FakeLibrary:
     gate: Gate | None = None
     report: IngestReport | None = None
     broken: LocalragError | None = None
+    encrypted: bool = False
     instructions: str = ""
     roots: tuple[str, ...] = ("/docs",)
     shelved: tuple[Shelved, ...] | None = None

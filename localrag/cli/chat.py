@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from localrag.sessions import Session, SessionStore
     from localrag.settings import Settings
     from localrag.tui.chat_state import Resumed
-    from localrag.tui.lanes import Core
+    from localrag.tui.threads import Core
     from localrag.worker.engine import Engine
 
 HELP = """\
@@ -230,7 +230,7 @@ def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) ->
 def real_core(settings: Settings) -> Core:
     """Return the real engine and store of conversations."""
     from localrag.sessions import store_of
-    from localrag.tui.lanes import Core
+    from localrag.tui.threads import Core
     from localrag.worker.client import remote_engine
 
     return Core(remote_engine(settings), store_of(settings))

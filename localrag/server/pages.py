@@ -35,7 +35,8 @@ from localrag.search import filters
 from localrag.search.mentions import mentioned
 from localrag.security.terminal import counted, visible
 from localrag.server import showing
-from localrag.server.guard import client_of, name_of
+from localrag.server.exchange import record
+from localrag.server.guard import client_of
 from localrag.server.jobs import Asked, Job, Jobs, Reviewing, news, settings_of
 from localrag.server.served import check_length
 from localrag.server.showing import link, render
@@ -151,28 +152,14 @@ class Pages:
             for n, one in enumerate(saved, 1)
             if session is not None
         ]
-        shelves, there = await self._shelves(base, set(session.only.these) if session is not None else set())
+        panel, there = await self._panel(base, set(session.only.these) if session is not None else set())
+        given: dict[str, Any] = {"session": session, "base": base, "turns": turns, "source": source}
+        given |= {"titled": _has_title(session), "narrowed": _narrowed(session), "panel": panel, "libraries": there}
         return HTMLResponse(
-            render(
-                "chat.html",
-                title=session.title if session else "New conversation",
-                session=session,
-                base=base,
-                titled=_has_title(session),
-                turns=turns,
-                source=source,
-                libraries=there,
-                modes=MODE_NAMES,
-                asked=session.libraries if session else self._served.libraries,
-                mode=session.mode if session else "auto",
-                narrowed=_narrowed(session),
-                shelves=shelves,
-                draft=session.draft if session else "",
-                forms=exports.NAMES,
-            )
+            render("chat.html", **given, modes=MODE_NAMES, forms=exports.NAMES, served=self._served.libraries)
         )
 
-    async def _shelves(self, base: str, ticked: set[branches.Name]) -> tuple[Markup, list[str]]:
+    async def _panel(self, base: str, ticked: set[branches.Name]) -> tuple[Markup, list[str]]:
         """Return the panel of the library, and the libraries that are still there."""
         shelves, problems, there = [], [], list(self._served.libraries)
         for name in self._served.libraries:
@@ -190,20 +177,8 @@ class Pages:
             tops = []
         warm = sum(top.warm for top in tops)
         about = counted(count, "document") + (f", {warm:,} warm" if warm else "")
-        instructions = [one.instructions for one in shelves if one.instructions]
-        panel = render(
-            "library.html",
-            tops=tops,
-            ticked=ticked,
-            base=base,
-            about=about,
-            problems=problems,
-            count=count,
-            instructions=instructions,
-            encrypted=bool(shelves) and all(one.encrypted for one in shelves),
-            playbooks=playbook.names(),
-        )
-        return panel, there
+        given: dict[str, Any] = {"tops": tops, "ticked": ticked, "base": base, "about": about, "problems": problems}
+        return render("library.html", **given, libraries=shelves, playbooks=playbook.names()), there
 
     async def _session(self, session_id: str) -> Session:
         """Return a conversation of the libraries that are served. Raises NotFoundError for another."""
@@ -229,7 +204,7 @@ class Pages:
 
     async def change(self, request: Request) -> Response:
         """Rename a conversation, or begin a copy of it."""
-        form = await _form(request)
+        form = dict(await _values(request))
         session = await self._session(form.get("session", ""))
         if "branch" in form:
             made = await asyncio.to_thread(self._store.branch, session.id, number(form["branch"]))
@@ -249,12 +224,12 @@ class Pages:
     # --- asking ---------------------------------------------------------------------------------------------
 
     async def ask(self, request: Request) -> Response:
-        values = values_of((await request.body()).decode("utf-8", "replace"))
+        values = await _values(request)
         form = dict(values)
         session, question, only = await self._asked(form, values)
         if self._jobs.of(session.id) is not None:
             raise UsageError("the answer before this question is still coming", "Stop it, or wait for it.")
-        await asyncio.to_thread(self._served.record, name_of(request), "ask", session.libraries)
+        await record(self._served, request, "ask", session.libraries)
         session = await asyncio.to_thread(self._store.ask, session, question)
         job = Asked(self._served, self._store, session, question, only, "again" in form)
         self._jobs.add(job)
@@ -340,35 +315,26 @@ class Pages:
     async def _source(self, request: Request, query: dict[str, str], session: Session | None, base: str) -> Markup:
         """Return the panel of the source that an address asks for, empty if none."""
         try:
-            shown = showing.cited(session, query["source"]) if session is not None and "source" in query else None
-            if shown is None and "read" not in query:
-                return Markup("")
-            if shown is not None:
-                one = shown.citation
-                return await self._shown(request, query, one.library, one.document, one.page, shown, base)
-            library, _, document = query["read"].partition("/")
-            return await self._shown(request, query, library, document, None, None, base)
+            if session is not None and "source" in query:
+                return await self._shown(request, query, base, showing.cited(session, query["source"]))
+            return await self._shown(request, query, base) if "read" in query else Markup("")
         except LocalragError as error:
             return render("source.html", error=error, close=base)
 
     async def _shown(
-        self,
-        request: Request,
-        query: dict[str, str],
-        library: str,
-        document: str,
-        page: int | None,
-        shown: showing.Cited | None,
-        base: str,
+        self, request: Request, query: dict[str, str], base: str, shown: showing.Cited | None = None
     ) -> Markup:
-        self._served.check([library])
+        """Return the page of a citation, or of the document that the address names."""
+        library, _, document = query.get("read", "").partition("/")
         wanted = number(query.get("page"))
-        await asyncio.to_thread(self._served.record, name_of(request), "page", [library])
-        opened = await self._served.call("page", library, document, wanted if wanted is not None else page)
+        if shown is not None:
+            library, document = shown.citation.library, shown.citation.document
+            wanted = shown.citation.page if wanted is None else wanted
+        self._served.check([library])
+        await record(self._served, request, "page", (library,))
+        opened = await self._served.call("page", library, document, wanted)
         width = min(_MAX_WIDTH, number(query.get("width")) or showing.PICTURE_WIDTH)
-        at = number(query.get("at"))
-        given = showing.source_given(opened, library, shown, base, at, width)
-        return render("source.html", error=None, **given)
+        return showing.source_html(opened, library, shown, base, number(query.get("at")), width)
 
     async def image(self, request: Request) -> Response:
         data, _ = await self._picture(request)
@@ -406,12 +372,12 @@ class Pages:
     # --- reviews --------------------------------------------------------------------------------------------
 
     async def begin_review(self, request: Request) -> Response:
-        values = values_of((await request.body()).decode("utf-8", "replace"))
+        values = await _values(request)
         named = dict(values).get("playbook", "")
         if named not in playbook.names():  # a file of the disk is the terminal's
             raise NotFoundError(f"there is no playbook {named!r:.60}", f"Playbooks: {', '.join(playbook.names())}.")
         libraries, ticked = self._chosen(values)
-        await asyncio.to_thread(self._served.record, name_of(request), "review", libraries)
+        await record(self._served, request, "review", libraries)
         job = Reviewing(self._served, named, playbook.load(named), libraries, replace(EVERYTHING, these=ticked))
         self._jobs.add(job)
         job.start(self._turns, client_of(request))
@@ -424,22 +390,13 @@ class Pages:
         if query.get("part") == "source":
             return HTMLResponse(source)
         rows = [self._row(job, name, found) for name, found in showing.grid(job.findings).items()]
-        return HTMLResponse(
-            render("review.html", job=job, base=base, rows=rows, source=source, title=job.playbook.title)
-        )
+        return HTMLResponse(render("review.html", job=job, base=base, rows=rows, source=source))
 
     def _row(self, job: Reviewing, name: branches.Name, found: dict[str, Any]) -> Markup:
         several = len(job.libraries) > 1
         at = next(iter(found.values()))[0]
-        return render(
-            "review_row.html",
-            row=at,
-            name=": ".join(name) if several else name[1],
-            found=found,
-            items=job.playbook.items,
-            base=f"/review/{job.id}",
-            signs=reports.SIGNS,
-        )
+        given: dict[str, Any] = {"row": at, "name": ": ".join(name) if several else name[1], "found": found}
+        return render("review_row.html", **given, job=job, signs=reports.SIGNS)
 
     async def _review_events(self, job: Reviewing) -> AsyncIterator[str]:
         sent = 0
@@ -465,33 +422,24 @@ class Pages:
         one = job.findings[at]
         page = Markup("")
         if one.citation is not None:
-            shown = showing.Cited(one.citation, str(at))
             try:
-                page = await self._shown(request, query, one.library, one.document, one.citation.page, shown, base)
+                page = await self._shown(request, query, base, showing.Cited(one.citation, str(at)))
             except LocalragError as error:
                 page = render("source.html", error=error, close=base)
-        told = reports.told(one, job.playbook.item(one.item))
-        return render(
-            "finding.html",
-            one=one,
-            at=at,
-            base=base,
-            summary=reports.summary(one),
-            told=told,
-            page=page,
-            said=one.decision or Decision("open"),
-        )
+        given: dict[str, Any] = {"one": one, "at": at, "base": base, "page": page, "summary": reports.summary(one)}
+        known = reports.told(one, job.playbook.item(one.item))
+        return render("finding.html", **given, known=known, decision=one.decision or Decision("open"))
 
     async def decide(self, request: Request) -> Response:
         """Keep what the reviewer says of a finding."""
         job: Reviewing = self._job(request)
-        form = await _form(request)
+        form = dict(await _values(request))
         at = number(form.get("finding")) or 0
         verdict = form.get("verdict", "open")
         if at >= len(job.findings) or verdict not in ("accepted", "rejected", "open"):
             raise UsageError("there is no such finding or verdict", "Open the review again.")
         one = job.findings[at]
-        await asyncio.to_thread(self._served.record, name_of(request), "decide", [one.library])
+        await record(self._served, request, "decide", (one.library,))
         decision = await self._served.call(
             "decide",
             job.yaml,
@@ -529,8 +477,9 @@ class _Sent:
         return told
 
 
-async def _form(request: Request) -> dict[str, str]:
-    return dict(values_of((await request.body()).decode("utf-8", "replace")))
+async def _values(request: Request) -> list[tuple[str, str]]:
+    """Return the names and values of a form."""
+    return values_of((await request.body()).decode("utf-8", "replace"))
 
 
 def _form_of(text: str) -> Form:

@@ -65,7 +65,10 @@ def environment() -> Environment:
         link=link,
         state=branches.state,
         short_size=branches.short_size,
-        MARK=marks.MARK,
+        marks=marks,
+        another=another,
+        MAX_REMARKS=MAX_REMARKS,
+        MAX_UNREAD=MAX_UNREAD,
         described=branches.described,
         column_title=survey_table.title,
         step_words=step_words,
@@ -192,40 +195,20 @@ def settled(answer: Answer) -> Results:
 def turn_html(session: Session, number: int, saved: SavedTurn, job: Asked | None = None) -> Markup:
     """Return a turn: answered, unanswered, or with its job under way."""
     base, answer = f"/c/{session.id}", saved.answer
-    given: dict[str, Any] = {"number": number, "base": base, "question": saved.question, "saved": saved, "job": job}
-    given |= {"answer": answer, "session": session, "table": None, "again": None}
-    given["error"] = job.error if job is not None else None
-    if answer is None:
-        return render("turn.html", **given)
 
     def source(kind: str, at: int) -> str:
         return link(base, source=f"{number}.{kind}{at}") + "#source"
 
-    links = {one.marker: source("c", at) for at, one in enumerate(answer.citations) if one.marker}
-    text = marks.mark(answer.answer, answer.unsupported, answer.flags)
-    unread = marks.unread(answer)
-    if answer.table:
-        given["table"] = table(settled(answer), lambda at: f"{number}.r{at}", base)
-    if tabled := survey_table.has_table(answer):
-        text = survey_table.without_rows(text)
-    given |= {
-        "text": answer_html(text, links),
-        "plan": marks.planned(answer.plan, answer.question, answer.looked_for),
-        "workings": [one.shown for one in answer.workings],
-        "conflicts": [one.shown for one in answer.conflicts],
-        "citations": [(one, source("c", n)) for n, one in enumerate(() if tabled else answer.citations)],
-        "nearest": [(one, source("n", n)) for n, one in enumerate(answer.nearest)],
-        "nearest_title": marks.NEAREST,
-        "remarks": [*marks.remarks(answer), *(job.notes if job else ())],
-        "shown": MAX_REMARKS,
-        "unread": unread,
-        "fold": len(unread) > MAX_UNREAD,
-        "cost": marks.cost(answer),
-        "looked": " ".join(filter(None, (answer.looked_at, marks.context(answer.context)))),
-        "again": another(session, number) if not answer.found else None,
-        "names": marks.PLAN_NAMES,
-        "price": marks.price,
-    }
+    given: dict[str, Any] = {"session": session, "number": number, "saved": saved, "job": job, "base": base}
+    given |= {"answer": answer, "source": source, "question": saved.question, "table": None, "tabled": False}
+    if answer is not None:
+        if answer.table:
+            given["table"] = table(settled(answer), lambda at: f"{number}.r{at}", base)
+        given["tabled"] = survey_table.has_table(answer)
+        text = marks.mark(answer.answer, answer.unsupported, answer.flags)
+        text = survey_table.without_rows(text) if given["tabled"] else text
+        links = {one.marker: source("c", n) for n, one in enumerate(answer.citations) if one.marker}
+        given["text"] = answer_html(text, links)
     return render("turn.html", **given)
 
 
@@ -284,10 +267,8 @@ def state_of(job: Job) -> dict[str, Any]:
 # --- sources ------------------------------------------------------------------------------------------------
 
 
-def source_given(
-    opened: Opened, library: str, shown: Cited | None, base: str, at: int | None, width: int
-) -> dict[str, Any]:
-    """Return what the template of a source is given: a page, with the quotes on it marked.
+def source_html(opened: Opened, library: str, shown: Cited | None, base: str, at: int | None, width: int) -> Markup:
+    """Return a page with the quotes on it marked.
 
     Args:
         opened: the page.
@@ -300,16 +281,13 @@ def source_given(
     page, document = opened.page, opened.document
     citation = shown.citation if shown is not None else None
     quote = cited_page.locate(citation, page)
-    others = [
-        one for other in (shown.others if shown else ()) if (one := cited_page.locate(other, page)) and one != quote
-    ]
+    others = [cited_page.locate(other, page) for other in (shown.others if shown else ())]
+    others = [one for one in others if one and one != quote]
     start, end = cited_page.window(page.text, quote)
     if at is not None:
         start = max(0, min(at, len(page.text)))
         end = min(len(page.text), start + 2 * cited_page.WINDOW)
-    notes = cited_page.notes(document, page, opened.state, citation, quote)
     own = {"source": shown.reference} if shown is not None else {"read": f"{library}/{document.path}"}
-    here = encoded({**own, "page": page.number} if page.number is not None else own)
 
     def turn(step: int) -> str:
         number = page.number
@@ -319,38 +297,31 @@ def source_given(
 
     def part(step: int) -> str:
         found = cited_page.neighbour(page.text, start, end, step)
-        return f"{base}?{here}&at={found[0]}#source" if found is not None else ""
+        return f"{base}?{encoded({**own, 'page': page.number, 'at': found[0]})}#source" if found is not None else ""
 
-    where = place(page.number, page.label, (), page.unit)
-    on_page = citation is not None and page.number == citation.page
-    spans = [(quote.start, quote.end) if quote else (0, 0), *((one.start, one.end) for one in others)]
+    spans = [(quote.start, quote.end) if quote else (0, 0), *((one.start, one.end) for one in others if one)]
+    drawn = {"read": f"{library}/{document.path}", "page": page.number, "width": width}
+    drawn["spans"] = ",".join(f"{first}-{last}" for first, last in spans)
     pictured = source_files.has_pictures(document) and opened.state not in ("missing", "elsewhere")
-    drawn = {
-        "read": f"{library}/{document.path}",
-        "page": page.number,
-        "width": width,
-        "spans": ",".join(f"{first}-{last}" for first, last in spans),
-    }
-    return {
-        "title": document.path,
-        "place": citation.place if citation is not None and on_page else where,
-        "library": library,
-        "counted": shown.counted if shown is not None else "",
-        "of": f"{page.number} of {opened.count}" if page.number is not None else "",
-        "notes": notes,
-        "remarks": [] if shown else list(branches.warnings(document)),
-        "parts": _parts(page.text, start, end, quote, others),
-        "previous": turn(-1),
-        "next": turn(1),
-        "earlier": part(-1),
-        "later": part(1),
-        "close": base,
-        "back": f"{base}?{encoded(own)}#source" if citation is not None and not on_page else "",
-        "picture": f"/image?{encoded(drawn)}" if pictured else "",
-        "boxes": f"/boxes?{encoded(drawn)}" if pictured else "",
-        "quote": citation.quote if citation else "",
-        "copy": references.format_quote(citation, document) if citation is not None else "",
-    }
+    return render(
+        "source.html",
+        error=None,
+        opened=opened,
+        library=library,
+        shown=shown,
+        citation=citation,
+        on_page=citation is not None and page.number == citation.page,
+        where=place(page.number, page.label, (), page.unit),
+        notes=cited_page.notes(document, page, opened.state, citation, quote),
+        remarks=[] if shown else list(branches.warnings(document)),
+        parts=_parts(page.text, start, end, quote, others),
+        turn=turn,
+        part=part,
+        close=base,
+        back=f"{base}?{encoded(own)}#source",
+        picture=encoded(drawn) if pictured else "",
+        copy=references.format_quote(citation, document) if citation is not None else "",
+    )
 
 
 def encoded(query: Mapping[str, Any]) -> str:
@@ -359,10 +330,10 @@ def encoded(query: Mapping[str, Any]) -> str:
 
 
 def _parts(
-    text: str, start: int, end: int, quote: cited_page.Found | None, others: Sequence[cited_page.Found]
+    text: str, start: int, end: int, quote: cited_page.Found | None, others: Sequence[cited_page.Found | None]
 ) -> list[tuple[str, str]]:
     """Return a text in pieces, each with what it is: "quote", "other" or ""."""
-    spans = [(one.start, one.end, "other") for one in others]
+    spans = [(one.start, one.end, "other") for one in others if one]
     spans += [(quote.start, quote.end, "quote")] if quote is not None else []
     edges = sorted({start, end, *(at for first, last, _ in spans for at in (first, last) if start < at < end)})
     pieces: list[tuple[str, str]] = []

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from textual import work
 from textual.app import App, SystemCommand
@@ -26,10 +26,10 @@ from localrag.errors import LocalragError, ModelMissing, SettingsError
 from localrag.settings import MODEL_SETTINGS, as_text, project_file
 from localrag.tui.chat_state import Resumed, Scope, Trouble
 from localrag.tui.commands import COMMANDS
-from localrag.tui.lanes import LANES, Core, Lane, deliver
 from localrag.tui.preferences import Look, Preferences, themes
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.text import LastLook, clean_line, error_line
+from localrag.tui.threads import THREADS, Core, JobThread, deliver
 from localrag.tui.widgets.library import Works
 from localrag.types import EVERYTHING, Filter, Mode
 
@@ -108,8 +108,8 @@ class LocalragApp(App[None]):
         self.core = core
         self.preferences = preferences or Preferences()
         self._apply_look()
-        self.lanes = {name: Lane(name) for name in LANES}
-        self.works = Works(core, self.lanes)
+        self.threads = {name: JobThread(name) for name in THREADS}
+        self.works = Works(core, self.threads)
         self._without_model = without_model
         self._missing = False  # whether a model could not be loaded because none is installed
         self._scope = resumed.scope if resumed else Scope(tuple(libraries), only, mode)
@@ -130,8 +130,8 @@ class LocalragApp(App[None]):
         gc.enable()  # disabled by the command until here
         with suppress(SettingsError):  # a file that cannot be read was reported by the command
             if (found := project_file()) and found.warning:
-                self.notify(clean_line(found.warning), severity="warning", timeout=20, markup=False)
-        self.lanes["pages"].submit(import_for_answers)
+                self.notify(clean_line(found.warning), severity="warning", timeout=20)
+        self.threads["pages"].submit(import_for_answers)
 
     @work
     async def open_first_screen(self) -> None:
@@ -187,7 +187,7 @@ class LocalragApp(App[None]):
             self.open_chat(Scope((name,), mode=screen.scope.mode))
         else:
             names = clean_line(", ".join(screen.libraries))
-            self.notify(f"There is no library {clean_line(name)!r}. Libraries: {names}.", markup=False)
+            self.notify(f"There is no library {clean_line(name)!r}. Libraries: {names}.")
 
     def _use(self, libraries: tuple[str, ...]) -> None:
         """Ask these libraries from now on; the model is loaded in a process that can reach no others."""
@@ -201,7 +201,7 @@ class LocalragApp(App[None]):
 
     def load_model(self) -> None:
         self.model = ModelState("loading")
-        self.lanes["model"].submit(
+        self.threads["model"].submit(
             lambda: deliver(self, self.Loaded(ModelState("ready", self.core.engine.load()))),
             lambda error: deliver(self, self.Loaded(ModelState("failed", error=error))),
         )
@@ -235,7 +235,7 @@ class LocalragApp(App[None]):
             self._apply_look()
             return
         value = as_text(getattr(self.preferences.settings, name))
-        self.lanes["model"].submit(
+        self.threads["model"].submit(
             lambda: self.core.engine.configure(**{name: value}), lambda error: deliver(self, Trouble(error))
         )
         if name in MODEL_SETTINGS:
@@ -255,10 +255,22 @@ class LocalragApp(App[None]):
             self.post_message(Trouble(error))
             return
         self.apply_setting(name)
-        self.notify(done, markup=False)
+        self.notify(done)
+
+    def notify(self, message: str, **how: Any) -> None:
+        """Show a notice; its text is never markup."""
+        super().notify(message, **{**how, "markup": False})
+
+    @contextmanager
+    def errors_shown(self, title: str = "") -> Iterator[None]:
+        """Show what goes wrong as a notice, and go on."""
+        try:
+            yield
+        except LocalragError as error:
+            self.notify(error_line(error), title=title, severity="error", timeout=10)
 
     def on_trouble(self, message: Trouble) -> None:
-        self.notify(error_line(message.error), severity="error", markup=False)
+        self.notify(error_line(message.error), severity="error")
 
     def action_help(self) -> None:
         from localrag.tui.screens.dialogs import HelpScreen
@@ -317,7 +329,7 @@ class LocalragApp(App[None]):
             self.exit()
             return
         self._last_interrupt = now
-        self.notify("Press Ctrl-C again to quit.", timeout=QUIT_WINDOW, markup=False)
+        self.notify("Press Ctrl-C again to quit.", timeout=QUIT_WINDOW)
 
     async def action_quit(self) -> None:
         for screen in self.screen_stack:
@@ -327,8 +339,8 @@ class LocalragApp(App[None]):
     def shut_down(self, seconds: float) -> bool:
         """End the threads after the screen is gone; False if one is still inside native code."""
         self.works.stop()
-        self.lanes["model"].submit(self.core.engine.close)
-        closed = [lane.close(seconds) for lane in self.lanes.values()]
+        self.threads["model"].submit(self.core.engine.close)
+        closed = [thread.close(seconds) for thread in self.threads.values()]
         return all(closed)
 
 
@@ -341,5 +353,5 @@ def _stop(screen: object) -> bool:
 def import_for_answers() -> None:
     """Import what the first answer needs and the first frame does not."""
     import localrag.items.values
-    import localrag.tui.screens.results
+    import localrag.tui.screens.table
     import localrag.tui.widgets.turn  # noqa: F401

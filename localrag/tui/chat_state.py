@@ -1,7 +1,7 @@
 """A conversation as the app keeps it: its history, the question being answered, and resuming a saved conversation.
 
-`answer`, `read_ahead` and `read_on` run in the "model" lane and touch no widget; they only post messages. A question is
-saved before it is asked, and the words of its answer every few seconds, so that both outlive the app however it ends.
+`answer`, `read_ahead` and `read_on` run in the "model" thread and touch no widget; they only post messages. A question
+is saved before it is asked, and the words of its answer every few seconds, so that both outlive the app.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from localrag.errors import LocalragError, NotFoundError
 from localrag.events import Answered, Delta, Event, Replaced
 from localrag.sessions.session import ANSWER_SETTINGS, answer_settings
 from localrag.settings import as_text
-from localrag.tui.lanes import Core, deliver
 from localrag.tui.text import clean_line
+from localrag.tui.threads import Core, deliver
 from localrag.types import EVERYTHING, Answer, Cost, Filter, Mode, Plan, PlanKind, Turn
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Scope:
 class ChatState:
     """The turns so far, the saved conversation, and the documents that the last answer cites.
 
-    Only the "model" lane changes it.
+    Only the "model" thread changes it.
     """
 
     history: list[Turn] = field(default_factory=list)

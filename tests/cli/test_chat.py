@@ -13,7 +13,7 @@ from localrag.errors import NotFoundError, StorageError, UsageError
 from localrag.events import Delta, Planned
 from localrag.sessions import SessionStore
 from localrag.store import names
-from localrag.tui.lanes import Core
+from localrag.tui.threads import Core
 
 
 @pytest.fixture

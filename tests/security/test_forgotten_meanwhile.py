@@ -31,7 +31,7 @@ from localrag.sessions import store_of
 from localrag.sessions.session import GONE
 from localrag.settings import Settings
 from localrag.tui.chat_state import ChatState, PendingQuestion, Scope, answer
-from localrag.tui.lanes import Core
+from localrag.tui.threads import Core
 from localrag.types import Answer
 
 pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
@@ -397,9 +397,9 @@ def test_the_app_never_asks_for_a_passphrase(
     def run(app: LocalragApp) -> None:
         make_encrypted(settings)
         unlocked.forget()
-        for lane in app.lanes.values():  # threads of their own
-            lane.submit(lambda: app.core.store.ask(app.core.store.new(("papers",)), LEASE), refused.append)  # type: ignore[arg-type]
-            assert lane.close(10)
+        for thread in app.threads.values():  # threads of their own
+            thread.submit(lambda: app.core.store.ask(app.core.store.new(("papers",)), LEASE), refused.append)  # type: ignore[arg-type]
+            assert thread.close(10)
 
     monkeypatch.setattr("getpass.getpass", lambda prompt: pytest.fail("the screen is not a prompt"))
     monkeypatch.setattr(keys, "_can_ask", lambda: True)

@@ -102,10 +102,14 @@ def test_every_route_to_documents_is_among_them(tmp_path: Path) -> None:
     assert missed == {"/api/libraries", "/v1/models", "/v1/models/{model:path}"}
 
 
-def test_pages_are_named_exactly_and_begin_with_the_first(settings: Settings, models: Any, shelf: Any) -> None:
+def test_libraries_are_searched_and_pages_named_exactly(settings: Settings, models: Any, shelf: Any) -> None:
     shelf("leases", {"in/lease.pdf": ["The first page.", "The second."], "plain.txt": "No pages."})
+    shelf("letters", {"a.txt": "The second letter."})
     engine = Engine(settings)
-    with client(Served(settings, engine, ("leases",))) as one:
+    with client(Served(settings, engine, ("leases", "letters"))) as one:
+        for libraries in ([], ["letters"]):
+            passages = one.post("/api/search", json={"query": "second", "libraries": libraries}).json()["passages"]
+            assert {each["library"] for each in passages} == set(libraries or ("leases", "letters"))
         assert one.get("/api/pages/leases/in/lease.pdf").json()["text"] == "The first page."
         assert one.get("/api/pages/leases/in/lease.pdf/2").json()["text"] == "The second."
         assert one.get("/api/pages/leases/plain.txt").json()["page"] is None

@@ -112,12 +112,18 @@ class Visit:
         self.page.goto(f"{self.base}{path}")
 
 
-@pytest.fixture
-def visit(chromium: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    made = Visit(chromium, address, **getattr(request, "param", {}))
+@contextmanager
+def opened(chromium: Browser, address: str, *how: Any, **more: Any) -> Iterator[Visit]:
+    made = Visit(chromium, address, *how, **more)
     yield made
     made.context.close()
     assert made.wrong == []
+
+
+@pytest.fixture
+def visit(chromium: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    with opened(chromium, address, **getattr(request, "param", {})) as made:
+        yield made
 
 
 def test_the_code_leaves_the_address(visit: Visit) -> None:
@@ -325,20 +331,6 @@ def test_without_a_script_it_answers_and_shows_sources(visit: Visit, go: Callabl
     expect(page.locator(".answer >> nth=1")).to_contain_text("word59")
 
 
-def test_conversations_are_found_and_resumed(visit: Visit) -> None:
-    page = visit.page
-    visit.ask("How much notice has a zebra?")
-    visit.ask("And the term?")
-    first = page.url.partition("?")[0]
-    visit.to("/conversations?find=zebra")
-    page.click("text=How much notice has a zebra?")
-    expect(page).to_have_url(re.compile(f"^{re.escape(first)}(#.*)?$"))
-    expect(page.locator("article")).to_have_count(2)
-    visit.ask("A third?")
-    page.reload()
-    expect(page.locator("article")).to_have_count(3)
-
-
 def test_documents_are_ticked_and_found(visit: Visit) -> None:
     page = visit.page
     page.fill("#find", "zebra")
@@ -376,16 +368,6 @@ def test_hostile_names_and_texts_do_nothing(visit: Visit) -> None:
         page.set_viewport_size({"width": size[0], "height": size[1]})
         assert page.evaluate(TOO_WIDE) == []
     assert "\u202e" not in page.content()
-
-
-def test_a_survey_is_a_table_with_sources(visit: Visit) -> None:
-    page = visit.page
-    visit.ask("survey of notice periods")
-    expect(page.locator("tbody tr")).to_have_count(4)
-    page.click("tbody a >> nth=0")
-    expect(page.locator("#source h2")).to_have_text("contracts/msa.pdf, p. 12")
-    expect(page.locator("mark.quote")).to_have_text(NOTICE)
-    assert page.evaluate("getComputedStyle(document.querySelector('thead th')).position") == "sticky"
 
 
 def test_a_review_fills_its_grid_and_is_decided_on(visit: Visit) -> None:
@@ -434,9 +416,8 @@ NAMELESS = """() => [...document.querySelectorAll('input:not([type=hidden]), sel
   .filter((e) => !(e.labels?.length || e.ariaLabel || e.textContent.trim() || e.alt || e.title)).map((e) => e.outerHTML)"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read_and_controls_have_names(chromium: Browser, address: str, scheme: Any) -> None:
-    visit = Visit(chromium, address, color_scheme=scheme)
+@pytest.mark.parametrize("visit", [{"color_scheme": scheme} for scheme in ("light", "dark")], indirect=True)
+def test_text_can_be_read_and_controls_have_names(visit: Visit) -> None:
     page = visit.page
     for question in ("evil question", "survey of notice periods", "unknown thing", "How much notice?"):
         visit.ask(question)
@@ -449,16 +430,17 @@ def test_text_can_be_read_and_controls_have_names(chromium: Browser, address: st
         assert page.locator("main").count() == 1 and page.locator("h1").count() == 1
         ids = page.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)")
         assert len(ids) == len(set(ids))
-    visit.context.close()
-    assert visit.wrong == []
 
 
-@pytest.mark.parametrize("size", [WIDE, MIDDLE, PHONE])
-def test_it_fits_each_width(chromium: Browser, address: str, size: tuple[int, int]) -> None:
-    visit = Visit(chromium, address, size)
+@pytest.mark.parametrize("visit", [{"size": size} for size in (WIDE, MIDDLE, PHONE)], indirect=True)
+def test_it_fits_each_width(visit: Visit) -> None:
     page = visit.page
+    size = (page.viewport_size or {})["width"], (page.viewport_size or {})["height"]
     for question in ("evil question", "survey of notice periods", "How much notice?"):
         visit.ask(question)
+        if size == WIDE:  # nothing slides the whole page
+            page.evaluate("document.querySelector('#turns').scrollTop = 0")
+            assert page.evaluate("document.scrollingElement.scrollHeight === innerHeight && !scrollY")
     if size != WIDE:
         page.click(".citation >> nth=-2")
     expect(page.locator("#source h2")).to_contain_text("p. 12")
@@ -477,12 +459,8 @@ def test_it_fits_each_width(chromium: Browser, address: str, size: tuple[int, in
         page.click("#library .close")
         expect(page.locator("#library")).to_be_hidden()
         visit.to("/conversations")
-        assert (
-            page.evaluate("Math.min(...[...document.querySelectorAll('.list .row > a')].map(each => each.offsetWidth))")
-            > 200
-        )
-    visit.context.close()
-    assert visit.wrong == []
+        links = page.evaluate("[...document.querySelectorAll('.list .row > a')].map(each => each.offsetWidth)")
+        assert min(links) > 200
 
 
 def test_enter_on_a_tick_asks(visit: Visit) -> None:
@@ -494,43 +472,33 @@ def test_enter_on_a_tick_asks(visit: Visit) -> None:
     expect(page).to_have_url(re.compile("/c/"))
 
 
-def test_nothing_slides_the_whole_page(chromium: Browser, address: str) -> None:
-    visit = Visit(chromium, address, (1280, 800))
-    page = visit.page
-    for question in (*["survey of notice periods"] * 5, "How much notice?"):
-        visit.ask(question)
-        page.evaluate("document.querySelector('#turns').scrollTop = 0")
-        assert page.evaluate("document.scrollingElement.scrollHeight === innerHeight && !scrollY")
-    visit.context.close()
-
-
 def test_a_server_that_ends_in_an_answer_is_told(chromium: Browser, tmp_path: Path) -> None:
-    with serving(tmp_path) as (address, process):
-        visit = Visit(chromium, address)
-        page = visit.page
+    with serving(tmp_path) as (address, process), opened(chromium, address) as visit:
+        page, gone = visit.page, re.compile("does not answer")
         page.fill("#question", "slow question")
         page.keyboard.press("Enter")
         expect(page.locator("[data-draft]")).to_contain_text("word2")
         process.kill()
         expect(page.locator("article [data-step]")).to_contain_text("does not answer. It may have been ended")
-        expect(page.locator("#say")).to_contain_text("does not answer")
+        expect(page.locator("#say")).to_contain_text(gone)
         expect(page.locator(".stop")).to_be_hidden()
         page.click("#library .doc a >> nth=0")
-        expect(page.locator("#source .error")).to_contain_text("does not answer")
+        expect(page.locator("#source .error")).to_contain_text(gone)
         page.click("[data-close]")
         expect(page.locator("#source")).to_be_hidden()
-        visit.context.close()
+        page.fill("#question", "How much notice?")
+        page.keyboard.press("Enter")
+        expect(page.locator("main .error")).to_contain_text(gone)
+        assert page.input_value("#question") == "How much notice?"
+        visit.wrong.clear()  # the browser reports each request that failed
 
 
-def test_an_answer_is_followed_again_from_its_beginning(
-    chromium: Browser, address: str, go: Callable[[], None]
-) -> None:
-    visit = Visit(chromium, address)
+def test_an_answer_is_followed_again_from_its_beginning(visit: Visit, go: Callable[[], None]) -> None:
     page, dropped = visit.page, []
 
     def drop(route: Any) -> None:  # the first stream breaks after some words
-        told = [{"step": "Writing", "share": None, "text": "lost words", "reasoning": "", "notes": []}]
-        body = "retry: 100\n\n" + "".join(f"event: told\ndata: {json.dumps(one)}\n\n" for one in told)
+        news = {"step": "Writing", "share": None, "text": "lost words", "reasoning": "", "notes": []}
+        body = f"retry: 100\n\nevent: told\ndata: {json.dumps(news)}\n\n"
         dropped.append(route.request.url)
         route.fulfill(body=body, content_type="text/event-stream") if len(dropped) == 1 else route.continue_()
 
@@ -541,17 +509,6 @@ def test_an_answer_is_followed_again_from_its_beginning(
     assert len(dropped) == 2 and "lost words" not in (page.text_content("[data-draft]") or "")
     go()
     expect(page.locator(".cost")).to_have_count(1)
-    visit.context.close()
-
-
-def test_a_server_that_has_gone_is_told(chromium: Browser, address: str) -> None:
-    visit = Visit(chromium, address)
-    visit.context.set_offline(True)
-    visit.page.fill("#question", "How much notice?")
-    visit.page.keyboard.press("Enter")
-    expect(visit.page.locator(".error")).to_contain_text("does not answer")
-    assert visit.page.input_value("#question") == "How much notice?"
-    visit.context.close()
 
 
 # --- the real thing -----------------------------------------------------------------------------------------
@@ -602,7 +559,11 @@ def words_of(quote: str, file: Path, number: int) -> tuple[float, float, float, 
 
 @pytest.mark.model
 def test_the_box_is_where_the_words_are_drawn(chromium: Browser, real: str) -> None:
-    visit = Visit(chromium, real)
+    with opened(chromium, real) as visit:
+        check_box(visit)
+
+
+def check_box(visit: Visit) -> None:
     page = visit.page
     page.fill("#question", "Within how many days must the Trust pay an invoice?")
     page.keyboard.press("Enter")
@@ -619,5 +580,3 @@ def test_the_box_is_where_the_words_are_drawn(chromium: Browser, real: str) -> N
     view, box = picture.bounding_box(), page.locator("#source").bounding_box()
     assert view is not None and box is not None
     assert box["y"] < view["y"] + wanted[1] * view["height"] < box["y"] + box["height"]  # in sight
-    visit.context.close()
-    assert visit.wrong == []

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from waiting import PATIENCE
 
 from localrag.cli import app
+from localrag.errors import NotFoundError, PolicyRefused, UsageError
 
 LOCALRAG = [sys.executable, "-m", "localrag"]
 # Where .ci/run installs it.
@@ -122,16 +123,18 @@ def test_a_client_that_reads_nothing_more_ends_it(pipes: Pipes) -> None:
     assert pipes.process.stderr is not None and b"Traceback" not in pipes.process.stderr.read()
 
 
-def test_a_policy_forbids_it(leases: None, tmp_path: Path) -> None:
+def test_a_policy_forbids_it_and_only_libraries_that_exist_are_served(
+    leases: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*words: str) -> BaseException | None:
+        return CliRunner().invoke(app.localrag, ["mcp", *words]).exception
+
+    assert isinstance(refused("--library", "leases", "--library", "other"), NotFoundError)
+    assert isinstance(refused("--library", "../leases"), UsageError) and isinstance(refused(), SystemExit | UsageError)
     (tmp_path / "rules.toml").write_text("allow_mcp = false")
-    done = localrag("mcp", "--library", "leases", LOCALRAG_POLICY=str(tmp_path / "rules.toml"))
-    assert (done.returncode, done.stdout) == (9, "") and "allow_mcp" in done.stderr
-
-
-def test_it_serves_only_libraries_that_are_named_and_exist(leases: None) -> None:
-    assert localrag("mcp").returncode == 2
-    assert localrag("mcp", "--library", "leases", "--library", "other").returncode == 3
-    assert localrag("mcp", "--library", "../leases").returncode == 2
+    monkeypatch.setenv("LOCALRAG_POLICY", str(tmp_path / "rules.toml"))
+    error = refused("--library", "leases")
+    assert isinstance(error, PolicyRefused) and "allow_mcp" in error.message
 
 
 def test_an_encrypted_library_needs_its_key_at_the_start(leases: None, tmp_path: Path) -> None:

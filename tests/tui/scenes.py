@@ -21,10 +21,10 @@ from localrag.tui.preferences import Preferences
 from localrag.types import Remark, SkippedPage
 from localrag.worker.engine import Shelved
 from tui import surveys
-from tui.screen_text import ask, marked, open_chat, see, until
+from tui.screen_text import NARROW, WIDE, ask, marked, open_chat, see, shown, until
 
 QUESTION = "How long is the notice?"
-Drive = Callable[[Pilot, FakeWorld], Awaitable[None]]
+Drive = Callable[[Pilot], Awaitable[None]]
 
 
 class FixedPreferences(Preferences):
@@ -45,7 +45,7 @@ def shelved() -> FakeWorld:
     """A library with documents in every state."""
     documents = (
         Shelved(shelved_document("contracts/msa.pdf", pages=60), 12_400, 0),
-        Shelved(shelved_document("leases/hall.pdf"), 900, 950, 1.0),
+        Shelved(shelved_document("leases/hall[1].pdf"), 900, 950, 1.0),
         Shelved(shelved_document("leases/yard.pdf", skipped=(SkippedPage(3, "a picture without text"),)), 800, 0),
         Shelved(shelved_document("notes.txt", paged=False, remarks=(Remark(None, "hidden text left out"),)), 40, 0),
     )
@@ -63,55 +63,23 @@ def talked() -> FakeWorld:
     return world
 
 
-async def empty(pilot: Pilot, world: FakeWorld) -> None:
-    await open_chat(pilot)
+def pressing(*keys: str, sees: str, question: str = "", answered: str = "1,204 tokens read") -> Drive:
+    """Ask a question if one is given, press keys, and wait for words."""
+
+    async def drive(pilot: Pilot) -> None:
+        await open_chat(pilot)
+        if question:
+            await ask(pilot, question)
+            await see(pilot, answered)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause()
+        await until(pilot, lambda: sees in marked(pilot.app) or sees in shown(pilot.app))
+
+    return drive
 
 
-async def streaming(pilot: Pilot, world: FakeWorld) -> None:
-    await open_chat(pilot)
-    await ask(pilot, QUESTION)
-    await see(pilot, "Either party may end it")
-
-
-async def answered_with_source(pilot: Pilot, world: FakeWorld) -> None:
-    await open_chat(pilot)
-    await ask(pilot, QUESTION)
-    await see(pilot, "1,204 tokens read")
-    await pilot.press("tab")
-    await until(pilot, lambda: NOTICE in marked(pilot.app))
-
-
-async def survey_table(pilot: Pilot, world: FakeWorld) -> None:
-    await open_chat(pilot)
-    await ask(pilot, surveys.QUESTION)
-    await see(pilot, "1,204 tokens read")
-    await pilot.press("ctrl+t")
-    await see(pilot, "document 1")
-    await pilot.press("2", "enter")
-    await until(pilot, lambda: NOTICE in marked(pilot.app))
-
-
-async def library(pilot: Pilot, world: FakeWorld) -> None:
-    await open_chat(pilot)
-    await pilot.press("f6")
-    await see(pilot, "1 not read")
-    await pilot.press("home", "down", "right", "down", "space")
-    await see(pilot, "Only 1 of 4 documents")
-
-
-async def sessions(pilot: Pilot, world: FakeWorld) -> None:
-    await open_chat(pilot)
-    await pilot.press("f7")
-    await see(pilot, "Who signs for the trust?")
-
-
-async def settings(pilot: Pilot, world: FakeWorld) -> None:
-    await open_chat(pilot)
-    await pilot.press("f8")
-    await see(pilot, "source_view")
-
-
-async def no_model(pilot: Pilot, world: FakeWorld) -> None:
+async def no_model(pilot: Pilot) -> None:
     await see(pilot, "localrag models install")
 
 
@@ -130,16 +98,19 @@ def writing() -> FakeWorld:
     return FakeWorld(FakeAssistant(script))
 
 
-NARROW, WIDE = (80, 24), (160, 48)
+STREAMING = pressing(sees="Either party", question=QUESTION, answered="Either party may end it")
+SOURCE = pressing("tab", sees=NOTICE, question=QUESTION)
+SURVEYED = pressing("ctrl+t", "2", "enter", sees=NOTICE, question=surveys.QUESTION)
+LIBRARY = pressing("f6", "home", "down", "right", "down", "space", sees="Only 1 of 4 documents")
 SNAPSHOTS: dict[str, tuple[Callable[[], FakeWorld], Drive, tuple[int, int]]] = {
-    "empty": (FakeWorld, empty, NARROW),
-    "streaming": (writing, streaming, NARROW),
-    "answer-narrow": (FakeWorld, answered_with_source, NARROW),
-    "answer-wide": (FakeWorld, answered_with_source, WIDE),
-    "survey-table": (lambda: FakeWorld(FakeAssistant(surveys.SCRIPT)), survey_table, WIDE),
-    "library-narrow": (shelved, library, NARROW),
-    "library-wide": (shelved, library, WIDE),
-    "sessions": (talked, sessions, NARROW),
-    "settings": (FakeWorld, settings, NARROW),
+    "empty": (FakeWorld, pressing(sees="Ask about"), NARROW),
+    "streaming": (writing, STREAMING, NARROW),
+    "answer-narrow": (FakeWorld, SOURCE, NARROW),
+    "answer-wide": (FakeWorld, SOURCE, WIDE),
+    "survey-table": (lambda: FakeWorld(FakeAssistant(surveys.SCRIPT)), SURVEYED, WIDE),
+    "library-narrow": (shelved, LIBRARY, NARROW),
+    "library-wide": (shelved, LIBRARY, WIDE),
+    "sessions": (talked, pressing("f7", sees="Who signs for the trust?"), NARROW),
+    "settings": (FakeWorld, pressing("f8", sees="source_view"), NARROW),
     "no-model": (without_model, no_model, NARROW),
 }

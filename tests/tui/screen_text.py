@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
+from fake_core import FakeWorld
 from rich.segment import Segment
 from textual.app import App
 from textual.pilot import Pilot
+from textual.widgets import DataTable, Input
 from waiting import PATIENCE
 
-SIZES = [(80, 24), (160, 48)]
+SIZES = NARROW, WIDE = [(80, 24), (160, 48)]
 
 
 def segments(app: App) -> list[list[Segment]]:
@@ -40,6 +44,16 @@ def marked(app: App) -> str:
     return " ".join(" ".join(texts).split())
 
 
+def rows(pilot: Pilot) -> list[list[str]]:
+    """The cells of the table on the screen."""
+    table = pilot.app.screen.query_one(DataTable)
+    return [[str(cell) for cell in table.get_row_at(row)] for row in range(table.row_count)]
+
+
+def columns(pilot: Pilot) -> list[str]:
+    return [str(one.label) for one in pilot.app.screen.query_one(DataTable).ordered_columns]
+
+
 async def until(pilot: Pilot, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Let the app run until something holds."""
     end = time.monotonic() + seconds
@@ -49,8 +63,19 @@ async def until(pilot: Pilot, condition: Callable[[], bool], seconds: float = PA
         await pilot.pause(0.03)  # each look draws the whole screen
 
 
-async def see(pilot: Pilot, words: str) -> None:
-    await until(pilot, lambda: words in shown(pilot.app))
+async def see(pilot: Pilot, *words: str) -> None:
+    """Wait until these words are on the screen, one after the other."""
+    for one in words:
+        await until(pilot, lambda one=one: one in shown(pilot.app))
+
+
+async def unsee(pilot: Pilot, words: str) -> None:
+    """Wait until these words are no longer on the screen."""
+    await until(pilot, lambda: words not in shown(pilot.app))
+
+
+async def on(pilot: Pilot, screen: type) -> None:
+    await until(pilot, lambda: isinstance(pilot.app.screen, screen))
 
 
 async def ask(pilot: Pilot, question: str = "How long?") -> None:
@@ -62,12 +87,32 @@ async def ask(pilot: Pilot, question: str = "How long?") -> None:
     await pilot.press("enter")
 
 
+async def fill(pilot: Pilot, text: str) -> None:
+    """Put text into the dialog's field and press Enter."""
+    pilot.app.screen.query_one(Input).value = text
+    await pilot.press("enter")
+
+
 async def idle(pilot: Pilot) -> None:
     """Wait until every question is answered or stopped."""
-    await pilot.app.lanes["model"].result(lambda: None)
+    await pilot.app.threads["model"].result(lambda: None)
     await pilot.pause()
+
+
+async def answer(pilot: Pilot, question: str) -> None:
+    """Ask, and wait until it is answered."""
+    await ask(pilot, question)
+    await idle(pilot)
 
 
 async def open_chat(pilot: Pilot) -> None:
     """Wait until the model is loaded and the libraries are looked up."""
     await until(pilot, lambda: pilot.app.model.state == "ready" and bool(getattr(pilot.app.screen, "libraries", ())))
+
+
+@asynccontextmanager
+async def chatting(world: FakeWorld, size: tuple[int, int] = (120, 40), **options: Any) -> AsyncIterator[Pilot]:
+    """The app over a world, once its conversation is open."""
+    async with world.app(**options).run_test(size=size, notifications=True) as pilot:
+        await open_chat(pilot)
+        yield pilot

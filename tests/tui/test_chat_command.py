@@ -97,13 +97,8 @@ def left(tmp_path):
 
 def test_a_conversation_brings_its_settings_scope_and_what_is_missing(left):
     settings, resumed = chat._resumed(left, "last", ["seed"])
-    assert (settings.passages, settings.seed, settings.answer_tokens, settings.threads, settings.generator) == (
-        3,
-        7,
-        400,
-        0,
-        None,
-    )
+    names = ("passages", "seed", "answer_tokens", "threads", "generator")
+    assert [getattr(settings, name) for name in names] == [3, 7, 400, 0, None]
     assert (resumed.session.title, resumed.scope.libraries, resumed.scope.mode) == ("Notice", ("contracts",), "read")
     assert resumed.keep == {"seed", "generator"}
     assert len(resumed.notes) == 2

@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 from fake_core import NOTICE, FakeWorld, Gate, shelved_document
 from textual.pilot import Pilot
-from textual.widgets import DataTable, Input
 
 from localrag.errors import ModelError, StorageError
 from localrag.events import Reviewed, ReviewEnded
@@ -19,37 +18,18 @@ from localrag.tui.screens.review import ReviewScreen
 from localrag.tui.widgets.asking import Completions, QuestionInput
 from localrag.worker.engine import Shelved
 from tui import reviews
-from tui.screen_text import SIZES, ask, lines, marked, open_chat, see, shown, until
-
-SIZE = (120, 40)
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def rows(pilot: Pilot) -> list[list[str]]:
-    table = pilot.app.screen.query_one(DataTable)
-    return [[str(cell) for cell in table.get_row_at(row)] for row in range(table.row_count)]
-
-
-def columns(pilot: Pilot) -> list[str]:
-    return [str(one.label) for one in pilot.app.screen.query_one(DataTable).ordered_columns]
+from tui.screen_text import NARROW, SIZES, ask, chatting, columns, fill, lines, marked, on, rows, see, unsee, until
 
 
 async def grid(pilot: Pilot) -> None:
     """Run the review to its end."""
-    await open_chat(pilot)
     await ask(pilot, "/review p.yaml")
     await until(pilot, lambda: isinstance(pilot.app.screen, ReviewScreen) and pilot.app.screen._results.complete)
     await until(pilot, lambda: len(rows(pilot)) == 2)
 
 
-async def test_the_command_completes_the_playbooks_that_come_with_localrag(here):
-    async with FakeWorld().app().run_test(size=SIZE, notifications=True) as pilot:
-        await open_chat(pilot)
+async def test_playbooks_are_completed_and_one_that_cannot_be_read_is_refused(here):
+    async with chatting(FakeWorld()) as pilot:
         pilot.app.screen.query_one(QuestionInput).value = "/review cu"
         await until(pilot, lambda: pilot.app.screen.query_one(Completions).chosen is not None)
         assert pilot.app.screen.query_one(Completions).chosen.text == "cuad"
@@ -63,8 +43,7 @@ async def test_the_command_completes_the_playbooks_that_come_with_localrag(here)
 async def test_the_grid_fills_while_documents_are_checked(here, size):
     gate = Gate()
     made = reviews.world(here, gate)
-    async with made.app().run_test(size=size, notifications=True) as pilot:
-        await open_chat(pilot)
+    async with chatting(made, size) as pilot:
         await ask(pilot, "/review p.yaml")
         await see(pilot, "3 of 6 items")
         await until(pilot, lambda: rows(pilot) == [["contracts/msa.pdf", "≠ 30 days", "✓", "✗ no"]])
@@ -74,45 +53,37 @@ async def test_the_grid_fills_while_documents_are_checked(here, size):
         await see(pilot, "· 2 documents · 5 ! 2 not as expected 1 ≠ 1 deviates 2 ✗ 3 absent 3 ? 1 unsure 4 ✓ 1 found")
         await see(pilot, "Not read: contracts/old.pdf: could not be read")
         await see(pilot, "≠ Notice (high): 30 days: 30 days is more than 2 weeks")
+        assert all(sign in "\n".join(lines(pilot.app)) for sign in "≠✗?✓")  # told apart without colour
     text, libraries, documents = made.reviewed[0]
     assert playbook.parse(text.encode(), "p") == playbook.load("p.yaml")
     assert libraries == ("contracts",) and not documents.these
 
 
-async def test_only_ticked_documents_are_reviewed(here):
-    made = reviews.world(here)
-    async with made.app().run_test(size=SIZE) as pilot:
-        await open_chat(pilot)
+async def test_ticked_documents_are_reviewed_and_escape_keeps_what_was_found(here):
+    made = reviews.world(here, Gate())
+    async with chatting(made) as pilot:
         await pilot.press("f6", "down", "space")
         await see(pilot, "Only 1 of 2 documents")
         await pilot.press("escape")
-        await ask(pilot, "/review p.yaml")
-        await until(pilot, lambda: bool(made.reviewed))
-    assert len(made.reviewed[0][2].these) == 1
-
-
-async def test_escape_stops_and_keeps_what_was_found(here):
-    gate = Gate()
-    async with reviews.world(here, gate).app().run_test(size=SIZE) as pilot:
-        await open_chat(pilot)
         await ask(pilot, "/review p.yaml")
         await until(pilot, lambda: isinstance(pilot.app.screen, ReviewScreen) and len(rows(pilot)) == 1)
         await pilot.press("escape")
         await see(pilot, "Stopped. What was found is kept")
         assert len(rows(pilot)) == 1 and pilot.app.screen.ended.stopped
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ChatScreen))
+        await on(pilot, ChatScreen)
+    assert len(made.reviewed[0][2].these) == 1
 
 
 async def test_a_review_that_fails_says_why_and_keeps_its_rows(here):
     made = reviews.world(here, end=ModelError("the model is broken", "Install another."))
-    async with made.app().run_test(size=SIZE) as pilot:
+    async with chatting(made) as pilot:
         await grid(pilot)
         await see(pilot, "! the model is broken. Install another.")
 
 
 async def test_keys_show_one_state_and_words_filter_rows(here):
-    async with reviews.world(here).app().run_test(size=SIZE) as pilot:
+    async with chatting(reviews.world(here)) as pilot:
         await grid(pilot)
         await pilot.press("1")
         assert columns(pilot)[1:] == ["notice"] and rows(pilot) == [["contracts/msa.pdf", "≠ 30 days"]]
@@ -129,7 +100,14 @@ async def test_keys_show_one_state_and_words_filter_rows(here):
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_enter_shows_the_quote_and_all_that_is_known_of_the_finding(here, size):
-    async with reviews.world(here).app().run_test(size=size) as pilot:
+    made = reviews.world(here)
+    made.review = [
+        replace(one, finding=replace(one.finding, remark="perhaps an order"))
+        if isinstance(one, Reviewed) and "lease" in one.finding.document
+        else one
+        for one in made.review
+    ]
+    async with chatting(made, size) as pilot:
         await grid(pilot)
         await pilot.press("enter")
         await until(pilot, lambda: "written notice" in marked(pilot.app))
@@ -141,22 +119,24 @@ async def test_enter_shows_the_quote_and_all_that_is_known_of_the_finding(here, 
         await pilot.press("tab", "right")
         await see(pilot, "citation 2 of 2")
         await pilot.press("down")
-        await until(pilot, lambda: "citation 2 of 2" not in shown(pilot.app))
-        await see(pilot, "40% likely to be there")
+        await unsee(pilot, "citation 2 of 2")
+        assert [row[0] for row in rows(pilot)] == ["contracts/msa.pdf", "! contracts/lease.pdf"]
+        await see(pilot, "40% likely to be there", "Document: perhaps an order")
         await pilot.press("escape")
-        await until(pilot, lambda: "likely to be there" not in shown(pilot.app))
+        await unsee(pilot, "likely to be there")
+        await see(pilot, "! contracts/lease.pdf: perhaps an order")
         assert isinstance(pilot.app.screen, ReviewScreen)
 
 
 async def test_marks_and_comments_are_kept_and_shown(here):
     made = reviews.world(here)
-    async with made.app().run_test(size=SIZE, notifications=True) as pilot:
+    async with chatting(made, NARROW) as pilot:
         await grid(pilot)
         await pilot.press("a")
         await until(pilot, lambda: rows(pilot)[0][1] == "≠ A 30 days")
         await pilot.press("c")
         await see(pilot, "Comment on Notice")
-        await pilot.press(*"agreed", "enter")
+        await fill(pilot, "agreed")
         await see(pilot, "accepted · agreed")
         await pilot.press("r")
         await until(pilot, lambda: rows(pilot)[0][1] == "≠ R 30 days")
@@ -171,60 +151,27 @@ async def test_marks_and_comments_are_kept_and_shown(here):
     assert made.decided == [(*where, *one) for one in said]
 
 
-async def test_what_is_shown_is_exported_with_its_marks_and_recorded(here):
+async def test_what_is_shown_is_exported_with_its_marks_and_replaces_no_document(here):
     made = reviews.world(here, end=ReviewEnded((), (), False))
     made.store.record = here / "audit.jsonl"
-    async with made.app().run_test(size=SIZE, notifications=True) as pilot:
+    made.libraries["contracts"].shelved = (Shelved(shelved_document("msa.docx", root=str(here)), 100, 0),)
+    (here / "msa.docx").write_text("the contract")
+    async with chatting(made) as pilot:
         await grid(pilot)
         await pilot.press("a")
         await until(pilot, lambda: rows(pilot)[0][1] == "≠ A 30 days")
         await pilot.press("5", "e")
         await see(pilot, "services-agreements.docx")
-        pilot.app.screen.query_one(Input).value = "out.csv"
-        await pilot.press("enter")
+        await fill(pilot, "out.csv")
         await see(pilot, "Wrote 2 findings to out.csv")
-    found = list(csv.DictReader((here / "out.csv").read_text(encoding="utf-8-sig").splitlines()))
-    assert [(one["item"], one["state"], one["decision"]) for one in found] == [
-        ("notice", "deviates", "accepted"),
-        ("notice", "absent", ""),
-    ]
-    (entry,) = [json.loads(line) for line in (here / "audit.jsonl").read_text().splitlines()]
-    assert (entry["event"], entry["details"]["rows"]) == ("export", 2)
-
-
-async def test_a_document_of_the_library_is_not_replaced(here):
-    made = reviews.world(here, end=ReviewEnded((), (), False))
-    made.libraries["contracts"].shelved = (Shelved(shelved_document("msa.docx", root=str(here)), 100, 0),)
-    (here / "msa.docx").write_text("the contract")
-    async with made.app().run_test(size=SIZE, notifications=True) as pilot:
-        await grid(pilot)
         await pilot.press("e")
         await see(pilot, "services-agreements.docx")
-        pilot.app.screen.query_one(Input).value = "msa.docx"
-        await pilot.press("enter", "enter")
+        await fill(pilot, "msa.docx")
+        await pilot.press("enter")
         await see(pilot, "is a document of the library")
     assert (here / "msa.docx").read_text() == "the contract"
-
-
-async def test_a_document_of_another_kind_is_marked_and_said(here):
-    made = reviews.world(here)
-    made.review = [
-        replace(one, finding=replace(one.finding, remark="perhaps an order"))
-        if isinstance(one, Reviewed) and "lease" in one.finding.document
-        else one
-        for one in made.review
-    ]
-    async with made.app().run_test(size=SIZE) as pilot:
-        await grid(pilot)
-        assert [row[0] for row in rows(pilot)] == ["contracts/msa.pdf", "! contracts/lease.pdf"]
-        await see(pilot, "! contracts/lease.pdf: perhaps an order")
-        await pilot.press("down", "enter")
-        await see(pilot, "Document: perhaps an order")
-
-
-async def test_the_states_can_be_told_apart_without_colour(here):
-    async with reviews.world(here).app().run_test(size=(80, 24)) as pilot:
-        await grid(pilot)
-        await see(pilot, "2 documents")
-        text = "\n".join(lines(pilot.app))
-        assert all(sign in text for sign in "≠✗?✓") and "contracts/lease.pdf" in text
+    found = list(csv.DictReader((here / "out.csv").read_text(encoding="utf-8-sig").splitlines()))
+    marks = [(one["item"], one["state"], one["decision"]) for one in found]
+    assert marks == [("notice", "deviates", "accepted"), ("notice", "absent", "")]
+    (entry,) = [json.loads(line) for line in (here / "audit.jsonl").read_text().splitlines()]
+    assert (entry["event"], entry["details"]["rows"]) == ("export", 2)

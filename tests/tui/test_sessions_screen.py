@@ -16,17 +16,13 @@ from localrag.sessions import SessionStore
 from localrag.tui.chat_state import load_resumed
 from localrag.tui.widgets.asking import QuestionInput
 from localrag.tui.widgets.turn import AnswerText
-from localrag.types import Answer, Filter
-from tui.screen_text import SIZES, ask, idle, lines, marked, see, shown, until
+from localrag.types import Filter
+from tui.screen_text import SIZES, WIDE, answer, ask, chatting, fill, idle, lines, marked, see, shown, until
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> SessionStore:
     return SessionStore(tmp_path / "sessions", tmp_path / "audit.jsonl")
-
-
-def said(question: str, text: str = "Thirty days [1], within a term of three years [2].") -> Answer:
-    return replace(answered(text).answer, question=question)
 
 
 def world_with(store: SessionStore, *assistant: FakeAssistant) -> FakeWorld:
@@ -36,9 +32,10 @@ def world_with(store: SessionStore, *assistant: FakeAssistant) -> FakeWorld:
 
 
 def kept(store: SessionStore, *questions: str, title: str = "", **how) -> str:
+    final = answered("Thirty days [1], within a term of three years [2].").answer
     session = store.new(how.pop("libraries", ("contracts",)), title, **how)
     for question in questions:
-        session = store.append(session, said(question))
+        session = store.append(session, replace(final, question=question))
     return session.id
 
 
@@ -57,31 +54,29 @@ async def resumed(pilot) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_conversations_are_listed_searched_and_opened_at_the_turn_found(store, size):
-    questions = [f"Question {number}?" for number in range(6)]
+    questions = [f"Question {number}?" for number in range(4)]
     kept(store, *questions, "Is there a xylophone?", *questions)
     kept(store, "Rent?", title="The rent of the [red]annex[/red]\x1b[31m")
-    app = world_with(store).app()
-    async with app.run_test(size=size) as pilot:
+    async with chatting(world_with(store), size) as pilot:
         await open_list(pilot)
         await see(pilot, "1 turn The rent of the [red]annex[/red]")
-        assert "13 turns Question 0?" in shown(app) and "\x1b" not in "".join(lines(app))
+        assert "9 turns Question 0?" in shown(pilot.app) and "\x1b" not in "".join(lines(pilot.app))
         await see(pilot, "Library: contracts. Begun 20")
         await pilot.press("slash", *"zebra")
         await see(pilot, "Nothing found.")
         await pilot.press("escape", "slash", *"xylo")
-        await see(pilot, "7. question: Is there a xylophone?")
-        assert "annex" not in shown(app)
+        await see(pilot, "5. question: Is there a xylophone?")
+        assert "annex" not in shown(pilot.app)
         await pilot.press("enter", "down", "enter")
         await see(pilot, "❯ Is there a xylophone? Plan: retrieve")
-        await until(pilot, lambda: len(app.screen.query("TurnView")) == 13)
+        await until(pilot, lambda: len(pilot.app.screen.query("TurnView")) == 9)
         await see(pilot, "❯ Is there a xylophone? Plan: retrieve")
 
 
 async def test_one_is_renamed_exported_and_deleted_after_a_yes(store, tmp_path):
     name = kept(store, "How long?")
     (store.folder / "20200101T000000000000-abcdef.json").write_text("{")
-    app = world_with(store).app()
-    async with app.run_test(notifications=True) as pilot:
+    async with chatting(world_with(store)) as pilot:
         await open_list(pilot)
         await see(pilot, "! 20200101T000000000000-abcdef: cannot be read")
         await pilot.press("down", "enter")
@@ -90,21 +85,16 @@ async def test_one_is_renamed_exported_and_deleted_after_a_yes(store, tmp_path):
         await see(pilot, "Deleted: 20200101")
         await pilot.press("r")
         await see(pilot, "New title")
-        app.screen.query_one(Input).value = "Notice"
-        await pilot.press("enter")
+        await fill(pilot, "Notice")
         await see(pilot, "Renamed: Notice")
         assert store.load(name).title == "Notice"
         await pilot.press("e")
         await see(pilot, "Export “Notice”")
         await pilot.press("down")
-        assert app.screen.query_one(Input).value.endswith(".html")
-        for file, words in ((tmp_path / "no" / "x.md", "! there is no folder"), (tmp_path / "x.pdf", "! ")):
-            app.screen.query_one(Input).value = str(file)
-            await pilot.press("enter")
+        assert pilot.app.screen.query_one(Input).value.endswith(".html")
+        for file, words in (("no/x.md", "! there is no folder"), ("x.pdf", "! "), ("x.md", "Wrote")):
+            await fill(pilot, str(tmp_path / file))
             await see(pilot, words)
-        app.screen.query_one(Input).value = str(tmp_path / "x.md")
-        await pilot.press("enter")
-        await see(pilot, "Wrote")
         assert "How long?" in (tmp_path / "x.md").read_text()
         await pilot.press("d")
         await see(pilot, "Delete “Notice”?")
@@ -114,10 +104,8 @@ async def test_one_is_renamed_exported_and_deleted_after_a_yes(store, tmp_path):
 
 
 async def test_deleting_the_current_conversation_begins_a_new_one(store):
-    app = world_with(store).app()
-    async with app.run_test() as pilot:
-        await ask(pilot, "first")
-        await idle(pilot)
+    async with chatting(world_with(store)) as pilot:
+        await answer(pilot, "first")
         await open_list(pilot)
         await see(pilot, "This is the current conversation.")
         await pilot.press("d", "y")
@@ -125,8 +113,7 @@ async def test_deleting_the_current_conversation_begins_a_new_one(store):
         await pilot.press("escape")
         await see(pilot, "Ask about contracts")
         await pilot.press("ctrl+e")
-        await ask(pilot, "second")
-        await idle(pilot)
+        await answer(pilot, "second")
     assert [one.title for one in store.list()] == ["second"]
 
 
@@ -138,16 +125,14 @@ async def test_one_is_resumed_with_its_turns_history_scope_and_ticks(store):
     kept(store, "How long is the notice?", "And the term?", only=only, mode="read", libraries=("contracts", "policies"))
     world = world_with(store)
     world.libraries["policies"] = FakeLibrary("policies")
-    app = world.app(libraries=["contracts"])
-    async with app.run_test(size=(160, 48)) as pilot:
+    async with chatting(world, WIDE, libraries=["contracts"]) as pilot:
         await resumed(pilot)
         await see(pilot, "❯ And the term?")
-        await until(pilot, lambda: shown(app).count("Thirty days [1], within") == 2)
+        await until(pilot, lambda: shown(pilot.app).count("Thirty days [1], within") == 2)
         await see(pilot, "Only 1 of 4 documents: 1.pdf")
         await pilot.press("f3")
-        await until(pilot, lambda: "The term is three years" in marked(app))
-        await ask(pilot, "And then?")
-        await idle(pilot)
+        await until(pilot, lambda: "The term is three years" in marked(pilot.app))
+        await answer(pilot, "And then?")
     asked = world.assistant.asked[0]
     assert [turn.question for turn in asked["history"]] == ["How long is the notice?", "And the term?"]
     assert (asked["libraries"], asked["documents"], asked["mode"]) == (("contracts", "policies"), only, "read")
@@ -158,16 +143,12 @@ async def test_settings_are_restored_and_what_is_missing_is_reported(store):
     settings = {"passages": 3, "seed": 11, "answer_tokens": "many", "threads": 9, "no such": 1, "generator": "gone-1b"}
     name = kept(store, "How long?", title="Notice periods", settings=settings, libraries=("gone", "contracts"))
     world = world_with(store)
-    app = world.app(resumed=load_resumed(world.core(), name))
-    async with app.run_test(size=(200, 40)) as pilot:
-        await see(pilot, "! The library gone no longer exists")
-        await see(pilot, "! The model gone-1b is no longer installed")
-        await see(pilot, "! answer_tokens was many in this conversation")
-        await see(pilot, "“Notice periods”")
-        held = app.preferences.settings
+    async with chatting(world, (200, 40), resumed=load_resumed(world.core(), name)) as pilot:
+        await see(pilot, "! The library gone no longer exists", "! The model gone-1b is no longer installed")
+        await see(pilot, "! answer_tokens was many in this conversation", "“Notice periods”")
+        held = pilot.app.preferences.settings
         assert (held.passages, held.seed, held.threads, held.generator) == (3, 11, 0, None)
-        await ask(pilot, "And now?")
-        await idle(pilot)
+        await answer(pilot, "And now?")
     assert world.assistant.asked[0]["libraries"] == ("contracts",)
 
 
@@ -175,31 +156,27 @@ async def test_an_unfinished_answer_and_a_draft_are_there_again(store):
     session = store.ask(store.new(("contracts",)), "How long is it?")
     store.keep_partial(session.id, "How long is it?", "Thirty d")
     store.keep_draft(session.id, "And what of")
-    app = world_with(store).app()
-    async with app.run_test(size=(100, 40)) as pilot:
+    async with chatting(world_with(store)) as pilot:
         await resumed(pilot)
-        await see(pilot, "Thirty d")
-        await see(pilot, "! localrag ended during this answer")
-        assert app.screen.query_one(QuestionInput).value == "And what of"
+        await see(pilot, "Thirty d", "! localrag ended during this answer")
+        assert pilot.app.screen.query_one(QuestionInput).value == "And what of"
 
 
 async def test_a_branch_ends_with_the_turn_found(store):
     kept(store, "first thing?", "second thing?", "third thing?", title="Old")
-    app = world_with(store).app()
-    async with app.run_test(size=(100, 40)) as pilot:
+    async with chatting(world_with(store)) as pilot:
         await open_list(pilot)
         await see(pilot, "Old")
         await pilot.press("slash", *"second", "enter", "down", "b")
         await see(pilot, "! Branched from “Old” after turn 2.")
-        await until(pilot, lambda: len(app.screen.query("TurnView")) == 2)
-        assert "third thing?" not in shown(app)
+        await until(pilot, lambda: len(pilot.app.screen.query("TurnView")) == 2)
+        assert "third thing?" not in shown(pilot.app)
     assert sorted(one.turns for one in store.list()) == [2, 3]
 
 
 async def test_questions_and_drafts_are_saved_before_the_answer_comes(store):
     gate = Gate()
-    app = world_with(store, FakeAssistant([Planned(PLAN), Delta("Thir"), gate, answered()])).app()
-    async with app.run_test() as pilot:
+    async with chatting(world_with(store, FakeAssistant([Planned(PLAN), Delta("Thir"), gate, answered()]))) as pilot:
         await ask(pilot, "How long?")
         await until(pilot, gate.reached.is_set)
         assert [(turn.question, turn.answer) for turn in store.all()[0].turns] == [("How long?", None)]
@@ -211,21 +188,18 @@ async def test_questions_and_drafts_are_saved_before_the_answer_comes(store):
 
 
 async def test_a_long_conversation_opens_at_its_end_and_is_drawn_upwards(store):
-    kept(store, *(f"Question {number}?" for number in range(8)))
-    app = world_with(store).app()
-    async with app.run_test(size=(100, 30)) as pilot:
+    kept(store, *(f"Question {number}?" for number in range(6)))
+    async with chatting(world_with(store), (100, 30)) as pilot:
         await resumed(pilot)
-        await see(pilot, "❯ Question 7?")
-        await until(pilot, lambda: len(app.screen.query("TurnView")) == 8)
-        await see(pilot, "❯ Question 7?")
+        await see(pilot, "❯ Question 5?")
+        await until(pilot, lambda: len(pilot.app.screen.query("TurnView")) == 6)
+        await see(pilot, "❯ Question 5?")
 
 
 async def test_closing_the_app_while_a_conversation_is_drawn_is_no_error(store, monkeypatch):
     """It once put the next part into a screen that was gone."""
-    name = kept(store, "How long is the notice?")
     world = world_with(store)
-    app = world.app(resumed=load_resumed(world.core(), name))
-
+    app = world.app(resumed=load_resumed(world.core(), kept(store, "How long is the notice?")))
     closed = asyncio.Event()
 
     async def meanwhile(self: AnswerText, text: str | None = None) -> None:

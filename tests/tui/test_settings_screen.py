@@ -11,16 +11,17 @@ from localrag.settings import load_settings
 from localrag.tui.preferences import Preferences
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.settings import EditScreen, SettingsScreen
-from tui.screen_text import lines, open_chat, see, until
+from tui.screen_text import SIZES, chatting, lines, on, see, until
+
+SIZE = (100, 30)
 
 
 @pytest.fixture
-def own(monkeypatch, tmp_path):
+def own(monkeypatch, here):
     """A user's settings file of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
-    (tmp_path / "config").mkdir()
-    return tmp_path / "config" / "localrag.toml"
+    monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(here / "config"))
+    (here / "config").mkdir()
+    return here / "config" / "localrag.toml"
 
 
 def preferred(environ=None, **options):
@@ -28,41 +29,38 @@ def preferred(environ=None, **options):
     return Preferences(load_settings(environ).with_options(**options), options=list(options), environ=environ)
 
 
-async def opened(pilot, search=""):
-    await open_chat(pilot)
-    await pilot.press("f8")
-    await until(pilot, lambda: isinstance(pilot.app.screen, SettingsScreen))
-    await pilot.press(*search)
-    await pilot.pause()
-
-
 async def search(pilot, words):
-    await pilot.press("escape", *words)
+    """Search the settings, which are opened first."""
+    if not isinstance(pilot.app.screen, SettingsScreen):
+        await pilot.press("f8")
+        await on(pilot, SettingsScreen)
+        await pilot.press(*words)
+    else:
+        await pilot.press("escape", *words)
     await pilot.pause()
 
 
-@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+@pytest.mark.parametrize("size", SIZES)
 async def test_settings_are_listed_with_value_origin_and_explanation(own, size):
     own.write_text("answer_tokens = 300\n")
-    app = FakeWorld().app(preferences=preferred(workers=3))
-    async with app.run_test(size=size) as pilot:
-        await opened(pilot)
+    async with chatting(FakeWorld(), size, preferences=preferred(workers=3)) as pilot:
+        await search(pilot, "")
         await see(pilot, "theme")
         await pilot.press(*"answer_tokens")
         await see(pilot, "Set by your settings file.")
-        assert any("answer_tokens" in line and "300" in line and "your settings file" in line for line in lines(app))
+        (line,) = [line for line in lines(pilot.app) if "  answer_tokens " in line]
+        assert "300" in line and "your settings file" in line
         await search(pilot, "workers")
         await see(pilot, "Set by an option on the command line.")
         await pilot.press("f8")
-        await until(pilot, lambda: isinstance(app.screen, ChatScreen))
+        await on(pilot, ChatScreen)
 
 
 async def test_a_value_is_checked_as_typed_used_now_saved_or_reset(own):
     own.write_text("# mine\nworkers = 3\n")
-    app = FakeWorld().app(preferences=preferred())
-    configured = app.core.engine.configured
-    async with app.run_test(size=(100, 30)) as pilot:
-        await opened(pilot, "workers")
+    async with chatting(FakeWorld(), SIZE, preferences=preferred()) as pilot:
+        app, configured = pilot.app, pilot.app.core.engine.configured
+        await search(pilot, "workers")
         await pilot.press("enter", "end", "0", "0", "enter")
         await see(pilot, "between 1 and 64")
         await pilot.press("ctrl+s")
@@ -76,51 +74,7 @@ async def test_a_value_is_checked_as_typed_used_now_saved_or_reset(own):
         await pilot.press("enter", "ctrl+r")
         await until(pilot, lambda: configured == {"workers": "2"})
         assert own.read_text() == "# mine\n"
-
-
-async def test_choices_are_listed_and_the_theme_and_the_model_change_at_once(own):
-    world = FakeWorld()
-    app = world.app(preferences=preferred())
-    async with app.run_test(size=(100, 30)) as pilot:
-        await opened(pilot, "theme")
-        await pilot.press("enter")
-        await see(pilot, "auto dark light contrast")
-        await pilot.press("down", "down", "down", "enter")
-        await until(pilot, lambda: app.theme == "localrag-contrast")
-        assert app.core.engine.configured == {}
-        await search(pilot, "generator")
-        await until(pilot, lambda: bool(app.screen._models))
-        await pilot.press("enter")
-        await see(pilot, "not set fake-1b fake-7b")
-        await pilot.press("down", "down", "enter")
-        await until(pilot, lambda: app.core.engine.configured == {"generator": "fake-7b"})
-        await until(pilot, lambda: world.assistant.loads == 2)
-
-
-async def test_what_variables_and_policy_set_cannot_be_changed(own, settings):
-    policy.SYSTEM.parent.mkdir()
-    policy.SYSTEM.write_text('audit_words = "full"\nretention_days = 30')
-    audit.record_refusals(settings.audit_file)
-    app = FakeWorld().app(preferences=preferred({"LOCALRAG_WORKERS": "4"}))
-    async with app.run_test(size=(200, 40)) as pilot:
-        for name, words in (("workers", "LOCALRAG_WORKERS"), ("audit_words", "the policy")):
-            await search(pilot, name) if name != "workers" else await opened(pilot, name)
-            await see(pilot, f"It is set by {words}")
-            await pilot.press("enter", "ctrl+s")
-            await see(pilot, "cannot be changed here")
-            await pilot.press("escape")
-        await search(pilot, "retention")
-        await pilot.press("enter", "end", "backspace", "backspace", "9", "9", "enter")
-        await see(pilot, "! retention_days = 99")
-        assert isinstance(app.screen, EditScreen) and not settings.audit_file.exists()  # typing is no attempt
-    policy.on_refusal(None)
-    assert app.preferences.settings.workers == 4 and not own.exists()
-
-
-async def test_folders_are_only_saved_for_the_next_start(own):
-    app = FakeWorld().app(preferences=preferred())
-    async with app.run_test(size=(100, 30)) as pilot:
-        await opened(pilot, "home")
+        await search(pilot, "home")
         await pilot.press("enter", *"elsewhere", "enter")
         await see(pilot, "takes effect with the next start")
         await pilot.press("ctrl+s")
@@ -128,7 +82,45 @@ async def test_folders_are_only_saved_for_the_next_start(own):
     assert app.preferences.settings.home is None and "elsewhere" in own.read_text()
 
 
-def test_origins_and_files_that_override_are_reported(own, tmp_path):
+async def test_choices_are_listed_and_the_theme_and_the_model_change_at_once(own):
+    world = FakeWorld()
+    async with chatting(world, SIZE, preferences=preferred()) as pilot:
+        await search(pilot, "theme")
+        await pilot.press("enter")
+        await see(pilot, "auto dark light contrast")
+        await pilot.press("down", "down", "down", "enter")
+        await until(pilot, lambda: pilot.app.theme == "localrag-contrast")
+        assert pilot.app.core.engine.configured == {}
+        await search(pilot, "generator")
+        await until(pilot, lambda: bool(pilot.app.screen._models))
+        await pilot.press("enter")
+        await see(pilot, "not set fake-1b fake-7b")
+        await pilot.press("down", "down", "enter")
+        await until(pilot, lambda: pilot.app.core.engine.configured == {"generator": "fake-7b"})
+        await until(pilot, lambda: world.assistant.loads == 2)
+
+
+async def test_what_variables_and_policy_set_cannot_be_changed(own, settings):
+    policy.SYSTEM.parent.mkdir()
+    policy.SYSTEM.write_text('audit_words = "full"\nretention_days = 30')
+    audit.record_refusals(settings.audit_file)
+    async with chatting(FakeWorld(), (200, 40), preferences=preferred({"LOCALRAG_WORKERS": "4"})) as pilot:
+        for name, words in (("workers", "LOCALRAG_WORKERS"), ("audit_words", "the policy")):
+            await search(pilot, name)
+            await see(pilot, f"It is set by {words}")
+            await pilot.press("enter", "ctrl+s")
+            await see(pilot, "cannot be changed here")
+            await pilot.press("escape")
+        await search(pilot, "retention")
+        await pilot.press("enter", "end", "backspace", "backspace", "9", "9", "enter")
+        await see(pilot, "! retention_days = 99")
+        assert isinstance(pilot.app.screen, EditScreen)
+        assert not settings.audit_file.exists()  # typing is no attempt
+    policy.on_refusal(None)
+    assert pilot.app.preferences.settings.workers == 4 and not own.exists()
+
+
+def test_origins_and_files_that_override_are_reported(own, here):
     preferences = preferred(passages=3)
     passages, generator = preferences.knob("passages"), preferences.knob("generator")
     preferences.change(passages, "conversation", "2")
@@ -137,5 +129,5 @@ def test_origins_and_files_that_override_are_reported(own, tmp_path):
     assert preferences.settings.generator == "some-model"
     preferences.change(generator, "file", "")
     assert preferences.settings.generator is None and own.read_text() == ""
-    (tmp_path / "localrag.toml").write_text("passages = 2\n")
+    (here / "localrag.toml").write_text("passages = 2\n")
     assert "overrides" in preferences.change(passages, "file", "5")

@@ -11,10 +11,9 @@ from tui.scenes import SNAPSHOTS, FixedPreferences
 def test_screen(snap_compare, monkeypatch, name):
     monkeypatch.setattr("localrag.security.offline.hook_installed", lambda: True)
     make, drive, size = SNAPSHOTS[name]
-    world = make()
 
     async def before(pilot):
-        await drive(pilot, world)
+        await drive(pilot)
         await pilot.pause()
 
-    assert snap_compare(world.app(preferences=FixedPreferences()), terminal_size=size, run_before=before)
+    assert snap_compare(make().app(preferences=FixedPreferences()), terminal_size=size, run_before=before)

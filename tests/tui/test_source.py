@@ -25,9 +25,9 @@ from localrag.tui.widgets.asking import QuestionInput
 from localrag.tui.widgets.source import NO_EXTRA, NO_PIXELS, OTHER, QUOTE, Pictures, SourcePane, SourceText
 from localrag.tui.widgets.turn import CitationLine
 from localrag.types import Page
-from tui.screen_text import SIZES, ask, marked, see, shown, until
+from tui.screen_text import NARROW, SIZES, WIDE, ask, chatting, marked, see, shown, until
 
-NARROW, WIDE = SIZES
+AT = PAGE_12.index(NOTICE), PAGE_12.index(NOTICE) + len(NOTICE)
 
 
 def one(cited, **world) -> FakeWorld:
@@ -35,7 +35,13 @@ def one(cited, **world) -> FakeWorld:
     return FakeWorld(FakeAssistant([answered("A.", citations=(cited,))]), **world)
 
 
-async def answer(pilot):
+def whole(name: str, monkeypatch) -> FakeWorld:
+    """A world whose answer cites a document without pages."""
+    monkeypatch.setitem(fakes.PAGES, (name, 0), NOTICE)
+    return one(dataclasses.replace(citation(), document=name, page=None, place="", start=0, end=len(NOTICE)))
+
+
+async def cite(pilot):
     await ask(pilot)
     await until(pilot, lambda: bool(pilot.app.screen.query(CitationLine)))
     await pilot.pause()
@@ -43,7 +49,7 @@ async def answer(pilot):
 
 async def read(pilot):
     """Ask, and go into the source of the first citation."""
-    await answer(pilot)
+    await cite(pilot)
     pane = pilot.app.screen.query_one(SourcePane)
     if not pane.display:
         await pilot.press("f4")
@@ -92,15 +98,16 @@ def test_a_very_long_page_is_drawn_in_parts_that_cover_it():
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_each_citation_shows_its_page_with_the_quote_in_view(size):
-    app = FakeWorld().app()
-    async with app.run_test(size=size, notifications=True) as pilot:
-        await answer(pilot)
+    async with chatting(FakeWorld(), size) as pilot:
+        app = pilot.app
+        await pilot.press("f4")
+        await see(pilot, "There is no citation yet.")
+        await cite(pilot)
         pane = app.screen.query_one(SourcePane)
         await until(pilot, lambda: pane.display == (size == WIDE))  # beside the answer if there is room
-        await pilot.press("f2") if size == NARROW else None
+        await pilot.press(*["f2"] * (size == NARROW))
         await until(pilot, lambda: marked(app) == NOTICE)
-        await see(pilot, "contracts/msa.pdf, p. 12 library contracts · citation 1 of 2")
-        await see(pilot, "41. Termination.")
+        await see(pilot, "contracts/msa.pdf, p. 12 library contracts · citation 1 of 2", "41. Termination.")
         await pilot.press("f4")
         await until(pilot, lambda: marked(app) == TERM)
         await pilot.press("f3")
@@ -114,12 +121,9 @@ async def test_each_citation_shows_its_page_with_the_quote_in_view(size):
 
 
 async def test_keys_move_between_question_citations_and_source():
-    app = FakeWorld().app()
-    async with app.run_test(size=NARROW, notifications=True) as pilot:
-        await until(pilot, lambda: bool(app.screen.query(QuestionInput)))
-        await pilot.press("f4")
-        await see(pilot, "There is no citation yet.")
-        await answer(pilot)
+    async with chatting(FakeWorld(), NARROW) as pilot:
+        app = pilot.app
+        await cite(pilot)
         await pilot.press("tab")
         await until(pilot, lambda: marked(app) == NOTICE)
         await pilot.press("down")
@@ -139,22 +143,16 @@ async def test_keys_move_between_question_citations_and_source():
 
 
 async def test_pages_are_turned_and_the_quote_copied():
-    world = FakeWorld()
-    app = world.app()
-    async with app.run_test(notifications=True) as pilot:
+    async with chatting(FakeWorld(), NARROW) as pilot:
+        app = pilot.app
         await read(pilot)
         await pilot.press("right_square_bracket")
-        await see(pilot, "The page after.")
-        await see(pilot, "13 of 60 · Enter returns to the quote")
+        await see(pilot, "The page after.", "13 of 60 · Enter returns to the quote")
         await pilot.press("left_square_bracket", "left_square_bracket")
         await see(pilot, "The page before.")
         await pilot.press("enter")
         await until(pilot, lambda: marked(app) == NOTICE)
-        for _ in range(12):
-            if "The page after." in shown(app):
-                break
-            await pilot.press("pagedown")
-            await pilot.pause(0.05)
+        await pilot.press("end", "pagedown")
         await see(pilot, "The page after.")
         await pilot.press("pageup")
         await see(pilot, "59. Later clause.")
@@ -164,19 +162,20 @@ async def test_pages_are_turned_and_the_quote_copied():
             await until(pilot, lambda words=copied: app.clipboard == words)
 
 
-async def test_a_changed_document_and_a_missing_quote_are_reported(monkeypatch):
+@pytest.mark.parametrize(
+    ("change", "state", "words"),
+    [
+        ({"page": 1}, "changed", ("the quote is no longer on this page", "! The file has changed")),
+        ({"start": 3, "end": 9}, "missing", ("the quote has moved on this page", "! The file is no longer there")),
+    ],
+)
+async def test_a_changed_document_and_a_missing_quote_are_reported(monkeypatch, change, state, words):
     monkeypatch.setitem(fakes.PAGES, ("contracts/msa.pdf", 1), "Something else.")
-    for cited, state, words in (
-        (dataclasses.replace(citation(), page=1), "changed", "the quote is no longer on this page"),
-        (dataclasses.replace(citation(), start=3, end=9), "missing", "the quote has moved on this page"),
-    ):
-        app = one(cited, file_state=state).app()
-        async with app.run_test(size=WIDE, notifications=True) as pilot:
-            await read(pilot)
-            await see(pilot, words)
-            await see(pilot, "! The file is no longer there" if state == "missing" else "! The file has changed")
-            await pilot.press("left_square_bracket")
-            await see(pilot, "The page before." if state == "missing" else "This is the first page.")
+    async with chatting(one(dataclasses.replace(citation(), **change), file_state=state), WIDE) as pilot:
+        await read(pilot)
+        await see(pilot, *words)
+        await pilot.press("left_square_bracket")
+        await see(pilot, "The page before." if state == "missing" else "This is the first page.")
 
 
 # --- opening the file ---------------------------------------------------------------------------------------
@@ -196,47 +195,40 @@ def viewer(monkeypatch):
     return asked
 
 
-async def test_the_file_is_opened_at_its_page_once_that_is_recorded(viewer):
+async def test_the_file_is_opened_at_its_page_once_that_is_recorded(viewer, monkeypatch):
     world = FakeWorld()
-    app = world.app()
-    async with app.run_test(size=WIDE, notifications=True) as pilot:
-        await answer(pilot)
+    async with chatting(world, WIDE) as pilot:
+        await cite(pilot)
         await pilot.press("ctrl+o")
         await see(pilot, "Opened msa.pdf. Go to page 12: this viewer cannot be sent there.")
         assert world.noted == [("contracts", "contracts/msa.pdf", 12)]
         world.noted = [StorageError("the disk is full", "Make room.")]
         await pilot.press("ctrl+o")
         await see(pilot, "the disk is full")
+        world.noted = []
+
+        def command(file, page, **how):
+            raise NoViewer("there is no screen", "The file is /docs/x")
+
+        monkeypatch.setattr(viewing, "command", command)
+        await pilot.press("ctrl+o")
+        await see(pilot, "there is no screen. The file is /docs/x")
     assert viewer == [("/docs/contracts/msa.pdf", 12)]
 
 
 async def test_a_missing_file_and_one_that_loads_more_are_not_opened_at_once(viewer, monkeypatch):
-    monkeypatch.setitem(fakes.PAGES, ("a.html", 0), NOTICE)
-    cited = dataclasses.replace(citation(), document="a.html", page=None, place="", start=0, end=len(NOTICE))
-    app = one(cited).app()
-    async with app.run_test(size=WIDE, notifications=True) as pilot:
-        await answer(pilot)
+    world = whole("a.html", monkeypatch)
+    async with chatting(world, WIDE) as pilot:
+        await cite(pilot)
         await pilot.press("ctrl+o")
         await see(pilot, "may load pictures from the network")
         assert viewer == []
         await pilot.press("ctrl+o")
         await see(pilot, "Opened a.html.")
-        app.core.engine.world.file_state = "missing"
+        world.file_state = "missing"
         await pilot.press("f4", "ctrl+o")
         await see(pilot, "was read. /docs/a.html")
     assert viewer == [("/docs/a.html", None)]
-
-
-async def test_a_viewer_that_cannot_be_started_is_reported(monkeypatch):
-    def command(file, page, **how):
-        raise NoViewer("there is no screen", "The file is /docs/x")
-
-    monkeypatch.setattr(viewing, "command", command)
-    app = FakeWorld().app()
-    async with app.run_test(size=WIDE, notifications=True) as pilot:
-        await answer(pilot)
-        await pilot.press("ctrl+o")
-        await see(pilot, "there is no screen. The file is /docs/x")
 
 
 # --- pictures -----------------------------------------------------------------------------------------------
@@ -252,53 +244,46 @@ def pictures(monkeypatch):
 
 async def test_a_page_is_shown_as_a_picture_and_the_choice_is_saved(pictures):
     world = FakeWorld()
-    app = world.app()
-    async with app.run_test(size=WIDE) as pilot:
+    async with chatting(world, WIDE) as pilot:
         await read(pilot)
         await pilot.press("i")
         await see(pilot, "PICTURE 1x2")
-        start = PAGE_12.index(NOTICE)
-        second = PAGE_12.find(TERM)
-        assert world.pictured == [("contracts/msa.pdf", 12, ((start, start + len(NOTICE)),))] and second == -1
-        assert load_settings().source_view == "picture" and marked(app) == ""
+        assert world.pictured == [("contracts/msa.pdf", 12, (AT,))]
+        assert load_settings().source_view == "picture" and marked(pilot.app) == ""
         await pilot.press("right_square_bracket")
         await until(pilot, lambda: len(world.pictured) == 2)
         assert world.pictured[1] == ("contracts/msa.pdf", 13, ((0, 0),))  # no quote to box
         await pilot.press("enter")
         await until(pilot, lambda: len(world.pictured) == 3)
         await pilot.press("i", "i", "i")
-        await until(pilot, lambda: marked(app) == NOTICE)
-        assert "PICTURE" not in shown(app)
+        await until(pilot, lambda: marked(pilot.app) == NOTICE)
+        assert "PICTURE" not in shown(pilot.app)
 
 
-async def test_what_cannot_be_drawn_stays_text_and_says_why(pictures):
-    refused = FakeWorld(picture=ReadError("msa.pdf has changed", "Ingest again."))
-    unboxed = FakeWorld(picture=dataclasses.replace(WHITE, boxes=()))
-    for world, words in (
-        (refused, "! No picture of this page: msa.pdf has changed."),
-        (unboxed, "! The quote was not found"),
-    ):
-        app = world.app(preferences=Preferences(Settings(source_view="picture")))
-        async with app.run_test(size=WIDE) as pilot:
-            await answer(pilot)
-            await see(pilot, words)
-            if world is unboxed:
-                await see(pilot, "PICTURE")
-            else:
-                assert "PICTURE" not in shown(app)
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (ReadError("msa.pdf has changed", "Ingest again."), ("! No picture of this page: msa.pdf has changed.",)),
+        (dataclasses.replace(WHITE, boxes=()), ("! The quote was not found", "PICTURE")),
+    ],
+)
+async def test_what_cannot_be_drawn_stays_text_and_says_why(pictures, picture, words):
+    preferences = Preferences(Settings(source_view="picture"))
+    async with chatting(FakeWorld(picture=picture), WIDE, preferences=preferences) as pilot:
+        await cite(pilot)
+        await see(pilot, *words)
+        assert ("PICTURE" in shown(pilot.app)) == ("PICTURE" in words)
 
 
-async def test_documents_and_terminals_without_pictures_say_so(monkeypatch):
+@pytest.mark.parametrize(("name", "words"), [("a.md", "Only PDFs and pictures"), ("", NO_EXTRA)])
+async def test_documents_and_terminals_without_pictures_say_so(monkeypatch, name, words):
     monkeypatch.setattr(source, "find_spec", lambda name: None)
-    monkeypatch.setitem(fakes.PAGES, ("a.md", 0), NOTICE)
-    cited = dataclasses.replace(citation(), document="a.md", page=None, place="", start=0, end=len(NOTICE))
-    for world, words in ((one(cited), "Only PDFs and pictures"), (FakeWorld(), NO_EXTRA)):
-        app = world.app()
-        async with app.run_test(size=WIDE, notifications=True) as pilot:
-            await read(pilot)
-            await pilot.press("i")
-            await see(pilot, words)
-            assert world.pictured == [] and load_settings().source_view == "text"
+    world = whole(name, monkeypatch) if name else FakeWorld()
+    async with chatting(world, WIDE) as pilot:
+        await read(pilot)
+        await pilot.press("i")
+        await see(pilot, words)
+        assert world.pictured == [] and load_settings().source_view == "text"
 
 
 class Stepped:

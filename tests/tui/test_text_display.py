@@ -14,7 +14,7 @@ from textual.widgets import Static
 from localrag.events import Planned
 from localrag.tui.text import clean, clean_in_place, clean_line, shorten, shorten_all, shorten_source
 from localrag.types import Plan
-from tui.screen_text import ask, lines, see, segments, shown, until
+from tui.screen_text import ask, chatting, lines, see, segments, shown, until
 
 HOSTILE = (
     "[bold red]loud[/] [@click=app.quit]press[/] \x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\ "
@@ -58,59 +58,45 @@ def effects(app) -> list[str]:
     return [str(style) for style in styles if style.link or "@click" in style.meta]
 
 
-async def test_hostile_text_is_drawn_as_it_is(monkeypatch):
+async def test_hostile_text_is_drawn_as_it_is_also_where_a_widget_forgot_to_clean_it(monkeypatch):
     monkeypatch.setitem(fakes.PAGES, ("contracts/msa.pdf", 12), HOSTILE)
     cited = dataclasses.replace(citation(page=2, quote=fakes.TERM), page=12, quote=HOSTILE, start=0, end=len(HOSTILE))
     plan = Plan("retrieve", HOSTILE)
-    answer = (
-        f"{HOSTILE} See [site](http://evil.example/a), <a href='http://evil.example'>here</a>, ![p](http://e.x/a.png)."
-    )
-    final = answered(answer, plan=plan, citations=(cited,), unsupported=(HOSTILE,), model=HOSTILE)
+    links = "[site](http://evil.example/a), <a href='http://evil.example'>here</a>, ![p](http://e.x/a.png)."
+    final = answered(f"{HOSTILE} See {links}", plan=plan, citations=(cited,), unsupported=(HOSTILE,), model=HOSTILE)
     world = FakeWorld(FakeAssistant([Planned(plan), final]))
     world.libraries["[red]c"] = FakeLibrary("c")
-    app = world.app(libraries=["[red]c"])
-    async with app.run_test(size=(200, 60)) as pilot:
+    async with chatting(world, (200, 60), libraries=["[red]c"]) as pilot:
+        app = pilot.app
         await ask(pilot, HOSTILE)
-        await see(pilot, "citation 1 of 1")
-        await see(pilot, f"retrieve · {HARMLESS}")
+        await see(pilot, "citation 1 of 1", f"retrieve · {HARMLESS}")
         await until(pilot, lambda: shown(app).count(HARMLESS) >= 5)
-        await see(pilot, "[red]c")
-        await see(pilot, "[site](http://evil.example/a)")
-        await see(pilot, "![p](http")
+        await see(pilot, "[red]c", "[site](http://evil.example/a)", "![p](http")
         assert effects(app) == []
-        assert not set("\x1b\x9b\x07\u202e") & set("".join(lines(app)))
-
-
-async def test_the_last_look_shows_what_a_widget_forgot_to_clean():
-    app = FakeWorld(FakeAssistant([])).app(libraries=["c"])
-    async with app.run_test(size=(100, 30)) as pilot:
         await app.mount(Static(Content("forgot \x1b]0;owned\x07 \x9b2J \u202edone"), id="forgetful"))
         await see(pilot, "forgot \N{REPLACEMENT CHARACTER}]0;owned")
         assert not set("\x1b\x9b\x07\u202e") & set("".join(lines(app)))
 
 
-@pytest.mark.parametrize("room", [40, 60, 80])
-def test_a_source_keeps_the_end_of_its_name_and_its_place(room):
-    text = shorten_source(LONG, "p. 21 (printed 18)", room)
-    assert cell_len(text) <= room and "…" in text
-    assert text.endswith("al.pdf, p. 21 (printed 18)")
-    assert shorten_source("a.pdf", "p. 3", room) == "a.pdf, p. 3"
-
-
-def test_a_long_place_leaves_room_for_the_name():
+def test_a_source_keeps_the_end_of_its_name_and_its_place():
+    for room in (40, 60, 80):
+        text = shorten_source(LONG, "p. 21 (printed 18)", room)
+        assert cell_len(text) <= room and "…" in text
+        assert text.endswith("al.pdf, p. 21 (printed 18)")
+        assert shorten_source("a.pdf", "p. 3", room) == "a.pdf, p. 3"
     text = shorten_source("prices.xlsx", f"sheet {'Q' * 100}, B4:D9", 60)
     assert cell_len(text) <= 60 and text.startswith("prices.xlsx, sheet Q") and text.endswith("B4:D9")
 
 
-@pytest.mark.parametrize("room", range(2, 30))
-def test_wide_letters_count_for_two_cells(room):
-    assert cell_len(shorten("契約書/業務委託基本契約書と附属覚書.pdf", room)) <= room
+def test_wide_letters_count_for_two_cells():
+    for room in range(2, 30):
+        assert cell_len(shorten("契約書/業務委託基本契約書と附属覚書.pdf", room)) <= room
 
 
-@pytest.mark.parametrize("room", [16, 20, 28, 60])
-def test_similar_names_still_differ_when_cut(room):
+def test_similar_names_still_differ_when_cut():
     names = [f"Northwind_{part}_Contract_Details.pdf" for part in ("2021", "2022", "Annex", "2022_b")]
-    short = shorten_all(names, room)
-    assert len(set(short.values())) == len(names)
-    assert all(cell_len(cut) <= room for cut in short.values())
-    assert all(cut.endswith(".pdf") or room < 20 for cut in short.values())
+    for room in (16, 20, 28, 60):
+        short = shorten_all(names, room)
+        assert len(set(short.values())) == len(names)
+        assert all(cell_len(cut) <= room for cut in short.values())
+        assert all(cut.endswith(".pdf") or room < 20 for cut in short.values())

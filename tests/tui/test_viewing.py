@@ -9,46 +9,38 @@ import pytest
 
 from localrag.errors import SettingsError
 from localrag.tui import viewing
-from localrag.tui.viewing import NoViewer, command
+from localrag.tui.viewing import Command, NoViewer, command
 
 SCREEN = {"DISPLAY": ":0"}
+FORWARDED = {"SSH_CONNECTION": "1 2 3 4", "DISPLAY": "localhost:10"}
 PDF = Path("/docs/a b;c.pdf")
+STRANGE = Path("/docs/{page}.pdf")
+INDEX = ("/bin/evince", "--page-index=12", str(PDF))
 
 
 def opening(file=PDF, page=12, *, there=("xdg-open", "evince", "okular", "open", "firefox"), **how):
-    given = {
-        "environment": SCREEN,
-        "platform": "linux",
-        "which": lambda name: f"/bin/{name}" if name in there else None,
-    }
+    given = {"environment": SCREEN, "platform": "linux"}
+    given["which"] = lambda name: f"/bin/{name}" if name in there else None
     return command(file, page, **(given | how))
 
 
 @pytest.mark.parametrize(
-    ("default", "expected"),
+    ("given", "arguments", "at_page"),
     [
-        ("evince", ("/bin/evince", "--page-index=12", str(PDF))),
-        ("okular", ("/bin/okular", "--page", "12", str(PDF))),
-        ("firefox", ("/bin/firefox", "file:///docs/a%20b%3Bc.pdf#page=12")),
-        ("", ("/bin/evince", "--page-index=12", str(PDF))),
+        ({"default": lambda: "evince"}, INDEX, True),
+        ({"default": lambda: "okular"}, ("/bin/okular", "--page", "12", str(PDF)), True),
+        ({"default": lambda: "firefox"}, ("/bin/firefox", "file:///docs/a%20b%3Bc.pdf#page=12"), True),
+        ({}, INDEX, True),
+        ({"environment": FORWARDED}, INDEX, True),
+        ({"default": lambda: "unknown-viewer"}, ("/bin/xdg-open", str(PDF)), False),
+        ({"platform": "darwin"}, ("/bin/open", str(PDF)), False),
+        ({"file": Path("/docs/a.docx"), "page": None}, ("/bin/xdg-open", "/docs/a.docx"), False),
+        ({"setting": "v --at={page} {file} -q", "environment": {}}, ("v", "--at=12", str(PDF), "-q"), True),
+        ({"file": STRANGE, "page": 3, "setting": "v {file}"}, ("v", str(STRANGE)), False),
     ],
 )
-def test_viewer_of_the_system_is_asked_for_the_page(default, expected):
-    found = opening(default=lambda: default)
-    assert found.arguments == expected and found.at_page
-
-
-def test_viewer_that_takes_no_page_is_opened_without_and_that_is_known():
-    assert opening(default=lambda: "unknown-viewer") == viewing.Command(("/bin/xdg-open", str(PDF)), False)
-    assert opening(platform="darwin").arguments == ("/bin/open", str(PDF))
-    assert not opening(Path("/docs/a.docx"), None).at_page
-
-
-def test_own_viewer_gets_file_and_page_as_single_arguments():
-    found = opening(setting="myviewer --at={page} {file} --quiet", environment={})
-    assert found.arguments == ("myviewer", "--at=12", str(PDF), "--quiet") and found.at_page
-    strange = Path("/docs/{page}.pdf")
-    assert opening(strange, 3, setting="v {file}").arguments == ("v", str(strange))
+def test_a_viewer_is_asked_for_the_page_if_it_takes_one(given, arguments, at_page):
+    assert opening(**given) == Command(arguments, at_page)
 
 
 @pytest.mark.parametrize("setting", ["evince", "evince 'un{file}", "{file}"])
@@ -67,40 +59,33 @@ def test_what_a_system_would_run_is_not_opened(platform, name):
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
-    [({}, "no graphical screen"), ({"SSH_CONNECTION": "1 2 3 4"}, "connected from another machine")],
+    ("given", "why", "hint"),
+    [
+        ({"environment": {}}, "no graphical screen", f"{PDF}, page 12"),
+        ({"environment": {"SSH_CONNECTION": "1 2 3 4"}}, "connected from another machine", f"{PDF}, page 12"),
+        ({"there": ()}, "no program to open files", "viewer ="),
+    ],
 )
-def test_without_a_screen_the_path_is_told(environment, said):
+def test_what_cannot_be_shown_is_refused_with_the_way_out(given, why, hint):
     with pytest.raises(NoViewer) as caught:
-        opening(environment=environment)
-    assert said in caught.value.message and f"{PDF}, page 12" in caught.value.hint
-
-
-def test_ssh_with_a_display_of_its_own_opens():
-    assert opening(environment={"SSH_CONNECTION": "1 2 3 4", "DISPLAY": "localhost:10"}).at_page
-
-
-def test_without_any_opener_the_setting_is_named():
-    with pytest.raises(NoViewer) as caught:
-        opening(there=())
-    assert "viewer =" in caught.value.hint
+        opening(**given)
+    assert why in caught.value.message and hint in caught.value.hint
 
 
 def test_a_viewer_that_fails_is_reported_and_one_that_runs_left_alone(monkeypatch, tmp_path):
     monkeypatch.setattr(viewing, "START_SECONDS", 20.0)
     with pytest.raises(NoViewer, match="exit code 3"):
-        viewing.start(viewing.Command((sys.executable, "-c", "raise SystemExit(3)"), False))
+        viewing.start(Command((sys.executable, "-c", "raise SystemExit(3)"), False))
     with pytest.raises(NoViewer, match="cannot be started"):
-        viewing.start(viewing.Command((str(tmp_path / "nothing"), "x"), False))
-    viewing.start(viewing.Command((sys.executable, "-c", "pass"), False))
+        viewing.start(Command((str(tmp_path / "nothing"), "x"), False))
     monkeypatch.setattr(viewing, "START_SECONDS", 0.01)
-    viewing.start(viewing.Command((sys.executable, "-c", "import time; time.sleep(1)"), False))
+    viewing.start(Command((sys.executable, "-c", "import time; time.sleep(1)"), False))
 
 
 def test_viewer_learns_no_passphrase(monkeypatch, tmp_path):
     monkeypatch.setenv("LOCALRAG_SECRET", "hush")
     monkeypatch.setattr(viewing, "START_SECONDS", 20.0)
-    told = tmp_path / "told"
-    code = f"import os, pathlib; pathlib.Path({str(told)!r}).write_text(os.environ.get('LOCALRAG_SECRET', 'nothing'))"
-    viewing.start(viewing.Command((sys.executable, "-c", code), False))
-    assert told.read_text() == "nothing"
+    file = tmp_path / "seen"
+    code = f"import os, pathlib; pathlib.Path({str(file)!r}).write_text(os.environ.get('LOCALRAG_SECRET', 'nothing'))"
+    viewing.start(Command((sys.executable, "-c", code), False))
+    assert file.read_text() == "nothing"

@@ -23,8 +23,8 @@ from localrag.search import filters
 from localrag.security.terminal import counted
 from localrag.tui.chat_state import ChatState, Resumed, Scope, Trouble, earlier_questions, restore_settings
 from localrag.tui.commands import Known, names_in
-from localrag.tui.lanes import Core
-from localrag.tui.text import clean_line, error_line, shorten_all
+from localrag.tui.text import clean_line, shorten_all
+from localrag.tui.threads import Core
 from localrag.tui.widgets.asking import Asking, QuestionInput
 from localrag.tui.widgets.library import LibraryPane
 from localrag.tui.widgets.library_tree import LibraryTree
@@ -97,6 +97,7 @@ class ChatScreen(Screen[None]):
     def on_mount(self) -> None:
         self._asking.field.focus()
         self.watch(self.app, "model", self._model_changed)
+        self.watch(self._asking, "scope", self._draw_status, init=False)
         if self._resumed is not None:
             self.call_after_refresh(self._resume, self._resumed)
         self.action_look(first=True)
@@ -119,7 +120,7 @@ class ChatScreen(Screen[None]):
     @work(exclusive=True)
     async def action_look(self, first: bool = False) -> None:
         """Look up what the libraries hold, and what can be completed."""
-        engine, libraries, pages = self._core.engine, self.scope.libraries, self.app.lanes["pages"]
+        engine, libraries, pages = self._core.engine, self.scope.libraries, self.app.threads["pages"]
         try:
             shelves = await pages.result(lambda: tuple(engine.shelf(name) for name in libraries))
             tops = await pages.result(lambda: build(shelves))
@@ -144,12 +145,6 @@ class ChatScreen(Screen[None]):
     def stop_work(self) -> bool:
         """Stop the answer; False if there is none."""
         return self._asking.stop()
-
-    async def on_asking_command_given(self, message: Asking.CommandGiven) -> None:
-        await self.run_action(message.command.call(message.argument))
-
-    def on_asking_rescoped(self) -> None:
-        self._draw_status()
 
     def on_asking_done(self, message: Asking.Done) -> None:
         self._filled = message.answer.context or self._filled
@@ -179,21 +174,21 @@ class ChatScreen(Screen[None]):
             self._say_no_citation()
 
     def _say_no_citation(self) -> None:
-        self.notify("There is no citation yet.", markup=False)
+        self.notify("There is no citation yet.")
 
-    def on_panels_left(self) -> None:
+    def action_back_to_question(self) -> None:
         self._asking.field.focus()
 
     def action_toggle_folded(self) -> None:
         if not self._conversation.toggle_folded():
-            self.notify("Nothing is folded. For reasoning: localrag chat --think on", markup=False)
+            self.notify("Nothing is folded. For reasoning: localrag chat --think on")
 
     def action_table(self) -> None:
         views = reversed(self._conversation.views())
         if (results := next((view.results for view in views if view.results.lines), None)) is None:
-            self.notify("No answer has a table. Ask what each document says, or how many do.", markup=False)
+            self.notify("No answer has a table. Ask what each document says, or how many do.")
         else:
-            from localrag.tui.screens.results import ResultsScreen
+            from localrag.tui.screens.table import ResultsScreen
 
             self.app.push_screen(ResultsScreen(self._core, results))
 
@@ -206,12 +201,9 @@ class ChatScreen(Screen[None]):
         if self._asking.answering:
             self._asking.say_still_coming()
             return
-        try:
-            loaded = await self.app.lanes["pages"].result(lambda: playbook.load(str(Path(named).expanduser())))
-        except LocalragError as error:
-            self.notify(error_line(error), severity="error", timeout=10, markup=False)
-            return
-        self.app.push_screen(ReviewScreen(self._core, loaded, self.scope))
+        with self.app.errors_shown():
+            loaded = await self.app.threads["pages"].result(lambda: playbook.load(str(Path(named).expanduser())))
+            self.app.push_screen(ReviewScreen(self._core, loaded, self.scope))
 
     @work
     async def action_compare(self, argument: str) -> None:
@@ -219,13 +211,10 @@ class ChatScreen(Screen[None]):
         from localrag.tui.screens.versions import VersionsScreen, ask_for_other
 
         named, libraries = names_in(argument), self.scope.libraries
-        try:
+        with self.app.errors_shown():
             chosen = named if len(named) in (2, 3) else await ask_for_other(self.app, named, libraries)
-        except LocalragError as error:
-            self.notify(error_line(error), severity="error", timeout=10, markup=False)
-            return
-        if chosen:
-            self.app.push_screen(VersionsScreen(self._core, chosen, libraries))
+            if chosen:
+                self.app.push_screen(VersionsScreen(self._core, chosen, libraries))
 
     def action_toggle_library(self) -> None:
         if self._library.has_focus_within:
@@ -258,17 +247,15 @@ class ChatScreen(Screen[None]):
         if not typed:
             return
         path = check_folder(typed)
-        try:
-            found = await self.app.lanes["reading"].result(lambda: self._core.engine.look_at(path))
-        except LocalragError as error:
-            self.notify(error_line(error), severity="error", markup=False)
-            return
-        if not (found.known or found.files):
-            self.notify(f"{clean_line(typed)} has no file that localrag can read.", markup=False)
-            return
-        what = f"It is already in the library {found.library}." if found.known else f"{counted(found.files, 'file')}."
-        if await self.app.push_screen_wait(ConfirmScreen(f"Read {typed} into {library}?", what)):
-            self._library.read([(library, path)])
+        with self.app.errors_shown():
+            found = await self.app.threads["reading"].result(lambda: self._core.engine.look_at(path))
+            if not (found.known or found.files):
+                self.notify(f"{clean_line(typed)} has no file that localrag can read.")
+                return
+            files = counted(found.files, "file")
+            what = f"It is already in the library {found.library}." if found.known else f"{files}."
+            if await self.app.push_screen_wait(ConfirmScreen(f"Read {typed} into {library}?", what)):
+                self._library.read([(library, path)])
 
     @work
     async def action_forget(self) -> None:
@@ -364,7 +351,7 @@ class ChatScreen(Screen[None]):
 
         session = self._asking.state.session
         if session is None or not session.turns:
-            self.notify("There is nothing to export yet. F7 lists earlier conversations.", markup=False)
+            self.notify("There is nothing to export yet. F7 lists earlier conversations.")
             return
         named = next((one for one in FORMS if form.lower() in (one, NAMES[one].lower())), FORMS[0])
         await export_session(self.app, self._core, session, named)

@@ -162,12 +162,9 @@ async def export(
     asked = InputScreen(title, about, name, endings=endings, check=lambda typed: check(check_file(typed)))
     if (typed := await app.push_screen_wait(asked)) is None:
         return
-    try:
-        await app.lanes["pages"].result(lambda: save(app.core.check_spared(check_file(typed), libraries)))
-    except LocalragError as error:
-        app.notify(error_line(error), title="Not exported", severity="error", timeout=10, markup=False)
-    else:
-        app.notify(f"Wrote {what} to {clean_line(typed)}", timeout=10, markup=False)
+    with app.errors_shown("Not exported"):
+        await app.threads["pages"].result(lambda: save(app.core.check_spared(check_file(typed), libraries)))
+        app.notify(f"Wrote {what} to {clean_line(typed)}", timeout=10)
 
 
 def check_folder(value: str) -> Path:

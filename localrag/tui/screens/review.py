@@ -12,11 +12,11 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual import work
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Static
 
 from localrag.errors import Cancelled, LocalragError
@@ -27,18 +27,17 @@ from localrag.security.terminal import counted
 from localrag.sessions.export import reports
 from localrag.sessions.export.reports import MARKS, SIGNS, summary, told
 from localrag.tui.chat_state import Scope
-from localrag.tui.lanes import Core, deliver
 from localrag.tui.screens.dialogs import InputScreen, export
-from localrag.tui.screens.results import FilledScreen, file_name
+from localrag.tui.screens.table import TableScreen, file_name
 from localrag.tui.text import clean_line, error_line, list_some, shorten
-from localrag.tui.widgets.panels import SourceKeys
+from localrag.tui.threads import Core, deliver
 from localrag.types import Checked, Decision, Verdict
 
 COLORS = {"deviates": "red", "absent": "yellow", "unsure": "yellow", "found": "green"}
 MAX_HEAD, MAX_VALUE, MAX_DOCUMENT = 16, 12, 24
 
 
-class ReviewScreen(FilledScreen, inherit_bindings=False):
+class ReviewScreen(TableScreen):
     """Runs a review when it opens. Of a line, `row` has the findings by item, and `cells` the words to search."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -54,6 +53,8 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
         Binding("tab", "next_panel", "Next panel: grid, details, source"),
         Binding("escape", "back", "Close the source; clear the filter; stop the review; back to the conversation"),
     ]
+    HINT = "Enter quote · 1-5 states · a accept · r reject · c comment · / filter · F1"
+    FILLS = True
 
     @dataclass
     class Came(Message):
@@ -67,22 +68,17 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
         self._scope, self._yaml = scope, to_yaml(playbook)
         self._items = {item.id: item for item in playbook.items}
         self._rows: dict[tuple[str, str], Line] = {}
-        self._changes = 0
         self._detailed = False
         self._about = Static()
         self._details = VerticalScroll(self._about, id="finding", can_focus=False)
         self._table.cursor_type, self._table.fixed_columns = "cell", 1
 
-    def compose(self) -> ComposeResult:
-        yield from (self._title, self._progress, self._filter)
-        with SourceKeys(self._source, id="panels"):
-            yield Vertical(self._table, self._details, id="results-panel")
-            yield self._source
-        yield Static("Enter quote · 1-5 states · a accept · r reject · c comment · / filter · F1", id="status")
+    def _panel(self) -> tuple[Widget, ...]:
+        return (self._table, self._details)
 
     def on_mount(self) -> None:
         self._progress.say("Waiting for the model …" if self.app.model.state == "loading" else "Looking …")
-        self.app.lanes["model"].submit(self._run, lambda error: deliver(self, self.Came(error)))
+        self.app.threads["model"].submit(self._run, lambda error: deliver(self, self.Came(error)))
 
     def _run(self) -> None:
         scope, stop = self._scope, self._stop.is_set
@@ -120,11 +116,7 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
         assert isinstance(line.row, dict) and isinstance(line.cells, dict)
         line.row[one.item], line.cells[one.item] = one, " ".join((one.state, one.value, *said))
         self._results.lines = [*self._rows.values()]
-        self._changes += 1
-
-    @property
-    def _stage(self) -> tuple[int, bool]:
-        return self._changes, self._results.complete
+        self._drawn = (-1, False)  # so that it is drawn again
 
     @property
     def _finding(self) -> Checked | None:
@@ -236,13 +228,9 @@ class ReviewScreen(FilledScreen, inherit_bindings=False):
         """Keep a mark, and show it."""
         named = {"item": one.item, "library": one.library, "document": one.document}
         decide = partial(self._core.engine.decide, self._yaml, **named, verdict=verdict, comment=comment)
-        try:
-            decision = await self.app.lanes["pages"].result(decide)
-        except LocalragError as error:
-            self.notify(error_line(error), title="Not kept", severity="error", timeout=10, markup=False)
-            return
-        self._put(replace(one, decision=decision))
-        self._update()
+        with self.app.errors_shown("Not kept"):
+            self._put(replace(one, decision=await self.app.threads["pages"].result(decide)))
+            self._update()
 
     @work
     async def action_export(self) -> None:

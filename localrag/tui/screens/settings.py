@@ -61,7 +61,7 @@ class SettingsScreen(Screen[None]):
     @work
     async def _find_models(self) -> None:
         try:
-            self._models = await self.app.lanes["pages"].result(self.app.core.engine.models)
+            self._models = await self.app.threads["pages"].result(self.app.core.engine.models)
         except LocalragError:
             self._models = ()  # then the id is typed
 

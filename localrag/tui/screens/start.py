@@ -20,9 +20,9 @@ from localrag.events import IngestProgress, IngestReport
 from localrag.ingest import report as in_words
 from localrag.security.offline import remote
 from localrag.security.terminal import counted, size
-from localrag.tui.lanes import Core
 from localrag.tui.screens.dialogs import ConfirmScreen, FolderSuggester, InputScreen, check_folder
 from localrag.tui.text import clean_line, error_content
+from localrag.tui.threads import Core
 from localrag.tui.widgets.library import current_file, marked
 from localrag.tui.widgets.status import ProgressLine
 
@@ -114,9 +114,9 @@ class IngestScreen(Screen[str | None]):
 
     @work
     async def _run(self) -> None:
-        lane, engine = self.app.lanes["reading"], self._core.engine
+        thread, engine = self.app.threads["reading"], self._core.engine
         try:
-            found = await lane.result(lambda: engine.look_at(self._folder))
+            found = await thread.result(lambda: engine.look_at(self._folder))
             if found.known:
                 self.dismiss(found.library)
             elif not found.files:
@@ -130,7 +130,7 @@ class IngestScreen(Screen[str | None]):
                 self._words.update(Content(f"Reading into the library {clean_line(found.library)}"))
                 self._bar.say("Preparing to read …")
                 self._hint.update("Esc stops; what was read is kept")
-                self._finish(found.library, await lane.result(lambda: self._read(found.library)))
+                self._finish(found.library, await thread.result(lambda: self._read(found.library)))
         except LocalragError as error:
             stopped = isinstance(error, Cancelled) and self._stop is not None and self._stop.is_set()
             self._end(Content("Stopped. Nothing was read.") if stopped else error_content(error))

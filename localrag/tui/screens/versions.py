@@ -26,11 +26,11 @@ from localrag import protocol
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.items.survey_table import Line, Results
 from localrag.security.terminal import counted
-from localrag.tui.lanes import Core
 from localrag.tui.screens import dialogs
 from localrag.tui.screens.dialogs import InputScreen
-from localrag.tui.screens.results import FilledScreen
+from localrag.tui.screens.table import TableScreen
 from localrag.tui.text import clean_in_place, clean_line, error_line, list_some, shorten
+from localrag.tui.threads import Core
 from localrag.tui.widgets.source import SourceText
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ BEFORE, AFTER = 15, 40  # clauses drawn around the chosen change
 MAX_TITLE, MAX_WORDS = 46, 60
 
 
-class VersionsScreen(FilledScreen, inherit_bindings=False):
+class VersionsScreen(TableScreen):
     """Compares when it opens. The row of a line has the `number` of its entry."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -62,6 +62,7 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
         Binding("escape", "back", "Stop comparing; clear the filter; back to the conversation"),
     ]
     HELP_GROUPS: ClassVar[list[tuple[str, Any]]] = [("Text", SourceText)]
+    FILLS = True
 
     def __init__(self, core: Core, named: Sequence[str], libraries: Sequence[str]) -> None:
         super().__init__(core, Results(" → ".join(named)))
@@ -83,7 +84,6 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
         yield Static(three if self._side else two, id="status")
 
     def on_mount(self) -> None:
-        super().on_mount()
         # How far it can be scrolled is known only after the new text is laid out.
         self.watch(self._scroll, "virtual_size", self._reveal, init=False)
         self._progress.say("Comparing … Esc cancels")
@@ -102,11 +102,11 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
             return found
 
         try:
-            found = await self.app.lanes["pages"].result(compare)
+            found = await self.app.threads["pages"].result(compare)
         except LocalragError as error:
             self._finish([f"! {error_line(error)}"])
             if self.is_current:
-                self.app.notify(error_line(error), severity="error", timeout=10, markup=False)
+                self.app.notify(error_line(error), severity="error", timeout=10)
                 self.dismiss()
             return
         self._found, self._entries = found, found.entries
@@ -142,9 +142,6 @@ class VersionsScreen(FilledScreen, inherit_bindings=False):
     def _chosen(self) -> tuple[tuple[str, ...], list[Line]]:
         columns, lines = super()._chosen()
         return columns, [line for line in lines if self._only in ("", line.cells["class"])]
-
-    def _head(self, number: int, name: str) -> Text:
-        return Text(name)
 
     def _cell(self, line: Line, name: str) -> Text:
         if name == "who" and line.cells[name] == "conflict":
@@ -347,7 +344,7 @@ async def ask_for_other(app: LocalragApp, named: Sequence[str], libraries: Seque
     if len(named) != 1:
         hint = 'Quote names with spaces: /compare "OLD" "NEW", or /compare "BASE" "THEIRS" "OURS".'
         raise UsageError("two documents are compared, or three", hint)
-    listed = await app.lanes["pages"].result(lambda: app.core.engine.drafts(named[0], libraries=libraries))
+    listed = await app.threads["pages"].result(lambda: app.core.engine.drafts(named[0], libraries=libraries))
     paths = [path for path, _ in listed] or [*named]
     one = next((path for path in paths if named[0] in (path, path.rpartition("/")[2])), paths[-1])
     if not (others := [path for path in paths if path != one]):

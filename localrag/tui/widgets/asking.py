@@ -1,6 +1,6 @@
 """The question field, and the answer that is being written.
 
-Questions go through the "model" lane one after the other. Esc takes effect on the screen at once, however long the
+Questions go through the "model" thread one after the other. Esc takes effect on the screen at once, however long the
 engine takes to notice; the next question waits for it. While someone types, the model reads ahead in every pause, and
 after an answer from passages the next ones, as long as nobody types.
 """
@@ -20,6 +20,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.keys import Keys
 from textual.message import Message
+from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widgets import OptionList, TextArea
 
@@ -38,9 +39,9 @@ from localrag.tui.chat_state import (
     read_ahead,
     read_on,
 )
-from localrag.tui.commands import Command, Known, Offer
-from localrag.tui.lanes import Core, deliver
-from localrag.tui.text import clean, clean_line, error_line
+from localrag.tui.commands import Known, Offer
+from localrag.tui.text import clean, clean_line
+from localrag.tui.threads import Core, deliver
 from localrag.tui.widgets.panels import Conversation
 from localrag.types import Answer
 
@@ -234,19 +235,11 @@ class Asking(Vertical):
         view: TurnView
         answer: Answer
 
-    class Rescoped(Message):
-        """The mode of the next question has changed."""
-
-    @dataclass
-    class CommandGiven(Message):
-        """A command that the screen carries out."""
-
-        command: Command
-        argument: str
+    scope: reactive[Scope] = reactive(Scope(()), init=False)
 
     def __init__(self, core: Core, scope: Scope, conversation: Conversation) -> None:
         super().__init__(id="asking")
-        self.scope = scope
+        self.set_reactive(Asking.scope, scope)
         self.state = ChatState()
         self.known = Known()
         self.max_tokens = 0  # that the model can read at once; 0 while unknown
@@ -287,41 +280,37 @@ class Asking(Vertical):
         name, command, argument = parsed
         if command is None:
             hint = "/help lists the commands. To ask this as a question, begin with a space."
-            self.notify(f"There is no command /{name}. {hint}", markup=False)
+            self.notify(f"There is no command /{name}. {hint}")
         elif not argument and not command.optional:
-            self.notify(f"/{name} needs {command.takes}.", markup=False)
+            self.notify(f"/{name} needs {command.takes}.")
         elif command.mode is None:
             self.field.take()
-            self.post_message(self.CommandGiven(command, argument))
+            self.call_next(self.screen.run_action, command.call(argument))
         elif argument:
             await self._ask(argument, replace(self.scope, mode=command.mode))
         else:
             self.field.take()
             self.scope = replace(self.scope, mode=command.mode)
             self._draw()
-            self.post_message(self.Rescoped())
 
     async def _ask(self, text: str, scope: Scope) -> None:
         """Ask what is in the field; it stays there while an answer is coming."""
         if self.answering:
             self.say_still_coming()
             return
-        try:
+        with self.app.errors_shown():
             text, scope = self._narrowed(text, scope)
             if scope.mode == "extract":
                 from localrag.items import schema
 
                 text = schema.load(text.strip())
                 schema.parse(text)
-        except LocalragError as error:
-            self.notify(error_line(error), severity="error", timeout=10, markup=False)
-            return
-        self._stop_reading_ahead.set()
-        self.field.take()
-        await self._begin(text, scope)
+            self._stop_reading_ahead.set()
+            self.field.take()
+            await self._begin(text, scope)
 
     def say_still_coming(self) -> None:
-        self.notify("The answer is still coming. Esc stops it.", markup=False)
+        self.notify("The answer is still coming. Esc stops it.")
 
     def _narrowed(self, text: str, scope: Scope) -> tuple[str, Scope]:
         """Ask only the documents that a question mentions, if any. Raises UsageError for one that is not there."""
@@ -334,7 +323,7 @@ class Asking(Vertical):
         """Answer the last question again, with the next sensible plan."""
         last = self._last
         if last is None:
-            self.notify("There is no question yet.", markup=False)
+            self.notify("There is no question yet.")
         elif self.answering:
             self.say_still_coming()
         elif (cost := last.next_plan) is None:
@@ -357,7 +346,7 @@ class Asking(Vertical):
         elif running is not None:
             view.wait("Waiting for the previous answer to stop …")
         self._draw()
-        self.app.lanes["model"].submit(
+        self.app.threads["model"].submit(
             lambda: answer(self._core, question, self), lambda error: deliver(self, QuestionEnded(question, error))
         )
 
@@ -408,7 +397,7 @@ class Asking(Vertical):
             self._current = None
             self._draw()
         if error is None and question.plan is not None and question.plan.kind == "retrieve":
-            self.app.lanes["model"].behind(
+            self.app.threads["model"].behind(
                 lambda wanted: question is not self._last or read_on(self._core, question, wanted), lambda error: None
             )
 
@@ -419,7 +408,7 @@ class Asking(Vertical):
     def on_text_area_changed(self) -> None:
         self._draw()
         self.popup.offer(commands.offers(self.field.before_cursor, self.known), self.size.height + 1)
-        self.app.lanes["model"].hold(HOLD)
+        self.app.threads["model"].hold(HOLD)
         self._stop_reading_ahead.set()
         if self._pause_timer is not None:
             self._pause_timer.stop()
@@ -444,7 +433,7 @@ class Asking(Vertical):
         stop = self._stop_reading_ahead = threading.Event()
         state = self.state
         # An error is not shown: nobody asked for this, and a question would meet it again.
-        self.app.lanes["model"].submit(lambda: read_ahead(self._core, scope, state, draft, stop))
+        self.app.threads["model"].submit(lambda: read_ahead(self._core, scope, state, draft, stop))
 
     def _save_draft(self) -> None:
         """Save the draft with a conversation that has begun; a failure is not shown."""
@@ -452,7 +441,7 @@ class Asking(Vertical):
         session, draft = self.state.session, self.field.value
         if timer is not None and session is not None:
             timer.stop()
-            self.app.lanes["pages"].submit(lambda: self._core.store.keep_draft(session.id, draft))
+            self.app.threads["pages"].submit(lambda: self._core.store.keep_draft(session.id, draft))
 
     def _draw(self) -> None:
         self.field.border_title = "" if self.scope.mode == "auto" else f"/{self.scope.mode}"

@@ -24,8 +24,8 @@ from localrag.errors import Cancelled, LocalragError
 from localrag.events import IngestProgress, IngestReport, Warmed
 from localrag.ingest import report as in_words
 from localrag.security.terminal import counted
-from localrag.tui.lanes import Core, Lane
 from localrag.tui.text import clean, clean_line, error_content, list_some
+from localrag.tui.threads import Core, JobThread
 from localrag.tui.widgets.library_tree import LibraryTree
 from localrag.tui.widgets.status import ProgressLine
 from localrag.worker.branches import Branch, Name, described, matching
@@ -76,12 +76,12 @@ class Work:
 class Works:
     """All work in the background, in the order in which it began.
 
-    Warming shares the model, so it runs behind everything else in that lane and gives way at once (`Lane.behind`).
+    Warming shares the model, so it runs behind all else in that thread and gives way at once (`JobThread.behind`).
     """
 
-    def __init__(self, core: Core, lanes: Mapping[str, Lane]) -> None:
+    def __init__(self, core: Core, threads: Mapping[str, JobThread]) -> None:
         self._engine = core.engine
-        self._lanes = lanes
+        self._threads = threads
         self.under_way: list[Work] = []
 
     def read(self, folders: Sequence[tuple[str, Path]]) -> bool:
@@ -103,7 +103,7 @@ class Works:
             work.done = True
 
         self.under_way.append(work)
-        self._lanes["reading"].submit(run, work.fail)
+        self._threads["reading"].submit(run, work.fail)
         return True
 
     def warm(self, library: str, documents: Mapping[str, int]) -> None:
@@ -115,7 +115,7 @@ class Works:
             return work.done
 
         self.under_way.append(work)
-        self._lanes["model"].behind(run, work.fail)
+        self._threads["model"].behind(run, work.fail)
 
     def forget(self, documents: Sequence[Name]) -> None:
         """Delete the text of documents."""
@@ -129,7 +129,7 @@ class Works:
             work.done = True
 
         self.under_way.append(work)
-        self._lanes["reading"].submit(run, work.fail)
+        self._threads["reading"].submit(run, work.fail)
 
     def take_done(self) -> list[Work]:
         """Remove and return the work that is done."""
@@ -356,7 +356,7 @@ class LibraryPane(Vertical):
         if gone := self._tree.ticked - names:
             self._tree.ticked &= names
             paths = sorted(path for _, path in gone)
-            self.notify(f"No longer in the library, and unticked: {list_some(paths)}", markup=False)
+            self.notify(f"No longer in the library, and unticked: {list_some(paths)}")
         if self.display:
             self._draw()
         self._report_ticked()
@@ -433,7 +433,7 @@ class LibraryPane(Vertical):
     def read(self, folders: Sequence[tuple[str, Path]]) -> None:
         """Read folders into libraries in the background."""
         if folders and not self.app.works.read(folders):
-            self.notify("Folders are being read already; x stops that.", markup=False)
+            self.notify("Folders are being read already; x stops that.")
         self._work.watch_works()
 
     @property

@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Collapsible, Static
 
 from localrag.answer.checks import references
@@ -238,7 +237,7 @@ class SourceKeys(Container):
             return viewer_process.show(file.absolute(), page, viewing.show)
 
         try:
-            at_page = await self.app.lanes["viewing"].result(show)
+            at_page = await self.app.threads["viewing"].result(show)
         except LocalragError as error:
             self._say(error_line(error), warning=True)
             return
@@ -252,7 +251,7 @@ class SourceKeys(Container):
         self._say(" ".join(lines))
 
     def _say(self, text: str, warning: bool = False) -> None:
-        self.notify(clean_line(text), severity="warning" if warning else "information", markup=False, timeout=8)
+        self.notify(clean_line(text), severity="warning" if warning else "information", timeout=8)
 
 
 class Panels(SourceKeys):
@@ -263,9 +262,6 @@ class Panels(SourceKeys):
         Binding("p", "step(-1)", "Previous citation; on a citation also Up"),
         Binding("enter", "enter", "From a citation to its source; in the source, back to the quote"),
     ]
-
-    class Left(Message):
-        """The keyboard should go back to the question."""
 
     def __init__(self, conversation: Conversation, source: SourcePane) -> None:
         super().__init__(source, id="panels")
@@ -322,7 +318,7 @@ class Panels(SourceKeys):
         else:
             at = _newest(lines) if step > 0 else len(lines) - 1
         if focus and at >= len(lines):
-            self.post_message(self.Left())
+            self.call_next(self.screen.run_action, "back_to_question")
             return True
         line = lines[max(0, min(len(lines) - 1, at))]
         if focus:
@@ -351,7 +347,7 @@ class Panels(SourceKeys):
 
     def hide(self) -> None:
         if self.reading:
-            self.post_message(self.Left())
+            self.call_next(self.screen.run_action, "back_to_question")
         self.source.display = False
         self._unmark()
 

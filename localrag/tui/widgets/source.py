@@ -26,8 +26,8 @@ from localrag.answer.checks.cited_page import Found, locate, neighbour, window
 from localrag.errors import LocalragError
 from localrag.ingest import source_files
 from localrag.ingest.source_files import PagePicture
-from localrag.tui.lanes import Core
 from localrag.tui.text import clean_in_place, clean_line, error_content, shorten_source
+from localrag.tui.threads import Core
 from localrag.types import Citation, Page, place
 from localrag.worker.engine import Opened
 
@@ -228,7 +228,7 @@ class SourcePane(Vertical):
         assert self._citation is not None
         citation, engine = self._citation, self._core.engine
         try:
-            opened = await self.app.lanes["pages"].result(
+            opened = await self.app.threads["pages"].result(
                 lambda: engine.page(citation.library, citation.document, number)
             )
         except LocalragError as error:
@@ -263,7 +263,7 @@ class SourcePane(Vertical):
         notes = self._notes
         self._note("Drawing the page …")
         try:
-            image = await self.app.lanes["viewing"].result(
+            image = await self.app.threads["viewing"].result(
                 lambda: engine.page_image(citation.library, citation.document, opened.page.number, width, spans)
             )
         except LocalragError as error:

@@ -1,9 +1,9 @@
 """Threads that call the engine, so that the screen never waits for it.
 
-A `Lane` is one thread that runs its jobs in order. The app has four: "model" (loading and answering), "pages" (what
-libraries and conversations hold), "reading" (ingest, install) and "viewing" (page images, the system's viewer). They
-are daemon threads instead of Textual's pool, because leaving the app must not wait for a model that is still loading.
-Limit: a job is not interrupted; it polls a stop flag.
+A `JobThread` runs its jobs in order. The app has four: "model" (loading and answering), "pages" (what libraries and
+conversations hold), "reading" (ingest, install) and "viewing" (page images, the system's viewer). They are daemons,
+unlike Textual's pool, because leaving the app must not wait for a model that is still loading. Limit: a job is not
+interrupted; it polls a stop flag.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Stop = Callable[[], bool]
 Failed = Callable[[LocalragError], None]
-LANES = ("model", "pages", "reading", "viewing")
+THREADS = ("model", "pages", "reading", "viewing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,41 +50,36 @@ class Core:
         return path
 
 
-class Lane:
+class JobThread:
     """A thread that runs one job after the other; it starts with the first."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self._behind: list[Callable[[], object]] = []  # only the lane's thread changes it
+        self._behind: list[Callable[[], object]] = []  # only the thread itself changes it
         self._held_until = float("-inf")
         self._thread: threading.Thread | None = None
 
     def submit(self, job: Callable[[], object], failed: Failed = lambda error: None) -> None:
-        """Run `job` after those before it; an error is handed to `failed`, in the lane's thread."""
+        """Run `job` after those before it; an error is handed to `failed`, in this thread."""
         self._put(_guarded(job, failed))
 
     async def result(self, job: Callable[[], Result]) -> Result:
         """Run `job` after those before it and return its result."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Result] = loop.create_future()
-
-        def settle(put: Callable[[], None]) -> None:
-            with suppress(RuntimeError):  # the loop may be closed by now
-                loop.call_soon_threadsafe(lambda: None if future.done() else put())
+        future: Future[Result] = Future()
 
         def run() -> None:
-            value = job()
-            settle(lambda: future.set_result(value))
+            if future.set_running_or_notify_cancel():
+                future.set_result(job())
 
-        self.submit(run, lambda error: settle(lambda: future.set_exception(error)))
-        return await future
+        self.submit(run, future.set_exception)
+        return await asyncio.wrap_future(future)
 
     def behind(self, job: Callable[[Stop], bool], failed: Failed) -> None:
         """Run `job` while there is nothing else to do, until it returns True.
 
-        Its argument turns true, and stays so, when a job was submitted or the lane is held; it should then return soon,
-        and is called again later. A job that fails is not called again.
+        Its argument turns true, and stays so, when a job was submitted or the thread is held; it should then return
+        soon, and is called again later. A job that fails is not called again.
         """
 
         def run() -> bool:
@@ -153,7 +148,7 @@ def _guarded(job: Callable[[], object], failed: Failed) -> Callable[[], object]:
 
 
 def deliver(to: MessagePump, message: Message) -> None:
-    """Post a message from a lane; one for a screen that is gone is dropped."""
+    """Post a message from a thread; one for a screen that is gone is dropped."""
     try:
         to.post_message(message)
     except NoActiveAppError:

@@ -10,17 +10,15 @@ from typing import Any
 import pytest
 from fake_core import NOTICE, PAGE_12, FakeAssistant, FakeWorld, Gate, answered, citation
 from textual.pilot import Pilot
-from textual.widgets import DataTable, Input
+from textual.widgets import DataTable
 
 from localrag.errors import StorageError
 from localrag.events import Answered, Surveyed
 from localrag.security import storage
-from localrag.tui.screens.results import ResultsScreen, file_name
+from localrag.tui.screens.table import ResultsScreen, file_name
 from localrag.tui.widgets.turn import CitationLine
 from tui import surveys
-from tui.screen_text import ask, marked, open_chat, see, shown, until
-
-SIZE = (120, 40)
+from tui.screen_text import ask, chatting, fill, marked, on, see, shown, until
 
 
 def world(*script: Any) -> FakeWorld:
@@ -36,39 +34,26 @@ async def table(pilot: Pilot) -> None:
     await ask(pilot, surveys.QUESTION)
     await see(pilot, "1,204 tokens read")
     await pilot.press("ctrl+t")
-    await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen))
+    await on(pilot, ResultsScreen)
     await see(pilot, "4 rows")
 
 
 async def test_a_table_of_fields_shows_the_source_of_the_cell():
-    at = {
-        "quote": NOTICE,
-        "place": "p. 12",
-        "page": 12,
-        "start": PAGE_12.find(NOTICE),
-        "end": PAGE_12.find(NOTICE) + len(NOTICE),
-    }
-    row = {
-        "library": "contracts",
-        "document": "contracts/msa.pdf",
-        "notice": "P30D",
-        "fee": None,
-        "sources": {"notice": at},
-    }
-    script = (Surveyed(1, 1, row), answered("1 row", plan=surveys.SURVEY, table=(row,), citations=(citation(),)))
-    made = world(*script)
-    app = made.app()
-    async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await open_chat(pilot)
+    start = PAGE_12.find(NOTICE)
+    at = {"quote": NOTICE, "place": "p. 12", "page": 12, "start": start, "end": start + len(NOTICE)}
+    row = {"library": "contracts", "document": "contracts/msa.pdf", "notice": "P30D", "fee": None}
+    row["sources"] = {"notice": at}
+    final = answered("1 row", plan=surveys.SURVEY, table=(row,), citations=(citation(),))
+    made = world(Surveyed(1, 1, row), final)
+    async with chatting(made) as pilot:
         await ask(pilot, "/extract notice duration, fee monney")
         await see(pilot, "'fee money'")
         assert not made.assistant.asked
-        pilot.app.screen.query_one("#question").value = ""
         await ask(pilot, "/extract notice duration, fee money @1.pdf")
         await see(pilot, "1 row.")
-        assert made.assistant.asked[-1]["mode"] == "extract"
-        assert made.assistant.asked[-1]["question"] == "notice duration, fee money"
-        assert made.assistant.asked[-1]["documents"].these == (("contracts", "1.pdf"),)
+        asked = made.assistant.asked[-1]
+        assert (asked["mode"], asked["question"]) == ("extract", "notice duration, fee money")
+        assert asked["documents"].these == (("contracts", "1.pdf"),)
         await pilot.press("ctrl+t")
         await see(pilot, "P30D")
         await pilot.press("enter")
@@ -79,9 +64,8 @@ async def test_a_table_of_fields_shows_the_source_of_the_cell():
 
 async def test_rows_appear_in_the_answer_and_the_table_while_documents_are_read():
     gate = Gate()
-    app = world(*surveys.asked(2), gate, surveys.asked(3)[-1], surveys.settled(not_read=(surveys.LEFT,))).app()
-    async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await open_chat(pilot)
+    made = world(*surveys.asked(2), gate, surveys.asked(3)[-1], surveys.settled(not_read=(surveys.LEFT,)))
+    async with chatting(made) as pilot:
         await pilot.press("ctrl+t")
         await see(pilot, "No answer has a table")
         await ask(pilot, surveys.QUESTION)
@@ -91,14 +75,14 @@ async def test_rows_appear_in_the_answer_and_the_table_while_documents_are_read(
         await pilot.press("2")
         gate.opened.set()
         await until(pilot, lambda: len(documents(pilot)) == 5)
-        assert "more are coming" not in shown(app) and documents(pilot)[0] == "contracts/licence.docx"
+        assert "more are coming" not in shown(pilot.app) and documents(pilot)[0] == "contracts/licence.docx"
         await pilot.press("escape")
         await see(pilot, "5 rows. Ctrl+T: all of them")
-        assert "6 months" in shown(app) and "- a: 30 days" not in shown(app)
+        assert "6 months" in shown(pilot.app) and "- a: 30 days" not in shown(pilot.app)
 
 
-async def test_rows_are_sorted_and_filtered_and_the_cursor_stays_on_its_row():
-    async with world().app().run_test(size=SIZE, notifications=True) as pilot:
+async def test_rows_are_sorted_and_filtered_and_the_source_follows_the_cursor():
+    async with chatting(world()) as pilot:
         await table(pilot)
         came = documents(pilot)
         await pilot.press("down", "2")
@@ -109,6 +93,17 @@ async def test_rows_are_sorted_and_filtered_and_the_cursor_stays_on_its_row():
         assert documents(pilot)[0] == "contracts/lease.pdf"
         await pilot.press("2")
         assert documents(pilot) == came
+        await pilot.press("home", "up", "enter")
+        await until(pilot, lambda: "written notice" in marked(pilot.app))
+        await pilot.press("y")
+        await until(pilot, lambda: "— contracts/msa.pdf, p. 12, library contracts" in pilot.app.clipboard)
+        await pilot.press("right_square_bracket")
+        await see(pilot, "The page after.")
+        await pilot.press("down")
+        await see(pilot, "contracts/lease.pdf, p. 3")
+        await pilot.press("ctrl+end", "enter")
+        await see(pilot, "This row has no quote: too unlikely (8%)")
+        await pilot.press("escape")
         await pilot.click(DataTable, offset=(3, 0))
         await see(pilot, "sorted by document")
         await pilot.press("slash", *"contracts", "space", *"days", "enter")
@@ -120,51 +115,20 @@ async def test_rows_are_sorted_and_filtered_and_the_cursor_stays_on_its_row():
         assert not isinstance(pilot.app.screen, ResultsScreen)
 
 
-async def test_the_source_of_a_row_is_shown_and_follows_the_cursor():
-    async with world().app().run_test(size=SIZE, notifications=True) as pilot:
-        await table(pilot)
-        await pilot.press("enter")
-        await until(pilot, lambda: "written notice" in marked(pilot.app))
-        await pilot.press("y")
-        await until(pilot, lambda: "— contracts/msa.pdf, p. 12, library contracts" in pilot.app.clipboard)
-        await pilot.press("right_square_bracket")
-        await see(pilot, "The page after.")
-        await pilot.press("down")
-        await see(pilot, "contracts/lease.pdf, p. 3")
-        await pilot.press("ctrl+end", "enter")
-        await see(pilot, "This row has no quote: too unlikely (8%)")
-        await pilot.press("escape")
-        assert isinstance(pilot.app.screen, ResultsScreen)
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-async def save_as(pilot: Pilot, name: str) -> None:
-    await pilot.press("ctrl+e")
-    await see(pilot, "Export the table")
-    pilot.app.screen.query_one(Input).value = name
-    await pilot.press("enter")
-
-
-async def test_the_rows_shown_are_exported_in_their_order_and_recorded(here):
+async def test_the_rows_shown_are_exported_in_their_order_and_recorded(here, monkeypatch):
     made = world()
     made.store.record = here / "audit.jsonl"
     (here / "notice.csv").write_text("mine")
-    async with made.app().run_test(size=SIZE, notifications=True) as pilot:
+    async with chatting(made) as pilot:
         await table(pilot)
         await pilot.press("2", "slash", *"contracts/", "enter")
         await see(pilot, "3 of 4 rows")
-        await save_as(pilot, "t.docx")
-        await see(pilot, "a table cannot be written")
-        pilot.app.screen.query_one(Input).value = "nowhere/t.csv"
-        await pilot.press("enter")
-        await see(pilot, "there is no folder")
-        pilot.app.screen.query_one(Input).value = "notice.csv"
-        await pilot.press("enter")
+        await pilot.press("ctrl+e")
+        await see(pilot, "Export the table")
+        for name, words in (("t.docx", "a table cannot be written"), ("nowhere/t.csv", "there is no folder")):
+            await fill(pilot, name)
+            await see(pilot, words)
+        await fill(pilot, "notice.csv")
         await see(pilot, "Enter again replaces it")
         assert (here / "notice.csv").read_text() == "mine"
         await pilot.press("enter")
@@ -173,34 +137,31 @@ async def test_the_rows_shown_are_exported_in_their_order_and_recorded(here):
         await see(pilot, "how-much-notice-ends-each-contract.xlsx")
         await pilot.press("enter")
         await until(pilot, (here / "how-much-notice-ends-each-contract.xlsx").exists)
+
+        def full(path, data):
+            raise StorageError("the disk is full", "Free some space.")
+
+        monkeypatch.setattr(storage, "write_bytes", full)
+        await pilot.press("e")
+        await see(pilot, "Export the table")
+        await fill(pilot, "t.csv")
+        await see(pilot, "the disk is full. Free some space.")
     rows = list(csv.DictReader((here / "notice.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert [row["answer"] for row in rows] == ["2 weeks", "thirty (30) days", "6 months"]
-    first, _ = [json.loads(line) for line in (here / "audit.jsonl").read_text().splitlines()]
+    first, *_ = [json.loads(line) for line in (here / "audit.jsonl").read_text().splitlines()]
     assert (first["event"], first["library"], first["details"]["rows"]) == ("export", "contracts", 3)
 
 
-async def test_an_export_that_fails_is_reported(here, monkeypatch):
-    def full(path, data):
-        raise StorageError("the disk is full", "Free some space.")
-
-    monkeypatch.setattr(storage, "write_bytes", full)
-    async with world().app().run_test(size=SIZE, notifications=True) as pilot:
-        await table(pilot)
-        await save_as(pilot, "t.csv")
-        await see(pilot, "the disk is full. Free some space.")
-
-
-async def test_thousands_of_rows_are_shown_and_few_citations_drawn():
+async def test_many_rows_are_shown_and_few_citations_drawn():
     cited = tuple(citation(marker=n) for n in range(1, 101))
-    app = world(Answered(replace(surveys.many(2000), citations=cited))).app()
-    async with app.run_test(size=SIZE, notifications=True) as pilot:
+    async with chatting(world(Answered(replace(surveys.many(500), citations=cited)))) as pilot:
         await ask(pilot)
         await see(pilot, "80 more quotes: Ctrl+T")
-        assert len(app.screen.query(CitationLine)) == 20
+        assert len(pilot.app.screen.query(CitationLine)) == 20
         await pilot.press("ctrl+t")
-        await see(pilot, "2,000 rows")
+        await see(pilot, "500 rows")
         await pilot.press("2", "2")
-        assert documents(pilot)[0] == "d1999.pdf"
+        assert documents(pilot)[0] == "d499.pdf"
 
 
 @pytest.mark.parametrize(

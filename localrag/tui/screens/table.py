@@ -1,4 +1,7 @@
-"""All rows of a survey: filled while documents are asked, sorted, filtered, exported, with their sources."""
+"""A table that fills the screen: rows are filtered, sorted and exported by keys, and lead to their sources.
+
+`TableScreen` is what a survey, a review, a comparison and the list of conversations have in common.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,18 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Key
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from localrag.items import survey_table, table_export
 from localrag.items.survey_table import Line, Results
 from localrag.security.terminal import counted
-from localrag.tui.lanes import Core
 from localrag.tui.screens.dialogs import export, field
 from localrag.tui.text import clean_line, shorten
+from localrag.tui.threads import Core
 from localrag.tui.widgets.panels import SourceKeys
 from localrag.tui.widgets.source import SourcePane, SourceText
 from localrag.tui.widgets.status import ProgressLine
@@ -37,23 +42,19 @@ MAX_FILE_NAME = 60
 MAX_CELL = 40
 
 
-class ResultsScreen(Screen[None]):
-    """Filter, table and source."""
+class TableScreen(Screen[Any]):
+    """Title, filter and table, with the source of the row under the cursor beside them.
+
+    A subclass names its keys and overrides what is drawn: `_chosen`, `_head`, `_cell` and `_draw_title`. One that
+    fills its table itself says so (`FILLS`), looks at `_stop` meanwhile, and calls `_finish` at the end.
+    """
 
     app: LocalragApp
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open_source", "Source of the row"),
-        Binding("1", "sort_by(1)", "Sort by the first column, 2 the second …; again: reversed, then unsorted"),
-        *(Binding(str(number), f"sort_by({number})", "Sort", show=False) for number in range(2, 10)),
-        Binding("slash", "filter", "Show only rows that contain these words"),
-        Binding("ctrl+e,e", "export", "Export as Excel, CSV, Markdown or JSON"),
-        Binding("tab", "next_panel", "Next panel: table, source"),
-        Binding("escape", "back", "Close the source; clear the filter; back to the conversation"),
-        Binding("ctrl+t", "dismiss", "Back to the conversation"),
-    ]
     HELP_GROUPS: ClassVar[list[tuple[str, Any]]] = [("Source", SourceText), ("Its page, quote and file", SourceKeys)]
+    HINT = ""
+    FILLS = False
 
     def __init__(self, core: Core, results: Results) -> None:
         super().__init__()
@@ -61,28 +62,49 @@ class ResultsScreen(Screen[None]):
         self._results = results
         self._drawn: tuple[int, bool] | None = None  # the stage that was drawn
         self._columns: tuple[str, ...] = ()
+        self._lines: list[Line] = []  # in the order shown
         self._sorted_by = ""
         self._descending = False
+        self._only = ""  # a class of lines; empty for all
+        self._stop = threading.Event()
         self._timer: Timer | None = None
         self._title = Static(id="results-title")
+        self._progress = ProgressLine()
         self._filter = field(id="results-filter", placeholder="words in any column of a row")
         self._filter.display = False
         self._table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=True, id="results")
-        self._lines: list[Line] = []  # in the order shown
         self._source = SourcePane(core)
 
     def compose(self) -> ComposeResult:
-        yield self._title
-        yield self._filter
+        yield from (self._title, self._progress, self._filter)
         with SourceKeys(self._source, id="panels"):
-            yield Vertical(self._table, id="results-panel")
+            yield Vertical(*self._panel(), id="results-panel")
             yield self._source
-        yield Static("Enter source · 1-9 sort · / filter · Ctrl+E export · Esc back · F1 help", id="status")
+        yield Static(self.HINT, id="status")
+
+    def _panel(self) -> tuple[Widget, ...]:
+        return (self._table,)
 
     def on_mount(self) -> None:
         self._table.focus()
         self.set_interval(UPDATE_EVERY, self._update)
         self.call_after_refresh(self._draw)
+
+    def stop_work(self) -> bool:
+        """Stop what this screen does to fill the table; False if there is nothing to stop."""
+        if not self.FILLS or self._stop.is_set() or self._results.complete:
+            return False
+        self._stop.set()
+        self._progress.say("Stopping …")
+        return True
+
+    def _finish(self, notes: list[str]) -> None:
+        """Show how the work that filled the table ended."""
+        self._results.complete = True
+        self._progress.say("\n".join(notes))
+        self._progress.display = bool(notes)
+
+    # --- drawing --------------------------------------------------------------------------------------------
 
     def _update(self) -> None:
         """Show rows that have come since."""
@@ -98,8 +120,6 @@ class ResultsScreen(Screen[None]):
         self._drawn = self._stage
         current, column = self._line, self._column if self._lines else ""
         self._columns, self._lines = self._chosen()
-        if any(line.sources for line in self._lines):
-            self._table.cursor_type = "cell"
         self._table.clear(columns=True)
         rows = [[self._cell(line, name) for name in self._columns] for line in self._lines]
         for number, name in enumerate(self._columns):
@@ -108,14 +128,17 @@ class ResultsScreen(Screen[None]):
             width = max(head.cell_len, *(row[number].cell_len for row in rows), 1)
             self._table.add_column(head, width=width, key=name)
         self._table.add_rows(rows)
-        # Compare by identity: two rows may be equal.
-        row = next((at for at, line in enumerate(self._lines) if line is current), 0)
+        row = next((at for at, line in enumerate(self._lines) if self._is_same(line, current)), 0)
         at = self._columns.index(column) if column in self._columns else min(1, len(self._columns))
         self._table.move_cursor(row=row, column=at, animate=False)
         self._draw_title()
 
+    def _is_same(self, line: Line, current: Line | None) -> bool:
+        """Whether the cursor stays on a line. Two lines may be equal, so their identity counts."""
+        return line is current
+
     def _chosen(self) -> tuple[tuple[str, ...], list[Line]]:
-        """The columns and rows to show, in their order."""
+        """The columns and lines to show, in their order."""
         columns = self._results.columns
         lines = survey_table.matching(self._results.lines, self._filter.value)
         if self._sorted_by in columns:
@@ -123,10 +146,13 @@ class ResultsScreen(Screen[None]):
         return columns, lines
 
     def _head(self, number: int, name: str) -> Text:
-        return _cell(survey_table.title(name) + self._mark(number, name))
+        return Text(name)
 
     def _cell(self, line: Line, name: str) -> Text:
         return _cell(line.cells.get(name, ""))
+
+    def _draw_title(self) -> None:
+        """Draw what stands above the table."""
 
     @property
     def _column(self) -> str:
@@ -139,22 +165,14 @@ class ResultsScreen(Screen[None]):
         """The line under the cursor."""
         return self._lines[self._table.cursor_row] if 0 <= self._table.cursor_row < len(self._lines) else None
 
-    def _mark(self, number: int, name: str) -> str:
-        """The key that sorts by a column, and its direction."""
-        key = f" {number}" if number <= 9 else ""
-        return key + ((" ▼" if self._descending else " ▲") if name == self._sorted_by else "")
+    def _keys(self, classes: Mapping[str, str]) -> list[tuple[str, str]]:
+        """What is said of each class behind the key that shows it alone, the class chosen in reverse."""
+        return [
+            (f"{at} {text}", "reverse" if name == self._only else "")
+            for at, (name, text) in enumerate(classes.items(), 1)
+        ]
 
-    def _draw_title(self) -> None:
-        total, shown = len(self._results.lines), len(self._lines)
-        rows = counted(total, "row")
-        parts = [rows if shown == total else f"{shown:,} of {rows}"]
-        if not self._results.complete:
-            parts.append("more are coming")
-        if self._sorted_by:
-            direction = "descending" if self._descending else "ascending"
-            parts.append(f"sorted by {survey_table.title(self._sorted_by)}, {direction}")
-        question = (clean_line(self._results.question), "bold")
-        self._title.update(Content.assemble(question, f"\n{clean_line(' · '.join(parts))}"))
+    # --- keys -----------------------------------------------------------------------------------------------
 
     def _sort(self, column: str) -> None:
         """Sort by a column: ascending, descending, then unsorted."""
@@ -166,16 +184,25 @@ class ResultsScreen(Screen[None]):
             self._sorted_by, self._descending = "", False
         self._draw()
 
-    def action_sort_by(self, number: int) -> None:
-        if number <= len(self._columns):
-            self._sort(self._columns[number - 1])
-
     def on_data_table_header_selected(self, message: DataTable.HeaderSelected) -> None:
         self._sort(self._columns[message.column_index])
 
+    def action_only(self, name: str) -> None:
+        self._only = "" if name == self._only else name
+        self._draw()
+
+    def on_key(self, event: Key) -> None:
+        """Keys typed right after the slash go to the filter, even before it has the keyboard."""
+        if self.focused is self._filter and event.is_printable and event.character:
+            event.stop()
+            self._filter.insert_text_at_cursor(event.character)
+        elif event.key == "slash":  # a binding would come after the letters behind it
+            event.stop()
+            self.action_filter()
+
     def action_filter(self) -> None:
         self._filter.display = True
-        self._filter.focus()
+        self.set_focus(self._filter)
 
     def on_input_changed(self) -> None:
         if self._timer is not None:
@@ -203,6 +230,60 @@ class ResultsScreen(Screen[None]):
     def on_data_table_cell_selected(self) -> None:
         self.action_open_source()
 
+    def action_open_source(self) -> None:
+        raise NotImplementedError
+
+    def action_next_panel(self) -> None:
+        if self._source.display and self.focused is self._table:
+            self._source.focus_text()
+        else:
+            self._table.focus()
+
+
+class ResultsScreen(TableScreen):
+    """The rows of a survey, which another screen fills."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open_source", "Source of the row"),
+        Binding("1", "sort_by(1)", "Sort by the first column, 2 the second …; again: reversed, then unsorted"),
+        *(Binding(str(number), f"sort_by({number})", "Sort", show=False) for number in range(2, 10)),
+        Binding("slash", "filter", "Show only rows that contain these words"),
+        Binding("ctrl+e,e", "export", "Export as Excel, CSV, Markdown or JSON"),
+        Binding("tab", "next_panel", "Next panel: table, source"),
+        Binding("escape", "back", "Close the source; clear the filter; back to the conversation"),
+        Binding("ctrl+t", "dismiss", "Back to the conversation"),
+    ]
+    HINT = "Enter source · 1-9 sort · / filter · Ctrl+E export · Esc back · F1 help"
+
+    def _draw(self) -> None:
+        if any(line.sources for line in self._results.lines):
+            self._table.cursor_type = "cell"
+        super()._draw()
+
+    def _head(self, number: int, name: str) -> Text:
+        """The title of a column, the key that sorts by it, and its direction."""
+        key = f" {number}" if number <= 9 else ""
+        direction = " ▼" if self._descending else " ▲"
+        return _cell(survey_table.title(name) + key + (direction if name == self._sorted_by else ""))
+
+    def _draw_title(self) -> None:
+        parts = [self._count()]
+        if not self._results.complete:
+            parts.append("more are coming")
+        if self._sorted_by:
+            direction = "descending" if self._descending else "ascending"
+            parts.append(f"sorted by {survey_table.title(self._sorted_by)}, {direction}")
+        question = (clean_line(self._results.question), "bold")
+        self._title.update(Content.assemble(question, f"\n{clean_line(' · '.join(parts))}"))
+
+    def _count(self) -> str:
+        rows = counted(len(self._results.lines), "row")
+        return rows if len(self._lines) == len(self._results.lines) else f"{len(self._lines):,} of {rows}"
+
+    def action_sort_by(self, number: int) -> None:
+        if number <= len(self._columns):
+            self._sort(self._columns[number - 1])
+
     def on_data_table_row_highlighted(self) -> None:
         if self._source.display and (line := self._line) is not None:
             self._open(line)
@@ -218,39 +299,30 @@ class ResultsScreen(Screen[None]):
 
     def action_open_source(self) -> None:
         line = self._line
-        if line is None or self._cited(line) is None:
-            why = clean_line(line.cells.get("why_not", "")) if line is not None else ""
-            what = "field" if line is not None and line.sources else "row"
-            self.notify(f"This {what} has no quote{f': {why}' if why else ''}.", markup=False)
+        if line is not None and self._cited(line) is not None:
+            self._open(line)
             return
-        self._open(line)
+        why = clean_line(line.cells.get("why_not", "")) if line is not None else ""
+        what = "field" if line is not None and line.sources else "row"
+        self.notify(f"This {what} has no quote{f': {why}' if why else ''}.")
 
     def _open(self, line: Line) -> None:
-        if (source := self._cited(line)) is None:
-            return
-        cited = [one for one in self._lines if one.source is not None]
-        self._source.display = True
-        self._source.open(source, next(n for n, one in enumerate(cited, 1) if one is line), len(cited))
-
-    def action_next_panel(self) -> None:
-        if self._source.display and self.focused is self._table:
-            self._source.focus_text()
-        else:
-            self._table.focus()
+        if (source := self._cited(line)) is not None:
+            cited = [one for one in self._lines if one.source is not None]
+            self._source.display = True
+            self._source.open(source, next(n for n, one in enumerate(cited, 1) if one is line), len(cited))
 
     @work
     async def action_export(self) -> None:
         rows, question = [line.row for line in self._lines], self._results.question
         if not rows:
-            self.notify("There is no row to export.", markup=False)
+            self.notify("There is no row to export.")
             return
-        total = counted(len(self._results.lines), "row")
-        about = f"{total if len(rows) == len(self._results.lines) else f'{len(rows):,} of {total}'}, in the order shown"
         record_of = self._core.store.record_of
         await export(
             self.app,
             "Export the table",
-            about,
+            f"{self._count()}, in the order shown",
             file_name(question),
             table_export.SUFFIXES,
             table_export.check,
@@ -258,41 +330,6 @@ class ResultsScreen(Screen[None]):
             counted(len(rows), "row"),
             {str(row["library"]) for row in rows if "library" in row},
         )
-
-
-class FilledScreen(ResultsScreen, inherit_bindings=False):
-    """Base of the tables that this screen has filled: it can stop that, and show the lines of one class alone."""
-
-    def __init__(self, core: Core, results: Results) -> None:
-        super().__init__(core, results)
-        self._stop = threading.Event()
-        self._progress = ProgressLine()
-        self._only = ""  # a class of lines; empty for all
-
-    def stop_work(self) -> bool:
-        """Stop what fills the table; False if it has ended, or stops already."""
-        if self._results.complete or self._stop.is_set():
-            return False
-        self._stop.set()
-        self._progress.say("Stopping …")
-        return True
-
-    def action_only(self, name: str) -> None:
-        self._only = "" if name == self._only else name
-        self._draw()
-
-    def _keys(self, classes: Mapping[str, str]) -> list[tuple[str, str]]:
-        """What is said of each class behind the key that shows it alone, the class chosen in reverse."""
-        return [
-            (f"{at} {text}", "reverse" if name == self._only else "")
-            for at, (name, text) in enumerate(classes.items(), 1)
-        ]
-
-    def _finish(self, notes: list[str]) -> None:
-        """Show how it ended."""
-        self._results.complete = True
-        self._progress.say("\n".join(notes))
-        self._progress.display = bool(notes)
 
 
 def _cell(text: str) -> Text:

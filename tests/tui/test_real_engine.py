@@ -1,0 +1,88 @@
+"""Each screen over the real engine and a small library, with fakes in place of weights alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localrag.sessions import store_of
+from localrag.settings import Settings
+from localrag.tui.app import LocalragApp
+from localrag.tui.screens.chat import ChatScreen
+from localrag.tui.screens.review import ReviewScreen
+from localrag.tui.screens.table import ResultsScreen
+from localrag.tui.screens.versions import VersionsScreen
+from localrag.tui.threads import Core
+from localrag.worker.engine import Engine
+from tui.screen_text import WIDE, ask, fill, marked, on, open_chat, rows, see, until
+
+NOTICE = "Either party may end this lease with ninety days' written notice."
+LEASE = f"Lease of the mill house.\n\n1. Notice. {NOTICE}\n\n2. Rent. The rent is 900 euros a month."
+PLAYBOOK = """
+title: Leases
+items:
+  - {id: notice, question: "Which notice ends the lease?"}
+"""
+QUESTION = "With what notice can the lease be ended?"
+
+
+@pytest.fixture
+def open_app(settings: Settings, models: Any) -> Callable[..., LocalragApp]:
+    """Makes the app over the real engine, as the command does."""
+    models.generator.otherwise = f'It takes ninety days "{NOTICE[:-1]}" [1].'
+
+    def make(**options: Any) -> LocalragApp:
+        return LocalragApp(Core(Engine(settings), store_of(settings)), **options)
+
+    return make
+
+
+async def test_a_folder_is_read_asked_and_the_conversation_found_again(
+    open_app: Callable[..., LocalragApp], folder: Callable[..., Path]
+) -> None:
+    papers = folder({"lease.md": LEASE, "minutes.txt": "The pond is cleaned every spring."})
+    async with open_app(folder=papers).run_test(size=WIDE) as pilot:
+        await see(pilot, "Read 2 files into a library named papers?")
+        await pilot.press("y")
+        await open_chat(pilot)
+        await ask(pilot, QUESTION)
+        await see(pilot, "It takes ninety days", "lease.md")
+        await pilot.press("f4")
+        await until(pilot, lambda: "ninety days" in marked(pilot.app))
+        await pilot.press("f6")
+        await see(pilot, "2 documents", "minutes.txt")
+        await pilot.press("f6", "f7")
+        await see(pilot, f"1 turn {QUESTION}")
+        await pilot.press("enter")
+        await on(pilot, ChatScreen)
+        await see(pilot, f"❯ {QUESTION}")
+        await pilot.press("f8")
+        await see(pilot, "source_view")
+
+
+async def test_documents_are_surveyed_reviewed_and_compared(
+    open_app: Callable[..., LocalragApp], shelf: Callable[..., Any], here: Path
+) -> None:
+    shelf("leases", {"old.txt": LEASE, "new.txt": LEASE.replace("900", "950")})
+    (here / "p.yaml").write_text(PLAYBOOK)
+    async with open_app().run_test(size=WIDE, notifications=True) as pilot:
+        await open_chat(pilot)
+        await ask(pilot, f"/survey {QUESTION}")
+        await see(pilot, "Ctrl+T: all of them")
+        await pilot.press("ctrl+t")
+        await on(pilot, ResultsScreen)
+        await until(pilot, lambda: len(rows(pilot)) == 2)
+        await pilot.press("escape")
+        await ask(pilot, "/review p.yaml")
+        await on(pilot, ReviewScreen)
+        await until(pilot, lambda: pilot.app.screen._results.complete and len(rows(pilot)) == 2)
+        await pilot.press("escape")
+        await ask(pilot, "/compare old.txt new.txt")
+        await on(pilot, VersionsScreen)
+        await see(pilot, "[-900-]{+950+}")
+        await pilot.press("e")
+        await fill(pilot, "out.docx")
+        await until(pilot, (here / "out.docx").exists)

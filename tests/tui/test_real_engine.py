@@ -82,7 +82,7 @@ async def test_documents_are_surveyed_reviewed_and_compared(
         await pilot.press("escape")
         await ask(pilot, "/compare old.txt new.txt")
         await on(pilot, VersionsScreen)
-        await see(pilot, "[-900-]{+950+}")
+        await see(pilot, "[-900-] {+950+}")
         await pilot.press("e")
         await fill(pilot, "out.docx")
         await until(pilot, (here / "out.docx").exists)

@@ -178,6 +178,7 @@ async def test_documents_that_say_the_same_nothing_or_something_else_are_shown(m
             await compared(pilot, f"/compare {named}")
             await see(pilot, words)
             await pilot.press(*"ctsnp", "enter", "pagedown")
+            pilot.app.clear_notifications()  # they lie over the words
             await back(pilot)
 
 

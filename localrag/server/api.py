@@ -64,9 +64,9 @@ class _Api:
         """The documents of a library, from `after` on, so many at a time."""
         (library,) = self._served.check((request.path_params["library"],))
         await exchange.record(self._served, request, "documents", (library,))
-        shelf = await exchange.while_there(request, self._served.call("shelf", library))
+        held = await exchange.while_there(request, self._served.call("shelf", library))
         after = request.query_params.get("after", "")
-        later = [one.document for one in shelf.documents if one.document.path > after]
+        later = [one.document for one in held.documents if one.document.path > after]
         shown = [
             {
                 "document": one.path,
@@ -80,7 +80,7 @@ class _Api:
             }
             for one in later[:_MAX_DOCUMENTS]
         ]
-        failed = [{"document": one.document, "reason": one.reason} for one in shelf.failed[:_MAX_DOCUMENTS]]
+        failed = [{"document": one.document, "reason": one.reason} for one in held.failed[:_MAX_DOCUMENTS]]
         more = later[_MAX_DOCUMENTS - 1].path if len(later) > _MAX_DOCUMENTS else None
         return json_response({"library": library, "documents": shown, "after": more, "not_read": failed})
 

@@ -233,8 +233,8 @@ class Libraries:
     async def _listed(self, libraries: Sequence[str]) -> list[values.Listed]:
         found = []
         for library in libraries:
-            shelf = await self._served.call("shelf", library)
-            found += [values.listed(library, one.document) for one in shelf.documents]
+            held = await self._served.call("shelf", library)
+            found += [values.listed(library, one.document) for one in held.documents]
         return found
 
     # --- resources ------------------------------------------------------------------------------------------

@@ -161,24 +161,24 @@ class Pages:
 
     async def _panel(self, base: str, ticked: set[branches.Name]) -> tuple[Markup, list[str]]:
         """Return the panel of the library, and the libraries that are still there."""
-        shelves, problems, there = [], [], list(self._served.libraries)
+        held, problems, there = [], [], list(self._served.libraries)
         for name in self._served.libraries:
             try:
-                shelves.append(await self._served.call("shelf", name))
+                held.append(await self._served.call("shelf", name))
             except NotFoundError:
                 there.remove(name)
                 problems.append(f"The library {name} is not there any more.")
             except LocalragError as error:
                 problems.append(f"{name}: {error.message}. {showing.hint_of(error)}")
-        tops = branches.build(shelves) if shelves else []
-        count = sum(len(one.documents) for one in shelves)
+        tops = branches.build(held) if held else []
+        count = sum(len(one.documents) for one in held)
         if count > _MAX_LISTED:
             problems.append(f"{count:,} documents are too many to list here. Name one in a question: @name")
             tops = []
         warm = sum(top.warm for top in tops)
         about = counted(count, "document") + (f", {warm:,} warm" if warm else "")
         given: dict[str, Any] = {"tops": tops, "ticked": ticked, "base": base, "about": about, "problems": problems}
-        return render("library.html", **given, libraries=shelves, playbooks=playbook.names()), there
+        return render("library.html", **given, libraries=held, playbooks=playbook.names()), there
 
     async def _session(self, session_id: str) -> Session:
         """Return a conversation of the libraries that are served. Raises NotFoundError for another."""
@@ -258,8 +258,8 @@ class Pages:
 
             schema.parse(question)
         if "@" in question:
-            shelves = [await self._served.call("shelf", library) for library in libraries]
-            known = [(shelf.library, one.document.path) for shelf in shelves for one in shelf.documents]
+            held = [await self._served.call("shelf", library) for library in libraries]
+            known = [(each.library, one.document.path) for each in held for one in each.documents]
             question, named = mentioned(question, known, drop=mode == "extract")
             if named:
                 now = replace(only, documents=(), these=named)
@@ -284,7 +284,7 @@ class Pages:
         async with aclosing(news(job, PAUSE, _ALIVE)) as changes:
             async for changed in changes:
                 if not job.ended:
-                    yield _event("told", sent.since(job)) if changed else ": still here\n\n"
+                    yield _event("news", sent.since(job)) if changed else ": still here\n\n"
         session = job.session
         try:
             session = await self._session(session.id)
@@ -405,11 +405,11 @@ class Pages:
                 names = {(one.library, one.document) for one in job.findings[sent:]}
                 sent = len(job.findings)
                 grid = showing.grid(job.findings)
-                told = {
+                fresh = {
                     **showing.state_of(job),
                     "grid": [self._row(job, name, grid[name]) for name in grid if name in names],
                 }
-                yield _event("told", told) if changed else ": still here\n\n"
+                yield _event("news", fresh) if changed else ": still here\n\n"
         yield _event("ended", {"html": render("review_end.html", job=job, base=f"/review/{job.id}")})
 
     async def _finding(self, request: Request, job: Reviewing, query: dict[str, str], base: str) -> Markup:
@@ -462,19 +462,19 @@ class _Sent:
 
     def since(self, job: Asked) -> dict[str, Any]:
         """Return what is new, for the page's script."""
-        told: dict[str, Any] = showing.state_of(job)
+        fresh: dict[str, Any] = showing.state_of(job)
         if job.era != self._era:
-            self._era, self._draft, told["reset"] = job.era, 0, True
-        told["text"], self._draft = visible(job.draft[self._draft :]), len(job.draft)
+            self._era, self._draft, fresh["reset"] = job.era, 0, True
+        fresh["text"], self._draft = visible(job.draft[self._draft :]), len(job.draft)
         thought = job.progress.reasoning
-        told["reasoning"], self._reasoning = visible(thought[self._reasoning :]), len(thought)
-        told["notes"], self._notes = [visible(one) for one in job.notes[self._notes :]], len(job.notes)
+        fresh["reasoning"], self._reasoning = visible(thought[self._reasoning :]), len(thought)
+        fresh["notes"], self._notes = [visible(one) for one in job.notes[self._notes :]], len(job.notes)
         plan = planned(job.plan, job.question, job.looked_for, job.found) if job.plan is not None else ""
         if plan != self._plan:
-            self._plan, told["plan"] = plan, visible(plan)
+            self._plan, fresh["plan"] = plan, visible(plan)
         if len(job.results.lines) != self._rows:
-            self._rows, told["rows"] = len(job.results.lines), showing.preview(job)
-        return told
+            self._rows, fresh["rows"] = len(job.results.lines), showing.preview(job)
+        return fresh
 
 
 async def _values(request: Request) -> list[tuple[str, str]]:

@@ -498,7 +498,7 @@ def test_an_answer_is_followed_again_from_its_beginning(visit: Visit, go: Callab
 
     def drop(route: Any) -> None:  # the first stream breaks after some words
         news = {"step": "Writing", "share": None, "text": "lost words", "reasoning": "", "notes": []}
-        body = f"retry: 100\n\nevent: told\ndata: {json.dumps(news)}\n\n"
+        body = f"retry: 100\n\nevent: news\ndata: {json.dumps(news)}\n\n"
         dropped.append(route.request.url)
         route.fulfill(body=body, content_type="text/event-stream") if len(dropped) == 1 else route.continue_()
 

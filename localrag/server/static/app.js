@@ -42,28 +42,28 @@
   // --- answers under way ---
   const atEnd = () => turns && turns.scrollHeight - turns.scrollTop - turns.clientHeight < 80;
   const follow = (was) => { if (was) turns.scrollTop = turns.scrollHeight; };
-  const show = (box, told) => {
+  const show = (box, news) => {
     const step = one("[data-step]", box), bar = one("[data-share]", box), draft = one("[data-draft]", box);
-    if (step) step.textContent = told.step;
-    if (bar) { bar.hidden = told.share === null; if (told.share !== null) bar.value = told.share; }
-    const phase = told.step.split(" · ")[0];
+    if (step) step.textContent = news.step;
+    if (bar) { bar.hidden = news.share === null; if (news.share !== null) bar.value = news.share; }
+    const phase = news.step.split(" · ")[0];
     if (box.dataset.phase !== phase) { box.dataset.phase = phase; say(phase); }
-    if (told.plan) one("[data-plan]", box).textContent = told.plan;
-    if (told.reset) draft.textContent = "";
-    if (told.text) draft.append(told.text);
-    if (told.rows) one("[data-rows]", box).replaceChildren(element(told.rows));
-    if (told.reasoning) {
+    if (news.plan) one("[data-plan]", box).textContent = news.plan;
+    if (news.reset) draft.textContent = "";
+    if (news.text) draft.append(news.text);
+    if (news.rows) one("[data-rows]", box).replaceChildren(element(news.rows));
+    if (news.reasoning) {
       const details = one("[data-reasoning]", box);
       details.hidden = false;
-      one(".pre", details).append(told.reasoning);
+      one(".pre", details).append(news.reasoning);
     }
-    for (const text of told.notes || []) {
+    for (const text of news.notes || []) {
       const line = document.createElement("p");
       line.className = "remark";
       line.textContent = `! ${text}`;
       one("[data-notes]", box).append(line);
     }
-    for (const row of told.grid || []) {
+    for (const row of news.grid || []) {
       const made = element(row).firstElementChild, old = document.getElementById(made.id);
       old ? old.replaceWith(made) : one("#grid").append(made);
     }
@@ -82,7 +82,7 @@
       away = false;
       delete box.dataset.lost;
     };
-    events.addEventListener("told", (event) => {
+    events.addEventListener("news", (event) => {
       const was = atEnd();
       show(box, JSON.parse(event.data));
       follow(was);
@@ -128,20 +128,20 @@
       busy(false);
       return fail(answer ? await problem(answer) : GONE);
     }
-    const told = await answer.json();
+    const news = await answer.json();
     one("#greeting")?.remove();
     all(".again").forEach((each) => each.remove());
-    const made = element(told.html);
+    const made = element(news.html);
     document.getElementById(made.firstElementChild.id)?.remove(); // asked again: one turn
     turns.append(made);
     turns.scrollTop = turns.scrollHeight;
     if (form === ask) field.value = "";
-    all("[name=session]").forEach((each) => { each.value = told.url.split("/").pop(); });
-    document.title = `${told.title} – localrag`;
-    main.dataset.base = told.url;
+    all("[name=session]").forEach((each) => { each.value = news.url.split("/").pop(); });
+    document.title = `${news.title} – localrag`;
+    main.dataset.base = news.url;
     one("#export").hidden = false;
-    all("#export a").forEach((each) => { each.href = told.url + "/export" + new URL(each.href).search; });
-    go("replaceState", told.url);
+    all("#export a").forEach((each) => { each.href = news.url + "/export" + new URL(each.href).search; });
+    go("replaceState", news.url);
     watch(turns.lastElementChild);
   };
 
@@ -171,15 +171,15 @@
     const picture = one(".picture img", source), quote = one("#quote", source);
     if (!picture) { if (quote && !one(".finding", source)) quote.scrollIntoView({ block: "center" }); return; }
     const reveal = async () => {
-      const told = await (await fetch(picture.dataset.boxes)).json(), note = one("[data-problem]", source);
-      if (told.problem || (quote && !told.boxes.length)) {
+      const news = await (await fetch(picture.dataset.boxes)).json(), note = one("[data-problem]", source);
+      if (news.problem || (quote && !news.boxes.length)) {
         note.hidden = false;
-        note.textContent = `! ${told.problem || "The quote was not found in the picture; it is marked in the text below."}`;
-        picture.hidden = !!told.problem;
+        note.textContent = `! ${news.problem || "The quote was not found in the picture; it is marked in the text below."}`;
+        picture.hidden = !!news.problem;
         one(".text", source).open = true;
         quote?.scrollIntoView({ block: "center" });
-      } else if (told.boxes.length) {
-        const top = picture.offsetTop + told.boxes[0][1] * picture.clientHeight;
+      } else if (news.boxes.length) {
+        const top = picture.offsetTop + news.boxes[0][1] * picture.clientHeight;
         if (!one(".finding", source)) source.scrollTop = Math.max(0, top - source.clientHeight / 3);
         picture.dataset.revealed = "yes";
       }

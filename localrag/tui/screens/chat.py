@@ -77,7 +77,7 @@ class ChatScreen(Screen[None]):
         super().__init__()
         self._core = core
         self._resumed = resumed
-        self._shelves: tuple[Shelf, ...] = ()
+        self._held: tuple[Shelf, ...] = ()
         self._filled: Mapping[str, int] = {}  # of the last answer
         self._conversation = Conversation()
         self._source = SourcePane(core)
@@ -122,8 +122,8 @@ class ChatScreen(Screen[None]):
         """Look up what the libraries hold, and what can be completed."""
         engine, libraries, pages = self._core.engine, self.scope.libraries, self.app.threads["pages"]
         try:
-            shelves = await pages.result(lambda: tuple(engine.shelf(name) for name in libraries))
-            tops = await pages.result(lambda: build(shelves))
+            held = await pages.result(lambda: tuple(engine.shelf(name) for name in libraries))
+            tops = await pages.result(lambda: build(held))
             found = await pages.result(lambda: (engine.models(), engine.libraries(), playbook_names()))
             if first:
                 self._asking.field.remember(await pages.result(lambda: earlier_questions(self._core, libraries)))
@@ -132,14 +132,14 @@ class ChatScreen(Screen[None]):
             await self._conversation.show_error(error)
             return
         # A name that cannot be typed as it is cannot be mentioned.
-        paths = (one.document.path for shelf in shelves for one in shelf.documents)
+        paths = (one.document.path for each in held for one in each.documents)
         documents = tuple(dict.fromkeys(path for path in paths if clean_line(path) == path and '"' not in path))
         asking = self._asking
-        names = tuple((shelf.library, one.document.path) for shelf in shelves for one in shelf.documents)
+        names = tuple((each.library, one.document.path) for each in held for one in each.documents)
         asking.known = Known(documents, *found, names)
-        asking.max_tokens = min((shelf.most for shelf in shelves), default=0)
-        self._shelves = shelves
-        self._library.show(shelves, tops)
+        asking.max_tokens = min((each.most for each in held), default=0)
+        self._held = held
+        self._library.show(held, tops)
         self._draw_status()
 
     def stop_work(self) -> bool:
@@ -229,7 +229,7 @@ class ChatScreen(Screen[None]):
     def on_library_pane_narrowed(self, message: LibraryPane.Narrowed) -> None:
         self._asking.scope = replace(self.scope, only=replace(self.scope.only, these=message.these))
         self._narrowed.display = bool(message.these)
-        self._narrowed.update(narrowed_line(message.these, sum(len(shelf.documents) for shelf in self._shelves)))
+        self._narrowed.update(narrowed_line(message.these, sum(len(each.documents) for each in self._held)))
 
     def on_library_pane_wanted(self, message: LibraryPane.Wanted) -> None:
         self._library.display = self.has_class("-wide")
@@ -262,7 +262,7 @@ class ChatScreen(Screen[None]):
         """Delete the text of the chosen documents, after a yes."""
         from localrag.tui.screens.dialogs import ConfirmScreen
 
-        if not (names := [leaf.name for leaf in self._library.chosen()]):
+        if not (names := [one.name for one in self._library.chosen()]):
             return
         what = clean_line(names[0][1]) if len(names) == 1 else counted(len(names), "document")
         about = "The files stay. Those in a folder of the library are read again with the folder."
@@ -362,26 +362,26 @@ class ChatScreen(Screen[None]):
             await self._conversation.show_error(self.app.model.error)
 
     def _draw_status(self) -> None:
-        scope, model, shelves, session = self.scope, self.app.model, self._shelves, self._asking.state.session
+        scope, model, held, session = self.scope, self.app.model, self._held, self._asking.state.session
         narrowed = filters.described(replace(scope.only, these=()))
-        documents = [one for shelf in shelves for one in shelf.documents]
+        documents = [one for each in held for one in each.documents]
         warm = sum(one.tokens * min(1.0, one.share) for one in documents)
         self._status.show(
             Status(
                 model.words,
                 model.state == "ready",
                 scope.libraries,
-                documents=len(documents) if shelves else None,
+                documents=len(documents) if held else None,
                 warm=warm / max(1, sum(one.tokens for one in documents)),
                 max_tokens=self._asking.max_tokens,
-                encrypted=bool(shelves) and all(one.encrypted for one in shelves),
+                encrypted=bool(held) and all(one.encrypted for one in held),
                 filter=narrowed,
                 mode=scope.mode,
                 title=session.title if session else "",
                 context=self._filled,
             )
         )
-        instructions = tuple(dict.fromkeys(shelf.instructions for shelf in shelves if shelf.instructions))
+        instructions = tuple(dict.fromkeys(each.instructions for each in held if each.instructions))
         self._conversation.greet(scope.libraries, narrowed, instructions)
 
 

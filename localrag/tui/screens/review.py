@@ -112,9 +112,9 @@ class ReviewScreen(TableScreen):
         named = f"{one.library}: {one.document}" if len(self._scope.libraries) > 1 else one.document
         cells = {"document": f"! {named}" if one.remark else named}
         line = self._rows.setdefault((one.library, one.document), Line({}, cells, None))
-        said = (one.decision.verdict, one.decision.comment) if one.decision else ()
+        mark = (one.decision.verdict, one.decision.comment) if one.decision else ()
         assert isinstance(line.row, dict) and isinstance(line.cells, dict)
-        line.row[one.item], line.cells[one.item] = one, " ".join((one.state, one.value, *said))
+        line.row[one.item], line.cells[one.item] = one, " ".join((one.state, one.value, *mark))
         self._results.lines = [*self._rows.values()]
         self._drawn = (-1, False)  # so that it is drawn again
 
@@ -212,16 +212,16 @@ class ReviewScreen(TableScreen):
 
     def action_mark(self, verdict: Verdict) -> None:
         if (one := self._finding) is not None:
-            said = one.decision or Decision("open")
-            self._decide(one, "open" if said.verdict == verdict else verdict, said.comment)
+            now = one.decision or Decision("open")
+            self._decide(one, "open" if now.verdict == verdict else verdict, now.comment)
 
     @work
     async def action_comment(self) -> None:
         if (one := self._finding) is not None:
-            said = one.decision or Decision("open")
-            asked = InputScreen(f"Comment on {one.title}", clean_line(summary(one)), said.comment, optional=True)
+            now = one.decision or Decision("open")
+            asked = InputScreen(f"Comment on {one.title}", clean_line(summary(one)), now.comment, optional=True)
             if (comment := await self.app.push_screen_wait(asked)) is not None:
-                self._decide(one, said.verdict, comment)
+                self._decide(one, now.verdict, comment)
 
     @work
     async def _decide(self, one: Checked, verdict: Verdict, comment: str) -> None:

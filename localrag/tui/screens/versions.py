@@ -247,8 +247,8 @@ class VersionsScreen(TableScreen):
                 mark, style = ("▶", "bold reverse") if chosen else ("·", "$text-muted")
                 state = self._states.get((self._side, one), "")
                 yield from Content.styled(f"{mark} {clean_line(title + state)}", style).wrap(width)
-        for said in self._compared.beside[clause : clause + 1]:
-            yield from (line for one in said for line in Content(f"» {clean_line(str(one))}").wrap(width))
+        for comments in self._compared.beside[clause : clause + 1]:
+            yield from (line for one in comments for line in Content(f"» {clean_line(str(one))}").wrap(width))
 
     def _others(self, width: int) -> Iterator[Content]:
         """What the other side made of the chosen clause."""
@@ -295,11 +295,11 @@ class VersionsScreen(TableScreen):
 
 
 def _cells(one: Entry) -> dict[str, str]:
-    said: dict[str, list[str]] = {"theirs": [], "ours": []} if one.state else {}
+    sides: dict[str, list[str]] = {"theirs": [], "ours": []} if one.state else {}
     for side, change in one.changes:
         words = [_marked(run)[0] for run in change.runs if run.sign != "="]
-        said.setdefault(side or "words", []).append(" ".join(words) or change.new.text)
-    cells = {side: clean_line(" … ".join(words)) for side, words in said.items()}
+        sides.setdefault(side or "words", []).append(" ".join(words) or change.new.text)
+    cells = {side: clean_line(" … ".join(words)) for side, words in sides.items()}
     if one.state:
         return {"class": one.level, "who": one.state, "clause": clean_line(one.title.rpartition(": ")[0]), **cells}
     return {"class": one.level, "change": clean_line(one.title), **cells}

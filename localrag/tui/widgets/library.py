@@ -321,7 +321,7 @@ class LibraryPane(Vertical):
     def __init__(self, libraries: Sequence[str], ticked: Iterable[Name] = ()) -> None:
         super().__init__(id="library")
         self._libraries = tuple(libraries)
-        self._shelves: tuple[Shelf, ...] = ()
+        self._held: tuple[Shelf, ...] = ()
         self._tops: Sequence[Branch] = ()
         self._title = Static("Looking at the documents …", id="library-title")
         self._find = SearchInput()
@@ -349,9 +349,9 @@ class LibraryPane(Vertical):
         self._tree.redraw()
         self._report_ticked()
 
-    def show(self, shelves: tuple[Shelf, ...], tops: Sequence[Branch]) -> None:
+    def show(self, held: tuple[Shelf, ...], tops: Sequence[Branch]) -> None:
         """Show what the libraries hold."""
-        self._shelves, self._tops = shelves, tops
+        self._held, self._tops = held, tops
         names = {name for top in tops for name in top.names()}
         if gone := self._tree.ticked - names:
             self._tree.ticked &= names
@@ -366,9 +366,9 @@ class LibraryPane(Vertical):
 
     def _draw(self) -> None:
         """Fill the tree with what matches the search."""
-        if not self._shelves:  # not looked up yet
+        if not self._held:  # not looked up yet
             return
-        total, failed = sum(len(shelf.documents) for shelf in self._shelves), sum(top.failed for top in self._tops)
+        total, failed = sum(len(each.documents) for each in self._held), sum(top.failed for top in self._tops)
         words = counted(total, "document") + (f", {failed:,} not read" if failed else "")
         text = self._find.value if self._find.display else ""
         if not text.strip():
@@ -423,10 +423,10 @@ class LibraryPane(Vertical):
         here = self._tree.at
         self.read(
             [
-                (shelf.library, Path(root))
-                for shelf in self._shelves
-                for root in shelf.roots
-                if root not in shelf.elsewhere and (here is None or here.library == shelf.library)
+                (each.library, Path(root))
+                for each in self._held
+                for root in each.roots
+                if root not in each.elsewhere and (here is None or here.library == each.library)
             ]
         )
 
@@ -443,8 +443,8 @@ class LibraryPane(Vertical):
 
     def action_warm(self) -> None:
         chosen = self.chosen()
-        for library in dict.fromkeys(leaf.library for leaf in chosen):
-            documents = {leaf.path: leaf.shelved.tokens for leaf in chosen if leaf.library == library and leaf.shelved}
+        for library in dict.fromkeys(one.library for one in chosen):
+            documents = {one.path: one.shelved.tokens for one in chosen if one.library == library and one.shelved}
             self.app.works.warm(library, documents)
         self._work.watch_works()
 
@@ -458,8 +458,8 @@ class LibraryPane(Vertical):
         tops, ticked = self._tops, self._tree.ticked
         if not ticked:
             tops = [self._tree.at] if self._tree.at is not None else []
-        leaves = (leaf for top in tops for leaf in top.leaves() if leaf.shelved is not None)
-        return [leaf for leaf in leaves if not ticked or leaf.name in ticked]
+        documents = (one for top in tops for one in top.leaves() if one.shelved is not None)
+        return [one for one in documents if not ticked or one.name in ticked]
 
     def action_stop(self) -> None:
         if not self.app.works.stop():

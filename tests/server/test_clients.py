@@ -50,6 +50,15 @@ def read_until(client: socket.socket, words: bytes) -> bytes:
     return got
 
 
+def test_a_stream_of_events_ends_with_the_answer(server: Server) -> None:
+    order = {"question": "When does the lease of Harbour House end?", "stream": True}
+    _, headers, data = server.request("POST", "/api/ask", order)
+    events = [part.partition("\ndata: ") for part in data.decode().strip().split("\n\n")]
+    assert headers["content-type"].startswith("text/event-stream")
+    assert [events[0][0], events[-1][0]] == ["event: planned", "event: answered"]
+    assert json.loads(events[-1][2])["answer"].endswith("2031 [1].")
+
+
 @pytest.mark.parametrize("abruptly", [True, False])
 def test_a_client_that_leaves_stops_the_model(server: Server, abruptly: bool) -> None:
     server.json("POST", "/api/ask", {"question": "When does the lease of Harbour House end?"})  # the model is loaded

@@ -10,18 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fake_core import NOTICE, PLAN, FakeAssistant, FakeLibrary, FakeWorld, Gate, answered, passage, shelved_document
+from fake_core import NOTICE, FakeAssistant, FakeLibrary, FakeWorld, answered, shelved_document
 from textual.pilot import Pilot
 
-from localrag.errors import ModelMissing
-from localrag.events import Delta, Failure, Found, Planned, PromptRead
+from localrag.events import Failure
 from localrag.sessions.session import SavedTurn, Session
 from localrag.settings import Settings
 from localrag.tui.preferences import Preferences
 from localrag.types import Remark, SkippedPage
 from localrag.worker.engine import Shelved
 from tui import surveys
-from tui.screen_text import NARROW, WIDE, ask, marked, open_chat, see, shown, until
+from tui.screen_text import NARROW, WIDE, ask, marked, open_chat, see, until
 
 QUESTION = "How long is the notice?"
 Drive = Callable[[Pilot], Awaitable[None]]
@@ -63,54 +62,40 @@ def talked() -> FakeWorld:
     return world
 
 
-def pressing(*keys: str, sees: str, question: str = "", answered: str = "1,204 tokens read") -> Drive:
-    """Ask a question if one is given, press keys, and wait for words."""
-
+def pressing(*keys: str, sees: str) -> Drive:
     async def drive(pilot: Pilot) -> None:
         await open_chat(pilot)
-        if question:
-            await ask(pilot, question)
-            await see(pilot, answered)
-        for key in keys:
-            await pilot.press(key)
-            await pilot.pause()
-        await until(pilot, lambda: sees in marked(pilot.app) or sees in shown(pilot.app))
+        await pilot.press(*keys)
+        await see(pilot, sees)
 
     return drive
 
 
-async def no_model(pilot: Pilot) -> None:
-    await see(pilot, "localrag models install")
+async def quoted(pilot: Pilot) -> None:
+    """Ask, and open the source of the first citation."""
+    await open_chat(pilot)
+    await ask(pilot, QUESTION)
+    await see(pilot, "1,204 tokens read")
+    await pilot.press("tab")
+    await until(pilot, lambda: NOTICE in marked(pilot.app))
 
 
-def without_model() -> FakeWorld:
-    return FakeWorld(FakeAssistant(missing=ModelMissing("no generator is installed", "localrag models install")))
+async def surveyed(pilot: Pilot) -> None:
+    await open_chat(pilot)
+    await ask(pilot, surveys.QUESTION)
+    await see(pilot, "1,204 tokens read")
+    await pilot.press("ctrl+t")
+    await see(pilot, "document 1")
+    await pilot.press("2", "enter")
+    await until(pilot, lambda: NOTICE in marked(pilot.app))
 
 
-def writing() -> FakeWorld:
-    script = [
-        Planned(PLAN),
-        Found((passage("a"),)),
-        PromptRead(1204, 1204),
-        Delta("Either party may end it **with"),
-        Gate(),
-    ]
-    return FakeWorld(FakeAssistant(script))
-
-
-STREAMING = pressing(sees="Either party", question=QUESTION, answered="Either party may end it")
-SOURCE = pressing("tab", sees=NOTICE, question=QUESTION)
-SURVEYED = pressing("ctrl+t", "2", "enter", sees=NOTICE, question=surveys.QUESTION)
 LIBRARY = pressing("f6", "home", "down", "right", "down", "space", sees="Only 1 of 4 documents")
 SNAPSHOTS: dict[str, tuple[Callable[[], FakeWorld], Drive, tuple[int, int]]] = {
-    "empty": (FakeWorld, pressing(sees="Ask about"), NARROW),
-    "streaming": (writing, STREAMING, NARROW),
-    "answer-narrow": (FakeWorld, SOURCE, NARROW),
-    "answer-wide": (FakeWorld, SOURCE, WIDE),
-    "survey-table": (lambda: FakeWorld(FakeAssistant(surveys.SCRIPT)), SURVEYED, WIDE),
+    "answer-narrow": (FakeWorld, quoted, NARROW),
+    "answer-wide": (FakeWorld, quoted, WIDE),
+    "survey-table": (lambda: FakeWorld(FakeAssistant(surveys.SCRIPT)), surveyed, WIDE),
     "library-narrow": (shelved, LIBRARY, NARROW),
-    "library-wide": (shelved, LIBRARY, WIDE),
     "sessions": (talked, pressing("f7", sees="Who signs for the trust?"), NARROW),
     "settings": (FakeWorld, pressing("f8", sees="source_view"), NARROW),
-    "no-model": (without_model, no_model, NARROW),
 }

@@ -136,12 +136,6 @@ def write(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCach
     return last
 
 
-def test_they_are_recognised(model: LlamaGenerator) -> None:
-    told = " ".join(model.in_force())
-    assert ("recurrent" in told) == (model.model in ("recurrent", "convolved", "delta", "scanned"))
-    assert ("sliding window" in told) == (model.model in ("sliding", "real"))
-
-
 def test_cold_from_memory_and_from_disk_they_write_the_same(model: LlamaGenerator, tmp_path: Path) -> None:
     asked, other = messages(), messages("Which hall is dear?")
     cold = {}
@@ -158,16 +152,6 @@ def test_cold_from_memory_and_from_disk_they_write_the_same(model: LlamaGenerato
         model._free_context()
         kept = write(model, question, cache)
         assert kept.text == cold[question[-1].text][0] and kept.usage.reused >= len(TEXT.split())
-
-
-def test_without_a_cache_a_document_in_memory_serves_the_next_question(model: LlamaGenerator) -> None:
-    asked, other = messages(), messages("Which hall is dear?")
-    model._free_context()
-    cold = write(model, other).text
-    model._free_context()
-    write(model, asked)
-    again = write(model, other)
-    assert again.text == cold and again.usage.reused == len(model.prefixes(other)[-1].tokens)
 
 
 def test_after_a_stop_and_in_a_larger_window_they_write_the_same(model: LlamaGenerator) -> None:
@@ -389,13 +373,3 @@ def test_what_was_read_before_a_stop_in_a_batch_is_not_read_again(model: LlamaGe
     warm = weigh(model, asked)
     model._free_context()
     assert weigh(model, asked).shares == warm.shares and warm.usage.reused == cold[-1]
-
-
-def test_checkpoints_move_to_a_larger_window(model: LlamaGenerator) -> None:
-    model._free_context()
-    shares = weigh(model, messages("Why?")).shares
-    model._free_context()
-    write(model, messages())
-    model._open(6000)
-    weighed = weigh(model, messages("Why?"))
-    assert weighed.shares == shares and weighed.usage.reused == len(model.prefixes(messages())[-1].tokens)

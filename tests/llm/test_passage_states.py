@@ -131,10 +131,6 @@ def test_a_passage_that_goes_on_is_read_behind_the_one_before(start: Callable[..
     assert part.loaded == loaded + 3, "the beginning and two parts"
 
 
-def test_the_order_of_passages_matters_to_the_model(start: Callable[..., LlamaGenerator]) -> None:
-    assert shares(start(), messages()) != shares(start(), messages(PASSAGES[::-1]))
-
-
 def test_joined_is_near_to_together(start: Callable[..., LlamaGenerator]) -> None:
     apart, together = (shares(start(apart=apart), messages((PASSAGES[0],))) for apart in (True, False))
     assert apart == pytest.approx(together, abs=0.01), "one passage sees the same either way, but for 8 bits"
@@ -199,15 +195,6 @@ def test_equal_passages_of_two_libraries_are_read_each_with_its_own_beginning(
     cold, cache = shares(start(), asked), Kept()
     assert shares(start(), continued((one,), (one, two)), cache=cache) != cold
     assert shares(start(), asked, cache=cache) == cold
-
-
-def test_no_token_is_there_twice(start: Callable[..., LlamaGenerator]) -> None:
-    cache, model = Kept(), start()
-    cold = shares(model, messages(), cache=cache)
-    assert cold == shares(start(), messages(), cache=cache)
-    assert model._context is not None
-    tokens = passage_states._START.unpack_from(model._context.state())[3]
-    assert tokens == len(model._context.tokens)
 
 
 @pytest.mark.parametrize("method", ["fork", "link"])

@@ -277,19 +277,6 @@ def test_a_base_model_and_an_unknown_hash_are_never_chosen(tmp_path: Path, shop:
     assert "wheel base" not in tried and "hub unpinned" not in tried and "wheel small" in tried
 
 
-def test_a_model_that_memory_cannot_hold_is_not_chosen(tmp_path: Path, shop: Any) -> None:
-    tried = shop("huge", "small")
-    assert Bench(tmp_path).install(None).id == "small"
-    assert "hub huge" not in tried
-
-
-def test_what_is_recommended_comes_with_an_estimate_of_its_speed(tmp_path: Path, shop: Any) -> None:
-    shop("good")
-    bench = Bench(tmp_path)
-    bench.install(None)
-    assert [line for line in bench.said if line.startswith("good: ") and "estimate" in line and "a second" in line]
-
-
 def test_terms_of_its_own_must_be_accepted(bench: Bench, offer: Any, wheels: Path) -> None:
     published(wheels, "tiny", GOOD)
     offer(card(sha256=sha256(GOOD), terms=True, licence="Own terms"))

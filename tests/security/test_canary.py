@@ -235,19 +235,6 @@ def test_a_word_is_found_in_every_form(data: bytes) -> None:
     assert not Canaries(["nothingofthis"]).in_bytes(data)
 
 
-def test_a_word_is_found_in_archives_in_archives_and_in_names(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "inner.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("word/document.xml", f"<w:t>{SAID}</w:t>" * 20)
-    with zipfile.ZipFile(tmp_path / "outer.docx", "w", zipfile.ZIP_STORED) as archive:
-        archive.write(tmp_path / "inner.zip", "inner.zip")
-    (tmp_path / f"{ASKED}.txt").touch()
-    assert [Path(one.split(" ")[0]).name for one in CANARIES.below(tmp_path)] == [
-        f"{ASKED}.txt",
-        "inner.zip",
-        "outer.docx",
-    ]
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
 def test_arguments_environment_and_core_dumps_are_seen(tmp_path: Path) -> None:
     code = "import os; input(); os.abort()"

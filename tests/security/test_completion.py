@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
-from click.shell_completion import BashComplete, CompletionItem, get_completion_class
+from click.shell_completion import CompletionItem, get_completion_class
 from click.testing import CliRunner
 from waiting import PATIENCE
 
@@ -145,16 +145,6 @@ def test_names_are_quoted_or_left_out(tmp_path: Path, shell: str) -> None:
 def test_bash_runs_nothing_after_an_open_quote(tmp_path: Path, quote: str) -> None:
     lines = ["localrag a0", *(f"localrag {quote}{name}" for name in ("a1/", "a4/", "a5/", "b1/"))]
     typed("bash", script("bash"), lines, tmp_path)
-
-
-def test_bash_with_the_script_of_an_earlier_version_runs_nothing(tmp_path: Path) -> None:
-    earlier = BashComplete.source_template % {
-        "complete_func": "_c",
-        "complete_var": "_LOCALRAG_COMPLETE",
-        "prog_name": "localrag",
-    }
-    lines = ["localrag a0", *(f"localrag {name}" for name in ("a1/", "a4/", "a5/", "b1/"))]
-    typed("bash", earlier, lines, tmp_path)
 
 
 def test_no_name_is_read_as_an_option() -> None:

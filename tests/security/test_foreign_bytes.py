@@ -32,7 +32,7 @@ from localrag.errors import (
 )
 from localrag.evaluation import datasets
 from localrag.ingest.readers import programs, wire
-from localrag.ingest.readers.source import Names, Options
+from localrag.ingest.readers.source import Options
 from localrag.search import filters
 from localrag.security import audit, storage
 from localrag.security.encryption import age
@@ -217,12 +217,6 @@ def test_deeply_nested_questions_are_refused(tmp_path: Path) -> None:
     assert not datasets._holds_questions(file)
 
 
-def test_a_question_may_hold_a_line_separator(tmp_path: Path) -> None:
-    file = tmp_path / "questions.jsonl"
-    file.write_text(json.dumps(ROW | {"answer": "one\u2028two\x85three"}, ensure_ascii=False) + "\r\n")
-    assert datasets.load(file)[0].answer == "one\u2028two\x85three"
-
-
 @pytest.mark.parametrize("doc", ["a\0b", "x" * 5000])
 def test_a_document_with_an_impossible_name_is_missing(tmp_path: Path, doc: str) -> None:
     (tmp_path / "lease.txt").write_text("words")
@@ -244,20 +238,6 @@ def test_an_order_names_a_known_program_and_no_path(change: dict[str, object]) -
     assert protocol.decode(json.dumps(good).encode(), programs.Order)
     with pytest.raises(protocol.Malformed):
         protocol.decode(json.dumps(good | change).encode(), programs.Order)
-
-
-def test_many_members_of_one_name_are_named_in_linear_time() -> None:
-    names, tried = Names(), 0
-
-    class Counting(type(names._given)):  # type: ignore[misc]
-        def __contains__(self, name: object) -> bool:
-            nonlocal tried
-            tried += 1
-            return super().__contains__(name)
-
-    names._given = Counting()
-    given = [names.unique("a.txt") for _ in range(1000)]
-    assert given[:3] == ["a.txt", "a (2).txt", "a (3).txt"] and len(set(given)) == 1000 and tried < 4000
 
 
 def test_two_documents_of_one_name_do_not_end_an_ingest(library: Editor, folder: Callable[..., Path]) -> None:

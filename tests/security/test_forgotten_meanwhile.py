@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -407,23 +407,3 @@ def test_the_app_never_asks_for_a_passphrase(
     unlocked.set_key_source(keys.library_key)
     chat._run_app(settings, ["papers"], None, EVERYTHING, "auto", [], None)
     assert [type(error) for error in refused] == [KeyRequired] * len(refused) and len(refused) == 4
-
-
-def test_nothing_of_a_deleted_conversation_is_asked_with(original: Path, models: Any, settings: Settings) -> None:
-    store, asked = store_of(settings), []
-    first = ask(settings, LEASE, models)
-
-    class Engine:
-        def ask(self, question: str, **how: Any) -> Iterator[Answered]:
-            asked.append(how["history"])
-            return iter([Answered(replace(first, question=question))])
-
-    state, scope = ChatState(), Scope(("papers",))
-    core = Core(Engine(), store)  # type: ignore[arg-type]
-    answer(core, PendingQuestion(LEASE, state, scope, scope), Silent())  # type: ignore[arg-type]
-    api.open_library("papers", settings=settings).forget(["a.txt"], conversations="remove")
-    assert store.list() == []
-    answer(core, PendingQuestion(KENNEL, state, scope, scope), Silent())  # type: ignore[arg-type]
-    assert asked == [(), ()]
-    (kept,) = store.all()
-    assert [turn.question for turn in kept.turns] == [KENNEL]

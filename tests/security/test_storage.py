@@ -85,26 +85,12 @@ def test_files_and_folders_are_private_whatever_the_umask(
     assert rights(tmp_path / "new") == 0o700
 
 
-@POSIX
-def test_an_existing_folder_keeps_its_rights(tmp_path: Path) -> None:
-    (tmp_path / "shared").mkdir(mode=0o755)
-    (tmp_path / "shared").chmod(0o755)
-    storage.write_bytes(tmp_path / "shared" / "file", b"")
-    assert rights(tmp_path / "shared") == 0o755
-
-
 def test_json_holds_names_that_are_not_utf8(tmp_path: Path) -> None:
     import json
 
     name = os.fsdecode(b"caf\xe9.pdf")
     storage.write_json(tmp_path / "j", {"name": name, "word": "Prüfung"})
     assert json.loads(storage.read_bytes(tmp_path / "j")) == {"name": name, "word": "Prüfung"}
-
-
-def test_lines_are_added_one_after_another(tmp_path: Path) -> None:
-    storage.append_line(tmp_path / "l", "one")
-    storage.append_line(tmp_path / "l", "two")
-    assert (tmp_path / "l").read_bytes() == b"one\ntwo\n"
 
 
 def test_remove_takes_files_folders_links_and_nothing(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from localrag import api
-from localrag.cli import app, output
+from localrag.cli import app
 from localrag.errors import LocalragError
 from localrag.security.terminal import UNSAFE, one_line, visible
 from localrag.sessions import store_of
@@ -128,13 +128,6 @@ def test_an_ingest_names_hostile_files_without_obeying_them(papers: Path) -> Non
     assert "\\u001b]0;owned\\u0007" in harmless(out + error)
 
 
-def test_names_are_shown_whole_with_their_escapes(papers: Path) -> None:
-    shown = harmless(run("status", "papers")[0])
-    for name in NAMES:
-        assert one_line(name) in shown
-    assert all(part in shown for part in MARKUP)
-
-
 def test_json_keeps_every_value_and_escapes_what_the_terminal_obeys(papers: Path) -> None:
     for arguments in (
         ["status", "papers"],
@@ -174,13 +167,6 @@ def test_what_is_drawn_obeys_no_name_and_no_markup(
     shown = harmless(screen.getvalue())
     if arguments[0] != "libraries":
         assert all(part in shown for part in MARKUP)
-
-
-def test_a_console_draws_markup_and_escapes_of_strangers_as_text() -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "stdout", screen := Screen())
-        output.console().print(f"{TITLE}{C1} {' '.join(MARKUP)}", soft_wrap=True)
-    assert all(part in harmless(screen.getvalue()) for part in MARKUP)
 
 
 def test_honest_text_stays_as_it_is() -> None:
@@ -239,15 +225,6 @@ def test_everything_is_printed_by_the_functions_of_one_module() -> None:
     # `lines` reads questions with a prompt of its own.
     found = [each for path in modules for each in printing(path) if not each.endswith(": input")]
     assert len(modules) > 40 and found == []
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["click.echo(name)", "print(name)", "Console(stderr=True).print(name)", "rich.console.Console(x)", "secho(n)"],
-)
-def test_the_scan_for_printing_finds_one(tmp_path: Path, line: str) -> None:
-    (tmp_path / "sample.py").write_text(f"from localrag.cli.output import echo\n{line}\necho(name)\nprint('fixed')\n")
-    assert len(list(printing(tmp_path / "sample.py"))) == 1
 
 
 def test_the_app_gives_no_text_to_a_widget_that_parses_markup() -> None:

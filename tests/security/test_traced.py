@@ -7,24 +7,18 @@ installs it; elsewhere the tests are skipped by that name, with CI set they fail
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
-import pty
 import re
 import shutil
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import threading
-import time
 import urllib.request
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from terminal import Terminal, require_tmux
 from waiting import PATIENCE, wait_for
 
 from localrag.security.offline import seccomp
@@ -87,46 +81,17 @@ def run(trace: Path, environment: dict[str, str], *words: str) -> str:
     return trace.read_text()
 
 
-def in_a_terminal(trace: Path, environment: dict[str, str], words: Sequence[str], keys: bytes, kept: Path) -> str:
-    """Run the terminal app, type, wait until a conversation with an answer lies in `kept`, and leave with Ctrl+Q."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-    shown = bytearray()
-
-    def listen() -> None:
-        try:
-            while data := os.read(ours, 65536):
-                shown.extend(data)
-        except OSError:  # the other end is closed
-            pass
-
-    def wait(what: str, there: object) -> None:
-        assert callable(there)
-        end = time.monotonic() + PATIENCE
-        while not there():
-            assert app.poll() is None and time.monotonic() < end, f"no {what}: {bytes(shown[-2000:])!r}"
-            time.sleep(0.1)
-
-    def answered() -> bool:
-        return any(b'"answer"' in path.read_bytes() for path in kept.glob("*.json"))
-
-    command = [*under_strace(trace), sys.executable, "-m", "localrag", *words]
-    app = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True)
-    os.close(theirs)
-    thread = threading.Thread(target=listen, daemon=True)
-    thread.start()
-    try:
-        wait("screen", lambda: b"\x1b[?1049h" in shown and b"Ask" in shown)
-        os.write(ours, keys)
-        wait("answer", answered)
-        os.write(ours, b"\x11")
-        app.wait(PATIENCE)
-    finally:
-        if app.poll() is None:
-            os.killpg(app.pid, signal.SIGKILL)  # strace alone would leave the app, and the app the terminal's other end
-        app.wait()
-        os.close(ours)
-        thread.join()
+def in_a_terminal(trace: Path, environment: dict[str, str], question: str, kept: Path) -> str:
+    """Ask in the terminal app, wait until a conversation with an answer lies in `kept`, and leave."""
+    require_tmux()
+    with Terminal(trace.parent, 100, 30) as terminal:
+        terminal.run([*under_strace(trace), sys.executable, "-m", "localrag", "chat", "papers"], environment)
+        terminal.see("2 documents")
+        terminal.type(question)
+        terminal.press("Enter")
+        wait_for(lambda: any(b'"answer"' in path.read_bytes() for path in kept.glob("*.json")), "an answer")
+        terminal.press("C-q")
+        terminal.ended()
     return trace.read_text()
 
 
@@ -156,13 +121,7 @@ def test_a_whole_session_opens_no_socket_but_local_ones(
     traces = {
         "ingest": run(tmp_path / "1", environment, "ingest", str(papers), "--name", "papers"),
         "ask": run(tmp_path / "2", environment, "ask", question, "--library", "papers"),
-        "chat": in_a_terminal(
-            tmp_path / "3",
-            environment,
-            ["chat", "papers"],
-            question.encode() + b"\r",
-            home / "indexes" / "papers" / "sessions",
-        ),
+        "chat": in_a_terminal(tmp_path / "3", environment, question, home / "indexes/papers/sessions"),
         "mcp": asyncio.run(as_a_client(tmp_path / "4", environment, question)),
     }
     for name, trace in traces.items():

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from waiting import PATIENCE
 
-from localrag.errors import LocalragError
-from localrag.security.offline import seccomp, viewer_process
+from localrag.security.offline import seccomp
 
 pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
 
@@ -126,15 +125,3 @@ def test_it_opens_the_own_address_only(tmp_path: Path) -> None:
     command = [sys.executable, "-c", begin + ADDRESS, str(tmp_path / "a")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.stdout.splitlines() == [f"http://127.0.0.1:8765/?code={'a_code-' * 5}", *["refused"] * 4], done.stderr
-
-
-def test_without_the_process_the_viewer_is_called_directly(tmp_path: Path) -> None:
-    asked = []
-
-    def opener(file: Path, page: int | None) -> bool:
-        asked.append((file, page))
-        raise LocalragError("no", "")
-
-    with pytest.raises(LocalragError, match="no"):
-        viewer_process.show(tmp_path, 7, opener)
-    assert asked == [(tmp_path, 7)]

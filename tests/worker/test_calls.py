@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from localrag import protocol
-from localrag.errors import ModelError
 from localrag.events import Answered, Delta, Event, IngestReport, Reviewed, ReviewEnded, Warmed
 from localrag.ingest.source_files import PagePicture
 from localrag.settings import Settings
@@ -138,15 +137,3 @@ def test_private_methods_are_no_calls() -> None:
 def test_events_of_another_shape_are_refused(data: Any) -> None:
     with pytest.raises(protocol.Malformed):
         protocol.from_plain(data, Event)
-
-
-def test_the_kinds_of_a_union_have_different_names() -> None:
-    for name in CALLS:
-        kinds = get_args(CALLS[name].result) if get_origin(CALLS[name].result) is not tuple else ()
-        assert len({getattr(kind, "__name__", kind) for kind in kinds}) == len(kinds)
-
-
-def test_an_error_travels_with_its_kind_message_and_hint() -> None:
-    reply = travelled(calls.Failed(1, protocol.ErrorMessage.of(ModelError("what\udcff", "do this"))), calls.Reply)
-    error = reply.error.error()
-    assert type(error) is ModelError and (error.message, error.hint) == ("what\udcff", "do this")

@@ -163,10 +163,8 @@ def name_for(path: Path, settings: Settings) -> str:
         return known
     folder = Path(os.path.realpath(path))
     folder = folder.parent if folder.is_file() else folder
-    name = (
-        "".join(letter if letter.isalnum() or letter in " .-_" else "-" for letter in folder.name).strip(" .-")
-        or "documents"
-    )
+    letters = (letter if letter.isalnum() or letter in " .-_" else "-" for letter in folder.name)
+    name = "".join(letters).strip(" .-") or "documents"
     if name in library_names(settings.indexes_dir):
         from localrag.security import storage
 
@@ -381,10 +379,8 @@ def matches(path: str, glob: str) -> bool:
 def named(paths: Collection[str], globs: Sequence[str]) -> set[str]:
     """The paths that match one of the globs."""
     # An existing path means that document alone, even if it contains wildcard characters.
-    there = set(paths)
-    exact = {glob.removeprefix("./") for glob in globs} & there
-    rest = [glob for glob in globs if glob.removeprefix("./") not in there]
-    return exact | {path for path in there if any(matches(path, glob) for glob in rest)}
+    there, given = set(paths), {glob.removeprefix("./") for glob in globs}
+    return (given & there) | {path for path in there if any(matches(path, glob) for glob in given - there)}
 
 
 def did_you_mean(given: str, there: Sequence[str], library: str) -> str:

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import tiny_llamas
 from embedder_checks import sound
-from tiny_models import Bench, card, gguf, sha256
+from tiny_models import Bench, gguf
 
 from localrag.embeddings import EmbedderIdentity, load_embedder
 from localrag.embeddings.llama_embedder import LlamaEmbedder
 from localrag.errors import EmbedderMismatch, ModelError
-from localrag.models import HubSource, catalog
 
 LONG = "the lease ends in may of the next year " * 9
 
@@ -86,27 +85,6 @@ def test_a_library_of_it_loads_it_again_and_no_other(mean: Path, tmp_path: Path)
     for change in ({"engine": "onnxruntime"}, {"precision": "q8_0"}, {"prefix": "passage: "}, {"sha256": "0" * 64}):
         with pytest.raises(EmbedderMismatch):
             load_embedder(bench.settings, EmbedderIdentity(**{**made.identity.to_dict(), **change}))
-
-
-def test_the_catalog_gives_an_imported_file_its_prefixes(
-    mean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known = card(
-        "known",
-        HubSource("a/b", "c" * 40, "d.gguf"),
-        kind="embedder",
-        sha256=sha256(mean.read_bytes()),
-        query_prefix="q: ",
-        passage_prefix="p: ",
-    )
-    monkeypatch.setattr(catalog, "CATALOG", (known,))
-    bench = Bench(tmp_path / "bench", embedder="known")
-    assert bench.store.import_path(mean).id == "known"
-    made = load_embedder(bench.settings).identity
-    before = EmbedderIdentity(**{**made.to_dict(), "prefix": ""})  # of a library older than the catalog's prefixes
-    assert made.prefix == "p: " and load_embedder(bench.settings, before).identity == before
-    installed = bench.store.get("known").path
-    assert Bench(tmp_path / "other").store.import_path(installed).kind == "embedder"
 
 
 def test_a_reranker_in_a_gguf_file_is_refused(tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
 import itertools
 import random
 import re
-import sys
 import time
 
 import pytest
 
-from localrag.ingest import chunking
 from localrag.ingest.chunking import embedded_text, split
 from localrag.ingest.readers.headings import find_headings
 from localrag.store.sentences import sentences
@@ -141,23 +139,6 @@ def test_a_heading_is_never_the_end_of_a_chunk():
     assert not [c for c in split([contract()], count=count) if c.text.rsplit("\n", 1)[-1] in titles]
 
 
-def test_sections_go_on_over_the_page():
-    pages = [
-        Page(f"1. RENT\n{CLAUSE}", 1, headings=(Heading(0, 1, "1. RENT"),)),
-        Page(CLAUSE, 2),
-        Page(f"{CLAUSE * 2}1.1 Late\n{CLAUSE * 2}", 3, headings=(Heading(len(CLAUSE * 2), 2, "1.1 Late"),)),
-        Page(f"2. TERM\n{CLAUSE}", 4, headings=(Heading(0, 1, "2. TERM"),)),
-    ]
-    paths = [(chunk.position, chunk.heading) for chunk in split(pages, count=count)]
-    assert paths == [
-        (0, ("1. RENT",)),
-        (1, ("1. RENT",)),
-        (2, ("1. RENT",)),
-        (2, ("1. RENT", "1.1 Late")),
-        (3, ("2. TERM",)),
-    ]
-
-
 def test_small_sections_share_a_chunk_named_after_what_holds_for_all():
     text = "1. FEES\n1.1 Rent\nTen.\n1.2 Heat\nSix.\n"
     headings = (Heading(0, 1, "1. FEES"), Heading(8, 2, "1.1 Rent"), Heading(22, 2, "1.2 Heat"))
@@ -222,31 +203,6 @@ def test_time_grows_with_the_text_and_not_faster():
 
     seconds(50)
     assert min(seconds(1600) for _ in range(3)) < 24 * min(seconds(200) for _ in range(3))
-
-
-def lines_run(page):
-    """Lines of chunking that run for a page: work, without a clock."""
-    ran = 0
-
-    def trace(frame, event, argument):
-        nonlocal ran
-        ran += event == "line"
-        return trace if frame.f_code.co_filename == chunking.__file__ else None
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        split([page], count=count)
-    finally:
-        sys.settrace(before)
-    return ran
-
-
-@pytest.mark.parametrize("tiny", [". ", ".\n", "7\n\n", "| 7 |\n", "Yes. "])
-def test_many_tiny_sentences_take_linear_time(tiny):
-    page, usual = Page(tiny * 2000), Page(CLAUSE * 200)
-    each = lines_run(usual) / len(sentences(usual.text))
-    assert lines_run(page) / len(sentences(page.text)) < 2 * each
 
 
 # --- tables -------------------------------------------------------------------------------------------------

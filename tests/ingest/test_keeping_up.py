@@ -238,15 +238,6 @@ def test_a_file_that_goes_while_it_is_looked_at_costs_nothing_else(
     sound(library)
 
 
-def test_files_that_were_only_touched_are_one_change(library: Editor, folder: Folder) -> None:
-    root = folder({f"{n}.txt": letter(n) for n in range(5)})
-    ingest(library, root)
-    generation = library.generation
-    for file in root.iterdir():
-        os.utime(file, ns=(5, 5))
-    assert ingest(library, root, embedder=never).unchanged == 5 and library.generation == generation + 1
-
-
 # --- reading again ------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from stores import sqlite_only
 from localrag.errors import LibraryError
 from localrag.security.storage import sqlite3
 from localrag.store import full_text
-from localrag.store.full_text import DOCUMENTS, PASSAGES, FullText, Indexer
+from localrag.store.full_text import PASSAGES, FullText, Indexer
 from localrag.store.text_analysis import Token, tokens, written
 from localrag.store.writer import TABLES, Editor
 
@@ -183,19 +183,6 @@ def test_nothing_is_left_of_the_last_passage(held: Held) -> None:
         held.remove(id_)
     held.commit()
     assert [held.rows(table) for table in ("terms", "words", "postings", "lengths")] == [0, 0, 0, 0]
-
-
-def test_a_word_goes_with_its_last_holder_and_comes_back(held: Held) -> None:
-    held.add(1, "lease canary")
-    added(held.indexer, DOCUMENTS, 7, tokens("canary", "english"))
-    held.commit()
-    held.remove(1)
-    held.commit()
-    assert held.text.has_word("canary", []) and not held.text.has_word("lease", ["leas"])
-    assert held.text.documents_named([["canari"]])[0].tolist() == [7] and held.scores(("canari",)).max(initial=0) == 0
-    held.add(2, "lease canary")
-    held.commit()
-    assert held.scores(("leas",))[2] > 0 and held.text.words_starting("canary") == [("canary", 2)]
 
 
 def test_pending_changes_are_written_before_they_are_many(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:

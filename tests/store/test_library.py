@@ -158,19 +158,6 @@ def test_equal_names_in_two_roots_and_two_folders_are_different_documents(librar
     assert library.document("b/lease.txt").path == "b/lease.txt"
 
 
-ODD = "Naïve 👩🏽‍⚖️ judge’s café. 中文合同第三条：租期为三年。 e\u0301tude Å Ω 𝔘𝔫𝔦𝔠𝔬𝔡𝔢! " * 30
-
-
-def test_chunk_offsets_are_code_points_whatever_the_script(library: Editor, put: Put) -> None:
-    put(library, "odd.txt", [ODD, f"Second. {ODD}"])
-    (document,) = library.documents()
-    chunks = library.chunks_of(document.id)
-    assert len(chunks) > 2
-    for chunk in chunks:
-        assert chunk.text == library.page_text(document.id, chunk.position)[chunk.start : chunk.end]
-        assert chunk.text
-
-
 def test_words_that_mean_something_to_a_database_are_words(library: Editor, put: Put) -> None:
     words = ("null", "NULL", "true", "it's", 'say "so"', "back\\slash", "{curly}", "a,b", "%s", ":p0", "?", "$1")
     for number, word in enumerate(words):

@@ -9,7 +9,6 @@ import json
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -24,7 +23,6 @@ import pytest
 from papers import IDENTITY, contents, ingest, sound
 from pg_cluster import Cluster
 from stores import new_store
-from waiting import wait_for
 
 from localrag import policy
 from localrag.api import open_library
@@ -314,30 +312,6 @@ def test_the_owner_of_the_tables_sees_no_library_that_is_not_theirs(pg: Cluster,
     assert {table: n for table, n in seen.items() if n and table not in ("libraries", "rights")} == {}
 
 
-def test_two_owners_cannot_take_the_right_of_each_other_at_once(
-    pg: Cluster, store: postgres.Store, papers: Editor
-) -> None:
-    partner, failed = role(pg, store, "partner"), []
-    postgres.set_right(papers._db, partner.user, "own")  # type: ignore[arg-type]
-
-    def take() -> None:
-        with closing(postgres.open_library(str(partner), "papers")) as connection:
-            try:
-                postgres.set_right(connection, "writer", None)
-            except StorageError as error:
-                failed.append(error)
-
-    papers._db.execute("BEGIN IMMEDIATE")
-    postgres.set_right(papers._db, partner.user, None)  # type: ignore[arg-type]
-    taking = threading.Thread(target=take)
-    taking.start()
-    waits = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{partner.user}' AND wait_event_type = 'Lock'"
-    wait_for(lambda: pg.sql(store.database, waits) != [[0]] or not taking.is_alive())
-    papers._db.execute("COMMIT")
-    taking.join()
-    assert failed and postgres.rights(papers._db) == [("writer", "own")]  # type: ignore[arg-type]
-
-
 # --- the audit log ------------------------------------------------------------------------------------------
 
 
@@ -460,17 +434,6 @@ def test_one_root_is_ingested_by_one_machine_and_renewing_waits_for_all(
         assert not waiting.is_alive()
 
 
-def test_another_machine_may_join_a_library_with_the_same_name(
-    store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
-) -> None:
-    with closing(Editor.create_in(store, tmp_path / "papers2", "papers", IDENTITY)) as other:
-        assert other.uid == papers.uid
-        put(other, "third.txt", "A third document.")
-    assert len(papers.documents()) == 3
-    put(papers, "fourth.txt", "A fourth document, of words that the third document holds.")
-    sound(papers)
-
-
 def test_a_library_of_others_never_takes_the_place_of_one_with_its_name(
     pg: Cluster, store: postgres.Store, papers: Editor, tmp_path: Path
 ) -> None:
@@ -578,15 +541,6 @@ def test_a_reader_goes_on_after_the_server_was_restarted(own: Cluster, tmp_path:
     with pytest.raises(StorageError) as raised:
         own.kill()
         Library.open(tmp_path / "papers", "papers")
-    assert "does not answer" in raised.value.message
-
-
-def test_a_server_that_does_not_answer_a_login_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, theirs = socket.socketpair()
-    monkeypatch.setattr(postgres.remote, "connect", lambda address: ours)
-    monkeypatch.setattr(postgres, "_LOGIN", 0.1)
-    with theirs, pytest.raises(StorageError) as raised:
-        postgres.Connection(postgres.Store.parse("postgresql:///firm"))
     assert "does not answer" in raised.value.message
 
 

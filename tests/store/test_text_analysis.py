@@ -152,14 +152,6 @@ def test_any_text_has_words_that_can_be_kept_and_found() -> None:
         assert language(text) in LANGUAGES
 
 
-def test_every_sign_may_be_folded_and_stemmed() -> None:
-    for code in range(0x110000):
-        folded(chr(code))
-    for first in range(0, 0x30000, 64):
-        text = " ".join(chr(code) * 2 for code in range(first, first + 64))
-        assert all(token.word and token.term for token in tokens(text, "english"))
-
-
 @pytest.mark.parametrize("name", LONG)
 def test_no_text_takes_more_than_its_length(name: str) -> None:
     tokens(LONG[name], "english")

@@ -93,15 +93,6 @@ def test_faiss_finds_what_exact_search_finds(seed: int, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_filter_with_unknown_ids_gives_those_that_are_there(kind: Kind) -> None:
-    rng = np.random.default_rng(1)
-    exact, native = pair(np.arange(1, 11), unit(rng, 10), kind)
-    assert len(agree(exact, native, unit(rng, 1)[0], 5, np.array([3, 77, 4, 1 << 40]))) == 2
-    assert len(agree(exact, native, unit(rng, 1)[0], 5, np.array([4, 3, 4, 0, -1, 3]))) == 2
-    assert len(agree(exact, native, unit(rng, 1)[0], 5, np.array([], np.int64))) == 0
-
-
-@pytest.mark.parametrize("kind", KINDS)
 def test_equal_vectors_come_in_order_of_their_ids(kind: Kind) -> None:
     rng = np.random.default_rng(1)
     same = np.repeat(unit(rng, 1), 20, axis=0)
@@ -223,22 +214,6 @@ def test_the_kind_follows_the_number_of_vectors_both_ways(library: Editor, put: 
     library.remove([document for document in library.documents() if document.path not in ("3.txt", "4.txt")])
     assert library.index().kind == reader.index().kind == "flat"
     same_as_exact(reader)
-    reader.close()
-
-
-def test_an_index_of_rounded_vectors_is_brought_level_and_not_remade(
-    library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(library, put, 0, 20)
-    library.save_index()
-    reader = Library.open(library.folder, "papers")
-    assert len(reader.index()) == 20
-    monkeypatch.setattr(vector_index, "FaissIndex", lambda *_: pytest.fail("it was rebuilt"))
-    fill(library, put, 20, 30)
-    library.remove([library.document("4.txt"), library.document("25.txt")])
-    for each in (reader, library):
-        assert each.index().ids.tolist() == all_vectors(library)[0] and len(each.index()) == 28
-        same_as_exact(each)
     reader.close()
 
 

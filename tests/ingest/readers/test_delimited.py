@@ -50,13 +50,6 @@ def test_a_quotation_mark_that_is_never_closed_does_not_swallow_the_rest():
     assert [r.text for r in reading.remarks] == ["A quotation mark is opened and never closed in line 2."]
 
 
-def test_titles_above_and_rows_of_other_lengths_are_kept():
-    one = page("Prices 2024,,\n,,\nItem,Unit,Price\nBolt,box,1\nNut,2\n")
-    assert one.text == "Prices 2024\n\n| Item | Unit | Price |\n| --- | --- | --- |\n| Bolt | box | 1 |\n| Nut | 2 |  |"
-    assert [anchor.name for anchor in one.anchors] == ["A1", "A3", "A4", "A5"]
-    assert [heading.title for heading in one.headings] == ["Prices 2024"]
-
-
 def test_tabs_part_a_tsv_even_where_cells_are_missing():
     assert page("a\tb, c\n\t2, 3\n", "a.tsv").text == "| a | b, c |\n| --- | --- |\n|  | 2, 3 |"
 

@@ -54,11 +54,6 @@ def test_a_span_over_several_lines_is_the_range_of_whole_rows():
     assert spot(TEXT, ANCHORS, 0, len(TEXT)) == "B1:D9"
 
 
-def test_a_bar_at_the_end_of_a_cell_is_no_border():
-    text = "| a\\| | \\|b | c |"
-    assert [of(words, text, (Anchor(0, "A1"),)) for words in ("a\\|", "\\|b", "c")] == ["A1", "B1", "C1"]
-
-
 def test_a_time_is_the_one_that_holds_at_the_start():
     text = "00:01 hello\nthere\n00:05 bye"
     anchors = (Anchor(0, "00:00:01"), Anchor(18, "00:00:05"))

@@ -129,14 +129,6 @@ def test_wrong_encodings_in_a_mail_do_no_harm(charset, raw, expected):
     assert body(HEAD + head.encode() + raw) == expected
 
 
-def test_characters_that_cannot_be_decoded_are_reported():
-    raw = "これはテスト用のメールです。".encode("cp932") * 5
-    reading = read(HEAD + b"Content-Type: text/plain; charset=shift_jis\n\n" + raw[:20] + b"\x85\xff" + raw[20:])
-    assert "テスト" in reading.pages[0].text
-    (remark,) = reading.remarks
-    assert "\ufffd" in remark.text
-
-
 @pytest.mark.parametrize(
     "data",
     [

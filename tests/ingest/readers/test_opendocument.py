@@ -115,13 +115,6 @@ def test_tables_are_markdown_rows_in_which_covered_cells_are_empty():
     assert text_of(table).split("\n") == ["| Item | Fee\\|x |", "| --- | --- |", "| Mill |  |"]
 
 
-def test_a_table_in_a_cell_is_part_of_the_cell():
-    row = "<table:table-row>%s</table:table-row>"
-    cell = "<table:table-cell>%s</table:table-cell>"
-    inner = f"<table:table>{row % (cell % p('x') + cell % p('y'))}</table:table>"
-    assert text_of(f"<table:table>{row % (cell % p('a') + cell % inner)}</table:table>").startswith("| a | x y |")
-
-
 def test_notes_and_comments_follow_and_deletions_are_reported():
     note = "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>Net of tax.</text:p></text:note-body></text:note>"
     comment = "<office:annotation><dc:creator>Jo</dc:creator><dc:date>2024-03-02T10:00:00</dc:date><text:p>Why?</text:p></office:annotation>"

@@ -16,7 +16,6 @@ from pypdf.generic import (
 )
 from reportlab.pdfgen.canvas import Canvas
 
-from localrag.errors import ReadError
 from localrag.ingest.readers import pdf
 from localrag.ingest.readers.pdf_annotations import iso_date
 from localrag.ingest.readers.source import Budget, Options, Source
@@ -165,15 +164,6 @@ def test_what_pypdf_cannot_read_costs_no_text(monkeypatch):
     assert reading.pages[0].text == LINE
     assert "RecursionError" in reading.remarks[0].text
     assert list(pdf.members(source, Options(), Budget(Options()))) == []
-
-
-def test_comments_of_an_encrypted_file_are_read():
-    writer = drawn()
-    writer.add_annotation(0, Text(rect=(50, 550, 200, 650), text="Secret?"))
-    writer.encrypt("key", algorithm="AES-256")
-    assert "[Comment: Secret?]" in read(writer, passwords=("key",)).pages[0].text
-    with pytest.raises(ReadError):
-        read(writer)
 
 
 @pytest.mark.parametrize(

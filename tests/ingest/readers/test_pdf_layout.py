@@ -46,16 +46,6 @@ def test_columns_drawn_across_are_read_one_after_the_other(tmp_path):
     assert lines[0].startswith("A title") and lines[-1].startswith("And a last line")
 
 
-def test_a_word_cut_at_the_end_of_a_column_line_is_joined(tmp_path):
-    left = [prose(row) for row in range(12)]
-    left[3], left[4] = "the miller wishes to end the con-", "tract with the farms around him now"
-
-    def draw(sheet):
-        across(sheet, left, [prose(row + 5) for row in range(12)])
-
-    assert "to end the contract with the farms" in read(tmp_path / "a.pdf", draw)[0]
-
-
 def test_columns_that_the_file_draws_in_order_stay_as_they_are(tmp_path):
     def draw(sheet):
         for x in (50, 310):
@@ -104,21 +94,6 @@ def test_a_page_never_loses_all_its_text_and_few_pages_nothing():
 def test_rows_of_tables_are_never_running_lines():
     texts = [f"Prose {n * n}\n| Item | Price |\n| --- | --- |\n| Total | {n * 31 % 7} |" for n in range(8)]
     assert drop_running_lines(texts) == texts
-
-
-def test_running_lines_leave_the_pages_of_a_file(tmp_path):
-    def page(number):
-        def draw(sheet):
-            sheet.drawString(50, 800, "Mill Company, Annual Report")
-            sheet.drawString(50, 400, f"This is what page {number * number} says.")
-            sheet.drawString(300, 30, str(number))
-
-        return draw
-
-    texts = read(tmp_path / "a.pdf", *[page(number) for number in range(1, 7)])
-    assert texts[0].startswith("Mill Company") and texts[1:] == [
-        f"This is what page {n * n} says." for n in range(2, 7)
-    ]
 
 
 # --- scripts

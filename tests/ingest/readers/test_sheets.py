@@ -155,16 +155,6 @@ def test_values_behind_an_empty_row_belong_to_the_table_above():
     ]
 
 
-def test_one_column_is_lines_and_their_own_line_ends_are_kept():
-    page = read(xlsx(sheet([["First\nsecond"], ["| third |"]]))).pages[0]
-    assert page.text == "First\nsecond\n\\| third \\|"
-    assert [anchor.name for anchor in page.anchors] == ["A1", "A2"]
-
-
-def test_empty_columns_are_kept_inside_a_table_and_dropped_at_its_sides():
-    assert text([None, "a", None, "b", "", None], [None, 1, None, 2]).startswith("| a |  | b |\n")
-
-
 def test_tables_far_apart_in_the_same_rows_are_separate():
     page = read(xlsx(sheet([["a", "b", *[None] * 20, "x", "y"], [1, 2, *[None] * 20, 3, 4]]))).pages[0]
     assert lines(page) == [
@@ -199,13 +189,6 @@ def test_group_rows_are_joined_into_the_header():
 def test_a_group_over_some_columns_is_no_title():
     rows = [[None, "2023", None], ["Region", "Q1", "Q2"], ["North", 1, 2]]
     assert text(*rows, merged=["B1:C1"]).startswith("| Region | 2023 / Q1 | 2023 / Q2 |")
-
-
-def test_groups_that_are_not_merged_are_joined_too():
-    rows = [["Big", None, None, "Small"], ["City", "People", "Area", "City", "People", "Area"], ["A", 1, 2, "B", 3, 4]]
-    assert text(*rows).startswith(
-        "| Big / City | Big / People | Big / Area | Small / City | Small / People | Small / Area |"
-    )
 
 
 # --- values -----------------------------------------------------------------------------------------------------

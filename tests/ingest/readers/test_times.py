@@ -138,14 +138,6 @@ def test_subtitles_are_read():
     assert anchors == [("First", "00:00:01"), ("-", "00:00:02"), ("2024", "00:01:00")]
 
 
-def test_names_before_a_colon_are_speakers():
-    cues = ("Jane Doe: The rent", "Jane Doe: is due.", "Tim (Legal): Yes: today.")
-    text, _ = spoken(
-        "a.vtt", "WEBVTT\n\n" + "\n\n".join(f"00:0{n}.000 --> 00:0{n + 1}.000\n{cue}" for n, cue in enumerate(cues))
-    )
-    assert text == "Jane Doe: The rent is due.\nTim (Legal): Yes: today."
-
-
 def test_captions_that_roll_up_are_read_once_and_repetitions_stay():
     text, _ = spoken(
         "a.vtt",

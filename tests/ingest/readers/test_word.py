@@ -143,22 +143,6 @@ def test_a_list_defined_by_a_list_style_is_numbered(path):
     assert read(document, path).pages[0].text == "§ 1 x\n§ 2 x"
 
 
-def test_numbers_in_cells_are_printed_and_counted(path):
-    document = docx.Document()
-    table = document.add_table(2, 2)
-    for row, words in zip(table.rows, ("Rent", "Deposit"), strict=True):
-        row.cells[0].paragraphs[0].style = "List Number"  # an empty cell shows its number alone
-        row.cells[1].text = words
-    document.add_paragraph("Signed", style="List Number")
-    assert read(document, path).pages[0].text.split("\n") == [
-        "| 1. | Rent |",
-        "| --- | --- |",
-        "| 2. | Deposit |",
-        "",
-        "3. Signed",
-    ]
-
-
 def test_tracked_insertions_are_text_and_deletions_are_reported(path):
     document = docx.Document()
     add(
@@ -398,20 +382,6 @@ def test_symbols_phonetic_text_and_formulas_are_read_as_printed(path):
         "</m:sub></m:sSub></m:oMath></w:p>",
     )
     assert read(document, path).pages[0].text == "α✓basex_1"
-
-
-def test_charts_follow_their_paragraph(path):
-    document = docx.Document()
-    c = 'xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart"'
-    r = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
-    series = '<c:ser><c:tx><c:v>2024</c:v></c:tx><c:val><c:numRef><c:pt idx="0"><c:v>7</c:v></c:pt></c:numRef></c:val></c:ser>'
-    xml = f"<c:chartSpace {c}><c:chart><c:plotArea><c:pieChart>{series}</c:pieChart></c:plotArea></c:chart></c:chartSpace>"
-    part = Part(PackURI("/word/charts/c.xml"), "application/xml", xml.encode(), document.part.package)
-    identity = document.part.relate_to(
-        part, "http://schemas.openxmlformats.org/officeDocument/2006/relationships/chart"
-    )
-    add(document, f"<w:p>{run('Costs:')}<w:r><w:drawing><c:chart {c} {r} r:id='{identity}'/></w:drawing></w:r></w:p>")
-    assert read(document, path).pages[0].text == "Costs:\n\n|  | 2024 |\n| --- | --- |\n|  | 7 |"
 
 
 def test_parts_in_other_formats_are_reported(path):

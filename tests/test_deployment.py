@@ -7,8 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import command_line
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,38 +67,30 @@ def test_man_pages_have_no_mistakes(pages: dict[str, Path]) -> None:
     assert run("mandoc", "-Tlint", "-Wwarning", *pages.values()) == ""
 
 
-@pytest.mark.parametrize(
-    ("shell", "file"),
-    [
+def test_completion_of_the_wheel_is_what_the_command_prints() -> None:
+    for shell, file in (
         ("bash", "bash-completion/completions/localrag"),
         ("zsh", "zsh/site-functions/_localrag"),
         ("fish", "fish/vendor_completions.d/localrag.fish"),
-    ],
-)
-def test_completion_of_the_wheel_is_what_the_command_prints(shell: str, file: str) -> None:
-    printed = run(sys.executable, "-m", "localrag", "completion", shell)
-    assert (ROOT / "share" / file).read_text("utf-8") == printed, f"localrag completion {shell} > share/{file}"
+    ):
+        printed = command_line.run("completion", shell).stdout
+        assert (ROOT / "share" / file).read_text("utf-8") == printed, f"localrag completion {shell} > share/{file}"
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
-def test_systemd_takes_the_units(unit: Path, tmp_path: Path) -> None:
+def test_units_are_valid_and_confined(tmp_path: Path) -> None:
     needs("systemd-analyze")
     tmp_path.chmod(0o700)
-    assert run("systemd-analyze", "verify", "--user", "--man=no", unit, XDG_RUNTIME_DIR=str(tmp_path)) == ""
-
-
-@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
-def test_services_are_confined(unit: Path, tmp_path: Path) -> None:
-    needs("systemd-analyze")
-    tmp_path.chmod(0o700)
-    limit = ("--offline=true", "--threshold=15")  # in tenths; it exits with 1 beyond
-    run("systemd-analyze", "security", "--user", *limit, unit, XDG_RUNTIME_DIR=str(tmp_path))
+    analyze = partial(run, "systemd-analyze", XDG_RUNTIME_DIR=str(tmp_path))
+    for unit in UNITS:
+        assert analyze("verify", "--user", "--man=no", unit) == ""
+    for unit in SERVICES:
+        analyze("security", "--user", "--offline=true", "--threshold=15", unit)  # in tenths; it exits with 1 beyond
 
 
 def test_units_call_options_that_there_are() -> None:
     for unit in SERVICES:
         (line,) = re.findall(r"^ExecStart=/usr/bin/env localrag (\S+) (.*)$", unit.read_text("utf-8"), re.M)
-        offered = run(sys.executable, "-m", "localrag", line[0], "--help")
+        offered = command_line.run(line[0], "--help").stdout
         assert all(option in offered for option in re.findall(r"--[a-z-]+", line[1])), unit
 
 

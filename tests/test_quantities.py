@@ -12,36 +12,33 @@ from localrag import quantities
 from localrag.quantities import QUANTITY, Quantity
 
 
-@pytest.mark.parametrize(
-    ("text", "value", "unit"),
-    [
-        ("1,250,000", "1250000", ""),
-        ("1.250.000", "1250000", ""),
-        ("1,250.50", "1250.50", ""),
-        ("1.250,50", "1250.50", ""),
-        ("12,5", "12.5", ""),
-        ("2,400", "2400", ""),
-        ("2.400", "2.400", ""),
-        ("2.400 €", "2400", "EUR"),
-        ("€2.400", "2400", "EUR"),
-        ("0.125", "0.125", ""),
-        ("$0.125", "0.125", "USD"),
-        ("1’250’000.50", "1250000.50", ""),
-        ("1 250 000", "1250000", ""),
-        ("$1.25 million", "1250000", "USD"),
-        ("3,5 Mio. Euro", "3500000", "EUR"),
-        ("US$ 40k", "40000", "USD"),
-        ("EUR 35.50", "35.50", "EUR"),
-        ("12.5 %", "12.5", "%"),
-        ("7 per cent", "7", "%"),
-        ("40 km", "40", "km"),
-        ("1,200 square feet", "1200", "sq ft"),
-        ("3 years", "3", "year"),
-    ],
-)
-def test_a_quantity_is_read(text: str, value: str, unit: str) -> None:
-    match = QUANTITY.fullmatch(text)
-    assert match is not None and quantities.parse_quantity(match) == Quantity(Decimal(value), unit)
+def test_a_quantity_is_read() -> None:
+    expected = {
+        "1,250,000": ("1250000", ""),
+        "1.250.000": ("1250000", ""),
+        "1,250.50": ("1250.50", ""),
+        "1.250,50": ("1250.50", ""),
+        "12,5": ("12.5", ""),
+        "2,400": ("2400", ""),
+        "2.400": ("2.400", ""),
+        "2.400 €": ("2400", "EUR"),
+        "€2.400": ("2400", "EUR"),
+        "0.125": ("0.125", ""),
+        "$0.125": ("0.125", "USD"),
+        "1’250’000.50": ("1250000.50", ""),
+        "1 250 000": ("1250000", ""),
+        "$1.25 million": ("1250000", "USD"),
+        "3,5 Mio. Euro": ("3500000", "EUR"),
+        "US$ 40k": ("40000", "USD"),
+        "EUR 35.50": ("35.50", "EUR"),
+        "12.5 %": ("12.5", "%"),
+        "7 per cent": ("7", "%"),
+        "40 km": ("40", "km"),
+        "1,200 square feet": ("1200", "sq ft"),
+        "3 years": ("3", "year"),
+    }
+    found = {text: quantities.parse_quantity(match) for text in expected if (match := QUANTITY.fullmatch(text))}
+    assert found == {text: Quantity(Decimal(value), unit) for text, (value, unit) in expected.items()}
 
 
 def test_a_lone_separator_is_read_as_the_text_writes_decimals() -> None:
@@ -50,22 +47,10 @@ def test_a_lone_separator_is_read_as_the_text_writes_decimals() -> None:
     assert number("2,400", decimal_comma=True) == Decimal("2.4") and number("2,400") == 2400
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        ("4000", "4,000"),
-        ("0.30", "0.3"),
-        ("-1234567.5", "-1,234,567.5"),
-        ("0", "0"),
-        ("1E+3", "1,000"),
-        ("100", "100"),
-        ("1E+30", "1E+30"),
-        ("0.1", "0.1"),
-        ("-0", "0"),
-    ],
-)
-def test_numbers_are_written_with_thousands(value: str, shown: str) -> None:
-    assert quantities.format_number(Decimal(value)) == shown
+def test_numbers_are_written_with_thousands() -> None:
+    expected = {"4000": "4,000", "0.30": "0.3", "-1234567.5": "-1,234,567.5", "0": "0", "1E+3": "1,000"}
+    expected |= {"100": "100", "1E+30": "1E+30", "0.1": "0.1", "-0": "0"}
+    assert {value: quantities.format_number(Decimal(value)) for value in expected} == expected
 
 
 def test_money_is_written_with_cents() -> None:
@@ -81,50 +66,33 @@ def test_units_of_one_kind_are_converted() -> None:
 # --- dates --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "day"),
-    [
-        ("3 March 2024", "2024-03-03"),
-        ("March 3rd, 2024", "2024-03-03"),
-        ("the 3rd of March 2024", "2024-03-03"),
-        ("3-Mar-2024", "2024-03-03"),
-        ("Sept. 30, 2019", "2019-09-30"),
-        ("2024-03-03", "2024-03-03"),
-        ("2024/03/03", "2024-03-03"),
-        ("03.03.2024", "2024-03-03"),
-        ("3. März 2024", "2024-03-03"),
-        ("1.2.24", "2024-02-01"),
-        ("1.2.85", "1985-02-01"),
-        ("12/31/2024", "2024-12-31"),
-        ("31/12/2024", "2024-12-31"),
-        ("1er août 2024", "2024-08-01"),
-        ("3 de marzo de 2024", "2024-03-03"),
-        ("3 maart 2024", "2024-03-03"),
-        ("3 maggio 2024", "2024-05-03"),
-    ],
-)
-def test_dates_are_read_in_their_usual_forms(text: str, day: str) -> None:
-    written = quantities.parse_date(text)
-    assert written is not None and written.certain == date.fromisoformat(day)
+def test_dates_are_read_in_their_usual_forms() -> None:
+    expected = {
+        "3 March 2024": "2024-03-03",
+        "March 3rd, 2024": "2024-03-03",
+        "the 3rd of March 2024": "2024-03-03",
+        "3-Mar-2024": "2024-03-03",
+        "Sept. 30, 2019": "2019-09-30",
+        "2024-03-03": "2024-03-03",
+        "2024/03/03": "2024-03-03",
+        "03.03.2024": "2024-03-03",
+        "3. März 2024": "2024-03-03",
+        "1.2.24": "2024-02-01",
+        "1.2.85": "1985-02-01",
+        "12/31/2024": "2024-12-31",
+        "31/12/2024": "2024-12-31",
+        "1er août 2024": "2024-08-01",
+        "3 de marzo de 2024": "2024-03-03",
+        "3 maart 2024": "2024-03-03",
+        "3 maggio 2024": "2024-05-03",
+    }
+    found = {text: str(written.certain) for text in expected if (written := quantities.parse_date(text))}
+    assert found == expected
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "31 June 2024",
-        "2024-13-01",
-        "30.02.2024",
-        "March 2024",
-        "3 March",
-        "1.2.3",
-        "10.1.2.3",
-        "v1.2.2024.1",
-        "2024",
-        "99/99/2024",
-    ],
-)
-def test_what_is_no_day_is_no_date(text: str) -> None:
-    assert quantities.parse_date(text) is None
+def test_what_is_no_day_is_no_date() -> None:
+    texts = ["31 June 2024", "2024-13-01", "30.02.2024", "March 2024", "3 March", "1.2.3", "10.1.2.3", "v1.2.2024.1"]
+    assert [text for text in (*texts, "2024", "99/99/2024") if quantities.parse_date(text)] == []
 
 
 def test_an_ambiguous_date_keeps_both_readings() -> None:
@@ -160,28 +128,25 @@ def test_a_lazy_pattern_compiles_at_its_first_use(monkeypatch: pytest.MonkeyPatc
 # --- numbers in words ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "values"),
-    [
-        ("twelve months", [12]),
-        ("thirty (30) days", [30]),
-        ("Twenty-one and twenty two", [21, 22]),
-        ("two hundred and fifty thousand dollars", [250_000]),
-        ("one million two hundred thousand", [1_200_000]),
-        ("three and five", [3, 5]),
-        ("at ten thirty", [10, 30]),
-        ("einundzwanzig Tage, dreißig Tage", [21, 30]),
-        ("vingt jours, treinta días, dertig dagen", [20, 30, 30]),
-        ("the third of five", [3, 5]),
-        ("one hundred and", [100]),
-        ("millions of people, wait a second", []),
-        ("often, someone, tent, a fourfold thing", []),
-        ("", []),
-    ],
-)
-def test_number_words_have_their_values(text: str, values: list[int]) -> None:
-    found = list(quantities.find_number_words(text))
-    assert [number.value for number in found] == values
+def test_number_words_have_their_values() -> None:
+    expected = {
+        "twelve months": [12],
+        "thirty (30) days": [30],
+        "Twenty-one and twenty two": [21, 22],
+        "two hundred and fifty thousand dollars": [250_000],
+        "one million two hundred thousand": [1_200_000],
+        "three and five": [3, 5],
+        "at ten thirty": [10, 30],
+        "einundzwanzig Tage, dreißig Tage": [21, 30],
+        "vingt jours, treinta días, dertig dagen": [20, 30, 30],
+        "the third of five": [3, 5],
+        "one hundred and": [100],
+        "millions of people, wait a second": [],
+        "often, someone, tent, a fourfold thing": [],
+        "": [],
+    }
+    found = {text: [number.value for number in quantities.find_number_words(text)] for text in expected}
+    assert found == expected
 
 
 def test_a_long_row_of_number_words_ends() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
 
-from localrag.answer import intent, shortening
+from localrag.answer import intent
 from localrag.errors import ModelError
 from localrag.events import Event, Notice
 from localrag.grounding import context, prompts, repetition
@@ -117,7 +117,6 @@ def _answer(
         # They belong to the record of this answer, because they may be others tomorrow.
         plan = plan.with_signals(instructions=query.instructions)
     done = yield from _write(query, replace(prompt, messages=messages), model, settings)
-    done = replace(done, text=shortening.shortened(done.text, query.text)) if short else done
     if weighed is not None:
         # What the check read was new, so it does not count as cached.
         done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))

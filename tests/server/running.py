@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,6 +102,15 @@ def _is_whole(response: bytes) -> bool:
     head, end, body = response.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\ncontent-length: (\d+)", head)
     return bool(end) and (len(body) >= int(length[1]) if length else body.endswith(b"0\r\n\r\n"))
+
+
+def read_until(client: socket.socket, words: bytes) -> bytes:
+    got, until = b"", time.monotonic() + PATIENCE
+    while words not in got:
+        more = client.recv(65536)
+        assert more and time.monotonic() < until, got[-1000:]
+        got += more
+    return got
 
 
 @contextmanager

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import socket
 import struct
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,7 +15,7 @@ from pathlib import Path
 import pytest
 from waiting import PATIENCE, wait_for
 
-from server.running import Server, ingest
+from server.running import Server, ingest, read_until
 
 pytestmark = pytest.mark.slow  # processes
 MB = 1 << 20
@@ -39,15 +37,6 @@ def chat(server: Server, body: dict[str, object]) -> socket.socket:
     data = json.dumps(body).encode()
     client.sendall(server.head("POST", "/api/ask", f"Content-Length: {len(data)}") + data)
     return client
-
-
-def read_until(client: socket.socket, words: bytes) -> bytes:
-    got, until = b"", time.monotonic() + PATIENCE
-    while words not in got:
-        more = client.recv(65536)
-        assert more and time.monotonic() < until, got[-1000:]
-        got += more
-    return got
 
 
 def test_a_stream_of_events_ends_with_the_answer(server: Server) -> None:
@@ -274,33 +263,6 @@ def test_a_wrong_field_is_refused_and_named(server: Server, path: str, wrong: di
 )
 def test_odd_questions_are_answered_or_refused(server: Server, query: str) -> None:
     assert server.request("POST", "/api/search", {"query": query})[0] in (200, 400)
-
-
-def test_random_changes_of_requests_never_break_it(server: Server) -> None:
-    chance = random.Random(24)
-    good = server.head("POST", "/api/search", f"Content-Length: {len(BODY)}", "Connection: close") + BODY
-
-    def changed(seed: int) -> bytes:
-        data, own = bytearray(good), random.Random(seed)
-        for _ in range(own.randint(1, 6)):
-            at = own.randrange(len(data))
-            match own.randrange(4):
-                case 0:
-                    data[at] = own.randrange(256)
-                case 1:
-                    del data[at : at + own.randint(1, 20)]
-                case 2:
-                    data[at:at] = own.randbytes(own.randint(1, 20))
-                case 3:
-                    data[at:at] = data[: own.randint(1, 60)]
-        return bytes(data)
-
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(
-            pool.map(lambda seed: server.raw(changed(seed), 2), [chance.randrange(1 << 30) for _ in range(100)])
-        )
-    assert not [one for one in answers if one and not one.startswith(b"HTTP/1.1 ")]
-    assert not [one for one in answers if one.startswith(b"HTTP/1.1 500")]
 
 
 def test_a_library_that_is_not_served_is_like_one_that_is_not_there(server: Server) -> None:

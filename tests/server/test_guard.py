@@ -24,7 +24,7 @@ from localrag.errors import LocalragError, PolicyRefused
 from localrag.security.offline import landlock, seccomp
 from localrag.server import listening
 from localrag.server.guard import Access
-from server.running import Server, ingest, serving
+from server.running import Server, ingest, read_until, serving
 
 pytestmark = pytest.mark.slow  # processes
 EXAMPLE = Path(__file__).parents[2] / "examples/contracts/amendment-no-1.pdf"
@@ -293,8 +293,7 @@ def test_a_signal_ends_it_in_the_middle_of_an_answer(served_home: Path, number: 
         with running.connect() as client:
             body = json.dumps({"question": "Say slowly when the lease ends.", "stream": True}).encode()
             client.sendall(running.head("POST", "/api/ask", f"Content-Length: {len(body)}") + body)
-            while b"event: delta" not in client.recv(65536):
-                pass
+            read_until(client, b"event: delta")
             workers = children.read_text().split() if children.exists() else []
             assert running.end(number) == code
         assert not any(Path(f"/proc/{worker}").exists() for worker in workers)

@@ -70,7 +70,7 @@ async def test_every_word_has_enough_contrast(theme):
         for key, words in (
             ("f2", "A notice."),
             ("f1", "On this screen"),
-            ("f6", "w warm"),
+            ("f6", "Space tick"),
             ("f7", "Enter opens"),
             ("ctrl+p", "Show or hide the source"),
             ("slash", "/survey [QUESTION]"),

@@ -161,7 +161,7 @@ def test_a_phrase_is_found_just_where_its_words_stand_in_a_row(held: Held) -> No
         held.add(id_, " ".join(dice.choices(["force", "Majeure", "lease", "leases", "合同", "of"], k=12)))
     held.commit()
     for length in (1, 2, 3, 4):
-        for _ in range(40):
+        for _ in range(10):
             phrase = written(" ".join(dice.choices(["force", "majeure", "lease", "Leases", "合同", "of"], k=length)))
             expected = [
                 i

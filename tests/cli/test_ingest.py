@@ -110,16 +110,20 @@ def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder: Folder, tmp_path: 
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=lambda: [lines.put(line) for line in watcher.stderr or ()], daemon=True).start()
 
-    def wait_for(words: str) -> None:
+    def wait_for(words: str, again: Callable[[], object] = lambda: None) -> None:
+        """Wait for a line with these words; do something again at each second without a line."""
         until = time.monotonic() + PATIENCE
-        while words not in lines.get(timeout=max(0.1, until - time.monotonic())):
-            pass
+        while time.monotonic() < until:
+            try:
+                if words in lines.get(timeout=1):
+                    return
+            except queue.Empty:
+                again()
+        pytest.fail(f"no line has {words!r}")
 
     try:
         wait_for("Watching")
-        time.sleep(0.5)  # until the system tells of changes
-        folder({"b.txt": "Beta."})
-        wait_for("Read 1 document")
+        wait_for("Read 1 document", lambda: folder({"b.txt": f"Beta at {time.monotonic()}."}))
         folder({"bad.pdf": "%PDF-"})
         wait_for("Not read: bad.pdf")
         (root / "b.txt").rename(root / "c.txt")

@@ -14,7 +14,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -29,10 +29,6 @@ if TYPE_CHECKING:  # it has no types of its own, and the interface of Python's m
     import sqlite3 as sqlite3
 else:
     from sqlcipher3 import dbapi2 as sqlite3
-
-    # A wrong key raises; SQLCipher must not write to the terminal as well.
-    with closing(sqlite3.connect(":memory:")) as _engine:
-        _engine.execute("PRAGMA cipher_log_level = NONE")
 
 LINES_SUFFIX = ".jsonl"  # files that are only appended to; each line is encrypted by itself
 REBUILDABLE = (".state", ".index")  # suffixes of files with a key each
@@ -313,6 +309,7 @@ def _connected(path: Path, write: bool, key: Key | None) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}"
     connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
+        connection.execute("PRAGMA cipher_log_level = NONE")  # a wrong key raises, and need not write on stderr as well
         if key is not None:
             connection.execute(f'PRAGMA key = "{_raw_key(key)}"')
             connection.execute(f"PRAGMA cipher_page_size = {_CIPHER_PAGE}")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import html
 import secrets
 import time
 from collections.abc import Collection
@@ -39,6 +38,7 @@ from localrag.errors import (
     UsageError,
     internal,
 )
+from localrag.server.showing import render
 from localrag.server.turns import Busy
 
 if TYPE_CHECKING:
@@ -118,11 +118,22 @@ def failure(request: Request, error: Exception) -> Response:
     return response
 
 
-def refusal(request: Request, status: int, message: str, hint: str = "", code: str | None = None) -> Response:
-    """Return an error as a page for browsers, in OpenAI's form for programs."""
+def refusal(
+    request: Request, status: int, message: str, hint: str = "", code: str | None = None, form: str = ""
+) -> Response:
+    """Return an error as a page for browsers, in OpenAI's form for programs.
+
+    The page asks for the token where `form` says which page it then leads to.
+    """
     if wants_page(request):
-        return HTMLResponse(_PAGE.format(HTTPStatus(status).phrase, *map(html.escape, (message, hint))), status)
+        return _page(HTTPStatus(status).phrase, status, message=message, hint=hint, form=form)
     return JSONResponse(error_body(status, message, hint, code), status)
+
+
+def _page(title: str, status: int = 200, **given: str) -> HTMLResponse:
+    return HTMLResponse(
+        render("plain.html", title=title, **{"message": "", "hint": "", "form": "", "link": "", **given}), status
+    )
 
 
 def error_body(status: int, message: str, hint: str = "", code: str | None = None) -> dict[str, Any]:
@@ -135,14 +146,6 @@ def wants_page(request: Request) -> bool:
     """Whether a person looks at the answer."""
     program = request.scope["path"].startswith(("/api/", "/v1/"))
     return not program and "text/html" in request.headers.get("accept", "")
-
-
-_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>localrag: {0}</title>
-<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/static/style.css">
-<link rel="icon" href="/static/icon.svg" type="image/svg+xml"></head>
-<body><main><h1>{0}</h1><p>{1}</p><p>{2}</p></main></body></html>"""
-_TOKEN_FORM = """<form method="post" action="{0}"><label>Token: <input name="token" type="password" required></label>
-<button>Open</button></form></main>"""
 
 
 def client_of(request: Request) -> str:
@@ -202,9 +205,8 @@ class Guard:
             request.state.client = ""
         elif wants_page(request) and elsewhere:
             # Strict cookies do not come along from other sites' pages, but with a click on this one.
-            link = html.escape(str(request.url))
-            page = _PAGE.format("From another page", "A page of another site leads here.", "")
-            return HTMLResponse(page.replace("<p></p>", f'<p><a href="{link}">Open it</a></p>'))
+            message = "A page of another site leads here."
+            return _page("From another page", message=message, link=str(request.url), words="Open it")
         else:
             return _unauthorized(request, "the token is missing or wrong")
         return None
@@ -216,8 +218,8 @@ class Guard:
         response: Response = _unauthorized(request, "the code was used or is too old, or the token is wrong")
         if self._access.takes(request.query_params.get("code", "")) or self._access.holds(form.get("token", "")):
             # No redirect: if a file of this machine led here, browsers would leave the strict cookie out after it.
-            page = _PAGE.format("Open", f'<a href="{html.escape(wanted := _wanted(request))}">Go on</a>', "")
-            response = HTMLResponse(page, headers={"Refresh": f"0; url={wanted}"})
+            response = _page("Open", link=(wanted := _wanted(request)), words="Go on")
+            response.headers["Refresh"] = f"0; url={wanted}"
             response.set_cookie(_cookie_name(request), self._access.cookie(), httponly=True, samesite="strict")
         await response(scope, receive, send)
 
@@ -225,10 +227,7 @@ class Guard:
 def _unauthorized(request: Request, message: str) -> Response:
     """Return the response to a client that gave no token or code; a person can type the token."""
     hint = "Give the token that `localrag serve` printed; programs send it as a key: Authorization: Bearer TOKEN."
-    response = refusal(request, 401, message, hint, "invalid_api_key")
-    if wants_page(request):
-        form = _TOKEN_FORM.format(html.escape(_wanted(request))).encode()
-        response = HTMLResponse(bytes(response.body).replace(b"</main>", form), 401)
+    response = refusal(request, 401, message, hint, "invalid_api_key", form=_wanted(request))
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
 

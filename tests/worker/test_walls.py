@@ -14,7 +14,9 @@ import pytest
 from waiting import PATIENCE, ended, wait_for
 
 from localrag.errors import NotFoundError
+from localrag.lifecycle.encrypt import encrypt
 from localrag.security.encryption import unlocked
+from localrag.security.encryption.keyring import Key, RecoveryKey
 from localrag.security.offline import landlock
 from localrag.settings import Settings
 from localrag.store import names
@@ -93,13 +95,22 @@ def test_calls_in_progress_survive_a_change_of_library(engine: Any) -> None:
 def test_a_worker_is_given_the_keys_of_its_own_libraries_alone(
     shelf: Callable[..., Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from localrag.security.encryption.keyring import Key
-
     held = {settings.library_dir(name): Key.new() for name in ("ours", "theirs")}
     monkeypatch.setattr(unlocked, "keys", lambda: held)
     monkeypatch.setattr(process.Process, "_run", lambda self: None)
     made = process.Process(settings, ("ours",))
     assert made._setup.keys == ((str(settings.library_dir("ours")), held[settings.library_dir("ours")].secret),)
+
+
+def test_a_worker_opens_what_its_parent_has_the_key_of(
+    shelf: Callable[..., Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
+    folder = shelf("contracts", {"a.txt": "The lease ends in May."}).folder
+    list(encrypt(folder, lambda ring, key: ring.with_credential(key, "me", RecoveryKey.new()), lambda: False))
+    with closing(process.remote_engine(settings)) as engine:
+        assert engine.page("contracts", "a.txt").page.text == "The lease ends in May."
+    unlocked.forget()
 
 
 CHILD = """

@@ -1,0 +1,263 @@
+"""What the engine does with documents of libraries: shows, caches, forgets, compares and reviews them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from waiting import PATIENCE
+
+from localrag import api, protocol
+from localrag.answer import warming
+from localrag.diff import changes
+from localrag.diff.changes import Comparison
+from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
+from localrag.events import IngestProgress, IngestReport, Reviewed, ReviewEnded
+from localrag.lifecycle.encrypt import encrypt
+from localrag.redline.three_way import ThreeWay
+from localrag.security import storage
+from localrag.security.encryption import keyring, unlocked
+from localrag.settings import Settings
+from localrag.store.names import LOCK
+from localrag.store.reviews import FOLDER
+from localrag.store.writer import Editor
+from localrag.worker.engine import Engine
+
+LEASE, HANDBOOK = "The lease of Hall 3 ends on 31 May 2030.", "The kennel is open from 9 to 5."
+LONG = "\n\n".join(f"Paragraph {n} of the agreement. " * 20 for n in range(60))
+
+
+@pytest.fixture
+def engine(settings: Settings, models: Any) -> Iterator[Engine]:
+    engine = Engine(settings)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def papers(shelf: Callable[..., Editor]) -> Editor:
+    return shelf("papers", {"a[1].txt": HANDBOOK, "a1.txt": LEASE, "b.txt": "Nothing of note is said here."})
+
+
+def warm_of(engine: Engine) -> dict[str, bool]:
+    return {one.document.path: one.warm > 0 for one in engine.shelf("papers").documents}
+
+
+def test_only_the_named_documents_are_cached(engine: Engine, papers: Editor) -> None:
+    told = list(engine.warm("papers", ("a[1].txt", "b.txt")))
+    assert [(one.piece.name, one.number, one.total) for one in told if one.state == "kept"] == [
+        ("a[1].txt", 1, 2),
+        ("b.txt", 2, 2),
+    ]
+    assert [one.share for one in told if one.state == "kept"] == [1.0, 1.0]
+    assert warm_of(engine) == {"a[1].txt": True, "a1.txt": False, "b.txt": True}
+
+
+def test_cached_documents_are_not_read_again(engine: Engine, papers: Editor, models: Any) -> None:
+    list(engine.warm("papers"))
+    models.generator.prompts.clear()
+    told = list(engine.warm("papers"))
+    assert [one.state for one in told] == ["kept"] * 3 and all(one.piece.kept for one in told)
+    assert models.generator.prompts == []
+
+
+def test_a_document_is_looked_at_only_when_its_turn_comes(
+    engine: Engine, papers: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    pieces = warming.pieces
+
+    def watched(library: Any, documents: Any, *rest: Any) -> Any:
+        looked.extend(one.path for one in documents)
+        return pieces(library, documents, *rest)
+
+    monkeypatch.setattr(warming, "pieces", watched)
+    for told in engine.warm("papers"):
+        if told.state == "kept":
+            break
+    assert looked == ["a1.txt"]
+
+
+def test_a_long_document_that_is_kept_by_its_sections_is_warm(
+    shelf: Callable[..., Editor], settings: Settings, models: Any
+) -> None:
+    shelf("papers", {"long.txt": LONG})
+    engine = Engine(settings.with_options(read_tokens=1000))
+    told = list(engine.warm("papers"))
+    shares = [one.share for one in told]
+    assert shares == sorted(shares) and shares[-1] == 1.0 and sum(share == 1.0 for share in shares) == 1
+    (one,) = engine.shelf("papers").documents
+    assert one.warm > 1000
+    engine.close()
+
+
+def test_forgetting_takes_just_the_named_documents(engine: Engine, papers: Editor) -> None:
+    list(engine.warm("papers"))
+    assert engine.forget("papers", ("a[1].txt",)) == ("a[1].txt",)
+    assert warm_of(engine) == {"a1.txt": True, "b.txt": True}
+    assert engine.forget("papers", ()) == ()
+    assert len(engine.shelf("papers").documents) == 2
+
+
+def test_failures_say_below_which_root_they_lie(engine: Engine, papers: Editor) -> None:
+    (root,) = papers.roots()
+    papers.note_failure(root, "locked.pdf", "is encrypted")
+    (failure,) = engine.shelf("papers").failed
+    assert (failure.document, failure.root) == ("locked.pdf", root)
+
+
+def test_an_ingest_that_waits_can_be_stopped(engine: Engine, papers: Editor, folder: Callable[..., Path]) -> None:
+    root = folder({"new.txt": "Something new."})
+    stopped: list[bool] = []
+    with storage.lock(papers.folder / LOCK, "the library 'papers'"):
+        told = engine.ingest("papers", root, stop=lambda: bool(stopped))
+        first = next(told)
+        assert isinstance(first, IngestProgress) and first.stage == "wait" and "papers" in first.document
+        stopped.append(True)
+        with pytest.raises(Cancelled):
+            next(told)
+    assert isinstance(list(engine.ingest("papers", root))[-1], IngestReport)
+
+
+def test_the_shelf_says_how_much_of_a_document_is_warm(
+    engine: Engine, shelf: Callable[..., Editor], settings: Settings, models: Any
+) -> None:
+    models.generator.apart = True
+    library = shelf("papers", {"long.txt": LONG, "a.txt": LEASE})
+    share = lambda: {one.document.path: one.share for one in engine.shelf("papers").documents}  # noqa: E731
+    assert share() == {"long.txt": 0.0, "a.txt": 0.0}
+    read = lambda: sum(len(message.blocks) for asked in models.generator.prompts for message in asked)  # noqa: E731
+    list(engine.warm("papers", ("long.txt",), stop=lambda: read() >= 4))
+    (long,) = [one for one in library.documents() if one.path == "long.txt"]
+    chunks = library.chunk_counts()[long.id]
+    assert share() == {"long.txt": pytest.approx(3 / chunks), "a.txt": 0.0} and chunks > 4
+    passages = api.open_library("papers", settings=settings).status()["cached"]
+    assert passages["passages"] == 3 and passages["bytes"] > 0
+    list(engine.warm("papers"))
+    assert share() == {"long.txt": 1.0, "a.txt": 1.0}
+
+
+def test_an_exact_path_is_no_glob_and_its_first_page_is_shown(
+    engine: Engine, shelf: Callable[..., Editor], put: Callable[..., None]
+) -> None:
+    made = shelf("papers", {"in/a.pdf": [LEASE, HANDBOOK], "b.txt": HANDBOOK, "[b].txt": LEASE, "c.txt": "of one"})
+    put(made, "c.txt", "of another", root="/elsewhere")
+    assert engine.page("papers", "in/a.pdf", exact=True).page.text == LEASE
+    assert engine.page("papers", "in/a.pdf", 2, exact=True).page.text == HANDBOOK
+    assert engine.page("papers", "[b].txt", exact=True).page.text == LEASE
+    for name in ("*", "a.pdf", "./b.txt", "c.txt", "nothing"):
+        with pytest.raises(NotFoundError) as caught:
+            engine.page("papers", name, exact=True)
+        assert "/elsewhere" not in caught.value.message + caught.value.hint
+
+
+# --- two versions -------------------------------------------------------------------------------------------
+
+OLD = "1. Payment. The Client shall pay $5,000 within thirty (30) days of the receipt of each invoice.\n"
+
+
+@pytest.fixture
+def drafts(shelf: Callable[..., Any], tmp_path: Path) -> Path:
+    text = OLD * 12
+    shelf("first", {"other.txt": "Nothing of the kind."})
+    shelf("msa", {"v1.txt": text, "v2.txt": text.replace("5,000", "6,000", 1)})
+    file = tmp_path / "mine.txt"
+    file.write_text(text.replace("thirty (30)", "sixty (60)", 1))
+    return file
+
+
+def test_documents_and_files_are_compared_and_recorded(engine: Engine, drafts: Path, settings: Settings) -> None:
+    plain = engine.compare(("v1.txt", "v2.txt"), libraries=("first", "msa"))
+    found = protocol.from_plain(plain, Comparison)
+    assert [one.kinds for one in found.changes] == [("amount",)]
+    assert (found.old.name, found.new.name, found.old.library) == ("v1.txt", "v2.txt", "msa")
+    assert '"compare"' in settings.library_audit_file("msa").read_text()
+    found = protocol.from_plain(engine.compare(("v1.txt", str(drafts)), libraries=("msa",)), Comparison)
+    assert [one.kinds for one in found.changes] == [("duration",)]
+    three = protocol.from_plain(engine.compare(("v1.txt", "v2.txt", str(drafts)), libraries=("msa",)), ThreeWay)
+    assert [(one.state, [side for side, _ in one.changes]) for one in three.entries] == [("both", ["theirs", "ours"])]
+    assert '"theirs":"v2.txt"' in settings.library_audit_file("msa").read_text()
+
+
+def test_what_is_not_there_or_the_same_is_refused(engine: Engine, drafts: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"nowhere\.txt"):
+        engine.compare(("v1.txt", "nowhere.txt"), libraries=("first", "msa"))
+    with pytest.raises(UsageError, match="itself"):
+        engine.compare(("v1.txt", "v1.txt"), libraries=("msa",))
+    with pytest.raises(UsageError, match="itself"):
+        engine.compare((str(drafts), f"{drafts.parent}/../{drafts.parent.name}/mine.txt"), libraries=("msa",))
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(ReadError, match="empty"):
+        engine.compare(("v1.txt", str(tmp_path / "empty.txt")), libraries=("msa",))
+
+
+def test_a_stop_ends_a_long_comparison_at_once(engine: Engine, drafts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    def endless(old: Any, new: Any) -> Any:
+        begun.set()
+        end.wait(PATIENCE)
+
+    monkeypatch.setattr(changes, "compare", endless)
+    with pytest.raises(Cancelled):
+        engine.compare(("v1.txt", "v2.txt"), libraries=("msa",), stop=begun.is_set)
+    end.set()
+
+
+def test_the_versions_of_a_document_are_listed(engine: Engine, drafts: Path) -> None:
+    assert [path for path, _ in engine.drafts("v1.txt", libraries=("first", "msa"))] == ["v1.txt", "v2.txt"]
+    assert engine.drafts("nowhere", libraries=("first", "msa")) == ()
+
+
+# --- a review -----------------------------------------------------------------------------------------------
+
+PLAYBOOK = "title: Laws\nitems:\n- {id: law, question: Which law, like: [governed by the laws of]}\n"
+TEXT = "Governing Law. This Agreement is governed by the laws of Kansas."
+
+
+def test_findings_come_one_by_one_and_marks_are_kept_meanwhile(
+    engine: Engine, shelf: Callable[..., Any], settings: Settings
+) -> None:
+    shelf("laws", {"a.txt": TEXT, "b.txt": TEXT.replace("Kansas", "Iowa")})
+    events = engine.review(PLAYBOOK, libraries=("laws",))
+    first = next(events)
+    assert isinstance(first, Reviewed) and first.finding.item == "law"
+    given = {"item": "law", "library": "laws", "document": first.finding.document}
+    said = engine.decide(PLAYBOOK, **given, verdict="rejected", comment="never")
+    assert (said.verdict, said.comment) == ("rejected", "never") and said.by
+    *_, end = events
+    assert end == ReviewEnded((), ())
+    again = [event.finding for event in engine.review(PLAYBOOK, libraries=("laws",)) if isinstance(event, Reviewed)]
+    assert {one.document: one.decision for one in again}[first.finding.document] == said
+    assert len(again) == 2
+    assert "rejected" in settings.library_audit_file("laws").read_text()
+
+
+def test_marks_and_comments_are_kept_in_an_encrypted_library(
+    engine: Engine, folder: Callable[..., Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
+    with closing(api.open_library("laws", settings=settings, create=True)) as library:
+        library.ingest(folder({"a.txt": TEXT}))
+    secret, place = keyring.RecoveryKey.new(), settings.library_dir("laws")
+    list(encrypt(place, lambda ring, key: ring.with_credential(key, "me", secret), lambda: False))
+    given = {"item": "law", "library": "laws", "document": "a.txt"}
+    with pytest.raises(UsageError, match="not reviewed"):
+        engine.decide(PLAYBOOK, **given, verdict="accepted", comment="")
+    first, _ = engine.review(PLAYBOOK, libraries=("laws",))
+    said = engine.decide(PLAYBOOK, **given, verdict="open", comment="ask Anna")
+    again, end = engine.review(PLAYBOOK, libraries=("laws",))
+    assert isinstance(first, Reviewed) and isinstance(again, Reviewed) and isinstance(end, ReviewEnded)
+    assert again.finding.decision == said and not again.finding.new and again.finding.citation == first.finding.citation
+    kept = [path.read_bytes() for path in (place / FOLDER).iterdir()]
+    assert len(kept) == 3 and not any(word in data for data in kept for word in (b"Anna", b"Kansas", b"Laws"))
+
+
+def test_a_playbook_that_is_none_is_refused(engine: Engine, shelf: Callable[..., Any]) -> None:
+    shelf("laws", {"a.txt": TEXT})
+    with pytest.raises(UsageError):
+        list(engine.review("title: none", libraries=("laws",)))

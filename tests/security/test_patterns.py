@@ -28,32 +28,7 @@ CALLS = ("compile", "search", "match", "fullmatch", "split", "findall", "findite
 REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT)
 # A larger bound lets a pattern that begins everywhere do so many steps for each character.
 LARGE = 600
-ATOMS = (
-    " ",
-    "\n",
-    "a",
-    "a ",
-    "1",
-    "1,",
-    ".",
-    "-",
-    "_",
-    '"',
-    "“",
-    "”",
-    "(",
-    "[",
-    "|",
-    "| ",
-    "|\n",
-    "\\",
-    "<",
-    "{",
-    "漢",
-    "? ",
-    "\r\n",
-    "a\n",
-)
+ATOMS = [*' \na1.-_"“”([|\\<{漢', "a ", "1,", "| ", "|\n", "? ", "\r\n", "a\n"]
 ENDS = ("\0", " \n")  # at neither of which what repeats can go on
 LONG = 1_200
 # A text four times as long takes four times as long in linear time, sixteen times in quadratic time.
@@ -64,20 +39,9 @@ HOPELESS = 8.0
 MAX_ATOMS, MAX_ATOMS_OF_QUESTION = 14, 4
 # Modules that match a question, which its user types, or an answer that is judged. Both are short (tables and counts read
 # at most 600 characters of a question), so cubic time passes, and more does not.
-QUESTIONS = (
-    "answer.comparison",
-    "answer.decomposition",
-    "answer.exact",
-    "answer.followups",
-    "answer.intent",
-    "answer.survey.leaf_question",
-    "answer.table_qa.calculation",
-    "answer.table_qa.questions",
-    "cli",
-    "evaluation",
-    "search",
-    "tui.commands",
-    "words.toml",
+QUESTIONS = tuple(
+    """answer.comparison answer.decomposition answer.exact answer.followups answer.intent answer.survey.leaf_question
+    answer.table_qa.calculation answer.table_qa.questions cli evaluation search tui.commands words.toml""".split()
 )
 SHORT_QUESTION, LONG_QUESTION, MAX_GROWTH_OF_QUESTION = 150, 600, 90.0
 

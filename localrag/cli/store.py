@@ -11,8 +11,8 @@ import click
 from localrag.cli import keys, options
 from localrag.cli.options import print_result
 from localrag.cli.output import echo, one_line, print_json
-from localrag.errors import NotFoundError, UsageError
-from localrag.security import sandbox, storage
+from localrag.errors import NotFoundError
+from localrag.lifecycle import shared
 from localrag.settings import load_settings
 from localrag.store import names, postgres
 
@@ -57,17 +57,7 @@ def connect_command(url: str, library: str | None, name: str | None, as_json: bo
             raise NotFoundError(f"{store.user!r} may read no library in {url!r}", "An owner gives rights.")
         _print_rows(as_json, [{"library": each, "may": may} for each, may in found])
         return
-    settings, local = load_settings(), names.check_name(name or library)
-    folder = settings.library_dir(local)
-    with closing(postgres.open_library(str(store), library)) as connection:
-        number = connection.library
-    # One that is there already is connected again, for a folder that was copied here.
-    known = names.stored(settings, local) if (folder / names.STORE).exists() else None
-    if names.exists(folder) and known != (str(store), library, number):
-        raise UsageError(f"there is a library {local!r} already", "Give another --name.")
-    sandbox.mark_as_own(settings, local, store=str(store))
-    storage.make_dir(folder)
-    names.keep_store(folder, str(store), library, number)
+    local = shared.connect(load_settings(), store, library, name)
     print_result(as_json, {"library": local, "store": str(store)}, f"Connected {local!r} to {str(store)!r}.")
 
 
@@ -76,10 +66,7 @@ def connect_command(url: str, library: str | None, name: str | None, as_json: bo
 @options.json_option
 def disconnect_command(library: str, as_json: bool) -> None:
     """Remove a library, with what this machine keeps of it, from this machine; the store keeps it."""
-    settings = load_settings()
-    names.stored(settings, library)
-    storage.remove(settings.library_dir(library))
-    storage.remove(settings.read_marks(library))
+    shared.disconnect(load_settings(), library)
     print_result(as_json, {"library": library}, f"Disconnected {library!r}.")
 
 

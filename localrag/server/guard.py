@@ -38,7 +38,6 @@ from localrag.errors import (
     UsageError,
     internal,
 )
-from localrag.server.showing import render
 from localrag.server.turns import Busy
 
 if TYPE_CHECKING:
@@ -131,6 +130,8 @@ def refusal(
 
 
 def _page(title: str, status: int = 200, **given: str) -> HTMLResponse:
+    from localrag.server.showing import render  # it takes numpy along, which starts threads
+
     return HTMLResponse(
         render("plain.html", title=title, **{"message": "", "hint": "", "form": "", "link": "", **given}), status
     )

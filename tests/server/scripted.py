@@ -13,7 +13,8 @@ from typing import Any
 
 from localrag import embeddings
 from localrag.llm import loading
-from localrag.worker import client, worker
+from localrag.worker import __main__ as worker
+from localrag.worker import client
 
 ANSWER = "The lease of Harbour House ends on 14 March 2031."
 WRONG = f"Elephants graze on the roof. {ANSWER}"

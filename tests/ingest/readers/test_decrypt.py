@@ -6,8 +6,8 @@ import zlib
 
 import msoffcrypto
 import pytest
+from containers import compound, zipped
 from msoffcrypto.method.ecma376_agile import ECMA376Agile
-from ole_files import compound
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import sheets
@@ -18,24 +18,16 @@ TYPES = (
     '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/word/document.xml" '
     'ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>'
 )
-
-
-def office(text="<a/>"):
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("[Content_Types].xml"), TYPES)
-        archive.writestr(zipfile.ZipInfo("word/document.xml"), text)
-        archive.writestr(zipfile.ZipInfo("padding"), "x" * 5000)
-    return stream.getvalue()
+OFFICE = zipped({"[Content_Types].xml": TYPES, "word/document.xml": "<a/>", "padding": "x" * 5000}, zipfile.ZIP_STORED)
 
 
 def locked(password, data=None):
-    return Source("a.docx", data=ECMA376Agile.encrypt(password, io.BytesIO(data or office()), spin_count=10))
+    return Source("a.docx", data=ECMA376Agile.encrypt(password, io.BytesIO(data or OFFICE), spin_count=10))
 
 
 def test_the_right_one_of_several_passwords_opens_it():
     source = decrypted(locked("s3cret"), ("wrong", "s3cret"))
-    assert source is not None and source.name == "a.docx" and source.data == office()
+    assert source is not None and source.name == "a.docx" and source.data == OFFICE
 
 
 def test_without_the_password_it_is_refused():
@@ -46,11 +38,11 @@ def test_without_the_password_it_is_refused():
 
 
 def test_workbooks_that_are_only_protected_open_without_a_password():
-    assert decrypted(locked("VelvetSweatshop")).data == office()
+    assert decrypted(locked("VelvetSweatshop")).data == OFFICE
 
 
 @pytest.mark.parametrize(
-    "data", [b"plain words", office(), compound("WordDocument", b"x" * 5000), compound("Workbook", b"")]
+    "data", [b"plain words", OFFICE, compound("WordDocument", b"x" * 5000), compound("Workbook", b"")]
 )
 def test_other_files_are_not_encrypted(data):
     assert decrypted(Source("a.doc", data=data), ("s3cret",)) is None
@@ -59,7 +51,7 @@ def test_other_files_are_not_encrypted(data):
 def test_a_path_is_read_like_bytes(tmp_path):
     path = tmp_path / "a.docx"
     path.write_bytes(locked("s3cret").data)
-    assert decrypted(Source.of(path), ("s3cret",)).data == office()
+    assert decrypted(Source.of(path), ("s3cret",)).data == OFFICE
 
 
 def test_a_damaged_one_is_refused():

@@ -1,7 +1,5 @@
-import io
-import zipfile
-
 import pytest
+from containers import zipped
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import web
@@ -35,12 +33,8 @@ ENCRYPTED = """<encryption xmlns="urn:oasis:names:tc:opendocument:xmlns:containe
 
 
 def read(options=Options(), more="", **changed):  # noqa: B008
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in {**FILES, **changed}.items():
-            if content is not None:
-                archive.writestr(name, content.replace("{more}", more))
-    return web.read(Source("a.epub", data=stream.getvalue()), options)
+    files = {name: text.replace("{more}", more) for name, text in {**FILES, **changed}.items() if text is not None}
+    return web.read(Source("a.epub", data=zipped(files)), options)
 
 
 def test_chapters_come_in_the_order_of_reading_each_once_with_its_title():

@@ -4,12 +4,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
 import docx
 import pytest
-from ole_files import compound
+from containers import compound, zipped
 from waiting import wait_for
 
 from localrag.errors import ReadError
@@ -64,12 +63,9 @@ def test_files_that_were_only_named_doc_are_read_as_what_they_are():
 
 
 def test_other_files_are_refused_by_name():
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as made:
-        made.writestr("a.txt", "x")
     for data, message in (
         (b"%PDF-1.7", "is not a Word document but a PDF"),
-        (archive.getvalue(), "is damaged, or not a Word document"),
+        (zipped({"a.txt": "x"}), "is damaged, or not a Word document"),
         (b"PK\x03\x04 cut", "is damaged, or not a Word document"),
         (bytes(range(256)) * 8, "is damaged, or not a Word document"),
         (OLE + b"cut", "is damaged, or not a Word document"),

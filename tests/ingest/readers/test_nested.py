@@ -3,8 +3,8 @@
 import gzip
 import io
 import tarfile
-import zipfile
 
+import containers
 import pytest
 
 from localrag.ingest.readers import base
@@ -27,11 +27,7 @@ The rent is due.
 
 
 def zipped(*members):
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members:
-            archive.writestr(name, content)
-    return data.getvalue()
+    return containers.zipped(dict(members))
 
 
 def tarred(*members):

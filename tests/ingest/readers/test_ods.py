@@ -1,7 +1,5 @@
-import io
-import zipfile
-
 import pytest
+from containers import zipped
 
 from localrag.ingest.readers import sheets
 from localrag.ingest.readers.source import Options, Source
@@ -34,11 +32,7 @@ def read(*tables, styles="", files=None):
         f'<m:manifest xmlns:m="{NS}manifest:1.0"><m:file-entry m:full-path="/" m:media-type="{TYPE}"/></m:manifest>'
     )
     parts = {"mimetype": TYPE, "META-INF/manifest.xml": manifest, "content.xml": content, **(files or {})}
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for path, text in parts.items():
-            archive.writestr(path, text)
-    return sheets.read(Source("a.ods", data=stream.getvalue()), Options())
+    return sheets.read(Source("a.ods", data=zipped(parts)), Options())
 
 
 @pytest.mark.parametrize(

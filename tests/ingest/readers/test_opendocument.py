@@ -1,7 +1,5 @@
-import io
-import zipfile
-
 import pytest
+from containers import zipped
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import opendocument
@@ -34,11 +32,7 @@ def document(body, kind="text", styles="", parts=None):
         "META-INF/manifest.xml": "<manifest/>",
         **(parts or {}),
     }
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return opendocument.read(Source("a.odt", data=stream.getvalue()), Options(unpacked=1_000_000))
+    return opendocument.read(Source("a.odt", data=zipped(files)), Options(unpacked=1_000_000))
 
 
 def text_of(body, styles="", parts=None):

@@ -1,11 +1,9 @@
 """Workbooks are put together here from their parts, so that each says exactly what the test is about."""
 
-import io
-import zipfile
 from xml.sax.saxutils import escape
 
 import pytest
-from ole_files import compound
+from containers import compound, zipped
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import sheets
@@ -75,15 +73,7 @@ def xlsx(*parts, names=(), hidden=(), more=(), name="a.xlsx"):
         **{f"xl/worksheets/sheet{n}.xml": part for n, part in enumerate(parts, 1)},
         **dict(more),
     }
-    return packed(files, name)
-
-
-def packed(files, name):
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-    return Source(name, data=stream.getvalue())
+    return Source(name, data=zipped(files))
 
 
 def read(source, **options):

@@ -1,7 +1,5 @@
-import io
-import zipfile
-
 import pytest
+from containers import zipped
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import slides
@@ -55,12 +53,8 @@ def deck(*bodies, parts=None, relations_of=None, attributes=None, options=None, 
     for n, body in enumerate(bodies):
         files[f"ppt/slides/s{9 - n}.xml"] = part("sld", body, (attributes or {}).get(n + 1, ""))
         files[f"ppt/slides/_rels/s{9 - n}.xml.rels"] = relations(*(relations_of or {}).get(n + 1, ()))
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in files.items():
-            if name not in drop:
-                archive.writestr(name, text)
-    return slides.read(Source("a.pptx", data=stream.getvalue()), options or Options())
+    data = zipped({name: text for name, text in files.items() if name not in drop})
+    return slides.read(Source("a.pptx", data=data), options or Options())
 
 
 def only(*args, **options):

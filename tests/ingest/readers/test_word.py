@@ -4,10 +4,10 @@ import zipfile
 
 import docx
 import pytest
+from containers import compound, zipped
 from docx.opc.packuri import PackURI
 from docx.opc.part import Part
 from docx.oxml import parse_xml
-from ole_files import compound
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import word
@@ -34,9 +34,7 @@ def rewrite(path, changes, to=None):
         assert old in members[name], name
         members[name] = members[name].replace(old, new)
     to = to or path
-    with zipfile.ZipFile(to, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
+    to.write_bytes(zipped(members))
     return to
 
 
@@ -288,8 +286,7 @@ def test_other_files_are_refused_by_name(tmp_path, path):
     ):
         path.write_bytes(data)
         assert reason in refused(path)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a.txt", "x")
+    path.write_bytes(zipped({"a.txt": "x"}))
     assert "is damaged, or not a Word document" in refused(path)
 
 

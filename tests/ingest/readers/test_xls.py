@@ -2,7 +2,7 @@
 
 import struct
 
-from ole_files import compound
+from containers import compound
 
 from localrag.ingest.readers import sheets
 from localrag.ingest.readers.source import Options, Source

@@ -1,8 +1,11 @@
-"""Write compound files (OLE) with one stream, for tests of old Office formats."""
+"""Write the containers of the formats that are read: ZIP packages, and compound files (OLE) with one stream."""
 
 from __future__ import annotations
 
+import io
 import struct
+import zipfile
+from collections.abc import Mapping
 
 _SECTOR = 4096
 _END, _FREE, _FAT = 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFD
@@ -43,3 +46,12 @@ def _entry(name: str, kind: int, child: int, start: int, size: int) -> bytes:
     raw = name.encode("utf-16-le")
     length = len(raw) + 2 if name else 0
     return struct.pack("<64sHBB3L16xL16xLQ", raw, length, kind, 1, _FREE, _FREE, child, 0, start, size)
+
+
+def zipped(files: Mapping[str, str | bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Return a ZIP file with these files."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return stream.getvalue()

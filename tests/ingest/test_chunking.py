@@ -157,13 +157,6 @@ def test_neighbours_overlap_only_where_a_paragraph_was_cut():
     assert {len(sentences(a.text[b.start - a.end :])) for a, b in itertools.pairwise(short)} == {2}
 
 
-def test_chunks_are_near_the_target_and_none_is_a_crumb():
-    sizes = [count(chunk.text) for chunk in split([Page(CLAUSE * 200)], count=count)]
-    assert all(150 <= size <= 250 for size in sizes), sizes
-    (only,) = split([Page(CLAUSE * 6 + "\n\nSigned.")], count=count)
-    assert only.text.endswith("Signed.")
-
-
 def test_the_prefix_keeps_the_innermost_heading_and_stays_short():
     path = tuple(f"{n}. A heading of some length about many things" for n in range(9))
     page = Page(CLAUSE * 9, headings=tuple(Heading(0, level + 1, name) for level, name in enumerate(path)))
@@ -179,19 +172,6 @@ def test_what_the_text_begins_with_is_not_said_twice():
     later = Page(CLAUSE)
     _, second = split([page, later], count=count, title="Lease")
     assert embedded_text("Lease", second) == "Lease\n1. RENT\n" + second.text
-
-
-def test_each_sentence_is_counted_once():
-    asked = 0
-
-    def counter(text):
-        nonlocal asked
-        asked += len(text)
-        return count(text)
-
-    page = Page(CLAUSE * 300)
-    split([page], count=counter)
-    assert asked < 1.2 * len(page.text)
 
 
 def test_time_grows_with_the_text_and_not_faster():

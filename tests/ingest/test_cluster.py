@@ -22,7 +22,6 @@ from ray_nodes import Nodes, commands, parent, wait_for
 from stores import new_store
 
 from localrag import api, policy
-from localrag.cli import ingest
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import ClusterError, OfflineRefused, PolicyRefused, UsageError
 from localrag.ingest import cluster, sync
@@ -217,12 +216,6 @@ def test_a_machine_that_does_not_see_the_files_is_named() -> None:
     with pytest.raises(ClusterError) as raised:
         worker.read(1, [Path("/nowhere/a.txt")])
     assert "'far'" in raised.value.message
-
-
-def test_workers_without_a_network_are_not_asked_to_reach_a_server(tmp_path: Path) -> None:
-    settings = load_settings().with_options(embedder_server="unix:///run/models")
-    with pytest.raises(UsageError):
-        ingest._prepare_network("auto", settings)
 
 
 def test_a_file_that_goes_after_the_scan_ends_no_job(tmp_path: Path) -> None:

@@ -6,12 +6,10 @@ import os
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import HashingEmbedder
 from papers import contents, indexed, ingest, never, sound, with_words
 from stores import both_stores
 from waiting import PATIENCE
@@ -174,27 +172,6 @@ def test_members_of_an_archive_are_documents_that_know_their_file(library: Edito
     assert {doc.file for doc in library.documents()} == {"box.zip"}
     again = ingest(library, root, embedder=never)
     assert again.unchanged == 1 and [failure.document for failure in again.failed] == ["box.zip/bad.pdf"]
-    sound(library)
-
-
-def test_attachments_come_and_go_with_their_mail(library: Editor, folder: Folder) -> None:
-    def mail(*attachments: tuple[str, str]) -> bytes:
-        message = EmailMessage()
-        message["Subject"], message["From"] = "Offer", "ada@example.org"
-        message.set_content("Please find the papers attached. " * 5)
-        for name, text in attachments:
-            message.add_attachment(text, filename=name)
-        return message.as_bytes()
-
-    root = folder({"offer.eml": mail(("one.txt", letter(1)), ("two.txt", letter(2)))})
-    ingest(library, root)
-    folder({"offer.eml": mail(("two.txt", letter(2)), ("three.txt", letter(3)))})
-    report = ingest(library, root)
-    assert [doc.path for doc in library.documents()] == ["offer.eml", "offer.eml/three.txt", "offer.eml/two.txt"]
-    assert report.embedded == len(library.chunks_of(library.document("offer.eml/three.txt").id))
-    folder({"offer.eml": mail()})
-    ingest(library, root, embedder=never if report.embedded == 0 else HashingEmbedder)
-    assert [doc.path for doc in library.documents()] == ["offer.eml"]
     sound(library)
 
 

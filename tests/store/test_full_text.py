@@ -138,20 +138,6 @@ def test_a_term_in_more_passages_than_a_block_holds_is_found_in_all(held: Held) 
     assert held.text.words_starting("comm") == [("common", len(ids) // 2)]
 
 
-def test_a_term_counts_up_to_255_times_and_a_length_up_to_65535(held: Held) -> None:
-    held.add(1, [plain("often")] * 255)
-    held.add(2, [plain("often")] * 300)
-    held.add(3, [plain("often")] * 70_000)
-    held.commit()
-    (term,) = held.db.execute("SELECT id FROM terms").fetchone()
-    assert held.text._postings([term], PASSAGES)[term][1].tolist() == [255, 255, 255]
-    assert np.frombuffer(held.db.execute("SELECT data FROM lengths").fetchone()[0], "<u2")[1:4].tolist() == [
-        255,
-        300,
-        65535,
-    ]
-
-
 # --- phrases ------------------------------------------------------------------------------------------------
 
 

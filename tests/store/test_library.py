@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from fakes import HashingEmbedder
 from papers import all_vectors, indexed, sound, with_words
@@ -158,17 +157,6 @@ def test_equal_names_in_two_roots_and_two_folders_are_different_documents(librar
     assert library.document("b/lease.txt").path == "b/lease.txt"
 
 
-def test_words_that_mean_something_to_a_database_are_words(library: Editor, put: Put) -> None:
-    words = ("null", "NULL", "true", "it's", 'say "so"', "back\\slash", "{curly}", "a,b", "%s", ":p0", "?", "$1")
-    for number, word in enumerate(words):
-        put(library, f"{number} {word}.txt", f"Here {word} stands in document {number}.", title=word)
-    for number, word in enumerate(words):
-        assert len(with_words(library, f"{word} stands in document {number}")) == 1, word
-    paths = [f"{number} {word}.txt" for number, word in enumerate(words)]
-    assert library.hashes(paths).keys() == {*paths}
-    sound(library)
-
-
 # --- removing -----------------------------------------------------------------------------------------------
 
 
@@ -214,14 +202,6 @@ def test_removing_leaves_nothing_in_any_table_index_or_byte(
 
 
 # --- vectors and states ---------------------------------------------------------------------------------------
-
-
-def test_vectors_come_back_in_the_precision_of_the_store(library: Editor, put: Put) -> None:
-    put(library, "a.txt", "Some words to embed.")
-    (vector,) = all_vectors(library)[1]
-    kept = np.float32 if library.folder.joinpath(DATABASE).exists() else np.float16
-    made = HashingEmbedder().embed_documents(["Some words to embed."])
-    assert vector == made.astype(kept).astype("<f4").tobytes()
 
 
 # --- opening ------------------------------------------------------------------------------------------------
@@ -337,15 +317,6 @@ def test_a_library_in_a_read_only_folder_is_not_reported_as_damaged(
 
 
 # --- roots, failures, names, globs ---------------------------------------------------------------------------
-
-
-def test_a_failure_is_kept_until_the_file_is_read(library: Editor, put: Put) -> None:
-    library.note_failure("/root", "a.pdf", "is encrypted")
-    library.note_failure("/root", "a.pdf", "is damaged")
-    assert [(f.document, f.reason) for f in library.failures()] == [("a.pdf", "is damaged")]
-    assert library.failures("/other") == []
-    put(library, "a.pdf", "Words.")
-    assert library.failures() == []
 
 
 @pytest.mark.parametrize("name", ["contracts", "matters 2026", "Akte_Müller (neu)", "a.b-c", "中文"])

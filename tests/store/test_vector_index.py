@@ -92,16 +92,6 @@ def test_faiss_finds_what_exact_search_finds(seed: int, kind: Kind) -> None:
     agree(exact, native, unit(rng, 1)[0], 5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_equal_vectors_come_in_order_of_their_ids(kind: Kind) -> None:
-    rng = np.random.default_rng(1)
-    same = np.repeat(unit(rng, 1), 20, axis=0)
-    exact, native = pair(np.arange(20), same, kind)
-    assert agree(exact, native, same[0], 20).tolist() == list(range(20))
-    assert agree(exact, native, same[0], 5).tolist() == list(range(5))
-    assert agree(exact, native, same[0], 3, np.arange(19, 6, -1)).tolist() == [7, 8, 9]
-
-
 def test_what_is_gone_from_the_database_is_not_found() -> None:
     rng = np.random.default_rng(8)
     exact, native = pair(np.arange(60), rows := unit(rng, 60), "sq8")

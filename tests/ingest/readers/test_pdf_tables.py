@@ -168,24 +168,6 @@ def test_contents_and_lists_are_no_tables(tmp_path):
     assert "|" not in read(tmp_path / "b.pdf", list_)
 
 
-def test_a_table_in_one_column_of_a_page_leaves_the_other_alone(tmp_path):
-    def draw(sheet):
-        for row in range(30):
-            sheet.drawString(50, 750 - 12 * row, prose(row, 9))
-        for row in range(20):
-            sheet.drawString(310, 750 - 12 * row, prose(row + 4, 9))
-        for row in range(4):
-            sheet.drawString(310, 500 - 12 * row, ("Mill", "Bakery", "Yard", "Total")[row])
-            sheet.drawRightString(450, 500 - 12 * row, f"1,{row}20")
-            sheet.drawRightString(520, 500 - 12 * row, f"2,{row}40")
-
-    text = read(tmp_path / "a.pdf", draw)
-    assert rows(text)[2:] == [
-        [name, f"1,{n}20", f"2,{n}40"] for n, name in enumerate(("Mill", "Bakery", "Yard", "Total"))
-    ]
-    assert text.startswith(prose(0, 9) + "\n" + prose(1, 9))
-
-
 @pytest.mark.parametrize("text", "12 1,234 $(1,234) (12)% 12.5% — $— -- N/A NM 4.5 €1.200,50 (1) 7% 10x 3.5(2)".split())
 def test_figures_are_known(text):
     assert is_figure(text)

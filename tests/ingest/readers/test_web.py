@@ -138,11 +138,6 @@ def test_what_a_page_says_of_itself():
     assert read("<h2>a</h2><h1>The lease</h1>").title == "The lease"
 
 
-def test_a_page_without_heading_tags_is_searched_for_headings_of_contracts():
-    (page,) = read("<p>ARTICLE V</p><p>The parties shall agree on this before the end of the year.</p>").pages
-    assert [item.title for item in page.headings] == ["ARTICLE V"]
-
-
 @pytest.mark.parametrize(
     "data",
     [

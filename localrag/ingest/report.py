@@ -10,7 +10,7 @@ from localrag.security.terminal import counted
 
 def summary(report: IngestReport) -> str:
     """Return how many documents were read, and what became of the other files."""
-    also = [
+    others = [
         f"{report.unchanged} unchanged",
         f"{len(report.moved)} moved" if report.moved else "",
         counted(len(report.copies), "duplicate") if report.copies else "",
@@ -21,7 +21,7 @@ def summary(report: IngestReport) -> str:
     ]
     return (
         f"{'Read' if report.complete else 'Stopped. Read so far:'} {counted(len(report.read), 'document')} into "
-        f"{report.library!r} ({counted(report.chunks, 'passage')}), {', '.join(part for part in also if part)}, "
+        f"{report.library!r} ({counted(report.chunks, 'passage')}), {', '.join(part for part in others if part)}, "
         f"in {report.seconds:.1f} s."
     )
 

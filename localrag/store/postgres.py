@@ -336,8 +336,8 @@ def _unreachable(store: Store, error: BaseException) -> StorageError:
     if isinstance(error, ssl.SSLError):
         hint = "The administrator's policy names the file of its certificate. Do not go on before they have looked."
         return StorageError(f"the store {str(store)!r} has another certificate than it should: {error.reason}", hint)
-    said = (_facts(error) or {}).get("M")
-    why = said or getattr(error, "strerror", None) or (error.args[0] if error.args else error)
+    message = (_facts(error) or {}).get("M")
+    why = message or getattr(error, "strerror", None) or (error.args[0] if error.args else error)
     return StorageError(
         f"the store {str(store)!r} does not answer: {why}",
         "Is its server running, and is its address right? Then run the same command again.",

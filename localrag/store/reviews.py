@@ -104,10 +104,10 @@ class Reviews:
         known = self.of(document).decisions
         for playbook, own in earlier.decisions.items():
             for item in own.keys() - known.get(playbook, {}).keys():
-                said = own[item]
-                comment = f"{said.verdict} on the version before" if said.verdict != "open" else ""
-                words = ": ".join(filter(None, (comment, said.comment)))
-                self.decide(document, playbook, item, replace(said, verdict="open", comment=words))
+                decision = own[item]
+                comment = f"{decision.verdict} on the version before" if decision.verdict != "open" else ""
+                words = ": ".join(filter(None, (comment, decision.comment)))
+                self.decide(document, playbook, item, replace(decision, verdict="open", comment=words))
 
     def drop_earlier(self, document: Document) -> None:
         """Delete what is kept of other versions of a document, once it was reviewed."""

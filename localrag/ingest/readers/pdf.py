@@ -1,7 +1,7 @@
 """Read PDFs: page text, labels and the outline by PDFium (docs/decisions/0003), the rest by `pdf_annotations`.
 
 Tables become Markdown rows, interleaved columns are put in order (`pdf_layout`). Text that is not shown is left out and
-reported (`pdf_hidden`). Running lines are kept once (`pdf_text`). Pages that are pictures are recognised (`ocr`). A
+reported (`pdf_hidden`). Running lines are kept once (`text`). Pages that are pictures are recognised (`images`). A
 page without text stays, empty, and is reported.
 """
 

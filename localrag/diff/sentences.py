@@ -1,13 +1,12 @@
-"""Read the figures of a sentence, and tell whether two sentences about the same differ in them.
+"""Read the words and figures of a sentence, and tell whether two in one place contradict each other.
 
-They differ if their content words agree, in order, and one or two figures, amounts, dates or durations do not, or one
-has a "not"; those on different periods do not. Limits: English and German; other wording.
+Limits: English and German; other wording.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from localrag.diff.alignment import between, pairs
@@ -29,8 +28,7 @@ _NUMBERS |= {f"{tens}-{ones}": n + m for tens, n in _ENGLISH[20:28] for ones, m 
 _WORDS = load_words("localrag.diff", "words.toml")
 _EMPTY, _NOT = frozenset(_WORDS["sentences"]["empty"].split()), frozenset(_WORDS["substance"]["negation"].split())
 NAMING = frozenset(_WORDS["sentences"]["naming"].split())
-_TIMED, _LASTS = phrases("localrag.diff", "sentences", "timed", "lasts")
-_SPAN = re.compile(r"\b(?:during|in|for|over)\s+the\s+(?:(?:first|last|past|previous|next|same)\s+)?$", re.I)
+(_LASTS,) = phrases("localrag.diff", "sentences", "lasts")
 _SPELLED = "|".join(sorted(map(re.escape, _NUMBERS), key=len, reverse=True))
 _PIECE = lazy_re(
     rf"(?P<date>{DATE.pattern})|(?P<spelled>\b(?:{_SPELLED})\b)(?:\s*\(\d+\))?|(?<!\w)(?P<figure>{QUANTITY.pattern})"
@@ -38,8 +36,7 @@ _PIECE = lazy_re(
     re.I | re.X,
 )
 _ITEM = re.compile(r"\s*+[\"“„]?\s*+(?:\(?[A-Za-z]?\d{1,3}(?:\.\d{1,3})*\)?[.)]?|\([a-z]{1,3}\))\s+(?=\D)")
-_MIN_WORDS, _MIN_FOR_NOT, _MIN_FOR_MORE = 2, 4, 8
-_MAX_DIFFERING, _MAX_MORE, _MAX_VALUES = 2, 2, 4
+_MAX_DIFFERING, _MAX_MORE = 2, 2  # figures that differ, and words that only one sentence has
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,73 +105,28 @@ def _folded(word: str) -> str:
     return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
 
 
-# --- two sentences ------------------------------------------------------------------------------------------
+def contradiction(one: str, other: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return where two sentences in one place of two texts contradict each other, as half-open offsets into each.
 
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The parts that differ in two sentences: half-open offsets into each, and the number of shared words."""
-
-    one: tuple[int, int]
-    other: tuple[int, int]
-    shared: int
-
-
-def difference(one: str, other: str) -> Difference | None:
-    """Return how two sentences about the same differ; None if they agree or are about different things."""
+    One or two figures of one kind differ, and hardly another word, or one sentence has a "not". Dates and years count
+    only where something lasts to them, since others are mostly those of another period.
+    """
     ours, theirs = list(pieces(one)), list(pieces(other))
-    if max(sum(piece.kind != "word" for piece in pieces) for pieces in (ours, theirs)) > _MAX_VALUES:
-        return None
     same = list(pairs([piece.key for piece in ours], [piece.key for piece in theirs]))
     apart = between([*same, (len(ours), len(theirs))])
-    more = [piece for hunk in apart for piece in ours[hunk.a : hunk.b]]
-    less = [piece for hunk in apart for piece in theirs[hunk.c : hunk.d]]
-    words = {ours[a].value for a, _ in same if ours[a].kind == "word"} - _EMPTY - _NOT
-    if len(words) < _MIN_WORDS or not (more_or_less := _only_more(more, less, len(words))):
-        return None
+    left = [piece for hunk in apart for piece in (*ours[hunk.a : hunk.b], *theirs[hunk.c : hunk.d])]
+    left = [piece for piece in left if piece.value not in _EMPTY]
     differing = [(ours[a], theirs[c]) for a, c in same if ours[a].value != theirs[c].value]
     if not differing:
-        nots = [piece for piece in (*more, *less) if piece.value in _NOT]
-        negated = more_or_less == "not" and len(words) >= _MIN_FOR_NOT and len(nots) == 1
-        return Difference((0, len(one)), (0, len(other)), len(words)) if negated else None
-    if more_or_less == "not" or not _of_the_same(differing, one, other):
+        negated = len(left) == 1 and left[0].value in _NOT
+        return ((0, len(one)), (0, len(other))) if negated else None
+    if len(differing) > _MAX_DIFFERING or len(left) > _MAX_MORE:
         return None
-    first, last = differing[0], differing[-1]
-    # Columns of a table are mostly periods, and a bare number may be in thousands, or a page: only one value with a
-    # unit, the only one of its kind, tells two rows apart.
-    kind = first[0].kind
-    if "|" in one and (len(differing) > 1 or kind == "number" or sum(piece.kind == kind for piece in ours) > 1):
+    if any(piece.kind != "word" or piece.value in _NOT for piece in left):
         return None
-    # The number at the end of a line of a table of contents is a page.
-    if last[0] is ours[-1] and last[0].kind == "number" and not one.rstrip().endswith(tuple(".!?;:|")):
-        return None
-    return Difference((first[0].start, last[0].end), (first[1].start, last[1].end), len(words))
-
-
-def _only_more(more: Sequence[Piece], less: Sequence[Piece], shared: int) -> str:
-    """Return what the words beyond the shared ones mean: "same", "more", "not", or "" for another subject."""
-    left = [[piece for piece in pieces if piece.value not in _EMPTY] for pieces in (more, less)]
-    if not any(left):
-        return "same"
-    if any(piece.kind != "word" for pieces in left for piece in pieces):
-        return ""
-    if all(piece.value in _NOT for pieces in left for piece in pieces):
-        return "not"
-    if not all(left) and sum(map(len, left)) <= _MAX_MORE and shared >= _MIN_FOR_MORE:
-        return "more"
-    return ""
-
-
-def _of_the_same(differing: Sequence[tuple[Piece, Piece]], one: str, other: str) -> bool:
-    """Whether differing values are few, of one kind each, and not of another period."""
-    if len(differing) > _MAX_DIFFERING or any(mine.kind != yours.kind for mine, yours in differing):
-        return False
-    if len(differing) > 1 and any(mine.kind in ("date", "year") for mine, _ in differing):
-        return False
     for mine, yours in differing:
-        before = one[: mine.start]
-        if (mine.kind == "duration" and _SPAN.search(before)) or (mine.kind == "date" and _TIMED.search(before)):
-            return False
-        if mine.kind == "year" and not (_LASTS.search(before) and _LASTS.search(other[: yours.start])):
-            return False
-    return True
+        dated = mine.kind in ("date", "year")
+        if mine.kind != yours.kind or (dated and not (len(differing) == 1 and _LASTS.search(one[: mine.start]))):
+            return None
+    first, last = differing[0], differing[-1]
+    return (first[0].start, last[0].end), (first[1].start, last[1].end)

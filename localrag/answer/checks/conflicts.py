@@ -6,14 +6,14 @@ than a missed one, so each step says no in doubt (docs/decisions/0033-instructio
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
 from localrag.diff.amendments import Change, changes, find_changed
+from localrag.diff.changes import Version, compare
 from localrag.diff.related_documents import Related, order
-from localrag.diff.sentences import Difference, difference
+from localrag.diff.sentences import contradiction
 from localrag.grounding.citations import clip
 from localrag.grounding.context import Span
 from localrag.grounding.locate import locate
@@ -133,48 +133,47 @@ def _words(change: Change, new: str, old: str) -> tuple[tuple[int, int], tuple[i
         at, was = new.rfind(change.new), locate(change.old, old)
         if at >= 0 and was is not None:
             return (at, at + len(change.new)), was
-    found = difference(new, old)
-    return (found.one, found.other) if found else ((0, len(new)), (0, len(old)))
+    return contradiction(new, old) or ((0, len(new)), (0, len(old)))
 
 
 def _differing(
     library: Library, document: Document, span: Span, other: Document, related: Related
 ) -> tuple[_Statement, _Statement] | None:
-    """Return the sentences of a span and of another version, if they differ."""
-    text = library.page_text(document.id, span.position)
-    for start, end in sentences(text):
-        own, sentence = Span(span.position, start, end), text[start:end]
-        if not span.overlaps(own):
-            continue
-        best: tuple[Difference, Span] | None = None
-        for where, theirs in _candidates(library, document, other, sentence):
-            if re.findall(r"\w+", sentence.casefold()) == re.findall(r"\w+", theirs.casefold()):
-                best = None  # it says the same
-                break
-            found = difference(sentence, theirs)
-            if found is not None and (best is None or found.shared > best[0].shared):
-                best = found, where
-        if best is not None:
-            found, where = best
-            ours = _Statement(document, own, found.one, related.dated(document).date, order(document))
-            return ours, _Statement(other, where, found.other, related.dated(other).date, order(other))
+    """Return the sentence of a span and that of another version, if their figures differ, or one has a "not"."""
+    own = library.page(document.id, span.position)
+    positions = _likely_pages(library, document, span, other)
+    theirs = list(filter(None, (library.page(other.id, at) for at in positions)))
+    if own is None:
+        return None
+    compared = compare(Version(document.path, (own,)), Version(other.path, tuple(theirs)))
+    dates = related.dated(document).date, related.dated(other).date
+    for change in compared.changes:
+        for (_, start, end), (page, first, last) in zip(change.old.spans, change.new.spans, strict=False):
+            at, text = positions[page], theirs[page].text
+            ours, found = _sentence(own.text, span.position, start, end), _sentence(text, at, first, last)
+            if ours is None or found is None or not ours.overlaps(span):
+                continue
+            differ = contradiction(own.text[ours.start : ours.end], text[found.start : found.end])
+            if differ is not None:
+                one = _Statement(document, ours, differ[0], dates[0], order(document))
+                return one, _Statement(other, found, differ[1], dates[1], order(other))
     return None
 
 
-def _candidates(library: Library, document: Document, other: Document, sentence: str) -> Iterator[tuple[Span, str]]:
-    """Yield sentences of another document that may say the same, by shared words."""
-    tokens = text_analysis.tokens(sentence, other.language or document.language)
+def _sentence(text: str, position: int, start: int, end: int) -> Span | None:
+    """Return the sentence that a change is in; None where it is in several."""
+    spans = (Span(position, first, last) for first, last in sentences(text))
+    return next((span for span in spans if span.start <= start and end <= span.end), None)
+
+
+def _likely_pages(library: Library, document: Document, span: Span, other: Document) -> list[int]:
+    """Return the positions of the pages of another document that share the most words with a span."""
+    text = library.page_text(document.id, span.position)[span.start : span.end]
+    tokens = text_analysis.tokens(text, other.language or document.language)
     scores = library.text.scores([(token.term,) for token in dict.fromkeys(tokens)], library.generation)
     allowed = [int(i) for i in library.passage_ids([other.id]) if i < len(scores)]
     best = sorted(allowed, key=lambda i: (-scores[i], i))[:_MAX_PASSAGES]
-    seen: set[Span] = set()
-    for chunk in chain.from_iterable(library.chunks_of_passages(best, [other.id]).values()):
-        text = library.page_text(other.id, chunk.position)
-        for start, end in sentences(text):
-            span = Span(chunk.position, start, end)
-            if span not in seen and span.overlaps(Span(chunk.position, chunk.start, chunk.end)):
-                seen.add(span)
-                yield span, text[start:end]
+    return sorted({one.position for one in chain.from_iterable(library.chunks_of_passages(best, [other.id]).values())})
 
 
 def _conflict(library: Library, sides: Sequence[_Statement], citations: list[Citation]) -> Conflict:

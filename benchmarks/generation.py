@@ -18,7 +18,7 @@ from functools import partial
 from llama_cpp import Llama
 
 from localrag.events import Delta
-from localrag.items.leaf import LEAF_GRAMMAR
+from localrag.items.reading import ANSWER_GRAMMAR
 from localrag.llm.llama import LlamaGenerator
 from localrag.models.store import ModelStore
 from localrag.settings import load_settings
@@ -53,7 +53,7 @@ def main() -> None:
         "Llama": partial(_theirs, theirs[False], options.tokens),
         "Llama, flash attention": partial(_theirs, theirs[True], options.tokens),
         "localrag": partial(_mine, mine, options.tokens, None),
-        "localrag, rows of a survey": partial(_mine, mine, options.tokens, LEAF_GRAMMAR),
+        "localrag, rows of a survey": partial(_mine, mine, options.tokens, ANSWER_GRAMMAR),
     }
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in writers}
     for run in range(-1, options.runs):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from localrag.answer import answering, comparison, decomposition, followups, planning
 from localrag.answer.planning import BACKGROUND
@@ -32,7 +31,6 @@ from localrag.grounding.context import Unit
 from localrag.grounding.stages import Findings, Pair, Prompt, Query, Route, answer_of
 from localrag.grounding.workspace import Workspace, elsewhere
 from localrag.items.clause_questions import ClauseQuestions
-from localrag.items.engine import Tools
 from localrag.llm import Generator as Model
 from localrag.llm import priority
 from localrag.search import filters, retrieval
@@ -45,9 +43,6 @@ from localrag.types import (
     Turn,
     Usage,
 )
-
-if TYPE_CHECKING:
-    from localrag.items.engine import Tools
 
 # Passages read for a question and ahead of the next: with so many, three quarters of those of the next are there
 # (docs/decisions/0049-passage-cache.md).
@@ -158,6 +153,7 @@ class Assistant(Workspace):
     def _survey(self, query: Query, route: Route) -> Way:
         """Ask each document by itself, or each side of a comparison, or summarise from the bottom up."""
         from localrag.answer import survey
+        from localrag.items.engine import Engine
 
         if route.sides:
             return (yield from self._compare(query, route))
@@ -170,7 +166,7 @@ class Assistant(Workspace):
             # One of many documents that is too long to be read at once: its parts are summarised, not all the others.
             query = replace(query, documents=route.reading)
         budget = answering.budget(self.model(), self.settings, query, self.settings.prompt_tokens)
-        found = yield from survey.answer(query, route.plan, Tools.of(self, budget, self._clause_questions))
+        found = yield from survey.answer(query, route.plan, Engine(self, self._clause_questions, budget))
         return replace(found, tokens=found.tokens + usage)
 
     def _compare(self, query: Query, route: Route) -> Way:

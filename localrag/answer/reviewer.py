@@ -11,7 +11,7 @@ from localrag.events import Answered, Event, Reviewed, ReviewEnded
 from localrag.grounding import context
 from localrag.grounding.stages import answer_of
 from localrag.grounding.workspace import Workspace, elsewhere
-from localrag.items.engine import Tools
+from localrag.items.engine import Engine
 from localrag.llm import loading, priority
 from localrag.search import filters
 from localrag.security import audit
@@ -47,7 +47,7 @@ class Reviewer:
         opened = [self._workspace.library(name) for name in libraries]
         chosen = filters.chosen(opened, filters.of(documents))
         name = loading.generator_name(self._workspace.settings)
-        work = review.Work(playbook, self._workspace.searcher, self._tools, name, stop)
+        work = review.Work(playbook, Engine(self._workspace), name, stop)
         findings: list[Checked] = []
         with priority.asking(self._workspace.settings.questions_dir):
             for event in review.run(chosen.documents, work):
@@ -91,7 +91,7 @@ class Reviewer:
         with priority.asking(self._workspace.settings.questions_dir):
             query = self._workspace.prepare(str(schema), libraries, filters.of(documents), "survey", (), stop)
             asks = loading.generator_name(self._workspace.settings), self._workspace.settings.prompt_tokens
-            found = yield from extraction.answer(extraction.Work(schema, each, query, self._tools, asks))
+            found = yield from extraction.answer(extraction.Work(schema, each, query, Engine(self._workspace), asks))
             answer = answer_of(found, query, read_by=self._workspace.read_by(query.libraries))
             self._workspace.record(
                 query.libraries,
@@ -175,6 +175,3 @@ class Reviewer:
             [opened], "review", playbook.title, comment, [place], [(opened, found)], item=item, verdict=verdict
         )
         return decision
-
-    def _tools(self) -> Tools:
-        return Tools.of(self._workspace, self._workspace.settings.prompt_tokens)

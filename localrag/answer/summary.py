@@ -16,7 +16,7 @@ from localrag.grounding import fact_checks, prompts, repetition, sections
 from localrag.grounding.citations import cite
 from localrag.grounding.context import Unit
 from localrag.grounding.stages import Findings, Query
-from localrag.items.leaf import Leaf
+from localrag.items.item import Finding, State
 from localrag.items.leaf_question import leaf_question
 from localrag.llm import Completed, PromptCache
 from localrag.llm import Generator as Model
@@ -24,7 +24,7 @@ from localrag.quantities import plural
 from localrag.types import Citation, Message, NotRead, Passage, Plan, Usage
 
 if TYPE_CHECKING:
-    from localrag.items.engine import Tools
+    from localrag.grounding.workspace import Workspace
 
 _PART, _WHOLE, _FOLDER = "two or three sentences", "about five sentences", "about six sentences"
 _PART_TOKENS = 140
@@ -54,18 +54,19 @@ class _Work:
     stopped: bool = False
 
 
-def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Findings]:
+def answer(query: Query, plan: Plan, workspace: Workspace) -> Generator[Event, None, Findings]:
     """Summarise the documents of a query, each by itself and then all together."""
     question = leaf_question(query.search_text or query.text)
-    limit = sections.room(tools.model, tools.settings)
-    units = [unit for pair in query.documents for unit in sections.units_of(pair, query.only, tools.model, limit)]
+    model = workspace.model()
+    limit = sections.room(model, workspace.settings)
+    units = [unit for pair in query.documents for unit in sections.units_of(pair, query.only, model, limit)]
     several = len({unit.pair[1].id for unit in units}) > 1
-    work = _Work(query, tools.model, limit)
+    work = _Work(query, model, limit)
     made: list[tuple[Unit, Summary]] = []
     for unit in units:
         # The cache of many documents would push out that of the few that are asked about again.
-        keep = not several or tools.cached_tokens([unit.pair]) > 0
-        cache = tools.cache([unit.pair], unit.name if unit.section else "") if keep else None
+        keep = not several or workspace.cached_tokens([unit.pair]) > 0
+        cache = workspace.cache([unit.pair], unit.name if unit.section else "") if keep else None
         summary = yield from _summary_of(unit, work, cache, f"{unit.name}: " if len(units) > 1 else "")
         if summary is None:
             break
@@ -212,7 +213,8 @@ def _row(unit: Unit, summary: Summary) -> dict[str, Any]:
     first = next(iter(summary.citations), None)
     withheld = summary.text == prompts.WITHHELD
     text = "" if withheld else _MARK.sub("", summary.text).strip()
-    row = Leaf(unit.pair[0].name, unit.pair[1], not withheld, text, first, read="whole", withheld=withheld).to_row()
+    state: State = "unsure" if withheld else "found"
+    row = Finding(state, answer=text, citation=first, whole=True, withheld=withheld).to_row(unit.pair)
     return {**row, "place": unit.place or row["place"], "why_not": row["why_not"] if withheld else ""}
 
 

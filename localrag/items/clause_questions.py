@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from localrag.embeddings import EmbedderIdentity
     from localrag.items.evidence import Clauses
-    from localrag.items.playbook import Item
+    from localrag.items.item import Item
     from localrag.store.library import Library
 
     Rows = NDArray[np.float32]
@@ -43,7 +43,16 @@ class ClauseQuestions:
     def __init__(self, searcher: Searcher) -> None:
         self._searcher = searcher
         self._known: dict[EmbedderIdentity, _Known] = {}
+        self._asked: dict[tuple[EmbedderIdentity, str], Rows] = {}
         self._clauses: tuple[Library, Clauses] | None = None
+
+    def clauses(self, library: Library) -> Clauses:
+        """Return what looks for clauses in the documents of a library; it is kept for the last library."""
+        if self._clauses is None or self._clauses[0] is not library:
+            from localrag.items.evidence import Clauses
+
+            self._clauses = library, Clauses(library, self._searcher)
+        return self._clauses[1]
 
     def odds(self, question: str, pair: Pair) -> float | None:
         """Return the log odds that a document has the clause asked for.
@@ -52,24 +61,21 @@ class ClauseQuestions:
         """
         library, document = pair
         item = self.item(question, library) if document.language == FALLBACK else None
-        if item is None:
-            return None
-        if self._clauses is None or self._clauses[0] is not library:
-            from localrag.items.evidence import Clauses
-
-            self._clauses = library, Clauses(library, self._searcher)
-        found = self._clauses[1].evidence(item, pair, 1)
-        return found.odds if found.passages else None
+        found = self.clauses(library).evidence(item, pair, 1) if item is not None else None
+        return found.odds if found is not None and found.passages else None
 
     def item(self, question: str, library: Library) -> Item | None:
-        """Return the kind of clause that a question is for, as an item of a playbook; None where it is for none."""
+        """Return the kind of clause that a question is for, as an item; None where it is for none."""
         embedder = self._searcher.embedder(library)
         if library.identity not in self._known:
             texts = _texts()
             vectors = embedder.embed_documents([text for text, _ in texts])
             self._known[library.identity] = _Known([item for _, item in texts], vectors, vectors.mean(0))
         items, vectors, common = self._known[library.identity]
-        asked = embedder.embed_question(question)
+        asked = self._asked.get((library.identity, question))
+        if asked is None:  # the same for all documents of a survey
+            asked = embedder.embed_question(question)
+            self._asked = {(library.identity, question): asked}
         own = _apart(vectors, common) @ _apart(asked, common)
         best = int(own.argmax())
         return items[best] if vectors[best] @ asked >= _MIN_COSINE and own[best] >= _MIN_APART else None
@@ -87,9 +93,10 @@ def _apart(vectors: Rows, common: Rows) -> Rows:
 def _texts() -> list[tuple[str, Item]]:
     """Return what questions are compared with, each with the item of its kind of clause."""
     from localrag.items import playbook
+    from localrag.items.item import Item
 
-    texts = [(f"{item.title}. {item.question}", item) for item in playbook.load("cuad").items]
+    texts = [(f"{item.title}. {item.question}", item.asked) for item in playbook.load("cuad").items]
     for kind, own in load_words("localrag.search", "clauses.toml")["texts"].items():
-        item = playbook.Item(id=kind, question=own[0], like=tuple(own[1:]), clause=kind)
+        item = Item(id=kind, question=own[0], like=tuple(own[1:]), clause=kind)
         texts += [(text, item) for text in own]
     return texts

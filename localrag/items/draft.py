@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from localrag.errors import ReadError
 from localrag.items import positions, values
-from localrag.items.playbook import Expect, Item, ItemType, Playbook
+from localrag.items.playbook import Expect, ItemType, Playbook, PlaybookItem
 from localrag.items.values import Value
 from localrag.quantities import phrases
 from localrag.store.sentences import sentences
@@ -95,16 +95,16 @@ def _chain(text: str) -> dict[int, str]:
     return {one.start(): one["title"].strip() for one in best} if len(best) >= _MIN_CHAIN else {}
 
 
-def _item(item_id: str, name: str, text: str) -> Item:
+def _item(item_id: str, name: str, text: str) -> PlaybookItem:
     spans = sentences(text)
     first = next((text[start:end] for start, end in spans if _is_long(text[start:end])), text)
     kinds: tuple[ItemType, ...] = ("duration", "money", "percent")
-    stated = [kind for kind in kinds for _ in range(positions.stated(kind, first))]
+    stated = [kind for kind in kinds for _ in range(values.distinct(kind, first))]
     kind = stated[0] if len(stated) == 1 else "yes/no"
     found = values.read(kind, first) if kind != "yes/no" else None
     kind = kind if found else "yes/no"
     whole = max((end for _, end in spans if end <= _MAX_FALLBACK), default=0)
-    return Item(
+    return PlaybookItem(
         item_id,
         _ASKS[kind].format(name),
         kind,

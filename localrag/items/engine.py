@@ -1,179 +1,420 @@
-"""What a model needs to look at one document for a question, and the question put to it."""
+"""Put items to one document: the one judgement of `ask`, `survey`, `review` and `extract`.
+
+In this order: code looks for the clause in all passages (`evidence.py`); what is sure by that is decided; else the
+model is asked about the best passages. Whether a document says yes or no is decided by the log odds of its answers,
+asked in several ways about passages that it has read; a value is written in a fixed shape, and looked up in the text.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
+from localrag.errors import Cancelled
 from localrag.grounding import context, fact_checks, prompts
+from localrag.grounding.citations import nearest
 from localrag.grounding.locate import locate
-from localrag.grounding.stages import Pair, Query
+from localrag.grounding.stages import Pair
 from localrag.grounding.workspace import Workspace
-from localrag.items import leaf
+from localrag.items import filling, values
 from localrag.items.clause_questions import ClauseQuestions
-from localrag.items.leaf import Leaf, Material
-from localrag.items.leaf_question import LeafQuestion
-from localrag.llm import Generator as Model
-from localrag.llm import PromptCache, calibration
+from localrag.items.evidence import Evidence
+from localrag.items.filling import Filled, Shape, stated_by
+from localrag.items.item import Finding, Item
+from localrag.items.reading import Reading, Stop, beside, located, supported, together
+from localrag.items.values import MEASURED, Field, Value
+from localrag.llm import Generator, calibration
+from localrag.quantities import phrases, plural
 from localrag.search.ranking import as_passage
-from localrag.search.retrieval import Searcher
-from localrag.settings import Settings
-from localrag.types import Passage
+from localrag.store.text_analysis import FALLBACK
+from localrag.types import EVERYTHING, Citation, Document, Filter, Passage
 
-# Passages judged separately for a yes/no question; searched for a required name; and of each field of a table.
-_JUDGED, _SEARCHED, _PER_FIELD = 2, 20, 2
-# Tokens of passages, and of a document that costs no more when read whole.
-_MAX_TOKENS = 600
-_CHARACTERS_PER_TOKEN = 4
-# Log odds of a clause below which the model is not asked. So low are 74 % of those absent, 3 % of those present.
-_ABSENT = -2.5
+# Likelihoods from which code alone decides, and below which a clause is absent; between, the model is asked. Of a kind
+# of clause of the classifier, from the first if it knows the kind well; below the second it is absent.
+_FOUND_BY_CODE, _ABSENT_BY_CODE = 0.85, 0.1
+LIKELY, _UNLIKELY = 0.3, 0.2
+_ABSENT = 0.3  # beside the model, which says no
+# Of a question that names no kind of clause and has no examples, code only knows words, which decide nothing: what they
+# count at most, for it and against it.
+_MAX_WORDS, _MIN_WORDS = 0.5, -2.0
+_TURNED = 0.5  # log odds of a yes where the clause is there, and only its way is open: six of ten are a yes
+_CERTAIN = 2.0  # log odds that need no second passage
+_NO = -1.0  # log odds by letters from which a document says no
+_APART = 2.0  # what it costs where a required name shares no sentence with another search word
+# Passages that the model reads for an item, among so many that may hold a required name; and tokens of a document that
+# is read whole.
+_PASSAGES, _PER_FIELD, _SEARCHED, _MAX_TOKENS, _CHARACTERS_PER_TOKEN = 2, 2, 20, 600, 4
+_READ = "all sentences of the document"
+_ASKS = re.compile(r"(?:who|whom|whose|what|which|when|where|why|how)\b", re.I)  # for which "true" is no answer
+(_NEGATED,) = phrases("localrag.items", "review", "negated")
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """What a survey needs of the assistant."""
+class _Tools:
+    """What reading by the model takes."""
 
-    model: Model
-    searcher: Searcher
-    clause_odds: Callable[[str, Pair], float | None]  # log odds that a document has the clause that a question is for
-    cache: Callable[[Sequence[Pair], str], PromptCache | None]  # of documents, or of a named part of one
-    cached_tokens: Callable[[Sequence[Pair]], int]
-    settings: Settings
+    model: Generator
     budget: int  # maximum tokens of passages beside the question
     answer_from: float  # the likelihood from which the model answers
+    strict: bool
 
-    @classmethod
-    def of(cls, workspace: Workspace, budget: int, clauses: ClauseQuestions | None = None) -> Tools:
-        """Return the tools of a workspace; loads its model."""
-        model = workspace.model()
-        known = calibration.load(workspace.settings.calibration_file, model.model)
-        return cls(
-            model,
-            workspace.searcher,
-            (clauses or ClauseQuestions(workspace.searcher)).odds,
-            workspace.cache,
-            workspace.cached_tokens,
-            workspace.settings,
-            budget,
-            known.answer_from,
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What code knows of an item in a document. `own`: the item is a kind of clause itself, or has examples of it."""
+
+    item: Item
+    own: bool
+    evidence: Evidence
+
+    @property
+    def sure(self) -> bool:
+        """Whether the clause is there beyond doubt, so that only its value or its way is open."""
+        return self.evidence.reliable and self.evidence.likelihood >= LIKELY
+
+    @property
+    def odds(self) -> float:
+        """The log odds that code adds to those of the model."""
+        found = self.evidence
+        known = self.own or found.known
+        return found.odds if known else min(_MAX_WORDS, max(_MIN_WORDS, found.odds))
+
+
+class Engine:
+    """Looks for items in documents. Use it from one thread; the model is loaded once it is needed.
+
+    `budget` is the maximum of tokens of passages beside the question, by default that of the settings.
+    """
+
+    def __init__(self, workspace: Workspace, kinds: ClauseQuestions | None = None, budget: int = 0) -> None:
+        self.workspace = workspace
+        self._kinds = kinds or ClauseQuestions(workspace.searcher)
+        self._budget = budget or workspace.settings.prompt_tokens
+
+    def find(self, item: Item, pair: Pair, *, only: Filter = EVERYTHING, stop: Stop = lambda: False) -> Finding | None:
+        """Return what a document says to an item; None where it was stopped."""
+        return next((found for _, found in self.find_all([item], pair, only=only, stop=stop)), None)
+
+    def find_all(
+        self, items: Sequence[Item], pair: Pair, *, only: Filter = EVERYTHING, stop: Stop = lambda: False
+    ) -> Iterator[tuple[Item, Finding]]:
+        """Yield what a document says to items, first what code decides; ends early where it is stopped.
+
+        What the model is asked comes in the order of the document, so that items that share a passage follow each
+        other behind the same cached text.
+        """
+        library, document = pair
+        with library.snapshot():
+            looks = {item: self._look(item, pair, only) for item in items}
+        left = []
+        for item, look in looks.items():
+            decided = _nowhere(item, pair, only) or _by_code(look, document)
+            if decided is not None:
+                yield item, decided
+            else:
+                left.append(item)
+        for item in sorted(left, key=lambda one: _place(looks[one].evidence.passages[0])):
+            try:
+                found = self._by_model(looks[item], pair, only, stop)
+            except Cancelled:
+                return
+            yield item, found
+
+    @cached_property
+    def _tools(self) -> _Tools:
+        model, settings = self.workspace.model(), self.workspace.settings
+        known = calibration.load(settings.calibration_file, model.model)
+        return _Tools(model, self._budget, known.answer_from, settings.strict)
+
+    def odds(self, item: Item, pair: Pair, only: Filter = EVERYTHING) -> float:
+        """Return the log odds, by code alone, that a document has what an item asks for."""
+        look = self._look(item, pair, only)
+        return look.odds if look.evidence.passages else -math.inf
+
+    def fill(
+        self,
+        shape: Shape,
+        what: str,
+        fields: Sequence[Field],
+        pair: Pair,
+        *,
+        typed: bool = True,
+        only: Filter = EVERYTHING,
+        stop: Stop = lambda: False,
+        given: Sequence[Passage] | None = None,
+    ) -> Filled | None:
+        """Have the model fill fields at once from the passages that fit them, or those given; None where stopped."""
+        tools, (library, document) = self._tools, pair
+        pages = context.page_passages(library.name, document, context.pages_of(library, document, only))
+        # All the fields of a schema are asked for at once, so they may take all the room.
+        limit = tools.budget if typed else min(_MAX_TOKENS, tools.budget)
+        whole = given is None and _fits(pages, limit, tools)
+        if given is not None:
+            room = tools.budget * _CHARACTERS_PER_TOKEN
+            cut = [replace(one, text=one.text[:room], end=one.start + len(one.text[:room])) for one in given]
+            passages = _fitted(cut, limit, tools)
+            whole = passages == list(given)
+        else:
+            passages = pages if whole else _fitted(self._of_fields(shape, fields, pair, typed, only), limit, tools)
+        read = Reading(tools.model, self.workspace.cache([pair]), stop, whole)
+        try:
+            filled = filling.fill(shape, what, fields, typed, read, passages)
+        except Cancelled:
+            return None
+        seen = context.injections_in(passages)
+        return replace(
+            filled, passages=tuple(passages), whole=whole, model=tools.model.model, usage=read.usage, injections=seen
+        )
+
+    def _of_fields(self, shape: Shape, fields: Sequence[Field], pair: Pair, typed: bool, only: Filter) -> list[Passage]:
+        """Return the best passages of each field, in turn."""
+        library, document = pair
+        find = partial(self.workspace.searcher.find, documents=only, document_ids=[document.id])
+        by_field = [find([library], one.label, _PER_FIELD) for one in fields]
+        hits = [hit for rank in range(_PER_FIELD) for own in by_field for hit in own[rank : rank + 1]]
+        if shape == "fields" and typed and only.pages is None:
+            # Who, when and what about is said at the beginning, in words that are everywhere after it.
+            hits = [*(as_passage(library, row) for row in library.chunks_of(document.id)[:1]), *hits]
+        return list({(hit.position, hit.start): hit for hit in hits}.values())
+
+    def _look(self, item: Item, pair: Pair, only: Filter) -> _Look:
+        """Look for an item by code; a question in plain words may be one for a kind of clause."""
+        library, document = pair
+        own = bool(item.like or item.clause)
+        if not own and document.language == FALLBACK and (kind := self._kinds.item(item.question, library)) is not None:
+            own = kind.question.casefold().endswith(item.question.casefold())
+            item = replace(item, like=kind.like, headings=kind.headings, clause=kind.clause, title=kind.title)
+        k = _SEARCHED if item.required else _PASSAGES
+        return _Look(item, own, self._kinds.clauses(library).evidence(item, pair, k, only))
+
+    def _by_model(self, look: _Look, pair: Pair, only: Filter, stop: Stop) -> Finding:
+        """Ask the model about the best passages, or a short document as a whole; raise Cancelled where stopped."""
+        tools, (library, document) = self._tools, pair
+        passages, whole = _material(look, pair, only, tools)
+        read = Reading(tools.model, self.workspace.cache([pair]), stop, whole)
+        judge = _yes_or_no if look.item.type == "yes/no" else _value
+        found = judge(look, passages, read, tools, document)
+        what = f"the best {len(passages)} of {look.evidence.of} passages"
+        what = "the whole document" if whole or len(passages) >= look.evidence.of else what
+        citation = found.citation
+        if citation is not None:
+            (citation,) = context.placed([citation], [*passages, *look.evidence.passages], [library])
+        return replace(
+            found,
+            citation=citation,
+            read=f"{_READ} by code, {what} by the model" if look.evidence.known else what,
+            whole=whole,
+            model=tools.model.model,
+            usage=read.usage,
+            injections=context.injections_in(passages),
         )
 
 
-def put(
-    question: LeafQuestion,
-    pair: Pair,
-    material: Material,
-    tools: Tools,
-    stop: leaf.Stop,
-    *,
-    prior: float = 0.0,
-    write: bool = True,
-) -> Leaf | None:
-    """Put a question to one document, for surveys and reviews; None where it was stopped.
-
-    `prior` are log odds, known by code, that it holds the value that is asked for; `write` is that of `leaf.ask`.
-    """
-    library, document = pair
-    share = tools.answer_from / (tools.answer_from + (1 - tools.answer_from) * math.exp(prior))
-    made = leaf.ask(question, library.name, document, material, tools.model, answer_from=share, write=write, stop=stop)
-    if made is not None and made.citation is not None:
-        (citation,) = context.placed([made.citation], material.passages, [library])
-        made = replace(made, citation=citation)
-    if made is not None and made.found and write and tools.settings.strict:
-        return _strictly(made, question, material.passages)
-    return made
+def _place(passage: Passage) -> tuple[int, int]:
+    return passage.position, passage.start
 
 
-def _strictly(made: Leaf, question: LeafQuestion, passages: Sequence[Passage]) -> Leaf:
-    """Return what a document answers as strict mode lets it pass."""
-    if made.citation is not None and not made.dropped and fact_checks.sound(made.answer, question.text, passages):
-        return made
-    return replace(made, found=False, answer="", citation=None, fields=dict.fromkeys(made.fields, ""), withheld=True)
+# --- by code ------------------------------------------------------------------------------------------------
 
 
-def materials(question: LeafQuestion, query: Query, tools: Tools) -> list[Material]:
-    """Return the material of each document, and how each compares with the others."""
-    odds = [_clause_odds(question, pair, query, tools) for pair in query.documents]
-    found = [
-        Material((), "whole") if one is not None and one < _ABSENT else material(question, pair, query, tools)
-        for one, pair in zip(odds, query.documents, strict=True)
-    ]
-    scores = [max(_evidence(passage) for passage in made.passages) for made in found if made.passages]
-    standings = iter(leaf.standings(scores))
-    for n, made in enumerate(found):
-        if made.passages:
-            names, texts = question.required, [passage.text for passage in made.passages]
-            loose = bool(names) and not any(leaf.together(names, question.topic, text) for text in texts)
-            relative, known = next(standings), odds[n]
-            found[n] = replace(made, standing=relative if known is None else known, loose=loose)
-    return found
+def _nowhere(item: Item, pair: Pair, only: Filter) -> Finding | None:
+    """Return that an item is absent where a name that it requires is nowhere in the document."""
+    needed = [*((name,) for name in item.required), *item.either]
+    if not needed:
+        return None
+    texts = [page.text for _, page in context.pages_of(*pair, only)]
+    if all(any(locate(name, text) for text in texts for name in names) for names in needed):
+        return None
+    return Finding("absent", read="the whole document, for the names that the question has", whole=True)
 
 
-def _clause_odds(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> float | None:
-    """Return the log odds that a document has the clause asked for; None where code does not know them."""
-    plain = question.kind == "existence" and not question.required and not question.either
-    return tools.clause_odds(question.text, pair) if plain and query.only.pages is None else None
+def _by_code(look: _Look, document: Document) -> Finding | None:
+    """Return what code decides alone; None where the model is to be asked."""
+    item, found, quote = look.item, look.evidence, look.evidence.quote
+    if quote is None:
+        return Finding("unsure", read="nothing: it has no text", whole=True)
+    every = "the only passage" if found.of == 1 else f"all {found.of} passages"
+    read = f"{_READ if found.known else every} compared by code, none read by the model"
+    known = look.own or found.known
+    least = _UNLIKELY if found.known else _ABSENT_BY_CODE
+    if known and found.likelihood < least:
+        return replace(_absent(found.likelihood, read, document), whole=True)
+    least = _FOUND_BY_CODE if not found.known else LIKELY if found.reliable else 1.0
+    if not look.own or found.likelihood < least or _turned(item, quote) or not _readable(item, quote):
+        return None
+    return _by_quote(item, quote, Finding("found", confidence=found.likelihood, read=read, whole=True))
 
 
-def _evidence(passage: Passage) -> float:
-    """Return how well a passage fits the question by words and by meaning, whatever its document is called."""
-    signals = passage.signals
-    return (signals["dense"] + signals["lexical"]) / 2 if "dense" in signals else 0.0
+def _absent(likelihood: float, read: str, document: Document) -> Finding:
+    """Return that a clause is absent, or that it is unsure where pages could not be read."""
+    if document.skipped:
+        read = f"{read}; {plural(len(document.skipped), 'page')} could not be read"
+        return Finding("unsure", confidence=likelihood, read=read, doubt="pages of it could not be read")
+    return Finding("absent", confidence=likelihood, read=read)
 
 
-def material(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> Material:
-    library, document = pair
-    numbered = context.pages_of(library, document, query.only)
-    whole = context.page_passages(library.name, document, numbered)
-    needed = [*((name,) for name in question.required), *question.either]
-    if not all(any(locate(name, page.text) for page in whole for name in names) for names in needed):
-        return Material((), "whole")
-    passages = tuple(_passages(question, pair, query, tools))
-    text = "\n\n".join(page.text for page in whole)
-    limit = _limit(question, tools)
-    short = len(text) <= limit * _CHARACTERS_PER_TOKEN * 2 and tools.model.count(text) <= limit
-    cache = tools.cache([pair], "")
-    cached = not short and tools.cached_tokens([pair]) > 0
-    if not short and not cached:
-        return Material(passages, cache=cache)
-    best = max((_evidence(passage) for passage in passages), default=0.0)
-    pages = tuple(replace(page, signals={"dense": best, "lexical": best}) for page in whole)
-    if short:
-        return Material(pages, "whole", cache=cache)
-    laid_out = context.whole_text([page for _, page in numbered])
-    return Material(pages, "whole", laid_out, cache=cache)
+def _by_quote(item: Item, quote: Citation, found: Finding) -> Finding:
+    """Return a finding with what a quote says: yes, its words, or the value in it."""
+    if item.type == "yes/no":
+        return replace(found, way="yes", citation=quote)
+    words = " ".join(quote.quote.split()) if item.type == "text" else ""
+    value = None if item.type == "text" else values.read(item.type, quote.quote, item.choices)
+    return replace(found, answer=words, value=value, citation=quote)
 
 
-def _limit(question: LeafQuestion, tools: Tools) -> int:
-    """Return the tokens of text to read: more for all the fields of a schema, which are asked for at once."""
-    return tools.budget if question.fields else min(_MAX_TOKENS, tools.budget)
+def _turned(item: Item, quote: Citation) -> bool:
+    """Return whether words may say the opposite of the clause: they negate something, and its examples do not."""
+    return item.type == "yes/no" and bool(_NEGATED.search(quote.quote)) and not any(map(_NEGATED.search, item.like))
 
 
-def _passages(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> list[Passage]:
-    library, document = pair
-
-    def find(words: str, k: int) -> list[Passage]:
-        return tools.searcher.find([library], words, k, query.only, document_ids=[document.id], join=False)
-
-    if question.kind in ("fields", "lines"):
-        by_field = [find(column, _PER_FIELD) for column in question.columns]
-        hits = [hit for rank in range(_PER_FIELD) for own in by_field for hit in own[rank : rank + 1]]
-        if question.kind == "fields" and question.fields and query.only.pages is None:
-            # Who, when and what about is said at the beginning, in words that are everywhere after it.
-            hits = [*(as_passage(library, row) for row in library.chunks_of(document.id)[:1]), *hits]
-        return fitting(list({(hit.position, hit.start): hit for hit in hits}.values()), tools, question)
-    if question.required:
-        hits = find(question.topic, _SEARCHED)
-        holding = [hit for hit in hits if all(locate(name, hit.text) for name in question.required)]
-        close = [hit for hit in holding if leaf.together(question.required, question.topic, hit.text)]
-        return (close or holding or hits)[:_JUDGED]
-    if question.kind == "existence":
-        return find(question.topic, _JUDGED)
-    return fitting(find(question.topic, tools.settings.passages), tools, question)
+def _readable(item: Item, quote: Citation) -> bool:
+    """Return whether code can take the value from these words without the model."""
+    if item.type in MEASURED or item.type == "choice":
+        single = item.type == "choice" or values.distinct(item.type, quote.quote) == 1
+        return single and values.read(item.type, quote.quote, item.choices) is not None
+    return item.type in ("yes/no", "text")
 
 
-def fitting(hits: Sequence[Passage], tools: Tools, question: LeafQuestion) -> list[Passage]:
-    """Return the best of them that fit the budget, in the order of the document."""
-    taken = prompts.fit(hits, (), _limit(question, tools), tools.model.count).taken
-    return sorted(taken, key=lambda passage: (passage.position, passage.start))
+# --- by the model -------------------------------------------------------------------------------------------
+
+
+def _fits(pages: Sequence[Passage], limit: int, tools: _Tools) -> bool:
+    """Return whether a document costs no more when read whole."""
+    text = "\n\n".join(page.text for page in pages)
+    return len(text) <= limit * _CHARACTERS_PER_TOKEN * 2 and tools.model.count(text) <= limit
+
+
+def _fitted(hits: Sequence[Passage], limit: int, tools: _Tools) -> list[Passage]:
+    """Return the best passages that fit a limit of tokens, in the order of the document."""
+    return sorted(prompts.fit(hits, (), limit, tools.model.count).taken, key=_place)
+
+
+def _material(look: _Look, pair: Pair, only: Filter, tools: _Tools) -> tuple[tuple[Passage, ...], bool]:
+    """Return what the model reads, and whether it is all of the document."""
+    pages = context.page_passages(pair[0].name, pair[1], context.pages_of(*pair, only))
+    if _fits(pages, min(_MAX_TOKENS, tools.budget), tools):
+        return tuple(pages), True
+    passages, names = look.evidence.passages, look.item.required
+    if names:
+        sought = look.item.role or look.item.question
+        holding = [one for one in passages if all(locate(name, one.text) for name in names)]
+        passages = tuple([one for one in holding if together(names, sought, one.text)] or holding or passages)
+    return passages[: 1 if look.sure and look.own else _PASSAGES], False
+
+
+def _yes_or_no(look: _Look, passages: Sequence[Passage], read: Reading, tools: _Tools, document: Document) -> Finding:
+    """Weigh whether a document says yes, no, or nothing to a question."""
+    item, quote = look.item, look.evidence.quote
+    code = min(look.odds, _TURNED) if look.sure or (quote and _turned(item, quote)) else look.odds
+    names, sought = item.required, item.role or item.question
+    if names and not any(together(names, sought, one.text) for one in passages):
+        code -= _APART
+    best, odds = passages, -math.inf
+    for own in [passages] if read.whole else [(one,) for one in passages]:
+        here = read.says_so(own, item.question) + code
+        if here > odds:
+            best, odds = own, here
+        if odds >= _CERTAIN:
+            break
+    likely = 1 / (1 + math.exp(-odds))
+    finding = Finding("found", confidence=likely)
+    nothing = _absent(likely, "", document) if likely < _ABSENT else replace(finding, state="unsure", citation=quote)
+    limit = math.log(tools.answer_from / (1 - tools.answer_from))
+    if odds < 0 and not look.sure and (look.odds < 0 or read.holds(best, item.question) < limit):
+        return nothing
+    # The model says so, or the text is about it: the words must bear it out, whichever way.
+    way = read.way(best, item.question)
+    if odds < 0:
+        return replace(finding, way="no", citation=quote) if way <= _NO and quote is not None else nothing
+    if way < 0:
+        doubt = "the model says yes, and the quote denies it"
+        return replace(finding, state="unsure", citation=quote, doubt=doubt)
+    held = quote if quote and _holds(best, quote) else None
+    shown, dropped = held, False
+    if held is None or not (look.own or look.sure):
+        shown, dropped = _placed(item, read.quote(best, item.question), best)
+    if shown is None and held is None:
+        return replace(finding, state="unsure", dropped=dropped)
+    finding = replace(finding, way="yes", citation=shown or held, dropped=dropped)
+    return _strictly(finding, tools, item.question, best)
+
+
+def _value(look: _Look, passages: Sequence[Passage], read: Reading, tools: _Tools, document: Document) -> Finding:
+    """Take the value that a document states, by code from the quote, or as the model writes it."""
+    item, quote = look.item, look.evidence.quote
+    limit = math.log(tools.answer_from / (1 - tools.answer_from))
+    odds = read.holds(passages, item.question) - limit + look.odds
+    finding = Finding("found", confidence=1 / (1 + math.exp(-odds)))
+    if odds >= 0 and quote is not None and look.own and _readable(item, quote):
+        return _by_quote(item, quote, finding)
+    made = _written(item, passages, read) if odds >= 0 else None
+    if made is not None and (made.state == "found" or made.doubt):
+        return _strictly(replace(made, confidence=finding.confidence), tools, item.question, passages)
+    if look.sure:
+        return replace(
+            finding, citation=quote, confidence=look.evidence.likelihood
+        )  # there, but its value was not read
+    likely = finding.confidence or 0.0
+    if likely < _ABSENT or (odds >= 0 > look.odds):  # which the model took back
+        return _absent(likely, "", document)
+    return replace(finding, state="unsure", citation=quote)
+
+
+def _written(item: Item, passages: Sequence[Passage], read: Reading) -> Finding | None:
+    """Return the value that the model writes, at its words; None where it finds none."""
+    answer, words = read.answer(passages, item.question)
+    first = re.split(r"[.,;:]", answer)[0].strip()
+    if not answer:
+        return None
+    citation, dropped = _placed(item, words, passages, answer)
+    bare = _ASKS.match(item.question) and " " not in first and values.read("yes/no", first) is not None
+    if citation is None or bare:
+        return Finding("unsure", doubt="the words that support it were not found", dropped=dropped)
+    if item.type == "text":
+        return Finding("found", answer=answer, citation=citation, dropped=dropped)
+    value = _stated(item, answer, citation)
+    if value is None:
+        return Finding("unsure", citation=citation, doubt="the model gave a value that the quote does not state")
+    return Finding("found", answer=value.words, value=value, citation=citation, dropped=dropped)
+
+
+def _stated(item: Item, given: str, at: Citation) -> Value | None:
+    """Return the value that the model gave, in the words of a quote; None where these do not state it."""
+    if item.type == "choice":
+        chosen = values.read("choice", given, item.choices)
+        named = values.read("choice", at.quote, item.choices) or (
+            values.read("choice", at.quote, (chosen.form,)) if chosen else None
+        )
+        return replace(chosen, words=chosen.form) if chosen and named and named.form == chosen.form else None
+    quote = Passage(at.library, at.document, at.page, None, (), at.quote, at.start, at.end, 0.0)
+    found = stated_by(Field(item.id, item.type), given, given, [quote])
+    return found.value if found else None
+
+
+def _placed(item: Item, words: str, passages: Sequence[Passage], answer: str = "") -> tuple[Citation | None, bool]:
+    """Return where the words that the model quoted are, else a sentence near them; and whether they were dropped."""
+    citation = located(words, passages)
+    dropped = bool(words) and citation is None
+    if item.required and (citation is None or not beside(item.required, citation, passages)):
+        citation = next((at for name in item.required if (at := located(name, passages, sentence=True))), None)
+    if citation is None and answer:
+        citation = supported(answer, item.question, passages)
+    elif citation is None:
+        citation = next(iter(nearest(item.role or item.question, passages)), None)
+    return citation, dropped
+
+
+def _holds(passages: Sequence[Passage], quote: Citation) -> bool:
+    """Return whether passages hold the beginning of a quote."""
+    return any(one.page == quote.page and one.start <= quote.start < one.end for one in passages)
+
+
+def _strictly(found: Finding, tools: _Tools, question: str = "", passages: Sequence[Passage] = ()) -> Finding:
+    """Return a finding as strict mode lets it pass: with a quote of the document, and its words supported by it."""
+    sound = not found.dropped and found.citation is not None
+    if not tools.strict or (sound and fact_checks.sound(found.answer, question, passages)):
+        return found
+    return replace(found, state="unsure", way="", answer="", value=None, citation=None, withheld=True)

@@ -28,13 +28,14 @@ from localrag.grounding import context
 from localrag.grounding.citations import cite_span, terms
 from localrag.grounding.stages import Pair
 from localrag.items import values
-from localrag.items.playbook import MEASURED, Item
-from localrag.search import clauses, ranking
+from localrag.items.item import Item
+from localrag.items.values import MEASURED
+from localrag.search import clauses, filters, ranking
 from localrag.search import query as queries
 from localrag.search.retrieval import Searcher
 from localrag.store.library import Library
 from localrag.store.text_analysis import COMMON, FALLBACK
-from localrag.types import Citation, Document, Page, Passage
+from localrag.types import Citation, Document, Filter, Page, Passage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,6 +55,7 @@ _FIRST = ("document-name", "parties", "agreement-date")
 _MAX_QUOTE, _MAX_MARKS = 400, 16
 _RULE = re.compile(r"\s*\|[\s:|-]+\|(?:\n|$)")  # below the head of a table
 _RELIABLE = 0.65  # F1 by which the classifier is trusted without the model
+_ALL = Filter()
 # "12. Governing Law." or "Section 4.2 GOVERNING LAW:" at the beginning of a line.
 _NUMBER = r"^[ \t]*(?:(?:section|article|clause)\s+)?(?:\(?[\dIVXivxa-z]{1,4}(?:\.\d{1,2}){0,3}[.)]{0,2}[ \t]+)?"
 
@@ -87,10 +89,14 @@ class Clauses:
     def _classifier(self) -> clauses.Clauses:
         return clauses.Clauses(self._library)
 
-    def evidence(self, item: Item, pair: Pair, k: int = 3) -> Evidence:
-        """Return the k passages of a document that fit an item best, and the likelihood that it has the clause."""
+    def evidence(self, item: Item, pair: Pair, k: int = 3, only: Filter = _ALL) -> Evidence:
+        """Return the k passages of a document that fit an item best, and the likelihood that it has the clause.
+
+        Only the pages that `only` names are looked at; the classifier counts only where these are all.
+        """
         text = self._of(pair)
-        if not text.sentences:
+        inside = np.array([filters.has_page(only, one.page) for one in text.passages], bool)
+        if not text.sentences or not inside.any():
             return Evidence((), -math.inf, len(text.passages))
         sought = self._sought.get(item) or _sought(item, self._library, self._searcher)
         self._sought[item] = sought
@@ -110,12 +116,14 @@ class Clauses:
             1,
         )
         weights, rest = _WITH_EXAMPLES if examples else _WITHOUT
-        scores = features @ np.array(weights, np.float32) + rest
-        best = np.argsort(-scores, kind="stable")[:k]
+        scores = np.where(inside, features @ np.array(weights, np.float32) + rest, -np.inf)
+        best = np.argsort(-scores, kind="stable")[: min(k, int(inside.sum()))]
         passages = tuple(replace(text.passages[n], score=float(scores[n])) for n in best)
-        odds = float(features.max(0) @ np.array(weights, np.float32) + rest)
-        found = Evidence(passages, odds, len(text.passages), features=tuple(map(float, features.max(0))))
-        known = item.clause and pair[1].language == FALLBACK  # the classifier knows English only
+        most = features[inside].max(0)
+        found = Evidence(passages, float(most @ np.array(weights, np.float32) + rest), int(inside.sum()))
+        found = replace(found, features=tuple(map(float, most)))
+        # The classifier knows English only.
+        known = item.clause and pair[1].language == FALLBACK and inside.all()
         found = self._classified(item, pair[1], found) if known else found
         return self._quoted(item, pair, text, scores, sought.label, found)
 
@@ -137,7 +145,7 @@ class Clauses:
     ) -> Evidence:
         """Add the sentence that words the clause best, and put the passage that holds it first."""
         library, document = pair
-        fit = _WORDED * (text.shares(item) + scores[text.passage_of] / 10)
+        fit = _WORDED * (text.shares(item) + scores[text.passage_of] / 10)  # none outside the pages that are asked
         if found.known:
             fit += self._classifier.scores(document.id, item.clause)
         opening = item.clause in _FIRST
@@ -194,7 +202,7 @@ class _Text:
     def shares(self, item: Item) -> Rows:
         """Return the share of the words of one example, or of the question, that each sentence has, the rare more."""
         best = np.zeros(len(self.sentences), np.float32)
-        for example in item.like or (item.question,):
+        for example in item.like or (item.role or item.question,):
             own, whole = np.zeros_like(best), 0.0
             for word in terms(example, self.language):
                 if word[0].isdigit():  # an example's figure is of no contract
@@ -260,9 +268,10 @@ def _sought(item: Item, library: Library, searcher: Searcher) -> _Sought:
         embedder.embed_question(item.question),
         *(embedder.embed_documents(list(item.like)) if item.like else ()),
     ]
-    groups = [queries.understand(text, languages).groups for text in (item.question, *item.like)]
+    groups = [queries.understand(text, languages).groups for text in (item.role or item.question, *item.like)]
     words = tuple(library.text.scores(own, library.generation) for own in groups)
-    names = "|".join(r"\s+".join(map(re.escape, name.split())) for name in (item.headings or (item.name,)))
+    title = item.title or item.role or item.question
+    names = "|".join(r"\s+".join(map(re.escape, name.split())) for name in (item.headings or (title,)))
     heading = re.compile(rf"{_NUMBER}(?:{names})[ \t]*(?:[.:—–-]|$)", re.I | re.M)
-    label = re.compile(rf"(?:\|\s*|{_NUMBER})(?:{names}|{re.escape(item.name)})\s*[:|]", re.I)
+    label = re.compile(rf"(?:\|\s*|{_NUMBER})(?:{names}|{re.escape(title)})\s*[:|]", re.I)
     return _Sought(np.stack(vectors), words, heading, label)

@@ -1,6 +1,6 @@
 """Fill a table from documents by a schema: a row for each document, section or line, each value with its quote.
 
-Code takes what the text labels (`labelled.py`); only for the rest the model is asked, with the leaf of a survey. A
+Code takes what the text labels (`labelled.py`); only for the rest the model is asked. A
 value whose words are not in the text, or are none of its type, is left empty, and said; in strict mode also yes, no and
 a choice that only the model read from words. What the model answers is kept within seconds (`store/reviews.py`), under
 everything that decides it, so that a later table with the same question to an unchanged document needs no model.
@@ -20,33 +20,31 @@ from localrag.errors import Cancelled
 from localrag.events import Event, Surveyed
 from localrag.grounding import context, sections
 from localrag.grounding.stages import Findings, Pair, Query
-from localrag.items import engine, labelled, leaf
-from localrag.items.engine import Tools
-from localrag.items.labelled import Row
-from localrag.items.leaf import Material, Stated
-from localrag.items.leaf_question import Kind, LeafQuestion
+from localrag.items import filling, labelled
+from localrag.items.engine import Engine
+from localrag.items.filling import Row, Shape
+from localrag.items.item import Item, Stated
 from localrag.items.schema import Schema
-from localrag.items.values import Field
+from localrag.items.values import Field, Value
 from localrag.quantities import plural
 from localrag.store.reviews import Reviews, key_of
 from localrag.types import NotRead, Passage, Plan, Usage
 
 Each = Literal["document", "section", "row"]
-_VERSION = "2"  # of how the model is asked: another one asks everything again
+_VERSION = "3"  # of how the model is asked: another one asks everything again
 _NUMBERS = ("money", "percent", "number")
-_CHARACTERS_PER_TOKEN = 3  # at least, in most texts
 _KEEP_SECONDS = 5.0  # between two writes of what was answered: each one writes the whole file of a document
 _MAX_DIGITS = 15  # of a number that a program keeps exactly
 
 
 @dataclass(slots=True)
 class Work:
-    """What an extraction needs, and what it finds; `tools` loads the model, so it is called only where one is asked."""
+    """What an extraction takes, and what it finds."""
 
     schema: Schema
     each: Each
     query: Query
-    tools: Callable[[], Tools]
+    engine: Engine
     asks: tuple[str, int]  # the model, and the tokens of text that it is given
     model: str | None = None  # that was asked, now or before
     kept: Mapping[str, Any] = field(default_factory=dict)  # answers about the document at hand, by key
@@ -124,11 +122,17 @@ def _parts(pair: Pair, work: Work) -> Iterator[list[Passage]]:
 
 def _rows(pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:
     """Return the rows that a document or section makes; raise Cancelled where it was stopped."""
+    if work.query.stop():
+        raise Cancelled("stopped")
     schema, (library, document) = work.schema, pair
     stated = dict(labelled.by_label(schema.fields, passages))
     lines = labelled.by_table(schema.lines, passages) if schema.lines else []
     missing = tuple(one for one in schema.fields if one.name not in stated)
-    for row in _asked("fields", missing, pair, passages, work):
+    # Whether a document says so is judged by the engine, as in a review; the other fields are read at once.
+    judged = tuple(one for one in missing if one.type == "yes/no" and work.each == "document")
+    for one in judged:
+        stated |= _judged(one, pair, passages, work)
+    for row in _asked("fields", tuple(one for one in missing if one not in judged), pair, passages, work):
         stated |= row
     if empty := [one.label for one in schema.lines if lines and not any(one.name in line for line in lines)]:
         words = f"{', '.join(empty)}: no column with such values is called so, and the model was not asked"
@@ -139,35 +143,71 @@ def _rows(pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:
     return [stated] if stated or work.each == "document" else []
 
 
-def _asked(kind: Kind, fields: tuple[Field, ...], pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:
+def _judged(one: Field, pair: Pair, passages: Sequence[Passage], work: Work) -> Row:
+    """Return whether a document says yes to a field, or no, with the sentence that says so; nothing where neither."""
+
+    def given() -> Given:
+        found = work.engine.find(_question(one), pair, only=work.query.only, stop=work.query.stop)
+        if found is None:
+            raise Cancelled("stopped")
+        work.usage += found.usage
+        if found.state != "found" or found.citation is None:
+            return Given(found.model, remarks=found.injections)
+        value = Value("yes/no", " ".join(found.citation.quote.split()), "true" if found.positive else "false")
+        stated = Stated(value, found.citation, bool(found.model))
+        return Given(found.model, ({one.name: stated},), found.injections)
+
+    rows = _answered(("yes/no", one), pair, passages, work, given)
+    return rows[0] if rows else {}
+
+
+def _question(one: Field) -> Item:
+    """Return a field of yes or no as the item that asks for it."""
+    words = next((words for words in (one.description, one.title) if words.rstrip().endswith("?")), "")
+    about = one.description or one.title or one.label
+    return Item(
+        one.name, words or f"Does the document say that this is so: {about}?", one.label, role="" if words else about
+    )
+
+
+def _asked(shape: Shape, fields: tuple[Field, ...], pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:
     """Return the rows that a model gives for fields, now or in an earlier run."""
+    if not fields:
+        return []
+    what = work.schema.name if shape == "lines" else ", ".join(one.label for one in fields)
+    return _answered((shape, fields), pair, passages, work, lambda: _given(shape, what, fields, pair, passages, work))
+
+
+def _answered(
+    asked: object, pair: Pair, passages: Sequence[Passage], work: Work, given: Callable[[], Given]
+) -> list[Row]:
+    """Return what is kept of a question about a document or section, or what is `given` now."""
     library, document = pair
     if work.query.stop():
         raise Cancelled("stopped")
-    if not passages or not fields:
+    if not passages:
         return []
-    labels = tuple(one.label for one in fields)
-    what = work.schema.name if kind == "lines" else ", ".join(labels)
-    question = LeafQuestion(kind, what, what, columns=labels, fields=fields)
     first, last = passages[0], passages[-1]
     part = (work.each, first.position, first.start, last.position, last.end)
-    key = key_of(_VERSION, question, part, work.asks, library.identity.sha256)
+    key = key_of(_VERSION, asked, part, work.asks, library.identity.sha256)
     if key in work.kept:
-        given: Given = protocol.from_plain(work.kept[key], Given)
+        one: Given = protocol.from_plain(work.kept[key], Given)
     else:
-        given = work.answered[key] = _given(question, pair, passages, work)
+        one = work.answered[key] = given()
         if time.monotonic() - work.written >= _KEEP_SECONDS:
             _keep(pair, work)
-    work.model = given.model
+    work.model = one.model or work.model
     # The document may have been renamed, or restored into another library, since it was read.
-    work.remarks += [replace(one, library=library.name, document=document.path) for one in given.remarks]
+    work.remarks += [replace(remark, library=library.name, document=document.path) for remark in one.remarks]
+
+    def placed(stated: Stated) -> Stated:
+        return replace(stated, citation=replace(stated.citation, library=library.name, document=document.path))
+
+    # In strict mode what only the model judged is left out.
+    judged = filling.JUDGED if work.query.strict else ()
     return [
-        {
-            name: replace(one, citation=replace(one.citation, library=library.name, document=document.path))
-            for name, one in row.items()
-            if not (work.query.strict and one.value.type in leaf.JUDGED)
-        }
-        for row in given.rows
+        {name: placed(found) for name, found in row.items() if not (found.by_model and found.value.type in judged)}
+        for row in one.rows
     ]
 
 
@@ -178,28 +218,24 @@ def _keep(pair: Pair, work: Work) -> None:
         work.answered, work.written = {}, time.monotonic()
 
 
-def _given(question: LeafQuestion, pair: Pair, passages: Sequence[Passage], work: Work) -> Given:
-    """Put fields to the model."""
+def _given(
+    shape: Shape, what: str, fields: tuple[Field, ...], pair: Pair, passages: Sequence[Passage], work: Work
+) -> Given:
+    """Have the model fill fields."""
     library, document = pair
-    tools = work.tools()
-    if work.each == "section":
-        room = tools.budget * _CHARACTERS_PER_TOKEN
-        short = [replace(one, text=one.text[:room], end=one.start + len(one.text[:room])) for one in passages]
-        taken = tuple(engine.fitting(short, tools, question))
-        material = Material(taken, "whole" if [*taken] == [*passages] else "passages", cache=tools.cache([pair], ""))
-    else:
-        material = engine.material(question, pair, work.query, tools)
-    made = leaf.ask(question, library.name, document, material, tools.model, stop=work.query.stop)
-    if made is None:
+    own = passages if work.each == "section" else None
+    filled = work.engine.fill(shape, what, fields, pair, only=work.query.only, stop=work.query.stop, given=own)
+    if filled is None:
         raise Cancelled("stopped")
-    work.usage += made.usage
+    work.usage += filled.usage
+    labels, strange = ", ".join(one.label for one in fields), ", ".join(filled.unstated)
     remarks = {
-        f"{', '.join(made.unstated)}: the model gave words that are not in the text, or another field's": made.unstated,
-        "the model could not write it all, so lines or values are missing": made.cut,
-        f"only passages of it were read for {', '.join(question.columns)}": material.read == "passages",
+        f"{strange}: the model gave words that are not in the text, or another field's": strange,
+        "the model could not write it all, so lines or values are missing": filled.cut,
+        f"only passages of it were read for {labels}": not filled.whole,
     }
-    said = [NotRead(library.name, document.path, words) for words, so in remarks.items() if so]
-    return Given(tools.model.model, made.rows, (*context.injections_in(material.passages), *said))
+    notes = [NotRead(library.name, document.path, words) for words, so in remarks.items() if so]
+    return Given(filled.model, filled.rows, (*filled.injections, *notes))
 
 
 def _row(pair: Pair, stated: Row, passages: Sequence[Passage], work: Work) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from localrag.grounding.stages import Pair
 from localrag.items.values import Type, Value
 from localrag.types import Citation, NotRead, Usage
+
+if TYPE_CHECKING:
+    from localrag.grounding.stages import Pair
 
 State = Literal["found", "absent", "unsure"]
 Way = Literal["yes", "no", ""]
@@ -30,7 +32,6 @@ class Item:
         clause: the kind of clause of the classifier (docs/clauses.md), if it is one.
         required: names, years and quoted words without which a document has no answer.
         either: groups of words of which one is required.
-        noun: what a document is called, in the prompt.
     """
 
     id: str
@@ -44,7 +45,6 @@ class Item:
     choices: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     either: tuple[tuple[str, ...], ...] = ()
-    noun: str = "document"
 
 
 @dataclass(frozen=True, slots=True)

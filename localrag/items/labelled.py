@@ -18,7 +18,8 @@ from typing import Any
 from localrag.grounding import cells
 from localrag.grounding.cells import Cell, Line
 from localrag.grounding.citations import cite_span
-from localrag.items.leaf import Stated
+from localrag.items.filling import Row
+from localrag.items.item import Stated
 from localrag.items.values import Field, Value, of_figure, read
 from localrag.quantities import SCALES, Quantity, lazy_re, load_words, phrases
 from localrag.store.text_analysis import FALLBACK, tokens
@@ -36,8 +37,6 @@ _LITTLE = frozenset(load_words("localrag.items", "words.toml")["values"]["little
 (_TOTAL,) = phrases("localrag.items", "labelled", "total")
 # A label that fits exactly, one that says that it is the total, and one with another word.
 _EXACT, _IN_TOTAL, _WIDER = 3, 2, 1
-
-Row = Mapping[str, Stated]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,14 @@ from msgspec import UNSET, Meta, UnsetType
 
 from localrag.errors import NotFoundError, UsageError
 from localrag.items import values
+from localrag.items.item import Item
+from localrag.items.values import MEASURED
 from localrag.search import clauses
 from localrag.types import Document
 
 ItemType = Literal["yes/no", "text", "date", "duration", "money", "percent", "number", "party", "choice"]
 Importance = Literal["high", "medium", "low"]
 IMPORTANCES: tuple[Importance, ...] = get_args(Importance)
-# Types whose values compare, each with a value.
-MEASURED = {"date": "2026-01-31", "duration": "30 days", "money": "EUR 1,000", "percent": "5 %", "number": "12"}
 MAX_BYTES = 1 << 20
 _FOLDER, _WIDTH, _MAX_DEPTH = "playbooks", 110, 9
 _FIRST_LINES = 600  # characters in which a document says of what kind it is
@@ -72,7 +72,7 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 Position = Expect | bool | str | int | float | Words  # numbers for the schema; `parse` leaves them as they are written
 
 
-class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class PlaybookItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One clause to look for."""
 
     id: Annotated[str, _said("A short name: letters, digits and dashes.", pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$")]
@@ -93,6 +93,20 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
         return self.title or re.sub(r"[-_.]+", " ", self.id).strip().capitalize()
 
     @property
+    def asked(self) -> Item:
+        """The item as it is put to documents, without its position."""
+        return Item(
+            self.id,
+            self.question,
+            self.name,
+            self.type,
+            like=self.like,
+            headings=self.headings,
+            clause=self.clause,
+            choices=self.choices,
+        )
+
+    @property
     def position(self) -> Expect | None:
         """The position in its full form; None without one."""
         given = self.expect
@@ -107,7 +121,7 @@ class Playbook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     """What documents of one kind are checked for."""
 
     title: Annotated[str, _said("The name of the playbook.", min_length=1)]
-    items: Annotated[tuple[Item, ...], _said("The clauses, in the order of the report.", min_length=1)]
+    items: Annotated[tuple[PlaybookItem, ...], _said("The clauses, in the order of the report.", min_length=1)]
     applies_to: Annotated[
         str, _said("What documents of this kind call themselves, with commas: non-disclosure agreement, NDA.")
     ] = ""
@@ -124,7 +138,7 @@ class Playbook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         said = f"neither its name nor its first lines say “{self.kinds[0]}”"
         return f"{said}: perhaps it is of another kind, so positions do not count"
 
-    def item(self, item_id: str) -> Item:
+    def item(self, item_id: str) -> PlaybookItem:
         """Return an item by its id, or raise NotFoundError."""
         found = next((item for item in self.items if item.id == item_id), None)
         if found is None:
@@ -136,7 +150,7 @@ class Playbook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a playbook."""
     made: dict[str, Any] = msgspec.json.schema(Playbook)
-    made["$defs"]["Item"]["properties"]["clause"]["enum"] = ["", *clauses.kinds()]
+    made["$defs"]["PlaybookItem"]["properties"]["clause"]["enum"] = ["", *clauses.kinds()]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
@@ -244,7 +258,7 @@ def _check_keys(node: yaml.Node | None) -> None:
 def _plain(problem: str, path: str, value: Any) -> str:
     """Return what msgspec found wrong at a path, in words that say what to write."""
     key = path.rpartition(".")[2]
-    kind = Expect if ".expect" in path else Item if ".items[" in path else Playbook
+    kind = Expect if ".expect" in path else PlaybookItem if ".items[" in path else Playbook
     words = {"type": get_args(ItemType), "importance": IMPORTANCES}.get(key, kind.__struct_fields__)
     for step in re.findall(r"[\w-]+", path):
         value = value[int(step) if isinstance(value, list) else step]
@@ -266,7 +280,7 @@ def _problems(playbook: Playbook) -> Iterator[tuple[str, str]]:
             yield problem, f".items[{number}]"
 
 
-def _problem(item: Item, position: Expect) -> str:
+def _problem(item: PlaybookItem, position: Expect) -> str:
     """Return what is wrong with an item or its position, in words; empty if nothing is."""
     limits = [limit for limit in (position.at_least, position.at_most) if limit]
     if item.clause and item.clause not in clauses.kinds():

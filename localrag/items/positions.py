@@ -8,16 +8,12 @@ from dataclasses import dataclass
 
 from localrag.grounding.locate import locate
 from localrag.items import values
-from localrag.items.playbook import MEASURED, Expect, Item, ItemType
-from localrag.items.values import Value
-from localrag.quantities import QUANTITY, find_dates, format_number, parse_quantity, plural
+from localrag.items.playbook import Expect, PlaybookItem
+from localrag.items.values import MEASURED, Value
+from localrag.quantities import format_number, plural
 from localrag.types import Looked, ReviewState
 
 _ISO = re.compile(r"(?<!\d)(\d{1,9}(?:\.\d{1,9})?)([YMWDHS])")
-# "40 hours a week" is one duration.
-_RATE = re.compile(
-    r"(?<=\w)(?<!half)\s(?:an?|per|each|every)\s(?:calendar\s)?(?:hour|day|week|month|quarter|year)\b", re.I
-)
 _DATE_UNITS = {"Y": "year", "M": "month", "W": "week", "D": "day"}
 _CLOCK_UNITS = {"H": "hour", "M": "minute", "S": "second"}
 
@@ -32,7 +28,7 @@ class Compared:
     problem: str = ""
 
 
-def compare(item: Item, looked: Looked, clause: str) -> Compared:
+def compare(item: PlaybookItem, looked: Looked, clause: str) -> Compared:
     """Compare what was found with the position; `clause` is the text around the quote."""
     position = item.position
     if looked.found is None:
@@ -54,16 +50,6 @@ def compare(item: Item, looked: Looked, clause: str) -> Compared:
     return Compared("deviates" if problems else "found", value, not problems, "; ".join(problems))
 
 
-def stated(kind: ItemType, text: str) -> int:
-    """Count the different values of a measured type that a text states."""
-    if kind == "date":
-        return len({frozenset(found.days) for found in find_dates(text)})
-    text = _RATE.sub("", text)
-    units = {"duration": values.DAYS.keys(), "percent": {"%"}}.get(kind)
-    found = {parse_quantity(match) for match in QUANTITY.finditer(values.in_digits(text))}
-    return sum(one.is_money if kind == "money" else units is None or one.unit in units for one in found)
-
-
 def shown(value: Value) -> str:
     """Return a value as people read it: "60 days", "12,400.50 EUR", "2024-03-03"."""
     if value.type == "duration":
@@ -79,16 +65,16 @@ def shown(value: Value) -> str:
     return value.form
 
 
-def _value(item: Item, looked: Looked) -> Value | None:
+def _value(item: PlaybookItem, looked: Looked) -> Value | None:
     """Return the value of the answer, else of the words that were quoted."""
     quote = looked.citation.quote if looked.citation else ""
-    if looked.model and not looked.answer and (item.type == "party" or stated(item.type, quote) > 1):
+    if looked.model and not looked.answer and (item.type == "party" or values.distinct(item.type, quote) > 1):
         quote = ""  # the model took none of several
     said = (values.read(item.type, words, item.choices) for words in (looked.answer, quote) if words)
     return next(filter(None, said), None)
 
 
-def _deviations(item: Item, position: Expect, found: Value | None, said: str, clause: str) -> Iterable[str]:
+def _deviations(item: PlaybookItem, position: Expect, found: Value | None, said: str, clause: str) -> Iterable[str]:
     if position.present is False:
         yield "the clause is there"
     if position.one_of and not any(_same(item, option, found, f"{said} {clause}") for option in position.one_of):
@@ -105,7 +91,7 @@ def _deviations(item: Item, position: Expect, found: Value | None, said: str, cl
     yield from (f"says “{words}”" for words in position.must_not_say if locate(words, clause))
 
 
-def _same(item: Item, option: str, found: Value | None, text: str) -> bool:
+def _same(item: PlaybookItem, option: str, found: Value | None, text: str) -> bool:
     """Return whether the value is this option: measured values by size, others by words."""
     if item.type not in MEASURED:
         return found.form == option if item.type == "choice" and found else locate(option, text) is not None

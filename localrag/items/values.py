@@ -49,6 +49,8 @@ from localrag.quantities import (
 
 Measure = Literal["date", "duration", "money", "percent", "number"]
 Type = Literal["text", "date", "duration", "money", "percent", "number", "party", "choice", "yes/no"]
+# Types whose values compare, each with a value.
+MEASURED = {"date": "2026-01-31", "duration": "30 days", "money": "EUR 1,000", "percent": "5 %", "number": "12"}
 How = Literal["more", "less", "at least", "at most"]
 _COMPARE = {"more": operator.gt, "less": operator.lt, "at least": operator.ge, "at most": operator.le}
 
@@ -260,6 +262,22 @@ def of_figure(type: Literal["money", "percent", "number"], words: str, figure: Q
     """Return the value of a figure that was read before, such as that of a cell."""
     unit = "" if figure.unit == "%" else figure.unit
     return Value(type, words, f"{figure.value:f}", unit, Measured(type, float(figure.value), unit))
+
+
+# "40 hours a week" is one duration.
+_RATE = re.compile(
+    r"(?<=\w)(?<!half)\s(?:an?|per|each|every)\s(?:calendar\s)?(?:hour|day|week|month|quarter|year)\b", re.I
+)
+
+
+def distinct(type: Type, text: str) -> int:
+    """Count the different values of a measured type that a text states."""
+    if type == "date":
+        return len({frozenset(found.days) for found in find_dates(text)})
+    text = _RATE.sub("", text)
+    units = {"duration": DAYS.keys(), "percent": {"%"}}.get(type)
+    found = {parse_quantity(match) for match in QUANTITY.finditer(in_digits(text))}
+    return sum(one.is_money if type == "money" else units is None or one.unit in units for one in found)
 
 
 _MAX_WORDS = 300

@@ -1,25 +1,24 @@
-"""Leaves joined: code counts, turns round, compares and sorts; every document considered is named."""
+"""What documents say, joined: code counts, turns round, compares and sorts; every document considered is named."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
-from localrag.answer.survey import join
-from localrag.items.leaf import Leaf
+from localrag.answer.survey import Asked, join
+from localrag.items.item import Finding, State
 from localrag.items.leaf_question import leaf_question
 from localrag.types import Citation, Document
 
 
-def leaf(path: str, found: bool = True, answer: str = "yes", quote: str = "") -> Leaf:
+def said(path: str, state: State = "found", answer: str = "yes", quote: str = "") -> Asked:
     citation = Citation("papers", path, 3, None, "p. 3", quote, 0, len(quote), 0) if quote else None
-    return Leaf(
-        "papers", Document(1, "/root", path, "", "", 1, 1, 1, 1, False), found, answer if found else "", citation
-    )
+    pair: Any = (None, Document(1, "/root", path, "", "", 1, 1, 1, 1, False))
+    return Asked(pair, Finding(state, answer=answer if state == "found" else "", citation=citation))
 
 
 def test_those_that_say_yes_are_counted_and_their_quotes_numbered() -> None:
-    leaves = [leaf("a.txt", quote="renews"), leaf("b.txt", False), leaf("c.txt", quote="is renewed")]
-    joined = join(leaf_question("How many leases renew?"), leaves, 3)
+    asked = [said("a.txt", quote="renews"), said("b.txt", "absent"), said("c.txt", quote="is renewed")]
+    joined = join(leaf_question("How many leases renew?"), asked, 3)
     assert joined.text.splitlines() == [
         "2 of 3 leases answer “Does this lease renew?” with yes.",
         "- a.txt: yes [1]",
@@ -28,60 +27,60 @@ def test_those_that_say_yes_are_counted_and_their_quotes_numbered() -> None:
         "Nothing found in: b.txt.",
     ]
     assert [citation.marker for citation in joined.citations] == [1, 2] and joined.found
-    assert joined.leaves == tuple(leaves)
+    assert joined.rows == tuple(asked)
 
 
 def test_an_answer_that_no_words_support_counts_neither_way() -> None:
-    unsure = replace(leaf("b.txt", False), unsure=True)
+    unsure = said("b.txt", "unsure")
     for question, others in (("Who is the tenant?", "a.txt"), ("Which leases do not allow pets?", "c.txt")):
-        joined = join(leaf_question(question), [leaf("a.txt", quote="pets"), unsure, leaf("c.txt", False)], 3)
+        joined = join(leaf_question(question), [said("a.txt", quote="pets"), unsure, said("c.txt", "absent")], 3)
         assert joined.text.startswith("1 of 3") and f"- {others}" in joined.text and "- b.txt" not in joined.text
         assert "Unsure, since no words support the answer: b.txt." in joined.text and "in: b.txt" not in joined.text
 
 
 def test_a_negated_question_lists_the_documents_without_it() -> None:
-    leaves = [leaf("a.txt", quote="pets are welcome"), leaf("b.txt", False)]
-    joined = join(leaf_question("Which leases do not allow pets?"), leaves, 2)
+    asked = [said("a.txt", quote="pets are welcome"), said("b.txt", "absent")]
+    joined = join(leaf_question("Which leases do not allow pets?"), asked, 2)
     assert joined.text.startswith("1 of 2 leases: nothing was found") and joined.found
     assert "- b.txt" in joined.text and "It was found in: a.txt." in joined.text
 
 
 def test_stopped_it_says_how_many_were_not_asked() -> None:
-    joined = join(leaf_question("Which leases renew?"), [leaf("a.txt")], 40)
+    joined = join(leaf_question("Which leases renew?"), [said("a.txt")], 40)
     assert joined.text.startswith("1 of 40 documents were asked. 1 of 1 lease answer")
 
 
 def test_the_greatest_comes_first_whatever_unit_it_is_written_in() -> None:
-    leaves = [
-        leaf("a.txt", answer="90 days"),
-        leaf("b.txt", answer="six months"),
-        leaf("c.txt", answer="1 week"),
-        leaf("d.txt", answer="reasonable notice"),
-        leaf("e.txt", False),
+    asked = [
+        said("a.txt", answer="90 days"),
+        said("b.txt", answer="six months"),
+        said("c.txt", answer="1 week"),
+        said("d.txt", answer="reasonable notice"),
+        said("e.txt", "absent"),
     ]
-    joined = join(leaf_question("Which contract has the longest notice period?"), leaves, 5)
+    joined = join(leaf_question("Which contract has the longest notice period?"), asked, 5)
     assert joined.text.startswith("b.txt comes first: 3 of 5 contracts could be compared")
-    assert [row.document.path for row in joined.leaves] == ["b.txt", "a.txt", "c.txt", "d.txt", "e.txt"]
+    assert [row.path for row in joined.rows] == ["b.txt", "a.txt", "c.txt", "d.txt", "e.txt"]
     assert "not comparable: d.txt (reasonable notice)" in joined.text
-    joined = join(leaf_question("Which contract has the shortest notice period?"), leaves, 5)
+    joined = join(leaf_question("Which contract has the shortest notice period?"), asked, 5)
     assert joined.text.startswith("c.txt comes first")
 
 
 def test_a_value_is_read_from_the_quote_where_the_answer_has_none() -> None:
-    leaves = [leaf("a.txt", answer="see quote", quote="ninety (90) days"), leaf("b.txt", answer="10 days")]
-    joined = join(leaf_question("Which contract has the longest notice period?"), leaves, 2)
+    asked = [said("a.txt", answer="see quote", quote="ninety (90) days"), said("b.txt", answer="10 days")]
+    joined = join(leaf_question("Which contract has the longest notice period?"), asked, 2)
     assert joined.text.startswith("a.txt comes first: 2 of 2")
 
 
 def test_amounts_in_different_currencies_are_not_compared() -> None:
-    leaves = [leaf("a.txt", answer="EUR 100"), leaf("b.txt", answer="EUR 90"), leaf("c.txt", answer="$95")]
-    joined = join(leaf_question("Which contract has the highest fee?"), leaves, 3)
+    asked = [said("a.txt", answer="EUR 100"), said("b.txt", answer="EUR 90"), said("c.txt", answer="$95")]
+    joined = join(leaf_question("Which contract has the highest fee?"), asked, 3)
     assert joined.text.startswith("a.txt comes first: 2 of 3") and "not comparable: c.txt ($95)" in joined.text
 
 
 def test_only_those_within_the_limit_count() -> None:
-    leaves = [leaf("a.txt", answer="90 days", quote="90 days"), leaf("b.txt", answer="30 days"), leaf("c.txt", False)]
-    joined = join(leaf_question("Which contracts have a notice period of more than 60 days?"), leaves, 3)
+    asked = [said("a.txt", answer="90 days", quote="90 days"), said("b.txt", answer="30 days"), said("c.txt", "absent")]
+    joined = join(leaf_question("Which contracts have a notice period of more than 60 days?"), asked, 3)
     assert joined.text.startswith("1 of 3 contracts: more than 60 days, asked as")
     assert "- a.txt: 90 days [1]" in joined.text and "Not within the limit: b.txt (30 days)" in joined.text
     assert len(joined.citations) == 1

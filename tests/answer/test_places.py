@@ -16,7 +16,7 @@ from localrag.answer.assistant import Assistant
 from localrag.answer.reviewer import Reviewer
 from localrag.events import ReviewEnded
 from localrag.items import deadlines
-from localrag.items.playbook import Item, Playbook
+from localrag.items.playbook import Playbook, PlaybookItem
 from localrag.settings import Settings
 from localrag.store.library import Library
 
@@ -56,8 +56,8 @@ def test_a_review_by_code_and_by_the_model(library: Library, assistant: Assistan
     models.generator.weights = [("", "yes")]
     models.generator.script = [("", json.dumps({"found": True, "answer": "five days", "quote": QUOTE}))]
     items = (
-        Item("court", "May a court require disclosure?", "yes/no", like=(QUOTE,), headings=("Disclosure",)),
-        Item("who", "Who gives notice of disclosure to whom?", "party"),
+        PlaybookItem("court", "May a court require disclosure?", "yes/no", like=(QUOTE,), headings=("Disclosure",)),
+        PlaybookItem("who", "Who gives notice of disclosure to whom?", "party"),
     )
     *_, ended = Reviewer(assistant).review(Playbook("Test", items), libraries=["law"])
     assert isinstance(ended, ReviewEnded)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import pytest
 from fakes import ScriptedGenerator
 
 from localrag.answer.assistant import Assistant
@@ -109,18 +108,6 @@ def test_stopped_in_the_middle_it_says_what_was_asked_and_what_was_not(
     assert answer.stopped and answer.answer.startswith("2 of 4 documents were asked. 2 of 2 leases answer")
     assert len(answer.table) == 2
     assert sorted(item.document for item in answer.not_read) == ["2.txt", "3.txt"]
-
-
-def test_a_warm_document_is_read_whole_from_its_state(
-    assistant: Assistant, models: Any, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shelf("warm", {"long.txt": FILLER})
-    monkeypatch.setattr(assistant, "_cached_tokens", lambda documents: 5000)
-    models.generator.weights = [("", "no")]
-    models.generator.window = 100_000
-    _, answer = ask(assistant, "Which leases allow dogs?", "warm")
-    assert answer.table[0]["read"] == "whole" and not any("were not read" in item.reason for item in answer.not_read)
-    assert all(FILLER in "".join(prompt[0].stable) for prompt in models.generator.prompts)
 
 
 def test_a_table_of_fields_looks_each_field_up(assistant: Assistant, models: Any, shelf: Shelf) -> None:

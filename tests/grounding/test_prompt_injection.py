@@ -12,7 +12,7 @@ from localrag.answer.assistant import Assistant
 from localrag.events import Answered
 from localrag.grounding import context, prompt_injection
 from localrag.grounding import prompts as prompt
-from localrag.items import leaf
+from localrag.items import reading
 from localrag.settings import Settings
 from localrag.types import Passage
 
@@ -238,7 +238,7 @@ def test_no_prompt_holds_an_injection_of_text_heading_or_name() -> None:
     made = [
         prompt.passages_prompt("What is the rent?", [hostile]),
         prompt.documents_prompt("What is the rent?", [(hostile.document, hostile.text)]),
-        leaf.passage_prompt("lease", [hostile]),
+        reading.passage_prompt([hostile]),
     ]
     for messages in made:
         whole = "".join(message.whole for message in messages)

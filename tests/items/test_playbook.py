@@ -12,7 +12,7 @@ import yaml
 
 from localrag.errors import NotFoundError, UsageError
 from localrag.items import playbook
-from localrag.items.playbook import Expect, Item, Playbook
+from localrag.items.playbook import Expect, Playbook, PlaybookItem
 from localrag.types import Document
 
 HEAD = "title: Test\nitems:\n  - id: term\n    question: How long?\n"
@@ -151,13 +151,15 @@ def test_keys_and_ids_are_looked_up_not_compared_one_by_one() -> None:
 
     keys = [yaml.ScalarNode("tag:yaml.org,2002:str", Key(number)) for number in range(100)]
     playbook._check_keys(yaml.MappingNode("tag:yaml.org,2002:map", [(key, key) for key in keys]))
-    items = tuple(Item(Key(number), "What?") for number in range(100))
+    items = tuple(PlaybookItem(Key(number), "What?") for number in range(100))
     assert list(playbook._problems(Playbook("Test", items))) == []
     assert compared < 100
 
 
 def test_a_playbook_survives_being_written() -> None:
-    made = Playbook("Test", (Item("a", "What?", expect=Expect(at_least="3 days"), type="duration", like=("x: [y]",)),))
+    made = Playbook(
+        "Test", (PlaybookItem("a", "What?", expect=Expect(at_least="3 days"), type="duration", like=("x: [y]",)),)
+    )
     assert playbook.parse(playbook.to_yaml(made).encode(), "own.yaml") == made
 
 
@@ -173,11 +175,11 @@ def test_a_playbook_is_a_file_or_comes_with_localrag(tmp_path: Path) -> None:
 
 def test_the_schema_names_every_field_and_forbids_others() -> None:
     made = playbook.schema()["$defs"]
-    assert "governing-law" in made["Item"]["properties"]["clause"]["enum"]
-    for kind in (Playbook, Item, Expect):
+    assert "governing-law" in made["PlaybookItem"]["properties"]["clause"]["enum"]
+    for kind in (Playbook, PlaybookItem, Expect):
         assert set(made[kind.__name__]["properties"]) == set(kind.__struct_fields__)
         assert made[kind.__name__]["additionalProperties"] is False
-    assert all("description" in one for one in made["Item"]["properties"].values())
+    assert all("description" in one for one in made["PlaybookItem"]["properties"].values())
     assert msgspec.json.encode(made)
 
 

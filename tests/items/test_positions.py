@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.items import positions
-from localrag.items.playbook import Expect, Item, ItemType
+from localrag.items import positions, values
+from localrag.items.playbook import Expect, ItemType, PlaybookItem
 from localrag.types import Citation, Looked
 
 
@@ -15,8 +15,8 @@ def looked(quote: str = "", answer: str = "", found: bool | None = True) -> Look
 
 
 def compared(kind: ItemType, expect: Expect | None, one: Looked, clause: str = "") -> positions.Compared:
-    item = Item("x", "What?", kind, expect=expect or Expect())
-    item = Item("x", "What?", kind) if expect is None else item
+    item = PlaybookItem("x", "What?", kind, expect=expect or Expect())
+    item = PlaybookItem("x", "What?", kind) if expect is None else item
     return positions.compare(item, one, clause)
 
 
@@ -91,7 +91,7 @@ def test_what_is_unsure_is_neither_right_nor_wrong() -> None:
     ],
 )
 def test_different_values_are_counted(kind: ItemType, text: str, count: int) -> None:
-    assert positions.stated(kind, text) == count
+    assert values.distinct(kind, text) == count
 
 
 @pytest.mark.parametrize(
@@ -99,4 +99,4 @@ def test_different_values_are_counted(kind: ItemType, text: str, count: int) -> 
     [("40 hours a week", 1), ("extended by half a year unless ended 60 days before", 2), ("within sixty (60) days", 1)],
 )
 def test_the_durations_of_a_text_are_counted(text: str, count: int) -> None:
-    assert positions.stated("duration", text) == count
+    assert values.distinct("duration", text) == count

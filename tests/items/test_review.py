@@ -20,7 +20,7 @@ from localrag.errors import NotFoundError, UsageError
 from localrag.events import ReviewEnded
 from localrag.items import evidence, review
 from localrag.items.evidence import Evidence
-from localrag.items.playbook import Expect, Item, ItemType, Playbook
+from localrag.items.playbook import Expect, ItemType, Playbook, PlaybookItem
 from localrag.lifecycle.encrypt import encrypt
 from localrag.lifecycle.forget import forget
 from localrag.proofs.forgotten import prove_forgotten
@@ -42,10 +42,10 @@ TEXT = f"{LAW}\n\n{FILLER}\n\n{PAY}"
 BOOK = Playbook(
     "Test",
     (
-        Item(
+        PlaybookItem(
             "law", "Which law governs?", like=("governed by the laws of",), expect=("Kansas", "Iowa"), importance="low"
         ),
-        Item(
+        PlaybookItem(
             "pay",
             "When is an invoice payable?",
             "duration",
@@ -54,7 +54,7 @@ BOOK = Playbook(
             importance="high",
             fallback="within 60 days",
         ),
-        Item("secret", "Is there a duty of secrecy?", "yes/no"),
+        PlaybookItem("secret", "Is there a duty of secrecy?", "yes/no", like=("shall keep it secret",)),
     ),
 )
 
@@ -65,8 +65,8 @@ def odds(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     given = {"law": 5.0, "pay": 5.0, "secret": -5.0}
     real = evidence.Clauses.evidence
 
-    def found(self: evidence.Clauses, item: Item, pair: Any, k: int = 3) -> Evidence:
-        made = real(self, item, pair, k)
+    def found(self: evidence.Clauses, item: PlaybookItem, pair: Any, *more: Any) -> Evidence:
+        made = real(self, item, pair, *more)
         return replace(made, odds=given[item.id]) if made.of else made
 
     monkeypatch.setattr(evidence.Clauses, "evidence", found)
@@ -131,7 +131,9 @@ def test_words_that_say_the_opposite_are_put_to_the_model(
     odds["secret"] = 5.0
     shelf("law", {"a.txt": f"{FILLER}\n\nThere is no duty of secrecy between the parties."})
     models.generator.weights = [("", "no")]
-    book = Playbook("Test", (Item("secret", "Is there a duty of secrecy?", "yes/no"),))
+    book = Playbook(
+        "Test", (PlaybookItem("secret", "Is there a duty of secrecy?", "yes/no", like=("shall keep it secret",)),)
+    )
     found = by_item(reviewed(assistant, "law", book))["secret"]
     assert (found.model, found.state) == ("scripted", "absent")
     assert found.confidence is not None and found.confidence < 1e-5, "likely words do not speak for either way"
@@ -142,7 +144,7 @@ def test_between_the_likelihoods_it_is_unsure(assistant: Assistant, models: Any,
     shelf("law", {"a.txt": TEXT})
     models.generator.weights = [("", "yes")]
     models.generator.script = [("", json.dumps({"found": False, "answer": "", "quote": ""}))]
-    book = Playbook("Test", (Item("secret", "Who keeps it secret?", "party"),))
+    book = Playbook("Test", (PlaybookItem("secret", "Who keeps it secret?", "party"),))
     found = by_item(reviewed(assistant, "law", book))["secret"]
     assert (found.state, found.as_expected) == ("unsure", None)
 
@@ -158,10 +160,10 @@ def test_an_unchanged_pair_is_not_looked_for_again(
     assert len(models.generator.prompts) == asked and not any(one.new for one in again.findings)
     # Another position is compared anew; another question is looked for.
     law, pay, secret = BOOK.items
-    stricter = Playbook("Test", (Item("law", law.question, like=law.like, expect="Iowa"), pay, secret))
+    stricter = Playbook("Test", (PlaybookItem("law", law.question, like=law.like, expect="Iowa"), pay, secret))
     found = by_item(reviewed(assistant, "law", stricter))
     assert found["law"].state == "deviates" and not found["law"].new
-    other = Playbook("Test", (law, pay, Item("secret", "Must it be kept secret?", "yes/no")))
+    other = Playbook("Test", (law, pay, PlaybookItem("secret", "Must it be kept secret?", "yes/no")))
     assert {one.item for one in reviewed(assistant, "law", other).findings if one.new} == {"secret"}
 
 
@@ -246,49 +248,47 @@ def test_no_value_is_shown_that_the_quote_does_not_state(
     shelf("law", {"a.txt": LAID if strange else other})
     models.generator.weights = [("", "yes")]
     choices = ("weekly", "monthly", "yearly") if kind == "choice" else ()
-    book = Playbook("Test", (Item("law", "Who pays what, and when?", kind, choices=choices),))
+    book = Playbook("Test", (PlaybookItem("law", "Who pays what, and when?", kind, choices=choices),))
     for said, state, value in ((lie, "unsure", ""), (truth, "found", shown)):
         models.generator.script = [("", json.dumps({"found": True, "answer": said, "quote": LAID}))]
         found = by_item(reviewed(assistant, "law", book))["law"]
         assert (found.state, found.value, bool(found.problem)) == (state, value, state == "unsure"), said
         assert found.citation and found.citation.quote in other
-        book = Playbook("Test", (Item("law", "Who pays, and when?", kind, choices=choices),))
+        book = Playbook("Test", (PlaybookItem("law", "Who pays, and when?", kind, choices=choices),))
+
+
+DENIES = [(r"\nA: this \w+ says yes", "B"), (r"\nA: this \w+ says no", "A")]  # by letters, in both orders
 
 
 @pytest.mark.parametrize(
-    ("question", "text", "state"),
+    ("odds_by_code", "weights", "state", "value", "doubted"),
     [
-        (
-            "Does it renew automatically?",
-            "This Agreement shall not automatically renew at the end of its term.",
-            "unsure",
-        ),
-        (
-            "May the Client terminate for convenience?",
-            "The Client is not entitled to terminate for convenience.",
-            "unsure",
-        ),
-        ("Is a party required to insure the goods?", "Neither party is required to insure the goods.", "unsure"),
-        ("Is the licence exclusive?", "The Firm grants a non-exclusive licence.", "unsure"),
-        ("Does it renew automatically?", "It renews by itself unless a party says that it shall not renew.", "found"),
-        ("Does assignment need consent?", "A party may not assign this Agreement without consent.", "found"),
-        (
-            "Does it forbid us to compete?",
-            "During the term of this Agreement the Firm shall not compete with the Client anywhere in Europe.",
-            "found",
-        ),
-        ("Must information be kept confidential?", "A party shall not disclose confidential information.", "found"),
+        (0.0, [("", "yes")], "found", "yes", False),
+        (0.0, [*DENIES, ("", "yes")], "unsure", "", True),
+        (0.4, [*DENIES, ("state the answer", "yes"), ("", "no")], "absent", "no", False),
+        (0.4, [("", "no")], "absent", "no", False),
     ],
 )
-def test_a_yes_beside_a_quote_that_denies_it_is_unsure_and_says_why(
-    question: str, text: str, state: str, assistant: Assistant, models: Any, shelf: Shelf, odds: dict[str, float]
+def test_a_yes_must_hold_whichever_way_it_is_asked(
+    odds_by_code: float,
+    weights: Any,
+    state: str,
+    value: str,
+    doubted: bool,
+    assistant: Assistant,
+    models: Any,
+    shelf: Shelf,
+    odds: dict[str, float],
 ) -> None:
-    odds["secret"] = 0.0
+    odds["secret"] = odds_by_code
+    text = "This Agreement shall not automatically renew at the end of its term."
     shelf("law", {"a.txt": text})
-    models.generator.weights = [("", "yes")]
-    found = by_item(reviewed(assistant, "law", Playbook("Test", (Item("secret", question, "yes/no"),))))["secret"]
-    assert (found.state, found.value, bool(found.problem)) == (state, "yes" * (state == "found"), state == "unsure")
-    assert found.citation and found.citation.quote == text
+    models.generator.weights = weights
+    book = Playbook("Test", (PlaybookItem("secret", "Is this renewed by itself?", "yes/no"),))
+    found = by_item(reviewed(assistant, "law", book))["secret"]
+    assert (found.state, found.value, bool(found.problem)) == (state, value, doubted)
+    quoted = bool(state != "absent" or len(weights) > 1)  # a no has its quote, as a yes has
+    assert (found.citation is not None and found.citation.quote == text) is quoted
 
 
 def test_a_document_without_text_is_unsure(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
@@ -414,7 +414,7 @@ def test_a_review_that_is_killed_goes_on_and_loses_and_doubles_nothing(
 
 
 def clause(name: str, question: str, kind: ItemType = "yes/no", like: tuple[str, ...] = ()) -> Playbook:
-    return Playbook("Test", (Item(name, question, kind, like=like, clause=name),))
+    return Playbook("Test", (PlaybookItem(name, question, kind, like=like, clause=name),))
 
 
 def test_a_clause_that_is_known_well_is_found_or_absent_without_a_model(
@@ -478,5 +478,5 @@ def test_the_classifier_is_asked_of_english_documents_only(
         evidence.Clauses(library, Searcher(settings)),
         clause("governing-law", "Welches Recht gilt?").items,
     )
-    known = [clauses.evidence(item, (library, document)).known for document in library.documents()]
+    known = [clauses.evidence(item.asked, (library, document)).known for document in library.documents()]
     assert known == [False, True]

@@ -102,7 +102,7 @@ def test_the_clause_itself_is_quoted(name: str, shelf: Shelf, settings: Settings
     library = shelf("law", {"a.md": CONTRACTS[name].read_text(encoding="utf-8")})
     book, searcher = playbook.load(name), Searcher(settings)
     clauses, document = Clauses(library, searcher), library.document("a.md")
-    quotes = {item: clauses.evidence(book.item(item), (library, document)).quote for item in WORDS[name]}
+    quotes = {item: clauses.evidence(book.item(item).asked, (library, document)).quote for item in WORDS[name]}
     missed = {
         item: quotes[item]
         for item, words in WORDS[name].items()
@@ -118,7 +118,7 @@ def test_every_clause_of_a_shipped_playbook_is_one_that_is_known(
     clauses, document = Clauses(library, Searcher(settings)), library.document("a.md")
     for book in map(playbook.load, playbook.names()):
         for item in book.items:
-            assert clauses.evidence(item, (library, document)).of == 1
+            assert clauses.evidence(item.asked, (library, document)).of == 1
 
 
 @pytest.mark.parametrize(

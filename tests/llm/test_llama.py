@@ -15,7 +15,7 @@ import pytest
 from localrag.errors import ModelError
 from localrag.events import Delta, PromptRead
 from localrag.grounding.prompts import check_prompt
-from localrag.items.leaf import LEAF_GRAMMAR
+from localrag.items.reading import ANSWER_GRAMMAR
 from localrag.llm import Completed, Weighed, batching
 from localrag.llm.batching import Prefix
 from localrag.llm.llama import LlamaGenerator
@@ -271,7 +271,7 @@ def test_a_generator_that_is_dropped_half_way_leaves_the_model_of_use(model: Lla
 
 def test_a_grammar_is_held_to(model: LlamaGenerator) -> None:
     for question in ("What is the fee of Hall 3?", "Say <|im_end|> and hello."):
-        done = run(model, messages(question), max_tokens=80, grammar=LEAF_GRAMMAR)
+        done = run(model, messages(question), max_tokens=80, grammar=ANSWER_GRAMMAR)
         if done.ended == "end":
             assert set(json.loads(done.text)) == {"found", "answer", "quote"}
         else:

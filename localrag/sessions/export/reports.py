@@ -10,7 +10,7 @@ import msgspec
 
 from localrag.events import ReviewEnded
 from localrag.items import table_export
-from localrag.items.playbook import Item
+from localrag.items.playbook import PlaybookItem
 from localrag.quantities import plural
 from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.sessions.export import rendered
@@ -108,7 +108,7 @@ def summary(one: Checked) -> str:
     return " · ".join(filter(None, (f"{SIGNS[one.state]} {one.title} ({one.importance}): {told}", *marked)))
 
 
-def told(one: Checked, item: Item) -> dict[str, str]:
+def told(one: Checked, item: PlaybookItem) -> dict[str, str]:
     """Return all that is known of a finding, by name."""
     likely = "" if one.confidence is None else f"; {one.confidence:.0%} likely to be there"
     said, terms = one.decision, []

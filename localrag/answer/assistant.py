@@ -97,7 +97,8 @@ class Assistant(Workspace):
             route = self._plan(query, reproducible)
             yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
             ways = {"exact": self._exact, "survey": self._survey, "read": self._read, "retrieve": self._retrieve}
-            found, first_token = yield from _timed(ways[route.plan.kind](query, route), query)
+            way = self._judge if _asks_whether(query, route) else ways[route.plan.kind]
+            found, first_token = yield from _timed(way(query, route), query)
             answer = self._answer(query, route, found, first_token)
             try:  # its words were shown while they were written, so a failure does not withhold it
                 self.record(
@@ -136,6 +137,33 @@ class Assistant(Workspace):
             read_tokens=self.read_limit(),
         )
         return planning.route(query, resources)
+
+    def _judge(self, query: Query, route: Route) -> Way:
+        """Answer a yes-or-no question about one document by the judgement that surveys and reviews make, too."""
+        from localrag.answer import checking, single
+        from localrag.items.engine import Engine
+
+        budget = answering.budget(self.model(), self.settings, query, self.settings.prompt_tokens)
+        engine = Engine(self, self._clause_questions, budget)
+        item = single.item_of(query.search_text, "yes/no")
+        made = single.answer(item, route.reading[0], query, engine)
+        yield from ()
+        if made is None:
+            return Findings(prompts.STOPPED, False, route.plan, model=self.model().model, stopped=True)
+        judged = made.finding
+        found = Findings(
+            made.text,
+            made.found,
+            route.plan,
+            citations=made.citations if made.found else (),
+            nearest=() if made.found else made.citations,
+            confidence=judged.confidence,
+            looked_at=f"{judged.read[:1].upper()}{judged.read[1:]}.",
+            not_read=judged.injections,
+            tokens=judged.usage,
+            model=self.model().model,
+        )
+        return checking.check(found, query, (), checking.EVERY)
 
     def _exact(self, query: Query, route: Route) -> Way:
         """Count, find or list by code, without a model."""
@@ -404,6 +432,18 @@ class Assistant(Workspace):
                     return
                 pair = pairs[passage.library, passage.document_id]
                 yield from warming.warm_passages(*pair, [passage], self.model(), self.settings, stop, rank)
+
+
+def _asks_whether(query: Query, route: Route) -> bool:
+    """Return whether a question asks for yes or no of one document, and stands alone."""
+    return (
+        query.mode == "auto"
+        and route.plan.kind in ("retrieve", "read")
+        and route.plan.signals.get("kind") == "existence"
+        and len(route.reading) == 1
+        and not followups.leans(query.text, query.history)
+        and not decomposition.parts(query.text)
+    )
 
 
 def _units(query: Query, route: Route) -> list[Unit]:

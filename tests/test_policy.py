@@ -14,7 +14,7 @@ import localrag
 from localrag import api, policy
 from localrag.errors import ModelDamaged, PolicyRefused, PolicyUnreadable
 from localrag.lifecycle.audit_events import save_setting
-from localrag.models import ModelStore
+from localrag.models.manage import ModelManager
 from localrag.models.records import stamp
 from localrag.security import audit, offline
 from localrag.settings import Settings, load_settings, origins
@@ -276,7 +276,7 @@ def test_only_allowed_models_are_imported_and_used(rule, settings, tmp_path):
     good, bad = tmp_path / "good.gguf", tmp_path / "bad.gguf"
     good.write_bytes(gguf())
     bad.write_bytes(gguf(filling=b"poisoned"))
-    store = ModelStore(settings)
+    store = ModelManager(settings)
     store.import_path(bad)
     rule(f'allowed_models = ["{sha256(good.read_bytes())}"]')
     with pytest.raises(PolicyRefused, match="'bad'"):
@@ -296,7 +296,7 @@ def test_weights_under_the_record_of_another_model_are_refused(rule, settings, t
     """The stamp and the hash in a model's record are the user's own to write."""
     good, bad = tmp_path / "good.gguf", gguf(filling=b"poisoned")
     good.write_bytes(gguf())
-    store = ModelStore(settings)
+    store = ModelManager(settings)
     model = store.import_path(good)
     rule(f'allowed_models = ["{model.sha256}"]')
     assert store.get("good") == store.get("good") == model
@@ -314,7 +314,7 @@ def test_an_adapter_must_be_allowed_and_can_be_taken_off(rule, settings, tmp_pat
     base, lora = tmp_path / "base.gguf", tmp_path / "lora.gguf"
     base.write_bytes(gguf())
     lora.write_bytes(adapter())
-    store = ModelStore(settings)
+    store = ModelManager(settings)
     store.import_path(base)
     allowed = f'allowed_models = ["{sha256(base.read_bytes())}"]'
     rule(allowed)
@@ -339,7 +339,7 @@ def test_a_model_that_is_not_allowed_is_not_downloaded(rule, settings, monkeypat
     rule("allowed_models = []")
     for id in ("all-minilm-l6-v2", None):
         with pytest.raises(PolicyRefused, match="all-minilm-l6-v2"):
-            ModelStore(settings).install(id, confirm=bool, progress=print, say=print)
+            ModelManager(settings).install(id, confirm=bool, progress=print, say=print)
 
 
 def test_a_reranker_must_be_allowed(rule, settings, tmp_path):

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from localrag.models import InstalledModel, ModelCard, ModelStore, WheelSource
+from localrag.models import InstalledModel, ModelCard, WheelSource
+from localrag.models.manage import ModelManager
 from localrag.settings import Settings
 
 
@@ -134,7 +135,7 @@ class Bench:
 
     def __init__(self, home: Path, **settings: Any) -> None:
         self.settings = Settings(home=home, **settings)
-        self.store = ModelStore(self.settings)
+        self.store = ModelManager(self.settings)
         self.root = self.settings.models_dir
         self.said: list[str] = []
         self.asked: list[str] = []

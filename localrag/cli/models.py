@@ -15,6 +15,7 @@ from localrag.cli.options import json_option
 from localrag.cli.output import confirm, console, counted, echo, print_json, say, size, table
 from localrag.errors import ModelDamaged, UsageError
 from localrag.models import InstalledModel, ModelStore, Progress, catalog
+from localrag.models.manage import ModelManager
 from localrag.models.records import reinstall
 from localrag.models.store import memory_needed
 from localrag.settings import load_settings
@@ -170,8 +171,8 @@ def unload() -> None:
     resident.end(settings)
 
 
-def _store() -> ModelStore:
-    return ModelStore(load_settings())
+def _store() -> ModelManager:
+    return ModelManager(load_settings())
 
 
 def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError, ModelMissing
 from localrag.models import endpoint, machine
-from localrag.models.onnx_export import prompts_of
+from localrag.models.records import prompts_of
 from localrag.models.store import InstalledModel, ModelStore
 from localrag.settings import Settings
 

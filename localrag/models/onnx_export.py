@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from localrag.models.records import ONNX, Manifest, copy_hashed
+from localrag.models.records import ONNX, Manifest, copy_hashed, prompts_of
 from localrag.security import storage
 
 _FAMILY = {"bert", "distilbert", "roberta", "xlm-roberta"}
@@ -74,11 +74,6 @@ def _obstacle(model: Path) -> str:
     if pipeline not in _PIPELINES:
         return f"its pipeline is {' + '.join(pipeline) or 'empty'}"
     return "" if family in _FAMILY else f"its architecture is {family}"
-
-
-def prompts_of(prefixes: tuple[str, str]) -> dict[str, str] | None:
-    """Return the prefixes of questions and passages as sentence-transformers names them; None keeps the folder's."""
-    return {"query": prefixes[0], "document": prefixes[1]} if any(prefixes) else None
 
 
 def _made(model: Path, work: Path, prefixes: tuple[str, str]) -> bytes:

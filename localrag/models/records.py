@@ -207,6 +207,11 @@ def blocks_of(stream: BinaryIO) -> Iterator[bytes]:
     return iter(lambda: stream.read(_BLOCK), b"")
 
 
+def prompts_of(prefixes: tuple[str, str]) -> dict[str, str] | None:
+    """Return the prefixes of questions and passages as sentence-transformers names them; None keeps the folder's."""
+    return {"query": prefixes[0], "document": prefixes[1]} if any(prefixes) else None
+
+
 def reinstall(id: str) -> str:
     """Return the hint for a damaged model."""
     if catalog.find(id) is None:

@@ -21,6 +21,7 @@ from localrag.embeddings import EmbedderIdentity, SentenceTransformerEmbedder, l
 from localrag.embeddings.onnx_embedder import OnnxEmbedder
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError
 from localrag.models import catalog
+from localrag.models.manage import ModelManager
 from localrag.models.store import ModelStore
 from localrag.settings import Settings
 
@@ -144,7 +145,7 @@ def test_a_broken_fast_form_is_a_model_error(tmp_path: Path) -> None:
 
 
 def test_a_library_of_a_fast_form_that_is_gone_says_how_to_get_it(settings: Settings, tmp_path: Path) -> None:
-    model = ModelStore(settings).import_path(transformer(tmp_path / "emb"))
+    model = ModelManager(settings).import_path(transformer(tmp_path / "emb"))
     with pytest.raises(EmbedderMismatch) as raised:
         load_embedder(settings, EmbedderIdentity("emb", model.sha256, "int8", "onnxruntime", 384))
     assert "localrag models install emb" in raised.value.hint

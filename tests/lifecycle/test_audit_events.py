@@ -13,7 +13,7 @@ from tiny_models import adapter, gguf, sha256
 from localrag import api
 from localrag.errors import StorageError
 from localrag.lifecycle import audit_events, encrypt
-from localrag.models import ModelStore
+from localrag.models.manage import ModelManager
 from localrag.security import audit
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
@@ -131,7 +131,7 @@ def test_models_that_come_are_chosen_and_go_are_on_record(settings, tmp_path):
     weights, lora = tmp_path / "tiny.gguf", tmp_path / "lora.gguf"
     weights.write_bytes(gguf())
     lora.write_bytes(adapter())
-    store = ModelStore(settings)
+    store = ModelManager(settings)
     store.import_path(weights)
     store.import_path(weights, id="twin")
     store.use("tiny", lora)

@@ -17,7 +17,7 @@ from tiny_models import card, sha256
 
 from localrag.errors import ModelError, ModelMissing, UsageError
 from localrag.models import HubSource, catalog
-from localrag.models.store import ModelStore
+from localrag.models.manage import ModelManager
 from localrag.search import reranking
 from localrag.search.reranking import Reranker, rerank
 from localrag.settings import Settings
@@ -147,7 +147,7 @@ def test_the_setting_may_name_an_installed_reranker(
     with pytest.raises(ModelMissing) as raised:
         reranking.load_reranker(chosen)
     assert "localrag models install ranker" in raised.value.hint
-    store = ModelStore(settings)
+    store = ModelManager(settings)
     assert store.import_path(folder).kind == "reranker"
     loaded = reranking.load_reranker(chosen)
     assert loaded is not None and len(loaded.scores("lease?", ["the lease", "may"])) == 2

@@ -112,8 +112,8 @@ def _findings() -> Iterator[Finding]:
     yield from diagnose(settings)
 
 
-def diagnose(settings: Settings) -> Iterator[Finding]:
-    """Yield every finding in the order in which to fix them, slow checks last."""
+def diagnose(settings: Settings, only: str = "") -> Iterator[Finding]:
+    """Yield every finding, or those of one area, in the order in which to fix them, slow checks last."""
     for area, check in (
         ("python", _python),
         ("policy", _policies),
@@ -128,8 +128,8 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
         ("audit", _audit),
         ("llama.cpp", _llama),
     ):
-        for seen in check(settings):
-            yield Finding(area, *seen)
+        if only in ("", area):
+            yield from (Finding(area, *seen) for seen in check(settings))
 
 
 def _python(settings: Settings) -> Iterator[Seen]:

@@ -102,6 +102,7 @@ async def test_each_citation_shows_its_page_with_the_quote_in_view(size):
         app = pilot.app
         await pilot.press("f4")
         await see(pilot, "There is no citation yet.")
+        app.clear_notifications()  # it lies over the source
         await cite(pilot)
         pane = app.screen.query_one(SourcePane)
         await until(pilot, lambda: pane.display == (size == WIDE))  # beside the answer if there is room

@@ -138,7 +138,7 @@ async def test_the_rows_shown_are_exported_in_their_order_and_recorded(here, mon
         await pilot.press("enter")
         await until(pilot, (here / "how-much-notice-ends-each-contract.xlsx").exists)
 
-        def full(path, data):
+        def full(*given, **how):
             raise StorageError("the disk is full", "Free some space.")
 
         monkeypatch.setattr(storage, "write_bytes", full)

@@ -72,7 +72,7 @@ async def test_every_word_has_enough_contrast(theme):
             ("f1", "On this screen"),
             ("f6", "Space tick"),
             ("f7", "Enter opens"),
-            ("ctrl+p", "Show or hide the source"),
+            ("ctrl+p", "Search for commands"),
             ("slash", "/survey [QUESTION]"),
             ("f8", "source_view"),
             (None, "auto dark light contrast"),

@@ -143,9 +143,8 @@ def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
                     assert document in (before.get(key), expected.get(key)), f"seed {seed}"
                 sound(left)
                 left.close()
-        with names.writing(
-            target, "killed"
-        ):  # a process that the killed one had just forked may hold its lock a moment
+        # A process that the killed one had just forked may hold its lock a moment.
+        with names.writing(target, "killed"):
             again = Editor.create(target, "killed", IDENTITY)
             ingest(again, root)
             before = contents(again)

@@ -213,7 +213,7 @@ def _watch(
     show: Callable[[IngestReport], None],
 ) -> None:
     """Update the library at every change; a change that fails is tried again with the next one."""
-    from localrag.ingest.watch import changes
+    from localrag.ingest.scan import changes
 
     blind = "  The system reports no changes here ({}); localrag looks at the folder every minute."
     say(f"Watching {str(path)!r}; press Ctrl-C to end.")

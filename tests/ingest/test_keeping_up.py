@@ -15,8 +15,8 @@ from stores import both_stores
 from waiting import PATIENCE
 
 from localrag.errors import UsageError
+from localrag.ingest import scan as watching
 from localrag.ingest import sync
-from localrag.ingest import watch as watching
 from localrag.ingest.readers.source import Options
 from localrag.store.writer import Editor
 

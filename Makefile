@@ -50,11 +50,11 @@ TEST_MODELS := $(BIN)/localrag models install $(EMBEDDER) && $(BIN)/localrag mod
 
 test: $(INSTALLED) ## Set up, take the two small test models, run the tests that a change needs
 	@$(TEST_MODELS)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow or smoke"
 
 test-rest: $(INSTALLED) ## Run the tests that `make test` leaves out
 	@$(TEST_MODELS)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m "slow and not smoke"
 
 test-all: test test-rest ## Run all tests
 

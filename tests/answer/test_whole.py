@@ -110,6 +110,7 @@ def interrupted(process: subprocess.Popen[str], seconds: float) -> tuple[str, st
     return out, err
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_ingest_loses_nothing(home: Path, papers: Path) -> None:
     for number in range(40):
         (papers / f"more{number:02}.txt").write_text(f"Paper {number}. " + LEASE.replace("\f", " ") * 40)
@@ -131,6 +132,7 @@ def test_ctrl_c_during_ingest_loses_nothing(home: Path, papers: Path) -> None:
     library.close()
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_ask_ends_with_130_and_the_library_whole(home: Path, shelf: Callable[..., Library]) -> None:
     library = shelf("papers", {"long.txt": " ".join(f"Clause {n} is about hall {n}." for n in range(400))})
     before = library.generation, library.counts()

@@ -23,8 +23,6 @@ from localrag.errors import EmbedderMismatch, LibraryError, LibraryLocked, NotFo
 from localrag.security import storage
 from localrag.store.names import writing
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
-
 Folder = Callable[..., Path]
 
 
@@ -97,6 +95,7 @@ main()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a signal")
+@pytest.mark.slow
 def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder: Folder, tmp_path: Path, home: Path) -> None:
     root = folder({"a.txt": "Alpha."})
     (tmp_path / "watcher.py").write_text(WATCHER)
@@ -156,6 +155,7 @@ def test_another_schema_or_embedder_is_refused(models: Any, folder: Folder, home
 
 
 @pytest.mark.parametrize(("args", "code"), [(["ingest", "not-there"], 3), (["ingest"], 2), (["status", "none"], 3)])
+@pytest.mark.slow
 def test_exit_codes_of_the_real_command(home: Path, tmp_path: Path, args: list[str], code: int) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "localrag", *args], cwd=tmp_path, capture_output=True, text=True, check=False

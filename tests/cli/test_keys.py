@@ -20,7 +20,7 @@ from localrag.security.encryption import keyring
 from localrag.sessions import store_of
 from localrag.settings import Settings
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from model_server import House
 
 pytestmark = [
     pytest.mark.model,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="only on Linux does a confined process reach a server"),
 ]
 QUESTION = "When does the lease of Hall 3 end?"

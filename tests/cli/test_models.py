@@ -18,7 +18,7 @@ from waiting import PATIENCE
 from localrag.errors import ModelDamaged, ModelMissing, UsageError
 from localrag.models import HubSource, catalog, machine, sources
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 GOOD = gguf()
 

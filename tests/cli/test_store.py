@@ -19,6 +19,8 @@ from localrag.errors import NotFoundError, StorageError, UsageError
 from localrag.settings import Settings
 from localrag.store import postgres
 
+pytestmark = pytest.mark.slow
+
 Folder = Callable[..., Path]
 
 
@@ -170,7 +172,6 @@ def test_what_works_on_files_is_refused(contracts: str, tmp_path: Path, folder: 
     assert "ingest FOLDER --name" in error.hint
 
 
-@pytest.mark.slow
 @pytest.mark.model
 def test_a_confined_process_reaches_its_store(store: postgres.Store, folder: Folder) -> None:
     root = folder({"lease.txt": "The rent is 900 pounds a month.", "msa.txt": "Either party may end it in May."})

@@ -85,6 +85,7 @@ def test_stopping_it_costs_the_texts_at_hand_and_no_more(
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_it_agrees_with_sentence_transformers(embedder: OnnxEmbedder, settings: Settings) -> None:
     model = ModelStore(settings).get("all-minilm-l6-v2")
     theirs = SentenceTransformerEmbedder(model.id, model.path, model.sha256, "float32")
@@ -112,6 +113,7 @@ def test_it_agrees_with_sentence_transformers(embedder: OnnxEmbedder, settings: 
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_a_library_of_sentence_transformers_stays_with_it(settings: Settings) -> None:
     model = ModelStore(settings).get("all-minilm-l6-v2")
     identity = EmbedderIdentity(model.id, model.sha256, "float32", "sentence-transformers", 384)
@@ -131,6 +133,7 @@ print(sorted({"torch", "transformers", "sentence_transformers", "onnx", "hugging
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_loading_it_loads_no_torch(home: Path) -> None:
     done = subprocess.run([sys.executable, "-c", LOADS], capture_output=True, text=True, check=False)
     assert done.stdout == "[]\n", done.stderr

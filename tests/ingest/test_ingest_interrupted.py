@@ -24,7 +24,7 @@ from localrag.ingest import reembed, sync
 from localrag.store import names
 from localrag.store.writer import Editor
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 Folder = Callable[..., Path]
 TESTS = str(Path(__file__).parents[1])

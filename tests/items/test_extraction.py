@@ -418,6 +418,7 @@ def test_a_long_document_is_searched_for_each_field(assistant: Assistant, models
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_a_real_model_keeps_to_the_types_and_the_shape_of_lines() -> None:
     installed = ModelStore(load_settings()).get("smollm2-135m-instruct")
     model = LlamaGenerator(installed.id, installed.path, threads=1)

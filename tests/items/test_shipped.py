@@ -148,6 +148,7 @@ def test_positions_are_compared_with_what_a_contract_says(
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_the_small_model_reviews_a_contract(folder: Callable[..., Path]) -> None:
     """With real weights, whatever the model says: every quote is in the text, and what code decides is right."""
     from localrag import api

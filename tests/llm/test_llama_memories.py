@@ -26,7 +26,7 @@ from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.models import machine
 from localrag.types import Message
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 REAL = os.environ.get("LOCALRAG_TEST_SWA_MODEL")  # read before the tests get an environment of their own
 CLAUSES = 75 if REAL else 18  # of real words, to be longer than a real window

@@ -263,6 +263,7 @@ def test_a_stop_is_heard_in_the_middle_of_a_thought(model: LlamaGenerator) -> No
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_a_real_vocabulary_in_which_the_tags_are_several_tokens(installed: Path) -> None:
     model = ModelStore(load_settings()).get("smollm2-135m-instruct")
     real = LlamaGenerator(model.id, model.path, threads=1)

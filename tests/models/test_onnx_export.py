@@ -14,7 +14,7 @@ from localrag.errors import ModelDamaged, ModelError
 from localrag.models import WheelSource, onnx_export
 from localrag.models.records import ONNX
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 FITTING = {
     "modules.json": json.dumps(

@@ -20,7 +20,7 @@ from localrag.proofs.offline import Report, Trial, prove_offline
 from localrag.security.offline import LayerName, landlock, seccomp
 from localrag.settings import Settings, load_settings
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 linux = pytest.mark.skipif(
     seccomp.machine() is None, reason="only switches and hook hold on this system, and it says so"

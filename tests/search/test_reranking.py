@@ -23,8 +23,6 @@ from localrag.search.reranking import Reranker, rerank
 from localrag.settings import Settings
 from localrag.types import Passage
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
-
 
 class ByLength(Reranker):
     """Longer is better; keeps what it was given."""
@@ -122,6 +120,7 @@ def test_a_model_that_sorts_into_classes_is_refused(tmp_path: Path) -> None:
         Reranker(cross_encoder(tmp_path, labels=3))
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_before_there_is_a_folder() -> None:
     code = "import sys, localrag.search.reranking; print([n for n in ('torch', 'sentence_transformers') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

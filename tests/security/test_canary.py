@@ -188,6 +188,7 @@ def a_conversation_with_crashes(run: Run) -> None:
 
 @pytest.mark.model
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
+@pytest.mark.slow
 def test_a_whole_run_of_an_encrypted_library_leaves_no_word_in_clear(run: Run) -> None:
     require_tmux()
     before = shared()

@@ -24,7 +24,7 @@ if sys.platform == "win32":
     pytest.skip("shells of POSIX systems", allow_module_level=True)
 import pty
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 NAMES = [
     "a0/plain-name_1.txt",

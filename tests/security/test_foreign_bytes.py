@@ -47,7 +47,7 @@ from localrag.store.vector_index import FaissIndex
 from localrag.store.writer import Editor
 from localrag.types import Filter, Page, Part, Reading
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 DEEP = "[" * 100_000
 LONG_NUMBER = "0x" + "f" * 5000  # more digits than Python prints

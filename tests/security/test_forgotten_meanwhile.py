@@ -34,7 +34,7 @@ from localrag.tui.chat_state import ChatState, PendingQuestion, Scope, answer
 from localrag.tui.threads import Core
 from localrag.types import Answer
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 CANARY = "zanzibarquill"
 LEASE, KENNEL = "When does the lease end?", "When is the kennel open?"

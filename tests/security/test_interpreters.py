@@ -46,6 +46,7 @@ def starts(tree: ast.AST) -> Iterator[tuple[int, bool]]:
                     yield node.lineno, False
 
 
+@pytest.mark.slow
 def test_every_interpreter_is_isolated() -> None:
     found = {
         f"{file.relative_to(PACKAGE)}:{line}": isolated

@@ -11,7 +11,7 @@ from waiting import PATIENCE
 
 from localrag.security import offline
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 BEGIN = """
 import _socket, os, socket, sys, tempfile, threading
@@ -139,6 +139,7 @@ def test_confining_sets_every_switch() -> None:
     assert {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"} <= offline.SWITCHES.keys()
 
 
+@pytest.mark.smoke
 def test_the_command_line_confines_itself_before_anything_else() -> None:
     shown = child("""
 from localrag.cli.app import main

@@ -20,7 +20,7 @@ from waiting import PATIENCE
 from localrag.security.offline import landlock, seccomp
 from localrag.security.offline.seccomp import MACHINES
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 linux = pytest.mark.skipif(seccomp.machine() is None, reason="no filter is known for this system: localrag states so")
 ALLOW, REFUSE, UNKNOWN = 0x7FFF0000, 0x00050000 | errno.EACCES, 0x00050000 | errno.ENOSYS
@@ -194,6 +194,7 @@ def test_the_filter_refuses_calls_of_another_architecture(name: str) -> None:
 
 
 @linux
+@pytest.mark.smoke
 def test_native_code_opens_no_socket() -> None:
     shown = child("""
 before = native("socket", 2, 1, 0); offline.close_sockets()

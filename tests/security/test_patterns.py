@@ -21,7 +21,7 @@ import pytest
 import localrag
 from localrag import quantities
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 ROOT = Path(localrag.__file__).parent
 CALLS = ("compile", "search", "match", "fullmatch", "split", "findall", "finditer", "sub", "subn")

@@ -30,7 +30,7 @@ from localrag.security.offline import landlock, remote, seccomp
 from localrag.security.offline.remote import Address, address_of
 from localrag.settings import Settings, load_settings
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 linux = pytest.mark.skipif(seccomp.machine() is None, reason="elsewhere a process connects itself, without a broker")
 unix = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="Python on Windows has no Unix sockets")

@@ -51,6 +51,7 @@ def child(tmp_path: Path, code: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.smoke
 def test_a_command_writes_below_its_own_folders_and_what_was_named(tmp_path: Path, home: Path) -> None:
     shown = child(
         tmp_path,

@@ -24,7 +24,7 @@ from localrag.sessions import store_of
 from localrag.settings import Settings
 from localrag.types import Answer, Citation, Plan
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 ROOM = Path(__file__).parents[2] / "localrag"
 TITLE, LINK, C1, BIDI = "\x1b]0;owned\x07", "\x1b]8;;http://evil.example\x1b\\", "\x9b2J", "\u202ecod.exe"

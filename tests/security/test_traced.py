@@ -23,10 +23,13 @@ from waiting import PATIENCE, wait_for
 
 from localrag.security.offline import seccomp
 
-pytestmark = pytest.mark.skipif(
-    seccomp.machine() is None or (shutil.which("strace") is None and not os.environ.get("CI")),
-    reason="strace is not installed" if sys.platform == "linux" else "strace is Linux's",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        seccomp.machine() is None or (shutil.which("strace") is None and not os.environ.get("CI")),
+        reason="strace is not installed" if sys.platform == "linux" else "strace is Linux's",
+    ),
+]
 CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (-?\d+|\?)(?: (E\w+))?")
 RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
 

@@ -12,7 +12,7 @@ from waiting import PATIENCE
 
 from localrag.security.offline import seccomp
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 linux = pytest.mark.skipif(
     seccomp.machine() is None, reason="elsewhere nothing is inherited, and there is no such process"

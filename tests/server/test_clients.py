@@ -39,6 +39,7 @@ def chat(server: Server, body: dict[str, object]) -> socket.socket:
     return client
 
 
+@pytest.mark.smoke
 def test_a_stream_of_events_ends_with_the_answer(server: Server) -> None:
     order = {"question": "When does the lease of Harbour House end?", "stream": True}
     _, headers, data = server.request("POST", "/api/ask", order)

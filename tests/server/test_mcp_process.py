@@ -21,6 +21,8 @@ from waiting import PATIENCE
 from localrag.cli import app
 from localrag.errors import NotFoundError, PolicyRefused, UsageError
 
+pytestmark = pytest.mark.slow
+
 LOCALRAG = [sys.executable, "-m", "localrag"]
 # Where .ci/run installs it.
 INSPECTOR = Path.home() / ".cache/localrag-ci/inspector/node_modules/.bin/mcp-inspector"
@@ -87,6 +89,7 @@ def pipes(leases: None) -> Iterator[Pipes]:
 
 
 @linux
+@pytest.mark.smoke
 def test_nonsense_harms_nothing_and_the_end_of_input_ends_it_and_its_worker(pipes: Pipes) -> None:
     pipes.send(b"nonsense", b"{}", b"[]", b"\xff\xfe", b'{"jsonrpc": "2.0", "id": {}, "method": 7}', b"[" * 100_000)
     pipes.begin()

@@ -22,7 +22,7 @@ from localrag.sessions.export import FORMS, file_name, written
 from localrag.sessions.session_search import Searched
 from localrag.types import Answer, Citation, Filter, NotRead, Plan, Turn
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

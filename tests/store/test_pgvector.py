@@ -19,6 +19,8 @@ from localrag.store.library import Library
 from localrag.store.pgvector import PostgresIndex
 from localrag.store.writer import Editor
 
+pytestmark = pytest.mark.slow
+
 ROWS, DIMENSION = 600, 16
 Made = Callable[[str, int], postgres.Connection]
 

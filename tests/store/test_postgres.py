@@ -135,6 +135,7 @@ def number_of(store: postgres.Store) -> int:
     return number
 
 
+@pytest.mark.smoke
 def test_who_has_no_right_sees_neither_text_nor_name_nor_counts(
     pg: Cluster, store: postgres.Store, papers: Editor, tmp_path: Path
 ) -> None:
@@ -354,6 +355,8 @@ from papers import ingest
 from localrag.ingest import sync
 from localrag.store.writer import Editor
 
+pytestmark = pytest.mark.slow
+
 sync._CHUNKS = 2
 with closing(Editor.open(Path(sys.argv[1]), "papers")) as library:
     for root in map(Path, sys.argv[2:]):
@@ -375,7 +378,6 @@ def machine(tmp_path: Path, store: postgres.Store, name: str, *roots: Path) -> s
     )
 
 
-@pytest.mark.slow
 def test_two_machines_ingest_while_others_read(
     store: postgres.Store, papers: Editor, folder: Folder, tmp_path: Path
 ) -> None:
@@ -463,7 +465,6 @@ def own() -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.mark.slow
 def test_a_server_killed_in_an_ingest_loses_nothing_and_the_next_run_goes_on(
     own: Cluster, folder: Folder, home: Path, tmp_path: Path
 ) -> None:
@@ -602,6 +603,7 @@ def test_tcp_reaches_what_the_policy_names_with_its_certificate_and_a_password(
 # --- through the API ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.smoke
 def test_a_library_in_a_store_is_used_and_forgotten_as_any_other(
     pg: Cluster, store: postgres.Store, settings: Settings, folder: Folder, models: object, tmp_path: Path
 ) -> None:

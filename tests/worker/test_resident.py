@@ -376,6 +376,7 @@ def test_other_users_and_late_clients_are_turned_away(house: Any, monkeypatch: p
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_a_second_ask_gives_the_same_answer_from_the_same_process(
     short: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ from localrag.settings import Settings
 from localrag.store import names
 from localrag.worker import client as process
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parents[1]
 

@@ -21,7 +21,7 @@ from localrag.events import Delta
 from localrag.worker import client as process
 from localrag.worker.engine import Folder
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parents[1]
 
@@ -38,6 +38,7 @@ def gone(pid: int) -> bool:
     return bool(wait_for(lambda: ended(pid), f"the end of {pid}"))
 
 
+@pytest.mark.smoke
 def test_events_and_arguments_cross_as_they_are(engine: Any) -> None:
     assert [event.text for event in ask(engine, "say", mode="read")] == ["papers", "read", "()"]
     assert engine.look_at(Path("a\udcff b")) == Folder("a\udcff b", True, 3)
@@ -89,6 +90,7 @@ def test_a_rest_ends_a_worker_that_does_nothing_and_the_next_call_starts_another
     assert gone(first) and pid(engine) != first
 
 
+@pytest.mark.smoke
 def test_stop_is_heard_in_the_middle_of_an_answer(engine: Any) -> None:
     stop = threading.Event()
     told = []

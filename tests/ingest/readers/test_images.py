@@ -7,7 +7,7 @@ from localrag.errors import ReadError
 from localrag.ingest.readers import base, images
 from localrag.ingest.readers.source import Options, Source
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 
 def drawn(text, size=(420, 80)):

@@ -19,7 +19,7 @@ from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import Options
 from localrag.types import Page, Part, Reading, Refused
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
@@ -91,6 +91,7 @@ def reader_threads():
 # --- what comes ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.smoke
 def test_every_file_comes_as_its_reader_read_it_and_ends_once(tmp_path, trap):
     from localrag.ingest.readers import base
 

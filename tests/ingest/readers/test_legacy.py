@@ -16,7 +16,7 @@ from localrag.ingest.readers import legacy, programs
 from localrag.ingest.readers.source import Options, Source
 from localrag.security.offline import landlock
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 needs_office = pytest.mark.skipif(programs.installed()["LibreOffice"] is None, reason="LibreOffice is not installed")

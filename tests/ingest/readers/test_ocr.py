@@ -11,7 +11,7 @@ from localrag.errors import ReadError
 from localrag.ingest.readers import images
 from localrag.ingest.readers.ocr_layout import Box, Line, arrange
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 SENTENCE = "The tenant shall pay the rent monthly in advance."
 
@@ -37,6 +37,7 @@ def text_of(*lines):
 # --- the engine -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.smoke
 def test_words_of_a_sentence_are_recognised_and_located():
     found = images.recognise(picture((50, 40, SENTENCE)))
     assert found.text == SENTENCE

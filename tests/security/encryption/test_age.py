@@ -11,7 +11,7 @@ from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption.age import Recipients
 from localrag.security.encryption.keyring import Key, Passphrase, SecretKey
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 WORDS = b"The Zanzibar lease ends in May.\n" * 10
 

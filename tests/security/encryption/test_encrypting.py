@@ -21,7 +21,7 @@ from localrag.security.encryption.keyring import Key, Keyring, Passphrase
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 
-pytestmark = pytest.mark.slow  # processes, kernel or kills: left out of `make test-fast`
+pytestmark = pytest.mark.slow
 
 CANARY = "zanzibarquill"
 WORDS = "correct horse battery"

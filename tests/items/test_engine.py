@@ -337,6 +337,7 @@ def test_nothing_more_is_written_once_nothing_is_found() -> None:
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_a_real_model_keeps_to_the_shape_and_reads_a_passage_once() -> None:
     installed = ModelStore(load_settings()).get("smollm2-135m-instruct")
     model = LlamaGenerator(installed.id, installed.path, threads=1)

@@ -26,7 +26,7 @@ from localrag.answer.assistant import Assistant
 from localrag.answer.reviewer import Reviewer
 from localrag.evaluation import datasets
 from localrag.events import ReviewEnded
-from localrag.items import evidence, playbook, review
+from localrag.items import engine, evidence, playbook
 from localrag.security import offline, storage
 from localrag.settings import load_settings
 from localrag.store.reviews import FOLDER
@@ -111,10 +111,10 @@ def by_code(assistant: Assistant, name: str, labels: dict[tuple[str, str], bool]
     for document in documents:
         for item in book.items:
             if (known := labels.get((document.path, item.name))) is not None:
-                found = clauses.evidence(item, (library, document))
-                rows.append((document.path, item.name, known, found.likelihood >= review.LIKELY))
+                found = clauses.evidence(item.asked, (library, document))
+                rows.append((document.path, item.name, known, found.likelihood >= engine.LIKELY))
                 features.append(found.features)
-                asked += review._by_code(item, found, document) is None
+                asked += engine._by_code(engine._Look(item.asked, True, found), document) is None
     seconds = (time.process_time() - began) / max(1, len(documents))
     if not fit:
         each = {"processor_seconds": round(seconds, 3), "for_the_model": round(asked / max(1, len(documents)), 1)}
@@ -138,11 +138,11 @@ def by_code(assistant: Assistant, name: str, labels: dict[tuple[str, str], bool]
     for what, own, mask in (("examples", given[:, :5], plain), ("classified", both, np.ones(len(truth), bool))):
         likely = across(own[mask], truth[mask], kinds[mask])
         chosen = [row for row, kept in zip(rows, mask, strict=True) if kept]
-        judged = [(*row[:3], bool(p >= review.LIKELY)) for row, p in zip(chosen, likely, strict=True)]
+        judged = [(*row[:3], bool(p >= engine.LIKELY)) for row, p in zip(chosen, likely, strict=True)]
         out[what] = {
             "absent": {f"below {t}": share(1 - truth[mask], likely <= t) for t in (0.05, 0.1, 0.2)},
             "there": {f"above {t}": share(truth[mask], likely >= t) for t in (0.6, 0.85, 0.9)},
-            f"at {review.LIKELY}": measures(judged),
+            f"at {engine.LIKELY}": measures(judged),
         }
     return out
 

@@ -30,9 +30,9 @@ class Single:
     finding: Finding
 
 
-def item_of(question: str, type: Type, required: tuple[str, ...] = ()) -> Item:
+def item_of(question: str, type: Type) -> Item:
     """Return the item that a question asks for: whether the document says so ("yes/no"), or a value of a type."""
-    return Item("asked", question, type=type, required=required)
+    return Item("asked", question, type=type)
 
 
 def answer(item: Item, pair: Pair, query: Query, engine: Engine) -> Single | None:

@@ -80,14 +80,7 @@ def answer(query: Query, plan: Plan, engine: Engine) -> Generator[Event, None, F
 
 def item_of(question: LeafQuestion) -> Item:
     """Return the item that a question about each document asks for."""
-    return Item(
-        "asked",
-        question.text,
-        type="yes/no" if question.kind == "existence" else "text",
-        role=question.topic,
-        required=question.required,
-        either=question.either,
-    )
+    return Item("asked", question.text, type="yes/no" if question.kind == "existence" else "text")
 
 
 def _ask(question: LeafQuestion, pair: Pair, query: Query, engine: Engine) -> Asked | None:

@@ -19,7 +19,7 @@ from localrag.grounding.citations import nearest
 from localrag.grounding.locate import locate
 from localrag.grounding.stages import Pair
 from localrag.grounding.workspace import Workspace
-from localrag.items import filling, values
+from localrag.items import filling, leaf_question, values
 from localrag.items.clause_questions import ClauseQuestions
 from localrag.items.evidence import Evidence
 from localrag.items.filling import Filled, Shape, stated_by
@@ -42,7 +42,7 @@ _ABSENT = 0.3  # beside the model, which says no
 _MAX_WORDS, _MIN_WORDS = 0.5, -2.0
 _TURNED = 0.5  # log odds of a yes where the clause is there, and only its way is open: six of ten are a yes
 _CERTAIN = 2.0  # log odds that need no second passage
-_NO = -1.0  # log odds by letters from which a document says no
+_NO = -0.6  # log odds by letters from which a document says no: of 13 that say yes none is so low
 _APART = 2.0  # what it costs where a required name shares no sentence with another search word
 # Passages that the model reads for an item, among so many that may hold a required name; and tokens of a document that
 # is read whole.
@@ -69,6 +69,7 @@ class _Look:
     item: Item
     own: bool
     evidence: Evidence
+    required: tuple[str, ...] = ()  # names, years and quoted words without which a document has no answer
 
     @property
     def sure(self) -> bool:
@@ -111,7 +112,7 @@ class Engine:
             looks = {item: self._look(item, pair, only) for item in items}
         left = []
         for item, look in looks.items():
-            decided = _nowhere(item, pair, only) or _by_code(look, document)
+            decided = _nowhere(look, pair, only) or _by_code(look, document)
             if decided is not None:
                 yield item, decided
             else:
@@ -187,8 +188,9 @@ class Engine:
         if not own and document.language == FALLBACK and (kind := self._kinds.item(item.question, library)) is not None:
             own = kind.question.casefold().endswith(item.question.casefold())
             item = replace(item, like=kind.like, headings=kind.headings, clause=kind.clause, title=kind.title)
-        k = _SEARCHED if item.required else _PASSAGES
-        return _Look(item, own, self._kinds.clauses(library).evidence(item, pair, k, only))
+        required = () if own else _required(item)
+        k = _SEARCHED if required else _PASSAGES
+        return _Look(item, own, self._kinds.clauses(library).evidence(item, pair, k, only), required)
 
     def _by_model(self, look: _Look, pair: Pair, only: Filter, stop: Stop) -> Finding:
         """Ask the model about the best passages, or a short document as a whole; raise Cancelled where stopped."""
@@ -220,9 +222,15 @@ def _place(passage: Passage) -> tuple[int, int]:
 # --- by code ------------------------------------------------------------------------------------------------
 
 
-def _nowhere(item: Item, pair: Pair, only: Filter) -> Finding | None:
+def _required(item: Item) -> tuple[str, ...]:
+    """Return the names, years, large figures and quoted words of a question, without which there is no answer."""
+    return leaf_question.required(item.question) if item.type == "yes/no" else leaf_question.quoted(item.question)
+
+
+def _nowhere(look: _Look, pair: Pair, only: Filter) -> Finding | None:
     """Return that an item is absent where a name that it requires is nowhere in the document."""
-    needed = [*((name,) for name in item.required), *item.either]
+    nations = () if look.own else leaf_question.nations(look.item.question)
+    needed = [*((name,) for name in look.required), *nations]
     if not needed:
         return None
     texts = [page.text for _, page in context.pages_of(*pair, only)]
@@ -297,9 +305,9 @@ def _material(look: _Look, pair: Pair, only: Filter, tools: _Tools) -> tuple[tup
     pages = context.page_passages(pair[0].name, pair[1], context.pages_of(*pair, only))
     if _fits(pages, min(_MAX_TOKENS, tools.budget), tools):
         return tuple(pages), True
-    passages, names = look.evidence.passages, look.item.required
+    passages, names = look.evidence.passages, look.required
     if names:
-        sought = look.item.role or look.item.question
+        sought = leaf_question.topic_of(look.item.question)
         holding = [one for one in passages if all(locate(name, one.text) for name in names)]
         passages = tuple([one for one in holding if together(names, sought, one.text)] or holding or passages)
     return passages[: 1 if look.sure and look.own else _PASSAGES], False
@@ -309,7 +317,7 @@ def _yes_or_no(look: _Look, passages: Sequence[Passage], read: Reading, tools: _
     """Weigh whether a document says yes, no, or nothing to a question."""
     item, quote = look.item, look.evidence.quote
     code = min(look.odds, _TURNED) if look.sure or (quote and _turned(item, quote)) else look.odds
-    names, sought = item.required, item.role or item.question
+    names, sought = look.required, leaf_question.topic_of(item.question)
     if names and not any(together(names, sought, one.text) for one in passages):
         code -= _APART
     best, odds = passages, -math.inf
@@ -323,8 +331,10 @@ def _yes_or_no(look: _Look, passages: Sequence[Passage], read: Reading, tools: _
     finding = Finding("found", confidence=likely)
     nothing = _absent(likely, "", document) if likely < _ABSENT else replace(finding, state="unsure", citation=quote)
     limit = math.log(tools.answer_from / (1 - tools.answer_from))
-    if odds < 0 and not look.sure and (look.odds < 0 or read.holds(best, item.question) < limit):
-        return nothing
+    if odds < 0 and not look.sure:
+        unlikely = look.odds < 0 and (look.own or look.evidence.known)
+        if unlikely or read.holds(best, item.question) < limit:
+            return nothing
     # The model says so, or the text is about it: the words must bear it out, whichever way.
     way = read.way(best, item.question)
     if odds < 0:
@@ -335,7 +345,7 @@ def _yes_or_no(look: _Look, passages: Sequence[Passage], read: Reading, tools: _
     held = quote if quote and _holds(best, quote) else None
     shown, dropped = held, False
     if held is None or not (look.own or look.sure):
-        shown, dropped = _placed(item, read.quote(best, item.question), best)
+        shown, dropped = _placed(look, read.quote(best, item.question), best)
     if shown is None and held is None:
         return replace(finding, state="unsure", dropped=dropped)
     finding = replace(finding, way="yes", citation=shown or held, dropped=dropped)
@@ -350,7 +360,7 @@ def _value(look: _Look, passages: Sequence[Passage], read: Reading, tools: _Tool
     finding = Finding("found", confidence=1 / (1 + math.exp(-odds)))
     if odds >= 0 and quote is not None and look.own and _readable(item, quote):
         return _by_quote(item, quote, finding)
-    made = _written(item, passages, read) if odds >= 0 else None
+    made = _written(look, passages, read) if odds >= 0 else None
     if made is not None and (made.state == "found" or made.doubt):
         return _strictly(replace(made, confidence=finding.confidence), tools, item.question, passages)
     if look.sure:
@@ -363,13 +373,14 @@ def _value(look: _Look, passages: Sequence[Passage], read: Reading, tools: _Tool
     return replace(finding, state="unsure", citation=quote)
 
 
-def _written(item: Item, passages: Sequence[Passage], read: Reading) -> Finding | None:
+def _written(look: _Look, passages: Sequence[Passage], read: Reading) -> Finding | None:
     """Return the value that the model writes, at its words; None where it finds none."""
+    item = look.item
     answer, words = read.answer(passages, item.question)
     first = re.split(r"[.,;:]", answer)[0].strip()
     if not answer:
         return None
-    citation, dropped = _placed(item, words, passages, answer)
+    citation, dropped = _placed(look, words, passages, answer)
     bare = _ASKS.match(item.question) and " " not in first and values.read("yes/no", first) is not None
     if citation is None or bare:
         return Finding("unsure", doubt="the words that support it were not found", dropped=dropped)
@@ -394,16 +405,16 @@ def _stated(item: Item, given: str, at: Citation) -> Value | None:
     return found.value if found else None
 
 
-def _placed(item: Item, words: str, passages: Sequence[Passage], answer: str = "") -> tuple[Citation | None, bool]:
+def _placed(look: _Look, words: str, passages: Sequence[Passage], answer: str = "") -> tuple[Citation | None, bool]:
     """Return where the words that the model quoted are, else a sentence near them; and whether they were dropped."""
-    citation = located(words, passages)
+    citation, names = located(words, passages), look.required
     dropped = bool(words) and citation is None
-    if item.required and (citation is None or not beside(item.required, citation, passages)):
-        citation = next((at for name in item.required if (at := located(name, passages, sentence=True))), None)
+    if names and (citation is None or not beside(names, citation, passages)):
+        citation = next((at for name in names if (at := located(name, passages, sentence=True))), None)
     if citation is None and answer:
-        citation = supported(answer, item.question, passages)
+        citation = supported(answer, look.item.question, passages)
     elif citation is None:
-        citation = next(iter(nearest(item.role or item.question, passages)), None)
+        citation = next(iter(nearest(leaf_question.topic_of(look.item.question), passages)), None)
     return citation, dropped
 
 

@@ -202,7 +202,7 @@ class _Text:
     def shares(self, item: Item) -> Rows:
         """Return the share of the words of one example, or of the question, that each sentence has, the rare more."""
         best = np.zeros(len(self.sentences), np.float32)
-        for example in item.like or (item.role or item.question,):
+        for example in item.like or (item.question,):
             own, whole = np.zeros_like(best), 0.0
             for word in terms(example, self.language):
                 if word[0].isdigit():  # an example's figure is of no contract
@@ -268,9 +268,9 @@ def _sought(item: Item, library: Library, searcher: Searcher) -> _Sought:
         embedder.embed_question(item.question),
         *(embedder.embed_documents(list(item.like)) if item.like else ()),
     ]
-    groups = [queries.understand(text, languages).groups for text in (item.role or item.question, *item.like)]
+    groups = [queries.understand(text, languages).groups for text in (item.question, *item.like)]
     words = tuple(library.text.scores(own, library.generation) for own in groups)
-    title = item.title or item.role or item.question
+    title = item.title or item.question
     names = "|".join(r"\s+".join(map(re.escape, name.split())) for name in (item.headings or (title,)))
     heading = re.compile(rf"{_NUMBER}(?:{names})[ \t]*(?:[.:—–-]|$)", re.I | re.M)
     label = re.compile(rf"(?:\|\s*|{_NUMBER})(?:{names}|{re.escape(title)})\s*[:|]", re.I)

@@ -165,9 +165,7 @@ def _question(one: Field) -> Item:
     """Return a field of yes or no as the item that asks for it."""
     words = next((words for words in (one.description, one.title) if words.rstrip().endswith("?")), "")
     about = one.description or one.title or one.label
-    return Item(
-        one.name, words or f"Does the document say that this is so: {about}?", one.label, role="" if words else about
-    )
+    return Item(one.name, words or f"Does the document say that this is so: {about}?", one.label)
 
 
 def _asked(shape: Shape, fields: tuple[Field, ...], pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:

@@ -26,25 +26,19 @@ class Item:
 
     Attributes:
         type: of the value; "text" where it may be any words.
-        role: the words that name what the value is of, to find its sentence by; the question where it is empty.
         like: how such a clause is worded.
         headings: those that such a clause has; `title` where there are none.
         clause: the kind of clause of the classifier (docs/clauses.md), if it is one.
-        required: names, years and quoted words without which a document has no answer.
-        either: groups of words of which one is required.
     """
 
     id: str
     question: str
     title: str = ""
     type: Type = "yes/no"
-    role: str = ""
     like: tuple[str, ...] = ()
     headings: tuple[str, ...] = ()
     clause: str = ""
     choices: tuple[str, ...] = ()
-    required: tuple[str, ...] = ()
-    either: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,9 +50,9 @@ def leaf_question(question: str) -> LeafQuestion:
         found = re.match(form, text, re.I)
         if found and (made := make(found)) is not None:
             if made.kind != "existence":
-                return replace(made, required=_quoted(question))
+                return replace(made, required=quoted(question))
             return replace(made, required=required(question), either=nations(question))
-    return LeafQuestion("open", question.strip(), question.strip(), required=_quoted(question))
+    return LeafQuestion("open", question.strip(), question.strip(), required=quoted(question))
 
 
 _WORDS = load_words("localrag.items", "words.toml")["leaf_question"]
@@ -199,7 +199,7 @@ def _exists(found: re.Match[str]) -> LeafQuestion:
         return compared
     this, noun, several = _this(found)
     text, negated = _question(found["rest"], this, several, noun)
-    topic = _FRAME.sub("", text.rstrip("?")).strip() or text  # the words to look up
+    topic = topic_of(text)
     return LeafQuestion("existence", text, topic, noun, negated=negated)
 
 
@@ -261,6 +261,11 @@ _FORMS: tuple[tuple[str, Callable[[re.Match[str]], LeafQuestion | None]], ...] =
 )
 
 
+def topic_of(question: str) -> str:
+    """Return the words of a question for one document that say what it asks for."""
+    return _FRAME.sub("", question.rstrip("?")).strip() or question
+
+
 _QUOTED = re.compile(r'"([^"]+)"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»')
 _MONTHS = frozenset(month.lower() for month in ENGLISH_MONTHS)
 _CAPITAL = re.compile(r"[A-Z][\w&’'.-]*[\w&](?:\s+(?:(?:of|de|von|van|du|la)\s+)?[A-Z][\w&’'.-]*[\w&])*")
@@ -273,7 +278,7 @@ _FIGURE = re.compile(r"(?<![\w.,])(?:(?:19|20)\d\d|\d{1,3}(?:[,.]\d{3})+|\d{4,})
 def required(question: str) -> tuple[str, ...]:
     """Return the names, years, large figures and quoted words without which a document answers no."""
     bare = _QUOTED.sub(" ", question)
-    return tuple(dict.fromkeys([*_quoted(question), *_proper(bare), *(found[0] for found in _FIGURE.finditer(bare))]))
+    return tuple(dict.fromkeys([*quoted(question), *_proper(bare), *(found[0] for found in _FIGURE.finditer(bare))]))
 
 
 def nations(question: str) -> tuple[tuple[str, ...], ...]:
@@ -282,7 +287,7 @@ def nations(question: str) -> tuple[tuple[str, ...], ...]:
     return tuple((word, *_WORDS["nations"][word]) for word in words if word in _WORDS["nations"])
 
 
-def _quoted(question: str) -> tuple[str, ...]:
+def quoted(question: str) -> tuple[str, ...]:
     return tuple(part for found in _QUOTED.finditer(question) for part in found.groups() if part)
 
 

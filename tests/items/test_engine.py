@@ -24,8 +24,8 @@ from localrag.models.store import ModelStore
 from localrag.settings import Settings, load_settings
 from localrag.types import Citation, Document, Message, Page, Passage, Usage
 
-RENEWS = Item("renews", "Does this contract renew each year?", role="renew each year")
-LAW = Item("law", "What is the governing law?", type="text", role="governing law")
+RENEWS = Item("renews", "Does this contract renew each year?")
+LAW = Item("law", "What is the governing law?", type="text")
 DOCUMENT = Document(1, "/root", "a.txt", "", "hash", 1, 1, 1, 1, False, language="english")
 
 
@@ -128,7 +128,7 @@ def test_nothing_is_written_where_no_passage_says_so() -> None:
     model = Sure()
     made = found(RENEWS, ["It ends in May.", "Rent is due."], model, odds=-1.0)
     assert (made.state, made.answer, made.citation) == ("absent", "", None) and made.confidence < 0.05  # type: ignore[operator]
-    assert len(model.prompts) == 2 and not any("JSON" in text for text in prompts_of(model))
+    assert len(model.prompts) == 3 and not any("JSON" in text for text in prompts_of(model))
 
 
 def test_each_passage_is_judged_by_itself_and_the_best_one_is_quoted() -> None:
@@ -215,7 +215,7 @@ def test_an_invented_quote_is_dropped_and_withheld_in_strict_mode() -> None:
 
 
 def test_a_required_name_stands_in_or_beside_the_quote() -> None:
-    item = Item("law", "Is it governed by the law of Delaware?", role="law of Delaware", required=("Delaware",))
+    item = Item("law", "Is this contract governed by the law of Delaware?")
     text = "Governed by these laws. They are those of Delaware. Rent is due. Buyer shall pay. Seller shall ship."
     for quote, shown in (
         ("Governed by these laws", "Governed by these laws"),

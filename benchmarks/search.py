@@ -37,8 +37,8 @@ import numpy as np
 from localrag import embeddings
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import LocalragError
+from localrag.question.lookup import read
 from localrag.search import retrieval
-from localrag.search.query import understand
 from localrag.settings import load_settings
 from localrag.store import names, postgres, text_analysis
 from localrag.store.library import Library
@@ -371,7 +371,7 @@ def most_memory() -> float:
 
 
 def lexical(library: Library, text: str) -> None:
-    library.text.scores(understand(text, library.overview().languages).groups, library.generation)
+    library.text.scores(read(text, library.overview().languages).groups, library.generation)
 
 
 def with_embedder(questions: dict[str, Any]) -> None:

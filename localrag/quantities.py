@@ -192,6 +192,17 @@ def _day(order: Order, year: int, month: int, day: int) -> Iterator[tuple[Order,
         yield order, date(year, month, day)
 
 
+# A year as accounts name it: "2019", "FY19", "F19".
+YEAR = re.compile(
+    r"(?<![\d.])(?:(?P<year>(?:19|20)\d\d)|(?:FY|F|fiscal |['’])(?P<short>\d\d))(?![\d%]|\.\d|,\d{3}(?!\d))", re.I
+)
+
+
+def years(text: str) -> frozenset[int]:
+    """Return the years that a text names: "2019", "FY19", "F19"."""
+    return frozenset(int(m["year"] or f"20{m['short']}") for m in YEAR.finditer(text))
+
+
 def format_date(day: date) -> str:
     """Format a date in words that read the same everywhere: "3 March 2024"."""
     return f"{day.day} {ENGLISH_MONTHS[day.month - 1]} {day.year}"

@@ -50,7 +50,7 @@ def test_importing_what_answers_compiles_no_large_pattern() -> None:
 import re, sys
 real, sizes = re.compile, []
 re.compile = lambda pattern, flags=0: sizes.append(len(pattern)) or real(pattern, flags)
-import localrag.api, localrag.answer.checking, localrag.answer.exact.search
+import localrag.api, localrag.answer.checking, localrag.answer.exact_search
 import localrag.answer.table_qa.calculation, localrag.answer.checks.conflicts
 print(max(sizes), {"localrag.models.sources", "localrag.sessions"} & set(sys.modules))
 """

@@ -12,7 +12,6 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
 
-from localrag.answer import intent
 from localrag.errors import ModelError
 from localrag.events import Event, Notice
 from localrag.grounding import context, prompts, repetition
@@ -86,7 +85,7 @@ def _answer(
     plan = route.plan
     weighed = confidence = None
     messages = prompts.worded(prompt.messages, query.instructions, short, explains(query))
-    if plan.kind != "read" or intent.of(query.text).kind not in ("summary", "compare", "whole"):
+    if plan.kind != "read" or not query.question.about_whole:
         # Behind the prompt, which is read once for this and for the answer.
         check = prompts.check_prompt(prompt.messages)
         weighed = yield from _passed_on(
@@ -133,8 +132,7 @@ def _answer(
 
 def explains(query: Query) -> bool:
     """Return whether a question asks for everything that the text says about something."""
-    # Spelled right; a follow-up is looked up with the words of the question before it, which may want more.
-    return intent.explains(query.text if query.history else query.search_text)
+    return query.question.value == "explanation"
 
 
 def answerability(holds: float, answer_from: float, score: float | None, clause: float | None = None) -> float:
@@ -182,5 +180,5 @@ def _passed_on(events: Iterator[Event | Result], kind: type[Result]) -> Generato
 
 
 def _think_tokens(query: Query, model: Model, settings: Settings) -> int:
-    thinks = settings.think == "on" or (settings.think == "auto" and intent.needs_reasoning(query.text))
+    thinks = settings.think == "on" or (settings.think == "auto" and query.question.needs_reasoning)
     return settings.think_tokens if thinks and model.thinks else 0

@@ -93,7 +93,7 @@ class Assistant(Workspace):
         """
         with priority.asking(self.settings.questions_dir):
             query = self.prepare(question, libraries, filters.of(documents), mode, history, stop)
-            query = self._complete_followup(query)
+            query = _looked_up(query, query.question.complete)
             route = self._plan(query, reproducible)
             yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
             ways = {"exact": self._exact, "survey": self._survey, "read": self._read, "retrieve": self._retrieve}
@@ -117,13 +117,6 @@ class Assistant(Workspace):
             except StorageError as error:
                 yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
             yield Answered(answer)
-
-    def _complete_followup(self, query: Query) -> Query:
-        """Set what is looked up: the question, joined to those before it where it leans on them, spelled right."""
-        text = query.text
-        if followups.leans(text, query.history):
-            text = followups.joined(text, query.history)
-        return replace(query, search_text=retrieval.spelled(query.libraries, text))
 
     def _plan(self, query: Query, reproducible: bool) -> Route:
         known = self.known_speeds()
@@ -167,12 +160,12 @@ class Assistant(Workspace):
 
     def _exact(self, query: Query, route: Route) -> Way:
         """Count, find or list by code, without a model."""
-        from localrag.answer.exact import parsing, search
+        from localrag.answer import exact_search
 
-        task = parsing.parse(query.text, query.only.documents)
+        task = query.question.task(query.only.documents)
         if task is None:
             raise UsageError("this question cannot be answered exactly by code", "Ask it in another mode.")
-        done = search.run(task, query.documents, query.only, query.stop)
+        done = exact_search.run(task, query.documents, query.only, query.stop)
         yield from ()
         return Findings(
             done.text, done.found, route.plan, citations=done.citations, table=done.rows, stopped=done.stopped
@@ -186,10 +179,11 @@ class Assistant(Workspace):
         if route.sides:
             return (yield from self._compare(query, route))
         usage = Usage()
-        if followups.leans(query.text, query.history):
+        if query.question.leans:
             # The documents of a survey are asked without the conversation, so the question must be complete.
             text, usage = followups.rewritten(query.text, query.history, self.model(), stop=query.stop)
-            query = replace(query, search_text=retrieval.spelled(query.libraries, text) if text else query.search_text)
+            if text:
+                query = _looked_up(query, text)
         if route.plan.signals.get("kind") == "summary" and route.reading:
             # One of many documents that is too long to be read at once: its parts are summarised, not all the others.
             query = replace(query, documents=route.reading)
@@ -235,14 +229,14 @@ class Assistant(Workspace):
 
     def _retrieve(self, query: Query, route: Route) -> Way:
         """Answer from passages; a question that asks several things part by part."""
-        parts = decomposition.parts(query.text)
+        parts = query.question.parts
         if parts:
             return (yield from decomposition.answer(query, route, parts, self._retrieve_part))
         return (yield from self._from_passages(query, route))
 
     def _retrieve_part(self, query: Query, route: Route) -> Way:
         """Answer one part of a question that asks several things."""
-        query = replace(query, search_text=retrieval.spelled(query.libraries, query.search_text))
+        query = _looked_up(query, query.search_text)
         began = time.monotonic()
         hits = self.passages(query, BACKGROUND)
         searching = time.monotonic() - began
@@ -392,7 +386,7 @@ class Assistant(Workspace):
 
     def _read_for_draft(self, query: Query) -> list[Passage]:
         """Have the model read what a draft would be answered from; return its hits if they are read by themselves."""
-        query = self._complete_followup(query)
+        query = _looked_up(query, query.question.complete)
         route = self._plan(query, reproducible=False)
         model = self.model()
         if query.stop():
@@ -441,9 +435,14 @@ def _asks_whether(query: Query, route: Route) -> bool:
         and route.plan.kind in ("retrieve", "read")
         and route.plan.signals.get("kind") == "existence"
         and len(route.reading) == 1
-        and not followups.leans(query.text, query.history)
-        and not decomposition.parts(query.text)
+        and not query.question.leans
+        and not query.question.parts
     )
+
+
+def _looked_up(query: Query, text: str) -> Query:
+    """Return the query with what passages are looked up by, spelled as its libraries do."""
+    return replace(query, question=query.question.looked_up(retrieval.spelled(query.libraries, text)))
 
 
 def _units(query: Query, route: Route) -> list[Unit]:

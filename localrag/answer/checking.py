@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from localrag.answer import intent
 from localrag.answer.checks import conflicts, entities, relevance
 from localrag.grounding import context, fact_checks, links, prompt_injection, prompts
 from localrag.grounding.annotations import doubts
@@ -59,7 +58,7 @@ def facts(findings: Findings, query: Query, passages: Sequence[Passage]) -> Find
 
 def relevant(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
     """Flag sentences that come from where nothing of the question is, or from a prompt injection."""
-    if findings.flagged("language") or intent.of(query.text).kind not in ("look-up", "existence"):
+    if findings.flagged("language") or query.question.about_whole or query.question.kind == "each":
         return findings
     return relevance.check(findings, query.text, passages)
 

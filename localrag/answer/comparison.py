@@ -1,9 +1,7 @@
 """Answer a question that compares documents or years: ask each side by itself, put the answers side by side.
 
 A small model that sees the passages of two plans gives one the figure of the other. So each side has its own search, in
-its own documents, and its own answer with its quotes; code computes the difference. The question is taken apart by its
-words and by the names of the library's documents, in English only; in doubt it stays whole
-(docs/decisions/0051-right-or-silent.md).
+its own documents, and its own answer with its quotes; code computes the difference.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from localrag.answer import decomposition
 from localrag.events import Event, Surveyed
 from localrag.grounding import cells, prompts
 from localrag.grounding.cells import Cell
-from localrag.grounding.stages import Findings, Pair, Query, Route, Side
+from localrag.grounding.stages import Findings, Query, Route
 from localrag.items import survey_table, values
 from localrag.quantities import (
     CURRENCY_SIGNS,
@@ -26,162 +24,18 @@ from localrag.quantities import (
     SCALES,
     Quantity,
     lazy_re,
-    load_patterns,
     load_words,
     parse_quantity,
-    phrases,
 )
-from localrag.search import document_matching
-from localrag.store.text_analysis import COMMON, folded, language
+from localrag.question.comparison import YEAR, Side, keys_of
+from localrag.question.question import Question
 from localrag.types import Citation, Figure, Passage, Working
 
-_MAX_QUESTION, _MAX_NAMES, _MAX_SIDES = 300, 8, 4
 _WORDS = load_words("localrag.answer", "words.toml")
-_NOUNS = "|".join(load_words("localrag.items", "words.toml")["leaf_question"]["documents"].split())
-_PATTERNS = load_patterns("localrag.answer", "comparison.txt", noun=rf"(?:{_NOUNS})s?\b")
-(_CONTINUES,) = phrases("localrag.answer", "followups", "continues")
-(_POLITE,) = phrases("localrag.items", "leaf_question", "polite")
-_COMPARES, _COMPUTED, _SIDE, _YEARS, _DATED = (
-    lazy_re(_PATTERNS[name][0], re.I) for name in ("compares", "computed", "side", "year", "dated")
-)
-_CALLED = lazy_re(rf"<<(\d)>> (?:{_NOUNS})s?\b", re.I)
-_FRAMES = tuple(lazy_re(line, re.I) for name in ("asked", "replaced", "said") for line in _PATTERNS[name])
-_COMMON = COMMON["english"] | set(_WORDS["followups"]["asking"].split())
-_WORD = re.compile(r"\w+(?:[&./-]\w+)*")
-_PLACE = re.compile(r"<<(\d)>>")
-_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
-_DETERMINER = re.compile(r"^(?:(?:the|our|my|your|its|their|an?)\s+)+", re.I)
-_POSSESSIVE = re.compile(r"['’]s?(?!\w)")
-_PREPOSITION = re.compile(r"(?:^| )(?:of|in|for|on|under|at|during|since|as|by|with|from|to)\b", re.I)
+# The years that a quote names ("2022/23", "FY23"), and the words before a date that is that of a document.
+_YEARS = lazy_re(r"(?<!\d)(?:\bFY ?['’]?((?:20)?\d\d)|((?:19|20)\d\d))(?:[/–-](?:20)?(\d\d))?(?!\d)", re.I)
+_DATED = lazy_re(r"(?:\bdated|\beffective|(?<!\bas )\bof|\bfrom|\bsince) $", re.I)
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
-_SINGULAR = {"do": "does", "are": "is", "were": "was", "have": "has"}
-
-
-# --- what is compared ---------------------------------------------------------------------------------------
-
-
-def sides(question: str, documents: Sequence[Pair]) -> tuple[Side, ...]:
-    """Return the sides that a question compares, each with its own question; empty where it may name no two.
-
-    "Compare the rents of the Calder lease and the Orlo lease" asks "What are the rents of the Calder lease?".
-    """
-    text = _POLITE.sub("", _CONTINUES.sub("", " ".join(question.split()).rstrip(" .?!")))
-    if len(text) > _MAX_QUESTION or "<<" in text or not _COMPARES.search(text) or language(text) == "german":
-        return ()
-    found, names = None, list[str]()
-    for single in (False, True):  # "notice" may be a document, but first it is a word
-        marked, names = _marked(text, documents, single)
-        if found := next((found for frame in _FRAMES if (found := frame.search(marked))), None):
-            break
-    if found is None:
-        return ()
-    inner = _PLACE.findall(found.groupdict().get("what") or "")
-    phrases = [_POSSESSIVE.sub("", side[0]) for side in _SIDE.finditer(found["sides"])]
-    made: dict[str, Side] = {}
-    for phrase in phrases:
-        place = _PLACE.findall(phrase)[0]
-        if place not in inner:
-            name = _filled(_DETERMINER.sub("", phrase), names)
-            asked = _asked(found, phrase, "in" if _YEAR.fullmatch(name) else "of")
-            made[place] = Side(name, _filled(asked, names))
-    if not 2 <= len(made) <= _MAX_SIDES or not all(side.question for side in made.values()):
-        return ()
-    if all(_YEAR.fullmatch(side.name) for side in made.values()):
-        return () if any(_COMPUTED.search(side.question) for side in made.values()) else tuple(made.values())
-    others = [name for place, name in enumerate(names) if str(place) not in made]
-    marked, names = _marked(text, documents, True)
-    others += [names[int(place)] for place in _CALLED.findall(marked)]  # "supply" in "the supply agreement"
-    return _placed(list(made.values()), others, documents)
-
-
-def _marked(text: str, documents: Sequence[Pair], single: bool) -> tuple[str, list[str]]:
-    """Return the question with <<0>>, <<1>> in place of years and names of documents, and these.
-
-    A `single` word without a capital counts only where that is asked for.
-    """
-    runs: list[tuple[int, int]] = []
-    for word in _WORD.finditer(text):
-        if _is_name(word, documents):
-            start = word.start()
-            if runs and re.fullmatch(r" (?:of |& )?", text[runs[-1][1] : start]):
-                start = runs.pop()[0]
-            runs.append((start, word.end()))
-    runs = [
-        (start, end)
-        for start, end in runs
-        if (single or not text[start:end].islower() or " " in text[start:end])
-        and (_YEAR.fullmatch(text[start:end]) or document_matching.by_mention(text[start:end], documents))
-    ][:_MAX_NAMES]
-    names = [text[start:end] for start, end in runs]
-    for place, (start, end) in reversed(list(enumerate(runs))):
-        text = f"{text[:start]}<<{place}>>{text[end:]}"
-    return text, names
-
-
-def _is_name(word: re.Match[str], documents: Sequence[Pair]) -> bool:
-    """Return whether a word is written like a name, or is in the paths of a few documents."""
-    if folded(word[0]) in _COMMON and not (word[0].isupper() and len(word[0]) > 1):
-        return False
-    if word[0] != word[0].lower() or word[0][0].isdigit():
-        return True
-    found = document_matching.by_mention(word[0], documents)
-    paths = [re.findall(r"[^\W_]+", folded(document.path)) for _, document in found[: _MAX_SIDES + 1]]
-    return 0 < len(found) <= _MAX_SIDES and all(folded(word[0]) in words for words in paths)
-
-
-def _asked(found: re.Match[str], side: str, of: str) -> str:
-    """Return the question to one side, as marked; empty where it would ask for nothing."""
-    given = found.groupdict()
-    if topic := given.get("topic"):
-        asked = f"what does {side} say about {topic}"
-    elif "what" in given:
-        what = _what(given["what"] or "", given.get("again") or "")
-        past = (given.get("aux") or "").lower() in ("did", "was", "were", "had")
-        several = re.search(r"[^siu]s$", _PREPOSITION.split(what)[0])
-        be = ("were" if past else "are") if several else ("was" if past else "is")
-        asked = f"what {be} {what} {of} {side}" if what else ""
-    elif "rest" in given:
-        first, _, more = given["question"].partition(" ")
-        asked = f"{_SINGULAR.get(first.lower(), first)} {more}{side}{given['rest']}"
-    else:
-        asked = f"{given['question']} {of} {side}"
-    asked = asked.strip(" ,:;–—-")
-    content = [word for word in _WORD.findall(_PLACE.sub(" ", asked)) if folded(word) not in _COMMON]
-    return f"{asked[:1].upper()}{asked[1:]}?" if content else ""
-
-
-def _what(what: str, again: str) -> str:
-    """Return what is compared, with its article; empty where the question says another thing of the second side."""
-    what, again = " ".join(what.split()), " ".join(again.split())
-    if again and not what.casefold().endswith(again.casefold()):
-        what = f"{what} {again}" if _PREPOSITION.match(again) else ""
-    bare = _DETERMINER.sub("", what)
-    return f"the {bare}" if bare[:1].islower() else bare
-
-
-def _filled(text: str, names: Sequence[str]) -> str:
-    return _PLACE.sub(lambda place: names[int(place[1])], text)
-
-
-def _placed(made: Sequence[Side], others: Sequence[str], documents: Sequence[Pair]) -> tuple[Side, ...]:
-    """Return the sides with their documents; empty unless each has some that no other has, and none else is named."""
-    wider = [set(_keys(document_matching.by_mention(name, documents))) for name in others]
-    found: list[Side] = []
-    for side in made:
-        own = document_matching.by_mention(side.name, documents)
-        for keys in wider:  # "Apple" in "Apple's sales in Q3 2022 and Q3 2023"
-            own = tuple(pair for pair, key in zip(own, _keys(own), strict=True) if key in keys) or own
-        found.append(replace(side, documents=own))
-    every = [key for side in found for key in _keys(side.documents)]
-    if any(
-        keys.isdisjoint(every) for name, keys in zip(others, wider, strict=True) if keys and not _YEAR.fullmatch(name)
-    ):
-        return ()
-    return tuple(found) if all(side.documents for side in found) and len(every) == len(set(every)) else ()
-
-
-def _keys(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
-    return [(library.name, document.path) for library, document in pairs]
 
 
 # --- asking each side ---------------------------------------------------------------------------------------
@@ -204,8 +58,9 @@ def answer(query: Query, route: Route, answer_part: decomposition.AnswerPart) ->
 
 def _side_query(query: Query, side: Side) -> Query:
     """Return the question to one side, in its documents, without what was said of others before."""
-    only = replace(query.only, these=tuple(_keys(side.documents))) if side.documents else query.only
-    return replace(query, text=side.question, search_text=side.question, only=only, history=(), mode="retrieve")
+    only = replace(query.only, these=tuple(keys_of(side.documents))) if side.documents else query.only
+    question = Question(side.question, documents=query.documents, search_text=side.question)
+    return replace(query, question=question, only=only, mode="retrieve")
 
 
 def _of_its_year(side: Side, answer: Findings) -> Findings:
@@ -327,11 +182,11 @@ def _figure(name: str, question: str, answer: Findings) -> tuple[Quantity, froze
         table = [cell for cell in cells.find(answer.passages) if _holds(at, answer.passages[cell.passage], cell)]
         there = _quantities(at.quote)
         alone = "|" not in at.quote or [one.unit for one in there].count(figure.unit) == 1
-        if not table and figure in there and alone and (not _YEAR.fullmatch(name) or name in at.quote):
+        if not table and figure in there and alone and (not YEAR.fullmatch(name) or name in at.quote):
             return figure, there[figure] | stated[figure], Figure(_shown(figure), at.place, at.marker)
         for cell in table:
             whole = Quantity(cell.value.scaleb(SCALES.get(cell.scale, 0)), cell.unit)
-            of_year = not _YEAR.fullmatch(name) or int(name) in cell.years
+            of_year = not YEAR.fullmatch(name) or int(name) in cell.years
             if of_year and figure.unit == whole.unit and figure.value in (cell.value, whole.value):
                 return whole, stated[figure] | _rates(cell.name), Figure(cell.text, at.place, at.marker)
     return None

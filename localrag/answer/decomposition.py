@@ -1,7 +1,6 @@
 """Answer a question that asks several things: split it by its words, answer each part, join the answers.
 
-Each part has its own search, answerability check and answer, as if they were asked in turn. A question is split only at
-an "and" or a question mark before a question word, with a full question on either side; only in English
+Each part has its own search, answerability check and answer, as if they were asked in turn
 (docs/decisions/0044-compound-questions.md).
 """
 
@@ -12,34 +11,17 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from localrag.answer import followups
 from localrag.events import Delta, Event, Planned
 from localrag.grounding import prompts
 from localrag.grounding.stages import Findings, Query, Route
-from localrag.quantities import phrases
+from localrag.question.question import Question
 from localrag.types import Citation, Plan, Turn, Usage
 
 Item = TypeVar("Item")
 
-_ASKS = r"(?:what|which|who|whom|whose|when|where|why|how)\b"
-_JOINED = re.compile(rf"(?:[,;]\s*)?\band\s+(?:also\s+)?(?={_ASKS})|\?\s+(?:and\s+)?(?={_ASKS})", re.I)
-# In "what was bought and how much" the second is no question of its own.
-_MIN_WORDS = 4
-# Each part costs a prompt of its own; more parts are better served by one look at what fits best.
-_MAX_PARTS = 4
-_CLAUSE, _FIRST = phrases("localrag.answer", "decomposition", "clause", "first")
 # What tells one document or plan from another, unless it begins a sentence.
 _NAME = re.compile(r"(?<=[\w,;:)] )(?:[A-Z][\w.&-]*|\w*\d[\w.-]*)")
 _MARKER = re.compile(r"(?P<space>(?<!\s)\s*)\[(?P<number>\d{1,3})\]")
-
-
-def parts(question: str) -> tuple[str, ...]:
-    """Return the questions that a question consists of, in order; empty where it is one."""
-    found = [part.strip(" ,;?") for part in _JOINED.split(" ".join(question.split()))]
-    whole = any(len(part.split()) < _MIN_WORDS or _CLAUSE.match(part) for part in found)
-    if not 2 <= len(found) <= _MAX_PARTS or whole or not _FIRST.match(found[0]):
-        return ()
-    return tuple(f"{part[:1].upper()}{part[1:]}?" for part in found)
 
 
 AnswerPart = Callable[[Query, Route], Generator[Event, None, Findings]]
@@ -84,10 +66,11 @@ def _part_query(query: Query, part: str, parts: Sequence[str], answers: Sequence
     before = [Turn(one, _MARKER.sub("", answer.answer)) for one, answer in zip(parts, answers, strict=False)]
     # A small model that sees an earlier part not found says so again.
     seen = [turn for turn, answer in zip(before, answers, strict=True) if answer.found]
-    search_text = followups.joined(part, before) if followups.leans(part, before) else part
+    search_text = Question(part, before).complete
     names = dict.fromkeys(name.rstrip(".") for other in parts for name in _NAME.findall(other))
     search_text = " ".join([search_text, *(name for name in names if name not in search_text)])
-    return replace(query, text=part, search_text=search_text, history=(*query.history, *seen), mode="retrieve")
+    question = Question(part, (*query.history, *seen), query.documents, search_text)
+    return replace(query, question=question, mode="retrieve")
 
 
 def joined(plan: Plan, answers: Sequence[Findings], parts: int, text: str) -> Findings:

@@ -20,13 +20,12 @@ from localrag.grounding import context, links, prompt_injection
 from localrag.grounding.citations import cite_span, terms
 from localrag.grounding.stages import Findings, Prompt, Query, Route
 from localrag.quantities import phrases, plural
+from localrag.question.question import negated
 from localrag.store import locations, text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Passage
 
-_ASKS, _LEADS, _GENERAL, _BEFORE, _INCLUDES, _NEGATED = phrases(
-    "localrag.answer", "lists", "asks", "leads", "general", "before", "includes", "negated"
-)
+_LEADS, _GENERAL, _BEFORE, _INCLUDES = phrases("localrag.answer", "lists", "leads", "general", "before", "includes")
 _END = re.compile(r"[;,](?: (?:and|or|and/or))?$|\.$")
 _MARK = re.compile(r"(?P<bullet>[-*+•●○◦▪■□►➢✓–—·‣⁃])\s+|\(?(?P<label>[a-z]{1,4}|\d{1,2})[.)]\s+", re.I)
 _ROMAN = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx"
@@ -144,17 +143,17 @@ class _Place:
 def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -> Findings | None:
     """Return the list that answers a question for one; None if it asks for none, or no list is surely the one."""
     question = " ".join(query.text.split())
-    asked = _ASKS.match(question)
-    if asked is None or query.instructions:
+    listed = query.question.listed
+    if not listed or query.instructions:
         return None
     language = text_analysis.language(question)
-    wanted, noun = _content(question, language), _content(asked["noun"].split()[-1], language)
+    wanted, noun = _content(question, language), _content(listed.split()[-1], language)
     found = [
         place
         for place in (_places(query, prompt.passages) if noun else ())
         if noun <= _enumerated(place.lead, language)
         and _fits(place, wanted, language)
-        and bool(_NEGATED.search(question)) == bool(_NEGATED.search(" ".join((place.lead, *place.above[-1:]))))
+        and query.question.negated == negated(" ".join((place.lead, *place.above[-1:])))
     ]
     same = {place.text[place.spans[0][0] : place.spans[-1][1]] for place in found}
     return _answer(query, route, prompt, found[0], short) if len(same) == 1 else None

@@ -12,16 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from localrag.answer import comparison, followups, intent
-from localrag.answer.intent import Intent, Kind
 from localrag.errors import EmbedderMismatch, ModelError, NotFoundError, UsageError
 from localrag.grounding import context, prompts
 from localrag.grounding.stages import Pair, Query, Route
 from localrag.llm import Generator, Weighed
-from localrag.search import document_matching, filters
-from localrag.search.document_matching import Pointed
+from localrag.question import naming
+from localrag.question.kinds import Kind
+from localrag.question.naming import Pointed
+from localrag.search import filters
 from localrag.types import Cost, Document, Mode, Passage, Plan, PlanKind, Seconds, Usage
 
+# Kinds of questions that one place answers, and those that need the whole text.
+_ONE_PLACE: tuple[Kind, ...] = ("look-up", "existence", "calculation", "list")
+_WHOLE: tuple[Kind, ...] = ("summary", "compare", "whole")
 # Characters per token of English text, for sizes before anything is tokenized.
 CHARACTERS_PER_TOKEN = 4
 # Passages looked up, so that the best stand out from the background.
@@ -57,7 +60,6 @@ class Signals:
     retrieve_tokens: int  # that a look-up by passages puts before the model
     read_tokens: int  # the setting's, or fewer for a small model
     kind: Kind = "look-up"
-    words: str = ""
     sides: tuple[str, ...] = ()  # the documents or years that it compares
     exact: str | None = None  # the verb of what code can do exactly ("count")
     pointed: tuple[str, ...] = ()  # the documents that the question points to
@@ -81,10 +83,10 @@ def route(query: Query, resources: Resources) -> Route:
     Raises:
         UsageError: the mode is "exact" and code cannot answer the question.
     """
-    from localrag.answer.exact import parsing, search
+    from localrag.answer import exact_search
 
-    task = parsing.parse(query.text, query.only.documents)
-    exact = task is not None and (query.mode == "exact" or search.applicable(task, query.documents))
+    task = query.question.task(query.only.documents)
+    exact = task is not None and (query.mode == "exact" or exact_search.applicable(task, query.documents))
     signals = Signals(
         documents=len(query.documents),
         tokens=sum(tokens(query, document) for _, document in query.documents),
@@ -95,24 +97,23 @@ def route(query: Query, resources: Resources) -> Route:
     if query.mode == "exact" or (signals.exact is not None and query.mode == "auto"):
         plan = choose(query.mode, signals, resources.seconds)
         return Route(filters.named_in(plan, query.only), seconds=Seconds(route=query.elapsed()))
-    sides = comparison.sides(query.text, query.documents) if query.mode == "auto" else ()
+    sides = query.question.sides if query.mode == "auto" else ()
     if sides and sides[0].documents:
         signals = replace(signals, kind="compare", sides=tuple(side.name for side in sides))
         plan = choose(query.mode, signals, resources.seconds)
         return Route(filters.named_in(plan, query.only), seconds=Seconds(route=query.elapsed()), sides=sides)
-    meant, usage = _intent(query, resources)
-    sides = sides if meant.kind not in ("each", "summary") else ()
+    kind, usage = _kind(query, resources)
+    sides = sides if kind not in ("each", "summary") else ()
     began = time.monotonic()
-    pointed, hits = _pointed(query, meant, signals, resources)
+    pointed, hits = _pointed(query, kind, signals, resources)
     searching = time.monotonic() - began if hits else 0.0
-    about_one = meant.kind in ("look-up", "existence") and len(pointed.documents) == 1
+    about_one = kind in _ONE_PLACE and len(pointed.documents) == 1
     # One order whatever the question's is, so that their prompt cache serves again.
     reading = tuple(sorted(pointed.documents, key=lambda pair: (pair[0].name, pair[1].path)))
-    nearest = document_matching.of_passage(hits[0], query.documents) if hits and not reading else ()
+    nearest = naming.of_passage(hits[0], query.documents) if hits and not reading else ()
     signals = replace(
         signals,
-        kind=meant.kind,
-        words=meant.words,
+        kind=kind,
         sides=tuple(side.name for side in sides),
         pointed=tuple(document.path for _, document in reading),
         pointed_by=pointed.by,
@@ -139,38 +140,31 @@ def fit_signals(hits: Sequence[Passage]) -> dict[str, Any]:
     return {"score": round(scores[0], 4) if scores else None, "fit": round(max(fits), 4) if fits else None}
 
 
-def _intent(query: Query, resources: Resources) -> tuple[Intent, Usage]:
-    """Return the kind of the question; a follow-up that only names something else is of the kind of the one before."""
-    meant = intent.of(query.text)
-    if meant.kind == "look-up" and followups.repeats(query.text, query.history):
-        before = intent.of(query.history[-1].question)
-        meant = meant if before.kind == "each" else before
-    if meant.sure or query.mode != "auto" or len(query.documents) < 2:
-        return meant, Usage()
+def _kind(query: Query, resources: Resources) -> tuple[Kind, Usage]:
+    """Return the kind of the question; the model tells it where every document may be meant."""
+    kind = query.question.kind
+    if query.question.sure or query.mode != "auto" or len(query.documents) < 2:
+        return kind, Usage()
     weighed = Weighed((), Usage())
     for event in resources.model().weigh(prompts.kind_prompt(query.text), prompts.KIND_OPTIONS, stop=query.stop):
         if isinstance(event, Weighed):
             weighed = event
-    if weighed.shares and weighed.shares[0] >= _MANY:
-        meant = Intent("each", query.text.rstrip("?"), sure=False)
-    return meant, weighed.usage
+    return "each" if weighed.shares and weighed.shares[0] >= _MANY else kind, weighed.usage
 
 
-def _pointed(query: Query, meant: Intent, signals: Signals, resources: Resources) -> tuple[Pointed, Sequence[Passage]]:
+def _pointed(query: Query, kind: Kind, signals: Signals, resources: Resources) -> tuple[Pointed, Sequence[Passage]]:
     """Return the documents to read, if it comes to reading, and the passages where they had to be searched."""
     only = Pointed(tuple(query.documents), "only")
-    few = len(query.documents) <= document_matching.MAX_READ or signals.tokens <= signals.read_tokens
+    few = len(query.documents) <= naming.MAX_READ or signals.tokens <= signals.read_tokens
     # In little text the best passage fits badly even where it has the answer, so its score is no sign.
     short = few and signals.tokens <= signals.retrieve_tokens
-    if meant.kind == "each" or (meant.kind in ("look-up", "existence") and short):
+    if kind == "each" or (kind in _ONE_PLACE and short):
         return (only if few else Pointed()), ()
-    named = document_matching.by_name(query.text, query.documents)
-    if not named.documents and query.search_text != query.text:
-        named = document_matching.by_name(query.search_text, query.documents)
-    if meant.kind in ("summary", "compare", "whole"):
+    named = query.question.named
+    if kind in _WHOLE:
         if named.documents or few:
             return (named if named.documents else only), ()
-        if meant.kind == "summary":
+        if kind == "summary":
             return Pointed(), ()
     hits: Sequence[Passage] = ()
     try:
@@ -182,13 +176,13 @@ def _pointed(query: Query, meant: Intent, signals: Signals, resources: Resources
             raise
     if len(query.documents) == 1:
         return only, hits
-    best = document_matching.of_passage(hits[0], query.documents) if hits else ()
-    if meant.kind in ("look-up", "existence") and named.documents and best != named.documents:
+    best = naming.of_passage(hits[0], query.documents) if hits else ()
+    if kind in _ONE_PLACE and named.documents and best != named.documents:
         # Words of a question often stand in a document's name by chance; what is found there must agree.
         named = Pointed()
     if named.documents or not best:
         return named, hits
-    by_scores = document_matching.by_scores(hits, query.documents)
+    by_scores = naming.by_scores(hits, query.documents)
     return (Pointed(best, "scores") if query.mode == "read" else by_scores), hits
 
 
@@ -249,27 +243,24 @@ def _chosen(signals: Signals) -> tuple[PlanKind, str]:
     if signals.exact is not None:
         return "exact", f"Code can {signals.exact} this exactly; a model would guess."
     if signals.kind == "each" and signals.documents > 1:
-        return "survey", (
-            f"“{signals.words}” asks about each document, so each of the {signals.documents} is asked by itself."
-        )
-    if signals.kind in ("summary", "compare", "whole"):
+        return "survey", f"It asks about each document, so each of the {signals.documents} is asked by itself."
+    if signals.kind in _WHOLE:
         limit = f"{signals.read_tokens:,}"
         if signals.fits:
-            return "read", f"“{signals.words}” needs the whole text, and {_named(signals)} can be read whole."
+            return "read", f"It needs the whole text, and {_named(signals)} can be read whole."
         if signals.kind == "summary" and signals.pointed:
             return "survey", (
-                f"“{signals.words}” needs the whole text. {_capital(_named(signals))} is more than the model can use "
-                f"at once ({limit}), so it is summarised part by part, and then the summaries are joined."
+                f"It needs the whole text. {_capital(_named(signals))} is more than the model can use at once "
+                f"({limit}), so it is summarised part by part, and then the summaries are joined."
             )
         if signals.kind == "summary":
             return "survey", (
-                f"“{signals.words}” asks about all {signals.documents} documents, so each is summarised, then all "
-                "together."
+                f"It asks about all {signals.documents} documents, so each is summarised, then all together."
             )
-        why = f"the question names none of the {signals.documents} documents"
+        why = f"it names none of the {signals.documents} documents"
         if signals.pointed:
             why = f"{_named(signals)} is more than the model can use ({limit})"
-        return "retrieve", f"“{signals.words}” would need the whole text, but {why}, so passages are looked up."
+        return "retrieve", f"It would need the whole text, but {why}, so passages are looked up."
     if signals.pointed_by == "only" and signals.fits and signals.tokens <= signals.retrieve_tokens:
         return "read", f"{_capital(_named(signals))} is read as quickly as passages of it, and nothing is missed."
     if signals.warm_tokens and signals.fits:

@@ -17,7 +17,6 @@ from localrag.grounding.citations import cite
 from localrag.grounding.context import Unit
 from localrag.grounding.stages import Findings, Query
 from localrag.items.item import Finding, State
-from localrag.items.leaf_question import leaf_question
 from localrag.llm import Completed, PromptCache
 from localrag.llm import Generator as Model
 from localrag.quantities import plural
@@ -56,7 +55,7 @@ class _Work:
 
 def answer(query: Query, plan: Plan, workspace: Workspace) -> Generator[Event, None, Findings]:
     """Summarise the documents of a query, each by itself and then all together."""
-    question = leaf_question(query.search_text or query.text)
+    question = query.question.each
     model = workspace.model()
     limit = sections.room(model, workspace.settings)
     units = [unit for pair in query.documents for unit in sections.units_of(pair, query.only, model, limit)]

@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from localrag.answer import intent, summary
+from localrag.answer import summary
 from localrag.events import Event, Surveyed
 from localrag.grounding.annotations import laid_out
 from localrag.grounding.fact_checks import sound
@@ -20,9 +20,9 @@ from localrag.grounding.stages import Findings, Pair, Query
 from localrag.items.engine import Engine
 from localrag.items.filling import key
 from localrag.items.item import Finding, Item
-from localrag.items.leaf_question import LeafQuestion, leaf_question
-from localrag.items.values import Measured, measure
+from localrag.items.values import Field, Measured, comparison, measure
 from localrag.quantities import plural
+from localrag.question.each import DocumentQuestion
 from localrag.types import Citation, NotRead, Plan, Usage
 
 # Lines about documents that were not asked, and names of documents in a line.
@@ -51,8 +51,8 @@ class Asked:
 
 def answer(query: Query, plan: Plan, engine: Engine) -> Generator[Event, None, Findings]:
     """Put the question to each document."""
-    question = leaf_question(query.search_text or query.text)
-    if question.kind == "summary" or intent.of(query.text).kind == "summary":
+    question = query.question.each
+    if "summary" in (question.kind, query.question.kind):
         return (yield from summary.answer(query, plan, engine.workspace))
     began = time.monotonic()
     order = list(range(len(query.documents)))
@@ -78,17 +78,18 @@ def answer(query: Query, plan: Plan, engine: Engine) -> Generator[Event, None, F
     )
 
 
-def item_of(question: LeafQuestion) -> Item:
+def item_of(question: DocumentQuestion) -> Item:
     """Return the item that a question about each document asks for."""
     return Item("asked", question.text, type="yes/no" if question.kind == "existence" else "text")
 
 
-def _ask(question: LeafQuestion, pair: Pair, query: Query, engine: Engine) -> Asked | None:
+def _ask(question: DocumentQuestion, pair: Pair, query: Query, engine: Engine) -> Asked | None:
     """Put the question to one document; None where it was stopped."""
     if not question.columns:
         finding = engine.find(item_of(question), pair, only=query.only, stop=query.stop)
         return None if finding is None else Asked(pair, finding)
-    filled = engine.fill("fields", question.topic, question.asked, pair, typed=False, only=query.only, stop=query.stop)
+    fields = [Field(column) for column in question.columns]
+    filled = engine.fill("fields", question.topic, fields, pair, typed=False, only=query.only, stop=query.stop)
     if filled is None:
         return None
     row = filled.rows[0] if filled.rows else {}
@@ -110,7 +111,9 @@ def _ask(question: LeafQuestion, pair: Pair, query: Query, engine: Engine) -> As
     return Asked(pair, finding, columns)
 
 
-def _answer(question: LeafQuestion, query: Query, plan: Plan, asked: Sequence[Asked], left: Sequence[Pair]) -> Findings:
+def _answer(
+    question: DocumentQuestion, query: Query, plan: Plan, asked: Sequence[Asked], left: Sequence[Pair]
+) -> Findings:
     considered = len(asked) + len(left)
     joined = join(question, asked, considered)
     whole = sum(one.finding.whole for one in asked)
@@ -155,9 +158,9 @@ class Joined:
     rows: tuple[Asked, ...]
 
 
-def join(question: LeafQuestion, asked: Sequence[Asked], considered: int) -> Joined:
+def join(question: DocumentQuestion, asked: Sequence[Asked], considered: int) -> Joined:
     """Count, compare and sort what documents say; `considered` counts those left by a stop, too."""
-    if question.test is not None or question.order:
+    if question.limit or question.order:
         return _measured(question, asked, considered)
     yes = [one for one in asked if one.finding.positive]
     no = [one for one in asked if one.finding.way == "no"]
@@ -179,7 +182,7 @@ def join(question: LeafQuestion, asked: Sequence[Asked], considered: int) -> Joi
     return Joined(laid_out(lines), bool(wanted), tuple(citations.values()), tuple(asked))
 
 
-def _head(question: LeafQuestion, count: int, asked: int) -> str:
+def _head(question: DocumentQuestion, count: int, asked: int) -> str:
     of = f"{count} of {plural(asked, question.noun)}"
     if question.negated:
         return f"{of}: nothing was found that answers “{question.text}” with yes."
@@ -213,7 +216,7 @@ def _names(asked: Sequence[Asked]) -> str:
     return f"{shown} and {more} more (all: --table FILE)" if more > 0 else shown
 
 
-def _measured(question: LeafQuestion, asked: Sequence[Asked], considered: int) -> Joined:
+def _measured(question: DocumentQuestion, asked: Sequence[Asked], considered: int) -> Joined:
     """Join values that are compared: sorted, or tested against a limit."""
     values: dict[int, Measured] = {}
     for one in asked:
@@ -222,7 +225,8 @@ def _measured(question: LeafQuestion, asked: Sequence[Asked], considered: int) -
         value = measure(one.answer) or (measure(at.quote) if at else None)
         if one.finding.positive and value is not None:
             values[id(one)] = value
-    test = question.test
+    limited = comparison(question.limit)
+    test = limited[1] if limited else None
     commonest = Counter(value.kind for value in values.values()).most_common(1)
     kind = test.limit.kind if test else commonest[0][0] if commonest else None
     comparable = [one for one in asked if id(one) in values and values[id(one)].kind == kind]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from localrag.quantities import CURRENCIES, CURRENCY_CODE, CURRENCY_SIGN, SCALES, lazy_re, parse_number
+from localrag.quantities import CURRENCIES, CURRENCY_CODE, CURRENCY_SIGN, SCALES, lazy_re, parse_number, years
 from localrag.types import Passage
 
 _MONEY = CURRENCY_SIGN
@@ -27,9 +27,6 @@ FIGURE = lazy_re(
 _NIL = re.compile(rf"^(?:{_MONEY})?\s*[-−–—]\s*(?:[-−–—]\s*)?%?$")
 # "2019", "2019 (1)", and "2019 $" beside "2019 %".
 _YEAR_ALONE = re.compile(rf"^(?:19|20)\d\d(?:\s?(?:\(\w{{1,2}}\)|[*†‡]+|{_MONEY}|%))?$")
-YEAR = re.compile(
-    r"(?<![\d.])(?:(?P<year>(?:19|20)\d\d)|(?:FY|F|fiscal |['’])(?P<short>\d\d))(?![\d%]|\.\d|,\d{3}(?!\d))", re.I
-)
 # A column calculated from others.
 _DERIVED = re.compile(
     r"%|\b(?:change|variance|increase|decrease|difference|growth|vs|versus|veränderung|abweichung|variation|variación)\b",
@@ -100,11 +97,6 @@ class Line:
 def plain(label: str) -> str:
     """Return a label without footnote marks."""
     return " ".join(re.sub(r"(?:\s?\(\w{1,2}\)|[*†‡]){1,20}$", "", label).split())
-
-
-def years(text: str) -> frozenset[int]:
-    """Return the years that a label names: "2019", "FY19", "F19"."""
-    return frozenset(int(m["year"] or f"20{m['short']}") for m in YEAR.finditer(text))
 
 
 def find(passages: Sequence[Passage]) -> list[Cell]:

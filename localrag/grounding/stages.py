@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localrag.llm import Completed, PromptCache
+from localrag.question.comparison import Side
+from localrag.question.question import Question
 from localrag.store.library import Library
 from localrag.types import (
     Answer,
@@ -38,30 +40,34 @@ Pair = tuple[Library, Document]
 class Query:
     """A question and what it is asked of."""
 
-    text: str  # as it was typed
+    question: Question
     libraries: Sequence[Library]
     only: Filter
     documents: Sequence[Pair]  # those that the filter lets through
-    history: Sequence[Turn] = ()  # oldest first
     mode: Mode = "auto"
-    search_text: str = ""  # what passages are looked up by: completed from the history and spelled right
     instructions: str = ""  # how the libraries want their answers worded
     not_read: tuple[NotRead, ...] = ()  # what cannot be looked at, such as pages without text
     stop: Callable[[], bool] = lambda: False  # polled throughout; True ends the answer
     strict: bool = False  # answer only what is supported throughout
     started: float = field(default_factory=time.monotonic)
 
+    @property
+    def text(self) -> str:
+        """The question as it was typed."""
+        return self.question.text
+
+    @property
+    def search_text(self) -> str:
+        """What passages are looked up by."""
+        return self.question.search_text
+
+    @property
+    def history(self) -> Sequence[Turn]:
+        """The turns before it, oldest first."""
+        return self.question.history
+
     def elapsed(self) -> float:
         return time.monotonic() - self.started
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One side of a comparison: its name, what it is asked, and its documents; without any (a year) all are asked."""
-
-    name: str
-    question: str
-    documents: tuple[Pair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

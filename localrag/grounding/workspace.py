@@ -13,6 +13,7 @@ from localrag.llm import Generator as Model
 from localrag.llm import PromptCache, calibration, loading, priority, prompt_cache
 from localrag.llm.prompt_cache import DiskPromptCache, PassageCache
 from localrag.models import endpoint
+from localrag.question.question import Question
 from localrag.search import filters, retrieval
 from localrag.search.retrieval import Searcher
 from localrag.security import audit
@@ -118,11 +119,10 @@ class Workspace:
         opened = [self.library(name) for name in libraries]
         chosen = filters.chosen(opened, only)
         return Query(
-            question.strip(),
+            Question(question.strip(), history, chosen.documents),
             opened,
             only,
             chosen.documents,
-            history,
             mode,
             instructions=prompts.instructions_of(opened),
             not_read=(*chosen.left_out, *context.not_read(chosen.documents, opened, only)),

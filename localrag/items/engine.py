@@ -19,7 +19,7 @@ from localrag.grounding.citations import nearest
 from localrag.grounding.locate import locate
 from localrag.grounding.stages import Pair
 from localrag.grounding.workspace import Workspace
-from localrag.items import filling, leaf_question, values
+from localrag.items import filling, values
 from localrag.items.clause_questions import ClauseQuestions
 from localrag.items.evidence import Evidence
 from localrag.items.filling import Filled, Shape, stated_by
@@ -28,6 +28,7 @@ from localrag.items.reading import Reading, Stop, beside, located, supported, to
 from localrag.items.values import MEASURED, Field, Value
 from localrag.llm import Generator, calibration
 from localrag.quantities import phrases, plural
+from localrag.question import each
 from localrag.search.ranking import as_passage
 from localrag.store.text_analysis import FALLBACK
 from localrag.types import EVERYTHING, Citation, Document, Filter, Passage
@@ -224,12 +225,12 @@ def _place(passage: Passage) -> tuple[int, int]:
 
 def _required(item: Item) -> tuple[str, ...]:
     """Return the names, years, large figures and quoted words of a question, without which there is no answer."""
-    return leaf_question.required(item.question) if item.type == "yes/no" else leaf_question.quoted(item.question)
+    return each.required(item.question) if item.type == "yes/no" else each.quoted(item.question)
 
 
 def _nowhere(look: _Look, pair: Pair, only: Filter) -> Finding | None:
     """Return that an item is absent where a name that it requires is nowhere in the document."""
-    nations = () if look.own else leaf_question.nations(look.item.question)
+    nations = () if look.own else each.nations(look.item.question)
     needed = [*((name,) for name in look.required), *nations]
     if not needed:
         return None
@@ -307,7 +308,7 @@ def _material(look: _Look, pair: Pair, only: Filter, tools: _Tools) -> tuple[tup
         return tuple(pages), True
     passages, names = look.evidence.passages, look.required
     if names:
-        sought = leaf_question.topic_of(look.item.question)
+        sought = each.topic_of(look.item.question)
         holding = [one for one in passages if all(locate(name, one.text) for name in names)]
         passages = tuple([one for one in holding if together(names, sought, one.text)] or holding or passages)
     return passages[: 1 if look.sure and look.own else _PASSAGES], False
@@ -317,7 +318,7 @@ def _yes_or_no(look: _Look, passages: Sequence[Passage], read: Reading, tools: _
     """Weigh whether a document says yes, no, or nothing to a question."""
     item, quote = look.item, look.evidence.quote
     code = min(look.odds, _TURNED) if look.sure or (quote and _turned(item, quote)) else look.odds
-    names, sought = look.required, leaf_question.topic_of(item.question)
+    names, sought = look.required, each.topic_of(item.question)
     if names and not any(together(names, sought, one.text) for one in passages):
         code -= _APART
     best, odds = passages, -math.inf
@@ -414,7 +415,7 @@ def _placed(look: _Look, words: str, passages: Sequence[Passage], answer: str = 
     if citation is None and answer:
         citation = supported(answer, look.item.question, passages)
     elif citation is None:
-        citation = next(iter(nearest(leaf_question.topic_of(look.item.question), passages)), None)
+        citation = next(iter(nearest(each.topic_of(look.item.question), passages)), None)
     return citation, dropped
 
 

@@ -30,8 +30,8 @@ from localrag.grounding.stages import Pair
 from localrag.items import values
 from localrag.items.item import Item
 from localrag.items.values import MEASURED
+from localrag.question import lookup
 from localrag.search import clauses, filters, ranking
-from localrag.search import query as queries
 from localrag.search.retrieval import Searcher
 from localrag.store.library import Library
 from localrag.store.text_analysis import COMMON, FALLBACK
@@ -268,7 +268,7 @@ def _sought(item: Item, library: Library, searcher: Searcher) -> _Sought:
         embedder.embed_question(item.question),
         *(embedder.embed_documents(list(item.like)) if item.like else ()),
     ]
-    groups = [queries.understand(text, languages).groups for text in (item.question, *item.like)]
+    groups = [lookup.read(text, languages).groups for text in (item.question, *item.like)]
     words = tuple(library.text.scores(own, library.generation) for own in groups)
     title = item.title or item.question
     names = "|".join(r"\s+".join(map(re.escape, name.split())) for name in (item.headings or (title,)))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localrag.search.query import Query
+from localrag.question.lookup import Lookup
 from localrag.store import locations
 from localrag.store.library import Library, PassageSpan, StoredChunk
 from localrag.store.text_analysis import COMMON, folded, tokens
@@ -269,10 +269,10 @@ _TITLE_LINES, _MAX_TITLE_WORDS = 4, 12
 class Titles:
     """How well the titles of passages fit the parts of documents that a question points to."""
 
-    def __init__(self, query: Query, language: str) -> None:
-        self._language, self._numbers = language, query.numbers
+    def __init__(self, lookup: Lookup, language: str) -> None:
+        self._language, self._numbers = language, lookup.numbers
         self._common = _COMMON.get(language, _COMMON["english"])
-        named = [self._terms(name) for name in query.parts]
+        named = [self._terms(name) for name in lookup.parts]
         self._names = {terms[0] for terms in named if len(terms) == 1}
         self._pairs = {pair for terms in named for pair in pairwise(terms)}
         self._fit = cache(self._fit_of)

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localrag import embeddings
-from localrag.search import document_matching, filters, ranking
-from localrag.search import query as queries
-from localrag.search.document_matching import Mentions
+from localrag.question import lookup as lookups
+from localrag.question import naming
+from localrag.question.naming import Mentions
+from localrag.search import filters, ranking
 from localrag.search.ranking import Hit, Place
 from localrag.settings import Settings
 from localrag.store.full_text import FullText
@@ -30,7 +31,7 @@ from localrag.types import Filter, Pages, Passage
 
 if TYPE_CHECKING:
     from localrag.embeddings import Embedder, EmbedderIdentity
-    from localrag.search.query import Query
+    from localrag.question.lookup import Lookup
     from localrag.search.reranking import Reranker
     from localrag.store.full_text import Ids, Row
     from localrag.store.vector_index import Vectors
@@ -129,12 +130,12 @@ def search(
         asked: dict[str, list[Hit]] = {}  # by the figure that is looked up, "" for the question
         for library, allowed in narrowed:
             scope = _Scope(library, allowed, only.pages)
-            query = queries.understand(question, library.overview().languages)
-            mentions = document_matching.find(library, allowed, query)
-            asked.setdefault("", []).extend(_hits(scope, embedders[library.name], query, mentions))
-            for figure in query.figures:
-                part = queries.understand(figure, library.overview().languages)
-                part, about = replace(part, parts=query.parts, numbers=query.numbers), replace(mentions, content=None)
+            lookup = lookups.read(question, library.overview().languages)
+            mentions = naming.find(library, allowed, lookup)
+            asked.setdefault("", []).extend(_hits(scope, embedders[library.name], lookup, mentions))
+            for figure in lookup.figures:
+                part = lookups.read(figure, library.overview().languages)
+                part, about = replace(part, parts=lookup.parts, numbers=lookup.numbers), replace(mentions, content=None)
                 asked.setdefault(figure, []).extend(_hits(scope, embedders[library.name], part, about))
         return ranking.interleaved([ranking.passages(own, k, join=join) for own in asked.values()], k)
 
@@ -153,20 +154,20 @@ class _Scope:
     pages: Pages | None
 
 
-def _hits(scope: _Scope, embedder: Embedder, query: Query, mentions: Mentions) -> list[Hit]:
+def _hits(scope: _Scope, embedder: Embedder, lookup: Lookup, mentions: Mentions) -> list[Hit]:
     library = scope.library
     allowed = None if scope.documents is None else library.passage_ids(scope.documents, scope.pages)
     if allowed is not None and not len(allowed):
         return []
-    vector, scores = _question_scores(scope, embedder, query, mentions.content)
+    vector, scores = _question_scores(scope, embedder, lookup, mentions.content)
     nearest, worded = _candidates(scope, vector, scores, allowed, CANDIDATES)
     others: set[int] = set()
     if 0 < len(mentions.meant) <= _MAX_MEANT:
         inside = library.passage_ids(sorted(mentions.meant), scope.pages)
         others.update(*_candidates(scope, vector, scores, inside, CANDIDATES // 2))
-    opening = set(_openings(scope, query, mentions))
-    phrased = {i for phrase in query.phrases for i in library.text.with_phrase(phrase)}
-    runs = _runs(library, query)
+    opening = set(_openings(scope, lookup, mentions))
+    phrased = {i for phrase in lookup.phrases for i in library.text.with_phrase(phrase)}
+    runs = _runs(library, lookup)
     if allowed is not None:
         runs = {i: runs[i] for i in runs.keys() & set(allowed.tolist())}
         phrased &= set(allowed.tolist())
@@ -180,8 +181,8 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query, mentions: Mentions) -
         place = Place(row, mentions.share(row.document_id), row.document_id in mentions.newest, one_of)
         places.setdefault(row.passage_id, []).append(place)
     language = (library.overview().languages or (FALLBACK,))[0]
-    groups = (mentions.content or query).groups
-    titles = ranking.Titles(query, language)
+    groups = (mentions.content or lookup).groups
+    titles = ranking.Titles(lookup, language)
     hits: list[Hit] = []
     for i, (chunk, *_) in library.chunks_of_passages(sorted(places), scope.documents).items():
         best = tuple(sorted(places[i], key=lambda place: -place.named))
@@ -197,27 +198,27 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query, mentions: Mentions) -
                 row=ranking.row_fit(chunk.text, groups, language),
                 title=titles.fit(chunk),
                 run=runs.get(i, 0.0),
-                defines=bool(query.defined) and ranking.defines(chunk.text, query.defined),
+                defines=bool(lookup.defined) and ranking.defines(chunk.text, lookup.defined),
             )
         )
     return hits
 
 
-def _runs(library: Library, query: Query) -> dict[int, float]:
+def _runs(library: Library, lookup: Lookup) -> dict[int, float]:
     """Return the passages that hold words with capitals in a row, and how rare those are, from 0 to 1."""
     found: dict[int, float] = {}
     count = max(2, library.text.passages(library.generation))
-    for run in query.runs:
+    for run in lookup.runs:
         held = library.text.with_phrase(run)
         for i in held:
             found[i] = max(found.get(i, 0.0), 1 - log(len(held)) / log(count))
     return found
 
 
-def _question_scores(scope: _Scope, embedder: Embedder, query: Query, content: Query | None) -> tuple[Vectors, Row]:
+def _question_scores(scope: _Scope, embedder: Embedder, lookup: Lookup, content: Lookup | None) -> tuple[Vectors, Row]:
     """Return the question's vector and the scores of its words; where it names documents, half without the names."""
     text, generation = scope.library.text, scope.library.generation
-    vector, scores = embedder.embed_question(query.text), text.scores(query.groups, generation)
+    vector, scores = embedder.embed_question(lookup.text), text.scores(lookup.groups, generation)
     if content is None:
         return vector, scores
     both = vector + embedder.embed_question(content.text)
@@ -239,9 +240,9 @@ def _candidates(
     return nearest.tolist(), [int(i) for i in ids[order] if scores[i] > 0]
 
 
-def _openings(scope: _Scope, query: Query, mentions: Mentions) -> list[int]:
+def _openings(scope: _Scope, lookup: Lookup, mentions: Mentions) -> list[int]:
     """Return the first passages of the documents that a question about a document as a whole may mean."""
-    if not query.about_whole:
+    if not lookup.about_whole:
         return []
     there = list(scope.library.overview().dates) if scope.documents is None else scope.documents
     documents = mentions.best(_MAX_OPENINGS) or (there if len(there) <= _MAX_OPENINGS else [])

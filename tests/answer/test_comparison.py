@@ -12,8 +12,9 @@ from localrag.answer import comparison
 from localrag.answer.assistant import Assistant
 from localrag.cli.ask import print_answer
 from localrag.events import Answered, Delta, Event, Found, Planned, Surveyed
-from localrag.grounding.stages import Side
 from localrag.items import survey_table
+from localrag.question.comparison import Side
+from localrag.question.question import Question
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import Answer, Citation, Plan
@@ -38,7 +39,7 @@ def pair(shelf: Shelf) -> Library:
 
 def compared(question: str, library: Library) -> dict[str, str]:
     documents = [(library, document) for document in library.documents()]
-    return {side.name: side.question for side in comparison.sides(question, documents)}
+    return {side.name: side.question for side in Question(question, documents=documents).sides}
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from asking import DOGS, FILLER, LEASE, Shelf, ask, verified
 
-from localrag.answer import decomposition
 from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta, Event, Found, Planned
+from localrag.question.question import Question
 from localrag.store.library import Library
 
 BOTH = "When does the lease of Hall 3 end, and when is the kennel open?"
@@ -34,7 +34,7 @@ def large(shelf: Shelf) -> Library:
     ],
 )
 def test_a_question_is_taken_apart_where_each_part_asks_by_itself(question: str, parts: tuple[str, ...]) -> None:
-    assert decomposition.parts(question) == parts
+    assert Question(question).parts == parts
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_question_is_taken_apart_where_each_part_asks_by_itself(question: str,
     ],
 )
 def test_what_is_one_question_stays_one(question: str) -> None:
-    assert decomposition.parts(question) == ()
+    assert Question(question).parts == ()
 
 
 def test_each_part_is_looked_up_answered_and_cited_by_itself(assistant: Assistant, models: Any, large: Library) -> None:

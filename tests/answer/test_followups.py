@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from fakes import ScriptedGenerator
 
-from localrag.answer import followups
+from localrag.answer.followups import keeps_meaning, rewritten
 from localrag.grounding import prompts
+from localrag.question.followups import joined, leans
 from localrag.types import Turn
 
 HISTORY = [Turn("When does the lease of Hall 3 end?", "The lease ends on 31 May 2030 [1].")]
@@ -85,26 +86,26 @@ STANDING = [
 
 @pytest.mark.parametrize("question", LEANING)
 def test_a_question_that_says_less_than_it_asks_leans_on_the_conversation(question: str) -> None:
-    assert followups.leans(question, HISTORY)
+    assert leans(question, HISTORY)
 
 
 @pytest.mark.parametrize("question", STANDING)
 def test_a_question_that_stands_alone_is_not_touched(question: str) -> None:
-    assert not followups.leans(question, HISTORY)
+    assert not leans(question, HISTORY)
 
 
 @pytest.mark.parametrize("question", LEANING[:5])
 def test_the_first_question_has_nothing_to_lean_on(question: str) -> None:
-    assert not followups.leans(question, [])
+    assert not leans(question, [])
 
 
 def test_questions_are_joined_back_to_one_that_stands_alone() -> None:
     history = [*HISTORY, Turn("And the deposit?", "EUR 4,000."), Turn("Why?", "It was agreed.")]
     whole = "When does the lease of Hall 3 end? And the deposit? Why? And for Hall 4?"
-    assert followups.joined("And for Hall 4?", history) == whole
-    assert followups.joined("And the rent?", HISTORY) == "When does the lease of Hall 3 end? And the rent?"
-    assert followups.joined("Why?", HISTORY * 9) == "When does the lease of Hall 3 end? Why?"
-    assert len(followups.joined("Why?", [Turn("Why?", "So.")] * 9).split()) <= 4
+    assert joined("And for Hall 4?", history) == whole
+    assert joined("And the rent?", HISTORY) == "When does the lease of Hall 3 end? And the rent?"
+    assert joined("Why?", HISTORY * 9) == "When does the lease of Hall 3 end? Why?"
+    assert len(joined("Why?", [Turn("Why?", "So.")] * 9).split()) <= 4
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_questions_are_joined_back_to_one_that_stands_alone() -> None:
     ],
 )
 def test_a_rewritten_question_that_keeps_what_was_asked_is_taken(text: str, question: str) -> None:
-    assert followups.keeps_meaning(text, question, HISTORY)
+    assert keeps_meaning(text, question, HISTORY)
 
 
 @pytest.mark.parametrize(
@@ -134,32 +135,32 @@ def test_a_rewritten_question_that_keeps_what_was_asked_is_taken(text: str, ques
     ],
 )
 def test_a_rewritten_question_that_lost_or_made_up_something_is_refused(text: str, question: str) -> None:
-    assert not followups.keeps_meaning(text, question, HISTORY)
+    assert not keeps_meaning(text, question, HISTORY)
 
 
-def rewritten(reply: str, question: str = "And for Hall 4?", **more: object) -> str:
+def completed(reply: str, question: str = "And for Hall 4?", **more: object) -> str:
     model = ScriptedGenerator(script=[("Follow-up", reply)], **more)  # type: ignore[arg-type]
-    return followups.rewritten(question, HISTORY, model, stop=lambda: False)[0]
+    return rewritten(question, HISTORY, model, stop=lambda: False)[0]
 
 
 def test_only_the_first_line_of_the_models_words_is_taken() -> None:
-    assert rewritten("When does the lease of Hall 4 end?\n It ends in May. " + "word " * 40) == (
+    assert completed("When does the lease of Hall 4 end?\n It ends in May. " + "word " * 40) == (
         "When does the lease of Hall 4 end?"
     )
 
 
 def test_what_is_cut_off_or_does_not_hold_is_not_taken() -> None:
-    assert rewritten("When does the lease of Hall 4 end " + "and so on " * 40) == ""
-    assert rewritten("When does the lease of Hall 4 end " + "and " * 39 + "when? And why?") == ""
-    assert rewritten("When does the lease of Hall 4 end " + "and " * 38 + "when?").endswith("and when?")
-    assert rewritten("It ends in May.") == ""
-    assert rewritten("When does the lease of Hall 4 end?", window=100) == ""
-    assert rewritten("When does it end? " * 40, question="And for Hall 4? " * 30) == ""
+    assert completed("When does the lease of Hall 4 end " + "and so on " * 40) == ""
+    assert completed("When does the lease of Hall 4 end " + "and " * 39 + "when? And why?") == ""
+    assert completed("When does the lease of Hall 4 end " + "and " * 38 + "when?").endswith("and when?")
+    assert completed("It ends in May.") == ""
+    assert completed("When does the lease of Hall 4 end?", window=100) == ""
+    assert completed("When does it end? " * 40, question="And for Hall 4? " * 30) == ""
 
 
 def test_stopping_ends_the_rewriting() -> None:
     model = ScriptedGenerator(script=[("", "When does the lease of Hall 4 end?")])
-    assert followups.rewritten("And for Hall 4?", HISTORY, model, stop=lambda: True)[0] == ""
+    assert rewritten("And for Hall 4?", HISTORY, model, stop=lambda: True)[0] == ""
 
 
 def test_the_prompt_shows_the_last_two_turns_shortened() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hostile import LONG, texts
 
-from localrag.search.query import understand
+from localrag.question.lookup import read
 from localrag.search.ranking import row_fit, row_labels
 
 TABLE = """| | 2023 | 2022 |
@@ -19,7 +19,7 @@ No row, though it holds | bars and 5 |"""
 
 
 def fit(question: str, text: str = TABLE, spoken: str = "english") -> float:
-    return row_fit(text, understand(question, [spoken]).groups, spoken)
+    return row_fit(text, read(question, [spoken]).groups, spoken)
 
 
 def test_the_label_is_the_first_cell_of_a_row_with_figures() -> None:
@@ -56,11 +56,11 @@ def test_common_words_of_a_label_do_not_count_in_its_own_language() -> None:
 def test_any_text_and_any_question_fit_between_nothing_and_wholly() -> None:
     for text, question in zip(texts(8, 400), texts(9, 400), strict=True):
         row = f"| {text} | 5 |"
-        groups = understand(question, ["english", "german"]).groups
+        groups = read(question, ["english", "german"]).groups
         for spoken in ("english", "german", ""):
             assert 0 <= row_fit(row, groups, spoken) <= 1
     for text in texts(10, 200):
-        assert 0 <= row_fit(f"| {text} | 5 |", understand(text, ["english"]).groups, "english") <= 1
+        assert 0 <= row_fit(f"| {text} | 5 |", read(text, ["english"]).groups, "english") <= 1
 
 
 @pytest.mark.parametrize("name", LONG)

@@ -40,8 +40,8 @@ MAX_ATOMS, MAX_ATOMS_OF_QUESTION = 14, 4
 # Modules that match a question, which its user types, or an answer that is judged. Both are short (tables and counts read
 # at most 600 characters of a question), so cubic time passes, and more does not.
 QUESTIONS = tuple(
-    """answer.comparison answer.decomposition answer.exact answer.followups answer.intent items.leaf_question
-    answer.table_qa.calculation answer.table_qa.questions cli evaluation search tui.commands words.toml""".split()
+    """answer.comparison answer.decomposition answer.exact_search answer.followups
+    answer.table_qa.calculation cli evaluation question search tui.commands words.toml""".split()
 )
 SHORT_QUESTION, LONG_QUESTION, MAX_GROWTH_OF_QUESTION = 150, 600, 90.0
 

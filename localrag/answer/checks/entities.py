@@ -37,7 +37,7 @@ _MIN_MENTIONS = 0.05  # of the mentions that a name has where it has most, from 
 _MAX_SHARE = 0.34  # of the documents: a name that more of them are about tells none from another,
 _MANY = 10  # documents, unless there are fewer and one has it in its name
 # What documents are called: "the supply agreement".
-_DOCUMENTS = quantities.load_words("localrag.items", "words.toml")["leaf_question"]["documents"].split()
+_DOCUMENTS = quantities.load_words("localrag.question", "words.toml")["documents"].split()
 _NOUNS = frozenset((*_DOCUMENTS, *(f"{noun}s" for noun in _DOCUMENTS)))
 _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])")
 _FIGURE = quantities.lazy_re(
@@ -82,7 +82,7 @@ def withholds(cited: Findings, question: str, passages: Sequence[Passage], docum
     wrong = {flag.text for flag in cited.flags if flag.kind == "entity"}
     if not wrong or not wrong.issuperset(stating):
         return False
-    return bool(cells.years(question) or _Check(question, passages, documents).named(question))
+    return bool(quantities.years(question) or _Check(question, passages, documents).named(question))
 
 
 def _sentence(claim: str) -> str:
@@ -226,7 +226,7 @@ class _Check:
             if (
                 not _years_in(claim.text)
                 and _OPEN_ENDED.search(text)
-                and max(cells.years(text), default=9999) < min(wanted)
+                and max(quantities.years(text), default=9999) < min(wanted)
             ):
                 return None  # "The rent rises to 1,260 in 2023."
             facts = [one for one in fact_checks.find_numbers(text, self.language) if not _is_year(one)]
@@ -402,4 +402,4 @@ def _is_year(fact: Fact) -> bool:
 def _years_in(text: str) -> list[tuple[int, int]]:
     """Return the years in a text but those that are only compared with: "since 2019"."""
     left = _REFERENCE_YEAR.sub(lambda match: " " * len(match[0]), text)
-    return [(match.start(), min(cells.years(match[0]))) for match in cells.YEAR.finditer(left)]
+    return [(match.start(), min(quantities.years(match[0]))) for match in quantities.YEAR.finditer(left)]

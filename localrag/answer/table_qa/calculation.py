@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, DecimalException, localcontext
 from pathlib import PurePosixPath
 
-from localrag.answer.table_qa.questions import Kind, Request, parse_question
 from localrag.grounding import cells, context, links
 from localrag.grounding.cells import Cell, plain
 from localrag.grounding.citations import cite_span, clip, terms
 from localrag.grounding.stages import Findings, Prompt, Query, Route
 from localrag.quantities import CURRENCY_SIGNS, SCALES, format_number, load_words, phrases
+from localrag.question.calculation import Kind, Request
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Citation, Figure, Passage, Working
@@ -41,7 +41,7 @@ def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -
         # Code reads passages at once, also those that did not fit the prompt.
         more = [hit for hit in route.hits[:_MAX_PASSAGES] if hit not in prompt.passages]
         prompt = replace(prompt, passages=[*prompt.passages, *more])
-    passages, request = prompt.passages, parse_question(query.text)
+    passages, request = prompt.passages, query.question.calculation
     found = cells.find(passages) if request is not None else []
     if request is None or not found:
         return None

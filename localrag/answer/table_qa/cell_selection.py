@@ -13,9 +13,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from localrag.answer.table_qa.questions import Request
-from localrag.grounding.cells import UNNAMED, YEAR, Cell
-from localrag.quantities import MONTHS
+from localrag.grounding.cells import UNNAMED, Cell
+from localrag.quantities import MONTHS, YEAR
+from localrag.question.calculation import Request
 from localrag.store import text_analysis
 
 _MIN_SCORE = 0.62

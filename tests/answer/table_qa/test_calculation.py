@@ -12,10 +12,11 @@ import pytest
 from localrag.answer.table_qa import calculation
 from localrag.answer.table_qa.calculation import work_out
 from localrag.answer.table_qa.cell_selection import Selector
-from localrag.answer.table_qa.questions import parse_question
 from localrag.grounding import cells
 from localrag.grounding.cells import Cell
 from localrag.grounding.stages import Prompt, Query, Route
+from localrag.question.calculation import parse
+from localrag.question.question import Question
 from localrag.types import Answer, Filter, Passage, Plan
 
 REPORT = """Results of Harrow Mills plc
@@ -46,7 +47,7 @@ def passage(text: str = REPORT, document: str = "harrow.md", header: str = "") -
 
 
 def ask(question: str, *passages: Passage) -> Answer | None:
-    query, route = Query(question, [], Filter(), []), Route(Plan("retrieve", ""))
+    query, route = Query(Question(question), [], Filter(), []), Route(Plan("retrieve", ""))
     return calculation.answer(query, route, Prompt([], passages or (passage(),)))
 
 
@@ -232,7 +233,7 @@ def test_the_line_above_a_table_names_its_rows() -> None:
 
 
 def test_passages_that_did_not_fit_the_prompt_are_read() -> None:
-    query = Query("What was the change in yarn from 2020 to 2021?", [], Filter(), [])
+    query = Query(Question("What was the change in yarn from 2020 to 2021?"), [], Filter(), [])
     route = Route(Plan("retrieve", ""), hits=(passage("Nothing of the kind.", "letter.md"), passage()))
     answer = calculation.answer(query, route, Prompt([], route.hits[:1]))
     assert answer is not None and [item.document for item in answer.passages] == ["harrow.md"]
@@ -302,7 +303,7 @@ def test_no_question_breaks_its_understanding() -> None:
     )
     chance = random.Random(29)
     for _ in range(1000):
-        wanted = parse_question(" ".join(chance.choices(words, k=chance.randint(0, 14))))
+        wanted = parse(" ".join(chance.choices(words, k=chance.randint(0, 14))))
         assert wanted is None or wanted.subjects
 
 
@@ -359,5 +360,5 @@ def test_a_loss_that_became_a_gain_has_grown() -> None:
 
 
 def test_nothing_is_picked_among_no_cells() -> None:
-    wanted = parse_question("What was the change in yarn from 2020 to 2021?")
+    wanted = parse("What was the change in yarn from 2020 to 2021?")
     assert wanted is not None and Selector([], []).select(wanted) is None

@@ -14,12 +14,12 @@ from pypdf.annotations import Highlight, Text
 from pypdf.generic import ArrayObject, FloatObject, NameObject, TextStringObject
 from reportlab.pdfgen.canvas import Canvas
 
-from localrag.answer.exact import parsing, search
-from localrag.answer.exact.parsing import CommentSearch
-from localrag.answer.exact.search import ExactAnswer, Pairs
+from localrag.answer import exact_search as search
+from localrag.answer.exact_search import ExactAnswer, Pairs
 from localrag.grounding import locate
 from localrag.ingest.readers import pdf, word
 from localrag.ingest.readers.source import Options, Source
+from localrag.question.exact import CommentSearch, parse
 from localrag.store.writer import Editor
 from localrag.types import EVERYTHING
 
@@ -69,7 +69,7 @@ def pairs(shelf: Callable[..., Editor], tmp_path: Path) -> Pairs:
 
 
 def ask(pairs: Pairs, question: str) -> ExactAnswer:
-    task = parsing.parse(question)
+    task = parse(question)
     assert task is not None and search.applicable(task, pairs)
     answer = search.run(task, pairs, EVERYTHING)
     for cited in answer.citations:
@@ -119,7 +119,7 @@ def test_comments_are_narrowed_by_document_and_author(pairs: Pairs) -> None:
     ],
 )
 def test_only_plain_questions_for_comments_are_understood(question: str, task: Any) -> None:
-    assert parsing.parse(question) == task
+    assert parse(question) == task
 
 
 def test_words_in_a_document_without_pages_are_the_nearest_above_their_comment(shelf: Callable[..., Editor]) -> None:

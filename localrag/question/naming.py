@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from localrag.search import query as queries
-from localrag.search.query import Query
+from localrag.question import lookup as lookups
+from localrag.question.lookup import Lookup
 from localrag.store.library import Library
 from localrag.store.text_analysis import FALLBACK, tokens
 from localrag.types import Document, Passage
@@ -55,7 +55,7 @@ class Mentions:
     named: Shares = field(default_factory=lambda: np.empty(0, np.float32))  # by id, from 0 to 1; empty where unknown
     meant: frozenset[int] = frozenset()  # those that its names point to
     newest: frozenset[int] = frozenset()  # the latest of them, where the question asks for it
-    content: Query | None = None  # None where nothing is left out
+    content: Lookup | None = None  # None where nothing is left out
 
     def share(self, document: int) -> float:
         return float(self.named[document]) if document < len(self.named) else 0.0
@@ -66,7 +66,7 @@ class Mentions:
         return [int(i) for i in ids[np.lexsort((ids, -self.named[ids]))][:limit]]
 
 
-def find(library: Library, documents: Sequence[int] | None, query: Query) -> Mentions:
+def find(library: Library, documents: Sequence[int] | None, lookup: Lookup) -> Mentions:
     """Return what a question mentions of these documents (without, of all)."""
     overview = library.overview()
     there = np.array(sorted(overview.dates if documents is None else documents), np.int64)
@@ -75,26 +75,26 @@ def find(library: Library, documents: Sequence[int] | None, query: Query) -> Men
     size = int(there[-1]) + 1
     called: dict[Group, Ids] = {}
     everywhere: set[Group] = set()
-    for group, own in zip(query.groups, library.text.documents_named(query.groups), strict=True):
+    for group, own in zip(lookup.groups, library.text.documents_named(lookup.groups), strict=True):
         if documents is not None:
             own = np.intersect1d(own, there, assume_unique=True)
         if len(own) > _MAX_SHARE * len(there):
             everywhere.add(group)
         elif len(own):
             called[group] = own
-    names = {group: own for group, own in called.items() if group in query.names}
-    unknown = [group for group in query.groups if group not in called and group not in everywhere]
-    by_names = _shares(names, size, len(there), len(query.names.intersection(unknown)))
+    names = {group: own for group, own in called.items() if group in lookup.names}
+    unknown = [group for group in lookup.groups if group not in called and group not in everywhere]
+    by_names = _shares(names, size, len(there), len(lookup.names.intersection(unknown)))
     by_words = _shares(called, size, len(there), len(unknown))
     pages = sum(overview.characters[int(i)] for i in there) / len(there) / _PAGE
     apart = min(1.0, max(0.0, (pages - _SHORT) / (_LONG - _SHORT)))
     named = np.float32(_NAME * apart) * by_names + np.float32(_WORD) * by_words
     meant = _best(by_names) if apart else _best(np.zeros(0, np.float32))
     naming = {group for group, own in names.items() if 0 < _MOST * len(meant) <= len(np.intersect1d(own, meant))}
-    content = queries.without(query, naming, overview.languages) if naming else None
+    content = lookups.without(lookup, naming, overview.languages) if naming else None
     if content is not None and len(content.groups) < _MIN_CONTENT:
         content = None
-    newest = _newest(library, there, _best(named)) if query.latest else frozenset[int]()
+    newest = _newest(library, there, _best(named)) if lookup.latest else frozenset[int]()
     return Mentions(named, frozenset(meant.tolist()), newest, content)
 
 
@@ -138,9 +138,9 @@ def by_name(question: str, documents: Pairs) -> Pointed:
     found: list[tuple[Library, Document]] = []
     for library in dict.fromkeys(library for library, _ in documents):
         own = {document.id: document for store, document in documents if store is library}
-        query = queries.understand(question, library.overview().languages)
+        lookup = lookups.read(question, library.overview().languages)
         paths = {i: own[i].path for i in sorted(own)}
-        found += [(library, own[i]) for i in called(library, paths, query)]
+        found += [(library, own[i]) for i in called(library, paths, lookup)]
     return Pointed(tuple(found), "name") if 0 < len(found) <= MAX_READ else Pointed()
 
 
@@ -149,15 +149,15 @@ def by_mention(name: str, documents: Pairs) -> tuple[tuple[Library, Document], .
     found: list[tuple[Library, Document]] = []
     for library in dict.fromkeys(library for library, _ in documents):
         own = {document.id: document for store, document in documents if store is library}
-        query = queries.understand(f"the {name}", library.overview().languages)  # its capitals begin no sentence
-        if all(len(own) for own in library.text.documents_named(query.names)):
+        lookup = lookups.read(f"the {name}", library.overview().languages)  # its capitals begin no sentence
+        if all(len(own) for own in library.text.documents_named(lookup.names)):
             paths = {i: own[i].path for i in sorted(own)}
-            found += [(library, own[i]) for i in called(library, paths, query, len(own) - 1, once=True)]
+            found += [(library, own[i]) for i in called(library, paths, lookup, len(own) - 1, once=True)]
     return tuple(found)
 
 
 def called(
-    library: Library, paths: Mapping[int, str], query: Query, limit: int = MAX_READ, *, once: bool = False
+    library: Library, paths: Mapping[int, str], lookup: Lookup, limit: int = MAX_READ, *, once: bool = False
 ) -> list[int]:
     """Return the documents that a question calls by words of their names, in the order in which it calls them best.
 
@@ -170,7 +170,7 @@ def called(
     if len(there) < 2:
         return []
     telling: dict[Group, set[int]] = {}
-    for group, named in zip(query.groups, library.text.documents_named(query.groups), strict=True):
+    for group, named in zip(lookup.groups, library.text.documents_named(lookup.groups), strict=True):
         own = set(named.tolist()).intersection(there)
         if 0 < len(own) < len(there):
             telling[group] = own

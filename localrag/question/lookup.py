@@ -1,4 +1,4 @@
-"""Read a question before anything is looked up (pure): its terms, phrases, and what it asks about.
+"""Read a text for a search (pure): its terms, phrases, and what it asks about.
 
 Rules, not a model: they cost nothing and can be read. Limits: the rules for `about_whole` and `latest` know English,
 German, French and Spanish; those that tell instructions from content, English and some German.
@@ -45,7 +45,7 @@ _LATEST = re.compile(
     re.I | re.X,
 )
 
-_PATTERNS = load_patterns("localrag.search", "questions.txt")
+_PATTERNS = load_patterns("localrag.question", "lookup.txt")
 _INSTRUCTION, _LEAD, _TAIL, _FORMULA, _OPERATOR, _DEFINITION = (
     lazy_re("|".join(f"(?:{pattern})" for pattern in _PATTERNS[name]), re.I)
     for name in ("instruction", "lead", "tail", "formula", "operator", "definition")
@@ -67,8 +67,8 @@ _RUN = re.compile(r"[^\W\d_a-zà-ÿ][\w&.-]*(?:,?\s(?:(?:of|and|&|the|for|de|von
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """A question as a search takes it."""
+class Lookup:
+    """A question, or another text, as a search takes it."""
 
     text: str  # without how it is to be answered
     groups: tuple[tuple[str, ...], ...]  # its content words, each as the terms that stand for it
@@ -83,7 +83,7 @@ class Query:
     numbers: frozenset[tuple[str, str]] = frozenset()  # of such parts: ("item", "7")
 
 
-def understand(question: str, languages: Sequence[str]) -> Query:
+def read(question: str, languages: Sequence[str]) -> Lookup:
     """Read a question for a search in documents of these languages."""
     said = question[:_MAX_CHARACTERS]
     text, rest, figures = _content(question) if said == question else (question, (), ())
@@ -95,7 +95,7 @@ def understand(question: str, languages: Sequence[str]) -> Query:
         phrases += [(folded(match[0]),) for match in _CLAUSE.finditer(question)]
     meaning = _DEFINITION.search(text, 0, _MAX_CHARACTERS)
     defined = tuple(written(next(filter(None, meaning.groups()), ""))) if meaning else ()
-    return Query(
+    return Lookup(
         text,
         groups,
         _names(text, groups, languages),
@@ -148,7 +148,7 @@ def _singular(text: str) -> str:
     return f" {' '.join(word.removesuffix('s') for word in written(text))} "
 
 
-def without(query: Query, groups: Set[tuple[str, ...]], languages: Sequence[str]) -> Query:
+def without(lookup: Lookup, groups: Set[tuple[str, ...]], languages: Sequence[str]) -> Lookup:
     """Return the question without some of its words, also in its text."""
     terms = {term for group in groups for term in group}
 
@@ -156,8 +156,8 @@ def without(query: Query, groups: Set[tuple[str, ...]], languages: Sequence[str]
         by_language = {tuple(token.term for token in tokens(word, name)) for name in languages or [FALLBACK]}
         return not any(own and terms.issuperset(own) for own in by_language)
 
-    text = " ".join(word for word in query.text.split() if left(word))
-    return replace(query, text=text, groups=tuple(group for group in query.groups if group not in groups))
+    text = " ".join(word for word in lookup.text.split() if left(word))
+    return replace(lookup, text=text, groups=tuple(group for group in lookup.groups if group not in groups))
 
 
 def _names(question: str, groups: Sequence[tuple[str, ...]], languages: Sequence[str]) -> frozenset[tuple[str, ...]]:

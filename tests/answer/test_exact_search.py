@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from localrag.answer.exact import parsing, search
-from localrag.answer.exact.parsing import DocumentList, TermSearch
-from localrag.answer.exact.search import ExactAnswer, Pairs
+from localrag.answer import exact_search as search
+from localrag.answer.exact_search import ExactAnswer, Pairs
+from localrag.question.exact import DocumentList, TermSearch, parse
 from localrag.search import filters
 from localrag.store.library import Library
 from localrag.store.writer import Editor
@@ -39,7 +39,7 @@ def pairs(*libraries: Library, only: Filter = EVERYTHING) -> Pairs:
 
 
 def ask(question: str, *libraries: Library, only: Filter = EVERYTHING) -> ExactAnswer:
-    task = parsing.parse(question)
+    task = parse(question)
     assert task is not None
     done = search.run(task, pairs(*libraries, only=only), only)
     for citation in done.citations:
@@ -72,7 +72,7 @@ def test_a_document_that_the_question_names_is_searched_alone(library: Editor) -
 
 def test_a_question_that_names_no_document_here_is_not_for_code(library: Editor) -> None:
     def applicable(question: str) -> bool:
-        task = parsing.parse(question)
+        task = parse(question)
         assert task is not None
         return search.applicable(task, pairs(library))
 

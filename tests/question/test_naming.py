@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from hostile import texts
 
-from localrag.search import document_matching
-from localrag.search.document_matching import Mentions
-from localrag.search.query import understand
+from localrag.question import naming
+from localrag.question.lookup import read
+from localrag.question.naming import Mentions
 from localrag.store.writer import Editor
 
 Shelf = Callable[..., Editor]
@@ -21,7 +21,7 @@ REST = "Filling sentences follow on every line of this text and they say very li
 
 def asked(library: Editor, question: str, *documents: str) -> Mentions:
     only = [library.document(path).id for path in documents] if documents else None
-    return document_matching.find(library, only, understand(question, library.overview().languages))
+    return naming.find(library, only, read(question, library.overview().languages))
 
 
 def paths(library: Editor, ids: frozenset[int] | list[int]) -> list[str]:

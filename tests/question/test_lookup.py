@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 from hostile import LONG, texts
 
-from localrag.search.query import understand, without
+from localrag.question.lookup import read, without
 
 ENGLISH = ["english"]
 
 
 def words(question: str, *languages: str) -> set[str]:
-    return {term for group in understand(question, languages or ENGLISH).groups for term in group}
+    return {term for group in read(question, languages or ENGLISH).groups for term in group}
 
 
 def names(question: str) -> set[str]:
-    return {term for group in understand(question, ENGLISH).names for term in group}
+    return {term for group in read(question, ENGLISH).names for term in group}
 
 
 # --- words --------------------------------------------------------------------------------------------------
@@ -34,18 +34,18 @@ def test_a_question_of_nothing_else_keeps_them() -> None:
 
 
 def test_two_forms_of_a_word_are_one_word() -> None:
-    assert understand("lease leases LEASE", ENGLISH).groups == (("leas",),)
+    assert read("lease leases LEASE", ENGLISH).groups == (("leas",),)
 
 
 def test_each_language_of_the_library_has_its_stem() -> None:
-    (group,) = understand("running", ["german", "english"]).groups
+    (group,) = read("running", ["german", "english"]).groups
     assert len(group) == 2
     assert words("running", "german") == {"running"} and words("running") == {"run"}
-    assert understand("lease", []).groups == (("leas",),)
+    assert read("lease", []).groups == (("leas",),)
 
 
 def test_a_long_question_has_not_more_words_than_a_search_takes() -> None:
-    query = understand(" ".join(f"word{n}" for n in range(1000)), ENGLISH)
+    query = read(" ".join(f"word{n}" for n in range(1000)), ENGLISH)
     assert len(query.groups) == 48 and query.names <= set(query.groups)
 
 
@@ -70,7 +70,7 @@ def test_numbers_and_capitals_inside_a_sentence_are_names(question: str, found: 
 
 
 def test_german_nouns_are_no_names_but_what_holds_a_number_is() -> None:
-    query = understand("Wie lang ist die Frist in der Halle 4 und im Vertrag von dem Mieter?", ["german"])
+    query = read("Wie lang ist die Frist in der Halle 4 und im Vertrag von dem Mieter?", ["german"])
     assert query.names == frozenset({("4",)})
 
 
@@ -93,7 +93,7 @@ def test_german_nouns_are_no_names_but_what_holds_a_number_is() -> None:
     ],
 )
 def test_what_stands_in_quotes_is_a_phrase(question: str, phrases: tuple[tuple[str, ...], ...]) -> None:
-    assert understand(question, ENGLISH).phrases == phrases
+    assert read(question, ENGLISH).phrases == phrases
 
 
 # --- what is asked about ------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_what_stands_in_quotes_is_a_phrase(question: str, phrases: tuple[tuple[s
     ],
 )
 def test_a_short_question_for_a_name_is_about_a_whole_document(question: str) -> None:
-    assert understand(question, ["english", "german", "french", "spanish"]).about_whole
+    assert read(question, ["english", "german", "french", "spanish"]).about_whole
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_short_question_for_a_name_is_about_a_whole_document(question: str) ->
     ],
 )
 def test_other_questions_are_not(question: str) -> None:
-    assert not understand(question, ENGLISH).about_whole
+    assert not read(question, ENGLISH).about_whole
 
 
 @pytest.mark.parametrize(
@@ -140,14 +140,14 @@ def test_other_questions_are_not(question: str) -> None:
     ],
 )
 def test_the_newest_is_wanted_where_it_is_asked_for(question: str, latest: bool) -> None:
-    assert understand(question, ["english", "german"]).latest is latest
+    assert read(question, ["english", "german"]).latest is latest
 
 
 # --- without some of its words ------------------------------------------------------------------------------
 
 
 def test_a_question_without_a_name_lacks_it_in_its_words_and_its_text() -> None:
-    query = understand("What was the gross margin of Apple's FY2018?", ENGLISH)
+    query = read("What was the gross margin of Apple's FY2018?", ENGLISH)
     left = without(query, {("appl",), ("fy2018",), ("fy",), ("2018",)}, ENGLISH)
     assert left.groups == (("gross",), ("margin",)) and left.text == "What was the gross margin of"
     assert without(query, set(), ENGLISH).groups == query.groups
@@ -159,8 +159,8 @@ def test_a_question_without_a_name_lacks_it_in_its_words_and_its_text() -> None:
 def test_any_question_is_understood() -> None:
     for seed, question in enumerate(texts(2, 400)):
         languages = [[], ENGLISH, ["french", "german"], ["russian"]][seed % 4]
-        query = understand(question, languages)
-        assert query == understand(question, languages)
+        query = read(question, languages)
+        assert query == read(question, languages)
         assert query.names <= set(query.groups) and all(group and all(group) for group in query.groups)
         assert all(phrase and all(phrase) for phrase in query.phrases)
         left = without(query, query.names, languages)
@@ -169,12 +169,12 @@ def test_any_question_is_understood() -> None:
 
 @pytest.mark.parametrize("name", LONG)
 def test_no_question_takes_more_than_its_length(name: str) -> None:
-    understand(LONG[name], ["english", "german"])
+    read(LONG[name], ["english", "german"])
 
 
 def test_a_question_of_very_many_words_takes_no_more_than_its_length() -> None:
-    assert len(understand("a Word, " * 40_000, ENGLISH).groups) == 1
-    assert len(understand("Aa " + "(" * 200_000 + "Word", ENGLISH).groups) == 2
+    assert len(read("a Word, " * 40_000, ENGLISH).groups) == 1
+    assert len(read("Aa " + "(" * 200_000 + "Word", ENGLISH).groups) == 2
 
 
 # --- what is asked, and how it is to be answered --------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_a_question_of_very_many_words_takes_no_more_than_its_length() -> None:
     ],
 )
 def test_how_to_answer_is_no_content(question: str, asked: str) -> None:
-    assert understand(question, ENGLISH).text == asked
+    assert read(question, ENGLISH).text == asked
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_how_to_answer_is_no_content(question: str, asked: str) -> None:
     ],
 )
 def test_the_figures_of_a_formula_are_known(question: str, figures: tuple[str, ...]) -> None:
-    assert understand(question, ENGLISH).figures == figures
+    assert read(question, ENGLISH).figures == figures
 
 
 @pytest.mark.parametrize(
@@ -225,4 +225,4 @@ def test_the_figures_of_a_formula_are_known(question: str, figures: tuple[str, .
     ],
 )
 def test_single_quotes_make_phrases_and_apostrophes_none(question: str, phrases: set[tuple[str, ...]]) -> None:
-    assert set(understand(question, ENGLISH).phrases) == phrases
+    assert set(read(question, ENGLISH).phrases) == phrases

@@ -14,12 +14,12 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from localrag.answer.exact.parsing import CommentSearch, DocumentList, IdentifierSearch, Task, TermSearch, document_name
 from localrag.errors import NotFoundError
 from localrag.grounding import context
 from localrag.grounding.annotations import laid_out
 from localrag.grounding.locate import comments
 from localrag.quantities import lazy_re, plural
+from localrag.question.exact import CommentSearch, DocumentList, Task, TermSearch
 from localrag.search import filters
 from localrag.store import text_analysis
 from localrag.store.library import Library
@@ -50,10 +50,10 @@ def run(task: Task, documents: Pairs, only: Filter, stop: Callable[[], bool] = l
     if isinstance(task, CommentSearch):
         return _comments(task, chosen, only, stop)
     search = _Search(chosen, only, stop, named=bool(task.within))
-    if isinstance(task, IdentifierSearch):
-        search.run(lambda text: find_identifier(text, task.value))
-        return _identifier_answer(task, search)
-    search.run(lambda text: find_term(text, task.term), letter_runs(task.term))
+    if _is_code(task.term):
+        search.run(lambda text: find_identifier(text, task.term))
+    else:
+        search.run(lambda text: find_term(text, task.term), letter_runs(task.term))
     return _without_answer(task, search) if task.kind == "without" else _term_answer(task, search)
 
 
@@ -128,6 +128,14 @@ _SEPARATING = " \n\t\r\u00a0\u2007\u2009\u202f-\u2010\u2011\u2012\u2013\u2014\u2
 _SEPARATORS = re.compile(f"[{re.escape(_SEPARATING)}]+")
 # Fewer signs are found anywhere by chance if separators do not count.
 _MIN_LOOSE = 6
+
+
+def _is_code(term: str) -> bool:
+    """Return whether a term is a number or code that may be grouped in other ways: "DE44 5001 0517", "INV-77-123"."""
+    signs = _SEPARATORS.sub("", term)
+    digits = sum(sign.isdigit() for sign in signs)
+    written = re.fullmatch(r"[\d.,]+", term) or re.search(r"\d[-/.]\d\d?[-/.]\d", term)  # as numbers and dates are
+    return len(signs) >= _MIN_LOOSE and digits >= 3 and not written and not re.search(r"[a-zß-ÿ]{2,}", term)
 
 
 def find_identifier(text: str, identifier: str) -> Iterator[tuple[int, int]]:
@@ -229,11 +237,14 @@ def _term_answer(task: TermSearch, search: _Search) -> ExactAnswer:
     if not rows:
         return search.answer([f"“{task.term}” does not occur in {search.scope()}. Only whole words count."], rows)
     if task.kind != "documents" and len(search.documents) == 1:
-        line = f"“{task.term}” occurs {times} in {rows[0]['document']}{_bracketed(rows[0]['places'])}."
-        return search.answer([line], rows)
-    where = f"in {len(rows):,} of {search.scope()}"
-    line = f"{where}, {times} in all" if task.kind == "documents" else f"{times} {where}"
-    return search.answer([f"“{task.term}” occurs {line}.", *search.lines()], rows)
+        lines = [f"“{task.term}” occurs {times} in {rows[0]['document']}{_bracketed(rows[0]['places'])}."]
+    else:
+        where = f"in {len(rows):,} of {search.scope()}"
+        line = f"{where}, {times} in all" if task.kind == "documents" else f"{times} {where}"
+        lines = [f"“{task.term}” occurs {line}.", *search.lines()]
+    if _is_code(task.term) and (other := [form for form in search.forms if form.upper() != task.term.upper()]):
+        lines.append(f"It is also written {', '.join(f'“{form}”' for form in other[:5])}.")
+    return search.answer(lines, rows)
 
 
 def _without_answer(task: TermSearch, search: _Search) -> ExactAnswer:
@@ -246,17 +257,6 @@ def _without_answer(task: TermSearch, search: _Search) -> ExactAnswer:
     line = f"“{task.term}” does not occur in {len(rows):,} of {search.scope()}{':' if rows else '.'}"
     shown = [f"- {row['document']}" for row in rows[:_MAX_LINES]]
     return ExactAnswer(laid_out([line, *shown, *more(rows)]), bool(rows), (), tuple(rows))
-
-
-def _identifier_answer(task: IdentifierSearch, search: _Search) -> ExactAnswer:
-    rows, name = search.rows(), f"{task.label} “{task.value}”".strip()
-    name = name[0].upper() + name[1:]
-    if not rows:
-        return search.answer([f"{name} does not occur in {search.scope()}, however it is grouped."], rows)
-    line = f"{name} occurs {plural(search.forms.total(), 'time')} in {len(rows):,} of {search.scope()}."
-    if other := [form for form in search.forms if form.upper() != task.value.upper()]:
-        line += f" It is also written {', '.join(f'“{form}”' for form in other[:5])}."
-    return search.answer([line, *search.lines()], rows)
 
 
 # --- documents by name, and lists of them -------------------------------------------------------------------
@@ -284,15 +284,14 @@ class ExactAnswer:
 def named(documents: Pairs, name: str) -> list[tuple[Library, Document]]:
     """Return the documents of a name: by file name, or by all words of the name in path or title.
 
-    If the name says that it is one of a document ("the Adams Golf agreement"), its words may also be parts of longer
-    ones ("ADAMSGOLFINC"), or come from the document's first lines.
+    Else its words may be parts of longer ones ("ADAMSGOLFINC"), or come from the document's first lines.
     """
     lower = name.lower()
     exactly = [pair for pair in documents if lower in (pair[1].path.lower(), PurePosixPath(pair[1].path).name.lower())]
     if exactly:
         return exactly
     found = [(library, document) for library, document in documents if _words(document, name) <= _words(document)]
-    if found or document_name(name, sure=True) is None:
+    if found:
         return found
     inside: list[tuple[Library, Document]] = []
     for library, document in documents:

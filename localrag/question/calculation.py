@@ -11,8 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from localrag.grounding.cells import YEAR, years
-from localrag.quantities import lazy_re, load_patterns
+from localrag.quantities import YEAR, lazy_re, load_patterns, years
 
 Kind = Literal[
     "change", "percentage change", "decrease", "percentage decrease", "difference", "sum", "average", "share", "ratio"
@@ -42,12 +41,12 @@ class Request:
         return " " + " ".join([*self.subjects, self.common])
 
 
-_PATTERNS = load_patterns("localrag.answer.table_qa", "questions.txt")
+_PATTERNS = load_patterns("localrag.question", "calculation.txt")
 _RATIO, _SHARES = (tuple(lazy_re(line, re.I) for line in _PATTERNS[name]) for name in ("ratio", "shares"))
 _FORMS = {name: lazy_re(lines[0], re.I) for name, lines in _PATTERNS.items()}
 
 
-def parse_question(question: str) -> Request | None:
+def parse(question: str) -> Request | None:
     """Return the calculation that a question asks for, or None if it asks for none or for several."""
     text = " ".join(question.split()).rstrip("?.! ")
     if len(text) > _MAX_QUESTION or _FORMS["for_the_model"].search(text):

@@ -1,1 +1,0 @@
-"""Count, find and list without a model."""

@@ -1,0 +1,1 @@
+"""What a question asks, read once: its kind, what is looked up, and what code does with it."""

@@ -1,0 +1,158 @@
+"""The question, read once: every field that answering needs of its wording.
+
+    Question("Which leases end in 2030?").kind        "each"
+    Question("Which leases end in 2030?").each.text   "Does this lease end in 2030?"
+
+A field that costs something is read at its first use, and then kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from localrag import quantities
+from localrag.quantities import phrases
+from localrag.question import calculation, comparison, exact, followups, kinds, naming
+from localrag.question.calculation import Request
+from localrag.question.comparison import Side
+from localrag.question.each import DocumentQuestion, document_question
+from localrag.question.exact import Task
+from localrag.question.kinds import Kind, Value
+from localrag.question.naming import Pointed
+from localrag.store.library import Library
+from localrag.types import Document, Turn
+
+# The probability of "each" from which every document may be meant, so that the model is asked.
+_PERHAPS_EACH = 0.2
+_ASKS = r"(?:what|which|who|whom|whose|when|where|why|how)\b"
+_JOINED = re.compile(rf"(?:[,;]\s*)?\band\s+(?:also\s+)?(?={_ASKS})|\?\s+(?:and\s+)?(?={_ASKS})", re.I)
+# In "what was bought and how much" the second is no question of its own.
+_MIN_PART = 4
+# Each part costs a prompt of its own; more parts are better served by one look at what fits best.
+_MAX_PARTS = 4
+_CLAUSE, _FIRST, _LISTS, _NEGATED = phrases("localrag.question", "question", "clause", "first", "lists", "negated")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question as it was typed, the turns before it (oldest first), and the documents it is asked of.
+
+    `search_text` is what passages are looked up by: completed from the turns before, spelled as the documents do.
+    """
+
+    text: str
+    history: Sequence[Turn] = ()
+    documents: Sequence[tuple[Library, Document]] = field(default=(), repr=False)
+    search_text: str = ""
+
+    @cached_property
+    def kind(self) -> Kind:
+        """Its kind; a follow-up that only names something else is of the kind of the question before it."""
+        if self._kind == "look-up" and followups.repeats(self.text, self.history):
+            before = Question(self.history[-1].question).kind
+            return self._kind if before == "each" else before
+        return self._kind
+
+    @cached_property
+    def sure(self) -> bool:
+        """Whether the kind is plain; if not, it may ask each document."""
+        return self.kind not in ("look-up", "existence", "list") or self._told[0]["each"] < _PERHAPS_EACH
+
+    @cached_property
+    def value(self) -> Value:
+        """The kind of value that it asks for."""
+        # A follow-up is looked up with the words of the question before it, which may want another.
+        values = self._told[1] if self.history or not self.search_text else kinds.tell(self.search_text)[1]
+        return max(values, key=values.__getitem__)
+
+    @property
+    def about_whole(self) -> bool:
+        """Whether it needs the whole text."""
+        return self.kind in ("summary", "compare", "whole")
+
+    @property
+    def needs_reasoning(self) -> bool:
+        """Whether an answer has to be worked out, so that a model that can reason first should."""
+        return self.kind in ("compare", "calculation") or self.calculation is not None
+
+    @cached_property
+    def leans(self) -> bool:
+        """Whether it can only be understood with the questions before it."""
+        return followups.leans(self.text, self.history)
+
+    @property
+    def complete(self) -> str:
+        """The question, behind those before it where it leans on them."""
+        return followups.joined(self.text, self.history) if self.leans else self.text
+
+    @cached_property
+    def sides(self) -> tuple[Side, ...]:
+        """What it compares, each with a question of its own; empty where it may name no two."""
+        return comparison.sides(self.text, self.documents)
+
+    @cached_property
+    def named(self) -> Pointed:
+        """The documents that it calls by words of their names."""
+        found = naming.by_name(self.text, self.documents)
+        if found.documents or self.search_text in ("", self.text):
+            return found
+        return naming.by_name(self.search_text, self.documents)
+
+    @cached_property
+    def years(self) -> frozenset[int]:
+        """The years that it names."""
+        return quantities.years(self.text)
+
+    @cached_property
+    def calculation(self) -> Request | None:
+        """The calculation that it asks for, with the names of its figures."""
+        return calculation.parse(self.text)
+
+    @cached_property
+    def each(self) -> DocumentQuestion:
+        """What each document is asked, where each is asked."""
+        return document_question(self.search_text or self.text)
+
+    @cached_property
+    def listed(self) -> str:
+        """What it asks for a list of, in the plural; "" where it asks for none."""
+        found = _LISTS.match(" ".join(self.text.split()))
+        return found["noun"] if found else ""
+
+    @property
+    def negated(self) -> bool:
+        """Whether it asks for what is not so."""
+        return negated(self.text)
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """The questions that it consists of, in order; empty where it is one."""
+        found = [part.strip(" ,;?") for part in _JOINED.split(" ".join(self.text.split()))]
+        whole = any(len(part.split()) < _MIN_PART or _CLAUSE.match(part) for part in found)
+        if not 2 <= len(found) <= _MAX_PARTS or whole or not _FIRST.match(found[0]):
+            return ()
+        return tuple(f"{part[:1].upper()}{part[1:]}?" for part in found)
+
+    def task(self, documents: Sequence[str] = ()) -> Task | None:
+        """Return what code can count, find or list for it; globs of documents that narrow it may stand beside it."""
+        return exact.parse(self.text, documents)
+
+    def looked_up(self, text: str) -> Question:
+        """Return the question with the text that passages are looked up by."""
+        return replace(self, search_text=text)
+
+    @cached_property
+    def _told(self) -> tuple[dict[Kind, float], dict[Value, float]]:
+        return kinds.tell(self.text)
+
+    @property
+    def _kind(self) -> Kind:
+        return max(self._told[0], key=self._told[0].__getitem__)
+
+
+def negated(text: str) -> bool:
+    """Return whether a text says or asks what is not so."""
+    return bool(_NEGATED.search(text))

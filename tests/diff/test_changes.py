@@ -364,11 +364,6 @@ def test_changes_of_one_clause_are_one_change() -> None:
     assert [run.text for run in one.runs if run.sign != "="] == ["each invoice", "every bill", "may", "shall"]
 
 
-def test_a_changed_clause_and_the_end_of_another_are_two_changes() -> None:
-    found = swapped(("$5,000", "$6,000"), ("two years", "three years"))
-    assert [one.kinds for one in found] == [("amount",), ("duration",)]
-
-
 def test_a_heading_moves_with_what_is_under_it() -> None:
     """A bug: the heading was told as one move, and its clause as another."""
     parts = [

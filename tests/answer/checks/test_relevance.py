@@ -21,19 +21,7 @@ The deposit is EUR 4,900. It is returned within thirty days.
 
 
 def passage(text: str) -> Passage:
-    return Passage(
-        library="office",
-        document="lease.txt",
-        page=None,
-        label=None,
-        heading=(),
-        text=text,
-        start=0,
-        end=len(text),
-        score=1.0,
-        document_id=1,
-        position=0,
-    )
+    return Passage("office", "lease.txt", None, None, (), text, 0, len(text), 1.0, document_id=1)
 
 
 def flags(answer: str, order: str = "", question: str = QUESTION) -> list[str]:

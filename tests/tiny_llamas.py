@@ -8,16 +8,15 @@ bytes; they write only "!" to "~".
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tiny_models import gguf_head
 
 WIDTH, LAYERS, WORDS = 64, 6, 3 + 256
 HEAD, WIDE = 32, 128
-_STRING, _ARRAY = 8, 9
 _FEED = {"ffn_gate": (WIDTH, WIDE), "ffn_up": (WIDTH, WIDE), "ffn_down": (WIDE, WIDTH)}
 
 
@@ -271,18 +270,11 @@ def encoder(path: Path, pooling: int = 1, length: int = 64) -> Path:
 
 
 def _file(path: Path, values: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Path:
-    tensors = {name: _weights(name, shape, seed) for seed, (name, shape) in enumerate(shapes.items())}
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values))
-    for key, value in values.items():
-        kind, data = _typed(value)
-        head += _text(key) + struct.pack("<I", kind) + data
-    body = b""
-    for name, weights in tensors.items():
-        shape = shapes[name]
-        head += _text(name) + struct.pack("<I", len(shape)) + b"".join(struct.pack("<Q", size) for size in shape)
-        head += struct.pack("<IQ", 0, len(body))
-        body += _padded(weights.tobytes())
-    path.write_bytes(_padded(head) + body)
+    body, tensors = b"", []
+    for seed, (name, shape) in enumerate(shapes.items()):
+        tensors.append((name, shape, len(body)))
+        body += _padded(_weights(name, shape, seed).tobytes())
+    path.write_bytes(_padded(gguf_head(values, tensors)) + body)
     return path
 
 
@@ -302,22 +294,3 @@ def _weights(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 def _padded(data: bytes) -> bytes:
     return data + b"\0" * (-len(data) % 32)
-
-
-def _text(text: str) -> bytes:
-    data = text.encode()
-    return struct.pack("<Q", len(data)) + data
-
-
-def _typed(value: Any) -> tuple[int, bytes]:
-    if isinstance(value, str):
-        return _STRING, _text(value)
-    if isinstance(value, float):
-        return 6, struct.pack("<f", value)
-    if isinstance(value, bool):
-        return 7, struct.pack("<?", value)
-    if isinstance(value, int):
-        return 4, struct.pack("<I", value)
-    kinds, data = zip(*(_typed(item) for item in value), strict=True)
-    kind = 5 if kinds[0] == 4 else kinds[0]  # token types are signed
-    return _ARRAY, struct.pack("<IQ", kind, len(value)) + b"".join(data)

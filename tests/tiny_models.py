@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,25 +39,27 @@ def gguf(
         **({"tokenizer.chat_template": "{{ messages }}"} if template else {}),
         **{key.replace("__", "."): value for key, value in keys.items()},
     }
+    head = gguf_head(values, [(f"tensor{at}", shape, 64 * at) for at, shape in enumerate(tensors)], version)
+    return head if cut else head + filling * 32
+
+
+def gguf_head(
+    values: Mapping[str, Any], tensors: Sequence[tuple[str, tuple[int, ...], int]], version: int = 3
+) -> bytes:
+    """The beginning of a GGUF file: its keys, and the name, dimensions and offset of each tensor of float32."""
     head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(values))
     for key, value in values.items():
-        head += _text(key) + _value(value)
-    offset = 0
-    for number, dimensions in enumerate(tensors):
-        head += _text(f"tensor{number}") + struct.pack("<I", len(dimensions))
-        head += b"".join(struct.pack("<Q", size) for size in dimensions) + struct.pack("<IQ", 0, offset)
-        offset += 64
-    return head if cut else head + filling * 32
+        kind, data = _typed(value)
+        head += _text(key) + struct.pack("<I", kind) + data
+    for name, shape, offset in tensors:
+        head += _text(name) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape)
+        head += struct.pack("<IQ", 0, offset)
+    return head
 
 
 def _text(text: str) -> bytes:
     data = text.encode()
     return struct.pack("<Q", len(data)) + data
-
-
-def _value(value: Any) -> bytes:
-    kind, data = _typed(value)
-    return struct.pack("<I", kind) + data
 
 
 def _typed(value: Any) -> tuple[int, bytes]:
@@ -70,8 +72,9 @@ def _typed(value: Any) -> tuple[int, bytes]:
     if isinstance(value, str):
         return 8, _text(value)
     items = [_typed(item) for item in value]
-    inner = items[0][0] if items else 4
-    return 9, struct.pack("<IQ", inner, len(items)) + b"".join(data for _, data in items)
+    kind = items[0][0] if items else 4
+    kind = 5 if kind == 4 else kind  # token types are signed
+    return 9, struct.pack("<IQ", kind, len(items)) + b"".join(data for _, data in items)
 
 
 def adapter(**keys: Any) -> bytes:

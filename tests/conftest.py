@@ -29,6 +29,7 @@ from localrag.types import Page, Part, Reading, SkippedPage
 # Where `make test` put the models; read before any test gets a folder of its own.
 MODELS = load_settings().models_dir
 Texts = str | Sequence[str]
+LONGEST = {"test_doc_commands.py", "test_cluster.py"}  # minutes each
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
@@ -43,10 +44,10 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with tests of real weights come first, then slow ones: one of them takes as long as a hundred others."""
+    """Long files come first, as one process runs a whole file: those named, then real weights, then slow ones."""
     real = {item.path for item in items if item.get_closest_marker("model")}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path not in real, item.path not in slow))
+    items.sort(key=lambda item: (item.path.name not in LONGEST, item.path not in real, item.path not in slow))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -38,6 +38,8 @@ def item_of(question: str, type: Type) -> Item:
 def answer(item: Item, pair: Pair, query: Query, engine: Engine) -> Single | None:
     """Return what a document answers to an item; None where it was stopped."""
     found = engine.find(item, pair, only=query.only, stop=query.stop)
+    if found is not None and found.way == "no" and found.confidence is not None:
+        found = replace(found, confidence=1 - found.confidence)  # of the answer, which is no
     return None if found is None else worded(item, found)
 
 

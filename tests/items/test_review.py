@@ -22,7 +22,6 @@ from localrag.items import evidence, review
 from localrag.items.evidence import Evidence
 from localrag.items.playbook import Expect, ItemType, Playbook, PlaybookItem
 from localrag.lifecycle.encrypt import encrypt
-from localrag.lifecycle.forget import forget
 from localrag.proofs.forgotten import prove_forgotten
 from localrag.search.retrieval import Searcher
 from localrag.security import audit
@@ -125,30 +124,6 @@ def test_what_code_leaves_open_is_asked_and_written_only_where_it_must(
     assert "best 2 of" in found["secret"].read and found["secret"].model == "scripted"
 
 
-def test_words_that_say_the_opposite_are_put_to_the_model(
-    assistant: Assistant, models: Any, shelf: Shelf, odds: dict[str, float]
-) -> None:
-    odds["secret"] = 5.0
-    shelf("law", {"a.txt": f"{FILLER}\n\nThere is no duty of secrecy between the parties."})
-    models.generator.weights = [("", "no")]
-    book = Playbook(
-        "Test", (PlaybookItem("secret", "Is there a duty of secrecy?", "yes/no", like=("shall keep it secret",)),)
-    )
-    found = by_item(reviewed(assistant, "law", book))["secret"]
-    assert (found.model, found.state) == ("scripted", "absent")
-    assert found.confidence is not None and found.confidence < 1e-5, "likely words do not speak for either way"
-
-
-def test_between_the_likelihoods_it_is_unsure(assistant: Assistant, models: Any, shelf: Shelf, odds: Any) -> None:
-    odds["secret"] = 0.0
-    shelf("law", {"a.txt": TEXT})
-    models.generator.weights = [("", "yes")]
-    models.generator.script = [("", json.dumps({"found": False, "answer": "", "quote": ""}))]
-    book = Playbook("Test", (PlaybookItem("secret", "Who keeps it secret?", "party"),))
-    found = by_item(reviewed(assistant, "law", book))["secret"]
-    assert (found.state, found.as_expected) == ("unsure", None)
-
-
 def test_an_unchanged_pair_is_not_looked_for_again(
     assistant: Assistant, models: Any, shelf: Shelf, odds: dict[str, float]
 ) -> None:
@@ -231,13 +206,11 @@ LAID = (
         ("choice", "weekly", "yearly", "yearly"),
     ],
 )
-@pytest.mark.parametrize("strange", [True, False])
 def test_no_value_is_shown_that_the_quote_does_not_state(
     kind: ItemType,
     lie: str,
     truth: str,
     shown: str,
-    strange: bool,
     assistant: Assistant,
     models: Any,
     shelf: Shelf,
@@ -245,7 +218,7 @@ def test_no_value_is_shown_that_the_quote_does_not_state(
 ) -> None:
     odds["law"] = 0.0
     other = f"{LAID} Every invoice is payable within ninety (90) days after its receipt."
-    shelf("law", {"a.txt": LAID if strange else other})
+    shelf("law", {"a.txt": other})
     models.generator.weights = [("", "yes")]
     choices = ("weekly", "monthly", "yearly") if kind == "choice" else ()
     book = Playbook("Test", (PlaybookItem("law", "Who pays what, and when?", kind, choices=choices),))
@@ -332,20 +305,6 @@ def test_findings_say_that_a_document_is_of_another_kind(assistant: Assistant, s
     paid = {one.document: (one.state, one.value, one.as_expected) for one in ended.findings if one.item == "pay"}
     assert paid == {"a.txt": ("found", "90 days", None), "lease-1.txt": ("deviates", "90 days", False)}
     assert all("lease" in one.to_row()["remark"] for one in ended.findings if one.document == "a.txt")
-
-
-def test_a_review_is_forgotten_with_its_document(
-    assistant: Assistant, shelf: Shelf, settings: Settings, odds: Any
-) -> None:
-    library = shelf("law", {"a.txt": TEXT, "b.txt": LAW})
-    reviewed(assistant, "law")
-    Reviewer(assistant).decide(BOOK, "pay", "law", "a.txt", "rejected", "never")
-    document = library.document("a.txt")
-    forget(settings, "law", [document], whole=False, conversations="keep")
-    assert len(files(library)) == 1
-    assert not any(b"ninety" in path.read_bytes() for path in library.folder.rglob("*.json"))
-    Reviews(library).keep(document, {})  # a review that goes on meanwhile
-    assert len(files(library)) == 1
 
 
 def test_findings_are_ordered_by_what_matters(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
@@ -444,18 +403,15 @@ def test_code_reads_a_single_value_of_the_quote_and_the_model_others(
     assert (two.state, two.value, two.model) == ("found", "", "scripted")
 
 
-@pytest.mark.parametrize(("answer", "state"), [("yes", "found"), ("no", "absent")])
+EXCLUSIVE = "This Agreement does not give Distributor the exclusive right to sell the Products."
+COMPETES = "During the term Distributor shall not sell, market or develop any products that compete with the Products."
+
+
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "text", "answer", "state"),
     [
-        (
-            "exclusivity",
-            "Exclusivity. This Agreement does not give Distributor the exclusive right to sell the Products.",
-        ),
-        (
-            "non-compete",
-            "During the term Distributor shall not sell, market or develop any products that compete with the Products.",
-        ),
+        ("exclusivity", f"Exclusivity. {EXCLUSIVE}", "no", "absent"),
+        ("non-compete", COMPETES, "yes", "found"),
     ],
 )
 def test_the_model_confirms_what_may_say_the_opposite_or_is_known_less_well(

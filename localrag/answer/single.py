@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from localrag.grounding import prompts
 from localrag.grounding.stages import Pair, Query
+from localrag.items import positions
 from localrag.items.engine import Engine
 from localrag.items.item import Finding, Item
 from localrag.items.values import Type
@@ -40,23 +41,19 @@ def answer(item: Item, pair: Pair, query: Query, engine: Engine) -> Single | Non
     found = engine.find(item, pair, only=query.only, stop=query.stop)
     if found is not None and found.way == "no" and found.confidence is not None:
         found = replace(found, confidence=1 - found.confidence)  # of the answer, which is no
-    return None if found is None else worded(item, found)
+    return None if found is None else worded(found)
 
 
-def worded(item: Item, found: Finding) -> Single:
+def worded(found: Finding) -> Single:
     """Put a finding into words: yes, no, or the value, each with its quote; or that the document does not say."""
     at = found.citation
     if at is None or found.state != "found":
         nearest = (_numbered(at, 0),) if at is not None else ()
         return Single(prompts.WITHHELD if found.withheld else prompts.NOT_FOUND, False, nearest, found)
     quote = " ".join(at.quote.split())
-    if item.type == "yes/no":
-        text = f"{found.way.capitalize()}: “{quote}” [1]"
-    elif found.answer and found.answer != quote:
-        text = f"{found.answer.rstrip('.')}: “{quote}” [1]"
-    else:
-        text = f"“{quote}” [1]"
-    return Single(text, True, (_numbered(at, 1),), found)
+    claim = found.way.capitalize() or (positions.shown(found.value) if found.value else found.answer.rstrip("."))
+    lead = f"{claim}: " if claim and claim != quote.rstrip(".") else ""
+    return Single(f"{lead}“{quote}” [1]", True, (_numbered(at, 1),), found)
 
 
 def _numbered(at: Citation, marker: int) -> Citation:

@@ -15,6 +15,7 @@ from localrag.grounding import context, fact_checks, links, prompt_injection, pr
 from localrag.grounding.annotations import doubts
 from localrag.grounding.citations import cite, claims, nearest
 from localrag.grounding.stages import Draft, Findings, Prompt, Query
+from localrag.question.question import ONE_PLACE
 from localrag.store.text_analysis import COMMON
 from localrag.types import Flag, Passage, Plan
 
@@ -58,7 +59,7 @@ def facts(findings: Findings, query: Query, passages: Sequence[Passage]) -> Find
 
 def relevant(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
     """Flag sentences that come from where nothing of the question is, or from a prompt injection."""
-    if findings.flagged("language") or query.question.about_whole or query.question.kind == "each":
+    if findings.flagged("language") or query.question.kind not in ONE_PLACE:
         return findings
     return relevance.check(findings, query.text, passages)
 

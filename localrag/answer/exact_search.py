@@ -20,6 +20,7 @@ from localrag.grounding.annotations import laid_out
 from localrag.grounding.locate import comments
 from localrag.quantities import lazy_re, plural
 from localrag.question.exact import CommentSearch, DocumentList, Task, TermSearch
+from localrag.question.kinds import SINGULAR
 from localrag.search import filters
 from localrag.store import text_analysis
 from localrag.store.library import Library
@@ -284,14 +285,15 @@ class ExactAnswer:
 def named(documents: Pairs, name: str) -> list[tuple[Library, Document]]:
     """Return the documents of a name: by file name, or by all words of the name in path or title.
 
-    Else its words may be parts of longer ones ("ADAMSGOLFINC"), or come from the document's first lines.
+    If it is called a document ("the Adams Golf agreement"), its words may be parts of longer ones ("ADAMSGOLFINC"), or
+    come from the document's first lines.
     """
     lower = name.lower()
     exactly = [pair for pair in documents if lower in (pair[1].path.lower(), PurePosixPath(pair[1].path).name.lower())]
     if exactly:
         return exactly
     found = [(library, document) for library, document in documents if _words(document, name) <= _words(document)]
-    if found:
+    if found or not re.search(rf"(?:\.\w{{1,5}}|\b(?:{'|'.join(SINGULAR)}))$", name, re.I):
         return found
     inside: list[tuple[Library, Document]] = []
     for library, document in documents:

@@ -19,11 +19,11 @@ from localrag.llm import Generator, Weighed
 from localrag.question import naming
 from localrag.question.kinds import Kind
 from localrag.question.naming import Pointed
+from localrag.question.question import ONE_PLACE
 from localrag.search import filters
 from localrag.types import Cost, Document, Mode, Passage, Plan, PlanKind, Seconds, Usage
 
-# Kinds of questions that one place answers, and those that need the whole text.
-_ONE_PLACE: tuple[Kind, ...] = ("look-up", "existence", "calculation", "list")
+# Kinds of questions that need the whole text.
 _WHOLE: tuple[Kind, ...] = ("summary", "compare", "whole")
 # Characters per token of English text, for sizes before anything is tokenized.
 CHARACTERS_PER_TOKEN = 4
@@ -107,7 +107,7 @@ def route(query: Query, resources: Resources) -> Route:
     began = time.monotonic()
     pointed, hits = _pointed(query, kind, signals, resources)
     searching = time.monotonic() - began if hits else 0.0
-    about_one = kind in _ONE_PLACE and len(pointed.documents) == 1
+    about_one = kind in ONE_PLACE and len(pointed.documents) == 1
     # One order whatever the question's is, so that their prompt cache serves again.
     reading = tuple(sorted(pointed.documents, key=lambda pair: (pair[0].name, pair[1].path)))
     nearest = naming.of_passage(hits[0], query.documents) if hits and not reading else ()
@@ -158,7 +158,7 @@ def _pointed(query: Query, kind: Kind, signals: Signals, resources: Resources) -
     few = len(query.documents) <= naming.MAX_READ or signals.tokens <= signals.read_tokens
     # In little text the best passage fits badly even where it has the answer, so its score is no sign.
     short = few and signals.tokens <= signals.retrieve_tokens
-    if kind == "each" or (kind in _ONE_PLACE and short):
+    if kind == "each" or (kind in ONE_PLACE and short):
         return (only if few else Pointed()), ()
     named = query.question.named
     if kind in _WHOLE:
@@ -177,7 +177,7 @@ def _pointed(query: Query, kind: Kind, signals: Signals, resources: Resources) -
     if len(query.documents) == 1:
         return only, hits
     best = naming.of_passage(hits[0], query.documents) if hits else ()
-    if kind in _ONE_PLACE and named.documents and best != named.documents:
+    if kind in ONE_PLACE and named.documents and best != named.documents:
         # Words of a question often stand in a document's name by chance; what is found there must agree.
         named = Pointed()
     if named.documents or not best:

@@ -79,6 +79,7 @@ _PATTERNS = load_patterns(
     "localrag.question",
     "exact.txt",
     file="|".join(sorted(map(re.escape, {*SINGULAR, *_TYPES}), key=len, reverse=True)),
+    many="|".join(sorted(map(re.escape, SINGULAR.keys() - SINGULAR.values()), key=len, reverse=True)),
     first="|".join(_SUPERLATIVES),
     number="|".join(_NUMBERS),
 )

@@ -25,8 +25,10 @@ from localrag.question.naming import Pointed
 from localrag.store.library import Library
 from localrag.types import Document, Turn
 
-# The probability of "each" from which every document may be meant, so that the model is asked.
-_PERHAPS_EACH = 0.2
+# The probability from which every document may be meant, so that the model is asked, and from which all surely are.
+_PERHAPS_EACH, _SURELY_EACH = 0.2, 0.6
+# Kinds of questions that one place answers.
+ONE_PLACE: tuple[Kind, ...] = ("look-up", "existence", "calculation", "list")
 _ASKS = r"(?:what|which|who|whom|whose|when|where|why|how)\b"
 _JOINED = re.compile(rf"(?:[,;]\s*)?\band\s+(?:also\s+)?(?={_ASKS})|\?\s+(?:and\s+)?(?={_ASKS})", re.I)
 # In "what was bought and how much" the second is no question of its own.
@@ -51,15 +53,17 @@ class Question:
     @cached_property
     def kind(self) -> Kind:
         """Its kind; a follow-up that only names something else is of the kind of the question before it."""
-        if self._kind == "look-up" and followups.repeats(self.text, self.history):
+        told = self._told[0]
+        kind = max((kind for kind in told if kind != "each" or told[kind] >= _SURELY_EACH), key=told.__getitem__)
+        if kind in ONE_PLACE and followups.repeats(self.text, self.history):
             before = Question(self.history[-1].question).kind
-            return self._kind if before == "each" else before
-        return self._kind
+            return kind if before == "each" else before
+        return kind
 
     @cached_property
     def sure(self) -> bool:
         """Whether the kind is plain; if not, it may ask each document."""
-        return self.kind not in ("look-up", "existence", "list") or self._told[0]["each"] < _PERHAPS_EACH
+        return not _PERHAPS_EACH <= self._told[0]["each"] < _SURELY_EACH
 
     @cached_property
     def value(self) -> Value:
@@ -71,7 +75,7 @@ class Question:
     @property
     def about_whole(self) -> bool:
         """Whether it needs the whole text."""
-        return self.kind in ("summary", "compare", "whole")
+        return self.kind not in ONE_PLACE and self.kind != "each"
 
     @property
     def needs_reasoning(self) -> bool:
@@ -147,10 +151,6 @@ class Question:
     @cached_property
     def _told(self) -> tuple[dict[Kind, float], dict[Value, float]]:
         return kinds.tell(self.text)
-
-    @property
-    def _kind(self) -> Kind:
-        return max(self._told[0], key=self._told[0].__getitem__)
 
 
 def negated(text: str) -> bool:

@@ -429,11 +429,12 @@ class Assistant(Workspace):
 
 
 def _asks_whether(query: Query, route: Route) -> bool:
-    """Return whether a question asks for yes or no of one document, and stands alone."""
+    """Return whether a question asks for yes or no about a kind of clause of one document, and stands alone."""
     return (
         query.mode == "auto"
         and route.plan.kind in ("retrieve", "read")
         and route.plan.signals.get("kind") == "existence"
+        and route.plan.signals.get("clause") is not None
         and len(route.reading) == 1
         and not query.question.leans
         and not query.question.parts

@@ -121,7 +121,7 @@ def route(query: Query, resources: Resources) -> Route:
         warm_tokens=resources.cached(reading) if reading and query.only.pages is None else 0,
         nearest="".join(document.path for _, document in nearest),
         nearest_tokens=sum(tokens(query, document) for _, document in nearest),
-        clause=resources.clause(query, reading) if about_one and pointed.by in ("only", "name") else None,
+        clause=resources.clause(query, reading) if about_one else None,
         **fit_signals(hits),
     )
     plan = filters.named_in(choose(query.mode, signals, resources.seconds), query.only)

@@ -25,7 +25,7 @@ _NOUNS = "|".join(sorted(map(re.escape, SINGULAR), key=len, reverse=True))
 _PATTERNS = load_patterns("localrag.question", "comparison.txt", noun=rf"(?:{_NOUNS})\b")
 _COMPARES, _COMPUTED, _SIDE = (lazy_re(_PATTERNS[name][0], re.I) for name in ("compares", "computed", "side"))
 _CALLED = lazy_re(rf"<<(\d)>> (?:{_NOUNS})\b", re.I)
-_FRAMES = tuple(lazy_re(line, re.I) for name in ("asked", "replaced", "said") for line in _PATTERNS[name])
+_FRAMES = tuple(lazy_re(line, re.I) for name in ("replaced", "said") for line in _PATTERNS[name])
 _COMMON = COMMON["english"].union(ASKING)
 _WORD = re.compile(r"\w+(?:[&./-]\w+)*")
 _PLACE = re.compile(r"<<(\d)>>")
@@ -120,7 +120,8 @@ def _asked(found: re.Match[str], side: str, of: str) -> str:
     if topic := given.get("topic"):
         asked = f"what does {side} say about {topic}"
     elif "what" in given:
-        what = _what(given["what"] or "", given.get("again") or "")
+        bare = _DETERMINER.sub("", " ".join((given["what"] or "").split()))
+        what = f"the {bare}" if bare[:1].islower() else bare
         past = (given.get("aux") or "").lower() in ("did", "was", "were", "had")
         several = re.search(r"[^siu]s$", _PREPOSITION.split(what)[0])
         be = ("were" if past else "are") if several else ("was" if past else "is")
@@ -133,15 +134,6 @@ def _asked(found: re.Match[str], side: str, of: str) -> str:
     asked = asked.strip(" ,:;–—-")
     content = [word for word in _WORD.findall(_PLACE.sub(" ", asked)) if folded(word) not in _COMMON]
     return f"{asked[:1].upper()}{asked[1:]}?" if content else ""
-
-
-def _what(what: str, again: str) -> str:
-    """Return what is compared, with its article; empty where the question says another thing of the second side."""
-    what, again = " ".join(what.split()), " ".join(again.split())
-    if again and not what.casefold().endswith(again.casefold()):
-        what = f"{what} {again}" if _PREPOSITION.match(again) else ""
-    bare = _DETERMINER.sub("", what)
-    return f"the {bare}" if bare[:1].islower() else bare
 
 
 def _filled(text: str, names: Sequence[str]) -> str:

@@ -79,7 +79,14 @@ _MODALS = {"can", "could", "may", "might", "must", "should", "shall", "will", "w
 _PERFECT = re.compile(r"^(?:been|already|\w{3,}ed)\b", re.I)
 _NEGATED, _PLACED, POLITE, _LIMIT = phrases("localrag.question", "each", "negated", "placed", "polite", "limit")
 _WITHOUT = re.compile(r"^(?:lacks?|without|(?:have|has|contains?|includes?)\s+no)\s+", re.I)
-_WITH = by_word(_WORDS["verbs"])
+# "Contracts with a bonus" have one, and those "requiring notice" require it.
+_WITH = {
+    "with": "have",
+    "having": "have",
+    "permitting": "permit",
+    "referring": "refer",
+    **{f"{verb.removesuffix('e')}ing": verb for verb in _WORDS["verbs"].split()},
+}
 _SUP = by_word(_WORDS["superlatives"])
 
 

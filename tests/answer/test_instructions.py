@@ -155,13 +155,3 @@ def test_they_count_among_what_fills_the_window(papers: Editor, models: Any, set
     before = ask(settings, "When does the lease of Hall 3 end?", "papers").context["rules"]
     papers.instruct("Cite clause numbers.")
     assert ask(settings, "When does the lease of Hall 3 end?", "papers").context["rules"] == before + 3
-
-
-def test_an_answer_in_few_words_loses_what_it_repeats_of_the_question(
-    papers: Editor, models: Any, settings: Settings
-) -> None:
-    models.generator.script = [("Hall 3", "The lease of Hall 3 ends on 31 May 2030.")]
-    question = "When does the lease of Hall 3 end?"
-    answer = ask(settings.with_options(answer_form="short"), question, "papers")
-    assert answer.answer == "31 May 2030 [1]" and len(answer.citations) == 1
-    assert "lease of Hall 3" in ask(settings, question, "papers").answer

@@ -260,7 +260,7 @@ class _Check:
         """Return the names in a text, and those of documents in small letters: "the supply agreement"."""
         titles = frozenset().union(*(self.called(key) for key in self.pairs)) - subjects.COMMON - _NOUNS
         words = [(match.start(), match[0].lower()) for match in re.finditer(r"\w+", text)]
-        pairs = zip(words, [*words[1:], (len(text), "")], strict=True)
+        pairs = zip(words, [*words[1:], (len(text), "")], strict=False)  # a text without words has none
         titled = [
             Name(f"{word} {noun}", at, (word, noun))
             for (at, word), (_, noun) in pairs

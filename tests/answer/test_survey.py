@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import pytest
 from fakes import ScriptedGenerator
 
+from localrag.answer import summary
 from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta, Event, Surveyed
 from localrag.store.library import Library
@@ -228,3 +230,14 @@ def test_a_stopped_summary_says_which_parts_are_missing(assistant: Assistant, mo
     assert isinstance(last, Answered) and last.answer.stopped
     assert last.answer.answer.startswith("2 of 3 parts were read")
     assert [item.document for item in last.answer.not_read] == ["c.txt"]
+
+
+@pytest.mark.parametrize("form", ["summary", "joined"])
+def test_a_summary_keeps_to_what_was_asked_for(form: str) -> None:
+    if form == "summary":
+        told = summary.summary_prompt("this document", "a.txt", "Text.", "two sentences", "Summarise the risks")
+        assert told[0].stable[0].endswith("Document: a.txt\n\nText.\n\n")
+    else:
+        told = summary.joined_prompt("a.txt", [("p. 1", "One."), ("p. 2", "Two.")], "two sentences", "Summarise")
+        assert "p. 1: One.\n\np. 2: Two." in told[-1].text
+    assert "two sentences" in told[-1].text and "Summarise" in told[-1].text

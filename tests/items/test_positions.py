@@ -85,6 +85,8 @@ def test_what_is_unsure_is_neither_right_nor_wrong() -> None:
     [
         ("duration", "thirty (30) days", 1),
         ("duration", "30 days, or 60 days in winter", 2),
+        ("duration", "40 hours a week", 1),
+        ("duration", "extended by half a year unless ended 60 days before", 2),
         ("money", "30 days", 0),
         ("date", "from 3 May 2020 to 4 May 2021", 2),
         ("percent", "5 % of $100", 1),
@@ -92,11 +94,3 @@ def test_what_is_unsure_is_neither_right_nor_wrong() -> None:
 )
 def test_different_values_are_counted(kind: ItemType, text: str, count: int) -> None:
     assert values.distinct(kind, text) == count
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [("40 hours a week", 1), ("extended by half a year unless ended 60 days before", 2), ("within sixty (60) days", 1)],
-)
-def test_the_durations_of_a_text_are_counted(text: str, count: int) -> None:
-    assert values.distinct("duration", text) == count

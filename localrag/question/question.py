@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from localrag import quantities
 from localrag.quantities import phrases
 from localrag.question import calculation, comparison, exact, followups, kinds, naming
 from localrag.question.calculation import Request
@@ -104,11 +103,6 @@ class Question:
         if found.documents or self.search_text in ("", self.text):
             return found
         return naming.by_name(self.search_text, self.documents)
-
-    @cached_property
-    def years(self) -> frozenset[int]:
-        """The years that it names."""
-        return quantities.years(self.text)
 
     @cached_property
     def calculation(self) -> Request | None:

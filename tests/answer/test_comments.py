@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import docx
 import pypdf
@@ -19,7 +18,7 @@ from localrag.answer.exact_search import ExactAnswer, Pairs
 from localrag.grounding import locate
 from localrag.ingest.readers import pdf, word
 from localrag.ingest.readers.source import Options, Source
-from localrag.question.exact import CommentSearch, parse
+from localrag.question.exact import parse
 from localrag.store.writer import Editor
 from localrag.types import EVERYTHING
 
@@ -104,22 +103,6 @@ def test_comments_are_narrowed_by_document_and_author(pairs: Pairs) -> None:
     assert ("an unknown author", "", "Who signs?") in said(ask(pairs, "Are there any comments in lease.pdf?"))
     none = ask(pairs, "What did Ms Poe comment on clause 8?")
     assert not none.found and "Smith (clause 8)" in none.text and none.rows == ()
-
-
-@pytest.mark.parametrize(
-    ("question", "task"),
-    [
-        ("What did they comment on clause 9.2 of the lease?", CommentSearch("9.2", "", "lease")),
-        ("What comments did the counterparty make on section 3?", CommentSearch("3", side=True)),
-        ("Show me all comments from J. Doe", CommentSearch(by="J. Doe")),
-        ("What did the CEO comment on the results?", None),
-        ("What does the code comment say?", None),
-        ("How should I comment on the draft?", None),
-        ("Did the tenant comment?", None),
-    ],
-)
-def test_only_plain_questions_for_comments_are_understood(question: str, task: Any) -> None:
-    assert parse(question) == task
 
 
 def test_words_in_a_document_without_pages_are_the_nearest_above_their_comment(shelf: Callable[..., Editor]) -> None:

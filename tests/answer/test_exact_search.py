@@ -140,53 +140,11 @@ ODD = (
     "Don't O’Brien l'avocat café cafe\u0301 ﬁrst STRASSE Straße 1,234.50 12.5 10-K FY2018 ChangeOfControl non-compete U.S. and/or "
     "foo_notice C++ § 4.2(b) x naïve «Préavis» 合同 notice中文 re-\nentry İstanbul ſo Kelvin $5 a.b e-mail@x.org 3rd the the"
 )
-ODD_TERMS = [
-    "don",
-    "don't",
-    "O'Brien",
-    "Brien",
-    "avocat",
-    "cafe",
-    "café",
-    "first",
-    "ﬁrst",
-    "strasse",
-    "straße",
-    "234",
-    "1,234",
-    "12",
-    "12.5",
-    "10-K",
-    "FY2018",
-    "2018",
-    "control",
-    "compete",
-    "non-compete",
-    "U.S.",
-    "and/or",
-    "notice",
-    "C++",
-    "§",
-    "4.2(b)",
-    "x",
-    "naive",
-    "naïve",
-    "préavis",
-    "合同",
-    "entry",
-    "istanbul",
-    "so",
-    "kelvin",
-    "$5",
-    "a.b",
-    "mail",
-    "3rd",
-    "the",
-    "the the",
-    "unicorn",
-    "Straße 1,234.50",
-    "foo_notice",
-]
+ODD_TERMS = (
+    "don|don't|O'Brien|Brien|avocat|cafe|café|first|ﬁrst|strasse|straße|234|1,234|12|12.5|10-K|"
+    "FY2018|2018|control|compete|non-compete|U.S.|and/or|notice|C++|§|4.2(b)|x|naive|naïve|préavis|"
+    "合同|entry|istanbul|so|kelvin|$5|a.b|mail|3rd|the|the the|unicorn|Straße 1,234.50|foo_notice"
+).split("|")
 
 
 def test_the_full_text_leads_to_the_same_places_as_reading_all(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

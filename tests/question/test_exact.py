@@ -39,6 +39,7 @@ TASKS: dict[str, Task] = {
     "What did the other side comment on clause 9?": CommentSearch("9", side=True),
     "List the comments by Jane Doe in msa.docx": CommentSearch(by="Jane Doe", within="msa.docx"),
     "Who commented on clause 7.2?": CommentSearch("7.2"),
+    "What did they comment on clause 9.2 of the lease?": CommentSearch("9.2", within="lease"),
 }
 
 
@@ -63,6 +64,8 @@ def test_an_explicit_question_for_code_is_understood(question: str) -> None:
         "What is the oldest agreement about?",
         "List the parties to the contract",
         "List all invoices over 5,000",
+        "What did the CEO comment on the results?",
+        "How should I comment on the draft?",
         "List the documents from the other day",
         "contracts",
         "",

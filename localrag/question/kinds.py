@@ -70,11 +70,11 @@ def tell(question: str) -> tuple[dict[Kind, float], dict[Value, float]]:
     values = dict(zip(VALUES, shares(scores[len(KINDS) :]), strict=True))
     words = _words(question[:_MAX_CHARACTERS])
     plain = [word for word in words if word.isalpha() and not word.isupper()]
-    known = sum(word in model.rows for word in plain) >= _MIN_KNOWN * len(plain)
+    plainly = sum(word in model.rows for word in plain) >= _MIN_KNOWN * len(plain)
     documents = not {"DOCUMENT", "DOCUMENTS"}.isdisjoint(words) or not _FOREIGN.isdisjoint(question.lower().split())
-    if not documents and (not known or kinds["each"] < _SURELY_EACH):
+    if not documents and (not plainly or kinds["each"] < _SURELY_EACH):
         kinds["each"] = 0.0
-    if not known and kinds["each"] < 0.5:
+    if not plainly and kinds["each"] < 0.5:
         kinds = dict.fromkeys(KINDS, 0.0) | {"look-up": 1.0}
     return kinds, values
 

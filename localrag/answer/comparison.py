@@ -63,16 +63,16 @@ def _side_query(query: Query, side: Side) -> Query:
     return replace(query, question=question, only=only, mode="retrieve")
 
 
-def _of_its_year(side: Side, answer: Findings) -> Findings:
+def _of_its_year(side: Side, findings: Findings) -> Findings:
     """Return findings about a year as none where its quotes name other years alone; they then only come near."""
-    text = rest = " ".join(citation.quote for citation in answer.citations)
+    text = rest = " ".join(citation.quote for citation in findings.citations)
     for day in reversed(list(quantities.find_dates(text))):
         if _DATED.search(text[max(0, day.start - 20) : day.start]):  # "the lease of 1 March 2021"
             rest = rest[: day.start] + rest[day.end :]
     if side.documents or not _years(rest) or side.name in _years(text):
-        return answer
-    near = tuple(replace(citation, marker=0) for citation in answer.citations)
-    return replace(answer, answer=prompts.NOT_FOUND, found=False, citations=(), nearest=near)
+        return findings
+    near = tuple(replace(citation, marker=0) for citation in findings.citations)
+    return replace(findings, answer=prompts.NOT_FOUND, found=False, citations=(), nearest=near)
 
 
 def _years(text: str) -> set[str]:

@@ -114,9 +114,9 @@ def renumbered(answers: Sequence[Findings]) -> list[Findings]:
     return [_renumbered(answer, numbers) for answer in answers]
 
 
-def _renumbered(answer: Findings, numbers: dict[tuple[Citation, ...], int]) -> Findings:
+def _renumbered(findings: Findings, numbers: dict[tuple[Citation, ...], int]) -> Findings:
     own: dict[int, list[Citation]] = {}
-    for citation in answer.citations:
+    for citation in findings.citations:
         own.setdefault(citation.marker, []).append(replace(citation, marker=0))
     to = {marker: numbers.setdefault(tuple(cited), len(numbers) + 1) for marker, cited in own.items()}
 
@@ -124,17 +124,17 @@ def _renumbered(answer: Findings, numbers: dict[tuple[Citation, ...], int]) -> F
         return _MARKER.sub(lambda match: f"{match['space']}[{to.get(int(match['number']), match['number'])}]", text)
 
     return replace(
-        answer,
-        answer=marked(answer.answer),
-        citations=tuple(replace(citation, marker=to[citation.marker]) for citation in answer.citations),
-        unsupported=tuple(map(marked, answer.unsupported)),
+        findings,
+        answer=marked(findings.answer),
+        citations=tuple(replace(citation, marker=to[citation.marker]) for citation in findings.citations),
+        unsupported=tuple(map(marked, findings.unsupported)),
         workings=tuple(
             replace(done, figures=tuple(replace(figure, marker=to[figure.marker]) for figure in done.figures))
-            for done in answer.workings
+            for done in findings.workings
         ),
         conflicts=tuple(
             replace(conflict, sides=tuple(replace(side, marker=to[side.marker]) for side in conflict.sides))
-            for conflict in answer.conflicts
+            for conflict in findings.conflicts
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +104,7 @@ def _print(answer: Answer) -> None:
     from localrag.items.survey_table import Results
 
     results = Results(answer.question)
-    results.settle(replace(answer, not_read=()))
+    results.settle(answer, unread=False)
     if columns := results.columns:
         table(columns, [[line.cells.get(name, "") for name in columns] for line in results.lines])
     echo(f"\n{answer.answer}", err=True)

@@ -22,10 +22,12 @@ from localrag.evaluation.retrieval import passage_row
 from localrag.evaluation.runs import Row, Run, by_category
 from localrag.events import Answered, Delta
 from localrag.grounding import prompts
+from localrag.grounding.stages import Findings, Query, answer_of
 from localrag.llm import Completed, Generator
+from localrag.question import question as asked
 from localrag.settings import Settings
 from localrag.store.sentences import sentences
-from localrag.types import Answer, Citation, Message, Mode, Plan, Seconds
+from localrag.types import EVERYTHING, Answer, Citation, Message, Mode, Plan
 
 if TYPE_CHECKING:
     from localrag.answer.assistant import Assistant
@@ -226,17 +228,18 @@ def plain_asker(
             elif isinstance(event, Completed):
                 text = event.text.strip()
                 chosen = metrics.chosen(text, choices) if question.label else None
-                return Answer(
-                    question.question,
+                made = Findings(
                     text,
                     not (declining(chosen, chosen) if chosen else declines(text)),
                     Plan("retrieve", "A baseline, for comparison."),
                     passages=tuple(found),
                     tokens=event.usage,
-                    seconds=Seconds(0.0, retrieved, first, time.monotonic() - began),
+                    searching=retrieved,
                     model=model.model,
                     stopped=event.ended != "end",
                 )
+                query = Query(asked.Question(question.question), [], EVERYTHING, (), started=began)
+                return answer_of(made, query, first_token=first)
         return None
 
     return ask

@@ -58,14 +58,14 @@ class Results:
         assert isinstance(self.lines, list)
         self.lines.append(_line(row, {}))
 
-    def settle(self, answer: Answer) -> None:
-        """Take the rows of the answer, and those of documents that were not asked."""
+    def settle(self, answer: Answer, *, unread: bool = True) -> None:
+        """Take the rows of the answer, and if `unread` those of documents that were not asked."""
         sources = {(one.document, one.place, one.quote): one for one in answer.citations}
         for one in answer.citations:
             sources.setdefault((one.library, one.document, ""), one)
         lines = [_line(row, sources) for row in answer.table]
         rowed = {(line.row.get("library"), line.row.get("document")) for line in lines}
-        for left in answer.not_read if lines and "side" not in lines[0].row else ():
+        for left in answer.not_read if unread and lines and "side" not in lines[0].row else ():
             if left.document and left.page is None and (left.library, left.document) not in rowed:
                 row = {"library": left.library, "document": left.document, "found": False, "why_not": left.reason}
                 lines.append(_line(row, {}))

@@ -43,23 +43,23 @@ class _Statement:
         return (self.date if dated else "", self.rank)
 
 
-def check(answer: Findings, documents: Sequence[Pair]) -> Findings:
+def check(findings: Findings, documents: Sequence[Pair]) -> Findings:
     """Return findings with their conflicts and a citation for each side.
 
     If it relies on the earlier document alone, its text says so too.
     """
-    if not answer.found or not answer.citations:
-        return answer
-    citations = list(answer.citations)
+    if not findings.found or not findings.citations:
+        return findings
+    citations = list(findings.citations)
     conflicts: list[Conflict] = []
     seen: list[frozenset[tuple[int, Span]]] = []
     related: dict[str, Related] = {}
     named = {(library.name, document.path): (library, document) for library, document in documents}
-    for key in list(dict.fromkeys((one.library, one.document) for one in answer.citations))[:_MAX_DOCUMENTS]:
+    for key in list(dict.fromkeys((one.library, one.document) for one in findings.citations))[:_MAX_DOCUMENTS]:
         if key not in named:
             continue
         library, document = named[key]
-        own = [one for one in answer.citations if (one.library, one.document) == key]
+        own = [one for one in findings.citations if (one.library, one.document) == key]
         with library.snapshot():
             if library.name not in related:
                 related[library.name] = Related(library, [other for where, other in documents if where is library])
@@ -68,11 +68,11 @@ def check(answer: Findings, documents: Sequence[Pair]) -> Findings:
                 if spans not in seen:
                     seen.append(spans)
                     conflicts.append(_conflict(library, sides, citations))
-    text = answer.answer
+    text = findings.answer
     for later in dict.fromkeys(conflict.sides[0] for conflict in conflicts if conflict.ordered):
-        if later.marker > len(answer.citations):
+        if later.marker > len(findings.citations):
             text += f" A later document says otherwise: “{later.says}” [{later.marker}]."
-    return replace(answer, answer=text, citations=tuple(citations), conflicts=tuple(conflicts))
+    return replace(findings, answer=text, citations=tuple(citations), conflicts=tuple(conflicts))
 
 
 def _conflicts(

@@ -30,7 +30,7 @@ MINUTES = """Minutes of the garden committee, 4 May 2023.
 The committee chose Wilma Oort as its treasurer. The pond is cleaned every spring by volunteers.
 """
 WORD = "landlord"
-COUNT = f"How often does the word {WORD} occur?"
+COUNT = f'How many times does "{WORD}" occur?'
 QUESTION = "How many days of written notice end the lease?"
 
 

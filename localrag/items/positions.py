@@ -38,7 +38,8 @@ def compare(item: PlaybookItem, looked: Looked, clause: str) -> Compared:
         if position is None:
             return Compared("absent", value)
         wanted = position.present is not False and position != Expect(must_not_say=position.must_not_say)
-        return Compared("absent", value, not wanted, "the clause is not there" if wanted else "")
+        problem = "the clause says the opposite" if looked.citation else "the clause is not there"
+        return Compared("absent", value, not wanted, problem if wanted else "")
     found = _value(item, looked)
     value = "yes" if item.type == "yes/no" else shown(found) if found else looked.answer
     if position is None:

@@ -89,7 +89,9 @@ def _ask(question: DocumentQuestion, pair: Pair, query: Query, engine: Engine) -
         finding = engine.find(item_of(question), pair, only=query.only, stop=query.stop)
         return None if finding is None else Asked(pair, finding)
     fields = [Field(column) for column in question.columns]
-    filled = engine.fill("fields", question.topic, fields, pair, typed=False, only=query.only, stop=query.stop)
+    filled = engine.fill(
+        "fields", " ".join(question.columns), fields, pair, typed=False, only=query.only, stop=query.stop
+    )
     if filled is None:
         return None
     row = filled.rows[0] if filled.rows else {}

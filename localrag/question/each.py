@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from localrag.quantities import (
@@ -37,10 +37,7 @@ class DocumentQuestion:
 
     kind: Kind
     text: str
-    topic: str  # the words to look passages up by
     noun: str = "document"  # what a document is called
-    required: tuple[str, ...] = ()  # names, years, amounts, quoted words that must be in one that answers yes
-    either: tuple[tuple[str, ...], ...] = ()  # groups of which one must be
     columns: tuple[str, ...] = ()  # the fields of a table
     negated: bool = False  # those where it is not so are wanted
     order: Literal["", "greatest", "least"] = ""  # which comes first
@@ -56,10 +53,8 @@ def document_question(question: str) -> DocumentQuestion:
     for form, make in _FORMS:
         found = re.match(form, text, re.I)
         if found and (made := make(found)) is not None:
-            if made.kind != "existence":
-                return replace(made, required=quoted(question))
-            return replace(made, required=required(question), either=nations(question))
-    return DocumentQuestion("open", question.strip(), question.strip(), required=quoted(question))
+            return made
+    return DocumentQuestion("open", question.strip())
 
 
 _WORDS = load_words("localrag.question", "words.toml")
@@ -147,9 +142,7 @@ def _predicate(predicate: str, this: _This) -> tuple[str, bool]:
 
 def _value(text: str, noun: str, **rest: Any) -> DocumentQuestion:
     text = text[0].upper() + text[1:].rstrip("?") + "?"
-    topic = re.sub(rf"\b(?:of|in|for|does|do|under)?\s*\bthis (?:[\w’'-]+ ){{0,2}}?{noun}\b", "", text.rstrip("?"))
-    topic = re.sub(r"^(?:what|when|who|where|how)\s+(?:(?:is|are|was|were)\s+)?(?:the\s+)?", "", topic, flags=re.I)
-    return DocumentQuestion("value", text, " ".join(topic.split()) or text, noun, **rest)
+    return DocumentQuestion("value", text, noun, **rest)
 
 
 def _superlative(found: re.Match[str]) -> DocumentQuestion:
@@ -216,14 +209,13 @@ def _exists(found: re.Match[str]) -> DocumentQuestion:
     if limited := _limited(found, this):
         return limited
     text, negated = _predicate(found["rest"], this)
-    topic = topic_of(text)
-    return DocumentQuestion("existence", text, topic, this.noun, negated=negated)
+    return DocumentQuestion("existence", text, this.noun, negated=negated)
 
 
 def _inside(found: re.Match[str]) -> DocumentQuestion:
     this = _This(found)
     text = f"{found['verb'].capitalize()} {found['rest']} in {this.name}?"
-    return DocumentQuestion("existence", text, found["rest"], this.noun)
+    return DocumentQuestion("existence", text, this.noun)
 
 
 def _each(found: re.Match[str]) -> DocumentQuestion:
@@ -247,16 +239,14 @@ def _table(found: re.Match[str]) -> DocumentQuestion | None:
     if len(columns) == 1:
         return _value(f"What is the {columns[0]} of this {noun}?", noun)
     listed = f"{', '.join(columns[:-1])} and {columns[-1]}"
-    return DocumentQuestion(
-        "fields", f"What are the {listed} of this {noun}?", " ".join(columns), noun, columns=columns
-    )
+    return DocumentQuestion("fields", f"What are the {listed} of this {noun}?", noun, columns=columns)
 
 
 def _summary(found: re.Match[str]) -> DocumentQuestion:
     named = re.search(rf"\b({_NAMES})\b", found["rest"], re.I)
     noun = SINGULAR[named[1].lower()] if named else "document"
     each = bool(re.search(r"\b(?:each|every|per|all (?:the )?\w+s|by)\b", found["rest"], re.I))
-    return DocumentQuestion("summary", f"Summarise this {noun}.", found["rest"].strip(), noun, each=each)
+    return DocumentQuestion("summary", f"Summarise this {noun}.", noun, each=each)
 
 
 _LINES = load_patterns(

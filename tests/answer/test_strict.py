@@ -174,7 +174,7 @@ def test_no_way_of_answering_gets_around_it(strict: Assistant, monkeypatch: pyte
 
 
 def test_what_code_finds_or_calculates_passes(strict: Assistant) -> None:
-    counted = ask(strict, 'How many times does "lease" occur?', "papers")[1]
+    counted = ask(strict, 'How often does the word "lease" occur?', "papers")[1]
     assert counted.plan.kind == "exact" and counted.found and not counted.withheld
 
 

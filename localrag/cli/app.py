@@ -12,6 +12,7 @@ import signal
 import sys
 import textwrap
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -25,7 +26,7 @@ from localrag import __version__, policy
 from localrag.cli import keys
 from localrag.cli.output import echo, one_line
 from localrag.errors import LocalragError, PolicyUnreadable, SettingsError
-from localrag.security import offline
+from localrag.security import audit, offline
 from localrag.security.encryption import unlocked
 from localrag.security.offline import remote, viewer_process
 from localrag.settings import load_settings
@@ -141,6 +142,13 @@ def localrag(ctx: click.Context, debug: bool) -> None:
         ctx.invoke(chat)
 
 
+def _share(folder: Path, event: str, details: Mapping[str, Any]) -> None:
+    """Add an entry of the audit log to that of the store where a library is shared."""
+    from localrag.store import names
+
+    names.share_audit(folder, event, details)
+
+
 def main() -> None:
     """Confine the process, run the command, and exit with its code."""
     sys.excepthook = lambda *error: echo("".join(traceback.format_exception(*error)), err=True, nl=False)
@@ -149,6 +157,7 @@ def main() -> None:
         sys.exit(code)
     unlocked.set_key_source(keys.library_key)
     policy.on_refusal(_refused)
+    audit.share(_share)
     if "_LOCALRAG_COMPLETE" in os.environ:
         from localrag.cli import completion
 

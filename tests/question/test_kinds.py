@@ -64,7 +64,7 @@ def test_the_model_is_asked_where_every_document_may_be_meant() -> None:
 def test_any_text_has_a_kind(question: str) -> None:
     kinds, values = tell(question)
     assert tuple(kinds) == KINDS and tuple(values) == VALUES
-    assert sum(kinds.values()) == pytest.approx(1) and sum(values.values()) == pytest.approx(1)
+    assert all(0 <= share <= 1 for share in (*kinds.values(), *values.values()))
 
 
 def test_names_years_and_nouns_for_documents_count_as_such() -> None:

@@ -34,7 +34,9 @@ _JOINED = re.compile(rf"(?:[,;]\s*)?\band\s+(?:also\s+)?(?={_ASKS})|\?\s+(?:and\
 _MIN_PART = 4
 # Each part costs a prompt of its own; more parts are better served by one look at what fits best.
 _MAX_PARTS = 4
-_CLAUSE, _FIRST, _LISTS, _NEGATED = phrases("localrag.question", "question", "clause", "first", "lists", "negated")
+_CLAUSE, _EXPLAIN, _FIRST, _LISTS, _NEGATED = phrases(
+    "localrag.question", "question", "clause", "explain", "first", "lists", "negated"
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Question:
     @cached_property
     def value(self) -> Value:
         """The kind of value that it asks for."""
+        if _EXPLAIN.match(self.text):  # hardly any question of the training sets is a request
+            return "explanation"
         # A follow-up is looked up with the words of the question before it, which may want another.
         values = self._told[1] if self.history or not self.search_text else kinds.tell(self.search_text)[1]
         return max(values, key=values.__getitem__)

@@ -142,7 +142,7 @@ def test_playbooks_are_listed_shown_and_described(run: Callable[..., Any]) -> No
     assert "cuad" in names
     for name in names:
         assert playbook.parse(run("show", name).stdout.encode(), name) == playbook.load(name)
-    assert json.loads(run("schema").stdout)["$defs"]["Item"]
+    assert json.loads(run("schema").stdout)["$defs"]["PlaybookItem"]
 
 
 @pytest.mark.parametrize("data", [b"", b"%PDF-1.7\nno PDF"])

@@ -23,19 +23,18 @@ from typing import Any
 import numpy as np
 
 from localrag.embeddings import SentenceTransformerEmbedder
-from localrag.embeddings.onnx_embedder import OnnxEmbedder
+from localrag.embeddings.embedders import OnnxEmbedder
 from localrag.ingest import chunking
-from localrag.models import machine, onnx_export
-from localrag.models.records import InstalledModel
-from localrag.models.store import ModelStore
+from localrag.models import catalog, onnx_export
+from localrag.models.records import InstalledModel, ModelStore
 from localrag.settings import load_settings
 from localrag.types import Page
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 COLD = """
 from localrag.embeddings.embedding import SentenceTransformerEmbedder
-from localrag.embeddings.onnx_embedder import OnnxEmbedder
-from localrag.models.store import ModelStore
+from localrag.embeddings.embedders import OnnxEmbedder
+from localrag.models.records import ModelStore
 from localrag.settings import load_settings
 model = ModelStore(load_settings()).default("embedder")
 ({}).embed_question("When does the lease end?")
@@ -79,7 +78,7 @@ def session_of(graph: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = machine.cores()
+    options.intra_op_num_threads = catalog.cores()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
@@ -120,7 +119,7 @@ def main() -> None:
     fast = OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
     texts = chunks_of(given.folder, fast, given.most)
     tokens = sum(min(fast.count(text), fast.max_tokens) + 2 for text in texts)
-    print(f"{model.id}: {len(texts)} chunks, {tokens:,} tokens, {machine.cores()} cores")
+    print(f"{model.id}: {len(texts)} chunks, {tokens:,} tokens, {catalog.cores()} cores")
 
     wall: dict[str, list[float]] = {}
     used: dict[str, list[float]] = {}

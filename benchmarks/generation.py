@@ -20,7 +20,7 @@ from llama_cpp import Llama
 from localrag.events import Delta
 from localrag.items.reading import ANSWER_GRAMMAR
 from localrag.llm.llama import LlamaGenerator
-from localrag.models.store import ModelStore
+from localrag.models.records import ModelStore
 from localrag.settings import load_settings
 from localrag.types import Message
 

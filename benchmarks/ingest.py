@@ -20,7 +20,7 @@ from pathlib import Path
 
 from localrag import api, embeddings
 from localrag.ingest import chunking
-from localrag.models.store import ModelStore
+from localrag.models.records import ModelStore
 from localrag.settings import load_settings
 from localrag.store.library import Library
 from localrag.types import Chunk

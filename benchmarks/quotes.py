@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from localrag.grounding.locate import Folded, fold, locate, nearest
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 
 THRESHOLDS = (80.0, 85.0, 90.0, 95.0)
 Change = Callable[[str, random.Random, list[str]], str | None]

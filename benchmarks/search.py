@@ -42,7 +42,7 @@ from localrag.search import retrieval
 from localrag.settings import load_settings
 from localrag.store import names, postgres, text_analysis
 from localrag.store.library import Library
-from localrag.store.pgvector import PostgresIndex
+from localrag.store.postgres import PostgresIndex
 from localrag.store.vector_index import FaissIndex, Kind, best
 from localrag.store.writer import Editor
 

@@ -18,9 +18,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from localrag import llm
 from localrag.events import Delta
 from localrag.grounding import prompts
-from localrag.llm import batching, loading
+from localrag.llm import loading
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.settings import load_settings
@@ -71,7 +72,7 @@ def _measure(model: LlamaGenerator, document: str, cache: DiskPromptCache) -> No
     load = time.monotonic() - began
     assert state is not None
     began = time.monotonic()
-    cache.put(batching.Prefix((*prefix.tokens, 0), prefix.cuts, 1), memoryview(state))
+    cache.put(llm.Prefix((*prefix.tokens, 0), prefix.cuts, 1), memoryview(state))
     keep = time.monotonic() - began
     print(
         f"{len(prefix.tokens):>7} {cold:>7.2f} s {memory:>7.2f} s {disk:>7.2f} s "

@@ -15,8 +15,7 @@ import numpy as np
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import Cancelled
 from localrag.events import Delta, PromptRead, Reasoning
-from localrag.llm import Completed, PromptCache, Weighed
-from localrag.llm.batching import Prefix
+from localrag.llm import Completed, Prefix, PromptCache, Weighed
 from localrag.types import Message, Usage
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ import localrag
 from localrag import api
 from localrag.errors import EmbedderMismatch, LibraryLocked, NotFoundError, UsageError
 from localrag.events import Answered, Delta, Planned
-from localrag.llm import prompt_cache
-from localrag.llm.batching import Prefix
+from localrag.llm import Prefix, prompt_cache
 from localrag.security import audit, storage
 from localrag.settings import load_settings
 from localrag.store import names

@@ -343,18 +343,18 @@ def test_a_model_that_is_not_allowed_is_not_downloaded(rule, settings, monkeypat
 
 
 def test_a_reranker_must_be_allowed(rule, settings, tmp_path):
-    from localrag.search import reranking
+    from localrag.search import retrieval
 
     (tmp_path / "cross").mkdir()
     (tmp_path / "cross" / "model.safetensors").write_bytes(b"weights")
     rule("allowed_models = []")
     with pytest.raises(PolicyRefused, match="cross"):
-        reranking.load_reranker(settings.with_options(reranker=str(tmp_path / "cross")))
+        retrieval.load_reranker(settings.with_options(reranker=str(tmp_path / "cross")))
     (tmp_path / "cross" / "part").mkdir()
     (tmp_path / "cross" / "part" / "more.safetensors").write_bytes(b"other weights")
     rule(f'allowed_models = ["{sha256(b"weights")}"]')
     with pytest.raises(PolicyRefused, match="cross"):
-        reranking.load_reranker(settings.with_options(reranker=str(tmp_path / "cross")))
+        retrieval.load_reranker(settings.with_options(reranker=str(tmp_path / "cross")))
 
 
 def test_the_policy_limits_the_retention_days(rule, settings):

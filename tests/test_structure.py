@@ -33,7 +33,7 @@ def test_import_help_and_version_load_nothing_heavy() -> None:
     code = f"""
 import sys
 import localrag
-from localrag.cli import main
+from localrag.__main__ import main
 for option in ("--help", "-h", "--version"):
     sys.argv = ["localrag", option]
     try:
@@ -83,9 +83,9 @@ MODE = re.compile(r"[rbt]*[wax+][rbtwax+:gz]*")
 ALLOWED_WRITES = {
     ("localrag/ingest/scan.py", "os.open"): "opens for reading, without waiting for a pipe's writer",
     ("localrag/ingest/readers/source.py", "os.open"): "opens a document for reading",
-    ("localrag/security/offline/landlock.py", "os.open"): "names a file to the kernel (O_PATH)",
+    ("localrag/security/offline/kernel.py", "os.open"): "names a file to the kernel (O_PATH)",
     ("localrag/ingest/cluster.py", "tempfile.mkdtemp"): "makes the folder of Ray's sockets, with a short path",
-    ("localrag/security/offline/private_network.py", "open"): "maps this process's user in /proc",
+    ("localrag/security/offline/kernel.py", "open"): "maps this process's user in /proc",
     ("localrag/security/offline/remote.py", "os.open"): "names a socket to the kernel (O_PATH)",
     ("localrag/ingest/readers/sheets.py", "zipfile.ZipFile"): "packs a workbook into memory",
     ("localrag/items/table_export.py", "sqlite3.connect"): "makes a database in memory",

@@ -20,7 +20,7 @@ from localrag.evaluation.datasets import Question
 from localrag.events import Answered
 from localrag.grounding.stages import Pair
 from localrag.settings import Settings
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 from localrag.types import Answer, Filter, Passage
 
 SEED = 22

@@ -312,14 +312,14 @@ class Assistant(Workspace):
 
     def _best_part(self, query: Query, route: Route, whole: Unit) -> list[Unit]:
         """Return the section that holds the best passage of a document, or the two that it reaches into."""
-        from localrag.grounding import sections
+        from localrag.grounding import context
 
         library, document = whole.pair
         hits = route.hits or self.passages(query, BACKGROUND)
         own = [hit for hit in hits if (hit.library, hit.document_id) == (library.name, document.id)]
-        room = sections.room(self.model(), self.settings)
+        room = context.room(self.model(), self.settings)
         # Each is half of what the model can use.
-        parts = sections.units_of(whole.pair, query.only, self.model(), room)
+        parts = context.units_of(whole.pair, query.only, self.model(), room)
         return [part for part in parts if own and part.holds(own[0])][:2] or parts[:1]
 
     def _clause(self, query: Query, documents: Sequence[Pair]) -> float | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from localrag.answer.checks import conflicts, entities, relevance
-from localrag.grounding import context, fact_checks, links, prompt_injection, prompts
+from localrag.grounding import citations, context, fact_checks, prompt_injection, prompts
 from localrag.grounding.annotations import doubts
 from localrag.grounding.citations import cite, claims, nearest
 from localrag.grounding.stages import Draft, Findings, Prompt, Query
@@ -116,7 +116,7 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
     stopped = done.ended == "stopped" and not re.search(r"\w", done.text)
     findings = Findings(
         # Stopped before a word was written is not the same as not being in the documents.
-        prompts.STOPPED if stopped else links.without_markup(done.text),
+        prompts.STOPPED if stopped else citations.without_markup(done.text),
         not stopped,
         plan,
         model=model,

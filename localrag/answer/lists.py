@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from string import ascii_lowercase
 
-from localrag.grounding import context, links, prompt_injection
-from localrag.grounding.citations import cite_span, terms
+from localrag.grounding import context, prompt_injection
+from localrag.grounding.citations import cite_span, terms, without_markup
 from localrag.grounding.stages import Findings, Prompt, Query, Route
 from localrag.quantities import phrases, plural
 from localrag.question.question import negated
 from localrag.store import locations, text_analysis
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 from localrag.types import Passage
 
 _LEADS, _GENERAL, _BEFORE, _INCLUDES = phrases("localrag.answer", "lists", "leads", "general", "before", "includes")
@@ -205,13 +205,13 @@ def _answer(query: Query, route: Route, prompt: Prompt, place: _Place, short: bo
     text, start, end = place.text, place.spans[0][0], place.spans[-1][1]
     if prompt_injection.removed(text[start:end]) != text[start:end]:
         return None
-    items = [_END.sub("", links.without_markup(" ".join(text[slice(*span)].split()))) for span in place.spans[1:]]
+    items = [_END.sub("", without_markup(" ".join(text[slice(*span)].split()))) for span in place.spans[1:]]
     one, *two = place.pages
     citations = [replace(cite_span(one, start, min(end, len(one.text))), marker=1)]
     if end > len(one.text):
         citations.append(replace(cite_span(two[0], 0, end - len(one.text) - 1), marker=2))
     marks = "".join(f"[{citation.marker}]" for citation in citations)
-    lead = links.without_markup(place.lead).rstrip(" :—–")
+    lead = without_markup(place.lead).rstrip(" :—–")
     whole = f"{lead} ({plural(len(items), 'item')}) {marks}:\n" + "\n".join(f"- {item}" for item in items)
     return Findings(
         f"{'; '.join(items)} {marks}" if short else whole,

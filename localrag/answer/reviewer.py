@@ -122,7 +122,7 @@ class Reviewer:
         Also returns what was not read; `stop` is polled at every document.
         """
         from localrag.answer.checks import conflicts
-        from localrag.diff.related_documents import Related
+        from localrag.diff.amendments import Related
         from localrag.items import deadlines
         from localrag.store.reviews import Reviews
 

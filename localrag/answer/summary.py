@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from localrag.events import Delta, Event, Notice, Surveyed
-from localrag.grounding import fact_checks, prompts, repetition, sections
+from localrag.grounding import context, fact_checks, prompts, repetition
 from localrag.grounding.citations import cite
 from localrag.grounding.context import Unit
 from localrag.grounding.stages import Findings, Query
@@ -57,8 +57,8 @@ def answer(query: Query, plan: Plan, workspace: Workspace) -> Generator[Event, N
     """Summarise the documents of a query, each by itself and then all together."""
     question = query.question.each
     model = workspace.model()
-    limit = sections.room(model, workspace.settings)
-    units = [unit for pair in query.documents for unit in sections.units_of(pair, query.only, model, limit)]
+    limit = context.room(model, workspace.settings)
+    units = [unit for pair in query.documents for unit in context.units_of(pair, query.only, model, limit)]
     several = len({unit.pair[1].id for unit in units}) > 1
     work = _Work(query, model, limit)
     made: list[tuple[Unit, Summary]] = []
@@ -98,7 +98,7 @@ def joined_prompt(what: str, parts: Sequence[tuple[str, str]], size: str, questi
 def _summary_of(
     unit: Unit, work: _Work, cache: PromptCache | None, lead: str
 ) -> Generator[Event, None, Summary | None]:
-    size, tokens = (_PART, _PART_TOKENS) if unit.section else (_WHOLE, sections.SUMMARY_TOKENS)
+    size, tokens = (_PART, _PART_TOKENS) if unit.section else (_WHOLE, context.SUMMARY_TOKENS)
     this = "this section" if unit.section else "this document"
     messages = summary_prompt(this, unit.name, unit.text, size, work.query.text)
     text = yield from _write(messages, tokens, work, cache, lead)
@@ -148,7 +148,7 @@ def _joined(what: str, parts: Sequence[Summary], size: str, work: _Work) -> Gene
                 continue
             given = [(part.name, _MARK.sub("", part.text)) for part in group]
             messages = joined_prompt(what, given, size if last else _PART, work.query.text)
-            text = yield from _write(messages, sections.SUMMARY_TOKENS, work, None)
+            text = yield from _write(messages, context.SUMMARY_TOKENS, work, None)
             if text is None:
                 return None
             passages = [_as_passage(citation) for part in group for citation in part.citations]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from localrag.errors import UsageError
 from localrag.events import Piece, Warmed
-from localrag.grounding import prompts, sections
+from localrag.grounding import context, prompts
 from localrag.grounding.context import Unit
 from localrag.llm import Generator as Model
 from localrag.llm import calibration, loading, priority
@@ -247,7 +247,7 @@ def _apart(
 
 
 def _units(library: Library, document: Document, model: Model, settings: Settings) -> list[Unit]:
-    return sections.units_of((library, document), EVERYTHING, model, sections.room(model, settings))
+    return context.units_of((library, document), EVERYTHING, model, context.room(model, settings))
 
 
 def _cache(library: Library, document: Document, settings: Settings, part: str = "") -> DiskPromptCache:

@@ -22,7 +22,7 @@ from localrag.types import Filter, Mode, source
 
 if TYPE_CHECKING:
     from localrag.events import Asking, Event
-    from localrag.security.encryption.age import Recipients
+    from localrag.security.encryption.keyring import Recipients
     from localrag.settings import Settings
     from localrag.types import Answer, Passage
 

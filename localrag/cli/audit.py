@@ -17,7 +17,7 @@ from localrag.cli.options import FILE, complete_library, json_option, print_resu
 from localrag.cli.output import echo, one_line, print_json
 from localrag.errors import KeyRequired, UsageError
 from localrag.security import audit, storage
-from localrag.security.encryption.age import Recipients, decrypted_name
+from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.settings import Settings, load_settings
 from localrag.store import names
 

@@ -190,7 +190,7 @@ def _resumed(settings: Settings, named: str, given: Sequence[str]) -> tuple[Sett
     """Load a conversation and restore its settings, except those in `given`."""
     from localrag.llm import loading
     from localrag.sessions import store_of
-    from localrag.sessions.session import ANSWER_SETTINGS
+    from localrag.sessions.session_store import ANSWER_SETTINGS
     from localrag.store import names
     from localrag.tui.chat_state import resume
 

@@ -16,7 +16,7 @@ from localrag.store.names import library_names
 
 if TYPE_CHECKING:
     from localrag.redline.export import Compared
-    from localrag.security.encryption.age import Recipients
+    from localrag.security.encryption.keyring import Recipients
 
 _MAX_SHOWN = 1200  # characters of a change
 _MAX_FORM = 30  # changes of form

@@ -18,7 +18,7 @@ from localrag.types import source
 
 if TYPE_CHECKING:
     from localrag.items.deadlines import Deadline
-    from localrag.security.encryption.age import Recipients
+    from localrag.security.encryption.keyring import Recipients
 
 
 @click.command("dates")

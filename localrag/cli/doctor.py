@@ -212,12 +212,12 @@ def _offline(settings: Settings) -> Iterator[Seen]:
 
 
 def _machine(settings: Settings) -> Iterator[Seen]:
-    from localrag.models import machine
+    from localrag.models import catalog
     from localrag.worker import resident
 
-    total, available = machine.total_memory(), machine.available_memory()
+    total, available = catalog.total_memory(), catalog.available_memory()
     memory = f"{size(available)} of {size(total)} memory free" if total and available else "memory unknown"
-    yield "ok", f"{memory}, {machine.cores()} processors"
+    yield "ok", f"{memory}, {catalog.cores()} processors"
     for one in resident.running(settings):
         yield "info", f"loaded for the next questions: {one}; end it: localrag models unload"
     for what, folder in (("libraries", settings.indexes_dir), ("models", settings.models_dir)):
@@ -236,7 +236,7 @@ def _machine(settings: Settings) -> Iterator[Seen]:
 
 def _llama(settings: Settings) -> Iterator[Seen]:
     from localrag.llm import loading
-    from localrag.models import machine
+    from localrag.models import catalog
 
     arguments: list[str] = []
     with suppress(LocalragError):  # reported among the models
@@ -255,7 +255,7 @@ def _llama(settings: Settings) -> Iterator[Seen]:
         yield "problem", f"llama.cpp does not load ({how})", _REBUILD
         return
     found, *in_use = printed
-    threads = settings.threads or machine.cores()
+    threads = settings.threads or catalog.cores()
     features = ", ".join(re.findall(r"(\w+) = 1", found["processor"])) or "no processor features named"
     yield "ok", f"llama-cpp-python {found['version']}, {threads} threads; {features}"
     if found["gpu"]:
@@ -278,14 +278,14 @@ def _llama(settings: Settings) -> Iterator[Seen]:
 
 
 def _models(settings: Settings) -> Iterator[Seen]:
-    from localrag.models import machine
-    from localrag.models.store import ModelStore, memory_needed
+    from localrag.models import catalog
+    from localrag.models.records import ModelStore, memory_needed
 
     store = ModelStore(settings)
     installed = [f"{model.id} ({size(model.bytes)})" for model in store.installed()]
     if installed:
         yield "ok", f"installed: {', '.join(installed)}"
-    free = machine.available_memory()
+    free = catalog.available_memory()
     for kind in ("embedder", "generator"):
         if url := getattr(settings, f"{kind}_server"):
             yield _served(kind, url, getattr(settings, kind))
@@ -319,7 +319,7 @@ def _served(kind: str, url: str, named: str | None) -> Seen:
 def _calibration(settings: Settings) -> Iterator[Seen]:
     """Report whether the model in use was calibrated with the installed weights."""
     from localrag.llm import calibration
-    from localrag.models.store import ModelStore
+    from localrag.models.records import ModelStore
 
     model = None
     with suppress(LocalragError):  # reported among the models
@@ -338,7 +338,7 @@ def _calibration(settings: Settings) -> Iterator[Seen]:
 
 
 def _libraries(settings: Settings) -> Iterator[Seen]:
-    from localrag.models.store import ModelStore
+    from localrag.models.records import ModelStore
 
     names = library_names(settings.indexes_dir)
     if not names:

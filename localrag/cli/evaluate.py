@@ -500,7 +500,7 @@ def forget_command(names: tuple[str, ...], as_json: bool) -> None:
 
 @completes
 def complete_model(ctx: click.Context) -> list[str]:
-    from localrag.models.store import ModelStore
+    from localrag.models.records import ModelStore
 
     return [model.id for model in ModelStore(load_settings()).installed("generator")]
 

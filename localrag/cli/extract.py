@@ -20,7 +20,7 @@ from localrag.types import Filter
 
 if TYPE_CHECKING:
     from localrag.items.extraction import Each
-    from localrag.security.encryption.age import Recipients
+    from localrag.security.encryption.keyring import Recipients
     from localrag.types import Answer
 
 _MAX_REMARKS = 20

@@ -20,7 +20,7 @@ from localrag.ingest import report as in_words
 from localrag.ingest import scan
 from localrag.models import catalog
 from localrag.security import offline, sandbox
-from localrag.security.offline import private_network
+from localrag.security.offline import kernel
 from localrag.settings import Settings, load_settings
 from localrag.store.names import check_kept_in, check_name, exists, name_for
 
@@ -186,7 +186,7 @@ def _prepare_network(cluster: str | None, settings: Settings) -> None:
     elif settings.embedder_server is not None:
         hint = "Leave out --cluster: the server does the work."
         raise UsageError("the workers of --cluster auto have no network, and so do not reach embedder_server", hint)
-    elif not private_network.enter():
+    elif not kernel.enter():
         say(
             "Ray's processes listen on 127.0.0.1. This system gives them no network of their own, so the kernel does "
             "not keep them off the network."

@@ -21,8 +21,15 @@ from localrag.errors import KeyRequired, UsageError
 from localrag.security import sandbox, storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.age import Recipients
-from localrag.security.encryption.keyring import Credential, Key, Keyring, Passphrase, RecoveryKey, SecretKey
+from localrag.security.encryption.keyring import (
+    Credential,
+    Key,
+    Keyring,
+    Passphrase,
+    Recipients,
+    RecoveryKey,
+    SecretKey,
+)
 from localrag.security.encryption.unlocked import locked_error
 from localrag.security.terminal import visible
 from localrag.settings import Settings

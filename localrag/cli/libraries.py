@@ -19,7 +19,7 @@ from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.security import sandbox
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.age import Recipients
+from localrag.security.encryption.keyring import Recipients
 from localrag.settings import load_settings
 from localrag.store.names import check_name, database_of
 

@@ -16,8 +16,7 @@ from localrag.cli.output import confirm, console, counted, echo, print_json, say
 from localrag.errors import ModelDamaged, UsageError
 from localrag.models import InstalledModel, ModelStore, Progress, catalog
 from localrag.models.manage import ModelManager
-from localrag.models.records import reinstall
-from localrag.models.store import memory_needed
+from localrag.models.records import memory_needed, reinstall
 from localrag.settings import load_settings
 
 _ID = click.argument("id", metavar="ID")

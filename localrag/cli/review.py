@@ -22,7 +22,7 @@ from localrag.types import source
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from localrag.security.encryption.age import Recipients
+    from localrag.security.encryption.keyring import Recipients
     from localrag.types import Checked, Verdict
 
 _WIDTH = 80  # characters of a cell

@@ -18,7 +18,7 @@ from localrag.security.terminal import escaped
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
-    from localrag.security.encryption.age import Recipients
+    from localrag.security.encryption.keyring import Recipients
     from localrag.sessions import Listed, Session, SessionStore
     from localrag.sessions.export import Form
 

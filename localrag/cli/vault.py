@@ -14,8 +14,8 @@ from localrag.cli.output import bar, echo, echo_file, interruptible, one_line, p
 from localrag.errors import KeyRequired, NotFoundError, UsageError
 from localrag.lifecycle import encrypt
 from localrag.security import storage
-from localrag.security.encryption import age, unlocked
 from localrag.security.encryption import keyring as keyrings
+from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Credential, Key, Keyring, Passphrase, RecoveryKey, SecretKey
 from localrag.settings import load_settings
 from localrag.store.names import check_in_folder, check_name, library_names, writing
@@ -234,19 +234,19 @@ def open_command(file: Path, output: Path | None) -> None:
 
     Give the key with --key-file; a passphrase is asked for.
     """
-    target = output or age.decrypted_name(file)
+    target = output or keyrings.decrypted_name(file)
     printed = str(target) == "-"
     if target == file:
-        raise UsageError(f"{file.name!r} does not end in {age.SUFFIX}", "Name the output: -o OUT.")
+        raise UsageError(f"{file.name!r} does not end in {keyrings.SUFFIX}", "Name the output: -o OUT.")
     if not printed:
         storage.check_target(target)
         if target.exists():
             raise UsageError(f"{str(target)!r} exists", "Name another file with -o, or move this one away.")
     data = options.read_file(file)
     if (key_file := keys.key_file()) is not None:
-        content = age.decrypt(data, keys.credential_in(key_file))
-    elif age.passphrase_work(data):
-        content = keys.tried(f"Passphrase of {file.name!r}: ", lambda text: age.decrypt(data, Passphrase(text)))
+        content = keyrings.decrypt(data, keys.credential_in(key_file))
+    elif keyrings.passphrase_work(data):
+        content = keys.tried(f"Passphrase of {file.name!r}: ", lambda text: keyrings.decrypt(data, Passphrase(text)))
     else:
         raise KeyRequired(f"{file.name!r} is encrypted for a key", "Give the key with --key-file FILE.")
     if printed:

@@ -11,9 +11,8 @@ from itertools import groupby, pairwise
 from typing import Any, Literal
 
 from localrag.diff import substance
-from localrag.diff.alignment import Hunk, ascending, between, hunks, moves
 from localrag.diff.clauses import Comment, Text, comments_of, parse, running, where
-from localrag.diff.substance import SUBSTANCE, Names
+from localrag.diff.substance import SUBSTANCE, Hunk, Names, ascending, between, hunks, moves
 from localrag.security.terminal import counted
 from localrag.types import Page
 

@@ -8,17 +8,20 @@ wording.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
-from localrag.diff.alignment import Hunk
 from localrag.diff.clauses import Text
-from localrag.diff.sentences import NAMING, pieces
 from localrag.quantities import (
+    CARDINALS,
     CURRENCIES,
     CURRENCY_CODE,
     CURRENCY_SIGN,
+    DATE,
     NUMBER_WORDS,
     QUANTITY,
     TIME_UNITS,
@@ -29,7 +32,273 @@ from localrag.quantities import (
     lazy_re,
     load_words,
     parse_date,
+    parse_quantity,
+    phrases,
 )
+
+# --- align the words of two texts: what is the same, what changed, and what moved --------------------------------
+# Runs of words that both texts have exactly once are anchors (Cohen's patience diff); between them the longest common
+# subsequence decides (Hyyrö's bit-parallel algorithm, in rapidfuzz). Common words between larger changes are no
+# agreement, so that a rewritten sentence is one change (semantic cleanup, Fraser 2006). Two hundred pages take seconds.
+
+Keys = Sequence[str]
+
+_RUN = 5  # words of an anchor
+_MAX_CELLS = 60_000_000  # of one comparison: 8 MB
+
+
+class Hunk(NamedTuple):
+    """What differs between two equal runs: half-open spans of tokens, one of which may be empty."""
+
+    a: int
+    b: int
+    c: int
+    d: int
+
+
+def hunks(old: Keys, new: Keys, starts: tuple[Collection[int], Collection[int]] = ((), ())) -> list[Hunk]:
+    """Return what differs, in order; `starts` are tokens at which clauses begin, where a change would rather begin."""
+    found = between([*pairs(old, new), (len(old), len(new))])
+    slid: list[Hunk] = []
+    joined = [*_merged(found), Hunk(len(old), len(old), len(new), len(new))]
+    for one, after in pairwise(joined):
+        before = slid[-1].b if slid else 0
+        slid.append(_slid(one, (old, new), starts, one.a - before, after.a - one.b))
+    return slid
+
+
+def between(same: Sequence[tuple[int, int]]) -> list[Hunk]:
+    """Return what lies between tokens that are the same; the last pair is the end of both."""
+    found: list[Hunk] = []
+    i = j = 0
+    for a, c in same:
+        if (i, j) != (a, c):
+            found.append(Hunk(i, a, j, c))
+        i, j = a + 1, c + 1
+    return found
+
+
+def pairs(old: Keys, new: Keys) -> Iterator[tuple[int, int]]:
+    """Yield the tokens of both that are the same, in order."""
+    i = j = 0
+    for a, c in [*_anchors(old, new), (len(old), len(new))]:
+        yield from _common(old, new, i, a, j, c)
+        if a < len(old):
+            yield a, c
+        i, j = a + 1, c + 1
+
+
+def _anchors(old: Keys, new: Keys) -> list[tuple[int, int]]:
+    """Return the tokens of runs that both have once, as the longest sequence that ascends in both."""
+    places: list[dict[tuple[str, ...], int]] = [{}, {}]
+    for keys, once in zip((old, new), places, strict=True):
+        for at in range(len(keys) - _RUN + 1):
+            run = tuple(keys[at : at + _RUN])
+            once[run] = -1 if run in once else at
+    shared = sorted((at, places[1][run]) for run, at in places[0].items() if at >= 0 <= places[1].get(run, -1))
+    words = {a + k: c + k for a, c in ascending(shared) for k in range(_RUN)}
+    return ascending(sorted(words.items()))
+
+
+def ascending(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the longest part of pairs, which ascend in the first, that ascends in the second (Schensted 1961)."""
+    ends: list[int] = []
+    last: list[int] = []
+    before: list[int] = []
+    for number, (_, c) in enumerate(pairs):
+        at = bisect_left(ends, c)
+        before.append(last[at - 1] if at else -1)
+        ends[at : at + 1], last[at : at + 1] = [c], [number]
+    found: list[tuple[int, int]] = []
+    number = last[-1] if last else -1
+    while number >= 0:
+        found.append(pairs[number])
+        number = before[number]
+    return found[::-1]
+
+
+def _common(old: Keys, new: Keys, i: int, i2: int, j: int, j2: int) -> Iterator[tuple[int, int]]:
+    from rapidfuzz.distance import LCSseq
+
+    if 0 < (i2 - i) * (j2 - j) <= _MAX_CELLS:  # more is another text
+        for one in LCSseq.opcodes(list(old[i:i2]), list(new[j:j2])):
+            if one.tag == "equal":
+                yield from ((i + one.src_start + k, j + one.dest_start + k) for k in range(one.src_end - one.src_start))
+
+
+def _merged(found: Sequence[Hunk]) -> list[Hunk]:
+    """Join changes with little in common between them."""
+    done: list[Hunk] = []
+    for one in found:
+        done.append(one)
+        while len(done) > 1:
+            left, right = done[-2:]
+            common = right.a - left.b
+            if common > 60 or common >= min(max(one.b - one.a, 0.8 * (one.d - one.c)) for one in (left, right)):
+                break
+            done[-2:] = [Hunk(left.a, right.b, left.c, right.d)]
+    return done
+
+
+def _slid(
+    one: Hunk, texts: tuple[Keys, Keys], starts: tuple[Collection[int], Collection[int]], left: int, right: int
+) -> Hunk:
+    """Move what was only added or only deleted to where a clause or a sentence begins, by `left` or `right` at most."""
+    if one.a != one.b and one.c != one.d:
+        return one
+    side = int(one.a == one.b)
+    keys, begins = texts[side], starts[side]
+    first, last = (one.c, one.d) if side else (one.a, one.b)
+    fits = {0: _fit(keys, begins, first, last)}
+    for step, most in ((-1, left), (1, right)):
+        at = step
+        while abs(at) <= most and keys[first + at - (step > 0)] == keys[last + at - (step > 0)]:
+            fits[at] = _fit(keys, begins, first + at, last + at)
+            at += step
+    shift = max(fits, key=lambda at: (fits[at], at == 0))
+    return Hunk(*(place + shift for place in one))
+
+
+def _fit(keys: Keys, begins: Collection[int], first: int, last: int) -> int:
+    if first in begins or last in begins:
+        return 3 + (first in begins and last in begins)
+    before, end = keys[first - 1] if first else ".", keys[last - 1]
+    return 2 if before in ".;:" and end in ".;:" else int(before in ",)" and end in ",)")
+
+
+def moves(gone: Sequence[Keys], come: Sequence[Keys], least: float) -> list[tuple[int, int]]:
+    """Return the pairs of deleted and added runs that are alike, the most alike first; each run is in one pair."""
+    from rapidfuzz import process
+    from rapidfuzz.distance import Indel
+
+    signs: dict[str, str] = {}  # a sign for each word: texts are compared ten times as fast as lists
+    ours, theirs = (
+        ["".join(signs.setdefault(key, chr(len(signs))) for key in keys) for keys in side] for side in (gone, come)
+    )
+    found: list[tuple[float, int, int]] = []
+    for number, text in enumerate(ours):
+        near = process.extract(text, theirs, scorer=Indel.normalized_similarity, score_cutoff=least, limit=4)
+        found += [(-score, number, other) for _, score, other in near]
+    paired: dict[int, int] = {}
+    for _, number, other in sorted(found):
+        if number not in paired and other not in paired.values():
+            paired[number] = other
+    return list(paired.items())
+
+
+# --- read the words and figures of a sentence, and tell whether two in one place contradict each other -----------
+# Limits: English and German; other wording.
+
+_NUMBERS = {word: n for word, n in CARDINALS.items() if n} | {"second": 2}
+_ENGLISH = list(CARDINALS.items())  # the first ones: 0 to 19, then the tens
+_NUMBERS |= {f"{tens}-{ones}": n + m for tens, n in _ENGLISH[20:28] for ones, m in _ENGLISH[1:10]}
+_SENTENCE_WORDS = load_words("localrag.diff", "words.toml")
+_EMPTY = frozenset(_SENTENCE_WORDS["sentences"]["empty"].split())
+_NOT = frozenset(_SENTENCE_WORDS["substance"]["negation"].split())
+NAMING = frozenset(_SENTENCE_WORDS["sentences"]["naming"].split())
+(_LASTS,) = phrases("localrag.diff", "sentences", "lasts")
+_SPELLED = "|".join(sorted(map(re.escape, _NUMBERS), key=len, reverse=True))
+_PIECE = lazy_re(
+    rf"(?P<date>{DATE.pattern})|(?P<spelled>\b(?:{_SPELLED})\b)(?:\s*\(\d+\))?|(?<!\w)(?P<figure>{QUANTITY.pattern})"
+    r"|(?P<word>[^\W\d_]+(?:['’-][^\W\d_]+)*\d*)",
+    re.I | re.X,
+)
+_ITEM = re.compile(r"\s*+[\"“„]?\s*+(?:\(?[A-Za-z]?\d{1,3}(?:\.\d{1,3})*\)?[.)]?|\([a-z]{1,3}\))\s+(?=\D)")
+_MAX_DIFFERING, _MAX_MORE = 2, 2  # figures that differ, and words that only one sentence has
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A word or a value of a sentence: "amount", "percent", "duration", "date", "year" or "number"."""
+
+    kind: str
+    value: str
+    start: int
+    end: int
+
+    @property
+    def key(self) -> str:
+        return self.value if self.kind == "word" else "#"
+
+
+def pieces(sentence: str) -> Iterator[Piece]:
+    """Yield the words and values of a sentence; numbers that name something, such as a clause, are words."""
+    lead = _ITEM.match(sentence)
+    before = ""
+    held: Piece | None = None  # a number, until what follows says whether it counts days
+    for match in _PIECE.finditer(sentence, lead.end() if lead else 0):
+        piece = _piece(match, before)
+        before = piece.value if piece.kind == "word" else ""
+        unit = TIME_UNITS.get(before)
+        if held is not None and unit:
+            yield Piece("duration", f"{held.value} {unit}", held.start, piece.end)
+            held = None
+            continue
+        if held is not None:
+            yield held
+        held = piece if piece.kind == "number" else None
+        if held is None:
+            yield piece
+    if held is not None:
+        yield held
+
+
+def _piece(match: re.Match[str], before: str) -> Piece:
+    start, end = match.span()
+    if match["word"]:
+        return Piece("word", _folded(match["word"]), start, end)
+    if match["spelled"]:
+        return Piece("number", str(_NUMBERS[match["spelled"].lower()]), start, end)
+    if match["date"] and (written := parse_date(match[0])) is not None:
+        return Piece("date", written.readings[0][1].isoformat(), start, end)
+    text = match[0].strip().rstrip(".")
+    start += len(match[0]) - len(match[0].lstrip())
+    end = start + len(text)
+    found = QUANTITY.match(text)
+    if found is None or before in NAMING:
+        return Piece("word", text.casefold(), start, end)
+    if re.fullmatch(r"(?:19|20)\d\d", text):
+        return Piece("year", text, start, end)
+    quantity = parse_quantity(found)
+    if quantity.is_money or quantity.unit == "%":
+        return Piece("amount" if quantity.is_money else "percent", str(quantity), start, end)
+    kind = "duration" if quantity.unit else "number"
+    return Piece(kind, f"{quantity.value.normalize():f} {quantity.unit}".rstrip(), start, end)
+
+
+def _folded(word: str) -> str:
+    word = word.casefold().replace("’", "'").removesuffix("'s").removesuffix("'")
+    if word in TIME_UNITS:
+        return TIME_UNITS[word]
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
+
+
+def contradiction(one: str, other: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return where two sentences in one place of two texts contradict each other, as half-open offsets into each.
+
+    One or two figures of one kind differ, and hardly another word, or one sentence has a "not". Dates and years count
+    only where something lasts to them, since others are mostly those of another period.
+    """
+    ours, theirs = list(pieces(one)), list(pieces(other))
+    same = list(pairs([piece.key for piece in ours], [piece.key for piece in theirs]))
+    apart = between([*same, (len(ours), len(theirs))])
+    left = [piece for hunk in apart for piece in (*ours[hunk.a : hunk.b], *theirs[hunk.c : hunk.d])]
+    left = [piece for piece in left if piece.value not in _EMPTY]
+    differing = [(ours[a], theirs[c]) for a, c in same if ours[a].value != theirs[c].value]
+    if not differing:
+        negated = len(left) == 1 and left[0].value in _NOT
+        return ((0, len(one)), (0, len(other))) if negated else None
+    if len(differing) > _MAX_DIFFERING or len(left) > _MAX_MORE:
+        return None
+    if any(piece.kind != "word" or piece.value in _NOT for piece in left):
+        return None
+    for mine, yours in differing:
+        dated = mine.kind in ("date", "year")
+        if mine.kind != yours.kind or (dated and not (len(differing) == 1 and _LASTS.search(one[: mine.start]))):
+            return None
+    first, last = differing[0], differing[-1]
+    return (first[0].start, last[0].end), (first[1].start, last[1].end)
+
 
 # The kinds of a change, the weightiest first.
 SUBSTANCE = tuple("amount date duration percent number party modal negation term name reference qualifier".split())

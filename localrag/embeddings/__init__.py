@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError, ModelMissing
-from localrag.models import endpoint, machine
-from localrag.models.records import prompts_of
-from localrag.models.store import InstalledModel, ModelStore
+from localrag.models import catalog, endpoint
+from localrag.models.records import InstalledModel, ModelStore, prompts_of
 from localrag.settings import Settings
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
 
 
 def _served(settings: Settings, identity: EmbedderIdentity | None) -> Embedder:
-    from localrag.embeddings.server_embedder import ServerEmbedder
+    from localrag.embeddings.embedders import ServerEmbedder
 
     if not settings.embedder_server:
         raise ModelMissing(
@@ -137,12 +136,12 @@ def _loaded(model: InstalledModel, engine: str, identity: EmbedderIdentity | Non
     # A library made before the catalog knew a prefix stays without it.
     prefixes = model.prefixes if identity is None or identity.prefix == model.prefixes[1] else ("", "")
     if engine == "llama.cpp":
-        from localrag.embeddings.llama_embedder import LlamaEmbedder
+        from localrag.embeddings.embedders import LlamaEmbedder
 
         weights = str(model.metadata.get("quantisation", "unknown")).lower()
         return LlamaEmbedder(model.id, model.path, model.sha256, weights, prefixes)
     if engine == "onnxruntime" and model.onnx is not None:
-        from localrag.embeddings.onnx_embedder import OnnxEmbedder
+        from localrag.embeddings.embedders import OnnxEmbedder
 
         return OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
     precision = None if identity is None else cast(Precision, identity.precision)
@@ -159,7 +158,7 @@ def quiet_torch() -> Any:
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
-    torch.set_num_threads(machine.cores())
+    torch.set_num_threads(catalog.cores())
     return torch
 
 
@@ -184,7 +183,7 @@ class SentenceTransformerEmbedder(Embedder):
         torch = quiet_torch()
         from sentence_transformers import SentenceTransformer
 
-        self.precision: Precision = precision or ("bfloat16" if machine.has_bfloat16() else "float32")
+        self.precision: Precision = precision or ("bfloat16" if catalog.has_bfloat16() else "float32")
         try:
             self._model = SentenceTransformer(
                 str(folder),

@@ -26,7 +26,7 @@ from localrag.grounding.stages import Findings, Query, answer_of
 from localrag.llm import Completed, Generator
 from localrag.question import question as asked
 from localrag.settings import Settings
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 from localrag.types import EVERYTHING, Answer, Citation, Message, Mode, Plan
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any
 from localrag.errors import UsageError
 from localrag.grounding import prompts
 from localrag.llm import Generator, Weighed, calibration, loading, priority
-from localrag.models.store import ModelStore
+from localrag.models.records import ModelStore
 from localrag.quantities import load_words
 from localrag.settings import Settings
 from localrag.types import Message, Passage

@@ -19,7 +19,7 @@ from localrag import quantities
 from localrag.evaluation import metrics
 from localrag.quantities import QUANTITY, Quantity
 from localrag.store import text_analysis
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 
 Grade = Literal["right", "partly", "wrong", "declined"]
 GRADES: tuple[Grade, ...] = ("right", "partly", "wrong", "declined")

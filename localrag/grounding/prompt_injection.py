@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 from itertools import pairwise
 
 from localrag.quantities import load_patterns
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 
 # Replaces an injection, so that the model does not read on over the gap.
 GAP = "[…]"

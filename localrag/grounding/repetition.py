@@ -14,7 +14,7 @@ from typing import Any
 
 from localrag.events import Delta, Event
 from localrag.llm import Completed, Generator
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 from localrag.types import Message
 
 _TIMES, _MIN_WORDS = 3, 4

@@ -22,7 +22,7 @@ from functools import cache
 from itertools import accumulate, takewhile
 from typing import NamedTuple
 
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 from localrag.types import Chunk, Heading, Page
 
 Path = tuple[str, ...]

@@ -34,7 +34,6 @@ from localrag.ingest import sync
 from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import Options
 from localrag.security import offline, storage
-from localrag.security.offline import hook
 from localrag.settings import load_settings
 from localrag.types import Refused
 
@@ -371,7 +370,7 @@ def _reach(address: str) -> None:
     """Raise OSError or ValueError if nothing answers at an address; Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    with hook.reaching(host, int(port)):
+    with offline.reaching(host, int(port)):
         socket.create_connection((host, int(port)), _CONNECT).close()
 
 

@@ -18,7 +18,7 @@ from functools import cache, partial
 from typing import Any, Literal, NamedTuple, cast
 
 from localrag import quantities
-from localrag.grounding import subjects
+from localrag.grounding import fact_checks
 from localrag.items import values
 from localrag.quantities import (
     NUMBER_WORDS,
@@ -31,7 +31,7 @@ from localrag.quantities import (
     phrases,
 )
 from localrag.store.locations import place_at
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 from localrag.types import Citation, Looked, Page
 
 Kind = Literal["payment", "notice", "renewal", "end", "duty", "right", "condition", "item"]
@@ -345,7 +345,7 @@ def _who(text: str, at: int, anybody: bool = False) -> str:
     """
     subject = list(_P["who"].finditer(text))
     found = [(one.start(), one["who"]) for one in subject]
-    for start, who in subjects.acts(text):
+    for start, who in fact_checks.acts(text):
         rest = text[text.find(who, start) + len(who) :]
         if any(one.start() <= start < one.end() for one in subject) or who.lower() in quantities.MONTHS:
             continue

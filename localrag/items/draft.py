@@ -16,7 +16,7 @@ from localrag.items import positions, values
 from localrag.items.playbook import Expect, ItemType, Playbook, PlaybookItem
 from localrag.items.values import Value
 from localrag.quantities import phrases
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 from localrag.text import running_lines
 from localrag.types import Page
 

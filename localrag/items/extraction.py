@@ -18,7 +18,7 @@ from typing import Any, Literal
 from localrag import protocol
 from localrag.errors import Cancelled
 from localrag.events import Event, Surveyed
-from localrag.grounding import context, sections
+from localrag.grounding import context
 from localrag.grounding.stages import Findings, Pair, Query
 from localrag.items import filling, labelled
 from localrag.items.engine import Engine
@@ -105,7 +105,7 @@ def _parts(pair: Pair, work: Work) -> Iterator[list[Passage]]:
     pieces = [
         piece
         for page in context.page_passages(library.name, document, numbered)
-        for piece in sections.headed(page, pages[page.position].headings)
+        for piece in context.headed(page, pages[page.position].headings)
     ]
     if work.each != "section":
         yield pieces

@@ -18,7 +18,7 @@ from localrag.items.item import Stated
 from localrag.items.reading import STRING, Reading, located, supported
 from localrag.items.values import Field, Type, grammar, states
 from localrag.quantities import QUANTITY
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 from localrag.types import Citation, NotRead, Passage, Usage
 
 Row = Mapping[str, Stated]  # by the name of the field

@@ -21,7 +21,7 @@ from localrag.grounding.citations import cite, cite_span, terms
 from localrag.grounding.locate import Folded, fold, locate, within
 from localrag.llm import Completed, Generator, PromptCache, Weighed
 from localrag.quantities import lazy_re
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 from localrag.types import Citation, Message, Passage, Usage
 
 Stop = Callable[[], bool]

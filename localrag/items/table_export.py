@@ -23,7 +23,7 @@ from localrag import policy
 from localrag.errors import UsageError
 from localrag.quantities import find_dates
 from localrag.security import audit, storage
-from localrag.security.encryption.age import Recipients, decrypted_name
+from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.types import source
 
 if TYPE_CHECKING:

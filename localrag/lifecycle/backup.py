@@ -28,9 +28,8 @@ from localrag.security import audit, storage
 from localrag.security.audit import LISTS_FOLDER as LISTS
 from localrag.security.audit import WORDS_FOLDER as WORDS
 from localrag.security.encryption import keyring as keyrings
-from localrag.security.encryption import streams, unlocked
-from localrag.security.encryption.age import Recipients
-from localrag.security.encryption.keyring import Key
+from localrag.security.encryption import unlocked
+from localrag.security.encryption.keyring import Key, Recipients
 from localrag.sessions.session_store import FOLDER as CONVERSATIONS
 from localrag.settings import Settings
 from localrag.store.library import open_library
@@ -105,7 +104,7 @@ def write(
         }
         with storage.create(fresh, plain=True) as stream:
             stream.write(MAGIC + len(keyring).to_bytes(4, "big") + keyring)
-            sealing = streams.EncryptedWriter(stream, key, NAME) if key is not None else None
+            sealing = unlocked.EncryptedWriter(stream, key, NAME) if key is not None else None
             sink = cast(BinaryIO, sealing or stream)
             digest = _write_body(sink, about, _members(folder, snapshot), stop, progress)
             if sealing is not None:
@@ -215,10 +214,10 @@ def opened(file: Path, unlock: Callable[[bytes], Key]) -> Iterator[tuple[BinaryI
         keyrings.from_json(keyring)
         key = unlock(keyring)
         keyrings.check(keyring, key)
-        if streams.key_id(stream) != key.id:
+        if unlocked.key_id(stream) != key.id:
             raise broken(file)
         try:
-            yield BufferedReader(streams.EncryptedReader(stream, key, NAME), streams.PIECE), keyring, key
+            yield BufferedReader(unlocked.EncryptedReader(stream, key, NAME), unlocked.PIECE), keyring, key
         except IntegrityError:
             raise broken(file) from None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from localrag.errors import Cancelled, UsageError
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring as keyrings
-from localrag.security.encryption import streams, unlocked
+from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Credential, Key, Keyring
 from localrag.settings import AUDIT_FILE
 
@@ -124,7 +124,7 @@ def _encrypt_files(folder: Path, stop: Callable[[], bool]) -> Iterator[Progress]
             storage.reencrypt(path)
     for key in (folder / unlocked.KEYS_FOLDER).glob("*.key"):
         with key.open("rb") as stream:
-            if streams.key_id(stream) != held.key.id:  # left by a crash; no file needs it
+            if unlocked.key_id(stream) != held.key.id:  # left by a crash; no file needs it
                 storage.destroy(key)
     keyring = keyring_of(folder)
     holders = [f"{one.name} ({one.kind})" for one in keyring.holders]

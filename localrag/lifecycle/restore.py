@@ -21,8 +21,8 @@ from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key
 from localrag.sessions import SessionStore, store_of
-from localrag.sessions.session import to_json
 from localrag.sessions.session_store import FOLDER as CONVERSATIONS
+from localrag.sessions.session_store import to_json
 from localrag.settings import Settings
 from localrag.store.names import DATABASE, check_name, writing
 from localrag.store.writer import Editor

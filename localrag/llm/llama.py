@@ -6,20 +6,26 @@ nobody reads, and saves its memory in a form that cannot be encrypted on the way
 
 from __future__ import annotations
 
+import codecs
+import ctypes
 import math
+import struct
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal
 
+from localrag import llm
 from localrag.errors import ModelError
 from localrag.events import Delta, PromptRead, Reasoning
-from localrag.llm import Completed, PromptCache, Weighed, batching, passage_states
-from localrag.llm.batching import Prefix, Prompt
-from localrag.llm.decoding import Decoding, sampler
+from localrag.llm import Completed, Prefix, Prompt, PromptCache, Weighed
+from localrag.llm.chat_template import Kind, Splitter
 from localrag.llm.llama_model import LlamaContext, LlamaModel, check_memory, footprint
-from localrag.models import machine
+from localrag.models import catalog
 from localrag.types import Message, Usage
 
 # Reasoning models repeat themselves endlessly at temperature 0: Qwen3's authors recommend 0.6. The seed keeps the
@@ -50,7 +56,7 @@ class LlamaGenerator:
         gpu_layers: int = -1,
         apart: bool = True,
     ) -> None:
-        self._threads = threads or machine.physical_cores()
+        self._threads = threads or catalog.physical_cores()
         self._model = LlamaModel(model, path, adapter=adapter, gpu_layers=gpu_layers, apart=apart)
         self._thread = ThreadPoolExecutor(1, "llama")
         self._context: LlamaContext | None = None
@@ -107,7 +113,7 @@ class LlamaGenerator:
             self._open(1)  # shows whether it can
         return [
             f"{self._threads} thread{'s' * (self._threads != 1)}",
-            f"batches of {batching.STEP} tokens",
+            f"batches of {llm.STEP} tokens",
             f"{self._footprint[0] / 1000:.0f} KB of memory a token",
             f"{model.gpu_layers} of {model.layers} layers on a GPU",
             *([f"a sliding window of {model.sliding_window:,} tokens, kept whole"] if model.sliding_window else []),
@@ -167,7 +173,7 @@ class LlamaGenerator:
         began = time.monotonic()
         prompt = self._model.encode(messages)
         other = self._model.encode(then) if then is not None and self._model.movable else None
-        fork = batching.fork(prompt, other) if other is not None else None
+        fork = llm.fork(prompt, other) if other is not None else None
         longer = prompt if other is None else max(prompt, other, key=len)
         context = self._with_room(longer, max(room, _ROOM))
         reused = yield from self._read(context, prompt, stop, cache, until=fork[0] if fork else None)
@@ -221,7 +227,7 @@ class LlamaGenerator:
 
         With `whole` the entire prompt may be there already.
         """
-        kept = batching.shared(context.tokens, context.cuts, prompt)
+        kept = llm.shared(context.tokens, context.cuts, prompt)
         if kept < prompt.joined:
             kept = min(kept, prompt.checkpoints[-1])  # passages are put together at once, or not at all
         if whole and context.holds(prompt):
@@ -325,7 +331,7 @@ class LlamaGenerator:
             head = min(_LINKED, len(key.tokens) - key.start - 1) if first else 0
             if head:
                 heads.append((len(context.tokens), key.tokens[begin : begin + head]))
-            context.append(passage_states.unpack(packed), key.tokens[key.start :], key.start)
+            context.append(unpack(packed), key.tokens[key.start :], key.start)
         linked = False
         try:
             linked = context.link(heads, stop)
@@ -346,11 +352,11 @@ class LlamaGenerator:
         context.cut(begin)
         for packed, part in found:
             if part.block == key.block:
-                context.append(passage_states.unpack(packed), part.tokens[part.start :], part.start)
+                context.append(unpack(packed), part.tokens[part.start :], part.start)
         for cut in key.cuts:
             if cut > key.start and not context.decode(key.tokens[len(context.tokens) : cut], stop):
                 return None
-        return passage_states.pack(context.take(key.start), self._model.heads)
+        return pack(context.take(key.start), self._model.heads)
 
     def _free_context(self) -> None:
         if self._context is not None:
@@ -376,3 +382,212 @@ def _keep(
         context.check(max((end for end in prompt.checkpoints if end <= len(context.tokens)), default=0))
     if prefix is not None and cache is not None and not cache.has(prefix):
         cache.put(prefix, context.state(), stop)
+
+
+# --- the state of a passage that was read by itself: packed in 8 bits for the disk, unpacked to be moved ---------
+# Each value of a head becomes a whole number from -127 to 127, with one scale for each head and token. What comes from
+# the disk and what was just read pass through the same 8 bits, so the answer is the same. Other states (memory in 8
+# bits, values transposed without flash attention) stay as they are.
+
+_PACKED = struct.Struct("<cHI")  # mark, heads, bytes before the scales
+_MARK, _MAX, _F16 = b"8", 127, 1  # the last is ggml's number of the type
+_START = struct.Struct("<IIII")  # magic number, sequence, streams, tokens
+_CELL = 12  # bytes of a token: position, number of sequences, sequence
+_SHAPE = struct.Struct("<II")  # whether values are transposed, and layers
+_LAYER = struct.Struct("<iQ")  # before the rows of a layer: their type, and the bytes of a row
+
+
+def pack(state: memoryview, heads: int) -> bytes:
+    """Return a state of llama.cpp with its keys and values in 8 bits; unchanged if it has another form.
+
+    `heads` is the number of heads that keep keys and values. A state has a cell for each token, and for keys and then
+    values, layer by layer, a row for each token.
+    """
+    import numpy as np
+
+    if len(state) < _START.size:
+        return bytes(state)
+    _, _, streams, tokens = _START.unpack_from(state)
+    begin = _START.size + tokens * _CELL + _SHAPE.size
+    if streams != 1 or not tokens or len(state) < begin + _LAYER.size:
+        return bytes(state)
+    transposed, layers = _SHAPE.unpack_from(state, begin - _SHAPE.size)
+    kind, width = _LAYER.unpack_from(state, begin)
+    size = _LAYER.size + tokens * width
+    if transposed or kind != _F16 or len(state) != begin + 2 * layers * size or width % (2 * heads):
+        return bytes(state)
+    each = np.frombuffer(state, np.uint8, offset=begin).reshape(2 * layers, size)
+    if (each[:, : _LAYER.size] != each[0, : _LAYER.size]).any():
+        return bytes(state)
+    rows = np.ascontiguousarray(each[:, _LAYER.size :]).view(np.float16)
+    values = rows.reshape(2 * layers, tokens, heads, -1).astype(np.float32)
+    scales = (np.abs(values).max(-1, keepdims=True) / _MAX).astype(np.float16)
+    numbers = np.rint(values / np.maximum(scales, np.float16(6e-8)))
+    first = bytes(state[: begin + _LAYER.size])
+    whole = np.clip(numbers, -_MAX, _MAX).astype(np.int8)
+    return b"".join((_PACKED.pack(_MARK, heads, len(first)), first, scales.tobytes(), whole.tobytes()))
+
+
+def unpack(packed: bytes | bytearray) -> bytearray:
+    """Return the state that was packed, as llama.cpp takes it."""
+    import numpy as np
+
+    if packed[:1] != _MARK:
+        return bytearray(packed)
+    _, heads, length = _PACKED.unpack_from(packed)
+    begin = _PACKED.size + length - _LAYER.size  # of the first layer, in `packed`
+    *_, tokens = _START.unpack_from(packed, _PACKED.size)
+    _, layers = _SHAPE.unpack_from(packed, begin - _SHAPE.size)
+    count, at = 2 * layers * tokens * heads, _PACKED.size + length
+    scales = np.frombuffer(packed, np.float16, count, at).reshape(2 * layers, tokens, heads, 1)
+    numbers = np.frombuffer(packed, np.int8, offset=at + 2 * count).reshape(2 * layers, tokens, heads, -1)
+    values = (numbers * scales.astype(np.float32)).astype(np.float16)
+    layer = np.frombuffer(packed, np.uint8, _LAYER.size, begin)
+    each = np.hstack((np.tile(layer, (2 * layers, 1)), values.reshape(2 * layers, -1).view(np.uint8)))
+    return bytearray(packed[_PACKED.size : begin]) + each.tobytes()
+
+
+# --- how a model writes: token by token, with its reasoning separated from its answer and ended at a limit -------
+# Code ends reasoning that has used up its tokens by writing its end into the model's memory, and the model answers from
+# there ("budget forcing": Muennighoff et al. 2025, "s1: Simple test-time scaling", arXiv 2501.19393).
+
+Draw = Callable[[LlamaContext], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The result; `tokens` counts reasoning and answer together."""
+
+    text: str
+    reasoning: str
+    tokens: int
+    ended: Literal["end", "length", "stopped"]
+
+
+@dataclass(slots=True)
+class Decoding:
+    """One answer in progress.
+
+    `context` has read the prompt, which ends inside reasoning if `thinking`. `most` and `think` are the token limits of
+    answer and reasoning.
+    """
+
+    model: LlamaModel
+    context: LlamaContext
+    thinking: bool
+    most: int
+    think: int
+    thinker: Draw
+    answerer: Draw
+
+    def run(self, stop: Callable[[], bool] | None) -> Generator[Reasoning | Delta, None, Written]:
+        tags = self.model.tags
+        splitter = Splitter(tags, self.thinking)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        drawn: dict[bool, int] = {True: 0, False: 0}
+        ended: Literal["end", "length", "stopped"] = "length"
+        while True:
+            thinking = splitter.thinking
+            if not thinking and drawn[False] >= self.most:
+                break
+            if stop is not None and stop():
+                ended = "stopped"
+                break
+            if thinking and drawn[True] >= self.think:
+                yield from self._end(splitter)
+                continue
+            token = (self.thinker if thinking else self.answerer)(self.context)
+            if self.model.c.llama_vocab_is_eog(self.model.vocab, token):
+                if thinking:
+                    yield from self._end(splitter)
+                    continue
+                ended = "end"
+                break
+            drawn[thinking] += 1
+            yield from _events(splitter.feed(decoder.decode(self._piece(token))))
+            if not thinking and not splitter.thinking and drawn[False] >= self.most:
+                break
+            if not self.context.decode([token], None):
+                break
+            if thinking and not splitter.thinking and tags is not None and tags.then:
+                self._put(tags.then)
+        # A truncated character shows as a replacement character.
+        yield from _events(splitter.feed(decoder.decode(b"", final=True)))
+        yield from _events(splitter.shut())
+        return Written(splitter.answer, splitter.reasoning.strip(), drawn[True] + drawn[False], ended)
+
+    def _end(self, splitter: Splitter) -> Generator[Reasoning | Delta, None, None]:
+        """End the reasoning in the model's memory and in the output."""
+        yield from _events(splitter.shut())
+        assert self.model.tags is not None
+        self._put(self.model.tags.end)
+
+    def _put(self, text: str) -> None:
+        self.context.decode(self.model.tokenize(text, special=True), None)
+
+    def _piece(self, token: int) -> bytes:
+        """Return the text of a token; special ones only if they belong to the reasoning tags."""
+        piece = self.model.piece(token, special=False)
+        if piece or self.model.tags is None:
+            return piece
+        special = self.model.piece(token, special=True)
+        return special if any(special.decode("utf-8", "replace") in tag for tag in self.model.tags.all) else b""
+
+
+def _events(parted: Any) -> Generator[Reasoning | Delta, None, None]:
+    kinds: dict[Kind, type[Reasoning] | type[Delta]] = {"reasoning": Reasoning, "answer": Delta}
+    for kind, text in parted:
+        yield kinds[kind](text)
+
+
+# --- sampling -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def sampler(model: LlamaModel, temperature: float, seed: int, grammar: str | None) -> Iterator[Draw]:
+    """Yield a function that draws the next token, from llama.cpp's samplers; raise ValueError if `grammar` is not GBNF.
+
+    A grammar takes long to look at each token of a vocabulary, so the likeliest is drawn first: if the grammar allows
+    it, that is the result (docs/decisions/0058-generation-speed.md).
+    """
+    c = model.c
+    chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
+    likeliest = c.llama_sampler_init_greedy()
+    rules: Any = None
+
+    def draw(context: LlamaContext) -> int:
+        if rules is not None and temperature <= 0:
+            token = context.sample(likeliest)
+            if _allows(c, rules, token):
+                c.llama_sampler_accept(rules, token)
+                return token
+        return context.sample(chain)
+
+    try:
+        if grammar is not None:
+            rules = c.llama_sampler_init_grammar(model.vocab, grammar.encode(), b"root")
+            if not rules:
+                raise ValueError(f"not a GBNF grammar: {grammar!r}")
+            c.llama_sampler_chain_add(chain, rules)
+        steps = (
+            [c.llama_sampler_init_greedy()]
+            if temperature <= 0
+            else [
+                c.llama_sampler_init_top_k(40),
+                c.llama_sampler_init_top_p(0.95, 1),
+                c.llama_sampler_init_temp(temperature),
+                c.llama_sampler_init_dist(seed),
+            ]
+        )
+        for step in steps:
+            c.llama_sampler_chain_add(chain, step)
+        yield draw
+    finally:
+        c.llama_sampler_free(chain)
+        c.llama_sampler_free(likeliest)
+
+
+def _allows(c: Any, rules: Any, token: int) -> bool:
+    one = (c.llama_token_data * 1)((token, 0.0, 0.0))
+    c.llama_sampler_apply(rules, ctypes.byref(c.llama_token_data_array(one, 1, -1, False)))
+    return bool(one[0].logit == 0.0)

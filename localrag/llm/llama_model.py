@@ -14,12 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from localrag import llm
 from localrag.errors import ModelError
-from localrag.llm import batching
-from localrag.llm.batching import Prompt
-from localrag.llm.chat_template import ChatTemplate
-from localrag.llm.reasoning import Tags
-from localrag.models import machine
+from localrag.llm import Prompt
+from localrag.llm.chat_template import ChatTemplate, Tags
+from localrag.models import catalog
 from localrag.types import Message
 
 # Shares of the layers to try on the GPU, in order, if its memory does not hold all.
@@ -217,7 +216,7 @@ class LlamaModel:
                 blocks.append((*(blocks.pop() if piece.continues else ()), len(tokens)))
             elif piece.block:
                 checkpoints.clear()  # what is before passages serves others only if those are read by themselves
-        return batching.lay(tokens, ends, checkpoints, blocks)
+        return llm.lay(tokens, ends, checkpoints, blocks)
 
     def tokenize(self, text: str, *, special: bool, markers: bool = False) -> list[int]:
         """Return the tokens of a text, with `markers` between the model's own begin and end."""
@@ -301,7 +300,7 @@ class LlamaContext:
         c = self._c
         params = c.llama_context_default_params()
         params.n_ctx = self.size
-        params.n_batch = params.n_ubatch = batching.STEP
+        params.n_batch = params.n_ubatch = llm.STEP
         params.n_threads = params.n_threads_batch = threads
         # The prompt, a passage that is moved, and the passages whose first tokens are read again, in the same memory.
         params.n_seq_max, params.kv_unified = _SEQUENCES if self._model.movable else 1, True
@@ -552,8 +551,8 @@ def check_memory(size: int, held: int, each: int, recurrent: int) -> None:
 
     `each` and `recurrent` are those of `footprint`; recurrent layers also have checkpoints.
     """
-    beside = recurrent + min(recurrent * size // batching.STEP, max(MAX_CHECKPOINTS, 2 * recurrent))
-    needed, free = size * each + beside, machine.available_memory()
+    beside = recurrent + min(recurrent * size // llm.STEP, max(MAX_CHECKPOINTS, 2 * recurrent))
+    needed, free = size * each + beside, catalog.available_memory()
     if free is not None and needed > free + held * each + (beside if held else 0):
         fits, has = max(0, ((free - beside) // max(1, each) + held) // _STEP * _STEP), free + held * each
         raise ModelError(

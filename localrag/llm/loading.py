@@ -6,11 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrag import policy
+from localrag import llm, policy
 from localrag.errors import LocalragError, ModelError
-from localrag.llm import batching, calibration
+from localrag.llm import calibration
 from localrag.models import endpoint
-from localrag.models.store import ModelStore
+from localrag.models.records import ModelStore
 from localrag.settings import MODEL_SETTINGS, Settings
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def generator_identity(settings: Settings) -> str:
     if settings.generator_server:
         return f"{settings.generator_server}\n{generator_name(settings)}"
     model = ModelStore(settings).default("generator")
-    how = (str(batching.STEP), str(settings.gpu_layers))
+    how = (str(llm.STEP), str(settings.gpu_layers))
     return "\n".join((model.sha256, model.adapter_sha256 or "", _build(), *how))
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from localrag.errors import IntegrityError, LibraryError, StorageError
-from localrag.llm.batching import Prefix
+from localrag.llm import Prefix
 from localrag.security import storage
 
 FOLDER = "cache"

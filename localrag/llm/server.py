@@ -16,8 +16,7 @@ from typing import Any, Literal
 
 from localrag.errors import ModelError
 from localrag.events import Delta, PromptRead, Reasoning
-from localrag.llm import Completed, PromptCache, Weighed
-from localrag.llm.batching import Prefix
+from localrag.llm import Completed, Prefix, PromptCache, Weighed
 from localrag.models import endpoint
 from localrag.models.endpoint import Refused, Server, Stopped, estimated_tokens
 from localrag.types import Message, Usage

@@ -17,8 +17,7 @@ from localrag import policy
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, SettingsError, UsageError
 from localrag.models import catalog, gguf, onnx_export, records
 from localrag.models.install import Installation, take_in
-from localrag.models.records import InstalledModel, Manifest, Progress
-from localrag.models.store import CHOICE, ModelStore, a
+from localrag.models.records import CHOICE, InstalledModel, Manifest, ModelStore, Progress, a
 from localrag.security import audit, storage
 
 

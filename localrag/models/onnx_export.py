@@ -2,7 +2,7 @@
 
 It is made once, on this machine, from the verified weights, and kept only if it gives the same tokens as
 sentence-transformers for every probe below, and vectors with a cosine of at least 0.97 to the float32 ones. Encoders
-of the BERT family with pooling and normalisation. Making it needs torch; running it (onnx_embedder.py) does not.
+of the BERT family with pooling and normalisation. Making it needs torch; running it (embeddings/embedders.py) does not.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from typing import Any, Literal
 from localrag import policy
 from localrag.errors import LocalragError, OfflineRefused, StorageError
 from localrag.security import offline, sandbox, storage
-from localrag.security.offline import LayerName, broker, landlock, remote, seccomp
+from localrag.security.offline import LayerName, broker, kernel, remote
 from localrag.security.offline.remote import Address
 from localrag.settings import Settings, load_settings
 
@@ -118,7 +118,7 @@ def _refuser(one: Attempt, error: OSError) -> Refuser:
         return "seccomp"
     if error.errno != errno.EACCES:
         return "any"
-    return "seccomp" if seccomp.holds() else "landlock"  # Landlock refuses TCP with the same error
+    return "seccomp" if kernel.holds() else "landlock"  # Landlock refuses TCP with the same error
 
 
 # --- Python -------------------------------------------------------------------------------------------------
@@ -192,8 +192,8 @@ def _unix_address(target: Target) -> tuple[bytes, int]:
     return address, len(address)
 
 
-def _machine() -> seccomp.Machine:
-    if (machine := seccomp.machine()) is None:
+def _machine() -> kernel.Machine:
+    if (machine := kernel.machine()) is None:
         raise _Ended("absent", "its number is known on Linux for x86-64 and 64-bit ARM only")
     return machine
 
@@ -203,7 +203,7 @@ def _by_number(number: int) -> None:
 
 
 def _x32(target: Target) -> None:
-    if (machine := _machine()) != seccomp.MACHINES["x86_64"]:
+    if (machine := _machine()) != kernel.MACHINES["x86_64"]:
         raise _Ended("absent", "only x86-64 has x32 calls")
     _by_number(_X32 | machine.number("socket"))
 
@@ -256,7 +256,7 @@ def _namespace(target: Target) -> None:
         raise _Ended("absent", "only Linux has it")
     pid = os.fork()
     if not pid:
-        os._exit(0 if seccomp.call(machine.number("unshare"), _NEW_USER) == 0 else ctypes.get_errno())
+        os._exit(0 if kernel.call(machine.number("unshare"), _NEW_USER) == 0 else ctypes.get_errno())
     if code := os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
         raise OSError(code, os.strerror(code))
 
@@ -266,8 +266,8 @@ def _shared_memory(target: Target) -> None:
 
 
 def _signal(target: Target) -> None:
-    if landlock.abi() < 6:
-        raise _Ended("absent", f"Landlock refuses signals from ABI 6 on; this kernel has {landlock.abi()}")
+    if kernel.abi() < 6:
+        raise _Ended("absent", f"Landlock refuses signals from ABI 6 on; this kernel has {kernel.abi()}")
     os.kill(target.process, 0)
 
 
@@ -281,7 +281,7 @@ def _python_name(target: Target) -> None:
 
 
 def _native_name(target: Target) -> None:
-    if not seccomp.holds():
+    if not kernel.holds():
         raise _Ended("open", _NOT_TRIED)
     found = ctypes.c_void_p()
     code = ctypes.CDLL(None).getaddrinfo(_NO_NAME.encode(), b"443", None, ctypes.byref(found))
@@ -328,7 +328,7 @@ def _run(program: str, *arguments: str) -> None:
 
 
 def _getent(target: Target) -> None:
-    if not seccomp.holds():
+    if not kernel.holds():
         raise _Ended("open", _NOT_TRIED)
     _run("getent", "ahosts", _NO_NAME)
 

@@ -22,7 +22,7 @@ from localrag.errors import UsageError
 from localrag.items import table_export
 from localrag.redline.three_way import ThreeWay
 from localrag.security import storage
-from localrag.security.encryption.age import Recipients, decrypted_name
+from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions.export.contents import line
 from localrag.sessions.export.text_formats import page
 from localrag.settings import Settings

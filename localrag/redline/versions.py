@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from localrag.diff.amendments import Related, order
 from localrag.diff.changes import Comparison, Version
-from localrag.diff.related_documents import Related, order
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import Options

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from localrag.errors import NotFoundError
 from localrag.quantities import load_words
-from localrag.store.sentences import sentences
-from localrag.store.text_analysis import WORDS, stem
+from localrag.store.text_analysis import WORDS, sentences, stem
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from localrag import policy
 from localrag.security import offline, storage
-from localrag.security.offline import LayerName, landlock, remote, seccomp
+from localrag.security.offline import LayerName, kernel, remote
 from localrag.settings import Settings, config_files, trusted_list
 
 _LIBRARIES = "/usr /bin /sbin /lib /lib32 /lib64 /nix/store /gnu/store".split()
@@ -100,10 +100,10 @@ def program_restrictions(programs: Iterable[str], folder: Path) -> Callable[[], 
     files = _program_files(programs, folder)
 
     def restrict() -> None:
-        seccomp.prctl(seccomp.PARENT_DEATH_SIGNAL, getattr(signal, "SIGKILL", 9))
+        kernel.prctl(kernel.PARENT_DEATH_SIGNAL, getattr(signal, "SIGKILL", 9))
         if offline.confined():
-            landlock.restrict(files)
-            seccomp.install("program")
+            kernel.restrict(files)
+            kernel.install("program")
 
     return restrict
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from localrag.errors import Cancelled, IntegrityError, LibraryLocked, StorageError
 from localrag.security.encryption import keyring as keyrings
-from localrag.security.encryption import streams, unlocked
+from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key
 
 # The engine is SQLCipher, also for databases in clear: without a key it is SQLite, as fast.
@@ -111,7 +111,7 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
                 if key is None:
                     yield stream
                 else:
-                    writer = streams.EncryptedWriter(stream, key, path.name)
+                    writer = unlocked.EncryptedWriter(stream, key, path.name)
                     yield cast(BinaryIO, writer)
                     writer.finish()
                 stream.flush()
@@ -158,7 +158,7 @@ def append_line(path: Path, line: str, *, on_new_line: bool = False) -> None:
     make_dir(path.parent)
     data = line.encode("utf-8", "backslashreplace")  # half a character is valid JSON only when escaped
     if held is not None and data:
-        data = streams.encrypt_line(held.key, path.name, data)
+        data = unlocked.encrypt_line(held.key, path.name, data)
     with storage_errors(path), os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND), "ab") as stream:
         stream.write(b"\n" * on_new_line + data + b"\n")
         stream.flush()
@@ -172,7 +172,7 @@ def decrypt_line(path: Path, raw: bytes) -> bytes:
         return raw
     for key in filter(None, (held.key, held.former)):
         with suppress(IntegrityError):
-            return streams.decrypt_line(key, path.name, raw)
+            return unlocked.decrypt_line(key, path.name, raw)
     if held.plain:
         return raw
     raise IntegrityError(f"a line of {str(path)!r} is not what was written", "Restore the file from a backup.")
@@ -197,19 +197,19 @@ def open_stream(path: Path) -> Iterator[BufferedReader]:
             stream.seek(0)
             yield stream
         else:
-            yield BufferedReader(streams.EncryptedReader(stream, key, path.name), streams.PIECE)
+            yield BufferedReader(unlocked.EncryptedReader(stream, key, path.name), unlocked.PIECE)
 
 
 def size(path: Path) -> int:
     """The number of bytes that `open_stream` gives."""
     whole = path.stat().st_size
     with path.open("rb") as stream:
-        return whole if streams.key_id(stream) is None else streams.content_size(whole)
+        return whole if unlocked.key_id(stream) is None else unlocked.content_size(whole)
 
 
 def _key_of(stream: BinaryIO, held: unlocked.FolderKeys, path: Path) -> Key | None:
     """The key of an open file, after reading its head; None if it is in clear and may be."""
-    key_id = streams.key_id(stream)
+    key_id = unlocked.key_id(stream)
     key = held.of(key_id) if key_id is not None else None
     if key is None and key_id is not None and (file := unlocked.key_file(path, key_id)) and file.is_file():
         key = Key(read_bytes(file))
@@ -405,11 +405,11 @@ def reencrypt(path: Path) -> bool:
             return _reencrypt_lines(path, held)
     own = unlocked.key_file_of(path)
     with (own or path).open("rb") as stream:
-        if streams.key_id(stream) == held.key.id:
+        if unlocked.key_id(stream) == held.key.id:
             return False
     stamp = path.stat()
     with open_stream(path) as old, create(path) as new:
-        shutil.copyfileobj(old, new, streams.PIECE)
+        shutil.copyfileobj(old, new, unlocked.PIECE)
     touch(path, (stamp.st_atime_ns, stamp.st_mtime_ns))
     return True
 
@@ -420,12 +420,12 @@ def _reencrypt_lines(path: Path, held: unlocked.FolderKeys) -> bool:
         for raw in old:
             line, end = raw.rstrip(b"\n"), b"\n" * raw.endswith(b"\n")
             with suppress(IntegrityError):
-                streams.decrypt_line(held.key, path.name, line)
+                unlocked.decrypt_line(held.key, path.name, line)
                 new.write(raw)
                 continue
             changed = True
             with suppress(IntegrityError):  # a torn line cannot be decrypted, and reveals nothing
-                line = streams.encrypt_line(held.key, path.name, decrypt_line(path, line)) if line else line
+                line = unlocked.encrypt_line(held.key, path.name, decrypt_line(path, line)) if line else line
             new.write(line + end)
     return changed
 

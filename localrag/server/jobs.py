@@ -22,7 +22,7 @@ from localrag.errors import Cancelled, LocalragError, internal
 from localrag.items.playbook import to_yaml
 from localrag.items.survey_table import Results
 from localrag.security.terminal import counted
-from localrag.sessions.session import ANSWER_SETTINGS, Session, answer_settings
+from localrag.sessions.session_store import ANSWER_SETTINGS, Session, answer_settings
 
 if TYPE_CHECKING:
     from localrag.items.playbook import Playbook

@@ -32,7 +32,7 @@ from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.grounding.annotations import planned
 from localrag.items import playbook
 from localrag.search import filters
-from localrag.search.mentions import mentioned
+from localrag.search.filters import mentioned
 from localrag.security.terminal import counted, visible
 from localrag.server import showing
 from localrag.server.exchange import record

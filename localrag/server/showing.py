@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
     from localrag.server.jobs import Asked, Job
-    from localrag.sessions.session import SavedTurn, Session
+    from localrag.sessions.session_store import SavedTurn, Session
     from localrag.worker.engine import Opened
 
 HERE = Path(__file__).parent

@@ -1,6 +1,5 @@
 """Conversations: saved turn by turn, listed, searched, resumed, branched and exported."""
 
-from localrag.sessions.session import Listed, Origin, SavedTurn, Session
-from localrag.sessions.session_store import SessionStore, store_of
+from localrag.sessions.session_store import Listed, Origin, SavedTurn, Session, SessionStore, store_of
 
 __all__ = ["Listed", "Origin", "SavedTurn", "Session", "SessionStore", "store_of"]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from localrag.sessions.session import Listed, Session, listed
+from localrag.sessions.session_store import Listed, Session, listed
 from localrag.store.text_analysis import folded
 
 _CONTEXT = 50  # characters before a hit

@@ -33,7 +33,7 @@ from localrag.types import Anchor, Document, Heading, Ocr, Page, Pages, Remark, 
 
 if TYPE_CHECKING:
     from localrag.store.names import Database
-    from localrag.store.pgvector import PostgresIndex
+    from localrag.store.postgres import PostgresIndex
     from localrag.store.vector_index import FaissIndex, Ids, Vectors
 
 PATH = "CASE d.member WHEN '' THEN f.path ELSE f.path || '/' || d.member END"
@@ -101,7 +101,7 @@ class Library:
         self.text = FullText(self._select)
         self._index: LibraryIndex | PostgresIndex = LibraryIndex(folder / names.INDEX, self._select)
         if not isinstance(connection, sqlite3.Connection):
-            from localrag.store.pgvector import PostgresIndex
+            from localrag.store.postgres import PostgresIndex
 
             self._index = PostgresIndex(connection, self.text.passages)
 

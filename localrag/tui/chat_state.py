@@ -18,14 +18,14 @@ from textual.message_pump import MessagePump
 
 from localrag.errors import LocalragError, NotFoundError
 from localrag.events import Answered, Delta, Event, Replaced
-from localrag.sessions.session import ANSWER_SETTINGS, answer_settings
+from localrag.sessions.session_store import ANSWER_SETTINGS, answer_settings
 from localrag.settings import as_text
 from localrag.tui.text import clean_line
 from localrag.tui.threads import Core, deliver
 from localrag.types import EVERYTHING, Answer, Cost, Filter, Mode, Plan, PlanKind, Turn
 
 if TYPE_CHECKING:
-    from localrag.sessions.session import Session, Value
+    from localrag.sessions.session_store import Session, Value
     from localrag.tui.preferences import Preferences
 
 MIN_DRAFT_WORDS = 3  # shorter drafts find nothing in particular

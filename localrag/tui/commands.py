@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from localrag.search.mentions import PUNCTUATION, mention
+from localrag.search.filters import PUNCTUATION, mention
 from localrag.types import Mode
 
 Choices = Literal["", "models", "libraries", "formats", "thinking", "playbooks", "documents"]

@@ -21,7 +21,7 @@ from localrag.ingest.source_files import FileState, PagePicture
 from localrag.settings import Settings
 from localrag.store import names
 from localrag.types import EVERYTHING, Decision, Document, Filter, Mode, Page, Passage, Turn, Verdict
-from localrag.worker.asker import Asker
+from localrag.worker.calls import Asker
 
 if TYPE_CHECKING:
     from localrag.answer.assistant import Assistant

@@ -34,7 +34,7 @@ from localrag.security.terminal import size
 from localrag.settings import Settings, load_settings
 from localrag.store.names import DATABASE, check_name, check_trusted, database_of
 from localrag.worker import calls
-from localrag.worker.asker import Asker
+from localrag.worker.calls import Asker
 from localrag.worker.worker import stay
 
 if TYPE_CHECKING:

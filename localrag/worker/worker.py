@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from localrag import protocol
 from localrag.errors import Cancelled, LocalragError
 from localrag.worker import calls
-from localrag.worker.asker import Asker
+from localrag.worker.calls import Asker
 
 _LOOK_SECONDS = 2.0  # between two looks whether a worker that stays has to end
 

@@ -17,8 +17,7 @@ from localrag import api
 from localrag.answer.assistant import Assistant
 from localrag.errors import LocalragError, NotFoundError
 from localrag.lifecycle import encrypt
-from localrag.llm import PromptCache, prompt_cache
-from localrag.llm.batching import Prefix
+from localrag.llm import Prefix, PromptCache, prompt_cache
 from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.search import retrieval
 from localrag.security import audit

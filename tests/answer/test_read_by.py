@@ -22,7 +22,7 @@ from localrag.grounding import annotations
 from localrag.models import endpoint
 from localrag.security import audit
 from localrag.sessions import export
-from localrag.sessions.session import SavedTurn, Session
+from localrag.sessions.session_store import SavedTurn, Session
 from localrag.settings import Settings
 from localrag.worker.engine import Engine
 

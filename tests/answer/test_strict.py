@@ -18,7 +18,7 @@ from localrag.grounding.stages import Findings
 from localrag.security import audit
 from localrag.sessions import store_of
 from localrag.sessions.export.contents import contents
-from localrag.sessions.session import answer_settings, redacted
+from localrag.sessions.session_store import answer_settings, redacted
 from localrag.settings import Settings, load_settings
 from localrag.store.library import Library
 from localrag.types import Conflict, Flag, Plan, Working

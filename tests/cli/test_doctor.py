@@ -19,7 +19,7 @@ from localrag.cli.doctor import Finding, diagnose, doctor_command
 from localrag.errors import KeyRequired
 from localrag.ingest.readers import programs
 from localrag.llm import loading
-from localrag.models import machine
+from localrag.models import catalog
 from localrag.security import audit
 from localrag.security.offline import remote
 from localrag.security.offline.remote import Address
@@ -119,7 +119,7 @@ def test_a_damaged_conversation_is_a_warning(settings: Settings) -> None:
 
 def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(machine, "total_memory", lambda: None)
+    monkeypatch.setattr(catalog, "total_memory", lambda: None)
     found = of("machine", Settings(home=tmp_path / "file" / "home"))
     assert "memory unknown" in found[0].message
     assert any(one.state == "problem" and "LOCALRAG_HOME" in one.remedy for one in found)
@@ -162,14 +162,14 @@ def test_gpu_layers_without_a_gpu_build_are_a_warning(settings: Settings) -> Non
     assert states("llama.cpp", settings.with_options(gpu_layers=10)) == {"ok", "warning"}
     found = of("llama.cpp", settings)
     assert {one.state for one in found} == {"ok"}
-    assert f"{machine.cores()} threads; AVX" in found[0].message and "FMA" not in found[0].message
+    assert f"{catalog.cores()} threads; AVX" in found[0].message and "FMA" not in found[0].message
 
 
 # --- the command --------------------------------------------------------------------------------------------
 
 
 def test_a_problem_ends_with_1_and_prints_every_remedy(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localrag.models.machine.available_memory", lambda: 8 * 10**9)  # else another at each look
+    monkeypatch.setattr("localrag.models.catalog.available_memory", lambda: 8 * 10**9)  # else another at each look
     done = CliRunner().invoke(doctor_command)
     assert done.exit_code == 1
     for finding in diagnose(settings):

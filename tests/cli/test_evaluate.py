@@ -29,8 +29,7 @@ from localrag.cli import evaluate
 from localrag.cli.doctor import _calibration
 from localrag.errors import Cancelled, NotFoundError, UsageError
 from localrag.llm import calibration, loading
-from localrag.models.records import InstalledModel
-from localrag.models.store import ModelStore
+from localrag.models.records import InstalledModel, ModelStore
 from localrag.settings import Settings
 
 LEASE_AT_LENGTH = (

@@ -16,7 +16,7 @@ from tiny_models import adapter, card, gguf, published, sha256
 from waiting import PATIENCE
 
 from localrag.errors import ModelDamaged, ModelMissing, UsageError
-from localrag.models import HubSource, catalog, machine, sources
+from localrag.models import HubSource, catalog, sources
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setattr(machine, "total_memory", lambda: 8_000_000_000)
+    monkeypatch.setattr(catalog, "total_memory", lambda: 8_000_000_000)
     cards = (
         card("tiny", sha256=sha256(GOOD)),
         card("unpinned"),
@@ -132,7 +132,7 @@ def test_use_chooses_a_model_and_its_adapter(home: Path, tmp_path: Path) -> None
 
 def test_looking_imports_nothing_heavy(home: Path) -> None:
     code = (
-        "import sys\nfrom localrag.cli import main\nsys.argv = ['localrag', 'models', 'list']\n"
+        "import sys\nfrom localrag.__main__ import main\nsys.argv = ['localrag', 'models', 'list']\n"
         "try: main()\nexcept SystemExit: pass\n"
         "print(sorted({'rich', 'huggingface_hub', 'numpy', 'torch', 'tqdm'} & set(sys.modules)))"
     )
@@ -145,7 +145,7 @@ def test_looking_imports_nothing_heavy(home: Path) -> None:
 SLOW = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-from localrag.cli import main
+from localrag.__main__ import main
 from localrag.models import catalog, sources
 from tiny_models import card
 catalog.CATALOG = (card("tiny", sha256=sys.argv.pop()),)

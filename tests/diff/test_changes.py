@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from localrag.diff.alignment import moves
 from localrag.diff.changes import Change, Comparison, Version, compare
+from localrag.diff.substance import moves
 from localrag.ingest.readers.base import read_parts
 from localrag.ingest.readers.source import Source
 from localrag.types import Page, Part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.diff.sentences import contradiction
+from localrag.diff.substance import contradiction
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ from tiny_encoders import encoder
 from tiny_models import Bench, card, transformer
 
 from localrag.embeddings import EmbedderIdentity, SentenceTransformerEmbedder, load_embedder
-from localrag.embeddings.onnx_embedder import OnnxEmbedder
+from localrag.embeddings.embedders import OnnxEmbedder
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError
 from localrag.models import catalog
 from localrag.models.manage import ModelManager
-from localrag.models.store import ModelStore
+from localrag.models.records import ModelStore
 from localrag.settings import Settings
 
 CLAUSE = (

@@ -14,7 +14,7 @@ from embedder_checks import sound
 from tiny_models import Bench, gguf
 
 from localrag.embeddings import EmbedderIdentity, load_embedder
-from localrag.embeddings.llama_embedder import LlamaEmbedder
+from localrag.embeddings.embedders import LlamaEmbedder
 from localrag.errors import EmbedderMismatch, ModelError
 
 LONG = "the lease ends in may of the next year " * 9

@@ -17,7 +17,7 @@ from fake_endpoint import FakeServer, failed, ok
 from fakes import HashingEmbedder
 
 from localrag.embeddings import EmbedderIdentity, load_embedder
-from localrag.embeddings.server_embedder import ServerEmbedder
+from localrag.embeddings.embedders import ServerEmbedder
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError, ModelMissing
 from localrag.models import endpoint
 from localrag.settings import Settings

@@ -50,11 +50,11 @@ from localrag.lifecycle import backup, restore
 from localrag.llm import loading
 from localrag.models import gguf
 from localrag.security import audit, storage
-from localrag.security.encryption import age, streams
 from localrag.security.encryption import keyring as keyrings
+from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key, Passphrase, SecretKey
 from localrag.sessions import SessionStore, export
-from localrag.sessions.session import Origin, SavedTurn, Session, to_json
+from localrag.sessions.session_store import Origin, SavedTurn, Session, to_json
 from localrag.settings import Settings
 from localrag.store import minhash
 from localrag.store.full_text import PASSAGES, FullText, Indexer
@@ -288,34 +288,34 @@ def _order_seeds() -> Iterator[bytes]:
 
 def stream(home: Path, data: bytes) -> None:
     """An encrypted file: as the bytes are, or a sound one with these changes."""
-    streams.PIECE = 64
+    unlocked.PIECE = 64
     raw = data[1:]
     if data[:1] < b"\x80":
         content = b"The rent is 4,100 EUR. " * (data[0] % 16 if data else 0)
         whole = io.BytesIO()
-        writer = streams.EncryptedWriter(whole, KEY, "file")
+        writer = unlocked.EncryptedWriter(whole, KEY, "file")
         for start in range(0, len(content), 40):
             writer.write(content[start : start + 40])
         writer.finish()
         check(_read_stream(whole.getvalue()) == content, "a round trip changes the content")
-        check(streams.content_size(len(whole.getvalue())) == len(content), "the size is another")
+        check(unlocked.content_size(len(whole.getvalue())) == len(content), "the size is another")
         raw = _patched(whole.getvalue(), raw)
         if raw == whole.getvalue():
             return
     with suppress(IntegrityError):
         check(_read_stream(raw) is None, "a changed file is read")
     with suppress(IntegrityError):
-        streams.decrypt_line(KEY, "file", raw)
+        unlocked.decrypt_line(KEY, "file", raw)
         raise Finding("a foreign line is read")
-    line = streams.encrypt_line(KEY, "file", raw)
-    check(streams.decrypt_line(KEY, "file", line) == raw, "a line is another after a round trip")
+    line = unlocked.encrypt_line(KEY, "file", raw)
+    check(unlocked.decrypt_line(KEY, "file", line) == raw, "a line is another after a round trip")
 
 
 def _read_stream(raw: bytes) -> bytes | None:
     held = io.BytesIO(raw)
-    if streams.key_id(held) != KEY.id:
+    if unlocked.key_id(held) != KEY.id:
         return None
-    return io.BufferedReader(streams.EncryptedReader(held, KEY, "file"), 16).read()
+    return io.BufferedReader(unlocked.EncryptedReader(held, KEY, "file"), 16).read()
 
 
 def _patched(whole: bytes, changes: bytes) -> bytes:
@@ -338,11 +338,11 @@ def _patched(whole: bytes, changes: bytes) -> bytes:
 
 def _stream_seeds() -> Iterator[bytes]:
     whole = io.BytesIO()
-    writer = streams.EncryptedWriter(whole, KEY, "other")
+    writer = unlocked.EncryptedWriter(whole, KEY, "other")
     writer.write(bytes(200))
     writer.finish()
     yield b"\xff" + whole.getvalue()
-    yield b"\xff" + streams.encrypt_line(KEY, "other", b"a line")
+    yield b"\xff" + unlocked.encrypt_line(KEY, "other", b"a line")
     yield from (
         bytes([number, *change]) for number in (0, 3, 6, 9) for change in ((0, 200, 1), (1, 130, 80), (3, 90, 0))
     )
@@ -354,8 +354,8 @@ _AGE_KEY = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ
 def age_file(home: Path, data: bytes) -> None:
     for credential in (SecretKey(_AGE_KEY), Passphrase("correct horse"), Passphrase("correct \udcff")):
         with suppress(UsageError, KeyRequired, IntegrityError):
-            age.decrypt(data, credential)
-    age.passphrase_work(data)
+            keyrings.decrypt(data, credential)
+    keyrings.passphrase_work(data)
     with suppress(UsageError):
         found = keyrings.parse_key_file(data)
         if isinstance(found, SecretKey):
@@ -414,7 +414,7 @@ def container(home: Path, data: bytes) -> None:
     if kind == 2:
         ring = _ring()
         out = io.BytesIO()
-        writer = streams.EncryptedWriter(out, KEY, backup.NAME)
+        writer = unlocked.EncryptedWriter(out, KEY, backup.NAME)
         writer.write(body)
         writer.finish()
         raw = backup.MAGIC + len(ring).to_bytes(4, "big") + ring + out.getvalue()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.grounding.citations import cite
+from localrag.grounding.citations import cite, without_markup
 from localrag.grounding.fact_checks import check
-from localrag.grounding.links import without_markup
 from localrag.grounding.stages import Findings
 from localrag.types import Flag, Passage
 

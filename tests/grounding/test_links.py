@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.grounding.links import commands, defang, is_in, links, without_markup
+from localrag.grounding.citations import commands, defang, is_in, links, without_markup
 
 
 @pytest.mark.parametrize(

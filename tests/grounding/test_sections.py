@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from localrag.grounding.sections import Section, cut
+from localrag.grounding.context import Section, cut
 from localrag.types import Heading, Page
 
 

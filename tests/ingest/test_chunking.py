@@ -7,7 +7,7 @@ import pytest
 
 from localrag.ingest.chunking import embedded_text, split
 from localrag.ingest.readers.headings import find_headings
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 from localrag.types import Heading, Page
 
 WORD = re.compile(r"\w+|[^\w\s]")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localrag.security.offline import seccomp
+from localrag.security.offline import kernel
 
 # A graph of one addition; `confine` without the switches keeps the control from sending anything.
 SESSION = """
@@ -43,7 +43,7 @@ def left_by_onnxruntime(home: Path, *arguments: str) -> list[str]:
     return sorted(path.name for path in home.rglob("*") if path.is_file() and not path.name.endswith(("-wal", "-shm")))
 
 
-@pytest.mark.skipif(seccomp.machine() is None, reason="its control is only safe under the filter of Linux")
+@pytest.mark.skipif(kernel.machine() is None, reason="its control is only safe under the filter of Linux")
 def test_onnxruntime_keeps_no_name_of_this_machine_and_reports_nothing(tmp_path: Path) -> None:
     assert left_by_onnxruntime(tmp_path / "one") == []
     assert left_by_onnxruntime(tmp_path / "two", "control") == ["deviceid", "onnxruntime.db"]
@@ -59,7 +59,7 @@ class Stop:
             print(os.environ.get("ORT_DISABLE_TELEMETRY"))
             os._exit(0)
 sys.meta_path.insert(0, Stop())
-from localrag.embeddings.onnx_embedder import OnnxEmbedder
+from localrag.embeddings.embedders import OnnxEmbedder
 OnnxEmbedder("x", Path(), Path(), "")
 """
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}

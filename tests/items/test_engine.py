@@ -20,7 +20,7 @@ from localrag.items.reading import Reading, together
 from localrag.items.values import Field
 from localrag.llm import Completed, Weighed
 from localrag.llm.llama import LlamaGenerator
-from localrag.models.store import ModelStore
+from localrag.models.records import ModelStore
 from localrag.settings import Settings, load_settings
 from localrag.types import Citation, Document, Message, Page, Passage, Usage
 

@@ -22,7 +22,7 @@ from localrag.items.schema import parse
 from localrag.lifecycle.encrypt import encrypt
 from localrag.llm import Completed
 from localrag.llm.llama import LlamaGenerator
-from localrag.models.store import ModelStore
+from localrag.models.records import ModelStore
 from localrag.proofs.forgotten import prove_forgotten
 from localrag.security.encryption import keyring, unlocked
 from localrag.settings import load_settings

@@ -23,13 +23,12 @@ from localrag.errors import (
     UsageError,
 )
 from localrag.lifecycle import backup, restore
-from localrag.llm.batching import Prefix
+from localrag.llm import Prefix
 from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.age import Recipients
-from localrag.security.encryption.keyring import Key
+from localrag.security.encryption.keyring import Key, Recipients
 from localrag.sessions import store_of
 from localrag.settings import Settings
 from localrag.store.library import Library, open_library

@@ -19,7 +19,7 @@ from localrag.events import Answered
 from localrag.security import audit
 from localrag.security.encryption import unlocked
 from localrag.sessions import Session, SessionStore, store_of
-from localrag.sessions.session import GONE
+from localrag.sessions.session_store import GONE
 from localrag.settings import Settings
 from localrag.store.names import Tombstones
 from localrag.store.writer import Editor

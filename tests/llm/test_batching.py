@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localrag.llm.batching import Prompt, lay, shared
+from localrag.llm import Prompt, lay, shared
 
 
 def test_a_prompt_is_cut_at_each_end_and_in_steps_from_there() -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import tiny_llamas
 
-from localrag.llm.decoding import sampler
-from localrag.llm.llama import LlamaGenerator
+from localrag.llm.llama import LlamaGenerator, sampler
 
 
 def test_a_grammar_draws_the_likeliest_token_that_it_allows(tmp_path: Path) -> None:

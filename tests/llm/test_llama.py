@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from localrag import llm
 from localrag.errors import ModelError
 from localrag.events import Delta, PromptRead
 from localrag.grounding.prompts import check_prompt
 from localrag.items.reading import ANSWER_GRAMMAR
-from localrag.llm import Completed, Weighed, batching
-from localrag.llm.batching import Prefix
+from localrag.llm import Completed, Prefix, Weighed
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.prompt_cache import DiskPromptCache
-from localrag.models import machine
-from localrag.models.store import ModelStore
+from localrag.models import catalog
+from localrag.models.records import ModelStore
 from localrag.settings import load_settings
 from localrag.types import Message
 
@@ -58,7 +58,7 @@ def model(shared: LlamaGenerator) -> LlamaGenerator:
 @pytest.fixture
 def short_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of 64 tokens, so that a short text has several."""
-    monkeypatch.setattr(batching, "lay", partial(batching.lay, step=64))
+    monkeypatch.setattr(llm, "lay", partial(llm.lay, step=64))
 
 
 @pytest.fixture
@@ -325,7 +325,7 @@ def test_a_prompt_longer_than_the_window_is_refused(path: Path) -> None:
 
 
 def test_a_window_larger_than_the_memory_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "available_memory", lambda: 50_000_000)
+    monkeypatch.setattr(catalog, "available_memory", lambda: 50_000_000)
     with pytest.raises(ModelError) as raised:
         LlamaGenerator("small", path, context=8192)
     assert "0.1 GB are free" in raised.value.message or "0.0 GB" in raised.value.message

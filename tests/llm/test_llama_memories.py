@@ -18,12 +18,11 @@ import tiny_llamas
 
 from localrag.errors import ModelError
 from localrag.events import PromptRead
-from localrag.llm import Completed, Weighed, llama_model
-from localrag.llm.batching import Prefix
+from localrag.llm import Completed, Prefix, Weighed, llama_model
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.llama_model import LlamaContext, LlamaModel
 from localrag.llm.prompt_cache import DiskPromptCache
-from localrag.models import machine
+from localrag.models import catalog
 from localrag.types import Message
 
 pytestmark = pytest.mark.slow
@@ -96,10 +95,10 @@ def test_recurrent_layers_and_their_checkpoints_count_as_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tiny_llamas.recurrent(tmp_path / "tiny.gguf")
-    monkeypatch.setattr(machine, "available_memory", lambda: 200_000)
+    monkeypatch.setattr(catalog, "available_memory", lambda: 200_000)
     with pytest.raises(ModelError):  # no token takes any, but the layers take 59 KB, once and for each batch
         LlamaGenerator("mamba", path, threads=1, context=1024)
-    monkeypatch.setattr(machine, "available_memory", lambda: 400_000)
+    monkeypatch.setattr(catalog, "available_memory", lambda: 400_000)
     LlamaGenerator("mamba", path, threads=1, context=1024).close()
 
 

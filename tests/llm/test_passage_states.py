@@ -13,8 +13,7 @@ import pytest
 import tiny_llamas
 
 from localrag.events import PromptRead
-from localrag.llm import Completed, Weighed, passage_states
-from localrag.llm.batching import Prefix
+from localrag.llm import Completed, Prefix, Weighed, llama
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.llama_model import LlamaContext
 from localrag.llm.prompt_cache import FOLDER, DiskPromptCache, PassageCache, drop_missing, kept, warm
@@ -295,15 +294,15 @@ def test_packed_a_state_takes_little_more_than_half(start: Callable[..., LlamaGe
     shares(model, messages())
     assert model._context is not None
     state = model._context.state()
-    packed = passage_states.pack(state, model._model.heads)
-    back = passage_states.unpack(packed)
+    packed = llama.pack(state, model._model.heads)
+    back = llama.unpack(packed)
     assert len(packed) < 0.6 * len(state) and len(back) == len(state)
-    assert passage_states.pack(memoryview(back), model._model.heads) == packed, "a second time nothing is lost"
+    assert llama.pack(memoryview(back), model._model.heads) == packed, "a second time nothing is lost"
 
 
 @pytest.mark.parametrize("state", [b"", b"x" * 15, b"\0" * 64, np.arange(999, dtype=np.uint8).tobytes()])
 def test_a_state_of_another_form_is_kept_as_it_is(state: bytes) -> None:
-    assert bytes(passage_states.unpack(passage_states.pack(memoryview(state), 2))) == state
+    assert bytes(llama.unpack(llama.pack(memoryview(state), 2))) == state
 
 
 # --- on the disk --------------------------------------------------------------------------------------------

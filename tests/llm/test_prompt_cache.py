@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from localrag.errors import StorageError
-from localrag.llm.batching import Prefix
+from localrag.llm import Prefix
 from localrag.llm.prompt_cache import FOLDER, DiskPromptCache, bound, drop_missing, kept, passages, usage, warm
 from localrag.security import storage
 

@@ -10,10 +10,9 @@ import tiny_llamas
 
 from localrag.events import Delta, Reasoning
 from localrag.llm import Completed, Weighed
-from localrag.llm.chat_template import ChatTemplate
+from localrag.llm.chat_template import ChatTemplate, Splitter, tags_of
 from localrag.llm.llama import LlamaGenerator
-from localrag.llm.reasoning import Splitter, tags_of
-from localrag.models.store import ModelStore
+from localrag.models.records import ModelStore
 from localrag.settings import load_settings
 from localrag.types import Message
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from localrag.errors import ModelMissing
-from localrag.models import CATALOG, HubSource, WheelSource, catalog, machine
+from localrag.models import CATALOG, HubSource, WheelSource, catalog
 from localrag.models.records import is_id, is_safe
 
 MODELS = Path(catalog.__file__).parent
@@ -44,7 +44,7 @@ def test_there_is_a_generator_for_every_size_of_machine(monkeypatch: pytest.Monk
     best = {}
     for gigabytes in (4, 8, 16, 24, 32, 48):
         monkeypatch.setattr(
-            machine, "total_memory", lambda size=gigabytes: size * 1_020_000_000
+            catalog, "total_memory", lambda size=gigabytes: size * 1_020_000_000
         )  # what is sold as 8 GB tells less
         fitting = [card for card in CATALOG if card.kind == "generator" and not card.terms and catalog.suits(card)]
         best[gigabytes] = max(fitting, key=lambda card: card.rank).id
@@ -67,7 +67,7 @@ def test_the_expected_speed_is_what_was_measured_scaled_by_weights_and_cores(mon
     measured = catalog.card("qwen2.5-coder-1.5b-instruct")
     speeds = {}
     for cores in (2, 4):
-        monkeypatch.setattr(machine, "physical_cores", lambda count=cores: count)
+        monkeypatch.setattr(catalog, "physical_cores", lambda count=cores: count)
         speeds[cores] = measured.speed()
     assert speeds[2] == pytest.approx((12, 28), rel=0.02)
     assert measured.speed(2) == speeds[2]
@@ -77,9 +77,9 @@ def test_the_expected_speed_is_what_was_measured_scaled_by_weights_and_cores(mon
 
 
 def test_a_model_fits_if_it_leaves_a_fifth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "total_memory", lambda: 1000)
+    monkeypatch.setattr(catalog, "total_memory", lambda: 1000)
     assert catalog.fits(800) and not catalog.fits(801)
-    monkeypatch.setattr(machine, "total_memory", lambda: None)
+    monkeypatch.setattr(catalog, "total_memory", lambda: None)
     assert catalog.fits(10**15), "unknown memory hides nothing"
 
 

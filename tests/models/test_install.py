@@ -11,7 +11,7 @@ from tiny_models import Bench, card, gguf, published, sha256, wheel
 from waiting import PATIENCE, wait_for
 
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, SettingsError, StorageError, UsageError
-from localrag.models import HubSource, WheelSource, machine, records, sources
+from localrag.models import HubSource, WheelSource, catalog, records, sources
 from localrag.models.sources import SourceFailed
 from localrag.security import storage
 
@@ -216,7 +216,7 @@ def shop(offer: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
                 return {name or weights[0]: records.copy_hashed([GOOD], out)}
 
         monkeypatch.setattr(sources, "fetch", fetch)
-        monkeypatch.setattr(machine, "total_memory", lambda: 10_000_000_000)
+        monkeypatch.setattr(catalog, "total_memory", lambda: 10_000_000_000)
         digest = sha256(GOOD)
 
         def hub(id: str, **changes: Any) -> Any:

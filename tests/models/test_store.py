@@ -8,7 +8,7 @@ import pytest
 from tiny_models import Bench, adapter, card, gguf, sha256, transformer
 
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, SettingsError, UsageError
-from localrag.models import machine, records
+from localrag.models import catalog, records
 
 GOOD = gguf()
 EVIL = gguf(filling=b"poisoned")
@@ -145,9 +145,9 @@ def test_setting_goes_before_choice_before_rank(
         card("medium", rank=2, memory=2_000),
         card("large", rank=3, memory=9_000),
     )
-    monkeypatch.setattr(machine, "total_memory", lambda: 5_000)
+    monkeypatch.setattr(catalog, "total_memory", lambda: 5_000)
     assert bench.store.default("generator").id == "medium"
-    monkeypatch.setattr(machine, "total_memory", lambda: 100)
+    monkeypatch.setattr(catalog, "total_memory", lambda: 100)
     assert bench.store.default("generator").id == "small", "where none fits, the smallest"
     bench.store.use("base")
     assert bench.store.default("generator").id == "base"

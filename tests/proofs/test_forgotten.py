@@ -15,7 +15,7 @@ from encrypted import encrypt_folder
 
 from localrag import api
 from localrag.errors import UsageError
-from localrag.llm.batching import Prefix
+from localrag.llm import Prefix
 from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.proofs.forgotten import prove_forgotten
 from localrag.security import storage

@@ -17,13 +17,13 @@ from localrag.errors import ModelError, UsageError
 from localrag.proofs import attempts, offline
 from localrag.proofs.attempts import Outcome
 from localrag.proofs.offline import Report, Trial, prove_offline
-from localrag.security.offline import LayerName, landlock, seccomp
+from localrag.security.offline import LayerName, kernel
 from localrag.settings import Settings, load_settings
 
 pytestmark = pytest.mark.slow
 
 linux = pytest.mark.skipif(
-    seccomp.machine() is None, reason="only switches and hook hold on this system, and it says so"
+    kernel.machine() is None, reason="only switches and hook hold on this system, and it says so"
 )
 THROUGH, BY_FILTER = Outcome("through", "", "it worked"), Outcome("refused", "seccomp", "EACCES")
 TRIED = Trial("TCP", "native", "seccomp", THROUGH, BY_FILTER, BY_FILTER)
@@ -39,8 +39,8 @@ def settings(home: Path) -> Settings:
 
 
 def need_landlock(abi: int) -> None:
-    if landlock.abi() < abi:
-        pytest.skip(f"this kernel's Landlock is ABI {landlock.abi()}, this test needs {abi}")
+    if kernel.abi() < abi:
+        pytest.skip(f"this kernel's Landlock is ABI {kernel.abi()}, this test needs {abi}")
 
 
 def tried(settings: Settings, *without: LayerName) -> Report:
@@ -106,7 +106,7 @@ def test_a_refusal_by_another_layer_proves_nothing() -> None:
 
 
 def test_an_attempt_names_the_layer_that_refused_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seccomp, "holds", lambda: True)
+    monkeypatch.setattr(kernel, "holds", lambda: True)
 
     def raises(error: BaseException) -> Outcome:
         def run(target: attempts.Target) -> None:
@@ -119,7 +119,7 @@ def test_an_attempt_names_the_layer_that_refused_it(monkeypatch: pytest.MonkeyPa
     assert raises(ConnectionRefusedError(111, "no")).by == "any"
     assert raises(attempts.OfflineRefused("no", "")).by == "hook"
     assert raises(ValueError("no")).by == "any"
-    monkeypatch.setattr(seccomp, "holds", lambda: False)
+    monkeypatch.setattr(kernel, "holds", lambda: False)
     assert raises(PermissionError(13, "no")).by == "landlock"  # which refuses TCP with the same words
 
 

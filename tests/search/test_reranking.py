@@ -18,8 +18,8 @@ from tiny_models import card, sha256
 from localrag.errors import ModelError, ModelMissing, UsageError
 from localrag.models import HubSource, catalog
 from localrag.models.manage import ModelManager
-from localrag.search import reranking
-from localrag.search.reranking import Reranker, rerank
+from localrag.search import retrieval
+from localrag.search.retrieval import Reranker, rerank
 from localrag.settings import Settings
 from localrag.types import Passage
 
@@ -54,7 +54,7 @@ def test_ties_keep_the_order_of_the_search() -> None:
 
 
 def test_what_is_behind_the_candidates_stays_behind_and_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reranking, "CANDIDATES", 3)
+    monkeypatch.setattr(retrieval, "RERANKED", 3)
     found = [passage("a" * n, 0.9) for n in range(1, 6)]
     reader = ByLength()
     ranked = rerank("?", found, reader)
@@ -71,7 +71,7 @@ def test_a_passage_is_read_with_its_heading_and_the_header_of_its_table() -> Non
 
 def test_a_cross_encoder_from_a_folder_scores_each_pair_and_long_ones_too(tmp_path: Path, settings: Settings) -> None:
     folder = cross_encoder(tmp_path)
-    made = reranking.load_reranker(settings.with_options(reranker=folder))
+    made = retrieval.load_reranker(settings.with_options(reranker=folder))
     assert made is not None
     texts = ["the lease ends in may", "notice of days", "the contract " * 400, ""]
     scores = made.scores("notice of the lease", texts)
@@ -85,7 +85,7 @@ def test_a_cross_encoder_from_a_folder_scores_each_pair_and_long_ones_too(tmp_pa
 
 
 def test_without_the_setting_there_is_none(settings: Settings) -> None:
-    assert settings.reranker is None and reranking.load_reranker(settings) is None
+    assert settings.reranker is None and retrieval.load_reranker(settings) is None
 
 
 def test_a_folder_without_a_model_is_refused_with_what_belongs_there(tmp_path: Path) -> None:
@@ -122,9 +122,9 @@ def test_a_model_that_sorts_into_classes_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_nothing_heavy_is_imported_before_there_is_a_folder() -> None:
-    code = "import sys, localrag.search.reranking; print([n for n in ('torch', 'sentence_transformers') if n in sys.modules])"
+    code = "import sys, localrag.search.retrieval; print([n for n in ('torch', 'sentence_transformers') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]" and reranking.CANDIDATES == 30
+    assert done.stdout.strip() == "[]" and retrieval.RERANKED == 30
 
 
 def test_the_setting_may_name_an_installed_reranker(
@@ -144,11 +144,11 @@ def test_the_setting_may_name_an_installed_reranker(
     monkeypatch.setattr(catalog, "CATALOG", (known,))
     chosen = settings.with_options(reranker="ranker")
     with pytest.raises(ModelMissing) as raised:
-        reranking.load_reranker(chosen)
+        retrieval.load_reranker(chosen)
     assert "localrag models install ranker" in raised.value.hint
     store = ModelManager(settings)
     assert store.import_path(folder).kind == "reranker"
-    loaded = reranking.load_reranker(chosen)
+    loaded = retrieval.load_reranker(chosen)
     assert loaded is not None and len(loaded.scores("lease?", ["the lease", "may"])) == 2
     with pytest.raises(UsageError) as refused:
         store.use("ranker")

@@ -35,11 +35,11 @@ from localrag.ingest.readers import programs, wire
 from localrag.ingest.readers.source import Options
 from localrag.search import filters
 from localrag.security import audit, storage
-from localrag.security.encryption import age
+from localrag.security.encryption import keyring
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption.keyring import Key, Passphrase
 from localrag.sessions import SessionStore
-from localrag.sessions.session import Session, to_json
+from localrag.sessions.session_store import Session, to_json
 from localrag.store.full_text import PASSAGES, FullText, Indexer
 from localrag.store.names import Tombstones
 from localrag.store.text_analysis import Token
@@ -78,8 +78,8 @@ SCRYPT = b"age-encryption.org/v1\n-> scrypt bkLVcX1YYTeVSxGXCNgQWw %d\n" + b"A" 
 def test_an_armored_file_with_a_passphrase_is_recognised() -> None:
     public = pyrage.x25519.Identity.generate().to_public()
     for end in (b"\n", b"\r\n"):
-        assert age.passphrase_work(armored(SCRYPT % 10).replace(b"\n", end))
-        assert not age.passphrase_work(pyrage.encrypt(b"words", [public], armored=True).replace(b"\n", end))
+        assert keyring.passphrase_work(armored(SCRYPT % 10).replace(b"\n", end))
+        assert not keyring.passphrase_work(pyrage.encrypt(b"words", [public], armored=True).replace(b"\n", end))
 
 
 @pytest.mark.parametrize("factor", [23, 40, 10**6])
@@ -87,7 +87,7 @@ def test_an_age_file_cannot_demand_all_memory(factor: int, monkeypatch: pytest.M
     monkeypatch.setattr(pyrage.passphrase, "decrypt", lambda *_: pytest.fail("it was tried"))
     for data in (SCRYPT % factor, armored(SCRYPT % factor)):
         with pytest.raises(KeyRequired):
-            age.decrypt(data, Passphrase("correct horse"))
+            keyring.decrypt(data, Passphrase("correct horse"))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_file_that_is_no_key_is_not_taken_for_a_passphrase(wrong: bytes) -> No
 
 def test_a_passphrase_that_is_no_unicode_opens_nothing() -> None:
     with pytest.raises(KeyRequired):
-        age.decrypt(pyrage.passphrase.encrypt(b"words", "correct horse"), Passphrase("correct \udcff"))
+        keyring.decrypt(pyrage.passphrase.encrypt(b"words", "correct horse"), Passphrase("correct \udcff"))
 
 
 @pytest.mark.parametrize("wrong", ["AGE-SECRET-KEY-1\udcff", "AGE-SECRET-KEY-1\0"])

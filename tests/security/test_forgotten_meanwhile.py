@@ -22,13 +22,13 @@ from localrag.answer.assistant import Assistant
 from localrag.errors import KeyRequired, NotFoundError, StorageError
 from localrag.events import Answered
 from localrag.lifecycle import encrypt
-from localrag.llm.batching import Prefix
+from localrag.llm import Prefix
 from localrag.proofs.forgotten import prove_forgotten
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.sessions import store_of
-from localrag.sessions.session import GONE
+from localrag.sessions.session_store import GONE
 from localrag.settings import Settings
 from localrag.tui.chat_state import ChatState, PendingQuestion, Scope, answer
 from localrag.tui.threads import Core

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 from waiting import PATIENCE
 
-from localrag.security.offline import landlock, seccomp
-from localrag.security.offline.seccomp import MACHINES
+from localrag.security.offline import kernel
+from localrag.security.offline.kernel import MACHINES
 
 pytestmark = pytest.mark.slow
 
-linux = pytest.mark.skipif(seccomp.machine() is None, reason="no filter is known for this system: localrag states so")
+linux = pytest.mark.skipif(kernel.machine() is None, reason="no filter is known for this system: localrag states so")
 ALLOW, REFUSE, UNKNOWN = 0x7FFF0000, 0x00050000 | errno.EACCES, 0x00050000 | errno.ENOSYS
 
 BEGIN = """
@@ -55,19 +55,19 @@ def child(code: str, **options: object) -> str:
 
 
 def need(abi: int) -> None:
-    if landlock.abi() < abi:
-        pytest.skip(f"this kernel's Landlock is ABI {landlock.abi()}, this test needs {abi}")
+    if kernel.abi() < abi:
+        pytest.skip(f"this kernel's Landlock is ABI {kernel.abi()}, this test needs {abi}")
 
 
 # --- the filter, as a program -------------------------------------------------------------------------------
 
 
-def run(name: str, number: int, *arguments: int, arch: int | None = None, kind: seccomp.Filter = "confined") -> int:
+def run(name: str, number: int, *arguments: int, arch: int | None = None, kind: kernel.Filter = "confined") -> int:
     """What the filter of a machine returns for a call, computed by the rules of classic BPF."""
     machine = MACHINES[name]
     padded = [*arguments, *[0] * (6 - len(arguments))]
     data = struct.pack("<IIQ6Q", number & 0xFFFFFFFF, machine.arch if arch is None else arch, 0, *padded)
-    rules, at, held = seccomp.program(machine, kind), 0, 0
+    rules, at, held = kernel.program(machine, kind), 0, 0
     while True:
         code, true, false, value = rules[at]
         at += 1

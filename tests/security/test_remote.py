@@ -26,13 +26,13 @@ import pytest
 from localrag import policy
 from localrag.errors import OfflineRefused, PolicyRefused, PolicyUnreadable, UsageError
 from localrag.security import audit, sandbox
-from localrag.security.offline import landlock, remote, seccomp
+from localrag.security.offline import kernel, remote
 from localrag.security.offline.remote import Address, address_of
 from localrag.settings import Settings, load_settings
 
 pytestmark = pytest.mark.slow
 
-linux = pytest.mark.skipif(seccomp.machine() is None, reason="elsewhere a process connects itself, without a broker")
+linux = pytest.mark.skipif(kernel.machine() is None, reason="elsewhere a process connects itself, without a broker")
 unix = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="Python on Windows has no Unix sockets")
 
 
@@ -796,7 +796,7 @@ print(said(store))
     before, attempts, signals, after = child(code)
     assert before == after == "store hello"
     assert attempts == "EACCES EACCES EACCES EACCES EACCES ENXIO"
-    assert signals == ("EPERM" if landlock.abi() >= 6 else "done")
+    assert signals == ("EPERM" if kernel.abi() >= 6 else "done")
 
 
 ABLE = """
@@ -833,8 +833,8 @@ print("Seccomp:\\t2" in status, "NoNewPrivs:\\t1" in status)
 @linux
 def test_the_broker_can_do_nothing_else(child: Callable[..., list[str]]) -> None:
     able, confined = child(ABLE, BEGIN)
-    if landlock.abi() < 6:
-        pytest.skip(f"this kernel's Landlock is ABI {landlock.abi()}, this test needs 6")
+    if kernel.abi() < 6:
+        pytest.skip(f"this kernel's Landlock is ABI {kernel.abi()}, this test needs 6")
     assert able == "[] 0" and confined == "True True"
 
 

@@ -11,12 +11,12 @@ from waiting import PATIENCE
 
 from localrag.errors import NotFoundError
 from localrag.security import offline, sandbox
-from localrag.security.offline import landlock, seccomp
+from localrag.security.offline import kernel
 from localrag.settings import Settings
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(seccomp.machine() is None, reason="only Linux can limit files, and localrag says so"),
+    pytest.mark.skipif(kernel.machine() is None, reason="only Linux can limit files, and localrag says so"),
 ]
 BEGIN = """
 import errno, os, sys, tempfile
@@ -37,7 +37,7 @@ def attempt(path):
 
 @pytest.fixture(autouse=True)
 def needed() -> None:
-    if not landlock.abi():
+    if not kernel.abi():
         pytest.skip("this kernel has no Landlock, or was started without it")
 
 

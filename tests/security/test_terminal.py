@@ -187,7 +187,7 @@ def test_usage_errors_name_arguments_without_obeying_them(monkeypatch: pytest.Mo
 
 def test_a_traceback_names_what_failed_without_obeying_it() -> None:
     command = ["localrag", "--debug", "status", f"none{TITLE}{C1}"]
-    code = f"import sys; sys.argv = {command!r}; from localrag.cli import main; main()"
+    code = f"import sys; sys.argv = {command!r}; from localrag.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "Traceback" in harmless(done.stderr) and "owned" in done.stderr
 

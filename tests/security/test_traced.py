@@ -21,12 +21,12 @@ import pytest
 from terminal import Terminal, require_tmux
 from waiting import PATIENCE, wait_for
 
-from localrag.security.offline import seccomp
+from localrag.security.offline import kernel
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        seccomp.machine() is None or (shutil.which("strace") is None and not os.environ.get("CI")),
+        kernel.machine() is None or (shutil.which("strace") is None and not os.environ.get("CI")),
         reason="strace is not installed" if sys.platform == "linux" else "strace is Linux's",
     ),
 ]

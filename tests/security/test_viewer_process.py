@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from waiting import PATIENCE
 
-from localrag.security.offline import seccomp
+from localrag.security.offline import kernel
 
 pytestmark = pytest.mark.slow
 
 linux = pytest.mark.skipif(
-    seccomp.machine() is None, reason="elsewhere nothing is inherited, and there is no such process"
+    kernel.machine() is None, reason="elsewhere nothing is inherited, and there is no such process"
 )
 BEGIN = """
 import os, socket, sys, time

@@ -21,7 +21,7 @@ from waiting import wait_for
 
 from localrag.cli.serve import _token, serve_command
 from localrag.errors import LocalragError, PolicyRefused
-from localrag.security.offline import landlock, seccomp
+from localrag.security.offline import kernel
 from localrag.server import listening
 from localrag.server.guard import Access
 from server.running import Server, ingest, read_until, serving
@@ -156,7 +156,7 @@ def test_errors_are_pages_for_people_and_json_for_programs(server: Server) -> No
     assert program[0] == 404 and json.loads(program[2])["error"]["message"]
 
 
-@pytest.mark.skipif(seccomp.machine() is None, reason="only Linux has the filter")
+@pytest.mark.skipif(kernel.machine() is None, reason="only Linux has the filter")
 def test_the_process_is_confined_and_listens_at_one_address(server: Server) -> None:
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     assert "Seccomp:\t2" in status and "NoNewPrivs:\t1" in status
@@ -246,7 +246,7 @@ def test_a_unix_socket_is_its_owners(served_home: Path, tmp_path: Path) -> None:
         assert running.end() == 0 and path.exists()  # it may not write in the folder, which could be a home
 
 
-@pytest.mark.skipif(not landlock.abi(), reason="the kernel has no Landlock")
+@pytest.mark.skipif(not kernel.abi(), reason="the kernel has no Landlock")
 def test_a_server_that_is_taken_over_reaches_its_libraries_and_their_folders_only(tmp_path: Path) -> None:
     home, mine = tmp_path / "home", tmp_path / "mine"
     for name in ("papers", "more", "secret"):

@@ -10,7 +10,7 @@ import pytest
 from conversations import WHOLE
 
 from localrag.sessions import Origin, SavedTurn, Session
-from localrag.sessions.session import from_json, to_json
+from localrag.sessions.session_store import from_json, to_json
 from localrag.types import Filter
 
 SESSION = Session(

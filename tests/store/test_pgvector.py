@@ -14,9 +14,9 @@ from papers import IDENTITY
 from pg_cluster import Cluster
 from stores import new_store
 
-from localrag.store import pgvector, postgres
+from localrag.store import postgres
 from localrag.store.library import Library
-from localrag.store.pgvector import PostgresIndex
+from localrag.store.postgres import PostgresIndex
 from localrag.store.writer import Editor
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ QUESTIONS = unit(np.random.default_rng(2).standard_normal((5, DIMENSION)).astype
 @pytest.fixture
 def made(pg: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
     """Makes libraries of the first of VECTORS in one store, where those of more than 100 rows are large."""
-    monkeypatch.setattr(pgvector, "EXACT_ROWS", 100)
+    monkeypatch.setattr(postgres, "EXACT_ROWS", 100)
     store, opened = new_store(pg), []
 
     def make(name: str, rows: int) -> postgres.Connection:
@@ -126,7 +126,7 @@ def test_a_small_library_beside_a_large_one_finds_its_own_and_has_no_index(made:
 def test_an_ingest_makes_no_index_and_keeps_the_one_that_is_there(
     pg: Cluster, tmp_path: Path, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pgvector, "EXACT_ROWS", 3)
+    monkeypatch.setattr(postgres, "EXACT_ROWS", 3)
     store, made = new_store(pg), "SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'vectors\\_%'"
     with closing(Editor.create_in(store, tmp_path / "papers", "papers", IDENTITY)) as library:
         for number in range(5):

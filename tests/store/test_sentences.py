@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 
 
 def split(text):

@@ -14,7 +14,7 @@ from fake_core import NOTICE, FakeAssistant, FakeLibrary, FakeWorld, answered, s
 from textual.pilot import Pilot
 
 from localrag.events import Failure
-from localrag.sessions.session import SavedTurn, Session
+from localrag.sessions.session_store import SavedTurn, Session
 from localrag.settings import Settings
 from localrag.tui.preferences import Preferences
 from localrag.types import Remark, SkippedPage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localrag.errors import UsageError
-from localrag.search.mentions import mention, mentioned
+from localrag.search.filters import mention, mentioned
 from localrag.tui import commands
 from localrag.tui.app import LocalragApp
 from localrag.tui.commands import Known

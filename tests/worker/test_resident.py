@@ -24,7 +24,7 @@ from localrag.cli.app import localrag
 from localrag.errors import KeyRequired
 from localrag.events import Answered, Delta
 from localrag.security.encryption import keyring, unlocked
-from localrag.security.offline import landlock
+from localrag.security.offline import kernel
 from localrag.settings import Settings, load_settings
 from localrag.store.names import DATABASE
 from localrag.types import Answer, Filter, Plan
@@ -187,7 +187,7 @@ def test_a_setting_or_a_policy_turns_it_off(
     assert ask("pid") == ["here"] and not kept.running_dir.exists()
 
 
-@pytest.mark.skipif(not landlock.abi(), reason="Landlock")
+@pytest.mark.skipif(not kernel.abi(), reason="Landlock")
 def test_it_reads_its_own_library_alone_and_writes_no_socket(kept: Settings) -> None:
     (pid,) = ask("pid")
     assert ask(f"read {kept.library_dir('ours') / DATABASE}") == ["a database"]

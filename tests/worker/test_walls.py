@@ -17,7 +17,7 @@ from localrag.errors import NotFoundError
 from localrag.lifecycle.encrypt import encrypt
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key, RecoveryKey
-from localrag.security.offline import landlock
+from localrag.security.offline import kernel
 from localrag.settings import Settings
 from localrag.store import names
 from localrag.worker import client as process
@@ -149,7 +149,7 @@ engine.close()
 """
 
 
-@pytest.mark.skipif(not landlock.abi(), reason="this kernel has no Landlock, or was started without it")
+@pytest.mark.skipif(not kernel.abi(), reason="this kernel has no Landlock, or was started without it")
 def test_the_kernel_holds_a_worker_to_its_libraries(tmp_path: Path, home: Path) -> None:
     environ = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}"}
     command = [sys.executable, "-c", CHILD, str(tmp_path)]

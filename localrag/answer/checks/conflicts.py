@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from localrag.diff.amendments import Change, changes, find_changed
+from localrag.diff.amendments import Change, Related, changes, find_changed, order
 from localrag.diff.changes import Version, compare
-from localrag.diff.related_documents import Related, order
-from localrag.diff.sentences import contradiction
+from localrag.diff.substance import contradiction
 from localrag.grounding.citations import clip
 from localrag.grounding.context import Span
 from localrag.grounding.locate import locate
@@ -21,7 +20,7 @@ from localrag.grounding.stages import Findings, Pair
 from localrag.store import locations as places
 from localrag.store import text_analysis
 from localrag.store.library import Library
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 from localrag.types import Citation, Conflict, Document, Side
 
 # Documents of an answer, and passages of another version, that are compared.

@@ -18,13 +18,12 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from localrag import quantities
-from localrag.grounding import cells, citations, fact_checks, subjects
+from localrag.grounding import cells, citations, fact_checks
 from localrag.grounding.cells import Cell
 from localrag.grounding.citations import claims, terms, without_markers
-from localrag.grounding.fact_checks import Amount, Fact
+from localrag.grounding.fact_checks import Amount, Fact, Name, listed
 from localrag.grounding.stages import Findings, Pair
-from localrag.grounding.subjects import Name, listed
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 from localrag.types import Citation, Flag, Passage, source
 
 Mark = TypeVar("Mark")
@@ -133,7 +132,7 @@ class _Check:
         self.pairs = {(library.name, document.id): (library, document) for library, document in documents}
         self.cells = cache(lambda at: cells.find([passages[at]]))
         self.terms = cache(lambda text: terms(cells.plain(text), self.language))
-        self.names = cache(lambda text: tuple(subjects.names(text, self.known)))
+        self.names = cache(lambda text: tuple(fact_checks.names(text, self.known)))
         self.called, self.about = cache(self._called), cache(self._about)
 
     def spans(self, citation: Citation) -> Iterator[_Span]:
@@ -248,17 +247,17 @@ class _Check:
     def known(self) -> frozenset[str]:
         """Words with a capital inside a sentence, and those of paths and titles."""
         texts = [self.question, *(one.text[:_MAX_OWN] for one in self.passages)]
-        inside = frozenset(listed(" ".join(word for text in texts for word in subjects.INSIDE.findall(text))))
-        return inside.union(*(self.called(key) for key in self.pairs)) - subjects.COMMON
+        inside = frozenset(listed(" ".join(word for text in texts for word in fact_checks.INSIDE.findall(text))))
+        return inside.union(*(self.called(key) for key in self.pairs)) - fact_checks.COMMON
 
     @cached_property
     def plain(self) -> frozenset[str]:
         """Words that the passages have without a capital: "party", but not "northwind"."""
-        return frozenset(word for one in self.passages for word in subjects.PLAIN.findall(one.text[:_MAX_OWN]))
+        return frozenset(word for one in self.passages for word in fact_checks.PLAIN.findall(one.text[:_MAX_OWN]))
 
     def named(self, text: str) -> tuple[Name, ...]:
         """Return the names in a text, and those of documents in small letters: "the supply agreement"."""
-        titles = frozenset().union(*(self.called(key) for key in self.pairs)) - subjects.COMMON - _NOUNS
+        titles = frozenset().union(*(self.called(key) for key in self.pairs)) - fact_checks.COMMON - _NOUNS
         words = [(match.start(), match[0].lower()) for match in re.finditer(r"\w+", text)]
         pairs = zip(words, [*words[1:], (len(text), "")], strict=False)  # a text without words has none
         titled = [

@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, DecimalException, localcontext
 from pathlib import PurePosixPath
 
-from localrag.grounding import cells, context, links
+from localrag.grounding import cells, citations, context
 from localrag.grounding.cells import Cell, plain
 from localrag.grounding.citations import cite_span, clip, terms
 from localrag.grounding.stages import Findings, Prompt, Query, Route
 from localrag.quantities import CURRENCY_SIGNS, SCALES, format_number, load_words, phrases
 from localrag.question.calculation import Kind, Request
 from localrag.store import text_analysis
-from localrag.store.sentences import sentences
+from localrag.store.text_analysis import sentences
 from localrag.types import Citation, Figure, Passage, Working
 
 _MAX_NAME = 90
@@ -242,7 +242,7 @@ def _sentence(question: str, request: Request, selected: Sequence[Cell], result:
 
 def _shorten(label: str) -> str:
     """Return a label without what reads as a citation's number or a Markdown link, cut to a length."""
-    text = re.sub(r"\s?\[\d+\]", "", links.without_markup(label))
+    text = re.sub(r"\s?\[\d+\]", "", citations.without_markup(label))
     return text if len(text) <= _MAX_NAME else f"{text[:_MAX_NAME].rsplit(' ', 1)[0]} …"
 
 

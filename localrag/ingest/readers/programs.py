@@ -166,9 +166,9 @@ def _give_up() -> None:
     if sys.platform == "linux":
         import resource
 
-        from localrag.security.offline import seccomp
+        from localrag.security.offline import kernel
 
-        seccomp.prctl(seccomp.CHILD_SUBREAPER, 1)
+        kernel.prctl(kernel.CHILD_SUBREAPER, 1)
         os.nice(5)
         for kind, most in (
             (resource.RLIMIT_CORE, 0),

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from localrag.errors import LocalragError, OfflineRefused
-from localrag.security.offline import landlock, seccomp
+from localrag.security.offline import kernel
 
 Key = tuple[str, str, int]  # path of a Unix socket, host and port
 Connect = Callable[[Key, float], socket.socket]
@@ -129,13 +129,13 @@ def _confine(allowed: Collection[Key]) -> None:
 
     # Nothing can be loaded later: what encodes names, and the list of calls.
     "localhost".encode("idna")
-    seccomp.holds()
+    kernel.holds()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    seccomp.prctl(seccomp.DUMPABLE, 0)  # other processes of the user cannot look into it
+    kernel.prctl(kernel.DUMPABLE, 0)  # other processes of the user cannot look into it
     ports = {port for _, _, port in allowed if port}
-    files = landlock.Files(reads=tuple(map(Path, _NAMES)) if ports else ())
-    landlock.restrict(files, ports=ports | {_DNS} if ports else ())
-    seccomp.install("broker")
+    files = kernel.Files(reads=tuple(map(Path, _NAMES)) if ports else ())
+    kernel.restrict(files, ports=ports | {_DNS} if ports else ())
+    kernel.install("broker")
 
 
 def _serve(channel: socket.socket, allowed: frozenset[Key], connect: Connect) -> None:

@@ -22,7 +22,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from localrag import policy
 from localrag.errors import LocalragError, OfflineRefused, UsageError
-from localrag.security.offline import broker, hook, seccomp
+from localrag.security import offline
+from localrag.security.offline import broker, kernel
 from localrag.settings import Settings
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def start_broker(addresses: Collection[Address], words: Iterable[str] = ()) -> N
     typed = (word.partition("=")[2] if word.startswith("--") else word for word in words)
     _named = _allowed(url for url in typed if url.startswith("postgres"))
     _started = tuple({**dict.fromkeys(addresses), **dict.fromkeys(_named)})
-    if _started and seccomp.machine() is not None:
+    if _started and kernel.machine() is not None:
         _channel = broker.start(
             {_key(each) for each in _started}, lambda key, seconds: connect_directly(Address(*key), seconds)
         )
@@ -176,7 +177,7 @@ def connect(address: Address, *, timeout: float = 10.0) -> socket.socket:
     check(address)
     if _channel is not None:
         return broker.connect(_channel, _key(address), timeout)
-    if seccomp.holds():
+    if kernel.holds():
         raise broker.unknown(str(address))
     return connect_directly(address, timeout)
 
@@ -232,7 +233,7 @@ def connect_directly(address: Address, seconds: float) -> socket.socket:
             raise OSError(errno.EAFNOSUPPORT, "Python on Windows has no Unix sockets")
         with _socket_file(address.path) as path:
             return _connected(socket.AF_UNIX, path, seconds)
-    with hook.reaching(address.host, address.port) as found:
+    with offline.reaching(address.host, address.port) as found:
         for last, (family, where) in enumerate(found, 1 - len(found)):
             try:
                 return _connected(family, where, seconds)

@@ -10,9 +10,9 @@ from typing import Literal, get_args
 from localrag import policy
 from localrag.errors import UsageError
 from localrag.security import audit, storage
-from localrag.security.encryption.age import Recipients, decrypted_name
+from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions.export.contents import Contents, contents, sources
-from localrag.sessions.session import Session, to_json
+from localrag.sessions.session_store import Session, to_json
 
 Form = Literal["md", "html", "docx", "json"]
 FORMS: tuple[Form, ...] = get_args(Form)

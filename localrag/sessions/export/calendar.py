@@ -11,7 +11,7 @@ from localrag import policy
 from localrag.items import table_export
 from localrag.items.deadlines import Deadline
 from localrag.security import storage
-from localrag.security.encryption.age import Recipients, decrypted_name
+from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions.export.contents import line
 from localrag.types import source
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from localrag.grounding.annotations import NEAREST, limits, mark, unread, warnings
 from localrag.search import filters
 from localrag.security.terminal import UNSAFE
-from localrag.sessions.session import SavedTurn, Session
+from localrag.sessions.session_store import SavedTurn, Session
 from localrag.types import Answer, Citation, source
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from localrag.events import ReviewEnded
 from localrag.items import table_export
 from localrag.items.playbook import PlaybookItem
 from localrag.quantities import plural
-from localrag.security.encryption.age import Recipients, decrypted_name
+from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions.export import rendered
 from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line, sources
 from localrag.types import Checked, source

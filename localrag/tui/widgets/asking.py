@@ -26,8 +26,8 @@ from textual.widgets import OptionList, TextArea
 
 from localrag.errors import Cancelled, LocalragError
 from localrag.events import Answered, Planned
-from localrag.search.mentions import mentioned
-from localrag.sessions.session import answer_settings
+from localrag.search.filters import mentioned
+from localrag.sessions.session_store import answer_settings
 from localrag.tui import commands
 from localrag.tui.chat_state import (
     ChatState,

@@ -27,7 +27,7 @@ from localrag.tui.widgets.status import Column
 from localrag.worker.engine import Opened
 
 if TYPE_CHECKING:
-    from localrag.sessions.session import SavedTurn, Session
+    from localrag.sessions.session_store import SavedTurn, Session
     from localrag.tui.app import LocalragApp
     from localrag.tui.widgets.turn import CitationLine, TurnView
 

@@ -31,7 +31,7 @@ from localrag.tui.widgets.status import Column, ProgressLine
 from localrag.types import Answer, Citation, Cost, Passage, Plan
 
 if TYPE_CHECKING:
-    from localrag.sessions.session import SavedTurn
+    from localrag.sessions.session_store import SavedTurn
 
 MAX_SURVEY_CITATIONS = 20  # the table has them all
 PREVIEW_ROWS, PREVIEW_NAME = 8, 28

@@ -14,7 +14,7 @@ from waiting import wait_for
 from localrag.errors import ReadError
 from localrag.ingest.readers import legacy, programs
 from localrag.ingest.readers.source import Options, Source
-from localrag.security.offline import landlock
+from localrag.security.offline import kernel
 
 pytestmark = pytest.mark.slow
 
@@ -119,7 +119,7 @@ def alive(marker):
     return any(marker in line for line in listed.splitlines())
 
 
-linux = pytest.mark.skipif(sys.platform != "linux" or not landlock.abi(), reason="needs Landlock")
+linux = pytest.mark.skipif(sys.platform != "linux" or not kernel.abi(), reason="needs Landlock")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
 
 
@@ -184,7 +184,7 @@ setsid sleep 98763 &
     seen = programs.convert(b"the document ", ".doc", "docx", 100_000).decode()
     assert seen.startswith("the document ")
     assert not any(word in seen for word in ("nobody", "listed", "wrote"))
-    assert "signalled" not in seen or landlock.abi() < 6
+    assert "signalled" not in seen or kernel.abi() < 6
     assert wait_for(lambda: not alive("sleep 98763"))
 
 

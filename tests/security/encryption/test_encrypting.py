@@ -12,7 +12,7 @@ import pytest
 
 from localrag.errors import Cancelled, IntegrityError, KeyRequired, LibraryError, LibraryLocked, UsageError
 from localrag.lifecycle import encrypt
-from localrag.llm.batching import Prefix
+from localrag.llm import Prefix
 from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring as keyrings

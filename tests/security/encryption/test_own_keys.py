@@ -13,7 +13,7 @@ import pytest
 from localrag import api
 from localrag.errors import IntegrityError
 from localrag.lifecycle import encrypt
-from localrag.llm.batching import Prefix
+from localrag.llm import Prefix
 from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.security import storage
 from localrag.security.encryption import keyring as keyrings

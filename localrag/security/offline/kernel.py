@@ -1,12 +1,13 @@
-"""Linux: kernel filters of system calls on the whole process, its threads and its children, for good.
+"""Linux: what the kernel refuses a process: system calls (seccomp), a network, files (Landlock).
 
-Every confined process is refused sockets but Unix streams; `connect`, `sendto` with an address and TCP Fast Open, which
-makes a connection of a socket that listened, since Unix sockets and this machine's ports lead to programs with a
-network; the kernel's keyring, which looks names up; io_uring, namespaces, mounts, shared memory
-and other processes; typing into the terminal; calls of another architecture (32 bit, x32), whose numbers mean something
-else. Where files are limited, rights and owners cannot be changed. Readers and the broker may only make the calls of a
-list (`syscalls.toml`). Limits: open sockets keep working, so `sockets` finds them first; a program outside can hand
-over an open socket; root can load modules. Only x86-64 and 64-bit ARM are known.
+Filters of system calls hold for the whole process, its threads and its children, for good. Every confined process is
+refused sockets but Unix streams; `connect`, `sendto` with an address and TCP Fast Open, which makes a connection of a
+socket that listened, since Unix sockets and this machine's ports lead to programs with a network; the kernel's keyring,
+which looks names up; io_uring, namespaces, mounts, shared memory and other processes; typing into the terminal; calls
+of another architecture (32 bit, x32), whose numbers mean something else. Where files are limited, rights and owners
+cannot be changed. Readers and the broker may only make the calls of a list (`syscalls.toml`). Limits: open sockets keep
+working, so `sockets` finds them first; a program outside can hand over an open socket; root can load modules. Only
+x86-64 and 64-bit ARM are known.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import socket
 import struct
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
+
+from localrag.errors import OfflineRefused
 
 _NO_NEW_PRIVS = 38
 _SET_MODE_FILTER, _ALL_THREADS = 1, 1
@@ -240,3 +244,177 @@ def sockets(*, unix: bool = False) -> dict[int, int]:
             if unix or copy.family != socket.AF_UNIX:
                 found[int(descriptor.name)] = int(copy.family)
     return found
+
+
+# --- a network of this process's own that has only loopback, for work that needs sockets between processes -------
+# Everything that the process starts is in it, native code too; no program outside can connect to it, whoever runs it.
+# Unix sockets at a path still reach programs outside. It needs the right to make namespaces, which some systems refuse.
+
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # flags of unshare
+_SET_FLAGS, _UP, _RUNNING = 0x8914, 0x1, 0x40  # of an interface, netdevice(7)
+
+
+def enter() -> bool:
+    """Move this process, which has one thread, to a network of its own; False where the system does not let it."""
+    if sys.platform != "linux":
+        return False
+    # A process of its own tries it first: half of it could not be undone.
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            _enter()
+            code = 0
+        finally:
+            os._exit(code)
+    possible = os.waitpid(child, 0)[1] == 0
+    if possible:
+        _enter()
+    return possible
+
+
+def _enter() -> None:
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    user, group = os.geteuid(), os.getegid()
+    try:
+        _unshare(_NEW_NETWORK)
+    except PermissionError:  # not root: as root of a namespace in which it stays the same user
+        _unshare(_NEW_USER | _NEW_NETWORK)
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
+                file.write(text)
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sH14x", b"lo", _UP | _RUNNING))
+
+
+def _unshare(flags: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(flags):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+# --- Landlock: limits on the files that a process, and everything it starts, can read and write ------------------
+# They cannot be removed.
+# Newer kernels also refuse TCP (6.7), and abstract Unix sockets and signals to processes outside (6.12). Limits:
+# looking (`stat`), changing modes and open files are not governed; before 6.2 any file can be truncated. It holds for
+# the calling thread and what that starts, so it is refused where other threads run. Kernels before 5.13 have none.
+
+_CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same numbers on every machine
+_VERSION, _BENEATH, _PORT = 1, 1, 2
+_EXECUTE, _WRITE, _READ, _LIST, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in range(6))
+_, _MAKE_DIR, _MAKE_FILE, _MAKE_SOCKET, _MAKE_PIPE, _, _MAKE_LINK = (1 << bit for bit in range(6, 13))
+_ALWAYS = (1 << 13) - 1  # what every kernel with Landlock refuses
+_REFER, _TRUNCATE, _DEVICE = 1 << 13, 1 << 14, 1 << 15
+_OF_FILES = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE
+_READING = _READ | _LIST
+_LANDLOCK_RUNNING = _READING | _EXECUTE
+_WRITING = (
+    _READING
+    | _WRITE
+    | _TRUNCATE
+    | _REFER
+    | _REMOVE_DIR
+    | _REMOVE_FILE
+    | _MAKE_DIR
+    | _MAKE_FILE
+    | _MAKE_SOCKET
+    | _MAKE_PIPE
+    | _MAKE_LINK
+    | _DEVICE
+)
+_TCP, _CONNECT = 0b11, 0b10  # bind and connect
+_SCOPES = 0b11  # abstract Unix sockets, signals
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files, or folders with all below, that may be run and read, read, written, listed, and where sockets are made.
+
+    Missing paths are ignored; links are followed once, when the limits are set.
+    """
+
+    programs: tuple[Path, ...] = ()
+    reads: tuple[Path, ...] = ()
+    writes: tuple[Path, ...] = ()
+    lists: tuple[Path, ...] = ()
+    sockets: tuple[Path, ...] = ()
+
+
+def abi() -> int:
+    """The version of Landlock in this kernel; 0 for none."""
+    if machine() is None:
+        return 0
+    return max(0, call(_CREATE, None, 0, _VERSION))
+
+
+def restrict(files: Files | None, reach: bool = True, ports: Iterable[int] = ()) -> bool:
+    """Refuse for good every file but `files`, if given, and with `reach` TCP (but to `ports`) and other processes.
+
+    Returns False if this kernel has no Landlock. Raises OfflineRefused if other threads run, which would not be
+    restricted; OSError if the kernel refuses.
+    """
+    version = abi()
+    # Even rules that do not mention it refuse to move anything from one folder to another.
+    handled = _REFER if version >= 2 else 0
+    if files is not None:
+        handled |= _ALWAYS | (_TRUNCATE if version >= 3 else 0) | (_DEVICE if version >= 5 else 0)
+    network, scopes = (_TCP if reach and version >= 4 else 0), (_SCOPES if reach and version >= 6 else 0)
+    if not version or not (files is not None or network or scopes):
+        return False
+    if threads() > 1:
+        raise OfflineRefused(
+            f"files cannot be limited while {threads()} threads run",
+            "Call localrag.security.offline.confine() first, before anything starts a thread.",
+        )
+    size = 24 if version >= 6 else 16 if version >= 4 else 8
+    attributes = struct.pack("=QQQ", handled, network, scopes)[:size]
+    ruleset = _landlock_checked(call(_CREATE, ctypes.create_string_buffer(attributes, size), size, 0))
+    try:
+        if files is None and handled:
+            _allow(ruleset, (Path("/"),), _REFER)
+        if files is not None:
+            for paths, rights in (
+                (files.programs, _LANDLOCK_RUNNING),
+                (files.reads, _READING),
+                (files.writes, _WRITING),
+                (files.lists, _LIST),
+                (files.sockets, _MAKE_SOCKET),
+            ):
+                _allow(ruleset, paths, rights & handled)
+        for port in ports if network else ():
+            rule = ctypes.create_string_buffer(struct.pack("=QQ", _CONNECT, port), 16)
+            _landlock_checked(call(_ADD, ruleset, _PORT, rule, 0))
+        no_new_privileges()
+        _landlock_checked(call(_RESTRICT, ruleset, 0))
+    finally:
+        os.close(ruleset)
+    return True
+
+
+def threads() -> int:
+    """The number of threads of this process, those of native code included."""
+    return Path("/proc/self/task").stat().st_nlink - 2  # by the folder's links: it may no longer be listed
+
+
+def _allow(ruleset: int, paths: Iterable[Path], rights: int) -> None:
+    for path in paths:
+        try:
+            descriptor = os.open(path, getattr(os, "O_PATH", 0) | getattr(os, "O_CLOEXEC", 0))
+        except OSError:
+            continue  # a path that is missing or hidden needs no right
+        try:
+            here = rights if path.is_dir() else rights & _OF_FILES
+            rule = ctypes.create_string_buffer(struct.pack("=Qi", here, descriptor), 12)
+            _landlock_checked(call(_ADD, ruleset, _BENEATH, rule, 0))
+        finally:
+            os.close(descriptor)
+
+
+def _landlock_checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"the kernel refused limits on files: {os.strerror(number)}")
+    return result

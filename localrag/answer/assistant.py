@@ -150,7 +150,8 @@ class Assistant(Workspace):
             route.plan,
             citations=made.citations if made.found else (),
             nearest=() if made.found else made.citations,
-            confidence=judged.confidence,
+            confidence=judged.confidence if judged.state != "unsure" else None,
+            withheld="what the document says, because no text supports it throughout" if judged.withheld else "",
             looked_at=f"{judged.read[:1].upper()}{judged.read[1:]}.",
             not_read=judged.injections,
             tokens=judged.usage,
@@ -433,11 +434,12 @@ def _asks_whether(query: Query, route: Route) -> bool:
     return (
         query.mode == "auto"
         and route.plan.kind in ("retrieve", "read")
-        and route.plan.signals.get("kind") == "existence"
+        and query.question.asks_whether
         and route.plan.signals.get("clause") is not None
         and len(route.reading) == 1
         and not query.question.leans
         and not query.question.parts
+        and not query.instructions
     )
 
 

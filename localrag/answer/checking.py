@@ -15,7 +15,6 @@ from localrag.grounding import citations, context, fact_checks, prompt_injection
 from localrag.grounding.annotations import doubts
 from localrag.grounding.citations import cite, claims, nearest
 from localrag.grounding.stages import Draft, Findings, Prompt, Query
-from localrag.question.question import ONE_PLACE
 from localrag.store.text_analysis import COMMON
 from localrag.types import Flag, Passage, Plan
 
@@ -59,7 +58,7 @@ def facts(findings: Findings, query: Query, passages: Sequence[Passage]) -> Find
 
 def relevant(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
     """Flag sentences that come from where nothing of the question is, or from a prompt injection."""
-    if findings.flagged("language") or query.question.kind not in ONE_PLACE:
+    if findings.flagged("language") or query.question.kind in ("summary", "compare"):
         return findings
     return relevance.check(findings, query.text, passages)
 
@@ -129,6 +128,8 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
         reasoning=done.reasoning,
     )
     findings = check(findings, query, passages, WRITTEN)
+    if not findings.found and done.ended == "stopped":
+        findings = replace(findings, answer=prompts.STOPPED, looked_at="")
     if plan.kind == "read":
         findings = replace(findings, passages=tuple(context.cited_only(passages, findings.citations)))
     return with_nearest(strictly(findings) if query.strict else findings, query, passages)

@@ -107,7 +107,8 @@ def route(query: Query, resources: Resources) -> Route:
     began = time.monotonic()
     pointed, hits = _pointed(query, kind, signals, resources)
     searching = time.monotonic() - began if hits else 0.0
-    about_one = kind in ONE_PLACE and len(pointed.documents) == 1
+    one = len(pointed.documents) == 1 and pointed.by in ("only", "name")
+    about_clause = one and kind in ("look-up", "existence")
     # One order whatever the question's is, so that their prompt cache serves again.
     reading = tuple(sorted(pointed.documents, key=lambda pair: (pair[0].name, pair[1].path)))
     nearest = naming.of_passage(hits[0], query.documents) if hits and not reading else ()
@@ -121,7 +122,7 @@ def route(query: Query, resources: Resources) -> Route:
         warm_tokens=resources.cached(reading) if reading and query.only.pages is None else 0,
         nearest="".join(document.path for _, document in nearest),
         nearest_tokens=sum(tokens(query, document) for _, document in nearest),
-        clause=resources.clause(query, reading) if about_one else None,
+        clause=resources.clause(query, reading) if about_clause else None,
         **fit_signals(hits),
     )
     plan = filters.named_in(choose(query.mode, signals, resources.seconds), query.only)

@@ -49,6 +49,7 @@ _APART = 2.0  # what it costs where a required name shares no sentence with anot
 # is read whole.
 _PASSAGES, _PER_FIELD, _SEARCHED, _MAX_TOKENS, _CHARACTERS_PER_TOKEN = 2, 2, 20, 600, 4
 _READ = "all sentences of the document"
+_PARTS = ("section", "clause", "article", "schedule", "exhibit", "annex")  # no names
 _ASKS = re.compile(r"(?:who|whom|whose|what|which|when|where|why|how)\b", re.I)  # for which "true" is no answer
 (_NEGATED,) = phrases("localrag.items", "review", "negated")
 
@@ -189,7 +190,7 @@ class Engine:
         if not own and document.language == FALLBACK and (kind := self._kinds.item(item.question, library)) is not None:
             own = kind.question.casefold().endswith(item.question.casefold())
             item = replace(item, like=kind.like, headings=kind.headings, clause=kind.clause, title=kind.title)
-        required = () if own else _required(item)
+        required = () if own else _required(item, document)
         k = _SEARCHED if required else _PASSAGES
         return _Look(item, own, self._kinds.clauses(library).evidence(item, pair, k, only), required)
 
@@ -223,9 +224,19 @@ def _place(passage: Passage) -> tuple[int, int]:
 # --- by code ------------------------------------------------------------------------------------------------
 
 
-def _required(item: Item) -> tuple[str, ...]:
-    """Return the names, years, large figures and quoted words of a question, without which there is no answer."""
-    return each.required(item.question) if item.type == "yes/no" else each.quoted(item.question)
+def _required(item: Item, document: Document) -> tuple[str, ...]:
+    """Return the names, years, large figures and quoted words of a question, without which there is no answer.
+
+    Those that name the document itself need not be in its text.
+    """
+    if item.type != "yes/no":
+        return each.quoted(item.question)
+    own = re.sub(r"[\W_]+", " ", f"{document.path} {document.title}").casefold()
+    return tuple(
+        name
+        for name in each.required(item.question)
+        if not set(re.sub(r"[\W_]+", " ", name).casefold().split()) <= {*own.split(), *_PARTS}
+    )
 
 
 def _nowhere(look: _Look, pair: Pair, only: Filter) -> Finding | None:

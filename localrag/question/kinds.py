@@ -39,7 +39,7 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 _MAX_CHARACTERS = 1000
 # The least share of words that the classifier knows: of English questions 95 % have more, of Spanish ones 6 %.
 _MIN_KNOWN = 0.4
-_SURELY_EACH = 0.85  # without a noun for documents: "Which of our cases were settled?"
+_SURELY_EACH = 0.9  # without a noun for documents: "Which of our cases were settled?"
 # Nouns for documents in other languages, by which a question may ask each of them.
 _FOREIGN = frozenset(load_words("localrag.question", "words.toml")["foreign_documents"].split())
 

@@ -25,7 +25,7 @@ from localrag.store.library import Library
 from localrag.types import Document, Turn
 
 # The probability from which every document may be meant, so that the model is asked, and from which all surely are.
-_PERHAPS_EACH, _SURELY_EACH = 0.2, 0.6
+_PERHAPS_EACH, _SURELY_EACH = 0.2, 0.8
 # Kinds of questions that one place answers.
 ONE_PLACE: tuple[Kind, ...] = ("look-up", "existence", "calculation", "list")
 _ASKS = r"(?:what|which|who|whom|whose|when|where|why|how)\b"
@@ -34,8 +34,18 @@ _JOINED = re.compile(rf"(?:[,;]\s*)?\band\s+(?:also\s+)?(?={_ASKS})|\?\s+(?:and\
 _MIN_PART = 4
 # Each part costs a prompt of its own; more parts are better served by one look at what fits best.
 _MAX_PARTS = 4
-_CLAUSE, _EXPLAIN, _FIRST, _LISTS, _NEGATED = phrases(
-    "localrag.question", "question", "clause", "explain", "first", "lists", "negated"
+_CLAUSE, _EACH, _EXPLAIN, _FIRST, _LISTS, _MORE, _NEGATED, _SUMMARY, _WHETHER = phrases(
+    "localrag.question",
+    "question",
+    "clause",
+    "each",
+    "explain",
+    "first",
+    "lists",
+    "more",
+    "negated",
+    "summary",
+    "whether",
 )
 
 
@@ -54,6 +64,10 @@ class Question:
     @cached_property
     def kind(self) -> Kind:
         """Its kind; a follow-up that only names something else is of the kind of the question before it."""
+        if _SUMMARY.search(self.text):  # forms that the training sets hardly have
+            return "summary"
+        if _EACH.search(self.text) or (self.each.kind == "summary" and self.each.each):
+            return "each"
         told = self._told[0]
         kind = max((kind for kind in told if kind != "each" or told[kind] >= _SURELY_EACH), key=told.__getitem__)
         if kind in ONE_PLACE and followups.repeats(self.text, self.history):
@@ -123,6 +137,12 @@ class Question:
         """What it asks for a list of, in the plural; "" where it asks for none."""
         found = _LISTS.match(" ".join(self.text.split()))
         return found["noun"] if found else ""
+
+    @property
+    def asks_whether(self) -> bool:
+        """Whether yes or no answers it: it begins with a verb, and asks for nothing else and for no choice."""
+        plain = " ".join(self.text.split())
+        return bool(_WHETHER.match(plain)) and not _MORE.search(plain)
 
     @property
     def negated(self) -> bool:

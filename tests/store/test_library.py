@@ -319,6 +319,14 @@ def test_a_library_in_a_read_only_folder_is_not_reported_as_damaged(
 # --- roots, failures, names, globs ---------------------------------------------------------------------------
 
 
+def test_a_root_is_not_moved_onto_another(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "Words.", root="/old")
+    put(library, "a.txt", "Others.", root="/new")
+    with pytest.raises(UsageError):
+        library.move_root("/old", "/new")
+    assert library.roots() == ["/new", "/old"]
+
+
 @pytest.mark.parametrize("name", ["contracts", "matters 2026", "Akte_Müller (neu)", "a.b-c", "中文"])
 def test_a_folder_name_is_a_library_name(name: str) -> None:
     assert check_name(name) == name

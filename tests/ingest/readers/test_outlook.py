@@ -127,6 +127,11 @@ def test_narrow_text_is_read_in_its_code_page():
     assert outlook.read(Source("a.msg", data=ole(tree)), Options()).pages[0].text == "Subject: Договор\n\nТекст"
 
 
+def test_html_is_read_without_plain_text():
+    text = read({0x0037: "x", 0x1013: "<h1>Rent</h1><p>Größe</p>".encode("cp1252"), 0x3FDE: 1252}).pages[0].text
+    assert text == "Subject: x\n\nRent\n\nGröße"
+
+
 # The example of the specification (MS-OXRTFCP, 4.1.1).
 HELLO = bytes.fromhex(
     "2d0000002b0000004c5a4675f1c5c7a703000a0072637067313235423 20af3 2068656c090020627705b06c647d0a800fa0".replace(

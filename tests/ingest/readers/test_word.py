@@ -381,6 +381,19 @@ def test_symbols_phonetic_text_and_formulas_are_read_as_printed(path):
     assert read(document, path).pages[0].text == "α✓basex_1"
 
 
+def test_charts_follow_their_paragraph(path):
+    document = docx.Document()
+    c = 'xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart"'
+    r = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    series = '<c:ser><c:tx><c:v>2024</c:v></c:tx><c:val><c:numRef><c:pt idx="0"><c:v>7</c:v></c:pt></c:numRef></c:val></c:ser>'
+    xml = f"<c:chartSpace {c}><c:chart><c:plotArea><c:pieChart>{series}</c:pieChart></c:plotArea></c:chart></c:chartSpace>"
+    part = Part(PackURI("/word/charts/c.xml"), "application/xml", xml.encode(), document.part.package)
+    chart = f'<c:chart {c} xmlns:r="{r}" r:id="{document.part.relate_to(part, f"{r}/chart")}"/>'
+    add(document, f"<w:p>{run('Costs:')}<w:r><w:drawing>{chart}</w:drawing></w:r></w:p>")
+    add(document, f"<w:p>{run('After.')}</w:p>")
+    assert read(document, path).pages[0].text == "Costs:\n\n|  | 2024 |\n| --- | --- |\n|  | 7 |\n\nAfter."
+
+
 def test_parts_in_other_formats_are_reported(path):
     document = docx.Document()
     document.add_paragraph("Text.")

@@ -174,6 +174,11 @@ def test_what_the_text_begins_with_is_not_said_twice():
     assert embedded_text("Lease", second) == "Lease\n1. RENT\n" + second.text
 
 
+def test_a_limit_without_room_for_text_is_refused():
+    with pytest.raises(ValueError, match="leaves no room"):
+        split([Page("x")], count=count, limit=50)
+
+
 def test_time_grows_with_the_text_and_not_faster():
     def seconds(times):
         page = Page(CLAUSE * times)

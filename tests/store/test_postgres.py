@@ -235,6 +235,24 @@ def test_an_open_library_that_others_delete_is_not_called_damaged(
             assert "was deleted" in raised.value.message
 
 
+def test_libraries_of_one_database_do_not_mix(store: postgres.Store, papers: Editor, put: Put, tmp_path: Path) -> None:
+    with closing(Editor.create_in(store, tmp_path / "deals", "deals", IDENTITY)) as deals:
+        put(deals, "lease.txt", "The rent is 900 pounds.")
+        assert deals.counts()["documents"] == 1 and papers.counts()["documents"] == 2
+        assert deals.passage_ids(None).tolist() == [1]
+        sound(deals)
+        deals.remove(deals.documents())
+        deals.drop()
+    assert papers.counts()["documents"] == 2
+    sound(papers)
+
+
+def test_who_may_not_make_libraries_makes_none(pg: Cluster, store: postgres.Store, tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as raised:
+        Editor.create_in(role(pg, store, "stranger"), tmp_path / "new", "new", IDENTITY)
+    assert "GRANT EXECUTE" in raised.value.hint and not (tmp_path / "new").exists()
+
+
 def test_rows_of_another_library_cannot_be_pointed_at(
     pg: Cluster, store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
 ) -> None:

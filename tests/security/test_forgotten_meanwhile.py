@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -356,6 +356,26 @@ def test_the_app_asks_without_answers_removed_meanwhile(original: Path, models: 
     forget(settings, "a.txt")
     answer(core, PendingQuestion(KENNEL, state, scope, scope), Silent())  # type: ignore[arg-type]
     assert len(asked) == 2 and CANARY not in str(asked[-1])
+
+
+def test_nothing_of_a_deleted_conversation_is_asked_with(original: Path, models: Any, settings: Settings) -> None:
+    store, asked = store_of(settings), []
+    first = ask(settings, LEASE, models)
+
+    class Engine:
+        def ask(self, question: str, **how: Any) -> Iterator[Answered]:
+            asked.append(how["history"])
+            return iter([Answered(replace(first, question=question))])
+
+    state, scope = ChatState(), Scope(("papers",))
+    core = Core(Engine(), store)  # type: ignore[arg-type]
+    answer(core, PendingQuestion(LEASE, state, scope, scope), Silent())  # type: ignore[arg-type]
+    api.open_library("papers", settings=settings).forget(["a.txt"], conversations="remove")
+    assert store.list() == []
+    answer(core, PendingQuestion(KENNEL, state, scope, scope), Silent())  # type: ignore[arg-type]
+    assert asked == [(), ()]
+    (kept,) = store.all()
+    assert [turn.question for turn in kept.turns] == [KENNEL]
 
 
 def test_nobody_waits_for_a_passphrase_with_the_lock_of_conversations(

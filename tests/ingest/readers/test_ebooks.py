@@ -46,6 +46,11 @@ def test_chapters_come_in_the_order_of_reading_each_once_with_its_title():
     assert [item.title for item in reading.pages[1].headings] == ["Chapter 1"]
 
 
+def test_title_author_and_date_come_from_the_package():
+    reading = read()
+    assert (reading.title, reading.author, reading.date) == ("The Mill", "Jo Li; Al Ba", "1904-05-06")
+
+
 def test_invisible_text_is_reported_with_its_chapter():
     assert [(item.number, "Not this one" in item.text) for item in read().remarks] == [(1, True)]
 

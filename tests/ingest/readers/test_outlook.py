@@ -120,6 +120,12 @@ def test_a_mail_is_one_page_of_headers_and_body():
     assert (reading.title, reading.author, reading.date) == ("The lease", "Jane Doe", "2024-03-02T09:15:00+00:00")
 
 
+def test_transport_headers_win_over_properties():
+    headers = "From: =?utf-8?q?J=C3=BCrgen?= <j@x.org>\r\nDate: Sat, 2 Mar 2024 10:15:00 +0100\r\n"
+    reading = read({**LEASE, 0x007D: headers})
+    assert (reading.author, reading.date) == ("Jürgen", "2024-03-02T10:15:00+01:00")
+
+
 def test_narrow_text_is_read_in_its_code_page():
     tree = message({0x3FFD: 1251})
     tree["__substg1.0_0037001E"] = "Договор".encode("cp1251")

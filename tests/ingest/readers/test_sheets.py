@@ -128,6 +128,20 @@ def test_titles_above_a_table_are_lines_and_headings():
     assert all(page.text.startswith(h.title, h.start) for h in page.headings)
 
 
+def test_title_author_and_date_come_from_the_properties():
+    core = (
+        '<p:coreProperties xmlns:p="x" xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:t="http://purl.org/dc/terms/">'
+        "<dc:title>Prices of Timber</dc:title><dc:creator>Jo</dc:creator><t:modified>2024-03-02T10:00:00Z</t:modified>"
+        "</p:coreProperties>"
+    )
+    rels = (
+        f'<Relationships xmlns="{P}/relationships"><Relationship Id="a" Type="{R}/officeDocument" Target="xl/workbook.xml"/>'
+        f'<Relationship Id="b" Type="{P}/relationships/metadata/core-properties" Target="docProps/core.xml"/></Relationships>'
+    )
+    reading = read(xlsx(sheet([["a"]]), more={"docProps/core.xml": core, "_rels/.rels": rels}))
+    assert (reading.title, reading.author, reading.date) == ("Prices of Timber", "Jo", "2024-03-02T10:00:00+00:00")
+
+
 def test_empty_rows_part_tables_with_headers_of_their_own():
     page = read(xlsx(sheet([["Item", "Price"], ["Bolt", 1], [], ["Town", "Country"], ["Bern", "CH"]]))).pages[0]
     assert page.text == (

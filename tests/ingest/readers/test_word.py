@@ -1,6 +1,7 @@
 import re
 import struct
 import zipfile
+from datetime import UTC, datetime
 
 import docx
 import pytest
@@ -66,6 +67,17 @@ def test_paragraphs_tables_and_headings_come_in_order(path):
     )
     assert [(item.level, item.title) for item in page.headings] == [(1, "The Lease"), (1, "Rent"), (2, "Late payment")]
     assert all(page.text.startswith(item.title, item.start) for item in page.headings)
+
+
+def test_title_author_and_date_come_from_the_properties(path):
+    document = docx.Document()
+    document.add_heading("Rent", 1)
+    properties = document.core_properties
+    properties.author, properties.modified = "Jane Doe", datetime(2024, 3, 2, 10, 11, 12, tzinfo=UTC)
+    for title, shown in (("Lease of the Mill", "Lease of the Mill"), ("Microsoft Word - lease.doc", "Rent")):
+        properties.title = title
+        reading = read(document, path)
+        assert (reading.title, reading.author, reading.date) == (shown, "Jane Doe", "2024-03-02T10:11:12+00:00")
 
 
 def test_lists_keep_the_numbers_that_word_prints(path):

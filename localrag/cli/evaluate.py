@@ -362,8 +362,10 @@ def _print_answers(report: Mapping[str, Any]) -> None:
 
 
 def _print_figures(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Print rows with the same keys as a table."""
+    """Print rows with the same keys as a table; print nothing where there are none."""
     rows = list(rows)
+    if not rows:
+        return
     table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
 
 

@@ -218,6 +218,7 @@ def test_a_person_sees_first_and_second_and_no_name(tmp_path: Path) -> None:
 def test_a_person_may_stop_and_go_on(tmp_path: Path) -> None:
     files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
     out = tmp_path / "votes.jsonl"
+    assert run("arena", *files, "--out", out, typed="q").exit_code == 130, "a table of no votes is none"
     stopped = run("arena", *files, "--out", out, typed="1q")
     assert stopped.exit_code == 130 and "Stopped after 1 of 3 questions" in stopped.stderr
     rest = run("arena", *files, "--out", out, "--json", typed="x2s")

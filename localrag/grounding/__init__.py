@@ -1,1 +1,1 @@
-"""One question asked of each of many documents or sections, and the answers joined by code; and summaries."""
+"""Prompts made of documents, and the words of answers tied to quotes in them."""

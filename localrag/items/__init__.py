@@ -1,1 +1,1 @@
-"""Check documents against the positions of a playbook, clause by clause."""
+"""What is asked of one document: clauses, values and deadlines, by a question, a playbook or a schema."""

@@ -2,7 +2,7 @@
 
 A question is for a kind of clause if its vector is near that of a text for the kind: an item of the playbook `cuad`, or
 a text in search/clauses.toml. How likely the document has the clause is then what a review takes it for
-(review/evidence.py). English only.
+(evidence.py). English only.
 """
 
 from __future__ import annotations

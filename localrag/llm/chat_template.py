@@ -1,21 +1,16 @@
 """A model's chat template: messages to pieces of text, each either the template's own or untrusted.
 
-The template comes from the model file: it is rendered in Jinja's sandbox, with little time and memory. Text of people
-and documents is inserted later, as pieces of its own, so that the tokenizer never reads a special token from it: a
-document with `<|im_end|>` cannot end its turn.
+The template comes from the model file and is rendered in a sandbox. Text of people and documents is inserted later, as
+pieces of its own, so that the tokenizer never reads a special token from it: a document with `<|im_end|>` cannot end
+its turn.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from localrag.errors import ModelError
@@ -170,10 +165,6 @@ _PLAIN = (
     "Assistant:"
 )
 
-# A prompt of 100 turns takes milliseconds, and far below a megabyte.
-_MAX_SECONDS, _MAX_MEMORY, _MAX_PROMPT = 1.0, 64 << 20, 1_000_000  # of this thread; bytes; characters
-_one_at_a_time = threading.Lock()  # the limit of memory is one of the process
-
 _PROBE = (Message("system", "x"), Message("user", "x"))
 
 
@@ -202,9 +193,22 @@ class ChatTemplate:
     """
 
     def __init__(self, source: str | None, bos: str, eos: str) -> None:
+        from jinja2 import TemplateError
+        from jinja2.ext import loopcontrols
+
+        from localrag.llm.template_sandbox import TemplateSandbox
+
+        environment = self._environment = TemplateSandbox(extensions=[loopcontrols])
+
+        def refuse(message: str) -> None:
+            raise TemplateError(message)
+
+        environment.globals["raise_exception"] = refuse
+        # Today's date would make each prompt another tomorrow, so only templates get it that do not do without.
+        if "strftime_now is defined" not in (source or ""):
+            environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         try:
-            with _limits():
-                self._template = _environment(source or _PLAIN).from_string(source or _PLAIN)
+            self._template = environment.from_string(source or _PLAIN)
         except Exception as error:  # a template is untrusted and may raise anything
             raise ModelError(f"the model's chat template cannot be used: {error}", "Choose another model.") from error
         self._tokens = {"bos_token": bos, "eos_token": eos}
@@ -259,73 +263,9 @@ class ChatTemplate:
 
     def _call(self, marked: list[dict[str, str]], think: bool) -> str:
         values: dict[str, Any] = {**self._tokens, "messages": marked, "add_generation_prompt": True}
+        self._environment.begin()
         try:
-            with _limits():
-                # Qwen3 and Granite use different names for the mode.
-                made = str(self._template.render(**values, enable_thinking=think, thinking=think))
-            if len(made) > _MAX_PROMPT:
-                raise ValueError("it writes too much")
+            # Qwen3 and Granite use different names for the mode.
+            return str(self._template.render(**values, enable_thinking=think, thinking=think))
         except Exception as error:
             raise ModelError(f"the model's chat template failed: {error}", "Choose another model.") from error
-        return made
-
-
-def _environment(source: str) -> Any:
-    """Return Jinja's sandbox, without the two operations that take forever in one step."""
-    from jinja2 import TemplateError
-    from jinja2.ext import loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Sandbox(ImmutableSandboxedEnvironment):
-        intercepted_binops = frozenset({"**"})
-
-        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            raise TemplateError(f"{operator} is not allowed")
-
-    def refuse(message: str) -> None:
-        raise TemplateError(message)
-
-    environment = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-    del environment.filters["round"]  # raises 10 to any power
-    environment.globals["raise_exception"] = refuse
-    # Today's date would make each prompt another tomorrow, so only templates get it that do not do without.
-    if "strftime_now is defined" not in source:
-        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    return environment
-
-
-@contextmanager
-def _limits() -> Iterator[None]:
-    """Limit the time of this thread, and on Linux the memory of the process, until the block ends."""
-    deadline = time.thread_time() + _MAX_SECONDS
-
-    def trace(*_: Any) -> Any:
-        if time.thread_time() > deadline:
-            raise TimeoutError("it takes too long")
-        return trace
-
-    before = sys.gettrace()
-    with _one_at_a_time, _limited_memory():
-        sys.settrace(trace)
-        try:
-            yield
-        finally:
-            sys.settrace(before)
-
-
-@contextmanager
-def _limited_memory() -> Iterator[None]:
-    if sys.platform != "linux":
-        yield
-        return
-    import resource
-
-    status = Path("/proc/self/status").read_text("ascii", "replace")
-    held = re.search(r"VmData:\s+(\d+)", status)
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    allowed = (int(held[1]) << 10) + _MAX_MEMORY if held else soft
-    resource.setrlimit(resource.RLIMIT_DATA, (allowed if soft < 0 else min(soft, allowed), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

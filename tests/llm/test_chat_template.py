@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-from waiting import cheap
 
 from localrag.errors import ModelError
-from localrag.llm import chat_template
 from localrag.llm.chat_template import ChatTemplate, Piece
 from localrag.types import Message
 
@@ -97,6 +93,7 @@ def test_a_broken_template_is_a_model_error(source: str) -> None:
         "{{ messages.__class__.__mro__[1].__subclasses__() }}",
         "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
         "{{ raise_exception.__globals__ }}",
+        "{{ 'x' * 10 ** 400 }}",
     ],
 )
 def test_a_template_cannot_reach_out_of_its_sandbox(source: str) -> None:
@@ -108,7 +105,6 @@ def test_a_template_cannot_reach_out_of_its_sandbox(source: str) -> None:
 
 
 R = "range(9000)"
-GROWS = "{% set n = namespace(s='ab') %}{% for a in range(40) %}{% set n.s = MORE %}{% endfor %}{{ n.s }}"
 
 
 @pytest.mark.parametrize(
@@ -119,30 +115,36 @@ GROWS = "{% set n = namespace(s='ab') %}{% for a in range(40) %}{% set n.s = MOR
         f"{{% for a in {R} recursive %}}{{{{ loop({R}) }}}}{{% endfor %}}",
         "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
         "{% for a in range(99) %}{% for b in range(99) %}" + "x" * 1000 + "{% endfor %}{% endfor %}",
+        "{{ ('x' * 10 ** 9) | length }}",
         "{{ 10 ** 10 ** 10 }}",
-        "{{ 9 | round(999999999, 'floor') }}",
-        *(GROWS.replace("MORE", more) for more in ("n.s ~ n.s", "n.s + n.s", "[n.s, n.s]")),
-        GROWS.replace("'ab'", "3").replace("MORE", "n.s * n.s"),
-        GROWS.replace("MORE", "namespace(x=n.s, y=n.s)"),
-        "{{ ('x' * 999999999) | length }}",
-        "{{ 'x' | center(999999999) }}",
+        "{{ (2 ** 9999) ** 9999 }}",
+        "{% set n = namespace(s='ab') %}{% for a in range(40) %}{% set n.s = n.s ~ n.s %}{% endfor %}{{ n.s }}",
+        "{% set n = namespace(s='ab') %}{% for a in range(40) %}{% set n.s = n.s + n.s %}{% endfor %}{{ n.s }}",
+        "{% set n = namespace(s='ab') %}{% for a in range(40) %}{% set n.s = [n.s, n.s] %}{% endfor %}{{ n.s }}",
+        "{% set n = namespace(s='ab') %}{% for a in range(40) %}{% set n.s = (n.s, n.s) %}{% endfor %}{{ n.s }}",
+        "{% set n = namespace(s=('ab', 'b')) %}{% for a in range(40) %}{% set n.s = {1: n.s, 2: n.s} %}{% endfor %}{{ n.s }}",
+        "{{ 'x' | center(10 ** 9) }}",
+        "{{ 'x'.ljust(999999999) }}",
         "{{ 'x'.ljust(width=999999999) }}",
         "{{ '%999999999d' % 1 }}",
+        "{{ '%999999999d' | format(1) }}",
         "{{ '{:999999999}'.format(1) }}",
-        "{{ ('x' * 99000) | replace('x', 'x' * 99000) | length }}",
-        f"{{{{ {R} | map('string') | map('replace', '1', 'x' * 90000) | join | length }}}}",
+        "{{ strftime_now('%999999999d') }}",
+        "{{ ('x' * 9000) | replace('x', 'x' * 9000) | length }}",
+        f"{{{{ {R} | map('string') | map('replace', '1', 'x' * 9000) | join | length }}}}",
         pytest.param("{{ " + "(" * 9000, id="deep"),
     ],
 )
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system limits memory")
-def test_a_template_that_takes_too_much_is_a_model_error(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat_template, "_MAX_SECONDS", 0.1)
-    with cheap(10), pytest.raises(ModelError) as raised:
+def test_a_template_that_would_not_end_is_a_model_error(source: str) -> None:
+    with pytest.raises(ModelError) as raised:
         ChatTemplate(source, "", "").pieces(ASKED)
     assert raised.value.hint
-    import resource
 
-    assert resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY
+
+def test_namespaces_that_hold_each_other_are_not_written_out() -> None:
+    made = "{% set ns.a = namespace(x=ns.a, y=ns.a) %}" * 40
+    template = ChatTemplate("{% set ns = namespace(a=1) %}" + made + "{{ ns.a }}", "", "")
+    assert len(text(template.pieces(ASKED))) < 200
 
 
 def test_a_long_conversation_is_within_the_bounds() -> None:

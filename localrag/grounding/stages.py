@@ -8,12 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from localrag.llm import Completed, PromptCache
-from localrag.question.comparison import Side
-from localrag.question.question import Question
-from localrag.store.library import Library
 from localrag.types import (
     Answer,
     Citation,
@@ -33,7 +30,12 @@ from localrag.types import (
     Working,
 )
 
-Pair = tuple[Library, Document]
+if TYPE_CHECKING:
+    from localrag.question.comparison import Side
+    from localrag.question.question import Question
+    from localrag.store.library import Library
+
+Pair: TypeAlias = "tuple[Library, Document]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,19 +90,11 @@ def _of_document(pair: Pair, store: Reviews, known: Kept, work: Work) -> Iterato
     missing = {item.asked: item for item in keys if item not in kept}
     if not missing or work.stop():
         return
-    new: dict[str, Looked] = {}
-    try:
-        for asked, found in work.engine.find_all(tuple(missing), pair, stop=work.stop):
-            looked = _named(missing[asked], _looked(found), work)
-            work.injections += found.injections
-            new[keys[missing[asked]]] = looked
-            if looked.model:  # what code decides comes first, and is written at once
-                store.keep(document, new)
-                new = {}
-            yield missing[asked], looked
-    finally:
-        if new:
-            store.keep(document, new)
+    for asked, found in work.engine.find_all(tuple(missing), pair, stop=work.stop):
+        looked = _named(missing[asked], _looked(found), work)
+        work.injections += found.injections
+        store.keep(document, {keys[missing[asked]]: looked})  # before anybody sees it, and may decide of it
+        yield missing[asked], looked
 
 
 def _named(item: PlaybookItem, looked: Looked, work: Work) -> Looked:

@@ -49,7 +49,7 @@ def tried(settings: Settings, *without: LayerName) -> Report:
 
 @linux
 def test_the_process_under_test_starts_with_one_thread():
-    code = "import localrag.proofs.attempts; from localrag.security.offline import landlock; print(landlock.threads())"
+    code = "import localrag.proofs.attempts; from localrag.security.offline import kernel; print(kernel.threads())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"  # files cannot be limited for a process that has more
 

@@ -30,7 +30,7 @@ import ctypes, errno, os, socket, subprocess, sys, threading
 from pathlib import Path
 from localrag.security import offline
 from localrag.errors import OfflineRefused
-from localrag.security.offline import Files, landlock, seccomp
+from localrag.security.offline import Files, kernel
 libc = ctypes.CDLL(None, use_errno=True)
 
 def native(function, *arguments):
@@ -200,7 +200,7 @@ def test_native_code_opens_no_socket() -> None:
 before = native("socket", 2, 1, 0); offline.close_sockets()
 offline.confine()
 print(before, *(native("socket", family, kind, 0) for family, kind in ((2, 1), (2, 2), (10, 1), (16, 3), (17, 3), (40, 1), (1, 2))))
-print(native("syscall", seccomp.machine().number("socket"), 2, 1, 0), native("syscall", 425, 1, ctypes.create_string_buffer(200)))
+print(native("syscall", kernel.machine().number("socket"), 2, 1, 0), native("syscall", 425, 1, ctypes.create_string_buffer(200)))
 print(native("ptrace", 16, os.getppid(), 0, 0), native("socket", 1, 1, 0))
 """)
     assert shown.splitlines() == ["done" + " EACCES" * 7, "EACCES EACCES", "EACCES done"]
@@ -256,7 +256,7 @@ except OfflineRefused as error:
 offline.close_sockets()
 offline.confine()
 mine.detach()
-print(seccomp.sockets(), seccomp.holds())
+print(kernel.sockets(), kernel.holds())
 """)
     assert shown.splitlines() == ["True True", "{} True"]
 
@@ -274,7 +274,7 @@ except OfflineRefused as error:
 client.close()
 offline.confine(listener=listener)
 listener.settimeout(5)
-print(listener.accept()[1][0], seccomp.holds())
+print(listener.accept()[1][0], kernel.holds())
 print(attempt(lambda: socket.socket()))
 """)
     assert shown.splitlines() == ["True", "127.0.0.1 True", "EACCES"]
@@ -319,7 +319,7 @@ sys.argv = ["localrag", *{words.split()!r}]
 try:
     main()
 except SystemExit as stop:
-    print([fd for fd in seccomp.sockets(unix=True) if fd > 0], 0 in seccomp.sockets(unix=True))
+    print([fd for fd in kernel.sockets(unix=True) if fd > 0], 0 in kernel.sockets(unix=True))
 """
     mine, left = socket.socketpair()
     with mine, left:
@@ -335,7 +335,7 @@ for words in (["models", "install"], ["--debug", "models", "install", "x"], ["mo
     pid = os.fork()
     if not pid:
         app._confine(words)
-        print(offline.hook_installed(), seccomp.holds(), flush=True)
+        print(offline.hook_installed(), kernel.holds(), flush=True)
         os._exit(0)
     os.waitpid(pid, 0)
 """)
@@ -442,7 +442,7 @@ def test_tcp_is_refused_by_landlock_too_and_signals_stay_inside() -> None:
     need(6)
     shown = child("""
 mine = socket.socket()
-landlock.restrict(None)
+kernel.restrict(None)
 print(attempt(lambda: mine.bind(("127.0.0.1", 0))), attempt(lambda: os.kill(os.getppid(), 0)))
 """)
     assert shown == "EACCES EPERM\n"

@@ -484,7 +484,7 @@ from pathlib import Path
 from localrag import policy
 from localrag.errors import LocalragError
 from localrag.security import offline, sandbox
-from localrag.security.offline import broker, landlock, remote, seccomp
+from localrag.security.offline import broker, kernel, remote
 from localrag.security.offline.remote import Address
 tmp, port, other = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 policy.SYSTEM = tmp / "policy.toml"
@@ -538,7 +538,7 @@ def child(tmp_path: Path, echo: Callable[..., Echo]) -> Callable[..., list[str]]
 
 @linux
 def test_a_confined_process_reaches_the_allowed_addresses_only(child: Callable[..., list[str]]) -> None:
-    code = "print(seccomp.holds(), *map(said, (store, tcp, closed, closed_tcp)), *remote.reachable(), sep=', ')"
+    code = "print(kernel.holds(), *map(said, (store, tcp, closed, closed_tcp)), *remote.reachable(), sep=', ')"
     [line] = child(code)
     holds, *answers = line.split(", ")
     assert holds == "True"
@@ -696,7 +696,7 @@ import os, sys
 from pathlib import Path
 from localrag import protocol
 from localrag.errors import LocalragError
-from localrag.security.offline import remote, seccomp
+from localrag.security.offline import remote, kernel
 from localrag.worker import __main__ as worker
 from localrag.worker import calls
 requests, _ = protocol.own_pipes()
@@ -706,7 +706,7 @@ worker._settle(setup)
 with remote.connect(address) as connection:
     connection.sendall(b"worker")
     answer = connection.recv(100).decode()
-Path(setup.settings.library_dir("mine"), "answer").write_text(f"{seccomp.holds()} {answer}")
+Path(setup.settings.library_dir("mine"), "answer").write_text(f"{kernel.holds()} {answer}")
 """
 
 
@@ -784,7 +784,7 @@ def native(function, *arguments):
     return True
 print(
     attempt(lambda: native("ptrace", 0x4206, pid, None, None)),
-    attempt(lambda: native("syscall", seccomp.machine().number("pidfd_getfd"), os.pidfd_open(pid), 0, 0)),
+    attempt(lambda: native("syscall", kernel.machine().number("pidfd_getfd"), os.pidfd_open(pid), 0, 0)),
     attempt(lambda: open(f"/proc/{pid}/mem", "r+b")),
     attempt(lambda: os.readlink(f"/proc/{pid}/fd/0")),
     attempt(lambda: open(f"/proc/{pid}/fd/0", "r+b")),
@@ -926,7 +926,7 @@ if {store!r}:
     (folder / remote.STORE_FILE).touch()
     sandbox.mark_as_own(load_settings(), "mine", store={store!r})
 app._confine(["libraries"])
-print(seccomp.holds(), len(children()), *remote.reachable())
+print(kernel.holds(), len(children()), *remote.reachable())
 """
     begin = BEGIN.replace("offline.confine_python()", "")
     reached = " /srv/.s.PGSQL.5432" if "host=" in store else ""

@@ -22,7 +22,7 @@ import os, socket, sys, time
 from pathlib import Path
 from localrag.security import offline
 from localrag.errors import LocalragError
-from localrag.security.offline import viewer_process, seccomp
+from localrag.security.offline import viewer_process, kernel
 file = Path(sys.argv[1])
 
 def opener(file, page):
@@ -55,7 +55,7 @@ def child(tmp_path: Path, code: str) -> str:
 
 @linux
 def test_a_confined_process_shows_files_through_it(tmp_path: Path) -> None:
-    shown = child(tmp_path, "print(seccomp.holds(), show(file, 2), show(file, None), show(file, 13), show(file, 3))")
+    shown = child(tmp_path, "print(kernel.holds(), show(file, 2), show(file, None), show(file, 13), show(file, 3))")
     assert shown == "True True False no such page|Take another. True\n"
 
 

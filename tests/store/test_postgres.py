@@ -33,6 +33,8 @@ from localrag.store import names, postgres
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 
+pytestmark = pytest.mark.slow
+
 Put = Callable[..., None]
 Folder = Callable[..., Path]
 TESTS = str(Path(__file__).parents[1])
@@ -372,8 +374,6 @@ sys.path.append(sys.argv.pop())
 from papers import ingest
 from localrag.ingest import sync
 from localrag.store.writer import Editor
-
-pytestmark = pytest.mark.slow
 
 sync._CHUNKS = 2
 with closing(Editor.open(Path(sys.argv[1]), "papers")) as library:

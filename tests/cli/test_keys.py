@@ -84,7 +84,7 @@ def test_tables_and_records_are_sealed_too(
     shelf: Callable[..., object], models: object, public: str, here: Path
 ) -> None:
     shelf("contracts", {"a.txt": "The lease ends in May 2030. The lease is long.", "b.txt": "No lease."})
-    run("ask", "How often does the word lease occur?", "--table", "count.csv", "--encrypt-for", public)
+    run("ask", 'How many times does "lease" occur?', "--table", "count.csv", "--encrypt-for", public)
     run("audit", "export", "record.jsonl", "--encrypt-for", public)
     assert {path.name for path in here.iterdir()} == {"anna.key", "count.csv.age", "record.jsonl.age"}
     for name, words in (("count.csv", "a.txt"), ("record.jsonl", '"event": "ask"')):

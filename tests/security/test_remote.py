@@ -429,7 +429,6 @@ HOOK = """
 import socket, sys, threading
 from localrag.errors import OfflineRefused
 from localrag.security import offline
-from localrag.security.offline import hook
 offline.confine_python()
 socket.getaddrinfo = lambda *_, **__: [(socket.AF_INET, 1, 6, "", ("192.0.2.1", 443))]
 sock = socket.socket()
@@ -451,7 +450,7 @@ def tries():
     ]
 
 print(tries())
-with hook.reaching("db.firm", 443) as found:
+with offline.reaching("db.firm", 443) as found:
     print(found)
     print(tries())
     threads = []

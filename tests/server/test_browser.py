@@ -486,6 +486,14 @@ def test_a_server_that_ends_in_an_answer_is_told(chromium: Browser, tmp_path: Pa
         expect(page.locator("#source .error")).to_contain_text(gone)
         page.click("[data-close]")
         expect(page.locator("#source")).to_be_hidden()
+        visit.wrong.clear()  # the browser reports each request that failed
+
+
+def test_a_question_to_a_server_that_has_ended_is_kept(chromium: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path) as (address, process), opened(chromium, address) as visit:
+        page, gone = visit.page, re.compile("does not answer")
+        process.kill()
+        process.wait()
         page.fill("#question", "How much notice?")
         page.keyboard.press("Enter")
         expect(page.locator("main .error")).to_contain_text(gone)

@@ -2,7 +2,7 @@
 
     prepare -> complete a follow-up -> plan -> exact | survey | read | retrieve -> check -> record
 
-The values handed on are in `stages.py`; how each plan answers is in `exact/`, `survey/` and `answering.py`.
+The values handed on are in `grounding/stages.py`; `exact_search`, `survey`, `single` and `answering` give the answers.
 """
 
 from __future__ import annotations
@@ -138,25 +138,8 @@ class Assistant(Workspace):
 
         budget = answering.budget(self.model(), self.settings, query, self.settings.prompt_tokens)
         engine = Engine(self, self._clause_questions, budget)
-        item = single.item_of(query.search_text, "yes/no")
-        made = single.answer(item, route.reading[0], query, engine)
         yield from ()
-        if made is None:
-            return Findings(prompts.STOPPED, False, route.plan, model=self.model().model, stopped=True)
-        judged = made.finding
-        found = Findings(
-            made.text,
-            made.found,
-            route.plan,
-            citations=made.citations if made.found else (),
-            nearest=() if made.found else made.citations,
-            confidence=judged.confidence if judged.state != "unsure" else None,
-            withheld="what the document says, because no text supports it throughout" if judged.withheld else "",
-            looked_at=f"{judged.read[:1].upper()}{judged.read[1:]}.",
-            not_read=judged.injections,
-            tokens=judged.usage,
-            model=self.model().model,
-        )
+        found = single.answer(query, route.reading[0], route.plan, engine)
         return checking.check(found, query, (), checking.EVERY)
 
     def _exact(self, query: Query, route: Route) -> Way:

@@ -39,7 +39,7 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 _MAX_CHARACTERS = 1000
 # The least share of words that the classifier knows: of English questions 95 % have more, of Spanish ones 6 %.
 _MIN_KNOWN = 0.4
-_SURELY_EACH = 0.9  # without a noun for documents: "Which of our cases were settled?"
+_EACH_UNNAMED = 0.9  # without a noun for documents: "Which of our cases were settled?"
 # Nouns for documents in other languages, by which a question may ask each of them.
 _FOREIGN = frozenset(load_words("localrag.question", "words.toml")["foreign_documents"].split())
 
@@ -70,11 +70,11 @@ def tell(question: str) -> tuple[dict[Kind, float], dict[Value, float]]:
     values = dict(zip(VALUES, shares(scores[len(KINDS) :]), strict=True))
     words = _words(question[:_MAX_CHARACTERS])
     plain = [word for word in words if word.isalpha() and not word.isupper()]
-    plainly = sum(word in model.rows for word in plain) >= _MIN_KNOWN * len(plain)
+    understood = sum(word in model.rows for word in plain) >= _MIN_KNOWN * len(plain)
     documents = not {"DOCUMENT", "DOCUMENTS"}.isdisjoint(words) or not _FOREIGN.isdisjoint(question.lower().split())
-    if not documents and (not plainly or kinds["each"] < _SURELY_EACH):
+    if not documents and (not understood or kinds["each"] < _EACH_UNNAMED):
         kinds["each"] = 0.0
-    if not plainly and kinds["each"] < 0.5:
+    if not understood and kinds["each"] < 0.5:
         kinds = dict.fromkeys(KINDS, 0.0) | {"look-up": 1.0}
     return kinds, values
 

@@ -135,8 +135,7 @@ def _call(name: str, method: Callable[..., Any]) -> Call:
     return Call(name, signature, parameters, result, streams, "stop" in signature.parameters)
 
 
-# --- what answers questions in the process that `localrag ask` forks, and in a worker ----------------------------
-# What answers questions in the process that `localrag ask` forks, and in a worker. It imports nothing else.
+# --- what answers questions in the process that `localrag ask` forks, and in a worker; it imports nothing else ----
 
 
 class Asker:

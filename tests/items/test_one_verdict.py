@@ -20,13 +20,14 @@ from localrag.answer import single
 from localrag.answer.assistant import Assistant
 from localrag.answer.reviewer import Reviewer
 from localrag.events import Answered, ReviewEnded
+from localrag.grounding.stages import Findings
 from localrag.items import schema
 from localrag.items.engine import Engine
 from localrag.items.playbook import Playbook, PlaybookItem
 from localrag.llm import Weighed
 from localrag.settings import load_settings
 from localrag.store.library import Library
-from localrag.types import Filter, Message, Usage
+from localrag.types import Answer, Filter, Message, Plan, Usage
 
 Shelf = Callable[..., Library]
 # As it is asked of all documents and of one: the first in the words of a known kind of clause, the others in no such.
@@ -68,11 +69,15 @@ def by_ask(assistant: Assistant, library: str, asked: str) -> dict[str, str]:
     found = {}
     for document in opened.documents():
         query = assistant.prepare(asked, [library], Filter(documents=(document.path,)), "auto", (), lambda: False)
-        made = single.answer(single.item_of(asked, "yes/no"), (opened, document), query, engine)
-        assert made is not None and made.found is bool(re.match("(Yes|No):", made.text))
-        assert all((citation.marker == 1) is made.found for citation in made.citations)
-        found[document.path] = made.text.partition(":")[0].lower() if made.found else ""
+        made = single.answer(query, (opened, document), Plan("retrieve", ""), engine)
+        assert made.found is bool(re.match("(Yes|No):", made.answer))
+        assert all((citation.marker == 1) is made.found for citation in (*made.citations, *made.nearest))
+        found[document.path] = verdict(made)
     return found
+
+
+def verdict(made: Answer | Findings) -> str:
+    return made.answer.partition(":")[0].lower() if made.found else ""
 
 
 def by_survey(assistant: Assistant, library: str, question: str) -> dict[str, str]:
@@ -113,6 +118,20 @@ def test_ask_survey_review_and_extract_find_one_verdict(models: Any, settings: A
     shelf("contracts", CONTRACTS)
     with closing(Assistant(settings, Moody(script=[("", '{"quote": "no words of it"}')]))) as assistant:
         assert {*agreed(assistant, "contracts")} == {"yes", "no", ""}
+
+
+def test_a_question_about_a_known_kind_of_clause_is_answered_by_this_judgement(
+    models: Any, settings: Any, shelf: Shelf
+) -> None:
+    shelf("contracts", CONTRACTS)
+    asked = QUESTIONS[0][1]
+    with closing(Assistant(settings, Moody(script=[("", '{"quote": "no words of it"}')]))) as assistant:
+        found = {}
+        for document in CONTRACTS:
+            *_, last = assistant.ask(asked, libraries=["contracts"], documents=Filter(documents=(document,)))
+            assert isinstance(last, Answered) and last.answer.plan.signals["clause"] is not None
+            found[document] = verdict(last.answer)
+        assert found == by_ask(assistant, "contracts", asked) and {*found.values()} >= {"yes", ""}
 
 
 @pytest.mark.model

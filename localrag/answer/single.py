@@ -10,7 +10,7 @@ from dataclasses import replace
 from localrag.grounding import prompts
 from localrag.grounding.stages import Findings, Pair, Query
 from localrag.items.engine import Engine
-from localrag.items.item import Item
+from localrag.items.item import Finding, Item
 from localrag.types import Plan
 
 
@@ -20,6 +20,11 @@ def answer(query: Query, pair: Pair, plan: Plan, engine: Engine) -> Findings:
     judged = engine.find(Item("asked", query.search_text or query.text), pair, only=query.only, stop=query.stop)
     if judged is None:
         return Findings(prompts.STOPPED, False, plan, model=model, stopped=True)
+    return worded(judged, plan, model)
+
+
+def worded(judged: Finding, plan: Plan, model: str) -> Findings:
+    """Put a finding into words: yes or no, or that the document does not say."""
     at, confidence = judged.citation, judged.confidence
     found = Findings(
         prompts.WITHHELD if judged.withheld else prompts.NOT_FOUND,

@@ -9,8 +9,6 @@ import sys
 import pytest
 from waiting import PATIENCE
 
-from localrag.security import offline
-
 pytestmark = pytest.mark.slow
 
 BEGIN = """
@@ -39,7 +37,6 @@ ATTEMPTS = {
     "connect_ex": "lambda: tcp().connect_ex(('192.0.2.1', 443))",
     "connect to IPv6": "lambda: tcp(socket.AF_INET6).connect(('2001:db8::1', 443))",
     "bind to all": "lambda: tcp().bind(('', 0))",
-    "bind to 0.0.0.0": "lambda: tcp().bind(('0.0.0.0', 0))",
     "sendto": "lambda: udp().sendto(b'x', ('192.0.2.1', 53))",
     "sendmsg": "lambda: udp().sendmsg([b'x'], [], 0, ('192.0.2.1', 53))",
     "getaddrinfo": "lambda: socket.getaddrinfo('example.invalid', 443)",
@@ -120,6 +117,7 @@ print("fine")
 def test_an_install_may_reach_the_network_and_nothing_after_it() -> None:
     shown = child("""
 offline.confine_python()
+assert offline.SWITCHES.items() <= os.environ.items()
 attempt = lambda: tcp().bind(('', 0))
 with offline.network_for_install():
     print(refused(attempt), "HF_HUB_OFFLINE" in os.environ, os.environ["HF_HUB_DISABLE_TELEMETRY"])
@@ -131,12 +129,6 @@ except ValueError:
     print(refused(attempt), os.environ["HF_HUB_OFFLINE"])
 """)
     assert shown == "False False 1\nTrue 1\nTrue 1\n"
-
-
-def test_confining_sets_every_switch() -> None:
-    shown = child("offline.confine_python()\nprint([os.environ.get(name) for name in offline.SWITCHES])")
-    assert shown == f"{list(offline.SWITCHES.values())}\n"
-    assert {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"} <= offline.SWITCHES.keys()
 
 
 @pytest.mark.smoke

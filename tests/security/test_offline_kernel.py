@@ -85,20 +85,7 @@ def run(name: str, number: int, *arguments: int, arch: int | None = None, kind: 
 
 
 # Calls that no list of localrag names: x86-64, 64-bit ARM.
-OTHERS = {
-    "execve": (59, 221),
-    "kill": (62, 129),
-    "mkdirat": (258, 34),
-    "unlinkat": (263, 35),
-    "linkat": (265, 37),
-    "symlinkat": (266, 36),
-    "renameat2": (316, 276),
-    "ftruncate": (77, 46),
-    "bind": (49, 200),
-    "listen": (50, 201),
-    "setsid": (112, 157),
-    "chdir": (80, 49),
-}
+OTHERS = {"execve": (59, 221), "kill": (62, 129), "unlinkat": (263, 35), "renameat2": (316, 276), "bind": (49, 200)}
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -113,6 +100,8 @@ def test_the_filter_lets_only_unix_streams_be_opened(name: str) -> None:
         # The kernel reads an int: what stands above it must not matter.
         assert run(name, number, 1 | 1 << 40, 1) == ALLOW
         assert run(name, number, 2 | 1 << 40, 1) == REFUSE
+    assert run(name, 0, arch=0x40000003) == REFUSE  # 32-bit x86, in which 0 is something else
+    assert run(name, 0x40000000 | 41, 2, 1) == run(name, -1) == REFUSE  # x32
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -183,66 +172,23 @@ def test_a_reader_may_make_no_call_that_is_not_listed(name: str) -> None:
     assert run(name, call("tgkill"), 1, kind="reader") == REFUSE
 
 
-@pytest.mark.parametrize("name", MACHINES)
-def test_the_filter_refuses_calls_of_another_architecture(name: str) -> None:
-    assert run(name, 0, arch=0x40000003) == REFUSE  # 32-bit x86, in which 0 is something else
-    assert run(name, 0x40000000 | 41, 2, 1) == REFUSE  # x32
-    assert run(name, -1) == REFUSE
-
-
 # --- the filter, in the kernel ------------------------------------------------------------------------------
 
 
 @linux
 @pytest.mark.smoke
-def test_native_code_opens_no_socket() -> None:
+def test_native_code_opens_no_socket_in_a_thread_of_before_either() -> None:
     shown = child("""
 before = native("socket", 2, 1, 0); offline.close_sockets()
-offline.confine()
-print(before, *(native("socket", family, kind, 0) for family, kind in ((2, 1), (2, 2), (10, 1), (16, 3), (17, 3), (40, 1), (1, 2))))
-print(native("syscall", kernel.machine().number("socket"), 2, 1, 0), native("syscall", 425, 1, ctypes.create_string_buffer(200)))
-print(native("ptrace", 16, os.getppid(), 0, 0), native("socket", 1, 1, 0))
-""")
-    assert shown.splitlines() == ["done" + " EACCES" * 7, "EACCES EACCES", "EACCES done"]
-
-
-@linux
-def test_threads_that_ran_before_are_held_too() -> None:
-    shown = child("""
-go, said = threading.Event(), []
-def wait():
-    go.wait()
-    said.append(native("socket", 2, 1, 0))
-other = threading.Thread(target=wait); other.start()
+go, threads = threading.Event(), []
+other = threading.Thread(target=lambda: go.wait() and threads.append(native("socket", 2, 1, 0))); other.start()
 offline.confine()
 go.set(); other.join()
-print(said)
+print(before, *(native("socket", family, kind, 0) for family, kind in ((2, 1), (2, 2), (10, 1), (16, 3), (17, 3), (40, 1), (1, 2))))
+print(native("syscall", kernel.machine().number("socket"), 2, 1, 0), native("syscall", 425, 1, ctypes.create_string_buffer(200)))
+print(native("ptrace", 16, os.getppid(), 0, 0), native("socket", 1, 1, 0), *threads)
 """)
-    assert shown == "['EACCES']\n"
-
-
-@linux
-def test_programs_that_are_started_are_held_too() -> None:
-    shown = child("""
-offline.confine()
-code = "import socket\\ntry: socket.socket(); print('opened')\\nexcept PermissionError: print('refused')"
-print(subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True).stdout.strip())
-""")
-    assert shown == "refused\n"
-
-
-@linux
-def test_socket_pairs_work_but_no_unix_socket_of_the_machine(tmp_path: Path) -> None:
-    shown = child(f"""
-import asyncio
-outside = socket.socket(socket.AF_UNIX); outside.bind({str(tmp_path / "s")!r}); outside.listen()
-offline.confine()
-one, two = socket.socketpair(); one.send(b"x"); print(two.recv(1))
-asyncio.run(asyncio.sleep(0))
-print(attempt(lambda: socket.socket(socket.AF_UNIX).connect({str(tmp_path / "s")!r})))
-print(native("getpid"))
-""")
-    assert shown.splitlines() == ["b'x'", "EACCES", "done"]
+    assert shown.splitlines() == ["done" + " EACCES" * 7, "EACCES EACCES", "EACCES done EACCES"]
 
 
 @linux
@@ -281,41 +227,19 @@ print(attempt(lambda: socket.socket()))
 
 
 @linux
-def test_a_listener_cannot_be_made_a_connection() -> None:
-    """By TCP Fast Open, which neither `connect` nor Landlock's limit on TCP sees."""
-    with socket.create_server(("127.0.0.1", 0)) as outside:
-        shown = child(f"""
-listener = socket.create_server(("127.0.0.1", 0))
-offline.confine(listener=listener)
-listener.shutdown(socket.SHUT_RDWR)
-print(attempt(lambda: listener.sendmsg([b"secret"], [], socket.MSG_FASTOPEN, ("127.0.0.1", {outside.getsockname()[1]}))))
-""")
-        assert shown == "EACCES\n"
-        outside.settimeout(0.1)
-        with pytest.raises(TimeoutError):
-            outside.accept()
-
-
-@linux
 def test_a_command_that_is_given_a_socket_as_input_says_so() -> None:
-    import socket
-
+    command = [sys.executable, "-m", "localrag", "--version"]
     with socket.socket() as given:
-        done = subprocess.run(
-            [sys.executable, "-m", "localrag", "--version"], stdin=given, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, stdin=given, capture_output=True, text=True, check=False)
     assert done.returncode == 7
-    assert "error: the input or output of localrag is a network socket\nhint: Start it" in done.stderr
+    assert "hint: Start it" in done.stderr
 
 
 @linux
-@pytest.mark.parametrize("words", ["--version", "models list --json"])
-def test_a_command_closes_an_inherited_unix_socket_and_keeps_its_input(words: str) -> None:
-    import socket
-
-    code = f"""
+def test_a_command_closes_an_inherited_unix_socket_and_keeps_its_input() -> None:
+    code = """
 from localrag.cli.app import main
-sys.argv = ["localrag", *{words.split()!r}]
+sys.argv = ["localrag", "models", "list", "--json"]
 try:
     main()
 except SystemExit as stop:
@@ -391,22 +315,18 @@ print([layer.name for layer in offline.layers() if layer.holds])
 
 
 @linux
-def test_limits_on_files_can_only_grow_tighter_and_are_inherited(tmp_path: Path) -> None:
+def test_limits_on_files_can_only_grow_tighter(tmp_path: Path) -> None:
     need(1)
     for name in ("one", "two"):
         (tmp_path / name).write_text(name)
     shown = child(f"""
 root = Path({str(tmp_path)!r})
 system = (Path("/usr"), Path("/lib"), Path("/lib64"), Path(sys.prefix), Path(sys.base_prefix))
-offline.confine(Files(programs=system, reads=(root,)))
-print(attempt(lambda: (root / "two").read_text() and None))
-offline.confine(Files(programs=system, reads=(root / "one",)))
-offline.confine(Files(programs=system, reads=(root,)))
-print(attempt(lambda: (root / "one").read_text() and None), attempt(lambda: (root / "two").read_text() and None))
-done = subprocess.run(["cat", str(root / "one"), str(root / "two")], capture_output=True, text=True)
-print(done.stdout, done.returncode != 0)
+for reads in ((root,), (root / "one",), (root,)):
+    offline.confine(Files(programs=system, reads=reads))
+    print(*(attempt(lambda: (root / name).read_text() and None) for name in ("one", "two")))
 """)
-    assert shown.splitlines() == ["done", "done EACCES", "one True"]
+    assert shown.splitlines() == ["done done", "done EACCES", "done EACCES"]
 
 
 @linux

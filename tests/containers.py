@@ -1,4 +1,4 @@
-"""Write the containers of the formats that are read: ZIP packages, and compound files (OLE) with one stream."""
+"""Write the containers of the formats that are read: ZIP packages, and compound files (OLE)."""
 
 from __future__ import annotations
 
@@ -6,46 +6,68 @@ import io
 import struct
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 _SECTOR = 4096
 _END, _FREE, _FAT = 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFD
 _PER_SECTOR = _SECTOR // 4
-_LARGEST = 109 * (_PER_SECTOR - 1) * _SECTOR  # as much as the header alone can list
 
 
 def compound(name: str, data: bytes) -> bytes:
     """Return a compound file with one stream."""
-    if len(data) > _LARGEST:
-        raise ValueError(f"the stream {name!r} has {len(data):,} bytes")
-    # Smaller streams would have to be kept in sectors of their own kind.
-    data = data.ljust(_SECTOR, b"\0")
-    sectors = -(-len(data) // _SECTOR)
-    tables = -(-(sectors + 1) // (_PER_SECTOR - 1))
-    first = tables + 1
-    chain = [*range(first + 1, first + sectors), _END]
-    fat = [_FAT] * tables + [_END, *chain]
+    return ole({name: data})
+
+
+def ole(tree: Mapping[str, Any]) -> bytes:
+    """Return a compound file; in `tree` bytes are streams and mappings are storages."""
+    entries: list[list[Any]] = []
+    small, links = b"", list[int]()  # streams of less than a sector share one, with links of its own
+    large: list[tuple[int, bytes]] = []
+
+    def add(name: str, content: Any) -> int:
+        nonlocal small
+        index = len(entries)
+        is_stream = isinstance(content, bytes)
+        entries.append([name.encode("utf-16-le"), 2 if is_stream else 1 if index else 5, _FREE, _FREE, _END, 0])
+        if is_stream and len(content) >= _SECTOR:
+            large.append((index, content))
+        elif is_stream and content:
+            count = -(-len(content) // 64)
+            entries[index][4:] = len(links), len(content)
+            links.extend([*range(len(links) + 1, len(links) + count), _END])
+            small += content.ljust(count * 64, b"\0")
+        for one, inside in () if is_stream else reversed(content.items()):
+            other = add(one, inside)
+            entries[other][2], entries[index][3] = entries[index][3], other
+        return index
+
+    add("Root Entry", tree)
+    parts = [(0, small), (None, struct.pack(f"<{len(links)}L", *links)), (None, bytes(128 * len(entries))), *large]
+    sizes = [max(1, -(-len(data) // _SECTOR)) for _, data in parts]
+    tables = -(-(sum(sizes) + 1) // (_PER_SECTOR - 1))
+    fat, starts = [_FAT] * tables, list[int]()
+    for size in sizes:
+        starts.append(len(fat))
+        fat += [*range(len(fat) + 1, len(fat) + size), _END]
     fat += [_FREE] * (tables * _PER_SECTOR - len(fat))
-    header = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(16)
-    header += struct.pack("<5H6x", 62, 4, 0xFFFE, 12, 6)
-    header += struct.pack("<9L", 1, tables, tables, 0, 4096, _END, 0, _END, 0)
-    header += struct.pack("<109L", *range(tables), *[_FREE] * (109 - tables))
-    # The root's stream (for small ones) is empty, but must begin somewhere; it does in the directory.
-    directory = _entry("Root Entry", 5, 1, tables, 0)
-    directory += _entry(name, 2, _FREE, first, len(data)) + _entry("", 0, _FREE, 0, 0) * (_SECTOR // 128 - 2)
-    return b"".join(
-        (
-            header.ljust(_SECTOR, b"\0"),
-            struct.pack(f"<{len(fat)}L", *fat),
-            directory,
-            data.ljust(sectors * _SECTOR, b"\0"),
-        )
+    for (index, data), start in zip(parts, starts, strict=True):
+        if index is not None:
+            entries[index][4:] = start, len(data)
+    parts[2] = (
+        None,
+        b"".join(
+            struct.pack("<64sHBBLLL36xLQ", raw, len(raw) + 2, kind, 1, _FREE, right, child, start, size)
+            for raw, kind, right, child, start, size in entries
+        ),
     )
-
-
-def _entry(name: str, kind: int, child: int, start: int, size: int) -> bytes:
-    raw = name.encode("utf-16-le")
-    length = len(raw) + 2 if name else 0
-    return struct.pack("<64sHBB3L16xL16xLQ", raw, length, kind, 1, _FREE, _FREE, child, 0, start, size)
+    header = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(16) + struct.pack("<5H6x", 62, 4, 0xFFFE, 12, 6)
+    header += struct.pack("<9L", sizes[2], tables, starts[2], 0, _SECTOR, starts[1], sizes[1], _END, 0)
+    header += struct.pack("<109L", *range(tables), *[_FREE] * (109 - tables))
+    body = [
+        data.ljust(size * _SECTOR, b"\xff" if at == 1 else b"\0")
+        for at, ((_, data), size) in enumerate(zip(parts, sizes, strict=True))
+    ]
+    return b"".join([header.ljust(_SECTOR, b"\0"), struct.pack(f"<{len(fat)}L", *fat), *body])
 
 
 def zipped(files: Mapping[str, str | bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:

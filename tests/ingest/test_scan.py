@@ -22,59 +22,36 @@ def found(root: Path) -> list[str]:
 
 
 def test_libraries_below_a_folder_are_no_documents_of_it(folder: Folder) -> None:
-    root = folder(
-        {
-            "a.txt": "text",
-            "indexes/m/library.db": "",
-            "indexes/m/library.lock": "",
-            "indexes/m/notes/1.json": "{}",
-            "home/indexes/x/y.json": "{}",
-            "home/general/z.json": "{}",
-            "home/sessions/s.json": "{}",
-            "papers/library.db": "",
-            "papers/b.txt": "text",
-            "general/c.txt": "text",
-        }
-    )
-    assert found(root) == ["a.txt", "general/c.txt", "papers/b.txt", "papers/library.db"]
+    ours = ("indexes/m/library.db", "indexes/m/library.lock", "indexes/m/notes/1.json", "home/indexes/x/y.json")
+    theirs = ["a.txt", "general/c.txt", "papers/b.txt", "papers/library.db"]
+    names = (*ours, "home/general/z.json", "home/sessions/s.json", *theirs)
+    assert found(folder(dict.fromkeys(names, "text"))) == theirs
 
 
 # --- .localragignore ----------------------------------------------------------------------------------------
 
 # Each as git decides it; asked of `git check-ignore`.
 PATTERNS = [
-    ("*.log", "sub/a.log", True),
     ("/a.txt", "a.txt", True),
     ("/a.txt", "sub/a.txt", False),
     ("drafts/", "sub/drafts/a.txt", True),
     ("drafts/", "drafts", False),
-    ("sub/*.txt", "sub/a.txt", True),
     ("sub/*.txt", "sub/deep/a.txt", False),
     ("a/**/b.txt", "a/b.txt", True),
     ("a/**/b.txt", "a/x/y/b.txt", True),
     ("**/old/**", "x/old/y/a.txt", True),
-    ("old/**", "old/a.txt", True),
     ("?.txt", "ab.txt", False),
-    ("[ab]1.txt", "b1.txt", True),
     ("[!ab]1.txt", "b1.txt", False),
     ("[^ab]1.txt", "c1.txt", True),
-    ("[a-c]1.txt", "b1.txt", True),
     ("[]a].txt", "].txt", True),
-    ("[z-a].txt", "b.txt", False),
     ("a[b.txt", "a[b.txt", True),
     ("\\#a.txt", "#a.txt", True),
-    ("\\!a.txt", "!a.txt", True),
-    ("a\\*.txt", "a*.txt", True),
     ("a\\*.txt", "ab.txt", False),
     ("# a.txt", "a.txt", False),
-    ("  ", "a.txt", False),
     ("/", "a.txt", False),
-    ("*", "sub/a.txt", True),
     ("*\n!*/\n!*.txt", "sub/a.txt", False),
     ("*.txt\n!keep.txt", "sub/keep.txt", False),
-    ("!a.txt\na.txt", "a.txt", True),
     ("A.txt", "a.txt", False),
-    ("notes+(1).txt", "notes+(1).txt", True),
     ("a.txt", "a-txt", False),
     ("\ufeffa.txt\r\n", "a.txt", True),
 ]

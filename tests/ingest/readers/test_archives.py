@@ -46,27 +46,11 @@ def tarred(*members, form=tarfile.PAX_FORMAT):
     return data.getvalue()
 
 
-def special(name, kind, link=""):
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, link
-    return info, b""
-
-
 FILES = (("a.txt", b"one"), ("folder/b.md", b"two"))
 
 
 @pytest.mark.parametrize(
-    "name, pack",
-    [
-        ("a.tar", bytes),
-        ("a.tar.gz", gzip.compress),
-        ("a.tgz", gzip.compress),
-        ("a.tar.bz2", bz2.compress),
-        ("a.tbz2", bz2.compress),
-        ("a.tar.xz", lzma.compress),
-        ("A.TXZ", lzma.compress),
-        ("renamed.gz", gzip.compress),
-    ],
+    "name, pack", [("a.tar", bytes), ("a.tar.bz2", bz2.compress), ("A.TXZ", lzma.compress), ("named.gz", gzip.compress)]
 )
 def test_tar_archives_are_read_however_they_are_compressed(name, pack):
     assert unpack(name, pack(tarred(*FILES))) == dict(FILES)
@@ -78,9 +62,8 @@ def test_zip_archives_are_read_however_they_are_compressed(method):
 
 
 def test_a_single_compressed_file_is_named_without_its_suffix():
-    assert unpack("notes.txt.gz", gzip.compress(b"text")) == {"notes.txt": b"text"}
-    assert unpack("notes.txt.xz", lzma.compress(b"text")) == {"notes.txt": b"text"}
-    assert unpack("notes.txt.bz2", bz2.compress(b"text")) == {"notes.txt": b"text"}
+    for suffix, module in (("gz", gzip), ("xz", lzma), ("bz2", bz2)):
+        assert unpack(f"notes.txt.{suffix}", module.compress(b"text")) == {"notes.txt": b"text"}
     assert unpack("data.bin.gz", gzip.compress(b"text")) == {"data.bin": None}
 
 
@@ -96,12 +79,7 @@ def test_what_systems_leave_in_archives_is_passed_over():
 
 @pytest.mark.parametrize(
     "path, name, reason",
-    [
-        ("/etc/a.txt", "etc/a.txt", "absolute path"),
-        ("../../a.txt", "a.txt", "leads out"),
-        ("C:\\a.txt", "C_/a.txt", "absolute path"),
-        ("b/..\\..\\a.txt", "b/a.txt", "leads out"),
-    ],
+    [("/etc/a.txt", "etc/a.txt", "absolute"), ("C:\\a.txt", "C_/a.txt", "absolute"), ("b/..\\a.txt", "b/a.txt", "out")],
 )
 def test_paths_that_lead_out_are_refused_and_the_others_read(path, name, reason):
     for found in (
@@ -113,19 +91,15 @@ def test_paths_that_lead_out_are_refused_and_the_others_read(path, name, reason)
 
 
 def test_links_and_devices_are_refused_and_not_followed():
-    found = unpack(
-        "a.tar",
-        tarred(
-            special("soft.txt", tarfile.SYMTYPE, "/etc/passwd"),
-            special("hard.txt", tarfile.LNKTYPE, "b.txt"),
-            special("null.txt", tarfile.CHRTYPE),
-            special("disk.txt", tarfile.BLKTYPE),
-            special("pipe.txt", tarfile.FIFOTYPE),
-            ("b.txt", b"kept"),
-        ),
-    )
-    assert all("is a link, a device" in found[f"{name}.txt"] for name in ("soft", "hard", "null", "disk", "pipe"))
-    assert found["b.txt"] == b"kept"
+    kinds = {"soft": tarfile.SYMTYPE, "hard": tarfile.LNKTYPE, "null": tarfile.CHRTYPE, "pipe": tarfile.FIFOTYPE}
+    entries = []
+    for name, kind in kinds.items():
+        info = tarfile.TarInfo(f"{name}.txt")
+        info.type, info.linkname = kind, "b.txt"
+        entries.append((info, b""))
+    found = unpack("a.tar", tarred(*entries, ("b.txt", b"kept")))
+    assert found.pop("b.txt") == b"kept" and found.keys() == {f"{name}.txt" for name in kinds}
+    assert all("is a link, a device" in reason for reason in found.values())
     entry = zipfile.ZipInfo("soft.txt")
     entry.external_attr = (stat.S_IFLNK | 0o777) << 16
     assert "link" in unpack("a.zip", zipped((entry, b"/etc/passwd")))["soft.txt"]
@@ -201,14 +175,15 @@ def test_a_bomb_in_a_member_that_is_passed_over_ends_too(small_bombs):
 
 def test_a_sparse_member_is_no_way_round(small_bombs):
     info = tarfile.TarInfo("holes.txt")
-    info.pax_headers = {
-        "GNU.sparse.major": "0",
-        "GNU.sparse.minor": "1",
-        "GNU.sparse.size": "8000000000000",
-        "GNU.sparse.numblocks": "1",
-        "GNU.sparse.map": "0,4",
-        "GNU.sparse.realsize": "8000000000000",
+    facts = {
+        "major": "0",
+        "minor": "1",
+        "size": "8" + "0" * 12,
+        "numblocks": "1",
+        "map": "0,4",
+        "realsize": "8" + "0" * 12,
     }
+    info.pax_headers = {f"GNU.sparse.{name}": value for name, value in facts.items()}
     assert "over 200 times" in unpack("a.tar", tarred((info, b"text")))["holes.txt"]
 
 
@@ -298,12 +273,7 @@ def test_what_is_no_archive_is_named(name, data, reason):
     "name, encoding",
     [
         ("Договор аренды.txt", "cp866"),
-        ("ДОГОВОРЫ.txt", "cp866"),
-        ("日本語テスト.txt", "cp932"),
         ("文章1.txt", "cp932"),
-        ("あいう.txt", "cp932"),
-        ("Übersicht für Größe.txt", "cp437"),
-        ("Müller.txt", "cp437"),
         ("é.txt", "cp437"),
         ("合同文本.txt", "gb18030"),
         ("Übersicht.txt", "utf-8"),

@@ -48,12 +48,6 @@ def test_other_files_are_not_encrypted(data):
     assert decrypted(Source("a.doc", data=data), ("s3cret",)) is None
 
 
-def test_a_path_is_read_like_bytes(tmp_path):
-    path = tmp_path / "a.docx"
-    path.write_bytes(locked("s3cret").data)
-    assert decrypted(Source.of(path), ("s3cret",)).data == OFFICE
-
-
 def test_a_damaged_one_is_refused():
     data = bytearray(locked("s3cret").data)
     at = data.index("EncryptedPackage".encode("utf-16-le")) + 120  # its size

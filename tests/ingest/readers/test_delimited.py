@@ -26,7 +26,7 @@ def test_the_delimiter_is_found_among_others_in_the_cells(delimiter):
     rows = [
         ["Name", "Town", "Amount"],
         ["Doe", f'"Bern{delimiter} old town"', f"1{other}5"],
-        ["Roe", "Basel", f"2{other}5"],
+        ["Roe", "B", f"2{other}5"],
     ]
     text = "\r\n".join(delimiter.join(row) for row in rows)
     shown = f"Bern{delimiter} old town".replace("|", "\\|").replace("\t", " ").replace("  ", " ")
@@ -41,12 +41,8 @@ def test_line_ends_inside_quotes_stay_inside_the_cell():
 
 def test_a_quotation_mark_that_is_never_closed_does_not_swallow_the_rest():
     reading = read('Item,Size\nBolt,"5\nNut,6\nScrew,"7, long"\nPin,8\n')
-    assert reading.pages[0].text.split("\n")[2:] == [
-        '| Bolt | "5 |',
-        "| Nut | 6 |",
-        "| Screw | 7, long |",
-        "| Pin | 8 |",
-    ]
+    rows = ['| Bolt | "5 |', "| Nut | 6 |", "| Screw | 7, long |", "| Pin | 8 |"]
+    assert reading.pages[0].text.split("\n")[2:] == rows
     assert [r.text for r in reading.remarks] == ["A quotation mark is opened and never closed in line 2."]
 
 

@@ -42,15 +42,8 @@ def test_pictures_of_all_kinds_are_decoded(kind):
 
 def test_a_page_of_a_tiff_without_text_is_reported():
     pages = [drawn("First page"), Image.new("L", (420, 80), 255), drawn("Third page")]
-    reading = read(
-        source(
-            pages[0].convert("1"),
-            "TIFF",
-            save_all=True,
-            append_images=[page.convert("1") for page in pages[1:]],
-            compression="group4",
-        )
-    )
+    first, *others = (page.convert("1") for page in pages)
+    reading = read(source(first, "TIFF", save_all=True, append_images=others, compression="group4"))
     assert [(page.number, page.text) for page in reading.pages] == [(1, "First page"), (2, ""), (3, "Third page")]
     (skipped,) = reading.skipped
     assert skipped.number == 2 and "nothing was recognised" in skipped.reason

@@ -27,19 +27,12 @@ def of(words, text=TEXT, anchors=ANCHORS):
 @pytest.mark.parametrize(
     ("words", "place"),
     [
-        ("Item", "B4"),
         ("Unit \\| pack", "C4"),
         ("pack", "C4"),
         ("Price |", "D4"),
-        ("Bolt", "B5"),
-        ("| Bolt |", "B5"),
-        ("12.5", "D5"),
         ("12.5 |\n", "D5"),
-        ("Bolt |  | 12.5", "B5:D5"),
         ("| Bolt |  | 12.5 |", "B5:D5"),
-        ("box", "C6"),
         ("box | 3", "C6:D6"),
-        ("Prices 2024 | net", "B1"),
         ("net", "B1"),
         ("in two lines", "D9"),
     ],
@@ -68,14 +61,7 @@ def test_nothing_is_said_where_no_anchor_holds():
 
 
 def test_cells_are_named_as_in_a_spreadsheet():
-    assert [cell_name(0, column) for column in (0, 25, 26, 701, 702, 16383)] == [
-        "A1",
-        "Z1",
-        "AA1",
-        "ZZ1",
-        "AAA1",
-        "XFD1",
-    ]
+    assert [cell_name(0, column) for column in (0, 26, 701, 16383)] == ["A1", "AA1", "ZZ1", "XFD1"]
 
 
 def test_a_hundred_thousand_anchors_are_no_burden():

@@ -5,15 +5,7 @@ import io
 import pypdf
 import pytest
 from pypdf.annotations import FreeText, Highlight, Text
-from pypdf.generic import (
-    ArrayObject,
-    BooleanObject,
-    DecodedStreamObject,
-    DictionaryObject,
-    FloatObject,
-    NameObject,
-    TextStringObject,
-)
+from pypdf.generic import ArrayObject, DecodedStreamObject, DictionaryObject, FloatObject, NameObject, TextStringObject
 from reportlab.pdfgen.canvas import Canvas
 
 from localrag.ingest.readers import pdf
@@ -47,18 +39,26 @@ def read(writer, **options):
     return pdf.read(source_of(writer), Options(ocr="off", **options))
 
 
-def note(annotation, author="", date=""):
-    if author:
-        annotation[NameObject("/T")] = TextStringObject(author)
-    if date:
-        annotation[NameObject("/M")] = TextStringObject(date)
+def dictionary(**items):
+    """A dictionary of a PDF; texts that begin with "/" are names."""
+    made = {
+        NameObject(f"/{name}"): (NameObject if value.startswith("/") else TextStringObject)(value)
+        if isinstance(value, str)
+        else value
+        for name, value in items.items()
+    }
+    return DictionaryObject(made)
+
+
+def note(annotation, **items):
+    annotation.update(dictionary(**items))
     return annotation
 
 
 def test_comments_are_text_of_their_page_with_author_and_date():
     writer = drawn(2)
     writer.add_annotation(
-        1, note(Text(rect=(50, 550, 200, 650), text="Too high?\nAsk."), "J. Doe", "D:20240302101500Z")
+        1, note(Text(rect=(50, 550, 200, 650), text="Too high?\nAsk."), T="J. Doe", M="D:20240302101500Z")
     )
     writer.add_annotation(1, FreeText(rect=(50, 350, 200, 450), text="Nobody signed this."))
     first, second = read(writer).pages
@@ -70,10 +70,8 @@ def test_a_highlight_names_the_words_under_it():
     box = (72, 695, 300, 712)
     quads = ArrayObject([FloatObject(value) for value in (72, 712, 130, 712, 72, 695, 130, 695)])
     writer = drawn()
-    writer.add_annotation(0, note(Highlight(rect=box, quad_points=quads), "J. Doe"))
-    commented = note(Highlight(rect=box, quad_points=quads), "A. Roe")
-    commented[NameObject("/Contents")] = TextStringObject("Check.")
-    writer.add_annotation(0, commented)
+    for items in ({"T": "J. Doe"}, {"T": "A. Roe", "Contents": "Check."}):
+        writer.add_annotation(0, note(Highlight(rect=box, quad_points=quads), **items))
     lines = read(writer).pages[0].text.splitlines()[-2:]
     assert lines[0].startswith("[Highlight by J. Doe: “The rent is")
     assert lines[1].startswith("[Comment by A. Roe, on “The rent is") and lines[1].endswith("”: Check.]")
@@ -95,15 +93,8 @@ def test_form_fields_are_read_with_their_labels_and_values():
 
 def test_a_signature_is_reported():
     writer = drawn()
-    value = DictionaryObject(
-        {NameObject("/Name"): TextStringObject("J. Doe"), NameObject("/M"): TextStringObject("D:20240302")}
-    )
-    field = DictionaryObject(
-        {NameObject("/FT"): NameObject("/Sig"), NameObject("/T"): TextStringObject("s"), NameObject("/V"): value}
-    )
-    writer.root_object[NameObject("/AcroForm")] = DictionaryObject(
-        {NameObject("/Fields"): ArrayObject([writer._add_object(field)])}
-    )
+    field = dictionary(FT="/Sig", T="s", V=dictionary(Name="J. Doe", M="D:20240302"))
+    writer.root_object[NameObject("/AcroForm")] = dictionary(Fields=ArrayObject([writer._add_object(field)]))
     (remark,) = read(writer).remarks
     assert "signed by J. Doe on 2024-03-02" in remark.text and "not verified" in remark.text
 
@@ -121,7 +112,7 @@ def test_xmp_fills_in_where_the_document_information_is_empty(created, date):
     )
     stream = DecodedStreamObject()
     stream.set_data(xmp.encode())
-    stream.update({NameObject("/Type"): NameObject("/Metadata"), NameObject("/Subtype"): NameObject("/XML")})
+    stream.update(dictionary(Type="/Metadata", Subtype="/XML"))
     writer.root_object[NameObject("/Metadata")] = writer._add_object(stream)
     reading = read(writer)
     assert (reading.title, reading.author, reading.date) == ("Lease of Orlo House", "Ada Byron", date)
@@ -132,25 +123,10 @@ def test_a_file_pinned_to_a_page_is_a_member():
     writer = drawn()
     data = DecodedStreamObject()
     data.set_data(b"Paid.")
-    spec = DictionaryObject(
-        {
-            NameObject("/Type"): NameObject("/Filespec"),
-            NameObject("/F"): TextStringObject("../note.txt"),
-            NameObject("/EF"): DictionaryObject({NameObject("/F"): writer._add_object(data)}),
-        }
-    )
-    pin = DictionaryObject(
-        {
-            NameObject("/Type"): NameObject("/Annot"),
-            NameObject("/Subtype"): NameObject("/FileAttachment"),
-            NameObject("/Rect"): ArrayObject([FloatObject(0)] * 4),
-            NameObject("/FS"): spec,
-            NameObject("/Open"): BooleanObject(False),
-        }
-    )
+    spec = dictionary(Type="/Filespec", F="../note.txt", EF=dictionary(F=writer._add_object(data)))
+    pin = dictionary(Type="/Annot", Subtype="/FileAttachment", Rect=ArrayObject([FloatObject(0)] * 4), FS=spec)
     writer.pages[0][NameObject("/Annots")] = ArrayObject([writer._add_object(pin)])
-    options = Options()
-    (member,) = pdf.members(source_of(writer), options, Budget(options))
+    (member,) = pdf.members(source_of(writer), Options(), Budget(Options()))
     assert member.name == "note.txt" and member.source.read() == b"Paid."
 
 
@@ -169,17 +145,12 @@ def test_what_pypdf_cannot_read_costs_no_text(monkeypatch):
 @pytest.mark.parametrize(
     "raw, date",
     [
-        ("D:20240302", "2024-03-02"),
         ("D:20240302101500Z", "2024-03-02"),
         ("D:2024", "2024"),
-        ("", ""),
-        ("D:20240302101500", "2024-03-02"),
         ("D:20241399", "2024"),
         ("yesterday", ""),
         ("00000000", ""),
-        ("D:20240302101500-05", "2024-03-02"),
         ("D:20000101000000+00'00'", ""),
-        ("D:20000101101500Z", "2000-01-01"),
     ],
 )
 def test_dates_become_iso(raw, date):

@@ -99,12 +99,9 @@ def text(*rows, **details):
 
 
 def test_each_sheet_is_a_page_under_its_tabs_name_and_number():
-    reading = read(xlsx(sheet([["a", "b"]]), sheet([]), sheet([["c"]]), names=["Prices", "Nothing", "Notes"]))
-    assert [(p.unit, p.number, p.label, bool(p.text)) for p in reading.pages] == [
-        ("sheet", 1, "Prices", True),
-        ("sheet", 2, "Nothing", False),
-        ("sheet", 3, "Notes", True),
-    ]
+    reading = read(xlsx(sheet([["a"]]), sheet([]), sheet([["c"]]), names=["Prices", "Nothing", "Notes"]))
+    pages = [(page.unit, page.number, page.label, page.text) for page in reading.pages]
+    assert pages == [("sheet", 1, "Prices", "a"), ("sheet", 2, "Nothing", ""), ("sheet", 3, "Notes", "c")]
     assert reading.skipped == ()  # nothing was lost
 
 
@@ -113,12 +110,8 @@ def test_each_sheet_is_a_page_under_its_tabs_name_and_number():
 
 def test_rows_are_markdown_and_every_row_knows_its_first_cell():
     page = read(xlsx(sheet([[None, "Item", "Price"], [None, "Bolt | nut", 12.5], [None, None, 3]], first=4))).pages[0]
-    assert lines(page) == [
-        ("B4", "| Item | Price |"),
-        ("", "| --- | --- |"),
-        ("B5", "| Bolt \\| nut | 12.5 |"),
-        ("B6", "|  | 3 |"),
-    ]
+    rows = [("B4", "| Item | Price |"), ("", "| --- | --- |"), ("B5", "| Bolt \\| nut | 12.5 |"), ("B6", "|  | 3 |")]
+    assert lines(page) == rows
 
 
 def test_titles_above_a_table_are_lines_and_headings():
@@ -143,32 +136,19 @@ def test_title_author_and_date_come_from_the_properties():
 
 
 def test_empty_rows_part_tables_with_headers_of_their_own():
-    page = read(xlsx(sheet([["Item", "Price"], ["Bolt", 1], [], ["Town", "Country"], ["Bern", "CH"]]))).pages[0]
-    assert page.text == (
-        "| Item | Price |\n| --- | --- |\n| Bolt | 1 |\n\n| Town | Country |\n| --- | --- |\n| Bern | CH |"
-    )
+    shown = text(["Item", "Price"], ["Bolt", 1], [], ["Town", "Country"], ["Bern", "CH"])
+    assert shown == "| Item | Price |\n| --- | --- |\n| Bolt | 1 |\n\n| Town | Country |\n| --- | --- |\n| Bern | CH |"
 
 
 def test_values_behind_an_empty_row_belong_to_the_table_above():
     page = read(xlsx(sheet([["Item", "Price"], ["Bolt", 1], [], ["Hardware"], ["Nut", 2], [], ["Total", 3]]))).pages[0]
-    assert lines(page)[2:] == [
-        ("A2", "| Bolt | 1 |"),
-        ("A4", "| Hardware |  |"),
-        ("A5", "| Nut | 2 |"),
-        ("A7", "| Total | 3 |"),
-    ]
+    assert lines(page)[3:] == [("A4", "| Hardware |  |"), ("A5", "| Nut | 2 |"), ("A7", "| Total | 3 |")]
 
 
 def test_tables_far_apart_in_the_same_rows_are_separate():
     page = read(xlsx(sheet([["a", "b", *[None] * 20, "x", "y"], [1, 2, *[None] * 20, 3, 4]]))).pages[0]
-    assert lines(page) == [
-        ("A1", "| a | b |"),
-        ("", "| --- | --- |"),
-        ("A2", "| 1 | 2 |"),
-        ("W1", "| x | y |"),
-        ("", "| --- | --- |"),
-        ("W2", "| 3 | 4 |"),
-    ]
+    left, right = [("A1", "| a | b |"), ("A2", "| 1 | 2 |")], [("W1", "| x | y |"), ("W2", "| 3 | 4 |")]
+    assert [line for line in lines(page) if line[0]] == left + right
 
 
 def test_merged_header_cells_name_each_of_their_columns():
@@ -176,18 +156,12 @@ def test_merged_header_cells_name_each_of_their_columns():
 
 
 def test_group_rows_are_joined_into_the_header():
-    page = read(
-        xlsx(
-            sheet(
-                [["Region", 2023, None, 2024], [None, "Q1", "Q2", "Q1"], ["North", 1, 2, 3]], merged=["A1:A2", "B1:C1"]
-            )
-        )
-    ).pages[0]
-    assert lines(page) == [
-        ("A1", "| Region | 2023 / Q1 | 2023 / Q2 | 2024 / Q1 |"),
-        ("", "| --- | --- | --- | --- |"),
-        ("A3", "| North | 1 | 2 | 3 |"),
-    ]
+    rows = [["Region", 2023, None, 2024], [None, "Q1", "Q2", "Q1"], ["North", 1, 2, 3]]
+    header, _, body = lines(read(xlsx(sheet(rows, merged=["A1:A2", "B1:C1"]))).pages[0])
+    assert header == ("A1", "| Region | 2023 / Q1 | 2023 / Q2 | 2024 / Q1 |") and body == (
+        "A3",
+        "| North | 1 | 2 | 3 |",
+    )
 
 
 def test_a_group_over_some_columns_is_no_title():
@@ -201,18 +175,14 @@ def test_a_group_over_some_columns_is_no_title():
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (12.0, "12"),
         (-0.0, "0"),
-        (0.1 + 0.2, "0.3"),
         (1 / 3, "0.333333333333333"),
         (123456789012345678, "123456789012346000"),
         (0.00001, "0.00001"),
         (True, "TRUE"),
-        ((0.125, "0.0%"), "12.5%"),
         ((0.07, "0.0%"), "7%"),
         ((5, '0.00" %"'), "5"),
         ((1234, "00000"), "01234"),
-        ((45353, "yyyy-mm-dd"), "2024-03-02"),
         ((45353.604166666664, "yyyy-mm-dd hh:mm"), "2024-03-02 14:30"),
         ((45353.0, "yyyy-mm-dd hh:mm"), "2024-03-02"),
         ((1.25, "[h]:mm"), "30:00:00"),
@@ -242,11 +212,7 @@ def test_other_ways_to_write_the_same_xml_are_understood():
         f"<x:worksheet xmlns:x='{S}'><x:sheetData><x:row r='1'><x:c r='A1' s='1'><x:v>0.5</x:v></x:c>"
         "<x:c r='B1'\n t='e'><x:v>#N/A</x:v></x:c></x:row></x:sheetData></x:worksheet>"
     )
-    assert text_of(xlsx(part)).startswith("| 50% | #N/A |")
-
-
-def text_of(source):
-    return read(source).pages[0].text
+    assert read(xlsx(part)).pages[0].text.startswith("| 50% | #N/A |")
 
 
 def test_text_boxes_come_behind_the_cells_with_the_cell_they_hang_on():
@@ -301,9 +267,15 @@ def test_other_files_are_refused_by_name(data, message):
         read(Source("a.xls", data=data))
 
 
-def test_a_panic_of_the_library_is_a_refusal():
-    with pytest.raises(sheets._CannotReadError), sheets._calamine():
-        raise type("PanicException", (BaseException,), {})("index out of bounds")
+def test_a_panic_of_the_library_is_a_refusal(monkeypatch):
+    class Workbook:
+        @staticmethod
+        def from_filelike(stream):
+            raise type("PanicException", (BaseException,), {})("index out of bounds")
+
+    monkeypatch.setattr("python_calamine.CalamineWorkbook", Workbook)
+    with pytest.raises(ReadError, match="index out of bounds"):
+        read(xlsx(sheet([["a"]])))
 
 
 def test_a_damaged_sheet_does_not_cost_the_others():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from pathlib import Path
 
 import pytest
 
@@ -88,20 +89,11 @@ def test_a_long_document_travels_in_small_messages():
     assert sent(part) == part
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        wire.Setup(
-            1.5, 7, Options(passwords=("a", "ü\udcff"), languages=("de", "en"), ocr="force", depth=1, characters=5)
-        ),
-        wire.Job(
-            __import__("pathlib").Path("/caf\udce9"),
-            PageRequest("a", SHA, 1, 800, "text", ((0, 1),), (Word(0, 1, 0, 0, 1, 1),)),
-        ),
-    ],
-)
-def test_requests_come_back_unchanged(message):
-    assert protocol.decode(protocol.encode(message), type(message)) == message
+def test_requests_come_back_unchanged():
+    options = Options(passwords=("a", "ü\udcff"), languages=("de", "en"), ocr="force", depth=1, characters=5)
+    drawing = PageRequest("a", SHA, 1, 800, "text", ((0, 1),), (Word(0, 1, 0, 0, 1, 1),))
+    for message in (wire.Setup(1.5, 7, options), wire.Job(Path("/caf\udce9"), drawing)):
+        assert protocol.decode(protocol.encode(message), type(message)) == message
 
 
 WORD = {"start": 0, "end": 0, "left": 0, "top": 0, "right": 1, "bottom": 1}
@@ -112,40 +104,26 @@ PIXELS = {"width": 1, "height": 1, "rgb": "AAAA", "boxes": []}
     "messages",
     [
         [{}],
-        ["x"],
-        [None],
         [[1]],
         [{"type": "x"}],
-        [{"type": "done"}],
         [{"type": "done", "leaving": 1}],
-        [{"type": "refused", "name": "a"}],
         [END],
         [PAGE],
         [{**BEGIN, "sha256": SHA.upper()}],
         [{**BEGIN, "size": -1}],
-        [{**BEGIN, "size": "1"}],
-        [{**BEGIN, "title": None}],
         [BEGIN, {**PAGE, "continues": True}],
-        [BEGIN, page(text=1)],
         [BEGIN, page(number="1")],
-        [BEGIN, page(label=2)],
         [BEGIN, page(unit="leaf")],
         [BEGIN, page(text="nul\0"), END],
-        [BEGIN, page(text="\x1b[2J"), END],
         [BEGIN, page(text="\ud800"), END],
         [BEGIN, page(headings=[{"start": 1, "level": 1, "title": "past"}]), END],
-        [BEGIN, page(headings=[{"start": 0, "level": 1.5, "title": "x"}])],
         [BEGIN, page(anchors=[{"start": -1, "name": "A1"}]), END],
-        [BEGIN, page(anchors=[{"start": 0, "name": None}])],
         [BEGIN, page(words=[{**WORD, "end": 1}]), END],
         [BEGIN, page(words=[{**WORD, "right": 7}]), END],
-        [BEGIN, page(words=[{**WORD, "top": "1"}])],
-        [BEGIN, {**END, "skipped": [{"number": None, "reason": "x"}]}],
         [BEGIN, {**END, "remarks": [{"number": 1.5, "text": "x"}]}],
         [{"type": "picture", "picture": {**PIXELS, "width": 2}}],
         [{"type": "picture", "picture": {**PIXELS, "width": 9000}}],
         [{"type": "picture", "picture": {**PIXELS, "boxes": [[0, 0, 9, 1]]}}],
-        [{"type": "picture", "picture": {**PIXELS, "boxes": [[0, 0, 1]]}}],
     ],
 )
 def test_messages_of_a_wrong_shape_are_malformed(messages):
@@ -162,7 +140,7 @@ def test_names_and_reasons_are_cleaned():
             text="xy",
             label="l\0",
             headings=[{"start": 0, "level": 1, "title": "h\0"}],
-            anchors=[{"start": 1, "name": "A\0"}],
+            anchors=[{"start": 1, "name": "\0"}],
         ),
         {"type": "end", "skipped": [{"number": 1, "reason": "s\0"}], "remarks": [{"number": None, "text": "r\0"}]},
     )

@@ -210,12 +210,6 @@ def test_rows_in_a_later_chunk_carry_the_header_of_their_table():
     assert chunks[0].header is None and chunks[0].header_text == ""
 
 
-def test_no_row_of_a_table_is_cut():
-    lines = table(80).split("\n")
-    for chunk in split([Page("\n".join(lines))], count=count, limit=120):
-        assert all(line in lines for line in chunk.text.split("\n"))
-
-
 def test_a_header_stays_with_its_first_row():
     filler = "A sentence of some words that fills the chunk before the table begins. " * 9
     for more in range(12):

@@ -67,11 +67,6 @@ def test_a_single_compressed_file_is_named_without_its_suffix():
     assert unpack("data.bin.gz", gzip.compress(b"text")) == {"data.bin": None}
 
 
-def test_members_of_other_types_are_not_unpacked():
-    data = zipped(("movie.mp4", b"x" * 1000), ("a.txt", b"one"))
-    assert unpack("a.zip", data, unpacked=10) == {"movie.mp4": None, "a.txt": b"one"}
-
-
 def test_what_systems_leave_in_archives_is_passed_over():
     left = ("__MACOSX/._a.txt", ".DS_Store", "b/Thumbs.db", ".git/notes.txt", "~$draft.docx", "folder/")
     assert unpack("a.zip", zipped(*((name, b"") for name in left), ("./a.txt", b"one"))) == {"a.txt": b"one"}
@@ -147,12 +142,6 @@ def test_a_bomb_that_declares_its_size_is_not_unpacked():
     struct.pack_into("<L", data, data.index(b"PK\1\2") + 24, 4_000_000_000)
     found = unpack("a.zip", bytes(data), unpacked=10)
     assert "over 200 times" in found["bomb.txt"] and found["a.txt"] == b"kept"
-
-
-def test_a_bomb_gives_no_more_bytes_than_it_declares():
-    data = bytearray(zipped(("bomb.txt", b"\0" * 1_000_000)))
-    struct.pack_into("<L", data, data.index(b"PK\1\2") + 24, 1000)
-    assert "damaged" in unpack("a.zip", bytes(data), unpacked=2000)["bomb.txt"]
 
 
 @pytest.fixture

@@ -55,11 +55,6 @@ def test_text_of_several_lines_stays_so():
     )
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16-le", "utf-32"])
-def test_json_in_every_unicode_encoding(encoding):
-    assert text('{"größe": "5 €", "and more": "plain words"}'.encode(encoding)) == "größe: 5 €\nand more: plain words"
-
-
 @pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "a.json"])
 def test_json_lines_are_a_table_or_records(name):
     assert text('{"a": 1, "b": 2}\n\n{"a": 3, "b": 4}\n', name) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n| 3 | 4 |"

@@ -1,5 +1,6 @@
 """Workbooks are put together here from their parts, so that each says exactly what the test is about."""
 
+import struct
 from xml.sax.saxutils import escape
 
 import pytest
@@ -282,3 +283,184 @@ def test_a_damaged_sheet_does_not_cost_the_others():
     reading = read(xlsx(sheet([["a"]]), "<worksheet><sheetData><row", sheet([["c"]])))
     assert [page.text for page in reading.pages] == ["a", "", "c"]
     assert reading.skipped[0].number == 2 and reading.skipped[0].reason.startswith("cannot be read")
+
+
+# --- delimited text --------------------------------------------------------------------------------------------------
+
+
+def read_text(text, name="a.csv", encoding="utf-8", **options):
+    return sheets.read(Source(name, data=text.encode(encoding) if isinstance(text, str) else text), Options(**options))
+
+
+def page_of(text, name="a.csv"):
+    return read_text(text, name).pages[0]
+
+
+def test_a_file_is_one_sheet_with_the_cells_names():
+    one = page_of("Item,Price\nBolt,1.50\nNut,2\n")
+    assert (one.unit, one.number, one.label) == ("sheet", 1, None)
+    assert one.text == "| Item | Price |\n| --- | --- |\n| Bolt | 1.50 |\n| Nut | 2 |"
+    assert [anchor.name for anchor in one.anchors] == ["A1", "A2", "A3"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found_among_others_in_the_cells(delimiter):
+    other = ";" if delimiter == "," else ","
+    rows = [
+        ["Name", "Town", "Amount"],
+        ["Doe", f'"Bern{delimiter} old town"', f"1{other}5"],
+        ["Roe", "B", f"2{other}5"],
+    ]
+    text = "\r\n".join(delimiter.join(row) for row in rows)
+    shown = f"Bern{delimiter} old town".replace("|", "\\|").replace("\t", " ").replace("  ", " ")
+    assert page_of(text).text.split("\n")[2] == f"| Doe | {shown} | 1{other}5 |"
+
+
+def test_line_ends_inside_quotes_stay_inside_the_cell():
+    one = page_of('Item,Note\nBolt,"first\nsecond ""line"""\nNut,x\n')
+    assert one.text.split("\n")[2:] == ['| Bolt | first second "line" |', "| Nut | x |"]
+    assert [anchor.name for anchor in one.anchors] == ["A1", "A2", "A3"]
+
+
+def test_a_quotation_mark_that_is_never_closed_does_not_swallow_the_rest():
+    reading = read_text('Item,Size\nBolt,"5\nNut,6\nScrew,"7, long"\nPin,8\n')
+    rows = ['| Bolt | "5 |', "| Nut | 6 |", "| Screw | 7, long |", "| Pin | 8 |"]
+    assert reading.pages[0].text.split("\n")[2:] == rows
+    assert [r.text for r in reading.remarks] == ["A quotation mark is opened and never closed in line 2."]
+
+
+def test_tabs_part_a_tsv_even_where_cells_are_missing():
+    assert page_of("a\tb, c\n\t2, 3\n", "a.tsv").text == "| a | b, c |\n| --- | --- |\n|  | 2, 3 |"
+
+
+@pytest.mark.parametrize(("data", "kind"), [(b"PK\x03\x04\x14\0", "a ZIP archive"), (b"<html><body>", "an HTML page")])
+def test_another_kind_of_file_is_refused(data, kind):
+    with pytest.raises(ReadError, match=kind):
+        read_text(data)
+
+
+def test_more_text_than_may_be_read_is_refused():
+    with pytest.raises(ReadError, match="more than 1,000 characters"):
+        read_text("a,b\n" + "word,5\n" * 1000, characters=1000)
+
+
+# --- old workbooks (XLS), built record by record ---------------------------------------------------------------------
+
+
+def record(kind, *parts):
+    data = b"".join(parts)
+    return struct.pack("<HH", kind, len(data)) + data
+
+
+def begin(kind):
+    return record(0x0809, struct.pack("<HHHHII", 0x0600, kind, 0, 0, 0, 0))
+
+
+END = record(0x000A)
+
+
+def number(row, column, value):
+    return record(0x0203, struct.pack("<HHHd", row, column, 0, value))
+
+
+def label(row, column, text):
+    return record(0x0204, struct.pack("<HHHHB", row, column, 0, len(text), 0), text.encode("latin-1"))
+
+
+def workbook(*parts, hidden=(), kinds=None):
+    def bound(at, n):
+        name = b"Sheet" + bytes([48 + n])
+        return record(0x0085, struct.pack("<IBBBB", at, n in hidden, (kinds or {}).get(n, 0), 6, 0), name)
+
+    numbers = range(1, len(parts) + 1)
+    at = len(begin(5)) + sum(len(bound(0, n)) for n in numbers) + len(END)
+    head = [begin(5)]
+    for n, part in zip(numbers, parts, strict=True):
+        head.append(bound(at, n))
+        at += len(part)
+    return b"".join([*head, END, *parts])
+
+
+def old_sheet(*records):
+    return b"".join([begin(0x10), *records, END])
+
+
+def read_old(*parts, **details):
+    return sheets.read(Source("a.xls", data=compound("Workbook", workbook(*parts, **details))), Options())
+
+
+def test_sheets_of_old_workbooks_are_pages():
+    first = old_sheet(label(0, 0, "Item"), label(0, 1, "Price"), label(1, 0, "Bolt"), number(1, 1, 12.0))
+    reading = read_old(first, old_sheet(), hidden=[2])
+    assert reading.pages[0].text == "| Item | Price |\n| --- | --- |\n| Bolt | 12 |"
+    assert [(p.number, p.label) for p in reading.pages] == [(1, "Sheet1"), (2, "Sheet2")]
+    assert reading.skipped == () and [remark.number for remark in reading.remarks] == [2]
+
+
+def test_a_chart_sheet_is_reported():
+    reading = read_old(old_sheet(number(0, 0, 1.0)), b"".join([begin(0x20), END]), kinds={2: 2})
+    assert [(skipped.number, "chart" in skipped.reason) for skipped in reading.skipped] == [(2, True)]
+
+
+# --- OpenDocument ----------------------------------------------------------------------------------------------------
+
+NS = "urn:oasis:names:tc:opendocument:xmlns:"
+TYPE = "application/vnd.oasis.opendocument.spreadsheet"
+HEAD = "<office:document-content " + " ".join(
+    f'xmlns:{n}="{NS}{n}:1.0"' for n in ("office", "text", "table", "style", "draw")
+)
+
+
+def ods_cell(text="", kind="string", value="", more=""):
+    name = {"date": "date-value", "time": "time-value", "boolean": "boolean-value"}.get(kind, "value")
+    typed = f' office:value-type="{kind}"' + (f' office:{name}="{value}"' if value else "")
+    return f"<table:table-cell{typed} {more}><text:p>{text}</text:p></table:table-cell>"
+
+
+def ods_row(*cells, more=""):
+    return f"<table:table-row {more}>{''.join(cells)}</table:table-row>"
+
+
+def table(*rows, name="One", more=""):
+    return f'<table:table table:name="{name}" {more}>{"".join(rows)}</table:table>'
+
+
+def read_ods(*tables, styles="", files=None):
+    content = f"{HEAD}><office:automatic-styles>{styles}</office:automatic-styles><office:body><office:spreadsheet>"
+    content += f"{''.join(tables)}</office:spreadsheet></office:body></office:document-content>"
+    manifest = (
+        f'<m:manifest xmlns:m="{NS}manifest:1.0"><m:file-entry m:full-path="/" m:media-type="{TYPE}"/></m:manifest>'
+    )
+    parts = {"mimetype": TYPE, "META-INF/manifest.xml": manifest, "content.xml": content, **(files or {})}
+    return sheets.read(Source("a.ods", data=zipped(parts)), Options())
+
+
+@pytest.mark.parametrize(
+    ("one", "shown"),
+    [
+        (ods_cell("12,35 €", "currency", "12.345"), "12.345"),
+        (ods_cell("x", "date", "2024-03-02T14:30:00"), "2024-03-02 14:30"),
+        (ods_cell("WAHR", "boolean", "true"), "TRUE"),
+        (ods_cell("words"), "words"),
+    ],
+)
+def test_values_are_stored_ones_not_rounded_text(one, shown):
+    assert read_ods(table(ods_row(one))).pages[0].text == shown
+
+
+def test_repeated_cells_and_rows_keep_their_places():
+    empty = '<table:table-cell table:number-columns-repeated="2"/>'
+    rows = [
+        ods_row(empty, ods_cell("x", more='table:number-columns-repeated="2"')),
+        ods_row(more='table:number-rows-repeated="3"'),
+    ]
+    page = read_ods(table(*rows, ods_row(ods_cell("a"), ods_cell("b"), more='table:number-rows-repeated="2"'))).pages[0]
+    assert [anchor.name for anchor in page.anchors] == ["C1", "A5", "A6"]
+
+
+def test_flat_files_are_read():
+    content = (
+        f"{HEAD}><office:body><office:spreadsheet>{table(ods_row(ods_cell('a')))}</office:spreadsheet></office:body>"
+    )
+    data = f"{content}</office:document-content>".replace("document-content", "document").encode()
+    assert sheets.read(Source("a.fods", data=data), Options()).pages[0].text == "a"

@@ -20,13 +20,6 @@ from localrag.store.text_analysis import Token, tokens, written
 from localrag.store.writer import TABLES, Editor
 
 
-def added(indexer: Indexer, space: full_text.Space, id_: int, made: list[Token]) -> bytes:
-    """Index some tokens; returns their word ids."""
-    (stored,) = indexer.words([made])
-    indexer.add(space, id_, stored)
-    return stored
-
-
 @dataclass
 class Held:
     """A full text and, beside it, what it ought to hold."""
@@ -41,7 +34,8 @@ class Held:
     def add(self, id_: int, text: str | list[Token]) -> None:
         made = tokens(text, "english") if isinstance(text, str) else text
         self.words[id_] = made
-        self.kept[id_] = added(self.indexer, PASSAGES, id_, made)
+        (self.kept[id_],) = self.indexer.words([made])
+        self.indexer.add(PASSAGES, id_, self.kept[id_])
         self.db.execute("INSERT INTO passages VALUES (?, ?, x'', ?)", (id_, str(id_), self.kept[id_]))
 
     def remove(self, id_: int) -> None:
@@ -67,10 +61,6 @@ def held() -> Iterator[Held]:
     db.executescript(TABLES)
     yield Held(db, Indexer(db), FullText(lambda sql, values=(): db.execute(sql, values).fetchall()))
     db.close()
-
-
-def plain(term: str) -> Token:
-    return Token(term, term)
 
 
 def bm25(words: dict[int, list[Token]], groups: list[tuple[str, ...]]) -> dict[int, float]:
@@ -127,9 +117,9 @@ def test_an_unknown_word_lowers_the_score_more_in_much_text(held: Held) -> None:
 def test_a_term_in_more_passages_than_a_block_holds_is_found_in_all(held: Held) -> None:
     ids = [*range(1, 5000), 9000, 1_000_000]
     for id_ in ids:
-        held.add(id_, [plain("common")])
+        held.add(id_, [Token("common", "common")])
     held.commit()
-    assert held.db.execute("SELECT count(*) FROM postings").fetchone()[0] == 4
+    assert held.rows("postings") == 4
     assert np.flatnonzero(held.scores(("common",))).tolist() == ids
     for id_ in ids[::2]:
         held.remove(id_)

@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pg_cluster
 import pytest
 from papers import IDENTITY, contents, ingest, sound
@@ -31,6 +32,7 @@ from localrag.security import audit
 from localrag.settings import Settings
 from localrag.store import names, postgres
 from localrag.store.library import Library
+from localrag.store.postgres import PostgresIndex
 from localrag.store.writer import Editor
 
 pytestmark = pytest.mark.slow
@@ -54,6 +56,10 @@ def papers(store: postgres.Store, tmp_path: Path, put: Put) -> Iterator[Editor]:
     put(made, "secret.txt", "The merger closes in May.")
     yield made
     made.close()
+
+
+def db(library: Library) -> Any:
+    return library._db
 
 
 def role(pg: Cluster, store: postgres.Store, name: str) -> postgres.Store:
@@ -165,20 +171,20 @@ def test_who_has_no_right_sees_neither_text_nor_name_nor_counts(
 
 def test_a_reader_reads_and_changes_nothing(pg: Cluster, store: postgres.Store, papers: Editor, tmp_path: Path) -> None:
     clerk = role(pg, store, "clerk")
-    postgres.set_right(papers._db, "clerk", "read")  # type: ignore[arg-type]
+    postgres.set_right(db(papers), "clerk", "read")
     place = folder_of(tmp_path / "theirs", clerk)
     with closing(Library.open(place, "theirs")) as reader:
         assert {document.path for document in reader.documents()} == {"lease.txt", "secret.txt"}
         assert reader.uid == papers.uid
         before = reader.generation
         for sql in ("DELETE FROM documents", "UPDATE pages SET text = ''", "UPDATE meta SET value = '9'"):
-            reader._db.execute(sql)  # no row may be changed, so none is
+            db(reader).execute(sql)  # no row may be changed, so none is
         with pytest.raises(StorageError):
-            reader._db.execute("INSERT INTO roots (path) VALUES ('/x')")
+            db(reader).execute("INSERT INTO roots (path) VALUES ('/x')")
         with pytest.raises(StorageError):
-            postgres.set_right(reader._db, "clerk", "write")  # type: ignore[arg-type]
+            postgres.set_right(db(reader), "clerk", "write")
         assert (len(reader.documents()), reader.generation) == (2, before)
-        assert postgres.rights(reader._db) == []  # type: ignore[arg-type]
+        assert postgres.rights(db(reader)) == []
     with pytest.raises(StorageError) as raised:
         Editor.open(place, "theirs")
     assert "write" in raised.value.hint
@@ -192,33 +198,33 @@ def test_rights_come_by_membership_and_go_at_once(
     place = folder_of(tmp_path / "theirs", member)
     with pytest.raises(NotFoundError):
         Library.open(place, "theirs")
-    postgres.set_right(papers._db, "matter", "read")  # type: ignore[arg-type]
+    postgres.set_right(db(papers), "matter", "read")
     pg.sql(store.database, "GRANT matter TO member")
     with closing(Library.open(place, "theirs")) as reader:
         assert len(reader.documents()) == 2
         pg.sql(store.database, "REVOKE matter FROM member")
         assert reader.documents() == [] and reader.counts()["characters"] == 0
         pg.sql(store.database, "GRANT matter TO member")
-        assert postgres.rights_by_others(papers._db, "member") == [("matter", "read")]  # type: ignore[arg-type]
-    assert postgres.rights(papers._db) == [("matter", "read"), ("writer", "own")]  # type: ignore[arg-type]
+        assert postgres.rights_by_others(db(papers), "member") == [("matter", "read")]
+    assert postgres.rights(db(papers)) == [("matter", "read"), ("writer", "own")]
 
 
 def test_a_library_keeps_an_owner_and_knows_its_roles(papers: Editor) -> None:
     with pytest.raises(StorageError):
-        postgres.set_right(papers._db, "writer", None)  # type: ignore[arg-type]
+        postgres.set_right(db(papers), "writer", None)
     with pytest.raises(NotFoundError) as raised:
-        postgres.set_right(papers._db, "nobody_of_this_name", "read")  # type: ignore[arg-type]
+        postgres.set_right(db(papers), "nobody_of_this_name", "read")
     assert "nobody_of_this_name" in raised.value.message and "pgvector" not in raised.value.hint
     with pytest.raises(NotFoundError):
-        postgres.set_right(papers._db, "nobody_of_this_name", None)  # type: ignore[arg-type]
-    assert postgres.rights(papers._db) == [("writer", "own")]  # type: ignore[arg-type]
+        postgres.set_right(db(papers), "nobody_of_this_name", None)
+    assert postgres.rights(db(papers)) == [("writer", "own")]
 
 
 def test_only_owners_delete_a_library_and_a_try_of_others_marks_nothing_as_forgotten(
     pg: Cluster, store: postgres.Store, papers: Editor, settings: Settings
 ) -> None:
     clerk, place = role(pg, store, "clerk"), settings.library_dir("papers")
-    postgres.set_right(papers._db, "clerk", "write")  # type: ignore[arg-type]
+    postgres.set_right(db(papers), "clerk", "write")
     place.parent.mkdir(parents=True)
     with pytest.raises(StorageError) as raised:
         open_library(folder_of(place, clerk).name, settings=settings).forget()
@@ -249,41 +255,33 @@ def test_libraries_of_one_database_do_not_mix(store: postgres.Store, papers: Edi
     sound(papers)
 
 
-def test_who_may_not_make_libraries_makes_none(pg: Cluster, store: postgres.Store, tmp_path: Path) -> None:
+def test_who_may_not_make_libraries_makes_none_and_nobody_adds_functions(
+    pg: Cluster, store: postgres.Store, tmp_path: Path
+) -> None:
     with pytest.raises(StorageError) as raised:
         Editor.create_in(role(pg, store, "stranger"), tmp_path / "new", "new", IDENTITY)
     assert "GRANT EXECUTE" in raised.value.hint and not (tmp_path / "new").exists()
+    with closing(postgres.Connection(store)) as connection, pytest.raises(StorageError):
+        connection.execute("CREATE FUNCTION localrag.format(text, bigint) RETURNS text RETURN 'mine'")
 
 
-def test_rows_of_another_library_cannot_be_pointed_at(
-    pg: Cluster, store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
-) -> None:
-    """PostgreSQL checks keys without regard to row-level security."""
-    term = papers._db.execute("SELECT min(id) FROM terms").fetchone()[0]
-    with closing(Editor.create_in(store, tmp_path / "deals", "deals", IDENTITY)) as deals:
-        put(deals, "a.txt", "Something else.")
-        for sql in (
-            "INSERT INTO words (word, term_id, held) VALUES ('x', ?, 0)",
-            "INSERT INTO postings (term_id, space, block, n, data) VALUES (?, 0, 99, 0, '')",
-        ):
-            with pytest.raises(StorageError):
-                deals._db.execute(sql, (term,))
-
-
-def test_ids_are_not_chosen_so_keys_tell_nothing_of_other_libraries(
+def test_rows_of_another_library_cannot_be_pointed_at_and_ids_not_chosen(
     store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
 ) -> None:
-    root = papers._db.execute("SELECT min(id) FROM roots").fetchone()[0]
+    """PostgreSQL checks keys without regard to row-level security, so a chosen id would tell what others have."""
+    theirs = {table: db(papers).execute(f"SELECT min(id) FROM {table}").fetchone()[0] for table in ("terms", "roots")}
     with closing(Editor.create_in(store, tmp_path / "deals", "deals", IDENTITY)) as deals:
         put(deals, "a.txt", "Something else.")
-        for sql in (
-            "INSERT INTO roots (id, path) OVERRIDING SYSTEM VALUE VALUES (?, '/guess')",
-            "UPDATE roots SET id = ?",
-            "INSERT INTO passages (id, digest, vector) VALUES (?, '', '[1]')",
+        for table, sql, why in (
+            ("terms", "INSERT INTO words (word, term_id, held) VALUES ('x', ?, 0)", ""),
+            ("terms", "INSERT INTO postings (term_id, space, block, n, data) VALUES (?, 0, 99, 0, '')", ""),
+            ("roots", "INSERT INTO roots (id, path) OVERRIDING SYSTEM VALUE VALUES (?, '/guess')", "permission"),
+            ("roots", "UPDATE roots SET id = ?", "permission"),
+            ("roots", "INSERT INTO passages (id, digest, vector) VALUES (?, '', '[1]')", "permission"),
         ):
             with pytest.raises(StorageError) as raised:
-                deals._db.execute(sql, (root,))
-            assert "permission" in raised.value.message, sql
+                db(deals).execute(sql, (theirs[table],))
+            assert why in raised.value.message, sql
 
 
 def test_a_database_where_anybody_may_add_functions_is_refused(pg: Cluster) -> None:
@@ -294,11 +292,6 @@ def test_a_database_where_anybody_may_add_functions_is_refused(pg: Cluster) -> N
         postgres.initialise(postgres.Store.parse(pg.url(database, owner)))
     assert "REVOKE CREATE ON SCHEMA public" in raised.value.message
     assert pg.sql(database, "SELECT to_regnamespace('localrag')") == [[None]]
-
-
-def test_nobody_may_add_functions_beside_those_that_run_as_the_owner(pg: Cluster, store: postgres.Store) -> None:
-    with closing(postgres.Connection(store)) as connection, pytest.raises(StorageError):
-        connection.execute("CREATE FUNCTION localrag.format(text, bigint) RETURNS text RETURN 'mine'")
 
 
 def test_a_store_of_another_version_and_a_superuser_as_owner_are_refused(pg: Cluster, store: postgres.Store) -> None:
@@ -340,11 +333,11 @@ def test_the_log_of_the_store_has_what_every_machine_did_and_owners_read_it(
     pg: Cluster, store: postgres.Store, papers: Editor, tmp_path: Path
 ) -> None:
     clerk = role(pg, store, "clerk")
-    postgres.set_right(papers._db, "clerk", "read")  # type: ignore[arg-type]
+    postgres.set_right(db(papers), "clerk", "read")
     place = folder_of(tmp_path / "theirs", clerk)
     audit.record(place / "audit.jsonl", "show", "theirs", document="secret.txt", page=1)
     audit.record(papers.folder / "audit.jsonl", "ask", "papers", question="When?", answer="In May.")
-    given, (time_, one, event, details), second = postgres.audit_entries(papers._db, 10)  # type: ignore[arg-type]
+    given, (time_, one, event, details), second = postgres.audit_entries(db(papers), 10)
     assert given[1:] == ("writer", "right", {"role": "clerk", "may": "read"})
     assert (one, event, details["document"]) == ("clerk", "show", "secret.txt") and time_.startswith("20")
     assert second[1:3] == ("writer", "ask") and "In May." not in json.dumps(second[3])
@@ -356,12 +349,12 @@ def test_the_log_of_the_store_has_what_every_machine_did_and_owners_read_it(
             connection.execute("INSERT INTO audit (event, details) VALUES ('right', '{}')")  # that a right was given
         for details in ("nonsense", "[1]"):
             connection.execute("INSERT INTO audit (event, details) VALUES ('ask', ?)", (details,))
-    assert [entry[3] for entry in postgres.audit_entries(papers._db, 2)] == [  # type: ignore[arg-type]
+    assert [entry[3] for entry in postgres.audit_entries(db(papers), 2)] == [
         {"unreadable": "nonsense"},
         {"unreadable": "[1]"},
     ]
     with pytest.raises(StorageError):
-        papers._db.execute("DELETE FROM audit")
+        db(papers).execute("DELETE FROM audit")
 
 
 # --- several machines -----------------------------------------------------------------------------------------
@@ -462,7 +455,7 @@ def test_a_library_of_others_never_takes_the_place_of_one_with_its_name(
     for name in ("papers", "deals"):
         with closing(Editor.create_in(other, tmp_path / f"their {name}", name, IDENTITY)) as theirs:
             assert theirs.uid != papers.uid
-            postgres.set_right(theirs._db, store.user, "write")  # type: ignore[arg-type]
+            postgres.set_right(db(theirs), store.user, "write")
     with closing(Library.open(papers.folder, "papers")) as mine:
         assert mine.uid == papers.uid
     with pytest.raises(UsageError) as raised:
@@ -527,12 +520,11 @@ class Interrupted:
 
 def test_an_interrupted_statement_does_not_answer_the_next(papers: Editor, put: Put) -> None:
     with closing(Library.open(papers.folder, "papers")) as reader:
-        assert isinstance(reader._db, postgres.Connection) and isinstance(papers._db, postgres.Connection)
-        reader._db._native._sock = Interrupted(reader._db._native._sock)
+        db(reader)._native._sock = Interrupted(db(reader)._native._sock)
         with pytest.raises(KeyboardInterrupt):
             reader.documents()
-        assert reader._db.execute("SELECT 2").fetchone()[0] == 2
-        papers._db._native._sock = Interrupted(papers._db._native._sock)
+        assert db(reader).execute("SELECT 2").fetchone()[0] == 2
+        db(papers)._native._sock = Interrupted(db(papers)._native._sock)
         with pytest.raises(KeyboardInterrupt):
             put(papers, "more.txt", "More.")
         with pytest.raises(StorageError):
@@ -611,7 +603,7 @@ def test_tcp_reaches_what_the_policy_names_with_its_certificate_and_a_password(
     monkeypatch.setenv("PGPASSWORD", "secret")
     with closing(Editor.create_in(far, tmp_path / "papers", "papers", IDENTITY)) as library:
         assert library.counts()["documents"] == 0
-        assert library._db.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()[0]
+        assert db(library).execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()[0]
     allow(other)
     with pytest.raises(StorageError) as raised:
         Library.open(tmp_path / "papers", "papers")
@@ -640,3 +632,125 @@ def test_a_library_in_a_store_is_used_and_forgotten_as_any_other(
     with closing(postgres.Connection(store)) as connection:
         assert postgres.libraries(connection) == []
     assert {table: n for table, n in rows_seen(pg, store, 1).items() if n} == {}
+
+
+# --- nearest passages: the index of a large library finds what comparing every vector finds --------------------
+
+ROWS, DIMENSION = 600, 16
+Made = Callable[[str, int], postgres.Connection]
+
+
+def unit(rows: Any) -> Any:
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+VECTORS = unit(np.random.default_rng(1).standard_normal((ROWS, DIMENSION)).astype(np.float32))
+QUESTIONS = unit(np.random.default_rng(2).standard_normal((5, DIMENSION)).astype(np.float32))
+
+
+@pytest.fixture
+def made(pg: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+    """Makes libraries of the first of VECTORS in one store, where those of more than 100 rows are large."""
+    monkeypatch.setattr(postgres, "EXACT_ROWS", 100)
+    store, opened = new_store(pg), []
+
+    def make(name: str, rows: int) -> postgres.Connection:
+        postgres.make_library(store, name, {"schema": "3", "embedder": json.dumps({"dimension": DIMENSION})})
+        opened.append(connection := postgres.open_library(str(store), name, write=True))
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(
+            "INSERT INTO passages (digest, vector) VALUES (?, ?)",
+            [(bytes([at // 256, at % 256]), VECTORS[at]) for at in range(rows)],
+        )
+        connection.execute("COMMIT")
+        connection.execute("SET enable_seqscan = off")  # these libraries are so small that it would be quicker
+        return connection
+
+    yield make
+    for connection in opened:
+        connection.close()
+
+
+def index_of(connection: postgres.Connection, rows: int) -> PostgresIndex:
+    return PostgresIndex(connection, lambda generation: rows).at("", 1, DIMENSION)
+
+
+def plans(connection: postgres.Connection, index: PostgresIndex, allowed: Any = None) -> str:
+    """The plans of the statements of a search."""
+    run, found = connection.execute, []
+
+    def explained(sql: str, values: Sequence[Any] = ()) -> Any:
+        found.extend(row[0] for row in run(f"EXPLAIN {sql}", values))
+        return run(sql, values)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "execute", explained)
+        index.search(QUESTIONS[0], 10, allowed)
+    return "\n".join(found)
+
+
+def nearest(question: Any, k: int, among: Any) -> set[int]:
+    """The ids of the k rows nearest to a question; the id of a row is its number from 1."""
+    rows = VECTORS[np.asarray(among) - 1].astype(np.float16).astype(np.float32)
+    return {int(among[at]) for at in np.argsort(-(rows @ question))[:k]}
+
+
+def test_the_index_finds_what_comparing_every_row_finds(made: Made) -> None:
+    connection, every = made("large", ROWS), np.arange(1, ROWS + 1)
+    index = index_of(connection, ROWS)
+    assert "vectors_" not in plans(connection, index)
+    before = [index.search(question, 10) for question in QUESTIONS]
+    postgres.index_vectors(index._db)
+    postgres.index_vectors(index._db)
+    connection._connect()  # the plan of a statement that was prepared before is kept
+    connection.execute("SET enable_seqscan = off")
+    assert "Index Scan using vectors_" in plans(connection, index)
+    for question, (ids, scores) in zip(QUESTIONS, before, strict=True):
+        found, cosines = index.search(question, 10)
+        assert set(ids.tolist()) == nearest(question, 10, every)
+        assert len(found) == 10 and len(nearest(question, 10, every) & set(found.tolist())) >= 9
+        assert (np.diff(cosines) <= 0).all() and cosines[0] == pytest.approx(scores[0], abs=1e-3)
+        known, rows = index.vectors(found)
+        assert known.tolist() == sorted(found.tolist()) and rows == pytest.approx(VECTORS[known - 1], abs=1e-3)
+        assert dict(zip(*map(np.ndarray.tolist, index.cosines(found, question)), strict=True)) == pytest.approx(
+            dict(zip(found.tolist(), cosines.tolist(), strict=True)), abs=1e-3
+        )
+
+
+def test_a_search_that_the_index_leaves_short_compares_every_row(made: Made) -> None:
+    connection = made("large", ROWS)
+    index = index_of(connection, ROWS)
+    postgres.index_vectors(index._db)
+    allowed = np.array(sorted(set(range(1, ROWS + 1)) - nearest(QUESTIONS[0], 450, np.arange(1, ROWS + 1))))
+    assert set(index.search(QUESTIONS[0], 10, allowed)[0].tolist()) == nearest(QUESTIONS[0], 10, allowed)
+    assert len(index.search(QUESTIONS[0], ROWS + 50)[0]) == ROWS
+
+
+def test_a_small_library_beside_a_large_one_finds_its_own_and_has_no_index(made: Made, pg: Cluster) -> None:
+    large, small = made("large", ROWS), made("small", 40)
+    postgres.index_vectors(index_of(large, ROWS)._db)
+    ids, _ = index_of(small, 40).search(QUESTIONS[0], 30)
+    assert set(ids.tolist()) == nearest(QUESTIONS[0], 30, np.arange(1, 41))
+    names = "SELECT indexname FROM pg_indexes WHERE indexname LIKE 'vectors\\_%'"
+    assert pg.sql(small.store.database, names) == [[f"vectors_{large.library}_16"]]
+    large.execute("SELECT drop_library()")
+    large.execute("SELECT drop_left_indexes()")
+    assert pg.sql(small.store.database, names) == []
+
+
+def test_an_ingest_makes_no_index_and_keeps_the_one_that_is_there(
+    pg: Cluster, tmp_path: Path, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "EXACT_ROWS", 3)
+    store, made = new_store(pg), "SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'vectors\\_%'"
+    with closing(Editor.create_in(store, tmp_path / "papers", "papers", IDENTITY)) as library:
+        for number in range(5):
+            put(library, f"{number}.txt", f"Document {number} speaks of topic{number}.")
+        library.save_index()
+        assert pg.sql(store.database, made) == [[0]]  # everybody would see its size
+        postgres.index_vectors(db(library))
+        put(library, "5.txt", "Document 5 speaks of topic5.")
+    assert pg.sql(store.database, made) == [[1]]
+    with closing(Library.open(tmp_path / "papers", "papers")) as reading:
+        ids = reading.passage_ids(None)
+        assert set(reading.index().search(reading.vectors(ids)[1][5], 6)[0].tolist()) == set(ids.tolist())

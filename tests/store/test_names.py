@@ -1,4 +1,4 @@
-"""A library that others may have made or changed is refused, with what to do."""
+"""Names of libraries, globs, and whose a library is: one that others may have changed is refused."""
 
 from __future__ import annotations
 
@@ -11,15 +11,44 @@ from pathlib import Path
 import pytest
 
 from localrag import api
-from localrag.errors import LibraryError
+from localrag.errors import LibraryError, UsageError
 from localrag.settings import Settings, load_settings
 from localrag.store import names
 from localrag.store.library import Library, open_library
 from localrag.store.names import DATABASE
 from localrag.store.writer import Editor
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="owners and rights are not checked on Windows")
+posix = pytest.mark.skipif(os.name != "posix", reason="owners and rights are not checked on Windows")
 DOCUMENTS = {"lease.pdf": ["The lease of Orlo House ends on 31 May 2031."], "notes.txt": "Elephants are grey."}
+
+
+@pytest.mark.parametrize("name", ["matters 2026", "Akte_Müller (neu)", "a.b-c", "中文"])
+def test_a_folder_name_is_a_library_name(name: str) -> None:
+    assert names.check_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "a\\b", "../x", "a\n", "a:b", "x" * 101, "end.", "end "])
+def test_a_name_that_could_leave_its_folder_is_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        names.check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("glob", "fits"),
+    [
+        ("lease.pdf", True),
+        ("*.pdf", True),
+        ("./a/lease.pdf", True),
+        ("a/*", True),
+        ("b/*", False),
+        ("Lease.pdf", False),
+    ],
+)
+def test_globs(glob: str, fits: bool) -> None:
+    assert names.matches("a/lease.pdf", glob) is fits
+
+
+# --- whose a library is -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -29,25 +58,22 @@ def theirs(shelf: Callable[..., Editor]) -> Path:
     return library.folder
 
 
-def by_others(folder: Path) -> None:
-    folder.chmod(0o777)
-
-
-def file_by_others(folder: Path) -> None:
-    (folder / DATABASE).chmod(0o660)
-
-
-def linked(folder: Path) -> None:
-    (folder / "sessions").symlink_to(folder.parent)
-
-
 def of_another_user(folder: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     os.chown(folder / DATABASE, 12345, 12345)
 
 
-@pytest.mark.parametrize("change", [by_others, file_by_others, linked, of_another_user])
+@posix
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: folder.chmod(0o777),
+        lambda folder: (folder / DATABASE).chmod(0o660),
+        lambda folder: (folder / "sessions").symlink_to(folder.parent),
+        of_another_user,
+    ],
+)
 def test_what_others_can_change_is_neither_read_nor_written(
     theirs: Path, settings: Settings, change: Callable[[Path], None]
 ) -> None:
@@ -66,6 +92,7 @@ def test_what_others_can_change_is_neither_read_nor_written(
     assert (theirs / DATABASE).read_bytes() == before
 
 
+@posix
 def test_a_library_in_the_current_folder_is_trusted_only_if_made_here(
     theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: object, folder: Callable[..., Path]
 ) -> None:

@@ -93,7 +93,7 @@ def check(case: Case, documents: Sequence[Pair]) -> Checked:
 def share(rows: Sequence[Checked], marked: Callable[[Checked], bool]) -> dict[str, Any] | None:
     clusters = [f"{row.case.dataset} {row.case.document}" for row in rows]
     found = metrics.clustered([float(marked(row)) for row in rows], clusters, seed=SEED)
-    return {**found.to_dict(), "documents": len(set(clusters))} if found else None
+    return {**found, "documents": len(set(clusters))} if found else None
 
 
 def summary(rows: Sequence[Checked]) -> dict[str, Any]:

@@ -212,9 +212,8 @@ def main() -> None:
             "place right, of those filled": (filled, lambda cell: cell[5]),
         }
         for label, (rows, true) in shares.items():
-            found = metrics.clustered([float(true(row)) for row in rows], [row[0] for row in rows], seed=SEED)
-            if found:
-                one = found.to_dict()
+            one = metrics.clustered([float(true(row)) for row in rows], [row[0] for row in rows], seed=SEED)
+            if one:
                 print(f"  {label:30}{one['mean']:.3f} [{one['low']:.3f}, {one['high']:.3f}] of {len(rows)}")
         for label, rows in (
             ("wrong", [c for c in filled if not c[4]]),

@@ -86,8 +86,7 @@ def rows_of(texts: Texts, given: argparse.Namespace) -> Iterator[Row]:
 
 def share(rows: Sequence[Row], counted: Callable[[Row], bool]) -> dict[str, Any]:
     clusters = [f"{row.case.dataset} {row.case.document}" for row in rows]
-    found = metrics.clustered([float(counted(row)) for row in rows], clusters, seed=SEED)
-    return found.to_dict() if found else {}
+    return metrics.clustered([float(counted(row)) for row in rows], clusters, seed=SEED) or {}
 
 
 def summary(rows: Sequence[Row], ask: bool) -> dict[str, Any]:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import HashingEmbedder
 
 import localrag
 from localrag import api
-from localrag.errors import EmbedderMismatch, LibraryLocked, NotFoundError, UsageError
+from localrag.errors import LibraryLocked, NotFoundError, UsageError
 from localrag.events import Answered, Delta, Planned
 from localrag.llm import Prefix, prompt_cache
-from localrag.security import audit, storage
+from localrag.security import audit
 from localrag.settings import load_settings
 from localrag.store import names
 from localrag.store.names import writing
@@ -79,29 +78,6 @@ def test_what_is_no_filter_is_refused_before_anything_is_loaded(models: Any) -> 
     assert models.loaded == []
 
 
-def test_a_library_that_is_not_there_is_refused_and_not_made(home: Path) -> None:
-    with pytest.raises(NotFoundError):
-        localrag.open_library("contracts")
-    with pytest.raises(UsageError):
-        localrag.open_library("../contracts", create=True)
-    assert not home.exists()
-
-
-def test_nothing_to_read_makes_no_library(models: Any, folder: Folder, tmp_path: Path) -> None:
-    with pytest.raises(UsageError):
-        localrag.open_library("empty", create=True).ingest(folder({"a.exe": "x"}))
-    with pytest.raises(NotFoundError):
-        localrag.open_library("none", create=True).ingest(tmp_path / "not there")
-    assert api.library_names() == [] and models.loaded == []
-
-
-def test_a_second_run_loads_no_embedder(models: Any, folder: Folder) -> None:
-    root = folder({"a.txt": LEASE})
-    localrag.open_library("papers", create=True).ingest(root)
-    models.loaded.clear()
-    assert localrag.open_library("papers").ingest(root).unchanged == 1 and models.loaded == []
-
-
 def test_names_roots_and_folders_find_each_other(models: Any, folder: Folder) -> None:
     root, other = folder({"a.txt": "x y z"}, "my papers!"), folder({"a.txt": "x y z"}, "others")
     settings = load_settings()
@@ -115,21 +91,6 @@ def test_names_roots_and_folders_find_each_other(models: Any, folder: Folder) ->
         names.name_for(other, settings)
     assert "--name" in raised.value.hint
     assert api.library_names() == ["mine", "others"]
-
-
-def test_stopped_before_the_first_document_the_same_command_goes_on(models: Any, folder: Folder) -> None:
-    root = folder({"a.txt": LEASE})
-    report = localrag.open_library("papers", create=True).ingest(root, stop=lambda: True)
-    assert not report.complete and api.library_names() == ["papers"]
-    assert names.name_for(root, load_settings()) == "papers"
-    assert localrag.open_library("papers").ingest(root).read == ("a.txt",)
-
-
-def test_a_damaged_library_does_not_hide_the_others(models: Any, folder: Folder, home: Path) -> None:
-    root = folder({"a.txt": LEASE})
-    storage.write_bytes(home / "indexes" / "a damaged" / "library.db", b"rubbish" * 1000)
-    localrag.open_library("good", create=True).ingest(root)
-    assert names.library_of(root, load_settings()) == "good" and api.library_names() == ["a damaged", "good"]
 
 
 def test_a_moved_folder_keeps_what_was_read(models: Any, folder: Folder, tmp_path: Path) -> None:
@@ -146,23 +107,6 @@ def test_a_moved_folder_keeps_what_was_read(models: Any, folder: Folder, tmp_pat
     assert library.roots() == [str(again)]
     with pytest.raises(NotFoundError):
         library.ingest(folder({"c.txt": "Others."}, "new"), moved_from="/never/was")
-
-
-def test_another_embedder_is_refused_and_re_embedding_brings_it_in(models: Any, folder: Folder) -> None:
-    root = folder({"a.txt": LEASE})
-    library = localrag.open_library("papers", create=True)
-    library.ingest(root)
-    models.embedder = HashingEmbedder(64, sha256="3" * 64)
-    folder({"b.txt": "New."})
-    library.close()
-    library = localrag.open_library("papers")
-    with pytest.raises(EmbedderMismatch):
-        library.ingest(root)
-    assert library.re_embed() == 1
-    assert library.ingest(root).read == ("b.txt",)
-    library.close()
-    assert library.status()["embedder"]["dimension"] == 64
-    assert library.search("lease")[0].document == "a.txt"
 
 
 def test_while_another_writes_it_does_not_wait_if_told_so(models: Any, folder: Folder, home: Path) -> None:
@@ -196,29 +140,6 @@ def test_pages_are_given_as_stored(models: Any, folder: Folder) -> None:
 
 
 # --- forgetting ---------------------------------------------------------------------------------------------
-
-
-def test_forgetting_a_document_leaves_nothing_of_it(models: Any, folder: Folder, home: Path) -> None:
-    root = folder({"keep.txt": LEASE, "secret.txt": "The canaryword is here. " * 30})
-    library = localrag.open_library("papers", create=True)
-    library.ingest(root)
-    secret = next(doc for doc in library.documents() if doc.path == "secret.txt")
-    cache = prompt_cache.DiskPromptCache(library.folder, "model", [secret.sha256], 1 << 20)
-    cache.put(READ, memoryview(b"state of the canaryword"))
-    prompt_cache.DiskPromptCache(library.folder, "model", ["other"], 1 << 20)
-    assert library.forget(["secret.txt"]) == ["secret.txt"]
-    left = b"".join(path.read_bytes() for path in library.folder.rglob("*") if path.is_file())
-    assert b"canaryword" not in left and LEASE.encode() in left
-    assert [doc.path for doc in library.documents()] == ["keep.txt"]
-    library.close()
-    assert (root / "secret.txt").exists()
-
-
-def test_forgetting_a_library_deletes_its_folder(models: Any, folder: Folder) -> None:
-    library = localrag.open_library("papers", create=True)
-    library.ingest(folder({"a.txt": LEASE}))
-    assert library.forget() == ["a.txt"]
-    assert not library.folder.exists() and api.library_names() == []
 
 
 def test_a_state_kept_of_a_changed_file_goes_at_the_next_ingest(models: Any, folder: Folder) -> None:

@@ -95,35 +95,6 @@ def test_every_command_of_a_page_runs(desk: Desk, page: Path) -> None:
 
 
 # Examples of the help that fit the desk and take no time; the others are at least read by the command line (below).
-CHEAP = (
-    "audit show",
-    "config",
-    "libraries",
-    "review list",
-    "review schema",
-    "review show",
-    "review init",
-    "sessions export last -o notice.docx",
-    "sessions list",
-    "sessions rename last",
-    "sessions show last",
-    "status",
-    "vault identity",
-    "vault key-file",
-    "vault status",
-)
-
-
-@pytest.mark.model
-@pytest.mark.slow
-def test_cheap_examples_of_the_help_run(desk: Desk) -> None:
-    desk.reset()
-    lines = [line for line in EXAMPLES if line.startswith(tuple(f"localrag {words}" for words in CHEAP))]
-    failed = [words for line in lines if "…" not in line and (words := fails(desk, Command("examples.txt", 0, line)))]
-    assert len(lines) > 20
-    assert not failed, "\n\n".join(failed)
-
-
 # --- options ----------------------------------------------------------------------------------------------------
 
 
@@ -209,31 +180,6 @@ def test_make_targets_in_the_documentation_exist() -> None:
         for word in shlex.split(one.text, comments=True)[1:]
     ]
     assert named and set(named) <= targets
-
-
-def test_lines_marks_and_outputs_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doc_commands, "ROOT", tmp_path)
-    page = tmp_path / "page.md"
-    page.write_text(
-        "```sh\nlocalrag ask \\\n  'When?'\n# a remark\nlocalrag doctor\n```\n\n"
-        "<!-- not run `localrag models`: a download -->\n```console\n$ localrag models install\nDone.\n$ localrag status\n```\n"
-        "<!-- not run: a fragment -->\n```python\nx = 1\n```\n\n```text\noutput\n```\n"
-    )
-    found = commands(page)
-    assert [(one.line, one.text, one.why_not) for one in found] == [
-        (2, "localrag ask   'When?'", ""),
-        (5, "localrag doctor", ""),
-        (10, "localrag models install", "a download"),
-        (12, "localrag status", ""),
-        (16, "x = 1\n", "a fragment"),
-    ]
-    assert found[-1].python
-    assert doc_commands.unseen("    localrag ask\n\n```text\nlocalrag doctor\n```\n") == [
-        "localrag ask",
-        "localrag doctor",
-    ]
-    assert doc_commands.idle_marks("<!-- not run `localrag x`: y -->\n```sh\nlocalrag z\n```\n") == ["localrag x"]
-    assert doc_commands.idle_marks("<!-- not run: y -->\n\nText\n") == [""]
 
 
 def test_a_command_that_fails_or_hangs_is_seen(tmp_path: Path) -> None:

@@ -60,13 +60,6 @@ def test_every_screen_has_its_keys_documented(build: ModuleType, monkeypatch: py
         build.keys_page()
 
 
-def test_the_help_does_not_depend_on_the_terminal(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
-    narrow = build.commands_page()
-    monkeypatch.setenv("COLUMNS", "200")
-    assert build.commands_page() == narrow
-
-
 def test_the_architecture_names_every_room_and_their_order() -> None:
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     rooms = {path.name for path in (ROOT / "localrag").glob("*.py")} - {"__init__.py", "__main__.py"}

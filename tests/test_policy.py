@@ -87,14 +87,6 @@ def test_a_policy_that_cannot_be_read_refuses_everything(rule, tmp_path, monkeyp
         load_settings()
 
 
-def test_a_changed_policy_is_in_force_at_once(rule):
-    rule("allow_exports = true")
-    policy.check_export("a table")
-    rule("allow_exports = false")
-    with pytest.raises(PolicyRefused):
-        policy.check_export("a table")
-
-
 def test_a_second_policy_can_only_forbid_more(rule, tmp_path, monkeypatch):
     rule(f'require_encryption = true\nallow_exports = false\nallowed_models = ["{SHA}"]\naudit_words = "full"')
     own = rule(

@@ -132,26 +132,12 @@ def test_libraries_lie_in_the_data_folder_here_or_below_home(here: Path, tmp_pat
     assert Settings(home=tmp_path / "own").library_dir("x") == tmp_path / "own" / "indexes" / "x"
 
 
-def test_options_that_are_none_change_nothing() -> None:
-    assert Settings(passages=5).with_options(passages=None, threads=None) == Settings(passages=5)
-
-
-def test_origins_name_the_file_or_variable_that_won(here: Path) -> None:
-    file = write(here / "localrag.toml", "passages = 3\nseed = 1")
-    assert settings.origins({"LOCALRAG_SEED": "2"}) == {"passages": str(file), "seed": "LOCALRAG_SEED"}
-
-
 def test_every_setting_is_explained_grouped_and_has_a_valid_default() -> None:
     infos = settings.setting_infos()
     for one in infos:
         assert one.about.endswith(".") and one.group, one.name
         assert one.default is None or Settings().with_options(**{one.name: one.default}) == Settings()
     assert len({one.group for one in infos}) == 7
-
-
-def test_the_range_of_a_setting_is_described() -> None:
-    bounds = {one.name: one.bounds for one in settings.setting_infos()}
-    assert "1 to 100" in bounds["passages"] and "contrast" in bounds["theme"] and "nothing" in bounds["generator"]
 
 
 # --- the person's own file ----------------------------------------------------------------------------------

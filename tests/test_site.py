@@ -65,11 +65,6 @@ def test_faults_in_a_page_are_named(check: ModuleType, tmp_path: Path) -> None:
     assert {f"chat.html: {fault}" for fault in FAULTS.values()} <= set(found)
 
 
-def test_a_style_of_another_host_is_named(check: ModuleType, tmp_path: Path) -> None:
-    found = check.faults(site(tmp_path, **{"assets/main.css": "@font-face { src: url('https://fonts.example/f') }"}))
-    assert found == ["assets/main.css: loads https://fonts.example/f"]
-
-
 def test_a_page_in_no_menu_and_in_no_index_is_named(check: ModuleType, tmp_path: Path) -> None:
     found = check.faults(site(tmp_path, **{"lost.html": PAGE.format(title="Lost", text="")}))
     assert [fault.split(":")[0] for fault in found] == ["lost.html"] * 2

@@ -31,8 +31,7 @@ from localrag.answer.assistant import Assistant
 from localrag.api import Library
 from localrag.errors import ModelError
 from localrag.evaluation import answers, datasets
-from localrag.evaluation.datasets import Question, Source
-from localrag.evaluation.runs import Row, Run
+from localrag.evaluation.datasets import Question, Row, Run, Source
 from localrag.events import Answered, Event
 from localrag.llm import Completed, Generator, loading
 from localrag.settings import Settings, load_settings

@@ -20,25 +20,14 @@ from localrag.types import Mode
 
 if TYPE_CHECKING:
     from localrag.api import Library
-    from localrag.evaluation.arena import Match
-    from localrag.evaluation.datasets import Sample, Source
-    from localrag.evaluation.runs import Row, Run
+    from localrag.evaluation.datasets import Row, Run, Sample, Source
+    from localrag.evaluation.judge import Match
 
 _MAX_NAMED = 5
 # Settings that decide what is answered: results are kept apart by them.
 _OF_ANSWERS = (
-    "passages",
-    "prompt_tokens",
-    "read_tokens",
-    "answer_tokens",
-    "answer_form",
-    "context_tokens",
-    "min_confidence",
-    "temperature",
-    "seed",
-    "think",
-    "think_tokens",
-    "strict",
+    *("passages", "prompt_tokens", "read_tokens", "answer_tokens", "answer_form", "context_tokens"),
+    *("min_confidence", "temperature", "seed", "think", "think_tokens", "strict"),
 )
 
 
@@ -174,15 +163,41 @@ def gather(results: Iterable[Row], total: int) -> list[Row]:
     return rows
 
 
-def finish(report: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[str, Any]], None], stopped: bool) -> None:
-    """Print a report, and exit with 130 if it was stopped."""
+Shown = Iterator[str | Iterable[Mapping[str, Any]]]
+
+
+def finish(
+    report: Mapping[str, Any], as_json: bool, shown: Callable[[Mapping[str, Any]], Shown], stopped: bool
+) -> None:
+    """Print a report: as JSON, or as lines and tables (`shown`); exit with 130 if it was stopped."""
     if as_json:
         print_json({**report, "complete": not stopped})
-    elif report["questions"]:
-        show(report)
+    for part in shown(report) if report["questions"] and not as_json else ():
+        if isinstance(part, str):
+            echo(part)
+        elif rows := list(part):
+            table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
     if stopped:
         echo(f"Stopped after {report['questions']} of {report['chosen']} questions.", err=True)
         sys.exit(130)
+
+
+def _cell(value: Any) -> str:
+    """Return a figure with its interval, another value as text."""
+    if isinstance(value, Mapping):
+        return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+    return "" if value is None else str(value)
+
+
+def _seconds(times: Mapping[str, float | None]) -> str:
+    median, p95 = ("no time" if value is None else f"{value:.3g} s" for value in (times["p50"], times["p95"]))
+    return f"{median} (median), {p95} (p95)"
+
+
+def _by_category(report: Mapping[str, Any], figures: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Shown:
+    if len(report["categories"]) > 1:
+        yield "\nby category\n"
+        yield ({"category": name, "n": own["questions"], **figures(own)} for name, own in report["categories"].items())
 
 
 @click.group("eval")
@@ -207,7 +222,7 @@ def retrieval_command(dataset: Path, how: Asking, k: int, as_json: bool) -> None
     documents do not answer. Loads no model that answers.
     """
     from localrag.evaluation import retrieval
-    from localrag.evaluation.runs import Run
+    from localrag.evaluation.datasets import Run
 
     settings = load_settings()
     with interruptible() as stop, sampled(dataset, how, settings, stop, answerable_only=True) as sample:
@@ -224,25 +239,16 @@ def retrieval_command(dataset: Path, how: Asking, k: int, as_json: bool) -> None
             "settings": made,
             **retrieval.summarize(rows, k, how.seed),
         }
-    finish(report, as_json, _print_retrieval, stop.asked)
+    finish(report, as_json, _show_retrieval, stop.asked)
 
 
-def _print_retrieval(report: Mapping[str, Any]) -> None:
+def _show_retrieval(report: Mapping[str, Any]) -> Shown:
     left, levels = report["left_out"]["unanswerable"], report["levels"]
     without = f" ({left} without an answer left out)" if left else ""
-    echo(f"{report['questions']} questions{without}, 95 % intervals in brackets\n")
-    _print_figures({"found": level, "n": own["mrr"]["n"], **own} for level, own in levels.items())
-    if len(report["categories"]) > 1:
-        echo("\nby category\n")
-        _print_figures(
-            {
-                "category": name,
-                "n": own["questions"],
-                **{level: own["levels"].get(level, {}).get("mrr") for level in levels},
-            }
-            for name, own in report["categories"].items()
-        )
-    echo(f"\na search: {_seconds(report['seconds'])}")
+    yield f"{report['questions']} questions{without}, 95 % intervals in brackets\n"
+    yield ({"found": level, "n": own["mrr"]["n"], **own} for level, own in levels.items())
+    yield from _by_category(report, lambda own: {each: own["levels"].get(each, {}).get("mrr") for each in levels})
+    yield f"\na search: {_seconds(report['seconds'])}"
 
 
 def _where(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -280,7 +286,7 @@ def answers_command(
     """
     from localrag.answer.assistant import Assistant
     from localrag.evaluation import answers, datasets
-    from localrag.evaluation.runs import Run
+    from localrag.evaluation.datasets import Run
     from localrag.llm import loading
 
     if plain and mode != "auto":
@@ -298,7 +304,7 @@ def answers_command(
             ask = answers.asker(assistant, name, mode, stopped)
         rows = gather(answers.run(sample, Run(how.out, made), ask, stopped), len(sample.questions))
         report = {"dataset": str(dataset), **sample.about(), "settings": made, **answers.summarize(rows, how.seed)}
-    finish(report, as_json, _print_answers, stop.asked)
+    finish(report, as_json, _show_answers, stop.asked)
 
 
 def _decides(sample: Sample, settings: Settings, mode: Mode, plain: bool) -> dict[str, Any]:
@@ -319,66 +325,39 @@ def _decides(sample: Sample, settings: Settings, mode: Mode, plain: bool) -> dic
     }
 
 
-def _print_answers(report: Mapping[str, Any]) -> None:
+def _show_answers(report: Mapping[str, Any]) -> Shown:
     from localrag.quantities import load_words
 
     counts, quotes, choices = report["abstention"], report["quotes"], report["choices"]
     failed = f", {report['failed']} failed" if report["failed"] else ""
-    echo(f"{report['questions']} questions{failed}, 95 % intervals in brackets\n")
-    _print_figures(
+    yield f"{report['questions']} questions{failed}, 95 % intervals in brackets\n"
+    yield (
         {"": what, "answered": counts[f"answered_{key}"], "declined": counts[f"declined_{key}"]}
         for what, key in (("has an answer", "present"), ("has none", "absent"))
     )
     about = load_words("localrag.evaluation", "words.toml")["rates"]
-    echo()
-    _print_figures(
+    yield ""
+    yield (
         {"figure": name, "n": one["n"], "mean": one, "": about.get(name)}
         for name, one in {**report["rates"], **report["figures"]}.items()
     )
     if choices is not None:
-        echo("\nright choice, and the ones made\n")
+        yield "\nright choice, and the ones made\n"
         for name, made in choices["table"].items():
-            echo(one_line(f"{name}: {', '.join(f'{count} {one}' for one, count in made.items())}"))
+            yield one_line(f"{name}: {', '.join(f'{count} {one}' for one, count in made.items())}")
         common = choices["majority"]
-        echo(
+        yield (
             f"\naccuracy {_cell(choices['accuracy'])}; always {common['choice']!r}: {common['accuracy']:.3f} "
             f"(difference {_cell(choices['above_majority'])})"
         )
-    if len(report["categories"]) > 1:
-        echo("\nby category\n")
-        _print_figures(
-            {
-                "category": name,
-                "n": own["questions"],
-                **{figure: own["figures"].get(figure) for figure in ("right", "f1")},
-                **own["abstention"],
-            }
-            for name, own in report["categories"].items()
-        )
+    shown = ("right", "f1")
+    yield from _by_category(
+        report, lambda own: {**{figure: own["figures"].get(figure) for figure in shown}, **own["abstention"]}
+    )
     flags = ", ".join(f"{count} {kind}" for kind, count in sorted(report["flags"].items())) or "none"
-    echo(f"\nquotes: {quotes['verbatim']} of {quotes['shown']} verbatim, {quotes['dropped']} dropped")
-    echo(f"checks: {quotes['unsupported_sentences']} sentences without support, flags: {flags}")
-    echo(f"an answer: {_seconds(report['seconds'])}")
-
-
-def _print_figures(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Print rows with the same keys as a table; print nothing where there are none."""
-    rows = list(rows)
-    if not rows:
-        return
-    table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
-
-
-def _cell(value: Any) -> str:
-    """Return a figure with its interval, another value as text."""
-    if isinstance(value, Mapping):
-        return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
-    return "" if value is None else str(value)
-
-
-def _seconds(times: Mapping[str, float | None]) -> str:
-    median, p95 = ("no time" if value is None else f"{value:.3g} s" for value in (times["p50"], times["p95"]))
-    return f"{median} (median), {p95} (p95)"
+    yield f"\nquotes: {quotes['verbatim']} of {quotes['shown']} verbatim, {quotes['dropped']} dropped"
+    yield f"checks: {quotes['unsupported_sentences']} sentences without support, flags: {flags}"
+    yield f"an answer: {_seconds(report['seconds'])}"
 
 
 @eval_command.command("judge")
@@ -391,20 +370,20 @@ def judge_command(answers: Path, seed: int, as_json: bool) -> None:
     RUN.jsonl was written by `localrag eval answers --out`; each run in it is graded separately, by code, which misses
     right answers in quite other words.
     """
-    from localrag.evaluation import arena
+    from localrag.evaluation import judge
     from localrag.evaluation import judge as judging
 
     runs = [
         {"setting": side.name, "run": side.run, **judging.summarize(list(side.answers.values()), seed)}
-        for side in arena.read(answers)
+        for side in judge.read(answers)
     ]
     report = {"answers": str(answers), "seed": seed, "questions": sum(run["answers"] for run in runs), "runs": runs}
-    finish(report, as_json, _print_grades, stopped=False)
+    finish(report, as_json, _show_grades, stopped=False)
 
 
-def _print_grades(report: Mapping[str, Any]) -> None:
-    echo(f"{report['questions']} answers, 95 % intervals in brackets\n")
-    _print_figures(
+def _show_grades(report: Mapping[str, Any]) -> Shown:
+    yield f"{report['questions']} answers, 95 % intervals in brackets\n"
+    yield (
         {"run": run["setting"], "answers": run["answers"], "score": run["score"], **run["grades"]}
         for run in report["runs"]
     )
@@ -422,14 +401,14 @@ def arena_command(runs: tuple[Path, ...], limit: int | None, seed: int, out: Pat
     Each RUN.jsonl was written by `localrag eval answers --out`. You see two answers to a question in random order,
     never who wrote them. Prints wins, and the share of wins with its 95 % interval.
     """
-    from localrag.evaluation import arena
-    from localrag.evaluation.runs import Run
+    from localrag.evaluation import judge
+    from localrag.evaluation.datasets import Run
 
-    bouts = arena.matches([side for path in runs for side in arena.read(path)], seed, limit)
+    bouts = judge.matches([side for path in runs for side in judge.read(path)], seed, limit)
     with interruptible() as stop:
         judged = list(_by_person(bouts, Run(out, {"measure": "arena", "judge": "person"}), stop))
-    report = {"seed": seed, "chosen": len({bout.question for bout in bouts}), **arena.summarize(judged, seed)}
-    finish(report, as_json, _print_arena, stop.asked)
+    report = {"seed": seed, "chosen": len({bout.question for bout in bouts}), **judge.sum_up(judged, seed)}
+    finish(report, as_json, _show_arena, stop.asked)
 
 
 def _by_person(bouts: Sequence[Match], votes: Run, stop: Stop) -> Iterator[tuple[Match, str]]:
@@ -467,9 +446,9 @@ def _vote(bout: Match) -> str:
             return {"1": "first", "2": "second", "=": "tie", "s": "skipped"}[key]
 
 
-def _print_arena(report: Mapping[str, Any]) -> None:
-    echo(f"{report['votes']} pairs of {report['questions']} questions, 95 % intervals in brackets\n")
-    _print_figures(report["pairs"])
+def _show_arena(report: Mapping[str, Any]) -> Shown:
+    yield f"{report['votes']} pairs of {report['questions']} questions, 95 % intervals in brackets\n"
+    yield report["pairs"]
 
 
 @eval_command.command("forget")

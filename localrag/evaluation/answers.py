@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 from localrag.api import Library
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, UsageError
 from localrag.evaluation import metrics
-from localrag.evaluation.datasets import Question, Sample
+from localrag.evaluation.datasets import Question, Row, Run, Sample, by_category
 from localrag.evaluation.metrics import MARKER
 from localrag.evaluation.retrieval import passage_row
-from localrag.evaluation.runs import Row, Run, by_category
 from localrag.events import Answered, Delta
 from localrag.grounding import prompts
 from localrag.grounding.stages import Findings, Query, answer_of
@@ -45,18 +44,8 @@ _RIGHT, _TOUCHES = 0.5, 1e-9
 _DATE = re.compile(r"\d\s*/|/\s*\d")
 # Figures that an answer has only if the question has something to compare with.
 FIGURES = (
-    "right",
-    "exact",
-    "f1",
-    "numeric",
-    "unit",
-    "choice",
-    "cited",
-    "cited_document",
-    "cited_page",
-    "evidence",
-    "evidence_given",
-    "evidence_shown",
+    *("right", "exact", "f1", "numeric", "unit", "choice"),
+    *("cited", "cited_document", "cited_page", "evidence", "evidence_given", "evidence_shown"),
 )
 
 
@@ -251,15 +240,8 @@ def declines(reply: str) -> bool:
 
 
 def _about(question: Question) -> dict[str, Any]:
-    about = {
-        "question": question.question,
-        "known": question.answer,
-        "category": question.category,
-        "answerable": question.answerable,
-        "label": question.label,
-        "documents": list(question.documents),
-        "evidence": question.evidence,
-    }
+    about = {name: getattr(question, name) for name in ("question", "category", "answerable", "label", "evidence")}
+    about |= {"known": question.answer, "documents": list(question.documents)}
     return {name: value for name, value in about.items() if value not in (None, [])}
 
 
@@ -289,8 +271,8 @@ def _result(question: Question, answer: Answer, sample: Sample) -> dict[str, Any
         "seconds": round(answer.seconds.total, 3),
         "first_token": None if first is None else round(first, 3),
         "citations": [
-            {"document": c.document, "page": c.page, "start": c.start, "end": c.end, "quote": c.quote}
-            for c in answer.citations
+            {name: getattr(one, name) for name in ("document", "page", "start", "end", "quote")}
+            for one in answer.citations
         ],
     }
 
@@ -323,15 +305,14 @@ def summarize(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
 
 def _share(
     rows: Sequence[Row], of: Callable[[Row], float], over: Callable[[Row], float] = lambda row: 1.0, seed: int = 0
-) -> dict[str, float | int] | None:
+) -> metrics.Estimate | None:
     """Return the ratio of two sums over rows, clustered by document; None without a denominator."""
     # A question about a whole library is a cluster of its own.
     clusters = ["\n".join(row.get("documents", ())) or str(row["id"]) for row in rows]
-    found = metrics.clustered([float(of(row)) for row in rows], clusters, [float(over(row)) for row in rows], seed)
-    return None if found is None else found.to_dict()
+    return metrics.clustered([float(of(row)) for row in rows], clusters, [float(over(row)) for row in rows], seed)
 
 
-def _mean(rows: Sequence[Row], name: str, seed: int) -> dict[str, float | int] | None:
+def _mean(rows: Sequence[Row], name: str, seed: int) -> metrics.Estimate | None:
     return _share([row for row in rows if name in row["figures"]], lambda row: row["figures"][name], seed=seed)
 
 
@@ -345,12 +326,10 @@ def _figures(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     with_evidence = [row for row in rows if "evidence" in row["figures"]]
     if found := _share(with_evidence, lambda row: row["figures"]["evidence"] > 0, seed=seed):
         figures["evidence_touched"] = found
-    counts = Counter((bool(row["found"]), _present(row)) for row in rows)
     abstention = {
-        "answered_present": counts[True, True],
-        "declined_present": counts[False, True],
-        "answered_absent": counts[True, False],
-        "declined_absent": counts[False, False],
+        f"{deed}_{kind}": sum(bool(row["found"]) is found and _present(row) is present for row in rows)
+        for kind, present in (("present", True), ("absent", False))
+        for deed, found in (("answered", True), ("declined", False))
     }
     return {"abstention": abstention, "rates": _rates(rows, seed), "figures": figures}
 

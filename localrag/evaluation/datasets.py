@@ -1,4 +1,4 @@
-"""Questions with known answers, one JSON object per line, and the library kept for their documents.
+"""Questions with known answers, one JSON object per line; the library kept for their documents; and results.
 
 A line has `question`, `answer`, `doc`, `evidence`, `page` and `id`; `evidence` may be empty and `page` null. Optional:
 `answerable` (false: the documents do not say; `doc` may be null), `label` (the answer is one of a few choices),
@@ -12,15 +12,18 @@ import json
 import os
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from localrag.api import Library, library_names, open_library
 from localrag.errors import NotFoundError, UsageError
 from localrag.ingest.scan import root_of
+from localrag.security import storage
 from localrag.settings import Settings
 from localrag.types import Document
 
@@ -45,7 +48,7 @@ class Question:
     answer: str
     doc: str
     evidence: str = ""
-    page: int | None = None
+    page: Annotated[int, msgspec.Meta(ge=1)] | None = None
     answerable: bool = True
     label: str | None = None
     category: str = ""
@@ -78,7 +81,7 @@ def load(path: Path) -> list[Question]:
             continue
         try:
             question = _question(json.loads(line))
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
             raise UsageError(f"line {number} of {str(path)!r} is not a question: {error}", _FORM) from None
         if question.id in questions:
             raise UsageError(f"line {number} of {str(path)!r} has the id {question.id!r} of another line", _FORM)
@@ -89,43 +92,20 @@ def load(path: Path) -> list[Question]:
 
 
 def _question(row: Any) -> Question:
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         raise TypeError("it is not a JSON object")
-    page, docs, answerable = row.get("page"), row.get("docs") or (), row.get("answerable", True)
-    if page is not None and (isinstance(page, bool) or not isinstance(page, int) or page < 1):
-        raise ValueError(f"page is {page!r}, not a number from 1 or null")
-    if not isinstance(docs, list | tuple) or not all(isinstance(doc, str) for doc in docs):
-        raise ValueError(f"docs is {docs!r}, not a list of paths")
-    if not isinstance(answerable, bool):
-        raise ValueError(f"answerable is {answerable!r}, not true or false")
-    return Question(
-        id=_text(row, "id"),
-        question=_text(row, "question"),
-        answer=_text(row, "answer", empty=not answerable),
-        doc=_text(row, "doc", empty=not answerable or bool(docs)),
-        evidence=_text(row, "evidence", empty=True),
-        page=page,
-        answerable=answerable,
-        label=_text(row, "label", empty=True) or None,
-        category=next((found for name in _CATEGORIES if (found := _text(row, name, empty=True))), ""),
-        docs=tuple(docs),
-        fields=tuple(
-            (name, value if isinstance(value, str) else json.dumps(value))
-            for name, value in {"answerable": True, **row}.items()
-            if name not in _LONG and isinstance(value, str | int | float)
-        ),
+    given = {name: value for name, value in row.items() if value not in (None, "")}
+    category = next((given[name] for name in _CATEGORIES if name in given), "")
+    found = msgspec.convert({"answer": "", "doc": "", **given, "category": category, "fields": ()}, Question)
+    needed = ["id", "question", *["answer"] * found.answerable, *["doc"] * (found.answerable and not found.docs)]
+    if empty := next((name for name in needed if not getattr(found, name).strip()), None):
+        raise ValueError(f"it has no {empty}")
+    short = tuple(
+        (name, value if isinstance(value, str) else json.dumps(value))
+        for name, value in {"answerable": True, **row}.items()
+        if name not in _LONG and isinstance(value, str | int | float)
     )
-
-
-def _text(row: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
-    value = row.get(name)
-    if value is None and empty:
-        return ""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} is {value!r}, not text" if name in row else f"it has no {name}")
-    if not value.strip() and not empty:
-        raise ValueError(f"{name} is empty")
-    return value
+    return replace(found, fields=short)
 
 
 def where(questions: Sequence[Question], wanted: Mapping[str, str]) -> list[Question]:
@@ -369,3 +349,105 @@ def forget(name: str, settings: Settings) -> None:
     if name not in library_names(apart(settings)):
         raise NotFoundError(f"no library {name!r} is kept for evaluation", "List them: localrag eval forget")
     open_library(name, settings=apart(settings)).forget()
+
+
+# --- results ------------------------------------------------------------------------------------------------
+#
+# JSON lines, one per question, so that an interrupted run continues. A file may hold several runs: a line with the
+# settings begins each, and every result names its run, a digest of the settings. Runs with other settings are left
+# alone, and a line cut off by a crash is skipped. The code is not part of the settings.
+
+Row = Mapping[str, Any]
+_RUN_HINT = "Such a file is written by: localrag eval answers DATASET --out FILE.jsonl"
+
+
+class Run:
+    """The results of one evaluation, in a file or in memory; `settings` is everything that decides them."""
+
+    def __init__(self, path: Path | None, settings: Mapping[str, Any]) -> None:
+        self.settings = dict(settings)
+        self.id = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:12]
+        self._path = path
+        self._rows: dict[tuple[str, str], Row] = {}
+        self._begun = False
+        if path is not None and path.exists() and (data := _read(path)):
+            for run in past(path):
+                if run.id == self.id:
+                    self._begun = True
+                    self._rows = {(str(row["id"]), str(row.get("digest"))): row for row in run.rows}
+            if not data.endswith(b"\n"):
+                storage.append_line(path, "")  # finish a line cut off by a crash, so that it spoils no other
+
+    def results(
+        self, questions: Iterable[Question], work: Callable[[Question], Row | None], stop: Callable[[], bool]
+    ) -> Iterator[Row]:
+        """Yield the result of each question, made by `work` unless it is kept; ends at `stop`, or at None."""
+        for question in questions:
+            row = self.done(question)
+            if row is None:
+                made = None if stop() else work(question)
+                if made is None:
+                    return
+                row = self.add(question, made)
+            yield row
+
+    def done(self, question: Question) -> Row | None:
+        """Return the result of a question if there is one."""
+        return self._rows.get((question.id, question.digest))
+
+    def add(self, question: Question, result: Mapping[str, Any]) -> Row:
+        """Keep a result; it is on the disk when this returns."""
+        row = {"run": self.id, "id": question.id, "digest": question.digest, **result}
+        if self._path is not None:
+            begin = [] if self._begun else [{"run": self.id, "settings": self.settings}]
+            self._begun = True
+            for line in (*begin, row):
+                storage.append_line(self._path, json.dumps(line, ensure_ascii=False))
+        self._rows[question.id, question.digest] = row
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A run in a file: its settings, and its results in the order of the file; the last of a question counts."""
+
+    id: str
+    settings: Mapping[str, Any]
+    rows: list[Row]
+
+
+def past(path: Path) -> list[Past]:
+    """Read the runs that a file holds."""
+    found: dict[str, Past] = {}
+    for row in filter(None, map(_parsed, _read(path).split(b"\n"))):
+        run = str(row["run"])
+        if isinstance(row.get("settings"), dict):
+            found.setdefault(run, Past(run, row["settings"], []))
+        elif run in found and "id" in row:
+            found[run].rows.append(row)
+    if not found:
+        raise UsageError(f"{str(path)!r} holds no results of an evaluation", _RUN_HINT)
+    return list(found.values())
+
+
+def by_category(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the results of each category that has a name."""
+    names = sorted({row["category"] for row in rows} - {""})
+    return {name: [row for row in rows if row["category"] == name] for name in names}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return storage.read_bytes(path)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {str(path)!r}", _RUN_HINT) from None
+    except OSError as error:
+        raise UsageError(f"cannot read {str(path)!r}: {error.strerror}", _RUN_HINT) from None
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and "run" in row else None

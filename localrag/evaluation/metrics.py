@@ -228,17 +228,7 @@ def ranking(rank: int | None, depths: Sequence[int] = DEPTHS) -> dict[str, float
 # --- over all questions -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean with its 95 % interval over `n` questions."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-    def to_dict(self) -> dict[str, float | int]:
-        return {"mean": round(self.mean, 4), "low": round(self.low, 4), "high": round(self.high, 4), "n": self.n}
+Estimate = dict[str, float]  # a mean with its 95 % interval, `low` and `high`, over `n` questions
 
 
 def estimate(values: Sequence[float], seed: int = 0) -> Estimate | None:
@@ -264,9 +254,9 @@ def clustered(
     picks = np.random.default_rng(seed).integers(0, len(names), (RESAMPLES, len(names)))
     drawn = sums[picks].sum(axis=1)
     ratios = drawn[:, 0] / np.where(drawn[:, 1] == 0, np.nan, drawn[:, 1])
-    low, high = np.nanpercentile(ratios, (2.5, 97.5))
-    whole = sums.sum(axis=0)
-    return Estimate(float(whole[0] / whole[1]), float(low), float(high), len(values))
+    low, high = np.nanpercentile(ratios, (2.5, 97.5)).tolist()
+    above, below = sums.sum(axis=0).tolist()
+    return {"mean": round(above / below, 4), "low": round(low, 4), "high": round(high, 4), "n": len(values)}
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:

@@ -18,8 +18,7 @@ from typing import Any
 
 from localrag.api import Library
 from localrag.evaluation import metrics
-from localrag.evaluation.datasets import Question, Sample
-from localrag.evaluation.runs import Row, Run, by_category
+from localrag.evaluation.datasets import Question, Row, Run, Sample, by_category
 from localrag.types import Passage
 
 LEVELS = ("document", "documents", "page", "evidence", "answer")
@@ -89,13 +88,8 @@ def run(sample: Sample, results: Run, *, k: int, stop: Callable[[], bool] = lamb
 
 def passage_row(passage: Passage) -> dict[str, Any]:
     """Return the place and score of a passage, for a result."""
-    return {
-        "document": passage.document,
-        "page": passage.page,
-        "start": passage.start,
-        "end": passage.end,
-        "score": round(passage.score, 4),
-    }
+    place = {name: getattr(passage, name) for name in ("document", "page", "start", "end")}
+    return {**place, "score": round(passage.score, 4)}
 
 
 def _words_of(library: Library) -> Callable[[str], str]:
@@ -129,7 +123,6 @@ def _levels(rows: Sequence[Row], k: int, seed: int) -> dict[str, Any]:
     levels: dict[str, Any] = {}
     for level in LEVELS:
         own = [metrics.ranking(row["ranks"][level], depths) for row in rows if level in row["ranks"]]
-        for name in own[0] if own else ():
-            if (estimate := metrics.estimate([one[name] for one in own], seed)) is not None:
-                levels.setdefault(level, {})[name] = estimate.to_dict()
+        if own:
+            levels[level] = {name: metrics.estimate([one[name] for one in own], seed) for name in own[0]}
     return levels

@@ -32,19 +32,8 @@ def papers(shelf: Shelf, models: Any) -> Library:
 def test_json_has_every_documented_field(papers: Library) -> None:
     result = run("When does the lease end?", "--json")
     value = json.loads(result.stdout)
-    assert set(value) >= {
-        "answer",
-        "found",
-        "citations",
-        "citations_dropped",
-        "plan",
-        "not_read",
-        "passages",
-        "tokens",
-        "seconds",
-        "model",
-        "embedder",
-    }
+    documented = "answer found citations citations_dropped plan not_read passages tokens seconds model embedder"
+    assert set(value) >= set(documented.split())
     (citation,) = value["citations"]
     assert set(citation) >= {"library", "document", "page", "label", "place", "quote", "start", "end", "verified"}
     shown = command_line.run("show", citation["document"], "-l", citation["library"], "--json")
@@ -72,17 +61,6 @@ def test_answer_and_quotes_go_to_stdout_the_rest_to_stderr(papers: Library) -> N
     assert "read: " in result.stderr and "scripted" in result.stderr and "read: " not in result.stdout
 
 
-def test_a_calculation_shows_its_working(shelf: Shelf, models: Any) -> None:
-    shelf("accounts", {"accounts.md": "| £000 | 2021 | 2020 |\n| Net sales | 1,550 | 1,250 |\n"})
-    question = "What was the change in net sales from 2020 to 2021?"
-    lines = run(question).stdout.splitlines()
-    assert lines[0] == "The change is £300 thousand, from Net sales: 1,250 (2020) and 1,550 (2021) [1]."
-    assert "    1,550 − 1,250 = £300 thousand" in lines
-    assert lines[-1] == "[1] accounts.md: “| Net sales | 1,550 | 1,250 |”"
-    (working,) = command_line.run_json("ask", question)["workings"]
-    assert (working["value"], [figure["marker"] for figure in working["figures"]]) == (300, [1, 1])
-
-
 def test_what_was_not_read_is_reported(papers: Library, put: Callable[..., None]) -> None:
     put(papers, "scan.pdf", ["Words.", ""], skipped=(SkippedPage(2, "has no text"),))
     assert "Not read: scan.pdf, p. 2: has no text" in run("When does the lease end?").stderr
@@ -94,18 +72,6 @@ def test_the_search_text_is_shown_where_it_differs(papers: Library) -> None:
     assert "Searched for" not in run("When does the lease end?", "--mode", "retrieve").stderr
     result = run("When is the kenel open?", "--mode", "retrieve")
     assert "Searched for: When is the kennel open?" in result.stderr and "Searched" not in result.stdout
-
-
-def test_nothing_found_is_an_answer_and_no_error(papers: Library) -> None:
-    result = run("Who won the race?", "--json")
-    value = json.loads(result.stdout)
-    assert (value["found"], value["citations"], result.exit_code) == (False, [], 0) and value["answer"]
-
-
-def test_documents_and_mode_are_passed_on(papers: Library) -> None:
-    value = command_line.run_json("ask", "When does the lease end?", "-d", "leases/*", "--mode", "retrieve")
-    assert value["plan"]["kind"] == "retrieve" and {p["document"] for p in value["passages"]} == {"leases/hall.txt"}
-    assert command_line.run_json("ask", "How many documents are there?")["plan"]["kind"] == "exact"
 
 
 def test_questions_that_cannot_work_are_refused(papers: Library, shelf: Shelf) -> None:
@@ -121,12 +87,6 @@ def test_questions_that_cannot_work_are_refused(papers: Library, shelf: Shelf) -
     with pytest.raises(UsageError) as raised:
         run("When?")
     assert "others, papers" in raised.value.message
-
-
-def test_without_a_library_it_says_how_to_make_one(models: Any) -> None:
-    with pytest.raises(NotFoundError) as raised:
-        run("When?")
-    assert "localrag ingest" in raised.value.hint and models.loaded == []
 
 
 def test_control_characters_do_not_reach_the_terminal(shelf: Shelf, models: Any) -> None:

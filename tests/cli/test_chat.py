@@ -10,7 +10,7 @@ from fake_core import NOTICE, PLAN, SCRIPT, FakeAssistant, FakeEngine, FakeLibra
 
 from localrag.cli import chat
 from localrag.errors import NotFoundError, StorageError, UsageError
-from localrag.events import Delta, Planned
+from localrag.events import Planned
 from localrag.sessions import SessionStore
 from localrag.store import names
 from localrag.tui.threads import Core
@@ -104,11 +104,6 @@ def test_ctrl_c_stops_the_answer_and_keeps_what_was_written(talk):
     done = talk("How long?\n", world=FakeWorld(Interrupted()))
     assert "Thirty days [1], within" in done.stdout
     assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_escape_sequences_of_documents_are_not_printed(talk):
-    world = FakeWorld(FakeAssistant([Planned(PLAN), Delta("\x1b[31mred"), *SCRIPT]))
-    assert "\x1b" not in talk("How long?\n", world=world).output
 
 
 def test_without_one_clear_library_it_says_what_to_type(talk, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from unittest.mock import Mock
@@ -14,10 +13,8 @@ from click.testing import CliRunner
 
 from localrag import policy
 from localrag.cli import doctor
-from localrag.cli.completion import completion_command
 from localrag.cli.doctor import Finding, diagnose, doctor_command
 from localrag.errors import KeyRequired
-from localrag.ingest.readers import programs
 from localrag.llm import loading
 from localrag.models import catalog
 from localrag.security import audit
@@ -102,13 +99,6 @@ def test_a_changed_audit_record_is_a_problem(settings: Settings) -> None:
     assert states("audit", settings) == {"problem"}
 
 
-def test_a_crash_within_an_audit_record_is_no_problem(settings: Settings) -> None:
-    audit.record(settings.audit_file, "ask", "x")
-    with settings.audit_file.open("ab") as stream:
-        stream.write(b'{"deta')
-    assert states("audit", settings) == {"ok"}
-
-
 def test_a_damaged_conversation_is_a_warning(settings: Settings) -> None:
     store = SessionStore(settings.sessions_dir)
     store.append(store.new(()), Answer("q", "a", True, Plan("retrieve", "r")))
@@ -190,33 +180,6 @@ def test_wrong_settings_do_not_stop_the_checks(monkeypatch: pytest.MonkeyPatch, 
     found = json.loads(CliRunner().invoke(doctor_command, ["--json"]).stdout)["findings"]
     assert found[0]["state"] == "problem" and variable in found[0]["message"]
     assert {"machine", "models", "llama.cpp"} <= {one["area"] for one in found}
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_gets_a_script_that_asks_localrag(shell: str) -> None:
-    done = CliRunner().invoke(completion_command, [shell])
-    assert done.exit_code == 0 and f"_LOCALRAG_COMPLETE={shell}_complete" in done.stdout
-
-
-def test_the_bash_script_completes_commands(tmp_path: Path) -> None:
-    import subprocess
-
-    script = CliRunner().invoke(completion_command, ["bash"]).stdout
-    (tmp_path / "localrag").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m localrag "$@"\n')
-    (tmp_path / "localrag").chmod(0o755)
-    (tmp_path / "script").write_text(script)
-    ask = (
-        f'source "{tmp_path}/script"; COMP_WORDS=(localrag compl); COMP_CWORD=1; '
-        f'_localrag_completion "{tmp_path}/localrag"; echo "${{COMPREPLY[@]}}"'
-    )
-    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "completion", done.stderr
-
-
-def test_a_missing_optional_program_is_no_warning(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "installed", lambda: {"LibreOffice": None, "Tesseract": "/usr/bin/tesseract"})
-    found = of("readers", settings)
-    assert [one.state for one in found] == ["info", "ok"] and "LibreOffice" in found[0].message
 
 
 # --- the model in use ---------------------------------------------------------------------------------------

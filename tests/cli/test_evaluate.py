@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import command_line
 import pytest
-from command_line import refused, run_json
+from command_line import run_json
 from fakes import ScriptedGenerator
 from office import (  # noqa: F401
     QUESTIONS,
@@ -27,15 +26,10 @@ from office import (  # noqa: F401
 from localrag.api import Library, open_library
 from localrag.cli import evaluate
 from localrag.cli.doctor import _calibration
-from localrag.errors import Cancelled, NotFoundError, UsageError
+from localrag.errors import Cancelled, UsageError
 from localrag.llm import calibration, loading
 from localrag.models.records import InstalledModel, ModelStore
 from localrag.settings import Settings
-
-LEASE_AT_LENGTH = (
-    "The monthly rent of the harbour office is EUR 2,450 and is due on the first day of the month. Either party may "
-    "end the lease with ninety days' written notice to the other party, sent by registered letter."
-)
 
 run = partial(command_line.run, "eval")
 pytestmark = pytest.mark.usefixtures("settings")
@@ -55,12 +49,6 @@ def test_retrieval_json_is_one_object_on_stdout(dataset: Path) -> None:
     assert report["complete"] is True and report["left_out"]["unanswerable"] == 1
     assert list(report["levels"]["document"]) == ["recall@1", "recall@3", "ndcg@10", "mrr"]
     assert report["settings"]["within_document"] is True and report["settings"]["embedder"]["model"] == "hashing"
-
-
-def test_no_question_about_the_library_is_an_error(documents: Path) -> None:
-    path = write(documents / "qa.jsonl", [{**QUESTIONS[1], "doc": "elsewhere.txt"}])
-    with pytest.raises(NotFoundError, match="none of the 1 documents"):
-        run("retrieval", path, "-l", "office")
 
 
 def test_answers_prints_what_was_answered_and_how_many_quotes_stand(dataset: Path) -> None:
@@ -98,14 +86,6 @@ def test_ctrl_c_keeps_what_is_done_and_ends_with_130(
     assert len(out.read_text().splitlines()) == 2
     monkeypatch.setattr(ScriptedGenerator, "generate", generate)
     assert run("answers", dataset, "-l", "office", "--mode", "retrieve", "--out", out).exit_code == 0
-
-
-def test_the_module_loads_nothing_heavy() -> None:
-    import subprocess
-
-    code = "import sys, localrag.cli.evaluate; print(sorted({'numpy', 'torch', 'faiss', 'rich'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 # --- documents ----------------------------------------------------------------------------------------------
@@ -198,10 +178,6 @@ def test_each_run_is_graded(tmp_path: Path) -> None:
     assert report["runs"][0]["grades"]["wrong"] == 3
 
 
-def test_a_file_without_answers_is_refused(dataset: Path) -> None:
-    refused(UsageError, "eval", "judge", dataset)
-
-
 # --- arena --------------------------------------------------------------------------------------------------
 
 
@@ -224,11 +200,6 @@ def test_a_person_may_stop_and_go_on(tmp_path: Path) -> None:
     rest = run("arena", *files, "--out", out, "--json", typed="x2s")
     report = json.loads(rest.stdout)
     assert rest.exit_code == 0 and report["votes"] == 2, "one of three was passed over"
-
-
-def test_one_side_is_refused(tmp_path: Path) -> None:
-    file = answers(tmp_path / "good.jsonl", GOOD)
-    refused(UsageError, "eval", "arena", file, "--out", tmp_path / "votes.jsonl")
 
 
 @pytest.fixture

@@ -19,9 +19,8 @@ from command_line import refused, run, run_json
 from fakes import HashingEmbedder
 from waiting import PATIENCE
 
-from localrag.errors import EmbedderMismatch, LibraryError, LibraryLocked, NotFoundError, UsageError
+from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, UsageError
 from localrag.security import storage
-from localrag.store.names import writing
 
 Folder = Callable[..., Path]
 
@@ -72,14 +71,6 @@ def test_an_emptied_folder_needs_prune(models: Any, folder: Folder) -> None:
     (root / "a.txt").unlink()
     assert "--prune" in refused(UsageError, "ingest", root).hint
     assert "1 removed" in run("ingest", root, "--prune").stderr
-
-
-def test_a_moved_folder_keeps_what_was_read(models: Any, folder: Folder, tmp_path: Path) -> None:
-    root = folder({"a.txt": "Alpha."})
-    run("ingest", root)
-    moved = root.rename(tmp_path / "moved")
-    for _ in range(2):  # a run that was stopped may be repeated
-        assert "1 unchanged" in run("ingest", moved, "--name", "papers", "--root", root).stderr
 
 
 WATCHER = f"""
@@ -135,12 +126,6 @@ def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder: Folder, tmp_path: 
     finally:
         watcher.kill()
         watcher.wait()
-
-
-def test_no_wait_names_the_process_that_writes(models: Any, folder: Folder, home: Path) -> None:
-    root = folder({"a.txt": "Alpha."})
-    with writing(home / "indexes" / "papers", "papers"):
-        assert str(os.getpid()) in refused(LibraryLocked, "ingest", root, "--no-wait").message
 
 
 def test_another_schema_or_embedder_is_refused(models: Any, folder: Folder, home: Path) -> None:

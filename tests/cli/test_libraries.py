@@ -33,12 +33,6 @@ def test_libraries_are_listed_and_a_damaged_one_is_named(papers: Library, home: 
     assert "problem" in value["libraries"][0] and value["libraries"][1]["documents"] == 2
 
 
-def test_without_libraries_it_says_how_to_make_one(home: Path) -> None:
-    result = run("libraries")
-    assert result.stdout == "" and "localrag ingest" in result.stderr
-    assert run_json("libraries")["libraries"] == []
-
-
 def test_status_shows_what_is_held_and_what_failed(papers: Library, put: Callable[..., None]) -> None:
     put(papers, "scan.pdf", ["Words.", ""], skipped=(SkippedPage(2, "has no text"),))
     papers.note_failure("/root", "locked.pdf", "is encrypted\x1b[2J")

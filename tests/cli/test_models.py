@@ -62,15 +62,6 @@ def test_list_shows_what_is_here_and_what_fits(home: Path) -> None:
     assert "huge" in everything and "no " in everything.splitlines()[-1]
 
 
-def test_list_as_json_carries_hash_and_metadata(home: Path) -> None:
-    run("install", "tiny")
-    models = listed()
-    assert models.keys() == {"tiny", "unpinned", "huge"}
-    assert (models["tiny"]["sha256"], models["tiny"]["state"]) == (sha256(GOOD), "in use")
-    assert models["tiny"]["metadata"]["architecture"] == "llama"
-    assert models["huge"]["fits"] is False and models["unpinned"]["sha256"] is None
-
-
 def test_install_prints_the_id_for_scripts_and_the_rest_for_people(home: Path) -> None:
     result = run("install", "tiny")
     assert result.stdout == "tiny\n"

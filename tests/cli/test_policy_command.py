@@ -59,14 +59,6 @@ def test_a_command_against_the_policy_ends_with_its_name_and_is_recorded(
     assert "refused  papers" in main("audit", "show", "--event", "refused")[1]
 
 
-def test_listing_reports_forbidden_libraries_and_logs_no_attempt(main, rule, models, folder, settings):
-    main("ingest", str(folder({"a.txt": "one"})))
-    rule("require_encryption = true")
-    code, done, _ = main("libraries")
-    assert code == 0 and "papers: the library 'papers' is not encrypted" in done
-    assert not settings.audit_file.exists()
-
-
 def test_taking_back_a_setting_that_the_policy_bounds_says_what_holds(main, rule, monkeypatch, tmp_path):
     monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
     rule("retention_days = 30")

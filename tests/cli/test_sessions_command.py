@@ -15,7 +15,7 @@ from conversations import WHOLE
 from docx import Document
 
 from localrag.cli.app import localrag
-from localrag.errors import LocalragError, NotFoundError, UsageError
+from localrag.errors import LocalragError, UsageError
 from localrag.security import audit
 from localrag.sessions import SessionStore
 
@@ -45,13 +45,6 @@ def test_the_list_shows_turns_and_damaged_conversations(store: SessionStore) -> 
     assert "cannot be read" in lines[2]
     rows = json.loads(run("list", "--json").stdout)["conversations"]
     assert [row.get("title") for row in rows] == ["Leave", "Lease", ""] and rows[2]["problem"]
-
-
-def test_without_conversations_the_list_says_how_to_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path))
-    assert "localrag chat" in run("list").stderr
-    assert "There is no conversation yet" not in run("list").stdout
-    refused(NotFoundError, "show", "last")
 
 
 def test_a_conversation_is_shown_without_escape_sequences(store: SessionStore) -> None:

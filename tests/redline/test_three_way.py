@@ -44,8 +44,6 @@ def test_each_clause_has_who_changed_it(three: ThreeWay) -> None:
         ([("$5,000", "$6,000")], [("5% a", "4% a")], "both"),
         ([("$5,000", "$6,000")], [("$5,000 within", "$5,000 not later than")], "conflict"),
         ([("$5,000", "$6,000")], [("$5,000", "$6,000")], "same"),
-        ([("$5,000", "$6,000")], [], "theirs"),
-        ([], [("$5,000", "$6,000")], "ours"),
         ([("$5,000", "$6,000")], [("$5,000", "$6,000"), ("5% a", "4% a")], "both"),
         (
             [("$5,000", "$6,000"), ("each inv", "each net inv")],
@@ -88,7 +86,6 @@ CLAUSES = OLD.split("\n\n")  # the title, the parties, and five clauses
         ([3, 4, 2, 5, 6], [3, 4, 5, 6, 2], "conflict"),
         ([3, 4, 5, 6, 2], [3, 4, 5, 6, 2], "same"),
         ([3, 4, 5, 6], [3, 4, 5, 6, 2], "conflict"),
-        ([3, 4, 5, 6, 2], [3, 4, 5, 6], "conflict"),
         ([3, 4, 5, 6, 2], [2, 3, 4, 5, 6], "theirs"),
     ],
 )
@@ -110,11 +107,6 @@ def test_changes_of_clauses_that_overlap_are_one_row() -> None:
     )
     found = compare_three(*map(version, texts)).entries
     assert [entry.state for entry in found] == ["conflict"]
-
-
-def test_the_same_documents_have_no_differences() -> None:
-    three = compare_three(*(version(OLD) for _ in range(3)))
-    assert three.entries == () and three.summary == "No differences."
 
 
 @pytest.mark.parametrize("texts", [("", "words of it", "words of it"), ("words of it", "", "other"), ("", "", "")])

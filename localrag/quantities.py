@@ -26,18 +26,23 @@ def load_words(package: str, name: str) -> dict[str, Any]:
 
 @cache
 def load_patterns(package: str, name: str, **named: str) -> Mapping[str, Sequence[str]]:
-    """Return the regular expressions of a text file by group, one a line; {name} is one that is named before."""
+    """Return the regular expressions of a text file by name: `name = pattern`, or lines below a [name].
+
+    {name} stands for one that is named before.
+    """
     groups: dict[str, list[str]] = {}
+    group: list[str] | None = None
     for line in resources.files(package).joinpath(name).read_text(encoding="utf-8").splitlines():
         if head := re.fullmatch(r"\[(\w+)\]", line):
             group = groups.setdefault(head[1], [])
         elif line and not line.startswith("#"):
             line = re.sub(r"\{([a-z]+)\}", lambda match: named[match[1]], line)
-            if groups:
+            if group is not None:
                 group.append(line)
             else:
                 known, _, pattern = line.partition(" = ")
                 named[known] = pattern
+                groups[known] = [pattern]
     return groups
 
 

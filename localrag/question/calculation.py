@@ -82,7 +82,7 @@ def _rate(text: str, named: tuple[int, ...]) -> Request | None:
             return None
         text = text[: aside.start()] + text[aside.end() :]
     rest = text[: match.start()] + " " + (match["rest"] if "rest" in match.groupdict() else "") + text[match.end() :]
-    rest = _FORMS["moved"].sub(" ", rest) if "rest" in match.groupdict() else rest
+    rest = _FORMS["movement"].sub(" ", rest) if "rest" in match.groupdict() else rest
     if len(named) < 2 and (pair := _pair(rest)):
         return Request("percentage change", pair[0], pair[1], named, "percentage difference")
     kind: Kind = "percentage decrease" if _FORMS["fall"].search(text) else "percentage change"
@@ -101,7 +101,7 @@ def _share(text: str, named: tuple[int, ...]) -> Request | None:
     for pattern in _SHARES:
         if (match := pattern.search(text)) is None:
             continue
-        part, whole = (_FORMS["joins_a_share"].sub("", _bare(match[name])).strip() for name in "ba")
+        part, whole = _bare(match["b"]), _bare(match["a"])
         if part and whole:
             parts = re.split(r",? and ", part)
             several = (*parts, whole) if len(parts) == 2 else (part, whole)

@@ -58,6 +58,7 @@ def document_question(question: str) -> DocumentQuestion:
 
 
 _WORDS = load_words("localrag.question", "words.toml")
+_NATIONS = dict(line.split(": ") for line in " ".join(_WORDS["nations"].split()).split("; "))
 # "of these 40 supplier agreements": whose, how many, and up to two words of what kind.
 _OWN = (
     r"(?:of\s+)?(?:(?:the|these|those|my|our|your|their|this|that|all|any|each|every|one|some)\s+)*"
@@ -263,13 +264,13 @@ _FORMS: tuple[tuple[str, Callable[[re.Match[str]], DocumentQuestion | None]], ..
     (form, make)
     for name, make in {
         "summary": _summary,
-        "superlative": _superlative,
+        "best": _superlative,
         "by_time": _by_time,
         "inside": _inside,
         "exists": _exists,
         "for_each": _for_each,
         "table": _table,
-        "each": _each,
+        "of_each": _each,
     }.items()
     for form in _LINES[name]
 )
@@ -298,7 +299,7 @@ def required(question: str) -> tuple[str, ...]:
 def nations(question: str) -> tuple[tuple[str, ...], ...]:
     """Return, for each nation whose law or courts a question names, the words by which a document may name it."""
     words = dict.fromkeys(_LAW.findall(question))
-    return tuple((word, *_WORDS["nations"][word].split("; ")) for word in words if word in _WORDS["nations"])
+    return tuple((word, *_NATIONS[word].split(", ")) for word in words if word in _NATIONS)
 
 
 def quoted(question: str) -> tuple[str, ...]:

@@ -88,10 +88,9 @@ def _conflicts(
         for sides in _replaced(library, base, related).values():
             if any(side.span.overlaps(span) for side in sides if side.document.id == document.id for span in spans):
                 yield sorted(sides, key=lambda side: side.rank, reverse=True)
-    versions = related.versions(document)
+    differing = [_differing(library, document, spans, other, related) for other in related.versions(document)]
     for span in spans:
-        found = [pair for other in versions if (pair := _differing(library, document, span, other, related))]
-        if found:
+        if found := [pairs[span] for pairs in differing if span in pairs]:
             sides = [found[0][0], *(theirs for _, theirs in found)]
             dated = all(side.date for side in sides)
             yield sorted(sides, key=lambda side: side.age(dated), reverse=True)
@@ -136,27 +135,31 @@ def _words(change: Change, new: str, old: str) -> tuple[tuple[int, int], tuple[i
 
 
 def _differing(
-    library: Library, document: Document, span: Span, other: Document, related: Related
-) -> tuple[_Statement, _Statement] | None:
-    """Return the sentence of a span and that of another version, if their figures differ, or one has a "not"."""
-    own = library.page(document.id, span.position)
-    positions = _likely_pages(library, document, span, other)
-    theirs = list(filter(None, (library.page(other.id, at) for at in positions)))
-    if own is None:
-        return None
-    compared = compare(Version(document.path, (own,)), Version(other.path, tuple(theirs)))
+    library: Library, document: Document, spans: Sequence[Span], other: Document, related: Related
+) -> dict[Span, tuple[_Statement, _Statement]]:
+    """Return, by span, its sentence and that of another version, if their figures differ, or one has a "not"."""
+    likely = {at for span in spans for at in _likely_pages(library, document, span, other)}
+    own = [(span.position, library.page(document.id, span.position)) for span in dict.fromkeys(spans)]
+    ours = {at: page for at, page in sorted(own, key=lambda one: one[0]) if page is not None}
+    theirs = {at: page for at in sorted(likely) if (page := library.page(other.id, at)) is not None}
+    if not ours or not theirs:
+        return {}
+    compared = compare(Version(document.path, tuple(ours.values())), Version(other.path, tuple(theirs.values())))
     dates = related.dated(document).date, related.dated(other).date
+    found: dict[Span, tuple[_Statement, _Statement]] = {}
     for change in compared.changes:
-        for (_, start, end), (page, first, last) in zip(change.old.spans, change.new.spans, strict=False):
-            at, text = positions[page], theirs[page].text
-            ours, found = _sentence(own.text, span.position, start, end), _sentence(text, at, first, last)
-            if ours is None or found is None or not ours.overlaps(span):
+        for (one, start, end), (two, first, last) in zip(change.old.spans, change.new.spans, strict=False):
+            (at, page), (beside, other_page) = list(ours.items())[one], list(theirs.items())[two]
+            mine, yours = _sentence(page.text, at, start, end), _sentence(other_page.text, beside, first, last)
+            cited = [span for span in spans if span not in found and mine is not None and mine.overlaps(span)]
+            if not cited or mine is None or yours is None:
                 continue
-            differ = contradiction(own.text[ours.start : ours.end], text[found.start : found.end])
+            differ = contradiction(page.text[mine.start : mine.end], other_page.text[yours.start : yours.end])
             if differ is not None:
-                one = _Statement(document, ours, differ[0], dates[0], order(document))
-                return one, _Statement(other, found, differ[1], dates[1], order(other))
-    return None
+                left = _Statement(document, mine, differ[0], dates[0], order(document))
+                right = _Statement(other, yours, differ[1], dates[1], order(other))
+                found |= dict.fromkeys(cited, (left, right))
+    return found
 
 
 def _sentence(text: str, position: int, start: int, end: int) -> Span | None:

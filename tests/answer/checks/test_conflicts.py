@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from localrag.answer.assistant import Assistant
+from localrag.answer.checks import conflicts
 from localrag.cli.app import localrag
 from localrag.events import Answered
 from localrag.settings import Settings
@@ -207,6 +208,19 @@ def test_where_both_versions_are_cited_the_conflict_is_told_once(shelf: Shelf, s
     answer = ask(settings, "policies", "What is paid for a hotel?")
     assert len(answer.citations) == 2 and len(answer.conflicts) == 1
     verified(answer, library)
+
+
+def test_versions_are_compared_once_for_all_that_is_cited(
+    shelf: Shelf, settings: Settings, models: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+    real = conflicts.compare
+    monkeypatch.setattr(conflicts, "compare", lambda old, new: compared.append(old.name) or real(old, new))
+    policy = "Travel policy\n\nHotels are paid up to EUR {0} a night.\n\nMeals are paid up to EUR {0} a day."
+    shelf("policies", {"travel-policy-v1.txt": policy.format("90"), "travel-policy-v2.txt": policy.format("120")})
+    models.generator.script = [("", "Hotels are paid up to EUR 90 a night. Meals are paid up to EUR 90 a day.")]
+    answer = ask(settings, "policies", "What is paid for hotels and meals?")
+    assert len(answer.conflicts) == 2 and compared == ["travel-policy-v1.txt"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from localrag.types import (
@@ -46,6 +47,13 @@ WHOLE = Answer(
     confidence=0.75,
     reasoning="hm",
 )
+
+
+def answer(question: str = "When does the lease end?", quote: str = "ends on 31 May 2030") -> Answer:
+    """The same for a question, with a quote."""
+    return replace(WHOLE, question=question, citations=(replace(WHOLE.citations[0], quote=quote),))
+
+
 JUNK: list[Any] = [None, True, -1, 2**64, 1e400, "", "\ud800", "\x1b[31m", [], {}, [[]], {"": {}}, [None], float("nan")]
 
 

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -47,11 +47,11 @@ def child(target: str, work: Path, arguments: list[str]) -> None:
     with atheris.instrument_imports(include=_INSTRUMENTED, exclude=_LEFT_ALONE):
         from fuzzing import byte_targets
 
-    run, seen = byte_targets.TARGETS[target][0], set[str]()
+    target_of, seen = byte_targets.TARGETS[target][0], set[str]()
 
     def one(data: bytes) -> None:
         try:
-            run(folder, data)
+            target_of(folder, data)
         except BaseException as error:  # a panic of native code is no Exception
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
@@ -80,58 +80,33 @@ def place(error: BaseException) -> str:
     return f"{type(error).__name__} {Path(own[-1].filename).name}:{own[-1].name}:{(own[-1].line or '')[:50]}"
 
 
-def follow(target: str, seconds: float, work: Path) -> dict[str, float]:
-    """Fuzz a target for some time in child processes; return figures."""
-    corpus, log = work / "corpus" / target, work / f"{target}.log"
-    corpus.mkdir(parents=True, exist_ok=True)
+def follow(target: str, seconds: float, work: Path) -> None:
+    """Fuzz a target for some time in child processes."""
+    corpus = work / "corpus" / target
+    for folder in (corpus, work / "found"):
+        folder.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(seeds(target)):
         (corpus / f"seed-{number}").write_bytes(seed)
     for kept in (CORPUS / target).glob("*"):
         shutil.copy(kept, corpus / kept.name)
-    end, figures = time.monotonic() + seconds, {"executions": 0.0, "coverage": 0.0, "stopped": 0.0}
-    while (left := end - time.monotonic()) > 2:
-        command = [
-            sys.executable,
-            __file__,
-            "--child",
-            "--work",
-            str(work),
-            target,
-            "--",
-            str(corpus),
-            f"-max_total_time={left:.0f}",
-            f"-timeout={_SECONDS}",
-            f"-rss_limit_mb={_MEGABYTES}",
-            "-print_final_stats=1",
-            f"-max_len={_MAX_INPUT}",
-            f"-artifact_prefix={work / 'found'}/{target}-",
-        ]
-        (work / "found").mkdir(exist_ok=True)
+    end, ended = time.monotonic() + seconds, 0
+    limits = [f"-timeout={_SECONDS}", f"-rss_limit_mb={_MEGABYTES}", f"-max_len={_MAX_INPUT}", "-print_final_stats=1"]
+    kept_as = f"-artifact_prefix={work / 'found'}/{target}-"
+    while (left := end - time.monotonic()) > 2 and ended < 100:
+        command = [sys.executable, __file__, "--child", "--work", str(work), target, "--", str(corpus), *limits]
         # libFuzzer ends without cleaning up, so the folder that it works in is made here, in memory if possible.
-        with tempfile.TemporaryDirectory(dir=_MEMORY, ignore_cleanup_errors=True) as folder:
-            done = subprocess.run(
-                command,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                check=False,
-                env={**os.environ, "TMPDIR": folder},
-            )
-        with log.open("a") as stream:
-            stream.write(done.stdout)
-        for line in re.findall(r"^FINDING .*", done.stdout, re.M):
-            print(line, flush=True)
-        runs = re.findall(r"^(?:#|stat::number_of_executed_units: )(\d+)", done.stdout, re.M)
-        figures["executions"] += int(runs[-1]) if runs else 0
-        figures["coverage"] = max([figures["coverage"], *map(int, re.findall(r"cov: (\d+)", done.stdout))])
+        with (
+            tempfile.TemporaryDirectory(dir=_MEMORY, ignore_cleanup_errors=True) as folder,
+            (work / f"{target}.log").open("a") as log,
+        ):
+            command += [f"-max_total_time={left:.0f}", kept_as]
+            done = subprocess.run(command, stdout=log, stderr=log, check=False, env={**os.environ, "TMPDIR": folder})
         if done.returncode:
-            figures["stopped"] += 1
-            what = re.findall(r"ERROR: libFuzzer: .*|^.*Error.*", done.stdout, re.M)
-            print(f"STOPPED {target}: {done.returncode} {what[0] if what else done.stdout[-300:]}", flush=True)
-            if end - time.monotonic() > left - 5:  # it does not even start
-                break
-    return figures
+            ended += 1
+            print(f"STOPPED {target}: {done.returncode}", flush=True)
+    lines = (work / f"{target}.log").read_text(errors="replace").splitlines()
+    told = [line for line in lines if line.startswith(("FINDING", "stat::number_of_executed", "ERROR: libFuzzer"))]
+    print(*dict.fromkeys(told), f"DONE {target}", sep="\n", flush=True)
 
 
 def seeds(target: str) -> list[bytes]:
@@ -140,39 +115,38 @@ def seeds(target: str) -> list[bytes]:
     return list(byte_targets.TARGETS[target][1]())
 
 
-def replay(target: str, file: Path | None) -> tuple[int, int]:
-    """Run one input, or the corpus of a target, again; return how many inputs there are, and how many are findings."""
+def run(target: str, inputs: Iterable[tuple[str, bytes]]) -> tuple[int, int]:
+    """Run named inputs; return how many there are, and how many are findings."""
     from fuzzing import byte_targets
 
-    files = [file] if file else sorted((CORPUS / target).glob("*"))
-    findings = 0
-    for each in files:
+    count = findings = 0
+    for name, data in inputs:
+        count += 1
         try:
-            byte_targets.TARGETS[target][0](Path(os.environ["LOCALRAG_HOME"]), each.read_bytes())
+            byte_targets.TARGETS[target][0](Path(os.environ["LOCALRAG_HOME"]), data)
         except BaseException:
             findings += 1
-            print(f"FINDING {target} {each.name}")
+            print(f"FINDING {target} {name}")
             traceback.print_exc(file=sys.stdout)
-    return len(files), findings
+    return count, findings
 
 
-def randomly(target: str, own: list[bytes], first: int, cases: int) -> tuple[int, int]:
-    """Run the seeds of a target, changed at random; return how many inputs there are, and how many are findings."""
-    from fuzzing import byte_targets
+def kept(target: str, file: Path | None) -> Iterator[tuple[str, bytes]]:
+    """One input, or the corpus of a target."""
+    for each in [file] if file else sorted((CORPUS / target).glob("*")):
+        yield each.name, each.read_bytes()
 
-    run, findings = byte_targets.TARGETS[target][0], 0
+
+def changed(target: str, own: list[bytes], first: int, cases: int) -> Iterator[tuple[str, bytes]]:
+    """The seeds of a target, changed at random."""
     for number in range(first, first + cases):
         dice = Random(f"{target} {number}")
         data = dice.choice(own)
-        change = mutating.of_pages if target == "library" and dice.random() < 0.8 else mutating.of_bytes
-        changed = mutating.of_input(data, dice) if target != "library" and dice.random() < 0.5 else change(data, dice)
-        try:
-            run(Path(os.environ["LOCALRAG_HOME"]), data if changed is None else changed)
-        except BaseException:
-            findings += 1
-            print(f"FINDING {target} {number}")
-            traceback.print_exc(file=sys.stdout)
-    return cases, findings
+        if target != "library" and dice.random() < 0.5:
+            yield str(number), mutating.of_input(data, dice) or data
+        else:
+            change = mutating.of_pages if target == "library" and dice.random() < 0.8 else mutating.of_bytes
+            yield str(number), change(data, dice)
 
 
 @contextmanager
@@ -215,21 +189,17 @@ def main() -> None:
         file = Path(given.replay) if given.replay else None
         with home():
             done = {
-                target: randomly(target, made[target], given.first, given.cases) if made else replay(target, file)
+                target: run(
+                    target,
+                    changed(target, made[target], given.first, given.cases) if made else kept(target, file),
+                )
                 for target in targets
             }
         print(json.dumps(done))
         sys.exit(any(findings for _, findings in done.values()))
     given.work.mkdir(parents=True, exist_ok=True)
     for target in targets:
-        began = time.monotonic()
-        figures = follow(target, given.minutes * 60 / len(targets), given.work)
-        took = time.monotonic() - began
-        print(
-            f"DONE {target:14} {figures['executions']:>9,.0f} executions in {took:4.0f} s, coverage {figures['coverage']:.0f}, "
-            f"{figures['stopped']:.0f} stopped",
-            flush=True,
-        )
+        follow(target, given.minutes * 60 / len(targets), given.work)
         if given.keep:
             keep(target, given.work)
 

@@ -82,22 +82,16 @@ def test_an_ingest_says_what_came_and_went_and_what_is_held_then(papers, folder,
     assert audit.lists_of(settings.library_audit_file("papers"), third) is None
 
 
-def test_a_changed_list_is_detected_and_an_erased_one_keeps_the_chain(papers, settings):
-    file = settings.library_audit_file("papers")
-    (line,) = lines(settings, "ingest", "papers")
-    audit.keep_lists(file, line.number, ["0" * 64], [])
-    changed = audit.lists_of(file, line)
-    assert changed is not None and not changed.intact
-    assert audit.erase(file, line.number) and not audit.erase(file, line.number)
-    assert audit.lists_of(file, line) is None and audit.verify(file) == []
-
-
-def test_a_forgotten_document_is_removed_from_the_list(papers, settings):
+def test_a_list_loses_a_forgotten_document_and_shows_other_changes(papers, settings):
     (line,) = lines(settings, "ingest", "papers")
     papers.forget(["a.txt"])
     file = settings.library_audit_file("papers")
     assert audit.lists_of(file, line) == audit.Lists((content("two"),), (), forgotten=1)
     assert content("one").encode() not in (file.parent / audit.LISTS_FOLDER / f"{line.number}.json").read_bytes()
+    audit.keep_lists(file, line.number, ["0" * 64], [])
+    assert not audit.lists_of(file, line).intact
+    assert audit.erase(file, line.number) and not audit.erase(file, line.number)
+    assert audit.lists_of(file, line) is None and audit.verify(file) == []
 
 
 # --- pages and files ----------------------------------------------------------------------------------------

@@ -178,9 +178,7 @@ def test_a_backup_is_of_one_moment_while_somebody_writes(
 # --- what is refused, and what stays ------------------------------------------------------------------------
 
 
-def test_every_change_of_a_sealed_backup_is_found_and_makes_nothing(
-    library: Path, settings: Settings, file: Path
-) -> None:
+def test_every_change_of_a_backup_is_found_and_makes_nothing(library: Path, settings: Settings, file: Path) -> None:
     backup.write(settings, "contracts", file, FOR_US)
     whole = file.read_bytes()
     for at in range(0, len(whole), len(whole) // 60):
@@ -192,10 +190,7 @@ def test_every_change_of_a_sealed_backup_is_found_and_makes_nothing(
         with pytest.raises((IntegrityError, UsageError, KeyringDamaged)):
             backup.check(file, ours)
     assert [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
-
-
-def test_damage_of_a_backup_in_clear_is_found(library: Path, settings: Settings, file: Path) -> None:
-    backup.write(settings, "contracts", file, clear=True)
+    backup.write(settings, "contracts", file, clear=True, replace=True)
     whole = file.read_bytes()
     for damaged in (whole[:-5], whole[:5000] + b"x" + whole[5001:], whole + b"x"):
         file.write_bytes(damaged)
@@ -203,21 +198,26 @@ def test_damage_of_a_backup_in_clear_is_found(library: Path, settings: Settings,
             backup.check(file, nobody)
 
 
-PATHS = ["../evil", "/etc/evil", "sessions/../../evil", "library.db-wal", "vectors.index", "cache/x.state"]
-PATHS += ["vault.json", "sessions/x.json", "audit.key\n", ""]
+PATHS = [
+    "../evil",
+    "/etc/evil",
+    "sessions/../../evil",
+    "library.db-wal",
+    "vectors.index",
+    "vault.json",
+    "audit.key\n",
+    "",
+]
 
 
 @pytest.mark.parametrize(
     "lines",
     [
         *([ABOUT, {"path": path, "size": 1}, b"x", {"end": 1, "sha256": ""}] for path in (*PATHS, 5)),
-        [b"x" * 9000],
         [b"[" * 4000 + b"\n"],
         [{**ABOUT, "library": "../x"}],
-        [{**ABOUT, "schema": 99}],
         [ABOUT, {"path": "library.db", "size": 1 << 60}, b"x"],
         [ABOUT, {"path": "library.db", "size": -1}],
-        [ABOUT, {"path": "library.db", "size": True}],
         [ABOUT, {"end": 0, "sha256": ""}],
         [ABOUT, {"path": "audit.key", "size": 0}, {"path": "audit.key", "size": 0}],
     ],
@@ -310,27 +310,20 @@ def test_what_nobody_vouches_for_is_restored_only_when_told(
     assert not (settings.indexes_dir / "theirs" / "more.txt").exists()
 
 
-def test_a_backup_made_here_is_trusted_until_it_is_changed(library: Path, settings: Settings, file: Path) -> None:
-    backup.write(settings, "contracts", file, clear=True)
-    assert restore.inspect(settings, file, "again", nobody).trusted
-    (settings.indexes_dir / "contracts" / "audit.jsonl").unlink()
-    other = file.with_suffix(".other")
-    backup.write(settings, "contracts", other, clear=True)
-    storage.remove(settings.audit_file)  # it was made elsewhere
-    assert not restore.inspect(settings, other, "again", nobody).trusted
-
-
-def test_a_backup_exchanged_after_its_check_is_not_restored(
+def test_a_backup_made_here_is_trusted_until_it_is_changed_or_exchanged(
     library: Path, settings: Settings, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backup.write(settings, "contracts", file, clear=True)
     found = restore.inspect(settings, file, "again", nobody)
+    assert found.trusted
     (settings.indexes_dir / "contracts" / "audit.jsonl").unlink()
     backup.write(settings, "contracts", file, clear=True, replace=True)
-    monkeypatch.setattr(restore, "inspect", lambda *_: found)
-    with pytest.raises(IntegrityError):
+    with monkeypatch.context() as patch, pytest.raises(IntegrityError):
+        patch.setattr(restore, "inspect", lambda *_: found)
         restore.restore(settings, file, "again", unlock=nobody)
     assert not (settings.indexes_dir / "again").exists()
+    storage.remove(settings.audit_file)  # it was made elsewhere
+    assert not restore.inspect(settings, file, "again", nobody).trusted
 
 
 def test_an_encrypted_folder_is_trusted_by_its_key_alone(library: Path, settings: Settings, tmp_path: Path) -> None:

@@ -57,15 +57,10 @@ def test_conversations_go_after_their_days_and_the_record_says_how_many(settings
     assert b"Harbour" not in settings.audit_file.read_bytes()
 
 
-def test_nothing_goes_unless_it_was_asked_for(settings, aged):
-    aged(10_000)
-    assert settings.retention_days == 0 and retention.apply(settings, NOW) == 0
-    assert len(left(settings)) == 1 and not (settings.general_dir / "retention.json").exists()
-
-
-def test_it_is_done_once_a_day_and_at_once_where_the_days_change(settings, aged):
+def test_it_is_done_when_asked_for_once_a_day_and_at_once_where_the_days_change(settings, aged):
     kept = settings.with_options(retention_days=30)
     aged(31)
+    assert settings.retention_days == 0 and retention.apply(settings, NOW) == 0
     assert retention.apply(kept, NOW) == 1
     aged(31)
     assert retention.apply(kept, NOW + timedelta(hours=2)) == 0
@@ -74,26 +69,19 @@ def test_it_is_done_once_a_day_and_at_once_where_the_days_change(settings, aged)
     assert retention.apply(settings.with_options(retention_days=7), NOW + timedelta(days=1)) == 1
 
 
-def test_a_damaged_conversation_goes_by_the_age_of_its_file(settings, aged):
-    store = store_of(settings)
-    one, other = aged(0), aged(0)
-    for session_id, days in ((one, 40), (other, 1)):
-        file = store._path(session_id)
-        file.write_text("{")
-        then = (NOW - timedelta(days=days)).timestamp()
-        os.utime(file, (then, then))
-    assert retention.apply(settings.with_options(retention_days=30), NOW) == 1
-    assert left(settings) == {other}
-
-
-def test_those_of_an_encrypted_library_go_without_its_key(settings, aged, models, folder):
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_what_cannot_be_read_goes_by_the_age_of_its_file(settings, aged, models, folder, encrypted):
     api.open_library("papers", settings=settings, create=True).ingest(folder({"a.txt": "one"}))
     one, other = aged(1), aged(1)
-    store = store_of(settings)
-    then = (NOW - timedelta(days=40)).timestamp()
-    os.utime(store._path(one), (then, then))
-    encrypt_folder(settings.library_dir("papers"))
-    unlocked.forget()
+    for session_id, days in ((one, 40), (other, 1)):
+        file = store_of(settings)._path(session_id)
+        if not encrypted:
+            file.write_text("{")
+        then = (NOW - timedelta(days=days)).timestamp()
+        os.utime(file, (then, then))
+    if encrypted:
+        encrypt_folder(settings.library_dir("papers"))
+        unlocked.forget()
     assert retention.apply(settings.with_options(retention_days=30), NOW) == 1
     assert left(settings) == {other}
 

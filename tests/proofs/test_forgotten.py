@@ -84,9 +84,7 @@ def test_remains_of_a_deletion_without_compaction_are_found(
     assert not found.proven
 
 
-@pytest.mark.parametrize(
-    "where", ["sessions/x.json", "indexes/papers/cache/x.state", "indexes/papers/audit-words/1.json", "stray.bin"]
-)
+@pytest.mark.parametrize("where", ["sessions/x.json", "indexes/papers/cache/x.state", "stray.bin"])
 def test_traces_outside_the_database_are_found(original: Path, settings: Settings, home: Path, where: str) -> None:
     api.open_library("papers", settings=settings).forget(["lease.txt"])
     line = LEASE.splitlines()[0]

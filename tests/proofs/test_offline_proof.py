@@ -47,13 +47,6 @@ def tried(settings: Settings, *without: LayerName) -> Report:
     return prove_offline(settings, without=without, work=False)
 
 
-@linux
-def test_the_process_under_test_starts_with_one_thread():
-    code = "import localrag.proofs.attempts; from localrag.security.offline import kernel; print(kernel.threads())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "1\n"  # files cannot be limited for a process that has more
-
-
 # --- the layers ---------------------------------------------------------------------------------------------
 
 
@@ -65,14 +58,14 @@ def test_every_attempt_is_refused_by_the_layer_in_charge(settings: Settings) -> 
     assert run.heard == 0
     assert all(layer.holds for layer in run.layers)
     # The attempts are ways out: unconfined, these work on every Linux.
-    work = {(one.way, one.name) for one in run.trials if one.unconfined.result == "through"}
+    work = {one.name for one in run.trials if one.unconfined.result == "through"}
     assert {
-        ("native", "TCP"),
-        ("python", "a connection within this machine"),
-        ("files", "reading a file elsewhere"),
+        "TCP",
+        "a connection within this machine",
+        "another program's Unix socket",
+        "reading a file elsewhere",
     } <= work
-    assert {("python", "another program's Unix socket"), ("files", "moving an own file elsewhere")} <= work
-    assert ("files", "reading another library") in work
+    assert {"moving an own file elsewhere", "reading another library"} <= work
     ways = {"python", "native", "program", "names", "files", "processes", "broker", "reader"}
     assert {one.way for one in run.trials} == ways
     # What may be reached is, and by that way nothing else.
@@ -148,28 +141,23 @@ def test_without_a_model_the_error_has_a_hint(settings: Settings) -> None:
 # --- the report ---------------------------------------------------------------------------------------------
 
 
-def test_a_changed_report_has_an_invalid_signature(tmp_path: Path) -> None:
+def test_a_changed_report_has_an_invalid_signature_and_another_machines_is_not_ours(tmp_path: Path) -> None:
     told = proofs.signed(REPORT.to_dict(), tmp_path / "proofs")
     file = tmp_path / "r.json"
     file.write_text(json.dumps(told, indent=1))
     found = proofs.verify(file, tmp_path / "proofs")
     assert found.good and found.ours and found.proven
     assert (tmp_path / "proofs/key").stat().st_mode & 0o777 == 0o600 or os.name == "nt"
+    proofs.signed(REPORT.to_dict(), tmp_path / "other")
+    for folder in (tmp_path / "none", tmp_path / "other"):
+        found = proofs.verify(file, folder)
+        assert found.good and not found.ours
     told["heard"] = 1
     file.write_text(json.dumps(told))
     assert not proofs.verify(file, tmp_path / "proofs").good
 
 
-def test_a_report_of_another_machine_is_valid_but_not_ours(tmp_path: Path) -> None:
-    file = tmp_path / "r.json"
-    file.write_text(json.dumps(proofs.signed(REPORT.to_dict(), tmp_path / "theirs")))
-    for ours in (tmp_path / "none", tmp_path / "other"):
-        found = proofs.verify(file, ours)
-        assert found.good and not found.ours
-        proofs.signed(REPORT.to_dict(), tmp_path / "other")
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"signature": {"key": "zz", "value": ""}}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "[]", '{"signature": {"key": "zz", "value": ""}}', "[" * 100_000])
 def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "r.json"
     file.write_text(text)

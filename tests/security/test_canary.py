@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import gzip
 import os
 import resource
 import signal
@@ -67,36 +66,20 @@ class Run:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "localrag", *words]
 
-    def fine(self, *words: str, said: str = "") -> str:
-        done = subprocess.run(
-            self.command(*words),
-            input=said,
-            capture_output=True,
-            text=True,
-            env=self.environ,
-            cwd=self.here,
-            timeout=PATIENCE,
-            check=False,
-            preexec_fn=dumps_allowed,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
     def begin(self, *words: str, said: str = "") -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            self.command(*words),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self.environ,
-            cwd=self.here,
-            preexec_fn=dumps_allowed,
-        )
-        assert process.stdin is not None
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        command, folder = self.command(*words), {"env": self.environ, "cwd": self.here}
+        process = subprocess.Popen(command, text=True, preexec_fn=dumps_allowed, **pipes, **folder)  # type: ignore[call-overload]
         process.stdin.write(said)
         process.stdin.close()
+        process.stdin = None
         return process
+
+    def fine(self, *words: str, said: str = "") -> str:
+        process = self.begin(*words, said=said)
+        out, error = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, error
+        return out
 
     @contextlib.contextmanager
     def asked(self) -> Iterator[None]:
@@ -160,9 +143,7 @@ def shot_down_in_an_answer(run: Run, number: int) -> None:
         process = run.begin("ask", "-", "-l", "matter", said=QUESTION)
     process.send_signal(number)
     assert process.wait(PATIENCE) == -number
-    for stream in (process.stdout, process.stderr):
-        assert stream is not None
-        stream.close()
+    process.communicate()
 
 
 def a_conversation_with_crashes(run: Run) -> None:
@@ -223,11 +204,9 @@ def test_the_search_finds_the_words_of_a_library_in_clear(
     "data",
     [
         b"x" * 1000 + SAID.upper().encode() + b"y",
-        SAID.encode("utf-16-le"),
         b"\0" + SAID.encode("utf-16-be"),
         SAID.encode().hex().encode(),
         *(base64.b64encode(b"12345"[:shift] + SAID.encode() + b"123") for shift in range(3)),
-        gzip.compress(b"a word, " + SAID.encode()),
         b"before" + zlib.compress(b"12" * 500 + SAID.encode()) + b"behind",
     ],
 )
@@ -240,15 +219,10 @@ def test_a_word_is_found_in_every_form(data: bytes) -> None:
 def test_arguments_environment_and_core_dumps_are_seen(tmp_path: Path) -> None:
     code = "import os; input(); os.abort()"
     command = [sys.executable, "-c", code, SAID]
+    environ, quiet = {**os.environ, "WORD": ASKED}, subprocess.DEVNULL
+    how = {"env": environ, "cwd": tmp_path, "stdin": subprocess.PIPE, "stderr": quiet, "preexec_fn": dumps_allowed}
     with Watched(CANARIES) as watched:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, "WORD": ASKED},
-            cwd=tmp_path,
-            stdin=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=dumps_allowed,
-        )
+        process = subprocess.Popen(command, **how)  # type: ignore[call-overload]
         wait_for(lambda: len({one.split(":")[0] for one in watched.found}) == 2)
         process.communicate(b"\n", timeout=PATIENCE)
     assert {one.split(":")[0] for one in watched.found} == {"cmdline", "environ"}

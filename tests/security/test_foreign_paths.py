@@ -14,6 +14,7 @@ import pytest
 from localrag import api
 from localrag.errors import ReadError
 from localrag.lifecycle import restore
+from localrag.security import sandbox
 from localrag.settings import Settings
 from localrag.store import names
 from localrag.store.writer import Editor
@@ -69,8 +70,6 @@ def test_no_original_of_a_foreign_library_is_looked_at(
 
 @pytest.mark.parametrize("file", ["../../etc/passwd", "/etc/passwd", "a/../../b"])
 def test_a_file_outside_of_its_folder_is_no_original(settings: Settings, tmp_path: Path, file: str) -> None:
-    from localrag.security import sandbox
-
     sandbox.mark_as_own(settings, "papers", str(tmp_path))
     document = Document(1, str(tmp_path), file, "", "", 0, 0, 0, False)
     assert names.original(settings, "papers", document) is None
@@ -78,29 +77,20 @@ def test_a_file_outside_of_its_folder_is_no_original(settings: Settings, tmp_pat
 
 
 def test_originals_are_looked_at_once_their_folder_was_read_here(
-    settings: Settings, folder: Callable[..., Path], engine: Engine
-) -> None:
-    root = folder({"a.txt": "The words."})
-    with_root = api.open_library("papers", settings=settings, create=True)
-    with_root.ingest(root)
-    opened = engine.page("papers", "a.txt")
-    assert (opened.file, opened.state, engine.shelf("papers").elsewhere) == (str(root / "a.txt"), "same", ())
-    with_root.forget()
-    assert not settings.read_marks("papers").exists()
-
-
-def test_a_restored_library_is_from_elsewhere_until_its_folder_is_read(
     settings: Settings, folder: Callable[..., Path], tmp_path: Path, engine: Engine
 ) -> None:
     root = folder({"a.txt": "The words."})
     made = api.open_library("papers", settings=settings, create=True)
     made.ingest(root)
     made.close()
+    opened = engine.page("papers", "a.txt")
+    assert (opened.file, opened.state, engine.shelf("papers").elsewhere) == (str(root / "a.txt"), "same", ())
     copy = tmp_path / "copy"
     settings.library_dir("papers").rename(copy)
     restore.restore(settings, copy, "papers", trust=True, unlock=lambda *_: pytest.fail("no key is needed"))
-    assert engine.page("papers", "a.txt").state == "elsewhere"
+    assert engine.page("papers", "a.txt").state == "elsewhere"  # until its folder is read
     again = api.open_library("papers", settings=settings)
     assert again.ingest(root).unchanged == 1
-    again.close()
     assert engine.page("papers", "a.txt").state == "same"
+    again.forget()
+    assert not settings.read_marks("papers").exists()

@@ -18,7 +18,6 @@ from localrag.settings import Settings
 
 PACKAGE = Path(localrag.__file__).parent
 ISOLATED = ("-I", "-P")
-NAMES = ("'python'", "'python3'", "'py'")
 # Through a shell, or without -P.
 FORBIDDEN = re.compile(
     r"os\.(system|popen|spawn\w+)|asyncio\.create_subprocess_shell"
@@ -31,7 +30,11 @@ def starts(tree: ast.AST) -> Iterator[tuple[int, bool]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.List | ast.Tuple):
             for word, after in zip(node.elts, [*node.elts, None][1:], strict=True):
-                named = isinstance(node, ast.List) and word is node.elts[0] and ast.unparse(word) in NAMES
+                named = (
+                    isinstance(node, ast.List)
+                    and word is node.elts[0]
+                    and ast.unparse(word) in ("'python'", "'python3'", "'py'")
+                )
                 if named or ast.unparse(word) == "sys.executable":
                     yield word.lineno, isinstance(after, ast.Constant) and after.value in ISOLATED
         elif isinstance(node, ast.Call):
@@ -56,37 +59,29 @@ def test_every_interpreter_is_isolated() -> None:
     assert len(found) > 5 and [place for place, isolated in found.items() if not isolated] == []
 
 
-@pytest.fixture
-def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file that appears when a module of the current folder is imported."""
+def test_doctor_imports_nothing_from_the_current_folder(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "received").mkdir()
     for name in ("json", "llama_cpp", "localrag", "pathlib", "sitecustomize", "usercustomize"):
         (tmp_path / "received" / f"{name}.py").write_text(f"open({str(tmp_path / 'pwned')!r}, 'w').close()")
     monkeypatch.chdir(tmp_path / "received")
-    return tmp_path / "pwned"
-
-
-def test_doctor_imports_nothing_from_the_current_folder(
-    trap: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr("localrag.llm.loading.generator_arguments", lambda settings: {})
     list(doctor._llama(settings))
-    assert not trap.exists()
-
-
-def run(*words: str, policy: str, tmp_path: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    (tmp_path / "policy.toml").write_text(policy)
-    environ = {**os.environ, "LOCALRAG_POLICY": str(tmp_path / "policy.toml"), **more}
-    command = [sys.executable, "-m", "localrag", *words]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert not (tmp_path / "pwned").exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="localrag starts itself again on POSIX systems")
 def test_no_module_of_the_environment_loosens_a_policy(tmp_path: Path) -> None:
     code = "from localrag import policy\npolicy.check_export = lambda what: None\n"
     (tmp_path / "sitecustomize.py").write_text(code)
-    path = os.pathsep.join((str(tmp_path), str(PACKAGE.parent)))
-    done = run("audit", "export", "out.csv", policy="allow_exports = false", tmp_path=tmp_path, PYTHONPATH=path)
-    assert done.returncode == 9 and not (tmp_path / "out.csv").exists(), done.stderr
-    done = run("audit", "export", "out.csv", policy="", tmp_path=tmp_path, PYTHONPATH=path)
-    assert done.returncode == 0 and (tmp_path / "out.csv").exists(), done.stderr
+    environ = {
+        **os.environ,
+        "LOCALRAG_POLICY": str(tmp_path / "policy.toml"),
+        "PYTHONPATH": os.pathsep.join((str(tmp_path), str(PACKAGE.parent))),
+    }
+    command = [sys.executable, "-m", "localrag", "audit", "export", "out.csv"]
+    for policy, code in (("allow_exports = false", 9), ("", 0)):
+        (tmp_path / "policy.toml").write_text(policy)
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == code and (tmp_path / "out.csv").exists() == (code == 0), done.stderr

@@ -12,7 +12,7 @@ from waiting import PATIENCE
 pytestmark = pytest.mark.slow
 
 BEGIN = """
-import _socket, os, socket, sys, tempfile, threading
+import _socket, os, socket, sys, tempfile
 from localrag.security import offline
 from localrag.errors import OfflineRefused
 
@@ -51,26 +51,12 @@ ATTEMPTS = {
     "a name given to sendmsg": "lambda: udp().sendmsg([b'x'], [], 0, ('example.invalid', 53))",
     "connect below the socket module": "lambda: _socket.socket().connect(('192.0.2.1', 443))",
     "bind below the socket module": "lambda: _socket.socket().bind(('0.0.0.0', 0))",
-    "another thread": "lambda: other_thread()",
 }
-THREAD = """
-def other_thread():
-    caught = []
-    def attempt():
-        try:
-            tcp().connect(('192.0.2.1', 443))
-        except OSError as error:
-            caught.append(error)
-    thread = threading.Thread(target=attempt)
-    thread.start()
-    thread.join()
-    raise caught[0]
-"""
 
 
 def child(code: str) -> str:
     """What a child prints that runs `code` after the definitions above."""
-    command = [sys.executable, "-c", BEGIN + THREAD + code]
+    command = [sys.executable, "-c", BEGIN + code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

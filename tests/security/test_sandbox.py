@@ -87,7 +87,7 @@ settings = load_settings()
 (named / "key").write_text("key")
 offline.confine()
 sandbox.restrict(settings, [], reads=[named / "key"])
-print((named / "key").read_text())
+print((named / "key").read_text(), attempt(named))
 for path in (elsewhere / "document", Path.home()):
     try:
         path.read_text() if path.is_file() else list(path.iterdir())
@@ -95,7 +95,7 @@ for path in (elsewhere / "document", Path.home()):
     except OSError as error:
         print(errno.errorcode[error.errno])
 """)
-    assert shown == ["key", "EACCES", "EACCES"]
+    assert shown == ["key EACCES", "EACCES", "EACCES"]
 
 
 def test_a_reader_opens_nothing_but_the_code_of_libraries(child: Child) -> None:
@@ -189,7 +189,8 @@ print(*map(tried, (
     lambda: (settings.temporary_dir_of(["theirs"]) / "x").read_bytes(),
     lambda: (settings.sessions_dir / "talk.json").read_bytes(), lambda: os.chmod(theirs / "library.db", 0o644),
     lambda: os.chown(theirs / "library.db", os.getuid(), os.getgid()), lambda: os.utime(theirs / "library.db"),
-    lambda: os.setxattr(theirs / "library.db", "user.a", b"x"),
+    lambda: os.setxattr(theirs / "library.db", "user.a", b"x"), lambda: (theirs / "new").mkdir(),
+    lambda: (theirs / "link").symlink_to(ours / "library.db"), lambda: list(theirs.iterdir()) and os.mkdir(elsewhere / "new"),
 )), attempt(theirs), attempt(settings.indexes_dir), attempt(settings.sessions_dir))
 print(os.system("cat " + str(theirs / "library.db") + " > /dev/null 2>&1") != 0)
 (elsewhere / "document").read_text() if %s is None else None

@@ -185,33 +185,26 @@ def test_a_server_has_one_socket_made_before_it_is_confined(
     assert accepted and all(re.match(r"accept4?\(.*inet_addr\(\"127\.0\.0\.1\"\)", line) for line in accepted)
 
 
+LOCAL = """12 socketpair(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0, [4, 5]) = 0
+12 socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK, 0) = 7
+12 connect(7, {sa_family=AF_UNIX, sun_path="/var/run/nscd/socket"}, 110) = -1 EACCES (Permission denied)
+12 sendto(4, "x", 1, 0, NULL, 0) = 1
+"""
+
+
 @pytest.mark.parametrize(
     "line",
     [
-        "12 socket(AF_INET, SOCK_DGRAM, IPPROTO_IP) = 3",
         "socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP) = -1 EACCES (Permission denied)",
         "12 socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE) = 4",
         '12 connect(3, {sa_family=AF_UNIX, sun_path="/var/run/docker.sock"}, 22) = 0',
-        '12 connect(3, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("192.0.2.1")}, 16) = -1 EACCES (x)',
         "12 connect(3,  <unfinished ...>\n13 socket(AF_UNIX, SOCK_STREAM, 0) = 5\n"
         '12 <... connect resumed>{sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("192.0.2.1")}, 16) = 0',
         '12 sendto(3, "x", 1, 0, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("192.0.2.1")}, 16) = 1',
     ],
 )
-def test_calls_that_lead_outside_are_reported(line: str) -> None:
-    assert len(outward(line)) == 1
-
-
-def test_local_sockets_are_not_reported() -> None:
-    assert (
-        outward(
-            "12 socketpair(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0, [4, 5]) = 0\n"
-            "12 socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK, 0) = 7\n"
-            '12 connect(7, {sa_family=AF_UNIX, sun_path="/var/run/nscd/socket"}, 110) = -1 EACCES (Permission denied)\n'
-            '12 sendto(4, "x", 1, 0, NULL, 0) = 1\n'
-        )
-        == []
-    )
+def test_calls_that_lead_outside_are_reported_and_local_ones_not(line: str) -> None:
+    assert len(outward(LOCAL + line)) == 1 and outward(LOCAL) == []
 
 
 def test_an_unconfined_process_is_reported(tmp_path: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from waiting import PATIENCE
+from waiting import PATIENCE, ended, wait_for
 
 from localrag.security.offline import kernel
 
@@ -44,61 +43,37 @@ def show(*arguments):
 """
 
 
-def child(tmp_path: Path, code: str) -> str:
+def child(tmp_path: Path, code: str, begin: str = BEGIN, ends: int = 0) -> str:
     file = tmp_path / "lease — 1.pdf"
     file.write_bytes(b"%PDF-")
-    command = [sys.executable, "-c", BEGIN + code, str(file)]
+    command = [sys.executable, "-c", begin + code, str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == ends, done.stderr
     return done.stdout
 
 
 @linux
-def test_a_confined_process_shows_files_through_it(tmp_path: Path) -> None:
+def test_a_confined_process_shows_existing_files_through_it(tmp_path: Path) -> None:
     shown = child(tmp_path, "print(kernel.holds(), show(file, 2), show(file, None), show(file, 13), show(file, 3))")
     assert shown == "True True False no such page|Take another. True\n"
+    gone, folder, there = child(
+        tmp_path, "for path in (file.parent / 'gone', file.parent, file): print(show(path, 1))"
+    ).splitlines()
+    assert gone.endswith("was moved or deleted.") and folder.startswith("there is no file") and there == "True"
 
 
 @linux
-def test_it_shows_existing_files_only(tmp_path: Path) -> None:
-    shown = child(tmp_path, "print(show(file.parent / 'gone', 1)); print(show(file.parent, 1)); print(show(file, 1))")
-    assert shown.splitlines()[0].endswith("was moved or deleted.") and shown.splitlines()[1].startswith(
-        "there is no file"
-    )
-    assert shown.splitlines()[2] == "True"
-    for wrong in ("Path('a.pdf'), 1", "file, 0", "file, '1; true'"):
-        assert child(tmp_path, f"print(show({wrong}))").startswith(
-            "the process that opens files has ended|Open it yourself"
-        )
-
-
-@linux
-def test_its_end_is_reported(tmp_path: Path) -> None:
-    shown = child(tmp_path, "print(show(file, 14)); print(show(file, 1))")
-    assert [line.split("|")[0] for line in shown.splitlines()] == ["the process that opens files has ended"] * 2
+@pytest.mark.parametrize("wrong", ["Path('a.pdf'), 1", "file, 0", "file, '1; true'", "file, 14"])
+def test_a_wrong_request_ends_it_which_is_reported(tmp_path: Path, wrong: str) -> None:
+    lines = child(tmp_path, f"print(show({wrong})); print(show(file, 1))").splitlines()
+    assert [line.split("|")[0] for line in lines] == ["the process that opens files has ended"] * 2
 
 
 @linux
 def test_it_ends_with_the_asking_process(tmp_path: Path) -> None:
     code = "print(Path(f'/proc/{os.getpid()}/task/{os.getpid()}/children').read_text(), flush=True); os.kill(os.getpid(), 9)"
-    (tmp_path / "a").touch()
-    done = subprocess.run(
-        [sys.executable, "-c", BEGIN + code, str(tmp_path / "a")],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    helper = int(done.stdout)
-    for _ in range(600):
-        try:
-            if Path(f"/proc/{helper}/stat").read_text().rsplit(") ", 1)[1].startswith("Z"):
-                return
-        except FileNotFoundError:
-            return
-        os.sched_yield()
-        subprocess.run(["sleep", "0.05"], check=True)
-    pytest.fail("it is still there")
+    helper = int(child(tmp_path, code, ends=-9))
+    wait_for(lambda: ended(helper))
 
 
 ADDRESS = """
@@ -121,7 +96,5 @@ for code in ("a_code-" * 5, "short", "x" * 30 + "&y", "x" * 30 + "\\n", "http://
 
 @linux
 def test_it_opens_the_own_address_only(tmp_path: Path) -> None:
-    begin = BEGIN.partition("def opener")[0]
-    command = [sys.executable, "-c", begin + ADDRESS, str(tmp_path / "a")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.stdout.splitlines() == [f"http://127.0.0.1:8765/?code={'a_code-' * 5}", *["refused"] * 4], done.stderr
+    shown = child(tmp_path, ADDRESS, BEGIN.partition("def opener")[0])
+    assert shown.splitlines() == [f"http://127.0.0.1:8765/?code={'a_code-' * 5}", *["refused"] * 4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from encrypted import encrypt_folder
 
 from localrag.errors import Cancelled, IntegrityError, KeyRequired, LibraryError, LibraryLocked, UsageError
 from localrag.lifecycle import encrypt
@@ -24,26 +26,21 @@ from localrag.store.writer import Editor
 pytestmark = pytest.mark.slow
 
 CANARY = "zanzibarquill"
-WORDS = "correct horse battery"
+WORDS = Passphrase("correct horse battery")
 DOCUMENTS = {f"{n}.txt": f"The {CANARY} clause number {n} ends in {1990 + n}. " * 30 for n in range(5)}
 PREFIX = Prefix((1, 2, 3), (3,), 1)
 
 
-def handing_out(keyring: Keyring, key: Key) -> Keyring:
-    return keyring.with_credential(key, "office", keyrings.Passphrase(WORDS))
-
-
 def asking(folder: Path, keyring: Keyring, person: bool) -> Key:
-    return keyring.unlock(Passphrase(WORDS))
+    return keyring.unlock(WORDS)
 
 
-def run(steps: object) -> None:
-    for _ in steps:  # type: ignore[attr-defined]
-        pass
+def in_steps(folder: Path, stop: Callable[[], bool]) -> None:
+    list(encrypt.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "office", WORDS), stop))
 
 
-def never() -> bool:
-    return False
+def rotate(folder: Path, stop: Callable[[], bool] = lambda: False) -> None:
+    list(encrypt.rotate(folder, WORDS, stop))
 
 
 @pytest.fixture
@@ -73,16 +70,8 @@ def works(folder: Path) -> None:
     assert storage.read_bytes(folder / "sessions" / "one.json") == CANARY.encode()
 
 
-def test_nothing_is_left_in_clear_and_the_key_reads_all(plain: Path) -> None:
-    assert len(in_clear(plain)) >= 3
-    run(encrypt.encrypt(plain, handing_out, never))
-    assert in_clear(plain) == []
-    works(plain)
-    assert not encrypt.in_progress(plain)
-
-
 def test_without_the_key_nothing_can_be_read(plain: Path) -> None:
-    run(encrypt.encrypt(plain, handing_out, never))
+    encrypt_folder(plain, WORDS)
     unlocked.forget()
     for attempt in (
         lambda: Library.open(plain, "contracts"),
@@ -92,22 +81,18 @@ def test_without_the_key_nothing_can_be_read(plain: Path) -> None:
         with pytest.raises(KeyRequired) as raised:
             attempt()
         assert "--key-file" in raised.value.hint
+    for wrong in (
+        lambda: unlocked.add_key(plain, Key.new()),
+        lambda: encrypt.keyring_of(plain).unlock(Passphrase("wrong words here")),
+    ):
+        with pytest.raises(KeyRequired):
+            wrong()
     unlocked.set_key_source(asking)
     works(plain)
 
 
-def test_a_wrong_key_opens_nothing(plain: Path) -> None:
-    run(encrypt.encrypt(plain, handing_out, never))
-    unlocked.forget()
-    with pytest.raises(KeyRequired):
-        unlocked.add_key(plain, Key.new())
-    with pytest.raises(KeyRequired):
-        keyring = encrypt.keyring_of(plain)
-        keyring.unlock(Passphrase("wrong words here"))
-
-
 def test_later_writes_are_encrypted(plain: Path, put: Callable[..., None]) -> None:
-    run(encrypt.encrypt(plain, handing_out, never))
+    encrypt_folder(plain, WORDS)
     library = Editor.open(plain, "contracts")
     put(library, "new.txt", f"A new {CANARY} paragraph. " * 200)
     # Also what is in the write-ahead log and not yet in the database.
@@ -126,10 +111,10 @@ def test_the_audit_record_stays_whole_through_encryption_and_rotation(plain: Pat
         stream.write(b'{"cut sho')  # a crash
     audit.record(file, "show", "contracts", note=CANARY)
     assert audit.verify(file) == []
-    run(encrypt.encrypt(plain, handing_out, never))
+    encrypt_folder(plain, WORDS)
     assert audit.verify(file) == [] and in_clear(plain) == []
     audit.record(file, "show", "contracts", note=CANARY)
-    run(encrypt.rotate(plain, Passphrase(WORDS), never))
+    rotate(plain)
     audit.record(file, "show", "contracts")
     assert audit.verify(file) == [] and in_clear(plain) == []
     assert [entry.event for entry in audit.entries(file)] == ["ask", "show", "vault", "show", "vault", "show"]
@@ -142,25 +127,18 @@ def test_the_audit_record_stays_whole_through_encryption_and_rotation(plain: Pat
 
 
 def test_a_stopped_encryption_is_readable_at_every_step_and_resumes(plain: Path) -> None:
-    steps = 0
-    while True:
-        left = steps
-        steps += 1
-
-        def stop(left: list[int] = [left]) -> bool:  # noqa: B006
-            left[0] -= 1
-            return left[0] < 0
-
+    assert len(in_clear(plain)) >= 3
+    for steps in itertools.count():
+        polls = iter([False] * steps)
         try:
-            run(encrypt.encrypt(plain, handing_out, stop))
+            in_steps(plain, lambda polls=polls: next(polls, True))
             break
         except Cancelled:
             unlocked.forget()
             unlocked.set_key_source(asking)
             works(plain)
             assert encrypt.in_progress(plain)
-    assert steps > 3
-    assert in_clear(plain) == []
+    assert steps > 3 and in_clear(plain) == [] and not encrypt.in_progress(plain)
     works(plain)
 
 
@@ -168,9 +146,10 @@ def test_a_stopped_encryption_is_readable_at_every_step_and_resumes(plain: Path)
 @pytest.mark.parametrize("at", [0, 2, 5])
 def test_a_killed_encryption_resumes(plain: Path, at: int) -> None:
     script = f"""
-import os, signal
+import os, signal, sys
 from pathlib import Path
-from localrag.lifecycle import encrypt as encrypting
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from encrypted import encrypt_folder
 from localrag.security.encryption import keyring
 keyring._ARGON2 = {{"memory_kib": 64, "passes": 1, "lanes": 1}}
 count = 0
@@ -182,38 +161,36 @@ def killing(self, target):
         os.kill(os.getpid(), signal.SIGKILL)
     return replace(self, target)
 Path.replace = killing
-for _ in encrypting.encrypt(Path({str(plain)!r}), lambda r, k: r.with_credential(k, "office", keyring.Passphrase({WORDS!r})), lambda: False):
-    pass
+encrypt_folder(Path({str(plain)!r}), keyring.Passphrase({WORDS.text!r}))
 """
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == -9
     unlocked.set_key_source(asking)
     works(plain)
-    run(encrypt.encrypt(plain, handing_out, never))
+    encrypt_folder(plain, WORDS)
     assert in_clear(plain) == []
     assert not list(plain.rglob("*.partial"))
     works(plain)
 
 
-def test_a_rotation_keeps_the_data_and_locks_out_removed_holders(plain: Path) -> None:
-    anna = keyrings.parse_key_file(keyrings.new_key_file())
-    assert isinstance(anna, keyrings.SecretKey)
-
-    def two(keyring: Keyring, key: Key) -> Keyring:
-        keyring = handing_out(keyring, key).with_public_key(key, "anna", anna.public)
-        return keyring.with_credential(key, "bert", keyrings.Passphrase("another passphrase"))
-
-    run(encrypt.encrypt(plain, two, never))
+def test_a_rotation_keeps_the_data_and_locks_out_removed_holders(
+    plain: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    anna, bert = keyrings.parse_key_file(keyrings.new_key_file()), Passphrase("another passphrase")
+    encrypt_folder(plain, WORDS)
+    encrypt.change_holders(plain, lambda keyring, key: keyring.with_credential(key, "anna", anna))
+    encrypt.change_holders(plain, lambda keyring, key: keyring.with_credential(key, "bert", bert))
     old = unlocked.keys()[plain]
     encrypt.change_holders(plain, lambda keyring, key: keyring.without("bert"))
-    assert encrypt.holders_to_add_again(encrypt.keyring_of(plain), Passphrase(WORDS)) == ()
-    run(encrypt.rotate(plain, Passphrase(WORDS), never))
+    assert encrypt.holders_to_add_again(encrypt.keyring_of(plain), WORDS) == ()
+    rotate(plain)
+    assert capfd.readouterr() == ("", "")
     works(plain)
     unlocked.forget()
     keyring = encrypt.keyring_of(plain)
-    assert {holder.name for holder in keyring.holders} == {"office", "anna"}
+    assert {holder.name for holder in keyring.holders} == {"me", "anna"}
     with pytest.raises(KeyRequired):
-        keyring.unlock(Passphrase("another passphrase"))
+        keyring.unlock(bert)
     with pytest.raises(KeyRequired):
         unlocked.add_key(plain, old)
     unlocked.add_key(plain, keyring.unlock(anna))
@@ -221,20 +198,21 @@ def test_a_rotation_keeps_the_data_and_locks_out_removed_holders(plain: Path) ->
 
 
 def test_a_stopped_rotation_is_readable_and_resumes(plain: Path) -> None:
-    run(encrypt.encrypt(plain, handing_out, never))
+    encrypt_folder(plain, WORDS)
     calls = iter([False, False, True])
     with pytest.raises(Cancelled):
-        run(encrypt.rotate(plain, Passphrase(WORDS), lambda: next(calls)))
+        rotate(plain, lambda: next(calls))
     unlocked.forget()
     unlocked.set_key_source(asking)
     works(plain)
-    run(encrypt.rotate(plain, Passphrase(WORDS), never))
+    rotate(plain)
     assert not encrypt.in_progress(plain)
     works(plain)
 
 
-def test_a_plain_file_in_an_encrypted_folder_is_refused(plain: Path) -> None:
-    run(encrypt.encrypt(plain, handing_out, never))
+def test_a_plain_file_or_database_in_an_encrypted_folder_is_refused(plain: Path) -> None:
+    copy = (plain / "library.db").read_bytes()
+    encrypt_folder(plain, WORDS)
     (plain / "sessions" / "planted.json").write_bytes(b"{}")
     with pytest.raises(IntegrityError):
         storage.read_bytes(plain / "sessions" / "planted.json")
@@ -243,11 +221,6 @@ def test_a_plain_file_in_an_encrypted_folder_is_refused(plain: Path) -> None:
     state.write_bytes(b"localrag-state-2\n{}\n")
     assert DiskPromptCache(plain, "model", ["h1"], 1 << 20).get(PREFIX) is None
     assert not state.exists()
-
-
-def test_a_plain_database_in_an_encrypted_folder_is_refused(plain: Path, tmp_path: Path) -> None:
-    copy = (plain / "library.db").read_bytes()
-    run(encrypt.encrypt(plain, handing_out, never))
     (plain / "library.db").write_bytes(copy)
     with pytest.raises(LibraryError):
         Library.open(plain, "contracts")
@@ -255,11 +228,11 @@ def test_a_plain_database_in_an_encrypted_folder_is_refused(plain: Path, tmp_pat
 
 def test_encrypting_twice_and_without_a_holder_are_refused(plain: Path) -> None:
     with pytest.raises(UsageError):
-        run(encrypt.encrypt(plain, lambda keyring, key: keyring, never))
+        list(encrypt.encrypt(plain, lambda keyring, key: keyring, lambda: False))
     assert not encrypt.is_encrypted(plain)
-    run(encrypt.encrypt(plain, handing_out, never))
+    encrypt_folder(plain, WORDS)
     with pytest.raises(UsageError, match="already"):
-        run(encrypt.encrypt(plain, handing_out, never))
+        encrypt_folder(plain, WORDS)
 
 
 def test_a_reader_at_work_is_not_cut_off(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,23 +245,17 @@ def test_a_reader_at_work_is_not_cut_off(plain: Path, monkeypatch: pytest.Monkey
             pass
         writer.close()
         with pytest.raises(LibraryLocked):
-            run(encrypt.encrypt(plain, handing_out, never))
+            encrypt_folder(plain, WORDS)
         assert len(library.documents()) == len(DOCUMENTS)
     library.close()
-    run(encrypt.encrypt(plain, handing_out, never))
+    encrypt_folder(plain, WORDS)
     works(plain)
 
 
 def test_deleting_an_encrypted_library_needs_no_key(plain: Path) -> None:
-    run(encrypt.encrypt(plain, handing_out, never))
+    encrypt_folder(plain, WORDS)
     unlocked.forget()
     with storage.lock(plain / "library.lock", "the library"):
         pass
     storage.remove(plain)
     assert not plain.exists()
-
-
-def test_a_rotation_prints_nothing(plain: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run(encrypt.encrypt(plain, handing_out, never))
-    run(encrypt.rotate(plain, Passphrase(WORDS), never))
-    assert capfd.readouterr() == ("", "")

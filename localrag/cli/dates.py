@@ -63,9 +63,9 @@ def dates_command(
     model; what is worded in another way is missed.
     """
     from localrag.search import filters
-    from localrag.sessions.export import calendar
+    from localrag.sessions.export import reports
 
-    is_calendar = file is not None and calendar.check(file)
+    is_calendar = file is not None and reports.check_deadlines(file)
     if is_calendar and not (yes or sys.stdin.isatty()):
         raise UsageError("cannot ask whether to write a calendar", "Add --yes.")
     period = filters.checked(since=since, until=until)
@@ -97,7 +97,7 @@ def dates_command(
                 echo(f"{counted(undated, 'deadline')} without a day: not in the calendar.", err=True)
             found = days
             yes or confirm(f"Write {counted(len(found), 'event')} to {file}?", abort=True)
-        written = calendar.save(found, file, settings.library_audit_file, recipients)
+        written = reports.save_deadlines(found, file, settings.library_audit_file, recipients)
         echo(f"Wrote {counted(len(found), 'deadline')} to {one_line(str(written))}.", err=True)
 
 

@@ -84,7 +84,7 @@ def show_command(named: str, as_json: bool) -> None:
 @json_option
 def search_command(words: tuple[str, ...], as_json: bool) -> None:
     """Find all WORDS in titles, questions, answers and quotes."""
-    from localrag.sessions.session_search import Searched
+    from localrag.sessions.session_store import Searched
 
     hits = Searched(_store().all()).find(" ".join(words))
     if as_json:

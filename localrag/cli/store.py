@@ -12,7 +12,7 @@ from localrag.cli import keys, options
 from localrag.cli.options import print_result
 from localrag.cli.output import echo, one_line, print_json
 from localrag.errors import NotFoundError
-from localrag.lifecycle import shared
+from localrag.lifecycle import restore
 from localrag.settings import load_settings
 from localrag.store import names, postgres
 
@@ -57,7 +57,7 @@ def connect_command(url: str, library: str | None, name: str | None, as_json: bo
             raise NotFoundError(f"{store.user!r} may read no library in {url!r}", "An owner gives rights.")
         _print_rows(as_json, [{"library": each, "may": may} for each, may in found])
         return
-    local = shared.connect(load_settings(), store, library, name)
+    local = restore.connect(load_settings(), store, library, name)
     print_result(as_json, {"library": local, "store": str(store)}, f"Connected {local!r} to {str(store)!r}.")
 
 
@@ -66,7 +66,7 @@ def connect_command(url: str, library: str | None, name: str | None, as_json: bo
 @options.json_option
 def disconnect_command(library: str, as_json: bool) -> None:
     """Remove a library, with what this machine keeps of it, from this machine; the store keeps it."""
-    shared.disconnect(load_settings(), library)
+    restore.disconnect(load_settings(), library)
     print_result(as_json, {"library": library}, f"Disconnected {library!r}.")
 
 

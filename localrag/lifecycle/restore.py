@@ -1,4 +1,4 @@
-"""Make a library from a backup, or from a library's folder that was copied from elsewhere.
+"""Make a library from a backup, or from a library's folder that was copied from elsewhere; connect one of a store.
 
 It is trusted or not as a whole: if a key of this user opens it, or if the general audit record names it as a backup
 that was made here. Anything else is restored only if the user says so, and its texts, vectors and instructions are
@@ -11,7 +11,7 @@ import json
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localrag.errors import LocalragError, UsageError
 from localrag.lifecycle import backup
@@ -24,8 +24,12 @@ from localrag.sessions import SessionStore, store_of
 from localrag.sessions.session_store import FOLDER as CONVERSATIONS
 from localrag.sessions.session_store import to_json
 from localrag.settings import Settings
+from localrag.store import names
 from localrag.store.names import DATABASE, check_name, writing
 from localrag.store.writer import Editor
+
+if TYPE_CHECKING:
+    from localrag.store import postgres
 
 _STAGING = ".restoring"
 
@@ -243,3 +247,34 @@ def _clean_up(holder: Path) -> None:
     if (holder / "old").exists() and not target.exists():
         storage.move(holder / "old", target)
     storage.remove(holder)
+
+
+# --- libraries of a store that machines share ----------------------------------------------------------------------
+
+
+def connect(settings: Settings, store: postgres.Store, library: str, name: str | None = None) -> str:
+    """Use a library of a store on this machine, under its name there or another; returns the name.
+
+    One that is connected is connected again, for a folder that was copied here. Raises UsageError if there is another
+    library of this name, NotFoundError and StorageError as `postgres.open_library`.
+    """
+    from localrag.store import postgres
+
+    local = check_name(name or library)
+    folder = settings.library_dir(local)
+    with closing(postgres.open_library(str(store), library)) as connection:
+        number = connection.library
+    known = names.stored(settings, local) if (folder / names.STORE).exists() else None
+    if names.exists(folder) and known != (str(store), library, number):
+        raise UsageError(f"there is a library {local!r} already", "Give another --name.")
+    sandbox.mark_as_own(settings, local, store=str(store))
+    storage.make_dir(folder)
+    names.keep_store(folder, str(store), library, number)
+    return local
+
+
+def disconnect(settings: Settings, library: str) -> None:
+    """Remove what this machine keeps of a library in a store; raises NotFoundError or UsageError if it is none."""
+    names.stored(settings, library)
+    storage.remove(settings.library_dir(library))
+    storage.remove(settings.read_marks(library))

@@ -23,8 +23,7 @@ from localrag.items import table_export
 from localrag.redline.three_way import ThreeWay
 from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
-from localrag.sessions.export.contents import line
-from localrag.sessions.export.text_formats import page
+from localrag.sessions.export.contents import line, page
 from localrag.settings import Settings
 
 if TYPE_CHECKING:

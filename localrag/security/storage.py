@@ -1,6 +1,6 @@
 """Every persistent write of localrag: databases, vectors, prompt caches, conversations, records, models.
 
-In an encrypted folder everything is encrypted: databases by SQLCipher, other files by `encryption.streams`. Files that
+In an encrypted folder everything is encrypted: databases by SQLCipher, other files by `encryption.unlocked`. Files that
 can be rebuilt (vectors, prompt caches) have a key each, which is destroyed with them. Files are made 0600 and folders
 0700. Writes that replace a file are atomic. Names and sizes are not hidden; the disk's cache and backups are beyond it.
 """
@@ -33,18 +33,8 @@ else:
 LINES_SUFFIX = ".jsonl"  # files that are only appended to; each line is encrypted by itself
 REBUILDABLE = (".state", ".index")  # suffixes of files with a key each
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_UNWRITABLE = {
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.EIO,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.EEXIST,
-    errno.ENAMETOOLONG,
-    errno.EBUSY,
-    errno.EINVAL,
-}
+_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+_UNWRITABLE |= {errno.ENAMETOOLONG, errno.EBUSY, errno.EINVAL}
 _PATIENCE = 30.0  # seconds to wait for another process's transaction
 _PARTIAL = ".partial"
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends

@@ -43,7 +43,7 @@ from localrag.server.showing import link, render
 from localrag.sessions import export as exports
 from localrag.sessions import store_of
 from localrag.sessions.export import reports
-from localrag.sessions.session_search import Searched
+from localrag.sessions.session_store import Searched
 from localrag.types import EVERYTHING, Decision, Filter, Mode
 from localrag.worker import branches
 

@@ -20,8 +20,7 @@ from waiting import PATIENCE
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.sessions import Origin, SavedTurn, Session, SessionStore
 from localrag.sessions.export import FORMS, file_name, written
-from localrag.sessions.session_search import Searched
-from localrag.sessions.session_store import from_json, to_json
+from localrag.sessions.session_store import Searched, from_json, to_json
 from localrag.types import Filter, Turn
 
 pytestmark = pytest.mark.slow

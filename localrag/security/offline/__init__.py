@@ -19,25 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from localrag.errors import OfflineRefused
 from localrag.security.offline import kernel
-from localrag.security.offline.kernel import Files
+from localrag.security.offline.kernel import Files as Files
 
 if TYPE_CHECKING:
     import socket
-
-__all__ = [
-    "SWITCHES",
-    "Files",
-    "Layer",
-    "LayerName",
-    "close_sockets",
-    "confine",
-    "confine_python",
-    "confined",
-    "hook_installed",
-    "layers",
-    "network_for_install",
-    "set_switches",
-]
 
 LayerName = Literal["switches", "hook", "seccomp", "landlock", "files"]
 # What this process asked of Landlock; the kernel does not tell what was inherited.

@@ -110,9 +110,8 @@ def _checked(kind: Filter) -> dict[str, list[Instruction]]:
         return opening | {
             "clone": [(_LOAD, 0, 0, _argument(0)), (_AND, 0, 0, _THREAD), (_EQUAL, 1, 0, _THREAD), _REFUSE, _PERMIT],
             "ioctl": _one_of(1, (_TCGETS, _FIONREAD, _FIONBIO, _FIOCLEX), _PERMIT, _REFUSE),
-            "fcntl": _one_of(
-                1, _DESCRIPTOR_FLAGS, _PERMIT, _REFUSE
-            ),  # no signals to the owner of a descriptor, no leases
+            # No signals to the owner of a descriptor, no leases.
+            "fcntl": _one_of(1, _DESCRIPTOR_FLAGS, _PERMIT, _REFUSE),
             "prlimit64": [*_is_zero(0), _REFUSE, _PERMIT],
             "tgkill": [(_LOAD, 0, 0, _argument(0)), (_EQUAL, 1, 0, os.getpid()), _REFUSE, _PERMIT],  # abort()
         }
@@ -228,8 +227,6 @@ def _libc() -> ctypes.CDLL:
 
 def sockets(*, unix: bool = False) -> dict[int, int]:
     """Open sockets of this process, Unix sockets only with `unix`: descriptor and family."""
-    import socket
-
     found: dict[int, int] = {}
     if sys.platform != "linux":
         return found
@@ -304,27 +301,14 @@ def _unshare(flags: int) -> None:
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same numbers on every machine
 _VERSION, _BENEATH, _PORT = 1, 1, 2
-_EXECUTE, _WRITE, _READ, _LIST, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in range(6))
-_, _MAKE_DIR, _MAKE_FILE, _MAKE_SOCKET, _MAKE_PIPE, _, _MAKE_LINK = (1 << bit for bit in range(6, 13))
-_ALWAYS = (1 << 13) - 1  # what every kernel with Landlock refuses
+_EXECUTE, _WRITE, _READ, _LIST = (1 << bit for bit in range(4))
+_MAKE_SOCKET, _MAKE_DEVICES = 1 << 9, 1 << 6 | 1 << 11
+_ALWAYS = (1 << 13) - 1  # what every kernel with Landlock refuses: these, and to make or remove anything else
 _REFER, _TRUNCATE, _DEVICE = 1 << 13, 1 << 14, 1 << 15
 _OF_FILES = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE
 _READING = _READ | _LIST
 _LANDLOCK_RUNNING = _READING | _EXECUTE
-_WRITING = (
-    _READING
-    | _WRITE
-    | _TRUNCATE
-    | _REFER
-    | _REMOVE_DIR
-    | _REMOVE_FILE
-    | _MAKE_DIR
-    | _MAKE_FILE
-    | _MAKE_SOCKET
-    | _MAKE_PIPE
-    | _MAKE_LINK
-    | _DEVICE
-)
+_WRITING = (_ALWAYS | _REFER | _TRUNCATE | _DEVICE) & ~(_EXECUTE | _MAKE_DEVICES)
 _TCP, _CONNECT = 0b11, 0b10  # bind and connect
 _SCOPES = 0b11  # abstract Unix sockets, signals
 

@@ -11,7 +11,7 @@ from localrag import policy
 from localrag.errors import UsageError
 from localrag.security import audit, storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
-from localrag.sessions.export.contents import Contents, contents, sources
+from localrag.sessions.export.contents import Contents, contents, html, markdown, sources
 from localrag.sessions.session_store import Session, to_json
 
 Form = Literal["md", "html", "docx", "json"]
@@ -37,8 +37,6 @@ def rendered(made: Contents, form: str) -> bytes:
         from localrag.sessions.export.word import docx
 
         return docx(made)
-    from localrag.sessions.export.text_formats import html, markdown
-
     return (html if form == "html" else markdown)(made).encode()
 
 

@@ -1,17 +1,22 @@
-"""A review in words, and as a file: by the writers of conversations, or as a table by those of surveys."""
+"""Reviews in words and as files (by the writers of conversations, or as tables), and deadlines as calendars."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import msgspec
 
+from localrag import policy
 from localrag.events import ReviewEnded
 from localrag.items import table_export
+from localrag.items.deadlines import Deadline
 from localrag.items.playbook import PlaybookItem
 from localrag.quantities import plural
+from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions.export import rendered
 from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line, sources
@@ -127,3 +132,48 @@ def told(one: Checked, item: PlaybookItem) -> dict[str, str]:
         "Read": one.read + likely,
         "Reviewer": f"{said.verdict} by {said.by}, {said.at[:10]}: {said.comment}".rstrip(" :") if said else "",
     }
+
+
+# --- deadlines: a calendar of all-day events (RFC 5545), or a table -----------------------------------------------
+
+
+def check_deadlines(path: Path) -> bool:
+    """Refuse a file that no deadlines can be written to, before documents are read; returns if it is a calendar."""
+    is_calendar = decrypted_name(path).suffix.lower() == ".ics"
+    if is_calendar:
+        policy.check_export("a calendar")
+    else:
+        table_export.check(path, "a table of deadlines", (".ics", *table_export.SUFFIXES))
+    storage.check_target(path)
+    return is_calendar
+
+
+def save_deadlines(
+    found: Sequence[Deadline], path: Path, record_of: Callable[[str], Path], recipients: Recipients | None
+) -> Path:
+    """Write deadlines, replacing the file, once recorded; returns the path, which may have gained a suffix."""
+    report = calendar(found) if check_deadlines(path) else None
+    return table_export.save([one.to_row() for one in found], path, "Deadlines", record_of, recipients, report)
+
+
+def calendar(found: Sequence[Deadline]) -> bytes:
+    """Return deadlines that have a day as a calendar; the same deadline has the same UID in each."""
+    from icalendar import Calendar, Event
+
+    made, now = Calendar(), datetime.now(UTC)
+    made.add("prodid", "-//localrag//dates//EN")
+    made.add("version", "2.0")
+    for one in found:
+        at, event = one.citation, Event()
+        named = "\n".join((at.library, at.document, " ".join(at.quote.split()), one.when, one.date))
+        event.add("uid", f"{hashlib.blake2b(named.encode('utf-8', 'replace'), digest_size=16).hexdigest()}@localrag")
+        event.add("dtstamp", now)
+        event.add("dtstart", date.fromisoformat(one.date))  # a date without an end is the whole day
+        event.add("summary", line(f"{'Amended: ' if one.amended else ''}{one.who or at.document}: {one.what}"))
+        said = [f"{one.kind}, {one.when}", f"“{at.quote}”", source(at.document, at.place)]
+        said += [f"Counted from: “{one.start.quote}” {one.start.place}"] if one.start else []
+        said += [f"Amended by: “{new.quote}” {source(new.document, new.place)}"] if (new := one.amended) else []
+        event.add("description", "\n".join(map(line, said)))
+        event.add("transp", "TRANSPARENT")
+        made.add_component(event)
+    return bytes(made.to_ical())

@@ -23,8 +23,7 @@ from localrag.items.survey_table import Line, Results
 from localrag.security.terminal import counted
 from localrag.sessions import export as exports
 from localrag.sessions.export import FORMS, Form
-from localrag.sessions.session_search import Searched
-from localrag.sessions.session_store import Listed, Session
+from localrag.sessions.session_store import Listed, Searched, Session
 from localrag.tui.chat_state import Resumed, load_resumed
 from localrag.tui.screens.dialogs import ConfirmScreen, InputScreen, export
 from localrag.tui.screens.table import TableScreen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +23,9 @@ def test_speeds_are_smoothed_model_by_model(tmp_path: Path) -> None:
     assert calibration.load(file, "a") == second
     assert calibration.load(file, "b").seconds_to_read(500) == pytest.approx(1, rel=0.01)
     assert calibration.load(file, "c").seconds_to_read(1000) is None
-
-
-def test_tiny_samples_and_no_time_are_passed_over(tmp_path: Path) -> None:
-    file = tmp_path / "calibration.json"
-    assert calibration.record(file, "a", tokens=20, seconds=1.0).read_speed is None
-    assert calibration.record(file, "a", tokens=500, seconds=0.0).read_speed is None
+    # Tiny samples and no time are passed over.
+    assert calibration.record(file, "d", tokens=20, seconds=1.0).read_speed is None
+    assert calibration.record(file, "d", tokens=500, seconds=0.0).read_speed is None
 
 
 def test_reading_in_two_goes_takes_as_long_as_in_one() -> None:
@@ -58,9 +54,7 @@ def test_a_threshold_from_real_questions_comes_before_a_calibration(tmp_path: Pa
     ("model", "tokens"),
     [
         ("smollm2-135m-instruct", 1000),
-        ("qwen2.5-coder-0.5b-instruct", 1000),
         ("qwen2.5-coder-1.5b-instruct", 5000),
-        ("qwen3-8b", 5000),
         ("qwen3-30b-a3b", 5000),
         ("mystery", 5000),
         ("qwen2.5-coder-0.5b-instruct+legal", 1000),
@@ -87,29 +81,9 @@ def test_speeds_alone_of_other_weights_leave_what_was_measured_before(tmp_path: 
     assert (known.read_speed, known.answer_from) == (60, 0.3)
 
 
-def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "calibration.json"
-    file.write_text(
-        json.dumps({"a": {"read_speed": 87.5, "write_speed": 21, "effective_tokens": 4000, "calibrated": True}})
-    )
-    known = calibration.load(file, "a")
-    assert known.read_speed == 87.5
-    assert known.seconds_to_read(1000) is not None
-
-
 @pytest.mark.parametrize(
     "content",
-    [
-        b"",
-        b"not json",
-        b"[]",
-        b"null",
-        b'{"a": 5}',
-        b'{"a": {"unknown": 1}}',
-        b'{"a": {"read_speed": "x"}}',
-        b'{"a": {"answer_from": "often", "apart": 1, "weights": 5}}',
-        b"\xff\xfe",
-    ],
+    [b"", b"[]", b'{"a": 5}', b'{"a": {"unknown": 1}}', b'{"a": {"read_speed": "x", "weights": 5}}', b"\xff\xfe"],
 )
 def test_a_damaged_file_is_taken_for_none_and_replaced(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "calibration.json"

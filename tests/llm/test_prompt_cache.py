@@ -41,7 +41,7 @@ def test_a_state_comes_back_byte_for_byte(tmp_path: Path) -> None:
     assert cache(tmp_path).get(TOKENS) == STATE and cache(tmp_path).has(TOKENS)
 
 
-def test_stopped_while_it_is_loaded_a_state_is_not_used_and_stays(tmp_path: Path) -> None:
+def test_a_state_whose_writing_or_loading_was_stopped_is_not_used(tmp_path: Path) -> None:
     large, asked = memoryview(bytes(5 << 20)), 0
 
     def stop() -> bool:
@@ -50,7 +50,9 @@ def test_stopped_while_it_is_loaded_a_state_is_not_used_and_stays(tmp_path: Path
         return asked == 3
 
     states = cache(tmp_path, limit=1 << 30)
-    states.put(TOKENS, large)
+    states.put(TOKENS, large, lambda: True)
+    assert states.get(TOKENS) is None and files(tmp_path) == []
+    states.put(TOKENS, large, lambda: False)
     assert states.get(TOKENS, stop) is None
     assert asked == 3, "it was read on after it was to stop"
     assert states.get(TOKENS, lambda: False) == large
@@ -69,19 +71,16 @@ def test_other_tokens_batches_models_and_builds_do_not_match(tmp_path: Path) -> 
     "harm",
     [
         lambda data: data[:-1],
-        lambda data: data[: len(data) // 2],
         lambda data: b"",
         lambda data: b"foreign",
         lambda data: data[:-1] + b"\x00",
         lambda data: data + b"more",
         lambda data: data[:25],
-        lambda data: data[:18],
         lambda data: data.replace(b'"digest"', b'"d1gest"'),
         lambda data: b"localrag-state-2\n[1]\nstate",
-        lambda data: b"localrag-state-2\nnot json\nstate",
         lambda data: b"localrag-state-2\n\xff\xfe\nstate",
     ],
-    ids=range(12),
+    ids=range(9),
 )
 def test_a_damaged_or_foreign_state_is_deleted_and_not_used(tmp_path: Path, harm) -> None:
     cache(tmp_path).put(TOKENS, STATE)
@@ -97,13 +96,7 @@ def test_the_longest_unused_go_first_and_the_bound_holds(tmp_path: Path) -> None
     states = cache(tmp_path, limit=4 * len(STATE))
     for number in range(3):
         states.put(prefix(number), STATE)
-        os.utime(files(tmp_path)[0], ns=(1, 1))
-    for age, file in enumerate(sorted(files(tmp_path), key=lambda f: f.name)):
-        os.utime(file, (100 + age, 100 + age))
-    kept = [n for n in range(3) if states.get(prefix(n))]  # now all used lately, in this order
-    assert kept == [0, 1, 2]
-    for number, path in [(n, states._path(prefix(n))) for n in range(3)]:
-        os.utime(path, (1000 + number, 1000 + number))
+        os.utime(states._path(prefix(number)), (1000 + number, 1000 + number))
     assert states.get(prefix(0))  # used just now
     states.put(prefix(3), STATE)
     states.put(prefix(4), STATE)
@@ -112,10 +105,7 @@ def test_the_longest_unused_go_first_and_the_bound_holds(tmp_path: Path) -> None
 
 
 def test_a_state_larger_than_the_bound_is_not_kept(tmp_path: Path) -> None:
-    small = cache(tmp_path, limit=100)
-    small.put(TOKENS, STATE)
-    assert files(tmp_path) == []
-    cache(tmp_path, limit=1).put(TOKENS, memoryview(b"xy"))
+    cache(tmp_path, limit=100).put(TOKENS, STATE)
     assert files(tmp_path) == []
 
 
@@ -140,19 +130,15 @@ def killed_while_writing(folder: Path, age: float) -> Path:
     return left
 
 
-def test_what_a_killed_write_left_goes_when_the_next_state_is_kept(tmp_path: Path) -> None:
+def test_what_a_killed_write_left_goes_with_the_next_state_or_with_documents(tmp_path: Path) -> None:
     old = killed_while_writing(tmp_path, 3600)
     cache(tmp_path).put(TOKENS, STATE)
     assert not old.exists()
     under_way = killed_while_writing(tmp_path, 1)
     cache(tmp_path).put(prefix(4), STATE)
     assert under_way.exists()
-
-
-def test_what_a_killed_write_left_goes_with_the_documents(tmp_path: Path) -> None:
-    left = killed_while_writing(tmp_path, 1)
     drop_missing(tmp_path, {"h1"})
-    assert not left.exists()
+    assert not under_way.exists()
 
 
 @pytest.mark.parametrize("error", [StorageError("the disk is full"), FileNotFoundError("swept by another process")])
@@ -186,13 +172,6 @@ def test_a_section_that_is_kept_is_not_its_document(tmp_path: Path) -> None:
     assert cache(tmp_path).get(TOKENS) == STATE  # the same tokens are the same state
 
 
-def test_a_damaged_state_is_not_told_to_be_warm(tmp_path: Path) -> None:
-    cache(tmp_path).put(TOKENS, STATE)
-    (file,) = files(tmp_path)
-    file.write_bytes(b"localrag-state-2\n{}\n")
-    assert warm(tmp_path, "model") == {}
-
-
 def test_reading_ahead_pushes_out_nothing(tmp_path: Path) -> None:
     limit = 2 * len(STATE) + 1000
     cache(tmp_path, limit=limit).put(TOKENS, STATE)
@@ -219,14 +198,6 @@ def test_without_a_bound_of_its_own_a_share_of_the_free_disk_holds(
     disk(5 * len(STATE))
     cache(tmp_path, limit=0).put(TOKENS, STATE)
     assert files(tmp_path) == []
-
-
-def test_a_state_whose_writing_was_stopped_is_not_kept_and_leaves_nothing(tmp_path: Path) -> None:
-    states = cache(tmp_path)
-    states.put(TOKENS, STATE, lambda: True)
-    assert states.get(TOKENS) is None and files(tmp_path) == []
-    states.put(TOKENS, STATE, lambda: False)
-    assert states.get(TOKENS) == STATE
 
 
 @pytest.mark.parametrize("head", [b'{"documents": [["h1"]]}', b'{"documents": 5}', b"[" * 50_000, b"{}"])

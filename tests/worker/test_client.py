@@ -1,4 +1,7 @@
-"""The worker process: it answers as the engine in this process does, can be stopped, and its death is told."""
+"""The worker process: it answers as the engine in this process does, can be stopped, its death is told.
+
+Each worker reaches the libraries that it was started for, and ends in time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,13 @@ from waiting import PATIENCE, ended, wait_for
 
 from localrag import protocol
 from localrag.errors import LocalragError, NotFoundError, SettingsError, UsageError
-from localrag.events import Delta
+from localrag.events import Answered, IngestReport, PromptRead
+from localrag.lifecycle.encrypt import encrypt
+from localrag.security.encryption import unlocked
+from localrag.security.encryption.keyring import Key, RecoveryKey
+from localrag.security.offline import kernel
+from localrag.settings import Settings, load_settings
+from localrag.store import names
 from localrag.worker import client as process
 from localrag.worker.engine import Folder
 
@@ -30,8 +40,8 @@ def ask(engine: Any, question: str, **how: Any) -> Iterator[Any]:
     return engine.ask(question, libraries=("papers",), **how)
 
 
-def pid(engine: Any) -> int:
-    return int(next(ask(engine, "pid")).text)
+def pid(engine: Any, *libraries: str) -> int:
+    return int(next(engine.ask("pid", libraries=libraries or ("papers",))).text)
 
 
 def gone(pid: int) -> bool:
@@ -41,6 +51,7 @@ def gone(pid: int) -> bool:
 @pytest.mark.smoke
 def test_events_and_arguments_cross_as_they_are(engine: Any) -> None:
     assert [event.text for event in ask(engine, "say", mode="read")] == ["papers", "read", "()"]
+    assert next(ask(engine, "core")).text == "0"  # a crash leaves no image of the memory on the disk
     assert engine.look_at(Path("a\udcff b")) == Folder("a\udcff b", True, 3)
     assert engine.load() == "scripted"
 
@@ -81,7 +92,7 @@ def test_a_number_that_no_message_holds_costs_no_other_answer(engine: Any, numbe
 def test_a_rest_ends_a_worker_that_does_nothing_and_the_next_call_starts_another(engine: Any) -> None:
     asking = ask(engine, "forever")
     next(asking)
-    first = pid_of(engine)
+    first = engine._front._popen.pid
     engine.rest()
     time.sleep(0.5)
     assert not ended(first), "an answer is in progress"
@@ -101,20 +112,12 @@ def test_stop_is_heard_in_the_middle_of_an_answer(engine: Any) -> None:
     assert engine.load() == "scripted"
 
 
-def test_a_closed_answer_frees_the_model(engine: Any) -> None:
+def test_pages_are_fetched_while_an_answer_is_written(engine: Any) -> None:
     answer = ask(engine, "forever")
     next(answer)
+    assert engine.page("papers", "a.txt", 1).page.text == "page 1"
     answer.close()
     assert next(ask(engine, "say")).text == "papers"
-
-
-def test_pages_are_fetched_while_an_answer_is_written(engine: Any) -> None:
-    stop = threading.Event()
-    answer = ask(engine, "forever", stop=stop.is_set)
-    next(answer)
-    assert engine.page("papers", "a.txt", 1).page.text == "page 1"
-    stop.set()
-    assert list(answer)[-1] == Delta("stopped")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -148,11 +151,6 @@ def test_the_last_line_of_a_crash_is_reported(engine: Any) -> None:
         list(ask(engine, "assert"))
 
 
-@pytest.mark.skipif(os.name != "posix", reason="limits")
-def test_a_crash_leaves_no_image_of_the_memory_on_the_disk(engine: Any) -> None:
-    assert next(ask(engine, "core")).text == "0"
-
-
 def test_a_worker_that_cannot_start_is_reported(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "WORKER", "worker.there_is_none")
     with pytest.raises(LocalragError, match="there_is_none"):
@@ -162,7 +160,6 @@ def test_a_worker_that_cannot_start_is_reported(engine: Any, monkeypatch: pytest
 @pytest.mark.parametrize(
     "line",
     [
-        b"rubbish\n",
         b"[1]\n",
         b'{"type":"item","number":2,"value":["Nonsense",{}]}\n',
         b'{"type":"what","number":2}\n',
@@ -188,13 +185,9 @@ def test_unread_replies_do_not_fill_the_memory(engine: Any, monkeypatch: pytest.
     answer = ask(engine, "many")
     next(answer)
     front = engine._front
-    assert gone(pid_of(engine)) and front._gone.wait(PATIENCE)  # told to all, and to whoever waits for its end
+    assert gone(front._popen.pid) and front._gone.wait(PATIENCE)  # told to all, and to whoever waits for its end
     with pytest.raises(LocalragError, match="more replies"):
         list(answer)
-
-
-def pid_of(engine: Any) -> int:
-    return int(engine._front._popen.pid)
 
 
 def test_settings_are_checked_here_and_kept_for_the_next_worker(engine: Any) -> None:
@@ -263,3 +256,166 @@ def test_the_worker_leaves_when_its_parent_is_killed(tmp_path: Path, question: s
     parent.wait()
     parent.stdout.close()
     assert gone(worker)
+
+
+# --- walls between libraries --------------------------------------------------------------------------------
+
+
+def test_another_library_is_asked_in_another_process(engine: Any) -> None:
+    engine.use(("ours",))
+    engine.load()
+    first = pid(engine, "ours")
+    assert pid(engine, "ours") == first
+    second = pid(engine, "theirs")
+    assert second != first and gone(first)
+    # Who asks both together is not served by one of them, and the other way round.
+    both = pid(engine, "ours", "theirs")
+    assert both != second and pid(engine, "theirs", "ours") == both
+    assert pid(engine, "ours") != both and gone(both)
+
+
+def test_an_engine_for_some_libraries_has_one_worker_and_refuses_others(settings: Settings, engine: Any) -> None:
+    fixed: Any = process.remote_engine(settings, ("ours", "theirs"))
+    with closing(fixed):
+        first = pid(fixed, "ours")
+        assert pid(fixed, "theirs") == first == pid(fixed, "ours", "theirs")
+        with pytest.raises(NotFoundError):
+            pid(fixed, "others")
+        with pytest.raises(NotFoundError):
+            fixed.page("others", "a.txt")
+
+
+def test_a_call_for_another_library_leaves_the_model_where_it_is(engine: Any) -> None:
+    engine.use(("ours",))
+    first = pid(engine, "ours")
+    assert engine.page("theirs", "a.txt").page.text == "page None"
+    assert pid(engine, "ours") == first
+    assert len(engine._all()) == 1
+
+
+def test_a_file_made_after_the_worker_confined_itself_is_compared_by_another(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.use(("ours",))
+    first = pid(engine, "ours")
+    file = tmp_path / "later.txt"
+    file.touch()
+    assert engine.compare(("a.txt", str(file)), libraries=("ours",)) == {"pid": first}
+    monkeypatch.setattr(process.Process, "can_read", lambda self, path: path != file)
+    assert engine.compare(("a.txt", "b.txt"), libraries=("ours",)) == {"pid": first}
+    second = engine.compare(("a.txt", str(file)), libraries=("ours",))["pid"]
+    assert second != first and gone(second)
+    assert pid(engine, "ours") == first
+
+
+def test_calls_in_progress_survive_a_change_of_library(engine: Any) -> None:
+    engine.use(("ours",))
+    going = engine.ask("count", libraries=("ours",))
+    first = int(next(going).text)
+    assert pid(engine, "theirs") != first
+    assert [next(going).text for _ in range(3)] == ["1", "2", "3"]
+    going.close()
+    assert gone(first)
+
+
+def test_a_worker_is_given_the_keys_of_its_own_libraries_alone(
+    shelf: Callable[..., Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = {settings.library_dir(name): Key.new() for name in ("ours", "theirs")}
+    monkeypatch.setattr(unlocked, "keys", lambda: held)
+    monkeypatch.setattr(process.Process, "_run", lambda self: None)
+    made = process.Process(settings, ("ours",))
+    assert made._setup.keys == ((str(settings.library_dir("ours")), held[settings.library_dir("ours")].secret),)
+
+
+def test_a_worker_opens_what_its_parent_has_the_key_of(
+    shelf: Callable[..., Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
+    folder = shelf("contracts", {"a.txt": "The lease ends in May."}).folder
+    list(encrypt(folder, lambda ring, key: ring.with_credential(key, "me", RecoveryKey.new()), lambda: False))
+    with closing(process.remote_engine(settings)) as engine:
+        assert engine.page("contracts", "a.txt").page.text == "The lease ends in May."
+    unlocked.forget()
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from localrag.security import offline
+from localrag.worker import client as process
+from localrag.worker.client import RemoteEngine
+from localrag.settings import Settings
+process.WORKER = "worker.scripted_worker"
+folder = Path(sys.argv[1])
+settings = Settings(home=folder / "home")
+for name in ("ours", "theirs"):
+    settings.library_dir(name).mkdir(parents=True)
+    (settings.library_dir(name) / "library.db").write_text("words of " + name)
+(folder / "papers").mkdir()
+(folder / "papers/a.txt").write_text("text")
+offline.confine()
+engine = RemoteEngine(settings)
+
+def read(*libraries):
+    for name in ("ours", "theirs"):
+        yield next(engine.ask("read " + str(settings.library_dir(name) / "library.db"), libraries=libraries)).text
+
+print(*read("ours"), *read("theirs"), *read("ours", "theirs"), sep=" | ")
+(first,) = engine.ingest("new", folder / "papers")
+print((settings.library_dir("new") / "read.txt").read_text())
+engine.use(("new",))
+engine.load()
+(folder / "later").mkdir()
+(folder / "later/a.txt").write_text("later")
+(second,) = engine.ingest("new", folder / "later")
+(third,) = engine.ingest("new", folder / "later")
+print((settings.library_dir("new") / "read.txt").read_text(), first.library != second.library == third.library)
+engine.close()
+"""
+
+
+@pytest.mark.skipif(not kernel.abi(), reason="this kernel has no Landlock, or was started without it")
+def test_the_kernel_holds_a_worker_to_its_libraries(tmp_path: Path, home: Path) -> None:
+    environ = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}"}
+    command = [sys.executable, "-c", CHILD, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stderr
+    refused = "PermissionError"
+    assert done.stdout.splitlines() == [
+        f"words of ours | {refused} | {refused} | words of theirs | words of ours | words of theirs",
+        "text",
+        "later True",
+    ]
+
+
+def test_the_screen_finds_the_library_of_a_folder(engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def library_of(path: Path, settings: Settings) -> str | None:
+        assert not unlocked._may_prompt.get()
+        return "theirs" if path == tmp_path else None
+
+    monkeypatch.setattr(names, "library_of", library_of)
+    assert engine.look_at(tmp_path).library == "theirs"
+    assert engine.look_at(Path("elsewhere")).files == 3
+
+
+# --- with real models ---------------------------------------------------------------------------------------
+
+LEASE = "The lease of Hall 3 ends on 31 May 2030. Rent is due on the first day of each quarter.\n\n" * 60
+
+
+@pytest.mark.model
+def test_a_folder_is_read_asked_about_and_the_answer_stopped(folder: Callable[..., Path]) -> None:
+    engine: Any = process.remote_engine(load_settings().with_options(generator="smollm2-135m-instruct", threads=1))
+    root = folder({"lease.txt": LEASE}, "leases")
+    report = list(engine.ingest("leases", root))[-1]
+    assert isinstance(report, IngestReport) and report.read == ("lease.txt",)
+    assert engine.libraries() == ("leases",)
+    assert engine.page("leases", "lease.txt").page.text.startswith("The lease of Hall 3")
+    read: list[int] = []
+    for event in engine.ask("When does it end?", libraries=("leases",), mode="read", stop=lambda: len(read) > 1):
+        if isinstance(event, PromptRead):
+            read.append(event.done)
+    assert isinstance(event, Answered) and event.answer.stopped
+    assert read[-1] < 1000, "the prompt was read to its end"
+    engine.close()

@@ -83,12 +83,21 @@ def test_another_library_is_asked_in_another_process_that_replaces_the_first(kep
     assert len(list(kept.running_dir.iterdir())) == 2
 
 
-def test_a_changed_library_is_not_answered_from_memory(kept: Settings) -> None:
+@pytest.mark.parametrize(
+    ("change", "here"),
+    [
+        (lambda kept: (kept.library_dir("ours") / DATABASE).write_text("something was forgotten"), False),
+        (lambda kept: kept.library_dir("ours").chmod(0o777), True),
+        (lambda kept: kept.running_dir.chmod(0o755), True),
+    ],
+    ids=["changed", "writable for others", "readable for others"],
+)
+def test_a_worker_ends_when_its_library_or_folder_changes(kept: Settings, change: Any, here: bool) -> None:
     (pid,) = ask("pid")
-    (kept.library_dir("ours") / DATABASE).write_text("something was forgotten")
+    change(kept)
     assert wait_for(lambda: ended(int(pid)))
     (other,) = ask("pid")
-    assert other != pid
+    assert (other == "here") is here and other != pid
 
 
 def test_a_worker_whose_socket_is_deleted_ends_after_its_answer(kept: Settings) -> None:
@@ -114,28 +123,17 @@ def test_a_worker_that_dies_in_an_answer_leaves_it_to_the_command(kept: Settings
     os.kill(int(first(asking)), signal.SIGKILL)
     out, _ = asking.communicate(timeout=PATIENCE)
     assert out.splitlines()[-2:] == ["Replaced", "here"] and asking.returncode == 0
+    assert ask("fail") == ["here"]  # an error that nobody expected
 
 
-def test_an_error_that_nobody_expected_leaves_the_answer_to_the_command(kept: Settings) -> None:
-    assert ask("fail") == ["here"]
-
-
-def test_a_stopped_answer_ends_and_the_worker_lives_on(kept: Settings) -> None:
+def test_an_answer_that_is_stopped_or_whose_command_is_killed_frees_the_model(kept: Settings) -> None:
     (pid,) = ask("pid")
-    asking = begun("forever")
-    assert first(asking) == "begun"
-    asking.send_signal(signal.SIGINT)
-    assert asking.communicate(timeout=PATIENCE)[0].strip() == "stopped"
-    assert ask("pid") == [pid]
-
-
-def test_a_command_that_is_killed_frees_the_model(kept: Settings) -> None:
-    (pid,) = ask("pid")
-    asking = begun("forever")
-    first(asking)
-    asking.kill()
-    asking.communicate()
-    assert ask("pid") == [pid]
+    for number, rest in ((signal.SIGINT, "stopped"), (signal.SIGKILL, "")):
+        asking = begun("forever")
+        assert first(asking) == "begun"
+        asking.send_signal(number)
+        assert asking.communicate(timeout=PATIENCE)[0].strip() == rest
+        assert ask("pid") == [pid]
 
 
 def test_two_first_questions_at_once_are_both_answered(kept: Settings) -> None:
@@ -203,18 +201,6 @@ def test_a_confined_process_cannot_reach_it(kept: Settings) -> None:
     code += "socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
     assert "PermissionError" in done.stderr
-
-
-def test_a_library_that_others_may_change_is_no_longer_answered(kept: Settings) -> None:
-    (pid,) = ask("pid")
-    kept.library_dir("ours").chmod(0o777)
-    assert ask("pid") == ["here"] and wait_for(lambda: ended(int(pid)))
-
-
-def test_a_worker_ends_when_others_may_look_into_its_folder(kept: Settings) -> None:
-    (pid,) = ask("pid")
-    kept.running_dir.chmod(0o755)
-    assert wait_for(lambda: ended(int(pid)))
 
 
 # --- the side of the command ---------------------------------------------------------------------------------

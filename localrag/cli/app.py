@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag import __version__, policy
-from localrag.cli import keys
+from localrag.cli import keys, options
 from localrag.cli.output import echo, one_line
 from localrag.errors import LocalragError, PolicyUnreadable, SettingsError
 from localrag.security import audit, offline
@@ -42,7 +42,7 @@ COMMANDS = {
     "calibrate": ("evaluate", "Measure when a model should answer."),
     "chat": ("chat", "Open the terminal app over a folder or library."),
     "compare": ("compare", "Say what changed between two versions of a document."),
-    "completion": ("completion", "Print the shell completion script."),
+    "completion": ("options", "Print the shell completion script."),
     "config": ("config", "Show and change settings."),
     "dates": ("dates", "List deadlines and obligations, or write them to a calendar."),
     "doctor": ("doctor", "Check this installation, and say how to fix what is wrong."),
@@ -52,7 +52,7 @@ COMMANDS = {
     "ingest": ("ingest", "Read a folder into a library, or update the library."),
     "instruct": ("libraries", "Set how answers from a library are worded."),
     "libraries": ("libraries", "List the libraries."),
-    "mcp": ("mcp", "Serve libraries to a program that speaks MCP."),
+    "mcp": ("serve", "Serve libraries to a program that speaks MCP."),
     "models": ("models", "Install, verify, choose and import models."),
     "prove": ("prove", "Test on this machine what localrag promises."),
     "restore": ("libraries", "Restore a library from a backup or a folder."),
@@ -159,9 +159,7 @@ def main() -> None:
     policy.on_refusal(_refused)
     audit.share(_share)
     if "_LOCALRAG_COMPLETE" in os.environ:
-        from localrag.cli import completion
-
-        completion.register()
+        options.register_completion()
     else:
         _warn()
     debug = "--debug" in sys.argv

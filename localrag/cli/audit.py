@@ -13,7 +13,7 @@ import click
 
 from localrag import policy
 from localrag.cli.keys import recipient_options
-from localrag.cli.options import FILE, complete_library, json_option, print_result
+from localrag.cli.options import FILE, complete_library, json_option, libraries_option, print_result
 from localrag.cli.output import echo, one_line, print_json
 from localrag.errors import KeyRequired, UsageError
 from localrag.security import audit, storage
@@ -33,15 +33,7 @@ def audit_command() -> None:
     """
 
 
-_library = click.option(
-    "-l",
-    "--library",
-    "libraries",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_library,
-    help="Only the log of this library; may be repeated.",
-)
+_library = libraries_option("Only the log of this library; may be repeated.")
 
 
 @audit_command.command("show")

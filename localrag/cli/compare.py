@@ -30,13 +30,7 @@ _PLAIN = {"=": "{}", "-": "[-{}-]", "+": "{{+{}+}}"}
 
 @click.command("compare")
 @click.argument("named", nargs=-1, metavar="OLD NEW | BASE THEIRS OURS", shell_complete=options.complete_document)
-@click.option(
-    "-l",
-    "--library",
-    metavar="NAME",
-    shell_complete=options.complete_library,
-    help="The library of the documents; files on the disk need none.",
-)
+@options.libraries_option("The library of the documents; files on the disk need none.", multiple=False)
 @click.option("--latest", metavar="DOCUMENT", help="Compare the latest two versions of this document of the library.")
 @click.option(
     "-o",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli.options import FILE, bundled, complete_library, completes, json_option, mode_option, model_option
+from localrag.cli.options import FILE, bundled, completes, json_option, libraries_option, mode_option, model_option
 from localrag.cli.output import Stop, bar, echo, interruptible, one_line, print_json, remarks, say, table
 from localrag.errors import Cancelled, UsageError
 from localrag.ingest import report as in_words
@@ -62,13 +62,7 @@ dataset_options = bundled(
         metavar="DIR",
         help="The folder of the documents; default: the smallest that holds those of DATASET.",
     ),
-    click.option(
-        "-l",
-        "--library",
-        metavar="NAME",
-        shell_complete=complete_library,
-        help="Ask this library instead, as it is (localrag ingest).",
-    ),
+    libraries_option("Ask this library instead, as it is (localrag ingest).", multiple=False),
     click.option("--within-document", is_flag=True, help="Look only in the documents that a question names."),
     click.option("--limit", type=click.IntRange(1), metavar="N", help="A sample of N questions."),
     seed_option,

@@ -108,9 +108,7 @@ def status_command(name: str, as_json: bool) -> None:
 
 @click.command("show")
 @click.argument("document")
-@click.option(
-    "-l", "--library", required=True, metavar="NAME", shell_complete=options.complete_library, help="The library."
-)
+@options.libraries_option("The library.", multiple=False, required=True)
 @click.option("-p", "--page", type=int, metavar="N", help="Page number, from 1; needed where there are several.")
 @options.json_option
 def show_command(document: str, library: str, page: int | None, as_json: bool) -> None:

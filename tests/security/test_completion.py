@@ -18,7 +18,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 from click.testing import CliRunner
 from waiting import PATIENCE
 
-from localrag.cli import completion
+from localrag.cli import options as completion
 
 if sys.platform == "win32":
     pytest.skip("shells of POSIX systems", allow_module_level=True)
@@ -53,7 +53,7 @@ import json, sys
 sys.path.insert(0, {package!r})
 import click
 from click.shell_completion import CompletionItem
-from localrag.cli import completion
+from localrag.cli import options as completion
 
 def names(ctx, param, begun):
     return [CompletionItem(name) for name in {names!r} if name.startswith(begun)]
@@ -63,7 +63,7 @@ def names(ctx, param, begun):
 def command(name):
     print(json.dumps([name]), file=open({out!r}, "a"))
 
-completion.register()
+completion.register_completion()
 command(prog_name="localrag")
 """
 
@@ -148,7 +148,7 @@ def test_bash_runs_nothing_after_an_open_quote(tmp_path: Path, quote: str) -> No
 
 
 def test_no_name_is_read_as_an_option() -> None:
-    completion.register()
+    completion.register_completion()
     kind = get_completion_class("bash")
 
     @click.command()

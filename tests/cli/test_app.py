@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import subprocess
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 from command_line import run
 
+from localrag import errors
 from localrag.cli import output
+from localrag.cli.app import report
 from localrag.cli.models import models_command
 
 MODELS = sorted(models_command.commands)
@@ -113,3 +116,18 @@ def test_the_first_ctrl_c_sets_a_flag_and_the_second_is_raised() -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_every_branch_of_errors_has_its_own_exit_code() -> None:
+    kinds = [each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, errors.LocalragError)]
+    branches = [kind for kind in kinds if errors.LocalragError in kind.__bases__]
+    assert len({0, 1, *(kind.exit_code for kind in branches)}) == len(branches) + 2
+    below = [kind for kind in kinds if kind not in (errors.LocalragError, *branches)]
+    assert below and all(kind.exit_code == kind.__mro__[1].exit_code for kind in below)
+
+
+@pytest.mark.parametrize(("hint", "lines"), [("List them.", 2), ("", 1)])
+def test_an_error_and_its_hint_go_to_stderr(capsys: pytest.CaptureFixture[str], hint: str, lines: int) -> None:
+    assert report(errors.NotFoundError("there is no library 'x'", hint)) == 3
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.count("\n") == lines and "'x'" in shown.err and hint in shown.err

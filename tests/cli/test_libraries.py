@@ -1,4 +1,4 @@
-"""`libraries`, `status`, `show`, `forget`."""
+"""`libraries`, `status`, `show`, `forget`, `backup` and `restore`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from command_line import refused, run, run_json
 
-from localrag.errors import NotFoundError, UsageError
-from localrag.security import storage
+from localrag.errors import LocalragError, NotFoundError, UsageError
+from localrag.security import sandbox, storage
+from localrag.security.encryption import keyring as keyrings
+from localrag.security.encryption import unlocked
+from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import SkippedPage
 
@@ -80,3 +83,52 @@ def test_forget_deletes_documents_or_all(papers: Library) -> None:
     assert result.stdout == "" and "1 document" in result.stderr
     assert not papers.folder.exists()
     refused(NotFoundError, "forget", "papers", "--yes")
+
+
+# --- backup and restore ---
+
+
+@pytest.fixture
+def contracts(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
+    shelf("contracts", {"a.txt": "The rent is 4,100 a month."}).close()
+
+
+def test_a_backup_is_restored_with_a_key_file(contracts: None, tmp_path: Path, settings: Settings) -> None:
+    key, file = tmp_path / "backup.key", tmp_path / "contracts.backup"
+    key.write_bytes(keyrings.new_key_file())
+    assert run_json("backup", "contracts", file, "--encrypt-for", key)["files"] == 3
+    assert "is intact: 'contracts'" in run("backup", "--check", file, "--key-file", key).stdout
+    assert run_json("restore", file, "--key-file", key, "--name", "again")["documents"] == 1
+    assert (settings.indexes_dir / "again" / "library.db").is_file()
+
+
+def test_nothing_is_replaced_without_replace(contracts: None, tmp_path: Path) -> None:
+    file = tmp_path / "contracts.backup"
+    assert "in clear" in run("backup", "contracts", file, "--clear").stderr
+    assert "--replace" in refused(LocalragError, "backup", "contracts", file, "--clear").hint
+    assert "--replace" in refused(LocalragError, "restore", file).hint
+    assert run("backup", "contracts", file, "--clear", "--replace").exit_code == 0
+    assert run("restore", file, "--replace").exit_code == 0
+
+
+def test_malformed_commands_are_refused(contracts: None, tmp_path: Path) -> None:
+    assert "--encrypt" in refused(LocalragError, "backup", "contracts", tmp_path / "a.backup").hint
+    assert "no file" in refused(LocalragError, "backup", "contracts").message
+    assert "no folder" in refused(LocalragError, "backup", "contracts", tmp_path / "no" / "a.backup", "--clear").message
+    assert "no library" in refused(LocalragError, "backup", "contract", tmp_path / "a.backup", "--clear").message
+    (tmp_path / "text").write_text("text")
+    assert "is not a backup" in refused(LocalragError, "restore", tmp_path / "text").message
+
+
+def test_a_source_that_leads_nowhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "restrict", lambda settings, libraries, reads: [path.resolve() for path in reads])
+    (tmp_path / "loop").symlink_to("loop")
+    for missing in ("nothing", "loop"):
+        assert "there is no" in refused(LocalragError, "restore", tmp_path / missing).message
+
+
+def test_a_folder_is_restored_only_if_it_is_trusted(contracts: None, tmp_path: Path, settings: Settings) -> None:
+    source = (settings.indexes_dir / "contracts").rename(tmp_path / "stick")
+    assert "--yes" in refused(LocalragError, "restore", source, "--name", "again").hint
+    assert run_json("restore", source, "--name", "again", "--yes")["documents"] == 1

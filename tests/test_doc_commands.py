@@ -2,22 +2,316 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import pty
 import re
+import select
 import shlex
 import shutil
+import signal
+import struct
+import subprocess
+import sys
 import tempfile
+import termios
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
-import doc_commands
 import pytest
-from doc_commands import PAGES, ROOT, Command, commands
+import tiny_llamas
+from docx import Document
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from reportlab.pdfgen.canvas import Canvas
 
 from localrag.cli.app import localrag
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+# <!-- not run: why -->, or <!-- not run `localrag models install`: why --> for the lines that begin so.
+_MARK = re.compile(r"<!-- not run(?: `(?P<only>[^`]+)`)?: (?P<why>[^>]+?) -->")
+_SHELL = ("sh", "bash", "console")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command as a page shows it; `why_not` is the reason of its mark, empty if it is to be run."""
+
+    page: str
+    line: int
+    text: str
+    why_not: str = ""
+    python: bool = False
+
+    @property
+    def words(self) -> str:
+        return f"{self.page}:{self.line}: {self.text}"
+
+
+Marks = list[re.Match[str]]
+
+
+def commands(page: Path) -> list[Command]:
+    """Every line of the page's shell blocks, continued lines joined, and its Python blocks."""
+    found = []
+    for marks, block in _blocks(page.read_text(encoding="utf-8")):
+        first, language = (block.map or [0])[0] + 2, _language(block)
+        if language == "python":
+            found.append(_marked(page, first, block.content, marks, python=True))
+        elif language in _SHELL:
+            lines = _lines(block.content, language == "console")
+            found += [_marked(page, first + index, line, marks) for index, line in lines]
+    return found
+
+
+def unseen(text: str) -> list[str]:
+    """Commands of localrag in blocks that are not the shell's."""
+    blocks = [block for _, block in _blocks(text) if _language(block) not in (*_SHELL, "python")]
+    return [line for block in blocks for line in block.content.splitlines() if line.startswith("localrag ")]
+
+
+def _blocks(text: str) -> Iterator[tuple[Marks, Token]]:
+    """Each code block with the marks right before it."""
+    marks: Marks = []
+    for token in MarkdownIt().parse(text):
+        if token.type == "html_block":
+            marks += _MARK.finditer(token.content)
+            continue
+        if token.type in ("fence", "code_block"):
+            yield marks, token
+        marks = []
+
+
+def _language(block: Token) -> str:
+    return block.info.split()[0] if block.info.strip() else ""
+
+
+def _lines(block: str, console: bool) -> Iterator[tuple[int, str]]:
+    first, text = 0, ""
+    for index, line in enumerate(block.splitlines()):
+        if console and not text:
+            if not line.startswith("$ "):
+                continue  # output
+            line = line[2:]
+        first = first if text else index
+        text += line
+        if text.endswith("\\"):
+            text = text[:-1]
+        elif text.strip() and not text.lstrip().startswith("#"):
+            yield first, text.strip()
+            text = ""
+        else:
+            text = ""
+
+
+def _marked(page: Path, line: int, text: str, marks: Marks, python: bool = False) -> Command:
+    why = next((mark["why"] for mark in marks if not mark["only"] or text.startswith(mark["only"])), "")
+    return Command(page.relative_to(ROOT).as_posix(), line, text, why, python)
+
+
+# --- a terminal -------------------------------------------------------------------------------------------------
+
+EMBEDDER = "all-minilm-l6-v2"
+# Random weights: what it writes is noise, but a command takes as long as it must without a model.
+MODEL = "tiny"
+TEMPLATE = "{% for one in messages %}{{ one.role }}: {{ one.content }}\n{% endfor %}assistant: "
+
+# What a person would type at each prompt. Keys are pressed again where nothing follows: a program that turns to reading
+# single keys drops what came a moment before.
+_REPLIES = (
+    (re.compile(rb"\[y/N\]: $|\[Y/n\]: $"), b"y\n", False),
+    (re.compile(rb"(passphrase|Passphrase)[^\n]*: $|Once more: $"), b"five dull grey stones\n", False),
+    (re.compile(rb"\x1b\[\?1049h"), b"\x11", True),  # the terminal app opened: Ctrl+Q
+    (re.compile(rb"Question: $"), b":quit\n", False),
+    (re.compile(rb"1, 2, =, s, q\? $"), b"1", True),  # the arena
+    (re.compile(rb"Watching[^\n]*\r\n"), b"\x03", False),
+)
+_AGAIN = 1.0  # seconds
+
+
+def run_at_terminal(text: str, folder: Path, environ: dict[str, str], patience: float = 240.0) -> tuple[int, str]:
+    """Run a line of shell at a terminal of its own, answer what it asks, and return exit code and what it showed."""
+    screen, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    process = subprocess.Popen(
+        ["bash", "-c", f"set -o pipefail; {text}"],
+        cwd=folder,
+        env=environ,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(terminal)
+    shown, seen, end, key = b"", 0, time.monotonic() + patience, b""
+    try:
+        while time.monotonic() < end:
+            if select.select([screen], [], [], _AGAIN)[0]:
+                try:
+                    data = os.read(screen, 65536)
+                except OSError:  # Linux: the other side is closed
+                    break
+                if not data:
+                    break
+                shown += data
+                for pattern, reply, again in _REPLIES:
+                    if (found := pattern.search(shown, seen)) is not None:
+                        seen, key = found.end(), reply if again else b""
+                        os.write(screen, reply)
+            elif process.poll() is not None:
+                break
+            elif key:
+                os.write(screen, key)
+        else:
+            shown += b"\n(still running)"
+        if process.poll() is None and time.monotonic() >= end:
+            os.killpg(process.pid, signal.SIGKILL)
+        return process.wait(timeout=30), shown.decode("utf-8", "replace")
+    finally:
+        os.close(screen)
+
+
+# --- a desk -----------------------------------------------------------------------------------------------------
+
+CLAUSES = (
+    "Services Agreement between Acme Ltd and Harbour Trust",
+    "1. Payment. The Customer shall pay each invoice within {days} days after receipt.",
+    "2. Term. This Agreement begins on 1 March 2024 and ends on 28 February 2027.",
+    "3. Termination for convenience. Either party may end this Agreement by giving {notice} months' written notice.",
+    "4. Renewal. This Agreement renews automatically for one year unless a party objects 60 days before its end.",
+    "5. Force majeure. No party is liable for a delay by force majeure, such as a pandemic.",
+    "6. Liability. The Supplier's liability is limited to GBP 100,000 in each year.",
+    "7. Governing law. This Agreement is governed by the law of England.",
+)
+INVOICE = """\
+# Invoice INV-7
+
+Vendor: Acme Ltd
+Invoice date: 3 March 2025
+Total: GBP 120.00
+
+| Item | Quantity | Amount |
+|---|---|---|
+| Bolts | 10 | GBP 20.00 |
+| Nuts | 50 | GBP 100.00 |
+"""
+PLAYBOOK = """\
+title: Our positions on services agreements
+items:
+  - id: payment
+    question: Within how many days must an invoice be paid?
+    type: duration
+    like: ["The Customer shall pay each invoice within thirty (30) days after receipt."]
+    headings: [Payment]
+    expect: {at_most: 45 days}
+  - id: governing-law
+    question: Which law governs the contract?
+    expect: [England]
+"""
+
+
+MAIL = (
+    "From: Jane Doe <jane@acme.example>\nTo: ann@trust.example\nSubject: Our offer\n"
+    "Date: Tue, 20 Jun 2023 10:00:00 +0000\n\n"
+    "We offer to do the work for GBP 12,000, on the delivery date of 1 August 2023.\n"
+)
+QUESTION = {
+    "question": "Which law governs the contract?",
+    "answer": "England",
+    "doc": "contracts/msa.docx",
+    "evidence": "governed by the law of England",
+    "page": 1,
+}
+TEXTS = {
+    "msa.yaml": PLAYBOOK,
+    "question.txt": "When does the lease end?\n",
+    "questions.txt": "When does the lease end?\n",
+    "invoices/2025/invoice 7.md": INVOICE,
+    "contracts/mail/offer.eml": MAIL,
+    "qa.jsonl": "".join(json.dumps({"id": f"q{n}", **QUESTION}) + "\n" for n in (1, 2)),
+}
+# The days to pay and the months of notice in each agreement.
+AGREEMENTS = {
+    "contracts/lease.pdf": (30, 6),
+    "contracts/old/lease-2019.pdf": (30, 9),
+    "contracts/leases/unit 4.pdf": (30, 1),
+    "contracts/msa.docx": (30, 3),
+    "contracts/msa-v1.docx": (30, 3),
+    "contracts/msa-v2.pdf": (60, 3),
+    "contracts/acme-msa.pdf": (60, 3),
+    "contracts/acme-nda.docx": (30, 6),
+    "msa-v1.docx": (30, 3),
+    "msa-v2.pdf": (60, 3),
+    "base.docx": (30, 3),
+    "theirs.docx": (60, 3),
+    "ours.docx": (45, 6),
+    "our-msa.docx": (30, 3),
+}
+
+
+def write_agreement(path: Path, days: int, notice: int) -> None:
+    clauses = [clause.format(days=days, notice=notice) for clause in CLAUSES]
+    if path.suffix == ".pdf":
+        canvas = Canvas(str(path))
+        for index, clause in enumerate(clauses):
+            canvas.drawString(40, 780 - 20 * index, clause)
+        canvas.save()
+        return
+    document = Document()
+    paragraphs = [document.add_paragraph(clause) for clause in clauses]
+    if path.name == "msa.docx":
+        document.add_comment(paragraphs[1].runs[0], text="Too early for us.", author="Jane Doe", initials="JD")
+    document.save(str(path))
+
+
+def lay_out(desk: Path) -> None:
+    """Make the files that the documentation names, below `desk`."""
+    copied = ("contracts/amendment-no-1.pdf", "people/employee-handbook.pdf")  # all would take longer
+    for name in (*AGREEMENTS, *TEXTS, *(f"examples/{each}" for each in copied)):
+        (desk / name).parent.mkdir(parents=True, exist_ok=True)
+    for name in copied:
+        shutil.copy(ROOT / "examples" / name, desk / "examples" / name)
+    questions = (ROOT / "examples" / "qa.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (desk / "examples" / "qa.jsonl").write_text("".join(line for line in questions if "amendment-no-1" in line))
+    for name, numbers in AGREEMENTS.items():
+        write_agreement(desk / name, *numbers)
+    for name, text in TEXTS.items():
+        (desk / name).write_text(text)
+
+
+def environment(base: Path, models: Path) -> dict[str, str]:
+    """Variables for commands at the desk: a home of their own below `base`, with the models, and `localrag` on the path."""
+    tools = base / "bin"
+    tools.mkdir()
+    (tools / "localrag").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m localrag "$@"\n')
+    (tools / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    home = base / "home"
+    home.mkdir()
+    shutil.copytree(models / EMBEDDER, base / "models" / EMBEDDER)  # a link would lead out of what processes may read
+    (home / "models").symlink_to(base / "models", target_is_directory=True)
+    tiny_llamas.full(base / f"{MODEL}.gguf", template=TEMPLATE)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LOCALRAG_", "COLUMNS", "LINES"))}
+    return kept | {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "HOME": str(base),
+        "LOCALRAG_HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "TERM": "xterm-256color",
+        "LOCALRAG_KEEP_MODEL_MINUTES": "0",
+        "LOCALRAG_ANSWER_TOKENS": "24",
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+# --- the tests ---
 
 EXAMPLES = [
     re.sub(r"\s+\([a-z ]+\)$", "", line)  # a remark
@@ -44,18 +338,18 @@ class Desk:
             shutil.copytree(self.base / "kept" / name, self.base / name, symlinks=True)
 
     def run(self, text: str) -> tuple[int, str]:
-        return doc_commands.run(text, self.base / "desk", self.environ)
+        return run_at_terminal(text, self.base / "desk", self.environ)
 
 
 @pytest.fixture(scope="module")
 def desk(installed: Path) -> Iterator[Desk]:
     with tempfile.TemporaryDirectory(prefix="lr") as folder:
         base = Path(folder)
-        made = Desk(base, doc_commands.environment(base, installed))
+        made = Desk(base, environment(base, installed))
         (base / "desk").mkdir()
-        doc_commands.lay_out(base / "desk")
+        lay_out(base / "desk")
         for text in (
-            f"localrag models import ../{doc_commands.MODEL}.gguf",
+            f"localrag models import ../{MODEL}.gguf",
             "localrag ingest ./contracts",
             "localrag chat contracts --plain < questions.txt",  # a conversation to resume
         ):
@@ -161,13 +455,12 @@ def test_a_wrong_command_is_found(text: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_commands_stand_in_shell_blocks_and_marks_belong_to_one(page: Path) -> None:
-    """A command in another kind of block would be run by nobody; a mark that fits no command says nothing."""
+def test_commands_stand_in_shell_blocks(page: Path) -> None:
+    """A command in another kind of block would be run by nobody."""
     text = page.read_text(encoding="utf-8")
     if page.name == "commands.md":  # it is the help of each command
         return
-    assert doc_commands.unseen(text) == []
-    assert doc_commands.idle_marks(text) == []
+    assert unseen(text) == []
 
 
 def test_make_targets_in_the_documentation_exist() -> None:
@@ -184,7 +477,7 @@ def test_make_targets_in_the_documentation_exist() -> None:
 
 def test_a_command_that_fails_or_hangs_is_seen(tmp_path: Path) -> None:
     environ = {"PATH": os.environ["PATH"]}
-    assert doc_commands.run("false | true", tmp_path, environ)[0] == 1
-    code, shown = doc_commands.run("printf 'Really? [y/N]: '; read answer; echo got $answer", tmp_path, environ)
+    assert run_at_terminal("false | true", tmp_path, environ)[0] == 1
+    code, shown = run_at_terminal("printf 'Really? [y/N]: '; read answer; echo got $answer", tmp_path, environ)
     assert code == 0 and "got y" in shown
-    assert doc_commands.run("sleep 60", tmp_path, environ, patience=0.5)[0] < 0
+    assert run_at_terminal("sleep 60", tmp_path, environ, patience=0.5)[0] < 0

@@ -312,18 +312,13 @@ def check_address(host: str, port: int) -> Path | None:
     The administrator's policy must name the address, and the other one too if it names any. Raises PolicyRefused if
     they do not, OfflineRefused if there is no administrator's policy.
     """
-    certificate = None
-    for index, one in enumerate(held := active()):
-        if one.named and one.allow_addresses is None:
-            continue
-        found = [each for each in one.allow_addresses or () if (each.host, each.port) == (host.lower(), port)]
-        if not found:
-            raise _refused(one, "allow_addresses", f"cannot reach {host}:{port}", f"Use a Unix socket. {_ASK}")
-        certificate = certificate if index else found[0].certificate
-    if not held or held[0].named:
-        hint = f"Use a Unix socket, or have an administrator name it in {str(SYSTEM)!r} (allow_addresses)."
-        raise OfflineRefused(f"refused to reach {host}:{port}: no administrator's policy names it", hint)
-    return certificate
+    hint = f"Use a Unix socket, or have an administrator name it in {str(SYSTEM)!r} (allow_addresses)."
+
+    def fits(each: AllowedAddress) -> bool:
+        return (each.host, each.port) == (host.lower(), port)
+
+    found: AllowedAddress = _named("allow_addresses", fits, f"reach {host}:{port}", f"Use a Unix socket. {_ASK}", hint)
+    return found.certificate
 
 
 def check_cluster(address: str) -> None:
@@ -331,15 +326,23 @@ def check_cluster(address: str) -> None:
 
     The administrator's policy must name it, and the other one too if it names any.
     """
-    held = active()
-    for one in held:
-        if one.named and one.allow_clusters is None:
+    hint = f"An administrator allows it in {str(SYSTEM)!r}: allow_clusters = [{address!r}]"
+    _named("allow_clusters", address.lower().__eq__, f"use the cluster {address!r}", _ASK, hint)
+
+
+def _named(rule: str, fits: Callable[[Any], bool], what: str, refused: str, hint: str) -> Any:
+    """Return what the administrator's policy names; a hint for where a policy refuses, and where there is none."""
+    named: list[Any] = []
+    for one in (held := active()):
+        if one.named and getattr(one, rule) is None:
             continue
-        if address.lower() not in (one.allow_clusters or ()):
-            raise _refused(one, "allow_clusters", f"cannot use the cluster {address!r}", _ASK)
+        found = [each for each in getattr(one, rule) or () if fits(each)]
+        if not found:
+            raise _refused(one, rule, f"cannot {what}", refused)
+        named += found
     if not held or held[0].named:
-        hint = f"An administrator allows it in {str(SYSTEM)!r}: allow_clusters = [{address!r}]"
-        raise OfflineRefused(f"refused to use the cluster {address!r}: no administrator's policy names it", hint)
+        raise OfflineRefused(f"refused to {what}: no administrator's policy names it", hint)
+    return named[0]
 
 
 def fixes(setting: str) -> Path | None:

@@ -34,20 +34,8 @@ _PREFIX = "LOCALRAG_"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG", policy.VARIABLE}
 # What anybody's file may set: it starts nothing, names no file or model, deletes nothing and takes no memory.
 PROJECT = frozenset(
-    {
-        "theme",
-        "animations",
-        "source_view",
-        "answer_tokens",
-        "answer_form",
-        "think",
-        "think_tokens",
-        "temperature",
-        "seed",
-        "passages",
-        "ocr",
-        "ocr_languages",
-    }
+    "theme animations source_view answer_tokens answer_form think think_tokens temperature seed passages ocr "
+    "ocr_languages".split()
 )
 _GROUPS = {  # headings, by the first setting below them
     "theme": "The terminal app",
@@ -221,14 +209,8 @@ class Settings:
     @property
     def private_dirs(self) -> tuple[Path, ...]:
         """Folders of which a process that works on one library may see that library's part only."""
-        return (
-            self.indexes_dir,
-            self.sessions_dir,
-            self.evaluation_dir,
-            self.proofs_dir,
-            self._data / "own",
-            self.temporary_dir,
-        )
+        others = (self.evaluation_dir, self.proofs_dir, self._data / "own", self.temporary_dir)
+        return self.indexes_dir, self.sessions_dir, *others
 
     @property
     def digest(self) -> str:
@@ -286,22 +268,11 @@ def setting_infos() -> tuple[SettingInfo, ...]:
     """Every setting, group by group."""
     infos, group = [], ""
     for item in fields(Settings):
-        kind, known = _TYPES[item.name], item.metadata
-        group = _GROUPS.get(item.name, group)
-        choices = _choices(kind)
-        infos.append(
-            SettingInfo(
-                item.name,
-                group,
-                known["about"],
-                "choice" if choices else _kind_name(kind),
-                item.default,
-                choices,
-                known["low"],
-                known["high"],
-                item.default is None,
-            )
-        )
+        kind, group = _TYPES[item.name], _GROUPS.get(item.name, group)
+        choices, optional = _choices(kind), item.default is None
+        shown = "choice" if choices else _kind_name(kind)
+        values = {"kind": shown, "default": item.default, "choices": choices, "optional": optional, **item.metadata}
+        infos.append(SettingInfo(item.name, group, **values))
     return tuple(infos)
 
 

@@ -591,6 +591,13 @@ class Decision(_Value):
     at: str = ""
 
 
+_COLUMNS = (
+    *("library", "document", "item", "clause", "importance", "state", "value", "as_expected", "problem", "place"),
+    *("quote", "confidence", "read", "before", "decision", "comment", "note", "fallback", "remark"),
+    *("page", "start", "end"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Checked(_Value):
     """One item of a playbook in one document, compared with the position.
@@ -627,29 +634,17 @@ class Checked(_Value):
 
     def to_row(self) -> dict[str, Any]:
         """The finding as the row of a table."""
-        at, said = self.citation, self.decision
-        return {
-            "library": self.library,
-            "document": self.document,
-            "item": self.item,
+        at, decision = self.citation, self.decision
+        other = {
             "clause": self.title,
-            "importance": self.importance,
-            "state": self.state,
-            "value": self.value,
-            "as_expected": self.as_expected,
-            "problem": self.problem,
             "place": at.place if at else "",
             "quote": at.quote if at else "",
             "confidence": _rounded(self.confidence, 3),
-            "read": self.read,
-            "before": self.before,
-            "decision": said.verdict if said else "",
-            "comment": said.comment if said else "",
-            "note": self.note,
-            "fallback": self.fallback,
-            "remark": self.remark,
+            "decision": decision.verdict if decision else "",
+            "comment": decision.comment if decision else "",
             **{name: getattr(at, name, None) for name in ("page", "start", "end")},
         }
+        return {name: other[name] if name in other else getattr(self, name) for name in _COLUMNS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,10 +192,10 @@ def moves(gone: Sequence[Keys], come: Sequence[Keys], least: float) -> list[tupl
 _NUMBERS = {word: n for word, n in CARDINALS.items() if n} | {"second": 2}
 _ENGLISH = list(CARDINALS.items())  # the first ones: 0 to 19, then the tens
 _NUMBERS |= {f"{tens}-{ones}": n + m for tens, n in _ENGLISH[20:28] for ones, m in _ENGLISH[1:10]}
-_SENTENCE_WORDS = load_words("localrag.diff", "words.toml")
-_EMPTY = frozenset(_SENTENCE_WORDS["sentences"]["empty"].split())
-_NOT = frozenset(_SENTENCE_WORDS["substance"]["negation"].split())
-NAMING = frozenset(_SENTENCE_WORDS["sentences"]["naming"].split())
+_LISTS = load_words("localrag.diff", "words.toml")
+_WORDS = {name: frozenset(words.split()) for name, words in _LISTS["substance"].items()}
+_EMPTY, NAMING = (frozenset(_LISTS["sentences"][name].split()) for name in ("empty", "naming"))
+_NOT = _WORDS["negation"]
 (_LASTS,) = phrases("localrag.diff", "sentences", "lasts")
 _SPELLED = "|".join(sorted(map(re.escape, _NUMBERS), key=len, reverse=True))
 _PIECE = lazy_re(
@@ -304,8 +304,6 @@ def contradiction(one: str, other: str) -> tuple[tuple[int, int], tuple[int, int
 SUBSTANCE = tuple("amount date duration percent number party modal negation term name reference qualifier".split())
 KINDS = (*SUBSTANCE, "wording", "form")
 
-_LISTS = load_words("localrag.diff", "words.toml")
-_WORDS = {name: frozenset(words.split()) for name, words in _LISTS["substance"].items()}
 _REFERENCE = lazy_re(
     rf"(?:\b(?:{'|'.join(sorted(NAMING))})\.?|§)\s+(?P<id>(?:\d{{1,3}}(?:\.\d{{1,3}}){{0,4}}|[IVXL]{{1,6}}\b|[A-Z]\b)"
     r"(?:\s?\([\w]{1,5}\)){0,4})",

@@ -127,14 +127,10 @@ def test_a_sound_site_has_no_faults(check: ModuleType, tmp_path: Path) -> None:
 FAULTS = {
     '<a href="gone.html">x</a>': "broken link gone.html",
     '<a href="index.html#gone">x</a>': "broken anchor index.html#gone",
-    '<a href="#gone">x</a>': "broken anchor #gone",
     '<a href="/index.html">x</a>': "absolute link /index.html",
-    '<a href="../outside.html">x</a>': "broken link ../outside.html",
     '<script src="https://cdn.example/x"></script>': "loads https://cdn.example/x",
     '<link rel="preconnect" href="//fonts.gstatic.com">': "loads //fonts.gstatic.com",
-    '<img src="http://example.org/pixel.png">': "loads http://example.org/pixel.png",
     '<img srcset="a.png 1x, https://example.org/b.png 2x">': "loads https://example.org/b.png",
-    '<form action="https://example.org/">': "loads https://example.org/",
     '<p style="background: url(https://example.org/c)">': "loads https://example.org/c",
     "<style>@import 'https://example.org/d.css'</style>": "loads https://example.org/d.css",
 }
@@ -149,13 +145,6 @@ def test_a_page_in_no_menu_and_in_no_index_is_named(check: ModuleType, tmp_path:
     found = check.faults(site(tmp_path, **{"lost.html": PAGE.format(title="Lost", text="")}))
     assert [fault.split(":")[0] for fault in found] == ["lost.html"] * 2
     assert "no menu" in found[0] and "search index" in found[1]
-
-
-def test_searching_from_the_disk_needs_a_script_and_the_worker_shim(check: ModuleType, tmp_path: Path) -> None:
-    bare = PAGE.replace('<script src="assets/iframe-worker.js"></script>', "").format(title="Chat", text="")
-    found = check.faults(site(tmp_path, **{"search.js": "[]", "chat.html": bare}))
-    assert any(fault.startswith("search.js:") for fault in found)
-    assert "chat.html: does not load assets/iframe-worker.js" in found
 
 
 def test_a_page_that_lets_the_browser_ask_other_hosts_is_named(check: ModuleType, tmp_path: Path) -> None:

@@ -44,11 +44,6 @@ def refused(settings: Settings) -> list[dict[str, object]]:
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-def test_without_a_policy_everything_is_allowed():
-    assert policy.active() == () and policy.allows_model(SHA) and policy.allows_model(None)
-    assert load_settings().audit_words == "marks" and origins({}) == {}
-
-
 def test_a_policy_that_is_not_understood_refuses_everything(rule):
     keys = ["require_encription = true", 'require_encryption = "yes"', "allow_exports = 0", 'allowed_models = ["abc"]']
     keys += [f'allowed_models = "{SHA}"', 'require_offline_layers = ["files"]', "ocr_languages = []"]

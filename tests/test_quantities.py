@@ -23,9 +23,7 @@ def test_a_quantity_is_read() -> None:
         "2.400 €": ("2400", "EUR"),
         "$0.125": ("0.125", "USD"),
         "1’250’000.50": ("1250000.50", ""),
-        "1 250 000": ("1250000", ""),
         "$1.25 million": ("1250000", "USD"),
-        "3,5 Mio. Euro": ("3500000", "EUR"),
         "US$ 40k": ("40000", "USD"),
         "12.5 %": ("12.5", "%"),
         "1,200 square feet": ("1200", "sq ft"),
@@ -52,11 +50,6 @@ def test_money_is_written_with_cents() -> None:
     assert shown == ["360 EUR", "66.50 EUR", "0.001 EUR"]
 
 
-def test_units_of_one_kind_are_converted() -> None:
-    year = quantities.convert(Quantity(Decimal(2), "year"), "month")
-    assert year == Quantity(Decimal(24), "month") and quantities.convert(Quantity(Decimal(2), "year"), "day") is None
-
-
 # --- dates --------------------------------------------------------------------------------------------------
 
 
@@ -71,7 +64,6 @@ def test_dates_are_read_in_their_usual_forms() -> None:
         "12/31/2024": "2024-12-31",
         "1er août 2024": "2024-08-01",
         "3 de marzo de 2024": "2024-03-03",
-        "3 maggio 2024": "2024-05-03",
     }
     found = {text: str(written.certain) for text in expected if (written := quantities.parse_date(text))}
     assert found == expected

@@ -115,11 +115,6 @@ def test_a_value_of_the_wrong_kind_or_range_is_refused(own: Path) -> None:
         assert "localrag.toml" in caught.value.message and caught.value.hint, line
 
 
-def test_values_are_read_as_their_kind(here: Path) -> None:
-    found = load_settings({"LOCALRAG_TEMPERATURE": "0.5", "LOCALRAG_SOURCES": "hub, wheel", "LOCALRAG_HOME": "rag"})
-    assert (found.temperature, found.sources, found.home) == (0.5, ("hub", "wheel"), here / "rag")
-
-
 def test_a_path_in_a_file_starts_from_that_files_folder(here: Path, tmp_path: Path) -> None:
     named = write(tmp_path / "elsewhere" / "my.toml", 'home = "data"')
     assert load_settings({"LOCALRAG_CONFIG": str(named)}).home == named.parent / "data"
@@ -195,12 +190,6 @@ def test_a_link_to_the_file_stays_a_link(own: Path, tmp_path: Path) -> None:
     own.symlink_to(kept)
     save("passages", "3")
     assert own.is_symlink() and kept.read_text() == "passages = 3\n"
-
-
-def test_the_named_file_is_the_one_changed(own: Path, tmp_path: Path) -> None:
-    named = write(tmp_path / "named.toml", "")
-    environ = {"LOCALRAG_CONFIG": str(named)}
-    assert settings.save("passages", "3", storage.write_bytes, environ) == named and not own.exists()
 
 
 def test_a_home_of_nobody_and_endless_nesting_are_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,13 +32,8 @@ _HARDER = 0.7
 _KEEPS_GAP, _MIN_GAP = 0.8, 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """The share of "yes" of each task: about a text alone, and about passages read together and apart."""
-
-    alone: Mapping[str, float]
-    together: Mapping[str, float]
-    apart: Mapping[str, float]
+# The share of "yes" of each task: about a text "alone", and about passages read "together" and "apart".
+Shares = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +96,13 @@ def measure(model: Generator, stop: Stop, progress: Callable[[int, int], None]) 
             return None
         found[way][task.id] = weighed[-1].shares[0]
         progress(done, len(found) * len(asked))
-    return Shares(**found)
+    return found
 
 
 def figures(shares: Shares) -> dict[str, Any]:
     """Return what is kept of a model: `answer_from` and `apart`."""
-    together, apart = (held - absent for held, absent in (_means(shares.together), _means(shares.apart)))
-    return {"answer_from": answer_threshold(shares.alone), "apart": apart >= max(_MIN_GAP, _KEEPS_GAP * together)}
+    together, apart = (held - absent for held, absent in map(_means, (shares["together"], shares["apart"])))
+    return {"answer_from": answer_threshold(shares["alone"]), "apart": apart >= max(_MIN_GAP, _KEEPS_GAP * together)}
 
 
 def calibrate(

@@ -157,13 +157,6 @@ def test_a_file_that_cannot_be_written_is_refused_before_reading(run: Callable[.
         run("--out", "dates.exe")
 
 
-def test_a_stop_keeps_what_was_found(shelf: Callable[..., Library], assistant: Assistant) -> None:
-    shelf("law", TEXTS)
-    asked: list[bool] = []
-    found, _ = Reviewer(assistant).dates(libraries=["law"], stop=lambda: len(asked) > 0 or bool(asked.append(True)))
-    assert {one.citation.document for one in found} == {"lease.txt"}
-
-
 def test_control_characters_reach_neither_terminal_nor_calendar(
     models: Any, shelf: Callable[..., Library], tmp_path: Path
 ) -> None:

@@ -115,14 +115,6 @@ def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path: Path, monkeypatch: 
     assert any(one.state == "problem" and "LOCALRAG_HOME" in one.remedy for one in found)
 
 
-def test_models_that_are_only_read_are_no_problem(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.models_dir.mkdir(parents=True)
-    monkeypatch.setattr("os.access", lambda path, mode: path != settings.models_dir)
-    assert "problem" not in states("machine", settings)
-    monkeypatch.setattr("os.access", lambda *_: False)
-    assert "problem" in states("machine", settings)
-
-
 @pytest.mark.parametrize(("free", "state"), [(10**10, "ok"), (10**9, "warning"), (10**7, "problem")])
 def test_little_free_disk_is_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, free: int, state: str

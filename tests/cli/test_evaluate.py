@@ -44,13 +44,6 @@ def test_retrieval_prints_recall_by_level_and_category(dataset: Path) -> None:
     assert "by category" in shown.stdout and "a search: " in shown.stdout
 
 
-def test_retrieval_json_is_one_object_on_stdout(dataset: Path) -> None:
-    report = run_json("eval", "retrieval", dataset, "-l", "office", "-k", 3, "--within-document")
-    assert report["complete"] is True and report["left_out"]["unanswerable"] == 1
-    assert list(report["levels"]["document"]) == ["recall@1", "recall@3", "ndcg@10", "mrr"]
-    assert report["settings"]["within_document"] is True and report["settings"]["embedder"]["model"] == "hashing"
-
-
 def test_answers_prints_what_was_answered_and_how_many_quotes_stand(dataset: Path) -> None:
     shown = run("answers", dataset, "-l", "office", "--mode", "retrieve")
     lines = [line.split() for line in shown.stdout.splitlines()]

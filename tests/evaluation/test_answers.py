@@ -30,11 +30,6 @@ def test_a_right_answer_with_its_place_has_every_figure() -> None:
     assert set(figures.values()) == {1.0}
 
 
-def test_a_quote_from_another_document_is_a_citation_and_no_more() -> None:
-    figures = answers.score(KNOWN, ["b.txt"], RIGHT, ())
-    assert (figures["cited"], figures["cited_document"], figures["cited_page"], figures["evidence"]) == (1, 0, 0, 0)
-
-
 def test_an_unanswerable_question_has_no_figures_of_its_answer() -> None:
     unanswerable = replace(KNOWN, answerable=False)
     assert answers.score(unanswerable, [], RIGHT, ()) == {"worth": 0.0, "right": 0.0}
@@ -157,12 +152,6 @@ def test_saying_yes_shows_nothing_and_the_clause_does() -> None:
     assert scored(clause, "Yes.", quote="may assign this agreement without consent") == 0.75
     assert scored(clause, "Yes.", quote="may assign this agreement without consent", document="b.txt") == 0.0
     assert scored(clause, "Neither party may assign this agreement without consent.") == 1.0
-
-
-def test_a_date_in_other_words_is_shown_by_its_evidence() -> None:
-    dated = asked("1/13/05", "January 13, 2005")
-    assert scored(dated, "It was signed on January 13, 2005.") == 1.0
-    assert scored(dated, "It was signed on 1 May 2013.") == 0.0
 
 
 def test_of_a_long_answer_words_and_numbers_count_alike() -> None:

@@ -59,14 +59,6 @@ def test_a_library_is_searched_and_a_second_run_searches_nothing(
     assert list(retrieval.run(sample, Run(tmp_path / "o", {}), k=10)) == rows
 
 
-@pytest.mark.parametrize("within", [True, False])
-def test_within_document_looks_only_there(settings: Settings, dataset: Path, within: bool) -> None:
-    library = api.open_library("office", settings=settings)
-    sample = choose(dataset, library, within_document=within, answerable_only=True)
-    rows = list(retrieval.run(sample, Run(None, {}), k=10))
-    assert within == all(found["document"] in row["documents"] for row in rows for found in row["passages"])
-
-
 def test_a_question_about_many_documents_searches_exactly_those(settings: Settings, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()

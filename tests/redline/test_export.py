@@ -19,8 +19,6 @@ from localrag.ingest.readers import programs
 from localrag.ingest.readers.base import read_parts
 from localrag.ingest.readers.source import Source
 from localrag.redline import export
-from localrag.security import audit
-from localrag.settings import Settings
 from localrag.types import Page, Part
 from tests.diff.test_changes import OLD, changed
 
@@ -150,10 +148,3 @@ def test_json_has_the_places_of_both_sides(compared: Comparison) -> None:
         (span,) = amount[side]["spans"]
         assert text[span["start"] : span["end"]] == words == amount[side]["text"]
     assert value["counts"]["amount"] == 1 and value["counts"]["moved"] >= 1
-
-
-def test_a_file_is_recorded_and_for_its_owner_alone(compared: Comparison, settings: Settings, tmp_path: Path) -> None:
-    export.save(compared, tmp_path / "out.md", settings)
-    assert (tmp_path / "out.md").stat().st_mode & 0o777 == 0o600
-    (entry,) = audit.entries(settings.audit_file)
-    assert (entry.event, entry.details["written"]) == ("export", str(tmp_path / "out.md"))

@@ -172,14 +172,6 @@ def test_each_clause_is_named_by_who_changed_it() -> None:
     assert three.ours.counts["deleted"] == 1
 
 
-def test_clauses_added_in_one_place_are_all_named() -> None:
-    theirs, ours = (
-        f"2. {name}\nThe Supplier {does}.\n\n" for name, does in (("Audit", "opens"), ("Notices", "writes"))
-    )
-    three = compare_three(*map(version, (BASE, *(LATER.replace("3. C", f"{one}3. C") for one in (theirs, ours)))))
-    assert next(one.title for one in three.entries if one.level == "substance").startswith("2. Audit, 2. Notices, ")
-
-
 def test_two_numbers_for_one_clause_are_no_conflict() -> None:
     ours = BASE.replace(INSURANCE, "").replace("4. G", "3. G")
     three = compare_three(*map(version, (BASE, LATER.replace("3. C", f"{LIABILITY}3. C"), ours)))

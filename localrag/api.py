@@ -265,7 +265,7 @@ class Library:
             LibraryLocked: another process is writing, and `wait` is False.
             EmbedderMismatch, ModelError, StorageError, PolicyRefused: from loading the embedder and writing.
         """
-        from localrag.ingest import reembed, scan, sync
+        from localrag.ingest import scan, sync
         from localrag.store.writer import CHUNKING_VERSION
 
         path, work = Path(path), self._cluster(cluster)
@@ -288,7 +288,7 @@ class Library:
                 if include_forgotten and storage.tombstones:
                     storage.save_tombstones(Tombstones.new())
                 if storage.chunking != str(CHUNKING_VERSION):
-                    reembed.renew(storage, embedder(), stop=stop or (lambda: False))
+                    sync.renew(storage, embedder(), stop=stop or (lambda: False))
                 own = self._settings
                 limits = sync.Limits(own.workers, own.read_seconds, own.read_memory_mb * 1_000_000)
                 report = sync.ingest(
@@ -332,14 +332,14 @@ class Library:
 
         If `stop` returns True, it raises Cancelled, and the old vectors stay.
         """
-        from localrag.ingest import reembed
+        from localrag.ingest import sync
         from localrag.store.writer import Editor
 
         with names.writing(self.folder, self.name):
             embedder = embeddings.load_embedder(self._settings)
             with closing(Editor.open(self.folder, self.name)) as storage:
                 storage.hold()
-                return reembed.renew(storage, embedder, progress=progress, stop=stop, give_way=self._give_way(stop))
+                return sync.renew(storage, embedder, progress=progress, stop=stop, give_way=self._give_way(stop))
 
     @property
     def instructions(self) -> str:

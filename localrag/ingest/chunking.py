@@ -226,10 +226,7 @@ _CAPTION = re.compile(r"(?:(?<=\n)|\A)[^\S\n]*(?=\S)[^\n|]*(?:\n(?![^\S\n]*[A-Z|
 
 
 def _caption(text: str, start: int, headings: Sequence[Heading]) -> int:
-    """Where a table's caption begins, below a heading; the start of the table if it has none.
-
-    A caption is the line above, or up to three if a sentence wraps: "... was as\nfollows (in millions):".
-    """
+    """Where a table's caption begins: the line above, or up to three of a sentence; the table's start without one."""
     first = max(0, start - _MAX_CAPTION)
     first = text.find("\n", first, start) + 1 if first else 0
     match = _CAPTION.search(text[first:start])
@@ -371,10 +368,7 @@ def _joined(units: list[_Unit], room: int) -> list[_Unit]:
 
 
 def _pack(units: Sequence[_Unit], room: int, target: int) -> list[tuple[int, int]]:
-    """Cut a section into half-open runs of units with the minimal sum of costs.
-
-    A chunk costs the square of its relative distance from the target, plus the cost of the cut at its end.
-    """
+    """Cut a section into runs of units; a chunk costs the square of its distance from the target, and its cut."""
     best: list[tuple[float, int]] = [(0.0, 0)]
     for last in range(1, len(units) + 1):
         tokens, cheapest = 0, (float("inf"), last - 1)

@@ -103,10 +103,7 @@ def unlistable(root: Path, error: OSError) -> ReadError:
 
 
 def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -> Iterator[Found]:
-    """Files below a root, in a stable order.
-
-    `unlisted` is called for folders that cannot be listed, and readable types of files that cannot be examined.
-    """
+    """Files below a root, in a stable order; `unlisted` is called for folders and files that cannot be examined."""
     rules: dict[str, tuple[_Rule, ...]] = {}
     for folder, folders, names in os.walk(root, onerror=unlisted, followlinks=False):
         here = stored_name(Path(folder), root)
@@ -211,10 +208,7 @@ _LOOK_AGAIN = 60.0
 def changes(
     folder: Path, stop: Callable[[], bool], on_blind: Callable[[str], None] = lambda reason: None
 ) -> Iterator[None]:
-    """Yield whenever something below the folder may have changed; end when `stop` returns True.
-
-    `on_blind` is called once with the reason if notifications do not work.
-    """
+    """Yield when something below the folder may have changed; `on_blind` gets the reason if notifications fail."""
     from watchfiles import DefaultFilter
 
     matters, root = DefaultFilter(), folder.resolve()

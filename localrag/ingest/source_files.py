@@ -76,11 +76,7 @@ def has_pictures(document: Document) -> bool:
 def page_image(
     file: Path, document: Document, page: Page, width: int, spans: Sequence[tuple[int, int]], drawer: Drawer
 ) -> PagePicture:
-    """Draw a page in a separate process, at most `width` pixels wide, with boxes around spans (the quote first).
-
-    Raises:
-        ReadError: the file changed, or cannot be drawn.
-    """
+    """Draw a page, at most `width` pixels wide, with boxes around spans (the quote first), or raise ReadError."""
     name = document.path.removeprefix(document.file).strip("/") if document.file else ""
     wanted = PageRequest(name, document.sha256, page.number or 1, width, page.text, tuple(spans), page.words)
     return drawer.draw(file, wanted)

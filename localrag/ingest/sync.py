@@ -28,8 +28,8 @@ from localrag.ingest.readers.source import Options, reads
 from localrag.ingest.scan import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
 from localrag.security import storage
 from localrag.store import minhash
-from localrag.store.writer import Editor, passage_digest
-from localrag.types import Chunk, Part, Refused, Remark, SkippedPage, StoredFile
+from localrag.store.writer import CHUNKING_VERSION, Editor, passage_digest
+from localrag.types import Chunk, Document, Page, Part, Refused, Remark, SkippedPage, StoredFile
 
 if TYPE_CHECKING:
     from localrag.embeddings import Embedder, EmbedderIdentity
@@ -572,13 +572,17 @@ def batched(entries: Iterable[Entry]) -> Iterator[Batch]:
 
 def _chunked(part: Part, embedder: Embedder) -> Prepared:
     reading = part.reading
-    chunks = chunking.split(reading.pages, count=embedder.count, title=reading.title, limit=embedder.max_tokens)
+    chunks = _split(reading.pages, reading.title, embedder)
     return Prepared(
         part,
         tuple(chunks),
         {passage_digest(reading.title, chunk): chunking.embedded_text(reading.title, chunk) for chunk in chunks},
         minhash.signature("\n".join(page.text for page in reading.pages)),
     )
+
+
+def _split(pages: Sequence[Page], title: str, embedder: Embedder) -> list[Chunk]:
+    return chunking.split(pages, count=embedder.count, title=title, limit=embedder.max_tokens)
 
 
 def _is_full(batch: Batch, times: int) -> bool:
@@ -597,3 +601,64 @@ def _stamp(options: Options, limits: Limits | None = None) -> str:
         facts += [limits.seconds, limits.memory, options.depth, options.members, options.unpacked]
         facts += [name for name, program in programs.installed().items() if program]
     return json.dumps(facts, separators=(",", ":"))
+
+
+# --- new vectors or chunks from the stored text, without the documents' files --------------------------------------
+# Vectors are staged as they come, so that a stopped or killed run resumes where it was. Searches use the old ones until
+# one transaction replaces them.
+
+_STAGED = 128
+_RESUME = "Run the same command again to resume."
+
+
+def renew(
+    library: Editor,
+    embedder: Embedder,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    stop: Callable[[], bool] = lambda: False,
+    give_way: Callable[[], None] = lambda: None,
+) -> int:
+    """Chunk all stored text again and embed what has no vector; returns the number of passages. Raises Cancelled."""
+    purpose = json.dumps([embedder.identity.to_dict(), CHUNKING_VERSION])
+    if library.identity == embedder.identity:
+        library.stage_present(purpose)
+    staged = library.staged(purpose)
+    total, done = library.counts()["characters"], 0
+    waiting: dict[bytes, str] = {}
+    passages: set[bytes] = set()
+
+    def flush() -> None:
+        try:
+            vectors = embedder.embed_documents(list(waiting.values()), stop=stop)
+        except Cancelled as error:
+            raise Cancelled("stopped while embedding; the old vectors stay in use", _RESUME) from error
+        library.stage(purpose, dict(zip(waiting, vectors, strict=True)))
+        staged.update(waiting)
+        waiting.clear()
+        give_way()
+
+    for document, _, chunks in _chunked_again(library, embedder):
+        if stop():
+            raise Cancelled("stopped; the old vectors stay in use", _RESUME)
+        for chunk in chunks:
+            key = passage_digest(document.title, chunk)
+            passages.add(key)
+            if key not in staged:
+                waiting[key] = chunking.embedded_text(document.title, chunk)
+        done += document.characters
+        if len(waiting) >= _STAGED:
+            flush()
+            progress(done, total)
+    if waiting:
+        flush()
+    progress(total, total)
+    library.replace_chunks(embedder.identity, _chunked_again(library, embedder))
+    library.save_index()
+    return len(passages)
+
+
+def _chunked_again(library: Editor, embedder: Embedder) -> Iterator[tuple[Document, list[Page], list[Chunk]]]:
+    for document in library.documents():
+        pages = library.pages(document.id)
+        yield document, pages, _split(pages, document.title, embedder)

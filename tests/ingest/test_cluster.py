@@ -210,23 +210,18 @@ def test_without_ray_it_says_what_to_install(
     assert "localrag[cluster]" in raised.value.hint
 
 
-def test_a_machine_that_does_not_see_the_files_is_named() -> None:
-    worker = cluster._Worker()
-    worker._name = "far"
-    with pytest.raises(ClusterError) as raised:
-        worker.read(1, [Path("/nowhere/a.txt")])
-    assert "'far'" in raised.value.message
-
-
-def test_a_file_that_goes_after_the_scan_ends_no_job(tmp_path: Path) -> None:
+def test_a_machine_that_does_not_see_the_files_is_named_and_a_file_that_went_ends_no_job(tmp_path: Path) -> None:
     class Readers:
         def read_all(self, paths: list[Path]) -> list[tuple[Path, Any]]:
             return [(path, None) for path in paths]
 
     worker = cluster._Worker()
-    worker._readers, worker._embedder, worker._jobs = Readers(), None, {}  # type: ignore[assignment]
+    worker._name, worker._readers, worker._embedder, worker._jobs = "far", Readers(), None, {}  # type: ignore[assignment]
     gone = tmp_path / "gone.txt"
     assert worker.read(1, [gone]) == [(gone, None)]
+    with pytest.raises(ClusterError) as raised:
+        worker.read(2, [Path("/nowhere/a.txt")])
+    assert "'far'" in raised.value.message
 
 
 def test_a_failure_ends_an_ingest_that_lags_behind_its_workers() -> None:

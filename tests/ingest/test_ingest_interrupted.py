@@ -20,7 +20,7 @@ from waiting import PATIENCE
 
 from localrag.errors import Cancelled, LibraryLocked, StorageError
 from localrag.events import IngestProgress
-from localrag.ingest import reembed, sync
+from localrag.ingest import sync
 from localrag.store import names
 from localrag.store.writer import Editor
 
@@ -80,7 +80,7 @@ import sys, time
 from pathlib import Path
 sys.path.append(sys.argv.pop())
 from fakes import HashingEmbedder
-from localrag.ingest import reembed, sync
+from localrag.ingest import sync
 from localrag.store import names
 from localrag.store.writer import Editor
 
@@ -89,13 +89,13 @@ class Slow(HashingEmbedder):
         time.sleep(0.02)
         return super().embed_documents(texts, **more)
 
-sync._CHUNKS, reembed._BATCH = 2, 3
+sync._CHUNKS, sync._STAGED = 2, 3
 folder, root = Path(sys.argv[1]), Path(sys.argv[2])
 with names.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=lambda text: print(text, flush=True)):
     library = Editor.create(folder, "papers", Slow().identity)
     print("writing", flush=True)
     if "--renew" in sys.argv:
-        reembed.renew(library, Slow(64, sha256="2" * 64))
+        sync.renew(library, Slow(64, sha256="2" * 64))
         sys.exit()
     report = sync.ingest(library, root, embedder=Slow, limits=sync.Limits(workers=1))
     print("read", len(report.read), flush=True)
@@ -173,7 +173,7 @@ def test_a_killed_re_embedding_ends_like_an_undisturbed_one(
     old = contents(library)
     target = home / "indexes" / "killed"
     shutil.copytree(library.folder, target)
-    reembed.renew(library, HashingEmbedder(64, sha256="2" * 64))
+    sync.renew(library, HashingEmbedder(64, sha256="2" * 64))
     for seconds in (0.05, random.uniform(0, 0.4)):
         killed(driver(tmp_path, target, tmp_path, "--renew"), seconds)
         left = Editor.open(target, "killed")
@@ -181,7 +181,7 @@ def test_a_killed_re_embedding_ends_like_an_undisturbed_one(
         sound(left)
         left.close()
     again = Editor.open(target, "killed")
-    reembed.renew(again, HashingEmbedder(64, sha256="2" * 64))
+    sync.renew(again, HashingEmbedder(64, sha256="2" * 64))
     assert contents(again) == contents(library)
     sound(again)
     again.close()
@@ -266,7 +266,7 @@ def test_renewing_reads_no_file_and_gives_what_ingest_would(library: Editor, fol
     ingest(fresh, root, embedder=lambda: other)
     for file in root.iterdir():
         file.unlink()
-    assert reembed.renew(library, other) == 2
+    assert sync.renew(library, other) == 2
     assert library.identity == other.identity
     assert contents(library) == contents(fresh)
     sound(library)
@@ -288,11 +288,11 @@ def test_a_renewal_that_was_stopped_leaves_the_old_vectors_and_goes_on(
         return vectors
 
     monkeypatch.setattr(HashingEmbedder, "embed_documents", count)
-    monkeypatch.setattr(reembed, "_BATCH", 3)
+    monkeypatch.setattr(sync, "_STAGED", 3)
     with pytest.raises(Cancelled):
-        reembed.renew(library, other, stop=lambda: len(embedded) >= 6)
+        sync.renew(library, other, stop=lambda: len(embedded) >= 6)
     assert contents(library) == before and library.identity == IDENTITY
     sound(library)
-    total = reembed.renew(library, other)
+    total = sync.renew(library, other)
     assert len(embedded) == len(set(embedded)) == total > 6
     assert library.identity == other.identity and len(indexed(library)) == total

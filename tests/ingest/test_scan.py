@@ -100,23 +100,6 @@ def test_where_an_ignore_file_cannot_be_read_nothing_is_read(folder: Folder, mon
 # --- what cannot be looked at -------------------------------------------------------------------------------
 
 
-def test_a_file_that_cannot_be_looked_at_is_told_and_not_taken_for_gone(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = folder({"a.txt": "text", "b.txt": "text", "x.exe": "?"})
-    real = Path.stat
-
-    def stat(path: Path, **more: bool) -> os.stat_result:
-        if path.name == "b.txt":
-            raise PermissionError(13, "Permission denied", str(path))
-        return real(path, **more)
-
-    monkeypatch.setattr(Path, "stat", stat)
-    told: list[OSError] = []
-    assert [file.path for file in scan.walk(root, told.append)] == ["a.txt", "x.exe"]
-    assert [error.filename for error in told] == [str(root / "b.txt")]
-
-
 def test_links_to_nowhere_and_to_themselves_are_told_to_nobody(folder: Folder) -> None:
     root = folder({"a.txt": "text"})
     (root / "nowhere.txt").symlink_to(root / "gone.txt")

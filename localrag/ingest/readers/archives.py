@@ -235,11 +235,7 @@ _HEAD = 1 << 16
 
 
 def _letters(source: Source) -> Iterator[Member]:
-    """Yield the mails of a mailbox.
-
-    A mail begins at a line "From sender date" after an empty line; a sentence that begins with "From" does so only if
-    it holds a time of day.
-    """
+    """Yield the mails of a mailbox, which begin at a line "From sender date" after an empty line."""
     # The mails together are as large as the file, so the budget need not count them.
     with source.open() as stream:
         for number, data in enumerate(_mails(stream, source), 1):

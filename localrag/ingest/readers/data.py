@@ -105,10 +105,7 @@ def _with_literals(value: object, depth: int = 0) -> Value:
 
 
 class _Writer:
-    """Writes values as indented lines, with headings for groups and records of the two highest levels.
-
-    Keys after a group have headings too, or they would seem to belong to the group.
-    """
+    """Writes indented lines, with headings for groups, keys after a group, and records of the two highest levels."""
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
@@ -295,10 +292,7 @@ def _prose(html: str, root: Element) -> Reading:
 
 
 def _as_html(item: Element, above: str, level: int = 0, inline: bool = False, depth: int = 0) -> str:
-    """Return prose in the tags of HTML; unknown elements become paragraphs or groups of them.
-
-    `above` is the tag of the parent, `level` the number of sections around it.
-    """
+    """Return prose in the tags of HTML; `above` is the tag of the parent, `level` the number of sections around it."""
     name = _local_name(item)
     tail = entities.escape(item.tail or "", quote=False) or " "
     if not name or name in _LEFT_OUT:

@@ -255,10 +255,7 @@ _KEEP_HYPHEN = frozenset(
 
 
 def join_hyphen(left: str, right: str, page: str) -> str:
-    """Return a word cut at a line's end: "con" + "tract" joined, "Non" + "Interested" with its hyphen.
-
-    A word that has its hyphen elsewhere on the page keeps it.
-    """
+    """Return a word cut at a line's end, with its hyphen if it is Non-Interested, or has one elsewhere on the page."""
     whole = f"{left}-{right}"
     if not left or not right or not right[0].islower() or not left[-1].isalpha() or left.lower() in _KEEP_HYPHEN:
         return whole
@@ -288,10 +285,7 @@ def is_visual(text: str) -> bool:
 
 
 def with_ligatures(raw: str, textpage: Any, visual: bool) -> str:
-    """Return the raw text, of the same length, with each lam-alef ligature in its right order.
-
-    PDFium turns the two letters of the ligature the wrong way round.
-    """
+    """Return the text, of the same length, with the letters of lam-alef ligatures, which PDFium swaps, in order."""
     found = [match.start() for match in _LAM_ALEF.finditer(raw)]
     boxes = native.end_boxes(textpage, [(start, start + 2) for start in found])
     letters = list(raw)

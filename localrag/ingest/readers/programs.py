@@ -121,10 +121,7 @@ def run(name: Name, arguments: Sequence[str], data: bytes, seconds: float, most:
 
 
 def convert(data: bytes, suffix: str, to: str, most: int, seconds: float = 90) -> bytes | None:
-    """Return a document as "docx" or "pptx" of `most` bytes at most; None if LibreOffice is not installed.
-
-    Raises ReadError where it could not be converted.
-    """
+    """Return a document as "docx" or "pptx" of `most` bytes at most, or raise ReadError; None without LibreOffice."""
     if installed()["LibreOffice"] is None:
         return None
     status, result = run("LibreOffice", (suffix, to), data, seconds, most)

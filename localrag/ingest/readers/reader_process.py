@@ -135,10 +135,7 @@ def _short_of_memory(error: BaseException | None) -> bool:
 
 
 def _alarm(seconds: float) -> None:
-    """Set a last resort: native code that holds the interpreter would not notice that the parent is gone.
-
-    In processor time, as the parent counts it; code that only waits gets ten times as long.
-    """
+    """Set a last resort for native code, which would not notice that the parent is gone; in processor time."""
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_PROF, seconds)
         signal.setitimer(signal.ITIMER_REAL, 10 * seconds)

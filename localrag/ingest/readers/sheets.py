@@ -615,10 +615,7 @@ def _is_value(text: str) -> bool:
 
 
 def _spread(row: Row, merges: list[Merge], below: list[Row]) -> Row:
-    """Repeat the words of a group above each of its columns that holds something.
-
-    Without merged cells a group reaches to the next one, as far as the row below names columns.
-    """
+    """Repeat a group's words above its columns; without merged cells it reaches to the next, above names of columns."""
     cells = {column: text for column, text in enumerate(row.cells, row.left) if text}
     spread = dict(cells)
     for (_, first), (_, last) in merges if _names(row.cells) else ():

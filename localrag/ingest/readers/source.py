@@ -236,10 +236,7 @@ def looks_like(source: Source) -> str:
 
 
 def another_kind(source: Source, what: str, *expected: str) -> ReadError | None:
-    """Return an error where the first bytes show another type than `what` the name says.
-
-    `expected` is how `looks_like` begins for the right type.
-    """
+    """Return an error if the first bytes show another type than `what`; files of it look like one of `expected`."""
     kind = looks_like(source)
     if not kind or kind.startswith(expected):
         return None

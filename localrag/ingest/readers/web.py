@@ -306,10 +306,7 @@ def _holds_words(cell: Any, headed: bool) -> bool:
 
 
 def _grid(rows: list[list[Any]], words: Callable[[Any], str]) -> tuple[list[list[str]], int]:
-    """Return the words of each row with spans filled in, and how many rows are the header.
-
-    Header cells repeat their words over what they span, so that each column has a name; other spans are empty.
-    """
+    """Return each row's words, and how many rows are the header, whose cells repeat their words over their spans."""
     grid: list[list[str]] = []
     heads, at_top = 0, True
     from_above: dict[int, tuple[int, str]] = {}  # column -> rows that a cell still takes, and its words

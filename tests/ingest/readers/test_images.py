@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import base, images
-from localrag.ingest.readers.ocr_layout import Box, Line, arrange
+from localrag.ingest.readers.images import Line, arrange
+from localrag.ingest.readers.pdf_native import Box
 from localrag.ingest.readers.source import Options, Source
 
 pytestmark = pytest.mark.slow

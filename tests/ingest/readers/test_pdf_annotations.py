@@ -9,7 +9,7 @@ from pypdf.generic import ArrayObject, DecodedStreamObject, DictionaryObject, Fl
 from reportlab.pdfgen.canvas import Canvas
 
 from localrag.ingest.readers import pdf
-from localrag.ingest.readers.pdf_annotations import iso_date
+from localrag.ingest.readers.pdf import iso_date
 from localrag.ingest.readers.source import Budget, Options, Source
 
 LINE = "The rent is 1,200 euros and is due monthly."

@@ -1,3 +1,4 @@
+import pytest
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen import canvas
 
@@ -70,29 +71,22 @@ def test_running_headers_and_footers_are_kept_once():
     assert first == pages(2)[0]
     assert rest[0] == "Said 4 times here.\nMore of 2."
     assert all("Mill" not in text and "Page" not in text for text in rest)
-
-
-def test_bare_page_numbers_are_running_lines():
     texts = drop_running_lines([f"Some words on leaf {number * number}.\n{number}" for number in range(5, 12)])
-    assert texts[3] == "Some words on leaf 64."
+    assert texts[3] == "Some words on leaf 64."  # a bare number
 
 
-def test_lines_that_only_look_alike_stay():
-    texts = [
-        f"Total {number * 37 % 11} {number * 53 % 17}\nprose of page {number}\nEnd {number * 37 % 11}."
-        for number in range(9)
-    ]
-    assert drop_running_lines(texts) == texts
+def alike(number):
+    return f"Total {number * 37 % 11} {number * 53 % 17}\nprose of page {number}\nEnd {number * 37 % 11}."
 
 
-def test_a_page_never_loses_all_its_text_and_few_pages_nothing():
-    texts = ["Same line"] * 6
-    assert drop_running_lines(texts) == texts
-    assert drop_running_lines(pages(3)) == pages(3)
+def rows(number):
+    return f"Prose {number * number}\n| Item | Price |\n| --- | --- |\n| Total | {number * 31 % 7} |"
 
 
-def test_rows_of_tables_are_never_running_lines():
-    texts = [f"Prose {n * n}\n| Item | Price |\n| --- | --- |\n| Total | {n * 31 % 7} |" for n in range(8)]
+@pytest.mark.parametrize(
+    "texts", [[alike(n) for n in range(9)], ["Same line"] * 6, pages(3), [rows(n) for n in range(8)]]
+)
+def test_lines_that_only_look_alike_few_pages_and_rows_of_tables_stay(texts):
     assert drop_running_lines(texts) == texts
 
 

@@ -3,6 +3,7 @@ import pytest
 from localrag.errors import ReadError
 from localrag.ingest.readers import text
 from localrag.ingest.readers.source import Options, Source
+from localrag.text import clean, clean_title
 from localrag.types import SkippedPage
 
 SENTENCE = "Das Café zahlt 50 € – “sofort”.\n"
@@ -198,3 +199,43 @@ def test_headings_of_markdown_are_found_and_nothing_else(tmp_path):
     assert titles == [(1, "The Lease of the Mill"), (2, "Terms"), (2, "2. Rent"), (1, "Parties"), (4, "Deep")]
     starts = [page.text[item.start :].split("\n")[0].strip("# ") for item in page.headings]
     assert starts == ["The *Lease* of [the Mill](http://example.com)", "Terms", "2. Rent", "Parties", "Deep"]
+
+
+# --- cleaned text and titles -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "raw, stored",
+    [
+        ("a\r\nb\rc\n", "a\nb\nc\n"),
+        ("nul\0 bell\a del\x7f c1\x9b", "nul bell del c1"),
+        ("con\u00adtract \ufeffx", "contract x"),
+        ("two\u00a0words\u2009thin", "two words thin"),
+        ("half \ud83d gone, whole 😀 kept", "half \ufffd gone, whole 😀 kept"),
+        ("o\ufb03ce", "office"),
+        ("line\u2028next\vlast\x85end", "line\nnext\nlast\nend"),
+        ("see\U000e0073\U000e0061\U000e0079n", "seen"),
+        ("tab\tstays, ünï 中文", "tab\tstays, ünï 中文"),
+    ],
+)
+def test_cleaned_text_has_nothing_that_a_database_or_screen_chokes_on(raw, stored):
+    assert clean(raw) == stored
+    assert clean(stored) == stored
+
+
+@pytest.mark.parametrize(
+    "junk",
+    ["Microsoft Word - lease final.doc", "Untitled-1", "0000320193-22-000070", "x.indd", "Document1", "  ", "\0"],
+)
+def test_titles_that_programs_wrote_say_nothing(junk):
+    assert clean_title(junk) == ""
+
+
+@pytest.mark.parametrize("good", ["Lease of the Mill", "10-Q - 07/28/2023 - Intel", "租约", "Titles and Deeds"])
+def test_titles_that_people_wrote_stay(good):
+    assert clean_title(good) == good
+
+
+def test_a_title_is_one_line_and_not_endless():
+    assert clean_title(" A\n  title\tof 'three' lines\x1b ") == "A title of 'three' lines"
+    assert len(clean_title("word " * 100)) <= 200

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from command_line import refused, run, run_json
@@ -98,22 +99,22 @@ def test_a_refusal_by_another_layer_proves_nothing() -> None:
     assert not replace(REPORT, reached=BY_FILTER).proven
 
 
-def test_an_attempt_names_the_layer_that_refused_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "holds", lambda: True)
-
-    def raises(error: BaseException) -> Outcome:
-        def run(target: attempts.Target) -> None:
-            raise error
-
-        one = attempts.Attempt("x", "native", "seccomp", run)
-        return attempts.attempt(one, attempts.Target(1, "", "", 1, Path(), Path(), -1))
-
-    assert raises(PermissionError(13, "no")).by == "seccomp"
-    assert raises(ConnectionRefusedError(111, "no")).by == "any"
-    assert raises(attempts.OfflineRefused("no", "")).by == "hook"
-    assert raises(ValueError("no")).by == "any"
-    monkeypatch.setattr(kernel, "holds", lambda: False)
-    assert raises(PermissionError(13, "no")).by == "landlock"  # which refuses TCP with the same words
+@pytest.mark.parametrize(
+    ("error", "by", "without_filter"),
+    [
+        (PermissionError(13, "no"), "seccomp", "landlock"),  # which refuses TCP with the same words
+        (ConnectionRefusedError(111, "no"), "any", "any"),
+        (attempts.OfflineRefused("no", ""), "hook", "hook"),
+        (ValueError("no"), "any", "any"),
+    ],
+)
+def test_an_attempt_names_the_layer_that_refused_it(
+    error: Exception, by: str, without_filter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = attempts.Attempt("x", "native", "seccomp", Mock(side_effect=error))
+    for holds, layer in ((True, by), (False, without_filter)):
+        monkeypatch.setattr(kernel, "holds", lambda holds=holds: holds)
+        assert attempts.attempt(one, attempts.Target(1, "", "", 1, Path(), Path(), -1)).by == layer
 
 
 # --- the whole ----------------------------------------------------------------------------------------------

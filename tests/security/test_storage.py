@@ -68,11 +68,8 @@ def write_all(folder: Path) -> None:
 
 
 @POSIX
-@pytest.mark.parametrize("mask", [0, 0o022])
-def test_files_and_folders_are_private_whatever_the_umask(
-    tmp_path: Path, umask: Callable[[int], int], mask: int
-) -> None:
-    umask(mask)
+def test_files_and_folders_are_private_whatever_the_umask(tmp_path: Path, umask: Callable[[int], int]) -> None:
+    umask(0)
     write_all(tmp_path / "new")
     found = list((tmp_path / "new").rglob("*"))
     assert len(found) >= 9
@@ -237,14 +234,10 @@ def test_a_full_file_system_is_a_storage_error(tmp_path: Path) -> None:
     assert done.stdout.count("is full True") == 3, done.stdout + done.stderr
 
 
-@POSIX
-@pytest.mark.parametrize("code", [errno.EACCES, errno.EDQUOT])
-def test_a_disk_that_cannot_be_written_is_a_storage_error(tmp_path: Path, code: int) -> None:
-    with pytest.raises(StorageError, match="x"), storage.storage_errors(tmp_path / "x"):
-        raise OSError(code, os.strerror(code))
-
-
-def test_a_folder_that_is_a_file_is_a_storage_error(tmp_path: Path) -> None:
+def test_a_disk_that_cannot_be_written_or_a_folder_that_is_a_file_is_a_storage_error(tmp_path: Path) -> None:
+    for code in (errno.EACCES, errno.EDQUOT):
+        with pytest.raises(StorageError, match="x"), storage.storage_errors(tmp_path / "x"):
+            raise OSError(code, "no")
     (tmp_path / "home").write_text("a file")
     for path in (tmp_path / "home", tmp_path / "home" / "below"):
         with pytest.raises(StorageError, match="cannot write"):

@@ -41,15 +41,11 @@ def word(session: Session) -> list[str]:
 
 
 def html_text(page: str) -> str:
-    class Words(HTMLParser):
-        words = ""
-
-        def handle_data(self, data: str) -> None:
-            self.words += data
-
-    parser = Words()
+    words: list[str] = []
+    parser = HTMLParser()
+    parser.handle_data = words.append  # type: ignore[method-assign]
     parser.feed(page)
-    return parser.words
+    return "".join(words)
 
 
 # --- what is told -------------------------------------------------------------------------------------------
@@ -135,9 +131,10 @@ LIVE = {"link_open", "image", "html_inline", "html_block"}
 
 
 def evil(words: str) -> Session:
-    cited = (Citation(words, words, 1, words, words, words, 0, 1, 1),)
-    made = Answer(words, words, True, Plan("retrieve", words), cited, not_read=(NotRead(words, words, words),))
-    made = replace(made, model=words, unsupported=(words,), looked_at=words)
+    cited = Citation(words, words, 1, words, words, words, 0, 1, 1)
+    unread = NotRead(words, words, words)
+    more = {"model": words, "unsupported": (words,), "looked_at": words, "not_read": (unread,)}
+    made = Answer(words, words, True, Plan("retrieve", words), (cited,), **more)  # type: ignore[arg-type]
     session = conversation(made, title=words)
     return replace(session, libraries=(words,), created=words, origin=Origin(words, words, 1))
 

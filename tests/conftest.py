@@ -22,8 +22,7 @@ from localrag.embeddings import EmbedderIdentity
 from localrag.ingest import chunking, sync
 from localrag.llm import loading
 from localrag.settings import Settings, load_settings
-from localrag.store import minhash
-from localrag.store.writer import Editor, passage_digest
+from localrag.store.writer import Editor, minhash, passage_digest
 from localrag.types import Page, Part, Reading, SkippedPage
 
 # Where `make test` put the models; read before any test gets a folder of its own.
@@ -193,7 +192,7 @@ def put() -> Callable[..., None]:
         part = Part("", sha256 or f"hash of {path}", len(text), Reading(pages, title, skipped, date=date))
         with library.transaction():
             library.begin(root, path)
-            library.put(root, path, part, chunks, vectors, minhash.signature(" ".join(page.text for page in pages)))
+            library.put(root, path, part, chunks, vectors, minhash(" ".join(page.text for page in pages)))
             library.finish(root, path, len(text), 1, part.sha256, "read by a test")
 
     return store

@@ -27,8 +27,7 @@ from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import Options, reads
 from localrag.ingest.scan import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
 from localrag.security import storage
-from localrag.store import minhash
-from localrag.store.writer import CHUNKING_VERSION, Editor, passage_digest
+from localrag.store.writer import CHUNKING_VERSION, Editor, minhash, passage_digest
 from localrag.types import Chunk, Document, Page, Part, Refused, Remark, SkippedPage, StoredFile
 
 if TYPE_CHECKING:
@@ -577,7 +576,7 @@ def _chunked(part: Part, embedder: Embedder) -> Prepared:
         part,
         tuple(chunks),
         {passage_digest(reading.title, chunk): chunking.embedded_text(reading.title, chunk) for chunk in chunks},
-        minhash.signature("\n".join(page.text for page in reading.pages)),
+        minhash("\n".join(page.text for page in reading.pages)),
     )
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
@@ -21,16 +22,19 @@ import numpy as np
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import NotFoundError, UsageError
 from localrag.security import storage
-from localrag.store import locations, minhash, postgres, text_analysis
+from localrag.store import locations, postgres, text_analysis
 from localrag.store.full_text import DOCUMENTS, PASSAGES, Indexer
 from localrag.store.library import PATH, Library, permitted
 from localrag.store.names import DATABASE, SCHEMA, Tombstones, check_name, exists, keep_store
 from localrag.types import Chunk, Document, Ocr, Page, Part, StoredFile
 
 if TYPE_CHECKING:
-    from localrag.store.minhash import Signatures
+    from numpy.typing import NDArray
+
     from localrag.store.names import Database
     from localrag.store.vector_index import Vectors
+
+    Signatures = NDArray[np.uint32]
 
 
 # Names how `ingest.chunking` cuts text; a library with another number is chunked again at the next ingest.
@@ -471,13 +475,13 @@ class Editor(Library):
         if not self._minhashes_complete:
             sql = "SELECT id, sketch FROM documents WHERE length(sketch) > 0 AND id > ? AND id <> ? ORDER BY id"
             rows = self._select(sql, (ids[-1] if ids else 0, document_id))
-            matrix = np.frombuffer(b"".join(row[1] for row in rows), "<u4").reshape(len(rows), minhash.BINS)
+            matrix = np.frombuffer(b"".join(row[1] for row in rows), "<u4").reshape(len(rows), BINS)
             known = np.vstack([known[: len(ids)], matrix.astype(np.uint32)])
             ids += [row[0] for row in rows]
             self._minhashes_complete = True
-        alike = minhash.similarities(known[: len(ids)], signature)
+        alike = similarities(known[: len(ids)], signature)
         found: list[int] = []
-        near = np.flatnonzero(alike >= minhash.NEAR)
+        near = np.flatnonzero(alike >= _NEAR)
         for index in near[np.argsort(-alike[near], kind="stable")]:
             if len(found) == _MAX_NEAR:
                 break
@@ -488,7 +492,7 @@ class Editor(Library):
                 link = (document_id, ids[index], round(float(alike[index]), 3))
                 self._db.execute("INSERT INTO near (document_id, other_id, similarity) VALUES (?, ?, ?)", link)
         if len(ids) == len(known):  # doubled, so that adding n documents copies O(n) rows
-            known = np.vstack([known, np.zeros((max(256, len(known)), minhash.BINS), np.uint32)])
+            known = np.vstack([known, np.zeros((max(256, len(known)), BINS), np.uint32)])
         known[len(ids)] = np.frombuffer(signature, "<u4")
         ids.append(document_id)
         self._minhashes = ids, known
@@ -515,7 +519,7 @@ class Editor(Library):
 
 
 def _no_minhashes() -> tuple[list[int], Signatures]:
-    return [], np.zeros((0, minhash.BINS), np.uint32)
+    return [], np.zeros((0, BINS), np.uint32)
 
 
 def _begun(identity: EmbedderIdentity) -> dict[str, str]:
@@ -539,3 +543,46 @@ def _layout(page: Page) -> str:
         for word in page.words
     ]
     return json.dumps([headings, anchors, words], ensure_ascii=False, separators=(",", ":"))
+
+
+# --- how similar two texts are, estimated from small signatures ------------------------------------------------
+# One permutation hashing (Li, Owen and Zhang 2012, "One Permutation Hashing"): the hashes of all runs of four words are
+# distributed over bins and each bin keeps its minimum. The share of equal bins estimates the Jaccard similarity J of
+# the sets of runs, with a standard error of about sqrt(J (1 - J) / bins), 0.035 at 0.8.
+
+BINS = 128
+# Drafts of one document reach this; letters from one template, whose own words weigh more, do not.
+_NEAR = 0.8
+# With fewer runs most bins would be empty.
+_MIN_RUNS = 64
+_RUN = 4
+_EMPTY = np.uint32(0xFFFFFFFF)
+_WORD = re.compile(r"\w+")
+
+
+def minhash(text: str) -> bytes:
+    """The signature of a text; empty if the text is too short."""
+    hashes = [zlib.crc32(word.encode("utf-8", "replace")) for word in _WORD.findall(text.lower())]
+    if len(hashes) < _MIN_RUNS + _RUN:
+        return b""
+    words = np.array(hashes, np.uint64)
+    runs = np.zeros(len(words) - _RUN + 1, np.uint64)
+    for offset in range(_RUN):
+        # The multiplier of the 64-bit FNV-1 hash; overflow is intended.
+        runs = runs * np.uint64(0x100000001B3) + words[offset : offset + len(runs)]
+    # The finalizer of MurmurHash3, so that every bit depends on every bit.
+    for multiplier in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        runs = (runs ^ (runs >> np.uint64(33))) * np.uint64(multiplier)
+    runs ^= runs >> np.uint64(33)
+    least = np.full(BINS, _EMPTY, np.uint32)
+    np.minimum.at(least, (runs % np.uint64(BINS)).astype(np.intp), (runs >> np.uint64(32)).astype(np.uint32))
+    return least.astype("<u4").tobytes()
+
+
+def similarities(signatures: Signatures, one: bytes) -> NDArray[np.float64]:
+    """The estimated similarity, 0 to 1, of one signature to each row of `signatures`, of shape (n, BINS)."""
+    row = np.frombuffer(one, "<u4").astype(np.uint32)
+    filled = (signatures != _EMPTY) | (row != _EMPTY)
+    agree = (signatures == row) & filled
+    shares: NDArray[np.float64] = agree.sum(axis=1) / np.maximum(filled.sum(axis=1), 1)
+    return shares

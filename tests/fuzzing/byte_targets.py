@@ -60,14 +60,13 @@ from localrag.security.encryption.keyring import Key, Passphrase, SecretKey
 from localrag.sessions import SessionStore, export
 from localrag.sessions.session_store import Origin, SavedTurn, Session, to_json
 from localrag.settings import Settings
-from localrag.store import minhash
 from localrag.store.full_text import PASSAGES, FullText, Indexer
 from localrag.store.library import open_library
 from localrag.store.names import DATABASE, SCHEMA
 from localrag.store.text_analysis import Token
 from localrag.store.vector_index import FaissIndex
 from localrag.store.writer import TABLES as SQL
-from localrag.store.writer import Editor, passage_digest
+from localrag.store.writer import Editor, minhash, passage_digest
 from localrag.text import clean
 from localrag.types import Heading, Page, Part, Reading, Remark, SkippedPage, Word
 from localrag.worker import calls
@@ -631,7 +630,7 @@ def _library_seeds() -> Iterator[bytes]:
                 keyed = dict(zip((passage_digest(path, chunk) for chunk in chunks), vectors, strict=True))
                 part = Part("", "ab" * 32, 9, Reading(pages, path, (SkippedPage(9, "blank"),), date="2024-03-02"))
                 made.begin("/papers", path)
-                made.put("/papers", path, part, chunks, keyed, minhash.signature(" ".join(texts)))
+                made.put("/papers", path, part, chunks, keyed, minhash(" ".join(texts)))
                 made.finish("/papers", path, 9, 1, "ab" * 32, "stamp")
             made.save_tombstones(made.tombstones.add(made.documents()[:1]))
             made.save_index()

@@ -16,9 +16,8 @@ from localrag.ingest.readers.source import SUFFIXES
 from localrag.search import filters, retrieval
 from localrag.search.filters import checked
 from localrag.settings import Settings
-from localrag.store import minhash
 from localrag.store.library import Library
-from localrag.store.writer import Editor, passage_digest
+from localrag.store.writer import Editor, minhash, passage_digest
 from localrag.types import EVERYTHING, Filter, Page, Part, Plan, Reading
 
 EMBEDDER = HashingEmbedder()
@@ -50,7 +49,7 @@ def made(settings: Settings) -> Any:
             part = Part("", f"hash of {path}", 1, Reading(read, author=author, date=date))
             with library.transaction():
                 library.begin(root, path)
-                library.put(root, path, part, chunks, dict(zip(keys, vectors, strict=True)), minhash.signature(path))
+                library.put(root, path, part, chunks, dict(zip(keys, vectors, strict=True)), minhash(path))
                 library.finish(root, path, 1, 1, part.sha256, "read by a test")
         library.save_index()
         libraries.append(library)

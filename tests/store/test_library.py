@@ -21,10 +21,9 @@ from localrag import policy
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError, UsageError
 from localrag.ingest import chunking
 from localrag.security.storage import sqlite3
-from localrag.store import minhash
 from localrag.store.library import Library
 from localrag.store.names import DATABASE
-from localrag.store.writer import Editor, passage_digest
+from localrag.store.writer import BINS, Editor, minhash, passage_digest, similarities
 from localrag.types import Anchor, Chunk, Heading, Page, Part, Reading, Remark, SkippedPage, Word
 
 Put = Callable[..., None]
@@ -151,8 +150,8 @@ def words(seed: int, count: int) -> list[str]:
 
 
 def alike(one: str, other: str) -> float:
-    rows = np.frombuffer(minhash.signature(one), "<u4").reshape(1, -1)
-    return float(minhash.similarities(rows, minhash.signature(other))[0])
+    rows = np.frombuffer(minhash(one), "<u4").reshape(1, -1)
+    return float(similarities(rows, minhash(other))[0])
 
 
 def runs(text: list[str]) -> set[tuple[str, ...]]:
@@ -169,8 +168,8 @@ def test_the_similarity_of_two_texts_is_estimated(changed: int) -> None:
         misses.append(alike(" ".join(one), " \n ".join(other).upper()) - true)
     # The standard error is at most 0.045 for one pair, and 0.01 for the mean of twenty.
     assert abs(float(np.mean(misses))) < 0.035 * bool(changed) + 1e-9 and float(np.max(np.abs(misses))) < 0.18
-    assert minhash.signature("A short note. " * 3) == b""
-    assert len(minhash.signature(" ".join(words(5, 100)))) == 4 * minhash.BINS
+    assert minhash("A short note. " * 3) == b""
+    assert len(minhash(" ".join(words(5, 100)))) == 4 * BINS
 
 
 # --- removing -----------------------------------------------------------------------------------------------

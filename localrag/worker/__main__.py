@@ -19,9 +19,8 @@ from localrag.security import offline, sandbox
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key
 from localrag.security.offline import remote
-from localrag.worker.calls import Setup, calls_of
+from localrag.worker.calls import Setup, Worker, calls_of
 from localrag.worker.engine import Engine
-from localrag.worker.worker import Worker
 
 _NICE = 2  # no slower than 0 or 5 in measurements; each level costs a fifth of the model's share of the processor
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG

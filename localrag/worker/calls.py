@@ -1,4 +1,4 @@
-"""How the calls of an engine travel between the screen's process and a worker: typed messages, one a line (`protocol`).
+"""How the calls of an engine travel to a worker and are answered: typed messages, one a line (`protocol`).
 
 Arguments and results are frozen dataclasses, scalars, paths, tuples and mappings; `stop` stays on its side.
 """
@@ -6,14 +6,18 @@ Arguments and results are frozen dataclasses, scalars, paths, tuples and mapping
 from __future__ import annotations
 
 import inspect
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, BinaryIO, get_args, get_origin, get_type_hints
 
 from localrag import protocol
-from localrag.errors import UsageError
+from localrag.errors import Cancelled, LocalragError, UsageError
 from localrag.events import Event
 from localrag.protocol import Message
 from localrag.settings import Settings
@@ -189,3 +193,100 @@ class Asker:
     def close(self) -> None:
         """Release memory and files."""
         self._assistant.close()
+
+
+# --- a worker answers calls: those that share the model one after the other in one thread, others each in its own ----
+# The thread that made it only listens, so `stop` works at any time.
+
+Jobs = SimpleQueue[Callable[[], None] | None]
+
+
+class _Running:
+    """A call in progress; once `dropped`, nobody takes its values."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.dropped = threading.Event()
+
+
+class Worker:
+    """Answers the calls from `requests` until they end."""
+
+    def __init__(
+        self, engine: Asker, offered: Mapping[str, Call], requests: BinaryIO, replies: BinaryIO, model: Jobs
+    ) -> None:
+        self._engine, self._offered = engine, offered
+        self._requests, self._replies = requests, replies
+        self._sending = threading.Lock()
+        self._running: dict[int, _Running] = {}
+        self._model = model
+
+    def serve(self) -> None:
+        threading.Thread(target=self._run_model, name="localrag-model", daemon=True).start()
+        self._listen()
+        os._exit(0)
+
+    def visit(self) -> None:
+        """Answer one client of a worker that stays, which can only ask; its questions end when it leaves."""
+        with suppress(OSError, protocol.Malformed):
+            self._listen(Begin | Stop)
+        for running in list(self._running.values()):
+            running.dropped.set()
+            running.stop.set()
+
+    def _listen(self, kind: Any = Request) -> None:
+        while (request := protocol.receive(self._requests, kind)) is not None:
+            match request:
+                case Begin() if request.name not in self._offered:
+                    raise protocol.Malformed(f"no call is named {request.name!r:.80} here")
+                case Begin():
+                    self._begin(request)
+                case Close():
+                    self._model.put(None)
+                case Stop() if (running := self._running.get(request.number)) is not None:  # else it has ended
+                    if request.drop:
+                        running.dropped.set()
+                    running.stop.set()
+
+    def _begin(self, request: Begin) -> None:
+        call = self._offered[request.name]
+        running = self._running[request.number] = _Running()
+        job = partial(self._run, request.number, call, call.read(request.arguments), running)
+        if call.name in MODEL_CALLS:
+            self._model.put(job)
+        else:
+            threading.Thread(target=job, name=f"localrag-{call.name}", daemon=True).start()
+
+    def _run_model(self) -> None:
+        while (job := self._model.get()) is not None:
+            job()
+        self._engine.close()
+        os._exit(0)
+
+    def _run(self, number: int, call: Call, arguments: dict[str, Any], running: _Running) -> None:
+        try:
+            if running.dropped.is_set():
+                raise Cancelled("nobody waits for it")
+            if call.stoppable:
+                arguments["stop"] = running.stop.is_set
+            value = getattr(self._engine, call.name)(**arguments)
+            if call.streams:
+                for item in value:
+                    if running.dropped.is_set():
+                        break
+                    self._send(Item(number, protocol.to_plain(item, call.result)))
+                value.close()
+            self._send(Done(number, None if call.streams else protocol.to_plain(value, call.result)))
+        except BaseException as error:
+            if isinstance(error, protocol.TooLong):
+                what = f"the result is too large to show ({call.name}: {error})"
+                error = LocalragError(what, "Narrow it to fewer documents, or use the command line.")
+            self._send(Failed(number, protocol.ErrorMessage.of(error)))
+        finally:
+            self._running.pop(number, None)
+
+    def _send(self, message: Item | Done | Failed) -> None:
+        line = protocol.encode(message)
+        with suppress(OSError), self._sending:  # if the other side is gone, its requests end too
+            self._replies.write(line)
+            self._replies.flush()

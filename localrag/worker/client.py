@@ -1,9 +1,9 @@
 """The engine in worker processes, as the screen sees it.
 
-A worker (`worker.py`) holds documents and models, so typing never waits for them, and a crash of native code costs only
-the calls in progress: they raise, and the next call starts another worker. A worker reaches only the libraries that it
-was started for: the front worker those that are asked (`use`), others the library of one call. A worker that sends
-anything malformed is killed. `RemoteEngine` may be used from several threads.
+A worker (`calls.Worker`) holds documents and models, so typing never waits for them, and a crash of native code costs
+only the calls in progress: they raise, and the next call starts another worker. A worker reaches only the libraries
+that it was started for: the front worker those that are asked (`use`), others the library of one call. A worker that
+sends anything malformed is killed. `RemoteEngine` may be used from several threads.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ class Process:
         self._lock, self._sending = threading.RLock(), threading.Lock()
         self._ready, self._gone = threading.Event(), threading.Event()
         self._verdict, self._stderr, self._code = "", b"", 0
-        # The system kills the worker with the thread that started it, so this thread stays (see `worker`).
+        # The system kills the worker with the thread that started it, so this thread stays.
         threading.Thread(target=self._run, name="localrag-worker", daemon=True).start()
 
     def can_read(self, path: Path) -> bool:

@@ -15,11 +15,14 @@ import os
 import socket
 import sys
 import sysconfig
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from localrag import events, policy, protocol
@@ -34,8 +37,7 @@ from localrag.security.terminal import size
 from localrag.settings import Settings, load_settings
 from localrag.store.names import DATABASE, check_name, check_trusted, database_of
 from localrag.worker import calls
-from localrag.worker.calls import Asker
-from localrag.worker.worker import stay
+from localrag.worker.calls import Asker, Worker
 
 if TYPE_CHECKING:
     from localrag.types import Filter
@@ -45,6 +47,7 @@ _OF_A_QUESTION = ("generator", "answer_tokens", "answer_form", "strict", "think"
 # What libraries heed of the environment, before they change it.
 _HEEDED = ("TZ", "LANG", "LC_", "LD_", "PYTHON", "OMP_", "GOMP_", "GGML_", "LLAMA_", "CUDA_", "HIP_", "VK_")
 _ENVIRONMENT = sorted((name, value) for name, value in os.environ.items() if name.startswith(_HEEDED))
+_LOOK_SECONDS = 2.0  # between two looks whether a worker that stays has to end
 _PATIENCE = 20.0  # seconds until the first reply of a worker that answers somebody else, or hangs
 
 # The workers that run, connected to before this process was confined; None where none may be used.
@@ -272,3 +275,34 @@ def _listen(settings: Settings, libraries: Sequence[str], path: Path) -> socket.
     storage.write_bytes(path.with_suffix(".txt"), f"{settings.keep_model_minutes} {', '.join(libraries)}".encode())
     end(settings, but=path)  # of one that started meanwhile
     return listener
+
+
+def stay(
+    engine: Asker, first: socket.socket, listener: socket.socket, seconds: float, outdated: Callable[[], bool]
+) -> None:
+    """Answer clients in their turn until none was there for so many seconds, or none is and this is `outdated`."""
+    if sys.platform != "linux":
+        raise OSError(errno.ENOTSUP, "only on Linux")
+    jobs: calls.Jobs = SimpleQueue()
+    offered = {"ask": calls.calls_of(Asker)["ask"]}
+    visits: list[threading.Thread] = []
+
+    def welcome(client: socket.socket) -> Worker:
+        worker = Worker(engine, offered, client.makefile("rb"), client.makefile("wb"), jobs)
+        visits.append(threading.Thread(target=worker.visit, daemon=True))
+        visits[-1].start()
+        return worker
+
+    threading.Thread(target=welcome(first)._run_model, name="localrag-model", daemon=True).start()
+    listener.settimeout(_LOOK_SECONDS)
+    now = partial(time.clock_gettime, time.CLOCK_BOOTTIME)  # time asleep counts, for keys are in memory
+    last = now()
+    while visits or not (outdated() or now() - last > seconds):
+        with suppress(TimeoutError):
+            client, _ = listener.accept()
+            client.settimeout(None)
+            if protocol.user_of(client) == os.getuid() and not outdated():
+                welcome(client)
+            del client  # closed with its files
+        visits = [visit for visit in visits if visit.is_alive()]
+        last = now() if visits else last

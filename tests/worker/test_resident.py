@@ -28,7 +28,7 @@ from localrag.security.offline import kernel
 from localrag.settings import Settings, load_settings
 from localrag.store.names import DATABASE
 from localrag.types import Answer, Filter, Plan
-from localrag.worker import calls, resident, worker
+from localrag.worker import calls, resident
 from worker.scripted_worker import ScriptedEngine
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
@@ -287,14 +287,14 @@ def test_a_key_that_must_be_typed_is_not_kept(kept: Settings, monkeypatch: pytes
 @pytest.fixture
 def house(short: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A worker that stays, in a thread: how to connect to it, and its thread."""
-    monkeypatch.setattr(worker, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(resident, "_LOOK_SECONDS", 0.02)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(short / "s"))
     listener.listen()
     ours, theirs = socket.socketpair()
     outdated = threading.Event()
     args = (ScriptedEngine(Settings(home=short)), theirs, listener, 0.3, outdated.is_set)
-    thread = threading.Thread(target=worker.stay, args=args)  # type: ignore[arg-type]
+    thread = threading.Thread(target=resident.stay, args=args)  # type: ignore[arg-type]
     thread.start()
 
     def connect() -> socket.socket:

@@ -6,18 +6,32 @@ interrupted install leaves nothing behind. Files that run code (pickles, Python)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
 from localrag import policy
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, SettingsError, UsageError
 from localrag.models import catalog, gguf, onnx_export, records
-from localrag.models.install import Installation, take_in
-from localrag.models.records import CHOICE, InstalledModel, Manifest, ModelStore, Progress, a
+from localrag.models.catalog import DEFAULT_EMBEDDER, HubSource, Kind, ModelCard, WheelSource
+from localrag.models.records import (
+    CHOICE,
+    Entry,
+    InstalledModel,
+    Manifest,
+    ModelFolder,
+    ModelStore,
+    Progress,
+    a,
+    blocks_of,
+    copy_hashed,
+    weights_of,
+)
 from localrag.security import audit, storage
 
 
@@ -190,5 +204,270 @@ def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> records.Adap
     # Name it by its content, so that a new adapter never overwrites one in use.
     name = f"adapter/{sha256[:16]}.gguf"
     with adapter.open("rb") as stream, storage.create(folder / name) as out:
-        entry = records.copy_hashed(records.blocks_of(stream), out)
+        entry = copy_hashed(blocks_of(stream), out)
     return records.Adapter(entry.sha256, entry.size, file=name)
+
+
+# --- fetching from the sources of the catalog ------------------------------------------------------------------
+
+_ASK_ABOVE = 4_000_000_000  # bytes that the automatic choice does not fetch without a yes
+
+
+@dataclass(slots=True)
+class Installation:
+    """One run of `models install`; the caller holds the lock of the folder. A failed download starts over."""
+
+    models: ModelFolder
+    order: tuple[str, ...]  # kinds of sources
+    confirm: Callable[[str], bool]
+    progress: Callable[[Progress], None]
+    say: Callable[[str], None]
+    unreachable: set[str] = field(default_factory=set, init=False)
+    large: bool | None = field(default=None, init=False)  # whether large downloads are welcome; asked once
+
+    def best(self) -> InstalledModel:
+        """Install the default embedder, then the best generator with a known hash that suits memory and policy."""
+        ranked = sorted((card for card in catalog.CATALOG if card.rank > 0), key=lambda card: -card.rank)
+        allowed = [card for card in ranked if policy.allows_model(card.sha256)]
+        self.one(next((card for card in allowed if card.kind == "embedder"), catalog.card(DEFAULT_EMBEDDER)))
+        for card in allowed:
+            if card.kind != "generator" or card.terms or not catalog.suits(card) or card.sha256 is None:
+                continue
+            if not self._is_whole(card.id) and not (self._sources(card) and self._welcome(card)):
+                continue
+            read, written = card.speed()
+            self.say(
+                f"{card.id}: {card.licence}, {card.bytes / 1e9:.1f} GB; an estimate for this machine: {read:.0f} s to "
+                f"read 1,000 tokens, {written:.0f} tokens written a second"
+            )
+            try:
+                return self.one(card)
+            except (ModelMissing, ModelDamaged) as error:
+                self.say(f"{card.id}: {error.message}")
+        hint = "Check the network and `localrag models list --all`, or `localrag models import` a .gguf file."
+        raise ModelMissing("no source gave a generator that fits this machine", hint)
+
+    def one(self, card: ModelCard, sha256: str | None = None) -> InstalledModel:
+        """Install one model from the first source that has it with the right hash."""
+        from localrag.models import sources
+
+        expected = records.expected_of(card.id, sha256)
+        if weights_of(card) in expected:
+            policy.check_model(card.id, expected[weights_of(card)])
+        if self._is_whole(card.id):
+            return self.again(card.id)
+        if card.terms and not self.confirm(f"{card.title} comes under terms of its own: {card.licence}. Accept them?"):
+            hint = f"Read them at the publisher's, then: localrag models install {card.id} --yes"
+            raise UsageError(f"{card.id!r} was not installed: its terms were not accepted ({card.licence})", hint)
+        failure: ModelError | None = None
+        for source in self._sources(card):
+            if failure is not None:
+                self.say(f"{card.id}: {failure.message}")
+            self.say(f"{card.id}: trying {source}")
+            try:
+                return self._fetch(card, source, expected)
+            except sources.SourceFailed as error:
+                failure = error
+                if error.unreachable:
+                    self.unreachable.add(source.kind)
+            except ModelDamaged as error:
+                failure = error
+        raise failure or ModelMissing(
+            f"{card.id!r} is not available from the configured sources ({', '.join(self.order)})",
+            "Add one to the setting `sources`, or `localrag models import PATH`.",
+        )
+
+    def again(self, id: str) -> InstalledModel:
+        """Return an installed model as `get` does; make the ONNX form of an embedder if it has none."""
+        if not self._is_whole(id):
+            return self.models.verified(id)
+        self.say(f"{id}: already installed")
+        folder, record = self.models.record(id)
+        if records.ONNX not in record.files:
+            with self.models.staging() as staging:
+                made = onnx_export.added(record, folder, staging, self.say)
+            if made is not record:
+                records.write_record(folder, made.stamped(folder))
+        return self.models.verified(id)
+
+    def _is_whole(self, id: str) -> bool:
+        """Return whether a model is installed and whole; a damaged ONNX form is dropped, as it can be made again."""
+        try:
+            self.models.verified(id)
+        except ModelMissing:
+            return False
+        except ModelDamaged:
+            try:
+                folder, record = self.models.record(id)
+                if records.ONNX not in record.files:
+                    return False
+                records.write_record(folder, record.without_onnx())
+                self.models.verified(id)
+            except (ModelMissing, ModelDamaged):
+                return False
+        return True
+
+    def _welcome(self, card: ModelCard) -> bool:
+        if card.bytes <= _ASK_ABOVE:
+            return True
+        if self.large is None:
+            best = f"{card.title}, {card.bytes / 1e9:.1f} GB to download"
+            self.large = self.confirm(f"This machine holds larger models that answer better ({best}). Fetch one?")
+            if not self.large:
+                self.say(f"larger models fit this machine (the best: {card.id}); name one, or add --yes")
+        return self.large
+
+    def _sources(self, card: ModelCard) -> list[WheelSource | HubSource]:
+        usable = [name for name in self.order if name not in self.unreachable]
+        found = [source for source in card.sources if source.kind in usable]
+        return sorted(found, key=lambda source: usable.index(source.kind))
+
+    def _fetch(self, card: ModelCard, source: WheelSource | HubSource, expected: Mapping[str, str]) -> InstalledModel:
+        from localrag.models import sources
+
+        with self.models.staging() as staging:
+            folder, work = storage.make_dir(staging / "model"), storage.make_dir(staging / "work")
+            weights = weights_of(card)
+            prefix = "model/" if card.is_folder else ""
+            came = sources.fetch(
+                source,
+                folder / prefix,
+                weights.removeprefix(prefix),
+                work,
+                lambda done: self.progress(Progress(card.id, min(done, card.bytes), card.bytes)),
+            )
+            self.progress(Progress(card.id, card.bytes, card.bytes))
+            record = Manifest(
+                id=card.id,
+                kind=card.kind,
+                title=card.title,
+                licence=card.licence,
+                source=str(source),
+                main="model" if prefix else weights,
+                weights=weights,
+                files={prefix + name: entry for name, entry in came.items()},
+            )
+            records.compare(record, expected, "Do not use that file. Its source has changed: report it.")
+            if card.cited:
+                self.say(f"{card.id}: its SHA-256, cited so far, was computed from the file and is the same")
+            if weights not in expected:
+                self._ask_about(record)
+            if not prefix:
+                record = replace(record, metadata=gguf.read_metadata(folder / weights))
+            record = onnx_export.added(record, folder, storage.make_dir(staging / "onnx"), self.say)
+            return self.models.put(folder, record)
+
+    def _ask_about(self, record: Manifest) -> None:
+        """Ask whether weights whose hash nobody published are to be kept."""
+        seen = record.files[record.weights].sha256
+        if not self.confirm(
+            f"No published SHA-256 of {record.id} is known here. The download has\n  {seen}\n"
+            "Compare it with the publisher's page. Keep it?"
+        ):
+            hint = f"Compare it with the publisher's page, then: localrag models install {record.id} --sha256 {seen}"
+            raise ModelError(f"{record.id!r} was not installed: its SHA-256 {seen} was not confirmed", hint)
+
+
+# --- taking in a file or a folder ---------------------------------------------------------------------------
+
+# What sentence-transformers needs. Weights only as safetensors: the older form, a pickle, runs code.
+_SUFFIXES = {".json", ".txt", ".safetensors", ".model"}
+
+
+def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
+    """Copy the model at `path` into an empty folder."""
+    if path.is_dir():
+        return _transformer(path, folder, id, say)
+    if not path.is_file():
+        raise ModelError(f"{str(path)!r} is neither a file nor a folder", "Give a .gguf file or a folder.")
+    return _gguf(path, folder, id, say)
+
+
+def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
+    metadata = gguf.read_metadata(path)
+    if metadata["type"] == "adapter":
+        raise ModelError(
+            f"{path.name!r} is a LoRA adapter, not a model", f"localrag models use ID --adapter {path.name}"
+        )
+    if int(metadata.get("parts", 1)) > 1:
+        hint = "Join them first with llama.cpp's `llama-gguf-split --merge`."
+        raise ModelError(f"{path.name!r} is one of {metadata['parts']} parts", hint)
+    with path.open("rb") as stream, storage.create(folder / "model.gguf") as out:
+        entry = copy_hashed(blocks_of(stream), out)
+    name, known = _identified(path, entry.sha256, id, path.stem, say)
+    file = f"{name}.gguf"
+    storage.move(folder / "model.gguf", folder / file)
+    kind = _kind(metadata)
+    if kind == "generator" and not metadata["has_chat_template"]:
+        say(f"{name}: the file has no chat template, so it may be a base model that cannot answer")
+    return Manifest(
+        id=name,
+        kind=kind,
+        title=known.title if known else str(metadata.get("name", name)),
+        licence=known.licence if known else str(metadata.get("licence", "unknown")),
+        source=f"import ({path.name})",
+        main=file,
+        weights=file,
+        files={file: entry},
+        metadata=metadata,
+    )
+
+
+def _kind(metadata: dict[str, Any]) -> Kind:
+    """Return whether a GGUF file makes text or vectors, by its pooling. Raises ModelError for a reranker."""
+    pooling = metadata.get("pooling")
+    if pooling == "rank":
+        hint = "localrag reads cross-encoders from a sentence-transformers folder (the setting reranker)."
+        raise ModelError("the file holds a reranker, which localrag does not run from GGUF", hint)
+    return "embedder" if pooling else "generator"
+
+
+def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
+    files: dict[str, Entry] = {}
+    left: list[str] = []
+    # Follow links to files: the hub's cache consists of them.
+    for file in sorted(found for found in path.rglob("*") if found.is_file()):
+        name = file.relative_to(path).as_posix()
+        hidden = any(part.startswith(".") for part in name.split("/"))
+        if file.suffix not in _SUFFIXES or hidden or not records.is_safe(f"model/{name}"):
+            left.append(name)
+            continue
+        with file.open("rb") as stream, storage.create(folder / "model" / name) as out:
+            files[f"model/{name}"] = copy_hashed(blocks_of(stream), out)
+    weights = [name for name in files if name.endswith(".safetensors")]
+    if "model/modules.json" not in files or not weights:
+        hint = "It needs modules.json, config.json and model.safetensors; older .bin weights can run code."
+        raise ModelError(f"{str(path)!r} is not a sentence-transformers folder with safetensors weights", hint)
+    if left:
+        say(f"left out: {', '.join(left[:6])}{' and more' if len(left) > 6 else ''}")
+    largest = max(weights, key=lambda name: files[name].size)
+    name, known = _identified(path, files[largest].sha256, id, path.resolve().name, say)
+    if known is not None:
+        wanted = {"model/model.safetensors", *(f"model/{pin}" for pin, _ in known.pins)}
+        for extra in [file for file in files if known.pins and file not in wanted]:
+            storage.remove(folder / extra)
+            del files[extra]
+    return Manifest(
+        id=name,
+        kind=known.kind if known else "embedder",
+        title=known.title if known else path.resolve().name,
+        licence=known.licence if known else "unknown",
+        source=f"import ({path.name})",
+        main="model",
+        weights=largest,
+        files=files,
+    )
+
+
+def _identified(
+    path: Path, sha256: str, id: str | None, stem: str, say: Callable[[str], None]
+) -> tuple[str, ModelCard | None]:
+    """Return the id of a model, and its card if none was given and the catalog knows the hash."""
+    known = None if id else next((card for card in catalog.CATALOG if card.sha256 == sha256), None)
+    if known is not None:
+        say(f"{path.name} is {known.id}, by its SHA-256")
+        return known.id, known
+    slug = id or re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._")[:100]
+    if not records.is_id(slug):
+        raise UsageError(f"no id can be made from the name {stem!r}", "Give one with --id.")
+    return slug, None

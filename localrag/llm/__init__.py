@@ -22,6 +22,7 @@ from localrag.types import Message, Usage
 # Passages may be blocks: each is read by itself, behind the beginning of the prompt, and its state is moved to its
 # place ("modular attention reuse": Gim et al. 2024, "Prompt Cache", arXiv 2311.04934).
 
+Stop = Callable[[], bool] | None  # polled while something runs: True ends it
 STEP = 256  # tokens of a batch, and between two progress events
 MIN_BATCH = 64  # after a long document each batch takes half a second
 
@@ -169,10 +170,10 @@ class PromptCache(Protocol):
     def has(self, prefix: Prefix) -> bool:
         """Return whether there seems to be an entry; only `get` checks that it is whole."""
 
-    def get(self, prefix: Prefix, stop: Callable[[], bool] | None = None) -> bytearray | None:
+    def get(self, prefix: Prefix, stop: Stop = None) -> bytearray | None:
         """Return the state of exactly this prefix in these batches, or None; also if `stop` ends the loading."""
 
-    def put(self, prefix: Prefix, state: memoryview, stop: Callable[[], bool] | None = None) -> None:
+    def put(self, prefix: Prefix, state: memoryview, stop: Stop = None) -> None:
         """Keep a state, unless `stop` ends the writing."""
 
 
@@ -208,7 +209,7 @@ class Generator(Protocol):
         temperature: float = 0.0,
         seed: int = 0,
         grammar: str | None = None,
-        stop: Callable[[], bool] | None = None,
+        stop: Stop = None,
         cache: PromptCache | None = None,
         think: int = 0,
     ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
@@ -225,7 +226,7 @@ class Generator(Protocol):
         messages: Sequence[Message],
         options: Sequence[str],
         *,
-        stop: Callable[[], bool] | None = None,
+        stop: Stop = None,
         cache: PromptCache | None = None,
         then: Sequence[Message] | None = None,
         room: int = 0,
@@ -237,7 +238,7 @@ class Generator(Protocol):
         """
 
     def read(
-        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None
+        self, messages: Sequence[Message], *, stop: Stop = None, cache: PromptCache | None = None
     ) -> Iterator[PromptRead]:
         """Read the stable parts of a prompt ahead of time, and cache their states.
 

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +21,7 @@ from typing import Any, Literal
 from localrag import llm
 from localrag.errors import ModelError
 from localrag.events import Delta, PromptRead, Reasoning
-from localrag.llm import Completed, Prefix, Prompt, PromptCache, Weighed
+from localrag.llm import Completed, Prefix, Prompt, PromptCache, Stop, Weighed
 from localrag.llm.chat_template import Kind, Splitter
 from localrag.llm.llama_model import LlamaContext, LlamaModel, check_memory, footprint
 from localrag.models import catalog
@@ -130,7 +129,7 @@ class LlamaGenerator:
         temperature: float = 0.0,
         seed: int = 0,
         grammar: str | None = None,
-        stop: Callable[[], bool] | None = None,
+        stop: Stop = None,
         cache: PromptCache | None = None,
         think: int = 0,
     ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
@@ -156,16 +155,17 @@ class LlamaGenerator:
             sampler(self._model, temperature, seed, grammar) as answerer,
             sampler(self._model, max(temperature, _REASONING_TEMPERATURE), seed, None) as thinker,
         ):
-            done = yield from Decoding(self._model, context, thinking, max_tokens, think, thinker, answerer).run(stop)
-        usage = Usage(len(prompt), reused, done.tokens)
-        yield Completed(done.text, usage, done.ended, read - began, done.reasoning)
+            done = Decoding(self._model, context, thinking)
+            yield from done.run(answerer, max_tokens, thinker, think, stop)
+        usage, written = Usage(len(prompt), reused, done.tokens), done.splitter
+        yield Completed(written.answer, usage, done.ended, read - began, written.reasoning.strip())
 
     def weigh(
         self,
         messages: Sequence[Message],
         options: Sequence[str],
         *,
-        stop: Callable[[], bool] | None = None,
+        stop: Stop = None,
         cache: PromptCache | None = None,
         then: Sequence[Message] | None = None,
         room: int = 0,
@@ -190,7 +190,7 @@ class LlamaGenerator:
         yield Weighed(tuple(value / sum(odds) for value in odds), usage, time.monotonic() - began)
 
     def read(
-        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None
+        self, messages: Sequence[Message], *, stop: Stop = None, cache: PromptCache | None = None
     ) -> Iterator[PromptRead]:
         prompt = self._model.encode(messages).stable()
         if not prompt.tokens:
@@ -215,13 +215,7 @@ class LlamaGenerator:
         return self._context
 
     def _rewind(
-        self,
-        context: LlamaContext,
-        prompt: Prompt,
-        cache: PromptCache | None,
-        stop: Callable[[], bool] | None,
-        *,
-        whole: bool = False,
+        self, context: LlamaContext, prompt: Prompt, cache: PromptCache | None, stop: Stop, *, whole: bool = False
     ) -> int:
         """Go back to the last cut shared with what was read, or to a prompt cache entry; return the tokens reused.
 
@@ -249,7 +243,7 @@ class LlamaGenerator:
         self,
         context: LlamaContext,
         prompt: Prompt,
-        stop: Callable[[], bool] | None,
+        stop: Stop,
         cache: PromptCache | None,
         *,
         ahead: bool = False,
@@ -283,12 +277,7 @@ class LlamaGenerator:
         return reused
 
     def _read_blocks(
-        self,
-        context: LlamaContext,
-        prompt: Prompt,
-        stop: Callable[[], bool] | None,
-        cache: PromptCache | None,
-        ahead: bool,
+        self, context: LlamaContext, prompt: Prompt, stop: Stop, cache: PromptCache | None, ahead: bool
     ) -> Generator[PromptRead, None, int]:
         """Read each block behind the beginning of the prompt, unless it is cached, and join them; see `_read`."""
         try:
@@ -300,12 +289,7 @@ class LlamaGenerator:
         return (yield from self._join(context, prompt, stop, None, ahead))
 
     def _join(
-        self,
-        context: LlamaContext,
-        prompt: Prompt,
-        stop: Callable[[], bool] | None,
-        cache: PromptCache | None,
-        ahead: bool,
+        self, context: LlamaContext, prompt: Prompt, stop: Stop, cache: PromptCache | None, ahead: bool
     ) -> Generator[PromptRead, None, int]:
         """Do so once. Raises ModelError if a state does not fit."""
         begin, reused, end = prompt.checkpoints[-1], 0, prompt.checkpoints[-1]
@@ -346,7 +330,7 @@ class LlamaGenerator:
         key: Prefix,
         begin: int,
         found: Sequence[tuple[bytes | bytearray, Prefix]],
-        stop: Callable[[], bool] | None,
+        stop: Stop,
     ) -> bytes | None:
         """Read a part of a block behind the parts before it, the last of those found; None if it was stopped."""
         context.cut(begin)
@@ -370,13 +354,7 @@ class LlamaGenerator:
         self._model.close()
 
 
-def _keep(
-    context: LlamaContext,
-    prompt: Prompt,
-    prefix: Prefix | None,
-    cache: PromptCache | None,
-    stop: Callable[[], bool] | None,
-) -> None:
+def _keep(context: LlamaContext, prompt: Prompt, prefix: Prefix | None, cache: PromptCache | None, stop: Stop) -> None:
     """Prepare to come back where another prompt may part from this one; cache the state at the end of a stable part."""
     if 0 < len(context.tokens) < len(prompt) or prefix is not None:
         context.check(max((end for end in prompt.checkpoints if end <= len(context.tokens)), default=0))
@@ -452,86 +430,69 @@ def unpack(packed: bytes | bytearray) -> bytearray:
 # there ("budget forcing": Muennighoff et al. 2025, "s1: Simple test-time scaling", arXiv 2501.19393).
 
 Draw = Callable[[LlamaContext], int]
+Ended = Literal["end", "length", "stopped"]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The result; `tokens` counts reasoning and answer together."""
-
-    text: str
-    reasoning: str
-    tokens: int
-    ended: Literal["end", "length", "stopped"]
-
-
-@dataclass(slots=True)
 class Decoding:
-    """One answer in progress.
+    """One answer in progress: the context has read the prompt, which ends inside reasoning if `thinking`."""
 
-    `context` has read the prompt, which ends inside reasoning if `thinking`. `most` and `think` are the token limits of
-    answer and reasoning.
-    """
+    def __init__(self, model: LlamaModel, context: LlamaContext, thinking: bool) -> None:
+        self._model, self._context, self._tags = model, context, model.tags
+        self.splitter = Splitter(model.tags, thinking)
+        self.tokens = 0  # of reasoning and answer together
+        self.ended: Ended = "length"
 
-    model: LlamaModel
-    context: LlamaContext
-    thinking: bool
-    most: int
-    think: int
-    thinker: Draw
-    answerer: Draw
-
-    def run(self, stop: Callable[[], bool] | None) -> Generator[Reasoning | Delta, None, Written]:
-        tags = self.model.tags
-        splitter = Splitter(tags, self.thinking)
+    def run(
+        self, answerer: Draw, most: int, thinker: Draw, think: int, stop: Stop
+    ) -> Generator[Reasoning | Delta, None, None]:
+        """Write at most so many tokens of the answer, and of reasoning before it."""
+        splitter = self.splitter
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         drawn: dict[bool, int] = {True: 0, False: 0}
-        ended: Literal["end", "length", "stopped"] = "length"
-        while True:
+        while splitter.thinking or drawn[False] < most:
             thinking = splitter.thinking
-            if not thinking and drawn[False] >= self.most:
-                break
             if stop is not None and stop():
-                ended = "stopped"
+                self.ended = "stopped"
                 break
-            if thinking and drawn[True] >= self.think:
-                yield from self._end(splitter)
+            if thinking and drawn[True] >= think:
+                yield from self._end()
                 continue
-            token = (self.thinker if thinking else self.answerer)(self.context)
-            if self.model.c.llama_vocab_is_eog(self.model.vocab, token):
+            token = (thinker if thinking else answerer)(self._context)
+            if self._model.c.llama_vocab_is_eog(self._model.vocab, token):
                 if thinking:
-                    yield from self._end(splitter)
+                    yield from self._end()
                     continue
-                ended = "end"
+                self.ended = "end"
                 break
             drawn[thinking] += 1
             yield from _events(splitter.feed(decoder.decode(self._piece(token))))
-            if not thinking and not splitter.thinking and drawn[False] >= self.most:
+            if not thinking and not splitter.thinking and drawn[False] >= most:
                 break
-            if not self.context.decode([token], None):
+            if not self._context.decode([token], None):
                 break
-            if thinking and not splitter.thinking and tags is not None and tags.then:
-                self._put(tags.then)
+            if thinking and not splitter.thinking and self._tags is not None and self._tags.then:
+                self._put(self._tags.then)
+        self.tokens = sum(drawn.values())
         # A truncated character shows as a replacement character.
         yield from _events(splitter.feed(decoder.decode(b"", final=True)))
         yield from _events(splitter.shut())
-        return Written(splitter.answer, splitter.reasoning.strip(), drawn[True] + drawn[False], ended)
 
-    def _end(self, splitter: Splitter) -> Generator[Reasoning | Delta, None, None]:
+    def _end(self) -> Generator[Reasoning | Delta, None, None]:
         """End the reasoning in the model's memory and in the output."""
-        yield from _events(splitter.shut())
-        assert self.model.tags is not None
-        self._put(self.model.tags.end)
+        yield from _events(self.splitter.shut())
+        assert self._tags is not None
+        self._put(self._tags.end)
 
     def _put(self, text: str) -> None:
-        self.context.decode(self.model.tokenize(text, special=True), None)
+        self._context.decode(self._model.tokenize(text, special=True), None)
 
     def _piece(self, token: int) -> bytes:
         """Return the text of a token; special ones only if they belong to the reasoning tags."""
-        piece = self.model.piece(token, special=False)
-        if piece or self.model.tags is None:
+        piece = self._model.piece(token, special=False)
+        if piece or self._tags is None:
             return piece
-        special = self.model.piece(token, special=True)
-        return special if any(special.decode("utf-8", "replace") in tag for tag in self.model.tags.all) else b""
+        special = self._model.piece(token, special=True)
+        return special if any(special.decode("utf-8", "replace") in tag for tag in self._tags.all) else b""
 
 
 def _events(parted: Any) -> Generator[Reasoning | Delta, None, None]:

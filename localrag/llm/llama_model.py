@@ -16,7 +16,7 @@ from typing import Any
 
 from localrag import llm
 from localrag.errors import ModelError
-from localrag.llm import Prompt
+from localrag.llm import Prompt, Stop
 from localrag.llm.chat_template import ChatTemplate, Tags
 from localrag.models import catalog
 from localrag.types import Message
@@ -321,7 +321,7 @@ class LlamaContext:
 
     # --- computing ------------------------------------------------------------------------------------------
 
-    def decode(self, tokens: Sequence[int], stop: Callable[[], bool] | None) -> bool:
+    def decode(self, tokens: Sequence[int], stop: Stop) -> bool:
         """Run one batch through the model; return False, with nothing of it kept, if `stop` ended it."""
         array = (self._c.llama_token * len(tokens))(*tokens)
         if not self._run(self._c.llama_batch_get_one(array, len(tokens)), stop):
@@ -330,7 +330,7 @@ class LlamaContext:
         self.cuts.append(len(self.tokens))
         return True
 
-    def fork(self, prompt: Prompt, other: Prompt, parting: int, stop: Callable[[], bool] | None) -> bool:
+    def fork(self, prompt: Prompt, other: Prompt, parting: int, stop: Stop) -> bool:
         """Read the ends of two prompts that part at `parting` in one batch, and go on with the other; see `decode`.
 
         `logits` then returns the scores after the first prompt, `sample` draws what follows the other.
@@ -368,7 +368,7 @@ class LlamaContext:
         finally:
             self._c.llama_batch_free(batch)
 
-    def _run(self, batch: Any, stop: Callable[[], bool] | None) -> bool:
+    def _run(self, batch: Any, stop: Stop) -> bool:
         """Run a batch; return False, with nothing of it kept, if `stop` ended it."""
         if stop is not None and stop():
             return False
@@ -485,7 +485,7 @@ class LlamaContext:
         self.cuts.append(len(self.tokens))
         self.moving = True
 
-    def link(self, heads: Sequence[tuple[int, Sequence[int]]], stop: Callable[[], bool] | None) -> bool:
+    def link(self, heads: Sequence[tuple[int, Sequence[int]]], stop: Stop) -> bool:
         """Read the first tokens of passages again in place: position and tokens of each; False if `stop` ended it."""
         memory = self._c.llama_get_memory(self._handle)
         for at, tokens in heads:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
 from localrag.errors import ModelError
 from localrag.events import Delta, PromptRead, Reasoning
-from localrag.llm import Completed, Prefix, PromptCache, Weighed
+from localrag.llm import Completed, Prefix, PromptCache, Stop, Weighed
 from localrag.models import endpoint
 from localrag.models.endpoint import Refused, Server, Stopped, estimated_tokens
 from localrag.types import Message, Usage
@@ -66,7 +66,7 @@ class ServerGenerator:
         return []
 
     def read(
-        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None
+        self, messages: Sequence[Message], *, stop: Stop = None, cache: PromptCache | None = None
     ) -> Iterator[PromptRead]:
         return iter(())
 
@@ -107,7 +107,7 @@ class ServerGenerator:
         temperature: float = 0.0,
         seed: int = 0,
         grammar: str | None = None,
-        stop: Callable[[], bool] | None = None,
+        stop: Stop = None,
         cache: PromptCache | None = None,
         think: int = 0,
     ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
@@ -135,7 +135,7 @@ class ServerGenerator:
         self._grammars = self._grammars and grammar is None
 
     def _written(
-        self, asked: dict[str, Any], prompt: int, begun: str, stop: Callable[[], bool] | None
+        self, asked: dict[str, Any], prompt: int, begun: str, stop: Stop
     ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
         began = first = time.monotonic()
         yield PromptRead(0, prompt)
@@ -181,7 +181,7 @@ class ServerGenerator:
         messages: Sequence[Message],
         options: Sequence[str],
         *,
-        stop: Callable[[], bool] | None = None,
+        stop: Stop = None,
         cache: PromptCache | None = None,
         then: Sequence[Message] | None = None,
         room: int = 0,
@@ -207,7 +207,7 @@ class ServerGenerator:
         shares = _shares(listed, options, rest=None if self._likelihoods else (1 - _WORD) / max(1, len(options) - 1))
         yield Weighed(shares, done, time.monotonic() - began, measured=self._likelihoods)
 
-    def _one_word(self, asked: dict[str, Any], stop: Callable[[], bool] | None) -> dict[str, Any]:
+    def _one_word(self, asked: dict[str, Any], stop: Stop) -> dict[str, Any]:
         path = f"{self._server.path}/chat/completions"
         if self._likelihoods:
             with suppress(Refused):  # if the likelihoods are not the reason, the next try says so

@@ -129,24 +129,6 @@ def write(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCach
     return last
 
 
-def test_cold_from_memory_and_from_disk_they_write_the_same(model: LlamaGenerator, tmp_path: Path) -> None:
-    asked, other = messages(), messages("Which hall is dear?")
-    cold = {}
-    for question in (asked, other):
-        model._free_context()
-        cold[question[-1].text] = write(model, question).text, weigh(model, question).shares
-    assert len({*cold.values()}) == 2  # the noise depends on the question
-    cache = DiskPromptCache(tmp_path, model.model, ["hash"], 1 << 30)
-    model._free_context()
-    write(model, asked, cache)
-    for question in (other, asked, other):
-        assert write(model, question, cache).text == cold[question[-1].text][0]
-        assert weigh(model, question, cache).shares == cold[question[-1].text][1]
-        model._free_context()
-        kept = write(model, question, cache)
-        assert kept.text == cold[question[-1].text][0] and kept.usage.reused >= len(TEXT.split())
-
-
 def test_after_a_stop_and_in_a_larger_window_they_write_the_same(model: LlamaGenerator) -> None:
     asked = messages("What is the fee?", TEXT * 2)
     model._free_context()

@@ -14,7 +14,6 @@ import pytest
 from localrag import llm
 from localrag.errors import ModelError
 from localrag.events import Delta, PromptRead
-from localrag.grounding.prompts import check_prompt
 from localrag.items.reading import ANSWER_GRAMMAR
 from localrag.llm import Completed, Weighed
 from localrag.llm.llama import LlamaGenerator
@@ -65,8 +64,8 @@ def run(model: LlamaGenerator, asked: Sequence[Message], max_tokens: int = 6, **
     return last
 
 
-def weighed(model: LlamaGenerator, asked: Sequence[Message], options: Sequence[str], **more: Any) -> tuple[float, ...]:
-    *_, last = model.weigh(asked, options, **more)
+def shares(model: LlamaGenerator, asked: Sequence[Message], **options: Any) -> tuple[float, ...]:
+    *_, last = model.weigh(asked, ["yes", "no"], **options)
     assert isinstance(last, Weighed)
     return last.shares
 
@@ -95,34 +94,6 @@ def test_native_code_runs_in_one_thread_that_is_only_its(
     assert len(set(threads)) == 1 and threading.get_ident() not in threads
 
 
-def test_the_same_question_gives_the_same_answer_cold_warm_and_kept(model: LlamaGenerator, tmp_path: Path) -> None:
-    first, second = messages("What is the fee of Hall 3?"), messages("Which hall costs 74 euros?")
-    cold = {}
-    for name, asked in (("first", first), ("second", second)):
-        model._free_context()
-        cold[name] = run(model, asked)
-        assert cold[name].usage.reused == 0
-    warm = run(model, first)  # behind the second
-    assert warm.text == cold["first"].text and warm.usage.reused >= model.count(TEXT)
-    assert run(model, second).text == cold["second"].text
-
-    cache = DiskPromptCache(tmp_path, "smollm2", ["hash"], 1 << 30)
-    model._free_context()
-    assert run(model, first, cache=cache).text == cold["first"].text
-    assert list(tmp_path.rglob("*.state"))
-    for name, asked in (("first", first), ("second", second)):
-        model._free_context()
-        kept = run(model, asked, cache=cache)
-        assert kept.text == cold[name].text
-        assert kept.usage.prompt > kept.usage.reused >= model.count(TEXT)
-
-    (file,) = tmp_path.rglob("*.state")
-    file.write_bytes(file.read_bytes()[:-1000])
-    model._free_context()
-    damaged = run(model, first, cache=cache)
-    assert damaged.text == cold["first"].text and damaged.usage.reused == 0
-
-
 def test_likelihoods_are_the_same_to_the_last_bit_however_it_was_read(
     model: LlamaGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +101,7 @@ def test_likelihoods_are_the_same_to_the_last_bit_however_it_was_read(
     monkeypatch.setattr(llm, "lay", partial(llm.lay, step=64))
     asked = messages("Is the fee of Hall 3 stated?")
     cold = shares(model, asked)
-    assert cold == shares(model, asked)  # again, from the memory
+    assert sum(cold) == pytest.approx(1) and cold == shares(model, asked)  # again, from the memory
     run(model, messages("Which hall costs 74 euros?"))
     assert cold == shares(model, asked)  # behind another question on it
 
@@ -154,22 +125,11 @@ def test_likelihoods_are_the_same_to_the_last_bit_however_it_was_read(
     assert cold == shares(model, asked, cache=cache)  # written
     model._free_context()
     assert cold == shares(model, asked, cache=cache)  # and read again
-    run(model, asked, cache=cache)
+    done = run(model, asked, cache=cache)
+    assert done.usage.prompt > done.usage.reused >= model.count(TEXT)
     assert cold == shares(model, asked, cache=cache)
-
-
-def test_the_check_and_the_answer_share_all_but_the_end(model: LlamaGenerator) -> None:
-    asked = [Message("system", "Answer from the passages."), Message("user", f"{TEXT}\n\nWhat is the fee of Hall 3?")]
-    cold = run(model, asked)
     model._free_context()
-    shares(model, check_prompt(asked))
-    after = run(model, asked)
-    assert after.text == cold.text
-    assert after.usage.prompt - after.usage.reused < 12  # the template's end of a question
-
-
-def shares(model: LlamaGenerator, asked: Sequence[Message], **options: Any) -> tuple[float, ...]:
-    return weighed(model, asked, ["yes", "no"], **options)
+    assert run(model, asked).text == done.text and shares(model, messages(text="Other. "), stop=lambda: True) == ()
 
 
 def test_stopped_while_writing_there_is_what_was_written(model: LlamaGenerator) -> None:
@@ -201,14 +161,6 @@ def test_a_grammar_is_held_to(model: LlamaGenerator) -> None:
     with pytest.raises(ValueError, match="GBNF"):
         run(model, messages(), grammar="root ::= nonsense (")
     assert run(model, messages()).text
-
-
-def test_options_are_weighed_to_a_sum_of_one(model: LlamaGenerator) -> None:
-    asked = messages("Is the fee of Hall 3 stated? Reply yes or no.")
-    found = shares(model, asked)
-    assert sum(found) == pytest.approx(1) and all(0 <= share <= 1 for share in found)
-    assert weighed(model, asked, ["no", "yes"]) == pytest.approx(found[::-1], abs=1e-3)
-    assert shares(model, messages(text="Other. " * 20), stop=lambda: True) == ()
 
 
 def test_special_tokens_in_a_text_are_plain_text(model: LlamaGenerator) -> None:

@@ -4,38 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from papers import ingest
-from waiting import PATIENCE, wait_for
+from waiting import wait_for
 
 from localrag.llm import priority
 from localrag.llm.priority import Rank
-from localrag.store.writer import Editor
-
-
-def test_an_ingest_waits_while_a_question_is_answered(
-    library: Editor, folder: Callable[..., Path], tmp_path: Path
-) -> None:
-    marks = tmp_path / "asking"
-    order: list[str] = []
-
-    def wait() -> None:
-        priority.give_way(marks)
-        order.append("ingest went on")
-
-    root = folder({"a.txt": "Alpha. " * 30})
-    with priority.asking(marks):
-        thread = threading.Thread(target=lambda: ingest(library, root, give_way=wait))
-        thread.start()
-        time.sleep(0.5)
-        order.append("answered")
-    thread.join(PATIENCE)
-    assert not thread.is_alive() and order[0] == "answered" and "ingest went on" in order
 
 
 def never(seconds: float) -> None:

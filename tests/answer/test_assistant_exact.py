@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asking import ask
+from asking import Shelf, ask
 
 from localrag.answer.assistant import Assistant
 from localrag.events import Answered
 from localrag.store.library import Library
 from localrag.types import Filter
-
-Shelf = Callable[..., Library]
 
 
 @pytest.fixture
@@ -37,11 +34,6 @@ def test_code_answers_without_a_model(
     _, answer = ask(assistant, question, "papers")
     assert answer.plan.kind == "exact" and answer.found and models.loaded == [] and answer.model is None
     assert len(answer.table) == rows
-
-
-def test_it_keeps_to_the_documents_that_were_chosen(assistant: Assistant, library: Library) -> None:
-    _, answer = ask(assistant, 'How often does "notice" occur?', "papers", documents=Filter(documents=("*.pdf",)))
-    assert answer.answer == "“notice” occurs 1 time in b.pdf (p. 2)." and [c.page for c in answer.citations] == [2]
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asking import DOGS, FILLER, LEASE, ask
+from asking import DOGS, FILLER, LEASE, Shelf, ask
 
 from localrag.answer.assistant import Assistant
 from localrag.events import Planned
 from localrag.store.library import Library
 from localrag.types import Filter, NotRead, Turn
-
-Shelf = Callable[..., Library]
 
 
 @pytest.fixture
@@ -89,13 +86,6 @@ def test_a_follow_up_is_looked_up_with_the_question_before(assistant: Assistant,
     assert [event.looked_for for event in events if isinstance(event, Planned)] == [JOINED]
     assert models.generator.prompts[-1][-1].text.endswith("Question: And its rent?")
     assert not any("Follow-up" in prompt[-1].text for prompt in models.generator.prompts)
-
-
-def test_a_question_that_stands_alone_is_looked_for_as_it_is(assistant: Assistant, models: Any, large: Library) -> None:
-    models.generator.script = [("", "The yearly rent is EUR 48,000.")]
-    question = "How many dogs are kept in the kennel of Hall 3?"
-    events, answer = ask(assistant, question, "large", history=BEFORE)
-    assert answer.looked_for == question and sum(isinstance(event, Planned) for event in events) == 1
 
 
 def test_a_survey_asks_each_document_the_completed_follow_up(assistant: Assistant, models: Any, large: Library) -> None:

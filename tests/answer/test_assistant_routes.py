@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from asking import DOGS, FILLER, LEASE, Keeping, Shelf, ask, verified
 
-from localrag.answer import answering
 from localrag.answer.assistant import Assistant
 from localrag.search.retrieval import Searcher
 from localrag.settings import Settings
@@ -128,11 +127,6 @@ def test_a_draft_that_points_to_a_whole_document_has_it_read_and_kept(
     assert answer.plan.kind == "read" and models.generator.prompts[-1][0] == models.generator.prompts[0][0]
 
 
-def test_a_draft_gives_way_before_anything_is_read(assistant: Assistant, models: Any, large: Library) -> None:
-    list(assistant.read_ahead(libraries=["large"], draft="When does the lease end?", stop=lambda: True))
-    assert models.generator.prompts == []
-
-
 def test_of_several_documents_the_one_that_was_cited_is_read_ahead(
     assistant: Assistant, models: Any, shelf: Shelf
 ) -> None:
@@ -203,15 +197,6 @@ def test_a_document_that_only_mentions_another_is_not_meant(assistant: Assistant
         ("Compare the amendment with the dogs.", ["amendment.txt", "dogs.txt"]),
     ):
         assert ask(assistant, question, "contracts")[1].plan.signals["pointed"] == meant
-
-
-def test_how_sure_it_is_that_the_text_holds_the_answer_is_told(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
-    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
-    answer = ask(assistant, "When does the lease of Hall 3 end?", "large")[1]
-    assert answer.plan.signals["holds_answer"] == 1
-    assert answer.confidence == pytest.approx(answering.answerability(1.0, 0.5, answer.plan.signals["score"]), abs=1e-6)
 
 
 def test_the_setting_decides_how_sure_it_must_be(models: Any, settings: Settings, large: Library) -> None:

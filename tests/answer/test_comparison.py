@@ -92,24 +92,17 @@ def test_each_side_has_a_question_of_its_own(question: str, asked: str, pair: Li
         "How does it differ between the Calder lease and the Orlo agreement?",
         "How does the rent differ between the Calder lease and the Aetna agreement?",
         "How does the rent differ between summer and winter in the Calder lease?",
-        "What is the rent of the Calder lease and the Orlo agreement?",
         "Is the rent of the Calder lease higher than the deposit of the Orlo agreement?",
         "Does the Calder lease run longer than the term that was agreed?",
         "Which contracts have a longer notice period than the Calder lease?",
         "What was the percentage change in rent between 2022 and 2023?",
-        "What was the decrease in rent for 2023, as compared to 2022?",
-        "What is the average rent for both 2022 and 2023?",
         "Is the rent of the Calder lease higher than usual? This agreement may differ.",
         "Does the supply agreement Acme apply to both Calder and Orlo?",
         "Which fees does the supply agreement list for both Calder and Orlo?",
-        "Which fees does the supply contract list for both Calder and Orlo?",
         "Do both the Calder lease and the Orlo agreement have the same landlord?",
         "Is there a contract between both Calder and Orlo?",
         "When did both Calder and Orlo meet?",
         "Which lease is more expensive, Calder or Orlo?",
-        "Which is the more expensive lease, Calder or Orlo?",
-        "Are the rents of both the Calder lease and the Orlo agreement the same?",
-        "What is the total rent for both 2022 and 2023?",
         "Wie unterscheidet sich die Miete zwischen dem Calder lease und dem Orlo agreement?",
         "",
     ],
@@ -182,7 +175,6 @@ def test_a_side_that_says_nothing_has_not_the_figure_of_the_other(
             "The yearly rent is EUR 41,500. The rent is EUR 3,500 a month.",
         ),  # of another kind
         ("The notice period is 60 days.", "The notice period is 75 days."),  # not in the text
-        ("The rent is EUR 48,000 a year.", "The rent is EUR 3,500 a month."),
         ("The notice period is 60 days, the yearly rent EUR 48,000.", "The notice period is 90 days."),  # several
     ],
 )
@@ -198,7 +190,6 @@ def test_figures_that_do_not_compare_have_no_difference(
     ("one", "other", "result"),
     [
         ("The rent is EUR 48,000 p.a.", "The rent is EUR 3,500 per month.", ""),
-        ("The rent is EUR 48,000 annually.", "The rent is EUR 3,500 monthly.", ""),
         ("The yearly rent is EUR 48,000.", "The rent is EUR 3,500.", ""),
         ("The rent is EUR 30 per square metre.", "The rent is EUR 3,500.", ""),
         ("The net loss was $4,000.", "The net income was $500.", ""),
@@ -222,7 +213,6 @@ def test_only_figures_for_the_same_have_a_difference(one: str, other: str, resul
         ("Sales in 2022/23 were $3 million.", True),
         ("In FY23 (from April 2022) we sold more.", True),
         ("Under the lease of 1 March 2021 the rent is $3.", True),
-        ("Sales in 2022 were $3 million.", False),
         ("Cash as of 31 December 2022 was $3 million.", False),
         ("In the year from 1 April 2023 to 31 March 2024 we sold more.", True),
     ],

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
+from asking import Put, Shelf
 
 from localrag.answer import exact_search as search
 from localrag.answer.exact_search import ExactAnswer, Pairs
@@ -13,9 +12,6 @@ from localrag.search import filters
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 from localrag.types import EVERYTHING, Filter
-
-Shelf = Callable[..., Editor]
-Put = Callable[..., None]
 
 LEASE = "Lease of Orlo House. Notice is given in writing.\nThe tenant’s non-compete ends on 3 March 2024. Rent: EUR 1,250.50."
 HANDBOOK = [

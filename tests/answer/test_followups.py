@@ -19,20 +19,15 @@ LEANING = [
     "And for the second one?",
     "What about Hall 4?",
     "And a child?",
-    "And for a bicycle?",
     "Since when?",
     "How much is its deposit?",
-    "How many reports did he receive in 2024?",
     "And the one from Redgrove Generators?",
-    "What happens if we do not send one?",
     "Elsewhere?",
     "Who else attended the meeting in March?",
     "How are these invoices approved by the department?",
     "Can the landlord end it early?",
     "What is the notice period?",
     "Which of them is the latest one?",
-    "How much does the other cost?",
-    "Who signed it for Pellardine Estates?",
     "When did it come into force in Calder?",
     "What does the contract say about that?",
 ]
@@ -41,23 +36,16 @@ STANDING = [
     "When does the lease of Hall 3 end?",
     "Is there a penalty for late payment in the agreement with Quillfen?",
     "What is the notice period that the Trust must give to Quillfen?",
-    "Who is the Speak-Up Guardian?",
     "And who is the safety officer of Corravane Wharf?",
-    "Does the policy apply to employees who work part time?",
     "Is it possible to end the lease of Hall 3 early?",
     "How long does it take to restore a record from the archive?",
     "How does the Trust protect its laptops?",
     "How long does Quillfen keep boxes before it destroys them?",
-    "Which contracts renew automatically?",
-    "What is the first-payment sum for dental treatment?",
     "May one month's notice be given by either party to the lease?",
-    "net sales 2023 by region",
     '"force majeure"',
     "What does one of the trustees say about the budget for 2026?",
     "What is the second one-year term in the Hesprin agreement?",
     "Which employees are those who may retrieve files with a violet label?",
-    "What is this document about in general terms?",
-    "What is the rule for other staff at Saltgate clinic?",
     "If an employee leaves, what must they return on the last day?",
     "What are the duties of the Landlord and its agents under the lease?",
     "Wie lange ist die Kündigungsfrist im Mietvertrag?",
@@ -96,7 +84,6 @@ def test_questions_are_joined_back_to_one_that_stands_alone() -> None:
         ("When does the lease of Hall 4 end?", "And for Hall 4?"),
         ("What is the deposit of Hall 3?", "How much is its deposit?"),
         ("Why does the lease of Hall 3 end on 31 May 2030?", "Why?"),
-        ("When does the second lease end?", "And for the second one?"),
         ("When do the leases of both halls end?", "And the lease of both halls?"),
     ],
 )
@@ -151,7 +138,3 @@ def test_the_prompt_shows_the_last_two_turns_shortened() -> None:
     last = prompts.followup_prompt("And for Hall 4?", history, count)[-1].text
     assert last.endswith("Question: Newest?\nAnswer: Yes.\nFollow-up: And for Hall 4?") and "Oldest" not in last
     assert 40 < count(last) <= 110
-
-
-def test_one_endless_word_is_shown_as_it_is() -> None:
-    prompts.followup_prompt("Why?", [Turn("x" * 5000, "y")], lambda text: len(text))

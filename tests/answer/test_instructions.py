@@ -8,21 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import LEASE, Shelf, answered
 from click.testing import CliRunner, Result
 
 from localrag import api
-from localrag.answer.assistant import Assistant
 from localrag.cli.app import localrag
 from localrag.errors import UsageError
-from localrag.events import Answered
 from localrag.grounding import prompts as prompt
 from localrag.llm import prompt_cache
 from localrag.settings import Settings
 from localrag.store.writer import Editor
-from localrag.types import Answer
 
-Shelf = Callable[..., Editor]
-LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000, payable in advance."
 WORDS = "Name the clause first."
 
 
@@ -36,16 +32,6 @@ def run(*args: str) -> Result:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
-
-
-def ask(settings: Settings, question: str, *libraries: str, **options: Any) -> Answer:
-    assistant = Assistant(settings)
-    try:
-        last = list(assistant.ask(question, libraries=libraries, **options))[-1]
-    finally:
-        assistant.close()
-    assert isinstance(last, Answered)
-    return last.answer
 
 
 # --- kept -----------------------------------------------------------------------------------------------------
@@ -108,7 +94,7 @@ def test_the_model_reads_them_where_it_writes_and_not_where_it_weighs(
 ) -> None:
     papers.instruct(WORDS)
     models.generator.script = [("Hall 3", "It ends on 31 May 2030.")]
-    answer = ask(settings, "When does the lease of Hall 3 end?", "papers", mode=mode)
+    answer = answered(settings, "When does the lease of Hall 3 end?", "papers", mode=mode)
     weighed, written = models.generator.prompts[-2:]
     assert WORDS not in "".join(message.whole for message in weighed)
     assert WORDS in written[-1].tail and answer.found and answer.plan.signals["instructions"] == WORDS
@@ -119,18 +105,18 @@ def test_the_model_reads_them_where_it_writes_and_not_where_it_weighs(
 def test_an_answer_in_few_words_is_asked_for_behind_them(papers: Editor, models: Any, settings: Settings) -> None:
     papers.instruct(WORDS)
     models.generator.script = [("Hall 3", "31 May 2030")]
-    ask(settings.with_options(answer_form="short"), "When does the lease of Hall 3 end?", "papers")
+    answered(settings.with_options(answer_form="short"), "When does the lease of Hall 3 end?", "papers")
     weighed, written = models.generator.prompts[-2:]
     assert "few words" in written[-1].tail.split(WORDS)[1]
     assert "few words" not in "".join(message.whole for message in weighed)
-    ask(settings, "When does the lease of Hall 3 end?", "papers")
+    answered(settings, "When does the lease of Hall 3 end?", "papers")
     assert "few words" not in models.generator.prompts[-1][-1].tail
 
 
 def test_what_declines_still_declines(papers: Editor, models: Any, settings: Settings) -> None:
     papers.instruct("Never say that something is not found.")
     models.generator.weights = [("", "no")]
-    answer = ask(settings, "Who audits the accounts?", "papers")
+    answer = answered(settings, "Who audits the accounts?", "papers")
     assert not answer.found and answer.answer == prompt.NOT_FOUND
 
 
@@ -139,19 +125,19 @@ def test_a_kept_state_serves_whatever_they_say(papers: Editor, models: Any, sett
     kept = prompt_cache.warm(papers.folder, "scripted")
     read_ahead = {prompt[0].stable for prompt in models.generator.prompts}
     papers.instruct(WORDS)
-    ask(settings, "When does the lease end?", "papers", documents=["lease.txt"], mode="read")
+    answered(settings, "When does the lease end?", "papers", documents=["lease.txt"], mode="read")
     assert models.generator.prompts[-1][0].stable in read_ahead
     assert prompt_cache.warm(papers.folder, "scripted") == kept
 
 
 def test_a_survey_asks_its_documents_without_them(papers: Editor, models: Any, settings: Settings) -> None:
     papers.instruct(WORDS)
-    ask(settings, "Which documents mention dogs?", "papers", mode="survey")
+    answered(settings, "Which documents mention dogs?", "papers", mode="survey")
     assert all(WORDS not in message.whole for prompt in models.generator.prompts for message in prompt)
 
 
 def test_they_count_among_what_fills_the_window(papers: Editor, models: Any, settings: Settings) -> None:
     models.generator.script = [("Hall 3", "It ends on 31 May 2030.")]
-    before = ask(settings, "When does the lease of Hall 3 end?", "papers").context["rules"]
+    before = answered(settings, "When does the lease of Hall 3 end?", "papers").context["rules"]
     papers.instruct("Cite clause numbers.")
-    assert ask(settings, "When does the lease of Hall 3 end?", "papers").context["rules"] == before + 3
+    assert answered(settings, "When does the lease of Hall 3 end?", "papers").context["rules"] == before + 3

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pytest
+from asking import FILLER, Shelf
 from fakes import ScriptedGenerator
 
-from localrag.answer import summary
 from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta, Event, Surveyed
-from localrag.store.library import Library
 from localrag.types import Answer, Filter, Message
-
-Shelf = Callable[..., Library]
-FILLER = " ".join(f"Clause {n} settles matter number {n} between the parties and nothing else." for n in range(400))
 
 
 def ask(assistant: Assistant, question: str, library: str, **options: Any) -> tuple[list[Event], Answer]:
@@ -156,14 +151,6 @@ def test_a_document_that_fits_is_summarised_whole(assistant: Assistant, models: 
     assert [event.total for event in events if isinstance(event, Surveyed)] == [1]
 
 
-def test_key_points_are_a_summary_too(assistant: Assistant, models: Any, shelf: Shelf) -> None:
-    shelf("book", {"a.pdf": CHAPTERS})
-    models.generator.script = [("", "Dogs are kept on a lead.")]
-    _, answer = ask(assistant, "What are the key points of this document?", "book")
-    assert "Summarise this document" in told(models)[0] and "key points" in told(models)[0]
-    assert answer.answer == "Dogs are kept on a lead [1]."
-
-
 def test_a_long_document_is_summarised_by_sections_and_these_are_joined(
     assistant: Assistant, models: Any, shelf: Shelf
 ) -> None:
@@ -230,14 +217,3 @@ def test_a_stopped_summary_says_which_parts_are_missing(assistant: Assistant, mo
     assert isinstance(last, Answered) and last.answer.stopped
     assert last.answer.answer.startswith("2 of 3 parts were read")
     assert [item.document for item in last.answer.not_read] == ["c.txt"]
-
-
-@pytest.mark.parametrize("form", ["summary", "joined"])
-def test_a_summary_keeps_to_what_was_asked_for(form: str) -> None:
-    if form == "summary":
-        told = summary.summary_prompt("this document", "a.txt", "Text.", "two sentences", "Summarise the risks")
-        assert told[0].stable[0].endswith("Document: a.txt\n\nText.\n\n")
-    else:
-        told = summary.joined_prompt("a.txt", [("p. 1", "One."), ("p. 2", "Two.")], "two sentences", "Summarise")
-        assert "p. 1: One.\n\np. 2: Two." in told[-1].text
-    assert "two sentences" in told[-1].text and "Summarise" in told[-1].text

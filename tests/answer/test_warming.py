@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import tiny_llamas
+from asking import Shelf
 from click.testing import CliRunner
 from fakes import ScriptedGenerator
 
@@ -27,7 +28,6 @@ from localrag.settings import Settings
 from localrag.store.writer import Editor
 from localrag.types import Answer, Document, Message
 
-Shelf = Callable[..., Editor]
 LEASE, HANDBOOK = "The lease of Hall 3 ends on 31 May 2030.", "The kennel is open from 9 to 5."
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asking import LEASE, Shelf
 from fakes import ScriptedGenerator
 
 from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta, Event, Notice, Reasoning
-from localrag.grounding import prompts
 from localrag.settings import Settings
 from localrag.store.library import Library
-from localrag.types import Answer, Message
+from localrag.types import Answer
 
-Shelf = Callable[..., Library]
-LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000, payable in advance."
 ASKED = "What is the yearly rent of Hall 3?"
 RIGHT = "The yearly rent is EUR 48,000."
 
@@ -85,11 +82,3 @@ def test_whether_the_text_holds_the_answer_is_weighed_without_thought(settings: 
     model = ScriptedGenerator(otherwise=RIGHT, thought="Hm.", weights=[("", "no")])
     events, answer = ask(settings, model, think="on")
     assert not answer.found and not kinds(events, Reasoning)
-
-
-def test_full_explanations_are_asked_for_before_instructions(settings: Settings, library: Library) -> None:
-    messages = [Message("user", "Question: How does it work?")]
-    assert prompts.worded(messages, "Be brief.", full=True)[-1].tail == (
-        "\n\nExplain it with all that the passages say about it.\n\nHow the answer is to be worded: Be brief."
-    )
-    assert "Explain" not in prompts.worded(messages, "", short=True, full=True)[-1].tail

@@ -9,14 +9,11 @@ from localrag.question.each import DocumentQuestion, document_question, nations,
 EXISTENCE = [
     ("Which contracts have a non-compete clause?", "Does this contract have a non-compete clause?"),
     ("Which contracts renew automatically?", "Does this contract renew automatically?"),
-    ("Which contract renews automatically?", "Does this contract renew automatically?"),
     ("Which policy applies to contractors?", "Does this policy apply to contractors?"),
     ("Which of these agreements were signed in 2019?", "Was this agreement signed in 2019?"),
     ("Which agreements are governed by the law of Delaware?", "Is this agreement governed by the law of Delaware?"),
     ("Which contracts can be terminated for convenience?", "Can this contract be terminated for convenience?"),
     ("Which employment contracts contain a bonus clause?", "Does this employment contract contain a bonus clause?"),
-    ("List all contracts that mention arbitration.", "Does this contract mention arbitration?"),
-    ("Find every agreement governed by German law.", "Is this agreement governed by German law?"),
     ("Show me all letters from Jane Doe.", "Is this letter from Jane Doe?"),
     ("Are there any leases that allow pets?", "Does this lease allow pets?"),
     ("Do any of the contracts have an audit clause?", "Does this contract have an audit clause?"),
@@ -28,14 +25,12 @@ EXISTENCE = [
 VALUE = [
     ("What is the governing law of each contract?", "What is the governing law of this contract?"),
     ("What does each lease say about pets?", "What does this lease say about pets?"),
-    ("When does each contract expire?", "When does this contract expire?"),
     ("Who signed each of the agreements?", "Who signed this agreement?"),
     ("For each contract, what is the notice period?", "What is the notice period in this contract?"),
     ("List the rent of every lease", "What is the rent of this lease?"),
 ]
 ORDERED = [
     ("Which contract has the longest notice period?", "What is the notice period of this contract?", "greatest"),
-    ("Which contract has the highest fee?", "What is the fee of this contract?", "greatest"),
     ("Which lease sets the lowest rent?", "What is the rent of this lease?", "least"),
     ("Which contract expires first?", "When does this contract expire?", "least"),
     ("Which agreement is the oldest?", "What is the date of this agreement?", "least"),
@@ -70,7 +65,6 @@ def test_how_many_counts() -> None:
     ("whole", "one"),
     [
         ("Which leases do not allow pets?", "Does this lease allow pets?"),
-        ("Which contracts haven't been signed?", "Has this contract been signed?"),
         ("Which contracts have no termination clause?", "Does this contract have a termination clause?"),
         ("Which contracts lack an indemnity?", "Does this contract have an indemnity?"),
     ],

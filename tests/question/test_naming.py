@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
+from asking import Put, Shelf
 from hostile import texts
 
 from localrag.question import naming
 from localrag.question.lookup import read
 from localrag.question.naming import Mentions
 from localrag.store.writer import Editor
-
-Shelf = Callable[..., Editor]
-Put = Callable[..., None]
 
 # Long enough for names to count; none of its words is asked for.
 REST = "Filling sentences follow on every line of this text and they say very little. " * 130

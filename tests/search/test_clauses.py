@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
+from asking import Put, Shelf
 
 from localrag.errors import NotFoundError
 from localrag.search import clauses
 from localrag.search.clauses import Clauses
 from localrag.store.writer import Editor
-
-Shelf = Callable[..., Editor]
-Put = Callable[..., None]
 
 LAW = "This Agreement shall be governed by and construed in accordance with the laws of the State of Ohio."
 INSURANCE = (

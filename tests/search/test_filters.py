@@ -72,23 +72,17 @@ def passing(library: Library | list[Library], only: Filter) -> set[str]:
         ({"documents": ["leases/*"]}, {"leases/hall.pdf", "leases/yard.docx", "leases/old/barn.pdf"}),
         ({"documents": ["notes.txt", "*.eml"]}, {"notes.txt", "mails/one.eml"}),
         ({"folder": "leases"}, {"leases/hall.pdf", "leases/yard.docx", "leases/old/barn.pdf"}),
-        ({"folder": "./leases/old/"}, {"leases/old/barn.pdf"}),
         ({"folder": "/stand/leases/old"}, {"leases/old/barn.pdf"}),
         ({"folder": "mails/one.eml"}, {"mails/one.eml/offer.xlsx"}),
         ({"types": ["pdf"]}, {"leases/hall.pdf", "leases/old/barn.pdf"}),
         ({"types": [".PDF", "mail"]}, {"leases/hall.pdf", "leases/old/barn.pdf", "mails/one.eml"}),
-        ({"types": ["sheet"]}, {"mails/one.eml/offer.xlsx"}),
-        ({"types": ["word"]}, {"leases/yard.docx"}),
         ({"sender": "jane"}, {"leases/hall.pdf", "mails/one.eml"}),
         ({"since": "2024"}, {"mails/one.eml"}),
         ({"since": "2023-06-30"}, {"leases/hall.pdf", "leases/yard.docx", "mails/one.eml"}),
-        ({"since": "2023-07"}, {"leases/yard.docx", "mails/one.eml"}),
         ({"until": "2023"}, {"leases/hall.pdf", "leases/yard.docx", "leases/old/barn.pdf"}),
         ({"until": "2023-06-29"}, {"leases/yard.docx", "leases/old/barn.pdf"}),
         ({"since": "2019-01-02", "until": "2019-01-02"}, {"leases/old/barn.pdf"}),
-        ({"until": "2024-02-01", "since": "2024-02-01"}, {"mails/one.eml"}),
         ({"pages": (3, 7)}, {"leases/hall.pdf", "mails/one.eml/offer.xlsx"}),
-        ({"pages": (4, None)}, {"leases/hall.pdf"}),
         (
             {"folder": "leases", "types": ["pdf"], "since": "2020", "sender": "DOE", "pages": (1, 1)},
             {"leases/hall.pdf"},
@@ -135,14 +129,12 @@ def test_a_filter_need_fit_in_one_library_only(made: Made) -> None:
             {"documents": ["leases/*"], "since": "2024"},
             "3 documents matching 'leases/*', but none dated 2024 or later. Their dates run from 2019-01-02 to 2023-06-30.",
         ),
-        ({"since": "2030"}, "Their dates run from 2019-01-02 to 2024-02-01; 2 have none."),
         (
             {"documents": ["notes.txt"], "until": "2024-01"},
             "1 document matching 'notes.txt', but none dated 2024-01 or earlier. None of them has a known date.",
         ),
         ({"folder": "lease"}, "Did you mean 'leases'?"),
         ({"documents": ["nots.txt"]}, "Did you mean 'notes.txt'?"),
-        ({"documents": ["xyzzy.txt"]}, "List them with"),
         (
             {"folder": "leases", "types": ["mail"]},
             "3 documents in the folder 'leases', but none of the type mail. Types that are there: pdf (2), docx (1).",
@@ -155,7 +147,6 @@ def test_a_filter_need_fit_in_one_library_only(made: Made) -> None:
             {"types": ["pdf"], "sender": "doe", "pages": (10, None)},
             "1 document of the type pdf and from 'doe', but none with pages from 10 on. The longest has 9 pages.",
         ),
-        ({"documents": ["notes.txt"], "pages": (1, 2)}, "None of them has pages."),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
@@ -183,8 +174,6 @@ def test_documents_left_out_as_nothing_is_known_of_them_are_counted(made: Made) 
         {"since": "June"},
         {"since": "2023-13"},
         {"until": "2023-02-30"},
-        {"since": "23"},
-        {"since": "2023-6"},
         {"since": "2024", "until": "2023-12-31"},
         {"types": ["pdff"]},
         {"pages": (7, 3)},
@@ -261,11 +250,6 @@ def test_single_documents_that_are_gone_are_said_to_be(made: Made) -> None:
     with pytest.raises(NotFoundError, match=r"among 'gone\.pdf'") as raised:
         filters.chosen([made("one")], Filter(these=(("one", "gone.pdf"),)))
     assert "choose again" in raised.value.hint
-
-
-def test_many_single_documents_are_told_by_a_few() -> None:
-    only = Filter(these=tuple(("one", f"{number}.pdf") for number in range(1200)))
-    assert filters.described(only) == ("among '0.pdf', '1.pdf', '2.pdf', '3.pdf', '4.pdf' and 1,195 more")
 
 
 def test_what_lies_in_a_single_document_and_failed_might_have_passed() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asking import Shelf
 from fakes import HashingEmbedder
 
 from localrag.ingest import chunking
@@ -18,7 +18,6 @@ from localrag.store.library import PassageSpan
 from localrag.store.writer import Editor, passage_digest
 from localrag.types import Anchor, Page, Part, Reading
 
-Shelf = Callable[..., Editor]
 LIBRARY: Any = SimpleNamespace(name="papers")
 
 

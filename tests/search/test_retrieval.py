@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
 from itertools import groupby
 
 import pytest
-from asking import EMBEDDER, search
+from asking import EMBEDDER, Shelf, search
 
-from localrag.errors import NotFoundError
 from localrag.search import retrieval
-from localrag.store.library import Library
 from localrag.types import Passage
-
-Shelf = Callable[..., Library]
 
 ANIMALS = {
     "birds.txt": "Flamingos are pink because of what they eat.",
@@ -55,30 +50,6 @@ def test_every_passage_has_the_score_of_both_rankers(shelf: Shelf) -> None:
             abs=1e-5,
         )
         assert (passage.signals["lexical"] > 0) == (passage.document == "fish.txt")
-
-
-def test_a_stem_is_found_by_its_other_forms(shelf: Shelf) -> None:
-    assert search(shelf("zoo", ANIMALS), "leases ending")[0].signals["lexical"] > 0
-
-
-def test_a_phrase_in_quotes_is_found_as_a_phrase(shelf: Shelf) -> None:
-    library = shelf(
-        "law",
-        {
-            "apart.txt": "Force of force. The majeure force is no majeure. Majeure is what force is.",
-            "phrase.txt": "An event of force majeure excuses every delay there is in the works of this and that house.",
-            **{f"{n}.txt": f"Something else, number {n}." for n in range(8)},
-        },
-    )
-    assert search(library, "force majeure")[0].document == "apart.txt"
-    assert search(library, '"force majeure"')[0].document == "phrase.txt"
-    assert search(library, "“Force Majeure”")[0].document == "phrase.txt"
-
-
-def test_a_filter_holds_for_phrases_and_openings_too(shelf: Shelf) -> None:
-    library = shelf("law", {"a.txt": "An event of force majeure.", "b.txt": "The date of this letter is in May."})
-    assert [p.document for p in search(library, '"force majeure"', documents=["b.txt"])] == ["b.txt"]
-    assert [p.document for p in search(library, "date of the letter", documents=["a.txt"])] == ["a.txt"]
 
 
 def test_the_same_question_gives_the_same_order(shelf: Shelf) -> None:
@@ -160,13 +131,6 @@ def test_several_libraries_are_searched_as_one(shelf: Shelf) -> None:
     assert {p.library for p in search([first, second], "pink red")} == {"first", "second"}
 
 
-def test_a_glob_need_match_in_one_library_only(shelf: Shelf) -> None:
-    first, second = shelf("first", {"a.txt": "Flamingos."}), shelf("second", {"b.txt": "Flamingos."})
-    assert [p.library for p in search([first, second], "flamingos", documents=["b.txt"])] == ["second"]
-    with pytest.raises(NotFoundError):
-        search([first, second], "flamingos", documents=["c.txt"])
-
-
 # --- reading order ------------------------------------------------------------------------------------------
 
 LONG = " ".join(f"Sentence number {n} speaks of item{n} and of nothing else at all." for n in range(200))
@@ -197,12 +161,6 @@ def test_touching_passages_become_one_with_the_text_of_the_page(shelf: Shelf) ->
             assert any(
                 p.position == passage.position and p.start <= passage.start and passage.end <= p.end for p in ordered
             )
-
-
-def test_all_chunks_of_a_page_join_to_the_page(shelf: Shelf) -> None:
-    library = shelf("long", {"long.txt": [LONG, LONG.replace("item", "thing")]})
-    joined = retrieval.merged(retrieval.in_reading_order(search(library, "sentence", k=100)), [library])
-    assert [passage.text for passage in joined] == [LONG, LONG.replace("item", "thing")]
 
 
 def test_a_passage_that_stands_in_several_places_comes_once_and_names_them(shelf: Shelf) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
-from asking import search
+from asking import Put, Shelf, search
 
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 from localrag.types import Filter, Passage
-
-Shelf = Callable[..., Editor]
-Put = Callable[..., None]
 
 # Documents long enough for names to count: what answers stands far behind the cover.
 FILLER = [

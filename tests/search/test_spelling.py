@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
+from asking import Shelf
 from hostile import LONG, texts
 
 from localrag.search.retrieval import spelled
 from localrag.store.library import Library
-
-Shelf = Callable[..., Library]
 
 LAW = {
     "lease.txt": "The termination of the agreement needs three months of notice, in writing, to the counterparty.",
@@ -78,10 +75,6 @@ def test_a_word_that_one_of_the_libraries_holds_is_no_slip(shelf: Shelf, law: Li
     assert spelled([law], "in Notick") == "in Notice"
     assert spelled([zoo, law], "Notick agreemnt germinaton") == "Notick agreement germination"
     assert spelled([], "terminaton") == "terminaton"
-
-
-def test_a_word_typed_twice_is_put_right_twice(law: Library) -> None:
-    assert spelled([law], "terminaton or Terminaton") == "termination or Termination"
 
 
 def test_any_question_can_be_looked_over(law: Library) -> None:

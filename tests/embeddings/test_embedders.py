@@ -3,14 +3,11 @@
 Everything that imports torch is in this file, so that one process of the run imports it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,19 +22,18 @@ from localrag.models import catalog
 from localrag.models.manage import ModelManager
 from localrag.models.records import ModelStore
 from localrag.security.offline import kernel
-from localrag.settings import Settings
 
 CLAUSE = (
     "The Supplier shall give the Customer not less than ninety (90) days' written notice of any change to the Charges. "
 )
 VARIED = [
     *("", " ", "42", "?!", "§ 14(2)(b)", "naïve café", "👩🏽‍⚖️", "[SEP] [MASK] [CLS]", "a" * 300, "\n\n\t"),
-    "Invoices are payable within thirty days of receipt.",
-    "Die Kündigungsfrist beträgt drei Monate zum Quartalsende.",
-    "Договор вступает в силу с даты подписания.",
-    "本合同自双方签字之日起生效。",
-    "החוזה מסתיים במאי.",
-    "अनुबंध मई में समाप्त होता है।",
+    *(
+        "Die Frist beträgt drei Monate.",
+        "Договор вступает в силу.",
+        "本合同自双方签字之日起生效。",
+        "החוזה מסתיים במאי.",
+    ),
     "| Item | Qty |\n| --- | --- |\n| Paper A4 | 12 |\n| Toner | 2 |",
     CLAUSE * 4,
     "Vertrag " * 250,
@@ -45,16 +41,14 @@ VARIED = [
 
 
 @pytest.fixture
-def embedder(settings: Settings) -> OnnxEmbedder:
+def embedder(settings):
     made = load_embedder(settings)
     assert isinstance(made, OnnxEmbedder)
     return made
 
 
 @pytest.mark.model
-def test_it_does_what_every_embedder_does_and_says_who_made_a_vector(
-    embedder: OnnxEmbedder, settings: Settings
-) -> None:
+def test_it_does_what_every_embedder_does_and_says_who_made_a_vector(embedder, settings):
     sound(embedder)
     model = ModelStore(settings).get("all-minilm-l6-v2")
     assert embedder.identity == EmbedderIdentity(model.id, model.sha256, "int8", "onnxruntime", 384)
@@ -62,7 +56,7 @@ def test_it_does_what_every_embedder_does_and_says_who_made_a_vector(
 
 
 @pytest.mark.model
-def test_a_vector_depends_on_nothing_but_its_text(embedder: OnnxEmbedder) -> None:
+def test_a_vector_depends_on_nothing_but_its_text(embedder):
     together = embedder.embed_documents(VARIED)
     for text, row in zip(VARIED, together, strict=True):
         assert np.array_equal(row, embedder.embed_documents([text])[0])
@@ -70,13 +64,11 @@ def test_a_vector_depends_on_nothing_but_its_text(embedder: OnnxEmbedder) -> Non
 
 
 @pytest.mark.model
-def test_stopping_it_costs_the_texts_at_hand_and_no_more(
-    embedder: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopping_it_costs_the_texts_at_hand_and_no_more(embedder, monkeypatch):
     begun: list[str] = []
     vector = embedder._vector
 
-    def counted(text: str) -> np.ndarray:
+    def counted(text):
         begun.append(text)
         return vector(text)
 
@@ -88,7 +80,7 @@ def test_stopping_it_costs_the_texts_at_hand_and_no_more(
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_it_agrees_with_sentence_transformers(embedder: OnnxEmbedder, settings: Settings) -> None:
+def test_it_agrees_with_sentence_transformers(embedder, settings):
     model = ModelStore(settings).get("all-minilm-l6-v2")
     theirs = SentenceTransformerEmbedder(model.id, model.path, model.sha256, "float32")
     assert theirs.identity == EmbedderIdentity(model.id, model.sha256, "float32", "sentence-transformers", 384)
@@ -103,7 +95,7 @@ def test_it_agrees_with_sentence_transformers(embedder: OnnxEmbedder, settings: 
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_a_library_of_sentence_transformers_stays_with_it(settings: Settings) -> None:
+def test_a_library_of_sentence_transformers_stays_with_it(settings):
     model = ModelStore(settings).get("all-minilm-l6-v2")
     identity = EmbedderIdentity(model.id, model.sha256, "float32", "sentence-transformers", 384)
     loaded = load_embedder(settings, identity)
@@ -123,20 +115,20 @@ print(sorted({"torch", "transformers", "sentence_transformers", "onnx", "hugging
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_loading_it_loads_no_torch(home: Path) -> None:
+def test_loading_it_loads_no_torch(home):
     done = subprocess.run([sys.executable, "-c", LOADS], capture_output=True, text=True, check=False)
     assert done.stdout == "[]\n", done.stderr
     assert done.stderr == ""
 
 
-def test_a_broken_fast_form_is_a_model_error(tmp_path: Path) -> None:
+def test_a_broken_fast_form_is_a_model_error(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(ModelError) as raised:
         OnnxEmbedder("broken", tmp_path, tmp_path / "model.onnx", "0" * 64)
     assert "localrag models verify broken" in raised.value.hint
 
 
-def test_a_library_of_a_fast_form_that_is_gone_says_how_to_get_it(settings: Settings, tmp_path: Path) -> None:
+def test_a_library_of_a_fast_form_that_is_gone_says_how_to_get_it(settings, tmp_path):
     model = ModelManager(settings).import_path(transformer(tmp_path / "emb"))
     with pytest.raises(EmbedderMismatch) as raised:
         load_embedder(settings, EmbedderIdentity("emb", model.sha256, "int8", "onnxruntime", 384))
@@ -148,9 +140,7 @@ def test_a_library_of_a_fast_form_that_is_gone_says_how_to_get_it(settings: Sett
 
 
 @pytest.mark.model
-def test_nothing_is_embedded_in_the_thread_that_a_model_may_write_in(
-    embedder: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_embedded_in_the_thread_that_a_model_may_write_in(embedder, monkeypatch):
     """With AMX, onnxruntime changes the tile registers of its thread, and llama.cpp then writes nonsense there."""
     threads: list[int] = []
     vector = embedder._vector
@@ -170,9 +160,7 @@ def test_nothing_is_embedded_in_the_thread_that_a_model_may_write_in(
         pytest.param("xlm-roberta", "mean", False, marks=pytest.mark.slow),
     ],
 )
-def test_each_family_of_models_gets_a_true_onnx_form(
-    tmp_path: Path, family: str, pooling: str, normalise: bool
-) -> None:
+def test_each_family_of_models_gets_a_true_onnx_form(tmp_path, family, pooling, normalise):
     import onnx
 
     bench = Bench(tmp_path / "bench")
@@ -191,7 +179,7 @@ def test_each_family_of_models_gets_a_true_onnx_form(
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_the_catalogs_prefixes_are_part_of_the_onnx_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_catalogs_prefixes_are_part_of_the_onnx_form(tmp_path, monkeypatch):
     folder = encoder(tmp_path)
     plain = Bench(tmp_path / "plain").store.import_path(folder, id="tiny")
     prefixes = {"query_prefix": "the ", "passage_prefix": "a "}
@@ -209,7 +197,7 @@ def test_the_catalogs_prefixes_are_part_of_the_onnx_form(tmp_path: Path, monkeyp
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_a_tokenizer_that_disagrees_gets_no_onnx_form(tmp_path: Path) -> None:
+def test_a_tokenizer_that_disagrees_gets_no_onnx_form(tmp_path):
     bench = Bench(tmp_path / "bench")
     folder = encoder(tmp_path)
     said = json.loads((folder / "tokenizer.json").read_text())
@@ -242,7 +230,7 @@ print(session.run(None, {"x": __import__("numpy").ones(1, "float32")})[0])
 """
 
 
-def left_by_onnxruntime(home: Path, *arguments: str) -> list[str]:
+def left_by_onnxruntime(home, *arguments):
     """What a run of it leaves in an empty home folder: the name of this machine, and reports that wait to be sent."""
     home.mkdir()
     # Not those that say it is a test, under which it reports nothing.
@@ -256,12 +244,12 @@ def left_by_onnxruntime(home: Path, *arguments: str) -> list[str]:
 
 
 @pytest.mark.skipif(kernel.machine() is None, reason="its control is only safe under the filter of Linux")
-def test_onnxruntime_keeps_no_name_of_this_machine_and_reports_nothing(tmp_path: Path) -> None:
+def test_onnxruntime_keeps_no_name_of_this_machine_and_reports_nothing(tmp_path):
     assert left_by_onnxruntime(tmp_path / "one") == []
     assert left_by_onnxruntime(tmp_path / "two", "control") == ["deviceid", "onnxruntime.db"]
 
 
-def test_the_embedder_sets_the_switch_before_it_loads_onnxruntime() -> None:
+def test_the_embedder_sets_the_switch_before_it_loads_onnxruntime():
     code = """
 import os, sys
 from pathlib import Path

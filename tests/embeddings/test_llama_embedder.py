@@ -1,11 +1,8 @@
 """Embedders in GGUF form, run by llama.cpp: random weights of a few hundred kilobytes, but the real code."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,23 +17,23 @@ from localrag.errors import EmbedderMismatch, ModelError
 LONG = "the lease ends in may of the next year " * 9
 
 
-def embedder(path: Path, *prefixes: str) -> LlamaEmbedder:
+def embedder(path, *prefixes):
     return LlamaEmbedder("tiny", path, "1" * 64, "f32", (prefixes[0], prefixes[1]) if prefixes else ("", ""))
 
 
 @pytest.fixture(scope="module")
-def mean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mean(tmp_path_factory):
     return tiny_llamas.encoder(tmp_path_factory.mktemp("mean") / "mean.gguf")
 
 
-def test_it_does_what_every_embedder_does_and_says_who_made_a_vector(mean: Path) -> None:
+def test_it_does_what_every_embedder_does_and_says_who_made_a_vector(mean):
     made = embedder(mean)
     sound(made)
     assert made.identity == EmbedderIdentity("tiny", "1" * 64, "f32", "llama.cpp", tiny_llamas.WIDTH)
     assert made.max_tokens == 62 and made.count("may") == 3
 
 
-def test_a_vector_depends_on_nothing_but_its_text(mean: Path) -> None:
+def test_a_vector_depends_on_nothing_but_its_text(mean):
     made, texts = embedder(mean), ["lease", LONG, "", "a", "the [SEP] end"]
     together = made.embed_documents(texts)
     for text, row in zip(texts, together, strict=True):
@@ -44,7 +41,7 @@ def test_a_vector_depends_on_nothing_but_its_text(mean: Path) -> None:
         assert np.array_equal(row, made.embed_question(text))
 
 
-def test_each_prefix_goes_before_its_own_kind_of_text(mean: Path) -> None:
+def test_each_prefix_goes_before_its_own_kind_of_text(mean):
     plain, made = embedder(mean), embedder(mean, "query: ", "passage: ")
     assert np.array_equal(made.embed_question("may"), plain.embed_question("query: may"))
     assert np.array_equal(made.embed_documents(["may"]), plain.embed_documents(["passage: may"]))
@@ -52,7 +49,7 @@ def test_each_prefix_goes_before_its_own_kind_of_text(mean: Path) -> None:
     assert made.max_tokens == plain.max_tokens - plain.count("passage: ")
 
 
-def test_a_long_text_is_cut_before_the_marker_at_the_end(mean: Path) -> None:
+def test_a_long_text_is_cut_before_the_marker_at_the_end(mean):
     made = embedder(mean)
     letters = LONG.replace(" ", "")
     fits = letters[: made.max_tokens]
@@ -60,13 +57,13 @@ def test_a_long_text_is_cut_before_the_marker_at_the_end(mean: Path) -> None:
     assert np.array_equal(made.embed_question(letters), made.embed_question(fits))
 
 
-def test_the_file_says_how_tokens_become_one_vector(mean: Path, tmp_path: Path) -> None:
+def test_the_file_says_how_tokens_become_one_vector(mean, tmp_path):
     first = embedder(tiny_llamas.encoder(tmp_path / "first.gguf", pooling=2))
     sound(first)
     assert not np.allclose(first.embed_question("may"), embedder(mean).embed_question("may"))
 
 
-def test_a_model_that_makes_no_vector_is_refused(tmp_path: Path) -> None:
+def test_a_model_that_makes_no_vector_is_refused(tmp_path):
     (tmp_path / "broken.gguf").write_bytes(b"no model")
     for path in (tiny_llamas.full(tmp_path / "llama.gguf"), tmp_path / "broken.gguf"):
         with pytest.raises(ModelError) as raised:
@@ -74,7 +71,7 @@ def test_a_model_that_makes_no_vector_is_refused(tmp_path: Path) -> None:
         assert raised.value.hint
 
 
-def test_a_library_of_it_loads_it_again_and_no_other(mean: Path, tmp_path: Path) -> None:
+def test_a_library_of_it_loads_it_again_and_no_other(mean, tmp_path):
     bench = Bench(tmp_path / "bench", embedder="mean")
     model = bench.store.import_path(mean)
     assert model.kind == "embedder" and model.is_gguf and model.metadata["pooling"] == "mean"
@@ -87,14 +84,14 @@ def test_a_library_of_it_loads_it_again_and_no_other(mean: Path, tmp_path: Path)
             load_embedder(bench.settings, EmbedderIdentity(**{**made.identity.to_dict(), **change}))
 
 
-def test_a_reranker_in_a_gguf_file_is_refused(tmp_path: Path) -> None:
+def test_a_reranker_in_a_gguf_file_is_refused(tmp_path):
     (tmp_path / "rank.gguf").write_bytes(gguf(llama__pooling_type=4))
     with pytest.raises(ModelError, match="reranker"):
         Bench(tmp_path / "bench").store.import_path(tmp_path / "rank.gguf")
 
 
 @pytest.mark.slow
-def test_it_reads_and_finds_documents_behind_the_walls(mean: Path, tmp_path: Path, home: Path) -> None:
+def test_it_reads_and_finds_documents_behind_the_walls(mean, tmp_path, home):
     longer = tiny_llamas.encoder(tmp_path / "tiny-embedder.gguf", length=512)
     folder = tmp_path / "papers"
     folder.mkdir()

@@ -1,33 +1,27 @@
 """An embedder on a model server: vectors of each text, never of other weights, whatever the server sends."""
 
-from __future__ import annotations
-
 import base64
 import sys
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import fake_endpoint
 import numpy as np
 import pytest
 from embedder_checks import sound
-from fake_endpoint import FakeServer, failed, ok
+from fake_endpoint import failed, ok
 from fakes import HashingEmbedder
 
 from localrag.embeddings import EmbedderIdentity, load_embedder
 from localrag.embeddings.embedders import ServerEmbedder
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError, ModelMissing
 from localrag.models import endpoint
-from localrag.settings import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Python on Windows has no Unix sockets")
 EMBEDDINGS = "/v1/embeddings"
 
 
 @pytest.fixture
-def server(short: Path) -> Iterator[FakeServer]:
+def server(short):
     fake = fake_endpoint.at_unix(short / "socket")
     fake.replies[EMBEDDINGS] = hashed
     yield fake
@@ -36,37 +30,37 @@ def server(short: Path) -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def served(settings: Settings, server: FakeServer) -> Settings:
+def served(settings, server):
     return settings.with_options(embedder_server=server.url)
 
 
-def embedder(server: FakeServer) -> ServerEmbedder:
+def embedder(server):
     return ServerEmbedder(endpoint.parsed(server.url, "embedder_server"), None)
 
 
-def reply(rows: Any) -> bytes:
+def reply(rows):
     listed = [{"index": n, "embedding": row} for n, row in enumerate(rows)]
     return ok({"data": listed[::-1]})  # in no order
 
 
-def hashed(body: dict[str, Any]) -> bytes:
+def hashed(body):
     return reply((3 * HashingEmbedder().embed_documents(body["input"])).tolist())
 
 
-def random(body: dict[str, Any], weights: int = 0, noise: float = 0.0) -> bytes:
+def random(body, weights=0, noise=0.0):
     """The vectors of a model with these random weights, computed a little otherwise each time."""
     rows = [np.random.default_rng([weights, zlib.crc32(text.encode())]).normal(size=64) for text in body["input"]]
     return reply([(row + noise * np.random.default_rng().normal(size=64)).tolist() for row in rows])
 
 
-def test_it_does_what_every_embedder_does(server: FakeServer) -> None:
+def test_it_does_what_every_embedder_does(server):
     made = embedder(server)
     sound(made)
     assert (made.identity.model, made.identity.engine, made.identity.dimension) == ("small", "server", 256)
     assert made.max_tokens == 254
 
 
-def test_vectors_may_come_in_base64(server: FakeServer) -> None:
+def test_vectors_may_come_in_base64(server):
     plain = embedder(server).embed_documents(["The lease ends.", "Cats."])
     server.replies[EMBEDDINGS] = lambda body: reply(
         [base64.b64encode(row.tobytes()).decode() for row in HashingEmbedder().embed_documents(body["input"])]
@@ -74,15 +68,15 @@ def test_vectors_may_come_in_base64(server: FakeServer) -> None:
     assert np.allclose(embedder(server).embed_documents(["The lease ends.", "Cats."]), plain)
 
 
-def test_texts_are_sent_in_batches_with_progress(server: FakeServer) -> None:
+def test_texts_are_sent_in_batches_with_progress(server):
     made, done = embedder(server), list[int]()
     rows = made.embed_documents([f"word{n}" for n in range(70)], progress=done.append)
     assert done == [32, 64, 70] and [len(body["input"]) for body in server.bodies(EMBEDDINGS)[1:]] == [32, 32, 6]
     assert np.array_equal(rows[69], made.embed_question("word69"))
 
 
-def test_a_text_that_the_server_finds_too_long_is_cut(server: FakeServer) -> None:
-    def limited(body: dict[str, Any]) -> bytes:
+def test_a_text_that_the_server_finds_too_long_is_cut(server):
+    def limited(body):
         long = any(len(text) > 1000 for text in body["input"])
         return failed("400 Bad Request", "too long") if long else hashed(body)
 
@@ -108,20 +102,20 @@ def test_a_text_that_the_server_finds_too_long_is_cut(server: FakeServer) -> Non
         [[10**400] * 4] * 8,
     ],
 )
-def test_what_is_no_vector_of_each_text_is_an_error(server: FakeServer, rows: Any) -> None:
+def test_what_is_no_vector_of_each_text_is_an_error(server, rows):
     server.replies[EMBEDDINGS] = ok({"data": rows}) if rows == "none" else reply(rows)
     with pytest.raises(ModelError, match="no vector of each text"):
         embedder(server)
 
 
-def test_a_server_that_fails_throughout_is_an_error(server: FakeServer) -> None:
+def test_a_server_that_fails_throughout_is_an_error(server):
     made = embedder(server)
     server.replies[EMBEDDINGS] = failed("500 Internal Server Error", "out of memory")
     with pytest.raises(ModelError, match="out of memory"):
         made.embed_documents(["word " * 500, "b"])
 
 
-def test_a_stop_ends_the_waiting(server: FakeServer) -> None:
+def test_a_stop_ends_the_waiting(server):
     made = embedder(server)
     server.replies[EMBEDDINGS] = None
     with pytest.raises(Cancelled):
@@ -129,7 +123,7 @@ def test_a_stop_ends_the_waiting(server: FakeServer) -> None:
     assert server.left.wait(60)
 
 
-def test_a_new_library_takes_the_embedder_of_the_server(served: Settings, server: FakeServer) -> None:
+def test_a_new_library_takes_the_embedder_of_the_server(served, server):
     server.replies[EMBEDDINGS] = lambda body: random(body, noise=0.02)
     identity = load_embedder(served).identity
     assert load_embedder(served, identity).identity == identity  # although each figure is a little different
@@ -142,7 +136,7 @@ def test_a_new_library_takes_the_embedder_of_the_server(served: Settings, server
         load_embedder(served, identity)
 
 
-def test_a_library_keeps_the_place_of_its_embedder(settings: Settings, served: Settings, server: FakeServer) -> None:
+def test_a_library_keeps_the_place_of_its_embedder(settings, served, server):
     identity = load_embedder(served).identity
     with pytest.raises(ModelMissing, match="model server"):
         load_embedder(settings, identity)

@@ -193,7 +193,7 @@ def test_time_grows_with_the_text_and_not_faster():
 # --- tables -------------------------------------------------------------------------------------------------
 
 
-def table(rows: int, *, dashes: bool = True, header: str = "| Item | 2023 | 2022 |") -> str:
+def table(rows, *, dashes=True, header="| Item | 2023 | 2022 |"):
     body = [f"| Row {n} of the thing | {n * 17} | {n * 23} |" for n in range(rows)]
     return "\n".join([header, *(["| --- | --- | --- |"] if dashes else []), *body])
 

@@ -1,7 +1,5 @@
 """An ingest on a cluster: the same library as without, whatever dies; and what is refused."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -9,16 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import ray_nodes
-from conftest import MODELS, FakeModels
+from conftest import MODELS
 from papers import contents, sound
-from pg_cluster import Cluster
-from ray_nodes import Nodes, commands, parent, wait_for
+from ray_nodes import commands, parent, wait_for
 from stores import new_store
 
 from localrag import api, policy
@@ -33,7 +28,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="module")
-def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def documents(tmp_path_factory):
     folder = tmp_path_factory.mktemp("documents")
     shutil.copytree(EXAMPLES / "contracts", folder / "contracts")
     for number in range(20):
@@ -43,25 +38,25 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+def nodes(tmp_path_factory):
     with ray_nodes.running(_home(tmp_path_factory.mktemp("machines"))) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory, documents: Path) -> Any:
+def expected(tmp_path_factory, documents):
     """What the library holds after an ingest without a cluster."""
     home = _home(tmp_path_factory.mktemp("expected"))
     assert _localrag(home, documents).wait(ray_nodes.PATIENCE) == 0
     return _contents(home)
 
 
-def _home(folder: Path) -> Path:
+def _home(folder):
     (folder / "models").symlink_to(MODELS, target_is_directory=True)
     return folder
 
 
-def _contents(home: Path) -> Any:
+def _contents(home):
     library = Library.open(home / "indexes" / "matters", "matters")
     try:
         sound(library)
@@ -70,7 +65,7 @@ def _contents(home: Path) -> Any:
         library.close()
 
 
-def _localrag(home: Path, documents: Path, *options: str) -> subprocess.Popen[bytes]:
+def _localrag(home, documents, *options):
     command = [sys.executable, "-m", "localrag", "ingest", str(documents), "--name", "matters", "--json", *options]
     environment = {**os.environ, "LOCALRAG_HOME": str(home)}
     return subprocess.Popen(
@@ -78,7 +73,7 @@ def _localrag(home: Path, documents: Path, *options: str) -> subprocess.Popen[by
     )
 
 
-def _below(pid: int) -> set[int]:
+def _below(pid):
     """The processes that a process started, and those they started."""
     parents = {each: parent(each) for each in commands()}
     found = {pid}
@@ -87,7 +82,7 @@ def _below(pid: int) -> set[int]:
     return found - {pid}
 
 
-def _ray_of(pid: int) -> set[int]:
+def _ray_of(pid):
     return {each for each in _below(pid) if Path(commands().get(each, [""])[0]).name == "raylet"}
 
 
@@ -96,9 +91,7 @@ def _ray_of(pid: int) -> set[int]:
 
 @pytest.mark.slow
 @pytest.mark.model
-def test_a_stopped_ingest_goes_on_though_a_worker_is_killed(
-    nodes: Nodes, home: Path, documents: Path, expected: Any
-) -> None:
+def test_a_stopped_ingest_goes_on_though_a_worker_is_killed(nodes, home, documents, expected):
     stopped = ray_nodes.ingest(nodes, home, documents, stop_after=5)
     assert not stopped["complete"] and 5 <= len(stopped["read"]) < len(expected)
     report = ray_nodes.ingest(nodes, home, documents, kill="worker")
@@ -109,9 +102,7 @@ def test_a_stopped_ingest_goes_on_though_a_worker_is_killed(
 
 @pytest.mark.slow
 @pytest.mark.model
-def test_another_version_is_refused_and_a_file_that_kills_its_workers_fails_alone(
-    nodes: Nodes, home: Path, documents: Path, expected: dict[tuple[str, str], Any]
-) -> None:
+def test_another_version_is_refused_and_a_file_that_kills_its_workers_fails_alone(nodes, home, documents, expected):
     report = ray_nodes.ingest(nodes, home, documents, version="0", poison="07.txt")
     assert report["refused"]["error"] == "ClusterError" and socket.gethostname() in report["refused"]["message"]
     assert report["complete"] and [each["document"] for each in report["failed"]] == ["07.txt"]
@@ -121,7 +112,7 @@ def test_another_version_is_refused_and_a_file_that_kills_its_workers_fails_alon
 
 @pytest.mark.slow
 @pytest.mark.model
-def test_a_lost_machine_costs_nothing(nodes: Nodes, home: Path, documents: Path, expected: Any) -> None:
+def test_a_lost_machine_costs_nothing(nodes, home, documents, expected):
     machine = nodes.add()
     report = ray_nodes.ingest(nodes, home, documents, kill="machine", machines=[machine])
     assert report["killed"] == [machine]
@@ -133,9 +124,7 @@ def test_a_lost_machine_costs_nothing(nodes: Nodes, home: Path, documents: Path,
 
 @pytest.mark.slow
 @pytest.mark.model
-def test_a_cluster_of_its_own_is_out_of_reach_and_leaves_nothing(
-    home: Path, documents: Path, expected: dict[tuple[str, str], Any], pg: Cluster
-) -> None:
+def test_a_cluster_of_its_own_is_out_of_reach_and_leaves_nothing(home, documents, expected, pg):
     with _localrag(home, documents, "--cluster", "auto", "--store", str(new_store(pg))) as process:
         wait_for(lambda: _ray_of(process.pid))
         ray = min(_ray_of(process.pid))  # one that it forks looks like it for a moment
@@ -152,9 +141,7 @@ def test_a_cluster_of_its_own_is_out_of_reach_and_leaves_nothing(
 @pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_no_process_is_left_behind(
-    short: Path, documents: Path, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_process_is_left_behind(short, documents, how, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(short))  # what a killed command leaves there goes with it
     with _localrag(short, documents, "--cluster", "auto") as process:
         wait_for(lambda: _ray_of(process.pid))
@@ -168,13 +155,11 @@ def test_no_process_is_left_behind(
 # --- refused ------------------------------------------------------------------------------------------------
 
 
-def _ingest(folder: Path, address: str) -> None:
+def _ingest(folder, address):
     api.open_library("matters", create=True).ingest(folder, cluster=address)
 
 
-def test_a_cluster_that_no_policy_names_is_refused(
-    documents: Path, models: FakeModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_that_no_policy_names_is_refused(documents, models, tmp_path, monkeypatch):
     with pytest.raises(OfflineRefused):
         _ingest(documents, "10.0.0.5:6379")
     own = tmp_path / "own.toml"
@@ -190,7 +175,7 @@ def test_a_cluster_that_no_policy_names_is_refused(
     assert not (load_settings().indexes_dir / "matters").exists()
 
 
-def test_an_address_where_nothing_answers(documents: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_where_nothing_answers(documents, models, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -201,22 +186,20 @@ def test_an_address_where_nothing_answers(documents: Path, models: FakeModels, m
     assert f"127.0.0.1:{port}" in raised.value.message and raised.value.hint
 
 
-def test_without_ray_it_says_what_to_install(
-    documents: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_ray_it_says_what_to_install(documents, models, monkeypatch):
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError) as raised:
         _ingest(documents, "auto")
     assert "localrag[cluster]" in raised.value.hint
 
 
-def test_a_machine_that_does_not_see_the_files_is_named_and_a_file_that_went_ends_no_job(tmp_path: Path) -> None:
+def test_a_machine_that_does_not_see_the_files_is_named_and_a_file_that_went_ends_no_job(tmp_path):
     class Readers:
-        def read_all(self, paths: list[Path]) -> list[tuple[Path, Any]]:
+        def read_all(self, paths):
             return [(path, None) for path in paths]
 
     worker = cluster._Worker()
-    worker._name, worker._readers, worker._embedder, worker._jobs = "far", Readers(), None, {}  # type: ignore[assignment]
+    worker._name, worker._readers, worker._embedder, worker._jobs = "far", Readers(), None, {}
     gone = tmp_path / "gone.txt"
     assert worker.read(1, [gone]) == [(gone, None)]
     with pytest.raises(ClusterError) as raised:
@@ -224,10 +207,10 @@ def test_a_machine_that_does_not_see_the_files_is_named_and_a_file_that_went_end
     assert "'far'" in raised.value.message
 
 
-def test_a_failure_ends_an_ingest_that_lags_behind_its_workers() -> None:
+def test_a_failure_ends_an_ingest_that_lags_behind_its_workers():
     left = 100  # looks, after which it would have gone on for ever
 
-    def stop() -> bool:
+    def stop():
         nonlocal left
         left -= 1
         return left < 0

@@ -1,13 +1,9 @@
 """A library keeps up with its folder: moves, copies, drafts, unmounted shares, ignored files, changes while it watches."""
 
-from __future__ import annotations
-
 import os
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pypdf
 import pytest
@@ -19,12 +15,9 @@ from localrag.errors import UsageError
 from localrag.ingest import scan as watching
 from localrag.ingest import sync
 from localrag.ingest.readers.source import Options
-from localrag.store.writer import Editor
-
-Folder = Callable[..., Path]
 
 
-def letter(number: int) -> str:
+def letter(number):
     return f"Letter number {number} about topic{number}. " * 20
 
 
@@ -32,7 +25,7 @@ def letter(number: int) -> str:
 
 
 @both_stores
-def test_a_moved_folder_of_files_is_recognised_and_nothing_is_embedded(library: Editor, folder: Folder) -> None:
+def test_a_moved_folder_of_files_is_recognised_and_nothing_is_embedded(library, folder):
     root = folder({f"old/{n}.txt": letter(n) for n in range(5)})
     ingest(library, root)
     ids = {doc.id for doc in library.documents()}
@@ -47,7 +40,7 @@ def test_a_moved_folder_of_files_is_recognised_and_nothing_is_embedded(library: 
 
 
 @both_stores
-def test_copies_are_read_and_embedded_once_and_all_are_documents(library: Editor, folder: Folder) -> None:
+def test_copies_are_read_and_embedded_once_and_all_are_documents(library, folder):
     root = folder({"a.txt": letter(1), "b.txt": letter(1), "sub/c.txt": letter(1)})
     report = ingest(library, root)
     assert (report.read, report.copies) == (("a.txt",), ("b.txt", "sub/c.txt"))
@@ -61,14 +54,14 @@ def test_copies_are_read_and_embedded_once_and_all_are_documents(library: Editor
     sound(library)
 
 
-def test_drafts_are_reported_as_nearly_the_same(library: Editor, folder: Folder) -> None:
+def test_drafts_are_reported_as_nearly_the_same(library, folder):
     text = " ".join(f"word{n * n % 997}" for n in range(500))
     report = ingest(library, folder({"draft.txt": text, "final.txt": text + " and signed"}))
     assert {frozenset(pair) for pair in report.near} == {frozenset({"draft.txt", "final.txt"})}
 
 
 @both_stores
-def test_a_copy_stays_when_its_original_changes_goes_or_is_forgotten(library: Editor, folder: Folder) -> None:
+def test_a_copy_stays_when_its_original_changes_goes_or_is_forgotten(library, folder):
     root = folder({"a.txt": letter(1), "b.txt": letter(1), "c.txt": letter(1), "d.txt": letter(2)})
     ingest(library, root)
     folder({"a.txt": letter(3)})
@@ -85,7 +78,7 @@ def test_a_copy_stays_when_its_original_changes_goes_or_is_forgotten(library: Ed
     sound(library)
 
 
-def test_of_two_roots_with_the_same_files_each_goes_alone(library: Editor, folder: Folder) -> None:
+def test_of_two_roots_with_the_same_files_each_goes_alone(library, folder):
     one, two = folder({"a.txt": letter(1), "b.txt": letter(2)}, "one"), folder({"b.txt": letter(2)}, "two")
     ingest(library, one)
     assert ingest(library, two, embedder=never).copies == ("b.txt",)
@@ -101,7 +94,7 @@ def test_of_two_roots_with_the_same_files_each_goes_alone(library: Editor, folde
 # --- what is gone -------------------------------------------------------------------------------------------
 
 
-def test_more_than_a_fifth_gone_removes_nothing_without_prune(library: Editor, folder: Folder) -> None:
+def test_more_than_a_fifth_gone_removes_nothing_without_prune(library, folder):
     root = folder({f"{n}.txt": letter(n) for n in range(10)})
     ingest(library, root)
     for n in range(3):
@@ -114,19 +107,17 @@ def test_more_than_a_fifth_gone_removes_nothing_without_prune(library: Editor, f
     sound(library)
 
 
-def test_what_cannot_be_looked_at_is_neither_gone_nor_moved(
-    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_looked_at_is_neither_gone_nor_moved(library, folder, monkeypatch):
     root = folder({"a.txt": letter(0), "share/b.txt": letter(1), "c.txt": letter(2)})
     ingest(library, root)
     scandir, stat = os.scandir, Path.stat
 
-    def no_list(path: Any = ".") -> Any:
+    def no_list(path="."):
         if Path(path).name == "share":
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    def no_stat(path: Path, **more: bool) -> os.stat_result:
+    def no_stat(path, **more):
         if path.name == "c.txt":
             raise PermissionError(13, "Permission denied", str(path))
         return stat(path, **more)
@@ -146,7 +137,7 @@ def test_what_cannot_be_looked_at_is_neither_gone_nor_moved(
     assert ingest(library, root, embedder=never).failed == () and library.failures() == []
 
 
-def test_a_folder_that_is_suddenly_empty_removes_nothing(library: Editor, folder: Folder) -> None:
+def test_a_folder_that_is_suddenly_empty_removes_nothing(library, folder):
     root = folder({"a.txt": letter(1)})
     ingest(library, root)
     (root / "a.txt").unlink()
@@ -158,13 +149,13 @@ def test_a_folder_that_is_suddenly_empty_removes_nothing(library: Editor, folder
 # --- what is inside files -----------------------------------------------------------------------------------
 
 
-def archive(path: Path, members: dict[str, str]) -> None:
+def archive(path, members):
     with zipfile.ZipFile(path, "w") as made:
         for name, text in members.items():
             made.writestr(name, text)
 
 
-def test_members_of_an_archive_are_documents_that_know_their_file(library: Editor, folder: Folder) -> None:
+def test_members_of_an_archive_are_documents_that_know_their_file(library, folder):
     root = folder({})
     archive(root / "box.zip", {"a.txt": letter(1), "in/b.txt": letter(2), "tool.exe": "MZ", "bad.pdf": "%PDF-"})
     report = ingest(library, root)
@@ -179,11 +170,11 @@ def test_members_of_an_archive_are_documents_that_know_their_file(library: Edito
 # --- while it runs ------------------------------------------------------------------------------------------
 
 
-def meanwhile(monkeypatch: pytest.MonkeyPatch, step: str, change: Callable[[], object]) -> None:
+def meanwhile(monkeypatch, step, change):
     """Something changes in the folder just before this step of the next run."""
     real = getattr(sync._Run, step)
 
-    def changed(run: object, *given: object) -> object:
+    def changed(run, *given):
         monkeypatch.undo()
         change()
         return real(run, *given)
@@ -191,9 +182,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, step: str, change: Callable[[], o
     monkeypatch.setattr(sync._Run, step, changed)
 
 
-def test_a_file_that_changes_while_it_is_read_is_read_again(
-    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_changes_while_it_is_read_is_read_again(library, folder, monkeypatch):
     root = folder({"a.txt": letter(1)})
     meanwhile(monkeypatch, "read", lambda: folder({"a.txt": letter(22)}))
     ingest(library, root)
@@ -205,9 +194,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
 
 
 @pytest.mark.parametrize("step", ["compare", "read"])
-def test_a_file_that_goes_while_it_is_looked_at_costs_nothing_else(
-    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def test_a_file_that_goes_while_it_is_looked_at_costs_nothing_else(library, folder, monkeypatch, step):
     root = folder({"a.txt": letter(1), "b.txt": letter(2)})
     meanwhile(monkeypatch, step, lambda: (root / "a.txt").unlink())
     assert ingest(library, root).read == ("b.txt",)
@@ -219,9 +206,7 @@ def test_a_file_that_goes_while_it_is_looked_at_costs_nothing_else(
 # --- reading again ------------------------------------------------------------------------------------------
 
 
-def test_files_are_read_again_when_their_readers_changed(
-    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_are_read_again_when_their_readers_changed(library, folder, monkeypatch):
     root = folder({"a.txt": letter(1)})
     ingest(library, root)
     before = contents(library)
@@ -230,7 +215,7 @@ def test_files_are_read_again_when_their_readers_changed(
     assert (report.read, report.embedded) == (("a.txt",), 0) and contents(library) == before
 
 
-def test_a_file_that_failed_is_not_tried_again_until_something_changed(library: Editor, folder: Folder) -> None:
+def test_a_file_that_failed_is_not_tried_again_until_something_changed(library, folder):
     root = folder({"bad.pdf": b"%PDF-1.7 and then nothing", "a.txt": "Fine."})
     ingest(library, root)
     seen = [failure.reason for failure in library.failures()]
@@ -241,7 +226,7 @@ def test_a_file_that_failed_is_not_tried_again_until_something_changed(library: 
     assert "bad.pdf" in started
 
 
-def test_an_encrypted_file_is_tried_again_with_passwords(library: Editor, folder: Folder) -> None:
+def test_an_encrypted_file_is_tried_again_with_passwords(library, folder):
     root = folder({})
     writer = pypdf.PdfWriter()
     writer.add_blank_page(200, 200)
@@ -256,7 +241,7 @@ def test_an_encrypted_file_is_tried_again_with_passwords(library: Editor, folder
 # --- which files --------------------------------------------------------------------------------------------
 
 
-def test_an_ignore_file_names_what_is_passed_over(library: Editor, folder: Folder) -> None:
+def test_an_ignore_file_names_what_is_passed_over(library, folder):
     read = ("a.txt", "old/keep.txt", "secret.txt", "sub/drafts/d.txt")
     names = (*read, "a.log", "drafts/c.txt", "old/e.txt", "sub/secret.txt")
     rules = {
@@ -268,7 +253,7 @@ def test_an_ignore_file_names_what_is_passed_over(library: Editor, folder: Folde
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
-def test_a_pipe_is_one_line_of_the_report_and_hangs_nothing(library: Editor, folder: Folder) -> None:
+def test_a_pipe_is_one_line_of_the_report_and_hangs_nothing(library, folder):
     root = folder({"a.txt": letter(0)})
     os.mkfifo(root / "pipe.txt")
     report = ingest(library, root)
@@ -279,26 +264,26 @@ def test_a_pipe_is_one_line_of_the_report_and_hangs_nothing(library: Editor, fol
 # --- at the same time ---------------------------------------------------------------------------------------
 
 
-def test_a_change_in_a_watched_folder_is_told(tmp_path: Path) -> None:
+def test_a_change_in_a_watched_folder_is_told(tmp_path):
     stopping = threading.Event()
-    told = threading.Event()
+    noticed = threading.Event()
 
-    def watch() -> None:
+    def watch():
         for _ in watching.changes(tmp_path, stopping.is_set):
-            told.set()
+            noticed.set()
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     for number in range(400):
         (tmp_path / f"{number}.txt").write_text("new")
-        if told.wait(0.25):
+        if noticed.wait(0.25):
             break
     stopping.set()
     thread.join(PATIENCE)
-    assert told.is_set() and not thread.is_alive()
+    assert noticed.is_set() and not thread.is_alive()
 
 
-def test_what_localrag_writes_itself_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_localrag_writes_itself_is_no_change(tmp_path, monkeypatch):
     # As in a home folder: where the documents lie beside libraries, only what is below them counts.
     papers = tmp_path / "papers"
     for path in ("indexes/m/library.db", "indexes/m/library.lock", "indexes/m/notes/1.json", "a.txt"):
@@ -306,15 +291,13 @@ def test_what_localrag_writes_itself_is_no_change(tmp_path: Path, monkeypatch: p
         (papers / path).touch()
     for name in ("indexes", "general"):
         (tmp_path / name).mkdir()
-    told = [{(1, str(papers / "indexes/m/notes/1.json"))}, {(1, str(papers / "a.txt"))}]
-    monkeypatch.setattr(watching, "_notifications", lambda folder, on_blind: iter(told))
+    noticed = [{(1, str(papers / "indexes/m/notes/1.json"))}, {(1, str(papers / "a.txt"))}]
+    monkeypatch.setattr(watching, "_notifications", lambda folder, on_blind: iter(noticed))
     assert len(list(watching.changes(papers, lambda: False))) == 1
 
 
-def test_without_notifications_the_folder_is_checked_every_minute(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*folders: Path, **more: object) -> Iterator[set[object]]:
+def test_without_notifications_the_folder_is_checked_every_minute(tmp_path, monkeypatch):
+    def full(*folders, **more):
         raise OSError(28, "No space left on device")
         yield
 
@@ -324,4 +307,4 @@ def test_without_notifications_the_folder_is_checked_every_minute(
     looks = watching.changes(tmp_path, lambda: False, reasons.append)
     assert next(looks) is None and next(looks) is None
     assert len(reasons) == 1 and "No space" in reasons[0]
-    looks.close()  # type: ignore[attr-defined]
+    looks.close()

@@ -1,10 +1,7 @@
 """Which files are found below a folder, and what is not taken for gone."""
 
-from __future__ import annotations
-
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,15 +10,14 @@ from waiting import PATIENCE
 from localrag.errors import ReadError
 from localrag.ingest import scan
 
-Folder = Callable[..., Path]
 PIPES = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
 
 
-def found(root: Path) -> list[str]:
+def found(root):
     return [file.path for file in scan.walk(root)]
 
 
-def test_libraries_below_a_folder_are_no_documents_of_it(folder: Folder) -> None:
+def test_libraries_below_a_folder_are_no_documents_of_it(folder):
     ours = ("indexes/m/library.db", "indexes/m/library.lock", "indexes/m/notes/1.json", "home/indexes/x/y.json")
     theirs = ["a.txt", "general/c.txt", "papers/b.txt", "papers/library.db"]
     names = (*ours, "home/general/z.json", "home/sessions/s.json", *theirs)
@@ -58,37 +54,37 @@ PATTERNS = [
 
 
 @pytest.mark.parametrize(("pattern", "path", "ignored"), PATTERNS)
-def test_a_pattern_means_what_it_means_to_git(folder: Folder, pattern: str, path: str, ignored: bool) -> None:
+def test_a_pattern_means_what_it_means_to_git(folder, pattern, path, ignored):
     root = folder({".localragignore": pattern, path: "text"})
     assert (path not in found(root)) == ignored
 
 
-def test_bytes_that_are_no_utf8_and_endless_stars_do_no_harm(folder: Folder) -> None:
+def test_bytes_that_are_no_utf8_and_endless_stars_do_no_harm(folder):
     name = "a" * 120 + ".txt"
     root = folder({".localragignore": b"caf\xe9*\n" + b"*a" * 12 + b"*b\n", name: "text"})
     assert found(root) == [name]
 
 
 @PIPES
-def test_an_ignore_file_that_is_a_pipe_skips_its_folder(folder: Folder) -> None:
+def test_an_ignore_file_that_is_a_pipe_skips_its_folder(folder):
     root = folder({"a.txt": "text", "sub/b.txt": "text"})
     os.mkfifo(root / "sub" / ".localragignore")
     seen: list[str] = []
-    told: list[OSError] = []
+    noticed: list[OSError] = []
     thread = threading.Thread(
-        target=lambda: seen.extend(file.path for file in scan.walk(root, told.append)), daemon=True
+        target=lambda: seen.extend(file.path for file in scan.walk(root, noticed.append)), daemon=True
     )
     thread.start()
     thread.join(PATIENCE)
     assert not thread.is_alive() and seen == ["a.txt"]
-    assert [error.filename for error in told] == [str(root / "sub")] and "localragignore" in told[0].strerror
+    assert [error.filename for error in noticed] == [str(root / "sub")] and "localragignore" in noticed[0].strerror
 
 
-def test_where_an_ignore_file_cannot_be_read_nothing_is_read(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_an_ignore_file_cannot_be_read_nothing_is_read(folder, monkeypatch):
     root = folder({"a.txt": "text", "sub/.localragignore": "secret.txt", "sub/secret.txt": "text"})
     real = Path.read_text
 
-    def read_text(path: Path, **more: str) -> str:
+    def read_text(path, **more):
         if path.name == scan.IGNORE_FILE:
             raise PermissionError(13, "Permission denied", str(path))
         return real(path, **more)
@@ -100,17 +96,17 @@ def test_where_an_ignore_file_cannot_be_read_nothing_is_read(folder: Folder, mon
 # --- what cannot be looked at -------------------------------------------------------------------------------
 
 
-def test_links_to_nowhere_and_to_themselves_are_told_to_nobody(folder: Folder) -> None:
+def test_links_to_nowhere_and_to_themselves_are_told_to_nobody(folder):
     root = folder({"a.txt": "text"})
     (root / "nowhere.txt").symlink_to(root / "gone.txt")
     (root / "self.txt").symlink_to(root / "self.txt")
     (root / "through.txt").symlink_to(root / "a.txt" / "below.txt")
-    told: list[OSError] = []
-    assert [file.path for file in scan.walk(root, told.append)] == ["a.txt"] and told == []
+    noticed: list[OSError] = []
+    assert [file.path for file in scan.walk(root, noticed.append)] == ["a.txt"] and noticed == []
 
 
-def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    def scandir(path: object) -> object:
+def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(folder, monkeypatch):
+    def scandir(path):
         raise PermissionError(13, "Permission denied", str(path))
 
     root = folder({"a.txt": "text"})
@@ -123,6 +119,6 @@ def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(folder: Folder, monk
 # --- names --------------------------------------------------------------------------------------------------
 
 
-def test_files_come_in_one_order_whatever_order_the_disk_has(folder: Folder) -> None:
+def test_files_come_in_one_order_whatever_order_the_disk_has(folder):
     names = ["b.txt", "a/z.txt", "a/b/c.txt", "c/a.txt", "a.txt"]
     assert found(folder(dict.fromkeys(names, "text"))) == ["a.txt", "b.txt", "a/z.txt", "a/b/c.txt", "c/a.txt"]

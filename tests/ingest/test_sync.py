@@ -1,10 +1,7 @@
 """Bringing a library level with a folder: only what changed is read, and no moment to stop it loses anything."""
 
-from __future__ import annotations
-
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,13 +11,11 @@ from stores import both_stores
 
 from localrag.errors import EmbedderMismatch, NotFoundError
 from localrag.ingest import sync
-from localrag.store.writer import Editor
 
-Folder = Callable[..., Path]
 # --- what changed -------------------------------------------------------------------------------------------
 
 
-def test_a_folder_is_read_and_a_second_run_reads_nothing(library: Editor, folder: Folder) -> None:
+def test_a_folder_is_read_and_a_second_run_reads_nothing(library, folder):
     root = folder({"a.txt": "Alpha.", "sub folder/b c.md": "# Beta\n\nText.", "pages.txt": "One.\fTwo.", "x.exe": "?"})
     report = ingest(library, root)
     assert report.read == ("a.txt", "pages.txt", "sub folder/b c.md")
@@ -34,7 +29,7 @@ def test_a_folder_is_read_and_a_second_run_reads_nothing(library: Editor, folder
 
 
 @both_stores
-def test_a_changed_file_is_read_again_and_only_that(library: Editor, folder: Folder) -> None:
+def test_a_changed_file_is_read_again_and_only_that(library, folder):
     root = folder({"a.txt": "Elephants.", "b.txt": "Bees."})
     ingest(library, root)
     folder({"a.txt": "Flamingos, more of them."})
@@ -43,7 +38,7 @@ def test_a_changed_file_is_read_again_and_only_that(library: Editor, folder: Fol
     assert with_words(library, "elephants") == [] and len(with_words(library, "flamingos")) == 1
 
 
-def test_a_change_of_the_same_size_is_seen_by_its_time(library: Editor, folder: Folder) -> None:
+def test_a_change_of_the_same_size_is_seen_by_its_time(library, folder):
     root = folder({"a.txt": "aaaa bbbb"})
     ingest(library, root)
     folder({"a.txt": "cccc bbbb"})
@@ -52,7 +47,7 @@ def test_a_change_of_the_same_size_is_seen_by_its_time(library: Editor, folder: 
 
 
 @both_stores
-def test_a_deleted_file_leaves_no_vector_and_no_word(library: Editor, folder: Folder) -> None:
+def test_a_deleted_file_leaves_no_vector_and_no_word(library, folder):
     root = folder({"a.txt": "Alpha.", "b.txt": "The canaryword."})
     ingest(library, root)
     (root / "b.txt").unlink()
@@ -64,7 +59,7 @@ def test_a_deleted_file_leaves_no_vector_and_no_word(library: Editor, folder: Fo
 
 
 @both_stores
-def test_another_embedder_is_refused_before_anything_changes(library: Editor, folder: Folder) -> None:
+def test_another_embedder_is_refused_before_anything_changes(library, folder):
     root = folder({"a.txt": "Alpha."})
     ingest(library, root)
     folder({"a.txt": "Changed now."})
@@ -76,7 +71,7 @@ def test_another_embedder_is_refused_before_anything_changes(library: Editor, fo
 # --- bad input ----------------------------------------------------------------------------------------------
 
 
-def test_each_bad_file_is_one_line_and_the_others_are_read(library: Editor, folder: Folder) -> None:
+def test_each_bad_file_is_one_line_and_the_others_are_read(library, folder):
     bad = {"empty.txt": b"", "broken.pdf": b"%PDF-1.7 and then nothing", "blank.txt": "  \n "}
     root = folder({**bad, "good.txt": "Fine."})
     report = ingest(library, root)
@@ -90,7 +85,7 @@ def test_each_bad_file_is_one_line_and_the_others_are_read(library: Editor, fold
 
 
 @both_stores
-def test_a_file_that_fails_later_keeps_its_earlier_text(library: Editor, folder: Folder) -> None:
+def test_a_file_that_fails_later_keeps_its_earlier_text(library, folder):
     root = folder({"a.txt": "The earlier text.", "b.txt": "Beta."})
     ingest(library, root)
     folder({"a.txt": b""})
@@ -103,7 +98,7 @@ def test_a_file_that_fails_later_keeps_its_earlier_text(library: Editor, folder:
     assert ingest(library, root).failed == () and library.failures() == []
 
 
-def test_a_failure_goes_with_its_file(library: Editor, folder: Folder) -> None:
+def test_a_failure_goes_with_its_file(library, folder):
     root = folder({"a.txt": b"", "b.txt": "Beta."})
     ingest(library, root)
     (root / "a.txt").unlink()
@@ -111,7 +106,7 @@ def test_a_failure_goes_with_its_file(library: Editor, folder: Folder) -> None:
     assert library.failures() == []
 
 
-def test_a_missing_path_is_named(library: Editor, tmp_path: Path) -> None:
+def test_a_missing_path_is_named(library, tmp_path):
     with pytest.raises(NotFoundError) as raised:
         ingest(library, tmp_path / "not here")
     assert "not here" in raised.value.message and raised.value.hint
@@ -120,14 +115,14 @@ def test_a_missing_path_is_named(library: Editor, tmp_path: Path) -> None:
 # --- which files --------------------------------------------------------------------------------------------
 
 
-def test_names_of_every_kind_are_read(library: Editor, folder: Folder) -> None:
+def test_names_of_every_kind_are_read(library, folder):
     names = ["with space.txt", "中文.txt", "per%cent [1].txt", "quo'te\".txt", "UPPER.TXT", "new\nline.txt"]
     report = ingest(library, folder({name: f"Words of {name}." for name in names}))
     assert sorted(report.read) == sorted(names)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are a matter of Linux")
-def test_two_files_that_would_be_stored_under_one_name_are_told_apart(library: Editor, folder: Folder) -> None:
+def test_two_files_that_would_be_stored_under_one_name_are_told_apart(library, folder):
     root = folder({"caf\\xe9.txt": "Tea."})
     Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.txt")).write_text("Coffee.")
     for embedder in (HashingEmbedder, never):
@@ -136,9 +131,7 @@ def test_two_files_that_would_be_stored_under_one_name_are_told_apart(library: E
         assert library.counts()["documents"] == 1
 
 
-def test_a_passage_deleted_with_an_old_version_is_embedded_again(
-    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_passage_deleted_with_an_old_version_is_embedded_again(library, folder, monkeypatch):
     monkeypatch.setattr(sync, "_CHUNKS", 1)
     clause = "# One\n\n" + "Either party may end this agreement with ninety days of notice. " * 6
     root = folder({"a.md": clause})

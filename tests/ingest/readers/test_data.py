@@ -49,10 +49,8 @@ def test_keys_behind_a_group_do_not_seem_to_belong_to_it():
 
 
 def test_text_of_several_lines_stays_so():
-    assert (
-        text('{"note": "one\\n two\\r\\n\\nthree", "b": "\\u0000\\ud800x"}')
-        == "note:\n  one\n   two\n\n  three\nb: \ufffdx"
-    )
+    content = '{"note": "one\\n two\\r\\n\\nthree", "b": "\\u0000\\ud800x"}'
+    assert text(content) == "note:\n  one\n   two\n\n  three\nb: \ufffdx"
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "a.json"])

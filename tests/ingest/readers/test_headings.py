@@ -136,6 +136,7 @@ def test_other_lines_over_a_table_are_no_headings(above):
 
 
 def test_the_title_of_a_page_ends_what_came_before_except_a_note():
+    item = ["PART II", "Item 8. Financial Statements"]
     assert tree(
         f"PART II\nItem 8. Financial Statements\n{PROSE}\nBASIS FOR OPINIONS\n{PROSE}",
         f"Balance Sheets\n{ROWS}",
@@ -145,13 +146,11 @@ def test_the_title_of_a_page_ends_what_came_before_except_a_note():
         PROSE,
         f"8. Taxes\n{PROSE}",
     ) == [
-        ["PART II", "Item 8. Financial Statements", "BASIS FOR OPINIONS"],
-        ["PART II", "Item 8. Financial Statements", "Balance Sheets"],
-        ["PART II", "Item 8. Financial Statements", "Statements of Cash Flows"],
-        ["PART II", "Item 8. Financial Statements", "Note 7 - Debt"],
-        ["PART II", "Item 8. Financial Statements", "Note 7 - Debt", "Maturities of Debt"],
-        ["PART II", "Item 8. Financial Statements", "Note 7 - Debt", "Maturities of Debt"],
-        ["PART II", "Item 8. Financial Statements", "8. Taxes"],
+        [*item, "BASIS FOR OPINIONS"],
+        *([*item, "Balance Sheets"], [*item, "Statements of Cash Flows"]),
+        [*item, "Note 7 - Debt"],
+        *[[*item, "Note 7 - Debt", "Maturities of Debt"]] * 2,
+        [*item, "8. Taxes"],
     ]
 
 

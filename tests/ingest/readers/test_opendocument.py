@@ -142,11 +142,8 @@ def test_slides_are_pages_with_title_shapes_and_notes():
         "presentation",
         styles,
     )
-    assert [(page.unit, page.number, page.text) for page in reading.pages] == [
-        ("slide", 1, "Plan\n\nfirst\n\nsecond\n\nNotes:\nSay this."),
-        ("slide", 2, ""),
-        ("slide", 3, "x"),
-    ]
+    assert [(page.unit, page.number) for page in reading.pages] == [("slide", 1), ("slide", 2), ("slide", 3)]
+    assert [page.text for page in reading.pages] == ["Plan\n\nfirst\n\nsecond\n\nNotes:\nSay this.", "", "x"]
     assert [(item.number, item.reason) for item in reading.skipped] == [(2, "no text; a picture")]
     assert [(item.number, item.text) for item in reading.remarks] == [(3, "is hidden")]
     assert reading.title == "Plan" and reading.pages[0].headings[0].title == "Plan"

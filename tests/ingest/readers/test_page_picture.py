@@ -1,9 +1,5 @@
 """Pages as pictures: the quote's words are boxed where they are drawn, and only on the file that was read."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
 from localrag import types
@@ -14,13 +10,13 @@ from localrag.ingest.readers.isolate import Drawer
 from localrag.ingest.readers.page_picture import draw_page, locate
 from localrag.ingest.readers.pdf_words import Word
 from localrag.ingest.readers.source import Options, Source
-from localrag.ingest.source_files import PagePicture, PageRequest
+from localrag.ingest.source_files import PageRequest
 from localrag.types import Document
 
 # --- finding words (pure) -----------------------------------------------------------------------------------
 
 
-def drawn(*rows: str) -> list[Word]:
+def drawn(*rows):
     """Words as they would be drawn: 10 high, 10 wide for each letter, a row every 20."""
     found, at = [], 0
     for row, text in enumerate(rows):
@@ -32,7 +28,7 @@ def drawn(*rows: str) -> list[Word]:
     return found
 
 
-def boxed(text: str, quote: str, words: list[Word], nth: int = 0) -> list[tuple[float, float, float, float]]:
+def boxed(text, quote, words, nth=0):
     start = -1
     for _ in range(nth + 1):
         start = text.index(quote, start + 1)
@@ -41,10 +37,8 @@ def boxed(text: str, quote: str, words: list[Word], nth: int = 0) -> list[tuple[
 
 def test_words_of_a_line_share_a_box_and_each_line_has_its_own():
     words = drawn("Either party may end", "this agreement now.")
-    assert boxed("Either party may end\nthis agreement now.", "may end\nthis", words) == [
-        (words[2].left, 0, words[3].right, 10),
-        (0, 20, words[4].right, 30),
-    ]
+    boxes = boxed("Either party may end\nthis agreement now.", "may end\nthis", words)
+    assert boxes == [(words[2].left, 0, words[3].right, 10), (0, 20, words[4].right, 30)]
 
 
 def test_word_cut_at_a_lines_end_is_boxed_on_both_lines():
@@ -83,7 +77,7 @@ def test_words_that_are_mostly_not_there_are_not_boxed():
 # --- drawing ------------------------------------------------------------------------------------------------
 
 
-def pdf(tmp_path: Path, rotate: int = 0, name: str = "a.pdf") -> Path:
+def pdf(tmp_path, rotate=0, name="a.pdf"):
     from reportlab.pdfgen import canvas
 
     path = tmp_path / name
@@ -97,7 +91,7 @@ def pdf(tmp_path: Path, rotate: int = 0, name: str = "a.pdf") -> Path:
     return path
 
 
-def seen(path: Path, quote: str, width: int = 400) -> PagePicture:
+def seen(path, quote, width=400):
     (part,) = [one for one in base.read_parts(path) if hasattr(one, "reading")]
     page = part.reading.pages[0]
     start = page.text.index(quote)
@@ -137,7 +131,7 @@ def started(monkeypatch):
     return found
 
 
-def wanted_of(path: Path) -> PageRequest:
+def wanted_of(path):
     (part,) = [one for one in base.read_parts(path) if hasattr(one, "reading")]
     return PageRequest("", part.sha256, 1, 300, part.reading.pages[0].text, ((0, 4),))
 

@@ -66,10 +66,8 @@ def test_slides_come_in_the_order_of_the_show_title_first():
     reading = deck(
         shape("Body", (3, 1)) + shape("Plan", (9, 1), 'type="title"'), shape("Costs", kind='type="ctrTitle"')
     )
-    assert [(page.unit, page.number, page.text) for page in reading.pages] == [
-        ("slide", 1, "Plan\n\nBody"),
-        ("slide", 2, "Costs"),
-    ]
+    pages = [(page.unit, page.number, page.text) for page in reading.pages]
+    assert pages == [("slide", 1, "Plan\n\nBody"), ("slide", 2, "Costs")]
     assert [(item.start, item.level, item.title) for item in reading.pages[0].headings] == [(0, 1, "Plan")]
     assert reading.title == "Plan"
 

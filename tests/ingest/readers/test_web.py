@@ -43,14 +43,8 @@ def test_lines_break_where_a_browser_breaks_them():
 def test_a_table_keeps_its_columns_under_spans():
     html = """<table><caption>Rents</caption><tr><th rowspan=2>Flat<th colspan=2>2024<tr><th>Q1<th>Q2
     <tr><td>A|B<td colspan=2>500<tr><td rowspan=2>C<td>1<td>2<tr><td>3<td>4</table>"""
-    assert text(html).split("\n| ") == [
-        "Rents\n",
-        "Flat | 2024 Q1 | 2024 Q2 |",
-        "--- | --- | --- |",
-        "A\\|B | 500 |  |",
-        "C | 1 | 2 |",
-        " | 3 | 4 |",
-    ]
+    head, _, *body = text(html).removeprefix("Rents\n\n").split("\n")
+    assert head == "| Flat | 2024 Q1 | 2024 Q2 |" and body == ["| A\\|B | 500 |  |", "| C | 1 | 2 |", "|  | 3 | 4 |"]
 
 
 def test_a_table_of_word_without_header_cells_is_one_and_a_layout_is_none():
@@ -177,9 +171,6 @@ def test_a_saved_page_is_its_root_part_in_its_own_charset():
     reading = read(MHTML, "a.mhtml")
     assert reading.pages[0].text == "Договор\n\nRent is 5"
     assert (reading.title, reading.date) == ("The lease – 2024", "2024-03-02T10:00:00")
-
-
-def test_a_saved_page_without_a_page_is_refused():
     with pytest.raises(ReadError, match="no web page"):
         read(b"PK\x03\x04 whatever", "a.mht")
 
@@ -254,20 +245,11 @@ def read_book(options=Options(), more="", **changed):  # noqa: B008
 
 def test_chapters_come_in_the_order_of_reading_each_once_with_its_title():
     reading = read_book()
-    assert [(page.number, page.label, page.unit, page.text) for page in reading.pages] == [
-        (1, "Foreword", "chapter", "Foreword\n\nRead this."),
-        (2, "Chapter 1", "chapter", "Chapter 1\n\nCall me Jo."),
-    ]
+    pages = [(page.number, page.label, page.text) for page in reading.pages]
+    assert pages == [(1, "Foreword", "Foreword\n\nRead this."), (2, "Chapter 1", "Chapter 1\n\nCall me Jo.")]
     assert [item.title for item in reading.pages[1].headings] == ["Chapter 1"]
-
-
-def test_title_author_and_date_come_from_the_package():
-    reading = read_book()
     assert (reading.title, reading.author, reading.date) == ("The Mill", "Jo Li; Al Ba", "1904-05-06")
-
-
-def test_invisible_text_is_reported_with_its_chapter():
-    assert [(item.number, "Not this one" in item.text) for item in read_book().remarks] == [(1, True)]
+    assert [(item.number, "Not this one" in item.text) for item in reading.remarks] == [(1, True)]
 
 
 def test_a_missing_chapter_keeps_its_place():

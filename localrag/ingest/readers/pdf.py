@@ -1,7 +1,7 @@
 """Read PDFs: page text, labels and the outline by PDFium, the rest by pypdf (docs/decisions/0003).
 
 Tables become Markdown rows, interleaved columns are put in order (`pdf_layout`). Text that is not shown is left out and
-reported (`pdf_hidden`). Running lines are kept once (`text`). Pages that are pictures are recognised (`images`). A
+reported (`pdf_native`). Running lines are kept once (`text`). Pages that are pictures are recognised (`images`). A
 page without text stays, empty, and is reported.
 """
 
@@ -21,7 +21,6 @@ from localrag.ingest.readers import pdf_native as native
 from localrag.ingest.readers import pdf_words
 from localrag.ingest.readers.blocks import HiddenText
 from localrag.ingest.readers.headings import Strong, document_headings
-from localrag.ingest.readers.pdf_hidden import hide
 from localrag.ingest.readers.pdf_layout import page_text
 from localrag.ingest.readers.source import Budget, Member, Names, Options, Source, another_kind, locked, safe
 from localrag.text import clean, clean_title, drop_running_lines, one_line, structure_number
@@ -189,7 +188,7 @@ def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int], S
     hidden = HiddenText()
     with contextlib.ExitStack() as stack:
         textpage = stack.enter_context(contextlib.closing(page.get_textpage()))
-        found = hide(page, textpage, hidden)
+        found = native.hide(page, textpage, hidden)
         if found.removed:
             textpage = stack.enter_context(contextlib.closing(page.get_textpage()))
         raw = native.text(textpage)

@@ -1,12 +1,15 @@
-"""Run the command line in this process."""
+"""Run the command line in this process, or Python in another."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from waiting import PATIENCE
 
 from localrag.cli.app import localrag
 from localrag.errors import LocalragError
@@ -31,3 +34,11 @@ def refused(kind: type[LocalragError], *words: object) -> LocalragError:
         run(*words)
     assert raised.value.hint
     return raised.value
+
+
+def printed(code: str, *words: object, ends: int = 0, **how: Any) -> str:
+    """Run code in another process, which ends with this exit code; returns what it prints."""
+    command = [sys.executable, "-c", code, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, **how)
+    assert done.returncode == ends, done.stderr
+    return done.stdout

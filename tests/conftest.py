@@ -21,6 +21,7 @@ from localrag.answer.assistant import Assistant
 from localrag.embeddings import EmbedderIdentity
 from localrag.ingest import chunking, sync
 from localrag.llm import loading
+from localrag.security.encryption import keyring, unlocked
 from localrag.settings import Settings, load_settings
 from localrag.store.writer import Editor, minhash, passage_digest
 from localrag.types import Page, Part, Reading, SkippedPage
@@ -63,6 +64,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         # Commands that run in the process of the tests leave it its priority, which nothing could raise again.
         patch.setattr(os, "nice", lambda increment: 0, raising=False)
         patch.setattr(sync, "ReaderPool", lent_readers.LentReaders)
+        patch.setattr(unlocked, "no_dumps", lambda: None)  # the process of the tests may be looked at
+        patch.setattr(keyring, "_ARGON2", {"memory_kib": 64, "passes": 1, "lanes": 1})
         yield base
     lent_readers.close()
 
@@ -72,7 +75,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def home(alone: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A data folder for this test alone: no test sees the user's settings, libraries and ./indexes.
+    """A data folder for this test alone: no test sees the user's settings, libraries and ./indexes, or another's keys.
 
     It is beside the files of a test that has a folder. Only tests marked `model` find it made, with the installed
     models. It comes before `monkeypatch`, and what the test and its code leave in the environment ends with it.
@@ -90,6 +93,8 @@ def home(alone: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
         home.mkdir()
         (home / "models").symlink_to(MODELS, target_is_directory=True)
     yield home
+    unlocked.forget()
+    unlocked.set_key_source(None)
     policy.SYSTEM = system
     if os.environ != before:
         os.environ.clear()

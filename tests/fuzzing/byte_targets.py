@@ -409,10 +409,10 @@ def _container_seeds() -> Iterator[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         database = (_made(Path(folder)) / DATABASE).read_bytes()
         _made.cache_clear()
-    said = json.dumps(to_json(_session())).encode()
+    kept = json.dumps(to_json(_session())).encode()
     about = {"localrag-backup": 1, "library": "made", "made": "2026", "schema": SCHEMA, "encrypted": False}
     small = _lines(about, {"path": DATABASE, "size": 4}) + b"abcd"
-    more = _lines({"path": f"sessions/{_ID}.json", "size": len(said)}) + said
+    more = _lines({"path": f"sessions/{_ID}.json", "size": len(kept)}) + kept
     more += _lines({"path": "audit.key", "size": 2}) + b"kk"
     yield from (bytes([kind]) + small + more for kind in (1, 2, 3))
     yield b"\0" + backup.MAGIC + bytes(4) + small
@@ -436,10 +436,10 @@ def conversation(home: Path, data: bytes) -> None:
     (libraries / "made" / "sessions").mkdir(parents=True)
     store = SessionStore(home / "sessions", None, libraries)
     path = libraries / "made" / "sessions" / f"{_ID}.json"
-    said, _, text = data.partition(b"\n")
-    path.write_bytes(text or said)
-    path.with_suffix(".said").write_bytes(said)
-    path.with_suffix(".draft").write_bytes(said[::-1])
+    kept, _, text = data.partition(b"\n")
+    path.write_bytes(text or kept)
+    path.with_suffix(".said").write_bytes(kept)
+    path.with_suffix(".draft").write_bytes(kept[::-1])
     store.list()
     store.older(datetime(2026, 4, 1, tzinfo=UTC))
     try:

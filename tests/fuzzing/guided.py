@@ -105,8 +105,8 @@ def follow(target: str, seconds: float, work: Path) -> None:
             ended += 1
             print(f"STOPPED {target}: {done.returncode}", flush=True)
     lines = (work / f"{target}.log").read_text(errors="replace").splitlines()
-    told = [line for line in lines if line.startswith(("FINDING", "stat::number_of_executed", "ERROR: libFuzzer"))]
-    print(*dict.fromkeys(told), f"DONE {target}", sep="\n", flush=True)
+    shown = [line for line in lines if line.startswith(("FINDING", "stat::number_of_executed", "ERROR: libFuzzer"))]
+    print(*dict.fromkeys(shown), f"DONE {target}", sep="\n", flush=True)
 
 
 def seeds(target: str) -> list[bytes]:

@@ -16,7 +16,6 @@ from localrag.lifecycle import audit_events, encrypt
 from localrag.models.manage import ModelManager
 from localrag.security import audit
 from localrag.security.encryption import keyring as keyrings
-from localrag.security.encryption import unlocked
 from localrag.worker.engine import Engine
 
 
@@ -154,8 +153,7 @@ def test_naming_another_model_in_the_settings_is_on_record(settings, monkeypatch
 # --- keys ---------------------------------------------------------------------------------------------------
 
 
-def test_encryption_holders_and_rotation_are_recorded(papers, settings, monkeypatch):
-    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
+def test_encryption_holders_and_rotation_are_recorded(papers, settings):
     papers.close()
     folder = settings.library_dir("papers")
     key_file = keyrings.parse_key_file(keyrings.new_key_file())
@@ -172,4 +170,3 @@ def test_encryption_holders_and_rotation_are_recorded(papers, settings, monkeypa
     assert len(rows[0]["holders"]) == len(rows[3]["holders"]) == 1
     assert audit.verify(settings.library_audit_file("papers")) == []
     assert b"holder" not in settings.library_audit_file("papers").read_bytes()
-    unlocked.forget()

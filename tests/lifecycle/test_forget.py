@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from command_line import printed
 from encrypted import encrypt_folder
 from fakes import ScriptedGenerator
 from waiting import PATIENCE
@@ -36,22 +35,13 @@ from localrag.store.names import Tombstones
 from localrag.store.writer import Editor
 from localrag.tui.chat_state import ChatState, PendingQuestion, Scope, answer
 from localrag.tui.threads import Core
-from localrag.types import Answer
+from localrag.types import Answer, Plan
 
 pytestmark = pytest.mark.slow
 
 CANARY = "zanzibarquill"
 LEASE, KENNEL = "When does the lease end?", "When is the kennel open?"
 GIVEN = [("lease end", f"The {CANARY} lease ends in May."), ("kennel open", "The kennel is open from 9 to 5.")]
-
-
-@pytest.fixture(autouse=True)
-def apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
-    unlocked.forget()
-    yield
-    unlocked.forget()
-    unlocked.set_key_source(None)
 
 
 @dataclass
@@ -178,8 +168,7 @@ def test_an_answer_asked_with_a_removed_one_is_removed_too(
     first = store.append(store.ask(store.new(("papers",)), LEASE), ask(settings, LEASE, models))
     asked = store.ask(first, "And then?")
     forget(settings, "a.txt")
-    plan = first.turns[0].answer.plan  # type: ignore[union-attr]
-    saved = store.append(asked, Answer("And then?", f"As said, the {CANARY} lease ends.", True, plan))
+    saved = store.append(asked, Answer("And then?", f"As said, the {CANARY} lease ends.", True, Plan("read", "")))
     assert shown(saved) == [GONE, GONE]
 
 
@@ -240,8 +229,7 @@ def test_the_next_run_finishes_a_killed_forget(
     original: Path, models: Any, settings: Settings, store: SessionStore, step: str, next_run: str
 ) -> None:
     session = store.append(store.ask(store.new(("papers",)), KENNEL), ask(settings, KENNEL, models))
-    died = subprocess.run([sys.executable, "-c", KILLED, *step.split(" ")], timeout=PATIENCE, capture_output=True)
-    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    printed(KILLED, *step.split(" "), ends=-signal.SIGKILL)
     assert not prove_forgotten(settings, "papers", file=original).proven
     if next_run == "forget":
         forget(settings, "a.txt")

@@ -27,11 +27,6 @@ from localrag.store.writer import Editor
 LEASE = "The Zanzibar lease of Harbour House ends in May 2031.\nShared with every other letter of ours.\n"
 
 
-@pytest.fixture(autouse=True)
-def may_be_dumped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
-
-
 @pytest.fixture
 def original(folder: Callable[..., Path], models: Any, settings: Settings) -> Path:
     """The original of a document that was ingested among others."""

@@ -129,9 +129,9 @@ def test_a_real_ingest_and_answer_are_proven_and_reported(tmp_path: Path) -> Non
     command = [sys.executable, "-m", "localrag", "prove", "offline", "--report", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(file.read_text())
-    assert told["proven"] and told["documents"] == 2
-    assert told["answer"] and told["model"] == "smollm2-135m-instruct"
+    report = json.loads(file.read_text())
+    assert report["proven"] and report["documents"] == 2
+    assert report["answer"] and report["model"] == "smollm2-135m-instruct"
     assert run_json("prove", "offline", "--verify", file)["ours"]
 
 
@@ -143,9 +143,9 @@ def test_without_a_model_the_error_has_a_hint(settings: Settings) -> None:
 
 
 def test_a_changed_report_has_an_invalid_signature_and_another_machines_is_not_ours(tmp_path: Path) -> None:
-    told = proofs.signed(REPORT.to_dict(), tmp_path / "proofs")
+    report = proofs.signed(REPORT.to_dict(), tmp_path / "proofs")
     file = tmp_path / "r.json"
-    file.write_text(json.dumps(told, indent=1))
+    file.write_text(json.dumps(report, indent=1))
     found = proofs.verify(file, tmp_path / "proofs")
     assert found.good and found.ours and found.proven
     assert (tmp_path / "proofs/key").stat().st_mode & 0o777 == 0o600 or os.name == "nt"
@@ -153,8 +153,8 @@ def test_a_changed_report_has_an_invalid_signature_and_another_machines_is_not_o
     for folder in (tmp_path / "none", tmp_path / "other"):
         found = proofs.verify(file, folder)
         assert found.good and not found.ours
-    told["heard"] = 1
-    file.write_text(json.dumps(told))
+    report["heard"] = 1
+    file.write_text(json.dumps(report))
     assert not proofs.verify(file, tmp_path / "proofs").good
 
 

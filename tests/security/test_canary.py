@@ -28,10 +28,10 @@ from waiting import PATIENCE, wait_for
 
 from localrag.cli.app import localrag
 
-SAID, ASKED, TYPED = "zanzibarquill", "harpentwinery", "mossgrovelamp"  # by a document, in a question, and not yet
-CANARIES = Canaries((SAID, ASKED, TYPED))
-LEASE = f"The {SAID} lease of Harbour House ends on 14 March 2031. The tenant pays 900 euros a month.\n\n"
-QUESTION = f"When does the {SAID} lease end, says {ASKED}?"
+WRITTEN, ASKED, TYPED = "zanzibarquill", "harpentwinery", "mossgrovelamp"  # by a document, in a question, and not yet
+CANARIES = Canaries((WRITTEN, ASKED, TYPED))
+LEASE = f"The {WRITTEN} lease of Harbour House ends on 14 March 2031. The tenant pays 900 euros a month.\n\n"
+QUESTION = f"When does the {WRITTEN} lease end, says {ASKED}?"
 SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/dev/shm")))
 
 
@@ -53,7 +53,7 @@ class Run:
         self.environ |= {"LOCALRAG_ANSWER_TOKENS": "40"}
         (self.folder / "papers/lease.txt").write_text(LEASE * 12)
         with zipfile.ZipFile(self.folder / "papers/more.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("annex.csv", f"name,rent\n{SAID},900\n")
+            archive.writestr("annex.csv", f"name,rent\n{WRITTEN},900\n")
 
     @property
     def data(self) -> Path:
@@ -66,17 +66,17 @@ class Run:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "localrag", *words]
 
-    def begin(self, *words: str, said: str = "") -> subprocess.Popen[str]:
+    def begin(self, *words: str, typed: str = "") -> subprocess.Popen[str]:
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         command, folder = self.command(*words), {"env": self.environ, "cwd": self.here}
         process = subprocess.Popen(command, text=True, preexec_fn=dumps_allowed, **pipes, **folder)  # type: ignore[call-overload]
-        process.stdin.write(said)
+        process.stdin.write(typed)
         process.stdin.close()
         process.stdin = None
         return process
 
-    def fine(self, *words: str, said: str = "") -> str:
-        process = self.begin(*words, said=said)
+    def fine(self, *words: str, typed: str = "") -> str:
+        process = self.begin(*words, typed=typed)
         out, error = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, error
         return out
@@ -140,7 +140,7 @@ def shared() -> set[Path]:
 def shot_down_in_an_answer(run: Run, number: int) -> None:
     """A question on the command line, whose process gets a signal while it computes."""
     with run.asked():
-        process = run.begin("ask", "-", "-l", "matter", said=QUESTION)
+        process = run.begin("ask", "-", "-l", "matter", typed=QUESTION)
     process.send_signal(number)
     assert process.wait(PATIENCE) == -number
     process.communicate()
@@ -176,13 +176,13 @@ def test_a_whole_run_of_an_encrypted_library_leaves_no_word_in_clear(run: Run) -
     a_key(run)
     with Watched(CANARIES) as watched:
         run.fine("ingest", str(run.folder / "papers"), "--name", "matter", "--encrypt")
-        assert SAID in run.fine("ask", "-", "-l", "matter", said=QUESTION)
+        assert WRITTEN in run.fine("ask", "-", "-l", "matter", typed=QUESTION)
         shot_down_in_an_answer(run, signal.SIGSEGV)
         a_conversation_with_crashes(run)
         run.fine("sessions", "export", "last", "--encrypt-for", str(run.folder / "key"))
     assert len(list(run.here.glob("*.md.age"))) == 1
     assert run.searched() == []
-    assert watched.found == set() and any("localrag ask" in said for said in watched.looked_at)
+    assert watched.found == set() and any("localrag ask" in typed for typed in watched.looked_at)
     new = shared() - before
     assert CANARIES.below(*new) == [] and not any(CANARIES.in_bytes(os.fsencode(path.name)) for path in new)
 
@@ -203,11 +203,11 @@ def test_the_search_finds_the_words_of_a_library_in_clear(
 @pytest.mark.parametrize(
     "data",
     [
-        b"x" * 1000 + SAID.upper().encode() + b"y",
-        b"\0" + SAID.encode("utf-16-be"),
-        SAID.encode().hex().encode(),
-        *(base64.b64encode(b"12345"[:shift] + SAID.encode() + b"123") for shift in range(3)),
-        b"before" + zlib.compress(b"12" * 500 + SAID.encode()) + b"behind",
+        b"x" * 1000 + WRITTEN.upper().encode() + b"y",
+        b"\0" + WRITTEN.encode("utf-16-be"),
+        WRITTEN.encode().hex().encode(),
+        *(base64.b64encode(b"12345"[:shift] + WRITTEN.encode() + b"123") for shift in range(3)),
+        b"before" + zlib.compress(b"12" * 500 + WRITTEN.encode()) + b"behind",
     ],
 )
 def test_a_word_is_found_in_every_form(data: bytes) -> None:
@@ -218,7 +218,7 @@ def test_a_word_is_found_in_every_form(data: bytes) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
 def test_arguments_environment_and_core_dumps_are_seen(tmp_path: Path) -> None:
     code = "import os; input(); os.abort()"
-    command = [sys.executable, "-c", code, SAID]
+    command = [sys.executable, "-c", code, WRITTEN]
     environ, quiet = {**os.environ, "WORD": ASKED}, subprocess.DEVNULL
     how = {"env": environ, "cwd": tmp_path, "stdin": subprocess.PIPE, "stderr": quiet, "preexec_fn": dumps_allowed}
     with Watched(CANARIES) as watched:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from waiting import PATIENCE
+from command_line import printed
 
 pytestmark = pytest.mark.slow
 
@@ -56,10 +56,7 @@ ATTEMPTS = {
 
 def child(code: str) -> str:
     """What a child prints that runs `code` after the definitions above."""
-    command = [sys.executable, "-c", BEGIN + code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return printed(BEGIN + code)
 
 
 def test_every_way_to_the_network_is_refused() -> None:

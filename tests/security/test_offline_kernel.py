@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from waiting import PATIENCE
+from command_line import printed
 
 from localrag.security.offline import kernel
 from localrag.security.offline.kernel import MACHINES
@@ -47,11 +47,7 @@ def attempt(what):
 
 def child(code: str, **options: object) -> str:
     """What a child prints that runs `code` after the definitions above."""
-    done = subprocess.run(
-        [sys.executable, "-c", BEGIN + code], capture_output=True, text=True, timeout=PATIENCE, **options
-    )  # type: ignore[call-overload]
-    assert done.returncode == 0, done.stderr
-    return str(done.stdout)
+    return printed(BEGIN + code, **options)
 
 
 def need(abi: int) -> None:

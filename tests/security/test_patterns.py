@@ -123,16 +123,11 @@ def patterns() -> Found:
                     (pattern.pattern, pattern.flags & ~re.U, how((here if name.startswith("_") else everywhere)[name])),
                     f"{where}.{name}",
                 )
-            if name == "_PATTERNS":  # the lines of a file, compiled where they are needed
-                for group, lines in value.items():
-                    for line in (one for one in lines if isinstance(one, str)):
-                        found.setdefault((line, re.M, "finditer"), f"{where} [{group}]")
-            if name == "_LINES":  # those that `re.match` takes from there
-                for group, lines in value.items():
-                    for line in lines:
-                        found.setdefault((line, re.I, "match"), f"{where} [{group}]")
-        tree = ast.parse(own)
-        for pattern, flags, use, line in of_calls(module, tree):
+            if name in ("_PATTERNS", "_LINES"):  # the lines of a file, compiled where they are needed or by `re.match`
+                flags, use = (re.M, "finditer") if name == "_PATTERNS" else (re.I, "match")
+                for line in texts(value):
+                    found.setdefault((line, flags, use), f"{where}.{name}")
+        for pattern, flags, use, line in of_calls(module, ast.parse(own)):
             found.setdefault((pattern, flags, use), f"{where}:{line}")
     for path in ROOT.rglob("*.toml"):
         for text in texts(tomllib.loads(path.read_text())):
@@ -148,9 +143,9 @@ def patterns() -> Found:
 def texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict):
+    elif isinstance(value, Mapping):
         yield from (text for one in value.values() for text in texts(one))
-    elif isinstance(value, list):
+    elif isinstance(value, (tuple, list)):
         yield from (text for one in value for text in texts(one))
 
 

@@ -10,8 +10,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from waiting import PATIENCE, ended, wait_for
+from command_line import printed
+from waiting import ended, wait_for
 
 from localrag import policy
 from localrag.errors import OfflineRefused, PolicyRefused, PolicyUnreadable, UsageError
@@ -92,7 +91,7 @@ def allows(*addresses: tuple[str, int] | tuple[str, int, Path]) -> str:
     return "\n".join(tables)
 
 
-def said(connection: socket.socket) -> str:
+def reply(connection: socket.socket) -> str:
     with connection:
         connection.sendall(b"hello")
         return connection.recv(100).decode()
@@ -185,7 +184,7 @@ def test_without_an_administrators_policy_no_tcp_address_is_reached(
 def test_a_policy_allows_host_and_port(echo: Callable[..., Echo], home: Path) -> None:
     server, other = echo(name="allowed"), echo()
     rule(allows(("LocalHost", port_of(server))))
-    assert said(remote.connect(Address(host="localhost", port=port_of(server)))) == "allowed hello"
+    assert reply(remote.connect(Address(host="localhost", port=port_of(server)))) == "allowed hello"
     settings = load_settings()
     policy.on_refusal(lambda refusal: audit.record_refusal(settings.audit_file, refusal))
     try:
@@ -310,7 +309,7 @@ def test_a_server_is_reached_only_with_the_pinned_certificate(
     assert trusted is not None
     with remote.connect(address) as raw:
         if passes:
-            assert said(trusted.wrap_socket(raw, server_hostname=address.host)) == "right hello"
+            assert reply(trusted.wrap_socket(raw, server_hostname=address.host)) == "right hello"
         else:
             with pytest.raises(ssl.SSLCertVerificationError):
                 trusted.wrap_socket(raw, server_hostname=address.host)
@@ -383,11 +382,9 @@ print(tries())
 
 
 def test_the_hook_lets_one_thread_reach_one_address() -> None:
-    done = subprocess.run([sys.executable, "-c", HOOK], capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 0, done.stderr
     nothing, only = str([False] * 9), str([True] * 2 + [False] * 7)
     found = f"[({socket.AF_INET!r}, ('192.0.2.1', 443))]"
-    assert done.stdout.splitlines() == [nothing, found, only, nothing, nothing]
+    assert printed(HOOK).splitlines() == [nothing, found, only, nothing, nothing]
 
 
 # --- the broker ---------------------------------------------------------------------------------------------
@@ -408,7 +405,7 @@ tcp, closed_tcp = Address(host="localhost", port=port), Address(host="localhost"
 def children():
     return [int(each) for each in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
 
-def said(address, word="hello", ask=remote.connect):
+def reply(address, word="hello", ask=remote.connect):
     try:
         with ask(address) as connection:
             connection.sendall(word.encode())
@@ -442,17 +439,14 @@ def child(tmp_path: Path, echo: Callable[..., Echo]) -> Callable[..., list[str]]
     rule(allows(("localhost", port_of(allowed))), tmp_path / "policy.toml")
 
     def run(code: str, begin: str = BEGIN + CONFINED) -> list[str]:
-        command = [sys.executable, "-c", begin + code, str(tmp_path), str(port_of(allowed)), str(port_of(other))]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.splitlines()
+        return printed(begin + code, tmp_path, port_of(allowed), port_of(other)).splitlines()
 
     return run
 
 
 REACHED = {
     "a confined process reaches the allowed addresses only": (
-        "print(kernel.holds(), *map(said, (store, tcp, closed, closed_tcp)), len(remote.reachable()))",
+        "print(kernel.holds(), *map(reply, (store, tcp, closed, closed_tcp)), len(remote.reachable()))",
         ["True store hello tcp hello OfflineRefused PolicyRefused 2"],
     ),
     "the broker itself refuses other addresses": (
@@ -460,8 +454,8 @@ REACHED = {
 tries = [closed, closed_tcp, Address(host="127.0.0.1", port=port), Address(path="/run/docker.sock"), Address(),
          Address(path=store.path, host="localhost", port=other), Address(path=store.path + "/../../other"),
          Address(path=f"{tmp}/pg/./.s.PGSQL.5432"), Address(host="localhost", port=-1), Address(path="\\0x")]
-print(*(said(each, ask=raw) for each in tries))
-print(said(store, ask=raw), said(tcp, ask=raw))
+print(*(reply(each, ask=raw) for each in tries))
+print(reply(store, ask=raw), reply(tcp, ask=raw))
 """,
         [" ".join(["OfflineRefused"] * 10), "store hello tcp hello"],
     ),
@@ -469,16 +463,16 @@ print(said(store, ask=raw), said(tcp, ask=raw))
         """
 Path(store.path).unlink()
 Path(store.path).symlink_to(closed.path)
-print(said(store))
+print(reply(store))
 Path(store.path).unlink()
-print(said(store))
+print(reply(store))
 """,
         ["ENOTSOCK", "ENOENT"],
     ),
     "an empty request ends it": (
         """
 socket.socket(fileno=os.dup(remote.channel()[0])).send(b"")
-print(said(store))
+print(reply(store))
 print(os.waitpid(children()[0], 0)[1])
 """,
         ["EPIPE", "0"],
@@ -487,7 +481,7 @@ print(os.waitpid(children()[0], 0)[1])
         """
 from concurrent.futures import ThreadPoolExecutor
 with ThreadPoolExecutor(50) as pool:
-    answers = list(pool.map(lambda n: said((store, tcp)[n % 2], str(n)), range(300)))
+    answers = list(pool.map(lambda n: reply((store, tcp)[n % 2], str(n)), range(300)))
 print(answers == [f"{('store', 'tcp')[n % 2]} {n}" for n in range(300)])
 """,
         ["True"],
@@ -498,7 +492,7 @@ opened = os.open(os.devnull, os.O_RDONLY)
 answer, write = os.pipe()
 if not (pid := os.fork()):
     broker.detach({write, *remote.channel()})
-    os.write(write, f"{said(store)} {sorted(map(int, os.listdir('/proc/self/fd')))[:3]} {os.path.exists(f'/proc/self/fd/{opened}')}".encode())
+    os.write(write, f"{reply(store)} {sorted(map(int, os.listdir('/proc/self/fd')))[:3]} {os.path.exists(f'/proc/self/fd/{opened}')}".encode())
     os._exit(0)
 os.close(write)
 print(os.read(answer, 1000).decode())
@@ -509,17 +503,17 @@ os.waitpid(pid, 0)
 }
 STARTED = {
     "without a broker a confined process reaches nothing": (
-        "offline.confine()\nprint(said(store), said(tcp))",
+        "offline.confine()\nprint(reply(store), reply(tcp))",
         ["OfflineRefused OfflineRefused"],
     ),
     "Ctrl-C does not end it": (
         """
 remote.start_broker([store])
-said(store)
+reply(store)
 [pid] = children()
 os.kill(pid, signal.SIGINT)
 offline.confine()
-print(os.getsid(pid) != os.getsid(0), said(store))
+print(os.getsid(pid) != os.getsid(0), reply(store))
 """,
         ["True store hello"],
     ),
@@ -602,7 +596,7 @@ for descriptors in ([null], [], [listener.fileno()], [null, null, listener.filen
         socket.send_fds(channel, [json.dumps(good).encode()], descriptors)
     else:
         channel.send(json.dumps(good).encode())
-print(said(store), said(tcp), said(closed, ask=raw))
+print(reply(store), reply(tcp), reply(closed, ask=raw))
 """
     got, answers = child(code)
     # Without limit (1e999) is no more than the longest time; all others get nothing.
@@ -653,7 +647,7 @@ client.WORKER = "probing"
 process = client.Process(settings, ["mine"])
 process._gone.wait()
 print((settings.library_dir("mine") / "answer").read_text())
-print(said(store), said(tcp))
+print(reply(store), reply(tcp))
 with remote.lent(settings, ["none"]) as nothing:
     print(nothing)
 """
@@ -670,11 +664,11 @@ typed = [f"--store=postgresql:///x?host={tmp}/typed", f"postgresql:///y?host={tm
 remote.start_broker([*remote.wanted(settings), tcp], typed)
 offline.confine()
 sandbox.restrict(settings, ["mine"], reads=[])
-print(said(store), said(tcp, ask=raw))
+print(reply(store), reply(tcp, ask=raw))
 print(*(Path(each.path).parent.name for each in remote.reachable()))
 remote._named = ()
 remote.narrow(settings, ["none"])
-print(said(store), remote.channel(), remote.reachable())
+print(reply(store), remote.channel(), remote.reachable())
 os.waitpid(children()[0], 0)
 print(children())
 """
@@ -685,7 +679,7 @@ print(children())
 def test_it_cannot_be_taken_over(child: Callable[..., list[str]]) -> None:
     code = """
 [pid] = children()
-print(said(store))
+print(reply(store))
 libc = ctypes.CDLL(None, use_errno=True)
 def attempt(what):
     try:
@@ -706,7 +700,7 @@ print(
     attempt(lambda: open(f"/proc/{os.getpid()}/fd/{remote.channel()[0]}", "r+b")),
 )
 print(attempt(lambda: os.kill(pid, 0) is None))
-print(said(store))
+print(reply(store))
 """
     before, attempts, signals, after = child(code)
     assert before == after == "store hello"
@@ -762,11 +756,8 @@ without = subprocess.Popen(["sleep", "600"], **apart)
 print(*children(), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    # The arguments that `child` gives: none is used.
-    command = [sys.executable, "-c", BEGIN + CONFINED + code, "/nonexistent", "1", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    broker, inheriting, without = map(int, done.stdout.split())
+    shown = printed(BEGIN + CONFINED + code, "/nonexistent", 1, 2, ends=-signal.SIGKILL)  # uses no argument
+    broker, inheriting, without = map(int, shown.split())
     try:
         assert not ended(broker)  # one who inherited the channel can still ask
         os.kill(inheriting, signal.SIGKILL)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import printed
 from waiting import PATIENCE
 
 from localrag.errors import NotFoundError
@@ -57,10 +58,7 @@ def child(tmp_path: Path) -> Child:
     (tmp_path / "elsewhere/document").write_text("text")
 
     def run(code: str) -> list[str]:
-        command = [sys.executable, "-c", BEGIN + code, str(tmp_path / "elsewhere"), str(tmp_path / "named")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.splitlines()
+        return printed(BEGIN + code, tmp_path / "elsewhere", tmp_path / "named").splitlines()
 
     return run
 

@@ -186,14 +186,14 @@ def test_the_lock_is_free_once_its_holder_is_killed(tmp_path: Path, holder: subp
 
 
 def test_a_waiting_writer_reports_it_once_and_continues(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
-    said: list[str] = []
+    waits: list[str] = []
 
     def on_wait(text: str) -> None:
-        said.append(text)
+        waits.append(text)
         holder.kill()
 
     with storage.lock(tmp_path / "lock", "it", on_wait=on_wait):
-        assert said == [f"it is being written by process {holder.pid}; waiting for it to finish"]
+        assert waits == [f"it is being written by process {holder.pid}; waiting for it to finish"]
 
 
 # --- the disk -----------------------------------------------------------------------------------------------

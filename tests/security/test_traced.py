@@ -51,19 +51,19 @@ def calls(trace: str) -> list[tuple[str, str, str]]:
 
 def outward(trace: str) -> list[str]:
     """What of a trace is not local: sockets of another family that were opened or asked for, and addresses reached."""
-    said = []
+    found = []
     for name, arguments, error in calls(trace):
         if (name in ("socket", "socketpair") and not arguments.startswith("AF_UNIX")) or (
             name == "connect"
             and ("sa_family=AF_UNIX" not in arguments or not error)
             and not arguments.startswith("-1,")  # our own look whether the filter holds
         ):
-            said.append(f"{name}({arguments}) {error}")
+            found.append(f"{name}({arguments}) {error}")
         if name in ("bind", "sendto", "sendmsg", "sendmmsg", "accept", "accept4") and re.search(
             r"sa_family=AF_(?!UNIX)", arguments
         ):
-            said.append(f"{name}({arguments}) {error}")
-    return said
+            found.append(f"{name}({arguments}) {error}")
+    return found
 
 
 def under_strace(trace: Path) -> list[str]:
@@ -164,9 +164,9 @@ def test_a_server_has_one_socket_made_before_it_is_confined(
         [*strace, "-o", str(tmp_path / "trace"), *command, *words], env=environment, stderr=subprocess.PIPE, text=True
     ) as traced:
         assert traced.stderr is not None
-        said = "".join(iter(traced.stderr.readline, "Ctrl-C ends it.\n"))
-        address = re.search(r"http://\S+/v1", said)
-        assert address is not None, said
+        found = "".join(iter(traced.stderr.readline, "Ctrl-C ends it.\n"))
+        address = re.search(r"http://\S+/v1", found)
+        assert address is not None, found
         for path, body in (
             ("chat/completions", {"model": "localrag", "messages": [{"role": "user", "content": "Lease?"}]}),
             ("embeddings", {"model": "localrag-embedder", "input": "lease"}),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from waiting import PATIENCE, ended, wait_for
+from command_line import printed
+from waiting import ended, wait_for
 
 from localrag.security.offline import kernel
 
@@ -46,10 +45,7 @@ def show(*arguments):
 def child(tmp_path: Path, code: str, begin: str = BEGIN, ends: int = 0) -> str:
     file = tmp_path / "lease — 1.pdf"
     file.write_bytes(b"%PDF-")
-    command = [sys.executable, "-c", begin + code, str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == ends, done.stderr
-    return done.stdout
+    return printed(begin + code, file, ends=ends)
 
 
 @linux

@@ -48,7 +48,7 @@ def html_text(page: str) -> str:
     return "".join(words)
 
 
-# --- what is told -------------------------------------------------------------------------------------------
+# --- what is shown -------------------------------------------------------------------------------------------
 
 EVERYWHERE = (
     "Lease",
@@ -82,9 +82,9 @@ def test_every_format_tells_all_there_is_to_know_of_an_answer() -> None:
         origin=Origin("x", "Old", 2),
         turns=(*session.turns, SavedTurn("And then?", TIME, None, "Half a")),
     )
-    for told in (text(session).replace("\\", ""), html_text(text(session, "html")), "\n".join(word(session))):
-        assert "It ends on 31 May 2030 [1]. It rains. ⚠" in told and "Half a" in told
-        assert [words for words in EVERYWHERE if words not in told] == []
+    for shown in (text(session).replace("\\", ""), html_text(text(session, "html")), "\n".join(word(session))):
+        assert "It ends on 31 May 2030 [1]. It rains. ⚠" in shown and "Half a" in shown
+        assert [words for words in EVERYWHERE if words not in shown] == []
 
 
 def test_the_json_is_what_is_kept_with_the_documents_cited() -> None:
@@ -192,16 +192,16 @@ def test_an_html_export_forbids_itself_everything_but_its_own_style() -> None:
 
 @pytest.mark.parametrize("words", EVIL)
 def test_nothing_in_an_export_is_live_and_all_that_was_said_is_shown(words: str) -> None:
-    session, said = evil(words), " ".join(words.split())
+    session, plain = evil(words), " ".join(words.split())
     assert live(text(session)) == set()
     page = text(session, "html")
-    assert live_html(page) == [] and said in " ".join(html_text(page).split())
+    assert live_html(page) == [] and plain in " ".join(html_text(page).split())
     with zipfile.ZipFile(io.BytesIO(written(session, "docx"))) as package:
         for name in package.namelist():
             content = package.read(name).decode("utf-8", "replace")
             assert not name.endswith(".rels") or 'TargetMode="External"' not in content, name
             assert not re.search("<w:(instrText|fldSimple|fldChar|hyperlink|object)", content), name
-    assert said in {" ".join(paragraph.split()) for paragraph in word(session)}
+    assert plain in {" ".join(paragraph.split()) for paragraph in word(session)}
 
 
 @pytest.mark.parametrize(
@@ -233,8 +233,8 @@ def test_a_quote_is_exported_character_for_character() -> None:
 @pytest.mark.parametrize("character", ["\x00", "\x1b", "\x9b", "\u202e", "\ufffe"])
 def test_characters_that_are_no_text_are_replaced_where_text_is_written(character: str) -> None:
     session = conversation(answer(f"a{character}b?", f"c{character}d"), title=f"t{character}")
-    for told in (text(session), text(session, "html"), "\n".join(word(session))):
-        assert character not in told and "c�d" in told
+    for shown in (text(session), text(session, "html"), "\n".join(word(session))):
+        assert character not in shown and "c�d" in shown
     assert json.loads(text(session, "json"))["turns"][0]["question"] == f"a{character}b?"
 
 

@@ -6,16 +6,14 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import printed
 from conversations import WHOLE, answer, mutated
-from waiting import PATIENCE
 
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.sessions import Origin, SavedTurn, Session, SessionStore
@@ -182,8 +180,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
 def test_a_killed_process_leaves_the_question_and_the_partial_answer(store: SessionStore) -> None:
-    died = subprocess.run([sys.executable, "-c", ASK_AND_DIE, str(store.folder)], timeout=PATIENCE)
-    assert died.returncode == -signal.SIGKILL
+    printed(ASK_AND_DIE, store.folder, ends=-signal.SIGKILL)
     (left,) = (store.load(one.id) for one in store.list())
     assert [(turn.question, turn.answer, turn.partial) for turn in left.turns] == [
         ("When does it end?", None, "It ends")

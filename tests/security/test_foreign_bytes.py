@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from papers import ingest
 
-from localrag import protocol, settings
-from localrag.errors import LibraryError, NotFoundError
+from localrag import policy, protocol, settings
+from localrag.errors import LibraryError, NotFoundError, PolicyUnreadable, SettingsError
 from localrag.ingest.readers import programs, wire
 from localrag.ingest.readers.source import Options
 from localrag.search import filters
@@ -91,7 +91,18 @@ def test_a_filter_of_a_conversation_looks_nothing_up_to_be_shown(
     assert filters.described(Filter(folder=folder)) == f"in the folder {folder!r}"
 
 
-# --- programs and archives ----------------------------------------------------------------------------------
+# --- settings, programs and archives ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [LONG_NUMBER, "1" + "0" * 400, DEEP, "'\ud800'"])
+def test_strange_settings_and_policies_are_refused(tmp_path: Path, value: str) -> None:
+    for name, read, error in (
+        ("min_confidence", lambda file: settings.load_settings({"LOCALRAG_CONFIG": str(file)}), SettingsError),
+        ("retention_days", lambda file: policy._read(file, named=True), PolicyUnreadable),
+    ):
+        (tmp_path / "given.toml").write_bytes(f"{name} = {value}".encode("utf-8", "surrogatepass"))
+        with pytest.raises(error):
+            read(tmp_path / "given.toml")
 
 
 @pytest.mark.parametrize(

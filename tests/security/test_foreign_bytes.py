@@ -94,7 +94,9 @@ def test_a_filter_of_a_conversation_looks_nothing_up_to_be_shown(
 # --- settings, programs and archives ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [LONG_NUMBER, "1" + "0" * 400, DEEP, "'\ud800'"])
+@pytest.mark.parametrize(
+    "value", [LONG_NUMBER, "1" + "0" * 400, DEEP, "'\ud800'"], ids=["hex", "large", "deep", "half"]
+)
 def test_strange_settings_and_policies_are_refused(tmp_path: Path, value: str) -> None:
     for name, read, error in (
         ("min_confidence", lambda file: settings.load_settings({"LOCALRAG_CONFIG": str(file)}), SettingsError),
@@ -142,7 +144,9 @@ def test_a_reader_cannot_send_two_documents_of_one_name() -> None:
 # --- libraries of others ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kept", ["[]", "{}", DEEP, '{"key": "x", "marks": []}', '{"key": "", "marks": 5}'])
+@pytest.mark.parametrize(
+    "kept", ["[]", "{}", DEEP, '{"key": "x", "marks": []}', '{"key": "", "marks": 5}'], ids=range(5)
+)
 def test_strange_marks_of_forgotten_documents_are_damage(kept: str) -> None:
     with pytest.raises(LibraryError):
         Tombstones.from_json(kept)

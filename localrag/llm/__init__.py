@@ -99,10 +99,7 @@ def lay(
     blocks: Sequence[tuple[int, ...]] = (),
     step: int = STEP,
 ) -> Prompt:
-    """Cut a prompt at `checkpoints`, at `ends` that leave MIN_BATCH tokens or more, and every `step` tokens between.
-
-    Among `blocks` it is cut just at their ends.
-    """
+    """Cut a prompt at `checkpoints`, `ends` of blocks, ends MIN_BATCH tokens apart, and every `step` tokens between."""
     parts = frozenset(chain.from_iterable(blocks))
     always = {*checkpoints, *parts, len(tokens)}
     cuts: list[int] = []
@@ -128,12 +125,9 @@ def fork(prompt: Prompt, other: Prompt) -> tuple[int, int] | None:
 
 
 def shared(tokens: Sequence[int], cuts: Sequence[int], prompt: Prompt) -> int:
-    """Return how many tokens of a prompt are reusable if `tokens` were read in batches that end at `cuts`.
-
-    The last batch never counts: the next token is drawn from its result.
-    """
+    """Return how many tokens of a prompt are reusable if `tokens` were read in batches that end at `cuts`."""
     same = 0
-    for mine, wanted in zip(cuts, prompt.cuts[:-1], strict=False):
+    for mine, wanted in zip(cuts, prompt.cuts[:-1], strict=False):  # the next token is drawn from the last batch
         if mine != wanted or tuple(tokens[same:mine]) != prompt.tokens[same:mine]:
             break
         same = mine

@@ -217,10 +217,7 @@ class LlamaGenerator:
     def _rewind(
         self, context: LlamaContext, prompt: Prompt, cache: PromptCache | None, stop: Stop, *, whole: bool = False
     ) -> int:
-        """Go back to the last cut shared with what was read, or to a prompt cache entry; return the tokens reused.
-
-        With `whole` the entire prompt may be there already.
-        """
+        """Go back to the last cut shared with what was read (`whole`: all), or to an entry; return the tokens kept."""
         kept = llm.shared(context.tokens, context.cuts, prompt)
         if kept < prompt.joined:
             kept = min(kept, prompt.checkpoints[-1])  # passages are put together at once, or not at all

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
 
 def load_generator(settings: Settings, **options: Any) -> Generator:
-    """Load the model that answers: the one set, chosen, or the best installed; `options` override the settings.
-
-    With `generator_server` set, it is the model of that server.
-    """
+    """Load the model that answers: that of a server, the one set or chosen, or the best installed."""
     if settings.generator_server:
         from localrag.llm.server import ServerGenerator
 
@@ -49,10 +46,7 @@ def generator_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def generators(settings: Settings) -> tuple[str, ...]:
-    """Return the ids of the models that can answer: those installed and allowed, or those of the server that is set.
-
-    Of a server that cannot be asked there are none; a question says why.
-    """
+    """Return the ids of the models that can answer: installed and allowed, or of the server, none if it is silent."""
     if url := settings.generator_server:
         with suppress(LocalragError):
             return endpoint.models_at(endpoint.parsed(url, "generator_server"))
@@ -87,11 +81,7 @@ def same_model(before: Settings, after: Settings) -> bool:
 
 
 def generator_identity(settings: Settings) -> str:
-    """Return everything that decides whether a prompt cache entry fits: hashes, build, and how the model runs.
-
-    Template, window size and threads are left out: the first is in the tokens, the others change nothing. Of a server
-    it tells the address and the name.
-    """
+    """Return all that decides whether a prompt cache entry fits: hashes, build, how the model runs; or its server."""
     if settings.generator_server:
         return f"{settings.generator_server}\n{generator_name(settings)}"
     model = ModelStore(settings).default("generator")

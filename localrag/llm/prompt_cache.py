@@ -67,10 +67,7 @@ class DiskPromptCache:
         self._key = b""
 
     def make_room(self, size: int) -> bool:
-        """Delete the least recently used entries until `size` more bytes fit; False if they never would.
-
-        With `keep_others`, return only whether they fit.
-        """
+        """Delete the least recently used entries (not with `keep_others`) until `size` more bytes fit, if they can."""
         storage.sweep(self._folder, _IDLE)
         facts = _sizes(self._folder)
         used = sum(stat.st_size for _, stat in facts)

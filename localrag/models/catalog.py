@@ -23,10 +23,7 @@ def cores() -> int:
 
 
 def physical_cores() -> int:
-    """Return the number of physical cores this process may use, within its CPU quota.
-
-    Threads that share a core, or wait for the quota, slow each other down.
-    """
+    """Return the number of physical cores within this process's CPU quota: threads beyond them slow each other."""
     count = cores()
     if hasattr(os, "sched_getaffinity"):
         allowed = os.sched_getaffinity(0)

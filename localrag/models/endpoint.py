@@ -77,10 +77,7 @@ class Server:
     def ask(
         self, path: str, body: Mapping[str, Any] | None = None, stop: Stop | None = None, *, patience: float = _PATIENCE
     ) -> dict[str, Any]:
-        """Send a body, if there is one, and return the reply.
-
-        Raises Stopped; Refused where the server answers with an error; ModelError for all other failures.
-        """
+        """Send a body and return the reply. Raises Stopped, Refused if the server reports an error, else ModelError."""
         with self._reply(path, body, stop, patience) as reply:
             data = reply.read(_MAX_REPLY + 1)
             if len(data) > _MAX_REPLY:

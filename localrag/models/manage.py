@@ -87,11 +87,7 @@ class ModelManager(ModelStore):
         sha256: str | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> InstalledModel:
-        """Copy in a .gguf file or a sentence-transformers folder, hashing every byte.
-
-        Without `id` it takes the catalog's for a known hash, or one made from the file's name. `sha256` is that of the
-        weights.
-        """
+        """Copy in a .gguf file or a sentence-transformers folder; `sha256` is that of the weights."""
         path = path.expanduser()
         if not path.exists():
             raise NotFoundError(f"no file or folder {str(path)!r}", "Check the path.")

@@ -39,10 +39,7 @@ _PROBES = (
 
 
 def added(record: Manifest, folder: Path, work: Path, say: Callable[[str], None]) -> Manifest:
-    """Make the ONNX form in `folder` and add it to the record; if it cannot be made, say why and change nothing.
-
-    `work` is an empty folder for intermediate files; the caller removes it.
-    """
+    """Make the ONNX form in `folder`, by way of `work`, and add it to the record, or say why it cannot be made."""
     if record.kind != "embedder" or record.is_gguf:
         return record
     obstacle = _obstacle(folder / record.main)

@@ -33,11 +33,7 @@ def above(page: Page, at: int) -> list[Heading]:
 
 
 def spot(text: str, anchors: Sequence[Anchor], start: int, end: int) -> str:
-    """The place of [start, end): "C5", "B4:D9", "00:01:23"; empty without an anchor.
-
-    On a sheet it is the range of cells in the span, and whole rows if there are several. In a transcript it is the time
-    at the start.
-    """
+    """The place of [start, end): cells of a sheet ("C5"), whole rows ("B4:D9"), a time; empty without an anchor."""
     # Without bars and spaces at the ends.
     left, right = start, min(end, len(text))
     while left < right and _BETWEEN.match(text, left):

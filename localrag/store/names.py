@@ -60,11 +60,7 @@ def exists(folder: Path) -> bool:
 
 
 def connect(folder: Path, *, write: bool = False) -> Database:
-    """Open the database of a library, which is SQLite or PostgreSQL with the methods of SQLite that are used here.
-
-    Raises sqlite3.DatabaseError if it is no database, LibraryError if its `store.json` is damaged, and what
-    `postgres.Connection` raises.
-    """
+    """Open the database of a library: SQLite, or PostgreSQL with the methods of SQLite that are used here."""
     from localrag.security import storage  # imports the database engine, which the app's first screen does not need
 
     if not (folder / STORE).exists():
@@ -125,10 +121,7 @@ def check_in_folder(folder: Path, what: str) -> None:
 
 
 def stored_in(folder: Path) -> tuple[str, str, int | None]:
-    """The URL of the store that holds a library, and the library's name and number there.
-
-    Raises LibraryError if its file is damaged.
-    """
+    """The URL of the store that holds a library, and the library's name and number there; LibraryError for damage."""
     from localrag.security import storage
 
     try:

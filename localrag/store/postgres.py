@@ -478,10 +478,7 @@ def libraries(connection: Connection) -> list[tuple[int, str, str]]:
 
 
 def open_library(url: str, name: str, number: int | None = None, *, write: bool = False) -> Connection:
-    """Open a library of a store, the one with this number if it is known: others may have the same name.
-
-    Raises NotFoundError if there is none that the role may read.
-    """
+    """Open a library of a store, by its number if that is known: others that the role may read may have its name."""
     connection = Connection(Store.parse(url), write=write)
     try:
         found = [one for one in libraries(connection) if (one[1] == name if number is None else one[0] == number)]
@@ -524,10 +521,7 @@ def make_library(store: Store, name: str, facts: Mapping[str, str]) -> int:
 
 
 def set_right(connection: Connection, role: str, may: str | None) -> None:
-    """Give a role the right to "read", "write" or "own" the open library, or take it; for its owners.
-
-    Raises NotFoundError if there is no such role, or no right to take, and StorageError if no owner would be left.
-    """
+    """Give a role the right to "read", "write" or "own" the open library, or take it; one owner must be left."""
     connection.execute("SELECT set_right(?, ?)", (role, may))
 
 

@@ -54,11 +54,7 @@ def best(ids: Ids, rows: Vectors, question: Vectors, k: int) -> tuple[Ids, Vecto
 
 
 class FaissIndex:
-    """Flat search by FAISS, over float vectors or rounded ones.
-
-    `originals` returns the known ones of some ascending ids and their float vectors; without it, scores come from the
-    rounded vectors.
-    """
+    """Flat search by FAISS, over float vectors, or rounded ones of which `originals` returns the float vectors."""
 
     def __init__(
         self, dimension: int, kind: Kind = "flat", originals: Callable[[Ids], tuple[Ids, Vectors]] | None = None

@@ -48,9 +48,7 @@ def remote_engine(
 ) -> Engine:
     """Return an engine in a worker process; the first call starts it, `close` ends it.
 
-    Args:
-        libraries: the only ones that it ever reaches, all by one worker. None: those of the latest question.
-        reads: see `sandbox.restrict`.
+    It reaches only these libraries, by one worker; with None, those of the latest question. See `sandbox.restrict`.
     """
     return cast(Engine, RemoteEngine(settings, libraries, reads))
 

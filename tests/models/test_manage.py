@@ -447,11 +447,14 @@ def test_an_adapter_is_checked_copied_verified_replaced_and_taken_off(bench: Ben
 
     model = bench.store.use("tiny", other)
     assert model.adapter is not None and [model.adapter] == list(model.adapter.parent.iterdir())
+    assert bench.store.use("tiny").adapter is None
+    assert list(model.adapter.parent.iterdir()) == []
+
+    model = bench.store.use("tiny", other)
+    assert model.adapter is not None
     model.adapter.write_bytes(adapter(filling=b"poisoned"))
     with pytest.raises(ModelDamaged, match="adapter"):
         bench.store.get("tiny")
-    assert bench.store.use("tiny").adapter is None
-    assert list(model.adapter.parent.iterdir()) == []
 
 
 def test_an_adapter_of_another_kind_is_refused(bench: Bench, tmp_path: Path) -> None:

@@ -154,35 +154,27 @@ def test_questions_wait_for_their_turn(kept: Settings) -> None:
     assert second.communicate(timeout=PATIENCE)[0].splitlines()[0] == "ours"
 
 
-@pytest.mark.parametrize("spoil", ["file", "shared", "long"])
-def test_without_a_socket_the_command_answers(
-    kept: Settings, spoil: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["file", "shared", "long", "setting", "policy"])
+def test_without_a_socket_or_a_yes_the_command_answers(
+    kept: Settings, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if spoil == "file":
+    if how == "file":
         kept.running_dir.write_text("")
-    elif spoil == "shared":
+    elif how == "shared":
         kept.running_dir.mkdir()
         kept.running_dir.chmod(0o755)
-    else:
+    elif how == "long":
         long = tmp_path / ("x" * 100)
         (long / "indexes" / "ours").mkdir(parents=True)
         (long / "indexes" / "ours" / DATABASE).write_text("a database")
         monkeypatch.setenv("LOCALRAG_HOME", str(long))
-    assert ask("pid") == ["here"]
-    assert not kept.running_dir.is_dir() or list(kept.running_dir.iterdir()) == []
-
-
-@pytest.mark.parametrize("how", ["setting", "policy"])
-def test_a_setting_or_a_policy_turns_it_off(
-    kept: Settings, how: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    if how == "setting":
+    elif how == "setting":
         monkeypatch.setenv("LOCALRAG_KEEP_MODEL_MINUTES", "0")
     else:
-        file = tmp_path / "policy.toml"
-        file.write_text("keep_model_minutes = 0\n")
-        monkeypatch.setenv(policy.VARIABLE, str(file))
-    assert ask("pid") == ["here"] and not kept.running_dir.exists()
+        (tmp_path / "policy.toml").write_text("keep_model_minutes = 0\n")
+        monkeypatch.setenv(policy.VARIABLE, str(tmp_path / "policy.toml"))
+    assert ask("pid") == ["here"]
+    assert not kept.running_dir.is_dir() or list(kept.running_dir.iterdir()) == []
 
 
 @pytest.mark.skipif(not kernel.abi(), reason="Landlock")
@@ -229,43 +221,27 @@ def asked(kept: Settings, *replies: calls.Reply, question: str = "x") -> tuple[l
     return names, bool(left)
 
 
-def test_a_question_that_the_command_answers_is_withdrawn_from_the_worker(kept: Settings) -> None:
-    assert asked(kept) == (["here"], True)
-
-
-def test_an_answer_that_is_recorded_is_not_asked_for_again(kept: Settings) -> None:
+def test_the_command_answers_what_no_worker_recorded(kept: Settings) -> None:
+    assert asked(kept) == (["here"], True)  # the question is withdrawn from the worker
+    assert asked(kept, question="x" * protocol.MAX_LINE)[0] == ["here"]
     answer = Answered(Answer("x", "y", True, Plan("retrieve", "")))
     assert asked(kept, calls.Item(1, protocol.to_plain(answer, events.Event)))[0] == ["Answered"]
-
-
-def test_a_question_too_long_to_send_is_answered_by_the_command(kept: Settings) -> None:
-    assert asked(kept, question="x" * protocol.MAX_LINE)[0] == ["here"]
 
 
 # --- what must be the same ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "same"),
-    [
-        ("answer_tokens", 9, True),
-        ("generator", "x", True),
-        ("strict", "true", True),
-        ("passages", 3, False),
-        ("threads", 1, False),
-    ],
-)
-def test_settings_of_a_question_need_no_other_worker(kept: Settings, name: str, value: Any, same: bool) -> None:
-    changed = kept.with_options(**{name: value})
-    assert (resident._fit(changed, ["ours"]) == resident._fit(kept, ["ours"])) is same
+def test_settings_of_a_question_need_no_other_worker_but_changes_of_all_else_do(kept: Settings, short: Path) -> None:
+    def fit(**options: Any) -> Any:
+        return resident._fit(kept.with_options(**options), ["ours"])
 
-
-@pytest.mark.parametrize("name", ["indexes/ours/vault.json", f"indexes/ours/{DATABASE}-wal", "models/choice.json"])
-def test_a_change_of_key_contents_or_model_needs_another_worker(kept: Settings, name: str, short: Path) -> None:
-    before = resident._fit(kept, ["ours"])
-    (short / name).parent.mkdir(exist_ok=True)
-    (short / name).write_text("new")
-    assert resident._fit(kept, ["ours"]) != before
+    assert fit(answer_tokens=9) == fit(generator="x") == fit(strict="true") == fit()
+    assert fit(passages=3) != fit() != fit(threads=1)
+    for name in ("indexes/ours/vault.json", f"indexes/ours/{DATABASE}-wal", "models/choice.json"):
+        before = fit()
+        (short / name).parent.mkdir(exist_ok=True)
+        (short / name).write_text("new")
+        assert fit() != before, name
 
 
 def test_a_key_that_must_be_typed_is_not_kept(kept: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,7 +156,7 @@ class Server:
         return Refused(f"the model server {self} refuses ({reply.status}): {said}", self._hint)
 
 
-class _Wire:
+class _Wire(io.RawIOBase):
     """A connected socket as `http.client` uses one, whose reads and writes end when `stop` says so."""
 
     def __init__(self, found: socket.socket, stop: Stop | None, patience: float) -> None:
@@ -164,15 +164,18 @@ class _Wire:
         found.settimeout(_POLL)
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self))
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._waited(self._socket.recv_into, buffer)
 
     def sendall(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[self._waited(self._socket.send, rest) :]
-
-    def read(self, buffer: Any) -> int:
-        return self._waited(self._socket.recv_into, buffer)
 
     def close(self) -> None:
         pass  # `http.client` does so before it has read the reply
@@ -186,17 +189,6 @@ class _Wire:
                 if time.monotonic() - last > self._patience:
                     raise TimeoutError(f"it is silent for {self._patience:.0f} seconds") from None
         raise Stopped
-
-
-class _Reader(io.RawIOBase):
-    def __init__(self, wire: _Wire) -> None:
-        self._wire = wire
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._wire.read(buffer)
 
 
 def _object(data: bytes) -> dict[str, Any]:

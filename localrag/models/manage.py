@@ -91,13 +91,15 @@ class ModelManager(ModelStore):
         path = path.expanduser()
         if not path.exists():
             raise NotFoundError(f"no file or folder {str(path)!r}", "Check the path.")
+        if not path.is_dir() and not path.is_file():
+            raise ModelError(f"{str(path)!r} is neither a file nor a folder", "Give a .gguf file or a folder.")
         given = None if sha256 is None else records.checked_hash(sha256)
         if id is not None and not records.is_id(id):
             hint = "Use lower-case letters, digits, dots, dashes, underscores."
             raise UsageError(f"{id!r} cannot be a model's id", hint)
         with self._models.lock(say), self._recorded("import"), self._models.staging() as staging:
             folder = storage.make_dir(staging / "model")
-            record = take_in(path, folder, id, say)
+            record = (_transformer if path.is_dir() else _gguf)(path, folder, id, say)
             expected = records.expected_of(record.id)
             if given is not None:
                 expected[record.weights] = given
@@ -347,37 +349,23 @@ class Installation:
             records.compare(record, expected, "Do not use that file. Its source has changed: report it.")
             if card.cited:
                 self.say(f"{card.id}: its SHA-256, cited so far, was computed from the file and is the same")
-            if weights not in expected:
-                self._ask_about(record)
+            seen = record.files[weights].sha256
+            if weights not in expected and not self.confirm(
+                f"No published SHA-256 of {card.id} is known here. The download has\n  {seen}\n"
+                "Compare it with the publisher's page. Keep it?"
+            ):
+                hint = f"Compare it with the publisher's page, then: localrag models install {card.id} --sha256 {seen}"
+                raise ModelError(f"{card.id!r} was not installed: its SHA-256 {seen} was not confirmed", hint)
             if not prefix:
                 record = replace(record, metadata=gguf.read_metadata(folder / weights))
             record = onnx_export.added(record, folder, storage.make_dir(staging / "onnx"), self.say)
             return self.models.put(folder, record)
-
-    def _ask_about(self, record: Manifest) -> None:
-        """Ask whether weights whose hash nobody published are to be kept."""
-        seen = record.files[record.weights].sha256
-        if not self.confirm(
-            f"No published SHA-256 of {record.id} is known here. The download has\n  {seen}\n"
-            "Compare it with the publisher's page. Keep it?"
-        ):
-            hint = f"Compare it with the publisher's page, then: localrag models install {record.id} --sha256 {seen}"
-            raise ModelError(f"{record.id!r} was not installed: its SHA-256 {seen} was not confirmed", hint)
 
 
 # --- taking in a file or a folder ---------------------------------------------------------------------------
 
 # What sentence-transformers needs. Weights only as safetensors: the older form, a pickle, runs code.
 _SUFFIXES = {".json", ".txt", ".safetensors", ".model"}
-
-
-def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
-    """Copy the model at `path` into an empty folder."""
-    if path.is_dir():
-        return _transformer(path, folder, id, say)
-    if not path.is_file():
-        raise ModelError(f"{str(path)!r} is neither a file nor a folder", "Give a .gguf file or a folder.")
-    return _gguf(path, folder, id, say)
 
 
 def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:

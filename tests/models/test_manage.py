@@ -278,18 +278,6 @@ def installed(bench: Bench, tmp_path: Path, id: str = "tiny", data: bytes = GOOD
     return bench.store.import_path(path, **options).path
 
 
-def no_hashing(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    hashed: list[Path] = []
-    real = records.sha256_of
-
-    def counted(path: Path) -> str:
-        hashed.append(path)
-        return real(path)
-
-    monkeypatch.setattr(records, "sha256_of", counted)
-    return hashed
-
-
 # --- verified before use ------------------------------------------------------------------------------------
 
 
@@ -298,7 +286,8 @@ def test_a_touched_file_is_hashed_once_and_then_known(
 ) -> None:
     path = installed(bench, tmp_path)
     os.utime(path, (1, 1))
-    hashed = no_hashing(monkeypatch)
+    hashed, real = [], records.sha256_of
+    monkeypatch.setattr(records, "sha256_of", lambda path: hashed.append(path) or real(path))
     assert bench.store.get("tiny").sha256 == sha256(GOOD)
     bench.store.get("tiny")
     assert hashed == [path]

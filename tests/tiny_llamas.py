@@ -17,11 +17,18 @@ from tiny_models import gguf_head
 
 WIDTH, LAYERS, WORDS = 64, 6, 3 + 256
 HEAD, WIDE = 32, 128
+# Two heads that share keys and values.
+_HEADS: dict[str, Any] = {
+    "feed_forward_length": WIDE,
+    "attention.head_count": 2,
+    "attention.head_count_kv": 1,
+    "attention.key_length": HEAD,
+    "attention.value_length": HEAD,
+}
 _FEED = {"ffn_gate": (WIDTH, WIDE), "ffn_up": (WIDTH, WIDE), "ffn_down": (WIDE, WIDTH)}
 
 
 def _attention(head: int = HEAD) -> dict[str, tuple[int, ...]]:
-    """Two heads that share keys and values."""
     return {
         "attn_q": (WIDTH, 2 * head),
         "attn_k": (WIDTH, head),
@@ -32,23 +39,9 @@ def _attention(head: int = HEAD) -> dict[str, tuple[int, ...]]:
 
 def sliding(path: Path, template: str = "") -> Path:
     """A gemma3 with a sliding window in five layers of six; `template` is its chat template."""
-    norms = {
-        "attn_norm": WIDTH,
-        "attn_q_norm": HEAD,
-        "attn_k_norm": HEAD,
-        "post_attention_norm": WIDTH,
-        "ffn_norm": WIDTH,
-        "post_ffw_norm": WIDTH,
-    }
-    block = _attention() | _FEED | {name: (width,) for name, width in norms.items()}
-    keys = {
-        "feed_forward_length": WIDE,
-        "attention.head_count": 2,
-        "attention.head_count_kv": 1,
-        "attention.key_length": HEAD,
-        "attention.value_length": HEAD,
-        "attention.sliding_window": 32,
-    }
+    wide = dict.fromkeys(("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"), (WIDTH,))
+    block = _attention() | _FEED | wide | dict.fromkeys(("attn_q_norm", "attn_k_norm"), (HEAD,))
+    keys = {**_HEADS, "attention.sliding_window": 32}
     return _write(path, "gemma3", keys, [_weighted(block)], template)
 
 
@@ -56,9 +49,7 @@ def full(path: Path, family: str = "llama", head: int = HEAD, template: str = ""
     """A llama, or with the same layers a smollm3 (no positions in every fourth) or a qwen2vl (positions in sections)."""
     block = _attention(head) | _FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)}
     keys: dict[str, Any] = {
-        "feed_forward_length": WIDE,
-        "attention.head_count": 2,
-        "attention.head_count_kv": 1,
+        **_HEADS,
         "attention.key_length": head,
         "attention.value_length": head,
         "rope.dimension_count": head,
@@ -79,8 +70,7 @@ def convolved(path: Path, template: str = "") -> Path:
     }
     attention = _attention() | {"attn_q_norm": (HEAD,), "attn_k_norm": (HEAD,)}
     keys = {
-        "feed_forward_length": WIDE,
-        "attention.head_count": 2,
+        **_HEADS,
         "attention.head_count_kv": [0, 0, 1] * (LAYERS // 3),
         "shortconv.l_cache": 3,
         "rope.freq_base": 10000.0,
@@ -109,11 +99,7 @@ def delta(path: Path, template: str = "") -> Path:
     ) | {"ssm_a": (valued,), "ssm_dt.bias": (valued,)}
     attention = _attention() | {"attn_q": (WIDTH, 4 * HEAD), "attn_q_norm": (HEAD,), "attn_k_norm": (HEAD,)}
     keys = {
-        "feed_forward_length": WIDE,
-        "attention.head_count": 2,
-        "attention.head_count_kv": 1,
-        "attention.key_length": HEAD,
-        "attention.value_length": HEAD,
+        **_HEADS,
         "rope.dimension_count": HEAD // 2,
         "rope.dimension_sections": [3, 3, 2, 0],
         "full_attention_interval": 3,
@@ -144,8 +130,7 @@ def scanned(path: Path, template: str = "") -> Path:
         | {"ssm_conv1d.bias": (mixed,), "ssm_dt.bias": (heads,), "ssm_a": (1, heads), "ssm_d": (1, heads)}
     )
     keys = {
-        "feed_forward_length": WIDE,
-        "attention.head_count": 2,
+        **_HEADS,
         "attention.head_count_kv": [0, 0, 1] * (LAYERS // 3),
         "ssm.conv_kernel": 4,
         "ssm.inner_size": inner,

@@ -64,6 +64,7 @@ def test_each_piece_of_evidence_counts_by_its_words() -> None:
         ("-3.5%", -3.5, 1, True, None),
         ("(1,234)", -1234, 1, False, None),
         ("(3)", 3, 1, False, None),
+        ("(1,234 pieces", 1234, 1, False, None),
         ("90-day", 90, 1, False, None),
     ],
 )
@@ -78,6 +79,7 @@ def test_a_number_is_read_as_it_is_written(
     ("answer", "known", "same"),
     [
         ("It was 82,959.", "$82,959 million", True),
+        ("It was $82,959 million.", "82,959", True),
         ("about $83.0 billion", "$82,959 million", True),
         ("0.164", "16.4%", True),
         ("16", "16.4%", False),

@@ -12,7 +12,7 @@ from tiny_models import adapter, gguf, sha256
 
 import localrag
 from localrag import api, policy
-from localrag.errors import ModelDamaged, PolicyRefused, PolicyUnreadable
+from localrag.errors import ModelDamaged, OfflineRefused, PolicyRefused, PolicyUnreadable
 from localrag.lifecycle.audit_events import save_setting
 from localrag.models.manage import ModelManager
 from localrag.models.records import stamp
@@ -233,6 +233,21 @@ def test_other_programs_are_refused_each_by_its_rule(rule):
     rule("allow_server = false")
     with pytest.raises(PolicyRefused):
         policy.check_server("allow_server")
+
+
+def test_only_an_administrator_allows_an_address_or_a_cluster(rule, tmp_path, monkeypatch):
+    checks = (lambda: policy.check_address("127.0.0.1", 8080), lambda: policy.check_cluster("head:6379"))
+    names = 'allow_clusters = ["head:6379"]\n[[allow_addresses]]\nhost = "127.0.0.1"\nport = 8080'
+    monkeypatch.setenv(policy.VARIABLE, str(rule(names, tmp_path / "own.toml")))
+    for check in checks:
+        with pytest.raises(OfflineRefused):
+            check()
+    rule("allow_exports = true")
+    for check in checks:
+        with pytest.raises(PolicyRefused):
+            check()
+    rule(names)
+    assert [check() for check in checks] == [None, None]
 
 
 # --- exports ------------------------------------------------------------------------------------------------

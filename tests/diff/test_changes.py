@@ -69,6 +69,7 @@ def test_the_same_text_has_no_differences() -> None:
         ("The Company may", "The Client may", ("party",)),
         ("See Section 4", "See Section 5", ("reference",)),
         ("indirect damages", "indirect losses", ("wording",)),
+        ("in writing and sent to the address", "on paper, posted straight to the desk", ("wording",)),
         ("Acme Widgets Inc. (", "Acme Widgets Inc. of Ireland (", ("name",)),
         ("receipt of each invoice", "receipt of each Invoice", ("form",)),
         ("$5,000 within", "$5000 within", ("form",)),

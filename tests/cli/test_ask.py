@@ -66,6 +66,12 @@ def test_answer_and_quotes_go_to_stdout_the_rest_to_stderr(papers: Library) -> N
     assert "read: " in result.stderr and "scripted" in result.stderr and "read: " not in result.stdout
 
 
+def test_a_calculation_shows_its_working(shelf: Shelf, models: Any) -> None:
+    shelf("accounts", {"accounts.md": "| £000 | 2021 | 2020 |\n| Net sales | 1,550 | 1,250 |\n"})
+    shown = run("What was the change in net sales from 2020 to 2021?").stdout.splitlines()
+    assert "    1,550 − 1,250 = £300 thousand" in shown
+
+
 def test_what_was_not_read_is_reported(papers: Library, put: Callable[..., None]) -> None:
     put(papers, "scan.pdf", ["Words.", ""], skipped=(SkippedPage(2, "has no text"),))
     assert "Not read: scan.pdf, p. 2: has no text" in run("When does the lease end?").stderr

@@ -125,7 +125,7 @@ def test_a_calendar_is_written_after_a_yes(
     with pytest.raises(UsageError):
         run("--out", str(file))  # nobody can be asked
     assert not file.exists()
-    run("--out", str(file), "--yes")
+    assert "1 deadline without a day" in run("--out", str(file), "--yes").stderr
     first, second = read(file.read_bytes())
     assert [one.start for one in (first, second)] == [date(2029, 5, 31), date(2030, 3, 3)]
     assert "“ä” \\ and more, by 3 March 2030" in second["DESCRIPTION"] and second["SUMMARY"].startswith("Tenant: ")

@@ -19,8 +19,9 @@ from command_line import refused, run, run_json
 from fakes import HashingEmbedder
 from waiting import PATIENCE
 
-from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, UsageError
+from localrag.errors import EmbedderMismatch, LibraryError, LibraryLocked, NotFoundError, UsageError
 from localrag.security import storage
+from localrag.store.names import writing
 
 Folder = Callable[..., Path]
 
@@ -71,6 +72,15 @@ def test_an_emptied_folder_needs_prune(models: Any, folder: Folder) -> None:
     (root / "a.txt").unlink()
     assert "--prune" in refused(UsageError, "ingest", root).hint
     assert "1 removed" in run("ingest", root, "--prune").stderr
+
+
+def test_a_moved_folder_and_no_waiting_are_passed_on(models: Any, folder: Folder, tmp_path: Path, home: Path) -> None:
+    root = folder({"a.txt": "Alpha."})
+    run("ingest", root)
+    moved = root.rename(tmp_path / "moved")
+    assert "1 unchanged" in run("ingest", moved, "--name", "papers", "--root", root).stderr
+    with writing(home / "indexes" / "papers", "papers"):
+        refused(LibraryLocked, "ingest", moved, "--name", "papers", "--no-wait")
 
 
 WATCHER = f"""

@@ -63,6 +63,7 @@ def test_a_corrected_word_is_reported(papers: Library) -> None:
     value = run_json("search", "kenel", "-k", "1")
     assert value["searched_for"] == "kennel" and value["passages"][0]["document"] == "dogs.pdf"
     assert run_json("search", '"kenel"')["searched_for"] == '"kenel"'
+    assert run('"kennel zebra"').stderr != "" == run("kennel zebra").stderr  # no passage has the phrase
 
 
 DOCUMENTS = {
